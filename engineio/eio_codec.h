@@ -1,0 +1,131 @@
+/* The pure codecs of engineio: no I/O, no globals, libc only (base64 by libsodium). Private to this library.
+ * Return convention: bytes consumed, 0 = more input is needed, negative = bad, with eio__fault filled in. */
+#ifndef EIO_CODEC_H
+#define EIO_CODEC_H
+
+#include "engineio.h"
+
+#include <sys/types.h>
+
+/* Why a codec gave up. `code` is an enum eio_error; `close_code` a WebSocket close code or an HTTP status. */
+struct eio__fault {
+    int code;
+    uint16_t close_code;
+    size_t at;        /* byte offset in what was given */
+    const char *why;  /* English, constant */
+};
+
+/* ------------------------------------------------------------------- UTF-8 (RFC 3629), fail-fast, resumable */
+
+struct eio__utf8 {
+    uint32_t state; /* 0: between characters */
+};
+/* Feeds bytes; false as soon as they cannot become valid UTF-8. */
+bool eio__utf8_feed(struct eio__utf8 *utf8, const uint8_t *p, size_t n);
+static inline bool eio__utf8_complete(const struct eio__utf8 *utf8)
+{
+    return utf8->state == 0;
+}
+/* The whole text at once. ASCII runs at memory speed. */
+bool eio__utf8_valid(const uint8_t *p, size_t n);
+
+/* --------------------------------------------------------------- WebSocket frames (RFC 6455, server side) */
+
+enum eio__ws_opcode {
+    EIO__WS_CONTINUATION = 0x0, EIO__WS_TEXT = 0x1, EIO__WS_BINARY = 0x2,
+    EIO__WS_CLOSE = 0x8, EIO__WS_PING = 0x9, EIO__WS_PONG = 0xA,
+};
+
+/* What a decoder keeps between reads; NULL pointer at rest, so that an idle connection pays one pointer.
+ * Made on the first incomplete frame or message, freed when the message is complete. */
+struct eio__ws_partial;
+
+struct eio__ws_limits {
+    size_t max_message_bytes;
+    size_t max_fragments;
+};
+
+struct eio__ws_events {
+    /* A whole message; text has been checked. The bytes are in the caller's buffer or in the partial: valid during
+     * the call, and may be overwritten by it. Non-zero stops decoding (the connection is gone). */
+    int (*on_message)(void *ctx, enum eio_kind kind, uint8_t *p, size_t n);
+    /* Ping, pong or close, n <= 125; a close payload has been checked (length, code, UTF-8 of the reason). */
+    int (*on_control)(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
+};
+
+/* Decodes all bytes given, unmasking in place. Whole frames are delivered without a copy; the rest is kept in
+ * *partial, whose memory grows with the bytes that arrived, never with what a length field claims.
+ * Text is checked as it arrives: a bad byte fails at once, not at the end of the frame.
+ * Returns 0 when everything was consumed, 1 when a callback stopped it, negative with `fault` (close_code 1002, 1007,
+ * 1008 too many fragments, 1009). After that the decoder must not be fed again. */
+int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
+                   const struct eio__ws_events *events, void *ctx, uint8_t *p, size_t n, struct eio__fault *fault);
+void eio__ws_partial_free(struct eio__ws_partial *partial);
+/* Bytes held, for memory accounting. Accepts NULL. */
+size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial);
+
+/* Size of the header of a server's frame with n payload bytes: 2, 4 or 10. */
+static inline size_t eio__ws_header_size(size_t n)
+{
+    return n < 126 ? 2 : n < 65536 ? 4 : 10;
+}
+/* Writes an unmasked FIN header; returns its size. */
+size_t eio__ws_put_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n);
+/* Sec-WebSocket-Accept for a key (28 characters and a terminator). */
+void eio__ws_accept(struct eio_str key, char out[29]);
+/* True if it is base64 of 16 bytes. */
+bool eio__ws_key_valid(struct eio_str key);
+
+/* ---------------------------------------------------------- polling payloads (engine.io-protocol v4, "Payload") */
+
+enum eio__packet_type {
+    EIO__OPEN = '0', EIO__CLOSE = '1', EIO__PING = '2', EIO__PONG = '3', EIO__MESSAGE = '4', EIO__UPGRADE = '5',
+    EIO__NOOP = '6',
+};
+struct eio__packet {
+    enum eio__packet_type type;
+    enum eio_kind kind; /* binary only for messages */
+    const uint8_t *p;   /* after the type; decoded bytes if binary */
+    size_t n;
+};
+/* Takes the next packet of a body: *p, *n are advanced past it and its separator. Binary is decoded into the body
+ * itself (base64 shrinks). Returns 1, 0 at the end, negative on a bad packet (unknown type, empty packet, bad base64;
+ * text is checked by the caller for the whole body). */
+int eio__payload_next(uint8_t **p, size_t *n, struct eio__packet *packet, struct eio__fault *fault);
+/* Size of a message in a polling payload, without separator: 1 + n, or 1 + base64 length ("b…"). */
+size_t eio__payload_size(enum eio_kind kind, size_t n);
+/* Writes it; returns the end. */
+uint8_t *eio__payload_put(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p, size_t n);
+
+/* ------------------------------------------------------------------------ the request gate (RFC 9112, strict) */
+
+struct eio__gate_limits {
+    size_t max_head_bytes, max_line_bytes, max_fields;
+};
+/* Parses a request head. Accepts origin-form and absolute-form (whose authority replaces Host), HTTP/1.0 and 1.1, the
+ * methods of enum eio_http_method, Host required on 1.1; refuses everything ambiguous: CL with TE, repeated or odd
+ * CL, any TE but one "chunked", whitespace before a colon, obs-fold, control bytes, bare CR or LF, other versions.
+ * On success *take_head is one malloc'd block owned by the caller (free()), address and issued_ms unset.
+ * Returns the size of the head, 0 = need more (sooner or later a limit), negative with fault.close_code = the HTTP
+ * status 400, 408.., 413, 414, 417, 431, 501, 505. */
+struct eio__gate_head {
+    struct eio_http_head *take_head;
+    int64_t content_length; /* -1: chunked */
+    bool expect_continue;
+    bool upgrade_websocket; /* GET, Connection: upgrade, Upgrade: websocket */
+    uint8_t minor_version;
+};
+ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limits *limits, struct eio__gate_head *out,
+                        struct eio__fault *fault);
+
+/* De-chunking, resumable. Trailers are parsed, bounded and dropped; chunk extensions are bounded and ignored. */
+struct eio__chunked {
+    uint64_t left;
+    uint32_t line_bytes, trailer_bytes;
+    uint8_t state;
+};
+/* Consumes from p and copies data to out (never more than was consumed). Returns bytes consumed; *done when the last
+ * chunk and its trailers are through. Negative with fault. */
+ssize_t eio__chunked_feed(struct eio__chunked *chunked, const uint8_t *p, size_t n, uint8_t *out, size_t *out_size,
+                          bool *done, struct eio__fault *fault);
+#endif

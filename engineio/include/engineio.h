@@ -1,0 +1,434 @@
+/* engineio: an Engine.IO v4 server (HTTP long-polling, WebSocket, upgrade) on libevent.
+ *
+ * Order of use: a loop, an HTTP server on it, an Engine.IO server attached to that.
+ * Everything belongs to its loop and is used from the loop's thread only;
+ * eio_loop_post() is the one call that other threads may make.
+ *
+ * Conventions
+ *  - Functions return 0 or a negative enum eio_error; pointers returned may be NULL when memory is out.
+ *  - Pointer arguments are borrowed until the call returns. A parameter named take_… is consumed, even on failure.
+ *  - Pairs: new/free (heap), init/clear (embedded in the caller's struct), ref/unref (frames only).
+ *  - Sessions are freed by the library, after on_close, at the end of the loop turn. Any callback may close anything.
+ *
+ * Protocol: https://github.com/socketio/engine.io-protocol (v4), RFC 6455, RFC 9112. */
+#ifndef ENGINEIO_H
+#define ENGINEIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define EIO_API __attribute__((visibility("default")))
+#else
+#define EIO_API
+#endif
+
+struct event_base;
+
+/* ------------------------------------------------------------------ errors */
+
+#define EIO_ERRORS(X)                                          \
+    X(EIO_EINVAL, -1, "invalid argument")                      \
+    X(EIO_ENOMEM, -2, "out of memory")                         \
+    X(EIO_EAGAIN, -3, "the queue is full")                     \
+    X(EIO_ECLOSED, -4, "the session is closed")                \
+    X(EIO_EPROTO, -5, "protocol error")                        \
+    X(EIO_EUTF8, -6, "invalid UTF-8")                          \
+    X(EIO_ETOOBIG, -7, "larger than the limit")                \
+    X(EIO_ESYS, -8, "system call failed, see errno")           \
+    X(EIO_EEXIST, -9, "exists already")
+
+enum eio_error {
+    EIO_OK = 0,
+#define X(name, value, text) name = value,
+    EIO_ERRORS(X)
+#undef X
+};
+
+/* English text of an error code; never NULL. */
+EIO_API const char *eio_strerror(int error);
+
+/* Borrowed text, not terminated. p may be NULL when n is 0. */
+struct eio_str {
+    const char *p;
+    size_t n;
+};
+
+/* Text of a C string. */
+static inline struct eio_str eio_str(const char *text)
+{
+    struct eio_str s = {text, 0};
+    while (text && text[s.n]) s.n++;
+    return s;
+}
+
+/* True if s holds exactly the text of the C string. */
+EIO_API bool eio_str_is(struct eio_str s, const char *text);
+
+/* --------------------------------------------------------------------- log */
+
+enum eio_log_level { EIO_LOG_ERROR, EIO_LOG_WARN, EIO_LOG_INFO, EIO_LOG_DEBUG };
+
+/* Receives finished lines without a newline. */
+typedef void (*eio_log_fn)(enum eio_log_level level, const char *line, void *ctx);
+
+/* Sets where this process's lines go and the most verbose level wanted.
+ * fn NULL: standard error. Default: standard error, EIO_LOG_WARN. */
+EIO_API void eio_log_set(eio_log_fn fn, void *ctx, enum eio_log_level level);
+/* True if lines of that level are wanted: ask before formatting on a hot path. */
+EIO_API bool eio_log_wants(enum eio_log_level level);
+EIO_API void eio_log(enum eio_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* -------------------------------------------------------------------- loop */
+
+struct eio_loop;
+
+typedef void (*eio_loop_fn)(void *ctx);
+
+/* A loop on a new event_base and the real monotonic clock. */
+EIO_API struct eio_loop *eio_loop_new(void);
+/* A loop for tests: time stands still and moves by eio_loop_advance() only. File descriptors work as ever. */
+EIO_API struct eio_loop *eio_loop_new_with_fake_clock(void);
+/* Frees the loop. Everything on it must be gone. Accepts NULL. */
+EIO_API void eio_loop_free(struct eio_loop *loop);
+
+/* The event_base, for other libraries on the same loop. */
+EIO_API struct event_base *eio_loop_base(struct eio_loop *loop);
+
+/* Runs turns until eio_loop_stop(). A turn: wait for events, run what is due, run the flush hooks,
+ * flush all queues, free what was closed. */
+EIO_API int eio_loop_run(struct eio_loop *loop);
+/* Runs one turn; wait_ms 0 does not wait, -1 waits for the next event. */
+EIO_API int eio_loop_turn(struct eio_loop *loop, int wait_ms);
+EIO_API void eio_loop_stop(struct eio_loop *loop);
+/* Fake clock only: moves time on by ms, running what becomes due in order, each in a turn of its own. */
+EIO_API void eio_loop_advance(struct eio_loop *loop, uint64_t ms);
+
+/* Monotonic milliseconds, read once a turn. */
+EIO_API uint64_t eio_loop_now_ms(const struct eio_loop *loop);
+/* Wall clock: milliseconds since 1970-01-01 UTC. */
+EIO_API uint64_t eio_loop_unix_ms(const struct eio_loop *loop);
+
+/* Runs fn(ctx) on the loop, soon. The only call allowed from other threads. Returns 0 or EIO_ENOMEM. */
+EIO_API int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
+
+/* Calls fn(ctx) at the end of every turn, before queues are flushed. At most 4 hooks; EIO_EINVAL above. */
+EIO_API int eio_loop_add_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
+EIO_API void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
+
+/* A one-shot timer, embedded in the owner's struct. Fields are private. O(log timers). */
+struct eio_timer {
+    struct eio_loop *loop;
+    uint64_t at_ms;
+    size_t slot; /* 1 + position in the heap, 0 = not running */
+    eio_loop_fn fn;
+    void *ctx;
+};
+EIO_API void eio_timer_init(struct eio_timer *timer, struct eio_loop *loop, eio_loop_fn fn, void *ctx);
+/* Starts or restarts; fires once, delay_ms from now. Returns 0 or EIO_ENOMEM. */
+EIO_API int eio_timer_start(struct eio_timer *timer, uint64_t delay_ms);
+/* Stops it; harmless when it does not run. */
+EIO_API void eio_timer_stop(struct eio_timer *timer);
+EIO_API bool eio_timer_running(const struct eio_timer *timer);
+
+/* Many deadlines of the same length: a FIFO list with one timer, O(1) to add and remove. Fields are private. */
+struct eio_deadline {
+    struct eio_deadline *prev, *next; /* NULL: not running */
+    uint64_t at_ms;
+};
+typedef void (*eio_deadline_fn)(struct eio_deadline *due, void *ctx);
+struct eio_deadlines {
+    struct eio_deadline head;
+    struct eio_timer timer;
+    uint64_t length_ms;
+    eio_deadline_fn fn;
+    void *ctx;
+};
+EIO_API void eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint64_t length_ms,
+                                eio_deadline_fn fn, void *ctx);
+EIO_API void eio_deadlines_clear(struct eio_deadlines *queue);
+/* (Re)starts a deadline: fn(deadline) runs length_ms from now. Never fails. */
+EIO_API void eio_deadlines_add(struct eio_deadlines *queue, struct eio_deadline *deadline);
+/* Stops it; harmless when it does not run. */
+EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline *deadline);
+
+/* ------------------------------------------------------------------ frames */
+
+enum eio_kind { EIO_TEXT, EIO_BINARY };
+
+/* One message, encoded once, immutable after the first send, shared by all its receivers by reference. */
+struct eio_frame;
+
+/* A message of `size` bytes with one reference, owned by the caller. *message points at the bytes to fill in
+ * before the first send; text must be valid UTF-8. */
+EIO_API struct eio_frame *eio_frame_new(enum eio_kind kind, size_t size, uint8_t **message);
+EIO_API struct eio_frame *eio_frame_ref(struct eio_frame *frame);
+/* Drops a reference; the last one frees. Accepts NULL. */
+EIO_API void eio_frame_unref(struct eio_frame *frame);
+/* Says that the next frame sent to the same peer belongs to this one (a packet and its attachments):
+ * a queue drops all of them or none. Before the first send only. */
+EIO_API void eio_frame_set_more(struct eio_frame *frame);
+
+/* Frames that go to the same receivers in one go. Not reference-counted; the caller's until free. */
+struct eio_batch;
+EIO_API struct eio_batch *eio_batch_new(void);
+EIO_API void eio_batch_free(struct eio_batch *batch);
+/* Appends; the batch takes its own reference. Not after the batch was sent to anybody: eio_batch_clear() first.
+ * Returns 0 or EIO_ENOMEM. */
+EIO_API int eio_batch_add(struct eio_batch *batch, struct eio_frame *frame);
+EIO_API void eio_batch_clear(struct eio_batch *batch);
+EIO_API size_t eio_batch_count(const struct eio_batch *batch);
+/* The frame at a position, borrowed. */
+EIO_API struct eio_frame *eio_batch_frame(const struct eio_batch *batch, size_t position);
+
+/* -------------------------------------------------------------------- HTTP */
+
+enum eio_http_method {
+    EIO_HTTP_GET, EIO_HTTP_HEAD, EIO_HTTP_POST, EIO_HTTP_PUT, EIO_HTTP_PATCH, EIO_HTTP_DELETE, EIO_HTTP_OPTIONS
+};
+
+/* Where a header stands in eio_http_head.text. Names are lower case. */
+struct eio_http_field {
+    uint16_t name, name_size, value, value_size;
+};
+
+/* A checked request head, read-only. One allocation. */
+struct eio_http_head {
+    const char *text; /* request target, then header names and values */
+    const struct eio_http_field *fields;
+    uint16_t field_count;
+    uint16_t target_size; /* the target starts at text[0] */
+    uint16_t path_size;   /* the part before '?' */
+    uint8_t method;       /* enum eio_http_method */
+    bool secure;          /* arrived over TLS, or a trusted proxy says so */
+    bool keep_alive;
+    uint64_t issued_ms;   /* Unix milliseconds */
+    char address[46];     /* the client's address as text, after the trusted-proxy rule */
+};
+
+EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
+EIO_API struct eio_str eio_http_head_path(const struct eio_http_head *head);   /* not percent-decoded */
+EIO_API struct eio_str eio_http_head_query(const struct eio_http_head *head);  /* after '?', raw */
+/* Value of the first header of that (lower-case) name; {NULL,0} if there is none. */
+EIO_API struct eio_str eio_http_head_field(const struct eio_http_head *head, const char *name);
+/* The i-th header. Returns false past the end. */
+EIO_API bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name, struct eio_str *value);
+
+/* Walks a query string or an urlencoded form: *rest is advanced; name and value are raw.
+ * Returns false at the end. */
+EIO_API bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct eio_str *value);
+/* Percent-decodes ('+' is a space) into out; at most out_size bytes, no terminator.
+ * Returns the decoded size, or EIO_ETOOBIG. Never longer than the input. A bad escape is kept as it stands. */
+EIO_API int eio_query_decode(struct eio_str raw, char *out, size_t out_size);
+/* The decoded, terminated value of a parameter (the last one of that name, as the reference).
+ * Returns its size, EIO_EINVAL if there is none, EIO_ETOOBIG. */
+EIO_API int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size);
+
+/* One request, from its route's handler until it is answered. */
+struct eio_http_request;
+
+EIO_API const struct eio_http_head *eio_http_request_head(const struct eio_http_request *request);
+/* The whole body, decoded from chunks; valid until the reply. */
+EIO_API struct eio_str eio_http_request_body(const struct eio_http_request *request);
+EIO_API struct eio_loop *eio_http_request_loop(const struct eio_http_request *request);
+
+struct eio_http_reply_field {
+    const char *name, *value;
+};
+struct eio_http_reply {
+    int status;               /* 200, 404, … */
+    const char *content_type; /* NULL: none */
+    const void *body;
+    size_t body_size;
+    const struct eio_http_reply_field *fields;
+    size_t field_count;
+    bool close; /* close the connection afterwards */
+};
+/* Answers, now or later; everything in `reply` is copied. HEAD gets no body. The request is gone afterwards. */
+EIO_API void eio_http_reply(struct eio_http_request *request, const struct eio_http_reply *reply);
+
+/* Called once if the client goes away before the reply; the request is gone when it returns. */
+EIO_API void eio_http_request_on_abort(struct eio_http_request *request, eio_loop_fn fn, void *ctx);
+
+struct eio_http;
+
+struct eio_http_options {
+    size_t max_head_bytes;        /* 16384: request line and headers; above: 431 */
+    size_t max_line_bytes;        /* 8192: the request line (414) or one header (431) */
+    size_t max_fields;            /* 100 headers; above: 431 */
+    size_t max_body_bytes;        /* 1000000: for routes that set no own limit; above: 413 */
+    uint32_t head_timeout_ms;     /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
+    uint32_t body_timeout_ms;     /* 60000, absolute; 408 */
+    uint32_t idle_timeout_ms;     /* 60000 between requests of a kept-alive connection */
+    uint32_t linger_ms;           /* 2000: an error reply is followed by reading this long, so that it arrives */
+    size_t max_connections;       /* 0 = no limit besides descriptors; above: 503 and close */
+    const char *trusted_proxies;  /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
+                                   * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
+    int backlog;                  /* 1024 */
+    bool reuse_port;              /* false */
+};
+/* Fills in the defaults above. */
+EIO_API void eio_http_options_init(struct eio_http_options *options);
+
+EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options);
+/* Closes the listener and all HTTP connections (not WebSockets). Accepts NULL. */
+EIO_API void eio_http_free(struct eio_http *http);
+/* Listens on a numeric address or "localhost"; port 0 takes a free one. Returns 0, EIO_EINVAL, EIO_ESYS. */
+EIO_API int eio_http_listen(struct eio_http *http, const char *host, uint16_t port);
+/* The port listened on, 0 before. */
+EIO_API uint16_t eio_http_port(const struct eio_http *http);
+/* Stops accepting; open connections go on. */
+EIO_API void eio_http_stop_listening(struct eio_http *http);
+EIO_API struct eio_loop *eio_http_loop(struct eio_http *http);
+
+typedef void (*eio_http_fn)(struct eio_http_request *request, void *ctx);
+/* Sends requests whose path is `path` (or starts with it, if it ends in '*') to fn; the longest match wins.
+ * Without a match: 404. max_body_bytes 0: the option's. Returns 0, EIO_EEXIST, EIO_ENOMEM. */
+EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx);
+
+struct eio_http_stats {
+    uint64_t accepted, requests, refused, timeouts, aborted;
+    uint64_t bytes_in, bytes_out;
+    size_t connections, parked; /* now */
+};
+EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats);
+
+/* --------------------------------------------------------------- Engine.IO */
+
+enum eio_transport { EIO_POLLING = 1, EIO_WEBSOCKET = 2 };
+
+#define EIO_CLOSE_REASONS(X)                                        \
+    X(EIO_CLOSE_TRANSPORT_CLOSE, "transport close")                 \
+    X(EIO_CLOSE_TRANSPORT_ERROR, "transport error")                 \
+    X(EIO_CLOSE_PING_TIMEOUT, "ping timeout")                       \
+    X(EIO_CLOSE_PARSE_ERROR, "parse error")                         \
+    X(EIO_CLOSE_FORCED, "forced close")                             \
+    X(EIO_CLOSE_QUEUE_FULL, "queue full")                           \
+    X(EIO_CLOSE_SHUTTING_DOWN, "server shutting down")
+
+enum eio_close_reason {
+#define X(name, text) name,
+    EIO_CLOSE_REASONS(X)
+#undef X
+};
+/* The reference's word for a reason, "ping timeout". */
+EIO_API const char *eio_close_reason_text(enum eio_close_reason reason);
+
+struct eio_session;
+
+/* What happens above max_queue_bytes. */
+enum eio_queue_policy { EIO_QUEUE_CLOSE, EIO_QUEUE_DROP_OLDEST };
+
+struct eio_cors {
+    const char *origin;          /* NULL: CORS off; "*": any, sent as "*" ; "reflect": any, echoed;
+                                  * else a comma-separated list of allowed origins */
+    const char *methods;         /* "GET,HEAD,PUT,PATCH,POST,DELETE" */
+    const char *allowed_headers; /* NULL: what the preflight asks for */
+    const char *exposed_headers; /* NULL: none */
+    bool credentials;
+    int max_age_s;               /* -1: none */
+};
+
+struct eio_options {
+    const char *path;              /* "/engine.io", a prefix as in the reference; trailing slash added */
+    unsigned transports;           /* EIO_POLLING | EIO_WEBSOCKET */
+    bool allow_upgrades;           /* true */
+    uint32_t ping_interval_ms;     /* 25000 */
+    uint32_t ping_timeout_ms;      /* 20000 */
+    uint32_t upgrade_timeout_ms;   /* 10000 */
+    uint32_t close_timeout_ms;     /* 30000: to deliver the last bytes of a session that is closing */
+    size_t max_payload_bytes;      /* 1000000: a POST body (413), a WebSocket message (1009) */
+    size_t max_fragments;          /* 131072 frames of one WebSocket message; above: 1008 */
+    size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
+    size_t max_queue_bytes;        /* 16777216 queued: the policy applies */
+    enum eio_queue_policy queue_policy;
+    struct eio_cors cors;
+};
+EIO_API void eio_options_init(struct eio_options *options);
+
+struct eio_handlers {
+    /* A session is open. Returning does not send anything; eio_session_set_data() is usual here. */
+    void (*on_open)(struct eio_session *session, void *ctx);
+    /* One message. `message` is valid during the call; text is valid UTF-8. */
+    void (*on_message)(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx);
+    /* Once, last. detail: English, never NULL. */
+    void (*on_close)(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx);
+};
+
+struct eio_server;
+
+/* An Engine.IO server. Handlers may be NULL where not wanted; options NULL = defaults. Strings are copied. */
+EIO_API struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
+                                          const struct eio_handlers *handlers, void *ctx);
+/* Closes all sessions (on_close fires) and frees. Not from a callback of a session. Accepts NULL. */
+EIO_API void eio_server_free(struct eio_server *server);
+/* Serves options.path on an HTTP server. */
+EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);
+/* Serves bare WebSockets, without Engine.IO, at `path` (as eio_http_route): sessions with protocol 0, whose
+ * messages are the WebSocket's, kept alive by WebSocket pings. */
+EIO_API int eio_server_attach_websocket(struct eio_server *server, struct eio_http *http, const char *path);
+/* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
+EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
+
+EIO_API size_t eio_server_session_count(const struct eio_server *server);
+/* The open session of that id, or NULL. */
+EIO_API struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size);
+/* Calls fn for each session; fn may close it. */
+EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx);
+
+struct eio_server_stats {
+    uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, upgrades;
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, writes, partial_writes;
+    size_t sessions, polling_sessions, queued_bytes; /* now */
+};
+EIO_API void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats);
+
+/* 20 characters of base64url, NUL-terminated. */
+EIO_API const char *eio_session_id(const struct eio_session *session);
+EIO_API enum eio_transport eio_session_transport(const struct eio_session *session);
+/* 4, or 0 for a bare WebSocket. */
+EIO_API int eio_session_protocol(const struct eio_session *session);
+/* The head of the request that opened it; lives as long as the session. */
+EIO_API const struct eio_http_head *eio_session_head(const struct eio_session *session);
+EIO_API struct eio_server *eio_session_server(const struct eio_session *session);
+/* False from the moment that closing began. */
+EIO_API bool eio_session_is_open(const struct eio_session *session);
+EIO_API void eio_session_set_data(struct eio_session *session, void *data);
+EIO_API void *eio_session_data(const struct eio_session *session);
+EIO_API size_t eio_session_queued_bytes(const struct eio_session *session);
+
+/* Queues one message; the session takes its own reference. It is written at the end of the turn.
+ * Returns 0, EIO_EAGAIN (nothing was queued; under EIO_QUEUE_CLOSE the session is closing), EIO_ECLOSED.
+ * Never calls back before returning. */
+EIO_API int eio_session_send(struct eio_session *session, struct eio_frame *frame);
+/* Queues all frames of a batch, in order. From a flush hook, with nothing else queued for the session,
+ * it writes at once. Returns as eio_session_send. */
+EIO_API int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch);
+/* Queues a message for this session alone without a frame of its own: returns where its `size` bytes are to be
+ * written, before the next call on this session or any return to the loop; NULL: EIO_ECLOSED or EIO_EAGAIN. */
+EIO_API uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, size_t size);
+/* True if a message sent now would leave with this turn: what `volatile` asks. */
+EIO_API bool eio_session_is_writable(const struct eio_session *session);
+/* Counts a volatile message that the caller dropped because the session was not writable. */
+EIO_API void eio_session_count_drop(struct eio_session *session);
+
+/* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
+ * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest. */
+EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
+/* The peer broke the protocol, or must go now: nothing more is sent but a WebSocket close frame.
+ * on_close fires before this returns. */
+EIO_API void eio_session_abort(struct eio_session *session, enum eio_close_reason reason, const char *detail);
+
+/* Prints `key=value …` about a session, as SIGUSR1 does. Returns what snprintf would. */
+EIO_API int eio_session_describe(const struct eio_session *session, char *out, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,42 @@
+# parley_library(NAME PREFIX [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
+# A library of this project: sources PREFIX_*.c in this folder, one public header include/NAME.h.
+# Static, with package files for pkg-config and CMake; `NAME_internal` is an interface target for its own tests.
+function(parley_library name prefix)
+    cmake_parse_arguments(ARG "" "VERSION" "USES;DEPENDS" ${ARGN})
+    file(GLOB sources CONFIGURE_DEPENDS ${prefix}_*.c)
+    add_library(${name} STATIC ${sources})
+    add_library(parley::${name} ALIAS ${name})
+    target_include_directories(${name}
+        PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
+        PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:parley_flags>)
+    foreach(other IN LISTS ARG_USES)
+        target_link_libraries(${name} PUBLIC parley::${other})
+    endforeach()
+    foreach(module IN LISTS ARG_DEPENDS)
+        string(MAKE_C_IDENTIFIER "DEP_${module}" dep)
+        pkg_check_modules(${dep} REQUIRED IMPORTED_TARGET GLOBAL ${module})
+        target_link_libraries(${name} PUBLIC PkgConfig::${dep})
+    endforeach()
+
+    add_library(${name}_internal INTERFACE)
+    target_include_directories(${name}_internal INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${name}_internal INTERFACE ${name} parley_flags)
+
+    string(REPLACE ";" " " PC_REQUIRES "${ARG_USES};${ARG_DEPENDS}")
+    set(PC_NAME ${name})
+    configure_file(${PROJECT_SOURCE_DIR}/scripts/cmake/library.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
+    set(PC_USES "${ARG_USES}")
+    set(PC_MODULES "${ARG_DEPENDS}")
+    configure_package_config_file(${PROJECT_SOURCE_DIR}/scripts/cmake/library-config.cmake.in
+        ${CMAKE_CURRENT_BINARY_DIR}/${name}-config.cmake
+        INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
+    write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/${name}-config-version.cmake
+        VERSION ${ARG_VERSION} COMPATIBILITY SameMajorVersion)
+    install(TARGETS ${name} EXPORT ${name}-targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(EXPORT ${name}-targets NAMESPACE parley:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}-config.cmake
+        ${CMAKE_CURRENT_BINARY_DIR}/${name}-config-version.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+    install(FILES include/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+endfunction()

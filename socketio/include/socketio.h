@@ -1,0 +1,316 @@
+/* socketio: a Socket.IO v5 server: namespaces, rooms, events, acknowledgements, broadcast.
+ *
+ *     static void on_message(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+ *     {
+ *         sio_emit(sio_to(sio_broadcast(socket), "lobby"), "message", event->args);
+ *         sio_ack_pack(event, "{s:b}", "ok", 1);
+ *     }
+ *     int main(void)
+ *     {
+ *         struct sio_server *io = sio_server_new(NULL);
+ *         sio_on(sio_of(io, "/"), "message", on_message, NULL);
+ *         return sio_listen(io, "127.0.0.1", 3000) || sio_run(io);
+ *     }
+ *
+ * Handlers belong to a namespace: one table serves all its sockets. Payloads stay the bytes that arrived, checked and
+ * sliced but not parsed: passing them on copies bytes; a handler that looks inside calls sio_arg_json() (jansson).
+ * An emit encodes once, whoever the receivers are.
+ *
+ * One thread: the loop's. Functions return 0 or a negative code (enum eio_error). Nothing here calls a handler of
+ * yours before it returns, except where it says so. Sockets are freed by the library after on_disconnect.
+ *
+ * Protocol: https://github.com/socketio/socket.io-protocol (v5). */
+#ifndef SOCKETIO_H
+#define SOCKETIO_H
+
+#include <engineio.h>
+#include <rooms.h>
+
+#include <jansson.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SIO_API __attribute__((visibility("default")))
+#else
+#define SIO_API
+#endif
+
+struct sio_server;
+struct sio_namespace;
+struct sio_socket;
+
+/* -------------------------------------------------------------- arguments */
+
+/* Arguments of an event or ack. `json` is what stands between the brackets of the JSON array: `"a",{"b":1}`; empty for
+ * none. Attachments are named in it by {"_placeholder":true,"num":N}. Borrowed, checked JSON. */
+struct sio_args {
+    struct eio_str json;
+    const struct rooms_bytes *attachments;
+    size_t attachment_count;
+};
+
+/* No arguments. */
+static inline struct sio_args sio_args_none(void)
+{
+    struct sio_args none = {{NULL, 0}, NULL, 0};
+    return none;
+}
+/* Text that the caller knows to be valid JSON values separated by commas. */
+static inline struct sio_args sio_args_json(const char *json)
+{
+    struct sio_args args = {eio_str(json), NULL, 0};
+    return args;
+}
+/* How many there are. */
+SIO_API size_t sio_args_count(struct sio_args args);
+/* The i-th argument as JSON text, {NULL,0} past the end. O(size of the arguments). */
+SIO_API struct eio_str sio_args_at(struct sio_args args, size_t i);
+/* All but the first n / all but the last. Attachments stay: numbers keep their meaning. */
+SIO_API struct sio_args sio_args_skip(struct sio_args args, size_t n);
+SIO_API struct sio_args sio_args_drop_last(struct sio_args args);
+/* The i-th argument parsed, or NULL if there is none (or memory is out). The caller owns it (json_decref). */
+SIO_API json_t *sio_args_parse(struct sio_args args, size_t i);
+/* The i-th argument as decoded text: bytes are written to out with a terminator. Returns the size, EIO_EINVAL if it is
+ * no string, EIO_ETOOBIG. */
+SIO_API int sio_args_text(struct sio_args args, size_t i, char *out, size_t out_size);
+/* The bytes of the i-th argument if that is an attachment. Returns false otherwise. */
+SIO_API bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes);
+
+/* Builds arguments; init/clear, embedded or on the stack. Errors stick: sio_builder_args() of a failed one is empty
+ * and `error` says why. */
+struct sio_builder {
+    char *json;
+    size_t size, capacity;
+    struct rooms_bytes *attachments;
+    size_t attachment_count, attachment_capacity;
+    int error;
+};
+SIO_API void sio_builder_init(struct sio_builder *builder);
+SIO_API void sio_builder_clear(struct sio_builder *builder);
+/* Each appends one argument. Text is escaped; it must be UTF-8 (invalid bytes become U+FFFD). */
+SIO_API void sio_builder_text(struct sio_builder *builder, const char *text, size_t size);
+SIO_API void sio_builder_int(struct sio_builder *builder, int64_t value);
+SIO_API void sio_builder_bool(struct sio_builder *builder, bool value);
+SIO_API void sio_builder_null(struct sio_builder *builder);
+/* Checked JSON text. */
+SIO_API void sio_builder_raw(struct sio_builder *builder, struct eio_str json);
+SIO_API void sio_builder_json(struct sio_builder *builder, const json_t *value);
+/* An attachment; the bytes are borrowed until the builder is cleared. */
+SIO_API void sio_builder_binary(struct sio_builder *builder, const uint8_t *bytes, size_t size);
+/* JSON text out of `from`, with the attachments it names: renumbered, in the order of their appearance. */
+SIO_API void sio_builder_slice(struct sio_builder *builder, struct sio_args from, struct eio_str json);
+/* Pieces of one argument, for those who write objects by hand: raw text, no comma is added. */
+SIO_API void sio_builder_open(struct sio_builder *builder);  /* begins an argument (adds the comma) */
+SIO_API void sio_builder_put(struct sio_builder *builder, const char *json);
+SIO_API void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t size); /* "quoted" */
+SIO_API void sio_builder_put_slice(struct sio_builder *builder, struct sio_args from, struct eio_str json);
+/* What was built; valid until the next call on the builder. */
+SIO_API struct sio_args sio_builder_args(const struct sio_builder *builder);
+
+/* ----------------------------------------------------------------- events */
+
+/* One event from a client; valid during the handler. */
+struct sio_event {
+    struct eio_str name; /* decoded; an integer name as its digits */
+    struct sio_args args;
+    bool wants_ack;
+    uint64_t ack_id;
+    struct sio_socket *socket;
+    void *private_state;
+};
+
+typedef void (*sio_event_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
+typedef void (*sio_socket_fn)(struct sio_socket *socket, void *ctx);
+/* reason: the reference's word, "transport close". */
+typedef void (*sio_disconnect_fn)(struct sio_socket *socket, const char *reason, void *ctx);
+
+/* Answers; harmless without effect if the client asked for none, was answered, or is gone. */
+SIO_API int sio_ack(const struct sio_event *event, struct sio_args args);
+/* The same, with jansson's json_pack format for the list of arguments: sio_ack_pack(e, "{s:b}, i", "ok", 1, 5). */
+SIO_API int sio_ack_pack(const struct sio_event *event, const char *format, ...);
+
+/* An answer to be given later. Holds no reference to the socket: it outlives it harmlessly. */
+struct sio_reply {
+    struct sio_namespace *nsp;
+    char sid[21];
+    uint64_t ack_id;
+    bool wanted;
+};
+SIO_API struct sio_reply sio_reply_later(const struct sio_event *event);
+SIO_API int sio_reply(struct sio_reply *reply, struct sio_args args);
+
+/* ----------------------------------------------------------------- server */
+
+struct sio_options {
+    struct eio_options engine;       /* path "/socket.io" */
+    struct eio_http_options http;
+    uint32_t connect_timeout_ms;     /* 45000 to join a namespace */
+    size_t max_attachments;          /* 10 per packet */
+    size_t max_depth;                /* 128 nested arrays and objects; deeper: the connection is closed */
+    size_t max_packet_bytes;         /* 0: engine.max_payload_bytes; a packet with all its attachments */
+    size_t max_namespace_bytes;      /* 512: of a namespace's name */
+    size_t max_namespaces_per_client;/* 64 */
+    size_t max_pending_acks;         /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
+    struct rooms_options rooms;
+    rooms_adapter_factory adapter;   /* rooms_adapter_memory */
+    void *adapter_ctx;
+};
+SIO_API void sio_options_init(struct sio_options *options);
+
+/* A server with a loop and an HTTP server of its own; options NULL = defaults. */
+SIO_API struct sio_server *sio_server_new(const struct sio_options *options);
+/* The same on a loop of the caller's, which outlives it. */
+SIO_API struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_options *options);
+/* Disconnects everybody and frees. Accepts NULL. */
+SIO_API void sio_server_free(struct sio_server *io);
+SIO_API int sio_listen(struct sio_server *io, const char *host, uint16_t port);
+/* Runs the loop until sio_stop(). */
+SIO_API int sio_run(struct sio_server *io);
+SIO_API void sio_stop(struct sio_server *io);
+/* Stops accepting, disconnects every socket ("server shutting down"), flushes; `done` runs when no session is left or
+ * after limit_ms. */
+SIO_API void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void *ctx);
+
+SIO_API struct eio_loop *sio_server_loop(struct sio_server *io);
+SIO_API struct eio_http *sio_server_http(struct sio_server *io);
+SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
+
+struct sio_stats {
+    uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
+    size_t sockets, namespaces, pending_acks; /* now */
+};
+SIO_API void sio_server_get_stats(const struct sio_server *io, struct sio_stats *stats);
+
+/* ------------------------------------------------------------- namespaces */
+
+/* The namespace of that name, made if need be; a missing leading slash is added. NULL: out of memory. */
+SIO_API struct sio_namespace *sio_of(struct sio_server *io, const char *name);
+/* Namespaces that are made when a client asks for one that `match` accepts. What is returned is their parent: its
+ * handlers and middleware are those of all its children, an emit to it goes to all of them. */
+SIO_API struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx),
+                                              void *ctx);
+SIO_API const char *sio_namespace_name(const struct sio_namespace *nsp);
+SIO_API struct sio_server *sio_namespace_server(const struct sio_namespace *nsp);
+SIO_API size_t sio_namespace_socket_count(const struct sio_namespace *nsp);
+/* The namespaces that exist (children included); fn must not make any. */
+SIO_API void sio_each_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx);
+
+/* Handlers; several for one event run in the order of registration. Register before clients come. */
+SIO_API int sio_on(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
+SIO_API int sio_on_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx); /* before the event's own */
+SIO_API int sio_on_connection(struct sio_namespace *nsp, sio_socket_fn fn, void *ctx);
+/* disconnecting: the socket is still in its rooms; disconnect: it has left them, and is freed afterwards. */
+SIO_API int sio_on_disconnecting(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
+SIO_API int sio_on_disconnect(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
+
+/* Middleware at connect, in order of registration. Each calls sio_next() or sio_refuse() exactly once, now or later;
+ * if the client goes away meanwhile, the call is without effect. */
+struct sio_admission;
+typedef void (*sio_middleware_fn)(struct sio_socket *socket, struct sio_admission *admission, void *ctx);
+SIO_API int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx);
+SIO_API void sio_next(struct sio_admission *admission);
+/* CONNECT_ERROR {"message":…,"data":…}; data_json NULL: without. */
+SIO_API void sio_refuse(struct sio_admission *admission, const char *message, const char *data_json);
+/* Middleware for every event: false keeps it from the handlers (it may ack or emit itself first). */
+typedef bool (*sio_packet_middleware_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
+SIO_API int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void *ctx);
+
+/* Server-side events of other nodes, on this namespace. event->wants_ack: sio_server_ack() answers. */
+SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
+
+/* ---------------------------------------------------------------- sockets */
+
+SIO_API const char *sio_socket_id(const struct sio_socket *socket); /* 20 characters */
+SIO_API struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
+SIO_API struct eio_session *sio_socket_session(const struct sio_socket *socket);
+SIO_API bool sio_socket_is_connected(const struct sio_socket *socket);
+/* The connected socket of that id, or NULL. */
+SIO_API struct sio_socket *sio_socket_find(struct sio_namespace *nsp, const char *id, size_t id_size);
+/* The head of the HTTP request: url, query, headers, address. */
+SIO_API const struct eio_http_head *sio_socket_head(const struct sio_socket *socket);
+/* The auth payload as JSON text, "{}" if none was sent. */
+SIO_API struct eio_str sio_socket_auth(const struct sio_socket *socket);
+/* Appends the handshake object {headers,time,address,xdomain,secure,issued,url,query,auth} to a builder as pieces. */
+SIO_API void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builder *builder);
+/* The application's own. on_disconnect frees it. */
+SIO_API void sio_socket_set_user(struct sio_socket *socket, void *user);
+SIO_API void *sio_socket_user(const struct sio_socket *socket);
+/* socket.data: a JSON object that other nodes see (fetch). Borrowed; made on first use; may be changed in place. */
+SIO_API json_t *sio_socket_data(struct sio_socket *socket);
+
+/* Joining after the disconnect is without effect. Allowed in middleware: undone if it refuses. */
+SIO_API int sio_join(struct sio_socket *socket, struct eio_str room);
+SIO_API void sio_leave(struct sio_socket *socket, struct eio_str room);
+SIO_API bool sio_socket_is_in(const struct sio_socket *socket, struct eio_str room);
+/* The i-th room, its own first; false past the end. */
+SIO_API bool sio_socket_room_at(const struct sio_socket *socket, size_t i, struct eio_str *room);
+/* Disconnects from the namespace, "server namespace disconnect"; with `close` the whole connection. */
+SIO_API void sio_socket_disconnect(struct sio_socket *socket, bool close);
+
+/* ------------------------------------------------------ emit and broadcast */
+
+/* Who an emit is for: a value, built up by the functions below; names are borrowed until it is used.
+ * Errors stick and are what the final call returns (EIO_EINVAL: more than SIO_TARGET_NAMES names; use the _all forms). */
+#define SIO_TARGET_NAMES 8
+struct sio_target {
+    struct sio_namespace *nsp;
+    struct sio_socket *only;         /* this socket alone */
+    const struct sio_socket *but;    /* everybody but this socket */
+    struct rooms_name names[SIO_TARGET_NAMES]; /* rooms from the front, excepted ones from the back */
+    const struct rooms_name *rooms, *except;   /* NULL: those in names[] */
+    size_t room_count, except_count;
+    struct rooms_flags flags;
+    int error;
+};
+
+SIO_API struct sio_target sio_all(struct sio_namespace *nsp);             /* everybody in the namespace */
+SIO_API struct sio_target sio_only(struct sio_socket *socket);            /* this socket */
+SIO_API struct sio_target sio_broadcast(const struct sio_socket *socket); /* everybody but this socket */
+SIO_API struct sio_target sio_to(struct sio_target target, const char *room); /* adds a room; `in` of the reference too */
+SIO_API struct sio_target sio_to_name(struct sio_target target, struct eio_str room);
+SIO_API struct sio_target sio_to_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
+SIO_API struct sio_target sio_except(struct sio_target target, const char *room);
+SIO_API struct sio_target sio_except_name(struct sio_target target, struct eio_str room);
+SIO_API struct sio_target sio_except_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
+SIO_API struct sio_target sio_local(struct sio_target target);
+SIO_API struct sio_target sio_volatile(struct sio_target target);
+SIO_API struct sio_target sio_timeout(struct sio_target target, uint32_t ms);
+
+/* Sends an event. Returns 0 (also if nobody is there), EIO_EINVAL, EIO_ENOMEM, or for sio_only() what the session said. */
+SIO_API int sio_emit(struct sio_target target, const char *event, struct sio_args args);
+/* With jansson's format for the list of arguments. */
+SIO_API int sio_emit_pack(struct sio_target target, const char *event, const char *format, ...);
+
+/* The answer of one socket: error 0, or EIO_EAGAIN at the timeout, EIO_ECLOSED when it disconnected. Called once. */
+typedef void (*sio_answer_fn)(void *ctx, int error, struct sio_args answer);
+/* To sio_only(); without sio_timeout() it waits as long as the socket is connected. */
+SIO_API int sio_emit_with_ack(struct sio_target target, const char *event, struct sio_args args, sio_answer_fn fn,
+                              void *ctx);
+/* The answers of a whole target: each answer's first argument in `answers`, in order of arrival (JSON list, attachments
+ * renumbered); error 0 or EIO_EAGAIN when some were missing at the timeout. Called once; at once if nobody is there.
+ * Default timeout as the reference: none given means 1 ms. */
+typedef void (*sio_answers_fn)(void *ctx, int error, struct sio_args answers);
+SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct sio_args args,
+                                     sio_answers_fn fn, void *ctx);
+
+/* By target, on all nodes (unless sio_local): */
+SIO_API int sio_target_join(struct sio_target target, const struct rooms_name *rooms, size_t count);
+SIO_API int sio_target_leave(struct sio_target target, const struct rooms_name *rooms, size_t count);
+SIO_API int sio_target_disconnect(struct sio_target target, bool close);
+/* done(ctx, error, sockets): JSON list of {id,handshake,rooms,data}. */
+SIO_API int sio_target_fetch(struct sio_target target, sio_answers_fn done, void *ctx);
+/* fn for each socket here; it may disconnect any. */
+SIO_API int sio_target_each_local(struct sio_target target, sio_socket_fn fn, void *ctx);
+
+/* To the other nodes' sio_on_server_event handlers. done NULL: no answers wanted. */
+SIO_API int sio_server_side_emit(struct sio_namespace *nsp, const char *event, struct sio_args args,
+                                 sio_answers_fn done, void *ctx);
+SIO_API int sio_server_count(struct sio_namespace *nsp, void (*result)(void *ctx, int error, size_t servers), void *ctx);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
