@@ -154,6 +154,9 @@ EIO_API void eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *lo
 EIO_API void eio_deadlines_clear(struct eio_deadlines *queue);
 /* (Re)starts a deadline: fn(deadline) runs length_ms from now. Never fails. */
 EIO_API void eio_deadlines_add(struct eio_deadlines *queue, struct eio_deadline *deadline);
+/* The same, counted from an earlier moment, for deadlines that follow one another without drifting. A start older than
+ * the youngest deadline's is raised to it. */
+EIO_API void eio_deadlines_add_from(struct eio_deadlines *queue, struct eio_deadline *deadline, uint64_t start_ms);
 /* Stops it; harmless when it does not run. */
 EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline *deadline);
 

@@ -1,0 +1,177 @@
+/* Frames: messages encoded once, shared by reference; the pool of chunks; batches. */
+#include "eio_int.h"
+
+#include <string.h>
+
+static _Thread_local struct eio_frame *free_chunks; /* linked through their bytes */
+static _Thread_local size_t free_chunk_count;
+
+static struct eio_frame *frame_alloc(size_t capacity)
+{
+    if (capacity > UINT32_MAX / 2) return NULL;
+    struct eio_frame *frame = malloc(sizeof *frame + capacity);
+    if (!frame) return NULL;
+    memset(frame, 0, sizeof *frame);
+    frame->refs = 1;
+    return frame;
+}
+
+struct eio_frame *eio_frame_new(enum eio_kind kind, size_t size, uint8_t **message)
+{
+    struct eio_frame *frame = frame_alloc(EIO__MESSAGE_OFFSET + size);
+    if (!frame) return NULL;
+    size_t typed = kind == EIO_TEXT ? 1 : 0;
+    size_t header = eio__ws_header_size(size + typed);
+    frame->kind = (uint8_t)kind;
+    frame->size = (uint32_t)size;
+    frame->messages = 1;
+    frame->wire_start = (uint8_t)(EIO__MESSAGE_OFFSET - typed - header);
+    frame->wire_size = (uint32_t)(header + typed + size);
+    eio__ws_put_header(frame->bytes + frame->wire_start, kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY,
+                       size + typed);
+    if (typed) frame->bytes[EIO__MESSAGE_OFFSET - 1] = EIO__MESSAGE;
+    *message = eio__frame_message(frame);
+    return frame;
+}
+
+struct eio_frame *eio__frame_new_packet(const char *packet, size_t size)
+{
+    struct eio_frame *frame = frame_alloc(EIO__MESSAGE_OFFSET + size);
+    if (!frame) return NULL;
+    size_t header = eio__ws_header_size(size);
+    frame->kind = EIO_TEXT;
+    frame->is_packet = true;
+    frame->size = (uint32_t)size;
+    frame->wire_start = (uint8_t)(EIO__MESSAGE_OFFSET - header);
+    frame->wire_size = (uint32_t)(header + size);
+    eio__ws_put_header(frame->bytes + frame->wire_start, EIO__WS_TEXT, size);
+    memcpy(eio__frame_message(frame), packet, size);
+    return frame;
+}
+
+struct eio_frame *eio__frame_new_wire(size_t size)
+{
+    struct eio_frame *frame = frame_alloc(size);
+    if (!frame) return NULL;
+    frame->wire_only = true;
+    frame->wire_size = (uint32_t)size;
+    return frame;
+}
+
+struct eio_frame *eio__frame_new_chunk(void)
+{
+    struct eio_frame *frame = free_chunks;
+    if (frame) {
+        memcpy(&free_chunks, frame->bytes, sizeof free_chunks);
+        free_chunk_count--;
+        frame->refs = 1;
+        frame->wire_size = 0;
+        frame->messages = 0;
+        return frame;
+    }
+    frame = frame_alloc(EIO__CHUNK_BYTES);
+    if (!frame) return NULL;
+    frame->wire_only = true;
+    frame->is_chunk = true;
+    return frame;
+}
+
+void eio__frame_pool_clear(void)
+{
+    while (free_chunks) {
+        struct eio_frame *frame = free_chunks;
+        memcpy(&free_chunks, frame->bytes, sizeof free_chunks);
+        free(frame);
+    }
+    free_chunk_count = 0;
+}
+
+struct eio_frame *eio_frame_ref(struct eio_frame *frame)
+{
+    frame->refs++;
+    return frame;
+}
+
+void eio_frame_unref(struct eio_frame *frame)
+{
+    if (!frame || --frame->refs > 0) return;
+    if (frame->is_chunk && free_chunk_count < EIO__CHUNKS_KEPT) {
+        memcpy(frame->bytes, &free_chunks, sizeof free_chunks);
+        free_chunks = frame;
+        free_chunk_count++;
+        return;
+    }
+    free(frame);
+}
+
+void eio_frame_set_more(struct eio_frame *frame)
+{
+    frame->more = true;
+}
+
+/* ----------------------------------------------------------------- batches */
+
+struct eio_batch *eio_batch_new(void)
+{
+    return calloc(1, sizeof(struct eio_batch));
+}
+
+void eio_batch_clear(struct eio_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) eio_frame_unref(batch->frames[i]);
+    eio_frame_unref(batch->merged);
+    batch->merged = NULL;
+    batch->count = 0;
+    batch->wire_size = 0;
+    batch->sealed = false;
+}
+
+void eio_batch_free(struct eio_batch *batch)
+{
+    if (!batch) return;
+    eio_batch_clear(batch);
+    free(batch->frames);
+    free(batch);
+}
+
+int eio_batch_add(struct eio_batch *batch, struct eio_frame *frame)
+{
+    EIO_CHECK(!batch->sealed);
+    if (batch->count == batch->capacity) {
+        size_t capacity = batch->capacity ? 2 * batch->capacity : 16;
+        struct eio_frame **frames = realloc(batch->frames, capacity * sizeof *frames);
+        if (!frames) return EIO_ENOMEM;
+        batch->frames = frames;
+        batch->capacity = capacity;
+    }
+    batch->frames[batch->count++] = eio_frame_ref(frame);
+    batch->wire_size += frame->wire_size;
+    return 0;
+}
+
+size_t eio_batch_count(const struct eio_batch *batch)
+{
+    return batch->count;
+}
+
+struct eio_frame *eio_batch_frame(const struct eio_batch *batch, size_t position)
+{
+    return batch->frames[position];
+}
+
+struct eio_frame *eio__batch_wire(struct eio_batch *batch)
+{
+    batch->sealed = true;
+    if (batch->count == 1) return batch->frames[0];
+    if (batch->merged || batch->count == 0 || batch->wire_size > EIO__BATCH_MERGE_BYTES) return batch->merged;
+    batch->merged = eio__frame_new_wire(batch->wire_size);
+    if (!batch->merged) return NULL;
+    uint8_t *out = batch->merged->bytes;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct eio_frame *frame = batch->frames[i];
+        memcpy(out, eio__frame_wire(frame), frame->wire_size);
+        out += frame->wire_size;
+    }
+    batch->merged->messages = (uint16_t)(batch->count < UINT16_MAX ? batch->count : UINT16_MAX);
+    return batch->merged;
+}

@@ -1,0 +1,314 @@
+/* The structs and functions that the files of engineio share. Private to this library.
+ *
+ * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c (a peer's life),
+ * eio_websocket.c and eio_polling.c (how bytes travel), eio_server.c (handshakes). */
+#ifndef EIO_INT_H
+#define EIO_INT_H
+
+#include "engineio.h"
+
+#include "eio_codec.h"
+#include "eio_http_int.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Our own mistake, never a peer's: stops the process, in release builds too. */
+#define EIO_CHECK(condition)                                                              \
+    do {                                                                                  \
+        if (__builtin_expect(!(condition), 0)) {                                          \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                      \
+        }                                                                                 \
+    } while (0)
+
+/* -------------------------------------------------------------------- loop */
+
+enum {
+    EIO__READ_BUFFER_BYTES = 65536,
+    EIO__FLUSH_HOOKS_MAX = 4,
+    EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
+};
+
+struct eio__post {
+    struct eio__post *next;
+    eio_loop_fn fn;
+    void *ctx;
+};
+
+struct eio_loop {
+    struct event_base *base;
+    bool fake_clock;
+    bool stopping;
+    bool in_hooks; /* a batch sent now may be written at once */
+    bool now_valid;
+    uint64_t now_ms; /* read once a turn; the fake clock's time */
+
+    struct eio_timer **heap; /* binary heap by at_ms */
+    size_t heap_count, heap_capacity;
+    struct event *timer_event; /* armed at the end of a turn for the heap's first */
+    uint64_t armed_ms;         /* UINT64_MAX: not armed */
+
+    pthread_mutex_t post_lock; /* guards post_first, post_last */
+    struct eio__post *post_first, *post_last;
+    struct event *post_event;
+    int post_fd;
+
+    eio_loop_fn hooks[EIO__FLUSH_HOOKS_MAX];
+    void *hook_ctx[EIO__FLUSH_HOOKS_MAX];
+    size_t hook_count;
+
+    struct eio_session *flush_first, *flush_last; /* sessions with something to write, by flush_next */
+    struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
+    uint8_t *read_buffer;
+};
+
+/* Runs the timers that are due. */
+void eio__timers_run(struct eio_loop *loop);
+/* When the first timer is due, UINT64_MAX if none runs. */
+uint64_t eio__timers_next_ms(const struct eio_loop *loop);
+/* Microseconds of the monotonic clock. */
+uint64_t eio__clock_us(void);
+
+/* ------------------------------------------------------------------ frames */
+
+enum {
+    EIO__MESSAGE_OFFSET = 11,        /* room for the longest frame header and the packet type */
+    EIO__CHUNK_BYTES = 4096,         /* of one chunk's wire bytes */
+    EIO__CHUNKS_KEPT = 256,          /* free chunks kept for reuse, per thread */
+    EIO__BATCH_MERGE_BYTES = 262144, /* larger batches are queued frame by frame */
+};
+
+/* Engine.IO frames hold the WebSocket header, the packet type "4" (text) and the message, contiguous, so that the
+ * wire form is a slice. Wire-only frames hold bytes for one connection or a merged batch. */
+struct eio_frame {
+    uint32_t refs;
+    uint32_t wire_size;
+    uint32_t size; /* of the message; wire-only: 0 */
+    uint8_t wire_start;
+    uint8_t kind; /* enum eio_kind */
+    bool more;    /* the next frame belongs to this one */
+    bool wire_only;
+    bool is_chunk;     /* from the pool, EIO__CHUNK_BYTES of capacity */
+    bool is_packet;    /* a bare Engine.IO packet: message bytes include its type */
+    uint16_t messages; /* how many messages the wire bytes are */
+    uint8_t bytes[];
+};
+
+static inline const uint8_t *eio__frame_wire(const struct eio_frame *frame)
+{
+    return frame->bytes + frame->wire_start;
+}
+static inline uint8_t *eio__frame_message(struct eio_frame *frame)
+{
+    return frame->bytes + EIO__MESSAGE_OFFSET;
+}
+/* An Engine.IO packet other than a message ("2", "3probe"). */
+struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
+/* Bytes for a WebSocket's wire as they are. */
+struct eio_frame *eio__frame_new_wire(size_t size);
+/* An empty chunk from the pool: a wire-only frame to append to while its queue is the only owner. */
+struct eio_frame *eio__frame_new_chunk(void);
+/* Frees the calling thread's pool. */
+void eio__frame_pool_clear(void);
+
+struct eio_batch {
+    struct eio_frame **frames;
+    size_t count, capacity;
+    size_t wire_size;
+    struct eio_frame *merged; /* the wire bytes of all frames, made at first use; NULL if too large or only one */
+    bool sealed;              /* was sent: no more frames */
+};
+/* The one frame that stands for the batch on a plain WebSocket, or NULL: send them one by one. Borrowed. */
+struct eio_frame *eio__batch_wire(struct eio_batch *batch);
+
+/* ------------------------------------------------------------------- queue */
+
+/* A FIFO of frame references: a ring, inline while it is short. */
+enum { EIO__QUEUE_INLINE = 2 };
+struct eio__queue {
+    struct eio_frame **slots;       /* inline_slots or heap */
+    uint32_t head, count, capacity; /* capacity is a power of two */
+    uint32_t head_written;          /* bytes of the first frame's wire that are sent */
+    size_t bytes;                   /* wire bytes not sent yet */
+    struct eio_frame *inline_slots[EIO__QUEUE_INLINE];
+};
+void eio__queue_init(struct eio__queue *queue);
+void eio__queue_clear(struct eio__queue *queue);
+/* Takes the reference, also on failure (EIO_ENOMEM). */
+int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame);
+static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, uint32_t i)
+{
+    return queue->slots[(queue->head + i) & (queue->capacity - 1)];
+}
+/* Drops the first frame and its reference. */
+void eio__queue_pop(struct eio__queue *queue);
+/* Notes that n wire bytes were sent; returns how many messages are complete by that. */
+size_t eio__queue_advance(struct eio__queue *queue, size_t n);
+/* Drops whole messages (with what belongs to them) from the front, but never one that was begun, until `bytes` more
+ * would fit under `limit`. Returns how many messages were dropped. */
+size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit);
+
+/* ----------------------------------------------------------------- session */
+
+enum eio__state {
+    EIO__S_OPEN,
+    EIO__S_CLOSING,   /* what is queued is being sent; incoming messages are ignored */
+    EIO__S_LINGERING, /* on_close was called; a WebSocket waits for the peer's close frame or end */
+    EIO__S_CLOSED,    /* to be freed at the end of the turn */
+};
+
+enum eio__carrier {
+    EIO__C_POLLING,
+    EIO__C_PROBING, /* polling, with a WebSocket attached that may take over */
+    EIO__C_PROBED,  /* the same, after "2probe" */
+    EIO__C_WEBSOCKET,
+};
+
+/* What only a session on HTTP long-polling needs. */
+struct eio__polling {
+    struct eio_session *session;
+    struct eio_http_request *get; /* the GET waiting for data, or NULL. At most one: a second closes the session */
+    struct eio_deadline upgrade;  /* an attached WebSocket must take over by then */
+    struct eio_deadline noop;     /* while probed: the next forced noop */
+};
+
+struct eio_session {
+    /* The write path: what a broadcast touches stands first. */
+    int fd;           /* the WebSocket's, -1: none */
+    uint8_t state;    /* enum eio__state, set by eio__session_set_state() only */
+    uint8_t carrier;  /* enum eio__carrier */
+    uint8_t protocol; /* 4; 0 for a bare WebSocket */
+    bool in_flush : 1;
+    bool blocked : 1;     /* the socket took less than offered: waits for EV_WRITE */
+    bool read_paused : 1; /* above the high-water mark */
+    bool wrote : 1;       /* since the last heartbeat check, while reading is paused */
+    bool extended : 1;    /* the pong deadline was extended once */
+    bool awaiting_pong : 1;
+    bool discard_input : 1; /* lingering after an error: bytes are thrown away */
+    bool close_frame_sent : 1;
+    bool failed : 1; /* a write failed: to be closed at the flush */
+    struct eio__queue queue;
+    struct eio_session *flush_next;
+    struct eio_server *server;
+    void *data;
+
+    struct eio__ws_partial *partial;
+    struct eio__polling *polling; /* NULL on a WebSocket */
+    struct eio_http_head *head;
+    struct eio_deadline deadline; /* heartbeat; close or linger timeout */
+    uint8_t close_reason;
+    const char *close_detail;
+    uint32_t slot;
+    char id[21];
+    struct event event; /* of fd */
+};
+
+/* Makes a session in the table, with a new id. Takes the head, also on failure (NULL). */
+struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head);
+/* The one function that changes the state. */
+void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why);
+/* Puts the session on the loop's list of those to be flushed at the end of the turn. */
+void eio__session_want_flush(struct eio_session *session);
+/* Flush, called by the loop: writes what is queued, or goes on closing. */
+void eio__session_flush(struct eio_session *session);
+/* Frees memory; the session is off all lists. Called by the loop. */
+void eio__session_free(struct eio_session *session);
+/* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
+ */
+void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger);
+/* Everything of a packet but its transport. Returns non-zero if the session went away. */
+int eio__session_on_packet(struct eio_session *session, const struct eio__packet *packet);
+/* Queues a frame; takes the reference. For the library's own packets: no limits apply. */
+int eio__session_push(struct eio_session *session, struct eio_frame *take_frame);
+/* Starts the heartbeat. */
+void eio__session_start(struct eio_session *session);
+void eio__session_on_pong(struct eio_session *session);
+static inline struct eio_loop *eio__session_loop(const struct eio_session *session);
+
+/* --------------------------------------------------------------- transports */
+
+/* Attaches a descriptor just taken from HTTP: as a new session's WebSocket, or as one that may take over. `rest` are
+ * bytes that came after the head; they are decoded in the next turn. 0 or negative (the descriptor is closed). */
+int eio__ws_attach(struct eio_session *session, int take_fd, uint8_t *take_rest, size_t rest_size);
+/* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
+int eio__ws_write(struct eio_session *session);
+/* Writes one frame directly, past an empty queue; what is left is queued. */
+void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame);
+/* Queues a WebSocket close frame (code 0: without a payload), once. */
+void eio__ws_send_close(struct eio_session *session, uint16_t code);
+/* Closes the descriptor. Harmless without one. */
+void eio__ws_detach(struct eio_session *session);
+void eio__ws_update_events(struct eio_session *session);
+/* Encodes a message as this connection's next bytes (reserve on a WebSocket). */
+uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode, bool with_type, size_t size);
+/* A heartbeat of a bare WebSocket. */
+int eio__ws_ping(struct eio_session *session);
+/* Sends bytes on an attached WebSocket that has not taken over yet ("3probe"). */
+int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t size);
+/* Drops an attached WebSocket that has not taken over. */
+void eio__ws_drop_probe(struct eio_session *session);
+
+void eio__polling_on_get(struct eio_session *session, struct eio_http_request *request);
+void eio__polling_on_post(struct eio_session *session, struct eio_http_request *request);
+/* Answers the hanging GET with what is queued, if there are both. */
+void eio__polling_flush(struct eio_session *session);
+/* Answers the hanging GET, if any, with one packet. */
+void eio__polling_answer(struct eio_session *session, const char *packet);
+/* The WebSocket took over: the polling state goes. */
+void eio__polling_end(struct eio_session *session);
+
+/* ------------------------------------------------------------------ server */
+
+struct eio_server {
+    struct eio_loop *loop;
+    struct eio_options options; /* strings are copies */
+    struct eio_handlers handlers;
+    void *ctx;
+    struct eio_server_stats stats;
+    bool closing;
+    bool emptied; /* eio_server_free() has begun */
+    enum eio_close_reason closing_reason;
+
+    struct eio_session **slots; /* by the slot number in the session id */
+    uint32_t *free_slots;
+    uint32_t slot_count, slot_capacity, free_count;
+    uint32_t slot_key;             /* hides slot numbers in ids */
+    struct eio_session *lingering; /* list head is in deadlines only; see `linger` */
+
+    struct eio_deadlines ping, pong, closing_wait, linger, upgrade, noop;
+    struct eio__ws_limits ws_limits;
+};
+
+static inline struct eio_loop *eio__session_loop(const struct eio_session *session)
+{
+    return session->server->loop;
+}
+/* Enters the session in the table and writes its id. */
+int eio__server_enter(struct eio_server *server, struct eio_session *session);
+void eio__server_leave(struct eio_server *server, struct eio_session *session);
+/* The open packet "0{…}" for a session; returns its size. */
+size_t eio__server_open_packet(const struct eio_server *server, const struct eio_session *session, char *out,
+                               size_t size);
+/* Answers with the reference's headers for a poll (text/plain, no-store) or a post, and CORS. */
+void eio__server_reply(struct eio_server *server, struct eio_http_request *request, int status, const char *type,
+                       const void *body, size_t size);
+
+/* -------------------------------------------------------------------- CORS */
+
+enum { EIO__CORS_FIELDS_MAX = 8 };
+struct eio__cors_reply {
+    struct eio_http_reply_field fields[EIO__CORS_FIELDS_MAX];
+    size_t count;
+    char origin[512];
+    char headers[1024];
+    char max_age[24];
+};
+/* The response headers for a request; with `preflight` those of an OPTIONS answer. */
+void eio__cors_fields(const struct eio_cors *cors, const struct eio_http_head *head, bool preflight,
+                      struct eio__cors_reply *out);
+
+#endif

@@ -1,0 +1,258 @@
+/* The loop: turns of a libevent base, the clock, posts from other threads, and the flush at the end of each turn. */
+#include "eio_int.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t eio__clock_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
+}
+
+uint64_t eio_loop_now_ms(const struct eio_loop *loop)
+{
+    if (!loop->now_valid) {
+        /* The cache is not part of the loop's observable state. */
+        struct eio_loop *cache = (struct eio_loop *)(uintptr_t)loop;
+        cache->now_ms = eio__clock_us() / 1000u;
+        cache->now_valid = true;
+    }
+    return loop->now_ms;
+}
+
+uint64_t eio_loop_unix_ms(const struct eio_loop *loop)
+{
+    (void)loop;
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct eio_loop *loop = ctx;
+    loop->armed_ms = UINT64_MAX;
+    eio__timers_run(loop);
+}
+
+static void on_post(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)what;
+    struct eio_loop *loop = ctx;
+    uint64_t count;
+    if (read(fd, &count, sizeof count) < 0) return;
+    pthread_mutex_lock(&loop->post_lock);
+    struct eio__post *post = loop->post_first;
+    loop->post_first = loop->post_last = NULL;
+    pthread_mutex_unlock(&loop->post_lock);
+    while (post) {
+        struct eio__post *next = post->next;
+        post->fn(post->ctx);
+        free(post);
+        post = next;
+    }
+}
+
+int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx)
+{
+    struct eio__post *post = malloc(sizeof *post);
+    if (!post) return EIO_ENOMEM;
+    *post = (struct eio__post){.fn = fn, .ctx = ctx};
+    pthread_mutex_lock(&loop->post_lock);
+    bool first = loop->post_first == NULL;
+    if (first)
+        loop->post_first = post;
+    else
+        loop->post_last->next = post;
+    loop->post_last = post;
+    pthread_mutex_unlock(&loop->post_lock);
+    uint64_t one = 1;
+    /* The counter of an eventfd cannot be full here: it is read before more is posted to an empty list. */
+    if (first && write(loop->post_fd, &one, sizeof one) < 0) eio_log(EIO_LOG_ERROR, "loop: cannot wake it up");
+    return 0;
+}
+
+static struct event_base *base_new(void)
+{
+    struct event_config *config = event_config_new();
+    if (!config) return NULL;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    struct event_base *base = event_base_new_with_config(config);
+    event_config_free(config);
+    return base;
+}
+
+static struct eio_loop *loop_new(bool fake_clock)
+{
+    struct eio_loop *loop = calloc(1, sizeof *loop);
+    if (!loop) return NULL;
+    pthread_mutex_init(&loop->post_lock, NULL);
+    loop->fake_clock = fake_clock;
+    loop->now_valid = fake_clock;
+    loop->now_ms = fake_clock ? 1000000 : 0;
+    loop->armed_ms = UINT64_MAX;
+    loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    loop->base = base_new();
+    loop->read_buffer = malloc(EIO__READ_BUFFER_BYTES);
+    if (loop->post_fd < 0 || !loop->base || !loop->read_buffer) goto fail;
+    loop->timer_event = event_new(loop->base, -1, 0, on_timer, loop);
+    loop->post_event = event_new(loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_post, loop);
+    if (!loop->timer_event || !loop->post_event || event_add(loop->post_event, NULL) != 0) goto fail;
+    return loop;
+fail:
+    eio_loop_free(loop);
+    return NULL;
+}
+
+struct eio_loop *eio_loop_new(void)
+{
+    return loop_new(false);
+}
+
+struct eio_loop *eio_loop_new_with_fake_clock(void)
+{
+    return loop_new(true);
+}
+
+static void free_closed(struct eio_loop *loop)
+{
+    while (loop->closed_first) {
+        struct eio_session *session = loop->closed_first;
+        loop->closed_first = session->flush_next;
+        eio__session_free(session);
+    }
+}
+
+void eio_loop_free(struct eio_loop *loop)
+{
+    if (!loop) return;
+    free_closed(loop);
+    for (struct eio__post *post = loop->post_first; post;) {
+        struct eio__post *next = post->next;
+        free(post);
+        post = next;
+    }
+    if (loop->timer_event) event_free(loop->timer_event);
+    if (loop->post_event) event_free(loop->post_event);
+    if (loop->base) event_base_free(loop->base);
+    if (loop->post_fd >= 0) close(loop->post_fd);
+    pthread_mutex_destroy(&loop->post_lock);
+    free(loop->heap);
+    free(loop->read_buffer);
+    free(loop);
+    eio__frame_pool_clear();
+}
+
+struct event_base *eio_loop_base(struct eio_loop *loop)
+{
+    return loop->base;
+}
+
+int eio_loop_add_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx)
+{
+    if (loop->hook_count == EIO__FLUSH_HOOKS_MAX) return EIO_EINVAL;
+    loop->hooks[loop->hook_count] = fn;
+    loop->hook_ctx[loop->hook_count++] = ctx;
+    return 0;
+}
+
+void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx)
+{
+    for (size_t i = 0; i < loop->hook_count; i++) {
+        if (loop->hooks[i] != fn || loop->hook_ctx[i] != ctx) continue;
+        loop->hook_count--;
+        loop->hooks[i] = loop->hooks[loop->hook_count];
+        loop->hook_ctx[i] = loop->hook_ctx[loop->hook_count];
+        return;
+    }
+}
+
+/* Hooks, then queues. Callbacks of a flush (on_close) may queue more: a few rounds. */
+static void flush(struct eio_loop *loop)
+{
+    for (int round = 0; round < EIO__FLUSH_ROUNDS_MAX; round++) {
+        loop->in_hooks = true;
+        for (size_t i = 0; i < loop->hook_count; i++) loop->hooks[i](loop->hook_ctx[i]);
+        loop->in_hooks = false;
+        struct eio_session *session = loop->flush_first;
+        if (!session) return;
+        loop->flush_first = loop->flush_last = NULL;
+        while (session) {
+            struct eio_session *next = session->flush_next;
+            session->in_flush = false;
+            session->flush_next = NULL;
+            if (next) __builtin_prefetch(next);
+            eio__session_flush(session);
+            session = next;
+        }
+    }
+}
+
+static void arm_timer(struct eio_loop *loop)
+{
+    uint64_t next = eio__timers_next_ms(loop);
+    if (loop->fake_clock || next == loop->armed_ms) return;
+    loop->armed_ms = next;
+    if (next == UINT64_MAX) {
+        event_del(loop->timer_event);
+        return;
+    }
+    uint64_t now_us = eio__clock_us(), at_us = next * 1000u;
+    uint64_t delay_us = at_us > now_us ? at_us - now_us : 0;
+    struct timeval delay = {(time_t)(delay_us / 1000000u), (suseconds_t)(delay_us % 1000000u)};
+    event_add(loop->timer_event, &delay);
+}
+
+static void end_turn(struct eio_loop *loop)
+{
+    flush(loop);
+    free_closed(loop);
+    arm_timer(loop);
+}
+
+int eio_loop_turn(struct eio_loop *loop, int wait_ms)
+{
+    if (!loop->fake_clock) loop->now_valid = false;
+    bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first;
+    int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    if (loop->fake_clock) eio__timers_run(loop);
+    end_turn(loop);
+    return result < 0 ? EIO_ESYS : 0;
+}
+
+int eio_loop_run(struct eio_loop *loop)
+{
+    loop->stopping = false;
+    end_turn(loop); /* what was queued before the first turn */
+    while (!loop->stopping) {
+        int result = eio_loop_turn(loop, -1);
+        if (result != 0) return result;
+    }
+    return 0;
+}
+
+void eio_loop_stop(struct eio_loop *loop)
+{
+    loop->stopping = true;
+    event_base_loopbreak(loop->base);
+}
+
+void eio_loop_advance(struct eio_loop *loop, uint64_t ms)
+{
+    EIO_CHECK(loop->fake_clock);
+    uint64_t target = loop->now_ms + ms;
+    for (;;) {
+        uint64_t next = eio__timers_next_ms(loop);
+        if (next > target) break;
+        if (next > loop->now_ms) loop->now_ms = next;
+        eio_loop_turn(loop, 0);
+    }
+    loop->now_ms = target;
+    eio_loop_turn(loop, 0);
+}

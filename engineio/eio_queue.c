@@ -1,0 +1,108 @@
+/* A session's queue of frames: a ring of references that is inline while it is short. */
+#include "eio_int.h"
+
+#include <string.h>
+
+void eio__queue_init(struct eio__queue *queue)
+{
+    memset(queue, 0, sizeof *queue);
+    queue->slots = queue->inline_slots;
+    queue->capacity = EIO__QUEUE_INLINE;
+}
+
+static void drop_slots(struct eio__queue *queue)
+{
+    if (queue->slots != queue->inline_slots) free(queue->slots);
+    queue->slots = queue->inline_slots;
+    queue->capacity = EIO__QUEUE_INLINE;
+    queue->head = 0;
+}
+
+void eio__queue_clear(struct eio__queue *queue)
+{
+    while (queue->count) eio__queue_pop(queue);
+    drop_slots(queue);
+}
+
+static int grow(struct eio__queue *queue)
+{
+    uint32_t capacity = queue->capacity * 4;
+    struct eio_frame **slots = malloc(capacity * sizeof *slots);
+    if (!slots) return EIO_ENOMEM;
+    for (uint32_t i = 0; i < queue->count; i++) slots[i] = eio__queue_at(queue, i);
+    if (queue->slots != queue->inline_slots) free(queue->slots);
+    queue->slots = slots;
+    queue->capacity = capacity;
+    queue->head = 0;
+    return 0;
+}
+
+int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
+{
+    if (queue->count == queue->capacity && grow(queue) != 0) {
+        eio_frame_unref(take_frame);
+        return EIO_ENOMEM;
+    }
+    queue->slots[(queue->head + queue->count++) & (queue->capacity - 1)] = take_frame;
+    queue->bytes += take_frame->wire_size;
+    return 0;
+}
+
+void eio__queue_pop(struct eio__queue *queue)
+{
+    struct eio_frame *frame = eio__queue_at(queue, 0);
+    queue->bytes -= frame->wire_size - queue->head_written;
+    queue->head_written = 0;
+    queue->head = (queue->head + 1) & (queue->capacity - 1);
+    queue->count--;
+    eio_frame_unref(frame);
+    /* An idle session keeps no ring. */
+    if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);
+}
+
+size_t eio__queue_advance(struct eio__queue *queue, size_t n)
+{
+    size_t messages = 0;
+    while (n > 0) {
+        struct eio_frame *frame = eio__queue_at(queue, 0);
+        size_t left = frame->wire_size - queue->head_written;
+        if (n < left) {
+            queue->head_written += (uint32_t)n;
+            queue->bytes -= n;
+            return messages;
+        }
+        n -= left;
+        messages += frame->messages;
+        eio__queue_pop(queue);
+    }
+    return messages;
+}
+
+size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit)
+{
+    /* A message that was begun stays, with what belongs to it. */
+    uint32_t kept = 0;
+    if (queue->count && queue->head_written > 0) {
+        while (kept < queue->count && eio__queue_at(queue, kept)->more) kept++;
+        kept++;
+    }
+    uint32_t from = kept;
+    size_t dropped = 0;
+    while (from < queue->count && queue->bytes + bytes > limit) {
+        bool more;
+        do {
+            struct eio_frame *frame = eio__queue_at(queue, from++);
+            more = frame->more;
+            queue->bytes -= frame->wire_size;
+            dropped += frame->messages ? frame->messages : 1;
+            eio_frame_unref(frame);
+        } while (more && from < queue->count);
+    }
+    if (from == kept) return 0;
+    uint32_t mask = queue->capacity - 1;
+    for (uint32_t i = from; i < queue->count; i++)
+        queue->slots[(queue->head + kept + i - from) & mask] = queue->slots[(queue->head + i) & mask];
+    queue->count -= from - kept;
+    if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);
+    return dropped;
+}
