@@ -215,6 +215,8 @@ void eio__session_set_state(struct eio_session *session, enum eio__state state, 
 void eio__session_want_flush(struct eio_session *session);
 /* Flush, called by the loop: writes what is queued, or goes on closing. */
 void eio__session_flush(struct eio_session *session);
+/* Over and done: to be freed at the end of the turn. */
+void eio__session_bury(struct eio_session *session, const char *why);
 /* Frees memory; the session is off all lists. Called by the loop. */
 void eio__session_free(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
@@ -231,9 +233,13 @@ static inline struct eio_loop *eio__session_loop(const struct eio_session *sessi
 
 /* --------------------------------------------------------------- transports */
 
-/* Attaches a descriptor just taken from HTTP: as a new session's WebSocket, or as one that may take over. `rest` are
- * bytes that came after the head; they are decoded in the next turn. 0 or negative (the descriptor is closed). */
-int eio__ws_attach(struct eio_session *session, int take_fd, uint8_t *take_rest, size_t rest_size);
+/* Attaches a descriptor just taken from HTTP: as a new session's WebSocket, or as one that may take over.
+ * 0 or negative (the descriptor is closed). */
+int eio__ws_attach(struct eio_session *session, int take_fd);
+/* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
+void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
+/* The WebSocket is over, by its end or an error. */
+void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
 int eio__ws_write(struct eio_session *session);
 /* Writes one frame directly, past an empty queue; what is left is queued. */
@@ -270,15 +276,12 @@ struct eio_server {
     void *ctx;
     struct eio_server_stats stats;
     bool closing;
-    bool emptied; /* eio_server_free() has begun */
-    enum eio_close_reason closing_reason;
 
     struct eio_session **slots; /* by the slot number in the session id */
     uint32_t *free_slots;
     uint32_t slot_count, slot_capacity, free_count;
-    uint32_t slot_key;             /* hides slot numbers in ids */
-    struct eio_session *lingering; /* list head is in deadlines only; see `linger` */
-
+    uint32_t slot_key; /* hides slot numbers in ids */
+    struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, closing_wait, linger, upgrade, noop;
     struct eio__ws_limits ws_limits;
 };
@@ -293,6 +296,13 @@ void eio__server_leave(struct eio_server *server, struct eio_session *session);
 /* The open packet "0{…}" for a session; returns its size. */
 size_t eio__server_open_packet(const struct eio_server *server, const struct eio_session *session, char *out,
                                size_t size);
+/* Requests to the Engine.IO path, plain and asking for a WebSocket. ctx is the server. */
+void eio__server_on_request(struct eio_http_request *request, void *ctx);
+void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);
+/* Opens a session on a descriptor taken from HTTP, with the 101 response queued first if wanted. Takes both, also on
+ * failure (NULL). */
+struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, int take_fd,
+                                               struct eio_http_head *take_head, bool with_response);
 /* Answers with the reference's headers for a poll (text/plain, no-store) or a post, and CORS. */
 void eio__server_reply(struct eio_server *server, struct eio_http_request *request, int status, const char *type,
                        const void *body, size_t size);

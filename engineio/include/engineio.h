@@ -424,8 +424,8 @@ EIO_API void eio_session_count_drop(struct eio_session *session);
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
  * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest. */
 EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
-/* The peer broke the protocol, or must go now: nothing more is sent but a WebSocket close frame.
- * on_close fires before this returns. */
+/* The peer broke the protocol, or must go now: what was queued before goes as far as the socket takes it, then a
+ * WebSocket close frame, nothing is waited for. on_close fires before this returns. */
 EIO_API void eio_session_abort(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 
 /* Prints `key=value …` about a session, as SIGUSR1 does. Returns what snprintf would. */

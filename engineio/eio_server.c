@@ -1,0 +1,262 @@
+/* The Engine.IO server: verification of requests, handshakes, the table of sessions, and its deadline queues. */
+#include "eio_int.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100, ID_RANDOM_BYTES = 11, ID_BYTES = 15 };
+
+/* ----------------------------------------------------------------- options */
+
+void eio_options_init(struct eio_options *options)
+{
+    *options = (struct eio_options){
+        .path = "/engine.io",
+        .transports = EIO_POLLING | EIO_WEBSOCKET,
+        .allow_upgrades = true,
+        .ping_interval_ms = 25000,
+        .ping_timeout_ms = 20000,
+        .upgrade_timeout_ms = 10000,
+        .close_timeout_ms = 30000,
+        .max_payload_bytes = 1000000,
+        .max_fragments = 131072,
+        .high_water_bytes = 65536,
+        .max_queue_bytes = 16777216,
+        .queue_policy = EIO_QUEUE_CLOSE,
+        .cors = {.methods = "GET,HEAD,PUT,PATCH,POST,DELETE", .max_age_s = -1},
+    };
+}
+
+static bool copy_string(const char **string)
+{
+    if (!*string) return true;
+    *string = strdup(*string);
+    return *string != NULL;
+}
+
+/* Replaces borrowed strings by copies; the path loses its trailing slash. */
+static bool copy_options(struct eio_options *options)
+{
+    struct eio_cors *cors = &options->cors;
+    bool ok = copy_string(&options->path);
+    ok = copy_string(&cors->origin) && ok;
+    ok = copy_string(&cors->methods) && ok;
+    ok = copy_string(&cors->allowed_headers) && ok;
+    return copy_string(&cors->exposed_headers) && ok;
+}
+
+static void free_string(const char *string)
+{
+    free((char *)(uintptr_t)string);
+}
+
+static void free_options(struct eio_options *options)
+{
+    free_string(options->path);
+    free_string(options->cors.origin);
+    free_string(options->cors.methods);
+    free_string(options->cors.allowed_headers);
+    free_string(options->cors.exposed_headers);
+}
+
+/* --------------------------------------------------------------- deadlines */
+
+static struct eio_session *session_of(struct eio_deadline *deadline)
+{
+    return (struct eio_session *)(void *)((char *)deadline - offsetof(struct eio_session, deadline));
+}
+
+static void on_ping_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio_session *session = session_of(due);
+    session->awaiting_pong = true;
+    session->extended = session->wrote = false;
+    if (session->protocol == 0)
+        eio__ws_ping(session);
+    else
+        eio__session_push(session, eio_frame_ref(server->ping_frame));
+    /* From when it was due, not from now: deadlines do not drift. */
+    eio_deadlines_add_from(&server->pong, due, due->at_ms);
+}
+
+static void on_pong_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio_session *session = session_of(due);
+    if (session->read_paused && session->wrote) {
+        /* It takes what it is sent, slowly; its pong is behind requests that we chose not to read yet. */
+        session->wrote = false;
+        eio_deadlines_add(&server->pong, due);
+        return;
+    }
+    eio_session_abort(session, EIO_CLOSE_PING_TIMEOUT, "no pong in time");
+}
+
+static void on_closing_due(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    struct eio_session *session = session_of(due);
+    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
+}
+
+static void on_linger_due(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    eio__session_bury(session_of(due), "the peer did not close in time");
+}
+
+static void on_upgrade_due(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, upgrade));
+    eio__ws_drop_probe(polling->session);
+}
+
+static void on_noop_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, noop));
+    eio__polling_answer(polling->session, "6");
+    eio_deadlines_add(&server->noop, due);
+}
+
+/* --------------------------------------------------------------- the table */
+
+int eio__server_enter(struct eio_server *server, struct eio_session *session)
+{
+    if (server->free_count == 0) {
+        uint32_t capacity = server->slot_capacity ? 2 * server->slot_capacity : 64;
+        struct eio_session **slots = realloc(server->slots, capacity * sizeof *slots);
+        if (!slots) return EIO_ENOMEM;
+        server->slots = slots;
+        uint32_t *free_slots = realloc(server->free_slots, capacity * sizeof *free_slots);
+        if (!free_slots) return EIO_ENOMEM;
+        server->free_slots = free_slots;
+        for (uint32_t i = capacity; i > server->slot_capacity; i--) {
+            slots[i - 1] = NULL;
+            free_slots[server->free_count++] = i - 1;
+        }
+        server->slot_capacity = capacity;
+    }
+    session->slot = server->free_slots[--server->free_count];
+    server->slots[session->slot] = session;
+    server->slot_count++;
+    uint8_t id[ID_BYTES];
+    uint32_t hidden = session->slot ^ server->slot_key;
+    memcpy(id, &hidden, sizeof hidden);
+    randombytes_buf(id + sizeof hidden, ID_RANDOM_BYTES);
+    sodium_bin2base64(session->id, sizeof session->id, id, sizeof id, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    server->stats.opened++;
+    return 0;
+}
+
+void eio__server_leave(struct eio_server *server, struct eio_session *session)
+{
+    EIO_CHECK(server->slots[session->slot] == session);
+    server->slots[session->slot] = NULL;
+    server->free_slots[server->free_count++] = session->slot;
+    server->slot_count--;
+}
+
+struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
+{
+    uint8_t id[ID_BYTES];
+    size_t decoded;
+    if (size != 20 || sodium_base642bin(id, sizeof id, sid, size, NULL, &decoded, NULL,
+                                        sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
+        return NULL;
+    uint32_t slot;
+    memcpy(&slot, id, sizeof slot);
+    slot ^= server->slot_key;
+    if (slot >= server->slot_capacity || !server->slots[slot]) return NULL;
+    struct eio_session *session = server->slots[slot];
+    return sodium_memcmp(session->id, sid, size) == 0 ? session : NULL;
+}
+
+size_t eio_server_session_count(const struct eio_server *server)
+{
+    return server->slot_count;
+}
+
+void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx)
+{
+    for (uint32_t i = 0; i < server->slot_capacity; i++)
+        if (server->slots[i]) fn(server->slots[i], ctx);
+}
+
+void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats)
+{
+    *stats = server->stats;
+    stats->sessions = server->slot_count;
+    stats->polling_sessions = 0;
+    for (uint32_t i = 0; i < server->slot_capacity; i++)
+        if (server->slots[i] && server->slots[i]->carrier != EIO__C_WEBSOCKET) stats->polling_sessions++;
+}
+
+/* ------------------------------------------------------------------ new, free */
+
+struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
+                                  const struct eio_handlers *handlers, void *ctx)
+{
+    if (sodium_init() < 0) return NULL;
+    struct eio_server *server = calloc(1, sizeof *server);
+    if (!server) return NULL;
+    server->loop = loop;
+    if (options)
+        server->options = *options;
+    else
+        eio_options_init(&server->options);
+    if (handlers) server->handlers = *handlers;
+    server->ctx = ctx;
+    server->slot_key = randombytes_random();
+    server->ping_frame = eio__frame_new_packet("2", 1);
+    bool copied = copy_options(&server->options);
+    const struct eio_options *o = &server->options;
+    server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments};
+    eio_deadlines_init(&server->ping, loop, o->ping_interval_ms, on_ping_due, server);
+    eio_deadlines_init(&server->pong, loop, o->ping_timeout_ms, on_pong_due, server);
+    eio_deadlines_init(&server->closing_wait, loop, o->close_timeout_ms, on_closing_due, server);
+    eio_deadlines_init(&server->linger, loop, LINGER_MS, on_linger_due, server);
+    eio_deadlines_init(&server->upgrade, loop, o->upgrade_timeout_ms, on_upgrade_due, server);
+    eio_deadlines_init(&server->noop, loop, NOOP_INTERVAL_MS, on_noop_due, server);
+    if (!copied || !server->ping_frame) {
+        eio_server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason)
+{
+    server->closing = true;
+    for (uint32_t i = 0; i < server->slot_capacity; i++)
+        if (server->slots[i]) eio_session_close(server->slots[i], reason, NULL);
+}
+
+void eio_server_free(struct eio_server *server)
+{
+    if (!server) return;
+    server->closing = true;
+    for (uint32_t i = 0; i < server->slot_capacity; i++)
+        if (server->slots[i]) eio_session_abort(server->slots[i], EIO_CLOSE_SHUTTING_DOWN, NULL);
+    /* Close frames leave with this turn; peers that do not answer are not waited for. */
+    eio_loop_turn(server->loop, 0);
+    while (server->linger.head.next != &server->linger.head) {
+        struct eio_session *session = session_of(server->linger.head.next);
+        eio__session_bury(session, "the server ends");
+    }
+    eio_loop_turn(server->loop, 0);
+    eio_deadlines_clear(&server->ping);
+    eio_deadlines_clear(&server->pong);
+    eio_deadlines_clear(&server->closing_wait);
+    eio_deadlines_clear(&server->linger);
+    eio_deadlines_clear(&server->upgrade);
+    eio_deadlines_clear(&server->noop);
+    eio_frame_unref(server->ping_frame);
+    free_options(&server->options);
+    free(server->slots);
+    free(server->free_slots);
+    free(server);
+}

@@ -1,0 +1,392 @@
+/* A session: one peer, from its handshake to on_close. Owns the state machine, the queue with its limits, and the
+ * heartbeat. How bytes travel is in eio_websocket.c and eio_polling.c. */
+#include "eio_int.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+/* ------------------------------------------------------------------- state */
+
+void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why)
+{
+    static const char *const names[] = {"open", "closing", "lingering", "closed"};
+    EIO_CHECK(state > session->state);
+    if (eio_log_wants(EIO_LOG_DEBUG))
+        eio_log(EIO_LOG_DEBUG, "session %s: %s -> %s (%s)", session->id, names[session->state], names[state], why);
+    session->state = (uint8_t)state;
+}
+
+struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head)
+{
+    struct eio_session *session = calloc(1, sizeof *session);
+    if (!session) {
+        free(take_head);
+        return NULL;
+    }
+    session->fd = -1;
+    session->protocol = (uint8_t)protocol;
+    session->server = server;
+    session->head = take_head;
+    session->carrier = EIO__C_WEBSOCKET;
+    eio__queue_init(&session->queue);
+    if (eio__server_enter(server, session) != 0) {
+        eio__session_free(session);
+        return NULL;
+    }
+    return session;
+}
+
+void eio__session_free(struct eio_session *session)
+{
+    eio__ws_partial_free(session->partial);
+    eio__queue_clear(&session->queue);
+    free(session->polling);
+    free(session->head);
+    free(session);
+}
+
+void eio__session_want_flush(struct eio_session *session)
+{
+    if (session->in_flush) return;
+    struct eio_loop *loop = session->server->loop;
+    session->in_flush = true;
+    session->flush_next = NULL;
+    if (loop->flush_last && loop->flush_first)
+        loop->flush_last->flush_next = session;
+    else
+        loop->flush_first = session;
+    loop->flush_last = session;
+}
+
+static void drop_queue(struct eio_session *session)
+{
+    session->server->stats.queued_bytes -= session->queue.bytes;
+    eio__queue_clear(&session->queue);
+}
+
+static void list_closed(struct eio_session *session)
+{
+    struct eio_loop *loop = session->server->loop;
+    session->flush_next = loop->closed_first;
+    loop->closed_first = session;
+}
+
+void eio__session_bury(struct eio_session *session, const char *why)
+{
+    eio__session_set_state(session, EIO__S_CLOSED, why);
+    eio_deadline_stop(NULL, &session->deadline);
+    eio__ws_detach(session);
+    drop_queue(session);
+    if (!session->in_flush) list_closed(session); /* else the flush finds it closed and moves it over */
+}
+
+void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger)
+{
+    if (session->state >= EIO__S_LINGERING) return;
+    struct eio_server *server = session->server;
+    eio_deadline_stop(NULL, &session->deadline);
+    if (session->carrier != EIO__C_WEBSOCKET) {
+        eio__ws_drop_probe(session);
+        eio__polling_end(session);
+        linger = false;
+    }
+    if (!linger) drop_queue(session);
+    eio__session_set_state(session, EIO__S_LINGERING, detail);
+    eio__server_leave(server, session);
+    server->stats.closed[reason]++;
+    if (server->handlers.on_close) server->handlers.on_close(session, reason, detail, server->ctx);
+    if (linger && session->fd >= 0)
+        eio_deadlines_add(&server->linger, &session->deadline);
+    else
+        eio__session_bury(session, detail);
+}
+
+/* --------------------------------------------------------------- heartbeat */
+
+void eio__session_start(struct eio_session *session)
+{
+    eio_deadlines_add(&session->server->ping, &session->deadline);
+}
+
+void eio__session_on_pong(struct eio_session *session)
+{
+    if (!session->awaiting_pong || session->state != EIO__S_OPEN) return;
+    session->awaiting_pong = false;
+    eio_deadlines_add(&session->server->ping, &session->deadline);
+}
+
+/* --------------------------------------------------------------- receiving */
+
+int eio__session_on_packet(struct eio_session *session, const struct eio__packet *packet)
+{
+    struct eio_server *server = session->server;
+    if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
+    if (session->awaiting_pong && !session->extended && packet->type != EIO__PONG) {
+        /* It is alive, though busy: the reference waits once more (engine.io 6.6.11). */
+        session->extended = true;
+        eio_deadlines_add(&server->pong, &session->deadline);
+    }
+    switch (packet->type) {
+    case EIO__MESSAGE:
+        server->stats.messages_in++;
+        if (server->handlers.on_message)
+            server->handlers.on_message(session, packet->kind, packet->p, packet->n, server->ctx);
+        break;
+    case EIO__PONG:
+        eio__session_on_pong(session);
+        break;
+    case EIO__CLOSE:
+        eio__polling_answer(session, "6");
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
+        break;
+    case EIO__PING:
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        break;
+    case EIO__OPEN:
+    case EIO__UPGRADE:
+    case EIO__NOOP:
+        break; /* as the reference: without effect on an open session */
+    }
+    return session->state >= EIO__S_LINGERING;
+}
+
+/* ----------------------------------------------------------------- sending */
+
+static bool limit_reached(struct eio_session *session, size_t bytes)
+{
+    struct eio_server *server = session->server;
+    struct eio__queue *queue = &session->queue;
+    size_t limit = server->options.max_queue_bytes;
+    if (queue->bytes == 0 || queue->bytes + bytes <= limit) return false;
+    if (server->options.queue_policy == EIO_QUEUE_DROP_OLDEST) {
+        size_t before = queue->bytes;
+        server->stats.dropped_oldest += eio__queue_drop_oldest(queue, bytes, limit);
+        server->stats.queued_bytes -= before - queue->bytes;
+        return false;
+    }
+    server->stats.queue_full++;
+    drop_queue(session);
+    session->failed = true; /* closed at the flush: sending never calls back */
+    session->close_reason = EIO_CLOSE_QUEUE_FULL;
+    session->close_detail = "the peer reads too slowly: its queue is full";
+    eio__session_want_flush(session);
+    return true;
+}
+
+int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
+{
+    if (!take_frame) return EIO_ENOMEM;
+    size_t bytes = take_frame->wire_size;
+    int result = eio__queue_push(&session->queue, take_frame);
+    if (result != 0) return result;
+    session->server->stats.queued_bytes += bytes;
+    eio__session_want_flush(session);
+    return 0;
+}
+
+/* A frame for a bare WebSocket: the same message without the packet type. */
+static struct eio_frame *without_type(struct eio_frame *frame)
+{
+    size_t header = eio__ws_header_size(frame->size);
+    struct eio_frame *bare = eio__frame_new_wire(header + frame->size);
+    if (!bare) return NULL;
+    enum eio__ws_opcode opcode = frame->kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
+    eio__ws_put_header(bare->bytes, opcode, frame->size);
+    memcpy(bare->bytes + header, eio__frame_message(frame), frame->size);
+    bare->messages = 1;
+    bare->more = frame->more;
+    return bare;
+}
+
+static inline int check_sendable(struct eio_session *session, size_t bytes)
+{
+    if (session->state != EIO__S_OPEN || session->failed) return EIO_ECLOSED;
+    return limit_reached(session, bytes) ? EIO_EAGAIN : 0;
+}
+
+int eio_session_send(struct eio_session *session, struct eio_frame *frame)
+{
+    int result = check_sendable(session, frame->wire_size);
+    if (result != 0) return result;
+    session->server->stats.messages_out++;
+    if (session->protocol == 0 && frame->kind == EIO_TEXT) return eio__session_push(session, without_type(frame));
+    return eio__session_push(session, eio_frame_ref(frame));
+}
+
+int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
+{
+    struct eio_frame *wire = NULL;
+    if (session->carrier == EIO__C_WEBSOCKET && session->protocol != 0) wire = eio__batch_wire(batch);
+    if (!wire) {
+        for (size_t i = 0; i < batch->count; i++) {
+            int result = eio_session_send(session, batch->frames[i]);
+            if (result != 0) return result;
+        }
+        return 0;
+    }
+    int result = check_sendable(session, wire->wire_size);
+    if (result != 0) return result;
+    session->server->stats.messages_out += batch->count;
+    if (session->server->loop->in_hooks && session->queue.count == 0 && !session->blocked) {
+        eio__ws_write_now(session, wire);
+        return 0;
+    }
+    return eio__session_push(session, eio_frame_ref(wire));
+}
+
+uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, size_t size)
+{
+    if (check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
+    uint8_t *message = NULL;
+    if (session->carrier == EIO__C_WEBSOCKET) {
+        enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
+        message = eio__ws_reserve(session, opcode, kind == EIO_TEXT && session->protocol != 0, size);
+    } else {
+        struct eio_frame *frame = eio_frame_new(kind, size, &message);
+        if (!frame || eio__session_push(session, frame) != 0) return NULL;
+    }
+    if (message) session->server->stats.messages_out++;
+    return message;
+}
+
+bool eio_session_is_writable(const struct eio_session *session)
+{
+    if (session->state != EIO__S_OPEN || session->failed) return false;
+    if (session->queue.bytes > session->server->options.high_water_bytes) return false;
+    if (session->carrier == EIO__C_WEBSOCKET) return !session->blocked;
+    return session->polling && session->polling->get;
+}
+
+void eio_session_count_drop(struct eio_session *session)
+{
+    session->server->stats.dropped_volatile++;
+}
+
+/* ------------------------------------------------------------------- flush */
+
+/* Everything is sent: what was waiting for that happens. */
+static void on_drained(struct eio_session *session)
+{
+    if (session->state != EIO__S_CLOSING) return;
+    if (session->carrier == EIO__C_WEBSOCKET && !session->close_frame_sent) {
+        eio__ws_send_close(session, 0);
+        if (eio__ws_write(session) > 0) return; /* the close frame follows when the socket takes it */
+    }
+    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, true);
+}
+
+static void flush_websocket(struct eio_session *session)
+{
+    int result = session->blocked ? 1 : eio__ws_write(session);
+    if (result < 0) {
+        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
+        return;
+    }
+    if (result == 0 && session->state < EIO__S_LINGERING) on_drained(session);
+    /* Both close frames are through, or the peer's bytes make no sense: our end of the connection goes first. */
+    if (session->state == EIO__S_LINGERING && session->discard_input && session->queue.count == 0)
+        shutdown(session->fd, SHUT_WR);
+    if (session->state != EIO__S_CLOSED) eio__ws_update_events(session);
+}
+
+void eio__session_flush(struct eio_session *session)
+{
+    if (session->state == EIO__S_CLOSED) {
+        list_closed(session);
+        return;
+    }
+    if (session->failed && session->state < EIO__S_LINGERING) {
+        eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
+        return;
+    }
+    if (session->carrier == EIO__C_WEBSOCKET) {
+        flush_websocket(session);
+        return;
+    }
+    eio__polling_flush(session);
+}
+
+/* ----------------------------------------------------------------- closing */
+
+void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail)
+{
+    if (session->state != EIO__S_OPEN) return;
+    session->close_reason = (uint8_t)reason;
+    session->close_detail = detail ? detail : eio_close_reason_text(reason);
+    eio__session_set_state(session, EIO__S_CLOSING, session->close_detail);
+    eio_deadlines_add(&session->server->closing_wait, &session->deadline);
+    eio__session_want_flush(session);
+}
+
+void eio_session_abort(struct eio_session *session, enum eio_close_reason reason, const char *detail)
+{
+    if (session->state >= EIO__S_LINGERING) return;
+    if (!detail) detail = eio_close_reason_text(reason);
+    bool linger = false;
+    if (session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !session->blocked) {
+        /* What was queued before may go with it; a full socket gets nothing more. */
+        eio__ws_send_close(session, 0);
+        linger = true;
+    }
+    eio__session_end(session, reason, detail, linger);
+}
+
+/* -------------------------------------------------------------- properties */
+
+const char *eio_session_id(const struct eio_session *session)
+{
+    return session->id;
+}
+
+enum eio_transport eio_session_transport(const struct eio_session *session)
+{
+    return session->carrier == EIO__C_WEBSOCKET ? EIO_WEBSOCKET : EIO_POLLING;
+}
+
+int eio_session_protocol(const struct eio_session *session)
+{
+    return session->protocol;
+}
+
+const struct eio_http_head *eio_session_head(const struct eio_session *session)
+{
+    return session->head;
+}
+
+struct eio_server *eio_session_server(const struct eio_session *session)
+{
+    return session->server;
+}
+
+bool eio_session_is_open(const struct eio_session *session)
+{
+    return session->state == EIO__S_OPEN && !session->failed;
+}
+
+void eio_session_set_data(struct eio_session *session, void *data)
+{
+    session->data = data;
+}
+
+void *eio_session_data(const struct eio_session *session)
+{
+    return session->data;
+}
+
+size_t eio_session_queued_bytes(const struct eio_session *session)
+{
+    return session->queue.bytes;
+}
+
+int eio_session_describe(const struct eio_session *session, char *out, size_t size)
+{
+    static const char *const states[] = {"open", "closing", "lingering", "closed"};
+    static const char *const carriers[] = {"polling", "probing", "probed", "websocket"};
+    return snprintf(
+        out, size,
+        "session id=%s state=%s transport=%s protocol=%d fd=%d queued_frames=%u queued_bytes=%zu blocked=%d "
+        "read_paused=%d awaiting_pong=%d address=%s",
+        session->id, states[session->state], carriers[session->carrier], session->protocol, session->fd,
+        session->queue.count, session->queue.bytes, session->blocked, session->read_paused, session->awaiting_pong,
+        session->head ? session->head->address : "-");
+}

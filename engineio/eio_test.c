@@ -1,0 +1,139 @@
+/* Sessions without HTTP: requests in memory and WebSockets on a socketpair. For tests; part of the library so that the
+ * tests of the layers above can use it too. */
+#include "eio_test.h"
+
+#include "eio_int.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct test_request {
+    struct eio_http_request base;
+    struct eio__test_reply *reply;
+    char *body;
+    int fd; /* our end of the pair; -1: not an upgrade */
+};
+
+static void test_free(struct test_request *request)
+{
+    free(request->base.head);
+    free(request->body);
+    free(request);
+}
+
+static void test_on_reply(struct eio_http_request *base, const struct eio_http_reply *from)
+{
+    struct test_request *request = (struct test_request *)base;
+    struct eio__test_reply *to = request->reply;
+    to->answered = true;
+    to->status = from->status;
+    snprintf(to->type, sizeof to->type, "%s", from->content_type ? from->content_type : "");
+    to->body = malloc(from->body_size + 1);
+    EIO_CHECK(to->body);
+    if (from->body_size) memcpy(to->body, from->body, from->body_size);
+    to->body[from->body_size] = '\0';
+    to->body_size = from->body_size;
+    to->request = NULL;
+    if (request->fd >= 0) close(request->fd);
+    test_free(request);
+}
+
+static int test_on_take(struct eio_http_request *base, struct eio_http_head **take_head, uint8_t **take_rest,
+                        size_t *rest_size)
+{
+    struct test_request *request = (struct test_request *)base;
+    *take_head = base->head;
+    *take_rest = NULL;
+    *rest_size = 0;
+    base->head = NULL;
+    int fd = request->fd;
+    test_free(request);
+    return fd;
+}
+
+static struct test_request *test_request_new(struct eio_server *server, const char *method, const char *target,
+                                             const char *extra)
+{
+    static const struct eio__request_ops ops = {test_on_reply, test_on_take};
+    char text[1024];
+    int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: test\r\n%s\r\n", method, target, extra);
+    EIO_CHECK(n > 0 && (size_t)n < sizeof text);
+    struct eio__gate_limits limits = {16384, 8192, 100};
+    struct eio__gate_head head;
+    struct eio__fault fault;
+    EIO_CHECK(eio__gate_parse((uint8_t *)text, (size_t)n, &limits, &head, &fault) == n);
+    struct test_request *request = calloc(1, sizeof *request);
+    EIO_CHECK(request);
+    request->base = (struct eio_http_request){.ops = &ops, .head = head.take_head, .loop = server->loop};
+    snprintf(head.take_head->address, sizeof head.take_head->address, "127.0.0.1");
+    request->fd = -1;
+    return request;
+}
+
+void eio__test_request(struct eio_server *server, enum eio_http_method method, const char *target, const char *body,
+                       struct eio__test_reply *reply)
+{
+    memset(reply, 0, sizeof *reply);
+    const char *name = method == EIO_HTTP_POST ? "POST" : method == EIO_HTTP_OPTIONS ? "OPTIONS" : "GET";
+    struct test_request *request = test_request_new(server, name, target, "");
+    request->reply = reply;
+    if (body) {
+        request->body = strdup(body);
+        request->base.body = (struct eio_str){request->body, strlen(body)};
+    }
+    reply->request = &request->base;
+    eio__server_on_request(&request->base, server);
+}
+
+void eio__test_abort(struct eio__test_reply *reply)
+{
+    struct test_request *request = (struct test_request *)reply->request;
+    if (!request) return;
+    reply->request = NULL;
+    if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
+    test_free(request);
+}
+
+static const char upgrade_fields[] = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_fd)
+{
+    int pair[2];
+    EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    struct eio__test_reply reply = {0};
+    struct test_request *request = test_request_new(server, "GET", target, upgrade_fields);
+    request->reply = &reply;
+    request->base.is_upgrade = true;
+    request->fd = pair[0];
+    eio__server_on_upgrade(&request->base, server);
+    if (reply.answered) {
+        free(reply.body);
+        close(pair[1]);
+        return reply.status;
+    }
+    eio_loop_turn(server->loop, 0);
+    char response[256];
+    ssize_t n = recv(pair[1], response, sizeof response - 1, MSG_PEEK);
+    EIO_CHECK(n > 0);
+    response[n] = '\0';
+    char *end = strstr(response, "\r\n\r\n");
+    EIO_CHECK(end && recv(pair[1], response, (size_t)(end + 4 - response), 0) > 0);
+    *peer_fd = pair[1];
+    return 0;
+}
+
+struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd)
+{
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return NULL;
+    struct test_request *request =
+        test_request_new(server, "GET", "/engine.io/?EIO=4&transport=websocket", upgrade_fields);
+    struct eio_http_head *head = request->base.head;
+    request->base.head = NULL;
+    test_free(request);
+    struct eio_session *session = eio__server_open_websocket(server, 4, pair[0], head, false);
+    *peer_fd = pair[1];
+    return session;
+}

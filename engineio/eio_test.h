@@ -1,0 +1,27 @@
+/* Sessions without HTTP, for tests. Private. */
+#ifndef EIO_TEST_H
+#define EIO_TEST_H
+
+#include "engineio.h"
+
+/* An open WebSocket session whose other end is *peer_fd (non-blocking, the caller's to close): what the peer writes
+ * are masked frames, what it reads begins with the open packet. NULL: out of memory or descriptors. */
+struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd);
+
+/* A request in memory to the server's path. `reply` gets status, headers and body. */
+struct eio__test_reply {
+    bool answered;
+    int status;
+    char type[64];
+    char *body; /* terminated; free() */
+    size_t body_size;
+    struct eio_http_request *request; /* while it is parked: eio__test_abort() */
+};
+/* method GET or POST; target "/engine.io/?EIO=4&transport=polling"; body may be NULL. */
+void eio__test_request(struct eio_server *server, enum eio_http_method method, const char *target, const char *body,
+                       struct eio__test_reply *reply);
+/* The client of a parked request goes away. */
+void eio__test_abort(struct eio__test_reply *reply);
+/* Upgrades a polling session; the other end is *peer_fd. Reads off the 101 response. Returns 0 or the HTTP status. */
+int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_fd);
+#endif

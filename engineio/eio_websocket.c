@@ -1,0 +1,351 @@
+/* The WebSocket transport: a bare non-blocking descriptor with one struct event. Reads go through the loop's buffer and
+ * are decoded in place; writes gather the queue into one sendmsg. Framing itself is in eio_ws_codec.c. */
+#include "eio_int.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { IOV_COUNT = 64 };
+
+static void on_event(evutil_socket_t fd, short what, void *ctx);
+
+/* ------------------------------------------------------------------ events */
+
+void eio__ws_update_events(struct eio_session *session)
+{
+    if (session->fd < 0) return;
+    struct eio_server *server = session->server;
+    size_t high = server->options.high_water_bytes;
+    /* A peer that sends but does not read: its requests wait until it has taken half of the answers. */
+    if (!session->read_paused && session->blocked && session->queue.bytes > high) {
+        session->read_paused = true;
+        server->stats.reads_paused++;
+    } else if (session->read_paused && session->queue.bytes <= high / 2) {
+        session->read_paused = false;
+    }
+    short wanted = EV_PERSIST;
+    if (!session->read_paused) wanted |= EV_READ;
+    if (session->blocked) wanted |= EV_WRITE;
+    if (event_get_events(&session->event) == wanted) return;
+    event_del(&session->event);
+    event_assign(&session->event, server->loop->base, session->fd, wanted, on_event, session);
+    event_add(&session->event, NULL);
+}
+
+void eio__ws_detach(struct eio_session *session)
+{
+    if (session->fd < 0) return;
+    event_del(&session->event);
+    close(session->fd);
+    session->fd = -1;
+    session->blocked = session->read_paused = false;
+    /* The partial stays: this may be called from inside the decoder. */
+}
+
+/* ----------------------------------------------------------------- writing */
+
+static ssize_t write_queue(struct eio_session *session, size_t *offered)
+{
+    struct eio__queue *queue = &session->queue;
+    struct iovec iov[IOV_COUNT];
+    uint32_t count = queue->count < IOV_COUNT ? queue->count : IOV_COUNT;
+    for (uint32_t i = 0; i < count; i++) {
+        struct eio_frame *frame = eio__queue_at(queue, i);
+        size_t skip = i == 0 ? queue->head_written : 0;
+        iov[i].iov_base = frame->bytes + frame->wire_start + skip;
+        iov[i].iov_len = frame->wire_size - skip;
+        *offered += iov[i].iov_len;
+    }
+    if (count == 1) return send(session->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
+    return sendmsg(session->fd, &message, MSG_NOSIGNAL);
+}
+
+int eio__ws_write(struct eio_session *session)
+{
+    struct eio_server *server = session->server;
+    session->blocked = false;
+    while (session->queue.count) {
+        size_t offered = 0;
+        ssize_t n = write_queue(session, &offered);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno != EAGAIN) return EIO_ESYS;
+        server->stats.writes++;
+        if (n > 0) {
+            eio__queue_advance(&session->queue, (size_t)n);
+            server->stats.bytes_out += (size_t)n;
+            server->stats.queued_bytes -= (size_t)n;
+            session->wrote = true;
+        }
+        if (n < 0 || (size_t)n < offered) {
+            server->stats.partial_writes++;
+            session->blocked = true;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame)
+{
+    struct eio_server *server = session->server;
+    ssize_t n = send(session->fd, eio__frame_wire(frame), frame->wire_size, MSG_NOSIGNAL);
+    server->stats.writes++;
+    if (n == (ssize_t)frame->wire_size) {
+        server->stats.bytes_out += (size_t)n;
+        return;
+    }
+    /* The rest, or the error, is the flush's: it closes and calls back, which a walk over receivers must not. */
+    if (eio__session_push(session, eio_frame_ref(frame)) != 0) return;
+    if (n <= 0) return;
+    eio__queue_advance(&session->queue, (size_t)n);
+    server->stats.bytes_out += (size_t)n;
+    server->stats.queued_bytes -= (size_t)n;
+}
+
+uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode, bool with_type, size_t size)
+{
+    struct eio__queue *queue = &session->queue;
+    size_t payload = size + (with_type ? 1 : 0);
+    size_t wire = eio__ws_header_size(payload) + payload;
+    struct eio_frame *frame = queue->count ? eio__queue_at(queue, queue->count - 1) : NULL;
+    if (!frame || !frame->is_chunk || frame->wire_size + wire > EIO__CHUNK_BYTES) {
+        frame = wire > EIO__CHUNK_BYTES / 2 ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
+        if (!frame) return NULL;
+        frame->wire_size = 0;
+        if (eio__session_push(session, frame) != 0) return NULL;
+    } else {
+        eio__session_want_flush(session);
+    }
+    uint8_t *out = frame->bytes + frame->wire_size;
+    frame->wire_size += (uint32_t)wire;
+    frame->messages++;
+    queue->bytes += wire;
+    session->server->stats.queued_bytes += wire;
+    out += eio__ws_put_header(out, opcode, payload);
+    if (with_type) *out++ = EIO__MESSAGE;
+    return out;
+}
+
+static void push_control(struct eio_session *session, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
+{
+    struct eio_frame *frame = eio__frame_new_wire(2 + n);
+    if (!frame) return;
+    eio__ws_put_header(frame->bytes, opcode, n);
+    if (n) memcpy(frame->bytes + 2, p, n);
+    eio__session_push(session, frame);
+}
+
+void eio__ws_send_close(struct eio_session *session, uint16_t code)
+{
+    if (session->close_frame_sent || session->fd < 0) return;
+    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
+    push_control(session, EIO__WS_CLOSE, payload, code ? 2 : 0);
+    session->close_frame_sent = true;
+}
+
+int eio__ws_ping(struct eio_session *session)
+{
+    push_control(session, EIO__WS_PING, NULL, 0);
+    return 0;
+}
+
+/* ----------------------------------------------------------------- probing */
+
+int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t size)
+{
+    uint8_t wire[16];
+    EIO_CHECK(size <= sizeof wire - 2);
+    size_t header = eio__ws_put_header(wire, EIO__WS_TEXT, size);
+    memcpy(wire + header, packet, size);
+    ssize_t n = send(session->fd, wire, header + size, MSG_NOSIGNAL);
+    return n == (ssize_t)(header + size) ? 0 : EIO_ESYS;
+}
+
+void eio__ws_drop_probe(struct eio_session *session)
+{
+    if (session->carrier == EIO__C_POLLING || session->carrier == EIO__C_WEBSOCKET) return;
+    struct eio_server *server = session->server;
+    eio_deadline_stop(&server->upgrade, &session->polling->upgrade);
+    eio_deadline_stop(&server->noop, &session->polling->noop);
+    session->carrier = EIO__C_POLLING;
+    if (session->fd < 0) return;
+    static const uint8_t close_frame[] = {0x88, 0x00};
+    if (!session->close_frame_sent) (void)!send(session->fd, close_frame, sizeof close_frame, MSG_NOSIGNAL);
+    session->close_frame_sent = false;
+    shutdown(session->fd, SHUT_WR);
+    eio__ws_detach(session);
+}
+
+/* engine.io-protocol, "Upgrade": the probe, then the packet that makes it so. Anything else ends the attempt. */
+static int on_probe_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n)
+{
+    struct eio_server *server = session->server;
+    if (kind == EIO_TEXT && n == 6 && memcmp(p, "2probe", 6) == 0) {
+        if (eio__ws_probe_reply(session, "3probe", 6) != 0) {
+            eio__ws_drop_probe(session);
+            return 1;
+        }
+        session->carrier = EIO__C_PROBED;
+        /* The client sends "5" only after its last poll has returned: waiting here would deadlock the upgrade. */
+        eio__polling_answer(session, "6");
+        eio_deadlines_add(&server->noop, &session->polling->noop);
+        return 0;
+    }
+    if (kind == EIO_TEXT && n == 1 && p[0] == EIO__UPGRADE && session->state <= EIO__S_CLOSING) {
+        eio__polling_answer(session, "6");
+        eio__polling_end(session);
+        session->carrier = EIO__C_WEBSOCKET;
+        server->stats.upgrades++;
+        eio__session_want_flush(session);
+        return 0;
+    }
+    eio__ws_drop_probe(session);
+    return 1;
+}
+
+/* ----------------------------------------------------------------- reading */
+
+static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
+{
+    struct eio_session *session = ctx;
+    if (session->state >= EIO__S_LINGERING) return 0;
+    if (session->carrier != EIO__C_WEBSOCKET) return on_probe_message(session, kind, p, n);
+    struct eio__packet packet = {EIO__MESSAGE, kind, p, n};
+    if (session->protocol != 0 && kind == EIO_TEXT) {
+        if (n == 0 || p[0] < EIO__OPEN || p[0] > EIO__NOOP) {
+            /* engine.io-parser also takes base64 in a text frame ("b…"). */
+            uint8_t *body = p;
+            size_t size = n;
+            struct eio__fault fault;
+            if (n < 1 || p[0] != 'b' || eio__payload_next(&body, &size, &packet, &fault) != 1 || size != 0) {
+                eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, "unknown packet type");
+                return 0;
+            }
+        } else {
+            packet.type = (enum eio__packet_type)p[0];
+            packet.p++;
+            packet.n--;
+        }
+    }
+    eio__session_on_packet(session, &packet);
+    return session->fd < 0;
+}
+
+static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
+{
+    struct eio_session *session = ctx;
+    bool over = session->state >= EIO__S_LINGERING;
+    if (opcode == EIO__WS_PONG) {
+        if (session->protocol == 0 && !over) eio__session_on_pong(session);
+        return 0;
+    }
+    if (session->carrier != EIO__C_WEBSOCKET) {
+        if (opcode == EIO__WS_CLOSE) eio__ws_drop_probe(session);
+        return opcode == EIO__WS_CLOSE;
+    }
+    if (opcode == EIO__WS_PING) {
+        if (!over && !session->close_frame_sent) push_control(session, EIO__WS_PONG, p, n);
+        return 0;
+    }
+    /* Close: answered with the same code, then the server ends the connection (RFC 6455, section 7.1.1). */
+    if (over) {
+        session->discard_input = true;
+        eio__session_want_flush(session);
+        return 1;
+    }
+    eio__ws_send_close(session, n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0);
+    session->discard_input = true;
+    enum eio_close_reason reason =
+        session->state == EIO__S_CLOSING ? (enum eio_close_reason)session->close_reason : EIO_CLOSE_TRANSPORT_CLOSE;
+    eio__session_end(session, reason, "the peer closed the WebSocket", true);
+    return 1;
+}
+
+void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail)
+{
+    if (session->carrier != EIO__C_WEBSOCKET) {
+        session->close_frame_sent = true; /* nobody is there to read one */
+        eio__ws_drop_probe(session);
+        session->close_frame_sent = false;
+        return;
+    }
+    if (session->state == EIO__S_LINGERING) {
+        eio__session_bury(session, detail);
+        return;
+    }
+    eio__session_end(session, reason, detail, false);
+}
+
+static void decode(struct eio_session *session, uint8_t *p, size_t n)
+{
+    static const struct eio__ws_events events = {on_message, on_control};
+    if (session->discard_input) return;
+    struct eio__fault fault = {0};
+    int result = eio__ws_decode(&session->partial, &session->server->ws_limits, &events, session, p, n, &fault);
+    if (result >= 0) return;
+    session->discard_input = true;
+    if (session->carrier != EIO__C_WEBSOCKET) {
+        eio__ws_drop_probe(session);
+        session->discard_input = false;
+        return;
+    }
+    if (session->state >= EIO__S_LINGERING) return;
+    eio__ws_send_close(session, fault.close_code);
+    eio__session_end(session, EIO_CLOSE_TRANSPORT_ERROR, fault.why, true);
+}
+
+static void on_readable(struct eio_session *session)
+{
+    struct eio_loop *loop = session->server->loop;
+    ssize_t n = recv(session->fd, loop->read_buffer, EIO__READ_BUFFER_BYTES, 0);
+    if (n > 0) {
+        session->server->stats.bytes_in += (size_t)n;
+        decode(session, loop->read_buffer, (size_t)n);
+        return;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n == 0)
+        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_CLOSE, "the connection ended");
+    else
+        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke");
+}
+
+static void on_event(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    struct eio_session *session = ctx;
+    if (what & EV_WRITE) {
+        session->blocked = false;
+        eio__session_want_flush(session);
+    }
+    if (what & EV_READ) on_readable(session);
+}
+
+/* --------------------------------------------------------------- attaching */
+
+int eio__ws_attach(struct eio_session *session, int take_fd)
+{
+    struct eio_loop *loop = session->server->loop;
+    eio__ws_partial_free(session->partial); /* of an attempt before */
+    session->partial = NULL;
+    session->fd = take_fd;
+    session->discard_input = session->close_frame_sent = false;
+    if (event_assign(&session->event, loop->base, take_fd, EV_READ | EV_PERSIST, on_event, session) != 0 ||
+        event_add(&session->event, NULL) != 0) {
+        close(take_fd);
+        session->fd = -1;
+        return EIO_ESYS;
+    }
+    return 0;
+}
+
+void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n)
+{
+    if (n == 0 || session->fd < 0) return;
+    session->server->stats.bytes_in += n;
+    decode(session, p, n);
+}
