@@ -1,0 +1,27 @@
+/* Files that the build puts into the binary (scripts/cmake/embed.cmake). */
+#ifndef APP_EMBED_H
+#define APP_EMBED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One file. A NUL follows its bytes, so text can be used as a C string. */
+struct app_embedded_file {
+    const char *name; /* relative to the BASE given in CMake, '/' between parts */
+    const uint8_t *data;
+    const uint8_t *end; /* one past the last byte: here stands the NUL */
+};
+
+static inline size_t app_embedded_size(const struct app_embedded_file *file)
+{
+    return (size_t)(file->end - file->data);
+}
+
+/* A set of files; the list ends with name NULL. */
+extern const struct app_embedded_file app_embedded_assets[]; /* the page and what it loads */
+extern const struct app_embedded_file app_embedded_demo[];   /* app/demo: documents and conversations */
+
+/* The file of that name, or NULL. */
+const struct app_embedded_file *app_embedded_find(const struct app_embedded_file *set, const char *name);
+
+#endif
