@@ -1,8 +1,11 @@
-/* The pure codecs of socketio: JSON scanner and packets. No I/O, no globals, libc only. Private to this library. */
+/* The pure codecs of socketio: JSON scanner and packets. No I/O, no globals, libc only but for sio__json_tree().
+ * Private to this library. */
 #ifndef SIO_CODEC_H
 #define SIO_CODEC_H
 
 #include "socketio.h"
+
+#include <sys/types.h>
 
 struct sio__fault {
     int code;        /* enum eio_error */
@@ -12,17 +15,30 @@ struct sio__fault {
 
 /* ------------------------------------------------------------- JSON (RFC 8259, strict), one pass, not recursive */
 
+#define SIO__JSON_DEPTH_MAX 1024 /* levels the scanner has room for; a larger max_depth counts as this */
+
 struct sio__json_limits {
-    size_t max_depth;
+    size_t max_depth; /* arrays and objects within each other; 0: none at all */
 };
 /* Checks one JSON value at p (leading and trailing whitespace is consumed). Text is checked for valid UTF-8 unless
  * `utf8_checked`. Returns the bytes consumed, negative with fault. Never reads past n, bounded stack. */
 ssize_t sio__json_scan(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
                        struct sio__fault *fault);
-/* Skips one value in text that was scanned before; returns its size (without surrounding whitespace). */
+/* The same, beginning inside an array after one of its elements: the other elements, the closing bracket and the
+ * whitespace after it. The array counts as the first level of depth. */
+ssize_t sio__json_scan_rest(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
+                            struct sio__fault *fault);
+/* Skips one value in text that was scanned before and stands at p without whitespace before it; returns its size. */
 size_t sio__json_skip(const uint8_t *p, size_t n);
+/* Without the whitespace at both ends. */
+struct eio_str sio__json_trim(struct eio_str text);
+/* The first of values separated by commas, taken off `list` with its comma; {NULL,0} if there is none. Scanned text. */
+struct eio_str sio__json_next(struct eio_str *list);
+/* jansson's tree of a scanned value; the caller owns it. Whatever was accepted becomes one: lone surrogates are U+FFFD,
+ * integers above 64 bits reals, numbers beyond a double null (as JavaScript writes them). NULL: out of memory. */
+json_t *sio__json_tree(struct eio_str value);
 /* Decodes a scanned JSON string (quotes included) to UTF-8; lone surrogates become U+FFFD. Never longer than the
- * input. Returns the size. */
+ * input. Returns the size. out NULL: the size only. */
 size_t sio__json_decode_text(struct eio_str quoted, char *out);
 /* Size of text as a quoted JSON string, and writing it (returns the end). Invalid UTF-8 becomes U+FFFD. */
 size_t sio__json_quoted_size(const char *text, size_t n);
@@ -56,14 +72,35 @@ struct sio__packet {
 /* Decodes a text packet, checked as the reference does and stricter where its file says "must": reserved event names,
  * integer names, id and attachment digits, payload shape by type, CONNECT data must be an object or absent, placeholder
  * numbers must be integers within the announced count, trailing bytes refused. Slices point into p.
- * Text is taken as valid UTF-8 (the transport checked it). Returns 0 or negative with fault. */
+ * Text is taken as valid UTF-8 (the transport checked it). Returns 0 or negative with fault: EIO_EPROTO, or EIO_ETOOBIG
+ * if one of the limits was passed.
+ *  - An event without any data (`42`, `451-`) succeeds with name.p == NULL: to be ignored, after its attachments.
+ *  - Binary packets: an object with "_placeholder":true that has other keys than "num", another number than plain digits,
+ *    or spells its keys with escapes is refused: passed on, it would make other peers refuse the packet. So are more
+ *    placeholders than max_attachments, since every one becomes an attachment when the packet is passed on.
+ *  - With a query, the name as it was sent (what Engine.IO 4 means by it) is nsp.p, nsp.n + 1 + query.n.
+ *    max_namespace_bytes is for the name alone. */
 int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limits *limits, struct sio__packet *packet,
                        struct sio__fault *fault);
 
-/* Rewrites `json` so that its placeholders are numbered in order of appearance; order[k] is the old number of new
- * attachment k (a number that stands twice appears twice). out: at most json.n + 20 bytes per placeholder; the caller
- * sizes it by sio__placeholder_count(). Returns the new size. Only objects that are exactly {"_placeholder":true,
- * "num":N} (in either order of keys, any whitespace) with N < attachment_count count. */
+/* A placeholder is an object that is exactly {"_placeholder":true,"num":N}: either order of keys, any whitespace, no
+ * escapes, N in plain digits and below 65536. All of the following take scanned text: a value, or several with commas. */
+struct sio__placeholder {
+    size_t at, size; /* where it stands in the text */
+    uint16_t number;
+};
+enum sio__placeholder_kind {
+    SIO__PLACEHOLDER_NONE,
+    SIO__PLACEHOLDER_GOOD,
+    SIO__PLACEHOLDER_BAD /* JavaScript peers take it for one, but it is not of that form; found->at is within it */
+};
+/* Looks for the next one from byte `from` on; go on at found->at + found->size. */
+enum sio__placeholder_kind sio__placeholder_next(struct eio_str json, size_t from, struct sio__placeholder *found);
+
+/* Rewrites `json` so that its placeholders are numbered from first_number on in order of appearance; order[k] is the
+ * old number of new attachment k (a number that stands twice appears twice). out: at most json.n + 20 bytes per
+ * placeholder; the caller sizes it by sio__placeholder_count(). Returns the new size. Placeholders past order_size are
+ * left as they are. */
 size_t sio__placeholder_count(struct eio_str json);
 size_t sio__placeholder_renumber(struct eio_str json, size_t first_number, char *out, uint16_t *order, size_t order_size);
 /* True with its number if the value is exactly one placeholder. */

@@ -95,7 +95,7 @@ SIO_API void sio_builder_text(struct sio_builder *builder, const char *text, siz
 SIO_API void sio_builder_int(struct sio_builder *builder, int64_t value);
 SIO_API void sio_builder_bool(struct sio_builder *builder, bool value);
 SIO_API void sio_builder_null(struct sio_builder *builder);
-/* Checked JSON text. */
+/* Checked JSON text: a value, or several with commas; none adds nothing. */
 SIO_API void sio_builder_raw(struct sio_builder *builder, struct eio_str json);
 SIO_API void sio_builder_json(struct sio_builder *builder, const json_t *value);
 /* An attachment; the bytes are borrowed until the builder is cleared. */
