@@ -1,0 +1,549 @@
+/* JSON text: a strict one-pass scanner that allocates nothing and does not recurse, and the two directions between JSON
+ * strings and UTF-8. What JavaScript's JSON.parse accepts is accepted, the rest is not. Trees are not built here. */
+#include "sio_codec.h"
+
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+struct scan {
+    const uint8_t *begin, *end;
+    struct sio__fault *fault;
+    bool utf8_checked;
+    bool in_object; /* the innermost open level */
+    size_t depth, max_depth;
+    uint64_t outer[SIO__JSON_DEPTH_MAX / 64]; /* a bit for each level: set if the level around it is an object */
+};
+
+enum expect { EXPECT_VALUE, EXPECT_FIRST_VALUE, EXPECT_KEY, EXPECT_FIRST_KEY, EXPECT_NEXT };
+
+static const uint8_t *fail(struct scan *s, const uint8_t *p, int code, const char *why)
+{
+    *s->fault = (struct sio__fault){.code = code, .at = (size_t)(p - s->begin), .why = why};
+    return NULL;
+}
+
+static inline bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && is_space(*p)) p++;
+    return p;
+}
+
+/* ---------------------------------------------------------------------------------------------------- strings */
+
+static inline bool is_plain(uint8_t c, bool stop_at_high)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && !(stop_at_high && c >= 0x80);
+}
+
+#ifdef __SSE2__
+/* One bit for each of 16 bytes that is a quote, a backslash, a control character or, if wanted, not ASCII. */
+static inline unsigned special_mask(const uint8_t *p, unsigned high)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    __m128i any = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+    return (unsigned)_mm_movemask_epi8(any) | ((unsigned)_mm_movemask_epi8(x) & high);
+}
+#endif
+
+/* The first byte from p on that cannot stand in a string as it is (or, if wanted, is not ASCII), or end. `begin` is how
+ * far back bytes may be read. */
+static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, const uint8_t *end, bool stop_at_high)
+{
+#ifdef __SSE2__
+    unsigned high = stop_at_high ? 0xffffu : 0;
+    for (; end - p >= 16; p += 16) {
+        unsigned mask = special_mask(p, high);
+        if (mask) return p + __builtin_ctz(mask);
+    }
+    if (end - begin >= 16 && p < end) {
+        /* The last 16 bytes overlap what was seen: shift that out. */
+        unsigned mask = special_mask(end - 16, high) >> (16 - (end - p));
+        return mask ? p + __builtin_ctz(mask) : end;
+    }
+#else
+    (void)begin;
+#endif
+    while (p < end && is_plain(*p, stop_at_high)) p++;
+    return p;
+}
+
+static inline bool is_continuation(const uint8_t *p, const uint8_t *end, uint8_t low, uint8_t high)
+{
+    return p < end && *p >= low && *p <= high;
+}
+
+/* The size of the UTF-8 sequence at p (not ASCII); if it is not valid, *valid is false and the size is that of the part
+ * to be replaced by one U+FFFD (Unicode, section 3.9, "maximal subpart"). */
+static size_t utf8_sequence(const uint8_t *p, const uint8_t *end, bool *valid)
+{
+    uint8_t c = *p, low = 0x80, high = 0xbf;
+    size_t size = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+    *valid = false;
+    if (c < 0xc2 || c > 0xf4) return 1;
+    if (c == 0xe0) low = 0xa0;  /* overlong */
+    if (c == 0xed) high = 0x9f; /* surrogates */
+    if (c == 0xf0) low = 0x90;
+    if (c == 0xf4) high = 0x8f; /* above U+10FFFF */
+    for (size_t i = 1; i < size; i++) {
+        if (!is_continuation(p + i, end, low, high)) return i;
+        low = 0x80;
+        high = 0xbf;
+    }
+    *valid = true;
+    return size;
+}
+
+static int hex_value(uint8_t c)
+{
+    if (is_digit(c)) return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
+{
+    if (s->end - p < 2) return fail(s, p, EIO_EPROTO, "text ends within an escape");
+    switch (p[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 2;
+    case 'u':
+        break;
+    default:
+        return fail(s, p, EIO_EPROTO, "unknown escape");
+    }
+    if (s->end - p < 6) return fail(s, p, EIO_EPROTO, "text ends within an escape");
+    for (int i = 2; i < 6; i++) {
+        if (hex_value(p[i]) < 0) return fail(s, p, EIO_EPROTO, "\\u without four hexadecimal digits");
+    }
+    return p + 6;
+}
+
+/* p: after the opening quote. Returns what follows the closing one. */
+static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+{
+    for (;;) {
+        p = plain_run(s->begin, p, s->end, !s->utf8_checked);
+        if (p == s->end) return fail(s, p, EIO_EPROTO, "text ends within a string");
+        if (*p == '"') return p + 1;
+        if (*p == '\\') {
+            p = scan_escape(s, p);
+            if (!p) return NULL;
+        } else if (*p < 0x20) {
+            return fail(s, p, EIO_EPROTO, "control character within a string");
+        }
+        while (p < s->end && *p >= 0x80) {
+            bool valid = true;
+            size_t size = s->utf8_checked ? 1 : utf8_sequence(p, s->end, &valid);
+            if (!valid) return fail(s, p, EIO_EUTF8, "invalid UTF-8");
+            p += size;
+        }
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------- other values */
+
+/* RFC 8259, section 6. */
+static const uint8_t *scan_number(struct scan *s, const uint8_t *p)
+{
+    const uint8_t *end = s->end;
+    if (*p == '-') p++;
+    if (p == end || !is_digit(*p)) return fail(s, p, EIO_EPROTO, "number without digits");
+    if (*p == '0') {
+        p++;
+    } else {
+        while (p < end && is_digit(*p)) p++;
+    }
+    if (p < end && *p == '.') {
+        p++;
+        if (p == end || !is_digit(*p)) return fail(s, p, EIO_EPROTO, "number without digits after the point");
+        while (p < end && is_digit(*p)) p++;
+    }
+    if (p < end && (*p | 0x20) == 'e') {
+        p++;
+        if (p < end && (*p == '+' || *p == '-')) p++;
+        if (p == end || !is_digit(*p)) return fail(s, p, EIO_EPROTO, "number without digits in the exponent");
+        while (p < end && is_digit(*p)) p++;
+    }
+    return p;
+}
+
+static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char *word, size_t size)
+{
+    if ((size_t)(s->end - p) < size || memcmp(p, word, size) != 0) return fail(s, p, EIO_EPROTO, "not a JSON value");
+    return p + size;
+}
+
+static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
+{
+    if (s->depth >= s->max_depth) return fail(s, p, EIO_ETOOBIG, "nested too deeply");
+    uint64_t bit = 1ull << (s->depth % 64), *word = &s->outer[s->depth / 64];
+    if (bit == 1) *word = 0;
+    *word = s->in_object ? *word | bit : *word & ~bit;
+    s->depth++;
+    s->in_object = object;
+    return p + 1;
+}
+
+static const uint8_t *close_level(struct scan *s, const uint8_t *p)
+{
+    s->depth--;
+    s->in_object = (s->outer[s->depth / 64] >> (s->depth % 64)) & 1;
+    return p + 1;
+}
+
+static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    *expect = EXPECT_NEXT;
+    switch (*p) {
+    case '"':
+        return scan_string(s, p + 1);
+    case '{':
+        *expect = EXPECT_FIRST_KEY;
+        return open_level(s, p, true);
+    case '[':
+        *expect = EXPECT_FIRST_VALUE;
+        return open_level(s, p, false);
+    case 't':
+        return scan_literal(s, p, "true", 4);
+    case 'f':
+        return scan_literal(s, p, "false", 5);
+    case 'n':
+        return scan_literal(s, p, "null", 4);
+    default:
+        if (*p == '-' || is_digit(*p)) return scan_number(s, p);
+        return fail(s, p, EIO_EPROTO, "not a JSON value");
+    }
+}
+
+static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    if (*p != '"') return fail(s, p, EIO_EPROTO, "object key is not a string");
+    p = scan_string(s, p + 1);
+    if (!p) return NULL;
+    p = skip_space(p, s->end);
+    if (p == s->end || *p != ':') return fail(s, p, EIO_EPROTO, "colon missing after an object key");
+    *expect = EXPECT_VALUE;
+    return p + 1;
+}
+
+static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    if (*p == ',') {
+        *expect = s->in_object ? EXPECT_KEY : EXPECT_VALUE;
+        return p + 1;
+    }
+    if (*p == (s->in_object ? '}' : ']')) return close_level(s, p);
+    return fail(s, p, EIO_EPROTO,
+                s->in_object ? "neither comma nor } in an object" : "neither comma nor ] in an array");
+}
+
+static inline const uint8_t *scan_step(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    switch (*expect) {
+    case EXPECT_FIRST_VALUE:
+        if (*p != ']') return scan_value(s, p, expect);
+        *expect = EXPECT_NEXT;
+        return close_level(s, p);
+    case EXPECT_FIRST_KEY:
+        if (*p != '}') return scan_key(s, p, expect);
+        *expect = EXPECT_NEXT;
+        return close_level(s, p);
+    case EXPECT_VALUE:
+        return scan_value(s, p, expect);
+    case EXPECT_KEY:
+        return scan_key(s, p, expect);
+    case EXPECT_NEXT:
+    default:
+        return scan_next(s, p, expect);
+    }
+}
+
+static ssize_t scan(struct scan *s, enum expect expect)
+{
+    const uint8_t *p = s->begin;
+    do {
+        p = skip_space(p, s->end);
+        if (p == s->end) {
+            fail(s, p, EIO_EPROTO, "JSON ends too early");
+            return EIO_EPROTO;
+        }
+        p = scan_step(s, p, &expect);
+        if (!p) return s->fault->code;
+    } while (s->depth > 0 || expect != EXPECT_NEXT);
+    return skip_space(p, s->end) - s->begin;
+}
+
+static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, const struct sio__json_limits *limits,
+                             struct sio__fault *fault)
+{
+    s->begin = n ? p : (const uint8_t *)"";
+    s->end = s->begin + n;
+    s->fault = fault;
+    s->depth = 0;
+    s->in_object = false;
+    s->max_depth = limits->max_depth < SIO__JSON_DEPTH_MAX ? limits->max_depth : SIO__JSON_DEPTH_MAX;
+}
+
+ssize_t sio__json_scan(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
+                       struct sio__fault *fault)
+{
+    struct scan s;
+    scan_init(&s, p, n, limits, fault);
+    s.utf8_checked = utf8_checked;
+    return scan(&s, EXPECT_VALUE);
+}
+
+ssize_t sio__json_scan_rest(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
+                            struct sio__fault *fault)
+{
+    struct scan s;
+    scan_init(&s, p, n, limits, fault);
+    s.utf8_checked = utf8_checked;
+    if (!open_level(&s, s.begin, false)) return fault->code;
+    return scan(&s, EXPECT_NEXT);
+}
+
+/* ----------------------------------------------------------------------------------------------- scanned text */
+
+/* p: after the opening quote of a scanned string. */
+static const uint8_t *skip_string(const uint8_t *begin, const uint8_t *p, const uint8_t *end)
+{
+    while (p < end) {
+        p = plain_run(begin, p, end, false);
+        if (p == end) break;
+        if (*p == '"') return p + 1;
+        p += *p == '\\' && end - p >= 2 ? 2 : 1;
+    }
+    return end;
+}
+
+static const uint8_t *skip_container(const uint8_t *begin, const uint8_t *end)
+{
+    size_t depth = 0;
+    for (const uint8_t *p = begin; p < end;) {
+        uint8_t c = *p++;
+        if (c == '"') {
+            p = skip_string(begin, p, end);
+        } else if (c == '[' || c == '{') {
+            depth++;
+        } else if ((c == ']' || c == '}') && --depth == 0) {
+            return p;
+        }
+    }
+    return end;
+}
+
+size_t sio__json_skip(const uint8_t *p, size_t n)
+{
+    if (n == 0) return 0;
+    const uint8_t *end = p + n, *q = p;
+    if (*p == '"') return (size_t)(skip_string(p, p + 1, end) - p);
+    if (*p == '[' || *p == '{') return (size_t)(skip_container(p, end) - p);
+    while (q < end && !is_space(*q) && *q != ',' && *q != ']' && *q != '}') q++;
+    return (size_t)(q - p);
+}
+
+struct eio_str sio__json_trim(struct eio_str text)
+{
+    while (text.n > 0 && is_space((uint8_t)text.p[0])) {
+        text.p++;
+        text.n--;
+    }
+    while (text.n > 0 && is_space((uint8_t)text.p[text.n - 1])) text.n--;
+    return text;
+}
+
+static void advance(struct eio_str *text, size_t n)
+{
+    text->p += n;
+    text->n -= n;
+}
+
+struct eio_str sio__json_next(struct eio_str *list)
+{
+    struct eio_str rest = *list, value = {NULL, 0};
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    value.n = sio__json_skip((const uint8_t *)rest.p, rest.n);
+    if (value.n == 0) {
+        *list = (struct eio_str){NULL, 0};
+        return value;
+    }
+    value.p = rest.p;
+    advance(&rest, value.n);
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    if (rest.n > 0 && *rest.p == ',') advance(&rest, 1);
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    *list = rest;
+    return value;
+}
+
+/* ------------------------------------------------------------------------------------- between JSON and UTF-8 */
+
+static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+
+static size_t put_utf8(uint32_t code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    for (size_t i = size - 1; i > 0; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(lead[size] | code);
+    return size;
+}
+
+static uint32_t hex4(const uint8_t *p)
+{
+    uint32_t code = 0;
+    for (int i = 0; i < 4; i++) code = code << 4 | (uint32_t)hex_value(p[i]);
+    return code;
+}
+
+/* Decodes the escape at p (scanned text) and returns what follows it. */
+static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, char out[4], size_t *size)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    if (p[1] != 'u') {
+        const char *found = memchr(from, p[1], sizeof from - 1);
+        out[0] = found ? to[found - from] : (char)p[1];
+        *size = 1;
+        return p + 2;
+    }
+    uint32_t code = hex4(p + 2);
+    p += 6;
+    bool pair = code >= 0xd800 && code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u';
+    uint32_t low = pair ? hex4(p + 2) : 0;
+    if (low >= 0xdc00 && low < 0xe000) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        p += 6;
+    } else if (code >= 0xd800 && code < 0xe000) {
+        code = 0xfffd;
+    }
+    *size = put_utf8(code, out);
+    return p;
+}
+
+size_t sio__json_decode_text(struct eio_str quoted, char *out)
+{
+    if (quoted.n < 2) return 0;
+    const uint8_t *p = (const uint8_t *)quoted.p + 1, *end = (const uint8_t *)quoted.p + quoted.n - 1;
+    size_t size = 0;
+    while (p < end) {
+        const uint8_t *escape = memchr(p, '\\', (size_t)(end - p));
+        size_t plain = (size_t)((escape ? escape : end) - p), decoded;
+        if (out) memcpy(out + size, p, plain);
+        size += plain;
+        if (!escape || end - escape < 2) break;
+        char text[4];
+        p = decode_escape(escape, end, text, &decoded);
+        if (out) memcpy(out + size, text, decoded);
+        size += decoded;
+    }
+    return size;
+}
+
+/* The letter of a two-byte escape, or 0. */
+static char short_escape(uint8_t c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+/* One character that cannot be copied in a run. Returns the bytes taken; *size is what is written (6 at most). */
+static size_t quote_character(const uint8_t *p, const uint8_t *end, char out[6], size_t *size)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (*p >= 0x80) {
+        bool valid;
+        size_t taken = utf8_sequence(p, end, &valid);
+        *size = valid ? taken : sizeof replacement - 1;
+        memcpy(out, valid ? (const char *)p : replacement, *size);
+        return taken;
+    }
+    char letter = short_escape(*p);
+    memcpy(out, "\\u00", 4);
+    out[4] = hex[*p >> 4];
+    out[5] = hex[*p & 15];
+    if (letter) out[1] = letter;
+    *size = letter ? 2 : 6;
+    return 1;
+}
+
+size_t sio__json_quoted_size(const char *text, size_t n)
+{
+    const uint8_t *begin = (const uint8_t *)(n ? text : ""), *p = begin, *end = begin + n;
+    size_t size = 2;
+    while (p < end) {
+        const uint8_t *stop = plain_run(begin, p, end, true);
+        size += (size_t)(stop - p);
+        p = stop;
+        while (p < end && !is_plain(*p, true)) {
+            char out[6];
+            size_t written;
+            p += quote_character(p, end, out, &written);
+            size += written;
+        }
+    }
+    return size;
+}
+
+char *sio__json_put_quoted(char *out, const char *text, size_t n)
+{
+    const uint8_t *begin = (const uint8_t *)(n ? text : ""), *p = begin, *end = begin + n;
+    *out++ = '"';
+    while (p < end) {
+        const uint8_t *stop = plain_run(begin, p, end, true);
+        memcpy(out, p, (size_t)(stop - p));
+        out += stop - p;
+        p = stop;
+        while (p < end && !is_plain(*p, true)) {
+            char piece[6];
+            size_t written;
+            p += quote_character(p, end, piece, &written);
+            memcpy(out, piece, written);
+            out += written;
+        }
+    }
+    *out++ = '"';
+    return out;
+}

@@ -1,0 +1,338 @@
+/* Packets of the default parser (socket.io-protocol v5): text to slices and back. Collecting attachments, and what a
+ * packet means in the state a client is in, is not done here.
+ *
+ *     <type>[<attachments>-][<namespace>[?<query>],][<id>][<JSON>] */
+#include "sio_codec.h"
+
+#include <string.h>
+
+struct decoder {
+    const uint8_t *begin, *p, *end;
+    const struct sio__packet_limits *limits;
+    struct sio__packet *packet;
+    struct sio__fault *fault;
+};
+
+static int fail(struct decoder *d, const uint8_t *at, int code, const char *why)
+{
+    *d->fault = (struct sio__fault){.code = code, .at = (size_t)(at - d->begin), .why = why};
+    return code;
+}
+
+static struct eio_str slice(const uint8_t *from, const uint8_t *to)
+{
+    return (struct eio_str){(const char *)from, (size_t)(to - from)};
+}
+
+static bool is_digit(const uint8_t *p, const uint8_t *end)
+{
+    return p < end && *p >= '0' && *p <= '9';
+}
+
+static void skip_space(struct decoder *d)
+{
+    while (d->p < d->end && (*d->p == ' ' || *d->p == '\t' || *d->p == '\n' || *d->p == '\r')) d->p++;
+}
+
+/* Digits up to max; -1: there are none, or they mean more. */
+static int take_digits(struct decoder *d, uint64_t max, uint64_t *value)
+{
+    if (!is_digit(d->p, d->end)) return -1;
+    for (*value = 0; is_digit(d->p, d->end); d->p++) {
+        *value = *value * 10 + (uint64_t)(*d->p - '0');
+        if (*value > max) return -1;
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------ head */
+
+static int take_type(struct decoder *d)
+{
+    if (d->p == d->end) return fail(d, d->p, EIO_EPROTO, "empty packet");
+    if (*d->p < '0' || *d->p > '6') return fail(d, d->p, EIO_EPROTO, "unknown packet type");
+    d->packet->type = (enum sio__packet_type)(*d->p++ - '0');
+    return 0;
+}
+
+static int take_attachment_count(struct decoder *d)
+{
+    const uint8_t *at = d->p;
+    uint64_t count;
+    if (take_digits(d, UINT16_MAX, &count) != 0 || d->p == d->end || *d->p != '-' || count == 0) {
+        return fail(d, at, EIO_EPROTO, "illegal number of attachments");
+    }
+    if (count > d->limits->max_attachments) return fail(d, at, EIO_ETOOBIG, "too many attachments");
+    d->p++;
+    d->packet->attachment_count = (uint16_t)count;
+    return 0;
+}
+
+static int take_namespace(struct decoder *d)
+{
+    if (d->p == d->end || *d->p != '/') return 0;
+    const uint8_t *comma = memchr(d->p, ',', (size_t)(d->end - d->p));
+    const uint8_t *stop = comma ? comma : d->end;
+    const uint8_t *query = memchr(d->p, '?', (size_t)(stop - d->p));
+    d->packet->nsp = slice(d->p, query ? query : stop);
+    if (query) d->packet->query = slice(query + 1, stop);
+    if (d->packet->nsp.n > d->limits->max_namespace_bytes) {
+        return fail(d, d->p, EIO_ETOOBIG, "name of the namespace is too long");
+    }
+    d->p = comma ? comma + 1 : d->end;
+    return 0;
+}
+
+static int take_id(struct decoder *d)
+{
+    if (!is_digit(d->p, d->end)) return 0;
+    const uint8_t *at = d->p;
+    if (take_digits(d, SIO__ID_MAX, &d->packet->id) != 0) return fail(d, at, EIO_EPROTO, "id above 2^53-1");
+    d->packet->has_id = true;
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------------ data */
+
+/* What the scanner found counts from d->p. */
+static int fail_scanned(struct decoder *d)
+{
+    d->fault->at += (size_t)(d->p - d->begin);
+    return d->fault->code;
+}
+
+static int take_value(struct decoder *d, struct eio_str *value)
+{
+    const uint8_t *at = d->p;
+    ssize_t n = sio__json_scan(d->p, (size_t)(d->end - d->p), &d->limits->json, true, d->fault);
+    if (n < 0) return fail_scanned(d);
+    d->p += n;
+    *value = sio__json_trim(slice(at, d->p));
+    return 0;
+}
+
+/* The one JSON value that is the data, and nothing after it. */
+static int take_data(struct decoder *d)
+{
+    int error = take_value(d, &d->packet->data);
+    if (error) return error;
+    return d->p == d->end ? 0 : fail(d, d->p, EIO_EPROTO, "bytes after the data");
+}
+
+/* Events that the reference keeps for itself (RESERVED_EVENTS of socket.io-parser). */
+static bool is_reserved(struct eio_str quoted)
+{
+#define NAME(text)            \
+    {                         \
+        text, sizeof text - 1 \
+    }
+    static const struct eio_str names[] = {NAME("connect"),       NAME("connect_error"), NAME("disconnect"),
+                                           NAME("disconnecting"), NAME("newListener"),   NAME("removeListener")};
+#undef NAME
+    char text[14 * 6]; /* the longest, every character as \u00xx */
+    if (quoted.n > sizeof text + 2) return false;
+    size_t n = sio__json_decode_text(quoted, text);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (names[i].n == n && memcmp(names[i].p, text, n) == 0) return true;
+    }
+    return false;
+}
+
+static int take_name(struct decoder *d)
+{
+    const uint8_t *at = d->p;
+    bool text = at < d->end && *at == '"';
+    if (!text && !is_digit(at, d->end) && !(at < d->end && *at == '-')) {
+        return fail(d, at, EIO_EPROTO, "event name is neither text nor a number");
+    }
+    int error = take_value(d, &d->packet->name);
+    if (error) return error;
+    if (text && is_reserved(d->packet->name)) return fail(d, at, EIO_EPROTO, "reserved event name");
+    return 0;
+}
+
+/* d->p: after the event name, if any, within the array. One scan checks the rest; what is before the closing bracket
+ * are the arguments. */
+static int take_rest(struct decoder *d, const uint8_t *array)
+{
+    const uint8_t *at = d->p;
+    ssize_t n = sio__json_scan_rest(at, (size_t)(d->end - at), &d->limits->json, true, d->fault);
+    if (n < 0) return fail_scanned(d);
+    d->p += n;
+    if (d->p != d->end) return fail(d, d->p, EIO_EPROTO, "bytes after the data");
+    d->packet->data = sio__json_trim(slice(array, d->end));
+    const uint8_t *bracket = array + d->packet->data.n - 1;
+    if (at < bracket && *at == ',') at++;
+    d->packet->args = sio__json_trim(slice(at, bracket));
+    return 0;
+}
+
+static int take_event(struct decoder *d)
+{
+    const uint8_t *array = d->p;
+    if (*array != '[') return fail(d, array, EIO_EPROTO, "data is not an array");
+    d->p++;
+    skip_space(d);
+    int error = take_name(d);
+    return error ? error : take_rest(d, array);
+}
+
+static int take_ack(struct decoder *d)
+{
+    if (*d->p != '[') return fail(d, d->p, EIO_EPROTO, "data is not an array");
+    int error = take_data(d);
+    if (error) return error;
+    struct eio_str data = d->packet->data;
+    d->packet->args = sio__json_trim((struct eio_str){data.p + 1, data.n - 2});
+    return 0;
+}
+
+/* Each placeholder becomes an attachment when the packet is passed on: their number is limited as that is. */
+static int check_placeholders(struct decoder *d)
+{
+    struct sio__packet *packet = d->packet;
+    struct sio__placeholder found = {0};
+    size_t count = 0;
+    bool in_order = true;
+    for (;; count++) {
+        enum sio__placeholder_kind kind = sio__placeholder_next(packet->args, found.at + found.size, &found);
+        if (kind == SIO__PLACEHOLDER_NONE) break;
+        const uint8_t *at = (const uint8_t *)packet->args.p + found.at;
+        if (kind == SIO__PLACEHOLDER_BAD || found.number >= packet->attachment_count) {
+            return fail(d, at, EIO_EPROTO, "illegal placeholder");
+        }
+        if (count >= d->limits->max_attachments) return fail(d, at, EIO_ETOOBIG, "too many placeholders");
+        in_order = in_order && found.number == count;
+    }
+    packet->placeholders_in_order = in_order && count == packet->attachment_count;
+    return 0;
+}
+
+static int take_payload(struct decoder *d)
+{
+    const uint8_t *at = d->p;
+    skip_space(d);
+    if (d->p == d->end) return at == d->end ? 0 : fail(d, at, EIO_EPROTO, "JSON ends too early");
+    switch (d->packet->type) {
+    case SIO__CONNECT:
+        if (*d->p != '{') return fail(d, d->p, EIO_EPROTO, "data is not an object");
+        return take_data(d);
+    case SIO__CONNECT_ERROR:
+        if (*d->p != '{' && *d->p != '"') return fail(d, d->p, EIO_EPROTO, "data is neither an object nor text");
+        return take_data(d);
+    case SIO__EVENT:
+    case SIO__BINARY_EVENT:
+        return take_event(d);
+    case SIO__ACK:
+    case SIO__BINARY_ACK:
+        return take_ack(d);
+    case SIO__DISCONNECT:
+    default:
+        return fail(d, d->p, EIO_EPROTO, "data in a disconnect packet");
+    }
+}
+
+int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limits *limits, struct sio__packet *packet,
+                       struct sio__fault *fault)
+{
+    if (n == 0) p = (const uint8_t *)"";
+    struct decoder d = {p, p, p + n, limits, packet, fault};
+    *packet = (struct sio__packet){.nsp = {"/", 1}};
+    int error = take_type(&d);
+    bool binary = packet->type == SIO__BINARY_EVENT || packet->type == SIO__BINARY_ACK;
+    if (!error && binary) error = take_attachment_count(&d);
+    if (!error) error = take_namespace(&d);
+    if (!error) error = take_id(&d);
+    if (!error) error = take_payload(&d);
+    if (!error && binary) error = check_placeholders(&d);
+    return error;
+}
+
+/* -------------------------------------------------------------------------------------------------- encoding */
+
+static size_t count_digits(uint64_t value)
+{
+    size_t n = 1;
+    while (value >= 10) {
+        value /= 10;
+        n++;
+    }
+    return n;
+}
+
+static char *put_number(char *out, uint64_t value)
+{
+    char *end = out + count_digits(value);
+    char *p = end;
+    do *--p = (char)('0' + value % 10);
+    while (value /= 10);
+    return end;
+}
+
+static char *put(char *out, struct eio_str text)
+{
+    if (text.n > 0) memcpy(out, text.p, text.n);
+    return out + text.n;
+}
+
+static bool has_namespace(const struct sio__outgoing *packet)
+{
+    return packet->nsp.n > 1 || (packet->nsp.n == 1 && packet->nsp.p[0] != '/');
+}
+
+static bool is_list(const struct sio__outgoing *packet)
+{
+    return packet->type == SIO__EVENT || packet->type == SIO__ACK || packet->type == SIO__BINARY_EVENT ||
+           packet->type == SIO__BINARY_ACK;
+}
+
+static bool has_name(const struct sio__outgoing *packet)
+{
+    return packet->type == SIO__EVENT || packet->type == SIO__BINARY_EVENT;
+}
+
+static bool is_binary(const struct sio__outgoing *packet)
+{
+    return is_list(packet) && packet->attachment_count > 0;
+}
+
+size_t sio__packet_size(const struct sio__outgoing *packet)
+{
+    size_t size = 1 + packet->json.n;
+    if (is_binary(packet)) size += count_digits(packet->attachment_count) + 1;
+    if (has_namespace(packet)) size += packet->nsp.n + 1;
+    if (packet->has_id) size += count_digits(packet->id);
+    if (is_list(packet)) size += 2;
+    if (has_name(packet)) size += sio__json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);
+    return size;
+}
+
+static char type_digit(const struct sio__outgoing *packet)
+{
+    bool event = has_name(packet);
+    if (!is_list(packet)) return (char)('0' + packet->type);
+    if (is_binary(packet)) return event ? '5' : '6';
+    return event ? '2' : '3';
+}
+
+void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
+{
+    char *p = (char *)out;
+    *p++ = type_digit(packet);
+    if (is_binary(packet)) {
+        p = put_number(p, packet->attachment_count);
+        *p++ = '-';
+    }
+    if (has_namespace(packet)) {
+        p = put(p, packet->nsp);
+        *p++ = ',';
+    }
+    if (packet->has_id) p = put_number(p, packet->id);
+    if (is_list(packet)) *p++ = '[';
+    if (has_name(packet)) {
+        p = sio__json_put_quoted(p, packet->name.p, packet->name.n);
+        if (packet->json.n > 0) *p++ = ',';
+    }
+    p = put(p, packet->json);
+    if (is_list(packet)) *p++ = ']';
+}
