@@ -1,0 +1,70 @@
+/* What the files of rooms/ share: the table of names, the room and the index. */
+#ifndef ROOMS_INT_H
+#define ROOMS_INT_H
+
+#include "rooms.h"
+
+/* ------------------------------------------------------------ rooms_table.c */
+
+/* Items found by name. The items are the owner's and must not move; `name_of` reads an item's name, which must not
+ * change while it is in the table. Open addressing, linear probing, deletion by moving later items back. The hashes
+ * stand apart from the items so that a search touches an item only when it has probably found it. */
+struct rooms_table {
+    struct rooms_name (*name_of)(const void *item);
+    const uint8_t *key; /* of the hash; random, so that nobody can choose names that collide */
+    void **items;       /* NULL: empty slot */
+    uint32_t *hashes;
+    size_t slot_count; /* 0 or a power of two */
+    size_t count;
+};
+
+void rooms__table_init(struct rooms_table *table, struct rooms_name (*name_of)(const void *item), const uint8_t *key);
+void rooms__table_clear(struct rooms_table *table);
+void *rooms__table_find(const struct rooms_table *table, struct rooms_name name);
+/* The name must not be in the table. Returns 0 or ROOMS_ENOMEM. */
+int rooms__table_insert(struct rooms_table *table, void *item);
+/* The item must be in the table. Never fails; gives memory back when the table has become sparse. */
+void rooms__table_remove(struct rooms_table *table, const void *item);
+
+/* ------------------------------------------------------------ rooms_index.c */
+
+/* One of a member's rooms: room->members[position] is the member. */
+struct rooms_link {
+    struct rooms_room *room;
+    uint32_t position;
+};
+
+struct rooms_room {
+    struct rooms_member **members;
+    uint32_t *link_at; /* members[i]->links[link_at[i]] is the link back to this room */
+    uint32_t count;    /* never 0: the last one's leaving frees the room */
+    uint32_t capacity;
+    uint32_t name_size;
+    char name[];
+};
+
+/* The set of a walk that is going on. Lives on the stack of rooms_each. */
+struct rooms_walk {
+    struct rooms_member **members; /* NULL: removed meanwhile */
+    size_t count;
+    size_t at; /* the one being called */
+    struct rooms_walk *outer;
+};
+
+struct rooms_index {
+    struct rooms_options options;
+    struct rooms_events events;
+    void *ctx;
+    uint8_t key[16];
+    struct rooms_table members; /* struct rooms_member, by id */
+    struct rooms_table rooms;   /* struct rooms_room, by name; joined rooms only */
+    struct rooms_walk *walks;   /* the innermost */
+    uint32_t visit;             /* the last one given out; 0 is never given */
+};
+
+/* ----------------------------------------------------------- rooms_select.c */
+
+/* Takes a member that is being removed out of all walks that are going on. */
+void rooms__walks_forget(struct rooms_index *index, const struct rooms_member *member);
+
+#endif
