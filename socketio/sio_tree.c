@@ -33,9 +33,9 @@ static json_t *make_text(struct eio_str quoted)
 
 static json_t *make_number(struct eio_str text)
 {
-    size_t i = text.p[0] == '-';
+    size_t i = text.p[0] == '-', limit = i + INTEGER_DIGITS;
     json_int_t value = 0;
-    for (; i < text.n && i <= INTEGER_DIGITS && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
+    for (; i < text.n && i < limit && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
         value = value * 10 + (text.p[i] - '0');
     }
     if (i == text.n) return json_integer(text.p[0] == '-' ? -value : value);
