@@ -1,0 +1,216 @@
+#!/usr/bin/env node
+// Prints what an agent sees of live calls. See --help.
+import { createInterface } from "node:readline";
+import { parseArgs } from "node:util";
+import { Connection, EXIT, Fatal, sleep } from "../lib/connection.mjs";
+import { LiveCall } from "../lib/live-call.mjs";
+import { plain } from "../lib/terminal.mjs";
+import { View } from "./view.mjs";
+
+const HELP = `Usage: node clients/agent-cli/agent.mjs [options]
+
+Subscribes to calls of a Parley server and prints what an agent sees: every line as it is said, suggested documents,
+who is watching, the status of the call. Without --call it follows the newest running call, and then the next.
+
+  --url URL       the server (default http://127.0.0.1:3000, or PARLEY_URL)
+  --token TOKEN   a token with the role "agent" or "supervisor" (or PARLEY_TOKEN)
+  --call ID       follow this call; may be repeated. Ends when all of them have ended
+  --list          print the calls you may see, and end
+  --feedback      type "+2" or "-2" to say that document [2] of the last suggestion helped or did not
+  --wait SECONDS  give up if the first connection takes longer (default 30)
+  --help
+
+After a lost connection it asks for what it missed (since_seq) and prints only that.
+
+Exit status: 0 done, 1 the server rejected an event, 2 wrong usage, 3 not authorised, 4 no connection, 130 interrupted.
+`;
+
+const OPTIONS = {
+  url: { type: "string" },
+  token: { type: "string" },
+  call: { type: "string", multiple: true },
+  list: { type: "boolean" },
+  feedback: { type: "boolean" },
+  wait: { type: "string" },
+  help: { type: "boolean" },
+};
+
+const EVENTS = ["transcription:update", "ai:suggestion", "call:status", "agent:presence"];
+const LOOK_FOR_CALLS_MS = 2000;
+
+function readOptions(argv, env) {
+  try {
+    const { values } = parseArgs({ args: argv, options: OPTIONS });
+    const waitMs = Number(values.wait ?? 30) * 1000;
+    if (!(waitMs > 0)) throw new Error(`--wait must be a number above 0, not "${values.wait}"`);
+    const url = values.url ?? env.PARLEY_URL ?? "http://127.0.0.1:3000";
+    if (!/^https?:\/\/./.test(url)) throw new Error(`not a URL: "${url}"`);
+    return { ...values, url, waitMs, token: values.token ?? env.PARLEY_TOKEN };
+  } catch (error) {
+    throw new Fatal(EXIT.USAGE, error.message);
+  }
+}
+
+/** The calls being followed, kept in step over reconnects. */
+class Follower {
+  constructor(connection, view) {
+    this.connection = connection;
+    this.view = view;
+    this.calls = new Map();
+    this.failure = null;
+    for (const event of EVENTS) {
+      connection.socket.on(event, (data) => {
+        const call = this.calls.get(data?.call_id);
+        if (call) this.#show(call, call.apply(event, data));
+      });
+    }
+    connection.socket.on("connect", () => {
+      for (const call of this.calls.values()) this.#sync(call);
+    });
+    connection.socket.on("error", (error) => view.note(`server: ${error?.message ?? error}`));
+  }
+
+  follow(callId) {
+    const call = new LiveCall(callId);
+    this.calls.set(callId, call);
+    return this.#sync(call).then(() => call);
+  }
+
+  leave(callId) {
+    this.calls.delete(callId);
+    this.connection.socket.emit("call:unsubscribe", { call_id: callId });
+  }
+
+  async #sync(call) {
+    try {
+      const answer = await this.connection.request("call:subscribe", call.subscribeRequest());
+      this.#show(call, call.merge(answer));
+    } catch (error) {
+      this.failure = error;
+      call.abandonSync();
+    }
+  }
+
+  #show(call, changes) {
+    for (const change of changes) {
+      if (change.kind === "gap") {
+        this.view.note(`missed ${change.to - change.from - 1} events, asking for them`);
+        this.#sync(call);
+        return;
+      }
+      this.view.show(call, change);
+    }
+  }
+}
+
+/** Reads "+1" and "-1" and sends them as feedback on the newest suggestion. */
+function readFeedback(connection, follower, view) {
+  const input = createInterface({ input: process.stdin });
+  input.on("line", async (text) => {
+    const wanted = /^\s*([+-])\s*(\d)\s*$/.exec(text);
+    const call = [...follower.calls.values()].filter((other) => other.suggestion).at(-1);
+    const document = call?.suggestion.documents?.[Number(wanted?.[2]) - 1];
+    if (!wanted || !document) return view.note('type "+1" or "-1", with the number of a document above');
+    try {
+      const answer = await connection.request("doc:feedback", {
+        call_id: call.callId, doc_id: document.id, helpful: wanted[1] === "+",
+      });
+      view.note(`thank you: ${document.title} helped ${answer.helpful}, did not help ${answer.unhelpful}`);
+    } catch (error) {
+      view.note(error.message);
+    }
+  });
+  return input;
+}
+
+async function listCalls(connection) {
+  const { calls = [] } = await connection.request("call:list", {});
+  for (const call of calls) {
+    console.log(`${plain(call.call_id).padEnd(28)} ${plain(call.status).padEnd(8)} ${plain(call.started_at ?? "")}`);
+  }
+  if (calls.length === 0) console.log("no calls");
+}
+
+async function followGiven(follower, callIds, signal) {
+  await Promise.all(callIds.map((callId) => follower.follow(callId)));
+  while (!signal.aborted && [...follower.calls.values()].some((call) => call.status !== "ended")) {
+    if (follower.failure) throw follower.failure;
+    await sleep(200, signal);
+  }
+}
+
+async function followNewest(connection, follower, view, signal) {
+  const done = new Set();
+  let waiting = false;
+  while (!signal.aborted) {
+    const { calls = [] } = await connection.request("call:list", {});
+    const next = calls
+      .filter((call) => call.status !== "ended" && !done.has(call.call_id))
+      .sort((a, b) => String(b.started_at).localeCompare(String(a.started_at)))[0];
+    if (!next) {
+      if (!waiting) view.note("no call is running; waiting for one");
+      waiting = true;
+      await sleep(LOOK_FOR_CALLS_MS, signal);
+      continue;
+    }
+    waiting = false;
+    view.note(`call ${next.call_id}`);
+    await followGiven(follower, [next.call_id], signal);
+    done.add(next.call_id);
+    follower.leave(next.call_id);
+  }
+}
+
+function announceConnection(connection, view) {
+  const { socket } = connection;
+  socket.on("connect", () => {
+    const { engine } = socket.io;
+    view.note(`connected (${engine.transport.name})`);
+    engine.once("upgrade", (transport) => view.note(`upgraded to ${transport.name}`));
+  });
+  socket.on("disconnect", (reason) => {
+    if (!connection.closing) view.note(`connection lost: ${reason}`);
+  });
+}
+
+async function run(argv) {
+  const options = readOptions(argv, process.env);
+  if (options.help) {
+    process.stdout.write(HELP);
+    return EXIT.OK;
+  }
+  const interrupt = new AbortController();
+  const onInterrupt = () => (interrupt.signal.aborted ? process.exit(EXIT.INTERRUPTED) : interrupt.abort());
+  process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt);
+
+  const connection = new Connection({ url: options.url, namespace: "/", token: options.token });
+  let input;
+  try {
+    if (options.list) {
+      await connection.connected(options.waitMs);
+      await listCalls(connection);
+      return EXIT.OK;
+    }
+    const view = new View({ showCallId: (options.call?.length ?? 0) > 1 });
+    announceConnection(connection, view);
+    const follower = new Follower(connection, view);
+    await connection.connected(options.waitMs);
+    if (options.feedback) input = readFeedback(connection, follower, view);
+    if (options.call) await followGiven(follower, options.call, interrupt.signal);
+    else await followNewest(connection, follower, view, interrupt.signal);
+    return interrupt.signal.aborted ? EXIT.INTERRUPTED : EXIT.OK;
+  } finally {
+    input?.close();
+    connection.close();
+  }
+}
+
+run(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error) => {
+    console.error(`agent: ${error instanceof Fatal ? error.message : error.stack}`);
+    process.exitCode = error instanceof Fatal ? error.code : EXIT.FAILED;
+  },
+);
