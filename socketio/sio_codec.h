@@ -78,6 +78,8 @@ struct sio__packet {
  *  - Binary packets: an object with "_placeholder":true that has other keys than "num", another number than plain digits,
  *    or spells its keys with escapes is refused: passed on, it would make other peers refuse the packet. So are more
  *    placeholders than max_attachments, since every one becomes an attachment when the packet is passed on.
+ *  - Whitespace between the head and the data is JSON's. (The reference takes it for digits of the id: `42 ["a"]` has
+ *    the id 0 there, `421 2["a"]` the id NaN and is refused here.)
  *  - With a query, the name as it was sent (what Engine.IO 4 means by it) is nsp.p, nsp.n + 1 + query.n.
  *    max_namespace_bytes is for the name alone. */
 int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limits *limits, struct sio__packet *packet,

@@ -79,6 +79,16 @@ static void invalid_texts_are_refused(void **state)
     assert_false(accepts_bytes("[\0]", 3));
 }
 
+static void escapes_are_those_of_the_grammar(void **state)
+{
+    (void)state;
+    for (int c = 1; c < 128; c++) {
+        const char text[] = {'"', '\\', (char)c, '"', '\0'};
+        if (c != 'u' && c != '"') assert_int_equal(accepts(text), strchr("\\/bfnrt", c) != NULL);
+    }
+    assert_true(accepts("\"\\\"\""));
+}
+
 static const struct {
     int accepted;
     size_t size;
@@ -336,6 +346,7 @@ static void text_is_decoded(void **state)
     assert_decodes("\"\\ud800\\n\"", "\xef\xbf\xbd\n", 4);
     assert_decodes("\"\\ud800\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80", 7);
     assert_decodes("\"\\udc00\\ud800\"", "\xef\xbf\xbd\xef\xbf\xbd", 6);
+    assert_decodes("\"\\ud800\\ue000\"", "\xef\xbf\xbd\xee\x80\x80", 6);
     assert_decodes("\"\\ud800\\u0041\"", "\xef\xbf\xbd\x41", 4);
 }
 
@@ -430,6 +441,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(valid_texts_are_accepted),
         cmocka_unit_test(invalid_texts_are_refused),
+        cmocka_unit_test(escapes_are_those_of_the_grammar),
         cmocka_unit_test(agrees_with_javascript),
         cmocka_unit_test(agrees_with_jansson),
         cmocka_unit_test(first_value_ends_the_scan),

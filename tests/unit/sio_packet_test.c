@@ -224,6 +224,8 @@ static void ids(void **state)
     assert_int_equal(packet.id, 456);
     assert_int_equal(decode("212 [\"x\"]", &packet), 0);
     assert_int_equal(packet.id, 12);
+    assert_int_equal(decode("2 [\"x\"]", &packet), 0);
+    assert_false(packet.has_id);
     assert_int_equal(decode("29007199254740991[\"x\"]", &packet), 0);
     assert_true(packet.id == SIO__ID_MAX);
     assert_int_equal(decode("20[\"x\"]", &packet), 0);
