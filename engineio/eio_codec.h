@@ -11,8 +11,8 @@
 struct eio__fault {
     int code;
     uint16_t close_code;
-    size_t at;        /* byte offset in what was given */
-    const char *why;  /* English, constant */
+    size_t at;       /* byte offset in what was given */
+    const char *why; /* English, constant */
 };
 
 /* ------------------------------------------------------------------- UTF-8 (RFC 3629), fail-fast, resumable */
@@ -32,8 +32,12 @@ bool eio__utf8_valid(const uint8_t *p, size_t n);
 /* --------------------------------------------------------------- WebSocket frames (RFC 6455, server side) */
 
 enum eio__ws_opcode {
-    EIO__WS_CONTINUATION = 0x0, EIO__WS_TEXT = 0x1, EIO__WS_BINARY = 0x2,
-    EIO__WS_CLOSE = 0x8, EIO__WS_PING = 0x9, EIO__WS_PONG = 0xA,
+    EIO__WS_CONTINUATION = 0x0,
+    EIO__WS_TEXT = 0x1,
+    EIO__WS_BINARY = 0x2,
+    EIO__WS_CLOSE = 0x8,
+    EIO__WS_PING = 0x9,
+    EIO__WS_PONG = 0xA,
 };
 
 /* What a decoder keeps between reads; NULL pointer at rest, so that an idle connection pays one pointer.
@@ -79,7 +83,12 @@ bool eio__ws_key_valid(struct eio_str key);
 /* ---------------------------------------------------------- polling payloads (engine.io-protocol v4, "Payload") */
 
 enum eio__packet_type {
-    EIO__OPEN = '0', EIO__CLOSE = '1', EIO__PING = '2', EIO__PONG = '3', EIO__MESSAGE = '4', EIO__UPGRADE = '5',
+    EIO__OPEN = '0',
+    EIO__CLOSE = '1',
+    EIO__PING = '2',
+    EIO__PONG = '3',
+    EIO__MESSAGE = '4',
+    EIO__UPGRADE = '5',
     EIO__NOOP = '6',
 };
 struct eio__packet {

@@ -220,7 +220,8 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
     bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first;
-    int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK);
+    /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
+    int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (loop->fake_clock) eio__timers_run(loop);
     end_turn(loop);
     return result < 0 ? EIO_ESYS : 0;
