@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Rules of the tree that a compiler does not check. usage: check.py RULE…; prints what breaks a rule, ends with 1."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_FILE_LINES = 800
+MAX_FUNCTION_LINES = 100
+CODE = {".c", ".h", ".mjs", ".js", ".py", ".css", ".cmake", ".sh"}
+# Which public headers a folder may see besides its own files. Arrows only point down.
+MAY_SEE = {
+    "engineio": set(),
+    "rooms": set(),
+    "socketio": {"engineio.h", "rooms.h"},
+    "app": {"engineio.h", "rooms.h", "socketio.h"},
+}
+PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h"]
+SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
+
+
+def files():
+    """Every file of the project, new ones included, what git ignores excluded."""
+    try:
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+        names = [name for name in listed.split("\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        names = []
+        for folder, subfolders, entries in os.walk(ROOT):
+            subfolders[:] = [name for name in subfolders if name not in SKIPPED_FOLDERS]
+            names += [str((Path(folder) / entry).relative_to(ROOT)) for entry in entries]
+    return sorted(Path(name) for name in set(names) if (ROOT / name).is_file())
+
+
+def text(path):
+    return (ROOT / path).read_text(encoding="utf-8", errors="replace")
+
+
+def c_files():
+    return [path for path in files() if path.suffix in {".c", ".h"}]
+
+
+def headers():
+    """Each public header compiles alone, as C11 and as C++17."""
+    includes = [f"-I{ROOT / Path(header).parent}" for header in PUBLIC_HEADERS]
+    for header in PUBLIC_HEADERS:
+        for compiler, language, standard in (("gcc", "c", "c11"), ("g++", "c++", "c++17")):
+            command = [compiler, "-x", language, f"-std={standard}", "-pedantic", "-Wall", "-Wextra", "-Werror",
+                       "-fsyntax-only", *includes, "-"]
+            run = subprocess.run(command, input=f'#include "{Path(header).name}"\n', capture_output=True, text=True)
+            if run.returncode:
+                yield f"{header} alone as {standard}:\n{run.stderr}"
+
+
+def layering():
+    """Includes never point upwards, and across folders only at public headers."""
+    home = {path.name: path.parts[0] for path in c_files() if path.suffix == ".h" and path.parts[0] in MAY_SEE}
+    for path in c_files():
+        folder = path.parts[0]
+        if folder not in MAY_SEE:
+            continue
+        for number, line in enumerate(text(path).splitlines(), 1):
+            match = re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line)
+            name = match and Path(match[1]).name
+            if name in home and home[name] != folder and name not in MAY_SEE[folder]:
+                yield f"{path}:{number}: {folder}/ must not include {name} of {home[name]}/"
+
+
+def sizes():
+    """Files and functions stay small."""
+    for path in files():
+        lines = text(path).count("\n") if path.suffix in CODE else 0
+        if lines > MAX_FILE_LINES:
+            yield f"{path}: {lines} lines, at most {MAX_FILE_LINES}"
+    command = ["ctags", "-L", "-", "--languages=C,C++", "--langmap=C:.c.h", "--kinds-C=f", "--fields=+ne", "-f", "-"]
+    names = "\n".join(str(path) for path in c_files())
+    for tag in subprocess.run(command, cwd=ROOT, input=names, capture_output=True, text=True, check=True).stdout.splitlines():
+        name, path, *rest = tag.split("\t")
+        fields = dict(part.split(":", 1) for part in rest if ":" in part)
+        if "end" not in fields:
+            continue
+        lines = int(fields["end"]) - int(fields["line"]) + 1
+        if lines > MAX_FUNCTION_LINES:
+            yield f"{path}:{fields['line']}: {name} has {lines} lines, at most {MAX_FUNCTION_LINES}"
+
+
+def formatting():
+    """clang-format would change nothing."""
+    if not shutil.which("clang-format"):
+        yield "clang-format is not installed"
+        return
+    command = ["clang-format", "--dry-run", "-Werror", *(str(path) for path in c_files())]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    places = {}
+    for line in run.stderr.splitlines():
+        if ": error: " in line:
+            path, number = line.split(":")[:2]
+            places.setdefault(path, []).append(number)
+    for path, numbers in places.items():
+        yield f"{path}: lines {', '.join(numbers[:8])}{' …' if len(numbers) > 8 else ''}; run clang-format -i {path}"
+
+
+def locks():
+    """Lock files name packages and checksums, not where they were downloaded."""
+    for path in files():
+        if path.name == "package-lock.json" and '"resolved"' in text(path):
+            yield f"{path} has download addresses; .npmrc with omit-lockfile-registry-resolved=true avoids them"
+
+
+def paths():
+    """Nothing depends on one machine's folders."""
+    pattern = re.compile(r"(?<![\w.:/])/(?:work|root|home/\w+|tmp/wt|Users/\w+)/")
+    for path in files():
+        if path.suffix in {".png", ".ico"} or path.parts[0] == "tests" and "corpus" in path.parts:
+            continue
+        for number, line in enumerate(text(path).splitlines(), 1):
+            if path != Path("tests/style/check.py") and pattern.search(line):
+                yield f"{path}:{number}: {line.strip()[:100]}"
+
+
+RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths}
+
+
+def main(wanted):
+    unknown = [name for name in wanted if name not in RULES]
+    if unknown or not wanted:
+        print(f"rules: {' '.join(RULES)}", file=sys.stderr)
+        return 2
+    found = 0
+    for name in wanted:
+        for problem in RULES[name]():
+            print(f"{name}: {problem}")
+            found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
