@@ -46,8 +46,7 @@ export class Cards {
 
   #update(card, document, rank) {
     const relevance = Math.min(1, Math.max(0, document.relevance ?? 0));
-    const [group, ...rest] = document.title.split(/: | › | > /);
-    card.title.replaceChildren(...(rest.length ? [el("small", {}, group), rest.join(": ")] : [document.title]));
+    card.title.replaceChildren(...(document.topic ? [el("small", {}, document.topic)] : []), document.title);
     card.percent.textContent = `${Math.round(relevance * 100)}%`;
     card.percent.title = "relevance";
     card.bar.style.width = `${Math.round(relevance * 100)}%`;
