@@ -248,6 +248,16 @@ static void the_set_is_taken_before_the_first_call(void **state)
     assert_selects(world, "abcd", "", "F");
 }
 
+/* Marks of old walks must not count when the numbers of walks start again. */
+static void the_numbers_of_walks_may_start_again(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < MEMBERS; i++) world->members[i].visit = 1;
+    world->index->visit = UINT32_MAX;
+    assert_selects(world, "abcd cdef", "", "ABCDEF");
+    assert_selects(world, "abcd cdef", "A", "BCDEF");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +271,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(members_removed_meanwhile_are_skipped, setup, teardown),
         cmocka_unit_test(removed_members_are_not_touched),
         cmocka_unit_test_setup_teardown(a_walk_may_start_another_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_numbers_of_walks_may_start_again, setup, teardown),
         cmocka_unit_test_setup_teardown(the_set_is_taken_before_the_first_call, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
