@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_CAPACITY = 2 };
+/* Most members are in one room besides their own, and one link fits into the allocator's smallest piece. */
+enum { MIN_MEMBERS = 2, MIN_LINKS = 1 };
 
 const char *rooms_strerror(int error)
 {
@@ -118,11 +119,11 @@ static int reserve(struct rooms_room *room, struct rooms_member *member)
 {
     if (room->count == UINT32_MAX / 2) return ROOMS_ELIMIT;
     if (room->count == room->capacity) {
-        int error = room_resize(room, room->capacity ? room->capacity * 2 : MIN_CAPACITY);
+        int error = room_resize(room, room->capacity ? room->capacity * 2 : MIN_MEMBERS);
         if (error) return error;
     }
     if (member->link_count < member->link_capacity) return ROOMS_OK;
-    return member_resize(member, member->link_capacity ? member->link_capacity * 2 : MIN_CAPACITY);
+    return member_resize(member, member->link_capacity ? member->link_capacity * 2 : MIN_LINKS);
 }
 
 static void link_rooms(struct rooms_room *room, struct rooms_member *member)
@@ -145,7 +146,7 @@ static void unlink_room(struct rooms_room *room, uint32_t position)
         room->link_at[position] = link_at;
         moved->links[link_at].position = position;
     }
-    if (room->count >= MIN_CAPACITY && room->count * 4 <= room->capacity)
+    if (room->count >= MIN_MEMBERS && room->count * 4 <= room->capacity)
         (void)room_resize(room, room->capacity / 2); /* without memory it stays as large as it is */
 }
 
@@ -161,7 +162,7 @@ static void unlink_member(struct rooms_member *member, uint32_t at)
         free(member->links);
         member->links = NULL;
         member->link_capacity = 0;
-    } else if (member->link_count >= MIN_CAPACITY && member->link_count * 4 <= member->link_capacity) {
+    } else if (member->link_count * 4 <= member->link_capacity) {
         (void)member_resize(member, member->link_capacity / 2);
     }
 }
