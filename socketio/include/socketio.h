@@ -132,7 +132,8 @@ SIO_API int sio_ack(const struct sio_event *event, struct sio_args args);
 /* The same, with jansson's json_pack format for the list of arguments: sio_ack_pack(e, "{s:b}, i", "ok", 1, 5). */
 SIO_API int sio_ack_pack(const struct sio_event *event, const char *format, ...);
 
-/* An answer to be given later. Holds no reference to the socket: it outlives it harmlessly. */
+/* An answer to be given later: sio_ack() is without effect from then on. Holds no reference to the socket: it outlives
+ * it harmlessly. */
 struct sio_reply {
     struct sio_namespace *nsp;
     char sid[21];
@@ -207,7 +208,8 @@ SIO_API int sio_on_disconnecting(struct sio_namespace *nsp, sio_disconnect_fn fn
 SIO_API int sio_on_disconnect(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
 
 /* Middleware at connect, in order of registration. Each calls sio_next() or sio_refuse() exactly once, now or later;
- * if the client goes away meanwhile, the call is without effect. */
+ * if the client goes away meanwhile, the call is without effect. What follows (the next middleware, on_connection) runs
+ * when the middleware has returned; within sio_next(), if that is called later. */
 struct sio_admission;
 typedef void (*sio_middleware_fn)(struct sio_socket *socket, struct sio_admission *admission, void *ctx);
 SIO_API int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx);
@@ -218,7 +220,8 @@ SIO_API void sio_refuse(struct sio_admission *admission, const char *message, co
 typedef bool (*sio_packet_middleware_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
 SIO_API int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void *ctx);
 
-/* Server-side events of other nodes, on this namespace. event->wants_ack: sio_server_ack() answers. */
+/* Server-side events of other nodes, on this namespace; socket is NULL. event->wants_ack: sio_ack() answers, within the
+ * handler. */
 SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
 
 /* ---------------------------------------------------------------- sockets */
@@ -247,8 +250,11 @@ SIO_API void sio_leave(struct sio_socket *socket, struct eio_str room);
 SIO_API bool sio_socket_is_in(const struct sio_socket *socket, struct eio_str room);
 /* The i-th room, its own first; false past the end. */
 SIO_API bool sio_socket_room_at(const struct sio_socket *socket, size_t i, struct eio_str *room);
-/* Disconnects from the namespace, "server namespace disconnect"; with `close` the whole connection. */
+/* Disconnects from the namespace, "server namespace disconnect"; with `close` from all, and closes the connection once
+ * what was emitted is sent. on_disconnecting and on_disconnect run before it returns. No effect in middleware. */
 SIO_API void sio_socket_disconnect(struct sio_socket *socket, bool close);
+/* Prints `key=value …` about a socket, as SIGUSR1 does. Returns what snprintf would. */
+SIO_API int sio_socket_describe(const struct sio_socket *socket, char *out, size_t size);
 
 /* ------------------------------------------------------ emit and broadcast */
 
@@ -300,7 +306,7 @@ SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event
 SIO_API int sio_target_join(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API int sio_target_leave(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API int sio_target_disconnect(struct sio_target target, bool close);
-/* done(ctx, error, sockets): JSON list of {id,handshake,rooms,data}. */
+/* done(ctx, error, sockets): JSON list of {id,handshake,rooms,data}. May be called at once. Not for parents. */
 SIO_API int sio_target_fetch(struct sio_target target, sio_answers_fn done, void *ctx);
 /* fn for each socket here; it may disconnect any. */
 SIO_API int sio_target_each_local(struct sio_target target, sio_socket_fn fn, void *ctx);
