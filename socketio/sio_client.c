@@ -1,0 +1,272 @@
+/* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Decodes packets, checks that
+ * they fit the state the client is in, and gives them to the socket. Whoever breaks the protocol is closed. */
+#include "sio_int.h"
+
+void sio__client_open(struct sio_server *io, struct eio_session *session)
+{
+    struct sio_client *client = eio_session_protocol(session) ? calloc(1, sizeof *client) : NULL;
+    if (!client) {
+        eio_session_abort(session, EIO_CLOSE_FORCED, "no place for a client");
+        return;
+    }
+    client->io = io;
+    client->session = session;
+    eio_session_set_data(session, client);
+    eio_deadlines_add(&io->connect, &client->connect);
+    io->client_count++;
+}
+
+/* ----------------------------------------------------------------- sending */
+
+int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet)
+{
+    if (!client->session) return EIO_ECLOSED;
+    sio__batch_before_send(client);
+    uint8_t *out = eio_session_reserve(client->session, EIO_TEXT, sio__packet_size(packet));
+    if (!out) return eio_session_is_open(client->session) ? EIO_EAGAIN : EIO_ECLOSED;
+    sio__packet_put(packet, out);
+    return 0;
+}
+
+static void refuse_namespace(struct sio_client *client, struct eio_str name, const char *json)
+{
+    struct sio__outgoing packet = {.type = SIO__CONNECT_ERROR, .nsp = name, .json = eio_str(json)};
+    client->io->stats.connects_refused++;
+    sio__client_send(client, &packet);
+}
+
+/* ----------------------------------------------------------------- closing */
+
+/* Ends all sockets. Handlers may end some themselves, so the list is looked at anew each time. */
+static void end_sockets(struct sio_client *client, const char *reason)
+{
+    for (struct sio_socket *socket = client->sockets; socket;) {
+        if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ADMISSION) {
+            sio__socket_end(socket, reason);
+            socket = client->sockets;
+        } else {
+            socket = socket->next;
+        }
+    }
+}
+
+static void stop(struct sio_client *client)
+{
+    client->closing = true;
+    eio_deadline_stop(&client->io->connect, &client->connect);
+    sio__pending_free(client->pending);
+    client->pending = NULL;
+}
+
+void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
+                       const char *detail)
+{
+    if (client->closing) return;
+    sio__batch_before_send(client);
+    stop(client);
+    eio_session_close(client->session, reason, detail);
+    end_sockets(client, socket_reason);
+}
+
+void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
+{
+    struct sio_server *io = client->io;
+    stop(client);
+    end_sockets(client, eio_close_reason_text(reason));
+    sio__admission_forget_client(client);
+    client->session = NULL;
+    client->next_dead = io->dead_clients;
+    io->dead_clients = client;
+    io->client_count--;
+    sio__server_client_gone(io);
+}
+
+/* As the reference: client.close() for what does not fit the state. */
+static void invalid_state(struct sio_client *client, const char *why)
+{
+    sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, why);
+}
+
+static void parse_error(struct sio_client *client, const char *why)
+{
+    client->io->stats.parse_errors++;
+    eio_session_abort(client->session, EIO_CLOSE_PARSE_ERROR, why);
+}
+
+void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    struct sio_client *client = (struct sio_client *)((char *)due - offsetof(struct sio_client, connect));
+    sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "it joined no namespace in time");
+}
+
+/* ----------------------------------------------------------------- packets */
+
+struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp)
+{
+    struct sio_socket *socket = client->sockets;
+    while (socket && socket->nsp != nsp) socket = socket->next;
+    return socket;
+}
+
+static struct sio_socket *socket_named(const struct sio_client *client, struct eio_str name)
+{
+    struct sio_socket *socket = client->sockets;
+    while (socket && (socket->nsp->name_size != name.n || memcmp(socket->nsp->name, name.p, name.n) != 0))
+        socket = socket->next;
+    return socket;
+}
+
+/* An Engine.IO 4 client's namespace has its query in its name. */
+static struct eio_str full_name(const struct sio__packet *packet)
+{
+    struct eio_str name = packet->nsp;
+    if (packet->query.p) name.n = (size_t)(packet->query.p + packet->query.n - name.p);
+    return name;
+}
+
+static void on_connect(struct sio_client *client, struct sio_socket *socket, const struct sio__packet *packet)
+{
+    struct sio_server *io = client->io;
+    struct eio_str name = full_name(packet);
+    /* The reference makes two sockets of a client that connects again while middleware considers the first time
+     * (connect, disconnect, connect); here the later one counts. */
+    if (socket && socket->state == SIO__S_ADMISSION)
+        sio__socket_end(socket, "superseded");
+    else if (socket) {
+        invalid_state(client, "CONNECT to a namespace it is in");
+        return;
+    }
+    struct sio_namespace *nsp = io->draining ? NULL : sio__namespace_for_client(io, name);
+    if (!nsp) {
+        refuse_namespace(client, name, "{\"message\":\"Invalid namespace\"}");
+        return;
+    }
+    size_t limit = io->options.max_namespaces_per_client;
+    if (client->socket_count >= limit || client->admission_count >= limit) {
+        refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
+        return;
+    }
+    socket = sio__socket_new(client, nsp, packet->data);
+    if (!socket)
+        invalid_state(client, "out of memory");
+    else
+        sio__admission_start(socket);
+}
+
+/* The name as text: without quotes, escapes decoded. *decoded is to be freed. */
+static struct eio_str event_name(struct eio_str raw, char *inline_name, char **decoded)
+{
+    if (raw.n < 2 || raw.p[0] != '"') return raw;
+    struct eio_str name = {raw.p + 1, raw.n - 2};
+    if (!memchr(name.p, '\\', name.n)) return name;
+    char *out = raw.n <= SIO__NAME_INLINE ? inline_name : (*decoded = malloc(raw.n));
+    if (!out) return name;
+    return (struct eio_str){out, sio__json_decode_text(raw, out)};
+}
+
+static void on_event(struct sio_socket *socket, const struct sio__packet *packet, const struct sio__payload *payload)
+{
+    char inline_name[SIO__NAME_INLINE];
+    char *decoded = NULL;
+    struct sio__answer_to answer_to = {.answered = false};
+    struct sio_event event = {
+        .name = event_name(payload->name, inline_name, &decoded),
+        .args = payload->args,
+        .wants_ack = packet->has_id,
+        .ack_id = packet->id,
+        .socket = socket,
+        .private_state = &answer_to,
+    };
+    socket->nsp->io->stats.events_in++;
+    sio__namespace_dispatch(socket->nsp, &event);
+    free(decoded);
+}
+
+/* A whole packet for a connected socket. */
+static void dispatch(struct sio_socket *socket, const struct sio__packet *packet, const struct sio__payload *payload)
+{
+    switch (packet->type) {
+    case SIO__EVENT:
+    case SIO__BINARY_EVENT:
+        if (payload->name.p) on_event(socket, packet, payload); /* "2" alone is ignored, as the reference does */
+        break;
+    case SIO__ACK:
+    case SIO__BINARY_ACK:
+        socket->nsp->io->stats.acks_in++;
+        if (packet->has_id) sio__ack_arrived(socket, packet->id, payload->args);
+        break;
+    case SIO__DISCONNECT:
+        sio__socket_end(socket, "client namespace disconnect");
+        break;
+    case SIO__CONNECT:
+    case SIO__CONNECT_ERROR:
+        break;
+    }
+}
+
+static void on_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio__payload *payload)
+{
+    struct sio_socket *socket = socket_named(client, full_name(packet));
+    if (packet->type == SIO__CONNECT)
+        on_connect(client, socket, packet);
+    else if (!socket || socket->state != SIO__S_CONNECTED)
+        invalid_state(client, "a packet for a namespace it is not in");
+    else if (packet->type == SIO__CONNECT_ERROR)
+        invalid_state(client, "CONNECT_ERROR from a client");
+    else
+        dispatch(socket, packet, payload);
+}
+
+static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
+{
+    struct sio__packet packet;
+    struct sio__fault fault = {0};
+    if (client->pending) {
+        parse_error(client, "text while attachments are awaited");
+        return;
+    }
+    if (n > client->io->max_packet_bytes) {
+        parse_error(client, "the packet is too large");
+        return;
+    }
+    if (sio__packet_decode(p, n, &client->io->limits, &packet, &fault) != 0) {
+        parse_error(client, fault.why);
+        return;
+    }
+    if (packet.attachment_count > 0) {
+        if (sio__pending_begin(client, &packet, p, n) != 0) parse_error(client, "out of memory");
+        return;
+    }
+    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}};
+    on_packet(client, &packet, &payload);
+}
+
+static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
+{
+    if (!client->pending) {
+        parse_error(client, "an attachment that no packet announced");
+        return;
+    }
+    int result = sio__pending_add(client, p, n);
+    if (result < 0) parse_error(client, "the packet with its attachments is too large");
+    if (result <= 0) return;
+    /* Taken off first: handlers may close the client, or the next packet may come. */
+    struct sio__pending *pending = client->pending;
+    struct sio__payload payload;
+    client->pending = NULL;
+    if (sio__pending_finish(pending, &payload) != 0)
+        parse_error(client, "out of memory");
+    else
+        on_packet(client, sio__pending_packet(pending), &payload);
+    sio__pending_free(pending);
+}
+
+void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+{
+    if (client->closing) return;
+    if (kind == EIO_TEXT)
+        on_text(client, p, n);
+    else
+        on_attachment(client, p, n);
+}

@@ -1,0 +1,211 @@
+/* What the adapter asks for on this node (rooms_local): the way from a selector to the sockets it means. */
+#include "sio_int.h"
+
+/* ---------------------------------------------------------------- delivery */
+
+struct delivery {
+    const struct sio__prepared *prepared;
+    struct sio_server *io;
+    bool is_volatile;
+};
+
+static void deliver_one(void *ctx, struct rooms_member *member)
+{
+    const struct delivery *delivery = ctx;
+    struct sio_socket *socket = sio__socket_of(member);
+    if (socket->state != SIO__S_CONNECTED) return;
+    if (sio__prepared_send(delivery->prepared, socket->session, delivery->is_volatile) == 0)
+        delivery->io->stats.deliveries++;
+}
+
+/* True if the selector excepts nobody, or exactly one socket by its id; *but is set to it. */
+static bool excepts_one(const struct sio_namespace *nsp, const struct rooms_selector *who, struct sio_socket **but)
+{
+    *but = NULL;
+    if (who->except_count == 0) return true;
+    if (who->except_count > 1 || rooms_find(nsp->index, who->except[0])) return false;
+    struct rooms_member *member = rooms_member_find(nsp->index, who->except[0]);
+    if (member && rooms_is_in(nsp->index, member, who->except[0])) *but = sio__socket_of(member);
+    return true;
+}
+
+/* True if the selector means exactly the members of one room object (NULL: everybody), so that it can be batched. */
+static bool is_one_room(const struct sio_namespace *nsp, const struct rooms_selector *who, struct rooms_room **room)
+{
+    *room = NULL;
+    if (who->room_count == 0) return true;
+    if (who->room_count > 1) return false;
+    *room = rooms_find(nsp->index, who->rooms[0]);
+    if (!*room) return false;
+    /* A socket of that id is in the room of that name too. */
+    return who->rooms[0].n != SIO__ID_SIZE || !rooms_member_find(nsp->index, who->rooms[0]);
+}
+
+void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, bool is_volatile,
+                  const struct sio__prepared *prepared)
+{
+    struct sio_socket *but;
+    struct rooms_room *room;
+    if (!is_volatile && is_one_room(nsp, who, &room) && excepts_one(nsp, who, &but) &&
+        sio__batch_add(nsp, room, but, prepared) == 0)
+        return;
+    struct delivery delivery = {prepared, nsp->io, is_volatile};
+    sio__batch_settle(nsp->io);
+    rooms_each_unchanged(nsp->index, who, deliver_one, &delivery);
+}
+
+static void local_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
+                          const struct rooms_message *message)
+{
+    struct sio_namespace *nsp = ctx;
+    struct sio__prepared foreign;
+    if (message->prepared) {
+        sio__deliver(nsp, who, flags->is_volatile, message->prepared);
+    } else if (sio__prepare_foreign(&foreign, nsp, message, NULL) == 0) {
+        sio__deliver(nsp, who, flags->is_volatile, &foreign);
+        sio__prepared_clear(&foreign);
+    }
+}
+
+/* --------------------------------------------------------------- by target */
+
+struct room_change {
+    const struct rooms_name *rooms;
+    size_t count;
+};
+
+static void join_one(void *ctx, struct rooms_member *member)
+{
+    const struct room_change *change = ctx;
+    struct sio_socket *socket = sio__socket_of(member);
+    for (size_t i = 0; i < change->count && sio_socket_is_connected(socket); i++)
+        sio_join(socket, (struct eio_str){change->rooms[i].p, change->rooms[i].n});
+}
+
+static void leave_one(void *ctx, struct rooms_member *member)
+{
+    const struct room_change *change = ctx;
+    struct sio_socket *socket = sio__socket_of(member);
+    for (size_t i = 0; i < change->count && sio_socket_is_connected(socket); i++)
+        sio_leave(socket, (struct eio_str){change->rooms[i].p, change->rooms[i].n});
+}
+
+static void disconnect_one(void *ctx, struct rooms_member *member)
+{
+    const bool *close = ctx;
+    sio_socket_disconnect(sio__socket_of(member), *close);
+}
+
+static void local_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t room_count)
+{
+    struct sio_namespace *nsp = ctx;
+    rooms_each(nsp->index, who, join_one, &(struct room_change){rooms, room_count});
+}
+
+static void local_leave(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t room_count)
+{
+    struct sio_namespace *nsp = ctx;
+    rooms_each(nsp->index, who, leave_one, &(struct room_change){rooms, room_count});
+}
+
+static void local_disconnect(void *ctx, const struct rooms_selector *who, bool close)
+{
+    struct sio_namespace *nsp = ctx;
+    rooms_each(nsp->index, who, disconnect_one, &close);
+}
+
+/* ------------------------------------------------------------------- fetch */
+
+struct fetch {
+    void (*each)(void *ctx, struct rooms_bytes json);
+    void *ctx;
+};
+
+static void put_rooms(struct sio_socket *socket, struct sio_builder *builder)
+{
+    struct eio_str room;
+    for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
+        sio_builder_put(builder, i ? "," : "");
+        sio_builder_put_text(builder, room.p, room.n);
+    }
+}
+
+static void put_data(struct sio_socket *socket, struct sio_builder *builder)
+{
+    char *data = socket->data ? json_dumps(socket->data, JSON_COMPACT) : NULL;
+    sio_builder_put(builder, data ? data : "{}");
+    free(data);
+}
+
+static void fetch_one(void *ctx, struct rooms_member *member)
+{
+    const struct fetch *fetch = ctx;
+    struct sio_socket *socket = sio__socket_of(member);
+    if (!sio_socket_is_connected(socket)) return;
+    struct sio_builder builder;
+    sio_builder_init(&builder);
+    sio_builder_put(&builder, "{\"id\":");
+    sio_builder_put_text(&builder, socket->id, SIO__ID_SIZE);
+    sio_builder_put(&builder, ",\"handshake\":");
+    sio_socket_put_handshake(socket, &builder);
+    sio_builder_put(&builder, ",\"rooms\":[");
+    put_rooms(socket, &builder);
+    sio_builder_put(&builder, "],\"data\":");
+    put_data(socket, &builder);
+    sio_builder_put(&builder, "}");
+    struct eio_str json = sio_builder_args(&builder).json;
+    if (!builder.error) fetch->each(fetch->ctx, (struct rooms_bytes){(const uint8_t *)json.p, json.n});
+    sio_builder_clear(&builder);
+}
+
+static void local_fetch(void *ctx, const struct rooms_selector *who,
+                        void (*each)(void *each_ctx, struct rooms_bytes json), void *each_ctx)
+{
+    struct sio_namespace *nsp = ctx;
+    rooms_each(nsp->index, who, fetch_one, &(struct fetch){each, each_ctx});
+}
+
+/* ------------------------------------------------------- server-side events */
+
+static void run_server_handlers(const struct sio_namespace *nsp, const struct sio_event *event)
+{
+    struct sio__hook *hook = nsp->parent ? sio__events_find(&nsp->parent->behaviour.server_events, event->name) : NULL;
+    for (; hook; hook = hook->next) hook->fn.event(NULL, event, hook->ctx);
+    hook = sio__events_find(&nsp->behaviour.server_events, event->name);
+    for (; hook; hook = hook->next) hook->fn.event(NULL, event, hook->ctx);
+}
+
+static void local_server_side_event(void *ctx, const struct rooms_message *message,
+                                    void (*answer)(void *answer_ctx, const struct rooms_message *args),
+                                    void *answer_ctx)
+{
+    struct sio_namespace *nsp = ctx;
+    struct sio_args all = sio__args_of_message(message);
+    struct eio_str raw = sio_args_at(all, 0);
+    char *name = raw.n ? malloc(raw.n) : NULL;
+    if (!name) return;
+    struct sio__answer_to answer_to = {.answer = answer, .ctx = answer_ctx};
+    struct sio_event event = {
+        .name = raw.p[0] == '"' ? (struct eio_str){name, sio__json_decode_text(raw, name)} : raw,
+        .args = sio_args_skip(all, 1),
+        .wants_ack = answer != NULL,
+        .private_state = &answer_to,
+    };
+    run_server_handlers(nsp, &event);
+    free(name);
+}
+
+void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *local)
+{
+    *local = (struct rooms_local){
+        .deliver = local_deliver,
+        .deliver_with_ack = sio__deliver_with_ack,
+        .join = local_join,
+        .leave = local_leave,
+        .disconnect = local_disconnect,
+        .fetch = local_fetch,
+        .server_side_event = local_server_side_event,
+        .index = nsp->index,
+        .ctx = nsp,
+    };
+}

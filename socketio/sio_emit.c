@@ -1,0 +1,99 @@
+/* Emitting events: to one socket straight into its session's memory, to more than one through the adapter. */
+#include "sio_int.h"
+
+/* A text packet into the session's own memory; nothing is allocated. */
+static int send_text(struct sio_socket *socket, const struct sio__outgoing *packet, bool is_volatile)
+{
+    if (is_volatile && !eio_session_is_writable(socket->session)) {
+        eio_session_count_drop(socket->session);
+        return 0;
+    }
+    return sio__client_send(socket->client, packet);
+}
+
+static int send_binary(struct sio_socket *socket, const struct sio__outgoing *packet, struct sio_args args,
+                       bool is_volatile)
+{
+    struct sio__prepared prepared;
+    int result = sio__prepare(&prepared, packet, args);
+    if (result != 0) return result;
+    sio__batch_before_send(socket->client);
+    result = sio__prepared_send(&prepared, socket->session, is_volatile);
+    sio__prepared_clear(&prepared);
+    return result;
+}
+
+int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args, bool is_volatile)
+{
+    if (socket->state != SIO__S_CONNECTED && socket->state != SIO__S_LEAVING) return EIO_ECLOSED;
+    packet->nsp = (struct eio_str){socket->nsp->name, socket->nsp->name_size};
+    packet->json = args.json;
+    if (args.attachment_count > 0) return send_binary(socket, packet, args, is_volatile);
+    return send_text(socket, packet, is_volatile);
+}
+
+/* --------------------------------------------------------------- broadcast */
+
+static int broadcast(struct sio_namespace *nsp, const struct sio_target *target, void *ctx)
+{
+    const struct sio__event_out *event = ctx;
+    struct sio__who who;
+    struct sio__prepared prepared;
+    struct sio__outgoing packet = {
+        .type = SIO__EVENT,
+        .nsp = {nsp->name, nsp->name_size},
+        .name = event->name,
+    };
+    int result = sio__prepare(&prepared, &packet, event->args);
+    if (result != 0) return result;
+    result = sio__who_init(&who, target);
+    if (result == 0) {
+        struct rooms_message message = sio__prepared_message(&prepared);
+        result = sio__rooms_result(nsp->adapter->ops->broadcast(nsp->adapter, &who.selector, &target->flags, &message));
+        sio__who_clear(&who);
+    }
+    sio__prepared_clear(&prepared);
+    return result;
+}
+
+int sio_emit(struct sio_target target, const char *event, struct sio_args args)
+{
+    struct sio__event_out out = {eio_str(event), args};
+    if (target.error) return target.error;
+    if (sio__name_is_reserved(out.name)) return EIO_EINVAL;
+    target.nsp->io->stats.emits++;
+    if (!target.only) return sio__target_each_namespace(&target, broadcast, &out);
+    struct sio__outgoing packet = {.type = SIO__EVENT, .name = out.name};
+    int result = sio__socket_send(target.only, &packet, args, target.flags.is_volatile);
+    if (result == 0) target.nsp->io->stats.deliveries++;
+    return result;
+}
+
+/* ------------------------------------------------------------------- packed */
+
+char *sio__pack(const char *format, va_list values, struct sio_args *args)
+{
+    size_t n = strlen(format);
+    char *list_format = malloc(n + 3);
+    if (!list_format) return NULL;
+    snprintf(list_format, n + 3, "[%s]", format);
+    json_t *list = json_vpack_ex(NULL, 0, list_format, values);
+    free(list_format);
+    char *text = list ? json_dumps(list, JSON_COMPACT) : NULL;
+    json_decref(list);
+    if (text) *args = (struct sio_args){{text + 1, strlen(text) - 2}, NULL, 0};
+    return text;
+}
+
+int sio_emit_pack(struct sio_target target, const char *event, const char *format, ...)
+{
+    struct sio_args args;
+    va_list values;
+    va_start(values, format);
+    char *text = sio__pack(format, values, &args);
+    va_end(values);
+    if (!text) return EIO_EINVAL;
+    int result = sio_emit(target, event, args);
+    free(text);
+    return result;
+}

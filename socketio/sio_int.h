@@ -1,0 +1,392 @@
+/* The structs and functions that the files of socketio share. Private to this library.
+ *
+ * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
+ * sio_namespace.c and sio_handlers.c (who handles what), sio_socket.c and sio_middleware.c (a client in a namespace),
+ * sio_target.c and sio_emit.c (what is sent to whom), sio_deliver.c and sio_batch.c (how it gets there),
+ * sio_ack.c and sio_survey.c (answers), sio_target_ops.c (the rest that is done by target). */
+#ifndef SIO_INT_H
+#define SIO_INT_H
+
+#include "sio_codec.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Our own mistake, never a peer's: stops the process, in release builds too. */
+#define SIO_CHECK(condition)                                                              \
+    do {                                                                                  \
+        if (__builtin_expect(!(condition), 0)) {                                          \
+            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                      \
+        }                                                                                 \
+    } while (0)
+
+enum {
+    SIO__ID_BYTES = 15,           /* random bytes of a socket's id */
+    SIO__ID_SIZE = 20,            /* their base64url */
+    SIO__RANDOM_POOL_BYTES = 960, /* random bytes fetched at once */
+    SIO__BATCH_EXCEPTIONS_MAX = 16,
+    SIO__BATCH_BYTES_MAX = 131072, /* more than that is handed to the sessions before the turn ends */
+    SIO__FRAMES_INLINE = 4,        /* of a prepared message, without memory of its own */
+    SIO__SURVEY_LINGER_MS = 1000,  /* an adapter's answers may come this late after a survey's timeout */
+    SIO__NAME_INLINE = 128,        /* bytes of a decoded event name, without memory of its own */
+};
+
+/* ------------------------------------------------------------------- table */
+
+/* A chained hash table of links that stand in the items. The owner of a table compares the items. */
+struct sio__link {
+    struct sio__link *next;
+    uint64_t hash;
+};
+struct sio__table {
+    struct sio__link **buckets;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;
+};
+uint64_t sio__hash(const void *p, size_t n);
+int sio__table_add(struct sio__table *table, struct sio__link *link, uint64_t hash);
+void sio__table_remove(struct sio__table *table, struct sio__link *link);
+/* The first item of that hash, and the next one of the same hash; NULL: none. */
+struct sio__link *sio__table_first(const struct sio__table *table, uint64_t hash);
+struct sio__link *sio__table_next(const struct sio__link *link);
+void sio__table_clear(struct sio__table *table);
+
+/* ---------------------------------------------------------------- handlers */
+
+/* One registered function. Hooks are only ever appended: a list may grow while it is walked. */
+struct sio__hook {
+    struct sio__hook *next;
+    union {
+        sio_event_fn event;
+        sio_socket_fn socket;
+        sio_disconnect_fn disconnect;
+        sio_middleware_fn middleware;
+        sio_packet_middleware_fn packet;
+    } fn;
+    void *ctx;
+};
+struct sio__hooks {
+    struct sio__hook *first, *last;
+};
+/* Handlers by event name. */
+struct sio__events {
+    struct sio__table by_name;
+};
+/* Everything that is registered on a namespace. */
+struct sio__behaviour {
+    struct sio__events events, server_events;
+    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet;
+};
+/* Appends and returns a hook whose function is to be set, or NULL. */
+struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx);
+struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx);
+/* The first hook for that name, or NULL. */
+struct sio__hook *sio__events_find(const struct sio__events *events, struct eio_str name);
+void sio__behaviour_clear(struct sio__behaviour *behaviour);
+
+/* --------------------------------------------------------------- namespace */
+
+struct sio_namespace {
+    struct sio__link by_name; /* in the server's table; parents are not in it */
+    struct sio_server *io;
+    struct sio_namespace *next;   /* of the server's namespaces, or of its parents, in order of creation */
+    struct sio_namespace *parent; /* whose behaviour comes before its own, or NULL */
+    struct sio__behaviour behaviour;
+    struct rooms_index *index;     /* NULL: this is a parent */
+    struct rooms_adapter *adapter; /* NULL: this is a parent */
+    struct sio_socket **sockets;   /* the connected ones, dense; sockets[i]->slot == i */
+    uint32_t socket_count, socket_capacity;
+    uint64_t next_ack_id;
+    bool (*match)(struct eio_str name, void *ctx); /* parents only */
+    void *match_ctx;
+    size_t name_size;
+    char name[]; /* terminated */
+};
+/* The namespace of that name, made if a parent accepts it; NULL: there is none. */
+struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name);
+void sio__namespaces_free(struct sio_server *io);
+/* Enters and takes out a connected socket. */
+int sio__namespace_enter(struct sio_namespace *nsp, struct sio_socket *socket);
+void sio__namespace_leave(struct sio_namespace *nsp, struct sio_socket *socket);
+/* Gives the event to the handlers: those of the parent first. */
+void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_event *event);
+/* What the adapter calls (rooms_local). */
+void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *local);
+/* True if the name is one that no event may have. */
+bool sio__name_is_reserved(struct eio_str name);
+
+/* ------------------------------------------------------------------ socket */
+
+enum sio__state {
+    SIO__S_FREE,      /* the place in a client is not in use */
+    SIO__S_ADMISSION, /* in middleware */
+    SIO__S_CONNECTED,
+    SIO__S_LEAVING, /* on_disconnecting and what follows is running */
+    SIO__S_GONE,    /* to be freed at the end of the turn */
+};
+
+struct sio__auth {
+    size_t size;
+    char json[];
+};
+
+struct sio_socket {
+    /* What a broadcast touches stands first. */
+    struct rooms_member member;
+    struct eio_session *session;
+    uint8_t state;      /* enum sio__state, set by sio__socket_set_state() only */
+    bool has_exception; /* the open batch knows something of it */
+    bool is_embedded;   /* lives in its client's memory */
+    uint32_t slot;      /* in nsp->sockets, while connected */
+    struct sio_namespace *nsp;
+    struct sio_client *client;
+    struct sio_socket *next;      /* of its client; of the graveyard */
+    struct sio__waiting *waiting; /* for answers of this socket */
+    struct sio_admission *admission;
+    struct sio__auth *auth; /* NULL: {} */
+    json_t *data;           /* NULL: not used yet */
+    void *user;
+    uint32_t waiting_count;
+    char id[SIO__ID_SIZE + 1];
+};
+static inline struct sio_socket *sio__socket_of(const struct rooms_member *member)
+{
+    return (struct sio_socket *)(uintptr_t)member; /* its first field */
+}
+void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why);
+/* A socket in admission; NULL: out of memory. */
+struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth);
+/* Admission is over: enters it, answers, tells the handlers. */
+void sio__socket_connect(struct sio_socket *socket);
+/* Takes it out of everything and tells the handlers, if it was connected. Nothing is sent. */
+void sio__socket_end(struct sio_socket *socket, const char *reason);
+/* Frees what is in the graveyard. */
+void sio__graveyard_sweep(struct sio_server *io);
+
+/* ------------------------------------------------------------------ client */
+
+/* A binary packet that waits for its attachments. */
+struct sio__pending;
+
+/* One per Engine.IO session. */
+struct sio_client {
+    struct sio_socket first; /* the place of its first socket */
+    struct sio_server *io;
+    struct eio_session *session; /* NULL: on_close was called */
+    struct sio_socket *sockets;
+    struct sio_client *next_dead; /* of the graveyard */
+    struct sio__pending *pending;
+    struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
+    struct eio_deadline connect;
+    uint16_t socket_count;
+    uint16_t admission_count;
+    bool closing; /* no more packets are taken from it */
+};
+void sio__client_open(struct sio_server *io, struct eio_session *session);
+void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
+void sio__client_closed(struct sio_client *client, enum eio_close_reason reason);
+/* Ends its sockets and closes the session once what is queued is sent. */
+void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
+                       const char *detail);
+/* Sends a packet without attachments at once; what a batch holds for it goes first. */
+int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet);
+struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp);
+void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
+
+/* A whole packet: of what `packet` says only type, id and nsp hold for it. */
+struct sio__payload {
+    struct eio_str name; /* as it stands */
+    struct sio_args args;
+};
+/* Takes a binary packet without its attachments; p is its text, which is copied. */
+int sio__pending_begin(struct sio_client *client, const struct sio__packet *packet, const uint8_t *p, size_t n);
+/* Takes an attachment. 1: it was the last; 0; negative: too much. */
+int sio__pending_add(struct sio_client *client, const uint8_t *p, size_t n);
+const struct sio__packet *sio__pending_packet(const struct sio__pending *pending);
+/* The whole packet, its placeholders in order of appearance. 0 or negative. */
+int sio__pending_finish(struct sio__pending *pending, struct sio__payload *payload);
+void sio__pending_free(struct sio__pending *pending);
+
+/* -------------------------------------------------------------- middleware */
+
+struct sio_admission {
+    struct sio_server *io;
+    struct sio_admission *prev, *next; /* of all that are not answered */
+    struct sio_client *client;         /* NULL: it is gone */
+    struct sio_admission *client_prev, *client_next;
+    struct sio_socket *socket; /* NULL: gone or superseded */
+    struct sio__hook *hook;    /* the middleware that is asked */
+    bool own;                  /* it is the namespace's own, not its parent's */
+    bool running;              /* within that middleware's call */
+    bool passed, refused;      /* said within that call */
+};
+/* Starts with the first middleware. The socket may be connected, refused or gone when it returns. */
+void sio__admission_start(struct sio_socket *socket);
+/* The socket goes: the answer will be without effect. */
+void sio__admission_forget_socket(struct sio_socket *socket);
+void sio__admission_forget_client(struct sio_client *client);
+void sio__admissions_free(struct sio_server *io);
+
+/* ------------------------------------------------------------------- sending */
+
+/* A packet encoded in frames: the text, then its attachments. */
+struct sio__prepared {
+    struct eio_frame **frames; /* frames_inline or heap */
+    size_t count;
+    size_t bytes;
+    struct rooms_bytes json; /* of an event: the array ["name",…] within the first frame */
+    struct sio_args args;    /* with the attachments in order */
+    void *memory;            /* what args points into, if not the caller's */
+    uint64_t id;
+    struct eio_frame *frames_inline[SIO__FRAMES_INLINE];
+};
+/* Encodes; of `packet` all but json and attachment_count is used. On failure there is nothing to clear. */
+int sio__prepare(struct sio__prepared *prepared, const struct sio__outgoing *packet, struct sio_args args);
+/* An event that another node sent; id NULL: without. */
+int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
+                         const struct rooms_message *message, const uint64_t *id);
+void sio__prepared_clear(struct sio__prepared *prepared);
+/* Sends to one session: a volatile one all of it or nothing. */
+int sio__prepared_send(const struct sio__prepared *prepared, struct eio_session *session, bool is_volatile);
+/* As the adapter carries it; borrowed. */
+struct rooms_message sio__prepared_message(struct sio__prepared *prepared);
+/* The arguments in an adapter's array, and the array around arguments (malloc'd; NULL: out of memory). */
+struct sio_args sio__args_of_message(const struct rooms_message *message);
+char *sio__json_array(struct eio_str inner);
+
+/* An event on its way through sio__target_each_namespace(). */
+struct sio__event_out {
+    struct eio_str name;
+    struct sio_args args;
+};
+/* Sends an event or an ack to one socket; nsp, json and attachment_count of the packet are filled in. */
+int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args, bool is_volatile);
+/* json_pack with a list of values. The text is to be freed; NULL: a bad format or no memory. */
+char *sio__pack(const char *format, va_list values, struct sio_args *args);
+
+/* A selector made of a target. */
+struct sio__who {
+    struct rooms_selector selector;
+    struct rooms_name only;
+    struct rooms_name except_inline[SIO_TARGET_NAMES + 1];
+    struct rooms_name *except_heap;
+};
+int sio__who_init(struct sio__who *who, const struct sio_target *target);
+void sio__who_clear(struct sio__who *who);
+/* Calls fn for the target's namespace, or for each child of a parent; stops at the first error. */
+int sio__target_each_namespace(const struct sio_target *target,
+                               int (*fn)(struct sio_namespace *nsp, const struct sio_target *target, void *ctx),
+                               void *ctx);
+/* A rooms_error as an eio_error. */
+int sio__rooms_result(int error);
+
+/* Delivers to sockets here. */
+void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, bool is_volatile,
+                  const struct sio__prepared *prepared);
+
+/* ------------------------------------------------------------------- batch */
+
+/* A receiver that must not get the whole open batch: it has the frames before `taken`, or must not get them. */
+struct sio__exception {
+    struct sio_socket *socket;
+    size_t taken;
+};
+/* The broadcasts of this turn to one room that were not handed to the sessions yet. */
+struct sio__batch {
+    struct sio_namespace *nsp; /* NULL: nothing is open */
+    struct rooms_room *room;   /* NULL: the whole namespace */
+    struct eio_batch *frames;
+    size_t bytes;
+    size_t messages;
+    struct sio__exception exceptions[SIO__BATCH_EXCEPTIONS_MAX];
+    size_t exception_count;
+};
+int sio__batch_init(struct sio__batch *batch);
+void sio__batch_clear(struct sio__batch *batch);
+/* Adds a broadcast to everybody in the room (NULL: in the namespace) but one socket (may be NULL). */
+int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct sio_socket *but,
+                   const struct sio__prepared *prepared);
+/* Hands what is open to the sessions. From the flush hook they write it at once. */
+void sio__batch_settle(struct sio_server *io);
+/* Something else is about to be sent to the client. */
+void sio__batch_before_send(struct sio_client *client);
+/* The socket is about to become a member of the room ({NULL,0}: of the namespace, with all its rooms). */
+void sio__batch_joining(struct sio_socket *socket, struct eio_str room);
+/* The socket is about to leave the room ({NULL,0}: the namespace, with all its rooms). */
+void sio__batch_leaving(struct sio_socket *socket, struct eio_str room);
+
+/* -------------------------------------------------------------------- acks */
+
+/* An answer that a socket owes. Stands first in its owner's struct. */
+struct sio__waiting {
+    struct sio__link by_id; /* in the server's table */
+    struct sio_socket *socket;
+    struct sio__waiting *prev, *next; /* of its socket */
+    uint64_t id;
+    /* Called once, off all lists; frees it. */
+    void (*settle)(struct sio__waiting *waiting, int error, struct sio_args answer);
+};
+int sio__waiting_add(struct sio__waiting *waiting, struct sio_socket *socket, uint64_t id);
+void sio__waiting_remove(struct sio__waiting *waiting);
+/* An ACK packet came. */
+void sio__ack_arrived(struct sio_socket *socket, uint64_t id, struct sio_args answer);
+/* The socket goes: everybody who waits for it is told. */
+void sio__ack_abandon(struct sio_socket *socket);
+/* Emits with an ack asked for to sockets here (rooms_local.deliver_with_ack). */
+void sio__deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
+                           const struct rooms_message *message, const struct rooms_ack_sink *sink);
+
+/* Surveys and gatherings that are going on; freed with the server. */
+struct sio__survey;
+struct sio__gather;
+void sio__surveys_free(struct sio_server *io);
+void sio__gathers_free(struct sio_server *io);
+
+/* What became of an event's ack: its private_state. `answer` is set for server-side events only. */
+struct sio__answer_to {
+    bool answered;
+    void (*answer)(void *ctx, const struct rooms_message *args);
+    void *ctx;
+};
+
+/* ------------------------------------------------------------------ server */
+
+struct sio_server {
+    struct eio_loop *loop;
+    bool own_loop;
+    bool draining;
+    struct eio_http *http;
+    struct eio_server *engine;
+    struct sio_options options;
+    struct sio__packet_limits limits;
+    size_t max_packet_bytes;
+
+    struct sio__table namespaces; /* by name */
+    struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent;
+    struct eio_deadlines connect; /* clients that are in no namespace yet */
+    struct sio__batch batch;
+    struct sio__table waiting; /* struct sio__waiting by socket and id */
+    struct sio__survey *surveys;
+    struct sio__gather *gathers;
+    struct sio_admission *admissions;
+
+    struct sio_socket *dead_sockets;
+    struct sio_client *dead_clients;
+    size_t client_count;
+
+    struct eio_timer drain_limit;
+    eio_loop_fn drain_done;
+    void *drain_ctx;
+
+    struct sio_stats stats;
+    size_t random_left;
+    uint8_t random[SIO__RANDOM_POOL_BYTES];
+};
+void sio__server_client_gone(struct sio_server *io);
+/* Writes a new id and its terminator. */
+void sio__server_new_id(struct sio_server *io, char *id);
+
+#endif

@@ -1,0 +1,301 @@
+/* Namespaces: the registry of a server, what is registered on them, and giving an event to its handlers.
+ * A parent is a namespace nobody is in: it lends its behaviour to the children that are made when clients ask. */
+#include "sio_int.h"
+
+/* ---------------------------------------------------------------- registry */
+
+static struct sio_namespace *find(const struct sio_server *io, struct eio_str name)
+{
+    struct sio__link *link = sio__table_first(&io->namespaces, sio__hash(name.p, name.n));
+    for (; link; link = sio__table_next(link)) {
+        struct sio_namespace *nsp = (struct sio_namespace *)link;
+        if (nsp->name_size == name.n && memcmp(nsp->name, name.p, name.n) == 0) return nsp;
+    }
+    return NULL;
+}
+
+static struct sio_namespace *alloc(struct sio_server *io, struct eio_str name)
+{
+    bool slash = name.n == 0 || name.p[0] != '/';
+    struct sio_namespace *nsp = calloc(1, sizeof *nsp + name.n + 2);
+    if (!nsp) return NULL;
+    nsp->io = io;
+    nsp->name_size = name.n + slash;
+    if (slash) nsp->name[0] = '/';
+    if (name.n) memcpy(nsp->name + slash, name.p, name.n);
+    return nsp;
+}
+
+static void namespace_free(struct sio_namespace *nsp)
+{
+    if (!nsp) return;
+    if (nsp->adapter) nsp->adapter->ops->free(nsp->adapter);
+    rooms_index_free(nsp->index);
+    sio__behaviour_clear(&nsp->behaviour);
+    free(nsp->sockets);
+    free(nsp);
+}
+
+static void on_room_created(void *ctx, struct rooms_name room)
+{
+    const struct sio_namespace *nsp = ctx;
+    if (nsp->adapter && nsp->adapter->ops->room_created) nsp->adapter->ops->room_created(nsp->adapter, room);
+}
+
+static void on_room_deleted(void *ctx, struct rooms_name room)
+{
+    const struct sio_namespace *nsp = ctx;
+    if (nsp->adapter && nsp->adapter->ops->room_deleted) nsp->adapter->ops->room_deleted(nsp->adapter, room);
+}
+
+static int namespace_open(struct sio_namespace *nsp)
+{
+    struct sio_server *io = nsp->io;
+    static const struct rooms_events events = {.room_created = on_room_created, .room_deleted = on_room_deleted};
+    struct rooms_local local;
+    nsp->index = rooms_index_new(&io->options.rooms, &events, nsp);
+    if (!nsp->index) return EIO_ENOMEM;
+    sio__namespace_fill_local(nsp, &local);
+    nsp->adapter = io->options.adapter(io->options.adapter_ctx, nsp->name, &local);
+    if (!nsp->adapter) return EIO_ENOMEM;
+    return sio__table_add(&io->namespaces, &nsp->by_name, sio__hash(nsp->name, nsp->name_size));
+}
+
+static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str name, struct sio_namespace *parent)
+{
+    struct sio_namespace *nsp = alloc(io, name);
+    if (!nsp || namespace_open(nsp) != 0) {
+        namespace_free(nsp);
+        return NULL;
+    }
+    nsp->parent = parent;
+    if (io->last_namespace)
+        io->last_namespace->next = nsp;
+    else
+        io->first_namespace = nsp;
+    io->last_namespace = nsp;
+    io->stats.namespaces++;
+    return nsp;
+}
+
+struct sio_namespace *sio_of(struct sio_server *io, const char *name)
+{
+    struct eio_str text = eio_str(name);
+    if (text.n > 0 && text.p[0] == '/') {
+        struct sio_namespace *nsp = find(io, text);
+        return nsp ? nsp : namespace_new(io, text, NULL);
+    }
+    struct sio_namespace *named = alloc(io, text); /* adds the slash */
+    if (!named) return NULL;
+    struct eio_str full = {named->name, named->name_size};
+    struct sio_namespace *nsp = find(io, full);
+    if (!nsp) nsp = namespace_new(io, full, NULL);
+    free(named);
+    return nsp;
+}
+
+struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx), void *ctx)
+{
+    struct sio_namespace *parent = alloc(io, eio_str("/_matching"));
+    if (!parent) return NULL;
+    parent->match = match;
+    parent->match_ctx = ctx;
+    if (io->last_parent)
+        io->last_parent->next = parent;
+    else
+        io->parents = parent;
+    io->last_parent = parent;
+    return parent;
+}
+
+struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name)
+{
+    struct sio_namespace *nsp = find(io, name);
+    if (nsp) return nsp;
+    for (struct sio_namespace *parent = io->parents; parent; parent = parent->next)
+        if (parent->match(name, parent->match_ctx)) return namespace_new(io, name, parent);
+    return NULL;
+}
+
+void sio__namespaces_free(struct sio_server *io)
+{
+    for (struct sio_namespace *nsp = io->first_namespace, *next; nsp; nsp = next) {
+        next = nsp->next;
+        namespace_free(nsp);
+    }
+    for (struct sio_namespace *nsp = io->parents, *next; nsp; nsp = next) {
+        next = nsp->next;
+        namespace_free(nsp);
+    }
+    sio__table_clear(&io->namespaces);
+}
+
+const char *sio_namespace_name(const struct sio_namespace *nsp)
+{
+    return nsp->name;
+}
+
+struct sio_server *sio_namespace_server(const struct sio_namespace *nsp)
+{
+    return nsp->io;
+}
+
+size_t sio_namespace_socket_count(const struct sio_namespace *nsp)
+{
+    if (nsp->index) return nsp->socket_count;
+    size_t count = 0;
+    for (const struct sio_namespace *child = nsp->io->first_namespace; child; child = child->next)
+        if (child->parent == nsp) count += child->socket_count;
+    return count;
+}
+
+void sio_each_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx)
+{
+    for (struct sio_namespace *nsp = io->first_namespace; nsp; nsp = nsp->next) fn(nsp, ctx);
+}
+
+/* ---------------------------------------------------------------- sockets */
+
+int sio__namespace_enter(struct sio_namespace *nsp, struct sio_socket *socket)
+{
+    if (nsp->socket_count == nsp->socket_capacity) {
+        uint32_t capacity = nsp->socket_capacity ? nsp->socket_capacity * 2 : 8;
+        struct sio_socket **sockets = realloc(nsp->sockets, capacity * sizeof(struct sio_socket *));
+        if (!sockets) return EIO_ENOMEM;
+        nsp->sockets = sockets;
+        nsp->socket_capacity = capacity;
+    }
+    socket->slot = nsp->socket_count;
+    nsp->sockets[nsp->socket_count++] = socket;
+    nsp->io->stats.sockets++;
+    return 0;
+}
+
+void sio__namespace_leave(struct sio_namespace *nsp, struct sio_socket *socket)
+{
+    struct sio_socket *last = nsp->sockets[--nsp->socket_count];
+    nsp->sockets[socket->slot] = last;
+    last->slot = socket->slot;
+    nsp->io->stats.sockets--;
+}
+
+struct sio_socket *sio_socket_find(struct sio_namespace *nsp, const char *id, size_t id_size)
+{
+    if (!nsp->index || id_size == 0) return NULL;
+    struct rooms_member *member = rooms_member_find(nsp->index, (struct rooms_name){id, id_size});
+    if (!member || !sio_socket_is_connected(sio__socket_of(member))) return NULL;
+    return sio__socket_of(member);
+}
+
+/* ------------------------------------------------------------ registration */
+
+bool sio__name_is_reserved(struct eio_str name)
+{
+    static const char *const reserved[] = {"connect",       "connect_error", "disconnect",
+                                           "disconnecting", "newListener",   "removeListener"};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (eio_str_is(name, reserved[i])) return true;
+    return false;
+}
+
+static int set_event(struct sio__hook *hook, sio_event_fn fn)
+{
+    if (!hook) return EIO_ENOMEM;
+    hook->fn.event = fn;
+    return 0;
+}
+
+int sio_on(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx)
+{
+    struct eio_str name = eio_str(event);
+    if (!fn || sio__name_is_reserved(name)) return EIO_EINVAL;
+    return set_event(sio__events_add(&nsp->behaviour.events, name, ctx), fn);
+}
+
+int sio_on_server_event(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx)
+{
+    if (!fn) return EIO_EINVAL;
+    return set_event(sio__events_add(&nsp->behaviour.server_events, eio_str(event), ctx), fn);
+}
+
+int sio_on_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx)
+{
+    if (!fn) return EIO_EINVAL;
+    return set_event(sio__hooks_add(&nsp->behaviour.any, ctx), fn);
+}
+
+int sio_on_connection(struct sio_namespace *nsp, sio_socket_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.connection, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.socket = fn;
+    return 0;
+}
+
+static int add_disconnect(struct sio__hooks *hooks, sio_disconnect_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(hooks, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.disconnect = fn;
+    return 0;
+}
+
+int sio_on_disconnecting(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx)
+{
+    return add_disconnect(&nsp->behaviour.disconnecting, fn, ctx);
+}
+
+int sio_on_disconnect(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx)
+{
+    return add_disconnect(&nsp->behaviour.disconnect, fn, ctx);
+}
+
+int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.middleware, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.middleware = fn;
+    return 0;
+}
+
+int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.packet, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.packet = fn;
+    return 0;
+}
+
+/* ---------------------------------------------------------------- dispatch */
+
+/* A handler may disconnect the socket: nobody sees events of one that is gone. */
+static bool is_listening(const struct sio_event *event)
+{
+    return !event->socket || event->socket->state == SIO__S_CONNECTED;
+}
+
+static void run_events(struct sio__hook *hook, const struct sio_event *event)
+{
+    for (; hook && is_listening(event); hook = hook->next) hook->fn.event(event->socket, event, hook->ctx);
+}
+
+static bool run_packet_middleware(struct sio__hook *hook, const struct sio_event *event)
+{
+    for (; hook; hook = hook->next) {
+        if (!hook->fn.packet(event->socket, event, hook->ctx)) return false;
+        if (!is_listening(event)) return false;
+    }
+    return true;
+}
+
+void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_event *event)
+{
+    const struct sio__behaviour *first = nsp->parent ? &nsp->parent->behaviour : &nsp->behaviour;
+    const struct sio__behaviour *second = nsp->parent ? &nsp->behaviour : NULL;
+    run_events(first->any.first, event);
+    if (second) run_events(second->any.first, event);
+    if (!is_listening(event) || !run_packet_middleware(first->packet.first, event)) return;
+    if (second && !run_packet_middleware(second->packet.first, event)) return;
+    run_events(sio__events_find(&first->events, event->name), event);
+    if (second) run_events(sio__events_find(&second->events, event->name), event);
+}

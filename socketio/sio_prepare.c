@@ -1,0 +1,156 @@
+/* Prepared messages: a packet encoded once, into frames that all its receivers share. */
+#include "sio_int.h"
+
+/* Brings attachments into the order in which the text names them, each as often as it is named: what the reference
+ * does when it encodes. `memory` of the prepared message holds the result. */
+static int order(struct sio__prepared *prepared, struct sio_args args)
+{
+    prepared->args = args;
+    if (args.attachment_count == 0) return 0;
+    size_t count = sio__placeholder_count(args.json);
+    struct rooms_bytes *attachments;
+    /* One block: attachments, their old numbers, the text. */
+    size_t json_bytes = args.json.n + 20 * count + 1;
+    attachments = malloc(count * (sizeof *attachments + sizeof(uint16_t)) + json_bytes);
+    if (!attachments) return EIO_ENOMEM;
+    prepared->memory = attachments;
+    uint16_t *numbers = (uint16_t *)(attachments + count);
+    char *json = (char *)(numbers + count);
+    size_t size = sio__placeholder_renumber(args.json, 0, json, numbers, count);
+    for (size_t i = 0; i < count; i++) {
+        if (numbers[i] >= args.attachment_count) return EIO_EINVAL;
+        attachments[i] = args.attachments[numbers[i]];
+    }
+    prepared->args = (struct sio_args){{json, size}, attachments, count};
+    return 0;
+}
+
+static int add_frame(struct sio__prepared *prepared, enum eio_kind kind, size_t size, uint8_t **out)
+{
+    struct eio_frame *frame = eio_frame_new(kind, size, out);
+    if (!frame) return EIO_ENOMEM;
+    if (prepared->count) eio_frame_set_more(prepared->frames[prepared->count - 1]);
+    prepared->frames[prepared->count++] = frame;
+    prepared->bytes += size;
+    return 0;
+}
+
+static int encode(struct sio__prepared *prepared, struct sio__outgoing *packet)
+{
+    const struct sio_args *args = &prepared->args;
+    uint8_t *out;
+    packet->json = args->json;
+    packet->attachment_count = args->attachment_count;
+    prepared->frames = prepared->frames_inline;
+    if (args->attachment_count >= SIO__FRAMES_INLINE)
+        prepared->frames = malloc((args->attachment_count + 1) * sizeof(struct eio_frame *));
+    if (!prepared->frames) return EIO_ENOMEM;
+
+    size_t size = sio__packet_size(packet);
+    if (add_frame(prepared, EIO_TEXT, size, &out) != 0) return EIO_ENOMEM;
+    sio__packet_put(packet, out);
+    /* The array stands at the end of the text: adapters that need it read it there. */
+    size_t array = sio__json_quoted_size(packet->name.p, packet->name.n) + args->json.n + (args->json.n > 0) + 2;
+    prepared->json = (struct rooms_bytes){out + size - array, array};
+
+    for (size_t i = 0; i < args->attachment_count; i++) {
+        struct rooms_bytes bytes = args->attachments[i];
+        if (add_frame(prepared, EIO_BINARY, bytes.n, &out) != 0) return EIO_ENOMEM;
+        if (bytes.n) memcpy(out, bytes.p, bytes.n);
+    }
+    return 0;
+}
+
+int sio__prepare(struct sio__prepared *prepared, const struct sio__outgoing *packet, struct sio_args args)
+{
+    struct sio__outgoing outgoing = *packet;
+    prepared->frames = NULL;
+    prepared->count = prepared->bytes = 0;
+    prepared->memory = NULL;
+    prepared->id = packet->id;
+    int result = order(prepared, args);
+    if (result == 0) result = encode(prepared, &outgoing);
+    if (result != 0) sio__prepared_clear(prepared);
+    return result;
+}
+
+void sio__prepared_clear(struct sio__prepared *prepared)
+{
+    for (size_t i = 0; i < prepared->count; i++) eio_frame_unref(prepared->frames[i]);
+    if (prepared->frames != prepared->frames_inline) free(prepared->frames);
+    free(prepared->memory);
+    prepared->count = 0;
+    prepared->frames = NULL;
+    prepared->memory = NULL;
+}
+
+int sio__prepared_send(const struct sio__prepared *prepared, struct eio_session *session, bool is_volatile)
+{
+    if (is_volatile && !eio_session_is_writable(session)) {
+        eio_session_count_drop(session);
+        return 0;
+    }
+    for (size_t i = 0; i < prepared->count; i++) {
+        int result = eio_session_send(session, prepared->frames[i]);
+        if (result != 0) return result;
+    }
+    return 0;
+}
+
+struct rooms_message sio__prepared_message(struct sio__prepared *prepared)
+{
+    return (struct rooms_message){
+        .json = prepared->json,
+        .attachments = prepared->args.attachments,
+        .attachment_count = prepared->args.attachment_count,
+        .prepared = prepared,
+    };
+}
+
+/* --------------------------------------------------------- adapter's form */
+
+struct sio_args sio__args_of_message(const struct rooms_message *message)
+{
+    struct eio_str json = {(const char *)message->json.p, message->json.n};
+    while (json.n && json.p[0] != '[') json.p++, json.n--;
+    while (json.n && json.p[json.n - 1] != ']') json.n--;
+    struct sio_args args = sio_args_none();
+    if (json.n >= 2) args.json = (struct eio_str){json.p + 1, json.n - 2};
+    args.attachments = message->attachments;
+    args.attachment_count = message->attachment_count;
+    return args;
+}
+
+char *sio__json_array(struct eio_str inner)
+{
+    char *json = malloc(inner.n + 2);
+    if (!json) return NULL;
+    json[0] = '[';
+    if (inner.n) memcpy(json + 1, inner.p, inner.n);
+    json[inner.n + 1] = ']';
+    return json;
+}
+
+int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
+                         const struct rooms_message *message, const uint64_t *id)
+{
+    struct sio_args all = sio__args_of_message(message);
+    struct eio_str raw = sio_args_at(all, 0);
+    if (raw.n == 0) return EIO_EINVAL;
+    char *name = malloc(raw.n);
+    if (!name) return EIO_ENOMEM;
+    struct sio__outgoing packet = {
+        .type = SIO__EVENT,
+        .has_id = id != NULL,
+        .id = id ? *id : 0,
+        .nsp = {nsp->name, nsp->name_size},
+        .name = {name, raw.n},
+    };
+    if (raw.p[0] == '"')
+        packet.name.n = sio__json_decode_text(raw, name);
+    else
+        memcpy(name, raw.p, raw.n); /* a number */
+    int result = sio__prepare(prepared, &packet, sio_args_skip(all, 1));
+    free(name);
+    return result;
+}

@@ -1,0 +1,221 @@
+/* A server: an HTTP server and an Engine.IO server on a loop, and the namespaces on them. */
+#include "sio_int.h"
+
+#include <sodium.h>
+
+/* ----------------------------------------------------------------- options */
+
+void sio_options_init(struct sio_options *options)
+{
+    *options = (struct sio_options){
+        .connect_timeout_ms = 45000,
+        .max_attachments = 10,
+        .max_depth = 128,
+        .max_namespace_bytes = 512,
+        .max_namespaces_per_client = 64,
+        .max_pending_acks = 65536,
+        .adapter = rooms_adapter_memory,
+    };
+    eio_options_init(&options->engine);
+    eio_http_options_init(&options->http);
+    rooms_options_init(&options->rooms);
+    options->engine.path = "/socket.io";
+}
+
+static void take_options(struct sio_server *io, const struct sio_options *options)
+{
+    if (options)
+        io->options = *options;
+    else
+        sio_options_init(&io->options);
+    options = &io->options;
+    io->limits = (struct sio__packet_limits){
+        .json = {.max_depth = options->max_depth},
+        .max_attachments = options->max_attachments,
+        .max_namespace_bytes = options->max_namespace_bytes,
+    };
+    io->max_packet_bytes = options->max_packet_bytes ? options->max_packet_bytes : options->engine.max_payload_bytes;
+}
+
+/* ------------------------------------------------------------------ engine */
+
+static void on_open(struct eio_session *session, void *ctx)
+{
+    sio__client_open(ctx, session);
+}
+
+static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+{
+    (void)ctx;
+    struct sio_client *client = eio_session_data(session);
+    if (client) sio__client_message(client, kind, p, n);
+}
+
+static void on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx)
+{
+    (void)ctx;
+    (void)detail;
+    struct sio_client *client = eio_session_data(session);
+    eio_session_set_data(session, NULL);
+    if (client) sio__client_closed(client, reason);
+}
+
+/* The end of a turn: no handler is running, so what is gone can be freed. */
+static void on_flush(void *ctx)
+{
+    struct sio_server *io = ctx;
+    sio__batch_settle(io);
+    sio__graveyard_sweep(io);
+}
+
+/* ------------------------------------------------------------------ making */
+
+static void on_drain_limit(void *ctx);
+
+static int server_open(struct sio_server *io)
+{
+    static const struct eio_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    if (sio__batch_init(&io->batch) != 0) return EIO_ENOMEM;
+    io->http = eio_http_new(io->loop, &io->options.http);
+    io->engine = eio_server_new(io->loop, &io->options.engine, &handlers, io);
+    if (!io->http || !io->engine || eio_server_attach(io->engine, io->http) != 0) return EIO_ENOMEM;
+    if (!sio_of(io, "/")) return EIO_ENOMEM;
+    return eio_loop_add_flush_hook(io->loop, on_flush, io);
+}
+
+struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_options *options)
+{
+    if (sodium_init() < 0) return NULL;
+    struct sio_server *io = calloc(1, sizeof *io);
+    if (!io) return NULL;
+    io->loop = loop;
+    take_options(io, options);
+    eio_deadlines_init(&io->connect, loop, io->options.connect_timeout_ms, sio__client_on_connect_timeout, io);
+    eio_timer_init(&io->drain_limit, loop, on_drain_limit, io);
+    if (server_open(io) == 0) return io;
+    sio_server_free(io);
+    return NULL;
+}
+
+struct sio_server *sio_server_new(const struct sio_options *options)
+{
+    struct eio_loop *loop = eio_loop_new();
+    if (!loop) return NULL;
+    struct sio_server *io = sio_server_new_on(loop, options);
+    if (io)
+        io->own_loop = true;
+    else
+        eio_loop_free(loop);
+    return io;
+}
+
+void sio_server_free(struct sio_server *io)
+{
+    if (!io) return;
+    struct eio_loop *loop = io->own_loop ? io->loop : NULL;
+    io->draining = true;
+    eio_timer_stop(&io->drain_limit);
+    io->drain_done = NULL;
+    eio_server_free(io->engine); /* on_close of every session, so on_disconnect of every socket */
+    eio_http_free(io->http);
+    eio_loop_remove_flush_hook(io->loop, on_flush, io);
+    sio__admissions_free(io);
+    sio__gathers_free(io);
+    sio__surveys_free(io);
+    if (io->batch.frames) sio__batch_settle(io);
+    sio__graveyard_sweep(io);
+    sio__namespaces_free(io);
+    sio__table_clear(&io->waiting);
+    sio__batch_clear(&io->batch);
+    eio_deadlines_clear(&io->connect);
+    sodium_memzero(io->random, sizeof io->random);
+    free(io);
+    eio_loop_free(loop);
+}
+
+/* ----------------------------------------------------------------- running */
+
+int sio_listen(struct sio_server *io, const char *host, uint16_t port)
+{
+    return eio_http_listen(io->http, host, port);
+}
+
+int sio_run(struct sio_server *io)
+{
+    return eio_loop_run(io->loop);
+}
+
+void sio_stop(struct sio_server *io)
+{
+    eio_loop_stop(io->loop);
+}
+
+static void drained(struct sio_server *io)
+{
+    eio_loop_fn done = io->drain_done;
+    io->drain_done = NULL;
+    eio_timer_stop(&io->drain_limit);
+    if (done) done(io->drain_ctx);
+}
+
+static void on_drain_limit(void *ctx)
+{
+    drained(ctx);
+}
+
+void sio__server_client_gone(struct sio_server *io)
+{
+    /* Not from here: `done` may free the server, and this is within a session's on_close. */
+    if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_limit, 0);
+}
+
+static void drain_session(struct eio_session *session, void *ctx)
+{
+    (void)ctx;
+    struct sio_client *client = eio_session_data(session);
+    if (client) sio__client_close(client, "server shutting down", EIO_CLOSE_SHUTTING_DOWN, NULL);
+}
+
+void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void *ctx)
+{
+    io->draining = true;
+    io->drain_done = done;
+    io->drain_ctx = ctx;
+    eio_http_stop_listening(io->http);
+    eio_server_each(io->engine, drain_session, io);
+    eio_server_close_all(io->engine, EIO_CLOSE_SHUTTING_DOWN);
+    if (done) eio_timer_start(&io->drain_limit, io->client_count ? limit_ms : 0);
+}
+
+/* -------------------------------------------------------------- properties */
+
+struct eio_loop *sio_server_loop(struct sio_server *io)
+{
+    return io->loop;
+}
+
+struct eio_http *sio_server_http(struct sio_server *io)
+{
+    return io->http;
+}
+
+struct eio_server *sio_server_engine(struct sio_server *io)
+{
+    return io->engine;
+}
+
+void sio_server_get_stats(const struct sio_server *io, struct sio_stats *stats)
+{
+    *stats = io->stats;
+}
+
+void sio__server_new_id(struct sio_server *io, char *id)
+{
+    if (io->random_left < SIO__ID_BYTES) {
+        randombytes_buf(io->random, sizeof io->random);
+        io->random_left = sizeof io->random;
+    }
+    io->random_left -= SIO__ID_BYTES;
+    sodium_bin2base64(id, SIO__ID_SIZE + 1, io->random + io->random_left, SIO__ID_BYTES,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}

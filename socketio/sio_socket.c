@@ -1,0 +1,298 @@
+/* A socket: a client in a namespace. From admission to on_disconnect; its rooms; its properties. */
+#include "sio_int.h"
+
+#include <sodium.h>
+
+void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why)
+{
+    static const char *const names[] = {"free", "admission", "connected", "leaving", "gone"};
+    static const uint8_t allowed[] = {
+        [SIO__S_FREE] = 1 << SIO__S_ADMISSION,    [SIO__S_ADMISSION] = 1 << SIO__S_CONNECTED | 1 << SIO__S_GONE,
+        [SIO__S_CONNECTED] = 1 << SIO__S_LEAVING, [SIO__S_LEAVING] = 1 << SIO__S_GONE,
+        [SIO__S_GONE] = 1 << SIO__S_FREE,
+    };
+    SIO_CHECK(allowed[socket->state] & 1u << state);
+    if (eio_log_wants(EIO_LOG_DEBUG))
+        eio_log(EIO_LOG_DEBUG, "socket %s nsp=%s %s -> %s: %s", socket->id, socket->nsp->name, names[socket->state],
+                names[state], why);
+    socket->state = (uint8_t)state;
+}
+
+/* ------------------------------------------------------------------- birth */
+
+static struct sio_socket *alloc(struct sio_client *client)
+{
+    if (client->first.state != SIO__S_FREE) return calloc(1, sizeof(struct sio_socket));
+    memset(&client->first, 0, sizeof client->first);
+    client->first.is_embedded = true;
+    return &client->first;
+}
+
+static int copy_auth(struct sio_socket *socket, struct eio_str auth)
+{
+    if (auth.n == 0 || eio_str_is(auth, "{}")) return 0;
+    socket->auth = malloc(sizeof *socket->auth + auth.n);
+    if (!socket->auth) return EIO_ENOMEM;
+    socket->auth->size = auth.n;
+    memcpy(socket->auth->json, auth.p, auth.n);
+    return 0;
+}
+
+struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth)
+{
+    struct sio_socket *socket = alloc(client);
+    if (!socket) return NULL;
+    socket->nsp = nsp;
+    socket->client = client;
+    socket->session = client->session;
+    sio__server_new_id(client->io, socket->id);
+    if (copy_auth(socket, auth) != 0 || rooms_add(nsp->index, &socket->member, socket->id, SIO__ID_SIZE) != 0) {
+        free(socket->auth);
+        socket->auth = NULL;
+        if (!socket->is_embedded) free(socket);
+        return NULL;
+    }
+    sio__socket_set_state(socket, SIO__S_ADMISSION, "CONNECT");
+    socket->next = client->sockets;
+    client->sockets = socket;
+    client->socket_count++;
+    return socket;
+}
+
+static int send_connect(struct sio_socket *socket)
+{
+    char json[sizeof "{\"sid\":\"\"}" + SIO__ID_SIZE];
+    snprintf(json, sizeof json, "{\"sid\":\"%s\"}", socket->id);
+    struct sio__outgoing packet = {
+        .type = SIO__CONNECT,
+        .nsp = {socket->nsp->name, socket->nsp->name_size},
+        .json = eio_str(json),
+    };
+    return sio__client_send(socket->client, &packet);
+}
+
+static void run_connection(const struct sio__hooks *hooks, struct sio_socket *socket)
+{
+    for (struct sio__hook *hook = hooks->first; hook && socket->state == SIO__S_CONNECTED; hook = hook->next)
+        hook->fn.socket(socket, hook->ctx);
+}
+
+void sio__socket_connect(struct sio_socket *socket)
+{
+    struct sio_namespace *nsp = socket->nsp;
+    struct sio_client *client = socket->client;
+    if (client->closing || !eio_session_is_open(client->session)) {
+        sio__socket_end(socket, "the client is gone");
+        return;
+    }
+    sio__batch_joining(socket, (struct eio_str){NULL, 0});
+    if (sio__namespace_enter(nsp, socket) != 0) {
+        sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "out of memory");
+        return;
+    }
+    sio__socket_set_state(socket, SIO__S_CONNECTED, "admitted");
+    nsp->io->stats.connects++;
+    eio_deadline_stop(&nsp->io->connect, &client->connect);
+    send_connect(socket);
+    if (nsp->parent) run_connection(&nsp->parent->behaviour.connection, socket);
+    run_connection(&nsp->behaviour.connection, socket);
+}
+
+/* --------------------------------------------------------------------- end */
+
+static void run_disconnect(const struct sio__hooks *hooks, struct sio_socket *socket, const char *reason)
+{
+    for (struct sio__hook *hook = hooks->first; hook; hook = hook->next) hook->fn.disconnect(socket, reason, hook->ctx);
+}
+
+static void unlink_from_client(struct sio_socket *socket)
+{
+    struct sio_client *client = socket->client;
+    struct sio_socket **at = &client->sockets;
+    while (*at != socket) at = &(*at)->next;
+    *at = socket->next;
+    client->socket_count--;
+}
+
+static void bury(struct sio_socket *socket)
+{
+    socket->next = socket->nsp->io->dead_sockets;
+    socket->nsp->io->dead_sockets = socket;
+}
+
+static void leave_all(struct sio_socket *socket)
+{
+    sio__batch_leaving(socket, (struct eio_str){NULL, 0});
+    rooms_remove(socket->nsp->index, &socket->member);
+    unlink_from_client(socket);
+}
+
+static void end_connected(struct sio_socket *socket, const char *reason)
+{
+    struct sio_namespace *nsp = socket->nsp;
+    const struct sio__behaviour *parent = nsp->parent ? &nsp->parent->behaviour : NULL;
+    sio__batch_leaving(socket, (struct eio_str){NULL, 0}); /* what was emitted before goes before */
+    sio__socket_set_state(socket, SIO__S_LEAVING, reason);
+    if (parent) run_disconnect(&parent->disconnecting, socket, reason);
+    run_disconnect(&nsp->behaviour.disconnecting, socket, reason);
+    sio__ack_abandon(socket);
+    leave_all(socket);
+    sio__namespace_leave(nsp, socket);
+    sio__socket_set_state(socket, SIO__S_GONE, reason);
+    nsp->io->stats.disconnects++;
+    if (parent) run_disconnect(&parent->disconnect, socket, reason);
+    run_disconnect(&nsp->behaviour.disconnect, socket, reason);
+    bury(socket);
+}
+
+void sio__socket_end(struct sio_socket *socket, const char *reason)
+{
+    if (socket->state == SIO__S_CONNECTED) {
+        end_connected(socket, reason);
+    } else if (socket->state == SIO__S_ADMISSION) {
+        sio__admission_forget_socket(socket);
+        leave_all(socket);
+        sio__socket_set_state(socket, SIO__S_GONE, reason);
+        bury(socket);
+    }
+}
+
+static void send_disconnect(struct sio_socket *socket)
+{
+    struct sio__outgoing packet = {
+        .type = SIO__DISCONNECT,
+        .nsp = {socket->nsp->name, socket->nsp->name_size},
+    };
+    sio__client_send(socket->client, &packet);
+}
+
+static void disconnect_one(struct sio_socket *socket)
+{
+    send_disconnect(socket);
+    sio__socket_end(socket, "server namespace disconnect");
+}
+
+void sio_socket_disconnect(struct sio_socket *socket, bool close)
+{
+    struct sio_client *client = socket->client;
+    if (socket->state != SIO__S_CONNECTED) return;
+    if (!close) {
+        disconnect_one(socket);
+        return;
+    }
+    for (struct sio_socket *each = client->sockets; each;) {
+        bool connected = each->state == SIO__S_CONNECTED;
+        if (connected) disconnect_one(each);
+        each = connected ? client->sockets : each->next;
+    }
+    if (client->session)
+        sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "the server disconnected the client");
+}
+
+void sio__graveyard_sweep(struct sio_server *io)
+{
+    struct sio_socket *socket = io->dead_sockets;
+    io->dead_sockets = NULL;
+    for (struct sio_socket *next; socket; socket = next) {
+        next = socket->next;
+        free(socket->auth);
+        json_decref(socket->data);
+        sio__socket_set_state(socket, SIO__S_FREE, "end of the turn");
+        if (!socket->is_embedded) free(socket);
+    }
+    struct sio_client *client = io->dead_clients;
+    io->dead_clients = NULL;
+    for (struct sio_client *next; client; client = next) {
+        next = client->next_dead;
+        free(client);
+    }
+}
+
+/* ------------------------------------------------------------------- rooms */
+
+int sio_join(struct sio_socket *socket, struct eio_str room)
+{
+    if (socket->state != SIO__S_CONNECTED && socket->state != SIO__S_ADMISSION) return 0;
+    struct rooms_name name = {room.p, room.n};
+    if (rooms_is_in(socket->nsp->index, &socket->member, name)) return 0;
+    sio__batch_joining(socket, room);
+    return sio__rooms_result(rooms_join(socket->nsp->index, &socket->member, name));
+}
+
+void sio_leave(struct sio_socket *socket, struct eio_str room)
+{
+    if (!socket->member.in_index || room.n == 0) return;
+    sio__batch_leaving(socket, room);
+    rooms_leave(socket->nsp->index, &socket->member, (struct rooms_name){room.p, room.n});
+}
+
+bool sio_socket_is_in(const struct sio_socket *socket, struct eio_str room)
+{
+    return socket->member.in_index &&
+           rooms_is_in(socket->nsp->index, &socket->member, (struct rooms_name){room.p, room.n});
+}
+
+bool sio_socket_room_at(const struct sio_socket *socket, size_t i, struct eio_str *room)
+{
+    struct rooms_name name;
+    if (!socket->member.in_index || !rooms_member_room_at(&socket->member, i, &name)) return false;
+    *room = (struct eio_str){name.p, name.n};
+    return true;
+}
+
+/* -------------------------------------------------------------- properties */
+
+const char *sio_socket_id(const struct sio_socket *socket)
+{
+    return socket->id;
+}
+
+struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)
+{
+    return socket->nsp;
+}
+
+struct eio_session *sio_socket_session(const struct sio_socket *socket)
+{
+    return socket->session;
+}
+
+bool sio_socket_is_connected(const struct sio_socket *socket)
+{
+    return socket->state == SIO__S_CONNECTED;
+}
+
+const struct eio_http_head *sio_socket_head(const struct sio_socket *socket)
+{
+    return eio_session_head(socket->session);
+}
+
+struct eio_str sio_socket_auth(const struct sio_socket *socket)
+{
+    if (!socket->auth) return eio_str("{}");
+    return (struct eio_str){socket->auth->json, socket->auth->size};
+}
+
+void sio_socket_set_user(struct sio_socket *socket, void *user)
+{
+    socket->user = user;
+}
+
+void *sio_socket_user(const struct sio_socket *socket)
+{
+    return socket->user;
+}
+
+json_t *sio_socket_data(struct sio_socket *socket)
+{
+    if (!socket->data) socket->data = json_object();
+    return socket->data;
+}
+
+int sio_socket_describe(const struct sio_socket *socket, char *out, size_t size)
+{
+    static const char *const states[] = {"free", "admission", "connected", "leaving", "gone"};
+    return snprintf(out, size, "socket id=%s nsp=%s state=%s session=%s rooms=%u acks_awaited=%u", socket->id,
+                    socket->nsp->name, states[socket->state], eio_session_id(socket->session),
+                    socket->member.link_count + socket->member.in_own_room, socket->waiting_count);
+}
