@@ -1,0 +1,140 @@
+// The feed and agent commands against the built server, as a person would start them.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { writeFile, rm, mkdtemp } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startParley } from "./server.mjs";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const conversations = join(root, "app/demo/conversations.json");
+const children = new Set();
+let parley;
+let feedToken;
+let agentToken;
+
+before(async () => {
+  parley = await startParley();
+  feedToken = await parley.token("--role", "feed");
+  agentToken = await parley.token("--role", "agent", "--sub", "ann", "--calls", "*");
+});
+after(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  await parley.stop();
+});
+
+/** Starts a command; `output` grows, `ended` is its exit status, `sees` waits for text. */
+function start(command, ...options) {
+  const child = spawn(process.execPath, [join(root, "clients", command), ...options], { stdio: ["pipe", "pipe", "pipe"] });
+  children.add(child);
+  const run = { child, output: "" };
+  child.stdout.on("data", (chunk) => (run.output += chunk));
+  child.stderr.on("data", (chunk) => (run.output += chunk));
+  run.ended = new Promise((resolve) => child.on("exit", (code) => (children.delete(child), resolve(code))));
+  run.sees = async (pattern, withinMs = 20000) => {
+    const deadline = Date.now() + withinMs;
+    while (!pattern.test(run.output)) {
+      if (Date.now() > deadline) throw new Error(`${pattern} did not appear in:\n${run.output}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+  return run;
+}
+
+const feed = (callId, ...options) =>
+  start("feed/feed.mjs", "--url", parley.url, "--token", feedToken, "--call-id", callId, ...options);
+const agent = (...options) => start("agent-cli/agent.mjs", "--url", parley.url, "--token", agentToken, ...options);
+const linesOf = (output) => output.split("\n").filter((row) => /^(agent|customer|system) +\S/.test(row));
+
+test("an agent sees every line that the feed plays, in order, and documents", async () => {
+  const playing = feed("c-whole", "--only", "3592", "--speed", "30", "--interim", conversations);
+  await playing.sees(/Hi!/);
+  const watching = agent("--call", "c-whole");
+  assert.equal(await playing.ended, 0, playing.output);
+  assert.equal(await watching.ended, 0, watching.output);
+  assert.equal(linesOf(playing.output).length, 29);
+  assert.deepEqual(linesOf(watching.output), linesOf(playing.output));
+  assert.match(watching.output, /\[1\] +\d+% \S/);
+  assert.match(watching.output, /● ended/);
+});
+
+test("feedback is counted", async () => {
+  const watching = agent("--feedback");
+  const playing = feed("c-feedback", "--only", "9489", "--speed", "8", conversations);
+  await watching.sees(/\[1\]/);
+  watching.child.stdin.write("+1\n");
+  await watching.sees(/thank you: .* helped 1, did not help 0/);
+  watching.child.kill("SIGINT");
+  playing.child.kill("SIGINT");
+  assert.equal(await watching.ended, 130);
+  assert.equal(await playing.ended, 130);
+  assert.match(playing.output, /call cut short/);
+});
+
+/** Passes bytes on; cut() breaks every connection as a bad network does. */
+async function flakyProxy() {
+  const pairs = new Set();
+  const server = createServer((inside) => {
+    const outside = connect(parley.port, "127.0.0.1");
+    pairs.add(inside).add(outside);
+    inside.pipe(outside).pipe(inside);
+    for (const end of [inside, outside]) end.on("error", () => {}).on("close", () => (inside.destroy(), outside.destroy()));
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = () => {
+    for (const socket of pairs) socket.resetAndDestroy();
+    pairs.clear();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, cut, close: () => (cut(), server.close()) };
+}
+
+test("cut off again and again, the feed doubles and the agent misses nothing", async () => {
+  const proxy = await flakyProxy();
+  const playing = feed("c-cut", "--only", "3592", "--speed", "15", "--url", proxy.url, conversations);
+  await playing.sees(/Hi!/);
+  const watching = agent("--call", "c-cut", "--url", proxy.url);
+  await watching.sees(/Hi!/);
+  for (let i = 0; i < 3; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 900));
+    proxy.cut();
+  }
+  assert.equal(await playing.ended, 0, playing.output);
+  assert.equal(await watching.ended, 0, watching.output);
+  proxy.close();
+  assert.match(playing.output, /reconnected, going on/);
+  assert.equal(linesOf(watching.output).length, 29);
+  assert.deepEqual(linesOf(watching.output), linesOf(playing.output));
+
+  const later = agent("--call", "c-cut");
+  assert.equal(await later.ended, 0);
+  assert.deepEqual(linesOf(later.output), linesOf(playing.output));
+});
+
+test("WebVTT keeps its own timing and its voices", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "parley-vtt-"));
+  const file = join(folder, "short.vtt");
+  await writeFile(file, "WEBVTT\n\n00:00.100 --> 00:00.300\n<v Bob>I lost my password\n\n00:02.000 --> 00:02.400\n<v Ann>No problem\n");
+  const startedMs = Date.now();
+  const playing = feed("c-vtt", "--speaker", "Bob=customer", "--speaker", "Ann=agent", file);
+  assert.equal(await playing.ended, 0, playing.output);
+  assert.ok(Date.now() - startedMs >= 2400);
+  assert.deepEqual(linesOf(playing.output), ["customer  I lost my password", "agent     No problem"]);
+  await rm(folder, { recursive: true });
+});
+
+test("exit statuses say what went wrong", async () => {
+  const statuses = await Promise.all([
+    start("feed/feed.mjs", "--help").ended,
+    start("feed/feed.mjs", "--speed", "fast", conversations).ended,
+    start("feed/feed.mjs", "no such file").ended,
+    start("feed/feed.mjs", "--url", parley.url, "--token", "nonsense", conversations).ended,
+    start("feed/feed.mjs", "--url", parley.url, "--token", agentToken, conversations).ended,
+    start("feed/feed.mjs", "--url", "http://127.0.0.1:1", "--wait", "0.5", conversations).ended,
+    agent("--call", "no-such-call").ended,
+    agent("--call", "bad id!").ended,
+  ]);
+  assert.deepEqual(statuses, [0, 2, 2, 3, 3, 4, 1, 1]);
+});
