@@ -51,7 +51,7 @@ struct rooms_member {
     const char *id; /* the owner's memory; constant while in the index */
     struct rooms_link *links;
     uint32_t link_count, link_capacity;
-    uint32_t visit;   /* the last walk that saw this member */
+    uint32_t visit; /* the last walk that saw this member */
     uint8_t id_size;
     bool in_own_room;
     bool in_index;
@@ -81,9 +81,10 @@ ROOMS_API void rooms_index_free(struct rooms_index *index);
 ROOMS_API int rooms_add(struct rooms_index *index, struct rooms_member *member, const char *id, size_t id_size);
 /* Leaves all rooms and the index. Harmless if it is not in it. O(its rooms). */
 ROOMS_API void rooms_remove(struct rooms_index *index, struct rooms_member *member);
-/* Joins; harmless if it is in already. The room is made by its first member. O(1). */
+/* Joins; harmless if it is in already. The room is made by its first member. O(1) amortised, but for seeing whether it
+ * is in already: O(the fewer of its rooms and the room's members). */
 ROOMS_API int rooms_join(struct rooms_index *index, struct rooms_member *member, struct rooms_name room);
-/* Leaves; harmless if it is not in. The last member's leaving deletes the room. O(rooms of that member). */
+/* Leaves; harmless if it is not in. The last member's leaving deletes the room. O(its rooms). */
 ROOMS_API void rooms_leave(struct rooms_index *index, struct rooms_member *member, struct rooms_name room);
 
 ROOMS_API struct rooms_member *rooms_member_find(struct rooms_index *index, struct rooms_name id);
@@ -175,7 +176,7 @@ struct rooms_adapter;
 
 /* Results that may need other nodes. Called once; error 0 or ROOMS_ETIMEOUT with what arrived. */
 typedef void (*rooms_done_fn)(void *ctx, int error);
-typedef void (*rooms_fetch_fn)(void *ctx, struct rooms_bytes json); /* one socket; before done */
+typedef void (*rooms_fetch_fn)(void *ctx, struct rooms_bytes json);           /* one socket; before done */
 typedef void (*rooms_answer_fn)(void *ctx, const struct rooms_message *args); /* one server; before done */
 
 struct rooms_adapter_ops {
