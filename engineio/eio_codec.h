@@ -127,6 +127,14 @@ struct eio__gate_head {
 ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limits *limits, struct eio__gate_head *out,
                         struct eio__fault *fault);
 
+/* Which bytes of a head were looked at already: tells cheaply whether a parse can tell anything new, so that a head that
+ * arrives byte by byte is not parsed at each of them. Zero at the start of a head. */
+struct eio__gate_scan {
+    uint32_t at, line, lines;
+};
+/* p, n: the head from its start. True if eio__gate_parse() is to be called now. */
+bool eio__gate_scan(struct eio__gate_scan *scan, const uint8_t *p, size_t n, const struct eio__gate_limits *limits);
+
 /* De-chunking, resumable. Trailers are parsed, bounded and dropped; chunk extensions are bounded and ignored. */
 struct eio__chunked {
     uint64_t left;

@@ -1,0 +1,148 @@
+/* De-chunking (RFC 9112, section 7.1), resumable at every byte. Chunk extensions and trailers are bounded and dropped.
+ */
+#include "eio_codec.h"
+
+#include <string.h>
+
+enum state {
+    SIZE_FIRST, /* the first digit of a chunk's size */
+    SIZE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_START, /* at the start of a trailer line */
+    TRAILER,
+    TRAILER_LF,
+    END_LF,
+    DONE,
+};
+
+enum {
+    SIZE_DIGITS_MAX = 15,     /* below 2^60 */
+    LINE_BYTES_MAX = 256,     /* of a size and its extensions */
+    TRAILER_BYTES_MAX = 8192, /* of all trailers */
+};
+
+static int fail(struct eio__fault *fault, uint16_t status, size_t at, const char *why)
+{
+    *fault = (struct eio__fault){
+        .code = status == 400 ? EIO_EPROTO : EIO_ETOOBIG, .close_code = status, .at = at, .why = why};
+    return fault->code;
+}
+
+static int digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A control byte other than tab: in no extension and in no trailer. */
+static bool is_control(uint8_t c)
+{
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
+{
+    int value = digit(c);
+    if (chunked->state == SIZE_FIRST) {
+        if (value < 0) return fail(fault, 400, at, "bad chunk size");
+        chunked->left = (uint64_t)value;
+        chunked->line_bytes = 1;
+        chunked->state = SIZE;
+        return 0;
+    }
+    if (++chunked->line_bytes > LINE_BYTES_MAX) return fail(fault, 400, at, "chunk extension too long");
+    if (c == '\r') {
+        chunked->state = SIZE_LF;
+    } else if (chunked->state == EXTENSION) {
+        if (is_control(c)) return fail(fault, 400, at, "bad chunk extension");
+    } else if (value >= 0) {
+        if (chunked->line_bytes > SIZE_DIGITS_MAX) return fail(fault, 413, at, "chunk too large");
+        chunked->left = chunked->left * 16 + (uint64_t)value;
+    } else if (c == ';') {
+        chunked->state = EXTENSION;
+    } else {
+        return fail(fault, 400, at, "bad chunk size");
+    }
+    return 0;
+}
+
+static int on_trailer_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
+{
+    if (++chunked->trailer_bytes > TRAILER_BYTES_MAX) return fail(fault, 431, at, "trailers too large");
+    bool start = chunked->state == TRAILER_START;
+    if (c == '\r') {
+        chunked->state = start ? END_LF : TRAILER_LF;
+        return 0;
+    }
+    if (is_control(c)) return fail(fault, 400, at, "control byte in trailer");
+    if (start && (c == ' ' || c == '\t' || c == ':')) return fail(fault, 400, at, "bad trailer");
+    chunked->state = TRAILER;
+    return 0;
+}
+
+static int on_newline(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
+{
+    if (c != '\n') return fail(fault, 400, at, "bare CR");
+    switch (chunked->state) {
+    case SIZE_LF:
+        chunked->state = chunked->left ? DATA : TRAILER_START;
+        break;
+    case DATA_LF:
+        chunked->state = SIZE_FIRST;
+        break;
+    case TRAILER_LF:
+        chunked->state = TRAILER_START;
+        break;
+    default:
+        chunked->state = DONE;
+        break;
+    }
+    return 0;
+}
+
+static int on_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
+{
+    switch (chunked->state) {
+    case SIZE_FIRST:
+    case SIZE:
+    case EXTENSION:
+        return on_size_byte(chunked, c, at, fault);
+    case DATA_CR:
+        if (c != '\r') return fail(fault, 400, at, "chunk longer than its size");
+        chunked->state = DATA_LF;
+        return 0;
+    case TRAILER_START:
+    case TRAILER:
+        return on_trailer_byte(chunked, c, at, fault);
+    default:
+        return on_newline(chunked, c, at, fault);
+    }
+}
+
+ssize_t eio__chunked_feed(struct eio__chunked *chunked, const uint8_t *p, size_t n, uint8_t *out, size_t *out_size,
+                          bool *done, struct eio__fault *fault)
+{
+    size_t i = 0;
+    *out_size = 0;
+    while (i < n && chunked->state != DONE) {
+        if (chunked->state == DATA) {
+            size_t part = chunked->left < n - i ? (size_t)chunked->left : n - i;
+            memcpy(out + *out_size, p + i, part);
+            *out_size += part;
+            i += part;
+            chunked->left -= part;
+            if (chunked->left == 0) chunked->state = DATA_CR;
+            continue;
+        }
+        int rc = on_byte(chunked, p[i], i, fault);
+        if (rc) return rc;
+        i++;
+    }
+    *done = chunked->state == DONE;
+    return (ssize_t)i;
+}

@@ -1,0 +1,260 @@
+/* The HTTP server: listener, routes, options, the list of connections. evhtp accepts connections, owns their
+ * bufferevents and writes replies; it never sees the network's bytes (see eio_http_conn.c). */
+#include "eio_http_conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+void eio_http_options_init(struct eio_http_options *options)
+{
+    *options = (struct eio_http_options){
+        .max_head_bytes = 16384,
+        .max_line_bytes = 8192,
+        .max_fields = 100,
+        .max_body_bytes = 1000000,
+        .head_timeout_ms = 10000,
+        .body_timeout_ms = 60000,
+        .idle_timeout_ms = 60000,
+        .linger_ms = 2000,
+        .backlog = 1024,
+    };
+}
+
+/* --------------------------------------------------------------- accepting */
+
+/* evhtp's requests are parked until eio_http_reply(): see feed_evhtp(). */
+static void on_evhtp_request(evhtp_request_t *request, void *ctx)
+{
+    (void)request;
+    (void)ctx;
+}
+
+static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
+{
+    struct eio_http *http = ctx;
+    size_t max = http->options.max_connections;
+    bool refuse = max && http->stats.connections >= max;
+    http->stats.accepted++;
+    if (refuse && http->refusals >= EIO__HTTP_REFUSALS_MAX) {
+        http->stats.refused++;
+        return EVHTP_RES_ERROR;
+    }
+    struct eio__conn *conn = eio__conn_new(http, evhtp);
+    if (!conn) return EVHTP_RES_ERROR;
+    if (refuse) {
+        conn->refused = true;
+        http->refusals++;
+        http->stats.connections--;
+        eio__conn_refuse(conn, 503, "too many connections");
+    }
+    return EVHTP_RES_OK;
+}
+
+/* Without a pause, a listener that cannot accept would spin. */
+static void on_accept_error(struct evconnlistener *listener, void *ctx)
+{
+    evhtp_t *evhtp = ctx;
+    struct eio_http *http = evhtp->arg;
+    eio_log(EIO_LOG_WARN, "http: cannot accept: %s", strerror(EVUTIL_SOCKET_ERROR()));
+    evconnlistener_disable(listener);
+    eio_timer_start(&http->accept_timer, EIO__HTTP_ACCEPT_PAUSE_MS);
+}
+
+static void on_accept_timer(void *ctx)
+{
+    struct eio_http *http = ctx;
+    if (http->evhtp->server) evconnlistener_enable(http->evhtp->server);
+}
+
+/* --------------------------------------------------------------- listening */
+
+static socklen_t parse_host(const char *host, uint16_t port, struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof *out);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
+    if (strcmp(host, "localhost") == 0) host = "127.0.0.1";
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        return sizeof *v4;
+    }
+    if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        return sizeof *v6;
+    }
+    return 0;
+}
+
+static int bind_socket(struct eio_http *http, const struct sockaddr_storage *address, socklen_t size)
+{
+    int on = 1, fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (http->options.reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    /* Accepted sockets inherit it. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct sockaddr_storage bound;
+    socklen_t bound_size = sizeof bound;
+    if (bind(fd, (const struct sockaddr *)address, size) != 0 ||
+        getsockname(fd, (struct sockaddr *)&bound, &bound_size) != 0) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return -1;
+    }
+    http->port = ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
+                                                  : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port);
+    return fd;
+}
+
+int eio_http_listen(struct eio_http *http, const char *host, uint16_t port)
+{
+    struct sockaddr_storage address;
+    socklen_t size = host ? parse_host(host, port, &address) : 0;
+    if (size == 0 || http->evhtp->server) return EIO_EINVAL;
+    int fd = bind_socket(http, &address, size);
+    if (fd < 0) return EIO_ESYS;
+    if (evhtp_accept_socket(http->evhtp, fd, http->options.backlog) != 0 || !http->evhtp->server) {
+        http->port = 0;
+        return EIO_ESYS;
+    }
+    evconnlistener_set_error_cb(http->evhtp->server, on_accept_error);
+    return 0;
+}
+
+uint16_t eio_http_port(const struct eio_http *http)
+{
+    return http->port;
+}
+
+void eio_http_stop_listening(struct eio_http *http)
+{
+    eio_timer_stop(&http->accept_timer);
+    if (http->evhtp->server) evhtp_unbind_socket(http->evhtp);
+    http->evhtp->server = NULL;
+}
+
+/* ------------------------------------------------------------------ routes */
+
+/* Longer paths first; of equal ones the exact. */
+static bool before(const struct eio__route *a, const struct eio__route *b)
+{
+    return a->path_size != b->path_size ? a->path_size > b->path_size : !a->prefix && b->prefix;
+}
+
+int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
+                            eio_http_fn upgrade, void *ctx)
+{
+    size_t size = strlen(path);
+    bool prefix = size > 0 && path[size - 1] == '*';
+    if (prefix) size--;
+    for (size_t i = 0; i < http->route_count; i++) {
+        const struct eio__route *other = &http->routes[i];
+        if (other->prefix == prefix && other->path_size == size && memcmp(other->path, path, size) == 0)
+            return EIO_EEXIST;
+    }
+    struct eio__route *grown = realloc(http->routes, (http->route_count + 1) * sizeof *grown);
+    if (!grown) return EIO_ENOMEM;
+    http->routes = grown;
+    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, ctx};
+    if (!route.path) return EIO_ENOMEM;
+    if (!max_body_bytes) route.max_body_bytes = http->options.max_body_bytes;
+    size_t at = http->route_count++;
+    for (; at > 0 && before(&route, &grown[at - 1]); at--) grown[at] = grown[at - 1];
+    grown[at] = route;
+    return 0;
+}
+
+int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx)
+{
+    return eio__http_route_upgrade(http, path, max_body_bytes, fn, NULL, ctx);
+}
+
+const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path)
+{
+    for (size_t i = 0; i < http->route_count; i++) {
+        const struct eio__route *route = &http->routes[i];
+        bool size_ok = route->prefix ? path.n >= route->path_size : path.n == route->path_size;
+        if (size_ok && memcmp(route->path, path.p, route->path_size) == 0) return route;
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- lifetime */
+
+static int http_init(struct eio_http *http)
+{
+    const struct eio_http_options *options = &http->options;
+    int rc = eio__proxies_init(&http->proxies, options->trusted_proxies);
+    if (rc) return rc;
+    http->limits = (struct eio__gate_limits){options->max_head_bytes, options->max_line_bytes, options->max_fields};
+    struct event_base *base = eio_loop_base(http->loop);
+    http->evhtp = evhtp_new(base, http);
+    http->poke_event = event_new(base, -1, 0, eio__http_run_pokes, http);
+    if (!http->evhtp || !http->poke_event) return EIO_ENOMEM;
+    evhtp_set_gencb(http->evhtp, on_evhtp_request, NULL);
+    evhtp_set_post_accept_cb(http->evhtp, on_accept, http);
+    return 0;
+}
+
+struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options)
+{
+    struct eio_http *http = calloc(1, sizeof *http);
+    if (!http) return NULL;
+    http->loop = loop;
+    eio_http_options_init(&http->options);
+    if (options) http->options = *options;
+    options = &http->options;
+    eio_timer_init(&http->accept_timer, loop, on_accept_timer, http);
+    eio_deadlines_init(&http->head_deadlines, loop, options->head_timeout_ms, eio__conn_on_head_deadline, http);
+    eio_deadlines_init(&http->body_deadlines, loop, options->body_timeout_ms, eio__conn_on_body_deadline, http);
+    eio_deadlines_init(&http->idle_deadlines, loop, options->idle_timeout_ms, eio__conn_on_idle_deadline, http);
+    eio_deadlines_init(&http->drain_deadlines, loop, options->idle_timeout_ms, eio__conn_on_drain_deadline, http);
+    eio_deadlines_init(&http->linger_deadlines, loop, options->linger_ms, eio__conn_on_idle_deadline, http);
+    /* libevent writes with writev(), which raises SIGPIPE; whoever has set a handler keeps it. */
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+    if (http_init(http) != 0) {
+        eio_http_free(http);
+        return NULL;
+    }
+    http->options.trusted_proxies = NULL; /* the caller's memory; it is parsed */
+    return http;
+}
+
+void eio_http_free(struct eio_http *http)
+{
+    if (!http) return;
+    if (http->evhtp) eio_http_stop_listening(http);
+    while (http->first) eio__conn_drop(http->first);
+    if (http->poke_event) event_free(http->poke_event);
+    eio_deadlines_clear(&http->head_deadlines);
+    eio_deadlines_clear(&http->body_deadlines);
+    eio_deadlines_clear(&http->idle_deadlines);
+    eio_deadlines_clear(&http->drain_deadlines);
+    eio_deadlines_clear(&http->linger_deadlines);
+    eio_timer_stop(&http->accept_timer);
+    if (http->evhtp) evhtp_free(http->evhtp);
+    for (size_t i = 0; i < http->route_count; i++) free(http->routes[i].path);
+    free(http->routes);
+    eio__proxies_clear(&http->proxies);
+    free(http);
+}
+
+struct eio_loop *eio_http_loop(struct eio_http *http)
+{
+    return http->loop;
+}
+
+void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats)
+{
+    *stats = http->stats;
+}

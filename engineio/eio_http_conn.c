@@ -1,0 +1,528 @@
+/* One HTTP connection: drives the gate over its bytes, one request at a time, and keeps its deadlines.
+ *
+ * Our callbacks stand in front of evhtp's on the bufferevent that evhtp made. evhtp is told of a request only when it
+ * is whole and checked, and then in one fixed form (see feed_evhtp), so that no input reaches its parser. The next
+ * request of the connection waits in the input buffer until the former is answered and its reply is with the kernel. */
+#include "eio_http_conn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static void on_read(struct bufferevent *bev, void *ctx);
+static void on_write(struct bufferevent *bev, void *ctx);
+static void on_event(struct bufferevent *bev, short what, void *ctx);
+
+/* What a step says: it needs more bytes, it did something, the connection is gone. */
+enum step { STEP_WAIT, STEP_MORE, STEP_GONE };
+
+static struct evbuffer *input_of(struct eio__conn *conn)
+{
+    return bufferevent_get_input(conn->bev);
+}
+
+static size_t input_size(struct eio__conn *conn)
+{
+    return evbuffer_get_length(input_of(conn));
+}
+
+static size_t output_size(struct eio__conn *conn)
+{
+    return evbuffer_get_length(bufferevent_get_output(conn->bev));
+}
+
+/* ------------------------------------------------------------------- state */
+
+/* NULL: none. The same queue again restarts it. */
+static void set_deadline(struct eio__conn *conn, struct eio_deadlines *queue)
+{
+    if (conn->deadlines) eio_deadline_stop(conn->deadlines, &conn->deadline);
+    conn->deadlines = queue;
+    if (queue) eio_deadlines_add(queue, &conn->deadline);
+}
+
+/* The one function that changes the state; each state has its deadline. */
+static void set_state(struct eio__conn *conn, enum eio__conn_state state)
+{
+    struct eio_http *http = conn->http;
+    if (conn->state == EIO__H_WAITING) http->stats.parked--;
+    conn->state = (uint8_t)state;
+    switch (state) {
+    case EIO__H_HEAD:
+        set_deadline(conn, conn->served && input_size(conn) == 0 ? &http->idle_deadlines : &http->head_deadlines);
+        break;
+    case EIO__H_BODY:
+        set_deadline(conn, &http->body_deadlines);
+        break;
+    case EIO__H_WAITING:
+        /* However long the handler takes: a parked poll is not idle. */
+        http->stats.parked++;
+        set_deadline(conn, NULL);
+        break;
+    case EIO__H_DRAINING:
+        conn->drain_left = output_size(conn);
+        set_deadline(conn, &http->drain_deadlines);
+        break;
+    case EIO__H_LINGERING:
+        set_deadline(conn, &http->linger_deadlines);
+        break;
+    }
+}
+
+static void forget_message(struct eio__conn *conn)
+{
+    free(conn->head);
+    free(conn->body);
+    conn->head = NULL;
+    conn->body = NULL;
+    conn->body_size = conn->body_capacity = 0;
+}
+
+/* ---------------------------------------------------------------- lifetime */
+
+struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp)
+{
+    struct eio__conn *conn = calloc(1, sizeof *conn);
+    if (!conn) return NULL;
+    conn->http = http;
+    conn->evhtp = evhtp;
+    conn->bev = evhtp_connection_get_bev(evhtp);
+    eio__address_of(evhtp->saddr, &conn->peer);
+    bufferevent_event_cb evhtp_event;
+    void *evhtp_ctx;
+    bufferevent_getcb(conn->bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
+    bufferevent_setcb(conn->bev, on_read, on_write, on_event, conn);
+    bufferevent_setwatermark(conn->bev, EV_READ, 0, EIO__HTTP_INPUT_BYTES);
+    /* Written directly; the event is for what the socket does not take. */
+    bufferevent_disable(conn->bev, EV_WRITE);
+    conn->next = http->first;
+    if (http->first) http->first->prev = conn;
+    http->first = conn;
+    http->stats.connections++;
+    set_state(conn, EIO__H_HEAD);
+    return conn;
+}
+
+/* Takes it off all lists. */
+static void unlink_conn(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    set_deadline(conn, NULL);
+    if (conn->state == EIO__H_WAITING) http->stats.parked--;
+    if (conn->prev)
+        conn->prev->next = conn->next;
+    else
+        http->first = conn->next;
+    if (conn->next) conn->next->prev = conn->prev;
+    if (conn->refused)
+        http->refusals--;
+    else
+        http->stats.connections--;
+    struct eio__conn **link = &http->poke_first;
+    while (conn->poked && *link != conn) link = &(*link)->poke_next;
+    if (conn->poked) *link = conn->poke_next;
+    if (conn->gone) *conn->gone = true;
+}
+
+void eio__conn_drop(struct eio__conn *conn)
+{
+    struct eio__request *request = conn->request;
+    struct eio_http *http = conn->http;
+    unlink_conn(conn);
+    forget_message(conn);
+    evhtp_connection_free(conn->evhtp);
+    free(conn);
+    if (!request) return;
+    request->conn = NULL;
+    http->stats.aborted++;
+    if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
+    eio__request_free(request);
+}
+
+int eio__conn_release(struct eio__conn *conn)
+{
+    int fd = bufferevent_getfd(conn->bev);
+    unlink_conn(conn);
+    struct bufferevent *bev = evhtp_connection_take_ownership(conn->evhtp);
+    evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
+    bufferevent_setfd(bev, -1);         /* else it would be closed */
+    bufferevent_free(bev);
+    forget_message(conn);
+    free(conn);
+    return fd;
+}
+
+void eio__conn_poke(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    if (conn->poked || conn->advancing) return;
+    conn->poked = true;
+    conn->poke_next = http->poke_first;
+    http->poke_first = conn;
+    event_active(http->poke_event, EV_TIMEOUT, 0);
+}
+
+void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct eio_http *http = ctx;
+    while (http->poke_first) {
+        struct eio__conn *conn = http->poke_first;
+        http->poke_first = conn->poke_next;
+        conn->poked = false;
+        eio__conn_advance(conn);
+    }
+}
+
+/* ----------------------------------------------------------------- writing */
+
+/* Tries at once: most replies fit into the socket, and an event would cost three more system calls. */
+static bool write_output(struct eio__conn *conn)
+{
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    if (!conn->writing) {
+        evbuffer_unfreeze(output, 1);
+        int n = evbuffer_write(output, bufferevent_getfd(conn->bev));
+        evbuffer_freeze(output, 1);
+        if (n > 0) conn->http->stats.bytes_out += (size_t)n;
+    }
+    if (evbuffer_get_length(output) == 0) return true;
+    conn->drain_left = evbuffer_get_length(output);
+    if (!conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports what is wrong with the socket */
+    conn->writing = true;
+    return false;
+}
+
+static void start_linger(struct eio__conn *conn)
+{
+    shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+    set_state(conn, EIO__H_LINGERING);
+}
+
+/* The reply is with the kernel. */
+static void on_drained(struct eio__conn *conn)
+{
+    if (conn->writing) bufferevent_disable(conn->bev, EV_WRITE);
+    conn->writing = false;
+    conn->http->evhtp_write(conn->bev, conn->evhtp); /* releases its request */
+    conn->served = true;
+    if (conn->close)
+        start_linger(conn);
+    else
+        set_state(conn, EIO__H_HEAD);
+    if (conn->eof || input_size(conn)) eio__conn_poke(conn);
+}
+
+void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
+{
+    conn->close = !keep_alive;
+    set_state(conn, EIO__H_DRAINING);
+    if (write_output(conn)) on_drained(conn);
+}
+
+void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
+{
+    conn->http->stats.refused++;
+    forget_message(conn);
+    eio__http_put_error(conn, status, why);
+    eio__conn_answered(conn, false);
+}
+
+/* ---------------------------------------------------------------- requests */
+
+/* Tells evhtp of the request: it needs one to answer. Always the same bytes, whatever the client sent, so that its
+ * parser cannot be surprised; what the request is stands in our head, and what the reply needs (version, HEAD,
+ * Connection) is decided by eio_http_reply.c. */
+static void feed_evhtp(struct eio__conn *conn)
+{
+    static const char canonical[] = "GET / HTTP/1.1\r\n\r\n";
+    struct evbuffer *input = input_of(conn), *rest = NULL;
+    if (evbuffer_get_length(input)) {
+        rest = evbuffer_new();
+        EIO_CHECK(rest && evbuffer_add_buffer(rest, input) == 0);
+    }
+    EIO_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
+    conn->http->evhtp_read(conn->bev, conn->evhtp);
+    bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
+    EIO_CHECK(conn->evhtp->request != NULL);
+    if (!rest) return;
+    EIO_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
+    evbuffer_free(rest);
+}
+
+static enum step call_handler(struct eio__conn *conn, eio_http_fn fn, void *ctx)
+{
+    bool gone = false;
+    conn->gone = &gone;
+    fn(&conn->request->base, ctx);
+    if (gone) return STEP_GONE;
+    conn->gone = NULL;
+    return STEP_MORE;
+}
+
+static void not_found(struct eio_http_request *request, void *ctx)
+{
+    (void)ctx;
+    static const char text[] = "not found\n";
+    struct eio_http_reply reply = {
+        .status = 404, .content_type = "text/plain", .body = text, .body_size = sizeof text - 1};
+    eio_http_reply(request, &reply);
+}
+
+/* Head and body are whole: makes the request of them and hands it over. */
+static enum step dispatch(struct eio__conn *conn, bool upgrade)
+{
+    const struct eio__route *route = conn->route;
+    conn->request = eio__request_new(conn, conn->head, conn->body, conn->body_size);
+    conn->head = NULL;
+    conn->body = NULL;
+    conn->body_size = conn->body_capacity = 0;
+    if (!conn->request) {
+        eio__conn_refuse(conn, 503, "out of memory");
+        return STEP_MORE;
+    }
+    conn->http->stats.requests++;
+    set_state(conn, EIO__H_WAITING);
+    conn->request->base.is_upgrade = upgrade;
+    if (!upgrade) {
+        feed_evhtp(conn);
+        return call_handler(conn, route ? route->fn : not_found, route ? route->ctx : NULL);
+    }
+    enum step step = call_handler(conn, route->upgrade, route->ctx);
+    if (step == STEP_MORE && conn->state == EIO__H_WAITING) {
+        eio_log(EIO_LOG_ERROR, "http: an upgrade handler neither answered nor took the connection");
+        struct eio_http_reply reply = {.status = 500};
+        eio_http_reply(&conn->request->base, &reply);
+    }
+    return step;
+}
+
+/* ------------------------------------------------------------------- steps */
+
+static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *parsed)
+{
+    struct eio_http *http = conn->http;
+    struct eio_http_head *head = parsed->take_head;
+    head->issued_ms = eio_loop_unix_ms(http->loop);
+    eio__address_resolve(&http->proxies, &conn->peer, head);
+    conn->scan = (struct eio__gate_scan){0};
+    conn->head = head;
+    conn->route = eio__http_find_route(http, eio_http_head_path(head));
+    if (parsed->upgrade_websocket && conn->route && conn->route->upgrade) return dispatch(conn, true);
+    conn->body_limit = conn->route ? conn->route->max_body_bytes : http->options.max_body_bytes;
+    conn->chunked = parsed->content_length < 0;
+    conn->chunks = (struct eio__chunked){0};
+    if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) {
+        eio__conn_refuse(conn, 413, "body too large");
+        return STEP_MORE;
+    }
+    conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
+    if (!conn->chunked && conn->body_expected == 0) return dispatch(conn, false);
+    set_state(conn, EIO__H_BODY);
+    if (parsed->expect_continue && input_size(conn) == 0) {
+        static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        bufferevent_write(conn->bev, text, sizeof text - 1);
+        write_output(conn);
+    }
+    return STEP_MORE;
+}
+
+static enum step step_head(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    struct evbuffer *input = input_of(conn);
+    size_t n = evbuffer_get_length(input);
+    if (n == 0) return STEP_WAIT;
+    /* Absolute: from the first byte of a request, not from the last that arrived. */
+    if (conn->deadlines != &http->head_deadlines) set_deadline(conn, &http->head_deadlines);
+    if (n > http->limits.max_head_bytes) n = http->limits.max_head_bytes;
+    const uint8_t *p = evbuffer_pullup(input, (ev_ssize_t)n);
+    if (!p) return STEP_WAIT;
+    if (!eio__gate_scan(&conn->scan, p, n, &http->limits)) return STEP_WAIT;
+    struct eio__gate_head parsed;
+    struct eio__fault fault;
+    ssize_t size = eio__gate_parse(p, n, &http->limits, &parsed, &fault);
+    if (size == 0) return STEP_WAIT;
+    if (size < 0) {
+        eio__conn_refuse(conn, fault.close_code, fault.why);
+        return STEP_MORE;
+    }
+    http->stats.bytes_in += (size_t)size;
+    evbuffer_drain(input, (size_t)size);
+    return begin_message(conn, &parsed);
+}
+
+/* Makes room for n more bytes of body. Grows with what arrives, never to what a length claims. */
+static bool reserve_body(struct eio__conn *conn, size_t n)
+{
+    size_t needed = conn->body_size + n;
+    if (needed <= conn->body_capacity) return true;
+    size_t capacity = conn->body_capacity ? 2 * conn->body_capacity : EIO__HTTP_BODY_START_BYTES;
+    if (!conn->chunked && capacity > conn->body_expected) capacity = conn->body_expected;
+    if (capacity < needed) capacity = needed;
+    uint8_t *grown = realloc(conn->body, capacity);
+    if (!grown) return false;
+    conn->body = grown;
+    conn->body_capacity = capacity;
+    return true;
+}
+
+static enum step no_memory(struct eio__conn *conn)
+{
+    eio__conn_refuse(conn, 503, "out of memory");
+    return STEP_MORE;
+}
+
+static enum step step_chunked(struct eio__conn *conn)
+{
+    struct evbuffer *input = input_of(conn);
+    struct evbuffer_iovec part;
+    struct eio__fault fault;
+    bool done = false;
+    while (!done) {
+        if (evbuffer_peek(input, -1, NULL, &part, 1) < 1 || part.iov_len == 0) return STEP_WAIT;
+        if (!reserve_body(conn, part.iov_len)) return no_memory(conn);
+        size_t decoded;
+        ssize_t used = eio__chunked_feed(&conn->chunks, part.iov_base, part.iov_len, conn->body + conn->body_size,
+                                         &decoded, &done, &fault);
+        if (used < 0) {
+            eio__conn_refuse(conn, fault.close_code, fault.why);
+            return STEP_MORE;
+        }
+        conn->http->stats.bytes_in += (size_t)used;
+        evbuffer_drain(input, (size_t)used);
+        conn->body_size += decoded;
+        if (conn->body_size > conn->body_limit) {
+            eio__conn_refuse(conn, 413, "body too large");
+            return STEP_MORE;
+        }
+    }
+    return dispatch(conn, false);
+}
+
+static enum step step_body(struct eio__conn *conn)
+{
+    if (conn->chunked) return step_chunked(conn);
+    size_t n = input_size(conn), wanted = conn->body_expected - conn->body_size;
+    if (n > wanted) n = wanted;
+    if (n == 0) return STEP_WAIT;
+    if (!reserve_body(conn, n)) return no_memory(conn);
+    evbuffer_remove(input_of(conn), conn->body + conn->body_size, n);
+    conn->http->stats.bytes_in += n;
+    conn->body_size += n;
+    return conn->body_size == conn->body_expected ? dispatch(conn, false) : STEP_WAIT;
+}
+
+static enum step step_linger(struct eio__conn *conn)
+{
+    evbuffer_drain(input_of(conn), input_size(conn));
+    return STEP_WAIT;
+}
+
+static enum step step(struct eio__conn *conn)
+{
+    switch (conn->state) {
+    case EIO__H_HEAD:
+        return step_head(conn);
+    case EIO__H_BODY:
+        return step_body(conn);
+    case EIO__H_LINGERING:
+        return step_linger(conn);
+    default:
+        return STEP_WAIT;
+    }
+}
+
+void eio__conn_advance(struct eio__conn *conn)
+{
+    enum step next;
+    conn->advancing = true;
+    do {
+        next = step(conn);
+    } while (next == STEP_MORE);
+    if (next == STEP_GONE) return;
+    conn->advancing = false;
+    /* Nobody is there any more; only a reply that is on its way may still arrive. */
+    if (conn->eof && conn->state != EIO__H_DRAINING) eio__conn_drop(conn);
+}
+
+/* ------------------------------------------------------------------ events */
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+    (void)bev;
+    eio__conn_advance(ctx);
+}
+
+static void on_write(struct bufferevent *bev, void *ctx)
+{
+    (void)bev;
+    struct eio__conn *conn = ctx;
+    if (conn->state == EIO__H_DRAINING) {
+        on_drained(conn);
+    } else if (conn->writing) { /* a 100 Continue that did not fit */
+        bufferevent_disable(conn->bev, EV_WRITE);
+        conn->writing = false;
+    }
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+    (void)bev;
+    struct eio__conn *conn = ctx;
+    if (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
+        eio__conn_drop(conn);
+        return;
+    }
+    if (!(what & BEV_EVENT_EOF)) return;
+    conn->eof = true;
+    eio__conn_advance(conn);
+}
+
+/* --------------------------------------------------------------- deadlines */
+
+static struct eio__conn *conn_of(struct eio_deadline *due)
+{
+    return (struct eio__conn *)(void *)((char *)due - offsetof(struct eio__conn, deadline));
+}
+
+void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
+{
+    struct eio_http *http = ctx;
+    struct eio__conn *conn = conn_of(due);
+    http->stats.timeouts++;
+    if (input_size(conn))
+        eio__conn_refuse(conn, 408, "the request head took too long");
+    else
+        eio__conn_drop(conn);
+}
+
+void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)
+{
+    struct eio_http *http = ctx;
+    http->stats.timeouts++;
+    eio__conn_refuse(conn_of(due), 408, "the request body took too long");
+}
+
+/* Of kept-alive and of lingering connections. */
+void eio__conn_on_idle_deadline(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    eio__conn_drop(conn_of(due));
+}
+
+/* A slow reader may take its time, one that takes nothing may not. */
+void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx)
+{
+    struct eio_http *http = ctx;
+    struct eio__conn *conn = conn_of(due);
+    size_t left = output_size(conn);
+    if (left < conn->drain_left) {
+        conn->drain_left = left;
+        set_deadline(conn, &http->drain_deadlines);
+        return;
+    }
+    http->stats.timeouts++;
+    eio__conn_drop(conn);
+}

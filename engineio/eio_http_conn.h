@@ -1,0 +1,124 @@
+/* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
+ * eio_http_reply.c (answers). Private to them: the rest of the library knows engineio.h and eio_http_int.h. */
+#ifndef EIO_HTTP_CONN_H
+#define EIO_HTTP_CONN_H
+
+#include "eio_address.h"
+#include "eio_codec.h"
+#include "eio_http_int.h"
+#include "eio_int.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <evhtp/evhtp.h>
+
+enum {
+    EIO__HTTP_INPUT_BYTES = 69632,   /* unread bytes held of one connection; above: its socket is not read */
+    EIO__HTTP_REFUSALS_MAX = 256,    /* connections above max_connections that get their 503 with a linger */
+    EIO__HTTP_ACCEPT_PAUSE_MS = 100, /* after accept() failed for want of descriptors */
+    EIO__HTTP_BODY_START_BYTES = 4096,
+};
+
+struct eio__route {
+    char *path; /* without the '*' */
+    size_t path_size;
+    bool prefix;
+    size_t max_body_bytes;
+    eio_http_fn fn, upgrade; /* upgrade may be NULL */
+    void *ctx;
+};
+
+struct eio_http {
+    struct eio_loop *loop;
+    struct eio_http_options options;
+    struct eio__gate_limits limits;
+    struct eio__proxies proxies;
+    evhtp_t *evhtp;
+    /* evhtp's own callbacks, the same for all its connections; ours stand in front. */
+    bufferevent_data_cb evhtp_read, evhtp_write;
+    struct eio__route *routes; /* longest path first */
+    size_t route_count;
+    struct eio__conn *first;
+    struct eio__conn *poke_first; /* answered from outside, with more to do; see eio__conn_poke() */
+    struct event *poke_event;
+    struct eio_timer accept_timer;
+    struct eio_deadlines head_deadlines, body_deadlines, idle_deadlines, drain_deadlines, linger_deadlines;
+    size_t refusals; /* connections above the limit that still linger */
+    uint16_t port;
+    struct eio_http_stats stats;
+};
+
+enum eio__conn_state {
+    EIO__H_HEAD,      /* waits for, or collects, a request head */
+    EIO__H_BODY,      /* the head is checked; collects the body */
+    EIO__H_WAITING,   /* a handler has the request: parked until it answers */
+    EIO__H_DRAINING,  /* answered; the reply is on its way to the kernel */
+    EIO__H_LINGERING, /* the last reply is out; what still comes is read and thrown away, so that it arrives */
+};
+
+struct eio__conn {
+    struct eio_http *http;
+    evhtp_connection_t *evhtp; /* owns the bufferevent and the descriptor */
+    struct bufferevent *bev;
+    struct eio__conn *next, *prev;
+    struct eio__conn *poke_next;
+    struct eio__request *request; /* while WAITING */
+    struct eio_deadline deadline;
+    struct eio_deadlines *deadlines; /* the queue it stands in, NULL: none */
+    size_t drain_left;               /* output at the last look of the drain deadline */
+    uint8_t state;                   /* enum eio__conn_state, set by set_state() */
+    bool *gone;                      /* set when it is freed: watched around calls of handlers */
+    bool poked : 1;
+    bool advancing : 1; /* inside eio__conn_advance(): no poke is needed */
+    bool served : 1;    /* had a request before: waiting for the next is idling */
+    bool eof : 1;       /* the peer sends no more */
+    bool close : 1;     /* close after the reply */
+    bool refused : 1;   /* counted in http->refusals */
+    bool chunked : 1;
+    bool writing : 1; /* EV_WRITE is on */
+    struct eio__gate_scan scan;
+    struct eio_http_head *head; /* while BODY */
+    const struct eio__route *route;
+    struct eio__chunked chunks;
+    uint8_t *body;
+    size_t body_size, body_capacity, body_limit, body_expected; /* expected: of a Content-Length */
+    struct eio__address peer;
+};
+
+struct eio__request {
+    struct eio_http_request base;
+    struct eio__conn *conn; /* NULL: being aborted, answers are ignored */
+    uint8_t *body;
+};
+
+extern const struct eio__request_ops eio__http_ops;
+
+/* Puts our callbacks before evhtp's. NULL: out of memory, the connection is still evhtp's. */
+struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp);
+/* Goes as far as the bytes that are there allow. May free it. */
+void eio__conn_advance(struct eio__conn *conn);
+/* Closes it now; an unanswered request is aborted. */
+void eio__conn_drop(struct eio__conn *conn);
+/* Detaches it from evhtp and frees everything but the descriptor, which is returned. */
+int eio__conn_release(struct eio__conn *conn);
+/* The request was answered (and is freed), its reply is in the output buffer. Never frees the connection. */
+void eio__conn_answered(struct eio__conn *conn, bool keep_alive);
+/* Writes an error reply past evhtp and lingers. */
+void eio__conn_refuse(struct eio__conn *conn, int status, const char *why);
+/* Goes on with it from the loop, not from inside somebody's reply. */
+void eio__conn_poke(struct eio__conn *conn);
+void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx);
+/* A deadline of a connection is due; ctx: the struct eio_http. */
+void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx);
+void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx);
+void eio__conn_on_idle_deadline(struct eio_deadline *due, void *ctx);
+void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx);
+
+struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_head *take_head, uint8_t *take_body,
+                                      size_t body_size);
+void eio__request_free(struct eio__request *request);
+/* The route of a path, or NULL. */
+const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path);
+/* Puts an error reply with a line of text into the output buffer, past evhtp. */
+void eio__http_put_error(struct eio__conn *conn, int status, const char *why);
+#endif

@@ -1,0 +1,193 @@
+/* Requests as their handlers see them, and their answers: through evhtp, or raw where evhtp knows of no request
+ * (errors of the gate, refused upgrades). */
+#include "eio_http_conn.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+/* ---------------------------------------------------------------- requests */
+
+struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_head *take_head, uint8_t *take_body,
+                                      size_t body_size)
+{
+    struct eio__request *request = calloc(1, sizeof *request);
+    if (!request) {
+        free(take_head);
+        free(take_body);
+        return NULL;
+    }
+    request->base.ops = &eio__http_ops;
+    request->base.head = take_head;
+    request->base.body = (struct eio_str){(const char *)take_body, body_size};
+    request->base.loop = conn->http->loop;
+    request->conn = conn;
+    request->body = take_body;
+    return request;
+}
+
+void eio__request_free(struct eio__request *request)
+{
+    free(request->base.head);
+    free(request->body);
+    free(request);
+}
+
+const struct eio_http_head *eio_http_request_head(const struct eio_http_request *request)
+{
+    return request->head;
+}
+
+struct eio_str eio_http_request_body(const struct eio_http_request *request)
+{
+    return request->body;
+}
+
+struct eio_loop *eio_http_request_loop(const struct eio_http_request *request)
+{
+    return request->loop;
+}
+
+void eio_http_request_on_abort(struct eio_http_request *request, eio_loop_fn fn, void *ctx)
+{
+    request->on_abort = fn;
+    request->abort_ctx = ctx;
+}
+
+void eio_http_reply(struct eio_http_request *request, const struct eio_http_reply *reply)
+{
+    request->ops->reply(request, reply);
+}
+
+/* ----------------------------------------------------------------- replies */
+
+static const char *status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } texts[] = {
+        {200, "OK"},
+        {204, "No Content"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {414, "URI Too Long"},
+        {417, "Expectation Failed"},
+        {426, "Upgrade Required"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {505, "HTTP Version Not Supported"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].status == status) return texts[i].text;
+    return "Error";
+}
+
+/* A handler may pass on what a client sent: a line break in it must not become a header of ours. */
+static bool field_ok(const struct eio_http_reply_field *field)
+{
+    if (!field->name || !field->value || !*field->name) return false;
+    for (const char *c = field->name; *c; c++)
+        if ((unsigned char)*c <= ' ' || *c == ':' || *c == 0x7f) return false;
+    for (const char *c = field->value; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f) return false;
+    /* These are ours. */
+    return strcasecmp(field->name, "content-length") != 0 && strcasecmp(field->name, "connection") != 0 &&
+           strcasecmp(field->name, "transfer-encoding") != 0;
+}
+
+static bool has_body(int status)
+{
+    return status >= 200 && status != 204 && status != 304;
+}
+
+static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only)
+{
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    evbuffer_add_printf(output, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
+    if (reply->content_type) evbuffer_add_printf(output, "Content-Type: %s\r\n", reply->content_type);
+    for (size_t i = 0; i < reply->field_count; i++)
+        if (field_ok(&reply->fields[i]))
+            evbuffer_add_printf(output, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
+    evbuffer_add_printf(output, "Content-Length: %zu\r\nConnection: close\r\n\r\n", reply->body_size);
+    if (!head_only && reply->body_size) evbuffer_add(output, reply->body, reply->body_size);
+}
+
+void eio__http_put_error(struct eio__conn *conn, int status, const char *why)
+{
+    char text[160];
+    int n = snprintf(text, sizeof text, "%s\n", why);
+    struct eio_http_reply reply = {
+        .status = status, .content_type = "text/plain", .body = text, .body_size = (size_t)n};
+    put_raw(conn, &reply, false);
+}
+
+static void add_header(evhtp_request_t *request, const char *name, const char *value)
+{
+    evhtp_headers_add_header(request->headers_out, evhtp_header_new(name, value, 1, 1));
+}
+
+static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply, const struct eio_http_head *head,
+                      bool keep_alive)
+{
+    evhtp_request_t *request = conn->evhtp->request;
+    char size[24];
+    if (reply->content_type) add_header(request, "Content-Type", reply->content_type);
+    for (size_t i = 0; i < reply->field_count; i++)
+        if (field_ok(&reply->fields[i])) add_header(request, reply->fields[i].name, reply->fields[i].value);
+    snprintf(size, sizeof size, "%zu", reply->body_size);
+    /* evhtp adds a zero where there is none: this is also right for a 304 of an empty resource only, so it is set. */
+    add_header(request, "Content-Length", size);
+    add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
+    evhtp_send_reply_start(request, (evhtp_res)reply->status);
+    bool wants_body = head->method != EIO_HTTP_HEAD && has_body(reply->status);
+    if (wants_body && reply->body_size) bufferevent_write(conn->bev, reply->body, reply->body_size);
+    evhtp_send_reply_end(request);
+}
+
+static void http_reply(struct eio_http_request *base, const struct eio_http_reply *reply)
+{
+    struct eio__request *request = (struct eio__request *)(void *)base;
+    struct eio__conn *conn = request->conn;
+    if (!conn) return; /* in on_abort: too late */
+    bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade;
+    if (base->is_upgrade)
+        put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD);
+    else
+        put_evhtp(conn, reply, base->head, keep_alive);
+    conn->request = NULL;
+    eio__request_free(request);
+    eio__conn_answered(conn, keep_alive);
+}
+
+static int http_take(struct eio_http_request *base, struct eio_http_head **take_head, uint8_t **take_rest,
+                     size_t *rest_size)
+{
+    struct eio__request *request = (struct eio__request *)(void *)base;
+    struct eio__conn *conn = request->conn;
+    if (!conn || !base->is_upgrade) return EIO_EINVAL;
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    size_t n = evbuffer_get_length(input);
+    uint8_t *rest = NULL;
+    if (n) {
+        rest = malloc(n);
+        if (!rest) return EIO_ENOMEM;
+        evbuffer_remove(input, rest, n);
+    }
+    *take_head = base->head;
+    *take_rest = rest;
+    *rest_size = n;
+    free(request);
+    return eio__conn_release(conn);
+}
+
+const struct eio__request_ops eio__http_ops = {http_reply, http_take};

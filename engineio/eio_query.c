@@ -1,0 +1,140 @@
+/* Request heads and query strings: looking things up in text that the gate has checked. */
+#include "engineio.h"
+
+#include "eio_http_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct eio_str eio_http_head_target(const struct eio_http_head *head)
+{
+    return (struct eio_str){head->text, head->target_size};
+}
+
+struct eio_str eio_http_head_path(const struct eio_http_head *head)
+{
+    return (struct eio_str){head->text, head->path_size};
+}
+
+struct eio_str eio_http_head_query(const struct eio_http_head *head)
+{
+    if (head->path_size == head->target_size) return (struct eio_str){head->text + head->target_size, 0};
+    size_t start = head->path_size + 1u;
+    return (struct eio_str){head->text + start, head->target_size - start};
+}
+
+struct eio_str eio_http_head_field(const struct eio_http_head *head, const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; i < head->field_count; i++) {
+        const struct eio_http_field *field = &head->fields[i];
+        if (field->name_size == size && memcmp(head->text + field->name, name, size) == 0)
+            return (struct eio_str){head->text + field->value, field->value_size};
+    }
+    return (struct eio_str){NULL, 0};
+}
+
+bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name, struct eio_str *value)
+{
+    if (i >= head->field_count) return false;
+    const struct eio_http_field *field = &head->fields[i];
+    *name = (struct eio_str){head->text + field->name, field->name_size};
+    *value = (struct eio_str){head->text + field->value, field->value_size};
+    return true;
+}
+
+static size_t text_size(const struct eio_http_head *head)
+{
+    size_t size = head->target_size;
+    for (size_t i = 0; i < head->field_count; i++) {
+        const struct eio_http_field *field = &head->fields[i];
+        size_t end = (size_t)field->value + field->value_size;
+        size_t name_end = (size_t)field->name + field->name_size;
+        if (end > size) size = end;
+        if (name_end > size) size = name_end;
+    }
+    return size;
+}
+
+struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head)
+{
+    size_t fields_size = head->field_count * sizeof(struct eio_http_field);
+    size_t size = text_size(head);
+    struct eio_http_head *copy = malloc(sizeof *copy + fields_size + size);
+    if (!copy) return NULL;
+    *copy = *head;
+    struct eio_http_field *fields = (struct eio_http_field *)(copy + 1);
+    char *text = (char *)fields + fields_size;
+    if (fields_size) memcpy(fields, head->fields, fields_size);
+    if (size) memcpy(text, head->text, size);
+    copy->fields = fields;
+    copy->text = text;
+    return copy;
+}
+
+/* ------------------------------------------------------------------- query */
+
+bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct eio_str *value)
+{
+    while (rest->n) {
+        const char *start = rest->p;
+        const char *amp = memchr(start, '&', rest->n);
+        size_t size = amp ? (size_t)(amp - start) : rest->n;
+        size_t used = size + (amp ? 1 : 0);
+        rest->p += used;
+        rest->n -= used;
+        if (size == 0) continue;
+        const char *equals = memchr(start, '=', size);
+        size_t name_size = equals ? (size_t)(equals - start) : size;
+        *name = (struct eio_str){start, name_size};
+        *value = equals ? (struct eio_str){equals + 1, size - name_size - 1} : (struct eio_str){start + size, 0};
+        return true;
+    }
+    return false;
+}
+
+static int digit(char c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+int eio_query_decode(struct eio_str raw, char *out, size_t out_size)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        char c = raw.p[i] == '+' ? ' ' : raw.p[i];
+        if (c == '%' && raw.n - i > 2 && digit(raw.p[i + 1]) >= 0 && digit(raw.p[i + 2]) >= 0) {
+            c = (char)(digit(raw.p[i + 1]) * 16 + digit(raw.p[i + 2]));
+            i += 2;
+        }
+        if (size == out_size) return EIO_ETOOBIG;
+        out[size++] = c;
+    }
+    return (int)size;
+}
+
+/* True if a raw name decodes to exactly `name`. */
+static bool name_is(struct eio_str raw, const char *name, size_t size)
+{
+    if (raw.n == size && memcmp(raw.p, name, size) == 0) return true;
+    if (raw.n <= size || raw.n > 3 * size) return false;
+    char decoded[64];
+    return size <= sizeof decoded && eio_query_decode(raw, decoded, sizeof decoded) == (int)size &&
+           memcmp(decoded, name, size) == 0;
+}
+
+int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size)
+{
+    struct eio_str raw_name, raw, found = {NULL, 0};
+    size_t size = strlen(name);
+    while (eio_query_next(&query, &raw_name, &raw))
+        if (name_is(raw_name, name, size)) found = raw;
+    if (!found.p) return EIO_EINVAL;
+    if (out_size == 0) return EIO_ETOOBIG;
+    int n = eio_query_decode(found, out, out_size - 1);
+    if (n >= 0) out[n] = '\0';
+    return n;
+}
