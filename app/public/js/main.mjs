@@ -110,6 +110,10 @@ function connect(token) {
 
 function askForToken(problem) {
   sessionStorage.removeItem(TOKEN_KEY);
+  if (!problem) {
+    $("connection").dataset.state = "none";
+    $("connection-text").textContent = "Not connected";
+  }
   $("desk").hidden = true;
   $("sign-in").hidden = false;
   $("sign-in-problem").hidden = !problem;
