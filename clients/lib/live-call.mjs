@@ -21,6 +21,7 @@ export class LiveCall {
     /** @type {object[]} every ai:suggestion, oldest first */
     this.suggestions = [];
     this.startedAt = null;
+    this.metadata = {};
     this.durationAnchor = null;
     this.syncing = false;
     this.waiting = [];
@@ -52,6 +53,7 @@ export class LiveCall {
     const changes = [];
     const call = answer.call ?? {};
     if (call.started_at) this.startedAt = call.started_at;
+    if (call.metadata) this.metadata = call.metadata;
     if (call.status && (call.status !== this.status || call.duration !== undefined)) {
       changes.push(...this.#setStatus(call, nowMs));
     }

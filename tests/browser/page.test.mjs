@@ -83,7 +83,7 @@ test("after a lost connection it comes back and misses no line", async () => {
   await page.waitForTimeout(1500);
   await context.setOffline(false);
   await page.locator('#connection[data-state="live"]').waitFor();
-  const callId = await page.locator("#call-id").textContent();
+  const callId = await page.locator("#call").getAttribute("data-call");
   await page.waitForTimeout(600);
   const shown = await page.locator(".line .said").allTextContents();
   const stored = await page.evaluate(async (id) => {

@@ -8,7 +8,7 @@ const SHOWN = 30;
 export const statusLabel = (status) => LABELS[status] ?? status ?? "idle";
 
 export function callTitle(call) {
-  const title = call?.metadata?.title ?? call?.title;
+  const title = call?.metadata?.title;
   return title ? title[0].toUpperCase() + title.slice(1) : (call?.call_id ?? "");
 }
 
@@ -24,11 +24,21 @@ export class Calls {
     this.selected = null;
     this.pinned = false;
     this.rows = new Map();
+    this.metadata = new Map();
   }
 
   update(calls) {
-    this.known = [...calls].sort((a, b) => running(b) - running(a) || newestFirst(a, b));
+    this.known = calls.map((call) => ({ metadata: this.metadata.get(call.call_id), ...call })).sort((a, b) => running(b) - running(a) || newestFirst(a, b));
     if (!this.pinned) this.#followNewest();
+    this.#draw();
+  }
+
+  /** The list is brief; a call that was looked at is known better. */
+  setMetadata(callId, metadata) {
+    this.metadata.set(callId, metadata);
+    const call = this.known.find((other) => other.call_id === callId);
+    if (!call) return;
+    call.metadata = metadata;
     this.#draw();
   }
 

@@ -24,10 +24,8 @@ function openCall(entry) {
   call = new LiveCall(entry.call_id);
   transcript.clear();
   cards.clear();
-  $("call-title").textContent = callTitle(entry);
-  $("call-id").textContent = entry.call_id;
+  showTitle(entry);
   $("presence").hidden = true;
-  document.title = `${callTitle(entry)} · Parley`;
   showStatus(entry.status);
   sync(call);
 }
@@ -36,7 +34,10 @@ function openCall(entry) {
 async function sync(of) {
   try {
     const answer = await link.ask("call:subscribe", of.subscribeRequest());
-    if (of === call) draw(of.merge(answer), true);
+    if (of !== call) return;
+    draw(of.merge(answer), true);
+    calls.setMetadata(of.callId, of.metadata);
+    showTitle({ call_id: of.callId, metadata: of.metadata });
   } catch (error) {
     draw(of === call ? of.abandonSync() : []);
     if (of === call && link.socket.connected) $("empty-text").textContent = error.message;
@@ -56,6 +57,14 @@ function draw(changes, quiet = false) {
     }
   }
   link.showSeq(call?.seq);
+}
+
+function showTitle(entry) {
+  const title = callTitle(entry);
+  $("call").dataset.call = entry.call_id;
+  $("call-title").textContent = title;
+  $("call-id").textContent = title === entry.call_id ? "" : entry.call_id;
+  document.title = `${title} · Parley`;
 }
 
 function showStatus(status) {
