@@ -205,7 +205,8 @@ static void on_drained(struct eio__conn *conn)
 {
     if (conn->writing) bufferevent_disable(conn->bev, EV_WRITE);
     conn->writing = false;
-    conn->http->evhtp_write(conn->bev, conn->evhtp); /* releases its request */
+    /* It releases its request. Without one it would close the connection, and say so on standard error. */
+    if (conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
     conn->served = true;
     if (conn->close)
         start_linger(conn);
