@@ -1,0 +1,93 @@
+/* Configuration: one table of options feeds the command line, the environment, the configuration file, --help and
+ * docs/configuration.md. Precedence: command line, environment, file, default. */
+#ifndef APP_CONFIG_H
+#define APP_CONFIG_H
+
+#include <socketio.h>
+
+#include <stdio.h>
+
+enum app_store_sync { APP_SYNC_NORMAL, APP_SYNC_FULL };
+enum app_log_format { APP_LOG_TEXT, APP_LOG_JSON };
+enum app_jwt_algorithm { APP_JWT_HS256, APP_JWT_EDDSA };
+
+#define APP_CONFIG_OPTIONS_MAX 96
+
+struct app_config {
+    const char *config_file; /* "": none */
+
+    const char *host;
+    uint32_t port;
+    uint32_t drain_timeout_ms;
+
+    const char *data; /* directory, or ":memory:" */
+    int store_sync;   /* enum app_store_sync */
+    uint32_t store_busy_timeout_ms;
+    uint32_t work_threads;
+    uint32_t work_queue_max;
+    size_t work_queue_bytes;
+    uint32_t work_batch_max;
+
+    int log_level; /* enum eio_log_level */
+    int log_format;
+    const char *log_file; /* "": standard error */
+
+    int jwt_algorithm;
+    const char *jwt_secret;
+    const char *jwt_key_file;
+    const char *jwt_issuer;
+    const char *jwt_audience;
+    uint32_t jwt_leeway_s;
+    uint32_t auth_timeout_ms;
+
+    uint32_t snapshot_lines_max;
+    uint32_t snapshot_suggestions_max;
+    uint32_t call_list_max;
+    uint32_t text_max_bytes;
+    uint32_t suggest_turns;
+
+    bool demo;
+    uint32_t demo_line_ms;
+    uint32_t demo_pause_ms;
+    uint32_t demo_keep;
+
+    const char *cors_origin;
+    const char *trusted_proxies;
+    struct sio_options io; /* limits of the libraries, set through the same table */
+
+    /* Private: the text behind each text option and where each value came from. */
+    char *texts[APP_CONFIG_OPTIONS_MAX];
+    char *sources[APP_CONFIG_OPTIONS_MAX];
+};
+
+/* An option of one subcommand only; never in the environment or the file. */
+struct app_flag {
+    const char *name; /* "sub" for --sub */
+    const char *help;
+    bool is_switch;    /* takes no value */
+    const char *value; /* out: NULL if not given, "" for a switch */
+};
+
+struct app_command_line {
+    int argc; /* without the program and the subcommand */
+    char **argv;
+    struct app_flag *flags;
+    size_t flag_count;
+    const char **rest; /* out: room for argc words that are no options; NULL: such words are an error */
+    size_t rest_count;
+};
+
+/* Fills in the defaults. */
+void app_config_init(struct app_config *config);
+void app_config_clear(struct app_config *config);
+/* Defaults, then file, environment ("NAME=value" strings, NULL at the end) and command line. Returns 0, or EIO_EINVAL
+ * with one line in error that names the option, its value, what is allowed and where it was given. */
+int app_config_load(struct app_config *config, struct app_command_line *line, char *const *environment, char *error,
+                    size_t error_size);
+
+/* Every option with its value and source, one per line, as a configuration file. Secrets are not shown. */
+void app_config_print(const struct app_config *config, FILE *out);
+void app_config_print_help(FILE *out);
+void app_config_print_markdown(FILE *out);
+
+#endif

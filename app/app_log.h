@@ -1,0 +1,30 @@
+/* Structured log lines: `ts=… level=info msg="…" key=value` or one JSON object a line. Usable from every thread. */
+#ifndef APP_LOG_H
+#define APP_LOG_H
+
+#include "app_config.h"
+
+/* Opens the destination and takes over the libraries' lines. Returns 0 or EIO_ESYS. */
+int app_log_open(const struct app_config *config);
+/* Opens the file anew (after it was moved away). Keeps the old one if that fails. */
+void app_log_reopen(void);
+void app_log_close(void);
+
+/* Writes a line: message, then pairs of key and text, ended by NULL: app_log(EIO_LOG_INFO, "started", "port", p, NULL).
+ * A NULL text is shown empty. */
+void app_log(enum eio_log_level level, const char *message, ...) __attribute__((sentinel));
+
+/* A number as text for app_log(). */
+struct app_number {
+    char text[24];
+};
+struct app_number app_number(long long value);
+
+/* Unix milliseconds as RFC 3339 in UTC with milliseconds, 24 characters and a terminator. */
+void app_time_text(uint64_t unix_ms, char out[25]);
+
+/* The line without its newline, for tests. Returns its length, cut to size - 1. */
+size_t app_log_format(enum app_log_format format, uint64_t unix_ms, enum eio_log_level level, const char *const *words,
+                      char *out, size_t size);
+
+#endif

@@ -1,0 +1,145 @@
+/* The table of options: names, defaults, ranges, help. Adding an option is adding a row here and a field in
+ * struct app_config; the command line, the environment, the file and the documentation follow. */
+#include "app_options.h"
+
+static const struct app_choice levels[] = {
+    {"error", EIO_LOG_ERROR}, {"warn", EIO_LOG_WARN}, {"info", EIO_LOG_INFO}, {"debug", EIO_LOG_DEBUG}, {NULL, 0}};
+static const struct app_choice formats[] = {{"text", APP_LOG_TEXT}, {"json", APP_LOG_JSON}, {NULL, 0}};
+static const struct app_choice syncs[] = {{"full", APP_SYNC_FULL}, {"normal", APP_SYNC_NORMAL}, {NULL, 0}};
+static const struct app_choice algorithms[] = {{"HS256", APP_JWT_HS256}, {"EdDSA", APP_JWT_EDDSA}, {NULL, 0}};
+static const struct app_choice policies[] = {
+    {"close", EIO_QUEUE_CLOSE}, {"drop-oldest", EIO_QUEUE_DROP_OLDEST}, {NULL, 0}};
+static const struct app_choice transports[] = {{"polling,websocket", EIO_POLLING | EIO_WEBSOCKET},
+                                               {"polling", EIO_POLLING},
+                                               {"websocket", EIO_WEBSOCKET},
+                                               {NULL, 0}};
+
+#define DAY_MS 86400000
+#define MAX_BYTES 4294967296
+
+#define AT(field) offsetof(struct app_config, field)
+#define NUMBER(name, type, field, fallback, min, max, group, help)          \
+    {                                                                       \
+        name, type, AT(field), fallback, min, max, NULL, group, help, false \
+    }
+#define U32(name, field, fallback, min, max, group, help) NUMBER(name, APP_U32, field, fallback, min, max, group, help)
+#define SIZE(name, field, fallback, min, group, help) \
+    NUMBER(name, APP_SIZE, field, fallback, min, MAX_BYTES, group, help)
+#define COUNT(name, field, fallback, min, max, group, help) \
+    NUMBER(name, APP_SIZE, field, fallback, min, max, group, help)
+#define BOOL(name, field, fallback, group, help)                            \
+    {                                                                       \
+        name, APP_BOOL, AT(field), fallback, 0, 1, NULL, group, help, false \
+    }
+#define TEXT(name, field, fallback, group, help)                            \
+    {                                                                       \
+        name, APP_TEXT, AT(field), fallback, 0, 0, NULL, group, help, false \
+    }
+#define CHOICE(name, field, fallback, choices, group, help)                      \
+    {                                                                            \
+        name, APP_CHOICE, AT(field), fallback, 0, 0, choices, group, help, false \
+    }
+
+const struct app_option app_options[] = {
+    TEXT("config", config_file, "", "Server", "configuration file, `name = value` lines"),
+    TEXT("host", host, "127.0.0.1", "Server", "numeric address to listen on"),
+    U32("port", port, "3000", 0, 65535, "Server", "port to listen on; 0 takes a free one"),
+    U32("drain_timeout_ms", drain_timeout_ms, "10000", 0, DAY_MS, "Server",
+        "after SIGTERM, how long sockets may take to get their last messages"),
+
+    TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
+    CHOICE("store_sync", store_sync, "full", syncs, "Store",
+           "`full`: acknowledged writes survive a power cut; `normal`: they survive a crash of the server"),
+    U32("store_busy_timeout_ms", store_busy_timeout_ms, "5000", 0, DAY_MS, "Store",
+        "how long a write waits for another program's lock"),
+    U32("work_threads", work_threads, "2", 1, 64, "Store", "threads for blocking work"),
+    U32("work_queue_max", work_queue_max, "16384", 1, 10000000, "Store", "jobs waiting for a thread; above: error 503"),
+    SIZE("work_queue_bytes", work_queue_bytes, "67108864", 1024, "Store", "bytes of waiting jobs; above: error 503"),
+    U32("work_batch_max", work_batch_max, "512", 1, 65536, "Store", "writes that share one transaction"),
+
+    CHOICE("log_level", log_level, "info", levels, "Log", "the most talkative level wanted"),
+    CHOICE("log_format", log_format, "text", formats, "Log", "`key=value` lines or one JSON object a line"),
+    TEXT("log_file", log_file, "", "Log", "append to this file (SIGHUP opens it anew); empty: standard error"),
+
+    CHOICE("jwt_algorithm", jwt_algorithm, "HS256", algorithms, "Access",
+           "the only algorithm accepted, whatever a token says"),
+    {"jwt_secret", APP_TEXT, AT(jwt_secret), "", 0, 0, NULL, "Access",
+     "HS256: shared secret, 32 bytes or more; better given by `jwt_key_file`", true},
+    TEXT("jwt_key_file", jwt_key_file, "", "Access",
+         "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Empty and no secret: "
+         "a development key is made in the data directory"),
+    TEXT("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
+    TEXT("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
+    U32("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "tolerated difference of clocks for `exp` and `nbf`"),
+    U32("auth_timeout_ms", auth_timeout_ms, "10000", 1, DAY_MS, "Access",
+        "a socket without a token must send agent:connect within this time"),
+
+    U32("snapshot_lines_max", snapshot_lines_max, "5000", 1, 1000000, "Calls",
+        "lines in the answer to call:subscribe; the latest are kept and `truncated` is set"),
+    U32("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
+        "suggestions in the answer to call:subscribe, the latest"),
+    U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),
+    U32("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
+        "text of one transcript line; above: error 413"),
+    U32("suggest_turns", suggest_turns, "4", 1, 50, "Calls", "customer lines that a search for documents looks at"),
+
+    BOOL("demo", demo, "false", "Demo", "play an embedded conversation in a loop and give tokens at /demo/token"),
+    U32("demo_line_ms", demo_line_ms, "2500", 10, 600000, "Demo", "time for a line of average length"),
+    U32("demo_pause_ms", demo_pause_ms, "8000", 10, DAY_MS, "Demo", "pause between two demo calls"),
+    U32("demo_keep", demo_keep, "5", 1, 1000, "Demo", "ended demo calls that are kept"),
+
+    TEXT("path", io.engine.path, "/socket.io", "Engine", "path of the Socket.IO endpoint"),
+    CHOICE("transports", io.engine.transports, "polling,websocket", transports, "Engine", "transports offered"),
+    BOOL("allow_upgrades", io.engine.allow_upgrades, "true", "Engine", "polling sessions may upgrade to WebSocket"),
+    U32("ping_interval_ms", io.engine.ping_interval_ms, "25000", 10, DAY_MS, "Engine", "time between heartbeats"),
+    U32("ping_timeout_ms", io.engine.ping_timeout_ms, "20000", 10, DAY_MS, "Engine", "time for the answer to one"),
+    U32("upgrade_timeout_ms", io.engine.upgrade_timeout_ms, "10000", 10, DAY_MS, "Engine", "time for an upgrade"),
+    U32("close_timeout_ms", io.engine.close_timeout_ms, "30000", 10, DAY_MS, "Engine",
+        "time for the last bytes of a session that is closing"),
+    SIZE("max_payload_bytes", io.engine.max_payload_bytes, "1000000", 1, "Engine",
+         "a POST body (413) or WebSocket message (1009)"),
+    COUNT("max_fragments", io.engine.max_fragments, "131072", 1, 100000000, "Engine",
+          "frames of one WebSocket message; above: 1008"),
+    SIZE("high_water_bytes", io.engine.high_water_bytes, "65536", 1, "Engine",
+         "queued for one session: volatile messages are dropped and reading pauses"),
+    SIZE("max_queue_bytes", io.engine.max_queue_bytes, "16777216", 1024, "Engine",
+         "queued for one session: `queue_policy` applies"),
+    CHOICE("queue_policy", io.engine.queue_policy, "close", policies, "Engine", "above `max_queue_bytes`"),
+    TEXT("cors_origin", cors_origin, "", "Engine",
+         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins"),
+    BOOL("cors_credentials", io.engine.cors.credentials, "false", "Engine", "allow credentials across origins"),
+
+    U32("connect_timeout_ms", io.connect_timeout_ms, "45000", 10, DAY_MS, "Socket.IO", "time to join a namespace"),
+    COUNT("max_attachments", io.max_attachments, "10", 0, 100000, "Socket.IO", "binary attachments of a packet"),
+    COUNT("max_depth", io.max_depth, "128", 1, 100000, "Socket.IO", "nested arrays and objects in a payload"),
+    SIZE("max_packet_bytes", io.max_packet_bytes, "0", 0, "Socket.IO",
+         "a packet with its attachments; 0: `max_payload_bytes`"),
+    COUNT("max_namespace_bytes", io.max_namespace_bytes, "512", 1, 65536, "Socket.IO", "length of a namespace's name"),
+    COUNT("max_namespaces_per_client", io.max_namespaces_per_client, "64", 1, 100000, "Socket.IO",
+          "namespaces that one connection may join"),
+    COUNT("max_pending_acks", io.max_pending_acks, "65536", 1, 100000000, "Socket.IO",
+          "acknowledgements that one socket may owe"),
+    COUNT("max_name_bytes", io.rooms.max_name_bytes, "1024", 1, 65536, "Socket.IO", "length of a room's name"),
+    COUNT("max_rooms_per_member", io.rooms.max_rooms_per_member, "65536", 1, 100000000, "Socket.IO",
+          "rooms that one socket may join"),
+
+    SIZE("max_head_bytes", io.http.max_head_bytes, "16384", 512, "HTTP", "request line and headers; above: 431"),
+    SIZE("max_line_bytes", io.http.max_line_bytes, "8192", 128, "HTTP", "request line (414) or one header (431)"),
+    COUNT("max_fields", io.http.max_fields, "100", 1, 10000, "HTTP", "headers of a request; above: 431"),
+    SIZE("max_body_bytes", io.http.max_body_bytes, "1000000", 1, "HTTP",
+         "body of a request that has no limit of its own; above: 413"),
+    U32("head_timeout_ms", io.http.head_timeout_ms, "10000", 10, DAY_MS, "HTTP", "time for a request's head; 408"),
+    U32("body_timeout_ms", io.http.body_timeout_ms, "60000", 10, DAY_MS, "HTTP", "time for a request's body; 408"),
+    U32("idle_timeout_ms", io.http.idle_timeout_ms, "60000", 10, DAY_MS, "HTTP",
+        "time between requests on a connection"),
+    U32("linger_ms", io.http.linger_ms, "2000", 0, 60000, "HTTP", "time for an error reply to be read"),
+    COUNT("max_connections", io.http.max_connections, "0", 0, 10000000, "HTTP",
+          "connections; 0: as many as descriptors; above: 503"),
+    TEXT("trusted_proxies", trusted_proxies, "", "HTTP",
+         "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto count"),
+    NUMBER("backlog", APP_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
+    BOOL("reuse_port", io.http.reuse_port, "false", "HTTP", "share the port with other processes (SO_REUSEPORT)"),
+};
+
+const size_t app_option_count = sizeof app_options / sizeof app_options[0];
+_Static_assert(sizeof app_options / sizeof app_options[0] <= APP_CONFIG_OPTIONS_MAX, "raise APP_CONFIG_OPTIONS_MAX");
