@@ -1,0 +1,167 @@
+/* One SQLite connection with its prepared statements. */
+#include "app_store_int.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STATEMENTS_MAX 96
+
+struct app_db {
+    sqlite3 *sqlite;
+    /* Keyed by the literal's address: every statement is written once in the sources. */
+    struct {
+        const char *sql;
+        sqlite3_stmt *statement;
+    } statements[STATEMENTS_MAX];
+    size_t statement_count;
+    atomic_uint_fast64_t errors;
+};
+
+sqlite3 *app_db_sqlite(struct app_db *db)
+{
+    return db->sqlite;
+}
+
+uint64_t app_db_error_count(const struct app_db *db)
+{
+    return db ? atomic_load(&db->errors) : 0;
+}
+
+static int prepare(struct app_db *db, const char *sql, sqlite3_stmt **out)
+{
+    return sqlite3_prepare_v3(db->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+}
+
+sqlite3_stmt *app_db_statement(struct app_db *db, const char *sql)
+{
+    for (size_t i = 0; i < db->statement_count; i++) {
+        if (db->statements[i].sql != sql) continue;
+        sqlite3_reset(db->statements[i].statement);
+        return db->statements[i].statement;
+    }
+    sqlite3_stmt *statement;
+    if (db->statement_count == STATEMENTS_MAX || prepare(db, sql, &statement)) return NULL;
+    db->statements[db->statement_count].sql = sql;
+    db->statements[db->statement_count++].statement = statement;
+    return statement;
+}
+
+void app_db_reset_all(struct app_db *db)
+{
+    for (size_t i = 0; i < db->statement_count; i++) {
+        sqlite3_reset(db->statements[i].statement);
+        sqlite3_clear_bindings(db->statements[i].statement);
+    }
+}
+
+int app_db_exec(struct app_db *db, const char *sql)
+{
+    sqlite3_stmt *statement = app_db_statement(db, sql);
+    if (!statement) return SQLITE_ERROR;
+    int error = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return error == SQLITE_DONE || error == SQLITE_ROW ? SQLITE_OK : error;
+}
+
+int app_db_step(sqlite3_stmt *statement, const char *format, ...)
+{
+    va_list args;
+    int error = SQLITE_OK;
+    if (!statement) return SQLITE_ERROR;
+    va_start(args, format);
+    for (int i = 1; format[i - 1] && !error; i++) {
+        if (format[i - 1] == 'i') {
+            error = sqlite3_bind_int64(statement, i, va_arg(args, int64_t));
+        } else if (format[i - 1] == 't') {
+            error = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_STATIC);
+        } else {
+            const char *text = va_arg(args, const char *);
+            error = sqlite3_bind_text64(statement, i, text, va_arg(args, size_t), SQLITE_STATIC, SQLITE_UTF8);
+        }
+    }
+    va_end(args);
+    return error ? error : sqlite3_step(statement);
+}
+
+int app_db_fail(struct app_db *db, struct app_failure *failure)
+{
+    int error = sqlite3_errcode(db->sqlite);
+    const char *text = sqlite3_errmsg(db->sqlite);
+    atomic_fetch_add(&db->errors, 1);
+    if (error == SQLITE_FULL) return app_fail(failure, 507, NULL, "the store is full; nothing was stored");
+    if (error == SQLITE_BUSY || error == SQLITE_LOCKED)
+        return app_fail(failure, 503, NULL, "the store is locked by another program; nothing was stored");
+    return app_fail(failure, 500, NULL, "the store failed (%s); nothing was stored", text);
+}
+
+void app_db_close(struct app_db *db)
+{
+    if (!db) return;
+    for (size_t i = 0; i < db->statement_count; i++) sqlite3_finalize(db->statements[i].statement);
+    sqlite3_close(db->sqlite);
+    free(db);
+}
+
+int app_store_make_directory(const struct app_config *config, char *error, size_t error_size)
+{
+    if (!strcmp(config->data, ":memory:") || !mkdir(config->data, 0700) || errno == EEXIST) return 0;
+    snprintf(error, error_size, "option data: cannot make the directory '%s': %s", config->data, strerror(errno));
+    return EIO_ESYS;
+}
+
+int app_store_path(const struct app_config *config, char *path, size_t size, char *error, size_t error_size)
+{
+    static atomic_uint memory_count;
+    if (!strcmp(config->data, ":memory:")) {
+        /* The memdb file system lets several connections of this process share one database. */
+        snprintf(path, size, "file:/parley-%u?vfs=memdb", atomic_fetch_add(&memory_count, 1));
+        return 0;
+    }
+    if (app_store_make_directory(config, error, error_size)) return EIO_ESYS;
+    if ((size_t)snprintf(path, size, "%s/parley.db", config->data) >= size) {
+        snprintf(error, error_size, "option data: the path is too long");
+        return EIO_ESYS;
+    }
+    return 0;
+}
+
+/* Pragmas answer with a row, so they are prepared, stepped and dropped. */
+static int set_up(struct app_db *db, const struct app_config *config)
+{
+    char busy[48];
+    snprintf(busy, sizeof busy, "PRAGMA busy_timeout=%u", config->store_busy_timeout_ms);
+    const char *pragmas[] = {busy, "PRAGMA journal_mode=WAL",
+                             config->store_sync == APP_SYNC_FULL ? "PRAGMA synchronous=FULL"
+                                                                 : "PRAGMA synchronous=NORMAL",
+                             "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY"};
+    for (size_t i = 0; i < sizeof pragmas / sizeof pragmas[0]; i++) {
+        int error = sqlite3_exec(db->sqlite, pragmas[i], NULL, NULL, NULL);
+        if (error) return error;
+    }
+    return SQLITE_OK;
+}
+
+struct app_db *app_db_open(const char *path, const struct app_config *config, bool writes, char *error,
+                           size_t error_size)
+{
+    struct app_db *db = calloc(1, sizeof *db);
+    if (!db) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+    int failed = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
+    if (!failed) failed = set_up(db, config);
+    /* Not SQLITE_OPEN_READONLY: a reader of a WAL database must be able to make its shared memory. */
+    if (!failed && !writes) failed = sqlite3_exec(db->sqlite, "PRAGMA query_only=ON", NULL, NULL, NULL);
+    if (!failed) return db;
+    snprintf(error, error_size, "option data: cannot use the database '%s': %s", path,
+             db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory");
+    app_db_close(db);
+    return NULL;
+}
