@@ -1,0 +1,148 @@
+/* Puts the application together and takes it apart. */
+#include "app.h"
+#include "app_assets.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef int (*init_fn)(struct app *app);
+
+static int init_concerns(struct app *app, char *error, size_t error_size)
+{
+    static const struct {
+        const char *name;
+        init_fn init;
+    } concerns[] = {{"auth", app_auth_init},         {"feed", app_feed_init},       {"agents", app_agents_init},
+                    {"feedback", app_feedback_init}, {"suggest", app_suggest_init}, {"http", app_http_init},
+                    {"metrics", app_metrics_init},   {"assets", app_assets_init},   {"demo", app_demo_init}};
+    for (size_t i = 0; i < sizeof concerns / sizeof concerns[0]; i++) {
+        int failed = concerns[i].init(app);
+        if (!failed) continue;
+        snprintf(error, error_size, "cannot start %s: %s", concerns[i].name, eio_strerror(failed));
+        return failed;
+    }
+    return 0;
+}
+
+static int init_store(struct app *app, char *error, size_t error_size)
+{
+    const struct app_config *config = app->config;
+    struct app_work_options options = {config->work_threads, config->work_queue_max, config->work_queue_bytes};
+    app->work = app_work_new(app->loop, &options);
+    if (!app->work) {
+        snprintf(error, error_size, "cannot start threads");
+        return EIO_ENOMEM;
+    }
+    app->store = app_store_open(app->work, config, error, error_size);
+    return app->store ? 0 : EIO_ESYS;
+}
+
+static int init_server(struct app *app, char *error, size_t error_size)
+{
+    snprintf(error, error_size, "out of memory");
+    app->io = sio_server_new_on(app->loop, &app->config->io);
+    if (!app->io) return EIO_ENOMEM;
+    app->agents = sio_of(app->io, "/");
+    app->feed = sio_of(app->io, "/feed");
+    return app->agents && app->feed ? 0 : EIO_ENOMEM;
+}
+
+struct app *app_new(const struct app_config *config, char *error, size_t error_size)
+{
+    struct app *app = calloc(1, sizeof *app);
+    snprintf(error, error_size, "out of memory");
+    if (!app) return NULL;
+    app->config = config;
+    app->loop = eio_loop_new();
+    if (!app->loop) goto fail;
+    app->started_ms = eio_loop_now_ms(app->loop);
+    app->schemas = app_schemas_new(error, error_size);
+    if (!app->schemas || init_store(app, error, error_size)) goto fail;
+    if (app_jwt_load(&app->jwt, config, &app->development_key, error, error_size)) goto fail;
+    if (config->demo && app->jwt.algorithm != APP_JWT_HS256) {
+        snprintf(error, error_size, "option demo: true is not possible with jwt_algorithm EdDSA (it signs tokens)");
+        goto fail;
+    }
+    if (config->demo && app_demo_import(app, error, error_size)) goto fail;
+    if (init_server(app, error, error_size) || init_concerns(app, error, error_size)) goto fail;
+    return app;
+fail:
+    app_free(app);
+    return NULL;
+}
+
+void app_free(struct app *app)
+{
+    if (!app) return;
+    app_demo_clear(app);
+    /* The queue first: what waits in it answers sockets that still exist. */
+    if (app->work) app_work_wait(app->work);
+    sio_server_free(app->io);
+    app_work_free(app->work);
+    app_agents_clear(app);
+    app_suggest_clear(app);
+    app_store_close(app->store);
+    app_schemas_free(app->schemas);
+    eio_loop_free(app->loop);
+    free(app);
+}
+
+static void on_drained(void *ctx)
+{
+    struct app *app = ctx;
+    app_log(EIO_LOG_INFO, "drained", NULL);
+    eio_loop_stop(app->loop);
+}
+
+void app_drain(struct app *app)
+{
+    if (app->draining) return;
+    app->draining = true;
+    app_log(EIO_LOG_INFO, "draining", "sessions",
+            app_number((long long)eio_server_session_count(sio_server_engine(app->io))).text, NULL);
+    eio_http_stop_listening(sio_server_http(app->io));
+    /* Acks of what was accepted go out before the sockets are told. */
+    app_work_wait(app->work);
+    sio_drain(app->io, app->config->drain_timeout_ms, on_drained, app);
+}
+
+/* --------------------------------------------------------------- describe */
+
+static void describe_session(struct eio_session *session, void *ctx)
+{
+    char text[512];
+    (void)ctx;
+    eio_session_describe(session, text, sizeof text);
+    app_log(EIO_LOG_INFO, "session", "state", text, NULL);
+}
+
+static void describe_socket(struct sio_socket *socket, void *ctx)
+{
+    const struct app_claims *claims = app_auth_claims(socket);
+    char text[512];
+    (void)ctx;
+    sio_socket_describe(socket, text, sizeof text);
+    app_log(EIO_LOG_INFO, "socket", "user", claims ? claims->sub : "", "role",
+            claims ? app_role_text(claims->role) : "none", "state", text, NULL);
+}
+
+static void describe_namespace(struct sio_namespace *nsp, void *ctx)
+{
+    app_log(EIO_LOG_INFO, "namespace", "name", sio_namespace_name(nsp), "sockets",
+            app_number((long long)sio_namespace_socket_count(nsp)).text, NULL);
+    sio_target_each_local(sio_all(nsp), describe_socket, ctx);
+}
+
+void app_describe(struct app *app)
+{
+    struct app_work_stats work;
+    struct app_store_stats store;
+    app_work_get_stats(app->work, &work);
+    app_store_get_stats(app->store, &store);
+    app_log(EIO_LOG_INFO, "work", "jobs", app_number((long long)work.jobs).text, "bytes",
+            app_number((long long)work.bytes).text, "finished", app_number((long long)work.finished).text, NULL);
+    app_log(EIO_LOG_INFO, "store", "writes", app_number((long long)store.writes).text, "commits",
+            app_number((long long)store.commits).text, "errors", app_number((long long)store.sqlite_errors).text, NULL);
+    eio_server_each(sio_server_engine(app->io), describe_session, NULL);
+    sio_each_namespace(app->io, describe_namespace, NULL);
+}

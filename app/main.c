@@ -1,0 +1,293 @@
+/* parley: reads the configuration and runs a command: serve (the default), token, import-documents. */
+#include "app.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 2
+#define DOCUMENT_BYTES_MAX (64u * 1024 * 1024)
+
+static const char usage[] =
+    "usage: parley [serve] [options]                    run the server\n"
+    "       parley token [options]                      print a token signed with the server's key\n"
+    "       parley import-documents [options] FILE…     add documents (.json guidelines, .md) to the knowledge base\n"
+    "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
+    "\n"
+    "token: --sub ID  --role agent|supervisor|feed|admin  --calls '*'|ID,ID…  --ttl SECONDS\n"
+    "       (defaults: agent, agent, *, 86400)\n"
+    "\n"
+    "Options are given on the command line, in the environment (PARLEY_PORT for --port) or in the file named by\n"
+    "--config (port = 3000); the first of these that says something wins.\n";
+
+/* ------------------------------------------------------------------ serve */
+
+struct signals {
+    struct app *app;
+    struct event *events[4];
+};
+
+static void on_signal(evutil_socket_t number, short what, void *ctx)
+{
+    struct app *app = ctx;
+    (void)what;
+    if (number == SIGUSR1) {
+        app_describe(app);
+    } else if (number == SIGHUP) {
+        app_log_reopen();
+        app_log(EIO_LOG_INFO, "log opened anew", NULL);
+    } else if (app->draining) {
+        app_log(EIO_LOG_WARN, "second signal, not waiting any longer", NULL);
+        eio_loop_stop(app->loop);
+    } else {
+        app_drain(app);
+    }
+}
+
+static int add_signals(struct signals *signals)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct event_base *base = eio_loop_base(signals->app->loop);
+        signals->events[i] = evsignal_new(base, numbers[i], on_signal, signals->app);
+        if (!signals->events[i] || evsignal_add(signals->events[i], NULL)) return EIO_ENOMEM;
+    }
+    return 0;
+}
+
+static void remove_signals(struct signals *signals)
+{
+    for (size_t i = 0; i < sizeof signals->events / sizeof signals->events[0]; i++)
+        if (signals->events[i]) event_free(signals->events[i]);
+}
+
+static int listen_and_run(struct app *app)
+{
+    const struct app_config *config = app->config;
+    struct signals signals = {app, {NULL}};
+    char url[128];
+    int failed = sio_listen(app->io, config->host, (uint16_t)config->port);
+    if (failed) {
+        fprintf(stderr, "parley: cannot listen on %s port %u: %s\n", config->host, config->port,
+                failed == EIO_ESYS ? strerror(errno) : eio_strerror(failed));
+        return EXIT_FAILURE;
+    }
+    bool is_ipv6 = strchr(config->host, ':') != NULL;
+    snprintf(url, sizeof url, "http://%s%s%s:%u/", is_ipv6 ? "[" : "", config->host, is_ipv6 ? "]" : "",
+             eio_http_port(sio_server_http(app->io)));
+    failed = add_signals(&signals);
+    if (!failed) {
+        app_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
+        if (app->development_key)
+            app_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
+        printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
+        fflush(stdout);
+        failed = eio_loop_run(app->loop);
+    }
+    remove_signals(&signals);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int serve(const struct app_config *config)
+{
+    char error[512];
+    if (app_log_open(config)) {
+        fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
+        return EXIT_FAILURE;
+    }
+    struct app *app = app_new(config, error, sizeof error);
+    if (!app) {
+        fprintf(stderr, "parley: %s\n", error);
+        return EXIT_FAILURE;
+    }
+    int status = listen_and_run(app);
+    app_free(app);
+    app_log(EIO_LOG_INFO, "stopped", NULL);
+    app_log_close();
+    return status;
+}
+
+/* ------------------------------------------------------------------ token */
+
+enum { FLAG_SUB, FLAG_ROLE, FLAG_CALLS, FLAG_TTL };
+
+static const char *or_else(const struct app_flag *flag, const char *otherwise)
+{
+    return flag->value ? flag->value : otherwise;
+}
+
+/* The directory of the key is made by the store at the server's first start; the command may come first. */
+static int print_token(const struct app_config *config, const struct app_flag *flags)
+{
+    char error[512], *end;
+    struct app_jwt jwt;
+    bool is_development;
+    const char *sub = or_else(&flags[FLAG_SUB], "agent"), *role = or_else(&flags[FLAG_ROLE], "agent");
+    const char *calls = or_else(&flags[FLAG_CALLS], "*"), *ttl_text = or_else(&flags[FLAG_TTL], "86400");
+    long ttl_s = strtol(ttl_text, &end, 10);
+    if (*end || end == ttl_text || ttl_s < 1 || ttl_s > 315360000) {
+        fprintf(stderr, "parley: option --ttl: '%s' is not possible (allowed: 1 to 315360000 seconds)\n", ttl_text);
+        return EXIT_USAGE;
+    }
+    if (app_store_make_directory(config, error, sizeof error) ||
+        app_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
+        fprintf(stderr, "parley: %s\n", error);
+        return EXIT_FAILURE;
+    }
+    if (jwt.algorithm != APP_JWT_HS256) {
+        fprintf(stderr, "parley: tokens can be made with HS256 only\n");
+        return EXIT_FAILURE;
+    }
+    char *token = app_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
+    if (!token) {
+        fprintf(stderr, "parley: --sub must be an id (1 to 128 of A-Z a-z 0-9 _ . : -), "
+                        "--role agent, supervisor, feed or admin\n");
+        return EXIT_USAGE;
+    }
+    puts(token);
+    free(token);
+    return EXIT_SUCCESS;
+}
+
+/* ----------------------------------------------------------------- import */
+
+static char *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = NULL;
+    size_t capacity = 0, n = 0, got = 1;
+    while (file && got && n < DOCUMENT_BYTES_MAX) {
+        if (n == capacity) {
+            char *grown = realloc(text, capacity = capacity ? capacity * 2 : 65536);
+            if (!grown) break;
+            text = grown;
+        }
+        got = fread(text + n, 1, capacity - n, file);
+        n += got;
+    }
+    bool complete = file && !got && !ferror(file);
+    if (file) fclose(file);
+    *size = n;
+    if (complete) return text;
+    free(text);
+    return NULL;
+}
+
+static int import_file(struct app_store *store, const char *path)
+{
+    char error[512];
+    size_t size, count;
+    char *text = read_file(path, &size);
+    if (!text) {
+        fprintf(stderr, "parley: cannot read '%s': %s\n", path, errno ? strerror(errno) : "too large");
+        return EXIT_FAILURE;
+    }
+    struct eio_str content = {text, size};
+    int failed = app_knowledge_import(store, path, content, &count, error, sizeof error);
+    free(text);
+    if (failed)
+        fprintf(stderr, "parley: %s\n", error);
+    else
+        printf("%s: %zu documents\n", path, count);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int import_documents(const struct app_config *config, const char *const *paths, size_t count)
+{
+    char error[512];
+    struct app_work_options options = {1, 16, 1024};
+    int status = EXIT_SUCCESS;
+    if (!count) {
+        fprintf(stderr, "parley: import-documents needs files\n");
+        return EXIT_USAGE;
+    }
+    struct app_work *work = app_work_new(NULL, &options);
+    struct app_store *store = work ? app_store_open(work, config, error, sizeof error) : NULL;
+    if (!store) {
+        fprintf(stderr, "parley: %s\n", work ? error : "cannot start threads");
+        app_work_free(work);
+        return EXIT_FAILURE;
+    }
+    for (size_t i = 0; i < count && !status; i++) status = import_file(store, paths[i]);
+    app_work_free(work);
+    app_store_close(store);
+    return status;
+}
+
+/* ------------------------------------------------------------------- main */
+
+enum command { SERVE, TOKEN, IMPORT };
+
+struct invocation {
+    enum command command;
+    struct app_flag flags[7];
+    struct app_command_line line;
+};
+
+static const char *const command_names[] = {"serve", "token", "import-documents"};
+
+static void read_command(struct invocation *run, int argc, char **argv, const char **rest)
+{
+    static const struct app_flag common[] = {
+        {"help", NULL, true, NULL}, {"version", NULL, true, NULL}, {"print-config", NULL, true, NULL}};
+    static const struct app_flag token[] = {{"sub", NULL, false, NULL},
+                                            {"role", NULL, false, NULL},
+                                            {"calls", NULL, false, NULL},
+                                            {"ttl", NULL, false, NULL}};
+    memset(run, 0, sizeof *run);
+    int skip = 1;
+    for (int i = 0; argc > 1 && i < 3; i++)
+        if (!strcmp(argv[1], command_names[i])) run->command = (enum command)i, skip = 2;
+    memcpy(run->flags, token, sizeof token);
+    memcpy(run->flags + 4, common, sizeof common);
+    run->line.argc = argc - skip;
+    run->line.argv = argv + skip;
+    /* The token's own options come first in the list and are known to that command alone. */
+    run->line.flags = run->command == TOKEN ? run->flags : run->flags + 4;
+    run->line.flag_count = run->command == TOKEN ? 7 : 3;
+    if (run->command == IMPORT) run->line.rest = rest;
+}
+
+static int run_command(struct invocation *run, struct app_config *config)
+{
+    if (run->command == TOKEN) return print_token(config, run->flags);
+    if (run->command == IMPORT) return import_documents(config, run->line.rest, run->line.rest_count);
+    return serve(config);
+}
+
+int main(int argc, char **argv)
+{
+    struct app_config config;
+    struct invocation run;
+    char error[512];
+    int status = EXIT_SUCCESS;
+    if (argc == 2 && !strcmp(argv[1], "--print-options-markdown")) {
+        app_config_print_markdown(stdout);
+        return EXIT_SUCCESS;
+    }
+    const char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    read_command(&run, argc, argv, rest);
+    int failed = app_config_load(&config, &run.line, environ, error, sizeof error);
+    if (run.flags[4].value) {
+        fputs(usage, stdout);
+        app_config_print_help(stdout);
+    } else if (run.flags[5].value) {
+        puts("parley " PARLEY_VERSION);
+    } else if (failed) {
+        fprintf(stderr, "parley: %s\n", error);
+        status = EXIT_USAGE;
+    } else if (run.flags[6].value) {
+        app_config_print(&config, stdout);
+    } else {
+        status = run_command(&run, &config);
+    }
+    app_config_clear(&config);
+    free(rest);
+    return status;
+}
