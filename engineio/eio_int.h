@@ -130,10 +130,12 @@ struct eio_frame *eio__batch_wire(struct eio_batch *batch);
 /* A FIFO of frame references: a ring, inline while it is short. */
 enum { EIO__QUEUE_INLINE = 2 };
 struct eio__queue {
-    struct eio_frame **slots;       /* inline_slots or heap */
-    uint32_t head, count, capacity; /* capacity is a power of two */
-    uint32_t head_written;          /* bytes of the first frame's wire that are sent */
-    size_t bytes;                   /* wire bytes not sent yet */
+    struct eio_frame **slots; /* inline_slots or heap */
+    uint32_t head, count;
+    uint32_t capacity : 31; /* a power of two */
+    uint32_t in_group : 1;  /* what was sent last goes on in the next message: `more` */
+    uint32_t head_written;  /* bytes of the first frame's wire that are sent */
+    size_t bytes;           /* wire bytes not sent yet */
     struct eio_frame *inline_slots[EIO__QUEUE_INLINE];
 };
 void eio__queue_init(struct eio__queue *queue);
@@ -148,8 +150,9 @@ static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, ui
 void eio__queue_pop(struct eio__queue *queue);
 /* Notes that n wire bytes were sent; returns how many messages are complete by that. */
 size_t eio__queue_advance(struct eio__queue *queue, size_t n);
-/* Drops whole messages (with what belongs to them) from the front, but never one that was begun, until `bytes` more
- * would fit under `limit`. Returns how many messages were dropped. */
+/* Drops whole messages (with what belongs to them) from the front until `bytes` more would fit under `limit`: never one
+ * that was begun, never one whose last part is not queued yet, never the library's own packets and control frames.
+ * Returns how many messages were dropped. */
 size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit);
 
 /* ----------------------------------------------------------------- session */
@@ -190,7 +193,7 @@ struct eio_session {
     bool awaiting_pong : 1;
     bool discard_input : 1; /* lingering after an error: bytes are thrown away */
     bool close_frame_sent : 1;
-    bool failed : 1; /* a write failed: to be closed at the flush */
+    bool failed : 1; /* to be ended at the flush: eio__session_fail() */
     struct eio__queue queue;
     struct eio_session *flush_next;
     struct eio_server *server;
@@ -226,6 +229,9 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
 int eio__session_on_packet(struct eio_session *session, const struct eio__packet *packet);
 /* Queues a frame; takes the reference. For the library's own packets: no limits apply. */
 int eio__session_push(struct eio_session *session, struct eio_frame *take_frame);
+/* What the peer gets from here on would make no sense: nothing more is sent, and the session ends at the flush, since
+ * sending never calls back. */
+void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Starts the heartbeat. */
 void eio__session_start(struct eio_session *session);
 void eio__session_on_pong(struct eio_session *session);

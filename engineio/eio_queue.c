@@ -32,7 +32,7 @@ static int grow(struct eio__queue *queue)
     for (uint32_t i = 0; i < queue->count; i++) slots[i] = eio__queue_at(queue, i);
     if (queue->slots != queue->inline_slots) free(queue->slots);
     queue->slots = slots;
-    queue->capacity = capacity;
+    queue->capacity = capacity & INT32_MAX;
     queue->head = 0;
     return 0;
 }
@@ -53,6 +53,7 @@ void eio__queue_pop(struct eio__queue *queue)
     struct eio_frame *frame = eio__queue_at(queue, 0);
     queue->bytes -= frame->wire_size - queue->head_written;
     queue->head_written = 0;
+    if (frame->messages) queue->in_group = frame->more;
     queue->head = (queue->head + 1) & (queue->capacity - 1);
     queue->count--;
     eio_frame_unref(frame);
@@ -78,28 +79,43 @@ size_t eio__queue_advance(struct eio__queue *queue, size_t n)
     return messages;
 }
 
+/* Where the message at a position ends, with what belongs to it; 0 if its last part is not queued yet. */
+static uint32_t group_end(const struct eio__queue *queue, uint32_t i)
+{
+    for (; i < queue->count; i++) {
+        const struct eio_frame *frame = eio__queue_at(queue, i);
+        if (frame->messages && !frame->more) return i + 1;
+    }
+    return 0;
+}
+
 size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit)
 {
+    uint32_t from = 0, kept, mask = queue->capacity - 1;
     /* A message that was begun stays, with what belongs to it. */
-    uint32_t kept = 0;
-    if (queue->count && queue->head_written > 0) {
-        while (kept < queue->count && eio__queue_at(queue, kept)->more) kept++;
-        kept++;
-    }
-    uint32_t from = kept;
+    if (queue->count && queue->in_group)
+        from = group_end(queue, 0);
+    else if (queue->count && queue->head_written > 0)
+        from = eio__queue_at(queue, 0)->messages ? group_end(queue, 0) : 1;
+    if (from == 0 && (queue->in_group || queue->head_written > 0)) return 0;
+    kept = from;
     size_t dropped = 0;
     while (from < queue->count && queue->bytes + bytes > limit) {
-        bool more;
-        do {
-            struct eio_frame *frame = eio__queue_at(queue, from++);
-            more = frame->more;
+        /* Nor may a message lose its first part while its last is still to come. */
+        uint32_t end = group_end(queue, from);
+        if (end == 0) break;
+        for (; from < end; from++) {
+            struct eio_frame *frame = eio__queue_at(queue, from);
+            if (frame->messages == 0) { /* the library's own: handshakes, heartbeats, closing */
+                queue->slots[(queue->head + kept++) & mask] = frame;
+                continue;
+            }
             queue->bytes -= frame->wire_size;
-            dropped += frame->messages ? frame->messages : 1;
+            dropped += frame->messages;
             eio_frame_unref(frame);
-        } while (more && from < queue->count);
+        }
     }
-    if (from == kept) return 0;
-    uint32_t mask = queue->capacity - 1;
+    if (from == kept) return dropped;
     for (uint32_t i = from; i < queue->count; i++)
         queue->slots[(queue->head + kept + i - from) & mask] = queue->slots[(queue->head + i) & mask];
     queue->count -= from - kept;

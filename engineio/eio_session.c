@@ -152,6 +152,16 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
 
 /* ----------------------------------------------------------------- sending */
 
+void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail)
+{
+    if (session->state >= EIO__S_LINGERING || session->failed) return;
+    drop_queue(session);
+    session->failed = true;
+    session->close_reason = (uint8_t)reason;
+    session->close_detail = detail;
+    eio__session_want_flush(session);
+}
+
 static bool limit_reached(struct eio_session *session, size_t bytes)
 {
     struct eio_server *server = session->server;
@@ -165,11 +175,7 @@ static bool limit_reached(struct eio_session *session, size_t bytes)
         return false;
     }
     server->stats.queue_full++;
-    drop_queue(session);
-    session->failed = true; /* closed at the flush: sending never calls back */
-    session->close_reason = EIO_CLOSE_QUEUE_FULL;
-    session->close_detail = "the peer reads too slowly: its queue is full";
-    eio__session_want_flush(session);
+    eio__session_fail(session, EIO_CLOSE_QUEUE_FULL, "the peer reads too slowly: its queue is full");
     return true;
 }
 

@@ -96,10 +96,14 @@ void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame)
     server->stats.writes++;
     if (n == (ssize_t)frame->wire_size) {
         server->stats.bytes_out += (size_t)n;
+        session->queue.in_group = frame->more;
         return;
     }
     /* The rest, or the error, is the flush's: it closes and calls back, which a walk over receivers must not. */
-    if (eio__session_push(session, eio_frame_ref(frame)) != 0) return;
+    if (eio__session_push(session, eio_frame_ref(frame)) != 0) {
+        eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
+        return;
+    }
     if (n <= 0) return;
     eio__queue_advance(&session->queue, (size_t)n);
     server->stats.bytes_out += (size_t)n;
