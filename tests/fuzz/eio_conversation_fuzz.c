@@ -1,0 +1,687 @@
+/* Random conversations with an Engine.IO server on a fake clock: the input decides what peers and the server do, when
+ * time passes, and what callbacks do. Checked: on_close once per session and nothing after it, every request answered
+ * or aborted once, counters back at 0, and that what a peer receives is well-formed frames in which attachments follow
+ * their packet, whatever a full queue dropped. */
+#include "eio_int.h"
+#include "eio_test.h"
+
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { PEERS = 6, RECORDS = 256, PENDING_MAX = 8192, RECEIVED_MAX = 262144, SEND_BUFFER = 4608, STEPS_MAX = 400 };
+
+/* What the callbacks saw of a session. */
+struct record {
+    struct eio_session *session; /* NULL once it is closed */
+    int opened, closed;
+};
+
+/* The other side of a session. */
+struct peer {
+    bool used, bare, close_seen;
+    int fd; /* -1: none */
+    char sid[21];
+    struct eio__test_reply *get; /* the last GET; NULL: none */
+    uint8_t *pending, *received;
+    size_t pending_size, received_size;
+    int attachments_due;
+};
+
+static const uint8_t *input;
+static size_t input_left;
+static struct eio_loop *loop;
+static struct eio_server *server;
+static struct record records[RECORDS];
+static size_t record_count;
+static struct peer peers[PEERS];
+static int hook_actions;
+
+static uint8_t byte(void)
+{
+    if (input_left == 0) return 0;
+    input_left--;
+    return *input++;
+}
+
+static size_t amount(void)
+{
+    size_t n = byte();
+    return n < 200 ? n : (n - 199) * 61;
+}
+
+/* ------------------------------------------------------------ the server's side */
+
+static void act(struct eio_session *session);
+
+/* Any session that is open, or NULL. */
+static struct eio_session *pick_session(void)
+{
+    if (record_count == 0) return NULL;
+    size_t from = byte();
+    for (size_t i = 0; i < record_count; i++)
+        if (records[(from + i) % record_count].session) return records[(from + i) % record_count].session;
+    return NULL;
+}
+
+static struct eio_frame *frame_of(enum eio_kind kind, char first, size_t size)
+{
+    uint8_t *message;
+    struct eio_frame *frame = eio_frame_new(kind, size ? size : 1, &message);
+    EIO_CHECK(frame);
+    memset(message, 'x', size);
+    message[0] = (uint8_t)first;
+    return frame;
+}
+
+/* A packet with attachments: "G<n>" and n binary messages "A". */
+static struct eio_batch *group(int attachments)
+{
+    struct eio_batch *batch = eio_batch_new();
+    EIO_CHECK(batch);
+    for (int i = 0; i <= attachments; i++) {
+        uint8_t *message;
+        struct eio_frame *frame = i == 0 ? eio_frame_new(EIO_TEXT, 2, &message) : frame_of(EIO_BINARY, 'A', amount());
+        if (i == 0) {
+            message[0] = 'G';
+            message[1] = (uint8_t)('0' + attachments);
+        }
+        if (i < attachments) eio_frame_set_more(frame);
+        EIO_CHECK(eio_batch_add(batch, frame) == 0);
+        eio_frame_unref(frame);
+    }
+    return batch;
+}
+
+static void send_group(struct eio_session *session, bool one_by_one)
+{
+    struct eio_batch *batch = group(byte() % 4);
+    if (one_by_one) {
+        int result = 0;
+        for (size_t i = 0; i < eio_batch_count(batch); i++) {
+            int next = eio_session_send(session, eio_batch_frame(batch, i));
+            EIO_CHECK(i == 0 || result != 0 || next == 0 || !eio_session_is_open(session));
+            result = next;
+        }
+    } else {
+        struct eio_session *other = pick_session();
+        eio_session_send_batch(session, batch);
+        if (other) eio_session_send_batch(other, batch);
+    }
+    eio_batch_free(batch);
+}
+
+static void reserve(struct eio_session *session)
+{
+    enum eio_kind kind = byte() & 1 ? EIO_BINARY : EIO_TEXT;
+    size_t size = 1 + amount();
+    uint8_t *out = eio_session_reserve(session, kind, size);
+    if (!out) return;
+    memset(out, 'y', size);
+    out[0] = 'P';
+}
+
+static void send_plain(struct eio_session *session)
+{
+    struct eio_frame *frame = frame_of(byte() & 1 ? EIO_BINARY : EIO_TEXT, 'P', amount());
+    if (!eio_session_is_writable(session)) eio_session_count_drop(session);
+    eio_session_send(session, frame);
+    eio_frame_unref(frame);
+}
+
+static void close_one(struct eio_session *session, void *ctx)
+{
+    (void)ctx;
+    if (byte() & 1) eio_session_close(session, EIO_CLOSE_FORCED, NULL);
+}
+
+static void act(struct eio_session *session)
+{
+    switch (byte() % 16) {
+    case 1:
+    case 2:
+        send_plain(session);
+        break;
+    case 3:
+    case 4:
+        reserve(session);
+        break;
+    case 5:
+        send_group(session, true);
+        break;
+    case 6:
+        send_group(session, false);
+        break;
+    case 7:
+        eio_session_close(session, EIO_CLOSE_FORCED, "closed by the fuzzer");
+        break;
+    case 8:
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "aborted by the fuzzer");
+        break;
+    case 9:
+        hook_actions++;
+        break;
+    case 10: {
+        struct eio_session *other = pick_session();
+        if (other) act(other);
+        break;
+    }
+    case 11:
+        if (byte() > 200) eio_server_close_all(server, EIO_CLOSE_SHUTTING_DOWN);
+        break;
+    case 12:
+        if (byte() > 100) eio_server_each(server, close_one, NULL);
+        break;
+    case 13: {
+        char text[256];
+        EIO_CHECK(eio_session_describe(session, text, sizeof text) > 0);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+static void on_hook(void *ctx)
+{
+    (void)ctx;
+    for (int n = hook_actions; n > 0; n--) {
+        struct eio_session *session = pick_session();
+        if (session) act(session);
+        hook_actions--;
+    }
+}
+
+static void on_open(struct eio_session *session, void *ctx)
+{
+    (void)ctx;
+    EIO_CHECK(record_count < RECORDS && !eio_session_data(session));
+    struct record *record = &records[record_count++];
+    *record = (struct record){session, 1, 0};
+    eio_session_set_data(session, record);
+    act(session);
+}
+
+static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+{
+    (void)ctx;
+    struct record *record = eio_session_data(session);
+    EIO_CHECK(record && record->opened == 1 && record->closed == 0);
+    EIO_CHECK(kind == EIO_BINARY || eio__utf8_valid(p, n));
+    act(session);
+}
+
+static void on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx)
+{
+    (void)ctx;
+    struct record *record = eio_session_data(session);
+    EIO_CHECK(record && record->opened == 1 && record->closed == 0 && detail && reason <= EIO_CLOSE_SHUTTING_DOWN);
+    EIO_CHECK(!eio_session_is_open(session) && !eio_session_is_writable(session));
+    record->closed++;
+    record->session = NULL;
+    act(session);
+}
+
+/* ------------------------------------------------------------ what peers receive */
+
+static void check_message(struct peer *peer, bool binary, const uint8_t *p, size_t n)
+{
+    EIO_CHECK(n > 0);
+    if (binary && p[0] == 'A') {
+        EIO_CHECK(peer->attachments_due > 0);
+        peer->attachments_due--;
+        return;
+    }
+    EIO_CHECK(peer->attachments_due == 0);
+    EIO_CHECK(p[0] == 'P' || (p[0] == 'G' && !binary && n == 2));
+    if (p[0] == 'G') peer->attachments_due = p[1] - '0';
+}
+
+static void check_frame(struct peer *peer, uint8_t first, const uint8_t *p, size_t n)
+{
+    EIO_CHECK(!peer->close_seen);
+    switch (first) {
+    case 0x88:
+        peer->close_seen = true;
+        break;
+    case 0x89:
+        EIO_CHECK(peer->bare);
+        break;
+    case 0x8a:
+        EIO_CHECK(n <= 125);
+        break;
+    case 0x82:
+        check_message(peer, true, p, n);
+        break;
+    case 0x81:
+        if (peer->bare)
+            check_message(peer, false, p, n);
+        else if (n > 0 && p[0] == '4')
+            check_message(peer, false, p + 1, n - 1);
+        else
+            EIO_CHECK(n > 0 && (p[0] == '0' || p[0] == '2' || (n == 6 && memcmp(p, "3probe", 6) == 0)));
+        break;
+    default:
+        EIO_CHECK(!"a frame that a server may send");
+    }
+}
+
+static void check_received(struct peer *peer)
+{
+    size_t at = 0;
+    while (at + 2 <= peer->received_size) {
+        const uint8_t *p = peer->received + at;
+        size_t left = peer->received_size - at, n = p[1] & 0x7f, header = 2;
+        EIO_CHECK(!(p[1] & 0x80) && n < 127);
+        if (n == 126) {
+            if (left < 4) break;
+            n = (size_t)p[2] << 8 | p[3];
+            header = 4;
+        }
+        if (left < header + n) break;
+        check_frame(peer, p[0], p + header, n);
+        at += header + n;
+    }
+    memmove(peer->received, peer->received + at, peer->received_size - at);
+    peer->received_size -= at;
+}
+
+static void check_packet(struct peer *peer, uint8_t *p, size_t n)
+{
+    EIO_CHECK(n > 0);
+    if (p[0] == '4') {
+        check_message(peer, false, p + 1, n - 1);
+    } else if (p[0] == 'b') {
+        struct eio__packet packet;
+        struct eio__fault fault;
+        EIO_CHECK(eio__payload_next(&p, &n, &packet, &fault) == 1);
+        check_message(peer, true, packet.p, packet.n);
+    } else {
+        EIO_CHECK((n == 1 && strchr("126", p[0])) || p[0] == '0');
+    }
+}
+
+/* Looks at the answer of a GET and forgets it. */
+static void take_answer(struct peer *peer)
+{
+    struct eio__test_reply *get = peer->get;
+    if (!get || !get->answered) return;
+    peer->get = NULL;
+    if (get->status == 200) {
+        for (char *p = get->body; p;) {
+            char *separator = strchr(p, 0x1e);
+            check_packet(peer, (uint8_t *)p, separator ? (size_t)(separator - p) : strlen(p));
+            p = separator ? separator + 1 : NULL;
+        }
+    }
+    free(get->body);
+    free(get);
+}
+
+/* ------------------------------------------------------------ the peers' side */
+
+static void shrink_buffer(const struct eio_session *session)
+{
+    int size = SEND_BUFFER;
+    if (session && session->fd >= 0) setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static void peer_clear(struct peer *peer)
+{
+    if (peer->fd >= 0) close(peer->fd);
+    take_answer(peer);
+    if (peer->get) {
+        EIO_CHECK(peer->get->request);
+        eio__test_abort(peer->get);
+        free(peer->get);
+    }
+    free(peer->pending);
+    free(peer->received);
+    *peer = (struct peer){.fd = -1};
+}
+
+static void open_websocket(struct peer *peer)
+{
+    if (record_count == RECORDS || server->closing) return;
+    peer_clear(peer);
+    struct eio_session *session;
+    if (byte() % 4 == 0) {
+        int pair[2];
+        EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+        struct eio_http_head *head = calloc(1, sizeof *head);
+        session = eio__server_open_websocket(server, 0, pair[0], head, false);
+        peer->fd = pair[1];
+        peer->bare = true;
+    } else {
+        session = eio__test_websocket(server, &peer->fd);
+    }
+    EIO_CHECK(session);
+    peer->used = true;
+    shrink_buffer(session);
+}
+
+static void open_polling(struct peer *peer)
+{
+    if (record_count == RECORDS) return;
+    peer_clear(peer);
+    struct eio__test_reply reply;
+    eio__test_request(server, EIO_HTTP_GET, "/engine.io/?EIO=4&transport=polling", NULL, &reply);
+    EIO_CHECK(reply.answered && (reply.status == 200 || server->closing));
+    if (reply.status == 200) {
+        memcpy(peer->sid, reply.body + 9, 20);
+        peer->used = true;
+    }
+    free(reply.body);
+}
+
+static const char *target(const struct peer *peer, const char *transport)
+{
+    static char text[128];
+    snprintf(text, sizeof text, "/engine.io/?EIO=4&transport=%s&sid=%s", transport, peer->sid);
+    return text;
+}
+
+static void upgrade(struct peer *peer)
+{
+    int fd;
+    if (!peer->sid[0] || eio__test_upgrade(server, target(peer, "websocket"), &fd) != 0) return;
+    if (peer->fd >= 0) close(peer->fd);
+    peer->fd = fd;
+    peer->close_seen = false;
+    peer->pending_size = peer->received_size = 0;
+    shrink_buffer(eio_server_find(server, peer->sid, 20));
+}
+
+static void poll_get(struct peer *peer)
+{
+    take_answer(peer);
+    if (!peer->sid[0]) return;
+    struct eio__test_reply *get = calloc(1, sizeof *get);
+    EIO_CHECK(get);
+    eio__test_request(server, EIO_HTTP_GET, target(peer, "polling"), NULL, get);
+    if (!peer->get) {
+        peer->get = get;
+        return;
+    }
+    EIO_CHECK(get->answered && get->status >= 400); /* a second GET beside the first */
+    free(get->body);
+    free(get);
+}
+
+static void post(struct peer *peer)
+{
+    static const char *const bodies[] = {"4hello",
+                                         "3",
+                                         "4a\x1e"
+                                         "4b\x1e"
+                                         "3",
+                                         "bQUJD",
+                                         "1",
+                                         "2",
+                                         "4a\x1e",
+                                         "\x1e",
+                                         "9",
+                                         "b***",
+                                         "",
+                                         "6",
+                                         "5",
+                                         "4\xff",
+                                         "4"};
+    if (!peer->sid[0]) return;
+    char random[64];
+    const char *body = random;
+    uint8_t which = byte();
+    if (which % 16 < 15) {
+        body = bodies[which % 16];
+    } else {
+        size_t n = byte() % sizeof random;
+        for (size_t i = 0; i < n; i++) random[i] = (char)byte();
+        random[n] = '\0';
+    }
+    struct eio__test_reply reply;
+    eio__test_request(server, EIO_HTTP_POST, target(peer, "polling"), body, &reply);
+    EIO_CHECK(reply.answered);
+    free(reply.body);
+}
+
+static void add_pending(struct peer *peer, const uint8_t *p, size_t n)
+{
+    if (!peer->pending) peer->pending = malloc(PENDING_MAX);
+    EIO_CHECK(peer->pending);
+    if (n > PENDING_MAX - peer->pending_size) return;
+    memcpy(peer->pending + peer->pending_size, p, n);
+    peer->pending_size += n;
+}
+
+/* A frame that makes sense, most of the time. */
+static void add_frame(struct peer *peer)
+{
+    static const char *const texts[] = {"4hello", "3", "2probe", "5", "1", "4", "bQUJD", "2", "", "x"};
+    static const uint8_t firsts[] = {0x81, 0x81, 0x81, 0x82, 0x01, 0x80, 0x00, 0x89, 0x8a, 0x88, 0x02};
+    uint8_t wire[2048], payload[1900];
+    uint8_t first = firsts[byte() % sizeof firsts];
+    size_t n;
+    if (first == 0x81 || first == 0x01) {
+        const char *text = texts[byte() % 10];
+        n = strlen(text);
+        memcpy(payload, text, n);
+    } else {
+        n = first >= 0x88 ? byte() % 126 : amount() % sizeof payload;
+        memset(payload, 'z', n);
+        if (first == 0x88 && n >= 2) memcpy(payload, "\x03\xe8", 2);
+    }
+    size_t at = 0;
+    wire[at++] = first;
+    if (n < 126) {
+        wire[at++] = (uint8_t)(0x80 | n);
+    } else {
+        wire[at++] = 0xfe;
+        wire[at++] = (uint8_t)(n >> 8);
+        wire[at++] = (uint8_t)n;
+    }
+    memset(wire + at, 0, 4); /* a mask of zeros */
+    at += 4;
+    memcpy(wire + at, payload, n);
+    add_pending(peer, wire, at + n);
+}
+
+static void add_garbage(struct peer *peer)
+{
+    uint8_t bytes[64];
+    size_t n = byte() % sizeof bytes;
+    for (size_t i = 0; i < n; i++) bytes[i] = byte();
+    add_pending(peer, bytes, n);
+}
+
+static void peer_write(struct peer *peer, size_t n)
+{
+    if (peer->fd < 0 || peer->pending_size == 0) return;
+    if (n > peer->pending_size) n = peer->pending_size;
+    ssize_t sent = send(peer->fd, peer->pending, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent <= 0) return;
+    peer->pending_size -= (size_t)sent;
+    memmove(peer->pending, peer->pending + sent, peer->pending_size);
+}
+
+static void peer_read(struct peer *peer, size_t n)
+{
+    take_answer(peer);
+    if (peer->fd < 0) return;
+    if (!peer->received) peer->received = malloc(RECEIVED_MAX);
+    EIO_CHECK(peer->received);
+    if (n > RECEIVED_MAX - peer->received_size) n = RECEIVED_MAX - peer->received_size;
+    ssize_t got = recv(peer->fd, peer->received + peer->received_size, n, MSG_DONTWAIT);
+    if (got <= 0) return;
+    peer->received_size += (size_t)got;
+    check_received(peer);
+}
+
+/* ------------------------------------------------------------ the conversation */
+
+static void sum_queued(struct eio_session *session, void *ctx)
+{
+    *(size_t *)ctx += eio_session_queued_bytes(session);
+}
+
+static void check_counters(void)
+{
+    struct eio_server_stats stats;
+    eio_server_get_stats(server, &stats);
+    size_t queued = 0, open = 0;
+    eio_server_each(server, sum_queued, &queued);
+    for (size_t i = 0; i < record_count; i++) open += records[i].session != NULL;
+    EIO_CHECK(stats.queued_bytes >= queued); /* sessions that linger count too */
+    EIO_CHECK(stats.sessions == open);
+    uint64_t closed = 0;
+    for (size_t i = 0; i <= EIO_CLOSE_SHUTTING_DOWN; i++) closed += stats.closed[i];
+    EIO_CHECK(stats.opened == record_count && closed == record_count - open);
+}
+
+static void step_peer(struct peer *peer, uint8_t what)
+{
+    switch (what) {
+    case 0:
+        open_websocket(peer);
+        break;
+    case 1:
+        open_polling(peer);
+        break;
+    case 2:
+        upgrade(peer);
+        break;
+    case 3:
+    case 4:
+        poll_get(peer);
+        break;
+    case 5:
+    case 6:
+        post(peer);
+        break;
+    case 7:
+        if (peer->get && !peer->get->answered) eio__test_abort(peer->get), free(peer->get), peer->get = NULL;
+        break;
+    case 8:
+    case 9:
+    case 10:
+    case 11:
+        add_frame(peer);
+        peer_write(peer, SIZE_MAX);
+        break;
+    case 12:
+        add_frame(peer);
+        break;
+    case 13:
+        add_garbage(peer);
+        break;
+    case 14:
+        peer_write(peer, byte());
+        break;
+    case 15:
+        peer_read(peer, amount());
+        break;
+    case 16:
+        peer_read(peer, SIZE_MAX);
+        break;
+    case 17:
+        if (peer->fd >= 0) shutdown(peer->fd, byte() & 1 ? SHUT_WR : SHUT_RD);
+        break;
+    default:
+        peer_clear(peer);
+        break;
+    }
+}
+
+/* Returns false when the conversation is over. */
+static bool step(void)
+{
+    uint8_t what = byte() % 32;
+    struct eio_session *session;
+    switch (what) {
+    case 19:
+    case 20:
+    case 21:
+    case 22:
+        session = pick_session();
+        if (session) act(session);
+        break;
+    case 23:
+        hook_actions++;
+        break;
+    case 24:
+        eio_loop_advance(loop, amount());
+        break;
+    case 25:
+        eio_loop_advance(loop, (uint64_t)amount() * 10);
+        break;
+    case 26:
+        if (byte() > 200) return false;
+        break;
+    default:
+        if (what < 19)
+            step_peer(&peers[byte() % PEERS], what);
+        else
+            eio_loop_turn(loop, 0);
+    }
+    return input_left > 0;
+}
+
+static void start(void)
+{
+    memset(peers, 0, sizeof peers);
+    for (int i = 0; i < PEERS; i++) peers[i].fd = -1;
+    record_count = 0;
+    hook_actions = 0;
+    loop = eio_loop_new_with_fake_clock();
+    EIO_CHECK(loop);
+    struct eio_options options;
+    eio_options_init(&options);
+    uint8_t flags = byte();
+    options.queue_policy = flags & 1 ? EIO_QUEUE_DROP_OLDEST : EIO_QUEUE_CLOSE;
+    options.high_water_bytes = flags & 2 ? 1000 : 4000;
+    options.max_queue_bytes = flags & 4 ? 2000 : 9000;
+    options.max_payload_bytes = 1500;
+    options.max_fragments = 6;
+    options.ping_interval_ms = flags & 8 ? 300 : 25000;
+    options.ping_timeout_ms = flags & 16 ? 200 : 20000;
+    options.upgrade_timeout_ms = 500;
+    options.close_timeout_ms = flags & 32 ? 400 : 30000;
+    struct eio_handlers handlers = {on_open, on_message, on_close};
+    server = eio_server_new(loop, &options, &handlers, NULL);
+    EIO_CHECK(server && eio_loop_add_flush_hook(loop, on_hook, NULL) == 0);
+}
+
+/* All peers go away, time passes: everything must be back at 0. */
+static void wind_down(void)
+{
+    eio_server_close_all(server, EIO_CLOSE_SHUTTING_DOWN);
+    for (int i = 0; i < PEERS; i++) peer_read(&peers[i], SIZE_MAX);
+    for (int i = 0; i < PEERS; i++) peer_clear(&peers[i]);
+    eio_loop_advance(loop, 120000);
+    struct eio_server_stats stats;
+    eio_server_get_stats(server, &stats);
+    EIO_CHECK(stats.sessions == 0 && stats.queued_bytes == 0 && stats.polling_sessions == 0);
+    EIO_CHECK(server->linger.head.next == &server->linger.head && server->noop.head.next == &server->noop.head);
+    check_counters();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input = data;
+    input_left = size;
+    start();
+    bool graceful = byte() & 1;
+    for (int i = 0; i < STEPS_MAX && step(); i++) check_counters();
+    input_left = 0;
+    if (graceful) wind_down();
+    eio_server_free(server);
+    for (size_t i = 0; i < record_count; i++) EIO_CHECK(records[i].opened == 1 && records[i].closed == 1);
+    for (int i = 0; i < PEERS; i++) {
+        take_answer(&peers[i]);
+        EIO_CHECK(!peers[i].get); /* every parked poll was answered */
+        peer_read(&peers[i], SIZE_MAX);
+        peer_clear(&peers[i]);
+    }
+    eio_loop_free(loop);
+    return 0;
+}
