@@ -92,7 +92,6 @@ struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp
     void *evhtp_ctx;
     bufferevent_getcb(conn->bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
     bufferevent_setcb(conn->bev, on_read, on_write, on_event, conn);
-    bufferevent_setwatermark(conn->bev, EV_READ, 0, EIO__HTTP_INPUT_BYTES);
     /* Written directly; the event is for what the socket does not take. */
     bufferevent_disable(conn->bev, EV_WRITE);
     conn->next = http->first;
@@ -192,6 +191,21 @@ static bool write_output(struct eio__conn *conn)
     if (!conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports what is wrong with the socket */
     conn->writing = true;
     return false;
+}
+
+/* What a client sends behind an unanswered request is held, not handled, so it is bounded. Not by bufferevent's own
+ * watermark: above it, libevent calls the read callback in a busy loop. The end of the client is then noticed with
+ * the reply only. */
+static void bound_input(struct eio__conn *conn)
+{
+    bool held = conn->state == EIO__H_WAITING || conn->state == EIO__H_DRAINING;
+    bool pause = held && input_size(conn) >= EIO__HTTP_INPUT_BYTES;
+    if (pause == conn->read_paused || conn->eof) return;
+    conn->read_paused = pause;
+    if (pause)
+        bufferevent_disable(conn->bev, EV_READ);
+    else
+        bufferevent_enable(conn->bev, EV_READ);
 }
 
 static void start_linger(struct eio__conn *conn)
@@ -444,6 +458,7 @@ void eio__conn_advance(struct eio__conn *conn)
     } while (next == STEP_MORE);
     if (next == STEP_GONE) return;
     conn->advancing = false;
+    bound_input(conn);
     /* Nobody is there any more; only a reply that is on its way may still arrive. */
     if (conn->eof && conn->state != EIO__H_DRAINING) eio__conn_drop(conn);
 }

@@ -13,7 +13,7 @@
 #include <evhtp/evhtp.h>
 
 enum {
-    EIO__HTTP_INPUT_BYTES = 69632,   /* unread bytes held of one connection; above: its socket is not read */
+    EIO__HTTP_INPUT_BYTES = 16384,   /* held behind an unanswered request; above: the socket is not read */
     EIO__HTTP_REFUSALS_MAX = 256,    /* connections above max_connections that get their 503 with a linger */
     EIO__HTTP_ACCEPT_PAUSE_MS = 100, /* after accept() failed for want of descriptors */
     EIO__HTTP_BODY_START_BYTES = 4096,
@@ -71,9 +71,10 @@ struct eio__conn {
     bool poked : 1;
     bool advancing : 1; /* inside eio__conn_advance(): no poke is needed */
     bool served : 1;    /* had a request before: waiting for the next is idling */
-    bool eof : 1;       /* the peer sends no more */
-    bool close : 1;     /* close after the reply */
-    bool refused : 1;   /* counted in http->refusals */
+    bool read_paused : 1;
+    bool eof : 1;     /* the peer sends no more */
+    bool close : 1;   /* close after the reply */
+    bool refused : 1; /* counted in http->refusals */
     bool chunked : 1;
     bool writing : 1; /* EV_WRITE is on */
     struct eio__gate_scan scan;
