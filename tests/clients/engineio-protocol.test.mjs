@@ -1,0 +1,429 @@
+// The Engine.IO v4 protocol on the wire, in the spirit of the protocol's own test suite
+// (https://github.com/socketio/engine.io-protocol), against the profile eio-proto.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { isReference, start } from "./lib/server.mjs";
+import { Polling, Raw, RS, Socket, openWebSocket, request, sleep, within } from "./lib/wire.mjs";
+
+const PING_INTERVAL_MS = 300;
+const PING_TIMEOUT_MS = 200;
+const REFERENCE_TIMERS_LATE_MS = isReference ? 50 : 0; // ours must be on time
+
+let server;
+before(async () => { server = await start("eio-proto"); });
+after(() => server.stop());
+
+const open = () => new Polling(server).open();
+const handshake = (query, init) => request(`${server.http}/engine.io/${query}`, init);
+
+function assertHandshake(value, upgrades) {
+  assert.deepEqual(Object.keys(value).sort(), ["maxPayload", "pingInterval", "pingTimeout", "sid", "upgrades"]);
+  assert.equal(typeof value.sid, "string");
+  assert.ok(value.sid.length >= 20, `a short id: ${value.sid}`);
+  assert.deepEqual(value.upgrades, upgrades);
+  assert.equal(value.pingInterval, PING_INTERVAL_MS);
+  assert.equal(value.pingTimeout, PING_TIMEOUT_MS);
+  assert.equal(value.maxPayload, 1000000);
+}
+
+describe("handshake", () => {
+  test("polling opens a session", async () => {
+    const { status, body, headers } = await handshake("?EIO=4&transport=polling");
+    assert.equal(status, 200);
+    assert.equal(headers.get("content-type"), "text/plain; charset=UTF-8");
+    assert.equal(headers.get("cache-control"), "no-store");
+    assert.equal(headers.get("set-cookie"), null);
+    assert.equal(headers.get("access-control-allow-origin"), null);
+    assert.equal(body[0], "0");
+    assertHandshake(JSON.parse(body.slice(1)), ["websocket"]);
+  });
+
+  test("websocket opens a session", async () => {
+    const socket = await new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket`).open();
+    const packet = await socket.next();
+    assert.equal(packet[0], "0");
+    assertHandshake(JSON.parse(packet.slice(1)), []);
+    await socket.close();
+  });
+
+  test("ids differ", async () => {
+    const sids = await Promise.all(Array.from({ length: 50 }, async () => (await open()).sid));
+    assert.equal(new Set(sids).size, 50);
+  });
+
+  for (const query of ["?transport=polling", "?EIO=abc&transport=polling", "?EIO=&transport=polling", "?EIO=3&transport=polling"]) {
+    test(`polling with an invalid EIO is refused: ${query}`, async () => {
+      const { status, body, headers } = await handshake(query);
+      assert.equal(status, 400);
+      assert.equal(headers.get("content-type"), "application/json");
+      assert.equal(body, '{"code":5,"message":"Unsupported protocol version"}');
+    });
+  }
+
+  for (const query of ["?EIO=4", "?EIO=4&transport=abc", "?EIO=4&transport="]) {
+    test(`an invalid transport is refused: ${query}`, async () => {
+      const { status, body, headers } = await handshake(query);
+      assert.equal(status, 400);
+      assert.equal(headers.get("content-type"), "application/json");
+      assert.equal(body, '{"code":0,"message":"Transport unknown"}');
+    });
+  }
+
+  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) {
+    test(`${method} without a sid is refused`, async () => {
+      const { status, body } = await handshake("?EIO=4&transport=polling", { method });
+      assert.equal(status, 400);
+      assert.equal(body, '{"code":2,"message":"Bad handshake method"}');
+    });
+  }
+
+  for (const query of ["?transport=websocket", "?EIO=abc&transport=websocket", "?EIO=4", "?EIO=4&transport=abc"]) {
+    test(`a WebSocket with ${query} is closed`, async () => {
+      const socket = new Socket(`${server.ws}/engine.io/${query}`);
+      await socket.assertClosed();
+    });
+  }
+});
+
+describe("messages over polling", () => {
+  const echoes = {
+    "plain text": "4hello",
+    "an empty string's neighbour": "4 ",
+    "several packets": `4test1${RS}4test2${RS}4test3`,
+    "binary": "bAQIDBA==",
+    "binary of one, two and three bytes": `bAQ==${RS}bAQI=${RS}bAQID`,
+    "text and binary": `4hello${RS}bAQIDBA==`,
+    "multibyte text": "4utf8 — ёжик 🦔 てすと",
+  };
+  for (const [what, payload] of Object.entries(echoes)) {
+    test(`${what} comes back`, async () => {
+      const polling = await open();
+      const post = await polling.post(payload);
+      assert.equal(post.status, 200);
+      assert.equal(post.body, "ok");
+      assert.equal(post.headers.get("content-type"), "text/html");
+      const { status, body, headers } = await polling.get();
+      assert.equal(status, 200);
+      assert.equal(headers.get("content-type"), "text/plain; charset=UTF-8");
+      assert.equal(headers.get("cache-control"), "no-store");
+      assert.equal(body, payload);
+    });
+  }
+
+  test("a pending poll gets the message at once", async () => {
+    const polling = await open();
+    const poll = polling.get();
+    await sleep(20);
+    await polling.post("4now");
+    assert.equal((await poll).body, "4now");
+  });
+
+  test("messages of several posts come in order", async () => {
+    const polling = await open();
+    for (let i = 0; i < 20; i++) await polling.post(`4${i}`);
+    assert.deepEqual(await polling.take(20), Array.from({ length: 20 }, (_, i) => `4${i}`));
+  });
+
+  test("a message of 500 kB comes back", async () => {
+    const polling = await open();
+    const text = "4" + "x".repeat(500000);
+    await polling.post(text);
+    assert.deepEqual(await polling.take(1), [text]);
+  });
+
+  for (const body of ["abc", "", `4a${RS}${RS}4b`, "9"]) {
+    test(`an invalid payload closes the session: ${JSON.stringify(body)}`, async () => {
+      const polling = await open();
+      const { status } = await polling.post(body);
+      assert.ok(status === 200 || status === 400, `status ${status}`);
+      await polling.assertGone();
+    });
+  }
+
+  test("a second concurrent poll closes the session", async () => {
+    const polling = await open();
+    const first = polling.get();
+    await sleep(30);
+    const second = await polling.get();
+    assert.ok(second.status === 400 || second.status === 500, `status ${second.status}`);
+    assert.equal((await first).status, 200);
+    assert.equal((await first).body, "1");
+    await polling.assertGone();
+  });
+
+  test("an unknown sid is refused", async () => {
+    for (const method of ["GET", "POST"]) {
+      const { status, body } = await handshake("?EIO=4&transport=polling&sid=zzz", { method, body: method === "POST" ? "4a" : undefined });
+      assert.equal(status, 400);
+      assert.equal(body, '{"code":1,"message":"Session ID unknown"}');
+    }
+  });
+
+  test("a post above the limit gets 413 and the session lives", async () => {
+    const polling = await open();
+    const poll = polling.get();
+    await sleep(20);
+    const { status } = await polling.post("4" + "x".repeat(1000000));
+    assert.equal(status, 413);
+    await polling.post("4alive");
+    assert.equal((await poll).body, "4alive");
+  });
+
+  test("binary and text keep their kind and bytes at every length up to 300", async () => {
+    const polling = await open();
+    const packets = [];
+    for (let n = 1; n <= 300; n++) packets.push(`b${Buffer.alloc(n, n).toString("base64")}`);
+    await polling.post(packets.join(RS));
+    assert.deepEqual(await polling.take(300), packets);
+  });
+});
+
+describe("messages over WebSocket", () => {
+  test("plain text comes back", async () => {
+    const socket = await openWebSocket(server);
+    socket.send("4hello");
+    assert.equal(await socket.message(), "4hello");
+    await socket.close();
+  });
+
+  test("binary comes back", async () => {
+    const socket = await openWebSocket(server);
+    socket.send(Buffer.from([1, 2, 3, 4]));
+    assert.deepEqual(await socket.message(), Buffer.from([1, 2, 3, 4]));
+    await socket.close();
+  });
+
+  test("an empty binary message comes back", async () => {
+    const socket = await openWebSocket(server);
+    socket.send(Buffer.alloc(0));
+    assert.deepEqual(await socket.message(), Buffer.alloc(0));
+    await socket.close();
+  });
+
+  test("1000 messages of mixed kinds come back in order", async () => {
+    const socket = (await openWebSocket(server)).keepAlive();
+    const sent = Array.from({ length: 1000 }, (_, i) => (i % 3 ? `4text ${i}` : Buffer.from(`binary ${i}`)));
+    for (const data of sent) socket.send(data);
+    for (const data of sent) assert.deepEqual(await socket.message(), data);
+    await socket.close();
+  });
+
+  for (const text of ["abc", "", "9"]) {
+    test(`an invalid packet closes the connection: ${JSON.stringify(text)}`, async () => {
+      const socket = await openWebSocket(server);
+      socket.send(text);
+      await socket.assertClosed();
+    });
+  }
+
+  test("a message above the limit closes with 1009", async () => {
+    const socket = await openWebSocket(server);
+    socket.send("4" + "x".repeat(1000000));
+    assert.equal((await socket.assertClosed()).code, 1009);
+  });
+});
+
+describe("heartbeat", () => {
+  test("polling: the server pings and a pong keeps the session", async () => {
+    const polling = await open();
+    for (let i = 0; i < 3; i++) {
+      const begin = Date.now();
+      assert.equal((await polling.get()).body, "2");
+      assert.ok(Date.now() - begin < PING_INTERVAL_MS + 100, "a late ping");
+      const { status, body } = await polling.post("3");
+      assert.equal(status, 200);
+      assert.equal(body, "ok");
+    }
+  });
+
+  test("polling: the session is gone 500 ms after the handshake without a pong", async () => {
+    for (let i = 0; i < 5; i++) {
+      const polling = await open();
+      await sleep(PING_INTERVAL_MS + PING_TIMEOUT_MS + REFERENCE_TIMERS_LATE_MS);
+      await polling.assertGone();
+    }
+  });
+
+  test("polling: the session lives shortly before the ping timeout", async () => {
+    const polling = await open();
+    await sleep(PING_INTERVAL_MS + PING_TIMEOUT_MS - 120);
+    assert.equal((await polling.post("3")).status, 200);
+    await sleep(150);
+    assert.equal((await polling.get()).status, 200);
+  });
+
+  test("polling: a pending poll of a session that times out is ended", async () => {
+    const polling = await open();
+    assert.equal((await polling.get()).body, "2");
+    await sleep(50);
+    const { status } = await within(1000, "the poll's end", polling.get());
+    assert.ok(status === 200 || status === 400, `status ${status}`);
+    await polling.assertGone();
+  });
+
+  test("websocket: the server pings and a pong keeps the session", async () => {
+    const socket = await openWebSocket(server);
+    for (let i = 0; i < 3; i++) {
+      const begin = Date.now();
+      assert.equal(await socket.next(), "2");
+      assert.ok(Date.now() - begin < PING_INTERVAL_MS + 100, "a late ping");
+      socket.send("3");
+    }
+    await socket.close();
+  });
+
+  test("websocket: the ping timeout closes the connection", async () => {
+    const begin = Date.now();
+    const socket = await openWebSocket(server);
+    await socket.assertClosed();
+    const took = Date.now() - begin;
+    assert.ok(took >= 480 && took < 700, `closed after ${took} ms`);
+  });
+});
+
+describe("close", () => {
+  test("polling: the client's close ends the pending poll with a noop", async () => {
+    const polling = await open();
+    const [poll, post] = await Promise.all([polling.get(), sleep(30).then(() => polling.post("1"))]);
+    assert.equal(poll.status, 200);
+    assert.equal(poll.body, "6");
+    assert.equal(post.status, 200);
+    assert.equal(post.body, "ok");
+    await polling.assertGone();
+  });
+
+  test("polling: a close without a pending poll", async () => {
+    const polling = await open();
+    assert.equal((await polling.post("1")).status, 200);
+    await polling.assertGone();
+  });
+
+  test("websocket: the client's close packet closes the connection", async () => {
+    const socket = await openWebSocket(server);
+    socket.send("1");
+    await socket.assertClosed();
+  });
+
+  test("websocket: a close frame is answered", async () => {
+    const socket = await openWebSocket(server);
+    socket.ws.close(1000);
+    assert.equal((await socket.assertClosed()).code, 1000);
+  });
+});
+
+describe("upgrade", () => {
+  const webSocketFor = (polling) => new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket&sid=${polling.sid}`).open();
+
+  async function upgraded() {
+    const polling = await open();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    socket.send("5");
+    return { polling, socket };
+  }
+
+  test("a probe upgrades the session; the pending poll gets a noop", async () => {
+    const polling = await open();
+    const poll = polling.get();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    assert.equal((await poll).body, "6");
+    socket.send("5");
+    socket.send("4hello");
+    assert.equal(await socket.message(), "4hello");
+    await socket.close();
+  });
+
+  test("a poll that comes while probing gets a noop soon", async () => {
+    const polling = await open();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    for (let i = 0; i < 2; i++) assert.equal((await within(250, "noop", polling.get())).body, "6");
+    socket.send("5");
+    socket.send("4x");
+    assert.equal(await socket.message(), "4x");
+    await socket.close();
+  });
+
+  test("messages sent while probing go over polling, later ones over WebSocket", async () => {
+    const polling = await open();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    await polling.post("4before");
+    assert.deepEqual(await polling.messages(), ["4before"]);
+    socket.send("5");
+    socket.send("4after");
+    assert.equal(await socket.message(), "4after");
+    await socket.close();
+  });
+
+  test("what was not polled before the upgrade comes over WebSocket", async () => {
+    const polling = await open();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    await polling.post(`4one${RS}bAQID`);
+    socket.send("5");
+    assert.equal(await socket.message(), "4one");
+    assert.deepEqual(await socket.message(), Buffer.from([1, 2, 3]));
+    await socket.close();
+  });
+
+  test("HTTP requests with the same sid are refused afterwards", async () => {
+    const { polling, socket } = await upgraded();
+    socket.send("4x");
+    assert.equal(await socket.message(), "4x");
+    await polling.assertGone();
+    assert.equal((await polling.post("4y")).status, 400);
+    socket.send("4z");
+    assert.equal(await socket.message(), "4z");
+    await socket.close();
+  });
+
+  test("a second WebSocket with the same sid is closed afterwards", async () => {
+    const { polling, socket } = await upgraded();
+    socket.send("4x");
+    assert.equal(await socket.message(), "4x");
+    const second = new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket&sid=${polling.sid}`);
+    await second.assertClosed();
+    socket.send("4z");
+    assert.equal(await socket.message(), "4z");
+    await socket.close();
+  });
+
+  test("an upgraded session has heartbeats over WebSocket", async () => {
+    const { socket } = await upgraded();
+    for (let i = 0; i < 2; i++) {
+      assert.equal(await socket.next(), "2");
+      socket.send("3");
+    }
+    await socket.assertClosed();
+  });
+
+  test("a probing WebSocket that goes away leaves the session on polling", async () => {
+    const polling = await open();
+    const socket = await webSocketFor(polling);
+    socket.send("2probe");
+    assert.equal(await socket.next(), "3probe");
+    await socket.close();
+    await polling.post("4still here");
+    assert.deepEqual(await polling.take(1), ["4still here"]);
+  });
+});
+
+test("a request for another path is not Engine.IO's", async () => {
+  assert.equal((await request(`${server.http}/nothing`)).status, 404);
+});
+
+test("several requests on one kept-alive connection", async () => {
+  const raw = await new Raw(server.port).open();
+  raw.write("GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
+  await raw.until('0{"sid"');
+  await raw.until("}");
+  while (raw.received.split('0{"sid"').length < 3) await raw.inbox.next();
+  raw.destroy();
+});

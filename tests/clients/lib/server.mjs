@@ -1,0 +1,70 @@
+// Starts the server under test, and ends it: a suite fails if it died, leaked or did not end on SIGTERM in time.
+//   PARLEY_CONFORMANCE=path       the C program (what ctest passes)
+//   CONFORMANCE_REFERENCE=1       the same on Node: to validate a suite
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export const isReference = process.env.CONFORMANCE_REFERENCE === "1";
+export const START_LIMIT_MS = 10000;
+export const STOP_LIMIT_MS = 5000;
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+// argv of the conformance server.
+export function conformanceCommand() {
+  if (isReference) return [process.execPath, here("../../conformance/reference.mjs")];
+  const candidates = process.env.PARLEY_CONFORMANCE
+    ? [process.env.PARLEY_CONFORMANCE]
+    : ["asan", "release"].map((preset) => here(`../../../build/${preset}/bin/parley-conformance`));
+  const found = candidates.find((path) => existsSync(path));
+  if (!found) throw new Error(`no conformance server at ${candidates.join(", ")}: build it or set PARLEY_CONFORMANCE`);
+  return [found];
+}
+
+// A running server: { port, http, ws, pid, output(), alive(), stop() }.
+export async function start(profile, options = {}) {
+  const [program, ...head] = conformanceCommand();
+  const args = [...head, "--profile", profile, "--port", "0"];
+  for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
+  const child = spawn(program, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { UBSAN_OPTIONS: "print_stacktrace=1:halt_on_error=1", ...process.env },
+  });
+  let output = "";
+  let errors = "";
+  child.stderr.on("data", (text) => { errors = (errors + text).slice(-20000); });
+  const ended = once(child, "exit");
+  const port = await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`${program}: no READY in ${START_LIMIT_MS} ms\n${errors}`)), START_LIMIT_MS);
+    child.stdout.on("data", (text) => {
+      output += text;
+      const ready = /^READY (\d+)$/m.exec(output);
+      if (ready) { clearTimeout(timer); resolve(Number(ready[1])); }
+    });
+    ended.then(([code, signal]) => { clearTimeout(timer); reject(new Error(`${program} ended: ${code ?? signal}\n${errors}`)); });
+    child.on("error", reject);
+  });
+  const alive = () => child.exitCode === null && child.signalCode === null;
+  return {
+    profile,
+    port,
+    http: `http://127.0.0.1:${port}`,
+    ws: `ws://127.0.0.1:${port}`,
+    pid: child.pid,
+    alive,
+    output: () => output + errors,
+    async stop() {
+      assert.ok(alive(), `the server died during the suite: ${child.exitCode ?? child.signalCode}\n${errors}`);
+      const begin = Date.now();
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_LIMIT_MS + 1000);
+      const [code, signal] = await ended;
+      clearTimeout(timer);
+      assert.equal(code, 0, `status after SIGTERM: ${code ?? signal}\n${errors}`);
+      assert.ok(Date.now() - begin <= STOP_LIMIT_MS, `took ${Date.now() - begin} ms to end`);
+    },
+  };
+}
