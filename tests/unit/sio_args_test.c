@@ -119,6 +119,37 @@ static void attachments_are_found(void **state)
     assert_false(sio_args_binary(sio_args_json(P(0)), 0, &found));
 }
 
+static struct eio_str member(const char *object, const char *name)
+{
+    return sio_json_member(eio_str(object), name);
+}
+
+static void members_are_found(void **state)
+{
+    (void)state;
+    const char *object = " { \"a\" : 1 ,\"b\":{\"a\":2,\"c\":[\"}\",\":\"]}, \"\\u0063\\\"\":\"x:,\" ,\"\":null} ";
+    assert_text(member(object, "a"), "1");
+    assert_text(member(object, "b"), "{\"a\":2,\"c\":[\"}\",\":\"]}");
+    assert_text(member(object, "c\""), "\"x:,\"");
+    assert_text(member(object, ""), "null");
+    assert_text(member(object, "c"), NULL);
+    assert_text(member(object, "a\""), NULL);
+    assert_text(member("{\"a\":1,\"\\u0061\":2}", "a"), "2");
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const without[] = {"{}", "{ }", "", "[\"a\",1]", "\"a\"", "1"};
+        assert_text(member(without[i], "a"), NULL);
+    }
+    assert_text(sio_json_member((struct eio_str){NULL, 0}, "a"), NULL);
+    char name[300], text[400];
+    memset(name, 'n', sizeof name);
+    for (size_t n = 255; n <= 256; n++) {
+        name[n] = '\0';
+        snprintf(text, sizeof text, "{\"\\u006e%s\":1}", name + 1);
+        assert_text(member(text, name), n == 255 ? "1" : NULL);
+        name[n] = 'n';
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +159,7 @@ int main(void)
         cmocka_unit_test(text_is_read),
         cmocka_unit_test(values_are_parsed),
         cmocka_unit_test(attachments_are_found),
+        cmocka_unit_test(members_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
