@@ -158,6 +158,7 @@ struct sio_options {
     size_t max_packet_bytes;         /* 0: engine.max_payload_bytes; a packet with all its attachments */
     size_t max_namespace_bytes;      /* 512: of a namespace's name */
     size_t max_namespaces_per_client;/* 64 */
+    size_t max_matched_namespaces;   /* 10000 made by sio_of_matching(), which stay; above: "Invalid namespace" */
     size_t max_pending_acks;         /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
     struct rooms_options rooms;
     rooms_adapter_factory adapter;   /* rooms_adapter_memory */
@@ -232,6 +233,7 @@ SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, si
 
 SIO_API const char *sio_socket_id(const struct sio_socket *socket); /* 20 characters */
 SIO_API struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
+/* To close it use sio_socket_disconnect(socket, true): broadcasts of this turn are sent first then. */
 SIO_API struct eio_session *sio_socket_session(const struct sio_socket *socket);
 SIO_API bool sio_socket_is_connected(const struct sio_socket *socket);
 /* The connected socket of that id, or NULL. */
