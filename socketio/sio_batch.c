@@ -62,10 +62,15 @@ static void set_taken(struct sio_server *io, struct sio_socket *socket)
     exception->taken = eio_batch_count(batch->frames);
 }
 
-static void send_frames_from(struct sio__batch *batch, const struct sio_socket *socket, size_t from)
+static void send_frames(const struct sio__batch *batch, const struct sio_socket *socket, size_t from, size_t to)
 {
-    size_t count = eio_batch_count(batch->frames);
-    for (size_t i = from; i < count; i++) eio_session_send(socket->session, eio_batch_frame(batch->frames, i));
+    for (size_t i = from; i < to; i++) eio_session_send(socket->session, eio_batch_frame(batch->frames, i));
+}
+
+/* What it has not taken yet. */
+static void send_rest(struct sio__batch *batch, const struct sio_socket *socket)
+{
+    send_frames(batch, socket, taken_by(batch, socket), eio_batch_count(batch->frames));
 }
 
 /* ---------------------------------------------------------------- delivery */
@@ -105,18 +110,15 @@ static void walk(struct sio__batch *batch, struct sio_stats *stats)
         struct sio_socket *socket = receiver_at(&receivers, i);
         if (socket->state != SIO__S_CONNECTED) continue;
         if (socket->has_exception)
-            send_frames_from(batch, socket, taken_by(batch, socket));
+            send_rest(batch, socket);
         else
             eio_session_send_batch(socket->session, batch->frames);
         stats->deliveries += batch->messages;
     }
 }
 
-void sio__batch_settle(struct sio_server *io)
+static void empty(struct sio__batch *batch)
 {
-    struct sio__batch *batch = &io->batch;
-    if (!batch->nsp) return;
-    walk(batch, &io->stats);
     eio_batch_clear(batch->frames);
     for (size_t i = 0; i < batch->exception_count; i++) batch->exceptions[i].socket->has_exception = false;
     batch->exception_count = 0;
@@ -124,6 +126,24 @@ void sio__batch_settle(struct sio_server *io)
     batch->bytes = 0;
     batch->nsp = NULL;
     batch->room = NULL;
+}
+
+void sio__batch_settle(struct sio_server *io)
+{
+    if (!io->batch.nsp) return;
+    walk(&io->batch, &io->stats);
+    empty(&io->batch);
+}
+
+/* Out of memory amid a packet's frames: the first `count` frames go, the broken packet does not. */
+static void settle_whole_packets(struct sio__batch *batch, size_t count)
+{
+    struct receivers receivers = receivers_of(batch);
+    for (size_t i = 0; i < receivers.count; i++) {
+        struct sio_socket *socket = receiver_at(&receivers, i);
+        if (socket->state == SIO__S_CONNECTED) send_frames(batch, socket, taken_by(batch, socket), count);
+    }
+    empty(batch);
 }
 
 /* ---------------------------------------------------- what happens meanwhile */
@@ -143,7 +163,7 @@ static void catch_up(struct sio_server *io, struct sio_socket *socket)
         sio__batch_settle(io);
         return;
     }
-    send_frames_from(batch, socket, taken);
+    send_rest(batch, socket);
     set_taken(io, socket);
 }
 
@@ -182,7 +202,7 @@ void sio__batch_leaving(struct sio_socket *socket, struct eio_str room)
         sio__batch_settle(io); /* the room is about to go */
         return;
     }
-    if (is_receiver(batch, socket)) send_frames_from(batch, socket, taken_by(batch, socket));
+    if (is_receiver(batch, socket)) send_rest(batch, socket);
     forget(batch, socket);
 }
 
@@ -203,12 +223,11 @@ int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct si
     if (batch->nsp && but && is_receiver(batch, but)) catch_up(io, but); /* may settle */
     batch->nsp = nsp;
     batch->room = room;
+    size_t before = eio_batch_count(batch->frames);
     for (size_t i = 0; i < prepared->count; i++) {
         int result = eio_batch_add(batch->frames, prepared->frames[i]);
         if (result == 0) continue;
-        /* Half a packet can neither be taken back nor sent: only the very first frame may fail. */
-        SIO_CHECK(i == 0);
-        if (eio_batch_count(batch->frames) == 0) batch->nsp = NULL;
+        settle_whole_packets(batch, before);
         return result;
     }
     batch->bytes += prepared->bytes;

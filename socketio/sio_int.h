@@ -366,6 +366,7 @@ struct sio_server {
 
     struct sio__table namespaces; /* by name */
     struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent;
+    size_t matched_count;         /* namespaces made by parents */
     struct eio_deadlines connect; /* clients that are in no namespace yet */
     struct sio__batch batch;
     struct sio__table waiting; /* struct sio__waiting by socket and id */

@@ -13,6 +13,7 @@ void sio_options_init(struct sio_options *options)
         .max_depth = 128,
         .max_namespace_bytes = 512,
         .max_namespaces_per_client = 64,
+        .max_matched_namespaces = 10000,
         .max_pending_acks = 65536,
         .adapter = rooms_adapter_memory,
     };

@@ -189,8 +189,25 @@ int sio_server_side_emit(struct sio_namespace *nsp, const char *event, struct si
     return result;
 }
 
+struct counting {
+    void (*result)(void *ctx, int error, size_t servers);
+    void *ctx;
+};
+
+static void on_counted(void *ctx, int error, size_t servers)
+{
+    struct counting counting = *(struct counting *)ctx;
+    free(ctx);
+    counting.result(counting.ctx, sio__rooms_result(error), servers);
+}
+
 int sio_server_count(struct sio_namespace *nsp, void (*result)(void *ctx, int error, size_t servers), void *ctx)
 {
-    if (!nsp->index) return EIO_EINVAL;
-    return sio__rooms_result(nsp->adapter->ops->server_count(nsp->adapter, result, ctx));
+    if (!nsp->index || !result) return EIO_EINVAL;
+    struct counting *counting = malloc(sizeof *counting);
+    if (!counting) return EIO_ENOMEM;
+    *counting = (struct counting){result, ctx};
+    int error = nsp->adapter->ops->server_count(nsp->adapter, on_counted, counting);
+    if (error) free(counting);
+    return sio__rooms_result(error);
 }

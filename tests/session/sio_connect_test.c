@@ -388,6 +388,8 @@ static void namespaces_are_made_when_clients_ask_and_share_their_parent_s_handle
     assert_hears(&t, one, "1:42/dyn-1,[\"all\"]\n");
     assert_hears(&t, two, "1:42/dyn-1,[\"all\"]\n");
     assert_int_equal(sio_target_fetch(sio_all(parent), NULL, NULL), EIO_EINVAL);
+    t.io->options.max_matched_namespaces = 1;
+    assert_says(&t, one, "40/dyn-2,", "1:44/dyn-2,{\"message\":\"Invalid namespace\"}\n");
     close(one);
     end(two);
 }
