@@ -1,4 +1,5 @@
-/* The pure codecs of engineio: no I/O, no globals, libc only (base64 by libsodium). Private to this library.
+/* The pure codecs of engineio: no I/O, no globals, libc only (but OpenSSL and libsodium for the handshake key). Private
+ * to this library.
  * Return convention: bytes consumed, 0 = more input is needed, negative = bad, with eio__fault filled in. */
 #ifndef EIO_CODEC_H
 #define EIO_CODEC_H
@@ -127,8 +128,8 @@ struct eio__gate_head {
 ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limits *limits, struct eio__gate_head *out,
                         struct eio__fault *fault);
 
-/* Which bytes of a head were looked at already: tells cheaply whether a parse can tell anything new, so that a head that
- * arrives byte by byte is not parsed at each of them. Zero at the start of a head. */
+/* Which bytes of a head were looked at already: tells cheaply whether a parse can tell anything new, so that a head
+ * that arrives byte by byte is not parsed at each of them. Zero at the start of a head. */
 struct eio__gate_scan {
     uint32_t at, line, lines;
 };

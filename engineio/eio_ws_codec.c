@@ -1,360 +1,167 @@
-/* WebSocket frames, as a server reads and writes them (RFC 6455). No I/O: bytes in, events out.
+/* WebSocket frames, server side (RFC 6455, section 5): decodes what a client sends and writes the headers of what it
+ * gets. Many small whole frames in one read are the case that matters: they are unmasked, checked and delivered where
+ * they lie, and leave no state. Not its job: the handshake (eio_ws_accept.c), answering pings and closes, and
+ * extensions, none of which is negotiated.
  *
- *    0                   1                   2                   3
- *    0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
- *   +-+-+-+-+-------+-+-------------+-------------------------------+
- *   |F|R|R|R| opcode|M| Payload len |    Extended payload length    |
- *   |I|S|S|S|  (4)  |A|     (7)     |             (16/64)           |
- *   |N|V|V|V|       |S|             |   (if payload len==126/127)   |
- *   | |1|2|3|       |K|             |                               |
- *   +-+-+-+-+-------+-+-------------+ - - - - - - - - - - - - - - - +
- *   |             masking key (0 or 4 bytes), then the payload      |
- *   +---------------------------------------------------------------+
- *                                             (RFC 6455, section 5.2) */
+ *   0                   1                   2                   3
+ *   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+ *  +-+-+-+-+-------+-+-------------+-------------------------------+
+ *  |F|R|R|R| opcode|M| Payload len |    Extended payload length    |
+ *  |I|S|S|S|  (4)  |A|     (7)     |            (16/64)            |
+ *  |N|V|V|V|       |S|             |  (if payload len is 126/127)  |
+ *  | |1|2|3|       |K|             |                               |
+ *  +-+-+-+-+-------+-+-------------+ - - - - - - - - - - - - - - - +
+ *  |   Extended payload length continued, if payload len is 127    |
+ *  + - - - - - - - - - - - - - - - +-------------------------------+
+ *  |                               |          Masking-key          |
+ *  +-------------------------------+-------------------------------+
+ *  |      Masking-key (continued)  |         Payload data          |
+ *  +---------------------------------------------------------------+ */
 #include "eio_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-enum { HEADER_MAX = 14, CONTROL_MAX = 125, FIN = 0x80, RSV = 0x70, MASKED = 0x80 };
+#define FIN 0x80
+#define RSV 0x70
+#define OPCODE 0x0F
+#define CONTROL 0x08 /* the opcode bit of control frames */
+#define MASK 0x80
+#define LENGTH 0x7F
+#define LENGTH_16 126
+#define LENGTH_64 127
+
+#define MAX_HEADER_BYTES 14
+#define MAX_CONTROL_BYTES 125
+#define MIN_CAPACITY_BYTES 256
+
+enum {
+    CLOSE_PROTOCOL = 1002,
+    CLOSE_INVALID_DATA = 1007,
+    CLOSE_POLICY = 1008,
+    CLOSE_TOO_BIG = 1009,
+    CLOSE_ERROR = 1011
+};
+
+struct frame {
+    uint64_t left; /* payload bytes still to come */
+    uint8_t opcode;
+    bool fin;
+    uint8_t mask[4]; /* mask[0] belongs to the next payload byte */
+};
 
 struct eio__ws_partial {
-    uint8_t header[HEADER_MAX]; /* of a frame whose header is not complete */
-    uint8_t header_size;
-    bool in_frame;   /* a header was read, its payload is not complete */
-    bool in_message; /* a fragmented message is under way */
-    bool frame_fin;
-    uint8_t frame_opcode;
-    uint8_t message_opcode;
-    uint8_t control_size; /* of the interleaved control frame so far */
-    uint8_t control[CONTROL_MAX];
-    uint8_t mask[4];
-    uint32_t mask_at; /* bytes of this frame unmasked so far, mod 4 */
-    uint64_t frame_left;
-    size_t fragments;
+    struct frame frame;
+    bool in_frame;   /* its header is through */
+    bool in_message; /* a data frame has begun and its message has not ended */
+    uint8_t header_size, control_size;
+    uint8_t header[MAX_HEADER_BYTES];
+    uint8_t control[MAX_CONTROL_BYTES];
+
+    enum eio_kind kind;
     struct eio__utf8 utf8;
-    uint8_t *message;
+    size_t fragments;
+    uint8_t *data;
     size_t size, capacity;
 };
 
-struct header {
-    uint8_t opcode;
-    bool fin;
-    uint8_t mask[4];
-    uint64_t size;
-};
-
-struct decoder {
+/* One call of eio__ws_decode. */
+struct run {
     struct eio__ws_partial **partial;
     const struct eio__ws_limits *limits;
     const struct eio__ws_events *events;
     void *ctx;
+    uint8_t *p;
+    size_t n, pos;
     struct eio__fault *fault;
 };
 
-static int fail(struct decoder *d, uint16_t close_code, int code, const char *why)
+/* Results of the steps below: negative errors, too. */
+enum { GO_ON = 0, STOPPED = 1 };
+
+static int refuse(struct run *run, size_t at, uint16_t close_code, const char *why)
 {
-    d->fault->code = code;
-    d->fault->close_code = close_code;
-    d->fault->why = why;
+    int code = close_code == CLOSE_INVALID_DATA ? EIO_EUTF8
+               : close_code == CLOSE_TOO_BIG    ? EIO_ETOOBIG
+               : close_code == CLOSE_ERROR      ? EIO_ENOMEM
+                                                : EIO_EPROTO;
+    *run->fault = (struct eio__fault){.code = code, .close_code = close_code, .at = at, .why = why};
     return code;
 }
 
-/* -------------------------------------------------------------------- mask */
+/* ------------------------------------------------------------------------------------------------------- masking */
 
-static void unmask(uint8_t *p, size_t n, const uint8_t mask[4], uint32_t at)
+static inline uint64_t load64(const uint8_t *p)
 {
-    uint8_t turned[4];
-    for (uint32_t i = 0; i < 4; i++) turned[i] = mask[(at + i) & 3];
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+static inline uint32_t load32(const uint8_t *p)
+{
     uint32_t word;
-    memcpy(&word, turned, 4);
-    uint64_t wide = (uint64_t)word << 32 | word;
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        uint64_t block;
-        memcpy(&block, p + i, 8);
-        block ^= wide;
-        memcpy(p + i, &block, 8);
+    memcpy(&word, p, 4);
+    return word;
+}
+
+/* XORs p with the key, in place (section 5.3). Returns true if the result is all ASCII.
+ * Ends overlap what came before them instead of going byte by byte: they are loaded first, and their key is rotated. */
+static inline bool unmask(uint8_t *p, size_t n, const uint8_t mask[4])
+{
+    uint8_t keys[8];
+    memcpy(keys, mask, 4);
+    memcpy(keys + 4, mask, 4);
+    uint32_t key = load32(keys), end_key = load32(keys + (n & 3));
+    uint64_t key64 = (uint64_t)key << 32 | key, end_key64 = (uint64_t)end_key << 32 | end_key;
+    if (n < 8) {
+        uint8_t seen = 0;
+        for (size_t i = 0; i < n; i++) seen |= p[i] ^= mask[i & 3];
+        return seen < 0x80;
     }
-    for (; i < n; i++) p[i] ^= turned[i & 3];
-}
-
-/* ------------------------------------------------------------------ header */
-
-static int check_header(struct decoder *d, uint8_t first, uint8_t second)
-{
-    uint8_t opcode = first & 0x0f;
-    if (first & RSV) return fail(d, 1002, EIO_EPROTO, "reserved bits are set");
-    if (opcode > EIO__WS_PONG || (opcode > EIO__WS_BINARY && opcode < EIO__WS_CLOSE))
-        return fail(d, 1002, EIO_EPROTO, "unknown opcode");
-    if (!(second & MASKED)) return fail(d, 1002, EIO_EPROTO, "client frame is not masked");
-    if (opcode >= EIO__WS_CLOSE) {
-        if (!(first & FIN)) return fail(d, 1002, EIO_EPROTO, "control frame is fragmented");
-        if ((second & 0x7f) > CONTROL_MAX) return fail(d, 1002, EIO_EPROTO, "control frame is too long");
-        return 0;
+    uint64_t seen;
+    uint8_t *p_end = p + n;
+#ifdef __SSE2__
+    if (n >= 16) {
+        __m128i key128 = _mm_set1_epi32((int)key);
+        __m128i end = _mm_loadu_si128((const __m128i *)(const void *)(p_end - 16));
+        end = _mm_xor_si128(end, _mm_set1_epi32((int)end_key));
+        __m128i all = end;
+        for (; p + 16 <= p_end; p += 16) {
+            __m128i block = _mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)p), key128);
+            _mm_storeu_si128((__m128i *)(void *)p, block);
+            all = _mm_or_si128(all, block);
+        }
+        _mm_storeu_si128((__m128i *)(void *)(p_end - 16), end);
+        return _mm_movemask_epi8(all) == 0;
     }
-    bool in_message = *d->partial && (*d->partial)->in_message;
-    if (opcode == EIO__WS_CONTINUATION && !in_message) return fail(d, 1002, EIO_EPROTO, "nothing to continue");
-    if (opcode != EIO__WS_CONTINUATION && in_message)
-        return fail(d, 1002, EIO_EPROTO, "new message inside a fragmented one");
-    return 0;
-}
-
-static int check_size(struct decoder *d, const struct header *header)
-{
-    if (header->opcode >= EIO__WS_CLOSE) return 0;
-    size_t before = *d->partial && (*d->partial)->in_message ? (*d->partial)->size : 0;
-    if (header->size > d->limits->max_message_bytes - before)
-        return fail(d, 1009, EIO_ETOOBIG, "message is larger than the limit");
-    return 0;
-}
-
-/* Reads a header; returns its size, 0 for more, negative for bad. */
-static int read_header(struct decoder *d, const uint8_t *p, size_t n, struct header *header)
-{
-    if (n < 2) return 0;
-    int result = check_header(d, p[0], p[1]);
-    if (result != 0) return result;
-    header->opcode = p[0] & 0x0f;
-    header->fin = p[0] & FIN;
-    header->size = p[1] & 0x7f;
-    size_t at = 2;
-    if (header->size == 126) {
-        if (n < 4) return 0;
-        header->size = (uint64_t)p[2] << 8 | p[3];
-        at = 4;
-    } else if (header->size == 127) {
-        if (n < 10) return 0;
-        header->size = 0;
-        for (size_t i = 2; i < 10; i++) header->size = header->size << 8 | p[i];
-        if (header->size >> 63) return fail(d, 1002, EIO_EPROTO, "length has its top bit set");
-        at = 10;
+#endif
+    uint64_t end = load64(p_end - 8) ^ end_key64;
+    seen = end;
+    for (; p + 8 <= p_end; p += 8) {
+        uint64_t block = load64(p) ^ key64;
+        memcpy(p, &block, 8);
+        seen |= block;
     }
-    result = check_size(d, header);
-    if (result != 0) return result;
-    if (n < at + 4) return 0;
-    memcpy(header->mask, p + at, 4);
-    return (int)at + 4;
+    memcpy(p_end - 8, &end, 8);
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
-/* ---------------------------------------------------------------- delivery */
+/* ------------------------------------------------------------------------------------------------------- partial */
 
-static bool close_code_valid(unsigned code)
+static struct eio__ws_partial *need_partial(struct run *run)
 {
-    if (code >= 3000) return code <= 4999;
-    return code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006;
-}
-
-static int deliver_control(struct decoder *d, uint8_t opcode, const uint8_t *p, size_t n)
-{
-    if (opcode == EIO__WS_CLOSE && n > 0) {
-        if (n == 1) return fail(d, 1002, EIO_EPROTO, "close payload of one byte");
-        if (!close_code_valid((unsigned)p[0] << 8 | p[1])) return fail(d, 1002, EIO_EPROTO, "invalid close code");
-        if (!eio__utf8_valid(p + 2, n - 2)) return fail(d, 1007, EIO_EUTF8, "close reason is not UTF-8");
-    }
-    return d->events->on_control(d->ctx, (enum eio__ws_opcode)opcode, p, n) ? 1 : 0;
-}
-
-static int deliver_message(struct decoder *d, uint8_t opcode, uint8_t *p, size_t n)
-{
-    return d->events->on_message(d->ctx, opcode == EIO__WS_TEXT ? EIO_TEXT : EIO_BINARY, p, n) ? 1 : 0;
-}
-
-/* ----------------------------------------------------------------- partial */
-
-static struct eio__ws_partial *partial_of(struct decoder *d)
-{
-    if (!*d->partial) *d->partial = calloc(1, sizeof **d->partial);
-    if (!*d->partial) fail(d, 1011, EIO_ENOMEM, "out of memory");
-    return *d->partial;
-}
-
-static void drop_if_idle(struct decoder *d)
-{
-    struct eio__ws_partial *partial = *d->partial;
-    if (!partial || partial->in_frame || partial->in_message || partial->header_size) return;
-    eio__ws_partial_free(partial);
-    *d->partial = NULL;
-}
-
-static int append(struct decoder *d, struct eio__ws_partial *partial, const uint8_t *p, size_t n)
-{
-    if (n == 0) return 0;
-    if (partial->size + n > partial->capacity) {
-        size_t capacity = partial->capacity ? partial->capacity * 2 : 256;
-        while (capacity < partial->size + n) capacity *= 2;
-        uint8_t *message = realloc(partial->message, capacity);
-        if (!message) return fail(d, 1011, EIO_ENOMEM, "out of memory");
-        partial->message = message;
-        partial->capacity = capacity;
-    }
-    memcpy(partial->message + partial->size, p, n);
-    partial->size += n;
-    return 0;
-}
-
-/* A frame that is not delivered whole begins. */
-static int begin_frame(struct decoder *d, const struct header *header)
-{
-    struct eio__ws_partial *partial = partial_of(d);
-    if (!partial) return EIO_ENOMEM;
-    partial->in_frame = true;
-    partial->frame_fin = header->fin;
-    partial->frame_opcode = header->opcode;
-    partial->frame_left = header->size;
-    partial->mask_at = 0;
-    memcpy(partial->mask, header->mask, 4);
-    if (header->opcode >= EIO__WS_CLOSE) {
-        partial->control_size = 0;
-        return 0;
-    }
-    if (header->opcode != EIO__WS_CONTINUATION) {
-        partial->in_message = true;
-        partial->message_opcode = header->opcode;
-        partial->fragments = 0;
-        partial->utf8.state = 0;
-        partial->size = 0;
-    }
-    if (++partial->fragments > d->limits->max_fragments) return fail(d, 1008, EIO_ETOOBIG, "too many fragments");
-    return 0;
-}
-
-static int end_message(struct decoder *d, struct eio__ws_partial *partial)
-{
-    if (partial->message_opcode == EIO__WS_TEXT && !eio__utf8_complete(&partial->utf8))
-        return fail(d, 1007, EIO_EUTF8, "text ends inside a character");
-    partial->in_message = false;
-    /* The callback may not find a message under way; the bytes stay ours until it returns. */
-    uint8_t *message = partial->message;
-    size_t size = partial->size;
-    partial->message = NULL;
-    partial->size = partial->capacity = 0;
-    uint8_t none = 0;
-    int result = deliver_message(d, partial->message_opcode, message ? message : &none, size);
-    free(message);
-    return result;
-}
-
-/* Payload of the frame under way. Returns what was consumed through *used. */
-static int continue_frame(struct decoder *d, uint8_t *p, size_t n, size_t *used)
-{
-    struct eio__ws_partial *partial = *d->partial;
-    size_t take = n < partial->frame_left ? n : (size_t)partial->frame_left;
-    *used = take;
-    unmask(p, take, partial->mask, partial->mask_at);
-    partial->mask_at = (uint32_t)((partial->mask_at + take) & 3);
-    partial->frame_left -= take;
-    bool control = partial->frame_opcode >= EIO__WS_CLOSE;
-    if (control) {
-        memcpy(partial->control + partial->control_size, p, take);
-        partial->control_size = (uint8_t)(partial->control_size + take);
-    } else {
-        if (partial->message_opcode == EIO__WS_TEXT && !eio__utf8_feed(&partial->utf8, p, take))
-            return fail(d, 1007, EIO_EUTF8, "text is not UTF-8");
-        int result = append(d, partial, p, take);
-        if (result != 0) return result;
-    }
-    if (partial->frame_left > 0) return 0;
-    partial->in_frame = false;
-    if (control) return deliver_control(d, partial->frame_opcode, partial->control, partial->control_size);
-    return partial->frame_fin ? end_message(d, partial) : 0;
-}
-
-/* ------------------------------------------------------------------ decode */
-
-/* The common case: a whole frame that is a whole message, delivered where it lies. */
-static int whole_frame(struct decoder *d, const struct header *header, uint8_t *p)
-{
-    size_t n = (size_t)header->size;
-    unmask(p, n, header->mask, 0);
-    if (header->opcode >= EIO__WS_CLOSE) return deliver_control(d, header->opcode, p, n);
-    if (header->opcode == EIO__WS_TEXT && !eio__utf8_valid(p, n)) return fail(d, 1007, EIO_EUTF8, "text is not UTF-8");
-    return deliver_message(d, header->opcode, p, n);
-}
-
-static bool is_whole(const struct decoder *d, const struct header *header, size_t available)
-{
-    (void)d;
-    if (header->size > available) return false;
-    return header->opcode >= EIO__WS_CLOSE || (header->fin && header->opcode != EIO__WS_CONTINUATION);
-}
-
-/* A header that came in pieces. Returns 0 when it is still not complete, 1 when a frame began, negative. */
-static int finish_header(struct decoder *d, const uint8_t *p, size_t n, size_t *used)
-{
-    struct eio__ws_partial *partial = *d->partial;
-    struct header header;
-    *used = 0;
-    while (*used < n) {
-        partial->header[partial->header_size++] = p[(*used)++];
-        int size = read_header(d, partial->header, partial->header_size, &header);
-        if (size < 0) return size;
-        if (size == 0) continue;
-        partial->header_size = 0;
-        int result = begin_frame(d, &header);
-        return result < 0 ? result : 1;
-    }
-    return 0;
-}
-
-static int keep_header(struct decoder *d, const uint8_t *p, size_t n)
-{
-    struct eio__ws_partial *partial = partial_of(d);
-    if (!partial) return EIO_ENOMEM;
-    memcpy(partial->header, p, n);
-    partial->header_size = (uint8_t)n;
-    return 0;
-}
-
-/* One step: a frame, or what there is of it. */
-static int step(struct decoder *d, uint8_t *p, size_t n, size_t *used)
-{
-    struct eio__ws_partial *partial = *d->partial;
-    if (partial && partial->in_frame) return continue_frame(d, p, n, used);
-    if (partial && partial->header_size) {
-        int result = finish_header(d, p, n, used);
-        if (result <= 0 || (*d->partial)->frame_left > 0) return result < 0 ? result : 0;
-        size_t none;
-        return continue_frame(d, p + *used, 0, &none);
-    }
-    struct header header;
-    int size = read_header(d, p, n, &header);
-    if (size < 0) return size;
-    if (size == 0) {
-        *used = n;
-        return keep_header(d, p, n);
-    }
-    if (is_whole(d, &header, n - (size_t)size)) {
-        *used = (size_t)size + (size_t)header.size;
-        return whole_frame(d, &header, p + size);
-    }
-    int result = begin_frame(d, &header);
-    if (result != 0) return result;
-    result = continue_frame(d, p + size, n - (size_t)size, used);
-    *used += (size_t)size;
-    return result;
-}
-
-int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
-                   const struct eio__ws_events *events, void *ctx, uint8_t *p, size_t n, struct eio__fault *fault)
-{
-    struct decoder d = {partial, limits, events, ctx, fault};
-    size_t at = 0;
-    while (at < n) {
-        size_t used = 0;
-        int result = step(&d, p + at, n - at, &used);
-        if (result < 0) fault->at = at;
-        if (result != 0) return result;
-        at += used;
-    }
-    drop_if_idle(&d);
-    return 0;
+    if (!*run->partial) *run->partial = calloc(1, sizeof **run->partial);
+    return *run->partial;
 }
 
 void eio__ws_partial_free(struct eio__ws_partial *partial)
 {
     if (!partial) return;
-    free(partial->message);
+    free(partial->data);
     free(partial);
 }
 
@@ -363,20 +170,325 @@ size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial)
     return partial ? sizeof *partial + partial->capacity : 0;
 }
 
+static int out_of_memory(struct run *run)
+{
+    return refuse(run, run->pos, CLOSE_ERROR, "out of memory");
+}
+
+/* Doubling makes growth cheap; the frame's length is used to make it smaller only, so that a peer has to send bytes to
+ * make us hold them. */
+static int append(struct run *run, const uint8_t *p, size_t n)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    if (n == 0) return GO_ON;
+    size_t needed = partial->size + n;
+    if (needed > partial->capacity) {
+        size_t capacity = needed > SIZE_MAX / 2 ? needed : needed * 2;
+        if (capacity < MIN_CAPACITY_BYTES) capacity = MIN_CAPACITY_BYTES;
+        if (capacity > run->limits->max_message_bytes) capacity = run->limits->max_message_bytes;
+        size_t left = (size_t)partial->frame.left; /* includes these n */
+        if (partial->frame.fin && capacity - partial->size > left) capacity = partial->size + left;
+        uint8_t *data = realloc(partial->data, capacity);
+        if (!data) return out_of_memory(run);
+        partial->data = data;
+        partial->capacity = capacity;
+    }
+    memcpy(partial->data + partial->size, p, n);
+    partial->size = needed;
+    return GO_ON;
+}
+
+/* ---------------------------------------------------------------------------------------------------- deliveries */
+
+/* Where text went wrong; `before` is the state in front of p. Errors only: byte by byte. */
+static int bad_text(struct run *run, struct eio__utf8 before, const uint8_t *p, size_t n)
+{
+    size_t i = 0;
+    while (i < n && eio__utf8_feed(&before, p + i, 1)) i++;
+    return refuse(run, (size_t)(p - run->p) + i, CLOSE_INVALID_DATA, "text is not valid UTF-8");
+}
+
+static int cut_text(struct run *run)
+{
+    return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "text ends inside a character");
+}
+
+static bool close_code_allowed(unsigned code)
+{
+    /* Section 7.4: 1004 is reserved, 1005, 1006 and 1015 are never sent; 1012 to 1014 were registered later. */
+    if (code >= 1000 && code <= 1014) return code < 1004 || code > 1006;
+    return code >= 3000 && code < 5000;
+}
+
+static int deliver_control(struct run *run, uint8_t opcode, const uint8_t *p, size_t n)
+{
+    if (opcode == EIO__WS_CLOSE && n) {
+        if (!close_code_allowed((unsigned)p[0] << 8 | p[1]))
+            return refuse(run, run->pos - 1, CLOSE_PROTOCOL, "close code is not allowed");
+        if (!eio__utf8_valid(p + 2, n - 2))
+            return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "close reason is not valid UTF-8");
+    }
+    return run->events->on_control(run->ctx, (enum eio__ws_opcode)opcode, p, n) ? STOPPED : GO_ON;
+}
+
+/* Nothing may be touched after a callback that stops: it may have freed the owner of everything. */
+static int deliver_partial(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    uint8_t *data = partial->data, none[1];
+    size_t size = partial->size;
+    enum eio_kind kind = partial->kind;
+    *run->partial = NULL;
+    free(partial);
+    int stop = run->events->on_message(run->ctx, kind, data ? data : none, size);
+    free(data);
+    return stop ? STOPPED : GO_ON;
+}
+
+/* ------------------------------------------------------------------------------------------------------- headers */
+
+static const char *bad_first_byte(uint8_t byte, bool in_message)
+{
+    uint8_t opcode = byte & OPCODE;
+    if (byte & RSV) return "reserved bit is set";
+    if ((opcode > EIO__WS_BINARY && opcode < EIO__WS_CLOSE) || opcode > EIO__WS_PONG) return "reserved opcode";
+    if (opcode & CONTROL) return byte & FIN ? NULL : "control frame is fragmented";
+    if (opcode == EIO__WS_CONTINUATION) return in_message ? NULL : "continuation of nothing";
+    return in_message ? "new message inside a fragmented one" : NULL;
+}
+
+static const char *bad_second_byte(uint8_t opcode, uint8_t byte)
+{
+    uint8_t length = byte & LENGTH;
+    if (!(byte & MASK)) return "client frame is not masked";
+    if (opcode & CONTROL && length > MAX_CONTROL_BYTES) return "control frame is too long";
+    if (opcode == EIO__WS_CLOSE && length == 1) return "close frame with half a code";
+    return NULL;
+}
+
+static uint64_t load_length(const uint8_t *p, size_t n)
+{
+    uint64_t length = 0;
+    for (size_t i = 0; i < n; i++) length = length << 8 | p[i];
+    return length;
+}
+
+/* Reads a header of which n bytes are there; each rule is applied as soon as its bytes are. at: where h[0] lies in the
+ * input, negative if an earlier call brought it. Returns its size, 0 = need more, negative = refused. */
+static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t at, struct frame *frame)
+{
+    const struct eio__ws_partial *partial = *run->partial;
+    bool in_message = partial && partial->in_message;
+    uint8_t opcode = h[0] & OPCODE;
+    const char *why = bad_first_byte(h[0], in_message);
+    if (why) return refuse(run, (size_t)at, CLOSE_PROTOCOL, why);
+    if (!(opcode & CONTROL) && (in_message ? partial->fragments : 0) >= run->limits->max_fragments)
+        return refuse(run, (size_t)at, CLOSE_POLICY, "too many fragments");
+    if (n < 2) return 0;
+
+    why = bad_second_byte(opcode, h[1]);
+    if (why) return refuse(run, (size_t)(at + 1), CLOSE_PROTOCOL, why);
+    size_t extended = (h[1] & LENGTH) == LENGTH_16 ? 2 : (h[1] & LENGTH) == LENGTH_64 ? 8 : 0;
+    if (extended == 8 && n > 2 && h[2] & 0x80)
+        return refuse(run, (size_t)(at + 2), CLOSE_PROTOCOL, "length has its top bit set");
+    if (n < 2 + extended) return 0;
+
+    uint64_t length = extended ? load_length(h + 2, extended) : h[1] & LENGTH;
+    size_t room = run->limits->max_message_bytes - (in_message ? partial->size : 0);
+    if (!(opcode & CONTROL) && length > room)
+        return refuse(run, (size_t)(at + 1) + extended, CLOSE_TOO_BIG, "message is too big");
+    if (n < 6 + extended) return 0;
+    *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN};
+    memcpy(frame->mask, h + 2 + extended, 4);
+    return (int)(6 + extended);
+}
+
+/* ------------------------------------------------------------------------------------------------------ payloads */
+
+static int take_control(struct run *run, struct frame *frame)
+{
+    size_t there = run->n - run->pos, size = frame->left;
+    if (there >= size) {
+        uint8_t *p = run->p + run->pos;
+        unmask(p, size, frame->mask);
+        run->pos += size;
+        return deliver_control(run, frame->opcode, p, size);
+    }
+    struct eio__ws_partial *partial = need_partial(run);
+    if (!partial) return out_of_memory(run);
+    partial->frame = *frame;
+    partial->in_frame = true;
+    return GO_ON;
+}
+
+/* A message begins or goes on with this frame, whose payload may be here or not. */
+static int begin_data(struct run *run, const struct frame *frame)
+{
+    struct eio__ws_partial *partial = need_partial(run);
+    if (!partial) return out_of_memory(run);
+    if (!partial->in_message) {
+        partial->in_message = true;
+        partial->kind = frame->opcode == EIO__WS_TEXT ? EIO_TEXT : EIO_BINARY;
+    }
+    partial->fragments++;
+    partial->frame = *frame;
+    partial->in_frame = true;
+    return GO_ON;
+}
+
+static int end_control(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    uint8_t opcode = partial->frame.opcode, control[MAX_CONTROL_BYTES];
+    size_t size = partial->control_size;
+    memcpy(control, partial->control, size);
+    partial->in_frame = false;
+    partial->control_size = 0;
+    if (!partial->in_message) {
+        eio__ws_partial_free(partial);
+        *run->partial = NULL;
+    }
+    return deliver_control(run, opcode, control, size);
+}
+
+static int end_data(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    partial->in_frame = false;
+    if (!partial->frame.fin) return GO_ON;
+    if (!eio__utf8_complete(&partial->utf8)) return cut_text(run);
+    return deliver_partial(run);
+}
+
+/* The next piece of the payload of the frame in *partial, down to an empty one that ends it. */
+static int take_payload(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    struct frame *frame = &partial->frame;
+    uint8_t *p = run->p + run->pos;
+    size_t there = run->n - run->pos, n = frame->left < there ? (size_t)frame->left : there;
+    bool ascii = unmask(p, n, frame->mask);
+    uint8_t turned[4];
+    for (size_t i = 0; i < 4; i++) turned[i] = frame->mask[(i + n) & 3];
+    memcpy(frame->mask, turned, 4);
+
+    if (frame->opcode & CONTROL) {
+        memcpy(partial->control + partial->control_size, p, n);
+        partial->control_size = (uint8_t)(partial->control_size + n);
+    } else {
+        struct eio__utf8 before = partial->utf8;
+        if (partial->kind == EIO_TEXT && !(ascii && eio__utf8_complete(&before)) &&
+            !eio__utf8_feed(&partial->utf8, p, n))
+            return bad_text(run, before, p, n);
+        if (append(run, p, n)) return run->fault->code;
+    }
+    run->pos += n;
+    frame->left -= n;
+    if (frame->left) return GO_ON;
+    return frame->opcode & CONTROL ? end_control(run) : end_data(run);
+}
+
+/* --------------------------------------------------------------------------------------------------------- steps */
+
+/* A header that the last call did not get whole. */
+static int take_kept_header(struct run *run, struct frame *frame)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    size_t kept = partial->header_size, there = run->n - run->pos;
+    size_t n = there < MAX_HEADER_BYTES - kept ? there : MAX_HEADER_BYTES - kept;
+    memcpy(partial->header + kept, run->p + run->pos, n);
+    int size = parse_header(run, partial->header, kept + n, (ptrdiff_t)run->pos - (ptrdiff_t)kept, frame);
+    if (size < 0) return size;
+    run->pos += size ? (size_t)size - kept : n;
+    partial->header_size = size ? 0 : (uint8_t)(kept + n);
+    return size;
+}
+
+static int take_header(struct run *run, struct frame *frame)
+{
+    if (*run->partial && (*run->partial)->header_size) return take_kept_header(run, frame);
+    size_t there = run->n - run->pos;
+    int size = parse_header(run, run->p + run->pos, there, (ptrdiff_t)run->pos, frame);
+    if (size < 0) return size;
+    if (size) {
+        run->pos += (size_t)size;
+        return size;
+    }
+    struct eio__ws_partial *partial = need_partial(run);
+    if (!partial) return out_of_memory(run);
+    memcpy(partial->header, run->p + run->pos, there);
+    partial->header_size = (uint8_t)there;
+    run->pos = run->n;
+    return 0;
+}
+
+/* One frame by the book, as far as it is here. */
+static int take_frame(struct run *run)
+{
+    struct frame frame;
+    if (!*run->partial || !(*run->partial)->in_frame) {
+        int size = take_header(run, &frame);
+        if (size <= 0) return size;
+        int failed = frame.opcode & CONTROL ? take_control(run, &frame) : begin_data(run, &frame);
+        if (failed || !*run->partial || !(*run->partial)->in_frame) return failed;
+    }
+    return take_payload(run);
+}
+
+/* Whole, unfragmented messages one after the other, without state. Whatever is not that is left for take_frame(). */
+static int take_whole_messages(struct run *run)
+{
+    uint8_t *p = run->p + run->pos, *end = run->p + run->n;
+    size_t max = run->limits->max_message_bytes;
+    while (end - p >= 6) {
+        bool text = p[0] == (FIN | EIO__WS_TEXT);
+        if (!text && p[0] != (FIN | EIO__WS_BINARY)) break;
+        size_t size = (size_t)(p[1] ^ MASK), header = 6;
+        if (size == LENGTH_16) {
+            size = (size_t)p[2] << 8 | p[3];
+            header = 8;
+        } else if (size > LENGTH_16) {
+            break;
+        }
+        if (size > max || (size_t)(end - p) < header + size) break;
+        uint8_t *payload = p + header;
+        bool ascii = unmask(payload, size, payload - 4);
+        p = payload + size;
+        run->pos = (size_t)(p - run->p);
+        if (text && !ascii) {
+            struct eio__utf8 utf8 = {0};
+            if (!eio__utf8_feed(&utf8, payload, size)) return bad_text(run, (struct eio__utf8){0}, payload, size);
+            if (!eio__utf8_complete(&utf8)) return cut_text(run);
+        }
+        if (run->events->on_message(run->ctx, text ? EIO_TEXT : EIO_BINARY, payload, size)) return STOPPED;
+    }
+    return GO_ON;
+}
+
+int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
+                   const struct eio__ws_events *events, void *ctx, uint8_t *p, size_t n, struct eio__fault *fault)
+{
+    struct run run = {partial, limits, events, ctx, p, n, 0, fault};
+    int result = GO_ON;
+    while (result == GO_ON && run.pos < n) {
+        if (!*partial) result = take_whole_messages(&run);
+        if (result == GO_ON && run.pos < n) result = take_frame(&run);
+    }
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------- sending */
+
 size_t eio__ws_put_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n)
 {
     out[0] = (uint8_t)(FIN | opcode);
-    if (n < 126) {
+    if (n < LENGTH_16) {
         out[1] = (uint8_t)n;
         return 2;
     }
-    if (n < 65536) {
-        out[1] = 126;
-        out[2] = (uint8_t)(n >> 8);
-        out[3] = (uint8_t)n;
-        return 4;
-    }
-    out[1] = 127;
-    for (size_t i = 0; i < 8; i++) out[2 + i] = (uint8_t)((uint64_t)n >> (56 - 8 * i));
-    return 10;
+    size_t size = n < 65536 ? 4 : 10;
+    out[1] = size == 4 ? LENGTH_16 : LENGTH_64;
+    uint64_t length = n;
+    for (size_t i = size; i-- > 2; length >>= 8) out[i] = (uint8_t)length;
+    return size;
 }
