@@ -393,7 +393,8 @@ ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limit
 
 bool eio__gate_scan(struct eio__gate_scan *scan, const uint8_t *p, size_t n, const struct eio__gate_limits *limits)
 {
-    bool wanted = scan->at == 0 || n >= smaller(limits->max_head_bytes, HEAD_BYTES_MAX);
+    /* The first bytes are looked at as they come: what is no HTTP is refused at once. */
+    bool wanted = scan->at < METHOD_BYTES_MAX + 4 || n >= smaller(limits->max_head_bytes, HEAD_BYTES_MAX);
     while (scan->at < n) {
         const uint8_t *newline = memchr(p + scan->at, '\n', n - scan->at);
         if (!newline) {
