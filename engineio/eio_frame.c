@@ -8,7 +8,6 @@ static _Thread_local size_t free_chunk_count;
 
 static struct eio_frame *frame_alloc(size_t capacity)
 {
-    if (capacity > UINT32_MAX / 2) return NULL;
     struct eio_frame *frame = malloc(sizeof *frame + capacity);
     if (!frame) return NULL;
     memset(frame, 0, sizeof *frame);
@@ -18,7 +17,7 @@ static struct eio_frame *frame_alloc(size_t capacity)
 
 struct eio_frame *eio_frame_new(enum eio_kind kind, size_t size, uint8_t **message)
 {
-    struct eio_frame *frame = frame_alloc(EIO__MESSAGE_OFFSET + size);
+    struct eio_frame *frame = size <= EIO__FRAME_BYTES_MAX ? frame_alloc(EIO__MESSAGE_OFFSET + size) : NULL;
     if (!frame) return NULL;
     size_t typed = kind == EIO_TEXT ? 1 : 0;
     size_t header = eio__ws_header_size(size + typed);
@@ -51,7 +50,7 @@ struct eio_frame *eio__frame_new_packet(const char *packet, size_t size)
 
 struct eio_frame *eio__frame_new_wire(size_t size)
 {
-    struct eio_frame *frame = frame_alloc(size);
+    struct eio_frame *frame = size <= INT32_MAX ? frame_alloc(size) : NULL;
     if (!frame) return NULL;
     frame->wire_only = true;
     frame->wire_size = (uint32_t)size;

@@ -111,6 +111,7 @@ size_t eio__server_open_packet(const struct eio_server *server, const struct eio
 static void announce(struct eio_session *session)
 {
     struct eio_server *server = session->server;
+    server->stats.opened++;
     eio__session_start(session);
     if (server->handlers.on_open) server->handlers.on_open(session, server->ctx);
 }
@@ -121,7 +122,7 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
     struct eio_session *session = head ? eio__session_new(server, 4, head) : NULL;
     struct eio__polling *polling = session ? calloc(1, sizeof *polling) : NULL;
     if (!polling) {
-        if (session) eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
+        if (session) eio__session_discard(session);
         eio__server_reply(server, request, 503, NULL, NULL, 0);
         return;
     }
@@ -166,6 +167,22 @@ static bool check_websocket(struct eio_http_request *request)
     return true;
 }
 
+/* The response and the open packet: they leave together, at the end of the turn. */
+static int push_opening(struct eio_session *session, bool with_response)
+{
+    if (with_response) {
+        char text[192];
+        size_t n = switching_response(session->head, text, sizeof text);
+        struct eio_frame *response = eio__frame_new_wire(n);
+        if (response) memcpy(response->bytes, text, n);
+        if (eio__session_push(session, response) != 0) return EIO_ENOMEM;
+    }
+    if (session->protocol == 0) return 0;
+    char packet[256];
+    size_t n = eio__server_open_packet(session->server, session, packet, sizeof packet);
+    return eio__session_push(session, eio__frame_new_packet(packet, n));
+}
+
 struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, int take_fd,
                                                struct eio_http_head *take_head, bool with_response)
 {
@@ -174,22 +191,9 @@ struct eio_session *eio__server_open_websocket(struct eio_server *server, int pr
         close(take_fd);
         return NULL;
     }
-    if (eio__ws_attach(session, take_fd) != 0) {
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "no event for the descriptor");
+    if (eio__ws_attach(session, take_fd) != 0 || push_opening(session, with_response) != 0) {
+        eio__session_discard(session);
         return NULL;
-    }
-    /* The response and the open packet leave together, at the end of the turn. */
-    if (with_response) {
-        char text[192];
-        size_t n = switching_response(session->head, text, sizeof text);
-        struct eio_frame *response = eio__frame_new_wire(n);
-        if (response) memcpy(response->bytes, text, n);
-        eio__session_push(session, response);
-    }
-    if (protocol != 0) {
-        char packet[256];
-        size_t n = eio__server_open_packet(server, session, packet, sizeof packet);
-        eio__session_push(session, eio__frame_new_packet(packet, n));
     }
     announce(session);
     return session;

@@ -76,6 +76,7 @@ uint64_t eio__clock_us(void);
 /* ------------------------------------------------------------------ frames */
 
 enum {
+    EIO__FRAME_BYTES_MAX = INT32_MAX - 64,
     EIO__MESSAGE_OFFSET = 11,        /* room for the longest frame header and the packet type */
     EIO__CHUNK_BYTES = 4096,         /* of one chunk's wire bytes */
     EIO__CHUNKS_KEPT = 256,          /* free chunks kept for reuse, per thread */
@@ -220,6 +221,8 @@ void eio__session_want_flush(struct eio_session *session);
 void eio__session_flush(struct eio_session *session);
 /* Over and done: to be freed at the end of the turn. */
 void eio__session_bury(struct eio_session *session, const char *why);
+/* The same for a session that nobody was told of: its handshake failed. */
+void eio__session_discard(struct eio_session *session);
 /* Frees memory; the session is off all lists. Called by the loop. */
 void eio__session_free(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.

@@ -148,7 +148,6 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
     memcpy(id, &hidden, sizeof hidden);
     randombytes_buf(id + sizeof hidden, ID_RANDOM_BYTES);
     sodium_bin2base64(session->id, sizeof session->id, id, sizeof id, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    server->stats.opened++;
     return 0;
 }
 

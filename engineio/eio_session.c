@@ -80,6 +80,12 @@ void eio__session_bury(struct eio_session *session, const char *why)
     if (!session->in_flush) list_closed(session); /* else the flush finds it closed and moves it over */
 }
 
+void eio__session_discard(struct eio_session *session)
+{
+    eio__server_leave(session->server, session);
+    eio__session_bury(session, "it could not be opened");
+}
+
 void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger)
 {
     if (session->state >= EIO__S_LINGERING) return;
@@ -226,6 +232,8 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);
+            /* A packet without its attachments is worse than none. */
+            if (result == EIO_ENOMEM && i > 0) eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
             if (result != 0) return result;
         }
         return 0;
@@ -242,7 +250,7 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
 
 uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, size_t size)
 {
-    if (check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
+    if (size > EIO__FRAME_BYTES_MAX || check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
     uint8_t *message = NULL;
     if (session->carrier == EIO__C_WEBSOCKET) {
         enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
