@@ -1,0 +1,257 @@
+/* Conversations over real sockets in which one allocation of this library fails, for every allocation there is: no
+ * crash, no leak, on_close once for every on_open, counters back at 0. Linked with --wrap=malloc and its kin. */
+#include "eio_fixture.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+enum { TURNS = 6 };
+
+static size_t allocations, fail_at, fail_count;
+
+static bool must_fail(void)
+{
+    allocations++;
+    return fail_at && allocations >= fail_at && allocations < fail_at + fail_count;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+char *__wrap_strdup(const char *text);
+char *__real_strndup(const char *text, size_t size);
+char *__wrap_strndup(const char *text, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return must_fail() ? NULL : __real_malloc(size);
+}
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : __real_calloc(count, size);
+}
+void *__wrap_realloc(void *old, size_t size)
+{
+    return must_fail() ? NULL : __real_realloc(old, size);
+}
+char *__wrap_strdup(const char *text)
+{
+    return must_fail() ? NULL : __real_strdup(text);
+}
+char *__wrap_strndup(const char *text, size_t size)
+{
+    return must_fail() ? NULL : __real_strndup(text, size);
+}
+
+/* ------------------------------------------------------------------ server */
+
+static int opened, closed;
+static uint16_t port;
+static struct eio_loop *loop;
+static struct eio_batch *batch;
+
+static void on_open(struct eio_session *session, void *ctx)
+{
+    (void)ctx;
+    opened++;
+    eio_session_set_data(session, &opened);
+}
+
+/* Answers in all ways there are: a frame, reserved bytes, and a batch from the hook. */
+static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+{
+    (void)ctx;
+    uint8_t *out;
+    struct eio_frame *frame = eio_frame_new(kind, n, &out);
+    if (frame) {
+        if (n) memcpy(out, p, n);
+        eio_session_send(session, frame);
+        if (batch) eio_batch_add(batch, frame);
+        if (batch) eio_batch_add(batch, frame);
+        eio_frame_unref(frame);
+    }
+    out = eio_session_reserve(session, kind, n + 5000);
+    if (out) memset(out, 'r', n + 5000);
+    out = eio_session_reserve(session, kind, n + 1);
+    if (out) memset(out, 'r', n + 1);
+    if (batch && eio_batch_count(batch)) {
+        eio_session_send_batch(session, batch);
+        eio_batch_clear(batch);
+    }
+    if (n == 4 && memcmp(p, "quit", 4) == 0) eio_session_close(session, EIO_CLOSE_FORCED, NULL);
+}
+
+static void on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx)
+{
+    (void)ctx;
+    (void)reason;
+    assert_non_null(detail);
+    assert_ptr_equal(eio_session_data(session), &opened); /* never for a session that was not opened */
+    closed++;
+}
+
+/* ------------------------------------------------------------------ client */
+
+static char answer[65536];
+
+static int client_connect(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1; /* small writes must not wait for acknowledgements: the turns do not */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
+/* Writes, lets the server work, and reads what came. */
+static const char *client_ask(int fd, const void *bytes, size_t n)
+{
+    if (n) (void)!send(fd, bytes, n, MSG_NOSIGNAL);
+    size_t used = 0;
+    for (int i = 0; i < TURNS; i++) {
+        eio_loop_turn(loop, 0);
+        ssize_t got = recv(fd, answer + used, sizeof answer - 1 - used, 0);
+        if (got > 0) used += (size_t)got;
+    }
+    answer[used] = '\0';
+    return answer;
+}
+
+static const char *client_get(int fd, const char *query, const char *fields)
+{
+    char text[512];
+    int n =
+        snprintf(text, sizeof text, "GET /engine.io/?EIO=4&%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n", query, fields);
+    return client_ask(fd, text, (size_t)n);
+}
+
+static void client_frame(int fd, uint8_t first, const char *payload)
+{
+    uint8_t wire[256] = {first, (uint8_t)(0x80 | strlen(payload))};
+    memcpy(wire + 6, payload, strlen(payload)); /* a mask of zeros */
+    client_ask(fd, wire, 6 + strlen(payload));
+}
+
+static const char upgrade[] = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+static void talk_websocket(void)
+{
+    int fd = client_connect();
+    client_get(fd, "transport=websocket", upgrade);
+    client_frame(fd, 0x81, "4hello");
+    client_frame(fd, 0x01, "4fragm");
+    client_frame(fd, 0x80, "ented");
+    client_frame(fd, 0x82, "binary");
+    client_ask(fd, "\x82", 1);
+    client_ask(fd, "\x81\0\0\0\0x", 6);
+    client_frame(fd, 0x89, "ping");
+    eio_loop_advance(loop, 25000);
+    client_frame(fd, 0x81, "3");
+    client_frame(fd, 0x81, "4quit");
+    client_frame(fd, 0x88, "");
+    close(fd);
+}
+
+static void talk_polling(void)
+{
+    static const char post[] = "POST /engine.io/?EIO=4&transport=polling&sid=%.20s HTTP/1.1\r\nHost: localhost\r\n"
+                               "Content-Length: 16\r\n\r\n4hello\x1e"
+                               "bQUJDRA==";
+    char query[96], text[512];
+    int fd = client_connect();
+    const char *open = strstr(client_get(fd, "transport=polling", ""), "{\"sid\":\"");
+    if (open) {
+        char sid[21] = "";
+        memcpy(sid, open + 8, 20);
+        int n = snprintf(text, sizeof text, post, sid);
+        client_ask(fd, text, (size_t)n);
+        snprintf(query, sizeof query, "transport=polling&sid=%s", sid);
+        client_get(fd, query, "");
+        client_get(fd, query, "");
+        int websocket = client_connect();
+        snprintf(query, sizeof query, "transport=websocket&sid=%s", sid);
+        client_get(websocket, query, upgrade);
+        client_frame(websocket, 0x81, "2probe");
+        client_frame(websocket, 0x81, "5");
+        client_frame(websocket, 0x81, "4hello");
+        close(websocket);
+    }
+    close(fd);
+}
+
+static void converse(void)
+{
+    opened = closed = 0;
+    loop = eio_loop_new_with_fake_clock();
+    struct eio_handlers handlers = {on_open, on_message, on_close};
+    struct eio_server *server = loop ? eio_server_new(loop, NULL, &handlers, NULL) : NULL;
+    struct eio_http *http = loop ? eio_http_new(loop, NULL) : NULL;
+    batch = eio_batch_new();
+    if (server && http && eio_server_attach(server, http) == 0 && eio_http_listen(http, "127.0.0.1", 0) == 0) {
+        port = eio_http_port(http);
+        talk_websocket();
+        talk_polling();
+        eio_server_close_all(server, EIO_CLOSE_SHUTTING_DOWN);
+        eio_loop_advance(loop, 60000);
+        struct eio_server_stats stats;
+        eio_server_get_stats(server, &stats);
+        assert_int_equal(stats.sessions, 0);
+        assert_int_equal(stats.queued_bytes, 0);
+        assert_int_equal(stats.opened, opened);
+        if (fail_at == 0) assert_int_equal(stats.messages_in, 8);
+        if (fail_at == 0) assert_int_equal(stats.upgrades, 1);
+    }
+    eio_server_free(server);
+    eio_http_free(http);
+    eio_loop_free(loop);
+    eio_batch_free(batch);
+    assert_int_equal(opened, closed);
+}
+
+static void fail_each(size_t count)
+{
+    fail_at = 0;
+    allocations = 0;
+    converse();
+    assert_int_equal(opened, 2);
+    size_t total = allocations;
+    assert_true(total > 40);
+    fail_count = count;
+    for (size_t i = 1; i <= total; i++) {
+        allocations = 0;
+        fail_at = i;
+        converse();
+    }
+    fail_at = 0;
+}
+
+static void every_allocation_may_fail(void **state)
+{
+    (void)state;
+    fail_each(1);
+}
+
+static void memory_may_be_out_for_a_while(void **state)
+{
+    (void)state;
+    fail_each(7);
+}
+
+int main(void)
+{
+    eio_log_set(NULL, NULL, EIO_LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(memory_may_be_out_for_a_while),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
