@@ -284,12 +284,76 @@ static void who_joins_late_gets_only_what_comes_later(void **state)
     talk_clear(&t);
 }
 
+static uint64_t writes(void)
+{
+    struct eio_server_stats stats;
+    eio_server_get_stats(sio_server_engine(t.io), &stats);
+    return stats.writes;
+}
+
+static void sixteen_broadcasts_of_a_turn_are_one_write_for_each_member(void **state)
+{
+    int many[3];
+    char want[1024] = "";
+    (void)state;
+    talk_init(&t);
+    talk_start(&t);
+    for (int i = 0; i < 3; i++) {
+        many[i] = client_join(&t, "", NULL);
+        sio_join(t.root->sockets[i], eio_str("hall"));
+    }
+    uint64_t before = writes();
+    for (int i = 0; i < 16; i++) {
+        sio_emit(sio_to(sio_all(t.root), "hall"), "m", sio_args_json("1"));
+        strcat(want, "1:42[\"m\",1]\n");
+    }
+    talk_turn(&t);
+    assert_int_equal(writes() - before, 3);
+    for (int i = 0; i < 3; i++) assert_hears(&t, many[i], want);
+    assert_int_equal(t.io->stats.deliveries, 48);
+    for (int i = 0; i < 3; i++) close(many[i]);
+    talk_turn(&t);
+    talk_clear(&t);
+}
+
+/* A handler of on_disconnecting speaks to the rooms that its socket is about to leave. */
+static void say_goodbye(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    struct sio_namespace *nsp = sio_socket_namespace(socket);
+    (void)reason;
+    (void)ctx;
+    sio_emit(sio_to(sio_broadcast(socket), "hall"), "left", sio_args_none());
+    sio_emit(sio_to(sio_all(nsp), "hall"), "left", sio_args_none());
+    sio_emit(sio_to(sio_all(nsp), "attic"), "left", sio_args_none()); /* settles the batch of the hall */
+    sio_emit(sio_all(nsp), "left", sio_args_none());
+}
+
+static void who_is_leaving_gets_nothing_any_more(void **state)
+{
+    (void)state;
+    talk_init(&t);
+    talk_start(&t);
+    sio_on_disconnecting(t.root, say_goodbye, NULL);
+    int going = client_join(&t, "", NULL), staying = client_join(&t, "", NULL);
+    for (int i = 0; i < 2; i++) sio_join(t.root->sockets[i], eio_str("hall"));
+    sio_join(t.root->sockets[0], eio_str("attic"));
+    sio_emit(sio_to(sio_all(t.root), "hall"), "before", sio_args_none());
+    assert_says(&t, going, "41", "1:42[\"before\"]\n");
+    assert_hears(&t, staying, "1:42[\"before\"]\n1:42[\"left\"]\n1:42[\"left\"]\n1:42[\"left\"]\n");
+    close(going);
+    close(staying);
+    talk_turn(&t);
+    talk_clear(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_receiver_gets_everything_in_the_order_of_emission),
         cmocka_unit_test(many_senders_in_one_turn_keep_the_order),
         cmocka_unit_test(who_joins_late_gets_only_what_comes_later),
+        cmocka_unit_test(sixteen_broadcasts_of_a_turn_are_one_write_for_each_member),
+        cmocka_unit_test(who_is_leaving_gets_nothing_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
