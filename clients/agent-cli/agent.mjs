@@ -12,8 +12,8 @@ const HELP = `Usage: node clients/agent-cli/agent.mjs [options]
 Subscribes to calls of a Parley server and prints what an agent sees: every line as it is said, suggested documents,
 who is watching, the status of the call. Without --call it follows the newest running call, and then the next.
 
-  --url URL       the server (default http://127.0.0.1:3000, or PARLEY_URL)
-  --token TOKEN   a token with the role "agent" or "supervisor" (or PARLEY_TOKEN)
+  --url URL       the server (default http://127.0.0.1:3000, or CALL_URL)
+  --token TOKEN   a token with the role "agent" or "supervisor" (or CALL_TOKEN)
   --call ID       follow this call; may be repeated. Ends when all of them have ended
   --list          print the calls you may see, and end
   --feedback      type "+2" or "-2" to say that document [2] of the last suggestion helped or did not
@@ -43,9 +43,9 @@ function readOptions(argv, env) {
     const { values } = parseArgs({ args: argv, options: OPTIONS });
     const waitMs = Number(values.wait ?? 30) * 1000;
     if (!(waitMs > 0)) throw new Error(`--wait must be a number above 0, not "${values.wait}"`);
-    const url = values.url ?? env.PARLEY_URL ?? "http://127.0.0.1:3000";
+    const url = values.url ?? env.CALL_URL ?? "http://127.0.0.1:3000";
     if (!/^https?:\/\/./.test(url)) throw new Error(`not a URL: "${url}"`);
-    return { ...values, url, waitMs, token: values.token ?? env.PARLEY_TOKEN };
+    return { ...values, url, waitMs, token: values.token ?? env.CALL_TOKEN };
   } catch (error) {
     throw new Fatal(EXIT.USAGE, error.message);
   }

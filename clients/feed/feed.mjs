@@ -13,8 +13,8 @@ Plays the conversations of FILE into the namespace /feed of a Parley server, eac
 FILE is JSON (a list of {"original": [["speaker", "text"], …]}, as ABCD's samples) or WebVTT with <v Speaker> voices;
 WebVTT keeps its own timing, the others are played at the pace of speech.
 
-  --url URL             the server (default http://127.0.0.1:3000, or PARLEY_URL)
-  --token TOKEN         a token with the role "feed" (or PARLEY_TOKEN)
+  --url URL             the server (default http://127.0.0.1:3000, or CALL_URL)
+  --token TOKEN         a token with the role "feed" (or CALL_TOKEN)
   --call-id ID          id of the call; further calls get ID-2, ID-3, … (default: call-<conversation>-<time>)
   --only ID             play only the conversation with this id; may be repeated
   --agent ID            an agent the call belongs to; may be repeated
@@ -70,12 +70,12 @@ function readOptions(argv, env) {
     if (at < 1) throw new Fatal(EXIT.USAGE, `--speaker wants NAME=ROLE, not "${rename}"`);
     speakers[rename.slice(0, at)] = rename.slice(at + 1);
   }
-  const url = values.url ?? env.PARLEY_URL ?? "http://127.0.0.1:3000";
+  const url = values.url ?? env.CALL_URL ?? "http://127.0.0.1:3000";
   if (!URL.canParse?.(url) && !/^https?:\/\/./.test(url)) throw new Fatal(EXIT.USAGE, `not a URL: "${url}"`);
   return {
     file: positionals[0],
     url,
-    token: values.token ?? env.PARLEY_TOKEN,
+    token: values.token ?? env.CALL_TOKEN,
     callId: values["call-id"],
     only: values.only,
     agents: values.agent,

@@ -7,7 +7,7 @@ let parley;
 before(async () => {
   parley = await startParley();
 });
-after(() => parley.stop());
+after(() => parley?.stop());
 
 const get = (path, options) => fetch(parley.url + path, options);
 

@@ -23,7 +23,7 @@ before(async () => {
 });
 after(async () => {
   for (const child of children) child.kill("SIGKILL");
-  await parley.stop();
+  await parley?.stop();
 });
 
 /** Starts a command; `output` grows, `ended` is its exit status, `sees` waits for text. */

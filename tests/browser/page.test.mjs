@@ -1,4 +1,4 @@
-// The page in a real browser: an agent's first minute. With PARLEY_SCREENSHOT=FILE it also saves a picture for the README.
+// The page in a real browser: an agent's first minute. With TEST_SCREENSHOT=FILE it also saves a picture for the README.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,10 +7,10 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { startParley } from "./server.mjs";
 
-const CHROMIUM = process.env.PARLEY_CHROMIUM ?? "/usr/bin/chromium";
+const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
-const SCREENSHOT = process.env.PARLEY_SCREENSHOT;
+const SCREENSHOT = process.env.TEST_SCREENSHOT;
 
 let parley;
 let profile;
@@ -37,7 +37,7 @@ before(async () => {
 after(async () => {
   await context?.close();
   await parley?.stop();
-  await rm(profile, { recursive: true, force: true });
+  if (profile) await rm(profile, { recursive: true, force: true });
 });
 
 test("lines appear as they are said", async () => {

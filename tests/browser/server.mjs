@@ -4,14 +4,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", import.meta.url));
 const START_MS = 20000;
 const STOP_MS = 10000;
 
 export function binary() {
-  const path = process.env.PARLEY_BIN;
-  if (!path) throw new Error("PARLEY_BIN must name the built parley");
+  const path = process.env.TEST_PARLEY;
+  if (!path) throw new Error("TEST_PARLEY must name the built parley");
   return path;
 }
 
@@ -28,12 +30,24 @@ async function answers(url) {
   return Boolean(response?.ok);
 }
 
-/** @returns {{url: string, port: number, token: (…options: string[]) => Promise<string>, stop: () => Promise<number>}} */
+// PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+
+const run = (...options) => promisify(execFile)(binary(), options, { env: environment });
+
+/**
+ * Starts a server with the demo's documents.
+ * @returns {{url: string, port: number, token: (…options: string[]) => Promise<string>, stop: () => Promise<number>}}
+ */
 export async function startParley(...options) {
   const data = await mkdtemp(join(tmpdir(), "parley-test-"));
+  await run("import-documents", "--data", data, guidelines);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(binary(), ["--port", String(port), "--data", data, ...options], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary(), ["--port", String(port), "--data", data, ...options], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: environment,
+  });
   let output = "";
   child.stdout.on("data", (chunk) => (output += chunk));
   child.stderr.on("data", (chunk) => (output += chunk));
@@ -51,7 +65,7 @@ export async function startParley(...options) {
     url,
     port,
     async token(...more) {
-      const { stdout } = await promisify(execFile)(binary(), ["token", "--data", data, ...more]);
+      const { stdout } = await run("token", "--data", data, ...more);
       return stdout.trim();
     },
     /** Ends it as an operator would; its exit status is 0 or something is wrong. */
