@@ -16,7 +16,7 @@
 static void check_address(const char *text, const char *wanted)
 {
     size_t n = strlen(text);
-    char *exact = malloc(n ? n : 1), got[46] = "bad";
+    char *exact = calloc(1, n ? n : 1), got[46] = "bad";
     if (n) memcpy(exact, text, n);
     struct eio__address address;
     if (eio__address_parse((struct eio_str){n ? exact : exact + 1, n}, &address)) eio__address_print(&address, got);

@@ -23,7 +23,7 @@ struct run {
 static void feed(struct run *run, const char *p, size_t n)
 {
     if (run->done || run->status) return;
-    uint8_t *in = malloc(n ? n : 1), *out = malloc(n ? n : 1);
+    uint8_t *in = calloc(1, n ? n : 1), *out = calloc(1, n ? n : 1);
     if (n) memcpy(in, p, n);
     size_t out_size;
     struct eio__fault fault;

@@ -19,7 +19,7 @@ static const struct eio__gate_limits limits = {.max_head_bytes = 1024, .max_line
 
 static ssize_t parse_exact(const char *p, size_t n, struct eio__gate_head *out, struct eio__fault *fault)
 {
-    uint8_t *exact = malloc(n ? n : 1);
+    uint8_t *exact = calloc(1, n ? n : 1);
     if (n) memcpy(exact, p, n);
     ssize_t rc = eio__gate_parse(n ? exact : exact + 1, n, &limits, out, fault);
     free(exact);

@@ -16,7 +16,7 @@
 static char *exact(const char *text, struct eio_str *out)
 {
     size_t n = strlen(text);
-    char *copy = malloc(n ? n : 1);
+    char *copy = calloc(1, n ? n : 1);
     if (n) memcpy(copy, text, n);
     *out = (struct eio_str){n ? copy : copy + 1, n};
     return copy;
