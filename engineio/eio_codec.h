@@ -46,8 +46,9 @@ enum eio__ws_opcode {
 struct eio__ws_partial;
 
 struct eio__ws_limits {
-    size_t max_message_bytes;
+    size_t max_message_bytes; /* also after inflating */
     size_t max_fragments;
+    bool deflate; /* permessage-deflate was negotiated: messages may be compressed */
 };
 
 struct eio__ws_events {

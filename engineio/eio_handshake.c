@@ -1,9 +1,12 @@
 /* Requests to the Engine.IO path: verification with the reference's error codes, handshakes, upgrades. */
+#include "eio_deflate.h"
 #include "eio_int.h"
 
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { RESPONSE_BYTES = 384 };
 
 /* Error codes of the reference (engine.io, Server.errors). */
 enum {
@@ -138,14 +141,20 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
 
 /* --------------------------------------------------------------- WebSocket */
 
-static size_t switching_response(const struct eio_http_head *head, char *out, size_t size)
+/* The 101 response; *deflate_bits is what was negotiated of permessage-deflate, 0: nothing. */
+static size_t switching_response(const struct eio_server *server, const struct eio_http_head *head, char *out,
+                                 size_t size, int *deflate_bits)
 {
-    char accept[29];
+    char accept[29], extension[EIO__DEFLATE_RESPONSE_BYTES];
     eio__ws_accept(eio_http_head_field(head, "sec-websocket-key"), accept);
+    *deflate_bits = 0;
+    if (server->options.per_message_deflate)
+        *deflate_bits = eio__deflate_negotiate(eio_http_head_field(head, "sec-websocket-extensions"), extension);
     int n = snprintf(out, size,
                      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Accept: %s\r\n\r\n",
-                     accept);
+                     "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
+                     accept, *deflate_bits ? "Sec-WebSocket-Extensions: " : "", *deflate_bits ? extension : "",
+                     *deflate_bits ? "\r\n" : "");
     EIO_CHECK(n > 0 && (size_t)n < size);
     return (size_t)n;
 }
@@ -171,8 +180,10 @@ static bool check_websocket(struct eio_http_request *request)
 static int push_opening(struct eio_session *session, bool with_response)
 {
     if (with_response) {
-        char text[192];
-        size_t n = switching_response(session->head, text, sizeof text);
+        char text[RESPONSE_BYTES];
+        int bits;
+        size_t n = switching_response(session->server, session->head, text, sizeof text, &bits);
+        session->deflate_bits = (uint8_t)bits;
         struct eio_frame *response = eio__frame_new_wire(n);
         if (response) memcpy(response->bytes, text, n);
         if (eio__session_push(session, response) != 0) return EIO_ENOMEM;
@@ -222,8 +233,9 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
         refuse(server, request, ERROR_BAD_REQUEST);
         return;
     }
-    char response[192];
-    size_t n = switching_response(request->head, response, sizeof response);
+    char response[RESPONSE_BYTES];
+    int bits;
+    size_t n = switching_response(server, request->head, response, sizeof response, &bits);
     struct eio_http_head *head;
     uint8_t *rest;
     size_t rest_size;
@@ -237,6 +249,7 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
         close(fd);
     else if (eio__ws_attach(session, fd) == 0) {
         session->carrier = EIO__C_PROBING;
+        session->deflate_bits = (uint8_t)bits;
         eio_deadlines_add(&server->upgrade, &session->polling->upgrade);
         eio__ws_feed(session, rest, rest_size);
     }

@@ -93,9 +93,13 @@ struct eio_frame {
     uint8_t kind; /* enum eio_kind */
     bool more;    /* the next frame belongs to this one */
     bool wire_only;
-    bool is_chunk;     /* from the pool, EIO__CHUNK_BYTES of capacity */
-    bool is_packet;    /* a bare Engine.IO packet: message bytes include its type */
-    uint16_t messages; /* how many messages the wire bytes are */
+    bool is_chunk;         /* from the pool, EIO__CHUNK_BYTES of capacity */
+    bool is_packet;        /* a bare Engine.IO packet: message bytes include its type */
+    bool is_plain;         /* the wire is one uncompressed data frame: it may be compressed */
+    uint8_t deflated_bits; /* window of `deflated`; 0: not tried yet */
+    uint16_t messages;     /* how many messages the wire bytes are */
+    struct eio_frame
+        *deflated; /* the compressed form, made for the first who negotiated it; NULL: it does not shrink */
     uint8_t bytes[];
 };
 
@@ -113,7 +117,10 @@ struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
 struct eio_frame *eio__frame_new_wire(size_t size);
 /* An empty chunk from the pool: a wire-only frame to append to while its queue is the only owner. */
 struct eio_frame *eio__frame_new_chunk(void);
-/* Frees the calling thread's pool. */
+/* The form for a WebSocket that negotiated permessage-deflate: a new reference, to the frame itself where it is too
+ * small, not to be compressed, or does not shrink. */
+struct eio_frame *eio__frame_for_deflate(struct eio_frame *frame, const struct eio_options *options, int window_bits);
+/* Frees the calling thread's pool and compression streams. */
 void eio__frame_pool_clear(void);
 
 struct eio_batch {
@@ -147,6 +154,8 @@ static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, ui
 {
     return queue->slots[(queue->head + i) & (queue->capacity - 1)];
 }
+/* Puts another frame in the place of the i-th, of which nothing was sent yet. Takes the reference. */
+void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame);
 /* Drops the first frame and its reference. */
 void eio__queue_pop(struct eio__queue *queue);
 /* Notes that n wire bytes were sent; returns how many messages are complete by that. */
@@ -182,10 +191,11 @@ struct eio__polling {
 
 struct eio_session {
     /* The write path: what a broadcast touches stands first. */
-    int fd;           /* the WebSocket's, -1: none */
-    uint8_t state;    /* enum eio__state, set by eio__session_set_state() only */
-    uint8_t carrier;  /* enum eio__carrier */
-    uint8_t protocol; /* 4; 0 for a bare WebSocket */
+    int fd;               /* the WebSocket's, -1: none */
+    uint8_t state;        /* enum eio__state, set by eio__session_set_state() only */
+    uint8_t carrier;      /* enum eio__carrier */
+    uint8_t protocol;     /* 4; 0 for a bare WebSocket */
+    uint8_t deflate_bits; /* window for what is sent, if permessage-deflate was negotiated; else 0 */
     bool in_flush : 1;
     bool blocked : 1;     /* the socket took less than offered: waits for EV_WRITE */
     bool read_paused : 1; /* above the high-water mark */

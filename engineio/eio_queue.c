@@ -48,6 +48,14 @@ int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
     return 0;
 }
 
+void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame)
+{
+    struct eio_frame **slot = &queue->slots[(queue->head + i) & (queue->capacity - 1)];
+    queue->bytes = queue->bytes - (*slot)->wire_size + take_frame->wire_size;
+    eio_frame_unref(*slot);
+    *slot = take_frame;
+}
+
 void eio__queue_pop(struct eio__queue *queue)
 {
     struct eio_frame *frame = eio__queue_at(queue, 0);

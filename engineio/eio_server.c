@@ -24,6 +24,8 @@ void eio_options_init(struct eio_options *options)
         .high_water_bytes = 65536,
         .max_queue_bytes = 16777216,
         .queue_policy = EIO_QUEUE_CLOSE,
+        .deflate_threshold_bytes = 1024,
+        .deflate_level = 6,
         .cors = {.methods = "GET,HEAD,PUT,PATCH,POST,DELETE", .max_age_s = -1},
     };
 }
@@ -213,7 +215,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     server->ping_frame = eio__frame_new_packet("2", 1);
     bool copied = copy_options(&server->options);
     const struct eio_options *o = &server->options;
-    server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments};
+    server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
     eio_deadlines_init(&server->ping, loop, o->ping_interval_ms, on_ping_due, server);
     eio_deadlines_init(&server->pong, loop, o->ping_timeout_ms, on_pong_due, server);
     eio_deadlines_init(&server->closing_wait, loop, o->close_timeout_ms, on_closing_due, server);

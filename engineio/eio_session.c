@@ -207,6 +207,7 @@ static struct eio_frame *without_type(struct eio_frame *frame)
     memcpy(bare->bytes + header, eio__frame_message(frame), frame->size);
     bare->messages = 1;
     bare->more = frame->more;
+    bare->is_plain = frame->is_plain;
     return bare;
 }
 
@@ -228,7 +229,8 @@ int eio_session_send(struct eio_session *session, struct eio_frame *frame)
 int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
 {
     struct eio_frame *wire = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET && session->protocol != 0) wire = eio__batch_wire(batch);
+    if (session->carrier == EIO__C_WEBSOCKET && session->protocol != 0 && !session->deflate_bits)
+        wire = eio__batch_wire(batch);
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);

@@ -47,11 +47,26 @@ void eio__ws_detach(struct eio_session *session)
 
 /* ----------------------------------------------------------------- writing */
 
+/* What waits is compressed when its turn comes, not before: it may be dropped, or the transport may change. */
+static void deflate_queue(struct eio_session *session, uint32_t count)
+{
+    struct eio_server *server = session->server;
+    struct eio__queue *queue = &session->queue;
+    for (uint32_t i = queue->head_written > 0 ? 1 : 0; i < count; i++) {
+        struct eio_frame *frame = eio__queue_at(queue, i);
+        if (!frame->is_plain) continue;
+        size_t before = queue->bytes;
+        eio__queue_replace(queue, i, eio__frame_for_deflate(frame, &server->options, session->deflate_bits));
+        server->stats.queued_bytes = server->stats.queued_bytes - before + queue->bytes;
+    }
+}
+
 static ssize_t write_queue(struct eio_session *session, size_t *offered)
 {
     struct eio__queue *queue = &session->queue;
     struct iovec iov[IOV_COUNT];
     uint32_t count = queue->count < IOV_COUNT ? queue->count : IOV_COUNT;
+    if (session->deflate_bits) deflate_queue(session, count);
     for (uint32_t i = 0; i < count; i++) {
         struct eio_frame *frame = eio__queue_at(queue, i);
         size_t skip = i == 0 ? queue->head_written : 0;
@@ -116,9 +131,12 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     size_t payload = size + (with_type ? 1 : 0);
     size_t wire = eio__ws_header_size(payload) + payload;
     struct eio_frame *frame = queue->count ? eio__queue_at(queue, queue->count - 1) : NULL;
-    if (!frame || !frame->is_chunk || frame->wire_size + wire > EIO__CHUNK_BYTES) {
-        frame = wire > EIO__CHUNK_BYTES / 2 ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
+    bool alone = wire > EIO__CHUNK_BYTES / 2 ||
+                 (session->deflate_bits && payload >= session->server->options.deflate_threshold_bytes);
+    if (alone || !frame || !frame->is_chunk || frame->wire_size + wire > EIO__CHUNK_BYTES) {
+        frame = alone ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
         if (!frame) return NULL;
+        frame->is_plain = alone;
         frame->wire_size = 0;
         if (eio__session_push(session, frame) != 0) return NULL;
     } else {
@@ -289,7 +307,9 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
     static const struct eio__ws_events events = {on_message, on_control};
     if (session->discard_input) return;
     struct eio__fault fault = {0};
-    int result = eio__ws_decode(&session->partial, &session->server->ws_limits, &events, session, p, n, &fault);
+    struct eio__ws_limits limits = session->server->ws_limits;
+    limits.deflate = session->deflate_bits != 0;
+    int result = eio__ws_decode(&session->partial, &limits, &events, session, p, n, &fault);
     if (result >= 0) return;
     session->discard_input = true;
     if (session->carrier != EIO__C_WEBSOCKET) {

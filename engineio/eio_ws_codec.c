@@ -1,7 +1,7 @@
 /* WebSocket frames, server side (RFC 6455, section 5): decodes what a client sends and writes the headers of what it
  * gets. Many small whole frames in one read are the case that matters: they are unmasked, checked and delivered where
  * they lie, and leave no state. Not its job: the handshake (eio_ws_accept.c), answering pings and closes, and
- * extensions, none of which is negotiated.
+ * the compression itself (eio_deflate.c).
  *
  *   0                   1                   2                   3
  *   0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -19,6 +19,8 @@
  *  +---------------------------------------------------------------+ */
 #include "eio_codec.h"
 
+#include "eio_deflate.h"
+
 #include <stdlib.h>
 #include <string.h>
 #ifdef __SSE2__
@@ -27,6 +29,7 @@
 
 #define FIN 0x80
 #define RSV 0x70
+#define RSV1 0x40 /* permessage-deflate: this message is compressed (RFC 7692, section 6) */
 #define OPCODE 0x0F
 #define CONTROL 0x08 /* the opcode bit of control frames */
 #define MASK 0x80
@@ -49,7 +52,7 @@ enum {
 struct frame {
     uint64_t left; /* payload bytes still to come */
     uint8_t opcode;
-    bool fin;
+    bool fin, compressed;
     uint8_t mask[4]; /* mask[0] belongs to the next payload byte */
 };
 
@@ -57,6 +60,7 @@ struct eio__ws_partial {
     struct frame frame;
     bool in_frame;   /* its header is through */
     bool in_message; /* a data frame has begun and its message has not ended */
+    bool compressed; /* that message is */
     uint8_t header_size, control_size;
     uint8_t header[MAX_HEADER_BYTES];
     uint8_t control[MAX_CONTROL_BYTES];
@@ -247,10 +251,11 @@ static int deliver_partial(struct run *run)
 
 /* ------------------------------------------------------------------------------------------------------- headers */
 
-static const char *bad_first_byte(uint8_t byte, bool in_message)
+static const char *bad_first_byte(uint8_t byte, bool in_message, bool deflate)
 {
     uint8_t opcode = byte & OPCODE;
-    if (byte & RSV) return "reserved bit is set";
+    bool begins = opcode == EIO__WS_TEXT || opcode == EIO__WS_BINARY;
+    if (byte & RSV & ~(deflate && begins ? RSV1 : 0)) return "reserved bit is set";
     if ((opcode > EIO__WS_BINARY && opcode < EIO__WS_CLOSE) || opcode > EIO__WS_PONG) return "reserved opcode";
     if (opcode & CONTROL) return byte & FIN ? NULL : "control frame is fragmented";
     if (opcode == EIO__WS_CONTINUATION) return in_message ? NULL : "continuation of nothing";
@@ -280,7 +285,7 @@ static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t a
     const struct eio__ws_partial *partial = *run->partial;
     bool in_message = partial && partial->in_message;
     uint8_t opcode = h[0] & OPCODE;
-    const char *why = bad_first_byte(h[0], in_message);
+    const char *why = bad_first_byte(h[0], in_message, run->limits->deflate);
     if (why) return refuse(run, (size_t)at, CLOSE_PROTOCOL, why);
     if (!(opcode & CONTROL) && (in_message ? partial->fragments : 0) >= run->limits->max_fragments)
         return refuse(run, (size_t)at, CLOSE_POLICY, "too many fragments");
@@ -298,7 +303,7 @@ static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t a
     if (!(opcode & CONTROL) && length > room)
         return refuse(run, (size_t)(at + 1) + extended, CLOSE_TOO_BIG, "message is too big");
     if (n < 6 + extended) return 0;
-    *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN};
+    *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN, .compressed = h[0] & RSV1};
     memcpy(frame->mask, h + 2 + extended, 4);
     return (int)(6 + extended);
 }
@@ -329,6 +334,7 @@ static int begin_data(struct run *run, const struct frame *frame)
     if (!partial->in_message) {
         partial->in_message = true;
         partial->kind = frame->opcode == EIO__WS_TEXT ? EIO_TEXT : EIO_BINARY;
+        partial->compressed = frame->compressed;
     }
     partial->fragments++;
     partial->frame = *frame;
@@ -351,11 +357,28 @@ static int end_control(struct run *run)
     return deliver_control(run, opcode, control, size);
 }
 
+/* Puts the message in the place of its compressed form, and checks its text. */
+static int inflate_partial(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    uint8_t *data;
+    size_t size;
+    int result = eio__inflate(partial->data, partial->size, run->limits->max_message_bytes, &data, &size, run->fault);
+    if (result != 0) return result;
+    free(partial->data);
+    partial->data = data;
+    partial->size = partial->capacity = size;
+    if (partial->kind == EIO_TEXT && !eio__utf8_feed(&partial->utf8, data, size))
+        return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "text is not valid UTF-8");
+    return GO_ON;
+}
+
 static int end_data(struct run *run)
 {
     struct eio__ws_partial *partial = *run->partial;
     partial->in_frame = false;
     if (!partial->frame.fin) return GO_ON;
+    if (partial->compressed && inflate_partial(run)) return run->fault->code;
     if (!eio__utf8_complete(&partial->utf8)) return cut_text(run);
     return deliver_partial(run);
 }
@@ -377,7 +400,7 @@ static int take_payload(struct run *run)
         partial->control_size = (uint8_t)(partial->control_size + n);
     } else {
         struct eio__utf8 before = partial->utf8;
-        if (partial->kind == EIO_TEXT && !(ascii && eio__utf8_complete(&before)) &&
+        if (partial->kind == EIO_TEXT && !partial->compressed && !(ascii && eio__utf8_complete(&before)) &&
             !eio__utf8_feed(&partial->utf8, p, n))
             return bad_text(run, before, p, n);
         if (append(run, p, n)) return run->fault->code;

@@ -177,6 +177,9 @@ EIO_API void eio_frame_unref(struct eio_frame *frame);
  * a queue drops all of them or none. Before the first send only. */
 EIO_API void eio_frame_set_more(struct eio_frame *frame);
 
+/* false: never compressed, whatever was negotiated (the reference's compress flag). Before the first send only. */
+EIO_API void eio_frame_set_compress(struct eio_frame *frame, bool compress);
+
 /* Frames that go to the same receivers in one go. Not reference-counted; the caller's until free. */
 struct eio_batch;
 EIO_API struct eio_batch *eio_batch_new(void);
@@ -350,6 +353,9 @@ struct eio_options {
     size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
     size_t max_queue_bytes;        /* 16777216 queued: the policy applies */
     enum eio_queue_policy queue_policy;
+    bool per_message_deflate;      /* false; RFC 7692 without context takeover: no memory per connection */
+    size_t deflate_threshold_bytes;/* 1024: smaller messages are not compressed */
+    int deflate_level;             /* 1 (fastest) to 9; 6 */
     struct eio_cors cors;
 };
 EIO_API void eio_options_init(struct eio_options *options);

@@ -1,0 +1,234 @@
+/* permessage-deflate (RFC 7692): negotiation, and messages one by one through streams that the thread keeps. */
+#include "eio_deflate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+enum { BITS_MIN = 9, BITS_MAX = 15, MEMORY_LEVEL = 8, OUT_START_BYTES = 1024 };
+
+/* ------------------------------------------------------------- negotiation */
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct eio_str trim(struct eio_str s)
+{
+    while (s.n && is_space(s.p[0])) s.p++, s.n--;
+    while (s.n && is_space(s.p[s.n - 1])) s.n--;
+    return s;
+}
+
+/* Cuts off what stands before a separator; false at the end. */
+static bool next_part(struct eio_str *rest, char separator, struct eio_str *part)
+{
+    if (!rest->p) return false;
+    const char *end = rest->n ? memchr(rest->p, separator, rest->n) : NULL;
+    *part = trim((struct eio_str){rest->p, end ? (size_t)(end - rest->p) : rest->n});
+    if (end)
+        *rest = (struct eio_str){end + 1, rest->n - (size_t)(end + 1 - rest->p)};
+    else
+        *rest = (struct eio_str){NULL, 0};
+    return true;
+}
+
+struct offer {
+    bool seen[4]; /* by enum parameter */
+    int server_bits;
+};
+enum parameter { SERVER_NO_TAKEOVER, CLIENT_NO_TAKEOVER, SERVER_BITS, CLIENT_BITS, UNKNOWN };
+
+static enum parameter parameter_named(struct eio_str name)
+{
+    static const char *const names[] = {"server_no_context_takeover", "client_no_context_takeover",
+                                        "server_max_window_bits", "client_max_window_bits"};
+    int i = 0;
+    while (i < UNKNOWN && !eio_str_is(name, names[i])) i++;
+    return (enum parameter)i;
+}
+
+/* "8" to "15", quoted or not (RFC 7692, section 7.1.2); 0: bad. */
+static int parse_bits(struct eio_str value)
+{
+    if (value.n >= 2 && value.p[0] == '"' && value.p[value.n - 1] == '"') value.p++, value.n -= 2;
+    if (value.n == 1 && value.p[0] >= '8' && value.p[0] <= '9') return value.p[0] - '0';
+    if (value.n == 2 && value.p[0] == '1' && value.p[1] >= '0' && value.p[1] <= '5') return 10 + value.p[1] - '0';
+    return 0;
+}
+
+static bool take_parameter(struct offer *offer, struct eio_str text)
+{
+    const char *equals = memchr(text.p, '=', text.n);
+    struct eio_str name = text, value = {NULL, 0};
+    if (equals) {
+        name = trim((struct eio_str){text.p, (size_t)(equals - text.p)});
+        value = trim((struct eio_str){equals + 1, text.n - (size_t)(equals + 1 - text.p)});
+    }
+    enum parameter parameter = parameter_named(name);
+    if (parameter == UNKNOWN || offer->seen[parameter]) return false;
+    offer->seen[parameter] = true;
+    if (parameter == SERVER_NO_TAKEOVER || parameter == CLIENT_NO_TAKEOVER) return !equals;
+    if (parameter == CLIENT_BITS && !equals) return true;
+    int bits = parse_bits(value);
+    if (parameter == SERVER_BITS) offer->server_bits = bits;
+    /* zlib makes no raw stream of 8 bits: such an offer is declined. */
+    return parameter == SERVER_BITS ? bits >= BITS_MIN : bits > 0;
+}
+
+static bool take_offer(struct eio_str text, struct offer *offer)
+{
+    struct eio_str part;
+    *offer = (struct offer){.server_bits = BITS_MAX};
+    if (!next_part(&text, ';', &part) || !eio_str_is(part, "permessage-deflate")) return false;
+    while (next_part(&text, ';', &part))
+        if (part.n == 0 || !take_parameter(offer, part)) return false;
+    return true;
+}
+
+int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RESPONSE_BYTES])
+{
+    struct eio_str text;
+    struct offer offer;
+    while (offers.n && next_part(&offers, ',', &text)) {
+        if (text.n == 0 || !take_offer(text, &offer)) continue;
+        int n = snprintf(response, EIO__DEFLATE_RESPONSE_BYTES,
+                         "permessage-deflate; server_no_context_takeover; client_no_context_takeover");
+        if (offer.seen[SERVER_BITS])
+            snprintf(response + n, EIO__DEFLATE_RESPONSE_BYTES - (size_t)n, "; server_max_window_bits=%d",
+                     offer.server_bits);
+        return offer.server_bits;
+    }
+    return 0;
+}
+
+/* ----------------------------------------------------------------- streams */
+
+static _Thread_local z_stream *deflaters[BITS_MAX + 1];
+static _Thread_local z_stream *inflater;
+
+static z_stream *deflater(int bits, int level)
+{
+    z_stream *stream = deflaters[bits];
+    if (stream) {
+        deflateReset(stream);
+        deflateParams(stream, level, Z_DEFAULT_STRATEGY);
+        return stream;
+    }
+    stream = calloc(1, sizeof *stream);
+    if (!stream) return NULL;
+    if (deflateInit2(stream, level, Z_DEFLATED, -bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(stream);
+        return NULL;
+    }
+    return deflaters[bits] = stream;
+}
+
+bool eio__deflate(const uint8_t *p, size_t n, int window_bits, int level, uint8_t **out, size_t *out_size)
+{
+    z_stream *stream = deflater(window_bits, level);
+    if (!stream || n > UINT32_MAX / 2) return false;
+    uint8_t *buffer = malloc(n + 16);
+    if (!buffer) return false;
+    stream->next_in = (z_const Bytef *)(uintptr_t)p;
+    stream->avail_in = (uInt)n;
+    stream->next_out = buffer;
+    stream->avail_out = (uInt)(n + 16);
+    int result = deflate(stream, Z_SYNC_FLUSH);
+    size_t size = n + 16 - stream->avail_out;
+    /* The four bytes 00 00 ff ff of the flush are left out (RFC 7692, section 7.2.1). */
+    if (result != Z_OK || stream->avail_in > 0 || stream->avail_out == 0 || size < 5 || size - 4 >= n) {
+        free(buffer);
+        return false;
+    }
+    *out = buffer;
+    *out_size = size - 4;
+    return true;
+}
+
+static int fail(struct eio__fault *fault, uint16_t close_code, int code, const char *why)
+{
+    *fault = (struct eio__fault){.code = code, .close_code = close_code, .why = why};
+    return code;
+}
+
+struct sink {
+    uint8_t *bytes;
+    size_t size, capacity, limit;
+};
+
+/* Room for more output, at most one byte above the limit so that its crossing is seen. */
+static bool grow(struct sink *sink)
+{
+    size_t capacity = sink->capacity ? sink->capacity * 2 : OUT_START_BYTES;
+    if (capacity > sink->limit + 1) capacity = sink->limit + 1;
+    uint8_t *bytes = realloc(sink->bytes, capacity);
+    if (!bytes) return false;
+    sink->bytes = bytes;
+    sink->capacity = capacity;
+    return true;
+}
+
+static int inflate_part(z_stream *stream, const uint8_t *p, size_t n, struct sink *sink, struct eio__fault *fault)
+{
+    stream->next_in = (z_const Bytef *)(uintptr_t)p;
+    stream->avail_in = (uInt)n;
+    for (;;) {
+        if (sink->size == sink->capacity && !grow(sink)) return fail(fault, 1011, EIO_ENOMEM, "out of memory");
+        stream->next_out = sink->bytes + sink->size;
+        stream->avail_out = (uInt)(sink->capacity - sink->size);
+        int result = inflate(stream, Z_SYNC_FLUSH);
+        sink->size = sink->capacity - stream->avail_out;
+        if (sink->size > sink->limit) return fail(fault, 1009, EIO_ETOOBIG, "message is larger than the limit");
+        if (result == Z_STREAM_END) {
+            /* A final block inside a message: what follows starts anew (RFC 7692, section 7.2.3.5). */
+            if (stream->avail_in == 0) return 1;
+            inflateReset(stream);
+        } else if (result == Z_OK || (result == Z_BUF_ERROR && (stream->avail_in == 0 || stream->avail_out == 0))) {
+            if (stream->avail_in == 0 && stream->avail_out > 0) return 0;
+        } else {
+            return fail(fault, 1007, EIO_EPROTO, "the compressed data is broken");
+        }
+    }
+}
+
+int eio__inflate(const uint8_t *p, size_t n, size_t limit, uint8_t **out, size_t *out_size, struct eio__fault *fault)
+{
+    static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
+    if (n > UINT32_MAX / 2 || limit > UINT32_MAX / 2) return fail(fault, 1009, EIO_ETOOBIG, "message is too large");
+    if (!inflater) {
+        inflater = calloc(1, sizeof *inflater);
+        if (!inflater || inflateInit2(inflater, -BITS_MAX) != Z_OK) {
+            free(inflater);
+            inflater = NULL;
+            return fail(fault, 1011, EIO_ENOMEM, "out of memory");
+        }
+    } else {
+        inflateReset(inflater);
+    }
+    struct sink sink = {.limit = limit};
+    int result = inflate_part(inflater, p, n, &sink, fault);
+    if (result == 0) result = inflate_part(inflater, tail, sizeof tail, &sink, fault);
+    if (result < 0) {
+        free(sink.bytes);
+        return result;
+    }
+    *out = sink.bytes;
+    *out_size = sink.size;
+    return 0;
+}
+
+void eio__deflate_clear(void)
+{
+    for (int bits = 0; bits <= BITS_MAX; bits++) {
+        if (!deflaters[bits]) continue;
+        deflateEnd(deflaters[bits]);
+        free(deflaters[bits]);
+        deflaters[bits] = NULL;
+    }
+    if (inflater) inflateEnd(inflater);
+    free(inflater);
+    inflater = NULL;
+}
