@@ -74,21 +74,27 @@ test("feedback is counted", async () => {
   assert.match(playing.output, /call cut short/);
 });
 
-/** Passes bytes on; cut() breaks every connection as a bad network does. */
+/**
+ * Passes bytes on. cut() breaks every connection as a bad network does: first nothing comes back from the server any
+ * more, so that what was stored is not acknowledged, then the connection is gone.
+ */
 async function flakyProxy() {
-  const pairs = new Set();
+  let pairs = [];
   const server = createServer((inside) => {
     const outside = connect(parley.port, "127.0.0.1");
-    pairs.add(inside).add(outside);
+    pairs.push([inside, outside]);
     inside.pipe(outside).pipe(inside);
     for (const end of [inside, outside]) end.on("error", () => {}).on("close", () => (inside.destroy(), outside.destroy()));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const cut = () => {
-    for (const socket of pairs) socket.resetAndDestroy();
-    pairs.clear();
+  const cut = async (deafMs = 400) => {
+    const broken = pairs;
+    pairs = [];
+    for (const [inside, outside] of broken) outside.unpipe(inside).resume();
+    await new Promise((resolve) => setTimeout(resolve, deafMs));
+    for (const [inside] of broken) inside.resetAndDestroy();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, cut, close: () => (cut(), server.close()) };
+  return { url: `http://127.0.0.1:${server.address().port}`, cut, close: () => cut(0).then(() => server.close()) };
 }
 
 test("cut off again and again, the feed doubles and the agent misses nothing", async () => {
@@ -98,12 +104,12 @@ test("cut off again and again, the feed doubles and the agent misses nothing", a
   const watching = agent("--call", "c-cut", "--url", proxy.url);
   await watching.sees(/Hi!/);
   for (let i = 0; i < 3; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 900));
-    proxy.cut();
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await proxy.cut();
   }
   assert.equal(await playing.ended, 0, playing.output);
   assert.equal(await watching.ended, 0, watching.output);
-  proxy.close();
+  await proxy.close();
   assert.match(playing.output, /reconnected, going on/);
   assert.equal(linesOf(watching.output).length, 29);
   assert.deepEqual(linesOf(watching.output), linesOf(playing.output));
@@ -111,6 +117,19 @@ test("cut off again and again, the feed doubles and the agent misses nothing", a
   const later = agent("--call", "c-cut");
   assert.equal(await later.ended, 0);
   assert.deepEqual(linesOf(later.output), linesOf(playing.output));
+});
+
+test("a server that is restarted in a call is waited for, by the feed and by the agent", async () => {
+  const playing = feed("c-restart", "--only", "9489", "--speed", "15", conversations);
+  await playing.sees(/good afternoon/);
+  const watching = agent("--call", "c-restart");
+  await watching.sees(/good afternoon/);
+  await parley.restart();
+  assert.equal(await playing.ended, 0, playing.output);
+  assert.equal(await watching.ended, 0, watching.output);
+  assert.match(playing.output, /reconnected, going on/);
+  assert.equal(linesOf(watching.output).length, 21);
+  assert.deepEqual(linesOf(watching.output), linesOf(playing.output));
 });
 
 test("WebVTT keeps its own timing and its voices", async () => {

@@ -7,15 +7,20 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", import.meta.url));
 const START_MS = 20000;
 const STOP_MS = 10000;
+const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", import.meta.url));
 
-export function binary() {
+// PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+
+function binary() {
   const path = process.env.TEST_PARLEY;
   if (!path) throw new Error("TEST_PARLEY must name the built parley");
   return path;
 }
+
+const run = (...options) => promisify(execFile)(binary(), options, { env: environment });
 
 async function freePort() {
   const probe = createServer();
@@ -30,53 +35,66 @@ async function answers(url) {
   return Boolean(response?.ok);
 }
 
-// PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+class Parley {
+  constructor(data, port, options) {
+    this.data = data;
+    this.port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.options = ["--port", String(port), "--data", data, ...options];
+  }
 
-const run = (...options) => promisify(execFile)(binary(), options, { env: environment });
+  async start() {
+    this.output = "";
+    this.child = spawn(binary(), this.options, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+    this.child.stdout.on("data", (chunk) => (this.output += chunk));
+    this.child.stderr.on("data", (chunk) => (this.output += chunk));
+    this.ended = new Promise((resolve) => this.child.on("exit", (code, signal) => resolve(code ?? signal)));
+    const deadline = Date.now() + START_MS;
+    while (!(await answers(this.url))) {
+      if (this.child.exitCode !== null || Date.now() > deadline) {
+        this.child.kill("SIGKILL");
+        throw new Error(`parley did not start:\n${this.output}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 
-/**
- * Starts a server with the demo's documents.
- * @returns {{url: string, port: number, token: (…options: string[]) => Promise<string>, stop: () => Promise<number>}}
- */
+  /** Ends it as an operator would; its exit status is 0 or something is wrong. */
+  async end() {
+    this.child.kill("SIGTERM");
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), STOP_MS);
+    const code = await this.ended;
+    clearTimeout(timer);
+    if (code !== 0) throw new Error(`parley ended with ${code}:\n${this.output}`);
+  }
+
+  /** Ends it and starts it again, with the same port and data. */
+  async restart() {
+    await this.end();
+    await this.start();
+  }
+
+  /** Ends it for good. */
+  async stop() {
+    try {
+      await this.end();
+    } finally {
+      await rm(this.data, { recursive: true, force: true });
+    }
+  }
+
+  /** What `parley token` prints. */
+  async token(...options) {
+    const { stdout } = await run("token", "--data", this.data, ...options);
+    return stdout.trim();
+  }
+}
+
+/** Starts a server that knows the demo's documents. */
 export async function startParley(...options) {
   const data = await mkdtemp(join(tmpdir(), "parley-test-"));
   await run("import-documents", "--data", data, guidelines);
-  const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
-  const child = spawn(binary(), ["--port", String(port), "--data", data, ...options], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: environment,
-  });
-  let output = "";
-  child.stdout.on("data", (chunk) => (output += chunk));
-  child.stderr.on("data", (chunk) => (output += chunk));
-  const ended = new Promise((resolve) => child.on("exit", (code, signal) => resolve(code ?? signal)));
-
-  const deadline = Date.now() + START_MS;
-  while (!(await answers(url))) {
-    if (child.exitCode !== null || Date.now() > deadline) {
-      child.kill("SIGKILL");
-      throw new Error(`parley did not start:\n${output}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return {
-    url,
-    port,
-    async token(...more) {
-      const { stdout } = await run("token", "--data", data, ...more);
-      return stdout.trim();
-    },
-    /** Ends it as an operator would; its exit status is 0 or something is wrong. */
-    async stop() {
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-      const code = await ended;
-      clearTimeout(timer);
-      await rm(data, { recursive: true, force: true });
-      if (code !== 0) throw new Error(`parley ended with ${code}:\n${output}`);
-      return code;
-    },
-  };
+  const parley = new Parley(data, await freePort(), options);
+  await parley.start();
+  return parley;
 }
