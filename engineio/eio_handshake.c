@@ -91,7 +91,7 @@ static int verify(struct eio_server *server, struct eio_http_request *request, s
         if (ask->transport == EIO_WEBSOCKET && !request->is_upgrade) return ERROR_BAD_REQUEST;
         return ask->protocol_ok ? ERROR_NONE : ERROR_PROTOCOL;
     }
-    ask->session = sid_size > 0 ? eio_server_find(server, value, (size_t)sid_size) : NULL;
+    ask->session = sid_size > 0 ? eio__server_find_alive(server, value, (size_t)sid_size) : NULL;
     if (!ask->session) return ERROR_SID;
     if (request->is_upgrade) return ask->protocol_ok ? ERROR_NONE : ERROR_BAD_REQUEST;
     return ask->transport == EIO_POLLING && ask->session->polling ? ERROR_NONE : ERROR_BAD_REQUEST;

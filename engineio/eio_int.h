@@ -312,6 +312,8 @@ static inline struct eio_loop *eio__session_loop(const struct eio_session *sessi
 /* Enters the session in the table and writes its id. */
 int eio__server_enter(struct eio_server *server, struct eio_session *session);
 void eio__server_leave(struct eio_server *server, struct eio_session *session);
+/* eio_server_find() for a request that just came: a session whose pong is overdue ends first. */
+struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size);
 /* The open packet "0{…}" for a session; returns its size. */
 size_t eio__server_open_packet(const struct eio_server *server, const struct eio_session *session, char *out,
                                size_t size);

@@ -96,6 +96,17 @@ static void on_pong_due(struct eio_deadline *due, void *ctx)
     eio_session_abort(session, EIO_CLOSE_PING_TIMEOUT, "no pong in time");
 }
 
+/* Descriptors are served before timers: a request may come in the turn in which its session is overdue. */
+struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size)
+{
+    struct eio_session *session = eio_server_find(server, sid, size);
+    if (!session || session->state != EIO__S_OPEN || !session->awaiting_pong) return session;
+    if (!session->deadline.next || session->deadline.at_ms > eio_loop_now_ms(server->loop)) return session;
+    eio_deadline_stop(&server->pong, &session->deadline);
+    on_pong_due(&session->deadline, server);
+    return eio_server_find(server, sid, size);
+}
+
 static void on_closing_due(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;

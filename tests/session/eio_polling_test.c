@@ -1,6 +1,8 @@
 /* Conversations over HTTP long-polling, upgrades, and the heartbeat. */
 #include "eio_fixture.h"
 
+#include "eio_int.h"
+
 static struct fixture f;
 static char sid[21];
 
@@ -357,6 +359,18 @@ static void bad_requests_get_the_codes_of_the_reference(void **state)
     assert_int_equal(f.closed, 0);
 }
 
+/* The protocol suite polls exactly when the pong is overdue: the request may be read before the timer runs. */
+static void a_poll_in_the_turn_of_the_ping_timeout_comes_too_late(void **state)
+{
+    (void)state;
+    struct eio__test_reply get;
+    eio_loop_advance(f.loop, 499);
+    f.loop->now_ms++;
+    poll_request(&f, EIO_HTTP_GET, sid, NULL, &get);
+    assert_replied(get, 400, "{\"code\":1,\"message\":\"Session ID unknown\"}");
+    assert_int_equal(eio_server_session_count(f.server), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +385,7 @@ int main(void)
         TEST(closing_without_a_poll_ends_at_the_close_timeout),
         TEST(a_ping_is_sent_after_the_interval_and_a_pong_keeps_the_session),
         TEST(without_a_pong_the_session_closes_500_ms_after_the_handshake),
+        TEST(a_poll_in_the_turn_of_the_ping_timeout_comes_too_late),
         TEST(another_packet_extends_the_pong_timeout_once),
         TEST(an_upgrade_moves_the_session_and_loses_nothing),
         TEST(polls_during_the_probe_get_a_noop_every_100_ms),
