@@ -39,7 +39,12 @@ static void survey_free(struct sio__survey *survey)
 
 void sio__surveys_free(struct sio_server *io)
 {
-    while (io->surveys) survey_free(io->surveys);
+    while (io->surveys) {
+        struct sio__survey *survey = io->surveys;
+        /* Whoever asked may own something that only this call frees. */
+        if (!survey->done) survey->fn(survey->ctx, EIO_ECLOSED, sio_builder_args(&survey->answers));
+        survey_free(survey);
+    }
 }
 
 /* An adapter may still hold the sink: it stays for a while, deaf. */

@@ -302,7 +302,8 @@ typedef void (*sio_answer_fn)(void *ctx, int error, struct sio_args answer);
 SIO_API int sio_emit_with_ack(struct sio_target target, const char *event, struct sio_args args, sio_answer_fn fn,
                               void *ctx);
 /* The answers of a whole target: each answer's first argument in `answers`, in order of arrival (JSON list, attachments
- * renumbered); error 0 or EIO_EAGAIN when some were missing at the timeout. Called once; at once if nobody is there.
+ * renumbered); error 0, EIO_EAGAIN when some were missing at the timeout, or EIO_ECLOSED when the server is freed. Called
+ * once; at once if nobody is there.
  * Default timeout as the reference: none given means 1 ms. */
 typedef void (*sio_answers_fn)(void *ctx, int error, struct sio_args answers);
 SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct sio_args args,

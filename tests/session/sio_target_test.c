@@ -378,6 +378,7 @@ static void a_server_may_be_freed_while_it_waits_for_answers(void **state)
     assert_int_equal(sio_emit_with_ack(sio_timeout(sio_only(sockets[1]), 9), "q", sio_args_none(), NULL, NULL), 0);
     sio_emit(sio_to(sio_all(t.root), "a"), "unsent", sio_args_none());
     sio_server_free(t.io);
+    assert_non_null(strstr(t.log, " -4 [] 0\n"));
     t.log[0] = '\0';
     for (int i = 0; i < CLIENTS; i++) close(fds[i]);
     talk_start(&t);
