@@ -476,7 +476,8 @@ describe("WebSocket and Socket.IO packets", () => {
     const wire = await connectedWire(sio);
     const numbers = "9007199254740993,1.0,-0,1e21,0.1,-1.5E-7";
     wire.send(`2["message",${numbers}]`);
-    assert.deepEqual(JSON.parse((await wire.next()).slice(1)).slice(1), JSON.parse(`[${numbers}]`).map((n) => n + 0));
+    const plain = (list) => list.map((number) => number + 0); // -0 may come back as 0
+    assert.deepEqual(plain(JSON.parse((await wire.next()).slice(1)).slice(1)), plain(JSON.parse(`[${numbers}]`)));
     wire.send('2["message",1e999]');
     const huge = JSON.parse((await wire.next()).slice(1))[1];
     assert.ok(huge === null || huge === Infinity, String(huge));

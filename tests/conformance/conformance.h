@@ -1,0 +1,44 @@
+/* The conformance server: one program on the public API with the behaviours (profiles) that independent protocol
+ * suites expect. What each profile must do is written down beside its code; tests/conformance/reference.mjs is the same
+ * on Node's socket.io. */
+#ifndef CONFORMANCE_H
+#define CONFORMANCE_H
+
+#include <socketio.h>
+
+/* The command line. */
+struct conformance_options {
+    const char *profile, *host, *name;
+    uint16_t port;
+    /* Instead of the profile's own; 0: the profile's. */
+    uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms;
+};
+
+/* What a profile starts from and leaves behind: one of `io` and `engine` is set by its open(). */
+struct conformance {
+    const struct conformance_options *options;
+    struct eio_loop *loop;
+    struct sio_server *io;
+    struct eio_http *http;
+    struct eio_server *engine;
+    struct eio_timer drain_tick; /* Engine.IO profiles, after SIGTERM */
+    uint64_t drain_until_ms;
+};
+
+struct conformance_profile {
+    const char *name;
+    /* Makes the server, ready to listen. Returns 0 or a negative enum eio_error. */
+    int (*open)(struct conformance *conformance);
+};
+
+extern const struct conformance_profile conformance_eio_proto, conformance_ws_echo; /* profile_eio.c */
+extern const struct conformance_profile conformance_sio_proto;                      /* profile_sio.c */
+extern const struct conformance_profile conformance_app;                            /* profile_app.c */
+extern const struct conformance_profile conformance_bench;                          /* profile_bench.c */
+
+/* Puts the command line's numbers over the profile's. */
+void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine);
+/* Makes conformance->io from the profile's options, the command line's numbers put over them. */
+int conformance_open_socketio(struct conformance *conformance, struct sio_options *options);
+
+#endif

@@ -1,0 +1,216 @@
+/* Command line, start and end of the conformance server. The profiles are in files of their own. */
+#include "conformance.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DRAIN_LIMIT_MS 2000 /* the contract: ended within 5 s of SIGTERM */
+#define DRAIN_TICK_MS 10
+#define STATUS_USAGE 2
+
+static const struct conformance_profile *const profiles[] = {
+    &conformance_eio_proto, &conformance_sio_proto, &conformance_ws_echo, &conformance_app, &conformance_bench,
+};
+#define PROFILE_COUNT (sizeof profiles / sizeof profiles[0])
+
+/* ------------------------------------------------------------ command line */
+
+static int usage(const char *problem, const char *what)
+{
+    fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
+    fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
+                    "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
+                    "profiles:");
+    for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
+    fprintf(stderr, "\n");
+    return STATUS_USAGE;
+}
+
+static bool parse_number(const char *text, unsigned long max, unsigned long *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoul(text, &end, 10);
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0 && *number <= max;
+}
+
+/* Returns false if there is no such option. */
+static bool take_text(struct conformance_options *options, const char *name, const char *value)
+{
+    if (strcmp(name, "--profile") == 0)
+        options->profile = value;
+    else if (strcmp(name, "--host") == 0)
+        options->host = value;
+    else if (strcmp(name, "--name") == 0)
+        options->name = value;
+    else
+        return false;
+    return true;
+}
+
+/* Returns what is wrong with the option, or NULL. */
+static const char *take_number(struct conformance_options *options, const char *name, const char *value)
+{
+    unsigned long number = 0;
+    if (strcmp(name, "--port") == 0) {
+        if (!parse_number(value, UINT16_MAX, &number)) return "not a port";
+        options->port = (uint16_t)number;
+        return NULL;
+    }
+    const struct {
+        const char *name;
+        uint32_t *number;
+    } numbers[] = {
+        {"--ping-interval", &options->ping_interval_ms},
+        {"--ping-timeout", &options->ping_timeout_ms},
+        {"--max-payload", &options->max_payload_bytes},
+        {"--connect-timeout", &options->connect_timeout_ms},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (strcmp(name, numbers[i].name) != 0) continue;
+        if (!parse_number(value, UINT32_MAX, &number) || number == 0) return "not a positive number";
+        *numbers[i].number = (uint32_t)number;
+        return NULL;
+    }
+    return "unknown option";
+}
+
+static int parse(int argc, char **argv, struct conformance_options *options)
+{
+    bool has_port = false;
+    for (int i = 1; i < argc; i += 2) {
+        if (i + 1 >= argc) return usage("no value for", argv[i]);
+        if (take_text(options, argv[i], argv[i + 1])) continue;
+        const char *problem = take_number(options, argv[i], argv[i + 1]);
+        if (problem) return usage(problem, argv[i]);
+        has_port = has_port || strcmp(argv[i], "--port") == 0;
+    }
+    if (!options->profile) return usage("missing option", "--profile");
+    if (!has_port) return usage("missing option", "--port");
+    return 0;
+}
+
+static const struct conformance_profile *find_profile(const char *name)
+{
+    for (size_t i = 0; i < PROFILE_COUNT; i++) {
+        if (strcmp(profiles[i]->name, name) == 0) return profiles[i];
+    }
+    return NULL;
+}
+
+/* ----------------------------------------------------------- profiles' help */
+
+void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine)
+{
+    if (options->ping_interval_ms) engine->ping_interval_ms = options->ping_interval_ms;
+    if (options->ping_timeout_ms) engine->ping_timeout_ms = options->ping_timeout_ms;
+    if (options->max_payload_bytes) engine->max_payload_bytes = options->max_payload_bytes;
+}
+
+int conformance_open_socketio(struct conformance *conformance, struct sio_options *options)
+{
+    conformance_override_engine(conformance->options, &options->engine);
+    if (conformance->options->connect_timeout_ms)
+        options->connect_timeout_ms = conformance->options->connect_timeout_ms;
+    conformance->io = sio_server_new_on(conformance->loop, options);
+    if (!conformance->io) return EIO_ENOMEM;
+    conformance->http = sio_server_http(conformance->io);
+    return 0;
+}
+
+/* --------------------------------------------------------------------- end */
+
+static void stop_loop(void *ctx)
+{
+    struct conformance *conformance = ctx;
+    eio_loop_stop(conformance->loop);
+}
+
+/* Engine.IO profiles: sessions close gracefully, but not for long. */
+static void on_drain_tick(void *ctx)
+{
+    struct conformance *conformance = ctx;
+    bool late = eio_loop_now_ms(conformance->loop) >= conformance->drain_until_ms;
+    if (late || eio_server_session_count(conformance->engine) == 0)
+        eio_loop_stop(conformance->loop);
+    else
+        eio_timer_start(&conformance->drain_tick, DRAIN_TICK_MS);
+}
+
+static void on_signal(evutil_socket_t number, short what, void *ctx)
+{
+    (void)number;
+    (void)what;
+    struct conformance *conformance = ctx;
+    if (conformance->io) {
+        sio_drain(conformance->io, DRAIN_LIMIT_MS, stop_loop, conformance);
+        return;
+    }
+    eio_http_stop_listening(conformance->http);
+    eio_server_close_all(conformance->engine, EIO_CLOSE_SHUTTING_DOWN);
+    conformance->drain_until_ms = eio_loop_now_ms(conformance->loop) + DRAIN_LIMIT_MS;
+    on_drain_tick(conformance);
+}
+
+static void conformance_close(struct conformance *conformance)
+{
+    if (conformance->io) {
+        sio_server_free(conformance->io);
+        return;
+    }
+    eio_server_free(conformance->engine);
+    eio_http_free(conformance->http);
+}
+
+/* ------------------------------------------------------------------- start */
+
+static int serve(struct conformance *conformance)
+{
+    const struct conformance_options *options = conformance->options;
+    int error = eio_http_listen(conformance->http, options->host, options->port);
+    if (error != 0) {
+        fprintf(stderr, "parley-conformance: %s:%u: %s\n", options->host, options->port, eio_strerror(error));
+        return EXIT_FAILURE;
+    }
+    printf("READY %u\n", eio_http_port(conformance->http));
+    fflush(stdout);
+    return eio_loop_run(conformance->loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run(const struct conformance_options *options, const struct conformance_profile *profile)
+{
+    struct conformance conformance = {.options = options, .loop = eio_loop_new()};
+    if (!conformance.loop) return EXIT_FAILURE;
+    eio_timer_init(&conformance.drain_tick, conformance.loop, on_drain_tick, &conformance);
+    struct event_base *base = eio_loop_base(conformance.loop);
+    struct event *term = evsignal_new(base, SIGTERM, on_signal, &conformance);
+    struct event *interrupt = evsignal_new(base, SIGINT, on_signal, &conformance);
+    int status = EXIT_FAILURE;
+    if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0) {
+        int error = profile->open(&conformance);
+        if (error == 0)
+            status = serve(&conformance);
+        else
+            fprintf(stderr, "parley-conformance: %s: %s\n", profile->name, eio_strerror(error));
+    }
+    conformance_close(&conformance);
+    eio_timer_stop(&conformance.drain_tick);
+    if (term) event_free(term);
+    if (interrupt) event_free(interrupt);
+    eio_loop_free(conformance.loop);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct conformance_options options = {.host = "127.0.0.1", .name = "parley"};
+    int status = parse(argc, argv, &options);
+    if (status != 0) return status;
+    const struct conformance_profile *profile = find_profile(options.profile);
+    if (!profile) return usage("unknown profile", options.profile);
+    return run(&options, profile);
+}
