@@ -174,6 +174,14 @@ size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial)
     return partial ? sizeof *partial + partial->capacity : 0;
 }
 
+/* After a control frame: at rest, unless the frame came inside a message. */
+static void drop_unless_in_message(struct run *run)
+{
+    if (!*run->partial || (*run->partial)->in_message) return;
+    eio__ws_partial_free(*run->partial);
+    *run->partial = NULL;
+}
+
 static int out_of_memory(struct run *run)
 {
     return refuse(run, run->pos, CLOSE_ERROR, "out of memory");
@@ -317,6 +325,7 @@ static int take_control(struct run *run, struct frame *frame)
         uint8_t *p = run->p + run->pos;
         unmask(p, size, frame->mask);
         run->pos += size;
+        drop_unless_in_message(run);
         return deliver_control(run, frame->opcode, p, size);
     }
     struct eio__ws_partial *partial = need_partial(run);
@@ -350,10 +359,7 @@ static int end_control(struct run *run)
     memcpy(control, partial->control, size);
     partial->in_frame = false;
     partial->control_size = 0;
-    if (!partial->in_message) {
-        eio__ws_partial_free(partial);
-        *run->partial = NULL;
-    }
+    drop_unless_in_message(run);
     return deliver_control(run, opcode, control, size);
 }
 
