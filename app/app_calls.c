@@ -91,17 +91,22 @@ static void put_call(struct sio_builder *out, const char *call_id, const struct 
     }
 }
 
-/* Appends the events of a query of (seq, json), oldest first, as a JSON list. Returns how many, or -1. */
-static long put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
+/* Appends the events of a query of (seq, json), oldest first, as a JSON list. Returns the first one's seq, 0 if there
+ * is none, or -1. */
+static int64_t put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
 {
     long count = 0;
+    int64_t first = 0;
     sio_builder_put(out, "[");
     for (; step == SQLITE_ROW; step = sqlite3_step(rows), count++) {
         const char *json = (const char *)sqlite3_column_text(rows, 1);
         int size = sqlite3_column_bytes(rows, 1);
         struct eio_str open_object = {json, size > 0 ? (size_t)size - 1 : 0}; /* all but the closing brace */
         if (!json) continue;
-        if (count) sio_builder_put(out, ",");
+        if (count)
+            sio_builder_put(out, ",");
+        else
+            first = sqlite3_column_int64(rows, 0);
         sio_builder_put_slice(out, sio_args_none(), open_object);
         sio_builder_put(out, ",\"seq\":");
         app_put_int(out, sqlite3_column_int64(rows, 0));
@@ -109,7 +114,7 @@ static long put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
     }
     sio_builder_put(out, "]");
     sqlite3_reset(rows);
-    return step == SQLITE_DONE ? count : -1;
+    return step == SQLITE_DONE ? first : -1;
 }
 
 int app_calls_snapshot(struct app_db *db, const struct app_config *config, const char *call_id, int64_t since_seq,
@@ -131,9 +136,15 @@ int app_calls_snapshot(struct app_db *db, const struct app_config *config, const
         db, "SELECT seq, json FROM (SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
             " ORDER BY seq");
     int step = app_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_lines_max);
-    long lines = put_events(rows, step, out);
-    if (lines < 0) return app_db_fail(db, failure);
-    if (lines == (long)config->snapshot_lines_max) sio_builder_put(out, ",\"truncated\":true");
+    int64_t first = put_events(rows, step, out);
+    if (first < 0) return app_db_fail(db, failure);
+    rows = app_db_statement(db, "SELECT 1 FROM segments WHERE call=? AND seq>? AND seq<?");
+    step = app_db_step(rows, "iii", call.id, since_seq, first);
+    if (step == SQLITE_ROW)
+        sio_builder_put(out, ",\"truncated\":true");
+    else if (step != SQLITE_DONE)
+        return app_db_fail(db, failure);
+    sqlite3_reset(rows);
 
     sio_builder_put(out, ",\"suggestions\":");
     rows = app_db_statement(

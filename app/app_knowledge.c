@@ -14,7 +14,13 @@
 /* bm25 weights of the columns: what a document is called says more than what it mentions. */
 #define WEIGHTS "6.0, 2.0, 1.0"
 /* The score at which relevance is one half. */
-#define HALF_SCORE 8.0
+#define HALF_SCORE 6.0
+/* What a title adds whose words were all said. */
+#define TITLE_FACTOR 2.0
+#define TITLE_SCORE 2.0
+/* Matches on nothing but words that half of the documents have are noise, unless there are few documents anyway. */
+#define NOISE_SCORE 0.1
+#define NOISE_DOCUMENTS 20
 /* Documents below this part of the best one's score are left out. */
 #define TAIL 0.35
 /* Votes that every document starts with, half of them helpful: a single vote moves little. */
@@ -82,23 +88,24 @@ int app_knowledge_import(struct app_store *store, const char *name, struct eio_s
 
 /* Words that say nothing about the subject: English function words and the phrases of a call. Sorted. */
 static const char *const stop_words[] = {
-    "a",      "about", "actually", "again",   "ah",     "all",    "already", "also",      "am",      "an",
-    "and",    "any",   "anything", "are",     "as",     "ask",    "at",      "be",        "because", "been",
-    "before", "but",   "by",       "bye",     "can",    "cannot", "could",   "d",         "day",     "did",
-    "do",     "does",  "doing",    "don",     "done",   "else",   "even",    "ever",      "every",   "fine",
-    "for",    "from",  "get",      "getting", "give",   "go",     "going",   "good",      "got",     "great",
-    "guys",   "had",   "has",      "have",    "he",     "hello",  "help",    "her",       "here",    "hey",
-    "hi",     "him",   "his",      "hope",    "how",    "i",      "if",      "in",        "into",    "is",
-    "it",     "its",   "just",     "know",    "let",    "like",   "ll",      "look",      "looking", "m",
-    "make",   "maybe", "me",       "more",    "much",   "my",     "name",    "need",      "new",     "nice",
-    "no",     "not",   "now",      "of",      "off",    "oh",     "ok",      "okay",      "on",      "one",
-    "only",   "or",    "other",    "our",     "out",    "please", "re",      "really",    "right",   "s",
-    "said",   "say",   "see",      "she",     "should", "so",     "some",    "something", "sorry",   "still",
-    "sure",   "t",     "take",     "tell",    "than",   "thank",  "thanks",  "that",      "the",     "their",
-    "them",   "then",  "there",    "these",   "they",   "thing",  "think",   "this",      "those",   "to",
-    "today",  "too",   "try",      "trying",  "up",     "us",     "ve",      "very",      "want",    "wanted",
-    "was",    "way",   "we",       "well",    "were",   "what",   "when",    "where",     "which",   "who",
-    "why",    "will",  "with",     "would",   "yeah",   "yes",    "you",     "your"};
+    "a",         "about",   "actually", "again", "ah",     "all",   "already", "also",   "am",      "an",
+    "and",       "any",     "anything", "are",   "as",     "ask",   "at",      "be",     "because", "been",
+    "before",    "bought",  "but",      "buy",   "buying", "by",    "bye",     "can",    "cannot",  "could",
+    "d",         "day",     "did",      "do",    "does",   "doing", "don",     "done",   "else",    "even",
+    "ever",      "every",   "fine",     "for",   "from",   "get",   "getting", "give",   "go",      "going",
+    "good",      "got",     "great",    "guys",  "had",    "has",   "have",    "he",     "hello",   "help",
+    "her",       "here",    "hey",      "hi",    "him",    "his",   "hope",    "how",    "i",       "if",
+    "in",        "into",    "is",       "it",    "its",    "just",  "know",    "let",    "like",    "ll",
+    "look",      "looking", "m",        "make",  "maybe",  "me",    "more",    "much",   "my",      "name",
+    "need",      "new",     "nice",     "no",    "not",    "now",   "of",      "off",    "oh",      "ok",
+    "okay",      "on",      "one",      "only",  "or",     "other", "our",     "out",    "please",  "re",
+    "really",    "right",   "s",        "said",  "say",    "see",   "she",     "should", "so",      "some",
+    "something", "sorry",   "still",    "sure",  "t",      "take",  "tell",    "than",   "thank",   "thanks",
+    "that",      "the",     "their",    "them",  "then",   "there", "these",   "they",   "thing",   "think",
+    "this",      "those",   "to",       "today", "too",    "try",   "trying",  "up",     "us",      "ve",
+    "very",      "want",    "wanted",   "was",   "way",    "we",    "well",    "were",   "what",    "when",
+    "where",     "which",   "who",      "why",   "will",   "with",  "would",   "yeah",   "yes",     "you",
+    "your"};
 
 static int compare_words(const void *key, const void *item)
 {
@@ -186,6 +193,37 @@ static double vote_factor(int64_t helpful, int64_t unhelpful)
     return 0.5 + share;
 }
 
+/* True if two words are the same but for an ending: "updated", "updating". */
+static bool alike(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b), longer = n > m ? n : m, same = 0;
+    while (a[same] && a[same] == b[same]) same++;
+    return same == longer || (same >= 4 && same + 3 >= longer);
+}
+
+/* The part of a title's words that were said. */
+static double title_coverage(const struct query *query, const char *title)
+{
+    struct query words = {.count = 0};
+    size_t said = 0;
+    read_words(&words, title);
+    for (size_t i = 0; i < words.count; i++) {
+        size_t k = 0;
+        while (k < query->count && !alike(words.words[i], query->words[k])) k++;
+        said += k < query->count;
+    }
+    return words.count ? (double)said / (double)words.count : 0;
+}
+
+/* The number of the newest document: enough to know a small knowledge base. */
+static int64_t newest_document(struct app_db *db)
+{
+    sqlite3_stmt *row = app_db_statement(db, "SELECT coalesce(max(id), 0) FROM documents");
+    int64_t id = app_db_step(row, "") == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+    if (row) sqlite3_reset(row);
+    return id;
+}
+
 struct candidate {
     struct app_search_result result;
     double score;
@@ -221,16 +259,18 @@ int app_knowledge_search(struct app_db *db, const char *text, struct app_search_
         copy_column(rows, 1, c->result.title, sizeof c->result.title);
         copy_column(rows, 2, c->result.topic, sizeof c->result.topic);
         copy_column(rows, 3, c->result.excerpt, sizeof c->result.excerpt);
-        c->score =
-            sqlite3_column_double(rows, 4) * vote_factor(sqlite3_column_int64(rows, 5), sqlite3_column_int64(rows, 6));
+        double title = title_coverage(&query, c->result.title);
+        c->score = (sqlite3_column_double(rows, 4) * (1 + TITLE_FACTOR * title) + TITLE_SCORE * title) *
+                   vote_factor(sqlite3_column_int64(rows, 5), sqlite3_column_int64(rows, 6));
     }
     if (step != SQLITE_ROW && step != SQLITE_DONE) return app_db_fail(db, failure);
     sqlite3_reset(rows);
     if (n) qsort(found, n, sizeof found[0], better);
-    for (size_t i = 0; i < n && i < APP_SEARCH_RESULTS && found[i].score >= found[0].score * TAIL; i++) {
+    double least = n ? found[0].score * TAIL : 0;
+    if (least < NOISE_SCORE && newest_document(db) >= NOISE_DOCUMENTS) least = NOISE_SCORE;
+    for (size_t i = 0; i < n && i < APP_SEARCH_RESULTS && found[i].score >= least; i++) {
         results[i] = found[i].result;
-        double score = found[i].score > 0 ? found[i].score : 0;
-        results[i].relevance = score / (score + HALF_SCORE);
+        results[i].relevance = found[i].score / (found[i].score + HALF_SCORE);
         (*count)++;
     }
     return 0;
