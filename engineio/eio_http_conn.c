@@ -182,9 +182,8 @@ static bool write_output(struct eio__conn *conn)
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     if (!conn->writing) {
         evbuffer_unfreeze(output, 1);
-        int n = evbuffer_write(output, bufferevent_getfd(conn->bev));
+        evbuffer_write(output, bufferevent_getfd(conn->bev));
         evbuffer_freeze(output, 1);
-        if (n > 0) conn->http->stats.bytes_out += (size_t)n;
     }
     if (evbuffer_get_length(output) == 0) return true;
     conn->drain_left = evbuffer_get_length(output);
@@ -233,6 +232,7 @@ void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
 {
     conn->close = !keep_alive;
     set_state(conn, EIO__H_DRAINING);
+    conn->http->stats.bytes_out += conn->drain_left;
     if (write_output(conn)) on_drained(conn);
 }
 
