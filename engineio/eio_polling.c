@@ -15,37 +15,6 @@ void eio__polling_answer(struct eio_session *session, const char *packet)
     eio__server_reply(session->server, get, 200, text_type, packet, strlen(packet));
 }
 
-void eio__polling_end(struct eio_session *session)
-{
-    if (!session->polling) return;
-    eio__polling_answer(session, "1");
-    eio_deadline_stop(&session->server->upgrade, &session->polling->upgrade);
-    eio_deadline_stop(&session->server->noop, &session->polling->noop);
-    free(session->polling);
-    session->polling = NULL;
-}
-
-/* ------------------------------------------------------------------ GET */
-
-static void on_get_aborted(void *ctx)
-{
-    struct eio_session *session = ctx;
-    session->polling->get = NULL;
-    eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "the poll was closed prematurely");
-}
-
-void eio__polling_on_get(struct eio_session *session, struct eio_http_request *request)
-{
-    if (session->polling->get) {
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "overlap from client"); /* the first gets "1" */
-        eio__server_reply(session->server, request, 400, NULL, NULL, 0);
-        return;
-    }
-    session->polling->get = request;
-    eio_http_request_on_abort(request, on_get_aborted, session);
-    if (session->queue.count || session->state == EIO__S_CLOSING) eio__session_want_flush(session);
-}
-
 static size_t packet_size(const struct eio_frame *frame)
 {
     return frame->is_packet ? frame->size : eio__payload_size((enum eio_kind)frame->kind, frame->size);
@@ -79,15 +48,14 @@ static uint8_t *encode_queue(struct eio_session *session, bool closing, size_t *
     return payload;
 }
 
-void eio__polling_flush(struct eio_session *session)
+/* Answers the hanging GET with all that is queued. False without a GET, or without memory. */
+static bool answer_queue(struct eio_session *session, bool closing)
 {
-    if (!session->polling || !session->polling->get) return;
+    if (!session->polling || !session->polling->get) return false;
     struct eio_server *server = session->server;
-    bool closing = session->state == EIO__S_CLOSING;
-    if (session->queue.count == 0 && !closing) return;
     size_t size;
     uint8_t *payload = encode_queue(session, closing, &size);
-    if (!payload) return; /* the next turn that has something to send tries again */
+    if (!payload) return false;
     struct eio_http_request *get = session->polling->get;
     session->polling->get = NULL;
     server->stats.queued_bytes -= session->queue.bytes;
@@ -96,6 +64,45 @@ void eio__polling_flush(struct eio_session *session)
     eio__queue_clear(&session->queue);
     eio__server_reply(server, get, 200, text_type, payload, size);
     free(payload);
+    return true;
+}
+
+void eio__polling_end(struct eio_session *session)
+{
+    if (!session->polling) return;
+    if (!answer_queue(session, true)) eio__polling_answer(session, "1");
+    eio_deadline_stop(&session->server->upgrade, &session->polling->upgrade);
+    eio_deadline_stop(&session->server->noop, &session->polling->noop);
+    free(session->polling);
+    session->polling = NULL;
+}
+
+/* ------------------------------------------------------------------ GET */
+
+static void on_get_aborted(void *ctx)
+{
+    struct eio_session *session = ctx;
+    session->polling->get = NULL;
+    eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "the poll was closed prematurely");
+}
+
+void eio__polling_on_get(struct eio_session *session, struct eio_http_request *request)
+{
+    if (session->polling->get) {
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "overlap from client"); /* the first gets "1" */
+        eio__server_reply(session->server, request, 400, NULL, NULL, 0);
+        return;
+    }
+    session->polling->get = request;
+    eio_http_request_on_abort(request, on_get_aborted, session);
+    if (session->queue.count || session->state == EIO__S_CLOSING) eio__session_want_flush(session);
+}
+
+void eio__polling_flush(struct eio_session *session)
+{
+    bool closing = session->state == EIO__S_CLOSING;
+    if (session->queue.count == 0 && !closing) return;
+    if (!answer_queue(session, closing)) return; /* the next turn that has something to send tries again */
     if (closing) eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
 }
 

@@ -144,7 +144,7 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     }
     uint8_t *out = frame->bytes + frame->wire_size;
     frame->wire_size += (uint32_t)wire;
-    frame->messages++;
+    if (opcode < EIO__WS_CLOSE) frame->messages++;
     queue->bytes += wire;
     session->server->stats.queued_bytes += wire;
     out += eio__ws_put_header(out, opcode, payload);
@@ -257,6 +257,13 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
     return session->fd < 0;
 }
 
+/* In a chunk with its neighbours: a frame for each would make a flood of pings, unread, expensive. */
+static void answer_ping(struct eio_session *session, const uint8_t *p, size_t n)
+{
+    uint8_t *out = eio__ws_reserve(session, EIO__WS_PONG, false, n);
+    if (out && n) memcpy(out, p, n);
+}
+
 static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
 {
     struct eio_session *session = ctx;
@@ -270,7 +277,7 @@ static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, s
         return opcode == EIO__WS_CLOSE;
     }
     if (opcode == EIO__WS_PING) {
-        if (!over && !session->close_frame_sent) push_control(session, EIO__WS_PONG, p, n);
+        if (!over && !session->close_frame_sent) answer_ping(session, p, n);
         return 0;
     }
     /* Close: answered with the same code, then the server ends the connection (RFC 6455, section 7.1.1). */
