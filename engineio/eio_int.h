@@ -59,13 +59,15 @@ struct eio_loop {
 
     eio_loop_fn hooks[EIO__FLUSH_HOOKS_MAX];
     void *hook_ctx[EIO__FLUSH_HOOKS_MAX];
-    size_t hook_count;
+    size_t hook_count, hook_next; /* next: the one to run after the one that runs */
 
     struct eio_session *flush_first, *flush_last; /* sessions with something to write, by flush_next */
     struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
     uint8_t *read_buffer;
 };
 
+/* What ends a turn: hooks, flush, freeing what was closed. Not from a hook or a session's callback. */
+void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
 void eio__timers_run(struct eio_loop *loop);
 /* When the first timer is due, UINT64_MAX if none runs. */
@@ -268,7 +270,7 @@ void eio__ws_send_close(struct eio_session *session, uint16_t code);
 /* Closes the descriptor. Harmless without one. */
 void eio__ws_detach(struct eio_session *session);
 void eio__ws_update_events(struct eio_session *session);
-/* Encodes a message as this connection's next bytes (reserve on a WebSocket). */
+/* Encodes a message, or a pong, as this connection's next bytes (reserve on a WebSocket). */
 uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode, bool with_type, size_t size);
 /* A heartbeat of a bare WebSocket. */
 int eio__ws_ping(struct eio_session *session);

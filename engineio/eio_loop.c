@@ -166,9 +166,10 @@ void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx
 {
     for (size_t i = 0; i < loop->hook_count; i++) {
         if (loop->hooks[i] != fn || loop->hook_ctx[i] != ctx) continue;
-        loop->hook_count--;
-        loop->hooks[i] = loop->hooks[loop->hook_count];
-        loop->hook_ctx[i] = loop->hook_ctx[loop->hook_count];
+        size_t after = --loop->hook_count - i;
+        memmove(loop->hooks + i, loop->hooks + i + 1, after * sizeof *loop->hooks);
+        memmove(loop->hook_ctx + i, loop->hook_ctx + i + 1, after * sizeof *loop->hook_ctx);
+        if (i < loop->hook_next) loop->hook_next--; /* a hook may remove itself */
         return;
     }
 }
@@ -178,7 +179,10 @@ static void flush(struct eio_loop *loop)
 {
     for (int round = 0; round < EIO__FLUSH_ROUNDS_MAX; round++) {
         loop->in_hooks = true;
-        for (size_t i = 0; i < loop->hook_count; i++) loop->hooks[i](loop->hook_ctx[i]);
+        for (loop->hook_next = 0; loop->hook_next < loop->hook_count;) {
+            size_t i = loop->hook_next++;
+            loop->hooks[i](loop->hook_ctx[i]);
+        }
         loop->in_hooks = false;
         struct eio_session *session = loop->flush_first;
         if (!session) return;
@@ -206,10 +210,10 @@ static void arm_timer(struct eio_loop *loop)
     uint64_t now_us = eio__clock_us(), at_us = next * 1000u;
     uint64_t delay_us = at_us > now_us ? at_us - now_us : 0;
     struct timeval delay = {(time_t)(delay_us / 1000000u), (suseconds_t)(delay_us % 1000000u)};
-    event_add(loop->timer_event, &delay);
+    if (event_add(loop->timer_event, &delay) != 0) loop->armed_ms = UINT64_MAX; /* the next turn tries again */
 }
 
-static void end_turn(struct eio_loop *loop)
+void eio__loop_end_turn(struct eio_loop *loop)
 {
     flush(loop);
     free_closed(loop);
@@ -219,18 +223,19 @@ static void end_turn(struct eio_loop *loop)
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
+    arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
     int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (loop->fake_clock) eio__timers_run(loop);
-    end_turn(loop);
+    eio__loop_end_turn(loop);
     return result < 0 ? EIO_ESYS : 0;
 }
 
 int eio_loop_run(struct eio_loop *loop)
 {
     loop->stopping = false;
-    end_turn(loop); /* what was queued before the first turn */
+    eio__loop_end_turn(loop); /* what was queued before the first turn */
     while (!loop->stopping) {
         int result = eio_loop_turn(loop, -1);
         if (result != 0) return result;

@@ -79,8 +79,8 @@ static void on_ping_due(struct eio_deadline *due, void *ctx)
         eio__ws_ping(session);
     else
         eio__session_push(session, eio_frame_ref(server->ping_frame));
-    /* From when it was due, not from now: deadlines do not drift. */
-    eio_deadlines_add_from(&server->pong, due, due->at_ms);
+    /* From now: a peer has its time to answer even if this process stood still meanwhile. */
+    eio_deadlines_add(&server->pong, due);
 }
 
 static void on_pong_due(struct eio_deadline *due, void *ctx)
@@ -254,12 +254,12 @@ void eio_server_free(struct eio_server *server)
     for (uint32_t i = 0; i < server->slot_capacity; i++)
         if (server->slots[i]) eio_session_abort(server->slots[i], EIO_CLOSE_SHUTTING_DOWN, NULL);
     /* Close frames leave with this turn; peers that do not answer are not waited for. */
-    eio_loop_turn(server->loop, 0);
+    eio__loop_end_turn(server->loop);
     while (server->linger.head.next != &server->linger.head) {
         struct eio_session *session = session_of(server->linger.head.next);
         eio__session_bury(session, "the server ends");
     }
-    eio_loop_turn(server->loop, 0);
+    eio__loop_end_turn(server->loop);
     eio_deadlines_clear(&server->ping);
     eio_deadlines_clear(&server->pong);
     eio_deadlines_clear(&server->closing_wait);

@@ -1,6 +1,9 @@
 /* Timers: a binary heap of the callers' structs, and FIFO deadline queues on top of it. */
 #include "eio_int.h"
 
+/* A hundred years: keeps sums and microseconds far from overflowing. */
+#define TIMER_DELAY_MAX_MS UINT64_C(3155760000000)
+
 static void heap_put(struct eio_loop *loop, size_t i, struct eio_timer *timer)
 {
     loop->heap[i] = timer;
@@ -65,6 +68,7 @@ static int timer_start_at(struct eio_timer *timer, uint64_t at_ms)
 
 int eio_timer_start(struct eio_timer *timer, uint64_t delay_ms)
 {
+    if (delay_ms > TIMER_DELAY_MAX_MS) delay_ms = TIMER_DELAY_MAX_MS;
     return timer_start_at(timer, eio_loop_now_ms(timer->loop) + delay_ms);
 }
 
@@ -91,7 +95,8 @@ uint64_t eio__timers_next_ms(const struct eio_loop *loop)
 void eio__timers_run(struct eio_loop *loop)
 {
     uint64_t now = eio_loop_now_ms(loop);
-    while (loop->heap_count && loop->heap[0]->at_ms <= now) {
+    /* As many as there are: one that starts itself again without delay waits for the next turn. */
+    for (size_t left = loop->heap_count; left && loop->heap_count && loop->heap[0]->at_ms <= now; left--) {
         struct eio_timer *timer = loop->heap[0];
         eio_timer_stop(timer);
         timer->fn(timer->ctx);

@@ -1,0 +1,159 @@
+/* Turns: posts from other threads, flush hooks, the order in which things happen. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "eio_int.h"
+
+enum { THREADS = 4, POSTS = 2000 };
+
+static struct eio_loop *loop;
+static char order[64];
+#define TEXT(literal) ((void *)(uintptr_t)(literal))
+
+static void note(void *ctx)
+{
+    strncat(order, ctx, sizeof order - strlen(order) - 1);
+}
+
+/* ------------------------------------------------------------------- posts */
+
+struct poster {
+    pthread_t thread;
+    int posted, received;
+};
+static struct poster posters[THREADS];
+static int received;
+
+static void on_post(void *ctx)
+{
+    struct poster *poster = ctx;
+    poster->received++;
+    if (++received == THREADS * POSTS) eio_loop_stop(loop);
+}
+
+static void *post_all(void *ctx)
+{
+    for (int i = 0; i < POSTS; i++)
+        if (eio_loop_post(loop, on_post, ctx) == 0) ((struct poster *)ctx)->posted++;
+    return NULL;
+}
+
+static void nothing_posted_from_threads_is_lost(void **state)
+{
+    (void)state;
+    loop = eio_loop_new();
+    received = 0;
+    memset(posters, 0, sizeof posters);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&posters[i].thread, NULL, post_all, &posters[i]), 0);
+    assert_int_equal(eio_loop_run(loop), 0); /* wakes up for each, or the test hangs */
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(posters[i].thread, NULL);
+        assert_int_equal(posters[i].posted, POSTS);
+        assert_int_equal(posters[i].received, POSTS);
+    }
+    eio_loop_free(loop);
+}
+
+static void post_again(void *ctx)
+{
+    note(TEXT("a"));
+    eio_loop_post(loop, note, ctx);
+}
+
+static void posts_keep_their_order_and_may_post(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    loop = eio_loop_new_with_fake_clock();
+    eio_loop_post(loop, post_again, TEXT("c"));
+    eio_loop_post(loop, note, TEXT("b"));
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "ab"); /* what a post posts is the next turn's */
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "abc");
+    eio_loop_post(loop, note, TEXT("never")); /* freed with the loop */
+    eio_loop_free(loop);
+}
+
+/* ------------------------------------------------------------------- turns */
+
+static void a_turn_is_events_then_timers_then_hooks(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    loop = eio_loop_new_with_fake_clock();
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("h")), 0);
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("k")), 0);
+    struct eio_timer timer;
+    eio_timer_init(&timer, loop, note, TEXT("t"));
+    eio_timer_start(&timer, 0);
+    eio_loop_post(loop, note, TEXT("p"));
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "pthk");
+    eio_loop_remove_flush_hook(loop, note, TEXT("h"));
+    eio_loop_remove_flush_hook(loop, note, TEXT("not one"));
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "pthkk");
+    eio_loop_free(loop);
+}
+
+static void remove_itself(void *ctx)
+{
+    note(ctx);
+    eio_loop_remove_flush_hook(loop, remove_itself, ctx);
+}
+
+static void hooks_are_four_and_may_go_while_they_run(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    loop = eio_loop_new_with_fake_clock();
+    assert_int_equal(eio_loop_add_flush_hook(loop, remove_itself, TEXT("1")), 0);
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("2")), 0);
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("3")), 0);
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("4")), 0);
+    assert_int_equal(eio_loop_add_flush_hook(loop, note, TEXT("5")), EIO_EINVAL);
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "1234"); /* the others still run, once, in their order */
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "1234234");
+    eio_loop_free(loop);
+}
+
+static void fake_time_moves_by_advance_only(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    loop = eio_loop_new_with_fake_clock();
+    uint64_t from = eio_loop_now_ms(loop);
+    struct eio_timer late, soon;
+    eio_timer_init(&late, loop, note, TEXT("l"));
+    eio_timer_init(&soon, loop, note, TEXT("s"));
+    eio_timer_start(&late, 50);
+    eio_timer_start(&soon, 20);
+    eio_loop_add_flush_hook(loop, note, TEXT("."));
+    eio_loop_turn(loop, 0);
+    assert_int_equal(eio_loop_now_ms(loop), from);
+    eio_loop_advance(loop, 50);
+    assert_int_equal(eio_loop_now_ms(loop), from + 50);
+    assert_string_equal(order, ".s.l.."); /* each in a turn of its own */
+    eio_loop_free(loop);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_posted_from_threads_is_lost),
+        cmocka_unit_test(posts_keep_their_order_and_may_post),
+        cmocka_unit_test(a_turn_is_events_then_timers_then_hooks),
+        cmocka_unit_test(hooks_are_four_and_may_go_while_they_run),
+        cmocka_unit_test(fake_time_moves_by_advance_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
