@@ -616,6 +616,9 @@ static bool step(void)
     case 26:
         if (byte() > 200) return false;
         break;
+    case 27:
+        loop->now_ms += (uint64_t)amount() * 10;
+        break; /* the process stood still */
     default:
         if (what < 19)
             step_peer(&peers[byte() % PEERS], what);
