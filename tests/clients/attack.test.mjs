@@ -57,11 +57,9 @@ describe("malformed frames", () => {
     "close reason in invalid UTF-8": frame(Buffer.from([0x03, 0xe8, 0xff]), { opcode: 8 }),
     "a length of 2^63": Buffer.from([0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]),
     "a length of 4 GiB": Buffer.from([0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4]),
-    "a length not in its shortest form": Buffer.concat([Buffer.from([0x81, 0xfe, 0, 1, 0, 0, 0, 0]), Buffer.from("4")]),
   };
   for (const [what, bytes] of Object.entries(frames)) {
-    const skip = isReference && what.includes("shortest") && "the reference accepts it";
-    test(`${what} ends the connection`, { skip }, async () => {
+    test(`${what} ends the connection`, async () => {
       const raw = await rawWebSocket(eio);
       raw.write(bytes);
       await raw.all(1500); // before the ping timeout
@@ -213,7 +211,7 @@ describe("peers that come and go", () => {
   const patient = { skip: isReference && "the reference waits 30 s for the answer to its close frame" };
   test("a half-open connection that never speaks is closed by the heartbeat", patient, async () => {
     const raw = await rawWebSocket(eio);
-    await raw.all(3500);
+    await raw.all(5500); // ping, no pong, and the wait for the answer to the close frame
     raw.destroy();
   });
 
