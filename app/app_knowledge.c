@@ -22,7 +22,7 @@
 #define NOISE_SCORE 0.1
 #define NOISE_DOCUMENTS 20
 /* Documents below this part of the best one's score are left out. */
-#define TAIL 0.35
+#define TAIL 0.25
 /* Votes that every document starts with, half of them helpful: a single vote moves little. */
 #define PRIOR_VOTES 4.0
 
@@ -88,23 +88,25 @@ int app_knowledge_import(struct app_store *store, const char *name, struct eio_s
 
 /* Words that say nothing about the subject: English function words and the phrases of a call. Sorted. */
 static const char *const stop_words[] = {
-    "a",         "about",   "actually", "again", "ah",     "all",   "already", "also",   "am",      "an",
-    "and",       "any",     "anything", "are",   "as",     "ask",   "at",      "be",     "because", "been",
-    "before",    "bought",  "but",      "buy",   "buying", "by",    "bye",     "can",    "cannot",  "could",
-    "d",         "day",     "did",      "do",    "does",   "doing", "don",     "done",   "else",    "even",
-    "ever",      "every",   "fine",     "for",   "from",   "get",   "getting", "give",   "go",      "going",
-    "good",      "got",     "great",    "guys",  "had",    "has",   "have",    "he",     "hello",   "help",
-    "her",       "here",    "hey",      "hi",    "him",    "his",   "hope",    "how",    "i",       "if",
-    "in",        "into",    "is",       "it",    "its",    "just",  "know",    "let",    "like",    "ll",
-    "look",      "looking", "m",        "make",  "maybe",  "me",    "more",    "much",   "my",      "name",
-    "need",      "new",     "nice",     "no",    "not",    "now",   "of",      "off",    "oh",      "ok",
-    "okay",      "on",      "one",      "only",  "or",     "other", "our",     "out",    "please",  "re",
-    "really",    "right",   "s",        "said",  "say",    "see",   "she",     "should", "so",      "some",
-    "something", "sorry",   "still",    "sure",  "t",      "take",  "tell",    "than",   "thank",   "thanks",
-    "that",      "the",     "their",    "them",  "then",   "there", "these",   "they",   "thing",   "think",
-    "this",      "those",   "to",       "today", "too",    "try",   "trying",  "up",     "us",      "ve",
-    "very",      "want",    "wanted",   "was",   "way",    "we",    "well",    "were",   "what",    "when",
-    "where",     "which",   "who",      "why",   "will",   "with",  "would",   "yeah",   "yes",     "you",
+    "a",        "about",    "actually",   "again",    "ah",      "all",       "already", "also",  "am",      "an",
+    "and",      "any",      "anything",   "are",      "as",      "ask",       "at",      "be",    "because", "been",
+    "before",   "bought",   "but",        "buy",      "buying",  "by",        "bye",     "can",   "cannot",  "could",
+    "d",        "day",      "did",        "do",       "does",    "doing",     "don",     "done",  "else",    "even",
+    "ever",     "every",    "everything", "fine",     "for",     "forward",   "from",    "get",   "getting", "give",
+    "go",       "going",    "good",       "got",      "great",   "guys",      "had",     "happy", "has",     "have",
+    "he",       "hear",     "hearing",    "hello",    "help",    "her",       "here",    "hey",   "hi",      "him",
+    "his",      "hope",     "how",        "i",        "if",      "in",        "into",    "is",    "issue",   "it",
+    "its",      "just",     "know",       "let",      "like",    "ll",        "long",    "look",  "looking", "m",
+    "make",     "maybe",    "me",         "month",    "more",    "much",      "my",      "name",  "need",    "new",
+    "nice",     "nicely",   "no",         "not",      "nothing", "now",       "of",      "off",   "oh",      "ok",
+    "okay",     "on",       "one",        "only",     "or",      "other",     "our",     "out",   "people",  "please",
+    "problem",  "question", "re",         "really",   "right",   "s",         "said",    "say",   "see",     "she",
+    "should",   "so",       "some",       "somebody", "someone", "something", "soon",    "sorry", "still",   "sure",
+    "t",        "take",     "tell",       "than",     "thank",   "thanks",    "that",    "the",   "their",   "them",
+    "then",     "there",    "these",      "they",     "thing",   "think",     "this",    "those", "to",      "today",
+    "tomorrow", "too",      "try",        "trying",   "up",      "us",        "ve",      "very",  "wait",    "waiting",
+    "want",     "wanted",   "was",        "way",      "we",      "week",      "well",    "were",  "what",    "when",
+    "where",    "which",    "who",        "why",      "will",    "with",      "would",   "yeah",  "yes",     "you",
     "your"};
 
 static int compare_words(const void *key, const void *item)
