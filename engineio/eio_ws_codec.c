@@ -370,6 +370,7 @@ static int inflate_partial(struct run *run)
     uint8_t *data;
     size_t size;
     int result = eio__inflate(partial->data, partial->size, run->limits->max_message_bytes, &data, &size, run->fault);
+    run->fault->at = run->pos - 1;
     if (result != 0) return result;
     free(partial->data);
     partial->data = data;

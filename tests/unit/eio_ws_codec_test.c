@@ -192,7 +192,7 @@ static int ignore_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *
 TEST(ws_fragments, of_no_or_one_byte_do_not_cost_memory)
 {
     static const struct eio__ws_events events = {count_message, ignore_control};
-    static const struct eio__ws_limits limits = {1 << 20, 65536};
+    static const struct eio__ws_limits limits = {.max_message_bytes = 1 << 20, .max_fragments = 65536};
     struct eio__ws_partial *partial = NULL;
     struct eio__fault fault;
     for (size_t i = 0; i < 65536; i++) {
@@ -341,7 +341,7 @@ TEST(ws_limit, messages_up_to_the_limit_pass_and_larger_ones_fail_with_their_hea
 TEST(ws_limit, a_claimed_length_reserves_nothing)
 {
     static const struct eio__ws_events events = {count_message, ignore_control};
-    static const struct eio__ws_limits limits = {SIZE_MAX, 1};
+    static const struct eio__ws_limits limits = {.max_message_bytes = SIZE_MAX, .max_fragments = 1};
     uint8_t frame[] = {0x82, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4, 5};
     struct eio__ws_partial *partial = NULL;
     struct eio__fault fault;
@@ -349,6 +349,46 @@ TEST(ws_limit, a_claimed_length_reserves_nothing)
     assert_non_null(partial);
     assert_true(eio__ws_partial_bytes(partial) < 1024);
     eio__ws_partial_free(partial);
+}
+
+/* ------------------------------------------------------------------------------- RFC 7692: permessage-deflate */
+
+/* The examples of section 7.2.3: "Hello" in one frame, in two, without compression inside, with a final block. */
+TEST(ws_deflate, messages_are_inflated_however_they_are_fragmented_and_cut)
+{
+    ws_limits.deflate = true;
+    TRACE(ws_decoder, "c1 87" M "f2 48 cd c9 c9 07 00", "text \"Hello\"\n");
+    TRACE(ws_decoder, "41 83" M "f2 48 cd  89 80" M "  80 84" M "c9 c9 07 00  81 81" M "61",
+          "ping \"\"\ntext \"Hello\"\ntext \"a\"\n");
+    TRACE(ws_decoder, "c2 8b" M "00 05 00 fa ff 48 65 6c 6c 6f 00", "binary \"Hello\"\n");
+    TRACE(ws_decoder, "c1 88" M "f3 48 cd c9 c9 07 00 00", "text \"Hello\"\n");
+    TRACE(ws_decoder, "c1 81" M "00", "text \"\"\n");
+    ws_limits.deflate = false;
+}
+
+TEST(ws_deflate, only_the_first_frame_of_a_message_has_the_bit)
+{
+    ws_limits.deflate = true;
+    TRACE(ws_decoder, "41 83" M "f2 48 cd  c0", "error EIO_EPROTO 1002 at byte 9: reserved bit is set\n");
+    TRACE(ws_decoder, "c9", "error EIO_EPROTO 1002 at byte 0: reserved bit is set\n");
+    TRACE(ws_decoder, "a1", "error EIO_EPROTO 1002 at byte 0: reserved bit is set\n");
+    TRACE(ws_decoder, "d1", "error EIO_EPROTO 1002 at byte 0: reserved bit is set\n");
+    ws_limits.deflate = false;
+}
+
+TEST(ws_deflate, what_comes_out_is_limited_and_text)
+{
+    struct eio__ws_limits before = ws_limits;
+    ws_limits.deflate = true;
+    TRACE(ws_decoder, "c1 82" M "ff ff", "error EIO_EPROTO 1007 at byte 7: the compressed data is broken\n");
+    TRACE(ws_decoder, "c1 87" M "00 01 00 fe ff ff 00", "error EIO_EUTF8 1007 at byte 12: text is not valid UTF-8\n");
+    TRACE(ws_decoder, "c1 87" M "00 01 00 fe ff c3 00",
+          "error EIO_EUTF8 1007 at byte 12: text ends inside a character\n");
+    ws_limits.max_message_bytes = 7;
+    TRACE(ws_decoder, "c1 87" M "f2 48 cd c9 c9 07 00", "text \"Hello\"\n");
+    TRACE(ws_decoder, "c1 86" M "4a 4c 84 00 00 00",
+          "error EIO_ETOOBIG 1009 at byte 11: message is larger than the limit\n");
+    ws_limits = before;
 }
 
 /* -------------------------------------------------------------------------------------------------- the contract */

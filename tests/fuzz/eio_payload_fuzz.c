@@ -1,0 +1,53 @@
+/* Polling payloads of arbitrary bytes: packets lie inside the body, and writing them again gives the body back. */
+#include "eio_codec.h"
+#include "guard.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool good)
+{
+    if (!good) abort();
+}
+
+/* The text of a packet is that of the body, but for base64 padding, which a client may leave out. */
+static void write_again(const struct eio__packet *packet, const uint8_t *text, size_t n)
+{
+    struct guard guard = {0};
+    size_t size = eio__payload_size(packet->kind, packet->n);
+    uint8_t *scratch = calloc(1, size);
+    require(scratch != NULL);
+    uint8_t *out = guard_put(&guard, scratch, size);
+    require(eio__payload_put(out, packet->type, packet->kind, packet->p, packet->n) == out + size);
+    require(size >= n && size - n <= (packet->kind == EIO_BINARY ? 2u : 0u));
+    require(memcmp(out, text, n) == 0);
+    for (size_t i = n; i < size; i++) require(out[i] == '=');
+    free(scratch);
+    guard_free(&guard);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct guard guard = {0};
+    uint8_t *body = guard_put(&guard, data, size), *p = body, *end = body + size;
+    size_t n = size, separators = 0, packets = 0;
+    struct eio__packet packet;
+    struct eio__fault fault = {0};
+    int result;
+    for (size_t i = 0; i < size; i++) separators += data[i] == 0x1E;
+    for (;;) {
+        size_t before = (size_t)(p - body);
+        result = eio__payload_next(&p, &n, &packet, &fault);
+        require(p + n == end);
+        if (result != 1) break;
+        packets++;
+        require(packet.p >= body + before + 1 && packet.p + packet.n <= p);
+        const uint8_t *separator = memchr(data + before, 0x1E, size - before);
+        write_again(&packet, data + before, separator ? (size_t)(separator - data) - before : size - before);
+    }
+    if (result == 0)
+        require(packets == (size ? separators + 1 : 0));
+    else
+        require(result == fault.code && fault.why != NULL && fault.close_code == 400);
+    guard_free(&guard);
+    return 0;
+}
