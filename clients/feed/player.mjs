@@ -42,7 +42,7 @@ export function safeId(text) {
 export async function play(connection, options) {
   const { callId, conversation, speed, interim, signal, onLine, agents, withinMs } = options;
   const call = { call_id: callId };
-  const metadata = { title: conversation.title, conversation_id: conversation.id };
+  const metadata = { subject: conversation.title, conversation_id: conversation.id };
   if (conversation.customer) metadata.customer = conversation.customer;
   await connection.request("call:start", { ...call, ...(agents?.length ? { agents } : {}), metadata }, { withinMs });
   await connection.request("call:status", { ...call, status: "active" });

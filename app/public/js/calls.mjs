@@ -7,9 +7,15 @@ const SHOWN = 30;
 
 export const statusLabel = (status) => LABELS[status] ?? status ?? "idle";
 
+/** What the call is about, or else its id: "return_size" → "Return size". */
 export function callTitle(call) {
-  const title = call?.metadata?.title;
-  return title ? title[0].toUpperCase() + title.slice(1) : (call?.call_id ?? "");
+  const subject = String(call.metadata?.subject ?? "").replaceAll("_", " ").trim();
+  return subject ? subject[0].toUpperCase() + subject.slice(1) : call.call_id;
+}
+
+/** "crystal minh" → "Crystal Minh"; empty if nobody said. */
+export function callCustomer(call) {
+  return String(call.metadata?.customer ?? "").replace(/(^|\s)\p{Ll}/gu, (start) => start.toUpperCase());
 }
 
 const running = (call) => call.status !== "ended";

@@ -1,7 +1,7 @@
 // The page: one call at a time, as an agent sees it. The rules of the events are in live-call.mjs, shared with the
 // agent command; this file connects them with what is drawn.
 import { LiveCall, formatDuration } from "../live-call.mjs";
-import { Calls, callTitle, statusLabel } from "./calls.mjs";
+import { Calls, callCustomer, callTitle, statusLabel } from "./calls.mjs";
 import { Cards } from "./cards.mjs";
 import { $, el, initials, tint } from "./dom.mjs";
 import { Link } from "./link.mjs";
@@ -63,6 +63,7 @@ function showTitle(entry) {
   const title = callTitle(entry);
   $("call").dataset.call = entry.call_id;
   $("call-title").textContent = title;
+  $("call-customer").textContent = callCustomer(entry);
   $("call-id").textContent = title === entry.call_id ? "" : entry.call_id;
   document.title = `${title} · Parley`;
 }
