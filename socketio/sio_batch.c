@@ -47,6 +47,12 @@ static size_t taken_by(struct sio__batch *batch, const struct sio_socket *socket
     return exception ? exception->taken : 0;
 }
 
+static size_t messages_taken_by(struct sio__batch *batch, const struct sio_socket *socket)
+{
+    const struct sio__exception *exception = find(batch, socket);
+    return exception ? exception->messages_taken : 0;
+}
+
 /* From now on the socket has taken all frames so far. If there is no place to remember it, the batch is settled. */
 static void set_taken(struct sio_server *io, struct sio_socket *socket)
 {
@@ -62,6 +68,7 @@ static void set_taken(struct sio_server *io, struct sio_socket *socket)
         socket->has_exception = true;
     }
     exception->taken = eio_batch_count(batch->frames);
+    exception->messages_taken = batch->messages;
 }
 
 static void send_frames(const struct sio__batch *batch, const struct sio_socket *socket, size_t from, size_t to)
@@ -72,6 +79,7 @@ static void send_frames(const struct sio__batch *batch, const struct sio_socket 
 /* What it has not taken yet. */
 static void send_rest(struct sio__batch *batch, const struct sio_socket *socket)
 {
+    batch->nsp->io->stats.deliveries += batch->messages - messages_taken_by(batch, socket);
     send_frames(batch, socket, taken_by(batch, socket), eio_batch_count(batch->frames));
 }
 
@@ -107,19 +115,22 @@ static inline void prefetch(const struct receivers *receivers, size_t i)
 }
 
 /* Sessions never call back while they are sent to: the room stays as it is during the walk. */
-static void walk(struct sio__batch *batch, struct sio_stats *stats)
+static void walk(struct sio__batch *batch)
 {
     struct receivers receivers = receivers_of(batch);
+    uint64_t deliveries = 0;
     for (size_t i = 0; i < receivers.count; i++) {
         prefetch(&receivers, i);
         struct sio_socket *socket = receiver_at(&receivers, i);
         if (socket->state != SIO__S_CONNECTED) continue;
-        if (socket->has_exception)
+        if (socket->has_exception) {
             send_rest(batch, socket);
-        else
+        } else {
             eio_session_send_batch(socket->session, batch->frames);
-        stats->deliveries += batch->messages;
+            deliveries += batch->messages;
+        }
     }
+    batch->nsp->io->stats.deliveries += deliveries;
 }
 
 static void empty(struct sio__batch *batch)
@@ -136,7 +147,7 @@ static void empty(struct sio__batch *batch)
 void sio__batch_settle(struct sio_server *io)
 {
     if (!io->batch.nsp) return;
-    walk(&io->batch, &io->stats);
+    walk(&io->batch);
     empty(&io->batch);
 }
 

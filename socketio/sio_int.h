@@ -293,6 +293,7 @@ void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, b
 struct sio__exception {
     struct sio_socket *socket;
     size_t taken;
+    size_t messages_taken; /* the same, in whole messages */
 };
 /* The broadcasts of this turn to one room that were not handed to the sessions yet. */
 struct sio__batch {

@@ -38,6 +38,16 @@ static int copy_auth(struct sio_socket *socket, struct eio_str auth)
     return 0;
 }
 
+/* Last: a client's sockets are told of its end in the order in which they came. */
+static void link_to_client(struct sio_socket *socket)
+{
+    struct sio_socket **at = &socket->client->sockets;
+    while (*at) at = &(*at)->next;
+    *at = socket;
+    socket->next = NULL;
+    socket->client->socket_count++;
+}
+
 struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth)
 {
     struct sio_socket *socket = alloc(client);
@@ -53,9 +63,7 @@ struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespa
         return NULL;
     }
     sio__socket_set_state(socket, SIO__S_ADMISSION, "CONNECT");
-    socket->next = client->sockets;
-    client->sockets = socket;
-    client->socket_count++;
+    link_to_client(socket);
     return socket;
 }
 

@@ -17,6 +17,7 @@ static char *expected[CLIENTS];
 static struct sio_namespace *spaces[SPACES];
 static struct talk t;
 static int serial;
+static uint64_t deliveries; /* events the model expects */
 static uint32_t seed;
 static int connecting_client; /* whose CONNECT is under way; -1: nobody's */
 
@@ -44,6 +45,7 @@ static void expect(int client, const char *format, ...)
 
 static void expect_event(int client, int space, bool binary)
 {
+    deliveries++;
     if (binary)
         expect(client, "1:451-%s[\"e\",%d,{\"_placeholder\":true,\"num\":0}]\n2:b%d\n", prefix_of(space), serial,
                serial);
@@ -188,6 +190,7 @@ static void check_all(void)
         assert_string_equal(got, expected[client]);
         expected[client][0] = '\0';
     }
+    assert_int_equal(t.io->stats.deliveries, deliveries);
     connecting_client = -1;
 }
 
@@ -198,6 +201,7 @@ static void (*const steps[])(int client, int space) = {
 static void run(uint32_t first_seed)
 {
     seed = first_seed;
+    deliveries = 0;
     talk_init(&t);
     talk_start(&t);
     spaces[0] = t.root;
