@@ -1,0 +1,326 @@
+// The application with the stock client: feeds, agents, snapshots, rights, restarts. Each test uses calls of its own.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { io } from "socket.io-client";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+const AUTH_TIMEOUT_MS = 500;
+let parley;
+let tokens;
+const open = new Set();
+
+before(async () => {
+  parley = await startParley("--auth-timeout-ms", String(AUTH_TIMEOUT_MS));
+  tokens = {
+    feed: await parley.token("--sub", "feed", "--role", "feed"),
+    alice: await parley.token("--sub", "alice", "--calls", "*"),
+    bob: await parley.token("--sub", "bob", "--calls", "bobs,bobs-*"),
+    sue: await parley.token("--sub", "sue", "--role", "supervisor"),
+  };
+});
+afterEach(() => {
+  for (const socket of open) socket.disconnect();
+  open.clear();
+});
+after(() => parley?.stop());
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A socket with `ask(event, data)` for acks and `log`, everything it was sent. Rejects with the connect error. */
+function connect(namespace, auth, options = {}) {
+  const socket = io(parley.url + namespace, { auth, forceNew: true, reconnection: false, ...options });
+  open.add(socket);
+  socket.log = [];
+  socket.onAny((event, data) => socket.log.push([event, data]));
+  socket.ask = (event, data) => socket.timeout(5000).emitWithAck(event, data);
+  socket.seen = (event) => socket.log.filter(([name]) => name === event).map(([, data]) => data);
+  socket.gone = new Promise((resolve) => socket.once("disconnect", resolve));
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+
+const feed = () => connect("/feed", { token: tokens.feed });
+const agent = (who, options) => connect("/", { token: tokens[who] }, options);
+const webSocket = { transports: ["websocket"] };
+const line = (callId, text, more = {}) => ({ call_id: callId, speaker: "customer", text, ...more });
+
+async function until(condition, what, withinMs = 5000) {
+  const deadline = Date.now() + withinMs;
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, `not in time: ${what}`);
+    await sleep(5);
+  }
+}
+
+function assertError(answer, code, field) {
+  assert.equal(answer.ok, false);
+  assert.equal(answer.error.code, code, JSON.stringify(answer));
+  assert.equal(answer.error.field, field);
+  assert.equal(typeof answer.error.message, "string");
+}
+
+for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+  test(`a line reaches the agent at once, as it came, with seq and documents: ${transports.join(" + ")}`, async () => {
+    const id = `live-${transports.join("-")}`;
+    const from = await feed();
+    assert.deepEqual(await from.ask("call:start", { call_id: id, metadata: { queue: 7 } }), { ok: true, call_id: id, seq: 0 });
+    const alice = await agent("alice", { transports });
+    const answer = await alice.ask("call:subscribe", { call_id: id });
+    assert.equal(answer.ok, true);
+    assert.deepEqual([answer.transcript, answer.suggestions, answer.seq], [[], [], 0]);
+    assert.equal(answer.call.status, "active");
+    assert.deepEqual(answer.call.metadata, { queue: 7 });
+    const said = line(id, "I got the wrong size, I want to return it", { segment_id: "s1", is_final: true, odd: { n: 0.1 } });
+    assert.equal((await from.ask("transcription:update", said)).seq, 1);
+    await until(() => alice.seen("ai:suggestion").length === 1, "a suggestion");
+    const [heard] = alice.seen("transcription:update");
+    assert.match(heard.timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    delete heard.timestamp;
+    assert.deepEqual(heard, { ...said, seq: 1 });
+    const [suggestion] = alice.seen("ai:suggestion");
+    assert.equal(suggestion.seq, 2);
+    assert.equal(suggestion.documents[0].id, "product-defect.return-due-to-size");
+    assert.ok(suggestion.documents.length <= 5);
+    for (const document of suggestion.documents) {
+      assert.ok(document.relevance > 0 && document.relevance <= 1);
+      assert.ok(document.title && document.excerpt);
+    }
+    assert.match(suggestion.summary, /wrong size/);
+  });
+}
+
+test("an interim line is replaced until it is final; a repeat is accepted once", async () => {
+  const from = await feed();
+  const alice = await agent("alice");
+  await from.ask("call:start", { call_id: "interim" });
+  await alice.ask("call:subscribe", { call_id: "interim" });
+  const seqs = [];
+  for (const [text, is_final] of [["I", false], ["I want", false], ["I want it", true], ["I want it", true], ["I", false]]) {
+    seqs.push((await from.ask("transcription:update", line("interim", text, { segment_id: "s", is_final }))).seq);
+  }
+  assert.deepEqual(seqs, [1, 2, 3, 3, 3]);
+  await until(() => alice.seen("transcription:update").length === 3, "three updates");
+  const late = await (await agent("alice")).ask("call:subscribe", { call_id: "interim" });
+  assert.deepEqual(late.transcript.map(({ text, seq }) => [text, seq]), [["I want it", 3]]);
+});
+
+test("late and reconnecting agents get what they missed", async () => {
+  const from = await feed();
+  await from.ask("call:start", { call_id: "late" });
+  for (let i = 1; i <= 5; i++) await from.ask("transcription:update", line("late", `l${i}`, { speaker: "agent" }));
+  await from.ask("call:status", { call_id: "late", status: "on_hold" });
+  const alice = await agent("alice");
+  const all = await alice.ask("call:subscribe", { call_id: "late" });
+  assert.deepEqual(all.transcript.map(({ seq }) => seq), [1, 2, 3, 4, 5]);
+  assert.deepEqual([all.seq, all.call.status], [6, "on_hold"]);
+  const rest = await alice.ask("call:subscribe", { call_id: "late", since_seq: 3 });
+  assert.deepEqual(rest.transcript.map(({ seq }) => seq), [4, 5]);
+  assert.deepEqual((await alice.ask("call:subscribe", { call_id: "late", since_seq: 6 })).transcript, []);
+});
+
+test("a snapshot among flowing lines loses none and doubles none", async () => {
+  const count = 2000;
+  const from = await connect("/feed", { token: tokens.feed }, webSocket);
+  await from.ask("call:start", { call_id: "flow" });
+  const watchers = await Promise.all(Array.from({ length: 8 }, () => agent("alice", webSocket)));
+  const snapshots = [];
+  let acked = 0;
+  for (let i = 1; i <= count; i++) {
+    from.emit("transcription:update", line("flow", `l${i}`, { speaker: "agent" }), (answer) => { acked += answer.ok; });
+    if (i % 200 === 100) {
+      const watcher = watchers.pop();
+      if (watcher) watcher.emit("call:subscribe", { call_id: "flow" }, (answer) => snapshots.push([watcher, answer]));
+    }
+    if (i % 50 === 0) await sleep(1);
+  }
+  await until(() => acked === count && snapshots.length === 8, "all acks", 30000);
+  for (const [watcher, answer] of snapshots) {
+    const first = answer.transcript.map(({ seq }) => seq);
+    await until(() => first.length + watcher.seen("transcription:update").length >= count, "all lines");
+    const seqs = [...first, ...watcher.seen("transcription:update").map(({ seq }) => seq)];
+    assert.deepEqual(seqs, Array.from({ length: count }, (_, i) => i + 1));
+  }
+});
+
+test("nothing of a call reaches a socket outside its room", async () => {
+  const from = await feed();
+  const [alice, bob, carl] = await Promise.all([agent("alice"), agent("bob"), agent("alice")]);
+  await from.ask("call:start", { call_id: "secret" });
+  await from.ask("call:start", { call_id: "bobs" });
+  await alice.ask("call:subscribe", { call_id: "secret" });
+  await bob.ask("call:subscribe", { call_id: "bobs" });
+  await carl.ask("call:subscribe", { call_id: "secret" });
+  assert.deepEqual(await carl.ask("call:unsubscribe", { call_id: "secret" }), { ok: true });
+  carl.log.length = 0;
+  assertError(await bob.ask("call:subscribe", { call_id: "secret" }), 403, "/call_id");
+  assertError(await bob.ask("call:subscribe", { call_id: "there-is-none" }), 403, "/call_id");
+  assertError(await alice.ask("call:subscribe", { call_id: "there-is-none" }), 404, "/call_id");
+  assertError(await bob.ask("doc:feedback", { call_id: "secret", doc_id: "x", helpful: true }), 403, "/call_id");
+  await from.ask("transcription:update", line("secret", "I forgot my password"));
+  await from.ask("call:end", { call_id: "secret" });
+  await until(() => alice.seen("call:status").length === 1, "the end");
+  await sleep(100);
+  assert.deepEqual(bob.log.filter(([event]) => event !== "agent:presence"), []);
+  assert.deepEqual(carl.log, []);
+  const list = await bob.ask("call:list", {});
+  assert.deepEqual(list.calls.map(({ call_id }) => call_id), ["bobs"]);
+  assertError(await from.ask("call:status", { call_id: "secret", status: "active" }), 409, "/call_id");
+});
+
+test("a call's own list of agents lets them in; a token may name calls by their beginning", async () => {
+  const from = await feed();
+  const bob = await agent("bob");
+  await from.ask("call:start", { call_id: "shared", agents: ["bob"] });
+  await from.ask("call:start", { call_id: "bobs-1" });
+  assert.equal((await bob.ask("call:subscribe", { call_id: "shared" })).ok, true);
+  assert.equal((await bob.ask("call:subscribe", { call_id: "bobs-1" })).ok, true);
+});
+
+test("who watches a call is told when it changes", async () => {
+  const from = await feed();
+  await from.ask("call:start", { call_id: "watched" });
+  const alice = await agent("alice");
+  await alice.ask("call:subscribe", { call_id: "watched" });
+  await until(() => alice.seen("agent:presence").length === 1, "herself");
+  const sue = await agent("sue");
+  await sue.ask("call:subscribe", { call_id: "watched" });
+  await until(() => alice.seen("agent:presence").at(-1).agents.join() === "alice,sue", "both");
+  await until(() => sue.seen("agent:presence").length === 1, "the newcomer is told, too");
+  sue.disconnect();
+  await until(() => alice.seen("agent:presence").at(-1).agents.join() === "alice", "one less");
+});
+
+test("feedback counts once per agent, document and call, and supervisors see it", async () => {
+  const from = await feed();
+  const [alice, sue] = await Promise.all([agent("alice"), agent("sue")]);
+  await from.ask("call:start", { call_id: "rated" });
+  await alice.ask("call:subscribe", { call_id: "rated" });
+  await sue.ask("call:subscribe", { call_id: "rated" });
+  const rate = (socket, helpful) => socket.ask("doc:feedback", { call_id: "rated", doc_id: "storewide-query.policy-faq", helpful });
+  assert.deepEqual(await rate(alice, true), { ok: true, helpful: 1, unhelpful: 0 });
+  assert.deepEqual(await rate(alice, true), { ok: true, helpful: 1, unhelpful: 0 });
+  assert.deepEqual(await rate(alice, false), { ok: true, helpful: 0, unhelpful: 1 });
+  assert.deepEqual(await rate(sue, true), { ok: true, helpful: 1, unhelpful: 1 });
+  assertError(await alice.ask("doc:feedback", { call_id: "rated", doc_id: "none", helpful: true }), 404, "/doc_id");
+  await until(() => sue.seen("doc:feedback").length === 4, "four votes");
+  assert.equal(sue.seen("doc:feedback")[0].agent_id, "alice");
+  assert.deepEqual(alice.seen("doc:feedback"), []);
+});
+
+test("connections without the right token are refused with a code", async () => {
+  const expired = await parley.token("--sub", "eve", "--ttl", "1");
+  await sleep(1100);
+  const forged = `${tokens.alice.slice(0, -4)}AAAA`;
+  const cases = [["/", { token: "x" }, 401], ["/", { token: 42 }, 401], ["/", { token: "" }, 401], ["/", { token: forged }, 401],
+    ["/", { token: expired }, 401], ["/feed", {}, 401], ["/feed", { token: tokens.alice }, 403], ["/", { token: tokens.feed }, 403]];
+  for (const [namespace, auth, code] of cases) {
+    await assert.rejects(connect(namespace, auth), (error) => error.data?.code === code, JSON.stringify([namespace, auth, code]));
+  }
+});
+
+test("without a token agent:connect comes first, in time", async () => {
+  const good = await connect("/", {});
+  assert.deepEqual(await good.ask("agent:connect", { agent_id: "alice", auth_token: tokens.alice }), { ok: true, agent_id: "alice", role: "agent" });
+  assert.equal((await good.ask("call:list", {})).ok, true);
+
+  const hasty = await connect("/", {});
+  assertError(await hasty.ask("call:list", {}), 401, undefined);
+  assert.equal(await hasty.gone, "io server disconnect");
+
+  const wrong = await connect("/", {});
+  assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: tokens.alice }), 403, "/agent_id");
+  assert.equal(wrong.connected, true);
+  assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: "no" }), 401, undefined);
+  assert.equal(await wrong.gone, "io server disconnect");
+
+  const silent = await connect("/", {});
+  assert.equal(await silent.gone, "io server disconnect");
+  assert.equal(silent.seen("error")[0].code, 401);
+  await sleep(AUTH_TIMEOUT_MS);
+  assert.equal(good.connected, true);
+  assertError(await good.ask("agent:connect", { agent_id: "bob", auth_token: tokens.bob }), 403, undefined);
+});
+
+test("a token that expires ends the connection, a new one in time keeps it", async () => {
+  const short = () => parley.token("--sub", "eve", "--ttl", "2");
+  const [eve, ada] = await Promise.all([connect("/", { token: await short() }), connect("/", { token: await short() })]);
+  const longer = await parley.token("--sub", "eve");
+  assert.equal((await ada.ask("agent:connect", { agent_id: "eve", auth_token: longer })).ok, true);
+  assert.equal(await eve.gone, "io server disconnect");
+  assert.equal(eve.seen("error")[0].code, 401);
+  assert.equal(ada.connected, true);
+});
+
+test("payloads that do not fit are refused with a pointer, and the socket stays", async () => {
+  const from = await feed();
+  const cases = [["call:start", {}, "/call_id"], ["call:start", { call_id: "a b" }, "/call_id"], ["call:start", { call_id: "x".repeat(129) }, "/call_id"],
+    ["call:start", "text", undefined], ["call:start", [], undefined], ["call:start", null, undefined],
+    ["call:start", { call_id: "a", agents: ["ok", 5] }, "/agents/1"], ["transcription:update", { call_id: "a", speaker: "b" }, "/text"],
+    ["transcription:update", line("a", "x", { timestamp: "noon" }), "/timestamp"], ["call:status", { call_id: "a", status: "odd" }, "/status"],
+    ["call:start", { call_id: "a", metadata: Buffer.from("x") }, undefined]];
+  for (const [event, payload, field] of cases) assertError(await from.ask(event, payload), 400, field);
+  assertError(await from.timeout(5000).emitWithAck("call:start", { call_id: "a" }, "more"), 400, undefined);
+  from.emit("call:start", { call_id: 5 });
+  await until(() => from.seen("error").length === 1, "an error event");
+  assert.equal(from.seen("error")[0].event, "call:start");
+  assert.equal(from.seen("error")[0].code, 400);
+  assert.equal(from.connected, true);
+});
+
+test("the same over HTTP", async () => {
+  const request = async (path, body, token) => {
+    const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+    const response = await fetch(`${parley.url}/api/v1/calls${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+    return [response.status, await response.json()];
+  };
+  const alice = await agent("alice");
+  assert.equal((await request("", { call_id: "rest" }))[0], 401);
+  assert.equal((await request("", { call_id: "rest" }, tokens.alice))[0], 403);
+  assert.deepEqual(await request("", { call_id: "rest" }, tokens.feed), [201, { ok: true, call_id: "rest", seq: 0 }]);
+  assert.equal((await request("", { call_id: "rest" }, tokens.feed))[1].duplicate, true);
+  await alice.ask("call:subscribe", { call_id: "rest" });
+  const two = [{ speaker: "agent", text: "a", segment_id: "1" }, { speaker: "agent", text: "b", segment_id: "2" }];
+  assert.deepEqual(await request("/rest/transcription", two, tokens.feed), [200, { ok: true, call_id: "rest", stored: 2, duplicates: 0, seq: 2 }]);
+  assert.deepEqual(await request("/rest/transcription", two, tokens.feed), [200, { ok: true, call_id: "rest", stored: 0, duplicates: 2, seq: 2 }]);
+  const [status, refused] = await request("/rest/transcription", [two[0], { speaker: "agent" }], tokens.feed);
+  assert.deepEqual([status, refused.error.field], [400, "/1/text"]);
+  assert.equal((await request("/rest/transcription", { speaker: "agent", text: "c", odd: 1 }, tokens.feed))[1].seq, 3);
+  assert.equal((await request("/rest/transcription", { call_id: "other", speaker: "agent", text: "c" }, tokens.feed))[0], 400);
+  assert.equal((await request("/rest/status", { status: "ended" }, tokens.feed))[1].seq, 4);
+  assert.equal((await request("/rest/nothing", {}, tokens.feed))[0], 404);
+  assert.equal((await request("/none/status", { status: "ended" }, tokens.feed))[0], 404);
+  assert.equal((await fetch(`${parley.url}/api/v1/calls`)).status, 405);
+  await until(() => alice.seen("call:status").length === 1, "the end");
+  assert.deepEqual(alice.seen("transcription:update").map(({ text, seq, odd }) => [text, seq, odd]), [["a", 1, undefined], ["b", 2, undefined], ["c", 3, 1]]);
+  assert.equal(typeof alice.seen("call:status")[0].duration, "number");
+});
+
+test("health, readiness and metrics answer", async () => {
+  const health = await (await fetch(`${parley.url}/health`)).json();
+  assert.equal(health.status, "ok");
+  for (const field of ["uptime_s", "connections", "calls"]) assert.equal(typeof health[field], "number");
+  assert.equal((await fetch(`${parley.url}/ready`)).status, 200);
+  const metrics = await (await fetch(`${parley.url}/metrics`)).text();
+  assert.match(metrics, /^parley_transcript_lines_total \d+$/m);
+  assert.match(metrics, /^parley_parse_errors_total \d+$/m);
+  assert.match(metrics, /^parley_http_parked \d+\n$/m);
+});
+
+test("a restart goes on from the store, and retries across it are accepted once", async () => {
+  const first = await feed();
+  await first.ask("call:start", { call_id: "lasting" });
+  for (let i = 1; i <= 3; i++) await first.ask("transcription:update", line("lasting", `l${i}`, { segment_id: `s${i}`, speaker: "agent" }));
+  const alice = await agent("alice");
+  await parley.restart();
+  assert.ok(await alice.gone);
+  const second = await feed();
+  const again = await second.ask("transcription:update", line("lasting", "l3", { segment_id: "s3", speaker: "agent" }));
+  assert.deepEqual([again.ok, again.duplicate, again.seq], [true, true, 3]);
+  assert.equal((await second.ask("transcription:update", line("lasting", "l4", { segment_id: "s4", speaker: "agent" }))).seq, 4);
+  const answer = await (await agent("alice")).ask("call:subscribe", { call_id: "lasting", since_seq: 2 });
+  assert.deepEqual(answer.transcript.map(({ seq }) => seq), [3, 4]);
+});
