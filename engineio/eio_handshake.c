@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { RESPONSE_BYTES = 384 };
+#define SUBPROTOCOL_MAX_BYTES 64 /* a longer one is not taken */
+
+enum { RESPONSE_BYTES = 512 };
 
 /* Error codes of the reference (engine.io, Server.errors). */
 enum {
@@ -141,6 +143,14 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
 
 /* --------------------------------------------------------------- WebSocket */
 
+/* The first subprotocol offered, as ws does: a browser that offers some refuses a server that takes none. */
+static struct eio_str first_subprotocol(struct eio_str offers)
+{
+    size_t n = 0;
+    while (n < offers.n && !strchr(", \t", offers.p[n])) n++;
+    return (struct eio_str){offers.p, n <= SUBPROTOCOL_MAX_BYTES ? n : 0};
+}
+
 /* The 101 response; *deflate_bits is what was negotiated of permessage-deflate, 0: nothing. */
 static size_t switching_response(const struct eio_server *server, const struct eio_http_head *head, char *out,
                                  size_t size, int *deflate_bits)
@@ -150,11 +160,14 @@ static size_t switching_response(const struct eio_server *server, const struct e
     *deflate_bits = 0;
     if (server->options.per_message_deflate)
         *deflate_bits = eio__deflate_negotiate(eio_http_head_field(head, "sec-websocket-extensions"), extension);
-    int n = snprintf(out, size,
-                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                     "Sec-WebSocket-Accept: %s\r\n%s%s%s\r\n",
-                     accept, *deflate_bits ? "Sec-WebSocket-Extensions: " : "", *deflate_bits ? extension : "",
-                     *deflate_bits ? "\r\n" : "");
+    struct eio_str protocol = first_subprotocol(eio_http_head_field(head, "sec-websocket-protocol"));
+    int n =
+        snprintf(out, size,
+                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Accept: %s\r\n%s%.*s%s%s%s%s\r\n",
+                 accept, protocol.n ? "Sec-WebSocket-Protocol: " : "", (int)protocol.n, protocol.n ? protocol.p : "",
+                 protocol.n ? "\r\n" : "", *deflate_bits ? "Sec-WebSocket-Extensions: " : "",
+                 *deflate_bits ? extension : "", *deflate_bits ? "\r\n" : "");
     EIO_CHECK(n > 0 && (size_t)n < size);
     return (size_t)n;
 }

@@ -46,6 +46,13 @@ describe("handshake", () => {
     await socket.close();
   });
 
+  test("the first of the subprotocols offered is taken", async () => {
+    const socket = new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket`, {}, ["one", "two"]);
+    await socket.open();
+    assert.equal(socket.ws.protocol, "one");
+    await socket.close();
+  });
+
   test("ids differ", async () => {
     const sids = await Promise.all(Array.from({ length: 50 }, async () => (await open()).sid));
     assert.equal(new Set(sids).size, 50);

@@ -97,9 +97,9 @@ export async function request(url, init) { return read(await fetch(url, init)); 
 
 // A WebSocket whose messages are waited for one by one: text as string, binary as Buffer.
 export class Socket {
-  constructor(url, options) {
+  constructor(url, options, protocols = []) {
     this.inbox = new Inbox();
-    this.ws = new WebSocket(url, { perMessageDeflate: false, ...options });
+    this.ws = new WebSocket(url, protocols, { perMessageDeflate: false, ...options });
     this.ws.on("message", (data, isBinary) => this.inbox.push(isBinary ? data : data.toString()));
     this.closed = new Promise((resolve) => {
       this.ws.on("close", (code, reason) => { this.inbox.end(`close ${code}`); resolve({ code, reason: reason.toString() }); });
