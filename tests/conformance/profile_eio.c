@@ -37,7 +37,7 @@ static int open_eio_proto(struct conformance *conformance)
     return open_echo(conformance, &options);
 }
 
-/* RFC 6455 suites: no packet of the server's own in between, messages of many MiB, and raw WebSockets beside. */
+/* RFC 6455 and 7692 suites: no packet of the server's own in between, messages of many MiB, and raw WebSockets beside. */
 static int open_ws_echo(struct conformance *conformance)
 {
     struct eio_options options;
@@ -46,6 +46,8 @@ static int open_ws_echo(struct conformance *conformance)
     options.ping_timeout_ms = 600000;
     options.max_payload_bytes = ECHO_MAX_PAYLOAD_BYTES;
     options.max_queue_bytes = (size_t)ECHO_QUEUE_PAYLOADS * ECHO_MAX_PAYLOAD_BYTES;
+    options.per_message_deflate = true;
+    options.deflate_threshold_bytes = 0;
     int error = open_echo(conformance, &options);
     if (error != 0) return error;
     return eio_server_attach_websocket(conformance->engine, conformance->http, "/ws-echo");
