@@ -131,8 +131,9 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     size_t payload = size + (with_type ? 1 : 0);
     size_t wire = eio__ws_header_size(payload) + payload;
     struct eio_frame *frame = queue->count ? eio__queue_at(queue, queue->count - 1) : NULL;
+    bool control = opcode >= EIO__WS_CLOSE;
     bool alone = wire > EIO__CHUNK_BYTES / 2 ||
-                 (session->deflate_bits && payload >= session->server->options.deflate_threshold_bytes);
+                 (!control && session->deflate_bits && payload >= session->server->options.deflate_threshold_bytes);
     if (alone || !frame || !frame->is_chunk || frame->wire_size + wire > EIO__CHUNK_BYTES) {
         frame = alone ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
         if (!frame) return NULL;
@@ -144,7 +145,7 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     }
     uint8_t *out = frame->bytes + frame->wire_size;
     frame->wire_size += (uint32_t)wire;
-    if (opcode < EIO__WS_CLOSE) frame->messages++;
+    if (!control) frame->messages++;
     queue->bytes += wire;
     session->server->stats.queued_bytes += wire;
     out += eio__ws_put_header(out, opcode, payload);

@@ -86,6 +86,25 @@ static void a_flood_of_pings_costs_little_more_than_its_pongs(void **state)
     fixture_clear(&f);
 }
 
+/* RFC 7692, section 6.1: only data messages are compressed. */
+static void pongs_are_never_compressed(void **state)
+{
+    (void)state;
+    fixture_init(&f);
+    f.options.per_message_deflate = true;
+    f.options.deflate_threshold_bytes = 10;
+    fixture_start(&f);
+    int fd = peer_open(&f);
+    f.session->deflate_bits = 15;
+    char payload[101] = "", expected[128];
+    memset(payload, 'z', 100);
+    peer_send(fd, 0x89, payload, 100);
+    snprintf(expected, sizeof expected, "10:%s\n", payload);
+    assert_peer_reads(&f, fd, expected);
+    close(fd);
+    fixture_clear(&f);
+}
+
 static void on_close_all(struct fixture *fixture, struct eio_session *session)
 {
     (void)session;
@@ -114,6 +133,7 @@ int main(void)
         cmocka_unit_test(a_pong_that_waits_in_the_socket_counts),
         cmocka_unit_test(a_poll_that_hangs_takes_what_was_sent_before_an_abort),
         cmocka_unit_test(a_flood_of_pings_costs_little_more_than_its_pongs),
+        cmocka_unit_test(pongs_are_never_compressed),
         cmocka_unit_test(closing_everything_from_on_close_ends_each_session_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
