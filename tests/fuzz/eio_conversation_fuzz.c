@@ -2,6 +2,7 @@
  * time passes, and what callbacks do. Checked: on_close once per session and nothing after it, every request answered
  * or aborted once, counters back at 0, and that what a peer receives is well-formed frames in which attachments follow
  * their packet, whatever a full queue dropped. */
+#include "eio_deflate.h"
 #include "eio_int.h"
 #include "eio_test.h"
 
@@ -19,7 +20,7 @@ struct record {
 
 /* The other side of a session. */
 struct peer {
-    bool used, bare, close_seen;
+    bool used, bare, deflate, close_seen;
     int fd; /* -1: none */
     char sid[21];
     struct eio__test_reply *get; /* the last GET; NULL: none */
@@ -239,7 +240,17 @@ static void check_message(struct peer *peer, bool binary, const uint8_t *p, size
 
 static void check_frame(struct peer *peer, uint8_t first, const uint8_t *p, size_t n)
 {
+    enum { RSV1 = 0x40 };
     EIO_CHECK(!peer->close_seen);
+    if (first & RSV1) {
+        struct eio__fault fault;
+        uint8_t *plain;
+        size_t size;
+        EIO_CHECK(peer->deflate && !(first & 0x08) && eio__inflate(p, n, 65536, &plain, &size, &fault) == 0);
+        check_frame(peer, first & ~RSV1, plain, size);
+        free(plain);
+        return;
+    }
     switch (first) {
     case 0x88:
         peer->close_seen = true;
@@ -320,10 +331,14 @@ static void take_answer(struct peer *peer)
 
 /* ------------------------------------------------------------ the peers' side */
 
-static void shrink_buffer(const struct eio_session *session)
+/* A small send buffer, so that it is full soon; and what the handshake may have negotiated. */
+static void prepare(struct peer *peer, struct eio_session *session)
 {
     int size = SEND_BUFFER;
-    if (session && session->fd >= 0) setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    if (!session || session->fd < 0) return;
+    setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    peer->deflate = server->options.per_message_deflate && byte() % 4;
+    session->deflate_bits = !peer->deflate ? 0 : byte() & 1 ? 15 : 9;
 }
 
 static void peer_clear(struct peer *peer)
@@ -357,7 +372,7 @@ static void open_websocket(struct peer *peer)
     }
     EIO_CHECK(session);
     peer->used = true;
-    shrink_buffer(session);
+    prepare(peer, session);
 }
 
 static void open_polling(struct peer *peer)
@@ -389,7 +404,7 @@ static void upgrade(struct peer *peer)
     peer->fd = fd;
     peer->close_seen = false;
     peer->pending_size = peer->received_size = 0;
-    shrink_buffer(eio_server_find(server, peer->sid, 20));
+    prepare(peer, eio_server_find(server, peer->sid, 20));
 }
 
 static void poll_get(struct peer *peer)
@@ -457,7 +472,7 @@ static void add_pending(struct peer *peer, const uint8_t *p, size_t n)
 static void add_frame(struct peer *peer)
 {
     static const char *const texts[] = {"4hello", "3", "2probe", "5", "1", "4", "bQUJD", "2", "", "x"};
-    static const uint8_t firsts[] = {0x81, 0x81, 0x81, 0x82, 0x01, 0x80, 0x00, 0x89, 0x8a, 0x88, 0x02};
+    static const uint8_t firsts[] = {0x81, 0x81, 0x81, 0x82, 0x01, 0x80, 0x00, 0x89, 0x8a, 0x88, 0x02, 0xc1, 0xc2};
     uint8_t wire[2048], payload[1900];
     uint8_t first = firsts[byte() % sizeof firsts];
     size_t n;
@@ -466,9 +481,15 @@ static void add_frame(struct peer *peer)
         n = strlen(text);
         memcpy(payload, text, n);
     } else {
-        n = first >= 0x88 ? byte() % 126 : amount() % sizeof payload;
+        n = first >= 0x88 && first <= 0x8a ? byte() % 126 : amount() % sizeof payload;
         memset(payload, 'z', n);
         if (first == 0x88 && n >= 2) memcpy(payload, "\x03\xe8", 2);
+        uint8_t *deflated;
+        if (n > 0 && first >= 0xc1) payload[0] = '4';
+        if (first >= 0xc1 && eio__deflate(payload, n, 15, 1, &deflated, &n)) {
+            memcpy(payload, deflated, n);
+            free(deflated);
+        }
     }
     size_t at = 0;
     wire[at++] = first;
@@ -648,6 +669,8 @@ static void start(void)
     options.ping_timeout_ms = flags & 16 ? 200 : 20000;
     options.upgrade_timeout_ms = 500;
     options.close_timeout_ms = flags & 32 ? 400 : 30000;
+    options.per_message_deflate = flags & 64;
+    options.deflate_threshold_bytes = 30;
     struct eio_handlers handlers = {on_open, on_message, on_close};
     server = eio_server_new(loop, &options, &handlers, NULL);
     EIO_CHECK(server && eio_loop_add_flush_hook(loop, on_hook, NULL) == 0);
