@@ -80,7 +80,8 @@ SIO_API int sio_args_text(struct sio_args args, size_t i, char *out, size_t out_
 SIO_API bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes);
 /* The value of a member of a JSON object, as JSON text; of several of that name the last. {NULL,0} if there is none, or
  * if the text is no object. Names are compared decoded; those above 255 bytes are not found. O(size of the object).
- * For handlers that need one field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on. */
+ * For handlers that need one field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on.
+ */
 SIO_API struct eio_str sio_json_member(struct eio_str object, const char *name);
 
 /* Builds arguments; init/clear, embedded or on the stack. Errors stick: sio_builder_args() of a failed one is empty
@@ -107,7 +108,7 @@ SIO_API void sio_builder_binary(struct sio_builder *builder, const uint8_t *byte
 /* JSON text out of `from`, with the attachments it names: renumbered, in the order of their appearance. */
 SIO_API void sio_builder_slice(struct sio_builder *builder, struct sio_args from, struct eio_str json);
 /* Pieces of one argument, for those who write objects by hand: raw text, no comma is added. */
-SIO_API void sio_builder_open(struct sio_builder *builder);  /* begins an argument (adds the comma) */
+SIO_API void sio_builder_open(struct sio_builder *builder); /* begins an argument (adds the comma) */
 SIO_API void sio_builder_put(struct sio_builder *builder, const char *json);
 SIO_API void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t size); /* "quoted" */
 SIO_API void sio_builder_put_slice(struct sio_builder *builder, struct sio_args from, struct eio_str json);
@@ -150,18 +151,18 @@ SIO_API int sio_reply(struct sio_reply *reply, struct sio_args args);
 /* ----------------------------------------------------------------- server */
 
 struct sio_options {
-    struct eio_options engine;       /* path "/socket.io" */
+    struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
-    uint32_t connect_timeout_ms;     /* 45000 to join a namespace */
-    size_t max_attachments;          /* 10 per packet */
-    size_t max_depth;                /* 128 nested arrays and objects; deeper: the connection is closed */
-    size_t max_packet_bytes;         /* 0: engine.max_payload_bytes; a packet with all its attachments */
-    size_t max_namespace_bytes;      /* 512: of a namespace's name */
-    size_t max_namespaces_per_client;/* 64 */
-    size_t max_matched_namespaces;   /* 10000 made by sio_of_matching(), which stay; above: "Invalid namespace" */
-    size_t max_pending_acks;         /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
+    uint32_t connect_timeout_ms;      /* 45000 to join a namespace */
+    size_t max_attachments;           /* 10 per packet */
+    size_t max_depth;                 /* 128 nested arrays and objects; deeper: the connection is closed */
+    size_t max_packet_bytes;          /* 0: engine.max_payload_bytes; a packet with all its attachments */
+    size_t max_namespace_bytes;       /* 512: of a namespace's name */
+    size_t max_namespaces_per_client; /* 64 */
+    size_t max_matched_namespaces;    /* 10000 made by sio_of_matching(), which stay; above: "Invalid namespace" */
+    size_t max_pending_acks;          /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
     struct rooms_options rooms;
-    rooms_adapter_factory adapter;   /* rooms_adapter_memory */
+    rooms_adapter_factory adapter; /* rooms_adapter_memory */
     void *adapter_ctx;
 };
 SIO_API void sio_options_init(struct sio_options *options);
@@ -265,12 +266,13 @@ SIO_API int sio_socket_describe(const struct sio_socket *socket, char *out, size
 /* ------------------------------------------------------ emit and broadcast */
 
 /* Who an emit is for: a value, built up by the functions below; names are borrowed until it is used.
- * Errors stick and are what the final call returns (EIO_EINVAL: more than SIO_TARGET_NAMES names; use the _all forms). */
+ * Errors stick and are what the final call returns (EIO_EINVAL: more than SIO_TARGET_NAMES names; use the _all forms).
+ */
 #define SIO_TARGET_NAMES 8
 struct sio_target {
     struct sio_namespace *nsp;
-    struct sio_socket *only;         /* this socket alone */
-    const struct sio_socket *but;    /* everybody but this socket */
+    struct sio_socket *only;                   /* this socket alone */
+    const struct sio_socket *but;              /* everybody but this socket */
     struct rooms_name names[SIO_TARGET_NAMES]; /* rooms from the front, excepted ones from the back */
     const struct rooms_name *rooms, *except;   /* NULL: those in names[] */
     size_t room_count, except_count;
@@ -281,7 +283,8 @@ struct sio_target {
 SIO_API struct sio_target sio_all(struct sio_namespace *nsp);             /* everybody in the namespace */
 SIO_API struct sio_target sio_only(struct sio_socket *socket);            /* this socket */
 SIO_API struct sio_target sio_broadcast(const struct sio_socket *socket); /* everybody but this socket */
-SIO_API struct sio_target sio_to(struct sio_target target, const char *room); /* adds a room; `in` of the reference too */
+SIO_API struct sio_target sio_to(struct sio_target target,
+                                 const char *room); /* adds a room; `in` of the reference too */
 SIO_API struct sio_target sio_to_name(struct sio_target target, struct eio_str room);
 SIO_API struct sio_target sio_to_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API struct sio_target sio_except(struct sio_target target, const char *room);
@@ -291,7 +294,8 @@ SIO_API struct sio_target sio_local(struct sio_target target);
 SIO_API struct sio_target sio_volatile(struct sio_target target);
 SIO_API struct sio_target sio_timeout(struct sio_target target, uint32_t ms);
 
-/* Sends an event. Returns 0 (also if nobody is there), EIO_EINVAL, EIO_ENOMEM, or for sio_only() what the session said. */
+/* Sends an event. Returns 0 (also if nobody is there), EIO_EINVAL, EIO_ENOMEM, or for sio_only() what the session said.
+ */
 SIO_API int sio_emit(struct sio_target target, const char *event, struct sio_args args);
 /* With jansson's format for the list of arguments. */
 SIO_API int sio_emit_pack(struct sio_target target, const char *event, const char *format, ...);
@@ -302,9 +306,8 @@ typedef void (*sio_answer_fn)(void *ctx, int error, struct sio_args answer);
 SIO_API int sio_emit_with_ack(struct sio_target target, const char *event, struct sio_args args, sio_answer_fn fn,
                               void *ctx);
 /* The answers of a whole target: each answer's first argument in `answers`, in order of arrival (JSON list, attachments
- * renumbered); error 0, EIO_EAGAIN when some were missing at the timeout, or EIO_ECLOSED when the server is freed. Called
- * once; at once if nobody is there.
- * Default timeout as the reference: none given means 1 ms. */
+ * renumbered); error 0, EIO_EAGAIN when some were missing at the timeout, or EIO_ECLOSED when the server is freed.
+ * Called once; at once if nobody is there. Default timeout as the reference: none given means 1 ms. */
 typedef void (*sio_answers_fn)(void *ctx, int error, struct sio_args answers);
 SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct sio_args args,
                                      sio_answers_fn fn, void *ctx);
@@ -321,7 +324,8 @@ SIO_API int sio_target_each_local(struct sio_target target, sio_socket_fn fn, vo
 /* To the other nodes' sio_on_server_event handlers. done NULL: no answers wanted. */
 SIO_API int sio_server_side_emit(struct sio_namespace *nsp, const char *event, struct sio_args args,
                                  sio_answers_fn done, void *ctx);
-SIO_API int sio_server_count(struct sio_namespace *nsp, void (*result)(void *ctx, int error, size_t servers), void *ctx);
+SIO_API int sio_server_count(struct sio_namespace *nsp, void (*result)(void *ctx, int error, size_t servers),
+                             void *ctx);
 
 #ifdef __cplusplus
 }
