@@ -143,10 +143,12 @@ static void client_frame(int fd, uint8_t first, const char *payload)
 static const char upgrade[] = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-static void talk_websocket(void)
+static void talk_websocket(const char *extensions)
 {
+    char fields[512];
     int fd = client_connect();
-    client_get(fd, "transport=websocket", upgrade);
+    snprintf(fields, sizeof fields, "%s%s", upgrade, extensions);
+    client_get(fd, "transport=websocket", fields);
     client_frame(fd, 0x81, "4hello");
     client_frame(fd, 0x01, "4fragm");
     client_frame(fd, 0x80, "ented");
@@ -193,12 +195,16 @@ static void converse(void)
     opened = closed = 0;
     loop = eio_loop_new_with_fake_clock();
     struct eio_handlers handlers = {on_open, on_message, on_close};
-    struct eio_server *server = loop ? eio_server_new(loop, NULL, &handlers, NULL) : NULL;
+    struct eio_options options;
+    eio_options_init(&options);
+    options.per_message_deflate = true;
+    struct eio_server *server = loop ? eio_server_new(loop, &options, &handlers, NULL) : NULL;
     struct eio_http *http = loop ? eio_http_new(loop, NULL) : NULL;
     batch = eio_batch_new();
     if (server && http && eio_server_attach(server, http) == 0 && eio_http_listen(http, "127.0.0.1", 0) == 0) {
         port = eio_http_port(http);
-        talk_websocket();
+        talk_websocket("");
+        talk_websocket("Sec-WebSocket-Extensions: permessage-deflate\r\n");
         talk_polling();
         eio_server_close_all(server, EIO_CLOSE_SHUTTING_DOWN);
         eio_loop_advance(loop, 60000);
@@ -207,7 +213,7 @@ static void converse(void)
         assert_int_equal(stats.sessions, 0);
         assert_int_equal(stats.queued_bytes, 0);
         assert_int_equal(stats.opened, opened);
-        if (fail_at == 0) assert_int_equal(stats.messages_in, 8);
+        if (fail_at == 0) assert_int_equal(stats.messages_in, 13);
         if (fail_at == 0) assert_int_equal(stats.upgrades, 1);
     }
     eio_server_free(server);
@@ -222,7 +228,7 @@ static void fail_each(size_t count)
     fail_at = 0;
     allocations = 0;
     converse();
-    assert_int_equal(opened, 2);
+    assert_int_equal(opened, 3);
     size_t total = allocations;
     assert_true(total > 40);
     fail_count = count;
