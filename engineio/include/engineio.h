@@ -428,7 +428,8 @@ EIO_API bool eio_session_is_writable(const struct eio_session *session);
 EIO_API void eio_session_count_drop(struct eio_session *session);
 
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
- * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest. */
+ * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest.
+ * detail is kept until then, not copied: a literal, or NULL for the reason's text. */
 EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* The peer broke the protocol, or must go now: what was queued before goes as far as the socket takes it, then a
  * WebSocket close frame, nothing is waited for. on_close fires before this returns. */
