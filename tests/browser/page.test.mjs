@@ -71,9 +71,11 @@ test("documents are suggested, and feedback on one is counted", async () => {
   assert.equal(await own.locator('[data-helpful="true"]').getAttribute("aria-pressed"), "true");
   if (SCREENSHOT) {
     await page.locator(".line").nth(12).waitFor({ timeout: 60000 });
+    await page.locator(".card").nth(1).waitFor({ timeout: 60000 });
     await page.locator('.card.best [data-helpful="true"]').click();
     await page.mouse.move(600, 10);
-    await page.waitForTimeout(400);
+    await page.locator(".line.provisional").waitFor({ timeout: 60000 });
+    await page.waitForTimeout(300);
     await page.screenshot({ path: SCREENSHOT });
   }
 });
