@@ -45,6 +45,16 @@ static uint8_t byte(void)
     return *input++;
 }
 
+/* Up to n bytes of the input as they are. */
+static size_t take(void *out, size_t n)
+{
+    if (n > input_left) n = input_left;
+    if (n) memcpy(out, input, n);
+    input += n;
+    input_left -= n;
+    return n;
+}
+
 static size_t amount(void)
 {
     size_t n = byte();
@@ -449,9 +459,7 @@ static void post(struct peer *peer)
     if (which % 16 < 15) {
         body = bodies[which % 16];
     } else {
-        size_t n = byte() % sizeof random;
-        for (size_t i = 0; i < n; i++) random[i] = (char)byte();
-        random[n] = '\0';
+        random[take(random, byte() % sizeof random)] = '\0';
     }
     struct eio__test_reply reply;
     eio__test_request(server, EIO_HTTP_POST, target(peer, "polling"), body, &reply);
@@ -509,9 +517,7 @@ static void add_frame(struct peer *peer)
 static void add_garbage(struct peer *peer)
 {
     uint8_t bytes[64];
-    size_t n = byte() % sizeof bytes;
-    for (size_t i = 0; i < n; i++) bytes[i] = byte();
-    add_pending(peer, bytes, n);
+    add_pending(peer, bytes, take(bytes, byte() % sizeof bytes));
 }
 
 static void peer_write(struct peer *peer, size_t n)
