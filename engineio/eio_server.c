@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* A timer that is late by more than this part of the ping timeout means that the process stood still. */
+#define LATENESS_SHARE 4
+
 enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100, ID_RANDOM_BYTES = 11, ID_BYTES = 15 };
 
 /* ----------------------------------------------------------------- options */
@@ -79,8 +82,11 @@ static void on_ping_due(struct eio_deadline *due, void *ctx)
         eio__ws_ping(session);
     else
         eio__session_push(session, eio_frame_ref(server->ping_frame));
-    /* From now: a peer has its time to answer even if this process stood still meanwhile. */
-    eio_deadlines_add(&server->pong, due);
+    /* From when it was due, so that a heartbeat ends on time though timers are some milliseconds late; but from now if
+     * this process stood still: a peer has its time to answer. */
+    uint64_t now = eio_loop_now_ms(server->loop);
+    bool stood_still = now - due->at_ms > server->options.ping_timeout_ms / LATENESS_SHARE;
+    eio_deadlines_add_from(&server->pong, due, stood_still ? now : due->at_ms);
 }
 
 static void on_pong_due(struct eio_deadline *due, void *ctx)

@@ -171,6 +171,29 @@ static void without_a_pong_the_session_closes_500_ms_after_the_handshake(void **
     assert_int_equal(f.reason, EIO_CLOSE_PING_TIMEOUT);
 }
 
+/* The loop's timer may run late, by up to a tick of the kernel's coarse clock and more under load. */
+static void a_ping_that_leaves_late_does_not_move_the_ping_timeout(void **state)
+{
+    (void)state;
+    eio_loop_advance(f.loop, 299);
+    f.loop->now_ms += 10;
+    eio_loop_advance(f.loop, 190);
+    assert_int_equal(f.closed, 0);
+    eio_loop_advance(f.loop, 1);
+    assert_int_equal(f.closed, 1);
+}
+
+static void a_peer_has_its_time_to_answer_after_a_standstill(void **state)
+{
+    (void)state;
+    eio_loop_advance(f.loop, 299);
+    f.loop->now_ms += 1000;
+    eio_loop_advance(f.loop, 199);
+    assert_int_equal(f.closed, 0);
+    eio_loop_advance(f.loop, 1);
+    assert_int_equal(f.closed, 1);
+}
+
 /* engine.io 6.6.11: another packet while a pong is awaited extends the timeout, once. */
 static void another_packet_extends_the_pong_timeout_once(void **state)
 {
@@ -386,6 +409,8 @@ int main(void)
         TEST(a_ping_is_sent_after_the_interval_and_a_pong_keeps_the_session),
         TEST(without_a_pong_the_session_closes_500_ms_after_the_handshake),
         TEST(a_poll_in_the_turn_of_the_ping_timeout_comes_too_late),
+        TEST(a_ping_that_leaves_late_does_not_move_the_ping_timeout),
+        TEST(a_peer_has_its_time_to_answer_after_a_standstill),
         TEST(another_packet_extends_the_pong_timeout_once),
         TEST(an_upgrade_moves_the_session_and_loses_nothing),
         TEST(polls_during_the_probe_get_a_noop_every_100_ms),
