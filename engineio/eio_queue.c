@@ -124,9 +124,13 @@ size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t lim
         }
     }
     if (from == kept) return dropped;
-    for (uint32_t i = from; i < queue->count; i++)
-        queue->slots[(queue->head + kept + i - from) & mask] = queue->slots[(queue->head + i) & mask];
-    queue->count -= from - kept;
+    /* What was kept moves up to the rest, not the rest down: it is little, and the rest may be all of a slow reader's
+     * queue, at each message. */
+    uint32_t gap = from - kept;
+    for (uint32_t i = kept; i-- > 0;)
+        queue->slots[(queue->head + gap + i) & mask] = queue->slots[(queue->head + i) & mask];
+    queue->head = (queue->head + gap) & mask;
+    queue->count -= gap;
     if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);
     return dropped;
 }
