@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Connection, EXIT, Fatal, sleep } from "../lib/connection.mjs";
 import { LiveCall } from "../lib/live-call.mjs";
-import { plain } from "../lib/terminal.mjs";
+import { endWithReader, plain } from "../lib/terminal.mjs";
 import { View } from "./view.mjs";
 
 const HELP = `Usage: node clients/agent-cli/agent.mjs [options]
@@ -205,6 +205,7 @@ async function run(argv) {
   }
 }
 
+endWithReader();
 run(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;

@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { Connection, EXIT, Fatal, sleep } from "../lib/connection.mjs";
-import { palette, plain, speech } from "../lib/terminal.mjs";
+import { endWithReader, palette, plain, speech } from "../lib/terminal.mjs";
 import { parseConversations, renameSpeakers } from "./conversation.mjs";
 import { play, safeId } from "./player.mjs";
 
@@ -163,6 +163,7 @@ async function run(argv) {
   }
 }
 
+endWithReader();
 run(process.argv.slice(2)).then(
   (code) => {
     process.exitCode = code;

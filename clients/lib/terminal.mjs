@@ -21,3 +21,11 @@ export function speech(colours, speaker, text) {
   const paint = colours[SPEAKER_COLOURS[speaker] ?? "magenta"];
   return `${paint(name)} ${speaker === "system" ? colours.dim(plain(text)) : plain(text)}`;
 }
+
+/** `feed … | head`: when nobody reads on, the command ends without a word, as others do. */
+export function endWithReader(stream = process.stdout) {
+  stream.on("error", (error) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(0);
+  });
+}
