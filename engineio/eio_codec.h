@@ -108,6 +108,25 @@ size_t eio__payload_size(enum eio_kind kind, size_t n);
 /* Writes it; returns the end. */
 uint8_t *eio__payload_put(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p, size_t n);
 
+/* ------------------------------------------------------ Engine.IO 3 (engine.io-protocol v3), and JSONP of both */
+
+/* UTF-16 code units of valid UTF-8: what a JavaScript peer calls the length of a text. */
+size_t eio__utf16_size(const uint8_t *p, size_t n);
+/* One packet: text, or a WebSocket's or payload's binary form (a type byte 0 to 6 first). Base64 ("b4…") is decoded in
+ * place. Returns 1, negative with fault. */
+int eio__packet3_decode(uint8_t *p, size_t n, enum eio_kind kind, struct eio__packet *packet, struct eio__fault *fault);
+/* As eio__payload_next(), for "<length>:<packet>" (valid UTF-8) or the binary form. */
+int eio__payload3_next(uint8_t **p, size_t *n, bool binary_form, struct eio__packet *packet, struct eio__fault *fault);
+/* At most so many bytes for a packet in a payload; writing it (binary as base64 unless binary_form); returns the end. */
+size_t eio__payload3_bound(enum eio_kind kind, size_t n);
+uint8_t *eio__payload3_put(uint8_t *out, bool binary_form, const struct eio__packet *packet);
+
+/* A payload as a JSONP response, ___eio[<digits of index>]("…"); at most eio__jsonp_bound() bytes. */
+size_t eio__jsonp_bound(size_t n);
+size_t eio__jsonp_put(char *out, struct eio_str index, const uint8_t *p, size_t n);
+/* Undoes the client's escaping of newlines in a decoded form value, in place; returns the size. */
+size_t eio__jsonp_unescape(char *text, size_t n);
+
 /* ------------------------------------------------------------------------ the request gate (RFC 9112, strict) */
 
 struct eio__gate_limits {
