@@ -117,7 +117,8 @@ size_t eio__utf16_size(const uint8_t *p, size_t n);
 int eio__packet3_decode(uint8_t *p, size_t n, enum eio_kind kind, struct eio__packet *packet, struct eio__fault *fault);
 /* As eio__payload_next(), for "<length>:<packet>" (valid UTF-8) or the binary form. */
 int eio__payload3_next(uint8_t **p, size_t *n, bool binary_form, struct eio__packet *packet, struct eio__fault *fault);
-/* At most so many bytes for a packet in a payload; writing it (binary as base64 unless binary_form); returns the end. */
+/* At most so many bytes for a packet in a payload; writing it (binary as base64 unless binary_form); returns the end.
+ */
 size_t eio__payload3_bound(enum eio_kind kind, size_t n);
 uint8_t *eio__payload3_put(uint8_t *out, bool binary_form, const struct eio__packet *packet);
 

@@ -117,46 +117,6 @@ void eio_frame_set_compress(struct eio_frame *frame, bool compress)
     frame->is_plain = compress && !frame->wire_only && !frame->is_packet;
 }
 
-/* ------------------------------------------------------------- compression */
-
-/* RFC 7692, section 6: RSV1 says that the message is compressed. */
-static struct eio_frame *deflate_frame(const struct eio_frame *frame, const uint8_t *payload, size_t n, int level,
-                                       int window_bits)
-{
-    enum { RSV1 = 0x40 };
-    uint8_t *bytes;
-    size_t size;
-    if (!eio__deflate(payload, n, window_bits, level, &bytes, &size)) return NULL;
-    struct eio_frame *deflated = eio__frame_new_wire(eio__ws_header_size(size) + size);
-    if (deflated) {
-        size_t header = eio__ws_put_header(deflated->bytes, eio__frame_wire(frame)[0] & 0x0f, size);
-        deflated->bytes[0] |= RSV1;
-        memcpy(deflated->bytes + header, bytes, size);
-        deflated->messages = frame->messages;
-        deflated->more = frame->more;
-    }
-    free(bytes);
-    return deflated;
-}
-
-struct eio_frame *eio__frame_for_deflate(struct eio_frame *frame, const struct eio_options *options, int window_bits)
-{
-    if (!frame->is_plain) return eio_frame_ref(frame);
-    /* The header of n bytes is 2, 4 or 10: it follows from its own second byte. */
-    const uint8_t *wire = eio__frame_wire(frame);
-    size_t header = wire[1] < 126 ? 2 : wire[1] == 126 ? 4 : 10, n = frame->wire_size - header;
-    if (n < options->deflate_threshold_bytes) return eio_frame_ref(frame);
-    int level = options->deflate_level;
-    if (frame->deflated_bits == 0) {
-        frame->deflated = deflate_frame(frame, wire + header, n, level, window_bits);
-        frame->deflated_bits = (uint8_t)window_bits;
-    }
-    /* A copy for a larger window is right for nobody with a smaller one, the other way round it is. */
-    if (frame->deflated_bits <= window_bits) return eio_frame_ref(frame->deflated ? frame->deflated : frame);
-    struct eio_frame *own = deflate_frame(frame, wire + header, n, level, window_bits);
-    return own ? own : eio_frame_ref(frame);
-}
-
 /* ----------------------------------------------------------------- batches */
 
 struct eio_batch *eio_batch_new(void)

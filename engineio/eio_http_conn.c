@@ -304,13 +304,7 @@ static enum step dispatch(struct eio__conn *conn, bool upgrade)
         feed_evhtp(conn);
         return call_handler(conn, route ? route->fn : not_found, route ? route->ctx : NULL);
     }
-    enum step step = call_handler(conn, route->upgrade, route->ctx);
-    if (step == STEP_MORE && conn->state == EIO__H_WAITING) {
-        eio_log(EIO_LOG_ERROR, "http: an upgrade handler neither answered nor took the connection");
-        struct eio_http_reply reply = {.status = 500};
-        eio_http_reply(&conn->request->base, &reply);
-    }
-    return step;
+    return call_handler(conn, route->upgrade, route->ctx);
 }
 
 /* ------------------------------------------------------------------- steps */

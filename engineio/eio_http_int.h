@@ -29,7 +29,7 @@ struct eio_http_request {
 /* A copy in one allocation; the caller frees it with free(). */
 struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
 
-/* Like eio_http_route(), and requests that ask for a WebSocket go to `upgrade` (which replies or takes; never later)
+/* Like eio_http_route(), and requests that ask for a WebSocket go to `upgrade` (which replies or takes, now or later)
  * instead of fn. Upgrade requests to other routes are treated as plain requests. */
 int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
                             eio_http_fn upgrade, void *ctx);

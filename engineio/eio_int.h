@@ -1,7 +1,8 @@
 /* The structs and functions that the files of engineio share. Private to this library.
  *
  * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c (a peer's life),
- * eio_websocket.c and eio_polling.c (how bytes travel), eio_server.c (handshakes). */
+ * eio_websocket.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ), eio_handshake.c,
+ * eio_response.c and eio_server.c (handshakes). */
 #ifndef EIO_INT_H
 #define EIO_INT_H
 
@@ -43,7 +44,8 @@ struct eio_loop {
     struct event_base *base;
     bool fake_clock;
     bool stopping;
-    bool in_hooks; /* a batch sent now may be written at once */
+    bool unfinished; /* the last flush gave up before nothing was left: the next turn does not wait */
+    bool in_hooks;   /* a batch sent now may be written at once */
     bool now_valid;
     uint64_t now_ms; /* read once a turn; the fake clock's time */
 
@@ -119,9 +121,6 @@ struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
 struct eio_frame *eio__frame_new_wire(size_t size);
 /* An empty chunk from the pool: a wire-only frame to append to while its queue is the only owner. */
 struct eio_frame *eio__frame_new_chunk(void);
-/* The form for a WebSocket that negotiated permessage-deflate: a new reference, to the frame itself where it is too
- * small, not to be compressed, or does not shrink. */
-struct eio_frame *eio__frame_for_deflate(struct eio_frame *frame, const struct eio_options *options, int window_bits);
 /* Frees the calling thread's pool and compression streams. */
 void eio__frame_pool_clear(void);
 
@@ -185,6 +184,7 @@ enum eio__carrier {
 
 /* What only a session on HTTP long-polling needs. */
 struct eio__polling {
+    bool is_handshake; /* the response being made is that of the handshake */
     struct eio_session *session;
     struct eio_http_request *get; /* the GET waiting for data, or NULL. At most one: a second closes the session */
     struct eio_deadline upgrade;  /* an attached WebSocket must take over by then */
@@ -204,6 +204,7 @@ struct eio_session {
     bool wrote : 1;       /* since the last heartbeat check, while reading is paused */
     bool extended : 1;    /* the pong deadline was extended once */
     bool awaiting_pong : 1;
+    bool base64 : 1;        /* Engine.IO 3: the client cannot take binary */
     bool discard_input : 1; /* lingering after an error: bytes are thrown away */
     bool close_frame_sent : 1;
     bool failed : 1; /* to be ended at the flush: eio__session_fail() */
@@ -284,9 +285,26 @@ void eio__polling_on_post(struct eio_session *session, struct eio_http_request *
 /* Answers the hanging GET with what is queued, if there are both. */
 void eio__polling_flush(struct eio_session *session);
 /* Answers the hanging GET, if any, with one packet. */
-void eio__polling_answer(struct eio_session *session, const char *packet);
+void eio__polling_answer(struct eio_session *session, const char *packet, size_t size);
+/* Answers a poll with a payload, as script if the session is JSONP, compressed if that is wanted and accepted. */
+struct eio__answer;
+void eio__polling_reply(struct eio_session *session, struct eio_http_request *request, struct eio__answer *answer,
+                        bool compress);
+bool eio__polling_is_jsonp(const struct eio_session *session);
+/* Puts the payload of a JSONP client's form in the place of the body; returns its size. */
+size_t eio__polling_form_value(uint8_t *body, size_t n);
 /* The WebSocket took over: the polling state goes. */
 void eio__polling_end(struct eio_session *session);
+
+/* ------------------------------------------------------------------- forms */
+
+/* The common form of a frame is what an Engine.IO 4 WebSocket without compression is sent. This one takes another. */
+static inline bool eio__form_differs(const struct eio_session *session)
+{
+    return session->protocol != 4 || session->deflate_bits;
+}
+/* The form of a frame for the session's WebSocket: a new reference, often to the frame itself. NULL: out of memory. */
+struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_frame *frame);
 
 /* ------------------------------------------------------------------ server */
 
@@ -295,6 +313,10 @@ struct eio_server {
     struct eio_options options; /* strings are copies */
     struct eio_handlers handlers;
     void *ctx;
+    struct eio_hooks hooks;
+    void *hooks_ctx;
+    struct eio_admission *admissions;         /* handshakes that wait for a decision */
+    const struct eio_http_head *request_head; /* of the POST being read, or NULL */
     struct eio_server_stats stats;
     bool closing;
 
@@ -303,7 +325,7 @@ struct eio_server {
     uint32_t slot_count, slot_capacity, free_count;
     uint32_t slot_key; /* hides slot numbers in ids */
     struct eio_frame *ping_frame;
-    struct eio_deadlines ping, pong, closing_wait, linger, upgrade, noop;
+    struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop;
     struct eio__ws_limits ws_limits;
 };
 
@@ -326,9 +348,43 @@ void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);
  * failure (NULL). */
 struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, int take_fd,
                                                struct eio_http_head *take_head, bool with_response);
-/* Answers with the reference's headers for a poll (text/plain, no-store) or a post, and CORS. */
-void eio__server_reply(struct eio_server *server, struct eio_http_request *request, int status, const char *type,
-                       const void *body, size_t size);
+void eio__server_forget_admissions(struct eio_server *server);
+
+/* --------------------------------------------------------------- responses */
+
+enum { EIO__HEADERS_MAX = 32, EIO__HEADER_BYTES = 4096 };
+struct eio_headers {
+    struct eio_http_reply_field fields[EIO__HEADERS_MAX];
+    size_t count, used;
+    char memory[EIO__HEADER_BYTES];
+};
+struct eio__answer {
+    int status;
+    const char *type;     /* NULL: none */
+    const char *encoding; /* "gzip", "deflate"; NULL: none */
+    const void *body;
+    size_t size;
+    const struct eio_session *opened; /* of a handshake's response, else NULL */
+};
+/* Error codes of the reference (engine.io, Server.errors). */
+enum {
+    EIO__ERROR_TRANSPORT = 0,
+    EIO__ERROR_SID = 1,
+    EIO__ERROR_METHOD = 2,
+    EIO__ERROR_BAD_REQUEST = 3,
+    EIO__ERROR_FORBIDDEN = 4,
+    EIO__ERROR_PROTOCOL = 5,
+};
+/* Answers with the reference's headers, CORS, the cookie and what hooks add. */
+void eio__server_reply(struct eio_server *server, struct eio_http_request *request, const struct eio__answer *answer);
+/* Refuses a request, as JSON or (upgrades) as text; context and message may be NULL. */
+void eio__server_refuse(struct eio_server *server, struct eio_http_request *request, int error, const char *context,
+                        const char *message);
+void eio__server_preflight(struct eio_server *server, struct eio_http_request *request);
+/* The 101 response; *deflate_bits is the negotiated window, 0: none. opened: as in struct eio__answer. NULL: no memory.
+ */
+struct eio_frame *eio__server_switching(struct eio_server *server, const struct eio_http_head *head,
+                                        const struct eio_session *opened, int *deflate_bits);
 
 /* -------------------------------------------------------------------- CORS */
 

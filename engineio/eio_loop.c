@@ -177,6 +177,7 @@ void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx
 /* Hooks, then queues. Callbacks of a flush (on_close) may queue more: a few rounds. */
 static void flush(struct eio_loop *loop)
 {
+    loop->unfinished = false;
     for (int round = 0; round < EIO__FLUSH_ROUNDS_MAX; round++) {
         loop->in_hooks = true;
         for (loop->hook_next = 0; loop->hook_next < loop->hook_count;) {
@@ -196,6 +197,7 @@ static void flush(struct eio_loop *loop)
             session = next;
         }
     }
+    loop->unfinished = true; /* what the last round's callbacks did is the next turn's, at once */
 }
 
 static void arm_timer(struct eio_loop *loop)
@@ -224,7 +226,7 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
     arm_timer(loop); /* what was started between turns */
-    bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first;
+    bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
     int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (loop->fake_clock) eio__timers_run(loop);

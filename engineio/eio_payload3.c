@@ -110,7 +110,8 @@ size_t eio__payload3_bound(enum eio_kind kind, size_t n)
 }
 
 /* Without the length: a packet as text. */
-static uint8_t *put_text_packet(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p, size_t n)
+static uint8_t *put_text_packet(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p,
+                                size_t n)
 {
     if (kind == EIO_BINARY) {
         *out++ = 'b';

@@ -1,83 +1,123 @@
 /* The HTTP long-polling transport: the hanging GET, POSTed payloads, and the close packet of a session that ends
- * (engine.io-protocol v4, "HTTP long-polling"). */
+ * (engine.io-protocol v4 and v3, "HTTP long-polling"). */
 #include "eio_int.h"
 
 #include <string.h>
 
-static const char text_type[] = "text/plain; charset=UTF-8";
+enum { PACKET_BYTES = 512 }; /* room for a payload of one packet of our own: the open packet is the longest */
 
-void eio__polling_answer(struct eio_session *session, const char *packet)
+/* ------------------------------------------------------------------ GET */
+
+/* What a payload is being written into. */
+struct payload {
+    uint8_t *bytes, *end;
+    bool empty;
+    bool binary;   /* Engine.IO 3's binary form */
+    bool compress; /* somebody wants it compressed */
+};
+
+static void put_packet(struct payload *payload, int protocol, const struct eio__packet *packet)
 {
-    if (!session->polling || !session->polling->get) return;
-    struct eio_http_request *get = session->polling->get;
-    session->polling->get = NULL;
-    session->server->stats.bytes_out += strlen(packet);
-    eio__server_reply(session->server, get, 200, text_type, packet, strlen(packet));
+    if (protocol == 3) {
+        payload->end = eio__payload3_put(payload->end, payload->binary, packet);
+    } else {
+        if (!payload->empty) *payload->end++ = 0x1e;
+        payload->end = eio__payload_put(payload->end, packet->type, packet->kind, packet->p, packet->n);
+    }
+    payload->empty = false;
 }
 
-static size_t packet_size(const struct eio_frame *frame)
+static struct eio__packet packet_of(struct eio_frame *frame)
 {
-    return frame->is_packet ? frame->size : eio__payload_size((enum eio_kind)frame->kind, frame->size);
+    const uint8_t *message = eio__frame_message(frame);
+    if (frame->is_packet)
+        return (struct eio__packet){(enum eio__packet_type)message[0], EIO_TEXT, message + 1, frame->size - 1};
+    return (struct eio__packet){EIO__MESSAGE, (enum eio_kind)frame->kind, message, frame->size};
 }
 
-static uint8_t *packet_put(uint8_t *out, struct eio_frame *frame)
+static size_t queue_bound(const struct eio_session *session)
 {
-    if (!frame->is_packet)
-        return eio__payload_put(out, EIO__MESSAGE, (enum eio_kind)frame->kind, eio__frame_message(frame), frame->size);
-    memcpy(out, eio__frame_message(frame), frame->size);
-    return out + frame->size;
+    size_t bound = 0;
+    for (uint32_t i = 0; i < session->queue.count; i++) {
+        struct eio_frame *frame = eio__queue_at(&session->queue, i);
+        bound += eio__payload3_bound((enum eio_kind)frame->kind, frame->size);
+    }
+    return bound;
 }
 
-/* Everything queued as one payload, "\x1e" between packets, the close packet last if the session is closing. */
-static uint8_t *encode_queue(struct eio_session *session, bool closing, size_t *size)
+/* Everything queued as one payload, then the close packet if the session is closing. */
+static int encode_queue(struct eio_session *session, bool closing, struct payload *payload)
 {
     struct eio__queue *queue = &session->queue;
-    size_t total = closing ? 2 : 0;
-    for (uint32_t i = 0; i < queue->count; i++) total += packet_size(eio__queue_at(queue, i)) + 1;
-    uint8_t *payload = malloc(total), *out = payload;
-    if (!payload) return NULL;
+    *payload = (struct payload){.empty = true};
+    payload->bytes = payload->end = malloc(queue_bound(session) + eio__payload3_bound(EIO_TEXT, 1));
+    if (!payload->bytes) return EIO_ENOMEM;
     for (uint32_t i = 0; i < queue->count; i++) {
-        if (i > 0) *out++ = 0x1e;
-        out = packet_put(out, eio__queue_at(queue, i));
+        struct eio_frame *frame = eio__queue_at(queue, i);
+        payload->binary |= frame->kind == EIO_BINARY && session->protocol == 3 && !session->base64;
+        payload->compress |= frame->is_plain;
     }
-    if (closing) {
-        if (out > payload) *out++ = 0x1e;
-        *out++ = EIO__CLOSE;
+    for (uint32_t i = 0; i < queue->count; i++) {
+        struct eio__packet packet = packet_of(eio__queue_at(queue, i));
+        put_packet(payload, session->protocol, &packet);
     }
-    *size = (size_t)(out - payload);
-    return payload;
+    if (closing) put_packet(payload, session->protocol, &(struct eio__packet){.type = EIO__CLOSE});
+    return 0;
+}
+
+/* Answers the GET. */
+static void answer(struct eio_session *session, struct payload *payload)
+{
+    struct eio_server *server = session->server;
+    struct eio_http_request *get = session->polling->get;
+    const struct eio_session *opened = session->polling->is_handshake ? session : NULL;
+    session->polling->get = NULL;
+    struct eio__answer reply = {
+        .status = 200,
+        .type = payload->binary ? "application/octet-stream" : "text/plain; charset=UTF-8",
+        .body = payload->bytes,
+        .size = (size_t)(payload->end - payload->bytes),
+        .opened = opened,
+    };
+    server->stats.bytes_out += reply.size;
+    eio__polling_reply(session, get, &reply, payload->compress);
+}
+
+void eio__polling_answer(struct eio_session *session, const char *packet, size_t size)
+{
+    if (!session->polling || !session->polling->get) return;
+    uint8_t bytes[PACKET_BYTES];
+    struct payload payload = {.bytes = bytes, .end = bytes, .empty = true};
+    EIO_CHECK(eio__payload3_bound(EIO_TEXT, size) <= sizeof bytes);
+    put_packet(
+        &payload, session->protocol,
+        &(struct eio__packet){(enum eio__packet_type)packet[0], EIO_TEXT, (const uint8_t *)packet + 1, size - 1});
+    answer(session, &payload);
 }
 
 /* Answers the hanging GET with all that is queued. False without a GET, or without memory. */
 static bool answer_queue(struct eio_session *session, bool closing)
 {
+    struct payload payload;
     if (!session->polling || !session->polling->get) return false;
-    struct eio_server *server = session->server;
-    size_t size;
-    uint8_t *payload = encode_queue(session, closing, &size);
-    if (!payload) return false;
-    struct eio_http_request *get = session->polling->get;
-    session->polling->get = NULL;
-    server->stats.queued_bytes -= session->queue.bytes;
-    server->stats.bytes_out += size;
-    server->stats.writes++;
+    if (encode_queue(session, closing, &payload) != 0) return false;
+    session->server->stats.queued_bytes -= session->queue.bytes;
+    session->server->stats.writes++;
     eio__queue_clear(&session->queue);
-    eio__server_reply(server, get, 200, text_type, payload, size);
-    free(payload);
+    answer(session, &payload);
+    free(payload.bytes);
     return true;
 }
 
 void eio__polling_end(struct eio_session *session)
 {
     if (!session->polling) return;
-    if (!answer_queue(session, true)) eio__polling_answer(session, "1");
+    if (!answer_queue(session, true)) eio__polling_answer(session, "1", 1);
     eio_deadline_stop(&session->server->upgrade, &session->polling->upgrade);
     eio_deadline_stop(&session->server->noop, &session->polling->noop);
     free(session->polling);
     session->polling = NULL;
 }
-
-/* ------------------------------------------------------------------ GET */
 
 static void on_get_aborted(void *ctx)
 {
@@ -90,7 +130,7 @@ void eio__polling_on_get(struct eio_session *session, struct eio_http_request *r
 {
     if (session->polling->get) {
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "overlap from client"); /* the first gets "1" */
-        eio__server_reply(session->server, request, 400, NULL, NULL, 0);
+        eio__server_reply(session->server, request, &(struct eio__answer){.status = 400});
         return;
     }
     session->polling->get = request;
@@ -108,29 +148,43 @@ void eio__polling_flush(struct eio_session *session)
 
 /* ----------------------------------------------------------------- POST */
 
-static bool is_binary(struct eio_http_request *request)
+static bool has_type(struct eio_http_request *request, const char *type)
 {
-    return eio_str_is(eio_http_head_field(request->head, "content-type"), "application/octet-stream");
+    return eio_str_is(eio_http_head_field(request->head, "content-type"), type);
+}
+
+/* Reads the packets of a body. Returns 0, or negative with fault. */
+static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool binary, struct eio__fault *fault)
+{
+    struct eio__packet packet;
+    if (n == 0 || (!binary && !eio__utf8_valid(p, n))) return EIO_EPROTO;
+    while (session->state == EIO__S_OPEN) {
+        int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
+                                            : eio__payload_next(&p, &n, &packet, fault);
+        if (result <= 0) return result;
+        if (eio__session_on_packet(session, &packet) != 0) return 0;
+    }
+    return 0;
 }
 
 void eio__polling_on_post(struct eio_session *session, struct eio_http_request *request)
 {
     struct eio_server *server = session->server;
-    if (is_binary(request)) {
+    bool binary = has_type(request, "application/octet-stream");
+    if (binary && session->protocol != 3) {
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid content");
-        eio__server_reply(server, request, 400, NULL, NULL, 0);
+        eio__server_reply(server, request, &(struct eio__answer){.status = 400});
         return;
     }
     uint8_t *p = (uint8_t *)(uintptr_t)request->body.p;
     size_t n = request->body.n;
-    server->stats.bytes_in += n;
-    struct eio__packet packet;
     struct eio__fault fault = {.why = "invalid payload"};
-    int result = n > 0 && eio__utf8_valid(p, n) ? 1 : EIO_EPROTO;
-    while (result > 0 && session->state == EIO__S_OPEN) {
-        result = eio__payload_next(&p, &n, &packet, &fault);
-        if (result > 0 && eio__session_on_packet(session, &packet) != 0) break;
-    }
+    server->stats.bytes_in += n;
+    if (eio__polling_is_jsonp(session)) n = eio__polling_form_value(p, n);
+    server->request_head = request->head;
+    int result = read_payload(session, p, n, binary, &fault);
+    server->request_head = NULL;
     if (result < 0) eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
-    eio__server_reply(server, request, 200, "text/html", "ok", 2);
+    eio__server_reply(server, request,
+                      &(struct eio__answer){.status = 200, .type = "text/html", .body = "ok", .size = 2});
 }

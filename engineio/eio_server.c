@@ -16,6 +16,10 @@ void eio_options_init(struct eio_options *options)
 {
     *options = (struct eio_options){
         .path = "/engine.io",
+        .add_trailing_slash = true,
+        .cookie = {.path = "/", .same_site = "Lax", .max_age_s = -1, .http_only = true},
+        .http_compression = true,
+        .http_compression_threshold_bytes = 1024,
         .transports = EIO_POLLING | EIO_WEBSOCKET,
         .allow_upgrades = true,
         .ping_interval_ms = 25000,
@@ -45,6 +49,11 @@ static bool copy_options(struct eio_options *options)
 {
     struct eio_cors *cors = &options->cors;
     bool ok = copy_string(&options->path);
+    ok = copy_string(&options->initial_packet) && ok;
+    ok = copy_string(&options->cookie.name) && ok;
+    ok = copy_string(&options->cookie.path) && ok;
+    ok = copy_string(&options->cookie.domain) && ok;
+    ok = copy_string(&options->cookie.same_site) && ok;
     ok = copy_string(&cors->origin) && ok;
     ok = copy_string(&cors->methods) && ok;
     ok = copy_string(&cors->allowed_headers) && ok;
@@ -59,6 +68,11 @@ static void free_string(const char *string)
 static void free_options(struct eio_options *options)
 {
     free_string(options->path);
+    free_string(options->initial_packet);
+    free_string(options->cookie.name);
+    free_string(options->cookie.path);
+    free_string(options->cookie.domain);
+    free_string(options->cookie.same_site);
     free_string(options->cors.origin);
     free_string(options->cors.methods);
     free_string(options->cors.allowed_headers);
@@ -113,6 +127,13 @@ struct eio_session *eio__server_find_alive(struct eio_server *server, const char
     return eio_server_find(server, sid, size);
 }
 
+/* Engine.IO 3: the client pings. */
+static void on_silence_due(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    eio_session_abort(session_of(due), EIO_CLOSE_PING_TIMEOUT, "no ping in time");
+}
+
 static void on_closing_due(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
@@ -137,7 +158,7 @@ static void on_noop_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, noop));
-    eio__polling_answer(polling->session, "6");
+    eio__polling_answer(polling->session, "6", 1);
     eio_deadlines_add(&server->noop, due);
 }
 
@@ -235,6 +256,8 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
     eio_deadlines_init(&server->ping, loop, o->ping_interval_ms, on_ping_due, server);
     eio_deadlines_init(&server->pong, loop, o->ping_timeout_ms, on_pong_due, server);
+    eio_deadlines_init(&server->silence, loop, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, on_silence_due,
+                       server);
     eio_deadlines_init(&server->closing_wait, loop, o->close_timeout_ms, on_closing_due, server);
     eio_deadlines_init(&server->linger, loop, LINGER_MS, on_linger_due, server);
     eio_deadlines_init(&server->upgrade, loop, o->upgrade_timeout_ms, on_upgrade_due, server);
@@ -244,6 +267,12 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
         return NULL;
     }
     return server;
+}
+
+void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hooks, void *ctx)
+{
+    server->hooks = *hooks;
+    server->hooks_ctx = ctx;
 }
 
 void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason)
@@ -257,6 +286,7 @@ void eio_server_free(struct eio_server *server)
 {
     if (!server) return;
     server->closing = true;
+    eio__server_forget_admissions(server);
     for (uint32_t i = 0; i < server->slot_capacity; i++)
         if (server->slots[i]) eio_session_abort(server->slots[i], EIO_CLOSE_SHUTTING_DOWN, NULL);
     /* Close frames leave with this turn; peers that do not answer are not waited for. */
@@ -268,6 +298,7 @@ void eio_server_free(struct eio_server *server)
     eio__loop_end_turn(server->loop);
     eio_deadlines_clear(&server->ping);
     eio_deadlines_clear(&server->pong);
+    eio_deadlines_clear(&server->silence);
     eio_deadlines_clear(&server->closing_wait);
     eio_deadlines_clear(&server->linger);
     eio_deadlines_clear(&server->upgrade);

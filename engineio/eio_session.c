@@ -111,7 +111,19 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
 
 void eio__session_start(struct eio_session *session)
 {
-    eio_deadlines_add(&session->server->ping, &session->deadline);
+    struct eio_server *server = session->server;
+    eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->ping, &session->deadline);
+}
+
+/* Engine.IO 3: the client pings, the server answers. */
+static void on_ping(struct eio_session *session)
+{
+    if (session->protocol != 3) {
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        return;
+    }
+    eio_deadlines_add(&session->server->silence, &session->deadline);
+    eio__session_push(session, eio__frame_new_packet("3", 1));
 }
 
 void eio__session_on_pong(struct eio_session *session)
@@ -139,14 +151,17 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
             server->handlers.on_message(session, packet->kind, packet->p, packet->n, server->ctx);
         break;
     case EIO__PONG:
-        eio__session_on_pong(session);
+        if (session->protocol == 3)
+            eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        else
+            eio__session_on_pong(session);
         break;
     case EIO__CLOSE:
-        eio__polling_answer(session, "6");
+        eio__polling_answer(session, "6", 1);
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
         break;
     case EIO__PING:
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        on_ping(session);
         break;
     case EIO__OPEN:
     case EIO__UPGRADE:
@@ -196,21 +211,6 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
     return 0;
 }
 
-/* A frame for a bare WebSocket: the same message without the packet type. */
-static struct eio_frame *without_type(struct eio_frame *frame)
-{
-    size_t header = eio__ws_header_size(frame->size);
-    struct eio_frame *bare = eio__frame_new_wire(header + frame->size);
-    if (!bare) return NULL;
-    enum eio__ws_opcode opcode = frame->kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
-    eio__ws_put_header(bare->bytes, opcode, frame->size);
-    memcpy(bare->bytes + header, eio__frame_message(frame), frame->size);
-    bare->messages = 1;
-    bare->more = frame->more;
-    bare->is_plain = frame->is_plain;
-    return bare;
-}
-
 static inline int check_sendable(struct eio_session *session, size_t bytes)
 {
     if (session->state != EIO__S_OPEN || session->failed) return EIO_ECLOSED;
@@ -222,15 +222,13 @@ int eio_session_send(struct eio_session *session, struct eio_frame *frame)
     int result = check_sendable(session, frame->wire_size);
     if (result != 0) return result;
     session->server->stats.messages_out++;
-    if (session->protocol == 0 && frame->kind == EIO_TEXT) return eio__session_push(session, without_type(frame));
     return eio__session_push(session, eio_frame_ref(frame));
 }
 
 int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
 {
     struct eio_frame *wire = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET && session->protocol != 0 && !session->deflate_bits)
-        wire = eio__batch_wire(batch);
+    if (session->carrier == EIO__C_WEBSOCKET && !eio__form_differs(session)) wire = eio__batch_wire(batch);
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);
@@ -254,7 +252,7 @@ uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, si
 {
     if (size > EIO__FRAME_BYTES_MAX || check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
     uint8_t *message = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET) {
+    if (session->carrier == EIO__C_WEBSOCKET && !(session->protocol == 3 && kind == EIO_BINARY)) {
         enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
         message = eio__ws_reserve(session, opcode, kind == EIO_TEXT && session->protocol != 0, size);
     } else {
@@ -367,6 +365,11 @@ int eio_session_protocol(const struct eio_session *session)
 const struct eio_http_head *eio_session_head(const struct eio_session *session)
 {
     return session->head;
+}
+
+const struct eio_http_head *eio_session_request_head(const struct eio_session *session)
+{
+    return session->server->request_head ? session->server->request_head : session->head;
 }
 
 struct eio_server *eio_session_server(const struct eio_session *session)

@@ -47,18 +47,19 @@ void eio__ws_detach(struct eio_session *session)
 
 /* ----------------------------------------------------------------- writing */
 
-/* What waits is compressed when its turn comes, not before: it may be dropped, or the transport may change. */
-static void deflate_queue(struct eio_session *session, uint32_t count)
+/* Puts what is next in the form this peer takes. Not before its turn: it may be dropped, or the transport change. */
+static int form_queue(struct eio_session *session, uint32_t count)
 {
     struct eio_server *server = session->server;
     struct eio__queue *queue = &session->queue;
     for (uint32_t i = queue->head_written > 0 ? 1 : 0; i < count; i++) {
-        struct eio_frame *frame = eio__queue_at(queue, i);
-        if (!frame->is_plain) continue;
+        struct eio_frame *form = eio__form_for(session, eio__queue_at(queue, i));
+        if (!form) return EIO_ENOMEM;
         size_t before = queue->bytes;
-        eio__queue_replace(queue, i, eio__frame_for_deflate(frame, &server->options, session->deflate_bits));
+        eio__queue_replace(queue, i, form);
         server->stats.queued_bytes = server->stats.queued_bytes - before + queue->bytes;
     }
+    return 0;
 }
 
 static ssize_t write_queue(struct eio_session *session, size_t *offered)
@@ -66,7 +67,10 @@ static ssize_t write_queue(struct eio_session *session, size_t *offered)
     struct eio__queue *queue = &session->queue;
     struct iovec iov[IOV_COUNT];
     uint32_t count = queue->count < IOV_COUNT ? queue->count : IOV_COUNT;
-    if (session->deflate_bits) deflate_queue(session, count);
+    if (eio__form_differs(session) && form_queue(session, count) != 0) {
+        errno = ENOMEM;
+        return -1;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct eio_frame *frame = eio__queue_at(queue, i);
         size_t skip = i == 0 ? queue->head_written : 0;
@@ -214,12 +218,12 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         }
         session->carrier = EIO__C_PROBED;
         /* The client sends "5" only after its last poll has returned: waiting here would deadlock the upgrade. */
-        eio__polling_answer(session, "6");
+        eio__polling_answer(session, "6", 1);
         eio_deadlines_add(&server->noop, &session->polling->noop);
         return 0;
     }
     if (kind == EIO_TEXT && n == 1 && p[0] == EIO__UPGRADE && session->state <= EIO__S_CLOSING) {
-        eio__polling_answer(session, "6");
+        eio__polling_answer(session, "6", 1);
         eio__polling_end(session);
         session->carrier = EIO__C_WEBSOCKET;
         server->stats.upgrades++;
@@ -238,7 +242,13 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
     if (session->state >= EIO__S_LINGERING) return 0;
     if (session->carrier != EIO__C_WEBSOCKET) return on_probe_message(session, kind, p, n);
     struct eio__packet packet = {EIO__MESSAGE, kind, p, n};
-    if (session->protocol != 0 && kind == EIO_TEXT) {
+    if (session->protocol == 3) {
+        struct eio__fault fault;
+        if (eio__packet3_decode(p, n, kind, &packet, &fault) != 1) {
+            eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+            return 0;
+        }
+    } else if (session->protocol == 4 && kind == EIO_TEXT) {
         if (n == 0 || p[0] < EIO__OPEN || p[0] > EIO__NOOP) {
             /* engine.io-parser also takes base64 in a text frame ("b…"). */
             uint8_t *body = p;

@@ -32,15 +32,15 @@ struct event_base;
 
 /* ------------------------------------------------------------------ errors */
 
-#define EIO_ERRORS(X)                                          \
-    X(EIO_EINVAL, -1, "invalid argument")                      \
-    X(EIO_ENOMEM, -2, "out of memory")                         \
-    X(EIO_EAGAIN, -3, "the queue is full")                     \
-    X(EIO_ECLOSED, -4, "the session is closed")                \
-    X(EIO_EPROTO, -5, "protocol error")                        \
-    X(EIO_EUTF8, -6, "invalid UTF-8")                          \
-    X(EIO_ETOOBIG, -7, "larger than the limit")                \
-    X(EIO_ESYS, -8, "system call failed, see errno")           \
+#define EIO_ERRORS(X)                                \
+    X(EIO_EINVAL, -1, "invalid argument")            \
+    X(EIO_ENOMEM, -2, "out of memory")               \
+    X(EIO_EAGAIN, -3, "the queue is full")           \
+    X(EIO_ECLOSED, -4, "the session is closed")      \
+    X(EIO_EPROTO, -5, "protocol error")              \
+    X(EIO_EUTF8, -6, "invalid UTF-8")                \
+    X(EIO_ETOOBIG, -7, "larger than the limit")      \
+    X(EIO_ESYS, -8, "system call failed, see errno") \
     X(EIO_EEXIST, -9, "exists already")
 
 enum eio_error {
@@ -195,7 +195,13 @@ EIO_API struct eio_frame *eio_batch_frame(const struct eio_batch *batch, size_t 
 /* -------------------------------------------------------------------- HTTP */
 
 enum eio_http_method {
-    EIO_HTTP_GET, EIO_HTTP_HEAD, EIO_HTTP_POST, EIO_HTTP_PUT, EIO_HTTP_PATCH, EIO_HTTP_DELETE, EIO_HTTP_OPTIONS
+    EIO_HTTP_GET,
+    EIO_HTTP_HEAD,
+    EIO_HTTP_POST,
+    EIO_HTTP_PUT,
+    EIO_HTTP_PATCH,
+    EIO_HTTP_DELETE,
+    EIO_HTTP_OPTIONS
 };
 
 /* Where a header stands in eio_http_head.text. Names are lower case. */
@@ -213,8 +219,8 @@ struct eio_http_head {
     uint8_t method;       /* enum eio_http_method */
     bool secure;          /* arrived over TLS, or a trusted proxy says so */
     bool keep_alive;
-    uint64_t issued_ms;   /* Unix milliseconds */
-    char address[46];     /* the client's address as text, after the trusted-proxy rule */
+    uint64_t issued_ms; /* Unix milliseconds */
+    char address[46];   /* the client's address as text, after the trusted-proxy rule */
 };
 
 EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
@@ -223,7 +229,8 @@ EIO_API struct eio_str eio_http_head_query(const struct eio_http_head *head);  /
 /* Value of the first header of that (lower-case) name; {NULL,0} if there is none. */
 EIO_API struct eio_str eio_http_head_field(const struct eio_http_head *head, const char *name);
 /* The i-th header. Returns false past the end. */
-EIO_API bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name, struct eio_str *value);
+EIO_API bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name,
+                                    struct eio_str *value);
 
 /* Walks a query string or an urlencoded form: *rest is advanced; name and value are raw.
  * Returns false at the end. */
@@ -264,19 +271,19 @@ EIO_API void eio_http_request_on_abort(struct eio_http_request *request, eio_loo
 struct eio_http;
 
 struct eio_http_options {
-    size_t max_head_bytes;        /* 16384: request line and headers; above: 431 */
-    size_t max_line_bytes;        /* 8192: the request line (414) or one header (431) */
-    size_t max_fields;            /* 100 headers; above: 431 */
-    size_t max_body_bytes;        /* 1000000: for routes that set no own limit; above: 413 */
-    uint32_t head_timeout_ms;     /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
-    uint32_t body_timeout_ms;     /* 60000, absolute; 408 */
-    uint32_t idle_timeout_ms;     /* 60000 between requests of a kept-alive connection */
-    uint32_t linger_ms;           /* 2000: an error reply is followed by reading this long, so that it arrives */
-    size_t max_connections;       /* 0 = no limit besides descriptors; above: 503 and close */
-    const char *trusted_proxies;  /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
-                                   * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
-    int backlog;                  /* 1024 */
-    bool reuse_port;              /* false */
+    size_t max_head_bytes;       /* 16384: request line and headers; above: 431 */
+    size_t max_line_bytes;       /* 8192: the request line (414) or one header (431) */
+    size_t max_fields;           /* 100 headers; above: 431 */
+    size_t max_body_bytes;       /* 1000000: for routes that set no own limit; above: 413 */
+    uint32_t head_timeout_ms;    /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
+    uint32_t body_timeout_ms;    /* 60000, absolute; 408 */
+    uint32_t idle_timeout_ms;    /* 60000 between requests of a kept-alive connection */
+    uint32_t linger_ms;          /* 2000: an error reply is followed by reading this long, so that it arrives */
+    size_t max_connections;      /* 0 = no limit besides descriptors; above: 503 and close */
+    const char *trusted_proxies; /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
+                                  * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
+    int backlog;                 /* 1024 */
+    bool reuse_port;             /* false */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
@@ -308,13 +315,13 @@ EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_sta
 
 enum eio_transport { EIO_POLLING = 1, EIO_WEBSOCKET = 2 };
 
-#define EIO_CLOSE_REASONS(X)                                        \
-    X(EIO_CLOSE_TRANSPORT_CLOSE, "transport close")                 \
-    X(EIO_CLOSE_TRANSPORT_ERROR, "transport error")                 \
-    X(EIO_CLOSE_PING_TIMEOUT, "ping timeout")                       \
-    X(EIO_CLOSE_PARSE_ERROR, "parse error")                         \
-    X(EIO_CLOSE_FORCED, "forced close")                             \
-    X(EIO_CLOSE_QUEUE_FULL, "queue full")                           \
+#define EIO_CLOSE_REASONS(X)                        \
+    X(EIO_CLOSE_TRANSPORT_CLOSE, "transport close") \
+    X(EIO_CLOSE_TRANSPORT_ERROR, "transport error") \
+    X(EIO_CLOSE_PING_TIMEOUT, "ping timeout")       \
+    X(EIO_CLOSE_PARSE_ERROR, "parse error")         \
+    X(EIO_CLOSE_FORCED, "forced close")             \
+    X(EIO_CLOSE_QUEUE_FULL, "queue full")           \
     X(EIO_CLOSE_SHUTTING_DOWN, "server shutting down")
 
 enum eio_close_reason {
@@ -337,25 +344,42 @@ struct eio_cors {
     const char *allowed_headers; /* NULL: what the preflight asks for */
     const char *exposed_headers; /* NULL: none */
     bool credentials;
-    int max_age_s;               /* -1: none */
+    int max_age_s; /* -1: none */
+};
+
+/* The session id as a cookie of the handshake's response, for load balancers. */
+struct eio_cookie {
+    const char *name;      /* NULL: no cookie; the reference's `true` is "io" */
+    const char *path;      /* "/" */
+    const char *domain;    /* NULL: none */
+    const char *same_site; /* "Lax"; NULL: none */
+    int64_t max_age_s;     /* -1: none */
+    bool http_only;        /* true */
+    bool secure;
 };
 
 struct eio_options {
-    const char *path;              /* "/engine.io", a prefix as in the reference; trailing slash added */
-    unsigned transports;           /* EIO_POLLING | EIO_WEBSOCKET */
-    bool allow_upgrades;           /* true */
-    uint32_t ping_interval_ms;     /* 25000 */
-    uint32_t ping_timeout_ms;      /* 20000 */
-    uint32_t upgrade_timeout_ms;   /* 10000 */
-    uint32_t close_timeout_ms;     /* 30000: to deliver the last bytes of a session that is closing */
-    size_t max_payload_bytes;      /* 1000000: a POST body (413), a WebSocket message (1009) */
-    size_t max_fragments;          /* 131072 frames of one WebSocket message; above: 1008 */
-    size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
-    size_t max_queue_bytes;        /* 16777216 queued: the policy applies */
+    const char *path;           /* "/engine.io", a prefix as in the reference; trailing slash added */
+    bool add_trailing_slash;    /* true; false: the prefix is `path` itself */
+    unsigned transports;        /* EIO_POLLING | EIO_WEBSOCKET */
+    bool allow_eio3;            /* false; true: also clients of Engine.IO 3 (Socket.IO 2) */
+    const char *initial_packet; /* NULL, or a text message sent right after the open packet */
+    struct eio_cookie cookie;
+    bool allow_upgrades;         /* true */
+    uint32_t ping_interval_ms;   /* 25000 */
+    uint32_t ping_timeout_ms;    /* 20000 */
+    uint32_t upgrade_timeout_ms; /* 10000 */
+    uint32_t close_timeout_ms;   /* 30000: to deliver the last bytes of a session that is closing */
+    size_t max_payload_bytes;    /* 1000000: a POST body (413), a WebSocket message (1009) */
+    size_t max_fragments;        /* 131072 frames of one WebSocket message; above: 1008 */
+    size_t high_water_bytes;     /* 65536 queued: volatile messages are dropped, reading pauses for this session */
+    size_t max_queue_bytes;      /* 16777216 queued: the policy applies */
     enum eio_queue_policy queue_policy;
-    bool per_message_deflate;      /* false; RFC 7692 without context takeover: no memory per connection */
-    size_t deflate_threshold_bytes;/* 1024: smaller messages are not compressed */
-    int deflate_level;             /* 1 (fastest) to 9; 6 */
+    bool http_compression;                   /* true; gzip or deflate of polling responses, as the client accepts */
+    size_t http_compression_threshold_bytes; /* 1024 */
+    bool per_message_deflate;                /* false; RFC 7692 without context takeover: no memory per connection */
+    size_t deflate_threshold_bytes;          /* 1024: smaller messages are not compressed */
+    int deflate_level;                       /* 1 (fastest) to 9; 6 */
     struct eio_cors cors;
 };
 EIO_API void eio_options_init(struct eio_options *options);
@@ -376,6 +400,29 @@ EIO_API struct eio_server *eio_server_new(struct eio_loop *loop, const struct ei
                                           const struct eio_handlers *handlers, void *ctx);
 /* Closes all sessions (on_close fires) and frees. Not from a callback of a session. Accepts NULL. */
 EIO_API void eio_server_free(struct eio_server *server);
+/* Where hooks add headers to a response. Name and value are copied; line breaks in them are refused. */
+struct eio_headers;
+EIO_API void eio_headers_add(struct eio_headers *headers, const char *name, const char *value);
+
+/* A handshake that waits for a decision: exactly one of these, now or later; the client may go away meanwhile. */
+struct eio_admission;
+EIO_API void eio_admit(struct eio_admission *admission);
+/* 403 {"code":4,"message":message}; a WebSocket's gets 400 with the text. message NULL: "Forbidden". */
+EIO_API void eio_deny(struct eio_admission *admission, const char *message);
+
+/* Each may be NULL. `head` is borrowed for the call. */
+struct eio_hooks {
+    /* The reference's allowRequest: asked for every handshake, not for requests of a session. */
+    void (*allow_request)(struct eio_admission *admission, const struct eio_http_head *head, void *ctx);
+    /* The reference's `initial_headers` (initial: the handshake's response) and `headers` (every response, the 101
+     * too). */
+    void (*on_headers)(struct eio_headers *headers, const struct eio_http_head *head, bool initial, void *ctx);
+    /* The reference's `connection_error`: code 0 to 5, its message, and the name of the context or NULL. */
+    void (*on_connection_error)(const struct eio_http_head *head, int code, const char *message, const char *context,
+                                void *ctx);
+};
+EIO_API void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hooks, void *ctx);
+
 /* Serves options.path on an HTTP server. */
 EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);
 /* Serves bare WebSockets, without Engine.IO, at `path` (as eio_http_route): sessions with protocol 0, whose
@@ -401,10 +448,12 @@ EIO_API void eio_server_get_stats(const struct eio_server *server, struct eio_se
 /* 20 characters of base64url, NUL-terminated. */
 EIO_API const char *eio_session_id(const struct eio_session *session);
 EIO_API enum eio_transport eio_session_transport(const struct eio_session *session);
-/* 4, or 0 for a bare WebSocket. */
+/* 4, 3, or 0 for a bare WebSocket. */
 EIO_API int eio_session_protocol(const struct eio_session *session);
 /* The head of the request that opened it; lives as long as the session. */
 EIO_API const struct eio_http_head *eio_session_head(const struct eio_session *session);
+/* Within on_message: the head of the request that carried the message (a POST), or the handshake's. */
+EIO_API const struct eio_http_head *eio_session_request_head(const struct eio_session *session);
 EIO_API struct eio_server *eio_session_server(const struct eio_session *session);
 /* False from the moment that closing began. */
 EIO_API bool eio_session_is_open(const struct eio_session *session);

@@ -3,7 +3,7 @@ add_library(parley_flags INTERFACE)
 target_compile_definitions(parley_flags INTERFACE _GNU_SOURCE)
 target_compile_options(parley_flags INTERFACE
     -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual
-    -Wwrite-strings -Wvla -Wundef -Wformat=2 -fno-common)
+    -Wwrite-strings -Wvla -Wundef -Wformat=2 -fno-common -Wno-missing-field-initializers)
 if(PARLEY_SANITIZE)
     target_compile_options(parley_flags INTERFACE
         -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -1,0 +1,108 @@
+/* The forms a frame takes for peers whose wire differs from the common one: bare WebSockets, Engine.IO 3, and those
+ * that negotiated permessage-deflate. Everybody else is sent the frame as it is. */
+#include "eio_deflate.h"
+#include "eio_int.h"
+
+#include <sodium.h>
+#include <string.h>
+
+/* An empty data frame of n payload bytes: what is to be filled in. */
+static struct eio_frame *form_new(const struct eio_frame *from, enum eio__ws_opcode opcode, size_t n, uint8_t **payload)
+{
+    size_t header = eio__ws_header_size(n);
+    struct eio_frame *form = eio__frame_new_wire(header + n);
+    if (!form) return NULL;
+    eio__ws_put_header(form->bytes, opcode, n);
+    form->messages = from->messages;
+    form->more = from->more;
+    form->is_plain = from->is_plain;
+    *payload = form->bytes + header;
+    return form;
+}
+
+/* A bare WebSocket: text without the packet type. */
+static struct eio_frame *bare_form(struct eio_frame *frame)
+{
+    uint8_t *payload;
+    struct eio_frame *form = form_new(frame, EIO__WS_TEXT, frame->size, &payload);
+    if (form) memcpy(payload, eio__frame_message(frame), frame->size);
+    return form;
+}
+
+/* engine.io-protocol v3: binary begins with the packet type; for who cannot take binary it is text, "b4" and base64. */
+static struct eio_frame *binary3_form(struct eio_frame *frame, bool base64)
+{
+    uint8_t *payload;
+    size_t n = base64 ? 2 + (frame->size + 2) / 3 * 4 : 1 + (size_t)frame->size;
+    struct eio_frame *form = form_new(frame, base64 ? EIO__WS_TEXT : EIO__WS_BINARY, n, &payload);
+    if (!form) return NULL;
+    if (!base64) {
+        payload[0] = EIO__MESSAGE - '0';
+        memcpy(payload + 1, eio__frame_message(frame), frame->size);
+        return form;
+    }
+    char *text = malloc(n - 1);
+    if (!text) {
+        eio_frame_unref(form);
+        return NULL;
+    }
+    sodium_bin2base64(text, n - 1, eio__frame_message(frame), frame->size, sodium_base64_VARIANT_ORIGINAL);
+    memcpy(payload, "b4", 2);
+    memcpy(payload + 2, text, n - 2);
+    free(text);
+    return form;
+}
+
+/* ------------------------------------------------------------- compression */
+
+/* RFC 7692, section 6: RSV1 says that the message is compressed. NULL: it would not shrink, or no memory. */
+static struct eio_frame *deflated_form(const struct eio_frame *frame, int level, int window_bits)
+{
+    enum { RSV1 = 0x40 };
+    const uint8_t *wire = eio__frame_wire(frame);
+    size_t header = wire[1] < 126 ? 2 : wire[1] == 126 ? 4 : 10, size;
+    uint8_t *bytes, *payload;
+    if (!eio__deflate(wire + header, frame->wire_size - header, window_bits, level, &bytes, &size)) return NULL;
+    struct eio_frame *form = form_new(frame, (enum eio__ws_opcode)(wire[0] & 0x0f), size, &payload);
+    if (form) {
+        form->bytes[0] |= RSV1;
+        form->is_plain = false;
+        memcpy(payload, bytes, size);
+    }
+    free(bytes);
+    return form;
+}
+
+/* Takes the reference; one compressed copy serves all with the same window or a larger one. */
+static struct eio_frame *deflate(struct eio_frame *take_frame, const struct eio_options *options, int window_bits)
+{
+    struct eio_frame *frame = take_frame, *form;
+    if (!frame->is_plain || frame->wire_size < options->deflate_threshold_bytes + 2) return frame;
+    if (frame->deflated_bits == 0) {
+        frame->deflated = deflated_form(frame, options->deflate_level, window_bits);
+        frame->deflated_bits = (uint8_t)window_bits;
+    }
+    if (frame->deflated_bits <= window_bits) {
+        if (!frame->deflated) return frame;
+        form = eio_frame_ref(frame->deflated);
+    } else {
+        form = deflated_form(frame, options->deflate_level, window_bits);
+        if (!form) return frame;
+    }
+    eio_frame_unref(frame);
+    return form;
+}
+
+struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_frame *frame)
+{
+    bool common = !frame->wire_only && !frame->is_packet;
+    struct eio_frame *form;
+    if (common && session->protocol == 0 && frame->kind == EIO_TEXT)
+        form = bare_form(frame);
+    else if (common && session->protocol == 3 && frame->kind == EIO_BINARY)
+        form = binary3_form(frame, session->base64);
+    else
+        form = eio_frame_ref(frame);
+    if (!form || !session->deflate_bits) return form;
+    return deflate(form, &session->server->options, session->deflate_bits);
+}

@@ -1,0 +1,160 @@
+/* What the Engine.IO path answers: headers of the reference, CORS, the cookie, what hooks add; refusals; the 101. */
+#include "eio_deflate.h"
+#include "eio_int.h"
+
+#include <string.h>
+
+enum { SUBPROTOCOL_MAX_BYTES = 64 }; /* a longer one is not taken */
+
+static const char *const error_texts[] = {
+    "Transport unknown", "Session ID unknown", "Bad handshake method",
+    "Bad request",       "Forbidden",          "Unsupported protocol version",
+};
+
+/* ----------------------------------------------------------------- headers */
+
+static bool is_clean(const char *text)
+{
+    return text && *text && !strpbrk(text, "\r\n");
+}
+
+void eio_headers_add(struct eio_headers *headers, const char *name, const char *value)
+{
+    if (!is_clean(name) || (*value && !is_clean(value)) || headers->count == EIO__HEADERS_MAX) return;
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+    if (name_size + value_size > sizeof headers->memory - headers->used) return;
+    char *copy = headers->memory + headers->used;
+    memcpy(copy, name, name_size);
+    memcpy(copy + name_size, value, value_size);
+    headers->used += name_size + value_size;
+    headers->fields[headers->count++] = (struct eio_http_reply_field){copy, copy + name_size};
+}
+
+static void add_cookie(struct eio_headers *headers, const struct eio_cookie *cookie, const char *id)
+{
+    char value[1024];
+    int n = snprintf(value, sizeof value, "%s=%s", cookie->name, id);
+#define ADD(condition, ...)                               \
+    if ((condition) && n > 0 && (size_t)n < sizeof value) \
+    n += snprintf(value + n, sizeof value - (size_t)n, __VA_ARGS__)
+    ADD(cookie->max_age_s >= 0, "; Max-Age=%lld", (long long)cookie->max_age_s);
+    ADD(cookie->domain, "; Domain=%s", cookie->domain);
+    ADD(cookie->path, "; Path=%s", cookie->path);
+    ADD(cookie->http_only, "; HttpOnly");
+    ADD(cookie->secure, "; Secure");
+    ADD(cookie->same_site, "; SameSite=%s", cookie->same_site);
+#undef ADD
+    if (n > 0 && (size_t)n < sizeof value) eio_headers_add(headers, "Set-Cookie", value);
+}
+
+/* The cookie and the hooks, as the reference's "headers" listeners run. */
+static void add_common(struct eio_headers *headers, struct eio_server *server, const struct eio_http_head *head,
+                       const struct eio_session *opened)
+{
+    if (opened && server->options.cookie.name) add_cookie(headers, &server->options.cookie, opened->id);
+    if (server->hooks.on_headers) server->hooks.on_headers(headers, head, opened != NULL, server->hooks_ctx);
+}
+
+/* ----------------------------------------------------------------- replies */
+
+void eio__server_reply(struct eio_server *server, struct eio_http_request *request, const struct eio__answer *answer)
+{
+    struct eio__cors_reply cors;
+    struct eio_headers headers;
+    headers.count = headers.used = 0;
+    if (answer->status == 200) eio_headers_add(&headers, "cache-control", "no-store");
+    struct eio_str agent = eio_http_head_field(request->head, "user-agent");
+    if (agent.n && (memmem(agent.p, agent.n, ";MSIE", 5) || memmem(agent.p, agent.n, "Trident/", 8)))
+        eio_headers_add(&headers, "X-XSS-Protection", "0");
+    if (answer->encoding) eio_headers_add(&headers, "Content-Encoding", answer->encoding);
+    eio__cors_fields(&server->options.cors, request->head, false, &cors);
+    for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
+    if (answer->status == 200) add_common(&headers, server, request->head, answer->opened);
+    struct eio_http_reply reply = {answer->status, answer->type,  answer->body, answer->size,
+                                   headers.fields, headers.count, false};
+    eio_http_reply(request, &reply);
+}
+
+void eio__server_preflight(struct eio_server *server, struct eio_http_request *request)
+{
+    struct eio__cors_reply cors;
+    eio__cors_fields(&server->options.cors, request->head, true, &cors);
+    struct eio_http_reply reply = {204, NULL, NULL, 0, cors.fields, cors.count, false};
+    eio_http_reply(request, &reply);
+}
+
+/* A JSON text of the error; the message may be a hook's. */
+static size_t put_error(char *out, size_t size, int error, const char *message)
+{
+    int n = snprintf(out, size, "{\"code\":%d,\"message\":\"", error);
+    size_t at = (size_t)n;
+    for (const char *c = message; *c && at + 12 < size; c++) {
+        if (*c == '"' || *c == '\\') out[at++] = '\\';
+        if ((unsigned char)*c < 0x20)
+            at += (size_t)snprintf(out + at, size - at, "\\u%04x", *c);
+        else
+            out[at++] = *c;
+    }
+    memcpy(out + at, "\"}", 2);
+    return at + 2;
+}
+
+void eio__server_refuse(struct eio_server *server, struct eio_http_request *request, int error, const char *context,
+                        const char *message)
+{
+    server->stats.handshakes_refused++;
+    if (!message) message = error_texts[error];
+    if (server->hooks.on_connection_error)
+        server->hooks.on_connection_error(request->head, error, error_texts[error], context, server->hooks_ctx);
+    if (request->is_upgrade) {
+        struct eio_http_reply reply = {400, "text/html", message, strlen(message), NULL, 0, true};
+        eio_http_reply(request, &reply);
+        return;
+    }
+    char body[512];
+    size_t n = put_error(body, sizeof body, error, message);
+    eio__server_reply(
+        server, request,
+        &(struct eio__answer){
+            .status = error == EIO__ERROR_FORBIDDEN ? 403 : 400, .type = "application/json", .body = body, .size = n});
+}
+
+/* --------------------------------------------------------------- the 101 */
+
+/* The first subprotocol offered, as ws does: a browser that offers some refuses a server that takes none. */
+static void add_subprotocol(struct eio_headers *headers, struct eio_str offers)
+{
+    char name[SUBPROTOCOL_MAX_BYTES + 1];
+    size_t n = 0;
+    while (n < offers.n && !strchr(", \t", offers.p[n])) n++;
+    if (n == 0 || n > SUBPROTOCOL_MAX_BYTES) return;
+    memcpy(name, offers.p, n);
+    name[n] = '\0';
+    eio_headers_add(headers, "Sec-WebSocket-Protocol", name);
+}
+
+struct eio_frame *eio__server_switching(struct eio_server *server, const struct eio_http_head *head,
+                                        const struct eio_session *opened, int *deflate_bits)
+{
+    char accept[29], extension[EIO__DEFLATE_RESPONSE_BYTES];
+    struct eio_headers headers;
+    headers.count = headers.used = 0;
+    eio__ws_accept(eio_http_head_field(head, "sec-websocket-key"), accept);
+    eio_headers_add(&headers, "Sec-WebSocket-Accept", accept);
+    add_subprotocol(&headers, eio_http_head_field(head, "sec-websocket-protocol"));
+    *deflate_bits = 0;
+    if (server->options.per_message_deflate)
+        *deflate_bits = eio__deflate_negotiate(eio_http_head_field(head, "sec-websocket-extensions"), extension);
+    if (*deflate_bits) eio_headers_add(&headers, "Sec-WebSocket-Extensions", extension);
+    add_common(&headers, server, head, opened);
+    static const char start[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    char text[sizeof start + sizeof headers.memory + 4 * EIO__HEADERS_MAX + 2];
+    size_t n = sizeof start - 1;
+    memcpy(text, start, n);
+    for (size_t i = 0; i < headers.count; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s: %s\r\n", headers.fields[i].name, headers.fields[i].value);
+    n += (size_t)snprintf(text + n, sizeof text - n, "\r\n");
+    struct eio_frame *frame = eio__frame_new_wire(n);
+    if (frame) memcpy(frame->bytes, text, n);
+    return frame;
+}
