@@ -102,6 +102,15 @@ test("after a lost connection it comes back and misses no line", async () => {
   assert.ok(stored.length - shown.length <= 2, `${shown.length} of ${stored.length} lines are shown`);
 });
 
+test("a server that starts anew, with other keys and no calls, is found again", async () => {
+  const before = await page.locator("#call").getAttribute("data-call");
+  await parley.restart({ forget: true });
+  await page.locator(`#call:not([data-call="${before}"])`).waitFor();
+  await page.locator('#connection[data-state="live"]').waitFor();
+  await page.locator(".line").nth(2).waitFor();
+  assert.equal(await page.locator("#sign-in").isVisible(), false);
+});
+
 test("a small screen and a dark one work too", async () => {
   await page.setViewportSize({ width: 390, height: 844 });
   await page.locator("#theme").click();
@@ -112,6 +121,6 @@ test("a small screen and a dark one work too", async () => {
 
 test("nothing was logged as an error", () => {
   // A lost connection may be noted by the browser itself.
-  const own = problems.filter((text) => !/ERR_INTERNET_DISCONNECTED|WebSocket connection/.test(text));
+  const own = problems.filter((text) => !/ERR_INTERNET_DISCONNECTED|ERR_CONNECTION|WebSocket connection/.test(text));
   assert.deepEqual(own, []);
 });

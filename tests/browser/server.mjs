@@ -68,9 +68,10 @@ class Parley {
     if (code !== 0) throw new Error(`parley ended with ${code}:\n${this.output}`);
   }
 
-  /** Ends it and starts it again, with the same port and data. */
-  async restart() {
+  /** Ends it and starts it again at the same port, with its data or without. */
+  async restart({ forget = false } = {}) {
     await this.end();
+    if (forget) await rm(this.data, { recursive: true });
     await this.start();
   }
 

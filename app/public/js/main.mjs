@@ -100,16 +100,23 @@ async function listCalls() {
   }
 }
 
-function connect(token) {
+/** renewed: the token was fetched because the one before was refused; not again before this one was good. */
+function connect(token, renewed = false) {
   link?.socket.disconnect();
   link = new Link(token, {
     onConnect() {
+      renewed = false;
       $("sign-in").hidden = true;
       $("desk").hidden = false;
       if (call) sync(call);
       listCalls();
     },
-    onRefused: (message) => askForToken(message),
+    async onRefused(message) {
+      sessionStorage.removeItem(TOKEN_KEY);
+      const fresh = renewed ? null : await demoToken();
+      if (fresh) connect(fresh, true);
+      else askForToken(message);
+    },
   });
   for (const event of EVENTS) {
     link.socket.on(event, (data) => {
@@ -119,7 +126,6 @@ function connect(token) {
 }
 
 function askForToken(problem) {
-  sessionStorage.removeItem(TOKEN_KEY);
   if (!problem) {
     $("connection").dataset.state = "none";
     $("connection-text").textContent = "Not connected";
