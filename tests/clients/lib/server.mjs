@@ -14,8 +14,8 @@ export const STOP_LIMIT_MS = 5000;
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 // argv of the conformance server.
-export function conformanceCommand() {
-  if (isReference) return [process.execPath, here("../../conformance/reference.mjs")];
+export function conformanceCommand(reference = isReference) {
+  if (reference) return [process.execPath, here("../../conformance/reference.mjs")];
   const candidates = process.env.PARLEY_CONFORMANCE
     ? [process.env.PARLEY_CONFORMANCE]
     : ["asan", "release"].map((preset) => here(`../../../build/${preset}/bin/parley-conformance`));
@@ -24,9 +24,10 @@ export function conformanceCommand() {
   return [found];
 }
 
-// A running server: { port, http, ws, pid, output(), alive(), stop() }.
-export async function start(profile, options = {}) {
-  const [program, ...head] = conformanceCommand();
+// A running server: { port, http, ws, pid, output(), alive(), stop() }. Options are those of the command line;
+// `reference` says that it is to be the one on Node in any case.
+export async function start(profile, { reference, ...options } = {}) {
+  const [program, ...head] = conformanceCommand(reference ? true : undefined);
   const args = [...head, "--profile", profile, "--port", "0"];
   for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
   const child = spawn(program, args, {

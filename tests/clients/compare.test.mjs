@@ -1,0 +1,151 @@
+// The same bytes to the reference and to ours: the answers are compared byte by byte, but for what HTTP leaves open
+// (order and case of headers, Date, keep-alive, chunked or not) and what stands in the lists below.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { start } from "./lib/server.mjs";
+import { Polling, Raw, frame, parseResponse, sleep, upgradeRequest } from "./lib/wire.mjs";
+
+const QUIET_MS = 50; // an answer is whole when nothing came for so long
+const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];
+
+let servers;
+before(async () => {
+  const options = { "ping-interval": 25000, "ping-timeout": 20000 };
+  servers = {};
+  for (const profile of ["eio-proto", "sio-proto", "app"]) {
+    servers[profile] = await Promise.all([start(profile, { ...options, reference: 1 }), start(profile, options)]);
+  }
+});
+after(async () => {
+  for (const server of Object.values(servers).flat()) await server.stop();
+});
+
+const pathOf = (profile) => (profile === "eio-proto" ? "/engine.io/" : "/socket.io/");
+
+// Sends bytes and gives everything that came back until it was quiet.
+async function exchange(server, ...steps) {
+  const raw = await new Raw(server.port).open();
+  for (const step of steps) {
+    raw.write(step);
+    let size = -1;
+    for (let quiet = 0; quiet < QUIET_MS && !(raw.tcp.readableEnded && size === raw.received.length); quiet += 10) {
+      if (raw.received.length !== size || size === 0) { size = raw.received.length; quiet = size === 0 ? -10 : 0; }
+      await sleep(10);
+    }
+  }
+  const { received } = raw;
+  raw.destroy();
+  return received;
+}
+
+const withoutIds = (text) => text.replace(/"sid":"[^"]{20}"/g, '"sid":"…"');
+
+function unchunked(body) {
+  let text = "";
+  for (let rest = body; ;) {
+    const [, digits] = /^([0-9a-f]+)\r\n/.exec(rest) ?? assert.fail(`chunks: ${body}`);
+    const size = parseInt(digits, 16);
+    if (size === 0) return text;
+    text += rest.slice(digits.length + 2, digits.length + 2 + size);
+    rest = rest.slice(digits.length + 2 + size + 2);
+  }
+}
+
+// What is to be the same.
+function essence(text) {
+  const { status, headers, body } = parseResponse(text);
+  const plain = headers["transfer-encoding"] === "chunked" ? unchunked(body) : body;
+  if (plain === "") delete headers["content-type"]; // the type of nothing
+  const kept = Object.entries(headers).filter(([name]) => !TRANSPORT_HEADERS.includes(name)).sort();
+  return { status, headers: Object.fromEntries(kept), body: withoutIds(plain) };
+}
+
+const H = "Host: localhost\r\n";
+const ORIGIN = "Origin: https://a.example\r\n";
+const PREFLIGHT = `${H}${ORIGIN}Access-Control-Request-Method: POST\r\n`;
+
+// name → request for a path; "@" is the id of a fresh polling session.
+function requests(path) {
+  const polling = `${path}?EIO=4&transport=polling`;
+  const websocket = (query = "", headers = {}) => upgradeRequest(`${path}?EIO=4&transport=websocket${query}`, { "Sec-WebSocket-Key": KEY, ...headers });
+  const get = (target, headers = "") => `GET ${target} HTTP/1.1\r\n${H}${headers}\r\n`;
+  const post = (body, headers = "") => `POST ${polling}&sid=@ HTTP/1.1\r\n${H}${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
+  return {
+    "a handshake": get(polling),
+    "a handshake of HTTP/1.0": `GET ${polling} HTTP/1.0\r\n\r\n`,
+    "a handshake that closes": get(polling, "Connection: close\r\n"),
+    "a handshake from another origin": get(polling, ORIGIN),
+    "a handshake of Internet Explorer": get(polling, "User-Agent: Mozilla/5.0 (compatible;MSIE 9)\r\n"),
+    "a handshake with EIO twice": get(`${path}?EIO=4&EIO=4&transport=polling`),
+    "a handshake with an encoded transport": get(`${path}?EIO=4&transport=%70olling`),
+    "no transport": get(`${path}?EIO=4`),
+    "no query": get(path),
+    "no EIO": get(`${path}?transport=polling`),
+    "EIO 3": get(`${path}?EIO=3&transport=polling`),
+    "an unknown sid": get(`${polling}&sid=nope`),
+    "an unknown sid from another origin": get(`${polling}&sid=nope`, ORIGIN),
+    "WebSocket without Upgrade": get(`${path}?EIO=4&transport=websocket`),
+    "HEAD without a sid": `HEAD ${polling} HTTP/1.1\r\n${H}\r\n`,
+    "PUT without a sid": `PUT ${polling} HTTP/1.1\r\n${H}Content-Length: 0\r\n\r\n`,
+    "POST without a sid": `POST ${polling} HTTP/1.1\r\n${H}Content-Length: 2\r\n\r\n4a`,
+    "POST of a pong": post("3"),
+    "POST as text/plain": post("6", "Content-Type: text/plain;charset=UTF-8\r\n"),
+    "POST of nothing": post(""),
+    "POST of nonsense": post("abc"),
+    "POST from another origin": post("3", ORIGIN),
+    "a WebSocket": websocket(),
+    "a WebSocket with subprotocols": websocket("", { "Sec-WebSocket-Protocol": "a, b" }),
+    "a WebSocket that offers compression": websocket("", { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" }),
+    "a WebSocket for a session": websocket("&sid=@"),
+    "a WebSocket with an unknown sid": websocket("&sid=nope"),
+    "a WebSocket without a transport": upgradeRequest(`${path}?EIO=4`),
+  };
+}
+
+async function fresh(server, profile, text) {
+  if (!text.includes("sid=@")) return text;
+  return text.replace("sid=@", `sid=${(await new Polling(server, pathOf(profile)).open()).sid}`);
+}
+
+for (const profile of ["eio-proto", "sio-proto", "app"]) {
+  describe(profile, () => {
+    const all = requests(pathOf(profile));
+    if (profile !== "eio-proto") {
+      const polling = `${pathOf(profile)}?EIO=4&transport=polling`;
+      all["a preflight"] = `OPTIONS ${polling} HTTP/1.1\r\n${PREFLIGHT}Access-Control-Request-Headers: x-a, content-type\r\n\r\n`;
+      all["a preflight without headers"] = `OPTIONS ${polling} HTTP/1.1\r\n${PREFLIGHT}\r\n`;
+    }
+    for (const [name, text] of Object.entries(all)) {
+      test(name, async () => {
+        const [theirs, mine] = await Promise.all(servers[profile].map(async (server) =>
+          essence(await exchange(server, await fresh(server, profile, text)))));
+        // The 101 has no CORS headers: no browser looks at them there.
+        if (theirs.status === 101) for (const header of Object.keys(theirs.headers)) if (/^access-control|^vary/.test(header)) delete theirs.headers[header];
+        assert.deepEqual(mine, theirs);
+      });
+    }
+  });
+}
+
+// Packets of a Socket.IO session as they leave over a WebSocket, frame headers and all.
+describe("frames", () => {
+  const conversations = {
+    "connect": [],
+    "an unknown namespace": ["40/nope,"],
+    "a namespace and an event": ["40/custom,{\"a\":1}", '42/custom,["message","ü",{"b":[1]}]'],
+    "an ack": ['4217["message-with-ack",1,"two"]'],
+    "a long event": [`42["message","${"x".repeat(70000)}"]`],
+    "disconnect": ["41"],
+    "a parse error": ["42{}"],
+    "a second connect": ["40"],
+  };
+  for (const [name, packets] of Object.entries(conversations)) {
+    test(name, async () => {
+      const answers = await Promise.all(servers["sio-proto"].map((server) =>
+        exchange(server, upgradeRequest("/socket.io/?EIO=4&transport=websocket"), frame("40"), ...packets.map((packet) => frame(packet)))));
+      const [theirs, mine] = answers.map((text) => withoutIds(text.slice(text.indexOf("\r\n\r\n") + 4)));
+      assert.equal(mine, theirs);
+    });
+  }
+});
