@@ -227,11 +227,11 @@ test("without a token agent:connect comes first, in time", async () => {
   assert.deepEqual(await good.ask("agent:connect", { agent_id: "alice", auth_token: tokens.alice }), { ok: true, agent_id: "alice", role: "agent" });
   assert.equal((await good.ask("call:list", {})).ok, true);
 
-  const hasty = await connect("/", {});
+  const hasty = await connect("/", {}, webSocket);
   assertError(await hasty.ask("call:list", {}), 401, undefined);
   assert.equal(await hasty.gone, "io server disconnect");
 
-  const wrong = await connect("/", {});
+  const wrong = await connect("/", {}, webSocket);
   assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: tokens.alice }), 403, "/agent_id");
   assert.equal(wrong.connected, true);
   assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: "no" }), 401, undefined);
