@@ -12,7 +12,7 @@ static void require(bool good)
 /* The text of a packet is that of the body, but for base64 padding, which a client may leave out. */
 static void write_again(const struct eio__packet *packet, const uint8_t *text, size_t n)
 {
-    struct guard guard = {0};
+    static struct guard guard;
     size_t size = eio__payload_size(packet->kind, packet->n);
     uint8_t *scratch = calloc(1, size);
     require(scratch != NULL);
@@ -22,12 +22,11 @@ static void write_again(const struct eio__packet *packet, const uint8_t *text, s
     require(memcmp(out, text, n) == 0);
     for (size_t i = n; i < size; i++) require(out[i] == '=');
     free(scratch);
-    guard_free(&guard);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct guard guard = {0};
+    static struct guard guard;
     uint8_t *body = guard_put(&guard, data, size), *p = body, *end = body + size;
     size_t n = size, separators = 0, packets = 0;
     struct eio__packet packet;

@@ -327,6 +327,7 @@ TEST(ws_limit, messages_up_to_the_limit_pass_and_larger_ones_fail_with_their_hea
     ws_limits.max_message_bytes = 4;
     TRACE(ws_decoder, "81 84" M "61 62 63 64", "text \"abcd\"\n");
     TRACE(ws_decoder, "81 85", "error EIO_ETOOBIG 1009 at byte 1: message is too big\n");
+    TRACE(ws_decoder, "81 85" M "61 62 63 64 65", "error EIO_ETOOBIG 1009 at byte 1: message is too big\n");
     TRACE(ws_decoder, "82 fe 00 05", "error EIO_ETOOBIG 1009 at byte 3: message is too big\n");
     TRACE(ws_decoder, "82 ff 00 00 00 00 00 00 00 05", "error EIO_ETOOBIG 1009 at byte 9: message is too big\n");
     TRACE(ws_decoder, "82 ff 7f ff ff ff ff ff ff ff", "error EIO_ETOOBIG 1009 at byte 9: message is too big\n");
@@ -348,6 +349,18 @@ TEST(ws_limit, a_claimed_length_reserves_nothing)
     assert_int_equal(eio__ws_decode(&partial, &limits, &events, NULL, frame, sizeof frame, &fault), 0);
     assert_non_null(partial);
     assert_true(eio__ws_partial_bytes(partial) < 1024);
+    eio__ws_partial_free(partial);
+}
+
+TEST(ws_limit, bounds_what_a_fragmented_message_reserves)
+{
+    static const struct eio__ws_events events = {count_message, ignore_control};
+    static const struct eio__ws_limits limits = {.max_message_bytes = 3000, .max_fragments = 2};
+    uint8_t frame[8 + 2000] = {0x02, 0xFE, 2000 >> 8, 2000 & 0xFF};
+    struct eio__ws_partial *partial = NULL;
+    struct eio__fault fault;
+    assert_int_equal(eio__ws_decode(&partial, &limits, &events, NULL, frame, sizeof frame, &fault), 0);
+    assert_true(eio__ws_partial_bytes(partial) < 3000 + 512);
     eio__ws_partial_free(partial);
 }
 
