@@ -47,7 +47,13 @@ char *sio__json_put_quoted(char *out, const char *text, size_t n);
 /* ----------------------------------------------------------------- packets (socket.io-protocol v5, default parser) */
 
 enum sio__packet_type {
-    SIO__CONNECT, SIO__DISCONNECT, SIO__EVENT, SIO__ACK, SIO__CONNECT_ERROR, SIO__BINARY_EVENT, SIO__BINARY_ACK
+    SIO__CONNECT,
+    SIO__DISCONNECT,
+    SIO__EVENT,
+    SIO__ACK,
+    SIO__CONNECT_ERROR,
+    SIO__BINARY_EVENT,
+    SIO__BINARY_ACK
 };
 
 #define SIO__ID_MAX 9007199254740991ull /* 2^53-1: what a JavaScript peer can count to; above: refused */
@@ -75,9 +81,9 @@ struct sio__packet {
  * Text is taken as valid UTF-8 (the transport checked it). Returns 0 or negative with fault: EIO_EPROTO, or EIO_ETOOBIG
  * if one of the limits was passed.
  *  - An event without any data (`42`, `451-`) succeeds with name.p == NULL: to be ignored, after its attachments.
- *  - Binary packets: an object with "_placeholder":true that has other keys than "num", another number than plain digits,
- *    or spells its keys with escapes is refused: passed on, it would make other peers refuse the packet. So are more
- *    placeholders than max_attachments, since every one becomes an attachment when the packet is passed on.
+ *  - Binary packets: an object with "_placeholder":true that has other keys than "num", another number than plain
+ * digits, or spells its keys with escapes is refused: passed on, it would make other peers refuse the packet. So are
+ * more placeholders than max_attachments, since every one becomes an attachment when the packet is passed on.
  *  - Whitespace between the head and the data is JSON's. (The reference takes it for digits of the id: `42 ["a"]` has
  *    the id 0 there, `421 2["a"]` the id NaN and is refused here.)
  *  - With a query, the name as it was sent (what Engine.IO 4 means by it) is nsp.p, nsp.n + 1 + query.n.
@@ -86,7 +92,8 @@ int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limi
                        struct sio__fault *fault);
 
 /* A placeholder is an object that is exactly {"_placeholder":true,"num":N}: either order of keys, any whitespace, no
- * escapes, N in plain digits and below 65536. All of the following take scanned text: a value, or several with commas. */
+ * escapes, N in plain digits and below 65536. All of the following take scanned text: a value, or several with commas.
+ */
 struct sio__placeholder {
     size_t at, size; /* where it stands in the text */
     uint16_t number;
@@ -104,7 +111,8 @@ enum sio__placeholder_kind sio__placeholder_next(struct eio_str json, size_t fro
  * placeholder; the caller sizes it by sio__placeholder_count(). Returns the new size. Placeholders past order_size are
  * left as they are. */
 size_t sio__placeholder_count(struct eio_str json);
-size_t sio__placeholder_renumber(struct eio_str json, size_t first_number, char *out, uint16_t *order, size_t order_size);
+size_t sio__placeholder_renumber(struct eio_str json, size_t first_number, char *out, uint16_t *order,
+                                 size_t order_size);
 /* True with its number if the value is exactly one placeholder. */
 bool sio__placeholder_parse(struct eio_str value, uint64_t *number);
 
@@ -115,7 +123,8 @@ struct sio__outgoing {
     uint64_t id;
     struct eio_str nsp;
     struct eio_str name; /* events: plain text, quoted here */
-    struct eio_str json; /* events, acks: arguments without brackets; connect, connect_error: the value; disconnect: empty */
+    struct eio_str
+        json; /* events, acks: arguments without brackets; connect, connect_error: the value; disconnect: empty */
     size_t attachment_count;
 };
 size_t sio__packet_size(const struct sio__outgoing *packet);

@@ -37,7 +37,8 @@ static int open_eio_proto(struct conformance *conformance)
     return open_echo(conformance, &options);
 }
 
-/* RFC 6455 and 7692 suites: no packet of the server's own in between, messages of many MiB, and raw WebSockets beside. */
+/* RFC 6455 and 7692 suites: no packet of the server's own in between, messages of many MiB, and raw WebSockets beside.
+ */
 static int open_ws_echo(struct conformance *conformance)
 {
     struct eio_options options;
