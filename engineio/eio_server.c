@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 /* A timer that is late by more than this part of the ping timeout means that the process stood still. */
-#define LATENESS_SHARE 4
+#define LATENESS_SHARE 2
 
 enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100, ID_RANDOM_BYTES = 11, ID_BYTES = 15 };
 
