@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DRAIN_CHECK_MS 5
+
 typedef int (*init_fn)(struct app *app);
 
 static int init_concerns(struct app *app, char *error, size_t error_size)
@@ -47,6 +49,33 @@ static int init_server(struct app *app, char *error, size_t error_size)
     return app->agents && app->feed ? 0 : EIO_ENOMEM;
 }
 
+static void on_drained(void *ctx)
+{
+    struct app *app = ctx;
+    app_log(EIO_LOG_INFO, "drained", NULL);
+    eio_loop_stop(app->loop);
+}
+
+/* Waits for the store's queue, then tells the sockets. */
+static void on_drain_timer(void *ctx)
+{
+    struct app *app = ctx;
+    struct app_work_stats work;
+    uint64_t now = eio_loop_now_ms(app->loop);
+    app_work_get_stats(app->work, &work);
+    if (work.jobs && now < app->drain_until_ms) {
+        eio_timer_start(&app->drain_timer, DRAIN_CHECK_MS);
+        return;
+    }
+    if (work.jobs) {
+        app_log(EIO_LOG_WARN, "the store is too slow, not waiting", "jobs", app_number((long long)work.jobs).text,
+                NULL);
+        app_store_abandon(app->store);
+    }
+    uint32_t left = now < app->drain_until_ms ? (uint32_t)(app->drain_until_ms - now) : 0;
+    sio_drain(app->io, left, on_drained, app);
+}
+
 struct app *app_new(const struct app_config *config, char *error, size_t error_size)
 {
     struct app *app = calloc(1, sizeof *app);
@@ -56,6 +85,7 @@ struct app *app_new(const struct app_config *config, char *error, size_t error_s
     app->loop = eio_loop_new();
     if (!app->loop) goto fail;
     app->started_ms = eio_loop_now_ms(app->loop);
+    eio_timer_init(&app->drain_timer, app->loop, on_drain_timer, app);
     app->schemas = app_schemas_new(error, error_size);
     if (!app->schemas || init_store(app, error, error_size)) goto fail;
     if (app_jwt_load(&app->jwt, config, &app->development_key, error, error_size)) goto fail;
@@ -75,6 +105,7 @@ void app_free(struct app *app)
 {
     if (!app) return;
     app_demo_clear(app);
+    if (app->loop) eio_timer_stop(&app->drain_timer);
     /* The queue first: what waits in it answers sockets that still exist. */
     if (app->work) app_work_wait(app->work);
     sio_server_free(app->io);
@@ -87,13 +118,6 @@ void app_free(struct app *app)
     free(app);
 }
 
-static void on_drained(void *ctx)
-{
-    struct app *app = ctx;
-    app_log(EIO_LOG_INFO, "drained", NULL);
-    eio_loop_stop(app->loop);
-}
-
 void app_drain(struct app *app)
 {
     if (app->draining) return;
@@ -101,9 +125,8 @@ void app_drain(struct app *app)
     app_log(EIO_LOG_INFO, "draining", "sessions",
             app_number((long long)eio_server_session_count(sio_server_engine(app->io))).text, NULL);
     eio_http_stop_listening(sio_server_http(app->io));
-    /* Acks of what was accepted go out before the sockets are told. */
-    app_work_wait(app->work);
-    sio_drain(app->io, app->config->drain_timeout_ms, on_drained, app);
+    app->drain_until_ms = eio_loop_now_ms(app->loop) + app->config->drain_timeout_ms;
+    eio_timer_start(&app->drain_timer, 0);
 }
 
 /* --------------------------------------------------------------- describe */

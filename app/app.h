@@ -36,7 +36,9 @@ struct app {
     struct app_schemas *schemas;
     struct app_jwt jwt;
     bool development_key;
-    bool draining;
+    bool draining; /* new events are refused with 503 */
+    struct eio_timer drain_timer;
+    uint64_t drain_until_ms;
     uint64_t started_ms; /* loop time */
     struct app_counters counters;
     struct app_presence *presence;
@@ -48,8 +50,8 @@ struct app {
 struct app *app_new(const struct app_config *config, char *error, size_t error_size);
 /* Accepts NULL. */
 void app_free(struct app *app);
-/* Stops accepting, finishes what is in the store's queue, tells sockets, then stops the loop; bounded by
- * drain_timeout_ms. */
+/* Stops accepting, lets the store's queue run empty so that what was accepted is acknowledged, tells the sockets, then
+ * stops the loop; all of that within drain_timeout_ms. */
 void app_drain(struct app *app);
 /* One line for every live object, to the log. */
 void app_describe(struct app *app);

@@ -104,6 +104,10 @@ json_t *app_answer_payload(struct app *app, const struct sio_event *event)
     char name[32];
     struct eio_str first = sio_args_at(event->args, 0);
     json_t *payload = NULL;
+    if (app->draining) {
+        app_answer_refuse(app, event, 503, NULL, "the server is stopping");
+        return NULL;
+    }
     if (first.n && first.p[0] == '{' && sio_args_count(event->args) == 1 && !event->args.attachment_count)
         payload = sio_args_parse(event->args, 0);
     if (payload) {

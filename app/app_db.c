@@ -20,7 +20,25 @@ struct app_db {
     } statements[STATEMENTS_MAX];
     size_t statement_count;
     atomic_uint_fast64_t errors;
+    uint32_t busy_timeout_ms;
+    atomic_bool abandoned;
 };
+
+#define BUSY_NAP_MS 5
+
+/* SQLite asks whether to try again for a lock that somebody else holds. */
+static int on_busy(void *ctx, int tries)
+{
+    struct app_db *db = ctx;
+    if (atomic_load(&db->abandoned) || (uint64_t)tries * BUSY_NAP_MS >= db->busy_timeout_ms) return 0;
+    sqlite3_sleep(BUSY_NAP_MS);
+    return 1;
+}
+
+void app_db_abandon(struct app_db *db)
+{
+    atomic_store(&db->abandoned, true);
+}
 
 sqlite3 *app_db_sqlite(struct app_db *db)
 {
@@ -133,9 +151,7 @@ int app_store_path(const struct app_config *config, char *path, size_t size, cha
 /* Pragmas answer with a row, so they are prepared, stepped and dropped. */
 static int set_up(struct app_db *db, const struct app_config *config)
 {
-    char busy[48];
-    snprintf(busy, sizeof busy, "PRAGMA busy_timeout=%u", config->store_busy_timeout_ms);
-    const char *pragmas[] = {busy, "PRAGMA journal_mode=WAL",
+    const char *pragmas[] = {"PRAGMA journal_mode=WAL",
                              config->store_sync == APP_SYNC_FULL ? "PRAGMA synchronous=FULL"
                                                                  : "PRAGMA synchronous=NORMAL",
                              "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY"};
@@ -156,6 +172,8 @@ struct app_db *app_db_open(const char *path, const struct app_config *config, bo
     }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
     int failed = sqlite3_open_v2(path, &db->sqlite, flags, NULL);
+    db->busy_timeout_ms = config->store_busy_timeout_ms;
+    if (!failed) failed = sqlite3_busy_handler(db->sqlite, on_busy, db);
     if (!failed) failed = set_up(db, config);
     /* Not SQLITE_OPEN_READONLY: a reader of a WAL database must be able to make its shared memory. */
     if (!failed && !writes) failed = sqlite3_exec(db->sqlite, "PRAGMA query_only=ON", NULL, NULL, NULL);

@@ -273,6 +273,7 @@ fail:
 static int check(const struct app *app, const struct app_feed_event *event, struct app_failure *failure)
 {
     const json_t *text = json_object_get(event->object, "text");
+    if (app->draining) return app_fail(failure, 503, NULL, "the server is stopping");
     if (event->kind == APP_FEED_LINE && json_string_length(text) > app->config->text_max_bytes)
         return app_fail(failure, 413, "/text", "must have %u bytes or fewer", app->config->text_max_bytes);
     return 0;

@@ -11,6 +11,7 @@ struct app_store {
     struct app_db *writer, *reader;
     struct app_strand write_strand, read_strand;
     atomic_uint_fast64_t writes, reads, commits;
+    atomic_bool abandoned;
 };
 
 int app_fail(struct app_failure *failure, int code, const char *field, const char *format, ...)
@@ -31,10 +32,11 @@ static struct app_store_op *op_of(struct app_job *job)
 
 /* ------------------------------------------------------- transactions */
 
-/* A transaction being filled: the operations from `first` to before `end` are in it. */
+/* A transaction being filled: the operations from `first` on are in it. */
 struct group {
     struct app_job *first;
     bool open;
+    struct app_failure locked; /* code 0: not */
 };
 
 static void fail_group(struct group *group, const struct app_job *end, const struct app_failure *why)
@@ -72,19 +74,28 @@ static void run_read(struct app_store *store, struct app_db *db, struct app_stor
     if (app_db_exec(db, "COMMIT")) app_db_exec(db, "ROLLBACK");
 }
 
+/* False: the operation failed because no transaction can be had. Waiting for a lock happens once a batch, not once for
+ * each of its operations. */
+static bool begin_group(struct app_store *store, struct group *group, struct app_job *job)
+{
+    struct app_store_op *op = op_of(job);
+    if (group->open) return true;
+    group->first = job;
+    if (atomic_load(&store->abandoned))
+        app_fail(&group->locked, 503, NULL, "the server is stopping; nothing was stored");
+    else if (!group->locked.code && app_db_exec(store->writer, "BEGIN IMMEDIATE"))
+        app_db_fail(store->writer, &group->locked);
+    if (group->locked.code) op->failure = group->locked;
+    group->open = !group->locked.code;
+    return group->open;
+}
+
 static void run_write(struct app_store *store, struct group *group, struct app_job *job)
 {
     struct app_db *db = store->writer;
     struct app_store_op *op = op_of(job);
     atomic_fetch_add(&store->writes, 1);
-    if (!group->open) {
-        group->first = job;
-        if (app_db_exec(db, "BEGIN IMMEDIATE")) {
-            app_db_fail(db, &op->failure);
-            return;
-        }
-        group->open = true;
-    }
+    if (!begin_group(store, group, job)) return;
     if (app_db_exec(db, "SAVEPOINT op")) {
         app_db_fail(db, &op->failure);
     } else {
@@ -106,7 +117,7 @@ static void run_write(struct app_store *store, struct group *group, struct app_j
 static void run_write_batch(void *ctx, struct app_job *list)
 {
     struct app_store *store = ctx;
-    struct group group = {NULL, false};
+    struct group group = {NULL, false, {0, "", ""}};
     struct app_job *job;
     for (job = list; job; job = job->next) {
         struct app_store_op *op = op_of(job);
@@ -189,6 +200,12 @@ int app_store_run_now(struct app_store *store, struct app_store_op *op)
     op->job.next = NULL;
     run_write_batch(store, &op->job);
     return op->failure.code;
+}
+
+void app_store_abandon(struct app_store *store)
+{
+    atomic_store(&store->abandoned, true);
+    app_db_abandon(store->writer);
 }
 
 void app_store_get_stats(const struct app_store *store, struct app_store_stats *stats)

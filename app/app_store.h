@@ -52,6 +52,8 @@ void app_store_close(struct app_store *store);
 int app_store_submit(struct app_store *store, struct app_store_op *op, size_t bytes);
 /* The same on the second connection, which only reads, beside the writes. */
 int app_store_submit_read(struct app_store *store, struct app_store_op *op, size_t bytes);
+/* Lets the writes that still wait fail at once: the time to stop is up. */
+void app_store_abandon(struct app_store *store);
 void app_store_get_stats(const struct app_store *store, struct app_store_stats *stats);
 
 /* The statement of a string literal, prepared at its first use, reset. NULL: app_db_fail() says why. */

@@ -12,6 +12,8 @@ void app_db_close(struct app_db *db);
 int app_db_exec(struct app_db *db, const char *sql);
 /* Ends the use of every statement. */
 void app_db_reset_all(struct app_db *db);
+/* From any thread: no more waiting for locks. */
+void app_db_abandon(struct app_db *db);
 uint64_t app_db_error_count(const struct app_db *db);
 /* Brings the schema to the version of this program. */
 int app_store_migrate(struct app_db *db, char *error, size_t error_size);

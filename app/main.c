@@ -43,6 +43,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         app_log(EIO_LOG_INFO, "log opened anew", NULL);
     } else if (app->draining) {
         app_log(EIO_LOG_WARN, "second signal, not waiting any longer", NULL);
+        app_store_abandon(app->store);
         eio_loop_stop(app->loop);
     } else {
         app_drain(app);

@@ -1,6 +1,7 @@
 #include "app_fixture.h"
 
 #include <pthread.h>
+#include <time.h>
 
 struct fixture {
     char directory[64];
@@ -238,6 +239,34 @@ static void a_lock_held_by_another_program_is_503_until_it_is_gone(void **state)
     assert_string_equal(f.log, "a503 a0 ");
 }
 
+static void a_lock_is_waited_for_once_a_batch(void **state)
+{
+    char path[128];
+    sqlite3 *other;
+    struct timespec before, after;
+    (void)state;
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int i = 0; i < 200; i++) put("c");
+    app_work_wait(f.work);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_true(after.tv_sec - before.tv_sec < 5); /* one by one it would be 200 × 50 ms */
+}
+
+static void an_abandoned_store_refuses_what_waits(void **state)
+{
+    (void)state;
+    put("a");
+    app_work_wait(f.work);
+    app_store_abandon(f.store);
+    put("b");
+    app_work_wait(f.work);
+    assert_string_equal(f.log, "a0 b503 ");
+}
+
 static void a_damaged_database_is_a_clear_error(void **state)
 {
     char path[128], error[512] = "";
@@ -311,6 +340,8 @@ int main(void)
         TEST(a_read_sees_the_writes_before_it_and_none_after),
         TEST(a_full_disk_fails_what_was_not_committed_and_loses_nothing_else),
         TEST(a_lock_held_by_another_program_is_503_until_it_is_gone),
+        TEST(a_lock_is_waited_for_once_a_batch),
+        TEST(an_abandoned_store_refuses_what_waits),
         TEST(a_damaged_database_is_a_clear_error),
         TEST(a_database_of_a_later_version_is_refused),
         TEST(the_reader_cannot_write_and_sees_what_is_committed),
