@@ -16,6 +16,7 @@
 static bool decode(struct eio_str text, uint8_t *out, size_t out_size, size_t *size)
 {
     const char *end;
+    if (!text.n) return false;
     if (sodium_base642bin(out, out_size, text.p, text.n, NULL, size, &end, BASE64)) return false;
     return end == text.p + text.n;
 }
