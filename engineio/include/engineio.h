@@ -398,8 +398,8 @@ struct eio_server;
 /* An Engine.IO server. Handlers may be NULL where not wanted; options NULL = defaults. Strings are copied. */
 EIO_API struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
                                           const struct eio_handlers *handlers, void *ctx);
-/* Closes all sessions (on_close fires) and frees. Not from a callback of a session; the HTTP server it is attached to is
- * freed next, before the loop turns again. Accepts NULL. */
+/* Closes all sessions (on_close fires) and frees. Not from a callback of a session; the HTTP server it is attached to
+ * is freed next, before the loop turns again. Accepts NULL. */
 EIO_API void eio_server_free(struct eio_server *server);
 /* Where hooks add headers to a response. Name and value are copied; line breaks in them are refused. */
 struct eio_headers;

@@ -25,6 +25,7 @@ function(parley_library name prefix)
 
     string(REPLACE ";" " " PC_REQUIRES "${ARG_USES};${ARG_DEPENDS}")
     set(PC_NAME ${name})
+    file(RELATIVE_PATH PC_TO_PREFIX ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
     configure_file(${PROJECT_SOURCE_DIR}/scripts/cmake/library.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc @ONLY)
     set(PC_USES "${ARG_USES}")
     set(PC_MODULES "${ARG_DEPENDS}")
