@@ -14,7 +14,7 @@ before(async () => {
   const options = { "ping-interval": 25000, "ping-timeout": 20000 };
   servers = {};
   for (const profile of ["eio-proto", "sio-proto", "app"]) {
-    servers[profile] = await Promise.all([start(profile, { ...options, reference: 1 }), start(profile, options)]);
+    servers[profile] = await Promise.all([start(profile, { ...options, reference: 1 }), start(profile, { ...options, name: "parley" })]);
   }
 });
 after(async () => {
@@ -131,8 +131,21 @@ for (const profile of ["eio-proto", "sio-proto", "app"]) {
   });
 }
 
-// Packets of a Socket.IO session as they leave over a WebSocket, frame headers and all.
-describe("frames", () => {
+// The same conversation with both; what comes back is compared frame by frame, headers and all, but for ids.
+async function assertSameFrames(profile, packets) {
+  const ids = /"[\w-]{20}"/g;
+  const [theirs, mine] = await Promise.all(servers[profile].map(async (server) => {
+    const upgrade = upgradeRequest("/socket.io/?EIO=4&transport=websocket&extra=a%20b&extra=c");
+    const text = await exchange(server, upgrade, frame("40"), ...packets.map((packet) => frame(packet)));
+    return text.slice(text.indexOf("\r\n\r\n") + 4).replace(ids, '"…"').replace('"server":"node"', '"server":"parley"');
+  }));
+  // "server" makes a length differ by two.
+  const frameHeader = /\x81[\x00-\x7d]|\x81\x7e[^]{2}/g;
+  if (theirs.includes('"server"')) assert.equal(mine.replace(frameHeader, "|"), theirs.replace(frameHeader, "|"));
+  else assert.equal(mine, theirs);
+}
+
+describe("frames of sio-proto", () => {
   const conversations = {
     "connect": [],
     "an unknown namespace": ["40/nope,"],
@@ -142,13 +155,35 @@ describe("frames", () => {
     "disconnect": ["41"],
     "a parse error": ["42{}"],
     "a second connect": ["40"],
+    "a placeholder in a plain event": ['42["message",{"_placeholder":true,"num":0}]'],
   };
-  for (const [name, packets] of Object.entries(conversations)) {
-    test(name, async () => {
-      const answers = await Promise.all(servers["sio-proto"].map((server) =>
-        exchange(server, upgradeRequest("/socket.io/?EIO=4&transport=websocket"), frame("40"), ...packets.map((packet) => frame(packet)))));
-      const [theirs, mine] = answers.map((text) => withoutIds(text.slice(text.indexOf("\r\n\r\n") + 4)));
-      assert.equal(mine, theirs);
-    });
-  }
+  for (const [name, packets] of Object.entries(conversations)) test(name, () => assertSameFrames("sio-proto", packets));
+});
+
+describe("frames of app", () => {
+  const conversations = {
+    "whoami": ['420["whoami"]'],
+    "echo": ['420["echo",1,{"a":[]}]', '42["echo",null,"ü"]'],
+    "push": ['42["push",3,"tick"]'],
+    "rooms": ['420["join","a"]', '421["join","b"]', '422["leave","a"]', '423["rooms"]'],
+    "data": ['420["set-data",{"a":1}]', '421["set-data",{"b":{"c":"ü"}}]', '422["op",{"op":"fetchSockets"}]'],
+    "ask answered": ['420["ask","q",{"x":1}]', '430[{"y":2}]'],
+    "ask answered with nothing": ['420["ask","q",null]', "430[]"],
+    "op emit": ['420["op",{"op":"emit","ev":"news","args":[1,"two"]}]'],
+    "op emitWithAck": ['42["join","r"]'.replace("42", "420"), '421["op",{"op":"emitWithAck","to":"r","ev":"q","args":[5],"timeout":1000}]', '430[{"z":[1]},"second"]'],
+    "op emitWithAck in vain": ['420["op",{"op":"emitWithAck","ev":"q","timeout":30}]'],
+    "op socketsJoin": ['420["op",{"op":"socketsJoin","rooms":["x","y"]}]', '421["rooms"]', '422["op",{"op":"socketsLeave","rooms":"x"}]', '423["rooms"]'],
+    "op serverCount": ['420["op",{"op":"serverCount"}]'],
+    "op nonsense": ['420["op",{"op":"nonsense"}]'],
+    "op disconnectSockets": ['420["op",{"op":"disconnectSockets"}]'],
+    "op disconnectSockets with close": ['420["op",{"op":"disconnectSockets","close":true}]'],
+    "bye": ['42["bye"]'],
+    "bye true": ['42["bye",true]'],
+    "drop-transport": ['42["drop-transport"]'],
+    "auth refused": ["40/auth,"],
+    "auth accepted": ['40/auth,{"token":"abc"}', '42/auth,7["rooms"]'],
+    "a dynamic namespace": ["40/dyn-7,", '42/dyn-7,0["rooms"]'],
+    "broadcast to nobody": ['420["broadcast",{"ev":"x"}]'],
+  };
+  for (const [name, packets] of Object.entries(conversations)) test(name, () => assertSameFrames("app", packets));
 });

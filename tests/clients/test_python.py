@@ -3,6 +3,8 @@
 PARLEY_CONFORMANCE=path names the server, CONFORMANCE_REFERENCE=1 runs the same on Node.
 """
 
+import asyncio
+import logging
 import os
 import pathlib
 import queue
@@ -272,6 +274,56 @@ class OverWebSocket(Behaviour, unittest.TestCase):
 
 class WithUpgrade(Behaviour, unittest.TestCase):
     transports = None
+
+
+class AsyncClient(unittest.IsolatedAsyncioTestCase):
+    """The same library's asyncio client: its transports are other code."""
+
+    def setUp(self):
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # the library leaves sessions open at its end
+
+    async def connect(self, transports=None, **options):
+        client = socketio.AsyncClient(reconnection=False)
+        self.addAsyncCleanup(client.disconnect)
+        await client.connect(server.url, transports=transports, wait_timeout=WAIT_S, **options)
+        return client
+
+    async def test_echo_over_every_transport(self):
+        for transports in (["polling"], ["websocket"], None):
+            with self.subTest(transports=transports):
+                client = await self.connect(transports)
+                for value in ("ü", {"a": [b"\0\1", None]}, b"x" * 100000, "y" * 300000):
+                    self.assertEqual(await client.call("echo", value, timeout=WAIT_S), value)
+
+    async def test_calls_in_flight_are_answered_apart(self):
+        client = await self.connect()
+        answers = await asyncio.gather(*(client.call("echo", i, timeout=WAIT_S) for i in range(12)))
+        self.assertEqual(answers, list(range(12)))
+
+    async def test_broadcast_between_clients(self):
+        one, two = await self.connect(namespaces=["/custom"]), await self.connect(["websocket"], namespaces=["/custom"])
+        got = asyncio.get_running_loop().create_future()
+        two.on("news", got.set_result, namespace="/custom")
+        await two.call("join", "async", namespace="/custom", timeout=WAIT_S)
+        message = {"to": "async", "ev": "news", "args": [{"bytes": b"\1"}]}
+        self.assertEqual(await one.call("broadcast", message, namespace="/custom", timeout=WAIT_S), "ok")
+        self.assertEqual(await asyncio.wait_for(got, WAIT_S), {"bytes": b"\1"})
+
+    async def test_the_server_asks(self):
+        client = await self.connect()
+
+        async def answer(payload):
+            return payload + 1
+
+        client.on("question", answer)
+        self.assertEqual(await client.call("ask", ("question", 41), timeout=WAIT_S), {"answer": 42})
+
+    async def test_the_server_disconnects(self):
+        client = await self.connect()
+        gone = asyncio.get_running_loop().create_future()
+        client.on("disconnect", lambda *reason: gone.set_result(True))
+        await client.emit("bye", True)
+        self.assertTrue(await asyncio.wait_for(gone, WAIT_S))
 
 
 if __name__ == "__main__":
