@@ -140,10 +140,12 @@ void eio__polling_on_get(struct eio_session *session, struct eio_http_request *r
 
 void eio__polling_flush(struct eio_session *session)
 {
-    bool closing = session->state == EIO__S_CLOSING;
-    if (session->queue.count == 0 && !closing) return;
-    if (!answer_queue(session, closing)) return; /* the next turn that has something to send tries again */
-    if (closing) eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
+    /* The close packet has a poll of its own: clients handle a message a moment after they decoded it, and one whose
+     * payload also closed them is lost to them. */
+    bool last = session->state == EIO__S_CLOSING && session->queue.count == 0;
+    if (session->queue.count == 0 && !last) return;
+    if (!answer_queue(session, last)) return; /* the next turn that has something to send tries again */
+    if (last) eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
 }
 
 /* ----------------------------------------------------------------- POST */
