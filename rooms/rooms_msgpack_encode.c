@@ -1,0 +1,505 @@
+/* JSON with attachments to msgpack, by msgpack-c's packer, as notepack.io writes what JSON.parse gives. Two walks over
+ * the text without recursion: msgpack says how many elements there are before the first one, so the first walk counts.
+ */
+#include "rooms_int.h"
+
+#include <msgpack/pack.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_CAPACITY 256
+#define COUNTS_INLINE 64
+#define NUMBER_INLINE 64 /* characters of a number, without memory of its own */
+#define UINT64_END 18446744073709551616.0
+#define INT64_BEGIN (-9223372036854775808.0)
+
+/* ------------------------------------------------------------------ packing */
+
+void rooms_packer_init(struct rooms_packer *packer)
+{
+    *packer = (struct rooms_packer){0};
+}
+
+void rooms_packer_clear(struct rooms_packer *packer)
+{
+    free(packer->bytes);
+    rooms_packer_init(packer);
+}
+
+static uint8_t *reserve(struct rooms_packer *packer, size_t n)
+{
+    if (packer->error) return NULL;
+    if (n > packer->capacity - packer->size) {
+        size_t capacity = packer->capacity ? packer->capacity : FIRST_CAPACITY;
+        while (capacity - packer->size < n && capacity <= SIZE_MAX / 4) capacity *= 2;
+        uint8_t *bytes = capacity - packer->size < n ? NULL : realloc(packer->bytes, capacity);
+        if (!bytes) {
+            packer->error = ROOMS_ENOMEM;
+            return NULL;
+        }
+        packer->bytes = bytes;
+        packer->capacity = capacity;
+    }
+    return packer->bytes + packer->size;
+}
+
+static int append(void *data, const char *p, size_t n)
+{
+    struct rooms_packer *packer = data;
+    uint8_t *to = reserve(packer, n);
+    if (!to) return -1;
+    if (n > 0) memcpy(to, p, n);
+    packer->size += n;
+    return 0;
+}
+
+/* The packer of msgpack-c is two pointers: made anew for each value. */
+static msgpack_packer on_top_of(struct rooms_packer *packer)
+{
+    return (msgpack_packer){.data = packer, .callback = append};
+}
+
+static bool fits(struct rooms_packer *packer, size_t n)
+{
+    if (n <= UINT32_MAX) return true;
+    if (!packer->error) packer->error = ROOMS_ELIMIT;
+    return false;
+}
+
+void rooms_pack_array(struct rooms_packer *packer, size_t count)
+{
+    msgpack_packer pk = on_top_of(packer);
+    if (fits(packer, count)) msgpack_pack_array(&pk, count);
+}
+
+void rooms_pack_map(struct rooms_packer *packer, size_t count)
+{
+    msgpack_packer pk = on_top_of(packer);
+    if (fits(packer, count)) msgpack_pack_map(&pk, count);
+}
+
+void rooms_pack_text(struct rooms_packer *packer, const char *text, size_t size)
+{
+    msgpack_packer pk = on_top_of(packer);
+    if (fits(packer, size) && msgpack_pack_str(&pk, size) == 0) msgpack_pack_str_body(&pk, text, size);
+}
+
+void rooms_pack_binary(struct rooms_packer *packer, struct rooms_bytes bytes)
+{
+    msgpack_packer pk = on_top_of(packer);
+    if (fits(packer, bytes.n) && msgpack_pack_bin(&pk, bytes.n) == 0) msgpack_pack_bin_body(&pk, bytes.p, bytes.n);
+}
+
+void rooms_pack_uint(struct rooms_packer *packer, uint64_t value)
+{
+    msgpack_packer pk = on_top_of(packer);
+    msgpack_pack_uint64(&pk, value);
+}
+
+static void pack_int(struct rooms_packer *packer, int64_t value)
+{
+    msgpack_packer pk = on_top_of(packer);
+    msgpack_pack_int64(&pk, value);
+}
+
+/* As notepack: what is whole is an integer, however it was written; of those it spoils the ones beyond 64 bits. */
+static void pack_double(struct rooms_packer *packer, double value)
+{
+    msgpack_packer pk = on_top_of(packer);
+    if (value >= 0 && value < UINT64_END && (double)(uint64_t)value == value)
+        msgpack_pack_uint64(&pk, (uint64_t)value);
+    else if (value < 0 && value >= INT64_BEGIN && (double)(int64_t)value == value)
+        msgpack_pack_int64(&pk, (int64_t)value);
+    else
+        msgpack_pack_double(&pk, value);
+}
+
+/* -------------------------------------------------------------------- walk */
+
+struct level {
+    bool is_map;
+    uint32_t count; /* elements or pairs that are complete */
+    size_t number;  /* of the array or map, in order of appearance */
+};
+
+struct walk {
+    const uint8_t *p, *end;
+    const struct rooms_bytes *attachments;
+    size_t attachment_count;
+    struct rooms_packer *packer;
+    bool counting; /* the first walk: nothing is written */
+    size_t opened; /* arrays and maps so far */
+    uint32_t *counts;
+    size_t counts_capacity;
+    uint32_t counts_inline[COUNTS_INLINE];
+    size_t depth;
+    struct level levels[ROOMS_MSGPACK_DEPTH_MAX];
+};
+
+static int refuse(struct walk *w, int code)
+{
+    if (!w->packer->error) w->packer->error = code;
+    return -1;
+}
+
+static int malformed(struct walk *w)
+{
+    return refuse(w, ROOMS_EINVAL);
+}
+
+static void skip_space(struct walk *w)
+{
+    while (w->p < w->end && (*w->p == ' ' || *w->p == '\t' || *w->p == '\n' || *w->p == '\r')) w->p++;
+}
+
+static bool take(struct walk *w, const char *text)
+{
+    size_t n = strlen(text);
+    if ((size_t)(w->end - w->p) < n || memcmp(w->p, text, n) != 0) return false;
+    w->p += n;
+    return true;
+}
+
+/* ----------------------------------------------------------------- strings */
+
+static int hex_value(uint8_t c)
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* The four digits of \uXXXX; -1: they are not there. */
+static int32_t hex4(const uint8_t *p, const uint8_t *end)
+{
+    int32_t code = 0;
+    if (end - p < 4) return -1;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_value(p[i]);
+        if (digit < 0) return -1;
+        code = code << 4 | digit;
+    }
+    return code;
+}
+
+static size_t put_utf8(uint32_t code, uint8_t out[4])
+{
+    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
+    size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    if (size == 1) {
+        out[0] = (uint8_t)code;
+        return 1;
+    }
+    for (size_t i = size - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 0x3f));
+    out[0] = (uint8_t)(lead[size] | code);
+    return size;
+}
+
+/* Decodes the escape at *p, which is moved behind it; 0: there is none. */
+static size_t decode_escape(const uint8_t **p, const uint8_t *end, uint8_t out[4])
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    if (end - *p < 2) return 0;
+    if ((*p)[1] != 'u') {
+        const char *found = memchr(from, (*p)[1], sizeof from - 1);
+        if (!found) return 0;
+        out[0] = (uint8_t)to[found - from];
+        *p += 2;
+        return 1;
+    }
+    int32_t code = hex4(*p + 2, end), low = -1;
+    if (code < 0) return 0;
+    *p += 6;
+    if (code >= 0xd800 && code < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') low = hex4(*p + 2, end);
+    if (low >= 0xdc00 && low < 0xe000) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        *p += 6;
+    } else if (code >= 0xd800 && code < 0xe000) {
+        code = 0xfffd; /* alone: what JavaScript writes in UTF-8 */
+    }
+    return put_utf8((uint32_t)code, out);
+}
+
+/* Walks a string from behind its opening quote to behind the closing one. Its decoded bytes go to out unless that is
+ * NULL. Returns their number, or -1. */
+static ssize_t decode_string(const uint8_t **p, const uint8_t *end, uint8_t *out)
+{
+    size_t size = 0;
+    while (*p < end && **p != '"') {
+        uint8_t decoded[4];
+        size_t n = 1;
+        if (**p == '\\')
+            n = decode_escape(p, end, decoded);
+        else
+            decoded[0] = *(*p)++;
+        if (n == 0) return -1;
+        if (out) memcpy(out + size, decoded, n);
+        size += n;
+    }
+    if (*p == end) return -1;
+    (*p)++;
+    return (ssize_t)size;
+}
+
+/* w->p: at the opening quote. */
+static int pack_string(struct walk *w)
+{
+    const uint8_t *begin = ++w->p;
+    ssize_t size = decode_string(&w->p, w->end, NULL);
+    if (size < 0) return malformed(w);
+    if (w->counting) return 0;
+    if ((size_t)size == (size_t)(w->p - begin) - 1) {
+        rooms_pack_text(w->packer, (const char *)begin, (size_t)size);
+        return 0;
+    }
+    msgpack_packer pk = on_top_of(w->packer);
+    if (fits(w->packer, (size_t)size)) msgpack_pack_str(&pk, (size_t)size);
+    uint8_t *to = reserve(w->packer, (size_t)size);
+    if (!to) return -1;
+    decode_string(&begin, w->end, to);
+    w->packer->size += (size_t)size;
+    return 0;
+}
+
+/* ----------------------------------------------------------------- numbers */
+
+static bool take_digits(struct walk *w)
+{
+    const uint8_t *begin = w->p;
+    while (w->p < w->end && *w->p >= '0' && *w->p <= '9') w->p++;
+    return w->p > begin;
+}
+
+/* The number at w->p by JSON's grammar. *whole: it has neither a fraction nor an exponent. */
+static bool take_number(struct walk *w, bool *whole)
+{
+    const uint8_t *begin = w->p;
+    take(w, "-");
+    bool zero = w->p < w->end && *w->p == '0';
+    const uint8_t *digits = w->p;
+    if (!take_digits(w) || (zero && w->p - digits > 1)) return false;
+    const uint8_t *after = w->p;
+    if (take(w, ".") && !take_digits(w)) return false;
+    if (take(w, "e") || take(w, "E")) {
+        if (!take(w, "+")) take(w, "-");
+        if (!take_digits(w)) return false;
+    }
+    *whole = w->p == after;
+    return w->p > begin;
+}
+
+/* Whole numbers that 64 bits hold keep all their digits. */
+static bool pack_whole(struct rooms_packer *packer, const uint8_t *p, size_t n)
+{
+    bool negative = *p == '-';
+    uint64_t value = 0;
+    for (size_t i = negative; i < n; i++) {
+        uint64_t digit = (uint64_t)(p[i] - '0');
+        if (value > (UINT64_MAX - digit) / 10) return false;
+        value = value * 10 + digit;
+    }
+    if (!negative)
+        rooms_pack_uint(packer, value);
+    else if (value <= INT64_MAX)
+        pack_int(packer, -(int64_t)value);
+    else
+        return false;
+    return true;
+}
+
+static int pack_number(struct walk *w)
+{
+    const uint8_t *begin = w->p;
+    bool whole;
+    if (!take_number(w, &whole)) return malformed(w);
+    size_t n = (size_t)(w->p - begin);
+    if (w->counting || (whole && pack_whole(w->packer, begin, n))) return 0;
+    char copy[NUMBER_INLINE];
+    char *text = n < sizeof copy ? copy : malloc(n + 1);
+    if (!text) return refuse(w, ROOMS_ENOMEM);
+    memcpy(text, begin, n);
+    text[n] = '\0';
+    pack_double(w->packer, strtod(text, NULL));
+    if (text != copy) free(text);
+    return 0;
+}
+
+/* ------------------------------------------------------------ placeholders */
+
+static bool take_spaced(struct walk *w, const char *text)
+{
+    skip_space(w);
+    return take(w, text);
+}
+
+static bool take_mark(struct walk *w)
+{
+    return take_spaced(w, "\"_placeholder\"") && take_spaced(w, ":") && take_spaced(w, "true");
+}
+
+static bool take_num(struct walk *w, size_t *number)
+{
+    if (!take_spaced(w, "\"num\"") || !take_spaced(w, ":")) return false;
+    skip_space(w);
+    const uint8_t *digits = w->p;
+    if (!take_digits(w) || w->p - digits > 9) return false;
+    for (*number = 0; digits < w->p; digits++) *number = *number * 10 + (size_t)(*digits - '0');
+    return true;
+}
+
+/* {"_placeholder":true,"num":N}, in either order; nothing is taken if it is not exactly that. */
+static bool take_placeholder(struct walk *w, size_t *number)
+{
+    const uint8_t *begin = w->p;
+    if (w->attachment_count == 0 || !take(w, "{")) return false;
+    const uint8_t *inner = w->p;
+    if (take_mark(w) && take_spaced(w, ",") && take_num(w, number) && take_spaced(w, "}")) return true;
+    w->p = inner;
+    if (take_num(w, number) && take_spaced(w, ",") && take_mark(w) && take_spaced(w, "}")) return true;
+    w->p = begin;
+    return false;
+}
+
+static int pack_attachment(struct walk *w, size_t number)
+{
+    if (number >= w->attachment_count) return malformed(w);
+    if (!w->counting) rooms_pack_binary(w->packer, w->attachments[number]);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ values */
+
+static int grow_counts(struct walk *w)
+{
+    if (!w->counting || w->opened < w->counts_capacity) return 0;
+    size_t capacity = 2 * w->counts_capacity;
+    uint32_t *counts = malloc(capacity * sizeof *counts);
+    if (!counts) return refuse(w, ROOMS_ENOMEM);
+    memcpy(counts, w->counts, w->opened * sizeof *counts);
+    if (w->counts != w->counts_inline) free(w->counts);
+    w->counts = counts;
+    w->counts_capacity = capacity;
+    return 0;
+}
+
+static int pack_key(struct walk *w)
+{
+    skip_space(w);
+    if (w->p == w->end || *w->p != '"' || pack_string(w) != 0) return malformed(w);
+    return take_spaced(w, ":") ? 0 : malformed(w);
+}
+
+static void close_level(struct walk *w)
+{
+    const struct level *level = &w->levels[--w->depth];
+    if (w->counting) w->counts[level->number] = level->count;
+}
+
+/* After the bracket comes the first element or key, or the other bracket. *closed: that was all. */
+static int open_level(struct walk *w, bool *closed)
+{
+    bool is_map = *w->p++ == '{';
+    if (w->depth >= ROOMS_MSGPACK_DEPTH_MAX) return refuse(w, ROOMS_ELIMIT);
+    if (grow_counts(w) != 0) return -1;
+    size_t number = w->opened++;
+    w->levels[w->depth++] = (struct level){.is_map = is_map, .number = number};
+    if (!w->counting) {
+        if (is_map)
+            rooms_pack_map(w->packer, w->counts[number]);
+        else
+            rooms_pack_array(w->packer, w->counts[number]);
+    }
+    *closed = take_spaced(w, is_map ? "}" : "]");
+    if (*closed) {
+        close_level(w);
+        return 0;
+    }
+    return is_map ? pack_key(w) : 0;
+}
+
+static int pack_constant(struct walk *w)
+{
+    msgpack_packer pk = on_top_of(w->packer);
+    int (*pack)(msgpack_packer *) = take(w, "true")    ? msgpack_pack_true
+                                    : take(w, "false") ? msgpack_pack_false
+                                    : take(w, "null")  ? msgpack_pack_nil
+                                                       : NULL;
+    if (!pack) return malformed(w);
+    if (!w->counting) pack(&pk);
+    return 0;
+}
+
+/* *complete: the value ended; else it is an array or map, and its first value comes next. */
+static int pack_value(struct walk *w, bool *complete)
+{
+    size_t number;
+    *complete = true;
+    skip_space(w);
+    if (w->p == w->end) return malformed(w);
+    switch (*w->p) {
+    case '"':
+        return pack_string(w);
+    case '{':
+        if (take_placeholder(w, &number)) return pack_attachment(w, number);
+        return open_level(w, complete);
+    case '[':
+        return open_level(w, complete);
+    case 't':
+    case 'f':
+    case 'n':
+        return pack_constant(w);
+    default:
+        return pack_number(w);
+    }
+}
+
+/* Behind a value: closes what ends there. 1: another value follows; 0: the text ends; -1. */
+static int after_value(struct walk *w)
+{
+    for (;;) {
+        skip_space(w);
+        if (w->depth == 0) {
+            if (w->p == w->end) return 0;
+            return take(w, ",") ? 1 : malformed(w);
+        }
+        struct level *level = &w->levels[w->depth - 1];
+        level->count++;
+        if (take(w, ",")) return level->is_map && pack_key(w) != 0 ? -1 : 1;
+        if (!take(w, level->is_map ? "}" : "]")) return malformed(w);
+        close_level(w);
+    }
+}
+
+static int walk(struct walk *w, struct rooms_bytes json)
+{
+    int more = 1;
+    w->p = json.p;
+    w->end = json.p + json.n;
+    w->depth = w->opened = 0;
+    skip_space(w);
+    if (w->p == w->end) return 0;
+    while (more > 0) {
+        bool complete;
+        if (pack_value(w, &complete) != 0) return -1;
+        if (complete) more = after_value(w);
+    }
+    return more;
+}
+
+void rooms_pack_json(struct rooms_packer *packer, struct rooms_bytes json, const struct rooms_bytes *attachments,
+                     size_t attachment_count)
+{
+    struct walk w;
+    if (packer->error || json.n == 0) return;
+    w.attachments = attachments;
+    w.attachment_count = attachment_count;
+    w.packer = packer;
+    w.counts = w.counts_inline;
+    w.counts_capacity = COUNTS_INLINE;
+    w.counting = true;
+    if (walk(&w, json) == 0) {
+        w.counting = false;
+        walk(&w, json);
+    }
+    if (w.counts != w.counts_inline) free(w.counts);
+}
