@@ -308,6 +308,8 @@ struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_fr
 
 /* ------------------------------------------------------------------ server */
 
+enum { EIO__RANDOM_POOL_BYTES = 704 };
+
 struct eio_server {
     struct eio_loop *loop;
     struct eio_options options; /* strings are copies */
@@ -323,7 +325,9 @@ struct eio_server {
     struct eio_session **slots; /* by the slot number in the session id */
     uint32_t *free_slots;
     uint32_t slot_count, slot_capacity, free_count;
-    uint32_t slot_key; /* hides slot numbers in ids */
+    uint32_t slot_key;  /* hides slot numbers in ids */
+    size_t random_left; /* parts of ids in `random` that were not used yet */
+    uint8_t random[EIO__RANDOM_POOL_BYTES];
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop;
     struct eio__ws_limits ws_limits;

@@ -164,6 +164,16 @@ static void on_noop_due(struct eio_deadline *due, void *ctx)
 
 /* --------------------------------------------------------------- the table */
 
+/* The random part of an id. Drawn for many at once: each draw is a system call. */
+static void take_random(struct eio_server *server, uint8_t *out)
+{
+    if (server->random_left == 0) {
+        randombytes_buf(server->random, sizeof server->random);
+        server->random_left = sizeof server->random / ID_RANDOM_BYTES;
+    }
+    memcpy(out, server->random + --server->random_left * ID_RANDOM_BYTES, ID_RANDOM_BYTES);
+}
+
 int eio__server_enter(struct eio_server *server, struct eio_session *session)
 {
     if (server->free_count == 0) {
@@ -186,7 +196,7 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
     uint8_t id[ID_BYTES];
     uint32_t hidden = session->slot ^ server->slot_key;
     memcpy(id, &hidden, sizeof hidden);
-    randombytes_buf(id + sizeof hidden, ID_RANDOM_BYTES);
+    take_random(server, id + sizeof hidden);
     sodium_bin2base64(session->id, sizeof session->id, id, sizeof id, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     return 0;
 }
