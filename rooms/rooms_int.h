@@ -67,4 +67,22 @@ struct rooms_index {
 /* Takes a member that is being removed out of all walks that are going on. */
 void rooms__walks_forget(struct rooms_index *index, const struct rooms_member *member);
 
+/* --------------------------------------------------------- rooms_recovery.c */
+
+/* The memory adapter's log and sessions. Time is the caller's. Offsets are "<8 characters of this log>.<number>". */
+struct rooms_log;
+struct rooms_log *rooms__log_new(const struct rooms_recovery *limits);
+void rooms__log_free(struct rooms_log *log); /* accepts NULL */
+/* Copies a message and who it was for, and writes its offset. Returns 0 or ROOMS_ENOMEM. */
+int rooms__log_add(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
+                   const struct rooms_message *message);
+void rooms__log_expire(struct rooms_log *log, uint64_t now_ms);
+/* Of the last message; out: ROOMS_OFFSET_SIZE. */
+struct rooms_name rooms__log_offset(const struct rooms_log *log, char *out);
+int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_session *session);
+/* NULL: not to be restored. Else the caller's to free (one block); its strings stand in the same block. */
+struct rooms_session *rooms__log_restore(struct rooms_log *log, uint64_t now_ms, struct rooms_name pid,
+                                         struct rooms_name offset);
+int rooms__log_replay(const struct rooms_log *log, struct rooms_name offset, rooms_replay_fn each, void *ctx);
+
 #endif

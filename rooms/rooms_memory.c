@@ -1,19 +1,79 @@
 /* The adapter of a single node: everything is local and answered before the call returns. */
-#include "rooms.h"
+#include "rooms_int.h"
 
 #include <stdlib.h>
 
+struct memory {
+    struct rooms_adapter adapter;
+    struct rooms_log *log; /* NULL: no recovery */
+};
+
+static struct rooms_log *log_of(const struct rooms_adapter *adapter)
+{
+    return ((const struct memory *)adapter)->log; /* its first field */
+}
+
+static uint64_t now_ms(const struct rooms_adapter *adapter)
+{
+    return adapter->local.now_ms(adapter->local.ctx);
+}
+
 static void memory_free(struct rooms_adapter *adapter)
 {
+    rooms__log_free(log_of(adapter));
     free(adapter);
 }
 
+/* What cannot be logged is delivered all the same: the offset stays the last one's. */
 static int memory_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
                             const struct rooms_flags *flags, const struct rooms_message *message)
 {
-    adapter->local.deliver(adapter->local.ctx, who, flags, message);
+    struct rooms_log *log = log_of(adapter);
+    struct rooms_message logged = *message;
+    char offset[ROOMS_OFFSET_SIZE];
+    if (log && !flags->is_volatile) {
+        rooms__log_add(log, now_ms(adapter), who, message);
+        logged.offset = rooms__log_offset(log, offset);
+    }
+    adapter->local.deliver(adapter->local.ctx, who, flags, &logged);
     return ROOMS_OK;
 }
+
+/* ---------------------------------------------------------------- recovery */
+
+static int memory_session_save(struct rooms_adapter *adapter, const struct rooms_session *session)
+{
+    return log_of(adapter) ? rooms__log_save(log_of(adapter), now_ms(adapter), session) : ROOMS_OK;
+}
+
+static void memory_session_restore(struct rooms_adapter *adapter, struct rooms_name pid, struct rooms_name offset,
+                                   rooms_restore_fn done, void *ctx)
+{
+    struct rooms_log *log = log_of(adapter);
+    struct rooms_session *session = log ? rooms__log_restore(log, now_ms(adapter), pid, offset) : NULL;
+    done(ctx, session);
+    free(session);
+}
+
+static void memory_replay(struct rooms_adapter *adapter, struct rooms_name offset, rooms_replay_fn each,
+                          rooms_done_fn done, void *ctx)
+{
+    struct rooms_log *log = log_of(adapter);
+    done(ctx, log ? rooms__log_replay(log, offset, each, ctx) : ROOMS_OK);
+}
+
+static struct rooms_name memory_last_offset(struct rooms_adapter *adapter, char *out)
+{
+    if (log_of(adapter)) return rooms__log_offset(log_of(adapter), out);
+    return (struct rooms_name){NULL, 0};
+}
+
+static void memory_expire(struct rooms_adapter *adapter)
+{
+    if (log_of(adapter)) rooms__log_expire(log_of(adapter), now_ms(adapter));
+}
+
+/* ------------------------------------------------------------------ others */
 
 static int memory_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
                                      const struct rooms_flags *flags, const struct rooms_message *message,
@@ -87,14 +147,23 @@ static const struct rooms_adapter_ops memory_ops = {
     .fetch = memory_fetch,
     .server_side_emit = memory_server_side_emit,
     .server_count = memory_server_count,
+    .session_save = memory_session_save,
+    .session_restore = memory_session_restore,
+    .replay = memory_replay,
+    .last_offset = memory_last_offset,
+    .expire = memory_expire,
 };
 
 struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *namespace_name, const struct rooms_local *local)
 {
     (void)ctx, (void)namespace_name;
-    struct rooms_adapter *adapter = malloc(sizeof *adapter);
-    if (!adapter) return NULL;
-    adapter->ops = &memory_ops;
-    adapter->local = *local;
-    return adapter;
+    struct memory *memory = calloc(1, sizeof *memory);
+    if (!memory) return NULL;
+    memory->adapter.ops = &memory_ops;
+    memory->adapter.local = *local;
+    if (!local->recovery) return &memory->adapter;
+    memory->log = rooms__log_new(local->recovery);
+    if (memory->log) return &memory->adapter;
+    free(memory);
+    return NULL;
 }

@@ -151,7 +151,7 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
     if (!socket)
         invalid_state(client, "out of memory");
     else
-        sio__admission_start(socket);
+        sio__recovery_start(socket);
 }
 
 /* The name as text: without quotes, escapes decoded. *decoded is to be freed. */

@@ -54,17 +54,31 @@ void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, b
     rooms_each_unchanged(nsp->index, who, deliver_one, &delivery);
 }
 
+/* Volatile events are not logged; those that end with text tell the offset of what was. */
+static struct rooms_message with_offset(const struct sio_namespace *nsp, const struct rooms_flags *flags,
+                                        const struct rooms_message *message, char *offset)
+{
+    struct rooms_message full = *message;
+    if (nsp->recovers && flags->is_volatile && full.offset.n == 0 &&
+        sio__recovery_ends_with_text(sio__args_of_message(message)))
+        full.offset = nsp->adapter->ops->last_offset(nsp->adapter, offset);
+    return full;
+}
+
 static void local_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
                           const struct rooms_message *message)
 {
     struct sio_namespace *nsp = ctx;
     struct sio__prepared foreign;
+    char offset[ROOMS_OFFSET_SIZE];
     if (message->prepared) {
         sio__deliver(nsp, who, flags->is_volatile, message->prepared);
-    } else if (sio__prepare_foreign(&foreign, nsp, message, NULL) == 0) {
-        sio__deliver(nsp, who, flags->is_volatile, &foreign);
-        sio__prepared_clear(&foreign);
+        return;
     }
+    struct rooms_message full = with_offset(nsp, flags, message, offset);
+    if (sio__prepare_foreign(&foreign, nsp, &full, NULL) != 0) return;
+    sio__deliver(nsp, who, flags->is_volatile, &foreign);
+    sio__prepared_clear(&foreign);
 }
 
 /* --------------------------------------------------------------- by target */
@@ -195,6 +209,12 @@ static void local_server_side_event(void *ctx, const struct rooms_message *messa
     free(name);
 }
 
+static uint64_t local_now_ms(void *ctx)
+{
+    const struct sio_namespace *nsp = ctx;
+    return eio_loop_now_ms(nsp->io->loop);
+}
+
 void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *local)
 {
     *local = (struct rooms_local){
@@ -206,6 +226,8 @@ void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *lo
         .fetch = local_fetch,
         .server_side_event = local_server_side_event,
         .index = nsp->index,
+        .recovery = nsp->io->options.recovery.enabled ? &nsp->io->recovery : NULL,
+        .now_ms = local_now_ms,
         .ctx = nsp,
     };
 }

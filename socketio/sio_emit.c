@@ -34,24 +34,47 @@ int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, st
 
 /* --------------------------------------------------------------- broadcast */
 
+static int broadcast_message(struct sio_namespace *nsp, const struct sio_target *target, struct rooms_message message)
+{
+    struct sio__who who;
+    int result = sio__who_init(&who, target);
+    if (result != 0) return result;
+    result = sio__rooms_result(nsp->adapter->ops->broadcast(nsp->adapter, &who.selector, &target->flags, &message));
+    sio__who_clear(&who);
+    return result;
+}
+
+/* It is encoded when the adapter has given it an offset. */
+static int broadcast_with_offset(struct sio_namespace *nsp, const struct sio_target *target,
+                                 const struct sio__event_out *event)
+{
+    size_t size;
+    char *json = sio__event_array(event->name, event->args.json, &size);
+    if (!json) return EIO_ENOMEM;
+    struct rooms_message message = {
+        .json = {(const uint8_t *)json, size},
+        .attachments = event->args.attachments,
+        .attachment_count = event->args.attachment_count,
+    };
+    int result = broadcast_message(nsp, target, message);
+    free(json);
+    return result;
+}
+
 static int broadcast(struct sio_namespace *nsp, const struct sio_target *target, void *ctx)
 {
     const struct sio__event_out *event = ctx;
-    struct sio__who who;
     struct sio__prepared prepared;
     struct sio__outgoing packet = {
         .type = SIO__EVENT,
         .nsp = {nsp->name, nsp->name_size},
         .name = event->name,
     };
+    if (nsp->recovers && (!target->flags.is_volatile || sio__recovery_ends_with_text(event->args)))
+        return broadcast_with_offset(nsp, target, event);
     int result = sio__prepare(&prepared, &packet, event->args);
     if (result != 0) return result;
-    result = sio__who_init(&who, target);
-    if (result == 0) {
-        struct rooms_message message = sio__prepared_message(&prepared);
-        result = sio__rooms_result(nsp->adapter->ops->broadcast(nsp->adapter, &who.selector, &target->flags, &message));
-        sio__who_clear(&who);
-    }
+    result = broadcast_message(nsp, target, sio__prepared_message(&prepared));
     sio__prepared_clear(&prepared);
     return result;
 }
@@ -63,6 +86,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
     if (sio__name_is_reserved(out.name)) return EIO_EINVAL;
     target.nsp->io->stats.emits++;
     if (!target.only) return sio__target_each_namespace(&target, broadcast, &out);
+    if (target.nsp->recovers && target.only->state == SIO__S_CONNECTED) return broadcast(target.nsp, &target, &out);
     struct sio__outgoing packet = {.type = SIO__EVENT, .name = out.name};
     int result = sio__socket_send(target.only, &packet, args, target.flags.is_volatile);
     if (result == 0) target.nsp->io->stats.deliveries++;

@@ -89,4 +89,5 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour)
     hooks_clear(&behaviour->disconnect);
     hooks_clear(&behaviour->middleware);
     hooks_clear(&behaviour->packet);
+    hooks_clear(&behaviour->recover);
 }

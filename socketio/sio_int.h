@@ -3,7 +3,8 @@
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
  * sio_namespace.c and sio_handlers.c (who handles what), sio_socket.c and sio_middleware.c (a client in a namespace),
  * sio_target.c and sio_emit.c (what is sent to whom), sio_deliver.c and sio_batch.c (how it gets there),
- * sio_ack.c and sio_survey.c (answers), sio_target_ops.c (the rest that is done by target). */
+ * sio_recovery.c (clients that come back), sio_ack.c and sio_survey.c (answers), sio_target_ops.c (the rest that is
+ * done by target). */
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
@@ -28,10 +29,11 @@ enum {
     SIO__ID_SIZE = 20,            /* their base64url */
     SIO__RANDOM_POOL_BYTES = 960, /* random bytes fetched at once */
     SIO__BATCH_EXCEPTIONS_MAX = 16,
-    SIO__BATCH_BYTES_MAX = 131072, /* more than that is handed to the sessions before the turn ends */
-    SIO__FRAMES_INLINE = 4,        /* of a prepared message, without memory of its own */
-    SIO__SURVEY_LINGER_MS = 1000,  /* an adapter's answers may come this late after a survey's timeout */
-    SIO__NAME_INLINE = 128,        /* bytes of a decoded event name, without memory of its own */
+    SIO__BATCH_BYTES_MAX = 131072,   /* more than that is handed to the sessions before the turn ends */
+    SIO__FRAMES_INLINE = 4,          /* of a prepared message, without memory of its own */
+    SIO__SURVEY_LINGER_MS = 1000,    /* an adapter's answers may come this late after a survey's timeout */
+    SIO__RECOVERY_EXPIRY_MS = 10000, /* how often logs and sessions are looked through for what is too old */
+    SIO__NAME_INLINE = 128,          /* bytes of a decoded event name, without memory of its own */
 };
 
 /* ------------------------------------------------------------------- table */
@@ -65,6 +67,7 @@ struct sio__hook {
         sio_disconnect_fn disconnect;
         sio_middleware_fn middleware;
         sio_packet_middleware_fn packet;
+        sio_recover_fn recover;
     } fn;
     void *ctx;
 };
@@ -78,7 +81,7 @@ struct sio__events {
 /* Everything that is registered on a namespace. */
 struct sio__behaviour {
     struct sio__events events, server_events;
-    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet;
+    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet, recover;
 };
 /* Appends and returns a hook whose function is to be set, or NULL. */
 struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx);
@@ -100,6 +103,8 @@ struct sio_namespace {
     struct sio_socket **sockets;   /* the connected ones, dense; sockets[i]->slot == i */
     uint32_t socket_count, socket_capacity;
     uint64_t next_ack_id;
+    bool recovers;                                 /* recovery is on and the adapter can */
+    struct sio__table pids;                        /* struct sio__recovery; only if it recovers */
     bool (*match)(struct eio_str name, void *ctx); /* parents only */
     void *match_ctx;
     size_t name_size;
@@ -146,8 +151,9 @@ struct sio_socket {
     struct sio_socket *next;      /* of its client; of the graveyard */
     struct sio__waiting *waiting; /* for answers of this socket */
     struct sio_admission *admission;
-    struct sio__auth *auth; /* NULL: {} */
-    json_t *data;           /* NULL: not used yet */
+    struct sio__recovery *recovery; /* NULL: the namespace has none */
+    struct sio__auth *auth;         /* NULL: {} */
+    json_t *data;                   /* NULL: not used yet */
     void *user;
     uint32_t waiting_count;
     char id[SIO__ID_SIZE + 1];
@@ -159,8 +165,10 @@ static inline struct sio_socket *sio__socket_of(const struct rooms_member *membe
 void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why);
 /* A socket in admission; NULL: out of memory. */
 struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth);
-/* Admission is over: enters it, answers, tells the handlers. */
+/* Admission is over: sends what a recovered one missed, and enters it. */
 void sio__socket_connect(struct sio_socket *socket);
+/* Enters it, answers, tells the handlers. */
+void sio__socket_enter(struct sio_socket *socket);
 /* Takes it out of everything and tells the handlers, if it was connected. Nothing is sent. */
 void sio__socket_end(struct sio_socket *socket, const char *reason);
 /* Frees what is in the graveyard. */
@@ -230,6 +238,31 @@ void sio__admission_forget_socket(struct sio_socket *socket);
 void sio__admission_forget_client(struct sio_client *client);
 void sio__admissions_free(struct sio_server *io);
 
+/* ---------------------------------------------------------------- recovery */
+
+/* What a socket can be recovered by, and a question to the adapter that is not answered yet. */
+struct sio__asked;
+struct sio__recovery {
+    struct sio__link by_pid; /* in the namespace's table */
+    struct sio_socket *socket;
+    struct sio__asked *asked;
+    bool recovered;
+    uint64_t connected_ms;
+    char pid[SIO__ID_SIZE + 1];
+    char offset[ROOMS_OFFSET_SIZE]; /* of the log when it connected; recovered: from where on it is replayed */
+};
+/* A socket in admission: recovers it if it asks for that and may be, then starts the middleware. */
+void sio__recovery_start(struct sio_socket *socket);
+/* Sends what it missed, then sio__socket_enter(), perhaps later. */
+void sio__recovery_replay(struct sio_socket *socket);
+/* Before it leaves its rooms: saves it if it may come back. */
+void sio__recovery_save(struct sio_socket *socket, const char *reason);
+void sio__recovery_free(struct sio_socket *socket);
+/* True if an event without an offset would be misunderstood: clients take text at its end for one. */
+bool sio__recovery_ends_with_text(struct sio_args args);
+/* An interval for all namespaces. */
+void sio__recovery_on_expiry(void *ctx);
+
 /* ------------------------------------------------------------------- sending */
 
 /* A packet encoded in frames: the text, then its attachments. */
@@ -256,6 +289,8 @@ struct rooms_message sio__prepared_message(struct sio__prepared *prepared);
 /* The arguments in an adapter's array, and the array around arguments (malloc'd; NULL: out of memory). */
 struct sio_args sio__args_of_message(const struct rooms_message *message);
 char *sio__json_array(struct eio_str inner);
+/* ["name",args]: malloc'd, its size in *size; NULL: out of memory. */
+char *sio__event_array(struct eio_str name, struct eio_str args, size_t *size);
 
 /* An event on its way through sio__target_each_namespace(). */
 struct sio__event_out {
@@ -379,6 +414,8 @@ struct sio_server {
     struct sio_client *dead_clients;
     size_t client_count;
 
+    struct rooms_recovery recovery;
+    struct eio_timer recovery_expiry;
     struct eio_timer drain_limit;
     eio_loop_fn drain_done;
     void *drain_ctx;

@@ -32,6 +32,7 @@ static void namespace_free(struct sio_namespace *nsp)
     if (nsp->adapter) nsp->adapter->ops->free(nsp->adapter);
     rooms_index_free(nsp->index);
     sio__behaviour_clear(&nsp->behaviour);
+    sio__table_clear(&nsp->pids);
     free(nsp->sockets);
     free(nsp);
 }
@@ -58,6 +59,7 @@ static int namespace_open(struct sio_namespace *nsp)
     sio__namespace_fill_local(nsp, &local);
     nsp->adapter = io->options.adapter(io->options.adapter_ctx, nsp->name, &local);
     if (!nsp->adapter) return EIO_ENOMEM;
+    nsp->recovers = io->options.recovery.enabled && nsp->adapter->ops->session_restore;
     return sio__table_add(&io->namespaces, &nsp->by_name, sio__hash(nsp->name, nsp->name_size));
 }
 
@@ -267,6 +269,14 @@ int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void 
     struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.packet, ctx) : NULL;
     if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
     hook->fn.packet = fn;
+    return 0;
+}
+
+int sio_on_recover(struct sio_namespace *nsp, sio_recover_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.recover, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.recover = fn;
     return 0;
 }
 

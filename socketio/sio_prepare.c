@@ -131,6 +131,40 @@ char *sio__json_array(struct eio_str inner)
     return json;
 }
 
+char *sio__event_array(struct eio_str name, struct eio_str args, size_t *size)
+{
+    *size = sio__json_quoted_size(name.p, name.n) + args.n + (args.n > 0) + 2;
+    char *json = malloc(*size), *at = json;
+    if (!json) return NULL;
+    *at++ = '[';
+    at = sio__json_put_quoted(at, name.p, name.n);
+    if (args.n) {
+        *at++ = ',';
+        memcpy(at, args.p, args.n);
+        at += args.n;
+    }
+    *at = ']';
+    return json;
+}
+
+/* The arguments with the offset as one more. *text is to be freed. */
+static struct sio_args add_offset(struct sio_args args, struct rooms_name offset, char **text)
+{
+    char *at = *text = malloc(args.json.n + offset.n + 3);
+    if (!at) return args;
+    if (args.json.n) {
+        memcpy(at, args.json.p, args.json.n);
+        at += args.json.n;
+        *at++ = ',';
+    }
+    *at++ = '"';
+    memcpy(at, offset.p, offset.n);
+    at += offset.n;
+    *at++ = '"';
+    args.json = (struct eio_str){*text, (size_t)(at - *text)};
+    return args;
+}
+
 int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
                          const struct rooms_message *message, const uint64_t *id)
 {
@@ -150,7 +184,11 @@ int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namesp
         packet.name.n = sio__json_decode_text(raw, name);
     else
         memcpy(name, raw.p, raw.n); /* a number */
-    int result = sio__prepare(prepared, &packet, sio_args_skip(all, 1));
+    struct sio_args args = sio_args_skip(all, 1);
+    char *text = NULL;
+    if (message->offset.n) args = add_offset(args, message->offset, &text);
+    int result = sio__prepare(prepared, &packet, args);
+    free(text);
     free(name);
     return result;
 }

@@ -15,6 +15,11 @@ void sio_options_init(struct sio_options *options)
         .max_namespaces_per_client = 64,
         .max_matched_namespaces = 10000,
         .max_pending_acks = 65536,
+        .recovery = {.max_disconnection_ms = 120000,
+                     .skip_middlewares = true,
+                     .max_log_bytes = 16777216,
+                     .max_log_packets = 100000,
+                     .max_sessions = 100000},
         .adapter = rooms_adapter_memory,
     };
     eio_options_init(&options->engine);
@@ -34,6 +39,13 @@ static void take_options(struct sio_server *io, const struct sio_options *option
         .json = {.max_depth = options->max_depth},
         .max_attachments = options->max_attachments,
         .max_namespace_bytes = options->max_namespace_bytes,
+    };
+    io->recovery = (struct rooms_recovery){
+        .max_disconnection_ms = options->recovery.max_disconnection_ms,
+        .liveness_ms = options->engine.ping_interval_ms + options->engine.ping_timeout_ms,
+        .max_log_bytes = options->recovery.max_log_bytes,
+        .max_log_packets = options->recovery.max_log_packets,
+        .max_sessions = options->recovery.max_sessions,
     };
     io->max_packet_bytes = options->max_packet_bytes ? options->max_packet_bytes : options->engine.max_payload_bytes;
 }
@@ -81,6 +93,8 @@ static int server_open(struct sio_server *io)
     io->engine = eio_server_new(io->loop, &io->options.engine, &handlers, io);
     if (!io->http || !io->engine || eio_server_attach(io->engine, io->http) != 0) return EIO_ENOMEM;
     if (!sio_of(io, "/")) return EIO_ENOMEM;
+    if (io->options.recovery.enabled && eio_timer_start(&io->recovery_expiry, SIO__RECOVERY_EXPIRY_MS) != 0)
+        return EIO_ENOMEM;
     return eio_loop_add_flush_hook(io->loop, on_flush, io);
 }
 
@@ -93,6 +107,7 @@ struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_opt
     take_options(io, options);
     eio_deadlines_init(&io->connect, loop, io->options.connect_timeout_ms, sio__client_on_connect_timeout, io);
     eio_timer_init(&io->drain_limit, loop, on_drain_limit, io);
+    eio_timer_init(&io->recovery_expiry, loop, sio__recovery_on_expiry, io);
     if (server_open(io) == 0) return io;
     sio_server_free(io);
     return NULL;
@@ -116,6 +131,7 @@ void sio_server_free(struct sio_server *io)
     struct eio_loop *loop = io->own_loop ? io->loop : NULL;
     io->draining = true;
     eio_timer_stop(&io->drain_limit);
+    eio_timer_stop(&io->recovery_expiry);
     io->drain_done = NULL;
     eio_server_free(io->engine); /* on_close of every session, so on_disconnect of every socket */
     eio_http_free(io->http);

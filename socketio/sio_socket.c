@@ -69,8 +69,11 @@ struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespa
 
 static int send_connect(struct sio_socket *socket)
 {
-    char json[sizeof "{\"sid\":\"\"}" + SIO__ID_SIZE];
-    snprintf(json, sizeof json, "{\"sid\":\"%s\"}", socket->id);
+    char json[sizeof "{\"sid\":\"\",\"pid\":\"\"}" + 2 * SIO__ID_SIZE];
+    if (socket->recovery)
+        snprintf(json, sizeof json, "{\"sid\":\"%s\",\"pid\":\"%s\"}", socket->id, socket->recovery->pid);
+    else
+        snprintf(json, sizeof json, "{\"sid\":\"%s\"}", socket->id);
     struct sio__outgoing packet = {
         .type = SIO__CONNECT,
         .nsp = {socket->nsp->name, socket->nsp->name_size},
@@ -86,6 +89,14 @@ static void run_connection(const struct sio__hooks *hooks, struct sio_socket *so
 }
 
 void sio__socket_connect(struct sio_socket *socket)
+{
+    if (socket->recovery)
+        sio__recovery_replay(socket);
+    else
+        sio__socket_enter(socket);
+}
+
+void sio__socket_enter(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
     struct sio_client *client = socket->client;
@@ -144,6 +155,7 @@ static void end_connected(struct sio_socket *socket, const char *reason)
     if (parent) run_disconnect(&parent->disconnecting, socket, reason);
     run_disconnect(&nsp->behaviour.disconnecting, socket, reason);
     sio__ack_abandon(socket);
+    sio__recovery_save(socket, reason);
     leave_all(socket);
     sio__namespace_leave(nsp, socket);
     sio__socket_set_state(socket, SIO__S_GONE, reason);
@@ -159,6 +171,7 @@ void sio__socket_end(struct sio_socket *socket, const char *reason)
         end_connected(socket, reason);
     } else if (socket->state == SIO__S_ADMISSION) {
         sio__admission_forget_socket(socket);
+        sio__recovery_save(socket, reason);
         leave_all(socket);
         sio__socket_set_state(socket, SIO__S_GONE, reason);
         bury(socket);
@@ -205,6 +218,7 @@ void sio__graveyard_sweep(struct sio_server *io)
         next = socket->next;
         free(socket->auth);
         json_decref(socket->data);
+        sio__recovery_free(socket);
         sio__socket_set_state(socket, SIO__S_FREE, "end of the turn");
         if (!socket->is_embedded) free(socket);
     }
@@ -263,6 +277,11 @@ struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)
 struct eio_session *sio_socket_session(const struct sio_socket *socket)
 {
     return socket->session;
+}
+
+bool sio_socket_recovered(const struct sio_socket *socket)
+{
+    return socket->recovery && socket->recovery->recovered;
 }
 
 bool sio_socket_is_connected(const struct sio_socket *socket)

@@ -136,6 +136,7 @@ struct rooms_message {
     const struct rooms_bytes *attachments;
     size_t attachment_count;
     void *prepared;
+    struct rooms_name offset; /* set by an adapter that logs: plain ASCII, delivered as one more argument; n 0: none */
 };
 struct rooms_flags {
     bool local;          /* this node only */
@@ -151,6 +152,30 @@ struct rooms_ack_sink {
     void (*ack)(void *ctx, const struct rooms_message *answer); /* json: array of the ack's arguments */
     void *ctx;
 };
+
+/* Limits of connection state recovery, of one namespace. */
+struct rooms_recovery {
+    uint32_t max_disconnection_ms; /* how long a session is kept */
+    uint32_t liveness_ms;          /* what was sent that long before a connection broke did arrive */
+    size_t max_log_bytes;          /* above: the oldest messages go, and who missed them is not recovered */
+    size_t max_log_packets;
+    size_t max_sessions; /* above: the oldest go */
+};
+/* What a member leaves behind when its connection breaks. */
+struct rooms_session {
+    struct rooms_name sid, pid;
+    const struct rooms_name *rooms; /* its own included */
+    size_t room_count;
+    struct rooms_bytes data; /* a JSON object */
+    uint64_t connected_ms;   /* saved: when, on the clock of rooms_local */
+    /* saved: the log's offset when the member connected; restored: what to replay from */
+    struct rooms_name offset;
+};
+/* NULL: there is no such session, it is too old, or the log does not reach back far enough. */
+typedef void (*rooms_restore_fn)(void *ctx, const struct rooms_session *session);
+typedef void (*rooms_replay_fn)(void *ctx, const struct rooms_selector *who, const struct rooms_message *message);
+
+#define ROOMS_OFFSET_SIZE 64 /* of an offset, with terminator */
 
 /* What the namespace offers to its adapter. Pointers given are borrowed for the call. */
 struct rooms_local {
@@ -169,6 +194,9 @@ struct rooms_local {
     void (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
     struct rooms_index *index;
+    /* NULL: off. On: every broadcast that is not volatile is logged before it is delivered, with its offset. */
+    const struct rooms_recovery *recovery;
+    uint64_t (*now_ms)(void *ctx); /* monotonic */
     void *ctx;
 };
 
@@ -202,6 +230,20 @@ struct rooms_adapter_ops {
     /* Told by the namespace so that an adapter subscribes to what is needed. May be NULL. */
     void (*room_created)(struct rooms_adapter *adapter, struct rooms_name room);
     void (*room_deleted)(struct rooms_adapter *adapter, struct rooms_name room);
+
+    /* Connection state recovery; all NULL: this adapter has none. */
+    int (*session_save)(struct rooms_adapter *adapter, const struct rooms_session *session);
+    /* Takes the session out and gives it to done, once; with NULL when the adapter is freed before. offset n 0: the
+     * peer has none, so from where it connected. */
+    void (*session_restore)(struct rooms_adapter *adapter, struct rooms_name pid, struct rooms_name offset,
+                            rooms_restore_fn done, void *ctx);
+    /* Everything logged after that offset, oldest first; then done, with ROOMS_ELIMIT if some of it is gone. */
+    void (*replay)(struct rooms_adapter *adapter, struct rooms_name offset, rooms_replay_fn each, rooms_done_fn done,
+                   void *ctx);
+    /* The offset of what was logged last, at most ROOMS_OFFSET_SIZE with its terminator. */
+    struct rooms_name (*last_offset)(struct rooms_adapter *adapter, char *out);
+    /* Called now and then: lets go of what is too old. May be NULL. */
+    void (*expire)(struct rooms_adapter *adapter);
 };
 
 /* First member of every adapter's own struct. */

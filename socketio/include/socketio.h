@@ -150,6 +150,18 @@ SIO_API int sio_reply(struct sio_reply *reply, struct sio_args args);
 
 /* ----------------------------------------------------------------- server */
 
+/* Connection state recovery: a client that comes back in time keeps its id, rooms and data, and gets what it missed.
+ * With it, every event that is neither volatile nor asks for an ack is logged (one copy, whoever the receivers are) and
+ * has one more argument, its offset; so have volatile events that end with text, since clients take that for one. */
+struct sio_recovery {
+    bool enabled;                  /* false */
+    uint32_t max_disconnection_ms; /* 120000 */
+    bool skip_middlewares;         /* true: sio_on_recover() is what may refuse then */
+    size_t max_log_bytes;          /* 16777216 per namespace; who missed what had to go is not recovered */
+    size_t max_log_packets;        /* 100000 per namespace */
+    size_t max_sessions;           /* 100000 disconnected clients per namespace; above: the oldest go */
+};
+
 struct sio_options {
     struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
@@ -161,6 +173,7 @@ struct sio_options {
     size_t max_namespaces_per_client; /* 64 */
     size_t max_matched_namespaces;    /* 10000 made by sio_of_matching(), which stay; above: "Invalid namespace" */
     size_t max_pending_acks;          /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
+    struct sio_recovery recovery;
     struct rooms_options rooms;
     rooms_adapter_factory adapter; /* rooms_adapter_memory */
     void *adapter_ctx;
@@ -186,6 +199,7 @@ SIO_API struct eio_http *sio_server_http(struct sio_server *io);
 SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
 
 struct sio_stats {
+    uint64_t recoveries, recoveries_failed; /* of clients that asked for it */
     uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
     size_t sockets, namespaces, pending_acks; /* now */
 };
@@ -222,6 +236,10 @@ SIO_API int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx);
 SIO_API void sio_next(struct sio_admission *admission);
 /* CONNECT_ERROR {"message":…,"data":…}; data_json NULL: without. */
 SIO_API void sio_refuse(struct sio_admission *admission, const char *message, const char *data_json);
+/* A client came back and has its id, rooms and data again: the place to look whether it still may. Asked before any
+ * middleware; false: it is a new client, goes through the middleware and gets nothing it missed. */
+typedef bool (*sio_recover_fn)(struct sio_socket *socket, void *ctx);
+SIO_API int sio_on_recover(struct sio_namespace *nsp, sio_recover_fn fn, void *ctx);
 /* Middleware for every event: false keeps it from the handlers (it may ack or emit itself first). */
 typedef bool (*sio_packet_middleware_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
 SIO_API int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void *ctx);
@@ -237,6 +255,8 @@ SIO_API struct sio_namespace *sio_socket_namespace(const struct sio_socket *sock
 /* To close it use sio_socket_disconnect(socket, true): broadcasts of this turn are sent first then. */
 SIO_API struct eio_session *sio_socket_session(const struct sio_socket *socket);
 SIO_API bool sio_socket_is_connected(const struct sio_socket *socket);
+/* True if it came back (sio_recovery). Its user pointer is NULL again. */
+SIO_API bool sio_socket_recovered(const struct sio_socket *socket);
 /* The connected socket of that id, or NULL. */
 SIO_API struct sio_socket *sio_socket_find(struct sio_namespace *nsp, const char *id, size_t id_size);
 /* The head of the HTTP request: url, query, headers, address. */

@@ -1,0 +1,338 @@
+/* The memory adapter's part in connection state recovery: a log of what was sent to whom, in a ring with the oldest in
+ * front, and the sessions of members whose connections broke.
+ *
+ * A client names the last message it received. Often that is an old one, since most messages are for others. So a
+ * session also knows its floor: what was sent `liveness_ms` before the connection broke did arrive, because pings were
+ * answered after it; a client that does not know of it was not meant. The log is kept that much longer. */
+#include "rooms_int.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TAG_SIZE = 8, NUMBER_DIGITS_MAX = 15, RING_MIN = 64 };
+
+/* One block: itself, names, attachments' slices, text and bytes. */
+struct entry {
+    uint64_t at_ms;
+    size_t bytes;
+    struct rooms_selector who;
+    struct rooms_message message;
+};
+
+struct kept {
+    struct kept *prev, *next; /* by age; the list's head is in the log */
+    uint64_t at_ms;
+    uint64_t floor;
+    struct rooms_session session;
+};
+
+struct rooms_log {
+    struct rooms_recovery limits;
+    struct entry **ring; /* capacity is 0 or a power of two */
+    size_t capacity, first, count;
+    size_t bytes;
+    uint64_t last; /* number of the newest message ever logged; the oldest kept is last - count + 1 */
+    struct kept oldest;
+    struct rooms_table sessions;
+    uint8_t key[crypto_shorthash_KEYBYTES];
+    char tag[TAG_SIZE + 1];
+};
+
+/* ----------------------------------------------------------------- blocks */
+
+/* Hands out pieces of a block that was measured before. */
+struct cutter {
+    char *at;
+};
+
+static void *cut(struct cutter *cutter, size_t size)
+{
+    void *piece = cutter->at;
+    cutter->at += size;
+    return piece;
+}
+
+static struct rooms_name cut_name(struct cutter *cutter, struct rooms_name name)
+{
+    char *copy = cut(cutter, name.n);
+    if (name.n) memcpy(copy, name.p, name.n);
+    return (struct rooms_name){copy, name.n};
+}
+
+static struct rooms_bytes cut_bytes(struct cutter *cutter, struct rooms_bytes bytes)
+{
+    struct rooms_name copy = cut_name(cutter, (struct rooms_name){(const char *)bytes.p, bytes.n});
+    return (struct rooms_bytes){(const uint8_t *)copy.p, copy.n};
+}
+
+static size_t names_size(const struct rooms_name *names, size_t count)
+{
+    size_t size = count * sizeof *names;
+    for (size_t i = 0; i < count; i++) size += names[i].n;
+    return size;
+}
+
+/* The slices first, so that they are aligned; `names` was cut before the text. */
+static void fill_names(struct cutter *text, struct rooms_name *out, const struct rooms_name *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) out[i] = cut_name(text, names[i]);
+}
+
+/* -------------------------------------------------------------------- log */
+
+static struct rooms_name session_pid(const void *item)
+{
+    return ((const struct kept *)item)->session.pid;
+}
+
+struct rooms_log *rooms__log_new(const struct rooms_recovery *limits)
+{
+    struct rooms_log *log = calloc(1, sizeof *log);
+    if (!log) return NULL;
+    uint8_t random[TAG_SIZE * 3 / 4];
+    log->limits = *limits;
+    log->oldest.prev = log->oldest.next = &log->oldest;
+    randombytes_buf(random, sizeof random);
+    randombytes_buf(log->key, sizeof log->key);
+    sodium_bin2base64(log->tag, sizeof log->tag, random, sizeof random, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    rooms__table_init(&log->sessions, session_pid, log->key);
+    return log;
+}
+
+static struct entry *entry_at(const struct rooms_log *log, size_t i)
+{
+    return log->ring[(log->first + i) & (log->capacity - 1)];
+}
+
+static void drop_first(struct rooms_log *log)
+{
+    struct entry *entry = entry_at(log, 0);
+    log->bytes -= entry->bytes;
+    log->first = (log->first + 1) & (log->capacity - 1);
+    log->count--;
+    free(entry);
+}
+
+static void forget(struct rooms_log *log, struct kept *kept)
+{
+    kept->prev->next = kept->next;
+    kept->next->prev = kept->prev;
+    rooms__table_remove(&log->sessions, kept);
+}
+
+void rooms__log_free(struct rooms_log *log)
+{
+    if (!log) return;
+    while (log->count) drop_first(log);
+    while (log->oldest.next != &log->oldest) {
+        struct kept *kept = log->oldest.next;
+        forget(log, kept);
+        free(kept);
+    }
+    rooms__table_clear(&log->sessions);
+    free(log->ring);
+    free(log);
+}
+
+void rooms__log_expire(struct rooms_log *log, uint64_t now_ms)
+{
+    uint64_t log_ms = (uint64_t)log->limits.max_disconnection_ms + log->limits.liveness_ms;
+    while (log->count && entry_at(log, 0)->at_ms + log_ms < now_ms) drop_first(log);
+    for (struct kept *kept = log->oldest.next; kept != &log->oldest; kept = log->oldest.next) {
+        if (kept->at_ms + log->limits.max_disconnection_ms >= now_ms) break;
+        forget(log, kept);
+        free(kept);
+    }
+}
+
+static int make_place(struct rooms_log *log)
+{
+    if (log->count < log->capacity) return ROOMS_OK;
+    size_t capacity = log->capacity ? log->capacity * 2 : RING_MIN;
+    struct entry **ring = malloc(capacity * sizeof *ring);
+    if (!ring) return ROOMS_ENOMEM;
+    for (size_t i = 0; i < log->count; i++) ring[i] = entry_at(log, i);
+    free(log->ring);
+    log->ring = ring;
+    log->capacity = capacity;
+    log->first = 0;
+    return ROOMS_OK;
+}
+
+static struct entry *entry_new(const struct rooms_selector *who, const struct rooms_message *message)
+{
+    size_t size = sizeof(struct entry) + names_size(who->rooms, who->room_count) +
+                  names_size(who->except, who->except_count) + message->attachment_count * sizeof(struct rooms_bytes) +
+                  message->json.n;
+    for (size_t i = 0; i < message->attachment_count; i++) size += message->attachments[i].n;
+    struct entry *entry = malloc(size);
+    if (!entry) return NULL;
+    struct cutter cutter = {(char *)(entry + 1)};
+    struct rooms_name *rooms = cut(&cutter, who->room_count * sizeof *rooms);
+    struct rooms_name *except = cut(&cutter, who->except_count * sizeof *except);
+    struct rooms_bytes *attachments = cut(&cutter, message->attachment_count * sizeof *attachments);
+    fill_names(&cutter, rooms, who->rooms, who->room_count);
+    fill_names(&cutter, except, who->except, who->except_count);
+    for (size_t i = 0; i < message->attachment_count; i++) attachments[i] = cut_bytes(&cutter, message->attachments[i]);
+    entry->bytes = size;
+    entry->who = (struct rooms_selector){rooms, who->room_count, except, who->except_count};
+    entry->message = (struct rooms_message){
+        .json = cut_bytes(&cutter, message->json),
+        .attachments = attachments,
+        .attachment_count = message->attachment_count,
+    };
+    return entry;
+}
+
+/* What is larger than the whole log, or finds no memory, takes its number all the same: then the log is empty, and
+ * nobody is told that he has everything. */
+int rooms__log_add(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
+                   const struct rooms_message *message)
+{
+    rooms__log_expire(log, now_ms);
+    log->last++;
+    struct entry *entry = entry_new(who, message);
+    if (!entry || make_place(log) != ROOMS_OK) {
+        free(entry);
+        while (log->count) drop_first(log);
+        return ROOMS_ENOMEM;
+    }
+    entry->at_ms = now_ms;
+    log->ring[(log->first + log->count++) & (log->capacity - 1)] = entry;
+    log->bytes += entry->bytes;
+    while (log->count && (log->bytes > log->limits.max_log_bytes || log->count > log->limits.max_log_packets))
+        drop_first(log);
+    return ROOMS_OK;
+}
+
+/* ---------------------------------------------------------------- offsets */
+
+static struct rooms_name put_offset(const struct rooms_log *log, uint64_t number, char *out)
+{
+    int n = snprintf(out, ROOMS_OFFSET_SIZE, "%s.%llu", log->tag, (unsigned long long)number);
+    return (struct rooms_name){out, (size_t)n};
+}
+
+struct rooms_name rooms__log_offset(const struct rooms_log *log, char *out)
+{
+    return put_offset(log, log->last, out);
+}
+
+/* False if no log ever wrote that. An offset of another log is *number 0: the client had it before this one was. */
+static bool read_offset(const struct rooms_log *log, struct rooms_name offset, uint64_t *number)
+{
+    *number = 0;
+    if (offset.n < TAG_SIZE + 2 || offset.n > TAG_SIZE + 1 + NUMBER_DIGITS_MAX || offset.p[TAG_SIZE] != '.')
+        return false;
+    for (size_t i = TAG_SIZE + 1; i < offset.n; i++) {
+        if (offset.p[i] < '0' || offset.p[i] > '9') return false;
+        *number = *number * 10 + (uint64_t)(offset.p[i] - '0');
+    }
+    if (memcmp(offset.p, log->tag, TAG_SIZE) != 0) *number = 0;
+    return *number <= log->last;
+}
+
+static bool reaches(const struct rooms_log *log, uint64_t number)
+{
+    return number + log->count >= log->last;
+}
+
+int rooms__log_replay(const struct rooms_log *log, struct rooms_name offset, rooms_replay_fn each, void *ctx)
+{
+    uint64_t number;
+    if (!read_offset(log, offset, &number) || !reaches(log, number)) return ROOMS_ELIMIT;
+    for (uint64_t missed = log->last - number; missed > 0; missed--) {
+        const struct entry *entry = entry_at(log, log->count - missed);
+        struct rooms_message message = entry->message;
+        char text[ROOMS_OFFSET_SIZE];
+        message.offset = put_offset(log, log->last - missed + 1, text);
+        each(ctx, &entry->who, &message);
+    }
+    return ROOMS_OK;
+}
+
+/* --------------------------------------------------------------- sessions */
+
+/* The newest message that surely arrived on a connection that breaks now. */
+static uint64_t arrived(const struct rooms_log *log, uint64_t now_ms)
+{
+    size_t from = 0, to = log->count; /* the first one that is younger is in [from, to] */
+    while (from < to) {
+        size_t middle = (from + to) / 2;
+        if (entry_at(log, middle)->at_ms + log->limits.liveness_ms < now_ms)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return from ? log->last - log->count + from : 0;
+}
+
+/* One block with the session first. */
+static struct rooms_session *session_copy(const struct rooms_session *from, size_t head)
+{
+    size_t size =
+        head + names_size(from->rooms, from->room_count) + from->sid.n + from->pid.n + from->data.n + ROOMS_OFFSET_SIZE;
+    char *block = malloc(size);
+    if (!block) return NULL;
+    struct rooms_session *session = (struct rooms_session *)(void *)(block + head - sizeof *session);
+    struct cutter cutter = {block + head};
+    struct rooms_name *rooms = cut(&cutter, from->room_count * sizeof *rooms);
+    fill_names(&cutter, rooms, from->rooms, from->room_count);
+    *session = (struct rooms_session){
+        .sid = cut_name(&cutter, from->sid),
+        .pid = cut_name(&cutter, from->pid),
+        .rooms = rooms,
+        .room_count = from->room_count,
+        .data = cut_bytes(&cutter, from->data),
+        .offset = {cutter.at, 0}, /* room for one */
+    };
+    return session;
+}
+
+int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_session *session)
+{
+    _Static_assert(offsetof(struct kept, session) + sizeof(struct rooms_session) == sizeof(struct kept), "last");
+    uint64_t connected_at;
+    rooms__log_expire(log, now_ms);
+    struct kept *old = rooms__table_find(&log->sessions, session->pid);
+    if (!old && log->sessions.count >= log->limits.max_sessions) old = log->oldest.next;
+    if (old && old != &log->oldest) {
+        forget(log, old);
+        free(old);
+    }
+    if (log->limits.max_sessions == 0 || !read_offset(log, session->offset, &connected_at)) return ROOMS_OK;
+    struct rooms_session *copy = session_copy(session, sizeof(struct kept));
+    if (!copy) return ROOMS_ENOMEM;
+    struct kept *kept = (struct kept *)(void *)((char *)copy - offsetof(struct kept, session));
+    kept->at_ms = now_ms;
+    /* A young connection says nothing: what was replayed on it is older than it. */
+    kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived(log, now_ms) : 0;
+    if (kept->floor < connected_at) kept->floor = connected_at;
+    if (rooms__table_insert(&log->sessions, kept) != ROOMS_OK) {
+        free(kept);
+        return ROOMS_ENOMEM;
+    }
+    kept->next = &log->oldest;
+    kept->prev = log->oldest.prev;
+    kept->prev->next = kept->next->prev = kept;
+    return ROOMS_OK;
+}
+
+struct rooms_session *rooms__log_restore(struct rooms_log *log, uint64_t now_ms, struct rooms_name pid,
+                                         struct rooms_name offset)
+{
+    rooms__log_expire(log, now_ms);
+    struct kept *kept = rooms__table_find(&log->sessions, pid);
+    if (!kept) return NULL;
+    struct rooms_session *session = NULL;
+    uint64_t number = kept->floor;
+    bool known = offset.n == 0 || read_offset(log, offset, &number);
+    if (number < kept->floor) number = kept->floor;
+    if (known && reaches(log, number)) session = session_copy(&kept->session, sizeof *session);
+    if (session) session->offset = put_offset(log, number, (char *)(uintptr_t)session->offset.p);
+    forget(log, kept);
+    free(kept);
+    return session;
+}
