@@ -162,8 +162,9 @@ int app_calls_list(struct app_db *db, const struct app_config *config, const str
                    const char *status, int64_t now_ms, struct sio_builder *out, struct app_failure *failure)
 {
     size_t count = 0;
-    sqlite3_stmt *rows = app_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq, call_id, agents FROM calls"
-                                              " WHERE ?1 IS NULL OR status=?1 ORDER BY id DESC");
+    sqlite3_stmt *rows =
+        app_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq, call_id, agents, metadata FROM calls"
+                             " WHERE ?1 IS NULL OR status=?1 ORDER BY id DESC");
     int step = app_db_step(rows, "t", status);
     sio_builder_put(out, "{\"ok\":true,\"calls\":[");
     for (; step == SQLITE_ROW && count < config->call_list_max; step = sqlite3_step(rows)) {
@@ -176,6 +177,8 @@ int app_calls_list(struct app_db *db, const struct app_config *config, const str
         put_call(out, call_id, &call, now_ms);
         sio_builder_put(out, ",\"seq\":");
         app_put_int(out, call.seq);
+        sio_builder_put(out, ",\"metadata\":");
+        sio_builder_put(out, (const char *)sqlite3_column_text(rows, 7));
         sio_builder_put(out, "}");
     }
     sio_builder_put(out, "]}");

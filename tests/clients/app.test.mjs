@@ -174,8 +174,10 @@ test("nothing of a call reaches a socket outside its room", async () => {
 test("a call's own list of agents lets them in; a token may name calls by their beginning", async () => {
   const from = await feed();
   const bob = await agent("bob");
-  await from.ask("call:start", { call_id: "shared", agents: ["bob"] });
+  await from.ask("call:start", { call_id: "shared", agents: ["bob"], metadata: { title: "Refund" } });
   await from.ask("call:start", { call_id: "bobs-1" });
+  const { calls } = await bob.ask("call:list", {});
+  assert.deepEqual(calls.find(({ call_id }) => call_id === "shared").metadata, { title: "Refund" });
   assert.equal((await bob.ask("call:subscribe", { call_id: "shared" })).ok, true);
   assert.equal((await bob.ask("call:subscribe", { call_id: "bobs-1" })).ok, true);
 });
