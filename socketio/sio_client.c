@@ -1,5 +1,6 @@
-/* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Decodes packets, checks that
- * they fit the state the client is in, and gives them to the socket. Whoever breaks the protocol is closed. */
+/* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Checks that the packets which
+ * the parser decoded fit the state the client is in, and gives them to the socket. Whoever breaks the protocol is
+ * closed. */
 #include "sio_int.h"
 
 void sio__client_open(struct sio_server *io, struct eio_session *session)
@@ -22,10 +23,7 @@ int sio__client_send(struct sio_client *client, const struct sio__outgoing *pack
 {
     if (!client->session) return EIO_ECLOSED;
     sio__batch_before_send(client);
-    uint8_t *out = eio_session_reserve(client->session, EIO_TEXT, sio__packet_size(packet));
-    if (!out) return eio_session_is_open(client->session) ? EIO_EAGAIN : EIO_ECLOSED;
-    sio__packet_put(packet, out);
-    return 0;
+    return client->io->parser->send(client, packet);
 }
 
 static void refuse_namespace(struct sio_client *client, struct eio_str name, const char *json)
@@ -87,7 +85,7 @@ static void invalid_state(struct sio_client *client, const char *why)
     sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, why);
 }
 
-static void parse_error(struct sio_client *client, const char *why)
+void sio__client_parse_error(struct sio_client *client, const char *why)
 {
     client->io->stats.parse_errors++;
     eio_session_abort(client->session, EIO_CLOSE_PARSE_ERROR, why);
@@ -205,7 +203,7 @@ static void dispatch(struct sio_socket *socket, const struct sio__packet *packet
     }
 }
 
-static void on_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio__payload *payload)
+void sio__client_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio__payload *payload)
 {
     struct sio_socket *socket = socket_named(client, full_name(packet));
     if (packet->type == SIO__CONNECT)
@@ -218,55 +216,7 @@ static void on_packet(struct sio_client *client, const struct sio__packet *packe
         dispatch(socket, packet, payload);
 }
 
-static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
-{
-    struct sio__packet packet;
-    struct sio__fault fault = {0};
-    if (client->pending) {
-        parse_error(client, "text while attachments are awaited");
-        return;
-    }
-    if (n > client->io->max_packet_bytes) {
-        parse_error(client, "the packet is too large");
-        return;
-    }
-    if (sio__packet_decode(p, n, &client->io->limits, &packet, &fault) != 0) {
-        parse_error(client, fault.why);
-        return;
-    }
-    if (packet.attachment_count > 0) {
-        if (sio__pending_begin(client, &packet, p, n) != 0) parse_error(client, "out of memory");
-        return;
-    }
-    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}};
-    on_packet(client, &packet, &payload);
-}
-
-static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
-{
-    if (!client->pending) {
-        parse_error(client, "an attachment that no packet announced");
-        return;
-    }
-    int result = sio__pending_add(client, p, n);
-    if (result < 0) parse_error(client, "the packet with its attachments is too large");
-    if (result <= 0) return;
-    /* Taken off first: handlers may close the client, or the next packet may come. */
-    struct sio__pending *pending = client->pending;
-    struct sio__payload payload;
-    client->pending = NULL;
-    if (sio__pending_finish(pending, &payload) != 0)
-        parse_error(client, "out of memory");
-    else
-        on_packet(client, sio__pending_packet(pending), &payload);
-    sio__pending_free(pending);
-}
-
 void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
 {
-    if (client->closing) return;
-    if (kind == EIO_TEXT)
-        on_text(client, p, n);
-    else
-        on_attachment(client, p, n);
+    if (!client->closing) client->io->parser->receive(client, kind, p, n);
 }

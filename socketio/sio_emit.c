@@ -15,7 +15,7 @@ static int send_binary(struct sio_socket *socket, const struct sio__outgoing *pa
                        bool is_volatile)
 {
     struct sio__prepared prepared;
-    int result = sio__prepare(&prepared, packet, args);
+    int result = sio__prepare(&prepared, socket->nsp->io->parser, packet, args);
     if (result != 0) return result;
     sio__batch_before_send(socket->client);
     result = sio__prepared_send(&prepared, socket->session, is_volatile);
@@ -72,7 +72,7 @@ static int broadcast(struct sio_namespace *nsp, const struct sio_target *target,
     };
     if (nsp->recovers && (!target->flags.is_volatile || sio__recovery_ends_with_text(event->args)))
         return broadcast_with_offset(nsp, target, event);
-    int result = sio__prepare(&prepared, &packet, event->args);
+    int result = sio__prepare(&prepared, nsp->io->parser, &packet, event->args);
     if (result != 0) return result;
     result = broadcast_message(nsp, target, sio__prepared_message(&prepared));
     sio__prepared_clear(&prepared);

@@ -1,10 +1,10 @@
 /* The structs and functions that the files of socketio share. Private to this library.
  *
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
- * sio_namespace.c and sio_handlers.c (who handles what), sio_socket.c and sio_middleware.c (a client in a namespace),
- * sio_target.c and sio_emit.c (what is sent to whom), sio_deliver.c and sio_batch.c (how it gets there),
- * sio_recovery.c (clients that come back), sio_ack.c and sio_survey.c (answers), sio_target_ops.c (the rest that is
- * done by target). */
+ * sio_parser_default.c and sio_parser_msgpack.c (how these are written), sio_namespace.c and sio_handlers.c (who
+ * handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_target.c and sio_emit.c (what is sent
+ * to whom), sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c (clients that come back), sio_ack.c and
+ * sio_survey.c (answers), sio_target_ops.c (the rest that is done by target). */
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
@@ -34,6 +34,8 @@ enum {
     SIO__SURVEY_LINGER_MS = 1000,    /* an adapter's answers may come this late after a survey's timeout */
     SIO__RECOVERY_EXPIRY_MS = 10000, /* how often logs and sessions are looked through for what is too old */
     SIO__NAME_INLINE = 128,          /* bytes of a decoded event name, without memory of its own */
+    /* Of a msgpack packet, in which they are inline: as many as placeholders can number. */
+    SIO__MSGPACK_ATTACHMENTS_MAX = 65535,
 };
 
 /* ------------------------------------------------------------------- table */
@@ -174,6 +176,21 @@ void sio__socket_end(struct sio_socket *socket, const char *reason);
 /* Frees what is in the graveyard. */
 void sio__graveyard_sweep(struct sio_server *io);
 
+/* ------------------------------------------------------------------ parser */
+
+struct sio__prepared;
+
+/* How packets stand in Engine.IO messages: one for all of a server, by its options. */
+struct sio__parser {
+    /* A message came. Packets that are complete go to sio__client_packet(), mistakes to sio__client_parse_error(). */
+    void (*receive)(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
+    /* Writes a packet without attachments into the memory of the client's session. */
+    int (*send)(struct sio_client *client, const struct sio__outgoing *packet);
+    /* Adds the frames of a packet with prepared->args, and sets prepared->json if it is an event. */
+    int (*encode)(struct sio__prepared *prepared, const struct sio__outgoing *packet);
+};
+extern const struct sio__parser sio__parser_default, sio__parser_msgpack;
+
 /* ------------------------------------------------------------------ client */
 
 /* A binary packet that waits for its attachments. */
@@ -209,6 +226,11 @@ struct sio__payload {
     struct eio_str name; /* as it stands */
     struct sio_args args;
 };
+/* What the parser found: checked packets, and what was none, for which the client is closed. */
+void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,
+                        const struct sio__payload *payload);
+void sio__client_parse_error(struct sio_client *client, const char *why);
+
 /* Takes a binary packet without its attachments; p is its text, which is copied. */
 int sio__pending_begin(struct sio_client *client, const struct sio__packet *packet, const uint8_t *p, size_t n);
 /* Takes an attachment. 1: it was the last; 0; negative: too much. */
@@ -265,19 +287,23 @@ void sio__recovery_on_expiry(void *ctx);
 
 /* ------------------------------------------------------------------- sending */
 
-/* A packet encoded in frames: the text, then its attachments. */
+/* A packet encoded in frames. */
 struct sio__prepared {
     struct eio_frame **frames; /* frames_inline or heap */
     size_t count;
     size_t bytes;
-    struct rooms_bytes json; /* of an event: the array ["name",…] within the first frame */
+    struct rooms_bytes json; /* of an event: the array ["name",…] */
     struct sio_args args;    /* with the attachments in order */
     void *memory;            /* what args points into, if not the caller's */
+    void *json_memory;       /* what json points into, if not the first frame */
     uint64_t id;
     struct eio_frame *frames_inline[SIO__FRAMES_INLINE];
 };
 /* Encodes; of `packet` all but json and attachment_count is used. On failure there is nothing to clear. */
-int sio__prepare(struct sio__prepared *prepared, const struct sio__outgoing *packet, struct sio_args args);
+int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parser, const struct sio__outgoing *packet,
+                 struct sio_args args);
+/* For parsers: appends a frame; at most one, and one for each attachment. */
+int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t size, uint8_t **out);
 /* An event that another node sent; id NULL: without. */
 int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
                          const struct rooms_message *message, const uint64_t *id);
@@ -397,6 +423,7 @@ struct sio_server {
     struct eio_http *http;
     struct eio_server *engine;
     struct sio_options options;
+    const struct sio__parser *parser;
     struct sio__packet_limits limits;
     size_t max_packet_bytes;
 

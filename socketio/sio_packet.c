@@ -232,6 +232,14 @@ static int take_payload(struct decoder *d)
     }
 }
 
+int sio__packet_decode_data(struct eio_str json, const struct sio__packet_limits *limits, struct sio__packet *packet,
+                            struct sio__fault *fault)
+{
+    const uint8_t *p = (const uint8_t *)(json.n > 0 ? json.p : "");
+    struct decoder d = {p, p, p + json.n, limits, packet, fault};
+    return take_payload(&d);
+}
+
 int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limits *limits, struct sio__packet *packet,
                        struct sio__fault *fault)
 {

@@ -25,7 +25,7 @@ static int order(struct sio__prepared *prepared, struct sio_args args)
     return 0;
 }
 
-static int add_frame(struct sio__prepared *prepared, enum eio_kind kind, size_t size, uint8_t **out)
+int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t size, uint8_t **out)
 {
     struct eio_frame *frame = eio_frame_new(kind, size, out);
     if (!frame) return EIO_ENOMEM;
@@ -35,41 +35,28 @@ static int add_frame(struct sio__prepared *prepared, enum eio_kind kind, size_t 
     return 0;
 }
 
-static int encode(struct sio__prepared *prepared, struct sio__outgoing *packet)
+static int encode(struct sio__prepared *prepared, const struct sio__parser *parser, struct sio__outgoing *packet)
 {
-    const struct sio_args *args = &prepared->args;
-    uint8_t *out;
-    packet->json = args->json;
-    packet->attachment_count = args->attachment_count;
+    size_t count = prepared->args.attachment_count;
+    packet->json = prepared->args.json;
+    packet->attachment_count = count;
     prepared->frames = prepared->frames_inline;
-    if (args->attachment_count >= SIO__FRAMES_INLINE)
-        prepared->frames = malloc((args->attachment_count + 1) * sizeof(struct eio_frame *));
+    if (count >= SIO__FRAMES_INLINE) prepared->frames = malloc((count + 1) * sizeof(struct eio_frame *));
     if (!prepared->frames) return EIO_ENOMEM;
-
-    size_t size = sio__packet_size(packet);
-    if (add_frame(prepared, EIO_TEXT, size, &out) != 0) return EIO_ENOMEM;
-    sio__packet_put(packet, out);
-    /* The array stands at the end of the text: adapters that need it read it there. */
-    size_t array = sio__json_quoted_size(packet->name.p, packet->name.n) + args->json.n + (args->json.n > 0) + 2;
-    prepared->json = (struct rooms_bytes){out + size - array, array};
-
-    for (size_t i = 0; i < args->attachment_count; i++) {
-        struct rooms_bytes bytes = args->attachments[i];
-        if (add_frame(prepared, EIO_BINARY, bytes.n, &out) != 0) return EIO_ENOMEM;
-        if (bytes.n) memcpy(out, bytes.p, bytes.n);
-    }
-    return 0;
+    return parser->encode(prepared, packet);
 }
 
-int sio__prepare(struct sio__prepared *prepared, const struct sio__outgoing *packet, struct sio_args args)
+int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parser, const struct sio__outgoing *packet,
+                 struct sio_args args)
 {
     struct sio__outgoing outgoing = *packet;
     prepared->frames = NULL;
     prepared->count = prepared->bytes = 0;
-    prepared->memory = NULL;
+    prepared->memory = prepared->json_memory = NULL;
+    prepared->json = (struct rooms_bytes){NULL, 0};
     prepared->id = packet->id;
     int result = order(prepared, args);
-    if (result == 0) result = encode(prepared, &outgoing);
+    if (result == 0) result = encode(prepared, parser, &outgoing);
     if (result != 0) sio__prepared_clear(prepared);
     return result;
 }
@@ -79,9 +66,10 @@ void sio__prepared_clear(struct sio__prepared *prepared)
     for (size_t i = 0; i < prepared->count; i++) eio_frame_unref(prepared->frames[i]);
     if (prepared->frames != prepared->frames_inline) free(prepared->frames);
     free(prepared->memory);
+    free(prepared->json_memory);
     prepared->count = 0;
     prepared->frames = NULL;
-    prepared->memory = NULL;
+    prepared->memory = prepared->json_memory = NULL;
 }
 
 int sio__prepared_send(const struct sio__prepared *prepared, struct eio_session *session, bool is_volatile)
@@ -187,7 +175,7 @@ int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namesp
     struct sio_args args = sio_args_skip(all, 1);
     char *text = NULL;
     if (message->offset.n) args = add_offset(args, message->offset, &text);
-    int result = sio__prepare(prepared, &packet, args);
+    int result = sio__prepare(prepared, nsp->io->parser, &packet, args);
     free(text);
     free(name);
     return result;

@@ -35,6 +35,7 @@ static void take_options(struct sio_server *io, const struct sio_options *option
     else
         sio_options_init(&io->options);
     options = &io->options;
+    io->parser = options->parser == SIO_PARSER_MSGPACK ? &sio__parser_msgpack : &sio__parser_default;
     io->limits = (struct sio__packet_limits){
         .json = {.max_depth = options->max_depth},
         .max_attachments = options->max_attachments,

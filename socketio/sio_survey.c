@@ -175,7 +175,7 @@ int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct
     if (!target.nsp->index || !fn || sio__name_is_reserved(packet.name)) return EIO_EINVAL;
     packet.nsp = (struct eio_str){target.nsp->name, target.nsp->name_size};
     packet.id = target.nsp->next_ack_id++;
-    int result = sio__prepare(&prepared, &packet, args);
+    int result = sio__prepare(&prepared, target.nsp->io->parser, &packet, args);
     if (result != 0) return result;
     if (target.flags.timeout_ms == 0) target.flags.timeout_ms = 1; /* the reference's setTimeout(undefined) */
     struct sio__survey *survey = survey_new(target.nsp->io, target.flags.timeout_ms, fn, ctx);

@@ -162,11 +162,18 @@ struct sio_recovery {
     size_t max_sessions;           /* 100000 disconnected clients per namespace; above: the oldest go */
 };
 
+/* How packets are encoded. All clients of a server must use the same: nothing tells them apart at connect. */
+enum sio_parser {
+    SIO_PARSER_DEFAULT, /* socket.io-parser: JSON, attachments in messages of their own */
+    SIO_PARSER_MSGPACK  /* socket.io-msgpack-parser 3: each packet is one msgpack map in a binary message */
+};
+
 struct sio_options {
     struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
+    enum sio_parser parser;           /* SIO_PARSER_DEFAULT */
     uint32_t connect_timeout_ms;      /* 45000 to join a namespace */
-    size_t max_attachments;           /* 10 per packet */
+    size_t max_attachments;           /* 10 per packet; not for msgpack, where 65535 may be inline */
     size_t max_depth;                 /* 128 nested arrays and objects; deeper: the connection is closed */
     size_t max_packet_bytes;          /* 0: engine.max_payload_bytes; a packet with all its attachments */
     size_t max_namespace_bytes;       /* 512: of a namespace's name */

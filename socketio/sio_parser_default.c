@@ -1,0 +1,84 @@
+/* The default parser (socket.io-parser): a packet is a text message, and a binary message for each of its attachments.
+ */
+#include "sio_int.h"
+
+static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
+{
+    struct sio__packet packet;
+    struct sio__fault fault = {0};
+    if (client->pending) {
+        sio__client_parse_error(client, "text while attachments are awaited");
+        return;
+    }
+    if (n > client->io->max_packet_bytes) {
+        sio__client_parse_error(client, "the packet is too large");
+        return;
+    }
+    if (sio__packet_decode(p, n, &client->io->limits, &packet, &fault) != 0) {
+        sio__client_parse_error(client, fault.why);
+        return;
+    }
+    if (packet.attachment_count > 0) {
+        if (sio__pending_begin(client, &packet, p, n) != 0) sio__client_parse_error(client, "out of memory");
+        return;
+    }
+    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}};
+    sio__client_packet(client, &packet, &payload);
+}
+
+static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
+{
+    if (!client->pending) {
+        sio__client_parse_error(client, "an attachment that no packet announced");
+        return;
+    }
+    int result = sio__pending_add(client, p, n);
+    if (result < 0) sio__client_parse_error(client, "the packet with its attachments is too large");
+    if (result <= 0) return;
+    /* Taken off first: handlers may close the client, or the next packet may come. */
+    struct sio__pending *pending = client->pending;
+    struct sio__payload payload;
+    client->pending = NULL;
+    if (sio__pending_finish(pending, &payload) != 0)
+        sio__client_parse_error(client, "out of memory");
+    else
+        sio__client_packet(client, sio__pending_packet(pending), &payload);
+    sio__pending_free(pending);
+}
+
+static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+{
+    if (kind == EIO_TEXT)
+        on_text(client, p, n);
+    else
+        on_attachment(client, p, n);
+}
+
+static int send_text(struct sio_client *client, const struct sio__outgoing *packet)
+{
+    uint8_t *out = eio_session_reserve(client->session, EIO_TEXT, sio__packet_size(packet));
+    if (!out) return eio_session_is_open(client->session) ? EIO_EAGAIN : EIO_ECLOSED;
+    sio__packet_put(packet, out);
+    return 0;
+}
+
+static int encode(struct sio__prepared *prepared, const struct sio__outgoing *packet)
+{
+    const struct sio_args *args = &prepared->args;
+    uint8_t *out;
+    size_t size = sio__packet_size(packet);
+    if (sio__prepared_add(prepared, EIO_TEXT, size, &out) != 0) return EIO_ENOMEM;
+    sio__packet_put(packet, out);
+    /* The array stands at the end of the text: adapters that need it read it there. */
+    size_t array = sio__json_quoted_size(packet->name.p, packet->name.n) + args->json.n + (args->json.n > 0) + 2;
+    prepared->json = (struct rooms_bytes){out + size - array, array};
+
+    for (size_t i = 0; i < args->attachment_count; i++) {
+        struct rooms_bytes bytes = args->attachments[i];
+        if (sio__prepared_add(prepared, EIO_BINARY, bytes.n, &out) != 0) return EIO_ENOMEM;
+        if (bytes.n) memcpy(out, bytes.p, bytes.n);
+    }
+    return 0;
+}
+
+const struct sio__parser sio__parser_default = {receive, send_text, encode};
