@@ -124,7 +124,7 @@ int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_f
     return 0;
 }
 
-struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd)
+struct eio_session *eio__test_websocket_of(struct eio_server *server, int protocol, int *peer_fd)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return NULL;
@@ -133,7 +133,12 @@ struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd)
     struct eio_http_head *head = request->base.head;
     request->base.head = NULL;
     test_free(request);
-    struct eio_session *session = eio__server_open_websocket(server, 4, pair[0], head, false);
+    struct eio_session *session = eio__server_open_websocket(server, protocol, pair[0], head, false);
     *peer_fd = pair[1];
     return session;
+}
+
+struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd)
+{
+    return eio__test_websocket_of(server, 4, peer_fd);
 }

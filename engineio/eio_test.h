@@ -7,6 +7,8 @@
 /* An open WebSocket session whose other end is *peer_fd (non-blocking, the caller's to close): what the peer writes
  * are masked frames, what it reads begins with the open packet. NULL: out of memory or descriptors. */
 struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd);
+/* The same of a protocol: 4 or 3. */
+struct eio_session *eio__test_websocket_of(struct eio_server *server, int protocol, int *peer_fd);
 
 /* A request in memory to the server's path. `reply` gets status, headers and body. */
 struct eio__test_reply {

@@ -62,6 +62,7 @@ int sio_reply(struct sio_reply *reply, struct sio_args args)
     if (!reply->wanted) return 0;
     reply->wanted = false;
     struct sio_socket *socket = sio_socket_find(reply->nsp, reply->sid, SIO__ID_SIZE);
+    if (!socket) socket = sio__v2_find(reply->nsp, reply->sid);
     return socket ? send_ack(socket, reply->ack_id, args) : 0;
 }
 

@@ -3,6 +3,8 @@
  * closed. */
 #include "sio_int.h"
 
+static void join(struct sio_client *client, struct eio_str name, struct eio_str auth);
+
 void sio__client_open(struct sio_server *io, struct eio_session *session)
 {
     struct sio_client *client = eio_session_protocol(session) ? calloc(1, sizeof *client) : NULL;
@@ -15,6 +17,7 @@ void sio__client_open(struct sio_server *io, struct eio_session *session)
     eio_session_set_data(session, client);
     eio_deadlines_add(&io->connect, &client->connect);
     io->client_count++;
+    if (sio__client_is_v2(client)) join(client, eio_str("/"), eio_str(""));
 }
 
 /* ----------------------------------------------------------------- sending */
@@ -115,27 +118,19 @@ static struct sio_socket *socket_named(const struct sio_client *client, struct e
     return socket;
 }
 
-/* An Engine.IO 4 client's namespace has its query in its name. */
-static struct eio_str full_name(const struct sio__packet *packet)
+/* To a Socket.IO 2 client what follows '?' is no part of the name. */
+static struct eio_str full_name(const struct sio_client *client, const struct sio__packet *packet)
 {
     struct eio_str name = packet->nsp;
-    if (packet->query.p) name.n = (size_t)(packet->query.p + packet->query.n - name.p);
+    if (packet->query.p && !sio__client_is_v2(client)) name.n = (size_t)(packet->query.p + packet->query.n - name.p);
     return name;
 }
 
-static void on_connect(struct sio_client *client, struct sio_socket *socket, const struct sio__packet *packet)
+static void join(struct sio_client *client, struct eio_str name, struct eio_str auth)
 {
     struct sio_server *io = client->io;
-    struct eio_str name = full_name(packet);
-    /* The reference makes two sockets of a client that connects again while middleware considers the first time
-     * (connect, disconnect, connect); here the later one counts. */
-    if (socket && socket->state == SIO__S_ADMISSION)
-        sio__socket_end(socket, "superseded");
-    else if (socket) {
-        invalid_state(client, "CONNECT to a namespace it is in");
-        return;
-    }
-    struct sio_namespace *nsp = io->draining ? NULL : sio__namespace_for_client(io, name);
+    bool no_id = sio__client_is_v2(client) && name.n + 1 + SIO__ID_SIZE > SIO__V2_ID_SIZE_MAX;
+    struct sio_namespace *nsp = io->draining || no_id ? NULL : sio__namespace_for_client(io, name);
     if (!nsp) {
         refuse_namespace(client, name, "{\"message\":\"Invalid namespace\"}");
         return;
@@ -145,11 +140,33 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
         refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
         return;
     }
-    socket = sio__socket_new(client, nsp, packet->data);
+    struct sio_socket *socket = sio__socket_new(client, nsp, auth);
     if (!socket)
         invalid_state(client, "out of memory");
     else
         sio__recovery_start(socket);
+}
+
+static void on_connect(struct sio_client *client, struct sio_socket *socket, const struct sio__packet *packet)
+{
+    struct eio_str name = full_name(client, packet);
+    /* The reference makes two sockets of a client that connects again while middleware considers the first time
+     * (connect, disconnect, connect); here the later one counts. */
+    if (socket && socket->state == SIO__S_ADMISSION)
+        sio__socket_end(socket, "superseded");
+    else if (socket) {
+        invalid_state(client, "CONNECT to a namespace it is in");
+        return;
+    }
+    if (!sio__client_is_v2(client)) {
+        join(client, name, packet->data);
+        return;
+    }
+    struct sio_builder auth;
+    sio_builder_init(&auth);
+    sio__v2_put_auth(packet->query, &auth);
+    join(client, name, sio_builder_args(&auth).json);
+    sio_builder_clear(&auth);
 }
 
 /* The name as text: without quotes, escapes decoded. *decoded is to be freed. */
@@ -205,7 +222,7 @@ static void dispatch(struct sio_socket *socket, const struct sio__packet *packet
 
 void sio__client_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio__payload *payload)
 {
-    struct sio_socket *socket = socket_named(client, full_name(packet));
+    struct sio_socket *socket = socket_named(client, full_name(client, packet));
     if (packet->type == SIO__CONNECT)
         on_connect(client, socket, packet);
     else if (!socket || socket->state != SIO__S_CONNECTED)

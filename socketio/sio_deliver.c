@@ -38,7 +38,7 @@ static bool is_one_room(const struct sio_namespace *nsp, const struct rooms_sele
     *room = rooms_find(nsp->index, who->rooms[0]);
     if (!*room) return false;
     /* A socket of that id is in the room of that name too. */
-    return who->rooms[0].n != SIO__ID_SIZE || !rooms_member_find(nsp->index, who->rooms[0]);
+    return (who->rooms[0].n != SIO__ID_SIZE && !nsp->has_long_ids) || !rooms_member_find(nsp->index, who->rooms[0]);
 }
 
 void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, bool is_volatile,
@@ -159,7 +159,7 @@ static void fetch_one(void *ctx, struct rooms_member *member)
     struct sio_builder builder;
     sio_builder_init(&builder);
     sio_builder_put(&builder, "{\"id\":");
-    sio_builder_put_text(&builder, socket->id, SIO__ID_SIZE);
+    sio_builder_put_text(&builder, sio__socket_name(socket).p, sio__socket_name(socket).n);
     sio_builder_put(&builder, ",\"handshake\":");
     sio_socket_put_handshake(socket, &builder);
     sio_builder_put(&builder, ",\"rooms\":[");

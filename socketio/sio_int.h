@@ -27,6 +27,7 @@
 enum {
     SIO__ID_BYTES = 15,           /* random bytes of a socket's id */
     SIO__ID_SIZE = 20,            /* their base64url */
+    SIO__V2_ID_SIZE_MAX = 255,    /* what an index of rooms takes */
     SIO__RANDOM_POOL_BYTES = 960, /* random bytes fetched at once */
     SIO__BATCH_EXCEPTIONS_MAX = 16,
     SIO__BATCH_BYTES_MAX = 131072,   /* more than that is handed to the sessions before the turn ends */
@@ -105,6 +106,7 @@ struct sio_namespace {
     struct sio_socket **sockets;   /* the connected ones, dense; sockets[i]->slot == i */
     uint32_t socket_count, socket_capacity;
     uint64_t next_ack_id;
+    bool has_long_ids;                             /* Socket.IO 2 clients were here */
     bool recovers;                                 /* recovery is on and the adapter can */
     struct sio__table pids;                        /* struct sio__recovery; only if it recovers */
     bool (*match)(struct eio_str name, void *ctx); /* parents only */
@@ -157,9 +159,15 @@ struct sio_socket {
     struct sio__auth *auth;         /* NULL: {} */
     json_t *data;                   /* NULL: not used yet */
     void *user;
+    char *long_id; /* a Socket.IO 2 client's "/name#id", or NULL: id is it */
     uint32_t waiting_count;
     char id[SIO__ID_SIZE + 1];
 };
+static inline struct rooms_name sio__socket_name(const struct sio_socket *socket)
+{
+    if (!socket->long_id) return (struct rooms_name){socket->id, SIO__ID_SIZE};
+    return (struct rooms_name){socket->long_id, strlen(socket->long_id)};
+}
 static inline struct sio_socket *sio__socket_of(const struct rooms_member *member)
 {
     return (struct sio_socket *)(uintptr_t)member; /* its first field */
@@ -220,6 +228,17 @@ void sio__client_close(struct sio_client *client, const char *socket_reason, enu
 int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet);
 struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp);
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
+
+/* Clients of Socket.IO 2. */
+bool sio__client_is_v2(const struct sio_client *client);
+/* "<namespace>#<session's id>", in the root the session's id. */
+int sio__v2_set_id(struct sio_socket *socket);
+/* The socket of the session of that id. */
+struct sio_socket *sio__v2_find(struct sio_namespace *nsp, const char *sid);
+/* The query as a JSON object. */
+void sio__v2_put_auth(struct eio_str query, struct sio_builder *auth);
+/* As JavaScript's `data || message`. */
+bool sio__v2_error_is_data(const char *data_json);
 
 /* A whole packet: of what `packet` says only type, id and nsp hold for it. */
 struct sio__payload {

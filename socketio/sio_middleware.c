@@ -130,17 +130,27 @@ void sio_next(struct sio_admission *admission)
     run(admission);
 }
 
+static void put_refusal(struct sio_builder *builder, const char *message, const char *data_json)
+{
+    sio_builder_put(builder, "{\"message\":");
+    sio_builder_put_text(builder, message, strlen(message));
+    if (data_json) {
+        sio_builder_put(builder, ",\"data\":");
+        sio_builder_put(builder, data_json);
+    }
+    sio_builder_put(builder, "}");
+}
+
 static void send_refusal(struct sio_socket *socket, const char *message, const char *data_json)
 {
     struct sio_builder builder;
     sio_builder_init(&builder);
-    sio_builder_put(&builder, "{\"message\":");
-    sio_builder_put_text(&builder, message, strlen(message));
-    if (data_json) {
-        sio_builder_put(&builder, ",\"data\":");
+    if (!sio__client_is_v2(socket->client))
+        put_refusal(&builder, message, data_json);
+    else if (sio__v2_error_is_data(data_json))
         sio_builder_put(&builder, data_json);
-    }
-    sio_builder_put(&builder, "}");
+    else
+        sio_builder_put_text(&builder, message, strlen(message));
     struct sio__outgoing packet = {
         .type = SIO__CONNECT_ERROR,
         .nsp = {socket->nsp->name, socket->nsp->name_size},

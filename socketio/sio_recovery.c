@@ -220,7 +220,9 @@ void sio__recovery_start(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
     char pid[SIO__ID_SIZE + 1], offset[ROOMS_OFFSET_SIZE];
-    if (nsp->recovers) {
+    /* Socket.IO 2 knows nothing of it. */
+    bool recovers = nsp->recovers && !sio__client_is_v2(socket->client);
+    if (recovers) {
         socket->recovery = calloc(1, sizeof *socket->recovery);
         if (socket->recovery) socket->recovery->socket = socket;
         if (!socket->recovery || set_pid(socket->recovery, NULL) != 0) {
@@ -228,7 +230,7 @@ void sio__recovery_start(struct sio_socket *socket)
             return;
         }
     }
-    if (!nsp->recovers || !auth_text(socket, "pid", pid, sizeof pid) || strlen(pid) != SIO__ID_SIZE) {
+    if (!recovers || !auth_text(socket, "pid", pid, sizeof pid) || strlen(pid) != SIO__ID_SIZE) {
         sio__admission_start(socket);
         return;
     }

@@ -48,6 +48,19 @@ static void link_to_client(struct sio_socket *socket)
     socket->client->socket_count++;
 }
 
+static int set_id(struct sio_socket *socket)
+{
+    if (sio__client_is_v2(socket->client)) return sio__v2_set_id(socket);
+    sio__server_new_id(socket->client->io, socket->id);
+    return 0;
+}
+
+static int enter_index(struct sio_socket *socket)
+{
+    struct rooms_name id = sio__socket_name(socket);
+    return rooms_add(socket->nsp->index, &socket->member, id.p, id.n);
+}
+
 struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth)
 {
     struct sio_socket *socket = alloc(client);
@@ -55,10 +68,11 @@ struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespa
     socket->nsp = nsp;
     socket->client = client;
     socket->session = client->session;
-    sio__server_new_id(client->io, socket->id);
-    if (copy_auth(socket, auth) != 0 || rooms_add(nsp->index, &socket->member, socket->id, SIO__ID_SIZE) != 0) {
+    if (set_id(socket) != 0 || copy_auth(socket, auth) != 0 || enter_index(socket) != 0) {
         free(socket->auth);
+        free(socket->long_id);
         socket->auth = NULL;
+        socket->long_id = NULL;
         if (!socket->is_embedded) free(socket);
         return NULL;
     }
@@ -77,7 +91,7 @@ static int send_connect(struct sio_socket *socket)
     struct sio__outgoing packet = {
         .type = SIO__CONNECT,
         .nsp = {socket->nsp->name, socket->nsp->name_size},
-        .json = eio_str(json),
+        .json = eio_str(sio__client_is_v2(socket->client) ? "" : json),
     };
     return sio__client_send(socket->client, &packet);
 }
@@ -217,6 +231,8 @@ void sio__graveyard_sweep(struct sio_server *io)
     for (struct sio_socket *next; socket; socket = next) {
         next = socket->next;
         free(socket->auth);
+        free(socket->long_id);
+        socket->long_id = NULL;
         json_decref(socket->data);
         sio__recovery_free(socket);
         sio__socket_set_state(socket, SIO__S_FREE, "end of the turn");
@@ -266,7 +282,7 @@ bool sio_socket_room_at(const struct sio_socket *socket, size_t i, struct eio_st
 
 const char *sio_socket_id(const struct sio_socket *socket)
 {
-    return socket->id;
+    return sio__socket_name(socket).p;
 }
 
 struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket)
@@ -319,7 +335,7 @@ json_t *sio_socket_data(struct sio_socket *socket)
 int sio_socket_describe(const struct sio_socket *socket, char *out, size_t size)
 {
     static const char *const states[] = {"free", "admission", "connected", "leaving", "gone"};
-    return snprintf(out, size, "socket id=%s nsp=%s state=%s session=%s rooms=%u acks_awaited=%u", socket->id,
-                    socket->nsp->name, states[socket->state], eio_session_id(socket->session),
+    return snprintf(out, size, "socket id=%s nsp=%s state=%s session=%s rooms=%u acks_awaited=%u",
+                    sio_socket_id(socket), socket->nsp->name, states[socket->state], eio_session_id(socket->session),
                     socket->member.link_count + socket->member.in_own_room, socket->waiting_count);
 }

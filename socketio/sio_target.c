@@ -136,7 +136,7 @@ int sio__who_init(struct sio__who *who, const struct sio_target *target)
         .except_count = target->except_count,
     };
     if (target->only) {
-        who->only = (struct rooms_name){target->only->id, SIO__ID_SIZE};
+        who->only = sio__socket_name(target->only);
         who->selector.rooms = &who->only;
         who->selector.room_count = 1;
     }
@@ -145,7 +145,7 @@ int sio__who_init(struct sio__who *who, const struct sio_target *target)
     struct rooms_name *names = who->except_inline;
     if (count > SIO_TARGET_NAMES + 1) names = who->except_heap = malloc(count * sizeof *names);
     if (!names) return EIO_ENOMEM;
-    names[0] = (struct rooms_name){target->but->id, SIO__ID_SIZE};
+    names[0] = sio__socket_name(target->but);
     if (count > 1) memcpy(names + 1, except, (count - 1) * sizeof *names);
     who->selector.except = names;
     who->selector.except_count = count;

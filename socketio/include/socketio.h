@@ -257,7 +257,8 @@ SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, si
 
 /* ---------------------------------------------------------------- sockets */
 
-SIO_API const char *sio_socket_id(const struct sio_socket *socket); /* 20 characters */
+SIO_API const char *sio_socket_id(const struct sio_socket *socket); /* 20 characters; a Socket.IO 2 client's:
+                                                                     * its session's id, after "/name#" */
 SIO_API struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
 /* To close it use sio_socket_disconnect(socket, true): broadcasts of this turn are sent first then. */
 SIO_API struct eio_session *sio_socket_session(const struct sio_socket *socket);
