@@ -11,7 +11,7 @@ struct conformance_options {
     const char *profile, *host, *name;
     uint16_t port;
     /* Instead of the profile's own; 0: the profile's. */
-    uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms;
+    uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms, allow_eio3;
 };
 
 /* What a profile starts from and leaves behind: one of `io` and `engine` is set by its open(). */
@@ -33,6 +33,8 @@ struct conformance_profile {
 
 extern const struct conformance_profile conformance_eio_proto, conformance_ws_echo; /* profile_eio.c */
 extern const struct conformance_profile conformance_sio_proto;                      /* profile_sio.c */
+extern const struct conformance_profile conformance_sio_client;                     /* profile_sio_client.c */
+extern const struct conformance_profile conformance_eio_client;                     /* profile_eio_client.c */
 extern const struct conformance_profile conformance_app;                            /* profile_app.c */
 extern const struct conformance_profile conformance_bench;                          /* profile_bench.c */
 

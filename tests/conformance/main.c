@@ -13,7 +13,8 @@
 #define STATUS_USAGE 2
 
 static const struct conformance_profile *const profiles[] = {
-    &conformance_eio_proto, &conformance_sio_proto, &conformance_ws_echo, &conformance_app, &conformance_bench,
+    &conformance_eio_proto,  &conformance_sio_proto, &conformance_ws_echo, &conformance_sio_client,
+    &conformance_eio_client, &conformance_app,       &conformance_bench,
 };
 #define PROFILE_COUNT (sizeof profiles / sizeof profiles[0])
 
@@ -24,6 +25,7 @@ static int usage(const char *problem, const char *what)
     fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
     fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
+                    "       [--allow-eio3 1]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -65,10 +67,9 @@ static const char *take_number(struct conformance_options *options, const char *
         const char *name;
         uint32_t *number;
     } numbers[] = {
-        {"--ping-interval", &options->ping_interval_ms},
-        {"--ping-timeout", &options->ping_timeout_ms},
-        {"--max-payload", &options->max_payload_bytes},
-        {"--connect-timeout", &options->connect_timeout_ms},
+        {"--ping-interval", &options->ping_interval_ms}, {"--ping-timeout", &options->ping_timeout_ms},
+        {"--max-payload", &options->max_payload_bytes},  {"--connect-timeout", &options->connect_timeout_ms},
+        {"--allow-eio3", &options->allow_eio3},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
@@ -108,6 +109,7 @@ void conformance_override_engine(const struct conformance_options *options, stru
 {
     if (options->ping_interval_ms) engine->ping_interval_ms = options->ping_interval_ms;
     if (options->ping_timeout_ms) engine->ping_timeout_ms = options->ping_timeout_ms;
+    if (options->allow_eio3) engine->allow_eio3 = true;
     if (options->max_payload_bytes) engine->max_payload_bytes = options->max_payload_bytes;
 }
 
