@@ -55,12 +55,22 @@ static struct eio_frame *binary3_form(struct eio_frame *frame, bool base64)
 
 /* ------------------------------------------------------------- compression */
 
+static size_t header_size(const uint8_t *wire)
+{
+    return wire[1] < 126 ? 2 : wire[1] == 126 ? 4 : 10;
+}
+
+static size_t payload_size(const struct eio_frame *frame)
+{
+    return frame->wire_size - header_size(eio__frame_wire(frame));
+}
+
 /* RFC 7692, section 6: RSV1 says that the message is compressed. NULL: it would not shrink, or no memory. */
 static struct eio_frame *deflated_form(const struct eio_frame *frame, int level, int window_bits)
 {
     enum { RSV1 = 0x40 };
     const uint8_t *wire = eio__frame_wire(frame);
-    size_t header = wire[1] < 126 ? 2 : wire[1] == 126 ? 4 : 10, size;
+    size_t header = header_size(wire), size;
     uint8_t *bytes, *payload;
     if (!eio__deflate(wire + header, frame->wire_size - header, window_bits, level, &bytes, &size)) return NULL;
     struct eio_frame *form = form_new(frame, (enum eio__ws_opcode)(wire[0] & 0x0f), size, &payload);
@@ -77,17 +87,21 @@ static struct eio_frame *deflated_form(const struct eio_frame *frame, int level,
 static struct eio_frame *deflate(struct eio_frame *take_frame, const struct eio_options *options, int window_bits)
 {
     struct eio_frame *frame = take_frame, *form;
-    if (!frame->is_plain || frame->wire_size < options->deflate_threshold_bytes + 2) return frame;
-    if (frame->deflated_bits == 0) {
-        frame->deflated = deflated_form(frame, options->deflate_level, window_bits);
-        frame->deflated_bits = (uint8_t)window_bits;
-    }
-    if (frame->deflated_bits <= window_bits) {
-        if (!frame->deflated) return frame;
+    if (!frame->is_plain || payload_size(frame) < options->deflate_threshold_bytes) return frame;
+    /* Asked again at every attempt to write to a blocked peer: what did not shrink once is not tried again. */
+    if (window_bits <= frame->flat_bits) return frame;
+    if (frame->deflated && frame->deflated_bits <= window_bits) {
         form = eio_frame_ref(frame->deflated);
     } else {
         form = deflated_form(frame, options->deflate_level, window_bits);
-        if (!form) return frame;
+        if (!form) {
+            frame->flat_bits = (uint8_t)window_bits;
+            return frame;
+        }
+        if (!frame->deflated) {
+            frame->deflated = eio_frame_ref(form);
+            frame->deflated_bits = (uint8_t)window_bits;
+        }
     }
     eio_frame_unref(frame);
     return form;

@@ -82,22 +82,26 @@ size_t eio__server_open_packet(const struct eio_server *server, const struct eio
     return (size_t)n;
 }
 
-/* Engine.IO 3: the client cannot take binary. */
+/* Engine.IO 3: the client cannot take binary. A script (JSONP) never can. */
 static void read_base64(struct eio_session *session, const struct eio_http_head *head)
 {
     char value[8];
     int size = eio_query_get(eio_http_head_query(head), "b64", value, sizeof value);
-    session->base64 = session->protocol == 3 && (size > 0 || size == EIO_ETOOBIG);
+    session->base64 = session->protocol == 3 && (size > 0 || size == EIO_ETOOBIG || eio__polling_is_jsonp(session));
+}
+
+static void push_initial_packet(struct eio_session *session)
+{
+    const char *initial = session->protocol ? session->server->options.initial_packet : NULL;
+    uint8_t *message = initial ? eio_session_reserve(session, EIO_TEXT, strlen(initial)) : NULL;
+    if (message) memcpy(message, initial, strlen(initial));
 }
 
 static void announce(struct eio_session *session)
 {
     struct eio_server *server = session->server;
-    const char *initial = session->protocol ? server->options.initial_packet : NULL;
     server->stats.opened++;
     eio__session_start(session);
-    uint8_t *message = initial ? eio_session_reserve(session, EIO_TEXT, strlen(initial)) : NULL;
-    if (message) memcpy(message, initial, strlen(initial));
     if (server->handlers.on_open) server->handlers.on_open(session, server->ctx);
 }
 
@@ -117,10 +121,15 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
     read_base64(session, request->head);
     char packet[256];
     size_t n = eio__server_open_packet(server, session, packet, sizeof packet);
-    /* Alone, before anything that on_open sends: clients read the first poll as one packet. */
+    /* With the initial packet, as in the reference, and before anything that on_open sends: it may find the client not
+     * ready for it. */
     polling->get = request;
     polling->is_handshake = true;
-    eio__polling_answer(session, packet, n);
+    if (server->options.initial_packet && eio__session_push(session, eio__frame_new_packet(packet, n)) == 0) {
+        push_initial_packet(session);
+        eio__polling_flush(session);
+    }
+    eio__polling_answer(session, packet, n); /* if it is still to be answered */
     polling->is_handshake = false;
     announce(session);
 }
@@ -172,6 +181,7 @@ struct eio_session *eio__server_open_websocket(struct eio_server *server, int pr
         eio__session_discard(session);
         return NULL;
     }
+    push_initial_packet(session);
     announce(session);
     return session;
 }
@@ -245,6 +255,11 @@ struct eio_admission {
 
 static void open_session(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
+    if (server->closing) {
+        struct eio_http_reply reply = {503, "text/plain", "The server is shutting down", 27, NULL, 0, true};
+        eio_http_reply(request, &reply);
+        return;
+    }
     int error = verify_protocol(server, ask);
     if (error != ERROR_NONE)
         eio__server_refuse(server, request, error, NULL, NULL);
@@ -312,12 +327,7 @@ void eio_deny(struct eio_admission *admission, const char *message)
 
 static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
-    if (server->closing) {
-        struct eio_http_reply reply = {503, "text/plain", "The server is shutting down", 27, NULL, 0, true};
-        eio_http_reply(request, &reply);
-        return;
-    }
-    if (!server->hooks.allow_request) {
+    if (server->closing || !server->hooks.allow_request) {
         open_session(server, request, ask);
         return;
     }

@@ -101,6 +101,7 @@ struct eio_frame {
     bool is_packet;        /* a bare Engine.IO packet: message bytes include its type */
     bool is_plain;         /* the wire is one uncompressed data frame: it may be compressed */
     uint8_t deflated_bits; /* window of `deflated`; 0: not tried yet */
+    uint8_t flat_bits;     /* the widest window known not to shrink it; 0: none */
     uint16_t messages;     /* how many messages the wire bytes are */
     struct eio_frame
         *deflated; /* the compressed form, made for the first who negotiated it; NULL: it does not shrink */
@@ -291,8 +292,9 @@ struct eio__answer;
 void eio__polling_reply(struct eio_session *session, struct eio_http_request *request, struct eio__answer *answer,
                         bool compress);
 bool eio__polling_is_jsonp(const struct eio_session *session);
-/* Puts the payload of a JSONP client's form in the place of the body; returns its size. */
-size_t eio__polling_form_value(uint8_t *body, size_t n);
+/* Puts the payload of a JSONP client's form, the field `d`, in the place of the body of *n bytes. False: there is none.
+ */
+bool eio__polling_form_value(uint8_t *body, size_t *n);
 /* The WebSocket took over: the polling state goes. */
 void eio__polling_end(struct eio_session *session);
 

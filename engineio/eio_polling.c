@@ -182,9 +182,10 @@ void eio__polling_on_post(struct eio_session *session, struct eio_http_request *
     size_t n = request->body.n;
     struct eio__fault fault = {.why = "invalid payload"};
     server->stats.bytes_in += n;
-    if (eio__polling_is_jsonp(session)) n = eio__polling_form_value(p, n);
+    /* A form without the field says nothing, as in the reference. */
+    bool is_said = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
     server->request_head = request->head;
-    int result = read_payload(session, p, n, binary, &fault);
+    int result = is_said ? read_payload(session, p, n, binary, &fault) : 0;
     server->request_head = NULL;
     if (result < 0) eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
     eio__server_reply(server, request,

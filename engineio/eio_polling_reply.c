@@ -2,6 +2,7 @@
 #include "eio_int.h"
 
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 
 /* ------------------------------------------------------------------- JSONP */
@@ -17,10 +18,9 @@ bool eio__polling_is_jsonp(const struct eio_session *session)
     return jsonp_index(session, index) != EIO_EINVAL;
 }
 
-/* The reference: the field `d` of an urlencoded form; without it the body is empty. */
-size_t eio__polling_form_value(uint8_t *body, size_t n)
+bool eio__polling_form_value(uint8_t *body, size_t *n)
 {
-    struct eio_str rest = {(const char *)body, n}, name, value;
+    struct eio_str rest = {(const char *)body, *n}, name, value;
     while (eio_query_next(&rest, &name, &value)) {
         if (!eio_str_is(name, "d")) continue;
         /* Decoding shrinks, and what it writes stands before what it reads. */
@@ -28,38 +28,51 @@ size_t eio__polling_form_value(uint8_t *body, size_t n)
         int size = text ? eio_query_decode(value, text, value.n) : 0;
         if (size > 0) memcpy(body, text, (size_t)size);
         free(text);
-        return size > 0 ? eio__jsonp_unescape((char *)body, (size_t)size) : 0;
+        *n = size > 0 ? eio__jsonp_unescape((char *)body, (size_t)size) : 0;
+        return true;
     }
-    return 0;
+    return false;
 }
 
 /* ------------------------------------------------------------- compression */
 
-/* The encoding a client prefers of gzip and deflate: the one of the higher weight, gzip first. NULL: neither. */
-static const char *accepted_encoding(struct eio_str accept)
+/* What an Accept-Encoding says of one encoding. */
+struct weight {
+    double q;
+    bool exact;   /* by its name, not by "*" */
+    size_t order; /* of what says so */
+};
+
+static struct weight weight_of(struct eio_str accept, const char *encoding)
 {
-    double best = 0;
-    const char *choice = NULL;
-    while (accept.n) {
+    struct weight weight = {0};
+    for (size_t order = 0; accept.n; order++) {
         const char *comma = memchr(accept.p, ',', accept.n);
         size_t n = comma ? (size_t)(comma - accept.p) : accept.n;
         char part[64];
         snprintf(part, sizeof part, "%.*s", (int)n, accept.p);
         char *name = part + strspn(part, " \t");
-        char *weight = strstr(name, "q=");
-        double q = weight ? strtod(weight + 2, NULL) : 1;
+        char *q = strstr(name, "q=");
+        struct weight said = {q ? strtod(q + 2, NULL) : 1, true, order};
         name[strcspn(name, "; \t")] = '\0';
-        const char *found = strcmp(name, "gzip") == 0 || strcmp(name, "*") == 0 ? "gzip"
-                            : strcmp(name, "deflate") == 0                      ? "deflate"
-                                                                                : NULL;
-        if (found && (q > best || (q == best && q > 0 && strcmp(found, "gzip") == 0))) {
-            best = q;
-            choice = found;
-        }
+        said.exact = strcasecmp(name, encoding) == 0;
+        if (said.exact || (strcmp(name, "*") == 0 && !weight.exact)) weight = said;
         accept.p += comma ? n + 1 : n;
         accept.n -= comma ? n + 1 : n;
     }
-    return choice;
+    return weight;
+}
+
+/* The encoding a client prefers of gzip and deflate, as the reference chooses: by weight, a named one before "*", then
+ * the one said first. NULL: neither. */
+static const char *accepted_encoding(struct eio_str accept)
+{
+    struct weight gzip = weight_of(accept, "gzip"), deflate = weight_of(accept, "deflate");
+    if (!(gzip.q > 0)) return deflate.q > 0 ? "deflate" : NULL;
+    if (!(deflate.q > 0) || gzip.q > deflate.q) return "gzip";
+    if (gzip.q < deflate.q) return "deflate";
+    if (gzip.exact != deflate.exact) return gzip.exact ? "gzip" : "deflate";
+    return gzip.order <= deflate.order ? "gzip" : "deflate";
 }
 
 /* Compresses into malloc'd memory; NULL: no memory, or it does not shrink. */

@@ -34,6 +34,10 @@ static void test_on_reply(struct eio_http_request *base, const struct eio_http_r
     if (from->body_size) memcpy(to->body, from->body, from->body_size);
     to->body[from->body_size] = '\0';
     to->body_size = from->body_size;
+    size_t used = 0;
+    for (size_t i = 0; i < from->field_count && used < sizeof to->headers; i++)
+        used += (size_t)snprintf(to->headers + used, sizeof to->headers - used, "%s: %s\n", from->fields[i].name,
+                                 from->fields[i].value);
     to->request = NULL;
     if (request->fd >= 0) close(request->fd);
     test_free(request);
@@ -52,12 +56,19 @@ static int test_on_take(struct eio_http_request *base, struct eio_http_head **ta
     return fd;
 }
 
+static const char *test_fields = "";
+
+void eio__test_fields(const char *fields)
+{
+    test_fields = fields;
+}
+
 static struct test_request *test_request_new(struct eio_server *server, const char *method, const char *target,
                                              const char *extra)
 {
     static const struct eio__request_ops ops = {test_on_reply, test_on_take};
     char text[1024];
-    int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: test\r\n%s\r\n", method, target, extra);
+    int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: test\r\n%s%s\r\n", method, target, test_fields, extra);
     EIO_CHECK(n > 0 && (size_t)n < sizeof text);
     struct eio__gate_limits limits = {16384, 8192, 100};
     struct eio__gate_head head;
@@ -71,19 +82,32 @@ static struct test_request *test_request_new(struct eio_server *server, const ch
     return request;
 }
 
-void eio__test_request(struct eio_server *server, enum eio_http_method method, const char *target, const char *body,
-                       struct eio__test_reply *reply)
+static void test_run(struct eio_server *server, struct test_request *request, const void *body, size_t size,
+                     struct eio__test_reply *reply)
 {
     memset(reply, 0, sizeof *reply);
-    const char *name = method == EIO_HTTP_POST ? "POST" : method == EIO_HTTP_OPTIONS ? "OPTIONS" : "GET";
-    struct test_request *request = test_request_new(server, name, target, "");
     request->reply = reply;
     if (body) {
-        request->body = strdup(body);
-        request->base.body = (struct eio_str){request->body, strlen(body)};
+        request->body = malloc(size + 1);
+        EIO_CHECK(request->body);
+        memcpy(request->body, body, size);
+        request->base.body = (struct eio_str){request->body, size};
     }
     reply->request = &request->base;
     eio__server_on_request(&request->base, server);
+}
+
+void eio__test_request(struct eio_server *server, enum eio_http_method method, const char *target, const char *body,
+                       struct eio__test_reply *reply)
+{
+    const char *name = method == EIO_HTTP_POST ? "POST" : method == EIO_HTTP_OPTIONS ? "OPTIONS" : "GET";
+    test_run(server, test_request_new(server, name, target, ""), body, body ? strlen(body) : 0, reply);
+}
+
+void eio__test_post(struct eio_server *server, const char *target, const void *body, size_t size,
+                    struct eio__test_reply *reply)
+{
+    test_run(server, test_request_new(server, "POST", target, ""), body, size, reply);
 }
 
 void eio__test_abort(struct eio__test_reply *reply)
@@ -92,35 +116,50 @@ void eio__test_abort(struct eio__test_reply *reply)
     if (!request) return;
     reply->request = NULL;
     if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
+    if (request->fd >= 0) close(request->fd);
     test_free(request);
 }
 
 static const char upgrade_fields[] = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_fd)
+void eio__test_upgrade_begin(struct eio_server *server, const char *target, struct eio__test_reply *reply, int *peer_fd)
 {
     int pair[2];
     EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-    struct eio__test_reply reply = {0};
+    memset(reply, 0, sizeof *reply);
     struct test_request *request = test_request_new(server, "GET", target, upgrade_fields);
-    request->reply = &reply;
+    request->reply = reply;
     request->base.is_upgrade = true;
     request->fd = pair[0];
+    reply->request = &request->base;
+    *peer_fd = pair[1];
     eio__server_on_upgrade(&request->base, server);
+}
+
+bool eio__test_take_response(int peer_fd, char *out, size_t size)
+{
+    ssize_t n = recv(peer_fd, out, size - 1, MSG_PEEK);
+    if (n <= 0) return false;
+    out[n] = '\0';
+    char *end = strstr(out, "\r\n\r\n");
+    if (!end) return false;
+    end[4] = '\0';
+    return recv(peer_fd, out, (size_t)(end + 4 - out), 0) > 0;
+}
+
+int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_fd)
+{
+    struct eio__test_reply reply;
+    char response[8192];
+    eio__test_upgrade_begin(server, target, &reply, peer_fd);
     if (reply.answered) {
         free(reply.body);
-        close(pair[1]);
+        close(*peer_fd);
         return reply.status;
     }
     eio_loop_turn(server->loop, 0);
-    char response[256];
-    ssize_t n = recv(pair[1], response, sizeof response - 1, MSG_PEEK);
-    EIO_CHECK(n > 0);
-    response[n] = '\0';
-    char *end = strstr(response, "\r\n\r\n");
-    EIO_CHECK(end && recv(pair[1], response, (size_t)(end + 4 - response), 0) > 0);
-    *peer_fd = pair[1];
+    EIO_CHECK(eio__test_take_response(*peer_fd, response, sizeof response));
     return 0;
 }
 
