@@ -10,6 +10,7 @@
 struct conformance_options {
     const char *profile, *host, *name;
     uint16_t port;
+    enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
     uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms, allow_eio3;
 };

@@ -25,7 +25,7 @@ static int usage(const char *problem, const char *what)
     fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
     fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
-                    "       [--allow-eio3 1]\n"
+                    "       [--allow-eio3 1] [--parser default|msgpack]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -54,10 +54,20 @@ static bool take_text(struct conformance_options *options, const char *name, con
     return true;
 }
 
+static const char *take_parser(struct conformance_options *options, const char *value)
+{
+    if (strcmp(value, "msgpack") == 0)
+        options->parser = SIO_PARSER_MSGPACK;
+    else if (strcmp(value, "default") != 0)
+        return "not a parser";
+    return NULL;
+}
+
 /* Returns what is wrong with the option, or NULL. */
-static const char *take_number(struct conformance_options *options, const char *name, const char *value)
+static const char *take_checked(struct conformance_options *options, const char *name, const char *value)
 {
     unsigned long number = 0;
+    if (strcmp(name, "--parser") == 0) return take_parser(options, value);
     if (strcmp(name, "--port") == 0) {
         if (!parse_number(value, UINT16_MAX, &number)) return "not a port";
         options->port = (uint16_t)number;
@@ -86,7 +96,7 @@ static int parse(int argc, char **argv, struct conformance_options *options)
     for (int i = 1; i < argc; i += 2) {
         if (i + 1 >= argc) return usage("no value for", argv[i]);
         if (take_text(options, argv[i], argv[i + 1])) continue;
-        const char *problem = take_number(options, argv[i], argv[i + 1]);
+        const char *problem = take_checked(options, argv[i], argv[i + 1]);
         if (problem) return usage(problem, argv[i]);
         has_port = has_port || strcmp(argv[i], "--port") == 0;
     }
@@ -118,6 +128,7 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
     conformance_override_engine(conformance->options, &options->engine);
     if (conformance->options->connect_timeout_ms)
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
+    options->parser = conformance->options->parser;
     conformance->io = sio_server_new_on(conformance->loop, options);
     if (!conformance->io) return EIO_ENOMEM;
     conformance->http = sio_server_http(conformance->io);

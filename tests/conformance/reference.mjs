@@ -177,6 +177,7 @@ async function appProfile({ redis, admin }) {
       opts.adapter = args.adapter === "sharded" ? createShardedAdapter(pub, sub) : createAdapter(pub, sub, { requestsTimeout: 2000 });
     }
   }
+  if (args.parser === "msgpack") opts.parser = (await import("socket.io-msgpack-parser")).default;
   const io = new IOServer(httpServer, opts);
   if (admin) {
     const { instrument } = await import("@socket.io/admin-ui");
