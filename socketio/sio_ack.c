@@ -21,7 +21,7 @@ static int send_ack(struct sio_socket *socket, uint64_t id, struct sio_args args
 {
     struct sio__outgoing packet = {.type = SIO__ACK, .has_id = true, .id = id};
     if (socket->state != SIO__S_CONNECTED) return 0;
-    return sio__socket_send(socket, &packet, args, false);
+    return sio__socket_send(socket, &packet, args, &(struct rooms_flags){.compress = true});
 }
 
 int sio_ack(const struct sio_event *event, struct sio_args args)
@@ -52,6 +52,8 @@ struct sio_reply sio_reply_later(const struct sio_event *event)
     if (!event->socket || !event->wants_ack || to->answered) return reply;
     to->answered = true; /* promised */
     reply.nsp = event->socket->nsp;
+    reply.io = reply.nsp->io;
+    snprintf(reply.session, sizeof reply.session, "%s", eio_session_id(event->socket->session));
     memcpy(reply.sid, event->socket->id, sizeof reply.sid);
     reply.wanted = true;
     return reply;
@@ -61,9 +63,10 @@ int sio_reply(struct sio_reply *reply, struct sio_args args)
 {
     if (!reply->wanted) return 0;
     reply->wanted = false;
-    struct sio_socket *socket = sio_socket_find(reply->nsp, reply->sid, SIO__ID_SIZE);
-    if (!socket) socket = sio__v2_find(reply->nsp, reply->sid);
-    return socket ? send_ack(socket, reply->ack_id, args) : 0;
+    struct eio_session *session = eio_server_find(reply->io->engine, reply->session, strlen(reply->session));
+    const struct sio_client *client = session ? eio_session_data(session) : NULL;
+    struct sio_socket *socket = client ? sio__client_socket(client, reply->nsp) : NULL;
+    return socket && strcmp(socket->id, reply->sid) == 0 ? send_ack(socket, reply->ack_id, args) : 0;
 }
 
 /* ----------------------------------------------------------------- waiting */
@@ -168,7 +171,7 @@ static int start_single(struct single *single, const struct sio_target *target, 
     int result = sio__waiting_add(&single->waiting, socket, packet->id);
     if (result != 0) return result;
     if (target->flags.timeout_ms) result = eio_timer_start(&single->timer, target->flags.timeout_ms);
-    if (result == 0) result = sio__socket_send(socket, packet, args, target->flags.is_volatile);
+    if (result == 0) result = sio__socket_send(socket, packet, args, &target->flags);
     if (result == 0) return 0;
     eio_timer_stop(&single->timer);
     sio__waiting_remove(&single->waiting);

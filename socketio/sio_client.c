@@ -137,10 +137,12 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
     }
     size_t limit = io->options.max_namespaces_per_client;
     if (client->socket_count >= limit || client->admission_count >= limit) {
+        sio__namespace_left(nsp);
         refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
         return;
     }
     struct sio_socket *socket = sio__socket_new(client, nsp, auth);
+    if (!socket) sio__namespace_left(nsp);
     if (!socket)
         invalid_state(client, "out of memory");
     else

@@ -71,12 +71,14 @@ static void local_deliver(void *ctx, const struct rooms_selector *who, const str
     struct sio_namespace *nsp = ctx;
     struct sio__prepared foreign;
     char offset[ROOMS_OFFSET_SIZE];
+    sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
         sio__deliver(nsp, who, flags->is_volatile, message->prepared);
         return;
     }
     struct rooms_message full = with_offset(nsp, flags, message, offset);
     if (sio__prepare_foreign(&foreign, nsp, &full, NULL) != 0) return;
+    sio__prepared_set_compress(&foreign, flags->compress);
     sio__deliver(nsp, who, flags->is_volatile, &foreign);
     sio__prepared_clear(&foreign);
 }

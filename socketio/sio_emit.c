@@ -11,25 +11,29 @@ static int send_text(struct sio_socket *socket, const struct sio__outgoing *pack
     return sio__client_send(socket->client, packet);
 }
 
-static int send_binary(struct sio_socket *socket, const struct sio__outgoing *packet, struct sio_args args,
-                       bool is_volatile)
+/* In frames of its own: with attachments, or with flags that belong to frames. */
+static int send_frames(struct sio_socket *socket, const struct sio__outgoing *packet, struct sio_args args,
+                       const struct rooms_flags *flags)
 {
     struct sio__prepared prepared;
     int result = sio__prepare(&prepared, socket->nsp->io->parser, packet, args);
     if (result != 0) return result;
+    sio__prepared_set_compress(&prepared, flags->compress);
     sio__batch_before_send(socket->client);
-    result = sio__prepared_send(&prepared, socket->session, is_volatile);
+    result = sio__prepared_send(&prepared, socket->session, flags->is_volatile);
     sio__prepared_clear(&prepared);
     return result;
 }
 
-int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args, bool is_volatile)
+int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args,
+                     const struct rooms_flags *flags)
 {
     if (socket->state != SIO__S_CONNECTED && socket->state != SIO__S_LEAVING) return EIO_ECLOSED;
     packet->nsp = (struct eio_str){socket->nsp->name, socket->nsp->name_size};
     packet->json = args.json;
-    if (args.attachment_count > 0) return send_binary(socket, packet, args, is_volatile);
-    return send_text(socket, packet, is_volatile);
+    if (packet->type == SIO__EVENT) sio__outgoing_one(socket, packet->name, args);
+    if (args.attachment_count > 0 || !flags->compress) return send_frames(socket, packet, args, flags);
+    return send_text(socket, packet, flags->is_volatile);
 }
 
 /* --------------------------------------------------------------- broadcast */
@@ -74,6 +78,7 @@ static int broadcast(struct sio_namespace *nsp, const struct sio_target *target,
         return broadcast_with_offset(nsp, target, event);
     int result = sio__prepare(&prepared, nsp->io->parser, &packet, event->args);
     if (result != 0) return result;
+    sio__prepared_set_compress(&prepared, target->flags.compress);
     result = broadcast_message(nsp, target, sio__prepared_message(&prepared));
     sio__prepared_clear(&prepared);
     return result;
@@ -88,7 +93,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
     if (!target.only) return sio__target_each_namespace(&target, broadcast, &out);
     if (target.nsp->recovers && target.only->state == SIO__S_CONNECTED) return broadcast(target.nsp, &target, &out);
     struct sio__outgoing packet = {.type = SIO__EVENT, .name = out.name};
-    int result = sio__socket_send(target.only, &packet, args, target.flags.is_volatile);
+    int result = sio__socket_send(target.only, &packet, args, &target.flags);
     if (result == 0) target.nsp->io->stats.deliveries++;
     return result;
 }

@@ -136,12 +136,14 @@ void sio__deliver_with_ack(void *ctx, const struct rooms_selector *who, const st
     struct sio_namespace *nsp = ctx;
     struct rooms_ack_sink kept = *sink;
     size_t count = 0;
+    sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
         count = deliver(nsp, who, flags, message->prepared, &kept);
     } else {
         struct sio__prepared foreign;
         uint64_t id = nsp->next_ack_id++;
         if (sio__prepare_foreign(&foreign, nsp, message, &id) == 0) {
+            sio__prepared_set_compress(&foreign, flags->compress);
             count = deliver(nsp, who, flags, &foreign, &kept);
             sio__prepared_clear(&foreign);
         }

@@ -22,7 +22,7 @@ struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx)
     return hook;
 }
 
-static void hooks_clear(struct sio__hooks *hooks)
+void sio__hooks_clear(struct sio__hooks *hooks)
 {
     for (struct sio__hook *hook = hooks->first, *next; hook; hook = next) {
         next = hook->next;
@@ -72,7 +72,7 @@ static void events_clear(struct sio__events *events)
         for (struct sio__link *link = events->by_name.buckets[i], *next; link; link = next) {
             next = link->next;
             struct entry *entry = (struct entry *)link;
-            hooks_clear(&entry->hooks);
+            sio__hooks_clear(&entry->hooks);
             free(entry);
         }
     }
@@ -83,11 +83,13 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour)
 {
     events_clear(&behaviour->events);
     events_clear(&behaviour->server_events);
-    hooks_clear(&behaviour->any);
-    hooks_clear(&behaviour->connection);
-    hooks_clear(&behaviour->disconnecting);
-    hooks_clear(&behaviour->disconnect);
-    hooks_clear(&behaviour->middleware);
-    hooks_clear(&behaviour->packet);
-    hooks_clear(&behaviour->recover);
+    sio__hooks_clear(&behaviour->any);
+    sio__hooks_clear(&behaviour->connection);
+    sio__hooks_clear(&behaviour->disconnecting);
+    sio__hooks_clear(&behaviour->disconnect);
+    sio__hooks_clear(&behaviour->middleware);
+    sio__hooks_clear(&behaviour->packet);
+    sio__hooks_clear(&behaviour->recover);
+    sio__hooks_clear(&behaviour->outgoing);
+    sio__hooks_clear(&behaviour->room);
 }

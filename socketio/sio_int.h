@@ -2,9 +2,10 @@
  *
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
  * sio_parser_default.c and sio_parser_msgpack.c (how these are written), sio_namespace.c and sio_handlers.c (who
- * handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_target.c and sio_emit.c (what is sent
- * to whom), sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c (clients that come back), sio_ack.c and
- * sio_survey.c (answers), sio_target_ops.c (the rest that is done by target). */
+ * handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_v2.c (what is different for those of
+ * Socket.IO 2), sio_target.c, sio_emit.c and sio_outgoing.c (what is sent to whom), sio_deliver.c and sio_batch.c (how
+ * it gets there), sio_recovery.c (clients that come back), sio_ack.c, sio_gather.c and sio_survey.c (answers),
+ * sio_target_ops.c (the rest that is done by target). */
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
@@ -71,6 +72,9 @@ struct sio__hook {
         sio_middleware_fn middleware;
         sio_packet_middleware_fn packet;
         sio_recover_fn recover;
+        sio_outgoing_fn outgoing;
+        sio_room_fn room;
+        void (*nsp)(struct sio_namespace *nsp, void *ctx);
     } fn;
     void *ctx;
 };
@@ -84,8 +88,9 @@ struct sio__events {
 /* Everything that is registered on a namespace. */
 struct sio__behaviour {
     struct sio__events events, server_events;
-    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet, recover;
+    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet, recover, outgoing, room;
 };
+void sio__hooks_clear(struct sio__hooks *hooks);
 /* Appends and returns a hook whose function is to be set, or NULL. */
 struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx);
 struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx);
@@ -98,8 +103,12 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour);
 struct sio_namespace {
     struct sio__link by_name; /* in the server's table; parents are not in it */
     struct sio_server *io;
-    struct sio_namespace *next;   /* of the server's namespaces, or of its parents, in order of creation */
-    struct sio_namespace *parent; /* whose behaviour comes before its own, or NULL */
+    /* Of the server's namespaces, or of its parents, in order of creation. */
+    struct sio_namespace *prev, *next;
+    struct sio_namespace *next_empty; /* that may have to go at the end of the turn */
+    bool is_listed;                   /* there */
+    uint64_t empty_ms;                /* since when nobody is in it */
+    struct sio_namespace *parent;     /* whose behaviour comes before its own, or NULL */
     struct sio__behaviour behaviour;
     struct rooms_index *index;     /* NULL: this is a parent */
     struct rooms_adapter *adapter; /* NULL: this is a parent */
@@ -117,6 +126,10 @@ struct sio_namespace {
 /* The namespace of that name, made if a parent accepts it; NULL: there is none. */
 struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name);
 void sio__namespaces_free(struct sio_server *io);
+/* Somebody was refused or has left: it may have to go. */
+void sio__namespace_left(struct sio_namespace *nsp);
+/* The end of a turn; and now and then, for those kept for recovery. */
+void sio__namespaces_cleanup(struct sio_server *io);
 /* Enters and takes out a connected socket. */
 int sio__namespace_enter(struct sio_namespace *nsp, struct sio_socket *socket);
 void sio__namespace_leave(struct sio_namespace *nsp, struct sio_socket *socket);
@@ -233,8 +246,6 @@ void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
 bool sio__client_is_v2(const struct sio_client *client);
 /* "<namespace>#<session's id>", in the root the session's id. */
 int sio__v2_set_id(struct sio_socket *socket);
-/* The socket of the session of that id. */
-struct sio_socket *sio__v2_find(struct sio_namespace *nsp, const char *sid);
 /* The query as a JSON object. */
 void sio__v2_put_auth(struct eio_str query, struct sio_builder *auth);
 /* As JavaScript's `data || message`. */
@@ -327,6 +338,8 @@ int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t
 int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
                          const struct rooms_message *message, const uint64_t *id);
 void sio__prepared_clear(struct sio__prepared *prepared);
+/* Before it is sent. */
+void sio__prepared_set_compress(struct sio__prepared *prepared, bool compress);
 /* Sends to one session: a volatile one all of it or nothing. */
 int sio__prepared_send(const struct sio__prepared *prepared, struct eio_session *session, bool is_volatile);
 /* As the adapter carries it; borrowed. */
@@ -343,7 +356,12 @@ struct sio__event_out {
     struct sio_args args;
 };
 /* Sends an event or an ack to one socket; nsp, json and attachment_count of the packet are filled in. */
-int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args, bool is_volatile);
+int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args,
+                     const struct rooms_flags *flags);
+/* Tells the outgoing catch-all. */
+void sio__outgoing_one(struct sio_socket *socket, struct eio_str name, struct sio_args args);
+void sio__outgoing_many(struct sio_namespace *nsp, const struct rooms_selector *who,
+                        const struct rooms_message *message);
 /* json_pack with a list of values. The text is to be freed; NULL: a bad format or no memory. */
 char *sio__pack(const char *format, va_list values, struct sio_args *args);
 
@@ -447,7 +465,9 @@ struct sio_server {
     size_t max_packet_bytes;
 
     struct sio__table namespaces; /* by name */
-    struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent;
+    struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent, *empty_namespaces;
+    bool cleanup_due;
+    struct sio__hooks new_namespace;
     size_t matched_count;         /* namespaces made by parents */
     struct eio_deadlines connect; /* clients that are in no namespace yet */
     struct sio__batch batch;

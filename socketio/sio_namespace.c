@@ -37,22 +37,45 @@ static void namespace_free(struct sio_namespace *nsp)
     free(nsp);
 }
 
+static void tell_room(struct sio_namespace *nsp, enum sio_room_event what, struct rooms_name room,
+                      struct rooms_member *member)
+{
+    struct eio_str name = {room.p, room.n};
+    struct sio_socket *socket = member ? sio__socket_of(member) : NULL;
+    const struct sio__hook *hook = nsp->parent ? nsp->parent->behaviour.room.first : NULL;
+    for (; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
+    for (hook = nsp->behaviour.room.first; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
+}
+
 static void on_room_created(void *ctx, struct rooms_name room)
 {
-    const struct sio_namespace *nsp = ctx;
+    struct sio_namespace *nsp = ctx;
     if (nsp->adapter && nsp->adapter->ops->room_created) nsp->adapter->ops->room_created(nsp->adapter, room);
+    tell_room(nsp, SIO_ROOM_CREATED, room, NULL);
 }
 
 static void on_room_deleted(void *ctx, struct rooms_name room)
 {
-    const struct sio_namespace *nsp = ctx;
+    struct sio_namespace *nsp = ctx;
     if (nsp->adapter && nsp->adapter->ops->room_deleted) nsp->adapter->ops->room_deleted(nsp->adapter, room);
+    tell_room(nsp, SIO_ROOM_DELETED, room, NULL);
+}
+
+static void on_joined(void *ctx, struct rooms_name room, struct rooms_member *member)
+{
+    tell_room(ctx, SIO_ROOM_JOINED, room, member);
+}
+
+static void on_left(void *ctx, struct rooms_name room, struct rooms_member *member)
+{
+    tell_room(ctx, SIO_ROOM_LEFT, room, member);
 }
 
 static int namespace_open(struct sio_namespace *nsp)
 {
     struct sio_server *io = nsp->io;
-    static const struct rooms_events events = {.room_created = on_room_created, .room_deleted = on_room_deleted};
+    static const struct rooms_events events = {
+        .room_created = on_room_created, .room_deleted = on_room_deleted, .joined = on_joined, .left = on_left};
     struct rooms_local local;
     nsp->index = rooms_index_new(&io->options.rooms, &events, nsp);
     if (!nsp->index) return EIO_ENOMEM;
@@ -71,12 +94,14 @@ static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str
         return NULL;
     }
     nsp->parent = parent;
+    nsp->prev = io->last_namespace;
     if (io->last_namespace)
         io->last_namespace->next = nsp;
     else
         io->first_namespace = nsp;
     io->last_namespace = nsp;
     io->stats.namespaces++;
+    for (const struct sio__hook *hook = io->new_namespace.first; hook; hook = hook->next) hook->fn.nsp(nsp, hook->ctx);
     return nsp;
 }
 
@@ -134,6 +159,56 @@ void sio__namespaces_free(struct sio_server *io)
         namespace_free(nsp);
     }
     sio__table_clear(&io->namespaces);
+}
+
+/* ----------------------------------------------------------------- cleanup */
+
+void sio__namespace_left(struct sio_namespace *nsp)
+{
+    struct sio_server *io = nsp->io;
+    if (!nsp->parent || !io->options.cleanup_empty_child_namespaces || rooms_member_count(nsp->index) > 0) return;
+    nsp->empty_ms = eio_loop_now_ms(io->loop);
+    io->cleanup_due = io->cleanup_due || !nsp->recovers; /* else the interval does it */
+    if (nsp->is_listed) return;
+    nsp->is_listed = true;
+    nsp->next_empty = io->empty_namespaces;
+    io->empty_namespaces = nsp;
+}
+
+static bool may_come_back(const struct sio_namespace *nsp)
+{
+    const struct sio_server *io = nsp->io;
+    return nsp->recovers && eio_loop_now_ms(io->loop) <= nsp->empty_ms + io->options.recovery.max_disconnection_ms;
+}
+
+static void unlink_namespace(struct sio_namespace *nsp)
+{
+    struct sio_server *io = nsp->io;
+    *(nsp->prev ? &nsp->prev->next : &io->first_namespace) = nsp->next;
+    *(nsp->next ? &nsp->next->prev : &io->last_namespace) = nsp->prev;
+    sio__table_remove(&io->namespaces, &nsp->by_name);
+    io->matched_count--;
+    io->stats.namespaces--;
+}
+
+void sio__namespaces_cleanup(struct sio_server *io)
+{
+    struct sio_namespace *nsp = io->empty_namespaces;
+    io->empty_namespaces = NULL;
+    io->cleanup_due = false;
+    for (struct sio_namespace *next; nsp; nsp = next) {
+        next = nsp->next_empty;
+        nsp->is_listed = false;
+        if (rooms_member_count(nsp->index) > 0) continue;
+        if (may_come_back(nsp)) {
+            nsp->is_listed = true;
+            nsp->next_empty = io->empty_namespaces;
+            io->empty_namespaces = nsp;
+            continue;
+        }
+        unlink_namespace(nsp);
+        namespace_free(nsp);
+    }
 }
 
 const char *sio_namespace_name(const struct sio_namespace *nsp)
@@ -269,6 +344,30 @@ int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void 
     struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.packet, ctx) : NULL;
     if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
     hook->fn.packet = fn;
+    return 0;
+}
+
+int sio_on_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.outgoing, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.outgoing = fn;
+    return 0;
+}
+
+int sio_on_room(struct sio_namespace *nsp, sio_room_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.room, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.room = fn;
+    return 0;
+}
+
+int sio_on_new_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_add(&io->new_namespace, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.nsp = fn;
     return 0;
 }
 

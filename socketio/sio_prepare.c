@@ -72,6 +72,11 @@ void sio__prepared_clear(struct sio__prepared *prepared)
     prepared->memory = prepared->json_memory = NULL;
 }
 
+void sio__prepared_set_compress(struct sio__prepared *prepared, bool compress)
+{
+    for (size_t i = 0; i < prepared->count && !compress; i++) eio_frame_set_compress(prepared->frames[i], false);
+}
+
 int sio__prepared_send(const struct sio__prepared *prepared, struct eio_session *session, bool is_volatile)
 {
     if (is_volatile && !eio_session_is_writable(session)) {

@@ -32,6 +32,7 @@ void sio__recovery_on_expiry(void *ctx)
     struct sio_server *io = ctx;
     for (struct sio_namespace *nsp = io->first_namespace; nsp; nsp = nsp->next)
         if (nsp->recovers && nsp->adapter->ops->expire) nsp->adapter->ops->expire(nsp->adapter);
+    sio__namespaces_cleanup(io);
     eio_timer_start(&io->recovery_expiry, SIO__RECOVERY_EXPIRY_MS);
 }
 

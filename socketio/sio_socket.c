@@ -157,6 +157,7 @@ static void leave_all(struct sio_socket *socket)
 {
     sio__batch_leaving(socket, (struct eio_str){NULL, 0});
     rooms_remove(socket->nsp->index, &socket->member);
+    sio__namespace_left(socket->nsp);
     unlink_from_client(socket);
 }
 

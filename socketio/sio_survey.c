@@ -177,6 +177,7 @@ int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct
     packet.id = target.nsp->next_ack_id++;
     int result = sio__prepare(&prepared, target.nsp->io->parser, &packet, args);
     if (result != 0) return result;
+    sio__prepared_set_compress(&prepared, target.flags.compress);
     if (target.flags.timeout_ms == 0) target.flags.timeout_ms = 1; /* the reference's setTimeout(undefined) */
     struct sio__survey *survey = survey_new(target.nsp->io, target.flags.timeout_ms, fn, ctx);
     result = survey ? 0 : EIO_ENOMEM;

@@ -116,6 +116,12 @@ struct sio_target sio_volatile(struct sio_target target)
     return target;
 }
 
+struct sio_target sio_compress(struct sio_target target, bool compress)
+{
+    target.flags.compress = compress;
+    return target;
+}
+
 struct sio_target sio_timeout(struct sio_target target, uint32_t ms)
 {
     target.flags.timeout_ms = ms;

@@ -23,14 +23,6 @@ int sio__v2_set_id(struct sio_socket *socket)
     return 0;
 }
 
-struct sio_socket *sio__v2_find(struct sio_namespace *nsp, const char *sid)
-{
-    char id[SIO__V2_ID_SIZE_MAX + 1];
-    if (!nsp->has_long_ids) return NULL;
-    int n = snprintf(id, sizeof id, "%s#%s", nsp->name, sid);
-    return n < (int)sizeof id ? sio_socket_find(nsp, id, (size_t)n) : NULL;
-}
-
 static void put_decoded(struct eio_str raw, char *scratch, size_t size, struct sio_builder *auth)
 {
     int n = eio_query_decode(raw, scratch, size);

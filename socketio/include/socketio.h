@@ -140,8 +140,9 @@ SIO_API int sio_ack_pack(const struct sio_event *event, const char *format, ...)
 /* An answer to be given later: sio_ack() is without effect from then on. Holds no reference to the socket: it outlives
  * it harmlessly. */
 struct sio_reply {
-    struct sio_namespace *nsp;
-    char sid[21];
+    struct sio_server *io;
+    const struct sio_namespace *nsp; /* may be gone: compared only */
+    char session[21], sid[21];
     uint64_t ack_id;
     bool wanted;
 };
@@ -178,8 +179,11 @@ struct sio_options {
     size_t max_packet_bytes;          /* 0: engine.max_payload_bytes; a packet with all its attachments */
     size_t max_namespace_bytes;       /* 512: of a namespace's name */
     size_t max_namespaces_per_client; /* 64 */
-    size_t max_matched_namespaces;    /* 10000 made by sio_of_matching(), which stay; above: "Invalid namespace" */
-    size_t max_pending_acks;          /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
+    size_t max_matched_namespaces;    /* 10000 made by sio_of_matching(); above: "Invalid namespace" */
+    /* false: those stay. true: one that nobody is in any more is freed at the end of the turn, pointers to it are void
+     * then; with recovery on, when nobody can come back. */
+    bool cleanup_empty_child_namespaces;
+    size_t max_pending_acks; /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
     struct sio_recovery recovery;
     struct rooms_options rooms;
     rooms_adapter_factory adapter; /* rooms_adapter_memory */
@@ -220,6 +224,8 @@ SIO_API struct sio_namespace *sio_of(struct sio_server *io, const char *name);
  * handlers and middleware are those of all its children, an emit to it goes to all of them. */
 SIO_API struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx),
                                               void *ctx);
+/* Told of every namespace that is made after this call, before anybody is in it. */
+SIO_API int sio_on_new_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx);
 SIO_API const char *sio_namespace_name(const struct sio_namespace *nsp);
 SIO_API struct sio_server *sio_namespace_server(const struct sio_namespace *nsp);
 SIO_API size_t sio_namespace_socket_count(const struct sio_namespace *nsp);
@@ -229,6 +235,15 @@ SIO_API void sio_each_namespace(struct sio_server *io, void (*fn)(struct sio_nam
 /* Handlers; several for one event run in the order of registration. Register before clients come. */
 SIO_API int sio_on(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
 SIO_API int sio_on_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx); /* before the event's own */
+/* Each event that goes to a socket, alone or with others, before it is sent. args are without what recovery adds. */
+typedef void (*sio_outgoing_fn)(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx);
+SIO_API int sio_on_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx);
+/* What happened to rooms, a socket's own included. fn must neither join nor leave. socket is NULL where a room is
+ * created (before its first one joins) or deleted (after its last one left). */
+enum sio_room_event { SIO_ROOM_CREATED, SIO_ROOM_DELETED, SIO_ROOM_JOINED, SIO_ROOM_LEFT };
+typedef void (*sio_room_fn)(enum sio_room_event what, struct eio_str room, struct sio_socket *socket,
+                            struct sio_namespace *nsp, void *ctx);
+SIO_API int sio_on_room(struct sio_namespace *nsp, sio_room_fn fn, void *ctx);
 SIO_API int sio_on_connection(struct sio_namespace *nsp, sio_socket_fn fn, void *ctx);
 /* disconnecting: the socket is still in its rooms; disconnect: it has left them, and is freed afterwards. */
 SIO_API int sio_on_disconnecting(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
@@ -320,6 +335,8 @@ SIO_API struct sio_target sio_except_name(struct sio_target target, struct eio_s
 SIO_API struct sio_target sio_except_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API struct sio_target sio_local(struct sio_target target);
 SIO_API struct sio_target sio_volatile(struct sio_target target);
+/* false: not compressed, whatever was negotiated. */
+SIO_API struct sio_target sio_compress(struct sio_target target, bool compress);
 SIO_API struct sio_target sio_timeout(struct sio_target target, uint32_t ms);
 
 /* Sends an event. Returns 0 (also if nobody is there), EIO_EINVAL, EIO_ENOMEM, or for sio_only() what the session said.

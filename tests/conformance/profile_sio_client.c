@@ -97,25 +97,30 @@ static void on_echo(struct sio_socket *socket, const struct sio_event *event, vo
     sio_ack(event, event->args);
 }
 
+struct asked {
+    struct sio_namespace *nsp;
+    char id[21];
+};
+
 static void on_ack_answer(void *ctx, int error, struct sio_args answer)
 {
-    struct sio_reply *reply = ctx;
-    struct sio_socket *socket = sio_socket_find(reply->nsp, reply->sid, strlen(reply->sid));
+    struct asked *who = ctx;
+    struct sio_socket *socket = sio_socket_find(who->nsp, who->id, strlen(who->id));
     json_t *object = error == 0 ? sio_args_parse(answer, 1) : NULL;
     if (socket && eio_str_is(sio_args_at(answer, 0), "5") && json_is_true(json_object_get(object, "test")))
         emit(socket, "got it", "");
     json_decref(object);
-    free(reply);
+    free(who);
 }
 
 static void on_ack(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     (void)event;
     (void)ctx;
-    struct sio_reply *who = calloc(1, sizeof *who);
+    struct asked *who = calloc(1, sizeof *who);
     if (!who) return;
     who->nsp = sio_socket_namespace(socket);
-    snprintf(who->sid, sizeof who->sid, "%s", sio_socket_id(socket));
+    snprintf(who->id, sizeof who->id, "%s", sio_socket_id(socket));
     if (sio_emit_with_ack(sio_only(socket), "ack", sio_args_none(), on_ack_answer, who) != 0) free(who);
 }
 

@@ -1,0 +1,52 @@
+/* The catch-all for what is sent: each socket an event goes to is told of. Costs a walk over the receivers, but only
+ * where somebody listens. */
+#include "sio_int.h"
+
+struct telling {
+    struct eio_str name;
+    struct sio_args args;
+};
+
+static void run(const struct sio__hooks *hooks, struct sio_socket *socket, const struct telling *telling)
+{
+    for (const struct sio__hook *hook = hooks->first; hook; hook = hook->next)
+        hook->fn.outgoing(socket, telling->name, telling->args, hook->ctx);
+}
+
+static void tell(struct sio_socket *socket, const struct telling *telling)
+{
+    const struct sio_namespace *nsp = socket->nsp;
+    if (nsp->parent) run(&nsp->parent->behaviour.outgoing, socket, telling);
+    run(&nsp->behaviour.outgoing, socket, telling);
+}
+
+static void tell_one(void *ctx, struct rooms_member *member)
+{
+    struct sio_socket *socket = sio__socket_of(member);
+    if (socket->state == SIO__S_CONNECTED) tell(socket, ctx);
+}
+
+static bool is_heard(const struct sio_namespace *nsp)
+{
+    return nsp->behaviour.outgoing.first || (nsp->parent && nsp->parent->behaviour.outgoing.first);
+}
+
+void sio__outgoing_one(struct sio_socket *socket, struct eio_str name, struct sio_args args)
+{
+    struct telling telling = {name, args};
+    if (is_heard(socket->nsp)) tell(socket, &telling);
+}
+
+void sio__outgoing_many(struct sio_namespace *nsp, const struct rooms_selector *who,
+                        const struct rooms_message *message)
+{
+    if (!is_heard(nsp)) return;
+    struct sio_args all = sio__args_of_message(message);
+    struct eio_str raw = sio_args_at(all, 0);
+    char *name = malloc(raw.n + 1);
+    if (!name) return;
+    struct telling telling = {raw, sio_args_skip(all, 1)};
+    if (raw.n && raw.p[0] == '"') telling.name = (struct eio_str){name, sio__json_decode_text(raw, name)};
+    rooms_each(nsp->index, who, tell_one, &telling);
+    free(name);
+}
