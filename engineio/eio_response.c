@@ -3,6 +3,7 @@
 #include "eio_int.h"
 
 #include <string.h>
+#include <strings.h>
 
 enum { SUBPROTOCOL_MAX_BYTES = 64 }; /* a longer one is not taken */
 
@@ -30,6 +31,15 @@ void eio_headers_add(struct eio_headers *headers, const char *name, const char *
     headers->fields[headers->count++] = (struct eio_http_reply_field){copy, copy + name_size};
 }
 
+/* As the reference writes it, however it was given. */
+static const char *same_site_text(const char *value)
+{
+    static const char *const texts[] = {"Strict", "Lax", "None"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strcasecmp(value, texts[i]) == 0) return texts[i];
+    return value;
+}
+
 static void add_cookie(struct eio_headers *headers, const struct eio_cookie *cookie, const char *id)
 {
     char value[1024];
@@ -42,16 +52,15 @@ static void add_cookie(struct eio_headers *headers, const struct eio_cookie *coo
     ADD(cookie->path, "; Path=%s", cookie->path);
     ADD(cookie->http_only, "; HttpOnly");
     ADD(cookie->secure, "; Secure");
-    ADD(cookie->same_site, "; SameSite=%s", cookie->same_site);
+    ADD(cookie->same_site, "; SameSite=%s", same_site_text(cookie->same_site));
 #undef ADD
     if (n > 0 && (size_t)n < sizeof value) eio_headers_add(headers, "Set-Cookie", value);
 }
 
-/* The cookie and the hooks, as the reference's "headers" listeners run. */
-static void add_common(struct eio_headers *headers, struct eio_server *server, const struct eio_http_head *head,
-                       const struct eio_session *opened)
+/* What hooks add, as the reference's "headers" listeners run. */
+static void add_hooks(struct eio_headers *headers, struct eio_server *server, const struct eio_http_head *head,
+                      const struct eio_session *opened)
 {
-    if (opened && server->options.cookie.name) add_cookie(headers, &server->options.cookie, opened->id);
     if (server->hooks.on_headers) server->hooks.on_headers(headers, head, opened != NULL, server->hooks_ctx);
 }
 
@@ -69,7 +78,9 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
     if (answer->encoding) eio_headers_add(&headers, "Content-Encoding", answer->encoding);
     eio__cors_fields(&server->options.cors, request->head, false, &cors);
     for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
-    if (answer->status == 200) add_common(&headers, server, request->head, answer->opened);
+    const struct eio_cookie *cookie = &server->options.cookie;
+    if (answer->opened && cookie->name) add_cookie(&headers, cookie, answer->opened->id);
+    if (answer->status == 200) add_hooks(&headers, server, request->head, answer->opened);
     struct eio_http_reply reply = {answer->status, answer->type,  answer->body, answer->size,
                                    headers.fields, headers.count, false};
     eio_http_reply(request, &reply);
@@ -103,7 +114,7 @@ void eio__server_refuse(struct eio_server *server, struct eio_http_request *requ
                         const char *message)
 {
     server->stats.handshakes_refused++;
-    if (!message) message = error_texts[error];
+    if (!message || !*message) message = error_texts[error];
     if (server->hooks.on_connection_error)
         server->hooks.on_connection_error(request->head, error, error_texts[error], context, server->hooks_ctx);
     if (request->is_upgrade) {
@@ -146,7 +157,7 @@ struct eio_frame *eio__server_switching(struct eio_server *server, const struct 
     if (server->options.per_message_deflate)
         *deflate_bits = eio__deflate_negotiate(eio_http_head_field(head, "sec-websocket-extensions"), extension);
     if (*deflate_bits) eio_headers_add(&headers, "Sec-WebSocket-Extensions", extension);
-    add_common(&headers, server, head, opened);
+    add_hooks(&headers, server, head, opened); /* no cookie: the reference's comes with polling only */
     static const char start[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
     char text[sizeof start + sizeof headers.memory + 4 * EIO__HEADERS_MAX + 2];
     size_t n = sizeof start - 1;

@@ -347,7 +347,7 @@ struct eio_cors {
     int max_age_s; /* -1: none */
 };
 
-/* The session id as a cookie of the handshake's response, for load balancers. */
+/* The session id as a cookie of the polling handshake's response, for load balancers. */
 struct eio_cookie {
     const char *name;      /* NULL: no cookie; the reference's `true` is "io" */
     const char *path;      /* "/" */
