@@ -133,6 +133,7 @@ static void the_client_chooses_the_encoding(void **state)
         {"x-gzip", ""},
         {"*, gzip;q=0", "deflate"},
         {"deflate, *;q=1", "deflate"},
+        {"*, deflate", "deflate"},
         {"br", ""},
         {"gzip;q=nan, deflate;q=nan", ""},
         {",,;;q=,", ""},
