@@ -15,7 +15,7 @@
 #include <msgpack/unpack.h>
 #include <msgpack/unpack_define.h>
 
-#define FIRST_CAPACITY 256
+#define FIRST_CAPACITY_MAX 4096 /* as much as the input seems to need, but binary data needs nothing */
 #define FIRST_ATTACHMENTS 4
 #define FAILED (-1)
 #define UINT64_END 18446744073709551616.0
@@ -37,6 +37,7 @@ struct level {
 struct decoding {
     struct rooms_decoded *out;
     const struct rooms_msgpack_limits *limits;
+    size_t first_capacity; /* of the text */
     const char *why;
     int code;
     bool has_mark; /* a map with "_placeholder":true was read */
@@ -57,7 +58,7 @@ static char *reserve(struct decoding *d, size_t n)
 {
     struct rooms_decoded *out = d->out;
     if (n > out->json_capacity - out->json_size) {
-        size_t capacity = out->json_capacity ? out->json_capacity : FIRST_CAPACITY;
+        size_t capacity = out->json_capacity ? out->json_capacity : d->first_capacity;
         while (capacity - out->json_size < n) capacity *= 2;
         char *json = realloc(out->json, capacity);
         if (!json) return NULL;
@@ -486,6 +487,7 @@ long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack
     size_t at = 0;
     d.out = decoded;
     d.limits = limits;
+    d.first_capacity = n < FIRST_CAPACITY_MAX / 2 ? 2 * n + 64 : FIRST_CAPACITY_MAX;
     d.depth = 0;
     d.has_mark = false;
     d.why = NULL;

@@ -227,13 +227,15 @@ static ssize_t decode_string(const uint8_t **p, const uint8_t *end, uint8_t *out
     size_t size = 0;
     while (*p < end && **p != '"') {
         uint8_t decoded[4];
-        size_t n = 1;
-        if (**p == '\\')
+        const uint8_t *from = *p;
+        while (*p < end && **p != '"' && **p != '\\') (*p)++;
+        size_t n = (size_t)(*p - from);
+        if (n == 0) {
             n = decode_escape(p, end, decoded);
-        else
-            decoded[0] = *(*p)++;
+            from = decoded;
+        }
         if (n == 0) return -1;
-        if (out) memcpy(out + size, decoded, n);
+        if (out) memcpy(out + size, from, n);
         size += n;
     }
     if (*p == end) return -1;

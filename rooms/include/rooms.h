@@ -262,7 +262,8 @@ ROOMS_API struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *name
 /* ----------------------------------------------------------------- msgpack */
 
 /* Between messages as they are carried here (JSON text with placeholders, and attachments) and msgpack, in the dialect
- * of notepack.io, which Socket.IO's adapters and its msgpack parser use. Pure: no I/O, nothing is kept. */
+ * of notepack.io, which Socket.IO's adapters and its msgpack parser use. Pure: no I/O, nothing is kept. LC_NUMERIC must
+ * be C's, as it is unless somebody calls setlocale(). */
 
 #define ROOMS_MSGPACK_DEPTH_MAX 1024 /* arrays and maps within each other; a larger max_depth counts as this */
 
