@@ -94,6 +94,25 @@ void eio__server_preflight(struct eio_server *server, struct eio_http_request *r
     eio_http_reply(request, &reply);
 }
 
+void eio_server_reply(struct eio_server *server, struct eio_http_request *request, const struct eio_http_reply *reply)
+{
+    if (request->head->method == EIO_HTTP_OPTIONS && server->options.cors.origin) {
+        eio__server_preflight(server, request);
+        return;
+    }
+    struct eio__cors_reply cors;
+    struct eio_headers headers;
+    headers.count = headers.used = 0;
+    for (size_t i = 0; i < reply->field_count; i++)
+        eio_headers_add(&headers, reply->fields[i].name, reply->fields[i].value);
+    eio__cors_fields(&server->options.cors, request->head, false, &cors);
+    for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
+    struct eio_http_reply full = *reply;
+    full.fields = headers.fields;
+    full.field_count = headers.count;
+    eio_http_reply(request, &full);
+}
+
 /* A JSON text of the error; the message may be a hook's. */
 static size_t put_error(char *out, size_t size, int error, const char *message)
 {

@@ -5,7 +5,7 @@
  * handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_v2.c (what is different for those of
  * Socket.IO 2), sio_target.c, sio_emit.c and sio_outgoing.c (what is sent to whom), sio_deliver.c and sio_batch.c (how
  * it gets there), sio_recovery.c (clients that come back), sio_ack.c, sio_gather.c and sio_survey.c (answers),
- * sio_target_ops.c (the rest that is done by target). */
+ * sio_target_ops.c (the rest that is done by target), sio_assets.c (the client's files). */
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
@@ -464,6 +464,7 @@ struct sio_server {
     struct sio__packet_limits limits;
     size_t max_packet_bytes;
 
+    struct sio__assets *assets;
     struct sio__table namespaces; /* by name */
     struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent, *empty_namespaces;
     bool cleanup_due;
@@ -491,6 +492,7 @@ struct sio_server {
     uint8_t random[SIO__RANDOM_POOL_BYTES];
 };
 void sio__server_client_gone(struct sio_server *io);
+void sio__assets_free(struct sio_server *io);
 /* Writes a new id and its terminator. */
 void sio__server_new_id(struct sio_server *io, char *id);
 

@@ -144,6 +144,7 @@ void sio_server_free(struct sio_server *io)
     if (io->batch.frames) sio__batch_settle(io);
     sio__graveyard_sweep(io);
     sio__namespaces_free(io);
+    sio__assets_free(io);
     sio__hooks_clear(&io->new_namespace);
     sio__table_clear(&io->waiting);
     sio__batch_clear(&io->batch);

@@ -429,6 +429,10 @@ EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);
 /* Serves bare WebSockets, without Engine.IO, at `path` (as eio_http_route): sessions with protocol 0, whose
  * messages are the WebSocket's, kept alive by WebSocket pings. */
 EIO_API int eio_server_attach_websocket(struct eio_server *server, struct eio_http *http, const char *path);
+/* As eio_http_reply, with the headers of options.cors; OPTIONS is answered as a preflight instead, if CORS is on. For
+ * what is served beside options.path. */
+EIO_API void eio_server_reply(struct eio_server *server, struct eio_http_request *request,
+                              const struct eio_http_reply *reply);
 /* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
 EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
 

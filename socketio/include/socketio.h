@@ -209,6 +209,17 @@ SIO_API struct eio_loop *sio_server_loop(struct sio_server *io);
 SIO_API struct eio_http *sio_server_http(struct sio_server *io);
 SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
 
+/* A file of the official client's build, with what it is in other codings. */
+struct sio_asset {
+    const char *name; /* "socket.io.min.js" */
+    struct eio_str body;
+    struct eio_str gzip, brotli; /* n 0: not to be had */
+};
+/* Serves them beside engine.path, "/socket.io/socket.io.min.js", as the reference's serveClient: ETag "<version>" (304
+ * if the client has it), Cache-Control public, max-age=0, CORS as the engine's. The table stays the caller's and must
+ * outlive the server. Once; EIO_EEXIST. */
+SIO_API int sio_serve_client(struct sio_server *io, const struct sio_asset *assets, size_t count, const char *version);
+
 struct sio_stats {
     uint64_t recoveries, recoveries_failed; /* of clients that asked for it */
     uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
