@@ -27,8 +27,11 @@ enum {
 
 static int fail(struct eio__fault *fault, uint16_t status, size_t at, const char *why)
 {
-    *fault = (struct eio__fault){
-        .code = status == 400 ? EIO_EPROTO : EIO_ETOOBIG, .close_code = status, .at = at, .why = why};
+    *fault = (struct eio__fault){.code = status == 400 ? EIO_EPROTO : EIO_ETOOBIG,
+                                 .close_code = status,
+                                 .limit = status == 413 ? EIO_LIMIT_BODY_BYTES : EIO_LIMIT_HEAD_BYTES,
+                                 .at = at,
+                                 .why = why};
     return fault->code;
 }
 

@@ -12,6 +12,7 @@
 struct eio__fault {
     int code;
     uint16_t close_code;
+    uint8_t limit;   /* enum eio_limit, where the gate met one: EIO_ETOOBIG */
     size_t at;       /* byte offset in what was given */
     const char *why; /* English, constant */
 };

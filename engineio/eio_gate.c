@@ -51,6 +51,9 @@ static int fail(struct eio__fault *fault, uint16_t status, const uint8_t *start,
     *fault = (struct eio__fault){.code = status == 413 || status == 414 || status == 431 ? EIO_ETOOBIG : EIO_EPROTO,
                                  .close_code = status,
                                  .at = (size_t)(at - start),
+                                 .limit = status == 414   ? EIO_LIMIT_LINE_BYTES
+                                          : status == 413 ? EIO_LIMIT_BODY_BYTES
+                                                          : EIO_LIMIT_HEAD_BYTES,
                                  .why = why};
     return fault->code;
 }
@@ -337,7 +340,16 @@ static size_t smaller(size_t a, size_t b)
 
 static int line_too_long(struct parse *parse, const uint8_t *line, bool first)
 {
-    return FAIL(parse, first ? 414 : 431, line, first ? "request line too long" : "header too long");
+    int code = FAIL(parse, first ? 414 : 431, line, first ? "request line too long" : "header too long");
+    parse->fault->limit = EIO_LIMIT_LINE_BYTES;
+    return code;
+}
+
+static int too_many_fields(struct parse *parse, const uint8_t *line)
+{
+    int code = FAIL(parse, 431, line, "too many headers");
+    parse->fault->limit = EIO_LIMIT_FIELDS;
+    return code;
 }
 
 ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limits *limits, struct eio__gate_head *out,
@@ -379,7 +391,7 @@ ssize_t eio__gate_parse(const uint8_t *p, size_t n, const struct eio__gate_limit
             if (!out->take_head) return FAIL(&parse, 503, newline, "out of memory");
             return newline + 1 - p;
         }
-        if (!first && parse.field_count >= max_fields) return FAIL(&parse, 431, line, "too many headers");
+        if (!first && parse.field_count >= max_fields) return too_many_fields(&parse, line);
         int rc = first ? parse_request_line(&parse, line, size) : parse_field(&parse, line, size);
         if (rc) return rc;
         line = newline + 1;

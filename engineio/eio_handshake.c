@@ -173,7 +173,7 @@ struct eio_session *eio__server_open_websocket(struct eio_server *server, int pr
 {
     struct eio_session *session = eio__session_new(server, protocol, take_head);
     if (!session) {
-        close(take_fd);
+        eio__fd_close(server->loop, take_fd);
         return NULL;
     }
     read_base64(session, session->head);
@@ -213,7 +213,7 @@ static int take_probe(struct eio_server *server, struct eio_http_request *reques
     } else {
         free(head); /* the session keeps that of its handshake */
         if (send(fd, response->bytes, response->wire_size, MSG_NOSIGNAL) != (ssize_t)response->wire_size) {
-            close(fd);
+            eio__fd_close(server->loop, fd);
             free(*rest);
             fd = -1;
         }
@@ -230,6 +230,10 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
         eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
         return;
     }
+    if (server->options.max_upgrades && server->stats.upgrading >= server->options.max_upgrades) {
+        eio__server_refuse_limit(server, request, EIO_LIMIT_UPGRADES);
+        return;
+    }
     int bits;
     uint8_t *rest;
     size_t rest_size;
@@ -237,6 +241,7 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
     if (fd < 0) return;
     if (eio__ws_attach(session, fd) == 0) {
         session->carrier = EIO__C_PROBING;
+        server->stats.upgrading++;
         session->deflate_bits = (uint8_t)bits;
         eio_deadlines_add(&server->upgrade, &session->polling->upgrade);
         eio__ws_feed(session, rest, rest_size);
@@ -253,6 +258,33 @@ struct eio_admission {
     struct ask ask;
 };
 
+/* What handshakes may cost, before anything is spent on one. EIO_LIMIT_COUNT: none is hit. */
+static enum eio_limit handshake_limit(struct eio_server *server, const struct eio_http_head *head)
+{
+    const struct eio_options *o = &server->options;
+    uint64_t now = eio_loop_now_ms(server->loop);
+    struct eio__address address;
+    /* An address that asks too often takes nothing from the others' share. */
+    if (o->max_handshakes_per_second_per_address && eio__address_parse(eio_str(head->address), &address)) {
+        struct eio__visitor *visitor = eio__visitors_get(&server->visitors, &address);
+        if (visitor && !eio_rate_take(&visitor->rate, now, o->max_handshakes_per_second_per_address))
+            return EIO_LIMIT_HANDSHAKES_PER_SECOND_PER_ADDRESS;
+    }
+    if (o->max_handshakes_per_second && !eio_rate_take(&server->handshake_rate, now, o->max_handshakes_per_second))
+        return EIO_LIMIT_HANDSHAKES_PER_SECOND;
+    return EIO_LIMIT_COUNT;
+}
+
+static enum eio_limit session_limit(const struct eio_server *server, const struct eio_http_head *head)
+{
+    const struct eio_options *o = &server->options;
+    struct eio__address address;
+    if (o->max_sessions && server->slot_count >= o->max_sessions) return EIO_LIMIT_SESSIONS;
+    if (!o->max_sessions_per_address || !eio__address_parse(eio_str(head->address), &address)) return EIO_LIMIT_COUNT;
+    const struct eio__visitor *visitor = eio__visitors_find(&server->visitors, &address);
+    return visitor && visitor->count >= o->max_sessions_per_address ? EIO_LIMIT_SESSIONS_PER_ADDRESS : EIO_LIMIT_COUNT;
+}
+
 static void open_session(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
     if (server->closing) {
@@ -261,7 +293,10 @@ static void open_session(struct eio_server *server, struct eio_http_request *req
         return;
     }
     int error = verify_protocol(server, ask);
-    if (error != ERROR_NONE)
+    enum eio_limit limit = session_limit(server, request->head);
+    if (error == ERROR_NONE && limit != EIO_LIMIT_COUNT)
+        eio__server_refuse_limit(server, request, limit);
+    else if (error != ERROR_NONE)
         eio__server_refuse(server, request, error, NULL, NULL);
     else if (ask->transport == EIO_WEBSOCKET)
         open_websocket(server, request, ask->protocol);
@@ -327,6 +362,11 @@ void eio_deny(struct eio_admission *admission, const char *message)
 
 static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
+    enum eio_limit limit = server->closing ? EIO_LIMIT_COUNT : handshake_limit(server, request->head);
+    if (limit != EIO_LIMIT_COUNT) {
+        eio__server_refuse_limit(server, request, limit);
+        return;
+    }
     if (server->closing || !server->hooks.allow_request) {
         open_session(server, request, ask);
         return;

@@ -22,6 +22,7 @@ void eio_http_options_init(struct eio_http_options *options)
         .body_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
         .linger_ms = 2000,
+        .max_addresses = 65536,
         .backlog = 1024,
     };
 }
@@ -35,14 +36,46 @@ static void on_evhtp_request(evhtp_request_t *request, void *ctx)
     (void)ctx;
 }
 
+/* EIO_LIMIT_COUNT: none is hit. */
+static enum eio_limit limit_of_connection(struct eio_http *http, evhtp_connection_t *evhtp)
+{
+    const struct eio_http_options *o = &http->options;
+    struct eio__address peer;
+    if (o->max_connections && http->stats.connections + http->leased >= o->max_connections)
+        return EIO_LIMIT_CONNECTIONS;
+    if (!o->max_connections_per_address) return EIO_LIMIT_COUNT;
+    eio__address_of(evhtp->saddr, &peer);
+    const struct eio__visitor *visitor = eio__visitors_find(&http->visitors, &peer);
+    return visitor && visitor->count >= o->max_connections_per_address ? EIO_LIMIT_CONNECTIONS_PER_ADDRESS
+                                                                       : EIO_LIMIT_COUNT;
+}
+
+/* Many clients come through one proxy: those we trust are not counted. */
+static void count_connection(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    if (!http->options.max_connections_per_address || eio__proxies_trust(&http->proxies, &conn->peer)) return;
+    struct eio__visitor *visitor = eio__visitors_get(&http->visitors, &conn->peer);
+    if (!visitor) return;
+    eio__visitor_enter(&http->visitors, visitor);
+    conn->counted = true;
+}
+
+void eio__http_lease_end(const struct eio__lease *lease)
+{
+    lease->http->leased--;
+    if (lease->counted) eio__visitor_leave(&lease->http->visitors, &lease->peer);
+}
+
 static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
 {
     struct eio_http *http = ctx;
-    size_t max = http->options.max_connections;
-    bool refuse = max && http->stats.connections >= max;
+    enum eio_limit limit = limit_of_connection(http, evhtp);
+    bool refuse = limit != EIO_LIMIT_COUNT;
     http->stats.accepted++;
     if (refuse && http->refusals >= EIO__HTTP_REFUSALS_MAX) {
         http->stats.refused++;
+        eio_limit_hit(&http->hits[limit], http->loop, eio_limit_name(limit), NULL);
         return EVHTP_RES_ERROR;
     }
     struct eio__conn *conn = eio__conn_new(http, evhtp);
@@ -51,8 +84,14 @@ static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
         conn->refused = true;
         http->refusals++;
         http->stats.connections--;
-        eio__conn_refuse(conn, 503, "too many connections");
+        eio__conn_hit(conn, limit);
+        if (limit == EIO_LIMIT_CONNECTIONS)
+            eio__conn_refuse(conn, 503, "too many connections");
+        else
+            eio__conn_refuse(conn, 429, "too many connections from this address");
+        return EVHTP_RES_OK;
     }
+    count_connection(conn);
     return EVHTP_RES_OK;
 }
 
@@ -213,6 +252,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_http_options_init(&http->options);
     if (options) http->options = *options;
     options = &http->options;
+    eio__visitors_init(&http->visitors, loop, options->max_addresses);
     eio_timer_init(&http->accept_timer, loop, on_accept_timer, http);
     eio_deadlines_init(&http->head_deadlines, loop, options->head_timeout_ms, eio__conn_on_head_deadline, http);
     eio_deadlines_init(&http->body_deadlines, loop, options->body_timeout_ms, eio__conn_on_body_deadline, http);
@@ -235,6 +275,8 @@ void eio_http_free(struct eio_http *http)
     if (!http) return;
     if (http->evhtp) eio_http_stop_listening(http);
     while (http->first) eio__conn_drop(http->first);
+    eio__leases_forget(&http->loop->leases, http);
+    eio__visitors_clear(&http->visitors);
     if (http->poke_event) event_free(http->poke_event);
     eio_deadlines_clear(&http->head_deadlines);
     eio_deadlines_clear(&http->body_deadlines);
@@ -257,4 +299,5 @@ struct eio_loop *eio_http_loop(struct eio_http *http)
 void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats)
 {
     *stats = http->stats;
+    for (int i = 0; i < EIO_LIMIT_COUNT; i++) stats->limit_hits[i] = http->hits[i].hits;
 }

@@ -117,6 +117,7 @@ static void unlink_conn(struct eio__conn *conn)
         http->refusals--;
     else
         http->stats.connections--;
+    if (conn->counted) eio__visitor_leave(&http->visitors, &conn->peer);
     struct eio__conn **link = &http->poke_first;
     while (conn->poked && *link != conn) link = &(*link)->poke_next;
     if (conn->poked) *link = conn->poke_next;
@@ -138,9 +139,21 @@ void eio__conn_drop(struct eio__conn *conn)
     eio__request_free(request);
 }
 
+/* A connection that becomes a WebSocket goes on counting. Without memory it does not. */
+static void lease(struct eio__conn *conn, int fd)
+{
+    struct eio_http *http = conn->http;
+    if (!http->options.max_connections && !http->options.max_connections_per_address) return;
+    struct eio__lease lease = {http, conn->peer, conn->counted};
+    if (eio__lease_begin(&http->loop->leases, fd, &lease) != 0) return;
+    http->leased++;
+    conn->counted = false;
+}
+
 int eio__conn_release(struct eio__conn *conn)
 {
     int fd = bufferevent_getfd(conn->bev);
+    lease(conn, fd);
     unlink_conn(conn);
     struct bufferevent *bev = evhtp_connection_take_ownership(conn->evhtp);
     evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
@@ -236,6 +249,26 @@ void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
     if (write_output(conn)) on_drained(conn);
 }
 
+void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit)
+{
+    char address[46];
+    eio__address_print(&conn->peer, address);
+    eio_limit_hit(&conn->http->hits[limit], conn->http->loop, eio_limit_name(limit), address);
+}
+
+/* A fault of the gate or of a chunked body. */
+static void refuse_fault(struct eio__conn *conn, const struct eio__fault *fault)
+{
+    if (fault->code == EIO_ETOOBIG) eio__conn_hit(conn, (enum eio_limit)fault->limit);
+    eio__conn_refuse(conn, fault->close_code, fault->why);
+}
+
+static void refuse_body(struct eio__conn *conn)
+{
+    eio__conn_hit(conn, EIO_LIMIT_BODY_BYTES);
+    eio__conn_refuse(conn, 413, "body too large");
+}
+
 void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 {
     conn->http->stats.refused++;
@@ -323,7 +356,7 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     conn->chunked = parsed->content_length < 0;
     conn->chunks = (struct eio__chunked){0};
     if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) {
-        eio__conn_refuse(conn, 413, "body too large");
+        refuse_body(conn);
         return STEP_MORE;
     }
     conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
@@ -354,7 +387,7 @@ static enum step step_head(struct eio__conn *conn)
     ssize_t size = eio__gate_parse(p, n, &http->limits, &parsed, &fault);
     if (size == 0) return STEP_WAIT;
     if (size < 0) {
-        eio__conn_refuse(conn, fault.close_code, fault.why);
+        refuse_fault(conn, &fault);
         return STEP_MORE;
     }
     http->stats.bytes_in += (size_t)size;
@@ -396,14 +429,14 @@ static enum step step_chunked(struct eio__conn *conn)
         ssize_t used = eio__chunked_feed(&conn->chunks, part.iov_base, part.iov_len, conn->body + conn->body_size,
                                          &decoded, &done, &fault);
         if (used < 0) {
-            eio__conn_refuse(conn, fault.close_code, fault.why);
+            refuse_fault(conn, &fault);
             return STEP_MORE;
         }
         conn->http->stats.bytes_in += (size_t)used;
         evbuffer_drain(input, (size_t)used);
         conn->body_size += decoded;
         if (conn->body_size > conn->body_limit) {
-            eio__conn_refuse(conn, 413, "body too large");
+            refuse_body(conn);
             return STEP_MORE;
         }
     }
@@ -502,6 +535,7 @@ void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
     struct eio_http *http = ctx;
     struct eio__conn *conn = conn_of(due);
     http->stats.timeouts++;
+    eio__conn_hit(conn, EIO_LIMIT_HEAD_TIMEOUT);
     if (input_size(conn))
         eio__conn_refuse(conn, 408, "the request head took too long");
     else
@@ -512,6 +546,7 @@ void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)
 {
     struct eio_http *http = ctx;
     http->stats.timeouts++;
+    eio__conn_hit(conn_of(due), EIO_LIMIT_BODY_TIMEOUT);
     eio__conn_refuse(conn_of(due), 408, "the request body took too long");
 }
 
@@ -534,5 +569,6 @@ void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx)
         return;
     }
     http->stats.timeouts++;
+    eio__conn_hit(conn, EIO_LIMIT_DRAIN_TIMEOUT);
     eio__conn_drop(conn);
 }

@@ -44,6 +44,9 @@ struct eio_http {
     struct eio_timer accept_timer;
     struct eio_deadlines head_deadlines, body_deadlines, idle_deadlines, drain_deadlines, linger_deadlines;
     size_t refusals; /* connections above the limit that still linger */
+    size_t leased;   /* descriptors that left as WebSockets and are open yet; only with limits on connections */
+    struct eio__visitors visitors; /* peers, only with a limit by address */
+    struct eio_limit_counter hits[EIO_LIMIT_COUNT];
     uint16_t port;
     struct eio_http_stats stats;
 };
@@ -75,6 +78,7 @@ struct eio__conn {
     bool eof : 1;     /* the peer sends no more */
     bool close : 1;   /* close after the reply */
     bool refused : 1; /* counted in http->refusals */
+    bool counted : 1; /* in http->visitors */
     bool chunked : 1;
     bool writing : 1; /* EV_WRITE is on */
     struct eio__gate_scan scan;
@@ -98,6 +102,8 @@ extern const struct eio__request_ops eio__http_ops;
 struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp);
 /* Goes as far as the bytes that are there allow. May free it. */
 void eio__conn_advance(struct eio__conn *conn);
+/* Counts a hit of a limit and logs it. */
+void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit);
 /* Closes it now; an unanswered request is aborted. */
 void eio__conn_drop(struct eio__conn *conn);
 /* Detaches it from evhtp and frees everything but the descriptor, which is returned. */

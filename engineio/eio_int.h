@@ -10,6 +10,7 @@
 
 #include "eio_codec.h"
 #include "eio_http_int.h"
+#include "eio_limits.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -66,6 +67,7 @@ struct eio_loop {
     struct eio_session *flush_first, *flush_last; /* sessions with something to write, by flush_next */
     struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
     uint8_t *read_buffer;
+    struct eio__leases leases; /* only with limits on connections */
 };
 
 /* What ends a turn: hooks, flush, freeing what was closed. Not from a hook or a session's callback. */
@@ -74,6 +76,8 @@ void eio__loop_end_turn(struct eio_loop *loop);
 void eio__timers_run(struct eio_loop *loop);
 /* When the first timer is due, UINT64_MAX if none runs. */
 uint64_t eio__timers_next_ms(const struct eio_loop *loop);
+/* Closes a descriptor that was taken from HTTP, and says so there if it counts. */
+void eio__fd_close(struct eio_loop *loop, int fd);
 /* Microseconds of the monotonic clock. */
 uint64_t eio__clock_us(void);
 
@@ -162,10 +166,10 @@ void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *
 void eio__queue_pop(struct eio__queue *queue);
 /* Notes that n wire bytes were sent; returns how many messages are complete by that. */
 size_t eio__queue_advance(struct eio__queue *queue, size_t n);
-/* Drops whole messages (with what belongs to them) from the front until `bytes` more would fit under `limit`: never one
- * that was begun, never one whose last part is not queued yet, never the library's own packets and control frames.
- * Returns how many messages were dropped. */
-size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit);
+/* Drops whole messages (with what belongs to them) from the front until `bytes` more would fit under `limit` and at
+ * least `messages` are gone: never one that was begun, never one whose last part is not queued yet, never the library's
+ * own packets and control frames. Returns how many messages were dropped. */
+size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit, size_t messages);
 
 /* ----------------------------------------------------------------- session */
 
@@ -192,6 +196,12 @@ struct eio__polling {
     struct eio_deadline noop;     /* while probed: the next forced noop */
 };
 
+/* A WebSocket message that has begun must end by then. */
+struct eio__slow_message {
+    struct eio_deadline deadline;
+    struct eio_session *session;
+};
+
 struct eio_session {
     /* The write path: what a broadcast touches stands first. */
     int fd;               /* the WebSocket's, -1: none */
@@ -208,21 +218,25 @@ struct eio_session {
     bool base64 : 1;        /* Engine.IO 3: the client cannot take binary */
     bool discard_input : 1; /* lingering after an error: bytes are thrown away */
     bool close_frame_sent : 1;
-    bool failed : 1; /* to be ended at the flush: eio__session_fail() */
+    bool failed : 1;     /* to be ended at the flush: eio__session_fail() */
+    bool counted : 1;    /* in the server's table of addresses */
+    bool progressed : 1; /* a message was complete in the bytes just read */
+    uint32_t queued_messages;
     struct eio__queue queue;
     struct eio_session *flush_next;
     struct eio_server *server;
     void *data;
 
     struct eio__ws_partial *partial;
-    struct eio__polling *polling; /* NULL on a WebSocket */
+    struct eio__slow_message *slow; /* while a message is incomplete, or NULL */
+    struct eio__polling *polling;   /* NULL on a WebSocket */
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
-    uint8_t close_reason;
     const char *close_detail;
     uint32_t slot;
     char id[21];
-    struct event event; /* of fd */
+    uint8_t close_reason; /* enum eio_close_reason */
+    struct event event;   /* of fd */
 };
 
 /* Makes a session in the table, with a new id. Takes the head, also on failure (NULL). */
@@ -278,6 +292,8 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
 int eio__ws_ping(struct eio_session *session);
 /* Sends bytes on an attached WebSocket that has not taken over yet ("3probe"). */
 int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t size);
+/* Forgets the deadline of an incomplete message. */
+void eio__ws_end_slow(struct eio_session *session);
 /* Drops an attached WebSocket that has not taken over. */
 void eio__ws_drop_probe(struct eio_session *session);
 
@@ -331,14 +347,20 @@ struct eio_server {
     size_t random_left; /* parts of ids in `random` that were not used yet */
     uint8_t random[EIO__RANDOM_POOL_BYTES];
     struct eio_frame *ping_frame;
-    struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop;
+    struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop, message;
+    struct eio_limit_counter limits[EIO_LIMIT_COUNT];
+    struct eio__visitors visitors;
+    struct eio_rate handshake_rate;
     struct eio__ws_limits ws_limits;
+    size_t max_queue_messages; /* SIZE_MAX: no limit */
 };
 
 static inline struct eio_loop *eio__session_loop(const struct eio_session *session)
 {
     return session->server->loop;
 }
+/* Counts a hit of a limit and logs it; head: of whoever hit it, or NULL. */
+void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head);
 /* Enters the session in the table and writes its id. */
 int eio__server_enter(struct eio_server *server, struct eio_session *session);
 void eio__server_leave(struct eio_server *server, struct eio_session *session);
@@ -386,6 +408,8 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
 /* Refuses a request, as JSON or (upgrades) as text; context and message may be NULL. */
 void eio__server_refuse(struct eio_server *server, struct eio_http_request *request, int error, const char *context,
                         const char *message);
+/* Refuses a request because of a limit: 429 if it is one by address, else 503. Counts and logs it. */
+void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request *request, enum eio_limit limit);
 void eio__server_preflight(struct eio_server *server, struct eio_http_request *request);
 /* The 101 response; *deflate_bits is the negotiated window, 0: none. opened: as in struct eio__answer. NULL: no memory.
  */

@@ -145,6 +145,7 @@ void eio_loop_free(struct eio_loop *loop)
     pthread_mutex_destroy(&loop->post_lock);
     free(loop->heap);
     free(loop->read_buffer);
+    free(loop->leases.by_fd);
     free(loop);
     eio__frame_pool_clear();
 }

@@ -103,6 +103,7 @@ static bool answer_queue(struct eio_session *session, bool closing)
     if (encode_queue(session, closing, &payload) != 0) return false;
     session->server->stats.queued_bytes -= session->queue.bytes;
     session->server->stats.writes++;
+    session->queued_messages = 0;
     eio__queue_clear(&session->queue);
     answer(session, &payload);
     free(payload.bytes);

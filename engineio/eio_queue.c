@@ -97,7 +97,7 @@ static uint32_t group_end(const struct eio__queue *queue, uint32_t i)
     return 0;
 }
 
-size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit)
+size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t limit, size_t messages)
 {
     uint32_t from = 0, kept, mask = queue->capacity - 1;
     /* A message that was begun stays, with what belongs to it. */
@@ -108,7 +108,7 @@ size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t lim
     if (from == 0 && (queue->in_group || queue->head_written > 0)) return 0;
     kept = from;
     size_t dropped = 0;
-    while (from < queue->count && queue->bytes + bytes > limit) {
+    while (from < queue->count && (queue->bytes + bytes > limit || dropped < messages)) {
         /* Nor may a message lose its first part while its last is still to come. */
         uint32_t end = group_end(queue, from);
         if (end == 0) break;

@@ -76,6 +76,7 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
     if (agent.n && (memmem(agent.p, agent.n, ";MSIE", 5) || memmem(agent.p, agent.n, "Trident/", 8)))
         eio_headers_add(&headers, "X-XSS-Protection", "0");
     if (answer->encoding) eio_headers_add(&headers, "Content-Encoding", answer->encoding);
+    if (answer->status == 429 || answer->status == 503) eio_headers_add(&headers, "Retry-After", "1");
     eio__cors_fields(&server->options.cors, request->head, false, &cors);
     for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
     const struct eio_cookie *cookie = &server->options.cookie;
@@ -147,6 +148,24 @@ void eio__server_refuse(struct eio_server *server, struct eio_http_request *requ
         server, request,
         &(struct eio__answer){
             .status = error == EIO__ERROR_FORBIDDEN ? 403 : 400, .type = "application/json", .body = body, .size = n});
+}
+
+void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request *request, enum eio_limit limit)
+{
+    static const struct eio_http_reply_field again = {"Retry-After", "1"};
+    bool one_address = limit == EIO_LIMIT_SESSIONS_PER_ADDRESS || limit == EIO_LIMIT_HANDSHAKES_PER_SECOND_PER_ADDRESS;
+    int status = one_address ? 429 : 503;
+    const char *text = one_address ? "Too many requests from this address" : "The server is busy";
+    server->stats.handshakes_refused++;
+    eio__server_hit(server, limit, request->head);
+    if (request->is_upgrade) {
+        struct eio_http_reply reply = {status, "text/plain", text, strlen(text), &again, 1, true};
+        eio_http_reply(request, &reply);
+        return;
+    }
+    eio__server_reply(
+        server, request,
+        &(struct eio__answer){.status = status, .type = "text/plain", .body = text, .size = strlen(text)});
 }
 
 /* --------------------------------------------------------------- the 101 */

@@ -30,6 +30,9 @@ void eio_options_init(struct eio_options *options)
         .max_fragments = 131072,
         .high_water_bytes = 65536,
         .max_queue_bytes = 16777216,
+        .max_queue_messages = 262144,
+        .message_timeout_ms = 60000,
+        .max_addresses = 65536,
         .queue_policy = EIO_QUEUE_CLOSE,
         .deflate_threshold_bytes = 1024,
         .deflate_level = 6,
@@ -147,10 +150,22 @@ static void on_linger_due(struct eio_deadline *due, void *ctx)
     eio__session_bury(session_of(due), "the peer did not close in time");
 }
 
+static void on_message_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio_session *session = ((struct eio__slow_message *)(void *)due)->session;
+    if (session->read_paused) { /* its rest is what we chose not to read yet */
+        eio_deadlines_add(&server->message, due);
+        return;
+    }
+    eio__server_hit(server, EIO_LIMIT_MESSAGE_TIMEOUT, session->head);
+    eio_session_abort(session, EIO_CLOSE_POLICY, "a message took too long to arrive");
+}
+
 static void on_upgrade_due(struct eio_deadline *due, void *ctx)
 {
-    (void)ctx;
     struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, upgrade));
+    eio__server_hit(ctx, EIO_LIMIT_UPGRADE_TIMEOUT, polling->session->head);
     eio__ws_drop_probe(polling->session);
 }
 
@@ -160,6 +175,33 @@ static void on_noop_due(struct eio_deadline *due, void *ctx)
     struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, noop));
     eio__polling_answer(polling->session, "6", 1);
     eio_deadlines_add(&server->noop, due);
+}
+
+/* ------------------------------------------------------------------ limits */
+
+void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
+{
+    eio_limit_hit(&server->limits[limit], server->loop, eio_limit_name(limit), head ? head->address : NULL);
+}
+
+/* Only with a limit of sessions by address. */
+static void count_session(struct eio_server *server, struct eio_session *session)
+{
+    struct eio__address address;
+    if (!server->options.max_sessions_per_address || !session->head) return;
+    if (!eio__address_parse(eio_str(session->head->address), &address)) return;
+    struct eio__visitor *visitor = eio__visitors_get(&server->visitors, &address);
+    if (!visitor) return;
+    eio__visitor_enter(&server->visitors, visitor);
+    session->counted = true;
+}
+
+static void uncount_session(struct eio_server *server, struct eio_session *session)
+{
+    struct eio__address address;
+    if (!session->counted || !eio__address_parse(eio_str(session->head->address), &address)) return;
+    eio__visitor_leave(&server->visitors, &address);
+    session->counted = false;
 }
 
 /* --------------------------------------------------------------- the table */
@@ -197,6 +239,7 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
     uint32_t hidden = session->slot ^ server->slot_key;
     memcpy(id, &hidden, sizeof hidden);
     take_random(server, id + sizeof hidden);
+    count_session(server, session);
     sodium_bin2base64(session->id, sizeof session->id, id, sizeof id, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     return 0;
 }
@@ -204,6 +247,7 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
 void eio__server_leave(struct eio_server *server, struct eio_session *session)
 {
     EIO_CHECK(server->slots[session->slot] == session);
+    uncount_session(server, session);
     server->slots[session->slot] = NULL;
     server->free_slots[server->free_count++] = session->slot;
     server->slot_count--;
@@ -238,6 +282,7 @@ void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *s
 void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats)
 {
     *stats = server->stats;
+    for (int i = 0; i < EIO_LIMIT_COUNT; i++) stats->limit_hits[i] = server->limits[i].hits;
     stats->sessions = server->slot_count;
     stats->polling_sessions = 0;
     for (uint32_t i = 0; i < server->slot_capacity; i++)
@@ -263,6 +308,8 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     server->ping_frame = eio__frame_new_packet("2", 1);
     bool copied = copy_options(&server->options);
     const struct eio_options *o = &server->options;
+    /* No limit is one that nobody reaches: one comparison at each message. */
+    server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
     eio_deadlines_init(&server->ping, loop, o->ping_interval_ms, on_ping_due, server);
     eio_deadlines_init(&server->pong, loop, o->ping_timeout_ms, on_pong_due, server);
@@ -270,6 +317,8 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
                        server);
     eio_deadlines_init(&server->closing_wait, loop, o->close_timeout_ms, on_closing_due, server);
     eio_deadlines_init(&server->linger, loop, LINGER_MS, on_linger_due, server);
+    eio_deadlines_init(&server->message, loop, o->message_timeout_ms, on_message_due, server);
+    eio__visitors_init(&server->visitors, loop, o->max_addresses);
     eio_deadlines_init(&server->upgrade, loop, o->upgrade_timeout_ms, on_upgrade_due, server);
     eio_deadlines_init(&server->noop, loop, NOOP_INTERVAL_MS, on_noop_due, server);
     if (!copied || !server->ping_frame) {
@@ -313,6 +362,8 @@ void eio_server_free(struct eio_server *server)
     eio_deadlines_clear(&server->linger);
     eio_deadlines_clear(&server->upgrade);
     eio_deadlines_clear(&server->noop);
+    eio_deadlines_clear(&server->message);
+    eio__visitors_clear(&server->visitors);
     eio_frame_unref(server->ping_frame);
     free_options(&server->options);
     free(server->slots);

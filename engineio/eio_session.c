@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+enum { WS_CLOSE_POLICY = 1008 };
+
 /* ------------------------------------------------------------------- state */
 
 void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why)
@@ -40,6 +42,7 @@ void eio__session_free(struct eio_session *session)
 {
     eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
+    eio__ws_end_slow(session);
     free(session->polling);
     free(session->head);
     free(session);
@@ -61,6 +64,7 @@ void eio__session_want_flush(struct eio_session *session)
 static void drop_queue(struct eio_session *session)
 {
     session->server->stats.queued_bytes -= session->queue.bytes;
+    session->queued_messages = 0;
     eio__queue_clear(&session->queue);
 }
 
@@ -183,16 +187,27 @@ void eio__session_fail(struct eio_session *session, enum eio_close_reason reason
     eio__session_want_flush(session);
 }
 
+/* Makes room for one more message of so many bytes. */
+static void drop_oldest(struct eio_session *session, size_t bytes, bool many)
+{
+    struct eio_server *server = session->server;
+    size_t before = session->queue.bytes;
+    size_t dropped = eio__queue_drop_oldest(&session->queue, bytes, server->options.max_queue_bytes, many ? 1 : 0);
+    session->queued_messages -= (uint32_t)dropped;
+    server->stats.dropped_oldest += dropped;
+    server->stats.queued_bytes -= before - session->queue.bytes;
+}
+
 static bool limit_reached(struct eio_session *session, size_t bytes)
 {
     struct eio_server *server = session->server;
     struct eio__queue *queue = &session->queue;
     size_t limit = server->options.max_queue_bytes;
-    if (queue->bytes == 0 || queue->bytes + bytes <= limit) return false;
+    bool many = session->queued_messages >= server->max_queue_messages;
+    if (queue->bytes == 0 || (queue->bytes + bytes <= limit && !many)) return false;
+    eio__server_hit(server, many ? EIO_LIMIT_QUEUE_MESSAGES : EIO_LIMIT_QUEUE_BYTES, session->head);
     if (server->options.queue_policy == EIO_QUEUE_DROP_OLDEST) {
-        size_t before = queue->bytes;
-        server->stats.dropped_oldest += eio__queue_drop_oldest(queue, bytes, limit);
-        server->stats.queued_bytes -= before - queue->bytes;
+        drop_oldest(session, bytes, many);
         return false;
     }
     server->stats.queue_full++;
@@ -204,9 +219,11 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 {
     if (!take_frame) return EIO_ENOMEM;
     size_t bytes = take_frame->wire_size;
+    uint16_t messages = take_frame->messages;
     int result = eio__queue_push(&session->queue, take_frame);
     if (result != 0) return result;
     session->server->stats.queued_bytes += bytes;
+    session->queued_messages += messages;
     eio__session_want_flush(session);
     return 0;
 }
@@ -339,7 +356,7 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
     bool linger = false;
     if (session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !session->blocked) {
         /* What was queued before may go with it; a full socket gets nothing more. */
-        eio__ws_send_close(session, 0);
+        eio__ws_send_close(session, reason == EIO_CLOSE_POLICY ? WS_CLOSE_POLICY : 0);
         linger = true;
     }
     eio__session_end(session, reason, detail, linger);
@@ -403,9 +420,9 @@ int eio_session_describe(const struct eio_session *session, char *out, size_t si
     static const char *const carriers[] = {"polling", "probing", "probed", "websocket"};
     return snprintf(
         out, size,
-        "session id=%s state=%s transport=%s protocol=%d fd=%d queued_frames=%u queued_bytes=%zu blocked=%d "
+        "session id=%s state=%s transport=%s protocol=%d fd=%d queued_messages=%u queued_bytes=%zu blocked=%d "
         "read_paused=%d awaiting_pong=%d address=%s",
         session->id, states[session->state], carriers[session->carrier], session->protocol, session->fd,
-        session->queue.count, session->queue.bytes, session->blocked, session->read_paused, session->awaiting_pong,
+        session->queued_messages, session->queue.bytes, session->blocked, session->read_paused, session->awaiting_pong,
         session->head ? session->head->address : "-");
 }

@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { IOV_COUNT = 64 };
+enum { IOV_COUNT = 64, CLOSE_POLICY = 1008, CLOSE_TOO_BIG = 1009 };
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
@@ -39,7 +39,8 @@ void eio__ws_detach(struct eio_session *session)
 {
     if (session->fd < 0) return;
     event_del(&session->event);
-    close(session->fd);
+    eio__ws_end_slow(session);
+    eio__fd_close(session->server->loop, session->fd);
     session->fd = -1;
     session->blocked = session->read_paused = false;
     /* The partial stays: this may be called from inside the decoder. */
@@ -94,7 +95,7 @@ int eio__ws_write(struct eio_session *session)
         if (n < 0 && errno != EAGAIN) return EIO_ESYS;
         server->stats.writes++;
         if (n > 0) {
-            eio__queue_advance(&session->queue, (size_t)n);
+            session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
             server->stats.bytes_out += (size_t)n;
             server->stats.queued_bytes -= (size_t)n;
             session->wrote = true;
@@ -124,7 +125,7 @@ void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame)
         return;
     }
     if (n <= 0) return;
-    eio__queue_advance(&session->queue, (size_t)n);
+    session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
     server->stats.bytes_out += (size_t)n;
     server->stats.queued_bytes -= (size_t)n;
 }
@@ -149,7 +150,10 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     }
     uint8_t *out = frame->bytes + frame->wire_size;
     frame->wire_size += (uint32_t)wire;
-    if (!control) frame->messages++;
+    if (!control) {
+        frame->messages++;
+        session->queued_messages++;
+    }
     queue->bytes += wire;
     session->server->stats.queued_bytes += wire;
     out += eio__ws_put_header(out, opcode, payload);
@@ -198,6 +202,7 @@ void eio__ws_drop_probe(struct eio_session *session)
     struct eio_server *server = session->server;
     eio_deadline_stop(&server->upgrade, &session->polling->upgrade);
     eio_deadline_stop(&server->noop, &session->polling->noop);
+    server->stats.upgrading--;
     session->carrier = EIO__C_POLLING;
     if (session->fd < 0) return;
     static const uint8_t close_frame[] = {0x88, 0x00};
@@ -227,6 +232,7 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         eio__polling_end(session);
         session->carrier = EIO__C_WEBSOCKET;
         server->stats.upgrades++;
+        server->stats.upgrading--;
         eio__session_want_flush(session);
         return 0;
     }
@@ -239,6 +245,7 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
 static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
 {
     struct eio_session *session = ctx;
+    session->progressed = true;
     if (session->state >= EIO__S_LINGERING) return 0;
     if (session->carrier != EIO__C_WEBSOCKET) return on_probe_message(session, kind, p, n);
     struct eio__packet packet = {EIO__MESSAGE, kind, p, n};
@@ -320,6 +327,30 @@ void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason
     eio__session_end(session, reason, detail, false);
 }
 
+void eio__ws_end_slow(struct eio_session *session)
+{
+    if (!session->slow) return;
+    eio_deadline_stop(NULL, &session->slow->deadline);
+    free(session->slow);
+    session->slow = NULL;
+}
+
+/* A message that drips in for minutes holds memory, and no heartbeat notices. */
+static void watch_message(struct eio_session *session)
+{
+    struct eio_server *server = session->server;
+    bool begun = session->partial && session->state <= EIO__S_CLOSING && session->carrier == EIO__C_WEBSOCKET;
+    if (!begun || !server->options.message_timeout_ms) {
+        eio__ws_end_slow(session);
+        return;
+    }
+    if (session->slow && !session->progressed) return;
+    if (!session->slow) session->slow = calloc(1, sizeof *session->slow);
+    if (!session->slow) return; /* the limit in bytes holds */
+    session->slow->session = session;
+    eio_deadlines_add(&server->message, &session->slow->deadline);
+}
+
 static void decode(struct eio_session *session, uint8_t *p, size_t n)
 {
     static const struct eio__ws_events events = {on_message, on_control};
@@ -327,8 +358,12 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
     struct eio__fault fault = {0};
     struct eio__ws_limits limits = session->server->ws_limits;
     limits.deflate = session->deflate_bits != 0;
+    session->progressed = false;
     int result = eio__ws_decode(&session->partial, &limits, &events, session, p, n, &fault);
+    if (session->partial || session->slow) watch_message(session);
     if (result >= 0) return;
+    if (fault.close_code == CLOSE_TOO_BIG) eio__server_hit(session->server, EIO_LIMIT_PAYLOAD_BYTES, session->head);
+    if (fault.close_code == CLOSE_POLICY) eio__server_hit(session->server, EIO_LIMIT_FRAGMENTS, session->head);
     session->discard_input = true;
     if (session->carrier != EIO__C_WEBSOCKET) {
         eio__ws_drop_probe(session);
@@ -378,7 +413,7 @@ int eio__ws_attach(struct eio_session *session, int take_fd)
     session->discard_input = session->close_frame_sent = false;
     if (event_assign(&session->event, loop->base, take_fd, EV_READ | EV_PERSIST, on_event, session) != 0 ||
         event_add(&session->event, NULL) != 0) {
-        close(take_fd);
+        eio__fd_close(loop, take_fd);
         session->fd = -1;
         return EIO_ESYS;
     }

@@ -160,6 +160,58 @@ EIO_API void eio_deadlines_add_from(struct eio_deadlines *queue, struct eio_dead
 /* Stops it; harmless when it does not run. */
 EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline *deadline);
 
+/* ------------------------------------------------------------------ limits */
+
+/* Limits of this library, by the names of their options. Each is counted when it is hit (limit_hits in the stats) and
+ * logged, one line in EIO_LIMIT_LOG_MS for each at most, so that nobody floods the log. */
+#define EIO_LIMITS(X)                                                                       \
+    X(EIO_LIMIT_CONNECTIONS, "max_connections")                                             \
+    X(EIO_LIMIT_CONNECTIONS_PER_ADDRESS, "max_connections_per_address")                     \
+    X(EIO_LIMIT_HEAD_BYTES, "max_head_bytes")                                               \
+    X(EIO_LIMIT_LINE_BYTES, "max_line_bytes")                                               \
+    X(EIO_LIMIT_FIELDS, "max_fields")                                                       \
+    X(EIO_LIMIT_BODY_BYTES, "max_body_bytes")                                               \
+    X(EIO_LIMIT_HEAD_TIMEOUT, "head_timeout_ms")                                            \
+    X(EIO_LIMIT_BODY_TIMEOUT, "body_timeout_ms")                                            \
+    X(EIO_LIMIT_DRAIN_TIMEOUT, "idle_timeout_ms")                                           \
+    X(EIO_LIMIT_SESSIONS, "max_sessions")                                                   \
+    X(EIO_LIMIT_SESSIONS_PER_ADDRESS, "max_sessions_per_address")                           \
+    X(EIO_LIMIT_HANDSHAKES_PER_SECOND, "max_handshakes_per_second")                         \
+    X(EIO_LIMIT_HANDSHAKES_PER_SECOND_PER_ADDRESS, "max_handshakes_per_second_per_address") \
+    X(EIO_LIMIT_UPGRADES, "max_upgrades")                                                   \
+    X(EIO_LIMIT_UPGRADE_TIMEOUT, "upgrade_timeout_ms")                                      \
+    X(EIO_LIMIT_PAYLOAD_BYTES, "max_payload_bytes")                                         \
+    X(EIO_LIMIT_FRAGMENTS, "max_fragments")                                                 \
+    X(EIO_LIMIT_MESSAGE_TIMEOUT, "message_timeout_ms")                                      \
+    X(EIO_LIMIT_QUEUE_BYTES, "max_queue_bytes")                                             \
+    X(EIO_LIMIT_QUEUE_MESSAGES, "max_queue_messages")
+
+enum eio_limit {
+#define X(name, text) name,
+    EIO_LIMITS(X)
+#undef X
+        EIO_LIMIT_COUNT
+};
+/* The option's name, "max_sessions". */
+EIO_API const char *eio_limit_name(enum eio_limit limit);
+
+#define EIO_LIMIT_LOG_MS 10000
+
+/* How often a limit was hit. Zero at first; fields other than hits are private. */
+struct eio_limit_counter {
+    uint64_t hits, unsaid, quiet_until_ms;
+};
+/* Counts, and logs `name` and `who` (may be NULL) unless it did so a moment ago: how often since is said next time. */
+EIO_API void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name,
+                           const char *who);
+
+/* A token bucket that holds one second's worth: as many at once after a second of rest. Zero at first. */
+struct eio_rate {
+    uint64_t busy_until_us;
+};
+/* Takes one. False: there is none. per_second 1 to 1000000. */
+EIO_API bool eio_rate_take(struct eio_rate *rate, uint64_t now_ms, uint32_t per_second);
+
 /* ------------------------------------------------------------------ frames */
 
 enum eio_kind { EIO_TEXT, EIO_BINARY };
@@ -271,15 +323,18 @@ EIO_API void eio_http_request_on_abort(struct eio_http_request *request, eio_loo
 struct eio_http;
 
 struct eio_http_options {
-    size_t max_head_bytes;       /* 16384: request line and headers; above: 431 */
-    size_t max_line_bytes;       /* 8192: the request line (414) or one header (431) */
-    size_t max_fields;           /* 100 headers; above: 431 */
-    size_t max_body_bytes;       /* 1000000: for routes that set no own limit; above: 413 */
-    uint32_t head_timeout_ms;    /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
-    uint32_t body_timeout_ms;    /* 60000, absolute; 408 */
-    uint32_t idle_timeout_ms;    /* 60000 between requests of a kept-alive connection */
-    uint32_t linger_ms;          /* 2000: an error reply is followed by reading this long, so that it arrives */
-    size_t max_connections;      /* 0 = no limit besides descriptors; above: 503 and close */
+    size_t max_head_bytes;    /* 16384: request line and headers; above: 431 */
+    size_t max_line_bytes;    /* 8192: the request line (414) or one header (431) */
+    size_t max_fields;        /* 100 headers; above: 431 */
+    size_t max_body_bytes;    /* 1000000: for routes that set no own limit; above: 413 */
+    uint32_t head_timeout_ms; /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
+    uint32_t body_timeout_ms; /* 60000, absolute; 408 */
+    uint32_t idle_timeout_ms; /* 60000 between requests of a kept-alive connection */
+    uint32_t linger_ms;       /* 2000: an error reply is followed by reading this long, so that it arrives */
+    size_t max_connections;   /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
+    size_t max_connections_per_address; /* the same from one peer (IPv6: from one /64), trusted proxies excepted; 0 = no
+                                         * limit; above: 429 and close */
+    size_t max_addresses;        /* 65536 peers are told apart; new ones beyond that have no limit of their own */
     const char *trusted_proxies; /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
                                   * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
     int backlog;                 /* 1024 */
@@ -307,7 +362,8 @@ EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_b
 struct eio_http_stats {
     uint64_t accepted, requests, refused, timeouts, aborted;
     uint64_t bytes_in, bytes_out;
-    size_t connections, parked; /* now */
+    uint64_t limit_hits[EIO_LIMIT_COUNT];
+    size_t connections, parked; /* now; without WebSockets */
 };
 EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats);
 
@@ -315,14 +371,15 @@ EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_sta
 
 enum eio_transport { EIO_POLLING = 1, EIO_WEBSOCKET = 2 };
 
-#define EIO_CLOSE_REASONS(X)                        \
-    X(EIO_CLOSE_TRANSPORT_CLOSE, "transport close") \
-    X(EIO_CLOSE_TRANSPORT_ERROR, "transport error") \
-    X(EIO_CLOSE_PING_TIMEOUT, "ping timeout")       \
-    X(EIO_CLOSE_PARSE_ERROR, "parse error")         \
-    X(EIO_CLOSE_FORCED, "forced close")             \
-    X(EIO_CLOSE_QUEUE_FULL, "queue full")           \
-    X(EIO_CLOSE_SHUTTING_DOWN, "server shutting down")
+#define EIO_CLOSE_REASONS(X)                           \
+    X(EIO_CLOSE_TRANSPORT_CLOSE, "transport close")    \
+    X(EIO_CLOSE_TRANSPORT_ERROR, "transport error")    \
+    X(EIO_CLOSE_PING_TIMEOUT, "ping timeout")          \
+    X(EIO_CLOSE_PARSE_ERROR, "parse error")            \
+    X(EIO_CLOSE_FORCED, "forced close")                \
+    X(EIO_CLOSE_QUEUE_FULL, "queue full")              \
+    X(EIO_CLOSE_SHUTTING_DOWN, "server shutting down") \
+    X(EIO_CLOSE_POLICY, "policy violation") /* a limit was hit; a WebSocket is closed with 1008 */
 
 enum eio_close_reason {
 #define X(name, text) name,
@@ -334,7 +391,7 @@ EIO_API const char *eio_close_reason_text(enum eio_close_reason reason);
 
 struct eio_session;
 
-/* What happens above max_queue_bytes. */
+/* What happens above max_queue_bytes and max_queue_messages. */
 enum eio_queue_policy { EIO_QUEUE_CLOSE, EIO_QUEUE_DROP_OLDEST };
 
 struct eio_cors {
@@ -365,15 +422,24 @@ struct eio_options {
     bool allow_eio3;            /* false; true: also clients of Engine.IO 3 (Socket.IO 2) */
     const char *initial_packet; /* NULL, or a text message sent right after the open packet */
     struct eio_cookie cookie;
-    bool allow_upgrades;         /* true */
-    uint32_t ping_interval_ms;   /* 25000 */
-    uint32_t ping_timeout_ms;    /* 20000 */
-    uint32_t upgrade_timeout_ms; /* 10000 */
-    uint32_t close_timeout_ms;   /* 30000: to deliver the last bytes of a session that is closing */
-    size_t max_payload_bytes;    /* 1000000: a POST body (413), a WebSocket message (1009) */
-    size_t max_fragments;        /* 131072 frames of one WebSocket message; above: 1008 */
-    size_t high_water_bytes;     /* 65536 queued: volatile messages are dropped, reading pauses for this session */
-    size_t max_queue_bytes;      /* 16777216 queued: the policy applies */
+    bool allow_upgrades;             /* true */
+    uint32_t ping_interval_ms;       /* 25000 */
+    uint32_t ping_timeout_ms;        /* 20000 */
+    uint32_t upgrade_timeout_ms;     /* 10000 */
+    uint32_t close_timeout_ms;       /* 30000: to deliver the last bytes of a session that is closing */
+    size_t max_payload_bytes;        /* 1000000: a POST body (413), a WebSocket message (1009) */
+    size_t max_fragments;            /* 131072 frames of one WebSocket message; above: 1008 */
+    size_t high_water_bytes;         /* 65536 queued: volatile messages are dropped, reading pauses for this session */
+    size_t max_queue_bytes;          /* 16777216 queued: the policy applies */
+    size_t max_queue_messages;       /* 262144 queued: the policy applies; 0: no limit but that in bytes */
+    uint32_t message_timeout_ms;     /* 60000 from a WebSocket message's first byte to its last; 0: none; above: 1008 */
+    size_t max_sessions;             /* 0: no limit; above: 503 */
+    size_t max_sessions_per_address; /* 0: no limit; above: 429. The client's address, after the
+                                      * trusted-proxy rule; of an IPv6 address its /64 */
+    uint32_t max_handshakes_per_second;             /* 0: no limit; above: 503 */
+    uint32_t max_handshakes_per_second_per_address; /* 0: no limit; above: 429 */
+    size_t max_addresses; /* 65536 are told apart; new ones beyond that have no limit of their own */
+    size_t max_upgrades;  /* that are going on at once; 0: no limit; above: 503, the session stays on polling */
     enum eio_queue_policy queue_policy;
     bool http_compression;                   /* true; gzip or deflate of polling responses, as the client accepts */
     size_t http_compression_threshold_bytes; /* 1024 */
@@ -446,7 +512,8 @@ struct eio_server_stats {
     uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, upgrades;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, writes, partial_writes;
-    size_t sessions, polling_sessions, queued_bytes; /* now */
+    uint64_t limit_hits[EIO_LIMIT_COUNT];
+    size_t sessions, polling_sessions, upgrading, queued_bytes; /* now */
 };
 EIO_API void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats);
 

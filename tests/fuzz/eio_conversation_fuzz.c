@@ -226,7 +226,7 @@ static void on_close(struct eio_session *session, enum eio_close_reason reason, 
 {
     (void)ctx;
     struct record *record = eio_session_data(session);
-    EIO_CHECK(record && record->opened == 1 && record->closed == 0 && detail && reason <= EIO_CLOSE_SHUTTING_DOWN);
+    EIO_CHECK(record && record->opened == 1 && record->closed == 0 && detail && reason <= EIO_CLOSE_POLICY);
     EIO_CHECK(!eio_session_is_open(session) && !eio_session_is_writable(session));
     record->closed++;
     record->session = NULL;
@@ -560,7 +560,7 @@ static void check_counters(void)
     EIO_CHECK(stats.queued_bytes >= queued); /* sessions that linger count too */
     EIO_CHECK(stats.sessions == open);
     uint64_t closed = 0;
-    for (size_t i = 0; i <= EIO_CLOSE_SHUTTING_DOWN; i++) closed += stats.closed[i];
+    for (size_t i = 0; i <= EIO_CLOSE_POLICY; i++) closed += stats.closed[i];
     EIO_CHECK(stats.opened == record_count && closed == record_count - open);
 }
 

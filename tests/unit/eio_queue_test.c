@@ -132,7 +132,7 @@ static void whatever_happens_it_is_the_plain_array(void **state)
             assert_int_equal(messages, model_advance(n));
         } else if (what < 92) {
             size_t bytes = random_below(300), limit = random_below(3000);
-            size_t dropped = eio__queue_drop_oldest(&queue, bytes, limit);
+            size_t dropped = eio__queue_drop_oldest(&queue, bytes, limit, 0);
             assert_int_equal(dropped, model_drop(bytes, limit));
         }
         compare(&queue);
@@ -149,7 +149,7 @@ static void a_message_that_was_begun_is_not_dropped(void **state)
     push(&queue, message(100, false));
     eio__queue_advance(&queue, 10);
     model_advance(10);
-    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0), 1);
+    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0, 0), 1);
     assert_int_equal(queue.count, 1);
     assert_int_equal(queue.bytes, 92);
     model_remove(1);
@@ -165,7 +165,8 @@ static void attachments_go_with_their_packet(void **state)
         push(&queue, message(10, true));
         push(&queue, message(100, false));
     }
-    assert_int_equal(eio__queue_drop_oldest(&queue, 0, queue.bytes - 1), 2); /* one byte too many: the packet and all */
+    assert_int_equal(eio__queue_drop_oldest(&queue, 0, queue.bytes - 1, 0),
+                     2); /* one byte too many: the packet and all */
     model_remove(0);
     model_remove(0);
     compare(&queue);
@@ -182,7 +183,7 @@ static void attachments_stay_when_their_packet_is_sent(void **state)
     push(&queue, message(100, false));
     eio__queue_advance(&queue, 12);
     model_advance(12);
-    assert_int_equal(eio__queue_drop_oldest(&queue, 0, 0), 1);
+    assert_int_equal(eio__queue_drop_oldest(&queue, 0, 0, 0), 1);
     model_remove(1);
     compare(&queue);
     finish(&queue);
@@ -195,7 +196,7 @@ static void a_packet_stays_while_its_attachments_are_queued(void **state)
     start(&queue);
     push(&queue, message(10, false));
     push(&queue, message(10, true));
-    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0), 1);
+    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0, 0), 1);
     model_remove(0);
     compare(&queue);
     finish(&queue);
@@ -210,7 +211,7 @@ static void the_librarys_own_packets_are_never_dropped(void **state)
     push(&queue, message(10, false));
     push(&queue, eio__frame_new_packet("2", 1));
     push(&queue, message(10, false));
-    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0), 2);
+    assert_int_equal(eio__queue_drop_oldest(&queue, 1000, 0, 0), 2);
     model_remove(1);
     model_remove(2);
     compare(&queue);

@@ -1,0 +1,204 @@
+/* Limits: counting and logging hits, token buckets, what is known of each address, descriptors on lease. Where a limit
+ * is enforced is the business of whoever holds what it limits. */
+#include "eio_limits.h"
+
+#include "eio_int.h"
+
+#include <sodium.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    MIN_BUCKETS = 64,
+    MIN_LEASES = 64,
+    IDLE_MS = 2000, /* a token bucket is full after one second */
+    SECOND_US = 1000000,
+};
+
+/* ----------------------------------------------------------------- counting */
+
+const char *eio_limit_name(enum eio_limit limit)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        EIO_LIMITS(X)
+#undef X
+    };
+    return limit < EIO_LIMIT_COUNT ? names[limit] : "unknown";
+}
+
+void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name, const char *who)
+{
+    uint64_t now = eio_loop_now_ms(loop);
+    counter->hits++;
+    if (now < counter->quiet_until_ms) {
+        counter->unsaid++;
+        return;
+    }
+    eio_log(EIO_LOG_WARN, "limit %s hit by %s (%llu times more since the last such line)", name, who ? who : "-",
+            (unsigned long long)counter->unsaid);
+    counter->unsaid = 0;
+    counter->quiet_until_ms = now + EIO_LIMIT_LOG_MS;
+}
+
+/* The bucket as the time at which it will be full again. */
+bool eio_rate_take(struct eio_rate *rate, uint64_t now_ms, uint32_t per_second)
+{
+    uint64_t now = now_ms * 1000, cost = SECOND_US / per_second;
+    uint64_t from = rate->busy_until_us > now ? rate->busy_until_us : now;
+    if (from + cost > now + SECOND_US) return false;
+    rate->busy_until_us = from + cost;
+    return true;
+}
+
+/* ----------------------------------------------------------------- visitors */
+
+/* An IPv6 customer has a /64 and may use any address in it. */
+static struct eio__address network_of(const struct eio__address *address)
+{
+    static const uint8_t v4_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    struct eio__address network = *address;
+    if (memcmp(address->bytes, v4_prefix, sizeof v4_prefix) != 0) memset(network.bytes + 8, 0, 8);
+    return network;
+}
+
+static size_t bucket_of(const struct eio__visitors *visitors, const struct eio__address *network)
+{
+    uint64_t hash;
+    crypto_shorthash((uint8_t *)&hash, network->bytes, sizeof network->bytes, visitors->key);
+    return hash & (visitors->capacity - 1);
+}
+
+static void on_idle(struct eio_deadline *due, void *ctx)
+{
+    struct eio__visitors *visitors = ctx;
+    struct eio__visitor *visitor = (void *)((char *)due - offsetof(struct eio__visitor, idle));
+    struct eio__visitor **link = &visitors->buckets[bucket_of(visitors, &visitor->address)];
+    while (*link != visitor) link = &(*link)->next;
+    *link = visitor->next;
+    visitors->count--;
+    free(visitor);
+}
+
+void eio__visitors_init(struct eio__visitors *visitors, struct eio_loop *loop, size_t max)
+{
+    visitors->max = max;
+    crypto_shorthash_keygen(visitors->key);
+    eio_deadlines_init(&visitors->idle, loop, IDLE_MS, on_idle, visitors);
+}
+
+void eio__visitors_clear(struct eio__visitors *visitors)
+{
+    eio_deadlines_clear(&visitors->idle);
+    for (size_t i = 0; i < visitors->capacity; i++) {
+        for (struct eio__visitor *visitor = visitors->buckets[i], *next; visitor; visitor = next) {
+            next = visitor->next;
+            free(visitor);
+        }
+    }
+    free(visitors->buckets);
+    visitors->buckets = NULL;
+    visitors->capacity = visitors->count = 0;
+}
+
+static bool grow(struct eio__visitors *visitors)
+{
+    struct eio__visitors grown = *visitors;
+    grown.capacity = visitors->capacity ? 2 * visitors->capacity : MIN_BUCKETS;
+    grown.buckets = calloc(grown.capacity, sizeof *grown.buckets);
+    if (!grown.buckets) return false;
+    for (size_t i = 0; i < visitors->capacity; i++) {
+        for (struct eio__visitor *visitor = visitors->buckets[i], *next; visitor; visitor = next) {
+            next = visitor->next;
+            struct eio__visitor **bucket = &grown.buckets[bucket_of(&grown, &visitor->address)];
+            visitor->next = *bucket;
+            *bucket = visitor;
+        }
+    }
+    free(visitors->buckets);
+    visitors->buckets = grown.buckets;
+    visitors->capacity = grown.capacity;
+    return true;
+}
+
+static struct eio__visitor *find_network(const struct eio__visitors *visitors, const struct eio__address *network)
+{
+    if (!visitors->capacity) return NULL;
+    struct eio__visitor *visitor = visitors->buckets[bucket_of(visitors, network)];
+    while (visitor && memcmp(&visitor->address, network, sizeof *network) != 0) visitor = visitor->next;
+    return visitor;
+}
+
+struct eio__visitor *eio__visitors_find(const struct eio__visitors *visitors, const struct eio__address *address)
+{
+    struct eio__address network = network_of(address);
+    return find_network(visitors, &network);
+}
+
+struct eio__visitor *eio__visitors_get(struct eio__visitors *visitors, const struct eio__address *address)
+{
+    struct eio__address network = network_of(address);
+    struct eio__visitor *visitor = find_network(visitors, &network);
+    if (visitor) {
+        if (visitor->count == 0) eio_deadlines_add(&visitors->idle, &visitor->idle);
+        return visitor;
+    }
+    if (visitors->count >= visitors->max) return NULL;
+    if (visitors->count >= visitors->capacity && !grow(visitors)) return NULL;
+    visitor = calloc(1, sizeof *visitor);
+    if (!visitor) return NULL;
+    struct eio__visitor **bucket = &visitors->buckets[bucket_of(visitors, &network)];
+    visitor->address = network;
+    visitor->next = *bucket;
+    *bucket = visitor;
+    visitors->count++;
+    eio_deadlines_add(&visitors->idle, &visitor->idle);
+    return visitor;
+}
+
+void eio__visitor_enter(struct eio__visitors *visitors, struct eio__visitor *visitor)
+{
+    if (visitor->count++ == 0) eio_deadline_stop(&visitors->idle, &visitor->idle);
+}
+
+void eio__visitor_leave(struct eio__visitors *visitors, const struct eio__address *address)
+{
+    struct eio__visitor *visitor = eio__visitors_find(visitors, address);
+    EIO_CHECK(visitor && visitor->count > 0);
+    if (--visitor->count == 0) eio_deadlines_add(&visitors->idle, &visitor->idle);
+}
+
+/* ------------------------------------------------------------------- leases */
+
+int eio__lease_begin(struct eio__leases *leases, int fd, const struct eio__lease *lease)
+{
+    size_t at = (size_t)fd;
+    if (at >= leases->capacity) {
+        size_t capacity = leases->capacity ? leases->capacity : MIN_LEASES;
+        while (capacity <= at) capacity *= 2;
+        struct eio__lease *grown = realloc(leases->by_fd, capacity * sizeof *grown);
+        if (!grown) return EIO_ENOMEM;
+        memset(grown + leases->capacity, 0, (capacity - leases->capacity) * sizeof *grown);
+        leases->by_fd = grown;
+        leases->capacity = capacity;
+    }
+    if (leases->by_fd[at].http) eio__http_lease_end(&leases->by_fd[at]); /* closed behind our back */
+    leases->by_fd[at] = *lease;
+    return 0;
+}
+
+void eio__leases_forget(struct eio__leases *leases, const struct eio_http *http)
+{
+    for (size_t i = 0; i < leases->capacity; i++)
+        if (leases->by_fd[i].http == http) leases->by_fd[i].http = NULL;
+}
+
+void eio__fd_close(struct eio_loop *loop, int fd)
+{
+    struct eio__leases *leases = &loop->leases;
+    close(fd);
+    if ((size_t)fd >= leases->capacity || !leases->by_fd[fd].http) return;
+    struct eio__lease lease = leases->by_fd[fd];
+    leases->by_fd[fd].http = NULL;
+    eio__http_lease_end(&lease);
+}

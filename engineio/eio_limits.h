@@ -1,0 +1,52 @@
+/* Limits by address, and descriptors that still count as connections. Private to this library. */
+#ifndef EIO_LIMITS_H
+#define EIO_LIMITS_H
+
+#include "eio_address.h"
+
+/* What is known of one address (of an IPv6 address: its /64, which is what one customer has). */
+struct eio__visitor {
+    struct eio__visitor *next; /* of its bucket */
+    struct eio__address address;
+    size_t count; /* what it has now: sessions or connections */
+    struct eio_rate rate;
+    struct eio_deadline idle; /* runs while count is 0 */
+};
+
+/* A bounded table; an address without anything is forgotten once its rate has recovered. */
+struct eio__visitors {
+    struct eio__visitor **buckets;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count, max;
+    struct eio_deadlines idle;
+    uint8_t key[16]; /* of the hash: nobody chooses collisions */
+};
+void eio__visitors_init(struct eio__visitors *visitors, struct eio_loop *loop, size_t max);
+void eio__visitors_clear(struct eio__visitors *visitors);
+/* Made if need be. NULL: the table is full, or out of memory. Good until the loop turns, or as long as it has
+ * something.
+ */
+struct eio__visitor *eio__visitors_get(struct eio__visitors *visitors, const struct eio__address *address);
+struct eio__visitor *eio__visitors_find(const struct eio__visitors *visitors, const struct eio__address *address);
+/* One more, one less. */
+void eio__visitor_enter(struct eio__visitors *visitors, struct eio__visitor *visitor);
+void eio__visitor_leave(struct eio__visitors *visitors, const struct eio__address *address);
+
+/* Descriptors that left HTTP and still count as its connections, by number. */
+struct eio__lease {
+    struct eio_http *http; /* NULL: none */
+    struct eio__address peer;
+    bool counted; /* in the table of peers */
+};
+struct eio__leases {
+    struct eio__lease *by_fd;
+    size_t capacity;
+};
+/* 0 or EIO_ENOMEM. */
+int eio__lease_begin(struct eio__leases *leases, int fd, const struct eio__lease *lease);
+/* Forgets all of an HTTP server that ends. */
+void eio__leases_forget(struct eio__leases *leases, const struct eio_http *http);
+/* The descriptor of a lease was closed (eio_http.c). */
+void eio__http_lease_end(const struct eio__lease *lease);
+
+#endif

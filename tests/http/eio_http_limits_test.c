@@ -1,0 +1,242 @@
+/* Limits of connections and of what one address may have, with an Engine.IO server on real sockets. Clients are told
+ * apart by what a trusted proxy says. */
+#include "http_client.h"
+
+#include "engineio.h"
+
+struct fixture {
+    struct eio_loop *loop;
+    struct eio_http *http;
+    struct eio_server *engine;
+    uint16_t port;
+    struct eio_http_options http_options;
+    struct eio_options options;
+};
+static struct fixture f;
+
+static void begin(void)
+{
+    f = (struct fixture){0};
+    f.loop = eio_loop_new_with_fake_clock();
+    eio_http_options_init(&f.http_options);
+    eio_options_init(&f.options);
+    eio_log_set(NULL, NULL, EIO_LOG_ERROR);
+}
+
+static void go(void)
+{
+    f.http = eio_http_new(f.loop, &f.http_options);
+    f.engine = eio_server_new(f.loop, &f.options, NULL, NULL);
+    assert_int_equal(eio_server_attach(f.engine, f.http), 0);
+    assert_int_equal(eio_http_listen(f.http, "127.0.0.1", 0), 0);
+    f.port = eio_http_port(f.http);
+}
+
+static void end(void)
+{
+    eio_server_free(f.engine);
+    eio_http_free(f.http);
+    eio_loop_turn(f.loop, 0);
+    eio_loop_free(f.loop);
+}
+
+static uint64_t http_hits(enum eio_limit limit)
+{
+    struct eio_http_stats stats;
+    eio_http_get_stats(f.http, &stats);
+    return stats.limit_hits[limit];
+}
+
+/* Asks for a session in the name of `from` (NULL: its own) and expects a status. */
+static void ask(struct client *client, const char *from, bool websocket, int status)
+{
+    char text[512], line[32];
+    client_open(client, f.loop, f.port);
+    snprintf(text, sizeof text, "GET /engine.io/?EIO=4&transport=%s HTTP/1.1\r\nHost: a\r\n%s%s\r\n%s\r\n",
+             websocket ? "websocket" : "polling", from ? "X-Forwarded-For: " : "X-Nothing: 1", from ? from : "",
+             websocket ? "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                       : "");
+    client_send(client, text);
+    snprintf(line, sizeof line, "HTTP/1.1 %d ", status);
+    client_expect(client, line);
+}
+
+static void gone(struct client *client)
+{
+    client_close(client);
+    for (int i = 0; i < 5; i++) eio_loop_turn(f.loop, 1);
+}
+
+static void websockets_count_as_connections(void **state)
+{
+    (void)state;
+    struct client a, b, c;
+    begin();
+    f.http_options.max_connections = 2;
+    go();
+    ask(&a, NULL, true, 101);
+    ask(&b, NULL, false, 200);
+    ask(&c, NULL, false, 503);
+    assert_int_equal(http_hits(EIO_LIMIT_CONNECTIONS), 1);
+    gone(&c);
+    gone(&a);
+    ask(&c, NULL, true, 101); /* the place of the WebSocket that went */
+    gone(&b);
+    gone(&c);
+    end();
+}
+
+static void one_address_has_a_limit_of_connections(void **state)
+{
+    (void)state;
+    struct client a, b, c;
+    begin();
+    f.http_options.max_connections_per_address = 2;
+    go();
+    ask(&a, NULL, true, 101);
+    ask(&b, NULL, false, 200);
+    ask(&c, NULL, false, 429);
+    assert_non_null(strstr(c.text, "too many connections from this address"));
+    assert_int_equal(http_hits(EIO_LIMIT_CONNECTIONS_PER_ADDRESS), 1);
+    client_expect_times(&b, "HTTP/1.1 200", 1); /* and b goes on */
+    client_send(&b, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
+    client_expect(&b, "HTTP/1.1 404 ");
+    gone(&c);
+    gone(&a);
+    gone(&b);
+    ask(&a, NULL, true, 101);
+    ask(&b, NULL, true, 101);
+    gone(&a);
+    gone(&b);
+    end();
+}
+
+static void a_trusted_proxy_may_bring_as_many_as_it_likes(void **state)
+{
+    (void)state;
+    struct client clients[6];
+    begin();
+    f.http_options.max_connections_per_address = 1;
+    f.http_options.trusted_proxies = "127.0.0.1/32";
+    go();
+    for (int i = 0; i < 6; i++) ask(&clients[i], "192.0.2.1", i % 2, i % 2 ? 101 : 200);
+    assert_int_equal(http_hits(EIO_LIMIT_CONNECTIONS_PER_ADDRESS), 0);
+    for (int i = 0; i < 6; i++) gone(&clients[i]);
+    end();
+}
+
+static void addresses_have_sessions_of_their_own(void **state)
+{
+    (void)state;
+    struct client a, b, c, d;
+    begin();
+    f.options.max_sessions_per_address = 1;
+    f.http_options.trusted_proxies = "127.0.0.1/32";
+    go();
+    ask(&a, "192.0.2.1", true, 101);
+    ask(&b, "192.0.2.1", false, 429);
+    assert_non_null(strstr(b.text, "Retry-After: 1\r\n"));
+    ask(&c, "192.0.2.2", false, 200);
+    gone(&b);
+    ask(&b, "2001:db8::1", true, 101);
+    ask(&d, "2001:db8::2", true, 429); /* the same customer's */
+    gone(&d);
+    gone(&a);
+    ask(&a, "192.0.2.1", true, 101);
+    gone(&a);
+    gone(&b);
+    gone(&c);
+    end();
+}
+
+static void an_address_that_floods_does_not_take_the_others_share(void **state)
+{
+    (void)state;
+    struct client client;
+    begin();
+    f.options.max_handshakes_per_second_per_address = 2;
+    f.options.max_handshakes_per_second = 5;
+    f.http_options.trusted_proxies = "127.0.0.1/32";
+    go();
+    for (int i = 0; i < 10; i++) {
+        ask(&client, "192.0.2.66", i % 2, i < 2 ? (i % 2 ? 101 : 200) : 429);
+        gone(&client);
+    }
+    for (int i = 0; i < 3; i++) {
+        char from[32];
+        snprintf(from, sizeof from, "192.0.2.%d", i);
+        ask(&client, from, false, 200);
+        gone(&client);
+    }
+    ask(&client, "192.0.2.5", false, 503); /* the whole server's is used up */
+    gone(&client);
+    eio_loop_advance(f.loop, 200);
+    ask(&client, "192.0.2.5", false, 200);
+    gone(&client);
+    end();
+}
+
+static void each_limit_of_a_request_is_counted_by_its_name(void **state)
+{
+    (void)state;
+    static char big[9000];
+    struct client client;
+    char text[9200];
+    begin();
+    go();
+    memset(big, 'x', sizeof big - 1);
+    static const struct {
+        const char *before, *after;
+        enum eio_limit limit;
+    } cases[] = {
+        {"GET /", " HTTP/1.1\r\nHost: a\r\n\r\n", EIO_LIMIT_LINE_BYTES},
+        {"GET / HTTP/1.1\r\nHost: a\r\nA: ", "\r\n\r\n", EIO_LIMIT_LINE_BYTES},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000001\r\n\r\n", "", EIO_LIMIT_BODY_BYTES},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint64_t before = http_hits(cases[i].limit);
+        client_open(&client, f.loop, f.port);
+        snprintf(text, sizeof text, "%s%s%s", cases[i].before, big, cases[i].after);
+        client_send(&client, text);
+        client_expect_eof(&client);
+        assert_int_equal(http_hits(cases[i].limit), before + 1);
+        client_close(&client);
+    }
+    client_open(&client, f.loop, f.port);
+    client_send(&client, "GET / HTTP/1.1\r\nHost: a\r\n");
+    for (int i = 0; i < 120; i++) client_send(&client, "A: b\r\n");
+    client_expect_eof(&client);
+    assert_int_equal(http_hits(EIO_LIMIT_FIELDS), 1);
+    client_close(&client);
+    client_open(&client, f.loop, f.port);
+    client_send(&client, "GET / HTTP/1.1\r\nHost: a\r\n");
+    for (int i = 0; i < 30; i++) {
+        snprintf(text, sizeof text, "A: %.600s\r\n", big);
+        client_send(&client, text);
+    }
+    client_expect_eof(&client);
+    assert_int_equal(http_hits(EIO_LIMIT_HEAD_BYTES), 1);
+    client_close(&client);
+    client_open(&client, f.loop, f.port);
+    client_send(&client, "GET / HTT");
+    eio_loop_turn(f.loop, 0);
+    eio_loop_advance(f.loop, 10001);
+    client_expect(&client, "HTTP/1.1 408 ");
+    assert_int_equal(http_hits(EIO_LIMIT_HEAD_TIMEOUT), 1);
+    client_close(&client);
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(websockets_count_as_connections),
+        cmocka_unit_test(one_address_has_a_limit_of_connections),
+        cmocka_unit_test(a_trusted_proxy_may_bring_as_many_as_it_likes),
+        cmocka_unit_test(addresses_have_sessions_of_their_own),
+        cmocka_unit_test(an_address_that_floods_does_not_take_the_others_share),
+        cmocka_unit_test(each_limit_of_a_request_is_counted_by_its_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
