@@ -80,7 +80,10 @@ static uint64_t hash_of(const struct sio_socket *socket, uint64_t id)
 int sio__waiting_add(struct sio__waiting *waiting, struct sio_socket *socket, uint64_t id)
 {
     struct sio_server *io = socket->nsp->io;
-    if (socket->waiting_count >= io->options.max_pending_acks) return EIO_EAGAIN;
+    if (socket->waiting_count >= io->options.max_pending_acks) {
+        sio__server_hit(io, SIO_LIMIT_PENDING_ACKS, socket->session);
+        return EIO_EAGAIN;
+    }
     int result = sio__table_add(&io->waiting, &waiting->by_id, hash_of(socket, id));
     if (result != 0) return result;
     waiting->socket = socket;

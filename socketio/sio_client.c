@@ -88,16 +88,28 @@ static void invalid_state(struct sio_client *client, const char *why)
     sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, why);
 }
 
+static void hit(struct sio_client *client, enum sio_limit limit)
+{
+    sio__server_hit(client->io, limit, client->session);
+}
+
 void sio__client_parse_error(struct sio_client *client, const char *why)
 {
     client->io->stats.parse_errors++;
     eio_session_abort(client->session, EIO_CLOSE_PARSE_ERROR, why);
 }
 
+void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const char *why)
+{
+    hit(client, limit);
+    sio__client_parse_error(client, why);
+}
+
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
     struct sio_client *client = (struct sio_client *)((char *)due - offsetof(struct sio_client, connect));
+    hit(client, SIO_LIMIT_CONNECT_TIMEOUT);
     sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "it joined no namespace in time");
 }
 
@@ -138,6 +150,7 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
     size_t limit = io->options.max_namespaces_per_client;
     if (client->socket_count >= limit || client->admission_count >= limit) {
         sio__namespace_left(nsp);
+        hit(client, SIO_LIMIT_NAMESPACES_PER_CLIENT);
         refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
         return;
     }
@@ -200,12 +213,24 @@ static void on_event(struct sio_socket *socket, const struct sio__packet *packet
     free(decoded);
 }
 
+/* Events of packets that are ignored count too. */
+static bool too_many_events(struct sio_socket *socket)
+{
+    struct sio_server *io = socket->nsp->io;
+    uint32_t limit = io->options.max_events_per_second;
+    if (!limit || eio_rate_take(&socket->event_rate, eio_loop_now_ms(io->loop), limit)) return false;
+    hit(socket->client, SIO_LIMIT_EVENTS_PER_SECOND);
+    eio_session_abort(socket->session, EIO_CLOSE_POLICY, "too many events per second");
+    return true;
+}
+
 /* A whole packet for a connected socket. */
 static void dispatch(struct sio_socket *socket, const struct sio__packet *packet, const struct sio__payload *payload)
 {
     switch (packet->type) {
     case SIO__EVENT:
     case SIO__BINARY_EVENT:
+        if (too_many_events(socket)) break;
         if (payload->name.p) on_event(socket, packet, payload); /* "2" alone is ignored, as the reference does */
         break;
     case SIO__ACK:

@@ -11,6 +11,7 @@ struct sio__fault {
     int code;        /* enum eio_error */
     size_t at;       /* byte offset */
     const char *why; /* English, constant */
+    uint8_t limit;   /* enum sio_limit, with EIO_ETOOBIG */
 };
 
 /* ------------------------------------------------------------- JSON (RFC 8259, strict), one pass, not recursive */

@@ -174,6 +174,7 @@ struct sio_socket {
     void *user;
     char *long_id; /* a Socket.IO 2 client's "/name#id", or NULL: id is it */
     uint32_t waiting_count;
+    struct eio_rate event_rate;
     char id[SIO__ID_SIZE + 1];
 };
 static inline struct rooms_name sio__socket_name(const struct sio_socket *socket)
@@ -260,6 +261,8 @@ struct sio__payload {
 void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,
                         const struct sio__payload *payload);
 void sio__client_parse_error(struct sio_client *client, const char *why);
+/* The same, and counts the limit that was hit. */
+void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const char *why);
 
 /* Takes a binary packet without its attachments; p is its text, which is copied. */
 int sio__pending_begin(struct sio_client *client, const struct sio__packet *packet, const uint8_t *p, size_t n);
@@ -488,9 +491,12 @@ struct sio_server {
     void *drain_ctx;
 
     struct sio_stats stats;
+    struct eio_limit_counter limit_counters[SIO_LIMIT_COUNT];
     size_t random_left;
     uint8_t random[SIO__RANDOM_POOL_BYTES];
 };
+/* Counts a hit of a limit and logs it; session: of whoever hit it, or NULL. */
+void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session);
 void sio__server_client_gone(struct sio_server *io);
 void sio__assets_free(struct sio_server *io);
 /* Writes a new id and its terminator. */

@@ -25,6 +25,13 @@ static const uint8_t *fail(struct scan *s, const uint8_t *p, int code, const cha
     return NULL;
 }
 
+static const uint8_t *too_deep(struct scan *s, const uint8_t *p)
+{
+    fail(s, p, EIO_ETOOBIG, "nested too deeply");
+    s->fault->limit = SIO_LIMIT_DEPTH;
+    return NULL;
+}
+
 static inline bool is_space(uint8_t c)
 {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
@@ -198,7 +205,7 @@ static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char 
 
 static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
 {
-    if (s->depth >= s->max_depth) return fail(s, p, EIO_ETOOBIG, "nested too deeply");
+    if (s->depth >= s->max_depth) return too_deep(s, p);
     uint64_t bit = 1ull << (s->depth % 64), *word = &s->outer[s->depth / 64];
     if (bit == 1) *word = 0;
     *word = s->in_object ? *word | bit : *word & ~bit;

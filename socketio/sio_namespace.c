@@ -138,7 +138,11 @@ struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struc
 struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name)
 {
     struct sio_namespace *nsp = find(io, name);
-    if (nsp || io->matched_count >= io->options.max_matched_namespaces) return nsp;
+    if (nsp || !io->parents) return nsp;
+    if (io->matched_count >= io->options.max_matched_namespaces) {
+        sio__server_hit(io, SIO_LIMIT_MATCHED_NAMESPACES, NULL);
+        return NULL;
+    }
     for (struct sio_namespace *parent = io->parents; parent; parent = parent->next) {
         if (!parent->match(name, parent->match_ctx)) continue;
         nsp = namespace_new(io, name, parent);

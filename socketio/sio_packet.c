@@ -19,6 +19,13 @@ static int fail(struct decoder *d, const uint8_t *at, int code, const char *why)
     return code;
 }
 
+static int fail_limit(struct decoder *d, const uint8_t *at, enum sio_limit limit, const char *why)
+{
+    int code = fail(d, at, EIO_ETOOBIG, why);
+    d->fault->limit = (uint8_t)limit;
+    return code;
+}
+
 static struct eio_str slice(const uint8_t *from, const uint8_t *to)
 {
     return (struct eio_str){(const char *)from, (size_t)(to - from)};
@@ -62,7 +69,7 @@ static int take_attachment_count(struct decoder *d)
     if (take_digits(d, UINT16_MAX, &count) != 0 || d->p == d->end || *d->p != '-' || count == 0) {
         return fail(d, at, EIO_EPROTO, "illegal number of attachments");
     }
-    if (count > d->limits->max_attachments) return fail(d, at, EIO_ETOOBIG, "too many attachments");
+    if (count > d->limits->max_attachments) return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many attachments");
     d->p++;
     d->packet->attachment_count = (uint16_t)count;
     return 0;
@@ -77,7 +84,7 @@ static int take_namespace(struct decoder *d)
     d->packet->nsp = slice(d->p, query ? query : stop);
     if (query) d->packet->query = slice(query + 1, stop);
     if (d->packet->nsp.n > d->limits->max_namespace_bytes) {
-        return fail(d, d->p, EIO_ETOOBIG, "name of the namespace is too long");
+        return fail_limit(d, d->p, SIO_LIMIT_NAMESPACE_BYTES, "name of the namespace is too long");
     }
     d->p = comma ? comma + 1 : d->end;
     return 0;
@@ -201,7 +208,8 @@ static int check_placeholders(struct decoder *d)
         if (kind == SIO__PLACEHOLDER_BAD || found.number >= packet->attachment_count) {
             return fail(d, at, EIO_EPROTO, "illegal placeholder");
         }
-        if (count >= d->limits->max_attachments) return fail(d, at, EIO_ETOOBIG, "too many placeholders");
+        if (count >= d->limits->max_attachments)
+            return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many placeholders");
         in_order = in_order && found.number == count;
     }
     packet->placeholders_in_order = in_order && count == packet->attachment_count;

@@ -11,11 +11,14 @@ static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
         return;
     }
     if (n > client->io->max_packet_bytes) {
-        sio__client_parse_error(client, "the packet is too large");
+        sio__client_too_big(client, SIO_LIMIT_PACKET_BYTES, "the packet is too large");
         return;
     }
     if (sio__packet_decode(p, n, &client->io->limits, &packet, &fault) != 0) {
-        sio__client_parse_error(client, fault.why);
+        if (fault.code == EIO_ETOOBIG)
+            sio__client_too_big(client, (enum sio_limit)fault.limit, fault.why);
+        else
+            sio__client_parse_error(client, fault.why);
         return;
     }
     if (packet.attachment_count > 0) {
@@ -33,7 +36,10 @@ static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
         return;
     }
     int result = sio__pending_add(client, p, n);
-    if (result < 0) sio__client_parse_error(client, "the packet with its attachments is too large");
+    if (result == EIO_ETOOBIG)
+        sio__client_too_big(client, SIO_LIMIT_PACKET_BYTES, "the packet with its attachments is too large");
+    else if (result < 0)
+        sio__client_parse_error(client, "out of memory");
     if (result <= 0) return;
     /* Taken off first: handlers may close the client, or the next packet may come. */
     struct sio__pending *pending = client->pending;

@@ -82,8 +82,12 @@ static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t
     struct rooms_msgpack_limits within = {limits->json.max_depth + 1, SIO__MSGPACK_ATTACHMENTS_MAX};
     struct rooms_msgpack_fault fault;
     struct rooms_decoded message;
-    if (kind == EIO_TEXT || n > client->io->max_packet_bytes) {
-        sio__client_parse_error(client, kind == EIO_TEXT ? "text instead of msgpack" : "the packet is too large");
+    if (kind == EIO_TEXT) {
+        sio__client_parse_error(client, "text instead of msgpack");
+        return;
+    }
+    if (n > client->io->max_packet_bytes) {
+        sio__client_too_big(client, SIO_LIMIT_PACKET_BYTES, "the packet is too large");
         return;
     }
     long used = rooms_msgpack_decode(p, n, &within, &message, &fault);

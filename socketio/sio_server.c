@@ -51,6 +51,24 @@ static void take_options(struct sio_server *io, const struct sio_options *option
     io->max_packet_bytes = options->max_packet_bytes ? options->max_packet_bytes : options->engine.max_payload_bytes;
 }
 
+/* ------------------------------------------------------------------ limits */
+
+const char *sio_limit_name(enum sio_limit limit)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        SIO_LIMITS(X)
+#undef X
+    };
+    return limit < SIO_LIMIT_COUNT ? names[limit] : "unknown";
+}
+
+void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session)
+{
+    const struct eio_http_head *head = session ? eio_session_head(session) : NULL;
+    eio_limit_hit(&io->limit_counters[limit], io->loop, sio_limit_name(limit), head ? head->address : NULL);
+}
+
 /* ------------------------------------------------------------------ engine */
 
 static void on_open(struct eio_session *session, void *ctx)
@@ -228,6 +246,7 @@ struct eio_server *sio_server_engine(struct sio_server *io)
 void sio_server_get_stats(const struct sio_server *io, struct sio_stats *stats)
 {
     *stats = io->stats;
+    for (int i = 0; i < SIO_LIMIT_COUNT; i++) stats->limit_hits[i] = io->limit_counters[i].hits;
 }
 
 void sio__server_new_id(struct sio_server *io, char *id)

@@ -255,7 +255,9 @@ int sio_join(struct sio_socket *socket, struct eio_str room)
     struct rooms_name name = {room.p, room.n};
     if (rooms_is_in(socket->nsp->index, &socket->member, name)) return 0;
     sio__batch_joining(socket, room);
-    return sio__rooms_result(rooms_join(socket->nsp->index, &socket->member, name));
+    int error = rooms_join(socket->nsp->index, &socket->member, name);
+    if (error == ROOMS_ELIMIT) sio__server_hit(socket->nsp->io, SIO_LIMIT_ROOMS, socket->session);
+    return sio__rooms_result(error);
 }
 
 void sio_leave(struct sio_socket *socket, struct eio_str room)

@@ -169,6 +169,28 @@ enum sio_parser {
     SIO_PARSER_MSGPACK  /* socket.io-msgpack-parser 3: each packet is one msgpack map in a binary message */
 };
 
+/* Limits of this library and of rooms, by the names of their options; counted and logged as EIO_LIMITS. */
+#define SIO_LIMITS(X)                                               \
+    X(SIO_LIMIT_CONNECT_TIMEOUT, "connect_timeout_ms")              \
+    X(SIO_LIMIT_ATTACHMENTS, "max_attachments")                     \
+    X(SIO_LIMIT_DEPTH, "max_depth")                                 \
+    X(SIO_LIMIT_PACKET_BYTES, "max_packet_bytes")                   \
+    X(SIO_LIMIT_NAMESPACE_BYTES, "max_namespace_bytes")             \
+    X(SIO_LIMIT_NAMESPACES_PER_CLIENT, "max_namespaces_per_client") \
+    X(SIO_LIMIT_MATCHED_NAMESPACES, "max_matched_namespaces")       \
+    X(SIO_LIMIT_PENDING_ACKS, "max_pending_acks")                   \
+    X(SIO_LIMIT_EVENTS_PER_SECOND, "max_events_per_second")         \
+    X(SIO_LIMIT_ROOMS, "max_name_bytes or max_rooms_per_member")
+
+enum sio_limit {
+#define X(name, text) name,
+    SIO_LIMITS(X)
+#undef X
+        SIO_LIMIT_COUNT
+};
+/* The option's name. */
+SIO_API const char *sio_limit_name(enum sio_limit limit);
+
 struct sio_options {
     struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
@@ -185,6 +207,8 @@ struct sio_options {
     bool cleanup_empty_child_namespaces;
     size_t max_pending_acks; /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
     struct sio_recovery recovery;
+    uint32_t max_events_per_second; /* 0: no limit; of one socket, as many at once after a second of rest; above: the
+                                     * connection is closed, "policy violation" */
     struct rooms_options rooms;
     rooms_adapter_factory adapter; /* rooms_adapter_memory */
     void *adapter_ctx;
@@ -223,6 +247,7 @@ SIO_API int sio_serve_client(struct sio_server *io, const struct sio_asset *asse
 struct sio_stats {
     uint64_t recoveries, recoveries_failed; /* of clients that asked for it */
     uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
+    uint64_t limit_hits[SIO_LIMIT_COUNT];
     size_t sockets, namespaces, pending_acks; /* now */
 };
 SIO_API void sio_server_get_stats(const struct sio_server *io, struct sio_stats *stats);
