@@ -153,6 +153,7 @@ static const struct app_option *find_option(const char *name, size_t size, bool 
 
 static void derive(struct app_config *config)
 {
+    config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
     config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
 }

@@ -52,6 +52,7 @@ struct app_config {
     uint32_t demo_keep;
 
     const char *cors_origin;
+    size_t max_addresses; /* both of HTTP and of Engine.IO */
     const char *trusted_proxies;
     struct sio_options io; /* limits of the libraries, set through the same table */
 

@@ -37,6 +37,25 @@ static void gauge(struct page *page, const char *name, const char *help, uint64_
     put_metric(page, name, "gauge", help, value);
 }
 
+/* HTTP's and Engine.IO's by the same names: an option is one of the two's. */
+static void put_limits(struct page *page, const struct app *app)
+{
+    struct eio_http_stats http;
+    struct eio_server_stats engine;
+    struct sio_stats io;
+    eio_http_get_stats(sio_server_http(app->io), &http);
+    eio_server_get_stats(sio_server_engine(app->io), &engine);
+    sio_server_get_stats(app->io, &io);
+    put(page, "# HELP parley_limit_hits_total How often a limit was hit, by its option.\n"
+              "# TYPE parley_limit_hits_total counter\n");
+    for (int i = 0; i < EIO_LIMIT_COUNT; i++)
+        put(page, "parley_limit_hits_total{limit=\"%s\"} %llu\n", eio_limit_name((enum eio_limit)i),
+            (unsigned long long)(http.limit_hits[i] + engine.limit_hits[i]));
+    for (int i = 0; i < SIO_LIMIT_COUNT; i++)
+        put(page, "parley_limit_hits_total{limit=\"%s\"} %llu\n", sio_limit_name((enum sio_limit)i),
+            (unsigned long long)io.limit_hits[i]);
+}
+
 static void put_http(struct page *page, const struct app *app)
 {
     struct eio_http_stats s;
@@ -59,7 +78,7 @@ static void put_engine(struct page *page, const struct app *app)
     counter(page, "sessions_opened_total", "Engine.IO sessions opened.", s.opened);
     put(page, "# HELP parley_sessions_closed_total Engine.IO sessions closed, by reason.\n"
               "# TYPE parley_sessions_closed_total counter\n");
-    for (int i = EIO_CLOSE_TRANSPORT_CLOSE; i <= EIO_CLOSE_SHUTTING_DOWN; i++)
+    for (int i = EIO_CLOSE_TRANSPORT_CLOSE; i <= EIO_CLOSE_POLICY; i++)
         put(page, "parley_sessions_closed_total{reason=\"%s\"} %llu\n", eio_close_reason_text((enum eio_close_reason)i),
             (unsigned long long)s.closed[i]);
     counter(page, "handshakes_refused_total", "Handshakes refused.", s.handshakes_refused);
@@ -76,6 +95,7 @@ static void put_engine(struct page *page, const struct app *app)
     counter(page, "partial_writes_total", "Writes that filled the socket's buffer.", s.partial_writes);
     gauge(page, "sessions", "Engine.IO sessions now.", s.sessions);
     gauge(page, "polling_sessions", "Sessions on HTTP long-polling now.", s.polling_sessions);
+    gauge(page, "upgrading_sessions", "Sessions whose upgrade is going on now.", s.upgrading);
     gauge(page, "queued_bytes", "Bytes queued for all sessions now.", s.queued_bytes);
 }
 
@@ -134,6 +154,7 @@ static void on_metrics(struct eio_http_request *request, void *ctx)
     put_socketio(&page, app);
     put_engine(&page, app);
     put_http(&page, app);
+    put_limits(&page, app);
     struct eio_http_reply reply = {.status = 200,
                                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                    .body = page.text,

@@ -1,0 +1,159 @@
+// Limits from end to end: the application with a limit, stock clients that stay within it and one that does not.
+// What every limit does to the byte is in tests/session/*_limits_test.c and tests/http/eio_http_limits_test.c.
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { io } from "socket.io-client";
+import { Raw, frame, request, sleep, upgradeRequest, within } from "./lib/wire.mjs";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+let parley;
+let token;
+let open = [];
+afterEach(async () => {
+  for (const socket of open) socket.disconnect();
+  open = [];
+  await parley?.stop();
+  parley = null;
+});
+
+function connect(options = {}) {
+  const socket = io(parley.url, { auth: { token }, forceNew: true, reconnection: false, ...options });
+  open.push(socket);
+  socket.gone = new Promise((resolve) => socket.once("disconnect", resolve));
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+const webSocket = { transports: ["websocket"] };
+const polling = { transports: ["polling"] };
+
+async function assertServed(socket) {
+  const answer = await socket.timeout(5000).emitWithAck("call:list", {});
+  assert.equal(answer.ok, true, JSON.stringify(answer));
+  assert.equal(socket.connected, true);
+}
+
+async function hits(limit) {
+  const { body } = await request(`${parley.url}/metrics`);
+  const found = new RegExp(`^parley_limit_hits_total\\{limit="${limit}"\\} (\\d+)$`, "m").exec(body);
+  assert.ok(found, `no metric for ${limit}`);
+  return Number(found[1]);
+}
+
+function assertLogged(limit) {
+  const lines = parley.output.split("\n").filter((line) => line.includes(`limit ${limit} hit`));
+  assert.equal(lines.length, 1, parley.output);
+}
+
+async function start(...options) {
+  parley = await startParley("--drain-timeout-ms", "500", ...options);
+  token = await parley.token("--sub", "alice", "--calls", "*");
+}
+
+for (const [name, options] of Object.entries({ polling, webSocket })) {
+  test(`sessions above max_sessions are refused, by ${name}`, async () => {
+    await start("--max-sessions", "3");
+    const inside = [await connect(polling), await connect(webSocket), await connect()];
+    for (let i = 0; i < 5; i++) await assert.rejects(connect(options));
+    for (const socket of inside) await assertServed(socket);
+    assert.equal(await hits("max_sessions"), 5);
+    assertLogged("max_sessions");
+    inside.pop().disconnect();
+    await sleep(50);
+    await assertServed(await connect(options));
+  });
+}
+
+test("a flood of handshakes gets 429, and those within are served; a client that tries again comes in", async () => {
+  await start("--max-handshakes-per-second-per-address", "5");
+  const inside = await Promise.all([connect(webSocket), connect(polling)]);
+  const statuses = await Promise.all(Array.from({ length: 50 }, async () =>
+    (await request(`${parley.url}/socket.io/?EIO=4&transport=polling`)).status));
+  assert.ok(statuses.filter((status) => status === 200).length <= 4, statuses.join());
+  assert.ok(statuses.every((status) => status === 200 || status === 429));
+  const late = io(parley.url, { auth: { token }, forceNew: true, reconnectionDelay: 300, reconnectionDelayMax: 500 });
+  open.push(late);
+  for (const socket of inside) await assertServed(socket);
+  await within(5000, "a connection after the flood", new Promise((resolve) => late.once("connect", resolve)));
+  assert.ok(await hits("max_handshakes_per_second_per_address") >= 46);
+  assertLogged("max_handshakes_per_second_per_address");
+});
+
+test("handshakes of the whole server have a rate", async () => {
+  await start("--max-handshakes-per-second", "5");
+  const inside = await connect(webSocket);
+  const statuses = await Promise.all(Array.from({ length: 30 }, async () =>
+    (await request(`${parley.url}/socket.io/?EIO=4&transport=polling`)).status));
+  assert.ok(statuses.every((status) => status === 200 || status === 503), statuses.join());
+  await assertServed(inside);
+  assert.ok(await hits("max_handshakes_per_second") >= 25);
+});
+
+test("connections of one address are bounded, WebSockets included", async () => {
+  await start("--max-connections-per-address", "6");
+  const inside = [await connect(webSocket), await connect(webSocket), await connect(webSocket)];
+  const raws = [];
+  for (let i = 0; i < 8; i++) raws.push(await new Raw(parley.port).open());
+  await sleep(50);
+  for (const raw of raws) raw.write("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  await sleep(100);
+  const refused = raws.filter((raw) => raw.received.startsWith("HTTP/1.1 429 ")).length;
+  const served = raws.filter((raw) => raw.received.startsWith("HTTP/1.1 200 ")).length;
+  assert.ok(refused >= 5 && served >= 1 && refused + served === 8, `${refused} refused, ${served} served`);
+  for (const socket of inside) await assertServed(socket);
+  for (const raw of raws) raw.destroy();
+  await sleep(100);
+  assert.ok(await hits("max_connections_per_address") >= refused);
+  assertLogged("max_connections_per_address");
+});
+
+test("a client that floods events is closed, the others go on", async () => {
+  await start("--max-events-per-second", "20");
+  const inside = [await connect(webSocket), await connect(polling)];
+  const flood = await connect(webSocket);
+  for (let i = 0; i < 200; i++) flood.emit("call:list", {});
+  assert.equal(await within(5000, "the end of the flood", flood.gone), "transport close");
+  for (const socket of inside) await assertServed(socket);
+  assert.equal(await hits("max_events_per_second"), 1);
+  assertLogged("max_events_per_second");
+});
+
+test("a WebSocket message that drips in is cut off with 1008", async () => {
+  await start("--message-timeout-ms", "500");
+  const inside = [await connect(webSocket), await connect()];
+  const raw = await new Raw(parley.port).open();
+  raw.write(upgradeRequest("/socket.io/?EIO=4&transport=websocket"));
+  await raw.until('"maxPayload":');
+  raw.forget();
+  const bytes = frame(`4${"x".repeat(1000)}`);
+  const begin = Date.now();
+  for (let i = 0; i < 100 && !raw.received; i++) { raw.write(bytes.subarray(i, i + 1)); await sleep(20); }
+  assert.ok(Date.now() - begin < 1500);
+  assert.equal(Buffer.from(raw.received, "latin1").toString("hex").slice(0, 8), "880203f0");
+  raw.destroy();
+  for (const socket of inside) await assertServed(socket);
+  assert.equal(await hits("message_timeout_ms"), 1);
+});
+
+test("upgrades above max_upgrades leave the stock client on polling, where it is served", async () => {
+  await start("--max-upgrades", "1");
+  const { body } = await request(`${parley.url}/socket.io/?EIO=4&transport=polling`);
+  const raw = await new Raw(parley.port).open();
+  raw.write(upgradeRequest(`/socket.io/?EIO=4&transport=websocket&sid=${JSON.parse(body.slice(1)).sid}`));
+  await raw.until("101 Switching Protocols"); // and never "2probe"
+  const socket = await connect();
+  await sleep(200);
+  await assertServed(socket);
+  assert.equal(socket.io.engine.transport.name, "polling");
+  assert.equal(await hits("max_upgrades"), 1);
+  raw.destroy();
+  await sleep(50);
+  const next = await connect();
+  await within(3000, "an upgrade", new Promise((resolve) => {
+    if (next.io.engine.transport.name === "websocket") resolve();
+    else next.io.engine.once("upgrade", resolve);
+  }));
+});
