@@ -9,10 +9,11 @@
 /* The command line. */
 struct conformance_options {
     const char *profile, *host, *name;
+    const char *cookie, *cors, *initial_packet; /* NULL: none */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
-    uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms, allow_eio3;
+    uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms, allow_eio3, deflate;
 };
 
 /* What a profile starts from and leaves behind: one of `io` and `engine` is set by its open(). */

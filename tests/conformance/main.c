@@ -25,7 +25,8 @@ static int usage(const char *problem, const char *what)
     fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
     fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
-                    "       [--allow-eio3 1] [--parser default|msgpack]\n"
+                    "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
+                    "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -49,6 +50,12 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->host = value;
     else if (strcmp(name, "--name") == 0)
         options->name = value;
+    else if (strcmp(name, "--cookie") == 0)
+        options->cookie = value;
+    else if (strcmp(name, "--cors") == 0)
+        options->cors = value;
+    else if (strcmp(name, "--initial-packet") == 0)
+        options->initial_packet = value;
     else
         return false;
     return true;
@@ -79,7 +86,7 @@ static const char *take_checked(struct conformance_options *options, const char 
     } numbers[] = {
         {"--ping-interval", &options->ping_interval_ms}, {"--ping-timeout", &options->ping_timeout_ms},
         {"--max-payload", &options->max_payload_bytes},  {"--connect-timeout", &options->connect_timeout_ms},
-        {"--allow-eio3", &options->allow_eio3},
+        {"--allow-eio3", &options->allow_eio3},          {"--deflate", &options->deflate},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
@@ -120,6 +127,10 @@ void conformance_override_engine(const struct conformance_options *options, stru
     if (options->ping_interval_ms) engine->ping_interval_ms = options->ping_interval_ms;
     if (options->ping_timeout_ms) engine->ping_timeout_ms = options->ping_timeout_ms;
     if (options->allow_eio3) engine->allow_eio3 = true;
+    if (options->deflate) engine->per_message_deflate = true;
+    if (options->cookie) engine->cookie.name = options->cookie;
+    if (options->cors) engine->cors.origin = options->cors;
+    if (options->initial_packet) engine->initial_packet = options->initial_packet;
     if (options->max_payload_bytes) engine->max_payload_bytes = options->max_payload_bytes;
 }
 
