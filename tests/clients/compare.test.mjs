@@ -2,12 +2,11 @@
 // (order and case of headers, Date, keep-alive, chunked or not) and what stands in the lists below.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { essence, exchange } from "./lib/compare.mjs";
 import { start } from "./lib/server.mjs";
-import { Polling, Raw, frame, parseResponse, sleep, upgradeRequest } from "./lib/wire.mjs";
+import { Polling, frame, upgradeRequest } from "./lib/wire.mjs";
 
-const QUIET_MS = 50; // an answer is whole when nothing came for so long
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
-const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];
 
 let servers;
 before(async () => {
@@ -22,44 +21,6 @@ after(async () => {
 });
 
 const pathOf = (profile) => (profile === "eio-proto" ? "/engine.io/" : "/socket.io/");
-
-// Sends bytes and gives everything that came back until it was quiet.
-async function exchange(server, ...steps) {
-  const raw = await new Raw(server.port).open();
-  for (const step of steps) {
-    raw.write(step);
-    let size = -1;
-    for (let quiet = 0; quiet < QUIET_MS && !(raw.tcp.readableEnded && size === raw.received.length); quiet += 10) {
-      if (raw.received.length !== size || size === 0) { size = raw.received.length; quiet = size === 0 ? -10 : 0; }
-      await sleep(10);
-    }
-  }
-  const { received } = raw;
-  raw.destroy();
-  return received;
-}
-
-const withoutIds = (text) => text.replace(/"sid":"[^"]{20}"/g, '"sid":"…"');
-
-function unchunked(body) {
-  let text = "";
-  for (let rest = body; ;) {
-    const [, digits] = /^([0-9a-f]+)\r\n/.exec(rest) ?? assert.fail(`chunks: ${body}`);
-    const size = parseInt(digits, 16);
-    if (size === 0) return text;
-    text += rest.slice(digits.length + 2, digits.length + 2 + size);
-    rest = rest.slice(digits.length + 2 + size + 2);
-  }
-}
-
-// What is to be the same.
-function essence(text) {
-  const { status, headers, body } = parseResponse(text);
-  const plain = headers["transfer-encoding"] === "chunked" ? unchunked(body) : body;
-  if (plain === "") delete headers["content-type"]; // the type of nothing
-  const kept = Object.entries(headers).filter(([name]) => !TRANSPORT_HEADERS.includes(name)).sort();
-  return { status, headers: Object.fromEntries(kept), body: withoutIds(plain) };
-}
 
 const H = "Host: localhost\r\n";
 const ORIGIN = "Origin: https://a.example\r\n";

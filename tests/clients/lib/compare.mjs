@@ -1,0 +1,44 @@
+// What two servers answer to the same bytes, made comparable.
+import assert from "node:assert/strict";
+import { Raw, parseResponse, sleep } from "./wire.mjs";
+
+const QUIET_MS = 50; // an answer is whole when nothing came for so long
+const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];
+
+// Sends bytes and gives everything that came back until it was quiet.
+export async function exchange(server, ...steps) {
+  const raw = await new Raw(server.port).open();
+  for (const step of steps) {
+    raw.write(step);
+    let size = -1;
+    for (let quiet = 0; quiet < QUIET_MS && !(raw.tcp.readableEnded && size === raw.received.length); quiet += 10) {
+      if (raw.received.length !== size || size === 0) { size = raw.received.length; quiet = size === 0 ? -10 : 0; }
+      await sleep(10);
+    }
+  }
+  const { received } = raw;
+  raw.destroy();
+  return received;
+}
+
+const withoutIds = (text) => text.replace(/"sid":"[^"]{20}"/g, '"sid":"…"');
+
+function unchunked(body) {
+  let text = "";
+  for (let rest = body; ;) {
+    const [, digits] = /^([0-9a-f]+)\r\n/.exec(rest) ?? assert.fail(`chunks: ${body}`);
+    const size = parseInt(digits, 16);
+    if (size === 0) return text;
+    text += rest.slice(digits.length + 2, digits.length + 2 + size);
+    rest = rest.slice(digits.length + 2 + size + 2);
+  }
+}
+
+// What is to be the same.
+export function essence(text) {
+  const { status, headers, body } = parseResponse(text);
+  const plain = headers["transfer-encoding"] === "chunked" ? unchunked(body) : body;
+  if (plain === "") delete headers["content-type"]; // the type of nothing
+  const kept = Object.entries(headers).filter(([name]) => !TRANSPORT_HEADERS.includes(name)).sort();
+  return { status, headers: Object.fromEntries(kept), body: withoutIds(plain) };
+}
