@@ -4,6 +4,9 @@
 
 #include "eio_int.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 static struct fixture f;
 static enum { ADMIT, DENY, WAIT } decision;
 static const char *deny_text;
@@ -240,6 +243,68 @@ static void who_is_admitted_while_the_server_closes_is_refused(void **state)
     assert_replied(reply, 503, "The server is shutting down");
     assert_int_equal(asked, 2);
     assert_int_equal(f.opened, 0);
+    close(fd);
+}
+
+/* The same over TCP, where it is the connection that goes away. */
+static int tcp_ask(uint16_t port, const char *target, const char *fields)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    char text[512];
+    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: test\r\n%s\r\n", target, fields);
+    assert_int_equal(send(fd, text, (size_t)n, MSG_NOSIGNAL), n);
+    for (int i = 0; i < 1000 && !waiting; i++) eio_loop_turn(f.loop, 1);
+    assert_non_null(waiting);
+    return fd;
+}
+
+static void connections_may_go_away_before_the_decision(void **state)
+{
+    (void)state;
+    static const char upgrade[] = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    static const struct linger reset = {.l_onoff = 1};
+    struct eio_http_options options;
+    char answer[512];
+    eio_http_options_init(&options);
+    start(&all_hooks);
+    struct eio_http *http = eio_http_new(f.loop, &options);
+    assert_int_equal(eio_server_attach(f.server, http), 0);
+    assert_int_equal(eio_http_listen(http, "127.0.0.1", 0), 0);
+    decision = WAIT;
+    for (int i = 0; i < 8; i++) {
+        waiting = NULL;
+        int fd = tcp_ask(eio_http_port(http), i & 1 ? WEBSOCKET : POLLING, i & 1 ? upgrade : "");
+        if (i & 2) setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        close(fd);
+        for (int j = 0; j < 20; j++) eio_loop_turn(f.loop, 1);
+        if (i & 4)
+            eio_admit(waiting);
+        else
+            eio_deny(waiting, NULL);
+        for (int j = 0; j < 20; j++) eio_loop_turn(f.loop, 1);
+    }
+    assert_int_equal(f.opened, f.closed);
+    waiting = NULL;
+    int fd = tcp_ask(eio_http_port(http), WEBSOCKET, upgrade);
+    eio_admit(waiting);
+    ssize_t n = 0;
+    for (int i = 0; i < 1000 && n <= 0; i++) {
+        eio_loop_turn(f.loop, 1);
+        n = recv(fd, answer, sizeof answer - 1, MSG_DONTWAIT);
+    }
+    assert_true(n > 13);
+    assert_memory_equal(answer, "HTTP/1.1 101 ", 13);
+    close(fd);
+    waiting = NULL;
+    fd = tcp_ask(eio_http_port(http), POLLING, "");
+    eio_server_free(f.server);
+    f.server = NULL;
+    eio_http_free(http);
+    eio_admit(waiting);
     close(fd);
 }
 
@@ -522,6 +587,7 @@ int main(void)
         TEST(the_client_may_go_away_before_the_decision),
         TEST(the_server_may_go_away_before_the_decision),
         TEST(who_is_admitted_while_the_server_closes_is_refused),
+        TEST(connections_may_go_away_before_the_decision),
         TEST(decisions_come_in_any_order),
         TEST(hooks_see_the_first_and_every_response),
         TEST(too_many_headers_are_left_out),
