@@ -129,7 +129,11 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
         push_initial_packet(session);
         eio__polling_flush(session);
     }
-    eio__polling_answer(session, packet, n); /* if it is still to be answered */
+    if (polling->get) {
+        server->stats.queued_bytes -= session->queue.bytes; /* of the initial packet, without memory to send it */
+        eio__queue_clear(&session->queue);
+        eio__polling_answer(session, packet, n);
+    }
     polling->is_handshake = false;
     announce(session);
 }

@@ -198,6 +198,8 @@ static void converse(void)
     struct eio_options options;
     eio_options_init(&options);
     options.per_message_deflate = true;
+    options.initial_packet = "first";
+    options.cookie.name = "io";
     struct eio_server *server = loop ? eio_server_new(loop, &options, &handlers, NULL) : NULL;
     struct eio_http *http = loop ? eio_http_new(loop, NULL) : NULL;
     batch = eio_batch_new();
