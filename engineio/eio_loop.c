@@ -140,7 +140,12 @@ void eio_loop_free(struct eio_loop *loop)
     }
     if (loop->timer_event) event_free(loop->timer_event);
     if (loop->post_event) event_free(loop->post_event);
-    if (loop->base) event_base_free(loop->base);
+    if (loop->base) {
+        /* A bufferevent that was freed with a callback still due lives until that has run; event_base_free() would only
+         * forget it. */
+        event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+        event_base_free(loop->base);
+    }
     if (loop->post_fd >= 0) close(loop->post_fd);
     pthread_mutex_destroy(&loop->post_lock);
     free(loop->heap);
