@@ -172,16 +172,16 @@ static int push_opening(struct eio_session *session, bool with_response)
     return eio__session_push(session, eio__frame_new_packet(packet, n));
 }
 
-struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, int take_fd,
+struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, struct eio__wire take_wire,
                                                struct eio_http_head *take_head, bool with_response)
 {
     struct eio_session *session = eio__session_new(server, protocol, take_head);
     if (!session) {
-        eio__fd_close(server->loop, take_fd);
+        eio__wire_close(server->loop, take_wire);
         return NULL;
     }
     read_base64(session, session->head);
-    if (eio__ws_attach(session, take_fd) != 0 || push_opening(session, with_response) != 0) {
+    if (eio__ws_attach(session, take_wire) != 0 || push_opening(session, with_response) != 0) {
         eio__session_discard(session);
         return NULL;
     }
@@ -192,38 +192,34 @@ struct eio_session *eio__server_open_websocket(struct eio_server *server, int pr
 
 static void open_websocket(struct eio_server *server, struct eio_http_request *request, int protocol)
 {
-    struct eio_http_head *head;
-    uint8_t *rest;
-    size_t rest_size;
-    int fd = request->ops->take(request, &head, &rest, &rest_size);
-    if (fd < 0) {
+    struct eio__taken taken;
+    if (request->ops->take(request, &taken) != 0) {
         eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
         return;
     }
-    struct eio_session *session = eio__server_open_websocket(server, protocol, fd, head, true);
-    if (session) eio__ws_feed(session, rest, rest_size);
-    free(rest);
+    struct eio_session *session = eio__server_open_websocket(server, protocol, taken.wire, taken.head, true);
+    if (session) eio__ws_feed(session, taken.rest, taken.rest_size);
+    free(taken.rest);
 }
 
-/* Takes the descriptor and answers with the 101; -1: refused, or the connection is broken. */
-static int take_probe(struct eio_server *server, struct eio_http_request *request, int *deflate_bits, uint8_t **rest,
-                      size_t *rest_size)
+/* Takes the connection and answers with the 101; false: refused, or the connection is broken. */
+static bool take_probe(struct eio_server *server, struct eio_http_request *request, int *deflate_bits,
+                       struct eio__taken *taken)
 {
     struct eio_frame *response = eio__server_switching(server, request->head, NULL, deflate_bits);
-    struct eio_http_head *head;
-    int fd = response ? request->ops->take(request, &head, rest, rest_size) : -1;
-    if (fd < 0) {
+    bool ok = response && request->ops->take(request, taken) == 0;
+    if (!ok) {
         eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
     } else {
-        free(head); /* the session keeps that of its handshake */
-        if (send(fd, response->bytes, response->wire_size, MSG_NOSIGNAL) != (ssize_t)response->wire_size) {
-            eio__fd_close(server->loop, fd);
-            free(*rest);
-            fd = -1;
+        free(taken->head); /* the session keeps that of its handshake */
+        ok = eio__wire_send(taken->wire, response->bytes, response->wire_size) == (ssize_t)response->wire_size;
+        if (!ok) {
+            eio__wire_close(server->loop, taken->wire);
+            free(taken->rest);
         }
     }
     eio_frame_unref(response);
-    return fd;
+    return ok;
 }
 
 /* A WebSocket that may take over from polling. A second one while the first still tries is refused. */
@@ -239,18 +235,16 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
         return;
     }
     int bits;
-    uint8_t *rest;
-    size_t rest_size;
-    int fd = take_probe(server, request, &bits, &rest, &rest_size);
-    if (fd < 0) return;
-    if (eio__ws_attach(session, fd) == 0) {
+    struct eio__taken taken;
+    if (!take_probe(server, request, &bits, &taken)) return;
+    if (eio__ws_attach(session, taken.wire) == 0) {
         session->carrier = EIO__C_PROBING;
         server->stats.upgrading++;
         session->deflate_bits = (uint8_t)bits;
         eio_deadlines_add(&server->upgrade, &session->polling->upgrade);
-        eio__ws_feed(session, rest, rest_size);
+        eio__ws_feed(session, taken.rest, taken.rest_size);
     }
-    free(rest);
+    free(taken.rest);
 }
 
 /* --------------------------------------------------------------- admission */

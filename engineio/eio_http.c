@@ -229,16 +229,31 @@ const struct eio__route *eio__http_find_route(const struct eio_http *http, struc
 
 /* ---------------------------------------------------------------- lifetime */
 
+/* Both are read again by eio_http_reload_tls(). */
+static bool copy_tls_files(struct eio_http_options *options)
+{
+    const char *cert = options->tls_cert_file, *key = options->tls_key_file;
+    options->tls_cert_file = cert ? strdup(cert) : NULL;
+    options->tls_key_file = key ? strdup(key) : NULL;
+    return !cert == !options->tls_cert_file && !key == !options->tls_key_file;
+}
+
 static int http_init(struct eio_http *http)
 {
+    if (!copy_tls_files(&http->options)) return EIO_ENOMEM;
     const struct eio_http_options *options = &http->options;
     int rc = eio__proxies_init(&http->proxies, options->trusted_proxies);
     if (rc) return rc;
+    if (options->tls_cert_file || options->tls_key_file) {
+        http->tls = eio__tls_load(options->tls_cert_file, options->tls_key_file);
+        if (!http->tls) return EIO_EINVAL;
+    }
     http->limits = (struct eio__gate_limits){options->max_head_bytes, options->max_line_bytes, options->max_fields};
     struct event_base *base = eio_loop_base(http->loop);
     http->evhtp = evhtp_new(base, http);
     http->poke_event = event_new(base, -1, 0, eio__http_run_pokes, http);
     if (!http->evhtp || !http->poke_event) return EIO_ENOMEM;
+    http->evhtp->ssl_ctx = http->tls;
     evhtp_set_gencb(http->evhtp, on_evhtp_request, NULL);
     evhtp_set_post_accept_cb(http->evhtp, on_accept, http);
     return 0;
@@ -259,6 +274,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_deadlines_init(&http->idle_deadlines, loop, options->idle_timeout_ms, eio__conn_on_idle_deadline, http);
     eio_deadlines_init(&http->drain_deadlines, loop, options->idle_timeout_ms, eio__conn_on_drain_deadline, http);
     eio_deadlines_init(&http->linger_deadlines, loop, options->linger_ms, eio__conn_on_idle_deadline, http);
+    eio_deadlines_init(&http->io_deadlines, loop, options->linger_ms, eio__tls_io_on_deadline, http);
     /* libevent writes with writev(), which raises SIGPIPE; whoever has set a handler keeps it. */
     struct sigaction action;
     if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
@@ -275,6 +291,7 @@ void eio_http_free(struct eio_http *http)
     if (!http) return;
     if (http->evhtp) eio_http_stop_listening(http);
     while (http->first) eio__conn_drop(http->first);
+    eio__tls_ios_forget(http);
     eio__leases_forget(&http->loop->leases, http);
     eio__visitors_clear(&http->visitors);
     if (http->poke_event) event_free(http->poke_event);
@@ -283,8 +300,15 @@ void eio_http_free(struct eio_http *http)
     eio_deadlines_clear(&http->idle_deadlines);
     eio_deadlines_clear(&http->drain_deadlines);
     eio_deadlines_clear(&http->linger_deadlines);
+    eio_deadlines_clear(&http->io_deadlines);
     eio_timer_stop(&http->accept_timer);
-    if (http->evhtp) evhtp_free(http->evhtp);
+    if (http->evhtp) {
+        http->evhtp->ssl_ctx = NULL; /* ours */
+        evhtp_free(http->evhtp);
+    }
+    SSL_CTX_free(http->tls);
+    free((char *)(uintptr_t)http->options.tls_cert_file);
+    free((char *)(uintptr_t)http->options.tls_key_file);
     for (size_t i = 0; i < http->route_count; i++) free(http->routes[i].path);
     free(http->routes);
     eio__proxies_clear(&http->proxies);

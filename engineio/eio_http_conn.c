@@ -92,8 +92,10 @@ struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp
     void *evhtp_ctx;
     bufferevent_getcb(conn->bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
     bufferevent_setcb(conn->bev, on_read, on_write, on_event, conn);
-    /* Written directly; the event is for what the socket does not take. */
-    bufferevent_disable(conn->bev, EV_WRITE);
+    if (http->tls)
+        bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+    else /* written directly; the event is for what the socket does not take */
+        bufferevent_disable(conn->bev, EV_WRITE);
     conn->next = http->first;
     if (http->first) http->first->prev = conn;
     http->first = conn;
@@ -150,18 +152,22 @@ static void lease(struct eio__conn *conn, int fd)
     conn->counted = false;
 }
 
-int eio__conn_release(struct eio__conn *conn)
+struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io)
 {
-    int fd = bufferevent_getfd(conn->bev);
-    lease(conn, fd);
+    struct eio__wire wire = {bufferevent_getfd(conn->bev), NULL};
+    lease(conn, wire.fd);
     unlink_conn(conn);
     struct bufferevent *bev = evhtp_connection_take_ownership(conn->evhtp);
     evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
-    bufferevent_setfd(bev, -1);         /* else it would be closed */
-    bufferevent_free(bev);
+    if (take_io) {
+        wire.io = eio__tls_io_own(take_io, bev);
+    } else {
+        bufferevent_setfd(bev, -1); /* else it would be closed */
+        bufferevent_free(bev);
+    }
     forget_message(conn);
     free(conn);
-    return fd;
+    return wire;
 }
 
 void eio__conn_poke(struct eio__conn *conn)
@@ -189,18 +195,20 @@ void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx)
 
 /* ----------------------------------------------------------------- writing */
 
-/* Tries at once: most replies fit into the socket, and an event would cost three more system calls. */
+/* Tries at once: most replies fit into the socket, and an event would cost three more system calls. Under TLS the
+ * bufferevent encrypts, in its own time. */
 static bool write_output(struct eio__conn *conn)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
-    if (!conn->writing) {
+    bool direct = !conn->http->tls;
+    if (direct && !conn->writing) {
         evbuffer_unfreeze(output, 1);
         evbuffer_write(output, bufferevent_getfd(conn->bev));
         evbuffer_freeze(output, 1);
     }
     if (evbuffer_get_length(output) == 0) return true;
     conn->drain_left = evbuffer_get_length(output);
-    if (!conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports what is wrong with the socket */
+    if (direct && !conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports an error of the socket */
     conn->writing = true;
     return false;
 }
@@ -222,15 +230,23 @@ static void bound_input(struct eio__conn *conn)
 
 static void start_linger(struct eio__conn *conn)
 {
-    shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+    if (conn->http->tls)
+        eio__tls_shutdown(conn->bev);
+    else
+        shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
     set_state(conn, EIO__H_LINGERING);
+}
+
+static void stop_writing(struct eio__conn *conn)
+{
+    if (conn->writing && !conn->http->tls) bufferevent_disable(conn->bev, EV_WRITE);
+    conn->writing = false;
 }
 
 /* The reply is with the kernel. */
 static void on_drained(struct eio__conn *conn)
 {
-    if (conn->writing) bufferevent_disable(conn->bev, EV_WRITE);
-    conn->writing = false;
+    stop_writing(conn);
     /* It releases its request. Without one it would close the connection, and say so on standard error. */
     if (conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
     conn->served = true;
@@ -292,7 +308,7 @@ static void feed_evhtp(struct eio__conn *conn)
     }
     EIO_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
     conn->http->evhtp_read(conn->bev, conn->evhtp);
-    bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
+    if (!conn->http->tls) bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
     EIO_CHECK(conn->evhtp->request != NULL);
     if (!rest) return;
     EIO_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
@@ -348,6 +364,7 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     struct eio_http_head *head = parsed->take_head;
     head->issued_ms = eio_loop_unix_ms(http->loop);
     eio__address_resolve(&http->proxies, &conn->peer, head);
+    if (http->tls) head->secure = true;
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
@@ -505,21 +522,22 @@ static void on_write(struct bufferevent *bev, void *ctx)
     if (conn->state == EIO__H_DRAINING) {
         on_drained(conn);
     } else if (conn->writing) { /* a 100 Continue that did not fit */
-        bufferevent_disable(conn->bev, EV_WRITE);
-        conn->writing = false;
+        stop_writing(conn);
     }
 }
 
 static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
-    (void)bev;
     struct eio__conn *conn = ctx;
     if (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
+        if (conn->http->tls) eio__tls_on_error(conn->http, bev);
         eio__conn_drop(conn);
         return;
     }
     if (!(what & BEV_EVENT_EOF)) return;
     conn->eof = true;
+    /* libevent stops both directions; the answer may still go out. */
+    if (conn->http->tls && conn->writing) bufferevent_enable(bev, EV_WRITE);
     eio__conn_advance(conn);
 }
 

@@ -1,5 +1,6 @@
 /* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
- * eio_http_reply.c (answers). Private to them: the rest of the library knows engineio.h and eio_http_int.h. */
+ * eio_http_reply.c (answers), eio_tls.c (certificates), eio_tls_io.c (what is taken from TLS). Private to them: the
+ * rest of the library knows engineio.h and eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 
@@ -17,6 +18,8 @@ enum {
     EIO__HTTP_REFUSALS_MAX = 256,    /* connections above max_connections that get their 503 with a linger */
     EIO__HTTP_ACCEPT_PAUSE_MS = 100, /* after accept() failed for want of descriptors */
     EIO__HTTP_BODY_START_BYTES = 4096,
+    EIO__TLS_OUTPUT_BYTES = 65536, /* waiting to be encrypted for one WebSocket; above: as a full socket */
+    EIO__TLS_OUTPUT_LOW_BYTES = 16384,
 };
 
 struct eio__route {
@@ -48,6 +51,9 @@ struct eio_http {
     struct eio__visitors visitors; /* peers, only with a limit by address */
     struct eio_limit_counter hits[EIO_LIMIT_COUNT];
     uint16_t port;
+    SSL_CTX *tls;            /* NULL: plain. evhtp's ssl_ctx is the same, borrowed */
+    struct eio__tls_io *ios; /* taken by WebSockets, and closed ones with bytes still to send */
+    struct eio_deadlines io_deadlines;
     struct eio_http_stats stats;
 };
 
@@ -58,6 +64,8 @@ enum eio__conn_state {
     EIO__H_DRAINING,  /* answered; the reply is on its way to the kernel */
     EIO__H_LINGERING, /* the last reply is out; what still comes is read and thrown away, so that it arrives */
 };
+
+struct eio__tls_io;
 
 struct eio__conn {
     struct eio_http *http;
@@ -106,8 +114,8 @@ void eio__conn_advance(struct eio__conn *conn);
 void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit);
 /* Closes it now; an unanswered request is aborted. */
 void eio__conn_drop(struct eio__conn *conn);
-/* Detaches it from evhtp and frees everything but the descriptor, which is returned. */
-int eio__conn_release(struct eio__conn *conn);
+/* Detaches it from evhtp and frees everything but the wire, which is returned. take_io: NULL if it is plain. */
+struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io);
 /* The request was answered (and is freed), its reply is in the output buffer. Never frees the connection. */
 void eio__conn_answered(struct eio__conn *conn, bool keep_alive);
 /* Writes an error reply past evhtp and lingers. */
@@ -126,6 +134,19 @@ struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_he
 void eio__request_free(struct eio__request *request);
 /* The route of a path, or NULL. */
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path);
+/* A context of the two files, or NULL; what is wrong with them is logged. */
+SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file);
+/* Says that we send no more. The output must be empty. */
+void eio__tls_shutdown(struct bufferevent *bev);
+/* The handshake failed, or the connection later: counts and logs; who spoke plain HTTP is told, in plain HTTP. */
+void eio__tls_on_error(struct eio_http *http, struct bufferevent *bev);
+/* Makes an io of a TLS connection that is being taken; eio__tls_io_own() gives it the bufferevent. */
+struct eio__tls_io *eio__tls_io_new(struct eio_http *http);
+struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take_bev);
+void eio__tls_io_on_deadline(struct eio_deadline *due, void *ctx);
+/* The HTTP server goes: ios live on without it, closed ones are freed. */
+void eio__tls_ios_forget(struct eio_http *http);
+
 /* Puts an error reply with a line of text into the output buffer, past evhtp. */
 void eio__http_put_error(struct eio__conn *conn, int status, const char *why);
 #endif

@@ -4,15 +4,51 @@
 
 #include "engineio.h"
 
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* A connection taken from HTTP whose bytes are not those of its descriptor: TLS (eio_tls_io.c). A plain one is its bare
+ * descriptor, which eio_websocket.c uses directly. */
+struct eio__io {
+    const struct eio__io_ops *ops;
+    /* What happened, EV_READ or EV_WRITE; may close the io. The owner sets both right after it got the io. */
+    void (*fn)(short what, void *ctx);
+    void *ctx;
+};
+struct eio__io_ops {
+    /* As sendmsg() and recv(): how much was taken or read, 0 is the end, -1 with errno. */
+    ssize_t (*write)(struct eio__io *io, const struct iovec *parts, size_t count);
+    ssize_t (*read)(struct eio__io *io, uint8_t *p, size_t size);
+    /* Which of EV_READ and EV_WRITE are wanted. At first: EV_READ. */
+    void (*watch)(struct eio__io *io, short wanted);
+    /* Sends no more, once what was written is out. */
+    void (*shutdown)(struct eio__io *io);
+    /* Closes and frees it; what was written still goes out, as with a descriptor. fn is not called any more. */
+    void (*close)(struct eio__io *io);
+};
+
+/* A connection that was taken: the non-blocking descriptor, and NULL or the io that owns it. */
+struct eio__wire {
+    int fd;
+    struct eio__io *io;
+};
+/* As send(). */
+ssize_t eio__wire_send(struct eio__wire wire, const void *p, size_t n);
+void eio__wire_close(struct eio_loop *loop, struct eio__wire take_wire);
+
+struct eio__taken {
+    struct eio__wire wire;
+    struct eio_http_head *head; /* free() */
+    uint8_t *rest;              /* bytes that came with or after the head (free()), NULL if none */
+    size_t rest_size;
+};
+
 /* How a request is answered: by eio_http.c on a connection, by tests in memory. */
 struct eio__request_ops {
     void (*reply)(struct eio_http_request *request, const struct eio_http_reply *reply);
-    /* WebSocket upgrades only: takes the connection away. The request is gone afterwards. Returns the bare non-blocking
-     * descriptor, now the caller's; *take_head is the head, now the caller's (free()); bytes that came with or after
-     * the head are copied to *take_rest (malloc'd, NULL if none). Negative: it cannot be taken (the request lives on
-     * and wants a reply). */
-    int (*take)(struct eio_http_request *request, struct eio_http_head **take_head, uint8_t **take_rest,
-                size_t *rest_size);
+    /* WebSocket upgrades only: takes the connection away; everything in *taken is the caller's, the request is gone.
+     * Negative: it cannot be taken (the request lives on and wants a reply). */
+    int (*take)(struct eio_http_request *request, struct eio__taken *taken);
 };
 
 /* The public part of a request; eio_http.c embeds it in a larger struct. */

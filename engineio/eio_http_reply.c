@@ -169,25 +169,27 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     eio__conn_answered(conn, keep_alive);
 }
 
-static int http_take(struct eio_http_request *base, struct eio_http_head **take_head, uint8_t **take_rest,
-                     size_t *rest_size)
+static int http_take(struct eio_http_request *base, struct eio__taken *taken)
 {
     struct eio__request *request = (struct eio__request *)(void *)base;
     struct eio__conn *conn = request->conn;
     if (!conn || !base->is_upgrade) return EIO_EINVAL;
     struct evbuffer *input = bufferevent_get_input(conn->bev);
     size_t n = evbuffer_get_length(input);
-    uint8_t *rest = NULL;
-    if (n) {
-        rest = malloc(n);
-        if (!rest) return EIO_ENOMEM;
-        evbuffer_remove(input, rest, n);
+    uint8_t *rest = n ? malloc(n) : NULL;
+    struct eio__tls_io *io = conn->http->tls ? eio__tls_io_new(conn->http) : NULL;
+    if ((n && !rest) || (conn->http->tls && !io)) {
+        free(rest);
+        free(io);
+        return EIO_ENOMEM;
     }
-    *take_head = base->head;
-    *take_rest = rest;
-    *rest_size = n;
+    if (n) evbuffer_remove(input, rest, n);
+    taken->head = base->head;
+    taken->rest = rest;
+    taken->rest_size = n;
     free(request);
-    return eio__conn_release(conn);
+    taken->wire = eio__conn_release(conn, io);
+    return 0;
 }
 
 const struct eio__request_ops eio__http_ops = {http_reply, http_take};

@@ -78,6 +78,8 @@ void eio__timers_run(struct eio_loop *loop);
 uint64_t eio__timers_next_ms(const struct eio_loop *loop);
 /* Closes a descriptor that was taken from HTTP, and says so there if it counts. */
 void eio__fd_close(struct eio_loop *loop, int fd);
+/* The same where somebody else closes it. */
+void eio__fd_forget(struct eio_loop *loop, int fd);
 /* Microseconds of the monotonic clock. */
 uint64_t eio__clock_us(void);
 
@@ -221,6 +223,7 @@ struct eio_session {
     bool failed : 1;     /* to be ended at the flush: eio__session_fail() */
     bool counted : 1;    /* in the server's table of addresses */
     bool progressed : 1; /* a message was complete in the bytes just read */
+    bool has_io : 1;     /* the descriptor is the io's */
     uint32_t queued_messages;
     struct eio__queue queue;
     struct eio_session *flush_next;
@@ -236,7 +239,10 @@ struct eio_session {
     uint32_t slot;
     char id[21];
     uint8_t close_reason; /* enum eio_close_reason */
-    struct event event;   /* of fd */
+    union {
+        struct event event; /* of fd */
+        struct eio__io *io; /* has_io */
+    };
 };
 
 /* Makes a session in the table, with a new id. Takes the head, also on failure (NULL). */
@@ -270,9 +276,9 @@ static inline struct eio_loop *eio__session_loop(const struct eio_session *sessi
 
 /* --------------------------------------------------------------- transports */
 
-/* Attaches a descriptor just taken from HTTP: as a new session's WebSocket, or as one that may take over.
- * 0 or negative (the descriptor is closed). */
-int eio__ws_attach(struct eio_session *session, int take_fd);
+/* Attaches a connection just taken from HTTP: as a new session's WebSocket, or as one that may take over.
+ * 0 or negative (it is closed). */
+int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
 /* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
 void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
 /* The WebSocket is over, by its end or an error. */
@@ -283,7 +289,9 @@ int eio__ws_write(struct eio_session *session);
 void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame);
 /* Queues a WebSocket close frame (code 0: without a payload), once. */
 void eio__ws_send_close(struct eio_session *session, uint16_t code);
-/* Closes the descriptor. Harmless without one. */
+/* Sends no more, once what was written is out. */
+void eio__ws_shutdown(struct eio_session *session);
+/* Closes the connection. Harmless without one. */
 void eio__ws_detach(struct eio_session *session);
 void eio__ws_update_events(struct eio_session *session);
 /* Encodes a message, or a pong, as this connection's next bytes (reserve on a WebSocket). */
@@ -372,9 +380,9 @@ size_t eio__server_open_packet(const struct eio_server *server, const struct eio
 /* Requests to the Engine.IO path, plain and asking for a WebSocket. ctx is the server. */
 void eio__server_on_request(struct eio_http_request *request, void *ctx);
 void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);
-/* Opens a session on a descriptor taken from HTTP, with the 101 response queued first if wanted. Takes both, also on
+/* Opens a session on a connection taken from HTTP, with the 101 response queued first if wanted. Takes both, also on
  * failure (NULL). */
-struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, int take_fd,
+struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, struct eio__wire take_wire,
                                                struct eio_http_head *take_head, bool with_response);
 void eio__server_forget_admissions(struct eio_server *server);
 

@@ -195,8 +195,13 @@ void eio__leases_forget(struct eio__leases *leases, const struct eio_http *http)
 
 void eio__fd_close(struct eio_loop *loop, int fd)
 {
-    struct eio__leases *leases = &loop->leases;
     close(fd);
+    eio__fd_forget(loop, fd);
+}
+
+void eio__fd_forget(struct eio_loop *loop, int fd)
+{
+    struct eio__leases *leases = &loop->leases;
     if ((size_t)fd >= leases->capacity || !leases->by_fd[fd].http) return;
     struct eio__lease lease = leases->by_fd[fd];
     leases->by_fd[fd].http = NULL;

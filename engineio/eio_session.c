@@ -3,7 +3,6 @@
 #include "eio_int.h"
 
 #include <string.h>
-#include <sys/socket.h>
 
 enum { WS_CLOSE_POLICY = 1008 };
 
@@ -316,7 +315,7 @@ static void flush_websocket(struct eio_session *session)
     if (result == 0 && session->state < EIO__S_LINGERING) on_drained(session);
     /* Both close frames are through, or the peer's bytes make no sense: our end of the connection goes first. */
     if (session->state == EIO__S_LINGERING && session->discard_input && session->queue.count == 0)
-        shutdown(session->fd, SHUT_WR);
+        eio__ws_shutdown(session);
     if (session->state != EIO__S_CLOSED) eio__ws_update_events(session);
 }
 

@@ -43,17 +43,13 @@ static void test_on_reply(struct eio_http_request *base, const struct eio_http_r
     test_free(request);
 }
 
-static int test_on_take(struct eio_http_request *base, struct eio_http_head **take_head, uint8_t **take_rest,
-                        size_t *rest_size)
+static int test_on_take(struct eio_http_request *base, struct eio__taken *taken)
 {
     struct test_request *request = (struct test_request *)base;
-    *take_head = base->head;
-    *take_rest = NULL;
-    *rest_size = 0;
+    *taken = (struct eio__taken){.wire = {request->fd, NULL}, .head = base->head};
     base->head = NULL;
-    int fd = request->fd;
     test_free(request);
-    return fd;
+    return 0;
 }
 
 static const char *test_fields = "";
@@ -172,7 +168,8 @@ struct eio_session *eio__test_websocket_of(struct eio_server *server, int protoc
     struct eio_http_head *head = request->base.head;
     request->base.head = NULL;
     test_free(request);
-    struct eio_session *session = eio__server_open_websocket(server, protocol, pair[0], head, false);
+    struct eio_session *session =
+        eio__server_open_websocket(server, protocol, (struct eio__wire){pair[0], NULL}, head, false);
     *peer_fd = pair[1];
     return session;
 }

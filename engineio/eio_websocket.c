@@ -1,5 +1,6 @@
-/* The WebSocket transport: a bare non-blocking descriptor with one struct event. Reads go through the loop's buffer and
- * are decoded in place; writes gather the queue into one sendmsg. Framing itself is in eio_ws_codec.c. */
+/* The WebSocket transport: a bare non-blocking descriptor with one struct event, or a struct eio__io. Reads go through
+ * the loop's buffer and are decoded in place; writes gather the queue into one sendmsg. Framing itself is in
+ * eio_ws_codec.c. */
 #include "eio_int.h"
 
 #include <errno.h>
@@ -29,6 +30,10 @@ void eio__ws_update_events(struct eio_session *session)
     short wanted = EV_PERSIST;
     if (!session->read_paused) wanted |= EV_READ;
     if (session->blocked) wanted |= EV_WRITE;
+    if (session->has_io) {
+        session->io->ops->watch(session->io, wanted & (EV_READ | EV_WRITE));
+        return;
+    }
     if (event_get_events(&session->event) == wanted) return;
     event_del(&session->event);
     event_assign(&session->event, server->loop->base, session->fd, wanted, on_event, session);
@@ -38,15 +43,36 @@ void eio__ws_update_events(struct eio_session *session)
 void eio__ws_detach(struct eio_session *session)
 {
     if (session->fd < 0) return;
-    event_del(&session->event);
     eio__ws_end_slow(session);
-    eio__fd_close(session->server->loop, session->fd);
+    if (session->has_io) {
+        session->io->ops->close(session->io);
+    } else {
+        event_del(&session->event);
+        eio__fd_close(session->server->loop, session->fd);
+    }
+    session->has_io = false;
     session->fd = -1;
     session->blocked = session->read_paused = false;
     /* The partial stays: this may be called from inside the decoder. */
 }
 
+void eio__ws_shutdown(struct eio_session *session)
+{
+    if (session->has_io)
+        session->io->ops->shutdown(session->io);
+    else
+        shutdown(session->fd, SHUT_WR);
+}
+
 /* ----------------------------------------------------------------- writing */
+
+/* As send(). */
+static inline ssize_t send_bytes(struct eio_session *session, const void *p, size_t n)
+{
+    if (!session->has_io) return send(session->fd, p, n, MSG_NOSIGNAL);
+    struct iovec part = {(void *)(uintptr_t)p, n};
+    return session->io->ops->write(session->io, &part, 1);
+}
 
 /* Puts what is next in the form this peer takes. Not before its turn: it may be dropped, or the transport change. */
 static int form_queue(struct eio_session *session, uint32_t count)
@@ -79,6 +105,7 @@ static ssize_t write_queue(struct eio_session *session, size_t *offered)
         iov[i].iov_len = frame->wire_size - skip;
         *offered += iov[i].iov_len;
     }
+    if (session->has_io) return session->io->ops->write(session->io, iov, count);
     if (count == 1) return send(session->fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
     return sendmsg(session->fd, &message, MSG_NOSIGNAL);
@@ -112,7 +139,7 @@ int eio__ws_write(struct eio_session *session)
 void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame)
 {
     struct eio_server *server = session->server;
-    ssize_t n = send(session->fd, eio__frame_wire(frame), frame->wire_size, MSG_NOSIGNAL);
+    ssize_t n = send_bytes(session, eio__frame_wire(frame), frame->wire_size);
     server->stats.writes++;
     if (n == (ssize_t)frame->wire_size) {
         server->stats.bytes_out += (size_t)n;
@@ -192,7 +219,7 @@ int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t 
     EIO_CHECK(size <= sizeof wire - 2);
     size_t header = eio__ws_put_header(wire, EIO__WS_TEXT, size);
     memcpy(wire + header, packet, size);
-    ssize_t n = send(session->fd, wire, header + size, MSG_NOSIGNAL);
+    ssize_t n = send_bytes(session, wire, header + size);
     return n == (ssize_t)(header + size) ? 0 : EIO_ESYS;
 }
 
@@ -206,9 +233,9 @@ void eio__ws_drop_probe(struct eio_session *session)
     session->carrier = EIO__C_POLLING;
     if (session->fd < 0) return;
     static const uint8_t close_frame[] = {0x88, 0x00};
-    if (!session->close_frame_sent) (void)!send(session->fd, close_frame, sizeof close_frame, MSG_NOSIGNAL);
+    if (!session->close_frame_sent) (void)!send_bytes(session, close_frame, sizeof close_frame);
     session->close_frame_sent = false;
-    shutdown(session->fd, SHUT_WR);
+    eio__ws_shutdown(session);
     eio__ws_detach(session);
 }
 
@@ -378,7 +405,8 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
 static void on_readable(struct eio_session *session)
 {
     struct eio_loop *loop = session->server->loop;
-    ssize_t n = recv(session->fd, loop->read_buffer, EIO__READ_BUFFER_BYTES, 0);
+    ssize_t n = session->has_io ? session->io->ops->read(session->io, loop->read_buffer, EIO__READ_BUFFER_BYTES)
+                                : recv(session->fd, loop->read_buffer, EIO__READ_BUFFER_BYTES, 0);
     if (n > 0) {
         session->server->stats.bytes_in += (size_t)n;
         decode(session, loop->read_buffer, (size_t)n);
@@ -391,9 +419,8 @@ static void on_readable(struct eio_session *session)
         eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke");
 }
 
-static void on_event(evutil_socket_t fd, short what, void *ctx)
+static void on_io(short what, void *ctx)
 {
-    (void)fd;
     struct eio_session *session = ctx;
     if (what & EV_WRITE) {
         session->blocked = false;
@@ -402,18 +429,31 @@ static void on_event(evutil_socket_t fd, short what, void *ctx)
     if (what & EV_READ) on_readable(session);
 }
 
+static void on_event(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    on_io(what, ctx);
+}
+
 /* --------------------------------------------------------------- attaching */
 
-int eio__ws_attach(struct eio_session *session, int take_fd)
+int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire)
 {
     struct eio_loop *loop = session->server->loop;
     eio__ws_partial_free(session->partial); /* of an attempt before */
     session->partial = NULL;
-    session->fd = take_fd;
+    session->fd = take_wire.fd;
     session->discard_input = session->close_frame_sent = false;
-    if (event_assign(&session->event, loop->base, take_fd, EV_READ | EV_PERSIST, on_event, session) != 0 ||
+    session->has_io = take_wire.io != NULL;
+    if (session->has_io) {
+        session->io = take_wire.io;
+        session->io->fn = on_io;
+        session->io->ctx = session;
+        return 0;
+    }
+    if (event_assign(&session->event, loop->base, take_wire.fd, EV_READ | EV_PERSIST, on_event, session) != 0 ||
         event_add(&session->event, NULL) != 0) {
-        eio__fd_close(loop, take_fd);
+        eio__fd_close(loop, take_wire.fd);
         session->fd = -1;
         return EIO_ESYS;
     }

@@ -339,15 +339,21 @@ struct eio_http_options {
                                   * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
     int backlog;                 /* 1024 */
     bool reuse_port;             /* false */
+    const char *tls_cert_file;   /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
+    const char *tls_key_file;    /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
 
+/* NULL: out of memory, or trusted_proxies or the TLS files are bad; what is wrong with those is logged as an error. */
 EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options);
 /* Closes the listener and all HTTP connections (not WebSockets). Accepts NULL. */
 EIO_API void eio_http_free(struct eio_http *http);
 /* Listens on a numeric address or "localhost"; port 0 takes a free one. Returns 0, EIO_EINVAL, EIO_ESYS. */
 EIO_API int eio_http_listen(struct eio_http *http, const char *host, uint16_t port);
+/* Reads the certificate and the key anew, for connections made from now on. EIO_EINVAL: it does not speak TLS, or they
+ * cannot be used (the reason is logged) and the former ones stay. */
+EIO_API int eio_http_reload_tls(struct eio_http *http);
 /* The port listened on, 0 before. */
 EIO_API uint16_t eio_http_port(const struct eio_http *http);
 /* Stops accepting; open connections go on. */
@@ -360,7 +366,7 @@ typedef void (*eio_http_fn)(struct eio_http_request *request, void *ctx);
 EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx);
 
 struct eio_http_stats {
-    uint64_t accepted, requests, refused, timeouts, aborted;
+    uint64_t accepted, requests, refused, timeouts, aborted, tls_errors;
     uint64_t bytes_in, bytes_out;
     uint64_t limit_hits[EIO_LIMIT_COUNT];
     size_t connections, parked; /* now; without WebSockets */

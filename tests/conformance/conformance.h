@@ -10,6 +10,7 @@
 struct conformance_options {
     const char *profile, *host, *name;
     const char *cookie, *cors, *initial_packet; /* NULL: none */
+    const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
@@ -42,6 +43,7 @@ extern const struct conformance_profile conformance_bench;                      
 
 /* Puts the command line's numbers over the profile's. */
 void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine);
+void conformance_set_tls(const struct conformance_options *options, struct eio_http_options *http);
 /* Makes conformance->io from the profile's options, the command line's numbers put over them. */
 int conformance_open_socketio(struct conformance *conformance, struct sio_options *options);
 

@@ -27,6 +27,7 @@ static int usage(const char *problem, const char *what)
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
+                    "       [--tls-cert FILE --tls-key FILE]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -56,6 +57,10 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->cors = value;
     else if (strcmp(name, "--initial-packet") == 0)
         options->initial_packet = value;
+    else if (strcmp(name, "--tls-cert") == 0)
+        options->tls_cert = value;
+    else if (strcmp(name, "--tls-key") == 0)
+        options->tls_key = value;
     else
         return false;
     return true;
@@ -134,9 +139,16 @@ void conformance_override_engine(const struct conformance_options *options, stru
     if (options->max_payload_bytes) engine->max_payload_bytes = options->max_payload_bytes;
 }
 
+void conformance_set_tls(const struct conformance_options *options, struct eio_http_options *http)
+{
+    http->tls_cert_file = options->tls_cert;
+    http->tls_key_file = options->tls_key;
+}
+
 int conformance_open_socketio(struct conformance *conformance, struct sio_options *options)
 {
     conformance_override_engine(conformance->options, &options->engine);
+    conformance_set_tls(conformance->options, &options->http);
     if (conformance->options->connect_timeout_ms)
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
     options->parser = conformance->options->parser;
@@ -190,6 +202,15 @@ static void conformance_close(struct conformance *conformance)
     eio_http_free(conformance->http);
 }
 
+static void on_hangup(evutil_socket_t number, short what, void *ctx)
+{
+    (void)number;
+    (void)what;
+    struct conformance *conformance = ctx;
+    printf("RELOAD %d\n", eio_http_reload_tls(conformance->http));
+    fflush(stdout);
+}
+
 /* ------------------------------------------------------------------- start */
 
 static int serve(struct conformance *conformance)
@@ -213,8 +234,10 @@ static int run(const struct conformance_options *options, const struct conforman
     struct event_base *base = eio_loop_base(conformance.loop);
     struct event *term = evsignal_new(base, SIGTERM, on_signal, &conformance);
     struct event *interrupt = evsignal_new(base, SIGINT, on_signal, &conformance);
+    struct event *hangup = evsignal_new(base, SIGHUP, on_hangup, &conformance);
     int status = EXIT_FAILURE;
-    if (term && interrupt && event_add(term, NULL) == 0 && event_add(interrupt, NULL) == 0) {
+    if (term && interrupt && hangup && event_add(hangup, NULL) == 0 && event_add(term, NULL) == 0 &&
+        event_add(interrupt, NULL) == 0) {
         int error = profile->open(&conformance);
         if (error == 0)
             status = serve(&conformance);
@@ -225,6 +248,7 @@ static int run(const struct conformance_options *options, const struct conforman
     eio_timer_stop(&conformance.drain_tick);
     if (term) event_free(term);
     if (interrupt) event_free(interrupt);
+    if (hangup) event_free(hangup);
     eio_loop_free(conformance.loop);
     return status;
 }

@@ -19,6 +19,7 @@ static int open_echo(struct conformance *conformance, struct eio_options *option
     static const struct eio_handlers handlers = {.on_message = on_message};
     struct eio_http_options http;
     eio_http_options_init(&http);
+    conformance_set_tls(conformance->options, &http);
     options->path = "/engine.io";
     conformance_override_engine(conformance->options, options);
     conformance->http = eio_http_new(conformance->loop, &http);

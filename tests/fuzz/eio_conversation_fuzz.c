@@ -374,7 +374,7 @@ static void open_websocket(struct peer *peer)
         int pair[2];
         EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
         struct eio_http_head *head = calloc(1, sizeof *head);
-        session = eio__server_open_websocket(server, 0, pair[0], head, false);
+        session = eio__server_open_websocket(server, 0, (struct eio__wire){pair[0], NULL}, head, false);
         peer->fd = pair[1];
         peer->bare = true;
     } else {

@@ -15,6 +15,7 @@ struct server {
     unsigned parked_count, aborted, calls, upgrades;
     char last_target[256];
     int taken_fd;
+    struct eio__io *taken_io;
     struct eio_http_head *taken_head;
     uint8_t *taken_rest;
     size_t taken_rest_size;
@@ -83,7 +84,13 @@ static inline void on_upgrade(struct eio_http_request *request, void *ctx)
         eio_http_reply(request, &reply);
         return;
     }
-    server->taken_fd = request->ops->take(request, &server->taken_head, &server->taken_rest, &server->taken_rest_size);
+    struct eio__taken taken;
+    if (request->ops->take(request, &taken) != 0) return;
+    server->taken_fd = taken.wire.fd;
+    server->taken_io = taken.wire.io;
+    server->taken_head = taken.head;
+    server->taken_rest = taken.rest;
+    server->taken_rest_size = taken.rest_size;
 }
 
 static inline void server_start(struct server *server, const struct eio_http_options *options)
@@ -103,7 +110,7 @@ static inline void server_start(struct server *server, const struct eio_http_opt
 
 static inline void server_stop(struct server *server)
 {
-    if (server->taken_fd >= 0) close(server->taken_fd);
+    eio__wire_close(server->loop, (struct eio__wire){server->taken_fd, server->taken_io});
     free(server->taken_head);
     free(server->taken_rest);
     eio_http_free(server->http);

@@ -1,0 +1,267 @@
+/* A TLS connection taken by a WebSocket: its bufferevent behind struct eio__io. What is written waits, bounded, to be
+ * encrypted; what was read waits in the bufferevent until the owner has taken all of it. */
+#include "eio_http_conn.h"
+
+#include <errno.h>
+#include <event2/bufferevent_ssl.h>
+#include <openssl/err.h>
+#include <sys/socket.h>
+
+struct eio__tls_io {
+    struct eio__io base;
+    struct bufferevent *bev;
+    struct eio_loop *loop;
+    struct eio_http *http;           /* NULL: it is gone */
+    struct eio__tls_io *next, *prev; /* all of the server's */
+    struct eio_deadline deadline;    /* while closing */
+    short wanted;
+    bool *gone;      /* set when it is freed: watched around calls of the owner */
+    bool ended : 1;  /* the peer sends no more */
+    bool broken : 1; /* no byte goes either way */
+    bool closing : 1;
+    bool shut_wanted : 1, shut : 1;
+};
+
+static struct eio__tls_io *io_of(struct eio__io *base)
+{
+    return (struct eio__tls_io *)(void *)base;
+}
+
+static size_t input_size(struct eio__tls_io *io)
+{
+    return evbuffer_get_length(bufferevent_get_input(io->bev));
+}
+
+static size_t output_size(struct eio__tls_io *io)
+{
+    return evbuffer_get_length(bufferevent_get_output(io->bev));
+}
+
+/* ----------------------------------------------------------------- closing */
+
+static void unlink_io(struct eio__tls_io *io)
+{
+    struct eio_http *http = io->http;
+    if (!http) return;
+    if (io->closing) eio_deadline_stop(&http->io_deadlines, &io->deadline);
+    if (io->prev)
+        io->prev->next = io->next;
+    else
+        http->ios = io->next;
+    if (io->next) io->next->prev = io->prev;
+    io->http = NULL;
+}
+
+static void io_free(struct eio__tls_io *io)
+{
+    unlink_io(io);
+    eio__fd_forget(io->loop, bufferevent_getfd(io->bev));
+    bufferevent_setcb(io->bev, NULL, NULL, NULL, NULL);
+    if (!io->broken && !io->shut && output_size(io) == 0) eio__tls_shutdown(io->bev);
+    bufferevent_free(io->bev); /* closes the descriptor, in the next turn */
+    free(io);
+}
+
+static void shut_if_drained(struct eio__tls_io *io)
+{
+    if (!io->shut_wanted || io->shut || io->broken || output_size(io)) return;
+    io->shut = true;
+    eio__tls_shutdown(io->bev);
+}
+
+static void io_shutdown(struct eio__io *base)
+{
+    io_of(base)->shut_wanted = true;
+    shut_if_drained(io_of(base));
+}
+
+/* bufferevent_free() would throw away what was written: it stays until that is out, or its time is. */
+static void io_close(struct eio__io *base)
+{
+    struct eio__tls_io *io = io_of(base);
+    if (io->gone) *io->gone = true;
+    io->gone = NULL;
+    io->base.fn = NULL;
+    if (io->broken || !io->http || output_size(io) == 0) {
+        io_free(io);
+        return;
+    }
+    bufferevent_disable(io->bev, EV_READ);
+    io->closing = true;
+    eio_deadlines_add(&io->http->io_deadlines, &io->deadline);
+}
+
+void eio__tls_io_on_deadline(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    io_free((struct eio__tls_io *)(void *)((char *)due - offsetof(struct eio__tls_io, deadline)));
+}
+
+/* No turn of the loop will write it. */
+static void write_rest(struct eio__tls_io *io)
+{
+    struct evbuffer *output = bufferevent_get_output(io->bev);
+    SSL *ssl = bufferevent_openssl_get_ssl(io->bev);
+    struct evbuffer_iovec part;
+    while (evbuffer_peek(output, -1, NULL, &part, 1) > 0 && part.iov_len) {
+        int n = SSL_write(ssl, part.iov_base, (int)part.iov_len);
+        if (n <= 0 || evbuffer_drain(output, (size_t)n) != 0) break;
+    }
+    ERR_clear_error();
+}
+
+void eio__tls_ios_forget(struct eio_http *http)
+{
+    while (http->ios) {
+        struct eio__tls_io *io = http->ios;
+        bool closing = io->closing;
+        unlink_io(io);
+        if (!closing) continue;
+        write_rest(io);
+        io_free(io);
+    }
+}
+
+/* --------------------------------------------------------- reading, writing */
+
+static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t count)
+{
+    struct eio__tls_io *io = io_of(base);
+    size_t used = output_size(io), room = used < EIO__TLS_OUTPUT_BYTES ? EIO__TLS_OUTPUT_BYTES - used : 0;
+    ssize_t taken = 0;
+    if (io->broken || io->shut) {
+        errno = EPIPE;
+        return -1;
+    }
+    errno = EAGAIN;
+    for (size_t i = 0; i < count && room; i++) {
+        size_t n = parts[i].iov_len < room ? parts[i].iov_len : room;
+        if (bufferevent_write(io->bev, parts[i].iov_base, n) != 0) {
+            errno = ENOMEM;
+            break;
+        }
+        room -= n;
+        taken += (ssize_t)n;
+    }
+    return taken ? taken : -1;
+}
+
+static ssize_t io_read(struct eio__io *base, uint8_t *p, size_t size)
+{
+    struct eio__tls_io *io = io_of(base);
+    size_t n = bufferevent_read(io->bev, p, size);
+    if (n) return (ssize_t)n;
+    if (io->ended && !io->broken) return 0;
+    errno = io->broken ? ECONNRESET : EAGAIN;
+    return -1;
+}
+
+static void io_watch(struct eio__io *base, short wanted)
+{
+    struct eio__tls_io *io = io_of(base);
+    if (io->wanted == wanted) return;
+    short changed = (short)(io->wanted ^ wanted);
+    io->wanted = wanted;
+    if (!(changed & EV_READ) || io->ended || io->broken) return;
+    if (wanted & EV_READ)
+        bufferevent_enable(io->bev, EV_READ);
+    else
+        bufferevent_disable(io->bev, EV_READ);
+}
+
+/* ------------------------------------------------------------------ events */
+
+static bool call(struct eio__tls_io *io, short what)
+{
+    bool gone = false;
+    if (!io->base.fn) return true;
+    io->gone = &gone;
+    io->base.fn(what, io->base.ctx);
+    if (!gone) io->gone = NULL;
+    return gone;
+}
+
+static void on_read(struct bufferevent *bev, void *ctx)
+{
+    (void)bev;
+    struct eio__tls_io *io = ctx;
+    while (input_size(io))
+        if (call(io, EV_READ)) return;
+}
+
+/* The output is below the low-water mark. */
+static void on_write(struct bufferevent *bev, void *ctx)
+{
+    (void)bev;
+    struct eio__tls_io *io = ctx;
+    if (io->closing) {
+        if (output_size(io) == 0) io_free(io);
+        return;
+    }
+    shut_if_drained(io);
+    if (io->wanted & EV_WRITE) call(io, EV_WRITE);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *ctx)
+{
+    struct eio__tls_io *io = ctx;
+    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))) return;
+    if (what & BEV_EVENT_ERROR) {
+        io->broken = true;
+        if (io->http) eio__tls_on_error(io->http, bev);
+    }
+    io->ended = true;
+    if (io->closing) {
+        if (io->broken) io_free(io);
+        return;
+    }
+    /* What came before the end, then the end. */
+    do {
+        if (call(io, EV_READ)) return;
+    } while (input_size(io));
+    call(io, EV_READ);
+}
+
+/* ------------------------------------------------------------------ making */
+
+struct eio__tls_io *eio__tls_io_new(struct eio_http *http)
+{
+    static const struct eio__io_ops ops = {io_write, io_read, io_watch, io_shutdown, io_close};
+    struct eio__tls_io *io = calloc(1, sizeof *io);
+    if (!io) return NULL;
+    io->base.ops = &ops;
+    io->http = http;
+    io->loop = http->loop;
+    io->wanted = EV_READ;
+    return io;
+}
+
+struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take_bev)
+{
+    struct eio_http *http = io->http;
+    io->bev = take_bev;
+    io->next = http->ios;
+    if (http->ios) http->ios->prev = io;
+    http->ios = io;
+    bufferevent_setcb(io->bev, on_read, on_write, on_event, io);
+    bufferevent_setwatermark(io->bev, EV_WRITE, EIO__TLS_OUTPUT_LOW_BYTES, 0);
+    bufferevent_enable(io->bev, EV_READ | EV_WRITE);
+    return &io->base;
+}
+
+/* ------------------------------------------------------------------- wires */
+
+ssize_t eio__wire_send(struct eio__wire wire, const void *p, size_t n)
+{
+    if (!wire.io) return send(wire.fd, p, n, MSG_NOSIGNAL);
+    struct iovec part = {(void *)(uintptr_t)p, n};
+    return wire.io->ops->write(wire.io, &part, 1);
+}
+
+void eio__wire_close(struct eio_loop *loop, struct eio__wire take_wire)
+{
+    if (take_wire.io)
+        take_wire.io->ops->close(take_wire.io);
+    else if (take_wire.fd >= 0)
+        eio__fd_close(loop, take_wire.fd);
+}
