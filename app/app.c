@@ -43,6 +43,8 @@ static int init_server(struct app *app, char *error, size_t error_size)
 {
     snprintf(error, error_size, "out of memory");
     app->io = sio_server_new_on(app->loop, &app->config->io);
+    if (!app->io && (app->config->tls_cert[0] || app->config->tls_key[0]))
+        snprintf(error, error_size, "options tls_cert and tls_key: not usable, see the log");
     if (!app->io) return EIO_ENOMEM;
     app->agents = sio_of(app->io, "/");
     app->feed = sio_of(app->io, "/feed");

@@ -156,6 +156,8 @@ static void derive(struct app_config *config)
     config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
     config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
+    config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
+    config->io.http.tls_key_file = config->tls_key[0] ? config->tls_key : NULL;
 }
 
 void app_config_init(struct app_config *config)

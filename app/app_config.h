@@ -54,7 +54,8 @@ struct app_config {
     const char *cors_origin;
     size_t max_addresses; /* both of HTTP and of Engine.IO */
     const char *trusted_proxies;
-    struct sio_options io; /* limits of the libraries, set through the same table */
+    const char *tls_cert, *tls_key; /* "": plain HTTP */
+    struct sio_options io;          /* limits of the libraries, set through the same table */
 
     /* Private: the text behind each text option and where each value came from. */
     char *texts[APP_CONFIG_OPTIONS_MAX];

@@ -157,6 +157,9 @@ const struct app_option app_options[] = {
           "addresses told apart by limits per address; new ones beyond that have no limit of their own"),
     TEXT("trusted_proxies", trusted_proxies, "", "HTTP",
          "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto count"),
+    TEXT("tls_cert", tls_cert, "", "HTTP",
+         "PEM file of the certificate and its chain: HTTPS and WSS only; read anew on SIGHUP; empty: plain"),
+    TEXT("tls_key", tls_key, "", "HTTP", "PEM file of the certificate's key, without a passphrase"),
     NUMBER("backlog", APP_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
     BOOL("reuse_port", io.http.reuse_port, "false", "HTTP", "share the port with other processes (SO_REUSEPORT)"),
 };

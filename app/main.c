@@ -41,6 +41,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     } else if (number == SIGHUP) {
         app_log_reopen();
         app_log(EIO_LOG_INFO, "log opened anew", NULL);
+        if (app->config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->io)); /* logs how it went */
     } else if (app->draining) {
         app_log(EIO_LOG_WARN, "second signal, not waiting any longer", NULL);
         app_store_abandon(app->store);
@@ -80,8 +81,8 @@ static int listen_and_run(struct app *app)
         return EXIT_FAILURE;
     }
     bool is_ipv6 = strchr(config->host, ':') != NULL;
-    snprintf(url, sizeof url, "http://%s%s%s:%u/", is_ipv6 ? "[" : "", config->host, is_ipv6 ? "]" : "",
-             eio_http_port(sio_server_http(app->io)));
+    snprintf(url, sizeof url, "%s://%s%s%s:%u/", config->tls_cert[0] ? "https" : "http", is_ipv6 ? "[" : "",
+             config->host, is_ipv6 ? "]" : "", eio_http_port(sio_server_http(app->io)));
     failed = add_signals(&signals);
     if (!failed) {
         app_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
