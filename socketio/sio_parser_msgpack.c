@@ -58,19 +58,20 @@ static bool is_list(enum sio__packet_type type)
 
 /* The map in `message` as a packet, or what is wrong with it. */
 static const char *take_packet(const struct rooms_decoded *message, const struct sio__packet_limits *limits,
-                               struct sio__packet *packet, char **decoded)
+                               struct sio__packet *packet, char **decoded, struct sio__fault *fault)
 {
     struct fields fields = {0};
-    struct sio__fault fault = {0};
     if (message->json_size < 2 || message->json[0] != '{') return "a packet is a map";
     split((struct eio_str){message->json, message->json_size}, &fields);
     if (fields.type.n != 1 || fields.type.p[0] < '0' || fields.type.p[0] > '4') return "unknown packet type";
     packet->type = (enum sio__packet_type)(fields.type.p[0] - '0');
     const char *why = take_namespace(fields.nsp, limits->max_namespace_bytes, packet, decoded);
+    if (why && packet->nsp.n > limits->max_namespace_bytes)
+        *fault = (struct sio__fault){.code = EIO_ETOOBIG, .limit = SIO_LIMIT_NAMESPACE_BYTES};
     if (!why) why = take_id(fields.id, packet);
     if (why) return why;
     if (is_list(packet->type) && !fields.data.p) return "data is not an array";
-    if (sio__packet_decode_data(fields.data, limits, packet, &fault) != 0) return fault.why;
+    if (sio__packet_decode_data(fields.data, limits, packet, fault) != 0) return fault->why;
     /* Attachments are numbered through the whole map: all must be the data's. */
     size_t named = is_list(packet->type) && message->attachment_count > 0 ? sio__placeholder_count(packet->args) : 0;
     return named == message->attachment_count ? NULL : "binary data that is no event's or ack's";
@@ -92,13 +93,21 @@ static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t
     }
     long used = rooms_msgpack_decode(p, n, &within, &message, &fault);
     if (used < 0) {
-        sio__client_parse_error(client, fault.why);
+        /* Of binary parts there may be more than anybody sends: what is left is the depth. */
+        if (used == ROOMS_ELIMIT)
+            sio__client_too_big(client, SIO_LIMIT_DEPTH, fault.why);
+        else
+            sio__client_parse_error(client, fault.why);
         return;
     }
     struct sio__packet packet = {0};
+    struct sio__fault bad = {0};
     char *decoded = NULL;
-    const char *why = (size_t)used < n ? "bytes after the packet" : take_packet(&message, limits, &packet, &decoded);
-    if (why) {
+    const char *why = "bytes after the packet";
+    if ((size_t)used == n) why = take_packet(&message, limits, &packet, &decoded, &bad);
+    if (why && bad.code == EIO_ETOOBIG) {
+        sio__client_too_big(client, (enum sio_limit)bad.limit, why);
+    } else if (why) {
         sio__client_parse_error(client, why);
     } else {
         struct sio_args args = {packet.args, message.attachments, message.attachment_count};

@@ -171,6 +171,23 @@ static void half_open_upgrades_are_bounded_and_their_sessions_stay_on_polling(vo
     end(EIO_LIMIT_UPGRADES, 1);
 }
 
+static void upgrades_may_be_forbidden(void **state)
+{
+    (void)state;
+    char target[128];
+    struct eio__test_reply reply;
+    int fd;
+    begin();
+    f.options.allow_upgrades = false;
+    go();
+    eio__test_request(f.server, EIO_HTTP_GET, "/engine.io/?EIO=4&transport=polling", NULL, &reply);
+    assert_non_null(strstr(reply.body, "\"upgrades\":[]"));
+    snprintf(target, sizeof target, "/engine.io/?EIO=4&transport=websocket&sid=%.20s", reply.body + 9);
+    free(reply.body);
+    assert_int_equal(eio__test_upgrade(f.server, target, &fd), 400);
+    end(EIO_LIMIT_UPGRADES, 0);
+}
+
 static void an_upgrade_that_is_never_completed_ends(void **state)
 {
     (void)state;
@@ -383,6 +400,7 @@ int main(void)
         cmocka_unit_test(handshakes_above_the_rate_of_an_address_get_429),
         cmocka_unit_test(polls_are_not_counted_as_handshakes),
         cmocka_unit_test(half_open_upgrades_are_bounded_and_their_sessions_stay_on_polling),
+        cmocka_unit_test(upgrades_may_be_forbidden),
         cmocka_unit_test(an_upgrade_that_is_never_completed_ends),
         cmocka_unit_test(a_message_that_drips_in_is_cut_off),
         cmocka_unit_test(whole_messages_start_the_time_anew),

@@ -458,6 +458,9 @@ TEST(mistake, names_of_namespaces_are_limited)
     start();
     t.io->limits.max_namespace_bytes = 6;
     assert_closes("{\"type\":0,\"nsp\":\"/others\"}");
+    struct sio_stats stats;
+    sio_server_get_stats(t.io, &stats);
+    assert_int_equal(stats.limit_hits[SIO_LIMIT_NAMESPACE_BYTES], 1);
     int fd = join();
     say(fd, "{\"type\":0,\"nsp\":\"/\\u006fther\"}");
     assert_begins(hear(fd), "{\"type\":0,\"nsp\":\"/other\"");
