@@ -579,6 +579,27 @@ static void bytes_that_make_no_sense_are_an_error(void **state)
     finish(&owner, &peer, &server);
 }
 
+static void a_taken_connection_counts_until_it_is_closed(void **state)
+{
+    (void)state;
+    struct server server;
+    struct peer peer, refused, next;
+    struct owner owner;
+    struct eio_http_options options;
+    eio_http_options_init(&options);
+    options.max_connections = 1;
+    start(&server, &options);
+    take(&owner, &peer, &server);
+    peer_open(&refused, &server);
+    UNTIL(&refused, peer_has(&refused, "HTTP/1.1 503 "));
+    owner.io->ops->close(owner.io);
+    owner.io = NULL;
+    peer_connect(&next, &server);
+    peer_close(&refused);
+    peer_close(&next);
+    finish(&owner, &peer, &server);
+}
+
 static void it_may_be_closed_from_its_own_callback(void **state)
 {
     (void)state;
@@ -642,6 +663,7 @@ int main(void)
         cmocka_unit_test(a_shutdown_waits_for_what_was_written),
         cmocka_unit_test(the_peers_end_comes_after_its_bytes),
         cmocka_unit_test(bytes_that_make_no_sense_are_an_error),
+        cmocka_unit_test(a_taken_connection_counts_until_it_is_closed),
         cmocka_unit_test(it_may_be_closed_from_its_own_callback),
         cmocka_unit_test(the_server_may_go_first),
     };
