@@ -65,6 +65,7 @@ static void put_http(struct page *page, const struct app *app)
     counter(page, "http_refused_total", "Requests refused as malformed or too large.", s.refused);
     counter(page, "http_timeouts_total", "Requests that took too long to arrive.", s.timeouts);
     counter(page, "http_aborted_total", "Requests whose client went away.", s.aborted);
+    counter(page, "http_tls_errors_total", "TLS handshakes and connections that failed.", s.tls_errors);
     counter(page, "http_received_bytes_total", "Bytes received.", s.bytes_in);
     counter(page, "http_sent_bytes_total", "Bytes sent.", s.bytes_out);
     gauge(page, "http_connections", "HTTP connections now.", s.connections);
