@@ -154,8 +154,8 @@ static void on_metrics(struct eio_http_request *request, void *ctx)
     put_app(&page, app);
     put_socketio(&page, app);
     put_engine(&page, app);
-    put_http(&page, app);
     put_limits(&page, app);
+    put_http(&page, app);
     struct eio_http_reply reply = {.status = 200,
                                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                    .body = page.text,
