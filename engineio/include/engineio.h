@@ -1,4 +1,4 @@
-/* engineio: an Engine.IO v4 server (HTTP long-polling, WebSocket, upgrade) on libevent.
+/* engineio: an Engine.IO server (v4, and v3 if allowed; HTTP long-polling, WebSocket, upgrade; TLS) on libevent.
  *
  * Order of use: a loop, an HTTP server on it, an Engine.IO server attached to that.
  * Everything belongs to its loop and is used from the loop's thread only;

@@ -2,48 +2,10 @@
  * its kin. */
 #include "rooms.h"
 
+#include "failing_malloc.h"
 #include "test.h"
 
 #include <string.h>
-
-static size_t allocations, fail_at;
-
-static bool must_fail(void)
-{
-    return fail_at && ++allocations == fail_at;
-}
-
-void *__real_malloc(size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-char *__real_strndup(const char *text, size_t size);
-char *__wrap_strndup(const char *text, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-    return must_fail() ? NULL : __real_malloc(size);
-}
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return must_fail() ? NULL : __real_calloc(count, size);
-}
-void *__wrap_realloc(void *old, size_t size)
-{
-    return must_fail() ? NULL : __real_realloc(old, size);
-}
-char *__wrap_strdup(const char *text)
-{
-    return must_fail() ? NULL : __real_strdup(text);
-}
-char *__wrap_strndup(const char *text, size_t size)
-{
-    return must_fail() ? NULL : __real_strndup(text, size);
-}
 
 static char json[8192]; /* 100 arrays, 20 attachments, a number of many digits */
 
