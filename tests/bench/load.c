@@ -10,8 +10,9 @@
 #include <sys/resource.h>
 
 static const char usage[] =
-    "usage: parley-bench-load --scenario echo|polling|broadcast|paced|idle|connect --port N --pid SERVER\n"
-    "         [--clients 100] [--in-flight 1] [--rate 50] [--seconds 3] [--warmup 1]\n";
+    "usage: parley-bench-load --scenario echo|polling|broadcast|paced|elsewhere|idle|connect --port N --pid SERVER\n"
+    "         [--clients 100] [--in-flight 1] [--rate 50] [--rooms 1] [--seconds 3] [--warmup 1]\n"
+    "       Of several nodes: --port N,N… --pid SERVER,SERVER…\n";
 
 static double number(const char *text)
 {
@@ -21,30 +22,38 @@ static double number(const char *text)
     return value;
 }
 
+/* Numbers with commas between them; returns how many. */
+static unsigned numbers(char *text, int out[LOAD_NODES_MAX])
+{
+    unsigned count = 0;
+    for (char *word = strtok(text, ","); word; word = strtok(NULL, ",")) {
+        if (count == LOAD_NODES_MAX) die("at most %d nodes", LOAD_NODES_MAX);
+        out[count++] = (int)number(word);
+    }
+    return count;
+}
+
 static void parse_options(struct load_options *options, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"scenario", required_argument, NULL, 's'},
-        {"port", required_argument, NULL, 'p'},
-        {"pid", required_argument, NULL, 'P'},
-        {"clients", required_argument, NULL, 'c'},
-        {"in-flight", required_argument, NULL, 'f'},
-        {"rate", required_argument, NULL, 'r'},
-        {"seconds", required_argument, NULL, 't'},
-        {"warmup", required_argument, NULL, 'w'},
-        {0},
+        {"scenario", required_argument, NULL, 's'},  {"port", required_argument, NULL, 'p'},
+        {"pid", required_argument, NULL, 'P'},       {"clients", required_argument, NULL, 'c'},
+        {"in-flight", required_argument, NULL, 'f'}, {"rate", required_argument, NULL, 'r'},
+        {"rooms", required_argument, NULL, 'R'},     {"seconds", required_argument, NULL, 't'},
+        {"warmup", required_argument, NULL, 'w'},    {0},
     };
-    *options = (struct load_options){.clients = 100, .in_flight = 1, .rate = 50, .seconds = 3, .warmup_seconds = 1};
+    *options = (struct load_options){
+        .clients = 100, .in_flight = 1, .rate = 50, .rooms = 1, .seconds = 3, .warmup_seconds = 1};
     for (int name; (name = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (name) {
         case 's':
             options->scenario = optarg;
             break;
         case 'p':
-            options->port = (int)number(optarg);
+            options->port_count = numbers(optarg, options->ports);
             break;
         case 'P':
-            options->pid = (pid_t)number(optarg);
+            options->pid_count = numbers(optarg, options->pids);
             break;
         case 'c':
             options->clients = (unsigned)number(optarg);
@@ -54,6 +63,9 @@ static void parse_options(struct load_options *options, int argc, char **argv)
             break;
         case 'r':
             options->rate = (unsigned)number(optarg);
+            break;
+        case 'R':
+            options->rooms = (unsigned)number(optarg);
             break;
         case 't':
             options->seconds = number(optarg);
@@ -66,7 +78,7 @@ static void parse_options(struct load_options *options, int argc, char **argv)
             exit(2);
         }
     }
-    if (optind < argc || !options->scenario || !options->port || !options->pid || !options->clients ||
+    if (optind < argc || !options->scenario || !options->port_count || !options->pid_count || !options->clients ||
         !options->in_flight || !options->rate) {
         fputs(usage, stderr);
         exit(2);
@@ -90,7 +102,9 @@ int main(int argc, char **argv)
     if (load.epoll_fd < 0 || !load.clients) die("cannot start");
     for (unsigned i = 0; i < load.client_count; i++) {
         struct client *client = &load.clients[i];
-        *client = (struct client){.load = &load, .conn = {{.client = client, .fd = -1}, {.client = client, .fd = -1}}};
+        *client = (struct client){.load = &load,
+                                  .port = load.options.ports[i % load.options.port_count],
+                                  .conn = {{.client = client, .fd = -1}, {.client = client, .fd = -1}}};
     }
     load.scenario->run(&load);
     free(load.clients);

@@ -9,10 +9,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { LOAD_NODES_MAX = 8 };
+
 struct load_options {
     const char *scenario;
-    int port;
-    pid_t pid; /* of the server, whose processor time is measured */
+    /* The nodes of one cluster: clients take turns, the publisher is at the first. */
+    int ports[LOAD_NODES_MAX];
+    unsigned port_count;
+    pid_t pids[LOAD_NODES_MAX]; /* of the servers, whose processor time is measured */
+    unsigned pid_count;
+    unsigned rooms; /* elsewhere: rooms that have members, but at the last node only */
     unsigned clients;
     unsigned in_flight; /* echo: acks awaited per client; broadcast: publishes sent at a time */
     unsigned rate;      /* paced: publishes a second */
@@ -44,6 +50,7 @@ struct client {
     struct load *load;
     struct conn conn[2];
     enum client_state state;
+    int port;
     uint32_t sent, received; /* acks or publishes, counted by the scenario */
     char sid[64];            /* polling */
     bool joins;              /* subscribes to the call before it is ready */
@@ -78,7 +85,7 @@ struct load {
     unsigned ready, opening;
     uint64_t done, due; /* what the scenario counts */
     bool stopping;
-    double started_at, cpu_at_start, own_cpu_at_start;
+    double started_at, cpu_at_start[LOAD_NODES_MAX], own_cpu_at_start;
     struct histogram latency;
     uint32_t source; /* the last source address given out */
 };
@@ -89,6 +96,7 @@ _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* Returns when all clients are ready, subscribed to the call if they `join`. */
 void load_open_all(struct load *load, bool join);
 void client_open(struct client *client);
+void client_send_text(struct client *client, const char *p, size_t n); /* at most 1000 bytes */
 void client_close(struct client *client); /* WebSocket close handshake; scenario->on_closed follows */
 /* Appends a masked text frame to `out` and returns its size; out has room for n + 8 bytes. */
 size_t frame_put(uint8_t *out, const char *p, size_t n);
@@ -118,6 +126,7 @@ size_t response_get(struct response *response, const uint8_t *p, size_t n);
 
 /* load_measure.c */
 double now_s(void);
+/* Of all servers. */
 double server_cpu_s(const struct load *load);
 uint64_t server_private_bytes(const struct load *load);
 void measure_start(struct load *load);

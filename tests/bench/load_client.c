@@ -36,7 +36,7 @@ static void conn_open(struct conn *conn)
     address.sin_addr.s_addr = htonl(0x7f010001u + load->source++ % 4096 * 8);
     if (bind(conn->fd, (struct sockaddr *)&address, sizeof address) != 0) die("bind: %s", strerror(errno));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons((uint16_t)load->options.port);
+    address.sin_port = htons((uint16_t)conn->client->port);
     conn->connected = false;
     if (connect(conn->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS)
         die("connect: %s", strerror(errno));
@@ -59,7 +59,7 @@ void conn_send(struct conn *conn, const void *p, size_t n)
     if (sent != (ssize_t)n) die("send: %s", sent < 0 ? strerror(errno) : "the server does not read");
 }
 
-static void client_send_text(struct client *client, const char *p, size_t n)
+void client_send_text(struct client *client, const char *p, size_t n)
 {
     uint8_t out[1024];
     conn_send(&client->conn[0], out, frame_put(out, p, n));
@@ -87,7 +87,7 @@ void client_poll(struct client *client)
     char request[256];
     int n = snprintf(request, sizeof request,
                      "GET /socket.io/?EIO=4&transport=polling%s%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n",
-                     client->sid[0] ? "&sid=" : "", client->sid, client->load->options.port);
+                     client->sid[0] ? "&sid=" : "", client->sid, client->port);
     conn_send(&client->conn[0], request, (size_t)n);
 }
 
@@ -100,7 +100,7 @@ void client_post(struct client *client, const char *body, size_t n)
     int size = snprintf(request, sizeof request,
                         "POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                         "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n\r\n%.*s%s",
-                        client->sid, client->load->options.port, n + strlen(pong), (int)n, body, pong);
+                        client->sid, client->port, n + strlen(pong), (int)n, body, pong);
     client->pong_due = false;
     client->post_pending = true;
     conn_send(&client->conn[1], request, (size_t)size);
@@ -286,7 +286,7 @@ static void on_connected(struct conn *conn)
                      "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
                      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                      "Sec-WebSocket-Key: " LOAD_KEY "\r\n\r\n",
-                     client->load->options.port);
+                     client->port);
     conn_send(conn, request, (size_t)n);
 }
 

@@ -157,12 +157,20 @@ enum { UPDATE_SIZE = HEAD_SIZE + SEQ_DIGITS + TAIL_SIZE, SENT_TIMES = 65536, MAX
 static struct client publisher; /* is not in the room */
 static double sent_at[SENT_TIMES];
 
+static void publisher_open(struct load *load)
+{
+    publisher = (struct client){
+        .load = load, .port = load->options.ports[0], .conn = {{.client = &publisher}, {.client = &publisher}}};
+    client_open(&publisher);
+    while (publisher.state != CLIENT_READY) load_turn(load, 1000);
+}
+
+/* Nodes listen to a room of theirs a moment after its first member was told that it is in. */
 static void broadcast_open(struct load *load)
 {
     load_open_all(load, true);
-    publisher = (struct client){.load = load, .conn = {{.client = &publisher}, {.client = &publisher}}};
-    client_open(&publisher);
-    while (publisher.state != CLIENT_READY) load_turn(load, 1000);
+    publisher_open(load);
+    if (load->options.port_count > 1) wait_s(load, 0.3);
 }
 
 static void publish(struct load *load, unsigned count)
@@ -243,6 +251,38 @@ static void paced_run(struct load *load)
     measure_print(load, load->done - at_start, extra);
 }
 
+/* --------------------------------------------------------------- elsewhere */
+
+static struct client stranger;
+
+/* The stranger at the last node joins `rooms` other rooms, so that there are many. */
+static void stranger_join(struct load *load)
+{
+    char text[128];
+    stranger = (struct client){.load = load,
+                               .port = load->options.ports[load->options.port_count - 1],
+                               .conn = {{.client = &stranger}, {.client = &stranger}}};
+    client_open(&stranger);
+    while (stranger.state != CLIENT_READY) load_turn(load, 1000);
+    for (unsigned i = 0; i < load->options.rooms; i++) {
+        int n = snprintf(text, sizeof text, "42[\"call:subscribe\",{\"call_id\":\"other-%u\"}]", i);
+        client_send_text(&stranger, text, (size_t)n);
+        if (i % 256 == 255) wait_s(load, 0.01);
+    }
+    wait_s(load, 1);
+}
+
+/* All members are at the first node: what do publishes cost the others? */
+static void elsewhere_run(struct load *load)
+{
+    if (load->options.in_flight > MAX_BURST) die("at most %d publishes at a time", MAX_BURST);
+    for (unsigned i = 0; i < load->client_count; i++) load->clients[i].port = load->options.ports[0];
+    broadcast_open(load);
+    stranger_join(load);
+    warm_up(load, broadcast_round);
+    measure_print(load, run_measured(load, broadcast_round) / load->client_count, "");
+}
+
 /* -------------------------------------------------------------------- idle */
 
 static void idle_run(struct load *load)
@@ -293,6 +333,7 @@ static const struct scenario scenarios[] = {
      .on_posted = polling_on_posted},
     {.name = "broadcast", .unit = "deliveries", .run = broadcast_run, .on_packet = broadcast_on_packet},
     {.name = "paced", .unit = "deliveries", .run = paced_run, .on_packet = paced_on_packet},
+    {.name = "elsewhere", .unit = "publishes", .run = elsewhere_run, .on_packet = broadcast_on_packet},
     {.name = "idle", .unit = "clients", .run = idle_run, .on_packet = no_packet},
     {.name = "connect",
      .unit = "connections",

@@ -1,15 +1,23 @@
-// The reference: Node's socket.io as it comes, with the `bench` events. usage: node server.mjs --port N
+// The reference: Node's socket.io as it comes, with the `bench` events.
+// usage: node server.mjs --port N [--redis URL]
 import { createServer } from "node:http";
+import { parseArgs } from "node:util";
+import { createAdapter } from "@socket.io/redis-adapter";
+import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const [option, port] = process.argv.slice(2);
-if (option !== "--port" || !port) {
-  console.error("usage: node server.mjs --port N");
-  process.exit(2);
+const { values: options } = parseArgs({ options: { port: { type: "string" }, redis: { type: "string" } } });
+
+/** The official adapter with one client to publish and one to listen, as its documentation shows. */
+async function redisAdapter(url) {
+  const clients = [createClient({ url }), createClient({ url })];
+  await Promise.all(clients.map((client) => client.connect()));
+  return createAdapter(...clients);
 }
 
 const server = createServer();
 const io = new Server(server, { httpCompression: false, perMessageDeflate: false, serveClient: false });
+if (options.redis) io.adapter(await redisAdapter(options.redis));
 
 io.on("connection", (socket) => {
   socket.on("echo", (x, ack) => ack(x));
@@ -23,4 +31,6 @@ io.on("connection", (socket) => {
 });
 
 process.on("SIGTERM", () => process.exit(0));
-server.listen({ port: Number(port), host: "127.0.0.1", backlog: 4096 }, () => console.log(`READY ${port}`));
+server.listen({ port: Number(options.port), host: "127.0.0.1", backlog: 4096 }, () => {
+  console.log(`READY ${options.port}`);
+});
