@@ -25,9 +25,10 @@ export function conformanceCommand(reference = isReference) {
 }
 
 // A running server: { port, http, ws, pid, output(), alive(), stop() }. Options are those of the command line;
-// `reference` says that it is to be the one on Node in any case.
-export async function start(profile, { reference, ...options } = {}) {
-  const [program, ...head] = conformanceCommand(reference ? true : undefined);
+// `reference` says that it is to be the one on Node in any case, `prefix` is put before the command.
+export async function start(profile, { reference, prefix = [], ...options } = {}) {
+  const [program, ...head] = [...prefix, ...conformanceCommand(reference ? true : undefined)];
+  const host = options.host ?? "127.0.0.1";
   const args = [...head, "--profile", profile, "--port", "0"];
   for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
   const child = spawn(program, args, {
@@ -52,8 +53,8 @@ export async function start(profile, { reference, ...options } = {}) {
   return {
     profile,
     port,
-    http: `http://127.0.0.1:${port}`,
-    ws: `ws://127.0.0.1:${port}`,
+    http: `http://${host}:${port}`,
+    ws: `ws://${host}:${port}`,
     pid: child.pid,
     alive,
     output: () => output + errors,

@@ -1,0 +1,55 @@
+// A redis-server of the test's own, that stores nothing.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const START_LIMIT_MS = 10000;
+
+export async function freePort() {
+  const probe = net.createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return port;
+}
+
+// A running server: { url, host, port, pid, pause(), resume(), kill(), stop() }. On the same port again: start it with
+// that port. `prefix` is put before the command.
+export async function startRedis({ host = "127.0.0.1", port, prefix = [], args = [] } = {}) {
+  port ??= await freePort();
+  const folder = mkdtempSync(join(tmpdir(), "parley-redis-"));
+  const [program, ...head] = [...prefix, "redis-server"];
+  const child = spawn(program, [...head, "--port", port, "--bind", host, "--protected-mode", "no", "--save", "",
+    "--appendonly", "no", "--dir", folder, ...args].map(String), { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  let output = "";
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`redis-server does not start:\n${output}`)), START_LIMIT_MS);
+    child.on("error", reject);
+    ended.then(() => reject(new Error(`redis-server ended:\n${output}`)));
+    child.stdout.on("data", (text) => {
+      output += text;
+      if (output.includes("Ready to accept connections")) { clearTimeout(timer); resolve(); }
+    });
+  });
+  const end = async (signal) => {
+    child.kill("SIGCONT");
+    child.kill(signal);
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return {
+    host,
+    port,
+    pid: child.pid,
+    url: `redis://${host}:${port}`,
+    pause() { child.kill("SIGSTOP"); },
+    resume() { child.kill("SIGCONT"); },
+    kill: () => end("SIGKILL"),
+    stop: () => end("SIGTERM"),
+  };
+}
