@@ -24,6 +24,8 @@ const char *rooms_strerror(int error)
         return "exists already";
     case ROOMS_ETIMEOUT:
         return "timed out";
+    case ROOMS_EAWAY:
+        return "no connection";
     default:
         return "unknown error";
     }

@@ -32,6 +32,7 @@ enum rooms_error {
     ROOMS_ELIMIT = -3,   /* the member is in max_rooms_per_member rooms already, or the name is too long */
     ROOMS_EEXIST = -4,   /* a member of that id is there already */
     ROOMS_ETIMEOUT = -5, /* some answers are missing; what arrived is given */
+    ROOMS_EAWAY = -6,    /* there is no connection now */
 };
 ROOMS_API const char *rooms_strerror(int error);
 
@@ -258,6 +259,86 @@ typedef struct rooms_adapter *(*rooms_adapter_factory)(void *ctx, const char *na
 /* One node: everything is local, server_count is 1, server_side_emit reaches nobody. A rooms_adapter_factory. */
 ROOMS_API struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *namespace_name,
                                                      const struct rooms_local *local);
+
+/* ------------------------------------------------------------------- redis */
+
+/* A node's connections to Redis, which the adapters of all its namespaces share: one publishes and asks, one listens,
+ * and the streams adapter has a third, for what blocks. They stand on the caller's event_base and never block it. When
+ * one is lost, all subscriptions come back with the next, and what is published meanwhile waits, up to a limit. Nothing
+ * is published twice: what was handed to a connection that was lost is not sent again. */
+struct event_base;
+struct rooms_redis;
+
+enum rooms_log_level { ROOMS_LOG_ERROR, ROOMS_LOG_WARN, ROOMS_LOG_INFO, ROOMS_LOG_DEBUG };
+/* One line without its end, borrowed; never has a password in it. */
+typedef void (*rooms_log_fn)(void *ctx, enum rooms_log_level level, const char *line);
+
+/* Which rooms have a channel of their own (sharded, streams): all public ones, none, all. As in socket.io. */
+enum rooms_redis_mode { ROOMS_REDIS_DYNAMIC, ROOMS_REDIS_STATIC, ROOMS_REDIS_DYNAMIC_PRIVATE };
+
+/* Strings are copied. */
+struct rooms_redis_options {
+    /* redis://[[user]:password@]host[:port][/database], percent-encoded; several, with commas between: tried in turn.
+     * Default redis://127.0.0.1:6379. There is no TLS. */
+    const char *url;
+    const char *client_name;        /* "parley"; what CLIENT LIST shows, with pub, sub or block after it. "": none */
+    uint32_t connect_timeout_ms;    /* 5000: until a connection has introduced itself */
+    uint32_t liveness_ms;           /* 5000: a PING after that long without a word; lost after that long again */
+    uint32_t reconnect_min_ms;      /* 100: before the second attempt; doubles, and half of it is random */
+    uint32_t reconnect_max_ms;      /* 10000 */
+    uint32_t request_timeout_ms;    /* 5000: of questions to other nodes and to Redis itself */
+    size_t max_pending_bytes;       /* 16 MiB, of what was published and not written; the oldest are dropped */
+    size_t max_message_bytes;       /* 16 MiB: larger is not published, and closes a connection that it arrives on */
+    size_t max_requests;            /* 65536 questions to Redis that wait for their answers */
+    const char *key_prefix;         /* "socket.io": of channels, and the name of the stream */
+    bool specific_response_channel; /* false; classic: answers go to the asking node's own channel */
+    enum rooms_redis_mode mode;     /* ROOMS_REDIS_DYNAMIC */
+    uint32_t heartbeat_interval_ms; /* 5000 */
+    uint32_t heartbeat_timeout_ms;  /* 10000: a node that was not heard for that long is gone */
+    const char *session_prefix;     /* "sio:session:"; streams: keys of saved sessions */
+    uint32_t stream_count;          /* 1 */
+    uint32_t stream_max_length;     /* 10000 entries, about */
+    uint32_t stream_read_count;     /* 100 entries at once */
+    uint32_t stream_block_ms;       /* 5000 */
+    rooms_log_fn log;               /* NULL: nothing is said */
+    void *log_ctx;
+};
+ROOMS_API void rooms_redis_options_init(struct rooms_redis_options *options);
+
+/* Starts connecting on the next turns of the loop; it need not succeed. options NULL: the defaults. Returns NULL if
+ * memory is short or the options are not valid; why (may be NULL) is then an English text. */
+ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
+                                              const char **why);
+/* After all its adapters, and never from one of its own callbacks. What waits is written if it can be at once. Accepts
+ * NULL. */
+ROOMS_API void rooms_redis_free(struct rooms_redis *redis);
+
+struct rooms_redis_stats {
+    bool connected;                /* all connections stand and all subscriptions are confirmed */
+    uint64_t degraded_ms;          /* how long that is not so, or Redis refuses what it is told; 0: all is well */
+    const char *why;               /* the last trouble, "" if there was none; valid until the next call of anything */
+    const char *address;           /* host:port that is used or tried; likewise */
+    size_t subscriptions;          /* that are wanted */
+    size_t requests;               /* that wait for an answer */
+    size_t pending, pending_bytes; /* published and not written */
+    uint64_t published, published_bytes; /* written */
+    uint64_t received, received_bytes;   /* messages of subscriptions */
+    uint64_t ignored;                    /* messages nobody could use: garbage, or of what is not subscribed any more */
+    uint64_t dropped;                    /* published, and gone: max_pending_bytes, max_message_bytes */
+    uint64_t refused;                    /* published, and answered with an error */
+    uint64_t lost;                       /* connections that were lost, and attempts that failed */
+    uint64_t request_timeouts;
+};
+ROOMS_API void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats);
+
+/* rooms_adapter_factory each; ctx is the struct rooms_redis, which must outlive them. In the formats of
+ * @socket.io/redis-adapter, its sharded adapter (Redis 7), and @socket.io/redis-streams-adapter. */
+ROOMS_API struct rooms_adapter *rooms_adapter_redis(void *ctx, const char *namespace_name,
+                                                    const struct rooms_local *local);
+ROOMS_API struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const char *namespace_name,
+                                                            const struct rooms_local *local);
+ROOMS_API struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const char *namespace_name,
+                                                            const struct rooms_local *local);
 
 /* ----------------------------------------------------------------- msgpack */
 

@@ -1,0 +1,128 @@
+/* What the adapters on Redis see of the connections to it. They publish, subscribe, ask, and are told when Redis went
+ * and came back; sockets, timeouts and reconnecting are none of their business.
+ *
+ * Nothing here calls back before it returns. All callbacks may call everything here but rooms_redis_free. */
+#ifndef ROOMS_REDIS_INT_H
+#define ROOMS_REDIS_INT_H
+
+#include "rooms_int.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <hiredis/hiredis.h>
+#include <string.h>
+
+#define ROOMS__CHECK(condition)                                                                     \
+    do {                                                                                            \
+        if (__builtin_expect(!(condition), 0)) rooms__check_failed(__FILE__, __LINE__, #condition); \
+    } while (0)
+_Noreturn void rooms__check_failed(const char *file, int line, const char *condition);
+
+static inline struct rooms_bytes rooms__text(const char *text)
+{
+    return (struct rooms_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+static inline struct rooms_bytes rooms__bytes(struct rooms_name name)
+{
+    return (struct rooms_bytes){(const uint8_t *)name.p, name.n};
+}
+
+/* ------------------------------------------------------------- rooms_time.c */
+
+uint64_t rooms__now_us(void); /* monotonic */
+
+/* One shot, embedded. Carriers without Redis use it too. */
+struct rooms__timer {
+    struct event event;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+void rooms__timer_init(struct rooms__timer *timer, struct event_base *base, void (*fn)(void *ctx), void *ctx);
+/* Starts, or starts anew. Without memory for it, it fires at once. */
+void rooms__timer_start(struct rooms__timer *timer, uint32_t ms);
+void rooms__timer_stop(struct rooms__timer *timer); /* harmless if it does not run; before the struct's memory goes */
+bool rooms__timer_runs(const struct rooms__timer *timer);
+
+/* ------------------------------------------------------------ rooms_redis.c */
+
+struct event_base *rooms__redis_base(const struct rooms_redis *redis);
+/* Defaults filled in; strings live as long as redis. */
+const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis *redis);
+void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* A message that was no use: counted, and said in the log, not each. `why` is a constant text. */
+void rooms__redis_ignored(struct rooms_redis *redis, const char *why);
+/* All connections stand and all subscriptions made before the last on_up are confirmed. */
+bool rooms__redis_is_up(const struct rooms_redis *redis);
+
+/* PUBLISH, or SPUBLISH; both are copied. Written at the end of this pass of the loop together with all else, in order;
+ * kept while Redis is away. Returns 0, ROOMS_ELIMIT (above max_message_bytes; counted), ROOMS_ENOMEM. */
+int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_name channel,
+                         struct rooms_bytes payload);
+/* The same for any command whose answer is of no interest but for errors, which are counted and logged. */
+int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args, size_t arg_count);
+
+/* PUBLISHER: in order with what is published. BLOCKING: the third connection, which exists after the first
+ * rooms__redis_need_blocking; a command that is late closes it. */
+enum rooms__redis_via { ROOMS__REDIS_PUBLISHER, ROOMS__REDIS_BLOCKING };
+/* reply: borrowed; errors are given as REDIS_REPLY_ERROR. NULL: late, or the connection was lost; then nobody knows
+ * whether it was done. */
+typedef void (*rooms__redis_reply_fn)(void *ctx, const struct redisReply *reply);
+struct rooms__redis_command {
+    enum rooms__redis_via via;
+    const struct rooms_bytes *args; /* copied */
+    size_t arg_count;
+    uint32_t timeout_ms; /* 0: request_timeout_ms */
+    rooms__redis_reply_fn fn;
+    void *ctx;
+};
+/* Asks; fn is called once, later, unless it is cancelled. Never sent again, never kept while Redis is away. Returns 0,
+ * and else fn is not called: ROOMS_EAWAY (that connection does not stand), ROOMS_ELIMIT, ROOMS_ENOMEM. */
+int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command);
+/* No fn with that ctx is called any more. O(what waits). */
+void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx);
+/* From now on there is a connection for what blocks, and only with it Redis is up. */
+void rooms__redis_need_blocking(struct rooms_redis *redis);
+
+/* ------------------------------------------------------ rooms_redis_names.c */
+
+enum rooms__redis_kind {
+    ROOMS__REDIS_CHANNEL, /* SUBSCRIBE */
+    ROOMS__REDIS_PATTERN, /* PSUBSCRIBE */
+    ROOMS__REDIS_SHARD,   /* SSUBSCRIBE */
+};
+/* Embedded in its owner, zeroed, then the first part filled in. Several owners may subscribe to the same name; each is
+ * called, in the order of subscribing. */
+struct rooms__redis_subscription {
+    enum rooms__redis_kind kind;
+    /* channel: where it was published, which for a pattern is not its name. Both borrowed. */
+    void (*on_message)(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
+    /* Redis has confirmed it: again after each reconnect. May be NULL. */
+    void (*on_active)(void *ctx);
+    void *ctx;
+    /* private */
+    struct rooms__redis_entry *entry; /* NULL: not subscribed */
+    struct rooms__redis_subscription *next, *previous;
+};
+/* The name is copied. Commands leave at the end of the pass; what is taken back in the same pass costs nothing.
+ * Comes back after a reconnect. Returns 0, ROOMS_EINVAL (empty), ROOMS_ELIMIT (1 MiB), ROOMS_ENOMEM. */
+int rooms__redis_subscribe(struct rooms_redis *redis, struct rooms__redis_subscription *subscription,
+                           struct rooms_name name);
+/* Not called any more from now on. Harmless if it is not subscribed. */
+void rooms__redis_unsubscribe(struct rooms_redis *redis, struct rooms__redis_subscription *subscription);
+/* The name it subscribed to. */
+struct rooms_name rooms__redis_subscribed_name(const struct rooms__redis_subscription *subscription);
+
+/* Embedded, zeroed, filled in. Either may be NULL. A watcher that is added while Redis is up is not told so. */
+struct rooms__redis_watcher {
+    void (*on_up)(void *ctx);   /* rooms__redis_is_up() became true */
+    void (*on_down)(void *ctx); /* became false; questions that waited on a lost connection were answered with NULL */
+    void *ctx;
+    /* private */
+    struct rooms__redis_watcher *next, *previous;
+};
+void rooms__redis_watch(struct rooms_redis *redis, struct rooms__redis_watcher *watcher);
+void rooms__redis_unwatch(struct rooms_redis *redis, struct rooms__redis_watcher *watcher);
+
+#endif
