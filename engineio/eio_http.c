@@ -138,20 +138,42 @@ static int bind_socket(struct eio_http *http, const struct sockaddr_storage *add
     if (fd < 0) return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (http->options.reuse_port) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    /* Accepted sockets inherit it. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)address, size) == 0) return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int fail_listening(struct eio_http *http, int take_fd)
+{
+    int saved = errno;
+    close(take_fd);
+    errno = saved;
+    http->port = 0;
+    return EIO_ESYS;
+}
+
+int eio_http_listen_fd(struct eio_http *http, int take_fd)
+{
+    int on = 1;
     struct sockaddr_storage bound;
-    socklen_t bound_size = sizeof bound;
-    if (bind(fd, (const struct sockaddr *)address, size) != 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bound_size) != 0) {
-        int saved = errno;
-        close(fd);
-        errno = saved;
-        return -1;
+    socklen_t size = sizeof bound;
+    if (http->evhtp->server) {
+        close(take_fd);
+        return EIO_EINVAL;
     }
+    if (getsockname(take_fd, (struct sockaddr *)&bound, &size) != 0) return fail_listening(http, take_fd);
     http->port = ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
                                                   : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port);
-    return fd;
+    evutil_make_socket_nonblocking(take_fd);
+    evutil_make_socket_closeonexec(take_fd);
+    /* Accepted sockets inherit it. */
+    setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (evhtp_accept_socket(http->evhtp, take_fd, http->options.backlog) != 0 || !http->evhtp->server)
+        return fail_listening(http, take_fd);
+    evconnlistener_set_error_cb(http->evhtp->server, on_accept_error);
+    return 0;
 }
 
 int eio_http_listen(struct eio_http *http, const char *host, uint16_t port)
@@ -160,13 +182,7 @@ int eio_http_listen(struct eio_http *http, const char *host, uint16_t port)
     socklen_t size = host ? parse_host(host, port, &address) : 0;
     if (size == 0 || http->evhtp->server) return EIO_EINVAL;
     int fd = bind_socket(http, &address, size);
-    if (fd < 0) return EIO_ESYS;
-    if (evhtp_accept_socket(http->evhtp, fd, http->options.backlog) != 0 || !http->evhtp->server) {
-        http->port = 0;
-        return EIO_ESYS;
-    }
-    evconnlistener_set_error_cb(http->evhtp->server, on_accept_error);
-    return 0;
+    return fd < 0 ? EIO_ESYS : eio_http_listen_fd(http, fd);
 }
 
 uint16_t eio_http_port(const struct eio_http *http)

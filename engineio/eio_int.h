@@ -10,6 +10,7 @@
 
 #include "eio_codec.h"
 #include "eio_http_int.h"
+#include "eio_id.h"
 #include "eio_limits.h"
 
 #include <event2/event.h>
@@ -237,7 +238,7 @@ struct eio_session {
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     const char *close_detail;
     uint32_t slot;
-    char id[21];
+    char id[EIO__ID_CHARS + 1];
     uint8_t close_reason; /* enum eio_close_reason */
     union {
         struct event event; /* of fd */
@@ -334,8 +335,6 @@ struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_fr
 
 /* ------------------------------------------------------------------ server */
 
-enum { EIO__RANDOM_POOL_BYTES = 704 };
-
 struct eio_server {
     struct eio_loop *loop;
     struct eio_options options; /* strings are copies */
@@ -351,9 +350,7 @@ struct eio_server {
     struct eio_session **slots; /* by the slot number in the session id */
     uint32_t *free_slots;
     uint32_t slot_count, slot_capacity, free_count;
-    uint32_t slot_key;  /* hides slot numbers in ids */
-    size_t random_left; /* parts of ids in `random` that were not used yet */
-    uint8_t random[EIO__RANDOM_POOL_BYTES];
+    struct eio__ids ids;
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop, message;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT];

@@ -8,7 +8,7 @@
 /* A timer that is late by more than this part of the ping timeout means that the process stood still. */
 #define LATENESS_SHARE 2
 
-enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100, ID_RANDOM_BYTES = 11, ID_BYTES = 15 };
+enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100 };
 
 /* ----------------------------------------------------------------- options */
 
@@ -206,16 +206,6 @@ static void uncount_session(struct eio_server *server, struct eio_session *sessi
 
 /* --------------------------------------------------------------- the table */
 
-/* The random part of an id. Drawn for many at once: each draw is a system call. */
-static void take_random(struct eio_server *server, uint8_t *out)
-{
-    if (server->random_left == 0) {
-        randombytes_buf(server->random, sizeof server->random);
-        server->random_left = sizeof server->random / ID_RANDOM_BYTES;
-    }
-    memcpy(out, server->random + --server->random_left * ID_RANDOM_BYTES, ID_RANDOM_BYTES);
-}
-
 int eio__server_enter(struct eio_server *server, struct eio_session *session)
 {
     if (server->free_count == 0) {
@@ -232,15 +222,12 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
         }
         server->slot_capacity = capacity;
     }
-    session->slot = server->free_slots[--server->free_count];
+    session->slot = server->free_slots[server->free_count - 1];
+    if (!eio__id_make(&server->ids, session->slot, session->id)) return EIO_ENOMEM;
+    server->free_count--;
     server->slots[session->slot] = session;
     server->slot_count++;
-    uint8_t id[ID_BYTES];
-    uint32_t hidden = session->slot ^ server->slot_key;
-    memcpy(id, &hidden, sizeof hidden);
-    take_random(server, id + sizeof hidden);
     count_session(server, session);
-    sodium_bin2base64(session->id, sizeof session->id, id, sizeof id, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     return 0;
 }
 
@@ -255,17 +242,18 @@ void eio__server_leave(struct eio_server *server, struct eio_session *session)
 
 struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
 {
-    uint8_t id[ID_BYTES];
-    size_t decoded;
-    if (size != 20 || sodium_base642bin(id, sizeof id, sid, size, NULL, &decoded, NULL,
-                                        sodium_base64_VARIANT_URLSAFE_NO_PADDING) != 0)
-        return NULL;
-    uint32_t slot;
-    memcpy(&slot, id, sizeof slot);
-    slot ^= server->slot_key;
-    if (slot >= server->slot_capacity || !server->slots[slot]) return NULL;
-    struct eio_session *session = server->slots[slot];
+    struct eio__place place;
+    if (!eio__id_read(&server->ids, sid, size, &place) || place.owner != server->ids.owner) return NULL;
+    if (place.slot >= server->slot_capacity || !server->slots[place.slot]) return NULL;
+    struct eio_session *session = server->slots[place.slot];
     return sodium_memcmp(session->id, sid, size) == 0 ? session : NULL;
+}
+
+int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size)
+{
+    struct eio__place place;
+    if (!server->ids.shared || !eio__id_read(&server->ids, sid, size, &place)) return EIO_EINVAL;
+    return (int)place.owner;
 }
 
 size_t eio_server_session_count(const struct eio_server *server)
@@ -294,7 +282,7 @@ void eio_server_get_stats(const struct eio_server *server, struct eio_server_sta
 struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
                                   const struct eio_handlers *handlers, void *ctx)
 {
-    if (sodium_init() < 0) return NULL;
+    if (sodium_init() < 0 || (options && options->owner >= EIO_OWNERS_MAX)) return NULL;
     struct eio_server *server = calloc(1, sizeof *server);
     if (!server) return NULL;
     server->loop = loop;
@@ -304,10 +292,11 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
         eio_options_init(&server->options);
     if (handlers) server->handlers = *handlers;
     server->ctx = ctx;
-    server->slot_key = randombytes_random();
     server->ping_frame = eio__frame_new_packet("2", 1);
     bool copied = copy_options(&server->options);
     const struct eio_options *o = &server->options;
+    eio__ids_init(&server->ids, o->owner, o->owner_key);
+    server->options.owner_key = NULL; /* the caller's memory */
     /* No limit is one that nobody reaches: one comparison at each message. */
     server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};

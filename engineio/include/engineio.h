@@ -351,6 +351,9 @@ EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_ht
 EIO_API void eio_http_free(struct eio_http *http);
 /* Listens on a numeric address or "localhost"; port 0 takes a free one. Returns 0, EIO_EINVAL, EIO_ESYS. */
 EIO_API int eio_http_listen(struct eio_http *http, const char *host, uint16_t port);
+/* The same on a socket that is bound already, or listens: a parent's, made before it forked. Consumed, also on failure.
+ * EIO_EINVAL: it listens already; EIO_ESYS. */
+EIO_API int eio_http_listen_fd(struct eio_http *http, int take_fd);
 /* Reads the certificate and the key anew, for connections made from now on. EIO_EINVAL: it does not speak TLS, or they
  * cannot be used (the reason is logged) and the former ones stay. */
 EIO_API int eio_http_reload_tls(struct eio_http *http);
@@ -367,11 +370,73 @@ EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_b
 
 struct eio_http_stats {
     uint64_t accepted, requests, refused, timeouts, aborted, tls_errors;
+    uint64_t adopted, handed_over; /* connections that came from another node, or went there */
     uint64_t bytes_in, bytes_out;
     uint64_t limit_hits[EIO_LIMIT_COUNT];
     size_t connections, parked; /* now; without WebSockets */
+    size_t pumps;               /* now: handed over, but their TLS stays here */
 };
 EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats);
+
+/* --------------------------------------------------------------- handovers */
+
+/* A request for a session that another node owns gets there as a connection, with what was read of it: see
+ * eio_server_set_foreign(). The session id names the owner. */
+
+/* A connection between two nodes. Whoever has it owns the descriptor and the bytes. */
+struct eio_http_handover {
+    int fd;           /* plain HTTP, also if the client speaks TLS: then it is a pair of sockets' other end */
+    bool secure;      /* the client speaks TLS */
+    char address[46]; /* the peer's, before the trusted-proxy rule; numeric */
+    uint8_t *bytes;   /* malloc()ed: a whole request head, then what came after it */
+    size_t size;      /* of bytes; at most EIO_HANDOVER_BYTES_MAX */
+};
+#define EIO_HANDOVER_BYTES_MAX 131072
+
+/* Closes and frees what is in it. */
+EIO_API void eio_http_handover_clear(struct eio_http_handover *handover);
+
+/* A connection that could go to another node: good for the call of the hook that got it. */
+struct eio_offer;
+/* Takes it: it is gone from here. Negative (out of memory or descriptors, too many bytes): it stays. */
+EIO_API int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover);
+
+/* Goes on with it as with one accepted here: limits by address, deadlines, everything. Its first request is answered
+ * here, whoever owns the session (so a connection never circles); later ones may move it on. Consumed, also on failure:
+ * EIO_EINVAL (bad address or too many bytes), EIO_ENOMEM, EIO_EAGAIN (a limit on connections). */
+EIO_API int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handover);
+
+/* Carries handovers between two processes of one machine, both ways, on one end of a
+ * socketpair(AF_UNIX, SOCK_SEQPACKET): descriptors as SCM_RIGHTS. What arrives is adopted. */
+struct eio_handoff;
+
+struct eio_handoff_options {
+    size_t max_queue;       /* 256 handovers that the socket did not take yet; above: EIO_EAGAIN */
+    size_t max_queue_bytes; /* 4194304: the same */
+};
+EIO_API void eio_handoff_options_init(struct eio_handoff_options *options);
+/* Options NULL: the defaults. Takes the descriptor, also on failure (NULL). Freed before `http`. */
+EIO_API struct eio_handoff *eio_handoff_new(struct eio_http *http, int take_fd,
+                                            const struct eio_handoff_options *options);
+/* Handovers that wait are adopted by `http` itself, so that they are answered. Not from its callbacks. Accepts NULL. */
+EIO_API void eio_handoff_free(struct eio_handoff *handoff);
+/* Called once, from the loop, when the peer is gone; what waited for it was adopted here. The owner frees it later. */
+EIO_API void eio_handoff_on_closed(struct eio_handoff *handoff, eio_loop_fn fn, void *ctx);
+/* Sends an offered connection. What may come of it, in the order of likelihood: it is gone to the peer, or waits in
+ * the queue for it; 0. It was not taken: EIO_EAGAIN (queue full), EIO_ECLOSED (the peer is gone), as eio_offer_take().
+ */
+EIO_API int eio_handoff_offer(struct eio_handoff *handoff, struct eio_offer *offer);
+/* The same for one that is in hand. On failure it stays the caller's. */
+EIO_API int eio_handoff_send(struct eio_handoff *handoff, struct eio_http_handover *handover);
+
+struct eio_handoff_stats {
+    uint64_t sent, received;
+    uint64_t declined;  /* queue full or peer gone */
+    uint64_t malformed; /* messages that were none: ignored */
+    uint64_t lost;      /* arrived without a descriptor, for want of a free one */
+    size_t queued;      /* now */
+};
+EIO_API void eio_handoff_get_stats(const struct eio_handoff *handoff, struct eio_handoff_stats *stats);
 
 /* --------------------------------------------------------------- Engine.IO */
 
@@ -421,6 +486,9 @@ struct eio_cookie {
     bool secure;
 };
 
+#define EIO_OWNER_KEY_BYTES 16
+#define EIO_OWNERS_MAX 256
+
 struct eio_options {
     const char *path;           /* "/engine.io", a prefix as in the reference; trailing slash added */
     bool add_trailing_slash;    /* true; false: the prefix is `path` itself */
@@ -452,6 +520,9 @@ struct eio_options {
     bool per_message_deflate;                /* false; RFC 7692 without context takeover: no memory per connection */
     size_t deflate_threshold_bytes;          /* 1024: smaller messages are not compressed */
     int deflate_level;                       /* 1 (fastest) to 9; 6 */
+    unsigned owner;                          /* 0 to 255: this node's number among those that share owner_key */
+    const uint8_t *owner_key; /* EIO_OWNER_KEY_BYTES, secret, the same for all nodes that hand connections to one
+                               * another; copied. NULL: a node by itself, its ids name no owner */
     struct eio_cors cors;
 };
 EIO_API void eio_options_init(struct eio_options *options);
@@ -495,6 +566,15 @@ struct eio_hooks {
                                 void *ctx);
 };
 EIO_API void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hooks, void *ctx);
+
+/* Called for a request (polling, JSONP, an upgrade; not OPTIONS) of a session whose id names another owner, when its
+ * head is here and nothing of it was done: take the offer, or leave it and the request is answered as one of an unknown
+ * session. fn NULL: none are offered. */
+typedef void (*eio_foreign_fn)(struct eio_offer *offer, unsigned owner, void *ctx);
+EIO_API void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn, void *ctx);
+/* The owner that a session id names; EIO_EINVAL if it is no id, or this node is one by itself. Anybody's 20 characters
+ * name some number: whether there is such a node is the caller's knowledge. */
+EIO_API int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size);
 
 /* Serves options.path on an HTTP server. */
 EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);

@@ -1,0 +1,32 @@
+/* Session ids. Private to this library. */
+#ifndef EIO_ID_H
+#define EIO_ID_H
+
+#include "engineio.h"
+
+enum { EIO__ID_CHARS = 20, EIO__ID_BYTES = 15, EIO__ID_RANDOM_BYTES = 11, EIO__ID_POOL_BYTES = 704 };
+
+/* What a node makes and reads its ids with. */
+struct eio__ids {
+    uint32_t key; /* of a node by itself: hides slot numbers */
+    unsigned owner;
+    bool shared; /* ids name their owner */
+    uint8_t owner_key[EIO_OWNER_KEY_BYTES];
+    size_t random_left; /* parts of ids in `random` that were not used yet */
+    uint8_t random[EIO__ID_POOL_BYTES];
+};
+
+/* What an id says. */
+struct eio__place {
+    unsigned owner;
+    uint32_t slot;
+};
+
+/* owner_key: EIO_OWNER_KEY_BYTES, or NULL: a node by itself. */
+void eio__ids_init(struct eio__ids *ids, unsigned owner, const uint8_t *owner_key);
+/* A new id, NUL-terminated. False: among several nodes a node has no more than 2^24 slots. */
+bool eio__id_make(struct eio__ids *ids, uint32_t slot, char out[EIO__ID_CHARS + 1]);
+/* False: it is no id. Of anybody's 20 characters some place is read: the whole id is to be compared. */
+bool eio__id_read(const struct eio__ids *ids, const char *sid, size_t size, struct eio__place *out);
+
+#endif
