@@ -4,7 +4,7 @@
  *
  * JSON.stringify(notepack.decode(bytes)) is what the result means, except that binary data stays binary and that text
  * which is not UTF-8 and keys that are neither text nor integers are refused. */
-#include "rooms_int.h"
+#include "rooms_wire.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -82,8 +82,7 @@ static int put_text(struct decoding *d, const char *text)
     return put(d, text, strlen(text));
 }
 
-/* The size of the UTF-8 sequence at p (Unicode 15, table 3-7), or 0 if there is none. */
-static size_t sequence(const uint8_t *p, const uint8_t *end)
+size_t rooms__utf8_sequence(const uint8_t *p, const uint8_t *end)
 {
     uint8_t lead = p[0], low = 0x80, high = 0xbf;
     size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
@@ -122,7 +121,7 @@ static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
     *to++ = '"';
     while (p < end) {
         if (*p >= 0x80) {
-            size_t size = sequence(p, end);
+            size_t size = rooms__utf8_sequence(p, end);
             if (size == 0) return fail(d, ROOMS_EINVAL, "text is not UTF-8");
             for (; size > 0; size--) *to++ = (char)*p++;
         } else if (*p < 0x20 || *p == '"' || *p == '\\') {

@@ -1,7 +1,7 @@
 /* JSON with attachments to msgpack, by msgpack-c's packer, as notepack.io writes what JSON.parse gives. Two walks over
  * the text without recursion: msgpack says how many elements there are before the first one, so the first walk counts.
  */
-#include "rooms_int.h"
+#include "rooms_wire.h"
 
 #include <msgpack/pack.h>
 #include <stdlib.h>
@@ -51,6 +51,11 @@ static int append(void *data, const char *p, size_t n)
     if (n > 0) memcpy(to, p, n);
     packer->size += n;
     return 0;
+}
+
+void rooms__put_bytes(struct rooms_packer *packer, const void *p, size_t n)
+{
+    append(packer, p, n);
 }
 
 /* The packer of msgpack-c is two pointers: made anew for each value. */

@@ -1,0 +1,108 @@
+/* What the adapters' wire formats are read and written with: JSON as exact slices, msgpack as heads, lists of room
+ * names. Pure: no I/O, libc only, nothing is kept. */
+#ifndef ROOMS_WIRE_H
+#define ROOMS_WIRE_H
+
+#include "rooms_int.h"
+
+/* -------------------------------------------------------------- rooms_json.c */
+
+/* Checks that the text is one JSON value with nothing but space around it, as JSON.parse would, and UTF-8. The rest of
+ * this file works on slices of text that passed. Returns 0, ROOMS_EINVAL or ROOMS_ELIMIT (arrays and objects nested
+ * deeper than ROOMS_MSGPACK_DEPTH_MAX). */
+int rooms__json_check(struct rooms_bytes text);
+
+/* A walk over the members of an object or the elements of an array. */
+struct rooms__json_walk {
+    const uint8_t *p, *end;
+    bool is_object;
+};
+/* False: the value is neither an object nor an array. */
+bool rooms__json_open(struct rooms__json_walk *walk, struct rooms_bytes value);
+/* The next value, without space around it; the key with its quotes. False: there is none. key may be NULL. */
+bool rooms__json_next(struct rooms__json_walk *walk, struct rooms_bytes *key, struct rooms_bytes *value);
+
+/* The names that are looked for in objects, and what was found: slices, n 0: not there. Of a name that stands twice the
+ * last one is found, as in JavaScript. False: the value is no object. */
+bool rooms__json_find(struct rooms_bytes object, const char *const *names, size_t count, struct rooms_bytes *found);
+
+bool rooms__json_is_text(struct rooms_bytes value);
+bool rooms__json_is_array(struct rooms_bytes value);
+bool rooms__json_is(struct rooms_bytes value, const char *literal);
+/* The bytes of a text, decoded; out has room for value.n. Returns their number or -1: it is no text. Lone surrogates
+ * become U+FFFD. */
+long rooms__json_text(struct rooms_bytes value, char *out);
+/* True: the text is exactly these bytes. */
+bool rooms__json_text_is(struct rooms_bytes value, struct rooms_name text);
+/* A whole number from 0 on that 64 bits hold. */
+bool rooms__json_uint(struct rooms_bytes value, uint64_t *number);
+
+/* Writing into a packer, which is a buffer of bytes whose errors stick: bytes as they are, a literal, quoted text
+ * (UTF-8), a number. */
+void rooms__put_bytes(struct rooms_packer *packer, const void *p, size_t n);
+void rooms__put(struct rooms_packer *packer, const char *literal);
+void rooms__put_text(struct rooms_packer *packer, struct rooms_name text);
+void rooms__put_uint(struct rooms_packer *packer, uint64_t number);
+
+/* ----------------------------------------------------- rooms_msgpack_decode.c */
+
+/* The size of the UTF-8 sequence at p (Unicode 15, table 3-7), or 0 if there is none. p < end. */
+size_t rooms__utf8_sequence(const uint8_t *p, const uint8_t *end);
+
+/* ------------------------------------------------------ rooms_msgpack_walk.c */
+
+enum rooms__msgpack_kind {
+    ROOMS__MSGPACK_NIL,
+    ROOMS__MSGPACK_UNDEFINED, /* as notepack 2 writes it */
+    ROOMS__MSGPACK_BOOL,
+    ROOMS__MSGPACK_UINT,
+    ROOMS__MSGPACK_NUMBER, /* negative, or a float */
+    ROOMS__MSGPACK_TEXT,
+    ROOMS__MSGPACK_BINARY,
+    ROOMS__MSGPACK_ARRAY,
+    ROOMS__MSGPACK_MAP,
+    ROOMS__MSGPACK_EXTENSION,
+};
+struct rooms__msgpack_head {
+    enum rooms__msgpack_kind kind;
+    uint64_t number;         /* UINT; BOOL: 0 or 1; ARRAY: elements; MAP: pairs */
+    struct rooms_bytes body; /* TEXT, BINARY, EXTENSION: a slice of the input */
+};
+/* Reads what stands at p: a whole value, or the head of an array or map. Returns the bytes it takes, or ROOMS_EINVAL:
+ * it is not msgpack, or ends too early; an array or map that claims more than n bytes can hold does. */
+long rooms__msgpack_head(const uint8_t *p, size_t n, struct rooms__msgpack_head *head);
+/* The bytes the value at p takes, with all that is in it, at any depth; or ROOMS_EINVAL. */
+long rooms__msgpack_skip(const uint8_t *p, size_t n);
+
+/* A walk over the values of an array or the pairs of a map. */
+struct rooms__msgpack_walk {
+    const uint8_t *p, *end;
+    uint64_t left; /* elements or pairs */
+    bool is_map;
+};
+/* False: p is not at an array or map. */
+bool rooms__msgpack_open(struct rooms__msgpack_walk *walk, const uint8_t *p, size_t n);
+/* The next value, whole. Returns 1; 0: there was none, and walk->p is behind the array or map; ROOMS_EINVAL. In a map
+ * key is the text it stands under (p NULL: the key is no text). */
+int rooms__msgpack_next(struct rooms__msgpack_walk *walk, struct rooms_name *key, struct rooms_bytes *value);
+/* As rooms__json_find(). Returns the bytes of the map, or ROOMS_EINVAL. */
+long rooms__msgpack_find(const uint8_t *p, size_t n, const char *const *names, size_t count, struct rooms_bytes *found);
+
+/* ------------------------------------------------------------- rooms_names.c */
+
+/* Names of rooms as a message lists them: texts, or numbers, which become text as JavaScript writes them. Anything else
+ * in the list is nobody's name: it stands in it as a name of no bytes, which no room has, so that a list never becomes
+ * an empty one, which means everybody. */
+struct rooms__names {
+    struct rooms_name *names; /* point into the message or into `text` */
+    size_t count;
+    char *text; /* of numbers, and of what had escapes */
+    size_t text_size;
+};
+/* The list is a whole array, a slice of JSON that was checked or of msgpack; n 0, null and undefined are an empty list.
+ * Returns 0, ROOMS_EINVAL or ROOMS_ENOMEM; on failure there is nothing to clear. */
+int rooms__names_of_json(struct rooms__names *names, struct rooms_bytes list);
+int rooms__names_of_msgpack(struct rooms__names *names, struct rooms_bytes list);
+void rooms__names_clear(struct rooms__names *names);
+
+#endif
