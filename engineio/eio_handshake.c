@@ -222,11 +222,28 @@ static bool take_probe(struct eio_server *server, struct eio_http_request *reque
     return ok;
 }
 
-/* A WebSocket that may take over from polling. A second one while the first still tries is refused. */
+/* As the reference: opened, then closed. Its protocol suite, and a browser's page, tell that from an HTTP error. */
+static void turn_probe_away(struct eio_server *server, struct eio_http_request *request)
+{
+    static const uint8_t close_frame[] = {0x88, 0x00};
+    int bits;
+    struct eio__taken taken;
+    server->stats.handshakes_refused++;
+    if (!take_probe(server, request, &bits, &taken)) return;
+    (void)!eio__wire_send(taken.wire, close_frame, sizeof close_frame);
+    eio__wire_close(server->loop, taken.wire);
+    free(taken.rest);
+}
+
+/* A WebSocket that may take over from polling. One more, while the first tries or when it has, is turned away. */
 static void open_probe(struct eio_session *session, struct eio_http_request *request)
 {
     struct eio_server *server = session->server;
-    if (session->carrier != EIO__C_POLLING || session->state != EIO__S_OPEN || !server->options.allow_upgrades) {
+    if (session->carrier != EIO__C_POLLING) {
+        turn_probe_away(server, request);
+        return;
+    }
+    if (session->state != EIO__S_OPEN || !server->options.allow_upgrades) {
         eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
         return;
     }

@@ -245,8 +245,8 @@ describe("upgrade", () => {
     const first = await upgradeTo(polling).open();
     first.send("2probe");
     assert.equal(await first.next(), "3probe");
-    const second = upgradeTo(polling);
-    await second.assertClosed();
+    const second = await upgradeTo(polling).open();
+    assert.deepEqual(await second.assertClosed(), { code: 1005, reason: "" });
     first.send("5");
     first.send("4x");
     assert.equal(await first.message(), "4x");

@@ -395,8 +395,9 @@ describe("upgrade", () => {
     const { polling, socket } = await upgraded();
     socket.send("4x");
     assert.equal(await socket.message(), "4x");
-    const second = new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket&sid=${polling.sid}`);
-    await second.assertClosed();
+    const second = await new Socket(`${server.ws}/engine.io/?EIO=4&transport=websocket&sid=${polling.sid}`).open();
+    assert.deepEqual(await second.assertClosed(), { code: 1005, reason: "" });
+    assert.equal(second.error, undefined, "closed as a WebSocket is, not refused by HTTP");
     socket.send("4z");
     assert.equal(await socket.message(), "4z");
     await socket.close();

@@ -2,9 +2,10 @@
 // (https://github.com/socketio/socket.io-protocol), against the profile sio-proto.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import WebSocket from "ws";
 import { connectedWire, openWire } from "./lib/sio.mjs";
 import { start } from "./lib/server.mjs";
-import { Polling, RS, sleep } from "./lib/wire.mjs";
+import { Polling, RS, sleep, within } from "./lib/wire.mjs";
 
 const CONNECT_TIMEOUT_MS = 1000;
 
@@ -45,6 +46,19 @@ describe("connect", () => {
     await wire.connect("/custom", '{"token":"abc"}');
     await wire.expect('2/custom,["auth",{"token":"abc"}]');
     await wire.close();
+  });
+
+  // The protocol's own suite listens for one message at a time; its client emits all of one segment at once.
+  test("the greeting comes in a segment of its own after the answer", async () => {
+    const client = new WebSocket(`${server.ws}/socket.io/?EIO=4&transport=websocket`);
+    const once = () => within(2000, "message", new Promise((resolve) => { client.once("message", (data) => resolve(String(data))); }));
+    assert.match(await once(), /^0/);
+    for (const nsp of ["", "/custom,"]) {
+      client.send(`40${nsp}`);
+      assert.match(await once(), new RegExp(`^40${nsp}\\{"sid":`));
+      assert.equal(await once(), `42${nsp}["auth",{}]`);
+    }
+    client.terminate();
   });
 
   test("to two namespaces: two ids on one connection", async () => {
