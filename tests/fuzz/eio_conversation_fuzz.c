@@ -2,11 +2,8 @@
  * time passes, and what callbacks do. Checked: on_close once per session and nothing after it, every request answered
  * or aborted once, counters back at 0, and that what a peer receives is well-formed frames in which attachments follow
  * their packet, whatever a full queue dropped. */
-#include "eio_deflate.h"
-#include "eio_int.h"
-#include "eio_test.h"
+#include "eio_received.h"
 
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,13 +17,12 @@ struct record {
 
 /* The other side of a session. */
 struct peer {
-    bool used, bare, deflate, close_seen;
     int fd; /* -1: none */
     char sid[21];
     struct eio__test_reply *get; /* the last GET; NULL: none */
-    uint8_t *pending, *received;
-    size_t pending_size, received_size;
-    int attachments_due;
+    uint8_t *pending;
+    size_t pending_size;
+    struct received received;
 };
 
 static const uint8_t *input;
@@ -235,106 +231,13 @@ static void on_close(struct eio_session *session, enum eio_close_reason reason, 
 
 /* ------------------------------------------------------------ what peers receive */
 
-static void check_message(struct peer *peer, bool binary, const uint8_t *p, size_t n)
-{
-    EIO_CHECK(n > 0);
-    if (binary && p[0] == 'A') {
-        EIO_CHECK(peer->attachments_due > 0);
-        peer->attachments_due--;
-        return;
-    }
-    EIO_CHECK(peer->attachments_due == 0);
-    EIO_CHECK(p[0] == 'P' || (p[0] == 'G' && !binary && n == 2));
-    if (p[0] == 'G') peer->attachments_due = p[1] - '0';
-}
-
-static void check_frame(struct peer *peer, uint8_t first, const uint8_t *p, size_t n)
-{
-    enum { RSV1 = 0x40 };
-    EIO_CHECK(!peer->close_seen);
-    if (first & RSV1) {
-        struct eio__fault fault;
-        uint8_t *plain;
-        size_t size;
-        EIO_CHECK(peer->deflate && !(first & 0x08) && eio__inflate(p, n, 65536, &plain, &size, &fault) == 0);
-        check_frame(peer, first & ~RSV1, plain, size);
-        free(plain);
-        return;
-    }
-    switch (first) {
-    case 0x88:
-        peer->close_seen = true;
-        break;
-    case 0x89:
-        EIO_CHECK(peer->bare);
-        break;
-    case 0x8a:
-        EIO_CHECK(n <= 125);
-        break;
-    case 0x82:
-        check_message(peer, true, p, n);
-        break;
-    case 0x81:
-        if (peer->bare)
-            check_message(peer, false, p, n);
-        else if (n > 0 && p[0] == '4')
-            check_message(peer, false, p + 1, n - 1);
-        else
-            EIO_CHECK(n > 0 && (p[0] == '0' || p[0] == '2' || (n == 6 && memcmp(p, "3probe", 6) == 0)));
-        break;
-    default:
-        EIO_CHECK(!"a frame that a server may send");
-    }
-}
-
-static void check_received(struct peer *peer)
-{
-    size_t at = 0;
-    while (at + 2 <= peer->received_size) {
-        const uint8_t *p = peer->received + at;
-        size_t left = peer->received_size - at, n = p[1] & 0x7f, header = 2;
-        EIO_CHECK(!(p[1] & 0x80) && n < 127);
-        if (n == 126) {
-            if (left < 4) break;
-            n = (size_t)p[2] << 8 | p[3];
-            header = 4;
-        }
-        if (left < header + n) break;
-        check_frame(peer, p[0], p + header, n);
-        at += header + n;
-    }
-    memmove(peer->received, peer->received + at, peer->received_size - at);
-    peer->received_size -= at;
-}
-
-static void check_packet(struct peer *peer, uint8_t *p, size_t n)
-{
-    EIO_CHECK(n > 0);
-    if (p[0] == '4') {
-        check_message(peer, false, p + 1, n - 1);
-    } else if (p[0] == 'b') {
-        struct eio__packet packet;
-        struct eio__fault fault;
-        EIO_CHECK(eio__payload_next(&p, &n, &packet, &fault) == 1);
-        check_message(peer, true, packet.p, packet.n);
-    } else {
-        EIO_CHECK((n == 1 && strchr("126", p[0])) || p[0] == '0');
-    }
-}
-
 /* Looks at the answer of a GET and forgets it. */
 static void take_answer(struct peer *peer)
 {
     struct eio__test_reply *get = peer->get;
     if (!get || !get->answered) return;
     peer->get = NULL;
-    if (get->status == 200) {
-        for (char *p = get->body; p;) {
-            char *separator = strchr(p, 0x1e);
-            check_packet(peer, (uint8_t *)p, separator ? (size_t)(separator - p) : strlen(p));
-            p = separator ? separator + 1 : NULL;
-        }
-    }
+    if (get->status == 200) received_payload(&peer->received, get);
     free(get->body);
     free(get);
 }
@@ -347,8 +250,8 @@ static void prepare(struct peer *peer, struct eio_session *session)
     int size = SEND_BUFFER;
     if (!session || session->fd < 0) return;
     setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
-    peer->deflate = server->options.per_message_deflate && byte() % 4;
-    session->deflate_bits = !peer->deflate ? 0 : byte() & 1 ? 15 : 9;
+    peer->received.deflate = server->options.per_message_deflate && byte() % 4;
+    session->deflate_bits = !peer->received.deflate ? 0 : byte() & 1 ? 15 : 9;
 }
 
 static void peer_clear(struct peer *peer)
@@ -361,49 +264,65 @@ static void peer_clear(struct peer *peer)
         free(peer->get);
     }
     free(peer->pending);
-    free(peer->received);
+    free(peer->received.bytes);
     *peer = (struct peer){.fd = -1};
 }
 
 static void open_websocket(struct peer *peer)
 {
+    static const int protocols[] = {4, 4, 3, 0};
     if (record_count == RECORDS || server->closing) return;
     peer_clear(peer);
+    int protocol = protocols[byte() % 4];
     struct eio_session *session;
-    if (byte() % 4 == 0) {
+    if (protocol == 0) {
         int pair[2];
         EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
         struct eio_http_head *head = calloc(1, sizeof *head);
+        EIO_CHECK(head);
+        head->text = "";
         session = eio__server_open_websocket(server, 0, (struct eio__wire){pair[0], NULL}, head, false);
         peer->fd = pair[1];
-        peer->bare = true;
     } else {
-        session = eio__test_websocket(server, &peer->fd);
+        session = eio__test_websocket_of(server, protocol, &peer->fd);
     }
     EIO_CHECK(session);
-    peer->used = true;
+    peer->received.protocol = protocol;
     prepare(peer, session);
+}
+
+/* The id in an open packet, whatever it is dressed in. */
+static void read_sid(struct peer *peer, const char *body)
+{
+    const char *sid = strstr(body, "sid");
+    EIO_CHECK(sid);
+    sid += 3 + strspn(sid + 3, "\\\":");
+    memcpy(peer->sid, sid, 20);
+}
+
+static const char *target(const struct peer *peer, const char *transport)
+{
+    static char text[128];
+    const struct received *received = &peer->received;
+    snprintf(text, sizeof text, "/engine.io/?EIO=%d&transport=%s%s%s%s%s", received->protocol, transport,
+             received->base64 ? "&b64=1" : "", received->jsonp ? "&j=0" : "", peer->sid[0] ? "&sid=" : "", peer->sid);
+    return text;
 }
 
 static void open_polling(struct peer *peer)
 {
     if (record_count == RECORDS) return;
     peer_clear(peer);
+    uint8_t form = byte();
+    peer->received.protocol = form & 1 ? 3 : 4;
+    peer->received.jsonp = form & 2;
+    peer->received.base64 = (form & 5) == 5;
     struct eio__test_reply reply;
-    eio__test_request(server, EIO_HTTP_GET, "/engine.io/?EIO=4&transport=polling", NULL, &reply);
+    eio__test_request(server, EIO_HTTP_GET, target(peer, "polling"), NULL, &reply);
     EIO_CHECK(reply.answered && (reply.status == 200 || server->closing));
-    if (reply.status == 200) {
-        memcpy(peer->sid, reply.body + 9, 20);
-        peer->used = true;
-    }
+    if (reply.status == 200) read_sid(peer, reply.body);
+    if (reply.status == 200) received_payload(&peer->received, &reply);
     free(reply.body);
-}
-
-static const char *target(const struct peer *peer, const char *transport)
-{
-    static char text[128];
-    snprintf(text, sizeof text, "/engine.io/?EIO=4&transport=%s&sid=%s", transport, peer->sid);
-    return text;
 }
 
 static void upgrade(struct peer *peer)
@@ -412,8 +331,8 @@ static void upgrade(struct peer *peer)
     if (!peer->sid[0] || eio__test_upgrade(server, target(peer, "websocket"), &fd) != 0) return;
     if (peer->fd >= 0) close(peer->fd);
     peer->fd = fd;
-    peer->close_seen = false;
-    peer->pending_size = peer->received_size = 0;
+    peer->received.close_seen = false;
+    peer->pending_size = peer->received.size = 0;
     prepare(peer, eio_server_find(server, peer->sid, 20));
 }
 
@@ -431,6 +350,38 @@ static void poll_get(struct peer *peer)
     EIO_CHECK(get->answered && get->status >= 400); /* a second GET beside the first */
     free(get->body);
     free(get);
+}
+
+/* As the protocol wants it: with a length, in the binary form, in a form field. Some say that it is what it is not. */
+static void post_dressed(struct peer *peer, const char *text, int how)
+{
+    static const char digits[] = "0123456789abcdef";
+    char packets[256], form[3 * sizeof packets];
+    const struct received *received = &peer->received;
+    bool binary = received->protocol == 3 && how % 4 == 1;
+    size_t n = strlen(text), size = n, at;
+    if (binary)
+        size = (size_t)sprintf(packets, "%c%c%c%c%s", how & 8, (int)((n + 1) / 10), (int)((n + 1) % 10), 0xff, text);
+    else if (received->protocol == 3 && how != 15)
+        size = (size_t)sprintf(packets, "%zu:%s%s", eio__utf16_size((const uint8_t *)text, n), text,
+                               how & 8 ? "2:4x1:2" : "");
+    else
+        memcpy(packets, text, n);
+    if (binary) size = 4 + n;
+    if (binary) memcpy(packets + 4, text, n);
+    at = (size_t)sprintf(form, "d=");
+    for (size_t i = 0; i < size; i++) {
+        form[at++] = '%';
+        form[at++] = digits[(uint8_t)packets[i] >> 4];
+        form[at++] = digits[packets[i] & 15];
+    }
+    struct eio__test_reply reply;
+    bool dressed = received->jsonp && how != 14;
+    eio__test_fields(binary || how == 13 ? "Content-Type: application/octet-stream\r\n" : "");
+    eio__test_post(server, target(peer, "polling"), dressed ? form : packets, dressed ? at : size, &reply);
+    eio__test_fields("");
+    EIO_CHECK(reply.answered);
+    free(reply.body);
 }
 
 static void post(struct peer *peer)
@@ -461,10 +412,7 @@ static void post(struct peer *peer)
     } else {
         random[take(random, byte() % sizeof random)] = '\0';
     }
-    struct eio__test_reply reply;
-    eio__test_request(server, EIO_HTTP_POST, target(peer, "polling"), body, &reply);
-    EIO_CHECK(reply.answered);
-    free(reply.body);
+    post_dressed(peer, body, which >> 4);
 }
 
 static void add_pending(struct peer *peer, const uint8_t *p, size_t n)
@@ -492,6 +440,7 @@ static void add_frame(struct peer *peer)
         n = first >= 0x88 && first <= 0x8a ? byte() % 126 : amount() % sizeof payload;
         memset(payload, 'z', n);
         if (first == 0x88 && n >= 2) memcpy(payload, "\x03\xe8", 2);
+        if ((first & 0x0f) == 2 && n > 0 && peer->received.protocol == 3) payload[0] = 4;
         uint8_t *deflated;
         if (n > 0 && first >= 0xc1) payload[0] = '4';
         if (first >= 0xc1 && eio__deflate(payload, n, 15, 1, &deflated, &n)) {
@@ -532,15 +481,16 @@ static void peer_write(struct peer *peer, size_t n)
 
 static void peer_read(struct peer *peer, size_t n)
 {
+    struct received *received = &peer->received;
     take_answer(peer);
     if (peer->fd < 0) return;
-    if (!peer->received) peer->received = malloc(RECEIVED_MAX);
-    EIO_CHECK(peer->received);
-    if (n > RECEIVED_MAX - peer->received_size) n = RECEIVED_MAX - peer->received_size;
-    ssize_t got = recv(peer->fd, peer->received + peer->received_size, n, MSG_DONTWAIT);
+    if (!received->bytes) received->bytes = malloc(RECEIVED_MAX);
+    EIO_CHECK(received->bytes);
+    if (n > RECEIVED_MAX - received->size) n = RECEIVED_MAX - received->size;
+    ssize_t got = recv(peer->fd, received->bytes + received->size, n, MSG_DONTWAIT);
     if (got <= 0) return;
-    peer->received_size += (size_t)got;
-    check_received(peer);
+    received->size += (size_t)got;
+    received_frames(received);
 }
 
 /* ------------------------------------------------------------ the conversation */
@@ -677,6 +627,7 @@ static void start(void)
     options.close_timeout_ms = flags & 32 ? 400 : 30000;
     options.per_message_deflate = flags & 64;
     options.deflate_threshold_bytes = 30;
+    options.allow_eio3 = true;
     struct eio_handlers handlers = {on_open, on_message, on_close};
     server = eio_server_new(loop, &options, &handlers, NULL);
     EIO_CHECK(server && eio_loop_add_flush_hook(loop, on_hook, NULL) == 0);

@@ -1,5 +1,6 @@
-/* A server with handlers that do everything, and clients that say anything. Input: messages, each a byte of what to do
- * (bit 0: binary, bits 1-2: which client, bit 3: end the turn, bit 4: time passes), then its bytes up to a newline. */
+/* A server with handlers that do everything, and clients that say anything; the last is one of Socket.IO 2. Input:
+ * messages, each a byte of what to do (bit 0: binary, bits 1-2: which client, bit 3: end the turn, bit 4: time passes),
+ * then its bytes up to a newline. */
 #include "sio_int.h"
 
 #include "../../engineio/eio_codec.h"
@@ -108,14 +109,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct eio_session *sessions[CLIENTS];
     char ids[CLIENTS][21];
     int fds[CLIENTS];
+    struct sio_options options;
     struct eio_loop *loop = eio_loop_new_with_fake_clock();
-    struct sio_server *io = sio_server_new_on(loop, NULL);
+    sio_options_init(&options);
+    options.engine.allow_eio3 = true;
+    struct sio_server *io = sio_server_new_on(loop, &options);
     held = NULL;
     watch(sio_of(io, "/"));
     watch(sio_of(io, "/b"));
     watch(sio_of_matching(io, match, NULL));
     for (int i = 0; i < CLIENTS; i++) {
-        sessions[i] = eio__test_websocket(sio_server_engine(io), &fds[i]);
+        sessions[i] = eio__test_websocket_of(sio_server_engine(io), i == CLIENTS - 1 ? 3 : 4, &fds[i]);
         memcpy(ids[i], eio_session_id(sessions[i]), sizeof ids[i]);
         if (i < 2) sio__client_message(eio_session_data(sessions[i]), EIO_TEXT, (const uint8_t *)"0", 1);
     }
