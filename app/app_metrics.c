@@ -56,6 +56,28 @@ static void put_limits(struct page *page, const struct app *app)
             (unsigned long long)io.limit_hits[i]);
 }
 
+/* The sum and the largest, and how many were late by at most so much: Prometheus' histogram. */
+static void put_loop(struct page *page, const struct app *app)
+{
+    static const char name[] = "parley_timer_lateness_seconds";
+    struct eio_loop_stats s;
+    uint64_t count = 0;
+    eio_loop_get_stats(app->loop, &s);
+    counter(page, "turns_total", "Turns of the loop.", s.turns);
+    put(page, "# HELP %s How late timers ran.\n# TYPE %s histogram\n", name, name);
+    for (int i = 0; i < EIO_LATE_SLOTS; i++) {
+        count += s.late[i];
+        if (i < EIO_LATE_SLOTS - 1)
+            put(page, "%s_bucket{le=\"%g\"} %llu\n", name, eio_late_bound_ms(i) / 1e3, (unsigned long long)count);
+    }
+    put(page, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name, (unsigned long long)count, name,
+        (double)s.late_sum_us / 1e6, name, (unsigned long long)count);
+    put(page,
+        "# HELP parley_timer_lateness_max_seconds The latest of all.\n"
+        "# TYPE parley_timer_lateness_max_seconds gauge\nparley_timer_lateness_max_seconds %.6f\n",
+        (double)s.late_max_us / 1e6);
+}
+
 static void put_http(struct page *page, const struct app *app)
 {
     struct eio_http_stats s;
@@ -154,6 +176,7 @@ static void on_metrics(struct eio_http_request *request, void *ctx)
     put_app(&page, app);
     put_socketio(&page, app);
     put_engine(&page, app);
+    put_loop(&page, app);
     put_limits(&page, app);
     put_http(&page, app);
     struct eio_http_reply reply = {.status = 200,

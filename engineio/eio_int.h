@@ -69,12 +69,15 @@ struct eio_loop {
     struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
     uint8_t *read_buffer;
     struct eio__leases leases; /* only with limits on connections */
+    struct eio_loop_stats stats;
 };
 
 /* What ends a turn: hooks, flush, freeing what was closed. Not from a hook or a session's callback. */
 void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
 void eio__timers_run(struct eio_loop *loop);
+/* Counts something that was due at at_ms and runs now. */
+void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */
 uint64_t eio__timers_next_ms(const struct eio_loop *loop);
 /* Closes a descriptor that was taken from HTTP, and says so there if it counts. */

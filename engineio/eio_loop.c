@@ -32,6 +32,35 @@ uint64_t eio_loop_unix_ms(const struct eio_loop *loop)
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
 }
 
+/* ---------------------------------------------------------------- lateness */
+
+static const uint32_t late_bounds_ms[EIO_LATE_SLOTS] = {1, 2, 5, 10, 20, 50, 100, 200, 500, UINT32_MAX};
+
+uint32_t eio_late_bound_ms(int slot)
+{
+    return late_bounds_ms[slot];
+}
+
+/* By the clock, not by the turn's time: what ran before in this turn is what makes timers late. */
+void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms)
+{
+    uint64_t now_us = loop->fake_clock ? loop->now_ms * 1000u : eio__clock_us(), at_us = at_ms * 1000u;
+    uint64_t late_us = now_us > at_us ? now_us - at_us : 0;
+    struct eio_loop_stats *stats = &loop->stats;
+    int slot = 0;
+    while (slot < EIO_LATE_SLOTS - 1 && late_us > late_bounds_ms[slot] * UINT64_C(1000)) slot++;
+    stats->late[slot]++;
+    stats->late_sum_us += late_us;
+    if (late_us > stats->late_max_us) stats->late_max_us = late_us;
+}
+
+void eio_loop_get_stats(const struct eio_loop *loop, struct eio_loop_stats *stats)
+{
+    *stats = loop->stats;
+}
+
+/* ------------------------------------------------------------------- turns */
+
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
@@ -231,6 +260,7 @@ void eio__loop_end_turn(struct eio_loop *loop)
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
+    loop->stats.turns++;
     arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */

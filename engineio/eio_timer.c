@@ -98,6 +98,7 @@ void eio__timers_run(struct eio_loop *loop)
     /* As many as there are: one that starts itself again without delay waits for the next turn. */
     for (size_t left = loop->heap_count; left && loop->heap_count && loop->heap[0]->at_ms <= now; left--) {
         struct eio_timer *timer = loop->heap[0];
+        eio__loop_note_due(loop, timer->at_ms);
         eio_timer_stop(timer);
         timer->fn(timer->ctx);
     }
@@ -111,6 +112,7 @@ static void deadlines_due(void *ctx)
     uint64_t now = eio_loop_now_ms(queue->timer.loop);
     while (queue->head.next != &queue->head && queue->head.next->at_ms <= now) {
         struct eio_deadline *due = queue->head.next;
+        eio__loop_note_due(queue->timer.loop, due->at_ms);
         eio_deadline_stop(queue, due);
         queue->fn(due, queue->ctx);
     }

@@ -121,6 +121,18 @@ EIO_API int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 EIO_API int eio_loop_add_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 EIO_API void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 
+/* How late what was timed ran: timers, and each deadline of a queue, by the clock at that moment. A loop that never
+ * does too much in one turn is never late. */
+enum { EIO_LATE_SLOTS = 10 };
+struct eio_loop_stats {
+    uint64_t turns;
+    uint64_t late[EIO_LATE_SLOTS]; /* how many were late by at most eio_late_bound_ms(slot), and more than the former */
+    uint64_t late_sum_us, late_max_us;
+};
+EIO_API void eio_loop_get_stats(const struct eio_loop *loop, struct eio_loop_stats *stats);
+/* 1, 2, 5, 10, 20, 50, 100, 200, 500 ms; the last slot has none: UINT32_MAX. */
+EIO_API uint32_t eio_late_bound_ms(int slot);
+
 /* A one-shot timer, embedded in the owner's struct. Fields are private. O(log timers). */
 struct eio_timer {
     struct eio_loop *loop;

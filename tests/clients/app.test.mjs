@@ -309,6 +309,9 @@ test("health, readiness and metrics answer", async () => {
   const metrics = await (await fetch(`${parley.url}/metrics`)).text();
   assert.match(metrics, /^parley_transcript_lines_total \d+$/m);
   assert.match(metrics, /^parley_parse_errors_total \d+$/m);
+  assert.match(metrics, /^parley_timer_lateness_seconds_bucket\{le="0\.05"\} \d+$/m);
+  assert.match(metrics, /^parley_timer_lateness_seconds_bucket\{le="\+Inf"\} [1-9]\d*$/m);
+  assert.match(metrics, /^parley_timer_lateness_max_seconds \d+\.\d{6}$/m);
   assert.match(metrics, /^parley_http_parked \d+\n$/m);
 });
 

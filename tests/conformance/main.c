@@ -27,7 +27,7 @@ static int usage(const char *problem, const char *what)
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
-                    "       [--tls-cert FILE --tls-key FILE]\n"
+                    "       [--tls-cert FILE --tls-key FILE] [--stats 1]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -89,9 +89,13 @@ static const char *take_checked(struct conformance_options *options, const char 
         const char *name;
         uint32_t *number;
     } numbers[] = {
-        {"--ping-interval", &options->ping_interval_ms}, {"--ping-timeout", &options->ping_timeout_ms},
-        {"--max-payload", &options->max_payload_bytes},  {"--connect-timeout", &options->connect_timeout_ms},
-        {"--allow-eio3", &options->allow_eio3},          {"--deflate", &options->deflate},
+        {"--ping-interval", &options->ping_interval_ms},
+        {"--ping-timeout", &options->ping_timeout_ms},
+        {"--max-payload", &options->max_payload_bytes},
+        {"--connect-timeout", &options->connect_timeout_ms},
+        {"--allow-eio3", &options->allow_eio3},
+        {"--deflate", &options->deflate},
+        {"--stats", &options->stats},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
@@ -211,6 +215,39 @@ static void on_hangup(evutil_socket_t number, short what, void *ctx)
     fflush(stdout);
 }
 
+/* ----------------------------------------------------------------- figures */
+
+/* For who watches a long run: "STATS {…}". */
+static void print_stats(const struct conformance *conformance)
+{
+    struct eio_loop_stats loop;
+    struct eio_http_stats http;
+    struct eio_server_stats engine;
+    uint64_t timers = 0, over_50ms = 0;
+    eio_loop_get_stats(conformance->loop, &loop);
+    eio_http_get_stats(conformance->http, &http);
+    eio_server_get_stats(conformance->io ? sio_server_engine(conformance->io) : conformance->engine, &engine);
+    for (int i = 0; i < EIO_LATE_SLOTS; i++) {
+        timers += loop.late[i];
+        if (eio_late_bound_ms(i) > 50) over_50ms += loop.late[i];
+    }
+    printf("STATS {\"turns\":%lu,\"timers\":%lu,\"late_over_50ms\":%lu,\"late_max_ms\":%.1f,\"sessions\":%zu,"
+           "\"polling_sessions\":%zu,\"http_connections\":%zu,\"queued_bytes\":%zu,\"opened\":%lu,\"upgrades\":%lu,"
+           "\"messages_in\":%lu,\"messages_out\":%lu}\n",
+           loop.turns, timers, over_50ms, (double)loop.late_max_us / 1e3, engine.sessions, engine.polling_sessions,
+           http.connections, engine.queued_bytes, engine.opened, engine.upgrades, engine.messages_in,
+           engine.messages_out);
+    fflush(stdout);
+}
+
+static void on_user_signal(evutil_socket_t number, short what, void *ctx)
+{
+    (void)number;
+    (void)what;
+    struct conformance *conformance = ctx;
+    if (conformance->options->stats) print_stats(conformance);
+}
+
 /* ------------------------------------------------------------------- start */
 
 static int serve(struct conformance *conformance)
@@ -235,20 +272,23 @@ static int run(const struct conformance_options *options, const struct conforman
     struct event *term = evsignal_new(base, SIGTERM, on_signal, &conformance);
     struct event *interrupt = evsignal_new(base, SIGINT, on_signal, &conformance);
     struct event *hangup = evsignal_new(base, SIGHUP, on_hangup, &conformance);
+    struct event *user = evsignal_new(base, SIGUSR1, on_user_signal, &conformance);
     int status = EXIT_FAILURE;
-    if (term && interrupt && hangup && event_add(hangup, NULL) == 0 && event_add(term, NULL) == 0 &&
-        event_add(interrupt, NULL) == 0) {
+    if (term && interrupt && hangup && user && event_add(hangup, NULL) == 0 && event_add(term, NULL) == 0 &&
+        event_add(interrupt, NULL) == 0 && event_add(user, NULL) == 0) {
         int error = profile->open(&conformance);
         if (error == 0)
             status = serve(&conformance);
         else
             fprintf(stderr, "parley-conformance: %s: %s\n", profile->name, eio_strerror(error));
     }
+    if (options->stats && status == EXIT_SUCCESS) print_stats(&conformance);
     conformance_close(&conformance);
     eio_timer_stop(&conformance.drain_tick);
     if (term) event_free(term);
     if (interrupt) event_free(interrupt);
     if (hangup) event_free(hangup);
+    if (user) event_free(user);
     eio_loop_free(conformance.loop);
     return status;
 }

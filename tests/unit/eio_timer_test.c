@@ -208,6 +208,52 @@ static void an_older_start_is_raised_to_the_youngest(void **state)
     eio_loop_free(loop);
 }
 
+static void no_op(void *ctx)
+{
+    (void)ctx;
+}
+
+static void no_op_due(struct eio_deadline *due, void *ctx)
+{
+    (void)due;
+    (void)ctx;
+}
+
+/* A process that stood still for 60 ms has late timers, and says so. */
+static void the_loop_counts_how_late_timers_run(void **state)
+{
+    (void)state;
+    loop = eio_loop_new_with_fake_clock();
+    seed = 4;
+    eio_deadlines_init(&queue, loop, 100, no_op_due, NULL);
+    struct eio_timer timer;
+    struct eio_deadline deadline = {0};
+    struct eio_loop_stats stats;
+    eio_timer_init(&timer, loop, no_op, NULL);
+    eio_timer_start(&timer, 10);
+    eio_loop_advance(loop, 20);
+    eio_loop_get_stats(loop, &stats);
+    assert_int_equal(stats.late[0], 1);
+    assert_int_equal(stats.late_max_us, 0);
+    eio_timer_start(&timer, 10);
+    loop->now_ms += 10 + 60;
+    eio_loop_turn(loop, 0);
+    eio_loop_get_stats(loop, &stats);
+    assert_int_equal(eio_late_bound_ms(6), 100);
+    assert_int_equal(stats.late[6], 1);
+    assert_int_equal(stats.late_max_us, 60000);
+    eio_deadlines_add(&queue, &deadline);
+    loop->now_ms += 100 + 3;
+    eio_loop_turn(loop, 0);
+    eio_loop_get_stats(loop, &stats);
+    assert_int_equal(eio_late_bound_ms(2), 5);
+    assert_int_equal(stats.late[2], 2); /* the queue's timer and the deadline */
+    assert_int_equal(stats.late_sum_us, 66000);
+    assert_true(stats.turns >= 4);
+    eio_deadlines_clear(&queue);
+    eio_loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +263,7 @@ int main(void)
         cmocka_unit_test(real_timers_fire_in_time),
         cmocka_unit_test(deadlines_are_kept_to_the_millisecond),
         cmocka_unit_test(an_older_start_is_raised_to_the_youngest),
+        cmocka_unit_test(the_loop_counts_how_late_timers_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
