@@ -49,6 +49,8 @@ void rooms__put_uint(struct rooms_packer *packer, uint64_t number);
 /* The size of the UTF-8 sequence at p (Unicode 15, table 3-7), or 0 if there is none. p < end. */
 size_t rooms__utf8_sequence(const uint8_t *p, const uint8_t *end);
 
+#define ROOMS__ATTACHMENTS_MAX 65536 /* of a message from another node: what placeholders can number */
+
 /* ------------------------------------------------------ rooms_msgpack_walk.c */
 
 enum rooms__msgpack_kind {
