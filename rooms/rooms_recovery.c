@@ -40,46 +40,6 @@ struct rooms_log {
     char tag[TAG_SIZE + 1];
 };
 
-/* ----------------------------------------------------------------- blocks */
-
-/* Hands out pieces of a block that was measured before. */
-struct cutter {
-    char *at;
-};
-
-static void *cut(struct cutter *cutter, size_t size)
-{
-    void *piece = cutter->at;
-    cutter->at += size;
-    return piece;
-}
-
-static struct rooms_name cut_name(struct cutter *cutter, struct rooms_name name)
-{
-    char *copy = cut(cutter, name.n);
-    if (name.n) memcpy(copy, name.p, name.n);
-    return (struct rooms_name){copy, name.n};
-}
-
-static struct rooms_bytes cut_bytes(struct cutter *cutter, struct rooms_bytes bytes)
-{
-    struct rooms_name copy = cut_name(cutter, (struct rooms_name){(const char *)bytes.p, bytes.n});
-    return (struct rooms_bytes){(const uint8_t *)copy.p, copy.n};
-}
-
-static size_t names_size(const struct rooms_name *names, size_t count)
-{
-    size_t size = count * sizeof *names;
-    for (size_t i = 0; i < count; i++) size += names[i].n;
-    return size;
-}
-
-/* The slices first, so that they are aligned; `names` was cut before the text. */
-static void fill_names(struct cutter *text, struct rooms_name *out, const struct rooms_name *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) out[i] = cut_name(text, names[i]);
-}
-
 /* -------------------------------------------------------------------- log */
 
 static struct rooms_name session_pid(const void *item)
@@ -163,23 +123,24 @@ static int make_place(struct rooms_log *log)
 
 static struct entry *entry_new(const struct rooms_selector *who, const struct rooms_message *message)
 {
-    size_t size = sizeof(struct entry) + names_size(who->rooms, who->room_count) +
-                  names_size(who->except, who->except_count) + message->attachment_count * sizeof(struct rooms_bytes) +
-                  message->json.n;
+    size_t size = sizeof(struct entry) + rooms__names_size(who->rooms, who->room_count) +
+                  rooms__names_size(who->except, who->except_count) +
+                  message->attachment_count * sizeof(struct rooms_bytes) + message->json.n;
     for (size_t i = 0; i < message->attachment_count; i++) size += message->attachments[i].n;
     struct entry *entry = malloc(size);
     if (!entry) return NULL;
-    struct cutter cutter = {(char *)(entry + 1)};
-    struct rooms_name *rooms = cut(&cutter, who->room_count * sizeof *rooms);
-    struct rooms_name *except = cut(&cutter, who->except_count * sizeof *except);
-    struct rooms_bytes *attachments = cut(&cutter, message->attachment_count * sizeof *attachments);
-    fill_names(&cutter, rooms, who->rooms, who->room_count);
-    fill_names(&cutter, except, who->except, who->except_count);
-    for (size_t i = 0; i < message->attachment_count; i++) attachments[i] = cut_bytes(&cutter, message->attachments[i]);
+    struct rooms_cutter cutter = {(char *)(entry + 1)};
+    struct rooms_name *rooms = rooms__cut(&cutter, who->room_count * sizeof *rooms);
+    struct rooms_name *except = rooms__cut(&cutter, who->except_count * sizeof *except);
+    struct rooms_bytes *attachments = rooms__cut(&cutter, message->attachment_count * sizeof *attachments);
+    rooms__cut_names(&cutter, rooms, who->rooms, who->room_count);
+    rooms__cut_names(&cutter, except, who->except, who->except_count);
+    for (size_t i = 0; i < message->attachment_count; i++)
+        attachments[i] = rooms__cut_bytes(&cutter, message->attachments[i]);
     entry->bytes = size;
     entry->who = (struct rooms_selector){rooms, who->room_count, except, who->except_count};
     entry->message = (struct rooms_message){
-        .json = cut_bytes(&cutter, message->json),
+        .json = rooms__cut_bytes(&cutter, message->json),
         .attachments = attachments,
         .attachment_count = message->attachment_count,
     };
@@ -272,20 +233,20 @@ static uint64_t arrived(const struct rooms_log *log, uint64_t now_ms)
 /* One block with the session first. */
 static struct rooms_session *session_copy(const struct rooms_session *from, size_t head)
 {
-    size_t size =
-        head + names_size(from->rooms, from->room_count) + from->sid.n + from->pid.n + from->data.n + ROOMS_OFFSET_SIZE;
+    size_t size = head + rooms__names_size(from->rooms, from->room_count) + from->sid.n + from->pid.n + from->data.n +
+                  ROOMS_OFFSET_SIZE;
     char *block = malloc(size);
     if (!block) return NULL;
     struct rooms_session *session = (struct rooms_session *)(void *)(block + head - sizeof *session);
-    struct cutter cutter = {block + head};
-    struct rooms_name *rooms = cut(&cutter, from->room_count * sizeof *rooms);
-    fill_names(&cutter, rooms, from->rooms, from->room_count);
+    struct rooms_cutter cutter = {block + head};
+    struct rooms_name *rooms = rooms__cut(&cutter, from->room_count * sizeof *rooms);
+    rooms__cut_names(&cutter, rooms, from->rooms, from->room_count);
     *session = (struct rooms_session){
-        .sid = cut_name(&cutter, from->sid),
-        .pid = cut_name(&cutter, from->pid),
+        .sid = rooms__cut_name(&cutter, from->sid),
+        .pid = rooms__cut_name(&cutter, from->pid),
         .rooms = rooms,
         .room_count = from->room_count,
-        .data = cut_bytes(&cutter, from->data),
+        .data = rooms__cut_bytes(&cutter, from->data),
         .offset = {cutter.at, 0}, /* room for one */
     };
     return session;

@@ -228,6 +228,8 @@ struct rooms_adapter_ops {
     int (*server_side_emit)(struct rooms_adapter *adapter, const struct rooms_flags *flags,
                             const struct rooms_message *message, rooms_answer_fn answer, rooms_done_fn done, void *ctx);
     int (*server_count)(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers), void *ctx);
+    /* During a done that is given ROOMS_ETIMEOUT: which nodes did not answer, as text. May be NULL. */
+    struct rooms_name (*missing)(struct rooms_adapter *adapter);
     /* Told by the namespace so that an adapter subscribes to what is needed. May be NULL. */
     void (*room_created)(struct rooms_adapter *adapter, struct rooms_name room);
     void (*room_deleted)(struct rooms_adapter *adapter, struct rooms_name room);
