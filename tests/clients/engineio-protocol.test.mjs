@@ -170,8 +170,9 @@ describe("messages over polling", () => {
     const polling = await open();
     const poll = polling.get();
     await sleep(20);
-    const { status } = await polling.post("4" + "x".repeat(1000000));
+    const { status, body } = await polling.post("4" + "x".repeat(1000000));
     assert.equal(status, 413);
+    assert.equal(body, "", "as from the reference");
     await polling.post("4alive");
     assert.equal((await poll).body, "4alive");
   });
