@@ -3,6 +3,98 @@
 
 #include <string.h>
 
+enum { ORIGIN_BYTES = 512 }; /* of a request; a longer one is in no list and not echoed */
+
+/* ----------------------------------------------------------------- origins */
+
+/* The next entry of a list; an expression in slashes may have commas. Returns where the rest begins, NULL at the end.
+ */
+static const char *next_entry(const char *text, struct eio_str *entry)
+{
+    text += strspn(text, ", ");
+    if (!*text) return NULL;
+    size_t n = strcspn(text, ", ");
+    if (*text == '/') {
+        const char *end = text + 1;
+        while (*end && !(*end == '/' && (end[1 + (end[1] == 'i')] == '\0' || strchr(", ", end[1 + (end[1] == 'i')]))))
+            end += *end == '\\' && end[1] ? 2 : 1;
+        n = (size_t)(end - text) + (*end ? 1u + (end[1] == 'i') : 0u);
+    }
+    *entry = (struct eio_str){text, n};
+    return text + n;
+}
+
+/* What stands between the slashes, without the escapes that only a slash needs. */
+static int compile(struct eio_str entry, regex_t *regex)
+{
+    int flags = REG_EXTENDED | REG_NOSUB;
+    char *pattern = malloc(entry.n + 1);
+    size_t n = 0, end = entry.n;
+    if (!pattern) return EIO_ENOMEM;
+    if (entry.p[end - 1] == 'i') {
+        flags |= REG_ICASE;
+        end--;
+    }
+    bool closed = end >= 3 && entry.p[end - 1] == '/';
+    for (size_t i = 1; closed && i < end - 1; i++) {
+        if (entry.p[i] == '\\' && entry.p[i + 1] == '/') continue;
+        pattern[n++] = entry.p[i];
+    }
+    pattern[n] = '\0';
+    int result = closed ? regcomp(regex, pattern, flags) : REG_BADPAT;
+    free(pattern);
+    if (result == 0) return 0;
+    char why[128];
+    regerror(result, NULL, why, sizeof why);
+    eio_log(EIO_LOG_ERROR, "CORS origin %.*s: %s", (int)entry.n, entry.p, why);
+    return result == REG_ESPACE ? EIO_ENOMEM : EIO_EINVAL;
+}
+
+static bool is_list(const char *origin)
+{
+    return strcmp(origin, "reflect") != 0 && (strchr(origin, ',') || origin[0] == '/');
+}
+
+int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text)
+{
+    struct eio_str entry;
+    *origins = (struct eio__cors_origins){0};
+    if (!text || !is_list(text)) return 0;
+    while ((text = next_entry(text, &entry)) != NULL) {
+        struct eio__cors_origin *grown = realloc(origins->list, (origins->count + 1) * sizeof *grown);
+        if (!grown) return EIO_ENOMEM;
+        origins->list = grown;
+        struct eio__cors_origin *origin = &grown[origins->count];
+        origin->text = entry;
+        origin->is_regex = entry.p[0] == '/';
+        int result = origin->is_regex ? compile(entry, &origin->regex) : 0;
+        if (result != 0) return result;
+        origins->count++;
+    }
+    return 0;
+}
+
+void eio__cors_origins_clear(struct eio__cors_origins *origins)
+{
+    for (size_t i = 0; i < origins->count; i++)
+        if (origins->list[i].is_regex) regfree(&origins->list[i].regex);
+    free(origins->list);
+    *origins = (struct eio__cors_origins){0};
+}
+
+/* origin: terminated too. */
+static bool is_listed(const struct eio__cors_origins *origins, struct eio_str origin)
+{
+    for (size_t i = 0; i < origins->count; i++) {
+        const struct eio__cors_origin *each = &origins->list[i];
+        if (each->is_regex ? regexec(&each->regex, origin.p, 0, NULL, 0) == 0 : eio_str_is(each->text, origin.p))
+            return true;
+    }
+    return false;
+}
+
+/* ----------------------------------------------------------------- headers */
+
 static void add(struct eio__cors_reply *out, const char *name, const char *value)
 {
     if (out->count < EIO__CORS_FIELDS_MAX) out->fields[out->count++] = (struct eio_http_reply_field){name, value};
@@ -21,57 +113,63 @@ static const char *copy(char *out, size_t size, struct eio_str value)
     return out;
 }
 
-static bool is_listed(const char *list, struct eio_str origin)
-{
-    while (*list) {
-        size_t skip = strspn(list, ", ");
-        list += skip;
-        size_t n = strcspn(list, ", ");
-        if (n && n == origin.n && memcmp(list, origin.p, n) == 0) return true;
-        list += n;
-    }
-    return false;
-}
-
-static void add_origin(const struct eio_cors *cors, struct eio_str origin, bool vary_headers,
+static void add_origin(const struct eio_cors *cors, const struct eio__cors_origins *origins, struct eio_str origin,
                        struct eio__cors_reply *out)
 {
-    if (strcmp(cors->origin, "*") == 0) {
-        add(out, "Access-Control-Allow-Origin", "*");
-        if (vary_headers) add(out, "Vary", "Access-Control-Request-Headers");
-        return;
-    }
-    bool single = strcmp(cors->origin, "reflect") != 0 && !strchr(cors->origin, ',');
-    if (single) {
+    _Static_assert(sizeof out->origin == ORIGIN_BYTES, "room for an origin");
+    bool any = cors->allow_origin || strcmp(cors->origin, "reflect") == 0;
+    if (!any && !is_list(cors->origin)) {
         /* One fixed origin is always named, as the reference does. */
         add(out, "Access-Control-Allow-Origin", cors->origin);
-    } else if (origin.n && (strcmp(cors->origin, "reflect") == 0 || is_listed(cors->origin, origin))) {
-        const char *value = copy(out->origin, sizeof out->origin, origin);
-        if (value) add(out, "Access-Control-Allow-Origin", value);
+        return;
     }
-    add(out, "Vary", vary_headers ? "Origin, Access-Control-Request-Headers" : "Origin");
+    const char *value = origin.n ? copy(out->origin, sizeof out->origin, origin) : NULL;
+    if (value && (any || is_listed(origins, (struct eio_str){value, origin.n})))
+        add(out, "Access-Control-Allow-Origin", value);
 }
 
-void eio__cors_fields(const struct eio_cors *cors, const struct eio_http_head *head, bool preflight,
-                      struct eio__cors_reply *out)
+static const char *vary(const struct eio_cors *cors, bool reflects_headers)
+{
+    if (!cors->allow_origin && strcmp(cors->origin, "*") == 0)
+        return reflects_headers ? "Access-Control-Request-Headers" : NULL;
+    return reflects_headers ? "Origin, Access-Control-Request-Headers" : "Origin";
+}
+
+static void add_preflight(const struct eio_cors *cors, const struct eio_http_head *head, struct eio__cors_reply *out)
+{
+    add(out, "Access-Control-Allow-Methods", cors->methods);
+    const char *allowed = is_empty(cors->allowed_headers) ? NULL : cors->allowed_headers;
+    if (!allowed) {
+        struct eio_str asked = eio_http_head_field(head, "access-control-request-headers");
+        if (asked.n) allowed = copy(out->headers, sizeof out->headers, asked);
+    }
+    if (allowed) add(out, "Access-Control-Allow-Headers", allowed);
+    if (cors->max_age_s < 0) return;
+    snprintf(out->max_age, sizeof out->max_age, "%d", cors->max_age_s);
+    add(out, "Access-Control-Max-Age", out->max_age);
+}
+
+static bool is_on(const struct eio_cors *cors, const struct eio_http_head *head)
+{
+    if (cors->allow_origin) return cors->allow_origin(eio_http_head_field(head, "origin"), cors->allow_origin_ctx);
+    return cors->origin != NULL;
+}
+
+bool eio__cors_answers(const struct eio_cors *cors, const struct eio_http_head *head)
+{
+    return head->method == EIO_HTTP_OPTIONS && !cors->preflight_continue && is_on(cors, head);
+}
+
+void eio__cors_fields(const struct eio_cors *cors, const struct eio__cors_origins *origins,
+                      const struct eio_http_head *head, struct eio__cors_reply *out)
 {
     out->count = 0;
-    if (!cors->origin) return;
-    bool reflects_headers = preflight && is_empty(cors->allowed_headers);
-    add_origin(cors, eio_http_head_field(head, "origin"), reflects_headers, out);
+    if (!is_on(cors, head)) return;
+    bool preflight = head->method == EIO_HTTP_OPTIONS;
+    add_origin(cors, origins, eio_http_head_field(head, "origin"), out);
+    const char *varies = vary(cors, preflight && is_empty(cors->allowed_headers));
+    if (varies) add(out, "Vary", varies);
     if (cors->credentials) add(out, "Access-Control-Allow-Credentials", "true");
-    if (preflight) {
-        add(out, "Access-Control-Allow-Methods", cors->methods);
-        const char *allowed = is_empty(cors->allowed_headers) ? NULL : cors->allowed_headers;
-        if (!allowed) {
-            struct eio_str asked = eio_http_head_field(head, "access-control-request-headers");
-            if (asked.n) allowed = copy(out->headers, sizeof out->headers, asked);
-        }
-        if (allowed) add(out, "Access-Control-Allow-Headers", allowed);
-        if (cors->max_age_s >= 0) {
-            snprintf(out->max_age, sizeof out->max_age, "%d", cors->max_age_s);
-            add(out, "Access-Control-Max-Age", out->max_age);
-        }
-    }
+    if (preflight) add_preflight(cors, head, out);
     if (!is_empty(cors->exposed_headers)) add(out, "Access-Control-Expose-Headers", cors->exposed_headers);
 }

@@ -15,7 +15,7 @@ struct ask {
     const char *context;         /* of the error, as the reference names it */
 };
 
-enum { ERROR_NONE = -1 };
+enum { ERROR_NONE = -1, OPEN_PACKET_BYTES = 256 + EIO_ID_BYTES_MAX };
 
 static int read_transport(struct eio_server *server, struct eio_str query, struct ask *ask)
 {
@@ -49,7 +49,7 @@ static int verify_session(struct eio_http_request *request, struct ask *ask)
 static int verify(struct eio_server *server, struct eio_http_request *request, struct ask *ask)
 {
     struct eio_str query = eio_http_head_query(request->head);
-    char value[64];
+    char value[EIO_ID_BYTES_MAX + 1];
     int error = read_transport(server, query, ask);
     if (error != ERROR_NONE) return error;
     ask->protocol = eio_query_get(query, "EIO", value, sizeof value) == 1 && value[0] == '4' ? 4 : 3;
@@ -75,9 +75,10 @@ size_t eio__server_open_packet(const struct eio_server *server, const struct eio
 {
     const struct eio_options *o = &server->options;
     bool upgrades = session->carrier == EIO__C_POLLING && o->allow_upgrades && (o->transports & EIO_WEBSOCKET);
-    int n = snprintf(
-        out, size, "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%zu}",
-        session->id, upgrades ? "\"websocket\"" : "", o->ping_interval_ms, o->ping_timeout_ms, o->max_payload_bytes);
+    int n = snprintf(out, size,
+                     "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%zu}",
+                     eio_session_id(session), upgrades ? "\"websocket\"" : "", o->ping_interval_ms, o->ping_timeout_ms,
+                     o->max_payload_bytes);
     EIO_CHECK(n > 0 && (size_t)n < size);
     return (size_t)n;
 }
@@ -119,7 +120,7 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
     session->polling = polling;
     session->carrier = EIO__C_POLLING;
     read_base64(session, request->head);
-    char packet[256];
+    char packet[OPEN_PACKET_BYTES];
     size_t n = eio__server_open_packet(server, session, packet, sizeof packet);
     /* With the initial packet, as in the reference, and before anything that on_open sends: it may find the client not
      * ready for it. */
@@ -167,7 +168,7 @@ static int push_opening(struct eio_session *session, bool with_response)
         if (eio__session_push(session, response) != 0) return EIO_ENOMEM;
     }
     if (session->protocol == 0) return 0;
-    char packet[256];
+    char packet[OPEN_PACKET_BYTES];
     size_t n = eio__server_open_packet(session->server, session, packet, sizeof packet);
     return eio__session_push(session, eio__frame_new_packet(packet, n));
 }
@@ -271,6 +272,7 @@ struct eio_admission {
     struct eio_http_request *request; /* NULL: the client is gone */
     struct eio_admission *prev, *next;
     struct ask ask;
+    bool naming; /* it is admitted; generate_id was asked */
 };
 
 /* What handshakes may cost, before anything is spent on one. EIO_LIMIT_COUNT: none is hit. */
@@ -300,23 +302,39 @@ static enum eio_limit session_limit(const struct eio_server *server, const struc
     return visitor && visitor->count >= o->max_sessions_per_address ? EIO_LIMIT_SESSIONS_PER_ADDRESS : EIO_LIMIT_COUNT;
 }
 
-static void open_session(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
+/* Whether one more may open; if not, that was answered. */
+static bool may_open(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
     if (server->closing) {
         struct eio_http_reply reply = {503, "text/plain", "The server is shutting down", 27, NULL, 0, true};
         eio_http_reply(request, &reply);
-        return;
+        return false;
     }
     int error = verify_protocol(server, ask);
     enum eio_limit limit = session_limit(server, request->head);
-    if (error == ERROR_NONE && limit != EIO_LIMIT_COUNT)
-        eio__server_refuse_limit(server, request, limit);
-    else if (error != ERROR_NONE)
+    if (error != ERROR_NONE)
         eio__server_refuse(server, request, error, NULL, NULL);
-    else if (ask->transport == EIO_WEBSOCKET)
+    else if (limit != EIO_LIMIT_COUNT)
+        eio__server_refuse_limit(server, request, limit);
+    return error == ERROR_NONE && limit == EIO_LIMIT_COUNT;
+}
+
+/* id NULL: one of ours. */
+static void open_session(struct eio_server *server, struct eio_http_request *request, const struct ask *ask,
+                         const char *id)
+{
+    if (!may_open(server, request, ask)) return;
+    server->next_id = id;
+    if (ask->transport == EIO_WEBSOCKET)
         open_websocket(server, request, ask->protocol);
     else
         open_polling(server, request, ask->protocol);
+    server->next_id = NULL; /* if it came to no session */
+}
+
+static void refuse_id(struct eio_server *server, struct eio_http_request *request)
+{
+    eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, "ID_GENERATION_ERROR", NULL);
 }
 
 static void admission_free(struct eio_admission *admission)
@@ -354,25 +372,65 @@ void eio__server_forget_admissions(struct eio_server *server)
     }
 }
 
+/* Asks for an id, if the application makes them and has not said one. True: the answer is still to come, or it was
+ * refused meanwhile. */
+static bool ask_for_id(struct eio_admission *admission)
+{
+    struct eio_server *server = admission->server;
+    if (admission->naming || !server->hooks.generate_id) return false;
+    if (!may_open(server, admission->request, &admission->ask)) {
+        admission_free(admission);
+        return true;
+    }
+    admission->naming = true;
+    eio_http_request_on_abort(admission->request, on_admission_aborted, admission);
+    server->hooks.generate_id(admission, admission->request->head, server->hooks_ctx);
+    return true;
+}
+
+/* Its request, if both sides are still there. Frees the admission. */
+static struct eio_http_request *take_request(struct eio_admission *admission)
+{
+    struct eio_http_request *request = admission->server ? admission->request : NULL;
+    admission_free(admission);
+    if (request) eio_http_request_on_abort(request, NULL, NULL);
+    return request;
+}
+
 void eio_admit(struct eio_admission *admission)
 {
-    struct eio_http_request *request = admission->request;
     struct eio_server *server = admission->server;
     struct ask ask = admission->ask;
-    admission_free(admission);
-    if (!request || !server) return;
-    eio_http_request_on_abort(request, NULL, NULL);
-    open_session(server, request, &ask);
+    if (server && admission->request) {
+        eio_http_request_on_abort(admission->request, NULL, NULL);
+        if (ask_for_id(admission)) return;
+    }
+    struct eio_http_request *request = take_request(admission);
+    if (request) open_session(server, request, &ask, NULL);
+}
+
+void eio_admit_as(struct eio_admission *admission, const char *id)
+{
+    struct eio_server *server = admission->server;
+    struct ask ask = admission->ask;
+    struct eio_http_request *request = take_request(admission);
+    if (!request) return;
+    if (eio__own_id_valid(id) && !eio_server_find(server, id, strlen(id)))
+        open_session(server, request, &ask, id);
+    else
+        refuse_id(server, request);
 }
 
 void eio_deny(struct eio_admission *admission, const char *message)
 {
-    struct eio_http_request *request = admission->request;
     struct eio_server *server = admission->server;
-    admission_free(admission);
-    if (!request || !server) return;
-    eio_http_request_on_abort(request, NULL, NULL);
-    eio__server_refuse(server, request, EIO__ERROR_FORBIDDEN, NULL, message);
+    bool naming = admission->naming;
+    struct eio_http_request *request = take_request(admission);
+    if (!request) return;
+    if (naming)
+        refuse_id(server, request);
+    else
+        eio__server_refuse(server, request, EIO__ERROR_FORBIDDEN, NULL, message);
 }
 
 static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
@@ -382,8 +440,8 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
         eio__server_refuse_limit(server, request, limit);
         return;
     }
-    if (server->closing || !server->hooks.allow_request) {
-        open_session(server, request, ask);
+    if (server->closing || (!server->hooks.allow_request && !server->hooks.generate_id)) {
+        open_session(server, request, ask, NULL);
         return;
     }
     struct eio_admission *admission = calloc(1, sizeof *admission);
@@ -391,9 +449,13 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
         eio__server_reply(server, request, &(struct eio__answer){.status = 503});
         return;
     }
-    *admission = (struct eio_admission){server, request, NULL, server->admissions, *ask};
+    *admission = (struct eio_admission){server, request, NULL, server->admissions, *ask, false};
     if (server->admissions) server->admissions->prev = admission;
     server->admissions = admission;
+    if (!server->hooks.allow_request) {
+        ask_for_id(admission);
+        return;
+    }
     eio_http_request_on_abort(request, on_admission_aborted, admission);
     server->hooks.allow_request(admission, request->head, server->hooks_ctx);
 }
@@ -403,7 +465,7 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
 void eio__server_on_request(struct eio_http_request *request, void *ctx)
 {
     struct eio_server *server = ctx;
-    if (request->head->method == EIO_HTTP_OPTIONS && server->options.cors.origin) {
+    if (eio__cors_answers(&server->options.cors, request->head)) {
         eio__server_preflight(server, request);
         return;
     }

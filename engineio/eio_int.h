@@ -16,6 +16,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -53,6 +54,7 @@ struct eio_loop {
 
     struct eio_timer **heap; /* binary heap by at_ms */
     size_t heap_count, heap_capacity;
+    size_t heap_reserved;      /* places of deadline queues whose timers do not run: there is room for them */
     struct event *timer_event; /* armed at the end of a turn for the heap's first */
     uint64_t armed_ms;         /* UINT64_MAX: not armed */
 
@@ -170,6 +172,8 @@ static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, ui
 void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame);
 /* Drops the first frame and its reference. */
 void eio__queue_pop(struct eio__queue *queue);
+/* Drops all but a first frame that was begun, or that is the library's own (the 101): what follows it can be read. */
+void eio__queue_drop_unsent(struct eio__queue *queue);
 /* Notes that n wire bytes were sent; returns how many messages are complete by that. */
 size_t eio__queue_advance(struct eio__queue *queue, size_t n);
 /* Drops whole messages (with what belongs to them) from the front until `bytes` more would fit under `limit` and at
@@ -228,6 +232,7 @@ struct eio_session {
     bool counted : 1;    /* in the server's table of addresses */
     bool progressed : 1; /* a message was complete in the bytes just read */
     bool has_io : 1;     /* the descriptor is the io's */
+    bool has_own_id : 1; /* the id is the application's */
     uint32_t queued_messages;
     struct eio__queue queue;
     struct eio_session *flush_next;
@@ -241,8 +246,11 @@ struct eio_session {
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     const char *close_detail;
     uint32_t slot;
-    char id[EIO__ID_CHARS + 1];
     uint8_t close_reason; /* enum eio_close_reason */
+    union {               /* eio_session_id() */
+        char id[EIO__ID_CHARS + 1];
+        struct eio__own_id *own_id; /* has_own_id */
+    };
     union {
         struct event event; /* of fd */
         struct eio__io *io; /* has_io */
@@ -338,6 +346,58 @@ struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_fr
 
 /* ------------------------------------------------------------------ server */
 
+/* cors.origin, if it is a list. */
+struct eio__cors_origin {
+    struct eio_str text; /* in the option */
+    bool is_regex;
+    regex_t regex;
+};
+struct eio__cors_origins {
+    struct eio__cors_origin *list;
+    size_t count;
+};
+/* 0, EIO_ENOMEM, or EIO_EINVAL: a regular expression is none; that is logged. */
+int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text);
+void eio__cors_origins_clear(struct eio__cors_origins *origins);
+
+/* Ids that an application gave: by text, since they do not tell the slot. */
+struct eio__own_id {
+    struct eio__own_id *next; /* of its bucket */
+    struct eio_session *session;
+    char text[];
+};
+struct eio__own_ids {
+    struct eio__own_id **buckets;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;
+    uint8_t key[16]; /* of the hash: nobody chooses collisions */
+};
+void eio__own_ids_init(struct eio__own_ids *ids);
+void eio__own_ids_clear(struct eio__own_ids *ids);
+bool eio__own_id_valid(const char *id);
+/* Makes it the session's id. 0 or EIO_ENOMEM. */
+int eio__own_ids_add(struct eio__own_ids *ids, const char *id, struct eio_session *session);
+void eio__own_ids_remove(struct eio__own_ids *ids, struct eio_session *session);
+struct eio_session *eio__own_ids_find(const struct eio__own_ids *ids, const char *id, size_t size);
+
+/* Who watches, and the packets of this turn that he was not told of yet (eio_watch.c). */
+struct eio__created {
+    struct eio_session *session; /* NULL: it is gone */
+    struct eio_frame *frame;
+};
+struct eio__watch {
+    struct eio_watch fn;
+    void *ctx;
+    struct eio__created *created;
+    size_t created_count, created_capacity;
+};
+/* A packet was queued. */
+void eio__watch_created(struct eio_session *session, struct eio_frame *frame);
+/* Tells of what was queued up to now. */
+void eio__watch_tell(struct eio__watch *watch);
+void eio__watch_forget(struct eio__watch *watch, const struct eio_session *session);
+void eio__watch_free(struct eio__watch *watch);
+
 struct eio_server {
     struct eio_loop *loop;
     struct eio_options options; /* strings are copies */
@@ -345,6 +405,8 @@ struct eio_server {
     void *ctx;
     struct eio_hooks hooks;
     void *hooks_ctx;
+    struct eio__watch *watch;                 /* NULL: nobody does */
+    struct eio__cors_origins origins;         /* of options.cors */
     struct eio_admission *admissions;         /* handshakes that wait for a decision */
     const struct eio_http_head *request_head; /* of the POST being read, or NULL */
     struct eio_server_stats stats;
@@ -354,6 +416,8 @@ struct eio_server {
     uint32_t *free_slots;
     uint32_t slot_count, slot_capacity, free_count;
     struct eio__ids ids;
+    struct eio__own_ids own_ids;
+    const char *next_id; /* for the session that is being made, or NULL: one of ours */
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop, message;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT];
@@ -418,6 +482,7 @@ void eio__server_refuse(struct eio_server *server, struct eio_http_request *requ
                         const char *message);
 /* Refuses a request because of a limit: 429 if it is one by address, else 503. Counts and logs it. */
 void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request *request, enum eio_limit limit);
+bool eio__cookie_is_good(const struct eio_cookie *cookie);
 void eio__server_preflight(struct eio_server *server, struct eio_http_request *request);
 /* The 101 response; *deflate_bits is the negotiated window, 0: none. opened: as in struct eio__answer. NULL: no memory.
  */
@@ -434,8 +499,10 @@ struct eio__cors_reply {
     char headers[1024];
     char max_age[24];
 };
-/* The response headers for a request; with `preflight` those of an OPTIONS answer. */
-void eio__cors_fields(const struct eio_cors *cors, const struct eio_http_head *head, bool preflight,
-                      struct eio__cors_reply *out);
+/* The response headers for a request; for OPTIONS those of a preflight's answer. */
+void eio__cors_fields(const struct eio_cors *cors, const struct eio__cors_origins *origins,
+                      const struct eio_http_head *head, struct eio__cors_reply *out);
+/* True if the request is a preflight that is to be answered: CORS is on, for this origin too. */
+bool eio__cors_answers(const struct eio_cors *cors, const struct eio_http_head *head);
 
 #endif

@@ -145,7 +145,14 @@ void eio__polling_flush(struct eio_session *session)
      * payload also closed them is lost to them. */
     bool last = session->state == EIO__S_CLOSING && session->queue.count == 0;
     if (session->queue.count == 0 && !last) return;
+    const struct eio__watch *watch = session->server->watch;
+    bool tells = watch && session->polling && session->polling->get && !last && !session->polling->is_handshake;
+    if (tells && watch->fn.on_flush) {
+        watch->fn.on_flush(session, watch->ctx);
+        if (session->state >= EIO__S_LINGERING) return;
+    }
     if (!answer_queue(session, last)) return; /* the next turn that has something to send tries again */
+    if (tells && watch->fn.on_drain) watch->fn.on_drain(session, watch->ctx);
     if (last) eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
 }
 

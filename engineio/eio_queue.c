@@ -69,6 +69,17 @@ void eio__queue_pop(struct eio__queue *queue)
     if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);
 }
 
+void eio__queue_drop_unsent(struct eio__queue *queue)
+{
+    bool keep = queue->count && (queue->head_written > 0 || eio__queue_at(queue, 0)->messages == 0);
+    while (queue->count > keep) {
+        struct eio_frame *last = eio__queue_at(queue, --queue->count);
+        queue->bytes -= last->wire_size;
+        eio_frame_unref(last);
+    }
+    if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);
+}
+
 size_t eio__queue_advance(struct eio__queue *queue, size_t n)
 {
     size_t messages = 0;

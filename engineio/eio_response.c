@@ -2,8 +2,10 @@
 #include "eio_deflate.h"
 #include "eio_int.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 enum { SUBPROTOCOL_MAX_BYTES = 64 }; /* a longer one is not taken */
 
@@ -14,14 +16,17 @@ static const char *const error_texts[] = {
 
 /* ----------------------------------------------------------------- headers */
 
+/* No line break or other control character becomes part of a header. */
 static bool is_clean(const char *text)
 {
-    return text && *text && !strpbrk(text, "\r\n");
+    for (const char *c = text; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f) return false;
+    return true;
 }
 
 void eio_headers_add(struct eio_headers *headers, const char *name, const char *value)
 {
-    if (!is_clean(name) || (*value && !is_clean(value)) || headers->count == EIO__HEADERS_MAX) return;
+    if (!*name || !is_clean(name) || !is_clean(value) || headers->count == EIO__HEADERS_MAX) return;
     size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
     if (name_size + value_size > sizeof headers->memory - headers->used) return;
     char *copy = headers->memory + headers->used;
@@ -40,16 +45,56 @@ static const char *same_site_text(const char *value)
     return value;
 }
 
+/* RFC 6265, section 4.1.1: the name is a token; an attribute ends at a semicolon. */
+bool eio__cookie_is_good(const struct eio_cookie *cookie)
+{
+    const char *const texts[] = {cookie->path, cookie->domain, cookie->same_site};
+    for (const char *c = cookie->name; *c; c++)
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", *c)) return false;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (const char *c = texts[i]; c && *c; c++)
+            if ((unsigned char)*c < ' ' || (unsigned char)*c >= 0x7f || *c == ';') return false;
+    return *cookie->name != '\0';
+}
+
+/* As JavaScript's encodeURIComponent. */
+static void encode_component(const char *text, char *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (isalnum(c) || strchr("-_.!~*'()", c)) {
+            *out++ = *text;
+            continue;
+        }
+        *out++ = '%';
+        *out++ = digits[c >> 4];
+        *out++ = digits[c & 15];
+    }
+    *out = '\0';
+}
+
+static const char *expires_text(int64_t unix_s, char *out, size_t size)
+{
+    struct tm tm;
+    time_t time = (time_t)unix_s;
+    if (!gmtime_r(&time, &tm)) return NULL;
+    return strftime(out, size, "%a, %d %b %Y %H:%M:%S GMT", &tm) ? out : NULL;
+}
+
 static void add_cookie(struct eio_headers *headers, const struct eio_cookie *cookie, const char *id)
 {
-    char value[1024];
-    int n = snprintf(value, sizeof value, "%s=%s", cookie->name, id);
+    char value[1024], encoded[3 * EIO_ID_BYTES_MAX + 1], time[64];
+    encode_component(id, encoded);
+    const char *expires = cookie->expires_s >= 0 ? expires_text(cookie->expires_s, time, sizeof time) : NULL;
+    int n = snprintf(value, sizeof value, "%s=%s", cookie->name, encoded);
 #define ADD(condition, ...)                               \
     if ((condition) && n > 0 && (size_t)n < sizeof value) \
     n += snprintf(value + n, sizeof value - (size_t)n, __VA_ARGS__)
     ADD(cookie->max_age_s >= 0, "; Max-Age=%lld", (long long)cookie->max_age_s);
     ADD(cookie->domain, "; Domain=%s", cookie->domain);
     ADD(cookie->path, "; Path=%s", cookie->path);
+    ADD(expires, "; Expires=%s", expires);
     ADD(cookie->http_only, "; HttpOnly");
     ADD(cookie->secure, "; Secure");
     ADD(cookie->same_site, "; SameSite=%s", same_site_text(cookie->same_site));
@@ -77,10 +122,10 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
         eio_headers_add(&headers, "X-XSS-Protection", "0");
     if (answer->encoding) eio_headers_add(&headers, "Content-Encoding", answer->encoding);
     if (answer->status == 429 || answer->status == 503) eio_headers_add(&headers, "Retry-After", "1");
-    eio__cors_fields(&server->options.cors, request->head, false, &cors);
+    eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
     for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
     const struct eio_cookie *cookie = &server->options.cookie;
-    if (answer->opened && cookie->name) add_cookie(&headers, cookie, answer->opened->id);
+    if (answer->opened && cookie->name) add_cookie(&headers, cookie, eio_session_id(answer->opened));
     if (answer->status == 200) add_hooks(&headers, server, request->head, answer->opened);
     struct eio_http_reply reply = {answer->status, answer->type,  answer->body, answer->size,
                                    headers.fields, headers.count, false};
@@ -90,14 +135,15 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
 void eio__server_preflight(struct eio_server *server, struct eio_http_request *request)
 {
     struct eio__cors_reply cors;
-    eio__cors_fields(&server->options.cors, request->head, true, &cors);
-    struct eio_http_reply reply = {204, NULL, NULL, 0, cors.fields, cors.count, false};
+    eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
+    struct eio_http_reply reply = {
+        server->options.cors.options_success_status, NULL, NULL, 0, cors.fields, cors.count, false};
     eio_http_reply(request, &reply);
 }
 
 void eio_server_reply(struct eio_server *server, struct eio_http_request *request, const struct eio_http_reply *reply)
 {
-    if (request->head->method == EIO_HTTP_OPTIONS && server->options.cors.origin) {
+    if (eio__cors_answers(&server->options.cors, request->head)) {
         eio__server_preflight(server, request);
         return;
     }
@@ -106,7 +152,7 @@ void eio_server_reply(struct eio_server *server, struct eio_http_request *reques
     headers.count = headers.used = 0;
     for (size_t i = 0; i < reply->field_count; i++)
         eio_headers_add(&headers, reply->fields[i].name, reply->fields[i].value);
-    eio__cors_fields(&server->options.cors, request->head, false, &cors);
+    eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
     for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
     struct eio_http_reply full = *reply;
     full.fields = headers.fields;

@@ -17,7 +17,7 @@ void eio_options_init(struct eio_options *options)
     *options = (struct eio_options){
         .path = "/engine.io",
         .add_trailing_slash = true,
-        .cookie = {.path = "/", .same_site = "Lax", .max_age_s = -1, .http_only = true},
+        .cookie = {.path = "/", .same_site = "Lax", .max_age_s = -1, .expires_s = -1, .http_only = true},
         .http_compression = true,
         .http_compression_threshold_bytes = 1024,
         .transports = EIO_POLLING | EIO_WEBSOCKET,
@@ -36,7 +36,7 @@ void eio_options_init(struct eio_options *options)
         .queue_policy = EIO_QUEUE_CLOSE,
         .deflate_threshold_bytes = 1024,
         .deflate_level = 6,
-        .cors = {.methods = "GET,HEAD,PUT,PATCH,POST,DELETE", .max_age_s = -1},
+        .cors = {.methods = "GET,HEAD,PUT,PATCH,POST,DELETE", .max_age_s = -1, .options_success_status = 204},
     };
 }
 
@@ -206,24 +206,29 @@ static void uncount_session(struct eio_server *server, struct eio_session *sessi
 
 /* --------------------------------------------------------------- the table */
 
+static int grow_slots(struct eio_server *server)
+{
+    uint32_t capacity = server->slot_capacity ? 2 * server->slot_capacity : 64;
+    struct eio_session **slots = realloc(server->slots, capacity * sizeof *slots);
+    if (!slots) return EIO_ENOMEM;
+    server->slots = slots;
+    uint32_t *free_slots = realloc(server->free_slots, capacity * sizeof *free_slots);
+    if (!free_slots) return EIO_ENOMEM;
+    server->free_slots = free_slots;
+    for (uint32_t i = capacity; i > server->slot_capacity; i--) {
+        slots[i - 1] = NULL;
+        free_slots[server->free_count++] = i - 1;
+    }
+    server->slot_capacity = capacity;
+    return 0;
+}
+
 int eio__server_enter(struct eio_server *server, struct eio_session *session)
 {
-    if (server->free_count == 0) {
-        uint32_t capacity = server->slot_capacity ? 2 * server->slot_capacity : 64;
-        struct eio_session **slots = realloc(server->slots, capacity * sizeof *slots);
-        if (!slots) return EIO_ENOMEM;
-        server->slots = slots;
-        uint32_t *free_slots = realloc(server->free_slots, capacity * sizeof *free_slots);
-        if (!free_slots) return EIO_ENOMEM;
-        server->free_slots = free_slots;
-        for (uint32_t i = capacity; i > server->slot_capacity; i--) {
-            slots[i - 1] = NULL;
-            free_slots[server->free_count++] = i - 1;
-        }
-        server->slot_capacity = capacity;
-    }
+    if (server->free_count == 0 && grow_slots(server) != 0) return EIO_ENOMEM;
+    if (server->next_id && eio__own_ids_add(&server->own_ids, server->next_id, session) != 0) return EIO_ENOMEM;
     session->slot = server->free_slots[server->free_count - 1];
-    if (!eio__id_make(&server->ids, session->slot, session->id)) return EIO_ENOMEM;
+    if (!session->has_own_id && !eio__id_make(&server->ids, session->slot, session->id)) return EIO_ENOMEM;
     server->free_count--;
     server->slots[session->slot] = session;
     server->slot_count++;
@@ -238,15 +243,22 @@ void eio__server_leave(struct eio_server *server, struct eio_session *session)
     server->slots[session->slot] = NULL;
     server->free_slots[server->free_count++] = session->slot;
     server->slot_count--;
+    if (session->has_own_id) eio__own_ids_remove(&server->own_ids, session);
 }
 
-struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
+static struct eio_session *find_by_slot(const struct eio_server *server, const char *sid, size_t size)
 {
     struct eio__place place;
     if (!eio__id_read(&server->ids, sid, size, &place) || place.owner != server->ids.owner) return NULL;
     if (place.slot >= server->slot_capacity || !server->slots[place.slot]) return NULL;
     struct eio_session *session = server->slots[place.slot];
-    return sodium_memcmp(session->id, sid, size) == 0 ? session : NULL;
+    return !session->has_own_id && sodium_memcmp(session->id, sid, size) == 0 ? session : NULL;
+}
+
+struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
+{
+    struct eio_session *session = find_by_slot(server, sid, size);
+    return session || !server->own_ids.count ? session : eio__own_ids_find(&server->own_ids, sid, size);
 }
 
 int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size)
@@ -279,6 +291,39 @@ void eio_server_get_stats(const struct eio_server *server, struct eio_server_sta
 
 /* ------------------------------------------------------------------ new, free */
 
+static int init_deadlines(struct eio_server *server)
+{
+    const struct eio_options *o = &server->options;
+    const struct {
+        struct eio_deadlines *queue;
+        uint64_t length_ms;
+        eio_deadline_fn fn;
+    } queues[] = {
+        {&server->ping, o->ping_interval_ms, on_ping_due},
+        {&server->pong, o->ping_timeout_ms, on_pong_due},
+        {&server->silence, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, on_silence_due},
+        {&server->closing_wait, o->close_timeout_ms, on_closing_due},
+        {&server->linger, LINGER_MS, on_linger_due},
+        {&server->message, o->message_timeout_ms, on_message_due},
+        {&server->upgrade, o->upgrade_timeout_ms, on_upgrade_due},
+        {&server->noop, NOOP_INTERVAL_MS, on_noop_due},
+    };
+    int result = 0;
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
+        if (eio_deadlines_init(queues[i].queue, server->loop, queues[i].length_ms, queues[i].fn, server) != 0)
+            result = EIO_ENOMEM;
+    return result;
+}
+
+/* As the reference's `cookie` package: no text of the application's begins another attribute or header. */
+static bool options_are_good(const struct eio_options *options)
+{
+    const struct eio_cookie *cookie = &options->cookie;
+    bool good = !cookie->name || eio__cookie_is_good(cookie);
+    if (!good) eio_log(EIO_LOG_ERROR, "the cookie's name, path, domain or SameSite has characters it must not have");
+    return good;
+}
+
 struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
                                   const struct eio_handlers *handlers, void *ctx)
 {
@@ -300,17 +345,11 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     /* No limit is one that nobody reaches: one comparison at each message. */
     server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
-    eio_deadlines_init(&server->ping, loop, o->ping_interval_ms, on_ping_due, server);
-    eio_deadlines_init(&server->pong, loop, o->ping_timeout_ms, on_pong_due, server);
-    eio_deadlines_init(&server->silence, loop, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, on_silence_due,
-                       server);
-    eio_deadlines_init(&server->closing_wait, loop, o->close_timeout_ms, on_closing_due, server);
-    eio_deadlines_init(&server->linger, loop, LINGER_MS, on_linger_due, server);
-    eio_deadlines_init(&server->message, loop, o->message_timeout_ms, on_message_due, server);
+    bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
+    ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
     eio__visitors_init(&server->visitors, loop, o->max_addresses);
-    eio_deadlines_init(&server->upgrade, loop, o->upgrade_timeout_ms, on_upgrade_due, server);
-    eio_deadlines_init(&server->noop, loop, NOOP_INTERVAL_MS, on_noop_due, server);
-    if (!copied || !server->ping_frame) {
+    eio__own_ids_init(&server->own_ids);
+    if (!ok) {
         eio_server_free(server);
         return NULL;
     }
@@ -353,6 +392,9 @@ void eio_server_free(struct eio_server *server)
     eio_deadlines_clear(&server->noop);
     eio_deadlines_clear(&server->message);
     eio__visitors_clear(&server->visitors);
+    eio__own_ids_clear(&server->own_ids);
+    eio__cors_origins_clear(&server->origins);
+    eio__watch_free(server->watch);
     eio_frame_unref(server->ping_frame);
     free_options(&server->options);
     free(server->slots);

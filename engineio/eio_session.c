@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { WS_CLOSE_POLICY = 1008 };
+enum { WS_CLOSE_POLICY = 1008, WS_CLOSE_TRY_LATER = 1013 };
 
 /* ------------------------------------------------------------------- state */
 
@@ -13,7 +13,8 @@ void eio__session_set_state(struct eio_session *session, enum eio__state state, 
     static const char *const names[] = {"open", "closing", "lingering", "closed"};
     EIO_CHECK(state > session->state);
     if (eio_log_wants(EIO_LOG_DEBUG))
-        eio_log(EIO_LOG_DEBUG, "session %s: %s -> %s (%s)", session->id, names[session->state], names[state], why);
+        eio_log(EIO_LOG_DEBUG, "session %s: %s -> %s (%s)", eio_session_id(session), names[session->state],
+                names[state], why);
     session->state = (uint8_t)state;
 }
 
@@ -30,7 +31,9 @@ struct eio_session *eio__session_new(struct eio_server *server, int protocol, st
     session->head = take_head;
     session->carrier = EIO__C_WEBSOCKET;
     eio__queue_init(&session->queue);
-    if (eio__server_enter(server, session) != 0) {
+    int result = eio__server_enter(server, session);
+    server->next_id = NULL;
+    if (result != 0) {
         eio__session_free(session);
         return NULL;
     }
@@ -39,6 +42,8 @@ struct eio_session *eio__session_new(struct eio_server *server, int protocol, st
 
 void eio__session_free(struct eio_session *session)
 {
+    if (session->server->watch) eio__watch_forget(session->server->watch, session);
+    if (session->has_own_id) free(session->own_id);
     eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
     eio__ws_end_slow(session);
@@ -65,6 +70,15 @@ static void drop_queue(struct eio_session *session)
     session->server->stats.queued_bytes -= session->queue.bytes;
     session->queued_messages = 0;
     eio__queue_clear(&session->queue);
+}
+
+/* What was begun may be ended, so that a close frame can follow. */
+static void drop_unsent(struct eio_session *session)
+{
+    size_t before = session->queue.bytes;
+    eio__queue_drop_unsent(&session->queue);
+    session->server->stats.queued_bytes -= before - session->queue.bytes;
+    session->queued_messages = session->queue.count ? eio__queue_at(&session->queue, 0)->messages : 0;
 }
 
 static void list_closed(struct eio_session *session)
@@ -118,6 +132,12 @@ void eio__session_start(struct eio_session *session)
     eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->ping, &session->deadline);
 }
 
+static void tell_heartbeat(struct eio_session *session)
+{
+    const struct eio__watch *watch = session->server->watch;
+    if (watch && watch->fn.on_heartbeat) watch->fn.on_heartbeat(session, watch->ctx);
+}
+
 /* Engine.IO 3: the client pings, the server answers. */
 static void on_ping(struct eio_session *session)
 {
@@ -127,6 +147,7 @@ static void on_ping(struct eio_session *session)
     }
     eio_deadlines_add(&session->server->silence, &session->deadline);
     eio__session_push(session, eio__frame_new_packet("3", 1));
+    tell_heartbeat(session);
 }
 
 void eio__session_on_pong(struct eio_session *session)
@@ -134,6 +155,7 @@ void eio__session_on_pong(struct eio_session *session)
     if (!session->awaiting_pong || session->state != EIO__S_OPEN) return;
     session->awaiting_pong = false;
     eio_deadlines_add(&session->server->ping, &session->deadline);
+    tell_heartbeat(session);
 }
 
 /* --------------------------------------------------------------- receiving */
@@ -142,6 +164,11 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
 {
     struct eio_server *server = session->server;
     if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
+    if (server->watch && server->watch->fn.on_packet) {
+        server->watch->fn.on_packet(session, (char)packet->type, packet->kind, packet->p, packet->n,
+                                    server->watch->ctx);
+        if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
+    }
     if (session->awaiting_pong && !session->extended && packet->type != EIO__PONG) {
         /* It is alive, though busy: the reference waits once more (engine.io 6.6.11). */
         session->extended = true;
@@ -179,7 +206,10 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
 void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail)
 {
     if (session->state >= EIO__S_LINGERING || session->failed) return;
-    drop_queue(session);
+    if (reason == EIO_CLOSE_QUEUE_FULL)
+        drop_unsent(session);
+    else
+        drop_queue(session);
     session->failed = true;
     session->close_reason = (uint8_t)reason;
     session->close_detail = detail;
@@ -219,6 +249,7 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
     if (!take_frame) return EIO_ENOMEM;
     size_t bytes = take_frame->wire_size;
     uint16_t messages = take_frame->messages;
+    if (session->server->watch) eio__watch_created(session, take_frame);
     int result = eio__queue_push(&session->queue, take_frame);
     if (result != 0) return result;
     session->server->stats.queued_bytes += bytes;
@@ -244,7 +275,8 @@ int eio_session_send(struct eio_session *session, struct eio_frame *frame)
 int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
 {
     struct eio_frame *wire = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET && !eio__form_differs(session)) wire = eio__batch_wire(batch);
+    if (session->carrier == EIO__C_WEBSOCKET && !eio__form_differs(session) && !session->server->watch)
+        wire = eio__batch_wire(batch);
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);
@@ -268,7 +300,8 @@ uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, si
 {
     if (size > EIO__FRAME_BYTES_MAX || check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
     uint8_t *message = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET && !(session->protocol == 3 && kind == EIO_BINARY)) {
+    bool in_place = session->carrier == EIO__C_WEBSOCKET && !(session->protocol == 3 && kind == EIO_BINARY);
+    if (in_place && !session->server->watch) {
         enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
         message = eio__ws_reserve(session, opcode, kind == EIO_TEXT && session->protocol != 0, size);
     } else {
@@ -305,18 +338,39 @@ static void on_drained(struct eio_session *session)
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, true);
 }
 
+/* Whoever watches may have closed it: false if it is gone. */
+static bool tell(struct eio_session *session, void (*fn)(struct eio_session *session, void *ctx))
+{
+    if (!fn || session->state >= EIO__S_LINGERING) return true;
+    fn(session, session->server->watch->ctx);
+    return session->state != EIO__S_CLOSED;
+}
+
 static void flush_websocket(struct eio_session *session)
 {
+    const struct eio__watch *watch = session->server->watch;
+    bool writes = watch && session->queue.count > 0 && !session->blocked;
+    if (writes && !tell(session, watch->fn.on_flush)) return;
     int result = session->blocked ? 1 : eio__ws_write(session);
     if (result < 0) {
         eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
         return;
     }
+    if (writes && result == 0 && !tell(session, watch->fn.on_drain)) return;
     if (result == 0 && session->state < EIO__S_LINGERING) on_drained(session);
     /* Both close frames are through, or the peer's bytes make no sense: our end of the connection goes first. */
     if (session->state == EIO__S_LINGERING && session->discard_input && session->queue.count == 0)
         eio__ws_shutdown(session);
     if (session->state != EIO__S_CLOSED) eio__ws_update_events(session);
+}
+
+/* A peer that was too slow is told so, if it reads on for a moment. */
+static void end_failed(struct eio_session *session)
+{
+    bool says_why =
+        session->close_reason == EIO_CLOSE_QUEUE_FULL && session->carrier == EIO__C_WEBSOCKET && session->fd >= 0;
+    if (says_why) eio__ws_send_close(session, WS_CLOSE_TRY_LATER);
+    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, says_why);
 }
 
 void eio__session_flush(struct eio_session *session)
@@ -326,8 +380,12 @@ void eio__session_flush(struct eio_session *session)
         return;
     }
     if (session->failed && session->state < EIO__S_LINGERING) {
-        eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
+        end_failed(session);
         return;
+    }
+    if (session->server->watch) {
+        eio__watch_tell(session->server->watch);
+        if (session->state == EIO__S_CLOSED) return; /* it is on its list */
     }
     if (session->carrier == EIO__C_WEBSOCKET) {
         flush_websocket(session);
@@ -365,7 +423,7 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
 
 const char *eio_session_id(const struct eio_session *session)
 {
-    return session->id;
+    return session->has_own_id ? session->own_id->text : session->id;
 }
 
 enum eio_transport eio_session_transport(const struct eio_session *session)
@@ -421,7 +479,7 @@ int eio_session_describe(const struct eio_session *session, char *out, size_t si
         out, size,
         "session id=%s state=%s transport=%s protocol=%d fd=%d queued_messages=%u queued_bytes=%zu blocked=%d "
         "read_paused=%d awaiting_pong=%d address=%s",
-        session->id, states[session->state], carriers[session->carrier], session->protocol, session->fd,
+        eio_session_id(session), states[session->state], carriers[session->carrier], session->protocol, session->fd,
         session->queued_messages, session->queue.bytes, session->blocked, session->read_paused, session->awaiting_pong,
         session->head ? session->head->address : "-");
 }

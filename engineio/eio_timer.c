@@ -47,6 +47,25 @@ void eio_timer_init(struct eio_timer *timer, struct eio_loop *loop, eio_loop_fn 
     *timer = (struct eio_timer){.loop = loop, .fn = fn, .ctx = ctx};
 }
 
+/* Room for one more beside those that have a place. */
+static int heap_make_room(struct eio_loop *loop)
+{
+    if (loop->heap_count + loop->heap_reserved < loop->heap_capacity) return 0;
+    size_t capacity = loop->heap_capacity ? 2 * loop->heap_capacity : 64;
+    struct eio_timer **heap = realloc(loop->heap, capacity * sizeof *heap);
+    if (!heap) return EIO_ENOMEM;
+    loop->heap = heap;
+    loop->heap_capacity = capacity;
+    return 0;
+}
+
+static void deadlines_due(void *ctx);
+
+static bool has_place(const struct eio_timer *timer)
+{
+    return timer->fn == deadlines_due && ((const struct eio_deadlines *)timer->ctx)->has_place;
+}
+
 static int timer_start_at(struct eio_timer *timer, uint64_t at_ms)
 {
     struct eio_loop *loop = timer->loop;
@@ -55,13 +74,10 @@ static int timer_start_at(struct eio_timer *timer, uint64_t at_ms)
         heap_settle(loop, timer->slot - 1, timer);
         return 0;
     }
-    if (loop->heap_count == loop->heap_capacity) {
-        size_t capacity = loop->heap_capacity ? 2 * loop->heap_capacity : 64;
-        struct eio_timer **heap = realloc(loop->heap, capacity * sizeof *heap);
-        if (!heap) return EIO_ENOMEM;
-        loop->heap = heap;
-        loop->heap_capacity = capacity;
-    }
+    if (has_place(timer))
+        loop->heap_reserved--;
+    else if (heap_make_room(loop) != 0)
+        return EIO_ENOMEM;
     heap_up(loop, loop->heap_count++, timer);
     return 0;
 }
@@ -78,6 +94,7 @@ void eio_timer_stop(struct eio_timer *timer)
     struct eio_loop *loop = timer->loop;
     size_t i = timer->slot - 1;
     timer->slot = 0;
+    loop->heap_reserved += has_place(timer);
     struct eio_timer *last = loop->heap[--loop->heap_count];
     if (last != timer) heap_settle(loop, i, last);
 }
@@ -119,8 +136,8 @@ static void deadlines_due(void *ctx)
     if (queue->head.next != &queue->head && !queue->timer.slot) timer_start_at(&queue->timer, queue->head.next->at_ms);
 }
 
-void eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint64_t length_ms, eio_deadline_fn fn,
-                        void *ctx)
+int eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint64_t length_ms, eio_deadline_fn fn,
+                       void *ctx)
 {
     queue->head.prev = queue->head.next = &queue->head;
     queue->head.at_ms = 0;
@@ -128,12 +145,17 @@ void eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint
     queue->fn = fn;
     queue->ctx = ctx;
     eio_timer_init(&queue->timer, loop, deadlines_due, queue);
+    queue->has_place = heap_make_room(loop) == 0;
+    loop->heap_reserved += queue->has_place;
+    return queue->has_place ? 0 : EIO_ENOMEM;
 }
 
 void eio_deadlines_clear(struct eio_deadlines *queue)
 {
     while (queue->head.next != &queue->head) eio_deadline_stop(queue, queue->head.next);
     eio_timer_stop(&queue->timer);
+    if (queue->has_place) queue->timer.loop->heap_reserved--;
+    queue->has_place = false;
 }
 
 void eio_deadlines_add_from(struct eio_deadlines *queue, struct eio_deadline *deadline, uint64_t start_ms)
@@ -147,8 +169,7 @@ void eio_deadlines_add_from(struct eio_deadlines *queue, struct eio_deadline *de
     deadline->next = &queue->head;
     last->next = deadline;
     queue->head.prev = deadline;
-    /* The heap has room: it grew for this timer when the queue first had something, or grows now; without memory
-     * the deadline is late, not lost: the next add tries again. */
+    /* Without a place and without memory the deadline is late, not lost: the next add tries again. */
     if (!queue->timer.slot) timer_start_at(&queue->timer, queue->head.next->at_ms);
 }
 

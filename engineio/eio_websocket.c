@@ -36,8 +36,12 @@ void eio__ws_update_events(struct eio_session *session)
     }
     if (event_get_events(&session->event) == wanted) return;
     event_del(&session->event);
-    event_assign(&session->event, server->loop->base, session->fd, wanted, on_event, session);
-    event_add(&session->event, NULL);
+    if (event_assign(&session->event, server->loop->base, session->fd, wanted, on_event, session) == 0 &&
+        event_add(&session->event, NULL) == 0)
+        return;
+    /* Nothing would be heard of it any more. One that lingers has its timeout. */
+    eio_log(EIO_LOG_ERROR, "session %s: its descriptor cannot be waited for", eio_session_id(session));
+    eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "its descriptor cannot be waited for");
 }
 
 void eio__ws_detach(struct eio_session *session)
@@ -252,6 +256,10 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         /* The client sends "5" only after its last poll has returned: waiting here would deadlock the upgrade. */
         eio__polling_answer(session, "6", 1);
         eio_deadlines_add(&server->noop, &session->polling->noop);
+        if (server->watch && server->watch->fn.on_upgrading) {
+            server->watch->fn.on_upgrading(session, server->watch->ctx);
+            return session->carrier != EIO__C_PROBED;
+        }
         return 0;
     }
     if (kind == EIO_TEXT && n == 1 && p[0] == EIO__UPGRADE && session->state <= EIO__S_CLOSING) {
@@ -261,7 +269,8 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         server->stats.upgrades++;
         server->stats.upgrading--;
         eio__session_want_flush(session);
-        return 0;
+        if (server->watch && server->watch->fn.on_upgrade) server->watch->fn.on_upgrade(session, server->watch->ctx);
+        return session->fd < 0;
     }
     eio__ws_drop_probe(session);
     return 1;

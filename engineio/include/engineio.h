@@ -160,11 +160,14 @@ struct eio_deadlines {
     uint64_t length_ms;
     eio_deadline_fn fn;
     void *ctx;
+    bool has_place; /* in the heap of timers */
 };
-EIO_API void eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint64_t length_ms,
-                                eio_deadline_fn fn, void *ctx);
+/* Returns 0 or EIO_ENOMEM: it can be used then too, but a deadline may be late without memory. */
+EIO_API int eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint64_t length_ms,
+                               eio_deadline_fn fn, void *ctx);
 EIO_API void eio_deadlines_clear(struct eio_deadlines *queue);
-/* (Re)starts a deadline: fn(deadline) runs length_ms from now. Never fails. */
+/* (Re)starts a deadline: fn(deadline) runs length_ms from now. Never fails: the queue's timer has a place of its own,
+ * taken at init. */
 EIO_API void eio_deadlines_add(struct eio_deadlines *queue, struct eio_deadline *deadline);
 /* The same, counted from an earlier moment, for deadlines that follow one another without drifting. A start older than
  * the youngest deadline's is raised to it. */
@@ -479,21 +482,31 @@ enum eio_queue_policy { EIO_QUEUE_CLOSE, EIO_QUEUE_DROP_OLDEST };
 
 struct eio_cors {
     const char *origin;          /* NULL: CORS off; "*": any, sent as "*" ; "reflect": any, echoed;
-                                  * else a comma-separated list of allowed origins */
+                                  * else a comma-separated list of allowed origins; an entry in slashes is a POSIX
+                                  * extended regular expression, with an i behind it in either case of letters:
+                                  * "https://a.example,/^https:\\/\\/[a-z]+\\.b\\.example$/i" */
     const char *methods;         /* "GET,HEAD,PUT,PATCH,POST,DELETE" */
     const char *allowed_headers; /* NULL: what the preflight asks for */
     const char *exposed_headers; /* NULL: none */
     bool credentials;
-    int max_age_s; /* -1: none */
+    int max_age_s;              /* -1: none */
+    int options_success_status; /* 204, of the answer to a preflight */
+    bool preflight_continue;    /* false; true: OPTIONS is not answered here, only has the headers of a preflight */
+    /* Asked instead of `origin`, if set: true: the origin (n 0: the request has none) is allowed and echoed; false: as
+     * without CORS. */
+    bool (*allow_origin)(struct eio_str origin, void *ctx);
+    void *allow_origin_ctx;
 };
 
-/* The session id as a cookie of the polling handshake's response, for load balancers. */
+/* The session id as a cookie of the polling handshake's response, for load balancers. As an URI component: what of the
+ * id is no letter, digit or one of -_.!~*'() is percent-encoded. */
 struct eio_cookie {
     const char *name;      /* NULL: no cookie; the reference's `true` is "io" */
     const char *path;      /* "/" */
     const char *domain;    /* NULL: none */
     const char *same_site; /* "Lax"; NULL: none */
     int64_t max_age_s;     /* -1: none */
+    int64_t expires_s;     /* Unix seconds; -1: none */
     bool http_only;        /* true */
     bool secure;
 };
@@ -550,7 +563,8 @@ struct eio_handlers {
 
 struct eio_server;
 
-/* An Engine.IO server. Handlers may be NULL where not wanted; options NULL = defaults. Strings are copied. */
+/* An Engine.IO server. Handlers may be NULL where not wanted; options NULL = defaults. Strings are copied. NULL: out of
+ * memory, or the cookie or a regular expression of the origins is no such thing; that is logged as an error. */
 EIO_API struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
                                           const struct eio_handlers *handlers, void *ctx);
 /* Closes all sessions (on_close fires) and frees. Not from a callback of a session; the HTTP server it is attached to
@@ -560,9 +574,16 @@ EIO_API void eio_server_free(struct eio_server *server);
 struct eio_headers;
 EIO_API void eio_headers_add(struct eio_headers *headers, const char *name, const char *value);
 
+#define EIO_ID_BYTES_MAX 64 /* of a session's id */
+
 /* A handshake that waits for a decision: exactly one of these, now or later; the client may go away meanwhile. */
 struct eio_admission;
 EIO_API void eio_admit(struct eio_admission *admission);
+/* Admits it under an id of the application's, which must be hard to guess: whoever knows it is that client. 1 to
+ * EIO_ID_BYTES_MAX characters from ! to ~ without " , ; and \. A bad one, NULL, or one that a session has already:
+ * 400 {"code":3,…}, context ID_GENERATION_ERROR. It names no owner (eio_server_owner_of): among several nodes it needs
+ * sticky sessions, and a length other than 20. */
+EIO_API void eio_admit_as(struct eio_admission *admission, const char *id);
 /* 403 {"code":4,"message":message}; a WebSocket's gets 400 with the text. message NULL: "Forbidden". */
 EIO_API void eio_deny(struct eio_admission *admission, const char *message);
 
@@ -576,6 +597,9 @@ struct eio_hooks {
     /* The reference's `connection_error`: code 0 to 5, its message, and the name of the context or NULL. */
     void (*on_connection_error)(const struct eio_http_head *head, int code, const char *message, const char *context,
                                 void *ctx);
+    /* The reference's generateId: asked for every session that is about to open, after allow_request. eio_admit() gives
+     * it an id of the library's, eio_admit_as() another, eio_deny() says that there was none to be made. */
+    void (*generate_id)(struct eio_admission *admission, const struct eio_http_head *head, void *ctx);
 };
 EIO_API void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hooks, void *ctx);
 
@@ -587,6 +611,25 @@ EIO_API void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn
 /* The owner that a session id names; EIO_EINVAL if it is no id, or this node is one by itself. Anybody's 20 characters
  * name some number: whether there is such a node is the caller's knowledge. */
 EIO_API int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size);
+
+/* What sessions do, for those who watch: the events of the reference's conn besides open, message and close. Each may
+ * be NULL. type: '2' ping, '4' message, …; data: without it. All may close the session. */
+struct eio_watch {
+    /* A packet came, before anything else is done with it ("packet"). */
+    void (*on_packet)(struct eio_session *session, char type, enum eio_kind kind, const uint8_t *data, size_t size,
+                      void *ctx);
+    /* A packet was queued ("packetCreate"): told before it is written, at the end of the turn, in order. What is queued
+     * by then goes one by one, not merged: watching costs. */
+    void (*on_packet_create)(struct eio_session *session, char type, enum eio_kind kind, const uint8_t *data,
+                             size_t size, void *ctx);
+    void (*on_flush)(struct eio_session *session, void *ctx);     /* what is queued is about to be written */
+    void (*on_drain)(struct eio_session *session, void *ctx);     /* all of it is with the kernel, or with a poll */
+    void (*on_heartbeat)(struct eio_session *session, void *ctx); /* a pong; of Engine.IO 3 a ping, answered */
+    void (*on_upgrading)(struct eio_session *session, void *ctx); /* the probe of a WebSocket was answered */
+    void (*on_upgrade)(struct eio_session *session, void *ctx);   /* the WebSocket took over */
+};
+/* watch NULL: nobody. Returns 0 or EIO_ENOMEM. */
+EIO_API int eio_server_watch(struct eio_server *server, const struct eio_watch *watch, void *ctx);
 
 /* Serves options.path on an HTTP server. */
 EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);
@@ -615,7 +658,7 @@ struct eio_server_stats {
 };
 EIO_API void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats);
 
-/* 20 characters of base64url, NUL-terminated. */
+/* 20 characters of base64url, or the application's own (eio_admit_as); NUL-terminated. */
 EIO_API const char *eio_session_id(const struct eio_session *session);
 EIO_API enum eio_transport eio_session_transport(const struct eio_session *session);
 /* 4, 3, or 0 for a bare WebSocket. */

@@ -74,7 +74,40 @@ static void a_queue_above_its_limit_closes_the_session(void **state)
     struct eio_server_stats stats;
     eio_server_get_stats(f.server, &stats);
     assert_int_equal(stats.queue_full, 1);
+    assert_in_range(stats.queued_bytes, 1, 60005 + 4); /* what was begun, and the close frame */
+    eio_loop_advance(f.loop, 60000);                   /* it never reads: nothing waits for it */
+    eio_server_get_stats(f.server, &stats);
     assert_int_equal(stats.queued_bytes, 0);
+    eio_frame_unref(frame);
+    close(fd);
+    fixture_clear(&f);
+}
+
+/* RFC 6455's registry of codes: 1013, try again later. What was begun is ended first, or it could not be read. */
+static void a_slow_reader_that_reads_on_learns_why_it_was_closed(void **state)
+{
+    (void)state;
+    start(EIO_QUEUE_CLOSE, 200000);
+    int fd = open_slow();
+    fill(f.session);
+    struct eio_frame *frame = frame_of('x', 60000);
+    while (eio_session_send(f.session, frame) == 0) continue;
+    turn(&f);
+    assert_int_equal(f.reason, EIO_CLOSE_QUEUE_FULL);
+    uint8_t last[4] = {0};
+    size_t total = 0;
+    for (int quiet = 0; quiet < 20; turn(&f)) {
+        static uint8_t bytes[4096];
+        ssize_t n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        quiet = n > 0 ? 0 : quiet + 1;
+        for (ssize_t i = 0; i < n; i++) {
+            memmove(last, last + 1, 3);
+            last[3] = bytes[i];
+        }
+        if (n > 0) total += (size_t)n;
+    }
+    assert_int_equal((total - 4) % 60005, 0); /* whole frames, then the close frame */
+    assert_memory_equal(last, "\x88\x02\x03\xf5", 4);
     eio_frame_unref(frame);
     close(fd);
     fixture_clear(&f);
@@ -270,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_above_its_limit_closes_the_session),
+        cmocka_unit_test(a_slow_reader_that_reads_on_learns_why_it_was_closed),
         cmocka_unit_test(the_drop_oldest_policy_keeps_the_newest_and_never_half_a_message),
         cmocka_unit_test(a_single_message_larger_than_the_limit_still_goes),
         cmocka_unit_test(reading_pauses_for_a_peer_that_does_not_read_and_resumes),

@@ -455,6 +455,35 @@ static void connection_errors_are_reported(void **state)
     assert_int_equal(f.closed, 0);
 }
 
+/* -------------------------------------------------------------------- CORS */
+
+static void the_preflight_s_status_is_an_option(void **state)
+{
+    (void)state;
+    struct eio__test_reply reply;
+    f.options.cors.origin = "*";
+    start(NULL);
+    eio__test_request(f.server, EIO_HTTP_OPTIONS, POLLING, NULL, &reply);
+    assert_string_equal(reply.type, "");
+    assert_replied(reply, 204, "");
+    teardown(NULL);
+    setup(NULL);
+    f.options.cors.origin = "*";
+    f.options.cors.options_success_status = 200;
+    start(NULL);
+    eio__test_request(f.server, EIO_HTTP_OPTIONS, POLLING, NULL, &reply);
+    assert_replied(reply, 200, "");
+    /* Passed on, it is no handshake; the headers stay. */
+    teardown(NULL);
+    setup(NULL);
+    f.options.cors.origin = "*";
+    f.options.cors.preflight_continue = true;
+    start(NULL);
+    eio__test_request(f.server, EIO_HTTP_OPTIONS, POLLING, NULL, &reply);
+    assert_non_null(strstr(reply.headers, "Access-Control-Allow-Methods: "));
+    assert_replied(reply, 400, "{\"code\":2,\"message\":\"Bad handshake method\"}");
+}
+
 /* ------------------------------------------------------------------ cookie */
 
 static void assert_cookie(struct eio_cookie cookie, const char *expected)
@@ -482,10 +511,67 @@ static void the_cookie_is_written_as_the_reference_does(void **state)
     struct eio_cookie cookie = defaults.cookie;
     cookie.name = "io";
     assert_cookie(cookie, "io=; Path=/; HttpOnly; SameSite=Lax");
-    cookie = (struct eio_cookie){"lb", "/engine.io", "example.org", "strict", 3600, true, true};
+    cookie = (struct eio_cookie){"lb", "/engine.io", "example.org", "strict", 3600, -1, true, true};
     assert_cookie(cookie, "lb=; Max-Age=3600; Domain=example.org; Path=/engine.io; HttpOnly; Secure; SameSite=Strict");
-    cookie = (struct eio_cookie){"lb", NULL, NULL, NULL, 0, false, false};
+    cookie = (struct eio_cookie){"lb", NULL, NULL, NULL, 0, -1, false, false};
     assert_cookie(cookie, "lb=; Max-Age=0");
+    cookie = (struct eio_cookie){"lb", "/", NULL, "None", -1, 1893456000, true, true};
+    assert_cookie(cookie, "lb=; Path=/; Expires=Tue, 01 Jan 2030 00:00:00 GMT; HttpOnly; Secure; SameSite=None");
+}
+
+static void quiet(enum eio_log_level level, const char *line, void *ctx)
+{
+    (void)level, (void)line;
+    ++*(int *)ctx;
+}
+
+/* GHSA-pxg6-pf52-xh8x of the reference's cookie package: nothing in an option begins another attribute or header. */
+static void a_cookie_of_bad_characters_is_refused(void **state)
+{
+    (void)state;
+    static const struct eio_cookie bad[] = {
+        {.name = ""},
+        {.name = "a b"},
+        {.name = "a=b"},
+        {.name = "a;b"},
+        {.name = "a\r\nb"},
+        {.name = "\xc3\xbc"},
+        {.name = "io", .path = "/; Domain=evil.example"},
+        {.name = "io", .path = "/\r\nX-Evil: 1"},
+        {.name = "io", .domain = "a.example; Secure"},
+        {.name = "io", .domain = "a.example\n"},
+        {.name = "io", .same_site = "Lax; Domain=evil.example"},
+        {.name = "io", .same_site = "Lax\x7f"},
+    };
+    int lines = 0;
+    start(NULL);
+    eio_log_set(quiet, &lines, EIO_LOG_ERROR);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct eio_options options;
+        eio_options_init(&options);
+        options.cookie = bad[i];
+        assert_null(eio_server_new(f.loop, &options, NULL, NULL));
+        assert_int_equal(lines, i + 1);
+    }
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+}
+
+/* A header's value with a line break, or another control character, is left out; so is a name with one. */
+static void control_characters_never_reach_a_header(void **state)
+{
+    (void)state;
+    struct eio_headers headers;
+    headers.count = headers.used = 0;
+    start(NULL);
+    for (int c = 1; c < 256; c++) {
+        char value[4] = {'a', (char)c, 'b'};
+        bool allowed = (c >= ' ' && c != 0x7f) || c == '\t';
+        size_t before = headers.count = headers.used = 0;
+        eio_headers_add(&headers, "X-Value", value);
+        assert_int_equal(headers.count, before + allowed);
+        if (c < ' ' && c != '\t') eio_headers_add(&headers, value, "x");
+        assert_int_equal(headers.count, before + allowed);
+    }
 }
 
 /* Only there: not in later responses, and as in the reference not in a 101. */
@@ -594,6 +680,9 @@ int main(void)
         TEST(internet_explorer_gets_its_header),
         TEST(connection_errors_are_reported),
         TEST(the_cookie_is_written_as_the_reference_does),
+        TEST(the_preflight_s_status_is_an_option),
+        TEST(a_cookie_of_bad_characters_is_refused),
+        TEST(control_characters_never_reach_a_header),
         TEST(the_cookie_comes_with_the_polling_handshake),
         TEST(the_initial_packet_follows_the_open_packet),
         TEST(the_path_is_a_prefix_with_a_trailing_slash),

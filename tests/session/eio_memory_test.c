@@ -151,6 +151,16 @@ static void talk_polling(void)
     close(fd);
 }
 
+static void on_packet_create(struct eio_session *session, char type, enum eio_kind kind, const uint8_t *data,
+                             size_t size, void *ctx)
+{
+    (void)kind, (void)data, (void)size, (void)ctx;
+    assert_non_null(eio_session_id(session));
+    assert_in_range(type, '1', '6');
+}
+
+static bool watched; /* in every second conversation */
+
 static void converse(void)
 {
     opened = closed = 0;
@@ -164,6 +174,8 @@ static void converse(void)
     struct eio_server *server = loop ? eio_server_new(loop, &options, &handlers, NULL) : NULL;
     struct eio_http *http = loop ? eio_http_new(loop, NULL) : NULL;
     batch = eio_batch_new();
+    struct eio_watch watch = {.on_packet_create = on_packet_create};
+    if (server && watched) eio_server_watch(server, &watch, NULL);
     if (server && http && eio_server_attach(server, http) == 0 && eio_http_listen(http, "127.0.0.1", 0) == 0) {
         port = eio_http_port(http);
         talk_websocket("");
@@ -217,12 +229,64 @@ static void memory_may_be_out_for_a_while(void **state)
     fail_each(7);
 }
 
+static void every_allocation_may_fail_while_packets_are_watched(void **state)
+{
+    (void)state;
+    eio_log_set(NULL, NULL, EIO_LOG_ERROR);
+    watched = true;
+    fail_each(1);
+    watched = false;
+}
+
+static int due;
+
+static void on_due(struct eio_deadline *deadline, void *ctx)
+{
+    (void)deadline, (void)ctx;
+    due++;
+}
+
+/* A deadline's timer has its place in the heap from the init of its queue on, however full that is. */
+static void deadlines_are_in_time_without_memory(void **state)
+{
+    (void)state;
+    enum { QUEUES = 100, TIMERS = 200 };
+    static struct eio_deadlines queues[QUEUES];
+    static struct eio_deadline deadlines[QUEUES];
+    static struct eio_timer timers[TIMERS];
+    fail_at = 0;
+    loop = eio_loop_new_with_fake_clock();
+    for (size_t i = 0; i < QUEUES; i++)
+        assert_int_equal(eio_deadlines_init(&queues[i], loop, 100 + i % 3, on_due, NULL), 0);
+    allocations = 0;
+    fail_at = 1;
+    fail_count = SIZE_MAX / 2;
+    size_t started = 0;
+    for (size_t i = 0; i < TIMERS; i++) {
+        eio_timer_init(&timers[i], loop, NULL, NULL);
+        started += eio_timer_start(&timers[i], 1000000) == 0;
+    }
+    assert_true(started < TIMERS); /* the heap is full but for the places */
+    for (int round = 1; round <= 2; round++) {
+        for (size_t i = 0; i < QUEUES; i++) eio_deadlines_add(&queues[i], &deadlines[i]);
+        eio_loop_advance(loop, 102);
+        assert_int_equal(due, round * QUEUES);
+    }
+    fail_at = 0;
+    fail_count = 1;
+    for (size_t i = 0; i < TIMERS; i++) eio_timer_stop(&timers[i]);
+    for (size_t i = 0; i < QUEUES; i++) eio_deadlines_clear(&queues[i]);
+    eio_loop_free(loop);
+}
+
 int main(void)
 {
     eio_log_set(NULL, NULL, EIO_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(memory_may_be_out_for_a_while),
+        cmocka_unit_test(every_allocation_may_fail_while_packets_are_watched),
+        cmocka_unit_test(deadlines_are_in_time_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

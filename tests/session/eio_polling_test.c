@@ -244,7 +244,9 @@ static void an_upgrade_moves_the_session_and_loses_nothing(void **state)
     poll_request(&f, EIO_HTTP_GET, sid, NULL, &late);
     assert_replied(late, 400, "{\"code\":3,\"message\":\"Bad request\"}");
     int second;
-    assert_int_equal(eio__test_upgrade(f.server, upgrade_target(), &second), 400);
+    assert_int_equal(eio__test_upgrade(f.server, upgrade_target(), &second), 0); /* opened, then closed */
+    assert_peer_reads(&f, second, "8:\nend\n");
+    close(second);
     close(fd);
 }
 
@@ -294,12 +296,14 @@ static void anything_else_on_the_new_transport_ends_it_and_spares_the_session(vo
 }
 
 /* Edge case 22. */
-static void a_second_upgrade_is_refused_and_the_first_goes_on(void **state)
+static void a_second_websocket_is_closed_and_the_first_goes_on(void **state)
 {
     (void)state;
     int first, second;
     assert_int_equal(eio__test_upgrade(f.server, upgrade_target(), &first), 0);
-    assert_int_equal(eio__test_upgrade(f.server, upgrade_target(), &second), 400);
+    assert_int_equal(eio__test_upgrade(f.server, upgrade_target(), &second), 0);
+    assert_peer_reads(&f, second, "8:\nend\n");
+    close(second);
     peer_text(first, "2probe");
     assert_peer_reads(&f, first, "1:3probe\n");
     peer_text(first, "5");
@@ -396,6 +400,70 @@ static void a_poll_in_the_turn_of_the_ping_timeout_comes_too_late(void **state)
     assert_int_equal(eio_server_session_count(f.server), 0);
 }
 
+/* A ping that is not the probe: on the WebSocket that wants to take over it ends the attempt, as in the reference. */
+static void a_plain_ping_on_a_probing_websocket_ends_the_attempt(void **state)
+{
+    (void)state;
+    for (int probed = 0; probed < 2; probed++) {
+        char id[21], target[128];
+        int fd;
+        struct eio__test_reply get;
+        poll_open(&f, id);
+        snprintf(target, sizeof target, "/engine.io/?EIO=4&transport=websocket&sid=%s", id);
+        assert_int_equal(eio__test_upgrade(f.server, target, &fd), 0);
+        if (probed) peer_text(fd, "2probe");
+        if (probed) assert_peer_reads(&f, fd, "1:3probe\n");
+        peer_text(fd, "2");
+        assert_peer_reads(&f, fd, "8:\nend\n");
+        close(fd);
+        /* Polling goes on, and a later attempt succeeds. */
+        uint8_t *out = eio_session_reserve(f.session, EIO_TEXT, 1);
+        *out = 'x';
+        poll_request(&f, EIO_HTTP_GET, id, NULL, &get);
+        assert_replied(get, 200, "4x");
+        assert_int_equal(eio__test_upgrade(f.server, target, &fd), 0);
+        peer_text(fd, "2probe");
+        assert_peer_reads(&f, fd, "1:3probe\n");
+        close(fd);
+        turn(&f);
+    }
+}
+
+/* Over polling meanwhile it is what it always is: in version 4 the wrong direction, in version 3 answered at once. */
+static void a_ping_over_polling_while_a_websocket_probes_is_what_it_always_is(void **state)
+{
+    (void)state;
+    for (int version = 3; version <= 4; version++) {
+        char id[21], target[128];
+        int fd;
+        struct eio__test_reply get, post;
+        fixture_clear(&f);
+        fixture_init(&f);
+        f.options.allow_eio3 = true;
+        fixture_start(&f);
+        snprintf(target, sizeof target, "/engine.io/?EIO=%d&transport=polling", version);
+        eio__test_request(f.server, EIO_HTTP_GET, target, NULL, &get);
+        const char *open = strstr(get.body, "0{\"sid\":\"");
+        assert_non_null(open);
+        snprintf(id, sizeof id, "%.20s", open + 9);
+        free(get.body);
+        snprintf(target, sizeof target, "/engine.io/?EIO=%d&transport=websocket&sid=%s", version, id);
+        assert_int_equal(eio__test_upgrade(f.server, target, &fd), 0);
+        peer_text(fd, "2probe");
+        assert_peer_reads(&f, fd, "1:3probe\n");
+        snprintf(target, sizeof target, "/engine.io/?EIO=%d&transport=polling&sid=%s", version, id);
+        eio__test_request(f.server, EIO_HTTP_GET, target, NULL, &get);
+        eio__test_request(f.server, EIO_HTTP_POST, target, version == 3 ? "1:2" : "2", &post);
+        turn(&f);
+        assert_replied(post, 200, "ok");
+        assert_replied(get, 200, version == 3 ? "1:3" : "1");
+        assert_int_equal(f.closed, version == 4);
+        if (version == 4) assert_string_equal(f.detail, "invalid heartbeat direction");
+        assert_peer_reads(&f, fd, version == 4 ? "8:\nend\n" : "");
+        close(fd);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,10 +486,12 @@ int main(void)
         TEST(polls_during_the_probe_get_a_noop_every_100_ms),
         TEST(the_upgrade_packet_is_taken_without_a_probe),
         TEST(anything_else_on_the_new_transport_ends_it_and_spares_the_session),
-        TEST(a_second_upgrade_is_refused_and_the_first_goes_on),
+        TEST(a_second_websocket_is_closed_and_the_first_goes_on),
         TEST(an_upgrade_that_is_never_completed_is_closed_in_time),
         TEST(a_session_that_ends_takes_its_probe_along),
         TEST(bad_requests_get_the_codes_of_the_reference),
+        TEST(a_plain_ping_on_a_probing_websocket_ends_the_attempt),
+        TEST(a_ping_over_polling_while_a_websocket_probes_is_what_it_always_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

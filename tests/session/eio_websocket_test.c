@@ -1,6 +1,8 @@
 /* Conversations over a WebSocket: messages, closing from either side, errors, and callbacks that close. */
 #include "eio_fixture.h"
 
+#include "eio_int.h"
+
 static struct fixture f;
 
 static int setup(void **state)
@@ -280,6 +282,32 @@ static void bare_websockets_carry_messages_as_they_are(void **state)
     close(fd);
 }
 
+static void keep_error(enum eio_log_level level, const char *line, void *ctx)
+{
+    if (level == EIO_LOG_ERROR) snprintf(ctx, 256, "%s", line);
+}
+
+/* The kernel refuses to wait for a descriptor (of a file, here): nothing would be heard of that peer any more. */
+static void a_descriptor_that_cannot_be_waited_for_closes_the_session(void **state)
+{
+    (void)state;
+    char line[256] = "";
+    int fd = peer_open(&f);
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    assert_true(dup2(fileno(file), f.session->fd) >= 0);
+    fclose(file);
+    eio_log_set(keep_error, line, EIO_LOG_ERROR);
+    f.session->blocked = true;
+    eio__ws_update_events(f.session);
+    turn(&f);
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+    assert_non_null(strstr(line, "its descriptor cannot be waited for"));
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_TRANSPORT_ERROR);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +330,7 @@ int main(void)
         TEST(on_close_fires_once_even_if_it_closes),
         TEST(a_message_cut_anywhere_arrives_whole),
         TEST(bare_websockets_carry_messages_as_they_are),
+        TEST(a_descriptor_that_cannot_be_waited_for_closes_the_session),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "eio_int.h"
 
 static struct eio_cors cors;
+static bool answers; /* whether the last request was a preflight that is answered */
 
 static void reset(const char *origin)
 {
@@ -32,7 +33,11 @@ static const char *answer(bool preflight, const char *fields)
     struct eio__fault fault;
     assert_true(eio__gate_parse((uint8_t *)request, strlen(request), &limits, &head, &fault) > 0);
     struct eio__cors_reply reply;
-    eio__cors_fields(&cors, head.take_head, preflight, &reply);
+    struct eio__cors_origins origins;
+    assert_int_equal(eio__cors_origins_init(&origins, cors.origin), 0);
+    eio__cors_fields(&cors, &origins, head.take_head, &reply);
+    answers = eio__cors_answers(&cors, head.take_head);
+    eio__cors_origins_clear(&origins);
     text[0] = '\0';
     for (size_t i = 0; i < reply.count; i++) {
         size_t used = strlen(text);
@@ -131,6 +136,80 @@ static void an_origin_that_is_too_long_is_not_reflected(void **state)
     assert_string_equal(answer(false, fields), "Vary: Origin\n");
 }
 
+static void expressions_in_slashes_match_origins(void **state)
+{
+    (void)state;
+    reset("https://x.example, /^https:\\/\\/[a-z]{1,3}\\.example$/i,https://y.example");
+    assert_string_equal(answer(false, ORIGIN), "Access-Control-Allow-Origin: https://a.example\nVary: Origin\n");
+    assert_string_equal(answer(false, "Origin: HTTPS://ABC.example\r\n"),
+                        "Access-Control-Allow-Origin: HTTPS://ABC.example\nVary: Origin\n");
+    assert_string_equal(answer(false, "Origin: https://y.example\r\n"),
+                        "Access-Control-Allow-Origin: https://y.example\nVary: Origin\n");
+    assert_string_equal(answer(false, "Origin: https://abcd.example\r\n"), "Vary: Origin\n");
+    assert_string_equal(answer(false, "Origin: https://a.example.evil\r\n"), "Vary: Origin\n");
+    assert_string_equal(answer(false, ""), "Vary: Origin\n");
+    reset("/a\\.example$/");
+    assert_string_equal(answer(false, ORIGIN), "Access-Control-Allow-Origin: https://a.example\nVary: Origin\n");
+    assert_string_equal(answer(false, "Origin: https://A.EXAMPLE\r\n"), "Vary: Origin\n");
+}
+
+static void ignore_line(enum eio_log_level level, const char *line, void *ctx)
+{
+    (void)level, (void)line;
+    ++*(int *)ctx;
+}
+
+static void an_expression_that_is_none_is_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"/(/", "/a", "//", "/i", "https://a.example,/[/i", "/a{2,1}/"};
+    int lines = 0, expected = 0;
+    eio_log_set(ignore_line, &lines, EIO_LOG_ERROR);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct eio__cors_origins origins;
+        assert_int_equal(eio__cors_origins_init(&origins, bad[i]), EIO_EINVAL);
+        eio__cors_origins_clear(&origins);
+        assert_int_equal(lines, ++expected);
+    }
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+}
+
+static bool allow_a(struct eio_str origin, void *ctx)
+{
+    assert_ptr_equal(ctx, &cors);
+    return origin.n == 0 || eio_str_is(origin, "https://a.example");
+}
+
+static void a_function_decides_on_origins(void **state)
+{
+    (void)state;
+    reset(NULL);
+    cors.allow_origin = allow_a;
+    cors.allow_origin_ctx = &cors;
+    assert_string_equal(answer(false, ORIGIN), "Access-Control-Allow-Origin: https://a.example\nVary: Origin\n");
+    assert_string_equal(answer(false, ""), "Vary: Origin\n");
+    assert_string_equal(answer(true, ORIGIN ASKED), "Access-Control-Allow-Origin: https://a.example\n"
+                                                    "Vary: Origin, Access-Control-Request-Headers\n" METHODS
+                                                    "Access-Control-Allow-Headers: x-one,x-two\n");
+    assert_true(answers);
+    /* Refused: as if there were no CORS, for the preflight too. */
+    assert_string_equal(answer(false, "Origin: https://b.example\r\n"), "");
+    assert_string_equal(answer(true, "Origin: https://b.example\r\n"), "");
+    assert_false(answers);
+}
+
+static void a_preflight_may_be_passed_on(void **state)
+{
+    (void)state;
+    reset("*");
+    assert_non_null(answer(true, ORIGIN));
+    assert_true(answers);
+    cors.preflight_continue = true;
+    assert_string_equal(answer(true, ORIGIN), "Access-Control-Allow-Origin: *\n"
+                                              "Vary: Access-Control-Request-Headers\n" METHODS);
+    assert_false(answers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +220,10 @@ int main(void)
         cmocka_unit_test(a_list_names_the_caller_if_it_is_in_it),
         cmocka_unit_test(every_option_has_its_header),
         cmocka_unit_test(an_origin_that_is_too_long_is_not_reflected),
+        cmocka_unit_test(expressions_in_slashes_match_origins),
+        cmocka_unit_test(an_expression_that_is_none_is_refused),
+        cmocka_unit_test(a_function_decides_on_origins),
+        cmocka_unit_test(a_preflight_may_be_passed_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
