@@ -1,15 +1,13 @@
-/* A node's connections to Redis. So far they never come about. */
-#include "rooms_redis_int.h"
+/* A node's connections to Redis together: what is published, who is told that Redis went and came back, at which
+ * address all are, and how it goes. */
+#include "rooms_redis_conn.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct rooms_redis {
-    struct event_base *base;
-    struct rooms_redis_options options;
-    struct rooms_redis_stats stats;
-};
+#define MESSAGE_BYTES_MAX ((size_t)512 << 20) /* Redis' own limit */
+#define IGNORED_SAID_US ((uint64_t)10000000)
 
 void rooms_redis_options_init(struct rooms_redis_options *options)
 {
@@ -34,33 +32,6 @@ void rooms_redis_options_init(struct rooms_redis_options *options)
                                             .stream_block_ms = 5000};
 }
 
-struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
-                                    const char **why)
-{
-    struct rooms_redis *redis = calloc(1, sizeof *redis);
-    if (!redis) {
-        if (why) *why = "out of memory";
-        return NULL;
-    }
-    redis->base = base;
-    if (options)
-        redis->options = *options;
-    else
-        rooms_redis_options_init(&redis->options);
-    redis->stats.why = redis->stats.address = "";
-    return redis;
-}
-
-void rooms_redis_free(struct rooms_redis *redis)
-{
-    free(redis);
-}
-
-void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats)
-{
-    *stats = redis->stats;
-}
-
 struct event_base *rooms__redis_base(const struct rooms_redis *redis)
 {
     return redis->base;
@@ -70,6 +41,13 @@ const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis 
 {
     return &redis->options;
 }
+
+bool rooms__redis_is_up(const struct rooms_redis *redis)
+{
+    return redis->up;
+}
+
+/* --------------------------------------------------------------------- log */
 
 void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, const char *format, ...)
 {
@@ -82,63 +60,298 @@ void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, con
     redis->options.log(redis->options.log_ctx, level, line);
 }
 
+void rooms__redis_trouble(struct rooms_redis *redis, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(redis->why, sizeof redis->why, format, args);
+    va_end(args);
+}
+
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why)
 {
+    uint64_t now_us = rooms__now_us();
     redis->stats.ignored++;
-    rooms__redis_log(redis, ROOMS_LOG_DEBUG, "redis: message ignored: %s", why);
+    if (redis->ignored_said_us && now_us - redis->ignored_said_us < IGNORED_SAID_US) return;
+    redis->ignored_said_us = now_us;
+    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: a message was ignored: %s (%llu so far)", why,
+                     (unsigned long long)redis->stats.ignored);
 }
 
-bool rooms__redis_is_up(const struct rooms_redis *redis)
+/* ------------------------------------------------------------------ health */
+
+void rooms__redis_weigh(struct rooms_redis *redis)
 {
-    return redis->stats.connected;
+    bool well = redis->up && !redis->refusing && redis->names.refused == 0;
+    if (well)
+        redis->degraded_from_us = 0;
+    else if (redis->degraded_from_us == 0)
+        redis->degraded_from_us = rooms__now_us();
 }
 
-int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_name channel, struct rooms_bytes payload)
+bool rooms__redis_is_useless(const char *error)
 {
-    (void)redis, (void)sharded, (void)channel, (void)payload;
-    return ROOMS_OK;
+    static const char *const prefixes[] = {"LOADING ", "READONLY ", "MASTERDOWN ", "NOAUTH ", "WRONGPASS "};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (strncmp(error, prefixes[i], strlen(prefixes[i])) == 0) return true;
+    return false;
 }
 
-int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args, size_t arg_count)
+/* Errors about one command only, as the adapters may expect some, are no sign of anything. */
+void rooms__redis_refused(struct rooms_redis *redis, const char *error)
 {
-    (void)redis, (void)args, (void)arg_count;
-    return ROOMS_OK;
+    static const char *const prefixes[] = {"OOM ",        "MISCONF ",     "NOPERM ", "BUSY ",
+                                           "NOREPLICAS ", "CLUSTERDOWN ", "MOVED "};
+    bool refusing = false;
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !refusing; i++)
+        refusing = strncmp(error, prefixes[i], strlen(prefixes[i])) == 0;
+    if (!refusing) return;
+    if (!redis->refusing) {
+        rooms__redis_trouble(redis, "%s", error);
+        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: refuses what it is told: %s", error);
+    }
+    redis->refusing = true;
+    rooms__redis_weigh(redis);
 }
 
-int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command)
+void rooms__redis_accepted(struct rooms_redis *redis)
 {
-    (void)redis, (void)command;
-    return ROOMS_EAWAY;
+    if (!redis->refusing) return;
+    redis->refusing = false;
+    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: takes what it is told again");
+    rooms__redis_weigh(redis);
 }
 
-void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx)
+void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats)
 {
-    (void)redis, (void)ctx;
+    const struct rooms__redis_queue *queue = &redis->conns[ROOMS__CONN_PUB].queue;
+    *stats = redis->stats;
+    stats->connected = redis->up;
+    if (redis->degraded_from_us) stats->degraded_ms = (rooms__now_us() - redis->degraded_from_us) / 1000u + 1;
+    stats->why = redis->why;
+    stats->address = redis->addresses.list[redis->address].text;
+    stats->subscriptions = redis->names.subscriptions;
+    stats->requests = redis->requests.count;
+    stats->pending = queue->posts;
+    stats->pending_bytes = rooms__redis_queue_size(queue);
 }
 
-void rooms__redis_need_blocking(struct rooms_redis *redis)
+/* ---------------------------------------------------------------- watchers */
+
+static bool all_ready(const struct rooms_redis *redis)
 {
-    (void)redis;
+    const struct rooms__redis_conn *block = &redis->conns[ROOMS__CONN_BLOCK];
+    return redis->conns[ROOMS__CONN_PUB].state == ROOMS__CONN_READY &&
+           redis->conns[ROOMS__CONN_SUB].state == ROOMS__CONN_READY &&
+           (block->state == ROOMS__CONN_IDLE || block->state == ROOMS__CONN_READY);
 }
 
-int rooms__redis_subscribe(struct rooms_redis *redis, struct rooms__redis_subscription *subscription,
-                           struct rooms_name name)
+void rooms__redis_changed(struct rooms_redis *redis)
 {
-    (void)redis, (void)subscription, (void)name;
-    return ROOMS_OK;
-}
-
-void rooms__redis_unsubscribe(struct rooms_redis *redis, struct rooms__redis_subscription *subscription)
-{
-    (void)redis, (void)subscription;
+    bool up = all_ready(redis);
+    if (up == redis->up || redis->freeing) return;
+    redis->up = up;
+    if (up) {
+        redis->dropping = false;
+        rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: connected to %s", redis->addresses.list[redis->address].text);
+    }
+    rooms__redis_weigh(redis);
+    for (struct rooms__redis_watcher *watcher = redis->watcher_first; watcher; watcher = redis->watcher_walk) {
+        redis->watcher_walk = watcher->next;
+        void (*fn)(void *) = up ? watcher->on_up : watcher->on_down;
+        if (fn) fn(watcher->ctx);
+    }
 }
 
 void rooms__redis_watch(struct rooms_redis *redis, struct rooms__redis_watcher *watcher)
 {
-    (void)redis, (void)watcher;
+    watcher->next = NULL;
+    watcher->previous = redis->watcher_last;
+    if (redis->watcher_last)
+        redis->watcher_last->next = watcher;
+    else
+        redis->watcher_first = watcher;
+    redis->watcher_last = watcher;
 }
 
 void rooms__redis_unwatch(struct rooms_redis *redis, struct rooms__redis_watcher *watcher)
 {
-    (void)redis, (void)watcher;
+    if (redis->watcher_walk == watcher) redis->watcher_walk = watcher->next;
+    if (watcher->previous)
+        watcher->previous->next = watcher->next;
+    else
+        redis->watcher_first = watcher->next;
+    if (watcher->next)
+        watcher->next->previous = watcher->previous;
+    else
+        redis->watcher_last = watcher->previous;
+    watcher->next = watcher->previous = NULL;
+}
+
+/* All connections are at one address: what one server publishes, another does not hear. */
+void rooms__redis_stands(struct rooms_redis *redis, const struct rooms__redis_conn *conn)
+{
+    redis->address = conn->address;
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) {
+        struct rooms__redis_conn *other = &redis->conns[i];
+        if (other->state > ROOMS__CONN_AWAY && other->address != conn->address)
+            rooms__conn_lose(other, "goes where the others are", false);
+    }
+}
+
+/* -------------------------------------------------------------- publishing */
+
+static void on_flush(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct rooms_redis *redis = ctx;
+    redis->flush_due = false;
+    rooms__names_flush(redis);
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_flush(&redis->conns[i]);
+    rooms__redis_changed(redis); /* a third connection may have become wanted */
+}
+
+/* An event that is made active runs after those that are active already: at the end of this pass. */
+void rooms__redis_schedule(struct rooms_redis *redis)
+{
+    if (redis->flush_due || redis->freeing) return;
+    redis->flush_due = true;
+    event_active(&redis->flush_event, EV_TIMEOUT, 0);
+}
+
+static void dropped(struct rooms_redis *redis, const char *why)
+{
+    redis->stats.dropped++;
+    if (redis->dropping) return;
+    redis->dropping = true;
+    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: %s; what was published is dropped", why);
+}
+
+bool rooms__redis_make_room(struct rooms_redis *redis, struct rooms__redis_conn *conn, size_t size)
+{
+    while (rooms__redis_queue_size(&conn->queue) + size > redis->options.max_pending_bytes) {
+        if (!rooms__redis_queue_drop(&conn->queue)) return false;
+        dropped(redis, "max_pending_bytes wait to be written");
+    }
+    return true;
+}
+
+int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args, size_t arg_count)
+{
+    struct rooms__redis_conn *conn = &redis->conns[ROOMS__CONN_PUB];
+    size_t size = rooms__resp_command_size(args, arg_count);
+    if (size > redis->options.max_message_bytes) {
+        dropped(redis, "a message is larger than max_message_bytes");
+        return ROOMS_ELIMIT;
+    }
+    if (!rooms__redis_make_room(redis, conn, size)) {
+        dropped(redis, "max_pending_bytes wait to be written");
+        return ROOMS_ELIMIT;
+    }
+    const struct rooms__redis_record record = {(uint32_t)size, ROOMS__RECORD_POST, {NULL}};
+    uint8_t *bytes = rooms__redis_queue_add(&conn->queue, &record);
+    if (!bytes) {
+        dropped(redis, "out of memory");
+        return ROOMS_ENOMEM;
+    }
+    rooms__resp_command_write(bytes, args, arg_count);
+    rooms__redis_schedule(redis);
+    return ROOMS_OK;
+}
+
+int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_name channel, struct rooms_bytes payload)
+{
+    const struct rooms_bytes args[] = {rooms__text(sharded ? "SPUBLISH" : "PUBLISH"), rooms__bytes(channel), payload};
+    return rooms__redis_post(redis, args, 3);
+}
+
+void rooms__redis_need_blocking(struct rooms_redis *redis)
+{
+    rooms__conn_start(&redis->conns[ROOMS__CONN_BLOCK], 0);
+    rooms__redis_schedule(redis);
+}
+
+/* ------------------------------------------------------------ from the start */
+
+static const char *options_fault(const struct rooms_redis_options *options)
+{
+    if (!options->url || !options->client_name || !options->key_prefix || !options->session_prefix)
+        return "url, client_name, key_prefix and session_prefix must be there";
+    if (strlen(options->client_name) > 64) return "client_name is longer than 64 characters";
+    for (const char *c = options->client_name; *c; c++)
+        if (*c < '!' || *c > '~') return "client_name has spaces or special characters in it";
+    if (!options->connect_timeout_ms || !options->liveness_ms || !options->reconnect_min_ms ||
+        !options->request_timeout_ms)
+        return "connect_timeout_ms, liveness_ms, reconnect_min_ms and request_timeout_ms must not be 0";
+    if (options->reconnect_max_ms < options->reconnect_min_ms) return "reconnect_max_ms is less than reconnect_min_ms";
+    if (options->max_message_bytes < 1024 || options->max_message_bytes > MESSAGE_BYTES_MAX)
+        return "max_message_bytes is not from 1024 to 536870912";
+    return NULL;
+}
+
+static bool copy_strings(struct rooms_redis_options *options)
+{
+    options->url = NULL; /* has a password in it, perhaps */
+    options->client_name = strdup(options->client_name);
+    options->key_prefix = strdup(options->key_prefix);
+    options->session_prefix = strdup(options->session_prefix);
+    return options->client_name && options->key_prefix && options->session_prefix;
+}
+
+static void free_strings(struct rooms_redis_options *options)
+{
+    free((char *)(uintptr_t)options->client_name);
+    free((char *)(uintptr_t)options->key_prefix);
+    free((char *)(uintptr_t)options->session_prefix);
+}
+
+struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
+                                    const char **why)
+{
+    struct rooms_redis_options defaults;
+    const char *unused;
+    if (!why) why = &unused;
+    if (!options) {
+        rooms_redis_options_init(&defaults);
+        options = &defaults;
+    }
+    *why = options_fault(options);
+    if (*why) return NULL;
+    *why = "out of memory";
+    struct rooms_redis *redis = calloc(1, sizeof *redis);
+    if (!redis) return NULL;
+    redis->base = base;
+    redis->options = *options;
+    if (!copy_strings(&redis->options) ||
+        rooms__redis_addresses_parse(&redis->addresses, options->url, why) != ROOMS_OK ||
+        event_assign(&redis->flush_event, base, -1, 0, on_flush, redis) != 0) {
+        rooms__redis_addresses_clear(&redis->addresses);
+        free_strings(&redis->options);
+        free(redis);
+        return NULL;
+    }
+    *why = NULL;
+    rooms__names_init(redis);
+    rooms__asks_init(redis);
+    for (unsigned i = 0; i < ROOMS__CONN_COUNT; i++)
+        rooms__conn_init(&redis->conns[i], redis, (enum rooms__redis_role)i);
+    rooms__redis_weigh(redis);
+    rooms__conn_start(&redis->conns[ROOMS__CONN_PUB], 0);
+    rooms__conn_start(&redis->conns[ROOMS__CONN_SUB], 0);
+    return redis;
+}
+
+void rooms_redis_free(struct rooms_redis *redis)
+{
+    if (!redis) return;
+    redis->freeing = true;
+    rooms__conn_flush(&redis->conns[ROOMS__CONN_PUB]);
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);
+    rooms__asks_clear(redis);
+    rooms__names_clear(redis);
+    event_del(&redis->flush_event);
+    rooms__redis_addresses_clear(&redis->addresses);
+    free_strings(&redis->options);
+    free(redis);
 }

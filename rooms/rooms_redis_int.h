@@ -77,8 +77,9 @@ struct rooms__redis_command {
     rooms__redis_reply_fn fn;
     void *ctx;
 };
-/* Asks; fn is called once, later, unless it is cancelled. Never sent again, never kept while Redis is away. Returns 0,
- * and else fn is not called: ROOMS_EAWAY (that connection does not stand), ROOMS_ELIMIT, ROOMS_ENOMEM. */
+/* Asks; fn is called once, later, unless it is cancelled or redis is freed. Never sent again, never kept while Redis is
+ * away. Returns 0, and else fn is not called: ROOMS_EAWAY (that connection does not stand), ROOMS_ELIMIT, ROOMS_ENOMEM.
+ */
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command);
 /* No fn with that ctx is called any more. O(what waits). */
 void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx);
@@ -104,6 +105,7 @@ struct rooms__redis_subscription {
     /* private */
     struct rooms__redis_entry *entry; /* NULL: not subscribed */
     struct rooms__redis_subscription *next, *previous;
+    bool told; /* that it is active */
 };
 /* The name is copied. Commands leave at the end of the pass; what is taken back in the same pass costs nothing.
  * Comes back after a reconnect. Returns 0, ROOMS_EINVAL (empty), ROOMS_ELIMIT (1 MiB), ROOMS_ENOMEM. */

@@ -1,0 +1,288 @@
+/* What the files of the connection layer share; the adapters see rooms_redis_int.h only. In reading order:
+ *   rooms_resp.c            pure: bytes of RESP2, both ways
+ *   rooms_redis_url.c       pure: addresses out of a URL; how long to wait before trying again
+ *   rooms_redis_queue.c     pure: what is to be written, and whose the answers will be
+ *   rooms_redis_resolve.c   names of hosts, without blocking
+ *   rooms_redis_conn.c      one connection: socket, introduction, bytes in and out, liveness, its end and the next try
+ *   rooms_redis_names.c     subscriptions
+ *   rooms_redis_ask.c       questions and their deadlines
+ *   rooms_redis.c           the node: its connections together, publishing, watchers, statistics */
+#ifndef ROOMS_REDIS_CONN_H
+#define ROOMS_REDIS_CONN_H
+
+#include "rooms_redis_int.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+/* ------------------------------------------------------------- rooms_resp.c */
+
+/* Finds where a reply ends without making anything of it. Zeroed before each reply; goes on where it stopped. */
+struct rooms__resp_scan {
+    size_t at;      /* so many bytes are seen to be in order */
+    size_t missing; /* values that must follow */
+    size_t values;  /* so far */
+    size_t need;    /* bytes the reply will have at least */
+};
+struct rooms__resp_limits {
+    size_t max_bytes;  /* of one reply */
+    size_t max_values; /* in it, arrays counted */
+};
+#define ROOMS__RESP_LINE_MAX ((size_t)65536) /* of a status or an error */
+/* p: the reply's start, n: what is there. Returns its size, 0: more is needed, or with why ROOMS_EINVAL (not RESP2),
+ * ROOMS_ELIMIT. How deep arrays may be is left to who builds them. */
+long rooms__resp_scan(struct rooms__resp_scan *scan, const uint8_t *p, size_t n,
+                      const struct rooms__resp_limits *limits, const char **why);
+
+/* A message of a subscription, as slices of the input. */
+struct rooms__resp_push {
+    enum rooms__redis_kind kind;
+    struct rooms_name name;    /* what was subscribed to */
+    struct rooms_name channel; /* where it was published */
+    struct rooms_bytes payload;
+};
+/* Returns the bytes it takes, 0 if a whole message does not stand at p. Of exactly the form that Redis writes. */
+size_t rooms__resp_push(const uint8_t *p, size_t n, struct rooms__resp_push *push);
+
+/* A command as Redis reads it. */
+size_t rooms__resp_command_size(const struct rooms_bytes *args, size_t arg_count);
+void rooms__resp_command_write(uint8_t *out, const struct rooms_bytes *args, size_t arg_count);
+
+/* -------------------------------------------------------- rooms_redis_url.c */
+
+struct rooms__redis_address {
+    char *host;
+    char *user, *password; /* NULL: none */
+    char *text;            /* host:port, for people */
+    uint16_t port;
+    uint32_t database;
+};
+struct rooms__redis_addresses {
+    struct rooms__redis_address *list;
+    size_t count;
+};
+/* Returns 0, ROOMS_ENOMEM, or ROOMS_EINVAL; with why. Nothing is to be cleared then. */
+int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const char *url, const char **why);
+void rooms__redis_addresses_clear(struct rooms__redis_addresses *addresses);
+
+/* Doubles from min to max with each round, less up to a half of it by chance, so that nodes do not come all at once. */
+uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uint32_t chance);
+
+/* ------------------------------------------------------ rooms_redis_queue.c */
+
+enum rooms__redis_record_kind {
+    ROOMS__RECORD_POST, /* nobody waits for the answer */
+    ROOMS__RECORD_ASK,
+    ROOMS__RECORD_SUBSCRIBE,
+    ROOMS__RECORD_UNSUBSCRIBE,
+    ROOMS__RECORD_PING,
+};
+/* One command; Redis answers in their order. */
+struct rooms__redis_record {
+    uint32_t size; /* of its bytes */
+    uint8_t kind;
+    union {
+        struct rooms__redis_request *request;
+        struct rooms__redis_entry *entry;
+    };
+};
+/* Commands that wait for their answers, then commands that wait to be written, whose bytes stand in one piece. */
+struct rooms__redis_queue {
+    uint8_t *bytes;
+    size_t start, end, capacity;
+    size_t written;                      /* of the first command that is not written whole */
+    struct rooms__redis_record *records; /* a ring; the numbers below count on for ever */
+    size_t first, unsent, last, ring;
+    size_t posts; /* unsent */
+};
+/* Memory for a command of that size at the end, or NULL. */
+uint8_t *rooms__redis_queue_add(struct rooms__redis_queue *queue, const struct rooms__redis_record *record);
+struct rooms_bytes rooms__redis_queue_unwritten(const struct rooms__redis_queue *queue);
+/* Unsent, a command half written included. */
+size_t rooms__redis_queue_size(const struct rooms__redis_queue *queue);
+/* So many bytes were taken by the kernel. Returns how many of them end a POST, as number and bytes. */
+struct rooms__redis_sent {
+    size_t posts, bytes;
+};
+struct rooms__redis_sent rooms__redis_queue_wrote(struct rooms__redis_queue *queue, size_t n);
+/* The command that is answered next, or NULL. */
+const struct rooms__redis_record *rooms__redis_queue_peek(const struct rooms__redis_queue *queue);
+bool rooms__redis_queue_answered(struct rooms__redis_queue *queue, struct rooms__redis_record *record);
+/* Drops the oldest POST that is wholly unwritten. False: there is none. */
+bool rooms__redis_queue_drop(struct rooms__redis_queue *queue);
+/* The connection is gone: only POSTs stay, of which no or not all bytes were written; the others' records are given to
+ * fn. */
+void rooms__redis_queue_lost(struct rooms__redis_queue *queue,
+                             void (*fn)(void *ctx, const struct rooms__redis_record *record), void *ctx);
+void rooms__redis_queue_clear(struct rooms__redis_queue *queue);
+
+/* ---------------------------------------------------- rooms_redis_resolve.c */
+
+#define ROOMS__RESOLVED_MAX 8
+struct rooms__resolved {
+    struct sockaddr_storage list[ROOMS__RESOLVED_MAX];
+    socklen_t sizes[ROOMS__RESOLVED_MAX];
+    size_t count;
+    const char *why; /* count 0: constant */
+};
+struct rooms__resolve_job;
+/* Numeric addresses are answered at once, into out, and NULL is returned. Otherwise a thread asks, and fn is called on
+ * the loop; until then the job can be cancelled. NULL with count 0: neither worked. */
+struct rooms__resolve_job *rooms__resolve(struct event_base *base, const struct rooms__redis_address *address,
+                                          struct rooms__resolved *out,
+                                          void (*fn)(void *ctx, const struct rooms__resolved *resolved), void *ctx);
+void rooms__resolve_cancel(struct rooms__resolve_job *job); /* accepts NULL */
+
+/* ------------------------------------------------------- rooms_redis_conn.c */
+
+enum rooms__redis_role { ROOMS__CONN_PUB, ROOMS__CONN_SUB, ROOMS__CONN_BLOCK, ROOMS__CONN_COUNT };
+enum rooms__redis_state {
+    ROOMS__CONN_IDLE, /* not wanted */
+    ROOMS__CONN_AWAY, /* a timer runs until the next attempt */
+    ROOMS__CONN_RESOLVING,
+    ROOMS__CONN_CONNECTING,
+    ROOMS__CONN_GREETING, /* introduces itself */
+    ROOMS__CONN_STANDING, /* commands may be written; the listening one waits for its subscriptions */
+    ROOMS__CONN_READY,
+};
+/* What a connection says first; answered in this order. */
+enum rooms__redis_greeting {
+    ROOMS__GREET_AUTH = 1,
+    ROOMS__GREET_SELECT = 2,
+    ROOMS__GREET_NAME = 4,
+    ROOMS__GREET_ROLE = 8,
+    ROOMS__GREET_PING = 16,
+    ROOMS__GREET_END = 32,
+};
+struct rooms__redis_conn {
+    struct rooms_redis *redis;
+    enum rooms__redis_role role;
+    enum rooms__redis_state state; /* assigned by set_state() only */
+    int fd;                        /* -1: none */
+    struct event read_event, write_event;
+    struct rooms__timer timer; /* by state: next attempt, end of the attempt, liveness */
+    size_t address;            /* that it uses or tries */
+    struct rooms__resolve_job *resolving;
+    struct rooms__resolved resolved;
+    size_t resolved_at;
+    unsigned attempts;           /* that failed since it last stood for a while */
+    unsigned greetings, greeted; /* bits of enum rooms__redis_greeting: said; the one answered next */
+    uint8_t *hello;
+    size_t hello_size, hello_at;
+    struct rooms__redis_queue queue;
+    uint8_t *in; /* unread bytes are in[0..in_size) between events */
+    size_t in_size, in_capacity;
+    struct rooms__resp_scan scan; /* of what stands at in */
+    redisReader *reader;
+    uint64_t heard_us;
+    bool pinged, settling; /* waits for the answer to a PING; to the one that follows its subscriptions */
+    char said[160];        /* the last trouble that was logged, so that it is said once */
+};
+
+int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, enum rooms__redis_role role);
+void rooms__conn_clear(struct rooms__redis_conn *conn);
+/* Tries after that long. */
+void rooms__conn_start(struct rooms__redis_conn *conn, uint32_t delay_ms);
+bool rooms__conn_stands(const struct rooms__redis_conn *conn);
+/* Writes what waits. May lose the connection. */
+void rooms__conn_flush(struct rooms__redis_conn *conn);
+/* Ends it, and tries again later; another_address: elsewhere, if there is an elsewhere. */
+void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool another_address);
+/* Bytes that were read; loses the connection over what is wrong. The fuzzer's way in. */
+void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n);
+
+/* ------------------------------------------------------ rooms_redis_names.c */
+
+struct rooms__redis_entry {
+    struct rooms__redis_subscription *first, *last;
+    struct rooms__redis_entry *dirty_next;
+    uint32_t unconfirmed; /* commands about it that are not answered */
+    uint32_t name_size;
+    uint8_t kind;
+    bool dirty, asked, confirmed, refused;
+    char name[];
+};
+struct rooms__redis_names {
+    uint8_t key[16];
+    struct rooms_table tables[3]; /* by kind */
+    struct rooms__redis_entry *dirty_first, *dirty_last;
+    struct rooms__redis_subscription *walk; /* the one that is called next */
+    struct rooms__timer retry;              /* of what Redis refused */
+    unsigned refusals;                      /* in a row */
+    size_t subscriptions, refused;
+};
+void rooms__names_init(struct rooms_redis *redis);
+void rooms__names_clear(struct rooms_redis *redis);
+/* Queues commands for all that changed, and lets go of entries nobody needs. Calls on_active. */
+void rooms__names_flush(struct rooms_redis *redis);
+/* The listening connection stands: everything is to be subscribed. / is gone: nothing is any more. */
+void rooms__names_stand(struct rooms_redis *redis);
+void rooms__names_lost(struct rooms_redis *redis);
+void rooms__names_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
+/* Redis said [word, name, count]. NULL, or what is wrong with that. */
+const char *rooms__names_confirm(struct rooms__redis_conn *conn, const redisReply *reply);
+void rooms__names_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text);
+
+/* -------------------------------------------------------- rooms_redis_ask.c */
+
+struct rooms__redis_request {
+    rooms__redis_reply_fn fn; /* NULL: cancelled, or told already */
+    void *ctx;
+    uint64_t deadline_us;
+    struct rooms__redis_request *next, *previous; /* in the list of those with a fn */
+    uint8_t role;
+    bool recorded; /* its record frees it, else who calls fn */
+};
+struct rooms__redis_requests {
+    struct rooms__redis_request *first, *last;         /* wait */
+    struct rooms__redis_request *failed, *failed_last; /* will be told NULL now */
+    size_t count;                                      /* of the first list */
+    struct rooms__timer deadline;
+    uint64_t armed_us; /* 0: not */
+};
+void rooms__asks_init(struct rooms_redis *redis);
+void rooms__asks_clear(struct rooms_redis *redis);
+void rooms__asks_answer(struct rooms_redis *redis, struct rooms__redis_request *request, const redisReply *reply);
+/* Its record is gone, answer there is none. Told by rooms__asks_tell_failed(). */
+void rooms__asks_fail(struct rooms_redis *redis, struct rooms__redis_request *request);
+void rooms__asks_tell_failed(struct rooms_redis *redis);
+
+/* ------------------------------------------------------------ rooms_redis.c */
+
+struct rooms_redis {
+    struct event_base *base;
+    struct rooms_redis_options options; /* strings are copies */
+    struct rooms__redis_addresses addresses;
+    size_t address; /* where all connections are to be */
+    struct rooms__redis_conn conns[ROOMS__CONN_COUNT];
+    struct rooms__redis_names names;
+    struct rooms__redis_requests requests;
+    struct rooms__redis_watcher *watcher_first, *watcher_last, *watcher_walk;
+    struct event flush_event;
+    bool flush_due, up, freeing;
+    bool refusing;             /* the last thing said to Redis was answered with an error that concerns everything */
+    bool dropping;             /* since the last time that all was up; said in the log */
+    uint64_t degraded_from_us; /* 0: all is well */
+    uint64_t ignored_said_us;
+    struct rooms_redis_stats stats; /* counters only */
+    char why[160];
+};
+/* Everything is written at the end of this pass. */
+void rooms__redis_schedule(struct rooms_redis *redis);
+/* A connection's state changed: tells watchers, and gathers all at one address. */
+void rooms__redis_changed(struct rooms_redis *redis);
+void rooms__redis_stands(struct rooms_redis *redis, const struct rooms__redis_conn *conn);
+void rooms__redis_trouble(struct rooms_redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Room for that many bytes, if need be in place of the oldest that were published. */
+bool rooms__redis_make_room(struct rooms_redis *redis, struct rooms__redis_conn *conn, size_t size);
+/* An error after which this server is of no use: it loads, has become a replica, wants a password. */
+bool rooms__redis_is_useless(const char *error);
+/* An answer to what was published or asked. */
+void rooms__redis_refused(struct rooms_redis *redis, const char *error);
+void rooms__redis_accepted(struct rooms_redis *redis);
+/* Something changed that may mean that all is not well, or well again. */
+void rooms__redis_weigh(struct rooms_redis *redis);
+/* "pub", "sub", "block" */
+const char *rooms__conn_name(const struct rooms__redis_conn *conn);
+
+#endif
