@@ -207,7 +207,7 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     struct rooms_redis *redis = ctx;
     redis->flush_due = false;
-    rooms__names_flush(redis);
+    rooms__listen_flush(redis);
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_flush(&redis->conns[i]);
     rooms__redis_changed(redis); /* a third connection may have become wanted */
 }
@@ -332,7 +332,7 @@ struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_
         return NULL;
     }
     *why = NULL;
-    rooms__names_init(redis);
+    rooms__listen_init(redis);
     rooms__asks_init(redis);
     for (unsigned i = 0; i < ROOMS__CONN_COUNT; i++)
         rooms__conn_init(&redis->conns[i], redis, (enum rooms__redis_role)i);
@@ -349,7 +349,7 @@ void rooms_redis_free(struct rooms_redis *redis)
     rooms__conn_flush(&redis->conns[ROOMS__CONN_PUB]);
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);
     rooms__asks_clear(redis);
-    rooms__names_clear(redis);
+    rooms__listen_clear(redis);
     event_del(&redis->flush_event);
     rooms__redis_addresses_clear(&redis->addresses);
     free_strings(&redis->options);

@@ -99,7 +99,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     /* Whoever of several connections fails first says where all go next. */
     if ((another_address || !stood) && conn->address == redis->address) redis->address = (conn->address + 1) % count;
     rooms__redis_queue_lost(&conn->queue, record_lost, conn);
-    if (conn->role == ROOMS__CONN_SUB) rooms__names_lost(redis);
+    if (conn->role == ROOMS__CONN_SUB) rooms__listen_lost(redis);
     rooms__timer_start(&conn->timer, delay_ms);
     rooms__asks_tell_failed(redis);
     rooms__redis_changed(redis);
@@ -219,8 +219,8 @@ static void stand(struct rooms__redis_conn *conn)
     set_state(conn, ROOMS__CONN_STANDING);
     rooms__redis_stands(conn->redis, conn);
     if (conn->role == ROOMS__CONN_SUB) {
-        rooms__names_stand(conn->redis);
-        rooms__names_flush(conn->redis);
+        rooms__listen_stand(conn->redis);
+        rooms__listen_flush(conn->redis);
         conn->settling = ping(conn);
         if (!conn->settling) rooms__conn_lose(conn, "out of memory", false);
     } else {
@@ -291,7 +291,7 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
 {
     struct rooms_redis *redis = conn->redis;
     struct rooms__redis_record record;
-    if (is_confirmation(conn, reply)) return rooms__names_confirm(conn, reply);
+    if (is_confirmation(conn, reply)) return rooms__listen_confirm(conn, reply);
     if (!rooms__redis_queue_answered(&conn->queue, &record)) {
         *another_address = reply->type == REDIS_REPLY_ERROR;
         return *another_address ? reply->str : "an answer that nobody asked for";
@@ -318,7 +318,7 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
         break;
     default: /* confirmations are dealt with above */
         if (!error) return "a subscription was not answered with its confirmation";
-        rooms__names_refused(redis, &record, reply->str);
+        rooms__listen_refused(redis, &record, reply->str);
         break;
     }
     return *another_address ? reply->str : NULL;
@@ -365,7 +365,7 @@ static size_t take_whole(struct rooms__redis_conn *conn)
                 return 0;
             }
             if (took > 0) {
-                rooms__names_deliver(conn->redis, &push);
+                rooms__listen_deliver(conn->redis, &push);
                 conn->scan = (struct rooms__resp_scan){0};
                 at += took;
                 continue;

@@ -211,17 +211,17 @@ struct rooms__redis_names {
     unsigned refusals;                      /* in a row */
     size_t subscriptions, refused;
 };
-void rooms__names_init(struct rooms_redis *redis);
-void rooms__names_clear(struct rooms_redis *redis);
+void rooms__listen_init(struct rooms_redis *redis);
+void rooms__listen_clear(struct rooms_redis *redis);
 /* Queues commands for all that changed, and lets go of entries nobody needs. Calls on_active. */
-void rooms__names_flush(struct rooms_redis *redis);
+void rooms__listen_flush(struct rooms_redis *redis);
 /* The listening connection stands: everything is to be subscribed. / is gone: nothing is any more. */
-void rooms__names_stand(struct rooms_redis *redis);
-void rooms__names_lost(struct rooms_redis *redis);
-void rooms__names_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
+void rooms__listen_stand(struct rooms_redis *redis);
+void rooms__listen_lost(struct rooms_redis *redis);
+void rooms__listen_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
 /* Redis said [word, name, count]. NULL, or what is wrong with that. */
-const char *rooms__names_confirm(struct rooms__redis_conn *conn, const redisReply *reply);
-void rooms__names_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text);
+const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisReply *reply);
+void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text);
 
 /* -------------------------------------------------------- rooms_redis_ask.c */
 

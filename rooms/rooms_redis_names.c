@@ -132,7 +132,7 @@ static void tell_active(struct rooms_redis *redis, struct rooms__redis_entry *en
     }
 }
 
-void rooms__names_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push)
+void rooms__listen_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push)
 {
     struct rooms__redis_names *names = &redis->names;
     struct rooms__redis_entry *entry = rooms__table_find(&names->tables[push->kind], push->name);
@@ -175,7 +175,7 @@ static void entry_free(struct rooms_redis *redis, struct rooms__redis_entry *ent
 }
 
 /* Commands are not bounded by max_pending_bytes: they are as many as there are names. */
-void rooms__names_flush(struct rooms_redis *redis)
+void rooms__listen_flush(struct rooms_redis *redis)
 {
     struct rooms__redis_conn *conn = &redis->conns[ROOMS__CONN_SUB];
     bool stands = rooms__conn_stands(conn);
@@ -214,13 +214,13 @@ static void forget_all(struct rooms_redis *redis, struct rooms__redis_entry *ent
 
 /* ------------------------------------------------------------ confirmations */
 
-void rooms__names_stand(struct rooms_redis *redis)
+void rooms__listen_stand(struct rooms_redis *redis)
 {
     redis->names.refusals = 0;
     each_entry(redis, mark);
 }
 
-void rooms__names_lost(struct rooms_redis *redis)
+void rooms__listen_lost(struct rooms_redis *redis)
 {
     rooms__timer_stop(&redis->names.retry);
     each_entry(redis, forget_all);
@@ -252,7 +252,7 @@ static bool is_answer_to(const struct rooms__redis_record *record, size_t kind, 
            memcmp(record->entry->name, name->str, name->len) == 0;
 }
 
-const char *rooms__names_confirm(struct rooms__redis_conn *conn, const redisReply *reply)
+const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisReply *reply)
 {
     struct rooms_redis *redis = conn->redis;
     const redisReply *name = reply->element[1];
@@ -278,7 +278,7 @@ const char *rooms__names_confirm(struct rooms__redis_conn *conn, const redisRepl
     return NULL;
 }
 
-void rooms__names_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text)
+void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text)
 {
     struct rooms__redis_names *names = &redis->names;
     struct rooms__redis_entry *entry = record->entry;
@@ -309,7 +309,7 @@ static void on_retry(void *ctx)
     each_entry(ctx, try_again);
 }
 
-void rooms__names_init(struct rooms_redis *redis)
+void rooms__listen_init(struct rooms_redis *redis)
 {
     struct rooms__redis_names *names = &redis->names;
     randombytes_buf(names->key, sizeof names->key);
@@ -324,7 +324,7 @@ static void drop_entry(struct rooms_redis *redis, struct rooms__redis_entry *ent
     free(entry);
 }
 
-void rooms__names_clear(struct rooms_redis *redis)
+void rooms__listen_clear(struct rooms_redis *redis)
 {
     rooms__timer_stop(&redis->names.retry);
     each_entry(redis, drop_entry);

@@ -1,0 +1,109 @@
+/* rooms_redis_url.c: which URLs name Redis servers, and how long a node waits before it tries again. */
+#include "test.h"
+#include "rooms_redis_conn.h"
+
+static struct rooms__redis_addresses parsed(const char *url)
+{
+    struct rooms__redis_addresses addresses;
+    const char *why = NULL;
+    if (rooms__redis_addresses_parse(&addresses, url, &why) != ROOMS_OK) fail_msg("%s: %s", url, why);
+    return addresses;
+}
+
+static void is(const char *url, const char *expected)
+{
+    struct rooms__redis_addresses addresses = parsed(url);
+    char text[512] = "";
+    for (size_t i = 0; i < addresses.count; i++) {
+        const struct rooms__redis_address *address = &addresses.list[i];
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s %u %s %s %u (%s)", i ? "; " : "", address->host,
+                 address->port, address->user ? address->user : "-", address->password ? address->password : "-",
+                 address->database, address->text);
+    }
+    assert_string_equal(text, expected);
+    rooms__redis_addresses_clear(&addresses);
+}
+
+static void is_refused(const char *url, const char *expected)
+{
+    struct rooms__redis_addresses addresses;
+    const char *why = "nothing";
+    assert_int_equal(rooms__redis_addresses_parse(&addresses, url, &why), ROOMS_EINVAL);
+    assert_string_equal(why, expected);
+    assert_int_equal(addresses.count, 0);
+    assert_null(addresses.list);
+}
+
+TEST(redis_url, host_port_database_user_and_password)
+{
+    is("redis://10.0.0.1", "10.0.0.1 6379 - - 0 (10.0.0.1:6379)");
+    is("redis://cache.example/", "cache.example 6379 - - 0 (cache.example:6379)");
+    is("redis://cache:7000/12", "cache 7000 - - 12 (cache:7000)");
+    is("redis://:secret@cache", "cache 6379 - secret 0 (cache:6379)");
+    is("redis://ann:secret@cache:1/2", "cache 1 ann secret 2 (cache:1)");
+    is("redis://ann:@cache", "cache 6379 ann  0 (cache:6379)");
+    is("redis://[::1]", "::1 6379 - - 0 ([::1]:6379)");
+    is("redis://:p@[fe80::2]:7/3", "fe80::2 7 - p 3 ([fe80::2]:7)");
+}
+
+TEST(redis_url, users_and_passwords_are_percent_decoded)
+{
+    is("redis://a%40b:%2Fc%3a%2C@h", "h 6379 a@b /c:, 0 (h:6379)");
+    is("redis://:%25@h", "h 6379 - % 0 (h:6379)");
+    is_refused("redis://:%@h", "a % in it is not followed by two digits");
+    is_refused("redis://:%4@h", "a % in it is not followed by two digits");
+    is_refused("redis://:a%4", "its port is not a number from 1 to 65535");
+    is_refused("redis://:%4g@h", "a % in it is not followed by two digits");
+    is_refused("redis://:%00@h", "a % in it is not followed by two digits");
+}
+
+TEST(redis_url, several_with_commas)
+{
+    is("redis://a,redis://:x@b:2/1", "a 6379 - - 0 (a:6379); b 2 - x 1 (b:2)");
+    is_refused("redis://a,b", "it does not begin with redis://");
+    is_refused("redis://a,", "it does not begin with redis://");
+    is_refused(",redis://a", "it does not begin with redis://");
+    is_refused("redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,"
+               "redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a",
+               "there are more than 16 addresses");
+}
+
+TEST(redis_url, what_is_not_one)
+{
+    is_refused("", "it does not begin with redis://");
+    is_refused("http://a", "it does not begin with redis://");
+    is_refused("redis:/", "it does not begin with redis://");
+    is_refused("rediss://a", "TLS to Redis is not supported");
+    is_refused("redis://", "it has no host");
+    is_refused("redis://:6379", "it has no host");
+    is_refused("redis://a:0", "its port is not a number from 1 to 65535");
+    is_refused("redis://a:65536", "its port is not a number from 1 to 65535");
+    is_refused("redis://a:1x", "its port is not a number from 1 to 65535");
+    is_refused("redis://a:", "its port is not a number from 1 to 65535");
+    is_refused("redis://a/x", "its database is not a number");
+    is_refused("redis://a/0?timeout=1", "its database is not a number");
+    is_refused("redis://ann@a", "a user in it has no password; a password alone is written :password@");
+    is_refused("redis://[::1", "brackets around its host do not match");
+    is_refused("redis://[::1]6379", "brackets around its host do not match");
+}
+
+TEST(redis_url, waiting_doubles_up_to_the_most_less_up_to_a_half)
+{
+    assert_int_equal(rooms__backoff_ms(0, 100, 10000, 0), 100);
+    assert_int_equal(rooms__backoff_ms(1, 100, 10000, 0), 200);
+    assert_int_equal(rooms__backoff_ms(6, 100, 10000, 0), 6400);
+    assert_int_equal(rooms__backoff_ms(7, 100, 10000, 0), 10000);
+    assert_int_equal(rooms__backoff_ms(4000000000u, 100, 10000, 0), 10000);
+    assert_int_equal(rooms__backoff_ms(0, 1, 1, UINT32_MAX), 1);
+    uint32_t least = UINT32_MAX, most = 0;
+    for (uint32_t chance = 0; chance < 1000; chance++) {
+        uint32_t ms = rooms__backoff_ms(3, 100, 10000, chance * 2654435761u);
+        least = ms < least ? ms : least;
+        most = ms > most ? ms : most;
+    }
+    assert_in_range(least, 400, 410);
+    assert_in_range(most, 790, 800);
+    assert_int_equal(rooms__backoff_ms(40, UINT32_MAX, UINT32_MAX, 0), UINT32_MAX);
+}
+
+TEST_MAIN
