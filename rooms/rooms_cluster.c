@@ -210,6 +210,16 @@ static bool is_emitter(struct rooms_name uid)
     return uid.n == 0 || (uid.n == 7 && memcmp(uid.p, "emitter", 7) == 0);
 }
 
+/* Rooms of which nobody is a member here: then a broadcast is not even looked at. */
+static bool is_for_nobody(const struct rooms__cluster *cluster, const struct rooms_selector *who)
+{
+    struct rooms_index *index = cluster->adapter.local.index;
+    if (!index || who->room_count == 0) return false;
+    for (size_t i = 0; i < who->room_count; i++)
+        if (rooms_find(index, who->rooms[i]) || rooms_member_find(index, who->rooms[i])) return false;
+    return true;
+}
+
 static void receive_request(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
 {
     if (rooms__request_is_repeated(cluster, message)) return;
@@ -236,7 +246,7 @@ static void receive(struct rooms__cluster *cluster, const struct rooms__cluster_
             receive_request(cluster, message);
         else if (message->type == ROOMS__SERVER_SIDE_EMIT)
             rooms__serve_event(cluster, message);
-        else
+        else if (!is_for_nobody(cluster, &message->who))
             rooms__cluster_apply(cluster, message, NULL);
         break;
     case ROOMS__FETCH_SOCKETS:
