@@ -168,4 +168,12 @@ struct eio__chunked {
  * chunk and its trailers are through. Negative with fault. */
 ssize_t eio__chunked_feed(struct eio__chunked *chunked, const uint8_t *p, size_t n, uint8_t *out, size_t *out_size,
                           bool *done, struct eio__fault *fault);
+/* -------------------------------------------------------------- handovers between processes */
+
+enum { EIO__HANDOVER_HEAD_BYTES = 64 };
+/* What precedes the bytes of a handover. */
+void eio__handover_encode(const struct eio_http_handover *handover, uint8_t out[EIO__HANDOVER_HEAD_BYTES]);
+/* The same back, for a record with so many bytes behind it; neither they nor the descriptor are filled in. */
+bool eio__handover_decode(const uint8_t head[EIO__HANDOVER_HEAD_BYTES], size_t size, struct eio_http_handover *out);
+
 #endif

@@ -462,6 +462,18 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
 
 /* ------------------------------------------------------------------ routes */
 
+/* Before anything is done with it, its body not even read. What is wrong with it, its owner says. */
+static void offer(struct eio_offer *offered, const struct eio_http_head *head, void *ctx)
+{
+    struct eio_server *server = ctx;
+    char sid[64];
+    if (!server->foreign || head->method == EIO_HTTP_OPTIONS) return;
+    int size = eio_query_get(eio_http_head_query(head), "sid", sid, sizeof sid);
+    int owner = size > 0 ? eio_server_owner_of(server, sid, (size_t)size) : EIO_EINVAL;
+    if (owner >= 0 && (unsigned)owner != server->ids.owner)
+        server->foreign(offered, (unsigned)owner, server->foreign_ctx);
+}
+
 void eio__server_on_request(struct eio_http_request *request, void *ctx)
 {
     struct eio_server *server = ctx;
@@ -512,6 +524,7 @@ int eio_server_attach(struct eio_server *server, struct eio_http *http)
     snprintf(prefix, n + 3, "%.*s%s*", (int)n, path, server->options.add_trailing_slash ? "/" : "");
     int result = eio__http_route_upgrade(http, prefix, server->options.max_payload_bytes, eio__server_on_request,
                                          eio__server_on_upgrade, server);
+    if (result == 0) eio__http_route_offer(http, prefix, offer);
     free(prefix);
     return result;
 }

@@ -36,18 +36,23 @@ static void on_evhtp_request(evhtp_request_t *request, void *ctx)
     (void)ctx;
 }
 
-/* EIO_LIMIT_COUNT: none is hit. */
-static enum eio_limit limit_of_connection(struct eio_http *http, evhtp_connection_t *evhtp)
+enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer)
 {
     const struct eio_http_options *o = &http->options;
-    struct eio__address peer;
     if (o->max_connections && http->stats.connections + http->leased >= o->max_connections)
         return EIO_LIMIT_CONNECTIONS;
     if (!o->max_connections_per_address) return EIO_LIMIT_COUNT;
-    eio__address_of(evhtp->saddr, &peer);
-    const struct eio__visitor *visitor = eio__visitors_find(&http->visitors, &peer);
+    const struct eio__visitor *visitor = eio__visitors_find(&http->visitors, peer);
     return visitor && visitor->count >= o->max_connections_per_address ? EIO_LIMIT_CONNECTIONS_PER_ADDRESS
                                                                        : EIO_LIMIT_COUNT;
+}
+
+bool eio__http_is_flooded(struct eio_http *http, enum eio_limit limit)
+{
+    if (limit == EIO_LIMIT_COUNT || http->refusals < EIO__HTTP_REFUSALS_MAX) return false;
+    http->stats.refused++;
+    eio_limit_hit(&http->hits[limit], http->loop, eio_limit_name(limit), NULL);
+    return true;
 }
 
 /* Many clients come through one proxy: those we trust are not counted. */
@@ -67,31 +72,34 @@ void eio__http_lease_end(const struct eio__lease *lease)
     if (lease->counted) eio__visitor_leave(&lease->http->visitors, &lease->peer);
 }
 
+void eio__http_enter(struct eio__conn *conn, enum eio_limit limit)
+{
+    struct eio_http *http = conn->http;
+    if (limit == EIO_LIMIT_COUNT) {
+        count_connection(conn);
+        return;
+    }
+    conn->refused = true;
+    http->refusals++;
+    http->stats.connections--;
+    eio__conn_hit(conn, limit);
+    if (limit == EIO_LIMIT_CONNECTIONS)
+        eio__conn_refuse(conn, 503, "too many connections");
+    else
+        eio__conn_refuse(conn, 429, "too many connections from this address");
+}
+
 static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
 {
     struct eio_http *http = ctx;
-    enum eio_limit limit = limit_of_connection(http, evhtp);
-    bool refuse = limit != EIO_LIMIT_COUNT;
+    struct eio__address peer;
+    eio__address_of(evhtp->saddr, &peer);
+    enum eio_limit limit = eio__http_limit(http, &peer);
     http->stats.accepted++;
-    if (refuse && http->refusals >= EIO__HTTP_REFUSALS_MAX) {
-        http->stats.refused++;
-        eio_limit_hit(&http->hits[limit], http->loop, eio_limit_name(limit), NULL);
-        return EVHTP_RES_ERROR;
-    }
+    if (eio__http_is_flooded(http, limit)) return EVHTP_RES_ERROR;
     struct eio__conn *conn = eio__conn_new(http, evhtp);
     if (!conn) return EVHTP_RES_ERROR;
-    if (refuse) {
-        conn->refused = true;
-        http->refusals++;
-        http->stats.connections--;
-        eio__conn_hit(conn, limit);
-        if (limit == EIO_LIMIT_CONNECTIONS)
-            eio__conn_refuse(conn, 503, "too many connections");
-        else
-            eio__conn_refuse(conn, 429, "too many connections from this address");
-        return EVHTP_RES_OK;
-    }
-    count_connection(conn);
+    eio__http_enter(conn, limit);
     return EVHTP_RES_OK;
 }
 
@@ -219,7 +227,7 @@ int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_
     struct eio__route *grown = realloc(http->routes, (http->route_count + 1) * sizeof *grown);
     if (!grown) return EIO_ENOMEM;
     http->routes = grown;
-    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, ctx};
+    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, NULL, ctx};
     if (!route.path) return EIO_ENOMEM;
     if (!max_body_bytes) route.max_body_bytes = http->options.max_body_bytes;
     size_t at = http->route_count++;
@@ -231,6 +239,18 @@ int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_
 int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx)
 {
     return eio__http_route_upgrade(http, path, max_body_bytes, fn, NULL, ctx);
+}
+
+void eio__http_route_offer(struct eio_http *http, const char *path, eio__offer_fn fn)
+{
+    size_t size = strlen(path);
+    bool prefix = size > 0 && path[size - 1] == '*';
+    if (prefix) size--;
+    for (size_t i = 0; i < http->route_count; i++) {
+        struct eio__route *route = &http->routes[i];
+        if (route->prefix == prefix && route->path_size == size && memcmp(route->path, path, size) == 0)
+            route->offer = fn;
+    }
 }
 
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path)
@@ -291,6 +311,8 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_deadlines_init(&http->drain_deadlines, loop, options->idle_timeout_ms, eio__conn_on_drain_deadline, http);
     eio_deadlines_init(&http->linger_deadlines, loop, options->linger_ms, eio__conn_on_idle_deadline, http);
     eio_deadlines_init(&http->io_deadlines, loop, options->linger_ms, eio__tls_io_on_deadline, http);
+    eio_deadlines_init(&http->pump_drain_deadlines, loop, options->idle_timeout_ms, eio__pump_on_drain_deadline, http);
+    eio_deadlines_init(&http->pump_linger_deadlines, loop, options->linger_ms, eio__pump_on_linger_deadline, http);
     /* libevent writes with writev(), which raises SIGPIPE; whoever has set a handler keeps it. */
     struct sigaction action;
     if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
@@ -307,6 +329,7 @@ void eio_http_free(struct eio_http *http)
     if (!http) return;
     if (http->evhtp) eio_http_stop_listening(http);
     while (http->first) eio__conn_drop(http->first);
+    eio__pumps_close(http);
     eio__tls_ios_forget(http);
     eio__leases_forget(&http->loop->leases, http);
     eio__visitors_clear(&http->visitors);
@@ -317,6 +340,8 @@ void eio_http_free(struct eio_http *http)
     eio_deadlines_clear(&http->drain_deadlines);
     eio_deadlines_clear(&http->linger_deadlines);
     eio_deadlines_clear(&http->io_deadlines);
+    eio_deadlines_clear(&http->pump_drain_deadlines);
+    eio_deadlines_clear(&http->pump_linger_deadlines);
     eio_timer_stop(&http->accept_timer);
     if (http->evhtp) {
         http->evhtp->ssl_ctx = NULL; /* ours */

@@ -80,27 +80,49 @@ static void forget_message(struct eio__conn *conn)
 
 /* ---------------------------------------------------------------- lifetime */
 
+static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
+{
+    struct eio_http *http = conn->http;
+    conn->bev = bev;
+    bufferevent_setcb(bev, on_read, on_write, on_event, conn);
+    if (conn->tls)
+        bufferevent_enable(bev, EV_READ | EV_WRITE);
+    else /* written directly; the event is for what the socket does not take */
+        bufferevent_disable(bev, EV_WRITE);
+    conn->next = http->first;
+    if (http->first) http->first->prev = conn;
+    http->first = conn;
+    http->stats.connections++;
+    set_state(conn, EIO__H_HEAD);
+}
+
 struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp)
 {
     struct eio__conn *conn = calloc(1, sizeof *conn);
     if (!conn) return NULL;
     conn->http = http;
     conn->evhtp = evhtp;
-    conn->bev = evhtp_connection_get_bev(evhtp);
+    conn->secure = conn->tls = http->tls != NULL;
     eio__address_of(evhtp->saddr, &conn->peer);
     bufferevent_event_cb evhtp_event;
     void *evhtp_ctx;
-    bufferevent_getcb(conn->bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
-    bufferevent_setcb(conn->bev, on_read, on_write, on_event, conn);
-    if (http->tls)
-        bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
-    else /* written directly; the event is for what the socket does not take */
-        bufferevent_disable(conn->bev, EV_WRITE);
-    conn->next = http->first;
-    if (http->first) http->first->prev = conn;
-    http->first = conn;
-    http->stats.connections++;
-    set_state(conn, EIO__H_HEAD);
+    struct bufferevent *bev = evhtp_connection_get_bev(evhtp);
+    bufferevent_getcb(bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
+    conn_begin(conn, bev);
+    return conn;
+}
+
+struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev, const struct eio__address *peer,
+                                  bool secure)
+{
+    struct eio__conn *conn = calloc(1, sizeof *conn);
+    if (!conn) return NULL;
+    conn->http = http;
+    conn->peer = *peer;
+    conn->secure = secure;
+    conn->settled = true;
+    conn_begin(conn, bev);
+    bufferevent_enable(bev, EV_READ);
     return conn;
 }
 
@@ -132,7 +154,10 @@ void eio__conn_drop(struct eio__conn *conn)
     struct eio_http *http = conn->http;
     unlink_conn(conn);
     forget_message(conn);
-    evhtp_connection_free(conn->evhtp);
+    if (conn->evhtp)
+        evhtp_connection_free(conn->evhtp);
+    else
+        bufferevent_free(conn->bev);
     free(conn);
     if (!request) return;
     request->conn = NULL;
@@ -141,10 +166,10 @@ void eio__conn_drop(struct eio__conn *conn)
     eio__request_free(request);
 }
 
-/* A connection that becomes a WebSocket goes on counting. Without memory it does not. */
-static void lease(struct eio__conn *conn, int fd)
+void eio__conn_lease(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
+    int fd = bufferevent_getfd(conn->bev);
     if (!http->options.max_connections && !http->options.max_connections_per_address) return;
     struct eio__lease lease = {http, conn->peer, conn->counted};
     if (eio__lease_begin(&http->loop->leases, fd, &lease) != 0) return;
@@ -155,10 +180,12 @@ static void lease(struct eio__conn *conn, int fd)
 struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io)
 {
     struct eio__wire wire = {bufferevent_getfd(conn->bev), NULL};
-    lease(conn, wire.fd);
     unlink_conn(conn);
-    struct bufferevent *bev = evhtp_connection_take_ownership(conn->evhtp);
-    evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
+    struct bufferevent *bev = conn->bev;
+    if (conn->evhtp) {
+        evhtp_connection_take_ownership(conn->evhtp);
+        evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
+    }
     if (take_io) {
         wire.io = eio__tls_io_own(take_io, bev);
     } else {
@@ -200,7 +227,7 @@ void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx)
 static bool write_output(struct eio__conn *conn)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
-    bool direct = !conn->http->tls;
+    bool direct = !conn->tls;
     if (direct && !conn->writing) {
         evbuffer_unfreeze(output, 1);
         evbuffer_write(output, bufferevent_getfd(conn->bev));
@@ -230,7 +257,7 @@ static void bound_input(struct eio__conn *conn)
 
 static void start_linger(struct eio__conn *conn)
 {
-    if (conn->http->tls)
+    if (conn->tls)
         eio__tls_shutdown(conn->bev);
     else
         shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
@@ -239,7 +266,7 @@ static void start_linger(struct eio__conn *conn)
 
 static void stop_writing(struct eio__conn *conn)
 {
-    if (conn->writing && !conn->http->tls) bufferevent_disable(conn->bev, EV_WRITE);
+    if (conn->writing && !conn->tls) bufferevent_disable(conn->bev, EV_WRITE);
     conn->writing = false;
 }
 
@@ -248,7 +275,7 @@ static void on_drained(struct eio__conn *conn)
 {
     stop_writing(conn);
     /* It releases its request. Without one it would close the connection, and say so on standard error. */
-    if (conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
+    if (conn->evhtp && conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
     conn->served = true;
     if (conn->close)
         start_linger(conn);
@@ -301,6 +328,7 @@ void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 static void feed_evhtp(struct eio__conn *conn)
 {
     static const char canonical[] = "GET / HTTP/1.1\r\n\r\n";
+    if (!conn->evhtp) return; /* adopted: evhtp only makes connections of what it accepts */
     struct evbuffer *input = input_of(conn), *rest = NULL;
     if (evbuffer_get_length(input)) {
         rest = evbuffer_new();
@@ -308,7 +336,7 @@ static void feed_evhtp(struct eio__conn *conn)
     }
     EIO_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
     conn->http->evhtp_read(conn->bev, conn->evhtp);
-    if (!conn->http->tls) bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
+    if (!conn->tls) bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
     EIO_CHECK(conn->evhtp->request != NULL);
     if (!rest) return;
     EIO_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
@@ -358,16 +386,20 @@ static enum step dispatch(struct eio__conn *conn, bool upgrade)
 
 /* ------------------------------------------------------------------- steps */
 
-static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *parsed)
+/* The head's bytes are still in the input: the connection may be offered to another node, with all of them. */
+static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *parsed, size_t head_size)
 {
     struct eio_http *http = conn->http;
     struct eio_http_head *head = parsed->take_head;
     head->issued_ms = eio_loop_unix_ms(http->loop);
     eio__address_resolve(&http->proxies, &conn->peer, head);
-    if (http->tls) head->secure = true;
+    if (conn->secure) head->secure = true;
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
+    if (eio__conn_offer(conn)) return STEP_GONE;
+    http->stats.bytes_in += head_size;
+    evbuffer_drain(input_of(conn), head_size);
     if (parsed->upgrade_websocket && conn->route && conn->route->upgrade) return dispatch(conn, true);
     conn->body_limit = conn->route ? conn->route->max_body_bytes : http->options.max_body_bytes;
     conn->chunked = parsed->content_length < 0;
@@ -407,9 +439,7 @@ static enum step step_head(struct eio__conn *conn)
         refuse_fault(conn, &fault);
         return STEP_MORE;
     }
-    http->stats.bytes_in += (size_t)size;
-    evbuffer_drain(input, (size_t)size);
-    return begin_message(conn, &parsed);
+    return begin_message(conn, &parsed, (size_t)size);
 }
 
 /* Makes room for n more bytes of body. Grows with what arrives, never to what a length claims. */
@@ -530,14 +560,14 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 {
     struct eio__conn *conn = ctx;
     if (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
-        if (conn->http->tls) eio__tls_on_error(conn->http, bev);
+        if (conn->tls) eio__tls_on_error(conn->http, bev);
         eio__conn_drop(conn);
         return;
     }
     if (!(what & BEV_EVENT_EOF)) return;
     conn->eof = true;
     /* libevent stops both directions; the answer may still go out. */
-    if (conn->http->tls && conn->writing) bufferevent_enable(bev, EV_WRITE);
+    if (conn->tls && conn->writing) bufferevent_enable(bev, EV_WRITE);
     eio__conn_advance(conn);
 }
 

@@ -1,6 +1,7 @@
 /* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
- * eio_http_reply.c (answers), eio_tls.c (certificates), eio_tls_io.c (what is taken from TLS). Private to them: the
- * rest of the library knows engineio.h and eio_http_int.h. */
+ * eio_http_reply.c (answers), eio_tls.c (certificates), eio_tls_io.c (what is taken from TLS), eio_handover.c and
+ * eio_pump.c (connections between nodes). Private to them: the rest of the library knows engineio.h and
+ * eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 
@@ -28,6 +29,7 @@ struct eio__route {
     bool prefix;
     size_t max_body_bytes;
     eio_http_fn fn, upgrade; /* upgrade may be NULL */
+    eio__offer_fn offer;     /* may be NULL */
     void *ctx;
 };
 
@@ -54,6 +56,8 @@ struct eio_http {
     SSL_CTX *tls;            /* NULL: plain. evhtp's ssl_ctx is the same, borrowed */
     struct eio__tls_io *ios; /* taken by WebSockets, and closed ones with bytes still to send */
     struct eio_deadlines io_deadlines;
+    struct eio__pump *pumps;
+    struct eio_deadlines pump_drain_deadlines, pump_linger_deadlines;
     struct eio_http_stats stats;
 };
 
@@ -69,8 +73,8 @@ struct eio__tls_io;
 
 struct eio__conn {
     struct eio_http *http;
-    evhtp_connection_t *evhtp; /* owns the bufferevent and the descriptor */
-    struct bufferevent *bev;
+    evhtp_connection_t *evhtp; /* owns the bufferevent; NULL: adopted, the bufferevent is ours */
+    struct bufferevent *bev;   /* owns the descriptor */
     struct eio__conn *next, *prev;
     struct eio__conn *poke_next;
     struct eio__request *request; /* while WAITING */
@@ -89,6 +93,9 @@ struct eio__conn {
     bool counted : 1; /* in http->visitors */
     bool chunked : 1;
     bool writing : 1; /* EV_WRITE is on */
+    bool tls : 1;     /* the bufferevent encrypts */
+    bool secure : 1;  /* the client's side is TLS, here or at the node that handed it over */
+    bool settled : 1; /* adopted: the first request is answered here */
     struct eio__gate_scan scan;
     struct eio_http_head *head; /* while BODY */
     const struct eio__route *route;
@@ -106,14 +113,29 @@ struct eio__request {
 
 extern const struct eio__request_ops eio__http_ops;
 
+/* EIO_LIMIT_COUNT: one more connection from there is within the limits. */
+enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer);
+/* For one that is not: true if it gets no answer but the end. */
+bool eio__http_is_flooded(struct eio_http *http, enum eio_limit limit);
+/* Counts a new connection, or refuses it because of a limit. */
+void eio__http_enter(struct eio__conn *conn, enum eio_limit limit);
+
 /* Puts our callbacks before evhtp's. NULL: out of memory, the connection is still evhtp's. */
 struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp);
+/* The same for one that comes from another node; on success it owns the bufferevent. */
+struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev, const struct eio__address *peer,
+                                  bool secure);
+/* A whole head is in conn->head and still in the input: another node may want it. True: the connection is gone. */
+bool eio__conn_offer(struct eio__conn *conn);
 /* Goes as far as the bytes that are there allow. May free it. */
 void eio__conn_advance(struct eio__conn *conn);
 /* Counts a hit of a limit and logs it. */
 void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit);
 /* Closes it now; an unanswered request is aborted. */
 void eio__conn_drop(struct eio__conn *conn);
+/* It is about to be released and goes on counting as a connection, until its descriptor is closed. Without memory it
+ * does not. */
+void eio__conn_lease(struct eio__conn *conn);
 /* Detaches it from evhtp and frees everything but the wire, which is returned. take_io: NULL if it is plain. */
 struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io);
 /* The request was answered (and is freed), its reply is in the output buffer. Never frees the connection. */
@@ -146,6 +168,18 @@ struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take
 void eio__tls_io_on_deadline(struct eio_deadline *due, void *ctx);
 /* The HTTP server goes: ios live on without it, closed ones are freed. */
 void eio__tls_ios_forget(struct eio_http *http);
+
+/* ------------------------------------------------------------------- pumps */
+
+struct eio__pump;
+/* Makes a pump to the owner's socket, all that can fail of it. Takes the descriptor, also on failure (NULL). */
+struct eio__pump *eio__pump_new(struct eio_http *http, int take_fd);
+/* Starts it; it frees itself. ended: the client sends no more. */
+void eio__pump_begin(struct eio__pump *pump, struct eio__io *take_io, bool ended);
+void eio__pump_on_drain_deadline(struct eio_deadline *due, void *ctx);
+void eio__pump_on_linger_deadline(struct eio_deadline *due, void *ctx);
+/* The HTTP server goes. */
+void eio__pumps_close(struct eio_http *http);
 
 /* Puts an error reply with a line of text into the output buffer, past evhtp. */
 void eio__http_put_error(struct eio__conn *conn, int status, const char *why);

@@ -23,6 +23,8 @@ struct eio__io_ops {
     void (*watch)(struct eio__io *io, short wanted);
     /* Sends no more, once what was written is out. */
     void (*shutdown)(struct eio__io *io);
+    /* What was written and is not with the kernel yet. */
+    size_t (*pending)(struct eio__io *io);
     /* Closes and frees it; what was written still goes out, as with a descriptor. fn is not called any more. */
     void (*close)(struct eio__io *io);
 };
@@ -69,4 +71,9 @@ struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
  * instead of fn. Upgrade requests to other routes are treated as plain requests. */
 int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
                             eio_http_fn upgrade, void *ctx);
+
+/* Offers a request to another node before anything is done with it: takes the offer, or leaves it. */
+typedef void (*eio__offer_fn)(struct eio_offer *offer, const struct eio_http_head *head, void *ctx);
+/* Of the route just made for that path, with its ctx. */
+void eio__http_route_offer(struct eio_http *http, const char *path, eio__offer_fn fn);
 #endif

@@ -1,5 +1,5 @@
 /* Requests as their handlers see them, and their answers: through evhtp, or raw where evhtp knows of no request
- * (errors of the gate, refused upgrades). */
+ * (errors of the gate, refused upgrades, adopted connections). */
 #include "eio_http_conn.h"
 
 #include <stdio.h>
@@ -110,7 +110,7 @@ static bool has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only)
+static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only, bool keep_alive)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     evbuffer_add_printf(output, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
@@ -118,8 +118,9 @@ static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, 
     for (size_t i = 0; i < reply->field_count; i++)
         if (field_ok(&reply->fields[i]))
             evbuffer_add_printf(output, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
-    evbuffer_add_printf(output, "Content-Length: %zu\r\nConnection: close\r\n\r\n", reply->body_size);
-    if (!head_only && reply->body_size) evbuffer_add(output, reply->body, reply->body_size);
+    evbuffer_add_printf(output, "Content-Length: %zu\r\nConnection: %s\r\n\r\n", reply->body_size,
+                        keep_alive ? "keep-alive" : "close");
+    if (!head_only && has_body(reply->status) && reply->body_size) evbuffer_add(output, reply->body, reply->body_size);
 }
 
 /* The reference's 413 has no body, and its client's tests look. */
@@ -135,7 +136,7 @@ void eio__http_put_error(struct eio__conn *conn, int status, const char *why)
         reply.body = text;
         reply.body_size = (size_t)n;
     }
-    put_raw(conn, &reply, false);
+    put_raw(conn, &reply, false, false);
 }
 
 static void add_header(evhtp_request_t *request, const char *name, const char *value)
@@ -167,8 +168,8 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     struct eio__conn *conn = request->conn;
     if (!conn) return; /* in on_abort: too late */
     bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade;
-    if (base->is_upgrade)
-        put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD);
+    if (base->is_upgrade || !conn->evhtp)
+        put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD, keep_alive);
     else
         put_evhtp(conn, reply, base->head, keep_alive);
     conn->request = NULL;
@@ -184,8 +185,8 @@ static int http_take(struct eio_http_request *base, struct eio__taken *taken)
     struct evbuffer *input = bufferevent_get_input(conn->bev);
     size_t n = evbuffer_get_length(input);
     uint8_t *rest = n ? malloc(n) : NULL;
-    struct eio__tls_io *io = conn->http->tls ? eio__tls_io_new(conn->http) : NULL;
-    if ((n && !rest) || (conn->http->tls && !io)) {
+    struct eio__tls_io *io = conn->tls ? eio__tls_io_new(conn->http) : NULL;
+    if ((n && !rest) || (conn->tls && !io)) {
         free(rest);
         free(io);
         return EIO_ENOMEM;
@@ -195,6 +196,7 @@ static int http_take(struct eio_http_request *base, struct eio__taken *taken)
     taken->rest = rest;
     taken->rest_size = n;
     free(request);
+    eio__conn_lease(conn);
     taken->wire = eio__conn_release(conn, io);
     return 0;
 }

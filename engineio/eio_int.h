@@ -405,8 +405,10 @@ struct eio_server {
     void *ctx;
     struct eio_hooks hooks;
     void *hooks_ctx;
-    struct eio__watch *watch;                 /* NULL: nobody does */
-    struct eio__cors_origins origins;         /* of options.cors */
+    struct eio__watch *watch;         /* NULL: nobody does */
+    struct eio__cors_origins origins; /* of options.cors */
+    eio_foreign_fn foreign;
+    void *foreign_ctx;
     struct eio_admission *admissions;         /* handshakes that wait for a decision */
     const struct eio_http_head *request_head; /* of the POST being read, or NULL */
     struct eio_server_stats stats;

@@ -362,6 +362,12 @@ void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hoo
     server->hooks_ctx = ctx;
 }
 
+void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn, void *ctx)
+{
+    server->foreign = fn;
+    server->foreign_ctx = ctx;
+}
+
 void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason)
 {
     server->closing = true;

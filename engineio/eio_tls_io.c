@@ -169,6 +169,11 @@ static void io_watch(struct eio__io *base, short wanted)
         bufferevent_disable(io->bev, EV_READ);
 }
 
+static size_t io_pending(struct eio__io *base)
+{
+    return output_size(io_of(base));
+}
+
 /* ------------------------------------------------------------------ events */
 
 static bool call(struct eio__tls_io *io, short what)
@@ -226,7 +231,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 
 struct eio__tls_io *eio__tls_io_new(struct eio_http *http)
 {
-    static const struct eio__io_ops ops = {io_write, io_read, io_watch, io_shutdown, io_close};
+    static const struct eio__io_ops ops = {io_write, io_read, io_watch, io_shutdown, io_pending, io_close};
     struct eio__tls_io *io = calloc(1, sizeof *io);
     if (!io) return NULL;
     io->base.ops = &ops;
