@@ -470,7 +470,8 @@ static void offer(struct eio_offer *offered, const struct eio_http_head *head, v
     if (!server->foreign || head->method == EIO_HTTP_OPTIONS) return;
     int size = eio_query_get(eio_http_head_query(head), "sid", sid, sizeof sid);
     int owner = size > 0 ? eio_server_owner_of(server, sid, (size_t)size) : EIO_EINVAL;
-    if (owner >= 0 && (unsigned)owner != server->ids.owner)
+    /* An id of the application's may look like one of ours. */
+    if (owner >= 0 && (unsigned)owner != server->ids.owner && !eio_server_find(server, sid, (size_t)size))
         server->foreign(offered, (unsigned)owner, server->foreign_ctx);
 }
 
