@@ -4,7 +4,7 @@
  *   rooms_redis_queue.c     pure: what is to be written, and whose the answers will be
  *   rooms_redis_resolve.c   names of hosts, without blocking
  *   rooms_redis_conn.c      one connection: socket, introduction, bytes in and out, liveness, its end and the next try
- *   rooms_redis_names.c     subscriptions
+ *   rooms_redis_listen.c     subscriptions
  *   rooms_redis_ask.c       questions and their deadlines
  *   rooms_redis.c           the node: its connections together, publishing, watchers, statistics */
 #ifndef ROOMS_REDIS_CONN_H
@@ -191,7 +191,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
 /* Bytes that were read; loses the connection over what is wrong. The fuzzer's way in. */
 void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n);
 
-/* ------------------------------------------------------ rooms_redis_names.c */
+/* ----------------------------------------------------- rooms_redis_listen.c */
 
 struct rooms__redis_entry {
     struct rooms__redis_subscription *first, *last;

@@ -86,7 +86,7 @@ void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx);
 /* From now on there is a connection for what blocks, and only with it Redis is up. */
 void rooms__redis_need_blocking(struct rooms_redis *redis);
 
-/* ------------------------------------------------------ rooms_redis_names.c */
+/* ----------------------------------------------------- rooms_redis_listen.c */
 
 enum rooms__redis_kind {
     ROOMS__REDIS_CHANNEL, /* SUBSCRIBE */

@@ -52,20 +52,18 @@ static inline int server_connect(const struct redis_server *server)
     return -1;
 }
 
-/* Sends a line and gives what is answered within a moment, in a static buffer. */
+/* Sends a line and gives what is answered, in a static buffer; "" if that takes more than a second. */
 static inline const char *server_tell(const struct redis_server *server, const char *line)
 {
     static char answer[65536];
     size_t used = 0;
-    struct timeval wait = {0, 200000};
+    struct timeval wait = {1, 0};
     int fd = server_connect(server);
     if (fd < 0) return "";
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
     dprintf(fd, "%s\r\n", line);
-    for (ssize_t n; used < sizeof answer - 1 && (n = read(fd, answer + used, sizeof answer - 1 - used)) > 0;) {
-        used += (size_t)n;
-        if (answer[0] != '*' && answer[0] != '$' && answer[used - 1] == '\n') break;
-    }
+    shutdown(fd, SHUT_WR);
+    for (ssize_t n; (n = read(fd, answer + used, sizeof answer - 1 - used)) > 0;) used += (size_t)n;
     answer[used] = '\0';
     close(fd);
     return answer;
@@ -187,6 +185,14 @@ static inline struct rooms_redis_stats node_stats(const struct node *node)
     struct rooms_redis_stats stats;
     rooms_redis_get_stats(node->redis, &stats);
     return stats;
+}
+
+/* How often the log says so. */
+static inline size_t node_said(const struct node *node, const char *text)
+{
+    size_t count = 0;
+    for (const char *p = node->log; (p = strstr(p, text)) != NULL; p++) count++;
+    return count;
 }
 
 static inline bool node_is_up(const struct node *node)
