@@ -14,9 +14,10 @@ static int init_concerns(struct app *app, char *error, size_t error_size)
     static const struct {
         const char *name;
         init_fn init;
-    } concerns[] = {{"auth", app_auth_init},         {"feed", app_feed_init},       {"agents", app_agents_init},
-                    {"feedback", app_feedback_init}, {"suggest", app_suggest_init}, {"http", app_http_init},
-                    {"metrics", app_metrics_init},   {"assets", app_assets_init},   {"demo", app_demo_init}};
+    } concerns[] = {{"nodes", app_nodes_init},   {"auth", app_auth_init},         {"feed", app_feed_init},
+                    {"agents", app_agents_init}, {"feedback", app_feedback_init}, {"suggest", app_suggest_init},
+                    {"http", app_http_init},     {"metrics", app_metrics_init},   {"assets", app_assets_init},
+                    {"demo", app_demo_init}};
     for (size_t i = 0; i < sizeof concerns / sizeof concerns[0]; i++) {
         int failed = concerns[i].init(app);
         if (!failed) continue;
@@ -41,8 +42,10 @@ static int init_store(struct app *app, char *error, size_t error_size)
 
 static int init_server(struct app *app, char *error, size_t error_size)
 {
+    struct sio_options io = app->config->io;
     snprintf(error, error_size, "out of memory");
-    app->io = sio_server_new_on(app->loop, &app->config->io);
+    if (app_nodes_prepare(app, &io)) return EIO_ENOMEM;
+    app->io = sio_server_new_on(app->loop, &io);
     if (!app->io && (app->config->tls_cert[0] || app->config->tls_key[0]))
         snprintf(error, error_size, "options tls_cert and tls_key: not usable, see the log");
     if (!app->io) return EIO_ENOMEM;
@@ -78,12 +81,29 @@ static void on_drain_timer(void *ctx)
     sio_drain(app->io, left, on_drained, app);
 }
 
-struct app *app_new(const struct app_config *config, char *error, size_t error_size)
+int app_prepare(const struct app_config *config, char *error, size_t error_size)
+{
+    struct app app = {.config = config};
+    struct app_work_options options = {1, 16, 1024};
+    snprintf(error, error_size, "cannot start threads");
+    app.work = app_work_new(NULL, &options);
+    if (app.work) app.store = app_store_open(app.work, config, error, error_size);
+    int failed = app.store ? app_jwt_load(&app.jwt, config, &app.development_key, error, error_size) : EIO_ESYS;
+    if (!failed && config->demo) failed = app_demo_import(&app, error, error_size);
+    if (!failed && app.development_key)
+        app_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
+    app_work_free(app.work);
+    app_store_close(app.store);
+    return failed;
+}
+
+struct app *app_new(const struct app_config *config, struct app_worker *worker, char *error, size_t error_size)
 {
     struct app *app = calloc(1, sizeof *app);
     snprintf(error, error_size, "out of memory");
     if (!app) return NULL;
     app->config = config;
+    app->worker = worker;
     app->loop = eio_loop_new();
     if (!app->loop) goto fail;
     app->started_ms = eio_loop_now_ms(app->loop);
@@ -110,7 +130,10 @@ void app_free(struct app *app)
     if (app->loop) eio_timer_stop(&app->drain_timer);
     /* The queue first: what waits in it answers sockets that still exist. */
     if (app->work) app_work_wait(app->work);
+    if (app->worker) app_worker_stop(app->worker);
+    app_nodes_disconnect(app);
     sio_server_free(app->io);
+    app_nodes_clear(app);
     app_work_free(app->work);
     app_agents_clear(app);
     app_suggest_clear(app);
@@ -129,6 +152,20 @@ void app_drain(struct app *app)
     eio_http_stop_listening(sio_server_http(app->io));
     app->drain_until_ms = eio_loop_now_ms(app->loop) + app->config->drain_timeout_ms;
     eio_timer_start(&app->drain_timer, 0);
+}
+
+void app_hurry(struct app *app)
+{
+    app_log(EIO_LOG_WARN, "not waiting any longer", NULL);
+    app_store_abandon(app->store);
+    eio_loop_stop(app->loop);
+}
+
+void app_reload(struct app *app)
+{
+    app_log_reopen();
+    app_log(EIO_LOG_INFO, "log opened anew", NULL);
+    if (app->config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->io)); /* logs how it went */
 }
 
 /* --------------------------------------------------------------- describe */

@@ -13,6 +13,7 @@
 #include "app_schema.h"
 #include "app_store.h"
 #include "app_work.h"
+#include "app_workers.h"
 
 #define APP_ID_SIZE 129 /* an id with its terminator */
 #define APP_CALL_ROOM "call:"
@@ -36,7 +37,10 @@ struct app {
     struct app_schemas *schemas;
     struct app_jwt jwt;
     bool development_key;
-    bool draining; /* new events are refused with 503 */
+    struct app_worker *worker; /* NULL: there is only one */
+    struct app_nodes *nodes;   /* NULL: the same */
+    bool failed;               /* the process ends with a failure */
+    bool draining;             /* new events are refused with 503 */
     struct eio_timer drain_timer;
     uint64_t drain_until_ms;
     uint64_t started_ms; /* loop time */
@@ -46,13 +50,21 @@ struct app {
     struct app_demo *demo;
 };
 
-/* Builds everything on a new loop; does not listen. NULL with a line in error. */
-struct app *app_new(const struct app_config *config, char *error, size_t error_size);
+/* Makes the store, the key and the demo's documents if need be, so that several workers find them. Blocking. Returns 0
+ * or a negative code with a line in error. */
+int app_prepare(const struct app_config *config, char *error, size_t error_size);
+/* Builds everything on a new loop; does not listen. worker: NULL, or which of several this is; it outlives the app.
+ * NULL with a line in error. */
+struct app *app_new(const struct app_config *config, struct app_worker *worker, char *error, size_t error_size);
 /* Accepts NULL. */
 void app_free(struct app *app);
 /* Stops accepting, lets the store's queue run empty so that what was accepted is acknowledged, tells the sockets, then
  * stops the loop; all of that within drain_timeout_ms. */
 void app_drain(struct app *app);
+/* Stops without waiting any longer. */
+void app_hurry(struct app *app);
+/* Opens the log and reads the certificate anew. */
+void app_reload(struct app *app);
 /* One line for every live object, to the log. */
 void app_describe(struct app *app);
 
@@ -68,6 +80,21 @@ int app_demo_init(struct app *app);
 void app_agents_clear(struct app *app);
 void app_suggest_clear(struct app *app);
 void app_demo_clear(struct app *app);
+
+/* ------------------------------------------------------------------ nodes */
+
+/* Before the server is made: completes its options. */
+int app_nodes_prepare(struct app *app, struct sio_options *io);
+int app_nodes_init(struct app *app);
+/* A sibling runs: takes the descriptors for adapter messages and for connections. */
+void app_nodes_add_peer(struct app *app, uint32_t number, uint64_t incarnation, int take_fds[2]);
+int app_nodes_listen(struct app *app, int *take_fd);
+/* Before the server is freed, and after. */
+void app_nodes_disconnect(struct app *app);
+void app_nodes_clear(struct app *app);
+
+/* Puts this worker's numbers into its page. */
+void app_metrics_publish(struct app *app, struct app_worker_page *page);
 
 /* ------------------------------------------------------------------- auth */
 

@@ -321,6 +321,9 @@ static int check(const struct app_config *config, struct report *report)
     if (config->io.engine.high_water_bytes > config->io.engine.max_queue_bytes)
         return fail(report, "option high_water_bytes: %zu is not possible (allowed: up to max_queue_bytes, %zu)",
                     config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes);
+    if (config->workers > 1 && !strcmp(config->data, ":memory:"))
+        return fail(report, "option workers: %u is not possible with data :memory: (they share a store in files)",
+                    config->workers);
     if (secret && secret < 32)
         return fail(report, "option jwt_secret: %zu bytes are not possible (allowed: 32 or more, RFC 7518 3.2)",
                     secret);

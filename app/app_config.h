@@ -11,7 +11,7 @@ enum app_store_sync { APP_SYNC_NORMAL, APP_SYNC_FULL };
 enum app_log_format { APP_LOG_TEXT, APP_LOG_JSON };
 enum app_jwt_algorithm { APP_JWT_HS256, APP_JWT_EDDSA };
 
-#define APP_CONFIG_OPTIONS_MAX 96
+#define APP_CONFIG_OPTIONS_MAX 128
 
 struct app_config {
     const char *config_file; /* "": none */
@@ -19,6 +19,9 @@ struct app_config {
     const char *host;
     uint32_t port;
     uint32_t drain_timeout_ms;
+    uint32_t workers;
+    uint32_t worker_restart_max_ms;
+    uint32_t worker_timeout_ms;
 
     const char *data; /* directory, or ":memory:" */
     int store_sync;   /* enum app_store_sync */

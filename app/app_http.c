@@ -81,29 +81,72 @@ static void on_health_abort(void *ctx)
     ((struct health *)ctx)->request = NULL;
 }
 
-static void on_health_done(struct app_store_op *op)
+/* What is added up over all workers. */
+struct totals {
+    uint64_t sessions, sockets, uptime_ms;
+    unsigned up;
+};
+
+static struct totals sum(const struct app *app)
 {
-    struct health *health = health_of(op);
+    struct totals totals = {0, 0, 0, 1};
+    if (app->worker) {
+        const struct app_workers_page *page = app->worker->page;
+        uint64_t now_ms = app_monotonic_ms();
+        totals = (struct totals){0, 0, now_ms - page->started_ms, 0};
+        for (unsigned i = 0; i < app->worker->count; i++) {
+            const struct app_worker_page *worker = &page->workers[i];
+            if (!atomic_load(&worker->pid)) continue;
+            totals.up += app_worker_page_is_up(worker, now_ms);
+            totals.sessions += atomic_load(&worker->sessions);
+            totals.sockets += atomic_load(&worker->sockets);
+        }
+    } else {
+        struct sio_stats stats;
+        sio_server_get_stats(app->io, &stats);
+        totals.uptime_ms = eio_loop_now_ms(app->loop) - app->started_ms;
+        totals.sessions = eio_server_session_count(sio_server_engine(app->io));
+        totals.sockets = stats.sockets;
+    }
+    return totals;
+}
+
+static void answer_health(void *ctx)
+{
+    struct health *health = ctx;
     struct app *app = health->app;
     struct sio_builder json;
-    struct sio_stats stats;
-    sio_server_get_stats(app->io, &stats);
+    struct totals totals = sum(app);
+    bool degraded = health->op.failure.code || (app->worker && totals.up < app->worker->count);
     if (health->request) {
         sio_builder_init(&json);
         sio_builder_open(&json);
-        sio_builder_put(&json, op->failure.code ? "{\"status\":\"degraded\"" : "{\"status\":\"ok\"");
+        sio_builder_put(&json, degraded ? "{\"status\":\"degraded\"" : "{\"status\":\"ok\"");
         sio_builder_put(&json, ",\"version\":\"" PARLEY_VERSION "\",\"uptime_s\":");
-        app_put_int(&json, (int64_t)(eio_loop_now_ms(app->loop) - app->started_ms) / 1000);
+        app_put_int(&json, (int64_t)totals.uptime_ms / 1000);
         sio_builder_put(&json, ",\"connections\":");
-        app_put_int(&json, (int64_t)eio_server_session_count(sio_server_engine(app->io)));
+        app_put_int(&json, (int64_t)totals.sessions);
         sio_builder_put(&json, ",\"sockets\":");
-        app_put_int(&json, (int64_t)stats.sockets);
+        app_put_int(&json, (int64_t)totals.sockets);
         sio_builder_put(&json, ",\"calls\":");
         app_put_int(&json, health->calls);
+        if (app->worker) {
+            sio_builder_put(&json, ",\"workers\":");
+            app_put_int(&json, app->worker->count);
+            sio_builder_put(&json, ",\"workers_up\":");
+            app_put_int(&json, totals.up);
+        }
         sio_builder_put(&json, "}");
         reply_builder(health->request, 200, &json);
     }
     free(health);
+}
+
+static void on_health_done(struct app_store_op *op)
+{
+    struct health *health = health_of(op);
+    struct app_worker *worker = health->app->worker;
+    if (!worker || app_worker_inquire(worker, answer_health, health)) answer_health(health);
 }
 
 static void on_health(struct eio_http_request *request, void *ctx)

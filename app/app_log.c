@@ -16,7 +16,8 @@ static struct {
     atomic_int fd;
     int format;
     char path[1024];
-} out = {STDERR_FILENO, APP_LOG_TEXT, ""};
+    char worker[12]; /* "": there is only one */
+} out = {STDERR_FILENO, APP_LOG_TEXT, "", ""};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -111,9 +112,15 @@ static uint64_t unix_ms_now(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* words: at most 1 + 2 * MAX_PAIRS, and NULL. */
 static void write_line(enum eio_log_level level, const char *const *words)
 {
     char text[LINE_BYTES];
+    const char *with_worker[2 * MAX_PAIRS + 4] = {words[0], "worker", out.worker};
+    if (out.worker[0]) {
+        for (size_t i = 1; (with_worker[i + 2] = words[i]) != NULL;) i++;
+        words = with_worker;
+    }
     size_t n = app_log_format((enum app_log_format)out.format, unix_ms_now(), level, words, text, sizeof text - 1);
     text[n++] = '\n';
     /* A full disk must not stop the server: what cannot be written is lost. */
@@ -166,6 +173,11 @@ void app_time_text(uint64_t unix_ms, char text[25])
 static int open_file(void)
 {
     return open(out.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+void app_log_set_worker(int number)
+{
+    snprintf(out.worker, sizeof out.worker, "%d", number);
 }
 
 int app_log_open(const struct app_config *config)

@@ -6,6 +6,8 @@
 
 /* Opens the destination and takes over the libraries' lines. Returns 0 or EIO_ESYS. */
 int app_log_open(const struct app_config *config);
+/* This process's number among the workers, which its lines name. */
+void app_log_set_worker(int number);
 /* Opens the file anew (after it was moved away). Keeps the old one if that fails. */
 void app_log_reopen(void);
 void app_log_close(void);

@@ -1,30 +1,92 @@
-/* GET /metrics: counters of the libraries and of the application in the Prometheus text format 0.0.4. */
+/* GET /metrics: counters of the libraries and of the application in the Prometheus text format 0.0.4.
+ *
+ * With several workers each has its numbers in a page of shared memory. What they mean is their position: the same code
+ * that puts them there reads them in the same order, for all workers. */
 #include "app.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define METRICS_BYTES 32768
+#define FIRST_BYTES 32768
 
-/* The page being written; what does not fit is cut at a line, which a test would notice. */
+/* What the numbers become: text, or numbers in a worker's page. */
 struct page {
-    char text[METRICS_BYTES];
-    size_t n;
+    char *text;
+    size_t n, capacity;
+    bool failed;
+    const struct app_workers_page *all; /* NULL: there is only this process */
+    unsigned worker_count;
+    struct app_worker_page *publish; /* not NULL: no text is wanted */
+    size_t at;                       /* of the next number */
 };
 
 __attribute__((format(printf, 2, 3))) static void put(struct page *page, const char *format, ...)
 {
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(page->text + page->n, sizeof page->text - page->n, format, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < sizeof page->text - page->n) page->n += (size_t)n;
+    if (page->publish || page->failed) return;
+    for (;;) {
+        va_list args;
+        va_start(args, format);
+        int n = vsnprintf(page->text + page->n, page->capacity - page->n, format, args);
+        va_end(args);
+        if (n >= 0 && (size_t)n < page->capacity - page->n) {
+            page->n += (size_t)n;
+            return;
+        }
+        size_t capacity = page->capacity * 2;
+        char *grown = n < 0 ? NULL : realloc(page->text, capacity);
+        page->failed = !grown;
+        if (page->failed) return;
+        page->text = grown;
+        page->capacity = capacity;
+    }
+}
+
+static void put_family(struct page *page, const char *name, const char *type, const char *help)
+{
+    put(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", name, help, name, type);
+}
+
+static void put_line(struct page *page, const char *name, const char *labels, uint64_t value, bool in_us)
+{
+    put(page, "parley_%s%s%s%s ", name, labels[0] ? "{" : "", labels, labels[0] ? "}" : "");
+    if (in_us)
+        put(page, "%.6f\n", (double)value / 1e6);
+    else
+        put(page, "%llu\n", (unsigned long long)value);
+}
+
+/* in_us: microseconds, shown as seconds. */
+static void put_sample(struct page *page, const char *name, const char *labels, uint64_t value, bool in_us)
+{
+    size_t at = page->at++;
+    if (page->publish) {
+        if (at < APP_PAGE_VALUES_MAX) /* a test sees that none is missing */
+            atomic_store_explicit(&page->publish->values[at], value, memory_order_relaxed);
+        return;
+    }
+    if (!page->all) put_line(page, name, labels, value, in_us);
+    for (unsigned i = 0; i < page->worker_count && at < APP_PAGE_VALUES_MAX; i++) {
+        const struct app_worker_page *worker = &page->all->workers[i];
+        char with_worker[192];
+        if (!atomic_load(&worker->pid)) continue;
+        snprintf(with_worker, sizeof with_worker, "worker=\"%u\"%s%s", i, labels[0] ? "," : "", labels);
+        put_line(page, name, with_worker, atomic_load_explicit(&worker->values[at], memory_order_relaxed), in_us);
+    }
+}
+
+/* One of a family that has a label. */
+static void put_labelled(struct page *page, const char *name, const char *label, const char *text, uint64_t value)
+{
+    char labels[128];
+    snprintf(labels, sizeof labels, "%s=\"%s\"", label, text);
+    put_sample(page, name, labels, value, false);
 }
 
 static void put_metric(struct page *page, const char *name, const char *type, const char *help, uint64_t value)
 {
-    put(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\nparley_%s %llu\n", name, help, name, type, name,
-        (unsigned long long)value);
+    put_family(page, name, type, help);
+    put_sample(page, name, "", value, false);
 }
 
 static void counter(struct page *page, const char *name, const char *help, uint64_t value)
@@ -46,36 +108,32 @@ static void put_limits(struct page *page, const struct app *app)
     eio_http_get_stats(sio_server_http(app->io), &http);
     eio_server_get_stats(sio_server_engine(app->io), &engine);
     sio_server_get_stats(app->io, &io);
-    put(page, "# HELP parley_limit_hits_total How often a limit was hit, by its option.\n"
-              "# TYPE parley_limit_hits_total counter\n");
+    put_family(page, "limit_hits_total", "counter", "How often a limit was hit, by its option.");
     for (int i = 0; i < EIO_LIMIT_COUNT; i++)
-        put(page, "parley_limit_hits_total{limit=\"%s\"} %llu\n", eio_limit_name((enum eio_limit)i),
-            (unsigned long long)(http.limit_hits[i] + engine.limit_hits[i]));
+        put_labelled(page, "limit_hits_total", "limit", eio_limit_name((enum eio_limit)i),
+                     http.limit_hits[i] + engine.limit_hits[i]);
     for (int i = 0; i < SIO_LIMIT_COUNT; i++)
-        put(page, "parley_limit_hits_total{limit=\"%s\"} %llu\n", sio_limit_name((enum sio_limit)i),
-            (unsigned long long)io.limit_hits[i]);
+        put_labelled(page, "limit_hits_total", "limit", sio_limit_name((enum sio_limit)i), io.limit_hits[i]);
 }
 
 /* The sum and the largest, and how many were late by at most so much: Prometheus' histogram. */
 static void put_loop(struct page *page, const struct app *app)
 {
-    static const char name[] = "parley_timer_lateness_seconds";
     struct eio_loop_stats s;
     uint64_t count = 0;
     eio_loop_get_stats(app->loop, &s);
     counter(page, "turns_total", "Turns of the loop.", s.turns);
-    put(page, "# HELP %s How late timers ran.\n# TYPE %s histogram\n", name, name);
+    put_family(page, "timer_lateness_seconds", "histogram", "How late timers ran.");
     for (int i = 0; i < EIO_LATE_SLOTS; i++) {
+        char bound[32] = "le=\"+Inf\"";
         count += s.late[i];
-        if (i < EIO_LATE_SLOTS - 1)
-            put(page, "%s_bucket{le=\"%g\"} %llu\n", name, eio_late_bound_ms(i) / 1e3, (unsigned long long)count);
+        if (i < EIO_LATE_SLOTS - 1) snprintf(bound, sizeof bound, "le=\"%g\"", eio_late_bound_ms(i) / 1e3);
+        put_sample(page, "timer_lateness_seconds_bucket", bound, count, false);
     }
-    put(page, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name, (unsigned long long)count, name,
-        (double)s.late_sum_us / 1e6, name, (unsigned long long)count);
-    put(page,
-        "# HELP parley_timer_lateness_max_seconds The latest of all.\n"
-        "# TYPE parley_timer_lateness_max_seconds gauge\nparley_timer_lateness_max_seconds %.6f\n",
-        (double)s.late_max_us / 1e6);
+    put_sample(page, "timer_lateness_seconds_sum", "", s.late_sum_us, true);
+    put_sample(page, "timer_lateness_seconds_count", "", count, false);
+    put_family(page, "timer_lateness_max_seconds", "gauge", "The latest of all.");
+    put_sample(page, "timer_lateness_max_seconds", "", s.late_max_us, true);
 }
 
 static void put_http(struct page *page, const struct app *app)
@@ -88,10 +146,15 @@ static void put_http(struct page *page, const struct app *app)
     counter(page, "http_timeouts_total", "Requests that took too long to arrive.", s.timeouts);
     counter(page, "http_aborted_total", "Requests whose client went away.", s.aborted);
     counter(page, "http_tls_errors_total", "TLS handshakes and connections that failed.", s.tls_errors);
+    counter(page, "http_adopted_total", "Connections that came from another worker, for its session's owner.",
+            s.adopted);
+    counter(page, "http_handed_over_total", "Connections that went to another worker.", s.handed_over);
     counter(page, "http_received_bytes_total", "Bytes received.", s.bytes_in);
     counter(page, "http_sent_bytes_total", "Bytes sent.", s.bytes_out);
     gauge(page, "http_connections", "HTTP connections now.", s.connections);
     gauge(page, "http_parked", "Long polls waiting now.", s.parked);
+    gauge(page, "http_pumps", "Connections whose session is another worker's and whose TLS is this one's, now.",
+          s.pumps);
 }
 
 static void put_engine(struct page *page, const struct app *app)
@@ -99,11 +162,10 @@ static void put_engine(struct page *page, const struct app *app)
     struct eio_server_stats s;
     eio_server_get_stats(sio_server_engine(app->io), &s);
     counter(page, "sessions_opened_total", "Engine.IO sessions opened.", s.opened);
-    put(page, "# HELP parley_sessions_closed_total Engine.IO sessions closed, by reason.\n"
-              "# TYPE parley_sessions_closed_total counter\n");
+    put_family(page, "sessions_closed_total", "counter", "Engine.IO sessions closed, by reason.");
     for (int i = EIO_CLOSE_TRANSPORT_CLOSE; i <= EIO_CLOSE_POLICY; i++)
-        put(page, "parley_sessions_closed_total{reason=\"%s\"} %llu\n", eio_close_reason_text((enum eio_close_reason)i),
-            (unsigned long long)s.closed[i]);
+        put_labelled(page, "sessions_closed_total", "reason", eio_close_reason_text((enum eio_close_reason)i),
+                     s.closed[i]);
     counter(page, "handshakes_refused_total", "Handshakes refused.", s.handshakes_refused);
     counter(page, "upgrades_total", "Sessions upgraded to WebSocket.", s.upgrades);
     counter(page, "messages_received_total", "Engine.IO messages received.", s.messages_in);
@@ -168,22 +230,91 @@ static void put_app(struct page *page, const struct app *app)
     counter(page, "store_errors_total", "Errors of SQLite.", store.sqlite_errors);
 }
 
-static void on_metrics(struct eio_http_request *request, void *ctx)
+/* What the master knows. */
+static void put_workers(struct page *page)
 {
-    static struct page page; /* the loop's thread only */
-    const struct app *app = ctx;
-    page.n = 0;
-    put_app(&page, app);
-    put_socketio(&page, app);
-    put_engine(&page, app);
-    put_loop(&page, app);
-    put_limits(&page, app);
-    put_http(&page, app);
-    struct eio_http_reply reply = {.status = 200,
+    uint64_t now_ms = app_monotonic_ms();
+    put_family(page, "worker_up", "gauge", "Whether the worker answers.");
+    for (unsigned i = 0; i < page->worker_count; i++)
+        put(page, "parley_worker_up{worker=\"%u\"} %d\n", i, app_worker_page_is_up(&page->all->workers[i], now_ms));
+    put_family(page, "worker_restarts_total", "counter", "Times that the worker was started again.");
+    for (unsigned i = 0; i < page->worker_count; i++)
+        put(page, "parley_worker_restarts_total{worker=\"%u\"} %llu\n", i,
+            (unsigned long long)atomic_load(&page->all->workers[i].restarts));
+    put_family(page, "worker_hangs_total", "counter", "Times that the worker was ended because it stood still.");
+    for (unsigned i = 0; i < page->worker_count; i++)
+        put(page, "parley_worker_hangs_total{worker=\"%u\"} %llu\n", i,
+            (unsigned long long)atomic_load(&page->all->workers[i].hangs));
+}
+
+static void put_all(struct page *page, const struct app *app)
+{
+    put_app(page, app);
+    put_socketio(page, app);
+    put_engine(page, app);
+    put_loop(page, app);
+    put_limits(page, app);
+    put_http(page, app);
+}
+
+void app_metrics_publish(struct app *app, struct app_worker_page *worker)
+{
+    struct page page = {.publish = worker};
+    struct sio_stats stats;
+    sio_server_get_stats(app->io, &stats);
+    atomic_store(&worker->sessions, eio_server_session_count(sio_server_engine(app->io)));
+    atomic_store(&worker->sockets, stats.sockets);
+    put_all(&page, app);
+}
+
+static void answer(const struct app *app, struct eio_http_request *request)
+{
+    struct page page = {.text = malloc(FIRST_BYTES), .capacity = FIRST_BYTES};
+    page.failed = !page.text;
+    if (app->worker) {
+        page.all = app->worker->page;
+        page.worker_count = app->worker->count;
+        put_workers(&page);
+    }
+    put_all(&page, app);
+    struct eio_http_reply reply = {.status = page.failed ? 503 : 200,
                                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                    .body = page.text,
-                                   .body_size = page.n};
+                                   .body_size = page.failed ? 0 : page.n};
     eio_http_reply(request, &reply);
+    free(page.text);
+}
+
+/* A request that waits for other workers. */
+struct waiting {
+    const struct app *app;
+    struct eio_http_request *request; /* NULL: the client went away */
+};
+
+static void on_abort(void *ctx)
+{
+    ((struct waiting *)ctx)->request = NULL;
+}
+
+static void on_fresh(void *ctx)
+{
+    struct waiting *waiting = ctx;
+    if (waiting->request) answer(waiting->app, waiting->request);
+    free(waiting);
+}
+
+static void on_metrics(struct eio_http_request *request, void *ctx)
+{
+    const struct app *app = ctx;
+    struct waiting *waiting = app->worker ? malloc(sizeof *waiting) : NULL;
+    if (waiting) {
+        *waiting = (struct waiting){app, request};
+        eio_http_request_on_abort(request, on_abort, waiting);
+        if (app_worker_inquire(app->worker, on_fresh, waiting) == 0) return;
+        free(waiting);
+        eio_http_request_on_abort(request, NULL, NULL);
+    }
+    answer(app, request);
 }
 
 int app_metrics_init(struct app *app)

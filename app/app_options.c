@@ -46,6 +46,12 @@ const struct app_option app_options[] = {
     U32("port", port, "3000", 0, 65535, "Server", "port to listen on; 0 takes a free one"),
     U32("drain_timeout_ms", drain_timeout_ms, "10000", 0, DAY_MS, "Server",
         "after SIGTERM, how long sockets may take to get their last messages"),
+    U32("workers", workers, "1", 1, 64, "Server",
+        "processes that share the port, each a node with limits of its own; 1: no others"),
+    U32("worker_restart_max_ms", worker_restart_max_ms, "10000", 0, DAY_MS, "Server",
+        "the longest wait before a worker that keeps dying is started again"),
+    U32("worker_timeout_ms", worker_timeout_ms, "30000", 0, DAY_MS, "Server",
+        "a worker that stands still for so long is ended and started again; 0: never"),
 
     TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
     CHOICE("store_sync", store_sync, "full", syncs, "Store",

@@ -36,26 +36,23 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
     struct app *app = ctx;
     (void)what;
-    if (number == SIGUSR1) {
+    if (number == SIGUSR1)
         app_describe(app);
-    } else if (number == SIGHUP) {
-        app_log_reopen();
-        app_log(EIO_LOG_INFO, "log opened anew", NULL);
-        if (app->config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->io)); /* logs how it went */
-    } else if (app->draining) {
-        app_log(EIO_LOG_WARN, "second signal, not waiting any longer", NULL);
-        app_store_abandon(app->store);
-        eio_loop_stop(app->loop);
-    } else {
+    else if (number == SIGHUP)
+        app_reload(app);
+    else if (!app->draining)
         app_drain(app);
-    }
+    else if (!app->worker) /* whose master says so, since one signal may reach both */
+        app_hurry(app);
 }
 
 static int add_signals(struct signals *signals)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
+    if (signals->app->worker) signal(SIGINT, SIG_IGN); /* of a terminal: the master is told, too */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (signals->app->worker && numbers[i] == SIGINT) continue;
         struct event_base *base = eio_loop_base(signals->app->loop);
         signals->events[i] = evsignal_new(base, numbers[i], on_signal, signals->app);
         if (!signals->events[i] || evsignal_add(signals->events[i], NULL)) return EIO_ENOMEM;
@@ -96,20 +93,52 @@ static int listen_and_run(struct app *app)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int serve(const struct app_config *config)
+/* One of several: it listens when its master says so. */
+static int run_worker(struct app *app)
+{
+    struct signals signals = {app, {NULL}};
+    int failed = add_signals(&signals);
+    if (!failed) failed = app_worker_start(app->worker, app);
+    if (!failed) failed = eio_loop_run(app->loop);
+    remove_signals(&signals);
+    return failed || app->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int serve_one(const struct app_config *config, struct app_worker *worker)
 {
     char error[512];
-    if (app_log_open(config)) {
-        fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
-        return EXIT_FAILURE;
-    }
-    struct app *app = app_new(config, error, sizeof error);
+    struct app *app = app_new(config, worker, error, sizeof error);
     if (!app) {
         fprintf(stderr, "parley: %s\n", error);
         return EXIT_FAILURE;
     }
-    int status = listen_and_run(app);
+    int status = worker ? run_worker(app) : listen_and_run(app);
     app_free(app);
+    return status;
+}
+
+static int serve_many(const struct app_config *config)
+{
+    char error[512];
+    struct app_worker worker;
+    if (app_prepare(config, error, sizeof error)) {
+        fprintf(stderr, "parley: %s\n", error);
+        return EXIT_FAILURE;
+    }
+    int status = app_workers_run(config, &worker);
+    if (status >= 0) return status;
+    status = serve_one(config, &worker);
+    app_worker_clear(&worker);
+    return status;
+}
+
+static int serve(const struct app_config *config)
+{
+    if (app_log_open(config)) {
+        fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
+        return EXIT_FAILURE;
+    }
+    int status = config->workers > 1 ? serve_many(config) : serve_one(config, NULL);
     app_log(EIO_LOG_INFO, "stopped", NULL);
     app_log_close();
     return status;

@@ -14,7 +14,7 @@ static int set_up(void **state)
     (void)state;
     memset(&f, 0, sizeof f);
     fixture_config_data(&f.config, ":memory:");
-    f.app = app_new(&f.config, error, sizeof error);
+    f.app = app_new(&f.config, NULL, error, sizeof error);
     if (!f.app) fail_msg("%s", error);
     return 0;
 }
@@ -248,7 +248,7 @@ static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)
     (void)state;
     app_free(f.app);
     f.config.work_queue_max = 10;
-    f.app = app_new(&f.config, error, sizeof error);
+    f.app = app_new(&f.config, NULL, error, sizeof error);
     START("a");
     int before = f.answers;
     for (int i = 0; i < 100; i++) submit(APP_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"x\"}");

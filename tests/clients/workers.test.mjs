@@ -1,0 +1,263 @@
+// `parley --workers 3` with stock clients: what one worker does reaches the others, and what befalls one worker is
+// nobody else's trouble. Each test has a server of its own.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { Agent, get } from "node:http";
+import { afterEach, test } from "node:test";
+import { io } from "socket.io-client";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+const WORKERS = 3;
+const open = new Set();
+let parley;
+
+afterEach(async () => {
+  for (const socket of open) socket.disconnect();
+  open.clear();
+  for (const pid of workersOf(parley)) process.kill(pid, "SIGCONT");
+  const ending = parley;
+  parley = null;
+  if (ending?.child.exitCode === null && ending.child.signalCode === null) await ending.stop();
+});
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(condition, what, withinMs = 10000) {
+  const deadline = Date.now() + withinMs;
+  for (let value; ;) {
+    if ((value = await condition())) return value;
+    assert.ok(Date.now() < deadline, `not in time: ${what}\n${parley?.output.slice(-3000)}`);
+    await sleep(20);
+  }
+}
+
+async function start(...options) {
+  parley = await startParley("--workers", String(WORKERS), ...options);
+  parley.tokens = {
+    feed: await parley.token("--sub", "feed", "--role", "feed"),
+    alice: await parley.token("--sub", "alice", "--calls", "*"),
+  };
+  return parley;
+}
+
+/** The processes of the workers that run now. */
+function workersOf(server) {
+  if (!server?.child.pid) return [];
+  try {
+    return readFileSync(`/proc/${server.child.pid}/task/${server.child.pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** One request on a connection of its own, which the kernel gives to any worker. */
+const request = (path, withinMs = 3000) => new Promise((resolve, reject) => {
+  const agent = new Agent({ keepAlive: false });
+  const sent = get(parley.url + path, { agent, timeout: withinMs }, (response) => {
+    let body = "";
+    response.on("data", (chunk) => (body += chunk));
+    response.on("end", () => resolve({ status: response.statusCode, body }));
+  });
+  sent.on("timeout", () => sent.destroy(new Error("timeout")));
+  sent.on("error", reject);
+});
+const health = async () => JSON.parse((await request("/health")).body);
+const isWell = async () => (await health().catch(() => ({}))).workers_up === WORKERS;
+
+/** All samples of /metrics of that name, by worker. */
+async function metric(name) {
+  const { body } = await request("/metrics");
+  const found = {};
+  for (const [, worker, value] of body.matchAll(new RegExp(`^parley_${name}\\{worker="(\\d+)"\\} (\\d+)$`, "gm"))) found[worker] = Number(value);
+  return found;
+}
+const sum = (samples) => Object.values(samples).reduce((a, b) => a + b, 0);
+
+const webSocket = { transports: ["websocket"] };
+
+/** A socket with `ask(event, data)` for acks and `log`, everything it was sent. */
+function connect(namespace, auth, options = {}) {
+  const socket = io(parley.url + namespace, { auth, forceNew: true, reconnection: false, ...options });
+  open.add(socket);
+  socket.log = [];
+  socket.ends = 0;
+  socket.onAny((event, data) => socket.log.push([event, data]));
+  socket.on("disconnect", () => socket.ends++);
+  socket.ask = (event, data) => socket.timeout(5000).emitWithAck(event, data);
+  socket.seen = (event) => socket.log.filter(([name]) => name === event).map(([, data]) => data);
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+const feed = (options = webSocket) => connect("/feed", { token: parley.tokens.feed }, options);
+const agent = (options = webSocket) => connect("/", { token: parley.tokens.alice }, options);
+
+/** Agents until every worker has at least one. */
+async function agentsEverywhere(options) {
+  const agents = [];
+  await until(async () => {
+    agents.push(...await Promise.all(Array.from({ length: 6 }, () => agent(options))));
+    const sessions = await metric("sessions");
+    return Object.keys(sessions).length === WORKERS && Object.values(sessions).every((count) => count > 0);
+  }, "sessions on every worker");
+  return agents;
+}
+
+test("/health and /metrics speak for all workers, whichever is asked", async () => {
+  await start();
+  const agents = await agentsEverywhere();
+  for (let i = 0; i < 20; i++) {
+    const { status, connections, sockets, workers, workers_up } = await health();
+    assert.deepEqual({ status, connections, sockets, workers, workers_up },
+      { status: "ok", connections: agents.length, sockets: agents.length, workers: WORKERS, workers_up: WORKERS });
+  }
+  for (let i = 0; i < 10; i++) {
+    const sessions = await metric("sessions");
+    assert.deepEqual(Object.keys(sessions), ["0", "1", "2"]);
+    assert.equal(sum(sessions), agents.length);
+  }
+  assert.deepEqual(await metric("worker_up"), { 0: 1, 1: 1, 2: 1 });
+});
+
+test("one worker has the metrics of several, without their labels", async () => {
+  const families = (text) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name).filter((name) => !name.startsWith("parley_worker_"));
+  const samples = (text, labels) => [...text.matchAll(/^(parley_[^{ ]+)(\{[^}]*\})? [\d.]+$/gm)].filter(([, name]) => !name.startsWith("parley_worker_")).length / labels;
+  await start();
+  const several = (await request("/metrics")).body;
+  await parley.stop();
+  parley = await startParley();
+  const one = (await request("/metrics")).body;
+  assert.deepEqual(families(several), families(one));
+  assert.equal(samples(several, WORKERS), samples(one, 1));
+  assert.ok(!one.includes("worker="));
+  assert.ok(families(one).length > 50);
+});
+
+test("a worker that dies is started again and counted; the others' clients notice nothing", async () => {
+  await start();
+  const agents = await agentsEverywhere();
+  const before = workersOf(parley);
+  assert.equal(before.length, WORKERS);
+  process.kill(before[1], "SIGKILL");
+  await until(async () => sum(await metric("worker_restarts_total")) === 1, "a restart");
+  await until(isWell, "all workers");
+  const now = workersOf(parley);
+  assert.equal(now.length, WORKERS);
+  assert.equal(now.filter((pid) => before.includes(pid)).length, WORKERS - 1);
+  const lost = agents.filter((socket) => socket.ends > 0);
+  assert.ok(lost.length > 0 && lost.length < agents.length);
+  assert.equal((await health()).sockets, agents.length - lost.length);
+  for (const socket of agents) if (!lost.includes(socket)) assert.equal((await socket.ask("call:list", {})).ok, true);
+  assert.match(parley.output, /msg="worker ended" number=1 pid=\d+ signal=9/);
+});
+
+test("a worker that dies again and again is waited for longer and longer, and the port stays served", async () => {
+  await start("--worker-restart-max-ms", "400");
+  const deaths = [];
+  for (let i = 0; i < 5; i++) {
+    const [pid] = await until(() => workersOf(parley).length === WORKERS && workersOf(parley).slice(-1), "a worker");
+    const began = Date.now();
+    process.kill(pid, "SIGKILL");
+    await until(() => !workersOf(parley).includes(pid), "its end");
+    for (let k = 0; k < 5; k++) assert.equal((await request("/ready")).status, 200);
+    await until(() => workersOf(parley).length === WORKERS, "all workers");
+    deaths.push(Date.now() - began);
+  }
+  assert.ok(deaths[4] >= 350, `${deaths}`);
+  await until(isWell, "all workers");
+});
+
+test("a worker that stands still holds up neither /health, nor new clients, nor the others; then it goes on", async () => {
+  await start();
+  const agents = await agentsEverywhere();
+  const [pid] = workersOf(parley);
+  process.kill(pid, "SIGSTOP");
+  await until(() => /gives no sign of life/.test(parley.output), "the master's notice");
+  for (let i = 0; i < 10; i++) {
+    const began = Date.now();
+    const { status, workers_up } = await health();
+    assert.deepEqual({ status, workers_up }, { status: "degraded", workers_up: WORKERS - 1 });
+    assert.equal(sum(await metric("worker_up")), WORKERS - 1);
+    assert.ok(Date.now() - began < 1000);
+  }
+  await Promise.all(Array.from({ length: 12 }, () => agent()));
+  process.kill(pid, "SIGCONT");
+  await until(isWell, "all workers");
+  for (const socket of agents) assert.equal((await socket.ask("call:list", {})).ok, true);
+  const before = await metric("sessions");
+  await until(async () => {
+    await agent();
+    const now = await metric("sessions");
+    return Object.keys(now).every((worker) => now[worker] > before[worker]);
+  }, "new sessions on every worker");
+});
+
+test("a worker that stands still for worker_timeout_ms is ended and started again", async () => {
+  await start("--worker-timeout-ms", "2500");
+  const [pid] = workersOf(parley);
+  process.kill(pid, "SIGSTOP");
+  await until(() => !workersOf(parley).includes(pid), "its end");
+  await until(isWell, "all workers");
+  assert.equal(sum(await metric("worker_hangs_total")), 1);
+  assert.equal(sum(await metric("worker_restarts_total")), 1);
+});
+
+test("SIGUSR1 makes all describe themselves; log lines say which worker speaks", async () => {
+  await start();
+  await agentsEverywhere();
+  parley.child.kill("SIGUSR1");
+  for (const worker of [0, 1, 2]) {
+    const line = new RegExp(`msg="socket" worker=${worker} user=alice`);
+    await until(() => line.test(parley.output), `a line of worker ${worker}`);
+    assert.match(parley.output, new RegExp(`msg="worker" number=${worker} pid=\\d+ state=up`));
+  }
+});
+
+test("SIGTERM ends all workers, also one that stands still, with status 0", async () => {
+  await start();
+  const agents = await agentsEverywhere();
+  process.kill(workersOf(parley)[2], "SIGSTOP");
+  const began = Date.now();
+  await parley.stop();
+  assert.ok(Date.now() - began < 5000);
+  await until(() => agents.every((socket) => socket.ends === 1), "the sockets' ends");
+});
+
+test("SIGTERM to one worker ends it gently and another takes its place", async () => {
+  await start();
+  const before = workersOf(parley);
+  process.kill(before[0], "SIGTERM");
+  await until(() => workersOf(parley).length === WORKERS && !workersOf(parley).includes(before[0]), "a new worker");
+  await until(isWell, "all workers");
+  assert.match(parley.output, /msg="drained" worker=0/);
+});
+
+test("workers end when the master is killed", async () => {
+  await start();
+  const workers = workersOf(parley);
+  parley.child.kill("SIGKILL");
+  await parley.ended;
+  await until(() => workers.every((pid) => {
+    try { return process.kill(pid, 0) && readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z "); } catch { return true; }
+  }), "the workers' ends");
+});
+
+test("several workers do not hide that the port is another's, nor start without a store in files", async () => {
+  await start();
+  const { execFile } = await import("node:child_process");
+  const run = (...options) => new Promise((resolve) => {
+    execFile(process.env.TEST_PARLEY, options, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stderr }));
+  });
+  const second = await run("--workers", "2", "--port", String(parley.port), "--data", parley.data);
+  assert.equal(second.code, 1);
+  assert.match(second.stderr, /cannot listen .* Address already in use/);
+  const memory = await run("--workers", "2", "--port", "0", "--data", ":memory:");
+  assert.equal(memory.code, 2);
+  assert.match(memory.stderr, /option workers: 2 is not possible with data :memory:/);
+  const tls = await run("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
+  assert.equal(tls.code, 1);
+  assert.equal((await health()).workers_up, WORKERS);
+});
