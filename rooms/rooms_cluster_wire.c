@@ -402,6 +402,12 @@ static int read_members(struct rooms__cluster_reading *reading, const struct roo
     }
 }
 
+static bool is_about_request(enum rooms__cluster_type type)
+{
+    return type == ROOMS__FETCH_SOCKETS || type == ROOMS__FETCH_SOCKETS_RESPONSE ||
+           type >= ROOMS__SERVER_SIDE_EMIT_RESPONSE;
+}
+
 static int read_data(struct rooms__cluster_reading *reading, struct rooms_bytes data)
 {
     static const char *const names[FIELDS] = {"opts",  "packet",  "requestId",  "rooms",
@@ -410,6 +416,7 @@ static int read_data(struct rooms__cluster_reading *reading, struct rooms_bytes 
     if (!has_data(reading->message.type)) return ROOMS_OK;
     if (!is_there(data) || !rooms__json_find(data, names, FIELDS, field)) return ROOMS_EINVAL;
     if (!read_id(field[REQUEST], reading->request, &reading->message.request)) return ROOMS_EINVAL;
+    if (is_about_request(reading->message.type) && reading->message.request.n == 0) return ROOMS_EINVAL;
     return read_members(reading, field);
 }
 

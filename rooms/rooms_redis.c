@@ -42,6 +42,24 @@ const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis 
     return &redis->options;
 }
 
+void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms__cluster_options *options)
+{
+    rooms__cluster_options_init(options);
+    options->request_timeout_ms = redis->options.request_timeout_ms;
+    options->heartbeat_interval_ms = redis->options.heartbeat_interval_ms;
+    options->heartbeat_timeout_ms = redis->options.heartbeat_timeout_ms;
+}
+
+struct rooms__cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis)
+{
+    return &redis->cluster;
+}
+
+void **rooms__redis_streams(struct rooms_redis *redis)
+{
+    return &redis->streams;
+}
+
 bool rooms__redis_is_up(const struct rooms_redis *redis)
 {
     return redis->up;
@@ -127,6 +145,10 @@ void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_s
     const struct rooms__redis_queue *queue = &redis->conns[ROOMS__CONN_PUB].queue;
     *stats = redis->stats;
     stats->connected = redis->up;
+    stats->ignored += redis->cluster.ignored;
+    stats->request_timeouts += redis->cluster.request_timeouts;
+    stats->nodes_lost = redis->cluster.nodes_lost;
+    stats->log_late = redis->cluster.log_late;
     if (redis->degraded_from_us) stats->degraded_ms = (rooms__now_us() - redis->degraded_from_us) / 1000u + 1;
     stats->why = redis->why;
     stats->address = redis->addresses.list[redis->address].text;

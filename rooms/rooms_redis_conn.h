@@ -10,6 +10,7 @@
 #ifndef ROOMS_REDIS_CONN_H
 #define ROOMS_REDIS_CONN_H
 
+#include "rooms_cluster_int.h"
 #include "rooms_redis_int.h"
 
 #include <netinet/in.h>
@@ -264,7 +265,9 @@ struct rooms_redis {
     bool dropping;             /* since the last time that all was up; said in the log */
     uint64_t degraded_from_us; /* 0: all is well */
     uint64_t ignored_said_us;
-    struct rooms_redis_stats stats; /* counters only */
+    struct rooms_redis_stats stats;      /* counters only */
+    struct rooms__cluster_stats cluster; /* likewise, of the adapters that share rooms_cluster.c */
+    void *streams;                       /* what the streams adapters share, made by the first, freed by the last */
     char why[160];
 };
 /* Everything is written at the end of this pass. */

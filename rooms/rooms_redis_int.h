@@ -53,6 +53,12 @@ void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, con
     __attribute__((format(printf, 3, 4)));
 /* A message that was no use: counted, and said in the log, not each. `why` is a constant text. */
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why);
+/* For adapters that share rooms_cluster.c. */
+struct rooms__cluster_options;
+struct rooms__cluster_stats;
+void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms__cluster_options *options);
+struct rooms__cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis);
+void **rooms__redis_streams(struct rooms_redis *redis); /* theirs: what they share */
 /* All connections stand and all subscriptions made before the last on_up are confirmed. */
 bool rooms__redis_is_up(const struct rooms_redis *redis);
 

@@ -330,6 +330,8 @@ struct rooms_redis_stats {
     uint64_t refused;                    /* published, and answered with an error */
     uint64_t lost;                       /* connections that were lost, and attempts that failed */
     uint64_t request_timeouts;
+    uint64_t nodes_lost; /* sharded, streams: other nodes that fell silent */
+    uint64_t log_late;   /* streams: times that delivery stopped waiting for the log */
 };
 ROOMS_API void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats);
 

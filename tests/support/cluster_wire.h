@@ -1,26 +1,17 @@
-/* Several nodes in one process, over a wire that can lose, delay and repeat messages. What they are made to do here,
- * and what those who ask are told, is said in a log. */
+/* Several nodes in one process, over a wire that can lose, delay and repeat messages. */
 #ifndef CLUSTER_WIRE_H
 #define CLUSTER_WIRE_H
 
-#include "rooms_cluster_int.h"
-#include "test.h"
+#include "cluster_local.h"
 
-#include <string.h>
-
-enum { NODES_MAX = 4, WIRE_MAX = 64, LOG_SIZE = 4096 };
+enum { NODES_MAX = PEERS_MAX, WIRE_MAX = 64 };
 
 /* -------------------------------------------------------------------- wire */
 
 struct node {
     struct rooms__cluster cluster; /* first */
-    char name;                     /* 'A'… */
-    bool is_cut;                   /* hears and says nothing */
-    unsigned acks;                 /* clients here, of whom each answers when told to */
-    struct rooms_ack_sink sink;    /* of the last delivery with ack */
-    void (*answer)(void *ctx, const struct rooms_message *args);
-    void *answer_ctx;
-    bool answers_late;
+    struct peer peer;
+    bool is_cut; /* hears and says nothing */
 };
 
 struct sent {
@@ -32,29 +23,12 @@ static struct node *nodes[NODES_MAX];
 static size_t node_count;
 static struct sent wire[WIRE_MAX];
 static size_t wire_count;
-static uint64_t now;
-static char said[LOG_SIZE];
 static bool counts, heartbeats, logs, count_fails;
 static size_t count_extra; /* nodes that are counted, but that nobody ever heard of */
 static uint64_t tickets[WIRE_MAX];
 static size_t ticket_count;
 static struct rooms__cluster_stats stats;
 static const struct rooms_recovery recovery = {.max_disconnection_ms = 1000};
-
-__attribute__((format(printf, 1, 2))) static inline void say(const char *format, ...)
-{
-    va_list arguments;
-    size_t at = strlen(said);
-    va_start(arguments, format);
-    vsnprintf(said + at, sizeof said - at, format, arguments);
-    va_end(arguments);
-}
-
-static inline void assert_said(const char *expected)
-{
-    assert_string_equal(said, expected);
-    said[0] = '\0';
-}
 
 static inline void put_on_wire(struct node *to, const struct rooms__cluster_message *message)
 {
@@ -129,111 +103,6 @@ static inline void pass(uint64_t ms)
     }
 }
 
-/* ------------------------------------------------------------------- local */
-
-static inline char name_of(void *ctx)
-{
-    return ((struct node *)ctx)->name;
-}
-
-static inline void say_who(const struct rooms_selector *who)
-{
-    for (size_t i = 0; i < who->room_count; i++) say(" +%.*s", (int)who->rooms[i].n, who->rooms[i].p);
-    for (size_t i = 0; i < who->except_count; i++) say(" -%.*s", (int)who->except[i].n, who->except[i].p);
-}
-
-static inline void say_message(const struct rooms_message *message)
-{
-    say(" %.*s", (int)message->json.n, (const char *)message->json.p);
-    for (size_t i = 0; i < message->attachment_count; i++)
-        say(" <%.*s>", (int)message->attachments[i].n, (const char *)message->attachments[i].p);
-    if (message->offset.n) say(" @%.*s", (int)message->offset.n, message->offset.p);
-}
-
-static inline void local_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                                 const struct rooms_message *message)
-{
-    say("%c deliver%s", name_of(ctx), flags->is_volatile ? " volatile" : "");
-    say_who(who);
-    say_message(message);
-    say("\n");
-}
-
-static inline void local_deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                                          const struct rooms_message *message, const struct rooms_ack_sink *sink)
-{
-    struct node *node = ctx;
-    say("%c ask %u", name_of(ctx), flags->timeout_ms);
-    say_who(who);
-    say_message(message);
-    say("\n");
-    node->sink = *sink;
-    sink->clients(sink->ctx, node->acks);
-}
-
-static inline void local_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms,
-                              size_t room_count)
-{
-    say("%c join", name_of(ctx));
-    say_who(who);
-    for (size_t i = 0; i < room_count; i++) say(" %.*s", (int)rooms[i].n, rooms[i].p);
-    say("\n");
-}
-
-static inline void local_leave(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms,
-                               size_t room_count)
-{
-    say("%c leave", name_of(ctx));
-    say_who(who);
-    for (size_t i = 0; i < room_count; i++) say(" %.*s", (int)rooms[i].n, rooms[i].p);
-    say("\n");
-}
-
-static inline void local_disconnect(void *ctx, const struct rooms_selector *who, bool close)
-{
-    say("%c disconnect%s", name_of(ctx), close ? " close" : "");
-    say_who(who);
-    say("\n");
-}
-
-static inline void local_fetch(void *ctx, const struct rooms_selector *who, void (*each)(void *, struct rooms_bytes),
-                               void *each_ctx)
-{
-    char socket[16];
-    (void)who;
-    for (int i = 1; i <= 2; i++) {
-        int n = snprintf(socket, sizeof socket, "{\"%c%d\"}", name_of(ctx), i);
-        each(each_ctx, (struct rooms_bytes){(const uint8_t *)socket, (size_t)n});
-    }
-}
-
-static inline struct rooms_message text_message(const char *json)
-{
-    return (struct rooms_message){.json = {(const uint8_t *)json, strlen(json)}};
-}
-
-static inline void local_server_side_event(void *ctx, const struct rooms_message *message,
-                                           void (*answer)(void *, const struct rooms_message *), void *answer_ctx)
-{
-    struct node *node = ctx;
-    char json[8];
-    say("%c event", name_of(ctx));
-    say_message(message);
-    say("\n");
-    node->answer = answer;
-    node->answer_ctx = answer_ctx;
-    if (!answer || node->answers_late) return;
-    snprintf(json, sizeof json, "[\"%c\"]", name_of(ctx));
-    struct rooms_message args = text_message(json);
-    answer(answer_ctx, &args);
-}
-
-static inline uint64_t local_now_ms(void *ctx)
-{
-    (void)ctx;
-    return now;
-}
-
 /* ------------------------------------------------------------------- nodes */
 
 static const struct rooms__carrier_ops heard_ops = {.publish = wire_publish, .respond = wire_respond};
@@ -250,19 +119,9 @@ static inline struct node *node_new(void)
     options.max_requests = 3;
     options.max_nodes = 5;
     if (!heartbeats) options.heartbeat_interval_ms = 0;
-    node->name = (char)('A' + node_count);
-    struct rooms_local local = {
-        .deliver = local_deliver,
-        .deliver_with_ack = local_deliver_with_ack,
-        .join = local_join,
-        .leave = local_leave,
-        .disconnect = local_disconnect,
-        .fetch = local_fetch,
-        .server_side_event = local_server_side_event,
-        .recovery = logs ? &recovery : NULL,
-        .now_ms = local_now_ms,
-        .ctx = node,
-    };
+    node->peer.name = (char)('A' + node_count);
+    node->peer.adapter = &node->cluster.adapter;
+    struct rooms_local local = peer_local(&node->peer, logs ? &recovery : NULL);
     struct rooms__cluster_setup setup = {
         .carrier = logs     ? &logging_ops
                    : counts ? &counting_ops
@@ -273,6 +132,7 @@ static inline struct node *node_new(void)
         .local = &local,
     };
     assert_int_equal(rooms__cluster_init(&node->cluster, &setup), 0);
+    peers[node_count] = &node->peer;
     nodes[node_count++] = node;
     rooms__cluster_announce(&node->cluster);
     settle();
@@ -287,6 +147,7 @@ static inline void node_free(size_t i)
         if (wire[w].to == node) lose(w);
     rooms__cluster_clear(&node->cluster);
     nodes[i] = NULL;
+    peers[i] = NULL;
     for (size_t w = wire_count; w-- > 0;)
         if (wire[w].to == node) lose(w);
     free(node);
@@ -309,115 +170,6 @@ static inline void teardown(void)
     node_count = ticket_count = count_extra = 0;
     counts = heartbeats = logs = count_fails = false;
     said[0] = '\0';
-}
-
-/* -------------------------------------------------------------- the asking */
-
-static const struct rooms_name rooms[] = {{"r1", 2}, {"r2", 2}};
-static const struct rooms_name except[] = {{"x", 1}};
-static const struct rooms_selector selector = {rooms, 2, except, 1};
-static const struct rooms_flags plain = {.compress = true};
-static const struct rooms_flags here = {.compress = true, .local = true};
-
-static inline struct rooms_adapter *adapter(size_t i)
-{
-    return &nodes[i]->cluster.adapter;
-}
-
-static inline void on_socket(void *ctx, struct rooms_bytes json)
-{
-    (void)ctx;
-    say("socket %.*s\n", (int)json.n, (const char *)json.p);
-}
-
-/* Uids are random: they are said as the letters of their nodes. */
-static inline void say_missing(struct rooms_name text)
-{
-    char copy[ROOMS__MISSING_SIZE];
-    snprintf(copy, sizeof copy, "%.*s", (int)text.n, text.p);
-    for (size_t i = 0; i < node_count; i++) {
-        char *at = nodes[i] ? strstr(copy, nodes[i]->cluster.uid) : NULL;
-        if (!at) continue;
-        *at = nodes[i]->name;
-        memmove(at + 1, at + ROOMS__UID_SIZE, strlen(at + ROOMS__UID_SIZE) + 1);
-    }
-    say("%s%s", copy[0] ? " missing " : "", copy);
-}
-
-static inline void on_done(void *ctx, int error)
-{
-    say("done %d", error);
-    say_missing(rooms__cluster_missing(ctx));
-    say("\n");
-}
-
-static inline void on_answer(void *ctx, const struct rooms_message *args)
-{
-    (void)ctx;
-    say("answer");
-    say_message(args);
-    say("\n");
-}
-
-static inline void on_count(void *ctx, int error, size_t servers)
-{
-    (void)ctx;
-    say("count %d %zu\n", error, servers);
-}
-
-static inline void sink_clients(void *ctx, size_t count)
-{
-    (void)ctx;
-    say("clients %zu\n", count);
-}
-
-static inline void sink_counted(void *ctx)
-{
-    (void)ctx;
-    say("counted\n");
-}
-
-static inline void sink_ack(void *ctx, const struct rooms_message *answer)
-{
-    (void)ctx;
-    say("ack");
-    say_message(answer);
-    say("\n");
-}
-
-static const struct rooms_ack_sink sink = {sink_clients, sink_counted, sink_ack, NULL};
-
-static inline void fetch(size_t i)
-{
-    struct rooms_selector everybody = {0};
-    assert_int_equal(rooms__cluster_fetch(adapter(i), &everybody, &plain, on_socket, on_done, adapter(i)), 0);
-}
-
-static inline void ask_event(size_t i)
-{
-    struct rooms_message message = text_message("[\"q\"]");
-    assert_int_equal(rooms__cluster_server_side_emit(adapter(i), &plain, &message, on_answer, on_done, adapter(i)), 0);
-}
-
-static inline void ask_acks(size_t i, uint32_t timeout_ms)
-{
-    struct rooms_selector everybody = {0};
-    struct rooms_message message = text_message("[\"q\"]");
-    struct rooms_flags flags = {.timeout_ms = timeout_ms};
-    assert_int_equal(rooms__cluster_broadcast_with_ack(adapter(i), &everybody, &flags, &message, &sink), 0);
-}
-
-static inline void ack_from(size_t i, const char *json)
-{
-    struct rooms_message answer = text_message(json);
-    nodes[i]->sink.ack(nodes[i]->sink.ctx, &answer);
-}
-
-static inline void broadcast(size_t i, const char *json)
-{
-    struct rooms_selector everybody = {0};
-    struct rooms_message message = text_message(json);
-    assert_int_equal(rooms__cluster_broadcast(adapter(i), &everybody, &plain, &message), 0);
 }
 
 #endif

@@ -35,7 +35,7 @@ TEST(cluster, what_is_local_is_not_said)
     rooms__cluster_broadcast_with_ack(adapter(0), &selector, &here, &message, &sink);
     assert_int_equal(wire_count, 0);
     assert_said("A deliver +r1 +r2 -x [\"e\"]\nA join +r1 +r2 -x r1\n"
-                "socket {\"A1\"}\nsocket {\"A2\"}\ndone 0\nA ask 0 +r1 +r2 -x [\"e\"]\nclients 0\ncounted\n");
+                "socket {\"A\":1}\nsocket {\"A\":2}\ndone 0\nA ask 0 +r1 +r2 -x [\"e\"]\nclients 0\ncounted\n");
     teardown();
 }
 
@@ -53,8 +53,9 @@ static void fetching_and_events(void)
 {
     fetch(0);
     settle();
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\nsocket {\"B1\"}\nsocket {\"B2\"}\nsocket {\"C1\"}\nsocket {\"C2\"}\n"
-                "done 0\n");
+    assert_said(
+        "socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\nsocket {\"C\":1}\nsocket {\"C\":2}\n"
+        "done 0\n");
     ask_event(2);
     settle();
     assert_said("A event [\"q\"]\nB event [\"q\"]\nanswer [\"A\"]\nanswer [\"B\"]\ndone 0\n");
@@ -90,10 +91,10 @@ TEST(cluster, one_that_is_alone_does_not_wait)
     fetch(0);
     ask_event(0);
     ask_acks(0, 100);
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\ndone 0\ndone 0\nA ask 100 [\"q\"]\nclients 0\ncounted\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\ndone 0\ndone 0\nA ask 100 [\"q\"]\nclients 0\ncounted\n");
     count_fails = true;
     fetch(0);
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\ndone -5\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\ndone -5\n");
     teardown();
 }
 
@@ -101,7 +102,7 @@ TEST(cluster, acks_come_from_all_nodes)
 {
     counts = true;
     setup(3);
-    for (size_t i = 0; i < 3; i++) nodes[i]->acks = (unsigned)i;
+    for (size_t i = 0; i < 3; i++) peers[i]->acks = (unsigned)i;
     ask_acks(0, 700);
     settle();
     assert_said("A ask 700 [\"q\"]\nclients 0\nB ask 700 [\"q\"]\nC ask 700 [\"q\"]\nclients 1\nclients 2\ncounted\n");
@@ -119,7 +120,7 @@ TEST(cluster, an_ack_may_come_before_the_count)
 {
     counts = true;
     setup(2);
-    nodes[1]->acks = 1;
+    peers[1]->acks = 1;
     ask_acks(0, 700);
     hand_over(0, false);
     ack_from(1, "[1]");
@@ -136,7 +137,7 @@ TEST(cluster, answers_to_acks_end_with_their_timeout)
 {
     counts = true;
     setup(2);
-    nodes[1]->acks = 2;
+    peers[1]->acks = 2;
     ask_acks(0, 300);
     settle();
     ack_from(1, "[1]");
@@ -154,7 +155,7 @@ TEST(cluster, who_asked_for_acks_and_does_not_get_them_is_let_go_of)
 {
     setup(2);
     heartbeats = true;
-    nodes[1]->acks = 1;
+    peers[1]->acks = 1;
     rooms__cluster_node_seen(&nodes[0]->cluster, (struct rooms_name){nodes[1]->cluster.uid, ROOMS__UID_SIZE});
     ask_acks(0, 300);
     settle();
@@ -171,7 +172,7 @@ TEST(cluster, what_is_lost_is_named)
     fetch(0);
     lose(1); /* to C */
     settle();
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\nsocket {\"B1\"}\nsocket {\"B2\"}\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\n");
     pass(5000);
     assert_said("done -5 missing C\n");
     assert_int_equal(stats.request_timeouts, 1);
@@ -190,7 +191,7 @@ TEST(cluster, those_of_whom_only_the_number_is_known_are_numbered)
     lose(0);
     lose(0);
     pass(5000);
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\ndone -5 missing B, 2 more\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\ndone -5 missing B, 2 more\n");
     count_extra = 0;
     teardown();
 }
@@ -206,9 +207,9 @@ TEST(cluster, an_answer_that_comes_twice_counts_once)
     hand_over(1, true); /* its answer comes twice */
     hand_over(1, false);
     assert_int_equal(stats.repeated, 2);
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\nsocket {\"B1\"}\nsocket {\"B2\"}\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\n");
     settle();
-    assert_said("socket {\"C1\"}\nsocket {\"C2\"}\ndone 0\n");
+    assert_said("socket {\"C\":1}\nsocket {\"C\":2}\ndone 0\n");
     teardown();
 }
 
@@ -216,7 +217,7 @@ TEST(cluster, acks_that_come_twice_count_once)
 {
     counts = true;
     setup(3);
-    nodes[1]->acks = nodes[2]->acks = 1;
+    peers[1]->acks = peers[2]->acks = 1;
     ask_acks(0, 700);
     settle();
     ack_from(1, "[1]");
@@ -262,7 +263,7 @@ TEST(cluster, a_node_that_falls_silent_is_not_waited_for)
     assert_said("done 0\n");
     fetch(0);
     settle();
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\nsocket {\"B1\"}\nsocket {\"B2\"}\ndone 0\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\ndone 0\n");
     assert_int_equal(stats.nodes_lost, 2 + 2); /* and C lost A and B */
     nodes[2]->is_cut = false;                  /* it is back */
     pass(6000);
@@ -291,7 +292,7 @@ TEST(cluster, a_carrier_may_know_by_itself_who_is_there)
     setup(2);
     struct rooms_name b = {nodes[1]->cluster.uid, ROOMS__UID_SIZE};
     rooms__cluster_node_seen(&nodes[0]->cluster, b);
-    nodes[1]->answers_late = true;
+    peers[1]->answers_late = true;
     ask_event(0);
     settle();
     assert_said("B event [\"q\"]\n");
@@ -307,12 +308,12 @@ TEST(cluster, a_server_s_answer_may_come_later)
 {
     counts = true;
     setup(2);
-    nodes[1]->answers_late = true;
+    peers[1]->answers_late = true;
     ask_event(0);
     settle();
     pass(200);
     struct rooms_message args = text_message("[\"late\"]");
-    nodes[1]->answer(nodes[1]->answer_ctx, &args);
+    peers[1]->answer(peers[1]->answer_ctx, &args);
     settle();
     assert_said("B event [\"q\"]\nanswer [\"late\"]\ndone 0\n");
     assert_null(nodes[1]->cluster.first_served);
@@ -339,7 +340,7 @@ TEST(cluster, requests_have_a_limit)
     for (int i = 0; i < 3; i++) fetch(0);
     said[0] = '\0';
     fetch(0);
-    assert_said("socket {\"A1\"}\nsocket {\"A2\"}\ndone -5\n");
+    assert_said("socket {\"A\":1}\nsocket {\"A\":2}\ndone -5\n");
     struct rooms_message message = text_message("[\"q\"]");
     assert_int_equal(rooms__cluster_server_side_emit(adapter(0), &plain, &message, on_answer, on_done, NULL),
                      ROOMS_ELIMIT);

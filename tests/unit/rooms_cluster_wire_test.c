@@ -228,6 +228,8 @@ TEST(wire, garbage_is_refused)
         "{\"type\":4,\"data\":{\"opts\":{}},\"uid\":\"u\",\"nsp\":\"/\"}",
         "{\"type\":4,\"data\":{\"rooms\":[\"a\"]},\"uid\":\"u\",\"nsp\":\"/\"}",
         "{\"type\":7,\"data\":{\"requestId\":\"r\"},\"uid\":\"u\",\"nsp\":\"/\"}",
+        "{\"type\":7,\"data\":{\"opts\":{}},\"uid\":\"u\",\"nsp\":\"/\"}",
+        "{\"type\":10,\"data\":{\"packet\":1},\"uid\":\"u\",\"nsp\":\"/\"}",
         "{\"type\":7,\"data\":{\"requestId\":{},\"opts\":{}},\"uid\":\"u\",\"nsp\":\"/\"}",
         "{\"type\":8,\"data\":{\"requestId\":\"r\"},\"uid\":\"u\",\"nsp\":\"/\"}",
         "{\"type\":8,\"data\":{\"requestId\":\"r\",\"sockets\":[{},5]},\"uid\":\"u\",\"nsp\":\"/\"}",
