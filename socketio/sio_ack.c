@@ -5,12 +5,14 @@
 
 static int answer_server(const struct sio__answer_to *to, struct sio_args args)
 {
+    if (args.attachment_count) {
+        eio_log(EIO_LOG_ERROR, "an answer to a server event of %s has attachments: it cannot", to->nsp->name);
+        return EIO_EINVAL;
+    }
     char *json = sio__json_array(args.json);
     if (!json) return EIO_ENOMEM;
     struct rooms_message message = {
         .json = {(const uint8_t *)json, args.json.n + 2},
-        .attachments = args.attachments,
-        .attachment_count = args.attachment_count,
     };
     to->answer(to->ctx, &message);
     free(json);
@@ -45,11 +47,66 @@ int sio_ack_pack(const struct sio_event *event, const char *format, ...)
     return result;
 }
 
+/* A server waits for an answer that was promised. */
+struct owed {
+    struct sio__link by_id;
+    uint64_t id;
+    struct sio__answer_to to;
+};
+
+static bool owe(struct sio_server *io, struct sio__answer_to *to, struct sio_reply *reply)
+{
+    if (io->owed.count >= io->options.max_pending_acks) {
+        sio__server_hit(io, SIO_LIMIT_PENDING_ACKS, NULL);
+        return false;
+    }
+    struct owed *owed = calloc(1, sizeof *owed);
+    if (!owed) return false;
+    owed->id = io->next_owed++;
+    owed->to = *to;
+    if (sio__table_add(&io->owed, &owed->by_id, sio__hash(&owed->id, sizeof owed->id)) != 0) {
+        free(owed);
+        return false;
+    }
+    *reply = (struct sio_reply){.io = io, .nsp = to->nsp, .ack_id = owed->id, .wanted = true};
+    return true;
+}
+
+static int pay(struct sio_reply *reply, struct sio_args args)
+{
+    struct sio__table *table = &reply->io->owed;
+    struct sio__link *link = sio__table_first(table, sio__hash(&reply->ack_id, sizeof reply->ack_id));
+    while (link && ((struct owed *)link)->id != reply->ack_id) link = sio__table_next(link);
+    struct owed *owed = (struct owed *)link;
+    if (!owed) return 0; /* the namespace is gone */
+    sio__table_remove(table, link);
+    int result = answer_server(&owed->to, args);
+    free(owed);
+    return result;
+}
+
+void sio__owed_forget(struct sio_namespace *nsp)
+{
+    struct sio__table *table = &nsp->io->owed;
+    for (size_t i = 0; i < table->capacity; i++) {
+        for (struct sio__link *link = table->buckets[i], *next; link; link = next) {
+            next = link->next;
+            if (((struct owed *)link)->to.nsp != nsp) continue;
+            sio__table_remove(table, link);
+            free(link);
+        }
+    }
+}
+
 struct sio_reply sio_reply_later(const struct sio_event *event)
 {
     struct sio_reply reply = {.ack_id = event->ack_id};
     struct sio__answer_to *to = event->private_state;
-    if (!event->socket || !event->wants_ack || to->answered) return reply;
+    if (!event->wants_ack || to->answered) return reply;
+    if (!event->socket) {
+        to->answered = owe(to->nsp->io, to, &reply);
+        return reply;
+    }
     to->answered = true; /* promised */
     reply.nsp = event->socket->nsp;
     reply.io = reply.nsp->io;
@@ -63,6 +120,7 @@ int sio_reply(struct sio_reply *reply, struct sio_args args)
 {
     if (!reply->wanted) return 0;
     reply->wanted = false;
+    if (!reply->session[0]) return pay(reply, args);
     struct eio_session *session = eio_server_find(reply->io->engine, reply->session, strlen(reply->session));
     const struct sio_client *client = session ? eio_session_data(session) : NULL;
     struct sio_socket *socket = client ? sio__client_socket(client, reply->nsp) : NULL;

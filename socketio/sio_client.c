@@ -75,6 +75,7 @@ void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
     stop(client);
     end_sockets(client, eio_close_reason_text(reason));
     sio__admission_forget_client(client);
+    sio__question_forget_client(client);
     client->session = NULL;
     client->next_dead = io->dead_clients;
     io->dead_clients = client;
@@ -138,20 +139,36 @@ static struct eio_str full_name(const struct sio_client *client, const struct si
     return name;
 }
 
+static bool has_too_many(struct sio_client *client, struct eio_str name)
+{
+    size_t limit = client->io->options.max_namespaces_per_client;
+    if (client->socket_count < limit && client->admission_count < limit) return false;
+    hit(client, SIO_LIMIT_NAMESPACES_PER_CLIENT);
+    refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
+    return true;
+}
+
 static void join(struct sio_client *client, struct eio_str name, struct eio_str auth)
 {
     struct sio_server *io = client->io;
-    bool no_id = sio__client_is_v2(client) && name.n + 1 + SIO__ID_SIZE > SIO__V2_ID_SIZE_MAX;
-    struct sio_namespace *nsp = io->draining || no_id ? NULL : sio__namespace_for_client(io, name);
+    bool no_id =
+        sio__client_is_v2(client) && name.n + 1 + strlen(eio_session_id(client->session)) > SIO__V2_ID_SIZE_MAX;
+    if (client->questions) sio__question_supersede(client, name);
+    if (io->has_deciding && !io->draining && !no_id && !sio__namespace_find(io, name)) {
+        if (!has_too_many(client, name)) sio__question_start(client, name, auth);
+        return;
+    }
+    sio__client_join(client, io->draining || no_id ? NULL : sio__namespace_for_client(io, name), name, auth);
+}
+
+void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth)
+{
     if (!nsp) {
         refuse_namespace(client, name, "{\"message\":\"Invalid namespace\"}");
         return;
     }
-    size_t limit = io->options.max_namespaces_per_client;
-    if (client->socket_count >= limit || client->admission_count >= limit) {
+    if (has_too_many(client, name)) {
         sio__namespace_left(nsp);
-        hit(client, SIO_LIMIT_NAMESPACES_PER_CLIENT);
-        refuse_namespace(client, name, "{\"message\":\"Too many namespaces\"}");
         return;
     }
     struct sio_socket *socket = sio__socket_new(client, nsp, auth);

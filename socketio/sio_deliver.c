@@ -200,7 +200,7 @@ static void local_server_side_event(void *ctx, const struct rooms_message *messa
     struct eio_str raw = sio_args_at(all, 0);
     char *name = raw.n ? malloc(raw.n) : NULL;
     if (!name) return;
-    struct sio__answer_to answer_to = {.answer = answer, .ctx = answer_ctx};
+    struct sio__answer_to answer_to = {.nsp = nsp, .answer = answer, .ctx = answer_ctx};
     struct sio_event event = {
         .name = raw.p[0] == '"' ? (struct eio_str){name, sio__json_decode_text(raw, name)} : raw,
         .args = sio_args_skip(all, 1),

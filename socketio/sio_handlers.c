@@ -22,6 +22,47 @@ struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx)
     return hook;
 }
 
+struct sio__hook *sio__hooks_prepend(struct sio__hooks *hooks, void *ctx)
+{
+    struct sio__hook *hook = calloc(1, sizeof *hook);
+    if (!hook) return NULL;
+    hook->ctx = ctx;
+    hook->next = hooks->first;
+    hooks->first = hook;
+    if (!hooks->last) hooks->last = hook;
+    return hook;
+}
+
+/* A hook that was taken off keeps its `next`: it may be the one that runs. */
+size_t sio__hooks_off(struct sio__hooks *hooks, sio_event_fn fn, void *ctx, struct sio__hook **dead)
+{
+    size_t count = 0;
+    struct sio__hook *before = NULL;
+    for (struct sio__hook *hook = hooks->first; hook; hook = hook->next) {
+        if (fn && (hook->fn.event != fn || hook->ctx != ctx)) {
+            before = hook;
+            continue;
+        }
+        *(before ? &before->next : &hooks->first) = hook->next;
+        if (hooks->last == hook) hooks->last = before;
+        hook->fn.event = NULL;
+        hook->next_dead = *dead;
+        *dead = hook;
+        count++;
+        if (fn) break;
+    }
+    return count;
+}
+
+void sio__hooks_sweep(struct sio__hook **dead)
+{
+    while (*dead) {
+        struct sio__hook *hook = *dead;
+        *dead = hook->next_dead;
+        free(hook);
+    }
+}
+
 void sio__hooks_clear(struct sio__hooks *hooks)
 {
     for (struct sio__hook *hook = hooks->first, *next; hook; hook = next) {
@@ -40,11 +81,17 @@ static struct entry *find(const struct sio__events *events, struct eio_str name,
     return NULL;
 }
 
-struct sio__hook *sio__events_find(const struct sio__events *events, struct eio_str name)
+struct sio__hooks *sio__events_hooks(const struct sio__events *events, struct eio_str name)
 {
     if (events->by_name.count == 0) return NULL;
     struct entry *entry = find(events, name, sio__hash(name.p, name.n));
-    return entry ? entry->hooks.first : NULL;
+    return entry ? &entry->hooks : NULL;
+}
+
+struct sio__hook *sio__events_find(const struct sio__events *events, struct eio_str name)
+{
+    const struct sio__hooks *hooks = sio__events_hooks(events, name);
+    return hooks ? hooks->first : NULL;
 }
 
 static struct entry *entry_new(struct sio__events *events, struct eio_str name, uint64_t hash)
@@ -92,4 +139,42 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour)
     sio__hooks_clear(&behaviour->recover);
     sio__hooks_clear(&behaviour->outgoing);
     sio__hooks_clear(&behaviour->room);
+}
+
+/* ------------------------------------------------------------- prepend, off */
+
+int sio_prepend_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_prepend(&nsp->behaviour.any, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.event = fn;
+    return 0;
+}
+
+int sio_prepend_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx)
+{
+    struct sio__hook *hook = fn ? sio__hooks_prepend(&nsp->behaviour.outgoing, ctx) : NULL;
+    if (!hook) return fn ? EIO_ENOMEM : EIO_EINVAL;
+    hook->fn.outgoing = fn;
+    return 0;
+}
+
+size_t sio_off(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx)
+{
+    struct sio__hooks *hooks = sio__events_hooks(&nsp->behaviour.events, eio_str(event));
+    return hooks ? sio__hooks_off(hooks, fn, ctx, &nsp->io->dead_hooks) : 0;
+}
+
+size_t sio_off_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx)
+{
+    return sio__hooks_off(&nsp->behaviour.any, fn, ctx, &nsp->io->dead_hooks);
+}
+
+size_t sio_off_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx)
+{
+    struct sio__hooks *hooks = &nsp->behaviour.outgoing;
+    struct sio__hook *hook = hooks->first;
+    if (!fn) return sio__hooks_off(hooks, NULL, NULL, &nsp->io->dead_hooks);
+    while (hook && (hook->fn.outgoing != fn || hook->ctx != ctx)) hook = hook->next;
+    return hook ? sio__hooks_off(hooks, hook->fn.event, ctx, &nsp->io->dead_hooks) : 0;
 }

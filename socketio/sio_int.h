@@ -62,9 +62,10 @@ void sio__table_clear(struct sio__table *table);
 
 /* ---------------------------------------------------------------- handlers */
 
-/* One registered function. Hooks are only ever appended: a list may grow while it is walked. */
+/* One registered function. A list may grow, and lose some, while it is walked: what was taken off is freed at the end
+ * of the turn, and its function is NULL. */
 struct sio__hook {
-    struct sio__hook *next;
+    struct sio__hook *next, *next_dead;
     union {
         sio_event_fn event;
         sio_socket_fn socket;
@@ -91,6 +92,14 @@ struct sio__behaviour {
     struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet, recover, outgoing, room;
 };
 void sio__hooks_clear(struct sio__hooks *hooks);
+/* As sio__hooks_add, before the others. */
+struct sio__hook *sio__hooks_prepend(struct sio__hooks *hooks, void *ctx);
+/* Takes hooks off: the first of that function and ctx, or all (fn NULL); gives them to the dead. How many. */
+size_t sio__hooks_off(struct sio__hooks *hooks, sio_event_fn fn, void *ctx, struct sio__hook **dead);
+/* Frees the dead. */
+void sio__hooks_sweep(struct sio__hook **dead);
+/* The list of that event, or NULL. */
+struct sio__hooks *sio__events_hooks(const struct sio__events *events, struct eio_str name);
 /* Appends and returns a hook whose function is to be set, or NULL. */
 struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx);
 struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx);
@@ -118,12 +127,17 @@ struct sio_namespace {
     bool has_long_ids;                             /* Socket.IO 2 clients were here */
     bool recovers;                                 /* recovery is on and the adapter can */
     struct sio__table pids;                        /* struct sio__recovery; only if it recovers */
-    bool (*match)(struct eio_str name, void *ctx); /* parents only */
+    bool (*match)(struct eio_str name, void *ctx); /* parents only; or decide */
+    sio_question_fn decide;
     void *match_ctx;
     size_t name_size;
     char name[]; /* terminated */
 };
-/* The namespace of that name, made if a parent accepts it; NULL: there is none. */
+/* The namespace of that name, or NULL. */
+struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct eio_str name);
+/* A child of that name. NULL: there are too many, or out of memory. */
+struct sio_namespace *sio__namespace_make(struct sio_namespace *parent, struct eio_str name);
+/* The namespace of that name, made if a parent that matches accepts it; NULL: there is none. */
 struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name);
 void sio__namespaces_free(struct sio_server *io);
 /* Somebody was refused or has left: it may have to go. */
@@ -227,10 +241,11 @@ struct sio_client {
     struct sio_client *next_dead; /* of the graveyard */
     struct sio__pending *pending;
     struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
+    struct sio_question *questions;   /* the same */
     struct eio_deadline connect;
     uint16_t socket_count;
-    uint16_t admission_count;
-    bool closing; /* no more packets are taken from it */
+    uint16_t admission_count; /* and questions */
+    bool closing;             /* no more packets are taken from it */
 };
 void sio__client_open(struct sio_server *io, struct eio_session *session);
 void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
@@ -241,6 +256,8 @@ void sio__client_close(struct sio_client *client, const char *socket_reason, enu
 /* Sends a packet without attachments at once; what a batch holds for it goes first. */
 int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet);
 struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp);
+/* The namespace is found, or NULL: there is none. */
+void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth);
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
 
 /* Clients of Socket.IO 2. */
@@ -292,6 +309,27 @@ void sio__admission_start(struct sio_socket *socket);
 void sio__admission_forget_socket(struct sio_socket *socket);
 void sio__admission_forget_client(struct sio_client *client);
 void sio__admissions_free(struct sio_server *io);
+
+/* --------------------------------------------------------------- questions */
+
+/* A client asks for a namespace that is not there: parents decide one after the other (sio_question.c). */
+struct sio_question {
+    struct sio_server *io;
+    struct sio_question *prev, *next; /* of all that are not answered */
+    struct sio_client *client;        /* NULL: it is gone */
+    struct sio_question *client_prev, *client_next;
+    struct sio_namespace *parent; /* that is asked */
+    bool running;                 /* within its function */
+    bool answered, allowed;       /* within that */
+    bool superseded;              /* the client asked again */
+    size_t name_size, auth_size;
+    char text[]; /* name, then auth */
+};
+/* Asks the parents; the client is in the namespace, or refused, now or later. */
+void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth);
+void sio__question_supersede(struct sio_client *client, struct eio_str name);
+void sio__question_forget_client(struct sio_client *client);
+void sio__questions_free(struct sio_server *io);
 
 /* ---------------------------------------------------------------- recovery */
 
@@ -447,12 +485,15 @@ struct sio__gather;
 void sio__surveys_free(struct sio_server *io);
 void sio__gathers_free(struct sio_server *io);
 
-/* What became of an event's ack: its private_state. `answer` is set for server-side events only. */
+/* What became of an event's ack: its private_state. All but answered is set for server-side events only. */
 struct sio__answer_to {
     bool answered;
+    struct sio_namespace *nsp;
     void (*answer)(void *ctx, const struct rooms_message *args);
     void *ctx;
 };
+/* The namespace goes, and its adapter: answers that servers wait for will not be given. */
+void sio__owed_forget(struct sio_namespace *nsp);
 
 /* ------------------------------------------------------------------ server */
 
@@ -472,6 +513,11 @@ struct sio_server {
     struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent, *empty_namespaces;
     bool cleanup_due;
     struct sio__hooks new_namespace;
+    struct sio__hook *dead_hooks;
+    bool has_deciding; /* a parent that decides */
+    struct sio_question *questions;
+    struct sio__table owed; /* struct owed, by id: answers to servers (sio_ack.c) */
+    uint64_t next_owed;
     size_t matched_count;         /* namespaces made by parents */
     struct eio_deadlines connect; /* clients that are in no namespace yet */
     struct sio__batch batch;

@@ -4,7 +4,7 @@
 
 /* ---------------------------------------------------------------- registry */
 
-static struct sio_namespace *find(const struct sio_server *io, struct eio_str name)
+struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct eio_str name)
 {
     struct sio__link *link = sio__table_first(&io->namespaces, sio__hash(name.p, name.n));
     for (; link; link = sio__table_next(link)) {
@@ -29,6 +29,7 @@ static struct sio_namespace *alloc(struct sio_server *io, struct eio_str name)
 static void namespace_free(struct sio_namespace *nsp)
 {
     if (!nsp) return;
+    sio__owed_forget(nsp);
     if (nsp->adapter) nsp->adapter->ops->free(nsp->adapter);
     rooms_index_free(nsp->index);
     sio__behaviour_clear(&nsp->behaviour);
@@ -105,27 +106,54 @@ static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str
     return nsp;
 }
 
+struct sio_namespace *sio__namespace_make(struct sio_namespace *parent, struct eio_str name)
+{
+    struct sio_server *io = parent->io;
+    if (io->matched_count >= io->options.max_matched_namespaces) {
+        sio__server_hit(io, SIO_LIMIT_MATCHED_NAMESPACES, NULL);
+        return NULL;
+    }
+    struct sio_namespace *nsp = namespace_new(io, name, parent);
+    if (nsp) io->matched_count++;
+    return nsp;
+}
+
+static struct sio_namespace *matching_parent(const struct sio_server *io, struct eio_str name)
+{
+    struct sio_namespace *parent = io->parents;
+    while (parent && !(parent->match && parent->match(name, parent->match_ctx))) parent = parent->next;
+    return parent;
+}
+
+/* As the reference, one that a parent would accept from a client is its child; the limit is for clients. */
+static struct sio_namespace *make_named(struct sio_server *io, struct eio_str name)
+{
+    struct sio_namespace *parent = matching_parent(io, name);
+    struct sio_namespace *nsp = namespace_new(io, name, parent);
+    if (nsp && parent) io->matched_count++;
+    return nsp;
+}
+
 struct sio_namespace *sio_of(struct sio_server *io, const char *name)
 {
     struct eio_str text = eio_str(name);
     if (text.n > 0 && text.p[0] == '/') {
-        struct sio_namespace *nsp = find(io, text);
-        return nsp ? nsp : namespace_new(io, text, NULL);
+        struct sio_namespace *nsp = sio__namespace_find(io, text);
+        return nsp ? nsp : make_named(io, text);
     }
     struct sio_namespace *named = alloc(io, text); /* adds the slash */
     if (!named) return NULL;
     struct eio_str full = {named->name, named->name_size};
-    struct sio_namespace *nsp = find(io, full);
-    if (!nsp) nsp = namespace_new(io, full, NULL);
+    struct sio_namespace *nsp = sio__namespace_find(io, full);
+    if (!nsp) nsp = make_named(io, full);
     free(named);
     return nsp;
 }
 
-struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx), void *ctx)
+static struct sio_namespace *parent_new(struct sio_server *io, void *ctx)
 {
     struct sio_namespace *parent = alloc(io, eio_str("/_matching"));
     if (!parent) return NULL;
-    parent->match = match;
     parent->match_ctx = ctx;
     if (io->last_parent)
         io->last_parent->next = parent;
@@ -135,21 +163,28 @@ struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struc
     return parent;
 }
 
+struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx), void *ctx)
+{
+    struct sio_namespace *parent = parent_new(io, ctx);
+    if (parent) parent->match = match;
+    return parent;
+}
+
+struct sio_namespace *sio_of_deciding(struct sio_server *io, sio_question_fn fn, void *ctx)
+{
+    struct sio_namespace *parent = parent_new(io, ctx);
+    if (!parent) return NULL;
+    parent->decide = fn;
+    io->has_deciding = true;
+    return parent;
+}
+
 struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name)
 {
-    struct sio_namespace *nsp = find(io, name);
+    struct sio_namespace *nsp = sio__namespace_find(io, name);
     if (nsp || !io->parents) return nsp;
-    if (io->matched_count >= io->options.max_matched_namespaces) {
-        sio__server_hit(io, SIO_LIMIT_MATCHED_NAMESPACES, NULL);
-        return NULL;
-    }
-    for (struct sio_namespace *parent = io->parents; parent; parent = parent->next) {
-        if (!parent->match(name, parent->match_ctx)) continue;
-        nsp = namespace_new(io, name, parent);
-        if (nsp) io->matched_count++;
-        return nsp;
-    }
-    return NULL;
+    struct sio_namespace *parent = matching_parent(io, name);
+    return parent ? sio__namespace_make(parent, name) : NULL;
 }
 
 void sio__namespaces_free(struct sio_server *io)
@@ -393,7 +428,8 @@ static bool is_listening(const struct sio_event *event)
 
 static void run_events(struct sio__hook *hook, const struct sio_event *event)
 {
-    for (; hook && is_listening(event); hook = hook->next) hook->fn.event(event->socket, event, hook->ctx);
+    for (; hook && is_listening(event); hook = hook->next)
+        if (hook->fn.event) hook->fn.event(event->socket, event, hook->ctx);
 }
 
 static bool run_packet_middleware(struct sio__hook *hook, const struct sio_event *event)

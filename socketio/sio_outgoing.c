@@ -10,7 +10,7 @@ struct telling {
 static void run(const struct sio__hooks *hooks, struct sio_socket *socket, const struct telling *telling)
 {
     for (const struct sio__hook *hook = hooks->first; hook; hook = hook->next)
-        hook->fn.outgoing(socket, telling->name, telling->args, hook->ctx);
+        if (hook->fn.outgoing) hook->fn.outgoing(socket, telling->name, telling->args, hook->ctx);
 }
 
 static void tell(struct sio_socket *socket, const struct telling *telling)

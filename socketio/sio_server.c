@@ -98,6 +98,7 @@ static void on_flush(void *ctx)
     struct sio_server *io = ctx;
     sio__batch_settle(io);
     sio__graveyard_sweep(io);
+    if (io->dead_hooks) sio__hooks_sweep(&io->dead_hooks);
     if (io->cleanup_due) sio__namespaces_cleanup(io);
 }
 
@@ -157,6 +158,7 @@ void sio_server_free(struct sio_server *io)
     eio_http_free(io->http);
     eio_loop_remove_flush_hook(io->loop, on_flush, io);
     sio__admissions_free(io);
+    sio__questions_free(io);
     sio__gathers_free(io);
     sio__surveys_free(io);
     if (io->batch.frames) sio__batch_settle(io);
@@ -164,6 +166,8 @@ void sio_server_free(struct sio_server *io)
     sio__namespaces_free(io);
     sio__assets_free(io);
     sio__hooks_clear(&io->new_namespace);
+    sio__hooks_sweep(&io->dead_hooks);
+    sio__table_clear(&io->owed);
     sio__table_clear(&io->waiting);
     sio__batch_clear(&io->batch);
     eio_deadlines_clear(&io->connect);

@@ -256,7 +256,10 @@ int sio_join(struct sio_socket *socket, struct eio_str room)
     if (rooms_is_in(socket->nsp->index, &socket->member, name)) return 0;
     sio__batch_joining(socket, room);
     int error = rooms_join(socket->nsp->index, &socket->member, name);
-    if (error == ROOMS_ELIMIT) sio__server_hit(socket->nsp->io, SIO_LIMIT_ROOMS, socket->session);
+    if (error == ROOMS_ELIMIT) {
+        bool too_long = room.n > socket->nsp->io->options.rooms.max_name_bytes;
+        sio__server_hit(socket->nsp->io, too_long ? SIO_LIMIT_NAME_BYTES : SIO_LIMIT_ROOMS, socket->session);
+    }
     return sio__rooms_result(error);
 }
 

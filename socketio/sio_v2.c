@@ -11,14 +11,17 @@ int sio__v2_set_id(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
     const char *sid = eio_session_id(socket->session);
-    size_t size = nsp->name_size + 1 + SIO__ID_SIZE;
-    if (strlen(sid) != SIO__ID_SIZE) return EIO_EINVAL;
-    memcpy(socket->id, sid, SIO__ID_SIZE);
-    if (nsp->name_size == 1) return 0;
+    bool is_root = nsp->name_size == 1, is_own = strlen(sid) != SIO__ID_SIZE; /* the application's */
+    size_t size = (is_root ? 0 : nsp->name_size + 1) + strlen(sid);
+    if (is_own)
+        sio__server_new_id(nsp->io, socket->id); /* nobody sees it */
+    else
+        memcpy(socket->id, sid, SIO__ID_SIZE);
+    if (is_root && !is_own) return 0;
     if (size > SIO__V2_ID_SIZE_MAX) return EIO_ETOOBIG;
     socket->long_id = malloc(size + 1);
     if (!socket->long_id) return EIO_ENOMEM;
-    snprintf(socket->long_id, size + 1, "%s#%s", nsp->name, sid);
+    snprintf(socket->long_id, size + 1, "%s%s%s", is_root ? "" : nsp->name, is_root ? "" : "#", sid);
     nsp->has_long_ids = true;
     return 0;
 }

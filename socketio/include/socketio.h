@@ -137,12 +137,13 @@ SIO_API int sio_ack(const struct sio_event *event, struct sio_args args);
 /* The same, with jansson's json_pack format for the list of arguments: sio_ack_pack(e, "{s:b}, i", "ok", 1, 5). */
 SIO_API int sio_ack_pack(const struct sio_event *event, const char *format, ...);
 
-/* An answer to be given later: sio_ack() is without effect from then on. Holds no reference to the socket: it outlives
- * it harmlessly. */
+/* An answer to be given later, to a client or to another server: sio_ack() is without effect from then on. Holds no
+ * reference to the socket: it outlives it harmlessly, but not the server. Of answers to servers max_pending_acks may
+ * wait; above, none is wanted. */
 struct sio_reply {
     struct sio_server *io;
-    const struct sio_namespace *nsp; /* may be gone: compared only */
-    char session[21], sid[21];
+    const struct sio_namespace *nsp;             /* may be gone: compared only */
+    char session[EIO_ID_BYTES_MAX + 1], sid[21]; /* empty: it is a server that asks */
     uint64_t ack_id;
     bool wanted;
 };
@@ -180,7 +181,8 @@ enum sio_parser {
     X(SIO_LIMIT_MATCHED_NAMESPACES, "max_matched_namespaces")       \
     X(SIO_LIMIT_PENDING_ACKS, "max_pending_acks")                   \
     X(SIO_LIMIT_EVENTS_PER_SECOND, "max_events_per_second")         \
-    X(SIO_LIMIT_ROOMS, "max_name_bytes or max_rooms_per_member")
+    X(SIO_LIMIT_NAME_BYTES, "max_name_bytes")                       \
+    X(SIO_LIMIT_ROOMS, "max_rooms_per_member")
 
 enum sio_limit {
 #define X(name, text) name,
@@ -254,12 +256,21 @@ SIO_API void sio_server_get_stats(const struct sio_server *io, struct sio_stats 
 
 /* ------------------------------------------------------------- namespaces */
 
-/* The namespace of that name, made if need be; a missing leading slash is added. NULL: out of memory. */
+/* The namespace of that name, made if need be; a missing leading slash is added. One that a parent of sio_of_matching()
+ * accepts becomes its child. NULL: out of memory. */
 SIO_API struct sio_namespace *sio_of(struct sio_server *io, const char *name);
 /* Namespaces that are made when a client asks for one that `match` accepts. What is returned is their parent: its
  * handlers and middleware are those of all its children, an emit to it goes to all of them. */
 SIO_API struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*match)(struct eio_str name, void *ctx),
                                               void *ctx);
+/* The same by a function that looks at the client's auth too (JSON text, "{}" if it sent none) and answers now or
+ * later: the reference's `of` with a function. Of several parents each is asked in turn until one allows it. Exactly
+ * one sio_decide() for each question; if the client goes away meanwhile, it is without effect. Whoever is allowed in
+ * while another is, comes to the same namespace. */
+struct sio_question;
+typedef void (*sio_question_fn)(struct sio_question *question, struct eio_str name, struct eio_str auth, void *ctx);
+SIO_API struct sio_namespace *sio_of_deciding(struct sio_server *io, sio_question_fn fn, void *ctx);
+SIO_API void sio_decide(struct sio_question *question, bool allowed);
 /* Told of every namespace that is made after this call, before anybody is in it. */
 SIO_API int sio_on_new_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx);
 SIO_API const char *sio_namespace_name(const struct sio_namespace *nsp);
@@ -274,6 +285,14 @@ SIO_API int sio_on_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx); /
 /* Each event that goes to a socket, alone or with others, before it is sent. args are without what recovery adds. */
 typedef void (*sio_outgoing_fn)(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx);
 SIO_API int sio_on_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx);
+/* The same, before those that are there. */
+SIO_API int sio_prepend_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx);
+SIO_API int sio_prepend_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx);
+/* Take off the first one of that function and ctx; fn NULL: all of them. Allowed within any handler: one that was taken
+ * off is not called any more. Return how many it were. */
+SIO_API size_t sio_off(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
+SIO_API size_t sio_off_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx);
+SIO_API size_t sio_off_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx);
 /* What happened to rooms, a socket's own included. fn must neither join nor leave. socket is NULL where a room is
  * created (before its first one joins) or deleted (after its last one left). */
 enum sio_room_event { SIO_ROOM_CREATED, SIO_ROOM_DELETED, SIO_ROOM_JOINED, SIO_ROOM_LEFT };
@@ -302,8 +321,8 @@ SIO_API int sio_on_recover(struct sio_namespace *nsp, sio_recover_fn fn, void *c
 typedef bool (*sio_packet_middleware_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
 SIO_API int sio_use_packet(struct sio_namespace *nsp, sio_packet_middleware_fn fn, void *ctx);
 
-/* Server-side events of other nodes, on this namespace; socket is NULL. event->wants_ack: sio_ack() answers, within the
- * handler. */
+/* Server-side events of other nodes, on this namespace; socket is NULL. event->wants_ack: sio_ack() answers within the
+ * handler, sio_reply() later; as the reference's, without attachments: EIO_EINVAL. */
 SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
 
 /* ---------------------------------------------------------------- sockets */

@@ -179,8 +179,8 @@ static void on_server_event(struct sio_socket *socket, const struct sio_event *e
     assert_null(socket);
     note(&t, "%.*s(%.*s) %d\n", (int)event->name.n, event->name.p, (int)event->args.json.n,
          event->args.json.n ? event->args.json.p : "", event->wants_ack);
-    assert_false(sio_reply_later(event).wanted);
     sio_ack_pack(event, "s", "here");
+    assert_false(sio_reply_later(event).wanted);
     sio_ack_pack(event, "s", "again");
 }
 
@@ -219,6 +219,96 @@ static void an_adapter_hears_of_rooms(void **state)
     assert_non_null(strstr(t.log, "deleted kitchen\n"));
 }
 
+static struct sio_reply reply;
+
+static void note_answer(void *ctx, const struct rooms_message *args)
+{
+    note(ctx, "answer %.*s\n", (int)args->json.n, (const char *)args->json.p);
+}
+
+static void note_wanted(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    (void)socket, (void)ctx;
+    note(&t, "%d ", sio_reply_later(event).wanted);
+}
+
+static void on_question(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    (void)ctx;
+    assert_null(socket);
+    reply = sio_reply_later(event);
+    assert_int_equal(reply.wanted, event->wants_ack);
+    assert_int_equal(sio_ack_pack(event, "s", "too late"), 0);
+}
+
+static void a_server_may_be_answered_later(void **state)
+{
+    (void)state;
+    sio_on_server_event(t.root, "ask", on_question, NULL);
+    struct rooms_message message = {.json = {(const uint8_t *)"[\"ask\"]", 7}};
+    adapter->local.server_side_event(adapter->local.ctx, &message, NULL, NULL);
+    assert_int_equal(sio_reply(&reply, sio_args_json("1")), 0); /* nobody waits */
+    adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+    struct sio_reply first = reply;
+    adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+    talk_turn(&t);
+    assert_noted(&t, "");
+    assert_int_equal(sio_reply(&reply, sio_args_json("\"second\"")), 0);
+    assert_noted(&t, "answer [\"second\"]\n");
+    assert_int_equal(sio_reply(&first, sio_args_json("\"first\",2")), 0);
+    assert_noted(&t, "answer [\"first\",2]\n");
+    assert_int_equal(sio_reply(&first, sio_args_json("3")), 0); /* once */
+    assert_noted(&t, "");
+    /* One that is never given is forgotten with the server. */
+    adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+}
+
+static void answers_that_servers_wait_for_are_bounded(void **state)
+{
+    (void)state;
+    struct rooms_message message = {.json = {(const uint8_t *)"[\"ask\"]", 7}};
+    struct sio_stats stats;
+    sio_on_server_event(t.root, "ask", note_wanted, NULL);
+    t.io->options.max_pending_acks = 3;
+    eio_log_set(NULL, NULL, EIO_LOG_ERROR);
+    for (int i = 0; i < 5; i++) adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+    assert_noted(&t, "1 1 1 0 0 ");
+    sio_server_get_stats(t.io, &stats);
+    assert_int_equal(stats.limit_hits[SIO_LIMIT_PENDING_ACKS], 2);
+}
+
+static void keep_line(enum eio_log_level level, const char *line, void *ctx)
+{
+    (void)level;
+    snprintf(ctx, 256, "%s", line);
+}
+
+static void on_binary(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    (void)socket;
+    struct sio_builder builder;
+    sio_builder_init(&builder);
+    sio_builder_binary(&builder, (const uint8_t *)"abc", 3);
+    *(int *)ctx = sio_ack(event, sio_builder_args(&builder));
+    sio_builder_clear(&builder);
+}
+
+/* As the reference documents for serverSideEmit: acknowledgements without binary content. */
+static void answers_to_servers_have_no_attachments(void **state)
+{
+    (void)state;
+    int result = 0;
+    char line[256] = "";
+    sio_on_server_event(t.root, "binary", on_binary, &result);
+    eio_log_set(keep_line, line, EIO_LOG_WARN);
+    assert_int_equal(sio_server_side_emit(t.root, "binary", sio_args_none(), note_list, NULL), 0);
+    assert_int_equal(result, EIO_EINVAL);
+    assert_string_equal(line, "an answer to a server event of / has attachments: it cannot");
+    assert_noted(&t, "-3 []\n"); /* as one that did not answer */
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -226,6 +316,8 @@ int main(void)
         TEST(events_of_other_nodes_are_encoded_here), TEST(broken_messages_of_other_nodes_are_dropped),
         TEST(other_nodes_may_ask_for_acks),           TEST(servers_answer_each_other),
         TEST(an_adapter_s_failures_are_told),         TEST(an_adapter_hears_of_rooms),
+        TEST(a_server_may_be_answered_later),         TEST(answers_that_servers_wait_for_are_bounded),
+        TEST(answers_to_servers_have_no_attachments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

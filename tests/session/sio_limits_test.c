@@ -165,20 +165,30 @@ static void matched_namespaces_are_bounded(void **state)
     end(SIO_LIMIT_MATCHED_NAMESPACES, 1);
 }
 
-static void rooms_of_a_socket_and_their_names_are_bounded(void **state)
+static void rooms_of_a_socket_are_bounded(void **state)
 {
     (void)state;
     begin();
     t.options.rooms.max_rooms_per_member = 2;
-    t.options.rooms.max_name_bytes = 24;
     go();
     struct sio_socket *socket = only_socket(t.root);
     assert_int_equal(sio_join(socket, eio_str("a")), 0);
-    assert_int_equal(sio_join(socket, eio_str("a name that is longer than that")), EIO_ETOOBIG);
     assert_int_equal(sio_join(socket, eio_str("b")), 0);
     assert_int_equal(sio_join(socket, eio_str("a")), 0); /* it is in */
     assert_int_equal(sio_join(socket, eio_str("c")), EIO_ETOOBIG);
-    end(SIO_LIMIT_ROOMS, 2);
+    end(SIO_LIMIT_ROOMS, 1);
+}
+
+static void names_of_rooms_are_bounded(void **state)
+{
+    (void)state;
+    begin();
+    t.options.rooms.max_name_bytes = 24;
+    go();
+    struct sio_socket *socket = only_socket(t.root);
+    assert_int_equal(sio_join(socket, eio_str("a name of 24 characters.")), 0);
+    assert_int_equal(sio_join(socket, eio_str("a name of 25 characters..")), EIO_ETOOBIG);
+    end(SIO_LIMIT_NAME_BYTES, 1);
 }
 
 static void on_answer(void *ctx, int error, struct sio_args answer)
@@ -234,7 +244,8 @@ int main(void)
         cmocka_unit_test(a_large_packet_closes),
         cmocka_unit_test(namespaces_above_the_limit_get_a_connect_error),
         cmocka_unit_test(matched_namespaces_are_bounded),
-        cmocka_unit_test(rooms_of_a_socket_and_their_names_are_bounded),
+        cmocka_unit_test(rooms_of_a_socket_are_bounded),
+        cmocka_unit_test(names_of_rooms_are_bounded),
         cmocka_unit_test(acks_that_are_owed_are_bounded),
         cmocka_unit_test(a_client_without_a_namespace_is_closed_in_time),
     };

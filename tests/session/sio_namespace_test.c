@@ -313,6 +313,51 @@ static void compress_is_a_flag_of_the_emit(void **state)
     close(fd);
 }
 
+/* --------------------------------------------------------------- registry */
+
+static void note_name(struct sio_namespace *nsp, void *ctx)
+{
+    note(ctx, "%s=%zu ", sio_namespace_name(nsp), sio_namespace_socket_count(nsp));
+}
+
+/* N6 */
+static void each_namespace_is_seen_with_its_sockets(void **state)
+{
+    (void)state;
+    start();
+    sio_of(t.io, "chat"); /* the slash is added */
+    int fd = client_open(&t);
+    client_say(&t, fd, "40/dyn-1");
+    client_say(&t, fd, "40/chat");
+    sio_each_namespace(t.io, note_name, &t);
+    assert_noted(&t, "/=0 /chat=1 /dyn-1=1 ");
+    client_say(&t, fd, "41/dyn-1");
+    sio_each_namespace(t.io, note_name, &t);
+    assert_noted(&t, "/=0 /chat=1 ");
+    close(fd);
+}
+
+static void note_connection(struct sio_socket *socket, void *ctx)
+{
+    note(ctx, "in %s\n", sio_namespace_name(sio_socket_namespace(socket)));
+}
+
+/* As the reference's `of`: a name that a parent accepts makes a child of it. */
+static void one_made_by_name_has_the_parent_that_matches_it(void **state)
+{
+    (void)state;
+    start();
+    sio_on_connection(parent, note_connection, &t);
+    struct sio_namespace *child = sio_of(t.io, "dyn-9");
+    assert_string_equal(sio_namespace_name(child), "/dyn-9");
+    int fd = client_open(&t);
+    client_say(&t, fd, "40/dyn-9");
+    assert_noted(&t, "in /dyn-9\n");
+    sio_emit(sio_all(parent), "ev", sio_args_none());
+    assert_hears(&t, fd, "1:42/dyn-9,[\"ev\"]\n");
+    close(fd);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -330,6 +375,8 @@ int main(void)
         TEST(what_is_sent_is_told_for_each_receiver),
         TEST(with_recovery_the_offset_is_not_told),
         TEST(compress_is_a_flag_of_the_emit),
+        TEST(each_namespace_is_seen_with_its_sockets),
+        TEST(one_made_by_name_has_the_parent_that_matches_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

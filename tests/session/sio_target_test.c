@@ -385,6 +385,21 @@ static void a_server_may_be_freed_while_it_waits_for_answers(void **state)
     for (int i = 0; i < CLIENTS; i++) fds[i] = client_join(&t, "", NULL);
 }
 
+/* A4: the reference's RemoteSocket gives one value; here the target is a room of one, its answer a list of one. */
+static void the_ack_of_a_single_socket_by_its_id_is_a_list_of_one(void **state)
+{
+    (void)state;
+    struct sio_target one = sio_timeout(sio_to(sio_all(t.root), sio_socket_id(sockets[1])), 1000);
+    assert_int_equal(sio_emit_to_all_with_ack(one, "q", sio_args_none(), note_list, NULL), 0);
+    assert_hears(&t, fds[0], "");
+    assert_says(&t, fds[1], "430[\"mine\",\"rest\"]", "1:420[\"q\"]\n");
+    assert_noted(&t, " 0 [\"mine\"] 0\n");
+    /* Nobody of that id is there any more: at once, and empty. */
+    client_say(&t, fds[1], "41");
+    assert_int_equal(sio_emit_to_all_with_ack(one, "q", sio_args_none(), note_list, NULL), 0);
+    assert_noted(&t, " 0 [] 0\n");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -404,6 +419,7 @@ int main(void)
         TEST(the_answers_of_a_room_come_together),
         TEST(missing_answers_of_a_room_are_a_timeout_with_the_others),
         TEST(a_server_may_be_freed_while_it_waits_for_answers),
+        TEST(the_ack_of_a_single_socket_by_its_id_is_a_list_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

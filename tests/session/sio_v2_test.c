@@ -1,4 +1,5 @@
 /* Clients of Socket.IO 2, on Engine.IO 3 (row P7 and case 70 in the inventory of the reference's behaviour). */
+#include "eio_int.h"
 #include "sio_fixture.h"
 
 static struct talk t;
@@ -140,6 +141,25 @@ static void recovery_is_not_for_it(void **state)
     talk_turn(&t);
 }
 
+/* The transport's id is the client's: one that the application gave, too. */
+static void an_id_of_the_application_s_is_known_to_it(void **state)
+{
+    (void)state;
+    sio_server_engine(t.io)->next_id = "my-own";
+    int other = open_v2(NULL);
+    assert_string_equal(sio_socket_id(only_socket(t.root)), "my-own");
+    assert_ptr_equal(sio_socket_find(t.root, "my-own", 6), only_socket(t.root));
+    client_say(&t, other, "40/adm?a=1");
+    assert_string_equal(sio_socket_id(only_socket(sio_of(t.io, "/adm"))), "/adm#my-own");
+    sio_emit(sio_to(sio_all(t.root), "my-own"), "ev", sio_args_none());
+    assert_hears(&t, other, "1:42[\"ev\"]\n");
+    sio_on(t.root, "ask", on_ask, NULL);
+    assert_says(&t, other, "425[\"ask\"]", "");
+    sio_reply(&later, sio_args_json("1"));
+    assert_hears(&t, other, "1:435[1]\n");
+    close(other);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -149,6 +169,7 @@ int main(void)
         TEST(a_refusal_is_the_data_or_the_message),
         TEST(a_name_too_long_for_an_id_is_refused),
         TEST(recovery_is_not_for_it),
+        TEST(an_id_of_the_application_s_is_known_to_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

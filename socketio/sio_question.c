@@ -1,0 +1,142 @@
+/* Questions: a client asks for a namespace that is not there, and functions of the application decide, one parent after
+ * the other, each now or later (the reference's `of` with a function). */
+#include "sio_int.h"
+
+/* ------------------------------------------------------------------- lists */
+
+static struct sio_question *question_new(struct sio_client *client, struct eio_str name, struct eio_str auth)
+{
+    struct sio_question *question = calloc(1, sizeof *question + name.n + auth.n);
+    if (!question) return NULL;
+    struct sio_server *io = client->io;
+    question->io = io;
+    question->parent = io->parents;
+    question->name_size = name.n;
+    question->auth_size = auth.n;
+    memcpy(question->text, name.p, name.n);
+    if (auth.n) memcpy(question->text + name.n, auth.p, auth.n);
+
+    question->next = io->questions;
+    if (question->next) question->next->prev = question;
+    io->questions = question;
+
+    question->client = client;
+    question->client_next = client->questions;
+    if (question->client_next) question->client_next->client_prev = question;
+    client->questions = question;
+    client->admission_count++;
+    return question;
+}
+
+static void leave_client(struct sio_question *question)
+{
+    struct sio_client *client = question->client;
+    if (!client) return;
+    *(question->client_prev ? &question->client_prev->client_next : &client->questions) = question->client_next;
+    if (question->client_next) question->client_next->client_prev = question->client_prev;
+    client->admission_count--;
+    question->client = NULL;
+}
+
+static void question_free(struct sio_question *question)
+{
+    leave_client(question);
+    *(question->prev ? &question->prev->next : &question->io->questions) = question->next;
+    if (question->next) question->next->prev = question->prev;
+    free(question);
+}
+
+void sio__question_forget_client(struct sio_client *client)
+{
+    while (client->questions) leave_client(client->questions);
+}
+
+void sio__questions_free(struct sio_server *io)
+{
+    while (io->questions) question_free(io->questions);
+}
+
+/* ------------------------------------------------------------------- steps */
+
+static struct eio_str name_of(const struct sio_question *question)
+{
+    return (struct eio_str){question->text, question->name_size};
+}
+
+/* Whether somebody still wants to know. */
+static bool is_wanted(const struct sio_question *question)
+{
+    return question->client && !question->client->closing && !question->superseded;
+}
+
+/* Allowed by its parent, or by none (parent NULL). Frees it. */
+static void settle(struct sio_question *question)
+{
+    struct sio_client *client = question->client;
+    struct sio_server *io = question->io;
+    struct eio_str auth = {question->text + question->name_size, question->auth_size};
+    struct sio_namespace *nsp = NULL;
+    if (is_wanted(question)) {
+        leave_client(question); /* a place of its own is what it gets now */
+        /* Made for another client meanwhile, perhaps. */
+        if (!io->draining && question->parent) nsp = sio__namespace_find(io, name_of(question));
+        if (!io->draining && question->parent && !nsp) nsp = sio__namespace_make(question->parent, name_of(question));
+        sio__client_join(client, nsp, name_of(question), auth);
+    }
+    question_free(question);
+}
+
+/* One that only looks at the name answers at once. False: the answer comes later. */
+static bool ask(struct sio_question *question)
+{
+    struct sio_namespace *parent = question->parent;
+    struct eio_str auth = {question->text + question->name_size, question->auth_size};
+    if (parent->match) {
+        question->allowed = parent->match(name_of(question), parent->match_ctx);
+        return true;
+    }
+    question->answered = question->allowed = false;
+    question->running = true;
+    parent->decide(question, name_of(question), auth.n ? auth : eio_str("{}"), parent->match_ctx);
+    question->running = false;
+    return question->answered;
+}
+
+static void run(struct sio_question *question)
+{
+    while (question->parent && is_wanted(question)) {
+        if (!ask(question)) return;
+        if (question->allowed) break;
+        question->parent = question->parent->next;
+    }
+    settle(question);
+}
+
+void sio_decide(struct sio_question *question, bool allowed)
+{
+    question->answered = true;
+    question->allowed = allowed;
+    if (question->running) return;
+    if (allowed) {
+        settle(question);
+        return;
+    }
+    question->parent = question->parent->next;
+    run(question);
+}
+
+/* A client that asks again while it waits is answered once, the later time. */
+void sio__question_supersede(struct sio_client *client, struct eio_str name)
+{
+    for (struct sio_question *each = client->questions; each; each = each->client_next)
+        if (each->name_size == name.n && memcmp(each->text, name.p, name.n) == 0) each->superseded = true;
+}
+
+void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth)
+{
+    struct sio_question *question = question_new(client, name, auth);
+    if (question)
+        run(question);
+    else
+        sio__client_join(client, NULL, name, auth);
+}
