@@ -74,8 +74,7 @@ static bool take_parameter(struct offer *offer, struct eio_str text)
     if (parameter == CLIENT_BITS && !equals) return true;
     int bits = parse_bits(value);
     if (parameter == SERVER_BITS) offer->server_bits = bits;
-    /* zlib makes no raw stream of 8 bits: such an offer is declined. */
-    return parameter == SERVER_BITS ? bits >= BITS_MIN : bits > 0;
+    return bits > 0;
 }
 
 static bool take_offer(struct eio_str text, struct offer *offer)
@@ -99,7 +98,9 @@ int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RES
         if (offer.seen[SERVER_BITS])
             snprintf(response + n, EIO__DEFLATE_RESPONSE_BYTES - (size_t)n, "; server_max_window_bits=%d",
                      offer.server_bits);
-        return offer.server_bits;
+        /* zlib makes no raw stream of 8 bits, but looks back by no more than 2^bits - 262 bytes: with 9 bits these are
+         * 250, which a window of 256 holds. */
+        return offer.server_bits < BITS_MIN ? BITS_MIN : offer.server_bits;
     }
     return 0;
 }

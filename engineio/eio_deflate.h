@@ -8,7 +8,7 @@
 enum { EIO__DEFLATE_RESPONSE_BYTES = 128 };
 
 /* Picks the first acceptable offer of a Sec-WebSocket-Extensions value. Returns the window bits for what the server
- * sends (9 to 15) and writes the response's value, or 0: none is acceptable. Pure. */
+ * sends (9 to 15; 9 also for a peer of 8) and writes the response's value, or 0: none is acceptable. Pure. */
 int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RESPONSE_BYTES]);
 
 /* Compresses a message with the calling thread's stream of that window. On success *out is malloc'd and *out_size is

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "eio_deflate.h"
 
@@ -26,8 +27,10 @@ static void offers_are_taken_or_declined_by_their_parameters(void **state)
         {"permessage-deflate; server_max_window_bits=\"9\"", 9, BASE "; server_max_window_bits=9"},
         {"permessage-deflate;server_no_context_takeover ; client_no_context_takeover", 15, BASE},
         /* The first acceptable one counts. */
-        {"permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=12", 12,
+        {"permessage-deflate; server_max_window_bits=7, permessage-deflate; server_max_window_bits=12", 12,
          BASE "; server_max_window_bits=12"},
+        {"permessage-deflate; server_max_window_bits=8", 9, BASE "; server_max_window_bits=8"},
+        {"permessage-deflate; client_max_window_bits=8", 15, BASE},
         {"x-other, permessage-deflate", 15, BASE},
         {"", 0, NULL},
         {"permessage-bzip2", 0, NULL},
@@ -72,6 +75,41 @@ static void messages_survive_the_way_there_and_back(void **state)
         }
         free(text);
     }
+    eio__deflate_clear();
+}
+
+/* Read in pieces of one byte, so that what lies back must come out of the window. */
+static void what_is_sent_for_8_bits_fits_a_window_of_256_bytes(void **state)
+{
+    (void)state;
+    enum { SIZE = 100000 };
+    uint8_t *text = malloc(SIZE), *packed, *unpacked = malloc(SIZE);
+    char response[EIO__DEFLATE_RESPONSE_BYTES];
+    int bits = eio__deflate_negotiate(eio_str("permessage-deflate; server_max_window_bits=8"), response);
+    for (unsigned period = 1; period < 600; period += period < 240 || period > 270 ? 13 : 1) {
+        for (size_t i = 0; i < SIZE; i++) text[i] = (uint8_t)(i % period * 7 + i / 5000 + i % period / 256);
+        size_t packed_size;
+        if (!eio__deflate(text, SIZE, bits, 9, &packed, &packed_size)) continue;
+        z_stream stream = {0};
+        assert_int_equal(inflateInit2(&stream, -8), Z_OK);
+        stream.next_out = unpacked;
+        for (size_t i = 0; i < packed_size || stream.next_out < unpacked + SIZE; i++) {
+            static const uint8_t tail[] = {0, 0, 0xff, 0xff};
+            assert_true(i < packed_size + sizeof tail);
+            stream.next_in = (z_const Bytef *)(uintptr_t)(i < packed_size ? packed + i : tail + i - packed_size);
+            stream.avail_in = 1;
+            do {
+                stream.avail_out = stream.next_out < unpacked + SIZE ? 1 : 0;
+                int result = inflate(&stream, Z_SYNC_FLUSH);
+                assert_true(result == Z_OK || result == Z_BUF_ERROR);
+            } while (stream.avail_out == 0 && stream.next_out < unpacked + SIZE);
+        }
+        assert_memory_equal(unpacked, text, SIZE);
+        inflateEnd(&stream);
+        free(packed);
+    }
+    free(text);
+    free(unpacked);
     eio__deflate_clear();
 }
 
@@ -124,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(offers_are_taken_or_declined_by_their_parameters),
         cmocka_unit_test(messages_survive_the_way_there_and_back),
+        cmocka_unit_test(what_is_sent_for_8_bits_fits_a_window_of_256_bytes),
         cmocka_unit_test(what_does_not_shrink_is_sent_as_it_is),
         cmocka_unit_test(broken_data_is_refused_and_the_next_message_is_read),
     };

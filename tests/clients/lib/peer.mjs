@@ -39,10 +39,12 @@ export function closePayload(code, reason = "") {
   return Buffer.concat([Buffer.from([code >> 8, code & 255]), Buffer.from(reason)]);
 }
 
-// Events: {opcode, data} for whole messages and control frames.
+// Events: {opcode, data} for whole messages and control frames; `compressed` if the message came so (RFC 7692): `data` is
+// then what was sent, without the tail.
 export class Peer {
   #rest = Buffer.alloc(0);
   #message = null;
+  extension = null; // the response's value, or null
 
   constructor(port) {
     this.inbox = new Inbox();
@@ -54,9 +56,9 @@ export class Peer {
   }
 
   // The opening handshake; what is given as `early` goes out in the same segment as the request.
-  async open(path, early = Buffer.alloc(0)) {
+  async open(path, early = Buffer.alloc(0), headers = {}) {
     const key = crypto.randomBytes(16).toString("base64");
-    this.tcp.write(Buffer.concat([Buffer.from(upgradeRequest(path, { "Sec-WebSocket-Key": key })), early]));
+    this.tcp.write(Buffer.concat([Buffer.from(upgradeRequest(path, { "Sec-WebSocket-Key": key, ...headers })), early]));
     let head = Buffer.alloc(0);
     await within(WAIT_MS, "the 101 response", new Promise((resolve, reject) => {
       const read = (chunk) => {
@@ -66,6 +68,7 @@ export class Peer {
         this.tcp.off("data", read);
         this.tcp.on("data", (data) => this.#read(data));
         this.head = head.subarray(0, end).toString("latin1");
+        this.extension = /^sec-websocket-extensions: *(.*?)\r?$/im.exec(this.head)?.[1] ?? null;
         resolve();
         if (head.length > end + 4) this.#read(head.subarray(end + 4));
       };
@@ -98,14 +101,16 @@ export class Peer {
     const size = length === 126 ? rest.readUInt16BE(2) : length === 127 ? Number(rest.readBigUInt64BE(2)) : length;
     if (rest.length < head + size) return false;
     assert.equal(rest[1] & 0x80, 0, "a server's frame is masked (section 5.1)");
-    assert.equal(rest[0] & 0x70, 0, "a reserved bit is set (section 5.2)");
+    const opcode = rest[0] & 0x0f;
+    const rsv1 = this.extension !== null && (opcode === TEXT || opcode === BINARY) ? rest[0] & 0x40 : 0;
+    assert.equal(rest[0] & 0x70, rsv1, "a reserved bit is set (section 5.2)");
     assert.equal(head, size < 126 ? 2 : size < 65536 ? 4 : 10, "a length is not minimal (section 5.2)");
     this.#rest = rest.subarray(head + size);
-    this.#take(rest[0] & 0x80, rest[0] & 0x0f, rest.subarray(head, head + size));
+    this.#take({ fin: rest[0] & 0x80, opcode, compressed: rsv1 !== 0 }, rest.subarray(head, head + size));
     return true;
   }
 
-  #take(fin, opcode, data) {
+  #take({ fin, opcode, compressed }, data) {
     if (opcode >= CLOSE) {
       assert.ok(fin && data.length <= 125, "a control frame is fragmented or too long (section 5.5)");
       assert.ok(opcode <= PONG, `opcode ${opcode}`);
@@ -114,10 +119,10 @@ export class Peer {
     }
     assert.ok(opcode <= BINARY, `opcode ${opcode}`);
     assert.equal(opcode === CONTINUATION, this.#message !== null, "fragments are out of order (section 5.4)");
-    this.#message ??= { opcode, pieces: [] };
+    this.#message ??= { opcode, compressed, pieces: [] };
     this.#message.pieces.push(data);
     if (!fin) return;
-    this.inbox.push({ opcode: this.#message.opcode, data: Buffer.concat(this.#message.pieces) });
+    this.inbox.push({ ...this.#message, pieces: undefined, data: Buffer.concat(this.#message.pieces) });
     this.#message = null;
   }
 
