@@ -5,6 +5,7 @@
 #include "eio_http_conn.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,9 +27,9 @@ struct eio__pump {
     bool deaf : 1;       /* the owner takes no more: what the client sends is thrown away, so that it gets its answer */
     struct event event;  /* of the descriptor */
     struct way up, down; /* to the owner; to the client */
-    struct eio_deadline deadline; /* once `down` has ended */
+    struct eio_deadline deadline;
     struct eio_deadlines *deadlines;
-    size_t drain_left; /* for the client, at the last look of the drain deadline */
+    uint64_t down_bytes, delivered; /* read from the owner; gone to the client at the last look of the deadline */
 };
 
 static bool is_empty(const struct way *way)
@@ -106,6 +107,7 @@ static void to_owner(struct eio__pump *pump)
 static void from_owner(struct eio__pump *pump)
 {
     int n = evbuffer_read(pump->down.held, pump->fd, PUMP_READ_BYTES);
+    if (n > 0) pump->down_bytes += (uint64_t)n;
     if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return;
     pump->down.ended = true; /* by an error too: it comes after the last byte */
 }
@@ -148,15 +150,18 @@ static bool watch(struct eio__pump *pump)
     return event_add(&pump->event, NULL) == 0;
 }
 
-/* The owner has ended: the client may take its time, but not do nothing. */
+/* The client may take its time with what is left for it, but once the owner has gone it may not do nothing. */
 static void watch_end(struct eio__pump *pump)
 {
     struct eio_http *http = pump->http;
     size_t left = left_for_client(pump);
-    if (left == 0 && pump->deadlines != &http->pump_linger_deadlines) set_deadline(pump, &http->pump_linger_deadlines);
     if (left && !pump->deadlines) {
-        pump->drain_left = left;
+        pump->delivered = pump->down_bytes - left;
         set_deadline(pump, &http->pump_drain_deadlines);
+    } else if (left == 0 && !pump->down.ended) {
+        set_deadline(pump, NULL);
+    } else if (left == 0 && pump->deadlines != &http->pump_linger_deadlines) {
+        set_deadline(pump, &http->pump_linger_deadlines);
     }
 }
 
@@ -174,7 +179,7 @@ static void run(struct eio__pump *pump)
         pump_end(pump);
         return;
     }
-    if (pump->down.ended) watch_end(pump);
+    watch_end(pump);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *ctx)
@@ -234,13 +239,20 @@ static struct eio__pump *pump_of(struct eio_deadline *due)
     return (struct eio__pump *)(void *)((char *)due - offsetof(struct eio__pump, deadline));
 }
 
+/* Behind what was not read yet, its end does not show by reading. */
+static bool owner_is_gone(const struct eio__pump *pump)
+{
+    struct pollfd look = {.fd = pump->fd, .events = POLLRDHUP};
+    return pump->down.ended || (poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR)));
+}
+
 void eio__pump_on_drain_deadline(struct eio_deadline *due, void *ctx)
 {
     struct eio_http *http = ctx;
     struct eio__pump *pump = pump_of(due);
-    size_t left = left_for_client(pump);
-    if (left < pump->drain_left) {
-        pump->drain_left = left;
+    uint64_t delivered = pump->down_bytes - left_for_client(pump);
+    if (delivered != pump->delivered || !owner_is_gone(pump)) {
+        pump->delivered = delivered;
         set_deadline(pump, &http->pump_drain_deadlines);
         return;
     }

@@ -2,46 +2,10 @@
  * them. The certificates are made by openssl(1) when the tests start. */
 #include "http_server.h"
 
+#include "http_peer.h"
+
 #include <event2/event.h>
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <signal.h>
-
-enum { WAIT_MS = 5000 };
-
-static char folder[] = "/tmp/parley-tls-XXXXXX";
-static char cert_file[64], key_file[64], other_cert_file[64], other_key_file[64];
-
-static void make_certificate(const char *name, char *cert, char *key)
-{
-    char command[512];
-    snprintf(cert, 64, "%s/%s.pem", folder, name);
-    snprintf(key, 64, "%s/%s.key", folder, name);
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=%s "
-             "-keyout %s -out %s 2>/dev/null",
-             name, key, cert);
-    assert_int_equal(system(command), 0);
-}
-
-static int make_certificates(void **state)
-{
-    (void)state;
-    if (!mkdtemp(folder)) return -1;
-    make_certificate("one", cert_file, key_file);
-    make_certificate("two", other_cert_file, other_key_file);
-    return 0;
-}
-
-static int remove_certificates(void **state)
-{
-    (void)state;
-    unlink(cert_file);
-    unlink(key_file);
-    unlink(other_cert_file);
-    unlink(other_key_file);
-    return rmdir(folder);
-}
 
 static void start(struct server *server, struct eio_http_options *options)
 {
@@ -53,101 +17,9 @@ static void start(struct server *server, struct eio_http_options *options)
     server_start(server, options);
 }
 
-/* ------------------------------------------------------------------ client */
-
-struct peer {
-    struct client tcp;
-    SSL_CTX *tls;
-    SSL *ssl;
-    char *text;
-    size_t size, capacity;
-    bool ended, failed;
-};
-
-static void peer_open(struct peer *peer, struct server *server)
-{
-    *peer = (struct peer){.capacity = 1 << 16};
-    client_open(&peer->tcp, server->loop, server->port);
-    peer->text = calloc(1, peer->capacity);
-    peer->tls = SSL_CTX_new(TLS_client_method());
-    peer->ssl = SSL_new(peer->tls);
-    SSL_set_mode(peer->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_set_fd(peer->ssl, peer->tcp.fd);
-    SSL_set_connect_state(peer->ssl);
-}
-
-static void peer_close(struct peer *peer)
-{
-    SSL_free(peer->ssl);
-    SSL_CTX_free(peer->tls);
-    free(peer->text);
-    client_close(&peer->tcp);
-}
-
-static void peer_note(struct peer *peer, int result)
-{
-    int error = SSL_get_error(peer->ssl, result);
-    if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return;
-    peer->ended = error == SSL_ERROR_ZERO_RETURN;
-    peer->failed = !peer->ended;
-    ERR_clear_error();
-}
-
-/* Reads what there is. */
-static void peer_take(struct peer *peer)
-{
-    while (!peer->ended && !peer->failed) {
-        if (peer->size + 32768 > peer->capacity) peer->text = realloc(peer->text, peer->capacity *= 2);
-        int n = SSL_read(peer->ssl, peer->text + peer->size, 32767);
-        if (n <= 0) {
-            peer_note(peer, n);
-            return;
-        }
-        peer->size += (size_t)n;
-        peer->text[peer->size] = '\0';
-    }
-}
-
-/* A turn of the loop, and a moment for the kernel. */
-static void turn(struct peer *peer)
-{
-    eio_loop_turn(peer->tcp.loop, 0);
-    struct pollfd wait = {.fd = peer->tcp.fd, .events = POLLIN};
-    poll(&wait, 1, 1);
-}
-
-#define UNTIL(peer, condition)                                                                                    \
-    for (uint64_t until = client_now_ms() + WAIT_MS; !(condition); turn(peer)) {                                  \
-        peer_take(peer);                                                                                          \
-        if (client_now_ms() > until) fail_msg("waited in vain for " #condition ", got \"%.200s\"", (peer)->text); \
-    }
-
-static void peer_send(struct peer *peer, const void *p, size_t n)
-{
-    const char *at = p;
-    uint64_t until = client_now_ms() + WAIT_MS;
-    while (n && !peer->failed) {
-        assert_true(client_now_ms() < until);
-        int sent = SSL_write(peer->ssl, at, (int)n);
-        if (sent > 0) at += sent, n -= (size_t)sent;
-        if (sent <= 0) peer_note(peer, sent);
-        turn(peer);
-    }
-}
-
-static void peer_say(struct peer *peer, const char *text)
-{
-    peer_send(peer, text, strlen(text));
-}
-
-static bool peer_has(const struct peer *peer, const char *text)
-{
-    return strstr(peer->text, text) != NULL;
-}
-
 static void peer_connect(struct peer *peer, struct server *server)
 {
-    peer_open(peer, server);
+    peer_open(peer, server->loop, server->port);
     peer_say(peer, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
     UNTIL(peer, peer_has(peer, "/hello|"));
 }
@@ -262,7 +134,7 @@ static void above_max_connections_the_refusal_arrives(void **state)
     options.max_connections = 1;
     start(&server, &options);
     peer_connect(&first, &server);
-    peer_open(&second, &server);
+    peer_open(&second, server.loop, server.port);
     UNTIL(&second, peer_has(&second, "HTTP/1.1 503 "));
     UNTIL(&second, second.ended);
     peer_close(&second);
@@ -392,7 +264,7 @@ static void on_io(short what, void *ctx)
 
 static void take(struct owner *owner, struct peer *peer, struct server *server)
 {
-    peer_open(peer, server);
+    peer_open(peer, server->loop, server->port);
     peer_say(peer, upgrade_text);
     UNTIL(peer, server->taken_fd >= 0);
     assert_non_null(server->taken_io);
@@ -590,7 +462,7 @@ static void a_taken_connection_counts_until_it_is_closed(void **state)
     options.max_connections = 1;
     start(&server, &options);
     take(&owner, &peer, &server);
-    peer_open(&refused, &server);
+    peer_open(&refused, server.loop, server.port);
     UNTIL(&refused, peer_has(&refused, "HTTP/1.1 503 "));
     owner.io->ops->close(owner.io);
     owner.io = NULL;

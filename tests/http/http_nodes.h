@@ -17,7 +17,9 @@ struct node {
     struct eio_server *server;
     struct eio_handoff *to[NODES_MAX];
     unsigned opened, closed, messages, offered, links_closed;
-    bool decline, misled; /* misled: offers everything to the next node */
+    bool decline, misled;           /* misled: offers everything to the next node */
+    bool by_hand, secure;           /* secure: the last message's request */
+    struct eio_http_handover taken; /* by hand */
 };
 
 struct nodes {
@@ -41,6 +43,7 @@ static inline void node_on_message(struct eio_session *session, enum eio_kind ki
 {
     struct node *node = ctx;
     node->messages++;
+    node->secure = eio_session_request_head(session)->secure;
     uint8_t *out = eio_session_reserve(session, kind, n);
     if (out && n) memcpy(out, p, n);
 }
@@ -60,6 +63,10 @@ static inline void node_on_foreign(struct eio_offer *offer, unsigned owner, void
     struct node *node = ctx;
     node->offered++;
     if (node->decline || owner >= node->all->count) return;
+    if (node->by_hand) {
+        assert_int_equal(eio_offer_take(offer, &node->taken), 0);
+        return;
+    }
     if (node->misled) owner = (node->owner + 1) % (unsigned)node->all->count;
     if (node->to[owner]) eio_handoff_offer(node->to[owner], offer);
 }
@@ -84,7 +91,7 @@ static inline void node_start(struct nodes *nodes, unsigned i)
     static const uint8_t key[EIO_OWNER_KEY_BYTES] = "the nodes' key.";
     struct eio_handlers handlers = {node_on_open, node_on_message, node_on_close};
     struct node *node = &nodes->node[i];
-    *node = (struct node){.all = nodes, .owner = i};
+    *node = (struct node){.all = nodes, .owner = i, .taken.fd = -1};
     struct eio_options engine = nodes->engine;
     engine.owner = i;
     if (!engine.owner_key) engine.owner_key = key;
@@ -127,6 +134,7 @@ static inline void node_stop(struct nodes *nodes, unsigned i)
 {
     struct node *node = &nodes->node[i];
     for (unsigned j = 0; j < nodes->count; j++) nodes_unlink(nodes, i, j);
+    eio_http_handover_clear(&node->taken);
     eio_server_free(node->server);
     eio_http_free(node->http);
     node->server = NULL;
