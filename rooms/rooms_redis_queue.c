@@ -27,7 +27,8 @@ static bool ring_reserve(struct rooms__redis_queue *queue)
     return true;
 }
 
-/* Bytes that were written make room first, if they are the half. */
+/* Bytes that are gone make room if they are the half, so that nothing is moved more than once on average, even while
+ * for each command that comes another is dropped. */
 static bool bytes_reserve(struct rooms__redis_queue *queue, size_t size)
 {
     size_t used = queue->end - queue->start;
@@ -35,8 +36,7 @@ static bool bytes_reserve(struct rooms__redis_queue *queue, size_t size)
     if (queue->start >= queue->capacity / 2 && queue->capacity - used >= size) {
         memmove(queue->bytes, queue->bytes + queue->start, used);
     } else {
-        size_t capacity = queue->capacity ? queue->capacity : BYTES_MIN;
-        while (capacity - used < size) capacity *= 2;
+        size_t capacity = 2 * used + size < BYTES_MIN ? BYTES_MIN : 2 * used + size;
         uint8_t *bytes = malloc(capacity);
         if (!bytes) return false;
         if (used) memcpy(bytes, queue->bytes + queue->start, used);
