@@ -86,6 +86,11 @@ void rooms__redis_trouble(struct rooms_redis *redis, const char *format, ...)
     va_end(args);
 }
 
+void rooms__redis_timed_out(struct rooms_redis *redis)
+{
+    redis->stats.request_timeouts++;
+}
+
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why)
 {
     uint64_t now_us = rooms__now_us();

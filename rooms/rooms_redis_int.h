@@ -53,6 +53,8 @@ void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, con
     __attribute__((format(printf, 3, 4)));
 /* A message that was no use: counted, and said in the log, not each. `why` is a constant text. */
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why);
+/* Other nodes did not all answer in time: counted. */
+void rooms__redis_timed_out(struct rooms_redis *redis);
 /* For adapters that share rooms_cluster.c. */
 struct rooms__cluster_options;
 struct rooms__cluster_stats;

@@ -191,7 +191,7 @@ struct rooms_local {
     /* Calls each() with the JSON object {id,handshake,rooms,data} of every selected socket. */
     void (*fetch)(void *ctx, const struct rooms_selector *who, void (*each)(void *each_ctx, struct rooms_bytes json),
                   void *each_ctx);
-    /* A server-side event of another node; answer (may be NULL) is called at most once, now or later. */
+    /* A server-side event of another node; answer (may be NULL) is called at most once, and before this returns. */
     void (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
     struct rooms_index *index;

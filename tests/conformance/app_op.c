@@ -8,6 +8,7 @@
 #define ACK_TIMEOUT_MS 1000 /* if the request names none */
 
 struct op_call {
+    struct conformance *conformance;
     const struct sio_event *event;
     struct eio_str object;
     struct sio_namespace *nsp;
@@ -183,10 +184,9 @@ static void op_server_side_emit_with_ack(struct op_call *call)
     if (error != 0) give_up(call, reply, error);
 }
 
-/* A single server hears no server-side events: those of others arrive with the clustered profiles. */
 static void op_server_side_received(struct op_call *call)
 {
-    sio_ack(call->event, sio_args_json("[]"));
+    app_answer_received(call->event, call->conformance);
 }
 
 static void on_server_count(void *ctx, int error, size_t servers)
@@ -228,7 +228,7 @@ void app_on_op(struct sio_socket *socket, const struct sio_event *event, void *c
 {
     struct conformance *conformance = ctx;
     char name[APP_NAME_MAX_BYTES + 1], nsp[APP_NAME_MAX_BYTES + 1] = "/";
-    struct op_call call = {.event = event, .object = sio_args_at(event->args, 0)};
+    struct op_call call = {.conformance = conformance, .event = event, .object = sio_args_at(event->args, 0)};
     (void)socket;
     app_member_text(call.object, "nsp", nsp);
     call.nsp = sio_of(conformance->io, nsp);

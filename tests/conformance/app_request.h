@@ -4,6 +4,8 @@
 
 #include <socketio.h>
 
+struct conformance;
+
 #define APP_NAME_MAX_BYTES 1024 /* of an event's, room's or namespace's name in a request */
 
 /* Names out of a JSON string or list of strings (numbers count as their digits). init/clear. */
@@ -42,6 +44,10 @@ void app_emit_clear(struct app_emit *emit);
 
 /* Answers "ok", or {"error":…}. */
 void app_ack_result(const struct sio_event *event, int result);
+
+/* Records what other servers send; answers with it, and forgets it. */
+int app_listen_to_servers(struct conformance *conformance);
+void app_answer_received(const struct sio_event *event, struct conformance *conformance);
 
 /* The handler of the event "op"; ctx: struct conformance. */
 void app_on_op(struct sio_socket *socket, const struct sio_event *event, void *ctx);

@@ -4,6 +4,7 @@
 #ifndef CONFORMANCE_H
 #define CONFORMANCE_H
 
+#include <rooms.h>
 #include <socketio.h>
 
 /* The command line. */
@@ -11,6 +12,7 @@ struct conformance_options {
     const char *profile, *host, *name;
     const char *cookie, *cors, *initial_packet; /* NULL: none */
     const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
+    const char *redis, *adapter;                /* profile cluster: URL; classic, sharded or streams */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
@@ -18,11 +20,16 @@ struct conformance_options {
     uint32_t stats; /* SIGUSR1 and the end print a line of figures */
 };
 
+struct app_received;
+void app_received_free(struct app_received *received); /* accepts NULL */
+
 /* What a profile starts from and leaves behind: one of `io` and `engine` is set by its open(). */
 struct conformance {
     const struct conformance_options *options;
     struct eio_loop *loop;
     struct sio_server *io;
+    struct rooms_redis *redis;     /* profile cluster */
+    struct app_received *received; /* profiles app and cluster */
     struct eio_http *http;
     struct eio_server *engine;
     struct eio_timer drain_tick; /* Engine.IO profiles, after SIGTERM */
@@ -40,7 +47,11 @@ extern const struct conformance_profile conformance_sio_proto;                  
 extern const struct conformance_profile conformance_sio_client;                     /* profile_sio_client.c */
 extern const struct conformance_profile conformance_eio_client;                     /* profile_eio_client.c */
 extern const struct conformance_profile conformance_app;                            /* profile_app.c */
+extern const struct conformance_profile conformance_cluster;                        /* profile_app.c */
 extern const struct conformance_profile conformance_bench;                          /* profile_bench.c */
+
+/* What makes the adapter the command line asks for; NULL: there is none of that name. */
+rooms_adapter_factory conformance_adapter(const struct conformance_options *options);
 
 /* Puts the command line's numbers over the profile's. */
 void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine);

@@ -14,7 +14,7 @@
 
 static const struct conformance_profile *const profiles[] = {
     &conformance_eio_proto,  &conformance_sio_proto, &conformance_ws_echo, &conformance_sio_client,
-    &conformance_eio_client, &conformance_app,       &conformance_bench,
+    &conformance_eio_client, &conformance_app,       &conformance_cluster, &conformance_bench,
 };
 #define PROFILE_COUNT (sizeof profiles / sizeof profiles[0])
 
@@ -61,6 +61,10 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->tls_cert = value;
     else if (strcmp(name, "--tls-key") == 0)
         options->tls_key = value;
+    else if (strcmp(name, "--redis") == 0)
+        options->redis = value;
+    else if (strcmp(name, "--adapter") == 0)
+        options->adapter = value;
     else
         return false;
     return true;
@@ -118,6 +122,11 @@ static int parse(int argc, char **argv, struct conformance_options *options)
     }
     if (!options->profile) return usage("missing option", "--profile");
     if (!has_port) return usage("missing option", "--port");
+    bool is_cluster = strcmp(options->profile, conformance_cluster.name) == 0;
+    if (!is_cluster && (options->redis || options->adapter))
+        return usage("only for the profile cluster", options->redis ? "--redis" : "--adapter");
+    if (is_cluster && !options->redis) return usage("missing option", "--redis");
+    if (is_cluster && !conformance_adapter(options)) return usage("not an adapter", options->adapter);
     return 0;
 }
 
@@ -200,8 +209,11 @@ static void conformance_close(struct conformance *conformance)
 {
     if (conformance->io) {
         sio_server_free(conformance->io);
+        rooms_redis_free(conformance->redis);
+        app_received_free(conformance->received);
         return;
     }
+    rooms_redis_free(conformance->redis);
     eio_server_free(conformance->engine);
     eio_http_free(conformance->http);
 }

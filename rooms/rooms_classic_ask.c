@@ -1,0 +1,484 @@
+/* What this node asks the others: how many they are, who is there, their acks. A question goes out together with the
+ * count of servers (PUBSUB NUMSUB of the requests' channel), and is answered when as many have answered. While it waits
+ * they are counted again, so that a server that went away is not waited for until the timeout. */
+#include "rooms_classic_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { RECOUNT_MS = 1000 };
+
+enum kind { KIND_COUNT, KIND_FETCH, KIND_SERVER_SIDE, KIND_ACKS };
+
+struct classic_question {
+    char id[CLASSIC_ID_SIZE + 1];
+    enum kind kind;
+    struct classic *classic;
+    struct classic_question *prev, *next;
+    struct rooms__timer timer; /* the next count, or the end */
+    uint64_t deadline_us;
+    bool is_counting; /* Redis has been asked and has not said yet */
+    bool is_counted;  /* `others` is known */
+    bool is_deaf;     /* it is over: nobody is called any more, but the memory may still be known to somebody */
+    bool is_late;     /* past its deadline, and lingering */
+    size_t others;    /* servers whose answers are waited for */
+    size_t answered;  /* servers that have answered */
+    /* KIND_FETCH, KIND_SERVER_SIDE, KIND_COUNT */
+    rooms_fetch_fn each;
+    rooms_answer_fn answer;
+    rooms_done_fn done;
+    void (*result)(void *ctx, int error, size_t servers);
+    void *ctx;
+    /* KIND_ACKS */
+    struct rooms_ack_sink sink;
+    size_t clients, acks;             /* everywhere */
+    size_t local_clients, local_acks; /* of those here, who know this memory until the last has answered */
+};
+
+static struct rooms_name id_of(const void *item)
+{
+    const struct classic_question *question = item;
+    return (struct rooms_name){question->id, CLASSIC_ID_SIZE};
+}
+
+void rooms__classic_questions_init(struct classic *classic)
+{
+    rooms__table_init(&classic->questions, id_of, classic->key);
+}
+
+static void question_free(struct classic_question *question)
+{
+    struct classic *classic = question->classic;
+    if (question->is_counting) rooms__redis_cancel(classic->redis, question);
+    rooms__timer_stop(&question->timer);
+    rooms__table_remove(&classic->questions, question);
+    *(question->prev ? &question->prev->next : &classic->first_question) = question->next;
+    if (question->next) question->next->prev = question->prev;
+    free(question);
+}
+
+/* ---------------------------------------------------------------- the ends */
+
+static void tell_done(struct classic_question *question, int error)
+{
+    if (question->done) question->done(question->ctx, error);
+    if (question->result) question->result(question->ctx, error, question->others + 1);
+}
+
+/* The question is gone afterwards. */
+static void finish(struct classic_question *question, int error)
+{
+    struct classic_question last = *question;
+    question_free(question);
+    tell_done(&last, error);
+}
+
+static void retire(struct classic_question *question)
+{
+    question->is_deaf = true;
+    if (question->local_acks < question->local_clients) return; /* the timer frees it */
+    question_free(question);
+}
+
+/* Nothing of the question may be touched after this. */
+static void check_complete(struct classic_question *question)
+{
+    if (question->is_deaf || !question->is_counted || question->answered < question->others) return;
+    if (question->kind != KIND_ACKS)
+        finish(question, ROOMS_OK);
+    else if (question->acks >= question->clients)
+        retire(question);
+}
+
+/* Some servers went away: what they would have said is missing. */
+static void give_up_on(struct classic_question *question, size_t gone)
+{
+    rooms__redis_log(question->classic->redis, ROOMS_LOG_WARN,
+                     "%zu of %zu other servers went away before all had answered a request in %s", gone,
+                     question->others, question->classic->nsp.p);
+    question->others -= gone;
+    if (question->answered < question->others) return;
+    if (question->kind == KIND_ACKS) {
+        question->sink.counted(question->sink.ctx);
+        check_complete(question);
+        return;
+    }
+    finish(question, ROOMS_ETIMEOUT);
+}
+
+static void time_out(struct classic_question *question)
+{
+    struct classic *classic = question->classic;
+    size_t others = question->is_counted ? question->others : 0;
+    rooms__redis_timed_out(classic->redis);
+    if (question->answered < others)
+        rooms__redis_log(classic->redis, ROOMS_LOG_WARN,
+                         "a request in %s was not answered in time by %zu of %zu other servers", classic->nsp.p,
+                         others - question->answered, others);
+    if (question->kind != KIND_ACKS) {
+        finish(question, ROOMS_ETIMEOUT);
+        return;
+    }
+    question->is_deaf = true;
+}
+
+/* ---------------------------------------------------------------- counting */
+
+/* PUBSUB NUMSUB: the channel and the number. False: it is no such answer. */
+static bool read_count(const struct redisReply *reply, size_t *count)
+{
+    if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) return false;
+    const struct redisReply *number = reply->element[1];
+    *count = number->integer > 0 ? (size_t)number->integer : 0;
+    return number->type == REDIS_REPLY_INTEGER;
+}
+
+static void on_first_count(struct classic_question *question, size_t others)
+{
+    question->is_counted = true;
+    question->others = others;
+    if (question->kind == KIND_COUNT) {
+        finish(question, ROOMS_OK);
+        return;
+    }
+    if (question->kind == KIND_ACKS && question->answered >= others) question->sink.counted(question->sink.ctx);
+    check_complete(question);
+}
+
+static void on_count(void *ctx, const struct redisReply *reply)
+{
+    struct classic_question *question = ctx;
+    size_t count;
+    question->is_counting = false;
+    if (question->is_deaf) return;
+    if (!read_count(reply, &count)) {
+        /* Acks may still come; their end is the timeout. */
+        if (!question->is_counted && question->kind != KIND_ACKS) finish(question, ROOMS_ETIMEOUT);
+        return;
+    }
+    /* This node is among them once it listens. Redis may have been asked before, or may have forgotten all. */
+    size_t self = question->classic->is_active ? 1 : 0;
+    size_t others = count > self ? count - self : 0;
+    if (!question->is_counted)
+        on_first_count(question, others);
+    else if (others < question->others && question->answered < question->others)
+        give_up_on(question, question->others - others);
+}
+
+static int ask_count(struct classic_question *question)
+{
+    struct classic *classic = question->classic;
+    const struct rooms_bytes args[] = {rooms__text("PUBSUB"), rooms__text("NUMSUB"), rooms__bytes(classic->requests)};
+    struct rooms__redis_command command = {
+        .via = ROOMS__REDIS_PUBLISHER, .args = args, .arg_count = 3, .fn = on_count, .ctx = question};
+    int error = rooms__redis_ask(classic->redis, &command);
+    question->is_counting = error == 0;
+    return error;
+}
+
+static void start_timer(struct classic_question *question)
+{
+    uint64_t now_us = rooms__now_us();
+    uint64_t left_ms = question->deadline_us > now_us ? (question->deadline_us - now_us + 999) / 1000 : 0;
+    rooms__timer_start(&question->timer, left_ms < RECOUNT_MS ? (uint32_t)left_ms : RECOUNT_MS);
+}
+
+static void on_timer(void *ctx)
+{
+    struct classic_question *question = ctx;
+    if (question->is_late) {
+        question_free(question);
+        return;
+    }
+    if (rooms__now_us() < question->deadline_us) {
+        if (!question->is_counting && !question->is_deaf) ask_count(question);
+        start_timer(question);
+        return;
+    }
+    /* Sockets here have until now to answer, on a clock of their own. */
+    if (question->kind == KIND_ACKS) {
+        question->is_late = true;
+        rooms__timer_start(&question->timer, CLASSIC_LINGER_MS);
+    }
+    if (!question->is_deaf) time_out(question);
+}
+
+/* ---------------------------------------------------------------- questions */
+
+/* NULL: there is no memory, or there are too many. */
+static struct classic_question *question_new(struct classic *classic, enum kind kind, uint32_t timeout_ms)
+{
+    if (classic->questions.count >= classic->options->max_requests) {
+        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "too many requests wait for answers: one is refused");
+        return NULL;
+    }
+    struct classic_question *question = calloc(1, sizeof *question);
+    if (!question) return NULL;
+    question->kind = kind;
+    question->classic = classic;
+    do {
+        rooms__classic_random_id(question->id);
+    } while (rooms__table_find(&classic->questions, id_of(question)));
+    if (rooms__table_insert(&classic->questions, question) != 0) {
+        free(question);
+        return NULL;
+    }
+    question->next = classic->first_question;
+    if (question->next) question->next->prev = question;
+    classic->first_question = question;
+    if (timeout_ms == 0) timeout_ms = classic->options->request_timeout_ms;
+    question->deadline_us = rooms__now_us() + (uint64_t)timeout_ms * 1000;
+    rooms__timer_init(&question->timer, rooms__redis_base(classic->redis), on_timer, question);
+    start_timer(question);
+    return question;
+}
+
+static struct rooms__classic_asker asker_of(const struct classic_question *question)
+{
+    return (struct rooms__classic_asker){classic_uid(question->classic), id_of(question)};
+}
+
+/* Asks how many there are, then what was put into the payload. While Redis is away nobody waits for answers; events are
+ * for others to hear all the same, and are kept for them. */
+static int ask(struct classic_question *question)
+{
+    struct classic *classic = question->classic;
+    if (classic->payload.error) return classic->payload.error;
+    int away = ask_count(question);
+    if (away && question->kind == KIND_FETCH) return away;
+    int error = rooms__classic_publish(classic, classic->requests);
+    return away ? away : error;
+}
+
+int rooms__classic_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                         const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx)
+{
+    struct classic *classic = (struct classic *)adapter;
+    if (flags->local || classic->is_closing) {
+        adapter->local.fetch(adapter->local.ctx, who, each, ctx);
+        done(ctx, ROOMS_OK);
+        return ROOMS_OK;
+    }
+    struct classic_question *question = question_new(classic, KIND_FETCH, flags->timeout_ms);
+    if (!question) return ROOMS_ENOMEM;
+    adapter->local.fetch(adapter->local.ctx, who, each, ctx);
+    question->each = each;
+    question->done = done;
+    question->ctx = ctx;
+    struct rooms__classic_asker asker = asker_of(question);
+    rooms__classic_put_fetch(rooms__classic_begin(classic), &asker, who);
+    if (ask(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    return ROOMS_OK;
+}
+
+int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct rooms_flags *flags,
+                                    const struct rooms_message *message, rooms_answer_fn answer, rooms_done_fn done,
+                                    void *ctx)
+{
+    struct classic *classic = (struct classic *)adapter;
+    if (flags->local || classic->is_closing) {
+        if (done) done(ctx, ROOMS_OK);
+        return ROOMS_OK;
+    }
+    if (!answer) {
+        struct rooms__classic_asker nobody = {.uid = classic_uid(classic)};
+        rooms__classic_put_server_side_emit(rooms__classic_begin(classic), &nobody, message);
+        int error = rooms__classic_publish(classic, classic->requests);
+        if (error == 0 && done) done(ctx, ROOMS_OK);
+        return error;
+    }
+    struct classic_question *question = question_new(classic, KIND_SERVER_SIDE, flags->timeout_ms);
+    if (!question) return ROOMS_ENOMEM;
+    question->answer = answer;
+    question->done = done;
+    question->ctx = ctx;
+    struct rooms__classic_asker asker = asker_of(question);
+    rooms__classic_put_server_side_emit(rooms__classic_begin(classic), &asker, message);
+    if (ask(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    return ROOMS_OK;
+}
+
+int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
+                                void *ctx)
+{
+    struct classic *classic = (struct classic *)adapter;
+    struct classic_question *question = classic->is_closing ? NULL : question_new(classic, KIND_COUNT, 0);
+    if (!question) return ROOMS_ENOMEM;
+    question->result = result;
+    question->ctx = ctx;
+    if (ask_count(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    return ROOMS_OK;
+}
+
+/* --------------------------------------------------------------------- acks */
+
+static void on_local_clients(void *ctx, size_t count)
+{
+    struct classic_question *question = ctx;
+    question->clients += count;
+    question->local_clients = count;
+    question->sink.clients(question->sink.ctx, count);
+}
+
+static void on_local_counted(void *ctx)
+{
+    (void)ctx; /* there are other servers to be counted */
+}
+
+static void on_local_ack(void *ctx, const struct rooms_message *answer)
+{
+    struct classic_question *question = ctx;
+    question->local_acks++;
+    if (question->is_deaf) {
+        if (question->local_acks >= question->local_clients) question_free(question);
+        return;
+    }
+    question->acks++;
+    question->sink.ack(question->sink.ctx, answer);
+    check_complete(question);
+}
+
+/* Without a question nobody else is asked, and the caller never hears that all were counted: he sees at his timeout
+ * that something is missing. */
+static void deliver_here(struct rooms_adapter *adapter, const struct rooms__classic_event *event,
+                         const struct rooms_ack_sink *sink)
+{
+    adapter->local.deliver_with_ack(adapter->local.ctx, event->who, event->flags, event->message, sink);
+}
+
+int rooms__classic_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                                      const struct rooms_flags *flags, const struct rooms_message *message,
+                                      const struct rooms_ack_sink *sink)
+{
+    struct classic *classic = (struct classic *)adapter;
+    struct rooms__classic_event event = {classic->nsp, who, flags, message};
+    struct rooms_ack_sink kept = *sink;
+    if (flags->local || classic->is_closing) {
+        deliver_here(adapter, &event, &kept);
+        kept.counted(kept.ctx);
+        return ROOMS_OK;
+    }
+    struct classic_question *question = question_new(classic, KIND_ACKS, flags->timeout_ms);
+    if (!question) {
+        deliver_here(adapter, &event, &kept);
+        return ROOMS_OK;
+    }
+    question->sink = kept;
+    struct rooms__classic_asker asker = asker_of(question);
+    rooms__classic_put_ask(rooms__classic_begin(classic), &asker, &event);
+    ask(question);
+    const struct rooms_ack_sink here = {on_local_clients, on_local_counted, on_local_ack, question};
+    deliver_here(adapter, &event, &here);
+    return ROOMS_OK;
+}
+
+/* ------------------------------------------------------------------ answers */
+
+/* The slice in an array, as it is given to callers. It is to be freed; p NULL: out of memory. */
+static struct rooms_bytes in_array(struct rooms_bytes value)
+{
+    uint8_t *json = malloc(value.n + 2);
+    if (!json) return (struct rooms_bytes){NULL, 0};
+    json[0] = '[';
+    if (value.n > 0) memcpy(json + 1, value.p, value.n);
+    json[value.n + 1] = ']';
+    return (struct rooms_bytes){json, value.n + 2};
+}
+
+static bool take_sockets(struct classic_question *question, struct rooms_bytes sockets)
+{
+    struct rooms__json_walk walk;
+    struct rooms_bytes socket;
+    if (!rooms__json_is_array(sockets) || !rooms__json_open(&walk, sockets)) return false;
+    while (rooms__json_next(&walk, NULL, &socket))
+        if (socket.p[0] == '{') question->each(question->ctx, socket);
+    question->answered++;
+    return true;
+}
+
+static bool take_answer(struct classic_question *question, const struct rooms__classic_message *message)
+{
+    struct rooms_bytes json = in_array(message->field[ROOMS__CLASSIC_F_DATA]);
+    struct rooms_message args = rooms__classic_event(json, &message->decoded);
+    if (!json.p) return false;
+    question->answer(question->ctx, &args);
+    free((void *)(uintptr_t)json.p);
+    question->answered++;
+    return true;
+}
+
+static bool take_client_count(struct classic_question *question, struct rooms_bytes count)
+{
+    uint64_t clients;
+    if (!rooms__json_uint(count, &clients) || clients > UINT32_MAX) return false;
+    question->clients += (size_t)clients;
+    question->answered++;
+    question->sink.clients(question->sink.ctx, (size_t)clients);
+    if (question->is_counted && question->answered == question->others) question->sink.counted(question->sink.ctx);
+    return true;
+}
+
+static bool take_ack(struct classic_question *question, const struct rooms__classic_message *message)
+{
+    struct rooms_bytes json = in_array(message->field[ROOMS__CLASSIC_F_PACKET]);
+    struct rooms_message args = rooms__classic_event(json, &message->decoded);
+    if (!json.p) return false;
+    question->acks++;
+    question->sink.ack(question->sink.ctx, &args);
+    free((void *)(uintptr_t)json.p);
+    return true;
+}
+
+static bool take(struct classic_question *question, const struct rooms__classic_message *message)
+{
+    switch (question->kind) {
+    case KIND_FETCH:
+        return take_sockets(question, message->field[ROOMS__CLASSIC_F_SOCKETS]);
+    case KIND_SERVER_SIDE:
+        return take_answer(question, message);
+    case KIND_ACKS:
+        if (message->type == ROOMS__CLASSIC_CLIENT_COUNT)
+            return take_client_count(question, message->field[ROOMS__CLASSIC_F_CLIENT_COUNT]);
+        return message->type == ROOMS__CLASSIC_ACK && take_ack(question, message);
+    case KIND_COUNT:
+        break;
+    }
+    return false;
+}
+
+/* Most answers are to the questions of others. */
+void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct rooms_bytes payload)
+{
+    struct classic *classic = ctx;
+    struct rooms__classic_message message;
+    char id[CLASSIC_ID_SIZE * 6 + 2]; /* escaped, with quotes: longer ones are not ours */
+    (void)channel;
+    if (classic->questions.count == 0) return;
+    if (rooms__classic_read(payload, &message)) {
+        rooms__redis_ignored(classic->redis, "no answer to a request");
+        return;
+    }
+    struct rooms_bytes request_id = message.field[ROOMS__CLASSIC_F_REQUEST_ID];
+    long n = request_id.n <= sizeof id ? rooms__json_text(request_id, id) : -1;
+    struct classic_question *question =
+        n > 0 ? rooms__table_find(&classic->questions, (struct rooms_name){id, (size_t)n}) : NULL;
+    if (question && !question->is_deaf) {
+        if (take(question, &message))
+            check_complete(question);
+        else
+            rooms__redis_ignored(classic->redis, "an answer that does not fit its question");
+    }
+    rooms__classic_clear(&message);
+}
+
+void rooms__classic_questions_free(struct classic *classic)
+{
+    while (classic->first_question) {
+        struct classic_question *question = classic->first_question;
+        if (question->kind == KIND_ACKS)
+            question_free(question);
+        else
+            finish(question, ROOMS_ETIMEOUT);
+    }
+    rooms__table_clear(&classic->questions);
+}

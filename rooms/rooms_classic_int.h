@@ -1,0 +1,76 @@
+/* What the files of the classic Redis adapter share. */
+#ifndef ROOMS_CLASSIC_INT_H
+#define ROOMS_CLASSIC_INT_H
+
+#include "rooms_classic_wire.h"
+#include "rooms_redis_int.h"
+
+enum {
+    CLASSIC_ID_SIZE = 6,      /* of a node's uid, and of a request's id */
+    CLASSIC_SOCKET_SIZE = 20, /* of a socket's id */
+    CLASSIC_LINGER_MS = 500,  /* between being deaf and being gone; a survey lingers longer */
+};
+
+struct classic_question;
+struct classic_asked;
+
+struct classic {
+    struct rooms_adapter adapter; /* first */
+    struct rooms_redis *redis;
+    const struct rooms_redis_options *options;
+    char uid[CLASSIC_ID_SIZE + 1];
+    bool is_active;  /* Redis has confirmed that requests are heard: this node is one of those it counts */
+    bool is_closing; /* being freed: what its callers do in their last callbacks stays here */
+    struct rooms_name nsp, channel, requests, responses, own_responses;
+    struct rooms__redis_subscription on_everybody, on_sockets, on_requests, on_responses, on_own_responses;
+    struct rooms__redis_watcher watcher;
+    bool one_pattern;             /* Node's way: hear everything, and throw away most of it */
+    uint8_t key[16];              /* of the tables' hashes */
+    struct rooms_table rooms;     /* struct listening */
+    struct rooms_table questions; /* struct classic_question, by id */
+    struct classic_question *first_question;
+    struct classic_asked *first_asked;
+    size_t asked_count;
+    struct rooms_packer name, payload; /* of what is being published */
+};
+
+static inline struct rooms_name classic_uid(const struct classic *classic)
+{
+    return (struct rooms_name){classic->uid, CLASSIC_ID_SIZE};
+}
+/* Random, of letters that need no escapes. */
+void rooms__classic_random_id(char id[CLASSIC_ID_SIZE + 1]);
+
+/* An empty packer for a payload; it keeps its memory, up to a size. */
+struct rooms_packer *rooms__classic_begin(struct classic *classic);
+/* Publishes what was put into it. Returns 0 or a negative enum rooms_error. */
+int rooms__classic_publish(struct classic *classic, struct rooms_name channel);
+
+/* The event of another node: its array, decoded or as JSON, with its attachments. */
+struct rooms_message rooms__classic_event(struct rooms_bytes json, const struct rooms_decoded *decoded);
+
+/* ------------------------------------------------------ rooms_classic_ask.c */
+
+int rooms__classic_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                                      const struct rooms_flags *flags, const struct rooms_message *message,
+                                      const struct rooms_ack_sink *sink);
+int rooms__classic_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                         const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx);
+int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct rooms_flags *flags,
+                                    const struct rooms_message *message, rooms_answer_fn answer, rooms_done_fn done,
+                                    void *ctx);
+int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
+                                void *ctx);
+void rooms__classic_questions_init(struct classic *classic);
+/* on_message of the responses' channels. */
+void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
+/* Ends all questions: who waits for an answer is told that some are missing. */
+void rooms__classic_questions_free(struct classic *classic);
+
+/* --------------------------------------------------- rooms_classic_answer.c */
+
+/* on_message of the requests' channel. */
+void rooms__classic_on_request(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
+void rooms__classic_asked_free(struct classic *classic);
+
+#endif

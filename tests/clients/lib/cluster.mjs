@@ -1,0 +1,341 @@
+// A mixed cluster: two of ours and one of Node's on a redis-server of their own, stock clients on each, every operation
+// in both directions. What is sent after something else arrives after it, so an "end" closes what a client heard.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { io } from "socket.io-client";
+import { startRedis } from "./redis.mjs";
+import { start } from "./server.mjs";
+
+const NAMES = ["parley1", "parley2", "node"];
+const WAIT_MS = 5000;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export async function until(condition, what, withinMs = WAIT_MS) {
+  const deadline = Date.now() + withinMs;
+  while (!(await condition())) {
+    assert.ok(Date.now() < deadline, `not in time: ${typeof what === "function" ? what() : what}`);
+    await sleep(5);
+  }
+}
+
+// Binary as it arrives, comparable.
+const plain = (value) => {
+  if (Buffer.isBuffer(value) || value instanceof Uint8Array || value instanceof ArrayBuffer) return `<${Buffer.from(value).toString("hex")}>`;
+  if (Array.isArray(value)) return value.map(plain);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, plain(v)]));
+  return value;
+};
+
+export class Cluster {
+  nodes = {};
+  #open = new Set();
+  #rooms = 0;
+
+  constructor(adapter, redisOptions = {}) { this.adapter = adapter; this.redisOptions = redisOptions; }
+
+  async start(names = NAMES) {
+    this.redis = await startRedis(this.redisOptions);
+    await Promise.all(names.map(async (name) => {
+      const reference = name === "node" ? { reference: true } : {};
+      this.nodes[name] = await start("cluster", { ...reference, redis: this.redis.url, adapter: this.adapter, name });
+    }));
+    for (const nsp of ["/", "/custom"]) await this.whole(nsp);
+    return this;
+  }
+
+  // Until every server counts them all.
+  async whole(nsp) {
+    const clients = await this.clients(nsp);
+    for (const client of Object.values(clients))
+      await until(async () => await client.op({ op: "serverCount", nsp }) === this.names.length, `all servers in ${nsp}`, 15000);
+    this.drop();
+  }
+
+  get names() { return Object.keys(this.nodes); }
+  room(what = "room") { return `${what}-${++this.#rooms}`; }
+
+  async connect(name, nsp = "/", options = {}) {
+    const socket = io(this.nodes[name].http + nsp, { forceNew: true, reconnection: false, transports: ["websocket"], ...options });
+    this.#open.add(socket);
+    socket.name = name;
+    socket.log = [];
+    socket.onAny((event, ...args) => {
+      if (typeof args.at(-1) === "function") args.pop();
+      socket.log.push([event, ...plain(args)]);
+    });
+    socket.ask = (...args) => socket.timeout(WAIT_MS).emitWithAck(...args);
+    socket.op = (o) => socket.ask("op", { nsp, ...o });
+    // What was heard until "end", which is not counted.
+    socket.heard = async (end) => {
+      await until(() => socket.log.some(([event]) => event === end), () => `${end} at ${name}: ${JSON.stringify(socket.log)}`);
+      return socket.log.filter(([event]) => event !== end);
+    };
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));
+    return socket;
+  }
+
+  // A client on each node.
+  async clients(nsp = "/", options) {
+    return Object.fromEntries(await Promise.all(this.names.map(async (name) => [name, await this.connect(name, nsp, options)])));
+  }
+
+  drop() {
+    for (const socket of this.#open) socket.disconnect();
+    this.#open.clear();
+  }
+
+  async stop() {
+    this.drop();
+    for (const node of Object.values(this.nodes)) await node.stop();
+    await this.redis?.stop();
+  }
+}
+
+const each = (clients, fn) => Promise.all(Object.values(clients).map(fn));
+const sorted = (list) => [...list].map((item) => JSON.stringify(item)).sort();
+
+// What all adapters do, as tests; then those of `more(cluster)`, which may give its own { before, after }.
+export function clusterSuite(adapter, more) {
+  const cluster = new Cluster(adapter);
+  const names = NAMES;
+  let own;
+  before(async () => { await cluster.start(); await own?.before?.(); }, { timeout: 60000 });
+  afterEach(() => cluster.drop());
+  after(async () => { await own?.after?.(); await cluster.stop(); });
+
+  // From each node: `act(client of that node, clients, tag)`; then the end is emitted from there, and each client must
+  // have heard exactly what `expected(client, tag)` says.
+  async function fromEach(nsp, prepare, act, expected) {
+    const clients = await cluster.clients(nsp);
+    await prepare?.(clients);
+    for (const name of names) {
+      const tag = cluster.room(`from-${name}`);
+      for (const client of Object.values(clients)) client.log.length = 0;
+      await act(clients[name], clients, tag);
+      assert.equal(await clients[name].op({ op: "emit", ev: `end-${tag}` }), "ok");
+      await each(clients, async (client) =>
+        assert.deepEqual(await client.heard(`end-${tag}`), expected(client, tag, clients), `at ${client.name}, from ${name}`));
+    }
+  }
+
+  const args = [1, -2.5, 9007199254740991, "ü € 😀 \u0000 \"", null, true, { deep: [{ er: [] }] }, []];
+  for (const nsp of ["/", "/custom", "/dyn-7"]) {
+    test(`what one node emits all hear once: ${nsp}`, () => fromEach(nsp, null,
+      (from, _all, tag) => from.op({ op: "emit", ev: tag, args }),
+      (_client, tag) => [[tag, ...args]]));
+  }
+
+  test("binary, nested too", () => fromEach("/", null,
+    (from, _all, tag) => from.op({ op: "emit", ev: tag, args: [Buffer.from([1, 2, 3]), { a: [Buffer.alloc(0), "x"], b: { c: Buffer.alloc(300, 7) } }] }),
+    (_client, tag) => [[tag, "<010203>", { a: ["<>", "x"], b: { c: `<${"07".repeat(300)}>` } }]]));
+
+  test("a namespace's events stay in it", async () => {
+    const others = await cluster.clients("/custom");
+    await fromEach("/", null, (from, _all, tag) => from.op({ op: "emit", ev: tag }), (_client, tag) => [[tag]]);
+    await each(others, (client) => assert.deepEqual(client.log, []));
+  });
+
+  const odd = ["plain", "with spaces and €", "*?[a]^\\", "x".repeat(20), "12345", "a#b", "x".repeat(200)];
+  for (const room of odd) {
+    test(`one room: ${room.slice(0, 30)}`, () => fromEach("/",
+      async (clients) => {
+        await each(clients, (client) => client.ask("join", room));
+        await each(clients, (client) => client.ask("leave", client.name === "parley2" ? room : "nothing"));
+      },
+      (from, _all, tag) => from.op({ op: "emit", to: room, ev: tag, args: ["only there"] }),
+      (client, tag) => (client.name === "parley2" ? [] : [[tag, "only there"]])));
+  }
+
+  test("several rooms: whoever is in two of them hears it once", () => {
+    const [a, b] = [cluster.room("a"), cluster.room("b")];
+    return fromEach("/", (clients) => each(clients, async (client) => {
+      if (client.name !== "parley2") await client.ask("join", a);
+      if (client.name !== "node") await client.ask("join", b);
+    }),
+    (from, _all, tag) => from.op({ op: "emit", to: [a, b], ev: tag }),
+    (_client, tag) => [[tag]]);
+  });
+
+  test("except wins: rooms and sockets", () => {
+    const [a, b] = [cluster.room("a"), cluster.room("b")];
+    return fromEach("/", async (clients) => {
+      await each(clients, (client) => client.ask("join", a));
+      await clients.parley1.ask("join", b);
+    },
+    async (from, clients, tag) => {
+      await from.op({ op: "emit", to: a, except: b, ev: tag, args: ["but b"] });
+      await from.op({ op: "emit", except: clients.node.id, ev: tag, args: ["but node's"] });
+      await from.op({ op: "emit", except: [clients.parley2.id, b], ev: tag, args: ["but both"] });
+    },
+    (client, tag) => ({
+      parley1: [[tag, "but node's"]],
+      parley2: [[tag, "but b"], [tag, "but node's"]],
+      node: [[tag, "but b"], [tag, "but both"]],
+    })[client.name]);
+  });
+
+  test("to a socket, wherever it is", () => fromEach("/", null,
+    async (from, clients, tag) => {
+      for (const name of names) await from.op({ op: "emit", to: clients[name].id, ev: tag, args: [name] });
+    },
+    (client, tag) => [[tag, client.name]]));
+
+  test("a socket's broadcast reaches all but itself", () => fromEach("/",
+    (clients) => each(clients, (client) => client.ask("join", "lobby")),
+    async (from, _all, tag) => {
+      await from.ask("broadcast", { ev: tag, args: [from.id] });
+      await from.ask("broadcast", { to: "lobby", ev: tag, args: [from.id] });
+    },
+    (client, tag, clients) => {
+      const from = Object.values(clients).find(({ name }) => tag.startsWith(`from-${name}-`));
+      return client === from ? [] : [[tag, from.id], [tag, from.id]];
+    }));
+
+  test("local stays on the node", () => fromEach("/", null,
+    (from, _all, tag) => from.op({ op: "emit", local: true, ev: tag }),
+    (client, tag) => (tag.startsWith(`from-${client.name}-`) ? [[tag]] : [])));
+
+  test("many events keep their order", () => fromEach("/", (clients) => each(clients, (client) => client.ask("join", "ordered")),
+    async (from, _all, tag) => {
+      await Promise.all(Array.from({ length: 100 }, (_, i) =>
+        from.op({ op: "emit", ...(i % 3 ? { to: "ordered" } : {}), ev: tag, args: [i] })));
+    },
+    (_client, tag) => Array.from({ length: 100 }, (_, i) => [tag, i])));
+
+  /* ---------------------------------------------------------------- sockets of other nodes */
+
+  test("sockets join and leave rooms from everywhere", async () => {
+    for (const name of names) {
+      const clients = await cluster.clients();
+      const [all, some] = [cluster.room("all"), cluster.room("some")];
+      await each(clients, (client) => client.ask("join", all));
+      assert.equal(await clients[name].op({ op: "socketsJoin", to: all, except: clients.parley2.id, rooms: [some, `${some}-2`] }), "ok");
+      await each(clients, (client) => until(async () => {
+        const rooms = await client.ask("rooms");
+        return rooms.includes(some) === (client.name !== "parley2") && rooms.includes(`${some}-2`) === (client.name !== "parley2");
+      }, `${name} makes ${client.name} join`));
+      await clients[name].op({ op: "socketsLeave", to: some, rooms: all });
+      await each(clients, (client) => until(async () => (await client.ask("rooms")).includes(all) === (client.name === "parley2"), `${name} makes ${client.name} leave`));
+      cluster.drop();
+    }
+  });
+
+  test("sockets are disconnected from everywhere, after what was sent to them before", async () => {
+    for (const close of [false, true]) {
+      for (const name of names) {
+        const clients = await cluster.clients();
+        const room = cluster.room();
+        await each(clients, (client) => client.ask("join", room));
+        const gone = Object.values(clients).map((client) => new Promise((resolve) => client.once("disconnect", resolve)));
+        const caller = await cluster.connect(name);
+        caller.emit("op", { op: "emit", to: room, ev: "last words", args: [close] }, () => {});
+        assert.equal(await caller.op({ op: "disconnectSockets", to: room, close }), "ok");
+        await Promise.all(gone);
+        await each(clients, (client) => assert.deepEqual(client.log, [["last words", close]], `${client.name}, from ${name}`));
+        assert.ok(caller.connected);
+        cluster.drop();
+      }
+    }
+  });
+
+  test("fetchSockets describes the sockets of all nodes", async () => {
+    const clients = await cluster.clients("/", { query: { q: "ä&1" } });
+    const [room, extra] = [cluster.room(), cluster.room("extra")];
+    await each(clients, async (client) => {
+      await client.ask("join", room);
+      await client.ask("set-data", { name: client.name, n: 1.5, list: [1, { a: null }] });
+    });
+    await clients.node.ask("join", extra);
+    for (const name of names) {
+      const sockets = await clients[name].op({ op: "fetchSockets", to: room });
+      const described = Object.values(clients).map((client) => ({
+        id: client.id, rooms: [client.id, room, ...(client.name === "node" ? [extra] : [])],
+        data: { name: client.name, n: 1.5, list: [1, { a: null }] }, q: "ä&1", time: "string", address: "string" }));
+      assert.deepEqual(sorted(sockets.map(({ id, rooms, data, query, time, address }) => ({ id, rooms, data, q: query.q, time, address }))), sorted(described), name);
+      const ids = async (o) => (await clients[name].op({ op: "fetchSockets", to: room, ...o })).map(({ id }) => id).sort();
+      assert.deepEqual(await ids({ except: extra }), [clients.parley1.id, clients.parley2.id].sort());
+      assert.deepEqual(await ids({ local: true }), [clients[name].id]);
+      assert.deepEqual(await ids({ to: clients.parley2.id }), [clients.parley2.id]);
+      assert.deepEqual(await ids({ to: "nobody" }), []);
+    }
+  });
+
+  /* ----------------------------------------------------------------------- servers */
+
+  for (const nsp of ["/", "/custom"]) {
+    test(`server-side events reach the other servers: ${nsp}`, async () => {
+      const clients = await cluster.clients(nsp);
+      await each(clients, (client) => client.op({ op: "serverSideReceived" }));
+      for (const name of names) {
+        const said = ["to you", 2, { name, deep: [null] }];
+        await clients[name].op({ op: "serverSideEmit", args: said });
+        const heard = Object.fromEntries(names.map((other) => [other, []]));
+        for (const other of names.filter((other) => other !== name))
+          await until(async () => { heard[other].push(...await clients[other].op({ op: "serverSideReceived" })); return heard[other].length > 0; }, `${other} hears ${name}`);
+        const answer = await clients[name].op({ op: "serverSideEmitWithAck", args: said });
+        assert.deepEqual({ ...answer, responses: answer.responses.sort() }, { err: null, responses: names.filter((other) => other !== name).sort() });
+        for (const other of names) {
+          heard[other].push(...await clients[other].op({ op: "serverSideReceived" }));
+          assert.deepEqual(heard[other], other === name ? [] : [{ nsp, args: said }, { nsp, args: said }], `${other}, from ${name}`);
+        }
+      }
+    });
+  }
+
+  /* -------------------------------------------------------------------------- acks */
+
+  test("acks come from the clients of all nodes", async () => {
+    const clients = await cluster.clients();
+    const room = cluster.room();
+    await each(clients, async (client) => {
+      client.on("question", (x, answer) => answer({ name: client.name, x }));
+      await client.ask("join", room);
+    });
+    for (const name of names) {
+      const { err, responses } = await clients[name].op({ op: "emitWithAck", to: room, ev: "question", args: [[1, "ä"]], timeout: 3000 });
+      assert.equal(err, null);
+      assert.deepEqual(sorted(responses), sorted(names.map((other) => ({ name: other, x: [1, "ä"] }))), name);
+      const none = await clients[name].op({ op: "emitWithAck", to: "nobody at all", ev: "question", args: [], timeout: 3000 });
+      assert.deepEqual(none, { err: null, responses: [] });
+      if (name === "node") continue; // waits for the other servers all the same
+      const here = await clients[name].op({ op: "emitWithAck", to: room, local: true, ev: "question", args: [5], timeout: 3000 });
+      assert.deepEqual(here, { err: null, responses: [{ name, x: 5 }] });
+    }
+  });
+
+  test("acks may be binary, or nothing", async () => {
+    const clients = await cluster.clients();
+    const room = cluster.room();
+    await each(clients, async (client) => {
+      client.on("binary", (x, answer) => answer({ name: client.name, x: [x] }));
+      client.on("nothing", (answer) => answer());
+      await client.ask("join", room);
+    });
+    for (const name of names) {
+      const { err, responses } = await clients[name].op({ op: "emitWithAck", to: room, ev: "binary", args: [Buffer.from([9, 8])], timeout: 3000 });
+      assert.equal(err, null);
+      assert.deepEqual(sorted(plain(responses)), sorted(names.map((other) => ({ name: other, x: ["<0908>"] }))), name);
+      const nothing = await clients[name].op({ op: "emitWithAck", to: room, ev: "nothing", args: [], timeout: 3000 });
+      assert.equal(nothing.err, null);
+      assert.equal(nothing.responses.length, 3);
+    }
+  });
+
+  test("acks that are missing: those that came are given", async () => {
+    const clients = await cluster.clients();
+    const room = cluster.room();
+    await each(clients, async (client) => {
+      client.on("question", (answer) => { if (client.name !== "parley2") answer(client.name); });
+      await client.ask("join", room);
+    });
+    for (const name of names) {
+      const begin = Date.now();
+      const { err, responses } = await clients[name].op({ op: "emitWithAck", to: room, ev: "question", args: [], timeout: 500 });
+      assert.equal(err, "timeout");
+      assert.deepEqual(responses.sort(), ["node", "parley1"], name);
+      assert.ok(Date.now() - begin >= 450);
+    }
+  });
+
+  own = more?.(cluster);
+}
