@@ -1,6 +1,7 @@
 /* Clocks, the server's memory, latencies, and the line of results. */
 #include "load.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ void die(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("parley-bench-load: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
