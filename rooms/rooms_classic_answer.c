@@ -198,33 +198,66 @@ static void change_one(struct classic *classic, const struct rooms__classic_mess
 
 /* ------------------------------------------------------ server-side events */
 
-struct server_side {
+/* An answer that is owed to another server. */
+struct classic_owed {
     struct classic *classic;
-    const struct rooms__classic_message *message;
+    struct classic_owed *prev, *next;
+    bool *answered; /* while the handlers run, to be set when they answer */
+    size_t size;
+    uint8_t request_id[];
 };
+
+static struct classic_owed *owed_new(struct classic *classic, struct rooms_bytes request_id)
+{
+    struct classic_owed *owed = malloc(sizeof *owed + request_id.n);
+    if (!owed) return NULL;
+    *owed = (struct classic_owed){.classic = classic, .next = classic->first_owed, .size = request_id.n};
+    memcpy(owed->request_id, request_id.p, request_id.n);
+    if (owed->next) owed->next->prev = owed;
+    classic->first_owed = owed;
+    return owed;
+}
+
+static void owed_free(struct classic_owed *owed)
+{
+    *(owed->prev ? &owed->prev->next : &owed->classic->first_owed) = owed->next;
+    if (owed->next) owed->next->prev = owed->prev;
+    free(owed);
+}
 
 /* The official adapter answers these on the shared channel, whatever its options. */
 static void answer_server_side(void *ctx, const struct rooms_message *args)
 {
-    const struct server_side *event = ctx;
-    struct classic *classic = event->classic;
+    struct classic_owed *owed = ctx;
+    struct classic *classic = owed->classic;
+    if (owed->answered) *owed->answered = true;
     rooms__classic_put_server_side_answer(rooms__classic_begin(classic),
-                                          event->message->field[ROOMS__CLASSIC_F_REQUEST_ID], args);
+                                          (struct rooms_bytes){owed->request_id, owed->size}, args);
     rooms__classic_publish(classic, classic->responses);
+    owed_free(owed);
 }
 
 static void take_server_side_event(struct classic *classic, const struct rooms__classic_message *message)
 {
     const struct rooms_local *local = &classic->adapter.local;
-    struct server_side event = {classic, message};
     struct rooms_bytes data = message->field[ROOMS__CLASSIC_F_DATA];
-    bool wants_answer = message->field[ROOMS__CLASSIC_F_REQUEST_ID].n > 0;
+    struct rooms_bytes request_id = message->field[ROOMS__CLASSIC_F_REQUEST_ID];
+    struct classic_owed *owed = NULL;
+    bool answered = false;
     if (!rooms__json_is_array(data)) {
         refuse(classic, "a server-side event that is no list");
         return;
     }
+    if (request_id.n > 0) {
+        owed = owed_new(classic, request_id);
+        if (!owed) return;
+        owed->answered = &answered;
+    }
     struct rooms_message args = rooms__classic_event(data, &message->decoded);
-    local->server_side_event(local->ctx, &args, wants_answer ? answer_server_side : NULL, &event);
+    bool is_owed = local->server_side_event(local->ctx, &args, owed ? answer_server_side : NULL, owed);
+    if (!owed || answered) return;
+    owed->answered = NULL;
+    if (!is_owed) owed_free(owed);
 }
 
 /* -------------------------------------------------------------------- acks */
@@ -326,6 +359,7 @@ static void take_ask(struct classic *classic, const struct rooms__classic_messag
 void rooms__classic_asked_free(struct classic *classic)
 {
     while (classic->first_asked) asked_free(classic->first_asked);
+    while (classic->first_owed) owed_free(classic->first_owed);
 }
 
 /* ---------------------------------------------------------------- dispatch */

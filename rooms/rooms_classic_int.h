@@ -13,6 +13,7 @@ enum {
 
 struct classic_question;
 struct classic_asked;
+struct classic_owed;
 
 struct classic {
     struct rooms_adapter adapter; /* first */
@@ -31,6 +32,7 @@ struct classic {
     struct classic_question *first_question;
     struct classic_asked *first_asked;
     size_t asked_count;
+    struct classic_owed *first_owed; /* the namespace limits how many are promised */
     struct rooms_packer name, payload; /* of what is being published */
 };
 
@@ -71,6 +73,7 @@ void rooms__classic_questions_free(struct classic *classic);
 
 /* on_message of the requests' channel. */
 void rooms__classic_on_request(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
+/* Frees what waits for sockets or handlers here. */
 void rooms__classic_asked_free(struct classic *classic);
 
 #endif

@@ -337,7 +337,8 @@ struct rooms__served {
     struct rooms__due due; /* first */
     struct rooms__served *prev, *next;
     struct rooms__cluster *cluster;
-    size_t left; /* acks that may come */
+    size_t left;    /* acks that may come */
+    bool *answered; /* an event: while its handlers run, to be set when they answer */
     struct rooms_name uid, request;
     char text[];
 };
@@ -422,6 +423,7 @@ void rooms__serve_acks(struct rooms__cluster *cluster, const struct rooms__clust
 static void on_answer(void *ctx, const struct rooms_message *args)
 {
     struct rooms__served *served = ctx;
+    if (served->answered) *served->answered = true;
     answer_with(served->cluster, served->uid,
                 &(struct rooms__cluster_message){
                     .type = ROOMS__SERVER_SIDE_EMIT_RESPONSE, .request = served->request, .packet = *args});
@@ -432,8 +434,17 @@ void rooms__serve_event(struct rooms__cluster *cluster, const struct rooms__clus
 {
     const struct rooms_local *local = &cluster->adapter.local;
     struct rooms__served *served = message->request.n ? served_new(cluster, message) : NULL;
+    bool answered = false;
     if (message->request.n && !served) return;
-    local->server_side_event(local->ctx, &message->packet, served ? on_answer : NULL, served);
+    if (served) served->answered = &answered;
+    bool is_owed = local->server_side_event(local->ctx, &message->packet, served ? on_answer : NULL, served);
+    if (!served || answered) return;
+    served->answered = NULL;
+    /* Who promised an answer may give it at any time, however late. */
+    if (is_owed)
+        rooms__due_stop(&served->due);
+    else
+        served_free(served);
 }
 
 /* The sockets' JSON in one buffer; slices are made when it no longer moves. */

@@ -104,7 +104,7 @@ struct sio_reply sio_reply_later(const struct sio_event *event)
     struct sio__answer_to *to = event->private_state;
     if (!event->wants_ack || to->answered) return reply;
     if (!event->socket) {
-        to->answered = owe(to->nsp->io, to, &reply);
+        to->answered = to->is_owed = owe(to->nsp->io, to, &reply);
         return reply;
     }
     to->answered = true; /* promised */
@@ -121,6 +121,7 @@ int sio_reply(struct sio_reply *reply, struct sio_args args)
     if (!reply->wanted) return 0;
     reply->wanted = false;
     if (!reply->session[0]) return pay(reply, args);
+    if (!reply->io->engine) return 0; /* it is being freed */
     struct eio_session *session = eio_server_find(reply->io->engine, reply->session, strlen(reply->session));
     const struct sio_client *client = session ? eio_session_data(session) : NULL;
     struct sio_socket *socket = client ? sio__client_socket(client, reply->nsp) : NULL;

@@ -191,7 +191,7 @@ static void run_server_handlers(const struct sio_namespace *nsp, const struct si
     for (; hook; hook = hook->next) hook->fn.event(NULL, event, hook->ctx);
 }
 
-static void local_server_side_event(void *ctx, const struct rooms_message *message,
+static bool local_server_side_event(void *ctx, const struct rooms_message *message,
                                     void (*answer)(void *answer_ctx, const struct rooms_message *args),
                                     void *answer_ctx)
 {
@@ -199,7 +199,7 @@ static void local_server_side_event(void *ctx, const struct rooms_message *messa
     struct sio_args all = sio__args_of_message(message);
     struct eio_str raw = sio_args_at(all, 0);
     char *name = raw.n ? malloc(raw.n) : NULL;
-    if (!name) return;
+    if (!name) return false;
     struct sio__answer_to answer_to = {.nsp = nsp, .answer = answer, .ctx = answer_ctx};
     struct sio_event event = {
         .name = raw.p[0] == '"' ? (struct eio_str){name, sio__json_decode_text(raw, name)} : raw,
@@ -209,6 +209,7 @@ static void local_server_side_event(void *ctx, const struct rooms_message *messa
     };
     run_server_handlers(nsp, &event);
     free(name);
+    return answer_to.is_owed;
 }
 
 static uint64_t local_now_ms(void *ctx)

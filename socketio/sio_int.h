@@ -487,7 +487,8 @@ void sio__gathers_free(struct sio_server *io);
 
 /* What became of an event's ack: its private_state. All but answered is set for server-side events only. */
 struct sio__answer_to {
-    bool answered;
+    bool answered; /* or promised */
+    bool is_owed;  /* promised to another server */
     struct sio_namespace *nsp;
     void (*answer)(void *ctx, const struct rooms_message *args);
     void *ctx;

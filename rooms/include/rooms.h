@@ -191,8 +191,9 @@ struct rooms_local {
     /* Calls each() with the JSON object {id,handshake,rooms,data} of every selected socket. */
     void (*fetch)(void *ctx, const struct rooms_selector *who, void (*each)(void *each_ctx, struct rooms_bytes json),
                   void *each_ctx);
-    /* A server-side event of another node; answer (may be NULL) is called at most once, and before this returns. */
-    void (*server_side_event)(void *ctx, const struct rooms_message *message,
+    /* A server-side event of another node. answer (may be NULL) is called at most once, now or later. Returns true if it
+     * may still be called after this, until the adapter is freed; else answer_ctx is not needed any more. */
+    bool (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
     struct rooms_index *index;
     /* NULL: off. On: every broadcast that is not volatile is logged before it is delivered, with its offset. */

@@ -246,11 +246,13 @@ static void a_server_may_be_answered_later(void **state)
     (void)state;
     sio_on_server_event(t.root, "ask", on_question, NULL);
     struct rooms_message message = {.json = {(const uint8_t *)"[\"ask\"]", 7}};
-    adapter->local.server_side_event(adapter->local.ctx, &message, NULL, NULL);
+    assert_false(adapter->local.server_side_event(adapter->local.ctx, &message, NULL, NULL));
     assert_int_equal(sio_reply(&reply, sio_args_json("1")), 0); /* nobody waits */
-    adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+    struct rooms_message unheard = {.json = {(const uint8_t *)"[\"none\"]", 8}};
+    assert_false(adapter->local.server_side_event(adapter->local.ctx, &unheard, note_answer, &t));
+    assert_true(adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t));
     struct sio_reply first = reply;
-    adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+    assert_true(adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t));
     talk_turn(&t);
     assert_noted(&t, "");
     assert_int_equal(sio_reply(&reply, sio_args_json("\"second\"")), 0);
@@ -261,6 +263,28 @@ static void a_server_may_be_answered_later(void **state)
     assert_noted(&t, "");
     /* One that is never given is forgotten with the server. */
     adapter->local.server_side_event(adapter->local.ctx, &message, note_answer, &t);
+}
+
+static void pass_on(void *ctx, int error, struct sio_args list)
+{
+    (void)ctx, (void)list;
+    assert_int_equal(error, EIO_ECLOSED);
+    assert_int_equal(sio_reply(&reply, sio_args_json("1")), 0);
+}
+
+static void ask_everybody(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    (void)socket, (void)ctx;
+    reply = sio_reply_later(event);
+    sio_emit_to_all_with_ack(sio_timeout(sio_all(t.root), 1000), "q", sio_args_none(), pass_on, NULL);
+}
+
+static void who_waits_when_the_server_ends_may_still_reply(void **state)
+{
+    (void)state;
+    sio_on(t.root, "survey", ask_everybody, NULL);
+    assert_says(&t, fd, "420[\"survey\"]", "1:421[\"q\"]\n");
+    client_hear(&t, other);
 }
 
 static void answers_that_servers_wait_for_are_bounded(void **state)
@@ -313,10 +337,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(events_of_other_nodes_are_encoded_here), TEST(broken_messages_of_other_nodes_are_dropped),
-        TEST(other_nodes_may_ask_for_acks),           TEST(servers_answer_each_other),
-        TEST(an_adapter_s_failures_are_told),         TEST(an_adapter_hears_of_rooms),
-        TEST(a_server_may_be_answered_later),         TEST(answers_that_servers_wait_for_are_bounded),
+        TEST(events_of_other_nodes_are_encoded_here),
+        TEST(broken_messages_of_other_nodes_are_dropped),
+        TEST(other_nodes_may_ask_for_acks),
+        TEST(servers_answer_each_other),
+        TEST(an_adapter_s_failures_are_told),
+        TEST(an_adapter_hears_of_rooms),
+        TEST(who_waits_when_the_server_ends_may_still_reply),
+        TEST(a_server_may_be_answered_later),
+        TEST(answers_that_servers_wait_for_are_bounded),
         TEST(answers_to_servers_have_no_attachments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,7 +123,7 @@ static inline struct rooms_message text_message(const char *json)
     return (struct rooms_message){.json = {(const uint8_t *)json, strlen(json)}};
 }
 
-static inline void local_server_side_event(void *ctx, const struct rooms_message *message,
+static inline bool local_server_side_event(void *ctx, const struct rooms_message *message,
                                            void (*answer)(void *, const struct rooms_message *), void *answer_ctx)
 {
     struct peer *peer = ctx;
@@ -133,10 +133,11 @@ static inline void local_server_side_event(void *ctx, const struct rooms_message
     say("\n");
     peer->answer = answer;
     peer->answer_ctx = answer_ctx;
-    if (!answer || peer->answers_late) return;
+    if (!answer || peer->answers_late) return answer != NULL;
     snprintf(json, sizeof json, "[\"%c\"]", name_of(ctx));
     struct rooms_message args = text_message(json);
     answer(answer_ctx, &args);
+    return false;
 }
 
 static inline uint64_t local_now_ms(void *ctx)

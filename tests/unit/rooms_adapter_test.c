@@ -75,11 +75,12 @@ static void local_fetch(void *ctx, const struct rooms_selector *who, void (*each
     each(each_ctx, (struct rooms_bytes){(const uint8_t *)"{}", 2});
 }
 
-static void local_server_side_event(void *ctx, const struct rooms_message *message,
+static bool local_server_side_event(void *ctx, const struct rooms_message *message,
                                     void (*answer)(void *, const struct rooms_message *), void *answer_ctx)
 {
     (void)ctx, (void)message, (void)answer, (void)answer_ctx;
     fail();
+    return false;
 }
 
 static const struct rooms_local local = {
