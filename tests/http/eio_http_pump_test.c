@@ -287,8 +287,12 @@ TEST(pump, stops_reading_the_owner_when_the_client_does_not_read)
         eio_loop_turn(nodes.loop, 0);
     }
     assert_true(sent < SIZE);
-    /* A slow reader gets everything, however long it takes, though the owner has long gone. */
+    /* A slow reader gets everything, however long it takes, though the owner has long gone, and with what the reader
+     * said to it unread. */
+    assert_int_equal(SSL_write(peer.ssl, "unread", 6), 6);
+    settle(5);
     give_back(fd);
+    assert_int_equal(SSL_write(peer.ssl, "more", 4), 4);
     settle(5);
     size_t got = 0;
     for (int step = 0; got < sent && !peer.failed && !peer.ended; step++) {
