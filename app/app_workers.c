@@ -337,12 +337,12 @@ static void begin_end(struct master *master, int status)
     master->state = ENDING;
     master->kill_at_ms = app_monotonic_ms() + master->config->drain_timeout_ms + END_GRACE_MS;
     if (status) master->status = status;
-    tell_all(master, APP_ORDER_DRAIN);
-    /* One that stands still cannot drain. */
+    /* One that stands still cannot drain. Before the order: a worker that ends already may be stopped by a tracer. */
     for (unsigned i = 0; i < master->count; i++) {
         master->slots[i].restart_at_ms = 0;
         if (master->slots[i].pid) kill(master->slots[i].pid, SIGCONT);
     }
+    tell_all(master, APP_ORDER_DRAIN);
 }
 
 static void log_end(unsigned index, pid_t pid, int status, bool expected)
