@@ -87,11 +87,14 @@ void app_demo_clear(struct app *app);
 int app_nodes_prepare(struct app *app, struct sio_options *io);
 int app_nodes_init(struct app *app);
 /* A sibling runs: takes the descriptors for adapter messages and for connections. */
-void app_nodes_add_peer(struct app *app, uint32_t number, uint64_t incarnation, int take_fds[2]);
+void app_nodes_add_peer(struct app *app, uint32_t number, int take_fds[2]);
 int app_nodes_listen(struct app *app, int *take_fd);
 /* Before the server is freed, and after. */
 void app_nodes_disconnect(struct app *app);
 void app_nodes_clear(struct app *app);
+
+/* All 0 without a bus. */
+void app_nodes_bus_stats(const struct app *app, struct rooms_bus_stats *stats);
 
 /* Puts this worker's numbers into its page. */
 void app_metrics_publish(struct app *app, struct app_worker_page *page);

@@ -22,6 +22,8 @@ struct app_config {
     uint32_t workers;
     uint32_t worker_restart_max_ms;
     uint32_t worker_timeout_ms;
+    size_t bus_max_queue_bytes;
+    size_t bus_max_message_bytes;
 
     const char *data; /* directory, or ":memory:" */
     int store_sync;   /* enum app_store_sync */

@@ -247,6 +247,26 @@ static void put_workers(struct page *page)
             (unsigned long long)atomic_load(&page->all->workers[i].hangs));
 }
 
+/* Between workers. */
+static void put_bus(struct page *page, const struct app *app)
+{
+    struct rooms_bus_stats s;
+    app_nodes_bus_stats(app, &s);
+    gauge(page, "bus_peers", "Other workers that this one is connected with.", s.peers);
+    gauge(page, "bus_silent", "Those of them that are not waited for.", s.silent);
+    gauge(page, "bus_queued_bytes", "Bytes that wait for other workers.", s.queued_bytes);
+    counter(page, "bus_sent_total", "Messages to other workers, one for each.", s.sent);
+    counter(page, "bus_sent_bytes_total", "Bytes to other workers.", s.sent_bytes);
+    counter(page, "bus_filtered_total", "Messages not sent to a worker that has nobody in their rooms.", s.filtered);
+    counter(page, "bus_received_total", "Messages from other workers.", s.received);
+    counter(page, "bus_received_bytes_total", "Bytes from other workers.", s.received_bytes);
+    counter(page, "bus_dropped_total", "Messages dropped by bus_max_queue_bytes or bus_max_message_bytes.", s.dropped);
+    counter(page, "bus_garbage_total", "Connections with other workers closed because of what came.", s.garbage);
+    counter(page, "bus_writes_total", "System calls that wrote to other workers.", s.writes);
+    counter(page, "bus_requests_total", "Questions to other workers.", s.requests);
+    counter(page, "bus_request_timeouts_total", "Questions that some did not answer in time.", s.request_timeouts);
+}
+
 static void put_all(struct page *page, const struct app *app)
 {
     put_app(page, app);
@@ -255,6 +275,7 @@ static void put_all(struct page *page, const struct app *app)
     put_loop(page, app);
     put_limits(page, app);
     put_http(page, app);
+    put_bus(page, app);
 }
 
 void app_metrics_publish(struct app *app, struct app_worker_page *worker)

@@ -52,6 +52,10 @@ const struct app_option app_options[] = {
         "the longest wait before a worker that keeps dying is started again"),
     U32("worker_timeout_ms", worker_timeout_ms, "30000", 0, DAY_MS, "Server",
         "a worker that stands still for so long is ended and started again; 0: never"),
+    SIZE("bus_max_queue_bytes", bus_max_queue_bytes, "16777216", 1024, "Server",
+         "messages between workers that wait for one of them; above: dropped for that one"),
+    SIZE("bus_max_message_bytes", bus_max_message_bytes, "16777216", 1024, "Server",
+         "one message between workers; above: not sent"),
 
     TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
     CHOICE("store_sync", store_sync, "full", syncs, "Store",

@@ -42,7 +42,7 @@ static void obey(struct app_worker *worker, const struct app_order *order, int t
     struct app *app = worker->app;
     switch (order->kind) {
     case APP_ORDER_PEER:
-        if (take_fds[0] >= 0) app_nodes_add_peer(app, order->peer, order->incarnation, take_fds);
+        if (take_fds[0] >= 0) app_nodes_add_peer(app, order->peer, take_fds);
         return;
     case APP_ORDER_LISTEN:
         if (app_nodes_listen(app, &worker->listen_fd)) {

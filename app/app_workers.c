@@ -36,7 +36,6 @@ struct slot {
     pid_t pid;     /* 0: none */
     int listen_fd; /* the worker's; a copy, to take a silent worker off the port */
     int control_fd;
-    uint64_t incarnation;
     uint64_t started_ms;
     uint64_t restart_at_ms; /* 0: not due */
     uint64_t delay_ms;
@@ -59,7 +58,6 @@ struct master {
     uint16_t port;
     int signal_fd;
     sigset_t old_mask;
-    uint64_t incarnations;
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
     enum state state;
     uint64_t kill_at_ms;
@@ -228,7 +226,7 @@ static void give_order(struct slot *slot, struct app_order order, const int take
 
 static void tell_all(struct master *master, enum app_order_kind kind)
 {
-    for (unsigned i = 0; i < master->count; i++) give_order(&master->slots[i], (struct app_order){kind, 0, 0}, NULL);
+    for (unsigned i = 0; i < master->count; i++) give_order(&master->slots[i], (struct app_order){kind, 0}, NULL);
 }
 
 /* Two pairs between two workers, one end of each to either. */
@@ -241,8 +239,8 @@ static void introduce(struct master *master, unsigned a, unsigned b)
         close(bus[0]), close(bus[1]);
         goto fail;
     }
-    give_order(first, (struct app_order){APP_ORDER_PEER, b, second->incarnation}, (int[]){bus[0], conns[0]});
-    give_order(second, (struct app_order){APP_ORDER_PEER, a, first->incarnation}, (int[]){bus[1], conns[1]});
+    give_order(first, (struct app_order){APP_ORDER_PEER, b}, (int[]){bus[0], conns[0]});
+    give_order(second, (struct app_order){APP_ORDER_PEER, a}, (int[]){bus[1], conns[1]});
     return;
 fail:
     app_log(EIO_LOG_ERROR, "two workers cannot be connected", "why", strerror(errno), NULL);
@@ -257,7 +255,6 @@ static void become_worker(struct master *master, unsigned index, int control_fd,
     *worker = (struct app_worker){
         .index = index,
         .count = master->count,
-        .incarnation = own->incarnation,
         .page = master->page,
         .control_fd = control_fd,
         .listen_fd = own->listen_fd,
@@ -286,9 +283,8 @@ static int start_worker(struct master *master, unsigned index, struct app_worker
     int control[2];
     slot->restart_at_ms = 0;
     slot->started_ms = app_monotonic_ms();
-    slot->incarnation = ++master->incarnations;
     slot->ready = slot->off_port = false;
-    slot->listen_fd = bound_socket(master, true);
+    if (slot->listen_fd < 0) slot->listen_fd = bound_socket(master, true);
     if (slot->listen_fd < 0 || listen(slot->listen_fd, master->config->io.http.backlog)) goto fail;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control)) goto fail;
     atomic_store(&page->alive_ms, 0);
@@ -312,7 +308,7 @@ static int start_worker(struct master *master, unsigned index, struct app_worker
     atomic_store(&page->pid, (int)pid);
     for (unsigned i = 0; i < master->count; i++)
         if (i != index && master->slots[i].pid) introduce(master, i, index);
-    give_order(slot, (struct app_order){APP_ORDER_LISTEN, 0, 0}, NULL);
+    give_order(slot, (struct app_order){APP_ORDER_LISTEN, 0}, NULL);
     return 0;
 fail:
     app_log(EIO_LOG_ERROR, "cannot start a worker", "number", app_number(index).text, "why", strerror(errno), NULL);
@@ -361,7 +357,6 @@ static void on_ended(struct master *master, unsigned index, int status)
     slot->pid = 0;
     drop_orders(slot);
     close_fd(&slot->control_fd);
-    close_fd(&slot->listen_fd);
     atomic_store(&page->pid, 0);
     atomic_store(&page->alive_ms, 0);
     if (master->state == ENDING) {
@@ -372,6 +367,8 @@ static void on_ended(struct master *master, unsigned index, int status)
     } else {
         plan_restart(master, slot, app_monotonic_ms());
     }
+    /* Who waits to be accepted is accepted by the next worker if that comes at once, and else not kept waiting. */
+    if (master->state == ENDING || slot->delay_ms || slot->off_port) close_fd(&slot->listen_fd);
 }
 
 static void reap(struct master *master)

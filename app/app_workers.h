@@ -58,8 +58,7 @@ enum app_order_kind {
 };
 struct app_order {
     uint32_t kind;
-    uint32_t peer;        /* its number */
-    uint64_t incarnation; /* of the peer: never the same again */
+    uint32_t peer; /* its number */
 };
 /* From a worker to the master: it listens. */
 #define APP_WORKER_READY 'r'
@@ -72,7 +71,6 @@ struct event;
 /* Inside one of several workers; `app_workers_run` fills in the first part. */
 struct app_worker {
     unsigned index, count;
-    uint64_t incarnation; /* of this process among the workers */
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
     struct app_workers_page *page;
     int control_fd, listen_fd;

@@ -345,6 +345,56 @@ ROOMS_API struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const cha
 ROOMS_API struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const char *namespace_name,
                                                             const struct rooms_local *local);
 
+/* --------------------------------------------------------------------- bus */
+
+/* Between processes of one machine: each is a node, connected with every other by a pair of local stream sockets. A
+ * broadcast goes to the processes that have members in its rooms, and to others whose rooms have the same hash. What a
+ * process does not take, because it stands still, waits up to a limit; nobody waits for its answers. */
+struct rooms_bus;
+
+struct rooms_bus_options {
+    size_t max_queue_bytes;      /* 16 MiB wait for one process; what is more is dropped for it */
+    size_t max_message_bytes;    /* 16 MiB; larger ones are dropped, and close the connection that they arrive on */
+    uint32_t request_timeout_ms; /* 5000: of questions to the others */
+    uint32_t silent_ms;          /* 1500: one that says nothing for so long is not waited for */
+    rooms_log_fn log;            /* NULL: nothing is said */
+    void *log_ctx;
+};
+ROOMS_API void rooms_bus_options_init(struct rooms_bus_options *options);
+
+/* options NULL: the defaults. NULL: out of memory. */
+ROOMS_API struct rooms_bus *rooms_bus_new(struct event_base *base, const struct rooms_bus_options *options);
+/* After all its adapters. Accepts NULL. */
+ROOMS_API void rooms_bus_free(struct rooms_bus *bus);
+/* Connects it with another process by one end of a non-blocking pair. number: the caller's name for it; the former one
+ * of that number is removed. Takes the descriptor, also on failure: ROOMS_ENOMEM. A peer whose connection ends, or that
+ * sends what is none of this, is removed by itself. */
+ROOMS_API int rooms_bus_add_peer(struct rooms_bus *bus, uint64_t number, int take_fd);
+/* Harmless if there is none. */
+ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
+/* Reads what has come and writes what was said; may call what adapters call. Done without being asked on the next turn
+ * of the loop; whoever calls it before a turn's messages go to clients makes sure that the other processes are told
+ * first, so that whatever the clients do next finds them informed. */
+ROOMS_API void rooms_bus_flush(struct rooms_bus *bus);
+
+struct rooms_bus_stats {
+    size_t peers, silent;               /* now */
+    size_t queued_bytes;                /* now, for all peers */
+    uint64_t sent, sent_bytes;          /* frames, one for each peer */
+    uint64_t filtered;                  /* not sent to a peer, since it has nobody in those rooms */
+    uint64_t received, received_bytes;  /* frames */
+    uint64_t dropped;                   /* by max_queue_bytes, max_message_bytes, or want of memory */
+    uint64_t garbage;                   /* connections closed because of what came on them */
+    uint64_t writes;                    /* system calls */
+    uint64_t requests, request_timeouts;
+    uint64_t sessions_given, sessions_taken; /* by connection state recovery: to and from other processes */
+};
+ROOMS_API void rooms_bus_get_stats(const struct rooms_bus *bus, struct rooms_bus_stats *stats);
+
+/* A rooms_adapter_factory; ctx is the struct rooms_bus. */
+ROOMS_API struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name,
+                                                  const struct rooms_local *local);
+
 /* ----------------------------------------------------------------- msgpack */
 
 /* Between messages as they are carried here (JSON text with placeholders, and attachments) and msgpack, in the dialect

@@ -24,10 +24,15 @@ afterEach(async () => {
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A request that a worker had accepted when it was killed. */
+function ignoreReset(error) {
+  if (error.code !== "ECONNRESET") throw error;
+}
+
 async function until(condition, what, withinMs = 10000) {
   const deadline = Date.now() + withinMs;
   for (let value; ;) {
-    if ((value = await condition())) return value;
+    if ((value = await (async () => condition())().catch(ignoreReset))) return value;
     assert.ok(Date.now() < deadline, `not in time: ${what}\n${parley?.output.slice(-3000)}`);
     await sleep(20);
   }
@@ -94,6 +99,8 @@ function connect(namespace, auth, options = {}) {
 }
 const feed = (options = webSocket) => connect("/feed", { token: parley.tokens.feed }, options);
 const agent = (options = webSocket) => connect("/", { token: parley.tokens.alice }, options);
+
+const line = (call_id, text, more = {}) => ({ call_id, speaker: "agent", text, ...more });
 
 /** Agents until every worker has at least one. */
 async function agentsEverywhere(options) {
@@ -204,6 +211,28 @@ test("a worker that stands still for worker_timeout_ms is ended and started agai
   assert.equal(sum(await metric("worker_hangs_total")), 1);
   assert.equal(sum(await metric("worker_restarts_total")), 1);
 });
+
+for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
+  test(`rooms reach over all workers, without sticky sessions: ${transports.join(" + ")}`, async () => {
+    await start();
+    const agents = await agentsEverywhere({ transports });
+    const from = await feed({ transports });
+    await from.ask("call:start", { call_id: "wide" });
+    for (const socket of agents) assert.equal((await socket.ask("call:subscribe", { call_id: "wide" })).ok, true);
+    if (transports.length === 2) await until(() => agents.every((socket) => socket.io.engine.transport.name === "websocket"), "upgrades");
+    for (let i = 1; i <= 20; i++) {
+      const answer = await from.ask("transcription:update", line("wide", `line ${i}`));
+      assert.equal(answer.ok, true);
+    }
+    const texts = (socket) => socket.seen("transcription:update").map(({ text }) => text);
+    await until(() => agents.every((socket) => texts(socket).length === 20), "all lines");
+    const expected = Array.from({ length: 20 }, (_, i) => `line ${i + 1}`);
+    for (const socket of agents) assert.deepEqual(texts(socket), expected);
+    assert.equal(sum(await metric("bus_dropped_total")), 0);
+    assert.ok(agents.every((socket) => socket.ends === 0));
+    if (transports[0] === "polling") assert.ok(sum(await metric("http_handed_over_total")) > 0);
+  });
+}
 
 test("SIGUSR1 makes all describe themselves; log lines say which worker speaks", async () => {
   await start();

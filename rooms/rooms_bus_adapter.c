@@ -1,0 +1,159 @@
+/* The adapter of a namespace on the bus: the conversation of rooms_cluster.c as frames. */
+#include "rooms_bus_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct rooms__bus_adapter *adapter_of(struct rooms__cluster *cluster)
+{
+    return (struct rooms__bus_adapter *)cluster; /* its first field */
+}
+
+/* ----------------------------------------------------------------- carrier */
+
+/* Only what does nothing without members in those rooms may pass a process by. */
+static bool is_for_rooms(const struct rooms__cluster_message *message)
+{
+    switch (message->type) {
+    case ROOMS__BROADCAST:
+        return message->request.n == 0;
+    case ROOMS__SOCKETS_JOIN:
+    case ROOMS__SOCKETS_LEAVE:
+    case ROOMS__DISCONNECT_SOCKETS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
+                const struct rooms__cluster_message *message, const struct rooms_selector *who)
+{
+    struct rooms_bus *bus = adapter->bus;
+    size_t from = bus->pass.size;
+    rooms__bus_put_message(&bus->pass, rooms__bus_nsp(adapter), 0, message);
+    rooms__bus_commit(bus, from, only, rooms__bus_nsp(adapter), who);
+}
+
+static int bus_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+{
+    struct rooms__bus_adapter *adapter = adapter_of(cluster);
+    if (adapter->bus->peers) put(adapter, NULL, message, is_for_rooms(message) ? &message->who : NULL);
+    return ROOMS_OK;
+}
+
+static int bus_respond(struct rooms__cluster *cluster, struct rooms_name uid,
+                       const struct rooms__cluster_message *message)
+{
+    struct rooms__bus_adapter *adapter = adapter_of(cluster);
+    struct rooms__bus_peer *peer = rooms__bus_find_uid(adapter->bus, uid);
+    if (!peer) return ROOMS_EAWAY;
+    put(adapter, peer, message, NULL);
+    return ROOMS_OK;
+}
+
+static const struct rooms__carrier_ops carrier_ops = {.publish = bus_publish, .respond = bus_respond};
+
+void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only)
+{
+    struct rooms__cluster_message message = {.type = ROOMS__HEARTBEAT};
+    if (adapter->bus->peers) put(adapter, only, &message, NULL);
+}
+
+/* --------------------------------------------------------------- receiving */
+
+static struct rooms__bus_adapter *find(const struct rooms_bus *bus, struct rooms_name nsp)
+{
+    for (struct rooms__bus_adapter *adapter = bus->adapters; adapter; adapter = adapter->next)
+        if (adapter->cluster.nsp_size == nsp.n && memcmp(adapter->cluster.nsp, nsp.p, nsp.n) == 0) return adapter;
+    return NULL;
+}
+
+int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum rooms__bus_kind kind,
+                       struct rooms__bus_reader *in)
+{
+    struct rooms__bus_message read;
+    if (kind != ROOMS__BUS_MESSAGE) return ROOMS_EINVAL;
+    int result = rooms__bus_read_message(in, &read);
+    if (result == ROOMS_ENOMEM) bus->stats.dropped++;
+    if (result != ROOMS_OK) return result;
+    struct rooms__bus_adapter *adapter = find(bus, read.nsp);
+    read.message.uid = (struct rooms_name){peer->uid, ROOMS__UID_SIZE};
+    if (adapter) rooms__cluster_receive(&adapter->cluster, &read.message);
+    free(read.memory);
+    return ROOMS_OK;
+}
+
+void rooms__bus_peer_gone(struct rooms_bus *bus, struct rooms__bus_peer *peer)
+{
+    if (!peer->uid[0]) return;
+    for (struct rooms__bus_adapter *adapter = bus->adapters, *next; adapter; adapter = next) {
+        next = adapter->next;
+        rooms__cluster_node_gone(&adapter->cluster, (struct rooms_name){peer->uid, ROOMS__UID_SIZE});
+    }
+}
+
+/* ----------------------------------------------------------------- adapter */
+
+static void bus_room_created(struct rooms_adapter *base, struct rooms_name room)
+{
+    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    rooms__bus_count_room(adapter->bus, rooms__bus_nsp(adapter), room, 1);
+}
+
+static void bus_room_deleted(struct rooms_adapter *base, struct rooms_name room)
+{
+    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    rooms__bus_count_room(adapter->bus, rooms__bus_nsp(adapter), room, -1);
+}
+
+static void bus_free(struct rooms_adapter *base)
+{
+    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    struct rooms_bus *bus = adapter->bus;
+    if (adapter->prev)
+        adapter->prev->next = adapter->next;
+    else
+        bus->adapters = adapter->next;
+    if (adapter->next) adapter->next->prev = adapter->prev;
+    rooms__cluster_clear(&adapter->cluster);
+    free(adapter);
+}
+
+static const struct rooms_adapter_ops bus_ops = {
+    .name = "bus",
+    .free = bus_free,
+    ROOMS__CLUSTER_OPS,
+    .room_created = bus_room_created,
+    .room_deleted = bus_room_deleted,
+};
+
+struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name, const struct rooms_local *local)
+{
+    struct rooms_bus *bus = ctx;
+    struct rooms__bus_adapter *adapter = calloc(1, sizeof *adapter);
+    struct rooms__cluster_options options;
+    rooms__cluster_options_init(&options);
+    options.request_timeout_ms = bus->options.request_timeout_ms;
+    options.heartbeat_interval_ms = 0;
+    struct rooms__cluster_setup setup = {.carrier = &carrier_ops,
+                                         .options = &options,
+                                         .stats = &bus->cluster_stats,
+                                         .base = bus->base,
+                                         .nsp = namespace_name,
+                                         .local = local};
+    if (!adapter) return NULL;
+    adapter->cluster.adapter.ops = &bus_ops;
+    adapter->bus = bus;
+    if (rooms__cluster_init(&adapter->cluster, &setup) != ROOMS_OK) {
+        free(adapter);
+        return NULL;
+    }
+    /* One process is one node in all namespaces, so its silence is noticed once. */
+    memcpy(adapter->cluster.uid, bus->uid, ROOMS__UID_SIZE);
+    adapter->next = bus->adapters;
+    if (adapter->next) adapter->next->prev = adapter;
+    bus->adapters = adapter;
+    rooms__bus_introduce(adapter, NULL);
+    return &adapter->cluster.adapter;
+}
