@@ -191,8 +191,8 @@ struct rooms_local {
     /* Calls each() with the JSON object {id,handshake,rooms,data} of every selected socket. */
     void (*fetch)(void *ctx, const struct rooms_selector *who, void (*each)(void *each_ctx, struct rooms_bytes json),
                   void *each_ctx);
-    /* A server-side event of another node. answer (may be NULL) is called at most once, now or later. Returns true if it
-     * may still be called after this, until the adapter is freed; else answer_ctx is not needed any more. */
+    /* A server-side event of another node. answer (may be NULL) is called at most once, now or later. Returns true if
+     * it may still be called after this, until the adapter is freed; else answer_ctx is not needed any more. */
     bool (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
     struct rooms_index *index;
@@ -378,14 +378,14 @@ ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
 ROOMS_API void rooms_bus_flush(struct rooms_bus *bus);
 
 struct rooms_bus_stats {
-    size_t peers, silent;               /* now */
-    size_t queued_bytes;                /* now, for all peers */
-    uint64_t sent, sent_bytes;          /* frames, one for each peer */
-    uint64_t filtered;                  /* not sent to a peer, since it has nobody in those rooms */
-    uint64_t received, received_bytes;  /* frames */
-    uint64_t dropped;                   /* by max_queue_bytes, max_message_bytes, or want of memory */
-    uint64_t garbage;                   /* connections closed because of what came on them */
-    uint64_t writes;                    /* system calls */
+    size_t peers, silent;              /* now */
+    size_t queued_bytes;               /* now, for all peers */
+    uint64_t sent, sent_bytes;         /* frames, one for each peer */
+    uint64_t filtered;                 /* not sent to a peer, since it has nobody in those rooms */
+    uint64_t received, received_bytes; /* frames */
+    uint64_t dropped;                  /* by max_queue_bytes, max_message_bytes, or want of memory */
+    uint64_t garbage;                  /* connections closed because of what came on them */
+    uint64_t writes;                   /* system calls */
     uint64_t requests, request_timeouts;
     uint64_t sessions_given, sessions_taken; /* by connection state recovery: to and from other processes */
 };
