@@ -32,7 +32,7 @@ struct classic {
     struct classic_question *first_question;
     struct classic_asked *first_asked;
     size_t asked_count;
-    struct classic_owed *first_owed; /* the namespace limits how many are promised */
+    struct classic_owed *first_owed;   /* the namespace limits how many are promised */
     struct rooms_packer name, payload; /* of what is being published */
 };
 
