@@ -35,29 +35,42 @@ static struct eio__packet packet_of(struct eio_frame *frame)
     return (struct eio__packet){EIO__MESSAGE, (enum eio_kind)frame->kind, message, frame->size};
 }
 
-static size_t queue_bound(const struct eio_session *session)
+/* python-engineio's clients end the connection over a poll of more than 16 packets: by default they are python-requests
+ * and aiohttp. The rest waits for their next poll. */
+static uint32_t packets_taken(const struct eio_session *session)
+{
+    enum { PYTHON_PACKETS_MAX = 16 };
+    uint32_t count = session->queue.count;
+    if (count <= PYTHON_PACKETS_MAX) return count;
+    struct eio_str agent = eio_http_head_field(session->polling->get->head, "user-agent");
+    bool is_python =
+        agent.n && (memmem(agent.p, agent.n, "python-requests/", 16) || memmem(agent.p, agent.n, "aiohttp/", 8));
+    return is_python ? PYTHON_PACKETS_MAX : count;
+}
+
+static size_t queue_bound(const struct eio_session *session, uint32_t count)
 {
     size_t bound = 0;
-    for (uint32_t i = 0; i < session->queue.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct eio_frame *frame = eio__queue_at(&session->queue, i);
         bound += eio__payload3_bound((enum eio_kind)frame->kind, frame->size);
     }
     return bound;
 }
 
-/* Everything queued as one payload, then the close packet if the session is closing. */
-static int encode_queue(struct eio_session *session, bool closing, struct payload *payload)
+/* The first `count` packets that are queued as one payload, then the close packet if the session is closing. */
+static int encode_queue(struct eio_session *session, uint32_t count, bool closing, struct payload *payload)
 {
     struct eio__queue *queue = &session->queue;
     *payload = (struct payload){.empty = true};
-    payload->bytes = payload->end = malloc(queue_bound(session) + eio__payload3_bound(EIO_TEXT, 1));
+    payload->bytes = payload->end = malloc(queue_bound(session, count) + eio__payload3_bound(EIO_TEXT, 1));
     if (!payload->bytes) return EIO_ENOMEM;
-    for (uint32_t i = 0; i < queue->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct eio_frame *frame = eio__queue_at(queue, i);
         payload->binary |= frame->kind == EIO_BINARY && session->protocol == 3 && !session->base64;
         payload->compress |= frame->is_plain;
     }
-    for (uint32_t i = 0; i < queue->count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct eio__packet packet = packet_of(eio__queue_at(queue, i));
         put_packet(payload, session->protocol, &packet);
     }
@@ -95,16 +108,20 @@ void eio__polling_answer(struct eio_session *session, const char *packet, size_t
     answer(session, &payload);
 }
 
-/* Answers the hanging GET with all that is queued. False without a GET, or without memory. */
+/* Answers the hanging GET with what is queued. False without a GET, or without memory. */
 static bool answer_queue(struct eio_session *session, bool closing)
 {
     struct payload payload;
     if (!session->polling || !session->polling->get) return false;
-    if (encode_queue(session, closing, &payload) != 0) return false;
-    session->server->stats.queued_bytes -= session->queue.bytes;
+    uint32_t count = closing ? session->queue.count : packets_taken(session);
+    if (encode_queue(session, count, closing, &payload) != 0) return false;
     session->server->stats.writes++;
-    session->queued_messages = 0;
-    eio__queue_clear(&session->queue);
+    size_t left = session->queue.bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        session->queued_messages -= eio__queue_at(&session->queue, 0)->messages;
+        eio__queue_pop(&session->queue);
+    }
+    session->server->stats.queued_bytes -= left - session->queue.bytes;
     answer(session, &payload);
     free(payload.bytes);
     return true;
