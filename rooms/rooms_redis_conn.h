@@ -175,7 +175,8 @@ struct rooms__redis_conn {
     size_t in_size, in_capacity;
     struct rooms__resp_scan scan; /* of what stands at in */
     redisReader *reader;
-    uint64_t heard_us;
+    uint64_t heard_us;     /* when the last bytes came; */
+    uint64_t whole_us;     /* when the last of them that ended a reply */
     bool pinged, settling; /* waits for the answer to a PING; to the one that follows its subscriptions */
     char said[160];        /* the last trouble that was logged, so that it is said once */
 };
@@ -189,7 +190,8 @@ bool rooms__conn_stands(const struct rooms__redis_conn *conn);
 void rooms__conn_flush(struct rooms__redis_conn *conn);
 /* Ends it, and tries again later; another_address: elsewhere, if there is an elsewhere. */
 void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool another_address);
-/* Bytes that were read; loses the connection over what is wrong. The fuzzer's way in. */
+/* For the fuzzer: stands, or greets, without a socket; and takes bytes as if they had been read. */
+void rooms__conn_pretend(struct rooms__redis_conn *conn, enum rooms__redis_state state);
 void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n);
 
 /* ----------------------------------------------------- rooms_redis_listen.c */
