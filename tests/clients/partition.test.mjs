@@ -47,7 +47,7 @@ if (insideNetns(import.meta.url)) describe("a node is cut off from Redis", () =>
   async function until(what, holds, limit_ms = NOTICED_MS) {
     const end = Date.now() + limit_ms;
     while (!(await holds())) {
-      assert.ok(Date.now() < end, `not in ${limit_ms} ms: ${what}`);
+      assert.ok(Date.now() < end, `not in ${limit_ms} ms: ${what}\n${nodes.map((node) => node.output()).join("\n")}`);
       await sleep(50);
     }
   }

@@ -38,8 +38,9 @@ export class Network {
   constructor() {
     this.hosts = [];
     ip("link set lo up");
-    for (const [bridge, address] of [["front", front(1)], ["back", BACK]]) {
-      ip(`link add ${bridge} type bridge`);
+    // A bridge without an address of its own takes its ports' lowest, and those who knew the former talk to nobody.
+    for (const [bridge, address, mac] of [["front", front(1), "02:00:00:00:77:01"], ["back", BACK, "02:00:00:00:78:01"]]) {
+      ip(`link add ${bridge} address ${mac} type bridge`);
       ip(`addr add ${address}/24 dev ${bridge}`);
       ip(`link set ${bridge} up`);
     }
