@@ -12,7 +12,7 @@ struct conformance_options {
     const char *profile, *host, *name;
     const char *cookie, *cors, *initial_packet; /* NULL: none */
     const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
-    const char *redis, *adapter;                /* profile cluster: URL; classic, sharded or streams */
+    const char *redis, *adapter;                /* NULL: one node. URL; classic, sharded or streams */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
@@ -28,7 +28,7 @@ struct conformance {
     const struct conformance_options *options;
     struct eio_loop *loop;
     struct sio_server *io;
-    struct rooms_redis *redis;     /* profile cluster */
+    struct rooms_redis *redis;     /* NULL: one node */
     struct app_received *received; /* profiles app and cluster */
     struct eio_http *http;
     struct eio_server *engine;
@@ -50,8 +50,10 @@ extern const struct conformance_profile conformance_app;                        
 extern const struct conformance_profile conformance_cluster;                        /* profile_app.c */
 extern const struct conformance_profile conformance_bench;                          /* profile_bench.c */
 
-/* What makes the adapter the command line asks for; NULL: there is none of that name. */
+/* nodes.c: what makes the adapter the command line asks for; NULL: there is none of that name. */
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options);
+/* With --redis: connects, and puts the adapter into the options. Returns 0 or EIO_EINVAL. */
+int conformance_open_redis(struct conformance *conformance, struct sio_options *options);
 
 /* Puts the command line's numbers over the profile's. */
 void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine);

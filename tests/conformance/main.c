@@ -123,10 +123,8 @@ static int parse(int argc, char **argv, struct conformance_options *options)
     if (!options->profile) return usage("missing option", "--profile");
     if (!has_port) return usage("missing option", "--port");
     bool is_cluster = strcmp(options->profile, conformance_cluster.name) == 0;
-    if (!is_cluster && (options->redis || options->adapter))
-        return usage("only for the profile cluster", options->redis ? "--redis" : "--adapter");
-    if (is_cluster && !options->redis) return usage("missing option", "--redis");
-    if (is_cluster && !conformance_adapter(options)) return usage("not an adapter", options->adapter);
+    if ((is_cluster || options->adapter) && !options->redis) return usage("missing option", "--redis");
+    if (options->redis && !conformance_adapter(options)) return usage("not an adapter", options->adapter);
     return 0;
 }
 
@@ -165,6 +163,8 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
     if (conformance->options->connect_timeout_ms)
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
     options->parser = conformance->options->parser;
+    int error = conformance_open_redis(conformance, options);
+    if (error != 0) return error;
     conformance->io = sio_server_new_on(conformance->loop, options);
     if (!conformance->io) return EIO_ENOMEM;
     conformance->http = sio_server_http(conformance->io);

@@ -224,11 +224,13 @@ static int add_handlers(struct sio_namespace *nsp, struct conformance *conforman
     return error;
 }
 
-static int open_with(struct conformance *conformance, struct sio_options *options)
+static int open_app(struct conformance *conformance)
 {
-    options->engine.cors.origin = "reflect";
-    options->engine.cors.credentials = true;
-    int error = conformance_open_socketio(conformance, options);
+    struct sio_options options;
+    sio_options_init(&options);
+    options.engine.cors.origin = "reflect";
+    options.engine.cors.credentials = true;
+    int error = conformance_open_socketio(conformance, &options);
     if (error != 0) return error;
     struct sio_server *io = conformance->io;
     struct sio_namespace *auth = sio_of(io, "/auth");
@@ -241,57 +243,6 @@ static int open_with(struct conformance *conformance, struct sio_options *option
     return error;
 }
 
-static int open_app(struct conformance *conformance)
-{
-    struct sio_options options;
-    sio_options_init(&options);
-    return open_with(conformance, &options);
-}
-
 const struct conformance_profile conformance_app = {"app", open_app};
-
-/* ----------------------------------------------------------------- cluster */
-
-#define REQUEST_TIMEOUT_MS 2000 /* the contract's */
-
-rooms_adapter_factory conformance_adapter(const struct conformance_options *options)
-{
-    static const struct {
-        const char *name;
-        rooms_adapter_factory factory;
-    } adapters[] = {
-        {"classic", rooms_adapter_redis},
-    };
-    const char *name = options->adapter ? options->adapter : "classic";
-    for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++)
-        if (strcmp(adapters[i].name, name) == 0) return adapters[i].factory;
-    return NULL;
-}
-
-static void on_log(void *ctx, enum rooms_log_level level, const char *line)
-{
-    (void)ctx;
-    if (level <= ROOMS_LOG_WARN) fprintf(stderr, "%s\n", line);
-}
-
-static int open_cluster(struct conformance *conformance)
-{
-    struct sio_options options;
-    struct rooms_redis_options redis;
-    const char *why = NULL;
-    rooms_redis_options_init(&redis);
-    redis.url = conformance->options->redis;
-    redis.request_timeout_ms = REQUEST_TIMEOUT_MS;
-    redis.log = on_log;
-    conformance->redis = rooms_redis_new(eio_loop_base(conformance->loop), &redis, &why);
-    if (!conformance->redis) {
-        fprintf(stderr, "parley-conformance: %s\n", why);
-        return EIO_EINVAL;
-    }
-    sio_options_init(&options);
-    options.adapter = conformance_adapter(conformance->options);
-    options.adapter_ctx = conformance->redis;
-    return open_with(conformance, &options);
-}
-
-const struct conformance_profile conformance_cluster = {"cluster", open_cluster};
+/* The same on several nodes: with --redis, see nodes.c. */
+const struct conformance_profile conformance_cluster = {"cluster", open_app};
