@@ -35,12 +35,16 @@ export class Cluster {
 
   async start(names = NAMES) {
     this.redis = await startRedis(this.redisOptions);
+    await this.startNodes(names);
+    for (const nsp of ["/", "/custom"]) await this.whole(nsp);
+    return this;
+  }
+
+  async startNodes(names) {
     await Promise.all(names.map(async (name) => {
       const reference = name === "node" ? { reference: true } : {};
       this.nodes[name] = await start("cluster", { ...reference, redis: this.redis.url, adapter: this.adapter, name });
     }));
-    for (const nsp of ["/", "/custom"]) await this.whole(nsp);
-    return this;
   }
 
   // Until every server counts them all.

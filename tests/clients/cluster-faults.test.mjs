@@ -1,0 +1,115 @@
+// Redis and nodes that fail, under the classic adapter: what is local goes on, nothing is delivered twice, and who is
+// missing is not waited for longer than need be.
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+import { startRedis } from "./lib/redis.mjs";
+import { Cluster, until } from "./lib/cluster.mjs";
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const PARLEYS = ["parley1", "parley2"];
+let cluster;
+afterEach(() => cluster?.stop());
+
+const heard = (client, event) => client.log.filter(([name]) => name === event).map(([, value]) => value);
+
+async function inARoom(names) {
+  cluster = await new Cluster("classic").start(names);
+  const clients = await cluster.clients();
+  for (const client of Object.values(clients)) await client.ask("join", "room");
+  return clients;
+}
+
+async function backTogether({ parley1, parley2 }) {
+  let n = 0;
+  await until(async () => {
+    await parley1.op({ op: "emit", to: "room", ev: "back", args: [n++] });
+    return heard(parley2, "back").length > 0;
+  }, "events arrive again", 20000);
+  await until(async () => await parley2.op({ op: "serverCount" }) === 2, "both are counted", 20000);
+}
+
+for (const [what, fail, mend] of [
+  ["killed and started again", (redis) => redis.kill(), async (redis) => { cluster.redis = await startRedis({ port: redis.port }); }],
+  ["stopped for a while", async (redis) => redis.pause(), async (redis) => redis.resume()],
+]) {
+  test(`Redis is ${what}`, { timeout: 90000 }, async () => {
+    const clients = await inARoom(PARLEYS);
+    const { parley1, parley2 } = clients;
+    const { redis } = cluster;
+    await parley1.op({ op: "emit", to: "room", ev: "before", args: [0] });
+    await until(() => heard(parley2, "before").length === 1, "the first");
+    await fail(redis);
+    await sleep(300);
+    for (let i = 0; i < 20; i++) {
+      const begin = Date.now();
+      assert.equal(await parley1.op({ op: "emit", to: "room", ev: "meanwhile", args: [i] }), "ok");
+      assert.ok(Date.now() - begin < 1000, "a call waits for Redis");
+    }
+    assert.deepEqual(heard(parley1, "meanwhile"), Array.from({ length: 20 }, (_, i) => i), "delivered where it was said");
+    await parley1.op({ op: "socketsJoin", to: parley1.id, rooms: "joined meanwhile" });
+    assert.ok((await parley1.ask("rooms")).includes("joined meanwhile"));
+    const begin = Date.now();
+    const sockets = await parley1.op({ op: "fetchSockets" });
+    assert.deepEqual(sockets.map(({ id }) => id), [parley1.id], "what is here");
+    assert.ok(Date.now() - begin < 3000);
+    await mend(redis);
+    await backTogether(clients);
+    // What waited was sent once and in order, as far as it was not lost with a connection.
+    const late = heard(parley2, "meanwhile");
+    assert.deepEqual(late, [...new Set(late)].sort((a, b) => a - b));
+    assert.ok(late.length > 0, "nothing was kept");
+    await parley1.op({ op: "emit", to: "joined meanwhile", ev: "own", args: [1] });
+    await parley2.op({ op: "emit", to: "joined meanwhile", ev: "own", args: [2] });
+    await until(() => heard(parley1, "own").length === 2, "a room that began meanwhile is heard");
+    assert.deepEqual(heard(parley1, "own"), [1, 2]);
+    assert.deepEqual((await parley1.op({ op: "fetchSockets" })).length, 2);
+  });
+}
+
+test("Redis is not there when the nodes start", { timeout: 60000 }, async () => {
+  const first = await startRedis();
+  await first.stop();
+  cluster = new Cluster("classic", { port: first.port });
+  cluster.redis = { url: first.url, stop() {} };
+  await cluster.startNodes(PARLEYS);
+  const clients = await cluster.clients();
+  for (const client of Object.values(clients)) await client.ask("join", "room");
+  await clients.parley1.op({ op: "emit", to: "room", ev: "alone" });
+  await until(() => heard(clients.parley1, "alone").length === 1, "local delivery");
+  assert.equal(await clients.parley1.op({ op: "serverCount" }), 1);
+  cluster.redis = await startRedis({ port: first.port });
+  await backTogether(clients);
+});
+
+test("a node that was killed is not waited for", { timeout: 60000 }, async () => {
+  const { parley1, node } = await inARoom([...PARLEYS, "node"]);
+  process.kill(cluster.nodes.parley2.pid, "SIGSTOP");
+  const asked = parley1.op({ op: "fetchSockets" });
+  const count = await parley1.op({ op: "serverCount" });
+  assert.equal(count, 3, "Redis does not know that it hangs");
+  process.kill(cluster.nodes.parley2.pid, "SIGKILL");
+  delete cluster.nodes.parley2;
+  const begin = Date.now();
+  assert.deepEqual((await asked).map(({ id }) => id).sort(), [parley1.id, node.id].sort());
+  assert.ok(Date.now() - begin < 1500, "waited until the timeout");
+  await until(async () => await parley1.op({ op: "serverCount" }) === 2, "it is gone");
+  assert.equal((await node.op({ op: "fetchSockets" })).length, 2);
+});
+
+test("a node that hangs is missing from the answers, and hears what was said when it wakes up", { timeout: 60000 }, async () => {
+  const { parley1, parley2, node } = await inARoom([...PARLEYS, "node"]);
+  process.kill(cluster.nodes.parley2.pid, "SIGSTOP");
+  for (const one of [parley1, node]) one.on("question", (answer) => answer(one.name));
+  const begin = Date.now();
+  assert.deepEqual((await parley1.op({ op: "fetchSockets" })).map(({ id }) => id).sort(), [parley1.id, node.id].sort());
+  assert.ok(Date.now() - begin > 1900 && Date.now() - begin < 4000, "the timeout of 2 s");
+  assert.match(cluster.nodes.parley1.output(), /not answered in time by 1 of 2 other servers/);
+  assert.deepEqual(await parley1.op({ op: "serverSideEmitWithAck", args: [] }), { err: "timeout", responses: ["node"] });
+  const { err, responses } = await parley1.op({ op: "emitWithAck", to: "room", ev: "question", timeout: 700 });
+  assert.equal(err, "timeout");
+  assert.deepEqual(responses.sort(), ["node", "parley1"]);
+  await parley1.op({ op: "emit", to: "room", ev: "wake up", args: [1] });
+  process.kill(cluster.nodes.parley2.pid, "SIGCONT");
+  await until(() => heard(parley2, "wake up").length === 1, "it hears again");
+  assert.equal((await parley1.op({ op: "fetchSockets" })).length, 3);
+});
