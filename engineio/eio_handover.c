@@ -73,7 +73,7 @@ int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover)
         return EIO_ENOMEM;
     }
     evbuffer_remove(input, bytes, size);
-    *handover = (struct eio_http_handover){.secure = conn->secure, .bytes = bytes, .size = size};
+    *handover = (struct eio_http_handover){.secure = conn->secure, .bytes = bytes, .size = size, .hops = conn->hops};
     eio__address_print(&conn->peer, handover->address);
     offer->conn = NULL;
     http->stats.handed_over++;
@@ -110,11 +110,13 @@ int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handove
     if (bev) handover.fd = -1;
     bool filled = bev && evbuffer_prepend(bufferevent_get_input(bev), handover.bytes, handover.size) == 0;
     struct eio__conn *conn = filled ? eio__conn_adopt(http, bev, &peer, handover.secure) : NULL;
+    uint8_t hops = handover.hops;
     eio_http_handover_clear(&handover);
     if (!conn) {
         if (bev) bufferevent_free(bev);
         return EIO_ENOMEM;
     }
+    conn->hops = hops;
     http->stats.adopted++;
     eio__http_enter(conn, limit);
     eio__conn_poke(conn);

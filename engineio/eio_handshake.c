@@ -467,12 +467,17 @@ static void offer(struct eio_offer *offered, const struct eio_http_head *head, v
 {
     struct eio_server *server = ctx;
     char sid[64];
-    if (!server->foreign || head->method == EIO_HTTP_OPTIONS) return;
+    struct eio__place place;
+    if ((!server->foreign && !server->remote) || head->method == EIO_HTTP_OPTIONS) return;
     int size = eio_query_get(eio_http_head_query(head), "sid", sid, sizeof sid);
-    int owner = size > 0 ? eio_server_owner_of(server, sid, (size_t)size) : EIO_EINVAL;
+    if (size <= 0 || !eio__id_read(&server->ids, sid, (size_t)size, &place)) return;
+    if (!place.elsewhere && place.owner == server->ids.owner) return;
     /* An id of the application's may look like one of ours. */
-    if (owner >= 0 && (unsigned)owner != server->ids.owner && !eio_server_find(server, sid, (size_t)size))
-        server->foreign(offered, (unsigned)owner, server->foreign_ctx);
+    if (eio_server_find(server, sid, (size_t)size)) return;
+    if (place.elsewhere && server->remote)
+        server->remote(offered, place.machine, place.owner, server->remote_ctx);
+    else if (!place.elsewhere && server->foreign)
+        server->foreign(offered, place.owner, server->foreign_ctx);
 }
 
 void eio__server_on_request(struct eio_http_request *request, void *ctx)

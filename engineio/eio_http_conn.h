@@ -103,6 +103,7 @@ struct eio__conn {
     uint8_t *body;
     size_t body_size, body_capacity, body_limit, body_expected; /* expected: of a Content-Length */
     struct eio__address peer;
+    uint8_t hops; /* machines that carry it */
 };
 
 struct eio__request {

@@ -167,7 +167,7 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     struct eio__request *request = (struct eio__request *)(void *)base;
     struct eio__conn *conn = request->conn;
     if (!conn) return; /* in on_abort: too late */
-    bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade;
+    bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
     if (base->is_upgrade || !conn->evhtp)
         put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD, keep_alive);
     else

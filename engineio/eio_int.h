@@ -233,6 +233,7 @@ struct eio_session {
     bool progressed : 1; /* a message was complete in the bytes just read */
     bool has_io : 1;     /* the descriptor is the io's */
     bool has_own_id : 1; /* the id is the application's */
+    bool has_long_id : 1;
     uint32_t queued_messages;
     struct eio__queue queue;
     struct eio_session *flush_next;
@@ -250,6 +251,7 @@ struct eio_session {
     union {               /* eio_session_id() */
         char id[EIO__ID_CHARS + 1];
         struct eio__own_id *own_id; /* has_own_id */
+        char *long_id;              /* has_long_id */
     };
     union {
         struct event event; /* of fd */
@@ -409,6 +411,8 @@ struct eio_server {
     struct eio__cors_origins origins; /* of options.cors */
     eio_foreign_fn foreign;
     void *foreign_ctx;
+    eio_remote_fn remote;
+    void *remote_ctx;
     struct eio_admission *admissions;         /* handshakes that wait for a decision */
     const struct eio_http_head *request_head; /* of the POST being read, or NULL */
     struct eio_server_stats stats;

@@ -223,12 +223,25 @@ static int grow_slots(struct eio_server *server)
     return 0;
 }
 
+static int make_id(struct eio_server *server, struct eio_session *session)
+{
+    char id[EIO__LONG_ID_CHARS + 1];
+    if (!eio__id_make(&server->ids, session->slot, id)) return EIO_ENOMEM;
+    if (!server->ids.is_long) {
+        memcpy(session->id, id, sizeof session->id);
+        return 0;
+    }
+    session->long_id = strdup(id);
+    session->has_long_id = session->long_id != NULL;
+    return session->has_long_id ? 0 : EIO_ENOMEM;
+}
+
 int eio__server_enter(struct eio_server *server, struct eio_session *session)
 {
     if (server->free_count == 0 && grow_slots(server) != 0) return EIO_ENOMEM;
     if (server->next_id && eio__own_ids_add(&server->own_ids, server->next_id, session) != 0) return EIO_ENOMEM;
     session->slot = server->free_slots[server->free_count - 1];
-    if (!session->has_own_id && !eio__id_make(&server->ids, session->slot, session->id)) return EIO_ENOMEM;
+    if (!session->has_own_id && make_id(server, session) != 0) return EIO_ENOMEM;
     server->free_count--;
     server->slots[session->slot] = session;
     server->slot_count++;
@@ -249,10 +262,11 @@ void eio__server_leave(struct eio_server *server, struct eio_session *session)
 static struct eio_session *find_by_slot(const struct eio_server *server, const char *sid, size_t size)
 {
     struct eio__place place;
-    if (!eio__id_read(&server->ids, sid, size, &place) || place.owner != server->ids.owner) return NULL;
+    if (!eio__id_read(&server->ids, sid, size, &place)) return NULL;
+    if (place.elsewhere || place.owner != server->ids.owner) return NULL;
     if (place.slot >= server->slot_capacity || !server->slots[place.slot]) return NULL;
     struct eio_session *session = server->slots[place.slot];
-    return !session->has_own_id && sodium_memcmp(session->id, sid, size) == 0 ? session : NULL;
+    return !session->has_own_id && sodium_memcmp(eio_session_id(session), sid, size) == 0 ? session : NULL;
 }
 
 struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
@@ -264,7 +278,7 @@ struct eio_session *eio_server_find(struct eio_server *server, const char *sid, 
 int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size)
 {
     struct eio__place place;
-    if (!server->ids.shared || !eio__id_read(&server->ids, sid, size, &place)) return EIO_EINVAL;
+    if (!server->ids.shared || !eio__id_read(&server->ids, sid, size, &place) || place.elsewhere) return EIO_EINVAL;
     return (int)place.owner;
 }
 
@@ -341,7 +355,8 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     bool copied = copy_options(&server->options);
     const struct eio_options *o = &server->options;
     eio__ids_init(&server->ids, o->owner, o->owner_key);
-    server->options.owner_key = NULL; /* the caller's memory */
+    if (o->machine && o->machine_key) eio__ids_set_machine(&server->ids, o->machine, o->machine_key);
+    server->options.owner_key = server->options.machine = server->options.machine_key = NULL; /* the caller's memory */
     /* No limit is one that nobody reaches: one comparison at each message. */
     server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
@@ -360,6 +375,12 @@ void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hoo
 {
     server->hooks = *hooks;
     server->hooks_ctx = ctx;
+}
+
+void eio_server_set_remote(struct eio_server *server, eio_remote_fn fn, void *ctx)
+{
+    server->remote = fn;
+    server->remote_ctx = ctx;
 }
 
 void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn, void *ctx)

@@ -44,6 +44,7 @@ void eio__session_free(struct eio_session *session)
 {
     if (session->server->watch) eio__watch_forget(session->server->watch, session);
     if (session->has_own_id) free(session->own_id);
+    if (session->has_long_id) free(session->long_id);
     eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
     eio__ws_end_slow(session);
@@ -423,6 +424,7 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
 
 const char *eio_session_id(const struct eio_session *session)
 {
+    if (session->has_long_id) return session->long_id;
     return session->has_own_id ? session->own_id->text : session->id;
 }
 

@@ -405,7 +405,10 @@ struct eio_http_handover {
     char address[46]; /* the peer's, before the trusted-proxy rule; numeric */
     uint8_t *bytes;   /* malloc()ed: a whole request head, then what came after it */
     size_t size;      /* of bytes; at most EIO_HANDOVER_BYTES_MAX */
+    uint8_t hops;     /* machines that carry it. From EIO_HOPS_MAX on it is closed after the first answer: a connection
+                       * that many clients share (a proxy's) would wander from machine to machine for ever */
 };
+#define EIO_HOPS_MAX 2
 #define EIO_HANDOVER_BYTES_MAX 131072
 
 /* Closes and frees what is in it. */
@@ -512,6 +515,7 @@ struct eio_cookie {
 };
 
 #define EIO_OWNER_KEY_BYTES 16
+#define EIO_MACHINE_BYTES 8
 #define EIO_OWNERS_MAX 256
 
 struct eio_options {
@@ -548,6 +552,9 @@ struct eio_options {
     unsigned owner;                          /* 0 to 255: this node's number among those that share owner_key */
     const uint8_t *owner_key; /* EIO_OWNER_KEY_BYTES, secret, the same for all nodes that hand connections to one
                                * another; copied. NULL: a node by itself, its ids name no owner */
+    const uint8_t *machine;   /* EIO_MACHINE_BYTES, random, the same for all nodes of one machine; copied. NULL: ids do
+                               * not name it. Else ids have 32 characters */
+    const uint8_t *machine_key; /* EIO_OWNER_KEY_BYTES, the same on all machines: hides the names; copied */
     struct eio_cors cors;
 };
 EIO_API void eio_options_init(struct eio_options *options);
@@ -608,6 +615,10 @@ EIO_API void eio_server_set_hooks(struct eio_server *server, const struct eio_ho
  * session. fn NULL: none are offered. */
 typedef void (*eio_foreign_fn)(struct eio_offer *offer, unsigned owner, void *ctx);
 EIO_API void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn, void *ctx);
+/* The same for an owner on another machine. */
+typedef void (*eio_remote_fn)(struct eio_offer *offer, const uint8_t machine[EIO_MACHINE_BYTES], unsigned owner,
+                              void *ctx);
+EIO_API void eio_server_set_remote(struct eio_server *server, eio_remote_fn fn, void *ctx);
 /* The owner that a session id names; EIO_EINVAL if it is no id, or this node is one by itself. Anybody's 20 characters
  * name some number: whether there is such a node is the caller's knowledge. */
 EIO_API int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size);

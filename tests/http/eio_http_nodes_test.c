@@ -7,7 +7,7 @@
 
 static struct nodes nodes;
 static struct client client;
-static char sid[21], other_sid[21];
+static char sid[33], other_sid[33];
 
 static void start(size_t count)
 {
@@ -461,6 +461,73 @@ TEST(nodes, give_a_body_its_time_after_the_handover)
     eio_loop_advance(nodes.loop, nodes.http.body_timeout_ms + 1000);
     client_expect(&client, "HTTP/1.1 408");
     client_expect_eof(&client);
+    stop();
+}
+
+/* ---------------------------------------------------------------- adopting */
+
+static void take_by_hand(void)
+{
+    start(2);
+    node_handshake(&nodes, 0, sid);
+    nodes.node[1].by_hand = true;
+    node_open(&client, &nodes, 1);
+    client_write(&client, sid, "4x");
+    client_pump(&client, 10);
+    assert_true(nodes.node[1].taken.fd >= 0);
+}
+
+TEST(nodes, close_a_connection_that_came_through_many_machines_after_one_answer)
+{
+    take_by_hand();
+    nodes.node[1].taken.hops = EIO_HOPS_MAX;
+    assert_int_equal(eio_http_adopt(nodes.node[0].http, &nodes.node[1].taken), 0);
+    client_expect(&client, "Connection: close");
+    client_expect(&client, "\r\n\r\nok");
+    client_expect_eof(&client);
+    stop();
+}
+
+TEST(nodes, say_through_how_many_machines_a_connection_came)
+{
+    take_by_hand();
+    nodes.node[1].taken.hops = 1;
+    assert_int_equal(eio_http_adopt(nodes.node[0].http, &nodes.node[1].taken), 0);
+    client_expect(&client, "Connection: keep-alive");
+    node_handshake(&nodes, 1, other_sid);
+    nodes.node[0].by_hand = true;
+    client_write(&client, other_sid, "4x");
+    client_pump(&client, 10);
+    assert_int_equal(nodes.node[0].taken.hops, 1);
+    stop();
+}
+
+TEST(nodes, adopt_nothing_that_is_unsound)
+{
+    start(1);
+    static const char *const addresses[] = {"192.0.2.1", "", "nobody", NULL};
+    for (int i = 0; i < 6; i++) {
+        int pair[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        struct eio_http_handover handover = {.fd = pair[0], .bytes = malloc(4), .size = 4};
+        memcpy(handover.bytes, "GET ", 4);
+        const char *address = addresses[i < 3 ? i : 0];
+        memcpy(handover.address, address, strlen(address));
+        if (i == 3) memset(handover.address, '1', sizeof handover.address);
+        if (i == 4) handover.size = EIO_HANDOVER_BYTES_MAX + 1;
+        if (i == 5) {
+            free(handover.bytes);
+            handover.bytes = NULL;
+        }
+        assert_int_equal(eio_http_adopt(nodes.node[0].http, &handover), i == 0 ? 0 : EIO_EINVAL);
+        assert_int_equal(handover.fd, -1);
+        assert_null(handover.bytes);
+        close(pair[1]);
+    }
+    for (int i = 0; i < 5; i++) eio_loop_turn(nodes.loop, 1);
+    assert_int_equal(node_stats(&nodes.node[0]).adopted, 1);
+    assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
+    node_open(&client, &nodes, 0);
     stop();
 }
 
