@@ -124,9 +124,12 @@ export function clusterSuite(adapter, more) {
 
   const args = [1, -2.5, 9007199254740991, "ü € 😀 \u0000 \"", null, true, { deep: [{ er: [] }] }, []];
   for (const nsp of ["/", "/custom", "/dyn-7"]) {
-    test(`what one node emits all hear once: ${nsp}`, () => fromEach(nsp, null,
-      (from, _all, tag) => from.op({ op: "emit", ev: tag, args }),
-      (_client, tag) => [[tag, ...args]]));
+    test(`what one node emits all hear once: ${nsp}`, async () => {
+      await cluster.whole(nsp);
+      await fromEach(nsp, null,
+        (from, _all, tag) => from.op({ op: "emit", ev: tag, args }),
+        (_client, tag) => [[tag, ...args]]);
+    });
   }
 
   test("binary, nested too", () => fromEach("/", null,
