@@ -51,15 +51,22 @@ static void arm(struct rooms_redis *redis, uint64_t deadline_us, uint64_t now_us
     rooms__timer_start(&requests->deadline, ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX);
 }
 
+static int refused(struct rooms_redis *redis)
+{
+    if (redis->stats.requests_refused++ == 0)
+        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: a question is too large, or too many wait: it was not asked");
+    return ROOMS_ELIMIT;
+}
+
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command)
 {
     struct rooms__redis_conn *conn =
         &redis->conns[command->via == ROOMS__REDIS_BLOCKING ? ROOMS__CONN_BLOCK : ROOMS__CONN_PUB];
     size_t size = rooms__resp_command_size(command->args, command->arg_count);
     if (!rooms__conn_stands(conn)) return ROOMS_EAWAY;
-    if (size > redis->options.max_message_bytes || redis->requests.count >= redis->options.max_requests)
-        return ROOMS_ELIMIT;
-    if (!rooms__redis_make_room(redis, conn, size)) return ROOMS_ELIMIT;
+    if (size > redis->options.max_message_bytes || redis->requests.count >= redis->options.max_requests ||
+        !rooms__redis_make_room(redis, conn, size))
+        return refused(redis);
     struct rooms__redis_request *request = calloc(1, sizeof *request);
     if (!request) return ROOMS_ENOMEM;
     struct rooms__redis_record record = {(uint32_t)size, ROOMS__RECORD_ASK, {.request = request}};

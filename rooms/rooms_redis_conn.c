@@ -72,15 +72,22 @@ static void close_all(struct rooms__redis_conn *conn)
     conn->pinged = conn->settling = false;
 }
 
+static uint32_t hash(const char *text)
+{
+    uint32_t sum = 2166136261u;
+    for (; *text; text++) sum = (sum ^ (uint8_t)*text) * 16777619u;
+    return sum;
+}
+
+/* The same trouble with the same address is said once, until the connection has stood for a while. */
 static void say_lost(struct rooms__redis_conn *conn, const char *why, uint32_t delay_ms)
 {
-    char line[sizeof conn->said];
-    snprintf(line, sizeof line, "%s %s: %s", rooms__conn_name(conn), address_of(conn)->text, why);
-    bool again = strcmp(line, conn->said) == 0;
-    if (!again) rooms__redis_trouble(conn->redis, "%s", line);
-    rooms__redis_log(conn->redis, again ? ROOMS_LOG_DEBUG : ROOMS_LOG_WARN, "redis %s; next attempt in %u ms", line,
-                     delay_ms);
-    memcpy(conn->said, line, sizeof line);
+    uint32_t *said = &conn->said[conn->address % ROOMS__ADDRESSES_MAX];
+    bool again = *said == hash(why);
+    *said = hash(why);
+    rooms__redis_trouble(conn->redis, "%s %s: %s", rooms__conn_name(conn), address_of(conn)->text, why);
+    rooms__redis_log(conn->redis, again ? ROOMS_LOG_DEBUG : ROOMS_LOG_WARN, "redis %s %s: %s; next attempt in %u ms",
+                     rooms__conn_name(conn), address_of(conn)->text, why, delay_ms);
 }
 
 void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool another_address)
@@ -88,7 +95,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     struct rooms_redis *redis = conn->redis;
     bool stood = rooms__conn_stands(conn);
     size_t count = redis->addresses.count;
-    if (conn->state == ROOMS__CONN_IDLE) return;
+    if (conn->state <= ROOMS__CONN_AWAY) return;
     uint32_t chance = (uint32_t)(rooms__now_us() * 2654435761u >> 7) ^ (uint32_t)(uintptr_t)conn;
     uint32_t delay_ms = rooms__backoff_ms(conn->attempts / (unsigned)count, redis->options.reconnect_min_ms,
                                           redis->options.reconnect_max_ms, chance);
@@ -148,15 +155,22 @@ static void write_hello(struct rooms__redis_conn *conn)
     if (n > 0) conn->hello_at += (size_t)n;
 }
 
-static bool ping(struct rooms__redis_conn *conn)
+/* PING or ROLE. */
+static bool say(struct rooms__redis_conn *conn, const char *word, enum rooms__redis_record_kind kind)
 {
-    const struct rooms_bytes args[] = {rooms__text("PING")};
-    const struct rooms__redis_record record = {(uint32_t)rooms__resp_command_size(args, 1), ROOMS__RECORD_PING, {NULL}};
+    const struct rooms_bytes args[] = {rooms__text(word)};
+    const struct rooms__redis_record record = {(uint32_t)rooms__resp_command_size(args, 1), (uint8_t)kind, {NULL}};
     uint8_t *bytes = rooms__redis_queue_add(&conn->queue, &record);
     if (!bytes) return false;
     rooms__resp_command_write(bytes, args, 1);
-    conn->pinged = true;
     rooms__redis_schedule(conn->redis);
+    return true;
+}
+
+static bool ping(struct rooms__redis_conn *conn)
+{
+    if (!say(conn, "PING", ROOMS__RECORD_PING)) return false;
+    conn->pinged = true;
     return true;
 }
 
@@ -236,6 +250,12 @@ static void stand(struct rooms__redis_conn *conn)
     rooms__redis_schedule(conn->redis);
 }
 
+static bool is_replica(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 && reply->element[0]->type == REDIS_REPLY_STRING &&
+           strcmp(reply->element[0]->str, "slave") == 0;
+}
+
 /* A name and the role are asked for as a favour; but an error may also be all that a server has to say. */
 static bool is_tolerable(unsigned greeting, const char *text)
 {
@@ -251,10 +271,9 @@ static const char *greeting_answered(struct rooms__redis_conn *conn, const redis
 {
     unsigned rest = conn->greetings & ~(conn->greeted - 1), greeting = rest & -rest;
     conn->greeted = greeting * 2;
-    if (greeting == ROOMS__GREET_ROLE && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
-        const redisReply *role = reply->element[0];
-        *another_address = role->type == REDIS_REPLY_STRING && strcmp(role->str, "slave") == 0;
-        if (*another_address) return "it is a replica";
+    if (greeting == ROOMS__GREET_ROLE && is_replica(reply)) {
+        *another_address = true;
+        return "it is a replica";
     }
     if (reply->type == REDIS_REPLY_ERROR && !is_tolerable(greeting, reply->str)) {
         *another_address = true;
@@ -317,6 +336,10 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
         conn->pinged = false;
         if (conn->settling) settled(conn);
         break;
+    case ROOMS__RECORD_ROLE:
+        if (!is_replica(reply)) break;
+        *another_address = true;
+        return "it has become a replica";
     default: /* confirmations are dealt with above */
         if (!error) return "a subscription was not answered with its confirmation";
         rooms__listen_refused(redis, &record, reply->str);
@@ -543,7 +566,8 @@ static void check_liveness(struct rooms__redis_conn *conn)
     char why[64];
     if (conn->state == ROOMS__CONN_READY) {
         conn->attempts = 0;
-        conn->said[0] = '\0';
+        memset(conn->said, 0, sizeof conn->said);
+        if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1) say(conn, "ROLE", ROOMS__RECORD_ROLE);
     }
     if (conn->in_size > 0 && rooms__now_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
         rooms__conn_lose(conn, "a reply does not end", true);

@@ -51,6 +51,7 @@ void rooms__resp_command_write(uint8_t *out, const struct rooms_bytes *args, siz
 
 /* -------------------------------------------------------- rooms_redis_url.c */
 
+#define ROOMS__ADDRESSES_MAX 16
 struct rooms__redis_address {
     char *host;
     char *user, *password; /* NULL: none */
@@ -77,6 +78,7 @@ enum rooms__redis_record_kind {
     ROOMS__RECORD_SUBSCRIBE,
     ROOMS__RECORD_UNSUBSCRIBE,
     ROOMS__RECORD_PING,
+    ROOMS__RECORD_ROLE, /* whether it is a replica by now, which takes what is published and tells nobody */
 };
 /* One command; Redis answers in their order. */
 struct rooms__redis_record {
@@ -175,10 +177,10 @@ struct rooms__redis_conn {
     size_t in_size, in_capacity;
     struct rooms__resp_scan scan; /* of what stands at in */
     redisReader *reader;
-    uint64_t heard_us;     /* when the last bytes came; */
-    uint64_t whole_us;     /* when the last of them that ended a reply */
-    bool pinged, settling; /* waits for the answer to a PING; to the one that follows its subscriptions */
-    char said[160];        /* the last trouble that was logged, so that it is said once */
+    uint64_t heard_us;                   /* when the last bytes came; */
+    uint64_t whole_us;                   /* when the last of them that ended a reply */
+    bool pinged, settling;               /* waits for the answer to a PING; to the one that follows its subscriptions */
+    uint32_t said[ROOMS__ADDRESSES_MAX]; /* by address: hash of the last trouble that was logged */
 };
 
 int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, enum rooms__redis_role role);

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ADDRESSES_MAX 16
-
 struct part {
     const char *p;
     size_t n;
@@ -143,12 +141,12 @@ static int address_parse(struct rooms__redis_address *address, struct part url, 
 int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const char *url, const char **why)
 {
     struct part rest = {url, strlen(url)};
-    *addresses = (struct rooms__redis_addresses){calloc(ADDRESSES_MAX, sizeof *addresses->list), 0};
+    *addresses = (struct rooms__redis_addresses){calloc(ROOMS__ADDRESSES_MAX, sizeof *addresses->list), 0};
     int error = addresses->list ? ROOMS_OK : ROOMS_ENOMEM;
     for (bool more = true; more && error == ROOMS_OK;) {
         struct part one = rest;
         more = cut(&one, ',', &rest);
-        if (addresses->count == ADDRESSES_MAX) {
+        if (addresses->count == ROOMS__ADDRESSES_MAX) {
             *why = "there are more than 16 addresses";
             error = ROOMS_EINVAL;
         } else {

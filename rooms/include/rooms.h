@@ -281,8 +281,8 @@ enum rooms_redis_mode { ROOMS_REDIS_DYNAMIC, ROOMS_REDIS_STATIC, ROOMS_REDIS_DYN
 
 /* Strings are copied. */
 struct rooms_redis_options {
-    /* redis://[[user]:password@]host[:port][/database], percent-encoded; several, with commas between: tried in turn.
-     * Default redis://127.0.0.1:6379. There is no TLS. */
+    /* redis://[[user]:password@]host[:port][/database], percent-encoded; several, with commas between, at most 16:
+     * those of one Redis, tried in turn, replicas passed over. Default redis://127.0.0.1:6379. There is no TLS. */
     const char *url;
     const char *client_name;        /* "parley"; what CLIENT LIST shows, with pub, sub or block after it. "": none */
     uint32_t connect_timeout_ms;    /* 5000: until a connection has introduced itself */
@@ -331,8 +331,9 @@ struct rooms_redis_stats {
     uint64_t refused;                    /* published, and answered with an error */
     uint64_t lost;                       /* connections that were lost, and attempts that failed */
     uint64_t request_timeouts;
-    uint64_t nodes_lost; /* sharded, streams: other nodes that fell silent */
-    uint64_t log_late;   /* streams: times that delivery stopped waiting for the log */
+    uint64_t requests_refused; /* not asked: max_requests, max_pending_bytes, max_message_bytes */
+    uint64_t nodes_lost;       /* sharded, streams: other nodes that fell silent */
+    uint64_t log_late;         /* streams: times that delivery stopped waiting for the log */
 };
 ROOMS_API void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats);
 

@@ -380,6 +380,8 @@ TEST(redis, there_are_at_most_max_requests)
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 1", 0), ROOMS_OK);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 2", 0), ROOMS_OK);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 3", 0), ROOMS_ELIMIT);
+    assert_int_equal(node_stats(&node).requests_refused, 1);
+    assert_int_equal(node_said(&node, "it was not asked"), 1);
     RUN_UNTIL(&node, answers.count == 2);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 3", 0), ROOMS_OK);
     RUN_UNTIL(&node, answers.count == 3);
