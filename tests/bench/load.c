@@ -10,9 +10,11 @@
 #include <sys/resource.h>
 
 static const char usage[] =
-    "usage: parley-bench-load --scenario echo|polling|broadcast|paced|elsewhere|idle|connect --port N --pid SERVER\n"
+    "usage: parley-bench-load --scenario echo|polling|broadcast|paced|elsewhere|call|idle|connect --port N --pid "
+    "SERVER\n"
     "         [--clients 100] [--in-flight 1] [--rate 50] [--rooms 1] [--seconds 3] [--warmup 1]\n"
-    "       Of several nodes: --port N,N… --pid SERVER,SERVER…\n";
+    "       Of several nodes: --port N,N… --pid SERVER,SERVER…\n"
+    "       Of parley itself: --scenario call --token AGENT --feed-token FEED\n";
 
 static double number(const char *text)
 {
@@ -36,11 +38,12 @@ static unsigned numbers(char *text, int out[LOAD_NODES_MAX])
 static void parse_options(struct load_options *options, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"scenario", required_argument, NULL, 's'},  {"port", required_argument, NULL, 'p'},
-        {"pid", required_argument, NULL, 'P'},       {"clients", required_argument, NULL, 'c'},
-        {"in-flight", required_argument, NULL, 'f'}, {"rate", required_argument, NULL, 'r'},
-        {"rooms", required_argument, NULL, 'R'},     {"seconds", required_argument, NULL, 't'},
-        {"warmup", required_argument, NULL, 'w'},    {0},
+        {"scenario", required_argument, NULL, 's'},   {"port", required_argument, NULL, 'p'},
+        {"pid", required_argument, NULL, 'P'},        {"clients", required_argument, NULL, 'c'},
+        {"in-flight", required_argument, NULL, 'f'},  {"rate", required_argument, NULL, 'r'},
+        {"rooms", required_argument, NULL, 'R'},      {"seconds", required_argument, NULL, 't'},
+        {"warmup", required_argument, NULL, 'w'},     {"token", required_argument, NULL, 'a'},
+        {"feed-token", required_argument, NULL, 'b'}, {0},
     };
     *options = (struct load_options){
         .clients = 100, .in_flight = 1, .rate = 50, .rooms = 1, .seconds = 3, .warmup_seconds = 1};
@@ -66,6 +69,12 @@ static void parse_options(struct load_options *options, int argc, char **argv)
             break;
         case 'R':
             options->rooms = (unsigned)number(optarg);
+            break;
+        case 'a':
+            options->token = optarg;
+            break;
+        case 'b':
+            options->feed_token = optarg;
             break;
         case 't':
             options->seconds = number(optarg);

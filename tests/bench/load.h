@@ -20,8 +20,9 @@ struct load_options {
     unsigned pid_count;
     unsigned rooms; /* elsewhere: rooms that have members, but at the last node only */
     unsigned clients;
-    unsigned in_flight; /* echo: acks awaited per client; broadcast: publishes sent at a time */
-    unsigned rate;      /* paced: publishes a second */
+    unsigned in_flight;             /* echo: acks awaited per client; broadcast: publishes sent at a time */
+    unsigned rate;                  /* paced: publishes a second */
+    const char *token, *feed_token; /* call: of an agent and of a feed; NULL: the server knows no tokens */
     double seconds, warmup_seconds;
     bool polling;
 };
@@ -54,6 +55,7 @@ struct client {
     uint32_t sent, received; /* acks or publishes, counted by the scenario */
     char sid[64];            /* polling */
     bool joins;              /* subscribes to the call before it is ready */
+    bool feeds;              /* is in the namespace /feed */
     bool post_pending, ack_pending, pong_due;
 };
 

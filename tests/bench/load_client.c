@@ -15,7 +15,7 @@
 enum { EVENTS = 512, READ_BUFFER_BYTES = 1 << 20, MAX_OPENING = 64 };
 
 static const char subscribe[] = "420[\"call:subscribe\",{\"call_id\":\"bench\"}]";
-static const char subscribed[] = "30[{\"ok\":true}]";
+static const char subscribed[] = "30[{\"ok\":true";
 
 static void conn_watch(struct conn *conn, int operation, uint32_t events)
 {
@@ -116,6 +116,17 @@ static void client_ready(struct client *client)
     if (client->load->scenario->on_ready) client->load->scenario->on_ready(client);
 }
 
+static void client_connect(struct client *client)
+{
+    char text[1000];
+    const struct load_options *options = &client->load->options;
+    const char *token = client->feeds ? options->feed_token : options->token;
+    int n = token ? snprintf(text, sizeof text, "40%s{\"token\":\"%s\"}", client->feeds ? "/feed," : "", token)
+                  : snprintf(text, sizeof text, "40");
+    if ((size_t)n >= sizeof text) die("a token is too long");
+    client_send_text(client, text, (size_t)n);
+}
+
 static void on_open_packet(struct client *client, const char *p, size_t n)
 {
     const char *sid = memmem(p, n, "\"sid\":\"", 7);
@@ -123,27 +134,37 @@ static void on_open_packet(struct client *client, const char *p, size_t n)
     if (!end || (size_t)(end - sid - 7) >= sizeof client->sid) die("no id in the open packet");
     client->state = CLIENT_NAMESPACE;
     if (!client->load->options.polling) {
-        client_send_text(client, "40", 2);
+        client_connect(client);
         return;
     }
     memcpy(client->sid, sid + 7, (size_t)(end - sid - 7));
     conn_open(&client->conn[1]); /* the POST goes out when it is connected */
 }
 
+static bool starts_with(const char *p, size_t n, const char *text)
+{
+    return n >= strlen(text) && memcmp(p, text, strlen(text)) == 0;
+}
+
+static bool is_connect_answer(const struct client *client, const char *p, size_t n)
+{
+    return starts_with(p, n, client->feeds ? "0/feed,{\"sid\":" : "0{\"sid\":");
+}
+
 static void on_message(struct client *client, const char *p, size_t n)
 {
     if (client->state == CLIENT_READY) {
         client->load->scenario->on_packet(client, p, n);
-    } else if (client->state == CLIENT_NAMESPACE && n > 8 && memcmp(p, "0{\"sid\":", 8) == 0) {
+    } else if (client->state == CLIENT_NAMESPACE && is_connect_answer(client, p, n)) {
         if (!client->joins) {
             client_ready(client);
             return;
         }
         client->state = CLIENT_JOINING;
         client_send_text(client, subscribe, sizeof subscribe - 1);
-    } else if (client->state == CLIENT_JOINING && n == sizeof subscribed - 1 && memcmp(p, subscribed, n) == 0) {
+    } else if (client->state == CLIENT_JOINING && starts_with(p, n, subscribed)) {
         client_ready(client);
-    } else if (client->state != CLIENT_CLOSING) {
+    } else if (client->state != CLIENT_CLOSING && !client->load->options.token) {
         die("unexpected message in state %d: %.*s", client->state, (int)n, p);
     }
 }
@@ -307,11 +328,11 @@ void load_turn(struct load *load, int timeout_ms)
 void load_open_all(struct load *load, bool join)
 {
     double give_up_at = now_s() + 60;
-    unsigned next = 0;
+    unsigned next = 0, wanted = load->ready + load->client_count;
     for (unsigned i = 0; i < load->client_count; i++) load->clients[i].joins = join;
-    while (load->ready < load->client_count) {
+    while (load->ready < wanted) {
         while (next < load->client_count && load->opening < MAX_OPENING) client_open(&load->clients[next++]);
         load_turn(load, 1000);
-        if (now_s() > give_up_at) die("only %u of %u clients are connected", load->ready, load->client_count);
+        if (now_s() > give_up_at) die("only %u of %u clients are connected", load->ready, wanted);
     }
 }

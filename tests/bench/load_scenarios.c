@@ -159,8 +159,10 @@ static double sent_at[SENT_TIMES];
 
 static void publisher_open(struct load *load)
 {
-    publisher = (struct client){
-        .load = load, .port = load->options.ports[0], .conn = {{.client = &publisher}, {.client = &publisher}}};
+    publisher = (struct client){.load = load,
+                                .port = load->options.ports[0],
+                                .feeds = publisher.feeds,
+                                .conn = {{.client = &publisher}, {.client = &publisher}}};
     client_open(&publisher);
     while (publisher.state != CLIENT_READY) load_turn(load, 1000);
 }
@@ -283,6 +285,59 @@ static void elsewhere_run(struct load *load)
     measure_print(load, run_measured(load, broadcast_round) / load->client_count, "");
 }
 
+/* -------------------------------------------------------------------- call */
+
+/* A live call of parley itself: a feed says lines, agents see them. Every event of the room has a number, one more than
+ * the last one's. */
+static void call_on_packet(struct client *client, const char *p, size_t n)
+{
+    static const char update[] = "2[\"transcription:update\",";
+    if (client == &publisher) {
+        publisher.received++; /* the acknowledgement of call:start */
+        return;
+    }
+    const char *field = memmem(p, n, "\"seq\":", 6);
+    if (!field) return; /* who watches */
+    uint32_t seq = 0;
+    for (field += 6; *field >= '0' && *field <= '9'; field++) seq = seq * 10 + (uint32_t)(*field - '0');
+    if (client->received && seq != client->received + 1)
+        die("event %u expected: %.*s", client->received + 1, (int)n, p);
+    client->received = seq;
+    if (n > sizeof update && memcmp(p, update, sizeof update - 1) == 0) client->load->done++;
+}
+
+static void call_open(struct load *load)
+{
+    static const char start[] = "42/feed,0[\"call:start\",{\"call_id\":\"bench\"}]";
+    publisher.feeds = true;
+    publisher_open(load);
+    client_send_text(&publisher, start, sizeof start - 1);
+    while (publisher.received == 0) load_turn(load, 1000);
+    load_open_all(load, true);
+    wait_s(load, 0.5);
+}
+
+static void call_round(struct load *load)
+{
+    static const char line[] = "42/feed,[\"transcription:update\",{\"call_id\":\"bench\",\"speaker\":\"agent\","
+                               "\"text\":\"Let me look that up for you, one moment.\"}]";
+    uint8_t out[MAX_BURST * (sizeof line + 16)];
+    size_t size = 0;
+    for (unsigned i = 0; i < load->options.in_flight; i++) size += frame_put(out + size, line, sizeof line - 1);
+    load->due += (uint64_t)load->options.in_flight * load->client_count;
+    conn_send(&publisher.conn[0], out, size);
+    await_due(load);
+}
+
+static void call_run(struct load *load)
+{
+    if (load->options.in_flight > MAX_BURST) die("at most %d lines at a time", MAX_BURST);
+    if (!load->options.token || !load->options.feed_token) die("call needs --token and --feed-token");
+    call_open(load);
+    warm_up(load, call_round);
+    measure_print(load, run_measured(load, call_round), "");
+}
+
 /* -------------------------------------------------------------------- idle */
 
 static void idle_run(struct load *load)
@@ -334,6 +389,7 @@ static const struct scenario scenarios[] = {
     {.name = "broadcast", .unit = "deliveries", .run = broadcast_run, .on_packet = broadcast_on_packet},
     {.name = "paced", .unit = "deliveries", .run = paced_run, .on_packet = paced_on_packet},
     {.name = "elsewhere", .unit = "publishes", .run = elsewhere_run, .on_packet = broadcast_on_packet},
+    {.name = "call", .unit = "deliveries", .run = call_run, .on_packet = call_on_packet},
     {.name = "idle", .unit = "clients", .run = idle_run, .on_packet = no_packet},
     {.name = "connect",
      .unit = "connections",
