@@ -3,10 +3,11 @@
  * they are counted again, so that a server that went away is not waited for until the timeout. */
 #include "rooms_classic_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RECOUNT_MS = 1000 };
+enum { RECOUNT_MS = 1000, NAMING_MS = 500, NAMES_FRESH_US = 5000000 };
 
 enum kind { KIND_COUNT, KIND_FETCH, KIND_SERVER_SIDE, KIND_ACKS };
 
@@ -21,6 +22,7 @@ struct classic_question {
     bool is_counted;  /* `others` is known */
     bool is_deaf;     /* it is over: nobody is called any more, but the memory may still be known to somebody */
     bool is_late;     /* past its deadline, and lingering */
+    bool is_naming;   /* past its deadline, and Redis has been asked who is there */
     size_t others;    /* servers whose answers are waited for */
     size_t answered;  /* servers that have answered */
     /* KIND_FETCH, KIND_SERVER_SIDE, KIND_COUNT */
@@ -49,7 +51,7 @@ void rooms__classic_questions_init(struct classic *classic)
 static void question_free(struct classic_question *question)
 {
     struct classic *classic = question->classic;
-    if (question->is_counting) rooms__redis_cancel(classic->redis, question);
+    if (question->is_counting || question->is_naming) rooms__redis_cancel(classic->redis, question);
     rooms__timer_stop(&question->timer);
     rooms__table_remove(&classic->questions, question);
     *(question->prev ? &question->prev->next : &classic->first_question) = question->next;
@@ -106,20 +108,94 @@ static void give_up_on(struct classic_question *question, size_t gone)
     finish(question, ROOMS_ETIMEOUT);
 }
 
-static void time_out(struct classic_question *question)
+/* ------------------------------------------------------------- the missing */
+
+struct rooms_name rooms__classic_missing(struct rooms_adapter *adapter)
+{
+    const struct classic *classic = (const struct classic *)adapter;
+    return (struct rooms_name){classic->missing, strlen(classic->missing)};
+}
+
+static void add_other(struct classic *classic, const struct redisReply *channel)
+{
+    size_t prefix = classic->responses.n, at = strlen(classic->others);
+    if (channel->type != REDIS_REPLY_STRING || channel->len <= prefix + 1) return;
+    struct rooms_name uid = {channel->str + prefix, channel->len - prefix - 1};
+    if (uid.n == CLASSIC_ID_SIZE && memcmp(uid.p, classic->uid, uid.n) == 0) return;
+    classic->other_count++;
+    if (at + uid.n + sizeof ", " > CLASSIC_NAMES_SIZE) return;
+    snprintf(classic->others + at, CLASSIC_NAMES_SIZE - at, "%s%.*s", at ? ", " : "", (int)uid.n, uid.p);
+}
+
+/* The end of a question that not all have answered. */
+static void end_late(struct classic_question *question)
 {
     struct classic *classic = question->classic;
     size_t others = question->is_counted ? question->others : 0;
-    rooms__redis_timed_out(classic->redis);
-    if (question->answered < others)
+    size_t missing = others > question->answered ? others - question->answered : 0;
+    classic->missing[0] = '\0';
+    if (missing > 0 && classic->other_count > missing)
+        snprintf(classic->missing, sizeof classic->missing, "%zu of %.*s", missing, CLASSIC_NAMES_SIZE - 32,
+                 classic->others);
+    else if (missing > 0)
+        snprintf(classic->missing, sizeof classic->missing, "%s", classic->others);
+    if (missing > 0)
         rooms__redis_log(classic->redis, ROOMS_LOG_WARN,
-                         "a request in %s was not answered in time by %zu of %zu other servers", classic->nsp.p,
-                         others - question->answered, others);
-    if (question->kind != KIND_ACKS) {
+                         "a request in %s was not answered in time by %zu of %zu other servers: %s", classic->nsp.p,
+                         missing, others, classic->missing[0] ? classic->missing : "unknown");
+    if (question->kind == KIND_ACKS)
+        question->is_deaf = true;
+    else
         finish(question, ROOMS_ETIMEOUT);
-        return;
+    classic->missing[0] = '\0';
+}
+
+static void on_names(void *ctx, const struct redisReply *reply)
+{
+    struct classic_question *question = ctx;
+    struct classic *classic = question->classic;
+    question->is_naming = false;
+    if (reply && reply->type == REDIS_REPLY_ARRAY) {
+        classic->others[0] = '\0';
+        classic->other_count = 0;
+        for (size_t i = 0; i < reply->elements; i++) add_other(classic, reply->element[i]);
     }
-    question->is_deaf = true;
+    end_late(question);
+}
+
+/* Redis looks at all channels for this: not for each of many questions that are late. */
+static bool ask_names(struct classic_question *question)
+{
+    struct classic *classic = question->classic;
+    uint64_t now_us = rooms__now_us();
+    struct rooms_packer pattern;
+    if (classic->others_at_us && now_us - classic->others_at_us < NAMES_FRESH_US) return false;
+    rooms_packer_init(&pattern);
+    rooms__classic_put_escaped(&pattern, classic->responses);
+    rooms__put(&pattern, "*#");
+    const struct rooms_bytes args[] = {rooms__text("PUBSUB"), rooms__text("CHANNELS"), {pattern.bytes, pattern.size}};
+    struct rooms__redis_command command = {.via = ROOMS__REDIS_PUBLISHER,
+                                           .args = args,
+                                           .arg_count = 3,
+                                           .timeout_ms = NAMING_MS,
+                                           .fn = on_names,
+                                           .ctx = question};
+    question->is_naming = !pattern.error && rooms__redis_ask(classic->redis, &command) == 0;
+    rooms_packer_clear(&pattern);
+    if (question->is_naming) classic->others_at_us = now_us;
+    return question->is_naming;
+}
+
+static void time_out(struct classic_question *question)
+{
+    rooms__redis_timed_out(question->classic->redis);
+    if (question->is_counting) {
+        rooms__redis_cancel(question->classic->redis, question);
+        question->is_counting = false;
+    }
+    bool is_missing = question->is_counted && question->answered < question->others;
+    if (question->kind == KIND_ACKS) question->is_deaf = true;
+    if (!is_missing || !ask_names(question)) end_late(question);
 }
 
 /* ---------------------------------------------------------------- counting */

@@ -8,6 +8,7 @@
 enum {
     CLASSIC_ID_SIZE = 6,      /* of a node's uid, and of a request's id */
     CLASSIC_SOCKET_SIZE = 20, /* of a socket's id */
+    CLASSIC_NAMES_SIZE = 256, /* for the names of servers; of more, no more is said */
     CLASSIC_LINGER_MS = 500,  /* between being deaf and being gone; a survey lingers longer */
 };
 
@@ -32,6 +33,10 @@ struct classic {
     struct classic_question *first_question;
     struct classic_asked *first_asked;
     size_t asked_count;
+    /* The uids of the other servers that were there when a request was late, as text; what is said to be missing. */
+    char others[CLASSIC_NAMES_SIZE], missing[CLASSIC_NAMES_SIZE];
+    size_t other_count;
+    uint64_t others_at_us;             /* when they were asked for; 0: never */
     struct classic_owed *first_owed;   /* the namespace limits how many are promised */
     struct rooms_packer name, payload; /* of what is being published */
 };
@@ -51,6 +56,9 @@ int rooms__classic_publish(struct classic *classic, struct rooms_name channel);
 /* The event of another node: its array, decoded or as JSON, with its attachments. */
 struct rooms_message rooms__classic_event(struct rooms_bytes json, const struct rooms_decoded *decoded);
 
+/* Escapes what Redis' patterns give a meaning to. */
+void rooms__classic_put_escaped(struct rooms_packer *packer, struct rooms_name text);
+
 /* ------------------------------------------------------ rooms_classic_ask.c */
 
 int rooms__classic_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
@@ -63,6 +71,9 @@ int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct 
                                     void *ctx);
 int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
                                 void *ctx);
+/* During a done that is given ROOMS_ETIMEOUT. An answer does not say whose it is: so unless all are missing it says how
+ * many of whom, "1 of AbCdEf, GhIjKl". */
+struct rooms_name rooms__classic_missing(struct rooms_adapter *adapter);
 void rooms__classic_questions_init(struct classic *classic);
 /* on_message of the responses' channels. */
 void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct rooms_bytes payload);

@@ -161,11 +161,11 @@ static int take_next(struct scan *s)
 int rooms__json_check(struct rooms_bytes text)
 {
     struct scan s;
+    if (text.n == 0) return ROOMS_EINVAL;
     s.p = text.p;
     s.end = text.p + text.n;
     s.depth = 0;
     s.in_object = false;
-    if (text.n == 0) return ROOMS_EINVAL;
     for (;;) {
         int state = take_value(&s);
         if (state == CLOSED) {
@@ -210,6 +210,7 @@ static const uint8_t *value_end(const uint8_t *p, const uint8_t *end)
 
 bool rooms__json_open(struct rooms__json_walk *walk, struct rooms_bytes value)
 {
+    if (value.n == 0) return false;
     walk->end = value.p + value.n;
     walk->p = skip_space(value.p, walk->end);
     if (walk->p == walk->end || (*walk->p != '[' && *walk->p != '{')) return false;

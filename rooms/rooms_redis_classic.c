@@ -260,8 +260,7 @@ static void on_down(void *ctx)
 
 /* ------------------------------------------------------------ making it up */
 
-/* Escapes what Redis' patterns give a meaning to. */
-static void put_escaped(struct rooms_packer *packer, struct rooms_name text)
+void rooms__classic_put_escaped(struct rooms_packer *packer, struct rooms_name text)
 {
     for (size_t i = 0; i < text.n; i++) {
         if (strchr("*?[]\\^-", text.p[i]) && text.p[i]) rooms__put(packer, "\\");
@@ -278,7 +277,7 @@ static int subscribe_pattern(struct classic *classic)
 {
     static const char socket[] = "????????????????????#";
     struct rooms_packer *name = reuse(&classic->name);
-    put_escaped(name, classic->channel);
+    rooms__classic_put_escaped(name, classic->channel);
     rooms__put(name, classic->one_pattern ? "*" : socket);
     if (name->error) return name->error;
     return rooms__redis_subscribe(classic->redis, &classic->on_sockets, part(name, 0));
@@ -381,6 +380,7 @@ static const struct rooms_adapter_ops classic_ops = {
     .fetch = rooms__classic_fetch,
     .server_side_emit = rooms__classic_server_side_emit,
     .server_count = rooms__classic_server_count,
+    .missing = rooms__classic_missing,
     .room_created = classic_room_created,
     .room_deleted = classic_room_deleted,
 };

@@ -47,6 +47,18 @@ __attribute__((format(printf, 1, 2))) static inline void say(const char *format,
     va_end(arguments);
 }
 
+/* Uids are random: they are said as the letters of their nodes. */
+static inline void put_letters(char *text)
+{
+    for (size_t i = 0; i < node_count; i++) {
+        const struct classic *classic = (const struct classic *)nodes[i].adapter;
+        char *at = classic ? strstr(text, classic->uid) : NULL;
+        if (!at) continue;
+        *at = nodes[i].name;
+        memmove(at + 1, at + CLASSIC_ID_SIZE, strlen(at + CLASSIC_ID_SIZE) + 1);
+    }
+}
+
 static inline void assert_said(const char *expected)
 {
     assert_string_equal(said, expected);
@@ -101,6 +113,7 @@ struct under_way {
     uint8_t *payload;
     size_t channel_size, size;
     rooms__redis_reply_fn fn; /* a question: how many listen to the channel? */
+    bool asks_names;          /* or: which channels are there that the pattern fits? */
     void *ctx;
 };
 static struct under_way bus[BUS_MAX];
@@ -115,7 +128,13 @@ static inline void put_on_bus(struct rooms_redis *from, struct rooms_name channe
 {
     assert_true(bus_end < BUS_MAX);
     struct under_way *item = &bus[bus_end++];
-    *item = (struct under_way){from, malloc(channel.n + 1), malloc(payload.n + 1), channel.n, payload.n, fn, ctx};
+    *item = (struct under_way){.from = from,
+                               .channel = malloc(channel.n + 1),
+                               .payload = malloc(payload.n + 1),
+                               .channel_size = channel.n,
+                               .size = payload.n,
+                               .fn = fn,
+                               .ctx = ctx};
     memcpy(item->channel, channel.p, channel.n);
     if (payload.n) memcpy(item->payload, payload.p, payload.n);
 }
@@ -132,10 +151,10 @@ int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_n
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command)
 {
     assert_int_equal(command->arg_count, 3);
-    assert_memory_equal(command->args[1].p, "NUMSUB", 6);
     if (redis->is_away) return ROOMS_EAWAY;
     struct rooms_name channel = {(const char *)command->args[2].p, command->args[2].n};
     put_on_bus(redis, channel, (struct rooms_bytes){NULL, 0}, command->fn, command->ctx);
+    bus[bus_end - 1].asks_names = command->args[1].n == strlen("CHANNELS");
     return ROOMS_OK;
 }
 
@@ -213,6 +232,21 @@ static inline void reply_count(const struct under_way *item)
     item->fn(item->ctx, &reply);
 }
 
+static inline void reply_names(const struct under_way *item)
+{
+    struct redisReply channels[SUBSCRIPTIONS_MAX], *elements[SUBSCRIPTIONS_MAX];
+    struct redisReply reply = {.type = REDIS_REPLY_ARRAY, .element = elements};
+    char pattern[128];
+    snprintf(pattern, sizeof pattern, "%.*s", (int)item->channel_size, item->channel);
+    for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) {
+        if (!subscriptions[i] || !glob(pattern, subscribed[i], subscribed[i] + strlen(subscribed[i]))) continue;
+        struct redisReply *channel = elements[reply.elements] = &channels[reply.elements];
+        *channel = (struct redisReply){.type = REDIS_REPLY_STRING, .str = subscribed[i], .len = strlen(subscribed[i])};
+        reply.elements++;
+    }
+    item->fn(item->ctx, &reply);
+}
+
 /* Until nothing is under way. */
 static inline void settle(void)
 {
@@ -226,7 +260,10 @@ static inline void settle(void)
                                          (struct rooms_bytes){copy, item.size});
             free(copy);
         }
-        if (item.fn) reply_count(&item);
+        if (item.fn && item.asks_names)
+            reply_names(&item);
+        else if (item.fn)
+            reply_count(&item);
         free(item.channel);
         free(item.payload);
     }
@@ -297,6 +334,7 @@ void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, con
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    put_letters(line);
     say("log: %s\n", line);
 }
 
