@@ -8,6 +8,11 @@
 
 #include <string.h>
 
+/* Of the bus itself: those of a test whose allocations fail do not. */
+#ifndef BUS_MALLOC
+#define BUS_MALLOC malloc
+#endif
+
 enum { NODES_MAX = 4, BUS_MAX = 256, MEMBERS_MAX = 4, TIMERS_MAX = 64, SUBSCRIPTIONS_MAX = 64 };
 
 struct member {
@@ -118,7 +123,8 @@ struct under_way {
 };
 static struct under_way bus[BUS_MAX];
 static size_t bus_begin, bus_end;
-static char last_channel[128]; /* that a node published to */
+static size_t subscribe_fails_at; /* 1: the next one */
+static char last_channel[128];    /* that a node published to */
 static struct rooms__redis_subscription *subscriptions[SUBSCRIPTIONS_MAX];
 static struct rooms_redis *subscribers[SUBSCRIPTIONS_MAX];
 static char *subscribed[SUBSCRIPTIONS_MAX]; /* names */
@@ -129,8 +135,8 @@ static inline void put_on_bus(struct rooms_redis *from, struct rooms_name channe
     assert_true(bus_end < BUS_MAX);
     struct under_way *item = &bus[bus_end++];
     *item = (struct under_way){.from = from,
-                               .channel = malloc(channel.n + 1),
-                               .payload = malloc(payload.n + 1),
+                               .channel = BUS_MALLOC(channel.n + 1),
+                               .payload = BUS_MALLOC(payload.n + 1),
                                .channel_size = channel.n,
                                .size = payload.n,
                                .fn = fn,
@@ -169,10 +175,13 @@ int rooms__redis_subscribe(struct rooms_redis *redis, struct rooms__redis_subscr
                            struct rooms_name name)
 {
     size_t i = 0;
+    if (subscribe_fails_at && --subscribe_fails_at == 0) return ROOMS_ENOMEM;
     while (subscriptions[i]) assert_true(++i < SUBSCRIPTIONS_MAX);
     subscriptions[i] = subscription;
     subscribers[i] = redis;
-    subscribed[i] = strndup(name.p, name.n);
+    subscribed[i] = BUS_MALLOC(name.n + 1);
+    memcpy(subscribed[i], name.p, name.n);
+    subscribed[i][name.n] = '\0';
     if (subscription->on_active) subscription->on_active(subscription->ctx);
     return ROOMS_OK;
 }
@@ -254,7 +263,7 @@ static inline void settle(void)
         struct under_way item = bus[bus_begin++];
         for (size_t i = 0; i < SUBSCRIPTIONS_MAX && !item.fn && item.from; i++) {
             if (!listens(i, &item) || subscribers[i]->is_stuck) continue;
-            uint8_t *copy = malloc(item.size); /* an exact block: reading too far is noticed */
+            uint8_t *copy = BUS_MALLOC(item.size); /* an exact block: reading too far is noticed */
             memcpy(copy, item.payload, item.size);
             subscriptions[i]->on_message(subscriptions[i]->ctx, (struct rooms_name){item.channel, item.channel_size},
                                          (struct rooms_bytes){copy, item.size});
