@@ -76,6 +76,7 @@ int app_feedback_init(struct app *app);
 int app_suggest_init(struct app *app);
 int app_http_init(struct app *app);
 int app_metrics_init(struct app *app);
+int app_client_files_init(struct app *app);
 int app_demo_init(struct app *app);
 void app_agents_clear(struct app *app);
 void app_suggest_clear(struct app *app);

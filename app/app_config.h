@@ -19,6 +19,7 @@ struct app_config {
     const char *host;
     uint32_t port;
     uint32_t drain_timeout_ms;
+    bool serve_client;
     uint32_t workers;
     uint32_t worker_restart_max_ms;
     uint32_t worker_timeout_ms;

@@ -20,6 +20,7 @@ static inline size_t app_embedded_size(const struct app_embedded_file *file)
 /* A set of files; the list ends with name NULL. */
 extern const struct app_embedded_file app_embedded_assets[]; /* the page and what it loads */
 extern const struct app_embedded_file app_embedded_demo[];   /* app/demo: documents and conversations */
+extern const struct app_embedded_file app_embedded_client[]; /* the official client's builds, also with .gz and .br */
 
 /* The file of that name, or NULL. */
 const struct app_embedded_file *app_embedded_find(const struct app_embedded_file *set, const char *name);

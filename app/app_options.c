@@ -7,6 +7,8 @@ static const struct app_choice levels[] = {
 static const struct app_choice formats[] = {{"text", APP_LOG_TEXT}, {"json", APP_LOG_JSON}, {NULL, 0}};
 static const struct app_choice syncs[] = {{"full", APP_SYNC_FULL}, {"normal", APP_SYNC_NORMAL}, {NULL, 0}};
 static const struct app_choice algorithms[] = {{"HS256", APP_JWT_HS256}, {"EdDSA", APP_JWT_EDDSA}, {NULL, 0}};
+static const struct app_choice parsers[] = {
+    {"default", SIO_PARSER_DEFAULT}, {"msgpack", SIO_PARSER_MSGPACK}, {NULL, 0}};
 static const struct app_choice policies[] = {
     {"close", EIO_QUEUE_CLOSE}, {"drop-oldest", EIO_QUEUE_DROP_OLDEST}, {NULL, 0}};
 static const struct app_choice transports[] = {{"polling,websocket", EIO_POLLING | EIO_WEBSOCKET},
@@ -130,9 +132,18 @@ const struct app_option app_options[] = {
     COUNT("max_upgrades", io.engine.max_upgrades, "0", 0, 100000000, "Engine",
           "upgrades that are going on at once; above: 503, the session stays on polling; 0: no limit"),
     TEXT("cors_origin", cors_origin, "", "Engine",
-         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins"),
+         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins, extended regular expressions in "
+         "slashes: "
+         "`/^https:\\/\\/[a-z]+\\.example$/`"),
     BOOL("cors_credentials", io.engine.cors.credentials, "false", "Engine", "allow credentials across origins"),
 
+    BOOL("serve_client", serve_client, "true", "Socket.IO",
+         "serve the official client's builds beside the endpoint, /socket.io/socket.io.min.js and seven more; without "
+         "npm's packages at build time there are none"),
+    CHOICE(
+        "parser", io.parser, "default", parsers, "Socket.IO",
+        "how packets are encoded; `msgpack` is that of socket.io-msgpack-parser, which all clients must use then (the "
+        "page at / does not)"),
     U32("connect_timeout_ms", io.connect_timeout_ms, "45000", 10, DAY_MS, "Socket.IO", "time to join a namespace"),
     COUNT("max_attachments", io.max_attachments, "10", 0, 100000, "Socket.IO", "binary attachments of a packet"),
     COUNT("max_depth", io.max_depth, "128", 1, 100000, "Socket.IO", "nested arrays and objects in a payload"),

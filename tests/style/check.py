@@ -122,7 +122,71 @@ def paths():
                 yield f"{path}:{number}: {line.strip()[:100]}"
 
 
-RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths}
+# What docs/compatibility.md says where a row has no test.
+REASONS = ("not applicable", "not needed", "out of scope", "not a server's", "nothing is executed")
+EDGE_CASES = 70
+
+
+def test_source(name):
+    """The file that a name in the documentation means."""
+    if name.endswith("_test"):
+        places = [f"tests/{folder}/{name}.c" for folder in ("session", "http", "unit")]
+    else:
+        places = [f"tests/{folder}/{name}.test.mjs" for folder in ("clients", "browser")] + [f"tests/clients/test_{name}.py"]
+    return next((Path(place) for place in places if (ROOT / place).is_file()), None)
+
+
+def has_test(source, name):
+    """A C test that is defined and listed; or a part of a JavaScript title, a number being one's beginning."""
+    body = text(source)
+    if source.suffix == ".c":
+        listed = re.search(rf"\({re.escape(name)}[,)]", body) and re.search(rf"\bstatic void {re.escape(name)}\(", body)
+        return bool(listed or re.search(rf"^TEST\(\w+, {re.escape(name)}\)", body, re.M))
+    if source.suffix == ".py":
+        return re.search(rf"^ *(?:async )?def {re.escape(name)}\(", body, re.M) is not None
+    for shared in re.findall(r'from "(\./lib/[^"]+)"', body):
+        body += text(source.parent / shared)
+    part = rf"{name}[:, ]" if name.isdigit() else rf"[^\n]*?{re.escape(name)}"
+    return re.search(rf"[\"'`]{part}", body) is not None
+
+
+def numbers(cell):
+    """The edge cases that a row's first cell names: "10", "42, 43", "1 to 16"."""
+    for first, last in re.findall(r"(\d+)(?: to (\d+))?", cell):
+        yield from range(int(first), int(last or first) + 1)
+
+
+def compatibility():
+    """Every test that docs/compatibility.md names exists; a row without one gives a reason; no edge case is left out."""
+    document = Path("docs/compatibility.md")
+    edge_cases, section = set(), ""
+    lines = text(document).splitlines()
+    for number, line in enumerate(lines, 1):
+        section = line if line.startswith("#") else section
+        is_head = number < len(lines) and lines[number].startswith("| ---")
+        if not line.startswith("| ") or line.startswith("| ---") or is_head:
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        tests = re.findall(r"([\w-]+): (`[^`]+`(?:, `[^`]+`)*)", cells[-1])
+        by_number = set(numbers(cells[0])) if "edge cases" in section else set()
+        edge_cases |= by_number
+        if "edge-cases, " in cells[-1]:
+            tests.append(("edge-cases", "".join(f"`{case}`" for case in sorted(by_number - {17}))))
+        if not tests and not re.search(r"_test\b", cells[-1]) and not any(reason in line for reason in REASONS):
+            yield f"{document}:{number}: names no test and no reason: {cells[0]}"
+        for file, names in tests:
+            source = test_source(file)
+            if not source:
+                yield f"{document}:{number}: there is no test file {file}"
+            for name in re.findall(r"`([^`]+)`", names) if source else []:
+                if not has_test(source, name):
+                    yield f"{document}:{number}: {file} has no test {name}"
+    for case in sorted(set(range(1, EDGE_CASES + 1)) - edge_cases):
+        yield f"{document}: edge case {case} is not there"
+
+
+RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths,
+         "compatibility": compatibility}
 
 
 def main(wanted):
