@@ -1,0 +1,440 @@
+/* rooms_redis_streams.c, _reader.c, _session.c: nodes on a real redis-server whose log is a stream. */
+#include "redis_nodes.h"
+#include "rooms_redis_streams.h"
+
+static const struct rooms_recovery limits = {.max_disconnection_ms = 60000, .liveness_ms = 200};
+
+static void open_nodes(size_t count)
+{
+    nodes_open(count, rooms_adapter_redis_streams, NULL, NULL);
+    node_run(&nodes[0], 50); /* all read */
+}
+
+static void open_recovering(size_t count)
+{
+    nodes_open(count, rooms_adapter_redis_streams, &limits, NULL);
+    node_run(&nodes[0], 50);
+}
+
+/* What was said without the offsets, which are put into `offsets`. */
+static char offsets[16][ROOMS_OFFSET_SIZE];
+
+static size_t take_offsets(void)
+{
+    size_t count = 0;
+    for (char *at = strstr(said, " @"); at; at = strstr(at, " @")) {
+        size_t n = strcspn(at + 2, "\n");
+        snprintf(offsets[count++], ROOMS_OFFSET_SIZE, "%.*s", (int)n, at + 2);
+        memmove(at, at + 2 + n, strlen(at + 2 + n) + 1);
+    }
+    return count;
+}
+
+static void run_until_said(size_t bytes)
+{
+    for (int i = 0; i < 1000 && strlen(said) < bytes; i++) node_run(&nodes[0], 2);
+}
+
+TEST(streams, what_is_said_is_done_everywhere)
+{
+    open_nodes(3);
+    broadcast(0, "[\"a\"]");
+    WAIT_LINES("A deliver [\"a\"]", "B deliver [\"a\"]", "C deliver [\"a\"]");
+    struct rooms_bytes binary = {(const uint8_t *)"\1\377", 2};
+    struct rooms_message message = text_message("[\"e\",{\"_placeholder\":true,\"num\":0}]");
+    message.attachments = &binary;
+    message.attachment_count = 1;
+    rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
+    WAIT_LINES("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>",
+               "B deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>",
+               "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>");
+    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    WAIT_LINES("A join +r1 +r2 -x r1 r2", "B join +r1 +r2 -x r1 r2", "C join +r1 +r2 -x r1 r2",
+               "A disconnect close +r1 +r2 -x", "B disconnect close +r1 +r2 -x", "C disconnect close +r1 +r2 -x");
+    nodes_close();
+}
+
+TEST(streams, all_nodes_answer)
+{
+    open_nodes(3);
+    fetch(0);
+    WAIT_LINES("socket {\"A\":1}", "socket {\"A\":2}", "socket {\"B\":1}", "socket {\"B\":2}", "socket {\"C\":1}",
+               "socket {\"C\":2}", "done 0");
+    ask_event(2);
+    WAIT_LINES("A event [\"q\"]", "B event [\"q\"]", "answer [\"A\"]", "answer [\"B\"]", "done 0");
+    peers[1]->acks = 1;
+    ask_acks(0, 700);
+    WAIT_LINES("A ask 700 [\"q\"]", "B ask 700 [\"q\"]", "C ask 700 [\"q\"]", "clients 0", "clients 0", "clients 1",
+               "counted");
+    ack_from(1, "[{\"a\":1}]");
+    wait_said("ack [{\"a\":1}]\n");
+    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    wait_said("count 0 3\n");
+    nodes_close();
+}
+
+static void four_streams(struct rooms_redis_options *options)
+{
+    options->stream_count = 4;
+}
+
+TEST(streams, several_streams_are_one_log)
+{
+    nodes_open(2, rooms_adapter_redis_streams, NULL, four_streams);
+    node_run(&nodes[0], 50);
+    broadcast(0, "[1]");
+    WAIT_LINES("A deliver [1]", "B deliver [1]");
+    assert_non_null(strstr(server_tell(&server, "XLEN socket.io-3"), ":1"));
+    nodes_close();
+}
+
+/* With recovery every node delivers in the log's order, its own too. */
+TEST(streams, what_is_logged_has_the_same_offset_and_order_everywhere)
+{
+    open_recovering(2);
+    for (int i = 0; i < 4; i++) {
+        char json[16];
+        snprintf(json, sizeof json, "[%d]", i);
+        broadcast((size_t)i % 2, json);
+    }
+    run_until_said(8 * strlen("A deliver [0] @1700000000000-0\n"));
+    char a[1024] = "", b[1024] = "";
+    for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n"))
+        strcat(strcat(line[0] == 'A' ? a : b, line + 1), "\n");
+    assert_string_equal(a, b);
+    assert_non_null(strstr(a, " @1"));
+    nodes_close();
+}
+
+TEST(streams, volatile_events_have_no_offset)
+{
+    open_recovering(1);
+    struct rooms_flags flags = {.is_volatile = true, .compress = true};
+    struct rooms_message message = text_message("[1]");
+    broadcast(0, "[0]");
+    rooms__cluster_broadcast(adapter(0), &(struct rooms_selector){0}, &flags, &message);
+    run_until_said(60);
+    assert_int_equal(take_offsets(), 1);
+    assert_said("A deliver [0]\nA deliver volatile [1]\n"); /* and does not overtake */
+    nodes_close();
+}
+
+TEST(streams, delivery_does_not_wait_for_a_redis_that_is_away)
+{
+    open_recovering(1);
+    server_kill(&server);
+    RUN_UNTIL(&nodes[0], !node_is_up(&nodes[0]));
+    broadcast(0, "[1]");
+    assert_said("A deliver [1]\n");
+    nodes_close();
+}
+
+static void patient(struct rooms_redis_options *options)
+{
+    options->liveness_ms = 5000;
+}
+
+TEST(streams, delivery_does_not_wait_long_for_a_redis_that_is_slow)
+{
+    nodes_open(1, rooms_adapter_redis_streams, &limits, patient);
+    node_run(&nodes[0], 50);
+    kill(server.pid, SIGSTOP);
+    broadcast(0, "[1]");
+    assert_said("");
+    node_run(&nodes[0], 1100);
+    assert_said("A deliver [1]\n");
+    broadcast(0, "[2]");
+    assert_said("A deliver [2]\n");
+    assert_int_equal(node_stats(&nodes[0]).log_late, 1);
+    kill(server.pid, SIGCONT);
+    nodes_close();
+}
+
+/* What was added to the stream while a node was not connected. */
+TEST(streams, what_happened_while_redis_was_not_reached_is_read_later)
+{
+    open_nodes(2);
+    server_tell(&server, "CLIENT KILL TYPE normal");
+    server_tell(&server, "XADD socket.io * uid x nsp / type 3 data "
+                         "'{\"packet\":{\"type\":2,\"data\":[7]},\"opts\":{\"rooms\":[],\"except\":[],\"flags\":{}}}'");
+    WAIT_LINES("A deliver [7]", "B deliver [7]");
+    nodes_close();
+}
+
+TEST(streams, garbage_is_counted_and_ignored)
+{
+    open_nodes(1);
+    server_tell(&server, "XADD socket.io * a b");
+    server_tell(&server, "XADD socket.io * nsp / type 3");
+    server_tell(&server, "XADD socket.io * nsp / uid x type 99 data {}");
+    server_tell(&server, "XADD socket.io * nsp / uid x type 3 data {");
+    server_tell(&server, "XADD socket.io * nsp / uid x type 3 data ====");
+    server_tell(&server, "XADD socket.io * nsp /other uid x type 3 data ====");
+    RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).ignored == 4);
+    broadcast(0, "[1]");
+    wait_said("A deliver [1]\n");
+    nodes_close();
+}
+
+/* ----------------------------------------------------------------- recovery */
+
+static void on_replayed_event(void *ctx, const struct rooms_selector *who, const struct rooms_message *message)
+{
+    (void)ctx;
+    say("replay");
+    say_who(who);
+    say_message(message);
+    say("\n");
+}
+
+static void on_replay_end(void *ctx, int error)
+{
+    (void)ctx;
+    say("end %d\n", error);
+}
+
+static char restored_offset[ROOMS_OFFSET_SIZE];
+
+static void on_restored(void *ctx, const struct rooms_session *session)
+{
+    (void)ctx;
+    if (!session) {
+        say("nothing\n");
+        return;
+    }
+    say("session %.*s %.*s", (int)session->sid.n, session->sid.p, (int)session->data.n, (const char *)session->data.p);
+    for (size_t i = 0; i < session->room_count; i++) say(" %.*s", (int)session->rooms[i].n, session->rooms[i].p);
+    say("\n");
+    snprintf(restored_offset, sizeof restored_offset, "%.*s", (int)session->offset.n, session->offset.p);
+}
+
+/* connected_ms ago it began, where `began` is. */
+static void save(size_t i, const char *began, uint64_t connected_ms)
+{
+    struct rooms_name rooms_of[] = {name("sid"), name("kitchen")};
+    struct rooms_session session = {
+        .sid = name("sid"),
+        .pid = name("pid"),
+        .rooms = rooms_of,
+        .room_count = 2,
+        .data = rooms__text("{\"n\":1}"),
+        .connected_ms = local_now_ms(NULL) - connected_ms,
+        .offset = name(began),
+    };
+    assert_int_equal(adapter(i)->ops->session_save(adapter(i), &session), 0);
+    node_run(&nodes[0], 20);
+}
+
+static void restore(size_t i, const char *offset)
+{
+    restored_offset[0] = '\0';
+    adapter(i)->ops->session_restore(adapter(i), name("pid"), name(offset), on_restored, NULL);
+    run_until_said(1);
+}
+
+static void replay(size_t i, const char *offset)
+{
+    adapter(i)->ops->replay(adapter(i), name(offset), on_replayed_event, on_replay_end, NULL);
+}
+
+static const char *last_offset(size_t i)
+{
+    static char out[ROOMS_OFFSET_SIZE];
+    adapter(i)->ops->last_offset(adapter(i), out);
+    return out;
+}
+
+TEST(recovery, a_session_is_taken_by_another_node_with_what_was_missed)
+{
+    open_recovering(2);
+    broadcast(0, "[1]");
+    run_until_said(60);
+    assert_int_equal(take_offsets(), 2);
+    said[0] = '\0';
+    save(0, "0-0", 0);
+    broadcast(0, "[2]");
+    broadcast(1, "[3]");
+    node_run(&nodes[0], 30);
+    said[0] = '\0';
+    restore(1, offsets[0]);
+    assert_said("session sid {\"n\":1} sid kitchen\n");
+    assert_string_equal(restored_offset, offsets[0]);
+    replay(1, restored_offset);
+    run_until_said(80);
+    assert_int_equal(take_offsets(), 2); /* edge case 63 */
+    assert_said("replay [2]\nreplay [3]\nend 0\n");
+    restore(1, offsets[0]);
+    assert_said("nothing\n"); /* it was taken */
+    nodes_close();
+}
+
+/* Edge case 65. */
+TEST(recovery, without_an_offset_it_begins_where_the_connection_did)
+{
+    open_recovering(2);
+    char began[ROOMS_OFFSET_SIZE];
+    strcpy(began, last_offset(0));
+    assert_string_equal(began, "0-0");
+    save(0, began, 0);
+    broadcast(0, "[1]");
+    node_run(&nodes[0], 30);
+    said[0] = '\0';
+    restore(1, "");
+    assert_said("session sid {\"n\":1} sid kitchen\n");
+    replay(1, restored_offset);
+    run_until_said(40);
+    take_offsets();
+    assert_said("replay [1]\nend 0\n");
+    nodes_close();
+}
+
+/* Edge case 61. */
+TEST(recovery, wrong_offsets_restore_nothing)
+{
+    static const char *const wrong[] = {"x", "1-0", "99999999999999-0", "1-0-0"};
+    open_recovering(1);
+    broadcast(0, "[1]");
+    run_until_said(20);
+    char began[ROOMS_OFFSET_SIZE];
+    strcpy(began, last_offset(0));
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        save(0, began, 0);
+        said[0] = '\0';
+        restore(0, wrong[i]);
+        assert_said("nothing\n");
+    }
+    nodes_close();
+}
+
+/* What the reader delivers while the log is read is neither missed nor said twice. */
+TEST(recovery, a_replay_ends_where_delivery_goes_on)
+{
+    open_recovering(2);
+    for (int i = 0; i < 5; i++) broadcast(0, "[1]");
+    node_run(&nodes[0], 30);
+    said[0] = '\0';
+    replay(1, "0-0");
+    for (int i = 0; i < 5; i++) broadcast(0, "[2]");
+    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    char until[LOG_SIZE];
+    strcpy(until, said);
+    *strstr(until, "end") = '\0';
+    size_t replayed = 0, delivered = 0;
+    for (const char *at = until; (at = strstr(at, "replay")); at++) replayed++;
+    for (const char *at = until; (at = strstr(at, "B deliver")); at++) delivered++;
+    assert_int_equal(replayed, 5 + delivered);
+    node_run(&nodes[0], 30);
+    for (const char *at = said + strlen(until); (at = strstr(at, "B deliver")); at++) delivered++;
+    assert_int_equal(delivered, 5);
+    nodes_close();
+}
+
+/* A client has seen more, on another node, than this one: then what it has seen is waited for. */
+TEST(recovery, a_client_that_knows_more_than_its_node_hears_nothing_twice)
+{
+    open_recovering(1);
+    broadcast(0, "[1]");
+    run_until_said(20);
+    said[0] = '\0';
+    struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
+    struct rooms__stream_id ahead = self->stream->last;
+    char offset[ROOMS_OFFSET_SIZE];
+    ahead.ms += 5;
+    replay(0, rooms__stream_id_put(ahead, offset).p);
+    assert_said("");
+    node_run(&nodes[0], 10);
+    broadcast(0, "[2]");
+    run_until_said(strlen("A deliver [2] @1700000000000-0\nend 0\n"));
+    bool is_after = rooms__stream_id_after(self->stream->last, ahead);
+    assert_true(is_after);
+    take_offsets();
+    assert_said("A deliver [2]\nreplay [2]\nend 0\n");
+    nodes_close();
+}
+
+static void short_stream(struct rooms_redis_options *options)
+{
+    options->stream_max_length = 100;
+}
+
+TEST(recovery, what_the_log_has_lost_is_not_recovered)
+{
+    nodes_open(1, rooms_adapter_redis_streams, &limits, short_stream);
+    node_run(&nodes[0], 50);
+    save(0, "0-0", 0);
+    for (int i = 0; i < 500; i++) broadcast(0, "[1]");
+    node_run(&nodes[0], 100);
+    said[0] = '\0';
+    restore(0, "");
+    assert_said("nothing\n");
+    replay(0, "0-0");
+    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    assert_non_null(strstr(said, "end -3\n"));
+    nodes_close();
+}
+
+/* A client in quiet rooms has an old offset, that the log has long lost; but it answered pings since. */
+TEST(recovery, what_surely_arrived_need_not_be_in_the_log)
+{
+    nodes_open(1, rooms_adapter_redis_streams, &limits, short_stream);
+    node_run(&nodes[0], 50);
+    for (int i = 0; i < 500; i++) broadcast(0, "[1]");
+    node_run(&nodes[0], 300);
+    broadcast(0, "[2]");
+    node_run(&nodes[0], 20);
+    said[0] = '\0';
+    save(0, "0-0", 400);
+    restore(0, "");
+    assert_said("session sid {\"n\":1} sid kitchen\n");
+    replay(0, restored_offset);
+    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    assert_non_null(strstr(said, "replay [2]"));
+    assert_non_null(strstr(said, "end 0\n"));
+    nodes_close();
+}
+
+TEST(recovery, a_long_log_is_read_in_pages)
+{
+    open_recovering(1);
+    for (int i = 0; i < 2500; i++) {
+        broadcast(0, "[1]");
+        if (i % 100 == 0) {
+            node_run(&nodes[0], 5);
+            said[0] = '\0';
+        }
+    }
+    node_run(&nodes[0], 100);
+    struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
+    assert_null(self->pending_first);
+    said[0] = '\0';
+    replay(0, "0-0");
+    for (int i = 0; i < 2000 && self->questions; i++) node_run(&nodes[0], 1);
+    assert_null(self->questions);
+    nodes_close();
+}
+
+TEST(recovery, whoever_waits_when_the_node_ends_is_told)
+{
+    open_recovering(1);
+    broadcast(0, "[1]");
+    node_run(&nodes[0], 20);
+    said[0] = '\0';
+    replay(0, "0-0");
+    adapter(0)->ops->session_restore(adapter(0), name("pid"), name(""), on_restored, NULL);
+    node_close(0);
+    assert_said("nothing\nend -3\n");
+    nodes_close();
+}
+
+TEST(recovery, without_redis_there_is_none)
+{
+    open_recovering(1);
+    server_kill(&server);
+    RUN_UNTIL(&nodes[0], !node_is_up(&nodes[0]));
+    restore(0, "");
+    assert_said("nothing\n");
+    nodes_close();
+}
+
+TEST_MAIN
