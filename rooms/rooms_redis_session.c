@@ -137,13 +137,15 @@ static void take_sample(struct rooms__streams_adapter *adapter)
     const struct rooms_local *local = &adapter->carrier.cluster.adapter.local;
     if (!local->recovery) return;
     uint64_t step = local->recovery->liveness_ms / (ROOMS__SAMPLES / 2);
+    uint64_t now = local->now_ms(local->ctx);
     size_t last = (adapter->sample_count - 1) % ROOMS__SAMPLES;
-    if (adapter->sample_count == 0 || adapter->moved_ms - adapter->samples[last].at_ms >= step) {
+    if (adapter->sample_count == 0 || adapter->moved_ms - adapter->samples[last].at_ms >= step ||
+        now - adapter->moved_ms >= step) {
         size_t at = adapter->sample_count++ % ROOMS__SAMPLES;
         adapter->samples[at].at_ms = adapter->moved_ms;
         adapter->samples[at].id = adapter->moved_to;
     }
-    adapter->moved_ms = local->now_ms(local->ctx);
+    adapter->moved_ms = now;
     adapter->moved_to = adapter->stream->last;
 }
 

@@ -379,10 +379,12 @@ TEST(recovery, what_surely_arrived_need_not_be_in_the_log)
 {
     nodes_open(1, rooms_adapter_redis_streams, &limits, short_stream);
     node_run(&nodes[0], 50);
+    struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
     for (int i = 0; i < 500; i++) broadcast(0, "[1]");
+    RUN_UNTIL(&nodes[0], !self->pending_first);
     node_run(&nodes[0], 300);
     broadcast(0, "[2]");
-    node_run(&nodes[0], 20);
+    RUN_UNTIL(&nodes[0], !self->pending_first);
     said[0] = '\0';
     save(0, "0-0", 400);
     restore(0, "");
