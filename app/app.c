@@ -14,10 +14,10 @@ static int init_concerns(struct app *app, char *error, size_t error_size)
     static const struct {
         const char *name;
         init_fn init;
-    } concerns[] = {{"nodes", app_nodes_init},         {"auth", app_auth_init},         {"feed", app_feed_init},
-                    {"agents", app_agents_init},       {"feedback", app_feedback_init}, {"suggest", app_suggest_init},
-                    {"http", app_http_init},           {"metrics", app_metrics_init},   {"assets", app_assets_init},
-                    {"client", app_client_files_init}, {"demo", app_demo_init}};
+    } concerns[] = {{"nodes", app_nodes_init},       {"auth", app_auth_init},           {"feed", app_feed_init},
+                    {"presence", app_presence_init}, {"agents", app_agents_init},       {"feedback", app_feedback_init},
+                    {"suggest", app_suggest_init},   {"http", app_http_init},           {"metrics", app_metrics_init},
+                    {"assets", app_assets_init},     {"client", app_client_files_init}, {"demo", app_demo_init}};
     for (size_t i = 0; i < sizeof concerns / sizeof concerns[0]; i++) {
         int failed = concerns[i].init(app);
         if (!failed) continue;
@@ -43,8 +43,8 @@ static int init_store(struct app *app, char *error, size_t error_size)
 static int init_server(struct app *app, char *error, size_t error_size)
 {
     struct sio_options io = app->config->io;
+    if (app_nodes_prepare(app, &io, error, error_size)) return EIO_EINVAL;
     snprintf(error, error_size, "out of memory");
-    if (app_nodes_prepare(app, &io)) return EIO_ENOMEM;
     app->io = sio_server_new_on(app->loop, &io);
     if (!app->io) snprintf(error, error_size, "out of memory, or option cors_origin: not usable, see the log");
     if (!app->io && (app->config->tls_cert[0] || app->config->tls_key[0]))
@@ -136,7 +136,8 @@ void app_free(struct app *app)
     sio_server_free(app->io);
     app_nodes_clear(app);
     app_work_free(app->work);
-    app_agents_clear(app);
+    app_presence_clear(app);
+    app_holds_clear(app);
     app_suggest_clear(app);
     app_store_close(app->store);
     app_schemas_free(app->schemas);

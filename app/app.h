@@ -46,6 +46,9 @@ struct app {
     uint64_t started_ms; /* loop time */
     struct app_counters counters;
     struct app_presence *presence;
+    struct app_hold *holds;      /* a list */
+    struct app_between *between; /* app_hold.c; NULL: one process */
+    uint64_t held_messages;
     struct app_suggest *suggest;
     struct app_demo *demo;
 };
@@ -71,6 +74,7 @@ void app_describe(struct app *app);
 /* Each returns 0 or a negative code. */
 int app_auth_init(struct app *app);
 int app_feed_init(struct app *app);
+int app_presence_init(struct app *app);
 int app_agents_init(struct app *app);
 int app_feedback_init(struct app *app);
 int app_suggest_init(struct app *app);
@@ -78,18 +82,25 @@ int app_http_init(struct app *app);
 int app_metrics_init(struct app *app);
 int app_client_files_init(struct app *app);
 int app_demo_init(struct app *app);
-void app_agents_clear(struct app *app);
+void app_presence_clear(struct app *app);
 void app_suggest_clear(struct app *app);
 void app_demo_clear(struct app *app);
 
 /* ------------------------------------------------------------------ nodes */
 
-/* Before the server is made: completes its options. */
-int app_nodes_prepare(struct app *app, struct sio_options *io);
+/* Before the server is made: completes its options. Returns 0 or a negative code with a line in error. */
+int app_nodes_prepare(struct app *app, struct sio_options *io, char *error, size_t error_size);
 int app_nodes_init(struct app *app);
 /* A sibling runs: takes the descriptors for adapter messages and for connections. */
 void app_nodes_add_peer(struct app *app, uint32_t number, int take_fds[2]);
 int app_nodes_listen(struct app *app, int *take_fd);
+/* A rooms_adapter_factory's work, with the adapter that is configured. */
+struct rooms_adapter *app_nodes_make_adapter(struct app *app, const char *namespace_name,
+                                             const struct rooms_local *local);
+/* True: other nodes are not reached now, or not all. why: what is known of it, "" if nothing. */
+bool app_nodes_is_degraded(const struct app *app, const char **why);
+/* All 0 without Redis. */
+void app_nodes_redis_stats(const struct app *app, struct rooms_redis_stats *stats);
 /* Before the server is freed, and after. */
 void app_nodes_disconnect(struct app *app);
 void app_nodes_clear(struct app *app);
@@ -183,6 +194,29 @@ int app_calls_list(struct app_db *db, const struct app_config *config, const str
 int64_t app_call_duration_s(const struct app_call *call, int64_t now_ms);
 /* "call:" + id */
 void app_call_room(char room[APP_ROOM_SIZE], const char *prefix, const char *call_id);
+
+/* --------------------------------------------------------------- presence */
+
+/* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
+ * to be told who watches. */
+void app_presence_touch(struct app *app, const char *call_id, bool joined);
+void app_presence_touch_all(struct app *app);
+
+/* ------------------------------------------------------------------- hold */
+
+/* With several processes: what is broadcast to a socket's call while its snapshot is read. */
+struct app_hold;
+/* Puts itself between the namespace and its adapter. */
+struct rooms_adapter *app_hold_adapter(void *ctx, const char *namespace_name, const struct rooms_local *local);
+/* From now on nothing of the call reaches the socket. NULL: out of memory. */
+struct app_hold *app_hold_new(struct app *app, const char *sid, const char *call_id);
+/* True: it was too much to be kept. */
+bool app_hold_is_lost(const struct app_hold *hold);
+/* Sends what came meanwhile and is newer than seq; from now on what is newer reaches the socket. */
+void app_hold_release(struct app_hold *take_hold, struct sio_socket *socket, int64_t seq);
+/* Accepts NULL. */
+void app_hold_free(struct app_hold *hold);
+void app_holds_clear(struct app *app);
 
 /* ------------------------------------------------------------------- feed */
 

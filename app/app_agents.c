@@ -3,12 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-
-/* Changes of who watches a call are told together after this time, so that many who join at once cost one message. */
-#define PRESENCE_DELAY_MS 50
-/* Names in one agent:presence; above it only the number grows. */
-#define PRESENCE_NAMES_MAX 200
 
 /* ---------------------------------------------------------- agent:connect */
 
@@ -47,124 +41,7 @@ static void on_agent_connect(struct sio_socket *socket, const struct sio_event *
     json_decref(payload);
 }
 
-/* --------------------------------------------------------------- presence */
-
-struct presence_call {
-    char call_id[APP_ID_SIZE];
-    uint64_t told; /* hash of the names sent last */
-    bool dirty;
-    UT_hash_handle hh;
-};
-
-struct app_presence {
-    struct app *app;
-    struct presence_call *calls; /* those with watchers */
-    struct eio_timer timer;
-};
-
-struct watchers {
-    const char **names;
-    size_t count, capacity;
-};
-
-static void add_watcher(struct sio_socket *socket, void *ctx)
-{
-    struct watchers *watchers = ctx;
-    const struct app_claims *claims = app_auth_claims(socket);
-    if (!claims) return;
-    if (watchers->count == watchers->capacity) {
-        size_t capacity = watchers->capacity ? watchers->capacity * 2 : 16;
-        const char **names = realloc(watchers->names, capacity * sizeof *names);
-        if (!names) return;
-        watchers->names = names;
-        watchers->capacity = capacity;
-    }
-    watchers->names[watchers->count++] = claims->sub;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Sorts, drops repeats (one agent, several tabs) and returns a hash of what is left. */
-static uint64_t settle(struct watchers *watchers)
-{
-    uint64_t hash = 1469598103934665603u; /* FNV-1a */
-    size_t kept = 0;
-    if (watchers->count) qsort(watchers->names, watchers->count, sizeof *watchers->names, compare_names);
-    for (size_t i = 0; i < watchers->count; i++) {
-        if (kept && !strcmp(watchers->names[kept - 1], watchers->names[i])) continue;
-        watchers->names[kept++] = watchers->names[i];
-        for (const char *c = watchers->names[i];; c++) {
-            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
-            if (!*c) break;
-        }
-    }
-    watchers->count = kept;
-    return hash;
-}
-
-static void tell_presence(struct app_presence *presence, struct presence_call *call)
-{
-    char room[APP_ROOM_SIZE];
-    struct watchers watchers = {NULL, 0, 0};
-    struct sio_builder json;
-    app_call_room(room, APP_CALL_ROOM, call->call_id);
-    struct sio_target target = sio_to(sio_all(presence->app->agents), room);
-    sio_target_each_local(target, add_watcher, &watchers);
-    uint64_t hash = settle(&watchers);
-    call->dirty = false;
-    if (hash != call->told && watchers.count) {
-        call->told = hash;
-        sio_builder_init(&json);
-        sio_builder_open(&json);
-        sio_builder_put(&json, "{\"call_id\":");
-        app_put_text(&json, call->call_id);
-        sio_builder_put(&json, ",\"agents\":[");
-        for (size_t i = 0; i < watchers.count && i < PRESENCE_NAMES_MAX; i++) {
-            if (i) sio_builder_put(&json, ",");
-            app_put_text(&json, watchers.names[i]);
-        }
-        sio_builder_put(&json, "],\"count\":");
-        app_put_int(&json, (int64_t)watchers.count);
-        sio_builder_put(&json, "}");
-        sio_emit(target, "agent:presence", sio_builder_args(&json));
-        sio_builder_clear(&json);
-    }
-    if (!watchers.count) {
-        HASH_DEL(presence->calls, call);
-        free(call);
-    }
-    free(watchers.names);
-}
-
-static void on_presence_timer(void *ctx)
-{
-    struct app_presence *presence = ctx;
-    struct presence_call *call, *next;
-    HASH_ITER(hh, presence->calls, call, next)
-    {
-        if (call->dirty) tell_presence(presence, call);
-    }
-}
-
-/* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
- * to be told who watches. */
-static void touch_presence(struct app_presence *presence, const char *call_id, bool joined)
-{
-    struct presence_call *call;
-    HASH_FIND_STR(presence->calls, call_id, call);
-    if (!call) {
-        call = calloc(1, sizeof *call);
-        if (!call) return;
-        snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
-        HASH_ADD_STR(presence->calls, call_id, call);
-    }
-    call->dirty = true;
-    if (joined) call->told = 0;
-    if (!eio_timer_running(&presence->timer)) eio_timer_start(&presence->timer, PRESENCE_DELAY_MS);
-}
+/* ------------------------------------------------------------ disconnecting */
 
 static void on_disconnecting(struct sio_socket *socket, const char *reason, void *ctx)
 {
@@ -177,7 +54,7 @@ static void on_disconnecting(struct sio_socket *socket, const char *reason, void
         if (room.n <= prefix || room.n - prefix >= sizeof call_id || memcmp(room.p, APP_CALL_ROOM, prefix)) continue;
         memcpy(call_id, room.p + prefix, room.n - prefix);
         call_id[room.n - prefix] = 0;
-        touch_presence(app->presence, call_id, false);
+        app_presence_touch(app, call_id, false);
     }
 }
 
@@ -185,15 +62,21 @@ static void on_disconnecting(struct sio_socket *socket, const char *reason, void
 
 /* Both directions go through the store's write strand: the answer to a subscription runs between the broadcasts of the
  * writes before it, which the snapshot holds, and of those after it, which the room gets. An unsubscription takes the
- * same way so that it cannot overtake. */
+ * same way so that it cannot overtake.
+ *
+ * What other processes write comes at any time. So with several the socket joins first, the others are told of it, then
+ * the snapshot is read; what is broadcast meanwhile is held back and follows the answer, if it is not in the snapshot.
+ */
 struct watch_op {
     struct app_store_op op;
     struct app *app;
     struct app_answer answer;
     struct app_claims *claims;
     char call_id[APP_ID_SIZE];
-    int64_t since_seq, now_ms;
+    int64_t since_seq, now_ms, seq; /* of the snapshot */
     bool leaves;
+    bool was_in;           /* before it asked */
+    struct app_hold *hold; /* NULL: there is one process, or it leaves */
     struct sio_builder json;
 };
 
@@ -204,48 +87,79 @@ static int run_watch(struct app_db *db, struct app_store_op *op)
     if (watch->leaves) return 0;
     int code = app_calls_find_allowed(db, watch->claims, watch->call_id, &call, &op->failure);
     if (code) return code;
+    watch->seq = call.seq;
     return app_calls_snapshot(db, watch->app->config, watch->call_id, watch->since_seq, watch->now_ms, &watch->json,
                               &op->failure);
 }
 
 static void free_watch(struct watch_op *watch)
 {
+    app_hold_free(watch->hold);
     app_claims_unref(watch->claims);
     sio_builder_clear(&watch->json);
     free(watch);
 }
 
-static void enter(struct watch_op *watch, struct sio_socket *socket)
+static int join(struct watch_op *watch, struct sio_socket *socket)
 {
     char room[APP_ROOM_SIZE];
-    int error;
     app_call_room(room, APP_CALL_ROOM, watch->call_id);
-    error = sio_join(socket, eio_str(room));
+    watch->was_in = sio_socket_is_in(socket, eio_str(room));
+    int error = sio_join(socket, eio_str(room));
     if (!error && (watch->claims->role & (APP_ROLE_SUPERVISOR | APP_ROLE_ADMIN))) {
         app_call_room(room, APP_SUPERVISOR_ROOM, watch->call_id);
         error = sio_join(socket, eio_str(room));
     }
-    if (error) {
-        app_fail(&watch->op.failure, 503, NULL, "no more calls can be watched by this socket");
-        app_answer_failure(&watch->answer, &watch->op.failure);
-        return;
-    }
-    watch->app->counters.snapshots++;
-    app_answer_json(&watch->answer, &watch->json);
-    touch_presence(watch->app->presence, watch->call_id, true);
+    return error;
 }
 
-static void leave(struct watch_op *watch, struct sio_socket *socket)
+static void leave_rooms(const struct watch_op *watch, struct sio_socket *socket)
 {
     char room[APP_ROOM_SIZE];
     app_call_room(room, APP_SUPERVISOR_ROOM, watch->call_id);
     sio_leave(socket, eio_str(room));
     app_call_room(room, APP_CALL_ROOM, watch->call_id);
     sio_leave(socket, eio_str(room));
+}
+
+static void release(struct watch_op *watch, struct sio_socket *socket, int64_t seq)
+{
+    app_hold_release(watch->hold, socket, seq);
+    watch->hold = NULL;
+}
+
+static void refuse(struct watch_op *watch, struct sio_socket *socket)
+{
+    if (socket && watch->hold && !watch->was_in) leave_rooms(watch, socket);
+    if (socket && watch->hold && watch->was_in) release(watch, socket, 0);
+    app_answer_failure(&watch->answer, &watch->op.failure);
+}
+
+static void enter(struct watch_op *watch, struct sio_socket *socket)
+{
+    if (!watch->hold && join(watch, socket)) {
+        app_fail(&watch->op.failure, 503, NULL, "no more calls can be watched by this socket");
+        refuse(watch, socket);
+        return;
+    }
+    if (watch->hold && app_hold_is_lost(watch->hold)) {
+        app_fail(&watch->op.failure, 503, NULL, "too much is said in this call; try again");
+        refuse(watch, socket);
+        return;
+    }
+    watch->app->counters.snapshots++;
+    app_answer_json(&watch->answer, &watch->json);
+    if (watch->hold) release(watch, socket, watch->seq);
+    app_presence_touch(watch->app, watch->call_id, true);
+}
+
+static void leave(struct watch_op *watch, struct sio_socket *socket)
+{
+    leave_rooms(watch, socket);
     sio_builder_open(&watch->json);
     sio_builder_put(&watch->json, "{\"ok\":true}");
     app_answer_json(&watch->answer, &watch->json);
-    touch_presence(watch->app->presence, watch->call_id, false);
+    app_presence_touch(watch->app, watch->call_id, false);
 }
 
 static void on_watch_done(struct app_store_op *op)
@@ -253,11 +167,31 @@ static void on_watch_done(struct app_store_op *op)
     struct watch_op *watch = (struct watch_op *)(void *)op;
     struct sio_socket *socket = app_answer_socket(&watch->answer);
     if (op->failure.code)
-        app_answer_failure(&watch->answer, &op->failure);
+        refuse(watch, socket);
     else if (socket && watch->leaves)
         leave(watch, socket);
     else if (socket && app_auth_claims(socket))
         enter(watch, socket);
+    free_watch(watch);
+}
+
+static void submit_watch(void *ctx)
+{
+    struct watch_op *watch = ctx;
+    if (!app_store_submit(watch->app->store, &watch->op, sizeof *watch)) return;
+    app_fail(&watch->op.failure, 503, NULL, "too much is waiting; try again");
+    refuse(watch, app_answer_socket(&watch->answer));
+    free_watch(watch);
+}
+
+/* The store is asked when the other processes know of this member, which is when this turn has ended. */
+static void submit_after_join(struct watch_op *watch, struct sio_socket *socket)
+{
+    watch->hold = app_hold_new(watch->app, watch->answer.sid, watch->call_id);
+    bool failed = !watch->hold || join(watch, socket) || eio_loop_post(watch->app->loop, submit_watch, watch);
+    if (!failed) return;
+    app_fail(&watch->op.failure, 503, NULL, "no more calls can be watched by this socket");
+    refuse(watch, socket);
     free_watch(watch);
 }
 
@@ -283,10 +217,10 @@ static void watch_call(struct sio_socket *socket, const struct sio_event *event,
     if (!leaves) sio_builder_open(&watch->json);
     snprintf(watch->call_id, sizeof watch->call_id, "%s", json_string_value(json_object_get(payload, "call_id")));
     json_decref(payload);
-    if (!app_store_submit(app->store, &watch->op, sizeof *watch)) return;
-    app_fail(&watch->op.failure, 503, NULL, "too much is waiting; try again");
-    app_answer_failure(&watch->answer, &watch->op.failure);
-    free_watch(watch);
+    if (app->nodes && !leaves)
+        submit_after_join(watch, socket);
+    else
+        submit_watch(watch);
 }
 
 static void on_subscribe(struct sio_socket *socket, const struct sio_event *event, void *ctx)
@@ -374,27 +308,9 @@ int app_agents_init(struct app *app)
                     {"call:subscribe", on_subscribe},
                     {"call:unsubscribe", on_unsubscribe},
                     {"call:list", on_list}};
-    app->presence = calloc(1, sizeof *app->presence);
-    if (!app->presence) return EIO_ENOMEM;
-    app->presence->app = app;
-    eio_timer_init(&app->presence->timer, app->loop, on_presence_timer, app->presence);
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
         int error = sio_on(app->agents, handlers[i].event, handlers[i].fn, app);
         if (error) return error;
     }
     return sio_on_disconnecting(app->agents, on_disconnecting, app);
-}
-
-void app_agents_clear(struct app *app)
-{
-    struct presence_call *call, *next;
-    if (!app->presence) return;
-    eio_timer_stop(&app->presence->timer);
-    HASH_ITER(hh, app->presence->calls, call, next)
-    {
-        HASH_DEL(app->presence->calls, call);
-        free(call);
-    }
-    free(app->presence);
-    app->presence = NULL;
 }

@@ -177,6 +177,13 @@ static void on_timer(void *ctx)
     }
 }
 
+/* Who it is, for other processes that ask who is in a room. */
+static void show_user(const struct user *user)
+{
+    if (user->app->nodes && user->claims)
+        json_object_set_new(sio_socket_data(user->socket), "user", json_string(user->claims->sub));
+}
+
 int app_auth_set(struct sio_socket *socket, struct app_claims *take_claims, struct app_failure *failure)
 {
     struct user *user = sio_socket_user(socket);
@@ -190,6 +197,7 @@ int app_auth_set(struct sio_socket *socket, struct app_claims *take_claims, stru
     app_claims_unref(user->claims);
     user->claims = take_claims;
     start_expiry(user);
+    show_user(user);
     return 0;
 }
 
@@ -242,6 +250,7 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     user->claims = claims;
     eio_timer_init(&user->timer, app->loop, on_timer, user);
     sio_socket_set_user(socket, user);
+    show_user(user);
     sio_next(admission);
 }
 

@@ -154,6 +154,9 @@ static const struct app_option *find_option(const char *name, size_t size, bool 
 static void derive(struct app_config *config)
 {
     config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
+    config->redis_options.url = config->redis;
+    config->redis_options.key_prefix = config->redis_key_prefix;
+    config->redis_options.session_prefix = config->redis_session_prefix;
     config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
     config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
@@ -166,6 +169,7 @@ void app_config_init(struct app_config *config)
     struct report report = {ignored, sizeof ignored, false};
     memset(config, 0, sizeof *config);
     sio_options_init(&config->io);
+    rooms_redis_options_init(&config->redis_options);
     for (size_t i = 0; i < app_option_count; i++)
         set_option(config, &app_options[i], app_options[i].fallback, "default", &report);
     derive(config);

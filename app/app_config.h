@@ -9,6 +9,7 @@
 
 enum app_store_sync { APP_SYNC_NORMAL, APP_SYNC_FULL };
 enum app_log_format { APP_LOG_TEXT, APP_LOG_JSON };
+enum app_adapter { APP_ADAPTER_REDIS, APP_ADAPTER_REDIS_SHARDED, APP_ADAPTER_REDIS_STREAMS };
 enum app_jwt_algorithm { APP_JWT_HS256, APP_JWT_EDDSA };
 
 #define APP_CONFIG_OPTIONS_MAX 128
@@ -25,6 +26,11 @@ struct app_config {
     uint32_t worker_timeout_ms;
     size_t bus_max_queue_bytes;
     size_t bus_max_message_bytes;
+
+    const char *redis; /* "": none */
+    int adapter;       /* enum app_adapter */
+    const char *redis_key_prefix, *redis_session_prefix;
+    struct rooms_redis_options redis_options;
 
     const char *data; /* directory, or ":memory:" */
     int store_sync;   /* enum app_store_sync */

@@ -25,13 +25,17 @@ struct app_db {
 };
 
 #define BUSY_NAP_MS 5
+#define BUSY_SHORT_NAPS 20 /* of 1 ms: other workers hold the lock for one transaction */
 
 /* SQLite asks whether to try again for a lock that somebody else holds. */
 static int on_busy(void *ctx, int tries)
 {
     struct app_db *db = ctx;
-    if (atomic_load(&db->abandoned) || (uint64_t)tries * BUSY_NAP_MS >= db->busy_timeout_ms) return 0;
-    sqlite3_sleep(BUSY_NAP_MS);
+    bool is_short = tries < BUSY_SHORT_NAPS;
+    uint64_t waited_ms =
+        is_short ? (uint64_t)tries : BUSY_SHORT_NAPS + (uint64_t)(tries - BUSY_SHORT_NAPS) * BUSY_NAP_MS;
+    if (atomic_load(&db->abandoned) || waited_ms >= db->busy_timeout_ms) return 0;
+    sqlite3_sleep(is_short ? 1 : BUSY_NAP_MS);
     return 1;
 }
 

@@ -202,7 +202,8 @@ static void on_token(struct eio_http_request *request, void *ctx)
     struct app *app = demo->app;
     static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
     char sub[32], body[APP_JWT_TOKEN_MAX + 128];
-    snprintf(sub, sizeof sub, "guest-%u", ++demo->visitors);
+    unsigned workers = app->worker ? app->worker->count : 1, index = app->worker ? app->worker->index : 0;
+    snprintf(sub, sizeof sub, "guest-%u", demo->visitors++ * workers + index + 1);
     char *token = app_auth_make_token(&app->jwt, sub, "agent", DEMO_PREFIX "*",
                                       (int64_t)(eio_loop_unix_ms(app->loop) / 1000), TOKEN_TTL_S);
     int size = snprintf(body, sizeof body, "{\"token\":\"%s\",\"expires_in\":%d}", token ? token : "", TOKEN_TTL_S);
@@ -256,8 +257,9 @@ int app_demo_init(struct app *app)
     if (file) app->demo->conversations = json_loadb((const char *)file->data, app_embedded_size(file), 0, NULL);
     if (!json_array_size(app->demo->conversations)) return EIO_EINVAL;
     eio_timer_init(&app->demo->timer, app->loop, on_timer, app->demo);
-    /* Runs with the loop, that is once the port is ours: another server on the same data is left in peace. */
-    eio_timer_start(&app->demo->timer, 1);
+    /* Runs with the loop, that is once the port is ours: another server on the same data is left in peace. Of several
+     * workers one plays. */
+    if (!app->worker || app->worker->index == 0) eio_timer_start(&app->demo->timer, 1);
     return eio_http_route(sio_server_http(app->io), "/demo/token", 0, on_token, app->demo);
 }
 

@@ -85,21 +85,24 @@ static void on_health_abort(void *ctx)
 struct totals {
     uint64_t sessions, sockets, uptime_ms;
     unsigned up;
+    bool is_alone; /* other nodes are not reached, by one worker at least */
 };
 
 static struct totals sum(const struct app *app)
 {
-    struct totals totals = {0, 0, 0, 1};
+    struct totals totals = {0, 0, 0, 1, false};
+    const char *why;
     if (app->worker) {
         const struct app_workers_page *page = app->worker->page;
         uint64_t now_ms = app_monotonic_ms();
-        totals = (struct totals){0, 0, now_ms - page->started_ms, 0};
+        totals = (struct totals){0, 0, now_ms - page->started_ms, 0, false};
         for (unsigned i = 0; i < app->worker->count; i++) {
             const struct app_worker_page *worker = &page->workers[i];
             if (!atomic_load(&worker->pid)) continue;
             totals.up += app_worker_page_is_up(worker, now_ms);
             totals.sessions += atomic_load(&worker->sessions);
             totals.sockets += atomic_load(&worker->sockets);
+            totals.is_alone |= atomic_load(&worker->degraded) != 0;
         }
     } else {
         struct sio_stats stats;
@@ -107,6 +110,7 @@ static struct totals sum(const struct app *app)
         totals.uptime_ms = eio_loop_now_ms(app->loop) - app->started_ms;
         totals.sessions = eio_server_session_count(sio_server_engine(app->io));
         totals.sockets = stats.sockets;
+        totals.is_alone = app_nodes_is_degraded(app, &why);
     }
     return totals;
 }
@@ -117,7 +121,7 @@ static void answer_health(void *ctx)
     struct app *app = health->app;
     struct sio_builder json;
     struct totals totals = sum(app);
-    bool degraded = health->op.failure.code || (app->worker && totals.up < app->worker->count);
+    bool degraded = health->op.failure.code || totals.is_alone || (app->worker && totals.up < app->worker->count);
     if (health->request) {
         sio_builder_init(&json);
         sio_builder_open(&json);
@@ -135,6 +139,10 @@ static void answer_health(void *ctx)
             app_put_int(&json, app->worker->count);
             sio_builder_put(&json, ",\"workers_up\":");
             app_put_int(&json, totals.up);
+        }
+        if (app->config->redis[0]) {
+            sio_builder_put(&json, ",\"redis\":");
+            sio_builder_put(&json, totals.is_alone ? "\"away\"" : "\"ok\"");
         }
         sio_builder_put(&json, "}");
         reply_builder(health->request, 200, &json);

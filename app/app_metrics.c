@@ -267,6 +267,28 @@ static void put_bus(struct page *page, const struct app *app)
     counter(page, "bus_request_timeouts_total", "Questions that some did not answer in time.", s.request_timeouts);
 }
 
+static void put_redis(struct page *page, const struct app *app)
+{
+    struct rooms_redis_stats s;
+    app_nodes_redis_stats(app, &s);
+    gauge(page, "redis_connected", "Whether Redis is connected and all subscriptions stand.", s.connected);
+    gauge(page, "redis_degraded_milliseconds", "For how long it is not so; 0: all is well.", s.degraded_ms);
+    gauge(page, "redis_subscriptions", "Channels and patterns listened to.", s.subscriptions);
+    gauge(page, "redis_requests", "Questions to Redis that wait.", s.requests);
+    gauge(page, "redis_pending", "Messages that wait to be published.", s.pending);
+    gauge(page, "redis_pending_bytes", "Bytes of them.", s.pending_bytes);
+    counter(page, "redis_published_total", "Messages published.", s.published);
+    counter(page, "redis_published_bytes_total", "Bytes of them.", s.published_bytes);
+    counter(page, "redis_received_total", "Messages of subscriptions.", s.received);
+    counter(page, "redis_received_bytes_total", "Bytes of them.", s.received_bytes);
+    counter(page, "redis_ignored_total", "Messages that nobody could use.", s.ignored);
+    counter(page, "redis_dropped_total", "Messages dropped by redis_max_pending_bytes or redis_max_message_bytes.",
+            s.dropped);
+    counter(page, "redis_refused_total", "Messages that Redis refused.", s.refused);
+    counter(page, "redis_lost_total", "Connections lost, and attempts that failed.", s.lost);
+    counter(page, "redis_request_timeouts_total", "Questions not answered in time.", s.request_timeouts);
+}
+
 static void put_all(struct page *page, const struct app *app)
 {
     put_app(page, app);
@@ -276,13 +298,16 @@ static void put_all(struct page *page, const struct app *app)
     put_limits(page, app);
     put_http(page, app);
     put_bus(page, app);
+    put_redis(page, app);
 }
 
 void app_metrics_publish(struct app *app, struct app_worker_page *worker)
 {
     struct page page = {.publish = worker};
     struct sio_stats stats;
+    const char *why;
     sio_server_get_stats(app->io, &stats);
+    atomic_store(&worker->degraded, app_nodes_is_degraded(app, &why));
     atomic_store(&worker->sessions, eio_server_session_count(sio_server_engine(app->io)));
     atomic_store(&worker->sockets, stats.sockets);
     put_all(&page, app);

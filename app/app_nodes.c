@@ -14,7 +14,10 @@ struct app_peer {
 
 struct app_nodes {
     struct app *app;
-    struct rooms_bus *bus;  /* NULL: the namespaces' adapter is another */
+    struct rooms_bus *bus; /* one of these is there */
+    struct rooms_redis *redis;
+    rooms_adapter_factory make_adapter;
+    void *make_ctx;
     struct eio_timer sweep; /* frees what is gone, outside of its callbacks */
     struct app_peer peers[APP_WORKERS_MAX];
 };
@@ -37,6 +40,7 @@ static void on_sweep(void *ctx)
         if (!peer->gone) continue;
         eio_handoff_free(peer->handoff);
         *peer = (struct app_peer){.nodes = nodes};
+        app_presence_touch_all(nodes->app);
     }
 }
 
@@ -59,6 +63,7 @@ void app_nodes_add_peer(struct app *app, uint32_t number, int take_fds[2])
         return;
     }
     struct app_peer *peer = &nodes->peers[number];
+    app_presence_touch_all(app); /* who was at its predecessor is gone */
     eio_handoff_free(peer->handoff);
     *peer = (struct app_peer){.nodes = nodes, .handoff = eio_handoff_new(sio_server_http(app->io), take_fds[1], NULL)};
     if (peer->handoff)
@@ -76,7 +81,7 @@ int app_nodes_listen(struct app *app, int *take_fd)
 
 /* ---------------------------------------------------------------- lifetime */
 
-static void on_bus_line(void *ctx, enum rooms_log_level level, const char *line)
+static void on_line(void *ctx, enum rooms_log_level level, const char *line)
 {
     static const enum eio_log_level levels[] = {
         [ROOMS_LOG_ERROR] = EIO_LOG_ERROR,
@@ -93,33 +98,62 @@ static void on_turn_end(void *ctx)
     rooms_bus_flush(ctx);
 }
 
+struct rooms_adapter *app_nodes_make_adapter(struct app *app, const char *namespace_name,
+                                             const struct rooms_local *local)
+{
+    return app->nodes->make_adapter(app->nodes->make_ctx, namespace_name, local);
+}
+
 /* Its hook comes before the server's: the siblings are told before clients are. */
-static int make_bus(struct app_nodes *nodes, struct sio_options *io)
+static int make_bus(struct app_nodes *nodes)
 {
     struct app *app = nodes->app;
     struct rooms_bus_options options;
     rooms_bus_options_init(&options);
     options.max_queue_bytes = app->config->bus_max_queue_bytes;
     options.max_message_bytes = app->config->bus_max_message_bytes;
-    options.log = on_bus_line;
+    options.log = on_line;
     nodes->bus = rooms_bus_new(eio_loop_base(app->loop), &options);
     if (!nodes->bus) return EIO_ENOMEM;
-    io->adapter = rooms_adapter_bus;
-    io->adapter_ctx = nodes->bus;
+    nodes->make_adapter = rooms_adapter_bus;
+    nodes->make_ctx = nodes->bus;
     return eio_loop_add_flush_hook(app->loop, on_turn_end, nodes->bus);
 }
 
-int app_nodes_prepare(struct app *app, struct sio_options *io)
+static int make_redis(struct app_nodes *nodes, char *error, size_t error_size)
+{
+    static const rooms_adapter_factory factories[] = {
+        [APP_ADAPTER_REDIS] = rooms_adapter_redis,
+        [APP_ADAPTER_REDIS_SHARDED] = rooms_adapter_redis_sharded,
+    };
+    const struct app_config *config = nodes->app->config;
+    struct rooms_redis_options options = config->redis_options;
+    const char *why = "";
+    options.log = on_line;
+    nodes->redis = rooms_redis_new(eio_loop_base(nodes->app->loop), &options, &why);
+    nodes->make_adapter = factories[config->adapter];
+    nodes->make_ctx = nodes->redis;
+    if (nodes->redis) return 0;
+    snprintf(error, error_size, "option redis: %s", why);
+    return EIO_EINVAL;
+}
+
+int app_nodes_prepare(struct app *app, struct sio_options *io, char *error, size_t error_size)
 {
     const struct app_worker *worker = app->worker;
-    if (!worker) return 0;
+    if (!worker && !app->config->redis[0]) return 0;
+    snprintf(error, error_size, "out of memory");
     app->nodes = calloc(1, sizeof *app->nodes);
     if (!app->nodes) return EIO_ENOMEM;
     app->nodes->app = app;
     eio_timer_init(&app->nodes->sweep, app->loop, on_sweep, app->nodes);
-    io->engine.owner = worker->index;
-    io->engine.owner_key = worker->owner_key;
-    return make_bus(app->nodes, io);
+    if (worker) {
+        io->engine.owner = worker->index;
+        io->engine.owner_key = worker->owner_key;
+    }
+    io->adapter = app_hold_adapter;
+    io->adapter_ctx = app;
+    return app->config->redis[0] ? make_redis(app->nodes, error, error_size) : make_bus(app->nodes);
 }
 
 int app_nodes_init(struct app *app)
@@ -146,6 +180,9 @@ void app_nodes_clear(struct app *app)
         eio_loop_remove_flush_hook(app->loop, on_turn_end, app->nodes->bus);
         rooms_bus_free(app->nodes->bus);
     }
+    rooms_redis_free(app->nodes->redis);
+    free(app->between);
+    app->between = NULL;
     free(app->nodes);
     app->nodes = NULL;
 }
@@ -154,4 +191,20 @@ void app_nodes_bus_stats(const struct app *app, struct rooms_bus_stats *stats)
 {
     memset(stats, 0, sizeof *stats);
     if (app->nodes && app->nodes->bus) rooms_bus_get_stats(app->nodes->bus, stats);
+}
+
+void app_nodes_redis_stats(const struct app *app, struct rooms_redis_stats *stats)
+{
+    *stats = (struct rooms_redis_stats){.why = "", .address = ""};
+    if (app->nodes && app->nodes->redis) rooms_redis_get_stats(app->nodes->redis, stats);
+}
+
+bool app_nodes_is_degraded(const struct app *app, const char **why)
+{
+    struct rooms_redis_stats stats;
+    *why = "";
+    if (!app->nodes || !app->nodes->redis) return false;
+    rooms_redis_get_stats(app->nodes->redis, &stats);
+    *why = stats.why;
+    return !stats.connected || stats.degraded_ms > 0;
 }

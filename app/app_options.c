@@ -16,6 +16,13 @@ static const struct app_choice transports[] = {{"polling,websocket", EIO_POLLING
                                                {"websocket", EIO_WEBSOCKET},
                                                {NULL, 0}};
 
+static const struct app_choice adapters[] = {
+    {"redis", APP_ADAPTER_REDIS}, {"redis-sharded", APP_ADAPTER_REDIS_SHARDED}, {NULL, 0}};
+static const struct app_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
+                                          {"static", ROOMS_REDIS_STATIC},
+                                          {"dynamic-private", ROOMS_REDIS_DYNAMIC_PRIVATE},
+                                          {NULL, 0}};
+
 #define DAY_MS 86400000
 #define MAX_BYTES 4294967296
 
@@ -58,6 +65,46 @@ const struct app_option app_options[] = {
          "messages between workers that wait for one of them; above: dropped for that one"),
     SIZE("bus_max_message_bytes", bus_max_message_bytes, "16777216", 1024, "Server",
          "one message between workers; above: not sent"),
+
+    {"redis", APP_TEXT, AT(redis), "", 0, 0, NULL, "Redis",
+     "`redis://[[user]:password@]host[:port][/database]` of other nodes, several with commas between: tried in turn; "
+     "empty: no other nodes",
+     true},
+    CHOICE("adapter", adapter, "redis", adapters, "Redis",
+           "the format that all nodes have in common: `@socket.io/redis-adapter`, its sharded adapter (Redis 7)"),
+    TEXT("redis_key_prefix", redis_key_prefix, "socket.io", "Redis", "of channels, and the name of the stream"),
+    CHOICE("redis_mode", redis_options.mode, "dynamic", modes, "Redis",
+           "sharded and streams: which rooms have a channel of their own"),
+    BOOL("redis_specific_response_channel", redis_options.specific_response_channel, "false", "Redis",
+         "answers to a node go to a channel of its own; the same at all nodes"),
+    U32("redis_connect_timeout_ms", redis_options.connect_timeout_ms, "5000", 10, DAY_MS, "Redis",
+        "time for a connection to introduce itself"),
+    U32("redis_liveness_ms", redis_options.liveness_ms, "5000", 10, DAY_MS, "Redis",
+        "silence after which Redis is asked, and after that long again is lost"),
+    U32("redis_reconnect_min_ms", redis_options.reconnect_min_ms, "100", 1, DAY_MS, "Redis",
+        "before the second attempt to connect; doubles, and half of it is random"),
+    U32("redis_reconnect_max_ms", redis_options.reconnect_max_ms, "10000", 1, DAY_MS, "Redis",
+        "the longest wait between attempts"),
+    U32("redis_request_timeout_ms", redis_options.request_timeout_ms, "5000", 10, DAY_MS, "Redis",
+        "time for other nodes to answer; then what arrived is the result"),
+    U32("redis_heartbeat_interval_ms", redis_options.heartbeat_interval_ms, "5000", 10, DAY_MS, "Redis",
+        "sharded and streams: time between signs of life"),
+    U32("redis_heartbeat_timeout_ms", redis_options.heartbeat_timeout_ms, "10000", 10, DAY_MS, "Redis",
+        "a node that was silent for so long is not waited for"),
+    SIZE("redis_max_pending_bytes", redis_options.max_pending_bytes, "16777216", 1024, "Redis",
+         "messages that wait while Redis is away; above: the oldest are dropped"),
+    SIZE("redis_max_message_bytes", redis_options.max_message_bytes, "16777216", 1024, "Redis",
+         "one message of or to Redis; above: not published, or the connection is closed"),
+    COUNT("redis_max_requests", redis_options.max_requests, "65536", 1, 10000000, "Redis",
+          "questions to Redis that wait for their answers"),
+    TEXT("redis_session_prefix", redis_session_prefix, "sio:session:", "Redis", "streams: keys of saved sessions"),
+    U32("redis_stream_count", redis_options.stream_count, "1", 1, 1024, "Redis",
+        "streams that messages are spread over"),
+    U32("redis_stream_max_length", redis_options.stream_max_length, "10000", 1, 100000000, "Redis",
+        "entries of a stream, about; the oldest go"),
+    U32("redis_stream_read_count", redis_options.stream_read_count, "100", 1, 100000, "Redis", "entries read at once"),
+    U32("redis_stream_block_ms", redis_options.stream_block_ms, "5000", 10, DAY_MS, "Redis",
+        "how long a read waits for entries"),
 
     TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
     CHOICE("store_sync", store_sync, "full", syncs, "Store",

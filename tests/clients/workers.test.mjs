@@ -234,6 +234,96 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
   });
 }
 
+test("a snapshot among lines that other workers take loses none and doubles none", async () => {
+  await start();
+  const count = 1200;
+  const from = await feed();
+  await from.ask("call:start", { call_id: "flow" });
+  const watchers = await Promise.all(Array.from({ length: 18 }, () => agent()));
+  const snapshots = [];
+  let acked = 0;
+  for (let i = 1; i <= count; i++) {
+    from.emit("transcription:update", line("flow", `l${i}`), (answer) => { acked += answer.ok; });
+    if (i % 60 === 30) {
+      const watcher = watchers.pop();
+      watcher?.emit("call:subscribe", { call_id: "flow" }, (answer) => {
+        snapshots.push([watcher, answer, watcher.seen("transcription:update").length]);
+      });
+    }
+    if (i % 10 === 0) await sleep(1);
+  }
+  await until(() => acked === count && snapshots.length === 18, "all acks", 30000);
+  await until(() => snapshots.every(([watcher, { transcript }]) => transcript.length + watcher.seen("transcription:update").length >= count), "all lines");
+  await sleep(100);
+  const all = Array.from({ length: count }, (_, i) => i + 1);
+  let among = 0;
+  for (const [watcher, answer, early] of snapshots) {
+    assert.equal(early, 0, "a line came before the snapshot");
+    const heard = [...answer.transcript, ...watcher.seen("transcription:update")].map(({ seq }) => seq);
+    assert.deepEqual(heard, all);
+    among += answer.transcript.length > 0 && answer.transcript.length < count;
+  }
+  assert.ok(among > 5);
+});
+
+test("agents of all workers are seen watching, also after one worker died", async () => {
+  await start();
+  const id = "crowd";
+  const names = Array.from({ length: 9 }, (_, i) => `agent-${i}`);
+  const from = await feed();
+  await from.ask("call:start", { call_id: id });
+  const watchers = [];
+  for (const name of names) {
+    const token = await parley.token("--sub", name);
+    const watcher = await connect("/", { token }, webSocket);
+    assert.equal((await watcher.ask("call:subscribe", { call_id: id })).ok, true);
+    watchers.push(watcher);
+  }
+  const last = (watcher) => watcher.seen("agent:presence").at(-1);
+  const isSeen = (expected) => watchers.filter(({ ends }) => !ends).every((watcher) => JSON.stringify(last(watcher)?.agents) === JSON.stringify(expected));
+  await until(() => isSeen(names), "everybody");
+  watchers.pop().disconnect();
+  await until(() => isSeen(names.slice(0, -1)), "one fewer");
+  process.kill(workersOf(parley)[0], "SIGKILL");
+  await until(() => {
+    const left = names.filter((_, i) => watchers[i] && !watchers[i].ends);
+    return left.length < watchers.length && (left.length === 0 || isSeen(left));
+  }, "those of the dead worker gone");
+});
+
+test("feedback, suggestions and numbers are the same from all workers; nothing acknowledged is lost", async () => {
+  await start();
+  const id = "shared";
+  const feeds = await Promise.all(Array.from({ length: 6 }, () => feed()));
+  await feeds[0].ask("call:start", { call_id: id });
+  const sue = await connect("/", { token: await parley.token("--sub", "sue", "--role", "supervisor") }, webSocket);
+  await sue.ask("call:subscribe", { call_id: id });
+  const answers = await Promise.all(Array.from({ length: 300 }, (_, i) =>
+    feeds[i % feeds.length].ask("transcription:update", line(id, `I got the wrong size, I want to return it ${i}`, { segment_id: `s${i}`, speaker: "customer" }))));
+  const seqs = answers.map(({ seq }) => seq);
+  assert.equal(new Set(seqs).size, 300);
+  await until(() => sue.seen("ai:suggestion").length > 0, "a suggestion");
+  await until(() => sue.seen("transcription:update").length === 300, "all lines");
+  const heard = [...sue.seen("transcription:update"), ...sue.seen("ai:suggestion")].map(({ seq }) => seq).sort((a, b) => a - b);
+  assert.deepEqual(heard, Array.from({ length: heard.length }, (_, i) => i + 1), "numbers grow by one");
+  const agents = await Promise.all(Array.from({ length: 6 }, () => agent()));
+  const [{ documents: [{ id: docId }] }] = sue.seen("ai:suggestion");
+  for (const helper of agents) assert.deepEqual(await helper.ask("doc:feedback", { call_id: id, doc_id: docId, helpful: true }), { ok: true, helpful: 1, unhelpful: 0 });
+  await until(() => sue.seen("doc:feedback").length === 6, "feedback at the supervisor");
+  const snapshots = await Promise.all(agents.map((helper) => helper.ask("call:subscribe", { call_id: id })));
+  for (const { transcript } of snapshots) assert.deepEqual(new Set(transcript.map(({ seq }) => seq)), new Set(seqs));
+});
+
+test("the demo plays once, whatever the number of workers", async () => {
+  await start("--demo", "--demo-line-ms", "20", "--demo-pause-ms", "100");
+  const { token } = JSON.parse((await request("/demo/token")).body);
+  const guest = await connect("/", { token }, webSocket);
+  const calls = await until(async () => (await guest.ask("call:list", {})).calls.length > 1 && (await guest.ask("call:list", {})).calls, "calls");
+  assert.ok(calls.filter(({ status }) => status === "active").length <= 1);
+  const subs = await Promise.all(Array.from({ length: 9 }, async () => JSON.parse((await request("/demo/token")).body).token));
+  assert.equal(new Set(subs.map((jwt) => JSON.parse(Buffer.from(jwt.split(".")[1], "base64url")).sub)).size, 9);
+});
+
 test("SIGUSR1 makes all describe themselves; log lines say which worker speaks", async () => {
   await start();
   await agentsEverywhere();
