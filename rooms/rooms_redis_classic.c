@@ -246,6 +246,7 @@ static void classic_room_deleted(struct rooms_adapter *adapter, struct rooms_nam
     free(listening);
 }
 
+/* Also when Redis is up again: only the connection that publishes may have been away. */
 static void on_active(void *ctx)
 {
     struct classic *classic = ctx;
@@ -404,7 +405,7 @@ struct rooms_adapter *rooms_adapter_redis(void *ctx, const char *namespace_name,
     set_listener(classic, &classic->on_responses, ROOMS__REDIS_CHANNEL, rooms__classic_on_response);
     set_listener(classic, &classic->on_own_responses, ROOMS__REDIS_CHANNEL, rooms__classic_on_response);
     classic->on_requests.on_active = on_active;
-    classic->watcher = (struct rooms__redis_watcher){.on_down = on_down, .ctx = classic};
+    classic->watcher = (struct rooms__redis_watcher){.on_up = on_active, .on_down = on_down, .ctx = classic};
     rooms__redis_watch(classic->redis, &classic->watcher);
     if (name_channels(classic, namespace_name) == 0 && subscribe(classic) == 0) return &classic->adapter;
     classic_free(&classic->adapter);

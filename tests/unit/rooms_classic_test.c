@@ -395,6 +395,20 @@ TEST(questions, of_one_that_is_not_even_counted_do_not_wait)
     teardown();
 }
 
+/* Only the connection that publishes was lost: the subscriptions are still there, and are not confirmed anew. */
+TEST(questions, do_not_wait_for_the_asker_itself_when_redis_is_up_again)
+{
+    setup(2);
+    nodes[0].watcher->on_down(nodes[0].watcher->ctx);
+    nodes[0].watcher->on_up(nodes[0].watcher->ctx);
+    fetch(0);
+    ask_count(0);
+    settle();
+    assert_said("socket {\"A\":1.10}\nsocket {\"A\":2.10}\ncount 0 2\n"
+                "socket {\"B\":1.10}\nsocket {\"B\":2.10}\ndone 0\n");
+    teardown();
+}
+
 TEST(questions, that_are_local_are_not_asked)
 {
     setup(2);

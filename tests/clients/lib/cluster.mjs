@@ -153,6 +153,20 @@ export function clusterSuite(adapter, more) {
       (client, tag) => (client.name === "parley2" ? [] : [[tag, "only there"]])));
   }
 
+  test("whoever has been told that it joined hears what is said from then on", async () => {
+    const clients = await cluster.clients();
+    for (const [joiner, speaker] of [["parley1", "parley2"], ["parley2", "node"], ["parley1", "node"]]) {
+      for (let i = 0; i < 100; i++) {
+        const room = cluster.room("fresh");
+        await clients[joiner].ask("join", room);
+        clients[speaker].emit("op", { op: "emit", to: room, ev: room }, () => {});
+        await until(() => clients[joiner].log.length > 0, `${joiner} hears ${speaker} in ${room}`);
+        assert.deepEqual(clients[joiner].log.splice(0), [[room]]);
+        clients[joiner].emit("leave", room, () => {});
+      }
+    }
+  });
+
   test("several rooms: whoever is in two of them hears it once", () => {
     const [a, b] = [cluster.room("a"), cluster.room("b")];
     return fromEach("/", (clients) => each(clients, async (client) => {
