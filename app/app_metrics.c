@@ -123,6 +123,7 @@ static void put_loop(struct page *page, const struct app *app)
     uint64_t count = 0;
     eio_loop_get_stats(app->loop, &s);
     counter(page, "turns_total", "Turns of the loop.", s.turns);
+    counter(page, "turns_cut_total", "Turns with so much to read that the rest waited.", s.turns_cut);
     put_family(page, "timer_lateness_seconds", "histogram", "How late timers ran.");
     for (int i = 0; i < EIO_LATE_SLOTS; i++) {
         char bound[32] = "le=\"+Inf\"";

@@ -526,6 +526,7 @@ static enum step step(struct eio__conn *conn)
 void eio__conn_advance(struct eio__conn *conn)
 {
     enum step next;
+    eio__loop_on_event(conn->http->loop);
     conn->advancing = true;
     do {
         next = step(conn);

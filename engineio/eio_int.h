@@ -35,6 +35,9 @@ enum {
     EIO__READ_BUFFER_BYTES = 65536,
     EIO__FLUSH_HOOKS_MAX = 4,
     EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
+    EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
+    EIO__TURN_EVENTS = 4,      /* the clock is read after so many */
+    EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events were heard */
 };
 
 struct eio__post {
@@ -71,6 +74,9 @@ struct eio_loop {
     struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
     uint8_t *read_buffer;
     struct eio__leases leases; /* only with limits on connections */
+    unsigned events;           /* of connections, in this turn */
+    uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
+    bool cut;                  /* it was ended so */
     struct eio_loop_stats stats;
 };
 
@@ -78,6 +84,9 @@ struct eio_loop {
 void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
 void eio__timers_run(struct eio_loop *loop);
+/* Said by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before the
+ * rest. */
+void eio__loop_on_event(struct eio_loop *loop);
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */

@@ -257,15 +257,39 @@ void eio__loop_end_turn(struct eio_loop *loop)
     arm_timer(loop);
 }
 
+void eio__loop_on_event(struct eio_loop *loop)
+{
+    if (++loop->events % EIO__TURN_EVENTS != 0 || loop->fake_clock) return;
+    uint64_t now_us = eio__clock_us();
+    if (!loop->cut_at_us) loop->cut_at_us = now_us + EIO__TURN_MS * 1000u;
+    if (now_us < loop->cut_at_us || loop->cut) return;
+    loop->cut = true;
+    loop->stats.turns_cut++;
+    event_base_loopbreak(loop->base); /* what is active stays so */
+}
+
+/* After a turn that was cut: what is due, else libevent would run it behind all events that were waiting already. But
+ * after the process stood still, what peers said meanwhile (that they are alive) is heard first. */
+static void run_timers_early(struct eio_loop *loop)
+{
+    loop->now_valid = false;
+    uint64_t next = eio__timers_next_ms(loop), now = eio_loop_now_ms(loop);
+    if (next <= now && now - next <= EIO__STOOD_STILL_MS) eio__timers_run(loop);
+}
+
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
     loop->stats.turns++;
+    loop->events = 0;
+    loop->cut_at_us = 0;
+    loop->cut = false;
     arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
     int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (loop->fake_clock) eio__timers_run(loop);
+    if (loop->cut) run_timers_early(loop);
     eio__loop_end_turn(loop);
     return result < 0 ? EIO_ESYS : 0;
 }

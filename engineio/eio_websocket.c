@@ -431,6 +431,7 @@ static void on_readable(struct eio_session *session)
 static void on_io(short what, void *ctx)
 {
     struct eio_session *session = ctx;
+    eio__loop_on_event(session->server->loop);
     if (what & EV_WRITE) {
         session->blocked = false;
         eio__session_want_flush(session);

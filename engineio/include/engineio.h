@@ -126,6 +126,7 @@ EIO_API void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, v
 enum { EIO_LATE_SLOTS = 10 };
 struct eio_loop_stats {
     uint64_t turns;
+    uint64_t turns_cut;            /* with so much to read that the rest waited for the next turn */
     uint64_t late[EIO_LATE_SLOTS]; /* how many were late by at most eio_late_bound_ms(slot), and more than the former */
     uint64_t late_sum_us, late_max_us;
 };

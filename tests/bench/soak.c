@@ -290,6 +290,7 @@ int main(int argc, char **argv)
     say("SETTLED");
     private_bytes[2] = server_private_bytes(&server);
     unsigned most = leave_all();
+    say("LEFT");
     unsigned after = await_descriptors(before);
     bool good = report(before, most, after, private_bytes);
     if (soak.options.hold) hold();

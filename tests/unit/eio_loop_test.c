@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -146,6 +147,66 @@ static void fake_time_moves_by_advance_only(void **state)
     eio_loop_free(loop);
 }
 
+/* ----------------------------------------------------------- turns too long */
+
+enum { BUSY_EVENTS = 60, BUSY_US = 2000, DUE_AFTER_MS = 30, STOPPED_MS = 500 };
+static int busy_done, busy_when_due;
+
+/* As a connection does with what it reads. */
+static void on_busy(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    (void)ctx;
+    eio__loop_on_event(loop);
+    usleep(BUSY_US);
+    busy_done++;
+}
+
+static void on_due(void *ctx)
+{
+    (void)ctx;
+    busy_when_due = busy_done;
+}
+
+/* Events that all are active at once, and a timer; first the process stands still for so long. */
+static void be_busy(unsigned stopped_ms)
+{
+    struct event *events[BUSY_EVENTS];
+    struct eio_timer timer;
+    loop = eio_loop_new();
+    busy_done = busy_when_due = 0;
+    for (int i = 0; i < BUSY_EVENTS; i++) {
+        events[i] = event_new(eio_loop_base(loop), -1, 0, on_busy, NULL);
+        event_active(events[i], EV_READ, 0);
+    }
+    eio_timer_init(&timer, loop, on_due, NULL);
+    eio_timer_start(&timer, DUE_AFTER_MS);
+    usleep(stopped_ms * 1000);
+    while (busy_done < BUSY_EVENTS || !busy_when_due) eio_loop_turn(loop, -1);
+    for (int i = 0; i < BUSY_EVENTS; i++) event_free(events[i]);
+}
+
+static void much_to_read_does_not_make_timers_late(void **state)
+{
+    (void)state;
+    struct eio_loop_stats stats;
+    be_busy(0);
+    eio_loop_get_stats(loop, &stats);
+    assert_in_range(busy_when_due, 1, BUSY_EVENTS - 1);
+    assert_true(stats.turns_cut >= 2);
+    eio_loop_free(loop);
+}
+
+/* A pong that waited in the socket counts before the timeout does. */
+static void after_standing_still_everything_is_heard_before_timers_run(void **state)
+{
+    (void)state;
+    be_busy(STOPPED_MS);
+    assert_int_equal(busy_when_due, BUSY_EVENTS);
+    eio_loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +215,8 @@ int main(void)
         cmocka_unit_test(a_turn_is_events_then_timers_then_hooks),
         cmocka_unit_test(hooks_are_four_and_may_go_while_they_run),
         cmocka_unit_test(fake_time_moves_by_advance_only),
+        cmocka_unit_test(much_to_read_does_not_make_timers_late),
+        cmocka_unit_test(after_standing_still_everything_is_heard_before_timers_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
