@@ -306,6 +306,47 @@ TEST(redis_faults, what_is_published_while_the_end_is_not_noticed_yet_is_never_s
     node_stop(&node);
 }
 
+/* One node publishes all the time, the other listens; any connection of any of them is cut, Redis is stopped for a
+ * moment, or restarted. What is heard is in order and never twice, and what was not heard was not kept either. */
+TEST(redis_faults, whatever_happens_nothing_is_heard_twice_or_out_of_order)
+{
+    struct node node, other;
+    static struct listener listener;
+    unsigned number = 0;
+    started(&node);
+    started(&other);
+    listen_to(&other, &listener, ROOMS__REDIS_CHANNEL, "a");
+    RUN_UNTIL(&other, node_is_up(&other));
+    srand(3);
+    for (unsigned round = 0; round < 60; round++) {
+        unsigned what = (unsigned)rand() % 12;
+        if (what < 4) server_tell(&server, "CLIENT KILL TYPE normal");
+        if (what >= 4 && what < 8) server_tell(&server, "CLIENT KILL TYPE pubsub");
+        if (what == 8) kill(server.pid, SIGSTOP);
+        if (what == 9) server_kill(&server);
+        for (unsigned i = 0; i < 10; i++) {
+            for (unsigned k = 0; k < 5; k++) publish_number(&node, ++number);
+            node_run(&node, (uint32_t)rand() % 4);
+            node_run(&other, (uint32_t)rand() % 4);
+        }
+        if (what == 8) kill(server.pid, SIGCONT);
+        if (what == 9) server_start(&server);
+    }
+    RUN_UNTIL(&node, node_is_up(&node) && node_stats(&node).pending == 0);
+    RUN_UNTIL(&other, node_is_up(&other));
+    publish_number(&node, ++number);
+    RUN_UNTIL(&node, node_stats(&node).pending == 0);
+    char last[16];
+    snprintf(last, sizeof last, "a=%u ", number);
+    RUN_UNTIL(&other, strstr(listener.heard, last));
+    assert_true(assert_ascending(&listener) > number / 10);
+    assert_int_equal(node_stats(&node).published, number);
+    assert_int_equal(node_stats(&node).dropped, 0);
+    unlisten(&other, &listener);
+    node_stop(&other);
+    node_stop(&node);
+}
+
 struct asked {
     size_t none, some;
 };

@@ -42,6 +42,9 @@ TEST(redis_nasty, what_is_published_in_one_pass_is_one_write)
     RUN_UNTIL(&node, node_is_up(&node));
     fake.reads = 0;
     for (unsigned i = 0; i < 100; i++) publish(&node, "b", "x");
+    assert_int_equal(node_stats(&node).published, 0); /* it waits for the end of the pass, */
+    event_base_loop(node.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    assert_int_equal(node_stats(&node).published, 100); /* and no longer */
     RUN_UNTIL(&node, strlen(fake.published) == 200);
     assert_int_equal(fake.reads, 1);
     end(&node, &listener);
@@ -195,6 +198,26 @@ TEST(redis_nasty, what_is_said_unasked_does_no_harm)
         fake_say(&fake, answers[k], strlen(answers[k]));
         node_run(&node, 3);
     }
+    assert_well(&node, &listener);
+    end(&node, &listener);
+}
+
+/* What follows would all be taken for a part of it, so that the node would be deaf for hours. */
+TEST(redis_nasty, a_message_that_begins_and_never_ends_is_not_waited_for)
+{
+    struct node node;
+    static struct listener listener;
+    static const char head[] = "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$10000000\r\n";
+    begin(&node, &listener);
+    RUN_UNTIL(&node, node_is_up(&node));
+    fake_say(&fake, head, sizeof head - 1);
+    uint64_t start_us = rooms__now_us();
+    while (node_said(&node, "a reply does not end") == 0 && rooms__now_us() - start_us < 10000000) {
+        publish(&node, "a", "x"); /* never silent */
+        node_run(&node, 5);
+    }
+    assert_int_equal(node_said(&node, "a reply does not end"), 1);
+    assert_int_equal(listener.count, 0);
     assert_well(&node, &listener);
     end(&node, &listener);
 }
