@@ -1,0 +1,111 @@
+// `parley --redis`: two servers and several workers, one store, rooms over a real redis-server; Redis goes and comes.
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, afterEach, before, test } from "node:test";
+import { io } from "socket.io-client";
+import { startRedis } from "./lib/redis.mjs";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+const open = new Set();
+let redis;
+let servers = [];
+let tokens;
+
+before(async () => { redis = await startRedis(); });
+after(async () => { await redis?.stop(); });
+afterEach(async () => {
+  for (const socket of open) socket.disconnect();
+  open.clear();
+  for (const server of servers.toReversed()) await server.stop();
+  servers = [];
+});
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(condition, what, withinMs = 10000) {
+  const deadline = Date.now() + withinMs;
+  for (let value; ;) {
+    if ((value = await condition())) return value;
+    assert.ok(Date.now() < deadline, `not in time: ${what}\n${servers.map(({ output }) => output.slice(-1500)).join("\n")}`);
+    await sleep(20);
+  }
+}
+
+const health = async (server) => (await fetch(`${server.url}/health`)).json();
+const isConnected = async () => (await Promise.all(servers.map(health))).every(({ redis: state }) => state === "ok");
+
+function connect(server, namespace, token, options = { transports: ["websocket"] }) {
+  const socket = io(server.url + namespace, { auth: { token }, forceNew: true, reconnection: false, ...options });
+  open.add(socket);
+  socket.log = [];
+  socket.onAny((event, data) => socket.log.push([event, data]));
+  socket.ask = (event, data) => socket.timeout(8000).emitWithAck(event, data);
+  socket.texts = () => socket.log.filter(([name]) => name === "transcription:update").map(([, { text }]) => text);
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+
+for (const adapter of ["redis", "redis-sharded"]) {
+  for (const workers of [1, 2]) {
+    test(`an agent at one server hears a feed at the other: ${adapter}, ${workers} workers each`, async () => {
+      const options = ["--redis", redis.url, "--adapter", adapter, "--workers", String(workers), "--redis-reconnect-max-ms", "300"];
+      servers.push(await startParley(...options));
+      servers.push(await startParley(...options, "--data", servers[0].data));
+      tokens = { feed: await servers[0].token("--sub", "feed", "--role", "feed"), alice: await servers[0].token("--sub", "alice") };
+      await until(isConnected, "Redis");
+      const from = await connect(servers[0], "/feed", tokens.feed);
+      const id = `call-${adapter}-${workers}`;
+      await from.ask("call:start", { call_id: id });
+      const agents = await Promise.all(Array.from({ length: 8 }, (_, i) => connect(servers[i % 2], "/", tokens.alice)));
+      for (const agent of agents) assert.equal((await agent.ask("call:subscribe", { call_id: id })).ok, true);
+      await sleep(100); // subscriptions are on their way
+      for (let i = 0; i < 20; i++) await from.ask("transcription:update", { call_id: id, speaker: "agent", text: `line ${i}` });
+      await until(() => agents.every((agent) => agent.texts().length === 20), "all lines");
+      const expected = Array.from({ length: 20 }, (_, i) => `line ${i}`);
+      for (const agent of agents) assert.deepEqual(agent.texts(), expected);
+    });
+  }
+}
+
+test("without Redis the server serves its own, says so with status 200, and is whole again when Redis is back", async () => {
+  servers.push(await startParley("--redis", redis.url, "--redis-reconnect-max-ms", "300", "--redis-liveness-ms", "500"));
+  const [server] = servers;
+  tokens = { feed: await server.token("--sub", "feed", "--role", "feed"), alice: await server.token("--sub", "alice") };
+  await until(isConnected, "Redis");
+  const { port } = redis;
+  await redis.kill();
+  await until(async () => (await health(server)).redis === "away", "the loss");
+  const answer = await fetch(`${server.url}/health`);
+  assert.equal(answer.status, 200);
+  assert.equal((await answer.json()).status, "degraded");
+  const metrics = await (await fetch(`${server.url}/metrics`)).text();
+  assert.match(metrics, /^parley_redis_connected 0$/m);
+  const from = await connect(server, "/feed", tokens.feed);
+  await from.ask("call:start", { call_id: "alone" });
+  const alice = await connect(server, "/", tokens.alice);
+  assert.equal((await alice.ask("call:subscribe", { call_id: "alone" })).ok, true);
+  await from.ask("transcription:update", { call_id: "alone", speaker: "agent", text: "here" });
+  await until(() => alice.texts().length === 1, "the line");
+  redis = await startRedis({ port });
+  await until(isConnected, "Redis again");
+  assert.equal((await health(server)).status, "ok");
+});
+
+test("a URL that is none ends the start with a line that names the option", async () => {
+  const { execFile } = await import("node:child_process");
+  const data = await mkdtemp(join(tmpdir(), "parley-test-"));
+  after(() => rm(data, { recursive: true, force: true }));
+  for (const workers of ["1", "2"]) {
+    const { code, stderr } = await new Promise((resolve) => {
+      execFile(process.env.TEST_PARLEY, ["--redis", "http://nothing", "--port", "0", "--data", data, "--workers", workers], (error, stdout, text) => resolve({ code: error?.code, stderr: text }));
+    });
+    assert.equal(code, 1);
+    assert.match(stderr, /option redis: /);
+  }
+});
