@@ -1,0 +1,518 @@
+/* rooms_bus*.c: several processes' ends of the bus in one process, over real socket pairs. */
+#include "cluster_local.h"
+#include "rooms_bus_int.h"
+#include "rooms_wire.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { NODES = 3, TURNS = 40 };
+
+struct node {
+    struct event_base *base;
+    struct rooms_bus *bus;
+    struct peer peer;
+};
+static struct node nodes[NODES];
+
+static void turn(void)
+{
+    for (int round = 0; round < TURNS; round++)
+        for (size_t i = 0; i < NODES; i++)
+            if (nodes[i].base) event_base_loop(nodes[i].base, EVLOOP_NONBLOCK);
+}
+
+static void pair(int fds[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+}
+
+static void connect_nodes(size_t a, size_t b)
+{
+    int fds[2];
+    pair(fds);
+    assert_int_equal(rooms_bus_add_peer(nodes[a].bus, b, fds[0]), ROOMS_OK);
+    assert_int_equal(rooms_bus_add_peer(nodes[b].bus, a, fds[1]), ROOMS_OK);
+}
+
+static void open_nodes(const struct rooms_bus_options *options)
+{
+    now = 0;
+    said[0] = '\0';
+    for (size_t i = 0; i < NODES; i++) {
+        struct node *node = &nodes[i];
+        *node = (struct node){.base = event_base_new(), .peer = {.name = (char)('A' + i)}};
+        node->bus = rooms_bus_new(node->base, options);
+        assert_non_null(node->bus);
+        struct rooms_local local = peer_local(&node->peer, NULL);
+        node->peer.adapter = rooms_adapter_bus(node->bus, "/", &local);
+        assert_non_null(node->peer.adapter);
+        peers[i] = &node->peer;
+    }
+    for (size_t i = 0; i < NODES; i++)
+        for (size_t k = i + 1; k < NODES; k++) connect_nodes(i, k);
+    turn();
+}
+
+static void close_node(size_t i)
+{
+    if (!nodes[i].bus) return;
+    nodes[i].peer.adapter->ops->free(nodes[i].peer.adapter);
+    rooms_bus_free(nodes[i].bus);
+    event_base_free(nodes[i].base);
+    nodes[i] = (struct node){NULL};
+    peers[i] = NULL;
+}
+
+static void close_nodes(void)
+{
+    for (size_t i = 0; i < NODES; i++) close_node(i);
+}
+
+static struct rooms_bus_stats stats_of(size_t i)
+{
+    struct rooms_bus_stats stats;
+    rooms_bus_get_stats(nodes[i].bus, &stats);
+    return stats;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In any order: which node is first does not matter. */
+static void assert_lines(const char *expected)
+{
+    char *lists[2] = {strdup(said), strdup(expected)};
+    char sorted[2][LOG_SIZE] = {"", ""};
+    for (int k = 0; k < 2; k++) {
+        char *lines[200];
+        size_t count = 0;
+        for (char *line = strtok(lists[k], "\n"); line && count < 200; line = strtok(NULL, "\n")) lines[count++] = line;
+        if (count) qsort(lines, count, sizeof *lines, compare_lines);
+        for (size_t i = 0; i < count; i++) strcat(strcat(sorted[k], lines[i]), "\n");
+        free(lists[k]);
+    }
+    said[0] = '\0';
+    assert_string_equal(sorted[0], sorted[1]);
+}
+
+static void to_room(size_t i, const char *room, const char *json)
+{
+    struct rooms_name names[] = {{room, strlen(room)}};
+    struct rooms_selector who = {names, 1, NULL, 0};
+    struct rooms_message message = text_message(json);
+    assert_int_equal(rooms__cluster_broadcast(adapter(i), &who, &plain, &message), ROOMS_OK);
+}
+
+static void has_room(size_t i, const char *room, bool is_there)
+{
+    struct rooms_name name = {room, strlen(room)};
+    if (is_there)
+        adapter(i)->ops->room_created(adapter(i), name);
+    else
+        adapter(i)->ops->room_deleted(adapter(i), name);
+}
+
+/* ----------------------------------------------------------------- messages */
+
+TEST(bus, what_is_said_is_done_everywhere)
+{
+    open_nodes(NULL);
+    for (size_t i = 0; i < NODES; i++) has_room(i, "r1", true);
+    turn();
+    struct rooms_bytes binary[] = {{(const uint8_t *)"\1\2", 2}, {(const uint8_t *)"xyz", 3}};
+    struct rooms_message message = text_message("[\"e\",{\"_placeholder\":true,\"num\":0}]");
+    message.attachments = binary;
+    message.attachment_count = 2;
+    rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
+    turn();
+    assert_lines("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n"
+                 "B deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n"
+                 "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n");
+    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms__cluster_leave(adapter(1), &selector, &plain, rooms, 1);
+    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    turn();
+    assert_lines("A join +r1 +r2 -x r1 r2\nB join +r1 +r2 -x r1 r2\nC join +r1 +r2 -x r1 r2\n"
+                 "A leave +r1 +r2 -x r1\nB leave +r1 +r2 -x r1\nC leave +r1 +r2 -x r1\n"
+                 "A disconnect close +r1 +r2 -x\nB disconnect close +r1 +r2 -x\nC disconnect close +r1 +r2 -x\n");
+    rooms__cluster_broadcast(adapter(0), &selector, &here, &message);
+    turn();
+    assert_lines("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n");
+    close_nodes();
+}
+
+TEST(bus, all_nodes_answer)
+{
+    open_nodes(NULL);
+    fetch(0);
+    turn();
+    assert_lines("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\nsocket {\"C\":1}\n"
+                 "socket {\"C\":2}\ndone 0\n");
+    ask_event(2);
+    turn();
+    assert_lines("A event [\"q\"]\nB event [\"q\"]\nanswer [\"A\"]\nanswer [\"B\"]\ndone 0\n");
+    peers[1]->acks = 1;
+    ask_acks(0, 700);
+    turn();
+    ack_from(1, "[7]");
+    turn();
+    assert_lines("A ask 700 [\"q\"]\nB ask 700 [\"q\"]\nC ask 700 [\"q\"]\nclients 0\nclients 0\nclients 1\ncounted\n"
+                 "ack [7]\n");
+    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    assert_lines("count 0 3\n");
+    close_nodes();
+}
+
+TEST(bus, what_one_turn_says_leaves_in_one_write_for_each_peer)
+{
+    open_nodes(NULL);
+    uint64_t before = stats_of(0).writes;
+    for (int i = 0; i < 100; i++) broadcast(0, "[\"a\"]");
+    turn();
+    assert_int_equal(stats_of(0).writes - before, NODES - 1);
+    assert_int_equal(stats_of(1).received - stats_of(2).received, 0);
+    close_nodes();
+}
+
+/* ------------------------------------------------------------------ filters */
+
+TEST(bus, a_room_without_members_elsewhere_goes_nowhere)
+{
+    open_nodes(NULL);
+    has_room(1, "lobby", true);
+    turn();
+    uint64_t received = stats_of(2).received, sent = stats_of(0).sent_bytes;
+    to_room(0, "nobody", "[\"a\"]");
+    turn();
+    assert_lines("A deliver +nobody [\"a\"]\n");
+    assert_int_equal(stats_of(0).filtered, 2);
+    assert_int_equal(stats_of(0).sent_bytes, sent);
+    assert_int_equal(stats_of(2).received, received);
+    to_room(0, "lobby", "[\"b\"]");
+    turn();
+    assert_lines("A deliver +lobby [\"b\"]\nB deliver +lobby [\"b\"]\n");
+    has_room(1, "lobby", false);
+    turn();
+    to_room(0, "lobby", "[\"c\"]");
+    turn();
+    assert_lines("A deliver +lobby [\"c\"]\n");
+    close_nodes();
+}
+
+TEST(bus, a_room_that_was_told_before_a_message_is_left_gets_it)
+{
+    open_nodes(NULL);
+    to_room(0, "late", "[\"a\"]");
+    has_room(2, "late", true);
+    rooms_bus_flush(nodes[2].bus); /* C says so before A's turn ends, and A has not read it */
+    turn();
+    assert_lines("A deliver +late [\"a\"]\nC deliver +late [\"a\"]\n");
+    close_nodes();
+}
+
+TEST(bus, ids_of_sockets_and_many_rooms_go_to_all)
+{
+    open_nodes(NULL);
+    to_room(0, "abcdefghijklmnopqrst", "[\"a\"]");
+    turn();
+    assert_lines("A deliver +abcdefghijklmnopqrst [\"a\"]\nB deliver +abcdefghijklmnopqrst [\"a\"]\n"
+                 "C deliver +abcdefghijklmnopqrst [\"a\"]\n");
+    struct rooms_name many[] = {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}};
+    struct rooms_selector who = {many, 5, NULL, 0};
+    struct rooms_message message = text_message("[\"m\"]");
+    rooms__cluster_broadcast(adapter(0), &who, &plain, &message);
+    turn();
+    assert_int_equal(stats_of(0).filtered, 0);
+    close_nodes();
+}
+
+TEST(bus, a_process_that_joins_later_learns_of_all_rooms)
+{
+    open_nodes(NULL);
+    for (int i = 0; i < 5000; i++) {
+        char room[24];
+        snprintf(room, sizeof room, "room %d", i);
+        has_room(0, room, true);
+    }
+    turn();
+    close_node(2);
+    turn();
+    nodes[2] = (struct node){.base = event_base_new(), .peer = {.name = 'C'}};
+    nodes[2].bus = rooms_bus_new(nodes[2].base, NULL);
+    struct rooms_local local = peer_local(&nodes[2].peer, NULL);
+    nodes[2].peer.adapter = rooms_adapter_bus(nodes[2].bus, "/", &local);
+    peers[2] = &nodes[2].peer;
+    connect_nodes(0, 2);
+    connect_nodes(1, 2);
+    turn();
+    to_room(2, "room 4321", "[\"a\"]");
+    turn();
+    assert_lines("C deliver +room 4321 [\"a\"]\nA deliver +room 4321 [\"a\"]\n");
+    fetch(2);
+    turn();
+    assert_non_null(strstr(said, "done 0"));
+    close_nodes();
+}
+
+/* ------------------------------------------------------------------- faults */
+
+/* One end of a peer that is no bus. */
+static int stranger(size_t i)
+{
+    int fds[2];
+    pair(fds);
+    assert_int_equal(rooms_bus_add_peer(nodes[i].bus, 99, fds[0]), ROOMS_OK);
+    return fds[1];
+}
+
+static bool is_closed(int fd)
+{
+    char bytes[65536];
+    ssize_t n;
+    while ((n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) continue;
+    return n == 0;
+}
+
+static void put_hello(struct rooms_packer *out, uint32_t version)
+{
+    size_t start = rooms__bus_begin(out, ROOMS__BUS_HELLO);
+    rooms__bus_put_u32(out, version);
+    rooms__bus_put_bytes(out, "stranger-1234567", ROOMS__UID_SIZE);
+    rooms__bus_end(out, start);
+}
+
+TEST(bus, garbage_closes_that_connection_only)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        bool greets;
+    } garbage[] = {
+        {"GET / HTTP/1.1\r\n\r\n", 18, false},   /* a size beyond the limit */
+        {"\0\0\0\0", 4, false},                  /* no kind */
+        {"\0\0\0\0", 4, true},                   /* likewise */
+        {"\1\0\0\0\2", 5, false},                /* nothing before the greeting */
+        {"\1\0\0\0\377", 5, true},               /* a kind nobody knows */
+        {"\1\0\0\0\1", 5, true},                 /* a second greeting, cut */
+        {"\5\0\0\0\4\1\2\3\4", 9, true},         /* a filter of four bytes */
+        {"\5\0\0\0\5\377\377\377\377", 9, true}, /* a bucket that is none */
+        {"\5\0\0\0\6\377\377\377\377", 9, true}, /* a message whose namespace is longer than it */
+    };
+    open_nodes(NULL);
+    for (size_t i = 0; i < sizeof garbage / sizeof garbage[0]; i++) {
+        int fd = stranger(0);
+        struct rooms_packer out;
+        rooms_packer_init(&out);
+        if (garbage[i].greets) put_hello(&out, ROOMS__BUS_VERSION);
+        rooms__put_bytes(&out, garbage[i].bytes, garbage[i].size);
+        assert_int_equal(send(fd, out.bytes, out.size, 0), out.size);
+        rooms_packer_clear(&out);
+        turn();
+        bool is_cut = garbage[i].size == 4 && !memcmp(garbage[i].bytes, "\0\0\0\0", 4);
+        if (is_cut) { /* seen when there is a fifth byte */
+            assert_int_equal(send(fd, "x", 1, 0), 1);
+            turn();
+        }
+        if (!is_closed(fd)) fail_msg("garbage %zu is taken", i);
+        close(fd);
+        assert_int_equal(stats_of(0).garbage, i + 1);
+        broadcast(0, "[\"a\"]");
+        turn();
+        assert_lines("A deliver [\"a\"]\nB deliver [\"a\"]\nC deliver [\"a\"]\n");
+    }
+    assert_int_equal(stats_of(0).peers, 2);
+    close_nodes();
+}
+
+TEST(bus, another_version_is_not_spoken_with)
+{
+    open_nodes(NULL);
+    int fd = stranger(0);
+    struct rooms_packer out;
+    rooms_packer_init(&out);
+    put_hello(&out, ROOMS__BUS_VERSION + 1);
+    send(fd, out.bytes, out.size, 0);
+    rooms_packer_clear(&out);
+    turn();
+    assert_true(is_closed(fd));
+    close(fd);
+    close_nodes();
+}
+
+TEST(bus, messages_arrive_whole_whatever_the_pieces)
+{
+    open_nodes(NULL);
+    int fd = stranger(0);
+    struct rooms_packer out;
+    struct rooms_message event = text_message("[\"piecewise\"]");
+    struct rooms__cluster_message message = {.type = ROOMS__BROADCAST, .packet = event, .who = selector};
+    has_room(0, "r1", true);
+    rooms_packer_init(&out);
+    put_hello(&out, ROOMS__BUS_VERSION);
+    message.who = (struct rooms_selector){0};
+    for (int i = 0; i < 3; i++) rooms__bus_put_message(&out, (struct rooms_name){"/", 1}, 0, &message);
+    for (size_t i = 0; i < out.size; i++) {
+        assert_int_equal(send(fd, out.bytes + i, 1, 0), 1);
+        event_base_loop(nodes[0].base, EVLOOP_NONBLOCK);
+    }
+    assert_lines("A deliver [\"piecewise\"]\nA deliver [\"piecewise\"]\nA deliver [\"piecewise\"]\n");
+    /* Every message that is cut is refused, and nothing is read beyond it. */
+    for (size_t cut = 1; cut < 40; cut++) {
+        struct rooms_packer one;
+        rooms_packer_init(&one);
+        rooms__bus_put_message(&one, (struct rooms_name){"/", 1}, 0, &message);
+        struct rooms__bus_message read;
+        uint8_t *copy = malloc(one.size - cut);
+        memcpy(copy, one.bytes, one.size - cut);
+        struct rooms__bus_reader in = {copy + ROOMS__BUS_HEAD, copy + one.size - cut, false};
+        assert_int_equal(rooms__bus_read_message(&in, &read), ROOMS_EINVAL);
+        free(copy);
+        rooms_packer_clear(&one);
+    }
+    rooms_packer_clear(&out);
+    close(fd);
+    close_nodes();
+}
+
+TEST(bus, a_process_that_reads_nothing_costs_the_others_nothing_and_has_a_bounded_queue)
+{
+    struct rooms_bus_options options;
+    rooms_bus_options_init(&options);
+    options.max_queue_bytes = 1 << 20;
+    open_nodes(&options);
+    struct event_base *stopped = nodes[1].base;
+    nodes[1].base = NULL;
+    char json[10003];
+    memset(json, 'x', sizeof json);
+    memcpy(json, "[\"", 2);
+    memcpy(json + sizeof json - 3, "\"]", 3);
+    for (int i = 0; i < 500; i++) {
+        broadcast(0, json);
+        said[0] = '\0';
+        event_base_loop(nodes[0].base, EVLOOP_NONBLOCK);
+        event_base_loop(nodes[2].base, EVLOOP_NONBLOCK);
+    }
+    turn();
+    assert_true(stats_of(2).received >= 500);
+    assert_true(stats_of(0).dropped > 100);
+    assert_true(stats_of(0).queued_bytes <= options.max_queue_bytes);
+    /* Rooms change meanwhile: more than it can be told one by one. */
+    for (int i = 0; i < 3000; i++) {
+        char room[24];
+        snprintf(room, sizeof room, "room %d", i);
+        has_room(0, room, true);
+        if (i % 100 == 0) event_base_loop(nodes[0].base, EVLOOP_NONBLOCK);
+    }
+    turn();
+    nodes[1].base = stopped;
+    for (int i = 0; i < 20; i++) {
+        said[0] = '\0';
+        turn();
+    }
+    assert_int_equal(stats_of(0).queued_bytes, 0);
+    assert_int_equal(stats_of(1).garbage, 0);
+    said[0] = '\0';
+    to_room(1, "room 2999", "[\"a\"]");
+    turn();
+    assert_lines("B deliver +room 2999 [\"a\"]\nA deliver +room 2999 [\"a\"]\n");
+    close_nodes();
+}
+
+TEST(bus, messages_beyond_the_limit_are_dropped_and_counted)
+{
+    struct rooms_bus_options options;
+    rooms_bus_options_init(&options);
+    options.max_message_bytes = 40000; /* a filter must fit */
+    open_nodes(&options);
+    char json[50000];
+    memset(json, 'x', sizeof json);
+    memcpy(json, "[\"", 2);
+    memcpy(json + sizeof json - 3, "\"]", 3);
+    broadcast(0, json);
+    turn();
+    assert_int_equal(stats_of(0).dropped, 1);
+    assert_int_equal(stats_of(1).garbage, 0);
+    said[0] = '\0';
+    broadcast(0, "[\"a\"]");
+    turn();
+    assert_lines("A deliver [\"a\"]\nB deliver [\"a\"]\nC deliver [\"a\"]\n");
+    close_nodes();
+}
+
+static void run_ms(uint64_t ms)
+{
+    uint64_t until = rooms__bus_now_ms() + ms;
+    while (rooms__bus_now_ms() < until) {
+        turn();
+        usleep(2000);
+    }
+}
+
+TEST(bus, a_silent_process_is_not_waited_for_until_it_speaks)
+{
+    struct rooms_bus_options options;
+    rooms_bus_options_init(&options);
+    options.silent_ms = 500;
+    open_nodes(&options);
+    struct event_base *stopped = nodes[1].base;
+    nodes[1].base = NULL;
+    fetch(0);
+    run_ms(100);
+    assert_null(strstr(said, "done"));
+    run_ms(1200);
+    assert_lines("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"C\":1}\nsocket {\"C\":2}\ndone 0\n");
+    assert_int_equal(stats_of(0).silent, 1);
+    fetch(0);
+    turn();
+    assert_lines("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"C\":1}\nsocket {\"C\":2}\ndone 0\n");
+    nodes[1].base = stopped;
+    run_ms(50);
+    assert_int_equal(stats_of(0).silent, 0);
+    said[0] = '\0';
+    fetch(0);
+    turn();
+    assert_lines("socket {\"A\":1}\nsocket {\"A\":2}\nsocket {\"B\":1}\nsocket {\"B\":2}\nsocket {\"C\":1}\n"
+                 "socket {\"C\":2}\ndone 0\n");
+    close_nodes();
+}
+
+TEST(bus, a_process_that_ends_is_not_waited_for)
+{
+    open_nodes(NULL);
+    nodes[2].peer.answers_late = true;
+    ask_event(0);
+    turn();
+    assert_lines("B event [\"q\"]\nC event [\"q\"]\nanswer [\"B\"]\n");
+    close_node(2);
+    turn();
+    assert_lines("done 0\n");
+    assert_int_equal(stats_of(0).peers, 1);
+    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    assert_lines("count 0 2\n");
+    close_nodes();
+}
+
+TEST(bus, a_namespace_that_only_some_have_is_asked_there)
+{
+    open_nodes(NULL);
+    struct peer child = {.name = 'b'};
+    struct rooms_local local = peer_local(&child, NULL);
+    child.adapter = rooms_adapter_bus(nodes[1].bus, "/child", &local);
+    struct peer other = {.name = 'a'};
+    local = peer_local(&other, NULL);
+    other.adapter = rooms_adapter_bus(nodes[0].bus, "/child", &local);
+    turn();
+    rooms__cluster_server_count(child.adapter, on_count, NULL);
+    assert_lines("count 0 2\n");
+    child.adapter->ops->free(child.adapter);
+    turn();
+    rooms__cluster_server_count(other.adapter, on_count, NULL);
+    assert_lines("count 0 1\n");
+    other.adapter->ops->free(other.adapter);
+    close_nodes();
+}
+
+TEST_MAIN
