@@ -366,6 +366,39 @@ static void upgrade_of_another_route_is_a_plain_request(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void on_typeless(struct eio_http_request *request, void *ctx)
+{
+    struct eio_http_reply reply = {.status = *(int *)ctx};
+    eio_http_reply(request, &reply);
+}
+
+/* A reply has the type that it was given, or none: the reference's preflights and bare 400 have none. */
+static void what_has_no_type_is_given_none(void **state)
+{
+    struct fixture *f = *state;
+    static int statuses[] = {200, 204, 304, 400};
+    for (size_t i = 0; i < 4; i++) {
+        char path[16], request[64];
+        snprintf(path, sizeof path, "/bare%zu", i);
+        snprintf(request, sizeof request, "GET %s HTTP/1.1\r\n" END, path);
+        assert_int_equal(eio_http_route(f->server.http, path, 0, on_typeless, &statuses[i]), 0);
+        client_send(&f->client, request);
+        client_expect_times(&f->client, "Content-Length: 0\r\n", i + 1);
+        client_expect_times(&f->client, "Connection: keep-alive\r\n\r\n", i + 1);
+    }
+    assert_null(strcasestr(f->client.text, "content-type"));
+    /* Alone or one behind the other, the connection goes on, and what has a type has it. */
+    client_send(&f->client, "GET /bare1 HTTP/1.1\r\n" END "GET /x HTTP/1.1\r\n" END "GET /bare1 HTTP/1.1\r\n" END
+                            "HEAD /bare0 HTTP/1.1\r\n" END "GET /y HTTP/1.1\r\nConnection: close\r\n" END);
+    client_expect_eof(&f->client);
+    assert_int_equal(client_count(&f->client, "HTTP/1.1 204 No Content\r\n"), 3);
+    assert_int_equal(client_count(&f->client, "Content-Type: text/plain\r\n"), 2);
+    assert_non_null(strstr(f->client.text, "/x|HTTP/1.1 204"));
+    assert_non_null(strstr(f->client.text, "\r\n\r\n/y|"));
+    struct eio_http_stats stats = server_stats(&f->server);
+    assert_int_equal(stats.requests, 9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +429,7 @@ int main(void)
         T(upgrade_refused_gets_its_reply),
         T(upgrade_after_a_request),
         T(upgrade_of_another_route_is_a_plain_request),
+        T(what_has_no_type_is_given_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
