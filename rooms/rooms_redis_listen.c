@@ -25,10 +25,8 @@ static struct rooms_name entry_name(const void *item)
     return (struct rooms_name){entry->name, entry->name_size};
 }
 
-static void mark(struct rooms_redis *redis, struct rooms__redis_entry *entry)
+static void dirty_add(struct rooms__redis_names *names, struct rooms__redis_entry *entry)
 {
-    struct rooms__redis_names *names = &redis->names;
-    rooms__redis_schedule(redis);
     if (entry->dirty) return;
     entry->dirty = true;
     entry->dirty_next = NULL;
@@ -37,6 +35,12 @@ static void mark(struct rooms_redis *redis, struct rooms__redis_entry *entry)
     else
         names->dirty_first = entry;
     names->dirty_last = entry;
+}
+
+static void mark(struct rooms_redis *redis, struct rooms__redis_entry *entry)
+{
+    dirty_add(&redis->names, entry);
+    rooms__redis_schedule(redis);
 }
 
 static struct rooms__redis_entry *dirty_take(struct rooms__redis_names *names)
@@ -174,6 +178,14 @@ static void entry_free(struct rooms_redis *redis, struct rooms__redis_entry *ent
     free(entry);
 }
 
+static void retry_later(struct rooms_redis *redis)
+{
+    struct rooms__redis_names *names = &redis->names;
+    if (rooms__timer_runs(&names->retry)) return;
+    rooms__timer_start(&names->retry, rooms__backoff_ms(names->refusals++, redis->options.reconnect_min_ms,
+                                                        redis->options.reconnect_max_ms, 0));
+}
+
 /* Commands are not bounded by max_pending_bytes: they are as many as there are names. */
 void rooms__listen_flush(struct rooms_redis *redis)
 {
@@ -182,7 +194,8 @@ void rooms__listen_flush(struct rooms_redis *redis)
     for (struct rooms__redis_entry *entry; (entry = dirty_take(&redis->names)) != NULL;) {
         bool wanted = entry->first != NULL;
         if (stands && wanted != entry->asked && !(wanted && entry->refused) && !command(conn, entry, wanted)) {
-            mark(redis, entry); /* want of memory; the next pass tries again */
+            dirty_add(&redis->names, entry); /* want of memory */
+            retry_later(redis);
             return;
         }
         if (!wanted && !entry->asked && entry->unconfirmed == 0)
@@ -280,7 +293,6 @@ const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisRep
 
 void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text)
 {
-    struct rooms__redis_names *names = &redis->names;
     struct rooms__redis_entry *entry = record->entry;
     entry->unconfirmed--;
     rooms__redis_log(redis, ROOMS_LOG_WARN, "redis sub: %s %.*s: %s",
@@ -290,9 +302,7 @@ void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_
     if (record->kind == ROOMS__RECORD_SUBSCRIBE && entry->unconfirmed == 0) {
         entry->asked = false;
         set_refused(redis, entry, true);
-        if (!rooms__timer_runs(&names->retry))
-            rooms__timer_start(&names->retry, rooms__backoff_ms(names->refusals++, redis->options.reconnect_min_ms,
-                                                                redis->options.reconnect_max_ms, 0));
+        retry_later(redis);
     }
     mark(redis, entry);
 }
@@ -307,6 +317,7 @@ static void try_again(struct rooms_redis *redis, struct rooms__redis_entry *entr
 static void on_retry(void *ctx)
 {
     each_entry(ctx, try_again);
+    rooms__redis_schedule(ctx);
 }
 
 void rooms__listen_init(struct rooms_redis *redis)

@@ -422,6 +422,29 @@ TEST(redis_faults, the_second_address_is_used_when_the_first_is_gone_by_all_conn
     node_stop(&node);
 }
 
+TEST(redis_faults, the_second_address_is_used_when_the_first_falls_silent)
+{
+    struct node node;
+    static struct listener listener;
+    both(&node);
+    node_start(&node);
+    listen_to(&node, &listener, ROOMS__REDIS_CHANNEL, "a");
+    RUN_UNTIL(&node, node_is_up(&node));
+    kill(server.pid, SIGSTOP);
+    RUN_UNTIL(&node, !node_is_up(&node));
+    publish_number(&node, 1);
+    RUN_UNTIL(&node, node_is_up(&node));
+    char other[32];
+    snprintf(other, sizeof other, "127.0.0.1:%d", second.port);
+    assert_string_equal(node_stats(&node).address, other);
+    publish_number(&node, 2);
+    RUN_UNTIL(&node, strstr(listener.heard, "a=2 "));
+    assert_ascending(&listener);
+    kill(server.pid, SIGCONT);
+    unlisten(&node, &listener);
+    node_stop(&node);
+}
+
 /* Only one connection suffers; the others must not stay where they are. */
 TEST(redis_faults, where_one_connection_goes_all_go)
 {

@@ -356,9 +356,12 @@ TEST(redis, late_questions_are_answered_with_nothing_and_later_ones_are_not_mixe
 {
     struct node node;
     struct answers answers = {""};
-    started(&node);
+    if (!server.pid) server_start(&server);
+    node_init(&node, &server);
+    node.options.liveness_ms = 5000;
+    node_start(&node);
     RUN_UNTIL(&node, node_is_up(&node));
-    assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "DEBUG SLEEP 0.1", 20), ROOMS_OK);
+    assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "DEBUG SLEEP 0.7", 20), ROOMS_OK);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO x", 50), ROOMS_OK);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO y", 0), ROOMS_OK);
     RUN_UNTIL(&node, answers.count == 3);
