@@ -62,7 +62,7 @@ static inline void fake_text(struct fake_client *client, const char *text)
 
 static inline void fake_confirm(struct fake_client *client, const char *word, const char *text)
 {
-    char answer[256];
+    char answer[4096];
     snprintf(answer, sizeof answer, "*3\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n:1\r\n", strlen(word), word, strlen(text), text);
     fake_text(client, answer);
 }
@@ -76,7 +76,7 @@ static inline size_t fake_find(const struct fake_client *client, const char *tex
 
 static inline void fake_publish(struct fake *fake, const char *channel, const char *payload)
 {
-    char push[512];
+    char push[8192];
     size_t used = strlen(fake->published);
     snprintf(fake->published + used, sizeof fake->published - used, "%s ", payload);
     snprintf(push, sizeof push, "*3\r\n$7\r\nmessage\r\n$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(channel), channel,
