@@ -14,6 +14,7 @@ rooms_adapter_factory conformance_adapter(const struct conformance_options *opti
     } adapters[] = {
         {"classic", rooms_adapter_redis},
         {"sharded", rooms_adapter_redis_sharded},
+        {"streams", rooms_adapter_redis_streams},
     };
     const char *name = options->adapter ? options->adapter : "classic";
     for (size_t i = 0; i < sizeof adapters / sizeof adapters[0]; i++)
