@@ -395,6 +395,24 @@ TEST(questions, of_one_that_is_not_even_counted_do_not_wait)
     teardown();
 }
 
+/* Redis counts the others, and not yet the one that asks. */
+TEST(questions, of_one_that_is_not_counted_wait_for_the_others)
+{
+    setup(2);
+    struct classic *classic = (struct classic *)nodes[0].adapter;
+    nodes[0].watcher->on_down(nodes[0].watcher->ctx);
+    rooms__redis_unsubscribe(&nodes[0], &classic->on_requests);
+    nodes[1].answers_late = true;
+    ask_event(0);
+    ask_count(0);
+    settle();
+    assert_said("B event? [\"q\",1]\ncount 0 2\n");
+    answer_from(1, "[7]");
+    settle();
+    assert_said("answer [7]\ndone 0\n");
+    teardown();
+}
+
 /* Only the connection that publishes was lost: the subscriptions are still there, and are not confirmed anew. */
 TEST(questions, do_not_wait_for_the_asker_itself_when_redis_is_up_again)
 {
