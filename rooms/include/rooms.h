@@ -346,6 +346,31 @@ ROOMS_API struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const cha
 ROOMS_API struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const char *namespace_name,
                                                             const struct rooms_local *local);
 
+/* ------------------------------------------------------------------- inbox */
+
+/* Bytes from node to node through Redis, beside the adapters: to whoever listens under a name, on the channel
+ * "<key_prefix>-inbox#<name>#". In the order of telling, at most once: what is told while a connection to Redis is lost
+ * on either side may not arrive. */
+struct rooms_inbox;
+struct rooms_inbox_handlers {
+    void (*on_message)(void *ctx, const uint8_t *bytes, size_t size); /* borrowed */
+    void (*on_down)(void *ctx); /* Redis went: something may have been lost. May be NULL */
+};
+/* Listens as soon as Redis is there. NULL: out of memory, or no name. The redis must outlive it. */
+ROOMS_API struct rooms_inbox *rooms_inbox_new(struct rooms_redis *redis, const char *name,
+                                              const struct rooms_inbox_handlers *handlers, void *ctx);
+ROOMS_API void rooms_inbox_free(struct rooms_inbox *inbox); /* Accepts NULL. */
+
+/* Copied; leaves at the end of this pass of the loop. 0, ROOMS_ELIMIT, ROOMS_ENOMEM. */
+ROOMS_API int rooms_inbox_tell(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size);
+/* The same, and fn is told later, once, how many listened; -1: nobody knows. Fails, and then fn is not called, with
+ * ROOMS_EAWAY too, if Redis is not there. */
+typedef void (*rooms_heard_fn)(void *ctx, int listeners);
+ROOMS_API int rooms_inbox_tell_and_count(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
+                                         rooms_heard_fn fn, void *ctx);
+/* No fn with that ctx is called any more. */
+ROOMS_API void rooms_inbox_cancel(struct rooms_inbox *inbox, const void *ctx);
+
 /* --------------------------------------------------------------------- bus */
 
 /* Between processes of one machine: each is a node, connected with every other by a pair of local stream sockets. A

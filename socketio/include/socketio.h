@@ -235,6 +235,35 @@ SIO_API struct eio_loop *sio_server_loop(struct sio_server *io);
 SIO_API struct eio_http *sio_server_http(struct sio_server *io);
 SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
 
+/* Sessions across machines: a request that reaches another machine than its session's is carried there through Redis,
+ * with its connection, so that nothing in front of the nodes needs to be sticky. Only among nodes with the same
+ * engine.machine_key, each with an engine.machine of its own; Node servers take no part. */
+struct sio_tunnels;
+struct rooms_redis;
+struct sio_tunnel_options {
+    const uint8_t *machine;   /* engine.machine; copied */
+    unsigned owner;           /* engine.owner */
+    uint32_t open_timeout_ms; /* 5000; then the request is answered here, as one of an unknown session */
+    size_t window_bytes;      /* 262144 of one connection, each way, that wait for their reader; 65536 to 2^30 */
+    size_t max_tunnels;       /* 16384; above: the same answer */
+};
+SIO_API void sio_tunnel_options_init(struct sio_tunnel_options *options);
+/* NULL: out of memory, or no machine. Server and redis must outlive it. */
+SIO_API struct sio_tunnels *sio_tunnels_new(struct sio_server *io, struct rooms_redis *redis,
+                                            const struct sio_tunnel_options *options);
+/* Ends what is carried. Accepts NULL. */
+SIO_API void sio_tunnels_free(struct sio_tunnels *tunnels);
+
+struct sio_tunnel_stats {
+    uint64_t opened, accepted;  /* here for another machine; for another machine here */
+    uint64_t declined, refused; /* a limit, or no memory, on this side; for the other side */
+    uint64_t given_back;        /* the owner did not answer: the client was told that the session is unknown */
+    uint64_t resets, ignored;   /* ended by a fault; messages that were no use */
+    uint64_t messages_in, messages_out, bytes_in, bytes_out;
+    size_t tunnels; /* now */
+};
+SIO_API void sio_tunnels_get_stats(const struct sio_tunnels *tunnels, struct sio_tunnel_stats *stats);
+
 /* A file of the official client's build, with what it is in other codings. */
 struct sio_asset {
     const char *name; /* "socket.io.min.js" */

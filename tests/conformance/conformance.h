@@ -17,7 +17,8 @@ struct conformance_options {
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
     uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, connect_timeout_ms, allow_eio3, deflate;
-    uint32_t stats; /* SIGUSR1 and the end print a line of figures */
+    uint32_t across; /* sessions across nodes, through Redis */
+    uint32_t stats;  /* SIGUSR1 and the end print a line of figures */
 };
 
 struct app_received;
@@ -28,7 +29,9 @@ struct conformance {
     const struct conformance_options *options;
     struct eio_loop *loop;
     struct sio_server *io;
-    struct rooms_redis *redis;     /* NULL: one node */
+    struct rooms_redis *redis;   /* NULL: one node */
+    struct sio_tunnels *tunnels; /* --across */
+    uint8_t machine[EIO_MACHINE_BYTES];
     struct app_received *received; /* profiles app and cluster */
     struct eio_http *http;
     struct eio_server *engine;
@@ -54,6 +57,8 @@ extern const struct conformance_profile conformance_bench;                      
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options);
 /* With --redis: connects, and puts the adapter into the options. Returns 0 or EIO_EINVAL. */
 int conformance_open_redis(struct conformance *conformance, struct sio_options *options);
+/* With --across, when the server is there: takes and sends connections for sessions of other nodes. */
+int conformance_open_tunnels(struct conformance *conformance);
 
 /* Puts the command line's numbers over the profile's. */
 void conformance_override_engine(const struct conformance_options *options, struct eio_options *engine);

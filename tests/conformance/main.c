@@ -100,6 +100,7 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--allow-eio3", &options->allow_eio3},
         {"--deflate", &options->deflate},
         {"--stats", &options->stats},
+        {"--across", &options->across},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
@@ -123,7 +124,8 @@ static int parse(int argc, char **argv, struct conformance_options *options)
     if (!options->profile) return usage("missing option", "--profile");
     if (!has_port) return usage("missing option", "--port");
     bool is_cluster = strcmp(options->profile, conformance_cluster.name) == 0;
-    if ((is_cluster || options->adapter) && !options->redis) return usage("missing option", "--redis");
+    if ((is_cluster || options->adapter || options->across) && !options->redis)
+        return usage("missing option", "--redis");
     if (options->redis && !conformance_adapter(options)) return usage("not an adapter", options->adapter);
     return 0;
 }
@@ -168,7 +170,7 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
     conformance->io = sio_server_new_on(conformance->loop, options);
     if (!conformance->io) return EIO_ENOMEM;
     conformance->http = sio_server_http(conformance->io);
-    return 0;
+    return conformance_open_tunnels(conformance);
 }
 
 /* --------------------------------------------------------------------- end */
@@ -208,6 +210,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
 static void conformance_close(struct conformance *conformance)
 {
     if (conformance->io) {
+        sio_tunnels_free(conformance->tunnels);
         sio_server_free(conformance->io);
         rooms_redis_free(conformance->redis);
         app_received_free(conformance->received);
@@ -251,6 +254,14 @@ static void print_stats(const struct conformance *conformance)
         loop.turns, loop.turns_cut, timers, over_50ms, (double)loop.late_max_us / 1e3, engine.sessions,
         engine.polling_sessions, http.connections, engine.queued_bytes, engine.opened, engine.upgrades,
         engine.messages_in, engine.messages_out);
+    if (conformance->tunnels) {
+        struct sio_tunnel_stats tunnels;
+        sio_tunnels_get_stats(conformance->tunnels, &tunnels);
+        printf("TUNNELS {\"opened\":%lu,\"accepted\":%lu,\"declined\":%lu,\"refused\":%lu,\"given_back\":%lu,"
+               "\"resets\":%lu,\"ignored\":%lu,\"tunnels\":%zu}\n",
+               tunnels.opened, tunnels.accepted, tunnels.declined, tunnels.refused, tunnels.given_back, tunnels.resets,
+               tunnels.ignored, tunnels.tunnels);
+    }
     fflush(stdout);
 }
 

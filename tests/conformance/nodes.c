@@ -1,6 +1,7 @@
 /* One node of several: the connection to Redis and the adapter on it, for every profile of Socket.IO. */
 #include "conformance.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -44,5 +45,19 @@ int conformance_open_redis(struct conformance *conformance, struct sio_options *
     }
     options->adapter = conformance_adapter(conformance->options);
     options->adapter_ctx = conformance->redis;
+    if (!conformance->options->across) return 0;
+    randombytes_buf(conformance->machine, sizeof conformance->machine);
+    options->engine.machine = conformance->machine;
+    options->engine.machine_key = (const uint8_t *)"the tests' nodes";
     return 0;
+}
+
+int conformance_open_tunnels(struct conformance *conformance)
+{
+    struct sio_tunnel_options options;
+    if (!conformance->options->across) return 0;
+    sio_tunnel_options_init(&options);
+    options.machine = conformance->machine;
+    conformance->tunnels = sio_tunnels_new(conformance->io, conformance->redis, &options);
+    return conformance->tunnels ? 0 : EIO_ENOMEM;
 }
