@@ -45,7 +45,7 @@ TEST(nodes, keep_nothing_of_a_connection_that_they_hand_over)
     node_handshake(&nodes, 0, sid);
     node_open(&client, &nodes, 1);
     client_write(&client, sid, NULL);
-    client_pump(&client, CLIENT_QUIET_MS);
+    client_settle(&client);
     assert_int_equal(node_stats(&nodes.node[1]).connections, 0);
     assert_int_equal(node_stats(&nodes.node[1]).parked, 0);
     assert_int_equal(node_stats(&nodes.node[1]).requests, 0);
@@ -112,7 +112,7 @@ TEST(nodes, hand_over_a_body_that_was_read_in_part)
              "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n4ab",
              sid);
     client_send(&client, head);
-    client_pump(&client, CLIENT_QUIET_MS);
+    client_settle(&client);
     assert_int_equal(link_stats(&nodes, 1, 0).sent, 1); /* the head is enough */
     assert_int_equal(nodes.node[0].messages, 0);
     client_send(&client, "cdefg");
@@ -132,7 +132,7 @@ TEST(nodes, hand_over_a_chunked_body)
              "chunked\r\n\r\n3\r\n4",
              sid);
     client_send(&client, head);
-    client_pump(&client, 5);
+    client_settle(&client);
     client_send(&client, "ab\r\n0\r\n\r\n");
     client_expect(&client, "\r\n\r\nok");
     stop();
@@ -204,10 +204,10 @@ TEST(nodes, pass_on_the_end_of_a_client_while_its_poll_waits_elsewhere)
     node_handshake(&nodes, 0, sid);
     node_open(&client, &nodes, 1);
     client_write(&client, sid, NULL);
-    client_pump(&client, CLIENT_QUIET_MS);
+    client_settle(&client);
     assert_int_equal(node_stats(&nodes.node[0]).parked, 1);
     client_reset(&client);
-    for (int i = 0; i < 10; i++) eio_loop_turn(nodes.loop, 1);
+    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
     assert_int_equal(node_stats(&nodes.node[0]).parked, 0);
     assert_int_equal(node_stats(&nodes.node[0]).aborted, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
@@ -240,7 +240,7 @@ TEST(nodes, answer_on_an_adopted_connection_as_on_an_accepted_one)
             node_open(&client, &nodes, wrong);
             snprintf(text, sizeof text, "%s%s%s", requests[i].before, sid, requests[i].after);
             client_send(&client, text);
-            client_pump(&client, CLIENT_QUIET_MS);
+            client_settle(&client);
             assert_int_equal(nodes.node[wrong].offered, wrong);
             snprintf(answers[wrong], sizeof answers[wrong], "%s%s", client.text, client.eof ? "<end>" : "");
             assert_true(client.size > 0);
@@ -267,7 +267,7 @@ TEST(nodes, upgrade_a_session_wherever_its_websocket_comes)
     assert_int_equal(nodes.node[0].messages, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
     client_close(&client);
-    for (int i = 0; i < 10; i++) eio_loop_turn(nodes.loop, 1);
+    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
     assert_int_equal(nodes.node[0].closed, 1);
     stop();
 }
@@ -363,7 +363,7 @@ TEST(nodes, answer_when_the_owner_is_gone)
     node_open(&client, &nodes, 1);
     node_stop(&nodes, 0);
     client_expect_unknown(&client, sid);
-    client_pump(&client, 5);
+    client_settle(&client);
     assert_int_equal(nodes.node[1].links_closed, 1);
     client_expect_unknown(&client, sid);
     assert_int_equal(link_stats(&nodes, 1, 0).declined, 2);
@@ -408,7 +408,7 @@ TEST(nodes, count_a_connection_by_its_peers_address_where_it_is)
     client_close(&clients[1]);
     client_close(&client);
     eio_loop_advance(nodes.loop, 3000);
-    for (int i = 0; i < 5; i++) eio_loop_turn(nodes.loop, 1);
+    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
     node_open(&client, &nodes, 1);
     client_ask(&client, sid, "4x");
     stop();
@@ -457,7 +457,7 @@ TEST(nodes, give_a_body_its_time_after_the_handover)
              "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n4ab",
              sid);
     client_send(&client, head);
-    client_pump(&client, 5);
+    client_settle(&client);
     eio_loop_advance(nodes.loop, nodes.http.body_timeout_ms + 1000);
     client_expect(&client, "HTTP/1.1 408");
     client_expect_eof(&client);
@@ -473,7 +473,7 @@ static void take_by_hand(void)
     nodes.node[1].by_hand = true;
     node_open(&client, &nodes, 1);
     client_write(&client, sid, "4x");
-    client_pump(&client, 10);
+    client_settle(&client);
     assert_true(nodes.node[1].taken.fd >= 0);
 }
 
@@ -497,7 +497,7 @@ TEST(nodes, say_through_how_many_machines_a_connection_came)
     node_handshake(&nodes, 1, other_sid);
     nodes.node[0].by_hand = true;
     client_write(&client, other_sid, "4x");
-    client_pump(&client, 10);
+    client_settle(&client);
     assert_int_equal(nodes.node[0].taken.hops, 1);
     stop();
 }
@@ -524,7 +524,7 @@ TEST(nodes, adopt_nothing_that_is_unsound)
         assert_null(handover.bytes);
         close(pair[1]);
     }
-    for (int i = 0; i < 5; i++) eio_loop_turn(nodes.loop, 1);
+    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
     assert_int_equal(node_stats(&nodes.node[0]).adopted, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
     node_open(&client, &nodes, 0);
@@ -552,7 +552,7 @@ TEST(nodes, decline_when_the_queue_to_the_owner_is_full)
         struct client *one = &clients[count++];
         node_open(one, &nodes, 1);
         client_write(one, sid, NULL);
-        client_pump(one, 2);
+        client_settle(one);
     }
     struct eio_handoff_stats stats = link_stats(&nodes, 1, 0);
     assert_int_equal(stats.queued, 3);
@@ -585,14 +585,14 @@ TEST(nodes, answer_what_waits_for_an_owner_that_goes)
         assert_true(count < CLIENTS);
         node_open(&clients[count], &nodes, 1);
         client_write(&clients[count], sid, NULL);
-        client_pump(&clients[count++], 2);
+        client_settle(&clients[count++]);
     }
     close(pair[1]);
     for (size_t i = count - 2; i < count; i++) {
         struct answer answer = client_answer(&clients[i]);
         assert_int_equal(answer.status, 400);
     }
-    client_pump(&clients[0], 5);
+    client_settle(&clients[0]);
     assert_true(clients[0].eof || clients[0].reset); /* it died with the owner */
     assert_int_equal(link_stats(&nodes, 1, 0).queued, 0);
     for (size_t i = 0; i < count; i++) client_close(&clients[i]);
@@ -612,7 +612,7 @@ TEST(nodes, leave_no_descriptor_behind)
         client_ask(&client, i & 1 ? other_sid : sid, "4x");
         client_close(&client);
     }
-    for (int i = 0; i < 10; i++) eio_loop_turn(nodes.loop, 1);
+    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
     assert_int_equal(open_descriptors(), before);
     assert_int_equal(node_stats(&nodes.node[0]).adopted + node_stats(&nodes.node[1]).adopted, 1000);
     assert_int_equal(node_stats(&nodes.node[0]).connections + node_stats(&nodes.node[1]).connections, 0);

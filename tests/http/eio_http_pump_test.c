@@ -110,7 +110,7 @@ TEST(pump, carries_polls_and_posts_and_their_being_secure)
     assert_int_equal(node_stats(&nodes.node[1]).connections, 0);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 1);
     peer_close(&peer);
-    settle(10);
+    settle(20);
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
     nodes_stop(&nodes);
@@ -164,7 +164,7 @@ TEST(pump, carries_an_upgrade_and_frames_both_ways)
     UNTIL(&peer, memmem(peer.text, peer.size, "4m099", 5));
     assert_int_equal(nodes.node[0].messages, 100);
     peer_close(&peer);
-    settle(10);
+    settle(20);
     assert_int_equal(nodes.node[0].closed, 1);
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     nodes_stop(&nodes);
@@ -290,10 +290,10 @@ TEST(pump, stops_reading_the_owner_when_the_client_does_not_read)
     /* A slow reader gets everything, however long it takes, though the owner has long gone, and with what the reader
      * said to it unread. */
     assert_int_equal(SSL_write(peer.ssl, "unread", 6), 6);
-    settle(5);
+    settle(20);
     give_back(fd);
     assert_int_equal(SSL_write(peer.ssl, "more", 4), 4);
-    settle(5);
+    settle(20);
     size_t got = 0;
     for (int step = 0; got < sent && !peer.failed && !peer.ended; step++) {
         forget(&peer);
@@ -305,7 +305,7 @@ TEST(pump, stops_reading_the_owner_when_the_client_does_not_read)
     }
     assert_int_equal(got, sent);
     UNTIL(&peer, peer.ended);
-    settle(5);
+    settle(20);
     free(block);
     stop();
 }
@@ -317,7 +317,7 @@ TEST(pump, gives_up_a_client_that_takes_nothing_of_what_the_owner_left)
     for (uint64_t quiet_since = client_now_ms(); client_now_ms() < quiet_since + 200; eio_loop_turn(nodes.loop, 0))
         if (send(fd, block, 1 << 16, MSG_NOSIGNAL) > 0) quiet_since = client_now_ms();
     give_back(fd);
-    settle(5);
+    settle(20);
     eio_loop_advance(nodes.loop, nodes.http.idle_timeout_ms - 1000);
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 1);
     eio_loop_advance(nodes.loop, nodes.http.idle_timeout_ms + 2000);
@@ -345,7 +345,7 @@ TEST(pump, passes_the_clients_end_on_and_then_the_owners_answer)
     peer_say(&peer, "the last words");
     SSL_shutdown(peer.ssl);
     shutdown(peer.tcp.fd, SHUT_WR);
-    settle(10);
+    settle(20);
     char text[64] = "";
     assert_int_equal(recv(fd, text, sizeof text - 1, 0), 14);
     assert_string_equal(text, "the last words");
@@ -354,7 +354,7 @@ TEST(pump, passes_the_clients_end_on_and_then_the_owners_answer)
     assert_int_equal(send(fd, "goodbye", 7, MSG_NOSIGNAL), 7);
     give_back(fd);
     UNTIL(&peer, peer_has(&peer, "goodbye"));
-    settle(10);
+    settle(20);
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     stop();
 }
@@ -377,7 +377,7 @@ TEST(pump, delivers_an_answer_to_a_client_that_still_sends_to_an_owner_that_went
 {
     int fd = take_by_hand();
     peer_say(&peer, "unread");
-    settle(5);
+    settle(20);
     assert_int_equal(send(fd, "too much", 8, MSG_NOSIGNAL), 8);
     give_back(fd); /* with bytes unread: a reset */
     for (int i = 0; i < 50 && !peer.failed; i++) peer_say(&peer, "more and more and more");
@@ -390,7 +390,7 @@ TEST(pump, ends_the_owners_side_when_the_client_resets)
 {
     int fd = take_by_hand();
     client_reset(&peer.tcp);
-    settle(10);
+    settle(20);
     assert_true(hand_has_ended(fd));
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     stop();
@@ -400,7 +400,7 @@ TEST(pump, ends_on_bytes_that_are_no_tls)
 {
     int fd = take_by_hand();
     client_send(&peer.tcp, "this is not a record");
-    settle(10);
+    settle(20);
     assert_true(hand_has_ended(fd));
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     stop();
@@ -410,7 +410,7 @@ TEST(pump, closes_with_its_server)
 {
     int fd = take_by_hand();
     assert_int_equal(send(fd, "almost", 6, MSG_NOSIGNAL), 6);
-    settle(2);
+    settle(20);
     nodes.node[1].taken.fd = -1;
     node_stop(&nodes, 1);
     assert_true(hand_has_ended(fd));
@@ -428,7 +428,7 @@ TEST(pump, counts_as_a_connection_of_both)
     nodes.http.max_connections_per_address = 1;
     nodes_start(&nodes);
     handshake(0, sid);
-    settle(10);
+    settle(20);
     open_at(1);
     echo(sid, "4x");
     struct peer second;
@@ -437,9 +437,9 @@ TEST(pump, counts_as_a_connection_of_both)
     UNTIL(&second, peer_has(&second, "HTTP/1.1 429"));
     peer_close(&second);
     peer_close(&peer);
-    settle(10);
+    settle(20);
     eio_loop_advance(nodes.loop, nodes.http.linger_ms + 1000);
-    settle(5);
+    settle(20);
     open_at(1);
     echo(sid, "4x"); /* there is room again */
     stop();
@@ -450,7 +450,7 @@ TEST(pump, leaves_no_descriptor_behind)
     start(2);
     handshake(0, sid);
     handshake(1, other_sid);
-    settle(10);
+    settle(20);
     size_t before = open_descriptors();
     for (int i = 0; i < 50; i++) {
         open_at((unsigned)i & 1);

@@ -168,6 +168,13 @@ static inline void node_open(struct client *client, struct nodes *nodes, unsigne
     client_open(client, nodes->loop, eio_http_port(nodes->node[i].http));
 }
 
+/* Everything under way arrives, however busy the machine is: turns are counted, not time. */
+static inline void client_settle(struct client *client)
+{
+    for (int i = 0; i < 20; i++) eio_loop_turn(client->loop, 1);
+    client_take(client);
+}
+
 static inline size_t open_descriptors(void)
 {
     size_t count = 0;

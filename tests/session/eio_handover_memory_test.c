@@ -29,18 +29,18 @@ static void talk(void)
     nodes_start(&nodes);
     node_handshake(&nodes, 0, sid);
     node_open(&client, &nodes, 1);
-    settle(2);
+    settle(10);
     allocations = failed = 0;
     fail_at = failing;
     request(text, sizeof text, sid, true);
     client_send(&client, text);
-    settle(5);
+    settle(10);
     client_take(&client);
     if (!client.eof && !client.reset) client_upgrade(&client, sid);
-    settle(5);
+    settle(10);
     fail_at = 0;
     client_close(&client);
-    settle(5);
+    settle(10);
     assert_int_equal(node_stats(&nodes.node[0]).connections + node_stats(&nodes.node[1]).connections, 0);
     nodes_stop(&nodes);
     fail_at = failing;
@@ -74,10 +74,10 @@ static void talk_tls(void)
     fail_at = failing;
     request(text, sizeof text, sid, true);
     peer_say(&peer, text);
-    settle(5);
+    settle(10);
     fail_at = 0;
     peer_close(&peer);
-    settle(8);
+    settle(10);
     assert_int_equal(node_stats(&nodes.node[0]).connections + node_stats(&nodes.node[1]).connections, 0);
     assert_int_equal(node_stats(&nodes.node[1]).pumps, 0);
     nodes_stop(&nodes);
@@ -107,7 +107,7 @@ static void talk_queue(void)
         if (eio_handoff_send(handoff, &handover) != 0) eio_http_handover_clear(&handover);
     }
     close(pair[1]);
-    settle(3);
+    settle(10);
     fail_at = 0;
     eio_handoff_free(handoff);
     nodes_stop(&nodes);
