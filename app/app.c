@@ -43,6 +43,7 @@ static int init_store(struct app *app, char *error, size_t error_size)
 static int init_server(struct app *app, char *error, size_t error_size)
 {
     struct sio_options io = app->config->io;
+    io.recovery.skip_middlewares = false; /* who it is must be known all the same */
     if (app_nodes_prepare(app, &io, error, error_size)) return EIO_EINVAL;
     snprintf(error, error_size, "out of memory");
     app->io = sio_server_new_on(app->loop, &io);

@@ -41,21 +41,31 @@ static void on_agent_connect(struct sio_socket *socket, const struct sio_event *
     json_decref(payload);
 }
 
-/* ------------------------------------------------------------ disconnecting */
+/* --------------------------------------------------------- coming and going */
 
-static void on_disconnecting(struct sio_socket *socket, const char *reason, void *ctx)
+/* Somebody came or went with the calls that he watches. */
+static void touch_calls(struct app *app, const struct sio_socket *socket, bool joined)
 {
-    struct app *app = ctx;
     struct eio_str room;
     const size_t prefix = sizeof APP_CALL_ROOM - 1;
-    (void)reason;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
         char call_id[APP_ID_SIZE];
         if (room.n <= prefix || room.n - prefix >= sizeof call_id || memcmp(room.p, APP_CALL_ROOM, prefix)) continue;
         memcpy(call_id, room.p + prefix, room.n - prefix);
         call_id[room.n - prefix] = 0;
-        app_presence_touch(app, call_id, false);
+        app_presence_touch(app, call_id, joined);
     }
+}
+
+static void on_disconnecting(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    (void)reason;
+    touch_calls(ctx, socket, false);
+}
+
+static void on_connection(struct sio_socket *socket, void *ctx)
+{
+    if (sio_socket_recovered(socket)) touch_calls(ctx, socket, true);
 }
 
 /* ---------------------------------------------------------- subscriptions */
@@ -312,5 +322,6 @@ int app_agents_init(struct app *app)
         int error = sio_on(app->agents, handlers[i].event, handlers[i].fn, app);
         if (error) return error;
     }
-    return sio_on_disconnecting(app->agents, on_disconnecting, app);
+    int error = sio_on_connection(app->agents, on_connection, app);
+    return error ? error : sio_on_disconnecting(app->agents, on_disconnecting, app);
 }

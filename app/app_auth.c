@@ -177,10 +177,10 @@ static void on_timer(void *ctx)
     }
 }
 
-/* Who it is, for other processes that ask who is in a room. */
+/* Who it is, for other processes that ask who is in a room, and for whoever comes back as it. */
 static void show_user(const struct user *user)
 {
-    if (user->app->nodes && user->claims)
+    if ((user->app->nodes || user->app->config->io.recovery.enabled) && user->claims)
         json_object_set_new(sio_socket_data(user->socket), "user", json_string(user->claims->sub));
 }
 
@@ -224,6 +224,13 @@ static struct eio_str handshake_token(const struct sio_socket *socket, json_t **
     return text;
 }
 
+static bool is_own_session(struct sio_socket *socket, const struct app_claims *claims)
+{
+    if (!sio_socket_recovered(socket)) return true;
+    const char *user = json_string_value(json_object_get(sio_socket_data(socket), "user"));
+    return user && claims && !strcmp(user, claims->sub);
+}
+
 static void on_admission(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
 {
     struct app *app = ctx;
@@ -238,6 +245,9 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
         app_fail(&failure, 401, NULL, "a token is needed");
     json_decref(auth);
     if (claims) check_role(app, nsp, claims, &failure);
+    if (!failure.code && !is_own_session(socket, claims))
+        app_fail(&failure, 403, NULL,
+                 "this session is another user's"); /* and is lost: the next attempt is a new one */
     struct user *user = failure.code ? NULL : calloc(1, sizeof *user);
     if (!user) {
         if (!failure.code) app_fail(&failure, 503, NULL, "out of memory");

@@ -158,6 +158,12 @@ static bool on_server_side_event(void *ctx, const struct rooms_message *message,
     return between->local.server_side_event(between->local.ctx, message, answer, answer_ctx);
 }
 
+static void on_evict(void *ctx, struct rooms_name pid)
+{
+    struct app_between *between = ctx;
+    between->local.evict(between->local.ctx, pid);
+}
+
 static uint64_t on_now_ms(void *ctx)
 {
     struct app_between *between = ctx;
@@ -180,6 +186,7 @@ struct rooms_adapter *app_hold_adapter(void *ctx, const char *namespace_name, co
     mine.disconnect = on_disconnect;
     mine.fetch = on_fetch;
     mine.server_side_event = on_server_side_event;
+    mine.evict = local->evict ? on_evict : NULL;
     mine.now_ms = on_now_ms;
     mine.ctx = between;
     return app_nodes_make_adapter(app, namespace_name, &mine);

@@ -263,6 +263,8 @@ static void put_bus(struct page *page, const struct app *app)
     counter(page, "bus_received_bytes_total", "Bytes from other workers.", s.received_bytes);
     counter(page, "bus_dropped_total", "Messages dropped by bus_max_queue_bytes or bus_max_message_bytes.", s.dropped);
     counter(page, "bus_garbage_total", "Connections with other workers closed because of what came.", s.garbage);
+    counter(page, "bus_sessions_given_total", "Sessions that other workers recovered.", s.sessions_given);
+    counter(page, "bus_sessions_taken_total", "Sessions recovered from other workers.", s.sessions_taken);
     counter(page, "bus_writes_total", "System calls that wrote to other workers.", s.writes);
     counter(page, "bus_requests_total", "Questions to other workers.", s.requests);
     counter(page, "bus_request_timeouts_total", "Questions that some did not answer in time.", s.request_timeouts);

@@ -207,6 +207,18 @@ const struct app_option app_options[] = {
     COUNT("max_rooms_per_member", io.rooms.max_rooms_per_member, "65536", 1, 100000000, "Socket.IO",
           "rooms that one socket may join"),
 
+    BOOL("recovery", io.recovery.enabled, "false", "Recovery",
+         "a client that comes back in time keeps its id and rooms and gets what it missed, at whatever worker it "
+         "arrives"),
+    U32("recovery_max_disconnection_ms", io.recovery.max_disconnection_ms, "120000", 10, DAY_MS, "Recovery",
+        "how long a client may be away"),
+    SIZE("recovery_max_log_bytes", io.recovery.max_log_bytes, "16777216", 0, "Recovery",
+         "messages kept for them, per namespace; who missed what had to go is not recovered"),
+    COUNT("recovery_max_log_packets", io.recovery.max_log_packets, "100000", 0, 100000000, "Recovery",
+          "the same, in messages"),
+    COUNT("recovery_max_sessions", io.recovery.max_sessions, "100000", 0, 100000000, "Recovery",
+          "clients that are away, per namespace; above: the oldest are not recovered"),
+
     SIZE("max_head_bytes", io.http.max_head_bytes, "16384", 512, "HTTP", "request line and headers; above: 431"),
     SIZE("max_line_bytes", io.http.max_line_bytes, "8192", 128, "HTTP", "request line (414) or one header (431)"),
     COUNT("max_fields", io.http.max_fields, "100", 1, 10000, "HTTP", "headers of a request; above: 431"),

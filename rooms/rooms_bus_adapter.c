@@ -26,19 +26,19 @@ static bool is_for_rooms(const struct rooms__cluster_message *message)
     }
 }
 
-static void put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
-                const struct rooms__cluster_message *message, const struct rooms_selector *who)
+void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
+                    const struct rooms__cluster_message *message, const struct rooms_selector *who)
 {
     struct rooms_bus *bus = adapter->bus;
     size_t from = bus->pass.size;
-    rooms__bus_put_message(&bus->pass, rooms__bus_nsp(adapter), 0, message);
+    rooms__bus_put_message(&bus->pass, rooms__bus_nsp(adapter), adapter->seq, message);
     rooms__bus_commit(bus, from, only, rooms__bus_nsp(adapter), who);
 }
 
 static int bus_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
 {
     struct rooms__bus_adapter *adapter = adapter_of(cluster);
-    if (adapter->bus->peers) put(adapter, NULL, message, is_for_rooms(message) ? &message->who : NULL);
+    if (adapter->bus->peers) rooms__bus_put(adapter, NULL, message, is_for_rooms(message) ? &message->who : NULL);
     return ROOMS_OK;
 }
 
@@ -48,7 +48,7 @@ static int bus_respond(struct rooms__cluster *cluster, struct rooms_name uid,
     struct rooms__bus_adapter *adapter = adapter_of(cluster);
     struct rooms__bus_peer *peer = rooms__bus_find_uid(adapter->bus, uid);
     if (!peer) return ROOMS_EAWAY;
-    put(adapter, peer, message, NULL);
+    rooms__bus_put(adapter, peer, message, NULL);
     return ROOMS_OK;
 }
 
@@ -57,7 +57,7 @@ static const struct rooms__carrier_ops carrier_ops = {.publish = bus_publish, .r
 void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only)
 {
     struct rooms__cluster_message message = {.type = ROOMS__HEARTBEAT};
-    if (adapter->bus->peers) put(adapter, only, &message, NULL);
+    if (adapter->bus->peers) rooms__bus_put(adapter, only, &message, NULL);
 }
 
 /* --------------------------------------------------------------- receiving */
@@ -73,12 +73,20 @@ int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum
                        struct rooms__bus_reader *in)
 {
     struct rooms__bus_message read;
+    char offset[ROOMS_OFFSET_SIZE];
+    if (kind == ROOMS__BUS_TAKE || kind == ROOMS__BUS_SESSION) {
+        struct rooms__bus_adapter *adapter = find(bus, rooms__bus_name(in));
+        if (in->failed) return ROOMS_EINVAL;
+        if (!adapter) return ROOMS_OK;
+        return kind == ROOMS__BUS_TAKE ? rooms__bus_give(adapter, peer, in) : rooms__bus_given(adapter, peer, in);
+    }
     if (kind != ROOMS__BUS_MESSAGE) return ROOMS_EINVAL;
     int result = rooms__bus_read_message(in, &read);
     if (result == ROOMS_ENOMEM) bus->stats.dropped++;
     if (result != ROOMS_OK) return result;
     struct rooms__bus_adapter *adapter = find(bus, read.nsp);
     read.message.uid = (struct rooms_name){peer->uid, ROOMS__UID_SIZE};
+    if (adapter && adapter->log) rooms__bus_heard(adapter, peer, &read, offset);
     if (adapter) rooms__cluster_receive(&adapter->cluster, &read.message);
     free(read.memory);
     return ROOMS_OK;
@@ -89,6 +97,7 @@ void rooms__bus_peer_gone(struct rooms_bus *bus, struct rooms__bus_peer *peer)
     if (!peer->uid[0]) return;
     for (struct rooms__bus_adapter *adapter = bus->adapters, *next; adapter; adapter = next) {
         next = adapter->next;
+        rooms__bus_takes_gone(adapter, peer);
         rooms__cluster_node_gone(&adapter->cluster, (struct rooms_name){peer->uid, ROOMS__UID_SIZE});
     }
 }
@@ -116,16 +125,31 @@ static void bus_free(struct rooms_adapter *base)
     else
         bus->adapters = adapter->next;
     if (adapter->next) adapter->next->prev = adapter->prev;
+    rooms__bus_takes_gone(adapter, NULL);
     rooms__cluster_clear(&adapter->cluster);
+    rooms__log_free(adapter->log);
     free(adapter);
 }
 
 static const struct rooms_adapter_ops bus_ops = {
     .name = "bus",
     .free = bus_free,
-    ROOMS__CLUSTER_OPS,
+    .broadcast = rooms__bus_broadcast,
+    .broadcast_with_ack = rooms__cluster_broadcast_with_ack,
+    .join = rooms__cluster_join,
+    .leave = rooms__cluster_leave,
+    .disconnect = rooms__cluster_disconnect,
+    .fetch = rooms__cluster_fetch,
+    .server_side_emit = rooms__cluster_server_side_emit,
+    .server_count = rooms__cluster_server_count,
+    .missing = rooms__cluster_missing,
     .room_created = bus_room_created,
     .room_deleted = bus_room_deleted,
+    .session_save = rooms__bus_session_save,
+    .session_restore = rooms__bus_session_restore,
+    .replay = rooms__bus_replay,
+    .last_offset = rooms__bus_last_offset,
+    .expire = rooms__bus_expire,
 };
 
 struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name, const struct rooms_local *local)
@@ -145,10 +169,13 @@ struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name, c
     if (!adapter) return NULL;
     adapter->cluster.adapter.ops = &bus_ops;
     adapter->bus = bus;
-    if (rooms__cluster_init(&adapter->cluster, &setup) != ROOMS_OK) {
+    if (local->recovery) adapter->log = rooms__log_new(local->recovery);
+    if ((local->recovery && !adapter->log) || rooms__cluster_init(&adapter->cluster, &setup) != ROOMS_OK) {
+        rooms__log_free(adapter->log);
         free(adapter);
         return NULL;
     }
+    adapter->origin = rooms__bus_origin(bus->uid);
     /* One process is one node in all namespaces, so its silence is noticed once. */
     memcpy(adapter->cluster.uid, bus->uid, ROOMS__UID_SIZE);
     adapter->next = bus->adapters;

@@ -130,13 +130,17 @@ void rooms__bus_log(struct rooms_bus *bus, enum rooms_log_level level, const str
 
 /* ----------------------------------------------------- rooms_bus_adapter.c */
 
-struct rooms__bus_log; /* rooms_bus_recovery.c */
+struct rooms__bus_take; /* rooms_bus_recovery.c */
 
 struct rooms__bus_adapter {
     struct rooms__cluster cluster; /* first */
     struct rooms_bus *bus;
     struct rooms__bus_adapter *prev, *next;
-    struct rooms__bus_log *log; /* NULL: no recovery */
+    struct rooms_log *log; /* NULL: no recovery */
+    uint64_t origin;       /* of this process, in logs */
+    uint64_t seq;          /* what it said that is logged, in this namespace */
+    struct rooms__bus_take *takes;
+    uint64_t last_take;
 };
 
 static inline struct rooms_name rooms__bus_nsp(const struct rooms__bus_adapter *adapter)
@@ -149,6 +153,32 @@ void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_
 /* A frame of a kind that is about namespaces. Returns 0, or ROOMS_EINVAL if it is garbage. */
 int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum rooms__bus_kind kind,
                        struct rooms__bus_reader *in);
+/* Queues a message. */
+void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
+                    const struct rooms__cluster_message *message, const struct rooms_selector *who);
+
+/* ---------------------------------------------------- rooms_bus_recovery.c */
+
+/* A process's number in logs: of its uid. */
+uint64_t rooms__bus_origin(const char *uid);
+int rooms__bus_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                         const struct rooms_flags *flags, const struct rooms_message *message);
+int rooms__bus_session_save(struct rooms_adapter *adapter, const struct rooms_session *session);
+void rooms__bus_session_restore(struct rooms_adapter *adapter, struct rooms_name pid, struct rooms_name offset,
+                                rooms_restore_fn done, void *ctx);
+void rooms__bus_replay(struct rooms_adapter *adapter, struct rooms_name offset, rooms_replay_fn each,
+                       rooms_done_fn done, void *ctx);
+struct rooms_name rooms__bus_last_offset(struct rooms_adapter *adapter, char *out);
+void rooms__bus_expire(struct rooms_adapter *adapter);
+/* A message of a peer: logs it if it is to be, and gives it an offset; out: ROOMS_OFFSET_SIZE. */
+void rooms__bus_heard(struct rooms__bus_adapter *adapter, const struct rooms__bus_peer *peer,
+                      struct rooms__bus_message *read, char *out);
+/* A session is asked for; the answer to that. ROOMS_EINVAL: garbage. */
+int rooms__bus_give(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *peer, struct rooms__bus_reader *in);
+int rooms__bus_given(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *peer, struct rooms__bus_reader *in);
+/* Questions that this peer will not answer. NULL: that nobody will. */
+void rooms__bus_takes_gone(struct rooms__bus_adapter *adapter, const struct rooms__bus_peer *peer);
+
 /* The peer is gone, or fell silent. */
 void rooms__bus_peer_gone(struct rooms_bus *bus, struct rooms__bus_peer *peer);
 

@@ -98,4 +98,26 @@ struct rooms_session *rooms__log_restore(struct rooms_log *log, uint64_t now_ms,
                                          struct rooms_name offset);
 int rooms__log_replay(const struct rooms_log *log, struct rooms_name offset, rooms_replay_fn each, void *ctx);
 
+/* With several processes that each log what all of them say. Every message has a number of its origin, so that what a
+ * client has of one log can be found in another, whose order differs: of each origin it has the first `has`. In the
+ * other log that is a position: an offset, less a few that come after it: "<offset>~<distance>~<distance>". Sessions
+ * that are restored have positions as offsets. */
+struct rooms__mark {
+    uint64_t origin, has;
+    uint64_t last; /* that the giver of this knows of */
+};
+enum { ROOMS__ORIGINS_MAX = 256 };
+
+/* As rooms__log_add(), for what that origin says as its seq-th. */
+int rooms__log_add_of(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
+                      const struct rooms_message *message, const struct rooms__mark *of);
+/* What that origin has said so far is not in the log, unless it is known. */
+void rooms__log_meet(struct rooms_log *log, uint64_t origin, uint64_t last);
+/* What a client at that position has. Returns how many marks, at most ROOMS__ORIGINS_MAX; -1: it is no position. */
+long rooms__log_marks(const struct rooms_log *log, struct rooms_name position, struct rooms__mark *marks);
+/* The position of one who has that; out: ROOMS_OFFSET_SIZE. ROOMS_ELIMIT: some of what it has not is not here. */
+int rooms__log_find(const struct rooms_log *log, const struct rooms__mark *marks, size_t count, char *out);
+/* The last number of that origin; 0: none. */
+uint64_t rooms__log_last_of(const struct rooms_log *log, uint64_t origin);
+
 #endif

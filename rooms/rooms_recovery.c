@@ -11,20 +11,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_SIZE = 8, NUMBER_DIGITS_MAX = 15, RING_MIN = 64 };
+enum { TAG_SIZE = 8, NUMBER_DIGITS_MAX = 15, RING_MIN = 64, SKIPS_MAX = 12 };
 
 /* One block: itself, names, attachments' slices, text and bytes. */
 struct entry {
     uint64_t at_ms;
+    uint64_t origin, seq; /* 0: there is one process only */
     size_t bytes;
     struct rooms_selector who;
     struct rooms_message message;
+};
+
+/* What a client has: everything up to a number, and a few after it. */
+struct position {
+    uint64_t number;
+    uint64_t skips[SKIPS_MAX]; /* growing */
+    size_t skip_count;
+};
+
+/* What is known of another process's messages: those up to `dropped` are not in the log, the others are. */
+struct origin {
+    uint64_t id, dropped, last;
 };
 
 struct kept {
     struct kept *prev, *next; /* by age; the list's head is in the log */
     uint64_t at_ms;
     uint64_t floor;
+    struct position connected; /* what it had when it connected */
     struct rooms_session session;
 };
 
@@ -34,6 +48,8 @@ struct rooms_log {
     size_t capacity, first, count;
     size_t bytes;
     uint64_t last; /* number of the newest message ever logged; the oldest kept is last - count + 1 */
+    struct origin origins[ROOMS__ORIGINS_MAX];
+    size_t origin_count;
     struct kept oldest;
     struct rooms_table sessions;
     uint8_t key[crypto_shorthash_KEYBYTES];
@@ -66,9 +82,18 @@ static struct entry *entry_at(const struct rooms_log *log, size_t i)
     return log->ring[(log->first + i) & (log->capacity - 1)];
 }
 
+static struct origin *find_origin(const struct rooms_log *log, uint64_t id)
+{
+    for (size_t i = 0; i < log->origin_count; i++)
+        if (log->origins[i].id == id) return (struct origin *)(uintptr_t)&log->origins[i];
+    return NULL;
+}
+
 static void drop_first(struct rooms_log *log)
 {
     struct entry *entry = entry_at(log, 0);
+    struct origin *origin = entry->seq ? find_origin(log, entry->origin) : NULL;
+    if (origin) origin->dropped = entry->seq;
     log->bytes -= entry->bytes;
     log->first = (log->first + 1) & (log->capacity - 1);
     log->count--;
@@ -147,20 +172,68 @@ static struct entry *entry_new(const struct rooms_selector *who, const struct ro
     return entry;
 }
 
+/* One that has nothing in the log makes room for another. */
+static struct origin *new_origin(struct rooms_log *log, uint64_t id)
+{
+    struct origin *origin = NULL;
+    if (log->origin_count < ROOMS__ORIGINS_MAX) {
+        origin = &log->origins[log->origin_count++];
+    } else {
+        for (size_t i = 0; i < log->origin_count && !origin; i++)
+            if (log->origins[i].dropped == log->origins[i].last) origin = &log->origins[i];
+    }
+    if (origin) *origin = (struct origin){.id = id};
+    return origin;
+}
+
+/* A number that is missing was dropped on its way. */
+static void note_origin(struct rooms_log *log, const struct rooms__mark *of)
+{
+    struct origin *origin = find_origin(log, of->origin);
+    if (!origin) origin = new_origin(log, of->origin);
+    if (!origin) return;
+    if (of->last != origin->last + 1) origin->dropped = of->last - 1;
+    origin->last = of->last;
+}
+
+void rooms__log_meet(struct rooms_log *log, uint64_t id, uint64_t last)
+{
+    struct origin *origin = find_origin(log, id);
+    if (!origin) origin = new_origin(log, id);
+    if (!origin || origin->last >= last) return;
+    origin->dropped = origin->last = last;
+}
+
+uint64_t rooms__log_last_of(const struct rooms_log *log, uint64_t id)
+{
+    const struct origin *origin = find_origin(log, id);
+    return origin ? origin->last : 0;
+}
+
 /* What is larger than the whole log, or finds no memory, takes its number all the same: then the log is empty, and
  * nobody is told that he has everything. */
 int rooms__log_add(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
                    const struct rooms_message *message)
 {
+    return rooms__log_add_of(log, now_ms, who, message, &(struct rooms__mark){0, 0, 0});
+}
+
+int rooms__log_add_of(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
+                      const struct rooms_message *message, const struct rooms__mark *of)
+{
     rooms__log_expire(log, now_ms);
+    if (of->last) note_origin(log, of);
     log->last++;
     struct entry *entry = entry_new(who, message);
     if (!entry || make_place(log) != ROOMS_OK) {
         free(entry);
         while (log->count) drop_first(log);
+        for (size_t i = 0; i < log->origin_count; i++) log->origins[i].dropped = log->origins[i].last;
         return ROOMS_ENOMEM;
     }
     entry->at_ms = now_ms;
+    entry->origin = of->origin;
+    entry->seq = of->last;
     log->ring[(log->first + log->count++) & (log->capacity - 1)] = entry;
     log->bytes += entry->bytes;
     while (log->count && (log->bytes > log->limits.max_log_bytes || log->count > log->limits.max_log_packets))
@@ -200,18 +273,146 @@ static bool reaches(const struct rooms_log *log, uint64_t number)
     return number + log->count >= log->last;
 }
 
+static bool read_distance(const char **p, const char *end, uint64_t *distance)
+{
+    const char *start = *p;
+    *distance = 0;
+    for (; *p < end && **p >= '0' && **p <= '9' && *p - start < NUMBER_DIGITS_MAX; (*p)++)
+        *distance = *distance * 10 + (uint64_t)(**p - '0');
+    return *p > start && *distance > 0;
+}
+
+/* As read_offset(). */
+static bool read_position(const struct rooms_log *log, struct rooms_name text, struct position *position)
+{
+    const char *end = text.p + text.n, *skips = text.n ? memchr(text.p, '~', text.n) : NULL;
+    *position = (struct position){0};
+    if (!skips) return read_offset(log, text, &position->number);
+    struct rooms_name offset = {text.p, (size_t)(skips - text.p)};
+    if (!read_offset(log, offset, &position->number)) return false;
+    uint64_t number = position->number;
+    for (const char *p = skips; p < end;) {
+        uint64_t distance;
+        if (*p++ != '~' || !read_distance(&p, end, &distance) || position->skip_count == SKIPS_MAX) return false;
+        number += distance;
+        position->skips[position->skip_count++] = number;
+    }
+    return number <= log->last;
+}
+
+/* False: it does not fit. Skips that are not after the number are left out. */
+static bool put_position(const struct rooms_log *log, const struct position *position, char *out,
+                         struct rooms_name *text)
+{
+    uint64_t at = position->number;
+    *text = put_offset(log, at, out);
+    for (size_t i = 0; i < position->skip_count; i++) {
+        if (position->skips[i] <= at) continue;
+        size_t left = ROOMS_OFFSET_SIZE - text->n;
+        int n = snprintf(out + text->n, left, "~%llu", (unsigned long long)(position->skips[i] - at));
+        if (n < 0 || (size_t)n >= left) return false;
+        text->n += (size_t)n;
+        at = position->skips[i];
+    }
+    return true;
+}
+
+static bool skips(const struct position *position, uint64_t number)
+{
+    for (size_t i = 0; i < position->skip_count; i++)
+        if (position->skips[i] == number) return true;
+    return false;
+}
+
 int rooms__log_replay(const struct rooms_log *log, struct rooms_name offset, rooms_replay_fn each, void *ctx)
 {
-    uint64_t number;
-    if (!read_offset(log, offset, &number) || !reaches(log, number)) return ROOMS_ELIMIT;
-    for (uint64_t missed = log->last - number; missed > 0; missed--) {
+    struct position position;
+    if (!read_position(log, offset, &position) || !reaches(log, position.number)) return ROOMS_ELIMIT;
+    for (uint64_t missed = log->last - position.number; missed > 0; missed--) {
         const struct entry *entry = entry_at(log, log->count - missed);
         struct rooms_message message = entry->message;
         char text[ROOMS_OFFSET_SIZE];
+        if (skips(&position, log->last - missed + 1)) continue;
         message.offset = put_offset(log, log->last - missed + 1, text);
         each(ctx, &entry->who, &message);
     }
     return ROOMS_OK;
+}
+
+/* -------------------------------------------------- positions in other logs */
+
+static struct rooms__mark *mark_of(struct rooms__mark *marks, size_t count, uint64_t origin)
+{
+    for (size_t i = 0; i < count; i++)
+        if (marks[i].origin == origin) return &marks[i];
+    return NULL;
+}
+
+/* Of each origin it has what is not after its position: what is after is walked through. */
+long rooms__log_marks(const struct rooms_log *log, struct rooms_name text, struct rooms__mark *marks)
+{
+    struct position position;
+    if (!read_position(log, text, &position) || !reaches(log, position.number)) return -1;
+    for (size_t i = 0; i < log->origin_count; i++) {
+        const struct origin *origin = &log->origins[i];
+        marks[i] = (struct rooms__mark){origin->id, origin->last, origin->last};
+    }
+    for (uint64_t number = log->last; number > position.number; number--) {
+        const struct entry *entry = entry_at(log, log->count - 1 - (size_t)(log->last - number));
+        struct rooms__mark *mark = mark_of(marks, log->origin_count, entry->origin);
+        if (mark && !skips(&position, number) && mark->has >= entry->seq) mark->has = entry->seq - 1;
+    }
+    return (long)log->origin_count;
+}
+
+/* Who gave the marks knows all processes there were in its time: an origin that it does not know was gone before. */
+static uint64_t has_of(const struct rooms__mark *marks, size_t count, uint64_t origin)
+{
+    for (size_t i = 0; i < count; i++)
+        if (marks[i].origin == origin) return marks[i].has;
+    return UINT64_MAX;
+}
+
+/* Where in the log the first one stands that it has not; the log's end if there is none. */
+static size_t first_missing(const struct rooms_log *log, const struct rooms__mark *marks, size_t count)
+{
+    size_t first = log->count, open = 0; /* origins whose first missing one was not met yet */
+    for (size_t i = 0; i < log->origin_count; i++)
+        open += log->origins[i].last > has_of(marks, count, log->origins[i].id);
+    for (size_t i = log->count; i > 0 && open; i--) {
+        const struct entry *entry = entry_at(log, i - 1);
+        uint64_t has = has_of(marks, count, entry->origin);
+        if (entry->seq <= has) continue;
+        first = i - 1;
+        open -= entry->seq == has + 1;
+    }
+    return first;
+}
+
+static bool is_whole(const struct rooms_log *log, const struct rooms__mark *marks, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct origin *origin = find_origin(log, marks[i].origin);
+        if (!origin && marks[i].has < marks[i].last) return false;
+        if (origin && origin->dropped > marks[i].has) return false;
+    }
+    return true;
+}
+
+int rooms__log_find(const struct rooms_log *log, const struct rooms__mark *marks, size_t count, char *out)
+{
+    struct position position = {.number = log->last};
+    struct rooms_name text;
+    if (!is_whole(log, marks, count)) return ROOMS_ELIMIT;
+    size_t first = first_missing(log, marks, count);
+    position.number = log->last - log->count + first;
+    for (size_t i = first; i < log->count; i++) {
+        const struct entry *entry = entry_at(log, i);
+        if (entry->seq > has_of(marks, count, entry->origin)) continue;
+        if (position.skip_count == SKIPS_MAX) return ROOMS_ELIMIT;
+        position.skips[position.skip_count++] = log->last - log->count + i + 1;
+    }
+    return put_position(log, &position, out, &text) ? ROOMS_OK : ROOMS_ELIMIT;
 }
 
 /* --------------------------------------------------------------- sessions */
@@ -255,7 +456,7 @@ static struct rooms_session *session_copy(const struct rooms_session *from, size
 int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_session *session)
 {
     _Static_assert(offsetof(struct kept, session) + sizeof(struct rooms_session) == sizeof(struct kept), "last");
-    uint64_t connected_at;
+    struct position connected;
     rooms__log_expire(log, now_ms);
     struct kept *old = rooms__table_find(&log->sessions, session->pid);
     if (!old && log->sessions.count >= log->limits.max_sessions) old = log->oldest.next;
@@ -263,14 +464,15 @@ int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_s
         forget(log, old);
         free(old);
     }
-    if (log->limits.max_sessions == 0 || !read_offset(log, session->offset, &connected_at)) return ROOMS_OK;
+    if (log->limits.max_sessions == 0 || !read_position(log, session->offset, &connected)) return ROOMS_OK;
     struct rooms_session *copy = session_copy(session, sizeof(struct kept));
     if (!copy) return ROOMS_ENOMEM;
     struct kept *kept = (struct kept *)(void *)((char *)copy - offsetof(struct kept, session));
     kept->at_ms = now_ms;
     /* A young connection says nothing: what was replayed on it is older than it. */
     kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived(log, now_ms) : 0;
-    if (kept->floor < connected_at) kept->floor = connected_at;
+    if (kept->floor < connected.number) kept->floor = connected.number;
+    kept->connected = connected;
     if (rooms__table_insert(&log->sessions, kept) != ROOMS_OK) {
         free(kept);
         return ROOMS_ENOMEM;
@@ -292,7 +494,11 @@ struct rooms_session *rooms__log_restore(struct rooms_log *log, uint64_t now_ms,
     bool known = offset.n == 0 || read_offset(log, offset, &number);
     if (number < kept->floor) number = kept->floor;
     if (known && reaches(log, number)) session = session_copy(&kept->session, sizeof *session);
-    if (session) session->offset = put_offset(log, number, (char *)(uintptr_t)session->offset.p);
+    kept->connected.number = number;
+    if (session && !put_position(log, &kept->connected, (char *)(uintptr_t)session->offset.p, &session->offset)) {
+        free(session);
+        session = NULL;
+    }
     forget(log, kept);
     free(kept);
     return session;

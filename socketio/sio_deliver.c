@@ -228,6 +228,7 @@ void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *lo
         .disconnect = local_disconnect,
         .fetch = local_fetch,
         .server_side_event = local_server_side_event,
+        .evict = sio__recovery_evict,
         .index = nsp->index,
         .recovery = nsp->io->options.recovery.enabled ? &nsp->io->recovery : NULL,
         .now_ms = local_now_ms,

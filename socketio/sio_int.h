@@ -344,6 +344,8 @@ struct sio__recovery {
     char pid[SIO__ID_SIZE + 1];
     char offset[ROOMS_OFFSET_SIZE]; /* of the log when it connected; recovered: from where on it is replayed */
 };
+/* Of struct rooms_local; ctx: the namespace. */
+void sio__recovery_evict(void *ctx, struct rooms_name pid);
 /* A socket in admission: recovers it if it asks for that and may be, then starts the middleware. */
 void sio__recovery_start(struct sio_socket *socket);
 /* Sends what it missed, then sio__socket_enter(), perhaps later. */

@@ -202,12 +202,17 @@ static void on_restored(void *ctx, const struct rooms_session *session)
         sio__admission_start(socket);
 }
 
-/* The old connection of a client that is back counts as alive until its heartbeat fails. */
-static void evict(const struct sio_socket *socket, const char *pid)
+/* The old connection of a client that is back counts as alive until its heartbeat fails. but: NULL, or the new one. */
+static void evict(const struct sio_namespace *nsp, const char *pid, const struct sio_client *but)
 {
-    struct sio__recovery *old = find_pid(socket->nsp, pid);
-    if (old && old->socket->client != socket->client && old->socket->client->session)
+    struct sio__recovery *old = find_pid(nsp, pid);
+    if (old && old->socket->client != but && old->socket->client->session)
         eio_session_abort(old->socket->client->session, EIO_CLOSE_TRANSPORT_CLOSE, "its client is back");
+}
+
+void sio__recovery_evict(void *ctx, struct rooms_name pid)
+{
+    if (pid.n == SIO__ID_SIZE) evict(ctx, pid.p, NULL);
 }
 
 static bool auth_text(const struct sio_socket *socket, const char *name, char *out, size_t out_size)
@@ -239,7 +244,7 @@ void sio__recovery_start(struct sio_socket *socket)
     bool has_offset = sio_json_member(sio_socket_auth(socket), "offset").p != NULL;
     if (has_offset && (!auth_text(socket, "offset", offset, sizeof offset) || !offset[0])) strcpy(offset, "?");
     if (!has_offset) offset[0] = '\0';
-    evict(socket, pid);
+    evict(nsp, pid, socket->client);
     if (socket->state != SIO__S_ADMISSION) return; /* by a handler that was told of it */
     struct sio__asked *asked = ask(socket);
     if (asked)

@@ -195,6 +195,9 @@ struct rooms_local {
      * it may still be called after this, until the adapter is freed; else answer_ctx is not needed any more. */
     bool (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
+    /* May be NULL. Before another node restores that session: whoever still has it here is no longer connected, which
+     * is told by session_save() before this returns. */
+    void (*evict)(void *ctx, struct rooms_name pid);
     struct rooms_index *index;
     /* NULL: off. On: every broadcast that is not volatile is logged before it is delivered, with its offset. */
     const struct rooms_recovery *recovery;

@@ -324,6 +324,58 @@ test("the demo plays once, whatever the number of workers", async () => {
   assert.equal(new Set(subs.map((jwt) => JSON.parse(Buffer.from(jwt.split(".")[1], "base64url")).sub)).size, 9);
 });
 
+/** Cuts the connection as a network would. */
+function cut(socket) {
+  socket.io.engine.transport.ws.terminate();
+}
+
+test("a client whose connection broke recovers at whatever worker it comes back", async () => {
+  await start("--recovery");
+  const id = "recovered";
+  const from = await feed();
+  await from.ask("call:start", { call_id: id });
+  const agents = await Promise.all(Array.from({ length: 12 }, () => agent({ ...webSocket, reconnection: true, reconnectionDelay: 150, reconnectionDelayMax: 150 })));
+  for (const socket of agents) {
+    assert.equal((await socket.ask("call:subscribe", { call_id: id })).ok, true);
+    socket.first = socket.id;
+    socket.connects = 0;
+    socket.on("connect", () => socket.connects++);
+  }
+  const count = 150;
+  for (let i = 1; i <= count; i++) {
+    assert.equal((await from.ask("transcription:update", line(id, `l${i}`))).ok, true);
+    if (i % 30 === 15) for (const socket of agents) if (socket.connected) cut(socket);
+  }
+  await until(() => agents.every((socket) => socket.connected && socket.seen("transcription:update").length >= count), "all lines", 20000);
+  for (const socket of agents) {
+    assert.deepEqual(socket.seen("transcription:update").map(({ text }) => text), Array.from({ length: count }, (_, i) => `l${i + 1}`));
+    assert.equal(socket.id, socket.first);
+    assert.ok(socket.connects > 0 && socket.recovered);
+  }
+  assert.ok(sum(await metric("bus_sessions_taken_total")) > 0);
+});
+
+test("a client of a worker that died gets a new session, and what it missed by asking", async () => {
+  await start("--recovery");
+  const id = "crashed";
+  const from = await feed();
+  await from.ask("call:start", { call_id: id });
+  const agents = await agentsEverywhere({ ...webSocket, reconnection: true, reconnectionDelay: 50 });
+  for (const socket of agents) await socket.ask("call:subscribe", { call_id: id });
+  const victim = Number(/worker="(\d)"/.exec((await request("/metrics")).body.match(/^parley_sessions\{worker="\d"\} [1-9]\d*$/m)[0])[1]);
+  process.kill(workersOf(parley)[victim], "SIGKILL");
+  await until(() => agents.some((socket) => socket.ends), "an end");
+  await until(() => agents.every((socket) => socket.connected), "all again");
+  const lost = agents.filter((socket) => socket.ends);
+  for (const socket of lost) {
+    assert.equal(socket.recovered, false);
+    assert.equal((await socket.ask("call:subscribe", { call_id: id })).ok, true);
+  }
+  const another = from.connected ? from : await feed();
+  await another.ask("transcription:update", line(id, "after"));
+  await until(() => agents.every((socket) => socket.seen("transcription:update").at(-1)?.text === "after"), "the line at all");
+});
+
 test("SIGUSR1 makes all describe themselves; log lines say which worker speaks", async () => {
   await start();
   await agentsEverywhere();

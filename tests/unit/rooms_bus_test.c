@@ -35,6 +35,8 @@ static void connect_nodes(size_t a, size_t b)
     assert_int_equal(rooms_bus_add_peer(nodes[b].bus, a, fds[1]), ROOMS_OK);
 }
 
+static const struct rooms_recovery *recovery; /* of nodes that are opened */
+
 static void open_nodes(const struct rooms_bus_options *options)
 {
     now = 0;
@@ -44,7 +46,7 @@ static void open_nodes(const struct rooms_bus_options *options)
         *node = (struct node){.base = event_base_new(), .peer = {.name = (char)('A' + i)}};
         node->bus = rooms_bus_new(node->base, options);
         assert_non_null(node->bus);
-        struct rooms_local local = peer_local(&node->peer, NULL);
+        struct rooms_local local = peer_local(&node->peer, recovery);
         node->peer.adapter = rooms_adapter_bus(node->bus, "/", &local);
         assert_non_null(node->peer.adapter);
         peers[i] = &node->peer;
@@ -512,6 +514,273 @@ TEST(bus, a_namespace_that_only_some_have_is_asked_there)
     rooms__cluster_server_count(other.adapter, on_count, NULL);
     assert_lines("count 0 1\n");
     other.adapter->ops->free(other.adapter);
+    close_nodes();
+}
+
+/* ----------------------------------------------------------------- recovery */
+
+static const struct rooms_recovery limits = {60000, 1000, 1 << 20, 1000, 100};
+
+static void open_recovering(void)
+{
+    recovery = &limits;
+    open_nodes(NULL);
+    recovery = NULL;
+}
+
+static void replay_one(void *ctx, const struct rooms_selector *who, const struct rooms_message *message)
+{
+    (void)ctx, (void)who;
+    say(" %.*s", (int)message->json.n, (const char *)message->json.p);
+}
+
+static void on_replayed(void *ctx, int error)
+{
+    (void)ctx;
+    say(error ? " (%d)\n" : "\n", error);
+}
+
+/* Says the session and what is replayed from it. */
+static void on_restored(void *ctx, const struct rooms_session *session)
+{
+    struct rooms_adapter *at = ctx;
+    if (!session) {
+        say("no session\n");
+        return;
+    }
+    say("session %.*s", (int)session->sid.n, session->sid.p);
+    for (size_t i = 0; i < session->room_count; i++) say(" +%.*s", (int)session->rooms[i].n, session->rooms[i].p);
+    say(" %.*s:", (int)session->data.n, (const char *)session->data.p);
+    at->ops->replay(at, session->offset, replay_one, on_replayed, NULL);
+}
+
+static void restore(size_t i, const char *offset)
+{
+    said[0] = '\0';
+    adapter(i)->ops->session_restore(adapter(i), (struct rooms_name){"pid", 3},
+                                     (struct rooms_name){offset, strlen(offset)}, on_restored, adapter(i));
+    turn();
+}
+
+static const char *offset_of(size_t i)
+{
+    static char out[ROOMS_OFFSET_SIZE];
+    struct rooms_name name = adapter(i)->ops->last_offset(adapter(i), out);
+    assert_true(name.n > 0);
+    return out;
+}
+
+static void save(size_t i, const char *connected)
+{
+    static const struct rooms_name in[] = {{"pid's sid", 9}, {"room", 4}};
+    struct rooms_session session = {.sid = in[0],
+                                    .pid = {"pid", 3},
+                                    .rooms = in,
+                                    .room_count = 2,
+                                    .data = {(const uint8_t *)"{\"a\":1}", 7},
+                                    .connected_ms = local_now_ms(NULL),
+                                    .offset = {connected, strlen(connected)}};
+    assert_int_equal(adapter(i)->ops->session_save(adapter(i), &session), ROOMS_OK);
+}
+
+static void speak(size_t i, const char *json)
+{
+    struct rooms_selector everybody = {0};
+    struct rooms_message message = text_message(json);
+    adapter(i)->ops->broadcast(adapter(i), &everybody, &plain, &message);
+}
+
+TEST(bus_recovery, a_session_is_found_where_it_was_kept_with_all_that_was_missed)
+{
+    char connected[ROOMS_OFFSET_SIZE], seen[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    speak(0, "[\"before\"]");
+    turn();
+    strcpy(connected, offset_of(1));
+    speak(0, "[1]");
+    speak(2, "[2]");
+    turn();
+    strcpy(seen, offset_of(1));
+    save(1, connected);
+    speak(0, "[3]");
+    speak(1, "[4]");
+    speak(2, "[5]");
+    turn();
+    restore(2, seen);
+    assert_non_null(strstr(said, "session pid's sid +pid's sid +room {\"a\":1}:"));
+    /* Its order is that of the log where it is. */
+    assert_true(strstr(said, "[3]") && strstr(said, "[4]") && strstr(said, "[5]"));
+    assert_true(!strstr(said, "[1]") && !strstr(said, "[2]") && !strstr(said, "before"));
+    restore(2, seen);
+    assert_said("no session\n");
+    assert_int_equal(stats_of(1).sessions_given, 1);
+    assert_int_equal(stats_of(2).sessions_taken, 1);
+    close_nodes();
+}
+
+TEST(bus_recovery, logs_of_different_order_give_each_message_once)
+{
+    char connected[ROOMS_OFFSET_SIZE], seen[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    strcpy(connected, offset_of(1));
+    /* B hears A, then C; C has said its own first. */
+    speak(2, "[\"c1\"]");
+    speak(0, "[\"a1\"]");
+    event_base_loop(nodes[0].base, EVLOOP_NONBLOCK);
+    event_base_loop(nodes[1].base, EVLOOP_NONBLOCK);
+    assert_non_null(strstr(said, "B deliver [\"a1\"]"));
+    assert_null(strstr(said, "B deliver [\"c1\"]"));
+    strcpy(seen, offset_of(1));
+    save(1, connected);
+    restore(2, seen); /* it has a1, which C may not have heard yet, and not c1, which comes first in C's log */
+    assert_non_null(strstr(said, "session pid's sid +pid's sid +room {\"a\":1}: [\"c1\"]\n"));
+    assert_null(strstr(said, ": [\"a1\"]"));
+    /* The same again from there: what was skipped stays skipped. */
+    struct rooms_name offset = {NULL, 0};
+    (void)offset;
+    close_nodes();
+}
+
+TEST(bus_recovery, without_an_offset_everything_since_it_connected_is_missed)
+{
+    char connected[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    speak(0, "[\"before\"]");
+    turn();
+    strcpy(connected, offset_of(1));
+    save(1, connected);
+    speak(0, "[1]");
+    turn();
+    restore(0, "");
+    assert_non_null(strstr(said, "{\"a\":1}: [1]\n"));
+    close_nodes();
+}
+
+TEST(bus_recovery, what_died_with_its_process_is_a_new_session)
+{
+    char connected[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    strcpy(connected, offset_of(1));
+    save(1, connected);
+    close_node(1);
+    turn();
+    restore(0, connected);
+    assert_said("no session\n");
+    close_nodes();
+}
+
+TEST(bus_recovery, a_process_that_was_not_there_gives_no_session_with_holes)
+{
+    char connected[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    close_node(2);
+    turn();
+    speak(0, "[\"before\"]");
+    turn();
+    strcpy(connected, offset_of(1));
+    save(1, connected);
+    speak(0, "[\"missed\"]");
+    turn();
+    nodes[2] = (struct node){.base = event_base_new(), .peer = {.name = 'C'}};
+    nodes[2].bus = rooms_bus_new(nodes[2].base, NULL);
+    struct rooms_local local = peer_local(&nodes[2].peer, &limits);
+    nodes[2].peer.adapter = rooms_adapter_bus(nodes[2].bus, "/", &local);
+    peers[2] = &nodes[2].peer;
+    connect_nodes(0, 2);
+    connect_nodes(1, 2);
+    turn();
+    restore(2, connected);
+    assert_said("no session\n");
+    /* With nothing missed it is found. */
+    strcpy(connected, offset_of(1));
+    save(1, connected);
+    speak(0, "[\"now\"]");
+    turn();
+    restore(2, connected);
+    assert_non_null(strstr(said, "{\"a\":1}: [\"now\"]\n"));
+    close_nodes();
+}
+
+TEST(bus_recovery, a_process_that_stands_still_is_not_waited_for)
+{
+    char connected[ROOMS_OFFSET_SIZE];
+    open_recovering();
+    strcpy(connected, offset_of(1));
+    struct event_base *stopped = nodes[1].base;
+    nodes[1].base = NULL;
+    restore(0, connected);
+    assert_said("");
+    run_ms(1300);
+    assert_said("no session\n");
+    nodes[1].base = stopped;
+    run_ms(100);
+    close_nodes();
+}
+
+TEST(bus_recovery, an_offset_of_any_text_is_no_session)
+{
+    static const char *const offsets[] = {"?",
+                                          "~",
+                                          "AAAAAAAA.1~",
+                                          "AAAAAAAA.1~0",
+                                          "AAAAAAAA.99999999999999999999",
+                                          "AAAAAAAA.1~1~1~1~1~1~1~1~1~1~1~1~1~1~1"};
+    open_recovering();
+    for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
+        char connected[ROOMS_OFFSET_SIZE];
+        strcpy(connected, offset_of(1));
+        save(1, connected);
+        restore(0, offsets[i]);
+        assert_said("no session\n");
+    }
+    close_nodes();
+}
+
+/* Clients that move at random between processes that speak at random get every message once. */
+TEST(bus_recovery, nobody_misses_or_hears_twice_whatever_the_order)
+{
+    enum { ROUNDS = 400 };
+    unsigned random = 1;
+    open_recovering();
+    char position[ROOMS_OFFSET_SIZE];
+    size_t at = 1;
+    unsigned spoken = 0, recovered = 0;
+    strcpy(position, offset_of(at));
+    for (int round = 0; round < ROUNDS; round++) {
+        char json[32];
+        save(at, position);
+        for (int i = 0; i < 3; i++) {
+            random = random * 1103515245 + 12345;
+            snprintf(json, sizeof json, "[\"m%u.\"]", spoken++);
+            speak((random >> 16) % NODES, json);
+            if ((random >> 20) % 3 == 0) event_base_loop(nodes[(random >> 24) % NODES].base, EVLOOP_NONBLOCK);
+        }
+        random = random * 1103515245 + 12345;
+        size_t to = (random >> 16) % NODES;
+        restore(to, "");
+        assert_non_null(strstr(said, "session"));
+        char *replayed = strstr(said, "{\"a\":1}:");
+        char *end = strchr(replayed, '\n');
+        *end = 0;
+        for (unsigned k = spoken - 3; k < spoken; k++) {
+            snprintf(json, sizeof json, "[\"m%u.\"]", k);
+            const char *found = strstr(replayed, json);
+            /* What arrived after the replay is delivered. */
+            char delivered[48];
+            snprintf(delivered, sizeof delivered, "%c deliver %s", (char)('A' + to), json);
+            *end = '\n';
+            const char *late = strstr(end, delivered);
+            *end = 0;
+            if (!found == !late) fail_msg("round %d: message %u %s", round, k, found ? "twice" : "never");
+            if (found && strstr(found + 1, json)) fail_msg("round %d: message %u twice", round, k);
+        }
+        snprintf(json, sizeof json, "[\"m%u.\"]", spoken - 4);
+        if (spoken > 3 && strstr(replayed, json)) fail_msg("round %d: an old message", round);
+        recovered++;
+        at = to;
+        strcpy(position, offset_of(at));
+    }
+    assert_int_equal(recovered, ROUNDS);
     close_nodes();
 }
 
