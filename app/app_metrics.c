@@ -274,7 +274,7 @@ static void put_redis(struct page *page, const struct app *app)
 {
     struct rooms_redis_stats s;
     app_nodes_redis_stats(app, &s);
-    gauge(page, "redis_connected", "Whether Redis is connected and all subscriptions stand.", s.connected);
+    gauge(page, "redis_up", "Whether Redis is connected and all subscriptions stand.", s.connected);
     gauge(page, "redis_degraded_milliseconds", "For how long it is not so; 0: all is well.", s.degraded_ms);
     gauge(page, "redis_subscriptions", "Channels and patterns listened to.", s.subscriptions);
     gauge(page, "redis_requests", "Questions to Redis that wait.", s.requests);

@@ -125,6 +125,7 @@ static int make_redis(struct app_nodes *nodes, char *error, size_t error_size)
     static const rooms_adapter_factory factories[] = {
         [APP_ADAPTER_REDIS] = rooms_adapter_redis,
         [APP_ADAPTER_REDIS_SHARDED] = rooms_adapter_redis_sharded,
+        [APP_ADAPTER_REDIS_STREAMS] = rooms_adapter_redis_streams,
     };
     const struct app_config *config = nodes->app->config;
     struct rooms_redis_options options = config->redis_options;

@@ -16,8 +16,10 @@ static const struct app_choice transports[] = {{"polling,websocket", EIO_POLLING
                                                {"websocket", EIO_WEBSOCKET},
                                                {NULL, 0}};
 
-static const struct app_choice adapters[] = {
-    {"redis", APP_ADAPTER_REDIS}, {"redis-sharded", APP_ADAPTER_REDIS_SHARDED}, {NULL, 0}};
+static const struct app_choice adapters[] = {{"redis", APP_ADAPTER_REDIS},
+                                             {"redis-sharded", APP_ADAPTER_REDIS_SHARDED},
+                                             {"redis-streams", APP_ADAPTER_REDIS_STREAMS},
+                                             {NULL, 0}};
 static const struct app_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
                                           {"static", ROOMS_REDIS_STATIC},
                                           {"dynamic-private", ROOMS_REDIS_DYNAMIC_PRIVATE},
@@ -71,7 +73,8 @@ const struct app_option app_options[] = {
      "empty: no other nodes",
      true},
     CHOICE("adapter", adapter, "redis", adapters, "Redis",
-           "the format that all nodes have in common: `@socket.io/redis-adapter`, its sharded adapter (Redis 7)"),
+           "the format that all nodes have in common: `@socket.io/redis-adapter`, its sharded adapter (Redis 7), or "
+           "`@socket.io/redis-streams-adapter`, which recovers connections across nodes"),
     TEXT("redis_key_prefix", redis_key_prefix, "socket.io", "Redis", "of channels, and the name of the stream"),
     CHOICE("redis_mode", redis_options.mode, "dynamic", modes, "Redis",
            "sharded and streams: which rooms have a channel of their own"),
