@@ -55,8 +55,7 @@ static void stop(struct sio_client *client)
 {
     client->closing = true;
     eio_deadline_stop(&client->io->connect, &client->connect);
-    sio__pending_free(client->pending);
-    client->pending = NULL;
+    client->io->parser->forget(client);
 }
 
 void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,

@@ -1,11 +1,11 @@
 /* The structs and functions that the files of socketio share. Private to this library.
  *
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
- * sio_parser_default.c and sio_parser_msgpack.c (how these are written), sio_namespace.c and sio_handlers.c (who
- * handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_v2.c (what is different for those of
- * Socket.IO 2), sio_target.c, sio_emit.c and sio_outgoing.c (what is sent to whom), sio_deliver.c and sio_batch.c (how
- * it gets there), sio_recovery.c (clients that come back), sio_ack.c, sio_gather.c and sio_survey.c (answers),
- * sio_target_ops.c (the rest that is done by target), sio_assets.c (the client's files). */
+ * sio_parser_default.c, sio_parser_msgpack.c and sio_parser_own.c (how these are written), sio_namespace.c and
+ * sio_handlers.c (who handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_v2.c (what is
+ * different for those of Socket.IO 2), sio_target.c, sio_emit.c and sio_outgoing.c (what is sent to whom),
+ * sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c (clients that come back), sio_ack.c, sio_gather.c
+ * and sio_survey.c (answers), sio_target_ops.c (the rest that is done by target), sio_assets.c (the client's files). */
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
@@ -223,9 +223,14 @@ struct sio__parser {
     /* Writes a packet without attachments into the memory of the client's session. */
     int (*send)(struct sio_client *client, const struct sio__outgoing *packet);
     /* Adds the frames of a packet with prepared->args, and sets prepared->json if it is an event. */
-    int (*encode)(struct sio__prepared *prepared, const struct sio__outgoing *packet);
+    int (*encode)(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet);
+    /* No more messages are taken from the client: what waits for more goes. */
+    void (*forget)(struct sio_client *client);
+    /* The application's, if it has one of its own (sio_parser_own.c). */
+    const struct sio_parser_ops *ops;
+    void *ctx;
 };
-extern const struct sio__parser sio__parser_default, sio__parser_msgpack;
+extern const struct sio__parser sio__parser_default, sio__parser_msgpack, sio__parser_own;
 
 /* ------------------------------------------------------------------ client */
 
@@ -239,7 +244,10 @@ struct sio_client {
     struct eio_session *session; /* NULL: on_close was called */
     struct sio_socket *sockets;
     struct sio_client *next_dead; /* of the graveyard */
-    struct sio__pending *pending;
+    union {                       /* what waits for more messages: the parser's */
+        struct sio__pending *pending;
+        void *parser_state;
+    };
     struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
     struct sio_question *questions;   /* the same */
     struct eio_deadline connect;
@@ -508,6 +516,7 @@ struct sio_server {
     struct eio_server *engine;
     struct sio_options options;
     const struct sio__parser *parser;
+    struct sio__parser own_parser;
     struct sio__packet_limits limits;
     size_t max_packet_bytes;
 

@@ -68,8 +68,9 @@ static int send_text(struct sio_client *client, const struct sio__outgoing *pack
     return 0;
 }
 
-static int encode(struct sio__prepared *prepared, const struct sio__outgoing *packet)
+static int encode(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet)
 {
+    (void)self;
     const struct sio_args *args = &prepared->args;
     uint8_t *out;
     size_t size = sio__packet_size(packet);
@@ -87,4 +88,10 @@ static int encode(struct sio__prepared *prepared, const struct sio__outgoing *pa
     return 0;
 }
 
-const struct sio__parser sio__parser_default = {receive, send_text, encode};
+static void forget(struct sio_client *client)
+{
+    sio__pending_free(client->pending);
+    client->pending = NULL;
+}
+
+const struct sio__parser sio__parser_default = {receive, send_text, encode, forget, NULL, NULL};

@@ -175,8 +175,9 @@ static int make_json(struct sio__prepared *prepared, struct eio_str name)
     return 0;
 }
 
-static int encode(struct sio__prepared *prepared, const struct sio__outgoing *packet)
+static int encode(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet)
 {
+    (void)self;
     struct rooms_packer packer;
     uint8_t *out;
     int result = pack(&packer, packet, prepared->args);
@@ -187,4 +188,9 @@ static int encode(struct sio__prepared *prepared, const struct sio__outgoing *pa
     return result;
 }
 
-const struct sio__parser sio__parser_msgpack = {receive, send_packed, encode};
+static void forget(struct sio_client *client)
+{
+    (void)client; /* a packet is a message */
+}
+
+const struct sio__parser sio__parser_msgpack = {receive, send_packed, encode, forget, NULL, NULL};

@@ -43,7 +43,7 @@ static int encode(struct sio__prepared *prepared, const struct sio__parser *pars
     prepared->frames = prepared->frames_inline;
     if (count >= SIO__FRAMES_INLINE) prepared->frames = malloc((count + 1) * sizeof(struct eio_frame *));
     if (!prepared->frames) return EIO_ENOMEM;
-    return parser->encode(prepared, packet);
+    return parser->encode(parser, prepared, packet);
 }
 
 int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parser, const struct sio__outgoing *packet,

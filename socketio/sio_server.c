@@ -36,6 +36,12 @@ static void take_options(struct sio_server *io, const struct sio_options *option
         sio_options_init(&io->options);
     options = &io->options;
     io->parser = options->parser == SIO_PARSER_MSGPACK ? &sio__parser_msgpack : &sio__parser_default;
+    if (options->parser == SIO_PARSER_OWN) {
+        io->own_parser = sio__parser_own;
+        io->own_parser.ops = options->own_parser;
+        io->own_parser.ctx = options->own_parser_ctx;
+        io->parser = &io->own_parser;
+    }
     io->limits = (struct sio__packet_limits){
         .json = {.max_depth = options->max_depth},
         .max_attachments = options->max_attachments,
@@ -110,6 +116,10 @@ static int server_open(struct sio_server *io)
 {
     static const struct eio_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
     if (sio__batch_init(&io->batch) != 0) return EIO_ENOMEM;
+    if (io->parser == &io->own_parser && !io->own_parser.ops) {
+        eio_log(EIO_LOG_ERROR, "options.parser is SIO_PARSER_OWN, but there is no own_parser");
+        return EIO_EINVAL;
+    }
     io->http = eio_http_new(io->loop, &io->options.http);
     io->engine = eio_server_new(io->loop, &io->options.engine, &handlers, io);
     if (!io->http || !io->engine || eio_server_attach(io->engine, io->http) != 0) return EIO_ENOMEM;

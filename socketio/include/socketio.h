@@ -167,7 +167,41 @@ struct sio_recovery {
 /* How packets are encoded. All clients of a server must use the same: nothing tells them apart at connect. */
 enum sio_parser {
     SIO_PARSER_DEFAULT, /* socket.io-parser: JSON, attachments in messages of their own */
-    SIO_PARSER_MSGPACK  /* socket.io-msgpack-parser 3: each packet is one msgpack map in a binary message */
+    SIO_PARSER_MSGPACK, /* socket.io-msgpack-parser 3: each packet is one msgpack map in a binary message */
+    SIO_PARSER_OWN      /* options.own_parser */
+};
+
+/* A packet as parsers of the application's own see it. */
+enum sio_packet_type { SIO_CONNECT, SIO_DISCONNECT, SIO_EVENT, SIO_ACK, SIO_CONNECT_ERROR };
+struct sio_parser_packet {
+    enum sio_packet_type type;
+    struct eio_str nsp; /* "/chat" */
+    bool has_id;
+    uint64_t id; /* at most 2^53-1 */
+    /* JSON text: of an event the array ["name",…], of an ack the array of its arguments, of a connect or an error what
+     * goes with it, n 0: nothing. Attachments are named in it as in struct sio_args. */
+    struct eio_str data;
+    const struct rooms_bytes *attachments;
+    size_t attachment_count;
+};
+/* A place for what is encoded, and for what is decoded. */
+struct sio_parser_out;
+struct sio_parser_in;
+/* One Engine.IO message of the packet, in order: its `size` bytes are to be written before the encoder returns; text
+ * must be UTF-8. NULL: out of memory, or more messages than 1 and one for each attachment. */
+SIO_API uint8_t *sio_parser_message(struct sio_parser_out *out, enum eio_kind kind, size_t size);
+/* A whole packet came, borrowed. It is checked as one of the default parser's; runs handlers, which may close the
+ * client: a decoder goes on or returns, as it likes. */
+SIO_API void sio_parser_packet(struct sio_parser_in *in, const struct sio_parser_packet *packet);
+/* The reference's option `parser`. */
+struct sio_parser_ops {
+    /* Writes a packet: 0 or negative. Once for all receivers. Attachments are named by 0, 1, … in order. */
+    int (*encode)(const struct sio_parser_packet *packet, struct sio_parser_out *out, void *ctx);
+    /* A message of a client came, of at most max_packet_bytes. *state is the decoder's for that client, NULL at first:
+     * what waits for more, which it must bound. NULL, or why the client is to be closed ("parse error"). */
+    const char *(*decode)(struct sio_parser_in *in, void **state, enum eio_kind kind, const uint8_t *p, size_t n,
+                          void *ctx);
+    void (*forget)(void *state, void *ctx); /* the client is gone; not called for NULL */
 };
 
 /* Limits of this library and of rooms, by the names of their options; counted and logged as EIO_LIMITS. */
@@ -196,7 +230,9 @@ SIO_API const char *sio_limit_name(enum sio_limit limit);
 struct sio_options {
     struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
-    enum sio_parser parser;           /* SIO_PARSER_DEFAULT */
+    enum sio_parser parser;                  /* SIO_PARSER_DEFAULT */
+    const struct sio_parser_ops *own_parser; /* SIO_PARSER_OWN; outlives the server */
+    void *own_parser_ctx;
     uint32_t connect_timeout_ms;      /* 45000 to join a namespace */
     size_t max_attachments;           /* 10 per packet; not for msgpack, where 65535 may be inline */
     size_t max_depth;                 /* 128 nested arrays and objects; deeper: the connection is closed */
