@@ -77,7 +77,7 @@ const struct app_option app_options[] = {
            "`@socket.io/redis-streams-adapter`, which recovers connections across nodes"),
     TEXT("redis_key_prefix", redis_key_prefix, "socket.io", "Redis", "of channels, and the name of the stream"),
     CHOICE("redis_mode", redis_options.mode, "dynamic", modes, "Redis",
-           "sharded and streams: which rooms have a channel of their own"),
+           "which rooms have a channel of their own; streams: none"),
     BOOL("redis_specific_response_channel", redis_options.specific_response_channel, "false", "Redis",
          "answers to a node go to a channel of its own; the same at all nodes"),
     U32("redis_connect_timeout_ms", redis_options.connect_timeout_ms, "5000", 10, DAY_MS, "Redis",

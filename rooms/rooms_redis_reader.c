@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_MS = 1000, STREAMS_MAX = 256, NUMBER_SIZE = 24 };
+enum { RETRY_MS = 1000, STREAMS_MAX = 1024, NUMBER_SIZE = 24 };
 
 static void read_on(struct rooms__streams *streams);
 
@@ -99,11 +99,15 @@ static struct rooms_bytes number_arg(char *out, uint32_t number)
 static int ask_read(struct rooms__streams *streams)
 {
     const struct rooms_redis_options *options = rooms__redis_options(streams->redis);
-    struct rooms_bytes args[6 + 2 * STREAMS_MAX];
+    struct rooms_bytes *args = calloc(6 + 2 * streams->count, sizeof *args);
     char(*ids)[ROOMS_OFFSET_SIZE] = calloc(streams->count, sizeof *ids);
     char block[NUMBER_SIZE], count[NUMBER_SIZE];
     uint32_t block_ms = options->stream_block_ms ? options->stream_block_ms : 1; /* 0 would be for ever */
-    if (!ids) return ROOMS_ENOMEM;
+    if (!ids || !args) {
+        free(ids);
+        free(args);
+        return ROOMS_ENOMEM;
+    }
     args[0] = rooms__text("XREAD");
     args[1] = rooms__text("BLOCK");
     args[2] = number_arg(block, block_ms);
@@ -124,6 +128,7 @@ static int ask_read(struct rooms__streams *streams)
     };
     int error = rooms__redis_ask(streams->redis, &command);
     free(ids);
+    free(args);
     return error;
 }
 
@@ -210,7 +215,7 @@ static struct rooms__streams *streams_new(struct rooms_redis *redis)
     if (!streams) return NULL;
     uint32_t count = rooms__redis_options(redis)->stream_count;
     if (count < 1) count = 1;
-    if (count > STREAMS_MAX / 2) count = STREAMS_MAX / 2;
+    if (count > STREAMS_MAX) count = STREAMS_MAX;
     streams->redis = redis;
     streams->stream_count = count;
     streams->count = 2 * (size_t)count - 1;

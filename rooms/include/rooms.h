@@ -279,7 +279,7 @@ enum rooms_log_level { ROOMS_LOG_ERROR, ROOMS_LOG_WARN, ROOMS_LOG_INFO, ROOMS_LO
 /* One line without its end, borrowed; never has a password in it. */
 typedef void (*rooms_log_fn)(void *ctx, enum rooms_log_level level, const char *line);
 
-/* Which rooms have a channel of their own (sharded, streams): all public ones, none, all. As in socket.io. */
+/* Which rooms have a channel of their own (classic, sharded): all public ones, none, all. As in socket.io. */
 enum rooms_redis_mode { ROOMS_REDIS_DYNAMIC, ROOMS_REDIS_STATIC, ROOMS_REDIS_DYNAMIC_PRIVATE };
 
 /* Strings are copied. */

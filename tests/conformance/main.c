@@ -27,7 +27,7 @@ static int usage(const char *problem, const char *what)
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
-                    "       [--tls-cert FILE --tls-key FILE] [--stats 1]\n"
+                    "       [--tls-cert FILE --tls-key FILE] [--stats 1] [--recovery 1]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -101,6 +101,7 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--deflate", &options->deflate},
         {"--stats", &options->stats},
         {"--across", &options->across},
+        {"--recovery", &options->recovery},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
@@ -165,6 +166,7 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
     if (conformance->options->connect_timeout_ms)
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
     options->parser = conformance->options->parser;
+    options->recovery.enabled = conformance->options->recovery != 0;
     int error = conformance_open_redis(conformance, options);
     if (error != 0) return error;
     conformance->io = sio_server_new_on(conformance->loop, options);

@@ -31,7 +31,11 @@ export class Cluster {
   #open = new Set();
   #rooms = 0;
 
-  constructor(adapter, redisOptions = {}) { this.adapter = adapter; this.redisOptions = redisOptions; }
+  constructor(adapter, redisOptions = {}, nodeOptions = {}) {
+    this.adapter = adapter;
+    this.redisOptions = redisOptions;
+    this.nodeOptions = nodeOptions;
+  }
 
   async start(names = NAMES) {
     this.redis = await startRedis(this.redisOptions);
@@ -43,7 +47,7 @@ export class Cluster {
   async startNodes(names) {
     await Promise.all(names.map(async (name) => {
       const reference = name === "node" ? { reference: true } : {};
-      this.nodes[name] = await start("cluster", { ...reference, redis: this.redis.url, adapter: this.adapter, name });
+      this.nodes[name] = await start("cluster", { ...reference, redis: this.redis.url, adapter: this.adapter, name, ...this.nodeOptions });
     }));
   }
 
