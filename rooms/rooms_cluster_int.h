@@ -74,6 +74,9 @@ struct rooms__carrier_ops {
     /* NULL: no log. Publishes a broadcast that is to have an offset. 0: rooms__cluster_logged() will be called for it,
      * later, in the order of the tickets; else it is delivered without. */
     int (*log)(struct rooms__cluster *cluster, const struct rooms__cluster_message *message, uint64_t ticket);
+    /* May be NULL. A request ended without all answers: to be said in a log. missing: who did not answer, "" unknown.
+     */
+    void (*incomplete)(struct rooms__cluster *cluster, const char *missing);
 };
 
 struct rooms__cluster_options {

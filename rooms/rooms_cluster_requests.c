@@ -116,6 +116,7 @@ static void finish(struct rooms__cluster *cluster, struct rooms__request *reques
     if (error) {
         cluster->stats->request_timeouts++;
         name_missing(cluster, request);
+        if (cluster->carrier->incomplete) cluster->carrier->incomplete(cluster, cluster->missing);
     }
     switch (asker->kind) {
     case ROOMS__ASK_SOCKETS:

@@ -119,6 +119,13 @@ int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
     return result;
 }
 
+void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing)
+{
+    rooms__redis_log(((struct rooms__redis_carrier *)cluster)->redis, ROOMS_LOG_WARN,
+                     "a request in %s ended without all answers; missing: %s", cluster->nsp,
+                     missing[0] ? missing : "unknown");
+}
+
 /* ---------------------------------------------------------------- listening */
 
 void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct rooms_bytes payload)

@@ -40,7 +40,8 @@ int rooms__redis_carrier_publish(struct rooms__redis_carrier *carrier, struct ro
                                  const struct rooms__cluster_message *message, enum rooms__cluster_form form);
 /* For subscriptions of the adapter's own; ctx is the carrier. */
 void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
-/* struct rooms__carrier_ops.count_others */
+/* struct rooms__carrier_ops: incomplete, count_others */
+void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing);
 int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket);
 
 static inline struct rooms_name rooms__redis_carrier_uid(const struct rooms__redis_carrier *carrier)

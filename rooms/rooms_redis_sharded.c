@@ -133,6 +133,7 @@ static const struct rooms__carrier_ops carrier_ops = {
     .publish = sharded_publish,
     .respond = sharded_respond,
     .count_others = rooms__redis_carrier_count,
+    .incomplete = rooms__redis_carrier_incomplete,
 };
 
 struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const char *namespace_name,

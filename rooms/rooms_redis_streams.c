@@ -236,6 +236,7 @@ static const struct rooms__carrier_ops carrier_ops = {
     .publish = streams_publish,
     .respond = streams_respond,
     .count_others = rooms__redis_carrier_count,
+    .incomplete = rooms__redis_carrier_incomplete,
     .log = streams_log,
 };
 

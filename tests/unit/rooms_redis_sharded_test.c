@@ -153,6 +153,7 @@ TEST(sharded, who_is_missing_is_named)
     peers[1]->answers_late = true;
     ask_event(0);
     wait_said("B event [\"q\"]\ndone -5 missing B\n");
+    assert_non_null(strstr(nodes[0].log, ((struct rooms__cluster *)adapter(1))->uid)); /* in the log, too */
     nodes_close();
 }
 
