@@ -46,8 +46,8 @@ struct app {
     uint64_t started_ms; /* loop time */
     struct app_counters counters;
     struct app_presence *presence;
-    struct app_hold *holds;      /* a list */
-    struct app_between *between; /* app_hold.c; NULL: one process */
+    struct app_held_call *held_calls; /* app_hold.c: a table */
+    struct app_between *between;      /* app_hold.c; NULL: one process */
     uint64_t held_messages;
     struct app_suggest *suggest;
     struct app_demo *demo;

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #define HOLD_MESSAGES_MAX 4096
 #define HOLD_BYTES_MAX 4194304
@@ -23,15 +24,22 @@ struct held {
 
 struct app_hold {
     struct app *app;
+    struct app_held_call *call;
     struct app_hold *next;
     char sid[21];
-    char room[APP_ROOM_SIZE], supervisors[APP_ROOM_SIZE];
     struct held *first, **last;
     size_t count, bytes;
     struct eio_timer timer; /* once released: its end */
     int64_t seq;            /* likewise: the snapshot's; else -1 */
     uint64_t began;         /* the number of the first message that it could hold */
     bool is_lost;
+};
+
+/* A call about which something is held: a message finds it by its room. */
+struct app_held_call {
+    char call_id[APP_ID_SIZE];
+    struct app_hold *holds;
+    UT_hash_handle hh;
 };
 
 /* The namespace "/" as its adapter sees it: everything goes on, deliveries are looked at. */
@@ -42,16 +50,24 @@ struct app_between {
 
 /* ----------------------------------------------------------------- holding */
 
-static bool is_room(struct rooms_name name, const char *room)
+static struct app_held_call *call_of_room(const struct app *app, struct rooms_name room, const char *prefix)
 {
-    return name.n == strlen(room) && memcmp(name.p, room, name.n) == 0;
+    struct app_held_call *call = NULL;
+    size_t n = strlen(prefix);
+    if (room.n > n && !memcmp(room.p, prefix, n)) HASH_FIND(hh, app->held_calls, room.p + n, room.n - n, call);
+    return call;
 }
 
-static bool is_for(const struct app_hold *hold, const struct rooms_selector *who)
+/* The application names one room only, or both of one call. */
+static struct app_held_call *call_of(const struct app *app, const struct rooms_selector *who)
 {
-    for (size_t i = 0; i < who->room_count; i++)
-        if (is_room(who->rooms[i], hold->room) || is_room(who->rooms[i], hold->supervisors)) return true;
-    return false;
+    if (!app->held_calls) return NULL;
+    for (size_t i = 0; i < who->room_count; i++) {
+        struct app_held_call *call = call_of_room(app, who->rooms[i], APP_CALL_ROOM);
+        if (!call) call = call_of_room(app, who->rooms[i], APP_SUPERVISOR_ROOM);
+        if (call) return call;
+    }
+    return NULL;
 }
 
 /* Of a call's event; INT64_MAX: it has none. */
@@ -62,10 +78,9 @@ static int64_t seq_of(struct eio_str json)
     return number.n ? strtoll(number.p, NULL, 10) : INT64_MAX; /* a bracket or comma ends it */
 }
 
-static bool keeps(const struct app_hold *hold, const struct rooms_selector *who, const struct rooms_message *message)
+static bool keeps(const struct app_hold *hold, int64_t seq)
 {
-    if (!is_for(hold, who)) return false;
-    return hold->seq < 0 || seq_of((struct eio_str){(const char *)message->json.p, message->json.n}) <= hold->seq;
+    return hold->seq < 0 || seq <= hold->seq;
 }
 
 static void keep(struct app_hold *hold, const struct rooms_message *message)
@@ -87,15 +102,18 @@ static void keep(struct app_hold *hold, const struct rooms_message *message)
 }
 
 static void deliver_but(struct app_between *between, const struct rooms_selector *who, const struct rooms_flags *flags,
-                        const struct rooms_message *message, size_t hold_count)
+                        const struct rooms_message *message, const struct app_held_call *call)
 {
     struct rooms_name some[EXCEPT_MAX], *except = some;
-    size_t count = who->except_count;
-    if (count + hold_count > EXCEPT_MAX) except = malloc((count + hold_count) * sizeof *except);
+    size_t count = who->except_count, most = count;
+    int64_t seq = seq_of((struct eio_str){(const char *)message->json.p, message->json.n});
+    between->app->held_messages++;
+    for (const struct app_hold *hold = call->holds; hold; hold = hold->next) most += keeps(hold, seq);
+    if (most > EXCEPT_MAX) except = malloc(most * sizeof *except);
     if (!except) return;
     if (count) memcpy(except, who->except, count * sizeof *except);
-    for (struct app_hold *hold = between->app->holds; hold; hold = hold->next) {
-        if (!keeps(hold, who, message)) continue;
+    for (struct app_hold *hold = call->holds; hold; hold = hold->next) {
+        if (!keeps(hold, seq)) continue;
         keep(hold, message);
         except[count++] = (struct rooms_name){hold->sid, strlen(hold->sid)};
     }
@@ -108,11 +126,9 @@ static void on_deliver(void *ctx, const struct rooms_selector *who, const struct
                        const struct rooms_message *message)
 {
     struct app_between *between = ctx;
-    size_t count = 0;
-    for (const struct app_hold *hold = between->app->holds; hold; hold = hold->next) count += keeps(hold, who, message);
-    between->app->held_messages += count > 0;
-    if (count)
-        deliver_but(between, who, flags, message, count);
+    const struct app_held_call *call = call_of(between->app, who);
+    if (call)
+        deliver_but(between, who, flags, message, call);
     else
         between->local.deliver(between->local.ctx, who, flags, message);
 }
@@ -199,20 +215,35 @@ static void on_late(void *ctx)
     app_hold_free(ctx);
 }
 
+static struct app_held_call *get_call(struct app *app, const char *call_id)
+{
+    struct app_held_call *call;
+    HASH_FIND_STR(app->held_calls, call_id, call);
+    if (call) return call;
+    call = calloc(1, sizeof *call);
+    if (!call) return NULL;
+    snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
+    HASH_ADD_STR(app->held_calls, call_id, call);
+    return call;
+}
+
 struct app_hold *app_hold_new(struct app *app, const char *sid, const char *call_id)
 {
     struct app_hold *hold = calloc(1, sizeof *hold);
-    if (!hold) return NULL;
+    struct app_held_call *call = hold ? get_call(app, call_id) : NULL;
+    if (!call) {
+        free(hold);
+        return NULL;
+    }
     hold->app = app;
+    hold->call = call;
     snprintf(hold->sid, sizeof hold->sid, "%s", sid);
-    app_call_room(hold->room, APP_CALL_ROOM, call_id);
-    app_call_room(hold->supervisors, APP_SUPERVISOR_ROOM, call_id);
     hold->last = &hold->first;
     hold->seq = -1;
     eio_timer_init(&hold->timer, app->loop, on_late, hold);
     hold->began = app->held_messages + 1;
-    hold->next = app->holds;
-    app->holds = hold;
+    hold->next = call->holds;
+    call->holds = hold;
     return hold;
 }
 
@@ -223,11 +254,13 @@ bool app_hold_is_lost(const struct app_hold *hold)
 
 static void unlink_hold(struct app_hold *hold)
 {
-    for (struct app_hold **at = &hold->app->holds; *at; at = &(*at)->next) {
-        if (*at != hold) continue;
-        *at = hold->next;
-        return;
-    }
+    struct app_held_call *call = hold->call;
+    struct app_hold **at = &call->holds;
+    while (*at != hold) at = &(*at)->next;
+    *at = hold->next;
+    if (call->holds) return;
+    HASH_DEL(hold->app->held_calls, call);
+    free(call);
 }
 
 static void send_held(const struct held *held, struct sio_socket *socket, int64_t seq)
@@ -251,9 +284,8 @@ static void forget(struct app_hold *hold)
 static uint64_t held_twice_from(const struct app_hold *hold)
 {
     uint64_t from = UINT64_MAX;
-    for (const struct app_hold *other = hold->app->holds; other; other = other->next)
-        if (other != hold && other->seq < 0 && !strcmp(other->sid, hold->sid) && !strcmp(other->room, hold->room) &&
-            other->began < from)
+    for (const struct app_hold *other = hold->call->holds; other; other = other->next)
+        if (other != hold && other->seq < 0 && !strcmp(other->sid, hold->sid) && other->began < from)
             from = other->began;
     return from;
 }
@@ -279,5 +311,5 @@ void app_hold_free(struct app_hold *hold)
 
 void app_holds_clear(struct app *app)
 {
-    while (app->holds) app_hold_free(app->holds);
+    while (app->held_calls) app_hold_free(app->held_calls->holds);
 }
