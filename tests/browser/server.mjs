@@ -39,7 +39,7 @@ class Parley {
   constructor(data, port, options) {
     this.data = data;
     this.port = port;
-    this.url = `http://127.0.0.1:${port}`;
+    this.url = `${options.includes("--tls-cert") ? "https" : "http"}://127.0.0.1:${port}`;
     this.options = ["--port", String(port), "--data", data, ...options];
   }
 

@@ -1,9 +1,14 @@
 // `parley --workers 3` with stock clients: what one worker does reaches the others, and what befalls one worker is
 // nobody else's trouble. Each test has a server of its own.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { Agent, get } from "node:http";
-import { afterEach, test } from "node:test";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import * as http from "node:http";
+import * as https from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
+import { after, afterEach, test } from "node:test";
 import { io } from "socket.io-client";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
@@ -59,8 +64,9 @@ function workersOf(server) {
 
 /** One request on a connection of its own, which the kernel gives to any worker. */
 const request = (path, withinMs = 3000) => new Promise((resolve, reject) => {
+  const { Agent, get } = parley.url.startsWith("https") ? https : http;
   const agent = new Agent({ keepAlive: false });
-  const sent = get(parley.url + path, { agent, timeout: withinMs }, (response) => {
+  const sent = get(parley.url + path, { agent, timeout: withinMs, rejectUnauthorized: false }, (response) => {
     let body = "";
     response.on("data", (chunk) => (body += chunk));
     response.on("end", () => resolve({ status: response.statusCode, body }));
@@ -84,7 +90,7 @@ const webSocket = { transports: ["websocket"] };
 
 /** A socket with `ask(event, data)` for acks and `log`, everything it was sent. */
 function connect(namespace, auth, options = {}) {
-  const socket = io(parley.url + namespace, { auth, forceNew: true, reconnection: false, ...options });
+  const socket = io(parley.url + namespace, { auth, forceNew: true, reconnection: false, rejectUnauthorized: false, ...options });
   open.add(socket);
   socket.log = [];
   socket.ends = 0;
@@ -323,6 +329,49 @@ test("the demo plays once, whatever the number of workers", async () => {
   const subs = await Promise.all(Array.from({ length: 9 }, async () => JSON.parse((await request("/demo/token")).body).token));
   assert.equal(new Set(subs.map((jwt) => JSON.parse(Buffer.from(jwt.split(".")[1], "base64url")).sub)).size, 9);
 });
+
+const folder = mkdtempSync(join(tmpdir(), "parley-workers-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function certificate(name) {
+  const file = join(folder, name);
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", `${file}.key`, "-out", `${file}.pem`, "-days", "2", "-subj", `/CN=${name}`], { stdio: "ignore" });
+}
+
+for (const transports of [["polling"], ["polling", "websocket"]]) {
+  test(`rooms reach over all workers over TLS, which stays where it is; the certificate changes everywhere: ${transports.join(" + ")}`, async () => {
+    certificate("one");
+    certificate("two");
+    const install = (name) => ["pem", "key"].forEach((end) => copyFileSync(join(folder, `${name}.${end}`), join(folder, `server.${end}`)));
+    install("one");
+    process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0"; // of the server's own start
+    try {
+      await start("--tls-cert", join(folder, "server.pem"), "--tls-key", join(folder, "server.key"));
+    } finally {
+      delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    }
+    const agents = await agentsEverywhere({ transports });
+    const from = await feed({ transports });
+    await from.ask("call:start", { call_id: "secret" });
+    for (const socket of agents) assert.equal((await socket.ask("call:subscribe", { call_id: "secret" })).ok, true);
+    if (transports.length === 2) await until(() => agents.every((socket) => socket.io.engine.transport.name === "websocket"), "upgrades");
+    for (let i = 1; i <= 10; i++) await from.ask("transcription:update", line("secret", `line ${i}`));
+    await until(() => agents.every((socket) => socket.seen("transcription:update").length === 10), "all lines");
+    assert.ok(sum(await metric("http_handed_over_total")) > 0);
+    const names = async () => new Set(await Promise.all(Array.from({ length: 24 }, () => new Promise((resolve, reject) => {
+      const socket = tls.connect({ port: parley.port, host: "127.0.0.1", rejectUnauthorized: false }, () => {
+        resolve(socket.getPeerCertificate().subject.CN);
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    }))));
+    assert.deepEqual(await names(), new Set(["one"]));
+    install("two");
+    parley.child.kill("SIGHUP");
+    await until(async () => (await names()).size === 1 && (await names()).has("two"), "the new certificate at all workers");
+    assert.ok(agents.every((socket) => socket.ends === 0));
+  });
+}
 
 /** Cuts the connection as a network would. */
 function cut(socket) {
