@@ -404,6 +404,27 @@ test("a client whose connection broke recovers at whatever worker it comes back"
   assert.ok(sum(await metric("bus_sessions_taken_total")) > 0);
 });
 
+test("a client that is back elsewhere ends its old connection, which nobody knew to be broken", async () => {
+  await start("--recovery");
+  const old = await agent();
+  await connect("/feed", { token: parley.tokens.feed }, webSocket).then((from) => from.ask("call:start", { call_id: "twice" }));
+  await old.ask("call:subscribe", { call_id: "twice" });
+  const first = old.id;
+  for (let i = 0; i < 6; i++) {
+    const former = [...open].at(-1).nsp === "/" ? [...open].at(-1) : old;
+    const now = io(parley.url, { auth: { token: parley.tokens.alice }, forceNew: true, autoConnect: false, reconnection: false, ...webSocket });
+    open.add(now);
+    now._pid = former._pid;
+    now._lastOffset = former._lastOffset;
+    const connected = new Promise((resolve, reject) => { now.once("connect", resolve); now.once("connect_error", reject); });
+    now.connect();
+    await connected;
+    assert.ok(now.recovered);
+    assert.equal(now.id, first);
+    await until(() => !former.connected, "the old connection's end");
+  }
+});
+
 test("a client of a worker that died gets a new session, and what it missed by asking", async () => {
   await start("--recovery");
   const id = "crashed";

@@ -525,6 +525,25 @@ static void a_broadcast_has_the_same_offset_for_all(void **state)
     end(&b);
 }
 
+/* Its client came back at another node: there is nobody here, and its session is there to be given. */
+static void another_node_evicts_the_old_connection(void **state)
+{
+    (void)state;
+    start();
+    struct member old = join();
+    const struct rooms_local *local = &t.root->adapter->local;
+    local->evict(local->ctx, (struct rooms_name){"AAAAAAAAAAAAAAAAAAAA", 20});
+    local->evict(local->ctx, (struct rooms_name){"?", 1});
+    assert_int_equal(sio_namespace_socket_count(t.root), 1);
+    local->evict(local->ctx, (struct rooms_name){old.pid, 20});
+    assert_int_equal(sio_namespace_socket_count(t.root), 0);
+    assert_string_equal(t.log, "disconnect: transport close\n");
+    end(&old);
+    struct member now = come_back(&old, NULL, NULL);
+    assert_recovered(&old, &now);
+    end(&now);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -547,6 +566,7 @@ int main(void)
         TEST(a_quiet_client_is_recovered_however_old_its_offset),
         TEST(a_replay_that_did_not_arrive_is_repeated),
         TEST(a_broadcast_has_the_same_offset_for_all),
+        TEST(another_node_evicts_the_old_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
