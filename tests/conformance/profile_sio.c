@@ -6,7 +6,7 @@
 /* The suite waits for one message at a time with a listener that serves once. What arrives in the same segment as the
  * CONNECT answer finds no listener: its client emits both before the test runs on. So the greeting comes in a segment
  * of its own, or before the first answer. */
-#define GREETING_DELAY_MS 60
+#define GREETING_DELAY_MS 40
 
 struct greeting {
     struct eio_timer timer;

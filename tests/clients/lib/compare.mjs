@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Raw, parseResponse, sleep } from "./wire.mjs";
 
-const QUIET_MS = 50; // an answer is whole when nothing came for so long
+const QUIET_MS = 90; // an answer is whole when nothing came for so long; the greeting of sio-proto takes 40
 const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];
 
 // Sends bytes and gives everything that came back until it was quiet.
