@@ -74,7 +74,7 @@ void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
     stop(client);
     end_sockets(client, eio_close_reason_text(reason));
     sio__admission_forget_client(client);
-    sio__question_forget_client(client);
+    if (client->admission_count) sio__question_forget_client(client);
     client->session = NULL;
     client->next_dead = io->dead_clients;
     io->dead_clients = client;
@@ -152,7 +152,7 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
     struct sio_server *io = client->io;
     bool no_id =
         sio__client_is_v2(client) && name.n + 1 + strlen(eio_session_id(client->session)) > SIO__V2_ID_SIZE_MAX;
-    if (client->questions) sio__question_supersede(client, name);
+    if (client->admission_count) sio__question_supersede(client, name);
     if (io->has_deciding && !io->draining && !no_id && !sio__namespace_find(io, name)) {
         if (!has_too_many(client, name)) sio__question_start(client, name, auth);
         return;

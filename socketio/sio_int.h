@@ -249,7 +249,6 @@ struct sio_client {
         void *parser_state;
     };
     struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
-    struct sio_question *questions;   /* the same */
     struct eio_deadline connect;
     uint16_t socket_count;
     uint16_t admission_count; /* and questions */
@@ -322,14 +321,14 @@ void sio__admissions_free(struct sio_server *io);
 
 /* A client asks for a namespace that is not there: parents decide one after the other (sio_question.c). */
 struct sio_question {
+    struct sio__link by_client; /* in the server's table; a client has no list of its own: few ever ask */
     struct sio_server *io;
     struct sio_question *prev, *next; /* of all that are not answered */
     struct sio_client *client;        /* NULL: it is gone */
-    struct sio_question *client_prev, *client_next;
-    struct sio_namespace *parent; /* that is asked */
-    bool running;                 /* within its function */
-    bool answered, allowed;       /* within that */
-    bool superseded;              /* the client asked again */
+    struct sio_namespace *parent;     /* that is asked */
+    bool running;                     /* within its function */
+    bool answered, allowed;           /* within that */
+    bool superseded;                  /* the client asked again */
     size_t name_size, auth_size;
     char text[]; /* name, then auth */
 };
@@ -528,7 +527,8 @@ struct sio_server {
     struct sio__hook *dead_hooks;
     bool has_deciding; /* a parent that decides */
     struct sio_question *questions;
-    struct sio__table owed; /* struct owed, by id: answers to servers (sio_ack.c) */
+    struct sio__table asking; /* them, by client */
+    struct sio__table owed;   /* struct owed, by id: answers to servers (sio_ack.c) */
     uint64_t next_owed;
     size_t matched_count;         /* namespaces made by parents */
     struct eio_deadlines connect; /* clients that are in no namespace yet */

@@ -4,11 +4,31 @@
 
 /* ------------------------------------------------------------------- lists */
 
+static uint64_t hash_of(const struct sio_client *client)
+{
+    return sio__hash(&client, sizeof client);
+}
+
+/* The first of the client's from that link on, or NULL. */
+static struct sio_question *of_client(struct sio__link *link, const struct sio_client *client)
+{
+    while (link && ((struct sio_question *)link)->client != client) link = sio__table_next(link);
+    return (struct sio_question *)link;
+}
+
+static struct sio_question *first_of(const struct sio_client *client)
+{
+    return of_client(sio__table_first(&client->io->asking, hash_of(client)), client);
+}
+
 static struct sio_question *question_new(struct sio_client *client, struct eio_str name, struct eio_str auth)
 {
     struct sio_question *question = calloc(1, sizeof *question + name.n + auth.n);
-    if (!question) return NULL;
     struct sio_server *io = client->io;
+    if (!question || sio__table_add(&io->asking, &question->by_client, hash_of(client)) != 0) {
+        free(question);
+        return NULL;
+    }
     question->io = io;
     question->parent = io->parents;
     question->name_size = name.n;
@@ -21,9 +41,6 @@ static struct sio_question *question_new(struct sio_client *client, struct eio_s
     io->questions = question;
 
     question->client = client;
-    question->client_next = client->questions;
-    if (question->client_next) question->client_next->client_prev = question;
-    client->questions = question;
     client->admission_count++;
     return question;
 }
@@ -32,8 +49,7 @@ static void leave_client(struct sio_question *question)
 {
     struct sio_client *client = question->client;
     if (!client) return;
-    *(question->client_prev ? &question->client_prev->client_next : &client->questions) = question->client_next;
-    if (question->client_next) question->client_next->client_prev = question->client_prev;
+    sio__table_remove(&question->io->asking, &question->by_client);
     client->admission_count--;
     question->client = NULL;
 }
@@ -48,12 +64,13 @@ static void question_free(struct sio_question *question)
 
 void sio__question_forget_client(struct sio_client *client)
 {
-    while (client->questions) leave_client(client->questions);
+    for (struct sio_question *each; (each = first_of(client)) != NULL;) leave_client(each);
 }
 
 void sio__questions_free(struct sio_server *io)
 {
     while (io->questions) question_free(io->questions);
+    sio__table_clear(&io->asking);
 }
 
 /* ------------------------------------------------------------------- steps */
@@ -128,7 +145,8 @@ void sio_decide(struct sio_question *question, bool allowed)
 /* A client that asks again while it waits is answered once, the later time. */
 void sio__question_supersede(struct sio_client *client, struct eio_str name)
 {
-    for (struct sio_question *each = client->questions; each; each = each->client_next)
+    for (struct sio_question *each = first_of(client); each;
+         each = of_client(sio__table_next(&each->by_client), client))
         if (each->name_size == name.n && memcmp(each->text, name.p, name.n) == 0) each->superseded = true;
 }
 
