@@ -384,6 +384,28 @@ TEST(cluster, what_makes_no_sense_is_counted_and_ignored)
     teardown();
 }
 
+TEST(cluster, what_is_for_rooms_without_members_here_is_not_delivered)
+{
+    setup(2);
+    struct rooms_index *index = rooms_index_new(NULL, NULL, NULL);
+    struct rooms_member member = {0};
+    struct rooms_message message = text_message("[1]");
+    nodes[1]->cluster.adapter.local.index = index;
+    rooms_add(index, &member, "id", 2);
+    rooms_join(index, &member, (struct rooms_name){"r3", 2});
+    struct rooms_name elsewhere[] = {{"r1", 2}, {"r2", 2}}, own[] = {{"r1", 2}, {"id", 2}}, here_too[] = {{"r3", 2}};
+    struct rooms_selector whom[] = {
+        {elsewhere, 2, NULL, 0}, {own, 2, NULL, 0}, {here_too, 1, NULL, 0}, {NULL, 0, NULL, 0}};
+    for (size_t i = 0; i < 4; i++) rooms__cluster_broadcast(adapter(0), &whom[i], &plain, &message);
+    said[0] = '\0';
+    settle();
+    assert_said("B deliver +r1 +id [1]\nB deliver +r3 [1]\nB deliver [1]\n");
+    rooms_remove(index, &member);
+    rooms_index_free(index);
+    nodes[1]->cluster.adapter.local.index = NULL;
+    teardown();
+}
+
 /* Whoever only emits is nobody's node. */
 TEST(cluster, an_emitter_is_heard_and_not_waited_for)
 {
