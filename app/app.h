@@ -100,6 +100,7 @@ struct rooms_adapter *app_nodes_make_adapter(struct app *app, const char *namesp
 /* True: other nodes are not reached now, or not all. why: what is known of it, "" if nothing. */
 bool app_nodes_is_degraded(const struct app *app, const char **why);
 /* All 0 without Redis. */
+void app_nodes_tunnel_stats(const struct app *app, struct sio_tunnel_stats *stats);
 void app_nodes_redis_stats(const struct app *app, struct rooms_redis_stats *stats);
 /* Before the server is freed, and after. */
 void app_nodes_disconnect(struct app *app);

@@ -31,6 +31,8 @@ struct app_config {
     int adapter;       /* enum app_adapter */
     const char *redis_key_prefix, *redis_session_prefix;
     struct rooms_redis_options redis_options;
+    bool redis_sessions;
+    const char *redis_sessions_key;
 
     const char *data; /* directory, or ":memory:" */
     int store_sync;   /* enum app_store_sync */

@@ -147,9 +147,9 @@ static void put_http(struct page *page, const struct app *app)
     counter(page, "http_timeouts_total", "Requests that took too long to arrive.", s.timeouts);
     counter(page, "http_aborted_total", "Requests whose client went away.", s.aborted);
     counter(page, "http_tls_errors_total", "TLS handshakes and connections that failed.", s.tls_errors);
-    counter(page, "http_adopted_total", "Connections that came from another worker, for its session's owner.",
+    counter(page, "http_adopted_total", "Connections that came from another node, for their session's owner.",
             s.adopted);
-    counter(page, "http_handed_over_total", "Connections that went to another worker.", s.handed_over);
+    counter(page, "http_handed_over_total", "Connections that went to another node.", s.handed_over);
     counter(page, "http_received_bytes_total", "Bytes received.", s.bytes_in);
     counter(page, "http_sent_bytes_total", "Bytes sent.", s.bytes_out);
     gauge(page, "http_connections", "HTTP connections now.", s.connections);
@@ -292,9 +292,23 @@ static void put_redis(struct page *page, const struct app *app)
     counter(page, "redis_request_timeouts_total", "Questions not answered in time.", s.request_timeouts);
 }
 
+static void put_tunnels(struct page *page, const struct app *app)
+{
+    struct sio_tunnel_stats s;
+    app_nodes_tunnel_stats(app, &s);
+    gauge(page, "tunnels", "Connections carried through Redis to their session's machine, or from another.", s.tunnels);
+    counter(page, "tunnels_opened_total", "Connections that went to another machine.", s.opened);
+    counter(page, "tunnels_accepted_total", "Connections that came from another machine.", s.accepted);
+    counter(page, "tunnels_declined_total", "Connections that could not go: limits, memory.", s.declined + s.refused);
+    counter(page, "tunnels_given_back_total", "Connections whose owner did not answer.", s.given_back);
+    counter(page, "tunnels_resets_total", "Connections that ended by a fault.", s.resets);
+    counter(page, "tunnels_ignored_total", "Messages that were no use.", s.ignored);
+}
+
 static void put_all(struct page *page, const struct app *app)
 {
     put_app(page, app);
+    put_tunnels(page, app);
     put_socketio(page, app);
     put_engine(page, app);
     put_loop(page, app);

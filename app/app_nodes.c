@@ -2,6 +2,7 @@
  * that a sibling owns. */
 #include "app.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@ struct app_nodes {
     struct rooms_redis *redis;
     rooms_adapter_factory make_adapter;
     void *make_ctx;
+    struct sio_tunnels *tunnels; /* NULL: sessions are not found across machines */
+    uint8_t machine[EIO_MACHINE_BYTES], machine_key[EIO_OWNER_KEY_BYTES];
     struct eio_timer sweep; /* frees what is gone, outside of its callbacks */
     struct app_peer peers[APP_WORKERS_MAX];
 };
@@ -139,6 +142,35 @@ static int make_redis(struct app_nodes *nodes, char *error, size_t error_size)
     return EIO_EINVAL;
 }
 
+/* Workers of one master have a key in common, and so a machine. */
+static void name_machine(struct app_nodes *nodes, struct eio_options *engine)
+{
+    const struct app_config *config = nodes->app->config;
+    const struct app_worker *worker = nodes->app->worker;
+    if (!config->redis[0] || !config->redis_sessions) return;
+    randombytes_buf(nodes->machine, sizeof nodes->machine);
+    if (worker) {
+        uint8_t hash[crypto_generichash_BYTES_MIN];
+        crypto_generichash(hash, sizeof hash, worker->owner_key, sizeof worker->owner_key, NULL, 0);
+        memcpy(nodes->machine, hash, sizeof nodes->machine);
+    }
+    crypto_generichash(nodes->machine_key, sizeof nodes->machine_key, (const uint8_t *)config->redis_sessions_key,
+                       strlen(config->redis_sessions_key), NULL, 0);
+    engine->machine = nodes->machine;
+    engine->machine_key = nodes->machine_key;
+}
+
+static int open_tunnels(struct app_nodes *nodes)
+{
+    struct sio_tunnel_options options;
+    if (!nodes->redis || !nodes->app->config->redis_sessions) return 0;
+    sio_tunnel_options_init(&options);
+    options.machine = nodes->machine;
+    options.owner = nodes->app->worker ? nodes->app->worker->index : 0;
+    nodes->tunnels = sio_tunnels_new(nodes->app->io, nodes->redis, &options);
+    return nodes->tunnels ? 0 : EIO_ENOMEM;
+}
+
 int app_nodes_prepare(struct app *app, struct sio_options *io, char *error, size_t error_size)
 {
     const struct app_worker *worker = app->worker;
@@ -152,6 +184,7 @@ int app_nodes_prepare(struct app *app, struct sio_options *io, char *error, size
         io->engine.owner = worker->index;
         io->engine.owner_key = worker->owner_key;
     }
+    name_machine(app->nodes, &io->engine);
     io->adapter = app_hold_adapter;
     io->adapter_ctx = app;
     return app->config->redis[0] ? make_redis(app->nodes, error, error_size) : make_bus(app->nodes);
@@ -159,14 +192,17 @@ int app_nodes_prepare(struct app *app, struct sio_options *io, char *error, size
 
 int app_nodes_init(struct app *app)
 {
-    if (app->nodes) eio_server_set_foreign(sio_server_engine(app->io), on_foreign, app->nodes);
-    return 0;
+    if (!app->nodes) return 0;
+    eio_server_set_foreign(sio_server_engine(app->io), on_foreign, app->nodes);
+    return open_tunnels(app->nodes);
 }
 
 void app_nodes_disconnect(struct app *app)
 {
     struct app_nodes *nodes = app->nodes;
     if (!nodes) return;
+    sio_tunnels_free(nodes->tunnels);
+    nodes->tunnels = NULL;
     eio_timer_stop(&nodes->sweep);
     for (size_t i = 0; i < APP_WORKERS_MAX; i++) {
         eio_handoff_free(nodes->peers[i].handoff);
@@ -198,6 +234,12 @@ void app_nodes_redis_stats(const struct app *app, struct rooms_redis_stats *stat
 {
     *stats = (struct rooms_redis_stats){.why = "", .address = ""};
     if (app->nodes && app->nodes->redis) rooms_redis_get_stats(app->nodes->redis, stats);
+}
+
+void app_nodes_tunnel_stats(const struct app *app, struct sio_tunnel_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    if (app->nodes && app->nodes->tunnels) sio_tunnels_get_stats(app->nodes->tunnels, stats);
 }
 
 bool app_nodes_is_degraded(const struct app *app, const char **why)

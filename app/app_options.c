@@ -100,6 +100,11 @@ const struct app_option app_options[] = {
          "one message of or to Redis; above: not published, or the connection is closed"),
     COUNT("redis_max_requests", redis_options.max_requests, "65536", 1, 10000000, "Redis",
           "questions to Redis that wait for their answers"),
+    BOOL("redis_sessions", redis_sessions, "false", "Redis",
+         "requests that reach another machine than their session's are carried there through Redis, so that nothing in "
+         "front of the nodes needs to be sticky; session ids have 32 characters"),
+    {"redis_sessions_key", APP_TEXT, AT(redis_sessions_key), "", 0, 0, NULL, "Redis",
+     "the same on all nodes: hides from clients, in their session ids, which node has them", true},
     TEXT("redis_session_prefix", redis_session_prefix, "sio:session:", "Redis", "streams: keys of saved sessions"),
     U32("redis_stream_count", redis_options.stream_count, "1", 1, 1024, "Redis",
         "streams that messages are spread over"),

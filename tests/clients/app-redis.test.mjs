@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
@@ -108,4 +109,30 @@ test("a URL that is none ends the start with a line that names the option", asyn
     assert.equal(code, 1);
     assert.match(stderr, /option redis: /);
   }
+});
+
+test("nothing needs to be sticky between two servers of two workers each, if they say so", async () => {
+  const options = ["--redis", redis.url, "--workers", "2", "--redis-sessions", "--redis-sessions-key", "a secret"];
+  servers.push(await startParley(...options));
+  servers.push(await startParley(...options, "--data", servers[0].data));
+  const token = await servers[0].token("--sub", "alice");
+  await until(isConnected, "Redis");
+  const proxy = await new Proxy(() => servers.map(({ port }) => port)).start();
+  const polling = { transports: ["polling"] };
+  const agents = await Promise.all(Array.from({ length: 8 }, (_, i) => connect(proxy, "/", token, i % 2 ? polling : {})));
+  for (const agent of agents) assert.equal(agent.io.engine.id.length, 32);
+  for (let i = 0; i < 10; i++) {
+    const answers = await Promise.all(agents.map((agent) => agent.ask("call:list", {})));
+    for (const { ok } of answers) assert.equal(ok, true);
+  }
+  const sum = async (name) => {
+    const pages = await Promise.all(servers.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()));
+    return pages.flatMap((page) => [...page.matchAll(new RegExp(`^parley_${name}(?:\\{[^}]*\\})? (\\d+)$`, "gm"))]).reduce((all, [, value]) => all + Number(value), 0);
+  };
+  assert.ok(await sum("tunnels_opened_total") >= 20);
+  assert.ok(await sum("http_handed_over_total") >= 20);
+  assert.equal(await sum("tunnels_given_back_total"), 0);
+  for (const agent of agents) agent.disconnect();
+  await until(async () => await sum("tunnels") === 0, "all are over");
+  proxy.stop();
 });

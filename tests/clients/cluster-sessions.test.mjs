@@ -1,12 +1,11 @@
 // Sessions across nodes, as @socket.io/cluster-engine has them: two nodes behind a proxy that sends each connection to
 // the next, nothing sticky, every poll a connection of its own; stock clients notice nothing.
 import assert from "node:assert/strict";
-import { once } from "node:events";
 import http from "node:http";
-import net from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { until } from "./lib/cluster.mjs";
+import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
 import { start } from "./lib/server.mjs";
 
@@ -14,29 +13,6 @@ const WAIT_MS = 5000;
 const NAMES = ["one", "two", "three"];
 let redis, proxy;
 const nodes = {}, sockets = new Set(), agents = new Set();
-
-// Bytes to the next node in turn. `only`: to that one.
-class Proxy {
-  turn = 0;
-  only = null;
-  count = 0;
-  async start() {
-    this.server = net.createServer((client) => {
-      const names = NAMES.filter((name) => nodes[name]);
-      const name = this.only ?? names[this.turn++ % names.length];
-      this.count++;
-      const node = net.connect({ port: nodes[name].port, host: "127.0.0.1", allowHalfOpen: true });
-      client.setNoDelay(true);
-      node.setNoDelay(true);
-      client.pipe(node).pipe(client);
-      client.on("error", () => node.destroy()).on("close", () => node.destroy());
-      node.on("error", () => client.destroy()).on("close", () => client.destroy());
-    }).listen(0, "127.0.0.1");
-    await once(this.server, "listening");
-    this.url = `http://127.0.0.1:${this.server.address().port}`;
-  }
-  stop() { this.server.close(); }
-}
 
 async function startNode(name) {
   nodes[name] = await start("cluster", { redis: redis.url, adapter: "classic", name, across: 1, stats: 1 });
@@ -72,10 +48,9 @@ function connect(options = {}) {
 before(async () => {
   redis = await startRedis();
   for (const name of NAMES) await startNode(name);
-  proxy = new Proxy();
-  await proxy.start();
+  proxy = await new Proxy(() => Object.values(nodes).map(({ port }) => port)).start();
   // Until all listen, and count each other.
-  proxy.only = NAMES[0];
+  proxy.only = nodes[NAMES[0]].port;
   const socket = await connect({ transports: ["websocket"] });
   await until(async () => await socket.ask("op", { op: "serverCount", nsp: "/" }) === NAMES.length, "all nodes", 15000);
   socket.disconnect();
@@ -116,7 +91,7 @@ test("an upgrade reaches the owner from wherever it comes", async () => {
 });
 
 test("a WebSocket that was carried goes on for long, in both directions", async () => {
-  proxy.only = "one";
+  proxy.only = nodes.one.port;
   const socket = await connect({ upgrade: false });
   const session = socket.io.engine.id;
   socket.disconnect();
@@ -162,7 +137,7 @@ test("a kept-alive connection stays where its session is", async () => {
 test("one connection that asks for sessions of all nodes in turn is answered for each", async () => {
   const ids = {};
   for (const name of NAMES) {
-    proxy.only = name;
+    proxy.only = nodes[name].port;
     const opening = await (await fetch(`${proxy.url}/socket.io/?EIO=4&transport=polling`, { headers: { connection: "close" } })).text();
     ids[name] = JSON.parse(opening.slice(1)).sid;
   }
@@ -219,12 +194,12 @@ test("without Redis a request is answered where it came; afterwards all is well"
   const { server } = await socket.ask("whoami");
   const { port } = redis;
   await redis.kill();
-  proxy.only = NAMES.find((name) => name !== server);
+  proxy.only = nodes[NAMES.find((name) => name !== server)].port;
   await until(async () => {
     const answer = await fetch(`${proxy.url}/socket.io/?EIO=4&transport=polling&sid=${id}`, { headers: { connection: "close" } });
     return answer.status === 400;
   }, "an answer without Redis");
-  proxy.only = server;
+  proxy.only = nodes[server].port;
   const alone = await connect();
   assert.equal(await alone.ask("echo", 1), 1);
   proxy.only = null;
