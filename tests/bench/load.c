@@ -13,6 +13,7 @@ static const char usage[] =
     "usage: parley-bench-load --scenario echo|polling|broadcast|paced|elsewhere|call|idle|connect --port N --pid "
     "SERVER\n"
     "         [--clients 100] [--in-flight 1] [--rate 50] [--rooms 1] [--seconds 3] [--warmup 1]\n"
+    "         [--tls] [--recovery]\n"
     "       Of several nodes: --port N,N… --pid SERVER,SERVER…\n"
     "       Of parley itself: --scenario call --token AGENT --feed-token FEED\n";
 
@@ -43,7 +44,8 @@ static void parse_options(struct load_options *options, int argc, char **argv)
         {"in-flight", required_argument, NULL, 'f'},  {"rate", required_argument, NULL, 'r'},
         {"rooms", required_argument, NULL, 'R'},      {"seconds", required_argument, NULL, 't'},
         {"warmup", required_argument, NULL, 'w'},     {"token", required_argument, NULL, 'a'},
-        {"feed-token", required_argument, NULL, 'b'}, {0},
+        {"feed-token", required_argument, NULL, 'b'}, {"tls", no_argument, NULL, 'T'},
+        {"recovery", no_argument, NULL, 'V'},         {0},
     };
     *options = (struct load_options){
         .clients = 100, .in_flight = 1, .rate = 50, .rooms = 1, .seconds = 3, .warmup_seconds = 1};
@@ -81,6 +83,12 @@ static void parse_options(struct load_options *options, int argc, char **argv)
             break;
         case 'w':
             options->warmup_seconds = number(optarg);
+            break;
+        case 'T':
+            options->tls = true;
+            break;
+        case 'V':
+            options->recovery = true;
             break;
         default:
             fputs(usage, stderr);

@@ -24,6 +24,7 @@ struct load_options {
     unsigned rate;                  /* paced: publishes a second */
     const char *token, *feed_token; /* call: of an agent and of a feed; NULL: the server knows no tokens */
     double seconds, warmup_seconds;
+    bool tls, recovery; /* recovery: events end in an offset */
     bool polling;
 };
 
@@ -43,7 +44,8 @@ struct conn {
     struct client *client;
     int fd; /* -1: none */
     bool connected;
-    uint8_t *rest; /* an incomplete frame or response */
+    struct ssl_st *ssl; /* NULL: plain */
+    uint8_t *rest;      /* an incomplete frame or response */
     size_t rest_size;
 };
 
@@ -125,6 +127,16 @@ struct response {
 size_t response_get(struct response *response, const uint8_t *p, size_t n);
 #define LOAD_KEY "dGhlIHNhbXBsZSBub25jZQ==" /* RFC 6455, section 1.3: its answer is known */
 #define LOAD_ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+/* load_tls.c */
+enum tls_wants { TLS_NOTHING, TLS_TO_READ, TLS_TO_WRITE };
+void tls_start(struct conn *conn);
+void tls_end(struct conn *conn);
+/* Goes on with the handshake; nothing is wanted when it is done. */
+enum tls_wants tls_shake(struct conn *conn);
+/* As send() and recv(). */
+ssize_t tls_send(struct conn *conn, const void *p, size_t n);
+ssize_t tls_recv(struct conn *conn, uint8_t *p, size_t size);
 
 /* load_measure.c */
 double now_s(void);

@@ -45,6 +45,7 @@ static void conn_open(struct conn *conn)
 
 static void conn_close(struct conn *conn)
 {
+    tls_end(conn);
     close(conn->fd);
     conn->fd = -1;
     free(conn->rest);
@@ -55,7 +56,7 @@ static void conn_close(struct conn *conn)
 /* What is sent at a time is small beside the socket's buffer, so a full one is a fault of the server. */
 void conn_send(struct conn *conn, const void *p, size_t n)
 {
-    ssize_t sent = send(conn->fd, p, n, MSG_NOSIGNAL);
+    ssize_t sent = conn->ssl ? tls_send(conn, p, n) : send(conn->fd, p, n, MSG_NOSIGNAL);
     if (sent != (ssize_t)n) die("send: %s", sent < 0 ? strerror(errno) : "the server does not read");
 }
 
@@ -271,7 +272,8 @@ static void on_readable(struct conn *conn)
 {
     static uint8_t buffer[READ_BUFFER_BYTES];
     if (conn->rest_size > 0) memcpy(buffer, conn->rest, conn->rest_size);
-    ssize_t got = recv(conn->fd, buffer + conn->rest_size, sizeof buffer - conn->rest_size, 0);
+    ssize_t got = conn->ssl ? tls_recv(conn, buffer + conn->rest_size, sizeof buffer - conn->rest_size)
+                            : recv(conn->fd, buffer + conn->rest_size, sizeof buffer - conn->rest_size, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got < 0 && errno != ECONNRESET) die("recv: %s", strerror(errno));
     if (got <= 0) {
@@ -291,6 +293,14 @@ static void on_connected(struct conn *conn)
     socklen_t size = sizeof error;
     getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error) die("connect: %s", strerror(error));
+    if (client->load->options.tls) {
+        if (!conn->ssl) tls_start(conn);
+        enum tls_wants wants = tls_shake(conn);
+        if (wants != TLS_NOTHING) {
+            conn_watch(conn, EPOLL_CTL_MOD, wants == TLS_TO_READ ? EPOLLIN : EPOLLOUT);
+            return;
+        }
+    }
     conn->connected = true;
     conn_watch(conn, EPOLL_CTL_MOD, EPOLLIN);
     if (conn == &client->conn[1]) {

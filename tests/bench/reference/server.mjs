@@ -1,12 +1,15 @@
 // The reference: Node's socket.io as it comes, with the `bench` events.
-// usage: node server.mjs --port N [--redis URL]
+// usage: node server.mjs --port N [--redis URL] [--tls-cert FILE --tls-key FILE] [--recovery 1]
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import { parseArgs } from "node:util";
 import { createAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";
 import { Server } from "socket.io";
 
-const { values: options } = parseArgs({ options: { port: { type: "string" }, redis: { type: "string" } } });
+const names = ["port", "redis", "tls-cert", "tls-key", "recovery"];
+const { values: options } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, { type: "string" }])) });
 
 /** The official adapter with one client to publish and one to listen, as its documentation shows. */
 async function redisAdapter(url) {
@@ -15,8 +18,13 @@ async function redisAdapter(url) {
   return createAdapter(...clients);
 }
 
-const server = createServer();
-const io = new Server(server, { httpCompression: false, perMessageDeflate: false, serveClient: false });
+const server = options["tls-cert"]
+  ? createSecureServer({ cert: readFileSync(options["tls-cert"]), key: readFileSync(options["tls-key"]) })
+  : createServer();
+const io = new Server(server, {
+  httpCompression: false, perMessageDeflate: false, serveClient: false,
+  ...(options.recovery ? { connectionStateRecovery: {} } : {}),
+});
 if (options.redis) io.adapter(await redisAdapter(options.redis));
 
 io.on("connection", (socket) => {
