@@ -1,11 +1,17 @@
 /* A TLS connection taken by a WebSocket: its bufferevent behind struct eio__io. What is written waits, bounded, to be
- * encrypted; what was read waits in the bufferevent until the owner has taken all of it. */
+ * encrypted; what was read waits in the bufferevent until the owner has taken all of it.
+ *
+ * With nothing waiting, a write is encrypted and sent at once, past the bufferevent: that would wait for a turn of the
+ * loop and ask epoll twice for each. */
 #include "eio_http_conn.h"
 
 #include <errno.h>
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
+#include <string.h>
 #include <sys/socket.h>
+
+enum { RECORD_BYTES = 16384 }; /* of plain text in one TLS record, at most */
 
 struct eio__tls_io {
     struct eio__io base;
@@ -124,6 +130,49 @@ void eio__tls_ios_forget(struct eio_http *http)
 
 /* --------------------------------------------------------- reading, writing */
 
+/* The next bytes of the parts, as many as a record holds; skips what they are. */
+static size_t fill_record(uint8_t record[RECORD_BYTES], const struct iovec *parts, size_t count, size_t skip)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < RECORD_BYTES; i++) {
+        size_t left = parts[i].iov_len;
+        if (skip >= left) {
+            skip -= left;
+            continue;
+        }
+        left -= skip;
+        if (left > RECORD_BYTES - n) left = RECORD_BYTES - n;
+        memcpy(record + n, (const uint8_t *)parts[i].iov_base + skip, left);
+        n += left;
+        skip = 0;
+    }
+    return n;
+}
+
+/* Until the socket is full or all is written. Returns how much was taken; what OpenSSL must be given again, the same
+ * bytes, is left to the bufferevent, whose first they then are. Negative: broken. */
+static ssize_t write_now(struct eio__tls_io *io, const struct iovec *parts, size_t count)
+{
+    static uint8_t record[RECORD_BYTES]; /* the loops of a process do not write at the same time */
+    SSL *ssl = bufferevent_openssl_get_ssl(io->bev);
+    size_t taken = 0, n;
+    while ((n = fill_record(record, parts, count, taken)) > 0) {
+        ERR_clear_error();
+        int sent = SSL_write(ssl, record, (int)n), error = SSL_get_error(ssl, sent);
+        if (sent == (int)n) {
+            taken += n;
+            continue;
+        }
+        bool full = error == SSL_ERROR_WANT_WRITE && bufferevent_write(io->bev, record, n) == 0;
+        ERR_clear_error();
+        if (full) return (ssize_t)(taken + n);
+        io->broken = true;
+        errno = EPIPE;
+        return -1;
+    }
+    return (ssize_t)taken;
+}
+
 static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t count)
 {
     struct eio__tls_io *io = io_of(base);
@@ -133,6 +182,7 @@ static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t 
         errno = EPIPE;
         return -1;
     }
+    if (used == 0 && count > 0) return write_now(io, parts, count);
     errno = EAGAIN;
     for (size_t i = 0; i < count && room; i++) {
         size_t n = parts[i].iov_len < room ? parts[i].iov_len : room;
@@ -245,6 +295,7 @@ struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take
 {
     struct eio_http *http = io->http;
     io->bev = take_bev;
+    SSL_set_mode(bufferevent_openssl_get_ssl(take_bev), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     io->next = http->ios;
     if (http->ios) http->ios->prev = io;
     http->ios = io;

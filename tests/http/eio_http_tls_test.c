@@ -328,12 +328,13 @@ static void what_waits_to_be_written_is_bounded_and_room_is_reported(void **stat
     struct owner owner;
     start(&server, NULL);
     take(&owner, &peer, &server);
-    size_t written = fill(&owner);
-    assert_int_equal(written, 65536);
-    for (int i = 0; i < 500; i++) { /* the peer reads nothing: the kernel's buffers fill up as well */
+    size_t written = fill(&owner); /* the kernel's buffers, then ours */
+    assert_true(written > 65536);
+    for (int i = 0; i < 500; i++) { /* the peer reads nothing */
         eio_loop_turn(server.loop, 0);
         written += fill(&owner);
     }
+    assert_int_equal(fill(&owner), 0);
     owner.happened = 0;
     owner.io->ops->watch(owner.io, EV_READ | EV_WRITE);
     for (int i = 0; i < 20; i++) eio_loop_turn(server.loop, 0);
@@ -498,8 +499,9 @@ static void the_server_may_go_first(void **state)
     take(&owner, &peer, &server);
     free(server.taken_head);
     take(&closing, &other_peer, &server);
-    fill(&closing);
+    size_t written = fill(&closing);
     closing.io->ops->close(closing.io);
+    UNTIL(&other_peer, other_peer.size > 0); /* so that the kernel has room for what waits here */
     char late[] = "late";
     struct iovec part = {late, 4};
     assert_int_equal(owner.io->ops->write(owner.io, &part, 1), 4);
@@ -507,7 +509,7 @@ static void the_server_may_go_first(void **state)
     free(server.taken_head);
     eio_http_free(server.http);
     UNTIL(&peer, peer_has(&peer, "late"));
-    UNTIL(&other_peer, other_peer.size == 65536);
+    UNTIL(&other_peer, other_peer.size == written);
     owner.io->ops->close(owner.io);
     peer_close(&peer);
     peer_close(&other_peer);
