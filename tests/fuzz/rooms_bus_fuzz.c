@@ -82,6 +82,16 @@ static uint64_t now_ms(void *ctx)
     return 1000;
 }
 
+/* The first session that is asked for is number 1, as answers in the input may guess. */
+static void on_restored(void *ctx, const struct rooms_session *session)
+{
+    (void)ctx;
+    if (!session) return;
+    look(session->sid.p, session->sid.n);
+    look(session->offset.p, session->offset.n);
+    for (size_t i = 0; i < session->room_count; i++) look(session->rooms[i].p, session->rooms[i].n);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct rooms_recovery recovery = {1000, 1000, 100000, 100, 10};
@@ -107,6 +117,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (send(fds[1], data + at, n, MSG_NOSIGNAL) != (ssize_t)n) break;
         event_base_loop(base, EVLOOP_NONBLOCK);
         rooms_bus_flush(bus);
+        if (local.recovery)
+            adapter->ops->session_restore(adapter, (struct rooms_name){"pid", 3}, (struct rooms_name){NULL, 0},
+                                          on_restored, NULL);
     }
     event_base_loop(base, EVLOOP_NONBLOCK);
     adapter->ops->free(adapter);
