@@ -313,7 +313,7 @@ test("health, readiness and metrics answer", async () => {
   assert.match(metrics, /^parley_timer_lateness_seconds_bucket\{le="\+Inf"\} [1-9]\d*$/m);
   assert.match(metrics, /^parley_timer_lateness_max_seconds \d+\.\d{6}$/m);
   assert.match(metrics, /^parley_http_parked \d+$/m);
-  assert.match(metrics, /^parley_bus_request_timeouts_total \d+\n$/m, "the last one: nothing was cut");
+  assert.match(metrics, /^parley_redis_request_timeouts_total \d+\n$/m, "the last one: nothing was cut");
 });
 
 test("a restart goes on from the store, and retries across it are accepted once", async () => {
