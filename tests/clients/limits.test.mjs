@@ -1,8 +1,14 @@
 // Limits from end to end: the application with a limit, stock clients that stay within it and one that does not.
 // What every limit does to the byte is in tests/session/*_limits_test.c and tests/http/eio_http_limits_test.c.
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { io } from "socket.io-client";
+import { WebSocket } from "ws";
 import { Raw, frame, request, sleep, upgradeRequest, within } from "./lib/wire.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
@@ -108,6 +114,41 @@ test("connections of one address are bounded, WebSockets included", async () => 
   await sleep(100);
   assert.ok(await hits("max_connections_per_address") >= refused);
   assertLogged("max_connections_per_address");
+});
+
+test("over TLS, too, a place is free again when its WebSocket is closed, however it is", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "parley-limits-"));
+  const [cert, key] = [join(folder, "cert"), join(folder, "key")];
+  execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+    "-subj", "/CN=x", "-keyout", key, "-out", cert], { stdio: "ignore" });
+  const server = spawn(process.env.TEST_PARLEY, ["--port", "0", "--data", join(folder, "data"), "--tls-cert", cert, "--tls-key", key,
+    "--max-connections", "4", "--max-connections-per-address", "4"], { stdio: ["ignore", "pipe", "ignore"], env: {} });
+  const ended = once(server, "exit");
+  try {
+    const [line] = await within(10000, "the start", once(server.stdout, "data"));
+    const url = `wss://127.0.0.1:${/:(\d+)\//.exec(line)[1]}/socket.io/?EIO=4&transport=websocket`;
+    const connectSecurely = () => within(5000, "an answer", new Promise((resolve) => {
+      const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false });
+      socket.once("message", () => resolve(socket));
+      socket.once("unexpected-response", (_, response) => resolve(response.statusCode));
+      socket.on("error", () => {});
+    }));
+    for (const end of ["close", "terminate", "send", "close"]) {
+      const sockets = [];
+      const giveUpAt = Date.now() + 5000;
+      while (sockets.length < 4) {
+        const socket = await connectSecurely();
+        if (typeof socket === "object") sockets.push(socket);
+        else assert.ok(Date.now() < giveUpAt, `no place is free after ${sockets.length}: ${socket}`);
+      }
+      assert.equal(await connectSecurely(), 503, end);
+      for (const socket of sockets) socket[end]?.(end === "close" ? 1000 : "no packet");
+    }
+  } finally {
+    server.kill();
+    await ended;
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a client that floods events is closed, the others go on", async () => {
