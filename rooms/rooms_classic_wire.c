@@ -199,9 +199,15 @@ static void pack_name(struct rooms_packer *packer, const char *key, struct rooms
 
 static void pack_names(struct rooms_packer *packer, const char *key, const struct rooms_name *names, size_t count)
 {
+    size_t numbers = 0;
+    for (size_t i = 0; i < count; i++) numbers += rooms__name_is_number(names[i]);
     pack(packer, key);
-    rooms_pack_array(packer, count);
-    for (size_t i = 0; i < count; i++) rooms_pack_text(packer, names[i].p, names[i].n);
+    rooms_pack_array(packer, count + numbers);
+    for (size_t i = 0; i < count; i++) {
+        rooms_pack_text(packer, names[i].p, names[i].n);
+        if (rooms__name_is_number(names[i]))
+            rooms_pack_json(packer, (struct rooms_bytes){(const uint8_t *)names[i].p, names[i].n}, NULL, 0);
+    }
 }
 
 static void pack_bool(struct rooms_packer *packer, const char *key, bool value)
@@ -264,16 +270,6 @@ void rooms__classic_put_ask(struct rooms_packer *packer, const struct rooms__cla
 
 /* ------------------------------------------------------------ writing JSON */
 
-static void put_names(struct rooms_packer *packer, const struct rooms_name *names, size_t count)
-{
-    rooms__put(packer, "[");
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0) rooms__put(packer, ",");
-        rooms__put_text(packer, names[i]);
-    }
-    rooms__put(packer, "]");
-}
-
 static void put_asker(struct rooms_packer *packer, const struct rooms__classic_asker *asker,
                       enum rooms__classic_type type)
 {
@@ -290,9 +286,9 @@ static void put_asker(struct rooms_packer *packer, const struct rooms__classic_a
 static void put_opts(struct rooms_packer *packer, const struct rooms_selector *who)
 {
     rooms__put(packer, ",\"opts\":{\"rooms\":");
-    put_names(packer, who->rooms, who->room_count);
+    rooms__put_names(packer, who->rooms, who->room_count, true);
     rooms__put(packer, ",\"except\":");
-    put_names(packer, who->except, who->except_count);
+    rooms__put_names(packer, who->except, who->except_count, true);
     rooms__put(packer, "}");
 }
 
@@ -302,7 +298,7 @@ void rooms__classic_put_change(struct rooms_packer *packer, struct rooms_name ui
     put_asker(packer, &(struct rooms__classic_asker){.uid = uid}, type);
     put_opts(packer, who);
     rooms__put(packer, ",\"rooms\":");
-    put_names(packer, rooms->rooms, rooms->room_count);
+    rooms__put_names(packer, rooms->rooms, rooms->room_count, type == ROOMS__CLASSIC_LEAVE);
     rooms__put(packer, "}");
 }
 

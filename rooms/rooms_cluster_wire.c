@@ -15,17 +15,6 @@ enum rooms__cluster_form rooms__cluster_form_of(const struct rooms__cluster_mess
     return message->packet.attachment_count > 0 ? ROOMS__FORM_MSGPACK : ROOMS__FORM_JSON;
 }
 
-static void put_names(struct rooms_packer *packer, const char *key, const struct rooms_name *names, size_t count)
-{
-    rooms__put(packer, key);
-    rooms__put(packer, "[");
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0) rooms__put(packer, ",");
-        rooms__put_text(packer, names[i]);
-    }
-    rooms__put(packer, "]");
-}
-
 static void put_flags(struct rooms_packer *packer, const struct rooms_flags *flags)
 {
     const char *comma = "";
@@ -49,8 +38,10 @@ static void put_flags(struct rooms_packer *packer, const struct rooms_flags *fla
 
 static void put_opts(struct rooms_packer *packer, const struct rooms__cluster_message *message)
 {
-    put_names(packer, "\"opts\":{\"rooms\":", message->who.rooms, message->who.room_count);
-    put_names(packer, ",\"except\":", message->who.except, message->who.except_count);
+    rooms__put(packer, "\"opts\":{\"rooms\":");
+    rooms__put_names(packer, message->who.rooms, message->who.room_count, true);
+    rooms__put(packer, ",\"except\":");
+    rooms__put_names(packer, message->who.except, message->who.except_count, true);
     put_flags(packer, &message->flags);
     rooms__put(packer, "}");
 }
@@ -107,7 +98,8 @@ static void put_members(struct rooms_packer *packer, const struct rooms__cluster
     case ROOMS__SOCKETS_JOIN:
     case ROOMS__SOCKETS_LEAVE:
         put_opts(packer, message);
-        put_names(packer, ",\"rooms\":", message->rooms, message->room_count);
+        rooms__put(packer, ",\"rooms\":");
+        rooms__put_names(packer, message->rooms, message->room_count, message->type == ROOMS__SOCKETS_LEAVE);
         break;
     case ROOMS__DISCONNECT_SOCKETS:
         put_opts(packer, message);

@@ -117,3 +117,30 @@ int rooms__names_of_msgpack(struct rooms__names *names, struct rooms_bytes list)
     if (error) rooms__names_clear(names);
     return error;
 }
+
+/* ----------------------------------------------------------------- writing */
+
+bool rooms__name_is_number(struct rooms_name name)
+{
+    enum { SAFE_DIGITS = 15 }; /* every integer of so many digits is one of JavaScript's */
+    const char *p = name.p;
+    size_t n = name.n;
+    if (n > 1 && p[0] == '-' && p[1] != '0') p++, n--;
+    if (n == 0 || n > SAFE_DIGITS || (p[0] == '0' && n > 1)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] < '0' || p[i] > '9') return false;
+    return true;
+}
+
+void rooms__put_names(struct rooms_packer *packer, const struct rooms_name *names, size_t count, bool numbers)
+{
+    rooms__put(packer, "[");
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) rooms__put(packer, ",");
+        rooms__put_text(packer, names[i]);
+        if (!numbers || !rooms__name_is_number(names[i])) continue;
+        rooms__put(packer, ",");
+        rooms__put_bytes(packer, names[i].p, names[i].n);
+    }
+    rooms__put(packer, "]");
+}

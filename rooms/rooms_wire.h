@@ -107,4 +107,10 @@ int rooms__names_of_json(struct rooms__names *names, struct rooms_bytes list);
 int rooms__names_of_msgpack(struct rooms__names *names, struct rooms_bytes list);
 void rooms__names_clear(struct rooms__names *names);
 
+/* Whether the name is an integer as JavaScript writes it. Rooms of Node's servers may be numbers, and 42 is not "42" to
+ * them, while a channel's name and our rooms are text: a selection that is sent out lists such a name as both. */
+bool rooms__name_is_number(struct rooms_name name);
+/* A JSON array of the names, numbers as both when `numbers`. */
+void rooms__put_names(struct rooms_packer *packer, const struct rooms_name *names, size_t count, bool numbers);
+
 #endif

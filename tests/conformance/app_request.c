@@ -19,7 +19,8 @@ static bool is_null(struct eio_str json)
 
 /* ------------------------------------------------------------------- names */
 
-/* Appends the next name at out; returns where the text ends. */
+/* Appends the next name at out; returns where the text ends. The name "" is one, too: a room without members, not
+ * "all". */
 static char *add_name(struct app_names *names, struct eio_str value, char *out)
 {
     struct sio_args one = {value, NULL, 0};
@@ -28,7 +29,7 @@ static char *add_name(struct app_names *names, struct eio_str value, char *out)
         size = sio_args_text(one, 0, out, value.n);
     else
         memcpy(out, value.p, value.n);
-    if (size <= 0) return out;
+    if (size < 0) return out;
     names->names[names->count++] = (struct rooms_name){out, (size_t)size};
     return out + size;
 }

@@ -106,6 +106,32 @@ static struct rooms__classic_asker asker(const char *what)
     return asker;
 }
 
+/* Rooms of Node's servers may be numbers, which a name that we know only as text may mean. */
+TEST(writing, a_name_that_is_a_number_is_selected_as_both_and_joined_as_text)
+{
+    struct rooms_name seven = name("-7"), not [] = {name("07"), name("1e3"), name("-0"), name("1234567890123456")};
+    struct rooms_selector in_seven = {&seven, 1, NULL, 0};
+    static const char joined[] =
+        "{\"uid\":\"u\",\"type\":2,\"opts\":{\"rooms\":[\"-7\",-7],\"except\":[]},\"rooms\":[\"-7\"]}";
+    static const char left[] =
+        "{\"uid\":\"u\",\"type\":3,\"opts\":{\"rooms\":[\"-7\",-7],\"except\":[]},\"rooms\":[\"-7\",-7]}";
+    rooms__classic_put_change(&packer, name("u"), ROOMS__CLASSIC_JOIN, &in_seven, &in_seven);
+    assert_int_equal(packer.size, strlen(joined));
+    assert_memory_equal(packer.bytes, joined, packer.size);
+    rooms_packer_clear(&packer);
+    rooms__classic_put_change(&packer, name("u"), ROOMS__CLASSIC_LEAVE, &in_seven, &in_seven);
+    assert_int_equal(packer.size, strlen(left));
+    assert_memory_equal(packer.bytes, left, packer.size);
+    rooms_packer_clear(&packer);
+    static const char packed[] = "\xa5rooms\x92\xa2-7\xf9\xa6"
+                                 "except\x90";
+    put_emit("/", &in_seven, &(struct rooms_flags){.compress = true},
+             &(struct rooms_message){.json = bytes("[\"e\"]")});
+    assert_non_null(memmem(packer.bytes, packer.size, packed, sizeof packed - 1));
+    rooms_packer_clear(&packer);
+    for (size_t i = 0; i < 4; i++) assert_false(rooms__name_is_number(not [i]));
+}
+
 TEST(writing, requests)
 {
     struct rooms_name room1 = name("room1"), r = name("r"), s = name("s"), x = name("x\"y\n"),

@@ -159,6 +159,36 @@ export function clusterSuite(adapter, more) {
       (client, tag) => (client.name === "parley2" ? [] : [[tag, "only there"]])));
   }
 
+  test("a room may be a number: Node's members and ours are in one", async () => {
+    await fromEach("/",
+      (clients) => each(clients, (client) => client.ask("join", 4711)),
+      async (from, clients, tag) => {
+        await from.op({ op: "emit", to: 4711, ev: tag, args: ["one"] });
+        await from.op({ op: "emit", to: [4711, "nobody"], ev: tag, args: ["of two"] });
+        await from.op({ op: "emit", except: 4711, ev: tag, args: ["nobody"] });
+        assert.deepEqual((await from.op({ op: "fetchSockets", to: 4711 })).map(({ id }) => id).sort(), Object.values(clients).map(({ id }) => id).sort());
+      },
+      (_client, tag) => [[tag, "one"], [tag, "of two"]]);
+    cluster.drop();
+    for (const name of names) {
+      const clients = await cluster.clients();
+      await each(clients, (client) => client.ask("join", -5));
+      await clients[name].op({ op: "socketsLeave", to: -5, rooms: -5 });
+      await each(clients, (client) => until(async () => (await client.ask("rooms")).length === 1, `${name} makes ${client.name} leave`));
+      await clients[name].op({ op: "socketsJoin", rooms: ["17"] });
+      await each(clients, (client) => until(async () => (await client.ask("rooms")).length === 2, `${name} makes ${client.name} join once`));
+      cluster.drop();
+    }
+  });
+
+  test("the room without a name is nobody's, not everybody's", () => fromEach("/", null,
+    async (from, _all, tag) => {
+      await from.op({ op: "emit", to: "", ev: tag });
+      await from.ask("broadcast", { to: "", ev: tag });
+      assert.deepEqual(await from.op({ op: "fetchSockets", to: "" }), []);
+    },
+    () => []));
+
   test("whoever has been told that it joined hears what is said from then on", async () => {
     const clients = await cluster.clients();
     for (const [joiner, speaker] of [["parley1", "parley2"], ["parley2", "node"], ["parley1", "node"]]) {
