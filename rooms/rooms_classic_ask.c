@@ -20,6 +20,7 @@ struct classic_question {
     uint64_t deadline_us;
     bool is_counting; /* Redis has been asked and has not said yet */
     bool is_counted;  /* `others` is known */
+    bool was_active;  /* this node listened when Redis was asked, and is among those that were counted */
     bool is_deaf;     /* it is over: nobody is called any more, but the memory may still be known to somebody */
     bool is_late;     /* past its deadline, and lingering */
     bool is_naming;   /* past its deadline, and Redis has been asked who is there */
@@ -221,6 +222,8 @@ static void on_first_count(struct classic_question *question, size_t others)
     check_complete(question);
 }
 
+static int ask_count(struct classic_question *question);
+
 static void on_count(void *ctx, const struct redisReply *reply)
 {
     struct classic_question *question = ctx;
@@ -232,7 +235,9 @@ static void on_count(void *ctx, const struct redisReply *reply)
         if (!question->is_counted && question->kind != KIND_ACKS) finish(question, ROOMS_ETIMEOUT);
         return;
     }
-    /* This node is among them once it listens. Redis may have been asked before, or may have forgotten all. */
+    /* This node is among them once it listens; when that came to be meanwhile nobody knows whether it is. Redis may
+     * also have forgotten all. */
+    if (question->classic->is_active && !question->was_active && ask_count(question) == 0) return;
     size_t self = question->classic->is_active ? 1 : 0;
     size_t others = count > self ? count - self : 0;
     if (!question->is_counted)
@@ -249,6 +254,7 @@ static int ask_count(struct classic_question *question)
         .via = ROOMS__REDIS_PUBLISHER, .args = args, .arg_count = 3, .fn = on_count, .ctx = question};
     int error = rooms__redis_ask(classic->redis, &command);
     question->is_counting = error == 0;
+    question->was_active = classic->is_active;
     return error;
 }
 

@@ -113,6 +113,22 @@ static char *put_escape(char *to, uint8_t c)
     return to + 5;
 }
 
+/* Half of a surrogate pair alone, as three bytes: JavaScript's strings may have it, and some encoders write it so. */
+static bool is_half(const uint8_t *p, const uint8_t *end)
+{
+    return end - p >= 3 && p[0] == 0xed && p[1] >= 0xa0 && p[1] <= 0xbf && p[2] >= 0x80 && p[2] <= 0xbf;
+}
+
+static char *put_half(char *to, const uint8_t *p)
+{
+    static const char hex[] = "0123456789abcdef";
+    memcpy(to, "\\ud", 3);
+    to[3] = hex[(p[1] & 0x3f) >> 2];
+    to[4] = hex[((p[1] & 3) << 2) | ((p[2] & 0x3f) >> 4)];
+    to[5] = hex[p[2] & 15];
+    return to + 6;
+}
+
 static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
@@ -122,6 +138,11 @@ static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
     while (p < end) {
         if (*p >= 0x80) {
             size_t size = rooms__utf8_sequence(p, end);
+            if (is_half(p, end)) {
+                to = put_half(to, p);
+                p += 3;
+                continue;
+            }
             if (size == 0) return fail(d, ROOMS_EINVAL, "text is not UTF-8");
             for (; size > 0; size--) *to++ = (char)*p++;
         } else if (*p < 0x20 || *p == '"' || *p == '\\') {

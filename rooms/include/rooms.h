@@ -456,7 +456,8 @@ struct rooms_decoded {
  *  - Other extensions: [type, attachment].
  *  - Keys: text, or integers, which become text. Others are refused. Of a key that stands twice both are kept: readers
  *    of JSON take the last.
- *  - Text that is not UTF-8 is refused.
+ *  - Text that is not UTF-8 is refused. Half of a surrogate pair as three bytes is taken, and becomes \ud800 and the
+ * like.
  *  - A map with "_placeholder":true is refused if there are attachments: it could not be told from theirs. */
 ROOMS_API long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack_limits *limits,
                                     struct rooms_decoded *decoded, struct rooms_msgpack_fault *fault);

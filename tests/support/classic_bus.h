@@ -257,9 +257,9 @@ static inline void reply_names(const struct under_way *item)
 }
 
 /* Until nothing is under way. */
-static inline void settle(void)
+static inline void settle_up_to(size_t end)
 {
-    while (bus_begin < bus_end) {
+    while (bus_begin < end && bus_begin < bus_end) {
         struct under_way item = bus[bus_begin++];
         for (size_t i = 0; i < SUBSCRIPTIONS_MAX && !item.fn && item.from; i++) {
             if (!listens(i, &item) || subscribers[i]->is_stuck) continue;
@@ -276,7 +276,12 @@ static inline void settle(void)
         free(item.channel);
         free(item.payload);
     }
-    bus_begin = bus_end = 0;
+    if (bus_begin == bus_end) bus_begin = bus_end = 0;
+}
+
+static inline void settle(void)
+{
+    settle_up_to(SIZE_MAX);
 }
 
 static inline void publish(const char *channel, const void *payload, size_t size)

@@ -395,6 +395,23 @@ TEST(questions, of_one_that_is_not_even_counted_do_not_wait)
     teardown();
 }
 
+/* Redis was asked before it heard that this node listens, and answers afterwards, on another connection. */
+TEST(questions, of_one_that_began_to_listen_meanwhile_count_again)
+{
+    setup(2);
+    struct classic *classic = (struct classic *)nodes[0].adapter;
+    nodes[0].watcher->on_down(nodes[0].watcher->ctx);
+    rooms__redis_unsubscribe(&nodes[0], &classic->on_requests);
+    ask_count(0);
+    classic->is_active = true;
+    settle_up_to(bus_begin + 1);
+    assert_said("");
+    rooms__redis_subscribe(&nodes[0], &classic->on_requests, (struct rooms_name){"socket.io-request#/#", 20});
+    settle();
+    assert_said("count 0 2\n");
+    teardown();
+}
+
 /* Redis counts the others, and not yet the one that asks. */
 TEST(questions, of_one_that_is_not_counted_wait_for_the_others)
 {
