@@ -22,6 +22,13 @@ function binary() {
 
 const run = (...options) => promisify(execFile)(binary(), options, { env: environment });
 
+// Runs parley to its end, of which nothing is expected: { code, stdout, stderr }.
+export function runParley(...options) {
+  return new Promise((resolve) => {
+    execFile(binary(), options, { env: environment }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+  });
+}
+
 async function freePort() {
   const probe = createServer();
   await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));

@@ -9,7 +9,7 @@ import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
-const { startParley } = await import("../browser/server.mjs");
+const { runParley, startParley } = await import("../browser/server.mjs");
 
 const open = new Set();
 let redis;
@@ -99,13 +99,10 @@ test("without Redis the server serves its own, says so with status 200, and is w
 });
 
 test("a URL that is none ends the start with a line that names the option", async () => {
-  const { execFile } = await import("node:child_process");
   const data = await mkdtemp(join(tmpdir(), "parley-test-"));
   after(() => rm(data, { recursive: true, force: true }));
   for (const workers of ["1", "2"]) {
-    const { code, stderr } = await new Promise((resolve) => {
-      execFile(process.env.TEST_PARLEY, ["--redis", "http://nothing", "--port", "0", "--data", data, "--workers", workers], (error, stdout, text) => resolve({ code: error?.code, stderr: text }));
-    });
+    const { code, stderr } = await runParley("--redis", "http://nothing", "--port", "0", "--data", data, "--workers", workers);
     assert.equal(code, 1);
     assert.match(stderr, /option redis: /);
   }

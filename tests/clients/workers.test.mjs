@@ -12,7 +12,7 @@ import { after, afterEach, test } from "node:test";
 import { io } from "socket.io-client";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
-const { startParley } = await import("../browser/server.mjs");
+const { runParley, startParley } = await import("../browser/server.mjs");
 
 const WORKERS = 3;
 const open = new Set();
@@ -488,17 +488,13 @@ test("workers end when the master is killed", async () => {
 
 test("several workers do not hide that the port is another's, nor start without a store in files", async () => {
   await start();
-  const { execFile } = await import("node:child_process");
-  const run = (...options) => new Promise((resolve) => {
-    execFile(process.env.TEST_PARLEY, options, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stderr }));
-  });
-  const second = await run("--workers", "2", "--port", String(parley.port), "--data", parley.data);
+  const second = await runParley("--workers", "2", "--port", String(parley.port), "--data", parley.data);
   assert.equal(second.code, 1);
   assert.match(second.stderr, /cannot listen .* Address already in use/);
-  const memory = await run("--workers", "2", "--port", "0", "--data", ":memory:");
+  const memory = await runParley("--workers", "2", "--port", "0", "--data", ":memory:");
   assert.equal(memory.code, 2);
   assert.match(memory.stderr, /option workers: 2 is not possible with data :memory:/);
-  const tls = await run("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
-  assert.equal(tls.code, 1);
+  const refused = await runParley("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
+  assert.equal(refused.code, 1);
   assert.equal((await health()).workers_up, WORKERS);
 });

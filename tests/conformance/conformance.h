@@ -58,6 +58,8 @@ extern const struct conformance_profile conformance_bench;                      
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options);
 /* With --redis: connects, and puts the adapter into the options. Returns 0 or EIO_EINVAL. */
 int conformance_open_redis(struct conformance *conformance, struct sio_options *options);
+/* Nobody is told READY before the node hears the others; but a Redis that is away is not waited for long. */
+void conformance_await_redis(struct conformance *conformance);
 /* With --across, when the server is there: takes and sends connections for sessions of other nodes. */
 int conformance_open_tunnels(struct conformance *conformance);
 

@@ -280,6 +280,7 @@ static void on_user_signal(evutil_socket_t number, short what, void *ctx)
 static int serve(struct conformance *conformance)
 {
     const struct conformance_options *options = conformance->options;
+    conformance_await_redis(conformance);
     int error = eio_http_listen(conformance->http, options->host, options->port);
     if (error != 0) {
         fprintf(stderr, "parley-conformance: %s:%u: %s\n", options->host, options->port, eio_strerror(error));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define REQUEST_TIMEOUT_MS 2000 /* the contract's */
+#define AWAIT_REDIS_MS 3000
 
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options)
 {
@@ -50,6 +51,25 @@ int conformance_open_redis(struct conformance *conformance, struct sio_options *
     options->engine.machine = conformance->machine;
     options->engine.machine_key = (const uint8_t *)"the tests' nodes";
     return 0;
+}
+
+static void note(void *ctx)
+{
+    *(bool *)ctx = true;
+}
+
+void conformance_await_redis(struct conformance *conformance)
+{
+    struct rooms_redis_stats stats = {.connected = !conformance->redis};
+    struct eio_timer timer;
+    bool late = false;
+    eio_timer_init(&timer, conformance->loop, note, &late);
+    eio_timer_start(&timer, AWAIT_REDIS_MS);
+    while (!stats.connected && !late) {
+        eio_loop_turn(conformance->loop, -1);
+        rooms_redis_get_stats(conformance->redis, &stats);
+    }
+    eio_timer_stop(&timer);
 }
 
 int conformance_open_tunnels(struct conformance *conformance)
