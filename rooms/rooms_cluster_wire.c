@@ -400,6 +400,12 @@ static bool is_about_request(enum rooms__cluster_type type)
            type >= ROOMS__SERVER_SIDE_EMIT_RESPONSE;
 }
 
+/* Others may bring an id that means nothing. */
+static bool may_be_about_request(enum rooms__cluster_type type)
+{
+    return is_about_request(type) || type == ROOMS__BROADCAST || type == ROOMS__SERVER_SIDE_EMIT;
+}
+
 static int read_data(struct rooms__cluster_reading *reading, struct rooms_bytes data)
 {
     static const char *const names[FIELDS] = {"opts",  "packet",  "requestId",  "rooms",
@@ -407,7 +413,9 @@ static int read_data(struct rooms__cluster_reading *reading, struct rooms_bytes 
     struct rooms_bytes field[FIELDS];
     if (!has_data(reading->message.type)) return ROOMS_OK;
     if (!is_there(data) || !rooms__json_find(data, names, FIELDS, field)) return ROOMS_EINVAL;
-    if (!read_id(field[REQUEST], reading->request, &reading->message.request)) return ROOMS_EINVAL;
+    if (may_be_about_request(reading->message.type) &&
+        !read_id(field[REQUEST], reading->request, &reading->message.request))
+        return ROOMS_EINVAL;
     if (is_about_request(reading->message.type) && reading->message.request.n == 0) return ROOMS_EINVAL;
     return read_members(reading, field);
 }
