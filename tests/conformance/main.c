@@ -166,7 +166,7 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
     if (conformance->options->connect_timeout_ms)
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
     options->parser = conformance->options->parser;
-    options->recovery.enabled = conformance->options->recovery != 0;
+    if (conformance->options->recovery) options->recovery.enabled = true;
     int error = conformance_open_redis(conformance, options);
     if (error != 0) return error;
     conformance->io = sio_server_new_on(conformance->loop, options);
