@@ -55,15 +55,15 @@ static inline char *fixture_read(const char *path)
     return text;
 }
 
-/* A file of the project, from the place of the test's source, to be freed. */
-static inline char *fixture_read_project(const char *source, const char *name)
+/* A file of the project, to be freed. TEST_SOURCE_DIR comes from tests/CMakeLists.txt. */
+#ifdef TEST_SOURCE_DIR
+static inline char *fixture_read_project(const char *name)
 {
     char path[1024];
-    const char *tests = strstr(source, "/tests/");
-    assert_non_null(tests);
-    snprintf(path, sizeof path, "%.*s/%s", (int)(tests - source), source, name);
+    snprintf(path, sizeof path, "%s/%s", TEST_SOURCE_DIR, name);
     return fixture_read(path);
 }
+#endif
 
 /* Loads a configuration from words of a command line, up to NULL. */
 static inline int fixture_config(struct app_config *config, char *error, size_t error_size, char *const *environment,

@@ -164,7 +164,7 @@ static void what_print_config_says_is_a_configuration_file(void **state)
 static void the_documentation_is_up_to_date(void **state)
 {
     static const char begin[] = "<!-- options: begin -->\n";
-    char *table = NULL, *page = fixture_read_project(__FILE__, "docs/configuration.md");
+    char *table = NULL, *page = fixture_read_project("docs/configuration.md");
     size_t size;
     (void)state;
     FILE *out = open_memstream(&table, &size);
