@@ -43,7 +43,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     else if (!app->draining)
         app_drain(app);
     else if (!app->worker) /* whose master says so, since one signal may reach both */
-        app_hurry(app);
+        app_stop_now(app);
 }
 
 static int add_signals(struct signals *signals)
@@ -68,7 +68,7 @@ static void remove_signals(struct signals *signals)
 
 static int listen_and_run(struct app *app)
 {
-    const struct app_config *config = app->config;
+    const struct kit_config *config = app->config;
     struct signals signals = {app, {NULL}};
     char url[128];
     int failed = sio_listen(app->io, config->host, (uint16_t)config->port);
@@ -82,9 +82,9 @@ static int listen_and_run(struct app *app)
              config->host, is_ipv6 ? "]" : "", eio_http_port(sio_server_http(app->io)));
     failed = add_signals(&signals);
     if (!failed) {
-        app_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
+        kit_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
         if (app->development_key)
-            app_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
+            kit_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
         printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
         fflush(stdout);
         failed = eio_loop_run(app->loop);
@@ -98,13 +98,13 @@ static int run_worker(struct app *app)
 {
     struct signals signals = {app, {NULL}};
     int failed = add_signals(&signals);
-    if (!failed) failed = app_worker_start(app->worker, app);
+    if (!failed) failed = node_worker_start(app->worker, app);
     if (!failed) failed = eio_loop_run(app->loop);
     remove_signals(&signals);
     return failed || app->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int serve_one(const struct app_config *config, struct app_worker *worker)
+static int serve_one(const struct kit_config *config, struct node_worker *worker)
 {
     char error[512];
     struct app *app = app_new(config, worker, error, sizeof error);
@@ -117,30 +117,30 @@ static int serve_one(const struct app_config *config, struct app_worker *worker)
     return status;
 }
 
-static int serve_many(const struct app_config *config)
+static int serve_many(const struct kit_config *config)
 {
     char error[512];
-    struct app_worker worker;
+    struct node_worker worker;
     if (app_prepare(config, error, sizeof error)) {
         fprintf(stderr, "parley: %s\n", error);
         return EXIT_FAILURE;
     }
-    int status = app_workers_run(config, &worker);
+    int status = node_workers_run(config, &worker);
     if (status >= 0) return status;
     status = serve_one(config, &worker);
-    app_worker_clear(&worker);
+    node_worker_clear(&worker);
     return status;
 }
 
-static int serve(const struct app_config *config)
+static int serve(const struct kit_config *config)
 {
-    if (app_log_open(config)) {
+    if (kit_log_open(config)) {
         fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
         return EXIT_FAILURE;
     }
     int status = config->workers > 1 ? serve_many(config) : serve_one(config, NULL);
-    app_log(EIO_LOG_INFO, "stopped", NULL);
-    app_log_close();
+    kit_log(EIO_LOG_INFO, "stopped", NULL);
+    kit_log_close();
     return status;
 }
 
@@ -148,16 +148,16 @@ static int serve(const struct app_config *config)
 
 enum { FLAG_SUB, FLAG_ROLE, FLAG_CALLS, FLAG_TTL };
 
-static const char *or_else(const struct app_flag *flag, const char *otherwise)
+static const char *or_else(const struct kit_flag *flag, const char *otherwise)
 {
     return flag->value ? flag->value : otherwise;
 }
 
 /* The directory of the key is made by the store at the server's first start; the command may come first. */
-static int print_token(const struct app_config *config, const struct app_flag *flags)
+static int print_token(const struct kit_config *config, const struct kit_flag *flags)
 {
     char error[512], *end;
-    struct app_jwt jwt;
+    struct kit_jwt jwt;
     bool is_development;
     const char *sub = or_else(&flags[FLAG_SUB], "agent"), *role = or_else(&flags[FLAG_ROLE], "agent");
     const char *calls = or_else(&flags[FLAG_CALLS], "*"), *ttl_text = or_else(&flags[FLAG_TTL], "86400");
@@ -166,16 +166,16 @@ static int print_token(const struct app_config *config, const struct app_flag *f
         fprintf(stderr, "parley: option --ttl: '%s' is not possible (allowed: 1 to 315360000 seconds)\n", ttl_text);
         return EXIT_USAGE;
     }
-    if (app_store_make_directory(config, error, sizeof error) ||
-        app_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
+    if (kit_store_make_directory(config, error, sizeof error) ||
+        kit_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
         fprintf(stderr, "parley: %s\n", error);
         return EXIT_FAILURE;
     }
-    if (jwt.algorithm != APP_JWT_HS256) {
+    if (jwt.algorithm != KIT_JWT_HS256) {
         fprintf(stderr, "parley: tokens can be made with HS256 only\n");
         return EXIT_FAILURE;
     }
-    char *token = app_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
+    char *token = kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
     if (!token) {
         fprintf(stderr, "parley: --sub must be an id (1 to 128 of A-Z a-z 0-9 _ . : -), "
                         "--role agent, supervisor, feed or admin\n");
@@ -210,7 +210,7 @@ static char *read_file(const char *path, size_t *size)
     return NULL;
 }
 
-static int import_file(struct app_store *store, const char *path)
+static int import_file(struct kit_store *store, const char *path)
 {
     char error[512];
     size_t size, count;
@@ -220,7 +220,7 @@ static int import_file(struct app_store *store, const char *path)
         return EXIT_FAILURE;
     }
     struct eio_str content = {text, size};
-    int failed = app_knowledge_import(store, path, content, &count, error, sizeof error);
+    int failed = knowledge_import(store, path, content, &count, error, sizeof error);
     free(text);
     if (failed)
         fprintf(stderr, "parley: %s\n", error);
@@ -229,25 +229,25 @@ static int import_file(struct app_store *store, const char *path)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int import_documents(const struct app_config *config, const char *const *paths, size_t count)
+static int import_documents(const struct kit_config *config, const char *const *paths, size_t count)
 {
     char error[512];
-    struct app_work_options options = {1, 16, 1024};
+    struct kit_work_options options = {1, 16, 1024};
     int status = EXIT_SUCCESS;
     if (!count) {
         fprintf(stderr, "parley: import-documents needs files\n");
         return EXIT_USAGE;
     }
-    struct app_work *work = app_work_new(NULL, &options);
-    struct app_store *store = work ? app_store_open(work, config, error, sizeof error) : NULL;
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_store *store = work ? kit_store_open(work, config, error, sizeof error) : NULL;
     if (!store) {
         fprintf(stderr, "parley: %s\n", work ? error : "cannot start threads");
-        app_work_free(work);
+        kit_work_free(work);
         return EXIT_FAILURE;
     }
     for (size_t i = 0; i < count && !status; i++) status = import_file(store, paths[i]);
-    app_work_free(work);
-    app_store_close(store);
+    kit_work_free(work);
+    kit_store_close(store);
     return status;
 }
 
@@ -257,17 +257,17 @@ enum command { SERVE, TOKEN, IMPORT };
 
 struct invocation {
     enum command command;
-    struct app_flag flags[7];
-    struct app_command_line line;
+    struct kit_flag flags[7];
+    struct kit_command_line line;
 };
 
 static const char *const command_names[] = {"serve", "token", "import-documents"};
 
 static void read_command(struct invocation *run, int argc, char **argv, const char **rest)
 {
-    static const struct app_flag common[] = {
+    static const struct kit_flag common[] = {
         {"help", NULL, true, NULL}, {"version", NULL, true, NULL}, {"print-config", NULL, true, NULL}};
-    static const struct app_flag token[] = {{"sub", NULL, false, NULL},
+    static const struct kit_flag token[] = {{"sub", NULL, false, NULL},
                                             {"role", NULL, false, NULL},
                                             {"calls", NULL, false, NULL},
                                             {"ttl", NULL, false, NULL}};
@@ -285,7 +285,7 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     if (run->command == IMPORT) run->line.rest = rest;
 }
 
-static int run_command(struct invocation *run, struct app_config *config)
+static int run_command(struct invocation *run, struct kit_config *config)
 {
     if (run->command == TOKEN) return print_token(config, run->flags);
     if (run->command == IMPORT) return import_documents(config, run->line.rest, run->line.rest_count);
@@ -294,31 +294,31 @@ static int run_command(struct invocation *run, struct app_config *config)
 
 int main(int argc, char **argv)
 {
-    struct app_config config;
+    struct kit_config config;
     struct invocation run;
     char error[512];
     int status = EXIT_SUCCESS;
     if (argc == 2 && !strcmp(argv[1], "--print-options-markdown")) {
-        app_config_print_markdown(stdout);
+        kit_config_print_markdown(stdout);
         return EXIT_SUCCESS;
     }
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     read_command(&run, argc, argv, rest);
-    int failed = app_config_load(&config, &run.line, environ, error, sizeof error);
+    int failed = kit_config_load(&config, &run.line, environ, error, sizeof error);
     if (run.flags[4].value) {
         fputs(usage, stdout);
-        app_config_print_help(stdout);
+        kit_config_print_help(stdout);
     } else if (run.flags[5].value) {
         puts("parley " PARLEY_VERSION);
     } else if (failed) {
         fprintf(stderr, "parley: %s\n", error);
         status = EXIT_USAGE;
     } else if (run.flags[6].value) {
-        app_config_print(&config, stdout);
+        kit_config_print(&config, stdout);
     } else {
         status = run_command(&run, &config);
     }
-    app_config_clear(&config);
+    kit_config_clear(&config);
     free(rest);
     return status;
 }

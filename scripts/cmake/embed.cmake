@@ -1,5 +1,5 @@
 # parley_embed(TARGET SET BASE folder FILES file… [BASE folder FILES file…])
-# Puts files into TARGET as `app_embedded_SET` (app/app_embed.h). A file's name is its path relative to its BASE.
+# Puts files into TARGET as `kit_embedded_SET` (app/kit/kit_embed.h). A file's name is its path relative to its BASE.
 # Only paths are generated here; the assembler reads the bytes, so this costs nothing and needs no other program.
 function(parley_embed target set)
     set(blobs "")
@@ -25,7 +25,7 @@ function(parley_embed target set)
     set(out ${CMAKE_CURRENT_BINARY_DIR}/embedded_${set}.c)
     file(CONFIGURE OUTPUT ${out} @ONLY CONTENT [[
 /* Made by scripts/cmake/embed.cmake. */
-#include "app_embed.h"
+#include "kit_embed.h"
 
 #define BLOB(symbol, path)                                                                       \
     __asm__(".pushsection .rodata\n.balign 16\n" #symbol ":\n.incbin \"" path "\"\n" #symbol     \
@@ -34,7 +34,7 @@ function(parley_embed target set)
     extern const uint8_t symbol##_end[] __attribute__((visibility("hidden")));
 
 @blobs@
-const struct app_embedded_file app_embedded_@set@[] = {
+const struct kit_embedded_file kit_embedded_@set@[] = {
 @rows@    {NULL, NULL, NULL},
 };
 ]])

@@ -1,0 +1,273 @@
+/* The demo: the embedded conversations play one after another, for ever, as live calls, through the same code as a
+ * feed's events. GET /demo/token gives anybody a token for these calls and no others. */
+#include "app.h"
+#include "kit_embed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DEMO_PREFIX "demo-" /* of call ids; real feeds should not use it while a demo runs */
+#define DOCUMENTS_FILE "guidelines.json"
+#define CONVERSATIONS_FILE "conversations.json"
+#define TOKEN_TTL_S 86400
+#define AVERAGE_LINE_BYTES 50 /* takes demo_line_ms */
+#define SHORT_LINE_BYTES 24   /* lines up to this are not announced by an interim one */
+
+/* Where the play stands. */
+enum phase { PHASE_CLEAN_UP, PHASE_START, PHASE_LINE, PHASE_LINE_FINAL, PHASE_END, PHASE_PRUNE };
+
+struct calls_demo {
+    struct app *app;
+    json_t *conversations;
+    struct eio_timer timer;
+    enum phase phase;
+    size_t conversation, line;
+    unsigned visitors; /* tokens given */
+    char call_id[KIT_ID_SIZE];
+};
+
+static const json_t *lines_of(const struct calls_demo *demo)
+{
+    return json_object_get(json_array_get(demo->conversations, demo->conversation), "original");
+}
+
+static const char *line_part(const struct calls_demo *demo, size_t part)
+{
+    const char *text = json_string_value(json_array_get(json_array_get(lines_of(demo), demo->line), part));
+    return text ? text : "";
+}
+
+/* An action is what the agent did in his tools; nobody says it. */
+static const char *speaker_of(const struct calls_demo *demo)
+{
+    const char *speaker = line_part(demo, 0);
+    return strcmp(speaker, "action") ? speaker : "system";
+}
+
+/* ------------------------------------------------------------------- play */
+
+static void on_result(void *ctx, const struct calls_feed_result *result)
+{
+    (void)ctx;
+    if (result->failure.code)
+        kit_log(EIO_LOG_WARN, "demo event failed", "call_id", result->call_id, "why", result->failure.message, NULL);
+}
+
+static void say(struct calls_demo *demo, enum calls_feed_kind kind, json_t *take_object)
+{
+    char *text = take_object ? json_dumps(take_object, JSON_COMPACT) : NULL;
+    if (text) {
+        struct calls_feed_event event = {kind, eio_str(text), take_object, NULL};
+        calls_feed_submit(demo->app, &event, on_result, demo);
+    }
+    free(text);
+    json_decref(take_object);
+}
+
+static void begin_call(struct calls_demo *demo)
+{
+    const json_t *conversation = json_array_get(demo->conversations, demo->conversation);
+    const json_t *scenario = json_object_get(conversation, "scenario");
+    const char *customer = json_string_value(json_object_get(json_object_get(scenario, "personal"), "customer_name"));
+    const char *subject = json_string_value(json_object_get(scenario, "subflow"));
+    snprintf(demo->call_id, sizeof demo->call_id, DEMO_PREFIX "%llu",
+             (unsigned long long)eio_loop_unix_ms(demo->app->loop));
+    demo->line = 0;
+    say(demo, CALLS_FEED_START,
+        json_pack("{s:s, s:{s:s, s:s, s:b}}", "call_id", demo->call_id, "metadata", "customer",
+                  customer ? customer : "", "subject", subject ? subject : "", "demo", 1));
+}
+
+/* The first words of a line, as a recogniser would have them before it is done. */
+static size_t interim_size(const char *text)
+{
+    size_t n = strlen(text) / 2;
+    while (text[n] && text[n] != ' ') n++;
+    return n;
+}
+
+static void say_line(struct calls_demo *demo, bool is_final)
+{
+    char segment_id[32];
+    const char *text = line_part(demo, 1);
+    size_t size = is_final ? strlen(text) : interim_size(text);
+    snprintf(segment_id, sizeof segment_id, "s%zu", demo->line + 1);
+    say(demo, CALLS_FEED_LINE,
+        json_pack("{s:s, s:s, s:s%, s:s, s:b}", "call_id", demo->call_id, "speaker", speaker_of(demo), "text", text,
+                  size, "segment_id", segment_id, "is_final", (int)is_final));
+}
+
+/* Long lines take longer, and each at least a third of the average. */
+static uint64_t line_ms(const struct calls_demo *demo)
+{
+    uint64_t average = demo->app->config->demo_line_ms;
+    uint64_t ms = average * strlen(line_part(demo, 1)) / AVERAGE_LINE_BYTES;
+    if (ms < average / 3) ms = average / 3;
+    return ms > average * 3 ? average * 3 : ms;
+}
+
+struct prune_op {
+    struct kit_store_op op;
+    int64_t keep, now_ms;
+    bool end_all;
+};
+
+static int run_prune(struct kit_db *db, struct kit_store_op *op)
+{
+    struct prune_op *prune = (struct prune_op *)(void *)op;
+    if (prune->end_all) {
+        /* Calls that a stopped server left open. */
+        sqlite3_stmt *end = kit_db_statement(
+            db,
+            "UPDATE calls SET status='ended', ended_ms=?, seq=seq+1 WHERE call_id GLOB 'demo-*' AND status<>'ended'");
+        if (kit_db_step(end, "i", prune->now_ms) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
+    }
+    sqlite3_stmt *remove = kit_db_statement(
+        db, "DELETE FROM calls WHERE call_id GLOB 'demo-*' AND status='ended' AND id NOT IN"
+            " (SELECT id FROM calls WHERE call_id GLOB 'demo-*' AND status='ended' ORDER BY id DESC LIMIT ?)");
+    return kit_db_step(remove, "i", prune->keep) == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
+}
+
+static void on_pruned(struct kit_store_op *op)
+{
+    if (op->failure.code) kit_log(EIO_LOG_WARN, "old demo calls stay", "why", op->failure.message, NULL);
+    free(op);
+}
+
+static void prune(struct calls_demo *demo, bool end_all)
+{
+    struct prune_op *op = calloc(1, sizeof *op);
+    if (!op) return;
+    op->op.run = run_prune;
+    op->op.done = on_pruned;
+    op->op.writes = true;
+    op->keep = demo->app->config->demo_keep;
+    op->now_ms = (int64_t)eio_loop_unix_ms(demo->app->loop);
+    op->end_all = end_all;
+    if (kit_store_submit(demo->app->store, &op->op, 0)) free(op);
+}
+
+/* Does what is due and returns after how long the next step is. */
+static uint64_t step(struct calls_demo *demo)
+{
+    const uint64_t average = demo->app->config->demo_line_ms;
+    bool is_long = strlen(line_part(demo, 1)) > SHORT_LINE_BYTES;
+    switch (demo->phase) {
+    case PHASE_CLEAN_UP:
+        prune(demo, true);
+        demo->phase = PHASE_START;
+        return 1;
+    case PHASE_START:
+        begin_call(demo);
+        demo->phase = PHASE_LINE;
+        return average;
+    case PHASE_LINE:
+        say_line(demo, !is_long);
+        if (is_long) {
+            demo->phase = PHASE_LINE_FINAL;
+            return line_ms(demo) / 2;
+        }
+        break;
+    case PHASE_LINE_FINAL:
+        say_line(demo, true);
+        break;
+    case PHASE_END:
+        say(demo, CALLS_FEED_END, json_pack("{s:s}", "call_id", demo->call_id));
+        demo->conversation = (demo->conversation + 1) % json_array_size(demo->conversations);
+        demo->phase = PHASE_PRUNE;
+        return demo->app->config->demo_pause_ms;
+    case PHASE_PRUNE:
+        prune(demo, false);
+        demo->phase = PHASE_START;
+        return 1;
+    }
+    uint64_t ms = line_ms(demo) / (is_long ? 2 : 1);
+    demo->line++;
+    demo->phase = demo->line < json_array_size(lines_of(demo)) ? PHASE_LINE : PHASE_END;
+    return ms;
+}
+
+static void on_timer(void *ctx)
+{
+    struct calls_demo *demo = ctx;
+    if (demo->app->draining) return;
+    eio_timer_start(&demo->timer, step(demo));
+}
+
+/* ------------------------------------------------------------------ token */
+
+static void on_token(struct eio_http_request *request, void *ctx)
+{
+    struct calls_demo *demo = ctx;
+    struct app *app = demo->app;
+    static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
+    char sub[32], body[KIT_JWT_TOKEN_MAX + 128];
+    unsigned workers = app->worker ? app->worker->count : 1, index = app->worker ? app->worker->index : 0;
+    snprintf(sub, sizeof sub, "guest-%u", demo->visitors++ * workers + index + 1);
+    char *token = kit_auth_make_token(&app->jwt, sub, "agent", DEMO_PREFIX "*",
+                                      (int64_t)(eio_loop_unix_ms(app->loop) / 1000), TOKEN_TTL_S);
+    int size = snprintf(body, sizeof body, "{\"token\":\"%s\",\"expires_in\":%d}", token ? token : "", TOKEN_TTL_S);
+    struct eio_http_reply reply = {.status = token ? 200 : 503,
+                                   .content_type = "application/json; charset=utf-8",
+                                   .body = body,
+                                   .body_size = (size_t)size,
+                                   .fields = fields,
+                                   .field_count = 1};
+    eio_http_reply(request, &reply);
+    free(token);
+}
+
+/* ------------------------------------------------------------------- init */
+
+struct count_op {
+    struct kit_store_op op;
+    int64_t count;
+};
+
+static int run_count(struct kit_db *db, struct kit_store_op *op)
+{
+    return knowledge_count(db, &((struct count_op *)(void *)op)->count, &op->failure);
+}
+
+int calls_demo_import(struct app *app, char *error, size_t error_size)
+{
+    const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, DOCUMENTS_FILE);
+    struct count_op count;
+    size_t imported;
+    memset(&count, 0, sizeof count);
+    count.op.run = run_count;
+    if (kit_store_run_now(app->store, &count.op)) {
+        snprintf(error, error_size, "%s", count.op.failure.message);
+        return EIO_ESYS;
+    }
+    if (count.count || !file) return 0;
+    struct eio_str text = {(const char *)file->data, kit_embedded_size(file)};
+    if (knowledge_import(app->store, DOCUMENTS_FILE, text, &imported, error, error_size)) return EIO_EINVAL;
+    kit_log(EIO_LOG_INFO, "demo documents imported", "count", kit_number((long long)imported).text, NULL);
+    return 0;
+}
+
+int calls_demo_init(struct app *app)
+{
+    const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, CONVERSATIONS_FILE);
+    if (!app->config->demo) return 0;
+    app->demo = calloc(1, sizeof *app->demo);
+    if (!app->demo) return EIO_ENOMEM;
+    app->demo->app = app;
+    if (file) app->demo->conversations = json_loadb((const char *)file->data, kit_embedded_size(file), 0, NULL);
+    if (!json_array_size(app->demo->conversations)) return EIO_EINVAL;
+    eio_timer_init(&app->demo->timer, app->loop, on_timer, app->demo);
+    /* Runs with the loop, that is once the port is ours: another server on the same data is left in peace. Of several
+     * workers one plays. */
+    if (!app->worker || app->worker->index == 0) eio_timer_start(&app->demo->timer, 1);
+    return eio_http_route(sio_server_http(app->io), "/demo/token", 0, on_token, app->demo);
+}
+
+void calls_demo_clear(struct app *app)
+{
+    if (!app->demo) return;
+    eio_timer_stop(&app->demo->timer);
+    json_decref(app->demo->conversations);
+    free(app->demo);
+    app->demo = NULL;
+}

@@ -1,0 +1,211 @@
+/* agent:presence: who watches a call. With several processes all of them are asked, by the one where somebody came or
+ * went. */
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+/* Changes of who watches a call are told together after this time, so that many who join at once cost one message. */
+#define PRESENCE_DELAY_MS 50
+/* Names in one agent:presence; above it only the number grows. */
+#define PRESENCE_NAMES_MAX 200
+
+struct presence_call {
+    char call_id[KIT_ID_SIZE];
+    uint64_t told; /* hash of the names sent last */
+    bool dirty;
+    UT_hash_handle hh;
+};
+
+struct calls_presence {
+    struct app *app;
+    struct presence_call *calls; /* those with watchers */
+    struct eio_timer timer;
+};
+
+struct watchers {
+    const char **names;
+    size_t count, capacity;
+};
+
+static void add_name(struct watchers *watchers, const char *name)
+{
+    if (watchers->count == watchers->capacity) {
+        size_t capacity = watchers->capacity ? watchers->capacity * 2 : 16;
+        const char **names = realloc(watchers->names, capacity * sizeof *names);
+        if (!names) return;
+        watchers->names = names;
+        watchers->capacity = capacity;
+    }
+    watchers->names[watchers->count++] = name;
+}
+
+static void add_watcher(struct sio_socket *socket, void *ctx)
+{
+    const struct kit_claims *claims = kit_auth_claims(socket);
+    if (claims) add_name(ctx, claims->sub);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts, drops repeats (one agent, several tabs) and returns a hash of what is left. */
+static uint64_t settle(struct watchers *watchers)
+{
+    uint64_t hash = 1469598103934665603u; /* FNV-1a */
+    size_t kept = 0;
+    if (watchers->count) qsort(watchers->names, watchers->count, sizeof *watchers->names, compare_names);
+    for (size_t i = 0; i < watchers->count; i++) {
+        if (kept && !strcmp(watchers->names[kept - 1], watchers->names[i])) continue;
+        watchers->names[kept++] = watchers->names[i];
+        for (const char *c = watchers->names[i];; c++) {
+            hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+            if (!*c) break;
+        }
+    }
+    watchers->count = kept;
+    return hash;
+}
+
+static void emit_presence(struct app *app, const char *call_id, const struct watchers *watchers)
+{
+    char room[CALLS_ROOM_SIZE];
+    struct sio_builder json;
+    calls_room(room, CALLS_ROOM, call_id);
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put(&json, "{\"call_id\":");
+    kit_put_text(&json, call_id);
+    sio_builder_put(&json, ",\"agents\":[");
+    for (size_t i = 0; i < watchers->count && i < PRESENCE_NAMES_MAX; i++) {
+        if (i) sio_builder_put(&json, ",");
+        kit_put_text(&json, watchers->names[i]);
+    }
+    sio_builder_put(&json, "],\"count\":");
+    kit_put_int(&json, (int64_t)watchers->count);
+    sio_builder_put(&json, "}");
+    sio_emit(sio_to(sio_all(app->agents), room), "agent:presence", sio_builder_args(&json));
+    sio_builder_clear(&json);
+}
+
+/* What all processes answered. */
+struct asked {
+    struct app *app;
+    char call_id[KIT_ID_SIZE];
+};
+
+static void on_fetched(void *ctx, int error, struct sio_args sockets)
+{
+    struct asked *asked = ctx;
+    struct watchers watchers = {NULL, 0, 0};
+    size_t count = sio_args_count(sockets);
+    json_t *names = json_array();
+    (void)error; /* of those who did not answer nothing is known */
+    for (size_t i = 0; i < count; i++) {
+        struct eio_str user = sio_json_member(sio_json_member(sio_args_at(sockets, i), "data"), "user");
+        char name[KIT_ID_SIZE];
+        if (sio_args_text((struct sio_args){user, NULL, 0}, 0, name, sizeof name) < 0) continue;
+        if (json_array_append_new(names, json_string(name))) continue;
+        add_name(&watchers, json_string_value(json_array_get(names, json_array_size(names) - 1)));
+    }
+    settle(&watchers);
+    if (watchers.count && !asked->app->draining) emit_presence(asked->app, asked->call_id, &watchers);
+    free(watchers.names);
+    json_decref(names);
+    free(asked);
+}
+
+static void ask_all(struct app *app, const char *call_id, struct sio_target target)
+{
+    struct asked *asked = malloc(sizeof *asked);
+    if (!asked) return;
+    asked->app = app;
+    snprintf(asked->call_id, sizeof asked->call_id, "%s", call_id);
+    if (sio_target_fetch(target, on_fetched, asked)) free(asked);
+}
+
+static void tell_presence(struct calls_presence *presence, struct presence_call *call)
+{
+    char room[CALLS_ROOM_SIZE];
+    struct watchers watchers = {NULL, 0, 0};
+    calls_room(room, CALLS_ROOM, call->call_id);
+    struct sio_target target = sio_to(sio_all(presence->app->agents), room);
+    sio_target_each_local(target, add_watcher, &watchers);
+    uint64_t hash = settle(&watchers);
+    call->dirty = false;
+    if (presence->app->nodes) {
+        ask_all(presence->app, call->call_id, target);
+    } else if (hash != call->told && watchers.count) {
+        call->told = hash;
+        emit_presence(presence->app, call->call_id, &watchers);
+    }
+    if (!watchers.count) {
+        HASH_DEL(presence->calls, call);
+        free(call);
+    }
+    free(watchers.names);
+}
+
+static void on_presence_timer(void *ctx)
+{
+    struct calls_presence *presence = ctx;
+    struct presence_call *call, *next;
+    HASH_ITER(hh, presence->calls, call, next)
+    {
+        if (call->dirty) tell_presence(presence, call);
+    }
+}
+
+/* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
+ * to be told who watches. */
+void calls_presence_touch(struct app *app, const char *call_id, bool joined)
+{
+    struct calls_presence *presence = app->presence;
+    struct presence_call *call;
+    HASH_FIND_STR(presence->calls, call_id, call);
+    if (!call) {
+        call = calloc(1, sizeof *call);
+        if (!call) return;
+        snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
+        HASH_ADD_STR(presence->calls, call_id, call);
+    }
+    call->dirty = true;
+    if (joined) call->told = 0;
+    if (!eio_timer_running(&presence->timer)) eio_timer_start(&presence->timer, PRESENCE_DELAY_MS);
+}
+
+/* Those who were at a process that is gone are no longer there. */
+void calls_presence_touch_all(struct app *app)
+{
+    struct presence_call *call, *next;
+    HASH_ITER(hh, app->presence->calls, call, next)
+    {
+        calls_presence_touch(app, call->call_id, true);
+    }
+}
+
+int calls_presence_init(struct app *app)
+{
+    app->presence = calloc(1, sizeof *app->presence);
+    if (!app->presence) return EIO_ENOMEM;
+    app->presence->app = app;
+    eio_timer_init(&app->presence->timer, app->loop, on_presence_timer, app->presence);
+    return 0;
+}
+
+void calls_presence_clear(struct app *app)
+{
+    struct presence_call *call, *next;
+    if (!app->presence) return;
+    eio_timer_stop(&app->presence->timer);
+    HASH_ITER(hh, app->presence->calls, call, next)
+    {
+        HASH_DEL(app->presence->calls, call);
+        free(call);
+    }
+    free(app->presence);
+    app->presence = NULL;
+}

@@ -1,0 +1,240 @@
+/* Suggestions for a call: after each final line of the customer the knowledge base is searched with what he said last;
+ * when the best documents changed, the suggestion is stored, numbered and sent. One search per call at a time: what is
+ * said meanwhile starts one more afterwards. */
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <uthash.h>
+
+#define RECENT_BYTES 4096 /* of what the customer said last */
+#define QUOTE_BYTES 140   /* of his last line in the summary */
+
+/* A call whose search is under way. */
+struct search {
+    char call_id[KIT_ID_SIZE];
+    bool again;
+    UT_hash_handle hh;
+};
+
+struct calls_suggest {
+    struct search *running;
+};
+
+/* The operation, used for both steps: search on the read strand, store on the write strand. */
+struct suggest_op {
+    struct kit_store_op op;
+    struct app *app;
+    char call_id[KIT_ID_SIZE];
+    char last[QUOTE_BYTES + 8];
+    struct knowledge_result results[KNOWLEDGE_RESULTS_MAX];
+    size_t count;
+    char top[KNOWLEDGE_RESULTS_MAX * KIT_ID_SIZE + 1];
+    struct sio_builder json; /* without seq and the closing brace */
+    int64_t seq;             /* 0: nothing new */
+};
+
+static void start(struct app *app, const char *call_id);
+
+/* ------------------------------------------------------------------ search */
+
+/* The customer's last lines, the latest first; the latest alone goes to `last`. */
+static int read_recent(struct kit_db *db, struct suggest_op *s, char *text, size_t size)
+{
+    size_t n = 0;
+    sqlite3_stmt *rows = kit_db_statement(
+        db, "SELECT s.text FROM segments s JOIN calls c ON c.id = s.call WHERE c.call_id=? AND s.is_final"
+            " AND lower(s.speaker) IN ('customer', 'caller') ORDER BY s.seq DESC LIMIT ?");
+    int step = kit_db_step(rows, "ti", s->call_id, (int64_t)s->app->config->suggest_turns);
+    text[0] = 0;
+    for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
+        const char *line = (const char *)sqlite3_column_text(rows, 0);
+        if (!n) snprintf(s->last, sizeof s->last, "%s", line);
+        if (n < size) n += (size_t)snprintf(text + n, size - n, "%s\n", line);
+    }
+    if (step != SQLITE_DONE) return kit_db_fail(db, &s->op.failure);
+    sqlite3_reset(rows);
+    return 0;
+}
+
+/* Cuts a quotation between characters and marks the cut. */
+static void cut_quote(char *text)
+{
+    size_t n = strlen(text);
+    if (n < QUOTE_BYTES) return;
+    n = QUOTE_BYTES;
+    while (n && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+    while (n && text[n - 1] == ' ') n--;
+    strcpy(text + n, "…");
+}
+
+static void put_document(struct sio_builder *json, const struct knowledge_result *result)
+{
+    char relevance[16];
+    sio_builder_put(json, "{\"id\":");
+    kit_put_text(json, result->id);
+    sio_builder_put(json, ",\"title\":");
+    kit_put_text(json, result->title);
+    sio_builder_put(json, ",\"topic\":");
+    kit_put_text(json, result->topic);
+    sio_builder_put(json, ",\"excerpt\":");
+    kit_put_text(json, result->excerpt);
+    snprintf(relevance, sizeof relevance, "%.3f", result->relevance);
+    sio_builder_put(json, ",\"relevance\":");
+    sio_builder_put(json, relevance);
+    sio_builder_put(json, "}");
+}
+
+static void put_suggestion(struct suggest_op *s)
+{
+    struct sio_builder *json = &s->json;
+    char summary[512];
+    sio_builder_open(json);
+    sio_builder_put(json, "{\"call_id\":");
+    kit_put_text(json, s->call_id);
+    sio_builder_put(json, ",\"documents\":[");
+    for (size_t i = 0; i < s->count; i++) {
+        if (i) sio_builder_put(json, ",");
+        put_document(json, &s->results[i]);
+        strcat(s->top, s->results[i].id);
+        strcat(s->top, " ");
+    }
+    cut_quote(s->last);
+    snprintf(summary, sizeof summary, "The customer seems to need \"%s\" (%.*s) and said last: \"%s\"",
+             s->results[0].title, (int)strcspn(s->results[0].topic, ":"), s->results[0].topic, s->last);
+    sio_builder_put(json, "],\"summary\":");
+    kit_put_text(json, summary);
+}
+
+static int run_search(struct kit_db *db, struct kit_store_op *op)
+{
+    struct suggest_op *s = (struct suggest_op *)(void *)op;
+    char recent[RECENT_BYTES];
+    int code = read_recent(db, s, recent, sizeof recent);
+    if (!code) code = knowledge_search(db, recent, s->results, &s->count, &op->failure);
+    if (!code && s->count) put_suggestion(s);
+    return code;
+}
+
+/* ------------------------------------------------------------------- store */
+
+static int run_store(struct kit_db *db, struct kit_store_op *op)
+{
+    struct suggest_op *s = (struct suggest_op *)(void *)op;
+    struct calls_call call;
+    int code = calls_find(db, s->call_id, &call, &op->failure);
+    if (code) return code;
+    sqlite3_stmt *row = kit_db_statement(db, "SELECT top FROM suggestions WHERE call=? ORDER BY seq DESC LIMIT 1");
+    int step = kit_db_step(row, "i", call.id);
+    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, &op->failure);
+    bool same = step == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(row, 0), s->top);
+    sqlite3_reset(row);
+    if (same || call.ended_ms) return 0;
+    code = calls_next_seq(db, &call, &op->failure);
+    if (code) return code;
+    sqlite3_stmt *insert =
+        kit_db_statement(db, "INSERT INTO suggestions(call, seq, top, json) VALUES (?,?,?,? || '}')");
+    if (kit_db_step(insert, "iitb", call.id, call.seq, s->top, s->json.json, s->json.size) != SQLITE_DONE)
+        return kit_db_fail(db, &op->failure);
+    s->seq = call.seq;
+    return 0;
+}
+
+static void finish(struct suggest_op *s)
+{
+    struct app *app = s->app;
+    struct search *search;
+    char call_id[KIT_ID_SIZE];
+    HASH_FIND_STR(app->suggest->running, s->call_id, search);
+    bool again = search && search->again;
+    if (search) {
+        HASH_DEL(app->suggest->running, search);
+        free(search);
+    }
+    snprintf(call_id, sizeof call_id, "%s", s->call_id);
+    sio_builder_clear(&s->json);
+    free(s);
+    if (again) start(app, call_id);
+}
+
+static void on_stored(struct kit_store_op *op)
+{
+    struct suggest_op *s = (struct suggest_op *)(void *)op;
+    char room[CALLS_ROOM_SIZE];
+    if (!op->failure.code && s->seq) {
+        s->app->counters.suggestions++;
+        sio_builder_put(&s->json, ",\"seq\":");
+        kit_put_int(&s->json, s->seq);
+        sio_builder_put(&s->json, "}");
+        calls_room(room, CALLS_ROOM, s->call_id);
+        sio_emit(sio_to(sio_all(s->app->agents), room), "ai:suggestion", sio_builder_args(&s->json));
+    }
+    finish(s);
+}
+
+static void on_searched(struct kit_store_op *op)
+{
+    struct suggest_op *s = (struct suggest_op *)(void *)op;
+    s->app->counters.searches++;
+    if (op->failure.code)
+        kit_log(EIO_LOG_WARN, "search for documents failed", "call_id", s->call_id, "why", op->failure.message, NULL);
+    if (op->failure.code || !s->count || s->json.error) {
+        finish(s);
+        return;
+    }
+    op->run = run_store;
+    op->done = on_stored;
+    op->writes = true;
+    if (kit_store_submit(s->app->store, op, sizeof *s + s->json.size)) finish(s);
+}
+
+static void start(struct app *app, const char *call_id)
+{
+    struct search *search = calloc(1, sizeof *search);
+    struct suggest_op *s = calloc(1, sizeof *s);
+    if (!search || !s) goto fail;
+    snprintf(search->call_id, sizeof search->call_id, "%s", call_id);
+    snprintf(s->call_id, sizeof s->call_id, "%s", call_id);
+    s->app = app;
+    s->op.run = run_search;
+    s->op.done = on_searched;
+    sio_builder_init(&s->json);
+    if (kit_store_submit_read(app->store, &s->op, sizeof *s)) goto fail;
+    HASH_ADD_STR(app->suggest->running, call_id, search);
+    return;
+fail:
+    /* A suggestion less is no harm: the next line asks again. */
+    free(search);
+    free(s);
+}
+
+void calls_suggest_line(struct app *app, const char *call_id, const char *speaker)
+{
+    struct search *search;
+    if (strcasecmp(speaker, "customer") && strcasecmp(speaker, "caller")) return;
+    HASH_FIND_STR(app->suggest->running, call_id, search);
+    if (search)
+        search->again = true;
+    else
+        start(app, call_id);
+}
+
+int calls_suggest_init(struct app *app)
+{
+    app->suggest = calloc(1, sizeof *app->suggest);
+    return app->suggest ? 0 : EIO_ENOMEM;
+}
+
+void calls_suggest_clear(struct app *app)
+{
+    struct search *search, *next;
+    if (!app->suggest) return;
+    HASH_ITER(hh, app->suggest->running, search, next)
+    {
+        HASH_DEL(app->suggest->running, search);
+        free(search);
+    }
+    free(app->suggest);
+    app->suggest = NULL;
+}

@@ -1,0 +1,121 @@
+/* Answers to socket events: success and failure acks, `error` events, payload checks. */
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void kit_put_int(struct sio_builder *builder, int64_t value)
+{
+    sio_builder_put(builder, kit_number(value).text);
+}
+
+void kit_put_text(struct sio_builder *builder, const char *text)
+{
+    sio_builder_put_text(builder, text, strlen(text));
+}
+
+void kit_put_time(struct sio_builder *builder, int64_t unix_ms)
+{
+    char text[25];
+    kit_time_text((uint64_t)unix_ms, text);
+    kit_put_text(builder, text);
+}
+
+static void put_error_fields(struct sio_builder *builder, const struct kit_failure *failure)
+{
+    sio_builder_put(builder, "\"code\":");
+    kit_put_int(builder, failure->code);
+    sio_builder_put(builder, ",\"message\":");
+    kit_put_text(builder, failure->message);
+    if (!failure->field[0]) return;
+    sio_builder_put(builder, ",\"field\":");
+    kit_put_text(builder, failure->field);
+}
+
+void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failure *failure)
+{
+    sio_builder_put(builder, "{\"ok\":false,\"error\":{");
+    put_error_fields(builder, failure);
+    sio_builder_put(builder, "}}");
+}
+
+struct kit_answer kit_answer_later(struct app *app, const struct sio_event *event)
+{
+    struct kit_answer answer = {app, sio_reply_later(event), sio_socket_namespace(event->socket), "", ""};
+    snprintf(answer.sid, sizeof answer.sid, "%s", sio_socket_id(event->socket));
+    size_t n = event->name.n < sizeof answer.event - 1 ? event->name.n : sizeof answer.event - 1;
+    memcpy(answer.event, event->name.p, n);
+    return answer;
+}
+
+struct sio_socket *kit_answer_socket(const struct kit_answer *answer)
+{
+    return sio_socket_find(answer->nsp, answer->sid, strlen(answer->sid));
+}
+
+void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json)
+{
+    sio_reply(&answer->reply, sio_builder_args(json));
+}
+
+static void count_failure(struct app *app, int code)
+{
+    if (code == 401) app->counters.auth_failures++;
+    if (code == 403) app->counters.forbidden++;
+    if (code == 400 || code == 413) app->counters.invalid++;
+    if (code == 503) app->counters.busy++;
+}
+
+void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure)
+{
+    struct sio_builder builder;
+    struct sio_reply *reply = &answer->reply;
+    struct sio_socket *socket = kit_answer_socket(answer);
+    count_failure(answer->app, failure->code);
+    if (!socket) return;
+    sio_builder_init(&builder);
+    sio_builder_open(&builder);
+    if (reply->wanted) {
+        kit_answer_put_failure(&builder, failure);
+        sio_reply(reply, sio_builder_args(&builder));
+    } else {
+        sio_builder_put(&builder, "{");
+        put_error_fields(&builder, failure);
+        sio_builder_put(&builder, ",\"event\":");
+        kit_put_text(&builder, answer->event);
+        sio_builder_put(&builder, "}");
+        sio_emit(sio_only(socket), "error", sio_builder_args(&builder));
+    }
+    sio_builder_clear(&builder);
+    if (failure->code == 401) sio_socket_disconnect(socket, !kit_auth_claims(socket));
+}
+
+void kit_answer_refuse(struct app *app, const struct sio_event *event, int code, const char *field, const char *message)
+{
+    struct kit_failure failure;
+    struct kit_answer answer = kit_answer_later(app, event);
+    kit_fail(&failure, code, field, "%s", message);
+    kit_answer_failure(&answer, &failure);
+}
+
+json_t *kit_answer_payload(struct app *app, const struct sio_event *event)
+{
+    struct kit_schema_error error = {"", "the payload must be exactly one JSON object"};
+    char name[32];
+    struct eio_str first = sio_args_at(event->args, 0);
+    json_t *payload = NULL;
+    if (app->draining) {
+        kit_answer_refuse(app, event, 503, NULL, "the server is stopping");
+        return NULL;
+    }
+    if (first.n && first.p[0] == '{' && sio_args_count(event->args) == 1 && !event->args.attachment_count)
+        payload = sio_args_parse(event->args, 0);
+    if (payload) {
+        snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
+        const json_t *schema = kit_schema_find(app->schemas, name);
+        if (schema && kit_schema_check(schema, payload, &error)) return payload;
+    }
+    json_decref(payload);
+    kit_answer_refuse(app, event, 400, error.pointer, error.message);
+    return NULL;
+}

@@ -1,0 +1,309 @@
+/* Who a socket is: the handshake's token, agent:connect's token, rights, expiry. */
+#include "app.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Long waits are cut to this, so that a clock that was set is noticed. */
+#define EXPIRY_CHECK_MS 3600000
+
+/* What belongs to a socket of ours, from its admission to its disconnect. */
+struct user {
+    struct app *app;
+    struct sio_socket *socket;
+    struct kit_claims *claims; /* NULL until it has said who it is */
+    struct eio_timer timer;    /* auth_timeout_ms without claims, their expiry with them */
+};
+
+/* ----------------------------------------------------------------- claims */
+
+static const struct {
+    const char *name;
+    enum kit_role role;
+} roles[] = {
+    {"agent", KIT_ROLE_AGENT}, {"supervisor", KIT_ROLE_SUPERVISOR}, {"feed", KIT_ROLE_FEED}, {"admin", KIT_ROLE_ADMIN}};
+
+const char *kit_role_text(enum kit_role role)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (roles[i].role == role) return roles[i].name;
+    return "none";
+}
+
+static enum kit_role role_of(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof roles / sizeof roles[0]; i++)
+        if (!strcmp(roles[i].name, name)) return roles[i].role;
+    return 0;
+}
+
+struct kit_claims *kit_claims_ref(struct kit_claims *claims)
+{
+    claims->refs++;
+    return claims;
+}
+
+void kit_claims_unref(struct kit_claims *claims)
+{
+    if (!claims || --claims->refs) return;
+    json_decref(claims->calls);
+    free(claims);
+}
+
+bool kit_claims_allow(const struct kit_claims *claims, const char *call_id)
+{
+    if (claims->all_calls) return true;
+    /* Not json_array_foreach: other threads read here, and this touches no reference count. */
+    for (size_t i = 0; i < json_array_size(claims->calls); i++) {
+        const char *one = json_string_value(json_array_get(claims->calls, i));
+        size_t n = one ? strlen(one) : 0;
+        if (!n) continue;
+        if (one[n - 1] == '*' ? !strncmp(one, call_id, n - 1) : !strcmp(one, call_id)) return true;
+    }
+    return false;
+}
+
+static struct kit_claims *claims_new(const json_t *token)
+{
+    const json_t *calls = json_object_get(token, "calls");
+    const char *sub = json_string_value(json_object_get(token, "sub"));
+    enum kit_role role = role_of(json_string_value(json_object_get(token, "role")));
+    if (!sub || !role || !kit_is_id(sub, strlen(sub))) return NULL;
+    struct kit_claims *claims = calloc(1, sizeof *claims);
+    if (!claims) return NULL;
+    claims->refs = 1;
+    claims->role = role;
+    claims->exp_s = (int64_t)json_number_value(json_object_get(token, "exp"));
+    snprintf(claims->sub, sizeof claims->sub, "%s", sub);
+    claims->all_calls = json_is_string(calls) && !strcmp(json_string_value(calls), "*");
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const char *one = json_string_value(json_array_get(calls, i));
+        if (one && !strcmp(one, "*")) claims->all_calls = true;
+    }
+    if (json_is_array(calls)) claims->calls = json_deep_copy(calls);
+    return claims;
+}
+
+static int64_t unix_s(const struct app *app)
+{
+    return (int64_t)(eio_loop_unix_ms(app->loop) / 1000);
+}
+
+struct kit_claims *kit_auth_check(struct app *app, struct eio_str token, struct kit_failure *failure)
+{
+    const char *why;
+    json_t *json = kit_jwt_verify(&app->jwt, token, unix_s(app), &why);
+    if (!json) {
+        kit_fail(failure, 401, NULL, "%s", why);
+        return NULL;
+    }
+    struct kit_claims *claims = claims_new(json);
+    json_decref(json);
+    if (!claims) kit_fail(failure, 403, NULL, "the token's sub or role is not usable");
+    return claims;
+}
+
+char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
+                          int64_t now_s, int64_t ttl_s)
+{
+    char *token = NULL;
+    json_t *list = !strcmp(calls, "*") ? json_string("*") : json_array();
+    while (json_is_array(list) && *calls) {
+        size_t n = strcspn(calls, ",");
+        if (n) json_array_append_new(list, json_stringn(calls, n));
+        calls += n + (calls[n] == ',');
+    }
+    if (!role_of(role) || !kit_is_id(sub, strlen(sub))) {
+        json_decref(list);
+        return NULL;
+    }
+    json_t *claims = json_pack("{s:s, s:s, s:o, s:I, s:I}", "sub", sub, "role", role, "calls", list, "iat",
+                               (json_int_t)now_s, "exp", (json_int_t)(now_s + ttl_s));
+    if (claims && jwt->issuer) json_object_set_new(claims, "iss", json_string(jwt->issuer));
+    if (claims && jwt->audience) json_object_set_new(claims, "aud", json_string(jwt->audience));
+    if (claims) token = kit_jwt_sign(jwt, claims);
+    json_decref(claims);
+    return token;
+}
+
+/* ---------------------------------------------------------------- sockets */
+
+/* Roles that a namespace admits. */
+static unsigned admitted(const struct app *app, const struct sio_namespace *nsp)
+{
+    if (nsp == app->feed) return KIT_ROLE_FEED | KIT_ROLE_ADMIN;
+    return KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN;
+}
+
+static int check_role(const struct app *app, const struct sio_namespace *nsp, const struct kit_claims *claims,
+                      struct kit_failure *failure)
+{
+    if (admitted(app, nsp) & claims->role) return 0;
+    return kit_fail(failure, 403, NULL, "the role %s may not use this namespace", kit_role_text(claims->role));
+}
+
+struct kit_claims *kit_auth_claims(const struct sio_socket *socket)
+{
+    struct user *user = sio_socket_user(socket);
+    return user ? user->claims : NULL;
+}
+
+/* Tells why and disconnects. */
+static void send_off(struct user *user, const char *message)
+{
+    struct sio_socket *socket = user->socket;
+    sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:n}", "code", 401, "message", message, "event");
+    sio_socket_disconnect(socket, !user->claims);
+}
+
+static void start_expiry(struct user *user)
+{
+    int64_t left_s = user->claims->exp_s + user->app->jwt.leeway_s - unix_s(user->app);
+    uint64_t left_ms = left_s < 0 ? 0 : (uint64_t)left_s * 1000;
+    eio_timer_start(&user->timer, left_ms < EXPIRY_CHECK_MS ? left_ms : EXPIRY_CHECK_MS);
+}
+
+static void on_timer(void *ctx)
+{
+    struct user *user = ctx;
+    if (!user->claims) {
+        user->app->counters.auth_timeouts++;
+        send_off(user, "no successful agent:connect in time");
+    } else if (unix_s(user->app) >= user->claims->exp_s + user->app->jwt.leeway_s) {
+        user->app->counters.auth_expired++;
+        send_off(user, "the token has expired");
+    } else {
+        start_expiry(user);
+    }
+}
+
+/* Who it is, for other processes that ask who is in a room, and for whoever comes back as it. */
+static void show_user(const struct user *user)
+{
+    if ((user->app->nodes || user->app->config->io.recovery.enabled) && user->claims)
+        json_object_set_new(sio_socket_data(user->socket), "user", json_string(user->claims->sub));
+}
+
+int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure)
+{
+    struct user *user = sio_socket_user(socket);
+    int code = check_role(user->app, sio_socket_namespace(socket), take_claims, failure);
+    if (!code && user->claims && strcmp(user->claims->sub, take_claims->sub))
+        code = kit_fail(failure, 403, NULL, "a socket cannot change its user");
+    if (code) {
+        kit_claims_unref(take_claims);
+        return code;
+    }
+    kit_claims_unref(user->claims);
+    user->claims = take_claims;
+    start_expiry(user);
+    show_user(user);
+    return 0;
+}
+
+static void refuse(struct app *app, struct sio_admission *admission, const struct kit_failure *failure)
+{
+    char data[32];
+    if (failure->code == 401)
+        app->counters.auth_failures++;
+    else
+        app->counters.forbidden++;
+    snprintf(data, sizeof data, "{\"code\":%d}", failure->code);
+    sio_refuse(admission, failure->message, data);
+}
+
+/* The handshake's token as text to be freed with json_decref(*auth); {NULL,0} if there is none. */
+static struct eio_str handshake_token(const struct sio_socket *socket, json_t **auth)
+{
+    struct eio_str raw = sio_socket_auth(socket);
+    *auth = json_loadb(raw.p, raw.n, 0, NULL);
+    const json_t *token = json_object_get(*auth, "token");
+    struct eio_str text = {json_string_value(token), json_string_length(token)};
+    /* Something that is no text is a wrong token, not a missing one. */
+    if (token && !json_is_null(token) && !text.p) text.p = "";
+    return text;
+}
+
+static bool is_own_session(struct sio_socket *socket, const struct kit_claims *claims)
+{
+    if (!sio_socket_recovered(socket)) return true;
+    const char *user = json_string_value(json_object_get(sio_socket_data(socket), "user"));
+    return user && claims && !strcmp(user, claims->sub);
+}
+
+static void on_admission(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
+{
+    struct app *app = ctx;
+    struct sio_namespace *nsp = sio_socket_namespace(socket);
+    struct kit_failure failure = {0, "", ""};
+    struct kit_claims *claims = NULL;
+    json_t *auth;
+    struct eio_str token = handshake_token(socket, &auth);
+    if (token.p)
+        claims = kit_auth_check(app, token, &failure);
+    else if (nsp == app->feed)
+        kit_fail(&failure, 401, NULL, "a token is needed");
+    json_decref(auth);
+    if (claims) check_role(app, nsp, claims, &failure);
+    if (!failure.code && !is_own_session(socket, claims))
+        kit_fail(&failure, 403, NULL,
+                 "this session is another user's"); /* and is lost: the next attempt is a new one */
+    struct user *user = failure.code ? NULL : calloc(1, sizeof *user);
+    if (!user) {
+        if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
+        kit_claims_unref(claims);
+        refuse(app, admission, &failure);
+        return;
+    }
+    user->app = app;
+    user->socket = socket;
+    user->claims = claims;
+    eio_timer_init(&user->timer, app->loop, on_timer, user);
+    sio_socket_set_user(socket, user);
+    show_user(user);
+    sio_next(admission);
+}
+
+static void on_connection(struct sio_socket *socket, void *ctx)
+{
+    struct user *user = sio_socket_user(socket);
+    (void)ctx;
+    if (!user) return;
+    if (user->claims)
+        start_expiry(user);
+    else
+        eio_timer_start(&user->timer, user->app->config->auth_timeout_ms);
+}
+
+static void on_disconnect(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    struct user *user = sio_socket_user(socket);
+    (void)reason;
+    (void)ctx;
+    if (!user) return;
+    sio_socket_set_user(socket, NULL);
+    eio_timer_stop(&user->timer);
+    kit_claims_unref(user->claims);
+    free(user);
+}
+
+/* Before it has said who it is, a socket may only say that. */
+static bool on_packet(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    if (kit_auth_claims(socket) || eio_str_is(event->name, "agent:connect")) return true;
+    kit_answer_refuse(ctx, event, 401, NULL, "agent:connect must come first");
+    return false;
+}
+
+int kit_auth_init(struct app *app)
+{
+    struct sio_namespace *both[] = {app->agents, app->feed};
+    for (size_t i = 0; i < 2; i++) {
+        int error = sio_use(both[i], on_admission, app);
+        if (!error) error = sio_use_packet(both[i], on_packet, app);
+        if (!error) error = sio_on_connection(both[i], on_connection, app);
+        if (!error) error = sio_on_disconnect(both[i], on_disconnect, app);
+        if (error) return error;
+    }
+    return 0;
+}

@@ -1,0 +1,363 @@
+/* Reads the configuration from its three sources into struct kit_config. Not its job: what options exist
+ * (kit_options.c), how they are shown (kit_config_print.c), whether a file or address they name is usable. */
+#include "kit_options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ENVIRONMENT_PREFIX "PARLEY_"
+
+/* Where a failure is told; the first one stays. */
+struct report {
+    char *text;
+    size_t size;
+    bool failed;
+};
+
+__attribute__((format(printf, 2, 3))) static int fail(struct report *report, const char *format, ...)
+{
+    va_list args;
+    if (report->failed) return EIO_EINVAL;
+    report->failed = true;
+    va_start(args, format);
+    vsnprintf(report->text, report->size, format, args);
+    va_end(args);
+    return EIO_EINVAL;
+}
+
+static void *field_of(struct kit_config *config, const struct kit_option *option)
+{
+    return (char *)config + option->offset;
+}
+
+void kit_option_allowed(const struct kit_option *option, char *out, size_t size)
+{
+    size_t n = 0;
+    out[0] = 0;
+    switch (option->type) {
+    case KIT_BOOL:
+        snprintf(out, size, "true or false");
+        return;
+    case KIT_TEXT:
+        snprintf(out, size, "text");
+        return;
+    case KIT_CHOICE:
+        for (const struct kit_choice *c = option->choices; c->name && n < size; c++)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", c == option->choices ? "" : " or ", c->name);
+        return;
+    default:
+        snprintf(out, size, "%lld to %lld", (long long)option->min, (long long)option->max);
+    }
+}
+
+static int set_number(struct kit_config *config, const struct kit_option *option, const char *value)
+{
+    char *end;
+    errno = 0;
+    long long number = strtoll(value, &end, 10);
+    if (errno || end == value || *end || isspace((unsigned char)*value) || *value == '+') return EIO_EINVAL;
+    if (number < option->min || number > option->max) return EIO_EINVAL;
+    if (option->type == KIT_U32) *(uint32_t *)field_of(config, option) = (uint32_t)number;
+    if (option->type == KIT_SIZE) *(size_t *)field_of(config, option) = (size_t)number;
+    if (option->type == KIT_INT) *(int *)field_of(config, option) = (int)number;
+    return 0;
+}
+
+static int set_bool(struct kit_config *config, const struct kit_option *option, const char *value)
+{
+    bool *field = field_of(config, option);
+    if (!strcmp(value, "true") || !strcmp(value, "1") || !strcmp(value, "yes") || !strcmp(value, "on")) {
+        *field = true;
+        return 0;
+    }
+    if (!strcmp(value, "false") || !strcmp(value, "0") || !strcmp(value, "no") || !strcmp(value, "off")) {
+        *field = false;
+        return 0;
+    }
+    return EIO_EINVAL;
+}
+
+static int set_choice(struct kit_config *config, const struct kit_option *option, const char *value)
+{
+    for (const struct kit_choice *c = option->choices; c->name; c++) {
+        if (strcmp(c->name, value)) continue;
+        memcpy(field_of(config, option), &c->value, sizeof c->value);
+        return 0;
+    }
+    return EIO_EINVAL;
+}
+
+static int replace_text(char **slot, const char *text)
+{
+    char *copy = strdup(text);
+    if (!copy) return EIO_ENOMEM;
+    free(*slot);
+    *slot = copy;
+    return 0;
+}
+
+static int set_text(struct kit_config *config, const struct kit_option *option, const char *value)
+{
+    char **slot = &config->texts[option - kit_options];
+    if (replace_text(slot, value)) return EIO_ENOMEM;
+    *(const char **)field_of(config, option) = *slot;
+    return 0;
+}
+
+static int set_option(struct kit_config *config, const struct kit_option *option, const char *value, const char *source,
+                      struct report *report)
+{
+    char allowed[160];
+    int error = 0;
+    switch (option->type) {
+    case KIT_BOOL:
+        error = set_bool(config, option, value);
+        break;
+    case KIT_TEXT:
+        error = set_text(config, option, value);
+        break;
+    case KIT_CHOICE:
+        error = set_choice(config, option, value);
+        break;
+    default:
+        error = set_number(config, option, value);
+    }
+    if (!error) error = replace_text(&config->sources[option - kit_options], source);
+    if (!error) return 0;
+    if (error == EIO_ENOMEM) return fail(report, "out of memory");
+    kit_option_allowed(option, allowed, sizeof allowed);
+    return fail(report, "option %s: '%s' is not possible (allowed: %s), given by %s", option->name,
+                option->secret ? "…" : value, allowed, source);
+}
+
+/* Compares in the spelling of the file; '-' and '_' are the same, as are upper and lower case if asked. */
+static const struct kit_option *find_option(const char *name, size_t size, bool any_case)
+{
+    for (size_t i = 0; i < kit_option_count; i++) {
+        const char *own = kit_options[i].name;
+        size_t k = 0;
+        while (k < size && own[k]) {
+            char c = name[k] == '-' ? '_' : name[k];
+            if (any_case) c = (char)tolower((unsigned char)c);
+            if (c != own[k]) break;
+            k++;
+        }
+        if (k == size && !own[k]) return &kit_options[i];
+    }
+    return NULL;
+}
+
+static void derive(struct kit_config *config)
+{
+    config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
+    config->redis_options.url = config->redis;
+    config->redis_options.key_prefix = config->redis_key_prefix;
+    config->redis_options.session_prefix = config->redis_session_prefix;
+    config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
+    config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
+    config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
+    config->io.http.tls_key_file = config->tls_key[0] ? config->tls_key : NULL;
+}
+
+void kit_config_init(struct kit_config *config)
+{
+    char ignored[256];
+    struct report report = {ignored, sizeof ignored, false};
+    memset(config, 0, sizeof *config);
+    sio_options_init(&config->io);
+    rooms_redis_options_init(&config->redis_options);
+    for (size_t i = 0; i < kit_option_count; i++)
+        set_option(config, &kit_options[i], kit_options[i].fallback, "default", &report);
+    derive(config);
+}
+
+void kit_config_clear(struct kit_config *config)
+{
+    for (size_t i = 0; i < KIT_CONFIG_OPTIONS_MAX; i++) {
+        free(config->texts[i]);
+        free(config->sources[i]);
+    }
+    memset(config, 0, sizeof *config);
+}
+
+/* ------------------------------------------------------------------- file */
+
+struct file_reader {
+    struct kit_config *config;
+    struct report *report;
+    const char *path;
+};
+
+static int on_ini_value(void *ctx, const char *section, const char *name, const char *value)
+{
+    struct file_reader *reader = ctx;
+    char source[320];
+    const struct kit_option *option = find_option(name, strlen(name), false);
+    snprintf(source, sizeof source, "configuration file %s", reader->path);
+    if (section[0]) {
+        fail(reader->report, "sections are not known here: [%s] in %s", section, source);
+    } else if (!option) {
+        fail(reader->report, "option %s is not known (value '%s'), given by %s", name, value, source);
+    } else if (!strcmp(option->name, "config")) {
+        fail(reader->report, "option config cannot stand in a file, given by %s", source);
+    } else {
+        set_option(reader->config, option, value, source, reader->report);
+    }
+    return !reader->report->failed;
+}
+
+static int load_file(struct kit_config *config, const char *path, struct report *report)
+{
+    struct file_reader reader = {config, report, path};
+    int line = ini_parse(path, on_ini_value, &reader);
+    if (report->failed) return EIO_EINVAL;
+    if (line < 0) return fail(report, "option config: cannot read '%s': %s", path, strerror(errno));
+    if (line > 0) return fail(report, "configuration file %s, line %d: not a `name = value` line", path, line);
+    return 0;
+}
+
+/* ------------------------------------------------------------ environment */
+
+static int load_environment(struct kit_config *config, char *const *environment, struct report *report)
+{
+    const size_t prefix = strlen(ENVIRONMENT_PREFIX);
+    for (; environment && *environment; environment++) {
+        const char *entry = *environment;
+        const char *equals = strchr(entry, '=');
+        char source[160];
+        if (!equals || strncmp(entry, ENVIRONMENT_PREFIX, prefix)) continue;
+        const struct kit_option *option = find_option(entry + prefix, (size_t)(equals - entry) - prefix, true);
+        snprintf(source, sizeof source, "environment %.*s", (int)(equals - entry), entry);
+        if (!option) return fail(report, "option of that name is not known, given by %s", source);
+        if (set_option(config, option, equals + 1, source, report)) return EIO_EINVAL;
+    }
+    return 0;
+}
+
+/* ----------------------------------------------------------- command line */
+
+/* One word of the command line taken apart. */
+struct word {
+    const char *name;
+    size_t name_size;
+    const char *value; /* after '=', or NULL */
+};
+
+static struct word split(const char *text)
+{
+    const char *equals = strchr(text, '=');
+    struct word w = {text, equals ? (size_t)(equals - text) : strlen(text), equals ? equals + 1 : NULL};
+    return w;
+}
+
+static struct kit_flag *find_flag(struct kit_command_line *line, const struct word *w)
+{
+    for (size_t i = 0; i < line->flag_count; i++)
+        if (strlen(line->flags[i].name) == w->name_size && !strncmp(line->flags[i].name, w->name, w->name_size))
+            return &line->flags[i];
+    return NULL;
+}
+
+/* The value of the option at word *i: after '=' or the next word. */
+static const char *value_of(struct kit_command_line *line, int *i, const struct word *w)
+{
+    if (w->value) return w->value;
+    if (*i + 1 >= line->argc) return NULL;
+    return line->argv[++*i];
+}
+
+static int load_flag(struct kit_command_line *line, int *i, const struct word *w, struct kit_flag *flag,
+                     struct report *report)
+{
+    if (flag->is_switch) {
+        if (w->value) return fail(report, "option --%s takes no value, given on the command line", flag->name);
+        flag->value = "";
+        return 0;
+    }
+    flag->value = value_of(line, i, w);
+    return flag->value ? 0 : fail(report, "option --%s needs a value, given on the command line", flag->name);
+}
+
+static int load_word(struct kit_config *config, struct kit_command_line *line, int *i, bool only_config,
+                     struct report *report)
+{
+    const char *text = line->argv[*i];
+    char source[160];
+    if (strncmp(text, "--", 2)) {
+        if (!line->rest) return fail(report, "'%s' is not understood, given on the command line", text);
+        if (!only_config) line->rest[line->rest_count++] = text;
+        return 0;
+    }
+    struct word w = split(text + 2);
+    struct kit_flag *flag = find_flag(line, &w);
+    if (flag) return load_flag(line, i, &w, flag, report);
+    const struct kit_option *option = find_option(w.name, w.name_size, false);
+    bool negated = !option && w.name_size > 3 && !strncmp(w.name, "no-", 3) && !w.value;
+    if (negated) option = find_option(w.name + 3, w.name_size - 3, false);
+    if (!option || (negated && option->type != KIT_BOOL))
+        return fail(report, "option --%.*s is not known, given on the command line", (int)w.name_size, w.name);
+    const char *value = option->type != KIT_BOOL ? value_of(line, i, &w)
+                        : w.value                ? w.value
+                        : negated                ? "false"
+                                                 : "true";
+    if (!value) return fail(report, "option --%s needs a value, given on the command line", w.name);
+    if (only_config && strcmp(option->name, "config")) return 0;
+    snprintf(source, sizeof source, "command line --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
+    return set_option(config, option, value, source, report);
+}
+
+static int load_command_line(struct kit_config *config, struct kit_command_line *line, bool only_config,
+                             struct report *report)
+{
+    for (int i = 0; i < line->argc; i++)
+        if (load_word(config, line, &i, only_config, report)) return EIO_EINVAL;
+    return 0;
+}
+
+/* Values that only make sense together. */
+static int check(const struct kit_config *config, struct report *report)
+{
+    size_t secret = strlen(config->jwt_secret);
+    if (config->io.engine.high_water_bytes > config->io.engine.max_queue_bytes)
+        return fail(report, "option high_water_bytes: %zu is not possible (allowed: up to max_queue_bytes, %zu)",
+                    config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes);
+    if (config->workers > 1 && !strcmp(config->data, ":memory:"))
+        return fail(report, "option workers: %u is not possible with data :memory: (they share a store in files)",
+                    config->workers);
+    if (secret && secret < 32)
+        return fail(report, "option jwt_secret: %zu bytes are not possible (allowed: 32 or more, RFC 7518 3.2)",
+                    secret);
+    if (secret && config->jwt_algorithm != KIT_JWT_HS256)
+        return fail(report, "option jwt_secret is for HS256; EdDSA needs jwt_key_file");
+    if (config->jwt_algorithm == KIT_JWT_EDDSA && !config->jwt_key_file[0])
+        return fail(report, "option jwt_key_file: '' is not possible with jwt_algorithm EdDSA (allowed: a file)");
+    if (secret && config->jwt_key_file[0])
+        return fail(report, "options jwt_secret and jwt_key_file exclude each other");
+    return 0;
+}
+
+int kit_config_load(struct kit_config *config, struct kit_command_line *line, char *const *environment, char *error,
+                    size_t error_size)
+{
+    struct report report = {error, error_size, false};
+    error[0] = 0;
+    kit_config_init(config);
+    line->rest_count = 0;
+    /* The file's name may come from the environment or the command line, which both win over what it says. */
+    if (load_environment(config, environment, &report)) return EIO_EINVAL;
+    if (load_command_line(config, line, true, &report)) return EIO_EINVAL;
+    if (config->config_file[0]) {
+        char *path = strdup(config->config_file);
+        int failed = path ? load_file(config, path, &report) : fail(&report, "out of memory");
+        free(path);
+        if (failed) return EIO_EINVAL;
+        if (load_environment(config, environment, &report)) return EIO_EINVAL;
+    }
+    if (load_command_line(config, line, false, &report)) return EIO_EINVAL;
+    derive(config);
+    return check(config, &report);
+}

@@ -1,0 +1,109 @@
+/* Configuration: one table of options feeds the command line, the environment, the configuration file, --help and
+ * docs/configuration.md. Precedence: command line, environment, file, default. */
+#ifndef KIT_CONFIG_H
+#define KIT_CONFIG_H
+
+#include <socketio.h>
+
+#include <stdio.h>
+
+enum kit_store_sync { KIT_SYNC_NORMAL, KIT_SYNC_FULL };
+enum kit_log_format { KIT_LOG_TEXT, KIT_LOG_JSON };
+enum kit_adapter { KIT_ADAPTER_REDIS, KIT_ADAPTER_REDIS_SHARDED, KIT_ADAPTER_REDIS_STREAMS };
+enum kit_jwt_algorithm { KIT_JWT_HS256, KIT_JWT_EDDSA };
+
+#define KIT_CONFIG_OPTIONS_MAX 128
+
+struct kit_config {
+    const char *config_file; /* "": none */
+
+    const char *host;
+    uint32_t port;
+    uint32_t drain_timeout_ms;
+    bool serve_client;
+    uint32_t workers;
+    uint32_t worker_restart_max_ms;
+    uint32_t worker_timeout_ms;
+    size_t bus_max_queue_bytes;
+    size_t bus_max_message_bytes;
+
+    const char *redis; /* "": none */
+    int adapter;       /* enum kit_adapter */
+    const char *redis_key_prefix, *redis_session_prefix;
+    struct rooms_redis_options redis_options;
+    bool redis_sessions;
+    const char *redis_sessions_key;
+
+    const char *data; /* directory, or ":memory:" */
+    int store_sync;   /* enum kit_store_sync */
+    uint32_t store_busy_timeout_ms;
+    uint32_t work_threads;
+    uint32_t work_queue_max;
+    size_t work_queue_bytes;
+    uint32_t work_batch_max;
+
+    int log_level; /* enum eio_log_level */
+    int log_format;
+    const char *log_file; /* "": standard error */
+
+    int jwt_algorithm;
+    const char *jwt_secret;
+    const char *jwt_key_file;
+    const char *jwt_issuer;
+    const char *jwt_audience;
+    uint32_t jwt_leeway_s;
+    uint32_t auth_timeout_ms;
+
+    uint32_t snapshot_lines_max;
+    uint32_t snapshot_suggestions_max;
+    uint32_t call_list_max;
+    uint32_t text_max_bytes;
+    uint32_t suggest_turns;
+
+    bool demo;
+    uint32_t demo_line_ms;
+    uint32_t demo_pause_ms;
+    uint32_t demo_keep;
+
+    const char *cors_origin;
+    size_t max_addresses; /* both of HTTP and of Engine.IO */
+    const char *trusted_proxies;
+    const char *tls_cert, *tls_key; /* "": plain HTTP */
+    struct sio_options io;          /* limits of the libraries, set through the same table */
+
+    /* Private: the text behind each text option and where each value came from. */
+    char *texts[KIT_CONFIG_OPTIONS_MAX];
+    char *sources[KIT_CONFIG_OPTIONS_MAX];
+};
+
+/* An option of one subcommand only; never in the environment or the file. */
+struct kit_flag {
+    const char *name; /* "sub" for --sub */
+    const char *help;
+    bool is_switch;    /* takes no value */
+    const char *value; /* out: NULL if not given, "" for a switch */
+};
+
+struct kit_command_line {
+    int argc; /* without the program and the subcommand */
+    char **argv;
+    struct kit_flag *flags;
+    size_t flag_count;
+    const char **rest; /* out: room for argc words that are no options; NULL: such words are an error */
+    size_t rest_count;
+};
+
+/* Fills in the defaults. */
+void kit_config_init(struct kit_config *config);
+void kit_config_clear(struct kit_config *config);
+/* Defaults, then file, environment ("NAME=value" strings, NULL at the end) and command line. Returns 0, or EIO_EINVAL
+ * with one line in error that names the option, its value, what is allowed and where it was given. */
+int kit_config_load(struct kit_config *config, struct kit_command_line *line, char *const *environment, char *error,
+                    size_t error_size);
+
+/* Every option with its value and source, one per line, as a configuration file. Secrets are not shown. */
+void kit_config_print(const struct kit_config *config, FILE *out);
+void kit_config_print_help(FILE *out);
+void kit_config_print_markdown(FILE *out);
+
+#endif

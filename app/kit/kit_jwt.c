@@ -1,0 +1,273 @@
+/* Token checks in the order that gives nothing away: form, algorithm, signature, and only then the claims. */
+#include "kit_jwt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIGNATURE_MAX 64
+#define DEVELOPMENT_KEY_FILE "dev-jwt.key"
+#define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
+
+/* Strict base64url without padding. libsodium refuses padding, foreign characters and non-zero trailing bits. */
+static bool decode(struct eio_str text, uint8_t *out, size_t out_size, size_t *size)
+{
+    const char *end;
+    if (!text.n) return false;
+    if (sodium_base642bin(out, out_size, text.p, text.n, NULL, size, &end, BASE64)) return false;
+    return end == text.p + text.n;
+}
+
+/* ------------------------------------------------------------------ keys */
+
+int kit_jwt_set_public_key(struct kit_jwt *jwt, const char *text, size_t size)
+{
+    /* RFC 8410: the DER of an Ed25519 SubjectPublicKeyInfo is this prefix and the 32 bytes. */
+    static const uint8_t prefix[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+    static const char begin[] = "-----BEGIN PUBLIC KEY-----";
+    uint8_t der[sizeof prefix + crypto_sign_PUBLICKEYBYTES + 1];
+    size_t n;
+    const char *end;
+    while (size && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == ' ')) size--;
+    if (size > sizeof begin && !memcmp(text, begin, sizeof begin - 1)) {
+        const char *body = text + sizeof begin - 1;
+        const char *stop = memmem(body, size - (sizeof begin - 1), "-----END", 8);
+        if (!stop || sodium_base642bin(der, sizeof der, body, (size_t)(stop - body), "\r\n ", &n, &end,
+                                       sodium_base64_VARIANT_ORIGINAL))
+            return EIO_EINVAL;
+        if (n != sizeof der - 1 || memcmp(der, prefix, sizeof prefix)) return EIO_EINVAL;
+        memcpy(jwt->key, der + sizeof prefix, crypto_sign_PUBLICKEYBYTES);
+    } else {
+        struct eio_str s = {text, size};
+        if (!decode(s, jwt->key, crypto_sign_PUBLICKEYBYTES, &n) || n != crypto_sign_PUBLICKEYBYTES) return EIO_EINVAL;
+    }
+    jwt->key_size = crypto_sign_PUBLICKEYBYTES;
+    return 0;
+}
+
+/* Reads at most max bytes; returns the size or -1. */
+static ssize_t read_file(const char *path, uint8_t *out, size_t max)
+{
+    size_t n = 0;
+    ssize_t got = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    while (n < max && (got = read(fd, out + n, max - n)) > 0) n += (size_t)got;
+    close(fd);
+    return got < 0 ? -1 : (ssize_t)n;
+}
+
+static int load_key_file(struct kit_jwt *jwt, const char *path, char *error, size_t error_size)
+{
+    uint8_t text[KIT_JWT_KEY_MAX];
+    ssize_t n = read_file(path, text, sizeof text);
+    if (n < 0) {
+        snprintf(error, error_size, "option jwt_key_file: cannot read '%s': %s", path, strerror(errno));
+        return EIO_EINVAL;
+    }
+    if (jwt->algorithm == KIT_JWT_EDDSA) {
+        if (!kit_jwt_set_public_key(jwt, (const char *)text, (size_t)n)) return 0;
+        snprintf(error, error_size, "option jwt_key_file: '%s' holds no Ed25519 public key (allowed: PEM or base64url)",
+                 path);
+        return EIO_EINVAL;
+    }
+    while (n && (text[n - 1] == '\n' || text[n - 1] == '\r')) n--;
+    if (n < 32) {
+        snprintf(error, error_size, "option jwt_key_file: '%s' holds %zd bytes (allowed: 32 or more, RFC 7518 3.2)",
+                 path, n);
+        return EIO_EINVAL;
+    }
+    memcpy(jwt->key, text, (size_t)n);
+    jwt->key_size = (size_t)n;
+    sodium_memzero(text, sizeof text);
+    return 0;
+}
+
+/* 32 random bytes as hexadecimal text, so that other tools can use the file as their secret. */
+static void make_key(struct kit_jwt *jwt)
+{
+    uint8_t random[32];
+    randombytes_buf(random, sizeof random);
+    sodium_bin2hex((char *)jwt->key, sizeof jwt->key, random, sizeof random);
+    jwt->key_size = 64;
+    sodium_memzero(random, sizeof random);
+}
+
+static int load_development_key(struct kit_jwt *jwt, const struct kit_config *config, char *error, size_t error_size)
+{
+    char path[1200];
+    if (!strcmp(config->data, ":memory:")) {
+        make_key(jwt);
+        return 0;
+    }
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", config->data, DEVELOPMENT_KEY_FILE) >= sizeof path)
+        return EIO_EINVAL;
+    /* O_EXCL: of two programs that start at once one makes the key, the other reads it. */
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0 && errno == EEXIST) return load_key_file(jwt, path, error, error_size);
+    if (fd >= 0) {
+        make_key(jwt);
+        bool written = write(fd, jwt->key, jwt->key_size) == (ssize_t)jwt->key_size && !fsync(fd);
+        if (!close(fd) && written) return 0;
+        unlink(path);
+    }
+    snprintf(error, error_size, "option data: cannot make the development key '%s': %s", path, strerror(errno));
+    return EIO_EINVAL;
+}
+
+int kit_jwt_load(struct kit_jwt *jwt, const struct kit_config *config, bool *is_development, char *error,
+                 size_t error_size)
+{
+    memset(jwt, 0, sizeof *jwt);
+    *is_development = false;
+    if (sodium_init() < 0) {
+        snprintf(error, error_size, "libsodium cannot start");
+        return EIO_EINVAL;
+    }
+    jwt->algorithm = (enum kit_jwt_algorithm)config->jwt_algorithm;
+    jwt->issuer = config->jwt_issuer[0] ? config->jwt_issuer : NULL;
+    jwt->audience = config->jwt_audience[0] ? config->jwt_audience : NULL;
+    jwt->leeway_s = config->jwt_leeway_s;
+    if (config->jwt_key_file[0]) return load_key_file(jwt, config->jwt_key_file, error, error_size);
+    jwt->key_size = strlen(config->jwt_secret);
+    if (jwt->key_size > sizeof jwt->key) {
+        snprintf(error, error_size, "option jwt_secret: %zu bytes (allowed: 32 to %zu)", jwt->key_size,
+                 sizeof jwt->key);
+        return EIO_EINVAL;
+    }
+    memcpy(jwt->key, config->jwt_secret, jwt->key_size);
+    if (jwt->key_size) return 0;
+    *is_development = true;
+    return load_development_key(jwt, config, error, error_size);
+}
+
+/* ---------------------------------------------------------------- verify */
+
+static bool header_is_ours(const struct kit_jwt *jwt, struct eio_str part)
+{
+    uint8_t text[1024];
+    size_t n;
+    if (!decode(part, text, sizeof text, &n)) return false;
+    json_t *header = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
+    const char *alg = json_string_value(json_object_get(header, "alg"));
+    bool ours = alg && !strcmp(alg, jwt->algorithm == KIT_JWT_HS256 ? "HS256" : "EdDSA");
+    /* RFC 7515 4.1.11: an extension marked critical that is not understood makes the token invalid. */
+    if (json_object_get(header, "crit")) ours = false;
+    json_decref(header);
+    return ours;
+}
+
+static void hmac(const struct kit_jwt *jwt, struct eio_str text, uint8_t out[crypto_auth_hmacsha256_BYTES])
+{
+    crypto_auth_hmacsha256_state state;
+    crypto_auth_hmacsha256_init(&state, jwt->key, jwt->key_size);
+    crypto_auth_hmacsha256_update(&state, (const uint8_t *)text.p, text.n);
+    crypto_auth_hmacsha256_final(&state, out);
+}
+
+static bool signature_holds(const struct kit_jwt *jwt, struct eio_str text, struct eio_str part)
+{
+    uint8_t signature[SIGNATURE_MAX], own[crypto_auth_hmacsha256_BYTES];
+    size_t n;
+    if (!decode(part, signature, sizeof signature, &n)) return false;
+    if (jwt->algorithm == KIT_JWT_EDDSA)
+        return n == crypto_sign_BYTES &&
+               !crypto_sign_verify_detached(signature, (const uint8_t *)text.p, text.n, jwt->key);
+    if (n != sizeof own) return false;
+    hmac(jwt, text, own);
+    return !sodium_memcmp(own, signature, sizeof own);
+}
+
+/* A NumericDate; true if the claim is absent or a number. */
+static bool date_claim(const json_t *claims, const char *name, double *out, bool *present)
+{
+    const json_t *value = json_object_get(claims, name);
+    *present = value != NULL;
+    if (!value) return true;
+    if (!json_is_number(value)) return false;
+    *out = json_number_value(value);
+    return true;
+}
+
+static bool audience_holds(const json_t *aud, const char *wanted)
+{
+    size_t i;
+    json_t *one;
+    if (json_is_string(aud)) return !strcmp(json_string_value(aud), wanted);
+    json_array_foreach(aud, i, one) if (json_is_string(one) && !strcmp(json_string_value(one), wanted)) return true;
+    return false;
+}
+
+static const char *claims_fault(const struct kit_jwt *jwt, const json_t *claims, int64_t unix_s)
+{
+    double exp = 0, nbf = 0, now = (double)unix_s, leeway = jwt->leeway_s;
+    bool has_exp, has_nbf;
+    if (!json_is_object(claims)) return "the token's claims are not an object";
+    if (!date_claim(claims, "exp", &exp, &has_exp) || !date_claim(claims, "nbf", &nbf, &has_nbf))
+        return "the token's times are not numbers";
+    if (!has_exp) return "the token has no exp";
+    /* RFC 7519 4.1.4: the current time must be before exp. Written so that NaN fails. */
+    if (!(now < exp + leeway)) return "the token has expired";
+    if (has_nbf && !(now + leeway >= nbf)) return "the token is not valid yet";
+    const char *iss = json_string_value(json_object_get(claims, "iss"));
+    if (jwt->issuer && (!iss || strcmp(iss, jwt->issuer))) return "the token's issuer is not accepted";
+    if (jwt->audience && !audience_holds(json_object_get(claims, "aud"), jwt->audience))
+        return "the token is for another audience";
+    return NULL;
+}
+
+json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t unix_s, const char **why)
+{
+    uint8_t text[KIT_JWT_TOKEN_MAX];
+    size_t n;
+    *why = "the token is not valid";
+    if (!token.n || token.n > KIT_JWT_TOKEN_MAX) return NULL;
+    const char *first = memchr(token.p, '.', token.n);
+    if (!first) return NULL;
+    size_t rest = token.n - (size_t)(first + 1 - token.p);
+    const char *second = memchr(first + 1, '.', rest);
+    if (!second) return NULL;
+    struct eio_str header = {token.p, (size_t)(first - token.p)};
+    struct eio_str payload = {first + 1, (size_t)(second - first - 1)};
+    struct eio_str signed_part = {token.p, (size_t)(second - token.p)};
+    struct eio_str signature = {second + 1, (size_t)(token.p + token.n - second - 1)};
+    if (!header_is_ours(jwt, header) || !signature_holds(jwt, signed_part, signature)) return NULL;
+    if (!decode(payload, text, sizeof text, &n)) return NULL;
+    json_t *claims = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
+    const char *fault = claims_fault(jwt, claims, unix_s);
+    if (!fault) return claims;
+    *why = fault;
+    json_decref(claims);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ sign */
+
+char *kit_jwt_sign(const struct kit_jwt *jwt, const json_t *claims)
+{
+    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+    uint8_t mac[crypto_auth_hmacsha256_BYTES];
+    if (jwt->algorithm != KIT_JWT_HS256) return NULL;
+    char *payload = json_dumps(claims, JSON_COMPACT);
+    if (!payload) return NULL;
+    size_t payload_size = strlen(payload);
+    size_t size = sodium_base64_ENCODED_LEN(sizeof header, BASE64) + sodium_base64_ENCODED_LEN(payload_size, BASE64) +
+                  sodium_base64_ENCODED_LEN(sizeof mac, BASE64) + 2;
+    char *token = size <= KIT_JWT_TOKEN_MAX ? calloc(1, size) : NULL;
+    if (token) {
+        sodium_bin2base64(token, size, (const uint8_t *)header, sizeof header - 1, BASE64);
+        size_t n = strlen(token);
+        token[n++] = '.';
+        sodium_bin2base64(token + n, size - n, (const uint8_t *)payload, payload_size, BASE64);
+        n += strlen(token + n);
+        struct eio_str text = {token, n};
+        hmac(jwt, text, mac);
+        token[n++] = '.';
+        sodium_bin2base64(token + n, size - n, mac, sizeof mac, BASE64);
+    }
+    free(payload);
+    return token;
+}

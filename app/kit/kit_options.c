@@ -1,0 +1,256 @@
+/* The table of options: names, defaults, ranges, help. Adding an option is adding a row here and a field in
+ * struct kit_config; the command line, the environment, the file and the documentation follow. */
+#include "kit_options.h"
+
+static const struct kit_choice levels[] = {
+    {"error", EIO_LOG_ERROR}, {"warn", EIO_LOG_WARN}, {"info", EIO_LOG_INFO}, {"debug", EIO_LOG_DEBUG}, {NULL, 0}};
+static const struct kit_choice formats[] = {{"text", KIT_LOG_TEXT}, {"json", KIT_LOG_JSON}, {NULL, 0}};
+static const struct kit_choice syncs[] = {{"full", KIT_SYNC_FULL}, {"normal", KIT_SYNC_NORMAL}, {NULL, 0}};
+static const struct kit_choice algorithms[] = {{"HS256", KIT_JWT_HS256}, {"EdDSA", KIT_JWT_EDDSA}, {NULL, 0}};
+static const struct kit_choice parsers[] = {
+    {"default", SIO_PARSER_DEFAULT}, {"msgpack", SIO_PARSER_MSGPACK}, {NULL, 0}};
+static const struct kit_choice policies[] = {
+    {"close", EIO_QUEUE_CLOSE}, {"drop-oldest", EIO_QUEUE_DROP_OLDEST}, {NULL, 0}};
+static const struct kit_choice transports[] = {{"polling,websocket", EIO_POLLING | EIO_WEBSOCKET},
+                                               {"polling", EIO_POLLING},
+                                               {"websocket", EIO_WEBSOCKET},
+                                               {NULL, 0}};
+
+static const struct kit_choice adapters[] = {{"redis", KIT_ADAPTER_REDIS},
+                                             {"redis-sharded", KIT_ADAPTER_REDIS_SHARDED},
+                                             {"redis-streams", KIT_ADAPTER_REDIS_STREAMS},
+                                             {NULL, 0}};
+static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
+                                          {"static", ROOMS_REDIS_STATIC},
+                                          {"dynamic-private", ROOMS_REDIS_DYNAMIC_PRIVATE},
+                                          {NULL, 0}};
+
+#define DAY_MS 86400000
+#define MAX_BYTES 4294967296
+
+#define AT(field) offsetof(struct kit_config, field)
+#define NUMBER(name, type, field, fallback, min, max, group, help)          \
+    {                                                                       \
+        name, type, AT(field), fallback, min, max, NULL, group, help, false \
+    }
+#define U32(name, field, fallback, min, max, group, help) NUMBER(name, KIT_U32, field, fallback, min, max, group, help)
+#define SIZE(name, field, fallback, min, group, help) \
+    NUMBER(name, KIT_SIZE, field, fallback, min, MAX_BYTES, group, help)
+#define COUNT(name, field, fallback, min, max, group, help) \
+    NUMBER(name, KIT_SIZE, field, fallback, min, max, group, help)
+#define BOOL(name, field, fallback, group, help)                            \
+    {                                                                       \
+        name, KIT_BOOL, AT(field), fallback, 0, 1, NULL, group, help, false \
+    }
+#define TEXT(name, field, fallback, group, help)                            \
+    {                                                                       \
+        name, KIT_TEXT, AT(field), fallback, 0, 0, NULL, group, help, false \
+    }
+#define CHOICE(name, field, fallback, choices, group, help)                      \
+    {                                                                            \
+        name, KIT_CHOICE, AT(field), fallback, 0, 0, choices, group, help, false \
+    }
+
+const struct kit_option kit_options[] = {
+    TEXT("config", config_file, "", "Server", "configuration file, `name = value` lines"),
+    TEXT("host", host, "127.0.0.1", "Server", "numeric address to listen on"),
+    U32("port", port, "3000", 0, 65535, "Server", "port to listen on; 0 takes a free one"),
+    U32("drain_timeout_ms", drain_timeout_ms, "10000", 0, DAY_MS, "Server",
+        "after SIGTERM, how long sockets may take to get their last messages"),
+    U32("workers", workers, "1", 1, 64, "Server",
+        "processes that share the port, each a node with limits of its own; 1: no others"),
+    U32("worker_restart_max_ms", worker_restart_max_ms, "10000", 0, DAY_MS, "Server",
+        "the longest wait before a worker that keeps dying is started again"),
+    U32("worker_timeout_ms", worker_timeout_ms, "30000", 0, DAY_MS, "Server",
+        "a worker that stands still for so long is ended and started again; 0: never"),
+    SIZE("bus_max_queue_bytes", bus_max_queue_bytes, "16777216", 1024, "Server",
+         "messages between workers that wait for one of them; above: dropped for that one"),
+    SIZE("bus_max_message_bytes", bus_max_message_bytes, "16777216", 1024, "Server",
+         "one message between workers; above: not sent"),
+
+    {"redis", KIT_TEXT, AT(redis), "", 0, 0, NULL, "Redis",
+     "`redis://[[user]:password@]host[:port][/database]` of other nodes, several with commas between: tried in turn; "
+     "empty: no other nodes",
+     true},
+    CHOICE("adapter", adapter, "redis", adapters, "Redis",
+           "the format that all nodes have in common: `@socket.io/redis-adapter`, its sharded adapter (Redis 7), or "
+           "`@socket.io/redis-streams-adapter`, which recovers connections across nodes"),
+    TEXT("redis_key_prefix", redis_key_prefix, "socket.io", "Redis", "of channels, and the name of the stream"),
+    CHOICE("redis_mode", redis_options.mode, "dynamic", modes, "Redis",
+           "which rooms have a channel of their own; streams: none"),
+    BOOL("redis_specific_response_channel", redis_options.specific_response_channel, "false", "Redis",
+         "answers to a node go to a channel of its own; the same at all nodes"),
+    U32("redis_connect_timeout_ms", redis_options.connect_timeout_ms, "5000", 10, DAY_MS, "Redis",
+        "time for a connection to introduce itself"),
+    U32("redis_liveness_ms", redis_options.liveness_ms, "5000", 10, DAY_MS, "Redis",
+        "silence after which Redis is asked, and after that long again is lost"),
+    U32("redis_reconnect_min_ms", redis_options.reconnect_min_ms, "100", 1, DAY_MS, "Redis",
+        "before the second attempt to connect; doubles, and half of it is random"),
+    U32("redis_reconnect_max_ms", redis_options.reconnect_max_ms, "10000", 1, DAY_MS, "Redis",
+        "the longest wait between attempts"),
+    U32("redis_request_timeout_ms", redis_options.request_timeout_ms, "5000", 10, DAY_MS, "Redis",
+        "time for other nodes to answer; then what arrived is the result"),
+    U32("redis_heartbeat_interval_ms", redis_options.heartbeat_interval_ms, "5000", 10, DAY_MS, "Redis",
+        "sharded and streams: time between signs of life"),
+    U32("redis_heartbeat_timeout_ms", redis_options.heartbeat_timeout_ms, "10000", 10, DAY_MS, "Redis",
+        "a node that was silent for so long is not waited for"),
+    SIZE("redis_max_pending_bytes", redis_options.max_pending_bytes, "16777216", 1024, "Redis",
+         "messages that wait while Redis is away; above: the oldest are dropped"),
+    SIZE("redis_max_message_bytes", redis_options.max_message_bytes, "16777216", 1024, "Redis",
+         "one message of or to Redis; above: not published, or the connection is closed"),
+    COUNT("redis_max_requests", redis_options.max_requests, "65536", 1, 10000000, "Redis",
+          "questions to Redis that wait for their answers"),
+    BOOL("redis_sessions", redis_sessions, "false", "Redis",
+         "requests that reach another machine than their session's are carried there through Redis, so that nothing in "
+         "front of the nodes needs to be sticky; session ids have 32 characters"),
+    {"redis_sessions_key", KIT_TEXT, AT(redis_sessions_key), "", 0, 0, NULL, "Redis",
+     "the same on all nodes: hides from clients, in their session ids, which node has them", true},
+    TEXT("redis_session_prefix", redis_session_prefix, "sio:session:", "Redis", "streams: keys of saved sessions"),
+    U32("redis_stream_count", redis_options.stream_count, "1", 1, 1024, "Redis",
+        "streams that messages are spread over"),
+    U32("redis_stream_max_length", redis_options.stream_max_length, "10000", 1, 100000000, "Redis",
+        "entries of a stream, about; the oldest go"),
+    U32("redis_stream_read_count", redis_options.stream_read_count, "100", 1, 100000, "Redis", "entries read at once"),
+    U32("redis_stream_block_ms", redis_options.stream_block_ms, "5000", 10, DAY_MS, "Redis",
+        "how long a read waits for entries"),
+
+    TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
+    CHOICE("store_sync", store_sync, "full", syncs, "Store",
+           "`full`: acknowledged writes survive a power cut; `normal`: they survive a crash of the server"),
+    U32("store_busy_timeout_ms", store_busy_timeout_ms, "5000", 0, DAY_MS, "Store",
+        "how long a write waits for another program's lock"),
+    U32("work_threads", work_threads, "2", 1, 64, "Store", "threads for blocking work"),
+    U32("work_queue_max", work_queue_max, "16384", 1, 10000000, "Store", "jobs waiting for a thread; above: error 503"),
+    SIZE("work_queue_bytes", work_queue_bytes, "67108864", 1024, "Store", "bytes of waiting jobs; above: error 503"),
+    U32("work_batch_max", work_batch_max, "512", 1, 65536, "Store", "writes that share one transaction"),
+
+    CHOICE("log_level", log_level, "info", levels, "Log", "the most talkative level wanted"),
+    CHOICE("log_format", log_format, "text", formats, "Log", "`key=value` lines or one JSON object a line"),
+    TEXT("log_file", log_file, "", "Log", "append to this file (SIGHUP opens it anew); empty: standard error"),
+
+    CHOICE("jwt_algorithm", jwt_algorithm, "HS256", algorithms, "Access",
+           "the only algorithm accepted, whatever a token says"),
+    {"jwt_secret", KIT_TEXT, AT(jwt_secret), "", 0, 0, NULL, "Access",
+     "HS256: shared secret, 32 bytes or more; better given by `jwt_key_file`", true},
+    TEXT("jwt_key_file", jwt_key_file, "", "Access",
+         "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Empty and no secret: "
+         "a development key is made in the data directory"),
+    TEXT("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
+    TEXT("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
+    U32("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "tolerated difference of clocks for `exp` and `nbf`"),
+    U32("auth_timeout_ms", auth_timeout_ms, "10000", 1, DAY_MS, "Access",
+        "a socket without a token must send agent:connect within this time"),
+
+    U32("snapshot_lines_max", snapshot_lines_max, "5000", 1, 1000000, "Calls",
+        "lines in the answer to call:subscribe; the latest are kept and `truncated` is set"),
+    U32("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
+        "suggestions in the answer to call:subscribe, the latest"),
+    U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),
+    U32("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
+        "text of one transcript line; above: error 413"),
+    U32("suggest_turns", suggest_turns, "12", 1, 50, "Calls", "customer lines that a search for documents looks at"),
+
+    BOOL("demo", demo, "false", "Demo", "play an embedded conversation in a loop and give tokens at /demo/token"),
+    U32("demo_line_ms", demo_line_ms, "2500", 10, 600000, "Demo", "time for a line of average length"),
+    U32("demo_pause_ms", demo_pause_ms, "8000", 10, DAY_MS, "Demo", "pause between two demo calls"),
+    U32("demo_keep", demo_keep, "5", 1, 1000, "Demo", "ended demo calls that are kept"),
+
+    TEXT("path", io.engine.path, "/socket.io", "Engine", "path of the Socket.IO endpoint"),
+    CHOICE("transports", io.engine.transports, "polling,websocket", transports, "Engine", "transports offered"),
+    BOOL("allow_upgrades", io.engine.allow_upgrades, "true", "Engine", "polling sessions may upgrade to WebSocket"),
+    U32("ping_interval_ms", io.engine.ping_interval_ms, "25000", 10, DAY_MS, "Engine", "time between heartbeats"),
+    U32("ping_timeout_ms", io.engine.ping_timeout_ms, "20000", 10, DAY_MS, "Engine", "time for the answer to one"),
+    U32("upgrade_timeout_ms", io.engine.upgrade_timeout_ms, "10000", 10, DAY_MS, "Engine", "time for an upgrade"),
+    U32("close_timeout_ms", io.engine.close_timeout_ms, "30000", 10, DAY_MS, "Engine",
+        "time for the last bytes of a session that is closing"),
+    SIZE("max_payload_bytes", io.engine.max_payload_bytes, "1000000", 1, "Engine",
+         "a POST body (413) or WebSocket message (1009)"),
+    COUNT("max_fragments", io.engine.max_fragments, "131072", 1, 100000000, "Engine",
+          "frames of one WebSocket message; above: 1008"),
+    SIZE("high_water_bytes", io.engine.high_water_bytes, "65536", 1, "Engine",
+         "queued for one session: volatile messages are dropped and reading pauses"),
+    SIZE("max_queue_bytes", io.engine.max_queue_bytes, "16777216", 1024, "Engine",
+         "queued for one session: `queue_policy` applies"),
+    COUNT("max_queue_messages", io.engine.max_queue_messages, "262144", 0, 4000000000, "Engine",
+          "messages queued for one session: `queue_policy` applies; 0: no limit"),
+    CHOICE("queue_policy", io.engine.queue_policy, "close", policies, "Engine",
+           "above `max_queue_bytes` or `max_queue_messages`"),
+    U32("message_timeout_ms", io.engine.message_timeout_ms, "60000", 0, DAY_MS, "Engine",
+        "time for a WebSocket message to arrive whole; above: 1008; 0: no limit"),
+    COUNT("max_sessions", io.engine.max_sessions, "0", 0, 100000000, "Engine", "sessions; above: 503; 0: no limit"),
+    COUNT("max_sessions_per_address", io.engine.max_sessions_per_address, "0", 0, 100000000, "Engine",
+          "sessions from one client address (IPv6: /64); above: 429; 0: no limit"),
+    U32("max_handshakes_per_second", io.engine.max_handshakes_per_second, "0", 0, 1000000, "Engine",
+        "new sessions, at most one second's worth at once; above: 503; 0: no limit"),
+    U32("max_handshakes_per_second_per_address", io.engine.max_handshakes_per_second_per_address, "0", 0, 1000000,
+        "Engine", "the same from one client address (IPv6: /64); above: 429; 0: no limit"),
+    COUNT("max_upgrades", io.engine.max_upgrades, "0", 0, 100000000, "Engine",
+          "upgrades that are going on at once; above: 503, the session stays on polling; 0: no limit"),
+    TEXT("cors_origin", cors_origin, "", "Engine",
+         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins, extended regular expressions in "
+         "slashes: "
+         "`/^https:\\/\\/[a-z]+\\.example$/`"),
+    BOOL("cors_credentials", io.engine.cors.credentials, "false", "Engine", "allow credentials across origins"),
+
+    BOOL("serve_client", serve_client, "true", "Socket.IO",
+         "serve the official client's builds beside the endpoint, /socket.io/socket.io.min.js and seven more; without "
+         "npm's packages at build time there are none"),
+    CHOICE(
+        "parser", io.parser, "default", parsers, "Socket.IO",
+        "how packets are encoded; `msgpack` is that of socket.io-msgpack-parser, which all clients must use then (the "
+        "page at / does not)"),
+    U32("connect_timeout_ms", io.connect_timeout_ms, "45000", 10, DAY_MS, "Socket.IO", "time to join a namespace"),
+    COUNT("max_attachments", io.max_attachments, "10", 0, 100000, "Socket.IO", "binary attachments of a packet"),
+    COUNT("max_depth", io.max_depth, "128", 1, 100000, "Socket.IO", "nested arrays and objects in a payload"),
+    SIZE("max_packet_bytes", io.max_packet_bytes, "0", 0, "Socket.IO",
+         "a packet with its attachments; 0: `max_payload_bytes`"),
+    COUNT("max_namespace_bytes", io.max_namespace_bytes, "512", 1, 65536, "Socket.IO", "length of a namespace's name"),
+    COUNT("max_namespaces_per_client", io.max_namespaces_per_client, "64", 1, 100000, "Socket.IO",
+          "namespaces that one connection may join"),
+    COUNT("max_pending_acks", io.max_pending_acks, "65536", 1, 100000000, "Socket.IO",
+          "acknowledgements that one socket may owe"),
+    U32("max_events_per_second", io.max_events_per_second, "0", 0, 1000000, "Socket.IO",
+        "events of one socket, at most one second's worth at once; above: the connection is closed; 0: no limit"),
+    COUNT("max_name_bytes", io.rooms.max_name_bytes, "1024", 1, 65536, "Socket.IO", "length of a room's name"),
+    COUNT("max_rooms_per_member", io.rooms.max_rooms_per_member, "65536", 1, 100000000, "Socket.IO",
+          "rooms that one socket may join"),
+
+    BOOL("recovery", io.recovery.enabled, "false", "Recovery",
+         "a client that comes back in time keeps its id and rooms and gets what it missed, at whatever worker it "
+         "arrives"),
+    U32("recovery_max_disconnection_ms", io.recovery.max_disconnection_ms, "120000", 10, DAY_MS, "Recovery",
+        "how long a client may be away"),
+    SIZE("recovery_max_log_bytes", io.recovery.max_log_bytes, "16777216", 0, "Recovery",
+         "messages kept for them, per namespace; who missed what had to go is not recovered"),
+    COUNT("recovery_max_log_packets", io.recovery.max_log_packets, "100000", 0, 100000000, "Recovery",
+          "the same, in messages"),
+    COUNT("recovery_max_sessions", io.recovery.max_sessions, "100000", 0, 100000000, "Recovery",
+          "clients that are away, per namespace; above: the oldest are not recovered"),
+
+    SIZE("max_head_bytes", io.http.max_head_bytes, "16384", 512, "HTTP", "request line and headers; above: 431"),
+    SIZE("max_line_bytes", io.http.max_line_bytes, "8192", 128, "HTTP", "request line (414) or one header (431)"),
+    COUNT("max_fields", io.http.max_fields, "100", 1, 10000, "HTTP", "headers of a request; above: 431"),
+    SIZE("max_body_bytes", io.http.max_body_bytes, "1000000", 1, "HTTP",
+         "body of a request that has no limit of its own; above: 413"),
+    U32("head_timeout_ms", io.http.head_timeout_ms, "10000", 10, DAY_MS, "HTTP", "time for a request's head; 408"),
+    U32("body_timeout_ms", io.http.body_timeout_ms, "60000", 10, DAY_MS, "HTTP", "time for a request's body; 408"),
+    U32("idle_timeout_ms", io.http.idle_timeout_ms, "60000", 10, DAY_MS, "HTTP",
+        "time between requests on a connection"),
+    U32("linger_ms", io.http.linger_ms, "2000", 0, 60000, "HTTP", "time for an error reply to be read"),
+    COUNT("max_connections", io.http.max_connections, "0", 0, 10000000, "HTTP",
+          "connections, WebSockets included; above: 503; 0: as many as descriptors"),
+    COUNT("max_connections_per_address", io.http.max_connections_per_address, "0", 0, 10000000, "HTTP",
+          "the same from one peer (IPv6: /64) that is no trusted proxy; above: 429; 0: no limit"),
+    COUNT("max_addresses", max_addresses, "65536", 1, 10000000, "HTTP",
+          "addresses told apart by limits per address; new ones beyond that have no limit of their own"),
+    TEXT("trusted_proxies", trusted_proxies, "", "HTTP",
+         "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto count"),
+    TEXT("tls_cert", tls_cert, "", "HTTP",
+         "PEM file of the certificate and its chain: HTTPS and WSS only; read anew on SIGHUP; empty: plain"),
+    TEXT("tls_key", tls_key, "", "HTTP", "PEM file of the certificate's key, without a passphrase"),
+    NUMBER("backlog", KIT_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
+    BOOL("reuse_port", io.http.reuse_port, "false", "HTTP", "share the port with other processes (SO_REUSEPORT)"),
+};
+
+const size_t kit_option_count = sizeof kit_options / sizeof kit_options[0];
+_Static_assert(sizeof kit_options / sizeof kit_options[0] <= KIT_CONFIG_OPTIONS_MAX, "raise KIT_CONFIG_OPTIONS_MAX");

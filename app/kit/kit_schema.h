@@ -1,0 +1,35 @@
+/* Checks a payload against a schema of app/schemas/. The schemas are JSON Schema files that keep to this subset: type
+ * (one), required, properties, enum, minLength, maxLength (bytes), format "id" and "date-time", minimum, maximum,
+ * items, minItems, maxItems. Fields that a schema does not name are allowed. */
+#ifndef KIT_SCHEMA_H
+#define KIT_SCHEMA_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct kit_schemas;
+
+/* The schemas embedded in the program. NULL: out of memory, or one of them is outside the subset (then `error` says
+ * which: a mistake of ours that a test finds). */
+struct kit_schemas *kit_schemas_new(char *error, size_t error_size);
+void kit_schemas_free(struct kit_schemas *schemas);
+/* The schema of an event: "call:subscribe" is call_subscribe.json. NULL if there is none. Borrowed. */
+const json_t *kit_schema_find(const struct kit_schemas *schemas, const char *event);
+/* True if the schema uses only what the checker knows; else *what names the rest. */
+bool kit_schema_is_supported(const json_t *schema, const char **what);
+
+/* Where and why a value is wrong: a JSON pointer (RFC 6901) and English text. */
+struct kit_schema_error {
+    char pointer[128];
+    char message[128];
+};
+/* Returns true if the value fits. value NULL fits nothing. */
+bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_schema_error *error);
+
+/* 1 to 128 of A-Z a-z 0-9 _ . : - */
+bool kit_is_id(const char *text, size_t size);
+/* RFC 3339 date-time. */
+bool kit_is_date_time(const char *text);
+
+#endif

@@ -1,0 +1,225 @@
+/* The thread pool. One mutex guards all queues: it is taken twice a batch by a thread and once a job by the loop. */
+#include "kit_work.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define MAX_THREADS 64
+
+struct kit_work {
+    struct eio_loop *loop;
+    struct kit_work_options options;
+    pthread_mutex_t mutex;
+    pthread_cond_t ready_cond, idle_cond;
+    struct kit_strand *ready, **ready_tail; /* strands with jobs that no thread runs */
+    struct kit_job *done, **done_tail;
+    unsigned running; /* threads inside a batch */
+    bool posted;      /* deliver() is on its way to the loop */
+    bool stopping;
+    struct kit_work_stats stats;
+    unsigned thread_count;
+    pthread_t threads[MAX_THREADS];
+};
+
+static void make_ready(struct kit_work *work, struct kit_strand *strand)
+{
+    strand->next_ready = NULL;
+    *work->ready_tail = strand;
+    work->ready_tail = &strand->next_ready;
+}
+
+static struct kit_strand *take_ready(struct kit_work *work)
+{
+    struct kit_strand *strand = work->ready;
+    work->ready = strand->next_ready;
+    if (!work->ready) work->ready_tail = &work->ready;
+    return strand;
+}
+
+static struct kit_job *take_batch(struct kit_strand *strand)
+{
+    struct kit_job *list = strand->head, *last = list;
+    for (size_t n = 1; last->next && n < strand->batch_max; n++) last = last->next;
+    strand->head = last->next;
+    if (!strand->head) strand->tail = &strand->head;
+    last->next = NULL;
+    return list;
+}
+
+static void run_batch(struct kit_strand *strand, struct kit_job *list)
+{
+    if (strand->run_batch) {
+        strand->run_batch(strand->ctx, list);
+        return;
+    }
+    for (struct kit_job *job = list; job; job = job->next) job->run(job);
+}
+
+static struct kit_job *take_done(struct kit_work *work)
+{
+    struct kit_job *list = work->done;
+    work->done = NULL;
+    work->done_tail = &work->done;
+    return list;
+}
+
+/* Runs done() of finished jobs, on the loop's thread. */
+static void deliver(void *ctx)
+{
+    struct kit_work *work = ctx;
+    pthread_mutex_lock(&work->mutex);
+    struct kit_job *list = take_done(work);
+    work->posted = false;
+    pthread_mutex_unlock(&work->mutex);
+    while (list) {
+        struct kit_job *job = list;
+        size_t bytes = job->bytes;
+        list = job->next;
+        job->done(job);
+        pthread_mutex_lock(&work->mutex);
+        work->stats.jobs--;
+        work->stats.bytes -= bytes;
+        work->stats.finished++;
+        pthread_mutex_unlock(&work->mutex);
+    }
+}
+
+/* With the mutex held. */
+static void finish_batch(struct kit_work *work, struct kit_strand *strand, struct kit_job *list)
+{
+    *work->done_tail = list;
+    while (list->next) list = list->next;
+    work->done_tail = &list->next;
+    work->stats.batches++;
+    work->running--;
+    if (strand->head)
+        make_ready(work, strand);
+    else
+        strand->scheduled = false;
+    /* Out of memory here only delays: the next batch tries again. */
+    if (work->loop && !work->posted && !work->stopping) work->posted = eio_loop_post(work->loop, deliver, work) == 0;
+    pthread_cond_broadcast(&work->idle_cond);
+}
+
+static void *thread_main(void *ctx)
+{
+    struct kit_work *work = ctx;
+    pthread_mutex_lock(&work->mutex);
+    for (;;) {
+        while (!work->ready && !work->stopping) pthread_cond_wait(&work->ready_cond, &work->mutex);
+        if (!work->ready) break;
+        struct kit_strand *strand = take_ready(work);
+        struct kit_job *list = take_batch(strand);
+        work->running++;
+        pthread_mutex_unlock(&work->mutex);
+        run_batch(strand, list);
+        pthread_mutex_lock(&work->mutex);
+        finish_batch(work, strand, list);
+    }
+    pthread_mutex_unlock(&work->mutex);
+    return NULL;
+}
+
+struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_options *options)
+{
+    struct kit_work *work = calloc(1, sizeof *work);
+    if (!work) return NULL;
+    work->loop = loop;
+    work->options = *options;
+    work->ready_tail = &work->ready;
+    work->done_tail = &work->done;
+    pthread_mutex_init(&work->mutex, NULL);
+    pthread_cond_init(&work->ready_cond, NULL);
+    pthread_cond_init(&work->idle_cond, NULL);
+    unsigned wanted = options->threads < MAX_THREADS ? options->threads : MAX_THREADS;
+    for (unsigned i = 0; i < wanted; i++) {
+        if (pthread_create(&work->threads[i], NULL, thread_main, work)) break;
+        work->thread_count++;
+    }
+    if (work->thread_count) return work;
+    kit_work_free(work);
+    return NULL;
+}
+
+void kit_work_wait(struct kit_work *work)
+{
+    bool idle;
+    do {
+        pthread_mutex_lock(&work->mutex);
+        while (work->ready || work->running) pthread_cond_wait(&work->idle_cond, &work->mutex);
+        pthread_mutex_unlock(&work->mutex);
+        deliver(work); /* may submit more */
+        pthread_mutex_lock(&work->mutex);
+        idle = !work->ready && !work->running && !work->done;
+        pthread_mutex_unlock(&work->mutex);
+    } while (!idle);
+}
+
+/* The last post may still be on its way to the loop and must find the pool; a post of our own, made after it and
+ * therefore run after it, frees it. */
+static void destroy(void *ctx)
+{
+    struct kit_work *work = ctx;
+    pthread_mutex_destroy(&work->mutex);
+    pthread_cond_destroy(&work->ready_cond);
+    pthread_cond_destroy(&work->idle_cond);
+    free(work);
+}
+
+void kit_work_free(struct kit_work *work)
+{
+    if (!work) return;
+    if (work->thread_count) kit_work_wait(work);
+    pthread_mutex_lock(&work->mutex);
+    work->stopping = true;
+    bool posted = work->posted;
+    pthread_cond_broadcast(&work->ready_cond);
+    pthread_mutex_unlock(&work->mutex);
+    for (unsigned i = 0; i < work->thread_count; i++) pthread_join(work->threads[i], NULL);
+    if (posted && work->loop) {
+        if (!eio_loop_post(work->loop, destroy, work)) eio_loop_turn(work->loop, 0);
+        return;
+    }
+    destroy(work);
+}
+
+void kit_work_get_stats(struct kit_work *work, struct kit_work_stats *stats)
+{
+    pthread_mutex_lock(&work->mutex);
+    *stats = work->stats;
+    pthread_mutex_unlock(&work->mutex);
+}
+
+void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t batch_max,
+                     void (*run_batch_fn)(void *ctx, struct kit_job *list), void *ctx)
+{
+    struct kit_strand fresh = {.work = work, .run_batch = run_batch_fn, .ctx = ctx, .batch_max = batch_max};
+    *strand = fresh;
+    strand->tail = &strand->head;
+}
+
+int kit_strand_submit(struct kit_strand *strand, struct kit_job *job)
+{
+    struct kit_work *work = strand->work;
+    int error = EIO_EAGAIN;
+    pthread_mutex_lock(&work->mutex);
+    if (work->stats.jobs >= work->options.max_jobs || work->stats.bytes + job->bytes > work->options.max_bytes) {
+        work->stats.refused++;
+        goto unlock;
+    }
+    job->next = NULL;
+    *strand->tail = job;
+    strand->tail = &job->next;
+    work->stats.submitted++;
+    work->stats.jobs++;
+    work->stats.bytes += job->bytes;
+    if (!strand->scheduled) {
+        strand->scheduled = true;
+        make_ready(work, strand);
+        pthread_cond_signal(&work->ready_cond);
+    }
+    error = 0;
+unlock:
+    pthread_mutex_unlock(&work->mutex);
+    return error;
+}

@@ -1,0 +1,54 @@
+/* A small pool of threads for what would block the loop. Jobs are put on strands: jobs of one strand run one batch
+ * after another, in order, never at the same time; different strands run side by side. A job's `done` runs on the
+ * loop, in the order of the strand. */
+#ifndef KIT_WORK_H
+#define KIT_WORK_H
+
+#include <engineio.h>
+
+struct kit_work;
+
+/* Embedded in the owner's struct, which must live until done() has run. */
+struct kit_job {
+    struct kit_job *next;
+    void (*run)(struct kit_job *job);  /* on a thread; unused if the strand has a run_batch */
+    void (*done)(struct kit_job *job); /* on the loop; may free the job */
+    size_t bytes;                      /* what it holds, for the limit */
+};
+
+/* Fields are private. */
+struct kit_strand {
+    struct kit_work *work;
+    struct kit_job *head, **tail;
+    struct kit_strand *next_ready;
+    bool scheduled;
+    void (*run_batch)(void *ctx, struct kit_job *list); /* NULL: run() of each */
+    void *ctx;
+    size_t batch_max;
+};
+
+struct kit_work_options {
+    unsigned threads;
+    size_t max_jobs, max_bytes;
+};
+
+struct kit_work_stats {
+    uint64_t submitted, finished, refused, batches;
+    size_t jobs, bytes; /* now: submitted and not done */
+};
+
+/* loop NULL: done() runs inside kit_work_wait() only (tests, commands). NULL: out of memory or threads. */
+struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_options *options);
+/* Finishes what was submitted, runs every done(), ends the threads. Accepts NULL. */
+void kit_work_free(struct kit_work *work);
+/* Blocks until everything submitted is finished, and runs done() of it. On the loop's thread. */
+void kit_work_wait(struct kit_work *work);
+void kit_work_get_stats(struct kit_work *work, struct kit_work_stats *stats);
+
+void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t batch_max,
+                     void (*run_batch)(void *ctx, struct kit_job *list), void *ctx);
+/* Puts a job at the end of the strand. Returns 0, or EIO_EAGAIN when the pool's limits are reached: then the job was
+ * not taken and done() will not run. From the loop's thread. */
+int kit_strand_submit(struct kit_strand *strand, struct kit_job *job);
+
+#endif

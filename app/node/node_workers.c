@@ -1,0 +1,601 @@
+/* The master of several workers: listening sockets, forking, signals, starting again. Not its job: anything that
+ * waits for something else than poll(), and what workers do (node_worker.c). */
+#include "node_workers.h"
+#include "kit_log.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RESTART_MIN_MS 100 /* after a worker that died young */
+#define YOUNG_MS 1000
+#define CHECK_MS 250
+#define END_GRACE_MS 2000 /* beyond what a worker may take to drain */
+
+/* An order that its worker has not taken yet; of a kind and peer there is one at most. */
+struct queued {
+    struct queued *next;
+    struct node_order order;
+    int fds[2];
+};
+
+struct slot {
+    pid_t pid;     /* 0: none */
+    int listen_fd; /* the worker's; a copy, to take a silent worker off the port */
+    int control_fd;
+    uint64_t started_ms;
+    uint64_t restart_at_ms; /* 0: not due */
+    uint64_t delay_ms;
+    bool ready, was_ready;
+    bool off_port;
+    struct queued *orders;
+};
+
+enum state { STARTING, RUNNING, ENDING };
+
+struct master {
+    const struct kit_config *config;
+    struct node_workers_page *page;
+    struct slot slots[NODE_WORKERS_MAX];
+    unsigned count;
+    int ask_fds[NODE_WORKERS_MAX], answer_fds[NODE_WORKERS_MAX];
+    struct sockaddr_storage address;
+    socklen_t address_size;
+    int reserved_fd; /* bound, not listening: the port stays ours while no worker listens */
+    uint16_t port;
+    int signal_fd;
+    sigset_t old_mask;
+    uint8_t owner_key[EIO_OWNER_KEY_BYTES];
+    enum state state;
+    uint64_t kill_at_ms;
+    int status;
+    bool is_child;
+};
+
+uint64_t node_monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+bool node_worker_page_is_up(const struct node_worker_page *page, uint64_t now_ms)
+{
+    uint64_t alive_ms = atomic_load(&page->alive_ms);
+    return atomic_load(&page->pid) && alive_ms && alive_ms + NODE_WORKER_SILENT_MS > now_ms;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+/* --------------------------------------------------------------- listening */
+
+static int read_address(struct master *master)
+{
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found;
+    const char *host = strcmp(master->config->host, "localhost") == 0 ? "127.0.0.1" : master->config->host;
+    if (getaddrinfo(host, "0", &hints, &found) != 0) {
+        errno = EINVAL;
+        return EIO_EINVAL;
+    }
+    memcpy(&master->address, found->ai_addr, found->ai_addrlen);
+    master->address_size = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+static void set_port(struct master *master, uint16_t port)
+{
+    if (master->address.ss_family == AF_INET)
+        ((struct sockaddr_in *)(void *)&master->address)->sin_port = htons(port);
+    else
+        ((struct sockaddr_in6 *)(void *)&master->address)->sin6_port = htons(port);
+    master->port = port;
+}
+
+static int bound_socket(const struct master *master, bool shared)
+{
+    int on = 1, fd = socket(master->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    /* Accepted sockets inherit it. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)&master->address, master->address_size) == 0) return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+/* Sharing the port must not hide that somebody else has it: so it is asked for without sharing first. */
+static int reserve_port(struct master *master)
+{
+    struct sockaddr_storage bound;
+    socklen_t size = sizeof bound;
+    if (read_address(master)) return EIO_EINVAL;
+    set_port(master, (uint16_t)master->config->port);
+    if (!master->config->io.http.reuse_port) {
+        int alone = bound_socket(master, false);
+        if (alone < 0) return EIO_ESYS;
+        int failed = listen(alone, 1);
+        close(alone);
+        if (failed) return EIO_ESYS;
+    }
+    master->reserved_fd = bound_socket(master, true);
+    if (master->reserved_fd < 0 || getsockname(master->reserved_fd, (struct sockaddr *)&bound, &size)) return EIO_ESYS;
+    set_port(master, ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
+                                                      : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
+    return 0;
+}
+
+/* ------------------------------------------------------------------ orders */
+
+static void free_queued(struct queued *queued)
+{
+    close_fd(&queued->fds[0]);
+    close_fd(&queued->fds[1]);
+    free(queued);
+}
+
+static void drop_orders(struct slot *slot)
+{
+    while (slot->orders) {
+        struct queued *next = slot->orders->next;
+        free_queued(slot->orders);
+        slot->orders = next;
+    }
+}
+
+/* False: the worker's socket is full. */
+static bool send_order(const struct slot *slot, const struct queued *queued)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof queued->fds)];
+    } control;
+    struct iovec part = {(void *)(uintptr_t)&queued->order, sizeof queued->order};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    memset(&control, 0, sizeof control);
+    if (queued->fds[0] >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof queued->fds);
+        memcpy(CMSG_DATA(header), queued->fds, sizeof queued->fds);
+    }
+    if (sendmsg(slot->control_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    if (errno == EAGAIN || errno == EINTR) return false;
+    /* It is dead, which SIGCHLD tells; or too many descriptors are on their way. */
+    if (errno != EPIPE && errno != ECONNRESET)
+        kit_log(EIO_LOG_ERROR, "cannot tell a worker", "pid", kit_number(slot->pid).text, "why", strerror(errno), NULL);
+    return true;
+}
+
+static void send_orders(struct slot *slot)
+{
+    while (slot->orders && send_order(slot, slot->orders)) {
+        struct queued *next = slot->orders->next;
+        free_queued(slot->orders);
+        slot->orders = next;
+    }
+}
+
+static void give_order(struct slot *slot, struct node_order order, const int take_fds[2])
+{
+    struct queued **at = &slot->orders;
+    struct queued *queued = calloc(1, sizeof *queued);
+    if (!queued || !slot->pid) {
+        if (take_fds) close(take_fds[0]), close(take_fds[1]);
+        free(queued);
+        return;
+    }
+    queued->order = order;
+    queued->fds[0] = take_fds ? take_fds[0] : -1;
+    queued->fds[1] = take_fds ? take_fds[1] : -1;
+    while (*at) {
+        struct queued *other = *at;
+        if (other->order.kind == order.kind && other->order.peer == order.peer) {
+            *at = other->next;
+            free_queued(other);
+        } else {
+            at = &other->next;
+        }
+    }
+    *at = queued;
+    send_orders(slot);
+}
+
+static void tell_all(struct master *master, enum node_order_kind kind)
+{
+    for (unsigned i = 0; i < master->count; i++) give_order(&master->slots[i], (struct node_order){kind, 0}, NULL);
+}
+
+/* Two pairs between two workers, one end of each to either. */
+static void introduce(struct master *master, unsigned a, unsigned b)
+{
+    struct slot *first = &master->slots[a], *second = &master->slots[b];
+    int bus[2], conns[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, bus)) goto fail;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, conns)) {
+        close(bus[0]), close(bus[1]);
+        goto fail;
+    }
+    give_order(first, (struct node_order){NODE_ORDER_PEER, b}, (int[]){bus[0], conns[0]});
+    give_order(second, (struct node_order){NODE_ORDER_PEER, a}, (int[]){bus[1], conns[1]});
+    return;
+fail:
+    kit_log(EIO_LOG_ERROR, "two workers cannot be connected", "why", strerror(errno), NULL);
+}
+
+/* ----------------------------------------------------------------- forking */
+
+/* In the child: only what is its own stays open. */
+static void become_worker(struct master *master, unsigned index, int control_fd, struct node_worker *worker)
+{
+    struct slot *own = &master->slots[index];
+    *worker = (struct node_worker){
+        .index = index,
+        .count = master->count,
+        .page = master->page,
+        .control_fd = control_fd,
+        .listen_fd = own->listen_fd,
+    };
+    memcpy(worker->owner_key, master->owner_key, sizeof worker->owner_key);
+    memcpy(worker->ask_fds, master->ask_fds, sizeof worker->ask_fds);
+    memcpy(worker->answer_fds, master->answer_fds, sizeof worker->answer_fds);
+    own->listen_fd = -1;
+    for (unsigned i = 0; i < master->count; i++) {
+        drop_orders(&master->slots[i]);
+        close_fd(&master->slots[i].listen_fd);
+        close_fd(&master->slots[i].control_fd);
+    }
+    close_fd(&master->reserved_fd);
+    close_fd(&master->signal_fd);
+    sigprocmask(SIG_SETMASK, &master->old_mask, NULL);
+    kit_log_set_worker((int)index);
+    master->is_child = true;
+}
+
+/* Returns 0, or EIO_ESYS when no process can be had. In the child master->is_child is set. */
+static int start_worker(struct master *master, unsigned index, struct node_worker *worker)
+{
+    struct slot *slot = &master->slots[index];
+    struct node_worker_page *page = &master->page->workers[index];
+    int control[2];
+    slot->restart_at_ms = 0;
+    slot->started_ms = node_monotonic_ms();
+    slot->ready = slot->off_port = false;
+    if (slot->listen_fd < 0) slot->listen_fd = bound_socket(master, true);
+    if (slot->listen_fd < 0 || listen(slot->listen_fd, master->config->io.http.backlog)) goto fail;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control)) goto fail;
+    atomic_store(&page->alive_ms, 0);
+    atomic_store(&page->sessions, 0);
+    atomic_store(&page->sockets, 0);
+    for (size_t i = 0; i < NODE_PAGE_VALUES_MAX; i++) atomic_store(&page->values[i], 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) {
+        close(control[0]), close(control[1]);
+        goto fail;
+    }
+    if (pid == 0) {
+        close(control[0]);
+        become_worker(master, index, control[1], worker);
+        return 0;
+    }
+    close(control[1]);
+    slot->pid = pid;
+    slot->control_fd = control[0];
+    atomic_store(&page->pid, (int)pid);
+    for (unsigned i = 0; i < master->count; i++)
+        if (i != index && master->slots[i].pid) introduce(master, i, index);
+    give_order(slot, (struct node_order){NODE_ORDER_LISTEN, 0}, NULL);
+    return 0;
+fail:
+    kit_log(EIO_LOG_ERROR, "cannot start a worker", "number", kit_number(index).text, "why", strerror(errno), NULL);
+    close_fd(&slot->listen_fd);
+    return EIO_ESYS;
+}
+
+static void plan_restart(struct master *master, struct slot *slot, uint64_t now_ms)
+{
+    bool young = now_ms - slot->started_ms < YOUNG_MS;
+    uint64_t longest = master->config->worker_restart_max_ms;
+    if (!young)
+        slot->delay_ms = 0;
+    else
+        slot->delay_ms = slot->delay_ms ? slot->delay_ms * 2 : RESTART_MIN_MS;
+    if (slot->delay_ms > longest) slot->delay_ms = longest;
+    slot->restart_at_ms = now_ms + slot->delay_ms;
+}
+
+static void begin_end(struct master *master, int status)
+{
+    master->state = ENDING;
+    master->kill_at_ms = node_monotonic_ms() + master->config->drain_timeout_ms + END_GRACE_MS;
+    if (status) master->status = status;
+    /* One that stands still cannot drain. Before the order: a worker that ends already may be stopped by a tracer. */
+    for (unsigned i = 0; i < master->count; i++) {
+        master->slots[i].restart_at_ms = 0;
+        if (master->slots[i].pid) kill(master->slots[i].pid, SIGCONT);
+    }
+    tell_all(master, NODE_ORDER_DRAIN);
+}
+
+static void log_end(unsigned index, pid_t pid, int status, bool expected)
+{
+    struct kit_number code = kit_number(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    kit_log(expected ? EIO_LOG_INFO : EIO_LOG_ERROR, "worker ended", "number", kit_number(index).text, "pid",
+            kit_number(pid).text, WIFSIGNALED(status) ? "signal" : "status", code.text, NULL);
+}
+
+static void on_ended(struct master *master, unsigned index, int status)
+{
+    struct slot *slot = &master->slots[index];
+    struct node_worker_page *page = &master->page->workers[index];
+    bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS;
+    log_end(index, slot->pid, status, master->state == ENDING && !failed);
+    slot->pid = 0;
+    drop_orders(slot);
+    close_fd(&slot->control_fd);
+    atomic_store(&page->pid, 0);
+    atomic_store(&page->alive_ms, 0);
+    if (master->state == ENDING) {
+        if (failed) master->status = EXIT_FAILURE;
+    } else if (master->state == STARTING && !slot->was_ready) {
+        /* What is wrong will be wrong the next time; it has said what. */
+        begin_end(master, EXIT_FAILURE);
+    } else {
+        plan_restart(master, slot, node_monotonic_ms());
+    }
+    /* Who waits to be accepted is accepted by the next worker if that comes at once, and else not kept waiting. */
+    if (master->state == ENDING || slot->delay_ms || slot->off_port) close_fd(&slot->listen_fd);
+}
+
+static void reap(struct master *master)
+{
+    int status;
+    for (unsigned i = 0; i < master->count; i++)
+        if (master->slots[i].pid && waitpid(master->slots[i].pid, &status, WNOHANG) == master->slots[i].pid)
+            on_ended(master, i, status);
+}
+
+/* ------------------------------------------------------------------- poll */
+
+static void describe(const struct master *master)
+{
+    uint64_t now_ms = node_monotonic_ms();
+    for (unsigned i = 0; i < master->count; i++) {
+        const struct slot *slot = &master->slots[i];
+        const struct node_worker_page *page = &master->page->workers[i];
+        kit_log(EIO_LOG_INFO, "worker", "number", kit_number(i).text, "pid", kit_number(slot->pid).text, "state",
+                !slot->pid                             ? "ended"
+                : !slot->ready                         ? "starting"
+                : node_worker_page_is_up(page, now_ms) ? "up"
+                                                       : "silent",
+                "age_ms", kit_number((long long)(now_ms - slot->started_ms)).text, "restarts",
+                kit_number((long long)atomic_load(&page->restarts)).text, NULL);
+    }
+}
+
+static void on_signal(struct master *master, uint32_t number)
+{
+    if (number == SIGUSR1) {
+        describe(master);
+        tell_all(master, NODE_ORDER_DESCRIBE);
+    } else if (number == SIGHUP) {
+        kit_log_reopen();
+        tell_all(master, NODE_ORDER_RELOAD);
+    } else if (number == SIGCHLD) {
+        return; /* reaped after all signals are known: who ends because all end is not started again */
+    } else if (master->state == ENDING) {
+        tell_all(master, NODE_ORDER_STOP_NOW);
+        master->kill_at_ms = node_monotonic_ms() + END_GRACE_MS;
+    } else {
+        kit_log(EIO_LOG_INFO, "ending all workers", NULL);
+        begin_end(master, EXIT_SUCCESS);
+    }
+}
+
+static void read_signals(struct master *master)
+{
+    struct signalfd_siginfo info;
+    while (read(master->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) on_signal(master, info.ssi_signo);
+    reap(master);
+}
+
+static void on_ready(struct master *master, struct slot *slot)
+{
+    const struct kit_config *config = master->config;
+    char url[128];
+    bool is_ipv6 = strchr(config->host, ':') != NULL;
+    slot->ready = slot->was_ready = true;
+    for (unsigned i = 0; i < master->count; i++)
+        if (!master->slots[i].was_ready) return;
+    if (master->state != STARTING) return;
+    master->state = RUNNING;
+    snprintf(url, sizeof url, "%s://%s%s%s:%u/", config->tls_cert[0] ? "https" : "http", is_ipv6 ? "[" : "",
+             config->host, is_ipv6 ? "]" : "", master->port);
+    kit_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, "workers",
+            kit_number(master->count).text, NULL);
+    printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
+    fflush(stdout);
+}
+
+static void read_worker(struct master *master, struct slot *slot)
+{
+    char byte;
+    while (recv(slot->control_fd, &byte, 1, MSG_DONTWAIT) == 1)
+        if (byte == NODE_WORKER_READY) on_ready(master, slot);
+}
+
+static void wait_for_something(struct master *master)
+{
+    struct pollfd polls[NODE_WORKERS_MAX + 1];
+    struct slot *slots[NODE_WORKERS_MAX];
+    nfds_t n = 0;
+    for (unsigned i = 0; i < master->count; i++) {
+        struct slot *slot = &master->slots[i];
+        if (!slot->pid) continue;
+        slots[n] = slot;
+        polls[n++] = (struct pollfd){slot->control_fd, (short)(slot->orders ? POLLIN | POLLOUT : POLLIN), 0};
+    }
+    polls[n] = (struct pollfd){master->signal_fd, POLLIN, 0};
+    if (poll(polls, n + 1, CHECK_MS) <= 0) return;
+    for (nfds_t i = 0; i < n; i++) {
+        if (polls[i].revents & POLLIN) read_worker(master, slots[i]);
+        if (polls[i].revents & POLLOUT) send_orders(slots[i]);
+    }
+    if (polls[n].revents) read_signals(master);
+}
+
+/* A worker that stands still keeps neither new connections waiting nor, for ever, its sessions. */
+static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
+{
+    struct slot *slot = &master->slots[index];
+    struct node_worker_page *page = &master->page->workers[index];
+    uint64_t limit_ms = master->config->worker_timeout_ms;
+    uint64_t alive_ms = atomic_load(&page->alive_ms);
+    if (!slot->pid || !slot->ready) return;
+    bool silent = alive_ms + NODE_WORKER_SILENT_MS < now_ms;
+    if (silent && !slot->off_port && master->state == RUNNING) {
+        kit_log(EIO_LOG_WARN, "worker gives no sign of life, no new connections for it", "number",
+                kit_number(index).text, "pid", kit_number(slot->pid).text, NULL);
+        slot->off_port = shutdown(slot->listen_fd, SHUT_RD) == 0;
+    } else if (!silent && slot->off_port && master->state == RUNNING) {
+        kit_log(EIO_LOG_INFO, "worker is back", "number", kit_number(index).text, NULL);
+        slot->off_port = listen(slot->listen_fd, master->config->io.http.backlog) != 0;
+    }
+    if (limit_ms && alive_ms + limit_ms < now_ms && master->state == RUNNING) {
+        kit_log(EIO_LOG_ERROR, "worker is ended: it gave no sign of life for worker_timeout_ms", "number",
+                kit_number(index).text, "pid", kit_number(slot->pid).text, NULL);
+        atomic_fetch_add(&page->hangs, 1);
+        kill(slot->pid, SIGKILL);
+        slot->ready = false;
+    }
+}
+
+static void kill_all(struct master *master)
+{
+    for (unsigned i = 0; i < master->count; i++) {
+        if (!master->slots[i].pid) continue;
+        kit_log(EIO_LOG_ERROR, "worker did not end in time, killed", "number", kit_number(i).text, NULL);
+        kill(master->slots[i].pid, SIGKILL);
+    }
+    master->status = EXIT_FAILURE;
+    master->kill_at_ms = UINT64_MAX;
+}
+
+static bool is_anybody_left(const struct master *master)
+{
+    for (unsigned i = 0; i < master->count; i++)
+        if (master->slots[i].pid) return true;
+    return false;
+}
+
+/* Returns in the master when all have ended, in a worker at once. */
+static void supervise(struct master *master, struct node_worker *worker)
+{
+    while (master->state != ENDING || is_anybody_left(master)) {
+        wait_for_something(master);
+        uint64_t now_ms = node_monotonic_ms();
+        if (master->state == ENDING && now_ms >= master->kill_at_ms) kill_all(master);
+        for (unsigned i = 0; i < master->count; i++) {
+            struct slot *slot = &master->slots[i];
+            check_signs(master, i, now_ms);
+            if (slot->pid || !slot->restart_at_ms || now_ms < slot->restart_at_ms) continue;
+            atomic_fetch_add(&master->page->workers[i].restarts, 1);
+            if (start_worker(master, i, worker)) plan_restart(master, slot, now_ms);
+            if (master->is_child) return;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------- init */
+
+static int init_signals(struct master *master)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP, SIGCHLD};
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) sigaddset(&mask, numbers[i]);
+    signal(SIGPIPE, SIG_IGN);
+    if (sigprocmask(SIG_BLOCK, &mask, &master->old_mask)) return EIO_ESYS;
+    master->signal_fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+    return master->signal_fd < 0 ? EIO_ESYS : 0;
+}
+
+static int init_page(struct master *master)
+{
+    void *page = mmap(NULL, sizeof *master->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return EIO_ENOMEM;
+    master->page = page;
+    master->page->started_ms = node_monotonic_ms();
+    randombytes_buf(master->owner_key, sizeof master->owner_key);
+    for (unsigned i = 0; i < master->count; i++) {
+        master->ask_fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        master->answer_fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (master->ask_fds[i] < 0 || master->answer_fds[i] < 0) return EIO_ESYS;
+    }
+    return 0;
+}
+
+static void clear(struct master *master)
+{
+    for (unsigned i = 0; i < NODE_WORKERS_MAX; i++) {
+        close_fd(&master->ask_fds[i]);
+        close_fd(&master->answer_fds[i]);
+    }
+    close_fd(&master->reserved_fd);
+    close_fd(&master->signal_fd);
+    sigprocmask(SIG_SETMASK, &master->old_mask, NULL);
+    if (master->page) munmap(master->page, sizeof *master->page);
+}
+
+int node_workers_run(const struct kit_config *config, struct node_worker *worker)
+{
+    struct master master = {.config = config, .count = config->workers, .reserved_fd = -1, .signal_fd = -1};
+    sigprocmask(SIG_SETMASK, NULL, &master.old_mask);
+    for (unsigned i = 0; i < NODE_WORKERS_MAX; i++) {
+        master.ask_fds[i] = master.answer_fds[i] = -1;
+        master.slots[i].listen_fd = master.slots[i].control_fd = -1;
+    }
+    if (reserve_port(&master)) {
+        fprintf(stderr, "parley: cannot listen on %s port %u: %s\n", config->host, config->port, strerror(errno));
+        clear(&master);
+        return EXIT_FAILURE;
+    }
+    if (init_signals(&master) || init_page(&master)) {
+        fprintf(stderr, "parley: cannot start workers: %s\n", strerror(errno));
+        clear(&master);
+        return EXIT_FAILURE;
+    }
+    for (unsigned i = 0; i < master.count; i++) {
+        if (start_worker(&master, i, worker)) begin_end(&master, EXIT_FAILURE);
+        if (master.is_child) return -1;
+        if (master.state == ENDING) break;
+    }
+    supervise(&master, worker);
+    if (master.is_child) return -1;
+    clear(&master);
+    return master.status;
+}

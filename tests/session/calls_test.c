@@ -1,0 +1,275 @@
+/* Calls from the feed's events to the snapshot, on a whole application without clients. */
+#include "kit_fixture.h"
+
+static struct {
+    struct kit_config config;
+    struct app *app;
+    struct calls_feed_result last;
+    int answers;
+} f;
+
+static int set_up(void **state)
+{
+    char error[512] = "";
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fixture_config_data(&f.config, ":memory:");
+    f.app = app_new(&f.config, NULL, error, sizeof error);
+    if (!f.app) fail_msg("%s", error);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    app_free(f.app);
+    kit_config_clear(&f.config);
+    return 0;
+}
+
+static void on_result(void *ctx, const struct calls_feed_result *result)
+{
+    (void)ctx;
+    f.last = *result;
+    f.answers++;
+}
+
+static void submit(enum calls_feed_kind kind, const char *text)
+{
+    json_t *object = json_loads(text, 0, NULL);
+    assert_non_null(object);
+    struct calls_feed_event event = {kind, eio_str(text), object, NULL};
+    calls_feed_submit(f.app, &event, on_result, NULL);
+    json_decref(object);
+}
+
+/* What a feed says and what it is told: the code, or the seq, or -seq for what was known. */
+static int64_t say(enum calls_feed_kind kind, const char *text)
+{
+    int before = f.answers;
+    submit(kind, text);
+    kit_work_wait(f.app->work);
+    assert_int_equal(f.answers, before + 1);
+    if (f.last.failure.code) return f.last.failure.code;
+    return f.last.duplicate ? -f.last.seq : f.last.seq;
+}
+
+struct snapshot {
+    struct kit_store_op op;
+    const char *call_id;
+    int64_t since;
+    struct sio_builder json;
+};
+
+static int run_snapshot(struct kit_db *db, struct kit_store_op *op)
+{
+    struct snapshot *s = (struct snapshot *)op;
+    return calls_snapshot(db, &f.config, s->call_id, s->since, 5000, &s->json, &op->failure);
+}
+
+/* The snapshot's JSON, to be decref'ed. */
+static json_t *snapshot(const char *call_id, int64_t since)
+{
+    struct snapshot s;
+    memset(&s, 0, sizeof s);
+    s.op.run = run_snapshot;
+    s.call_id = call_id;
+    s.since = since;
+    sio_builder_init(&s.json);
+    sio_builder_open(&s.json);
+    assert_int_equal(kit_store_run_now(f.app->store, &s.op), 0);
+    json_t *value = json_loadb(s.json.json, s.json.size, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(value);
+    sio_builder_clear(&s.json);
+    return value;
+}
+
+/* "seq:text seq:text … |seq" */
+static const char *transcript(const char *call_id, int64_t since)
+{
+    static char out[1024];
+    size_t i, n = 0;
+    json_t *line, *all = snapshot(call_id, since);
+    json_array_foreach(json_object_get(all, "transcript"), i, line) n +=
+        (size_t)snprintf(out + n, sizeof out - n, "%d:%s ", (int)json_integer_value(json_object_get(line, "seq")),
+                         json_string_value(json_object_get(line, "text")));
+    snprintf(out + n, sizeof out - n, "|%d", (int)json_integer_value(json_object_get(all, "seq")));
+    json_decref(all);
+    return out;
+}
+
+#define START(id) say(CALLS_FEED_START, "{\"call_id\":\"" id "\"}")
+#define LINE(id, more) say(CALLS_FEED_LINE, "{\"call_id\":\"" id "\",\"speaker\":\"agent\"," more "}")
+
+static void seq_grows_by_one_per_call(void **state)
+{
+    (void)state;
+    assert_int_equal(START("a"), 0);
+    assert_int_equal(START("b"), 0);
+    assert_int_equal(LINE("a", "\"text\":\"1\""), 1);
+    assert_int_equal(LINE("b", "\"text\":\"1\""), 1);
+    assert_int_equal(LINE("a", "\"text\":\"2\""), 2);
+    assert_int_equal(say(CALLS_FEED_STATUS, "{\"call_id\":\"a\",\"status\":\"on_hold\"}"), 3);
+    assert_int_equal(LINE("a", "\"text\":\"3\""), 4);
+    assert_string_equal(transcript("a", 0), "1:1 2:2 4:3 |4");
+    assert_string_equal(transcript("a", 2), "4:3 |4");
+    assert_string_equal(transcript("a", 4), "|4");
+    assert_string_equal(transcript("b", 0), "1:1 |1");
+}
+
+static void an_interim_line_is_replaced_until_it_is_final(void **state)
+{
+    (void)state;
+    START("a");
+    assert_int_equal(LINE("a", "\"text\":\"I\",\"segment_id\":\"s\",\"is_final\":false"), 1);
+    assert_int_equal(LINE("a", "\"text\":\"other\",\"segment_id\":\"t\""), 2);
+    assert_int_equal(LINE("a", "\"text\":\"I want\",\"segment_id\":\"s\",\"is_final\":false"), 3);
+    assert_string_equal(transcript("a", 0), "2:other 3:I want |3");
+    assert_int_equal(LINE("a", "\"text\":\"I want it\",\"segment_id\":\"s\",\"is_final\":true"), 4);
+    assert_string_equal(transcript("a", 0), "2:other 4:I want it |4");
+    assert_string_equal(transcript("a", 3), "4:I want it |4");
+}
+
+static void a_repeat_is_accepted_once(void **state)
+{
+    (void)state;
+    START("a");
+    assert_int_equal(START("a"), 0);
+    assert_true(f.last.duplicate);
+    assert_int_equal(LINE("a", "\"text\":\"x\",\"segment_id\":\"s\",\"is_final\":false"), 1);
+    assert_int_equal(LINE("a", "\"text\":\"x\",\"segment_id\":\"s\",\"is_final\":false"), -1);
+    assert_int_equal(LINE("a", "\"text\":\"x y\",\"segment_id\":\"s\""), 2);
+    assert_int_equal(LINE("a", "\"text\":\"x y\",\"segment_id\":\"s\""), -2);
+    /* An interim one that arrives after the final one changes nothing. */
+    assert_int_equal(LINE("a", "\"text\":\"x\",\"segment_id\":\"s\",\"is_final\":false"), -2);
+    assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 3);
+    assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), -3);
+    assert_int_equal(LINE("a", "\"text\":\"x y\",\"segment_id\":\"s\""), -2);
+    assert_string_equal(transcript("a", 0), "2:x y |3");
+}
+
+static void what_is_not_possible_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(LINE("a", "\"text\":\"x\""), 404);
+    assert_string_equal(f.last.failure.field, "/call_id");
+    assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 404);
+    START("a");
+    assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 1);
+    assert_int_equal(LINE("a", "\"text\":\"x\""), 409);
+    assert_int_equal(START("a"), 409);
+    assert_int_equal(say(CALLS_FEED_STATUS, "{\"call_id\":\"a\",\"status\":\"active\"}"), 409);
+    assert_string_equal(transcript("a", 0), "|1");
+}
+
+static void unknown_fields_are_kept_as_they_came(void **state)
+{
+    (void)state;
+    START("a");
+    LINE("a",
+         "\"text\":\"x\",\"n\":0.1,\"deep\":{\"a\":[1,null,true]},\"seq\":77,\"timestamp\":\"2026-01-01T00:00:00Z\"");
+    json_t *all = snapshot("a", 0), *line = json_array_get(json_object_get(all, "transcript"), 0);
+    assert_int_equal(json_integer_value(json_object_get(line, "seq")), 1);
+    assert_true(json_real_value(json_object_get(line, "n")) == 0.1);
+    assert_int_equal(json_array_size(json_object_get(json_object_get(line, "deep"), "a")), 3);
+    assert_string_equal(json_string_value(json_object_get(line, "timestamp")), "2026-01-01T00:00:00Z");
+    json_decref(all);
+    LINE("a", "\"text\":\"y\"");
+    all = snapshot("a", 1);
+    line = json_array_get(json_object_get(all, "transcript"), 0);
+    const char *timestamp = json_string_value(json_object_get(line, "timestamp"));
+    assert_non_null(timestamp);
+    assert_true(kit_is_date_time(timestamp));
+    json_decref(all);
+}
+
+static void a_text_above_the_limit_is_413(void **state)
+{
+    char text[2000];
+    (void)state;
+    START("a");
+    f.config.text_max_bytes = 1000;
+    snprintf(text, sizeof text, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"%01000d\"}", 0);
+    assert_int_equal(say(CALLS_FEED_LINE, text), 1);
+    snprintf(text, sizeof text, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"%01001d\"}", 0);
+    assert_int_equal(say(CALLS_FEED_LINE, text), 413);
+}
+
+static void a_snapshot_is_bounded_and_says_so(void **state)
+{
+    (void)state;
+    START("a");
+    f.config.snapshot_lines_max = 2;
+    LINE("a", "\"text\":\"1\"");
+    json_t *all = snapshot("a", 0);
+    assert_null(json_object_get(all, "truncated"));
+    json_decref(all);
+    LINE("a", "\"text\":\"2\"");
+    LINE("a", "\"text\":\"3\"");
+    assert_string_equal(transcript("a", 0), "2:2 3:3 |3");
+    all = snapshot("a", 0);
+    assert_true(json_is_true(json_object_get(all, "truncated")));
+    json_decref(all);
+    all = snapshot("a", 1);
+    assert_null(json_object_get(all, "truncated"));
+    json_decref(all);
+}
+
+static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
+{
+    static const char guide[] = "# Refunds\nHow to give a refund.\n# Passwords\nHow to reset a password.\n";
+    char error[256];
+    size_t count;
+    (void)state;
+    assert_int_equal(knowledge_import(f.app->store, "g.md", eio_str(guide), &count, error, sizeof error), 0);
+    START("a");
+    say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"a refund?\"}");
+    say(CALLS_FEED_LINE,
+        "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"a refund?\",\"segment_id\":\"1\",\"is_final\":false}");
+    assert_int_equal(f.app->counters.searches, 0);
+    say(CALLS_FEED_LINE,
+        "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"I want a refund\",\"segment_id\":\"1\"}");
+    json_t *all = snapshot("a", 0), *list = json_object_get(all, "suggestions");
+    assert_int_equal(json_array_size(list), 1);
+    json_t *documents = json_object_get(json_array_get(list, 0), "documents");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(documents, 0), "id")), "g.refunds");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "seq")), 4);
+    json_decref(all);
+    say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"yes, a refund\"}");
+    assert_int_equal(f.app->counters.searches, 2);
+    assert_int_equal(f.app->counters.suggestions, 1);
+    say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"Customer\",\"text\":\"and my password passwords\"}");
+    assert_int_equal(f.app->counters.suggestions, 2);
+}
+
+static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)
+{
+    char error[512];
+    (void)state;
+    app_free(f.app);
+    f.config.work_queue_max = 10;
+    f.app = app_new(&f.config, NULL, error, sizeof error);
+    START("a");
+    int before = f.answers;
+    for (int i = 0; i < 100; i++) submit(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"x\"}");
+    kit_work_wait(f.app->work);
+    assert_int_equal(f.answers, before + 100);
+    assert_string_equal(transcript("a", 9), "10:x |10");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(seq_grows_by_one_per_call),
+        TEST(an_interim_line_is_replaced_until_it_is_final),
+        TEST(a_repeat_is_accepted_once),
+        TEST(what_is_not_possible_is_refused),
+        TEST(unknown_fields_are_kept_as_they_came),
+        TEST(a_text_above_the_limit_is_413),
+        TEST(a_snapshot_is_bounded_and_says_so),
+        TEST(a_customers_line_brings_a_suggestion_once_per_change),
+        TEST(too_much_at_once_is_refused_and_the_rest_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,88 @@
+/* What the tests of the application share: cmocka, a configuration for tests, files in a directory of their own. */
+#ifndef KIT_FIXTURE_H
+#define KIT_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+
+#include "app.h"
+
+/* A directory that fixture_remove() deletes with what is in it. */
+static inline void fixture_directory(char path[64])
+{
+    strcpy(path, "/tmp/parley-test-XXXXXX");
+    assert_non_null(mkdtemp(path));
+}
+
+static inline int fixture_remove_entry(const char *path, const struct stat *info, int type, struct FTW *ftw)
+{
+    (void)info, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static inline void fixture_remove(const char *path)
+{
+    nftw(path, fixture_remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static inline void fixture_write(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* The whole of a file, to be freed. */
+static inline char *fixture_read(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 20);
+    assert_non_null(text);
+    text[fread(text, 1, (1 << 20) - 1, file)] = 0;
+    fclose(file);
+    return text;
+}
+
+/* A file of the project, to be freed. TEST_SOURCE_DIR comes from tests/CMakeLists.txt. */
+#ifdef TEST_SOURCE_DIR
+static inline char *fixture_read_project(const char *name)
+{
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", TEST_SOURCE_DIR, name);
+    return fixture_read(path);
+}
+#endif
+
+/* Loads a configuration from words of a command line, up to NULL. */
+static inline int fixture_config(struct kit_config *config, char *error, size_t error_size, char *const *environment,
+                                 const char *const *words)
+{
+    char *argv[16];
+    struct kit_command_line line = {0, argv, NULL, 0, NULL, 0};
+    for (; words[line.argc]; line.argc++) argv[line.argc] = strdup(words[line.argc]);
+    int failed = kit_config_load(config, &line, environment, error, error_size);
+    for (int i = 0; i < line.argc; i++) free(argv[i]);
+    return failed;
+}
+
+/* The defaults with a data directory. */
+static inline void fixture_config_data(struct kit_config *config, const char *data)
+{
+    char error[512];
+    const char *const words[] = {"--data", data, "--store-busy-timeout-ms", "50", NULL};
+    assert_int_equal(fixture_config(config, error, sizeof error, NULL, words), 0);
+}
+
+#endif

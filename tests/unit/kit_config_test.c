@@ -1,0 +1,196 @@
+#include "kit_fixture.h"
+
+#include "kit_options.h"
+
+struct load {
+    struct kit_config config;
+    char error[512];
+    int failed;
+};
+
+static struct load load(char *const *environment, const char *const *words)
+{
+    struct load l;
+    l.failed = fixture_config(&l.config, l.error, sizeof l.error, environment, words);
+    return l;
+}
+
+#define LOAD(environment, ...) load(environment, (const char *const[]){__VA_ARGS__, NULL})
+
+static void assert_refused(struct load l, const char *text)
+{
+    assert_int_equal(l.failed, EIO_EINVAL);
+    if (!strstr(l.error, text)) fail_msg("expected '%s' in: %s", text, l.error);
+    kit_config_clear(&l.config);
+}
+
+static void every_default_is_possible_and_is_the_libraries_own(void **state)
+{
+    struct load l = load(NULL, (const char *const[]){NULL});
+    struct sio_options own;
+    (void)state;
+    assert_int_equal(l.failed, 0);
+    for (size_t i = 0; i < kit_option_count; i++) assert_string_equal(l.config.sources[i], "default");
+    sio_options_init(&own);
+    assert_int_equal(l.config.io.engine.ping_interval_ms, own.engine.ping_interval_ms);
+    assert_int_equal(l.config.io.engine.max_queue_bytes, own.engine.max_queue_bytes);
+    assert_int_equal(l.config.io.http.max_head_bytes, own.http.max_head_bytes);
+    assert_int_equal(l.config.io.http.backlog, own.http.backlog);
+    assert_int_equal(l.config.io.connect_timeout_ms, own.connect_timeout_ms);
+    assert_int_equal(l.config.io.max_depth, own.max_depth);
+    assert_int_equal(l.config.io.engine.transports, own.engine.transports);
+    assert_string_equal(l.config.io.engine.path, own.engine.path);
+    assert_null(l.config.io.engine.cors.origin);
+    kit_config_clear(&l.config);
+}
+
+static void command_line_beats_environment_beats_file_beats_default(void **state)
+{
+    char directory[64], path[128], variable[256];
+    (void)state;
+    fixture_directory(directory);
+    snprintf(path, sizeof path, "%s/parley.conf", directory);
+    fixture_write(path,
+                  "; a comment\nport = 1001\nping_interval_ms = 1001\ndemo_line_ms = 1001 ; here too\nhost=::1\n");
+    snprintf(variable, sizeof variable, "PARLEY_CONFIG=%s", path);
+    char port[] = "PARLEY_PORT=1002", ping[] = "PARLEY_PING_INTERVAL_MS=1002", other[] = "HOME=/nowhere";
+    char *environment[] = {port, variable, other, ping, NULL};
+    struct load l = LOAD(environment, "--port", "1003");
+    assert_int_equal(l.failed, 0);
+    assert_int_equal(l.config.port, 1003);
+    assert_int_equal(l.config.io.engine.ping_interval_ms, 1002);
+    assert_int_equal(l.config.demo_line_ms, 1001);
+    assert_string_equal(l.config.host, "::1");
+    assert_int_equal(l.config.io.engine.ping_timeout_ms, 20000);
+    kit_config_clear(&l.config);
+    fixture_remove(directory);
+}
+
+static void both_spellings_of_a_value_and_switches_are_understood(void **state)
+{
+    struct load l = LOAD(NULL, "--ping-interval-ms=25", "--ping_timeout_ms", "26", "--demo", "--no-allow-upgrades",
+                         "--cors-credentials=on", "--cors-origin", "reflect", "--transports", "websocket");
+    (void)state;
+    assert_int_equal(l.failed, 0);
+    assert_int_equal(l.config.io.engine.ping_interval_ms, 25);
+    assert_int_equal(l.config.io.engine.ping_timeout_ms, 26);
+    assert_true(l.config.demo);
+    assert_false(l.config.io.engine.allow_upgrades);
+    assert_true(l.config.io.engine.cors.credentials);
+    assert_string_equal(l.config.io.engine.cors.origin, "reflect");
+    assert_int_equal(l.config.io.engine.transports, EIO_WEBSOCKET);
+    kit_config_clear(&l.config);
+}
+
+static void impossible_values_name_option_value_range_and_source(void **state)
+{
+    char port[] = "PARLEY_PORT=70000";
+    char *environment[] = {port, NULL};
+    (void)state;
+    assert_refused(load(environment, (const char *const[]){NULL}),
+                   "option port: '70000' is not possible (allowed: 0 to 65535), given by environment PARLEY_PORT");
+    assert_refused(LOAD(NULL, "--port", "-1"), "'-1' is not possible");
+    assert_refused(LOAD(NULL, "--port", "12x"), "given by command line --port");
+    assert_refused(LOAD(NULL, "--port="), "'' is not possible");
+    assert_refused(LOAD(NULL, "--port", " 5"), "' 5' is not possible");
+    assert_refused(LOAD(NULL, "--port", "99999999999999999999"), "is not possible");
+    assert_refused(LOAD(NULL, "--demo=maybe"), "(allowed: true or false)");
+    assert_refused(LOAD(NULL, "--log-level", "loud"), "(allowed: error or warn or info or debug)");
+    assert_refused(LOAD(NULL, "--high-water-bytes", "2000", "--max-queue-bytes", "1024"), "high_water_bytes");
+    assert_refused(LOAD(NULL, "--jwt-secret", "short"), "jwt_secret: 5 bytes");
+    assert_refused(LOAD(NULL, "--jwt-algorithm", "EdDSA"), "jwt_key_file");
+}
+
+static void unknown_options_end_the_start_wherever_they_stand(void **state)
+{
+    char directory[64], path[128], typo[] = "PARLEY_PROT=1";
+    char *environment[] = {typo, NULL};
+    (void)state;
+    assert_refused(LOAD(NULL, "--prot", "1"), "option --prot is not known");
+    assert_refused(LOAD(NULL, "--no-port"), "option --no-port is not known");
+    assert_refused(LOAD(NULL, "port"), "'port' is not understood");
+    assert_refused(LOAD(NULL, "--port"), "needs a value");
+    assert_refused(load(environment, (const char *const[]){NULL}), "PARLEY_PROT");
+    fixture_directory(directory);
+    snprintf(path, sizeof path, "%s/c", directory);
+    fixture_write(path, "prot = 1\n");
+    assert_refused(LOAD(NULL, "--config", path), "option prot is not known");
+    fixture_write(path, "port = 1\nwhat is this\n");
+    assert_refused(LOAD(NULL, "--config", path), "line 2");
+    fixture_write(path, "[server]\nport = 1\n");
+    assert_refused(LOAD(NULL, "--config", path), "[server]");
+    fixture_remove(directory);
+    assert_refused(LOAD(NULL, "--config", path), "cannot read");
+}
+
+static void secrets_are_not_shown(void **state)
+{
+    char *text = NULL;
+    size_t size;
+    struct load l = LOAD(NULL, "--jwt-secret", "0123456789abcdef0123456789abcdef");
+    (void)state;
+    assert_int_equal(l.failed, 0);
+    FILE *out = open_memstream(&text, &size);
+    kit_config_print(&l.config, out);
+    fclose(out);
+    assert_null(strstr(text, "0123456789abcdef"));
+    assert_non_null(strstr(text, "jwt_secret = (hidden) ; command line --jwt-secret\n"));
+    assert_non_null(strstr(text, "port = 3000 ; default\n"));
+    free(text);
+    kit_config_clear(&l.config);
+}
+
+static void what_print_config_says_is_a_configuration_file(void **state)
+{
+    char directory[64], path[128];
+    struct load l = LOAD(NULL, "--port", "1234", "--transports", "polling", "--trusted-proxies", "10.0.0.0/8");
+    (void)state;
+    assert_int_equal(l.failed, 0);
+    fixture_directory(directory);
+    snprintf(path, sizeof path, "%s/c", directory);
+    FILE *out = fopen(path, "w");
+    kit_config_print(&l.config, out);
+    fclose(out);
+    kit_config_clear(&l.config);
+    l = LOAD(NULL, "--config", path);
+    assert_string_equal(l.error, "");
+    assert_int_equal(l.config.port, 1234);
+    assert_int_equal(l.config.io.engine.transports, EIO_POLLING);
+    assert_string_equal(l.config.io.http.trusted_proxies, "10.0.0.0/8");
+    kit_config_clear(&l.config);
+    fixture_remove(directory);
+}
+
+static void the_documentation_is_up_to_date(void **state)
+{
+    static const char begin[] = "<!-- options: begin -->\n";
+    char *table = NULL, *page = fixture_read_project("docs/configuration.md");
+    size_t size;
+    (void)state;
+    FILE *out = open_memstream(&table, &size);
+    kit_config_print_markdown(out);
+    fclose(out);
+    char *start = strstr(page, begin), *end = strstr(page, "<!-- options: end -->");
+    assert_non_null(start);
+    assert_non_null(end);
+    *end = 0;
+    if (strcmp(start + strlen(begin), table))
+        fail_msg("docs/configuration.md: replace the tables by the output of parley --print-options-markdown");
+    free(table);
+    free(page);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_default_is_possible_and_is_the_libraries_own),
+        cmocka_unit_test(command_line_beats_environment_beats_file_beats_default),
+        cmocka_unit_test(both_spellings_of_a_value_and_switches_are_understood),
+        cmocka_unit_test(impossible_values_name_option_value_range_and_source),
+        cmocka_unit_test(unknown_options_end_the_start_wherever_they_stand),
+        cmocka_unit_test(secrets_are_not_shown),
+        cmocka_unit_test(what_print_config_says_is_a_configuration_file),
+        cmocka_unit_test(the_documentation_is_up_to_date),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

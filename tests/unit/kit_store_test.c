@@ -1,0 +1,351 @@
+#include "kit_fixture.h"
+
+#include <pthread.h>
+#include <time.h>
+
+struct fixture {
+    char directory[64];
+    struct kit_config config;
+    struct kit_work *work;
+    struct kit_store *store;
+    char log[8192]; /* what done() saw, "a0 b404 …" */
+};
+
+static struct fixture f;
+
+static void open_store(void)
+{
+    struct kit_work_options options = {2, 10000, 1 << 24};
+    char error[512] = "";
+    f.work = kit_work_new(NULL, &options);
+    f.store = kit_store_open(f.work, &f.config, error, sizeof error);
+    if (!f.store) fail_msg("%s", error);
+}
+
+static void close_store(void)
+{
+    kit_work_free(f.work);
+    kit_store_close(f.store);
+    f.work = NULL;
+    f.store = NULL;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fixture_directory(f.directory);
+    fixture_config_data(&f.config, f.directory);
+    open_store();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (f.store) close_store();
+    kit_config_clear(&f.config);
+    fixture_remove(f.directory);
+    return 0;
+}
+
+/* An operation that inserts or counts calls. */
+struct op {
+    struct kit_store_op op;
+    char name[32];
+    int fail_after; /* code to fail with after inserting */
+    int64_t count;
+    pthread_mutex_t *gate;
+};
+
+static void done(struct kit_store_op *op)
+{
+    struct op *o = (struct op *)op;
+    size_t n = strlen(f.log);
+    snprintf(f.log + n, sizeof f.log - n, op->writes ? "%s%d " : "%s%d=%d ", o->name, op->failure.code, (int)o->count);
+    free(op);
+}
+
+static int run_insert(struct kit_db *db, struct kit_store_op *op)
+{
+    struct op *o = (struct op *)op;
+    if (o->gate) pthread_mutex_lock(o->gate), pthread_mutex_unlock(o->gate);
+    sqlite3_stmt *s = kit_db_statement(db, "INSERT INTO calls(call_id, status, started_ms) VALUES (?, 'active', 1)");
+    if (kit_db_step(s, "t", o->name) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
+    return o->fail_after ? kit_fail(&op->failure, o->fail_after, NULL, "as told") : 0;
+}
+
+static int run_count(struct kit_db *db, struct kit_store_op *op)
+{
+    struct op *o = (struct op *)op;
+    sqlite3_stmt *s = kit_db_statement(db, "SELECT count(*) FROM calls");
+    if (kit_db_step(s, "") != SQLITE_ROW) return kit_db_fail(db, &op->failure);
+    o->count = sqlite3_column_int64(s, 0);
+    return 0;
+}
+
+static int run_fill(struct kit_db *db, struct kit_store_op *op)
+{
+    sqlite3_stmt *s = kit_db_statement(db, "UPDATE calls SET metadata = hex(zeroblob(4000000))");
+    return kit_db_step(s, "") == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
+}
+
+static int run_limit(struct kit_db *db, struct kit_store_op *op)
+{
+    sqlite3_stmt *s = kit_db_statement(db, "PRAGMA max_page_count=100");
+    return kit_db_step(s, "") == SQLITE_ROW ? 0 : kit_db_fail(db, &op->failure);
+}
+
+static struct op *make(const char *name, bool writes, int (*run)(struct kit_db *db, struct kit_store_op *op))
+{
+    struct op *o = calloc(1, sizeof *o);
+    snprintf(o->name, sizeof o->name, "%s", name);
+    o->op.writes = writes;
+    o->op.run = run;
+    o->op.done = done;
+    return o;
+}
+
+static void put(const char *name)
+{
+    assert_int_equal(kit_store_submit(f.store, &make(name, true, run_insert)->op, 0), 0);
+}
+
+static void count(void)
+{
+    assert_int_equal(kit_store_submit(f.store, &make("n", false, run_count)->op, 0), 0);
+}
+
+static void what_was_stored_is_there_after_a_restart(void **state)
+{
+    (void)state;
+    put("a");
+    put("b");
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "a0 b0 ");
+    close_store();
+    open_store();
+    f.log[0] = 0;
+    count();
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "n0=2 ");
+}
+
+/* Holds the first write on its thread until the rest is queued, so that they form one batch. */
+static void batch_begin(pthread_mutex_t *gate)
+{
+    struct op *o = make("first", true, run_insert);
+    pthread_mutex_init(gate, NULL);
+    pthread_mutex_lock(gate);
+    o->gate = gate;
+    assert_int_equal(kit_store_submit(f.store, &o->op, 0), 0);
+}
+
+static void batch_end(pthread_mutex_t *gate)
+{
+    pthread_mutex_unlock(gate);
+    kit_work_wait(f.work);
+    pthread_mutex_destroy(gate);
+}
+
+static void writes_that_wait_together_share_a_transaction_and_keep_their_order(void **state)
+{
+    struct kit_store_stats stats;
+    pthread_mutex_t gate;
+    char name[16], expected[2048] = "first0 ";
+    (void)state;
+    batch_begin(&gate);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "c%d_", i);
+        put(name);
+        strcat(strcat(expected, name), "0 ");
+    }
+    batch_end(&gate);
+    assert_string_equal(f.log, expected);
+    kit_store_get_stats(f.store, &stats);
+    assert_int_equal(stats.writes, 101);
+    assert_in_range(stats.commits, 1, 2);
+}
+
+static void a_write_that_fails_is_undone_alone(void **state)
+{
+    pthread_mutex_t gate;
+    (void)state;
+    batch_begin(&gate);
+    put("a");
+    struct op *o = make("b", true, run_insert);
+    o->fail_after = 409;
+    assert_int_equal(kit_store_submit(f.store, &o->op, 0), 0);
+    put("a"); /* not unique: SQLite's own error */
+    put("c");
+    count();
+    batch_end(&gate);
+    assert_string_equal(f.log, "first0 a0 b409 a500 c0 n0=3 ");
+}
+
+static void a_read_sees_the_writes_before_it_and_none_after(void **state)
+{
+    pthread_mutex_t gate;
+    (void)state;
+    batch_begin(&gate);
+    count();
+    put("a");
+    put("b");
+    count();
+    put("c");
+    count();
+    batch_end(&gate);
+    assert_string_equal(f.log, "first0 n0=1 a0 b0 n0=3 c0 n0=4 ");
+}
+
+static void a_full_disk_fails_what_was_not_committed_and_loses_nothing_else(void **state)
+{
+    pthread_mutex_t gate;
+    (void)state;
+    put("kept");
+    assert_int_equal(kit_store_submit(f.store, &make("limit", false, run_limit)->op, 0), 0);
+    kit_work_wait(f.work);
+    f.log[0] = 0;
+    batch_begin(&gate);
+    put("a");
+    assert_int_equal(kit_store_submit(f.store, &make("fill", true, run_fill)->op, 0), 0);
+    batch_end(&gate);
+    /* The transaction may survive the failure or not; either way nobody is told a lie. */
+    assert_non_null(strstr(f.log, "fill507 "));
+    bool survived = strstr(f.log, "a0 ") != NULL;
+    assert_true(survived || strstr(f.log, "a507 "));
+    f.log[0] = 0;
+    put("b");
+    count();
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, survived ? "b0 n0=4 " : "b0 n0=2 ");
+}
+
+static void a_lock_held_by_another_program_is_503_until_it_is_gone(void **state)
+{
+    char path[128];
+    sqlite3 *other;
+    (void)state;
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    put("a");
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "a503 ");
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    put("a");
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "a503 a0 ");
+}
+
+static void a_lock_is_waited_for_once_a_batch(void **state)
+{
+    char path[128];
+    sqlite3 *other;
+    struct timespec before, after;
+    (void)state;
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    for (int i = 0; i < 200; i++) put("c");
+    kit_work_wait(f.work);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    assert_true(after.tv_sec - before.tv_sec < 5); /* one by one it would be 200 × 50 ms */
+}
+
+static void an_abandoned_store_refuses_what_waits(void **state)
+{
+    (void)state;
+    put("a");
+    kit_work_wait(f.work);
+    kit_store_abandon(f.store);
+    put("b");
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "a0 b503 ");
+}
+
+static void a_damaged_database_is_a_clear_error(void **state)
+{
+    char path[128], error[512] = "";
+    (void)state;
+    close_store();
+    snprintf(path, sizeof path, "%s/parley.db-wal", f.directory);
+    remove(path);
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    fixture_write(path,
+                  "this is no database, and it is long enough to be looked at; this is no database at all ......");
+    struct kit_work_options options = {1, 10, 1000};
+    f.work = kit_work_new(NULL, &options);
+    assert_null(kit_store_open(f.work, &f.config, error, sizeof error));
+    assert_non_null(strstr(error, "not a database"));
+    kit_work_free(f.work);
+}
+
+static void a_database_of_a_later_version_is_refused(void **state)
+{
+    char path[128], error[512] = "";
+    sqlite3 *other;
+    (void)state;
+    close_store();
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(other, "PRAGMA user_version=999", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    struct kit_work_options options = {1, 10, 1000};
+    f.work = kit_work_new(NULL, &options);
+    assert_null(kit_store_open(f.work, &f.config, error, sizeof error));
+    assert_non_null(strstr(error, "version 999"));
+    kit_work_free(f.work);
+}
+
+static void the_reader_cannot_write_and_sees_what_is_committed(void **state)
+{
+    (void)state;
+    put("a");
+    kit_work_wait(f.work);
+    assert_int_equal(kit_store_submit_read(f.store, &make("n", false, run_count)->op, 0), 0);
+    assert_int_equal(kit_store_submit_read(f.store, &make("x", false, run_insert)->op, 0), 0);
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "a0 n0=1 x500=0 ");
+}
+
+static void memory_keeps_nothing_and_both_connections_share_it(void **state)
+{
+    (void)state;
+    close_store();
+    kit_config_clear(&f.config);
+    fixture_config_data(&f.config, ":memory:");
+    for (int i = 0; i < 2; i++) {
+        f.log[0] = 0;
+        open_store();
+        put("a");
+        kit_work_wait(f.work);
+        assert_int_equal(kit_store_submit_read(f.store, &make("n", false, run_count)->op, 0), 0);
+        kit_work_wait(f.work);
+        assert_string_equal(f.log, "a0 n0=1 ");
+        close_store();
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_stored_is_there_after_a_restart),
+        TEST(writes_that_wait_together_share_a_transaction_and_keep_their_order),
+        TEST(a_write_that_fails_is_undone_alone),
+        TEST(a_read_sees_the_writes_before_it_and_none_after),
+        TEST(a_full_disk_fails_what_was_not_committed_and_loses_nothing_else),
+        TEST(a_lock_held_by_another_program_is_503_until_it_is_gone),
+        TEST(a_lock_is_waited_for_once_a_batch),
+        TEST(an_abandoned_store_refuses_what_waits),
+        TEST(a_damaged_database_is_a_clear_error),
+        TEST(a_database_of_a_later_version_is_refused),
+        TEST(the_reader_cannot_write_and_sees_what_is_committed),
+        TEST(memory_keeps_nothing_and_both_connections_share_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

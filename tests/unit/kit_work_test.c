@@ -1,0 +1,168 @@
+#include "kit_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+enum { MANY = 2000 };
+
+static struct {
+    int run_order[MANY], done_order[MANY];
+    atomic_int run_count, inside, overlaps;
+    int done_count;
+    pthread_t loop_thread;
+    bool wrong_thread;
+} seen;
+
+struct job {
+    struct kit_job job;
+    int number;
+};
+
+static void run(struct kit_job *job)
+{
+    if (atomic_fetch_add(&seen.inside, 1)) atomic_fetch_add(&seen.overlaps, 1);
+    int at = atomic_fetch_add(&seen.run_count, 1);
+    if (at < MANY) seen.run_order[at] = ((struct job *)job)->number;
+    atomic_fetch_sub(&seen.inside, 1);
+}
+
+static void done(struct kit_job *job)
+{
+    if (!pthread_equal(pthread_self(), seen.loop_thread)) seen.wrong_thread = true;
+    if (seen.done_count < MANY) seen.done_order[seen.done_count] = ((struct job *)job)->number;
+    seen.done_count++;
+    free(job);
+}
+
+static int submit(struct kit_strand *strand, int number, size_t bytes)
+{
+    struct job *job = calloc(1, sizeof *job);
+    job->job.run = run;
+    job->job.done = done;
+    job->job.bytes = bytes;
+    job->number = number;
+    int error = kit_strand_submit(strand, &job->job);
+    if (error) free(job);
+    return error;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&seen, 0, sizeof seen);
+    seen.loop_thread = pthread_self();
+    return 0;
+}
+
+static void jobs_of_a_strand_run_and_end_in_order_one_at_a_time(void **state)
+{
+    struct kit_work_options options = {4, MANY, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    (void)state;
+    kit_strand_init(&strand, work, 7, NULL, NULL);
+    for (int i = 0; i < MANY; i++) assert_int_equal(submit(&strand, i, 1), 0);
+    kit_work_wait(work);
+    assert_int_equal(seen.done_count, MANY);
+    assert_int_equal(seen.overlaps, 0);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(seen.run_order[i], i);
+        assert_int_equal(seen.done_order[i], i);
+    }
+    assert_false(seen.wrong_thread);
+    kit_work_free(work);
+}
+
+/* A gate that keeps a thread busy. */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static void wait_at_gate(struct kit_job *job)
+{
+    (void)job;
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+}
+
+static void nothing(struct kit_job *job)
+{
+    (void)job;
+}
+
+static void other_strands_go_on_while_one_waits(void **state)
+{
+    struct kit_work_options options = {2, MANY, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand slow, quick;
+    struct kit_job blocker = {.run = wait_at_gate, .done = nothing};
+    (void)state;
+    kit_strand_init(&slow, work, 10, NULL, NULL);
+    kit_strand_init(&quick, work, 10, NULL, NULL);
+    pthread_mutex_lock(&gate);
+    assert_int_equal(kit_strand_submit(&slow, &blocker), 0);
+    assert_int_equal(submit(&slow, 1, 1), 0);
+    for (int i = 2; i < 50; i++) assert_int_equal(submit(&quick, i, 1), 0);
+    struct timespec nap = {0, 1000000};
+    for (int i = 0; i < 5000 && atomic_load(&seen.run_count) < 48; i++) nanosleep(&nap, NULL);
+    assert_int_equal(atomic_load(&seen.run_count), 48);
+    pthread_mutex_unlock(&gate);
+    kit_work_free(work); /* finishes what waits */
+    assert_int_equal(seen.done_count, 49);
+}
+
+static void the_queue_is_bounded_in_jobs_and_bytes(void **state)
+{
+    struct kit_work_options options = {1, 3, 100};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_work_stats stats;
+    struct kit_strand strand;
+    (void)state;
+    kit_strand_init(&strand, work, 10, NULL, NULL);
+    assert_int_equal(submit(&strand, 0, 101), EIO_EAGAIN);
+    assert_int_equal(submit(&strand, 0, 60), 0);
+    assert_int_equal(submit(&strand, 1, 60), EIO_EAGAIN); /* finished or not: done() has not run */
+    assert_int_equal(submit(&strand, 2, 20), 0);
+    assert_int_equal(submit(&strand, 3, 20), 0);
+    assert_int_equal(submit(&strand, 4, 0), EIO_EAGAIN);
+    kit_work_get_stats(work, &stats);
+    assert_int_equal(stats.refused, 3);
+    assert_int_equal(stats.jobs, 3);
+    assert_int_equal(stats.bytes, 100);
+    kit_work_wait(work);
+    kit_work_get_stats(work, &stats);
+    assert_int_equal(stats.jobs, 0);
+    assert_int_equal(stats.bytes, 0);
+    assert_int_equal(submit(&strand, 5, 100), 0);
+    kit_work_free(work);
+    assert_int_equal(seen.done_count, 4);
+}
+
+static void results_come_back_on_the_loop(void **state)
+{
+    struct kit_work_options options = {2, MANY, 1 << 20};
+    struct eio_loop *loop = eio_loop_new();
+    struct kit_work *work = kit_work_new(loop, &options);
+    struct kit_strand strand;
+    (void)state;
+    kit_strand_init(&strand, work, 10, NULL, NULL);
+    for (int i = 0; i < 100; i++) assert_int_equal(submit(&strand, i, 1), 0);
+    for (int i = 0; i < 1000 && seen.done_count < 100; i++) eio_loop_turn(loop, -1);
+    assert_int_equal(seen.done_count, 100);
+    /* Freed with a result under way to the loop. */
+    assert_int_equal(submit(&strand, 100, 1), 0);
+    kit_work_free(work);
+    assert_int_equal(seen.done_count, 101);
+    eio_loop_free(loop);
+    assert_false(seen.wrong_thread);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
+        cmocka_unit_test_setup(other_strands_go_on_while_one_waits, set_up),
+        cmocka_unit_test_setup(the_queue_is_bounded_in_jobs_and_bytes, set_up),
+        cmocka_unit_test_setup(results_come_back_on_the_loop, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
