@@ -4,6 +4,7 @@ PARLEY_CONFORMANCE=path names the server, CONFORMANCE_REFERENCE=1 runs the same 
 """
 
 import asyncio
+import importlib.util
 import logging
 import os
 import pathlib
@@ -11,9 +12,18 @@ import queue
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 import unittest
+
+# The library imports a transport's modules when it connects, and says little where one is missing.
+NEEDS = {"socketio": "python3-socketio", "requests": "python3-requests", "websocket": "python3-websocket",
+         "aiohttp": "python3-aiohttp"}
+MISSING = [package for module, package in NEEDS.items() if importlib.util.find_spec(module) is None]
+if MISSING:
+    print(f"test_python.py needs the Debian packages {', '.join(MISSING)}: run scripts/install-deps --for test.")
+    sys.exit(1)
 
 import socketio
 

@@ -90,9 +90,6 @@ def sizes():
 
 def formatting():
     """clang-format would change nothing."""
-    if not shutil.which("clang-format"):
-        yield "clang-format is not installed"
-        return
     command = ["clang-format", "--dry-run", "-Werror", *(str(path) for path in c_files())]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     places = {}
@@ -186,6 +183,8 @@ def compatibility():
         yield f"{document}: edge case {case} is not there"
 
 
+# Programs that a rule runs, and the Debian packages that they are in.
+PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths,
          "compatibility": compatibility}
 
@@ -197,6 +196,10 @@ def main(wanted):
         return 2
     found = 0
     for name in wanted:
+        for program, package in PROGRAMS.get(name, {}).items():
+            if not shutil.which(program):
+                print(f"{name} needs the Debian package {package}: run scripts/install-deps --for test.")
+                return 1
         for problem in RULES[name]():
             print(f"{name}: {problem}")
             found += 1
