@@ -27,6 +27,10 @@ struct rooms__stream_question {
     struct rooms__stream_id from;
     /* restoring */
     rooms_restore_fn restored; /* NULL: a replay */
+    char pid[ROOMS__PID_MAX + 1];
+    struct rooms__eviction eviction;
+    bool was_evicted; /* it was asked for: the session is looked for once more, and no further */
+    bool is_valid;    /* else nothing is restored, but the old connection ends all the same */
     bool has_offset;
     bool is_entry; /* the offset stands in the stream */
     bool has_info;
@@ -74,6 +78,7 @@ static void question_free(struct rooms__stream_question *question)
 {
     struct rooms__streams_adapter *adapter = question->adapter;
     rooms__redis_cancel(adapter->carrier.redis, question);
+    rooms__evict_stop(&question->eviction);
     rooms__due_stop(&question->due);
     if (question->prev)
         question->prev->next = question->next;
@@ -176,6 +181,7 @@ int rooms__sessions_save(struct rooms_adapter *base, const struct rooms_session 
         rooms__text("SET"), {key.bytes, key.size}, {value.bytes, value.size}, rooms__text("PX"), rooms__text(ms)};
     int error = value.error;
     if (!error) error = rooms__redis_post(adapter->carrier.redis, args, 5);
+    if (!error) adapter->saved++;
     rooms_packer_clear(&key);
     rooms_packer_clear(&value);
     return error;
@@ -205,11 +211,33 @@ static bool find_from(struct rooms__stream_question *question, const struct room
     return true;
 }
 
+static int ask_session(struct rooms__stream_question *question);
+
+/* Saved by whoever had it, or meanwhile by its own end. */
+static void on_evicted(struct rooms__eviction *eviction)
+{
+    struct rooms__stream_question *question =
+        (struct rooms__stream_question *)((char *)eviction - offsetof(struct rooms__stream_question, eviction));
+    if (!question->is_valid || ask_session(question) != ROOMS_OK) end_restore(question, NULL);
+}
+
+/* Another node may still count the old connection as alive. True: it is asked. */
+static bool evict(struct rooms__stream_question *question)
+{
+    if (question->was_evicted) return false;
+    question->was_evicted = true;
+    question->has_info = question->is_entry = false;
+    question->eviction.done = on_evicted;
+    struct rooms_name pid = {question->pid, strlen(question->pid)};
+    return rooms__evict(question->adapter, &question->eviction, pid) == ROOMS_OK;
+}
+
 static void on_session(void *ctx, const struct redisReply *reply)
 {
     struct rooms__stream_question *question = ctx;
     struct rooms__stream_session saved;
     char offset[ROOMS_OFFSET_SIZE];
+    if (reply && reply->type == REDIS_REPLY_NIL && question->has_info && evict(question)) return;
     bool is_there = reply && reply->type == REDIS_REPLY_STRING && question->has_info &&
                     rooms__stream_session_read(
                         &saved, (struct rooms_bytes){(const uint8_t *)reply->str, (size_t)reply->len}) == ROOMS_OK;
@@ -236,9 +264,10 @@ static void on_info(void *ctx, const struct redisReply *reply)
 }
 
 /* Answered in this order. Taken out with one command (Redis 6.2), so that no two nodes take it. */
-static int ask_session(struct rooms__stream_question *question, struct rooms_name pid)
+static int ask_session(struct rooms__stream_question *question)
 {
     struct rooms_packer key;
+    struct rooms_name pid = {question->pid, strlen(question->pid)};
     int error = question->has_offset ? ask_range(question, question->from, question->from, on_entry) : ROOMS_OK;
     if (!error) error = ask_info(question, on_info);
     if (!error) error = put_key(question->adapter, pid, &key);
@@ -254,17 +283,19 @@ void rooms__sessions_restore(struct rooms_adapter *base, struct rooms_name pid, 
 {
     struct rooms__streams_adapter *adapter = adapter_of(base);
     struct rooms__stream_id id = {0, 0};
-    bool is_valid = offset.n == 0 || rooms__stream_id_read(offset, &id);
-    bool asks = is_valid && base->local.recovery && rooms__redis_is_up(adapter->carrier.redis);
+    bool asks = base->local.recovery && pid.n <= ROOMS__PID_MAX && rooms__redis_is_up(adapter->carrier.redis);
     struct rooms__stream_question *question = asks ? question_new(adapter, ctx) : NULL;
     if (!question) {
         done(ctx, NULL);
         return;
     }
     question->restored = done;
+    memcpy(question->pid, pid.p, pid.n);
     question->has_offset = offset.n > 0;
+    question->is_valid = offset.n == 0 || rooms__stream_id_read(offset, &id);
     question->from = id;
-    if (ask_session(question, pid) != ROOMS_OK) end_restore(question, NULL);
+    bool is_asked = question->is_valid ? ask_session(question) == ROOMS_OK : evict(question);
+    if (!is_asked) end_restore(question, NULL);
 }
 
 /* ---------------------------------------------------------------- replaying */

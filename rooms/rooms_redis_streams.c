@@ -213,6 +213,7 @@ static void streams_free(struct rooms_adapter *base)
 {
     struct rooms__streams_adapter *adapter = (struct rooms__streams_adapter *)base;
     rooms__sessions_clear(adapter);
+    rooms__evictions_leave(adapter);
     rooms__redis_carrier_clear(&adapter->carrier); /* goodbye is said, and what waits for the log delivered */
     rooms__streams_leave(adapter);
     while (adapter->pending_first) {
@@ -257,7 +258,10 @@ struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const char *namespa
         free(adapter);
         return NULL;
     }
-    if (rooms__streams_enter(adapter) == ROOMS_OK) return &adapter->carrier.cluster.adapter;
+    if (rooms__evictions_enter(adapter) == ROOMS_OK) {
+        if (rooms__streams_enter(adapter) == ROOMS_OK) return &adapter->carrier.cluster.adapter;
+        rooms__evictions_leave(adapter);
+    }
     rooms__redis_carrier_clear(&adapter->carrier);
     free(adapter);
     return NULL;

@@ -3,6 +3,7 @@
  *     rooms_redis_streams.c  the adapter: what goes to the stream, what to channels; delivery in the log's order
  *     rooms_redis_reader.c   reading the streams, for all adapters of the node
  *     rooms_redis_session.c  connection state recovery: sessions, and what was missed
+ *     rooms_redis_evict.c    the old connection of a client that is back, at another node
  *     rooms_redis_entry.c    pure: ids, entries, sessions as Redis holds them */
 #ifndef ROOMS_REDIS_STREAMS_H
 #define ROOMS_REDIS_STREAMS_H
@@ -101,7 +102,7 @@ struct rooms__stream_pending {
     bool replied, done; /* Redis has said the id; it was delivered */
 };
 
-enum { ROOMS__SAMPLES = 32 };
+enum { ROOMS__SAMPLES = 32, ROOMS__PID_MAX = 63 };
 
 struct rooms__streams_adapter {
     struct rooms__redis_carrier carrier; /* first */
@@ -120,6 +121,12 @@ struct rooms__streams_adapter {
         struct rooms__stream_id id;
     } samples[ROOMS__SAMPLES]; /* what had been delivered when: a ring */
     size_t sample_count;
+    uint64_t saved; /* sessions */
+    /* rooms_redis_evict.c */
+    struct rooms__redis_subscription evict_questions, evict_answers;
+    struct rooms__eviction *evictions;
+    size_t eviction_count;
+    uint64_t last_eviction;
 };
 
 /* What the reader found for this namespace; then stream->last becomes its id. */
@@ -143,5 +150,27 @@ void rooms__sessions_restore(struct rooms_adapter *adapter, struct rooms_name pi
 void rooms__sessions_replay(struct rooms_adapter *adapter, struct rooms_name offset, rooms_replay_fn each,
                             rooms_done_fn done, void *ctx);
 struct rooms_name rooms__sessions_last_offset(struct rooms_adapter *adapter, char *out);
+
+/* ----------------------------------------------------- rooms_redis_evict.c */
+
+/* A question to all other nodes: whoever still counts the connection with that pid as alive is to end it, and save its
+ * session. Embedded, zeroed. */
+struct rooms__eviction {
+    struct rooms__due due; /* first */
+    struct rooms__eviction *prev, *next;
+    struct rooms__streams_adapter *adapter; /* NULL: nothing is asked */
+    uint64_t id;
+    bool is_counted; /* Redis has said how many others heard it */
+    uint64_t others, answers;
+    void (*done)(struct rooms__eviction *eviction); /* once, later: the one that had it, or all, have answered, or the
+                                                       time is up */
+};
+/* 0, or an error and done will not be called. */
+int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction *eviction, struct rooms_name pid);
+/* Harmless if nothing is asked. */
+void rooms__evict_stop(struct rooms__eviction *eviction);
+/* Nothing to do without recovery. Returns 0, or an error and there is nothing to leave. */
+int rooms__evictions_enter(struct rooms__streams_adapter *adapter);
+void rooms__evictions_leave(struct rooms__streams_adapter *adapter);
 
 #endif

@@ -12,9 +12,11 @@ before(() => cluster.start(), { timeout: 60000 });
 afterEach(() => cluster.drop());
 after(() => cluster.stop());
 
-// A way to one node after the other, as a load balancer is; cut() breaks what is connected, silence() only stops passing on.
+// A way to one node after the other, as a load balancer is; cut() breaks what is connected, part() only for the client:
+// the node's end stays open and hears nothing any more.
 class Door {
   #sockets = new Set();
+  #left = new Set();
   target = null;
   async open() {
     this.server = net.createServer((socket) => {
@@ -22,16 +24,25 @@ class Door {
       const other = net.connect(this.target.port, "127.0.0.1");
       for (const [one, to] of [[socket, other], [other, socket]]) {
         this.#sockets.add(one);
-        one.on("error", () => {}).on("close", () => { this.#sockets.delete(one); if (!one.silent) to.destroy(); });
-        one.pipe(to);
+        one.on("error", () => {}).on("close", () => { this.#sockets.delete(one); if (!this.#left.has(to)) to.destroy(); });
+        one.pipe(to, { end: false });
       }
+      socket.other = other;
     }).listen(0, "127.0.0.1");
     await once(this.server, "listening");
     return this;
   }
   get url() { return `http://127.0.0.1:${this.server.address().port}`; }
   cut() { this.target = null; for (const socket of this.#sockets) socket.destroy(); }
-  close() { this.cut(); this.server.close(); }
+  part() {
+    this.target = null;
+    for (const socket of this.#sockets) if (socket.other) this.#left.add(socket.other);
+    for (const socket of this.#sockets) if (socket.other) socket.destroy();
+    for (const socket of this.#left) socket.unpipe().resume();
+  }
+  // How many of those that were left open a node has closed.
+  get closed() { return [...this.#left].filter((socket) => socket.closed).length; }
+  close() { this.cut(); for (const socket of this.#left) socket.destroy(); this.server.close(); }
 }
 
 async function client(door, node) {
@@ -79,6 +90,65 @@ for (const [from, to] of [["parley1", "parley2"], ["parley1", "node"], ["node", 
       assert.equal(numbers.at(-1), "last");
       assert.deepEqual(numbers.slice(0, -1).sort((a, b) => a - b), [...Array(count + 1).keys()]);
       assert.ok((await ask("rooms")).includes(room));
+    } finally { socket.close(); door.close(); }
+  });
+}
+
+// A connection that breaks without a word to the node: until the ping timeout it counts as alive there.
+for (const [from, to] of [["parley1", "parley2"], ["parley2", "parley1"]]) {
+  test(`${from} to ${to}: the old connection, which counts as alive, is evicted (66)`, async () => {
+    const door = await new Door().open();
+    const others = await cluster.clients();
+    const { socket, ask, heard } = await client(door, from);
+    try {
+      const id = socket.id;
+      const room = cluster.room();
+      await ask("join", room);
+      await emitFrom(from, others, "tick", [0]);
+      await until(() => heard("tick").length === 1, "the first");
+      door.part();
+      await once(socket, "disconnect");
+      await emitFrom("node", others, "tick", [1]);
+      door.target = cluster.nodes[to];
+      await once(socket, "connect");
+      assert.equal(socket.recovered, true);
+      assert.equal(socket.id, id);
+      await until(() => door.closed === 1, "its old connection ends");
+      await emitFrom(from, others, "tick", [2]);
+      await until(() => heard("tick").some(([, what]) => what === 2), "what comes after");
+      assert.deepEqual(heard("tick").map(([, what]) => what), [0, 1, 2]);
+      assert.ok((await ask("rooms")).includes(room));
+      for (const name of cluster.names) {
+        const ids = (await others[name].op({ op: "fetchSockets", to: room })).map((one) => one.id);
+        assert.deepEqual(ids, [id], `seen from ${name}`);
+      }
+    } finally { socket.close(); door.close(); }
+  });
+}
+
+// Node's servers are not asked, and do not ask: then it is as with Node alone, and nobody waits for them.
+for (const [from, to] of [["node", "parley1"], ["parley1", "node"]]) {
+  test(`${from} to ${to}: a client whose old connection counts as alive begins anew, at once (66)`, async () => {
+    const door = await new Door().open();
+    const others = await cluster.clients();
+    const { socket, heard } = await client(door, from);
+    try {
+      const id = socket.id;
+      await emitFrom(from, others, "tick", [0]);
+      await until(() => heard("tick").length === 1, "an offset");
+      door.part();
+      await once(socket, "disconnect");
+      const began = Date.now();
+      door.target = cluster.nodes[to];
+      await once(socket, "connect");
+      assert.ok(Date.now() - began < 4000, "a request to other nodes would have taken 5 s");
+      assert.equal(socket.recovered, false);
+      assert.notEqual(socket.id, id);
+      for (const name of cluster.names) {
+        await emitFrom(name, others, "tick", [name]);
+        await until(() => heard("tick").some(([, what]) => what === name), `${name} is heard`);
+        assert.equal(await others[name].op({ op: "serverCount" }), cluster.names.length);
+      }
     } finally { socket.close(); door.close(); }
   });
 }

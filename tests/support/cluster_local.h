@@ -19,6 +19,8 @@ struct peer {
     void (*answer)(void *ctx, const struct rooms_message *args);
     void *answer_ctx;
     bool answers_late;
+    const char *holds; /* the pid of a session whose connection counts as alive here */
+    void (*save)(struct peer *peer);
 };
 
 static struct peer *peers[PEERS_MAX];
@@ -149,6 +151,15 @@ static inline uint64_t local_now_ms(void *ctx)
     return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
 }
 
+static inline void local_evict(void *ctx, struct rooms_name pid)
+{
+    struct peer *peer = ctx;
+    if (!peer->holds || strlen(peer->holds) != pid.n || memcmp(peer->holds, pid.p, pid.n) != 0) return;
+    peer->holds = NULL;
+    say("%c evict\n", peer->name);
+    peer->save(peer);
+}
+
 static inline struct rooms_local peer_local(struct peer *peer, const struct rooms_recovery *recovery)
 {
     return (struct rooms_local){
@@ -159,6 +170,7 @@ static inline struct rooms_local peer_local(struct peer *peer, const struct room
         .disconnect = local_disconnect,
         .fetch = local_fetch,
         .server_side_event = local_server_side_event,
+        .evict = local_evict,
         .recovery = recovery,
         .now_ms = local_now_ms,
         .ctx = peer,

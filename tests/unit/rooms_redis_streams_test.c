@@ -210,7 +210,7 @@ static void on_restored(void *ctx, const struct rooms_session *session)
 }
 
 /* connected_ms ago it began, where `began` is. */
-static void save(size_t i, const char *began, uint64_t connected_ms)
+static void begin_save(size_t i, const char *began, uint64_t connected_ms)
 {
     struct rooms_name rooms_of[] = {name("sid"), name("kitchen")};
     struct rooms_session session = {
@@ -223,6 +223,11 @@ static void save(size_t i, const char *began, uint64_t connected_ms)
         .offset = name(began),
     };
     assert_int_equal(adapter(i)->ops->session_save(adapter(i), &session), 0);
+}
+
+static void save(size_t i, const char *began, uint64_t connected_ms)
+{
+    begin_save(i, began, connected_ms);
     node_run(&nodes[0], 20);
 }
 
@@ -266,6 +271,134 @@ TEST(recovery, a_session_is_taken_by_another_node_with_what_was_missed)
     assert_said("replay [2]\nreplay [3]\nend 0\n");
     restore(1, offsets[0]);
     assert_said("nothing\n"); /* it was taken */
+    nodes_close();
+}
+
+/* ------------------------------------------------------------------ evicting */
+
+static void save_evicted(struct peer *peer)
+{
+    begin_save((size_t)(peer->name - 'A'), "0-0", 0);
+}
+
+static void hold(size_t i, const char *pid)
+{
+    peer_of[i].holds = pid;
+    peer_of[i].save = save_evicted;
+}
+
+/* Pass by pass, so that no answer is read before the test goes on. */
+static void pass_until_asked(const struct rooms__streams_adapter *self)
+{
+    for (int i = 0; i < 10000 && !self->evictions; i++) event_base_loop(nodes[0].base, EVLOOP_ONCE);
+    assert_non_null(self->evictions);
+}
+
+/* Edge case 66. */
+TEST(recovery, the_old_connection_at_another_node_is_evicted)
+{
+    open_recovering(3);
+    hold(2, "pid");
+    restore(0, "");
+    wait_said("C evict\nsession sid {\"n\":1} sid kitchen\n");
+    assert_string_equal(restored_offset, "0-0");
+    restore(1, "");
+    wait_said("nothing\n"); /* it was taken */
+    nodes_close();
+}
+
+/* As on one node: what is not to be restored ends all the same. */
+TEST(recovery, the_old_connection_is_evicted_by_a_client_with_a_wrong_offset)
+{
+    open_recovering(2);
+    hold(1, "pid");
+    restore(0, "nonsense");
+    wait_said("B evict\nnothing\n");
+    nodes_close();
+}
+
+TEST(recovery, the_pid_of_an_eviction_is_any_text)
+{
+    open_recovering(2);
+    hold(1, "\"\\\n\xc3\xbc");
+    adapter(0)->ops->session_restore(adapter(0), name("\"\\\n\xc3\xbc"), name(""), on_restored, NULL);
+    wait_said("B evict\nnothing\n"); /* saved under another one */
+    nodes_close();
+}
+
+/* Its connection broke by itself after the session was looked for: nobody has it, but it is saved now. */
+TEST(recovery, a_session_that_is_saved_while_others_are_asked_is_found)
+{
+    open_recovering(2);
+    adapter(0)->ops->session_restore(adapter(0), name("pid"), name(""), on_restored, NULL);
+    struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
+    pass_until_asked(self);
+    struct rooms_session session = {
+        .sid = name("sid"), .pid = name("pid"), .data = rooms__text("{}"), .offset = name("0-0")};
+    adapter(1)->ops->session_save(adapter(1), &session);
+    wait_said("session sid {}\n");
+    nodes_close();
+}
+
+static void impatient(struct rooms_redis_options *options)
+{
+    options->request_timeout_ms = 100;
+}
+
+/* One that stands still, and one that lies: who asks does not wait for ever. */
+TEST(recovery, who_does_not_answer_is_waited_for_no_longer_than_a_request)
+{
+    struct listener silent;
+    nodes_open(1, rooms_adapter_redis_streams, &limits, impatient);
+    node_start(&nodes[1]);
+    listen_to(&nodes[1], &silent, ROOMS__REDIS_CHANNEL, "socket.io-evict#/#");
+    RUN_UNTIL(&nodes[0], node_is_up(&nodes[1]) && silent.active);
+    restore(0, "");
+    wait_said("nothing\n");
+    assert_int_equal(silent.count, 1);
+    assert_int_equal(node_stats(&nodes[0]).request_timeouts, 1);
+    unlisten(&nodes[1], &silent);
+    rooms_redis_free(nodes[1].redis);
+    nodes[1].redis = NULL;
+    nodes_close();
+}
+
+TEST(recovery, garbage_that_asks_for_evictions_is_counted_and_ignored)
+{
+    static const char *const garbage[] = {"",
+                                          "x",
+                                          "[]",
+                                          "{}",
+                                          "{\"uid\":1,\"id\":1,\"pid\":\"pid\"}",
+                                          "{\"uid\":\"u\",\"id\":-1,\"pid\":\"pid\"}",
+                                          "{\"uid\":\"u\",\"id\":1,\"pid\":\"\"}"};
+    char uid_channel[64], long_pid[600] = "{\"uid\":\"u\",\"id\":1,\"pid\":\"";
+    enum { COUNT = sizeof garbage / sizeof garbage[0] };
+    open_recovering(1);
+    hold(0, "pid");
+    struct rooms__cluster *self = (struct rooms__cluster *)adapter(0);
+    snprintf(uid_channel, sizeof uid_channel, "socket.io-evict#/#%s#", self->uid);
+    for (size_t i = 0; i < COUNT; i++) publish(&nodes[0], "socket.io-evict#/#", garbage[i]);
+    for (size_t i = 0; i < 4; i++) publish(&nodes[0], uid_channel, garbage[i]);
+    publish(&nodes[0], uid_channel, "{\"id\":1,\"evicted\":true}"); /* an answer to nothing */
+    memset(long_pid + strlen(long_pid), 'p', 400);
+    strcat(long_pid, "\"}");
+    publish(&nodes[0], "socket.io-evict#/#", long_pid);
+    RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).ignored == COUNT + 5);
+    assert_said("");
+    publish(&nodes[0], "socket.io-evict#/#", "{\"uid\":\"u\",\"id\":1,\"pid\":\"pid\"}");
+    wait_said("A evict\n");
+    nodes_close();
+}
+
+TEST(recovery, whoever_waits_for_an_eviction_when_the_node_ends_is_told)
+{
+    open_recovering(2);
+    struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
+    adapter(0)->ops->session_restore(adapter(0), name("pid"), name(""), on_restored, NULL);
+    pass_until_asked(self);
+    node_close(0);
+    assert_said("nothing\n");
     nodes_close();
 }
 
