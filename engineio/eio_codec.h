@@ -83,6 +83,16 @@ void eio__ws_accept(struct eio_str key, char out[29]);
 /* True if it is base64 of 16 bytes. */
 bool eio__ws_key_valid(struct eio_str key);
 
+/* ------------------------------------------------------------------------------------------ base64 (RFC 4648) */
+
+/* Decodes in place: what is written never passes what is read. Returns the size. Nothing is refused, as with Node's
+ * Buffer.from(text, "base64"): both alphabets, padding right, wrong or missing, anything else between digits (the line
+ * feeds of java.util and android.util) skipped. */
+size_t eio__base64_decode(uint8_t *p, size_t n);
+size_t eio__base64_size(size_t n);
+/* Writes it with padding; returns the end. */
+uint8_t *eio__base64_put(uint8_t *out, const uint8_t *p, size_t n);
+
 /* ---------------------------------------------------------- polling payloads (engine.io-protocol v4, "Payload") */
 
 enum eio__packet_type {
@@ -100,9 +110,12 @@ struct eio__packet {
     const uint8_t *p;   /* after the type; decoded bytes if binary */
     size_t n;
 };
+/* One packet as text, alone in a WebSocket's frame or in a payload. Base64 ("b…") is decoded in place. Returns 1,
+ * negative with fault. */
+int eio__packet_decode(uint8_t *p, size_t n, struct eio__packet *packet, struct eio__fault *fault);
 /* Takes the next packet of a body: *p, *n are advanced past it and its separator. Binary is decoded into the body
- * itself (base64 shrinks). Returns 1, 0 at the end, negative on a bad packet (unknown type, empty packet, bad base64;
- * text is checked by the caller for the whole body). */
+ * itself (base64 shrinks). Returns 1, 0 at the end, negative on a bad packet (unknown type, empty packet; text is
+ * checked by the caller for the whole body). */
 int eio__payload_next(uint8_t **p, size_t *n, struct eio__packet *packet, struct eio__fault *fault);
 /* Size of a message in a polling payload, without separator: 1 + n, or 1 + base64 length ("b…"). */
 size_t eio__payload_size(enum eio_kind kind, size_t n);

@@ -3,7 +3,6 @@
 #include "eio_deflate.h"
 #include "eio_int.h"
 
-#include <sodium.h>
 #include <string.h>
 
 /* An empty data frame of n payload bytes: what is to be filled in. */
@@ -33,7 +32,7 @@ static struct eio_frame *bare_form(struct eio_frame *frame)
 static struct eio_frame *binary3_form(struct eio_frame *frame, bool base64)
 {
     uint8_t *payload;
-    size_t n = base64 ? 2 + (frame->size + 2) / 3 * 4 : 1 + (size_t)frame->size;
+    size_t n = base64 ? 2 + eio__base64_size(frame->size) : 1 + (size_t)frame->size;
     struct eio_frame *form = form_new(frame, base64 ? EIO__WS_TEXT : EIO__WS_BINARY, n, &payload);
     if (!form) return NULL;
     if (!base64) {
@@ -41,15 +40,8 @@ static struct eio_frame *binary3_form(struct eio_frame *frame, bool base64)
         memcpy(payload + 1, eio__frame_message(frame), frame->size);
         return form;
     }
-    char *text = malloc(n - 1);
-    if (!text) {
-        eio_frame_unref(form);
-        return NULL;
-    }
-    sodium_bin2base64(text, n - 1, eio__frame_message(frame), frame->size, sodium_base64_VARIANT_ORIGINAL);
     memcpy(payload, "b4", 2);
-    memcpy(payload + 2, text, n - 2);
-    free(text);
+    eio__base64_put(payload + 2, eio__frame_message(frame), frame->size);
     return form;
 }
 

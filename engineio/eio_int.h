@@ -435,7 +435,7 @@ struct eio_server {
     const char *next_id; /* for the session that is being made, or NULL: one of ours */
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop, message;
-    struct eio_limit_counter limits[EIO_LIMIT_COUNT];
+    struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;
     struct eio_rate handshake_rate;
     struct eio__ws_limits ws_limits;

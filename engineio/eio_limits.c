@@ -27,18 +27,26 @@ const char *eio_limit_name(enum eio_limit limit)
     return limit < EIO_LIMIT_COUNT ? names[limit] : "unknown";
 }
 
-void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name, const char *who)
+bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, unsigned long long *unsaid)
 {
     uint64_t now = eio_loop_now_ms(loop);
     counter->hits++;
     if (now < counter->quiet_until_ms) {
         counter->unsaid++;
-        return;
+        return false;
     }
-    eio_log(EIO_LOG_WARN, "limit %s hit by %s (%llu times more since the last such line)", name, who ? who : "-",
-            (unsigned long long)counter->unsaid);
+    *unsaid = counter->unsaid;
     counter->unsaid = 0;
     counter->quiet_until_ms = now + EIO_LIMIT_LOG_MS;
+    return true;
+}
+
+void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name, const char *who)
+{
+    unsigned long long unsaid;
+    if (eio__counter_hit(counter, loop, &unsaid))
+        eio_log(EIO_LOG_WARN, "limit %s hit by %s (%llu times more since the last such line)", name, who ? who : "-",
+                unsaid);
 }
 
 /* The bucket as the time at which it will be full again. */

@@ -2,7 +2,6 @@
  * binary form 0|1, digits, 0xff, packet. Pure. */
 #include "eio_codec.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,18 +34,6 @@ static size_t bytes_of_units(const uint8_t *p, size_t n, size_t units)
     return i;
 }
 
-static int decode_base64(uint8_t *p, size_t n, struct eio__packet *packet, struct eio__fault *fault)
-{
-    while (n > 0 && p[n - 1] == '=') n--;
-    size_t size;
-    if (sodium_base642bin(p, n, (const char *)p, n, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0)
-        return fail(fault, "invalid base64");
-    packet->kind = EIO_BINARY;
-    packet->p = p;
-    packet->n = size;
-    return 1;
-}
-
 int eio__packet3_decode(uint8_t *p, size_t n, enum eio_kind kind, struct eio__packet *packet, struct eio__fault *fault)
 {
     if (n == 0) return fail(fault, "empty packet");
@@ -54,7 +41,7 @@ int eio__packet3_decode(uint8_t *p, size_t n, enum eio_kind kind, struct eio__pa
     uint8_t type = kind == EIO_BINARY ? (uint8_t)(p[0] + '0') : p[base64];
     if (type < EIO__OPEN || type > EIO__NOOP) return fail(fault, "unknown packet type");
     *packet = (struct eio__packet){(enum eio__packet_type)type, kind, p + 1, n - 1};
-    if (base64) return decode_base64(p + 2, n - 2, packet, fault);
+    if (base64) *packet = (struct eio__packet){packet->type, EIO_BINARY, p + 2, eio__base64_decode(p + 2, n - 2)};
     return 1;
 }
 
@@ -99,14 +86,9 @@ int eio__payload3_next(uint8_t **p, size_t *n, bool binary_form, struct eio__pac
 
 /* ---------------------------------------------------------------- encoding */
 
-static size_t base64_size(size_t n)
-{
-    return (n + 2) / 3 * 4;
-}
-
 size_t eio__payload3_bound(enum eio_kind kind, size_t n)
 {
-    return 2 + 20 + 2 + (kind == EIO_BINARY ? base64_size(n) + 1 : n);
+    return 2 + 20 + 2 + (kind == EIO_BINARY ? eio__base64_size(n) + 1 : n);
 }
 
 /* Without the length: a packet as text. */
@@ -116,8 +98,7 @@ static uint8_t *put_text_packet(uint8_t *out, enum eio__packet_type type, enum e
     if (kind == EIO_BINARY) {
         *out++ = 'b';
         *out++ = (uint8_t)type;
-        sodium_bin2base64((char *)out, base64_size(n) + 1, p, n, sodium_base64_VARIANT_ORIGINAL);
-        return out + base64_size(n);
+        return eio__base64_put(out, p, n);
     }
     *out++ = (uint8_t)type;
     if (n) memcpy(out, p, n);
@@ -137,7 +118,8 @@ uint8_t *eio__payload3_put(uint8_t *out, bool binary_form, const struct eio__pac
         if (packet->n) memcpy(out, packet->p, packet->n);
         return out + packet->n;
     }
-    size_t units = packet->kind == EIO_BINARY ? 2 + base64_size(packet->n) : 1 + eio__utf16_size(packet->p, packet->n);
+    size_t units =
+        packet->kind == EIO_BINARY ? 2 + eio__base64_size(packet->n) : 1 + eio__utf16_size(packet->p, packet->n);
     out += snprintf((char *)out, sizeof length, "%zu:", units);
     return put_text_packet(out, packet->type, packet->kind, packet->p, packet->n);
 }

@@ -194,25 +194,42 @@ static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool 
     return 0;
 }
 
+/* The client reads why before it notices that the session is gone. */
+static void refuse_post(struct eio_session *session, struct eio_http_request *request, enum eio_close_reason reason,
+                        const char *why)
+{
+    struct eio_server *server = session->server;
+    unsigned long long unsaid;
+    if (eio__counter_hit(&server->refused_posts, server->loop, &unsaid))
+        eio_log(EIO_LOG_WARN,
+                "session %s: refused a POST of %zu bytes from %s: %s (%llu more since the last such line)",
+                eio_session_id(session), request->body.n, request->head->address, why, unsaid);
+    eio__server_reply(server, request,
+                      &(struct eio__answer){.status = 400, .type = "text/plain", .body = why, .size = strlen(why)});
+    eio_session_abort(session, reason, why);
+}
+
 void eio__polling_on_post(struct eio_session *session, struct eio_http_request *request)
 {
     struct eio_server *server = session->server;
     bool binary = has_type(request, "application/octet-stream");
     if (binary && session->protocol != 3) {
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid content");
-        eio__server_reply(server, request, &(struct eio__answer){.status = 400});
+        refuse_post(session, request, EIO_CLOSE_TRANSPORT_ERROR, "invalid content");
         return;
     }
     uint8_t *p = (uint8_t *)(uintptr_t)request->body.p;
     size_t n = request->body.n;
-    struct eio__fault fault = {.why = "invalid payload"};
+    struct eio__fault fault = {.why = n ? "the payload is not valid UTF-8" : "empty payload"};
     server->stats.bytes_in += n;
     /* A form without the field says nothing, as in the reference. */
     bool is_said = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
     server->request_head = request->head;
     int result = is_said ? read_payload(session, p, n, binary, &fault) : 0;
     server->request_head = NULL;
-    if (result < 0) eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+    if (result < 0) {
+        refuse_post(session, request, EIO_CLOSE_PARSE_ERROR, fault.why);
+        return;
+    }
     eio__server_reply(server, request,
                       &(struct eio__answer){.status = 200, .type = "text/html", .body = "ok", .size = 2});
 }

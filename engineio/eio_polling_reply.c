@@ -20,18 +20,21 @@ bool eio__polling_is_jsonp(const struct eio_session *session)
 
 bool eio__polling_form_value(uint8_t *body, size_t *n)
 {
-    struct eio_str rest = {(const char *)body, *n}, name, value;
+    struct eio_str rest = {(const char *)body, *n}, name, value, found = {NULL, 0};
+    char decoded[1];
     while (eio_query_next(&rest, &name, &value)) {
-        if (!eio_str_is(name, "d")) continue;
-        /* Decoding shrinks, and what it writes stands before what it reads. */
-        char *text = malloc(value.n + 1);
-        int size = text ? eio_query_decode(value, text, value.n) : 0;
-        if (size > 0) memcpy(body, text, (size_t)size);
-        free(text);
-        *n = size > 0 ? eio__jsonp_unescape((char *)body, (size_t)size) : 0;
-        return true;
+        if (eio_query_decode(name, decoded, sizeof decoded) != 1 || decoded[0] != 'd') continue;
+        if (found.p) return false; /* twice is a list, which the reference does not read */
+        found = value;
     }
-    return false;
+    if (!found.p) return false;
+    /* Decoding shrinks, and what it writes stands before what it reads. */
+    char *text = malloc(found.n + 1);
+    int size = text ? eio_query_decode(found, text, found.n) : 0;
+    if (size > 0) memcpy(body, text, (size_t)size);
+    free(text);
+    *n = size > 0 ? eio__jsonp_unescape((char *)body, (size_t)size) : 0;
+    return true;
 }
 
 /* ------------------------------------------------------------- compression */

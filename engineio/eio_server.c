@@ -297,6 +297,7 @@ void eio_server_get_stats(const struct eio_server *server, struct eio_server_sta
 {
     *stats = server->stats;
     for (int i = 0; i < EIO_LIMIT_COUNT; i++) stats->limit_hits[i] = server->limits[i].hits;
+    stats->posts_refused = server->refused_posts.hits;
     stats->sessions = server->slot_count;
     stats->polling_sessions = 0;
     for (uint32_t i = 0; i < server->slot_capacity; i++)

@@ -292,19 +292,10 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
             return 0;
         }
     } else if (session->protocol == 4 && kind == EIO_TEXT) {
-        if (n == 0 || p[0] < EIO__OPEN || p[0] > EIO__NOOP) {
-            /* engine.io-parser also takes base64 in a text frame ("b…"). */
-            uint8_t *body = p;
-            size_t size = n;
-            struct eio__fault fault;
-            if (n < 1 || p[0] != 'b' || eio__payload_next(&body, &size, &packet, &fault) != 1 || size != 0) {
-                eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, "unknown packet type");
-                return 0;
-            }
-        } else {
-            packet.type = (enum eio__packet_type)p[0];
-            packet.p++;
-            packet.n--;
+        struct eio__fault fault;
+        if (eio__packet_decode(p, n, &packet, &fault) != 1) {
+            eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+            return 0;
         }
     }
     eio__session_on_packet(session, &packet);

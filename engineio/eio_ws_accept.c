@@ -23,10 +23,12 @@ void eio__ws_accept(struct eio_str key, char out[29])
 
 bool eio__ws_key_valid(struct eio_str key)
 {
-    uint8_t nonce[18];
-    size_t size;
-    return key.n == 24 &&
-           sodium_base642bin(nonce, sizeof nonce, key.p, key.n, NULL, &size, NULL, sodium_base64_VARIANT_ORIGINAL) ==
-               0 &&
-           size == 16;
+    /* 16 bytes are 22 digits. That the last one has bits to spare is nobody's business, as in ws. */
+    if (key.n != 24 || memcmp(key.p + 22, "==", 2) != 0) return false;
+    for (size_t i = 0; i < 22; i++) {
+        char c = key.p[i];
+        bool digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+        if (!digit) return false;
+    }
+    return true;
 }

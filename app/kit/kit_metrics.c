@@ -168,6 +168,7 @@ static void put_engine(struct page *page, const struct app *app)
         put_labelled(page, "sessions_closed_total", "reason", eio_close_reason_text((enum eio_close_reason)i),
                      s.closed[i]);
     counter(page, "handshakes_refused_total", "Handshakes refused.", s.handshakes_refused);
+    counter(page, "posts_refused_total", "Polling payloads refused with 400.", s.posts_refused);
     counter(page, "upgrades_total", "Sessions upgraded to WebSocket.", s.upgrades);
     counter(page, "messages_received_total", "Engine.IO messages received.", s.messages_in);
     counter(page, "messages_sent_total", "Engine.IO messages sent.", s.messages_out);

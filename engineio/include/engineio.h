@@ -662,7 +662,7 @@ EIO_API struct eio_session *eio_server_find(struct eio_server *server, const cha
 EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx);
 
 struct eio_server_stats {
-    uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, upgrades;
+    uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, posts_refused, upgrades;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, writes, partial_writes;
     uint64_t limit_hits[EIO_LIMIT_COUNT];

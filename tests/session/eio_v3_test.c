@@ -126,7 +126,7 @@ static void a_client_that_said_b64_gets_base64(void **state)
     assert_replied(get, 200, "2:4x6:b4AP8=");
 }
 
-static void a_broken_payload_closes_the_session(void **state)
+static void a_broken_payload_gets_400_and_the_session_closes(void **state)
 {
     (void)state;
     static const char *const bodies[] = {"", "4hello", "7:4hello", "2:9x", ":", "2:4a\x1e", "1:\xff"};
@@ -135,7 +135,9 @@ static void a_broken_payload_closes_the_session(void **state)
         int closed = f.closed;
         open3("");
         request(EIO_HTTP_POST, bodies[i], &post);
-        assert_replied(post, 200, "ok");
+        assert_int_equal(post.status, 400);
+        assert_string_equal(post.body, f.detail);
+        free(post.body);
         assert_int_equal(f.closed, closed + 1);
         assert_int_equal(f.reason, EIO_CLOSE_PARSE_ERROR);
     }
@@ -266,7 +268,7 @@ static void unknown_packets_over_websocket_close_it(void **state)
         uint8_t first;
         const char *payload;
         size_t n;
-    } cases[] = {{0x81, "7", 1}, {0x81, "", 0}, {0x82, "", 0}, {0x82, "4x", 2}, {0x81, "b4!", 3}};
+    } cases[] = {{0x81, "7", 1}, {0x81, "", 0}, {0x82, "", 0}, {0x82, "4x", 2}, {0x81, "b!4", 3}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int fd = open_websocket(""), closed = f.closed;
         peer_send(fd, cases[i].first, cases[i].payload, cases[i].n);
@@ -321,7 +323,7 @@ int main(void)
         TEST(text_travels_with_lengths_in_utf16_units),
         TEST(binary_makes_the_payload_binary),
         TEST(a_client_that_said_b64_gets_base64),
-        TEST(a_broken_payload_closes_the_session),
+        TEST(a_broken_payload_gets_400_and_the_session_closes),
         TEST(the_client_pings_and_the_server_answers),
         TEST(without_a_ping_the_session_ends_after_interval_and_timeout),
         TEST(a_pong_from_the_client_is_the_wrong_direction),

@@ -161,6 +161,8 @@ static void base64_in_a_text_frame_is_a_binary_message(void **state)
     int fd = peer_open(&f);
     peer_text(fd, "bAQID");
     assert_peer_reads(&f, fd, "2:\1\2\3\n");
+    peer_text(fd, "bAQ\x1eID\n"); /* a separator only in payloads */
+    assert_peer_reads(&f, fd, "2:\1\2\3\n");
     close(fd);
 }
 

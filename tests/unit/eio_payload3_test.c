@@ -73,7 +73,7 @@ TEST(payload3, binary_is_base64_behind_b4)
     assert_packets("2:4x6:b4AP8=1:6", "4 text \"x\"\n4 binary \"\\x00\\xff\"\n6 text \"\"\n");
     assert_packets("2:b4", "4 binary \"\"\n");
     assert_packets("5:b4AP8", "4 binary \"\\x00\\xff\"\n");
-    assert_packets("6:b4A!8=", "error 400: invalid base64\n");
+    assert_packets("9:b4A\nP8=\r\n", "4 binary \"\\x00\\xff\"\n");
     assert_packets("6:b9AP8=", "error 400: unknown packet type\n");
     assert_packets("1:b", "error 400: unknown packet type\n");
 }
