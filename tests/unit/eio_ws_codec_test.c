@@ -564,12 +564,14 @@ TEST(ws_key, is_base64_of_16_bytes)
 {
     assert_true(eio__ws_key_valid(eio_str("dGhlIHNhbXBsZSBub25jZQ==")));
     assert_true(eio__ws_key_valid(eio_str("AAAAAAAAAAAAAAAAAAAAAA==")));
+    assert_true(eio__ws_key_valid(eio_str("dGhlIHNhbXBsZSBub25jZR=="))); /* bits to spare: as ws */
     static const char *const bad[] = {"",
                                       "dGhlIHNhbXBsZSBub25jZQ",
                                       "dGhlIHNhbXBsZSBub25jZQ= ",
                                       "dGhlIHNhbXBsZSBub25jZUE=",
                                       "dGhlIHNhbXBsZSBub25jZUFB",
-                                      "dGhlIHNhbXBsZSBub25jZR==",
+                                      "dGhlIHNhbXBsZSBub25jZQ=A",
+                                      "dGhlIHNhbXBsZSBub25j-Q==",
                                       "dGhlIHNhbXBsZSBub25j*Q==",
                                       "dGhlIHNhbXBsZSBub25jZQ==AAAA"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(eio__ws_key_valid(eio_str(bad[i])));
