@@ -34,7 +34,7 @@ TEST(sharded, what_is_said_is_done_everywhere)
     message.attachments = &binary;
     message.attachment_count = 1;
     rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
-    node_run(&nodes[0], 100);
+    nodes_settle();
     assert_non_null(strstr(said, "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <"));
     assert_non_null(strstr(said, "A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <"));
     said[0] = '\0';
@@ -80,7 +80,7 @@ TEST(sharded, a_room_has_a_channel_while_it_has_members_here)
     emit_to(0, "kitchen and bathroom", "[2]");
     emit_to(0, "01234567890123456789", "[3]");
     emit_to(0, "hall", "[4]");
-    node_run(&nodes[0], 50);
+    nodes_settle();
     assert_non_null(strstr(said, "B deliver +kitchen [1]\n"));
     assert_non_null(strstr(said, "B deliver +kitchen and bathroom [2]\n"));
     assert_non_null(strstr(said, "B deliver +01234567890123456789 [3]\n"));
@@ -105,7 +105,7 @@ TEST(sharded, in_static_mode_there_is_one_channel)
 {
     nodes_open(2, rooms_adapter_redis_sharded, NULL, make_static);
     adapter(1)->ops->room_created(adapter(1), name("r"));
-    node_run(&nodes[0], 20);
+    nodes_settle();
     assert_string_equal(listeners("socket.io#/#r#"), "0");
     emit_to(0, "r", "[1]");
     WAIT_LINES("A deliver +r [1]", "B deliver +r [1]");
@@ -133,15 +133,15 @@ static void beat_quickly(struct rooms_redis_options *options)
 TEST(sharded, a_node_that_falls_silent_is_not_waited_for)
 {
     nodes_open(3, rooms_adapter_redis_sharded, NULL, beat_quickly);
-    node_run(&nodes[0], 200);
-    struct rooms__cluster *c = (struct rooms__cluster *)adapter(2);
+    struct rooms__cluster *a = (struct rooms__cluster *)adapter(0), *c = (struct rooms__cluster *)adapter(2);
+    RUN_UNTIL(&nodes[0], a->nodes.count == 2);
     rooms__due_stop(&c->heartbeat); /* as if it had stopped */
-    node_run(&nodes[0], 2500);
-    assert_true(node_stats(&nodes[0]).nodes_lost == 1);
+    RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).nodes_lost > 0);
+    assert_int_equal(node_stats(&nodes[0]).nodes_lost, 1);
     rooms__cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 2\n");
     node_close(2);
-    node_run(&nodes[0], 50);
+    RUN_UNTIL(&nodes[0], strcmp(listeners("socket.io#/#"), "2") == 0);
     rooms__cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 2\n");
     nodes_close();
@@ -169,7 +169,7 @@ TEST(sharded, without_redis_all_goes_on_here)
     server_start(&server);
     for (size_t i = 0; i < 2; i++) RUN_UNTIL(&nodes[0], node_is_up(&nodes[i]));
     fetch(0);
-    node_run(&nodes[0], 300);
+    RUN_UNTIL(&nodes[0], strstr(said, "done 0\n"));
     assert_non_null(strstr(said, "socket {\"B\":2}\ndone 0\n"));
     nodes_close();
 }

@@ -4,16 +4,51 @@
 
 static const struct rooms_recovery limits = {.max_disconnection_ms = 60000, .liveness_ms = 200};
 
+/* Where the stream ends, after all that the nodes have added. */
+static struct rooms__stream_id stream_end(const char *stream)
+{
+    static const char field[] = "last-generated-id\r\n";
+    struct rooms__stream_id id = {0, 0};
+    char line[64];
+    snprintf(line, sizeof line, "XINFO STREAM %s", stream);
+    const char *at = strstr(server_tell(&server, line), field);
+    at = at ? strchr(at + sizeof field, '\n') : NULL; /* behind the length of the value */
+    if (at) rooms__stream_id_read((struct rooms_name){at + 1, strcspn(at + 1, "\r")}, &id);
+    return id;
+}
+
+static bool has_read(size_t i, struct rooms__stream_id end)
+{
+    const struct rooms__streams_adapter *self = (const struct rooms__streams_adapter *)adapter(i);
+    return self->stream->is_known && self->streams->is_reading && !rooms__stream_id_after(end, self->stream->last);
+}
+
+/* Runs until each node has read all that any of them has added. */
+static void read_all(void)
+{
+    nodes_settle();
+    for (size_t i = 0; i < REDIS_NODES; i++) {
+        if (!peers[i]) continue;
+        struct rooms__stream_id end = stream_end(((struct rooms__streams_adapter *)adapter(i))->stream->name);
+        RUN_UNTIL(&nodes[0], has_read(i, end));
+    }
+}
+
+static void open_streams(size_t count, const struct rooms_recovery *recovery,
+                         void (*prepare)(struct rooms_redis_options *options))
+{
+    nodes_open(count, rooms_adapter_redis_streams, recovery, prepare);
+    read_all();
+}
+
 static void open_nodes(size_t count)
 {
-    nodes_open(count, rooms_adapter_redis_streams, NULL, NULL);
-    node_run(&nodes[0], 50); /* all read */
+    open_streams(count, NULL, NULL);
 }
 
 static void open_recovering(size_t count)
 {
-    nodes_open(count, rooms_adapter_redis_streams, &limits, NULL);
-    node_run(&nodes[0], 50);
+    open_streams(count, &limits, NULL);
 }
 
 /* What was said without the offsets, which are put into `offsets`. */
@@ -28,11 +63,6 @@ static size_t take_offsets(void)
         memmove(at, at + 2 + n, strlen(at + 2 + n) + 1);
     }
     return count;
-}
-
-static void run_until_said(size_t bytes)
-{
-    for (int i = 0; i < 1000 && strlen(said) < bytes; i++) node_run(&nodes[0], 2);
 }
 
 TEST(streams, what_is_said_is_done_everywhere)
@@ -81,8 +111,7 @@ static void four_streams(struct rooms_redis_options *options)
 
 TEST(streams, several_streams_are_one_log)
 {
-    nodes_open(2, rooms_adapter_redis_streams, NULL, four_streams);
-    node_run(&nodes[0], 50);
+    open_streams(2, NULL, four_streams);
     broadcast(0, "[1]");
     WAIT_LINES("A deliver [1]", "B deliver [1]");
     assert_non_null(strstr(server_tell(&server, "XLEN socket.io-3"), ":1"));
@@ -98,7 +127,7 @@ TEST(streams, what_is_logged_has_the_same_offset_and_order_everywhere)
         snprintf(json, sizeof json, "[%d]", i);
         broadcast((size_t)i % 2, json);
     }
-    run_until_said(8 * strlen("A deliver [0] @1700000000000-0\n"));
+    read_all();
     char a[1024] = "", b[1024] = "";
     for (char *line = strtok(said, "\n"); line; line = strtok(NULL, "\n"))
         strcat(strcat(line[0] == 'A' ? a : b, line + 1), "\n");
@@ -114,7 +143,8 @@ TEST(streams, volatile_events_have_no_offset)
     struct rooms_message message = text_message("[1]");
     broadcast(0, "[0]");
     rooms__cluster_broadcast(adapter(0), &(struct rooms_selector){0}, &flags, &message);
-    run_until_said(60);
+    RUN_UNTIL(&nodes[0], strstr(said, "volatile"));
+    read_all();
     assert_int_equal(take_offsets(), 1);
     assert_said("A deliver [0]\nA deliver volatile [1]\n"); /* and does not overtake */
     nodes_close();
@@ -137,12 +167,11 @@ static void patient(struct rooms_redis_options *options)
 
 TEST(streams, delivery_does_not_wait_long_for_a_redis_that_is_slow)
 {
-    nodes_open(1, rooms_adapter_redis_streams, &limits, patient);
-    node_run(&nodes[0], 50);
+    open_streams(1, &limits, patient);
     kill(server.pid, SIGSTOP);
     broadcast(0, "[1]");
     assert_said("");
-    node_run(&nodes[0], 1100);
+    run_until_said(1);
     assert_said("A deliver [1]\n");
     broadcast(0, "[2]");
     assert_said("A deliver [2]\n");
@@ -228,7 +257,7 @@ static void begin_save(size_t i, const char *began, uint64_t connected_ms)
 static void save(size_t i, const char *began, uint64_t connected_ms)
 {
     begin_save(i, began, connected_ms);
-    node_run(&nodes[0], 20);
+    nodes_settle();
 }
 
 static void restore(size_t i, const char *offset)
@@ -254,19 +283,19 @@ TEST(recovery, a_session_is_taken_by_another_node_with_what_was_missed)
 {
     open_recovering(2);
     broadcast(0, "[1]");
-    run_until_said(60);
+    read_all();
     assert_int_equal(take_offsets(), 2);
     said[0] = '\0';
     save(0, "0-0", 0);
     broadcast(0, "[2]");
     broadcast(1, "[3]");
-    node_run(&nodes[0], 30);
+    read_all();
     said[0] = '\0';
     restore(1, offsets[0]);
     assert_said("session sid {\"n\":1} sid kitchen\n");
     assert_string_equal(restored_offset, offsets[0]);
     replay(1, restored_offset);
-    run_until_said(80);
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     assert_int_equal(take_offsets(), 2); /* edge case 63 */
     assert_said("replay [2]\nreplay [3]\nend 0\n");
     restore(1, offsets[0]);
@@ -349,7 +378,7 @@ static void impatient(struct rooms_redis_options *options)
 TEST(recovery, who_does_not_answer_is_waited_for_no_longer_than_a_request)
 {
     struct listener silent;
-    nodes_open(1, rooms_adapter_redis_streams, &limits, impatient);
+    open_streams(1, &limits, impatient);
     node_start(&nodes[1]);
     listen_to(&nodes[1], &silent, ROOMS__REDIS_CHANNEL, "socket.io-evict#/#");
     RUN_UNTIL(&nodes[0], node_is_up(&nodes[1]) && silent.active);
@@ -411,12 +440,12 @@ TEST(recovery, without_an_offset_it_begins_where_the_connection_did)
     assert_string_equal(began, "0-0");
     save(0, began, 0);
     broadcast(0, "[1]");
-    node_run(&nodes[0], 30);
+    read_all();
     said[0] = '\0';
     restore(1, "");
     assert_said("session sid {\"n\":1} sid kitchen\n");
     replay(1, restored_offset);
-    run_until_said(40);
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     take_offsets();
     assert_said("replay [1]\nend 0\n");
     nodes_close();
@@ -428,7 +457,7 @@ TEST(recovery, wrong_offsets_restore_nothing)
     static const char *const wrong[] = {"x", "1-0", "99999999999999-0", "1-0-0"};
     open_recovering(1);
     broadcast(0, "[1]");
-    run_until_said(20);
+    read_all();
     char began[ROOMS_OFFSET_SIZE];
     strcpy(began, last_offset(0));
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -445,11 +474,11 @@ TEST(recovery, a_replay_ends_where_delivery_goes_on)
 {
     open_recovering(2);
     for (int i = 0; i < 5; i++) broadcast(0, "[1]");
-    node_run(&nodes[0], 30);
+    read_all();
     said[0] = '\0';
     replay(1, "0-0");
     for (int i = 0; i < 5; i++) broadcast(0, "[2]");
-    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     char until[LOG_SIZE];
     strcpy(until, said);
     *strstr(until, "end") = '\0';
@@ -457,10 +486,18 @@ TEST(recovery, a_replay_ends_where_delivery_goes_on)
     for (const char *at = until; (at = strstr(at, "replay")); at++) replayed++;
     for (const char *at = until; (at = strstr(at, "B deliver")); at++) delivered++;
     assert_int_equal(replayed, 5 + delivered);
-    node_run(&nodes[0], 30);
+    read_all();
     for (const char *at = said + strlen(until); (at = strstr(at, "B deliver")); at++) delivered++;
     assert_int_equal(delivered, 5);
     nodes_close();
+}
+
+/* The clock of Redis, which is this machine's. */
+static bool is_past(const struct rooms__stream_id *id)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000 > id->ms;
 }
 
 /* A client has seen more, on another node, than this one: then what it has seen is waited for. */
@@ -468,7 +505,7 @@ TEST(recovery, a_client_that_knows_more_than_its_node_hears_nothing_twice)
 {
     open_recovering(1);
     broadcast(0, "[1]");
-    run_until_said(20);
+    read_all();
     said[0] = '\0';
     struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
     struct rooms__stream_id ahead = self->stream->last;
@@ -476,9 +513,9 @@ TEST(recovery, a_client_that_knows_more_than_its_node_hears_nothing_twice)
     ahead.ms += 5;
     replay(0, rooms__stream_id_put(ahead, offset).p);
     assert_said("");
-    node_run(&nodes[0], 10);
+    RUN_UNTIL(&nodes[0], is_past(&ahead)); /* what is added now has a later id */
     broadcast(0, "[2]");
-    run_until_said(strlen("A deliver [2] @1700000000000-0\nend 0\n"));
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     bool is_after = rooms__stream_id_after(self->stream->last, ahead);
     assert_true(is_after);
     take_offsets();
@@ -493,16 +530,15 @@ static void short_stream(struct rooms_redis_options *options)
 
 TEST(recovery, what_the_log_has_lost_is_not_recovered)
 {
-    nodes_open(1, rooms_adapter_redis_streams, &limits, short_stream);
-    node_run(&nodes[0], 50);
+    open_streams(1, &limits, short_stream);
     save(0, "0-0", 0);
     for (int i = 0; i < 500; i++) broadcast(0, "[1]");
-    node_run(&nodes[0], 100);
+    read_all();
     said[0] = '\0';
     restore(0, "");
     assert_said("nothing\n");
     replay(0, "0-0");
-    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     assert_non_null(strstr(said, "end -3\n"));
     nodes_close();
 }
@@ -510,12 +546,12 @@ TEST(recovery, what_the_log_has_lost_is_not_recovered)
 /* A client in quiet rooms has an old offset, that the log has long lost; but it answered pings since. */
 TEST(recovery, what_surely_arrived_need_not_be_in_the_log)
 {
-    nodes_open(1, rooms_adapter_redis_streams, &limits, short_stream);
-    node_run(&nodes[0], 50);
+    open_streams(1, &limits, short_stream);
     struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
+    now = local_now_ms(NULL); /* stands still from here on */
     for (int i = 0; i < 500; i++) broadcast(0, "[1]");
     RUN_UNTIL(&nodes[0], !self->pending_first);
-    node_run(&nodes[0], 300);
+    now += limits.liveness_ms + 100;
     broadcast(0, "[2]");
     RUN_UNTIL(&nodes[0], !self->pending_first);
     said[0] = '\0';
@@ -523,7 +559,7 @@ TEST(recovery, what_surely_arrived_need_not_be_in_the_log)
     restore(0, "");
     assert_said("session sid {\"n\":1} sid kitchen\n");
     replay(0, restored_offset);
-    for (int i = 0; i < 2000 && !strstr(said, "end"); i++) node_run(&nodes[0], 1);
+    RUN_UNTIL(&nodes[0], strstr(said, "end"));
     assert_non_null(strstr(said, "replay [2]"));
     assert_non_null(strstr(said, "end 0\n"));
     nodes_close();
@@ -535,17 +571,16 @@ TEST(recovery, a_long_log_is_read_in_pages)
     for (int i = 0; i < 2500; i++) {
         broadcast(0, "[1]");
         if (i % 100 == 0) {
-            node_run(&nodes[0], 5);
+            read_all();
             said[0] = '\0';
         }
     }
-    node_run(&nodes[0], 100);
+    read_all();
     struct rooms__streams_adapter *self = (struct rooms__streams_adapter *)adapter(0);
     assert_null(self->pending_first);
     said[0] = '\0';
     replay(0, "0-0");
-    for (int i = 0; i < 2000 && self->questions; i++) node_run(&nodes[0], 1);
-    assert_null(self->questions);
+    RUN_UNTIL(&nodes[0], !self->questions);
     nodes_close();
 }
 
@@ -553,7 +588,7 @@ TEST(recovery, whoever_waits_when_the_node_ends_is_told)
 {
     open_recovering(1);
     broadcast(0, "[1]");
-    node_run(&nodes[0], 20);
+    read_all();
     said[0] = '\0';
     replay(0, "0-0");
     adapter(0)->ops->session_restore(adapter(0), name("pid"), name(""), on_restored, NULL);
