@@ -13,9 +13,9 @@
 #include "kit_schema.h"
 #include "kit_store.h"
 #include "kit_work.h"
+#include "knowledge.h"
 #include "node_workers.h"
 
-#define KIT_ID_SIZE 129 /* an id with its terminator */
 #define CALLS_ROOM "call:"
 #define CALLS_SUPERVISOR_ROOM "supervisors:"
 #define CALLS_ROOM_SIZE (sizeof CALLS_SUPERVISOR_ROOM + KIT_ID_SIZE)
@@ -243,40 +243,7 @@ const char *calls_feed_event_name(enum calls_feed_kind kind);
 /* Stores it, then broadcasts it, then calls fn (may be NULL). Also when it fails at once, before returning. */
 void calls_feed_submit(struct app *app, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx);
 
-/* -------------------------------------------------------------- knowledge */
-
-struct knowledge_document {
-    char id[KIT_ID_SIZE];
-    char *title, *topic, *text;
-};
-struct knowledge_documents {
-    struct knowledge_document *list;
-    size_t count, capacity;
-};
-void knowledge_documents_clear(struct knowledge_documents *documents);
-/* Reads a guidelines file (one document per subflow) or Markdown (one per section) by the name's ending.
- * Returns 0 or EIO_EINVAL with a line in error. */
-int knowledge_documents_parse(struct knowledge_documents *documents, const char *name, struct eio_str text, char *error,
-                              size_t error_size);
-/* Stores documents of one source; those with the same id are replaced. Run as an operation (write). */
-int knowledge_store(struct kit_db *db, const struct knowledge_documents *documents, const char *source,
-                    struct kit_failure *failure);
-int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
-/* Imports a file's text now, blocking: for the start and the command. */
-int knowledge_import(struct kit_store *store, const char *name, struct eio_str text, size_t *count, char *error,
-                     size_t error_size);
-
-#define KNOWLEDGE_RESULTS_MAX 5
-struct knowledge_result {
-    char id[KIT_ID_SIZE];
-    char title[160];
-    char topic[160];
-    char excerpt[400];
-    double relevance; /* 0..1 */
-};
-/* The best documents for what was said, best first; *count ≤ KNOWLEDGE_RESULTS_MAX. text: any text. */
-int knowledge_search(struct kit_db *db, const char *text, struct knowledge_result results[KNOWLEDGE_RESULTS_MAX],
-                     size_t *count, struct kit_failure *failure);
+/* ---------------------------------------------------------------- suggest */
 
 /* A final line was stored; a customer's starts a search. */
 void calls_suggest_line(struct app *app, const char *call_id, const char *speaker);

@@ -11,16 +11,16 @@
 #include <unistd.h>
 
 #define EXIT_USAGE 2
-#define DOCUMENT_BYTES_MAX (64u * 1024 * 1024)
 
 static const char usage[] =
     "usage: parley [serve] [options]                    run the server\n"
     "       parley token [options]                      print a token signed with the server's key\n"
-    "       parley import-documents [options] FILE…     add documents (.json guidelines, .md) to the knowledge base\n"
+    "       parley import-documents [options] PATH…     add documents (.json guidelines, .md) to the knowledge base\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
     "token: --sub ID  --role agent|supervisor|feed|admin  --calls '*'|ID,ID…  --ttl SECONDS\n"
     "       (defaults: agent, agent, *, 86400)\n"
+    "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
     "Options are given on the command line, in the environment (PARLEY_PORT for --port) or in the file named by\n"
     "--config (port = 3000); the first of these that says something wins.\n";
@@ -186,109 +186,57 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
     return EXIT_SUCCESS;
 }
 
-/* ----------------------------------------------------------------- import */
-
-static char *read_file(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    size_t capacity = 0, n = 0, got = 1;
-    while (file && got && n < DOCUMENT_BYTES_MAX) {
-        if (n == capacity) {
-            char *grown = realloc(text, capacity = capacity ? capacity * 2 : 65536);
-            if (!grown) break;
-            text = grown;
-        }
-        got = fread(text + n, 1, capacity - n, file);
-        n += got;
-    }
-    bool complete = file && !got && !ferror(file);
-    if (file) fclose(file);
-    *size = n;
-    if (complete) return text;
-    free(text);
-    return NULL;
-}
-
-static int import_file(struct kit_store *store, const char *path)
-{
-    char error[512];
-    size_t size, count;
-    char *text = read_file(path, &size);
-    if (!text) {
-        fprintf(stderr, "parley: cannot read '%s': %s\n", path, errno ? strerror(errno) : "too large");
-        return EXIT_FAILURE;
-    }
-    struct eio_str content = {text, size};
-    int failed = knowledge_import(store, path, content, &count, error, sizeof error);
-    free(text);
-    if (failed)
-        fprintf(stderr, "parley: %s\n", error);
-    else
-        printf("%s: %zu documents\n", path, count);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-static int import_documents(const struct kit_config *config, const char *const *paths, size_t count)
-{
-    char error[512];
-    struct kit_work_options options = {1, 16, 1024};
-    int status = EXIT_SUCCESS;
-    if (!count) {
-        fprintf(stderr, "parley: import-documents needs files\n");
-        return EXIT_USAGE;
-    }
-    struct kit_work *work = kit_work_new(NULL, &options);
-    struct kit_store *store = work ? kit_store_open(work, config, error, sizeof error) : NULL;
-    if (!store) {
-        fprintf(stderr, "parley: %s\n", work ? error : "cannot start threads");
-        kit_work_free(work);
-        return EXIT_FAILURE;
-    }
-    for (size_t i = 0; i < count && !status; i++) status = import_file(store, paths[i]);
-    kit_work_free(work);
-    kit_store_close(store);
-    return status;
-}
-
 /* ------------------------------------------------------------------- main */
 
 enum command { SERVE, TOKEN, IMPORT };
 
+#define OWN_FLAGS_MAX 4
+
+/* What every command understands. */
+enum { FLAG_HELP, FLAG_VERSION, FLAG_PRINT_CONFIG, COMMON_FLAGS };
+static const struct kit_flag common_flags[] = {
+    {"help", NULL, true, NULL}, {"version", NULL, true, NULL}, {"print-config", NULL, true, NULL}};
+
+static const struct {
+    const char *name;
+    struct kit_flag flags[OWN_FLAGS_MAX];
+    size_t flag_count;
+} commands[] = {[SERVE] = {.name = "serve"},
+                [TOKEN] = {"token",
+                           {{"sub", NULL, false, NULL},
+                            {"role", NULL, false, NULL},
+                            {"calls", NULL, false, NULL},
+                            {"ttl", NULL, false, NULL}},
+                           4},
+                [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1}};
+
 struct invocation {
     enum command command;
-    struct kit_flag flags[7];
+    struct kit_flag flags[COMMON_FLAGS + OWN_FLAGS_MAX]; /* the command's own stand behind the common ones */
     struct kit_command_line line;
 };
 
-static const char *const command_names[] = {"serve", "token", "import-documents"};
-
 static void read_command(struct invocation *run, int argc, char **argv, const char **rest)
 {
-    static const struct kit_flag common[] = {
-        {"help", NULL, true, NULL}, {"version", NULL, true, NULL}, {"print-config", NULL, true, NULL}};
-    static const struct kit_flag token[] = {{"sub", NULL, false, NULL},
-                                            {"role", NULL, false, NULL},
-                                            {"calls", NULL, false, NULL},
-                                            {"ttl", NULL, false, NULL}};
     memset(run, 0, sizeof *run);
     int skip = 1;
     for (int i = 0; argc > 1 && i < 3; i++)
-        if (!strcmp(argv[1], command_names[i])) run->command = (enum command)i, skip = 2;
-    memcpy(run->flags, token, sizeof token);
-    memcpy(run->flags + 4, common, sizeof common);
+        if (!strcmp(argv[1], commands[i].name)) run->command = (enum command)i, skip = 2;
+    memcpy(run->flags, common_flags, sizeof common_flags);
+    memcpy(run->flags + COMMON_FLAGS, commands[run->command].flags, sizeof commands[run->command].flags);
     run->line.argc = argc - skip;
     run->line.argv = argv + skip;
-    /* The token's own options come first in the list and are known to that command alone. */
-    run->line.flags = run->command == TOKEN ? run->flags : run->flags + 4;
-    run->line.flag_count = run->command == TOKEN ? 7 : 3;
+    run->line.flags = run->flags;
+    run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
     if (run->command == IMPORT) run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
 {
-    if (run->command == TOKEN) return print_token(config, run->flags);
-    if (run->command == IMPORT) return import_documents(config, run->line.rest, run->line.rest_count);
+    const struct kit_flag *own = run->flags + COMMON_FLAGS;
+    if (run->command == TOKEN) return print_token(config, own);
+    if (run->command == IMPORT)
+        return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);
     return serve(config);
 }
 
@@ -305,15 +253,15 @@ int main(int argc, char **argv)
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     read_command(&run, argc, argv, rest);
     int failed = kit_config_load(&config, &run.line, environ, error, sizeof error);
-    if (run.flags[4].value) {
+    if (run.flags[FLAG_HELP].value) {
         fputs(usage, stdout);
         kit_config_print_help(stdout);
-    } else if (run.flags[5].value) {
+    } else if (run.flags[FLAG_VERSION].value) {
         puts("parley " PARLEY_VERSION);
     } else if (failed) {
         fprintf(stderr, "parley: %s\n", error);
         status = EXIT_USAGE;
-    } else if (run.flags[6].value) {
+    } else if (run.flags[FLAG_PRINT_CONFIG].value) {
         kit_config_print(&config, stdout);
     } else {
         status = run_command(&run, &config);

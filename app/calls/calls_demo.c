@@ -233,7 +233,6 @@ int calls_demo_import(struct app *app, char *error, size_t error_size)
 {
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, DOCUMENTS_FILE);
     struct count_op count;
-    size_t imported;
     memset(&count, 0, sizeof count);
     count.op.run = run_count;
     if (kit_store_run_now(app->store, &count.op)) {
@@ -241,9 +240,10 @@ int calls_demo_import(struct app *app, char *error, size_t error_size)
         return EIO_ESYS;
     }
     if (count.count || !file) return 0;
-    struct eio_str text = {(const char *)file->data, kit_embedded_size(file)};
-    if (knowledge_import(app->store, DOCUMENTS_FILE, text, &imported, error, error_size)) return EIO_EINVAL;
-    kit_log(EIO_LOG_INFO, "demo documents imported", "count", kit_number((long long)imported).text, NULL);
+    struct knowledge_import import = {.source = DOCUMENTS_FILE,
+                                      .text = {(const char *)file->data, kit_embedded_size(file)}};
+    if (knowledge_import(app->store, &import, error, error_size)) return EIO_EINVAL;
+    kit_log(EIO_LOG_INFO, "demo documents imported", "count", kit_number((long long)import.count).text, NULL);
     return 0;
 }
 

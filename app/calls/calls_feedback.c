@@ -16,26 +16,45 @@ struct feedback_op {
     int64_t helpful_total, unhelpful_total;
 };
 
+/* What the agent said of it before: *was is 1 or 0, or -1. */
+static int read_vote(struct kit_db *db, struct feedback_op *f, int *was)
+{
+    sqlite3_stmt *row = kit_db_statement(db, "SELECT helpful FROM feedback WHERE call_id=? AND doc_id=? AND agent=?");
+    int step = kit_db_step(row, "ttt", f->call_id, f->doc_id, f->claims->sub);
+    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, &f->op.failure);
+    *was = step == SQLITE_ROW ? sqlite3_column_int(row, 0) != 0 : -1;
+    sqlite3_reset(row);
+    return 0;
+}
+
+/* The totals change by this vote; counting them again would take longer with every vote. */
+static int add_to_totals(struct kit_db *db, struct feedback_op *f, int was)
+{
+    int64_t helpful = (int64_t)f->helpful - (was == 1), unhelpful = (int64_t)!f->helpful - (was == 0);
+    sqlite3_stmt *row =
+        kit_db_statement(db, "UPDATE documents SET helpful=helpful+?2, unhelpful=unhelpful+?3 WHERE doc_id=?1"
+                             " RETURNING helpful, unhelpful");
+    int step = kit_db_step(row, "tii", f->doc_id, helpful, unhelpful);
+    if (step == SQLITE_DONE) return kit_fail(&f->op.failure, 404, "/doc_id", "there is no such document");
+    if (step != SQLITE_ROW) return kit_db_fail(db, &f->op.failure);
+    f->helpful_total = sqlite3_column_int64(row, 0);
+    f->unhelpful_total = sqlite3_column_int64(row, 1);
+    return 0;
+}
+
 static int run(struct kit_db *db, struct kit_store_op *op)
 {
     struct feedback_op *f = (struct feedback_op *)(void *)op;
     struct calls_call call;
-    int code = calls_find_allowed(db, f->claims, f->call_id, &call, &op->failure);
+    int was, code = calls_find_allowed(db, f->claims, f->call_id, &call, &op->failure);
+    if (!code) code = read_vote(db, f, &was);
+    if (!code) code = add_to_totals(db, f, was);
     if (code) return code;
     sqlite3_stmt *s = kit_db_statement(db, "INSERT INTO feedback(call_id, doc_id, agent, helpful, at_ms)"
                                            " VALUES (?,?,?,?,?) ON CONFLICT(call_id, doc_id, agent)"
                                            " DO UPDATE SET helpful=excluded.helpful, at_ms=excluded.at_ms");
     if (kit_db_step(s, "tttii", f->call_id, f->doc_id, f->claims->sub, (int64_t)f->helpful, f->now_ms) != SQLITE_DONE)
         return kit_db_fail(db, &op->failure);
-    s = kit_db_statement(db,
-                         "UPDATE documents SET (helpful, unhelpful) ="
-                         " (SELECT coalesce(sum(helpful),0), coalesce(sum(1-helpful),0) FROM feedback WHERE doc_id=?1)"
-                         " WHERE doc_id=?1 RETURNING helpful, unhelpful");
-    int step = kit_db_step(s, "t", f->doc_id);
-    if (step == SQLITE_DONE) return kit_fail(&op->failure, 404, "/doc_id", "there is no such document");
-    if (step != SQLITE_ROW) return kit_db_fail(db, &op->failure);
-    f->helpful_total = sqlite3_column_int64(s, 0);
-    f->unhelpful_total = sqlite3_column_int64(s, 1);
     return 0;
 }
 

@@ -57,6 +57,19 @@ static const char *const steps[] = {
     " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
     " helpful INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
+    /* 2 */
+    /* Which id a document got, by its source and the headings above it; kept while the document is away, since
+     * feedback hangs on it. No heading: imported before this step. */
+    "CREATE TABLE document_ids ("
+    " doc_id TEXT PRIMARY KEY,"
+    " source TEXT NOT NULL,"
+    " heading TEXT,"
+    " text_hash TEXT,"
+    " position INTEGER) WITHOUT ROWID;" /* in its source; NULL: not there now */
+    "CREATE INDEX document_ids_by_source ON document_ids(source);"
+    "INSERT INTO document_ids(doc_id, source) SELECT doc_id, source FROM documents;"
+    "CREATE INDEX documents_by_source ON documents(source);"
+    "CREATE INDEX feedback_by_document ON feedback(doc_id, helpful);",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof steps[0]))

@@ -1,6 +1,6 @@
 /* The knowledge base: documents in the store, and the search over them. Everything but the import runs inside store
  * operations, on a thread. */
-#include "app.h"
+#include "knowledge_int.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -28,22 +28,6 @@
 
 /* ------------------------------------------------------------------ store */
 
-int knowledge_store(struct kit_db *db, const struct knowledge_documents *documents, const char *source,
-                    struct kit_failure *failure)
-{
-    for (size_t i = 0; i < documents->count; i++) {
-        const struct knowledge_document *d = &documents->list[i];
-        sqlite3_stmt *s =
-            kit_db_statement(db, "INSERT INTO documents(doc_id, source, topic, title, text) VALUES (?,?,?,?,?)"
-                                 " ON CONFLICT(doc_id) DO UPDATE SET source=excluded.source, topic=excluded.topic,"
-                                 " title=excluded.title, text=excluded.text");
-        if (kit_db_step(s, "ttttt", d->id, source, d->topic, d->title, d->text) != SQLITE_DONE)
-            return kit_db_fail(db, failure);
-        sqlite3_reset(s);
-    }
-    return 0;
-}
-
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure)
 {
     sqlite3_stmt *s = kit_db_statement(db, "SELECT count(*) FROM documents");
@@ -55,31 +39,25 @@ int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failu
 struct import_op {
     struct kit_store_op op;
     const struct knowledge_documents *documents;
-    const char *source;
+    struct knowledge_import *import;
 };
 
 static int run_import(struct kit_db *db, struct kit_store_op *op)
 {
-    struct import_op *import = (struct import_op *)(void *)op;
-    return knowledge_store(db, import->documents, import->source, &op->failure);
+    struct import_op *o = (struct import_op *)(void *)op;
+    return knowledge_store(db, o->documents, o->import, &op->failure);
 }
 
-int knowledge_import(struct kit_store *store, const char *name, struct eio_str text, size_t *count, char *error,
-                     size_t error_size)
+int knowledge_import(struct kit_store *store, struct knowledge_import *import, char *error, size_t error_size)
 {
     struct knowledge_documents documents = {NULL, 0, 0};
-    struct import_op import;
-    int failed = knowledge_documents_parse(&documents, name, text, error, error_size);
+    const char *name = import->name ? import->name : import->source;
+    struct import_op o = {.op = {.run = run_import, .writes = true}, .documents = &documents, .import = import};
+    int failed = knowledge_documents_parse(&documents, name, import->text, error, error_size);
     if (!failed) {
-        memset(&import, 0, sizeof import);
-        import.op.run = run_import;
-        import.op.writes = true;
-        import.documents = &documents;
-        import.source = name;
-        failed = kit_store_run_now(store, &import.op);
-        if (failed) snprintf(error, error_size, "%s: %s", name, import.op.failure.message);
+        failed = kit_store_run_now(store, &o.op);
+        if (failed) snprintf(error, error_size, "%s: %s", name, o.op.failure.message);
     }
-    *count = failed ? 0 : documents.count;
     knowledge_documents_clear(&documents);
     return failed ? EIO_EINVAL : 0;
 }

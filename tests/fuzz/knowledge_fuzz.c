@@ -1,6 +1,7 @@
 /* The knowledge base: files become documents with valid ids or are refused; whatever a customer says is a query that
  * SQLite understands, and its results are in order. */
 #include "app.h"
+#include "knowledge_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,12 +36,12 @@ static struct kit_store *open_store(void)
     static struct kit_config config;
     struct kit_work_options options = {1, 10, 1000};
     static const char guide[] = "# Refund status\nhow to refund\n# Return\nthe wrong size and a refund\n";
+    struct knowledge_import import = {.source = "g.md", .text = eio_str(guide)};
     char error[256];
-    size_t count;
     kit_config_init(&config);
     config.data = ":memory:";
     struct kit_store *store = kit_store_open(kit_work_new(NULL, &options), &config, error, sizeof error);
-    MUST(store && !knowledge_import(store, "g.md", eio_str(guide), &count, error, sizeof error));
+    MUST(store && !knowledge_import(store, &import, error, sizeof error));
     return store;
 }
 
@@ -52,7 +53,7 @@ static void parse(const char *name, const uint8_t *data, size_t size)
     if (!knowledge_documents_parse(&documents, name, text, error, sizeof error)) {
         MUST(documents.count > 0);
         for (size_t i = 0; i < documents.count; i++)
-            MUST(kit_is_id(documents.list[i].id, strlen(documents.list[i].id)) && documents.list[i].text);
+            MUST(kit_is_id(documents.list[i].slug, strlen(documents.list[i].slug)) && documents.list[i].text);
     }
     knowledge_documents_clear(&documents);
 }

@@ -33,10 +33,10 @@ static int tear_down(void **state)
 
 static size_t import(const char *name, const char *text)
 {
+    struct knowledge_import file = {.source = name, .text = eio_str(text)};
     char error[512] = "";
-    size_t count;
-    if (knowledge_import(f.store, name, eio_str(text), &count, error, sizeof error)) fail_msg("%s", error);
-    return count;
+    if (knowledge_import(f.store, &file, error, sizeof error)) fail_msg("%s", error);
+    return file.count;
 }
 
 static size_t import_guidelines(void)
@@ -171,55 +171,14 @@ static void feedback_changes_the_ranking(void **state)
     assert_true(after.results[0].relevance > before.results[0].relevance);
 }
 
-static void a_new_import_replaces_documents_and_keeps_their_feedback(void **state)
+static void a_new_import_replaces_the_text(void **state)
 {
     (void)state;
     import("a.md", "# Alpha\nold words\n");
-    sql("UPDATE documents SET helpful=3");
     import("a.md", "# Alpha\nfresh words\n");
     assert_int_equal(search("old").count, 0);
     assert_int_equal(search("fresh").count, 1);
-    struct op o = search("words");
-    assert_int_equal(o.count, 1);
-    sql("UPDATE documents SET helpful=helpful/(helpful=3)"); /* division by zero gives NULL, which is refused */
-}
-
-static void markdown_becomes_a_document_per_section(void **state)
-{
-    struct knowledge_documents d = {NULL, 0, 0};
-    char error[256] = "";
-    static const char text[] = "Preface\n\n# Guide\n\nIntro\n## Set up ##\nstep\n```\n# not a heading\n```\n"
-                               "## Empty\n## Set up\nagain\n### \xc3\x9c"
-                               "ber\nx\n#hashtag\n";
-    (void)state;
-    assert_int_equal(knowledge_documents_parse(&d, "dir/My Guide.md", eio_str(text), error, sizeof error), 0);
-    assert_int_equal(d.count, 5);
-    assert_string_equal(d.list[0].id, "my-guide.my-guide");
-    assert_string_equal(d.list[0].text, "Preface\n\n");
-    assert_string_equal(d.list[1].title, "Guide");
-    assert_string_equal(d.list[2].id, "my-guide.set-up");
-    assert_string_equal(d.list[2].topic, "Guide");
-    assert_non_null(strstr(d.list[2].text, "# not a heading"));
-    assert_string_equal(d.list[3].id, "my-guide.set-up.2");
-    assert_string_equal(d.list[4].title, "\xc3\x9c"
-                                         "ber");
-    assert_non_null(strstr(d.list[4].text, "#hashtag"));
-    for (size_t i = 0; i < d.count; i++) assert_true(kit_is_id(d.list[i].id, strlen(d.list[i].id)));
-    knowledge_documents_clear(&d);
-}
-
-static void files_that_are_no_documents_are_refused_with_their_name(void **state)
-{
-    static const char *const bad[][2] = {
-        {"a.pdf", "x"}, {"a.json", "{"}, {"a.json", "[]"}, {"a.json", "{}"}, {"a.md", " \n"}};
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct knowledge_documents d = {NULL, 0, 0};
-        char error[256] = "";
-        assert_int_equal(knowledge_documents_parse(&d, bad[i][0], eio_str(bad[i][1]), error, sizeof error), EIO_EINVAL);
-        assert_non_null(strstr(error, bad[i][0]));
-        knowledge_documents_clear(&d);
-    }
+    assert_int_equal(search("words").count, 1);
 }
 
 int main(void)
@@ -231,9 +190,7 @@ int main(void)
         TEST(small_talk_and_personal_data_find_nothing),
         TEST(operators_of_the_query_language_are_words_like_others),
         TEST(feedback_changes_the_ranking),
-        TEST(a_new_import_replaces_documents_and_keeps_their_feedback),
-        TEST(markdown_becomes_a_document_per_section),
-        TEST(files_that_are_no_documents_are_refused_with_their_name),
+        TEST(a_new_import_replaces_the_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

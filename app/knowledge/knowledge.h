@@ -1,0 +1,56 @@
+/* The knowledge base: documents that are read out of files, and the search over them. */
+#ifndef KNOWLEDGE_H
+#define KNOWLEDGE_H
+
+#include "kit_schema.h"
+#include "kit_store.h"
+
+/* A document as a file has it. */
+struct knowledge_document {
+    char *slug;    /* what its id would be if no other document had it */
+    char *heading; /* what it is called in its file: the headings from the top down */
+    char *title, *topic, *text;
+};
+struct knowledge_documents {
+    struct knowledge_document *list;
+    size_t count, capacity;
+};
+void knowledge_documents_clear(struct knowledge_documents *documents);
+/* Reads a guidelines file (one document per subflow) or Markdown (one per section) by the name's ending.
+ * Returns 0, EIO_EINVAL or EIO_ENOMEM with a line in error. */
+int knowledge_documents_parse(struct knowledge_documents *documents, const char *name, struct eio_str text, char *error,
+                              size_t error_size);
+/* True if the name ends like one that can be parsed. */
+bool knowledge_is_document_name(const char *name);
+
+/* A file to be imported, and what became of it. */
+struct knowledge_import {
+    const char *source;  /* which file it is; the documents of a source are replaced together */
+    const char *name;    /* how errors call it; NULL: source */
+    struct eio_str text; /* its bytes */
+    size_t count;        /* documents that it has now */
+    size_t gone;         /* documents that it had before and has no more */
+};
+/* Imports a file now, blocking: for the start and the command. A document keeps its id as long as its heading or its
+ * text stays; what is not in the file any more is removed, and its id is kept for its return. Returns 0 or EIO_EINVAL
+ * with a line in error. */
+int knowledge_import(struct kit_store *store, struct knowledge_import *import, char *error, size_t error_size);
+/* `parley import-documents`: files, and folders with all that is below them. Sources are called by their whole path, or
+ * with alias by that name for the only path. Returns the exit status. */
+int knowledge_import_command(const struct kit_config *config, const char *alias, const char *const *paths,
+                             size_t path_count);
+int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
+
+#define KNOWLEDGE_RESULTS_MAX 5
+struct knowledge_result {
+    char id[KIT_ID_SIZE];
+    char title[160];
+    char topic[160];
+    char excerpt[400];
+    double relevance; /* 0..1 */
+};
+/* The best documents for what was said, best first; *count ≤ KNOWLEDGE_RESULTS_MAX. text: any text. */
+int knowledge_search(struct kit_db *db, const char *text, struct knowledge_result results[KNOWLEDGE_RESULTS_MAX],
+                     size_t *count, struct kit_failure *failure);
+
+#endif

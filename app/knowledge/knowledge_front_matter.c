@@ -1,0 +1,142 @@
+/* The metadata before a Markdown text, as wikis and static site generators write it. Pure. */
+#include "knowledge_int.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <yaml.h>
+
+/* The line at the beginning of `rest` without its end; rest goes behind it. */
+static struct eio_str next_line(struct eio_str *rest)
+{
+    const char *end = memchr(rest->p, '\n', rest->n);
+    struct eio_str line = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
+    size_t taken = line.n + (end != NULL);
+    rest->p += taken;
+    rest->n -= taken;
+    return line;
+}
+
+static bool is_fence(struct eio_str line, const char *fence)
+{
+    while (line.n && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t')) line.n--;
+    return eio_str_is(line, fence);
+}
+
+/* The lines between two fences at the beginning of the text; false if it does not begin so. */
+static bool find_block(struct eio_str text, const char *fence, const char *other_end, struct eio_str *block,
+                       size_t *size)
+{
+    struct eio_str rest = text;
+    if (!text.n || !is_fence(next_line(&rest), fence)) return false;
+    block->p = rest.p;
+    while (rest.n) {
+        const char *start = rest.p;
+        struct eio_str line = next_line(&rest);
+        /* A blank line after the first fence makes it a thematic break, as in Pandoc. */
+        if (start == block->p && !knowledge_trim(line).n) return false;
+        if (!is_fence(line, fence) && !(other_end && is_fence(line, other_end))) continue;
+        block->n = (size_t)(start - block->p);
+        *size = text.n - rest.n;
+        return true;
+    }
+    return false;
+}
+
+/* -------------------------------------------------------------------- YAML */
+
+static void take_title(yaml_document_t *document, const yaml_node_t *root, struct knowledge_text *title)
+{
+    for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+        const yaml_node_t *value = yaml_document_get_node(document, pair->value);
+        if (key->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE) continue;
+        struct eio_str name = {(const char *)key->data.scalar.value, key->data.scalar.length};
+        struct eio_str text = {(const char *)value->data.scalar.value, value->data.scalar.length};
+        text = knowledge_trim(text);
+        if (eio_str_is(name, "title") && !title->n) knowledge_text_append(title, text.p, text.n);
+    }
+}
+
+/* "Billing: an overview" as a plain value is no YAML, but many write it so. */
+static void take_title_line(struct eio_str block, struct knowledge_text *title)
+{
+    static const char key[] = "title:";
+    while (block.n) {
+        struct eio_str line = next_line(&block);
+        if (line.n < sizeof key - 1 || memcmp(line.p, key, sizeof key - 1)) continue;
+        line.p += sizeof key - 1;
+        line.n -= sizeof key - 1;
+        line = knowledge_trim(line);
+        knowledge_text_append(title, line.p, line.n);
+        return;
+    }
+}
+
+static bool has_key_first(struct eio_str block)
+{
+    while (block.n) {
+        struct eio_str line = next_line(&block);
+        size_t n = 0;
+        if (!knowledge_trim(line).n || line.p[0] == '#') continue;
+        while (n < line.n && line.p[n] != ':' && line.p[n] != ' ') n++;
+        return n && n < line.n && line.p[n] == ':';
+    }
+    return true;
+}
+
+/* False: the block is not metadata but text between two thematic breaks. */
+static bool read_yaml(struct eio_str block, struct knowledge_text *title)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    bool is_metadata = false;
+    if (!yaml_parser_initialize(&parser)) return false;
+    yaml_parser_set_input_string(&parser, (const unsigned char *)block.p, block.n);
+    if (yaml_parser_load(&parser, &document)) {
+        const yaml_node_t *root = yaml_document_get_root_node(&document);
+        is_metadata = !root || root->type == YAML_MAPPING_NODE; /* nothing but comments has no root */
+        if (root && is_metadata) take_title(&document, root, title);
+        yaml_document_delete(&document);
+    } else if (has_key_first(block)) {
+        is_metadata = true;
+        take_title_line(block, title);
+    }
+    yaml_parser_delete(&parser);
+    return is_metadata;
+}
+
+/* -------------------------------------------------------------------- TOML */
+
+/* title = "…" or '…' among the first keys, before any table. */
+static void read_toml(struct eio_str block, struct knowledge_text *title)
+{
+    while (block.n) {
+        struct eio_str line = knowledge_trim(next_line(&block));
+        if (line.n && line.p[0] == '[') return;
+        if (line.n < 5 || memcmp(line.p, "title", 5)) continue;
+        struct eio_str value = knowledge_trim((struct eio_str){line.p + 5, line.n - 5});
+        if (!value.n || value.p[0] != '=') continue;
+        value = knowledge_trim((struct eio_str){value.p + 1, value.n - 1});
+        const char *end = value.n > 1 && value.p[0] == '\'' ? memchr(value.p + 1, '\'', value.n - 1) : NULL;
+        if (end) knowledge_text_append(title, value.p + 1, (size_t)(end - value.p - 1));
+        /* A basic string has the escapes of JSON. */
+        json_error_t error;
+        json_t *text = json_loadb(value.n ? value.p : "", value.n, JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &error);
+        if (json_is_string(text)) knowledge_text_put(title, json_string_value(text));
+        json_decref(text);
+        return;
+    }
+}
+
+void knowledge_front_matter_read(struct eio_str text, struct knowledge_front_matter *front)
+{
+    struct eio_str block;
+    size_t size = 0;
+    memset(front, 0, sizeof *front);
+    if (find_block(text, "---", "...", &block, &size)) {
+        if (read_yaml(block, &front->title)) front->size = size;
+    } else if (find_block(text, "+++", NULL, &block, &size)) {
+        read_toml(block, &front->title);
+        front->size = size;
+    }
+}

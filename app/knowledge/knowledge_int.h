@@ -1,0 +1,75 @@
+/* Shared by the files of knowledge/ only. */
+#ifndef KNOWLEDGE_INT_H
+#define KNOWLEDGE_INT_H
+
+#include "knowledge.h"
+
+/* ------------------------------------------------------------------- text */
+
+/* Text that grows, with a terminator once something was appended. A failure sticks. */
+struct knowledge_text {
+    char *p;
+    size_t n, capacity;
+    bool failed;
+};
+void knowledge_text_append(struct knowledge_text *text, const char *p, size_t n);
+void knowledge_text_put(struct knowledge_text *text, const char *p);
+void knowledge_text_clear(struct knowledge_text *text);
+/* Gives the text away, malloc, "" if nothing was appended; NULL: out of memory. */
+char *knowledge_text_take(struct knowledge_text *text);
+struct eio_str knowledge_trim(struct eio_str s);
+
+/* A file's bytes as UTF-8 with LF line ends and without a byte order mark. UTF-16 and UTF-32 are known by their mark.
+ * Returns 0, or EIO_EINVAL with a line in error that names the first byte that fits no encoding. */
+int knowledge_decode(const char *name, struct eio_str bytes, struct knowledge_text *out, char *error,
+                     size_t error_size);
+
+/* -------------------------------------------------------------------- ids */
+
+/* Between the headings of knowledge_document.heading: no heading has it. */
+#define KNOWLEDGE_HEADING_MARK "\x1f"
+#define KNOWLEDGE_SLUG_SIZE 112 /* what fits before the marks that tell ids apart, with its terminator */
+
+/* "product-defect.return-due-to-size". Letters beyond ASCII are not in the alphabet of ids: a part that has some ends
+ * with a hash of the part. */
+void knowledge_slug(struct eio_str file, struct eio_str heading, char slug[KNOWLEDGE_SLUG_SIZE]);
+/* Eight letters and digits. */
+#define KNOWLEDGE_HASH_SIZE 9
+void knowledge_hash(const char *p, size_t n, char hash[KNOWLEDGE_HASH_SIZE]);
+
+/* -------------------------------------------------------------- documents */
+
+/* What is appended to the list; the text is taken, the rest copied. */
+struct knowledge_new_document {
+    struct eio_str file, name; /* the parts of the slug */
+    struct eio_str heading, title, topic;
+    struct knowledge_text *take_text;
+};
+/* Returns 0 or EIO_ENOMEM. */
+int knowledge_documents_add(struct knowledge_documents *documents, const struct knowledge_new_document *document);
+/* The name of a file without its folder and its ending. */
+struct eio_str knowledge_stem(const char *name);
+/* text: UTF-8 as knowledge_decode() gives it. Return 0, EIO_EINVAL or EIO_ENOMEM with a line in error. */
+int knowledge_guidelines_parse(struct knowledge_documents *documents, const char *name, struct eio_str text,
+                               char *error, size_t error_size);
+int knowledge_markdown_parse(struct knowledge_documents *documents, const char *name, struct eio_str text, char *error,
+                             size_t error_size);
+
+/* The block of metadata before a Markdown text: YAML between lines of "---" or TOML between lines of "+++". */
+struct knowledge_front_matter {
+    size_t size;                 /* of the block, 0: the text has none */
+    struct knowledge_text title; /* empty: it names none */
+};
+void knowledge_front_matter_read(struct eio_str text, struct knowledge_front_matter *front);
+
+/* ------------------------------------------------------------------ import */
+
+/* Replaces the documents of import->source. Run as an operation (write). */
+int knowledge_store(struct kit_db *db, const struct knowledge_documents *documents, struct knowledge_import *import,
+                    struct kit_failure *failure);
+/* The source of a file: its whole path, in UTF-8; malloc. NULL with errno. */
+char *knowledge_source(const char *path);
+/* Removes the documents of a source. */
+int knowledge_remove(struct kit_db *db, const char *source, size_t *count, struct kit_failure *failure);
+
+#endif

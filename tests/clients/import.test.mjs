@@ -1,0 +1,108 @@
+// `parley import-documents` as a person would run it: files and folders, what goes wrong with one of them, what is gone.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, beforeEach, test } from "node:test";
+
+const parley = process.env.PARLEY;
+const folders = [];
+let dir;
+
+beforeEach(() => folders.push((dir = mkdtempSync(join(tmpdir(), "parley-import-")))));
+after(() => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
+
+function write(name, content) {
+  mkdirSync(dirname(join(dir, name)), { recursive: true });
+  writeFileSync(join(dir, name), content);
+}
+
+/** Runs it in a folder below the test's own. */
+function run(args, cwd = ".") {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY") && name !== "PWD"));
+  const ended = spawnSync(parley, ["import-documents", "--data", join(dir, "data"), ...args], { cwd: join(dir, cwd), env });
+  return { status: ended.status, out: String(ended.stdout).trim().split("\n"), err: String(ended.stderr).trim().split("\n").filter(Boolean) };
+}
+
+test("a folder is read with all that is below it; one bad file is named and costs itself alone", () => {
+  write("kb/a/index.md", "# Intro\n\none\n");
+  write("kb/b/index.md", "# Intro\n\ntwo\n");
+  write("kb/c.md", Buffer.from([0x52, 0xfc, 0x63, 0x6b]));
+  write("kb/d.md", "# D\n\nfour\n");
+  write("kb/picture.png", "no document");
+  write("kb/.git/x.md", "hidden\n");
+  const first = run(["kb"]);
+  assert.equal(first.status, 1);
+  assert.deepEqual(first.err, ["parley: kb/c.md: not UTF-8 (0xFC; save the file as UTF-8) at byte 1"]);
+  assert.deepEqual(first.out, ["kb/a/index.md: 1 documents", "kb/b/index.md: 1 documents", "kb/d.md: 1 documents"]);
+});
+
+test("files that are named: the others are imported although one is missing or of no known kind", () => {
+  write("a.md", "# A\n\none\n");
+  write("b.md", "# B\n\ntwo\n");
+  write("c.pdf", "x");
+  const { status, out, err } = run(["a.md", "missing.md", "c.pdf", "b.md"]);
+  assert.equal(status, 1);
+  assert.deepEqual(out, ["a.md: 1 documents", "b.md: 1 documents"]);
+  assert.deepEqual(err, ["parley: cannot read 'missing.md': No such file or directory",
+    "parley: c.pdf: unknown kind of document (allowed: .json, .md, .markdown, .txt)"]);
+  assert.equal(run(["a.md", "b.md"]).status, 0);
+  assert.equal(run([]).status, 2);
+});
+
+test("a file is the same one however its path is written, and two files of one name are two", () => {
+  write("a/index.md", "# Intro\n\n## Gone\n\nx\n\n## Stays\n\none\n");
+  write("b/index.md", "# Intro\n\n## Gone\n\ny\n\n## Stays\n\ntwo\n");
+  assert.deepEqual(run(["index.md"], "a").out, ["index.md: 2 documents"]);
+  assert.deepEqual(run(["index.md"], "b").out, ["index.md: 2 documents"]); // and nothing of the other's is removed
+  write("a/index.md", "# Intro\n\n## Stays\n\none\n");
+  assert.deepEqual(run(["../b/.././a//index.md"], "b").out, ["../b/.././a//index.md: 1 documents, 1 removed"]);
+  assert.deepEqual(run(["b/index.md", join(dir, "b/index.md")]).out,
+    ["b/index.md: 2 documents", `${join(dir, "b/index.md")}: the same file as one before`]);
+});
+
+test("'..' behind a link leads to where the link leads", () => {
+  write("real/deep/x.md", "# X\n\none\n");
+  write("real/y.md", "# Y\n\ntwo\n");
+  write("y.md", "# Y\n\n## Other\n\nthree\n");
+  symlinkSync("real/deep", join(dir, "link"));
+  assert.deepEqual(run(["y.md"]).out, ["y.md: 1 documents"]);
+  assert.deepEqual(run(["link/../y.md"]).out, ["link/../y.md: 1 documents"]); // real/y.md: nothing of y.md is removed
+  assert.deepEqual(run(["real/y.md"]).out, ["real/y.md: 1 documents"]);
+});
+
+test("a file that is gone from a folder goes with its documents; one that cannot be read stays", () => {
+  write("kb/a.md", "# A\n\n## One\n\nx\n\n## Two\n\ny\n");
+  write("kb/b.md", "# B\n\nb\n");
+  write("kb2/c.md", "# C\n\nc\n");
+  assert.equal(run(["kb", "kb2"]).status, 0);
+  rmSync(join(dir, "kb/a.md"));
+  rmSync(join(dir, "kb2/c.md"));
+  write("kb/b.md", Buffer.from([0xff, 0x20]));
+  const { status, out } = run(["kb"]);
+  assert.equal(status, 1);
+  assert.deepEqual(out, ["kb/a.md: gone, 2 documents removed"]);
+  assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: gone, 1 documents removed"]);
+});
+
+test("a folder may link to itself, and a link to a file is that file", () => {
+  write("kb/a.md", "# A\n\na\n");
+  symlinkSync("../kb", join(dir, "kb/loop"));
+  symlinkSync("a.md", join(dir, "kb/b.md"));
+  symlinkSync("nowhere", join(dir, "kb/dangling"));
+  const { status, out } = run(["kb"]);
+  assert.equal(status, 0);
+  assert.deepEqual(out, ["kb/a.md: 1 documents", "kb/b.md: the same file as one before"]);
+});
+
+test("with --as a folder keeps its name wherever it lies", () => {
+  write("one/a.md", "# A\n\na\n");
+  write("one/b.md", "# B\n\nb\n");
+  assert.equal(run(["--as", "handbook", "one"]).status, 0);
+  rmSync(join(dir, "one/b.md"));
+  renameSync(join(dir, "one"), join(dir, "two"));
+  assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 documents", "two/b.md: gone, 1 documents removed"]);
+  assert.equal(run(["--as", "handbook", "two", "two"]).status, 2);
+  assert.equal(run(["--as", "a/b", "two"]).status, 2);
+});

@@ -1,0 +1,280 @@
+/* What an import does to the documents that are there: who keeps which id, who goes, and whose feedback is whose. */
+#include "kit_fixture.h"
+
+#include "knowledge_int.h"
+
+static struct {
+    struct kit_config config;
+    struct kit_work *work;
+    struct kit_store *store;
+    struct knowledge_import last;
+} f;
+
+static int set_up(void **state)
+{
+    struct kit_work_options options = {1, 100, 1 << 20};
+    char error[512] = "";
+    (void)state;
+    fixture_config_data(&f.config, ":memory:");
+    f.work = kit_work_new(NULL, &options);
+    f.store = kit_store_open(f.work, &f.config, error, sizeof error);
+    if (!f.store) fail_msg("%s", error);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kit_work_free(f.work);
+    kit_store_close(f.store);
+    kit_config_clear(&f.config);
+    return 0;
+}
+
+static void import(const char *source, const char *text)
+{
+    char error[512] = "";
+    f.last = (struct knowledge_import){.source = source, .text = eio_str(text)};
+    if (knowledge_import(f.store, &f.last, error, sizeof error)) fail_msg("%s", error);
+}
+
+struct sql_op {
+    struct kit_store_op op;
+    const char *sql;
+    char out[4096];
+};
+
+static int run_sql(struct kit_db *db, struct kit_store_op *op)
+{
+    struct sql_op *o = (struct sql_op *)(void *)op;
+    sqlite3_stmt *row;
+    assert_int_equal(sqlite3_prepare_v2(kit_db_sqlite(db), o->sql, -1, &row, NULL), SQLITE_OK);
+    o->out[0] = 0;
+    if (sqlite3_step(row) == SQLITE_ROW)
+        snprintf(o->out, sizeof o->out, "%s", (const char *)sqlite3_column_text(row, 0));
+    sqlite3_finalize(row);
+    return 0;
+}
+
+/* The first value of the first row, valid until the next but one call. */
+static const char *ask(const char *format, ...)
+{
+    static struct sql_op ops[4];
+    static unsigned next;
+    struct sql_op *o = &ops[next++ % 4];
+    char sql[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(sql, sizeof sql, format, args);
+    va_end(args);
+    memset(o, 0, sizeof *o);
+    o->op.run = run_sql;
+    o->op.writes = true;
+    o->sql = sql;
+    assert_int_equal(kit_store_run_now(f.store, &o->op), 0);
+    return o->out;
+}
+
+static const char *id_of(const char *text)
+{
+    return ask("SELECT coalesce((SELECT doc_id FROM documents WHERE text LIKE '%%%s%%'), '')", text);
+}
+
+static void assert_titles(const char *titles)
+{
+    assert_string_equal(ask("SELECT group_concat(title, '|') FROM (SELECT title FROM documents ORDER BY id)"), titles);
+}
+
+static void assert_count(int count)
+{
+    assert_int_equal(atoi(ask("SELECT count(*) FROM documents")), count);
+}
+
+static void vote(const char *doc_id, const char *agent, int helpful)
+{
+    ask("INSERT INTO feedback VALUES ('c', '%s', '%s', %d, 1)", doc_id, agent, helpful);
+}
+
+static const char *totals(const char *text)
+{
+    return ask("SELECT helpful || '/' || unhelpful FROM documents WHERE text LIKE '%%%s%%'", text);
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void files_of_one_name_are_different_documents(void **state)
+{
+    (void)state;
+    import("/kb/a/index.md", "# Intro\n\none\n");
+    import("/kb/b/index.md", "# Intro\n\ntwo\n");
+    import("/kb/b/Index.md", "# Intro\n\nthree\n");
+    import("/kb/release-1.2.md", "# Fees\n\nfour\n");
+    import("/kb/release-1.3.md", "# Fees\n\nfive\n");
+    import("/kb/release-1-3.md", "# Fees\n\nsix\n");
+    import("/kb/release-1.3.txt", "# Fees\n\nseven\n");
+    assert_count(7);
+    assert_string_equal(id_of("one"), "index.intro");
+    assert_string_equal(id_of("five"), "release-1.3.fees");
+    char *id = strdup(id_of("two"));
+    import("/kb/a/index.md", "# Intro\n\none again\n");
+    import("/kb/b/index.md", "# Intro\n\ntwo again\n");
+    assert_count(7);
+    assert_string_equal(id_of("two"), id);
+    assert_string_equal(id_of("one again"), "index.intro");
+    free(id);
+}
+
+static void guidelines_of_two_files_are_different_documents(void **state)
+{
+    (void)state;
+    import("/a/g.json", "{\"Flow\":{\"subflows\":{\"Sub\":{\"instructions\":[\"one\"]}}}}");
+    import("/b/g.json", "{\"Flow\":{\"subflows\":{\"Sub\":{\"instructions\":[\"two\"]}}}}");
+    assert_count(2);
+    assert_string_equal(id_of("one"), "flow.sub");
+}
+
+static void an_edit_keeps_the_id(void **state)
+{
+    (void)state;
+    import("/r.md", "# Returns\n\nfirst\n\n## Exceptions\n\nsoftware\n\n## Refund\n\nto the card\n");
+    vote(id_of("software"), "ann", 1);
+    import("/r.md",
+           "# Returns\n\nfirst\n\n## New\n\nfresh\n\n## Exceptions\n\nsoftware and games\n\n## Refund\n\ncard\n");
+    assert_titles("Returns|New|Exceptions|Refund");
+    assert_string_equal(id_of("games"), "r.exceptions");
+    assert_string_equal(totals("games"), "1/0");
+    assert_int_equal(f.last.gone, 0);
+    assert_int_equal(f.last.count, 4);
+}
+
+static void a_section_that_is_gone_goes_and_may_come_back(void **state)
+{
+    (void)state;
+    import("/r.md", "# R\n\nask\n\n## In 30 days\n\nthe card\n");
+    vote("r.in-30-days", "ann", 1);
+    vote("r.in-30-days", "bob", 0);
+    import("/r.md", "# R\n\nask\n\n## In 14 days\n\nother card\n");
+    assert_titles("R|In 14 days");
+    assert_int_equal(f.last.gone, 1);
+    assert_string_equal(totals("other card"), "0/0");
+    import("/r.md", "# R\n\nask\n\n## In 30 days\n\nthe card, again\n");
+    assert_string_equal(id_of("again"), "r.in-30-days");
+    assert_string_equal(totals("again"), "1/1");
+    /* While it was away its id was nobody else's. */
+    import("/r.md", "# R\n\nask\n");
+    import("/x/r.md", "# In 30 days\n\nstranger\n");
+    assert_string_not_equal(id_of("stranger"), "r.in-30-days");
+    assert_string_equal(totals("stranger"), "0/0");
+}
+
+static void sections_of_one_name_keep_their_ids(void **state)
+{
+    (void)state;
+    import("/c.md", "# C\n\n## Added\n\none\n\n## Added\n\ntwo\n\n## Added\n\nthree\n");
+    assert_string_equal(id_of("one"), "c.added");
+    assert_string_equal(id_of("two"), "c.added.2");
+    assert_string_equal(id_of("three"), "c.added.3");
+    /* A new one before them all, and an edit of the second. */
+    import("/c.md", "# C\n\n## Added\n\nnewest\n\n## Added\n\none\n\n## Added\n\n2, edited\n\n## Added\n\nthree\n");
+    assert_string_equal(id_of("one"), "c.added");
+    assert_string_equal(id_of("2, edited"), "c.added.2");
+    assert_string_equal(id_of("three"), "c.added.3");
+    assert_string_equal(id_of("newest"), "c.added.4");
+    /* The first is gone: nobody moves up. */
+    import("/c.md", "# C\n\n## Added\n\n2, edited\n\n## Added\n\nthree\n");
+    assert_string_equal(id_of("2, edited"), "c.added.2");
+    assert_string_equal(id_of("three"), "c.added.3");
+    assert_int_equal(f.last.gone, 2);
+    /* In another order. */
+    import("/c.md", "# C\n\n## Added\n\nthree\n\n## Added\n\n2, edited\n");
+    assert_string_equal(id_of("2, edited"), "c.added.2");
+    assert_string_equal(id_of("three"), "c.added.3");
+}
+
+static void one_name_under_two_headings_is_two_documents(void **state)
+{
+    (void)state;
+    import("/c.md", "# C\n\n## 1.1\n\n### Added\n\none\n");
+    char *id = strdup(id_of("one"));
+    import("/c.md", "# C\n\n## 1.2\n\n### Added\n\ntwo\n\n## 1.1\n\n### Added\n\none, edited\n");
+    assert_string_equal(id_of("one, edited"), id);
+    assert_string_not_equal(id_of("two"), id);
+    free(id);
+}
+
+static void a_new_name_above_moves_no_id(void **state)
+{
+    (void)state;
+    import("/c.md", "# Returns\n\n## Exceptions\n\nsoftware\n\n## Times\n\nweeks\n");
+    import("/c.md", "# Returns and refunds\n\n## Times\n\nweeks\n\n## Exceptions\n\nsoftware\n");
+    assert_string_equal(id_of("software"), "c.exceptions");
+    assert_string_equal(id_of("weeks"), "c.times");
+    assert_int_equal(f.last.gone, 0);
+}
+
+static void a_slug_that_looks_like_a_number_takes_no_ones_place(void **state)
+{
+    (void)state;
+    import("/c.md", "# a.2\n\none\n\n# a\n\ntwo\n\n# a\n\nthree\n\n# a-2\n\nfour\n");
+    assert_count(4);
+}
+
+static void documents_of_before_are_taken_over(void **state)
+{
+    (void)state;
+    ask("INSERT INTO documents(doc_id, source, topic, title, text, helpful) VALUES"
+        " ('r.refund', 'kb/r.md', 'R', 'Refund', 'old', 1)");
+    ask("INSERT INTO documents(doc_id, source, topic, title, text) VALUES ('r.x', 'kb/r.md', 'R', 'X', 'old')");
+    ask("INSERT INTO document_ids(doc_id, source) SELECT doc_id, source FROM documents");
+    vote("r.refund", "ann", 1);
+    char error[256];
+    struct knowledge_import file = {.source = "/home/kb/r.md", .name = "kb/r.md", .text = eio_str("# Refund\n\nnew\n")};
+    assert_int_equal(knowledge_import(f.store, &file, error, sizeof error), 0);
+    assert_titles("Refund");
+    assert_string_equal(id_of("new"), "r.refund");
+    assert_string_equal(totals("new"), "1/0");
+}
+
+static void a_bad_file_changes_nothing(void **state)
+{
+    char error[256];
+    struct knowledge_import file = {.source = "/r.md", .text = {"# R\xff\n\nb\n", 8}};
+    (void)state;
+    import("/r.md", "# R\n\na\n");
+    assert_int_equal(knowledge_import(f.store, &file, error, sizeof error), EIO_EINVAL);
+    assert_titles("R");
+}
+
+/* With a cube, as it was, 2 000 took half a minute. */
+static void many_sections_of_one_name_take_a_time_that_grows_with_them(void **state)
+{
+    enum { COUNT = 10000 };
+    char *text = malloc(COUNT * 32), *p = text;
+    (void)state;
+    for (int i = 0; i < COUNT; i++) p += sprintf(p, "## Added\n\nLine %d.\n\n", i);
+    import("/c.md", text);
+    assert_count(COUNT);
+    import("/c.md", strstr(text, "## Added\n\nLine 1."));
+    assert_int_equal(f.last.gone, 1);
+    assert_string_equal(ask("SELECT doc_id FROM documents WHERE text LIKE 'Line 9999.%%'"), "c.added.10000");
+    free(text);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(files_of_one_name_are_different_documents),
+        TEST(guidelines_of_two_files_are_different_documents),
+        TEST(an_edit_keeps_the_id),
+        TEST(a_section_that_is_gone_goes_and_may_come_back),
+        TEST(sections_of_one_name_keep_their_ids),
+        TEST(one_name_under_two_headings_is_two_documents),
+        TEST(a_new_name_above_moves_no_id),
+        TEST(a_slug_that_looks_like_a_number_takes_no_ones_place),
+        TEST(documents_of_before_are_taken_over),
+        TEST(a_bad_file_changes_nothing),
+        TEST(many_sections_of_one_name_take_a_time_that_grows_with_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
