@@ -228,7 +228,7 @@ static void documents_of_before_are_taken_over(void **state)
     ask("INSERT INTO document_ids(doc_id, source) SELECT doc_id, source FROM documents");
     vote("r.refund", "ann", 1);
     char error[256];
-    struct knowledge_import file = {.source = "/home/kb/r.md", .name = "kb/r.md", .text = eio_str("# Refund\n\nnew\n")};
+    struct knowledge_import file = {.source = "/srv/kb/r.md", .name = "kb/r.md", .text = eio_str("# Refund\n\nnew\n")};
     assert_int_equal(knowledge_import(f.store, &file, error, sizeof error), 0);
     assert_titles("Refund");
     assert_string_equal(id_of("new"), "r.refund");
