@@ -1,6 +1,9 @@
 /* parley: reads the configuration and runs a command: serve (the default), token, import-documents. */
 #include "app.h"
 
+#include "kit_auth.h"
+#include "knowledge.h"
+
 #include <errno.h>
 #include <event2/event.h>
 #include <limits.h>
@@ -40,7 +43,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         app_describe(app);
     else if (number == SIGHUP)
         app_reload(app);
-    else if (!app->draining)
+    else if (!app->kit.draining)
         app_drain(app);
     else if (!app->worker) /* whose master says so, since one signal may reach both */
         app_stop_now(app);
@@ -53,7 +56,7 @@ static int add_signals(struct signals *signals)
     if (signals->app->worker) signal(SIGINT, SIG_IGN); /* of a terminal: the master is told, too */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (signals->app->worker && numbers[i] == SIGINT) continue;
-        struct event_base *base = eio_loop_base(signals->app->loop);
+        struct event_base *base = eio_loop_base(signals->app->kit.loop);
         signals->events[i] = evsignal_new(base, numbers[i], on_signal, signals->app);
         if (!signals->events[i] || evsignal_add(signals->events[i], NULL)) return EIO_ENOMEM;
     }
@@ -68,10 +71,10 @@ static void remove_signals(struct signals *signals)
 
 static int listen_and_run(struct app *app)
 {
-    const struct kit_config *config = app->config;
+    const struct kit_config *config = app->kit.config;
     struct signals signals = {app, {NULL}};
     char url[128];
-    int failed = sio_listen(app->io, config->host, (uint16_t)config->port);
+    int failed = sio_listen(app->kit.io, config->host, (uint16_t)config->port);
     if (failed) {
         fprintf(stderr, "parley: cannot listen on %s port %u: %s\n", config->host, config->port,
                 failed == EIO_ESYS ? strerror(errno) : eio_strerror(failed));
@@ -79,15 +82,15 @@ static int listen_and_run(struct app *app)
     }
     bool is_ipv6 = strchr(config->host, ':') != NULL;
     snprintf(url, sizeof url, "%s://%s%s%s:%u/", config->tls_cert[0] ? "https" : "http", is_ipv6 ? "[" : "",
-             config->host, is_ipv6 ? "]" : "", eio_http_port(sio_server_http(app->io)));
+             config->host, is_ipv6 ? "]" : "", eio_http_port(sio_server_http(app->kit.io)));
     failed = add_signals(&signals);
     if (!failed) {
         kit_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
-        if (app->development_key)
+        if (app->kit.development_key)
             kit_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
         printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
         fflush(stdout);
-        failed = eio_loop_run(app->loop);
+        failed = eio_loop_run(app->kit.loop);
     }
     remove_signals(&signals);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -98,10 +101,10 @@ static int run_worker(struct app *app)
 {
     struct signals signals = {app, {NULL}};
     int failed = add_signals(&signals);
-    if (!failed) failed = node_worker_start(app->worker, app);
-    if (!failed) failed = eio_loop_run(app->loop);
+    if (!failed) failed = app_start_worker(app);
+    if (!failed) failed = eio_loop_run(app->kit.loop);
     remove_signals(&signals);
-    return failed || app->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return failed || app->worker->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int serve_one(const struct kit_config *config, struct node_worker *worker)

@@ -1,188 +1,121 @@
-/* Calls in the store: lookup, numbering, access, snapshot, list. Everything here runs inside store operations. */
-#include "app.h"
+/* The module: opens its namespaces and routes, shows its numbers. */
+#include "calls_int.h"
+#include "kit_metrics.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void calls_room(char room[CALLS_ROOM_SIZE], const char *prefix, const char *call_id)
+#define LIVE_AGE_MS 1000 /* a count of live calls this old is made anew when it is asked for */
+
+const struct calls_counters *calls_get_counters(const struct calls *calls)
 {
-    snprintf(room, CALLS_ROOM_SIZE, "%s%s", prefix, call_id);
+    return &calls->counters;
 }
 
-int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms)
+static void put_metrics(struct kit_metrics_page *page, void *ctx)
 {
-    int64_t ms = (call->ended_ms ? call->ended_ms : now_ms) - call->started_ms;
-    return ms > 0 ? ms / 1000 : 0;
+    const struct calls_counters *c = &((const struct calls *)ctx)->counters;
+    kit_metrics_counter(page, "transcript_lines_total", "Transcript lines stored.", c->lines);
+    kit_metrics_counter(page, "feed_duplicates_total", "Events of feeds that were stored before.", c->duplicates);
+    kit_metrics_counter(page, "suggestions_total", "Suggestions sent.", c->suggestions);
+    kit_metrics_counter(page, "searches_total", "Searches for documents.", c->searches);
+    kit_metrics_counter(page, "feedback_total", "Answers to doc:feedback.", c->feedback);
+    kit_metrics_counter(page, "snapshots_total", "Snapshots given to subscribers.", c->snapshots);
 }
 
-static void read_call(sqlite3_stmt *row, struct calls_call *call)
+/* ----------------------------------------------------------- live calls */
+
+struct live_op {
+    struct kit_store_op op;
+    struct calls *calls;
+    int64_t count;
+};
+
+static int run_live(struct kit_db *db, struct kit_store_op *op)
 {
-    call->id = sqlite3_column_int64(row, 0);
-    snprintf(call->status, sizeof call->status, "%s", (const char *)sqlite3_column_text(row, 1));
-    call->started_ms = sqlite3_column_int64(row, 2);
-    call->ended_ms = sqlite3_column_int64(row, 3);
-    call->seq = sqlite3_column_int64(row, 4);
+    return calls_count_live(db, &((struct live_op *)(void *)op)->count, &op->failure);
 }
 
-int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, struct kit_failure *failure)
+static void on_live(struct kit_store_op *op)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq FROM calls WHERE call_id=?");
-    int step = kit_db_step(row, "t", call_id);
-    if (step == SQLITE_ROW)
-        read_call(row, call);
-    else if (step != SQLITE_DONE)
-        return kit_db_fail(db, failure);
-    sqlite3_reset(row);
-    return step == SQLITE_ROW ? 0 : kit_fail(failure, 404, "/call_id", "there is no such call");
+    struct live_op *live = (struct live_op *)(void *)op;
+    struct calls *calls = live->calls;
+    if (!op->failure.code) calls->live = live->count;
+    calls->live_is_asked = false;
+    free(live);
 }
 
-int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failure *failure)
+void calls_refresh_live(struct calls *calls)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "UPDATE calls SET seq = seq + 1 WHERE id=? RETURNING seq");
-    if (kit_db_step(row, "i", call->id) != SQLITE_ROW) return kit_db_fail(db, failure);
-    call->seq = sqlite3_column_int64(row, 0);
-    sqlite3_reset(row);
+    if (calls->live_is_asked) return;
+    struct live_op *live = calloc(1, sizeof *live);
+    if (!live) return;
+    live->op.run = run_live;
+    live->op.done = on_live;
+    live->calls = calls;
+    calls->live_ms = eio_loop_now_ms(calls->kit->loop);
+    calls->live_is_asked = kit_store_submit_read(calls->kit->store, &live->op, 0) == 0;
+    if (!calls->live_is_asked) free(live);
+}
+
+static int64_t read_live(void *ctx)
+{
+    struct calls *calls = ctx;
+    if (eio_loop_now_ms(calls->kit->loop) - calls->live_ms >= LIVE_AGE_MS) calls_refresh_live(calls);
+    return calls->live;
+}
+
+/* ---------------------------------------------------------------- module */
+
+static int open_namespaces(struct calls *calls)
+{
+    struct kit *kit = calls->kit;
+    calls->agents =
+        kit_open_namespace(kit, "/", KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN, "agent:connect");
+    calls->feed = kit_open_namespace(kit, "/feed", KIT_ROLE_FEED | KIT_ROLE_ADMIN, NULL);
+    return calls->agents && calls->feed ? 0 : EIO_ENOMEM;
+}
+
+static int prepare(struct kit *kit, void **state)
+{
+    struct calls *calls = *state = calloc(1, sizeof *calls);
+    if (!calls) return EIO_ENOMEM;
+    calls->kit = kit;
+    if (kit_has_peers(kit)) kit->proxy = (struct kit_adapter_proxy){"/", calls_hold_adapter, calls};
     return 0;
 }
 
-/* True if the call's own list names the user. */
-static bool agents_name(const char *json, const char *sub)
+static int start(void *state, struct kit *kit, char *error, size_t error_size)
 {
-    bool found = false;
-    json_t *agents = json_loads(json ? json : "[]", 0, NULL);
-    for (size_t i = 0; i < json_array_size(agents) && !found; i++) {
-        const char *one = json_string_value(json_array_get(agents, i));
-        found = one && !strcmp(one, sub);
-    }
-    json_decref(agents);
-    return found;
+    static int (*const parts[])(struct calls * calls) = {
+        open_namespaces,      calls_feed_start,    calls_presence_start, calls_agents_start,
+        calls_feedback_start, calls_suggest_start, calls_http_start,
+    };
+    struct calls *calls = state;
+    int failed = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
+    if (!failed) failed = kit_metrics_add(kit, put_metrics, calls);
+    if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
+    if (!failed && kit->config->demo) failed = calls_demo_start(calls, error, error_size);
+    if (!failed) calls_refresh_live(calls);
+    return failed;
 }
 
-int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,
-                       struct kit_failure *failure)
+static void pause_demo(void *state)
 {
-    bool allowed = kit_claims_allow(claims, call_id);
-    if (!allowed) {
-        sqlite3_stmt *row = kit_db_statement(db, "SELECT agents FROM calls WHERE call_id=?");
-        int step = kit_db_step(row, "t", call_id);
-        if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-        allowed = step == SQLITE_ROW && agents_name((const char *)sqlite3_column_text(row, 0), claims->sub);
-        sqlite3_reset(row);
-    }
-    /* Whether a call exists is told only to those who may see it. */
-    if (!allowed) return kit_fail(failure, 403, "/call_id", "this call is not yours");
-    return calls_find(db, call_id, call, failure);
+    if (state) calls_demo_stop(state);
 }
 
-/* The fields of {call_id, status, started_at, duration}, without braces. */
-static void put_call(struct sio_builder *out, const char *call_id, const struct calls_call *call, int64_t now_ms)
+static void stop(void *state)
 {
-    sio_builder_put(out, "\"call_id\":");
-    kit_put_text(out, call_id);
-    sio_builder_put(out, ",\"status\":");
-    kit_put_text(out, call->status);
-    sio_builder_put(out, ",\"started_at\":");
-    kit_put_time(out, call->started_ms);
-    sio_builder_put(out, ",\"duration\":");
-    kit_put_int(out, calls_duration_s(call, now_ms));
-    if (call->ended_ms) {
-        sio_builder_put(out, ",\"ended_at\":");
-        kit_put_time(out, call->ended_ms);
-    }
+    struct calls *calls = state;
+    if (!calls) return;
+    calls_demo_stop(calls);
+    calls_presence_stop(calls);
+    calls_holds_clear(calls);
+    calls_suggest_stop(calls);
+    free(calls->proxy);
+    free(calls);
 }
 
-/* Appends the events of a query of (seq, json), oldest first, as a JSON list. Returns the first one's seq, 0 if there
- * is none, or -1. */
-static int64_t put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
-{
-    long count = 0;
-    int64_t first = 0;
-    sio_builder_put(out, "[");
-    for (; step == SQLITE_ROW; step = sqlite3_step(rows), count++) {
-        const char *json = (const char *)sqlite3_column_text(rows, 1);
-        int size = sqlite3_column_bytes(rows, 1);
-        struct eio_str open_object = {json, size > 0 ? (size_t)size - 1 : 0}; /* all but the closing brace */
-        if (!json) continue;
-        if (count)
-            sio_builder_put(out, ",");
-        else
-            first = sqlite3_column_int64(rows, 0);
-        sio_builder_put_slice(out, sio_args_none(), open_object);
-        sio_builder_put(out, ",\"seq\":");
-        kit_put_int(out, sqlite3_column_int64(rows, 0));
-        sio_builder_put(out, "}");
-    }
-    sio_builder_put(out, "]");
-    sqlite3_reset(rows);
-    return step == SQLITE_DONE ? first : -1;
-}
-
-int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
-                   int64_t now_ms, struct sio_builder *out, struct kit_failure *failure)
-{
-    struct calls_call call;
-    int code = calls_find(db, call_id, &call, failure);
-    if (code) return code;
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT metadata FROM calls WHERE id=?");
-    if (kit_db_step(row, "i", call.id) != SQLITE_ROW) return kit_db_fail(db, failure);
-    sio_builder_put(out, "{\"ok\":true,\"call\":{");
-    put_call(out, call_id, &call, now_ms);
-    sio_builder_put(out, ",\"metadata\":");
-    sio_builder_put(out, (const char *)sqlite3_column_text(row, 0));
-    sqlite3_reset(row);
-
-    sio_builder_put(out, "},\"transcript\":");
-    sqlite3_stmt *rows = kit_db_statement(
-        db, "SELECT seq, json FROM (SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
-            " ORDER BY seq");
-    int step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_lines_max);
-    int64_t first = put_events(rows, step, out);
-    if (first < 0) return kit_db_fail(db, failure);
-    rows = kit_db_statement(db, "SELECT 1 FROM segments WHERE call=? AND seq>? AND seq<?");
-    step = kit_db_step(rows, "iii", call.id, since_seq, first);
-    if (step == SQLITE_ROW)
-        sio_builder_put(out, ",\"truncated\":true");
-    else if (step != SQLITE_DONE)
-        return kit_db_fail(db, failure);
-    sqlite3_reset(rows);
-
-    sio_builder_put(out, ",\"suggestions\":");
-    rows = kit_db_statement(
-        db, "SELECT seq, json FROM (SELECT seq, json FROM suggestions WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
-            " ORDER BY seq");
-    step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_suggestions_max);
-    if (put_events(rows, step, out) < 0) return kit_db_fail(db, failure);
-    sio_builder_put(out, ",\"seq\":");
-    kit_put_int(out, call.seq);
-    sio_builder_put(out, "}");
-    return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
-}
-
-int calls_list(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims, const char *status,
-               int64_t now_ms, struct sio_builder *out, struct kit_failure *failure)
-{
-    size_t count = 0;
-    sqlite3_stmt *rows =
-        kit_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq, call_id, agents, metadata FROM calls"
-                             " WHERE ?1 IS NULL OR status=?1 ORDER BY id DESC");
-    int step = kit_db_step(rows, "t", status);
-    sio_builder_put(out, "{\"ok\":true,\"calls\":[");
-    for (; step == SQLITE_ROW && count < config->call_list_max; step = sqlite3_step(rows)) {
-        struct calls_call call;
-        const char *call_id = (const char *)sqlite3_column_text(rows, 5);
-        const char *agents = (const char *)sqlite3_column_text(rows, 6);
-        if (!kit_claims_allow(claims, call_id) && !agents_name(agents, claims->sub)) continue;
-        read_call(rows, &call);
-        sio_builder_put(out, count++ ? ",{" : "{");
-        put_call(out, call_id, &call, now_ms);
-        sio_builder_put(out, ",\"seq\":");
-        kit_put_int(out, call.seq);
-        sio_builder_put(out, ",\"metadata\":");
-        sio_builder_put(out, (const char *)sqlite3_column_text(rows, 7));
-        sio_builder_put(out, "}");
-    }
-    sio_builder_put(out, "]}");
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-    sqlite3_reset(rows);
-    return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
-}
+const struct kit_module calls_module = {"calls", prepare, start, stop, pause_demo};

@@ -1,5 +1,5 @@
 /* The namespace "/": agents say who they are, watch calls, list them, and see who else is watching. */
-#include "app.h"
+#include "calls_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,14 +8,14 @@
 
 static void on_agent_connect(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
-    struct app *app = ctx;
+    struct calls *calls = ctx;
     struct kit_failure failure;
-    json_t *payload = kit_answer_payload(app, event);
+    json_t *payload = kit_answer_payload(calls->kit, event);
     if (!payload) return;
     const char *agent_id = json_string_value(json_object_get(payload, "agent_id"));
-    struct kit_answer answer = kit_answer_later(app, event);
+    struct kit_answer answer = kit_answer_later(calls->kit, event);
     struct kit_claims *claims =
-        kit_auth_check(app, eio_str(json_string_value(json_object_get(payload, "auth_token"))), &failure);
+        kit_auth_check(calls->kit, eio_str(json_string_value(json_object_get(payload, "auth_token"))), &failure);
     bool failed = !claims;
     if (claims && strcmp(claims->sub, agent_id)) {
         failed = kit_fail(&failure, 403, "/agent_id", "the token is for another user");
@@ -44,7 +44,7 @@ static void on_agent_connect(struct sio_socket *socket, const struct sio_event *
 /* --------------------------------------------------------- coming and going */
 
 /* Somebody came or went with the calls that he watches. */
-static void touch_calls(struct app *app, const struct sio_socket *socket, bool joined)
+static void touch_calls(struct calls *calls, const struct sio_socket *socket, bool joined)
 {
     struct eio_str room;
     const size_t prefix = sizeof CALLS_ROOM - 1;
@@ -53,7 +53,7 @@ static void touch_calls(struct app *app, const struct sio_socket *socket, bool j
         if (room.n <= prefix || room.n - prefix >= sizeof call_id || memcmp(room.p, CALLS_ROOM, prefix)) continue;
         memcpy(call_id, room.p + prefix, room.n - prefix);
         call_id[room.n - prefix] = 0;
-        calls_presence_touch(app, call_id, joined);
+        calls_presence_touch(calls, call_id, joined);
     }
 }
 
@@ -79,7 +79,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
  */
 struct watch_op {
     struct kit_store_op op;
-    struct app *app;
+    struct calls *calls;
     struct kit_answer answer;
     struct kit_claims *claims;
     char call_id[KIT_ID_SIZE];
@@ -98,7 +98,7 @@ static int run_watch(struct kit_db *db, struct kit_store_op *op)
     int code = calls_find_allowed(db, watch->claims, watch->call_id, &call, &op->failure);
     if (code) return code;
     watch->seq = call.seq;
-    return calls_snapshot(db, watch->app->config, watch->call_id, watch->since_seq, watch->now_ms, &watch->json,
+    return calls_snapshot(db, watch->calls->kit->config, watch->call_id, watch->since_seq, watch->now_ms, &watch->json,
                           &op->failure);
 }
 
@@ -157,10 +157,10 @@ static void enter(struct watch_op *watch, struct sio_socket *socket)
         refuse(watch, socket);
         return;
     }
-    watch->app->counters.snapshots++;
+    watch->calls->counters.snapshots++;
     kit_answer_json(&watch->answer, &watch->json);
     if (watch->hold) release(watch, socket, watch->seq);
-    calls_presence_touch(watch->app, watch->call_id, true);
+    calls_presence_touch(watch->calls, watch->call_id, true);
 }
 
 static void leave(struct watch_op *watch, struct sio_socket *socket)
@@ -169,7 +169,7 @@ static void leave(struct watch_op *watch, struct sio_socket *socket)
     sio_builder_open(&watch->json);
     sio_builder_put(&watch->json, "{\"ok\":true}");
     kit_answer_json(&watch->answer, &watch->json);
-    calls_presence_touch(watch->app, watch->call_id, false);
+    calls_presence_touch(watch->calls, watch->call_id, false);
 }
 
 static void on_watch_done(struct kit_store_op *op)
@@ -188,7 +188,7 @@ static void on_watch_done(struct kit_store_op *op)
 static void submit_watch(void *ctx)
 {
     struct watch_op *watch = ctx;
-    if (!kit_store_submit(watch->app->store, &watch->op, sizeof *watch)) return;
+    if (!kit_store_submit(watch->calls->kit->store, &watch->op, sizeof *watch)) return;
     kit_fail(&watch->op.failure, 503, NULL, "too much is waiting; try again");
     refuse(watch, kit_answer_socket(&watch->answer));
     free_watch(watch);
@@ -197,37 +197,37 @@ static void submit_watch(void *ctx)
 /* The store is asked when the other processes know of this member, which is when this turn has ended. */
 static void submit_after_join(struct watch_op *watch, struct sio_socket *socket)
 {
-    watch->hold = calls_hold_new(watch->app, watch->answer.sid, watch->call_id);
-    bool failed = !watch->hold || join(watch, socket) || eio_loop_post(watch->app->loop, submit_watch, watch);
+    watch->hold = calls_hold_new(watch->calls, watch->answer.sid, watch->call_id);
+    bool failed = !watch->hold || join(watch, socket) || eio_loop_post(watch->calls->kit->loop, submit_watch, watch);
     if (!failed) return;
     kit_fail(&watch->op.failure, 503, NULL, "no more calls can be watched by this socket");
     refuse(watch, socket);
     free_watch(watch);
 }
 
-static void watch_call(struct sio_socket *socket, const struct sio_event *event, struct app *app, bool leaves)
+static void watch_call(struct sio_socket *socket, const struct sio_event *event, struct calls *calls, bool leaves)
 {
-    json_t *payload = kit_answer_payload(app, event);
+    json_t *payload = kit_answer_payload(calls->kit, event);
     if (!payload) return;
     struct watch_op *watch = calloc(1, sizeof *watch);
     if (!watch) {
-        kit_answer_refuse(app, event, 503, NULL, "out of memory");
+        kit_answer_refuse(calls->kit, event, 503, NULL, "out of memory");
         json_decref(payload);
         return;
     }
     watch->op.run = run_watch;
     watch->op.done = on_watch_done;
-    watch->app = app;
-    watch->answer = kit_answer_later(app, event);
+    watch->calls = calls;
+    watch->answer = kit_answer_later(calls->kit, event);
     watch->claims = kit_claims_ref(kit_auth_claims(socket));
     watch->leaves = leaves;
-    watch->now_ms = (int64_t)eio_loop_unix_ms(app->loop);
+    watch->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
     watch->since_seq = json_integer_value(json_object_get(payload, "since_seq"));
     sio_builder_init(&watch->json);
     if (!leaves) sio_builder_open(&watch->json);
     snprintf(watch->call_id, sizeof watch->call_id, "%s", json_string_value(json_object_get(payload, "call_id")));
     json_decref(payload);
-    if (app->nodes && !leaves)
+    if (kit_has_peers(calls->kit) && !leaves)
         submit_after_join(watch, socket);
     else
         submit_watch(watch);
@@ -247,7 +247,7 @@ static void on_unsubscribe(struct sio_socket *socket, const struct sio_event *ev
 
 struct list_op {
     struct kit_store_op op;
-    struct app *app;
+    struct calls *calls;
     struct kit_answer answer;
     struct kit_claims *claims;
     char status[16]; /* "": all */
@@ -258,7 +258,7 @@ struct list_op {
 static int run_list(struct kit_db *db, struct kit_store_op *op)
 {
     struct list_op *list = (struct list_op *)(void *)op;
-    return calls_list(db, list->app->config, list->claims, list->status[0] ? list->status : NULL, list->now_ms,
+    return calls_list(db, list->calls->kit->config, list->claims, list->status[0] ? list->status : NULL, list->now_ms,
                       &list->json, &op->failure);
 }
 
@@ -281,27 +281,27 @@ static void on_list_done(struct kit_store_op *op)
 
 static void on_list(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
-    struct app *app = ctx;
-    json_t *payload = kit_answer_payload(app, event);
+    struct calls *calls = ctx;
+    json_t *payload = kit_answer_payload(calls->kit, event);
     if (!payload) return;
     struct list_op *list = calloc(1, sizeof *list);
     if (!list) {
-        kit_answer_refuse(app, event, 503, NULL, "out of memory");
+        kit_answer_refuse(calls->kit, event, 503, NULL, "out of memory");
         json_decref(payload);
         return;
     }
     const char *status = json_string_value(json_object_get(payload, "status"));
     list->op.run = run_list;
     list->op.done = on_list_done;
-    list->app = app;
-    list->answer = kit_answer_later(app, event);
+    list->calls = calls;
+    list->answer = kit_answer_later(calls->kit, event);
     list->claims = kit_claims_ref(kit_auth_claims(socket));
-    list->now_ms = (int64_t)eio_loop_unix_ms(app->loop);
+    list->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
     snprintf(list->status, sizeof list->status, "%s", status ? status : "");
     sio_builder_init(&list->json);
     sio_builder_open(&list->json);
     json_decref(payload);
-    if (!kit_store_submit_read(app->store, &list->op, sizeof *list)) return;
+    if (!kit_store_submit_read(calls->kit->store, &list->op, sizeof *list)) return;
     kit_fail(&list->op.failure, 503, NULL, "too much is waiting; try again");
     kit_answer_failure(&list->answer, &list->op.failure);
     free_list(list);
@@ -309,7 +309,7 @@ static void on_list(struct sio_socket *socket, const struct sio_event *event, vo
 
 /* ------------------------------------------------------------------- init */
 
-int calls_agents_init(struct app *app)
+int calls_agents_start(struct calls *calls)
 {
     static const struct {
         const char *event;
@@ -319,9 +319,9 @@ int calls_agents_init(struct app *app)
                     {"call:unsubscribe", on_unsubscribe},
                     {"call:list", on_list}};
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        int error = sio_on(app->agents, handlers[i].event, handlers[i].fn, app);
+        int error = sio_on(calls->agents, handlers[i].event, handlers[i].fn, calls);
         if (error) return error;
     }
-    int error = sio_on_connection(app->agents, on_connection, app);
-    return error ? error : sio_on_disconnecting(app->agents, on_disconnecting, app);
+    int error = sio_on_connection(calls->agents, on_connection, calls);
+    return error ? error : sio_on_disconnecting(calls->agents, on_disconnecting, calls);
 }

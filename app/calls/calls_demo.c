@@ -1,6 +1,6 @@
 /* The demo: the embedded conversations play one after another, for ever, as live calls, through the same code as a
  * feed's events. GET /demo/token gives anybody a token for these calls and no others. */
-#include "app.h"
+#include "calls_int.h"
 #include "kit_embed.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 enum phase { PHASE_CLEAN_UP, PHASE_START, PHASE_LINE, PHASE_LINE_FINAL, PHASE_END, PHASE_PRUNE };
 
 struct calls_demo {
-    struct app *app;
+    struct calls *calls;
     json_t *conversations;
     struct eio_timer timer;
     enum phase phase;
@@ -58,7 +58,7 @@ static void say(struct calls_demo *demo, enum calls_feed_kind kind, json_t *take
     char *text = take_object ? json_dumps(take_object, JSON_COMPACT) : NULL;
     if (text) {
         struct calls_feed_event event = {kind, eio_str(text), take_object, NULL};
-        calls_feed_submit(demo->app, &event, on_result, demo);
+        calls_feed_submit(demo->calls, &event, on_result, demo);
     }
     free(text);
     json_decref(take_object);
@@ -71,7 +71,7 @@ static void begin_call(struct calls_demo *demo)
     const char *customer = json_string_value(json_object_get(json_object_get(scenario, "personal"), "customer_name"));
     const char *subject = json_string_value(json_object_get(scenario, "subflow"));
     snprintf(demo->call_id, sizeof demo->call_id, DEMO_PREFIX "%llu",
-             (unsigned long long)eio_loop_unix_ms(demo->app->loop));
+             (unsigned long long)eio_loop_unix_ms(demo->calls->kit->loop));
     demo->line = 0;
     say(demo, CALLS_FEED_START,
         json_pack("{s:s, s:{s:s, s:s, s:b}}", "call_id", demo->call_id, "metadata", "customer",
@@ -100,7 +100,7 @@ static void say_line(struct calls_demo *demo, bool is_final)
 /* Long lines take longer, and each at least a third of the average. */
 static uint64_t line_ms(const struct calls_demo *demo)
 {
-    uint64_t average = demo->app->config->demo_line_ms;
+    uint64_t average = demo->calls->kit->config->demo_line_ms;
     uint64_t ms = average * strlen(line_part(demo, 1)) / AVERAGE_LINE_BYTES;
     if (ms < average / 3) ms = average / 3;
     return ms > average * 3 ? average * 3 : ms;
@@ -141,16 +141,16 @@ static void prune(struct calls_demo *demo, bool end_all)
     op->op.run = run_prune;
     op->op.done = on_pruned;
     op->op.writes = true;
-    op->keep = demo->app->config->demo_keep;
-    op->now_ms = (int64_t)eio_loop_unix_ms(demo->app->loop);
+    op->keep = demo->calls->kit->config->demo_keep;
+    op->now_ms = (int64_t)eio_loop_unix_ms(demo->calls->kit->loop);
     op->end_all = end_all;
-    if (kit_store_submit(demo->app->store, &op->op, 0)) free(op);
+    if (kit_store_submit(demo->calls->kit->store, &op->op, 0)) free(op);
 }
 
 /* Does what is due and returns after how long the next step is. */
 static uint64_t step(struct calls_demo *demo)
 {
-    const uint64_t average = demo->app->config->demo_line_ms;
+    const uint64_t average = demo->calls->kit->config->demo_line_ms;
     bool is_long = strlen(line_part(demo, 1)) > SHORT_LINE_BYTES;
     switch (demo->phase) {
     case PHASE_CLEAN_UP:
@@ -175,7 +175,7 @@ static uint64_t step(struct calls_demo *demo)
         say(demo, CALLS_FEED_END, json_pack("{s:s}", "call_id", demo->call_id));
         demo->conversation = (demo->conversation + 1) % json_array_size(demo->conversations);
         demo->phase = PHASE_PRUNE;
-        return demo->app->config->demo_pause_ms;
+        return demo->calls->kit->config->demo_pause_ms;
     case PHASE_PRUNE:
         prune(demo, false);
         demo->phase = PHASE_START;
@@ -190,7 +190,7 @@ static uint64_t step(struct calls_demo *demo)
 static void on_timer(void *ctx)
 {
     struct calls_demo *demo = ctx;
-    if (demo->app->draining) return;
+    if (demo->calls->kit->draining) return;
     eio_timer_start(&demo->timer, step(demo));
 }
 
@@ -199,13 +199,14 @@ static void on_timer(void *ctx)
 static void on_token(struct eio_http_request *request, void *ctx)
 {
     struct calls_demo *demo = ctx;
-    struct app *app = demo->app;
+    struct calls *calls = demo->calls;
     static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
     char sub[32], body[KIT_JWT_TOKEN_MAX + 128];
-    unsigned workers = app->worker ? app->worker->count : 1, index = app->worker ? app->worker->index : 0;
+    unsigned index = calls->kit->processes.index, workers = calls->kit->processes.count;
+    if (!workers) workers = 1;
     snprintf(sub, sizeof sub, "guest-%u", demo->visitors++ * workers + index + 1);
-    char *token = kit_auth_make_token(&app->jwt, sub, "agent", DEMO_PREFIX "*",
-                                      (int64_t)(eio_loop_unix_ms(app->loop) / 1000), TOKEN_TTL_S);
+    char *token = kit_auth_make_token(&calls->kit->jwt, sub, "agent", DEMO_PREFIX "*",
+                                      (int64_t)(eio_loop_unix_ms(calls->kit->loop) / 1000), TOKEN_TTL_S);
     int size = snprintf(body, sizeof body, "{\"token\":\"%s\",\"expires_in\":%d}", token ? token : "", TOKEN_TTL_S);
     struct eio_http_reply reply = {.status = token ? 200 : 503,
                                    .content_type = "application/json; charset=utf-8",
@@ -229,45 +230,50 @@ static int run_count(struct kit_db *db, struct kit_store_op *op)
     return knowledge_count(db, &((struct count_op *)(void *)op)->count, &op->failure);
 }
 
-int calls_demo_import(struct app *app, char *error, size_t error_size)
+int calls_demo_import(struct kit_store *store, char *error, size_t error_size)
 {
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, DOCUMENTS_FILE);
     struct count_op count;
     memset(&count, 0, sizeof count);
     count.op.run = run_count;
-    if (kit_store_run_now(app->store, &count.op)) {
+    if (kit_store_run_now(store, &count.op)) {
         snprintf(error, error_size, "%s", count.op.failure.message);
         return EIO_ESYS;
     }
     if (count.count || !file) return 0;
     struct knowledge_import import = {.source = DOCUMENTS_FILE,
                                       .text = {(const char *)file->data, kit_embedded_size(file)}};
-    if (knowledge_import(app->store, &import, error, error_size)) return EIO_EINVAL;
+    if (knowledge_import(store, &import, error, error_size)) return EIO_EINVAL;
     kit_log(EIO_LOG_INFO, "demo documents imported", "count", kit_number((long long)import.count).text, NULL);
     return 0;
 }
 
-int calls_demo_init(struct app *app)
+int calls_demo_start(struct calls *calls, char *error, size_t error_size)
 {
+    struct kit *kit = calls->kit;
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, CONVERSATIONS_FILE);
-    if (!app->config->demo) return 0;
-    app->demo = calloc(1, sizeof *app->demo);
-    if (!app->demo) return EIO_ENOMEM;
-    app->demo->app = app;
-    if (file) app->demo->conversations = json_loadb((const char *)file->data, kit_embedded_size(file), 0, NULL);
-    if (!json_array_size(app->demo->conversations)) return EIO_EINVAL;
-    eio_timer_init(&app->demo->timer, app->loop, on_timer, app->demo);
+    if (kit->jwt.algorithm != KIT_JWT_HS256) {
+        snprintf(error, error_size, "option demo: true is not possible with jwt_algorithm EdDSA (it signs tokens)");
+        return EIO_EINVAL;
+    }
+    if (calls_demo_import(kit->store, error, error_size)) return EIO_EINVAL;
+    struct calls_demo *demo = calls->demo = calloc(1, sizeof *demo);
+    if (!demo) return EIO_ENOMEM;
+    demo->calls = calls;
+    if (file) demo->conversations = json_loadb((const char *)file->data, kit_embedded_size(file), 0, NULL);
+    if (!json_array_size(demo->conversations)) return EIO_EINVAL;
+    eio_timer_init(&demo->timer, kit->loop, on_timer, demo);
     /* Runs with the loop, that is once the port is ours: another server on the same data is left in peace. Of several
      * workers one plays. */
-    if (!app->worker || app->worker->index == 0) eio_timer_start(&app->demo->timer, 1);
-    return eio_http_route(sio_server_http(app->io), "/demo/token", 0, on_token, app->demo);
+    if (kit->processes.index == 0) eio_timer_start(&demo->timer, 1);
+    return eio_http_route(sio_server_http(kit->io), "/demo/token", 0, on_token, demo);
 }
 
-void calls_demo_clear(struct app *app)
+void calls_demo_stop(struct calls *calls)
 {
-    if (!app->demo) return;
-    eio_timer_stop(&app->demo->timer);
-    json_decref(app->demo->conversations);
-    free(app->demo);
-    app->demo = NULL;
+    if (!calls->demo) return;
+    eio_timer_stop(&calls->demo->timer);
+    json_decref(calls->demo->conversations);
+    free(calls->demo);
+    calls->demo = NULL;
 }

@@ -1,6 +1,6 @@
 /* What feeds say about calls: stored first, then acknowledged and broadcast, in order. Used by the namespace /feed, the
  * HTTP API and the demo alike. */
-#include "app.h"
+#include "calls_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 /* One event on its way through the store. */
 struct feed_op {
     struct kit_store_op op;
-    struct app *app;
+    struct calls *calls;
     calls_feed_fn fn;
     void *ctx;
     enum calls_feed_kind kind;
@@ -154,22 +154,23 @@ static void broadcast(struct feed_op *feed)
     kit_put_int(json, feed->call.seq);
     sio_builder_put(json, "}");
     calls_room(room, CALLS_ROOM, feed->result.call_id);
-    sio_emit(sio_to(sio_all(feed->app->agents), room),
+    sio_emit(sio_to(sio_all(feed->calls->agents), room),
              feed->kind == CALLS_FEED_LINE ? "transcription:update" : "call:status", sio_builder_args(json));
 }
 
 static void done(struct kit_store_op *op)
 {
     struct feed_op *feed = (struct feed_op *)(void *)op;
-    struct app *app = feed->app;
+    struct calls *calls = feed->calls;
     feed->result.failure = op->failure;
     feed->result.seq = feed->call.seq;
-    if (feed->result.duplicate) app->counters.duplicates++;
+    if (feed->result.duplicate) calls->counters.duplicates++;
     if (!op->failure.code && !feed->result.duplicate) {
         broadcast(feed);
-        if (feed->kind == CALLS_FEED_LINE) app->counters.lines++;
+        if (feed->kind == CALLS_FEED_LINE) calls->counters.lines++;
+        if (feed->kind == CALLS_FEED_START || feed->kind == CALLS_FEED_END) calls_refresh_live(calls);
         if (feed->kind == CALLS_FEED_LINE && feed->is_final)
-            calls_suggest_line(app, feed->result.call_id, feed->speaker);
+            calls_suggest_line(calls, feed->result.call_id, feed->speaker);
     }
     if (feed->fn) feed->fn(feed->ctx, &feed->result);
     free_op(feed);
@@ -240,14 +241,14 @@ static void copy_text(char *out, size_t size, const json_t *object, const char *
     snprintf(out, size, "%s", text ? text : "");
 }
 
-static struct feed_op *make_op(struct app *app, const struct calls_feed_event *event)
+static struct feed_op *make_op(struct calls *calls, const struct calls_feed_event *event)
 {
     struct feed_op *feed = calloc(1, sizeof *feed);
     if (!feed) return NULL;
     const json_t *is_final = json_object_get(event->object, "is_final");
-    feed->app = app;
+    feed->calls = calls;
     feed->kind = event->kind;
-    feed->now_ms = (int64_t)eio_loop_unix_ms(app->loop);
+    feed->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
     feed->status = status_of(event);
     feed->is_final = !is_final || json_is_true(is_final);
     sio_builder_init(&feed->json);
@@ -271,21 +272,21 @@ fail:
     return NULL;
 }
 
-static int check(const struct app *app, const struct calls_feed_event *event, struct kit_failure *failure)
+static int check(const struct calls *calls, const struct calls_feed_event *event, struct kit_failure *failure)
 {
     const json_t *text = json_object_get(event->object, "text");
-    if (app->draining) return kit_fail(failure, 503, NULL, "the server is stopping");
-    if (event->kind == CALLS_FEED_LINE && json_string_length(text) > app->config->text_max_bytes)
-        return kit_fail(failure, 413, "/text", "must have %u bytes or fewer", app->config->text_max_bytes);
+    if (calls->kit->draining) return kit_fail(failure, 503, NULL, "the server is stopping");
+    if (event->kind == CALLS_FEED_LINE && json_string_length(text) > calls->kit->config->text_max_bytes)
+        return kit_fail(failure, 413, "/text", "must have %u bytes or fewer", calls->kit->config->text_max_bytes);
     return 0;
 }
 
-void calls_feed_submit(struct app *app, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx)
+void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx)
 {
     struct calls_feed_result refused = {{0, "", ""}, "", 0, false};
     struct feed_op *feed = NULL;
-    if (check(app, event, &refused.failure)) goto refuse;
-    feed = make_op(app, event);
+    if (check(calls, event, &refused.failure)) goto refuse;
+    feed = make_op(calls, event);
     if (!feed) {
         kit_fail(&refused.failure, 503, NULL, "out of memory");
         goto refuse;
@@ -295,7 +296,7 @@ void calls_feed_submit(struct app *app, const struct calls_feed_event *event, ca
     feed->op.writes = true;
     feed->fn = fn;
     feed->ctx = ctx;
-    if (!kit_store_submit(app->store, &feed->op, sizeof *feed + feed->json.size)) return;
+    if (!kit_store_submit(calls->kit->store, &feed->op, sizeof *feed + feed->json.size)) return;
     kit_fail(&refused.failure, 503, NULL, "too many writes are waiting; try again");
     free_op(feed);
 refuse:
@@ -325,19 +326,19 @@ static void on_result(void *ctx, const struct calls_feed_result *result)
 }
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, enum calls_feed_kind kind,
-                     struct app *app)
+                     struct calls *calls)
 {
     struct kit_answer *answer;
-    json_t *payload = kit_answer_payload(app, event);
+    json_t *payload = kit_answer_payload(calls->kit, event);
     if (!payload) return;
     struct calls_feed_event said = {kind, sio_args_at(event->args, 0), payload, NULL};
     if (!kit_claims_allow(kit_auth_claims(socket), json_string_value(json_object_get(payload, "call_id")))) {
-        kit_answer_refuse(app, event, 403, "/call_id", "this call is not yours");
+        kit_answer_refuse(calls->kit, event, 403, "/call_id", "this call is not yours");
     } else if ((answer = malloc(sizeof *answer))) {
-        *answer = kit_answer_later(app, event);
-        calls_feed_submit(app, &said, on_result, answer);
+        *answer = kit_answer_later(calls->kit, event);
+        calls_feed_submit(calls, &said, on_result, answer);
     } else {
-        kit_answer_refuse(app, event, 503, NULL, "out of memory");
+        kit_answer_refuse(calls->kit, event, 503, NULL, "out of memory");
     }
     json_decref(payload);
 }
@@ -362,11 +363,11 @@ static void on_end(struct sio_socket *socket, const struct sio_event *event, voi
     on_event(socket, event, CALLS_FEED_END, ctx);
 }
 
-int calls_feed_init(struct app *app)
+int calls_feed_start(struct calls *calls)
 {
     static const sio_event_fn handlers[] = {on_start, on_line, on_status, on_end};
     for (size_t i = 0; i < sizeof handlers / sizeof handlers[0]; i++) {
-        int error = sio_on(app->feed, names[i], handlers[i], app);
+        int error = sio_on(calls->feed, names[i], handlers[i], calls);
         if (error) return error;
     }
     return 0;

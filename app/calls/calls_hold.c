@@ -4,7 +4,7 @@
  *
  * What another process had stored before the snapshot was read may be broadcast after it was given. So for a while the
  * socket is spared what its snapshot holds. */
-#include "app.h"
+#include "calls_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ struct held {
 };
 
 struct calls_hold {
-    struct app *app;
+    struct calls *calls;
     struct calls_held_call *call;
     struct calls_hold *next;
     char sid[21];
@@ -44,27 +44,27 @@ struct calls_held_call {
 
 /* The namespace "/" as its adapter sees it: everything goes on, deliveries are looked at. */
 struct calls_adapter_proxy {
-    struct app *app;
+    struct calls *calls;
     struct rooms_local local; /* the namespace's own */
 };
 
 /* ----------------------------------------------------------------- holding */
 
-static struct calls_held_call *call_of_room(const struct app *app, struct rooms_name room, const char *prefix)
+static struct calls_held_call *call_of_room(const struct calls *calls, struct rooms_name room, const char *prefix)
 {
     struct calls_held_call *call = NULL;
     size_t n = strlen(prefix);
-    if (room.n > n && !memcmp(room.p, prefix, n)) HASH_FIND(hh, app->held_calls, room.p + n, room.n - n, call);
+    if (room.n > n && !memcmp(room.p, prefix, n)) HASH_FIND(hh, calls->held_calls, room.p + n, room.n - n, call);
     return call;
 }
 
 /* The application names one room only, or both of one call. */
-static struct calls_held_call *call_of(const struct app *app, const struct rooms_selector *who)
+static struct calls_held_call *call_of(const struct calls *calls, const struct rooms_selector *who)
 {
-    if (!app->held_calls) return NULL;
+    if (!calls->held_calls) return NULL;
     for (size_t i = 0; i < who->room_count; i++) {
-        struct calls_held_call *call = call_of_room(app, who->rooms[i], CALLS_ROOM);
-        if (!call) call = call_of_room(app, who->rooms[i], CALLS_SUPERVISOR_ROOM);
+        struct calls_held_call *call = call_of_room(calls, who->rooms[i], CALLS_ROOM);
+        if (!call) call = call_of_room(calls, who->rooms[i], CALLS_SUPERVISOR_ROOM);
         if (call) return call;
     }
     return NULL;
@@ -92,7 +92,7 @@ static void keep(struct calls_hold *hold, const struct rooms_message *message)
     hold->is_lost = !held;
     if (!held) return;
     held->next = NULL;
-    held->number = hold->app->held_messages;
+    held->number = hold->calls->held_messages;
     held->size = message->json.n;
     memcpy(held->json, message->json.p, message->json.n);
     *hold->last = held;
@@ -101,14 +101,14 @@ static void keep(struct calls_hold *hold, const struct rooms_message *message)
     hold->bytes += held->size;
 }
 
-static void deliver_but(struct calls_adapter_proxy *between, const struct rooms_selector *who,
+static void deliver_but(struct calls_adapter_proxy *proxy, const struct rooms_selector *who,
                         const struct rooms_flags *flags, const struct rooms_message *message,
                         const struct calls_held_call *call)
 {
     struct rooms_name some[EXCEPT_MAX], *except = some;
     size_t count = who->except_count, most = count;
     int64_t seq = seq_of((struct eio_str){(const char *)message->json.p, message->json.n});
-    between->app->held_messages++;
+    proxy->calls->held_messages++;
     for (const struct calls_hold *hold = call->holds; hold; hold = hold->next) most += keeps(hold, seq);
     if (most > EXCEPT_MAX) except = malloc(most * sizeof *except);
     if (!except) return;
@@ -119,19 +119,19 @@ static void deliver_but(struct calls_adapter_proxy *between, const struct rooms_
         except[count++] = (struct rooms_name){hold->sid, strlen(hold->sid)};
     }
     struct rooms_selector rest = {who->rooms, who->room_count, except, count};
-    between->local.deliver(between->local.ctx, &rest, flags, message);
+    proxy->local.deliver(proxy->local.ctx, &rest, flags, message);
     if (except != some) free(except);
 }
 
 static void on_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
                        const struct rooms_message *message)
 {
-    struct calls_adapter_proxy *between = ctx;
-    const struct calls_held_call *call = call_of(between->app, who);
+    struct calls_adapter_proxy *proxy = ctx;
+    const struct calls_held_call *call = call_of(proxy->calls, who);
     if (call)
-        deliver_but(between, who, flags, message, call);
+        deliver_but(proxy, who, flags, message, call);
     else
-        between->local.deliver(between->local.ctx, who, flags, message);
+        proxy->local.deliver(proxy->local.ctx, who, flags, message);
 }
 
 /* ------------------------------------------------------------- passing on */
@@ -139,62 +139,61 @@ static void on_deliver(void *ctx, const struct rooms_selector *who, const struct
 static void on_deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
                                 const struct rooms_message *message, const struct rooms_ack_sink *sink)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.deliver_with_ack(between->local.ctx, who, flags, message, sink);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.deliver_with_ack(proxy->local.ctx, who, flags, message, sink);
 }
 
 static void on_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t count)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.join(between->local.ctx, who, rooms, count);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.join(proxy->local.ctx, who, rooms, count);
 }
 
 static void on_leave(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t count)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.leave(between->local.ctx, who, rooms, count);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.leave(proxy->local.ctx, who, rooms, count);
 }
 
 static void on_disconnect(void *ctx, const struct rooms_selector *who, bool close)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.disconnect(between->local.ctx, who, close);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.disconnect(proxy->local.ctx, who, close);
 }
 
 static void on_fetch(void *ctx, const struct rooms_selector *who, void (*each)(void *each_ctx, struct rooms_bytes json),
                      void *each_ctx)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.fetch(between->local.ctx, who, each, each_ctx);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.fetch(proxy->local.ctx, who, each, each_ctx);
 }
 
 static bool on_server_side_event(void *ctx, const struct rooms_message *message,
                                  void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx)
 {
-    struct calls_adapter_proxy *between = ctx;
-    return between->local.server_side_event(between->local.ctx, message, answer, answer_ctx);
+    struct calls_adapter_proxy *proxy = ctx;
+    return proxy->local.server_side_event(proxy->local.ctx, message, answer, answer_ctx);
 }
 
 static void on_evict(void *ctx, struct rooms_name pid)
 {
-    struct calls_adapter_proxy *between = ctx;
-    between->local.evict(between->local.ctx, pid);
+    struct calls_adapter_proxy *proxy = ctx;
+    proxy->local.evict(proxy->local.ctx, pid);
 }
 
 static uint64_t on_now_ms(void *ctx)
 {
-    struct calls_adapter_proxy *between = ctx;
-    return between->local.now_ms(between->local.ctx);
+    struct calls_adapter_proxy *proxy = ctx;
+    return proxy->local.now_ms(proxy->local.ctx);
 }
 
 struct rooms_adapter *calls_hold_adapter(void *ctx, const char *namespace_name, const struct rooms_local *local)
 {
-    struct app *app = ctx;
-    if (strcmp(namespace_name, "/") || app->between) return node_cluster_make_adapter(app, namespace_name, local);
-    struct calls_adapter_proxy *between = app->between = calloc(1, sizeof *between);
-    if (!between) return NULL;
-    between->app = app;
-    between->local = *local;
+    struct calls *calls = ctx;
+    struct calls_adapter_proxy *proxy = calls->proxy = calloc(1, sizeof *proxy);
+    if (!proxy) return NULL;
+    proxy->calls = calls;
+    proxy->local = *local;
     struct rooms_local mine = *local;
     mine.deliver = on_deliver;
     mine.deliver_with_ack = on_deliver_with_ack;
@@ -205,8 +204,8 @@ struct rooms_adapter *calls_hold_adapter(void *ctx, const char *namespace_name, 
     mine.server_side_event = on_server_side_event;
     mine.evict = local->evict ? on_evict : NULL;
     mine.now_ms = on_now_ms;
-    mine.ctx = between;
-    return node_cluster_make_adapter(app, namespace_name, &mine);
+    mine.ctx = proxy;
+    return kit_make_adapter(calls->kit, namespace_name, &mine);
 }
 
 /* ---------------------------------------------------------------- lifetime */
@@ -216,33 +215,33 @@ static void on_late(void *ctx)
     calls_hold_free(ctx);
 }
 
-static struct calls_held_call *get_call(struct app *app, const char *call_id)
+static struct calls_held_call *get_call(struct calls *calls, const char *call_id)
 {
     struct calls_held_call *call;
-    HASH_FIND_STR(app->held_calls, call_id, call);
+    HASH_FIND_STR(calls->held_calls, call_id, call);
     if (call) return call;
     call = calloc(1, sizeof *call);
     if (!call) return NULL;
     snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
-    HASH_ADD_STR(app->held_calls, call_id, call);
+    HASH_ADD_STR(calls->held_calls, call_id, call);
     return call;
 }
 
-struct calls_hold *calls_hold_new(struct app *app, const char *sid, const char *call_id)
+struct calls_hold *calls_hold_new(struct calls *calls, const char *sid, const char *call_id)
 {
     struct calls_hold *hold = calloc(1, sizeof *hold);
-    struct calls_held_call *call = hold ? get_call(app, call_id) : NULL;
+    struct calls_held_call *call = hold ? get_call(calls, call_id) : NULL;
     if (!call) {
         free(hold);
         return NULL;
     }
-    hold->app = app;
+    hold->calls = calls;
     hold->call = call;
     snprintf(hold->sid, sizeof hold->sid, "%s", sid);
     hold->last = &hold->first;
     hold->seq = -1;
-    eio_timer_init(&hold->timer, app->loop, on_late, hold);
-    hold->began = app->held_messages + 1;
+    eio_timer_init(&hold->timer, calls->kit->loop, on_late, hold);
+    hold->began = calls->held_messages + 1;
     hold->next = call->holds;
     call->holds = hold;
     return hold;
@@ -260,7 +259,7 @@ static void unlink_hold(struct calls_hold *hold)
     while (*at != hold) at = &(*at)->next;
     *at = hold->next;
     if (call->holds) return;
-    HASH_DEL(hold->app->held_calls, call);
+    HASH_DEL(hold->calls->held_calls, call);
     free(call);
 }
 
@@ -310,7 +309,7 @@ void calls_hold_free(struct calls_hold *hold)
     free(hold);
 }
 
-void calls_holds_clear(struct app *app)
+void calls_holds_clear(struct calls *calls)
 {
-    while (app->held_calls) calls_hold_free(app->held_calls->holds);
+    while (calls->held_calls) calls_hold_free(calls->held_calls->holds);
 }

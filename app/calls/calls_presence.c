@@ -1,6 +1,6 @@
 /* agent:presence: who watches a call. With several processes all of them are asked, by the one where somebody came or
  * went. */
-#include "app.h"
+#include "calls_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +19,8 @@ struct presence_call {
 };
 
 struct calls_presence {
-    struct app *app;
-    struct presence_call *calls; /* those with watchers */
+    struct calls *calls;
+    struct presence_call *watched; /* a table: those with watchers */
     struct eio_timer timer;
 };
 
@@ -70,7 +70,7 @@ static uint64_t settle(struct watchers *watchers)
     return hash;
 }
 
-static void emit_presence(struct app *app, const char *call_id, const struct watchers *watchers)
+static void emit_presence(struct calls *calls, const char *call_id, const struct watchers *watchers)
 {
     char room[CALLS_ROOM_SIZE];
     struct sio_builder json;
@@ -87,13 +87,13 @@ static void emit_presence(struct app *app, const char *call_id, const struct wat
     sio_builder_put(&json, "],\"count\":");
     kit_put_int(&json, (int64_t)watchers->count);
     sio_builder_put(&json, "}");
-    sio_emit(sio_to(sio_all(app->agents), room), "agent:presence", sio_builder_args(&json));
+    sio_emit(sio_to(sio_all(calls->agents), room), "agent:presence", sio_builder_args(&json));
     sio_builder_clear(&json);
 }
 
 /* What all processes answered. */
 struct asked {
-    struct app *app;
+    struct calls *calls;
     char call_id[KIT_ID_SIZE];
 };
 
@@ -112,17 +112,17 @@ static void on_fetched(void *ctx, int error, struct sio_args sockets)
         add_name(&watchers, json_string_value(json_array_get(names, json_array_size(names) - 1)));
     }
     settle(&watchers);
-    if (watchers.count && !asked->app->draining) emit_presence(asked->app, asked->call_id, &watchers);
+    if (watchers.count && !asked->calls->kit->draining) emit_presence(asked->calls, asked->call_id, &watchers);
     free(watchers.names);
     json_decref(names);
     free(asked);
 }
 
-static void ask_all(struct app *app, const char *call_id, struct sio_target target)
+static void ask_all(struct calls *calls, const char *call_id, struct sio_target target)
 {
     struct asked *asked = malloc(sizeof *asked);
     if (!asked) return;
-    asked->app = app;
+    asked->calls = calls;
     snprintf(asked->call_id, sizeof asked->call_id, "%s", call_id);
     if (sio_target_fetch(target, on_fetched, asked)) free(asked);
 }
@@ -132,18 +132,18 @@ static void tell_presence(struct calls_presence *presence, struct presence_call 
     char room[CALLS_ROOM_SIZE];
     struct watchers watchers = {NULL, 0, 0};
     calls_room(room, CALLS_ROOM, call->call_id);
-    struct sio_target target = sio_to(sio_all(presence->app->agents), room);
+    struct sio_target target = sio_to(sio_all(presence->calls->agents), room);
     sio_target_each_local(target, add_watcher, &watchers);
     uint64_t hash = settle(&watchers);
     call->dirty = false;
-    if (presence->app->nodes) {
-        ask_all(presence->app, call->call_id, target);
+    if (kit_has_peers(presence->calls->kit)) {
+        ask_all(presence->calls, call->call_id, target);
     } else if (hash != call->told && watchers.count) {
         call->told = hash;
-        emit_presence(presence->app, call->call_id, &watchers);
+        emit_presence(presence->calls, call->call_id, &watchers);
     }
     if (!watchers.count) {
-        HASH_DEL(presence->calls, call);
+        HASH_DEL(presence->watched, call);
         free(call);
     }
     free(watchers.names);
@@ -153,7 +153,7 @@ static void on_presence_timer(void *ctx)
 {
     struct calls_presence *presence = ctx;
     struct presence_call *call, *next;
-    HASH_ITER(hh, presence->calls, call, next)
+    HASH_ITER(hh, presence->watched, call, next)
     {
         if (call->dirty) tell_presence(presence, call);
     }
@@ -161,16 +161,16 @@ static void on_presence_timer(void *ctx)
 
 /* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
  * to be told who watches. */
-void calls_presence_touch(struct app *app, const char *call_id, bool joined)
+void calls_presence_touch(struct calls *calls, const char *call_id, bool joined)
 {
-    struct calls_presence *presence = app->presence;
+    struct calls_presence *presence = calls->presence;
     struct presence_call *call;
-    HASH_FIND_STR(presence->calls, call_id, call);
+    HASH_FIND_STR(presence->watched, call_id, call);
     if (!call) {
         call = calloc(1, sizeof *call);
         if (!call) return;
         snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
-        HASH_ADD_STR(presence->calls, call_id, call);
+        HASH_ADD_STR(presence->watched, call_id, call);
     }
     call->dirty = true;
     if (joined) call->told = 0;
@@ -178,34 +178,35 @@ void calls_presence_touch(struct app *app, const char *call_id, bool joined)
 }
 
 /* Those who were at a process that is gone are no longer there. */
-void calls_presence_touch_all(struct app *app)
+static void touch_all(void *ctx)
 {
+    struct calls *calls = ctx;
     struct presence_call *call, *next;
-    HASH_ITER(hh, app->presence->calls, call, next)
+    HASH_ITER(hh, calls->presence->watched, call, next)
     {
-        calls_presence_touch(app, call->call_id, true);
+        calls_presence_touch(calls, call->call_id, true);
     }
 }
 
-int calls_presence_init(struct app *app)
+int calls_presence_start(struct calls *calls)
 {
-    app->presence = calloc(1, sizeof *app->presence);
-    if (!app->presence) return EIO_ENOMEM;
-    app->presence->app = app;
-    eio_timer_init(&app->presence->timer, app->loop, on_presence_timer, app->presence);
-    return 0;
+    calls->presence = calloc(1, sizeof *calls->presence);
+    if (!calls->presence) return EIO_ENOMEM;
+    calls->presence->calls = calls;
+    eio_timer_init(&calls->presence->timer, calls->kit->loop, on_presence_timer, calls->presence);
+    return kit_on_peers_changed(calls->kit, touch_all, calls);
 }
 
-void calls_presence_clear(struct app *app)
+void calls_presence_stop(struct calls *calls)
 {
     struct presence_call *call, *next;
-    if (!app->presence) return;
-    eio_timer_stop(&app->presence->timer);
-    HASH_ITER(hh, app->presence->calls, call, next)
+    if (!calls->presence) return;
+    eio_timer_stop(&calls->presence->timer);
+    HASH_ITER(hh, calls->presence->watched, call, next)
     {
-        HASH_DEL(app->presence->calls, call);
+        HASH_DEL(calls->presence->watched, call);
         free(call);
     }
-    free(app->presence);
-    app->presence = NULL;
+    free(calls->presence);
+    calls->presence = NULL;
 }

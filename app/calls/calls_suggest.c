@@ -1,7 +1,7 @@
 /* Suggestions for a call: after each final line of the customer the knowledge base is searched with what he said last;
  * when the best documents changed, the suggestion is stored, numbered and sent. One search per call at a time: what is
  * said meanwhile starts one more afterwards. */
-#include "app.h"
+#include "calls_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ struct calls_suggest {
 /* The operation, used for both steps: search on the read strand, store on the write strand. */
 struct suggest_op {
     struct kit_store_op op;
-    struct app *app;
+    struct calls *calls;
     char call_id[KIT_ID_SIZE];
     char last[QUOTE_BYTES + 8];
     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX];
@@ -35,7 +35,7 @@ struct suggest_op {
     int64_t seq;             /* 0: nothing new */
 };
 
-static void start(struct app *app, const char *call_id);
+static void start(struct calls *calls, const char *call_id);
 
 /* ------------------------------------------------------------------ search */
 
@@ -46,7 +46,7 @@ static int read_recent(struct kit_db *db, struct suggest_op *s, char *text, size
     sqlite3_stmt *rows = kit_db_statement(
         db, "SELECT s.text FROM segments s JOIN calls c ON c.id = s.call WHERE c.call_id=? AND s.is_final"
             " AND lower(s.speaker) IN ('customer', 'caller') ORDER BY s.seq DESC LIMIT ?");
-    int step = kit_db_step(rows, "ti", s->call_id, (int64_t)s->app->config->suggest_turns);
+    int step = kit_db_step(rows, "ti", s->call_id, (int64_t)s->calls->kit->config->suggest_turns);
     text[0] = 0;
     for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
         const char *line = (const char *)sqlite3_column_text(rows, 0);
@@ -143,19 +143,19 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
 
 static void finish(struct suggest_op *s)
 {
-    struct app *app = s->app;
+    struct calls *calls = s->calls;
     struct search *search;
     char call_id[KIT_ID_SIZE];
-    HASH_FIND_STR(app->suggest->running, s->call_id, search);
+    HASH_FIND_STR(calls->suggest->running, s->call_id, search);
     bool again = search && search->again;
     if (search) {
-        HASH_DEL(app->suggest->running, search);
+        HASH_DEL(calls->suggest->running, search);
         free(search);
     }
     snprintf(call_id, sizeof call_id, "%s", s->call_id);
     sio_builder_clear(&s->json);
     free(s);
-    if (again) start(app, call_id);
+    if (again) start(calls, call_id);
 }
 
 static void on_stored(struct kit_store_op *op)
@@ -163,12 +163,12 @@ static void on_stored(struct kit_store_op *op)
     struct suggest_op *s = (struct suggest_op *)(void *)op;
     char room[CALLS_ROOM_SIZE];
     if (!op->failure.code && s->seq) {
-        s->app->counters.suggestions++;
+        s->calls->counters.suggestions++;
         sio_builder_put(&s->json, ",\"seq\":");
         kit_put_int(&s->json, s->seq);
         sio_builder_put(&s->json, "}");
         calls_room(room, CALLS_ROOM, s->call_id);
-        sio_emit(sio_to(sio_all(s->app->agents), room), "ai:suggestion", sio_builder_args(&s->json));
+        sio_emit(sio_to(sio_all(s->calls->agents), room), "ai:suggestion", sio_builder_args(&s->json));
     }
     finish(s);
 }
@@ -176,7 +176,7 @@ static void on_stored(struct kit_store_op *op)
 static void on_searched(struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
-    s->app->counters.searches++;
+    s->calls->counters.searches++;
     if (op->failure.code)
         kit_log(EIO_LOG_WARN, "search for documents failed", "call_id", s->call_id, "why", op->failure.message, NULL);
     if (op->failure.code || !s->count || s->json.error) {
@@ -186,22 +186,22 @@ static void on_searched(struct kit_store_op *op)
     op->run = run_store;
     op->done = on_stored;
     op->writes = true;
-    if (kit_store_submit(s->app->store, op, sizeof *s + s->json.size)) finish(s);
+    if (kit_store_submit(s->calls->kit->store, op, sizeof *s + s->json.size)) finish(s);
 }
 
-static void start(struct app *app, const char *call_id)
+static void start(struct calls *calls, const char *call_id)
 {
     struct search *search = calloc(1, sizeof *search);
     struct suggest_op *s = calloc(1, sizeof *s);
     if (!search || !s) goto fail;
     snprintf(search->call_id, sizeof search->call_id, "%s", call_id);
     snprintf(s->call_id, sizeof s->call_id, "%s", call_id);
-    s->app = app;
+    s->calls = calls;
     s->op.run = run_search;
     s->op.done = on_searched;
     sio_builder_init(&s->json);
-    if (kit_store_submit_read(app->store, &s->op, sizeof *s)) goto fail;
-    HASH_ADD_STR(app->suggest->running, call_id, search);
+    if (kit_store_submit_read(calls->kit->store, &s->op, sizeof *s)) goto fail;
+    HASH_ADD_STR(calls->suggest->running, call_id, search);
     return;
 fail:
     /* A suggestion less is no harm: the next line asks again. */
@@ -209,32 +209,32 @@ fail:
     free(s);
 }
 
-void calls_suggest_line(struct app *app, const char *call_id, const char *speaker)
+void calls_suggest_line(struct calls *calls, const char *call_id, const char *speaker)
 {
     struct search *search;
     if (strcasecmp(speaker, "customer") && strcasecmp(speaker, "caller")) return;
-    HASH_FIND_STR(app->suggest->running, call_id, search);
+    HASH_FIND_STR(calls->suggest->running, call_id, search);
     if (search)
         search->again = true;
     else
-        start(app, call_id);
+        start(calls, call_id);
 }
 
-int calls_suggest_init(struct app *app)
+int calls_suggest_start(struct calls *calls)
 {
-    app->suggest = calloc(1, sizeof *app->suggest);
-    return app->suggest ? 0 : EIO_ENOMEM;
+    calls->suggest = calloc(1, sizeof *calls->suggest);
+    return calls->suggest ? 0 : EIO_ENOMEM;
 }
 
-void calls_suggest_clear(struct app *app)
+void calls_suggest_stop(struct calls *calls)
 {
     struct search *search, *next;
-    if (!app->suggest) return;
-    HASH_ITER(hh, app->suggest->running, search, next)
+    if (!calls->suggest) return;
+    HASH_ITER(hh, calls->suggest->running, search, next)
     {
-        HASH_DEL(app->suggest->running, search);
+        HASH_DEL(calls->suggest->running, search);
         free(search);
     }
-    free(app->suggest);
-    app->suggest = NULL;
+    free(calls->suggest);
+    calls->suggest = NULL;
 }

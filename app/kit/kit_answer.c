@@ -1,5 +1,7 @@
 /* Answers to socket events: success and failure acks, `error` events, payload checks. */
-#include "app.h"
+#include "kit_answer.h"
+
+#include "kit_auth.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +41,9 @@ void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failur
     sio_builder_put(builder, "}}");
 }
 
-struct kit_answer kit_answer_later(struct app *app, const struct sio_event *event)
+struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *event)
 {
-    struct kit_answer answer = {app, sio_reply_later(event), sio_socket_namespace(event->socket), "", ""};
+    struct kit_answer answer = {kit, sio_reply_later(event), sio_socket_namespace(event->socket), "", ""};
     snprintf(answer.sid, sizeof answer.sid, "%s", sio_socket_id(event->socket));
     size_t n = event->name.n < sizeof answer.event - 1 ? event->name.n : sizeof answer.event - 1;
     memcpy(answer.event, event->name.p, n);
@@ -58,12 +60,12 @@ void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json)
     sio_reply(&answer->reply, sio_builder_args(json));
 }
 
-static void count_failure(struct app *app, int code)
+void kit_count_failure(struct kit *kit, int code)
 {
-    if (code == 401) app->counters.auth_failures++;
-    if (code == 403) app->counters.forbidden++;
-    if (code == 400 || code == 413) app->counters.invalid++;
-    if (code == 503) app->counters.busy++;
+    if (code == 401) kit->counters.auth_failures++;
+    if (code == 403) kit->counters.forbidden++;
+    if (code == 400 || code == 413) kit->counters.invalid++;
+    if (code == 503) kit->counters.busy++;
 }
 
 void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure)
@@ -71,7 +73,7 @@ void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *fai
     struct sio_builder builder;
     struct sio_reply *reply = &answer->reply;
     struct sio_socket *socket = kit_answer_socket(answer);
-    count_failure(answer->app, failure->code);
+    kit_count_failure(answer->kit, failure->code);
     if (!socket) return;
     sio_builder_init(&builder);
     sio_builder_open(&builder);
@@ -90,32 +92,32 @@ void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *fai
     if (failure->code == 401) sio_socket_disconnect(socket, !kit_auth_claims(socket));
 }
 
-void kit_answer_refuse(struct app *app, const struct sio_event *event, int code, const char *field, const char *message)
+void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code, const char *field, const char *message)
 {
     struct kit_failure failure;
-    struct kit_answer answer = kit_answer_later(app, event);
+    struct kit_answer answer = kit_answer_later(kit, event);
     kit_fail(&failure, code, field, "%s", message);
     kit_answer_failure(&answer, &failure);
 }
 
-json_t *kit_answer_payload(struct app *app, const struct sio_event *event)
+json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event)
 {
     struct kit_schema_error error = {"", "the payload must be exactly one JSON object"};
     char name[32];
     struct eio_str first = sio_args_at(event->args, 0);
     json_t *payload = NULL;
-    if (app->draining) {
-        kit_answer_refuse(app, event, 503, NULL, "the server is stopping");
+    if (kit->draining) {
+        kit_answer_refuse(kit, event, 503, NULL, "the server is stopping");
         return NULL;
     }
     if (first.n && first.p[0] == '{' && sio_args_count(event->args) == 1 && !event->args.attachment_count)
         payload = sio_args_parse(event->args, 0);
     if (payload) {
         snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
-        const json_t *schema = kit_schema_find(app->schemas, name);
+        const json_t *schema = kit_schema_find(kit->schemas, name);
         if (schema && kit_schema_check(schema, payload, &error)) return payload;
     }
     json_decref(payload);
-    kit_answer_refuse(app, event, 400, error.pointer, error.message);
+    kit_answer_refuse(kit, event, 400, error.pointer, error.message);
     return NULL;
 }

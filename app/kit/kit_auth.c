@@ -1,5 +1,7 @@
 /* Who a socket is: the handshake's token, agent:connect's token, rights, expiry. */
-#include "app.h"
+#include "kit_auth.h"
+
+#include "kit_answer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,8 @@
 
 /* What belongs to a socket of ours, from its admission to its disconnect. */
 struct user {
-    struct app *app;
+    struct kit *kit;
+    const struct kit_namespace *nsp;
     struct sio_socket *socket;
     struct kit_claims *claims; /* NULL until it has said who it is */
     struct eio_timer timer;    /* auth_timeout_ms without claims, their expiry with them */
@@ -20,20 +23,20 @@ struct user {
 static const struct {
     const char *name;
     enum kit_role role;
-} roles[] = {
+} role_names[] = {
     {"agent", KIT_ROLE_AGENT}, {"supervisor", KIT_ROLE_SUPERVISOR}, {"feed", KIT_ROLE_FEED}, {"admin", KIT_ROLE_ADMIN}};
 
 const char *kit_role_text(enum kit_role role)
 {
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-        if (roles[i].role == role) return roles[i].name;
+    for (size_t i = 0; i < sizeof role_names / sizeof role_names[0]; i++)
+        if (role_names[i].role == role) return role_names[i].name;
     return "none";
 }
 
 static enum kit_role role_of(const char *name)
 {
-    for (size_t i = 0; name && i < sizeof roles / sizeof roles[0]; i++)
-        if (!strcmp(roles[i].name, name)) return roles[i].role;
+    for (size_t i = 0; name && i < sizeof role_names / sizeof role_names[0]; i++)
+        if (!strcmp(role_names[i].name, name)) return role_names[i].role;
     return 0;
 }
 
@@ -84,15 +87,15 @@ static struct kit_claims *claims_new(const json_t *token)
     return claims;
 }
 
-static int64_t unix_s(const struct app *app)
+static int64_t unix_s(const struct kit *kit)
 {
-    return (int64_t)(eio_loop_unix_ms(app->loop) / 1000);
+    return (int64_t)(eio_loop_unix_ms(kit->loop) / 1000);
 }
 
-struct kit_claims *kit_auth_check(struct app *app, struct eio_str token, struct kit_failure *failure)
+struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure)
 {
     const char *why;
-    json_t *json = kit_jwt_verify(&app->jwt, token, unix_s(app), &why);
+    json_t *json = kit_jwt_verify(&kit->jwt, token, unix_s(kit), &why);
     if (!json) {
         kit_fail(failure, 401, NULL, "%s", why);
         return NULL;
@@ -128,17 +131,9 @@ char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char
 
 /* ---------------------------------------------------------------- sockets */
 
-/* Roles that a namespace admits. */
-static unsigned admitted(const struct app *app, const struct sio_namespace *nsp)
+static int check_role(const struct kit_namespace *nsp, const struct kit_claims *claims, struct kit_failure *failure)
 {
-    if (nsp == app->feed) return KIT_ROLE_FEED | KIT_ROLE_ADMIN;
-    return KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN;
-}
-
-static int check_role(const struct app *app, const struct sio_namespace *nsp, const struct kit_claims *claims,
-                      struct kit_failure *failure)
-{
-    if (admitted(app, nsp) & claims->role) return 0;
+    if (nsp->roles & claims->role) return 0;
     return kit_fail(failure, 403, NULL, "the role %s may not use this namespace", kit_role_text(claims->role));
 }
 
@@ -158,7 +153,7 @@ static void send_off(struct user *user, const char *message)
 
 static void start_expiry(struct user *user)
 {
-    int64_t left_s = user->claims->exp_s + user->app->jwt.leeway_s - unix_s(user->app);
+    int64_t left_s = user->claims->exp_s + user->kit->jwt.leeway_s - unix_s(user->kit);
     uint64_t left_ms = left_s < 0 ? 0 : (uint64_t)left_s * 1000;
     eio_timer_start(&user->timer, left_ms < EXPIRY_CHECK_MS ? left_ms : EXPIRY_CHECK_MS);
 }
@@ -167,10 +162,10 @@ static void on_timer(void *ctx)
 {
     struct user *user = ctx;
     if (!user->claims) {
-        user->app->counters.auth_timeouts++;
+        user->kit->counters.auth_timeouts++;
         send_off(user, "no successful agent:connect in time");
-    } else if (unix_s(user->app) >= user->claims->exp_s + user->app->jwt.leeway_s) {
-        user->app->counters.auth_expired++;
+    } else if (unix_s(user->kit) >= user->claims->exp_s + user->kit->jwt.leeway_s) {
+        user->kit->counters.auth_expired++;
         send_off(user, "the token has expired");
     } else {
         start_expiry(user);
@@ -180,14 +175,14 @@ static void on_timer(void *ctx)
 /* Who it is, for other processes that ask who is in a room, and for whoever comes back as it. */
 static void show_user(const struct user *user)
 {
-    if ((user->app->nodes || user->app->config->io.recovery.enabled) && user->claims)
+    if ((kit_has_peers(user->kit) || user->kit->config->io.recovery.enabled) && user->claims)
         json_object_set_new(sio_socket_data(user->socket), "user", json_string(user->claims->sub));
 }
 
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure)
 {
     struct user *user = sio_socket_user(socket);
-    int code = check_role(user->app, sio_socket_namespace(socket), take_claims, failure);
+    int code = check_role(user->nsp, take_claims, failure);
     if (!code && user->claims && strcmp(user->claims->sub, take_claims->sub))
         code = kit_fail(failure, 403, NULL, "a socket cannot change its user");
     if (code) {
@@ -201,13 +196,13 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
     return 0;
 }
 
-static void refuse(struct app *app, struct sio_admission *admission, const struct kit_failure *failure)
+static void refuse(struct kit *kit, struct sio_admission *admission, const struct kit_failure *failure)
 {
     char data[32];
     if (failure->code == 401)
-        app->counters.auth_failures++;
+        kit->counters.auth_failures++;
     else
-        app->counters.forbidden++;
+        kit->counters.forbidden++;
     snprintf(data, sizeof data, "{\"code\":%d}", failure->code);
     sio_refuse(admission, failure->message, data);
 }
@@ -233,18 +228,18 @@ static bool is_own_session(struct sio_socket *socket, const struct kit_claims *c
 
 static void on_admission(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
 {
-    struct app *app = ctx;
-    struct sio_namespace *nsp = sio_socket_namespace(socket);
+    const struct kit_namespace *nsp = ctx;
+    struct kit *kit = nsp->kit;
     struct kit_failure failure = {0, "", ""};
     struct kit_claims *claims = NULL;
     json_t *auth;
     struct eio_str token = handshake_token(socket, &auth);
     if (token.p)
-        claims = kit_auth_check(app, token, &failure);
-    else if (nsp == app->feed)
+        claims = kit_auth_check(kit, token, &failure);
+    else if (!nsp->sign_in)
         kit_fail(&failure, 401, NULL, "a token is needed");
     json_decref(auth);
-    if (claims) check_role(app, nsp, claims, &failure);
+    if (claims) check_role(nsp, claims, &failure);
     if (!failure.code && !is_own_session(socket, claims))
         kit_fail(&failure, 403, NULL,
                  "this session is another user's"); /* and is lost: the next attempt is a new one */
@@ -252,13 +247,14 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     if (!user) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
         kit_claims_unref(claims);
-        refuse(app, admission, &failure);
+        refuse(kit, admission, &failure);
         return;
     }
-    user->app = app;
+    user->kit = kit;
+    user->nsp = nsp;
     user->socket = socket;
     user->claims = claims;
-    eio_timer_init(&user->timer, app->loop, on_timer, user);
+    eio_timer_init(&user->timer, kit->loop, on_timer, user);
     sio_socket_set_user(socket, user);
     show_user(user);
     sio_next(admission);
@@ -272,7 +268,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     if (user->claims)
         start_expiry(user);
     else
-        eio_timer_start(&user->timer, user->app->config->auth_timeout_ms);
+        eio_timer_start(&user->timer, user->kit->config->auth_timeout_ms);
 }
 
 static void on_disconnect(struct sio_socket *socket, const char *reason, void *ctx)
@@ -290,20 +286,22 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
 /* Before it has said who it is, a socket may only say that. */
 static bool on_packet(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
-    if (kit_auth_claims(socket) || eio_str_is(event->name, "agent:connect")) return true;
-    kit_answer_refuse(ctx, event, 401, NULL, "agent:connect must come first");
+    const struct kit_namespace *nsp = ctx;
+    if (kit_auth_claims(socket) || (nsp->sign_in && eio_str_is(event->name, nsp->sign_in))) return true;
+    kit_answer_refuse(nsp->kit, event, 401, NULL, "agent:connect must come first");
     return false;
 }
 
-int kit_auth_init(struct app *app)
+struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in)
 {
-    struct sio_namespace *both[] = {app->agents, app->feed};
-    for (size_t i = 0; i < 2; i++) {
-        int error = sio_use(both[i], on_admission, app);
-        if (!error) error = sio_use_packet(both[i], on_packet, app);
-        if (!error) error = sio_on_connection(both[i], on_connection, app);
-        if (!error) error = sio_on_disconnect(both[i], on_disconnect, app);
-        if (error) return error;
-    }
-    return 0;
+    if (kit->namespace_count == KIT_NAMESPACES_MAX) return NULL;
+    struct sio_namespace *nsp = sio_of(kit->io, name);
+    if (!nsp) return NULL;
+    struct kit_namespace *own = &kit->namespaces[kit->namespace_count++];
+    *own = (struct kit_namespace){kit, nsp, roles, sign_in};
+    int error = sio_use(nsp, on_admission, own);
+    if (!error) error = sio_use_packet(nsp, on_packet, own);
+    if (!error) error = sio_on_connection(nsp, on_connection, own);
+    if (!error) error = sio_on_disconnect(nsp, on_disconnect, own);
+    return error ? NULL : nsp;
 }

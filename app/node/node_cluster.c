@@ -1,6 +1,6 @@
-/* This node among others: which adapter the namespaces get, the siblings of one machine, and connections of sessions
- * that a sibling owns. */
-#include "app.h"
+#include "node_cluster.h"
+
+#include "kit_metrics.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -8,17 +8,16 @@
 #include <unistd.h>
 
 struct node_peer {
-    struct node_cluster *nodes;
+    struct node_cluster *cluster;
     struct eio_handoff *handoff; /* NULL: it does not run */
     bool gone;                   /* freed at the end of the turn that told us */
 };
 
 struct node_cluster {
-    struct app *app;
-    struct rooms_bus *bus; /* one of these is there */
+    struct kit *kit;
+    const struct node_worker *worker; /* NULL: there is only one */
+    struct rooms_bus *bus;            /* one of these is there */
     struct rooms_redis *redis;
-    rooms_adapter_factory make_adapter;
-    void *make_ctx;
     struct sio_tunnels *tunnels; /* NULL: sessions are not found across machines */
     uint8_t machine[EIO_MACHINE_BYTES], machine_key[EIO_OWNER_KEY_BYTES];
     struct eio_timer sweep; /* frees what is gone, outside of its callbacks */
@@ -29,21 +28,21 @@ struct node_cluster {
 
 static void on_foreign(struct eio_offer *offer, unsigned owner, void *ctx)
 {
-    struct node_cluster *nodes = ctx;
-    struct node_peer *peer = owner < NODE_WORKERS_MAX ? &nodes->peers[owner] : NULL;
+    struct node_cluster *cluster = ctx;
+    struct node_peer *peer = owner < NODE_WORKERS_MAX ? &cluster->peers[owner] : NULL;
     /* Without the owner the session is unknown here, and its client opens a new one. */
     if (peer && peer->handoff && !peer->gone) eio_handoff_offer(peer->handoff, offer);
 }
 
 static void on_sweep(void *ctx)
 {
-    struct node_cluster *nodes = ctx;
+    struct node_cluster *cluster = ctx;
     for (size_t i = 0; i < NODE_WORKERS_MAX; i++) {
-        struct node_peer *peer = &nodes->peers[i];
+        struct node_peer *peer = &cluster->peers[i];
         if (!peer->gone) continue;
         eio_handoff_free(peer->handoff);
-        *peer = (struct node_peer){.nodes = nodes};
-        calls_presence_touch_all(nodes->app);
+        *peer = (struct node_peer){.cluster = cluster};
+        kit_peers_changed(cluster->kit);
     }
 }
 
@@ -51,35 +50,35 @@ static void on_handoff_closed(void *ctx)
 {
     struct node_peer *peer = ctx;
     peer->gone = true;
-    eio_timer_start(&peer->nodes->sweep, 0);
+    eio_timer_start(&peer->cluster->sweep, 0);
 }
 
-void node_cluster_add_peer(struct app *app, uint32_t number, int take_fds[2])
+void node_cluster_add_peer(struct node_cluster *cluster, uint32_t number, int take_fds[2])
 {
-    struct node_cluster *nodes = app->nodes;
-    if (number >= NODE_WORKERS_MAX || !nodes->bus)
+    if (number >= NODE_WORKERS_MAX || !cluster->bus)
         close(take_fds[0]);
-    else if (rooms_bus_add_peer(nodes->bus, number, take_fds[0]))
+    else if (rooms_bus_add_peer(cluster->bus, number, take_fds[0]))
         kit_log(EIO_LOG_ERROR, "no messages can go to a worker", "number", kit_number(number).text, NULL);
     if (number >= NODE_WORKERS_MAX) {
         close(take_fds[1]);
         return;
     }
-    struct node_peer *peer = &nodes->peers[number];
-    calls_presence_touch_all(app); /* who was at its predecessor is gone */
+    struct node_peer *peer = &cluster->peers[number];
+    kit_peers_changed(cluster->kit); /* who was at its predecessor is gone */
     eio_handoff_free(peer->handoff);
-    *peer = (struct node_peer){.nodes = nodes, .handoff = eio_handoff_new(sio_server_http(app->io), take_fds[1], NULL)};
+    *peer = (struct node_peer){.cluster = cluster,
+                               .handoff = eio_handoff_new(sio_server_http(cluster->kit->io), take_fds[1], NULL)};
     if (peer->handoff)
         eio_handoff_on_closed(peer->handoff, on_handoff_closed, peer);
     else
         kit_log(EIO_LOG_ERROR, "no connections can go to a worker", "number", kit_number(number).text, NULL);
 }
 
-int node_cluster_listen(struct app *app, int *take_fd)
+int node_cluster_listen(struct node_cluster *cluster, int *take_fd)
 {
     int fd = *take_fd;
     *take_fd = -1;
-    return eio_http_listen_fd(sio_server_http(app->io), fd);
+    return eio_http_listen_fd(sio_server_http(cluster->kit->io), fd);
 }
 
 /* ---------------------------------------------------------------- lifetime */
@@ -101,153 +100,208 @@ static void on_turn_end(void *ctx)
     rooms_bus_flush(ctx);
 }
 
-struct rooms_adapter *node_cluster_make_adapter(struct app *app, const char *namespace_name,
-                                                const struct rooms_local *local)
-{
-    return app->nodes->make_adapter(app->nodes->make_ctx, namespace_name, local);
-}
-
 /* Its hook comes before the server's: the siblings are told before clients are. */
-static int make_bus(struct node_cluster *nodes)
+static int make_bus(struct node_cluster *cluster)
 {
-    struct app *app = nodes->app;
+    struct kit *kit = cluster->kit;
     struct rooms_bus_options options;
     rooms_bus_options_init(&options);
-    options.max_queue_bytes = app->config->bus_max_queue_bytes;
-    options.max_message_bytes = app->config->bus_max_message_bytes;
+    options.max_queue_bytes = kit->config->bus_max_queue_bytes;
+    options.max_message_bytes = kit->config->bus_max_message_bytes;
     options.log = on_line;
-    nodes->bus = rooms_bus_new(eio_loop_base(app->loop), &options);
-    if (!nodes->bus) return EIO_ENOMEM;
-    nodes->make_adapter = rooms_adapter_bus;
-    nodes->make_ctx = nodes->bus;
-    return eio_loop_add_flush_hook(app->loop, on_turn_end, nodes->bus);
+    cluster->bus = rooms_bus_new(eio_loop_base(kit->loop), &options);
+    if (!cluster->bus) return EIO_ENOMEM;
+    cluster->kit->peers.make_adapter = rooms_adapter_bus;
+    cluster->kit->peers.make_ctx = cluster->bus;
+    return eio_loop_add_flush_hook(kit->loop, on_turn_end, cluster->bus);
 }
 
-static int make_redis(struct node_cluster *nodes, char *error, size_t error_size)
+static int make_redis(struct node_cluster *cluster, char *error, size_t error_size)
 {
     static const rooms_adapter_factory factories[] = {
         [KIT_ADAPTER_REDIS] = rooms_adapter_redis,
         [KIT_ADAPTER_REDIS_SHARDED] = rooms_adapter_redis_sharded,
         [KIT_ADAPTER_REDIS_STREAMS] = rooms_adapter_redis_streams,
     };
-    const struct kit_config *config = nodes->app->config;
+    const struct kit_config *config = cluster->kit->config;
     struct rooms_redis_options options = config->redis_options;
     const char *why = "";
     options.log = on_line;
-    nodes->redis = rooms_redis_new(eio_loop_base(nodes->app->loop), &options, &why);
-    nodes->make_adapter = factories[config->adapter];
-    nodes->make_ctx = nodes->redis;
-    if (nodes->redis) return 0;
+    cluster->redis = rooms_redis_new(eio_loop_base(cluster->kit->loop), &options, &why);
+    cluster->kit->peers.make_adapter = factories[config->adapter];
+    cluster->kit->peers.make_ctx = cluster->redis;
+    if (cluster->redis) return 0;
     snprintf(error, error_size, "option redis: %s", why);
     return EIO_EINVAL;
 }
 
 /* Workers of one master have a key in common, and so a machine. */
-static void name_machine(struct node_cluster *nodes, struct eio_options *engine)
+static void name_machine(struct node_cluster *cluster, struct eio_options *engine)
 {
-    const struct kit_config *config = nodes->app->config;
-    const struct node_worker *worker = nodes->app->worker;
+    const struct kit_config *config = cluster->kit->config;
+    const struct node_worker *worker = cluster->worker;
     if (!config->redis[0] || !config->redis_sessions) return;
-    randombytes_buf(nodes->machine, sizeof nodes->machine);
+    randombytes_buf(cluster->machine, sizeof cluster->machine);
     if (worker) {
         uint8_t hash[crypto_generichash_BYTES_MIN];
         crypto_generichash(hash, sizeof hash, worker->owner_key, sizeof worker->owner_key, NULL, 0);
-        memcpy(nodes->machine, hash, sizeof nodes->machine);
+        memcpy(cluster->machine, hash, sizeof cluster->machine);
     }
-    crypto_generichash(nodes->machine_key, sizeof nodes->machine_key, (const uint8_t *)config->redis_sessions_key,
+    crypto_generichash(cluster->machine_key, sizeof cluster->machine_key, (const uint8_t *)config->redis_sessions_key,
                        strlen(config->redis_sessions_key), NULL, 0);
-    engine->machine = nodes->machine;
-    engine->machine_key = nodes->machine_key;
+    engine->machine = cluster->machine;
+    engine->machine_key = cluster->machine_key;
 }
 
-static int open_tunnels(struct node_cluster *nodes)
+static int open_tunnels(struct node_cluster *cluster)
 {
     struct sio_tunnel_options options;
-    if (!nodes->redis || !nodes->app->config->redis_sessions) return 0;
+    if (!cluster->redis || !cluster->kit->config->redis_sessions) return 0;
     sio_tunnel_options_init(&options);
-    options.machine = nodes->machine;
-    options.owner = nodes->app->worker ? nodes->app->worker->index : 0;
-    nodes->tunnels = sio_tunnels_new(nodes->app->io, nodes->redis, &options);
-    return nodes->tunnels ? 0 : EIO_ENOMEM;
+    options.machine = cluster->machine;
+    options.owner = cluster->worker ? cluster->worker->index : 0;
+    cluster->tunnels = sio_tunnels_new(cluster->kit->io, cluster->redis, &options);
+    return cluster->tunnels ? 0 : EIO_ENOMEM;
 }
 
-int node_cluster_prepare(struct app *app, struct sio_options *io, char *error, size_t error_size)
+static bool is_degraded(void *ctx, const char **why)
 {
-    const struct node_worker *worker = app->worker;
-    if (!worker && !app->config->redis[0]) return 0;
+    const struct node_cluster *cluster = ctx;
+    struct rooms_redis_stats stats;
+    *why = "";
+    if (!cluster->redis) return false;
+    rooms_redis_get_stats(cluster->redis, &stats);
+    *why = stats.why;
+    return !stats.connected || stats.degraded_ms > 0;
+}
+
+int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct sio_options *io,
+                     struct node_cluster **out, char *error, size_t error_size)
+{
+    *out = NULL;
+    if (!worker && !kit->config->redis[0]) return 0;
     snprintf(error, error_size, "out of memory");
-    app->nodes = calloc(1, sizeof *app->nodes);
-    if (!app->nodes) return EIO_ENOMEM;
-    app->nodes->app = app;
-    eio_timer_init(&app->nodes->sweep, app->loop, on_sweep, app->nodes);
+    struct node_cluster *cluster = *out = calloc(1, sizeof *cluster);
+    if (!cluster) return EIO_ENOMEM;
+    cluster->kit = kit;
+    cluster->worker = worker;
+    eio_timer_init(&cluster->sweep, kit->loop, on_sweep, cluster);
     if (worker) {
         io->engine.owner = worker->index;
         io->engine.owner_key = worker->owner_key;
     }
-    name_machine(app->nodes, &io->engine);
-    io->adapter = calls_hold_adapter;
-    io->adapter_ctx = app;
-    return app->config->redis[0] ? make_redis(app->nodes, error, error_size) : make_bus(app->nodes);
+    name_machine(cluster, &io->engine);
+    io->adapter = kit_make_adapter;
+    io->adapter_ctx = kit;
+    kit->peers.is_degraded = is_degraded;
+    kit->peers.ctx = cluster;
+    return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);
 }
 
-int node_cluster_init(struct app *app)
+/* ----------------------------------------------------------------- metrics */
+
+/* Between workers. */
+static void put_bus(struct kit_metrics_page *page, const struct node_cluster *cluster)
 {
-    if (!app->nodes) return 0;
-    eio_server_set_foreign(sio_server_engine(app->io), on_foreign, app->nodes);
-    return open_tunnels(app->nodes);
+    struct rooms_bus_stats s;
+    memset(&s, 0, sizeof s);
+    if (cluster && cluster->bus) rooms_bus_get_stats(cluster->bus, &s);
+    kit_metrics_gauge(page, "bus_peers", "Other workers that this one is connected with.", s.peers);
+    kit_metrics_gauge(page, "bus_silent", "Those of them that are not waited for.", s.silent);
+    kit_metrics_gauge(page, "bus_queued_bytes", "Bytes that wait for other workers.", s.queued_bytes);
+    kit_metrics_counter(page, "bus_sent_total", "Messages to other workers, one for each.", s.sent);
+    kit_metrics_counter(page, "bus_sent_bytes_total", "Bytes to other workers.", s.sent_bytes);
+    kit_metrics_counter(page, "bus_filtered_total", "Messages not sent to a worker that has nobody in their rooms.",
+                        s.filtered);
+    kit_metrics_counter(page, "bus_received_total", "Messages from other workers.", s.received);
+    kit_metrics_counter(page, "bus_received_bytes_total", "Bytes from other workers.", s.received_bytes);
+    kit_metrics_counter(page, "bus_dropped_total", "Messages dropped by bus_max_queue_bytes or bus_max_message_bytes.",
+                        s.dropped);
+    kit_metrics_counter(page, "bus_garbage_total", "Connections with other workers closed because of what came.",
+                        s.garbage);
+    kit_metrics_counter(page, "bus_sessions_given_total", "Sessions that other workers recovered.", s.sessions_given);
+    kit_metrics_counter(page, "bus_sessions_taken_total", "Sessions recovered from other workers.", s.sessions_taken);
+    kit_metrics_counter(page, "bus_writes_total", "System calls that wrote to other workers.", s.writes);
+    kit_metrics_counter(page, "bus_requests_total", "Questions to other workers.", s.requests);
+    kit_metrics_counter(page, "bus_request_timeouts_total", "Questions that some did not answer in time.",
+                        s.request_timeouts);
 }
 
-void node_cluster_disconnect(struct app *app)
+static void put_redis(struct kit_metrics_page *page, const struct node_cluster *cluster)
 {
-    struct node_cluster *nodes = app->nodes;
-    if (!nodes) return;
-    sio_tunnels_free(nodes->tunnels);
-    nodes->tunnels = NULL;
-    eio_timer_stop(&nodes->sweep);
+    struct rooms_redis_stats s = {.why = "", .address = ""};
+    if (cluster && cluster->redis) rooms_redis_get_stats(cluster->redis, &s);
+    kit_metrics_gauge(page, "redis_up", "Whether Redis is connected and all subscriptions stand.", s.connected);
+    kit_metrics_gauge(page, "redis_degraded_milliseconds", "For how long it is not so; 0: all is well.", s.degraded_ms);
+    kit_metrics_gauge(page, "redis_subscriptions", "Channels and patterns listened to.", s.subscriptions);
+    kit_metrics_gauge(page, "redis_requests", "Questions to Redis that wait.", s.requests);
+    kit_metrics_gauge(page, "redis_pending", "Messages that wait to be published.", s.pending);
+    kit_metrics_gauge(page, "redis_pending_bytes", "Bytes of them.", s.pending_bytes);
+    kit_metrics_counter(page, "redis_published_total", "Messages published.", s.published);
+    kit_metrics_counter(page, "redis_published_bytes_total", "Bytes of them.", s.published_bytes);
+    kit_metrics_counter(page, "redis_received_total", "Messages of subscriptions.", s.received);
+    kit_metrics_counter(page, "redis_received_bytes_total", "Bytes of them.", s.received_bytes);
+    kit_metrics_counter(page, "redis_ignored_total", "Messages that nobody could use.", s.ignored);
+    kit_metrics_counter(page, "redis_dropped_total",
+                        "Messages dropped by redis_max_pending_bytes or redis_max_message_bytes.", s.dropped);
+    kit_metrics_counter(page, "redis_refused_total", "Messages that Redis refused.", s.refused);
+    kit_metrics_counter(page, "redis_lost_total", "Connections lost, and attempts that failed.", s.lost);
+    kit_metrics_counter(page, "redis_request_timeouts_total", "Questions not answered in time.", s.request_timeouts);
+}
+
+static void put_tunnels(struct kit_metrics_page *page, const struct node_cluster *cluster)
+{
+    struct sio_tunnel_stats s;
+    memset(&s, 0, sizeof s);
+    if (cluster && cluster->tunnels) sio_tunnels_get_stats(cluster->tunnels, &s);
+    kit_metrics_gauge(page, "tunnels", "Connections carried through Redis to their session's machine, or from another.",
+                      s.tunnels);
+    kit_metrics_counter(page, "tunnels_opened_total", "Connections that went to another machine.", s.opened);
+    kit_metrics_counter(page, "tunnels_accepted_total", "Connections that came from another machine.", s.accepted);
+    kit_metrics_counter(page, "tunnels_declined_total", "Connections that could not go: limits, memory.",
+                        s.declined + s.refused);
+    kit_metrics_counter(page, "tunnels_given_back_total", "Connections whose owner did not answer.", s.given_back);
+    kit_metrics_counter(page, "tunnels_resets_total", "Connections that ended by a fault.", s.resets);
+    kit_metrics_counter(page, "tunnels_ignored_total", "Messages that were no use.", s.ignored);
+}
+
+static void put_metrics(struct kit_metrics_page *page, void *ctx)
+{
+    const struct node_cluster *cluster = ctx;
+    put_tunnels(page, cluster);
+    put_bus(page, cluster);
+    put_redis(page, cluster);
+}
+
+/* ------------------------------------------------------------ start, stop */
+
+int node_cluster_start(struct node_cluster *cluster, struct kit *kit)
+{
+    int error = kit_metrics_add(kit, put_metrics, cluster);
+    if (error || !cluster) return error;
+    eio_server_set_foreign(sio_server_engine(kit->io), on_foreign, cluster);
+    return open_tunnels(cluster);
+}
+
+void node_cluster_disconnect(struct node_cluster *cluster)
+{
+    if (!cluster) return;
+    sio_tunnels_free(cluster->tunnels);
+    cluster->tunnels = NULL;
+    eio_timer_stop(&cluster->sweep);
     for (size_t i = 0; i < NODE_WORKERS_MAX; i++) {
-        eio_handoff_free(nodes->peers[i].handoff);
-        nodes->peers[i] = (struct node_peer){.nodes = nodes};
+        eio_handoff_free(cluster->peers[i].handoff);
+        cluster->peers[i] = (struct node_peer){.cluster = cluster};
     }
 }
 
-void node_cluster_clear(struct app *app)
+void node_cluster_free(struct node_cluster *cluster)
 {
-    if (!app->nodes) return;
-    if (app->nodes->bus) {
-        eio_loop_remove_flush_hook(app->loop, on_turn_end, app->nodes->bus);
-        rooms_bus_free(app->nodes->bus);
+    if (!cluster) return;
+    if (cluster->bus) {
+        eio_loop_remove_flush_hook(cluster->kit->loop, on_turn_end, cluster->bus);
+        rooms_bus_free(cluster->bus);
     }
-    rooms_redis_free(app->nodes->redis);
-    free(app->between);
-    app->between = NULL;
-    free(app->nodes);
-    app->nodes = NULL;
-}
-
-void node_cluster_bus_stats(const struct app *app, struct rooms_bus_stats *stats)
-{
-    memset(stats, 0, sizeof *stats);
-    if (app->nodes && app->nodes->bus) rooms_bus_get_stats(app->nodes->bus, stats);
-}
-
-void node_cluster_redis_stats(const struct app *app, struct rooms_redis_stats *stats)
-{
-    *stats = (struct rooms_redis_stats){.why = "", .address = ""};
-    if (app->nodes && app->nodes->redis) rooms_redis_get_stats(app->nodes->redis, stats);
-}
-
-void node_cluster_tunnel_stats(const struct app *app, struct sio_tunnel_stats *stats)
-{
-    memset(stats, 0, sizeof *stats);
-    if (app->nodes && app->nodes->tunnels) sio_tunnels_get_stats(app->nodes->tunnels, stats);
-}
-
-bool node_cluster_is_degraded(const struct app *app, const char **why)
-{
-    struct rooms_redis_stats stats;
-    *why = "";
-    if (!app->nodes || !app->nodes->redis) return false;
-    rooms_redis_get_stats(app->nodes->redis, &stats);
-    *why = stats.why;
-    return !stats.connected || stats.degraded_ms > 0;
+    rooms_redis_free(cluster->redis);
+    free(cluster);
 }

@@ -1,6 +1,7 @@
 /* A worker's own part: what the master orders, signs of life, and numbers for whoever is asked about all workers. */
-#include "node_workers.h"
-#include "app.h"
+#include "node_cluster.h"
+
+#include "kit_metrics.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -13,11 +14,11 @@
 
 struct node_inquiry {
     struct node_inquiry *next;
-    node_inquiry_fn fn;
+    void (*fn)(void *ctx);
     void *ctx;
 };
 
-static struct node_worker_page *own_page(const struct node_worker *worker)
+static struct kit_process_page *own_page(const struct node_worker *worker)
 {
     return &worker->page->workers[worker->index];
 }
@@ -39,31 +40,31 @@ static void drain(int fd)
 
 static void obey(struct node_worker *worker, const struct node_order *order, int take_fds[2])
 {
-    struct app *app = worker->app;
+    const struct node_orders *orders = &worker->orders;
     switch (order->kind) {
     case NODE_ORDER_PEER:
-        if (take_fds[0] >= 0) node_cluster_add_peer(app, order->peer, take_fds);
+        if (take_fds[0] >= 0) node_cluster_add_peer(worker->cluster, order->peer, take_fds);
         return;
     case NODE_ORDER_LISTEN:
-        if (node_cluster_listen(app, &worker->listen_fd)) {
+        if (node_cluster_listen(worker->cluster, &worker->listen_fd)) {
             kit_log(EIO_LOG_ERROR, "cannot listen", "why", strerror(errno), NULL);
-            app->failed = true;
-            eio_loop_stop(app->loop);
+            worker->failed = true;
+            eio_loop_stop(worker->kit->loop);
         } else if (send(worker->control_fd, &(char){NODE_WORKER_READY}, 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-            app_drain(app);
+            orders->drain(orders->ctx);
         }
         return;
     case NODE_ORDER_DRAIN:
-        app_drain(app);
+        orders->drain(orders->ctx);
         return;
     case NODE_ORDER_STOP_NOW:
-        app_stop_now(app);
+        orders->stop_now(orders->ctx);
         return;
     case NODE_ORDER_RELOAD:
-        app_reload(app);
+        orders->reload(orders->ctx);
         return;
     case NODE_ORDER_DESCRIBE:
-        app_describe(app);
+        orders->describe(orders->ctx);
         return;
     default:
         return;
@@ -100,7 +101,7 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
     /* The master is gone: nobody would start or end us any more. */
     event_del(worker->control_event);
     kit_log(EIO_LOG_ERROR, "the master is gone, ending", NULL);
-    app_drain(worker->app);
+    worker->orders.drain(worker->orders.ctx);
 }
 
 /* ----------------------------------------------------------- signs of life */
@@ -108,7 +109,7 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
 static void show_sign(void *ctx)
 {
     struct node_worker *worker = ctx;
-    atomic_store(&own_page(worker)->alive_ms, node_monotonic_ms());
+    atomic_store(&own_page(worker)->alive_ms, kit_monotonic_ms());
     eio_timer_start(&worker->sign_timer, NODE_WORKER_SIGN_MS);
 }
 
@@ -116,9 +117,9 @@ static void show_sign(void *ctx)
 
 static void publish(struct node_worker *worker)
 {
-    struct node_worker_page *page = own_page(worker);
+    struct kit_process_page *page = own_page(worker);
     uint64_t inquiry = atomic_load(&worker->page->inquiries);
-    kit_metrics_publish(worker->app, page);
+    kit_metrics_publish(worker->kit, page);
     atomic_store(&page->answered, inquiry);
 }
 
@@ -137,10 +138,10 @@ static void on_asked(evutil_socket_t fd, short what, void *ctx)
 /* True if somebody who lives has not answered yet. */
 static bool is_missing(const struct node_worker *worker)
 {
-    uint64_t now_ms = node_monotonic_ms();
+    uint64_t now_ms = kit_monotonic_ms();
     for (unsigned i = 0; i < worker->count; i++) {
-        const struct node_worker_page *page = &worker->page->workers[i];
-        if (node_worker_page_is_up(page, now_ms) && atomic_load(&page->answered) < worker->inquiry) return true;
+        const struct kit_process_page *page = &worker->page->workers[i];
+        if (kit_process_is_up(page, now_ms) && atomic_load(&page->answered) < worker->inquiry) return true;
     }
     return false;
 }
@@ -157,14 +158,14 @@ static void finish(struct node_inquiry *list)
 
 static void begin_inquiry(struct node_worker *worker)
 {
-    uint64_t now_ms = node_monotonic_ms();
+    uint64_t now_ms = kit_monotonic_ms();
     worker->asked = worker->next_asked;
     worker->next_asked = NULL;
     worker->inquiry = atomic_fetch_add(&worker->page->inquiries, 1) + 1;
     publish(worker);
     for (unsigned i = 0; i < worker->count; i++) {
-        struct node_worker_page *page = &worker->page->workers[i];
-        if (i == worker->index || !node_worker_page_is_up(page, now_ms)) continue;
+        struct kit_process_page *page = &worker->page->workers[i];
+        if (i == worker->index || !kit_process_is_up(page, now_ms)) continue;
         atomic_fetch_or(&page->askers, UINT64_C(1) << worker->index);
         wake(worker->ask_fds[i]);
     }
@@ -193,11 +194,12 @@ static void on_inquiry_timer(void *ctx)
     end_inquiry(ctx);
 }
 
-int node_worker_inquire(struct node_worker *worker, node_inquiry_fn fn, void *ctx)
+static int refresh(void *ctx, void (*fn)(void *fn_ctx), void *fn_ctx)
 {
+    struct node_worker *worker = ctx;
     struct node_inquiry *inquiry = malloc(sizeof *inquiry);
     if (!inquiry) return EIO_ENOMEM;
-    *inquiry = (struct node_inquiry){worker->next_asked, fn, ctx};
+    *inquiry = (struct node_inquiry){worker->next_asked, fn, fn_ctx};
     worker->next_asked = inquiry;
     if (!worker->asked) begin_inquiry(worker);
     return 0;
@@ -207,17 +209,24 @@ int node_worker_inquire(struct node_worker *worker, node_inquiry_fn fn, void *ct
 
 static struct event *watch(struct node_worker *worker, int fd, event_callback_fn fn)
 {
-    struct event *event = event_new(eio_loop_base(worker->app->loop), fd, EV_READ | EV_PERSIST, fn, worker);
+    struct event *event = event_new(eio_loop_base(worker->kit->loop), fd, EV_READ | EV_PERSIST, fn, worker);
     if (!event || event_add(event, NULL) == 0) return event;
     event_free(event);
     return NULL;
 }
 
-int node_worker_start(struct node_worker *worker, struct app *app)
+void node_worker_join(struct node_worker *worker, struct kit *kit)
 {
-    worker->app = app;
-    eio_timer_init(&worker->sign_timer, app->loop, show_sign, worker);
-    eio_timer_init(&worker->inquiry_timer, app->loop, on_inquiry_timer, worker);
+    worker->kit = kit;
+    kit->processes = (struct kit_processes){worker->index, worker->count, worker->page, refresh, worker};
+    eio_timer_init(&worker->sign_timer, kit->loop, show_sign, worker);
+    eio_timer_init(&worker->inquiry_timer, kit->loop, on_inquiry_timer, worker);
+}
+
+int node_worker_start(struct node_worker *worker, struct node_cluster *cluster, const struct node_orders *orders)
+{
+    worker->cluster = cluster;
+    worker->orders = *orders;
     worker->control_event = watch(worker, worker->control_fd, on_control);
     worker->ask_event = watch(worker, worker->ask_fds[worker->index], on_asked);
     worker->answer_event = watch(worker, worker->answer_fds[worker->index], on_answered);
@@ -228,7 +237,7 @@ int node_worker_start(struct node_worker *worker, struct app *app)
 
 void node_worker_stop(struct node_worker *worker)
 {
-    if (!worker->app) return;
+    if (!worker->kit) return;
     eio_timer_stop(&worker->sign_timer);
     eio_timer_stop(&worker->inquiry_timer);
     finish(worker->asked);
@@ -237,7 +246,7 @@ void node_worker_stop(struct node_worker *worker)
     if (worker->control_event) event_free(worker->control_event);
     if (worker->ask_event) event_free(worker->ask_event);
     if (worker->answer_event) event_free(worker->answer_event);
-    worker->app = NULL;
+    worker->kit = NULL;
 }
 
 void node_worker_clear(struct node_worker *worker)

@@ -48,7 +48,7 @@ enum state { STARTING, RUNNING, ENDING };
 
 struct master {
     const struct kit_config *config;
-    struct node_workers_page *page;
+    struct kit_processes_page *page;
     struct slot slots[NODE_WORKERS_MAX];
     unsigned count;
     int ask_fds[NODE_WORKERS_MAX], answer_fds[NODE_WORKERS_MAX];
@@ -64,19 +64,6 @@ struct master {
     int status;
     bool is_child;
 };
-
-uint64_t node_monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-bool node_worker_page_is_up(const struct node_worker_page *page, uint64_t now_ms)
-{
-    uint64_t alive_ms = atomic_load(&page->alive_ms);
-    return atomic_load(&page->pid) && alive_ms && alive_ms + NODE_WORKER_SILENT_MS > now_ms;
-}
 
 static void close_fd(int *fd)
 {
@@ -279,10 +266,10 @@ static void become_worker(struct master *master, unsigned index, int control_fd,
 static int start_worker(struct master *master, unsigned index, struct node_worker *worker)
 {
     struct slot *slot = &master->slots[index];
-    struct node_worker_page *page = &master->page->workers[index];
+    struct kit_process_page *page = &master->page->workers[index];
     int control[2];
     slot->restart_at_ms = 0;
-    slot->started_ms = node_monotonic_ms();
+    slot->started_ms = kit_monotonic_ms();
     slot->ready = slot->off_port = false;
     if (slot->listen_fd < 0) slot->listen_fd = bound_socket(master, true);
     if (slot->listen_fd < 0 || listen(slot->listen_fd, master->config->io.http.backlog)) goto fail;
@@ -290,7 +277,7 @@ static int start_worker(struct master *master, unsigned index, struct node_worke
     atomic_store(&page->alive_ms, 0);
     atomic_store(&page->sessions, 0);
     atomic_store(&page->sockets, 0);
-    for (size_t i = 0; i < NODE_PAGE_VALUES_MAX; i++) atomic_store(&page->values[i], 0);
+    for (size_t i = 0; i < KIT_PAGE_VALUES_MAX; i++) atomic_store(&page->values[i], 0);
     fflush(NULL);
     pid_t pid = fork();
     if (pid < 0) {
@@ -331,7 +318,7 @@ static void plan_restart(struct master *master, struct slot *slot, uint64_t now_
 static void begin_end(struct master *master, int status)
 {
     master->state = ENDING;
-    master->kill_at_ms = node_monotonic_ms() + master->config->drain_timeout_ms + END_GRACE_MS;
+    master->kill_at_ms = kit_monotonic_ms() + master->config->drain_timeout_ms + END_GRACE_MS;
     if (status) master->status = status;
     /* One that stands still cannot drain. Before the order: a worker that ends already may be stopped by a tracer. */
     for (unsigned i = 0; i < master->count; i++) {
@@ -351,7 +338,7 @@ static void log_end(unsigned index, pid_t pid, int status, bool expected)
 static void on_ended(struct master *master, unsigned index, int status)
 {
     struct slot *slot = &master->slots[index];
-    struct node_worker_page *page = &master->page->workers[index];
+    struct kit_process_page *page = &master->page->workers[index];
     bool failed = !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS;
     log_end(index, slot->pid, status, master->state == ENDING && !failed);
     slot->pid = 0;
@@ -365,7 +352,7 @@ static void on_ended(struct master *master, unsigned index, int status)
         /* What is wrong will be wrong the next time; it has said what. */
         begin_end(master, EXIT_FAILURE);
     } else {
-        plan_restart(master, slot, node_monotonic_ms());
+        plan_restart(master, slot, kit_monotonic_ms());
     }
     /* Who waits to be accepted is accepted by the next worker if that comes at once, and else not kept waiting. */
     if (master->state == ENDING || slot->delay_ms || slot->off_port) close_fd(&slot->listen_fd);
@@ -383,15 +370,15 @@ static void reap(struct master *master)
 
 static void describe(const struct master *master)
 {
-    uint64_t now_ms = node_monotonic_ms();
+    uint64_t now_ms = kit_monotonic_ms();
     for (unsigned i = 0; i < master->count; i++) {
         const struct slot *slot = &master->slots[i];
-        const struct node_worker_page *page = &master->page->workers[i];
+        const struct kit_process_page *page = &master->page->workers[i];
         kit_log(EIO_LOG_INFO, "worker", "number", kit_number(i).text, "pid", kit_number(slot->pid).text, "state",
-                !slot->pid                             ? "ended"
-                : !slot->ready                         ? "starting"
-                : node_worker_page_is_up(page, now_ms) ? "up"
-                                                       : "silent",
+                !slot->pid                        ? "ended"
+                : !slot->ready                    ? "starting"
+                : kit_process_is_up(page, now_ms) ? "up"
+                                                  : "silent",
                 "age_ms", kit_number((long long)(now_ms - slot->started_ms)).text, "restarts",
                 kit_number((long long)atomic_load(&page->restarts)).text, NULL);
     }
@@ -409,7 +396,7 @@ static void on_signal(struct master *master, uint32_t number)
         return; /* reaped after all signals are known: who ends because all end is not started again */
     } else if (master->state == ENDING) {
         tell_all(master, NODE_ORDER_STOP_NOW);
-        master->kill_at_ms = node_monotonic_ms() + END_GRACE_MS;
+        master->kill_at_ms = kit_monotonic_ms() + END_GRACE_MS;
     } else {
         kit_log(EIO_LOG_INFO, "ending all workers", NULL);
         begin_end(master, EXIT_SUCCESS);
@@ -472,11 +459,11 @@ static void wait_for_something(struct master *master)
 static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
 {
     struct slot *slot = &master->slots[index];
-    struct node_worker_page *page = &master->page->workers[index];
+    struct kit_process_page *page = &master->page->workers[index];
     uint64_t limit_ms = master->config->worker_timeout_ms;
     uint64_t alive_ms = atomic_load(&page->alive_ms);
     if (!slot->pid || !slot->ready) return;
-    bool silent = alive_ms + NODE_WORKER_SILENT_MS < now_ms;
+    bool silent = alive_ms + KIT_PROCESS_SILENT_MS < now_ms;
     if (silent && !slot->off_port && master->state == RUNNING) {
         kit_log(EIO_LOG_WARN, "worker gives no sign of life, no new connections for it", "number",
                 kit_number(index).text, "pid", kit_number(slot->pid).text, NULL);
@@ -517,7 +504,7 @@ static void supervise(struct master *master, struct node_worker *worker)
 {
     while (master->state != ENDING || is_anybody_left(master)) {
         wait_for_something(master);
-        uint64_t now_ms = node_monotonic_ms();
+        uint64_t now_ms = kit_monotonic_ms();
         if (master->state == ENDING && now_ms >= master->kill_at_ms) kill_all(master);
         for (unsigned i = 0; i < master->count; i++) {
             struct slot *slot = &master->slots[i];
@@ -549,7 +536,7 @@ static int init_page(struct master *master)
     void *page = mmap(NULL, sizeof *master->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return EIO_ENOMEM;
     master->page = page;
-    master->page->started_ms = node_monotonic_ms();
+    master->page->started_ms = kit_monotonic_ms();
     randombytes_buf(master->owner_key, sizeof master->owner_key);
     for (unsigned i = 0; i < master->count; i++) {
         master->ask_fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

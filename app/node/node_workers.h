@@ -7,43 +7,12 @@
 #define NODE_WORKERS_H
 
 #include "kit_config.h"
+#include "kit_processes.h"
 
-#include <stdatomic.h>
 #include <sys/types.h>
 
-#define NODE_WORKERS_MAX 64
-#define NODE_PAGE_VALUES_MAX 512
-
-/* ------------------------------------------------------------------- page */
-
-/* What a worker tells about itself. Each number is whole by itself; together they may be a moment apart. */
-struct node_worker_page {
-    /* The master's. */
-    atomic_int pid;                /* 0: it does not run */
-    atomic_uint_fast64_t restarts; /* how often it was started again */
-    atomic_uint_fast64_t hangs;    /* how often it was ended because it did not show a sign of life */
-    /* The worker's. */
-    atomic_uint_fast64_t alive_ms; /* CLOCK_MONOTONIC of its last sign of life; 0: it is starting */
-    atomic_uint_fast64_t answered; /* the last inquiry that the values below answer */
-    atomic_uint_fast64_t askers;   /* bit i: worker i waits for the answer */
-    atomic_uint_fast64_t sessions, sockets;
-    atomic_uint_fast64_t degraded;                     /* it reaches its other nodes through something that is away */
-    atomic_uint_fast64_t values[NODE_PAGE_VALUES_MAX]; /* of /metrics, in the order of kit_metrics.c */
-};
-
-struct node_workers_page {
-    uint64_t started_ms;            /* CLOCK_MONOTONIC */
-    atomic_uint_fast64_t inquiries; /* numbers them */
-    struct node_worker_page workers[NODE_WORKERS_MAX];
-};
-
-/* CLOCK_MONOTONIC, the same in all processes. */
-uint64_t node_monotonic_ms(void);
-
-/* A worker that has shown no sign of life for so long is not waited for. */
-#define NODE_WORKER_SILENT_MS 1500
+#define NODE_WORKERS_MAX KIT_PROCESSES_MAX
 #define NODE_WORKER_SIGN_MS 250
-bool node_worker_page_is_up(const struct node_worker_page *page, uint64_t now_ms);
 
 /* ----------------------------------------------------------------- orders */
 
@@ -65,19 +34,32 @@ struct node_order {
 
 /* ----------------------------------------------------------------- worker */
 
-struct app;
 struct event;
+struct kit;
+struct node_cluster;
+
+/* What the master may order, with the application as ctx. */
+struct node_orders {
+    void (*drain)(void *ctx);
+    void (*stop_now)(void *ctx);
+    void (*reload)(void *ctx);
+    void (*describe)(void *ctx);
+    void *ctx;
+};
 
 /* Inside one of several workers; `node_workers_run` fills in the first part. */
 struct node_worker {
     unsigned index, count;
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
-    struct node_workers_page *page;
+    struct kit_processes_page *page;
     int control_fd, listen_fd;
     int ask_fds[NODE_WORKERS_MAX], answer_fds[NODE_WORKERS_MAX]; /* eventfds: "publish your numbers", "it is done" */
 
     /* Private to node_worker.c. */
-    struct app *app;
+    struct kit *kit;
+    struct node_cluster *cluster;
+    struct node_orders orders;
+    bool failed; /* the process ends with a failure */
     struct event *control_event, *ask_event, *answer_event;
     struct eio_timer sign_timer, inquiry_timer;
     struct node_inquiry *asked, *next_asked; /* of the inquiry that is under way; of the one after it */
@@ -88,15 +70,12 @@ struct node_worker {
  * *worker filled in. */
 int node_workers_run(const struct kit_config *config, struct node_worker *worker);
 
+/* The worker as one of the kit's processes; before the server is made. */
+void node_worker_join(struct node_worker *worker, struct kit *kit);
 /* The worker's part on its loop: obeys the master, shows signs of life. Returns 0 or a negative code. */
-int node_worker_start(struct node_worker *worker, struct app *app);
+int node_worker_start(struct node_worker *worker, struct node_cluster *cluster, const struct node_orders *orders);
 void node_worker_stop(struct node_worker *worker);
 /* Closes what the master gave. */
 void node_worker_clear(struct node_worker *worker);
-
-/* Calls fn once the numbers of all workers in the page are fresh, or of those that answer in time; always later or at
- * once when nobody else is there. fn runs with ctx even if the worker is being stopped. */
-typedef void (*node_inquiry_fn)(void *ctx);
-int node_worker_inquire(struct node_worker *worker, node_inquiry_fn fn, void *ctx);
 
 #endif

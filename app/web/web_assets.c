@@ -1,8 +1,7 @@
 /* Serves the embedded page. Everything is in memory and immutable, so an answer is a lookup; entity tags are made once
  * from the content. Browsers ask again each time and mostly get 304: the names carry no version. */
-#include "web_assets.h"
+#include "web.h"
 
-#include "app.h"
 #include "kit_embed.h"
 
 #include <sodium.h>
@@ -134,7 +133,7 @@ static void on_request(struct eio_http_request *request, void *ctx)
     eio_http_reply(request, &reply);
 }
 
-int web_assets_init(struct app *app)
+int web_assets_start(struct kit *kit)
 {
     asset_count = 0;
     for (const struct kit_embedded_file *file = kit_embedded_assets; file->name; file++) {
@@ -144,7 +143,7 @@ int web_assets_init(struct app *app)
         asset->content_type = content_type(file->name);
         make_etag(file, asset->etag);
     }
-    struct eio_http *http = sio_server_http(app->io);
+    struct eio_http *http = sio_server_http(kit->io);
     int rc = eio_http_route(http, "/", 0, on_request, NULL);
     if (rc == 0) rc = eio_http_route(http, ASSETS_PATH "*", 0, on_request, NULL);
     return rc;

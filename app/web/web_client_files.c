@@ -1,6 +1,7 @@
 /* The official client's builds, served beside the Socket.IO endpoint as the reference's serveClient does. They are in
  * the binary if npm's packages were there when it was built; not here: the page, which loads a copy of its own. */
-#include "app.h"
+#include "web.h"
+
 #include "kit_embed.h"
 
 #include <stdio.h>
@@ -21,10 +22,10 @@ static struct eio_str embedded(const char *name, const char *suffix)
     return (struct eio_str){(const char *)file->data, kit_embedded_size(file)};
 }
 
-int web_client_files_init(struct app *app)
+int web_client_files_start(struct kit *kit)
 {
     size_t count = 0;
-    if (!app->config->serve_client) return 0;
+    if (!kit->config->serve_client) return 0;
     for (size_t i = 0; i < FILES; i++) {
         struct sio_asset file = {names[i], embedded(names[i], ""), embedded(names[i], ".gz"),
                                  embedded(names[i], ".br")};
@@ -33,5 +34,5 @@ int web_client_files_init(struct app *app)
     if (!count)
         kit_log(EIO_LOG_INFO, "the client's files are not in this binary: they are not served", "option",
                 "serve_client", NULL);
-    return sio_serve_client(app->io, files, count, CLIENT_VERSION);
+    return sio_serve_client(kit->io, files, count, CLIENT_VERSION);
 }

@@ -39,7 +39,7 @@ static void submit(enum calls_feed_kind kind, const char *text)
     json_t *object = json_loads(text, 0, NULL);
     assert_non_null(object);
     struct calls_feed_event event = {kind, eio_str(text), object, NULL};
-    calls_feed_submit(f.app, &event, on_result, NULL);
+    calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
     json_decref(object);
 }
 
@@ -48,7 +48,7 @@ static int64_t say(enum calls_feed_kind kind, const char *text)
 {
     int before = f.answers;
     submit(kind, text);
-    kit_work_wait(f.app->work);
+    kit_work_wait(f.app->kit.work);
     assert_int_equal(f.answers, before + 1);
     if (f.last.failure.code) return f.last.failure.code;
     return f.last.duplicate ? -f.last.seq : f.last.seq;
@@ -77,7 +77,7 @@ static json_t *snapshot(const char *call_id, int64_t since)
     s.since = since;
     sio_builder_init(&s.json);
     sio_builder_open(&s.json);
-    assert_int_equal(kit_store_run_now(f.app->store, &s.op), 0);
+    assert_int_equal(kit_store_run_now(f.app->kit.store, &s.op), 0);
     json_t *value = json_loadb(s.json.json, s.json.size, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(value);
     sio_builder_clear(&s.json);
@@ -221,12 +221,12 @@ static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
     struct knowledge_import import = {.source = "g.md", .text = eio_str(guide)};
     char error[256];
     (void)state;
-    assert_int_equal(knowledge_import(f.app->store, &import, error, sizeof error), 0);
+    assert_int_equal(knowledge_import(f.app->kit.store, &import, error, sizeof error), 0);
     START("a");
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"a refund?\"}");
     say(CALLS_FEED_LINE,
         "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"a refund?\",\"segment_id\":\"1\",\"is_final\":false}");
-    assert_int_equal(f.app->counters.searches, 0);
+    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->searches, 0);
     say(CALLS_FEED_LINE,
         "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"I want a refund\",\"segment_id\":\"1\"}");
     json_t *all = snapshot("a", 0), *list = json_object_get(all, "suggestions");
@@ -236,10 +236,10 @@ static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "seq")), 4);
     json_decref(all);
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"yes, a refund\"}");
-    assert_int_equal(f.app->counters.searches, 2);
-    assert_int_equal(f.app->counters.suggestions, 1);
+    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->searches, 2);
+    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->suggestions, 1);
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"Customer\",\"text\":\"and my password passwords\"}");
-    assert_int_equal(f.app->counters.suggestions, 2);
+    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->suggestions, 2);
 }
 
 static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)
@@ -252,7 +252,7 @@ static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)
     START("a");
     int before = f.answers;
     for (int i = 0; i < 100; i++) submit(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"x\"}");
-    kit_work_wait(f.app->work);
+    kit_work_wait(f.app->kit.work);
     assert_int_equal(f.answers, before + 100);
     assert_string_equal(transcript("a", 9), "10:x |10");
 }

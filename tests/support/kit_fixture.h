@@ -16,6 +16,11 @@
 #include <ftw.h>
 
 #include "app.h"
+#include "calls_int.h"
+#include "kit_answer.h"
+#include "kit_auth.h"
+#include "kit_options.h"
+#include "knowledge.h"
 
 /* A directory that fixture_remove() deletes with what is in it. */
 static inline void fixture_directory(char path[64])

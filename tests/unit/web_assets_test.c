@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "web_assets.h"
+#include "web.h"
 #include "kit_embed.h"
 
 #include <string.h>

@@ -1,0 +1,140 @@
+/* What every module of the product stands on: configuration, loop, server, store, tokens, and the list of modules.
+ * A module sees this and the headers that it names here; never another module's private parts.
+ *
+ * Reading order: kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_auth.h, kit_answer.h,
+ * kit_request.h, kit_http.h, kit_metrics.h, kit_processes.h. */
+#ifndef KIT_H
+#define KIT_H
+
+#include "kit_config.h"
+#include "kit_jwt.h"
+#include "kit_log.h"
+#include "kit_processes.h"
+#include "kit_schema.h"
+#include "kit_store.h"
+#include "kit_work.h"
+
+#define KIT_HOOKS_MAX 16
+#define KIT_NAMESPACES_MAX 16
+#define KIT_ROUTES_MAX 128
+
+struct kit_event;
+struct kit_metrics_page;
+
+/* Counters of the kit's own; the loop's thread only. */
+struct kit_counters {
+    uint64_t auth_failures, auth_timeouts, auth_expired, forbidden, invalid, busy;
+};
+
+/* How the other nodes are reached. */
+struct kit_peers {
+    /* Makes the adapter of a namespace; NULL: this process is alone. */
+    rooms_adapter_factory make_adapter;
+    void *make_ctx;
+    /* True if other nodes are not reached now, or not all. why: what is known of it, "" if nothing. */
+    bool (*is_degraded)(void *ctx, const char **why);
+    void *ctx;
+};
+
+/* What a module puts between one namespace and its adapter. */
+struct kit_adapter_proxy {
+    const char *namespace_name; /* NULL: nothing is */
+    rooms_adapter_factory make; /* calls kit_make_adapter() for what it stands in front of */
+    void *ctx;
+};
+
+typedef void (*kit_hook_fn)(void *ctx);
+struct kit_hook {
+    kit_hook_fn fn;
+    void *ctx;
+};
+
+/* A number that /health shows. */
+struct kit_health_field {
+    const char *name;
+    int64_t (*read)(void *ctx);
+    void *ctx;
+};
+
+/* A namespace and who may use it. */
+struct kit_namespace {
+    struct kit *kit;
+    struct sio_namespace *nsp;
+    unsigned roles;      /* enum kit_role, or'ed */
+    const char *sign_in; /* the event by which a socket without a token says who it is; NULL: a token is needed */
+};
+
+/* An event of a namespace, as its handler gets it. */
+struct kit_route {
+    struct kit *kit;
+    const struct kit_event *event;
+    void *state;
+};
+
+struct kit {
+    const struct kit_config *config;
+    struct eio_loop *loop;
+    struct sio_server *io;
+    struct kit_work *work;
+    struct kit_store *store;
+    struct kit_schemas *schemas;
+    struct kit_jwt jwt;
+    bool development_key;
+    bool draining;       /* new events are refused with 503 */
+    uint64_t started_ms; /* loop time */
+    struct kit_counters counters;
+    struct kit_processes processes; /* count 0: this process is the only one on this machine */
+    struct kit_peers peers;
+
+    /* Private. */
+    struct kit_adapter_proxy proxy;
+    struct kit_namespace namespaces[KIT_NAMESPACES_MAX];
+    size_t namespace_count;
+    struct kit_route routes[KIT_ROUTES_MAX];
+    size_t route_count;
+    struct kit_hook peer_hooks[KIT_HOOKS_MAX];
+    size_t peer_hook_count;
+    struct kit_health_field health[KIT_HOOKS_MAX];
+    size_t health_count;
+    struct {
+        void (*put)(struct kit_metrics_page *page, void *ctx);
+        void *ctx;
+    } metrics[KIT_HOOKS_MAX];
+    size_t metrics_count;
+};
+
+/* A part of the product. app.c lists them. */
+struct kit_module {
+    const char *name;
+    /* Before the server is made, for who must stand between it and its adapters; *state is what the others get. Returns
+     * 0 or a negative code. May be NULL. */
+    int (*prepare)(struct kit *kit, void **state);
+    /* Opens namespaces and routes. Returns 0 or a negative code, with a line in error if it says more. */
+    int (*start)(void *state, struct kit *kit, char *error, size_t error_size);
+    /* The store's queue has run empty and the server is gone. Accepts NULL. */
+    void (*stop)(void *state);
+    /* Before that: end timers that would begin something new. May be NULL. */
+    void (*pause)(void *state);
+};
+
+/* Opens what the modules stand on, but for the server. Returns 0 or a negative code with a line in error; kit_clear()
+ * in either case. loop NULL: for commands and a master, with neither loop nor schemas. */
+int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *take_loop, char *error,
+             size_t error_size);
+/* Makes the server. The peers must be known. */
+int kit_init_server(struct kit *kit, const struct sio_options *options, char *error, size_t error_size);
+void kit_clear(struct kit *kit);
+
+/* True if others write to the same calls and chats: other processes or nodes. */
+static inline bool kit_has_peers(const struct kit *kit)
+{
+    return kit->peers.make_adapter != NULL;
+}
+/* fn runs when another process came or went. Returns 0 or EIO_ETOOBIG. */
+int kit_on_peers_changed(struct kit *kit, kit_hook_fn fn, void *ctx);
+void kit_peers_changed(struct kit *kit);
+/* As a rooms_adapter_factory with the kit as ctx: what the configuration asks for. */
+struct rooms_adapter *kit_make_adapter(void *ctx, const char *namespace_name, const struct rooms_local *local);
+int kit_add_health(struct kit *kit, const char *name, int64_t (*read)(void *ctx), void *ctx);
+
+#endif

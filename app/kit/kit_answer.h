@@ -1,0 +1,38 @@
+/* Answers to socket events: success and failure acks, `error` events, payload checks. */
+#ifndef KIT_ANSWER_H
+#define KIT_ANSWER_H
+
+#include "kit.h"
+
+/* Where the answer to a socket's event goes, now or later. Outlives the socket harmlessly. */
+struct kit_answer {
+    struct kit *kit;
+    struct sio_reply reply;
+    struct sio_namespace *nsp;
+    char sid[21];
+    char event[32];
+};
+/* Its socket, or NULL if that is gone. */
+struct sio_socket *kit_answer_socket(const struct kit_answer *answer);
+struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *event);
+/* Sends one JSON value as the ack. */
+void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json);
+/* {"ok":false,"error":{…}} as the ack, or `error` if none was asked for; 401 also disconnects. */
+void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure);
+/* The object {"ok":false,"error":{code,message,field}}. */
+void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failure *failure);
+/* The event's payload if it is exactly one object without attachments that fits the event's schema; the caller's to
+ * json_decref. Otherwise answers 400 and returns NULL. */
+json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event);
+/* Refuses an event at once. */
+void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code, const char *field,
+                       const char *message);
+/* Counts a refusal for /metrics. */
+void kit_count_failure(struct kit *kit, int code);
+
+/* Pieces for builders. */
+void kit_put_int(struct sio_builder *builder, int64_t value);
+void kit_put_text(struct sio_builder *builder, const char *text);
+void kit_put_time(struct sio_builder *builder, int64_t unix_ms);
+
+#endif

@@ -1,0 +1,39 @@
+/* Who a socket is and what it may: tokens, claims, namespaces that admit by role. */
+#ifndef KIT_AUTH_H
+#define KIT_AUTH_H
+
+#include "kit.h"
+
+enum kit_role { KIT_ROLE_AGENT = 1, KIT_ROLE_SUPERVISOR = 2, KIT_ROLE_FEED = 4, KIT_ROLE_ADMIN = 8 };
+const char *kit_role_text(enum kit_role role);
+
+/* What a checked token says; immutable, shared by reference. References are counted on the loop's thread; other
+ * threads may read while an operation holds one. */
+struct kit_claims {
+    unsigned refs;
+    enum kit_role role;
+    int64_t exp_s;
+    char sub[KIT_ID_SIZE];
+    json_t *calls; /* array of ids; "demo-*" stands for all that begin so */
+    bool all_calls;
+};
+struct kit_claims *kit_claims_ref(struct kit_claims *claims);
+void kit_claims_unref(struct kit_claims *claims);
+/* True if the token names the call. */
+bool kit_claims_allow(const struct kit_claims *claims, const char *call_id);
+
+/* Checks a token; NULL with failure (401, or 403 for claims that are not usable). */
+struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure);
+/* The claims of a socket, or NULL while it has not said who it is. Borrowed. */
+struct kit_claims *kit_auth_claims(const struct sio_socket *socket);
+/* Gives claims (consumed) to a socket; a socket never changes its user: 403. */
+int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure);
+/* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
+char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
+                          int64_t unix_s, int64_t ttl_s);
+
+/* Opens a namespace for these roles. sign_in: the event by which a socket that came without a token says who it is,
+ * within auth_timeout_ms; NULL: without a token it is refused. NULL: out of memory. */
+struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in);
+
+#endif

@@ -1,0 +1,104 @@
+/* Takes an event from its payload to its answer. */
+#include "kit_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void kit_copy_text(char *out, size_t size, const json_t *payload, const char *name)
+{
+    const char *text = json_string_value(json_object_get(payload, name));
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+static void free_request(struct kit_request *request)
+{
+    if (request->event->clear) request->event->clear(request);
+    kit_claims_unref(request->claims);
+    sio_builder_clear(&request->json);
+    free(request);
+}
+
+static void finish(struct kit_request *request)
+{
+    const struct kit_event *event = request->event;
+    if (!request->op.failure.code && event->reply) event->reply(request);
+    sio_builder_put(&request->json, "}");
+    if (!request->op.failure.code && request->json.error)
+        kit_fail(&request->op.failure, 503, NULL, "the answer does not fit in memory");
+    if (request->op.failure.code)
+        kit_answer_failure(&request->answer, &request->op.failure);
+    else
+        kit_answer_json(&request->answer, &request->json);
+    free_request(request);
+}
+
+static int run(struct kit_db *db, struct kit_store_op *op)
+{
+    struct kit_request *request = (struct kit_request *)(void *)op;
+    return request->event->run(db, request);
+}
+
+static void on_done(struct kit_store_op *op)
+{
+    finish((struct kit_request *)(void *)op);
+}
+
+static struct kit_request *make(const struct kit_route *route, const struct sio_event *event)
+{
+    struct kit_request *request = calloc(1, route->event->size);
+    if (!request) return NULL;
+    request->op.run = run;
+    request->op.done = on_done;
+    request->op.writes = route->event->way == KIT_WRITE;
+    request->kit = route->kit;
+    request->state = route->state;
+    request->event = route->event;
+    request->claims = kit_claims_ref(kit_auth_claims(event->socket));
+    request->now_ms = (int64_t)eio_loop_unix_ms(route->kit->loop);
+    request->answer = kit_answer_later(route->kit, event);
+    sio_builder_init(&request->json);
+    sio_builder_open(&request->json);
+    sio_builder_put(&request->json, "{\"ok\":true");
+    return request;
+}
+
+static void submit(struct kit_request *request)
+{
+    struct kit_store *store = request->kit->store;
+    size_t bytes = request->event->size;
+    bool aside = request->event->way == KIT_READ;
+    if (!(aside ? kit_store_submit_read(store, &request->op, bytes) : kit_store_submit(store, &request->op, bytes)))
+        return;
+    kit_fail(&request->op.failure, 503, NULL, "too much is waiting; try again");
+    finish(request);
+}
+
+static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    const struct kit_route *route = ctx;
+    json_t *payload = kit_answer_payload(route->kit, event);
+    (void)socket;
+    if (!payload) return;
+    struct kit_request *request = make(route, event);
+    if (!request) {
+        kit_answer_refuse(route->kit, event, 503, NULL, "out of memory");
+    } else if (route->event->read && route->event->read(request, payload)) {
+        finish(request);
+    } else {
+        submit(request);
+    }
+    json_decref(payload);
+}
+
+int kit_open_events(struct kit *kit, struct sio_namespace *nsp, const struct kit_event *events, size_t count,
+                    void *state)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (kit->route_count == KIT_ROUTES_MAX) return EIO_ETOOBIG;
+        struct kit_route *route = &kit->routes[kit->route_count++];
+        *route = (struct kit_route){kit, &events[i], state};
+        int error = sio_on(nsp, events[i].name, on_event, route);
+        if (error) return error;
+    }
+    return 0;
+}
