@@ -49,7 +49,7 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
 {
     struct feedback *f = KIT_REQUEST(feedback, request);
     struct calls_call call;
-    int was, code = calls_find_allowed(db, request->claims, f->call_id, &call, &request->op.failure);
+    int was = -1, code = calls_find_allowed(db, request->claims, f->call_id, &call, &request->op.failure);
     if (!code) code = read_vote(db, f, &was);
     if (!code) code = add_to_totals(db, f, was);
     if (code) return code;
