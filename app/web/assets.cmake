@@ -28,14 +28,11 @@ if(assets_bundle)
     file(READ ${assets_client}/../package.json client_package)
     string(JSON client_version GET "${client_package}" version)
     set(client_present ${client_files})
-    find_program(NODE_PROGRAM NAMES node nodejs)
-endif()
-if(assets_bundle AND NODE_PROGRAM)
     foreach(file IN LISTS client_files)
         get_filename_component(name ${file} NAME)
         set(packed ${client_packed_folder}/${name}.gz ${client_packed_folder}/${name}.br)
         add_custom_command(OUTPUT ${packed}
-            COMMAND ${NODE_PROGRAM} ${PROJECT_SOURCE_DIR}/scripts/cmake/pack.mjs ${file} ${packed}
+            COMMAND ${NODE} ${PROJECT_SOURCE_DIR}/scripts/cmake/pack.mjs ${file} ${packed}
             DEPENDS ${file} ${PROJECT_SOURCE_DIR}/scripts/cmake/pack.mjs VERBATIM)
         list(APPEND client_packed ${packed})
     endforeach()

@@ -7,7 +7,7 @@ import { LiveCall } from "../lib/live-call.mjs";
 import { endWithReader, plain } from "../lib/terminal.mjs";
 import { View } from "./view.mjs";
 
-const HELP = `Usage: node clients/agent-cli/agent.mjs [options]
+const HELP = `Usage: scripts/node clients/agent-cli/agent.mjs [options]
 
 Subscribes to calls of a Parley server and prints what an agent sees: every line as it is said, suggested documents,
 who is watching, the status of the call. Without --call it follows the newest running call, and then the next.

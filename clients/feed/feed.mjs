@@ -7,7 +7,7 @@ import { endWithReader, palette, plain, speech } from "../lib/terminal.mjs";
 import { parseConversations, renameSpeakers } from "./conversation.mjs";
 import { play, safeId } from "./player.mjs";
 
-const HELP = `Usage: node clients/feed/feed.mjs [options] FILE
+const HELP = `Usage: scripts/node clients/feed/feed.mjs [options] FILE
 
 Plays the conversations of FILE into the namespace /feed of a Parley server, each as a call of its own.
 FILE is JSON (a list of {"original": [["speaker", "text"], …]}, as ABCD's samples) or WebVTT with <v Speaker> voices;

@@ -37,7 +37,7 @@ STOP_LIMIT_S = 5
 
 def server_command():
     if REFERENCE:
-        return ["node", str(HERE.parent / "conformance" / "reference.mjs")]
+        return [str(HERE.parents[1] / "scripts/node"), str(HERE.parent / "conformance" / "reference.mjs")]
     if "PARLEY_CONFORMANCE" in os.environ:
         return [os.environ["PARLEY_CONFORMANCE"]]
     return [str(HERE.parent.parent / "build" / "asan" / "bin" / "parley-conformance")]
