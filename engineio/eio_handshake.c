@@ -102,7 +102,7 @@ static void announce(struct eio_session *session)
 {
     struct eio_server *server = session->server;
     server->stats.opened++;
-    eio__session_start(session);
+    eio__heartbeat_start(session);
     if (server->handlers.on_open) server->handlers.on_open(session, server->ctx);
 }
 
@@ -480,6 +480,15 @@ static void offer(struct eio_offer *offered, const struct eio_http_head *head, v
         server->foreign(offered, place.owner, server->foreign_ctx);
 }
 
+/* The rest of it may take long: while it comes, its session is alive. */
+static void on_body(struct eio__line *line, const struct eio_http_head *head, void *ctx)
+{
+    char sid[EIO_ID_BYTES_MAX + 1];
+    int size = eio_query_get(eio_http_head_query(head), "sid", sid, sizeof sid);
+    struct eio_session *session = size > 0 ? eio_server_find(ctx, sid, (size_t)size) : NULL;
+    if (session && session->polling) eio__heartbeat_tie(session, &session->polling->body, line);
+}
+
 void eio__server_on_request(struct eio_http_request *request, void *ctx)
 {
     struct eio_server *server = ctx;
@@ -531,6 +540,7 @@ int eio_server_attach(struct eio_server *server, struct eio_http *http)
     int result = eio__http_route_upgrade(http, prefix, server->options.max_payload_bytes, eio__server_on_request,
                                          eio__server_on_upgrade, server);
     if (result == 0) eio__http_route_offer(http, prefix, offer);
+    if (result == 0) eio__http_route_body(http, prefix, on_body);
     free(prefix);
     return result;
 }

@@ -213,21 +213,29 @@ static bool before(const struct eio__route *a, const struct eio__route *b)
     return a->path_size != b->path_size ? a->path_size > b->path_size : !a->prefix && b->prefix;
 }
 
+static struct eio__route *route_of(struct eio_http *http, const char *path)
+{
+    size_t size = strlen(path);
+    bool prefix = size > 0 && path[size - 1] == '*';
+    if (prefix) size--;
+    for (size_t i = 0; i < http->route_count; i++) {
+        struct eio__route *route = &http->routes[i];
+        if (route->prefix == prefix && route->path_size == size && memcmp(route->path, path, size) == 0) return route;
+    }
+    return NULL;
+}
+
 int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
                             eio_http_fn upgrade, void *ctx)
 {
     size_t size = strlen(path);
     bool prefix = size > 0 && path[size - 1] == '*';
     if (prefix) size--;
-    for (size_t i = 0; i < http->route_count; i++) {
-        const struct eio__route *other = &http->routes[i];
-        if (other->prefix == prefix && other->path_size == size && memcmp(other->path, path, size) == 0)
-            return EIO_EEXIST;
-    }
+    if (route_of(http, path)) return EIO_EEXIST;
     struct eio__route *grown = realloc(http->routes, (http->route_count + 1) * sizeof *grown);
     if (!grown) return EIO_ENOMEM;
     http->routes = grown;
-    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, NULL, ctx};
+    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, NULL, NULL, ctx};
     if (!route.path) return EIO_ENOMEM;
     if (!max_body_bytes) route.max_body_bytes = http->options.max_body_bytes;
     size_t at = http->route_count++;
@@ -243,14 +251,14 @@ int eio_http_route(struct eio_http *http, const char *path, size_t max_body_byte
 
 void eio__http_route_offer(struct eio_http *http, const char *path, eio__offer_fn fn)
 {
-    size_t size = strlen(path);
-    bool prefix = size > 0 && path[size - 1] == '*';
-    if (prefix) size--;
-    for (size_t i = 0; i < http->route_count; i++) {
-        struct eio__route *route = &http->routes[i];
-        if (route->prefix == prefix && route->path_size == size && memcmp(route->path, path, size) == 0)
-            route->offer = fn;
-    }
+    struct eio__route *route = route_of(http, path);
+    if (route) route->offer = fn;
+}
+
+void eio__http_route_body(struct eio_http *http, const char *path, eio__body_fn fn)
+{
+    struct eio__route *route = route_of(http, path);
+    if (route) route->body = fn;
 }
 
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path)
@@ -309,7 +317,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_deadlines_init(&http->body_deadlines, loop, options->body_timeout_ms, eio__conn_on_body_deadline, http);
     eio_deadlines_init(&http->idle_deadlines, loop, options->idle_timeout_ms, eio__conn_on_idle_deadline, http);
     eio_deadlines_init(&http->drain_deadlines, loop, options->idle_timeout_ms, eio__conn_on_drain_deadline, http);
-    eio_deadlines_init(&http->linger_deadlines, loop, options->linger_ms, eio__conn_on_idle_deadline, http);
+    eio_deadlines_init(&http->linger_deadlines, loop, options->linger_ms, eio__conn_on_linger_deadline, http);
     eio_deadlines_init(&http->io_deadlines, loop, options->linger_ms, eio__tls_io_on_deadline, http);
     eio_deadlines_init(&http->pump_drain_deadlines, loop, options->idle_timeout_ms, eio__pump_on_drain_deadline, http);
     eio_deadlines_init(&http->pump_linger_deadlines, loop, options->linger_ms, eio__pump_on_linger_deadline, http);

@@ -80,10 +80,25 @@ static void forget_message(struct eio__conn *conn)
 
 /* ---------------------------------------------------------------- lifetime */
 
+static uint32_t unsent(struct eio__conn *conn)
+{
+    return (uint32_t)output_size(conn) + eio__fd_unsent(bufferevent_getfd(conn->bev));
+}
+
+static void look(const struct eio__line *line, struct eio__traffic *out)
+{
+    struct eio__conn *conn = (struct eio__conn *)(void *)((uintptr_t)line - offsetof(struct eio__conn, line));
+    *out = (struct eio__traffic){.given = conn->given,
+                                 .taken = conn->given - unsent(conn),
+                                 .received = (uint32_t)(conn->body_size + input_size(conn)),
+                                 .is_receiving = conn->state == EIO__H_BODY};
+}
+
 static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
 {
     struct eio_http *http = conn->http;
     conn->bev = bev;
+    conn->line.look = look;
     bufferevent_setcb(bev, on_read, on_write, on_event, conn);
     if (conn->tls)
         bufferevent_enable(bev, EV_READ | EV_WRITE);
@@ -131,6 +146,7 @@ static void unlink_conn(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
     set_deadline(conn, NULL);
+    eio__tie(NULL, &conn->line);
     if (conn->state == EIO__H_WAITING) http->stats.parked--;
     if (conn->prev)
         conn->prev->next = conn->next;
@@ -261,6 +277,7 @@ static void start_linger(struct eio__conn *conn)
         eio__tls_shutdown(conn->bev);
     else
         shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+    conn->drain_left = unsent(conn);
     set_state(conn, EIO__H_LINGERING);
 }
 
@@ -288,6 +305,7 @@ void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
 {
     conn->close = !keep_alive;
     set_state(conn, EIO__H_DRAINING);
+    conn->given += (uint32_t)conn->drain_left;
     conn->http->stats.bytes_out += conn->drain_left;
     if (write_output(conn)) on_drained(conn);
 }
@@ -411,6 +429,7 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
     if (!conn->chunked && conn->body_expected == 0) return dispatch(conn, false);
     set_state(conn, EIO__H_BODY);
+    if (conn->route && conn->route->body) conn->route->body(&conn->line, head, conn->route->ctx);
     if (parsed->expect_continue && input_size(conn) == 0) {
         static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         bufferevent_write(conn->bev, text, sizeof text - 1);
@@ -599,11 +618,25 @@ void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)
     eio__conn_refuse(conn_of(due), 408, "the request body took too long");
 }
 
-/* Of kept-alive and of lingering connections. */
+/* Of kept-alive connections. */
 void eio__conn_on_idle_deadline(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
     eio__conn_drop(conn_of(due));
+}
+
+/* Who takes what was sent, however slowly, is not cut short. */
+void eio__conn_on_linger_deadline(struct eio_deadline *due, void *ctx)
+{
+    struct eio_http *http = ctx;
+    struct eio__conn *conn = conn_of(due);
+    uint32_t left = unsent(conn);
+    if (left < conn->drain_left) {
+        conn->drain_left = left;
+        set_deadline(conn, &http->linger_deadlines);
+        return;
+    }
+    eio__conn_drop(conn);
 }
 
 /* A slow reader may take its time, one that takes nothing may not. */

@@ -30,6 +30,7 @@ struct eio__route {
     size_t max_body_bytes;
     eio_http_fn fn, upgrade; /* upgrade may be NULL */
     eio__offer_fn offer;     /* may be NULL */
+    eio__body_fn body;       /* may be NULL */
     void *ctx;
 };
 
@@ -80,9 +81,11 @@ struct eio__conn {
     struct eio__request *request; /* while WAITING */
     struct eio_deadline deadline;
     struct eio_deadlines *deadlines; /* the queue it stands in, NULL: none */
-    size_t drain_left;               /* output at the last look of the drain deadline */
-    uint8_t state;                   /* enum eio__conn_state, set by set_state() */
-    bool *gone;                      /* set when it is freed: watched around calls of handlers */
+    size_t drain_left;               /* output, and when lingering what the peer has not taken, at the last look */
+    struct eio__line line;
+    uint32_t given; /* bytes of answers, modulo 2^32 */
+    uint8_t state;  /* enum eio__conn_state, set by set_state() */
+    bool *gone;     /* set when it is freed: watched around calls of handlers */
     bool poked : 1;
     bool advancing : 1; /* inside eio__conn_advance(): no poke is needed */
     bool served : 1;    /* had a request before: waiting for the next is idling */
@@ -151,6 +154,7 @@ void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_idle_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx);
+void eio__conn_on_linger_deadline(struct eio_deadline *due, void *ctx);
 
 struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_head *take_head, uint8_t *take_body,
                                       size_t body_size);

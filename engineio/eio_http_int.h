@@ -45,6 +45,34 @@ struct eio__taken {
     size_t rest_size;
 };
 
+/* How the bytes of a connection move. Counts are modulo 2^32. */
+struct eio__traffic {
+    uint32_t given;    /* to be sent to the peer */
+    uint32_t taken;    /* of those: acknowledged by its system */
+    uint32_t received; /* from the peer */
+    bool is_receiving; /* something of the peer has begun to come and is not whole */
+};
+/* What is written to a descriptor and not acknowledged by the peer's system (of a UNIX socket: not read). */
+uint32_t eio__fd_unsent(int fd);
+
+/* An HTTP connection as whoever depends on it sees it, and his end of the tie. One line has one tie; whichever goes
+ * first takes itself out of the other. */
+struct eio__tie {
+    struct eio__line *line; /* NULL: none */
+};
+struct eio__line {
+    void (*look)(const struct eio__line *line, struct eio__traffic *out);
+    struct eio__tie *tie; /* NULL: none */
+};
+/* Each leaves whom it had before. Either may be NULL: then the other is alone. */
+static inline void eio__tie(struct eio__tie *tie, struct eio__line *line)
+{
+    if (tie && tie->line) tie->line->tie = NULL;
+    if (line && line->tie) line->tie->line = NULL;
+    if (tie) tie->line = line;
+    if (line) line->tie = tie;
+}
+
 /* How a request is answered: by eio_http.c on a connection, by tests in memory. */
 struct eio__request_ops {
     void (*reply)(struct eio_http_request *request, const struct eio_http_reply *reply);
@@ -61,7 +89,8 @@ struct eio_http_request {
     struct eio_loop *loop;
     eio_loop_fn on_abort; /* runs once if the client goes away before the reply */
     void *abort_ctx;
-    bool is_upgrade; /* asks for a WebSocket: may be taken */
+    struct eio__line *line; /* its connection, which outlives it; NULL: none */
+    bool is_upgrade;        /* asks for a WebSocket: may be taken */
 };
 
 /* A copy in one allocation; the caller frees it with free(). */
@@ -71,6 +100,11 @@ struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
  * instead of fn. Upgrade requests to other routes are treated as plain requests. */
 int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
                             eio_http_fn upgrade, void *ctx);
+
+/* The head of a request of this route has come and its body is still to: before any other call about it. */
+typedef void (*eio__body_fn)(struct eio__line *line, const struct eio_http_head *head, void *ctx);
+/* Of the route just made for that path, with its ctx. */
+void eio__http_route_body(struct eio_http *http, const char *path, eio__body_fn fn);
 
 /* Offers a request to another node before anything is done with it: takes the offer, or leaves it. */
 typedef void (*eio__offer_fn)(struct eio_offer *offer, const struct eio_http_head *head, void *ctx);

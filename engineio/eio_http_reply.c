@@ -21,6 +21,7 @@ struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_he
     request->base.head = take_head;
     request->base.body = (struct eio_str){(const char *)take_body, body_size};
     request->base.loop = conn->http->loop;
+    request->base.line = &conn->line;
     request->conn = conn;
     request->body = take_body;
     return request;

@@ -1,8 +1,8 @@
 /* The structs and functions that the files of engineio share. Private to this library.
  *
  * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c (a peer's life),
- * eio_websocket.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ), eio_handshake.c,
- * eio_response.c and eio_server.c (handshakes). */
+ * eio_heartbeat.c (is it alive), eio_websocket.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ),
+ * eio_handshake.c, eio_response.c and eio_server.c (handshakes). */
 #ifndef EIO_INT_H
 #define EIO_INT_H
 
@@ -213,12 +213,24 @@ struct eio__polling {
     struct eio_http_request *get; /* the GET waiting for data, or NULL. At most one: a second closes the session */
     struct eio_deadline upgrade;  /* an attached WebSocket must take over by then */
     struct eio_deadline noop;     /* while probed: the next forced noop */
+    struct eio__tie answer, body; /* the connections of the last answer to a GET and of the last POST */
 };
 
 /* A WebSocket message that has begun must end by then. */
 struct eio__slow_message {
     struct eio_deadline deadline;
     struct eio_session *session;
+};
+
+/* What a peer had done when its heartbeat began, or was last looked at; bytes modulo 2^32 (eio_heartbeat.c). */
+struct eio__pulse {
+    uint32_t target; /* what was given to its transport before the ping */
+    uint32_t taken, received;
+    uint32_t looks; /* how often it was late and alive; after the session's end: how often bytes were left */
+    uint32_t rests; /* looks since it last moved */
+    bool moved;     /* once, since the heartbeat began */
+    bool is_behind; /* it had not taken all that stands before the ping */
+    bool is_new;    /* polling: on another connection since then */
 };
 
 struct eio_session {
@@ -229,11 +241,10 @@ struct eio_session {
     uint8_t protocol;     /* 4; 0 for a bare WebSocket */
     uint8_t deflate_bits; /* window for what is sent, if permessage-deflate was negotiated; else 0 */
     bool in_flush : 1;
-    bool blocked : 1;     /* the socket took less than offered: waits for EV_WRITE */
-    bool read_paused : 1; /* above the high-water mark */
-    bool wrote : 1;       /* since the last heartbeat check, while reading is paused */
-    bool extended : 1;    /* the pong deadline was extended once */
-    bool awaiting_pong : 1;
+    bool blocked : 1;       /* the socket took less than offered: waits for EV_WRITE */
+    bool read_paused : 1;   /* above the high-water mark */
+    bool extended : 1;      /* the pong deadline was extended once */
+    bool awaiting_pong : 1; /* Engine.IO 3: the client's ping */
     bool base64 : 1;        /* Engine.IO 3: the client cannot take binary */
     bool discard_input : 1; /* lingering after an error: bytes are thrown away */
     bool close_frame_sent : 1;
@@ -244,6 +255,7 @@ struct eio_session {
     bool has_own_id : 1; /* the id is the application's */
     bool has_long_id : 1;
     uint32_t queued_messages;
+    uint32_t written, received; /* bytes of the WebSocket, modulo 2^32 */
     struct eio__queue queue;
     struct eio_session *flush_next;
     struct eio_server *server;
@@ -254,6 +266,7 @@ struct eio_session {
     struct eio__polling *polling;   /* NULL on a WebSocket */
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
+    struct eio__pulse pulse;
     const char *close_detail;
     uint32_t slot;
     uint8_t close_reason; /* enum eio_close_reason */
@@ -292,10 +305,25 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 /* What the peer gets from here on would make no sense: nothing more is sent, and the session ends at the flush, since
  * sending never calls back. */
 void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail);
-/* Starts the heartbeat. */
-void eio__session_start(struct eio_session *session);
-void eio__session_on_pong(struct eio_session *session);
 static inline struct eio_loop *eio__session_loop(const struct eio_session *session);
+
+/* --------------------------------------------------------------- heartbeats */
+
+/* The session is open: its heartbeat begins. */
+void eio__heartbeat_start(struct eio_session *session);
+/* A WebSocket took over: what moves is measured anew. */
+void eio__heartbeat_on_upgrade(struct eio_session *session);
+/* Packets of the peer. The first may end the session. */
+void eio__heartbeat_on_ping(struct eio_session *session);
+void eio__heartbeat_on_pong(struct eio_session *session);
+void eio__heartbeat_on_other_packet(struct eio_session *session);
+/* Deadlines of a session; ctx: the server. */
+void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx);
+void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx);
+/* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
+void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
+/* Bytes that were written to the WebSocket and that the peer's system has not acknowledged. */
+uint32_t eio__ws_unsent(const struct eio_session *session);
 
 /* --------------------------------------------------------------- transports */
 
@@ -344,6 +372,8 @@ bool eio__polling_is_jsonp(const struct eio_session *session);
 bool eio__polling_form_value(uint8_t *body, size_t *n);
 /* The WebSocket took over: the polling state goes. */
 void eio__polling_end(struct eio_session *session);
+/* Frees the polling state, if there is any. */
+void eio__polling_free(struct eio_session *session);
 
 /* ------------------------------------------------------------------- forms */
 

@@ -93,6 +93,7 @@ static void answer(struct eio_session *session, struct payload *payload)
         .opened = opened,
     };
     server->stats.bytes_out += reply.size;
+    eio__heartbeat_tie(session, &session->polling->answer, get->line);
     eio__polling_reply(session, get, &reply, payload->compress);
 }
 
@@ -133,6 +134,14 @@ void eio__polling_end(struct eio_session *session)
     if (!answer_queue(session, true)) eio__polling_answer(session, "1", 1);
     eio_deadline_stop(&session->server->upgrade, &session->polling->upgrade);
     eio_deadline_stop(&session->server->noop, &session->polling->noop);
+    eio__polling_free(session);
+}
+
+void eio__polling_free(struct eio_session *session)
+{
+    if (!session->polling) return;
+    eio__tie(&session->polling->answer, NULL);
+    eio__tie(&session->polling->body, NULL);
     free(session->polling);
     session->polling = NULL;
 }

@@ -5,9 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A timer that is late by more than this part of the ping timeout means that the process stood still. */
-#define LATENESS_SHARE 2
-
 enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100 };
 
 /* ----------------------------------------------------------------- options */
@@ -24,8 +21,10 @@ void eio_options_init(struct eio_options *options)
         .allow_upgrades = true,
         .ping_interval_ms = 25000,
         .ping_timeout_ms = 20000,
+        .slow_peer_timeout_ms = 300000,
         .upgrade_timeout_ms = 10000,
         .close_timeout_ms = 30000,
+        .linger_timeout_ms = 30000,
         .max_payload_bytes = 1000000,
         .max_fragments = 131072,
         .high_water_bytes = 65536,
@@ -89,36 +88,6 @@ static struct eio_session *session_of(struct eio_deadline *deadline)
     return (struct eio_session *)(void *)((char *)deadline - offsetof(struct eio_session, deadline));
 }
 
-static void on_ping_due(struct eio_deadline *due, void *ctx)
-{
-    struct eio_server *server = ctx;
-    struct eio_session *session = session_of(due);
-    session->awaiting_pong = true;
-    session->extended = session->wrote = false;
-    if (session->protocol == 0)
-        eio__ws_ping(session);
-    else
-        eio__session_push(session, eio_frame_ref(server->ping_frame));
-    /* From when it was due, so that a heartbeat ends on time though timers are some milliseconds late; but from now if
-     * this process stood still: a peer has its time to answer. */
-    uint64_t now = eio_loop_now_ms(server->loop);
-    bool stood_still = now - due->at_ms > server->options.ping_timeout_ms / LATENESS_SHARE;
-    eio_deadlines_add_from(&server->pong, due, stood_still ? now : due->at_ms);
-}
-
-static void on_pong_due(struct eio_deadline *due, void *ctx)
-{
-    struct eio_server *server = ctx;
-    struct eio_session *session = session_of(due);
-    if (session->read_paused && session->wrote) {
-        /* It takes what it is sent, slowly; its pong is behind requests that we chose not to read yet. */
-        session->wrote = false;
-        eio_deadlines_add(&server->pong, due);
-        return;
-    }
-    eio_session_abort(session, EIO_CLOSE_PING_TIMEOUT, "no pong in time");
-}
-
 /* Descriptors are served before timers: a request may come in the turn in which its session is overdue. */
 struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size)
 {
@@ -126,15 +95,8 @@ struct eio_session *eio__server_find_alive(struct eio_server *server, const char
     if (!session || session->state != EIO__S_OPEN || !session->awaiting_pong) return session;
     if (!session->deadline.next || session->deadline.at_ms > eio_loop_now_ms(server->loop)) return session;
     eio_deadline_stop(&server->pong, &session->deadline);
-    on_pong_due(&session->deadline, server);
+    eio__heartbeat_on_pong_due(&session->deadline, server);
     return eio_server_find(server, sid, size);
-}
-
-/* Engine.IO 3: the client pings. */
-static void on_silence_due(struct eio_deadline *due, void *ctx)
-{
-    (void)ctx;
-    eio_session_abort(session_of(due), EIO_CLOSE_PING_TIMEOUT, "no ping in time");
 }
 
 static void on_closing_due(struct eio_deadline *due, void *ctx)
@@ -144,10 +106,26 @@ static void on_closing_due(struct eio_deadline *due, void *ctx)
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
 }
 
+static uint32_t linger_step_ms(const struct eio_options *options)
+{
+    return options->linger_timeout_ms < LINGER_MS ? options->linger_timeout_ms : LINGER_MS;
+}
+
+/* What was queued is still on its way, or the peer has it all and had time to close its end. */
 static void on_linger_due(struct eio_deadline *due, void *ctx)
 {
-    (void)ctx;
-    eio__session_bury(session_of(due), "the peer did not close in time");
+    struct eio_server *server = ctx;
+    struct eio_session *session = session_of(due);
+    uint32_t step = linger_step_ms(&server->options);
+    bool is_left = session->queue.bytes || eio__ws_unsent(session);
+    if (is_left && session->close_reason != EIO_CLOSE_PING_TIMEOUT) {
+        if (++session->pulse.looks * (uint64_t)step < server->options.linger_timeout_ms) {
+            eio_deadlines_add(&server->linger, due);
+            return;
+        }
+        eio__server_hit(server, EIO_LIMIT_LINGER_TIMEOUT, session->head);
+    }
+    eio__session_bury(session, "the peer did not close in time");
 }
 
 static void on_message_due(struct eio_deadline *due, void *ctx)
@@ -314,11 +292,11 @@ static int init_deadlines(struct eio_server *server)
         uint64_t length_ms;
         eio_deadline_fn fn;
     } queues[] = {
-        {&server->ping, o->ping_interval_ms, on_ping_due},
-        {&server->pong, o->ping_timeout_ms, on_pong_due},
-        {&server->silence, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, on_silence_due},
+        {&server->ping, o->ping_interval_ms, eio__heartbeat_on_ping_due},
+        {&server->pong, o->ping_timeout_ms, eio__heartbeat_on_pong_due},
+        {&server->silence, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, eio__heartbeat_on_pong_due},
         {&server->closing_wait, o->close_timeout_ms, on_closing_due},
-        {&server->linger, LINGER_MS, on_linger_due},
+        {&server->linger, linger_step_ms(o), on_linger_due},
         {&server->message, o->message_timeout_ms, on_message_due},
         {&server->upgrade, o->upgrade_timeout_ms, on_upgrade_due},
         {&server->noop, NOOP_INTERVAL_MS, on_noop_due},

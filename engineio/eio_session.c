@@ -1,5 +1,5 @@
-/* A session: one peer, from its handshake to on_close. Owns the state machine, the queue with its limits, and the
- * heartbeat. How bytes travel is in eio_websocket.c and eio_polling.c. */
+/* A session: one peer, from its handshake to on_close. Owns the state machine and the queue with its limits. How
+ * bytes travel is in eio_websocket.c and eio_polling.c, whether the peer is alive in eio_heartbeat.c. */
 #include "eio_int.h"
 
 #include <string.h>
@@ -48,7 +48,7 @@ void eio__session_free(struct eio_session *session)
     eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
     eio__ws_end_slow(session);
-    free(session->polling);
+    eio__polling_free(session);
     free(session->head);
     free(session);
 }
@@ -119,44 +119,13 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     eio__server_leave(server, session);
     server->stats.closed[reason]++;
     if (server->handlers.on_close) server->handlers.on_close(session, reason, detail, server->ctx);
-    if (linger && session->fd >= 0)
+    if (linger && session->fd >= 0) {
+        session->close_reason = (uint8_t)reason;
+        session->pulse.looks = 0;
         eio_deadlines_add(&server->linger, &session->deadline);
-    else
+    } else {
         eio__session_bury(session, detail);
-}
-
-/* --------------------------------------------------------------- heartbeat */
-
-void eio__session_start(struct eio_session *session)
-{
-    struct eio_server *server = session->server;
-    eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->ping, &session->deadline);
-}
-
-static void tell_heartbeat(struct eio_session *session)
-{
-    const struct eio__watch *watch = session->server->watch;
-    if (watch && watch->fn.on_heartbeat) watch->fn.on_heartbeat(session, watch->ctx);
-}
-
-/* Engine.IO 3: the client pings, the server answers. */
-static void on_ping(struct eio_session *session)
-{
-    if (session->protocol != 3) {
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
-        return;
     }
-    eio_deadlines_add(&session->server->silence, &session->deadline);
-    eio__session_push(session, eio__frame_new_packet("3", 1));
-    tell_heartbeat(session);
-}
-
-void eio__session_on_pong(struct eio_session *session)
-{
-    if (!session->awaiting_pong || session->state != EIO__S_OPEN) return;
-    session->awaiting_pong = false;
-    eio_deadlines_add(&session->server->ping, &session->deadline);
-    tell_heartbeat(session);
 }
 
 /* --------------------------------------------------------------- receiving */
@@ -170,11 +139,7 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
                                     server->watch->ctx);
         if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
     }
-    if (session->awaiting_pong && !session->extended && packet->type != EIO__PONG) {
-        /* It is alive, though busy: the reference waits once more (engine.io 6.6.11). */
-        session->extended = true;
-        eio_deadlines_add(&server->pong, &session->deadline);
-    }
+    if (session->awaiting_pong && packet->type != EIO__PONG) eio__heartbeat_on_other_packet(session);
     switch (packet->type) {
     case EIO__MESSAGE:
         server->stats.messages_in++;
@@ -185,14 +150,14 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
         if (session->protocol == 3)
             eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
         else
-            eio__session_on_pong(session);
+            eio__heartbeat_on_pong(session);
         break;
     case EIO__CLOSE:
         eio__polling_answer(session, "6", 1);
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
         break;
     case EIO__PING:
-        on_ping(session);
+        eio__heartbeat_on_ping(session);
         break;
     case EIO__OPEN:
     case EIO__UPGRADE:
@@ -411,12 +376,9 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
 {
     if (session->state >= EIO__S_LINGERING) return;
     if (!detail) detail = eio_close_reason_text(reason);
-    bool linger = false;
-    if (session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !session->blocked) {
-        /* What was queued before may go with it; a full socket gets nothing more. */
-        eio__ws_send_close(session, reason == EIO_CLOSE_POLICY ? WS_CLOSE_POLICY : 0);
-        linger = true;
-    }
+    bool is_deaf = session->blocked && reason == EIO_CLOSE_PING_TIMEOUT;
+    bool linger = session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !is_deaf;
+    if (linger) eio__ws_send_close(session, reason == EIO_CLOSE_POLICY ? WS_CLOSE_POLICY : 0);
     eio__session_end(session, reason, detail, linger);
 }
 

@@ -59,6 +59,13 @@ void eio__test_fields(const char *fields)
     test_fields = fields;
 }
 
+static struct eio__line *test_line;
+
+void eio__test_line(struct eio__line *line)
+{
+    test_line = line;
+}
+
 static struct test_request *test_request_new(struct eio_server *server, const char *method, const char *target,
                                              const char *extra)
 {
@@ -72,7 +79,8 @@ static struct test_request *test_request_new(struct eio_server *server, const ch
     EIO_CHECK(eio__gate_parse((uint8_t *)text, (size_t)n, &limits, &head, &fault) == n);
     struct test_request *request = calloc(1, sizeof *request);
     EIO_CHECK(request);
-    request->base = (struct eio_http_request){.ops = &ops, .head = head.take_head, .loop = server->loop};
+    request->base =
+        (struct eio_http_request){.ops = &ops, .head = head.take_head, .loop = server->loop, .line = test_line};
     snprintf(head.take_head->address, sizeof head.take_head->address, "127.0.0.1");
     request->fd = -1;
     return request;

@@ -4,6 +4,8 @@
 
 #include "engineio.h"
 
+struct eio__line;
+
 /* An open WebSocket session whose other end is *peer_fd (non-blocking, the caller's to close): what the peer writes
  * are masked frames, what it reads begins with the open packet. NULL: out of memory or descriptors. */
 struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd);
@@ -37,4 +39,7 @@ void eio__test_upgrade_begin(struct eio_server *server, const char *target, stru
                              int *peer_fd);
 /* Reads off the 101, terminated, and leaves what follows; false: it has not come. */
 bool eio__test_take_response(int peer_fd, char *out, size_t size);
+/* The connection of requests made from now on, as eio_heartbeat.c sees one; NULL: they have none. */
+void eio__test_line(struct eio__line *line);
+
 #endif

@@ -129,7 +129,7 @@ int eio__ws_write(struct eio_session *session)
             session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
             server->stats.bytes_out += (size_t)n;
             server->stats.queued_bytes -= (size_t)n;
-            session->wrote = true;
+            session->written += (uint32_t)n;
         }
         if (n < 0 || (size_t)n < offered) {
             server->stats.partial_writes++;
@@ -145,6 +145,7 @@ void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame)
     struct eio_server *server = session->server;
     ssize_t n = send_bytes(session, eio__frame_wire(frame), frame->wire_size);
     server->stats.writes++;
+    if (n > 0) session->written += (uint32_t)n;
     if (n == (ssize_t)frame->wire_size) {
         server->stats.bytes_out += (size_t)n;
         session->queue.in_group = frame->more;
@@ -266,6 +267,7 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         eio__polling_answer(session, "6", 1);
         eio__polling_end(session);
         session->carrier = EIO__C_WEBSOCKET;
+        eio__heartbeat_on_upgrade(session);
         server->stats.upgrades++;
         server->stats.upgrading--;
         eio__session_want_flush(session);
@@ -314,7 +316,7 @@ static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, s
     struct eio_session *session = ctx;
     bool over = session->state >= EIO__S_LINGERING;
     if (opcode == EIO__WS_PONG) {
-        if (session->protocol == 0 && !over) eio__session_on_pong(session);
+        if (session->protocol == 0 && !over) eio__heartbeat_on_pong(session);
         return 0;
     }
     if (session->carrier != EIO__C_WEBSOCKET) {
@@ -409,6 +411,7 @@ static void on_readable(struct eio_session *session)
                                 : recv(session->fd, loop->read_buffer, EIO__READ_BUFFER_BYTES, 0);
     if (n > 0) {
         session->server->stats.bytes_in += (size_t)n;
+        session->received += (uint32_t)n;
         decode(session, loop->read_buffer, (size_t)n);
         return;
     }

@@ -199,6 +199,8 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_PAYLOAD_BYTES, "max_payload_bytes")                                         \
     X(EIO_LIMIT_FRAGMENTS, "max_fragments")                                                 \
     X(EIO_LIMIT_MESSAGE_TIMEOUT, "message_timeout_ms")                                      \
+    X(EIO_LIMIT_SLOW_PEER_TIMEOUT, "slow_peer_timeout_ms")                                  \
+    X(EIO_LIMIT_LINGER_TIMEOUT, "linger_timeout_ms")                                        \
     X(EIO_LIMIT_QUEUE_BYTES, "max_queue_bytes")                                             \
     X(EIO_LIMIT_QUEUE_MESSAGES, "max_queue_messages")
 
@@ -526,20 +528,24 @@ struct eio_options {
     bool allow_eio3;            /* false; true: also clients of Engine.IO 3 (Socket.IO 2) */
     const char *initial_packet; /* NULL, or a text message sent right after the open packet */
     struct eio_cookie cookie;
-    bool allow_upgrades;             /* true */
-    uint32_t ping_interval_ms;       /* 25000 */
-    uint32_t ping_timeout_ms;        /* 20000 */
-    uint32_t upgrade_timeout_ms;     /* 10000 */
-    uint32_t close_timeout_ms;       /* 30000: to deliver the last bytes of a session that is closing */
-    size_t max_payload_bytes;        /* 1000000: a POST body (413), a WebSocket message (1009) */
-    size_t max_fragments;            /* 131072 frames of one WebSocket message; above: 1008 */
-    size_t high_water_bytes;         /* 65536 queued: volatile messages are dropped, reading pauses for this session */
-    size_t max_queue_bytes;          /* 16777216 queued: the policy applies */
-    size_t max_queue_messages;       /* 262144 queued: the policy applies; 0: no limit but that in bytes */
-    uint32_t message_timeout_ms;     /* 60000 from a WebSocket message's first byte to its last; 0: none; above: 1008 */
-    size_t max_sessions;             /* 0: no limit; above: 503 */
-    size_t max_sessions_per_address; /* 0: no limit; above: 429. The client's address, after the
-                                      * trusted-proxy rule; of an IPv6 address its /64 */
+    bool allow_upgrades;           /* true */
+    uint32_t ping_interval_ms;     /* 25000 */
+    uint32_t ping_timeout_ms;      /* 20000 to answer a ping */
+    uint32_t slow_peer_timeout_ms; /* 300000 from a ping on: to answer it, for a peer that takes or sends bytes all the
+                                    * time; looked at each ping_timeout_ms */
+    uint32_t upgrade_timeout_ms;   /* 10000 */
+    uint32_t close_timeout_ms;     /* 30000: to deliver the last bytes of a session that is closing */
+    uint32_t linger_timeout_ms;    /* 30000: the same for a WebSocket whose session is over: an error or a limit ended
+                                    * it while messages were queued, or its peer is slow to take the last ones */
+    size_t max_payload_bytes;      /* 1000000: a POST body (413), a WebSocket message (1009) */
+    size_t max_fragments;          /* 131072 frames of one WebSocket message; above: 1008 */
+    size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
+    size_t max_queue_bytes;        /* 16777216 queued: the policy applies */
+    size_t max_queue_messages;     /* 262144 queued: the policy applies; 0: no limit but that in bytes */
+    uint32_t message_timeout_ms;   /* 60000 from a WebSocket message's first byte to its last; 0: none; above: 1008 */
+    size_t max_sessions;           /* 0: no limit; above: 503 */
+    size_t max_sessions_per_address;                /* 0: no limit; above: 429. The client's address, after the
+                                                     * trusted-proxy rule; of an IPv6 address its /64 */
     uint32_t max_handshakes_per_second;             /* 0: no limit; above: 503 */
     uint32_t max_handshakes_per_second_per_address; /* 0: no limit; above: 429 */
     size_t max_addresses; /* 65536 are told apart; new ones beyond that have no limit of their own */
@@ -705,8 +711,9 @@ EIO_API void eio_session_count_drop(struct eio_session *session);
  * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest.
  * detail is kept until then, not copied: a literal, or NULL for the reason's text. */
 EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
-/* The peer broke the protocol, or must go now: what was queued before goes as far as the socket takes it, then a
- * WebSocket close frame, nothing is waited for. on_close fires before this returns. */
+/* The peer broke the protocol, or must go now. on_close fires before this returns; what was queued before still goes
+ * out on a WebSocket, then a close frame, for linger_timeout_ms at most, and with the poll that hangs, if one does. A
+ * peer whose socket is full when its ping timeout is over gets nothing more. */
 EIO_API void eio_session_abort(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 
 /* Prints `key=value …` about a session, as SIGUSR1 does. Returns what snprintf would. */

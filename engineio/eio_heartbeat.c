@@ -1,0 +1,202 @@
+/* Heartbeats: is the peer alive? A pong in time says so. One that is late is waited for while bytes move: the peer
+ * takes what stands before its ping, or is in the middle of sending. Moving means that the peer's system acknowledged
+ * them; what merely went into our kernel's buffer proves nothing. */
+#include "eio_int.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+/* A timer that is late by more than this part of the ping timeout means that the process stood still. */
+#define LATENESS_SHARE 2
+
+uint32_t eio__fd_unsent(int fd)
+{
+    int bytes = 0;
+    return fd >= 0 && ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint32_t)bytes : 0;
+}
+
+uint32_t eio__ws_unsent(const struct eio_session *session)
+{
+    if (session->fd < 0) return 0;
+    size_t pending = session->has_io ? session->io->ops->pending(session->io) : 0;
+    return (uint32_t)pending + eio__fd_unsent(session->fd);
+}
+
+static void look_at(struct eio__tie *tie, struct eio__traffic *out)
+{
+    if (tie->line) tie->line->look(tie->line, out);
+}
+
+static struct eio__traffic traffic_of(const struct eio_session *session)
+{
+    struct eio__traffic down = {0}, up = {0};
+    if (session->carrier == EIO__C_WEBSOCKET) {
+        down.given = session->written + (uint32_t)session->queue.bytes;
+        down.taken = session->written - eio__ws_unsent(session);
+        down.received = session->received;
+        down.is_receiving = session->partial != NULL;
+        return down;
+    }
+    look_at(&session->polling->answer, &down);
+    look_at(&session->polling->body, &up);
+    down.received = up.received;
+    down.is_receiving = up.is_receiving;
+    return down;
+}
+
+/* Before the ping is queued: what stands before it must be taken first. */
+static void begin(struct eio_session *session)
+{
+    struct eio__traffic now = traffic_of(session);
+    session->pulse = (struct eio__pulse){
+        .target = now.given,
+        .taken = now.taken,
+        .received = now.received,
+        .is_behind = now.given - now.taken > session->server->options.high_water_bytes,
+    };
+}
+
+/* Something moved since the last look that lets the pong be late. */
+static bool has_moved(struct eio_session *session)
+{
+    struct eio__pulse *pulse = &session->pulse;
+    struct eio__traffic now = traffic_of(session);
+    bool polls = session->carrier != EIO__C_WEBSOCKET, was_behind = pulse->is_behind;
+    /* All of a poll's answer is before a ping of now, and a peer that we do not read may have answered already. */
+    bool is_before = polls || session->read_paused || (int32_t)(pulse->target - now.taken) > 0;
+    bool took = (int32_t)(now.taken - pulse->taken) > 0 || (was_behind && pulse->is_new);
+    bool sent = now.is_receiving && now.received != pulse->received;
+    if (took) pulse->taken = now.taken;
+    pulse->received = now.received;
+    pulse->is_new = false;
+    pulse->is_behind = now.given != now.taken && is_before;
+    /* When it has caught up, the peer's system has all of it, and the peer itself may have to read for a while yet. */
+    return sent || (took && (pulse->is_behind || was_behind));
+}
+
+/* Who moved once may rest as long as a peer that shows no sign of life at all. */
+static bool is_moving(struct eio_session *session)
+{
+    const struct eio_options *o = &session->server->options;
+    struct eio__pulse *pulse = &session->pulse;
+    if (has_moved(session)) {
+        pulse->moved = true;
+        pulse->rests = 0;
+    } else {
+        pulse->rests++;
+    }
+    return pulse->moved &&
+           pulse->rests * (uint64_t)o->ping_timeout_ms < (uint64_t)o->ping_interval_ms + o->ping_timeout_ms;
+}
+
+void eio__heartbeat_on_upgrade(struct eio_session *session)
+{
+    if (session->awaiting_pong) begin(session);
+}
+
+void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line)
+{
+    eio__tie(tie, line);
+    if (!line || !session->awaiting_pong) return;
+    struct eio__traffic now = traffic_of(session);
+    session->pulse.taken = now.taken;
+    session->pulse.received = now.received;
+    session->pulse.is_new = true;
+}
+
+/* ---------------------------------------------------------------- deadlines */
+
+static struct eio_session *session_of(struct eio_deadline *due)
+{
+    return (struct eio_session *)(void *)((char *)due - offsetof(struct eio_session, deadline));
+}
+
+void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio_session *session = session_of(due);
+    session->awaiting_pong = true;
+    session->extended = false;
+    begin(session);
+    if (session->protocol == 0)
+        eio__ws_ping(session);
+    else
+        eio__session_push(session, eio_frame_ref(server->ping_frame));
+    /* From when it was due, so that a heartbeat ends on time though timers are some milliseconds late; but from now if
+     * this process stood still: a peer has its time to answer. */
+    uint64_t now = eio_loop_now_ms(server->loop);
+    bool stood_still = now - due->at_ms > server->options.ping_timeout_ms / LATENESS_SHARE;
+    eio_deadlines_add_from(&server->pong, due, stood_still ? now : due->at_ms);
+}
+
+/* True: it is alive, and looked at again when another ping timeout is over. */
+static bool is_waited_for(struct eio_session *session)
+{
+    struct eio_server *server = session->server;
+    if (!is_moving(session)) return false;
+    if (++session->pulse.looks * (uint64_t)server->options.ping_timeout_ms < server->options.slow_peer_timeout_ms) {
+        eio_deadlines_add(&server->pong, &session->deadline);
+        return true;
+    }
+    eio__server_hit(server, EIO_LIMIT_SLOW_PEER_TIMEOUT, session->head);
+    return false;
+}
+
+void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx)
+{
+    (void)ctx;
+    struct eio_session *session = session_of(due);
+    const char *missing = session->protocol == 3 ? "no ping in time" : "no pong in time";
+    if (!is_waited_for(session)) eio_session_abort(session, EIO_CLOSE_PING_TIMEOUT, missing);
+}
+
+/* --------------------------------------------------------------- heartbeat */
+
+/* Engine.IO 3: the client pings. */
+static void await_ping(struct eio_session *session)
+{
+    session->awaiting_pong = true;
+    begin(session);
+    eio_deadlines_add(&session->server->silence, &session->deadline);
+}
+
+void eio__heartbeat_start(struct eio_session *session)
+{
+    if (session->protocol == 3)
+        await_ping(session);
+    else
+        eio_deadlines_add(&session->server->ping, &session->deadline);
+}
+
+static void tell(struct eio_session *session)
+{
+    const struct eio__watch *watch = session->server->watch;
+    if (watch && watch->fn.on_heartbeat) watch->fn.on_heartbeat(session, watch->ctx);
+}
+
+void eio__heartbeat_on_ping(struct eio_session *session)
+{
+    if (session->protocol != 3) {
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        return;
+    }
+    await_ping(session);
+    eio__session_push(session, eio__frame_new_packet("3", 1));
+    tell(session);
+}
+
+void eio__heartbeat_on_pong(struct eio_session *session)
+{
+    if (!session->awaiting_pong || session->state != EIO__S_OPEN) return;
+    session->awaiting_pong = false;
+    eio_deadlines_add(&session->server->ping, &session->deadline);
+    tell(session);
+}
+
+/* It is alive, though busy: the reference waits once more (engine.io 6.6.11). */
+void eio__heartbeat_on_other_packet(struct eio_session *session)
+{
+    if (!session->awaiting_pong || session->extended || session->protocol == 3) return;
+    session->extended = true;
+    eio_deadlines_add(&session->server->pong, &session->deadline);
+}

@@ -1,0 +1,186 @@
+// Peers that are slow, and peers that are gone, on every transport, with and without TLS: what moves is alive, what
+// does not move is cut. Each scenario takes longer than a ping's interval and timeout together.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import tls from "node:tls";
+import { after, before, describe, test } from "node:test";
+import { frame } from "./lib/peer.mjs";
+import { start } from "./lib/server.mjs";
+import { sleep, within } from "./lib/wire.mjs";
+
+const PING_MS = 1500, PONG_MS = 500;
+const BIG = 900_000, COUNT = 9;
+const STEP_MS = 50, STEP_BYTES = 100_000;
+const folder = mkdtempSync(join(tmpdir(), "parley-slow-"));
+after(() => rmSync(folder, { recursive: true }));
+const key = join(folder, "key.pem"), cert = join(folder, "cert.pem");
+execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
+  "-out", cert, "-days", "2", "-subj", "/CN=slow"], { stdio: "ignore" });
+
+// A connection whose bytes are taken when they are asked for.
+class Line {
+  constructor(server, secure) {
+    const to = { port: server.port, host: "127.0.0.1", rejectUnauthorized: false };
+    this.socket = secure ? tls.connect(to) : net.connect(to);
+    this.socket.on("error", () => {}).on("end", () => { this.ended = true; }).on("close", () => { this.ended = true; });
+    this.socket.pause();
+    this.text = "";
+  }
+
+  write(data) { this.socket.write(data); }
+
+  take(limit) {
+    const data = this.socket.read(Math.min(limit, this.socket.readableLength));
+    if (!data) return 0;
+    const seen = this.text.slice(-2) + data.toString("latin1");
+    this.text += data.toString("latin1");
+    if (this.isWebSocket && seen.includes("\x81\x012")) this.write(text("3"));
+    return data.length;
+  }
+
+  // Takes what comes, so many bytes a step, until there is what is wanted, or the end.
+  async until(wanted, bytes = 1e6, ms = 60000) {
+    const end = Date.now() + ms;
+    while (!wanted(this.text)) {
+      assert.ok(Date.now() < end, `waits for ${wanted}, has ${this.text.length} bytes`);
+      if (!this.take(bytes) && this.ended && !this.socket.readableLength) return false;
+      await sleep(bytes < 1e6 ? STEP_MS : 2);
+    }
+    return true;
+  }
+
+  close() { this.socket.destroy(); }
+}
+
+const UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const text = (data) => frame(0x81, data);
+
+async function openWebSocket(server, secure) {
+  const line = new Line(server, secure);
+  line.write(`GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n${UPGRADE}\r\n`);
+  assert.ok(await line.until((got) => got.includes('"sid"')));
+  line.isWebSocket = true; // it answers each ping that it reads
+  return line;
+}
+
+// One request on a line; the answer as text, headers and all.
+async function ask(line, request, bytes) {
+  const from = line.text.length;
+  line.write(request);
+  const whole = (got) => {
+    const answer = got.slice(from);
+    const head = answer.indexOf("\r\n\r\n"), size = /content-length: (\d+)/i.exec(answer);
+    return head > 0 && size && answer.length >= head + 4 + Number(size[1]);
+  };
+  assert.ok(await line.until(whole, bytes), "the answer is cut");
+  return line.text.slice(from);
+}
+
+const path = (sid) => `/engine.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ""}`;
+const get = (sid) => `GET ${path(sid)} HTTP/1.1\r\nHost: x\r\n\r\n`;
+const post = (sid, body) => `POST ${path(sid)} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+
+async function openPolling(server, secure) {
+  const line = new Line(server, secure);
+  const sid = /"sid":"([^"]+)"/.exec(await ask(line, get()))[1];
+  return { line, sid };
+}
+
+async function answersThePing(line, sid) {
+  for (let answer = ""; !/[\n\x1e]2(\x1e|$)/.test(answer);) {
+    answer = await ask(line, get(sid));
+    assert.match(answer, /^HTTP\/1.1 200 /);
+  }
+  assert.match(await ask(line, post(sid, "3")), /ok$/);
+  assert.match(await ask(line, post(sid, "4still there")), /ok$/);
+  assert.match(await ask(line, get(sid)), /4still there/);
+}
+
+// The peer's echo of big messages is under way, and the peer reads nothing.
+function sendBig(line, count = COUNT) {
+  for (let i = 0; i < count; i++) line.write(text("4" + "x".repeat(BIG)));
+}
+
+async function postBig(server, secure, sid, count = COUNT) {
+  const line = new Line(server, secure);
+  for (let i = 0; i < count; i++) assert.match(await ask(line, post(sid, "4" + "x".repeat(BIG))), /ok$/);
+  line.close();
+}
+
+for (const secure of [false, true]) {
+  describe(secure ? "over TLS" : "plain", { concurrency: true }, () => {
+    let server;
+    before(async () => {
+      server = await start("eio-proto", { "ping-interval": PING_MS, "ping-timeout": PONG_MS, ...(secure && { "tls-cert": cert, "tls-key": key }) });
+    });
+    after(() => server.stop());
+
+    test("a WebSocket that is read slowly and steadily gets everything, and goes on", async () => {
+      const line = await openWebSocket(server, secure);
+      sendBig(line);
+      assert.ok(await line.until((got) => got.length > COUNT * BIG, STEP_BYTES), `ended after ${line.text.length}`);
+      line.write(text("4still there"));
+      assert.ok(await line.until((got) => got.includes("4still there")));
+      line.close();
+    });
+
+    test("a poll whose answer is read slowly and steadily is answered whole, and the session goes on", async () => {
+      const { line, sid } = await openPolling(server, secure);
+      await postBig(server, secure, sid);
+      const answer = await ask(line, get(sid), STEP_BYTES);
+      assert.ok(answer.length > COUNT * BIG);
+      await answersThePing(line, sid);
+      line.close();
+    });
+
+    test("a message that takes long to send is taken, on a WebSocket", async () => {
+      const line = await openWebSocket(server, secure);
+      const whole = text("4" + "y".repeat(BIG));
+      for (let at = 0; at < whole.length; at += whole.length / 60) {
+        line.write(whole.subarray(at, at + whole.length / 60));
+        await sleep(STEP_MS);
+        assert.ok(!line.ended, `ended after ${at} bytes`);
+      }
+      assert.ok(await line.until((got) => got.length > BIG && got.includes("y".repeat(100))));
+      line.close();
+    });
+
+    test("a body that takes long to send is taken", async () => {
+      const { line, sid } = await openPolling(server, secure);
+      const other = new Line(server, secure);
+      const whole = Buffer.from(post(sid, "4" + "y".repeat(BIG)));
+      for (let at = 0; at < whole.length; at += 15000) {
+        other.write(whole.subarray(at, at + 15000));
+        await sleep(STEP_MS);
+      }
+      assert.ok(await other.until((got) => got.endsWith("ok")), other.text.slice(0, 200));
+      await answersThePing(line, sid);
+      line.close();
+      other.close();
+    });
+
+    test("a WebSocket that stops reading is cut", async () => {
+      const line = await openWebSocket(server, secure);
+      sendBig(line, 16);
+      await sleep(PING_MS + 2 * PONG_MS + 1500);
+      await line.until(() => false);
+      assert.ok(line.text.length < 16 * BIG, "everything came");
+      line.close();
+    });
+
+    test("a client that stops reading the answer of its poll is gone", async () => {
+      const { line, sid } = await openPolling(server, secure);
+      await postBig(server, secure, sid, 15);
+      line.write(get(sid));
+      await sleep(PING_MS + 2 * PONG_MS + 1500);
+      const other = new Line(server, secure);
+      assert.match(await within(5000, "an answer", ask(other, get(sid))), /400 Bad Request/);
+      line.close();
+      other.close();
+    });
+  });
+}
