@@ -8,6 +8,7 @@
 
 #include "engineio.h"
 
+#include "base_check.h"
 #include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_id.h"
@@ -20,14 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Our own mistake, never a peer's: stops the process, in release builds too. */
-#define EIO_CHECK(condition)                                                              \
-    do {                                                                                  \
-        if (__builtin_expect(!(condition), 0)) {                                          \
-            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                      \
-        }                                                                                 \
-    } while (0)
+#define EIO_CHECK BASE_CHECK
 
 /* -------------------------------------------------------------------- loop */
 

@@ -6,7 +6,7 @@
 
 static struct rooms__bus_adapter *adapter_of(struct rooms__cluster *cluster)
 {
-    return (struct rooms__bus_adapter *)cluster; /* its first field */
+    return container_of(cluster, struct rooms__bus_adapter, cluster);
 }
 
 /* ----------------------------------------------------------------- carrier */
@@ -106,19 +106,19 @@ void rooms__bus_peer_gone(struct rooms_bus *bus, struct rooms__bus_peer *peer)
 
 static void bus_room_created(struct rooms_adapter *base, struct rooms_name room)
 {
-    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    struct rooms__bus_adapter *adapter = adapter_of(rooms__cluster_of(base));
     rooms__bus_count_room(adapter->bus, rooms__bus_nsp(adapter), room, 1);
 }
 
 static void bus_room_deleted(struct rooms_adapter *base, struct rooms_name room)
 {
-    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    struct rooms__bus_adapter *adapter = adapter_of(rooms__cluster_of(base));
     rooms__bus_count_room(adapter->bus, rooms__bus_nsp(adapter), room, -1);
 }
 
 static void bus_free(struct rooms_adapter *base)
 {
-    struct rooms__bus_adapter *adapter = (struct rooms__bus_adapter *)base;
+    struct rooms__bus_adapter *adapter = adapter_of(rooms__cluster_of(base));
     struct rooms_bus *bus = adapter->bus;
     if (adapter->prev)
         adapter->prev->next = adapter->next;

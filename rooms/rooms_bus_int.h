@@ -133,7 +133,7 @@ void rooms__bus_log(struct rooms_bus *bus, enum rooms_log_level level, const str
 struct rooms__bus_take; /* rooms_bus_recovery.c */
 
 struct rooms__bus_adapter {
-    struct rooms__cluster cluster; /* first */
+    struct rooms__cluster cluster;
     struct rooms_bus *bus;
     struct rooms__bus_adapter *prev, *next;
     struct rooms_log *log; /* NULL: no recovery */

@@ -10,7 +10,7 @@ enum { TAKE_MS = 1000 };
 
 /* A session that is asked for. */
 struct rooms__bus_take {
-    struct rooms__due due; /* first */
+    struct rooms__due due;
     struct rooms__bus_adapter *adapter;
     struct rooms__bus_take *next;
     uint64_t id;
@@ -24,7 +24,7 @@ struct rooms__bus_take {
 
 static struct rooms__bus_adapter *adapter_of(struct rooms_adapter *adapter)
 {
-    return (struct rooms__bus_adapter *)adapter;
+    return container_of(rooms__cluster_of(adapter), struct rooms__bus_adapter, cluster);
 }
 
 static uint64_t now_ms(const struct rooms__bus_adapter *adapter)
@@ -172,7 +172,7 @@ static void finish(struct rooms__bus_take *take, const struct rooms_session *ses
 static void on_take_late(struct rooms__cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
-    finish((struct rooms__bus_take *)due, NULL);
+    finish(container_of(due, struct rooms__bus_take, due), NULL);
 }
 
 /* What stands in a frame of ROOMS__BUS_SESSION behind its id. */

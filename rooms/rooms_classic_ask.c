@@ -113,7 +113,7 @@ static void give_up_on(struct classic_question *question, size_t gone)
 
 struct rooms_name rooms__classic_missing(struct rooms_adapter *adapter)
 {
-    const struct classic *classic = (const struct classic *)adapter;
+    const struct classic *classic = classic_of(adapter);
     return (struct rooms_name){classic->missing, strlen(classic->missing)};
 }
 
@@ -335,7 +335,7 @@ static int ask(struct classic_question *question)
 int rooms__classic_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
                          const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx)
 {
-    struct classic *classic = (struct classic *)adapter;
+    struct classic *classic = classic_of(adapter);
     if (flags->local || classic->is_closing) {
         adapter->local.fetch(adapter->local.ctx, who, each, ctx);
         done(ctx, ROOMS_OK);
@@ -357,7 +357,7 @@ int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct 
                                     const struct rooms_message *message, rooms_answer_fn answer, rooms_done_fn done,
                                     void *ctx)
 {
-    struct classic *classic = (struct classic *)adapter;
+    struct classic *classic = classic_of(adapter);
     if (flags->local || classic->is_closing) {
         if (done) done(ctx, ROOMS_OK);
         return ROOMS_OK;
@@ -383,7 +383,7 @@ int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct 
 int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
                                 void *ctx)
 {
-    struct classic *classic = (struct classic *)adapter;
+    struct classic *classic = classic_of(adapter);
     struct classic_question *question = classic->is_closing ? NULL : question_new(classic, KIND_COUNT, 0);
     if (!question) return ROOMS_ENOMEM;
     question->result = result;
@@ -432,7 +432,7 @@ int rooms__classic_broadcast_with_ack(struct rooms_adapter *adapter, const struc
                                       const struct rooms_flags *flags, const struct rooms_message *message,
                                       const struct rooms_ack_sink *sink)
 {
-    struct classic *classic = (struct classic *)adapter;
+    struct classic *classic = classic_of(adapter);
     struct rooms__classic_event event = {classic->nsp, who, flags, message};
     struct rooms_ack_sink kept = *sink;
     if (flags->local || classic->is_closing) {

@@ -17,7 +17,7 @@ struct classic_asked;
 struct classic_owed;
 
 struct classic {
-    struct rooms_adapter adapter; /* first */
+    struct rooms_adapter adapter;
     struct rooms_redis *redis;
     const struct rooms_redis_options *options;
     char uid[CLASSIC_ID_SIZE + 1];
@@ -40,6 +40,10 @@ struct classic {
     struct classic_owed *first_owed;   /* the namespace limits how many are promised */
     struct rooms_packer name, payload; /* of what is being published */
 };
+static inline struct classic *classic_of(const struct rooms_adapter *adapter)
+{
+    return container_of(adapter, struct classic, adapter);
+}
 
 static inline struct rooms_name classic_uid(const struct classic *classic)
 {

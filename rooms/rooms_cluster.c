@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct rooms__cluster *cluster_of(struct rooms_adapter *adapter)
-{
-    return (struct rooms__cluster *)adapter; /* its first field */
-}
-
 void rooms__cluster_options_init(struct rooms__cluster_options *options)
 {
     *options = (struct rooms__cluster_options){
@@ -101,7 +96,7 @@ static int tell_and_apply(struct rooms__cluster *cluster, struct rooms__cluster_
 int rooms__cluster_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
                              const struct rooms_flags *flags, const struct rooms_message *message)
 {
-    struct rooms__cluster *cluster = cluster_of(adapter);
+    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
     struct rooms__cluster_message event = {.type = ROOMS__BROADCAST, .who = *who, .flags = *flags, .packet = *message};
     bool is_logged = cluster->carrier->log && adapter->local.recovery && !flags->is_volatile && !flags->local;
     if (!is_logged) return tell_and_apply(cluster, &event);
@@ -116,7 +111,7 @@ int rooms__cluster_broadcast_with_ack(struct rooms_adapter *adapter, const struc
                                       const struct rooms_flags *flags, const struct rooms_message *message,
                                       const struct rooms_ack_sink *sink)
 {
-    struct rooms__cluster *cluster = cluster_of(adapter);
+    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
     struct rooms__cluster_message event = {.type = ROOMS__BROADCAST, .who = *who, .flags = *flags, .packet = *message};
     struct rooms_ack_sink kept = *sink;
     struct rooms__asker asker = {.kind = ROOMS__ASK_ACKS, .sink = kept};
@@ -139,7 +134,7 @@ static int change_rooms(struct rooms_adapter *adapter, enum rooms__cluster_type 
     message->type = type;
     message->who = *who;
     message->flags = *flags;
-    return tell_and_apply(cluster_of(adapter), message);
+    return tell_and_apply(rooms__cluster_of(adapter), message);
 }
 
 int rooms__cluster_join(struct rooms_adapter *adapter, const struct rooms_selector *who,
@@ -166,7 +161,7 @@ int rooms__cluster_disconnect(struct rooms_adapter *adapter, const struct rooms_
 int rooms__cluster_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
                          const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx)
 {
-    struct rooms__cluster *cluster = cluster_of(adapter);
+    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
     struct rooms__cluster_message message = {.type = ROOMS__FETCH_SOCKETS, .who = *who, .flags = *flags};
     struct rooms__asker asker = {.kind = ROOMS__ASK_SOCKETS, .each = each, .done = done, .ctx = ctx};
     adapter->local.fetch(adapter->local.ctx, who, each, ctx);
@@ -181,7 +176,7 @@ int rooms__cluster_server_side_emit(struct rooms_adapter *adapter, const struct 
                                     const struct rooms_message *event, rooms_answer_fn answer, rooms_done_fn done,
                                     void *ctx)
 {
-    struct rooms__cluster *cluster = cluster_of(adapter);
+    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
     struct rooms__cluster_message message = {.type = ROOMS__SERVER_SIDE_EMIT, .flags = *flags, .packet = *event};
     struct rooms__asker asker = {.kind = ROOMS__ASK_EVENT, .answer = answer, .done = done, .ctx = ctx};
     if (answer && done) return rooms__request(cluster, &asker, flags->timeout_ms, &message);
@@ -194,7 +189,7 @@ int rooms__cluster_server_count(struct rooms_adapter *adapter, void (*result)(vo
                                 void *ctx)
 {
     struct rooms__asker asker = {.kind = ROOMS__ASK_COUNT, .count = result, .ctx = ctx};
-    return rooms__request(cluster_of(adapter), &asker, 0, NULL);
+    return rooms__request(rooms__cluster_of(adapter), &asker, 0, NULL);
 }
 
 /* --------------------------------------------------------------- receiving */

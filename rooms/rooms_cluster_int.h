@@ -6,12 +6,13 @@
  *     rooms_cluster_lane.c      the order of what waits for the log's answer
  *     rooms_cluster_time.c      deadlines on one timer
  *
- * A carrier is an adapter whose struct begins with struct rooms__cluster. It only moves messages: it encodes and sends
+ * A carrier is an adapter whose struct contains a struct rooms__cluster. It only moves messages: it encodes and sends
  * what publish() and respond() are given, and hands what it hears to rooms__cluster_receive(). It has the ops of
  * ROOMS__CLUSTER_OPS and those of its own. */
 #ifndef ROOMS_CLUSTER_INT_H
 #define ROOMS_CLUSTER_INT_H
 
+#include "base_check.h"
 #include "rooms_int.h"
 
 struct event;
@@ -132,7 +133,7 @@ struct rooms__lane {
 
 enum { ROOMS__HEARD_SIZE = 256 };
 
-/* First member of every carrier's own struct. */
+/* A member of every carrier's own struct. */
 struct rooms__cluster {
     struct rooms_adapter adapter;
     const struct rooms__carrier_ops *carrier;
@@ -220,6 +221,10 @@ struct rooms__cluster_message *rooms__cluster_copy(const struct rooms__cluster_m
 
 /* ------------------------------------------------------- between the files */
 
+static inline struct rooms__cluster *rooms__cluster_of(const struct rooms_adapter *adapter)
+{
+    return container_of(adapter, struct rooms__cluster, adapter);
+}
 static inline uint64_t rooms__cluster_now(const struct rooms__cluster *cluster)
 {
     return cluster->adapter.local.now_ms(cluster->adapter.local.ctx);

@@ -24,7 +24,7 @@ struct part {
 };
 
 struct rooms__request {
-    struct rooms__due due; /* first */
+    struct rooms__due due;
     struct rooms__request *prev, *next;
     uint64_t ticket; /* its hexadecimal form is the id */
     char id[ID_SIZE + 1];
@@ -135,13 +135,13 @@ static void finish(struct rooms__cluster *cluster, struct rooms__request *reques
 
 struct rooms_name rooms__cluster_missing(struct rooms_adapter *adapter)
 {
-    const struct rooms__cluster *cluster = (const struct rooms__cluster *)adapter;
+    const struct rooms__cluster *cluster = rooms__cluster_of(adapter);
     return (struct rooms_name){cluster->missing, strlen(cluster->missing)};
 }
 
 static void on_timeout(struct rooms__cluster *cluster, struct rooms__due *due)
 {
-    finish(cluster, (struct rooms__request *)due, ROOMS_ETIMEOUT);
+    finish(cluster, container_of(due, struct rooms__request, due), ROOMS_ETIMEOUT);
 }
 
 static bool has_all(const struct rooms__request *request)
@@ -335,7 +335,7 @@ void rooms__request_answered(struct rooms__cluster *cluster, const struct rooms_
 
 /* A question of another node whose answer comes later. */
 struct rooms__served {
-    struct rooms__due due; /* first */
+    struct rooms__due due;
     struct rooms__served *prev, *next;
     struct rooms__cluster *cluster;
     size_t left;    /* acks that may come */
@@ -360,7 +360,7 @@ static void served_free(struct rooms__served *served)
 static void on_served_late(struct rooms__cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
-    served_free((struct rooms__served *)due);
+    served_free(container_of(due, struct rooms__served, due));
 }
 
 static struct rooms__served *served_new(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)

@@ -1,4 +1,5 @@
 /* The adapter of a single node: everything is local and answered before the call returns. */
+#include "base_check.h"
 #include "rooms_int.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@ struct memory {
 
 static struct rooms_log *log_of(const struct rooms_adapter *adapter)
 {
-    return ((const struct memory *)adapter)->log; /* its first field */
+    return container_of(adapter, struct memory, adapter)->log;
 }
 
 static uint64_t now_ms(const struct rooms_adapter *adapter)
@@ -21,7 +22,7 @@ static uint64_t now_ms(const struct rooms_adapter *adapter)
 static void memory_free(struct rooms_adapter *adapter)
 {
     rooms__log_free(log_of(adapter));
-    free(adapter);
+    free(container_of(adapter, struct memory, adapter));
 }
 
 /* What cannot be logged is delivered all the same: the offset stays the last one's. */

@@ -4,6 +4,7 @@
  * A client names the last message it received. Often that is an old one, since most messages are for others. So a
  * session also knows its floor: what was sent `liveness_ms` before the connection broke did arrive, because pings were
  * answered after it; a client that does not know of it was not meant. The log is kept that much longer. */
+#include "base_check.h"
 #include "rooms_int.h"
 
 #include <sodium.h>
@@ -467,7 +468,7 @@ int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_s
     if (log->limits.max_sessions == 0 || !read_position(log, session->offset, &connected)) return ROOMS_OK;
     struct rooms_session *copy = session_copy(session, sizeof(struct kept));
     if (!copy) return ROOMS_ENOMEM;
-    struct kept *kept = (struct kept *)(void *)((char *)copy - offsetof(struct kept, session));
+    struct kept *kept = container_of(copy, struct kept, session);
     kept->at_ms = now_ms;
     /* A young connection says nothing: what was replayed on it is older than it. */
     kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived(log, now_ms) : 0;

@@ -93,7 +93,7 @@ static int keep_ticket(struct rooms__redis_carrier *carrier, uint64_t ticket)
 
 int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
 {
-    struct rooms__redis_carrier *carrier = (struct rooms__redis_carrier *)cluster;
+    struct rooms__redis_carrier *carrier = rooms__redis_carrier_of(cluster);
     struct rooms_name lost[LOST_MAX], none = {NULL, 0};
     struct rooms_bytes args[4 + LOST_MAX] = {
         rooms__text("PUBSUB"), rooms__text(carrier->kind == ROOMS__REDIS_SHARD ? "SHARDNUMSUB" : "NUMSUB")};
@@ -121,7 +121,7 @@ int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
 
 void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing)
 {
-    rooms__redis_log(((struct rooms__redis_carrier *)cluster)->redis, ROOMS_LOG_WARN,
+    rooms__redis_log(rooms__redis_carrier_of(cluster)->redis, ROOMS_LOG_WARN,
                      "a request in %s ended without all answers; missing: %s", cluster->nsp,
                      missing[0] ? missing : "unknown");
 }

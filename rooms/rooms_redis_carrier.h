@@ -6,9 +6,9 @@
 #include "rooms_cluster_wire.h"
 #include "rooms_redis_int.h"
 
-/* First member of the adapter's own struct. */
+/* A member of the adapter's own struct. */
 struct rooms__redis_carrier {
-    struct rooms__cluster cluster; /* first */
+    struct rooms__cluster cluster;
     struct rooms_redis *redis;
     enum rooms__redis_kind kind; /* ROOMS__REDIS_SHARD or ROOMS__REDIS_CHANNEL */
     struct rooms_packer channel; /* <prefix>#<nsp>#, and behind it what is being named */
@@ -44,6 +44,10 @@ void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct roo
 void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing);
 int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket);
 
+static inline struct rooms__redis_carrier *rooms__redis_carrier_of(const struct rooms__cluster *cluster)
+{
+    return container_of(cluster, struct rooms__redis_carrier, cluster);
+}
 static inline struct rooms_name rooms__redis_carrier_uid(const struct rooms__redis_carrier *carrier)
 {
     return (struct rooms_name){carrier->cluster.uid, ROOMS__UID_SIZE};

@@ -27,11 +27,6 @@ static struct rooms_name room_of(const void *item)
     return (struct rooms_name){listening->room, listening->size};
 }
 
-static struct classic *classic_of(struct rooms_adapter *adapter)
-{
-    return (struct classic *)adapter; /* its first field */
-}
-
 static bool same(struct rooms_name a, struct rooms_name b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);

@@ -26,7 +26,7 @@ static void set_state(struct rooms__redis_conn *conn, enum rooms__redis_state st
 {
     static const char *const names[] = {"idle", "away", "resolving", "connecting", "greeting", "standing", "ready"};
     bool back = state <= ROOMS__CONN_AWAY || (state == ROOMS__CONN_RESOLVING && conn->state == ROOMS__CONN_AWAY);
-    ROOMS__CHECK(back || state > conn->state);
+    BASE_CHECK(back || state > conn->state);
     rooms__redis_log(conn->redis, ROOMS_LOG_DEBUG, "redis %s: %s -> %s", rooms__conn_name(conn), names[conn->state],
                      names[state]);
     conn->state = state;

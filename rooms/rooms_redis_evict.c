@@ -49,7 +49,7 @@ static void check(struct rooms__eviction *eviction)
 
 static void on_late(struct rooms__cluster *cluster, struct rooms__due *due)
 {
-    struct rooms__eviction *eviction = (struct rooms__eviction *)due;
+    struct rooms__eviction *eviction = container_of(due, struct rooms__eviction, due);
     cluster->stats->request_timeouts++;
     rooms__redis_carrier_incomplete(cluster, "");
     finish(eviction);

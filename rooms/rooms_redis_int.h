@@ -5,18 +5,13 @@
 #ifndef ROOMS_REDIS_INT_H
 #define ROOMS_REDIS_INT_H
 
+#include "base_check.h"
 #include "rooms_int.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <hiredis/hiredis.h>
 #include <string.h>
-
-#define ROOMS__CHECK(condition)                                                                     \
-    do {                                                                                            \
-        if (__builtin_expect(!(condition), 0)) rooms__check_failed(__FILE__, __LINE__, #condition); \
-    } while (0)
-_Noreturn void rooms__check_failed(const char *file, int line, const char *condition);
 
 static inline struct rooms_bytes rooms__text(const char *text)
 {

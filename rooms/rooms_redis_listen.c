@@ -331,7 +331,7 @@ void rooms__listen_init(struct rooms_redis *redis)
 static void drop_entry(struct rooms_redis *redis, struct rooms__redis_entry *entry)
 {
     (void)redis;
-    ROOMS__CHECK(!entry->first); /* its adapter should have been freed before */
+    BASE_CHECK(!entry->first); /* its adapter should have been freed before */
     free(entry);
 }
 

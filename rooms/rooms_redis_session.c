@@ -20,7 +20,7 @@ struct rooms__stream_copy {
 
 /* A session that is asked for, or a replay. */
 struct rooms__stream_question {
-    struct rooms__due due; /* first */
+    struct rooms__due due;
     struct rooms__stream_question *prev, *next;
     struct rooms__streams_adapter *adapter;
     void *ctx;
@@ -45,7 +45,7 @@ struct rooms__stream_question {
 
 static struct rooms__streams_adapter *adapter_of(struct rooms_adapter *adapter)
 {
-    return (struct rooms__streams_adapter *)adapter;
+    return rooms__streams_adapter_of(rooms__cluster_of(adapter));
 }
 
 /* ---------------------------------------------------------------- questions */
@@ -216,8 +216,7 @@ static int ask_session(struct rooms__stream_question *question);
 /* Saved by whoever had it, or meanwhile by its own end. */
 static void on_evicted(struct rooms__eviction *eviction)
 {
-    struct rooms__stream_question *question =
-        (struct rooms__stream_question *)((char *)eviction - offsetof(struct rooms__stream_question, eviction));
+    struct rooms__stream_question *question = container_of(eviction, struct rooms__stream_question, eviction);
     if (!question->is_valid || ask_session(question) != ROOMS_OK) end_restore(question, NULL);
 }
 
@@ -379,7 +378,7 @@ static int ask_page(struct rooms__stream_question *question)
 static void on_late(struct rooms__cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
-    end_replay((struct rooms__stream_question *)due, ROOMS_ELIMIT);
+    end_replay(container_of(due, struct rooms__stream_question, due), ROOMS_ELIMIT);
 }
 
 void rooms__sessions_replay(struct rooms_adapter *base, struct rooms_name offset, rooms_replay_fn each,

@@ -16,15 +16,20 @@ enum { NODE_ID_SIZE = 20 };
 
 /* A room's channel, listened to while the room has members here. */
 struct room {
-    struct rooms__redis_subscription subscription; /* first */
+    struct rooms__redis_subscription subscription;
     struct sharded *sharded;
 };
 
 struct sharded {
-    struct rooms__redis_carrier carrier; /* first */
+    struct rooms__redis_carrier carrier;
     enum rooms_redis_mode mode;
     struct rooms_table rooms;
 };
+
+static struct sharded *sharded_of(const struct rooms__cluster *cluster)
+{
+    return container_of(rooms__redis_carrier_of(cluster), struct sharded, carrier);
+}
 
 static bool looks_like_an_id(struct rooms_name room)
 {
@@ -45,7 +50,7 @@ static bool has_channel(const struct sharded *sharded, struct rooms_name room)
 /* Questions that nobody answers in time are not kept for later. */
 static int sharded_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
 {
-    struct sharded *sharded = (struct sharded *)cluster;
+    struct sharded *sharded = sharded_of(cluster);
     struct rooms_name all = {NULL, 0};
     enum rooms__cluster_form form = rooms__cluster_form_of(message);
     bool is_broadcast = message->type == ROOMS__BROADCAST && message->request.n == 0;
@@ -58,7 +63,7 @@ static int sharded_publish(struct rooms__cluster *cluster, const struct rooms__c
 static int sharded_respond(struct rooms__cluster *cluster, struct rooms_name uid,
                            const struct rooms__cluster_message *message)
 {
-    return rooms__redis_carrier_publish((struct rooms__redis_carrier *)cluster, uid, message,
+    return rooms__redis_carrier_publish(rooms__redis_carrier_of(cluster), uid, message,
                                         rooms__cluster_form_of(message));
 }
 
@@ -81,7 +86,7 @@ static void room_free(struct sharded *sharded, struct room *room)
 /* Without memory the room does not hear of others until it is made anew; what is published reaches the others. */
 static void sharded_room_created(struct rooms_adapter *adapter, struct rooms_name name)
 {
-    struct sharded *sharded = (struct sharded *)adapter;
+    struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));
     struct rooms_name channel = {NULL, 0};
     if (!has_channel(sharded, name) || rooms__table_find(&sharded->rooms, name)) return;
     struct room *room = calloc(1, sizeof *room);
@@ -102,7 +107,7 @@ static void sharded_room_created(struct rooms_adapter *adapter, struct rooms_nam
 
 static void sharded_room_deleted(struct rooms_adapter *adapter, struct rooms_name name)
 {
-    struct sharded *sharded = (struct sharded *)adapter;
+    struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));
     struct room *room = rooms__table_find(&sharded->rooms, name);
     if (!room) return;
     rooms__table_remove(&sharded->rooms, room);
@@ -113,7 +118,7 @@ static void sharded_room_deleted(struct rooms_adapter *adapter, struct rooms_nam
 
 static void sharded_free(struct rooms_adapter *adapter)
 {
-    struct sharded *sharded = (struct sharded *)adapter;
+    struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));
     rooms__redis_carrier_clear(&sharded->carrier);
     for (size_t i = 0; i < sharded->rooms.slot_count; i++)
         if (sharded->rooms.items[i]) room_free(sharded, sharded->rooms.items[i]);

@@ -12,11 +12,6 @@
 
 enum { XADD_ARGS = 13, NUMBER_SIZE = 24, KEPT_CAPACITY = 65536 };
 
-static struct rooms__streams_adapter *streams_adapter(struct rooms__cluster *cluster)
-{
-    return (struct rooms__streams_adapter *)cluster; /* its first field's first field */
-}
-
 /* --------------------------------------------------------------- publishing */
 
 static void on_added(void *ctx, const struct redisReply *reply);
@@ -78,7 +73,7 @@ static int add(struct rooms__streams_adapter *adapter, const struct rooms__clust
 /* Questions that nobody answers in time are not kept for later. */
 static int streams_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
 {
-    struct rooms__streams_adapter *adapter = streams_adapter(cluster);
+    struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms_name all = {NULL, 0};
     if (!is_for_channels(message)) return add(adapter, message, NULL);
     if (message->request.n && !rooms__redis_is_up(adapter->carrier.redis)) return ROOMS_EAWAY;
@@ -88,7 +83,7 @@ static int streams_publish(struct rooms__cluster *cluster, const struct rooms__c
 static int streams_respond(struct rooms__cluster *cluster, struct rooms_name uid,
                            const struct rooms__cluster_message *message)
 {
-    return rooms__redis_carrier_publish((struct rooms__redis_carrier *)cluster, uid, message, ROOMS__FORM_MSGPACK);
+    return rooms__redis_carrier_publish(rooms__redis_carrier_of(cluster), uid, message, ROOMS__FORM_MSGPACK);
 }
 
 /* ------------------------------------------------------------ own broadcasts */
@@ -165,7 +160,7 @@ void rooms__streams_moved(struct rooms__streams_adapter *adapter)
 
 static int streams_log(struct rooms__cluster *cluster, const struct rooms__cluster_message *message, uint64_t ticket)
 {
-    struct rooms__streams_adapter *adapter = streams_adapter(cluster);
+    struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms__stream_pending *pending = calloc(1, sizeof *pending);
     int error = pending ? add(adapter, message, pending) : ROOMS_ENOMEM;
     if (error) {
@@ -211,7 +206,7 @@ void rooms__streams_take(struct rooms__streams_adapter *adapter, const struct ro
 
 static void streams_free(struct rooms_adapter *base)
 {
-    struct rooms__streams_adapter *adapter = (struct rooms__streams_adapter *)base;
+    struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(rooms__cluster_of(base));
     rooms__sessions_clear(adapter);
     rooms__evictions_leave(adapter);
     rooms__redis_carrier_clear(&adapter->carrier); /* goodbye is said, and what waits for the log delivered */

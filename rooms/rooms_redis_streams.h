@@ -105,7 +105,7 @@ struct rooms__stream_pending {
 enum { ROOMS__SAMPLES = 32, ROOMS__PID_MAX = 63 };
 
 struct rooms__streams_adapter {
-    struct rooms__redis_carrier carrier; /* first */
+    struct rooms__redis_carrier carrier;
     struct rooms__streams *streams;
     struct rooms__streams_adapter *prev, *next;
     struct rooms__stream *stream;
@@ -129,6 +129,10 @@ struct rooms__streams_adapter {
     uint64_t last_eviction;
 };
 
+static inline struct rooms__streams_adapter *rooms__streams_adapter_of(const struct rooms__cluster *cluster)
+{
+    return container_of(rooms__redis_carrier_of(cluster), struct rooms__streams_adapter, carrier);
+}
 /* What the reader found for this namespace; then stream->last becomes its id. */
 void rooms__streams_take(struct rooms__streams_adapter *adapter, const struct rooms__stream_entry *entry);
 /* stream->last has moved, past an entry of this or another namespace. */
@@ -156,7 +160,7 @@ struct rooms_name rooms__sessions_last_offset(struct rooms_adapter *adapter, cha
 /* A question to all other nodes: whoever still counts the connection with that pid as alive is to end it, and save its
  * session. Embedded, zeroed. */
 struct rooms__eviction {
-    struct rooms__due due; /* first */
+    struct rooms__due due;
     struct rooms__eviction *prev, *next;
     struct rooms__streams_adapter *adapter; /* NULL: nothing is asked */
     uint64_t id;

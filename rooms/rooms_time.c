@@ -1,15 +1,7 @@
 /* The clock, and timers on libevent. */
 #include "rooms_redis_int.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
-
-void rooms__check_failed(const char *file, int line, const char *condition)
-{
-    fprintf(stderr, "%s:%d: check failed: %s\n", file, line, condition);
-    abort();
-}
 
 uint64_t rooms__now_us(void)
 {
@@ -30,7 +22,7 @@ void rooms__timer_init(struct rooms__timer *timer, struct event_base *base, void
 {
     timer->fn = fn;
     timer->ctx = ctx;
-    ROOMS__CHECK(event_assign(&timer->event, base, -1, 0, on_timer, timer) == 0);
+    BASE_CHECK(event_assign(&timer->event, base, -1, 0, on_timer, timer) == 0);
 }
 
 void rooms__timer_start(struct rooms__timer *timer, uint32_t ms)

@@ -211,7 +211,7 @@ struct single {
 
 static void settle_single(struct sio__waiting *waiting, int error, struct sio_args answer)
 {
-    struct single *single = (struct single *)waiting;
+    struct single *single = container_of(waiting, struct single, waiting);
     sio_answer_fn fn = single->fn;
     void *ctx = single->ctx;
     eio_timer_stop(&single->timer);

@@ -108,7 +108,7 @@ void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const 
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
-    struct sio_client *client = (struct sio_client *)((char *)due - offsetof(struct sio_client, connect));
+    struct sio_client *client = container_of(due, struct sio_client, connect);
     hit(client, SIO_LIMIT_CONNECT_TIMEOUT);
     sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "it joined no namespace in time");
 }

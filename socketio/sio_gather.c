@@ -63,7 +63,7 @@ static void unlink_part(struct part *part)
 
 static void settle_part(struct sio__waiting *waiting, int error, struct sio_args answer)
 {
-    struct part *part = (struct part *)waiting;
+    struct part *part = container_of(waiting, struct part, waiting);
     struct rooms_ack_sink sink = part->gather->sink;
     unlink_part(part);
     char *json = error == 0 ? sio__json_array(answer.json) : NULL;

@@ -9,21 +9,13 @@
 #ifndef SIO_INT_H
 #define SIO_INT_H
 
+#include "base_check.h"
 #include "sio_codec.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Our own mistake, never a peer's: stops the process, in release builds too. */
-#define SIO_CHECK(condition)                                                              \
-    do {                                                                                  \
-        if (__builtin_expect(!(condition), 0)) {                                          \
-            fprintf(stderr, "%s:%d: check failed: %s\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                      \
-        }                                                                                 \
-    } while (0)
 
 enum {
     SIO__ID_BYTES = 15,           /* random bytes of a socket's id */
@@ -198,7 +190,7 @@ static inline struct rooms_name sio__socket_name(const struct sio_socket *socket
 }
 static inline struct sio_socket *sio__socket_of(const struct rooms_member *member)
 {
-    return (struct sio_socket *)(uintptr_t)member; /* its first field */
+    return container_of(member, struct sio_socket, member);
 }
 void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why);
 /* A socket in admission; NULL: out of memory. */

@@ -11,7 +11,7 @@ void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, con
         [SIO__S_CONNECTED] = 1 << SIO__S_LEAVING, [SIO__S_LEAVING] = 1 << SIO__S_GONE,
         [SIO__S_GONE] = 1 << SIO__S_FREE,
     };
-    SIO_CHECK(allowed[socket->state] & 1u << state);
+    BASE_CHECK(allowed[socket->state] & 1u << state);
     if (eio_log_wants(EIO_LOG_DEBUG))
         eio_log(EIO_LOG_DEBUG, "socket %s nsp=%s %s -> %s: %s", socket->id, socket->nsp->name, names[socket->state],
                 names[state], why);

@@ -1,14 +1,17 @@
-# parley_library(NAME PREFIX [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
-# A library of this project: sources PREFIX_*.c in this folder, one public header include/NAME.h.
+# parley_library(NAME PREFIX [INTERNAL] [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
+# A library of this project: sources PREFIX_*.c in this folder, one public header include/NAME.h. INTERNAL: none, its
+# headers are for the other libraries, in whose packages it is named since they are static.
 # Static, with package files for pkg-config and CMake; `NAME_internal` is an interface target for its own tests.
 function(parley_library name prefix)
-    cmake_parse_arguments(ARG "" "VERSION" "USES;DEPENDS" ${ARGN})
+    cmake_parse_arguments(ARG "INTERNAL" "VERSION" "USES;DEPENDS" ${ARGN})
     file(GLOB sources CONFIGURE_DEPENDS ${prefix}_*.c)
     add_library(${name} STATIC ${sources})
     add_library(parley::${name} ALIAS ${name})
-    target_include_directories(${name}
-        PUBLIC $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
-        PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/base)
+    if(NOT ARG_INTERNAL)
+        target_include_directories(${name} PUBLIC
+            $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+    endif()
     target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:parley_flags>)
     foreach(other IN LISTS ARG_USES)
         target_link_libraries(${name} PUBLIC parley::${other})
@@ -20,7 +23,7 @@ function(parley_library name prefix)
     endforeach()
 
     add_library(${name}_internal INTERFACE)
-    target_include_directories(${name}_internal INTERFACE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_include_directories(${name}_internal INTERFACE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/base)
     target_link_libraries(${name}_internal INTERFACE ${name} parley_flags)
 
     string(REPLACE ";" " " PC_REQUIRES "${ARG_USES};${ARG_DEPENDS}")
@@ -39,5 +42,7 @@ function(parley_library name prefix)
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}-config.cmake
         ${CMAKE_CURRENT_BINARY_DIR}/${name}-config-version.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
-    install(FILES include/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    if(NOT ARG_INTERNAL)
+        install(FILES include/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    endif()
 endfunction()

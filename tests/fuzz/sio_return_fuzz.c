@@ -49,7 +49,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     (void)ctx;
     for (int i = 0; i < CLIENTS; i++) {
         if (strcmp(eio_session_id(sio_socket_session(socket)), peers[i].session) != 0 || !socket->recovery) continue;
-        if (sio_socket_recovered(socket)) SIO_CHECK(strcmp(peers[i].sid, socket->id) == 0);
+        if (sio_socket_recovered(socket)) BASE_CHECK(strcmp(peers[i].sid, socket->id) == 0);
         snprintf(peers[i].sid, sizeof peers[i].sid, "%s", socket->id);
         snprintf(peers[i].pid, sizeof peers[i].pid, "%s", socket->recovery->pid);
     }

@@ -11,13 +11,16 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 100
 CODE = {".c", ".h", ".mjs", ".js", ".py", ".css", ".cmake", ".sh"}
-# Which public headers a folder may see besides its own files. Arrows only point down.
+# What a folder may see besides its own files: public headers, or all of a folder. Arrows only point down.
 MAY_SEE = {
-    "engineio": set(),
-    "rooms": set(),
-    "socketio": {"engineio.h", "rooms.h"},
+    "base": set(),
+    "engineio": {"base/"},
+    "rooms": {"base/"},
+    "socketio": {"engineio.h", "rooms.h", "base/"},
     "app": {"engineio.h", "rooms.h", "socketio.h"},
 }
+# What base/ stands on, besides the C library and POSIX.
+BASE_MAY_USE = ("event2/", "emmintrin.h")
 PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
 
@@ -56,6 +59,17 @@ def headers():
                 yield f"{header} alone as {standard}:\n{run.stderr}"
 
 
+def is_of_base(header):
+    """What the C library brings, as its package says, and what BASE_MAY_USE allows."""
+    if not header or header.startswith(BASE_MAY_USE):
+        return True
+    command = ["dpkg", "-L", "libc6-dev"]
+    if not hasattr(is_of_base, "libc"):
+        is_of_base.libc = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    places = ("/usr/include/", f"/usr/include/{os.uname().machine}-linux-gnu/")
+    return header in {"stdbool.h", "stddef.h", "stdarg.h", "stdint.h"} or any(p + header in is_of_base.libc for p in places)
+
+
 def layering():
     """Includes never point upwards, and across folders only at public headers."""
     home = {path.name: path.parts[0] for path in c_files() if path.suffix == ".h" and path.parts[0] in MAY_SEE}
@@ -66,8 +80,10 @@ def layering():
         for number, line in enumerate(text(path).splitlines(), 1):
             match = re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line)
             name = match and Path(match[1]).name
-            if name in home and home[name] != folder and name not in MAY_SEE[folder]:
+            if name in home and home[name] != folder and not {name, f"{home[name]}/"} & MAY_SEE[folder]:
                 yield f"{path}:{number}: {folder}/ must not include {name} of {home[name]}/"
+            if folder == "base" and name not in home and not is_of_base(match[1] if match else None):
+                yield f"{path}:{number}: base/ must not include {match[1]}, only libc and libevent"
 
 
 def sizes():
