@@ -2,9 +2,9 @@
 // Prints what an agent sees of live calls. See --help.
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { Connection, EXIT, Fatal, sleep } from "../lib/connection.mjs";
-import { LiveCall } from "../lib/live-call.mjs";
+import { Connection, EXIT, Fatal, Refused, sleep } from "../lib/connection.mjs";
 import { endWithReader, plain } from "../lib/terminal.mjs";
+import { Follower } from "./follower.mjs";
 import { View } from "./view.mjs";
 
 const HELP = `Usage: scripts/node clients/agent-cli/agent.mjs [options]
@@ -20,9 +20,10 @@ who is watching, the status of the call. Without --call it follows the newest ru
   --wait SECONDS  give up if the first connection takes longer (default 30)
   --help
 
-After a lost connection it asks for what it missed (since_seq) and prints only that.
+After a lost connection it asks for what it missed (since_seq) and prints only that; gaps, events that it has no form
+for and what the server refuses are printed as well. A call that is refused does not end the others.
 
-Exit status: 0 done, 1 the server rejected an event, 2 wrong usage, 3 not authorised, 4 no connection, 130 interrupted.
+Exit status: 0 done, 1 the server refused a call, 2 wrong usage, 3 not authorised, 4 no connection, 130 interrupted.
 `;
 
 const OPTIONS = {
@@ -35,7 +36,6 @@ const OPTIONS = {
   help: { type: "boolean" },
 };
 
-const EVENTS = ["transcription:update", "ai:suggestion", "call:status", "agent:presence"];
 const LOOK_FOR_CALLS_MS = 2000;
 
 function readOptions(argv, env) {
@@ -51,69 +51,17 @@ function readOptions(argv, env) {
   }
 }
 
-/** The calls being followed, kept in step over reconnects. */
-class Follower {
-  constructor(connection, view) {
-    this.connection = connection;
-    this.view = view;
-    this.calls = new Map();
-    this.failure = null;
-    for (const event of EVENTS) {
-      connection.socket.on(event, (data) => {
-        const call = this.calls.get(data?.call_id);
-        if (call) this.#show(call, call.apply(event, data));
-      });
-    }
-    connection.socket.on("connect", () => {
-      for (const call of this.calls.values()) this.#sync(call);
-    });
-    connection.socket.on("error", (error) => view.note(`server: ${error?.message ?? error}`));
-  }
-
-  follow(callId) {
-    const call = new LiveCall(callId);
-    this.calls.set(callId, call);
-    return this.#sync(call).then(() => call);
-  }
-
-  leave(callId) {
-    this.calls.delete(callId);
-    this.connection.socket.emit("call:unsubscribe", { call_id: callId });
-  }
-
-  async #sync(call) {
-    try {
-      const answer = await this.connection.request("call:subscribe", call.subscribeRequest());
-      this.#show(call, call.merge(answer));
-    } catch (error) {
-      this.failure = error;
-      call.abandonSync();
-    }
-  }
-
-  #show(call, changes) {
-    for (const change of changes) {
-      if (change.kind === "gap") {
-        this.view.note(`missed ${change.to - change.from - 1} events, asking for them`);
-        this.#sync(call);
-        return;
-      }
-      this.view.show(call, change);
-    }
-  }
-}
-
 /** Reads "+1" and "-1" and sends them as feedback on the newest suggestion. */
 function readFeedback(connection, follower, view) {
   const input = createInterface({ input: process.stdin });
   input.on("line", async (text) => {
     const wanted = /^\s*([+-])\s*(\d)\s*$/.exec(text);
-    const call = [...follower.calls.values()].filter((other) => other.suggestion).at(-1);
-    const document = call?.suggestion.documents?.[Number(wanted?.[2]) - 1];
+    const { suggestion } = follower;
+    const document = suggestion?.documents[Number(wanted?.[2]) - 1];
     if (!wanted || !document) return view.note('type "+1" or "-1", with the number of a document above');
     try {
       const answer = await connection.request("doc:feedback", {
-        call_id: call.callId, doc_id: document.id, helpful: wanted[1] === "+",
+        call_id: suggestion.callId, doc_id: document.id, helpful: wanted[1] === "+",
       });
       view.note(`thank you: ${document.title} helped ${answer.helpful}, did not help ${answer.unhelpful}`);
     } catch (error) {
@@ -131,19 +79,22 @@ async function listCalls(connection) {
   if (calls.length === 0) console.log("no calls");
 }
 
-async function followGiven(follower, callIds, signal) {
-  await Promise.all(callIds.map((callId) => follower.follow(callId)));
-  while (!signal.aborted && [...follower.calls.values()].some((call) => call.status !== "ended")) {
-    if (follower.failure) throw follower.failure;
-    await sleep(200, signal);
-  }
+/** Follows all of them to their ends. What is refused is named; it fails at the end, and at once if there is no server. */
+async function followGiven(follower, callIds, view) {
+  const refusals = [];
+  await Promise.all(callIds.map((callId) => follower.follow(callId).catch((error) => {
+    if (!(error instanceof Refused)) throw error;
+    if (callIds.length > 1) view.note(`${callId}: ${error.message}`);
+    refusals.push(error);
+  })));
+  if (refusals.length > 0) throw refusals[0];
 }
 
 async function followNewest(connection, follower, view, signal) {
   const done = new Set();
   let waiting = false;
   while (!signal.aborted) {
-    const { calls = [] } = await connection.request("call:list", {});
+    const { calls = [] } = await connection.request("call:list", {}, { signal });
     const next = calls
       .filter((call) => call.status !== "ended" && !done.has(call.call_id))
       .sort((a, b) => String(b.started_at).localeCompare(String(a.started_at)))[0];
@@ -155,7 +106,10 @@ async function followNewest(connection, follower, view, signal) {
     }
     waiting = false;
     view.note(`call ${next.call_id}`);
-    await followGiven(follower, [next.call_id], signal);
+    await follower.follow(next.call_id).catch((error) => {
+      if (!(error instanceof Refused)) throw error;
+      view.note(error.message); // it may be gone by now; there are others
+    });
     done.add(next.call_id);
     follower.leave(next.call_id);
   }
@@ -193,10 +147,10 @@ async function run(argv) {
     }
     const view = new View({ showCallId: (options.call?.length ?? 0) > 1 });
     announceConnection(connection, view);
-    const follower = new Follower(connection, view);
-    await connection.connected(options.waitMs);
+    const follower = new Follower(connection, view, interrupt.signal);
+    await connection.connected(options.waitMs, interrupt.signal);
     if (options.feedback) input = readFeedback(connection, follower, view);
-    if (options.call) await followGiven(follower, options.call, interrupt.signal);
+    if (options.call) await followGiven(follower, options.call, view);
     else await followNewest(connection, follower, view, interrupt.signal);
     return interrupt.signal.aborted ? EXIT.INTERRUPTED : EXIT.OK;
   } finally {
@@ -211,7 +165,7 @@ run(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error) => {
-    console.error(`agent: ${error instanceof Fatal ? error.message : error.stack}`);
+    if (error.code !== EXIT.INTERRUPTED) console.error(`agent: ${error instanceof Fatal ? error.message : error.stack}`);
     process.exitCode = error instanceof Fatal ? error.code : EXIT.FAILED;
   },
 );

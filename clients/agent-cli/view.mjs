@@ -20,14 +20,21 @@ export class View {
 
   /** One change as LiveCall reports it. */
   show(call, change) {
-    if (change.kind === "line") this.#line(call, change.line);
+    if (change.kind === "line") this.#line(call, change.line, change.corrected);
     else if (change.kind === "status") this.#status(call, change);
     else if (change.kind === "agents") this.#print(this.#label(call, this.colours.dim(`· watching: ${names(change.agents)}`)));
     else if (change.kind === "suggestion") this.#suggestion(call, change.suggestion);
+    else if (change.kind === "other") this.#other(call, change);
   }
 
-  #line(call, line) {
-    const text = this.#label(call, speech(this.colours, line.speaker, line.text));
+  #other(call, { event, data }) {
+    const { call_id: _, seq: __, ...rest } = data;
+    this.#print(this.#label(call, this.colours.dim(`· ${plain(event)} ${clip(plain(JSON.stringify(rest)), 200)}`)));
+  }
+
+  #line(call, line, corrected) {
+    const mark = corrected ? this.colours.dim(" (corrected)") : "";
+    const text = this.#label(call, speech(this.colours, line.speaker, line.text) + mark);
     if (line.final) this.#print(text);
     else if (this.out.isTTY) {
       const width = this.out.columns ?? 80;

@@ -7,7 +7,7 @@ const sample = (turns, more = {}) => JSON.stringify([{ convo_id: 7, original: tu
 test("ABCD: turns become lines, actions are the system's", () => {
   const text = sample([["agent", "Hi!"], ["customer", " hello "], ["action", "Account found."], ["customer", "  "]],
     { scenario: { subflow: "return_size", personal: { customer_name: "crystal minh" } } });
-  const [conversation] = parseConversations(text);
+  const { conversations: [conversation] } = parseConversations(text);
   assert.equal(conversation.id, "7");
   assert.equal(conversation.title, "return size");
   assert.equal(conversation.customer, "crystal minh");
@@ -18,47 +18,42 @@ test("ABCD: turns become lines, actions are the system's", () => {
   ]);
 });
 
-test("ABCD: what is wrong is said, with its place", () => {
-  assert.throws(() => parseConversations("{oops"), /neither WebVTT nor JSON/);
-  assert.throws(() => parseConversations("[{}]"), /conversation 1 has no list "original"/);
-  assert.throws(() => parseConversations(sample([["agent", "x"], ["agent", 3]])), /conversation 1, turn 2/);
+test("JSON: a bad turn costs that turn, a bad conversation that conversation", () => {
+  const { conversations, problems } = parseConversations(JSON.stringify(
+    [{ original: [["agent", "x"], ["agent", 3], null, ["agent", "y"]] }, {}, null, 5, { original: [["customer", "z"]] }]));
+  assert.deepEqual(conversations.map(({ lines }) => lines.map(({ text }) => text)), [["x", "y"], ["z"]]);
+  assert.deepEqual(problems.map(({ where }) => where),
+    ["conversation 1, line 2", "conversation 1, line 3", "conversation 2", "conversation 3", "conversation 4"]);
+});
+
+test("what cannot be read is refused, with its place", () => {
+  assert.throws(() => parseConversations("{oops"), /not JSON/);
+  assert.throws(() => parseConversations("oops"), /none of JSON, WebVTT, SubRip and SBV/);
+  assert.throws(() => parseConversations("[{}]"), /no line to play: conversation 1 has no list "original"/);
   assert.throws(() => parseConversations(sample([])), /no line to play/);
+  assert.throws(() => parseConversations("WEBVTT\n\n1:2 --> 3:4\nx\n"), /no line to play: row 3 not the timing of a cue/);
 });
 
-const VTT = `\ufeffWEBVTT - a call\r
-\r
-NOTE nobody says this\r
-\r
-STYLE\r
-::cue { color: red }\r
-\r
-intro\r
-00:01.000 --> 00:02.500 align:start\r
-<v.loud Ann>Good <i>morning</i> &amp; welcome</v>\r
-\r
-01:00:03.000 --> 01:00:07.000\r
-<v Bob>Hello,\r
-I am Bob.</v>\r
-<v Ann>Hi Bob!\r
-\r
-00:04.000 --> 00:05.000\r
-no voice &#8211; at all\r
-`;
-
-test("WebVTT: voices, timing, entities, several voices in a cue, the rest skipped", () => {
-  const [{ id, lines }] = parseConversations(VTT, "calls/morning.vtt");
-  assert.equal(id, "morning");
-  assert.deepEqual(lines.map((line) => [line.speaker, line.text, line.startMs]), [
-    ["Ann", "Good morning & welcome", 1000],
-    ["customer", "no voice – at all", 4000],
-    ["Bob", "Hello, I am Bob.", 3603000],
-    ["Ann", "Hi Bob!", 3605783],
-  ]);
-  assert.equal(lines[3].endMs, 3607000);
+test("JSON: a snapshot of Parley's, and one line per row", () => {
+  const lines = [{ speaker: "agent", text: "Hi", start_ms: 5, end_ms: 9 }, { speaker: "agent", text: "H", is_final: false }, { text: "hm" }];
+  const wanted = [{ speaker: "agent", text: "Hi", startMs: 5, endMs: 9 }, { speaker: "customer", text: "hm" }];
+  const { conversations: [call] } = parseConversations(JSON.stringify({ call: { call_id: "c1" }, transcript: lines }));
+  assert.deepEqual([call.id, call.lines], ["c1", wanted]);
+  const { conversations: [rows], problems } = parseConversations(`${lines.map((line) => JSON.stringify(line)).join("\n")}\n{oops\n`, "a/b.ndjson");
+  assert.deepEqual([rows.id, rows.lines.map(({ row, ...line }) => line)], ["b", wanted]);
+  assert.deepEqual(problems.map(({ where }) => where), ["row 4"]);
 });
 
-test("WebVTT: a timing that is none is refused", () => {
-  assert.throws(() => parseConversations("WEBVTT\n\n1:2 --> 3:4\nx\n"), /not a WebVTT timing/);
+test("the content decides, not the name", () => {
+  const texts = ["WEBVTT\n\n00:01.000 --> 00:02.000\n<v agent>x", "1\n00:00:01,000 --> 00:00:02,000\n<v agent>x", '[{"original":[["agent","x"]]}]',
+    "0:00:01.000,0:00:02.000\n<v agent>x", "[Music]\n\n00:00:01,000 --> 00:00:02,000\n<v agent>x"];
+  for (const text of texts) {
+    for (const name of ["x.vtt", "x.srt", "x.json", "x", undefined]) {
+      const { conversations: [{ lines }] } = parseConversations(text, name);
+      assert.deepEqual(lines.map((line) => [line.speaker, line.text]), [["agent", "x"]]);
+    }
+  }
+  assert.equal(parseConversations(texts[0], "calls/morning.call.vtt").conversations[0].id, "morning.call");
 });
 
 test("speakers are renamed without regard to case, roles are lower case", () => {

@@ -1,5 +1,5 @@
-// Playing a conversation into /feed: when each line is said, and sending it so that it arrives exactly once.
-import { sleep } from "../lib/connection.mjs";
+// Playing a conversation into a call: when each line is said.
+import { Interrupted, sleep } from "../lib/connection.mjs";
 
 const MS_PER_CHARACTER = 65; // about 150 words a minute
 const PAUSE_MS = 700; // before somebody answers
@@ -20,61 +20,72 @@ export function schedule(lines) {
   });
 }
 
-/** The growing beginnings of a text, word by word, without the whole. */
-export function interimTexts(text) {
+/** The growing beginnings of a text, word by word, without the whole; of a long one not every word. */
+export function interimTexts(text, most = 200) {
   const words = text.split(" ");
-  return words.slice(0, -1).map((_, i) => words.slice(0, i + 1).join(" "));
+  const step = Math.ceil(words.length / most);
+  const texts = [];
+  for (let count = step; count < words.length; count += step) texts.push(words.slice(0, count).join(" "));
+  return texts;
 }
 
 /** An id that the server takes: [A-Za-z0-9_.:-], at most 128. */
 export function safeId(text) {
-  return text.replace(/[^A-Za-z0-9_.:-]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 100) || "call";
+  return text.replace(/[^A-Za-z0-9_.:-]+/g, "-").slice(0, 60).replace(/^-+|-+$/g, "") || "call";
 }
 
-/**
- * Plays one conversation as one call. Every event is acknowledged before the next final one is sent; what a broken
- * connection swallowed is sent again under the same segment id, so it is stored once.
- * @param {import("../lib/connection.mjs").Connection} connection
- * @param {{callId: string, conversation: object, speed: number, interim: boolean, signal: AbortSignal,
- *          onLine?: (line: object) => void, agents?: string[], withinMs?: number}} options
- * @returns {Promise<{lines: number, completed: boolean}>}
- */
-export async function play(connection, options) {
-  const { callId, conversation, speed, interim, signal, onLine, agents, withinMs } = options;
-  const call = { call_id: callId };
-  const metadata = { subject: conversation.title, conversation_id: conversation.id };
-  if (conversation.customer) metadata.customer = conversation.customer;
-  await connection.request("call:start", { ...call, ...(agents?.length ? { agents } : {}), metadata }, { withinMs });
-  await connection.request("call:status", { ...call, status: "active" });
-
+/** The lines of a conversation when they are due, with their interim texts. */
+async function playLines(call, lines, { speed, interim, signal, onLine }) {
   const startedMs = Date.now();
   const until = (callMs) => sleep(startedMs + callMs / speed - Date.now(), signal);
-  let sent = 0;
-  for (const [index, line] of schedule(conversation.lines).entries()) {
-    const segment = { ...call, speaker: line.speaker, segment_id: `${callId}:${index + 1}` };
+  for (const [index, line] of schedule(lines).entries()) {
     await until(line.startMs);
-    if (interim && line.speaker !== "system") await speakWords(connection, segment, line, { until, signal });
+    if (interim && line.speaker !== "system") await speakWords(call, line, index + 1, { until, signal });
     await until(line.endMs);
-    if (signal.aborted) break;
-    await connection.request("transcription:update", {
-      ...segment, text: line.text, timestamp: new Date().toISOString(), is_final: true,
-    });
-    sent += 1;
-    onLine?.(line);
+    if (signal.aborted) throw new Interrupted();
+    if (await call.say(line, index + 1)) onLine?.(line);
+    if (call.over) return;
   }
-  await connection.request("call:end", call);
-  return { lines: sent, completed: sent === conversation.lines.length };
 }
 
-/** Interim texts are worth nothing later: they are sent once, unacknowledged, and only while connected. */
-async function speakWords(connection, segment, line, { until, signal }) {
+async function speakWords(call, line, number, { until, signal }) {
   const texts = interimTexts(line.text);
   const stepMs = (line.endMs - line.startMs) / (texts.length + 1);
   for (const [i, text] of texts.entries()) {
     await until(line.startMs + stepMs * (i + 1));
     if (signal.aborted) return;
-    connection.socket.volatile.emit("transcription:update", {
-      ...segment, text, timestamp: new Date().toISOString(), is_final: false,
-    });
+    call.sayInterim(line, text, number);
+  }
+}
+
+/** Lines as they come, from an async iterable of {speaker, text, row, isFinal, fields}. */
+async function relayLines(call, lines, { onLine }) {
+  let number = 0;
+  for await (const line of lines) {
+    if (line.isFinal === false) {
+      call.sayInterim(line, line.text, number + 1);
+      continue;
+    }
+    number += 1;
+    if (await call.say(line, number)) onLine?.(line);
+    if (call.over) return;
+  }
+}
+
+/**
+ * Plays one conversation as one call. Every final line is acknowledged before the next one is sent; what a broken
+ * connection swallowed is sent again under the same segment id, so it is stored once. The call is ended in any case.
+ * @param {import("./call.mjs").Call} call
+ * @param {object[] | AsyncIterable<object>} lines a list is played in its own time, a stream as it comes
+ * @param {{speed: number, interim: boolean, signal: AbortSignal, onStart?: () => void,
+ *          onLine?: (line: object) => void}} options
+ */
+export async function play(call, lines, options) {
+  try {
+    await call.start();
+    options.onStart?.();
+    await (Array.isArray(lines) ? playLines : relayLines)(call, lines, options);
+  } finally {
+    await call.end();
   }
 }

@@ -11,19 +11,51 @@ export class Fatal extends Error {
 
 export const EXIT = { OK: 0, FAILED: 1, USAGE: 2, REFUSED: 3, UNREACHABLE: 4, INTERRUPTED: 130 };
 
+/** The server's no to one event. status: the code of its error, 0 if there was no answer. */
+export class Refused extends Fatal {
+  constructor(event, { code = 0, message = "no reason given", field } = {}) {
+    const reason = `${message}${field ? ` (${field})` : ""}${code ? ` [${code}]` : ""}`;
+    super(code === 401 || code === 403 ? EXIT.REFUSED : EXIT.FAILED, `${event}: ${reason}`);
+    this.status = code;
+    this.reason = reason;
+  }
+}
+
+/** A request was given up because its signal was aborted. */
+export class Interrupted extends Fatal {
+  constructor() {
+    super(EXIT.INTERRUPTED, "interrupted");
+  }
+}
+
 const COME_BACK_MS = 500;
 const MAX_ENDED = 3;
+const MAX_LOST = 5; // times that the connection may break under one and the same event
+const BUSY = new Set([429, 502, 503, 504, 507]); // the same request may succeed later
+const FIRST_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5000;
+const MAX_ASKED_PAUSE_MS = 60000;
+
+/** How long to wait before attempt number `attempt` (from 1) if the server is busy: what it asks for, else doubling. */
+export function pauseMs(attempt, askedMs, random = Math.random()) {
+  const doubled = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS);
+  const baseMs = askedMs > 0 ? Math.min(askedMs, MAX_ASKED_PAUSE_MS) : doubled;
+  return Math.round(baseMs * (1 + random / 4)); // so that those who were refused together do not return together
+}
 
 /**
- * Opens a namespace. Connection problems are retried by the client; a refusal by the server is final.
- * @param {{url: string, namespace: string, token?: string, ackTimeoutMs?: number}} options
+ * Opens a namespace. Connection problems are retried by the client; a refusal by the server is final, unless it is busy.
+ * @param {{url: string, namespace: string, token?: string, ackTimeoutMs?: number, patienceMs?: number}} options
+ *        patienceMs: how long a request is repeated while the server answers that it is busy
  */
 export class Connection {
-  constructor({ url, namespace, token, ackTimeoutMs = 10000 }) {
+  constructor({ url, namespace, token, ackTimeoutMs = 10000, patienceMs = 60000 }) {
     this.ackTimeoutMs = ackTimeoutMs;
+    this.patienceMs = patienceMs;
     this.fatal = null;
     this.closing = false;
     this.ended = 0;
+    this.turnedAway = 0;
     this.listeners = new Set();
     this.socket = io(new URL(namespace, url).href, {
       auth: token ? { token } : {},
@@ -31,48 +63,68 @@ export class Connection {
       reconnectionDelayMax: 3000,
       forceNew: true,
     });
-    this.socket.on("connect", () => this.#wake());
-    this.socket.on("connect_error", (error) => {
-      if (!this.socket.active) this.#fail(new Fatal(EXIT.REFUSED, `the server refused the connection: ${error.message}`));
+    this.socket.on("connect", () => {
+      this.turnedAway = 0;
+      this.#wake();
     });
+    this.socket.on("connect_error", (error) => this.#onConnectError(error));
     this.socket.on("disconnect", (reason) => {
       if (reason === "io server disconnect") this.#onServerDisconnect();
+      this.#wake();
     });
   }
 
-  /** Resolves when connected. Rejects if the server refused, or after withinMs (0: never). */
-  async connected(withinMs = 0) {
+  /** Resolves when connected. Rejects if the server refused, the signal was aborted, or after withinMs (0: never). */
+  async connected(withinMs = 0, signal) {
     const deadline = withinMs ? Date.now() + withinMs : Infinity;
-    while (!this.socket.connected) {
-      if (this.fatal) throw this.fatal;
-      const leftMs = deadline - Date.now();
-      if (leftMs <= 0) throw new Fatal(EXIT.UNREACHABLE, `no connection after ${Math.round(withinMs / 1000)} s`);
-      await this.#sleepUntilWoken(leftMs);
+    const wake = () => this.#wake();
+    signal?.addEventListener("abort", wake);
+    try {
+      while (!this.socket.connected) {
+        if (this.fatal) throw this.fatal;
+        if (signal?.aborted || this.closing) throw new Interrupted();
+        const leftMs = deadline - Date.now();
+        if (leftMs <= 0) throw new Fatal(EXIT.UNREACHABLE, `no connection after ${Math.round(withinMs / 1000)} s`);
+        await this.#sleepUntilWoken(leftMs);
+      }
+    } finally {
+      signal?.removeEventListener("abort", wake);
     }
   }
 
   /**
-   * Sends an event until it was acknowledged, over reconnects. Only for events that may safely arrive twice.
-   * @returns the acknowledgement, {ok: true, …}; throws Fatal if the server says no
+   * Sends an event until it was acknowledged, over reconnects and while the server is busy. Only for events that may
+   * safely arrive twice.
+   * @param {{signal?: AbortSignal, onBusy?: (error: object, waitMs: number) => void}} options
+   * @returns the acknowledgement, {ok: true, …, resent}: resent means an earlier attempt may have arrived as well.
+   *          Throws Refused if the server says no, Interrupted, or Fatal if there is no way to the server
    */
-  async request(event, data, { withinMs = 0 } = {}) {
+  async request(event, data, { signal, onBusy } = {}) {
+    let lost = 0;
+    let busy = 0;
+    let busySinceMs = 0;
     for (;;) {
-      await this.connected(withinMs);
-      let answer;
-      try {
-        answer = await this.socket.timeout(this.ackTimeoutMs).emitWithAck(event, data);
-      } catch {
-        continue; // disconnected or too slow: again, once connected
-      }
+      await this.connected(0, signal);
+      const answer = await this.#ask(event, data, signal);
+      if (signal?.aborted && !answer) throw new Interrupted();
       if (answer?.ok) {
         this.ended = 0;
-        return answer;
+        return { ...answer, resent: lost > 0 };
       }
-      const { code = 0, message = "no reason given", field } = answer?.error ?? {};
-      const error = new Fatal(code === 401 || code === 403 ? EXIT.REFUSED : EXIT.FAILED,
-        `${event}: ${message}${field ? ` (${field})` : ""}${code ? ` [${code}]` : ""}`);
-      error.status = code;
-      throw error;
+      if (!answer) {
+        lost += 1;
+        if (lost >= MAX_LOST) throw new Refused(event, { message: `the connection was lost ${lost} times while it was sent` });
+        continue;
+      }
+      const error = answer.error ?? {};
+      if (!BUSY.has(error.code)) throw new Refused(event, error);
+      busy += 1;
+      busySinceMs ||= Date.now();
+      const waitMs = pauseMs(busy, error.retry_after_ms);
+      if (Date.now() + waitMs - busySinceMs > this.patienceMs) throw new Refused(event, error);
+      onBusy?.(error, waitMs);
+      await sleep(waitMs, signal);
+      if (signal?.aborted) throw new Interrupted();
     }
   }
 
@@ -80,6 +132,30 @@ export class Connection {
     this.closing = true;
     this.socket.disconnect();
     this.#wake();
+  }
+
+  /** One attempt: the answer, or null if there was none (lost, too slow, interrupted). */
+  async #ask(event, data, signal) {
+    let stop;
+    const aborted = new Promise((resolve) => {
+      stop = () => resolve(null);
+      signal?.addEventListener("abort", stop, { once: true });
+      if (signal?.aborted) stop();
+    });
+    try {
+      return await Promise.race([this.socket.timeout(this.ackTimeoutMs).emitWithAck(event, data).catch(() => null), aborted]);
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  // A refusal is final; a server that is full or stopping is asked again.
+  #onConnectError(error) {
+    if (this.socket.active) return;
+    const { code, retry_after_ms: askedMs } = error.data ?? {};
+    if (!BUSY.has(code)) return this.#fail(new Fatal(EXIT.REFUSED, `the server refused the connection: ${error.message}`));
+    this.turnedAway += 1;
+    setTimeout(() => this.closing || this.socket.connect(), pauseMs(this.turnedAway, askedMs));
   }
 
   // A server that stops says so, and will be back; the client leaves coming back to us. One that ends every
@@ -106,22 +182,26 @@ export class Connection {
         this.listeners.delete(done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(ms, 2 ** 31 - 1));
+      const timer = setTimeout(done, Math.min(ms, MAX_TIMER_MS));
       this.listeners.add(done);
     });
   }
 }
 
+const MAX_TIMER_MS = 2 ** 31 - 1; // a longer one fires at once
+
 /** Sleeps; an aborted signal wakes it early. */
-export function sleep(ms, signal) {
-  return new Promise((resolve) => {
-    if (signal?.aborted || ms <= 0) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal?.addEventListener("abort", done, { once: true });
-  });
+export async function sleep(ms, signal) {
+  const untilMs = Date.now() + ms;
+  for (let leftMs = ms; leftMs > 0 && !signal?.aborted; leftMs = untilMs - Date.now()) {
+    await new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(leftMs, MAX_TIMER_MS));
+      signal?.addEventListener("abort", done, { once: true });
+    });
+  }
 }

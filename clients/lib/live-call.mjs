@@ -4,7 +4,7 @@
 // The rules of the event vocabulary that it implements:
 // - every event of a call carries `seq`, which grows by one; a hole means something was missed and `apply` says "gap"
 // - the answer to call:subscribe is a snapshot, or what came after `since_seq`; either is merged with `merge`
-// - a line with a segment_id replaces the line of that segment until one of them was final
+// - a line with a segment_id replaces the line of that segment; a final one only if it is final itself (a correction)
 
 /** Orders lines by when their segment first appeared. */
 const byFirstSeq = (a, b) => a.order - b.order;
@@ -46,10 +46,12 @@ export class LiveCall {
   }
 
   /**
-   * Merges the answer to call:subscribe.
+   * Merges the answer to call:subscribe. If the server knows less than it has sent before (its data was lost), the call
+   * begins anew: the change is "restart", and it wants to be subscribed once more.
    * @returns {object[]} the changes, as `apply` returns them
    */
   merge(answer, nowMs = Date.now()) {
+    if (answer.seq < this.seq) return this.#restart();
     const changes = [];
     const call = answer.call ?? {};
     if (call.started_at) this.startedAt = call.started_at;
@@ -68,7 +70,7 @@ export class LiveCall {
 
   /**
    * Applies one event of this call.
-   * @returns {object[]} changes: {kind: "line"|"suggestion"|"status"|"agents"|"gap", …}; empty for a repeat
+   * @returns {object[]} changes: {kind: "line"|"suggestion"|"status"|"agents"|"gap"|"restart"|"other", …}; empty for a repeat
    */
   apply(event, data, nowMs = Date.now()) {
     if (this.syncing) {
@@ -85,7 +87,7 @@ export class LiveCall {
     if (event === "ai:suggestion") return this.#addSuggestion(data);
     if (event === "call:status") return this.#setStatus(data, nowMs);
     if (event === "agent:presence") return this.#setAgents(data.agents ?? []);
-    return [];
+    return [{ kind: "other", event, data }];
   }
 
   /** Seconds the call has lasted, or null if the server has not said. */
@@ -94,6 +96,12 @@ export class LiveCall {
     const { seconds, atMs } = this.durationAnchor;
     if (this.status === "ended") return seconds;
     return seconds + Math.max(0, (nowMs - atMs) / 1000);
+  }
+
+  #restart() {
+    const from = this.seq;
+    Object.assign(this, { seq: 0, lines: [], suggestions: [], syncing: false, waiting: [], bySegment: new Map() });
+    return [{ kind: "restart", from }];
   }
 
   #drain(nowMs = Date.now()) {
@@ -106,7 +114,8 @@ export class LiveCall {
     const final = data.is_final !== false;
     const key = data.segment_id ?? `seq:${data.seq}`;
     const known = this.bySegment.get(key);
-    if (known && (known.final || data.seq < known.seq)) return [];
+    if (known && (data.seq <= known.seq || (known.final && !final))) return [];
+    const corrected = Boolean(known?.final);
     const line = known ?? { key, order: data.seq ?? this.lines.length };
     Object.assign(line, {
       speaker: data.speaker,
@@ -120,7 +129,7 @@ export class LiveCall {
       this.lines.push(line);
       if (this.lines.length > 1 && this.lines.at(-2).order > line.order) this.lines.sort(byFirstSeq);
     }
-    return [{ kind: "line", line, isNew: !known }];
+    return [{ kind: "line", line, isNew: !known, corrected }];
   }
 
   #addSuggestion(data) {

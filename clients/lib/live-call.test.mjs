@@ -19,7 +19,7 @@ test("asks for everything first and for what is missing afterwards", () => {
   assert.deepEqual(call.subscribeRequest(), { call_id: "c", since_seq: 7 });
 });
 
-test("an interim line is replaced by its segment's next one, and nothing replaces a final one", () => {
+test("an interim line is replaced by its segment's next one, a final one only by a correction", () => {
   const call = subscribed();
   call.apply("transcription:update", said(1, "I got", { segment_id: "s", is_final: false }));
   assert.equal(call.lines[0].final, false);
@@ -27,6 +27,26 @@ test("an interim line is replaced by its segment's next one, and nothing replace
   assert.equal(change.isNew, false);
   assert.deepEqual(call.apply("transcription:update", said(3, "late", { segment_id: "s", is_final: false })), []);
   assert.deepEqual(call.lines.map((line) => [line.text, line.final]), [["I got it", true]]);
+  const [corrected] = call.apply("transcription:update", said(4, "I get it", { segment_id: "s", is_final: true, replaces: 2 }));
+  assert.equal(corrected.corrected, true);
+  assert.deepEqual(call.lines.map((line) => [line.text, line.order]), [["I get it", 1]]);
+});
+
+test("an event that it does not know counts, and is passed on", () => {
+  const call = subscribed();
+  const data = { call_id: "c", rule: "cancel", seq: 1 };
+  assert.deepEqual(call.apply("call:alert", data), [{ kind: "other", event: "call:alert", data }]);
+  assert.equal(call.seq, 1);
+});
+
+test("a server that knows less than it has sent begins anew", () => {
+  const call = subscribed();
+  call.apply("transcription:update", said(1, "old"));
+  call.subscribeRequest();
+  assert.deepEqual(call.merge({ ok: true, call: { status: "active" }, transcript: [], seq: 0 }), [{ kind: "restart", from: 1 }]);
+  assert.deepEqual(call.subscribeRequest(), { call_id: "c" });
+  call.merge({ ok: true, call: { status: "active" }, transcript: [said(1, "new")], seq: 1 });
+  assert.deepEqual(call.lines.map((line) => line.text), ["new"]);
 });
 
 test("a line without is_final is final", () => {

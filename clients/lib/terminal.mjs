@@ -22,10 +22,10 @@ export function speech(colours, speaker, text) {
   return `${paint(name)} ${speaker === "system" ? colours.dim(plain(text)) : plain(text)}`;
 }
 
-/** `feed … | head`: when nobody reads on, the command ends without a word, as others do. */
-export function endWithReader(stream = process.stdout) {
+/** `agent … | head`: when nobody reads on, `onGone` is called instead of an error being thrown; by default it ends. */
+export function endWithReader(onGone = () => process.exit(0), stream = process.stdout) {
   stream.on("error", (error) => {
     if (error.code !== "EPIPE") throw error;
-    process.exit(0);
+    onGone();
   });
 }

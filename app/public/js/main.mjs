@@ -19,11 +19,15 @@ let link = null;
 /** @type {LiveCall} */
 let call = null;
 
+function forget() {
+  transcript.clear();
+  cards.clear();
+}
+
 function openCall(entry) {
   if (call) link.socket.emit("call:unsubscribe", { call_id: call.callId });
   call = new LiveCall(entry.call_id);
-  transcript.clear();
-  cards.clear();
+  forget();
   showTitle(entry);
   $("presence").hidden = true;
   showStatus(entry.status);
@@ -52,6 +56,10 @@ function draw(changes, quiet = false) {
     else if (change.kind === "agents") showPresence(change.agents);
     else if (change.kind === "gap") {
       link.countGap(change.to - change.from - 1);
+      sync(call);
+      break;
+    } else if (change.kind === "restart") {
+      forget();
       sync(call);
       break;
     }
