@@ -68,7 +68,7 @@ export class Call {
     if (this.over || !this.connection.socket.connected) return;
     const update = this.#update({ ...line, text }, number);
     this.begun.set(update.segment_id, { line: { ...line, text }, number, again: false });
-    this.connection.socket.volatile.emit("transcription:update", { ...update, is_final: false });
+    this.connection.socket.volatile.emit("transcription:update", { call_id: this.id, ...update, is_final: false });
   }
 
   /** Ends the call, also when interrupted: the last words that were begun become final. Never throws. */

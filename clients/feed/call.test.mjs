@@ -49,6 +49,7 @@ test("start, active, every line once with its segment, end", async () => {
     ["transcription:update", "Account pulled up", "line-2", true],
     ["call:end", undefined, undefined, undefined],
   ]);
+  assert.ok(connection.sent.every(([, data]) => data.call_id === "c1"));
   assert.deepEqual([call.taken, call.refused, call.mayBeOpen], [2, [], false]);
 });
 

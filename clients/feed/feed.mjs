@@ -36,7 +36,7 @@ function announceConnection(connection, log, colours) {
     if (!before && !connection.fatal) log(colours.dim(`waiting for the server: ${error.message}`));
   });
   connection.socket.on("error", (error) => {
-    const text = `the server: ${error?.message ?? error}`;
+    const text = `the server: ${error?.message ?? error}${error?.field ? ` (${error.field})` : ""}`;
     if (text !== lastError) warn(text); // interim lines may all get the same answer
     lastError = text;
   });
@@ -131,6 +131,7 @@ async function run(argv) {
     return EXIT.OK;
   }
   const signal = interruption();
+  if (options.file === "-" && !options.quiet) console.log(palette().dim("reading standard input"));
   const conversations = await load(options, { stdin: process.stdin, signal, warn });
   const isLive = !Array.isArray(conversations[0].lines);
   if (isLive && (options.loop || options.calls > 1)) throw new Fatal(EXIT.USAGE, "live input is one call: neither --loop nor --calls");

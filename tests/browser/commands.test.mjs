@@ -1,17 +1,13 @@
 // The feed and agent commands against the built server, as a person would start them.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { writeFile, rm, mkdtemp } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { conversations, killAll, start } from "./command.mjs";
 import { startParley } from "./server.mjs";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const conversations = join(root, "app/demo/conversations.json");
-const children = new Set();
 let parley;
 let feedToken;
 let agentToken;
@@ -22,27 +18,9 @@ before(async () => {
   agentToken = await parley.token("--role", "agent", "--sub", "ann", "--calls", "*");
 });
 after(async () => {
-  for (const child of children) child.kill("SIGKILL");
+  killAll();
   await parley?.stop();
 });
-
-/** Starts a command; `output` grows, `ended` is its exit status, `sees` waits for text. */
-function start(command, ...options) {
-  const child = spawn(process.execPath, [join(root, "clients", command), ...options], { stdio: ["pipe", "pipe", "pipe"] });
-  children.add(child);
-  const run = { child, output: "" };
-  child.stdout.on("data", (chunk) => (run.output += chunk));
-  child.stderr.on("data", (chunk) => (run.output += chunk));
-  run.ended = new Promise((resolve) => child.on("exit", (code) => (children.delete(child), resolve(code))));
-  run.sees = async (pattern, withinMs = 20000) => {
-    const deadline = Date.now() + withinMs;
-    while (!pattern.test(run.output)) {
-      if (Date.now() > deadline) throw new Error(`${pattern} did not appear in:\n${run.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
-  return run;
-}
 
 const feed = (callId, ...options) =>
   start("feed/feed.mjs", "--url", parley.url, "--token", feedToken, "--call-id", callId, ...options);
