@@ -48,6 +48,8 @@ static int start_server(struct app *app, char *error, size_t error_size)
     struct kit *kit = &app->kit;
     struct sio_options io = kit->config->io;
     io.recovery.skip_middlewares = false; /* who it is must be known all the same */
+    io.adapter = kit_make_adapter;
+    io.adapter_ctx = kit;
     if (app->worker) node_worker_join(app->worker, kit);
     int failed = node_cluster_new(kit, app->worker, &io, &app->cluster, error, error_size);
     if (!failed) failed = prepare_modules(app);

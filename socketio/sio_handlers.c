@@ -134,6 +134,7 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour)
     sio__hooks_clear(&behaviour->connection);
     sio__hooks_clear(&behaviour->disconnecting);
     sio__hooks_clear(&behaviour->disconnect);
+    sio__hooks_clear(&behaviour->dismissed);
     sio__hooks_clear(&behaviour->middleware);
     sio__hooks_clear(&behaviour->packet);
     sio__hooks_clear(&behaviour->recover);

@@ -81,7 +81,8 @@ struct sio__events {
 /* Everything that is registered on a namespace. */
 struct sio__behaviour {
     struct sio__events events, server_events;
-    struct sio__hooks any, connection, disconnecting, disconnect, middleware, packet, recover, outgoing, room;
+    struct sio__hooks any, connection, disconnecting, disconnect, dismissed, middleware, packet, recover, outgoing,
+        room;
 };
 void sio__hooks_clear(struct sio__hooks *hooks);
 /* As sio__hooks_add, before the others. */

@@ -130,6 +130,11 @@ void sio_next(struct sio_admission *admission)
     run(admission);
 }
 
+struct sio_socket *sio_admission_socket(const struct sio_admission *admission)
+{
+    return admission->socket;
+}
+
 static void put_refusal(struct sio_builder *builder, const char *message, const char *data_json)
 {
     sio_builder_put(builder, "{\"message\":");

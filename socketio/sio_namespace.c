@@ -370,6 +370,11 @@ int sio_on_disconnect(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx
     return add_disconnect(&nsp->behaviour.disconnect, fn, ctx);
 }
 
+int sio_on_dismissed(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx)
+{
+    return add_disconnect(&nsp->behaviour.dismissed, fn, ctx);
+}
+
 int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx)
 {
     struct sio__hook *hook = fn ? sio__hooks_add(&nsp->behaviour.middleware, ctx) : NULL;

@@ -182,6 +182,7 @@ static void end_connected(struct sio_socket *socket, const char *reason)
 
 void sio__socket_end(struct sio_socket *socket, const char *reason)
 {
+    const struct sio_namespace *nsp = socket->nsp;
     if (socket->state == SIO__S_CONNECTED) {
         end_connected(socket, reason);
     } else if (socket->state == SIO__S_ADMISSION) {
@@ -189,6 +190,8 @@ void sio__socket_end(struct sio_socket *socket, const char *reason)
         sio__recovery_save(socket, reason);
         leave_all(socket);
         sio__socket_set_state(socket, SIO__S_GONE, reason);
+        if (nsp->parent) run_disconnect(&nsp->parent->behaviour.dismissed, socket, reason);
+        run_disconnect(&nsp->behaviour.dismissed, socket, reason);
         bury(socket);
     }
 }

@@ -81,15 +81,15 @@ static int prepare(struct kit *kit, void **state)
     struct calls *calls = *state = calloc(1, sizeof *calls);
     if (!calls) return EIO_ENOMEM;
     calls->kit = kit;
-    if (kit_has_peers(kit)) kit->proxy = (struct kit_adapter_proxy){"/", calls_hold_adapter, calls};
+    kit->proxy = (struct kit_adapter_proxy){"/", calls_proxy_adapter, calls};
     return 0;
 }
 
 static int start(void *state, struct kit *kit, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
-        open_namespaces,      calls_feed_start,    calls_presence_start, calls_agents_start,
-        calls_feedback_start, calls_suggest_start, calls_http_start,
+        open_namespaces,   calls_feed_start,     calls_presence_start, calls_access_start, calls_agents_start,
+        calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_http_start,
     };
     struct calls *calls = state;
     int failed = 0;
@@ -101,9 +101,12 @@ static int start(void *state, struct kit *kit, char *error, size_t error_size)
     return failed;
 }
 
-static void pause_demo(void *state)
+static void pause_calls(void *state)
 {
-    if (state) calls_demo_stop(state);
+    struct calls *calls = state;
+    if (!calls) return;
+    calls_demo_stop(calls);
+    if (calls->agents) calls_watch_pause(calls);
 }
 
 static void stop(void *state)
@@ -112,10 +115,10 @@ static void stop(void *state)
     if (!calls) return;
     calls_demo_stop(calls);
     calls_presence_stop(calls);
-    calls_holds_clear(calls);
+    calls_access_stop(calls);
     calls_suggest_stop(calls);
     free(calls->proxy);
     free(calls);
 }
 
-const struct kit_module calls_module = {"calls", prepare, start, stop, pause_demo};
+const struct kit_module calls_module = {"calls", prepare, start, stop, pause_calls};

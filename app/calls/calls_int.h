@@ -1,11 +1,13 @@
 /* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_feed.c, calls_agents.c,
- * calls_hold.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_http.c, calls_demo.c. */
+ * calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c,
+ * calls_feedback.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
 #include "calls.h"
 #include "kit_answer.h"
 #include "kit_auth.h"
+#include "kit_namespace.h"
 #include "kit_request.h"
 #include "knowledge.h"
 
@@ -23,9 +25,13 @@ struct calls {
     uint64_t live_ms;
     bool live_is_asked;
     struct calls_presence *presence;
-    struct calls_held_call *held_calls; /* calls_hold.c: a table */
-    struct calls_adapter_proxy *proxy;  /* calls_hold.c; NULL: there are no peers */
-    uint64_t held_messages;
+    struct calls_gated *gated;         /* calls_gate.c: a table of the calls with gates */
+    uint64_t gated_messages;           /* that came to one of them */
+    struct calls_proxy *proxy;         /* calls_proxy.c */
+    struct calls_comeback *comebacks;  /* calls_access.c: those that wait for their connection */
+    struct calls_watch *joined, *told; /* calls_watch.c: those that wait for other processes to know of them */
+    struct eio_timer told_timer;
+    bool is_stopping;
     struct calls_suggest *suggest;
     struct calls_demo *demo;
 };
@@ -33,11 +39,15 @@ struct calls {
 /* Each returns 0 or a negative code. */
 int calls_feed_start(struct calls *calls);
 int calls_presence_start(struct calls *calls);
+int calls_access_start(struct calls *calls);
 int calls_agents_start(struct calls *calls);
+int calls_watch_start(struct calls *calls);
 int calls_feedback_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_demo_start(struct calls *calls, char *error, size_t error_size);
+void calls_watch_pause(struct calls *calls);
+void calls_access_stop(struct calls *calls);
 void calls_presence_stop(struct calls *calls);
 void calls_suggest_stop(struct calls *calls);
 void calls_demo_stop(struct calls *calls);
@@ -58,10 +68,10 @@ int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failur
 /* 403 unless the claims or the call's list of agents allow it; then 404 if there is no such call. */
 int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,
                        struct kit_failure *failure);
-/* Appends {"ok":true,"call":…,"transcript":…,"suggestions":…,"seq":…}. */
+/* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"seq":… of an object. */
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
                    int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
-/* Appends {"ok":true,"calls":[…]}, the latest first. status NULL: all. */
+/* Appends the field ,"calls":[…] of an object, the latest first. status NULL: all. */
 int calls_list(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims, const char *status,
                int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure);
@@ -76,21 +86,10 @@ void calls_room(char room[CALLS_ROOM_SIZE], const char *prefix, const char *call
  * to be told who watches. */
 void calls_presence_touch(struct calls *calls, const char *call_id, bool joined);
 
-/* ------------------------------------------------------------------- hold */
+/* ------------------------------------------------------------------ proxy */
 
-/* With several processes: what is broadcast to a socket's call while its snapshot is read. */
-struct calls_hold;
-/* Puts itself between the namespace and its adapter. */
-struct rooms_adapter *calls_hold_adapter(void *ctx, const char *namespace_name, const struct rooms_local *local);
-/* From now on nothing of the call reaches the socket. NULL: out of memory. */
-struct calls_hold *calls_hold_new(struct calls *calls, const char *sid, const char *call_id);
-/* True: it was too much to be kept. */
-bool calls_hold_is_lost(const struct calls_hold *hold);
-/* Sends what came meanwhile and is newer than seq; from now on what is newer reaches the socket. */
-void calls_hold_release(struct calls_hold *take_hold, struct sio_socket *socket, int64_t seq);
-/* Accepts NULL. */
-void calls_hold_free(struct calls_hold *hold);
-void calls_holds_clear(struct calls *calls);
+/* Puts the gates between the namespace and its adapter. A rooms_adapter_factory with the calls as ctx. */
+struct rooms_adapter *calls_proxy_adapter(void *ctx, const char *namespace_name, const struct rooms_local *local);
 
 /* ---------------------------------------------------------------- suggest */
 

@@ -125,7 +125,7 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
     if (code) return code;
     sqlite3_stmt *row = kit_db_statement(db, "SELECT metadata FROM calls WHERE id=?");
     if (kit_db_step(row, "i", call.id) != SQLITE_ROW) return kit_db_fail(db, failure);
-    sio_builder_put(out, "{\"ok\":true,\"call\":{");
+    sio_builder_put(out, ",\"call\":{");
     put_call(out, call_id, &call, now_ms);
     sio_builder_put(out, ",\"metadata\":");
     sio_builder_put(out, (const char *)sqlite3_column_text(row, 0));
@@ -154,7 +154,6 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
     if (put_events(rows, step, out) < 0) return kit_db_fail(db, failure);
     sio_builder_put(out, ",\"seq\":");
     kit_put_int(out, call.seq);
-    sio_builder_put(out, "}");
     return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 
@@ -166,7 +165,7 @@ int calls_list(struct kit_db *db, const struct kit_config *config, const struct 
         kit_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq, call_id, agents, metadata FROM calls"
                              " WHERE ?1 IS NULL OR status=?1 ORDER BY id DESC");
     int step = kit_db_step(rows, "t", status);
-    sio_builder_put(out, "{\"ok\":true,\"calls\":[");
+    sio_builder_put(out, ",\"calls\":[");
     for (; step == SQLITE_ROW && count < config->call_list_max; step = sqlite3_step(rows)) {
         struct calls_call call;
         const char *call_id = (const char *)sqlite3_column_text(rows, 5);
@@ -181,7 +180,7 @@ int calls_list(struct kit_db *db, const struct kit_config *config, const struct 
         sio_builder_put(out, (const char *)sqlite3_column_text(rows, 7));
         sio_builder_put(out, "}");
     }
-    sio_builder_put(out, "]}");
+    sio_builder_put(out, "]");
     if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
     sqlite3_reset(rows);
     return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;

@@ -60,8 +60,10 @@ struct rooms_adapter *kit_make_adapter(void *ctx, const char *namespace_name, co
 {
     struct kit *kit = ctx;
     struct kit_adapter_proxy proxy = kit->proxy;
-    if (!proxy.namespace_name || strcmp(proxy.namespace_name, namespace_name))
-        return kit->peers.make_adapter(kit->peers.make_ctx, namespace_name, local);
+    if (!proxy.namespace_name || strcmp(proxy.namespace_name, namespace_name)) {
+        rooms_adapter_factory make = kit_has_peers(kit) ? kit->peers.make_adapter : rooms_adapter_memory;
+        return make(kit->peers.make_ctx, namespace_name, local);
+    }
     kit->proxy.namespace_name = NULL; /* what it asks for is what stands behind it */
     return proxy.make(proxy.ctx, namespace_name, local);
 }

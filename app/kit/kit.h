@@ -14,6 +14,7 @@
 #include "kit_store.h"
 #include "kit_work.h"
 
+#define KIT_SID_SIZE 256 /* a socket's id with its terminator; those of Socket.IO 2 name the namespace too */
 #define KIT_HOOKS_MAX 16
 #define KIT_NAMESPACES_MAX 16
 #define KIT_ROUTES_MAX 128
@@ -62,6 +63,8 @@ struct kit_namespace {
     struct sio_namespace *nsp;
     unsigned roles;      /* enum kit_role, or'ed */
     const char *sign_in; /* the event by which a socket without a token says who it is; NULL: a token is needed */
+    void (*on_claims)(struct sio_socket *socket, void *ctx); /* kit_on_claims() */
+    void *on_claims_ctx;
 };
 
 /* An event of a namespace, as its handler gets it. */

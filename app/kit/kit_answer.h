@@ -9,7 +9,7 @@ struct kit_answer {
     struct kit *kit;
     struct sio_reply reply;
     struct sio_namespace *nsp;
-    char sid[21];
+    char sid[KIT_SID_SIZE];
     char event[32];
 };
 /* Its socket, or NULL if that is gone. */

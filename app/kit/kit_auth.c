@@ -42,7 +42,7 @@ static enum kit_role role_of(const char *name)
 
 struct kit_claims *kit_claims_ref(struct kit_claims *claims)
 {
-    claims->refs++;
+    if (claims) claims->refs++;
     return claims;
 }
 
@@ -71,12 +71,14 @@ static struct kit_claims *claims_new(const json_t *token)
     const json_t *calls = json_object_get(token, "calls");
     const char *sub = json_string_value(json_object_get(token, "sub"));
     enum kit_role role = role_of(json_string_value(json_object_get(token, "role")));
+    int64_t exp_s;
     if (!sub || !role || !kit_is_id(sub, strlen(sub))) return NULL;
+    if (!kit_json_int64(json_object_get(token, "exp"), -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, &exp_s)) return NULL;
     struct kit_claims *claims = calloc(1, sizeof *claims);
     if (!claims) return NULL;
     claims->refs = 1;
     claims->role = role;
-    claims->exp_s = (int64_t)json_number_value(json_object_get(token, "exp"));
+    claims->exp_s = exp_s;
     snprintf(claims->sub, sizeof claims->sub, "%s", sub);
     claims->all_calls = json_is_string(calls) && !strcmp(json_string_value(calls), "*");
     for (size_t i = 0; i < json_array_size(calls); i++) {
@@ -189,10 +191,12 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
         kit_claims_unref(take_claims);
         return code;
     }
+    bool is_new = !user->claims;
     kit_claims_unref(user->claims);
     user->claims = take_claims;
     start_expiry(user);
     show_user(user);
+    if (!is_new && user->nsp->on_claims) user->nsp->on_claims(socket, user->nsp->on_claims_ctx);
     return 0;
 }
 
@@ -292,16 +296,11 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
     return false;
 }
 
-struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in)
+int kit_auth_guard(struct kit_namespace *own)
 {
-    if (kit->namespace_count == KIT_NAMESPACES_MAX) return NULL;
-    struct sio_namespace *nsp = sio_of(kit->io, name);
-    if (!nsp) return NULL;
-    struct kit_namespace *own = &kit->namespaces[kit->namespace_count++];
-    *own = (struct kit_namespace){kit, nsp, roles, sign_in};
-    int error = sio_use(nsp, on_admission, own);
-    if (!error) error = sio_use_packet(nsp, on_packet, own);
-    if (!error) error = sio_on_connection(nsp, on_connection, own);
-    if (!error) error = sio_on_disconnect(nsp, on_disconnect, own);
-    return error ? NULL : nsp;
+    int error = sio_use(own->nsp, on_admission, own);
+    if (!error) error = sio_on_dismissed(own->nsp, on_disconnect, own);
+    if (!error) error = sio_use_packet(own->nsp, on_packet, own);
+    if (!error) error = sio_on_connection(own->nsp, on_connection, own);
+    return error ? error : sio_on_disconnect(own->nsp, on_disconnect, own);
 }

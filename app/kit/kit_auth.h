@@ -17,6 +17,7 @@ struct kit_claims {
     json_t *calls; /* array of ids; "demo-*" stands for all that begin so */
     bool all_calls;
 };
+/* Both accept NULL. */
 struct kit_claims *kit_claims_ref(struct kit_claims *claims);
 void kit_claims_unref(struct kit_claims *claims);
 /* True if the token names the call. */
@@ -26,14 +27,13 @@ bool kit_claims_allow(const struct kit_claims *claims, const char *call_id);
 struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure);
 /* The claims of a socket, or NULL while it has not said who it is. Borrowed. */
 struct kit_claims *kit_auth_claims(const struct sio_socket *socket);
-/* Gives claims (consumed) to a socket; a socket never changes its user: 403. */
+/* Gives claims (consumed) to a socket, which may be fewer than it had; a socket never changes its user: 403. */
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);
 
-/* Opens a namespace for these roles. sign_in: the event by which a socket that came without a token says who it is,
- * within auth_timeout_ms; NULL: without a token it is refused. NULL: out of memory. */
-struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in);
+/* Asks for a token, or a sign-in, before anything else of a namespace's sockets. For kit_namespace.c. */
+int kit_auth_guard(struct kit_namespace *nsp);
 
 #endif

@@ -1,6 +1,8 @@
 /* Token checks in the order that gives nothing away: form, algorithm, signature, and only then the claims. */
 #include "kit_jwt.h"
 
+#include "kit_schema.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -181,15 +183,11 @@ static bool signature_holds(const struct kit_jwt *jwt, struct eio_str text, stru
     return !sodium_memcmp(own, signature, sizeof own);
 }
 
-/* A NumericDate; true if the claim is absent or a number. */
-static bool date_claim(const json_t *claims, const char *name, double *out, bool *present)
+/* A NumericDate (RFC 7519 section 2), whose fraction is left away; absent: *out stays as it is. */
+static bool date_claim(const json_t *claims, const char *name, int64_t *out)
 {
     const json_t *value = json_object_get(claims, name);
-    *present = value != NULL;
-    if (!value) return true;
-    if (!json_is_number(value)) return false;
-    *out = json_number_value(value);
-    return true;
+    return !value || kit_json_int64(value, -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, out);
 }
 
 static bool audience_holds(const json_t *aud, const char *wanted)
@@ -203,15 +201,15 @@ static bool audience_holds(const json_t *aud, const char *wanted)
 
 static const char *claims_fault(const struct kit_jwt *jwt, const json_t *claims, int64_t unix_s)
 {
-    double exp = 0, nbf = 0, now = (double)unix_s, leeway = jwt->leeway_s;
-    bool has_exp, has_nbf;
+    const int64_t leeway = jwt->leeway_s, missing = INT64_MIN;
+    int64_t exp = missing, nbf = missing, iat;
     if (!json_is_object(claims)) return "the token's claims are not an object";
-    if (!date_claim(claims, "exp", &exp, &has_exp) || !date_claim(claims, "nbf", &nbf, &has_nbf))
-        return "the token's times are not numbers";
-    if (!has_exp) return "the token has no exp";
-    /* RFC 7519 4.1.4: the current time must be before exp. Written so that NaN fails. */
-    if (!(now < exp + leeway)) return "the token has expired";
-    if (has_nbf && !(now + leeway >= nbf)) return "the token is not valid yet";
+    if (!date_claim(claims, "exp", &exp) || !date_claim(claims, "nbf", &nbf) || !date_claim(claims, "iat", &iat))
+        return "the token's times are not possible";
+    if (exp == missing) return "the token has no exp";
+    /* RFC 7519 4.1.4: the current time must be before exp. */
+    if (unix_s >= exp + leeway) return "the token has expired";
+    if (nbf != missing && unix_s + leeway < nbf) return "the token is not valid yet";
     const char *iss = json_string_value(json_object_get(claims, "iss"));
     if (jwt->issuer && (!iss || strcmp(iss, jwt->issuer))) return "the token's issuer is not accepted";
     if (jwt->audience && !audience_holds(json_object_get(claims, "aud"), jwt->audience))

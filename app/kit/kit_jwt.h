@@ -10,6 +10,8 @@
 #define KIT_JWT_KEY_MAX 1024
 #define KIT_JWT_TOKEN_MAX 8192 /* bytes; a longer token is refused unread */
 
+#define KIT_JWT_TIME_MAX 9007199254740991 /* 2^53-1, either way from 1970: a token with other times is refused */
+
 struct kit_jwt {
     enum kit_jwt_algorithm algorithm;
     uint8_t key[KIT_JWT_KEY_MAX]; /* HS256: the secret; EdDSA: the public key */

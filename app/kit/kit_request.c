@@ -18,7 +18,7 @@ static void free_request(struct kit_request *request)
     free(request);
 }
 
-static void finish(struct kit_request *request)
+void kit_request_finish(struct kit_request *request)
 {
     const struct kit_event *event = request->event;
     if (!request->op.failure.code && event->reply) event->reply(request);
@@ -38,9 +38,25 @@ static int run(struct kit_db *db, struct kit_store_op *op)
     return request->event->run(db, request);
 }
 
+static void step(struct kit_request *request)
+{
+    if (request->event->step)
+        request->event->step(request);
+    else
+        kit_request_finish(request);
+}
+
 static void on_done(struct kit_store_op *op)
 {
-    finish((struct kit_request *)(void *)op);
+    step((struct kit_request *)(void *)op);
+}
+
+static void begin_json(struct kit_request *request)
+{
+    sio_builder_clear(&request->json);
+    sio_builder_init(&request->json);
+    sio_builder_open(&request->json);
+    sio_builder_put(&request->json, "{\"ok\":true");
 }
 
 static struct kit_request *make(const struct kit_route *route, const struct sio_event *event)
@@ -49,28 +65,28 @@ static struct kit_request *make(const struct kit_route *route, const struct sio_
     if (!request) return NULL;
     request->op.run = run;
     request->op.done = on_done;
-    request->op.writes = route->event->way == KIT_WRITE;
+    request->way = route->event->way;
     request->kit = route->kit;
     request->state = route->state;
     request->event = route->event;
     request->claims = kit_claims_ref(kit_auth_claims(event->socket));
     request->now_ms = (int64_t)eio_loop_unix_ms(route->kit->loop);
     request->answer = kit_answer_later(route->kit, event);
-    sio_builder_init(&request->json);
-    sio_builder_open(&request->json);
-    sio_builder_put(&request->json, "{\"ok\":true");
+    begin_json(request);
     return request;
 }
 
-static void submit(struct kit_request *request)
+void kit_request_submit(struct kit_request *request)
 {
     struct kit_store *store = request->kit->store;
     size_t bytes = request->event->size;
-    bool aside = request->event->way == KIT_READ;
+    bool aside = request->way == KIT_READ;
+    begin_json(request); /* what an earlier round wrote is void */
+    request->op.writes = request->way == KIT_WRITE;
     if (!(aside ? kit_store_submit_read(store, &request->op, bytes) : kit_store_submit(store, &request->op, bytes)))
         return;
     kit_fail(&request->op.failure, 503, NULL, "too much is waiting; try again");
-    finish(request);
+    step(request);
 }
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
@@ -83,9 +99,11 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, v
     if (!request) {
         kit_answer_refuse(route->kit, event, 503, NULL, "out of memory");
     } else if (route->event->read && route->event->read(request, payload)) {
-        finish(request);
+        kit_request_finish(request);
+    } else if (route->event->start) {
+        route->event->start(request);
     } else {
-        submit(request);
+        kit_request_submit(request);
     }
     json_decref(payload);
 }

@@ -7,7 +7,8 @@
  *         char name[KIT_ID_SIZE];
  *     };
  *     static const struct kit_event events[] = {
- *         {"greet", sizeof(struct greet), KIT_READ, read_greet, run_greet, reply_greet, NULL},
+ *         {.name = "greet", .size = sizeof(struct greet), .way = KIT_READ,
+ *          .read = read_greet, .run = run_greet, .reply = reply_greet},
  *     };
  *     kit_open_events(kit, nsp, events, 1, state);
  *
@@ -42,6 +43,13 @@ struct kit_event {
     void (*reply)(struct kit_request *request);
     /* Frees what read and run took; also after a failure. May be NULL. */
     void (*clear)(struct kit_request *request);
+
+    /* For events that wait for something else than the store, or need it more than once; on the loop. Each ends by
+     * kit_request_submit() or kit_request_finish(), now or later; either may free the request before it returns. */
+    /* After read. NULL: it is submitted. */
+    void (*start)(struct kit_request *request);
+    /* When run is done, failed or not. NULL: it is finished. */
+    void (*step)(struct kit_request *request);
 };
 
 struct kit_request {
@@ -49,7 +57,8 @@ struct kit_request {
     struct kit *kit;
     void *state; /* the module's */
     const struct kit_event *event;
-    struct kit_claims *claims; /* who asks */
+    struct kit_claims *claims; /* who asks; NULL before a socket has said who it is */
+    enum kit_way way;          /* the event's; may be changed before it is submitted */
     int64_t now_ms;            /* Unix time of the event */
     struct sio_builder json;
     struct kit_answer answer; /* where the answer goes */
@@ -57,6 +66,11 @@ struct kit_request {
 
 /* The module's struct that a request begins. */
 #define KIT_REQUEST(type, pointer) ((struct type *)(void *)((char *)(pointer)-offsetof(struct type, request)))
+
+/* Runs event->run on the store; then event->step. A full queue is a failure of it like any other: 503. */
+void kit_request_submit(struct kit_request *request);
+/* Sends the answer, or the failure if request->op.failure has a code, and frees the request. */
+void kit_request_finish(struct kit_request *request);
 
 /* Handles these events of a namespace. The table must outlive the namespace. Returns 0 or a negative code. */
 int kit_open_events(struct kit *kit, struct sio_namespace *nsp, const struct kit_event *events, size_t count,

@@ -94,6 +94,25 @@ bool kit_is_id(const char *text, size_t size)
     return true;
 }
 
+bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out)
+{
+    int64_t number;
+    if (json_is_integer(value)) {
+        number = json_integer_value(value);
+    } else if (json_is_real(value)) {
+        double real = json_real_value(value);
+        /* -2^63 and 2^63 as doubles are exact; written so that NaN fails. */
+        if (!(real >= -9223372036854775808.0 && real < 9223372036854775808.0)) return false;
+        number = (int64_t)real;
+        if ((double)number > real) number--;
+    } else {
+        return false;
+    }
+    if (number < low || number > high) return false;
+    *out = number;
+    return true;
+}
+
 /* Takes exactly n digits; returns the value or -1. */
 static int digits(const char **text, int n)
 {

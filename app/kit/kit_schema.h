@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct kit_schemas;
 
@@ -32,5 +33,9 @@ bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_sche
 bool kit_is_id(const char *text, size_t size);
 /* RFC 3339 date-time. */
 bool kit_is_date_time(const char *text);
+
+/* A number from outside as an integer, a fraction rounded down. False, and *out untouched, if it is no number or not
+ * within low and high. What comes as a double is never cast unchecked. */
+bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out);
 
 #endif

@@ -191,8 +191,6 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
         io->engine.owner_key = worker->owner_key;
     }
     name_machine(cluster, &io->engine);
-    io->adapter = kit_make_adapter;
-    io->adapter_ctx = kit;
     kit->peers.is_degraded = is_degraded;
     kit->peers.ctx = cluster;
     return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);

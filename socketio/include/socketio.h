@@ -368,6 +368,9 @@ SIO_API int sio_on_connection(struct sio_namespace *nsp, sio_socket_fn fn, void 
 /* disconnecting: the socket is still in its rooms; disconnect: it has left them, and is freed afterwards. */
 SIO_API int sio_on_disconnecting(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
 SIO_API int sio_on_disconnect(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
+/* A socket that never connected is freed after this: a middleware refused it, or its client went away meanwhile. The
+ * place to free what middleware gave to it. */
+SIO_API int sio_on_dismissed(struct sio_namespace *nsp, sio_disconnect_fn fn, void *ctx);
 
 /* Middleware at connect, in order of registration. Each calls sio_next() or sio_refuse() exactly once, now or later;
  * if the client goes away meanwhile, the call is without effect. What follows (the next middleware, on_connection) runs
@@ -376,6 +379,8 @@ struct sio_admission;
 typedef void (*sio_middleware_fn)(struct sio_socket *socket, struct sio_admission *admission, void *ctx);
 SIO_API int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx);
 SIO_API void sio_next(struct sio_admission *admission);
+/* Whom it is about, for a middleware that answers later; NULL: the client is gone. */
+SIO_API struct sio_socket *sio_admission_socket(const struct sio_admission *admission);
 /* CONNECT_ERROR {"message":…,"data":…}; data_json NULL: without. */
 SIO_API void sio_refuse(struct sio_admission *admission, const char *message, const char *data_json);
 /* A client came back and has its id, rooms and data again: the place to look whether it still may. Asked before any

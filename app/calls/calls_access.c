@@ -1,0 +1,452 @@
+/* Who is in a call's rooms. This is the only file that joins or leaves them: for whoever subscribes (calls_watch.c),
+ * whose claims changed, who came back to its rooms after a lost connection, and whom another server wants in.
+ *
+ * A token says by itself which calls it opens. Where it does not, only the call's own list of agents can tell, which
+ * stands in the store: until that has answered, nothing of the call reaches the socket. Answers are worth something
+ * only for the claims that were asked about: if the socket has others by then, it is asked again. */
+#include "calls_gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------- rooms */
+
+bool calls_room_call(struct eio_str room, char call_id[KIT_ID_SIZE])
+{
+    static const char *const prefixes[] = {CALLS_ROOM, CALLS_SUPERVISOR_ROOM};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        size_t n = strlen(prefixes[i]);
+        if (room.n <= n || room.n - n >= KIT_ID_SIZE || memcmp(room.p, prefixes[i], n)) continue;
+        memcpy(call_id, room.p + n, room.n - n);
+        call_id[room.n - n] = 0;
+        return true;
+    }
+    return false;
+}
+
+static bool is_in(const struct sio_socket *socket, const char *prefix, const char *call_id)
+{
+    char room[CALLS_ROOM_SIZE];
+    calls_room(room, prefix, call_id);
+    return sio_socket_is_in(socket, eio_str(room));
+}
+
+bool calls_access_is_in(const struct sio_socket *socket, const char *call_id)
+{
+    return is_in(socket, CALLS_ROOM, call_id) || is_in(socket, CALLS_SUPERVISOR_ROOM, call_id);
+}
+
+static void leave(struct sio_socket *socket, const char *prefix, const char *call_id)
+{
+    char room[CALLS_ROOM_SIZE];
+    calls_room(room, prefix, call_id);
+    sio_leave(socket, eio_str(room));
+}
+
+static bool is_supervisor(const struct kit_claims *claims)
+{
+    return (claims->role & (KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)) != 0;
+}
+
+int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const struct kit_claims *claims,
+                        const char *call_id)
+{
+    char room[CALLS_ROOM_SIZE];
+    if (!claims || kit_auth_claims(socket) != claims) return EIO_EAGAIN;
+    bool is_new = !calls_access_is_in(socket, call_id);
+    calls_room(room, CALLS_ROOM, call_id);
+    int error = sio_join(socket, eio_str(room));
+    calls_room(room, CALLS_SUPERVISOR_ROOM, call_id);
+    if (!is_supervisor(claims))
+        sio_leave(socket, eio_str(room));
+    else if (!error)
+        error = sio_join(socket, eio_str(room));
+    if (error && is_new)
+        calls_access_take_out(calls, socket, call_id);
+    else if (is_new)
+        calls_presence_touch(calls, call_id, true);
+    return error;
+}
+
+void calls_access_take_out(struct calls *calls, struct sio_socket *socket, const char *call_id)
+{
+    bool was_in = calls_access_is_in(socket, call_id);
+    leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
+    leave(socket, CALLS_ROOM, call_id);
+    if (was_in) calls_presence_touch(calls, call_id, false);
+}
+
+/* A socket was in a call and is no longer: its client has to know that nothing comes any more. */
+static void tell_end(struct sio_socket *socket, const char *call_id, int code, const char *why)
+{
+    sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:s, s:s}", "code", code, "message", why, "event",
+                  "call:subscribe", "call_id", call_id);
+}
+
+#define NO_LONGER "this call is no longer yours"
+
+/* The calls in whose rooms the socket is, each once. NULL: out of memory, or there are none; *error tells. */
+static char (*calls_of(const struct sio_socket *socket, size_t *count, int *error))[KIT_ID_SIZE]
+{
+    char(*ids)[KIT_ID_SIZE] = NULL, call_id[KIT_ID_SIZE];
+    size_t capacity = 0;
+    struct eio_str room;
+    *count = 0;
+    *error = 0;
+    for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
+        if (!calls_room_call(room, call_id)) continue;
+        /* Whoever is in both rooms of a call is counted by the first. */
+        if (!memcmp(room.p, CALLS_SUPERVISOR_ROOM, strlen(CALLS_SUPERVISOR_ROOM)) && is_in(socket, CALLS_ROOM, call_id))
+            continue;
+        if (*count == capacity) {
+            capacity = capacity ? capacity * 2 : 16;
+            char(*more)[KIT_ID_SIZE] = realloc(ids, capacity * sizeof *more);
+            if (!more) {
+                *error = EIO_ENOMEM;
+                return ids;
+            }
+            ids = more;
+        }
+        memcpy(ids[(*count)++], call_id, sizeof call_id);
+    }
+    return ids;
+}
+
+/* --------------------------------------------------------------- decisions */
+
+/* Whether a socket is in a call, or comes into it, where nobody waits for an answer. */
+struct decision {
+    struct kit_store_op op;
+    struct calls_turn turn;
+    struct calls *calls;
+    struct kit_claims *claims; /* that were asked about */
+    bool joins;                /* it was not in the call before */
+    char sid[KIT_SID_SIZE], call_id[KIT_ID_SIZE];
+};
+
+static struct decision *decision_of(struct calls_turn *turn)
+{
+    return (struct decision *)(void *)((char *)turn - offsetof(struct decision, turn));
+}
+
+static int run_decision(struct kit_db *db, struct kit_store_op *op)
+{
+    struct decision *decision = (struct decision *)(void *)op;
+    struct calls_call call;
+    return calls_find_allowed(db, decision->claims, decision->call_id, &call, &op->failure);
+}
+
+static void end_decision(struct decision *decision)
+{
+    struct calls_gate *gate = calls_gate_end_turn(&decision->turn);
+    kit_claims_unref(decision->claims);
+    free(decision);
+    calls_gate_next(gate);
+}
+
+static void refuse(const struct decision *decision, struct sio_socket *socket, int code, const char *why)
+{
+    struct calls_gate *gate = decision->turn.gate;
+    bool was_in = calls_access_is_in(socket, decision->call_id);
+    calls_access_take_out(decision->calls, socket, decision->call_id);
+    calls_gate_drop(gate);
+    if (was_in) tell_end(socket, decision->call_id, code, why);
+}
+
+static void allow(const struct decision *decision, struct sio_socket *socket)
+{
+    struct calls_gate *gate = decision->turn.gate;
+    bool stays = calls_access_is_in(socket, decision->call_id);
+    if (stays && calls_gate_is_lost(gate)) {
+        refuse(decision, socket, 503, "too much is said in this call; subscribe again");
+        return;
+    }
+    /* Whoever left the room meanwhile stays out. */
+    if (stays || decision->joins) calls_access_put_in(decision->calls, socket, decision->claims, decision->call_id);
+    calls_gate_open(gate, socket, -1);
+}
+
+static struct sio_socket *socket_of(const struct decision *decision)
+{
+    return sio_socket_find(decision->calls->agents, decision->sid, strlen(decision->sid));
+}
+
+static void begin_decision(struct calls_turn *turn)
+{
+    struct decision *decision = decision_of(turn);
+    struct sio_socket *socket = socket_of(decision);
+    struct kit_claims *claims = socket ? kit_auth_claims(socket) : NULL;
+    kit_claims_unref(decision->claims);
+    decision->claims = kit_claims_ref(claims);
+    if (!claims) {
+        calls_gate_drop(turn->gate);
+    } else if (kit_claims_allow(claims, decision->call_id)) {
+        allow(decision, socket);
+    } else {
+        calls_gate_hold(turn->gate);
+        if (!kit_store_submit_read(decision->calls->kit->store, &decision->op, sizeof *decision)) return;
+        refuse(decision, socket, 503, "too much is waiting; subscribe again");
+    }
+    end_decision(decision);
+}
+
+static void on_decided(struct kit_store_op *op)
+{
+    struct decision *decision = (struct decision *)(void *)op;
+    struct sio_socket *socket = socket_of(decision);
+    const struct kit_claims *claims = socket ? kit_auth_claims(socket) : NULL;
+    if (claims && claims != decision->claims) {
+        begin_decision(&decision->turn);
+        return;
+    }
+    if (!claims)
+        calls_gate_drop(decision->turn.gate);
+    else if (op->failure.code == 403 || op->failure.code == 404)
+        refuse(decision, socket, op->failure.code, NO_LONGER);
+    else if (op->failure.code)
+        refuse(decision, socket, op->failure.code, op->failure.message);
+    else
+        allow(decision, socket);
+    end_decision(decision);
+}
+
+static int decide(struct calls *calls, struct sio_socket *socket, const char *call_id, bool joins)
+{
+    struct decision *decision = calloc(1, sizeof *decision);
+    if (!decision) return EIO_ENOMEM;
+    decision->op.run = run_decision;
+    decision->op.done = on_decided;
+    decision->turn.begin = begin_decision;
+    decision->calls = calls;
+    decision->joins = joins;
+    snprintf(decision->sid, sizeof decision->sid, "%s", sio_socket_id(socket));
+    snprintf(decision->call_id, sizeof decision->call_id, "%s", call_id);
+    int error = calls_gate_enter(calls, decision->sid, call_id, &decision->turn);
+    if (error) free(decision);
+    return error;
+}
+
+/* ---------------------------------------------------------- other claims */
+
+static void review_call(struct calls *calls, struct sio_socket *socket, const char *call_id)
+{
+    struct kit_claims *claims = kit_auth_claims(socket);
+    struct calls_gate *gate = calls_gate_find(calls, sio_socket_id(socket), call_id);
+    if (!is_supervisor(claims)) leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
+    if (kit_claims_allow(claims, call_id)) {
+        if (!calls_gate_is_busy(gate)) calls_access_put_in(calls, socket, claims, call_id);
+        return;
+    }
+    if (calls_gate_is_busy(gate)) {
+        calls_gate_hold(gate); /* what is under way asks again, since the claims are others */
+        return;
+    }
+    if (!decide(calls, socket, call_id, false)) return;
+    calls_access_take_out(calls, socket, call_id);
+    calls_gate_forget(calls, sio_socket_id(socket), call_id);
+    tell_end(socket, call_id, 503, "out of memory");
+}
+
+static void on_claims(struct sio_socket *socket, void *ctx)
+{
+    int error;
+    size_t count;
+    char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
+    for (size_t i = 0; i < count; i++) review_call(ctx, socket, ids[i]);
+    free(ids);
+    if (error) sio_socket_disconnect(socket, true);
+}
+
+/* ------------------------------------------------------------ other servers */
+
+struct wanted {
+    struct calls *calls;
+    const char *call_id;
+};
+
+static void join_one(struct sio_socket *socket, void *ctx)
+{
+    const struct wanted *wanted = ctx;
+    if (kit_auth_claims(socket)) decide(wanted->calls, socket, wanted->call_id, true);
+}
+
+void calls_access_join(struct calls *calls, const struct rooms_selector *who, const char *call_id)
+{
+    struct wanted wanted = {calls, call_id};
+    struct sio_target target = sio_to_all(sio_all(calls->agents), who->rooms, who->room_count);
+    sio_target_each_local(sio_except_all(target, who->except, who->except_count), join_one, &wanted);
+}
+
+/* --------------------------------------------------------------- coming back */
+
+/* A client is back in the rooms that it had, perhaps with another token: before it is sent what it missed, those are
+ * left that it may not be in any more. */
+struct calls_comeback {
+    struct kit_store_op op;
+    struct calls *calls;
+    struct sio_admission *admission;
+    struct kit_claims *claims;
+    size_t count;
+    char (*ids)[KIT_ID_SIZE]; /* the calls that the token does not name; after run: those that are not allowed */
+    char sid[KIT_SID_SIZE];
+    struct calls_comeback *next; /* of those that wait for their connection, to be told */
+};
+
+static int run_comeback(struct kit_db *db, struct kit_store_op *op)
+{
+    struct calls_comeback *comeback = (struct calls_comeback *)(void *)op;
+    struct kit_failure failure;
+    struct calls_call call;
+    size_t kept = 0;
+    for (size_t i = 0; i < comeback->count; i++) {
+        int code = calls_find_allowed(db, comeback->claims, comeback->ids[i], &call, &failure);
+        if (code) memmove(comeback->ids[kept++], comeback->ids[i], KIT_ID_SIZE);
+        if (code && code != 403 && code != 404) op->failure = failure;
+    }
+    comeback->count = kept;
+    return op->failure.code;
+}
+
+static void free_comeback(struct calls_comeback *comeback)
+{
+    kit_claims_unref(comeback->claims);
+    free(comeback->ids);
+    free(comeback);
+}
+
+static void refuse_comeback(struct sio_admission *admission)
+{
+    sio_refuse(admission, "too much is waiting; try again", "{\"code\":503}");
+}
+
+/* The socket's rooms are right; what it lost is told when it is connected. */
+static void go_on(struct calls_comeback *comeback, struct sio_socket *socket)
+{
+    struct calls *calls = comeback->calls;
+    for (size_t i = 0; i < comeback->count; i++) calls_access_take_out(calls, socket, comeback->ids[i]);
+    comeback->next = calls->comebacks;
+    calls->comebacks = comeback;
+    sio_next(comeback->admission);
+}
+
+static void on_comeback(struct kit_store_op *op)
+{
+    struct calls_comeback *comeback = (struct calls_comeback *)(void *)op;
+    struct sio_socket *socket = sio_admission_socket(comeback->admission);
+    if (socket && !op->failure.code) {
+        go_on(comeback, socket);
+        return;
+    }
+    refuse_comeback(comeback->admission); /* without effect if it is gone */
+    free_comeback(comeback);
+}
+
+static struct calls_comeback *make_comeback(struct calls *calls, struct sio_socket *socket,
+                                            struct sio_admission *admission)
+{
+    int error;
+    struct calls_comeback *comeback = calloc(1, sizeof *comeback);
+    if (!comeback) return NULL;
+    comeback->op.run = run_comeback;
+    comeback->op.done = on_comeback;
+    comeback->calls = calls;
+    comeback->admission = admission;
+    comeback->claims = kit_claims_ref(kit_auth_claims(socket));
+    snprintf(comeback->sid, sizeof comeback->sid, "%s", sio_socket_id(socket));
+    comeback->ids = calls_of(socket, &comeback->count, &error);
+    if (!error) return comeback;
+    free_comeback(comeback);
+    return NULL;
+}
+
+static void on_admission(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
+{
+    struct calls *calls = ctx;
+    if (!sio_socket_recovered(socket)) {
+        sio_next(admission);
+        return;
+    }
+    struct calls_comeback *comeback = make_comeback(calls, socket, admission);
+    if (!comeback) {
+        refuse_comeback(admission);
+        return;
+    }
+    size_t open = 0;
+    for (size_t i = 0; i < comeback->count; i++) {
+        if (!is_supervisor(comeback->claims)) leave(socket, CALLS_SUPERVISOR_ROOM, comeback->ids[i]);
+        if (kit_claims_allow(comeback->claims, comeback->ids[i])) continue;
+        memmove(comeback->ids[open++], comeback->ids[i], KIT_ID_SIZE);
+    }
+    comeback->count = open;
+    if (open && !kit_store_submit_read(calls->kit->store, &comeback->op, sizeof *comeback + open * KIT_ID_SIZE)) return;
+    if (open)
+        refuse_comeback(admission);
+    else
+        sio_next(admission);
+    free_comeback(comeback);
+}
+
+/* Takes it off the list of those that are to be told. */
+static struct calls_comeback *take_comeback(struct calls *calls, const char *sid)
+{
+    struct calls_comeback **at = &calls->comebacks;
+    while (*at && strcmp((*at)->sid, sid)) at = &(*at)->next;
+    struct calls_comeback *found = *at;
+    if (found) *at = found->next;
+    return found;
+}
+
+static void on_connection(struct sio_socket *socket, void *ctx)
+{
+    struct calls *calls = ctx;
+    int error;
+    size_t count;
+    if (!sio_socket_recovered(socket)) return;
+    char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
+    for (size_t i = 0; i < count; i++) {
+        calls_access_put_in(calls, socket, kit_auth_claims(socket), ids[i]); /* a supervisor's second room */
+        calls_presence_touch(calls, ids[i], true);
+    }
+    free(ids);
+    struct calls_comeback *comeback = take_comeback(calls, sio_socket_id(socket));
+    for (size_t i = 0; comeback && i < comeback->count; i++) tell_end(socket, comeback->ids[i], 403, NO_LONGER);
+    if (comeback) free_comeback(comeback);
+}
+
+static void on_disconnecting(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    struct calls *calls = ctx;
+    int error;
+    size_t count;
+    (void)reason;
+    char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
+    for (size_t i = 0; i < count; i++) {
+        calls_gate_forget(calls, sio_socket_id(socket), ids[i]);
+        calls_presence_touch(calls, ids[i], false);
+    }
+    free(ids);
+}
+
+static void on_dismissed(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    (void)reason;
+    struct calls_comeback *comeback = take_comeback(ctx, sio_socket_id(socket));
+    if (comeback) free_comeback(comeback);
+}
+
+/* ------------------------------------------------------------------- init */
+
+int calls_access_start(struct calls *calls)
+{
+    int error = kit_on_claims(calls->kit, calls->agents, on_claims, calls);
+    if (!error) error = sio_use(calls->agents, on_admission, calls);
+    if (!error) error = sio_on_dismissed(calls->agents, on_dismissed, calls);
+    if (!error) error = sio_on_connection(calls->agents, on_connection, calls);
+    return error ? error : sio_on_disconnecting(calls->agents, on_disconnecting, calls);
+}
+
+void calls_access_stop(struct calls *calls)
+{
+    while (calls->comebacks) free_comeback(take_comeback(calls, calls->comebacks->sid));
+    calls_gates_clear(calls);
+}

@@ -1,0 +1,255 @@
+/* Gates: one between a socket and a call while something is decided about the two, and while what is broadcast to the
+ * call is kept back from the socket. What comes is looked at between the namespace and its adapter (calls_proxy.c), so
+ * that it does not matter where a message comes from. While there is no gate, a message passes with one test.
+ *
+ * What another process had stored before the snapshot was read may be broadcast after it was given. So for a while the
+ * socket is spared what its snapshot holds. */
+#include "calls_gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEPT_MESSAGES_MAX 4096
+#define KEPT_BYTES_MAX 4194304
+#define LATE_MS 10000 /* how long a process may take from storing to broadcasting */
+
+struct kept {
+    struct kept *next;
+    size_t size;
+    char json[]; /* ["name",arg] */
+};
+
+struct calls_gate {
+    char sid[KIT_SID_SIZE];
+    struct calls *calls;
+    struct calls_gated *call;
+    struct calls_turn *first, **last; /* asked; the first of them has begun if it is busy */
+    bool busy, due, advancing;
+    bool holds; /* nothing of the call reaches the socket */
+    bool is_lost;
+    struct kept *kept, **kept_last;
+    size_t kept_count, kept_bytes;
+    int64_t seq;            /* of a snapshot: what it holds does not reach the socket; -1: of none */
+    struct eio_timer timer; /* until then */
+    UT_hash_handle hh;
+};
+
+/* ------------------------------------------------------------- lifetime */
+
+static struct calls_gated *get_call(struct calls *calls, const char *call_id)
+{
+    struct calls_gated *call;
+    HASH_FIND_STR(calls->gated, call_id, call);
+    if (call) return call;
+    call = calloc(1, sizeof *call);
+    if (!call) return NULL;
+    snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
+    HASH_ADD_STR(calls->gated, call_id, call);
+    return call;
+}
+
+static void drop_call_if_unused(struct calls *calls, struct calls_gated *call)
+{
+    if (call->gates) return;
+    HASH_DEL(calls->gated, call);
+    free(call);
+}
+
+static void forget(struct calls_gate *gate)
+{
+    while (gate->kept) {
+        struct kept *next = gate->kept->next;
+        free(gate->kept);
+        gate->kept = next;
+    }
+    gate->kept_last = &gate->kept;
+    gate->kept_count = gate->kept_bytes = 0;
+    gate->is_lost = false;
+}
+
+static void free_gate(struct calls_gate *gate)
+{
+    struct calls_gated *call = gate->call;
+    HASH_DEL(call->gates, gate);
+    drop_call_if_unused(gate->calls, call);
+    eio_timer_stop(&gate->timer);
+    forget(gate);
+    free(gate);
+}
+
+static void free_if_unused(struct calls_gate *gate)
+{
+    if (!gate->busy && !gate->holds && gate->seq < 0) free_gate(gate);
+}
+
+static void on_late(void *ctx)
+{
+    struct calls_gate *gate = ctx;
+    gate->seq = -1;
+    free_if_unused(gate);
+}
+
+struct calls_gate *calls_gate_find(const struct calls *calls, const char *sid, const char *call_id)
+{
+    struct calls_gated *call;
+    struct calls_gate *gate = NULL;
+    HASH_FIND_STR(calls->gated, call_id, call);
+    if (call) HASH_FIND_STR(call->gates, sid, gate);
+    return gate;
+}
+
+static struct calls_gate *get_gate(struct calls *calls, const char *sid, const char *call_id)
+{
+    struct calls_gate *gate = calls_gate_find(calls, sid, call_id);
+    struct calls_gated *call = gate ? gate->call : get_call(calls, call_id);
+    if (gate || !call) return gate;
+    gate = calloc(1, sizeof *gate);
+    if (!gate) {
+        drop_call_if_unused(calls, call);
+        return NULL;
+    }
+    gate->calls = calls;
+    gate->call = call;
+    gate->last = &gate->first;
+    gate->kept_last = &gate->kept;
+    gate->seq = -1;
+    snprintf(gate->sid, sizeof gate->sid, "%s", sid);
+    eio_timer_init(&gate->timer, calls->kit->loop, on_late, gate);
+    HASH_ADD_STR(call->gates, sid, gate);
+    return gate;
+}
+
+void calls_gates_clear(struct calls *calls)
+{
+    while (calls->gated) free_gate(calls->gated->gates);
+}
+
+/* ----------------------------------------------------------------- turns */
+
+void calls_gate_next(struct calls_gate *gate)
+{
+    gate->due = true;
+    if (gate->advancing) return; /* a turn that was over before its begin() returned */
+    gate->advancing = true;
+    while (gate->due) {
+        gate->due = false;
+        gate->busy = gate->first != NULL;
+        if (gate->busy) gate->first->begin(gate->first);
+    }
+    gate->advancing = false;
+    free_if_unused(gate);
+}
+
+int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, struct calls_turn *turn)
+{
+    struct calls_gate *gate = get_gate(calls, sid, call_id);
+    if (!gate) return EIO_ENOMEM;
+    turn->gate = gate;
+    turn->next = NULL;
+    *gate->last = turn;
+    gate->last = &turn->next;
+    if (gate->busy) return 0;
+    gate->busy = true;
+    calls_gate_next(gate);
+    return 0;
+}
+
+struct calls_gate *calls_gate_end_turn(struct calls_turn *turn)
+{
+    struct calls_gate *gate = turn->gate;
+    gate->first = turn->next;
+    if (!gate->first) gate->last = &gate->first;
+    return gate;
+}
+
+bool calls_gate_is_busy(const struct calls_gate *gate)
+{
+    return gate && gate->busy;
+}
+
+/* --------------------------------------------------------------- holding */
+
+void calls_gate_hold(struct calls_gate *gate)
+{
+    gate->holds = true;
+}
+
+bool calls_gate_is_lost(const struct calls_gate *gate)
+{
+    return gate->is_lost;
+}
+
+static void send_kept(const struct kept *kept, struct sio_socket *socket, int64_t seq)
+{
+    char name[64];
+    struct sio_args all = {{kept->json + 1, kept->size - 2}, NULL, 0};
+    if (calls_event_seq((struct eio_str){kept->json, kept->size}) <= seq) return;
+    if (sio_args_text(all, 0, name, sizeof name) >= 0) sio_emit(sio_only(socket), name, sio_args_skip(all, 1));
+}
+
+void calls_gate_open(struct calls_gate *gate, struct sio_socket *socket, int64_t seq)
+{
+    for (const struct kept *kept = gate->kept; kept && socket; kept = kept->next) send_kept(kept, socket, seq);
+    forget(gate);
+    gate->holds = false;
+    if (seq < 0 || !kit_has_peers(gate->calls->kit)) return;
+    gate->seq = seq;
+    if (eio_timer_start(&gate->timer, LATE_MS)) gate->seq = -1;
+}
+
+void calls_gate_drop(struct calls_gate *gate)
+{
+    forget(gate);
+    gate->holds = false;
+    gate->seq = -1;
+    eio_timer_stop(&gate->timer);
+}
+
+void calls_gate_forget(const struct calls *calls, const char *sid, const char *call_id)
+{
+    struct calls_gate *gate = calls_gate_find(calls, sid, call_id);
+    if (!gate) return;
+    calls_gate_drop(gate);
+    free_if_unused(gate);
+}
+
+/* ------------------------------------------------------------- messages */
+
+static bool stops(const struct calls_gate *gate, int64_t seq)
+{
+    return gate->holds || seq <= gate->seq;
+}
+
+static void keep(struct calls_gate *gate, const struct rooms_message *message)
+{
+    struct kept *kept = NULL;
+    if (gate->is_lost) return;
+    if (gate->kept_count < KEPT_MESSAGES_MAX && gate->kept_bytes + message->json.n <= KEPT_BYTES_MAX)
+        kept = malloc(sizeof *kept + message->json.n);
+    gate->is_lost = !kept;
+    if (!kept) return;
+    kept->next = NULL;
+    kept->size = message->json.n;
+    memcpy(kept->json, message->json.p, message->json.n);
+    *gate->kept_last = kept;
+    gate->kept_last = &kept->next;
+    gate->kept_count++;
+    gate->kept_bytes += kept->size;
+}
+
+size_t calls_gates_count(const struct calls_gated *call)
+{
+    return HASH_COUNT(call->gates);
+}
+
+size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_message *message, int64_t seq, bool keeps,
+                        struct rooms_name *except)
+{
+    size_t count = 0;
+    for (struct calls_gate *gate = call->gates; gate; gate = gate->hh.next) {
+        if (!stops(gate, seq)) continue;
+        if (keeps && gate->holds && seq > gate->seq) keep(gate, message);
+        except[count++] = (struct rooms_name){gate->sid, strlen(gate->sid)};
+    }
+    return count;
+}

@@ -1,0 +1,264 @@
+/* call:subscribe and call:unsubscribe. What a socket asks about one call is done in the order in which it asked.
+ *
+ * The snapshot goes through the store's write strand: its answer runs between the broadcasts of the writes before it,
+ * which it holds, and of those after it, which the room gets.
+ *
+ * What other processes write comes at any time. So with several, whoever may is held back and joins first, the others
+ * are told of it, then the snapshot is read; what is broadcast meanwhile follows the answer, if it is not in the
+ * snapshot. The right is looked up before that, and once more by the operation that reads the snapshot. */
+#include "calls_gate.h"
+
+#include <string.h>
+
+struct calls_watch {
+    struct kit_request request;
+    struct calls_turn turn;
+    struct calls_watch *next; /* of those that wait for the end of the loop's turn */
+    char call_id[KIT_ID_SIZE];
+    int64_t since_seq, seq; /* of the snapshot */
+    bool has_begun;
+    bool is_checked;   /* the right to the call, by request.claims; what runs is the snapshot */
+    bool was_admitted; /* it was in the call before it asked, and may still */
+};
+
+static struct calls_watch *watch_of(struct calls_turn *turn)
+{
+    return (struct calls_watch *)(void *)((char *)turn - offsetof(struct calls_watch, turn));
+}
+
+static struct calls *calls_of(const struct calls_watch *watch)
+{
+    return watch->request.state;
+}
+
+static struct sio_socket *socket_of(const struct calls_watch *watch)
+{
+    return kit_answer_socket(&watch->request.answer);
+}
+
+static int read_watch(struct kit_request *request, const json_t *payload)
+{
+    struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
+    const json_t *since_seq = json_object_get(payload, "since_seq");
+    kit_copy_text(watch->call_id, sizeof watch->call_id, payload, "call_id");
+    if (!since_seq || kit_json_int64(since_seq, 0, INT64_MAX, &watch->since_seq)) return 0;
+    return kit_fail(&request->op.failure, 400, "/since_seq", "must be a non-negative integer");
+}
+
+/* Answers, then lets the gate go on; what was kept back comes after the answer. seq -1: there is nothing to open. */
+static void finish(struct calls_watch *watch, int64_t seq)
+{
+    struct calls_gate *gate = calls_gate_end_turn(&watch->turn);
+    struct kit_answer answer = watch->request.answer;
+    kit_request_finish(&watch->request);
+    struct sio_socket *socket = kit_answer_socket(&answer);
+    if (socket && seq >= 0) calls_gate_open(gate, socket, seq);
+    if (!socket) calls_gate_drop(gate);
+    calls_gate_next(gate);
+}
+
+static void start_turn(struct kit_request *request, void (*begin)(struct calls_turn *turn))
+{
+    struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
+    watch->turn.begin = begin;
+    if (!calls_gate_enter(request->state, request->answer.sid, watch->call_id, &watch->turn)) return;
+    kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    kit_request_finish(request);
+}
+
+/* --------------------------------------------------------- call:subscribe */
+
+static int run_subscribe(struct kit_db *db, struct kit_request *request)
+{
+    struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
+    struct calls_call call;
+    int code = calls_find_allowed(db, request->claims, watch->call_id, &call, &request->op.failure);
+    if (code || !watch->is_checked) return code;
+    watch->seq = call.seq;
+    return calls_snapshot(db, request->kit->config, watch->call_id, watch->since_seq, request->now_ms, &request->json,
+                          &request->op.failure);
+}
+
+/* A socket that was in the call and may be stays in it, if it is not for want of rights. */
+static void refuse(struct calls_watch *watch, struct sio_socket *socket)
+{
+    int code = watch->request.op.failure.code;
+    if (watch->was_admitted && code != 403 && code != 404) {
+        calls_gate_open(watch->turn.gate, socket, -1);
+    } else {
+        calls_access_take_out(calls_of(watch), socket, watch->call_id);
+        calls_gate_drop(watch->turn.gate);
+    }
+    finish(watch, -1);
+}
+
+static void enter(struct calls_watch *watch, struct sio_socket *socket)
+{
+    struct calls *calls = calls_of(watch);
+    struct kit_failure *failure = &watch->request.op.failure;
+    if (calls_gate_is_lost(watch->turn.gate))
+        kit_fail(failure, 503, NULL, "too much is said in this call; try again");
+    else if (calls_access_put_in(calls, socket, watch->request.claims, watch->call_id))
+        kit_fail(failure, 503, NULL, "no more calls can be watched by this socket");
+    if (failure->code) {
+        refuse(watch, socket);
+        return;
+    }
+    calls->counters.snapshots++;
+    calls_presence_touch(calls, watch->call_id, true);
+    finish(watch, watch->seq);
+}
+
+static void submit_all(struct calls_watch **list)
+{
+    while (*list) {
+        struct calls_watch *watch = *list;
+        *list = watch->next;
+        kit_request_submit(&watch->request);
+    }
+}
+
+static void on_told(void *ctx)
+{
+    struct calls *calls = ctx;
+    submit_all(&calls->told);
+}
+
+/* Behind the hook that tells the other processes: they know of these members when the next turn begins. */
+static void on_turn_end(void *ctx)
+{
+    struct calls *calls = ctx;
+    if (!calls->joined || calls->told) return;
+    calls->told = calls->joined;
+    calls->joined = NULL;
+    eio_timer_start(&calls->told_timer, 0);
+}
+
+/* The store is asked when the other processes know of this member. */
+static void submit_after_join(struct calls_watch *watch)
+{
+    struct calls *calls = calls_of(watch);
+    struct calls_watch **last = &calls->joined;
+    watch->next = NULL;
+    if (calls->is_stopping) {
+        kit_request_submit(&watch->request);
+        return;
+    }
+    while (*last) last = &(*last)->next;
+    *last = watch;
+}
+
+static void take_snapshot(struct calls_watch *watch, struct sio_socket *socket)
+{
+    struct calls *calls = calls_of(watch);
+    watch->is_checked = true;
+    watch->request.way = KIT_ORDERED_READ;
+    if (!kit_has_peers(calls->kit)) {
+        kit_request_submit(&watch->request);
+        return;
+    }
+    calls_gate_hold(watch->turn.gate);
+    if (!calls_access_put_in(calls, socket, watch->request.claims, watch->call_id)) {
+        submit_after_join(watch);
+        return;
+    }
+    kit_fail(&watch->request.op.failure, 503, NULL, "no more calls can be watched by this socket");
+    refuse(watch, socket);
+}
+
+/* Also when its claims changed while something ran. */
+static void begin_subscribe(struct calls_turn *turn)
+{
+    struct calls_watch *watch = watch_of(turn);
+    struct kit_request *request = &watch->request;
+    struct sio_socket *socket = socket_of(watch);
+    struct kit_claims *claims = socket ? kit_auth_claims(socket) : NULL;
+    if (!claims) {
+        finish(watch, -1);
+        return;
+    }
+    kit_claims_unref(request->claims);
+    request->claims = kit_claims_ref(claims);
+    bool names_call = kit_claims_allow(claims, watch->call_id);
+    if (!watch->has_begun)
+        watch->was_admitted = calls_access_is_in(socket, watch->call_id);
+    else
+        watch->was_admitted = watch->was_admitted && names_call;
+    watch->has_begun = true;
+    watch->is_checked = names_call || !kit_has_peers(request->kit);
+    if (watch->is_checked) {
+        take_snapshot(watch, socket);
+        return;
+    }
+    request->way = KIT_READ;
+    kit_request_submit(request);
+}
+
+static void start_subscribe(struct kit_request *request)
+{
+    start_turn(request, begin_subscribe);
+}
+
+static void step_subscribe(struct kit_request *request)
+{
+    struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
+    struct sio_socket *socket = socket_of(watch);
+    const struct kit_claims *claims = socket ? kit_auth_claims(socket) : NULL;
+    if (!claims)
+        finish(watch, -1);
+    else if (claims != request->claims)
+        begin_subscribe(&watch->turn);
+    else if (request->op.failure.code)
+        refuse(watch, socket);
+    else if (!watch->is_checked)
+        take_snapshot(watch, socket);
+    else
+        enter(watch, socket);
+}
+
+/* ------------------------------------------------------- call:unsubscribe */
+
+static void begin_unsubscribe(struct calls_turn *turn)
+{
+    struct calls_watch *watch = watch_of(turn);
+    struct sio_socket *socket = socket_of(watch);
+    if (socket) calls_access_take_out(calls_of(watch), socket, watch->call_id);
+    calls_gate_drop(turn->gate);
+    finish(watch, -1);
+}
+
+static void start_unsubscribe(struct kit_request *request)
+{
+    start_turn(request, begin_unsubscribe);
+}
+
+/* ------------------------------------------------------------------- init */
+
+int calls_watch_start(struct calls *calls)
+{
+    static const struct kit_event events[] = {
+        {.name = "call:subscribe",
+         .size = sizeof(struct calls_watch),
+         .read = read_watch,
+         .start = start_subscribe,
+         .run = run_subscribe,
+         .step = step_subscribe},
+        {.name = "call:unsubscribe",
+         .size = sizeof(struct calls_watch),
+         .read = read_watch,
+         .start = start_unsubscribe},
+    };
+    int error = 0;
+    eio_timer_init(&calls->told_timer, calls->kit->loop, on_told, calls);
+    if (kit_has_peers(calls->kit)) error = eio_loop_add_flush_hook(calls->kit->loop, on_turn_end, calls);
+    return error ? error : kit_open_events(calls->kit, calls->agents, events, sizeof events / sizeof events[0], calls);
+}
+
+void calls_watch_pause(struct calls *calls)
+{
+    calls->is_stopping = true;
+    eio_timer_stop(&calls->told_timer);
+    eio_loop_remove_flush_hook(calls->kit->loop, on_turn_end, calls);
+    submit_all(&calls->told);
+    submit_all(&calls->joined);
+}

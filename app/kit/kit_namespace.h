@@ -1,0 +1,16 @@
+/* Namespaces that admit by role, and what every one of them understands: auth:refresh. */
+#ifndef KIT_NAMESPACE_H
+#define KIT_NAMESPACE_H
+
+#include "kit.h"
+
+/* Opens a namespace for these roles. sign_in: the event by which a socket that came without a token says who it is,
+ * within auth_timeout_ms; NULL: without a token it is refused. NULL: out of memory. */
+struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in);
+
+/* fn runs when a socket that had claims has got others: what it was let into has to be looked at again. One for a
+ * namespace. Returns 0, or EIO_EINVAL if the kit did not open it. */
+int kit_on_claims(struct kit *kit, const struct sio_namespace *nsp, void (*fn)(struct sio_socket *socket, void *ctx),
+                  void *ctx);
+
+#endif
