@@ -144,8 +144,12 @@ static bool is_waited_for(struct eio_session *session)
 
 void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx)
 {
-    (void)ctx;
+    struct eio_server *server = ctx;
     struct eio_session *session = session_of(due);
+    if (session->inbox) { /* its sign of life may be among what we chose not to read yet: it has its time afterwards */
+        eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->pong, due);
+        return;
+    }
     const char *missing = session->protocol == 3 ? "no ping in time" : "no pong in time";
     if (!is_waited_for(session)) eio_session_abort(session, EIO_CLOSE_PING_TIMEOUT, missing);
 }

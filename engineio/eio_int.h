@@ -69,6 +69,8 @@ struct eio_loop {
     uint8_t *read_buffer;
     struct eio__leases leases; /* only with limits on connections */
     unsigned events;           /* of connections, in this turn */
+    size_t slice_units;        /* handled of one peer's packets since the clock was looked at */
+    uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
     uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
     bool cut;                  /* it was ended so */
     struct eio_loop_stats stats;
@@ -81,6 +83,15 @@ void eio__timers_run(struct eio_loop *loop);
 /* Said by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before the
  * rest. */
 void eio__loop_on_event(struct eio_loop *loop);
+/* One peer's packets are about to be handled, at a stretch of limited length. */
+static inline void eio__loop_begin_slice(struct eio_loop *loop)
+{
+    loop->slice_units = 0;
+    loop->slice_us = 0;
+}
+/* Called before each packet, with its size: true once the stretch has lasted longer than limit_us. Small packets share
+ * a look at the clock. */
+bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us);
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */
@@ -258,6 +269,7 @@ struct eio_session {
     struct eio__ws_partial *partial;
     struct eio__slow_message *slow; /* while a message is incomplete, or NULL */
     struct eio__polling *polling;   /* NULL on a WebSocket */
+    struct eio__inbox *inbox;       /* packets that wait, and nothing is read; NULL: it is as usual */
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     struct eio__pulse pulse;
@@ -319,6 +331,20 @@ void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struc
 /* Bytes that were written to the WebSocket and that the peer's system has not acknowledged. */
 uint32_t eio__ws_unsent(const struct eio_session *session);
 
+/* -------------------------------------------------------------------- inbox */
+
+/* A packet has arrived: handles it, or keeps it behind those that wait. Returns non-zero if the session went away. */
+int eio__inbox_receive(struct eio_session *session, const struct eio__packet *packet);
+/* Handles what waits, for as long as a slice lasts. */
+void eio__inbox_deliver(struct eio_session *session);
+/* A WebSocket's close frame waits its turn behind the packets. False: nothing waits, it is to be handled now. */
+bool eio__inbox_take_close(struct eio_session *session, const uint8_t *p, size_t n);
+/* The request whose packets wait is answered once they are handled. False: nothing waits. */
+bool eio__inbox_take_post(struct eio_session *session, struct eio_http_request *request);
+bool eio__inbox_has_post(const struct eio_session *session);
+/* The session is over: nobody wants them. */
+void eio__inbox_clear(struct eio_session *session);
+
 /* --------------------------------------------------------------- transports */
 
 /* Attaches a connection just taken from HTTP: as a new session's WebSocket, or as one that may take over.
@@ -326,6 +352,8 @@ uint32_t eio__ws_unsent(const struct eio_session *session);
 int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
 /* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
 void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
+/* The peer closes: answered with the same code, and the session ends. */
+void eio__ws_on_close_frame(struct eio_session *session, const uint8_t *p, size_t n);
 /* The WebSocket is over, by its end or an error. */
 void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */

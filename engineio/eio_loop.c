@@ -268,6 +268,17 @@ void eio__loop_on_event(struct eio_loop *loop)
     event_base_loopbreak(loop->base); /* what is active stays so */
 }
 
+bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us)
+{
+    enum { UNIT_BYTES = 1024, UNITS = 16 };
+    loop->slice_units += 1 + size / UNIT_BYTES;
+    if (loop->slice_units < UNITS || loop->fake_clock) return false;
+    loop->slice_units = 0;
+    uint64_t now_us = eio__clock_us();
+    if (!loop->slice_us) loop->slice_us = now_us;
+    return now_us - loop->slice_us > limit_us;
+}
+
 /* After a turn that was cut: what is due, else libevent would run it behind all events that were waiting already. But
  * after the process stood still, what peers said meanwhile (that they are alive) is heard first. */
 static void run_timers_early(struct eio_loop *loop)

@@ -198,7 +198,7 @@ static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool 
         int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
                                             : eio__payload_next(&p, &n, &packet, fault);
         if (result <= 0) return result;
-        if (eio__session_on_packet(session, &packet) != 0) return 0;
+        if (eio__inbox_receive(session, &packet) != 0) return 0;
     }
     return 0;
 }
@@ -226,6 +226,10 @@ void eio__polling_on_post(struct eio_session *session, struct eio_http_request *
         refuse_post(session, request, EIO_CLOSE_TRANSPORT_ERROR, "invalid content");
         return;
     }
+    if (eio__inbox_has_post(session)) {
+        refuse_post(session, request, EIO_CLOSE_TRANSPORT_ERROR, "data request overlap from client");
+        return;
+    }
     uint8_t *p = (uint8_t *)(uintptr_t)request->body.p;
     size_t n = request->body.n;
     struct eio__fault fault = {.why = n ? "the payload is not valid UTF-8" : "empty payload"};
@@ -233,12 +237,14 @@ void eio__polling_on_post(struct eio_session *session, struct eio_http_request *
     /* A form without the field says nothing, as in the reference. */
     bool is_said = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
     server->request_head = request->head;
+    eio__loop_begin_slice(server->loop);
     int result = is_said ? read_payload(session, p, n, binary, &fault) : 0;
     server->request_head = NULL;
     if (result < 0) {
         refuse_post(session, request, EIO_CLOSE_PARSE_ERROR, fault.why);
         return;
     }
+    if (eio__inbox_take_post(session, request)) return;
     eio__server_reply(server, request,
                       &(struct eio__answer){.status = 200, .type = "text/html", .body = "ok", .size = 2});
 }

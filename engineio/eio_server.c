@@ -132,7 +132,7 @@ static void on_message_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio_session *session = ((struct eio__slow_message *)(void *)due)->session;
-    if (session->read_paused) { /* its rest is what we chose not to read yet */
+    if (session->read_paused || session->inbox) { /* its rest is what we chose not to read yet */
         eio_deadlines_add(&server->message, due);
         return;
     }

@@ -28,7 +28,7 @@ void eio__ws_update_events(struct eio_session *session)
         session->read_paused = false;
     }
     short wanted = EV_PERSIST;
-    if (!session->read_paused) wanted |= EV_READ;
+    if (!session->read_paused && !session->inbox) wanted |= EV_READ;
     if (session->blocked) wanted |= EV_WRITE;
     if (session->has_io) {
         session->io->ops->watch(session->io, wanted & (EV_READ | EV_WRITE));
@@ -300,7 +300,7 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
             return 0;
         }
     }
-    eio__session_on_packet(session, &packet);
+    eio__inbox_receive(session, &packet);
     return session->fd < 0;
 }
 
@@ -333,12 +333,17 @@ static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, s
         eio__session_want_flush(session);
         return 1;
     }
-    eio__ws_send_close(session, n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0);
     session->discard_input = true;
+    if (!eio__inbox_take_close(session, p, n)) eio__ws_on_close_frame(session, p, n);
+    return 1;
+}
+
+void eio__ws_on_close_frame(struct eio_session *session, const uint8_t *p, size_t n)
+{
+    eio__ws_send_close(session, n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0);
     enum eio_close_reason reason =
         session->state == EIO__S_CLOSING ? (enum eio_close_reason)session->close_reason : EIO_CLOSE_TRANSPORT_CLOSE;
     eio__session_end(session, reason, "the peer closed the WebSocket", true);
-    return 1;
 }
 
 void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail)
@@ -388,6 +393,7 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
     struct eio__ws_limits limits = session->server->ws_limits;
     limits.deflate = session->deflate_bits != 0;
     session->progressed = false;
+    eio__loop_begin_slice(session->server->loop);
     int result = eio__ws_decode(&session->partial, &limits, &events, session, p, n, &fault);
     if (session->partial || session->slow) watch_message(session);
     if (result >= 0) return;

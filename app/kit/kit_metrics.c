@@ -180,6 +180,8 @@ static void put_engine(struct kit_metrics_page *page, const struct kit *kit)
     kit_metrics_counter(page, "dropped_oldest_total", "Messages dropped by the queue policy.", s.dropped_oldest);
     kit_metrics_counter(page, "queue_full_total", "Times a session's queue was full.", s.queue_full);
     kit_metrics_counter(page, "reads_paused_total", "Times reading paused for a slow receiver.", s.reads_paused);
+    kit_metrics_counter(page, "reads_sliced_total", "Reads so full that their rest waited for a later turn.",
+                        s.reads_sliced);
     kit_metrics_counter(page, "writes_total", "System calls that wrote.", s.writes);
     kit_metrics_counter(page, "partial_writes_total", "Writes that filled the socket's buffer.", s.partial_writes);
     kit_metrics_gauge(page, "sessions", "Engine.IO sessions now.", s.sessions);

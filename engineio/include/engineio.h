@@ -670,7 +670,7 @@ EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_se
 struct eio_server_stats {
     uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, posts_refused, upgrades;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
-    uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, writes, partial_writes;
+    uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, reads_sliced, writes, partial_writes;
     uint64_t limit_hits[EIO_LIMIT_COUNT];
     size_t sessions, polling_sessions, upgrading, queued_bytes; /* now */
 };
@@ -707,6 +707,10 @@ EIO_API bool eio_session_is_writable(const struct eio_session *session);
 /* Counts a volatile message that the caller dropped because the session was not writable. */
 EIO_API void eio_session_count_drop(struct eio_session *session);
 
+/* While held, on_message is not called for this session and nothing is read from its peer; what had been read waits.
+ * For an application that has enough to do for this peer: its kernel then holds it back. It counts as alive meanwhile.
+ * Released, what waits is handled from the next turn on. Returns 0 or EIO_ENOMEM. */
+EIO_API int eio_session_hold(struct eio_session *session, bool hold);
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
  * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest.
  * detail is kept until then, not copied: a literal, or NULL for the reason's text. */

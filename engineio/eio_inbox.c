@@ -1,0 +1,180 @@
+/* Packets that have arrived and wait: because the application holds the session (eio_session_hold()), or because one
+ * read brought so many that the rest is the next turn's. Meanwhile nothing more is read from that peer, so its own
+ * kernel holds it back, and nobody else's requests wait for it. Not its job: packets that are the library's own
+ * (heartbeats are handled as they come). */
+#include "eio_int.h"
+
+#include <string.h>
+
+enum {
+    SLICE_US = 5000, /* longer than this a peer's packets are not handled at a stretch */
+};
+
+struct packet {
+    struct packet *next;
+    struct eio__packet packet;
+    bool ends; /* a WebSocket close frame; its payload is the packet's bytes */
+    uint8_t bytes[];
+};
+
+struct eio__inbox {
+    struct eio_session *session;
+    struct packet *first, **last;
+    size_t size; /* bytes of all */
+    bool held;   /* by the application */
+    struct eio_timer timer;
+    struct eio_http_request *post; /* whose packets these are: answered when they are handled; NULL: none, or aborted */
+};
+
+static void on_timer(void *ctx)
+{
+    struct eio__inbox *inbox = ctx;
+    eio__inbox_deliver(inbox->session);
+}
+
+static struct eio__inbox *open_inbox(struct eio_session *session)
+{
+    if (session->inbox) return session->inbox;
+    struct eio__inbox *inbox = calloc(1, sizeof *inbox);
+    if (!inbox) return NULL;
+    inbox->session = session;
+    inbox->last = &inbox->first;
+    eio_timer_init(&inbox->timer, session->server->loop, on_timer, inbox);
+    session->inbox = inbox;
+    eio__ws_update_events(session);
+    return inbox;
+}
+
+static void pop(struct eio__inbox *inbox)
+{
+    struct packet *packet = inbox->first;
+    inbox->first = packet->next;
+    if (!inbox->first) inbox->last = &inbox->first;
+    inbox->size -= packet->packet.n;
+    free(packet);
+}
+
+static int add(struct eio_session *session, const struct eio__packet *packet, bool ends)
+{
+    struct eio__inbox *inbox = session->inbox;
+    struct packet *copy = malloc(sizeof *copy + packet->n);
+    if (!copy) {
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
+        return 1;
+    }
+    *copy = (struct packet){.packet = *packet, .ends = ends};
+    copy->packet.p = copy->bytes;
+    if (packet->n) memcpy(copy->bytes, packet->p, packet->n);
+    *inbox->last = copy;
+    inbox->last = &copy->next;
+    inbox->size += packet->n;
+    return 0;
+}
+
+int eio__inbox_receive(struct eio_session *session, const struct eio__packet *packet)
+{
+    bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
+    if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, SLICE_US)) {
+        if (open_inbox(session)) eio_timer_start(&session->inbox->timer, 0);
+        session->server->stats.reads_sliced++;
+    }
+    if (session->inbox && waits) return add(session, packet, false);
+    return eio__session_on_packet(session, packet);
+}
+
+bool eio__inbox_take_close(struct eio_session *session, const uint8_t *p, size_t n)
+{
+    if (!session->inbox || !session->inbox->first) return false;
+    struct eio__packet close = {EIO__CLOSE, EIO_BINARY, p, n};
+    return add(session, &close, true) == 0;
+}
+
+static void on_post_aborted(void *ctx)
+{
+    struct eio__inbox *inbox = ctx;
+    inbox->post = NULL;
+}
+
+bool eio__inbox_take_post(struct eio_session *session, struct eio_http_request *request)
+{
+    struct eio__inbox *inbox = session->inbox;
+    if (!inbox || !inbox->first) return false;
+    inbox->post = request;
+    eio_http_request_on_abort(request, on_post_aborted, inbox);
+    return true;
+}
+
+bool eio__inbox_has_post(const struct eio_session *session)
+{
+    return session->inbox && session->inbox->post;
+}
+
+static void answer_post(struct eio_session *session, struct eio_http_request *post)
+{
+    if (!post) return;
+    eio_http_request_on_abort(post, NULL, NULL);
+    eio__server_reply(session->server, post,
+                      &(struct eio__answer){.status = 200, .type = "text/html", .body = "ok", .size = 2});
+}
+
+/* Everything was handled: the session is as any other again. */
+static void close_inbox(struct eio_session *session)
+{
+    struct eio__inbox *inbox = session->inbox;
+    struct eio_http_request *post = inbox->post;
+    eio_timer_stop(&inbox->timer);
+    free(inbox);
+    session->inbox = NULL;
+    answer_post(session, post);
+    eio__ws_update_events(session);
+}
+
+void eio__inbox_deliver(struct eio_session *session)
+{
+    struct eio__inbox *inbox = session->inbox;
+    struct eio_loop *loop = session->server->loop;
+    eio__loop_begin_slice(loop);
+    while (inbox->first && !inbox->held) {
+        struct packet *packet = inbox->first;
+        if (eio__loop_slice_is_over(loop, packet->packet.n, SLICE_US)) {
+            eio_timer_start(&inbox->timer, 0);
+            return;
+        }
+        /* Taken off first: what it leads to may end the session, or hold it again. */
+        inbox->first = packet->next;
+        if (!inbox->first) inbox->last = &inbox->first;
+        inbox->size -= packet->packet.n;
+        if (packet->ends)
+            eio__ws_on_close_frame(session, packet->packet.p, packet->packet.n);
+        else
+            eio__session_on_packet(session, &packet->packet);
+        free(packet);
+        if (session->inbox != inbox) return; /* the session is over */
+    }
+    if (!inbox->held) close_inbox(session);
+}
+
+void eio__inbox_clear(struct eio_session *session)
+{
+    struct eio__inbox *inbox = session->inbox;
+    if (!inbox) return;
+    while (inbox->first) pop(inbox);
+    eio_timer_stop(&inbox->timer);
+    struct eio_http_request *post = inbox->post;
+    free(inbox);
+    session->inbox = NULL;
+    if (!post) return;
+    eio_http_request_on_abort(post, NULL, NULL);
+    eio__server_reply(session->server, post, &(struct eio__answer){.status = 400});
+}
+
+int eio_session_hold(struct eio_session *session, bool hold)
+{
+    if (session->state != EIO__S_OPEN) return 0;
+    if (!hold && !session->inbox) return 0;
+    struct eio__inbox *inbox = open_inbox(session);
+    if (!inbox) return EIO_ENOMEM;
+    inbox->held = hold;
+    /* Not at once: this may be called out of a handler that it would call again. */
+    return hold ? 0 : eio_timer_start(&inbox->timer, 0);
+}

@@ -1,0 +1,176 @@
+/* eio_session_hold(): what has arrived waits in order, nothing more is read, nothing is lost. */
+#include "eio_fixture.h"
+
+static struct fixture f;
+static int hold_after; /* messages, then the handler holds its session; 0: never */
+
+static void count_and_hold(struct fixture *fixture, struct eio_session *session)
+{
+    (void)fixture;
+    if (hold_after && --hold_after == 0) assert_int_equal(eio_session_hold(session, true), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    fixture_init(&f);
+    f.options.ping_interval_ms = 300;
+    f.options.ping_timeout_ms = 200;
+    f.on_message = count_and_hold;
+    fixture_start(&f);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    fixture_clear(&f);
+    return 0;
+}
+
+static void release(void)
+{
+    assert_int_equal(eio_session_hold(f.session, false), 0);
+    turn(&f);
+}
+
+static void a_held_websocket_gets_nothing_more_until_it_is_released(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 2;
+    for (int i = 1; i <= 4; i++) peer_text(fd, (char[]){'4', (char)('0' + i), 0});
+    turn(&f);
+    turn(&f);
+    assert_string_equal(f.log, "text:1\ntext:2\n");
+    peer_text(fd, "45"); /* stays in the kernel */
+    turn(&f);
+    assert_string_equal(f.log, "text:1\ntext:2\n");
+    release();
+    turn(&f);
+    assert_string_equal(f.log, "text:1\ntext:2\ntext:3\ntext:4\ntext:5\n");
+    close(fd);
+}
+
+static void it_may_be_held_again_by_what_waited(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    for (int i = 1; i <= 3; i++) peer_text(fd, (char[]){'4', (char)('0' + i), 0});
+    turn(&f);
+    hold_after = 1;
+    release();
+    assert_string_equal(f.log, "text:1\ntext:2\n");
+    release();
+    turn(&f);
+    assert_string_equal(f.log, "text:1\ntext:2\ntext:3\n");
+    close(fd);
+}
+
+/* RFC 6455, section 5.5.1: what was sent before the close frame comes before it. */
+static void a_close_frame_waits_behind_the_messages(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    peer_text(fd, "4a");
+    peer_text(fd, "4b");
+    peer_send(fd, 0x88, "\x03\xe8", 2);
+    turn(&f);
+    assert_int_equal(f.closed, 0);
+    release();
+    assert_string_equal(f.log, "text:a\ntext:b\n");
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_TRANSPORT_CLOSE);
+    turn(&f);
+    assert_non_null(strstr(peer_read(fd), "8:1000\n"));
+    close(fd);
+}
+
+static void a_held_session_is_alive_though_its_pong_is_not_read(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    peer_text(fd, "4a");
+    turn(&f);
+    for (int i = 0; i < 10; i++) eio_loop_advance(f.loop, 300);
+    assert_int_equal(f.closed, 0);
+    release();
+    eio_loop_advance(f.loop, 2000); /* and now it says nothing */
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_PING_TIMEOUT);
+    close(fd);
+}
+
+static void a_session_that_ends_while_held_leaves_nothing(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    peer_text(fd, "4a");
+    peer_text(fd, "4b");
+    turn(&f);
+    eio_session_abort(f.session, EIO_CLOSE_POLICY, NULL);
+    turn(&f);
+    assert_string_equal(f.log, "text:a\n");
+    assert_int_equal(f.closed, 1);
+    close(fd);
+}
+
+static void a_post_is_answered_when_its_packets_are_handled(void **state)
+{
+    char sid[21];
+    (void)state;
+    struct eio__test_reply post, second;
+    poll_open(&f, sid);
+    hold_after = 1;
+    poll_request(&f, EIO_HTTP_POST, sid,
+                 "4a\x1e"
+                 "4b\x1e"
+                 "4c",
+                 &post);
+    assert_string_equal(f.log, "text:a\n");
+    assert_false(post.answered);
+    release();
+    assert_replied(post, 200, "ok");
+    assert_string_equal(f.log, "text:a\ntext:b\ntext:c\n");
+    poll_request(&f, EIO_HTTP_POST, sid, "4d", &second);
+    assert_replied(second, 200, "ok");
+}
+
+/* As the reference with every POST that overlaps: engine.io/lib/transports/polling.ts, onDataRequest. */
+static void a_post_while_another_waits_closes_the_session(void **state)
+{
+    char sid[21];
+    (void)state;
+    struct eio__test_reply post, second;
+    poll_open(&f, sid);
+    hold_after = 1;
+    poll_request(&f, EIO_HTTP_POST, sid,
+                 "4a\x1e"
+                 "4b",
+                 &post);
+    poll_request(&f, EIO_HTTP_POST, sid, "4c", &second);
+    assert_replied(second, 400, "data request overlap from client");
+    assert_true(post.answered);
+    assert_int_equal(post.status, 400);
+    free(post.body);
+    assert_int_equal(f.closed, 1);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_held_websocket_gets_nothing_more_until_it_is_released),
+        TEST(it_may_be_held_again_by_what_waited),
+        TEST(a_close_frame_waits_behind_the_messages),
+        TEST(a_held_session_is_alive_though_its_pong_is_not_read),
+        TEST(a_session_that_ends_while_held_leaves_nothing),
+        TEST(a_post_is_answered_when_its_packets_are_handled),
+        TEST(a_post_while_another_waits_closes_the_session),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
