@@ -2,9 +2,20 @@
 // is called: a call that nobody ends stays open for everybody who watches it.
 import { Interrupted, Refused } from "../lib/connection.mjs";
 
-const END_WITHIN_MS = 8000; // less than what supervisors of processes grant after SIGTERM
+// After SIGTERM supervisors of processes grant ten seconds, as a rule: what is left of the beginning, then the end.
+const START_WITHIN_MS = 3000;
+const END_WITHIN_MS = 6000;
 const GONE = new Set([404, 409]); // answers about the call, not about the line
 const MAX_IDS = 5;
+
+/** Aborted some time after `signal` is: what must not be left half done gets its answer. */
+function afterwards(signal, ms) {
+  const late = new AbortController();
+  const begin = () => setTimeout(() => late.abort(), ms).unref();
+  if (signal?.aborted) begin();
+  else signal?.addEventListener("abort", begin, { once: true });
+  return late.signal;
+}
 
 /** The id is in use and was not made up here. */
 export class CallTaken extends Refused {}
@@ -27,7 +38,8 @@ export class Call {
     this.begun = new Map(); // by segment: lines that are not known to have arrived as final ones
   }
 
-  /** Opens the call. Throws CallTaken if its id is in use, or what the server says. */
+  /** Opens the call. Throws CallTaken if its id is in use, or what the server says. Interrupted, it waits for the answer all
+   * the same: only the answer tells whether there is a call to end, or whether it is somebody else's. */
   async start() {
     for (let tries = 1; ; tries++) {
       const id = this.nextId();
@@ -95,7 +107,7 @@ export class Call {
     const start = { ...(this.agents?.length ? { agents: this.agents } : {}), metadata: this.metadata };
     try {
       this.mayBeOpen = true;
-      const answer = await this.#request("call:start", start);
+      const answer = await this.#request("call:start", start, afterwards(this.signal, START_WITHIN_MS));
       if (!answer.duplicate || answer.resent || this.resume) return true;
       this.lastRefusal = new CallTaken("call:start", { message: `a call ${this.id} is already open` });
     } catch (error) {
@@ -108,9 +120,9 @@ export class Call {
     return false;
   }
 
-  #request(event, data) {
+  #request(event, data, signal = this.signal) {
     return this.connection.request(event, { call_id: this.id, ...data }, {
-      signal: this.signal,
+      signal,
       onBusy: (error, waitMs) => this.report(`the server is busy (${error.message}), trying again in ${waitMs} ms`),
     });
   }

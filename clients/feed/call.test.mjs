@@ -118,6 +118,20 @@ test("what start is refused for is said, and nothing is ended that was not begun
   assert.deepEqual(connection.names(), ["call:start"]);
 });
 
+test("interrupted while the call is opened: it is ended if it is ours, and left alone if not", async () => {
+  for (const duplicate of [false, true]) {
+    const interrupt = new AbortController();
+    const connection = connectionOf((event, data, signal) => {
+      interrupt.abort();
+      assert.equal(signal.aborted, false);
+      return { duplicate };
+    });
+    const { call } = callOf(connection, { signal: interrupt.signal });
+    await assert.rejects(play(call, lines, fast({ signal: interrupt.signal })), duplicate ? CallTaken : Interrupted);
+    assert.deepEqual(connection.names(), duplicate ? ["call:start"] : ["call:start", "call:end"]);
+  }
+});
+
 test("interrupted between lines: the call is ended", async () => {
   const interrupt = new AbortController();
   const connection = connectionOf();

@@ -37,6 +37,7 @@ function linesOfCue(cue, speaker) {
  */
 export function parseSubtitles(text, format, { speakerPrefix = false, join = true, speaker = "customer" } = {}) {
   const { cues, problems } = parseCues(text, format);
+  cues.sort((a, b) => a.startMs - b.startMs);
   const prefixes = speakerPrefix ? new NamePrefixes() : null;
   let marked = cues.map((cue) => {
     const rows = readMarkup(cue.rows, format);

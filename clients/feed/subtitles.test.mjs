@@ -66,6 +66,12 @@ test("an arrow in what is said is text", () => {
   assert.deepEqual(read(srt).said, ["customer: Menu Settings --> Account", "customer: Bye"]);
 });
 
+test("cues without order are put in order before captions are joined and speakers carried on", () => {
+  const cue = (from, text) => `00:0${from}.000 --> 00:0${from + 1}.000\n${text}\n\n`;
+  assert.deepEqual(read(`${HEAD}${cue(3, "two\nthree")}${cue(2, "one\ntwo")}${cue(1, "Ann: one")}`, { speakerPrefix: true }).said,
+    ["Ann: one", "Ann: two", "Ann: three"]);
+});
+
 test("hours beyond 99, an end before the beginning", () => {
   assert.deepEqual(read(`${HEAD}100:00:01.000 --> 1234:00:00.000\nx\n\n2000:00:01.000 --> 00:00.000\ny\n`).times,
     [[360001000, 4442400000], [7200001000, 7200001000]]);
