@@ -35,6 +35,7 @@ const TWO_CUES = {
   "notes, styles, regions": `WEBVTT - title\nKind: captions\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\nNOTE a --> b\nno cue\n\nSTYLE\n::cue { color: red }\n\nREGION\nid:fred\n\n00:01.000 --> 00:02.000\n<v A>One\n\nNOTE\nthis neither\n\n00:03.000 --> 00:04.000\n<v B>Two\n`,
   "voices with classes, closing tags, other tags": `${HEAD}00:01.000 --> 00:02.000\n<v.first.loud A><b>O</b><i.x>n</i><00:01.500><c.yellow>e</c></v>\n\n00:03.000 --> 00:04.000\n<V B><lang en>Two</lang></V>\n`,
   "blank rows around the text": `${HEAD}\n00:01.000 --> 00:02.000\n\n<v A>One\n\n\n\n00:03.000 --> 00:04.000\n \n<v B>Two\n \n\n`,
+  "an id after a row of blanks": `${HEAD}00:01.000 --> 00:02.000\n<v A>One\n \ncue-2\n00:03.000 --> 00:04.000\n<v B>Two\n`,
   "no header": `00:01.000 --> 00:02.000\n<v A>One\n\n00:03.000 --> 00:04.000\n<v B>Two`,
   "no order": `${HEAD}00:03.000 --> 00:04.000\n<v B>Two\n\n00:01.000 --> 00:02.000\n<v A>One\n`,
   "SubRip": `1\n00:00:01,000 --> 00:00:02,000\n<v A>One\n\n2\n00:00:03,000 --> 00:00:04,000 X1:40 X2:600 Y1:20 Y2:50\n{\\an8}<font color="#fff"><v B>Two</font>\n`,
@@ -106,6 +107,19 @@ test("rolling captions are joined, what is said twice stays", () => {
   assert.deepEqual(read(growing).times, [[1000, 3000], [3000, 5000]]);
   const twice = `${HEAD}${cue(1, 2, "<v A>Yes.")}${cue(2, 3, "<v A>Yes.")}${cue(3, 4, "<v B>Yes.")}${cue(5, 6, "<v A>Yes.\nI do.")}${cue(7, 8, "<v A>No.")}`;
   assert.deepEqual(read(twice).said, ["A: Yes.", "A: Yes.", "B: Yes.", "A: Yes. I do.", "A: No."]);
+});
+
+test("a file rolls as a whole, or not at all", () => {
+  const cue = (fromMs, toMs, ...rows) => `00:${(fromMs / 1000).toFixed(3).padStart(6, "0")} --> 00:${(toMs / 1000).toFixed(3).padStart(6, "0")}\n${rows.join("\n")}\n\n`;
+  const file = (...cues) => read(`${HEAD}${cues.join("")}`).said.map((line) => line.replace("customer: ", ""));
+  const said = (from, count) => Array.from({ length: count }, (_, i) => cue((from + i) * 1000, (from + i + 1) * 1000, `line ${from + i}`));
+  const once = [cue(0, 1000, "Yes."), cue(1000, 2000, "Yes.", "I do.")];
+  assert.deepEqual(file(...once, ...said(2, 2)), ["Yes.", "Yes. I do.", "line 2", "line 3"], "one step of three");
+  const twice = [...once, ...said(2, 9), cue(11000, 12000, "No."), cue(12000, 13000, "No.", "Never.")];
+  assert.deepEqual(file(...twice).slice(-2), ["No.", "No. Never."], "two steps of twelve");
+  const rolling = [cue(0, 1000, "a"), cue(1050, 2000, "a"), cue(2000, 3000, "a", "b"), cue(3000, 4000, "b", "c")];
+  assert.deepEqual(file(...rolling), ["a", "b", "c"], "shown again without a pause");
+  assert.deepEqual(file(...rolling, cue(4500, 5000, "c")), ["a", "b", "c", "c"], "said again after a pause");
 });
 
 const fixture = (name) => decodeText(readFileSync(new URL(`fixtures/${name}`, import.meta.url))).text;
