@@ -1,5 +1,6 @@
 """The feed and the agent in Python (clients/python) against the built parley. PARLEY=path names it."""
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -12,6 +13,13 @@ import threading
 import time
 import unittest
 import urllib.request
+
+# The library imports a transport's modules when it connects, and says little where one is missing.
+NEEDS = {"socketio": "python3-socketio", "requests": "python3-requests", "websocket": "python3-websocket"}
+MISSING = [package for module, package in NEEDS.items() if importlib.util.find_spec(module) is None]
+if MISSING:
+    print(f"test_python_commands.py needs the Debian packages {', '.join(MISSING)}: run scripts/install-deps --for test.")
+    sys.exit(1)
 
 HERE = pathlib.Path(__file__).resolve().parent
 CLIENTS = HERE.parent.parent / "clients" / "python"
