@@ -92,7 +92,8 @@ static int start(void *state, struct kit *kit, char *error, size_t error_size)
         calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_http_start,
     };
     struct calls *calls = state;
-    int failed = 0;
+    calls->knowledge = knowledge_new(kit->config, error, error_size);
+    int failed = calls->knowledge ? 0 : EIO_EINVAL;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_metrics_add(kit, put_metrics, calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
@@ -117,6 +118,7 @@ static void stop(void *state)
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);
+    knowledge_free(calls->knowledge);
     free(calls->proxy);
     free(calls);
 }

@@ -45,6 +45,22 @@ static int add_to_totals(struct kit_db *db, struct feedback *f, int was)
     return 0;
 }
 
+/* What the customer said finds the document again, in other calls. */
+static int learn(struct kit_db *db, struct feedback *f)
+{
+    struct calls_said said;
+    struct calls *calls = f->request.state;
+    struct kit_failure *failure = &f->request.op.failure;
+    int code = calls_said_read(db, f->call_id, KNOWLEDGE_LEARN_TURNS, 0, &said, failure);
+    if (!code) {
+        struct knowledge_vote vote = {f->call_id, f->doc_id,  f->request.claims->sub,
+                                      f->helpful, said.turns, said.count};
+        code = knowledge_vote(calls->knowledge, db, &vote, failure);
+    }
+    calls_said_clear(&said);
+    return code;
+}
+
 static int run_feedback(struct kit_db *db, struct kit_request *request)
 {
     struct feedback *f = KIT_REQUEST(feedback, request);
@@ -52,6 +68,7 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
     int was = -1, code = calls_find_allowed(db, request->claims, f->call_id, &call, &request->op.failure);
     if (!code) code = read_vote(db, f, &was);
     if (!code) code = add_to_totals(db, f, was);
+    if (!code && was != f->helpful) code = learn(db, f);
     if (code) return code;
     sqlite3_stmt *s = kit_db_statement(db, "INSERT INTO feedback(call_id, doc_id, agent, helpful, at_ms)"
                                            " VALUES (?,?,?,?,?) ON CONFLICT(call_id, doc_id, agent)"

@@ -33,6 +33,7 @@ struct calls {
     struct eio_timer told_timer;
     bool is_stopping;
     struct calls_suggest *suggest;
+    struct knowledge *knowledge;
     struct calls_demo *demo;
 };
 
@@ -79,6 +80,20 @@ int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *fail
 int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms);
 /* "call:" + id */
 void calls_room(char room[CALLS_ROOM_SIZE], const char *prefix, const char *call_id);
+
+/* -------------------------------------------------------------------- said */
+
+#define CALLS_SAID_MAX 64
+struct calls_said {
+    struct eio_str turns[CALLS_SAID_MAX]; /* the customer's final lines, in their order */
+    char *texts[CALLS_SAID_MAX];          /* the same */
+    size_t count;
+    int64_t seq; /* of the last */
+};
+/* The customer's first lines and latest lines. Returns 0 or the code of failure; calls_said_clear() in either case. */
+int calls_said_read(struct kit_db *db, const char *call_id, size_t first, size_t latest, struct calls_said *said,
+                    struct kit_failure *failure);
+void calls_said_clear(struct calls_said *said);
 
 /* --------------------------------------------------------------- presence */
 

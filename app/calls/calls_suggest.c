@@ -1,4 +1,4 @@
-/* Suggestions for a call: after each final line of the customer the knowledge base is searched with what he said last;
+/* Suggestions for a call: after each final line of the customer the knowledge base is searched with what they said;
  * when the best documents changed, the suggestion is stored, numbered and sent. One search per call at a time: what is
  * said meanwhile starts one more afterwards. */
 #include "calls_int.h"
@@ -8,8 +8,7 @@
 #include <strings.h>
 #include <uthash.h>
 
-#define RECENT_BYTES 4096 /* of what the customer said last */
-#define QUOTE_BYTES 140   /* of his last line in the summary */
+#define QUOTE_BYTES 140 /* of the customer's last line in the summary */
 
 /* A call whose search is under way. */
 struct search {
@@ -39,25 +38,6 @@ static void start(struct calls *calls, const char *call_id);
 
 /* ------------------------------------------------------------------ search */
 
-/* The customer's last lines, the latest first; the latest alone goes to `last`. */
-static int read_recent(struct kit_db *db, struct suggest_op *s, char *text, size_t size)
-{
-    size_t n = 0;
-    sqlite3_stmt *rows = kit_db_statement(
-        db, "SELECT s.text FROM segments s JOIN calls c ON c.id = s.call WHERE c.call_id=? AND s.is_final"
-            " AND lower(s.speaker) IN ('customer', 'caller') ORDER BY s.seq DESC LIMIT ?");
-    int step = kit_db_step(rows, "ti", s->call_id, (int64_t)s->calls->kit->config->suggest_turns);
-    text[0] = 0;
-    for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
-        const char *line = (const char *)sqlite3_column_text(rows, 0);
-        if (!n) snprintf(s->last, sizeof s->last, "%s", line);
-        if (n < size) n += (size_t)snprintf(text + n, size - n, "%s\n", line);
-    }
-    if (step != SQLITE_DONE) return kit_db_fail(db, &s->op.failure);
-    sqlite3_reset(rows);
-    return 0;
-}
-
 /* Cuts a quotation between characters and marks the cut. */
 static void cut_quote(char *text)
 {
@@ -67,6 +47,20 @@ static void cut_quote(char *text)
     while (n && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
     while (n && text[n - 1] == ' ') n--;
     strcpy(text + n, "…");
+}
+
+/* The customer's words, which stand in lines. */
+static void put_why(struct sio_builder *json, const char *why)
+{
+    if (!why[0]) return;
+    sio_builder_put(json, ",\"why\":[");
+    for (bool is_first = true; *why; is_first = false) {
+        size_t n = strcspn(why, "\n");
+        if (!is_first) sio_builder_put(json, ",");
+        sio_builder_put_text(json, why, n);
+        why += n + (why[n] == '\n');
+    }
+    sio_builder_put(json, "]");
 }
 
 static void put_document(struct sio_builder *json, const struct knowledge_result *result)
@@ -83,6 +77,7 @@ static void put_document(struct sio_builder *json, const struct knowledge_result
     snprintf(relevance, sizeof relevance, "%.3f", result->relevance);
     sio_builder_put(json, ",\"relevance\":");
     sio_builder_put(json, relevance);
+    put_why(json, result->why);
     sio_builder_put(json, "}");
 }
 
@@ -110,9 +105,14 @@ static void put_suggestion(struct suggest_op *s)
 static int run_search(struct kit_db *db, struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
-    char recent[RECENT_BYTES];
-    int code = read_recent(db, s, recent, sizeof recent);
-    if (!code) code = knowledge_search(db, recent, s->results, &s->count, &op->failure);
+    struct calls_said said;
+    size_t latest = s->calls->kit->config->suggest_turns;
+    int code = calls_said_read(db, s->call_id, KNOWLEDGE_LEARN_TURNS, latest, &said, &op->failure);
+    if (!code && said.count) {
+        snprintf(s->last, sizeof s->last, "%s", said.texts[said.count - 1]);
+        code = knowledge_search(s->calls->knowledge, db, said.turns, said.count, s->results, &s->count, &op->failure);
+    }
+    calls_said_clear(&said);
     if (!code && s->count) put_suggestion(s);
     return code;
 }

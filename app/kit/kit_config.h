@@ -59,6 +59,7 @@ struct kit_config {
     uint32_t call_list_max;
     uint32_t text_max_bytes;
     uint32_t suggest_turns;
+    const char *glossary;
 
     bool demo;
     uint32_t demo_line_ms;

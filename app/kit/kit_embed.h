@@ -18,8 +18,9 @@ static inline size_t kit_embedded_size(const struct kit_embedded_file *file)
 }
 
 /* A set of files; the list ends with name NULL. */
-extern const struct kit_embedded_file kit_embedded_assets[]; /* the page and what it loads */
-extern const struct kit_embedded_file kit_embedded_demo[];   /* app/demo: documents and conversations */
+extern const struct kit_embedded_file kit_embedded_assets[];    /* the page and what it loads */
+extern const struct kit_embedded_file kit_embedded_demo[];      /* app/demo: documents and conversations */
+extern const struct kit_embedded_file kit_embedded_knowledge[]; /* app/knowledge/data: the table of word pieces */
 extern const struct kit_embedded_file kit_embedded_client[]; /* the official client's builds, also with .gz and .br */
 
 /* The file of that name, or NULL. */

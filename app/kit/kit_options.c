@@ -148,7 +148,10 @@ const struct kit_option kit_options[] = {
     U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),
     U32("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
         "text of one transcript line; above: error 413"),
-    U32("suggest_turns", suggest_turns, "12", 1, 50, "Calls", "customer lines that a search for documents looks at"),
+    U32("suggest_turns", suggest_turns, "12", 1, 50, "Calls",
+        "the latest customer lines that a search for documents looks at, besides the first three"),
+    TEXT("glossary", glossary, "", "Calls",
+         "files of phrases that mean the same, separated by commas; empty: the demo's, if there is a demo"),
 
     BOOL("demo", demo, "false", "Demo", "play an embedded conversation in a loop and give tokens at /demo/token"),
     U32("demo_line_ms", demo_line_ms, "2500", 10, 600000, "Demo", "time for a line of average length"),

@@ -70,6 +70,31 @@ static const char *const steps[] = {
     "INSERT INTO document_ids(doc_id, source) SELECT doc_id, source FROM documents;"
     "CREATE INDEX documents_by_source ON documents(source);"
     "CREATE INDEX feedback_by_document ON feedback(doc_id, helpful);",
+    /* 3 */
+    /* Documents are searched in memory; this says when they, or what was learned, changed. */
+    "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"
+    "DROP TABLE documents_fts;"
+    "CREATE TABLE knowledge_changes (id INTEGER PRIMARY KEY, documents INTEGER NOT NULL, learned INTEGER NOT NULL);"
+    "INSERT INTO knowledge_changes VALUES (1, 1, 1);"
+    "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
+    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+    "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
+    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+    "CREATE TRIGGER documents_changed AFTER UPDATE OF doc_id, title, topic, text ON documents BEGIN"
+    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+    /* How many calls with a helpful document, and in how many of them the customer said a feature. */
+    "CREATE TABLE learned ("
+    " doc_id TEXT NOT NULL, feature TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (doc_id, feature)) WITHOUT ROWID;"
+    "CREATE TABLE learned_calls ("
+    " doc_id TEXT PRIMARY KEY, n INTEGER NOT NULL,"
+    " vector BLOB NOT NULL,"      /* of all these calls, added up */
+    " changed INTEGER NOT NULL);" /* knowledge_changes.learned at the latest change */
+    "CREATE INDEX learned_calls_by_change ON learned_calls(changed);"
+    /* What a vote added, to be taken back when it changes. */
+    "CREATE TABLE learned_votes ("
+    " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
+    " features TEXT NOT NULL, vector BLOB NOT NULL,"
+    " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof steps[0]))

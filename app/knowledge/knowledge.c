@@ -1,32 +1,35 @@
-/* The knowledge base: documents in the store, and the search over them. Everything but the import runs inside store
- * operations, on a thread. */
+/* The knowledge base: documents in the store, their index in memory, and the search. Everything but the import runs
+ * inside store operations, on a thread: the index belongs to the read strand, what learns to the write strand. */
 #include "knowledge_int.h"
 
-#include <ctype.h>
+#include "kit_embed.h"
+
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-/* Words of a query; the latest count. Each costs a look-up in the index. */
-#define QUERY_WORDS_MAX 48
-#define WORD_MAX 40
-/* Candidates that are ranked with the feedback before the best are taken. */
-#define CANDIDATES 20
-/* bm25 weights of the columns: what a document is called says more than what it mentions. */
-#define WEIGHTS "6.0, 2.0, 1.0"
-/* The score at which relevance is one half. */
-#define HALF_SCORE 6.0
-/* What a title adds whose words were all said. */
-#define TITLE_FACTOR 2.0
-#define TITLE_SCORE 2.0
-/* Matches on nothing but words that half of the documents have are noise, unless there are few documents anyway. */
-#define NOISE_SCORE 0.1
-#define NOISE_DOCUMENTS 20
-/* Documents below this part of the best one's score are left out. */
-#define TAIL 0.25
-/* Votes that every document starts with, half of them helpful: a single vote moves little. */
-#define PRIOR_VOTES 4.0
+/* Weights of the score's parts (docs/knowledge.md). A glossary says what words would, better. */
+#define WORD_WEIGHT 0.6
+#define WORD_WEIGHT_WITH_GLOSSARY 0.3
+#define LEARNED_WEIGHT 0.3
+#define VECTOR_WEIGHT 16.0
+/* Building a large index may take a tenth of the time: while files are imported one by one, it is that much too old. */
+#define REST_FACTOR 9
+#define QUICK_BUILD_S 0.1
 
-/* ------------------------------------------------------------------ store */
+struct knowledge {
+    struct knowledge_glossary *glossary; /* or NULL */
+    struct knowledge_table *table;
+    struct knowledge_weights weights;
+    struct knowledge_reader searcher, learner; /* of the read and of the write strand */
+    struct knowledge_index *index;             /* NULL: not built yet */
+    int64_t documents, learned;                /* the changes that it has */
+    double built_s, build_s;                   /* when, and how long it took */
+};
+
+/* ------------------------------------------------------------------- store */
 
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure)
 {
@@ -62,196 +65,275 @@ int knowledge_import(struct kit_store *store, struct knowledge_import *import, c
     return failed ? EIO_EINVAL : 0;
 }
 
-/* ------------------------------------------------------------------ query */
+/* --------------------------------------------------------------- new, free */
 
-/* Words that say nothing about the subject: English function words and the phrases of a call. Sorted. */
-static const char *const stop_words[] = {
-    "a",        "about",    "actually",   "again",    "ah",      "all",       "already", "also",  "am",      "an",
-    "and",      "any",      "anything",   "are",      "as",      "ask",       "at",      "be",    "because", "been",
-    "before",   "bought",   "but",        "buy",      "buying",  "by",        "bye",     "can",   "cannot",  "could",
-    "d",        "day",      "did",        "do",       "does",    "doing",     "don",     "done",  "else",    "even",
-    "ever",     "every",    "everything", "fine",     "for",     "forward",   "from",    "get",   "getting", "give",
-    "go",       "going",    "good",       "got",      "great",   "guys",      "had",     "happy", "has",     "have",
-    "he",       "hear",     "hearing",    "hello",    "help",    "her",       "here",    "hey",   "hi",      "him",
-    "his",      "hope",     "how",        "i",        "if",      "in",        "into",    "is",    "issue",   "it",
-    "its",      "just",     "know",       "let",      "like",    "ll",        "long",    "look",  "looking", "m",
-    "make",     "maybe",    "me",         "month",    "more",    "much",      "my",      "name",  "need",    "new",
-    "nice",     "nicely",   "no",         "not",      "nothing", "now",       "of",      "off",   "oh",      "ok",
-    "okay",     "on",       "one",        "only",     "or",      "other",     "our",     "out",   "people",  "please",
-    "problem",  "question", "re",         "really",   "right",   "s",         "said",    "say",   "see",     "she",
-    "should",   "so",       "some",       "somebody", "someone", "something", "soon",    "sorry", "still",   "sure",
-    "t",        "take",     "tell",       "than",     "thank",   "thanks",    "that",    "the",   "their",   "them",
-    "then",     "there",    "these",      "they",     "thing",   "think",     "this",    "those", "to",      "today",
-    "tomorrow", "too",      "try",        "trying",   "up",      "us",        "ve",      "very",  "wait",    "waiting",
-    "want",     "wanted",   "was",        "way",      "we",      "week",      "well",    "were",  "what",    "when",
-    "where",    "which",    "who",        "why",      "will",    "with",      "would",   "yeah",  "yes",     "you",
-    "your"};
-
-static int compare_words(const void *key, const void *item)
+static int read_glossary(struct knowledge *knowledge, const char *path, char *error, size_t error_size)
 {
-    return strcmp(key, *(const char *const *)item);
-}
-
-static bool is_stop_word(const char *word)
-{
-    return bsearch(word, stop_words, sizeof stop_words / sizeof stop_words[0], sizeof stop_words[0], compare_words);
-}
-
-struct query {
-    char words[QUERY_WORDS_MAX][WORD_MAX];
-    size_t count;
-};
-
-static void add_word(struct query *query, const char *word)
-{
-    if (is_stop_word(word) || query->count == QUERY_WORDS_MAX) return;
-    /* Numbers are orders, phones and zip codes: they name the customer, not the subject. */
-    if (strspn(word, "0123456789") == strlen(word)) return;
-    for (size_t i = 0; i < query->count; i++)
-        if (!strcmp(query->words[i], word)) return;
-    strcpy(query->words[query->count++], word);
-}
-
-/* Letters, digits and everything beyond ASCII are parts of words; '@' marks an address, which is dropped whole. */
-static bool in_word(unsigned char c)
-{
-    return isalnum(c) || c >= 0x80 || c == '@';
-}
-
-static void read_words(struct query *query, const char *text)
-{
-    while (*text) {
-        char word[WORD_MAX];
-        size_t n = 0;
-        bool address = false;
-        while (*text && !in_word((unsigned char)*text)) text++;
-        for (; *text && (in_word((unsigned char)*text) || (address && *text == '.')); text++) {
-            if (*text == '@') address = true;
-            if (n < WORD_MAX - 1)
-                word[n++] = (char)tolower((unsigned char)*text);
-            else
-                n = WORD_MAX; /* too long to be a word */
-        }
-        if (!n || n >= WORD_MAX || address) continue;
-        word[n] = 0;
-        add_word(query, word);
+    size_t size;
+    char *text = knowledge_read_file(path, &size);
+    if (!text) {
+        snprintf(error, error_size, "option glossary: cannot read '%s': %s", path, strerror(errno));
+        return EIO_ESYS;
     }
+    struct knowledge_text decoded = {NULL, 0, 0, false};
+    struct eio_str bytes = {text, size};
+    int failed = knowledge_decode(path, bytes, &decoded, error, error_size);
+    struct eio_str lines = {decoded.p, decoded.n};
+    if (!failed)
+        failed =
+            knowledge_glossary_read(&knowledge->glossary, knowledge->learner.words, path, lines, error, error_size);
+    knowledge_text_clear(&decoded);
+    free(text);
+    return failed;
 }
 
-/* "return" OR "item": quoted, so that nothing in a word is an operator of FTS5. */
-static void put_query(const struct query *query, char *out, size_t size)
+static int read_glossaries(struct knowledge *knowledge, const struct kit_config *config, char *error, size_t error_size)
 {
-    size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < query->count && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "%s\"%s\"", i ? " OR " : "", query->words[i]);
-}
-
-/* ----------------------------------------------------------------- search */
-
-static void copy_column(sqlite3_stmt *row, int column, char *out, size_t size)
-{
-    const char *text = (const char *)sqlite3_column_text(row, column);
-    size_t n = text ? strlen(text) : 0, k = 0;
-    if (n >= size) {
-        n = size - 1;
-        while (n && ((unsigned char)text[n] & 0xc0) == 0x80) n--; /* not inside a character */
+    static const char demo_name[] = "glossary-retail.txt";
+    const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, demo_name);
+    if (!config->glossary[0]) {
+        if (!config->demo || !file) return 0;
+        struct eio_str text = {(const char *)file->data, kit_embedded_size(file)};
+        return knowledge_glossary_read(&knowledge->glossary, knowledge->learner.words, demo_name, text, error,
+                                       error_size);
     }
-    /* Lines become one. */
+    char *paths = strdup(config->glossary), *rest = paths, *path;
+    int failed = paths ? 0 : EIO_ENOMEM;
+    while (!failed && (path = strsep(&rest, ",")))
+        if (path[0]) failed = read_glossary(knowledge, path, error, error_size);
+    free(paths);
+    return failed;
+}
+
+struct knowledge *knowledge_new(const struct kit_config *config, char *error, size_t error_size)
+{
+    struct knowledge *knowledge = calloc(1, sizeof *knowledge);
+    const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_knowledge, "table-128.bin");
+    snprintf(error, error_size, "out of memory");
+    if (!knowledge) return NULL;
+    knowledge->searcher.words = knowledge_words_new();
+    knowledge->learner.words = knowledge_words_new();
+    if (file)
+        knowledge->table = knowledge_table_new((struct eio_str){(const char *)file->data, kit_embedded_size(file)});
+    if (!knowledge->searcher.words || !knowledge->learner.words || !knowledge->table ||
+        read_glossaries(knowledge, config, error, error_size)) {
+        knowledge_free(knowledge);
+        return NULL;
+    }
+    knowledge->searcher.glossary = knowledge->learner.glossary = knowledge->glossary;
+    knowledge->searcher.table = knowledge->learner.table = knowledge->table;
+    knowledge->weights = (struct knowledge_weights){knowledge->glossary ? WORD_WEIGHT_WITH_GLOSSARY : WORD_WEIGHT,
+                                                    LEARNED_WEIGHT, VECTOR_WEIGHT};
+    return knowledge;
+}
+
+void knowledge_free(struct knowledge *knowledge)
+{
+    if (!knowledge) return;
+    knowledge_index_free(knowledge->index);
+    knowledge_words_free(knowledge->searcher.words);
+    knowledge_words_free(knowledge->learner.words);
+    knowledge_glossary_free(knowledge->glossary);
+    knowledge_table_free(knowledge->table);
+    free(knowledge);
+}
+
+int knowledge_vote(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
+                   struct kit_failure *failure)
+{
+    return knowledge_learn_vote(&knowledge->learner, db, vote, failure);
+}
+
+/* ------------------------------------------------------------------- index */
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int add_documents(struct knowledge *knowledge, struct knowledge_index *index, struct kit_db *db,
+                         struct kit_failure *failure)
+{
+    int failed = 0;
+    sqlite3_stmt *rows = kit_db_statement(db, "SELECT doc_id, title, topic, text FROM documents ORDER BY id");
+    int step = kit_db_step(rows, "");
+    for (; step == SQLITE_ROW && !failed; step = sqlite3_step(rows)) {
+        struct knowledge_indexed one = {
+            (const char *)sqlite3_column_text(rows, 0), (const char *)sqlite3_column_text(rows, 1),
+            (const char *)sqlite3_column_text(rows, 2), (const char *)sqlite3_column_text(rows, 3)};
+        failed = knowledge_index_add(index, &knowledge->searcher, &one);
+    }
+    if (failed) return kit_fail(failure, 503, NULL, "out of memory");
+    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+}
+
+static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
+{
+    double begin_s = now_s();
+    struct knowledge_index *index = knowledge_index_new();
+    int code = index ? add_documents(knowledge, index, db, failure) : kit_fail(failure, 503, NULL, "out of memory");
+    if (!code && knowledge_index_finish(index)) code = kit_fail(failure, 503, NULL, "out of memory");
+    if (!code) code = knowledge_load_learned(index, db, 0, failure);
+    if (code) {
+        knowledge_index_free(index);
+        return code;
+    }
+    knowledge_index_free(knowledge->index);
+    knowledge->index = index;
+    knowledge->built_s = now_s();
+    knowledge->build_s = knowledge->built_s - begin_s;
+    return 0;
+}
+
+/* Brings the index to what the store has, whichever process put it there. */
+static int refresh(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
+{
+    sqlite3_stmt *row = kit_db_statement(db, "SELECT documents, learned FROM knowledge_changes WHERE id=1");
+    if (kit_db_step(row, "") != SQLITE_ROW) return kit_db_fail(db, failure);
+    int64_t documents = sqlite3_column_int64(row, 0), learned = sqlite3_column_int64(row, 1);
+    int code = 0;
+    sqlite3_reset(row);
+    bool rests = knowledge->index && knowledge->build_s > QUICK_BUILD_S &&
+                 now_s() - knowledge->built_s < REST_FACTOR * knowledge->build_s;
+    if (documents != knowledge->documents && !rests) {
+        code = build(knowledge, db, failure);
+        if (!code) knowledge->documents = documents;
+    } else if (learned != knowledge->learned) {
+        code = knowledge_load_learned(knowledge->index, db, knowledge->learned, failure);
+    }
+    if (!code) knowledge->learned = learned;
+    return code;
+}
+
+/* ----------------------------------------------------------------- results */
+
+/* Copies as one line, cut between characters; a cut is marked. */
+static void copy_line(struct eio_str text, char *out, size_t size)
+{
+    static const char mark[] = "…";
+    size_t k = 0, n = text.n;
+    if (n > size - sizeof mark) {
+        n = size - sizeof mark;
+        while (n && ((unsigned char)text.p[n] & 0xc0) == 0x80) n--;
+    }
     for (size_t i = 0; i < n; i++) {
-        char c = isspace((unsigned char)text[i]) ? ' ' : text[i];
+        char c = strchr("\t\r\n", text.p[i]) ? ' ' : text.p[i];
         if (c != ' ' || (k && out[k - 1] != ' ')) out[k++] = c;
     }
     while (k && out[k - 1] == ' ') k--;
-    out[k] = 0;
+    strcpy(out + k, n < text.n ? mark : "");
 }
 
-/* Half as much for what nobody found helpful, half as much again for what everybody did. */
-static double vote_factor(int64_t helpful, int64_t unhelpful)
+/* How much of what was said stands in a passage of the document. */
+static double passage_score(struct knowledge *knowledge, const struct knowledge_call *call, uint32_t document,
+                            struct eio_str passage)
 {
-    double share = ((double)helpful + PRIOR_VOTES / 2) / ((double)(helpful + unhelpful) + PRIOR_VOTES);
-    return 0.5 + share;
-}
-
-/* True if two words are the same but for an ending: "updated", "updating". */
-static bool alike(const char *a, const char *b)
-{
-    size_t n = strlen(a), m = strlen(b), longer = n > m ? n : m, same = 0;
-    while (a[same] && a[same] == b[same]) same++;
-    return same == longer || (same >= 4 && same + 3 >= longer);
-}
-
-/* The part of a title's words that were said. */
-static double title_coverage(const struct query *query, const char *title)
-{
-    struct query words = {.count = 0};
-    size_t said = 0;
-    read_words(&words, title);
-    for (size_t i = 0; i < words.count; i++) {
+    struct knowledge_token *tokens;
+    double score = 0;
+    size_t count = knowledge_glossary_scan(knowledge->glossary, knowledge->searcher.words, passage, &tokens);
+    for (size_t i = 0; i < call->term_count; i++) {
+        const char *name = call->terms[i].name;
         size_t k = 0;
-        while (k < query->count && !alike(words.words[i], query->words[k])) k++;
-        said += k < query->count;
+        while (k < count && (tokens[k].is_concept != (name[0] == 'c') || strcmp(tokens[k].term, name + 1))) k++;
+        if (k < count) score += knowledge_index_weight(knowledge->index, name, document);
     }
-    return words.count ? (double)said / (double)words.count : 0;
+    free(tokens);
+    return score;
 }
 
-/* The number of the newest document: enough to know a small knowledge base. */
-static int64_t newest_document(struct kit_db *db)
+/* The passage that explains the match; boilerplate explains none. */
+static void choose_excerpt(struct knowledge *knowledge, const struct knowledge_call *call, uint32_t document,
+                           const char *text, struct knowledge_result *result)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT coalesce(max(id), 0) FROM documents");
-    int64_t id = kit_db_step(row, "") == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
-    if (row) sqlite3_reset(row);
-    return id;
+    struct eio_str rest = eio_str(text), passage, best = {NULL, 0}, first = {NULL, 0};
+    double best_score = 0;
+    while (knowledge_next_passage(&rest, &passage)) {
+        if (!first.p) first = passage;
+        if (knowledge_index_is_boilerplate(knowledge->index, passage)) continue;
+        double score = passage_score(knowledge, call, document, passage);
+        if (best.p && score <= best_score) continue;
+        best = passage;
+        best_score = score;
+    }
+    copy_line(best.p ? best : first, result->excerpt, sizeof result->excerpt);
 }
 
-struct candidate {
-    struct knowledge_result result;
-    double score;
-};
-
-static int better(const void *a, const void *b)
+static void say_why(struct knowledge *knowledge, const struct knowledge_call *call, uint32_t document, char *why,
+                    size_t size)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->score != y->score) return x->score < y->score ? 1 : -1;
-    return strcmp(x->result.id, y->result.id);
-}
-
-int knowledge_search(struct kit_db *db, const char *text, struct knowledge_result results[KNOWLEDGE_RESULTS_MAX],
-                     size_t *count, struct kit_failure *failure)
-{
-    struct query query = {.count = 0};
-    struct candidate found[CANDIDATES];
-    char match[QUERY_WORDS_MAX * (WORD_MAX + 8)];
     size_t n = 0;
-    *count = 0;
-    read_words(&query, text);
-    if (!query.count) return 0;
-    put_query(&query, match, sizeof match);
-    sqlite3_stmt *rows =
-        kit_db_statement(db, "SELECT d.doc_id, d.title, d.topic, snippet(documents_fts, 2, '', '', '…', 28),"
-                             " -bm25(documents_fts, " WEIGHTS "), d.helpful, d.unhelpful"
-                             " FROM documents_fts JOIN documents d ON d.id = documents_fts.rowid"
-                             " WHERE documents_fts MATCH ? ORDER BY bm25(documents_fts, " WEIGHTS ") LIMIT ?");
-    int step = kit_db_step(rows, "ti", match, (int64_t)CANDIDATES);
-    for (; step == SQLITE_ROW && n < CANDIDATES; step = sqlite3_step(rows), n++) {
-        struct candidate *c = &found[n];
-        copy_column(rows, 0, c->result.id, sizeof c->result.id);
-        copy_column(rows, 1, c->result.title, sizeof c->result.title);
-        copy_column(rows, 2, c->result.topic, sizeof c->result.topic);
-        copy_column(rows, 3, c->result.excerpt, sizeof c->result.excerpt);
-        double title = title_coverage(&query, c->result.title);
-        c->score = (sqlite3_column_double(rows, 4) * (1 + TITLE_FACTOR * title) + TITLE_SCORE * title) *
-                   vote_factor(sqlite3_column_int64(rows, 5), sqlite3_column_int64(rows, 6));
+    why[0] = 0;
+    for (size_t i = 0; i < call->term_count; i++) {
+        const struct knowledge_term *term = &call->terms[i];
+        size_t m = strlen(term->said);
+        if (n + m + 2 > size || knowledge_index_weight(knowledge->index, term->name, document) <= 0) continue;
+        if (n) why[n++] = '\n';
+        memcpy(why + n, term->said, m + 1);
+        n += m;
     }
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-    sqlite3_reset(rows);
-    if (n) qsort(found, n, sizeof found[0], better);
-    double least = n ? found[0].score * TAIL : 0;
-    if (least < NOISE_SCORE && newest_document(db) >= NOISE_DOCUMENTS) least = NOISE_SCORE;
-    for (size_t i = 0; i < n && i < KNOWLEDGE_RESULTS_MAX && found[i].score >= least; i++) {
-        results[i] = found[i].result;
-        results[i].relevance = found[i].score / (found[i].score + HALF_SCORE);
-        (*count)++;
+}
+
+/* Units of score in which the odds of being right grow by e, fitted to calls whose document is known. */
+#define ODDS_WIDTH 3.1
+#define ODDS_WIDTH_WITHOUT_VECTOR 1.6
+#define RIVALS_MAX 100.0 /* of more documents most are about other things altogether */
+
+/* The chance that this is the document, comparable between calls: one of all, and by its score more likely than that.
+ */
+static double relevance_of(const struct knowledge *knowledge, const struct knowledge_hit *hit)
+{
+    double rivals = fmin(fmax((double)knowledge_index_count(knowledge->index) - 1, 1), RIVALS_MAX);
+    double width = hit->vector != 0 ? ODDS_WIDTH : ODDS_WIDTH_WITHOUT_VECTOR;
+    return 1 / (1 + rivals * exp(-hit->excess / width));
+}
+
+/* False: the document is gone since the index was built. */
+static int read_result(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
+                       const struct knowledge_hit *hit, struct knowledge_result *result)
+{
+    const char *id = knowledge_index_id(knowledge->index, hit->document);
+    sqlite3_stmt *row = kit_db_statement(db, "SELECT title, topic, text FROM documents WHERE doc_id=?");
+    int step = kit_db_step(row, "t", id);
+    if (step == SQLITE_ROW) {
+        memset(result, 0, sizeof *result);
+        snprintf(result->id, sizeof result->id, "%s", id);
+        copy_line(eio_str((const char *)sqlite3_column_text(row, 0)), result->title, sizeof result->title);
+        copy_line(eio_str((const char *)sqlite3_column_text(row, 1)), result->topic, sizeof result->topic);
+        choose_excerpt(knowledge, call, hit->document, (const char *)sqlite3_column_text(row, 2), result);
+        say_why(knowledge, call, hit->document, result->why, sizeof result->why);
+        result->relevance = relevance_of(knowledge, hit);
+    }
+    if (row) sqlite3_reset(row);
+    return step;
+}
+
+static int read_results(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
+                        struct knowledge_result *results, size_t *count, struct kit_failure *failure)
+{
+    struct knowledge_hit hits[KNOWLEDGE_RESULTS_MAX];
+    size_t n = KNOWLEDGE_RESULTS_MAX;
+    knowledge_index_search(knowledge->index, call, &knowledge->weights, hits, &n);
+    for (size_t i = 0; i < n; i++) {
+        int step = read_result(knowledge, db, call, &hits[i], &results[*count]);
+        if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
+        *count += step == SQLITE_ROW;
     }
     return 0;
+}
+
+int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
+                     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count, struct kit_failure *failure)
+{
+    struct knowledge_call call;
+    *count = 0;
+    int code = refresh(knowledge, db, failure);
+    if (code) return code;
+    if (knowledge_call_read(&call, &knowledge->searcher, turns, turn_count))
+        code = kit_fail(failure, 503, NULL, "out of memory");
+    else
+        code = read_results(knowledge, db, &call, results, count, failure);
+    knowledge_call_clear(&call);
+    return code;
 }

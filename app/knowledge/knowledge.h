@@ -41,16 +41,39 @@ int knowledge_import_command(const struct kit_config *config, const char *alias,
                              size_t path_count);
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
+/* The documents in memory and what finds them, for one process. */
+struct knowledge;
+/* Reads the glossaries of the configuration. NULL with a line in error. */
+struct knowledge *knowledge_new(const struct kit_config *config, char *error, size_t error_size);
+/* No operation may run any more. Accepts NULL. */
+void knowledge_free(struct knowledge *knowledge);
+
 #define KNOWLEDGE_RESULTS_MAX 5
 struct knowledge_result {
     char id[KIT_ID_SIZE];
     char title[160];
     char topic[160];
-    char excerpt[400];
-    double relevance; /* 0..1 */
+    char excerpt[400]; /* the passage that fits best */
+    char why[200];     /* what the customer said that found it, separated by '\n' */
+    double relevance;  /* 0..1, comparable between calls */
 };
-/* The best documents for what was said, best first; *count ≤ KNOWLEDGE_RESULTS_MAX. text: any text. */
-int knowledge_search(struct kit_db *db, const char *text, struct knowledge_result results[KNOWLEDGE_RESULTS_MAX],
-                     size_t *count, struct kit_failure *failure);
+/* The best documents for what a customer said, best first; *count ≤ KNOWLEDGE_RESULTS_MAX. turns: any texts, in the
+ * order in which they were said. On the read strand only. */
+int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
+                     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
+                     struct kit_failure *failure);
+
+/* What is learned of a call, and looked for in what was learned: the customer's first turns. */
+#define KNOWLEDGE_LEARN_TURNS 3
+struct knowledge_vote {
+    const char *call_id, *doc_id, *agent;
+    bool helpful;
+    const struct eio_str *turns; /* what the customer said first */
+    size_t turn_count;
+};
+/* Learns from a vote, in place of what the same agent's vote on the document taught in this call. On the write strand
+ * only. */
+int knowledge_vote(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
+                   struct kit_failure *failure);
 
 #endif

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <uthash.h>
 
-#define DOCUMENT_BYTES_MAX (64u * 1024 * 1024)
 #define EXIT_USAGE 2
 
 /* A file or folder that was met in this run, whatever it was called. */
@@ -63,34 +62,11 @@ static char *source_of(const struct run *run, const char *path)
 
 /* ------------------------------------------------------------------- files */
 
-static char *read_file(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    size_t capacity = 0, n = 0, got = 1;
-    while (file && got && n < DOCUMENT_BYTES_MAX) {
-        if (n == capacity) {
-            char *grown = realloc(text, capacity = capacity ? capacity * 2 : 65536);
-            if (!grown) break;
-            text = grown;
-        }
-        got = fread(text + n, 1, capacity - n, file);
-        n += got;
-    }
-    bool complete = file && !got && !ferror(file);
-    if (file && !complete && !ferror(file)) errno = n < DOCUMENT_BYTES_MAX ? ENOMEM : EFBIG;
-    if (file) fclose(file);
-    *size = n;
-    if (complete) return text;
-    free(text);
-    return NULL;
-}
-
 static void import_file(struct run *run, const char *path)
 {
     char error[512];
     struct knowledge_import import = {.name = path};
-    char *text = read_file(path, &import.text.n);
+    char *text = knowledge_read_file(path, &import.text.n);
     if (!text) {
         complain(run, path, strerror(errno));
         return;

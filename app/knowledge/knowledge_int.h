@@ -3,6 +3,7 @@
 #define KNOWLEDGE_INT_H
 
 #include "knowledge.h"
+#include "knowledge_index.h"
 
 /* ------------------------------------------------------------------- text */
 
@@ -18,6 +19,10 @@ void knowledge_text_clear(struct knowledge_text *text);
 /* Gives the text away, malloc, "" if nothing was appended; NULL: out of memory. */
 char *knowledge_text_take(struct knowledge_text *text);
 struct eio_str knowledge_trim(struct eio_str s);
+
+#define KNOWLEDGE_FILE_BYTES_MAX (64u * 1024 * 1024)
+/* The whole of a file; malloc, NULL with errno. */
+char *knowledge_read_file(const char *path, size_t *size);
 
 /* A file's bytes as UTF-8 with LF line ends and without a byte order mark. UTF-16 and UTF-32 are known by their mark.
  * Returns 0, or EIO_EINVAL with a line in error that names the first byte that fits no encoding. */
@@ -71,5 +76,13 @@ int knowledge_store(struct kit_db *db, const struct knowledge_documents *documen
 char *knowledge_source(const char *path);
 /* Removes the documents of a source. */
 int knowledge_remove(struct kit_db *db, const char *source, size_t *count, struct kit_failure *failure);
+
+/* ---------------------------------------------------------------- learning */
+
+int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *db, const struct knowledge_vote *vote,
+                         struct kit_failure *failure);
+/* Puts what was learned after the change `since` into the index. */
+int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int64_t since,
+                           struct kit_failure *failure);
 
 #endif

@@ -2,6 +2,7 @@
 #include "knowledge_int.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unicode/ucnv.h>
@@ -52,6 +53,31 @@ struct eio_str knowledge_trim(struct eio_str s)
     while (s.n && isspace((unsigned char)s.p[0])) s.p++, s.n--;
     while (s.n && isspace((unsigned char)s.p[s.n - 1])) s.n--;
     return s;
+}
+
+/* -------------------------------------------------------------------- file */
+
+char *knowledge_read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = NULL;
+    size_t capacity = 0, n = 0, got = 1;
+    while (file && got && n < KNOWLEDGE_FILE_BYTES_MAX) {
+        if (n == capacity) {
+            char *grown = realloc(text, capacity = capacity ? capacity * 2 : 65536);
+            if (!grown) break;
+            text = grown;
+        }
+        got = fread(text + n, 1, capacity - n, file);
+        n += got;
+    }
+    bool complete = file && !got && !ferror(file);
+    if (file && !complete && !ferror(file)) errno = n < KNOWLEDGE_FILE_BYTES_MAX ? ENOMEM : EFBIG;
+    if (file) fclose(file);
+    *size = n;
+    if (complete) return text;
+    free(text);
+    return NULL;
 }
 
 /* ---------------------------------------------------------------- encoding */

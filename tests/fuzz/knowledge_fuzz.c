@@ -18,11 +18,14 @@ struct search {
     const char *text;
 };
 
+static struct knowledge *knowledge;
+
 static int run(struct kit_db *db, struct kit_store_op *op)
 {
     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX];
     size_t count;
-    int code = knowledge_search(db, ((struct search *)(void *)op)->text, results, &count, &op->failure);
+    struct eio_str turn = eio_str(((struct search *)(void *)op)->text);
+    int code = knowledge_search(knowledge, db, &turn, 1, results, &count, &op->failure);
     MUST(!code && count <= KNOWLEDGE_RESULTS_MAX);
     for (size_t i = 0; i < count; i++) {
         MUST(results[i].relevance >= 0 && results[i].relevance <= 1);
@@ -42,6 +45,8 @@ static struct kit_store *open_store(void)
     config.data = ":memory:";
     struct kit_store *store = kit_store_open(kit_work_new(NULL, &options), &config, error, sizeof error);
     MUST(store && !knowledge_import(store, &import, error, sizeof error));
+    knowledge = knowledge_new(&config, error, sizeof error);
+    MUST(knowledge);
     return store;
 }
 

@@ -1,0 +1,104 @@
+/* The documents in memory: which of them fit what was said. */
+#ifndef KNOWLEDGE_INDEX_H
+#define KNOWLEDGE_INDEX_H
+
+#include "knowledge_words.h"
+
+#include <stdint.h>
+
+/* ------------------------------------------------------------------- table */
+
+#define KNOWLEDGE_VECTOR 128
+
+/* Word pieces and their vectors; immutable, shared by threads. */
+struct knowledge_table;
+/* Reads a table (app/knowledge/data/README.md); the bytes, aligned to 4, are borrowed. NULL: not a table, or no memory.
+ */
+struct knowledge_table *knowledge_table_new(struct eio_str bytes);
+/* Accepts NULL. */
+void knowledge_table_free(struct knowledge_table *table);
+/* A text as a vector of length one; false: of zeros, since no word of it is known, or most are in another script. */
+bool knowledge_table_read(const struct knowledge_table *table, struct eio_str text, float vector[KNOWLEDGE_VECTOR]);
+
+/* -------------------------------------------------------------------- call */
+
+/* What a call is about, from what the customer said. */
+struct knowledge_call {
+    /* For the score of documents: each once. */
+    struct knowledge_term {
+        char *name; /* 'c' and a concept, or 'w' and a word */
+        char *said; /* the customer's words */
+    } * terms;
+    size_t term_count;
+    /* For what was learned: each once; 'p' and a pair of words besides. */
+    char **features;
+    size_t feature_count;
+    float vector[KNOWLEDGE_VECTOR];       /* of all turns */
+    float first_vector[KNOWLEDGE_VECTOR]; /* of the first ones */
+};
+
+/* What knowledge_call_read() needs: one set for each thread. */
+struct knowledge_reader {
+    struct knowledge_words *words;
+    const struct knowledge_glossary *glossary; /* or NULL */
+    const struct knowledge_table *table;       /* or NULL */
+};
+/* Turns in the order in which they were said. Returns 0 or EIO_ENOMEM; knowledge_call_clear() in either case. */
+int knowledge_call_read(struct knowledge_call *call, const struct knowledge_reader *reader, const struct eio_str *turns,
+                        size_t turn_count);
+/* Accepts one that was cleared. */
+void knowledge_call_clear(struct knowledge_call *call);
+
+/* ------------------------------------------------------------------- index */
+
+struct knowledge_index;
+
+struct knowledge_weights {
+    double word, learned, vector;
+};
+
+/* A document with its score and the parts of it. */
+struct knowledge_hit {
+    uint32_t document;
+    double score, concepts, words, learned, vector;
+    double excess; /* of the score over the mean of the other documents: what all share says nothing */
+};
+
+/* NULL: out of memory. */
+struct knowledge_index *knowledge_index_new(void);
+/* Accepts NULL. */
+void knowledge_index_free(struct knowledge_index *index);
+struct knowledge_indexed {
+    const char *id, *title, *topic, *text;
+};
+/* Documents have numbers in the order in which they are added. Returns 0 or EIO_ENOMEM. */
+int knowledge_index_add(struct knowledge_index *index, const struct knowledge_reader *reader,
+                        const struct knowledge_indexed *document);
+/* Nothing is added any more. Returns 0 or EIO_ENOMEM. */
+int knowledge_index_finish(struct knowledge_index *index);
+size_t knowledge_index_count(const struct knowledge_index *index);
+const char *knowledge_index_id(const struct knowledge_index *index, uint32_t document);
+/* The document's number, or UINT32_MAX. */
+uint32_t knowledge_index_find(const struct knowledge_index *index, const char *id);
+/* True if a passage stands in so many documents that it explains none. */
+bool knowledge_index_is_boilerplate(const struct knowledge_index *index, struct eio_str passage);
+/* How much a term says; 0 for one that the document does not have. */
+double knowledge_index_weight(const struct knowledge_index *index, const char *term, uint32_t document);
+
+/* What is known of a document from calls, in place of what was known before. counts: a feature and how often. */
+struct knowledge_count {
+    const char *feature;
+    uint32_t n;
+};
+/* sum: the calls' vectors added up, or NULL. Returns 0 or EIO_ENOMEM. */
+int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint32_t calls,
+                          const struct knowledge_count *counts, size_t count, const float *sum);
+
+/* The best documents for a call, best first, at most *count of them; *count is set. Returns 0 or EIO_ENOMEM. */
+int knowledge_index_search(struct knowledge_index *index, const struct knowledge_call *call,
+                           const struct knowledge_weights *weights, struct knowledge_hit *hits, size_t *count);
+
+/* The next line, or sentence of a long line, without the mark of a list; false at the end. */
+bool knowledge_next_passage(struct eio_str *rest, struct eio_str *passage);
+
+#endif

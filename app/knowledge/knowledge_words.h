@@ -1,0 +1,47 @@
+/* Text as words, and words as what documents and calls have in common. */
+#ifndef KNOWLEDGE_WORDS_H
+#define KNOWLEDGE_WORDS_H
+
+#include "engineio.h"
+
+/* What a text is reduced to; used by one thread at a time. */
+struct knowledge_words;
+
+struct knowledge_word {
+    const char *term;    /* folded, without accents, the stem; a pair of characters in scripts without blanks */
+    const char *surface; /* the same before stemming, for people */
+    bool is_number;
+    bool is_stop; /* says nothing about the subject: function words, the phrases of a call */
+};
+
+struct knowledge_words *knowledge_words_new(void);
+/* Accepts NULL. */
+void knowledge_words_free(struct knowledge_words *words);
+/* Reads a text; *list is valid until the next call. Mail addresses are left out. Invalid UTF-8 separates words. Returns
+ * the number of words; out of memory: fewer. */
+size_t knowledge_words_read(struct knowledge_words *words, struct eio_str text, const struct knowledge_word **list);
+
+/* Phrases that mean the same, "concept: phrase, phrase…" a line; immutable, shared by threads. */
+struct knowledge_glossary;
+
+/* Adds a glossary's text to *glossary, which is made if it is NULL. Returns 0, EIO_EINVAL or EIO_ENOMEM with a line in
+ * error. */
+int knowledge_glossary_read(struct knowledge_glossary **glossary, struct knowledge_words *words, const char *name,
+                            struct eio_str text, char *error, size_t error_size);
+/* Accepts NULL. */
+void knowledge_glossary_free(struct knowledge_glossary *glossary);
+
+/* What a text is about: the concepts of the phrases in it, longest first, and its other words. */
+struct knowledge_token {
+    const char *term;                   /* of a concept its name */
+    const struct knowledge_word *words; /* of the text */
+    size_t word_count;
+    bool is_concept;
+    bool is_plain; /* a stop word or a number */
+};
+/* Takes glossary NULL. Returns the number of tokens; *list is malloc, NULL if there are none or no memory, and names
+ * what words and glossary hold: valid until the next text. */
+size_t knowledge_glossary_scan(const struct knowledge_glossary *glossary, struct knowledge_words *words,
+                               struct eio_str text, struct knowledge_token **list);
+
+#endif
