@@ -253,6 +253,7 @@ int main(int argc, char **argv)
         kit_config_print_markdown(stdout);
         return EXIT_SUCCESS;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, not the end of the process */
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     read_command(&run, argc, argv, rest);
     int failed = kit_config_load(&config, &run.line, environ, error, sizeof error);

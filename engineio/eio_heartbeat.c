@@ -45,7 +45,7 @@ static struct eio__traffic traffic_of(const struct eio_session *session)
 }
 
 /* Before the ping is queued: what stands before it must be taken first. */
-static void begin(struct eio_session *session)
+void eio__heartbeat_watch(struct eio_session *session)
 {
     struct eio__traffic now = traffic_of(session);
     session->pulse = (struct eio__pulse){
@@ -74,6 +74,11 @@ static bool has_moved(struct eio_session *session)
     return sent || (took && (pulse->is_behind || was_behind));
 }
 
+bool eio__heartbeat_is_taking(struct eio_session *session)
+{
+    return has_moved(session) && session->pulse.is_behind;
+}
+
 /* Who moved once may rest as long as a peer that shows no sign of life at all. */
 static bool is_moving(struct eio_session *session)
 {
@@ -91,13 +96,13 @@ static bool is_moving(struct eio_session *session)
 
 void eio__heartbeat_on_upgrade(struct eio_session *session)
 {
-    if (session->awaiting_pong) begin(session);
+    if (session->awaiting_pong) eio__heartbeat_watch(session);
 }
 
 void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line)
 {
     eio__tie(tie, line);
-    if (!line || !session->awaiting_pong) return;
+    if (!line) return;
     struct eio__traffic now = traffic_of(session);
     session->pulse.taken = now.taken;
     session->pulse.received = now.received;
@@ -117,7 +122,7 @@ void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx)
     struct eio_session *session = session_of(due);
     session->awaiting_pong = true;
     session->extended = false;
-    begin(session);
+    eio__heartbeat_watch(session);
     if (session->protocol == 0)
         eio__ws_ping(session);
     else
@@ -160,7 +165,7 @@ void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx)
 static void await_ping(struct eio_session *session)
 {
     session->awaiting_pong = true;
-    begin(session);
+    eio__heartbeat_watch(session);
     eio_deadlines_add(&session->server->silence, &session->deadline);
 }
 

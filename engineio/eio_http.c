@@ -5,10 +5,12 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 void eio_http_options_init(struct eio_http_options *options)
@@ -24,6 +26,7 @@ void eio_http_options_init(struct eio_http_options *options)
         .linger_ms = 2000,
         .max_addresses = 65536,
         .backlog = 1024,
+        .reserved_descriptors = 32,
     };
 }
 
@@ -89,9 +92,39 @@ void eio__http_enter(struct eio__conn *conn, enum eio_limit limit)
         eio__conn_refuse(conn, 429, "too many connections from this address");
 }
 
+/* Without a pause, a listener that cannot accept would spin. Those that wait stay in its backlog. */
+static void pause_accepting(struct eio_http *http, const char *why)
+{
+    unsigned long long unsaid;
+    if (eio__counter_hit(&http->hits[EIO_LIMIT_RESERVED_DESCRIPTORS], http->loop, EIO_DESCRIPTORS_LOG_MS, &unsaid))
+        eio_log(EIO_LOG_WARN, "http: new connections wait: %s (%llu times more since the last such line)", why, unsaid);
+    evconnlistener_disable(http->evhtp->server);
+    eio_timer_start(&http->accept_timer, EIO__HTTP_ACCEPT_PAUSE_MS);
+}
+
+/* The kernel gives the lowest number that is free: one within the reserve means that all others are taken. */
+static bool is_reserved(const struct eio_http *http, int fd)
+{
+    struct rlimit limit;
+    rlim_t reserved = http->options.reserved_descriptors;
+    if (!reserved || getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return false;
+    if (reserved > limit.rlim_cur / 2) reserved = limit.rlim_cur / 2;
+    return (rlim_t)fd >= limit.rlim_cur - reserved;
+}
+
+/* Whether the next connection would get one that is not reserved. */
+static bool has_descriptors(const struct eio_http *http)
+{
+    int fd = fcntl(evconnlistener_get_fd(http->evhtp->server), F_DUPFD_CLOEXEC, 0);
+    bool has = fd >= 0 && !is_reserved(http, fd);
+    if (fd >= 0) close(fd);
+    return has;
+}
+
 static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
 {
     struct eio_http *http = ctx;
+    if (!has_descriptors(http)) pause_accepting(http, "only reserved descriptors are left");
     struct eio__address peer;
     eio__address_of(evhtp->saddr, &peer);
     enum eio_limit limit = eio__http_limit(http, &peer);
@@ -103,20 +136,21 @@ static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
     return EVHTP_RES_OK;
 }
 
-/* Without a pause, a listener that cannot accept would spin. */
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
     evhtp_t *evhtp = ctx;
-    struct eio_http *http = evhtp->arg;
-    eio_log(EIO_LOG_WARN, "http: cannot accept: %s", strerror(EVUTIL_SOCKET_ERROR()));
-    evconnlistener_disable(listener);
-    eio_timer_start(&http->accept_timer, EIO__HTTP_ACCEPT_PAUSE_MS);
+    (void)listener;
+    pause_accepting(evhtp->arg, strerror(EVUTIL_SOCKET_ERROR()));
 }
 
 static void on_accept_timer(void *ctx)
 {
     struct eio_http *http = ctx;
-    if (http->evhtp->server) evconnlistener_enable(http->evhtp->server);
+    if (!http->evhtp->server) return;
+    if (has_descriptors(http))
+        evconnlistener_enable(http->evhtp->server);
+    else
+        pause_accepting(http, "only reserved descriptors are left");
 }
 
 /* --------------------------------------------------------------- listening */

@@ -295,6 +295,8 @@ void eio__session_set_state(struct eio_session *session, enum eio__state state, 
 void eio__session_want_flush(struct eio_session *session);
 /* Flush, called by the loop: writes what is queued, or goes on closing. */
 void eio__session_flush(struct eio_session *session);
+/* It is closing: the deadline of its last bytes, from now on. */
+void eio__session_await_last(struct eio_session *session);
 /* Over and done: to be freed at the end of the turn. */
 void eio__session_bury(struct eio_session *session, const char *why);
 /* The same for a session that nobody was told of: its handshake failed. */
@@ -328,6 +330,10 @@ void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx);
 void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx);
 /* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
 void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
+/* Begins to look at what moves, for eio__heartbeat_is_taking(): true if the peer took something since, and is not done
+ * with it. */
+void eio__heartbeat_watch(struct eio_session *session);
+bool eio__heartbeat_is_taking(struct eio_session *session);
 /* Bytes that were written to the WebSocket and that the peer's system has not acknowledged. */
 uint32_t eio__ws_unsent(const struct eio_session *session);
 
@@ -486,7 +492,7 @@ struct eio_server {
     struct eio__own_ids own_ids;
     const char *next_id; /* for the session that is being made, or NULL: one of ours */
     struct eio_frame *ping_frame;
-    struct eio_deadlines ping, pong, silence, closing_wait, linger, upgrade, noop, message;
+    struct eio_deadlines ping, pong, silence, closing_wait, last_poll, linger, upgrade, noop, message;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;
     struct eio_rate handshake_rate;

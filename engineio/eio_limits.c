@@ -27,7 +27,8 @@ const char *eio_limit_name(enum eio_limit limit)
     return limit < EIO_LIMIT_COUNT ? names[limit] : "unknown";
 }
 
-bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, unsigned long long *unsaid)
+bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, uint32_t quiet_ms,
+                      unsigned long long *unsaid)
 {
     uint64_t now = eio_loop_now_ms(loop);
     counter->hits++;
@@ -37,14 +38,14 @@ bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *
     }
     *unsaid = counter->unsaid;
     counter->unsaid = 0;
-    counter->quiet_until_ms = now + EIO_LIMIT_LOG_MS;
+    counter->quiet_until_ms = now + quiet_ms;
     return true;
 }
 
 void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name, const char *who)
 {
     unsigned long long unsaid;
-    if (eio__counter_hit(counter, loop, &unsaid))
+    if (eio__counter_hit(counter, loop, EIO_LIMIT_LOG_MS, &unsaid))
         eio_log(EIO_LOG_WARN, "limit %s hit by %s (%llu times more since the last such line)", name, who ? who : "-",
                 unsaid);
 }

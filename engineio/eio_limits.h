@@ -5,7 +5,8 @@
 #include "eio_address.h"
 
 /* Counts; true: log it, and how often it went unsaid since the last such line. */
-bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, unsigned long long *unsaid);
+bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, uint32_t quiet_ms,
+                      unsigned long long *unsaid);
 
 /* What is known of one address (of an IPv6 address: its /64, which is what one customer has). */
 struct eio__visitor {

@@ -162,7 +162,10 @@ void eio__polling_on_get(struct eio_session *session, struct eio_http_request *r
     }
     session->polling->get = request;
     eio_http_request_on_abort(request, on_get_aborted, session);
-    if (session->queue.count || session->state == EIO__S_CLOSING) eio__session_want_flush(session);
+    bool is_last = session->state == EIO__S_CLOSING;
+    if (is_last && session->close_reason == EIO_CLOSE_SHUTTING_DOWN)
+        eio_deadlines_add(&session->server->last_poll, &session->deadline);
+    if (session->queue.count || is_last) eio__session_want_flush(session);
 }
 
 void eio__polling_flush(struct eio_session *session)
@@ -209,7 +212,7 @@ static void refuse_post(struct eio_session *session, struct eio_http_request *re
 {
     struct eio_server *server = session->server;
     unsigned long long unsaid;
-    if (eio__counter_hit(&server->refused_posts, server->loop, &unsaid))
+    if (eio__counter_hit(&server->refused_posts, server->loop, EIO_LIMIT_LOG_MS, &unsaid))
         eio_log(EIO_LOG_WARN,
                 "session %s: refused a POST of %zu bytes from %s: %s (%llu more since the last such line)",
                 eio_session_id(session), request->body.n, request->head->address, why, unsaid);

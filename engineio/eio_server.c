@@ -25,6 +25,7 @@ void eio_options_init(struct eio_options *options)
         .upgrade_timeout_ms = 10000,
         .close_timeout_ms = 30000,
         .linger_timeout_ms = 30000,
+        .last_poll_timeout_ms = 3000,
         .max_payload_bytes = 1000000,
         .max_fragments = 131072,
         .high_water_bytes = 65536,
@@ -104,6 +105,21 @@ static void on_closing_due(struct eio_deadline *due, void *ctx)
     (void)ctx;
     struct eio_session *session = session_of(due);
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, false);
+}
+
+/* Who polls asks again as soon as it has read its answer. Who does not is gone, and the server does not wait for it. */
+static void on_last_poll_due(struct eio_deadline *due, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio_session *session = session_of(due);
+    const struct eio_options *o = &server->options;
+    bool is_in_time = ++session->pulse.looks * (uint64_t)o->last_poll_timeout_ms < o->close_timeout_ms;
+    if (is_in_time && eio__heartbeat_is_taking(session)) {
+        eio_deadlines_add(&server->last_poll, due);
+        return;
+    }
+    eio__server_hit(server, EIO_LIMIT_LAST_POLL_TIMEOUT, session->head);
+    on_closing_due(due, ctx);
 }
 
 static uint32_t linger_step_ms(const struct eio_options *options)
@@ -298,6 +314,7 @@ static int init_deadlines(struct eio_server *server)
         {&server->closing_wait, o->close_timeout_ms, on_closing_due},
         {&server->linger, linger_step_ms(o), on_linger_due},
         {&server->message, o->message_timeout_ms, on_message_due},
+        {&server->last_poll, o->last_poll_timeout_ms, on_last_poll_due},
         {&server->upgrade, o->upgrade_timeout_ms, on_upgrade_due},
         {&server->noop, NOOP_INTERVAL_MS, on_noop_due},
     };
@@ -394,6 +411,7 @@ void eio_server_free(struct eio_server *server)
     eio_deadlines_clear(&server->silence);
     eio_deadlines_clear(&server->closing_wait);
     eio_deadlines_clear(&server->linger);
+    eio_deadlines_clear(&server->last_poll);
     eio_deadlines_clear(&server->upgrade);
     eio_deadlines_clear(&server->noop);
     eio_deadlines_clear(&server->message);

@@ -364,13 +364,21 @@ void eio__session_flush(struct eio_session *session)
 
 /* ----------------------------------------------------------------- closing */
 
+void eio__session_await_last(struct eio_session *session)
+{
+    struct eio_server *server = session->server;
+    bool polls = session->polling && session->close_reason == EIO_CLOSE_SHUTTING_DOWN;
+    eio__heartbeat_watch(session);
+    eio_deadlines_add(polls ? &server->last_poll : &server->closing_wait, &session->deadline);
+}
+
 void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail)
 {
     if (session->state != EIO__S_OPEN) return;
     session->close_reason = (uint8_t)reason;
     session->close_detail = detail ? detail : eio_close_reason_text(reason);
     eio__session_set_state(session, EIO__S_CLOSING, session->close_detail);
-    eio_deadlines_add(&session->server->closing_wait, &session->deadline);
+    eio__session_await_last(session);
     eio__session_want_flush(session);
 }
 

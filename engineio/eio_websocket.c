@@ -268,6 +268,7 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         eio__polling_end(session);
         session->carrier = EIO__C_WEBSOCKET;
         eio__heartbeat_on_upgrade(session);
+        if (session->state == EIO__S_CLOSING) eio__session_await_last(session);
         server->stats.upgrades++;
         server->stats.upgrading--;
         eio__session_want_flush(session);

@@ -110,12 +110,34 @@ int kit_db_step(sqlite3_stmt *statement, const char *format, ...)
     return error ? error : sqlite3_step(statement);
 }
 
+static int last_errno(sqlite3_file *file)
+{
+    int cause = 0;
+    bool knows =
+        file && file->pMethods && file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &cause) == SQLITE_OK;
+    return knows ? cause : 0;
+}
+
+/* A file that may not grow: because of the disk, a quota, or the process's own limit. SQLite has a code for the first
+ * alone; of the others the file knows, the database or its journal. */
+static bool is_full(const struct kit_db *db, int error)
+{
+    static const int files[] = {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER};
+    for (size_t i = 0; error == SQLITE_IOERR && i < sizeof files / sizeof files[0]; i++) {
+        sqlite3_file *file = NULL;
+        sqlite3_file_control(db->sqlite, NULL, files[i], &file);
+        int cause = last_errno(file);
+        if (cause == EFBIG || cause == EDQUOT || cause == ENOSPC) return true;
+    }
+    return error == SQLITE_FULL;
+}
+
 int kit_db_fail(struct kit_db *db, struct kit_failure *failure)
 {
     int error = sqlite3_errcode(db->sqlite);
     const char *text = sqlite3_errmsg(db->sqlite);
     atomic_fetch_add(&db->errors, 1);
-    if (error == SQLITE_FULL) return kit_fail(failure, 507, NULL, "the store is full; nothing was stored");
+    if (is_full(db, error)) return kit_fail(failure, 507, NULL, "the store is full; nothing was stored");
     if (error == SQLITE_BUSY || error == SQLITE_LOCKED)
         return kit_fail(failure, 503, NULL, "the store is locked by another program; nothing was stored");
     return kit_fail(failure, 500, NULL, "the store failed (%s); nothing was stored", text);

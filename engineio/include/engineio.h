@@ -183,6 +183,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
 #define EIO_LIMITS(X)                                                                       \
     X(EIO_LIMIT_CONNECTIONS, "max_connections")                                             \
     X(EIO_LIMIT_CONNECTIONS_PER_ADDRESS, "max_connections_per_address")                     \
+    X(EIO_LIMIT_RESERVED_DESCRIPTORS, "reserved_descriptors")                               \
     X(EIO_LIMIT_HEAD_BYTES, "max_head_bytes")                                               \
     X(EIO_LIMIT_LINE_BYTES, "max_line_bytes")                                               \
     X(EIO_LIMIT_FIELDS, "max_fields")                                                       \
@@ -201,6 +202,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_MESSAGE_TIMEOUT, "message_timeout_ms")                                      \
     X(EIO_LIMIT_SLOW_PEER_TIMEOUT, "slow_peer_timeout_ms")                                  \
     X(EIO_LIMIT_LINGER_TIMEOUT, "linger_timeout_ms")                                        \
+    X(EIO_LIMIT_LAST_POLL_TIMEOUT, "last_poll_timeout_ms")                                  \
     X(EIO_LIMIT_QUEUE_BYTES, "max_queue_bytes")                                             \
     X(EIO_LIMIT_QUEUE_MESSAGES, "max_queue_messages")
 
@@ -214,6 +216,7 @@ enum eio_limit {
 EIO_API const char *eio_limit_name(enum eio_limit limit);
 
 #define EIO_LIMIT_LOG_MS 10000
+#define EIO_DESCRIPTORS_LOG_MS 60000 /* for want of descriptors */
 
 /* How often a limit was hit. Zero at first; fields other than hits are private. */
 struct eio_limit_counter {
@@ -352,13 +355,15 @@ struct eio_http_options {
     size_t max_connections;   /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
     size_t max_connections_per_address; /* the same from one peer (IPv6: from one /64), trusted proxies excepted; 0 = no
                                          * limit; above: 429 and close */
-    size_t max_addresses;        /* 65536 peers are told apart; new ones beyond that have no limit of their own */
-    const char *trusted_proxies; /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
-                                  * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
-    int backlog;                 /* 1024 */
-    bool reuse_port;             /* false */
-    const char *tls_cert_file;   /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
-    const char *tls_key_file;    /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
+    size_t max_addresses;          /* 65536 peers are told apart; new ones beyond that have no limit of their own */
+    const char *trusted_proxies;   /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
+                                    * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
+    int backlog;                   /* 1024 */
+    uint32_t reserved_descriptors; /* 32 of the process's limit are not given to connections, but stay for files, logs
+                                    * and connections of the process itself; those beyond wait to be accepted */
+    bool reuse_port;               /* false */
+    const char *tls_cert_file;     /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
+    const char *tls_key_file;      /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
@@ -537,6 +542,7 @@ struct eio_options {
     uint32_t close_timeout_ms;     /* 30000: to deliver the last bytes of a session that is closing */
     uint32_t linger_timeout_ms;    /* 30000: the same for a WebSocket whose session is over: an error or a limit ended
                                     * it while messages were queued, or its peer is slow to take the last ones */
+    uint32_t last_poll_timeout_ms; /* 3000: for the next poll of a client, when the server shuts down */
     size_t max_payload_bytes;      /* 1000000: a POST body (413), a WebSocket message (1009) */
     size_t max_fragments;          /* 131072 frames of one WebSocket message; above: 1008 */
     size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
@@ -712,7 +718,8 @@ EIO_API void eio_session_count_drop(struct eio_session *session);
  * Released, what waits is handled from the next turn on. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_session_hold(struct eio_session *session, bool hold);
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
- * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest.
+ * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest, and with
+ * EIO_CLOSE_SHUTTING_DOWN when a client on polling has not polled for last_poll_timeout_ms.
  * detail is kept until then, not copied: a literal, or NULL for the reason's text. */
 EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* The peer broke the protocol, or must go now. on_close fires before this returns; what was queued before still goes

@@ -1,5 +1,7 @@
 // The application with the stock client: feeds, agents, snapshots, rights, restarts. Each test uses calls of its own.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 
@@ -333,4 +335,24 @@ test("a restart goes on from the store, and retries across it are accepted once"
   assert.equal((await second.ask("transcription:update", line("lasting", "l4", { segment_id: "s4", speaker: "agent" }))).seq, 4);
   const answer = await (await agent("alice")).ask("call:subscribe", { call_id: "lasting", since_seq: 2 });
   assert.deepEqual(answer.transcript.map(({ seq }) => seq), [3, 4]);
+});
+
+test("a process whose files may not grow any more answers 507 and goes on", async () => {
+  const parleyItself = process.env.TEST_PARLEY, limited = join(parley.data, "limited");
+  writeFileSync(limited, `#!/bin/sh\nulimit -f 4000\nexec '${parleyItself}' "$@"\n`, { mode: 0o700 });
+  process.env.TEST_PARLEY = limited;
+  const small = await startParley().finally(() => { process.env.TEST_PARLEY = parleyItself; });
+  try {
+    const headers = { authorization: `Bearer ${await small.token("--sub", "feed", "--role", "feed")}` };
+    const post = async (path, body) => (await fetch(small.url + path, { method: "POST", headers, body: JSON.stringify(body) })).status;
+    assert.equal(await post("/api/v1/calls", { call_id: "long" }), 201);
+    const more = () => post("/api/v1/calls/long/transcription", { speaker: "agent", text: "w".repeat(60000) });
+    let status = 201;
+    for (let i = 0; i < 200 && status !== 507; i++) status = await more();
+    assert.equal(status, 507);
+    assert.equal(await more(), 507);
+    assert.equal((await fetch(`${small.url}/health`)).status, 200);
+  } finally {
+    await small.stop();
+  }
 });

@@ -114,6 +114,54 @@ static void accepting_goes_on_after_descriptors_ran_out(void **state)
     server_stop(&server);
 }
 
+static int warnings;
+
+static void count_warning(enum eio_log_level level, const char *text, void *ctx)
+{
+    (void)ctx;
+    if (level == EIO_LOG_WARN && strstr(text, "new connections wait")) warnings++;
+}
+
+/* What the process needs for itself: a log that is opened anew, a store, Redis. */
+static void a_few_descriptors_are_never_given_to_connections(void **state)
+{
+    (void)state;
+    enum { RESERVED = 4, CLIENTS = 12 };
+    struct server server;
+    struct client clients[CLIENTS];
+    struct eio_http_options options;
+    struct rlimit old, low;
+    eio_http_options_init(&options);
+    options.reserved_descriptors = RESERVED;
+    options.idle_timeout_ms = 600000;
+    server_start(&server, &options);
+    for (int i = 0; i < CLIENTS; i++) client_open(&clients[i], server.loop, server.port);
+    warnings = 0;
+    eio_log_set(count_warning, NULL, EIO_LOG_WARN);
+    getrlimit(RLIMIT_NOFILE, &old);
+    low = old;
+    low.rlim_cur = (rlim_t)clients[CLIENTS - 1].fd + 1 + 3 + RESERVED; /* three connections */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    for (int i = 0; i < CLIENTS; i++) client_send(&clients[i], "GET /1 HTTP/1.1\r\n" END);
+    eio_loop_advance(server.loop, 60000 - 100);
+    assert_int_equal(server_stats(&server).accepted, 3);
+    assert_int_equal(warnings, 1); /* in a minute */
+    assert_true(server_stats(&server).limit_hits[EIO_LIMIT_RESERVED_DESCRIPTORS] > 1);
+    int own[RESERVED];
+    for (int i = 0; i < RESERVED; i++) assert_true((own[i] = dup(0)) >= 0);
+    for (int i = 0; i < RESERVED; i++) close(own[i]);
+    for (int i = 0; i < 3; i++) client_expect(&clients[i], "/1|");
+    client_close(&clients[0]); /* two descriptors: both ends are of this process */
+    eio_loop_advance(server.loop, 200);
+    assert_int_equal(server_stats(&server).accepted, 5);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    eio_loop_advance(server.loop, 100);
+    for (int i = 3; i < CLIENTS; i++) client_expect(&clients[i], "/1|");
+    eio_log_set(NULL, NULL, EIO_LOG_WARN);
+    for (int i = 1; i < CLIENTS; i++) client_close(&clients[i]);
+    server_stop(&server);
+}
+
 static void break_in_a_reply_header_is_dropped(struct eio_http_request *request, void *ctx)
 {
     (void)ctx;
@@ -234,6 +282,7 @@ int main(void)
         cmocka_unit_test(listening_reports_what_is_wrong),
         cmocka_unit_test(open_connections_go_on_after_listening_stopped),
         cmocka_unit_test(accepting_goes_on_after_descriptors_ran_out),
+        cmocka_unit_test(a_few_descriptors_are_never_given_to_connections),
         cmocka_unit_test(replies_cannot_be_split),
         cmocka_unit_test(nothing_is_left_after_chaos),
     };

@@ -385,6 +385,64 @@ static void what_is_not_taken_after_an_abort_is_dropped_at_the_limit(void **stat
     close(fd);
 }
 
+/* --------------------------------------------------------------- shutting down */
+
+static void send_text(const char *text)
+{
+    uint8_t *out = eio_session_reserve(f.session, EIO_TEXT, strlen(text));
+    assert_non_null(out);
+    memcpy(out, text, strlen(text));
+}
+
+static void a_client_that_polls_no_more_does_not_hold_a_shutdown(void **state)
+{
+    (void)state;
+    char sid[21];
+    poll_open(&f, sid);
+    send_text("last");
+    eio_server_close_all(f.server, EIO_CLOSE_SHUTTING_DOWN);
+    eio_loop_advance(f.loop, f.options.last_poll_timeout_ms - 1);
+    assert_int_equal(f.closed, 0);
+    eio_loop_advance(f.loop, 1);
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_SHUTTING_DOWN);
+    assert_int_equal(hits(EIO_LIMIT_LAST_POLL_TIMEOUT), 1);
+}
+
+static void a_client_that_polls_on_gets_all_before_a_shutdown(void **state)
+{
+    (void)state;
+    char sid[21];
+    struct eio__test_reply get;
+    poll_open(&f, sid);
+    send_text("last");
+    eio_server_close_all(f.server, EIO_CLOSE_SHUTTING_DOWN);
+    eio_loop_advance(f.loop, f.options.last_poll_timeout_ms - 1);
+    poll_request(&f, EIO_HTTP_GET, sid, NULL, &get);
+    assert_replied(get, 200, "4last");
+    eio_loop_advance(f.loop, f.options.last_poll_timeout_ms - 1);
+    assert_int_equal(f.closed, 0);
+    poll_request(&f, EIO_HTTP_GET, sid, NULL, &get);
+    assert_replied(get, 200, "1");
+    assert_int_equal(f.closed, 1);
+}
+
+static void a_poll_that_is_being_read_is_waited_for_by_a_shutdown(void **state)
+{
+    (void)state;
+    char sid[21];
+    struct wire wire;
+    poll_big(sid, &wire);
+    eio_server_close_all(f.server, EIO_CLOSE_SHUTTING_DOWN);
+    for (int i = 0; i < 5; i++) {
+        wire.traffic.taken += 100;
+        eio_loop_advance(f.loop, f.options.last_poll_timeout_ms);
+        assert_int_equal(f.closed, 0);
+    }
+    eio_loop_advance(f.loop, f.options.last_poll_timeout_ms);
+    assert_int_equal(f.closed, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -405,6 +463,9 @@ int main(void)
         TEST(a_body_that_comes_slowly_keeps_its_session),
         TEST(what_was_queued_before_an_abort_still_arrives),
         TEST(what_is_not_taken_after_an_abort_is_dropped_at_the_limit),
+        TEST(a_client_that_polls_no_more_does_not_hold_a_shutdown),
+        TEST(a_client_that_polls_on_gets_all_before_a_shutdown),
+        TEST(a_poll_that_is_being_read_is_waited_for_by_a_shutdown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,9 @@
 #include "kit_fixture.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 struct fixture {
@@ -221,6 +224,34 @@ static void a_full_disk_fails_what_was_not_committed_and_loses_nothing_else(void
     assert_string_equal(f.log, survived ? "b0 n0=4 " : "b0 n0=2 ");
 }
 
+/* setrlimit(RLIMIT_FSIZE) stands for a quota: a write beyond it fails with EFBIG. */
+static void a_quota_that_is_used_up_is_a_full_disk(void **state)
+{
+    struct rlimit old, low;
+    char path[128];
+    struct stat info;
+    (void)state;
+    put("kept");
+    kit_work_wait(f.work);
+    f.log[0] = 0;
+    signal(SIGXFSZ, SIG_IGN);
+    snprintf(path, sizeof path, "%s/parley.db-wal", f.directory);
+    assert_int_equal(stat(path, &info), 0);
+    getrlimit(RLIMIT_FSIZE, &old);
+    low = old;
+    low.rlim_cur = (rlim_t)info.st_size + 100;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    put("a");
+    kit_work_wait(f.work);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_string_equal(f.log, "a507 ");
+    f.log[0] = 0;
+    put("b");
+    count();
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "b0 n0=2 ");
+}
+
 static void a_lock_held_by_another_program_is_503_until_it_is_gone(void **state)
 {
     char path[128];
@@ -339,6 +370,7 @@ int main(void)
         TEST(a_write_that_fails_is_undone_alone),
         TEST(a_read_sees_the_writes_before_it_and_none_after),
         TEST(a_full_disk_fails_what_was_not_committed_and_loses_nothing_else),
+        TEST(a_quota_that_is_used_up_is_a_full_disk),
         TEST(a_lock_held_by_another_program_is_503_until_it_is_gone),
         TEST(a_lock_is_waited_for_once_a_batch),
         TEST(an_abandoned_store_refuses_what_waits),
