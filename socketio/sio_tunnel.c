@@ -2,12 +2,13 @@
  * and adopted; both ends are descriptors here, numbered messages in between. Bounded both ways by windows. What Redis
  * may have lost ends its tunnels: a client that sees its connection end connects anew. */
 #include "sio_int.h"
-#include "sio_tunnel_wire.h"
+#include "sio_tunnel_peers.h"
 
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <event2/util.h>
+#include <poll.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -16,7 +17,7 @@ enum {
     BUCKETS = 1024,
     READ_BYTES = 16384,
     LINGER_MS = 2000,  /* for the client's end, when it has everything */
-    DRAIN_MS = 60000,  /* without a byte taken, when the owner has ended */
+    DRAIN_MS = 60000,  /* without a byte taken, when one end is gone */
     GONE_MS = 120000,  /* without a word of the other node, when this side has ended */
     SLACK_BYTES = 1024 /* nobody sends more than the window; a bit for luck */
 };
@@ -25,7 +26,7 @@ struct tunnel {
     struct tunnel *next; /* of its bucket */
     struct sio_tunnels *all;
     uint64_t id;
-    char peer[SIO__TUNNEL_NAME_MAX + 1];
+    struct sio__tunnel_peer *peer;
     int fd; /* opener: the client's connection; else one end of a pair, the other is adopted */
     struct event event;
     short watched;
@@ -50,6 +51,7 @@ struct sio_tunnels {
     struct rooms_inbox *inbox;
     struct sio_tunnel_options options;
     char name[SIO__TUNNEL_NAME_MAX + 1];
+    struct sio__tunnel_peers peers;
     struct tunnel *buckets[BUCKETS];
     struct eio_limit_counter full;
     struct sio_tunnel_stats stats;
@@ -58,12 +60,19 @@ struct sio_tunnels {
 
 void sio_tunnel_options_init(struct sio_tunnel_options *options)
 {
-    *options = (struct sio_tunnel_options){.open_timeout_ms = 5000, .window_bytes = 262144, .max_tunnels = 16384};
+    *options = (struct sio_tunnel_options){
+        .open_timeout_ms = 5000,
+        .heartbeat_interval_ms = 5000,
+        .heartbeat_timeout_ms = 10000,
+        .window_bytes = 262144,
+        .max_tunnels = 16384,
+    };
 }
 
 void sio_tunnels_get_stats(const struct sio_tunnels *tunnels, struct sio_tunnel_stats *stats)
 {
     *stats = tunnels->stats;
+    stats->peers_lost = tunnels->peers.lost;
 }
 
 /* --------------------------------------------------------------- the table */
@@ -85,12 +94,16 @@ static void on_timer(void *ctx);
 static struct tunnel *tunnel_new(struct sio_tunnels *all, uint64_t id, struct eio_str peer, bool opener)
 {
     struct tunnel *tunnel = calloc(1, sizeof *tunnel);
-    if (!tunnel) return NULL;
+    struct sio__tunnel_peer *with = tunnel ? sio__tunnel_peers_enter(&all->peers, peer) : NULL;
+    if (!with) {
+        free(tunnel);
+        return NULL;
+    }
+    tunnel->peer = with;
     tunnel->all = all;
     tunnel->id = id;
     tunnel->fd = tunnel->handover.fd = -1;
     tunnel->opener = opener;
-    memcpy(tunnel->peer, peer.p, peer.n);
     eio_timer_init(&tunnel->timer, all->loop, on_timer, tunnel);
     struct tunnel **bucket = bucket_of(all, id);
     tunnel->next = *bucket;
@@ -111,6 +124,7 @@ static void tunnel_free(struct tunnel *tunnel)
     if (tunnel->watched) event_del(&tunnel->event);
     if (tunnel->fd >= 0) close(tunnel->fd);
     eio_http_handover_clear(&tunnel->handover);
+    sio__tunnel_peers_leave(tunnel->peer);
     free(tunnel->held);
     free(tunnel);
 }
@@ -125,7 +139,7 @@ static int tell(struct tunnel *tunnel, struct sio__tunnel_message message)
     message.number = tunnel->sent++;
     size_t n = sio__tunnel_encode(&message, all->message) + message.size;
     all->stats.messages_out++;
-    return rooms_inbox_tell(all->inbox, tunnel->peer, all->message, n);
+    return rooms_inbox_tell(all->inbox, tunnel->peer->name, all->message, n);
 }
 
 static void refuse(struct sio_tunnels *all, const struct sio__tunnel_message *to)
@@ -240,6 +254,18 @@ static bool hold(struct tunnel *tunnel, const uint8_t *p, size_t n)
     return true;
 }
 
+/* The other node takes no more, so this end is not read, and whether it has gone does not show by reading. */
+static bool is_stalled(const struct tunnel *tunnel)
+{
+    return tunnel->open && !tunnel->ended && tunnel->window == 0 && !(tunnel->end_came && tunnel->opener);
+}
+
+static bool is_gone(const struct tunnel *tunnel)
+{
+    struct pollfd look = {.fd = tunnel->fd, .events = POLLRDHUP};
+    return poll(&look, 1, 0) == 1 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 /* After each step: passes ends on, and ends the tunnel when both ways have. */
 static void go_on(struct tunnel *tunnel, bool ok)
 {
@@ -260,6 +286,8 @@ static void go_on(struct tunnel *tunnel, bool ok)
         eio_timer_start(&tunnel->timer, GONE_MS);
     else if (tunnel->end_came && tunnel->opener && !eio_timer_running(&tunnel->timer))
         eio_timer_start(&tunnel->timer, tunnel->held_size ? DRAIN_MS : LINGER_MS);
+    else if (is_stalled(tunnel) && !eio_timer_running(&tunnel->timer))
+        eio_timer_start(&tunnel->timer, DRAIN_MS);
 }
 
 static void on_event(evutil_socket_t fd, short what, void *ctx)
@@ -277,6 +305,10 @@ static void on_timer(void *ctx)
     if (!tunnel->open) {
         tell(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
         give_back(tunnel);
+        return;
+    }
+    if (is_stalled(tunnel) && !is_gone(tunnel)) {
+        eio_timer_start(&tunnel->timer, DRAIN_MS);
         return;
     }
     bool moves = tunnel->given != tunnel->given_before;
@@ -317,7 +349,8 @@ static int tell_open(struct tunnel *tunnel)
     size_t n = sio__tunnel_encode(&message, all->message);
     memcpy(all->message + n, handover->bytes, handover->size);
     all->stats.messages_out++;
-    return rooms_inbox_tell_and_count(all->inbox, tunnel->peer, all->message, n + handover->size, on_heard, tunnel);
+    return rooms_inbox_tell_and_count(all->inbox, tunnel->peer->name, all->message, n + handover->size, on_heard,
+                                      tunnel);
 }
 
 static void name_of(const uint8_t machine[EIO_MACHINE_BYTES], unsigned owner, char out[SIO__TUNNEL_NAME_MAX + 1])
@@ -397,6 +430,12 @@ static bool on_data(struct tunnel *tunnel, const uint8_t *p, size_t n)
     return taken == 0 || count_given(tunnel, (size_t)taken);
 }
 
+static void on_window(struct tunnel *tunnel, uint32_t more)
+{
+    if (is_stalled(tunnel)) eio_timer_stop(&tunnel->timer);
+    tunnel->window += more;
+}
+
 static void on_numbered(struct tunnel *tunnel, const struct sio__tunnel_message *message)
 {
     bool ok = message->number == tunnel->received++;
@@ -410,7 +449,7 @@ static void on_numbered(struct tunnel *tunnel, const struct sio__tunnel_message 
     if (message->type == SIO__TUNNEL_DATA)
         ok = ok && !tunnel->end_came && on_data(tunnel, message->bytes, message->size);
     else if (message->type == SIO__TUNNEL_WINDOW)
-        tunnel->window += message->window;
+        on_window(tunnel, message->window);
     else if (message->type == SIO__TUNNEL_END)
         tunnel->end_came = true;
     else
@@ -431,7 +470,12 @@ static void on_message(void *ctx, const uint8_t *bytes, size_t size)
         on_open(all, &message);
         return;
     }
+    if (message.type == SIO__TUNNEL_BEAT) {
+        sio__tunnel_peers_on_beat(&all->peers, message.name);
+        return;
+    }
     struct tunnel *tunnel = find(all, message.id);
+    if (tunnel) sio__tunnel_peer_heard(tunnel->peer);
     if (!tunnel)
         all->stats.ignored++; /* of one that is over */
     else if (message.type != SIO__TUNNEL_RESET)
@@ -442,18 +486,31 @@ static void on_message(void *ctx, const uint8_t *bytes, size_t size)
         give_back(tunnel);
 }
 
+/* Those with a peer, or all. */
+static void end_tunnels(struct sio_tunnels *all, const struct sio__tunnel_peer *peer)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        struct tunnel *next;
+        for (struct tunnel *tunnel = all->buckets[i]; tunnel; tunnel = next) {
+            next = tunnel->next;
+            if (peer && tunnel->peer != peer) continue;
+            if (tunnel->open)
+                reset(tunnel);
+            else
+                give_back(tunnel);
+        }
+    }
+}
+
+static void on_lost(struct sio__tunnel_peer *peer, void *ctx)
+{
+    end_tunnels(ctx, peer);
+}
+
 /* Something may be lost: nobody knows what. */
 static void on_down(void *ctx)
 {
-    struct sio_tunnels *all = ctx;
-    for (size_t i = 0; i < BUCKETS; i++) {
-        while (all->buckets[i]) {
-            if (all->buckets[i]->open)
-                reset(all->buckets[i]);
-            else
-                give_back(all->buckets[i]);
-        }
-    }
+    end_tunnels(ctx, NULL);
 }
 
 /* ---------------------------------------------------------------- lifetime */
@@ -475,6 +532,14 @@ struct sio_tunnels *sio_tunnels_new(struct sio_server *io, struct rooms_redis *r
         free(all);
         return NULL;
     }
+    all->peers = (struct sio__tunnel_peers){.loop = all->loop,
+                                            .inbox = all->inbox,
+                                            .name = all->name,
+                                            .interval_ms = options->heartbeat_interval_ms,
+                                            .timeout_ms = options->heartbeat_timeout_ms,
+                                            .on_lost = on_lost,
+                                            .ctx = all};
+    sio__tunnel_peers_init(&all->peers);
     eio_server_set_remote(sio_server_engine(io), on_remote, all);
     return all;
 }

@@ -3,7 +3,8 @@
  *   0 "PT"   2 version   3 type   4 id (8)   12 number (4)   16 depends on the type, numbers little-endian:
  *   OPEN     window (4), secure (1), hops (1), size of the name (1), size of the address (1), name, address, bytes
  *   ACCEPT, WINDOW   window (4)
- *   DATA     bytes */
+ *   DATA     bytes
+ *   BEAT     name */
 #include "sio_tunnel_wire.h"
 
 #include <string.h>
@@ -45,6 +46,10 @@ size_t sio__tunnel_encode(const struct sio__tunnel_message *message, uint8_t *ou
         memcpy(at, message->address.p, message->address.n);
         at += message->address.n;
     }
+    if (message->type == SIO__TUNNEL_BEAT) {
+        memcpy(at, message->name.p, message->name.n);
+        at += message->name.n;
+    }
     return (size_t)(at - out);
 }
 
@@ -73,7 +78,7 @@ bool sio__tunnel_decode(const uint8_t *p, size_t n, struct sio__tunnel_message *
 {
     *out = (struct sio__tunnel_message){0};
     if (n < SIO__TUNNEL_HEAD_BYTES || memcmp(p, "PT", 2) != 0 || p[2] != VERSION) return false;
-    if (p[3] < SIO__TUNNEL_OPEN || p[3] > SIO__TUNNEL_RESET) return false;
+    if (p[3] < SIO__TUNNEL_OPEN || p[3] > SIO__TUNNEL_BEAT) return false;
     out->type = (enum sio__tunnel_type)p[3];
     out->id = get(p + 4, 8);
     out->number = (uint32_t)get(p + 12, 4);
@@ -93,6 +98,9 @@ bool sio__tunnel_decode(const uint8_t *p, size_t n, struct sio__tunnel_message *
         out->bytes = p;
         out->size = n;
         return n > 0;
+    case SIO__TUNNEL_BEAT:
+        out->name = (struct eio_str){(const char *)p, n};
+        return is_name(out->name);
     default:
         return n == 0;
     }

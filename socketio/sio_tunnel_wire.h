@@ -11,11 +11,13 @@ enum sio__tunnel_type {
     SIO__TUNNEL_WINDOW, /* so much more may be sent */
     SIO__TUNNEL_END,    /* this side sends no more */
     SIO__TUNNEL_RESET,  /* it is over, or there is none of that id */
+    SIO__TUNNEL_BEAT,   /* of no tunnel: the node that sends lives */
 };
 
 enum { SIO__TUNNEL_HEAD_BYTES = 16, SIO__TUNNEL_OPEN_BYTES = 128, SIO__TUNNEL_NAME_MAX = 40 };
 
-/* Every message but RESET is numbered by its side of the tunnel, from 0: a gap means that something was lost. */
+/* Every message but RESET and BEAT is numbered by its side of the tunnel, from 0: a gap means that something was lost.
+ */
 struct sio__tunnel_message {
     enum sio__tunnel_type type;
     uint64_t id;
@@ -23,7 +25,7 @@ struct sio__tunnel_message {
     uint32_t window; /* OPEN, ACCEPT: how much may be sent at first; WINDOW: how much more */
     bool secure;     /* OPEN, and the four below */
     uint8_t hops;
-    struct eio_str name; /* of the node that sends */
+    struct eio_str name; /* of the node that sends; of BEAT too */
     struct eio_str address;
     const uint8_t *bytes; /* of DATA too */
     size_t size;

@@ -159,6 +159,8 @@ static int open_tunnels(struct node_cluster *cluster)
     if (!cluster->redis || !cluster->kit->config->redis_sessions) return 0;
     sio_tunnel_options_init(&options);
     options.machine = cluster->machine;
+    options.heartbeat_interval_ms = cluster->kit->config->redis_options.heartbeat_interval_ms;
+    options.heartbeat_timeout_ms = cluster->kit->config->redis_options.heartbeat_timeout_ms;
     options.owner = cluster->worker ? cluster->worker->index : 0;
     cluster->tunnels = sio_tunnels_new(cluster->kit->io, cluster->redis, &options);
     return cluster->tunnels ? 0 : EIO_ENOMEM;
@@ -260,6 +262,8 @@ static void put_tunnels(struct kit_metrics_page *page, const struct node_cluster
                         s.declined + s.refused);
     kit_metrics_counter(page, "tunnels_given_back_total", "Connections whose owner did not answer.", s.given_back);
     kit_metrics_counter(page, "tunnels_resets_total", "Connections that ended by a fault.", s.resets);
+    kit_metrics_counter(page, "tunnels_peers_lost_total",
+                        "Machines whose connections ended for want of a sign of life.", s.peers_lost);
     kit_metrics_counter(page, "tunnels_ignored_total", "Messages that were no use.", s.ignored);
 }
 

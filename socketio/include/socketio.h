@@ -280,8 +280,11 @@ struct sio_tunnel_options {
     const uint8_t *machine;   /* engine.machine; copied */
     unsigned owner;           /* engine.owner */
     uint32_t open_timeout_ms; /* 5000; then the request is answered here, as one of an unknown session */
-    size_t window_bytes;      /* 262144 of one connection, each way, that wait for their reader; 65536 to 2^30 */
-    size_t max_tunnels;       /* 16384; above: the same answer */
+    /* 5000 between signs of life to each node that has a tunnel with this one; 10000 without any: its tunnels end, so
+     * that their clients connect anew. */
+    uint32_t heartbeat_interval_ms, heartbeat_timeout_ms;
+    size_t window_bytes; /* 262144 of one connection, each way, that wait for their reader; 65536 to 2^30 */
+    size_t max_tunnels;  /* 16384; above: the same answer */
 };
 SIO_API void sio_tunnel_options_init(struct sio_tunnel_options *options);
 /* NULL: out of memory, or no machine. Server and redis must outlive it. */
@@ -295,6 +298,7 @@ struct sio_tunnel_stats {
     uint64_t declined, refused; /* a limit, or no memory, on this side; for the other side */
     uint64_t given_back;        /* the owner did not answer: the client was told that the session is unknown */
     uint64_t resets, ignored;   /* ended by a fault; messages that were no use */
+    uint64_t peers_lost;        /* nodes whose tunnels ended because they gave no sign of life */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     size_t tunnels; /* now */
 };

@@ -213,6 +213,25 @@ test("without Redis a request is answered where it came; afterwards all is well"
   }, "polling across nodes again", 20000);
 });
 
+test("a WebSocket that was carried to a node that dies ends soon, and its client connects anew", async () => {
+  let socket;
+  do {
+    socket?.disconnect();
+    await until(async () => await total("tunnels") === 0, "no tunnels");
+    socket = await connect({ reconnection: true, reconnectionDelay: 50 });
+    await until(() => socket.io.engine.transport.name === "websocket", "the upgrade");
+  } while (!await total("tunnels"));
+  const { server } = await socket.ask("whoami");
+  const node = nodes[server];
+  delete nodes[server];
+  const began = Date.now();
+  process.kill(node.pid, "SIGKILL");
+  await socket.reason;
+  assert.ok(Date.now() - began < 15000, `after ${Date.now() - began} ms`); // its own heartbeat would say so after 45 s
+  await until(() => socket.connected, "the client connects anew", 15000);
+  assert.equal(await socket.ask("echo", 1), 1);
+});
+
 // The node's descendants must not be waited for: its clients find out at once.
 test("a node that dies takes its sessions with it; its clients connect anew", async () => {
   const socket = await connect({ transports: ["polling"], reconnection: true, reconnectionDelay: 50 });

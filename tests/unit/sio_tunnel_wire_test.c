@@ -29,6 +29,7 @@ static const struct sio__tunnel_message samples[] = {
     {.type = SIO__TUNNEL_WINDOW, .id = 2, .number = 7, .window = 1},
     {.type = SIO__TUNNEL_END, .id = 3, .number = 8},
     {.type = SIO__TUNNEL_RESET, .id = 4},
+    {.type = SIO__TUNNEL_BEAT, .name = {"0011223344556677-1", 18}},
 };
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -57,7 +58,8 @@ TEST(tunnel_wire, refuses_messages_that_are_cut)
 {
     for (size_t i = 0; i < SAMPLES; i++) {
         size_t whole = encode(&samples[i]) - samples[i].size;
-        if (samples[i].type == SIO__TUNNEL_DATA) whole++; /* at least one byte */
+        if (samples[i].type == SIO__TUNNEL_DATA) whole++;                            /* at least one byte */
+        if (samples[i].type == SIO__TUNNEL_BEAT) whole = SIO__TUNNEL_HEAD_BYTES + 1; /* any name */
         for (size_t n = 0; n < whole; n++) {
             struct sio__tunnel_message out;
             uint8_t *cut = malloc(n ? n : 1); /* what is behind is poisoned */

@@ -1,0 +1,162 @@
+/* Connections that are carried to another node: readers that are slow or stall, nodes that die, fall silent, or forget.
+ */
+#include "tunnel_nodes.h"
+
+enum { BIG = 60000 };
+
+static struct tunnel_nodes nodes;
+
+static struct eio_session *session_of(const char *sid)
+{
+    return eio_server_find(sio_server_engine(nodes.node[0].io), sid, strlen(sid));
+}
+
+static void send_big(const char *sid, int count)
+{
+    for (int i = 0; i < count; i++) {
+        uint8_t *out = eio_session_reserve(session_of(sid), EIO_TEXT, BIG);
+        assert_non_null(out);
+        memset(out, 'b', BIG);
+    }
+}
+
+/* So many bytes, and an answer to each ping among them. */
+static size_t take(struct client *client, size_t limit)
+{
+    static char bytes[1 << 16];
+    ssize_t n = recv(client->fd, bytes, limit < sizeof bytes ? limit : sizeof bytes, MSG_DONTWAIT);
+    if (n > 0 && memmem(bytes, (size_t)n, "\x81\x01\x32", 3)) say(client, "3");
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t tunnels(void)
+{
+    return stats_of(&nodes.node[0]).tunnels + stats_of(&nodes.node[1]).tunnels;
+}
+
+static bool is_cut(struct client *client)
+{
+    for (int i = 0; i < 50 && !client->eof && !client->reset; i++) {
+        settle(&nodes);
+        client_take(client);
+    }
+    return client->eof || client->reset;
+}
+
+TEST(tunnel, carries_a_websocket_for_long)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_carried(&client, &nodes, sid);
+    for (int i = 0; i < 200; i++) {
+        pass(&nodes, 1000);
+        take(&client, 100);
+    }
+    assert_int_equal(tunnels(), 2);
+    assert_non_null(session_of(sid));
+    assert_int_equal(stats_of(&nodes.node[1]).peers_lost + stats_of(&nodes.node[0]).peers_lost, 0);
+    client_close(&client);
+    settle(&nodes);
+    assert_int_equal(tunnels(), 0);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST(tunnel, a_reader_that_stalls_is_bounded_and_let_go_and_others_are_served)
+{
+    struct client client, other;
+    char sid[SID_CHARS + 1], sid_of_other[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_carried(&client, &nodes, sid);
+    open_carried(&other, &nodes, sid_of_other);
+    send_big(sid, 200);
+    settle(&nodes);
+    settle(&nodes);
+    assert_true(eio_session_queued_bytes(session_of(sid)) > 0); /* not all of it lies in between */
+    for (int i = 0; i < 46; i++) {
+        pass(&nodes, 1000);
+        take(&other, 1000);
+    }
+    assert_null(session_of(sid));
+    assert_non_null(session_of(sid_of_other));
+    for (int i = 0; i < 130; i++) {
+        pass(&nodes, 1000);
+        take(&other, 1000);
+    }
+    assert_int_equal(tunnels(), 2); /* the other's */
+    assert_non_null(session_of(sid_of_other));
+    client_close(&client);
+    client_close(&other);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST(tunnel, a_reader_that_is_slow_and_steady_gets_everything)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    size_t got = 0;
+    tunnel_nodes_start(&nodes);
+    open_carried(&client, &nodes, sid);
+    send_big(sid, 150);
+    for (int s = 0; s < 200 && got < 150 * (BIG + 5); s++) {
+        got += take(&client, 65536);
+        pass(&nodes, 1000);
+        assert_non_null(session_of(sid));
+    }
+    assert_true(got >= 150 * (size_t)(BIG + 5));
+    client_close(&client);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST(tunnel, ends_when_the_owner_has_left_redis)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_carried(&client, &nodes, sid);
+    nodes.node[0].inbox->is_gone = true;
+    pass(&nodes, 5000);
+    assert_true(is_cut(&client));
+    assert_int_equal(stats_of(&nodes.node[1]).peers_lost, 1);
+    assert_int_equal(stats_of(&nodes.node[1]).tunnels, 0);
+    client_close(&client);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST(tunnel, ends_when_a_node_falls_silent_on_either_side)
+{
+    for (size_t silent = 0; silent < TUNNEL_NODES; silent++) {
+        struct client client;
+        char sid[SID_CHARS + 1];
+        tunnel_nodes_start(&nodes);
+        open_carried(&client, &nodes, sid);
+        pass(&nodes, 6000); /* each has heard the other's signs of life */
+        nodes.node[silent].inbox->is_stuck = true;
+        pass(&nodes, 9000);
+        assert_non_null(session_of(sid));
+        pass(&nodes, 6000);
+        assert_true(is_cut(&client));
+        assert_null(session_of(sid));
+        assert_int_equal(tunnels(), 0);
+        assert_int_equal(stats_of(&nodes.node[0]).peers_lost, 1);
+        assert_int_equal(stats_of(&nodes.node[1]).peers_lost, 1);
+        client_close(&client);
+        tunnel_nodes_stop(&nodes);
+    }
+}
+
+/* A version without signs of life takes part; it is not found missing for want of them. */
+TEST(tunnel, does_not_end_for_want_of_signs_that_never_came)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_carried(&client, &nodes, sid);
+    nodes.node[0].inbox->is_stuck = true;
+    pass(&nodes, 20000);
+    assert_int_equal(stats_of(&nodes.node[1]).tunnels, 1);
+    client_close(&client);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST_MAIN

@@ -1,0 +1,259 @@
+/* Two Socket.IO servers on one loop with a fake clock, and between them, instead of Redis, inboxes in memory that lose
+ * what a test wants lost. It is linked instead of rooms_inbox.c. */
+#ifndef TUNNEL_NODES_H
+#define TUNNEL_NODES_H
+
+#include "../http/http_client.h"
+#include "test.h"
+
+#include <rooms.h>
+#include <socketio.h>
+
+#ifndef INBOX_MALLOC
+#define INBOX_MALLOC malloc
+#endif
+
+enum { TUNNEL_NODES = 2, SID_CHARS = 32 };
+
+struct rooms_inbox {
+    char name[64];
+    struct rooms_inbox_handlers handlers;
+    void *ctx;
+    bool is_gone;  /* nobody listens to it */
+    bool is_stuck; /* it is counted, and neither hears nor says anything */
+};
+
+/* What was told, or the answer how many heard it. */
+struct parcel {
+    struct parcel *next;
+    struct rooms_inbox *from;
+    char to[64];
+    rooms_heard_fn fn;
+    void *ctx;
+    size_t size;
+    uint8_t bytes[];
+};
+
+static struct {
+    struct rooms_inbox *inbox[TUNNEL_NODES];
+    struct parcel *first, **last;
+} net;
+
+static inline struct rooms_inbox *inbox_of(const char *name)
+{
+    for (size_t i = 0; i < TUNNEL_NODES; i++)
+        if (net.inbox[i] && strcmp(net.inbox[i]->name, name) == 0) return net.inbox[i];
+    return NULL;
+}
+
+static inline int post(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
+                       rooms_heard_fn fn, void *ctx)
+{
+    struct parcel *parcel = INBOX_MALLOC(sizeof *parcel + size);
+    if (!parcel) return ROOMS_ENOMEM;
+    *parcel = (struct parcel){.from = inbox, .fn = fn, .ctx = ctx, .size = size};
+    snprintf(parcel->to, sizeof parcel->to, "%s", name);
+    memcpy(parcel->bytes, bytes, size);
+    if (!net.first) net.last = &net.first;
+    *net.last = parcel;
+    net.last = &parcel->next;
+    return 0;
+}
+
+int rooms_inbox_tell(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size)
+{
+    return post(inbox, name, bytes, size, NULL, NULL);
+}
+
+int rooms_inbox_tell_and_count(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
+                               rooms_heard_fn fn, void *ctx)
+{
+    return post(inbox, name, bytes, size, fn, ctx);
+}
+
+void rooms_inbox_cancel(struct rooms_inbox *inbox, const void *ctx)
+{
+    for (struct parcel *parcel = net.first; parcel; parcel = parcel->next)
+        if (parcel->from == inbox && parcel->ctx == ctx) parcel->fn = NULL;
+}
+
+struct rooms_inbox *rooms_inbox_new(struct rooms_redis *redis, const char *name,
+                                    const struct rooms_inbox_handlers *handlers, void *ctx)
+{
+    (void)redis;
+    struct rooms_inbox *inbox = calloc(1, sizeof *inbox);
+    if (!inbox) return NULL;
+    snprintf(inbox->name, sizeof inbox->name, "%s", name);
+    inbox->handlers = *handlers;
+    inbox->ctx = ctx;
+    net.inbox[net.inbox[0] ? 1 : 0] = inbox;
+    return inbox;
+}
+
+void rooms_inbox_free(struct rooms_inbox *inbox)
+{
+    for (size_t i = 0; i < TUNNEL_NODES; i++)
+        if (net.inbox[i] == inbox) net.inbox[i] = NULL;
+    for (struct parcel *parcel = net.first; parcel; parcel = parcel->next)
+        if (parcel->from == inbox) parcel->from = NULL, parcel->fn = NULL;
+    free(inbox);
+}
+
+/* All that was told up to now. */
+static inline void net_deliver(void)
+{
+    struct parcel *parcel = net.first, *next;
+    net.first = NULL;
+    for (; parcel; parcel = next) {
+        struct rooms_inbox *to = inbox_of(parcel->to);
+        bool is_heard = to && !to->is_gone, is_lost = !parcel->from || parcel->from->is_stuck;
+        next = parcel->next;
+        if (is_heard && !is_lost && !to->is_stuck) to->handlers.on_message(to->ctx, parcel->bytes, parcel->size);
+        if (parcel->fn) parcel->fn(parcel->ctx, is_heard);
+        free(parcel);
+    }
+}
+
+/* ------------------------------------------------------------------- nodes */
+
+struct tunnel_node {
+    struct sio_server *io;
+    struct sio_tunnels *tunnels;
+    struct rooms_inbox *inbox;
+};
+
+struct tunnel_nodes {
+    struct eio_loop *loop;
+    struct tunnel_node node[TUNNEL_NODES]; /* sessions are the first one's, clients come to the second */
+};
+
+static inline void tunnel_nodes_start(struct tunnel_nodes *nodes)
+{
+    static const uint8_t machines[TUNNEL_NODES][EIO_MACHINE_BYTES] = {"machine", "another"};
+    static const uint8_t key[EIO_OWNER_KEY_BYTES] = "the machines' k";
+    memset(&net, 0, sizeof net);
+    nodes->loop = eio_loop_new_with_fake_clock();
+    for (size_t i = 0; i < TUNNEL_NODES; i++) {
+        struct tunnel_node *node = &nodes->node[i];
+        struct sio_options options;
+        struct sio_tunnel_options tunnels;
+        sio_options_init(&options);
+        options.engine.path = "/engine.io";
+        options.engine.machine = machines[i];
+        options.engine.machine_key = key;
+        node->io = sio_server_new_on(nodes->loop, &options);
+        assert_non_null(node->io);
+        assert_non_null(sio_of(node->io, "/"));
+        sio_tunnel_options_init(&tunnels);
+        tunnels.machine = machines[i];
+        node->tunnels = sio_tunnels_new(node->io, NULL, &tunnels);
+        assert_non_null(node->tunnels);
+        node->inbox = net.inbox[i];
+        assert_int_equal(sio_listen(node->io, "127.0.0.1", 0), 0);
+    }
+}
+
+static inline void tunnel_nodes_stop(struct tunnel_nodes *nodes)
+{
+    for (size_t i = 0; i < TUNNEL_NODES; i++) {
+        sio_tunnels_free(nodes->node[i].tunnels);
+        sio_server_free(nodes->node[i].io);
+    }
+    net_deliver();
+    for (int i = 0; i < 4; i++) eio_loop_turn(nodes->loop, 0);
+    eio_loop_free(nodes->loop);
+}
+
+static inline void settle(struct tunnel_nodes *nodes)
+{
+    for (int i = 0; i < 30; i++) {
+        eio_loop_turn(nodes->loop, 1);
+        net_deliver();
+    }
+}
+
+/* Time passes in steps in which all that is told arrives. */
+static inline void pass(struct tunnel_nodes *nodes, uint64_t ms)
+{
+    enum { STEP_MS = 500 };
+    for (uint64_t at = 0; at < ms; at += STEP_MS) {
+        eio_loop_advance(nodes->loop, ms - at < STEP_MS ? ms - at : STEP_MS);
+        for (int i = 0; i < 4; i++) {
+            net_deliver();
+            eio_loop_turn(nodes->loop, 0);
+        }
+    }
+}
+
+static inline struct sio_tunnel_stats stats_of(const struct tunnel_node *node)
+{
+    struct sio_tunnel_stats stats;
+    sio_tunnels_get_stats(node->tunnels, &stats);
+    return stats;
+}
+
+/* ----------------------------------------------------------------- clients */
+
+static inline void connect_to(struct client *client, struct tunnel_nodes *nodes, size_t i)
+{
+    client_open(client, nodes->loop, eio_http_port(sio_server_http(nodes->node[i].io)));
+}
+
+/* A session of the first node. */
+static inline void open_session(struct tunnel_nodes *nodes, char sid[SID_CHARS + 1])
+{
+    struct client client;
+    connect_to(&client, nodes, 0);
+    client_send(&client, "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: h\r\n\r\n");
+    client_expect(&client, "\"sid\":\"");
+    client_expect(&client, "}");
+    memcpy(sid, strstr(client.text, "\"sid\":\"") + 7, SID_CHARS);
+    sid[SID_CHARS] = '\0';
+    client_close(&client);
+}
+
+static inline void say(struct client *client, const char *text)
+{
+    uint8_t frame[128] = {0x81, (uint8_t)(0x80 | strlen(text))}; /* the mask is zero */
+    memcpy(frame + 6, text, strlen(text));
+    client_send_bytes(client, (const char *)frame, 6 + strlen(text));
+}
+
+static inline void ask_upgrade(struct client *client, const char *sid)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "GET /engine.io/?EIO=4&transport=websocket&sid=%s HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n"
+             "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+             sid);
+    client_send(client, text);
+}
+
+/* What came, with nothing of it forgotten; the ends of strings do not matter. */
+static inline bool came(struct client *client, const char *text)
+{
+    client_take(client);
+    return memmem(client->text, client->size, text, strlen(text)) != NULL;
+}
+
+static inline void assert_comes(struct tunnel_nodes *nodes, struct client *client, const char *what)
+{
+    for (int i = 0; !came(client, what) && i < 50; i++) settle(nodes);
+    if (!came(client, what)) fail_msg("\"%s\" does not come: \"%s\"", what, client->text);
+}
+
+/* A WebSocket at the second node whose session is the first one's. */
+static inline void open_carried(struct client *client, struct tunnel_nodes *nodes, char sid[SID_CHARS + 1])
+{
+    open_session(nodes, sid);
+    connect_to(client, nodes, 1);
+    ask_upgrade(client, sid);
+    assert_comes(nodes, client, "101 Switching");
+    say(client, "2probe");
+    assert_comes(nodes, client, "3probe");
+    say(client, "5");
+    say(client, "40");
+    assert_comes(nodes, client, "40{\"sid\"");
+}
+
+#endif
