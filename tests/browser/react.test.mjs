@@ -15,10 +15,13 @@ const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 const HERE = fileURLToPath(new URL(".", import.meta.url));
-const MAIN = `import { StrictMode } from "react";
-import { createRoot } from "react-dom/client";
-import App from "./App.jsx";
-createRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);`; // as Vite's template has it
+// As Vite's template has it.
+const MAIN = [
+  'import { StrictMode } from "react";',
+  'import { createRoot } from "react-dom/client";',
+  'import App from "./App.jsx";',
+  'createRoot(document.getElementById("root")).render(<StrictMode><App /></StrictMode>);',
+].join("\n");
 
 let parley;
 let pageServer;

@@ -24,7 +24,7 @@ function sourcesOf(file, found = new Map()) {
   if (found.has(file)) return found;
   const text = readFileSync(file, "utf8");
   found.set(file, text);
-  for (const [, path] of text.matchAll(/^(?:import|export)\b[^"]*"(\.[^"]+)"/gm)) sourcesOf(resolve(dirname(file), path), found);
+  for (const [, path] of text.matchAll(/^(?:import|(?:import|export)\b[^"=(]*\bfrom)\s*"(\.[^"]+)"/gm)) sourcesOf(resolve(dirname(file), path), found);
   return found;
 }
 
