@@ -208,3 +208,16 @@ test("a stream: lines as they come, interim ones too, the last words become fina
     ["call:end"],
   ]);
 });
+
+test("a stream: two speak at once, each has a line of their own", async () => {
+  const connection = connectionOf();
+  await play(callOf(connection).call, stream([
+    { speaker: "customer", text: "I lo", isFinal: false },
+    { speaker: "agent", text: "Hel", isFinal: false },
+    { speaker: "agent", text: "Hello" },
+    { speaker: "customer", text: "I lost it" },
+    { speaker: "customer", text: "Yes" },
+  ]), fast());
+  assert.deepEqual(connection.sent.slice(2, -1).map(([, data]) => [data.text, data.segment_id]),
+    [["I lo", "line-1"], ["Hel", "line-2"], ["Hello", "line-2"], ["I lost it", "line-1"], ["Yes", "line-3"]]);
+});

@@ -58,15 +58,23 @@ async function speakWords(call, line, number, { until, signal }) {
   }
 }
 
-/** Lines as they come, from an async iterable of {speaker, text, row, isFinal, fields}. */
+/**
+ * Lines as they come, from an async iterable of {speaker, text, row, isFinal, fields}. An interim line belongs to the next
+ * final one of its segment, or of its speaker if it names none.
+ */
 async function relayLines(call, lines, { onLine }) {
-  let number = 0;
+  const begun = new Map(); // numbers of lines that are not final yet
+  let count = 0;
   for await (const line of lines) {
+    const id = line.fields?.segment_id;
+    const key = id === undefined ? `speaker ${line.speaker}` : `segment ${id}`;
+    const number = begun.get(key) ?? ++count;
     if (line.isFinal === false) {
-      call.sayInterim(line, line.text, number + 1);
+      begun.set(key, number);
+      call.sayInterim(line, line.text, number);
       continue;
     }
-    number += 1;
+    begun.delete(key);
     if (await call.say(line, number)) onLine?.(line);
     if (call.over) return;
   }
