@@ -20,8 +20,8 @@ struct packet {
 struct eio__inbox {
     struct eio_session *session;
     struct packet *first, **last;
-    size_t size; /* bytes of all */
-    bool held;   /* by the application */
+    size_t size;   /* bytes of all */
+    unsigned held; /* how often by the application */
     struct eio_timer timer;
     struct eio_http_request *post; /* whose packets these are: answered when they are handled; NULL: none, or aborted */
 };
@@ -174,7 +174,10 @@ int eio_session_hold(struct eio_session *session, bool hold)
     if (!hold && !session->inbox) return 0;
     struct eio__inbox *inbox = open_inbox(session);
     if (!inbox) return EIO_ENOMEM;
-    inbox->held = hold;
+    if (hold)
+        inbox->held++;
+    else if (inbox->held)
+        inbox->held--;
     /* Not at once: this may be called out of a handler that it would call again. */
-    return hold ? 0 : eio_timer_start(&inbox->timer, 0);
+    return inbox->held ? 0 : eio_timer_start(&inbox->timer, 0);
 }

@@ -32,9 +32,10 @@ typedef void (*calls_feed_fn)(void *ctx, const struct calls_feed_result *result)
 /* One thing that a feed says. */
 struct calls_feed_event {
     enum calls_feed_kind kind;
-    struct eio_str raw;   /* the object's JSON text */
-    const json_t *object; /* the same, parsed; fits its schema unless `unchecked` */
-    const char *call_id;  /* NULL: the object's */
+    struct eio_str raw;        /* the object's JSON text */
+    const json_t *object;      /* the same, parsed; fits its schema unless `unchecked` */
+    const char *call_id;       /* NULL: the object's */
+    struct kit_source *source; /* who says it; NULL: the server itself */
 };
 /* The event's name, as in its schema. */
 const char *calls_feed_event_name(enum calls_feed_kind kind);

@@ -294,6 +294,7 @@ void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event
     feed->op.run = run;
     feed->op.done = done;
     feed->op.writes = true;
+    feed->op.source = event->source;
     feed->fn = fn;
     feed->ctx = ctx;
     if (!kit_store_submit(calls->kit->store, &feed->op, sizeof *feed + feed->json.size)) return;
@@ -331,7 +332,7 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, e
     struct kit_answer *answer;
     json_t *payload = kit_answer_payload(calls->kit, event);
     if (!payload) return;
-    struct calls_feed_event said = {kind, sio_args_at(event->args, 0), payload, NULL};
+    struct calls_feed_event said = {kind, sio_args_at(event->args, 0), payload, NULL, kit_auth_source(socket)};
     if (!kit_claims_allow(kit_auth_claims(socket), json_string_value(json_object_get(payload, "call_id")))) {
         kit_answer_refuse(calls->kit, event, 403, "/call_id", "this call is not yours");
     } else if ((answer = malloc(sizeof *answer))) {

@@ -134,7 +134,7 @@ static void submit_all(struct post *post, const json_t *all, struct eio_str raw)
         /* A lone object goes on as it came. */
         if (post->is_list) text = json_dumps(object, JSON_COMPACT);
         struct calls_feed_event event = {post->kind, text ? eio_str(text) : raw, object,
-                                         post->is_list || !post->call_id[0] ? NULL : post->call_id};
+                                         post->is_list || !post->call_id[0] ? NULL : post->call_id, NULL};
         calls_feed_submit(calls, &event, on_result, post);
         free(text);
     }

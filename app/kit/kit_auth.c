@@ -15,6 +15,7 @@ struct user {
     const struct kit_namespace *nsp;
     struct sio_socket *socket;
     struct kit_claims *claims; /* NULL until it has said who it is */
+    struct kit_source *source; /* of its work; NULL: it has not asked for any yet */
     struct eio_timer timer;    /* auth_timeout_ms without claims, their expiry with them */
 };
 
@@ -145,6 +146,32 @@ struct kit_claims *kit_auth_claims(const struct sio_socket *socket)
     return user ? user->claims : NULL;
 }
 
+/* ------------------------------------------------------------------ share */
+
+/* A socket that asks for more than its share is not listened to meanwhile. */
+static void on_full(void *ctx, bool full)
+{
+    const struct user *user = ctx;
+    struct eio_session *session = sio_socket_session(user->socket);
+    if (session) eio_session_hold(session, full);
+}
+
+struct kit_source *kit_auth_source(const struct sio_socket *socket)
+{
+    struct user *user = sio_socket_user(socket);
+    if (!user || user->source) return user ? user->source : NULL;
+    const struct kit_config *config = user->kit->config;
+    bool feeds = user->claims && user->claims->role == KIT_ROLE_FEED;
+    struct kit_source_options options = {.share = feeds ? config->feed_jobs_max : config->socket_jobs_max,
+                                         .max_jobs = config->source_queue_max,
+                                         .max_bytes = config->source_queue_bytes,
+                                         .reserve = feeds,
+                                         .on_full = on_full,
+                                         .ctx = user};
+    user->source = kit_source_new(&options);
+    return user->source;
+}
+
 /* Tells why and disconnects. */
 static void send_off(struct user *user, const char *message)
 {
@@ -236,9 +263,12 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     struct kit *kit = nsp->kit;
     struct kit_failure failure = {0, "", ""};
     struct kit_claims *claims = NULL;
-    json_t *auth;
-    struct eio_str token = handshake_token(socket, &auth);
-    if (token.p)
+    json_t *auth = NULL;
+    bool is_large = sio_socket_auth(socket).n > kit->config->auth_max_bytes;
+    struct eio_str token = is_large ? (struct eio_str){NULL, 0} : handshake_token(socket, &auth);
+    if (is_large)
+        kit_fail(&failure, 413, NULL, "the handshake's auth must have %u bytes or fewer", kit->config->auth_max_bytes);
+    else if (token.p)
         claims = kit_auth_check(kit, token, &failure);
     else if (!nsp->sign_in)
         kit_fail(&failure, 401, NULL, "a token is needed");
@@ -284,6 +314,8 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
     sio_socket_set_user(socket, NULL);
     eio_timer_stop(&user->timer);
     kit_claims_unref(user->claims);
+    if (kit_source_is_full(user->source)) on_full(user, false);
+    kit_source_close(user->source);
     free(user);
 }
 
@@ -291,8 +323,18 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
 static bool on_packet(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     const struct kit_namespace *nsp = ctx;
-    if (kit_auth_claims(socket) || (nsp->sign_in && eio_str_is(event->name, nsp->sign_in))) return true;
-    kit_answer_refuse(nsp->kit, event, 401, NULL, "agent:connect must come first");
+    const struct kit_config *config = nsp->kit->config;
+    bool is_known = kit_auth_claims(socket) != NULL;
+    char why[64];
+    if (!is_known && (!nsp->sign_in || !eio_str_is(event->name, nsp->sign_in))) {
+        kit_answer_refuse(nsp->kit, event, 401, NULL, "agent:connect must come first");
+        return false;
+    }
+    /* No tree is built of what is larger. */
+    uint32_t limit = is_known ? config->event_max_bytes : config->auth_max_bytes;
+    if (event->args.json.n <= limit) return true;
+    snprintf(why, sizeof why, "the event must have %u bytes or fewer", limit);
+    kit_answer_refuse(nsp->kit, event, 413, NULL, why);
     return false;
 }
 

@@ -29,6 +29,8 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
 struct kit_claims *kit_auth_claims(const struct sio_socket *socket);
 /* Gives claims (consumed) to a socket, which may be fewer than it had; a socket never changes its user: 403. */
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure);
+/* The socket as a source of work, with its share (kit_work.h). NULL: out of memory. Borrowed. */
+struct kit_source *kit_auth_source(const struct sio_socket *socket);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);

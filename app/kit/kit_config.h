@@ -41,6 +41,9 @@ struct kit_config {
     uint32_t work_queue_max;
     size_t work_queue_bytes;
     uint32_t work_batch_max;
+    uint32_t socket_jobs_max, feed_jobs_max;
+    uint32_t source_queue_max;
+    size_t source_queue_bytes;
 
     int log_level; /* enum eio_log_level */
     int log_format;
@@ -53,6 +56,7 @@ struct kit_config {
     const char *jwt_audience;
     uint32_t jwt_leeway_s;
     uint32_t auth_timeout_ms;
+    uint32_t auth_max_bytes, event_max_bytes;
 
     uint32_t snapshot_lines_max;
     uint32_t snapshot_suggestions_max;

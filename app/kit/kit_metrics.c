@@ -223,6 +223,7 @@ static void put_kit(struct kit_metrics_page *page, const struct kit *kit)
     kit_metrics_counter(page, "invalid_total", "Payloads that did not fit their schema.", c->invalid);
     kit_metrics_counter(page, "busy_total", "Events refused because too much was waiting.", c->busy);
     kit_metrics_counter(page, "work_batches_total", "Batches run by threads.", work.batches);
+    kit_metrics_counter(page, "work_delayed_total", "Jobs that waited since their source had its share.", work.delayed);
     kit_metrics_counter(page, "work_refused_total", "Jobs refused by the queue's limits.", work.refused);
     kit_metrics_gauge(page, "work_jobs", "Jobs waiting or running now.", work.jobs);
     kit_metrics_gauge(page, "work_bytes", "Bytes held by them now.", work.bytes);

@@ -14,6 +14,7 @@ static void free_request(struct kit_request *request)
 {
     if (request->event->clear) request->event->clear(request);
     kit_claims_unref(request->claims);
+    kit_source_unref(request->op.source);
     sio_builder_clear(&request->json);
     free(request);
 }
@@ -65,6 +66,7 @@ static struct kit_request *make(const struct kit_route *route, const struct sio_
     if (!request) return NULL;
     request->op.run = run;
     request->op.done = on_done;
+    request->op.source = kit_source_ref(kit_auth_source(event->socket));
     request->way = route->event->way;
     request->kit = route->kit;
     request->state = route->state;

@@ -180,7 +180,7 @@ static int submit(struct kit_strand *strand, struct kit_store_op *op, size_t byt
     op->job.done = on_done;
     op->job.bytes = bytes + sizeof *op;
     op->failure.code = 0;
-    return kit_strand_submit(strand, &op->job);
+    return kit_strand_submit(strand, op->source, &op->job);
 }
 
 int kit_store_submit(struct kit_store *store, struct kit_store_op *op, size_t bytes)

@@ -28,6 +28,7 @@ int kit_fail(struct kit_failure *failure, int code, const char *field, const cha
 /* Embedded in the owner's struct. */
 struct kit_store_op {
     struct kit_job job;
+    struct kit_source *source; /* who gave it; NULL: the server itself */
     bool writes;
     /* On a thread. Returns 0 or the code of `failure`; a write that fails is undone alone. SQLite's own errors are
      * told with kit_db_fail(). Must not touch anything that the loop uses. */

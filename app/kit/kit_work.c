@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define MAX_THREADS 64
 
@@ -55,33 +56,136 @@ static void run_batch(struct kit_strand *strand, struct kit_job *list)
     for (struct kit_job *job = list; job; job = job->next) job->run(job);
 }
 
-static struct kit_job *take_done(struct kit_work *work)
+/* ----------------------------------------------------------------- sources */
+
+struct kit_source {
+    struct kit_source_options options;
+    unsigned refs;
+    unsigned running; /* on strands */
+    struct kit_job *first, **last;
+    size_t jobs, bytes; /* that wait */
+    bool full, closed;
+};
+
+struct kit_source *kit_source_new(const struct kit_source_options *options)
 {
-    struct kit_job *list = work->done;
-    work->done = NULL;
-    work->done_tail = &work->done;
-    return list;
+    struct kit_source *source = calloc(1, sizeof *source);
+    if (!source) return NULL;
+    source->options = *options;
+    source->refs = 1;
+    source->last = &source->first;
+    return source;
 }
 
-/* Runs done() of finished jobs, on the loop's thread. */
+static void set_full(struct kit_source *source, bool full)
+{
+    if (source->full == full) return;
+    source->full = full;
+    if (source->options.on_full && !source->closed) source->options.on_full(source->options.ctx, full);
+}
+
+struct kit_source *kit_source_ref(struct kit_source *source)
+{
+    if (source) source->refs++;
+    return source;
+}
+
+void kit_source_unref(struct kit_source *source)
+{
+    if (source && --source->refs == 0) free(source);
+}
+
+void kit_source_close(struct kit_source *source)
+{
+    if (source) source->closed = true;
+    kit_source_unref(source);
+}
+
+bool kit_source_is_full(const struct kit_source *source)
+{
+    return source && source->full;
+}
+
+static void put_on_strand(struct kit_job *job);
+
+/* A job of this source is done: the next that waits comes onto its strand. */
+static void on_source_done(struct kit_source *source)
+{
+    if (!source) return;
+    source->running--;
+    while (source->first && source->running < source->options.share) {
+        struct kit_job *job = source->first;
+        source->first = job->next;
+        if (!source->first) source->last = &source->first;
+        source->jobs--;
+        source->bytes -= job->bytes;
+        source->running++;
+        put_on_strand(job);
+    }
+    if (!source->first) set_full(source, false);
+    kit_source_unref(source);
+}
+
+static bool has_room(const struct kit_source *source, const struct kit_job *job)
+{
+    if (!source || source->running < source->options.share) return true;
+    return source->jobs < source->options.max_jobs && source->bytes + job->bytes <= source->options.max_bytes;
+}
+
+/* ----------------------------------------------------------------- results */
+
+#define SLICE_US 5000 /* results are handled at a stretch of at most this length */
+
+static uint64_t clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void deliver(void *ctx);
+
+/* With the mutex held. Out of memory here only delays: the next batch tries again. */
+static void post_delivery(struct kit_work *work)
+{
+    if (work->loop && work->done && !work->posted && !work->stopping)
+        work->posted = eio_loop_post(work->loop, deliver, work) == 0;
+}
+
+/* Runs done() of the first finished job. False: there is none. */
+static bool deliver_one(struct kit_work *work)
+{
+    pthread_mutex_lock(&work->mutex);
+    struct kit_job *job = work->done;
+    if (job) work->done = job->next;
+    if (job && !work->done) work->done_tail = &work->done;
+    pthread_mutex_unlock(&work->mutex);
+    if (!job) return false;
+    struct kit_source *source = job->source;
+    size_t bytes = job->bytes;
+    job->done(job);
+    pthread_mutex_lock(&work->mutex);
+    work->stats.jobs--;
+    work->stats.bytes -= bytes;
+    work->stats.finished++;
+    pthread_mutex_unlock(&work->mutex);
+    on_source_done(source);
+    return true;
+}
+
+/* Runs done() of finished jobs, on the loop's thread; what does not fit into a slice is the next turn's. */
 static void deliver(void *ctx)
 {
     struct kit_work *work = ctx;
+    uint64_t end_us = clock_us() + SLICE_US;
     pthread_mutex_lock(&work->mutex);
-    struct kit_job *list = take_done(work);
     work->posted = false;
     pthread_mutex_unlock(&work->mutex);
-    while (list) {
-        struct kit_job *job = list;
-        size_t bytes = job->bytes;
-        list = job->next;
-        job->done(job);
-        pthread_mutex_lock(&work->mutex);
-        work->stats.jobs--;
-        work->stats.bytes -= bytes;
-        work->stats.finished++;
-        pthread_mutex_unlock(&work->mutex);
+    while (deliver_one(work) && clock_us() < end_us) {
     }
+    pthread_mutex_lock(&work->mutex);
+    post_delivery(work);
+    pthread_mutex_unlock(&work->mutex);
 }
 
 /* With the mutex held. */
@@ -96,8 +200,7 @@ static void finish_batch(struct kit_work *work, struct kit_strand *strand, struc
         make_ready(work, strand);
     else
         strand->scheduled = false;
-    /* Out of memory here only delays: the next batch tries again. */
-    if (work->loop && !work->posted && !work->stopping) work->posted = eio_loop_post(work->loop, deliver, work) == 0;
+    post_delivery(work);
     pthread_cond_broadcast(&work->idle_cond);
 }
 
@@ -148,7 +251,8 @@ void kit_work_wait(struct kit_work *work)
         pthread_mutex_lock(&work->mutex);
         while (work->ready || work->running) pthread_cond_wait(&work->idle_cond, &work->mutex);
         pthread_mutex_unlock(&work->mutex);
-        deliver(work); /* may submit more */
+        while (deliver_one(work)) {
+        } /* may submit more */
         pthread_mutex_lock(&work->mutex);
         idle = !work->ready && !work->running && !work->done;
         pthread_mutex_unlock(&work->mutex);
@@ -198,28 +302,59 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
     strand->tail = &strand->head;
 }
 
-int kit_strand_submit(struct kit_strand *strand, struct kit_job *job)
+static void put_on_strand(struct kit_job *job)
 {
+    struct kit_strand *strand = job->strand;
     struct kit_work *work = strand->work;
-    int error = EIO_EAGAIN;
     pthread_mutex_lock(&work->mutex);
-    if (work->stats.jobs >= work->options.max_jobs || work->stats.bytes + job->bytes > work->options.max_bytes) {
-        work->stats.refused++;
-        goto unlock;
-    }
     job->next = NULL;
     *strand->tail = job;
     strand->tail = &job->next;
-    work->stats.submitted++;
-    work->stats.jobs++;
-    work->stats.bytes += job->bytes;
     if (!strand->scheduled) {
         strand->scheduled = true;
         make_ready(work, strand);
         pthread_cond_signal(&work->ready_cond);
     }
-    error = 0;
-unlock:
     pthread_mutex_unlock(&work->mutex);
-    return error;
+}
+
+/* Counts the job against the pool's limits. False: they are reached. */
+static bool take(struct kit_work *work, const struct kit_source *source, const struct kit_job *job, bool waits)
+{
+    const struct kit_work_options *options = &work->options;
+    bool reserve = !source || source->options.reserve;
+    size_t max_jobs = reserve ? options->max_jobs : options->max_jobs - options->max_jobs / 4;
+    size_t max_bytes = reserve ? options->max_bytes : options->max_bytes - options->max_bytes / 4;
+    pthread_mutex_lock(&work->mutex);
+    bool fits = has_room(source, job) && work->stats.jobs < max_jobs && work->stats.bytes + job->bytes <= max_bytes;
+    if (fits) {
+        work->stats.submitted++;
+        work->stats.jobs++;
+        work->stats.bytes += job->bytes;
+        work->stats.delayed += waits;
+    } else {
+        work->stats.refused++;
+    }
+    pthread_mutex_unlock(&work->mutex);
+    return fits;
+}
+
+int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, struct kit_job *job)
+{
+    bool waits = source && source->running >= source->options.share;
+    if (!take(strand->work, source, job, waits)) return EIO_EAGAIN;
+    job->strand = strand;
+    job->source = kit_source_ref(source);
+    job->next = NULL;
+    if (!waits) {
+        if (source) source->running++;
+        put_on_strand(job);
+        return 0;
+    }
+    *source->last = job;
+    source->last = &job->next;
+    source->jobs++;
+    source->bytes += job->bytes;
+    set_full(source, true);
+    return 0;
 }

@@ -7,6 +7,7 @@
 #include <engineio.h>
 
 struct kit_work;
+struct kit_source;
 
 /* Embedded in the owner's struct, which must live until done() has run. */
 struct kit_job {
@@ -14,6 +15,10 @@ struct kit_job {
     void (*run)(struct kit_job *job);  /* on a thread; unused if the strand has a run_batch */
     void (*done)(struct kit_job *job); /* on the loop; may free the job */
     size_t bytes;                      /* what it holds, for the limit */
+
+    /* Private. */
+    struct kit_strand *strand;
+    struct kit_source *source;
 };
 
 /* Fields are private. */
@@ -29,12 +34,23 @@ struct kit_strand {
 
 struct kit_work_options {
     unsigned threads;
-    size_t max_jobs, max_bytes;
+    size_t max_jobs, max_bytes; /* submitted and not done; a quarter is kept for sources with a reserve */
 };
 
 struct kit_work_stats {
-    uint64_t submitted, finished, refused, batches;
+    uint64_t submitted, finished, refused, batches, delayed;
     size_t jobs, bytes; /* now: submitted and not done */
+};
+
+/* Who gives work: a socket, a feed, a user over HTTP. No more of its jobs than its share are on the strands at a time;
+ * the others wait here, and only for each other. */
+struct kit_source_options {
+    unsigned share;             /* jobs on the strands at a time */
+    size_t max_jobs, max_bytes; /* that wait; above: EIO_EAGAIN */
+    bool reserve;               /* a feed's: may use what is kept back */
+    /* On the loop. full: jobs wait, it should give no more; then: none waits any longer. May be NULL. */
+    void (*on_full)(void *ctx, bool full);
+    void *ctx;
 };
 
 /* loop NULL: done() runs inside kit_work_wait() only (tests, commands). NULL: out of memory or threads. */
@@ -47,8 +63,19 @@ void kit_work_get_stats(struct kit_work *work, struct kit_work_stats *stats);
 
 void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t batch_max,
                      void (*run_batch)(void *ctx, struct kit_job *list), void *ctx);
-/* Puts a job at the end of the strand. Returns 0, or EIO_EAGAIN when the pool's limits are reached: then the job was
- * not taken and done() will not run. From the loop's thread. */
-int kit_strand_submit(struct kit_strand *strand, struct kit_job *job);
+/* Puts a job at the end of the strand, or of the source's queue in front of it. source NULL: the server itself. Returns
+ * 0, or EIO_EAGAIN when limits are reached: then the job was not taken and done() will not run. From the loop's
+ * thread. */
+int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, struct kit_job *job);
+
+/* NULL: out of memory. On the loop's thread, as all of a source. */
+struct kit_source *kit_source_new(const struct kit_source_options *options);
+/* Accepts NULL. Jobs hold a reference of their own. */
+struct kit_source *kit_source_ref(struct kit_source *source);
+void kit_source_unref(struct kit_source *source);
+/* Its owner is gone and gives its reference back: on_full is not called any more; what waits still runs. Accepts NULL.
+ */
+void kit_source_close(struct kit_source *source);
+bool kit_source_is_full(const struct kit_source *source);
 
 #endif

@@ -715,7 +715,7 @@ EIO_API void eio_session_count_drop(struct eio_session *session);
 
 /* While held, on_message is not called for this session and nothing is read from its peer; what had been read waits.
  * For an application that has enough to do for this peer: its kernel then holds it back. It counts as alive meanwhile.
- * Released, what waits is handled from the next turn on. Returns 0 or EIO_ENOMEM. */
+ * Released as often as it was held, what waits is handled from the next turn on. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_session_hold(struct eio_session *session, bool hold);
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
  * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest, and with

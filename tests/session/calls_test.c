@@ -38,7 +38,7 @@ static void submit(enum calls_feed_kind kind, const char *text)
 {
     json_t *object = json_loads(text, 0, NULL);
     assert_non_null(object);
-    struct calls_feed_event event = {kind, eio_str(text), object, NULL};
+    struct calls_feed_event event = {kind, eio_str(text), object, NULL, NULL};
     calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
     json_decref(object);
 }

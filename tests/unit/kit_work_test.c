@@ -35,16 +35,21 @@ static void done(struct kit_job *job)
     free(job);
 }
 
-static int submit(struct kit_strand *strand, int number, size_t bytes)
+static int submit_from(struct kit_source *source, struct kit_strand *strand, int number, size_t bytes)
 {
     struct job *job = calloc(1, sizeof *job);
     job->job.run = run;
     job->job.done = done;
     job->job.bytes = bytes;
     job->number = number;
-    int error = kit_strand_submit(strand, &job->job);
+    int error = kit_strand_submit(strand, source, &job->job);
     if (error) free(job);
     return error;
+}
+
+static int submit(struct kit_strand *strand, int number, size_t bytes)
+{
+    return submit_from(NULL, strand, number, bytes);
 }
 
 static int set_up(void **state)
@@ -99,7 +104,7 @@ static void other_strands_go_on_while_one_waits(void **state)
     kit_strand_init(&slow, work, 10, NULL, NULL);
     kit_strand_init(&quick, work, 10, NULL, NULL);
     pthread_mutex_lock(&gate);
-    assert_int_equal(kit_strand_submit(&slow, &blocker), 0);
+    assert_int_equal(kit_strand_submit(&slow, NULL, &blocker), 0);
     assert_int_equal(submit(&slow, 1, 1), 0);
     for (int i = 2; i < 50; i++) assert_int_equal(submit(&quick, i, 1), 0);
     struct timespec nap = {0, 1000000};
@@ -156,9 +161,133 @@ static void results_come_back_on_the_loop(void **state)
     assert_false(seen.wrong_thread);
 }
 
+struct fullness {
+    int calls;
+    bool full;
+};
+
+static void on_full(void *ctx, bool full)
+{
+    struct fullness *fullness = ctx;
+    fullness->calls++;
+    fullness->full = full;
+}
+
+static void who_has_its_share_waits_for_itself_alone(void **state)
+{
+    struct kit_work_options options = {1, MANY, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    struct fullness fullness = {0, false};
+    struct kit_source_options share = {
+        .share = 2, .max_jobs = 10, .max_bytes = 1000, .on_full = on_full, .ctx = &fullness};
+    struct kit_source *greedy = kit_source_new(&share), *modest = kit_source_new(&share);
+    struct kit_job blocker = {.run = wait_at_gate, .done = nothing};
+    (void)state;
+    kit_strand_init(&strand, work, 1, NULL, NULL);
+    pthread_mutex_lock(&gate);
+    assert_int_equal(kit_strand_submit(&strand, NULL, &blocker), 0);
+    for (int i = 0; i < 12; i++) assert_int_equal(submit_from(greedy, &strand, i, 1), 0);
+    assert_int_equal(submit_from(greedy, &strand, 12, 1), EIO_EAGAIN); /* its queue is full, nobody else's */
+    assert_true(kit_source_is_full(greedy));
+    assert_int_equal(fullness.calls, 1);
+    assert_int_equal(submit_from(modest, &strand, 100, 1), 0);
+    assert_false(kit_source_is_full(modest));
+    pthread_mutex_unlock(&gate);
+    kit_work_wait(work);
+    assert_int_equal(seen.done_count, 13);
+    int expected[] = {0, 1, 100, 2, 3};
+    for (size_t i = 0; i < 5; i++) assert_int_equal(seen.done_order[i], expected[i]);
+    assert_false(fullness.full);
+    assert_int_equal(fullness.calls, 2);
+    kit_source_close(greedy);
+    kit_source_close(modest);
+    kit_work_free(work);
+}
+
+static void what_waits_runs_though_its_source_is_gone(void **state)
+{
+    struct kit_work_options options = {1, MANY, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    struct fullness fullness = {0, false};
+    struct kit_source_options share = {
+        .share = 1, .max_jobs = 10, .max_bytes = 1000, .on_full = on_full, .ctx = &fullness};
+    struct kit_source *source = kit_source_new(&share);
+    (void)state;
+    kit_strand_init(&strand, work, 10, NULL, NULL);
+    for (int i = 0; i < 5; i++) assert_int_equal(submit_from(source, &strand, i, 1), 0);
+    kit_source_close(source);
+    kit_work_wait(work);
+    assert_int_equal(seen.done_count, 5);
+    assert_int_equal(fullness.calls, 1); /* nobody is there to be told that it may give more */
+    kit_work_free(work);
+}
+
+static void a_quarter_is_kept_for_feeds(void **state)
+{
+    struct kit_work_options options = {1, 8, 1000};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    struct kit_source_options share = {.share = 100, .max_jobs = 10, .max_bytes = 1000};
+    struct kit_source *agent = kit_source_new(&share);
+    share.reserve = true;
+    struct kit_source *feed = kit_source_new(&share);
+    (void)state;
+    kit_strand_init(&strand, work, 10, NULL, NULL);
+    for (int i = 0; i < 6; i++) assert_int_equal(submit_from(agent, &strand, i, 1), 0);
+    assert_int_equal(submit_from(agent, &strand, 6, 1), EIO_EAGAIN);
+    assert_int_equal(submit_from(feed, &strand, 7, 1), 0);
+    assert_int_equal(submit_from(feed, &strand, 8, 1), 0);
+    assert_int_equal(submit_from(feed, &strand, 9, 1), EIO_EAGAIN);
+    kit_source_close(agent);
+    kit_source_close(feed);
+    kit_work_free(work);
+    assert_int_equal(seen.done_count, 8);
+}
+
+static void slow_done(struct kit_job *job)
+{
+    struct timespec nap = {0, 2000000};
+    nanosleep(&nap, NULL);
+    done(job);
+}
+
+/* A turn of the loop is not as long as all results together. */
+static void results_are_handled_in_slices(void **state)
+{
+    struct kit_work_options options = {1, MANY, 1 << 20};
+    struct eio_loop *loop = eio_loop_new();
+    struct kit_work *work = kit_work_new(loop, &options);
+    struct kit_strand strand;
+    (void)state;
+    kit_strand_init(&strand, work, 20, NULL, NULL);
+    for (int i = 0; i < 20; i++) {
+        struct job *job = calloc(1, sizeof *job);
+        job->job.run = run;
+        job->job.done = slow_done;
+        assert_int_equal(kit_strand_submit(&strand, NULL, &job->job), 0);
+    }
+    int turns = 0, most = 0;
+    while (seen.done_count < 20) {
+        int before = seen.done_count;
+        eio_loop_turn(loop, -1);
+        if (seen.done_count - before > most) most = seen.done_count - before;
+        turns++;
+    }
+    assert_in_range(most, 1, 3); /* 5 ms */
+    assert_in_range(turns, 7, 1000);
+    kit_work_free(work);
+    eio_loop_free(loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(who_has_its_share_waits_for_itself_alone, set_up),
+        cmocka_unit_test_setup(what_waits_runs_though_its_source_is_gone, set_up),
+        cmocka_unit_test_setup(a_quarter_is_kept_for_feeds, set_up),
+        cmocka_unit_test_setup(results_are_handled_in_slices, set_up),
         cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
         cmocka_unit_test_setup(other_strands_go_on_while_one_waits, set_up),
         cmocka_unit_test_setup(the_queue_is_bounded_in_jobs_and_bytes, set_up),
