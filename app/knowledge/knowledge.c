@@ -5,6 +5,7 @@
 #include "kit_embed.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,6 +185,7 @@ static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_fail
     knowledge->index = index;
     knowledge->built_s = now_s();
     knowledge->build_s = knowledge->built_s - begin_s;
+    if (knowledge->build_s > QUICK_BUILD_S) malloc_trim(0); /* building takes twice what is kept */
     return 0;
 }
 
@@ -321,6 +323,11 @@ static int read_results(struct knowledge *knowledge, struct kit_db *db, const st
         *count += step == SQLITE_ROW;
     }
     return 0;
+}
+
+int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
+{
+    return refresh(knowledge, db, failure);
 }
 
 int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,

@@ -48,6 +48,9 @@ struct knowledge *knowledge_new(const struct kit_config *config, char *error, si
 /* No operation may run any more. Accepts NULL. */
 void knowledge_free(struct knowledge *knowledge);
 
+/* Builds the index if the store has changed, so that the first search need not. On the read strand only. */
+int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure);
+
 #define KNOWLEDGE_RESULTS_MAX 5
 struct knowledge_result {
     char id[KIT_ID_SIZE];
