@@ -20,16 +20,6 @@
 #define REST_FACTOR 9
 #define QUICK_BUILD_S 0.1
 
-struct knowledge {
-    struct knowledge_glossary *glossary; /* or NULL */
-    struct knowledge_table *table;
-    struct knowledge_weights weights;
-    struct knowledge_reader searcher, learner; /* of the read and of the write strand */
-    struct knowledge_index *index;             /* NULL: not built yet */
-    int64_t documents, learned;                /* the changes that it has */
-    double built_s, build_s;                   /* when, and how long it took */
-};
-
 /* ------------------------------------------------------------------- store */
 
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure)

@@ -39,6 +39,8 @@ int knowledge_import(struct kit_store *store, struct knowledge_import *import, c
  * with alias by that name for the only path. Returns the exit status. */
 int knowledge_import_command(const struct kit_config *config, const char *alias, const char *const *paths,
                              size_t path_count);
+/* `parley learn`: calls with the document that fitted, one JSON object a line. Returns the exit status. */
+int knowledge_learn_command(const struct kit_config *config, const char *const *paths, size_t path_count);
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
 /* The documents in memory and what finds them, for one process. */
