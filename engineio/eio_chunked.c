@@ -139,6 +139,7 @@ ssize_t eio__chunked_feed(struct eio__chunked *chunked, const uint8_t *p, size_t
             *out_size += part;
             i += part;
             chunked->left -= part;
+            chunked->pieces++;
             if (chunked->left == 0) chunked->state = DATA_CR;
             continue;
         }

@@ -175,6 +175,7 @@ bool eio__gate_scan(struct eio__gate_scan *scan, const uint8_t *p, size_t n, con
 struct eio__chunked {
     uint64_t left;
     uint32_t line_bytes, trailer_bytes;
+    uint32_t pieces; /* of data, up to now: a chunk, or a part of one */
     uint8_t state;
 };
 /* Consumes from p and copies data to out (never more than was consumed). Returns bytes consumed; *done when the last

@@ -24,9 +24,9 @@ bool eio__conn_offer(struct eio__conn *conn)
     const struct eio__route *route = conn->route;
     bool settled = conn->settled;
     conn->settled = false;
-    if (settled || !route || !route->offer) return false;
+    if (settled || !route || !route->spec.offer) return false;
     struct eio_offer offer = {conn};
-    route->offer(&offer, conn->head, route->ctx);
+    route->spec.offer(&offer, conn->head, route->spec.ctx);
     return !offer.conn;
 }
 

@@ -267,12 +267,17 @@ static void open_probe(struct eio_session *session, struct eio_http_request *req
 
 /* --------------------------------------------------------------- admission */
 
+enum decision { UNDECIDED, ADMITTED, NAMED, DENIED };
+
 struct eio_admission {
     struct eio_server *server;        /* NULL: it is gone */
     struct eio_http_request *request; /* NULL: the client is gone */
     struct eio_admission *prev, *next;
     struct ask ask;
     bool naming; /* it is admitted; generate_id was asked */
+    bool asking; /* within the hook's call: the first answer counts, and what follows from it waits for the return */
+    enum decision decision;
+    char *text; /* of the decision: an id, a message, or NULL */
 };
 
 /* What handshakes may cost, before anything is spent on one. EIO_LIMIT_COUNT: none is hit. */
@@ -346,8 +351,11 @@ static void admission_free(struct eio_admission *admission)
             admission->server->admissions = admission->next;
         if (admission->next) admission->next->prev = admission->prev;
     }
+    free(admission->text);
     free(admission);
 }
+
+static void act(struct eio_admission *admission);
 
 static void on_admission_aborted(void *ctx)
 {
@@ -372,22 +380,6 @@ void eio__server_forget_admissions(struct eio_server *server)
     }
 }
 
-/* Asks for an id, if the application makes them and has not said one. True: the answer is still to come, or it was
- * refused meanwhile. */
-static bool ask_for_id(struct eio_admission *admission)
-{
-    struct eio_server *server = admission->server;
-    if (admission->naming || !server->hooks.generate_id) return false;
-    if (!may_open(server, admission->request, &admission->ask)) {
-        admission_free(admission);
-        return true;
-    }
-    admission->naming = true;
-    eio_http_request_on_abort(admission->request, on_admission_aborted, admission);
-    server->hooks.generate_id(admission, admission->request->head, server->hooks_ctx);
-    return true;
-}
-
 /* Its request, if both sides are still there. Frees the admission. */
 static struct eio_http_request *take_request(struct eio_admission *admission)
 {
@@ -397,43 +389,104 @@ static struct eio_http_request *take_request(struct eio_admission *admission)
     return request;
 }
 
-void eio_admit(struct eio_admission *admission)
+typedef void (*admission_fn)(struct eio_admission *admission, const struct eio_http_head *head, void *ctx);
+
+/* Asks one hook. */
+static void ask(struct eio_admission *admission, admission_fn hook)
 {
     struct eio_server *server = admission->server;
-    struct ask ask = admission->ask;
-    if (server && admission->request) {
-        eio_http_request_on_abort(admission->request, NULL, NULL);
-        if (ask_for_id(admission)) return;
+    eio_http_request_on_abort(admission->request, on_admission_aborted, admission);
+    admission->decision = UNDECIDED;
+    admission->asking = true;
+    hook(admission, admission->request->head, server->hooks_ctx);
+    admission->asking = false;
+    if (admission->decision != UNDECIDED) act(admission);
+}
+
+static void act_admitted(struct eio_admission *admission)
+{
+    struct eio_server *server = admission->server;
+    struct ask asked = admission->ask;
+    if (server && admission->request) eio_http_request_on_abort(admission->request, NULL, NULL);
+    bool wants_id = server && admission->request && !admission->naming && server->hooks.generate_id;
+    if (!wants_id) {
+        struct eio_http_request *request = take_request(admission);
+        if (request) open_session(server, request, &asked, NULL);
+    } else if (may_open(server, admission->request, &asked)) {
+        admission->naming = true;
+        ask(admission, server->hooks.generate_id);
+    } else {
+        admission_free(admission);
     }
+}
+
+static void act_named(struct eio_admission *admission)
+{
+    struct eio_server *server = admission->server;
+    struct ask asked = admission->ask;
+    char *id = admission->text;
+    admission->text = NULL;
     struct eio_http_request *request = take_request(admission);
-    if (request) open_session(server, request, &ask, NULL);
+    if (request && id && eio__own_id_valid(id) && !eio_server_find(server, id, strlen(id)))
+        open_session(server, request, &asked, id);
+    else if (request)
+        refuse_id(server, request);
+    free(id);
+}
+
+static void act_denied(struct eio_admission *admission)
+{
+    struct eio_server *server = admission->server;
+    bool naming = admission->naming;
+    char *message = admission->text;
+    admission->text = NULL;
+    struct eio_http_request *request = take_request(admission);
+    if (request && naming)
+        refuse_id(server, request);
+    else if (request)
+        eio__server_refuse(server, request, EIO__ERROR_FORBIDDEN, NULL, message);
+    free(message);
+}
+
+static void act(struct eio_admission *admission)
+{
+    switch (admission->decision) {
+    case ADMITTED:
+        act_admitted(admission);
+        break;
+    case NAMED:
+        act_named(admission);
+        break;
+    default:
+        act_denied(admission);
+        break;
+    }
+}
+
+static void decide(struct eio_admission *admission, enum decision decision, const char *text)
+{
+    if (admission->decision != UNDECIDED) return;
+    admission->decision = decision;
+    admission->text = text ? strdup(text) : NULL;
+    if (!admission->asking) act(admission);
+}
+
+void eio_admit(struct eio_admission *admission)
+{
+    decide(admission, ADMITTED, NULL);
 }
 
 void eio_admit_as(struct eio_admission *admission, const char *id)
 {
-    struct eio_server *server = admission->server;
-    struct ask ask = admission->ask;
-    struct eio_http_request *request = take_request(admission);
-    if (!request) return;
-    if (eio__own_id_valid(id) && !eio_server_find(server, id, strlen(id)))
-        open_session(server, request, &ask, id);
-    else
-        refuse_id(server, request);
+    decide(admission, NAMED, id);
 }
 
 void eio_deny(struct eio_admission *admission, const char *message)
 {
-    struct eio_server *server = admission->server;
-    bool naming = admission->naming;
-    struct eio_http_request *request = take_request(admission);
-    if (!request) return;
-    if (naming)
-        refuse_id(server, request);
-    else
-        eio__server_refuse(server, request, EIO__ERROR_FORBIDDEN, NULL, message);
+    decide(admission, DENIED, message);
 }
 
-static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
+static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *asked)
 {
     enum eio_limit limit = server->closing ? EIO_LIMIT_COUNT : handshake_limit(server, request->head);
     if (limit != EIO_LIMIT_COUNT) {
@@ -441,7 +494,7 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
         return;
     }
     if (server->closing || (!server->hooks.allow_request && !server->hooks.generate_id)) {
-        open_session(server, request, ask, NULL);
+        open_session(server, request, asked, NULL);
         return;
     }
     struct eio_admission *admission = calloc(1, sizeof *admission);
@@ -449,15 +502,14 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
         eio__server_reply(server, request, &(struct eio__answer){.status = 503});
         return;
     }
-    *admission = (struct eio_admission){server, request, NULL, server->admissions, *ask, false};
+    *admission =
+        (struct eio_admission){.server = server, .request = request, .next = server->admissions, .ask = *asked};
     if (server->admissions) server->admissions->prev = admission;
     server->admissions = admission;
-    if (!server->hooks.allow_request) {
-        ask_for_id(admission);
-        return;
-    }
-    eio_http_request_on_abort(request, on_admission_aborted, admission);
-    server->hooks.allow_request(admission, request->head, server->hooks_ctx);
+    if (server->hooks.allow_request)
+        ask(admission, server->hooks.allow_request);
+    else
+        act_admitted(admission);
 }
 
 /* ------------------------------------------------------------------ routes */
@@ -528,6 +580,24 @@ void eio__server_on_upgrade(struct eio_http_request *request, void *ctx)
         handshake(server, request, &ask);
 }
 
+/* A body that is too large, too slow or too finely chopped: a client that lost a POST would wait for what never comes.
+ * The answer first, then the end of the session, as in the reference (engine.io 6.6.13). */
+static void on_refused(struct eio_http_request *request, int status, const char *why, void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct ask ask = {0};
+    bool is_post = request->head->method == EIO_HTTP_POST;
+    int error = verify(server, request, &ask);
+    if (eio__cors_answers(&server->options.cors, request->head)) {
+        eio__server_preflight(server, request);
+    } else if (error != ERROR_NONE) {
+        eio__server_refuse(server, request, error, ask.context, NULL);
+    } else {
+        eio__server_reply(server, request, &(struct eio__answer){.status = status});
+        if (ask.session && is_post) eio_session_abort(ask.session, EIO_CLOSE_TRANSPORT_ERROR, why);
+    }
+}
+
 int eio_server_attach(struct eio_server *server, struct eio_http *http)
 {
     /* "/engine.io" and "/engine.io/" both mean the prefix "/engine.io/", as in the reference. */
@@ -537,10 +607,18 @@ int eio_server_attach(struct eio_server *server, struct eio_http *http)
     char *prefix = malloc(n + 3);
     if (!prefix) return EIO_ENOMEM;
     snprintf(prefix, n + 3, "%.*s%s*", (int)n, path, server->options.add_trailing_slash ? "/" : "");
-    int result = eio__http_route_upgrade(http, prefix, server->options.max_payload_bytes, eio__server_on_request,
-                                         eio__server_on_upgrade, server);
-    if (result == 0) eio__http_route_offer(http, prefix, offer);
-    if (result == 0) eio__http_route_body(http, prefix, on_body);
+    const struct eio__route_spec spec = {
+        .max_body_bytes = server->options.max_payload_bytes,
+        .max_body_pieces = server->options.max_buffered_chunks,
+        .body_timeout_ms = server->options.http_request_body_timeout_ms,
+        .fn = eio__server_on_request,
+        .upgrade = eio__server_on_upgrade,
+        .refused = on_refused,
+        .offer = offer,
+        .body = on_body,
+        .ctx = server,
+    };
+    int result = eio__http_route_add(http, prefix, &spec);
     free(prefix);
     return result;
 }
@@ -562,5 +640,6 @@ static void on_bare_upgrade(struct eio_http_request *request, void *ctx)
 
 int eio_server_attach_websocket(struct eio_server *server, struct eio_http *http, const char *path)
 {
-    return eio__http_route_upgrade(http, path, 0, on_bare_request, on_bare_upgrade, server);
+    const struct eio__route_spec spec = {.fn = on_bare_request, .upgrade = on_bare_upgrade, .ctx = server};
+    return eio__http_route_add(http, path, &spec);
 }

@@ -247,31 +247,47 @@ static bool before(const struct eio__route *a, const struct eio__route *b)
     return a->path_size != b->path_size ? a->path_size > b->path_size : !a->prefix && b->prefix;
 }
 
-static struct eio__route *route_of(struct eio_http *http, const char *path)
+static bool has_route(const struct eio_http *http, const char *path, size_t size, bool prefix)
 {
-    size_t size = strlen(path);
-    bool prefix = size > 0 && path[size - 1] == '*';
-    if (prefix) size--;
     for (size_t i = 0; i < http->route_count; i++) {
-        struct eio__route *route = &http->routes[i];
-        if (route->prefix == prefix && route->path_size == size && memcmp(route->path, path, size) == 0) return route;
+        const struct eio__route *route = &http->routes[i];
+        if (route->prefix == prefix && route->path_size == size && memcmp(route->path, path, size) == 0) return true;
     }
+    return false;
+}
+
+static struct eio_deadlines *new_body_deadlines(struct eio_http *http, uint32_t length_ms)
+{
+    struct eio_deadlines *deadlines = calloc(1, sizeof *deadlines);
+    if (!deadlines) return NULL;
+    if (eio_deadlines_init(deadlines, http->loop, length_ms, eio__conn_on_body_deadline, http) == 0) return deadlines;
+    free(deadlines);
     return NULL;
 }
 
-int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
-                            eio_http_fn upgrade, void *ctx)
+static void route_clear(struct eio__route *route)
+{
+    if (route->body_deadlines) eio_deadlines_clear(route->body_deadlines);
+    free(route->body_deadlines);
+    free(route->path);
+}
+
+int eio__http_route_add(struct eio_http *http, const char *path, const struct eio__route_spec *spec)
 {
     size_t size = strlen(path);
     bool prefix = size > 0 && path[size - 1] == '*';
     if (prefix) size--;
-    if (route_of(http, path)) return EIO_EEXIST;
+    if (has_route(http, path, size, prefix)) return EIO_EEXIST;
     struct eio__route *grown = realloc(http->routes, (http->route_count + 1) * sizeof *grown);
     if (!grown) return EIO_ENOMEM;
     http->routes = grown;
-    struct eio__route route = {strndup(path, size), size, prefix, max_body_bytes, fn, upgrade, NULL, NULL, ctx};
-    if (!route.path) return EIO_ENOMEM;
-    if (!max_body_bytes) route.max_body_bytes = http->options.max_body_bytes;
+    struct eio__route route = {strndup(path, size), size, prefix, *spec, NULL};
+    if (spec->body_timeout_ms) route.body_deadlines = new_body_deadlines(http, spec->body_timeout_ms);
+    if (!route.path || (spec->body_timeout_ms && !route.body_deadlines)) {
+        route_clear(&route);
+        return EIO_ENOMEM;
+    }
+    if (!spec->max_body_bytes) route.spec.max_body_bytes = http->options.max_body_bytes;
     size_t at = http->route_count++;
     for (; at > 0 && before(&route, &grown[at - 1]); at--) grown[at] = grown[at - 1];
     grown[at] = route;
@@ -280,19 +296,8 @@ int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_
 
 int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx)
 {
-    return eio__http_route_upgrade(http, path, max_body_bytes, fn, NULL, ctx);
-}
-
-void eio__http_route_offer(struct eio_http *http, const char *path, eio__offer_fn fn)
-{
-    struct eio__route *route = route_of(http, path);
-    if (route) route->offer = fn;
-}
-
-void eio__http_route_body(struct eio_http *http, const char *path, eio__body_fn fn)
-{
-    struct eio__route *route = route_of(http, path);
-    if (route) route->body = fn;
+    const struct eio__route_spec spec = {.max_body_bytes = max_body_bytes, .fn = fn, .ctx = ctx};
+    return eio__http_route_add(http, path, &spec);
 }
 
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path)
@@ -392,7 +397,7 @@ void eio_http_free(struct eio_http *http)
     SSL_CTX_free(http->tls);
     free((char *)(uintptr_t)http->options.tls_cert_file);
     free((char *)(uintptr_t)http->options.tls_key_file);
-    for (size_t i = 0; i < http->route_count; i++) free(http->routes[i].path);
+    for (size_t i = 0; i < http->route_count; i++) route_clear(&http->routes[i]);
     free(http->routes);
     eio__proxies_clear(&http->proxies);
     free(http);

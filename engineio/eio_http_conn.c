@@ -41,6 +41,12 @@ static void set_deadline(struct eio__conn *conn, struct eio_deadlines *queue)
     if (queue) eio_deadlines_add(queue, &conn->deadline);
 }
 
+/* For bodies. */
+static bool has_own_timeout(const struct eio__conn *conn)
+{
+    return conn->route && conn->route->body_deadlines;
+}
+
 /* The one function that changes the state; each state has its deadline. */
 static void set_state(struct eio__conn *conn, enum eio__conn_state state)
 {
@@ -52,7 +58,7 @@ static void set_state(struct eio__conn *conn, enum eio__conn_state state)
         set_deadline(conn, conn->served && input_size(conn) == 0 ? &http->idle_deadlines : &http->head_deadlines);
         break;
     case EIO__H_BODY:
-        set_deadline(conn, &http->body_deadlines);
+        set_deadline(conn, has_own_timeout(conn) ? conn->route->body_deadlines : &http->body_deadlines);
         break;
     case EIO__H_WAITING:
         /* However long the handler takes: a parked poll is not idle. */
@@ -324,12 +330,6 @@ static void refuse_fault(struct eio__conn *conn, const struct eio__fault *fault)
     eio__conn_refuse(conn, fault->close_code, fault->why);
 }
 
-static void refuse_body(struct eio__conn *conn)
-{
-    eio__conn_hit(conn, EIO_LIMIT_BODY_BYTES);
-    eio__conn_refuse(conn, 413, "body too large");
-}
-
 void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 {
     conn->http->stats.refused++;
@@ -397,9 +397,51 @@ static enum step dispatch(struct eio__conn *conn, bool upgrade)
     conn->request->base.is_upgrade = upgrade;
     if (!upgrade) {
         feed_evhtp(conn);
-        return call_handler(conn, route ? route->fn : not_found, route ? route->ctx : NULL);
+        return call_handler(conn, route ? route->spec.fn : not_found, route ? route->spec.ctx : NULL);
     }
-    return call_handler(conn, route->upgrade, route->ctx);
+    return call_handler(conn, route->spec.upgrade, route->spec.ctx);
+}
+
+/* The body is not taken: the route may have something to say, and to do, about that. */
+static enum step refuse_body(struct eio__conn *conn, int status, enum eio_limit limit, const char *why)
+{
+    const struct eio__route *route = conn->route;
+    eio__conn_hit(conn, limit);
+    if (route && route->spec.refused) conn->request = eio__request_new(conn, conn->head, NULL, 0);
+    if (!conn->request) {
+        if (route && route->spec.refused) conn->head = NULL; /* it went with the request that could not be made */
+        eio__conn_refuse(conn, status, why);
+        return STEP_MORE;
+    }
+    conn->head = NULL;
+    forget_message(conn);
+    conn->http->stats.refused++;
+    conn->request->raw = true;
+    conn->request->base.head->keep_alive = false; /* the rest of the body is still to come */
+    set_state(conn, EIO__H_WAITING);
+    bool gone = false;
+    conn->gone = &gone;
+    route->spec.refused(&conn->request->base, status, why, route->spec.ctx);
+    if (gone) return STEP_GONE;
+    conn->gone = NULL;
+    return STEP_MORE;
+}
+
+static enum step refuse_size(struct eio__conn *conn)
+{
+    return refuse_body(conn, 413, EIO_LIMIT_BODY_BYTES, "payload too large");
+}
+
+/* Each piece that is kept apart costs the reference memory; here it bounds how finely a body may be chopped. */
+static bool is_chopped(const struct eio__conn *conn)
+{
+    size_t max = conn->route ? conn->route->spec.max_body_pieces : 0;
+    return max && conn->body_pieces > max;
+}
+
+static enum step refuse_pieces(struct eio__conn *conn)
+{
+    return refuse_body(conn, 413, EIO_LIMIT_BUFFERED_CHUNKS, "too many chunks");
 }
 
 /* ------------------------------------------------------------------- steps */
@@ -418,18 +460,16 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     if (eio__conn_offer(conn)) return STEP_GONE;
     http->stats.bytes_in += head_size;
     evbuffer_drain(input_of(conn), head_size);
-    if (parsed->upgrade_websocket && conn->route && conn->route->upgrade) return dispatch(conn, true);
-    conn->body_limit = conn->route ? conn->route->max_body_bytes : http->options.max_body_bytes;
+    if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return dispatch(conn, true);
+    conn->body_limit = conn->route ? conn->route->spec.max_body_bytes : http->options.max_body_bytes;
+    conn->body_pieces = 0;
     conn->chunked = parsed->content_length < 0;
     conn->chunks = (struct eio__chunked){0};
-    if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) {
-        refuse_body(conn);
-        return STEP_MORE;
-    }
+    if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) return refuse_size(conn);
     conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
     if (!conn->chunked && conn->body_expected == 0) return dispatch(conn, false);
     set_state(conn, EIO__H_BODY);
-    if (conn->route && conn->route->body) conn->route->body(&conn->line, head, conn->route->ctx);
+    if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
     if (parsed->expect_continue && input_size(conn) == 0) {
         static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         bufferevent_write(conn->bev, text, sizeof text - 1);
@@ -501,10 +541,9 @@ static enum step step_chunked(struct eio__conn *conn)
         conn->http->stats.bytes_in += (size_t)used;
         evbuffer_drain(input, (size_t)used);
         conn->body_size += decoded;
-        if (conn->body_size > conn->body_limit) {
-            refuse_body(conn);
-            return STEP_MORE;
-        }
+        conn->body_pieces = conn->chunks.pieces;
+        if (conn->body_size > conn->body_limit) return refuse_size(conn);
+        if (is_chopped(conn)) return refuse_pieces(conn);
     }
     return dispatch(conn, false);
 }
@@ -519,6 +558,8 @@ static enum step step_body(struct eio__conn *conn)
     evbuffer_remove(input_of(conn), conn->body + conn->body_size, n);
     conn->http->stats.bytes_in += n;
     conn->body_size += n;
+    conn->body_pieces++;
+    if (is_chopped(conn)) return refuse_pieces(conn);
     return conn->body_size == conn->body_expected ? dispatch(conn, false) : STEP_WAIT;
 }
 
@@ -613,9 +654,10 @@ void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
 void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)
 {
     struct eio_http *http = ctx;
+    struct eio__conn *conn = conn_of(due);
     http->stats.timeouts++;
-    eio__conn_hit(conn_of(due), EIO_LIMIT_BODY_TIMEOUT);
-    eio__conn_refuse(conn_of(due), 408, "the request body took too long");
+    enum eio_limit limit = has_own_timeout(conn) ? EIO_LIMIT_REQUEST_BODY_TIMEOUT : EIO_LIMIT_BODY_TIMEOUT;
+    refuse_body(conn, 408, limit, "the request body took too long");
 }
 
 /* Of kept-alive connections. */

@@ -27,11 +27,8 @@ struct eio__route {
     char *path; /* without the '*' */
     size_t path_size;
     bool prefix;
-    size_t max_body_bytes;
-    eio_http_fn fn, upgrade; /* upgrade may be NULL */
-    eio__offer_fn offer;     /* may be NULL */
-    eio__body_fn body;       /* may be NULL */
-    void *ctx;
+    struct eio__route_spec spec;          /* with max_body_bytes filled in */
+    struct eio_deadlines *body_deadlines; /* of spec.body_timeout_ms, or NULL: the server's */
 };
 
 struct eio_http {
@@ -105,6 +102,7 @@ struct eio__conn {
     struct eio__chunked chunks;
     uint8_t *body;
     size_t body_size, body_capacity, body_limit, body_expected; /* expected: of a Content-Length */
+    size_t body_pieces;                                         /* in which it came */
     struct eio__address peer;
     uint8_t hops; /* machines that carry it */
 };
@@ -113,6 +111,7 @@ struct eio__request {
     struct eio_http_request base;
     struct eio__conn *conn; /* NULL: being aborted, answers are ignored */
     uint8_t *body;
+    bool raw; /* evhtp knows nothing of it */
 };
 
 extern const struct eio__request_ops eio__http_ops;

@@ -96,18 +96,26 @@ struct eio_http_request {
 /* A copy in one allocation; the caller frees it with free(). */
 struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
 
-/* Like eio_http_route(), and requests that ask for a WebSocket go to `upgrade` (which replies or takes, now or later)
- * instead of fn. Upgrade requests to other routes are treated as plain requests. */
-int eio__http_route_upgrade(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn,
-                            eio_http_fn upgrade, void *ctx);
-
-/* The head of a request of this route has come and its body is still to: before any other call about it. */
-typedef void (*eio__body_fn)(struct eio__line *line, const struct eio_http_head *head, void *ctx);
-/* Of the route just made for that path, with its ctx. */
-void eio__http_route_body(struct eio_http *http, const char *path, eio__body_fn fn);
-
 /* Offers a request to another node before anything is done with it: takes the offer, or leaves it. */
 typedef void (*eio__offer_fn)(struct eio_offer *offer, const struct eio_http_head *head, void *ctx);
-/* Of the route just made for that path, with its ctx. */
-void eio__http_route_offer(struct eio_http *http, const char *path, eio__offer_fn fn);
+/* The head of a request has come and its body is still to: before any other call about it. */
+typedef void (*eio__body_fn)(struct eio__line *line, const struct eio_http_head *head, void *ctx);
+/* A request whose body is not taken: replies, with that status. The connection is closed afterwards. */
+typedef void (*eio__refused_fn)(struct eio_http_request *request, int status, const char *why, void *ctx);
+
+/* A route with everything that eio_http_route() does not offer. What is zero or NULL is as there. */
+struct eio__route_spec {
+    size_t max_body_bytes;    /* above: 413 */
+    size_t max_body_pieces;   /* in which a body arrives; above: 413 */
+    uint32_t body_timeout_ms; /* instead of the option; 408 */
+    eio_http_fn fn;
+    /* Gets requests that ask for a WebSocket, and replies or takes, now or later. Without it they are plain requests.
+     */
+    eio_http_fn upgrade;
+    eio__refused_fn refused;
+    eio__offer_fn offer;
+    eio__body_fn body;
+    void *ctx;
+};
+int eio__http_route_add(struct eio_http *http, const char *path, const struct eio__route_spec *spec);
 #endif

@@ -170,12 +170,12 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     if (!conn) return; /* in on_abort: too late */
     bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
     /* evhtp would give what has no type one of its own: the reference's preflights, 304 and bare 400 have none. */
-    bool raw = base->is_upgrade || !conn->evhtp || !reply->content_type;
+    bool raw = base->is_upgrade || request->raw || !conn->evhtp || !reply->content_type;
     if (raw)
         put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD, keep_alive);
     else
         put_evhtp(conn, reply, base->head, keep_alive);
-    if (raw && !base->is_upgrade && conn->evhtp) evhtp_send_reply_end(conn->evhtp->request);
+    if (raw && !base->is_upgrade && !request->raw && conn->evhtp) evhtp_send_reply_end(conn->evhtp->request);
     conn->request = NULL;
     eio__request_free(request);
     eio__conn_answered(conn, keep_alive);

@@ -210,14 +210,19 @@ static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool 
 static void refuse_post(struct eio_session *session, struct eio_http_request *request, enum eio_close_reason reason,
                         const char *why)
 {
+    struct eio__answer answer = {.status = 400};
+    if (reason == EIO_CLOSE_PARSE_ERROR) { /* else as the reference: a bare 400 */
+        answer.type = "text/plain";
+        answer.body = why;
+        answer.size = strlen(why);
+    }
     struct eio_server *server = session->server;
     unsigned long long unsaid;
     if (eio__counter_hit(&server->refused_posts, server->loop, EIO_LIMIT_LOG_MS, &unsaid))
         eio_log(EIO_LOG_WARN,
                 "session %s: refused a POST of %zu bytes from %s: %s (%llu more since the last such line)",
                 eio_session_id(session), request->body.n, request->head->address, why, unsaid);
-    eio__server_reply(server, request,
-                      &(struct eio__answer){.status = 400, .type = "text/plain", .body = why, .size = strlen(why)});
+    eio__server_reply(server, request, &answer);
     eio_session_abort(session, reason, why);
 }
 

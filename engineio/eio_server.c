@@ -27,6 +27,8 @@ void eio_options_init(struct eio_options *options)
         .linger_timeout_ms = 30000,
         .last_poll_timeout_ms = 3000,
         .max_payload_bytes = 1000000,
+        .max_buffered_chunks = 10000,
+        .http_request_body_timeout_ms = 30000,
         .max_fragments = 131072,
         .high_water_bytes = 65536,
         .max_queue_bytes = 16777216,

@@ -167,6 +167,7 @@ static void send_refusal(struct sio_socket *socket, const char *message, const c
 
 void sio_refuse(struct sio_admission *admission, const char *message, const char *data_json)
 {
+    if (admission->running && (admission->passed || admission->refused)) return; /* the first answer counts */
     struct sio_socket *socket = admission->socket;
     if (socket) {
         admission->io->stats.connects_refused++;

@@ -190,6 +190,8 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_BODY_BYTES, "max_body_bytes")                                               \
     X(EIO_LIMIT_HEAD_TIMEOUT, "head_timeout_ms")                                            \
     X(EIO_LIMIT_BODY_TIMEOUT, "body_timeout_ms")                                            \
+    X(EIO_LIMIT_REQUEST_BODY_TIMEOUT, "http_request_body_timeout_ms")                       \
+    X(EIO_LIMIT_BUFFERED_CHUNKS, "max_buffered_chunks")                                     \
     X(EIO_LIMIT_DRAIN_TIMEOUT, "idle_timeout_ms")                                           \
     X(EIO_LIMIT_SESSIONS, "max_sessions")                                                   \
     X(EIO_LIMIT_SESSIONS_PER_ADDRESS, "max_sessions_per_address")                           \
@@ -544,14 +546,16 @@ struct eio_options {
                                     * it while messages were queued, or its peer is slow to take the last ones */
     uint32_t last_poll_timeout_ms; /* 3000: for the next poll of a client, when the server shuts down */
     size_t max_payload_bytes;      /* 1000000: a POST body (413), a WebSocket message (1009) */
-    size_t max_fragments;          /* 131072 frames of one WebSocket message; above: 1008 */
-    size_t high_water_bytes;       /* 65536 queued: volatile messages are dropped, reading pauses for this session */
-    size_t max_queue_bytes;        /* 16777216 queued: the policy applies */
-    size_t max_queue_messages;     /* 262144 queued: the policy applies; 0: no limit but that in bytes */
-    uint32_t message_timeout_ms;   /* 60000 from a WebSocket message's first byte to its last; 0: none; above: 1008 */
-    size_t max_sessions;           /* 0: no limit; above: 503 */
-    size_t max_sessions_per_address;                /* 0: no limit; above: 429. The client's address, after the
-                                                     * trusted-proxy rule; of an IPv6 address its /64 */
+    size_t max_buffered_chunks;    /* 10000 pieces in which a POST's body arrives; above: 413, the session closes */
+    uint32_t http_request_body_timeout_ms; /* 30000, absolute, for a POST's body; 408, the session closes */
+    size_t max_fragments;                  /* 131072 frames of one WebSocket message; above: 1008 */
+    size_t high_water_bytes;         /* 65536 queued: volatile messages are dropped, reading pauses for this session */
+    size_t max_queue_bytes;          /* 16777216 queued: the policy applies */
+    size_t max_queue_messages;       /* 262144 queued: the policy applies; 0: no limit but that in bytes */
+    uint32_t message_timeout_ms;     /* 60000 from a WebSocket message's first byte to its last; 0: none; above: 1008 */
+    size_t max_sessions;             /* 0: no limit; above: 503 */
+    size_t max_sessions_per_address; /* 0: no limit; above: 429. The client's address, after the
+                                      * trusted-proxy rule; of an IPv6 address its /64 */
     uint32_t max_handshakes_per_second;             /* 0: no limit; above: 503 */
     uint32_t max_handshakes_per_second_per_address; /* 0: no limit; above: 429 */
     size_t max_addresses; /* 65536 are told apart; new ones beyond that have no limit of their own */
@@ -596,7 +600,9 @@ EIO_API void eio_headers_add(struct eio_headers *headers, const char *name, cons
 
 #define EIO_ID_BYTES_MAX 64 /* of a session's id */
 
-/* A handshake that waits for a decision: exactly one of these, now or later; the client may go away meanwhile. */
+/* A handshake that waits for a decision: exactly one of these, now or later; the client may go away meanwhile. Within
+ * the hook's own call a second answer is ignored; what follows from the first happens when the hook has returned. Once
+ * it has been answered later, the admission is gone. */
 struct eio_admission;
 EIO_API void eio_admit(struct eio_admission *admission);
 /* Admits it under an id of the application's, which must be hard to guess: whoever knows it is that client. 1 to

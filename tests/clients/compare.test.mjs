@@ -52,8 +52,7 @@ function requests(path) {
     "POST without a sid": `POST ${polling} HTTP/1.1\r\n${H}Content-Length: 2\r\n\r\n4a`,
     "POST of a pong": post("3"),
     "POST as text/plain": post("6", "Content-Type: text/plain;charset=UTF-8\r\n"),
-    "POST of nothing": post(""),
-    "POST of nonsense": post("abc"),
+    // not here: payloads that cannot be read, 200 there (edge-cases 13)
     "POST from another origin": post("3", ORIGIN),
     "a WebSocket": websocket(),
     "a WebSocket with subprotocols": websocket("", { "Sec-WebSocket-Protocol": "a, b" }),

@@ -25,6 +25,7 @@ static int usage(const char *problem, const char *what)
     fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
     fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
+                    "       [--max-buffered-chunks N] [--body-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
                     "       [--tls-cert FILE --tls-key FILE] [--stats 1] [--recovery 1]\n"
@@ -96,6 +97,8 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--ping-interval", &options->ping_interval_ms},
         {"--ping-timeout", &options->ping_timeout_ms},
         {"--max-payload", &options->max_payload_bytes},
+        {"--max-buffered-chunks", &options->max_buffered_chunks},
+        {"--body-timeout", &options->body_timeout_ms},
         {"--connect-timeout", &options->connect_timeout_ms},
         {"--allow-eio3", &options->allow_eio3},
         {"--deflate", &options->deflate},
@@ -151,6 +154,8 @@ void conformance_override_engine(const struct conformance_options *options, stru
     if (options->cors) engine->cors.origin = options->cors;
     if (options->initial_packet) engine->initial_packet = options->initial_packet;
     if (options->max_payload_bytes) engine->max_payload_bytes = options->max_payload_bytes;
+    if (options->max_buffered_chunks) engine->max_buffered_chunks = options->max_buffered_chunks;
+    if (options->body_timeout_ms) engine->http_request_body_timeout_ms = options->body_timeout_ms;
 }
 
 void conformance_set_tls(const struct conformance_options *options, struct eio_http_options *http)

@@ -28,6 +28,9 @@ function eioEcho(path, opts) {
     pingInterval: num("ping-interval", opts.pingInterval),
     pingTimeout: num("ping-timeout", opts.pingTimeout),
     maxHttpBufferSize: num("max-payload", opts.maxHttpBufferSize),
+    maxBufferedChunks: num("max-buffered-chunks", 10000),
+    httpRequestBodyTimeout: num("body-timeout", 30000),
+    cors: args.cors ? { origin: args.cors } : false,
     ...(opts.extra || {}),
   });
   engine.attach(httpServer, { path });

@@ -228,6 +228,89 @@ static void each_limit_of_a_request_is_counted_by_its_name(void **state)
     end();
 }
 
+static size_t http_parked(void)
+{
+    struct eio_http_stats stats;
+    eio_http_get_stats(f.http, &stats);
+    return stats.parked;
+}
+
+/* A session whose POST is about to be refused: its GET is parked on `get`. */
+static void begin_post(struct client *get, struct client *post, const char *fields)
+{
+    char text[512], sid[21] = "";
+    ask(get, NULL, false, 200);
+    client_expect(get, "\"upgrades\"");
+    assert_int_equal(sscanf(strstr(get->text, "\"sid\":\"") + 7, "%20[^\"]", sid), 1);
+    client_close(get);
+    client_open(get, f.loop, f.port);
+    snprintf(text, sizeof text, "GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n\r\n", sid);
+    client_send(get, text);
+    while (http_parked() == 0) client_pump(get, 1);
+    client_open(post, f.loop, f.port);
+    snprintf(text, sizeof text, "POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: a\r\n%s\r\n", sid,
+             fields);
+    client_send(post, text);
+}
+
+static void end_post(struct client *get, struct client *post, const char *status)
+{
+    client_expect(post, status);
+    client_expect_eof(post);
+    client_expect(get, "\r\n\r\n1"); /* the close packet */
+    assert_int_equal(eio_server_session_count(f.engine), 0);
+    client_close(get);
+    client_close(post);
+}
+
+/* engine.io 6.6.13: maxHttpBufferSize, maxBufferedChunks, httpRequestBodyTimeout. */
+static void a_post_that_is_not_taken_closes_its_session(void **state)
+{
+    (void)state;
+    struct client get, post;
+    begin();
+    f.options.max_payload_bytes = 100;
+    f.options.max_buffered_chunks = 5;
+    f.options.ping_interval_ms = 100000;
+    go();
+    begin_post(&get, &post, "Content-Length: 101\r\n");
+    end_post(&get, &post, "HTTP/1.1 413 ");
+    assert_int_equal(http_hits(EIO_LIMIT_BODY_BYTES), 1);
+    begin_post(&get, &post, "Transfer-Encoding: chunked\r\n");
+    client_send(&post, "1\r\n4\r\n1\r\na\r\n1\r\na\r\n1\r\na\r\n1\r\na\r\n1\r\na\r\n");
+    end_post(&get, &post, "HTTP/1.1 413 ");
+    assert_int_equal(http_hits(EIO_LIMIT_BUFFERED_CHUNKS), 1);
+    begin_post(&get, &post, "Content-Length: 50\r\n");
+    client_send(&post, "4a");
+    for (int i = 0; i < 3; i++) eio_loop_turn(f.loop, 0);
+    eio_loop_advance(f.loop, f.options.http_request_body_timeout_ms - 1000);
+    assert_int_equal(http_hits(EIO_LIMIT_REQUEST_BODY_TIMEOUT), 0);
+    eio_loop_advance(f.loop, 1001);
+    end_post(&get, &post, "HTTP/1.1 408 ");
+    assert_int_equal(http_hits(EIO_LIMIT_REQUEST_BODY_TIMEOUT), 1);
+    assert_int_equal(http_hits(EIO_LIMIT_BODY_TIMEOUT), 0);
+    end();
+}
+
+/* Nothing is closed by who only knows the path. */
+static void a_body_that_is_not_taken_closes_no_session_but_that_of_a_post(void **state)
+{
+    (void)state;
+    struct client get, post;
+    begin();
+    f.options.max_payload_bytes = 100;
+    go();
+    ask(&get, NULL, false, 200);
+    client_open(&post, f.loop, f.port);
+    client_send(&post, "POST /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n");
+    client_expect(&post, "HTTP/1.1 400 ");
+    client_expect_eof(&post);
+    assert_int_equal(eio_server_session_count(f.engine), 1);
+    client_close(&get);
+    client_close(&post);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +320,8 @@ int main(void)
         cmocka_unit_test(addresses_have_sessions_of_their_own),
         cmocka_unit_test(an_address_that_floods_does_not_take_the_others_share),
         cmocka_unit_test(each_limit_of_a_request_is_counted_by_its_name),
+        cmocka_unit_test(a_post_that_is_not_taken_closes_its_session),
+        cmocka_unit_test(a_body_that_is_not_taken_closes_no_session_but_that_of_a_post),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

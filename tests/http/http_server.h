@@ -103,7 +103,8 @@ static inline void server_start(struct server *server, const struct eio_http_opt
     assert_int_equal(eio_http_route(server->http, "/large", 4u << 20, on_echo, server), 0);
     assert_int_equal(eio_http_route(server->http, "/park", 0, on_park, server), 0);
     assert_int_equal(eio_http_route(server->http, "/big", 0, on_big, server), 0);
-    assert_int_equal(eio__http_route_upgrade(server->http, "/ws", 0, on_echo, on_upgrade, server), 0);
+    const struct eio__route_spec upgrades = {.fn = on_echo, .upgrade = on_upgrade, .ctx = server};
+    assert_int_equal(eio__http_route_add(server->http, "/ws", &upgrades), 0);
     assert_int_equal(eio_http_listen(server->http, "127.0.0.1", 0), 0);
     server->port = eio_http_port(server->http);
 }

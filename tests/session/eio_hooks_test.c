@@ -8,7 +8,7 @@
 #include <netinet/in.h>
 
 static struct fixture f;
-static enum { ADMIT, DENY, WAIT } decision;
+static enum { ADMIT, DENY, WAIT, ADMIT_THEN_DENY, DENY_THEN_ADMIT } decision;
 static const char *deny_text;
 static struct eio_admission *waiting;
 static int asked, initial_count, header_count;
@@ -19,8 +19,9 @@ static void allow_request(struct eio_admission *admission, const struct eio_http
     assert_ptr_equal(ctx, &f);
     assert_true(eio_str_is(eio_http_head_field(head, "host"), "test"));
     asked++;
-    if (decision == ADMIT) eio_admit(admission);
-    if (decision == DENY) eio_deny(admission, deny_text);
+    if (decision == DENY_THEN_ADMIT) eio_deny(admission, deny_text);
+    if (decision == ADMIT || decision == ADMIT_THEN_DENY || decision == DENY_THEN_ADMIT) eio_admit(admission);
+    if (decision == DENY || decision == ADMIT_THEN_DENY) eio_deny(admission, deny_text);
     if (decision == WAIT) waiting = admission;
 }
 
@@ -125,6 +126,22 @@ static void a_denied_poll_gets_403_and_the_words(void **state)
     assert_replied(reply, 403, "{\"code\":4,\"message\":\"Forbidden\"}");
     assert_int_equal(f.opened, 0);
     assert_string_equal(errors, "4 Forbidden -\n4 Forbidden -\n4 Forbidden -\n");
+}
+
+/* engine.io 6.6.12 */
+static void a_second_answer_is_ignored(void **state)
+{
+    (void)state;
+    struct eio__test_reply reply;
+    start(&all_hooks);
+    decision = ADMIT_THEN_DENY;
+    ask(POLLING, &reply);
+    assert_int_equal(reply.status, 200);
+    free(reply.body);
+    decision = DENY_THEN_ADMIT;
+    ask(POLLING, &reply);
+    assert_replied(reply, 403, "{\"code\":4,\"message\":\"Forbidden\"}");
+    assert_int_equal(f.opened, 1);
 }
 
 static void a_denied_websocket_gets_400_and_the_text(void **state)
@@ -668,6 +685,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         TEST(every_handshake_is_asked_for_and_nothing_else),
         TEST(a_denied_poll_gets_403_and_the_words),
+        TEST(a_second_answer_is_ignored),
         TEST(a_denied_websocket_gets_400_and_the_text),
         TEST(a_decision_may_come_later),
         TEST(the_client_may_go_away_before_the_decision),

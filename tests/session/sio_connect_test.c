@@ -261,6 +261,30 @@ static void refuse(struct sio_socket *socket, struct sio_admission *admission, v
     sio_refuse(admission, "not \"authorized\"", ctx);
 }
 
+static void answer_twice(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
+{
+    (void)socket;
+    if (*(const char *)ctx == 'n') sio_next(admission);
+    sio_refuse(admission, "no", NULL);
+    sio_next(admission);
+    sio_refuse(admission, "no", NULL);
+}
+
+/* engine.io 6.6.12 */
+static void a_second_answer_of_middleware_is_ignored(void **state)
+{
+    (void)state;
+    char next[] = "next", no[] = "refuse";
+    sio_use(t.root, answer_twice, next);
+    struct sio_namespace *secret = sio_of(t.io, "/secret");
+    sio_use(secret, answer_twice, no);
+    int fd = client_open(&t);
+    assert_memory_equal(client_say(&t, fd, "40"), "1:40{\"sid\":\"", 12);
+    assert_noted(&t, "connection / auth={}\n");
+    assert_says(&t, fd, "40/secret,", "1:44/secret,{\"message\":\"no\"}\n");
+    end(fd);
+}
+
 static void middleware_runs_in_order_and_then_the_socket_is_connected(void **state)
 {
     (void)state;
@@ -439,6 +463,7 @@ int main(void)
         TEST(malformed_packets_close_the_connection_with_a_parse_error),
         TEST(the_reason_of_a_lost_connection_is_the_transport_s),
         TEST(the_server_disconnects_from_the_namespace_or_from_all),
+        TEST(a_second_answer_of_middleware_is_ignored),
         TEST(middleware_runs_in_order_and_then_the_socket_is_connected),
         TEST(a_refused_client_leaves_its_rooms_and_may_try_again),
         TEST(a_client_that_leaves_during_middleware_is_forgotten),
