@@ -378,8 +378,8 @@ SIO_API int sio_on_dismissed(struct sio_namespace *nsp, sio_disconnect_fn fn, vo
 
 /* Middleware at connect, in order of registration. Each calls sio_next() or sio_refuse() exactly once, now or later;
  * if the client goes away meanwhile, the call is without effect. Within the middleware's own call a second answer is
- * ignored; once it has been answered later, the admission is gone. What follows (the next middleware, on_connection) runs
- * when the middleware has returned; within sio_next(), if that is called later. */
+ * ignored; once it has been answered later, the admission is gone. What follows (the next middleware, on_connection)
+ * runs when the middleware has returned; within sio_next(), if that is called later. */
 struct sio_admission;
 typedef void (*sio_middleware_fn)(struct sio_socket *socket, struct sio_admission *admission, void *ctx);
 SIO_API int sio_use(struct sio_namespace *nsp, sio_middleware_fn fn, void *ctx);
