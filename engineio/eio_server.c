@@ -5,7 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINGER_MS = 2000, NOOP_INTERVAL_MS = 100 };
+enum {
+    LINGER_MS = 2000,
+    LINGER_RESTS = 3, /* times so long, in which a peer takes nothing of what is left for it */
+    NOOP_INTERVAL_MS = 100,
+};
 
 /* ----------------------------------------------------------------- options */
 
@@ -129,15 +133,17 @@ static uint32_t linger_step_ms(const struct eio_options *options)
     return options->linger_timeout_ms < LINGER_MS ? options->linger_timeout_ms : LINGER_MS;
 }
 
-/* What was queued is still on its way, or the peer has it all and had time to close its end. */
+/* What was queued is still on its way to a peer that takes it, or the peer has it all and had time to close its end. */
 static void on_linger_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio_session *session = session_of(due);
-    uint32_t step = linger_step_ms(&server->options);
+    struct eio__pulse *pulse = &session->pulse;
     bool is_left = session->queue.bytes || eio__ws_unsent(session);
     if (is_left && session->close_reason != EIO_CLOSE_PING_TIMEOUT) {
-        if (++session->pulse.looks * (uint64_t)step < server->options.linger_timeout_ms) {
+        pulse->rests = eio__heartbeat_is_taking(session) ? 0 : pulse->rests + 1;
+        uint64_t after_ms = ++pulse->looks * (uint64_t)linger_step_ms(&server->options);
+        if (after_ms < server->options.linger_timeout_ms && pulse->rests < LINGER_RESTS) {
             eio_deadlines_add(&server->linger, due);
             return;
         }

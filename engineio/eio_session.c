@@ -123,7 +123,7 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     if (server->handlers.on_close) server->handlers.on_close(session, reason, detail, server->ctx);
     if (linger && session->fd >= 0) {
         session->close_reason = (uint8_t)reason;
-        session->pulse.looks = 0;
+        eio__heartbeat_watch(session);
         eio_deadlines_add(&server->linger, &session->deadline);
     } else {
         eio__session_bury(session, detail);

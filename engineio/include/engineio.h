@@ -729,8 +729,8 @@ EIO_API int eio_session_hold(struct eio_session *session, bool hold);
  * detail is kept until then, not copied: a literal, or NULL for the reason's text. */
 EIO_API void eio_session_close(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* The peer broke the protocol, or must go now. on_close fires before this returns; what was queued before still goes
- * out on a WebSocket, then a close frame, for linger_timeout_ms at most, and with the poll that hangs, if one does. A
- * peer whose socket is full when its ping timeout is over gets nothing more. */
+ * out on a WebSocket, then a close frame, to a peer that takes it, for linger_timeout_ms at most, and with the poll
+ * that hangs, if one does. A peer whose socket is full when its ping timeout is over gets nothing more. */
 EIO_API void eio_session_abort(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 
 /* Prints `key=value …` about a session, as SIGUSR1 does. Returns what snprintf would. */
