@@ -267,3 +267,22 @@ test("an agent shows gaps and events that it has no form for, and asks for what 
   assert.equal(server.said.find(({ data }) => data.since_seq)?.data.since_seq, 2);
   await server.close();
 });
+
+test("an agent begins anew where the server has lost the call, and says so", async () => {
+  const line = (seq, text) => ({ call_id: "c", speaker: "agent", text, seq });
+  const server = await scripted((event, data, attempt, socket) => {
+    if (event !== "call:subscribe") return undefined;
+    const answer = { ok: true, call: { call_id: "c", status: "active" }, suggestions: [] };
+    if (attempt === 1) {
+      setTimeout(() => socket.conn.close(), 50);
+      return { ...answer, transcript: [line(4, "before"), line(5, "the loss")], seq: 5 };
+    }
+    if (data.since_seq) return { ...answer, transcript: [], seq: 1 };
+    return { ...answer, call: { call_id: "c", status: "ended" }, transcript: [line(1, "after it")], seq: 1 };
+  });
+  const run = start("agent-cli/agent.mjs", "--url", server.url, "--call", "c");
+  assert.equal(await run.ended, 0, run.output);
+  assert.match(run.output, /agent +before\nagent +the loss\n[^]*c: the server has lost what came before; from the beginning\n[^]*agent +after it\n/);
+  assert.deepEqual(server.said.map(({ data }) => data.since_seq), [undefined, 5, undefined]);
+  await server.close();
+});
