@@ -56,7 +56,7 @@ const talk = `const socket = io();
   socket.on("connect_error", (error) => { globalThis.said = String(error); });
   socket.on("connect", async () => {
     while (socket.io.engine.transport.name !== "websocket") await new Promise((resolve) => setTimeout(resolve, 10));
-    socket.timeout(5000).emit("agent:connect", { token: "none" }, (error, answer) => {
+    socket.timeout(60000).emit("agent:connect", { token: "none" }, (error, answer) => {
       globalThis.said = error ? String(error) : ["answered", answer.ok];
     });
   });`;

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { until } from "../support/wait.mjs";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 export const conversations = join(root, "app/demo/conversations.json");
@@ -19,12 +20,6 @@ export function start(command, ...options) {
   child.stdout.on("data", (chunk) => (run.output += chunk));
   child.stderr.on("data", (chunk) => (run.output += chunk));
   run.ended = new Promise((resolve) => child.on("close", (code) => (children.delete(child), resolve(code))));
-  run.sees = async (pattern, withinMs = 20000) => {
-    const deadline = Date.now() + withinMs;
-    while (!pattern.test(run.output)) {
-      if (Date.now() > deadline) throw new Error(`${pattern} did not appear in:\n${run.output}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+  run.sees = (pattern) => until(() => pattern.test(run.output), () => `${pattern} in:\n${run.output}`);
   return run;
 }

@@ -10,6 +10,7 @@ import { Server } from "socket.io";
 import { io } from "socket.io-client";
 import { killAll, start } from "./command.mjs";
 import { startParley } from "./server.mjs";
+import { PATIENCE_MS } from "../support/wait.mjs";
 
 const MANY_LINES = 40;
 let parley;
@@ -36,8 +37,8 @@ after(async () => {
   if (folder) await rm(folder, { recursive: true, force: true });
 });
 
-const ask = (event, data) => agentSocket.timeout(10000).emitWithAck(event, data);
-const say = (event, data) => feedSocket.timeout(10000).emitWithAck(event, data);
+const ask = (event, data) => agentSocket.timeout(PATIENCE_MS).emitWithAck(event, data);
+const say = (event, data) => feedSocket.timeout(PATIENCE_MS).emitWithAck(event, data);
 const callOf = (call_id) => ask("call:subscribe", { call_id });
 const calls = async () => (await ask("call:list", {})).calls;
 

@@ -1,4 +1,5 @@
 // A Parley of a test's own: free port, data of its own in a temporary folder, stopped and removed afterwards.
+import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -6,9 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
-const START_MS = 20000;
-const STOP_MS = 10000;
 const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", import.meta.url));
 
 // PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
@@ -56,20 +56,19 @@ class Parley {
     this.child.stdout.on("data", (chunk) => (this.output += chunk));
     this.child.stderr.on("data", (chunk) => (this.output += chunk));
     this.ended = new Promise((resolve) => this.child.on("exit", (code, signal) => resolve(code ?? signal)));
-    const deadline = Date.now() + START_MS;
-    while (!(await answers(this.url))) {
-      if (this.child.exitCode !== null || Date.now() > deadline) {
-        this.child.kill("SIGKILL");
-        throw new Error(`parley did not start:\n${this.output}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    try {
+      await until(async () => this.child.exitCode !== null || (await answers(this.url)), "parley's start");
+      assert.equal(this.child.exitCode, null, "it ended");
+    } catch (error) {
+      this.child.kill("SIGKILL");
+      throw new Error(`parley did not start: ${error.message}\n${this.output}`);
     }
   }
 
   /** Ends it as an operator would; its exit status is 0 or something is wrong. */
   async end() {
     this.child.kill("SIGTERM");
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), STOP_MS);
+    const timer = setTimeout(() => this.child.kill("SIGKILL"), PATIENCE_MS);
     const code = await this.ended;
     clearTimeout(timer);
     if (code !== 0) throw new Error(`parley ended with ${code}:\n${this.output}`);

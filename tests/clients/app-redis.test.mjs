@@ -7,6 +7,7 @@ import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
+import { PATIENCE_MS, sleep, until as untilTrue } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { runParley, startParley } = await import("../browser/server.mjs");
@@ -25,16 +26,8 @@ afterEach(async () => {
   servers = [];
 });
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function until(condition, what, withinMs = 10000) {
-  const deadline = Date.now() + withinMs;
-  for (let value; ;) {
-    if ((value = await condition())) return value;
-    assert.ok(Date.now() < deadline, `not in time: ${what}\n${servers.map(({ output }) => output.slice(-1500)).join("\n")}`);
-    await sleep(20);
-  }
-}
+const until = (condition, what) => untilTrue(condition, () => `${what}\n${servers.map(({ output }) => output.slice(-1500)).join("\n")}`);
 
 const health = async (server) => (await fetch(`${server.url}/health`)).json();
 const isConnected = async () => (await Promise.all(servers.map(health))).every(({ redis: state }) => state === "ok");
@@ -44,7 +37,7 @@ function connect(server, namespace, token, options = { transports: ["websocket"]
   open.add(socket);
   socket.log = [];
   socket.onAny((event, data) => socket.log.push([event, data]));
-  socket.ask = (event, data) => socket.timeout(8000).emitWithAck(event, data);
+  socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   socket.texts = () => socket.log.filter(([name]) => name === "transcription:update").map(([, { text }]) => text);
   return new Promise((resolve, reject) => {
     socket.once("connect", () => resolve(socket));

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { PATIENCE_MS, sleep, until } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -28,7 +29,6 @@ afterEach(() => {
 });
 after(() => parley?.stop());
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A socket with `ask(event, data)` for acks and `log`, everything it was sent. Rejects with the connect error. */
 function connect(namespace, auth, options = {}) {
@@ -36,7 +36,7 @@ function connect(namespace, auth, options = {}) {
   open.add(socket);
   socket.log = [];
   socket.onAny((event, data) => socket.log.push([event, data]));
-  socket.ask = (event, data) => socket.timeout(5000).emitWithAck(event, data);
+  socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   socket.seen = (event) => socket.log.filter(([name]) => name === event).map(([, data]) => data);
   socket.gone = new Promise((resolve) => socket.once("disconnect", resolve));
   return new Promise((resolve, reject) => {
@@ -49,14 +49,6 @@ const feed = () => connect("/feed", { token: tokens.feed });
 const agent = (who, options) => connect("/", { token: tokens[who] }, options);
 const webSocket = { transports: ["websocket"] };
 const line = (callId, text, more = {}) => ({ call_id: callId, speaker: "customer", text, ...more });
-
-async function until(condition, what, withinMs = 5000) {
-  const deadline = Date.now() + withinMs;
-  while (!condition()) {
-    assert.ok(Date.now() < deadline, `not in time: ${what}`);
-    await sleep(5);
-  }
-}
 
 function assertError(answer, code, field) {
   assert.equal(answer.ok, false);
@@ -139,7 +131,7 @@ test("a snapshot among flowing lines loses none and doubles none", async () => {
     }
     if (i % 50 === 0) await sleep(1);
   }
-  await until(() => acked === count && snapshots.length === 8, "all acks", 30000);
+  await until(() => acked === count && snapshots.length === 8, "all acks");
   for (const [watcher, answer] of snapshots) {
     const first = answer.transcript.map(({ seq }) => seq);
     await until(() => first.length + watcher.seen("transcription:update").length >= count, "all lines");
@@ -267,7 +259,7 @@ test("payloads that do not fit are refused with a pointer, and the socket stays"
     ["transcription:update", line("a", "x", { timestamp: "noon" }), "/timestamp"], ["call:status", { call_id: "a", status: "odd" }, "/status"],
     ["call:start", { call_id: "a", metadata: Buffer.from("x") }, undefined]];
   for (const [event, payload, field] of cases) assertError(await from.ask(event, payload), 400, field);
-  assertError(await from.timeout(5000).emitWithAck("call:start", { call_id: "a" }, "more"), 400, undefined);
+  assertError(await from.timeout(PATIENCE_MS).emitWithAck("call:start", { call_id: "a" }, "more"), 400, undefined);
   from.emit("call:start", { call_id: 5 });
   await until(() => from.seen("error").length === 1, "an error event");
   assert.equal(from.seen("error")[0].event, "call:start");

@@ -3,13 +3,12 @@ import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import { isReference, start } from "./lib/server.mjs";
-import {
-  Polling, Raw, Socket, frame, openWebSocket, parseResponse, rawRequest, rawWebSocket, sleep, upgradeRequest, within,
-} from "./lib/wire.mjs";
+import { Polling, Raw, Socket, frame, openWebSocket, parseResponse, rawRequest, rawWebSocket, upgradeRequest } from "./lib/wire.mjs";
+import { sleep, within } from "../support/wait.mjs";
 
 let eio;
 let app;
-before(async () => { [eio, app] = await Promise.all([start("eio-proto", { "ping-interval": 1000, "ping-timeout": 1000 }), start("app")]); });
+before(async () => { [eio, app] = await Promise.all([start("eio-proto", { "ping-interval": 600000 }), start("app")]); });
 after(async () => {
   const results = await Promise.allSettled([eio, app].filter(Boolean).map((server) => server.stop()));
   for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -62,7 +61,7 @@ describe("malformed frames", () => {
     test(`${what} ends the connection`, async () => {
       const raw = await rawWebSocket(eio);
       raw.write(bytes);
-      await raw.all(1500); // before the ping timeout
+      await raw.all(); // heartbeats are off: nothing else would end it
       raw.destroy();
     });
   }
@@ -127,7 +126,7 @@ describe("malformed HTTP", () => {
     test(`${what} gets an error and the connection's end`, async () => {
       const raw = await new Raw(eio.port).open();
       raw.write(text);
-      const answer = await raw.all(5000);
+      const answer = await raw.all();
       if (answer) assert.ok(parseResponse(answer).status >= 400, answer.slice(0, 200));
       raw.destroy();
       await serves(eio);
@@ -186,7 +185,7 @@ describe("peers that come and go", () => {
       raw.reset();
       await polling.post("4x").catch(() => null);
       polling.post("1").catch(() => null);
-      await (poll && within(3000, "the poll's end", poll));
+      await (poll && within("the poll's end", poll));
     }
     await serves(eio);
   });
@@ -210,15 +209,17 @@ describe("peers that come and go", () => {
 
   const patient = { skip: isReference && "the reference waits 30 s for the answer to its close frame" };
   test("a half-open connection that never speaks is closed by the heartbeat", patient, async () => {
-    const raw = await rawWebSocket(eio);
-    await raw.all(5500); // ping, no pong, and the wait for the answer to the close frame
+    const beating = await start("eio-proto", { "ping-interval": 1000, "ping-timeout": 1000 });
+    const raw = await rawWebSocket(beating);
+    await raw.all(); // ping, no pong, and the wait for the answer to the close frame
     raw.destroy();
+    await beating.stop();
   });
 
   test("a FIN without a close frame ends the WebSocket", async () => {
     const raw = await rawWebSocket(eio);
     raw.tcp.end();
-    await raw.all(1500);
+    await raw.all();
   });
 });
 
@@ -277,7 +278,7 @@ describe("floods", () => {
     const many = Buffer.concat(Array.from({ length: 1000 }, (_, i) => frame(`4${i % 10}`)));
     for (let i = 0; i < 100; i++) raw.write(many);
     raw.write(frame("4the end"));
-    await raw.until("4the end", 20000);
+    await raw.until("4the end");
     raw.destroy();
     await serves(eio);
   });
@@ -288,8 +289,8 @@ describe("floods", () => {
     raw.write(frame("4", { fin: false }));
     for (let i = 0; i < 60; i++) raw.write(part);
     raw.write(frame("y", { opcode: 0 }));
-    if (isReference) await raw.all(10000); // ws stops at 16384
-    else await raw.until("xy", 20000);
+    if (isReference) await raw.all(); // ws stops at 16384
+    else await raw.until("xy");
     raw.destroy();
     await serves(eio);
   });
@@ -309,7 +310,7 @@ describe("floods", () => {
     raw.write(Buffer.concat(Array.from({ length: 5000 }, () => frame("ping", { opcode: 9 }))));
     raw.write(frame(Buffer.from([0x03, 0xe8]), { opcode: 8 }));
     raw.write(frame("4late"));
-    await raw.all(5000);
+    await raw.all();
     raw.destroy();
     await serves(eio);
   });

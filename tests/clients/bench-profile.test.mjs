@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { isReference, start } from "./lib/server.mjs";
-import { sleep, within } from "./lib/wire.mjs";
+import { PATIENCE_MS, sleep, within } from "../support/wait.mjs";
 
 const skip = isReference && "not in the reference";
 let server;
@@ -12,11 +12,11 @@ after(() => server?.stop());
 
 async function connect(transports = ["websocket"]) {
   const client = io(server.http, { forceNew: true, reconnection: false, transports });
-  await within(5000, "connect", new Promise((resolve, reject) => { client.once("connect", resolve); client.once("connect_error", reject); }));
+  await within("connect", new Promise((resolve, reject) => { client.once("connect", resolve); client.once("connect_error", reject); }));
   return client;
 }
 
-const call = (client, ...args) => client.timeout(5000).emitWithAck(...args);
+const call = (client, ...args) => client.timeout(PATIENCE_MS).emitWithAck(...args);
 
 test("echo", { skip }, async () => {
   for (const transports of [["websocket"], ["polling"]]) {
@@ -48,7 +48,7 @@ test("the sender gets its own update when it subscribed", { skip }, async () => 
   await call(client, "call:subscribe", { call_id: "own" });
   const got = new Promise((resolve) => client.once("transcription:update", resolve));
   client.emit("transcription:update", { call_id: "own", n: 1 });
-  assert.deepEqual(await within(2000, "update", got), { call_id: "own", n: 1 });
+  assert.deepEqual(await within("update", got), { call_id: "own", n: 1 });
   client.disconnect();
 });
 

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 import { io } from "socket.io-client";
 import { start } from "./lib/server.mjs";
-import { sleep, within } from "./lib/wire.mjs";
+import { PATIENCE_MS, sleep, within } from "../support/wait.mjs";
 
 const CLIENTS = 60;
 const STEPS = 30; // of each client
@@ -49,7 +49,7 @@ class Actor {
   // The answer, or undefined if the connection broke meanwhile.
   async call(...args) {
     const { epoch } = this;
-    const answer = this.socket.timeout(CALL_MS).emitWithAck(...args);
+    const answer = this.socket.timeout(PATIENCE_MS).emitWithAck(...args);
     for (;;) {
       const done = await Promise.race([answer.then((value) => ({ value }), (error) => ({ error })), sleep(50)]);
       if (done && "value" in done) { this.acked++; return this.epoch === epoch ? done.value : undefined; }
@@ -130,7 +130,7 @@ test(`chaos, CHAOS_SEED=${seed}`, async () => {
   const actors = Array.from({ length: CLIENTS }, (_, n) => new Actor(n));
   try {
     await Promise.all(actors.map(async (actor) => { while (actor.steps < STEPS) await actor.step(); }));
-    await within(CALL_MS, "everybody's return", Promise.all(actors.map((actor) => actor.settle())));
+    await within("everybody's return", Promise.all(actors.map((actor) => actor.settle())));
     assert.ok(actors.reduce((sum, actor) => sum + actor.acked, 0) > 500, "hardly anything was answered");
     await agreement(actors);
     for (const actor of actors) {

@@ -3,7 +3,8 @@
 // The seed is in the name of each test: CHAOS_SEED chooses another, CHAOS_S how long.
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { Cluster, until } from "./lib/cluster.mjs";
+import { Cluster } from "./lib/cluster.mjs";
+import { until } from "../support/wait.mjs";
 
 const SEED = Number(process.env.CHAOS_SEED ?? 20260);
 const SECONDS = Number(process.env.CHAOS_S ?? 6);
@@ -131,7 +132,7 @@ for (const adapter of ["classic", "sharded", "streams"]) {
     const model = new Model(cluster, SEED);
     for (const name of cluster.names) for (const nsp of ["/", ...NSPS]) await model.connect(name, nsp);
     for (const name of cluster.names) for (const nsp of NSPS)
-      await until(async () => await model.on(name).ask("op", { op: "serverCount", nsp }) === cluster.names.length, `all servers in ${nsp}`, 15000);
+      await until(async () => await model.on(name).ask("op", { op: "serverCount", nsp }) === cluster.names.length, `all servers in ${nsp}`);
     const end = Date.now() + SECONDS * 1000;
     while (Date.now() < end) {
       for (let i = 0; i < 4; i++) await model.change();

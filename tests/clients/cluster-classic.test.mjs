@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient } from "redis";
-import { clusterSuite, until } from "./lib/cluster.mjs";
+import { clusterSuite } from "./lib/cluster.mjs";
+import { until } from "../support/wait.mjs";
 
 clusterSuite("classic", (cluster) => {
   let client, emitter;

@@ -5,7 +5,8 @@ import { once } from "node:events";
 import net from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { Cluster, until } from "./lib/cluster.mjs";
+import { Cluster } from "./lib/cluster.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const cluster = new Cluster("streams", {}, { recovery: 1 });
 before(() => cluster.start(), { timeout: 60000 });
@@ -51,7 +52,7 @@ async function client(door, node) {
   const log = [];
   socket.onAny((event, ...args) => log.push([event, ...args.map((arg) => Buffer.isBuffer(arg) ? `<${arg.toString("hex")}>` : arg)]));
   await once(socket, "connect");
-  const ask = (...args) => socket.timeout(5000).emitWithAck(...args);
+  const ask = (...args) => socket.timeout(PATIENCE_MS).emitWithAck(...args);
   // Its last argument is the offset.
   const heard = (name) => log.filter(([event]) => event === name).map((entry) => entry.slice(0, -1));
   return { socket, ask, heard, log };

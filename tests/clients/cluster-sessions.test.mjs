@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { until } from "./lib/cluster.mjs";
 import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
 import { start } from "./lib/server.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const WAIT_MS = 5000;
 const NAMES = ["one", "two", "three"];
@@ -38,7 +38,7 @@ function connect(options = {}) {
   const socket = io(proxy.url, { forceNew: true, reconnection: false, agent, ...options });
   sockets.add(socket);
   agents.add(agent);
-  socket.ask = (...args) => socket.timeout(WAIT_MS).emitWithAck(...args);
+  socket.ask = (...args) => socket.timeout(PATIENCE_MS).emitWithAck(...args);
   socket.log = [];
   socket.onAny((event, ...args) => socket.log.push([event, ...args]));
   socket.reason = new Promise((resolve) => socket.once("disconnect", resolve));
@@ -52,7 +52,7 @@ before(async () => {
   // Until all listen, and count each other.
   proxy.only = nodes[NAMES[0]].port;
   const socket = await connect({ transports: ["websocket"] });
-  await until(async () => await socket.ask("op", { op: "serverCount", nsp: "/" }) === NAMES.length, "all nodes", 15000);
+  await until(async () => await socket.ask("op", { op: "serverCount", nsp: "/" }) === NAMES.length, "all nodes");
   socket.disconnect();
   proxy.only = null;
 });
@@ -240,7 +240,7 @@ test("a node that dies takes its sessions with it; its clients connect anew", as
   delete nodes[server];
   process.kill(node.pid, "SIGKILL");
   await socket.reason;
-  await until(() => socket.connected, "the client connects anew", 15000);
+  await until(() => socket.connected, "the client connects anew");
   assert.notEqual((await socket.ask("whoami")).server, server);
   for (let i = 0; i < 5; i++) assert.equal(await socket.ask("echo", i), i);
 });

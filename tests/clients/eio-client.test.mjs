@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Socket as Client } from "engine.io-client";
 import { start } from "./lib/server.mjs";
-import { Inbox, within } from "./lib/wire.mjs";
+import { Inbox } from "./lib/wire.mjs";
+import { within } from "../support/wait.mjs";
 
 let server;
 before(async () => { server = await start("eio-client"); });
 after(() => server.stop());
 
-const once = (client, name) => within(5000, name, new Promise((resolve) => client.once(name, resolve)));
+const once = (client, name) => within(name, new Promise((resolve) => client.once(name, resolve)));
 const bytes = (data) => (typeof data === "string" ? data : Buffer.from(data));
 
 function make(options, uri = server.http) {

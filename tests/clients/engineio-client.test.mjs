@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Socket as Client } from "engine.io-client";
 import { start } from "./lib/server.mjs";
-import { Inbox, sleep, within } from "./lib/wire.mjs";
+import { Inbox } from "./lib/wire.mjs";
+import { sleep, within } from "../support/wait.mjs";
 
 const MAX_PAYLOAD_BYTES = 1000000;
 
@@ -16,12 +17,12 @@ async function open(transports, options = {}) {
   client.inbox = new Inbox();
   client.on("message", (data) => client.inbox.push(data));
   client.on("close", (reason) => client.inbox.end(reason));
-  await within(5000, "open", new Promise((resolve, reject) => { client.once("open", resolve); client.once("error", reject); }));
+  await within("open", new Promise((resolve, reject) => { client.once("open", resolve); client.once("error", reject); }));
   return client;
 }
 
-const closed = (client) => within(5000, "close", new Promise((resolve) => client.once("close", resolve)));
-const upgraded = (client) => within(5000, "upgrade", new Promise((resolve) => client.once("upgrade", resolve)));
+const closed = (client) => within("close", new Promise((resolve) => client.once("close", resolve)));
+const upgraded = (client) => within("upgrade", new Promise((resolve) => client.once("upgrade", resolve)));
 const bytes = (data) => (typeof data === "string" ? data : Buffer.from(data));
 
 for (const [mode, transports] of Object.entries({ polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] })) {

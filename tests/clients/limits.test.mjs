@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
-import { Raw, frame, request, sleep, upgradeRequest, within } from "./lib/wire.mjs";
+import { Raw, frame, request, upgradeRequest } from "./lib/wire.mjs";
+import { PATIENCE_MS, sleep, until, within } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -28,6 +29,8 @@ function connect(options = {}) {
   const socket = io(parley.url, { auth: { token }, forceNew: true, reconnection: false, ...options });
   open.push(socket);
   socket.gone = new Promise((resolve) => socket.once("disconnect", resolve));
+  socket.upgrade = new Promise((resolve) => socket.io.once("open", () =>
+    socket.io.engine.once("upgrade", () => resolve(true)).once("upgradeError", () => resolve(false))));
   return new Promise((resolve, reject) => {
     socket.once("connect", () => resolve(socket));
     socket.once("connect_error", reject);
@@ -37,7 +40,7 @@ const webSocket = { transports: ["websocket"] };
 const polling = { transports: ["polling"] };
 
 async function assertServed(socket) {
-  const answer = await socket.timeout(5000).emitWithAck("call:list", {});
+  const answer = await socket.timeout(PATIENCE_MS).emitWithAck("call:list", {});
   assert.equal(answer.ok, true, JSON.stringify(answer));
   assert.equal(socket.connected, true);
 }
@@ -68,34 +71,37 @@ for (const [name, options] of Object.entries({ polling, webSocket })) {
     assert.equal(await hits("max_sessions"), 5);
     assertLogged("max_sessions");
     inside.pop().disconnect();
-    await sleep(50);
-    await assertServed(await connect(options));
+    await assertServed(await until(() => connect(options).catch(() => null), "a place that is free again"));
   });
 }
 
 test("a flood of handshakes gets 429, and those within are served; a client that tries again comes in", async () => {
   await start("--max-handshakes-per-second-per-address", "5");
   const inside = await Promise.all([connect(webSocket), connect(polling)]);
+  const begin = Date.now();
   const statuses = await Promise.all(Array.from({ length: 50 }, async () =>
     (await request(`${parley.url}/socket.io/?EIO=4&transport=polling`)).status));
-  assert.ok(statuses.filter((status) => status === 200).length <= 4, statuses.join());
+  const atMost = 4 + Math.ceil((Date.now() - begin) / 200);
+  assert.ok(statuses.filter((status) => status === 200).length <= atMost, statuses.join());
   assert.ok(statuses.every((status) => status === 200 || status === 429));
   const late = io(parley.url, { auth: { token }, forceNew: true, reconnectionDelay: 300, reconnectionDelayMax: 500 });
   open.push(late);
   for (const socket of inside) await assertServed(socket);
-  await within(5000, "a connection after the flood", new Promise((resolve) => late.once("connect", resolve)));
-  assert.ok(await hits("max_handshakes_per_second_per_address") >= 46);
+  await until(() => late.connected, "a connection after the flood");
+  assert.ok(await hits("max_handshakes_per_second_per_address") >= statuses.filter((status) => status === 429).length);
   assertLogged("max_handshakes_per_second_per_address");
 });
 
 test("handshakes of the whole server have a rate", async () => {
   await start("--max-handshakes-per-second", "5");
   const inside = await connect(webSocket);
-  const statuses = await Promise.all(Array.from({ length: 30 }, async () =>
+  const statuses = await Promise.all(Array.from({ length: 100 }, async () =>
     (await request(`${parley.url}/socket.io/?EIO=4&transport=polling`)).status));
   assert.ok(statuses.every((status) => status === 200 || status === 503), statuses.join());
   await assertServed(inside);
-  assert.ok(await hits("max_handshakes_per_second") >= 25);
+  const refused = statuses.filter((status) => status === 503).length;
+  assert.ok(refused > 0, "the machine is too slow for this test");
+  assert.ok(await hits("max_handshakes_per_second") >= refused);
 });
 
 test("connections of one address are bounded, WebSockets included", async () => {
@@ -103,16 +109,14 @@ test("connections of one address are bounded, WebSockets included", async () => 
   const inside = [await connect(webSocket), await connect(webSocket), await connect(webSocket)];
   const raws = [];
   for (let i = 0; i < 8; i++) raws.push(await new Raw(parley.port).open());
-  await sleep(50);
   for (const raw of raws) raw.write("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
-  await sleep(100);
+  await Promise.all(raws.map((raw) => raw.until("HTTP/1.1 ")));
   const refused = raws.filter((raw) => raw.received.startsWith("HTTP/1.1 429 ")).length;
   const served = raws.filter((raw) => raw.received.startsWith("HTTP/1.1 200 ")).length;
   assert.ok(refused >= 5 && served >= 1 && refused + served === 8, `${refused} refused, ${served} served`);
   for (const socket of inside) await assertServed(socket);
   for (const raw of raws) raw.destroy();
-  await sleep(100);
-  assert.ok(await hits("max_connections_per_address") >= refused);
+  await until(async () => await hits("max_connections_per_address").catch(() => 0) >= refused, "the metric"); // it takes a place itself
   assertLogged("max_connections_per_address");
 });
 
@@ -125,9 +129,9 @@ test("over TLS, too, a place is free again when its WebSocket is closed, however
     "--max-connections", "4", "--max-connections-per-address", "4"], { stdio: ["ignore", "pipe", "ignore"], env: {} });
   const ended = once(server, "exit");
   try {
-    const [line] = await within(10000, "the start", once(server.stdout, "data"));
+    const [line] = await within("the start", once(server.stdout, "data"));
     const url = `wss://127.0.0.1:${/:(\d+)\//.exec(line)[1]}/socket.io/?EIO=4&transport=websocket`;
-    const connectSecurely = () => within(5000, "an answer", new Promise((resolve) => {
+    const connectSecurely = () => within("an answer", new Promise((resolve) => {
       const socket = new WebSocket(url, { rejectUnauthorized: false, perMessageDeflate: false });
       socket.once("message", () => resolve(socket));
       socket.once("unexpected-response", (_, response) => resolve(response.statusCode));
@@ -135,11 +139,9 @@ test("over TLS, too, a place is free again when its WebSocket is closed, however
     }));
     for (const end of ["close", "terminate", "send", "close"]) {
       const sockets = [];
-      const giveUpAt = Date.now() + 5000;
       while (sockets.length < 4) {
-        const socket = await connectSecurely();
-        if (typeof socket === "object") sockets.push(socket);
-        else assert.ok(Date.now() < giveUpAt, `no place is free after ${sockets.length}: ${socket}`);
+        const isIn = (socket) => typeof socket === "object" && sockets.push(socket);
+        await until(async () => isIn(await connectSecurely()), `a free place after ${sockets.length}`);
       }
       assert.equal(await connectSecurely(), 503, end);
       for (const socket of sockets) socket[end]?.(end === "close" ? 1000 : "no packet");
@@ -156,7 +158,7 @@ test("a client that floods events is closed, the others go on", async () => {
   const inside = [await connect(webSocket), await connect(polling)];
   const flood = await connect(webSocket);
   for (let i = 0; i < 200; i++) flood.emit("call:list", {});
-  assert.equal(await within(5000, "the end of the flood", flood.gone), "transport close");
+  assert.equal(await within("the end of the flood", flood.gone), "transport close");
   for (const socket of inside) await assertServed(socket);
   assert.equal(await hits("max_events_per_second"), 1);
   assertLogged("max_events_per_second");
@@ -170,9 +172,7 @@ test("a WebSocket message that drips in is cut off with 1008", async () => {
   await raw.until('"maxPayload":');
   raw.forget();
   const bytes = frame(`4${"x".repeat(1000)}`);
-  const begin = Date.now();
-  for (let i = 0; i < 100 && !raw.received; i++) { raw.write(bytes.subarray(i, i + 1)); await sleep(20); }
-  assert.ok(Date.now() - begin < 1500);
+  for (let i = 0; i < bytes.length && !raw.received; i++) { raw.write(bytes.subarray(i, i + 1)); await sleep(20); }
   assert.equal(Buffer.from(raw.received, "latin1").toString("hex").slice(0, 8), "880203f0");
   raw.destroy();
   for (const socket of inside) await assertServed(socket);
@@ -186,15 +186,9 @@ test("upgrades above max_upgrades leave the stock client on polling, where it is
   raw.write(upgradeRequest(`/socket.io/?EIO=4&transport=websocket&sid=${JSON.parse(body.slice(1)).sid}`));
   await raw.until("101 Switching Protocols"); // and never "2probe"
   const socket = await connect();
-  await sleep(200);
+  await until(async () => await hits("max_upgrades") === 1, "a refused upgrade");
   await assertServed(socket);
   assert.equal(socket.io.engine.transport.name, "polling");
-  assert.equal(await hits("max_upgrades"), 1);
   raw.destroy();
-  await sleep(50);
-  const next = await connect();
-  await within(3000, "an upgrade", new Promise((resolve) => {
-    if (next.io.engine.transport.name === "websocket") resolve();
-    else next.io.engine.once("upgrade", resolve);
-  }));
+  await until(async () => within("the end of an upgrade", (await connect()).upgrade), "an upgrade when there is room");
 });

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import parser from "socket.io-msgpack-parser";
 import { isReference, start } from "./lib/server.mjs";
-import { within } from "./lib/wire.mjs";
+import { PATIENCE_MS, within } from "../support/wait.mjs";
 
 let server;
 before(async () => { server = await start("app", { parser: "msgpack" }); });
@@ -20,18 +20,18 @@ function make(nsp = "/", options = {}) {
 }
 
 const event = (client, name) =>
-  within(5000, `event ${name}`, new Promise((resolve) => client.once(name, (...args) => resolve(args))));
+  within(`event ${name}`, new Promise((resolve) => client.once(name, (...args) => resolve(args))));
 
 async function connect(nsp, options) {
   const client = make(nsp, options);
-  await within(5000, `connect to ${nsp}`, new Promise((resolve, reject) => {
+  await within(`connect to ${nsp}`, new Promise((resolve, reject) => {
     client.once("connect", resolve);
     client.once("connect_error", reject);
   }));
   return client;
 }
 
-const call = (client, ...args) => client.timeout(5000).emitWithAck(...args);
+const call = (client, ...args) => client.timeout(PATIENCE_MS).emitWithAck(...args);
 // What the client of node reads as Buffer.
 const bytes = (...list) => Buffer.from(list);
 
@@ -58,7 +58,7 @@ for (const [mode, options] of Object.entries(TRANSPORTS)) {
         client.io.on("open", () => client.io.engine.once("upgrade", resolve)));
       client.io.on("open", () => { kinds = listen(client); });
       await event(client, "connect");
-      if (upgraded) await within(5000, "upgrade", upgraded);
+      if (upgraded) await within("upgrade", upgraded);
     });
     after(() => client.disconnect());
 
@@ -116,7 +116,7 @@ for (const [mode, options] of Object.entries(TRANSPORTS)) {
       const got = [];
       const done = new Promise((resolve) => client.on("n", (i) => { if (got.push(i) === 300) resolve(); }));
       client.emit("push", 300, "n");
-      await within(5000, "300 events", done);
+      await within("300 events", done);
       assert.deepEqual(got, Array.from({ length: 300 }, (_, i) => i));
     });
 
@@ -164,5 +164,5 @@ test("a broadcast with binary reaches a room, over both transports", async () =>
 test("a client with the default parser is closed", async () => {
   const client = make("/", { parser: undefined, transports: ["websocket"] });
   client.on("connect", () => assert.fail("connected"));
-  await within(5000, "close", new Promise((resolve) => client.io.once("close", resolve)));
+  await within("close", new Promise((resolve) => client.io.once("close", resolve)));
 });

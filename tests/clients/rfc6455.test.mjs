@@ -4,8 +4,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isReference, start } from "./lib/server.mjs";
-import { sleep } from "./lib/wire.mjs";
 import { BINARY, CLOSE, CONTINUATION, PING, PONG, Peer, TEXT, closePayload, cut, fragments, frame } from "./lib/peer.mjs";
+import { sleep } from "../support/wait.mjs";
 
 const FIN = 0x80;
 const BIG_WAIT_MS = 60000;

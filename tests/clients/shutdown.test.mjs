@@ -2,7 +2,8 @@
 // freed everything. start().stop() asserts it.
 import { after, describe, test } from "node:test";
 import { start } from "./lib/server.mjs";
-import { Polling, Raw, frame, rawWebSocket, sleep, upgradeRequest } from "./lib/wire.mjs";
+import { Polling, Raw, frame, rawWebSocket, upgradeRequest } from "./lib/wire.mjs";
+import { sleep } from "../support/wait.mjs";
 
 const PEERS_OF_A_KIND = 20;
 const opened = [];

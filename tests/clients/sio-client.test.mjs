@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import { start } from "./lib/server.mjs";
-import { sleep, within } from "./lib/wire.mjs";
+import { sleep, within } from "../support/wait.mjs";
 
 let server;
 before(async () => { server = await start("sio-client"); });
@@ -11,7 +11,7 @@ after(() => server.stop());
 
 const ISO = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 const BYTES = Buffer.from("asdfasdf");
-const event = (socket, name) => within(5000, name, new Promise((resolve) => socket.once(name, (...args) => resolve(args))));
+const event = (socket, name) => within(name, new Promise((resolve) => socket.once(name, (...args) => resolve(args))));
 const client = (path = "/", options = {}) => io(server.http + path, { forceNew: true, reconnectionDelay: 50, ...options });
 
 async function connected(path, options) {
@@ -74,7 +74,7 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
       const texts = [];
       const all = new Promise((resolve) => socket.on("takeUtf8", (text) => texts.push(text) === 5 && resolve()));
       socket.emit("getUtf8");
-      await within(5000, "takeUtf8", all);
+      await within("takeUtf8", all);
       assert.deepEqual(texts, ["てすと", "Я Б Г Д Ж Й", "Ä ä Ü ü ß", "utf8 — string", "utf8 — string"]);
     });
     test("series of binary events", async () => {

@@ -10,7 +10,7 @@ import tls from "node:tls";
 import { after, before, describe, test } from "node:test";
 import { frame } from "./lib/peer.mjs";
 import { start } from "./lib/server.mjs";
-import { sleep, within } from "./lib/wire.mjs";
+import { sleep, within } from "../support/wait.mjs";
 
 const PING_MS = 1500, PONG_MS = 500;
 const BIG = 900_000, COUNT = 9, POSTS = 5; // the posts must be through before the ping is due
@@ -184,7 +184,7 @@ for (const secure of [false, true]) {
       line.write(get(sid));
       await sleep(PING_MS + 2 * PONG_MS + 1500);
       const other = new Line(server, secure);
-      assert.match(await within(5000, "an answer", ask(other, get(sid))), /400 Bad Request/);
+      assert.match(await within("an answer", ask(other, get(sid))), /400 Bad Request/);
       line.close();
       other.close();
     });

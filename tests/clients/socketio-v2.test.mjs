@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import io2 from "socket.io-client-v2";
 import { io } from "socket.io-client";
 import { start } from "./lib/server.mjs";
-import { within } from "./lib/wire.mjs";
+import { within } from "../support/wait.mjs";
 
 let server, strict;
 before(async () => {
@@ -13,8 +13,8 @@ before(async () => {
 });
 after(() => Promise.all([server.stop(), strict.stop()]));
 
-const event = (socket, name) => within(5000, name, new Promise((resolve) => socket.once(name, (...args) => resolve(args))));
-const ask = (socket, ...args) => within(5000, args[0], new Promise((resolve) => socket.emit(...args, resolve)));
+const event = (socket, name) => within(name, new Promise((resolve) => socket.once(name, (...args) => resolve(args))));
+const ask = (socket, ...args) => within(args[0], new Promise((resolve) => socket.emit(...args, resolve)));
 
 async function connected(path = "/", options = {}) {
   const socket = io2(server.http + path, { forceNew: true, ...options });

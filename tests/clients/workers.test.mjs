@@ -10,6 +10,7 @@ import { join } from "node:path";
 import tls from "node:tls";
 import { after, afterEach, test } from "node:test";
 import { io } from "socket.io-client";
+import { PATIENCE_MS, sleep, until as untilTrue } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { runParley, startParley } = await import("../browser/server.mjs");
@@ -27,21 +28,13 @@ afterEach(async () => {
   if (ending?.child.exitCode === null && ending.child.signalCode === null) await ending.stop();
 });
 
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A request that a worker had accepted when it was killed. */
 function ignoreReset(error) {
-  if (error.code !== "ECONNRESET") throw error;
+  if ((error.cause ?? error).code !== "ECONNRESET") throw error; // fetch wraps it
 }
 
-async function until(condition, what, withinMs = 10000) {
-  const deadline = Date.now() + withinMs;
-  for (let value; ;) {
-    if ((value = await (async () => condition())().catch(ignoreReset))) return value;
-    assert.ok(Date.now() < deadline, `not in time: ${what}\n${parley?.output.slice(-3000)}`);
-    await sleep(20);
-  }
-}
+const until = (condition, what) => untilTrue(async () => (async () => condition())().catch(ignoreReset), () => `${what}\n${parley?.output.slice(-3000)}`);
 
 async function start(...options) {
   parley = await startParley("--workers", String(WORKERS), ...options);
@@ -96,7 +89,7 @@ function connect(namespace, auth, options = {}) {
   socket.ends = 0;
   socket.onAny((event, data) => socket.log.push([event, data]));
   socket.on("disconnect", () => socket.ends++);
-  socket.ask = (event, data) => socket.timeout(5000).emitWithAck(event, data);
+  socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   socket.seen = (event) => socket.log.filter(([name]) => name === event).map(([, data]) => data);
   return new Promise((resolve, reject) => {
     socket.once("connect", () => resolve(socket));
@@ -258,7 +251,7 @@ test("a snapshot among lines that other workers take loses none and doubles none
     }
     if (i % 10 === 0) await sleep(1);
   }
-  await until(() => acked === count && snapshots.length === 18, "all acks", 30000);
+  await until(() => acked === count && snapshots.length === 18, "all acks");
   await until(() => snapshots.every(([watcher, { transcript }]) => transcript.length + watcher.seen("transcription:update").length >= count), "all lines");
   await sleep(100);
   const all = Array.from({ length: count }, (_, i) => i + 1);
@@ -395,7 +388,7 @@ test("a client whose connection broke recovers at whatever worker it comes back"
     assert.equal((await from.ask("transcription:update", line(id, `l${i}`))).ok, true);
     if (i % 30 === 15) for (const socket of agents) if (socket.connected) cut(socket);
   }
-  await until(() => agents.every((socket) => socket.connected && socket.seen("transcription:update").length >= count), "all lines", 20000);
+  await until(() => agents.every((socket) => socket.connected && socket.seen("transcription:update").length >= count), "all lines");
   for (const socket of agents) {
     assert.deepEqual(socket.seen("transcription:update").map(({ text }) => text), Array.from({ length: count }, (_, i) => `l${i + 1}`));
     assert.equal(socket.id, socket.first);

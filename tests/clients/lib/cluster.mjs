@@ -3,20 +3,11 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { PATIENCE_MS, sleep, until } from "../../support/wait.mjs";
 import { startRedis } from "./redis.mjs";
 import { start } from "./server.mjs";
 
 const NAMES = ["parley1", "parley2", "node"];
-const WAIT_MS = 5000;
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-export async function until(condition, what, withinMs = WAIT_MS) {
-  const deadline = Date.now() + withinMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, `not in time: ${typeof what === "function" ? what() : what}`);
-    await sleep(5);
-  }
-}
 
 // Binary as it arrives, comparable.
 const plain = (value) => {
@@ -71,7 +62,7 @@ export class Cluster {
       if (typeof args.at(-1) === "function") args.pop();
       socket.log.push([event, ...plain(args)]);
     });
-    socket.ask = (...args) => socket.timeout(WAIT_MS).emitWithAck(...args);
+    socket.ask = (...args) => socket.timeout(PATIENCE_MS).emitWithAck(...args);
     socket.op = (o) => socket.ask("op", { nsp, ...o });
     // What was heard until "end", which is not counted.
     socket.heard = async (end) => {

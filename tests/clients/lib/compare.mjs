@@ -1,6 +1,7 @@
 // What two servers answer to the same bytes, made comparable.
 import assert from "node:assert/strict";
-import { Raw, parseResponse, sleep } from "./wire.mjs";
+import { sleep } from "../../support/wait.mjs";
+import { Raw, parseResponse } from "./wire.mjs";
 
 const QUIET_MS = 90; // an answer is whole when nothing came for so long; the greeting of sio-proto takes 40
 const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];

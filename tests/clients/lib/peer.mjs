@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import net from "node:net";
-import { Inbox, upgradeRequest, within } from "./wire.mjs";
+import { PATIENCE_MS, within } from "../../support/wait.mjs";
+import { Inbox, upgradeRequest } from "./wire.mjs";
 
 export const CONTINUATION = 0, TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10;
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-const WAIT_MS = 5000;
 
 // One client frame. `first`: the first byte as a whole. `form`: 7, 16 or 64 bits of length, the shortest by default.
 export function frame(first, payload = "", { masked = true, form } = {}) {
@@ -60,7 +60,7 @@ export class Peer {
     const key = crypto.randomBytes(16).toString("base64");
     this.tcp.write(Buffer.concat([Buffer.from(upgradeRequest(path, { "Sec-WebSocket-Key": key, ...headers })), early]));
     let head = Buffer.alloc(0);
-    await within(WAIT_MS, "the 101 response", new Promise((resolve, reject) => {
+    await within("the 101 response", new Promise((resolve, reject) => {
       const read = (chunk) => {
         head = Buffer.concat([head, chunk]);
         const end = head.indexOf("\r\n\r\n");
@@ -140,11 +140,11 @@ export class Peer {
     }
   }
 
-  next(what, ms = WAIT_MS) { return this.inbox.next(what, ms); }
+  next(what, ms = PATIENCE_MS) { return this.inbox.next(what, ms); }
 
   // Resolves when the server has ended the connection.
-  async end(ms = WAIT_MS) {
-    await within(ms, "end of the connection", new Promise((resolve) => {
+  async end() {
+    await within("end of the connection", new Promise((resolve) => {
       if (this.ended) resolve();
       this.tcp.once("close", resolve);
     }));

@@ -5,8 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-const START_LIMIT_MS = 10000;
+import { PATIENCE_MS } from "../../support/wait.mjs";
 
 export async function freePort() {
   const probe = net.createServer().listen(0, "127.0.0.1");
@@ -28,7 +27,7 @@ export async function startRedis({ host = "127.0.0.1", port, prefix = [], args =
   const ended = once(child, "exit");
   let output = "";
   await new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`redis-server does not start:\n${output}`)), START_LIMIT_MS);
+    const timer = setTimeout(() => reject(new Error(`redis-server does not start:\n${output}`)), PATIENCE_MS);
     child.on("error", reject);
     ended.then(() => reject(new Error(`redis-server ended:\n${output}`)));
     child.stdout.on("data", (text) => {

@@ -4,16 +4,9 @@ import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import net from "node:net";
 import { WebSocket } from "ws";
+import { PATIENCE_MS, sleep, within } from "../../support/wait.mjs";
 
 export const RS = "\x1e";
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Rejects instead of hanging: every wait of a test has a limit and a name.
-export function within(ms, what, promise) {
-  let timer;
-  const limit = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: nothing in ${ms} ms`)), ms); });
-  return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
-}
 
 // A list that can be waited on: push() by the network, next() by the test.
 export class Inbox {
@@ -32,12 +25,12 @@ export class Inbox {
     for (const waiter of this.#waiting.splice(0)) waiter.reject(new Error(`ended: ${why}`));
   }
 
-  next(what = "a message", ms = 3000) {
+  next(what = "a message", ms = PATIENCE_MS) {
     if (this.#items.length) return Promise.resolve(this.#items.shift());
     if (this.#end !== null) return Promise.reject(new Error(`${what}: ended: ${this.#end}`));
     let waiter;
     const item = new Promise((resolve, reject) => { waiter = { resolve, reject }; this.#waiting.push(waiter); });
-    return within(ms, what, item).finally(() => { this.#waiting = this.#waiting.filter((other) => other !== waiter); });
+    return within(what, item, ms).finally(() => { this.#waiting = this.#waiting.filter((other) => other !== waiter); });
   }
 
   get size() { return this.#items.length; }
@@ -78,7 +71,7 @@ export class Polling {
   // The messages of as many polls as it takes to have `count` of them.
   async take(count) {
     const all = [];
-    while (all.length < count) all.push(...(await within(3000, `${count} messages, have ${all.length}`, this.messages())));
+    while (all.length < count) all.push(...(await within(`${count} messages, have ${all.length}`, this.messages())));
     return all;
   }
 
@@ -109,7 +102,7 @@ export class Socket {
     this.opened.catch(() => {});
   }
 
-  async open() { await within(3000, "WebSocket open", this.opened); return this; }
+  async open() { await within("WebSocket open", this.opened); return this; }
   send(data) { this.ws.send(data); }
   next(what, ms) { return this.inbox.next(what, ms); }
 
@@ -138,7 +131,7 @@ export class Socket {
     assert.equal(this.ws.readyState, WebSocket.OPEN, "expected an open connection");
   }
 
-  assertClosed(what = "close of the connection", ms = 2000) { return within(ms, what, this.closed); }
+  assertClosed(what = "close of the connection", ms = PATIENCE_MS) { return within(what, this.closed, ms); }
   close() { this.ws.terminate(); return this.closed; }
 }
 
@@ -168,15 +161,15 @@ export class Raw {
     this.connected.catch(() => {});
   }
 
-  async open() { await within(3000, "TCP connect", this.connected); return this; }
+  async open() { await within("TCP connect", this.connected); return this; }
   write(data) { this.tcp.write(data); return this; }
   get received() { return Buffer.concat(this.chunks).toString("latin1"); }
   // Forgets what was received so far.
   forget() { this.chunks = []; return this; }
-  async all(ms = 3000) { await within(ms, "end of the connection", this.ended); return this.received; }
+  async all(ms = PATIENCE_MS) { await within("end of the connection", this.ended, ms); return this.received; }
 
   // Everything received as soon as it holds `text`.
-  async until(text, ms = 3000) {
+  async until(text, ms = PATIENCE_MS) {
     const limit = Date.now() + ms;
     while (!this.received.includes(text)) await this.inbox.next(`"${text}", got ${JSON.stringify(this.received.slice(0, 300))}`, limit - Date.now());
     return this.received;
