@@ -41,7 +41,7 @@ static const char *request(const char *method, const char *path, const char *hea
     int n =
         snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", method, path, header);
     assert_int_equal(write(fd, text, (size_t)n), n);
-    for (int turn = 0; turn < 500; turn++) {
+    for (int turn = 0; turn < 60000; turn++) {
         talk_turn(&t);
         ssize_t got = recv(fd, answer + size, sizeof answer - 1 - size, MSG_DONTWAIT);
         if (got == 0) break;

@@ -108,7 +108,7 @@ static void other_strands_go_on_while_one_waits(void **state)
     assert_int_equal(submit(&slow, 1, 1), 0);
     for (int i = 2; i < 50; i++) assert_int_equal(submit(&quick, i, 1), 0);
     struct timespec nap = {0, 1000000};
-    for (int i = 0; i < 5000 && atomic_load(&seen.run_count) < 48; i++) nanosleep(&nap, NULL);
+    for (int i = 0; i < 60000 && atomic_load(&seen.run_count) < 48; i++) nanosleep(&nap, NULL);
     assert_int_equal(atomic_load(&seen.run_count), 48);
     pthread_mutex_unlock(&gate);
     kit_work_free(work); /* finishes what waits */
