@@ -57,7 +57,7 @@ const echo = (options, messages) => page.evaluate(async ({ url, options, message
   });
   let pongs = 0;
   client.on("pong", () => pongs++);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
+  while (pongs < 2) await new Promise((resolve) => setTimeout(resolve, 20));
   const transport = client.transport.name;
   client.off("close");
   client.close();

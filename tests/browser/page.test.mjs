@@ -4,7 +4,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { chromium } from "playwright-core";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 import { startParley } from "./server.mjs";
 
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
@@ -29,7 +31,7 @@ before(async () => {
     colorScheme: "light",
   });
   page = await context.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => {
     if (message.type() === "error") problems.push(`${message.text()} ${message.location().url}`);
@@ -72,11 +74,11 @@ test("documents are suggested, and feedback on one is counted", async () => {
   assert.equal(await own.locator(".totals").textContent(), "1 yes · 0 no");
   assert.equal(await own.locator('[data-helpful="true"]').getAttribute("aria-pressed"), "true");
   if (SCREENSHOT) {
-    await page.locator(".line").nth(12).waitFor({ timeout: 60000 });
-    await page.locator(".card").nth(1).waitFor({ timeout: 60000 });
+    await page.locator(".line").nth(12).waitFor({ timeout: PATIENCE_MS });
+    await page.locator(".card").nth(1).waitFor({ timeout: PATIENCE_MS });
     await page.locator('.card.best [data-helpful="true"]').click();
     await page.mouse.move(600, 10);
-    await page.locator(".line.provisional").waitFor({ timeout: 60000 });
+    await page.locator(".line.provisional").waitFor({ timeout: PATIENCE_MS });
     await page.waitForTimeout(300);
     await page.screenshot({ path: SCREENSHOT });
   }
@@ -89,20 +91,22 @@ test("after a lost connection it comes back and misses no line", async () => {
   await page.waitForTimeout(1500);
   await context.setOffline(false);
   await page.locator('#connection[data-state="live"]').waitFor();
-  const callId = await page.locator("#call").getAttribute("data-call");
-  await page.waitForTimeout(600);
-  // A line that is still being said is shown as far as it was heard, and stored when it is final.
-  const shown = await page.locator(".line:not(.provisional) .said").allTextContents();
-  const stored = await page.evaluate(async (id) => {
-    const { token } = await (await fetch("/demo/token")).json();
-    const socket = window.io({ auth: { token }, forceNew: true });
-    const answer = await socket.emitWithAck("call:subscribe", { call_id: id });
-    socket.disconnect();
-    return answer.transcript.map((line) => line.text);
-  }, callId);
-  assert.ok(shown.length > 3);
-  assert.deepEqual(shown, stored.slice(0, shown.length));
-  assert.ok(stored.length - shown.length <= 2, `${shown.length} of ${stored.length} lines are shown`);
+  const callOfPage = () => page.locator("#call").getAttribute("data-call");
+  let shown, stored;
+  await until(async () => {
+    const callId = await callOfPage();
+    // A line that is still being said is shown as far as it was heard, and stored when it is final.
+    shown = await page.locator(".line:not(.provisional) .said").allTextContents();
+    stored = await page.evaluate(async (id) => {
+      const { token } = await (await fetch("/demo/token")).json();
+      const socket = window.io({ auth: { token }, forceNew: true });
+      const answer = await socket.emitWithAck("call:subscribe", { call_id: id });
+      socket.disconnect();
+      return answer.transcript.map((line) => line.text);
+    }, callId);
+    return callId === await callOfPage() && shown.length > 3 && stored.length - shown.length <= 2 &&
+      isDeepStrictEqual(shown, stored.slice(0, shown.length));
+  }, () => `all lines: ${JSON.stringify({ shown, stored })}`);
 });
 
 test("a server that starts anew, with other keys and no calls, is found again", async () => {

@@ -7,7 +7,7 @@ import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
-import { PATIENCE_MS, sleep, until as untilTrue } from "../support/wait.mjs";
+import { PATIENCE_MS, until as untilTrue } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { runParley, startParley } = await import("../browser/server.mjs");
@@ -38,7 +38,7 @@ function connect(server, namespace, token, options = { transports: ["websocket"]
   socket.log = [];
   socket.onAny((event, data) => socket.log.push([event, data]));
   socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
-  socket.texts = () => socket.log.filter(([name]) => name === "transcription:update").map(([, { text }]) => text);
+  socket.texts = () => socket.log.filter(([name]) => name === "transcription:update").map(([, { text }]) => text).filter((text) => text.startsWith("line "));
   return new Promise((resolve, reject) => {
     socket.once("connect", () => resolve(socket));
     socket.once("connect_error", reject);
@@ -58,7 +58,12 @@ for (const adapter of ["redis", "redis-sharded", "redis-streams"]) {
       await from.ask("call:start", { call_id: id });
       const agents = await Promise.all(Array.from({ length: 8 }, (_, i) => connect(servers[i % 2], "/", tokens.alice)));
       for (const agent of agents) assert.equal((await agent.ask("call:subscribe", { call_id: id })).ok, true);
-      await sleep(100); // subscriptions are on their way
+      // Subscriptions may still be on their way.
+      const isHeard = (agent) => agent.log.some(([event]) => event === "transcription:update");
+      await until(async () => {
+        await from.ask("transcription:update", { call_id: id, speaker: "agent", text: "is everybody there?" });
+        return agents.every(isHeard);
+      }, "a line at everybody");
       for (let i = 0; i < 20; i++) await from.ask("transcription:update", { call_id: id, speaker: "agent", text: `line ${i}` });
       await until(() => agents.every((agent) => agent.texts().length === 20), "all lines");
       const expected = Array.from({ length: 20 }, (_, i) => `line ${i}`);
@@ -84,7 +89,7 @@ test("without Redis the server serves its own, says so with status 200, and is w
   await from.ask("call:start", { call_id: "alone" });
   const alice = await connect(server, "/", tokens.alice);
   assert.equal((await alice.ask("call:subscribe", { call_id: "alone" })).ok, true);
-  await from.ask("transcription:update", { call_id: "alone", speaker: "agent", text: "here" });
+  await from.ask("transcription:update", { call_id: "alone", speaker: "agent", text: "line here" });
   await until(() => alice.texts().length === 1, "the line");
   redis = await startRedis({ port });
   await until(isConnected, "Redis again");

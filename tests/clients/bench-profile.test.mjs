@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { isReference, start } from "./lib/server.mjs";
-import { PATIENCE_MS, sleep, within } from "../support/wait.mjs";
+import { PATIENCE_MS, within } from "../support/wait.mjs";
 
 const skip = isReference && "not in the reference";
 let server;
@@ -35,10 +35,10 @@ test("subscribers of a call, and only they, get its updates", { skip }, async ()
   other.emit("call:subscribe", { call_id: "ü \"2\"" });
   const first = { call_id: "c-1", text: "hello", nested: { call_id: "no" }, seq: 1 };
   const second = { text: { call_id: "c-1" }, "call_\u0069d": "ü \"2\"" };
-  await sleep(50);
+  await call(other, "echo", 1);
   sender.emit("transcription:update", first);
   sender.emit("transcription:update", second);
-  await sleep(150);
+  for (const client of [sender, one, other]) await call(client, "echo", 1); // after it nothing is on its way
   assert.deepEqual(logs, [[[first]], [[second]], []]);
   for (const client of [sender, one, other]) client.disconnect();
 });
@@ -70,7 +70,7 @@ test("a burst to 50 subscribers arrives whole and in order", { skip }, async () 
   const logs = receivers.map((client) => { const got = []; client.on("transcription:update", ({ n }) => got.push(n)); return got; });
   for (let n = 0; n < 100; n++) sender.emit("transcription:update", { call_id: "burst", n });
   await call(sender, "echo", 1);
-  await sleep(300);
+  for (const receiver of receivers) await call(receiver, "echo", 1);
   for (const got of logs) assert.deepEqual(got, Array.from({ length: 100 }, (_, n) => n));
   for (const client of [sender, ...receivers]) client.disconnect();
 });

@@ -4,13 +4,12 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { Cluster } from "./lib/cluster.mjs";
-import { until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const SEED = Number(process.env.CHAOS_SEED ?? 20260);
 const SECONDS = Number(process.env.CHAOS_S ?? 6);
 const NSPS = ["/", "/custom", "/dyn-1"];
 const ROOMS = ["a", "b", "12345678901234567890", "x#y", "*?[a]\\", "é😀", "7", "long".repeat(60)];
-const SUBSCRIBED_MS = { classic: 20, sharded: 120, streams: 20 };
 
 // xorshift32: the same numbers everywhere.
 function random(seed) {
@@ -67,11 +66,11 @@ class Model {
     await Promise.all(this.cluster.names.flatMap((name) => NSPS.map((nsp) => this.on(name).ask("op", { op: "emit", nsp, ev: end }))));
     const ends = (socket) => socket.log.filter(([event]) => event === end).length;
     await until(() => this.sockets.every((socket) => ends(socket) >= this.cluster.names.length),
-      () => `${end} at ${this.sockets.filter((socket) => ends(socket) < 3).map(({ name, nsp }) => name + nsp)}`, 15000);
+      () => `${end} at ${this.sockets.filter((socket) => ends(socket) < 3).map(({ name, nsp }) => name + nsp)}`);
   }
 
   async subscribed() {
-    await new Promise((resolve) => setTimeout(resolve, SUBSCRIBED_MS[this.cluster.adapter]));
+    await this.cluster.subscribed(this.sockets);
     await this.settled();
   }
 
@@ -113,7 +112,7 @@ class Model {
   async questions() {
     const from = this.pick(this.sockets), who = this.who(), matched = this.matches(who);
     const [acks, fetched, servers] = await Promise.all([
-      matched.length <= 10 ? from.ask("op", { op: "emitWithAck", ...this.fields(who), ev: "question", timeout: 4000 }) : null,
+      matched.length <= 10 ? from.ask("op", { op: "emitWithAck", ...this.fields(who), ev: "question", timeout: PATIENCE_MS }) : null,
       from.ask("op", { op: "fetchSockets", ...this.fields(who) }),
       from.ask("op", { op: "serverSideEmitWithAck", nsp: this.pick(["/", "/custom"]) }),
     ]);
@@ -125,7 +124,7 @@ class Model {
 }
 
 for (const adapter of ["classic", "sharded", "streams"]) {
-  test(`random traffic is what the model says: ${adapter}, seed ${SEED}`, { timeout: 60000 + SECONDS * 3000 }, async () => {
+  test(`random traffic is what the model says: ${adapter}, seed ${SEED}`, { timeout: 10 * PATIENCE_MS }, async () => {
     const cluster = new Cluster(adapter);
     after(() => cluster.stop());
     await cluster.start();

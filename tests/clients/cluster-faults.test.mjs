@@ -5,7 +5,7 @@ import { afterEach, test } from "node:test";
 import { createClient } from "redis";
 import { startRedis } from "./lib/redis.mjs";
 import { Cluster } from "./lib/cluster.mjs";
-import { sleep, until } from "../support/wait.mjs";
+import { PATIENCE_MS, sleep, until } from "../support/wait.mjs";
 
 const PARLEYS = ["parley1", "parley2"];
 let cluster;
@@ -33,7 +33,7 @@ for (const [what, fail, mend] of [
   ["killed and started again", (redis) => redis.kill(), async (redis) => { cluster.redis = await startRedis({ port: redis.port }); }],
   ["stopped for a while", async (redis) => redis.pause(), async (redis) => redis.resume()],
 ]) {
-  test(`Redis is ${what}`, { timeout: 90000 }, async () => {
+  test(`Redis is ${what}`, { timeout: 10 * PATIENCE_MS }, async () => {
     const clients = await inARoom(PARLEYS);
     const { parley1, parley2 } = clients;
     const { redis } = cluster;
@@ -63,7 +63,7 @@ for (const [what, fail, mend] of [
   });
 }
 
-test("Redis is not there when the nodes start", { timeout: 60000 }, async () => {
+test("Redis is not there when the nodes start", { timeout: 10 * PATIENCE_MS }, async () => {
   const first = await startRedis();
   await first.stop();
   cluster = new Cluster("classic", { port: first.port });
@@ -79,7 +79,7 @@ test("Redis is not there when the nodes start", { timeout: 60000 }, async () => 
 });
 
 for (const type of ["normal", "pubsub"]) {
-  test(`Redis closes the connections of one kind: ${type}`, { timeout: 60000 }, async () => {
+  test(`Redis closes the connections of one kind: ${type}`, { timeout: 10 * PATIENCE_MS }, async () => {
     const clients = await inARoom(PARLEYS);
     const killer = await createClient({ url: cluster.redis.url }).on("error", () => {}).connect();
     await killer.sendCommand(["CLIENT", "KILL", "TYPE", type, "SKIPME", "yes"]);
@@ -93,7 +93,7 @@ for (const type of ["normal", "pubsub"]) {
   });
 }
 
-test("a node that was killed is not waited for", { timeout: 60000 }, async () => {
+test("a node that was killed is not waited for", { timeout: 10 * PATIENCE_MS }, async () => {
   const { parley1, node } = await inARoom([...PARLEYS, "node"]);
   process.kill(cluster.nodes.parley2.pid, "SIGSTOP");
   const asked = parley1.op({ op: "fetchSockets" });
@@ -108,7 +108,7 @@ test("a node that was killed is not waited for", { timeout: 60000 }, async () =>
   assert.equal((await node.op({ op: "fetchSockets" })).length, 2);
 });
 
-test("a node that hangs is missing from the answers, and hears what was said when it wakes up", { timeout: 60000 }, async () => {
+test("a node that hangs is missing from the answers, and hears what was said when it wakes up", { timeout: 10 * PATIENCE_MS }, async () => {
   const { parley1, parley2, node } = await inARoom([...PARLEYS, "node"]);
   process.kill(cluster.nodes.parley2.pid, "SIGSTOP");
   for (const one of [parley1, node]) one.on("question", (answer) => answer(one.name));

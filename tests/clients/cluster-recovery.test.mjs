@@ -9,7 +9,7 @@ import { Cluster } from "./lib/cluster.mjs";
 import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const cluster = new Cluster("streams", {}, { recovery: 1 });
-before(() => cluster.start(), { timeout: 60000 });
+before(() => cluster.start(), { timeout: 10 * PATIENCE_MS });
 afterEach(() => cluster.drop());
 after(() => cluster.stop());
 

@@ -5,10 +5,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { isReference, start } from "./lib/server.mjs";
 import { BINARY, CLOSE, CONTINUATION, PING, PONG, Peer, TEXT, closePayload, cut, fragments, frame } from "./lib/peer.mjs";
-import { sleep } from "../support/wait.mjs";
+import { PATIENCE_MS, sleep } from "../support/wait.mjs";
 
 const FIN = 0x80;
-const BIG_WAIT_MS = 60000;
+const BIG_WAIT_MS = 10 * PATIENCE_MS;
 const LIMIT_BYTES = 64 * 1024 * 1024;
 
 let server;
@@ -363,7 +363,7 @@ function suite({ path, text }) {
     for (const [size, chop] of [[1 << 20, 0], [1 << 20, 1 << 10], [4 << 20, 1 << 16], [16 << 20, 0]]) {
       for (const opcode of [TEXT, BINARY]) {
         const how = chop ? ` in segments of ${chop}` : "";
-        test(`${opcode === TEXT ? "text" : "binary"} of ${size / 1024} KiB${how}`, { timeout: BIG_WAIT_MS }, async () => {
+        test(`${opcode === TEXT ? "text" : "binary"} of ${size / 1024} KiB${how}`, { timeout: 10 * PATIENCE_MS }, async () => {
           const data = Buffer.alloc(size, opcode === TEXT ? "Bäume " : 0xfe);
           if (opcode === TEXT) data.fill("x", size - 8);
           await echoes(data, opcode, (peer) => (chop ? peer.sendChopped(message(data, opcode), chop) : peer.send(message(data, opcode))));
@@ -372,7 +372,7 @@ function suite({ path, text }) {
     }
 
     for (const size of [64, 1024, 65536]) {
-      test(`4 MiB in fragments of ${size} bytes`, { timeout: BIG_WAIT_MS }, async () => {
+      test(`4 MiB in fragments of ${size} bytes`, { timeout: 10 * PATIENCE_MS }, async () => {
         for (const opcode of [TEXT, BINARY]) {
           const data = Buffer.alloc(4 << 20, "0123456789");
           const pieces = cut(data, size);
@@ -395,7 +395,7 @@ function suite({ path, text }) {
     });
 
     for (const size of [0, 16, 256, 4096]) {
-      test(`1000 messages of ${size} bytes, one after the other`, { timeout: BIG_WAIT_MS }, async () => {
+      test(`1000 messages of ${size} bytes, one after the other`, { timeout: 10 * PATIENCE_MS }, async () => {
         const peer = await open();
         const data = "*".repeat(size);
         for (let i = 0; i < 1000; i++) {

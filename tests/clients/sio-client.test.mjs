@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import { start } from "./lib/server.mjs";
-import { sleep, within } from "../support/wait.mjs";
+import { until, within } from "../support/wait.mjs";
 
 let server;
 before(async () => { server = await start("sio-client"); });
@@ -168,12 +168,12 @@ describe("recovery", () => {
     assert.equal(texts.length, 5);
     // Asked for, but the connection is gone before the answer.
     const again = event(socket, "connect");
+    const { ws } = socket.io.engine.transport;
+    let lost = 0;
+    ws.onmessage = () => lost++;
     socket.emit("getUtf8");
-    await sleep(0);
-    socket.io.engine.transport.ws.pause?.();
-    socket.io.engine.transport.ws._socket?.pause();
-    await sleep(100);
-    socket.io.engine.transport.ws.terminate();
+    await until(() => lost >= 5, "what is lost");
+    ws.terminate();
     await again;
     assert.equal(socket.recovered, true);
     await socket.emitWithAck("echo", 1);

@@ -24,7 +24,7 @@ if MISSING:
 HERE = pathlib.Path(__file__).resolve().parent
 CLIENTS = HERE.parent.parent / "clients" / "python"
 PARLEY = os.environ.get("PARLEY", str(HERE.parent.parent / "build" / "asan" / "bin" / "parley"))
-WAIT_S = 20
+WAIT_S = 60
 # PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("PARLEY")}
 
