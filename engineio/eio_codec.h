@@ -4,6 +4,7 @@
 #ifndef EIO_CODEC_H
 #define EIO_CODEC_H
 
+#include "base_utf8.h"
 #include "engineio.h"
 
 #include <sys/types.h>
@@ -16,20 +17,6 @@ struct eio__fault {
     size_t at;       /* byte offset in what was given */
     const char *why; /* English, constant */
 };
-
-/* ------------------------------------------------------------------- UTF-8 (RFC 3629), fail-fast, resumable */
-
-struct eio__utf8 {
-    uint32_t state; /* 0: between characters */
-};
-/* Feeds bytes; false as soon as they cannot become valid UTF-8. */
-bool eio__utf8_feed(struct eio__utf8 *utf8, const uint8_t *p, size_t n);
-static inline bool eio__utf8_complete(const struct eio__utf8 *utf8)
-{
-    return utf8->state == 0;
-}
-/* The whole text at once. ASCII runs at memory speed. */
-bool eio__utf8_valid(const uint8_t *p, size_t n);
 
 /* --------------------------------------------------------------- WebSocket frames (RFC 6455, server side) */
 

@@ -71,7 +71,7 @@ static int next_binary(uint8_t **p, size_t *n, struct eio__packet *packet, struc
     *p = start + size;
     *n = left - size;
     if (size == 0) return 2;
-    if (form == FORM_TEXT && !eio__utf8_valid(start, size)) return fail(fault, "text is not valid UTF-8");
+    if (form == FORM_TEXT && !base_utf8_valid(start, size)) return fail(fault, "text is not valid UTF-8");
     return eio__packet3_decode(start, size, form == FORM_BINARY ? EIO_BINARY : EIO_TEXT, packet, fault);
 }
 

@@ -196,7 +196,7 @@ static bool has_type(struct eio_http_request *request, const char *type)
 static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool binary, struct eio__fault *fault)
 {
     struct eio__packet packet;
-    if (n == 0 || (!binary && !eio__utf8_valid(p, n))) return EIO_EPROTO;
+    if (n == 0 || (!binary && !base_utf8_valid(p, n))) return EIO_EPROTO;
     while (session->state == EIO__S_OPEN) {
         int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
                                             : eio__payload_next(&p, &n, &packet, fault);

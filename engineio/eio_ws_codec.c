@@ -66,7 +66,7 @@ struct eio__ws_partial {
     uint8_t control[MAX_CONTROL_BYTES];
 
     enum eio_kind kind;
-    struct eio__utf8 utf8;
+    struct base_utf8 utf8;
     size_t fragments;
     uint8_t *data;
     size_t size, capacity;
@@ -213,10 +213,10 @@ static int append(struct run *run, const uint8_t *p, size_t n)
 /* ---------------------------------------------------------------------------------------------------- deliveries */
 
 /* Where text went wrong; `before` is the state in front of p. Errors only: byte by byte. */
-static int bad_text(struct run *run, struct eio__utf8 before, const uint8_t *p, size_t n)
+static int bad_text(struct run *run, struct base_utf8 before, const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i < n && eio__utf8_feed(&before, p + i, 1)) i++;
+    while (i < n && base_utf8_feed(&before, p + i, 1)) i++;
     return refuse(run, (size_t)(p - run->p) + i, CLOSE_INVALID_DATA, "text is not valid UTF-8");
 }
 
@@ -237,7 +237,7 @@ static int deliver_control(struct run *run, uint8_t opcode, const uint8_t *p, si
     if (opcode == EIO__WS_CLOSE && n) {
         if (!close_code_allowed((unsigned)p[0] << 8 | p[1]))
             return refuse(run, run->pos - 1, CLOSE_PROTOCOL, "close code is not allowed");
-        if (!eio__utf8_valid(p + 2, n - 2))
+        if (!base_utf8_valid(p + 2, n - 2))
             return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "close reason is not valid UTF-8");
     }
     return run->events->on_control(run->ctx, (enum eio__ws_opcode)opcode, p, n) ? STOPPED : GO_ON;
@@ -375,7 +375,7 @@ static int inflate_partial(struct run *run)
     free(partial->data);
     partial->data = data;
     partial->size = partial->capacity = size;
-    if (partial->kind == EIO_TEXT && !eio__utf8_feed(&partial->utf8, data, size))
+    if (partial->kind == EIO_TEXT && !base_utf8_feed(&partial->utf8, data, size))
         return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "text is not valid UTF-8");
     return GO_ON;
 }
@@ -386,7 +386,7 @@ static int end_data(struct run *run)
     partial->in_frame = false;
     if (!partial->frame.fin) return GO_ON;
     if (partial->compressed && inflate_partial(run)) return run->fault->code;
-    if (!eio__utf8_complete(&partial->utf8)) return cut_text(run);
+    if (!base_utf8_complete(&partial->utf8)) return cut_text(run);
     return deliver_partial(run);
 }
 
@@ -406,9 +406,9 @@ static int take_payload(struct run *run)
         memcpy(partial->control + partial->control_size, p, n);
         partial->control_size = (uint8_t)(partial->control_size + n);
     } else {
-        struct eio__utf8 before = partial->utf8;
-        if (partial->kind == EIO_TEXT && !partial->compressed && !(ascii && eio__utf8_complete(&before)) &&
-            !eio__utf8_feed(&partial->utf8, p, n))
+        struct base_utf8 before = partial->utf8;
+        if (partial->kind == EIO_TEXT && !partial->compressed && !(ascii && base_utf8_complete(&before)) &&
+            !base_utf8_feed(&partial->utf8, p, n))
             return bad_text(run, before, p, n);
         if (append(run, p, n)) return run->fault->code;
     }
@@ -486,9 +486,9 @@ static int take_whole_messages(struct run *run)
         p = payload + size;
         run->pos = (size_t)(p - run->p);
         if (text && !ascii) {
-            struct eio__utf8 utf8 = {0};
-            if (!eio__utf8_feed(&utf8, payload, size)) return bad_text(run, (struct eio__utf8){0}, payload, size);
-            if (!eio__utf8_complete(&utf8)) return cut_text(run);
+            struct base_utf8 utf8 = {0};
+            if (!base_utf8_feed(&utf8, payload, size)) return bad_text(run, (struct base_utf8){0}, payload, size);
+            if (!base_utf8_complete(&utf8)) return cut_text(run);
         }
         if (run->events->on_message(run->ctx, text ? EIO_TEXT : EIO_BINARY, payload, size)) return STOPPED;
     }

@@ -64,9 +64,9 @@ static bool take_text(struct scan *s)
         if (*s->p == '\\') {
             if (!take_escape(s)) return false;
         } else if (*s->p >= 0x80) {
-            size_t size = rooms__utf8_sequence(s->p, s->end);
-            if (size == 0) return false;
-            s->p += size;
+            bool valid;
+            s->p += base_utf8_sequence(s->p, s->end, &valid);
+            if (!valid) return false;
         } else if (*s->p++ < 0x20) {
             return false;
         }
@@ -272,26 +272,6 @@ static uint32_t hex4(const uint8_t *p)
     return code;
 }
 
-static char *put_utf8(char *to, uint32_t code)
-{
-    if (code < 0x80) {
-        *to++ = (char)code;
-    } else if (code < 0x800) {
-        *to++ = (char)(0xc0 | code >> 6);
-        *to++ = (char)(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-        *to++ = (char)(0xe0 | code >> 12);
-        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (code & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | code >> 18);
-        *to++ = (char)(0x80 | (code >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (code & 0x3f));
-    }
-    return to;
-}
-
 /* p: at the backslash. Returns what is behind the escape. */
 static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, char **to)
 {
@@ -311,7 +291,7 @@ static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, char *
             code = 0xfffd;
         }
     }
-    *to = put_utf8(*to, code);
+    *to += base_utf8_put(code, *to);
     return p;
 }
 

@@ -82,22 +82,6 @@ static int put_text(struct decoding *d, const char *text)
     return put(d, text, strlen(text));
 }
 
-size_t rooms__utf8_sequence(const uint8_t *p, const uint8_t *end)
-{
-    uint8_t lead = p[0], low = 0x80, high = 0xbf;
-    size_t size = lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
-    if (size == 0 || (size_t)(end - p) < size) return 0;
-    if (lead == 0xe0) low = 0xa0;
-    if (lead == 0xed) high = 0x9f;
-    if (lead == 0xf0) low = 0x90;
-    if (lead == 0xf4) high = 0x8f;
-    if (p[1] < low || p[1] > high) return 0;
-    for (size_t i = 2; i < size; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf) return 0;
-    }
-    return size;
-}
-
 static char *put_escape(char *to, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef", plain[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
@@ -137,13 +121,14 @@ static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
     *to++ = '"';
     while (p < end) {
         if (*p >= 0x80) {
-            size_t size = rooms__utf8_sequence(p, end);
+            bool valid;
+            size_t size = base_utf8_sequence(p, end, &valid);
             if (is_half(p, end)) {
                 to = put_half(to, p);
                 p += 3;
                 continue;
             }
-            if (size == 0) return fail(d, ROOMS_EINVAL, "text is not UTF-8");
+            if (!valid) return fail(d, ROOMS_EINVAL, "text is not UTF-8");
             for (; size > 0; size--) *to++ = (char)*p++;
         } else if (*p < 0x20 || *p == '"' || *p == '\\') {
             to = put_escape(to, *p++);

@@ -187,19 +187,6 @@ static int32_t hex4(const uint8_t *p, const uint8_t *end)
     return code;
 }
 
-static size_t put_utf8(uint32_t code, uint8_t out[4])
-{
-    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    if (size == 1) {
-        out[0] = (uint8_t)code;
-        return 1;
-    }
-    for (size_t i = size - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 0x3f));
-    out[0] = (uint8_t)(lead[size] | code);
-    return size;
-}
-
 /* Decodes the escape at *p, which is moved behind it; 0: there is none. */
 static size_t decode_escape(const uint8_t **p, const uint8_t *end, uint8_t out[4])
 {
@@ -222,7 +209,7 @@ static size_t decode_escape(const uint8_t **p, const uint8_t *end, uint8_t out[4
     } else if (code >= 0xd800 && code < 0xe000) {
         code = 0xfffd; /* alone: what JavaScript writes in UTF-8 */
     }
-    return put_utf8((uint32_t)code, out);
+    return base_utf8_put((uint32_t)code, (char *)out);
 }
 
 /* Walks a string from behind its opening quote to behind the closing one. Its decoded bytes go to out unless that is

@@ -118,8 +118,10 @@ int32_t rooms__stream_number(struct rooms_name nsp, uint32_t count)
     const uint8_t *p = (const uint8_t *)nsp.p, *end = p + nsp.n;
     uint32_t hash = 0;
     while (p < end) {
-        size_t size = rooms__utf8_sequence(p, end);
+        bool valid = false;
+        size_t size = *p < 0x80 ? 1 : base_utf8_sequence(p, end, &valid);
         uint32_t code = *p;
+        if (!valid) size = 1; /* a byte of no character counts as itself */
         if (size == 2) code = (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3f);
         if (size == 3) code = (uint32_t)(p[0] & 0xf) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
         if (size == 4)
@@ -130,7 +132,7 @@ int32_t rooms__stream_number(struct rooms_name nsp, uint32_t count)
             code = 0xdc00 + (code & 0x3ff);
         }
         hash = hash_unit(hash, code);
-        p += size ? size : 1;
+        p += size;
     }
     int64_t number = hash > INT32_MAX ? (int64_t)hash - ((int64_t)1 << 32) : (int64_t)hash;
     return (int32_t)(number % (int64_t)count);

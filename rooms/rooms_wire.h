@@ -3,6 +3,7 @@
 #ifndef ROOMS_WIRE_H
 #define ROOMS_WIRE_H
 
+#include "base_utf8.h"
 #include "rooms_int.h"
 
 /* -------------------------------------------------------------- rooms_json.c */
@@ -45,9 +46,6 @@ void rooms__put_text(struct rooms_packer *packer, struct rooms_name text);
 void rooms__put_uint(struct rooms_packer *packer, uint64_t number);
 
 /* ----------------------------------------------------- rooms_msgpack_decode.c */
-
-/* The size of the UTF-8 sequence at p (Unicode 15, table 3-7), or 0 if there is none. p < end. */
-size_t rooms__utf8_sequence(const uint8_t *p, const uint8_t *end);
 
 #define ROOMS__ATTACHMENTS_MAX 65536 /* of a message from another node: what placeholders can number */
 

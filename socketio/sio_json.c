@@ -1,5 +1,6 @@
 /* JSON text: a strict one-pass scanner that allocates nothing and does not recurse, and the two directions between JSON
  * strings and UTF-8. What JavaScript's JSON.parse accepts is accepted, the rest is not. Trees are not built here. */
+#include "base_utf8.h"
 #include "sio_codec.h"
 
 #include <string.h>
@@ -90,32 +91,6 @@ static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, c
     return p;
 }
 
-static inline bool is_continuation(const uint8_t *p, const uint8_t *end, uint8_t low, uint8_t high)
-{
-    return p < end && *p >= low && *p <= high;
-}
-
-/* The size of the UTF-8 sequence at p (not ASCII); if it is not valid, *valid is false and the size is that of the part
- * to be replaced by one U+FFFD (Unicode, section 3.9, "maximal subpart"). */
-static size_t utf8_sequence(const uint8_t *p, const uint8_t *end, bool *valid)
-{
-    uint8_t c = *p, low = 0x80, high = 0xbf;
-    size_t size = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-    *valid = false;
-    if (c < 0xc2 || c > 0xf4) return 1;
-    if (c == 0xe0) low = 0xa0;  /* overlong */
-    if (c == 0xed) high = 0x9f; /* surrogates */
-    if (c == 0xf0) low = 0x90;
-    if (c == 0xf4) high = 0x8f; /* above U+10FFFF */
-    for (size_t i = 1; i < size; i++) {
-        if (!is_continuation(p + i, end, low, high)) return i;
-        low = 0x80;
-        high = 0xbf;
-    }
-    *valid = true;
-    return size;
-}
-
 static int hex_value(uint8_t c)
 {
     if (is_digit(c)) return c - '0';
@@ -163,7 +138,7 @@ static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
         }
         while (p < s->end && *p >= 0x80) {
             bool valid = true;
-            size_t size = s->utf8_checked ? 1 : utf8_sequence(p, s->end, &valid);
+            size_t size = s->utf8_checked ? 1 : base_utf8_sequence(p, s->end, &valid);
             if (!valid) return fail(s, p, EIO_EUTF8, "invalid UTF-8");
             p += size;
         }
@@ -409,21 +384,6 @@ struct eio_str sio__json_next(struct eio_str *list)
 
 /* ------------------------------------------------------------------------------------- between JSON and UTF-8 */
 
-static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
-
-static size_t put_utf8(uint32_t code, char out[4])
-{
-    if (code < 0x80) {
-        out[0] = (char)code;
-        return 1;
-    }
-    size_t size = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
-    for (size_t i = size - 1; i > 0; i--, code >>= 6) out[i] = (char)(0x80 | (code & 0x3f));
-    out[0] = (char)(lead[size] | code);
-    return size;
-}
-
 static uint32_t hex4(const uint8_t *p)
 {
     uint32_t code = 0;
@@ -451,7 +411,7 @@ static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, char o
     } else if (code >= 0xd800 && code < 0xe000) {
         code = 0xfffd;
     }
-    *size = put_utf8(code, out);
+    *size = base_utf8_put(code, out);
     return p;
 }
 
@@ -502,9 +462,9 @@ static size_t quote_character(const uint8_t *p, const uint8_t *end, char out[6],
     static const char hex[] = "0123456789abcdef";
     if (*p >= 0x80) {
         bool valid;
-        size_t taken = utf8_sequence(p, end, &valid);
-        *size = valid ? taken : sizeof replacement - 1;
-        memcpy(out, valid ? (const char *)p : replacement, *size);
+        size_t taken = base_utf8_sequence(p, end, &valid);
+        *size = valid ? taken : sizeof BASE_UTF8_REPLACEMENT - 1;
+        memcpy(out, valid ? (const char *)p : BASE_UTF8_REPLACEMENT, *size);
         return taken;
     }
     char letter = short_escape(*p);

@@ -1,5 +1,5 @@
 /* UTF-8 validation against an oracle that knows UTF-8 only from encoding all code points. */
-#include "eio_codec.h"
+#include "base_utf8.h"
 #include "guard.h"
 #include "test.h"
 
@@ -93,13 +93,13 @@ static bool agrees(const uint8_t *p, size_t n)
 {
     bool complete;
     size_t bad = oracle_judge(p, n, &complete);
-    struct eio__utf8 utf8 = {0};
+    struct base_utf8 utf8 = {0};
     size_t i = 0;
-    while (i < n && eio__utf8_feed(&utf8, p + i, 1)) i++;
-    if (i != bad || (bad == n && eio__utf8_complete(&utf8) != complete)) return false;
-    if (eio__utf8_valid(p, n) != (bad == n && complete)) return false;
-    utf8 = (struct eio__utf8){0};
-    return eio__utf8_feed(&utf8, p, n) == (bad == n) && (bad < n || eio__utf8_complete(&utf8) == complete);
+    while (i < n && base_utf8_feed(&utf8, p + i, 1)) i++;
+    if (i != bad || (bad == n && base_utf8_complete(&utf8) != complete)) return false;
+    if (base_utf8_valid(p, n) != (bad == n && complete)) return false;
+    utf8 = (struct base_utf8){0};
+    return base_utf8_feed(&utf8, p, n) == (bad == n) && (bad < n || base_utf8_complete(&utf8) == complete);
 }
 
 static void assert_agrees(const uint8_t *p, size_t n)
@@ -161,6 +161,46 @@ TEST(utf8, any_four_bytes_around_the_bounds_are_judged_alike_wherever_they_stand
     guard_free(&guard);
 }
 
+/* Unicode, section 3.9: what is replaced by one U+FFFD is the longest part that could begin a character, or one byte.
+ */
+TEST(utf8, one_character_is_taken_whole_or_its_longest_beginning)
+{
+    make_oracle();
+    for (uint32_t code = 0x80; code <= 0x10FFFF; code++) {
+        if (code >= 0xD800 && code <= 0xDFFF) continue;
+        uint8_t bytes[4], put[4];
+        bool valid;
+        size_t n = encode(code, bytes);
+        assert_int_equal(base_utf8_put(code, (char *)put), n);
+        assert_memory_equal(put, bytes, n);
+        assert_int_equal(base_utf8_sequence(bytes, bytes + n, &valid), n);
+        assert_true(valid);
+        if (code % 97 && code < 0x10FF00) continue;
+        for (size_t cut = 1; cut < n; cut++) {
+            assert_int_equal(base_utf8_sequence(bytes, bytes + cut, &valid), cut);
+            assert_false(valid);
+        }
+    }
+    for (uint32_t key = 0; key < 1u << 24; key++) {
+        uint8_t bytes[3] = {(uint8_t)(key >> 16), (uint8_t)(key >> 8), (uint8_t)key};
+        bool valid;
+        if (bytes[0] < 0x80) continue;
+        size_t taken = base_utf8_sequence(bytes, bytes + 3, &valid);
+        size_t expected = 1;
+        if (marked(whole[2], key >> 8))
+            expected = 2;
+        else if (marked(whole[3], key) || marked(prefixes[3], key))
+            expected = 3;
+        else if (marked(prefixes[2], key >> 8))
+            expected = 2;
+        if (taken != expected) fail_msg("%06x: %zu bytes are taken, %zu expected", key, taken, expected);
+        if (valid != (marked(whole[2], key >> 8) || marked(whole[3], key))) fail_msg("%06x", key);
+    }
+    char ascii[4];
+    assert_int_equal(base_utf8_put('a', ascii), 1);
+    assert_int_equal(ascii[0], 'a');
+}
+
 TEST(utf8, every_character_may_be_cut_anywhere)
 {
     make_oracle();
@@ -168,13 +208,13 @@ TEST(utf8, every_character_may_be_cut_anywhere)
         if (code >= 0xD800 && code <= 0xDFFF) continue;
         uint8_t text[4];
         size_t n = encode(code, text);
-        assert_true(eio__utf8_valid(text, n));
+        assert_true(base_utf8_valid(text, n));
         for (size_t cut = 0; cut <= n; cut++) {
-            struct eio__utf8 utf8 = {0};
-            assert_true(eio__utf8_feed(&utf8, text, cut));
-            assert_int_equal(eio__utf8_complete(&utf8), cut == 0 || cut == n);
-            assert_true(eio__utf8_feed(&utf8, text + cut, n - cut));
-            assert_true(eio__utf8_complete(&utf8));
+            struct base_utf8 utf8 = {0};
+            assert_true(base_utf8_feed(&utf8, text, cut));
+            assert_int_equal(base_utf8_complete(&utf8), cut == 0 || cut == n);
+            assert_true(base_utf8_feed(&utf8, text + cut, n - cut));
+            assert_true(base_utf8_complete(&utf8));
         }
     }
 }
@@ -186,13 +226,13 @@ TEST(utf8, a_bad_byte_is_found_at_every_place_of_a_long_text)
     uint8_t text[200];
     for (size_t n = 0; n <= sizeof text; n++) {
         memset(text, 'x', sizeof text);
-        assert_true(eio__utf8_valid(guard_put(&guard, text, n), n));
+        assert_true(base_utf8_valid(guard_put(&guard, text, n), n));
         for (size_t at = 0; at < n; at++) {
             uint8_t *copy = guard_put(&guard, text, n);
             copy[at] = 0xFF;
-            assert_false(eio__utf8_valid(copy, n));
+            assert_false(base_utf8_valid(copy, n));
             copy[at] = 0xC3; /* wants a second byte, gets 'x' or the end */
-            assert_false(eio__utf8_valid(copy, n));
+            assert_false(base_utf8_valid(copy, n));
         }
     }
     guard_free(&guard);
@@ -221,17 +261,17 @@ TEST(utf8, random_texts_in_all_scripts_with_random_damage_and_cuts)
         }
         if (n && roll(2)) text[roll((uint32_t)n)] = (uint8_t)roll(256);
         assert_agrees(guard_put(&guard, text, n), n);
-        struct eio__utf8 utf8 = {0};
+        struct base_utf8 utf8 = {0};
         bool complete, good = true;
         size_t bad = oracle_judge(text, n, &complete);
         for (size_t at = 0; at < n && good;) {
             size_t piece = 1 + roll(40);
             if (piece > n - at) piece = n - at;
-            good = eio__utf8_feed(&utf8, guard_put(&guard, text + at, piece), piece);
+            good = base_utf8_feed(&utf8, guard_put(&guard, text + at, piece), piece);
             at += piece;
             assert_int_equal(good, at <= bad);
         }
-        assert_int_equal(good && eio__utf8_complete(&utf8), bad == n && complete);
+        assert_int_equal(good && base_utf8_complete(&utf8), bad == n && complete);
     }
     guard_free(&guard);
 }

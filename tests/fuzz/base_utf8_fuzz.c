@@ -1,6 +1,6 @@
 /* UTF-8 validation of arbitrary bytes: the same answer byte by byte, in pieces and at once, and that of a decoder
  * which computes each code point and judges the number. */
-#include "eio_codec.h"
+#include "base_utf8.h"
 #include "guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,13 +32,13 @@ static bool oracle(const uint8_t *p, size_t n)
 static bool in_pieces(const uint8_t *p, size_t n, size_t piece)
 {
     static struct guard guard;
-    struct eio__utf8 utf8 = {0};
+    struct base_utf8 utf8 = {0};
     bool good = true;
     for (size_t at = 0; good && at < n; at += piece) {
         size_t size = piece < n - at ? piece : n - at;
-        good = eio__utf8_feed(&utf8, guard_put(&guard, p + at, size), size);
+        good = base_utf8_feed(&utf8, guard_put(&guard, p + at, size), size);
     }
-    return good && eio__utf8_complete(&utf8);
+    return good && base_utf8_complete(&utf8);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data++;
     size--;
     bool good = oracle(data, size);
-    if (eio__utf8_valid(data, size) != good || in_pieces(data, size, piece) != good || in_pieces(data, size, 1) != good)
+    if (base_utf8_valid(data, size) != good || in_pieces(data, size, piece) != good || in_pieces(data, size, 1) != good)
         abort();
     return 0;
 }

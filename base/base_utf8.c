@@ -1,6 +1,6 @@
 /* UTF-8 validation (RFC 3629), resumable and fail-fast: a byte that cannot become valid text is refused when it
  * arrives. Runs of ASCII are skipped a vector at a time. Not its job: decoding to code points. */
-#include "eio_codec.h"
+#include "base_utf8.h"
 
 #include <string.h>
 #ifdef __SSE2__
@@ -85,7 +85,7 @@ static const uint8_t *skip_characters(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-bool eio__utf8_feed(struct eio__utf8 *utf8, const uint8_t *p, size_t n)
+bool base_utf8_feed(struct base_utf8 *utf8, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
     uint32_t state = utf8->state;
@@ -105,8 +105,8 @@ bool eio__utf8_feed(struct eio__utf8 *utf8, const uint8_t *p, size_t n)
     return true;
 }
 
-bool eio__utf8_valid(const uint8_t *p, size_t n)
+bool base_utf8_valid(const uint8_t *p, size_t n)
 {
-    struct eio__utf8 utf8 = {0};
-    return eio__utf8_feed(&utf8, p, n) && eio__utf8_complete(&utf8);
+    struct base_utf8 utf8 = {0};
+    return base_utf8_feed(&utf8, p, n) && base_utf8_complete(&utf8);
 }
