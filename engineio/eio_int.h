@@ -9,6 +9,7 @@
 #include "engineio.h"
 
 #include "base_check.h"
+#include "base_table.h"
 #include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_id.h"
@@ -431,14 +432,11 @@ void eio__cors_origins_clear(struct eio__cors_origins *origins);
 
 /* Ids that an application gave: by text, since they do not tell the slot. */
 struct eio__own_id {
-    struct eio__own_id *next; /* of its bucket */
     struct eio_session *session;
     char text[];
 };
 struct eio__own_ids {
-    struct eio__own_id **buckets;
-    size_t capacity; /* a power of two, or 0 */
-    size_t count;
+    struct base_table table;
     uint8_t key[16]; /* of the hash: nobody chooses collisions */
 };
 void eio__own_ids_init(struct eio__own_ids *ids);

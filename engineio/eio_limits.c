@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 enum {
-    MIN_BUCKETS = 64,
     MIN_LEASES = 64,
     IDLE_MS = 2000, /* a token bucket is full after one second */
     SECOND_US = 1000000,
@@ -71,21 +70,20 @@ static struct eio__address network_of(const struct eio__address *address)
     return network;
 }
 
-static size_t bucket_of(const struct eio__visitors *visitors, const struct eio__address *network)
+static uint32_t hash_of(const struct eio__visitors *visitors, const struct eio__address *network)
 {
-    uint64_t hash;
-    crypto_shorthash((uint8_t *)&hash, network->bytes, sizeof network->bytes, visitors->key);
-    return hash & (visitors->capacity - 1);
+    uint8_t digest[crypto_shorthash_BYTES];
+    uint32_t hash;
+    crypto_shorthash(digest, network->bytes, sizeof network->bytes, visitors->key);
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
 }
 
 static void on_idle(struct eio_deadline *due, void *ctx)
 {
     struct eio__visitors *visitors = ctx;
-    struct eio__visitor *visitor = (void *)((char *)due - offsetof(struct eio__visitor, idle));
-    struct eio__visitor **link = &visitors->buckets[bucket_of(visitors, &visitor->address)];
-    while (*link != visitor) link = &(*link)->next;
-    *link = visitor->next;
-    visitors->count--;
+    struct eio__visitor *visitor = container_of(due, struct eio__visitor, idle);
+    base_table_remove(&visitors->table, hash_of(visitors, &visitor->address), visitor);
     free(visitor);
 }
 
@@ -99,68 +97,43 @@ void eio__visitors_init(struct eio__visitors *visitors, struct eio_loop *loop, s
 void eio__visitors_clear(struct eio__visitors *visitors)
 {
     eio_deadlines_clear(&visitors->idle);
-    for (size_t i = 0; i < visitors->capacity; i++) {
-        for (struct eio__visitor *visitor = visitors->buckets[i], *next; visitor; visitor = next) {
-            next = visitor->next;
-            free(visitor);
-        }
-    }
-    free(visitors->buckets);
-    visitors->buckets = NULL;
-    visitors->capacity = visitors->count = 0;
+    for (size_t i = 0; i < visitors->table.slot_count; i++) free(visitors->table.items[i]);
+    base_table_clear(&visitors->table);
 }
 
-static bool grow(struct eio__visitors *visitors)
+static struct eio__visitor *find_network(const struct eio__visitors *visitors, const struct eio__address *network,
+                                         uint32_t hash)
 {
-    struct eio__visitors grown = *visitors;
-    grown.capacity = visitors->capacity ? 2 * visitors->capacity : MIN_BUCKETS;
-    grown.buckets = calloc(grown.capacity, sizeof *grown.buckets);
-    if (!grown.buckets) return false;
-    for (size_t i = 0; i < visitors->capacity; i++) {
-        for (struct eio__visitor *visitor = visitors->buckets[i], *next; visitor; visitor = next) {
-            next = visitor->next;
-            struct eio__visitor **bucket = &grown.buckets[bucket_of(&grown, &visitor->address)];
-            visitor->next = *bucket;
-            *bucket = visitor;
-        }
-    }
-    free(visitors->buckets);
-    visitors->buckets = grown.buckets;
-    visitors->capacity = grown.capacity;
-    return true;
-}
-
-static struct eio__visitor *find_network(const struct eio__visitors *visitors, const struct eio__address *network)
-{
-    if (!visitors->capacity) return NULL;
-    struct eio__visitor *visitor = visitors->buckets[bucket_of(visitors, network)];
-    while (visitor && memcmp(&visitor->address, network, sizeof *network) != 0) visitor = visitor->next;
+    size_t at;
+    struct eio__visitor *visitor = base_table_first(&visitors->table, hash, &at);
+    while (visitor && memcmp(&visitor->address, network, sizeof *network) != 0)
+        visitor = base_table_next(&visitors->table, hash, &at);
     return visitor;
 }
 
 struct eio__visitor *eio__visitors_find(const struct eio__visitors *visitors, const struct eio__address *address)
 {
     struct eio__address network = network_of(address);
-    return find_network(visitors, &network);
+    return find_network(visitors, &network, hash_of(visitors, &network));
 }
 
 struct eio__visitor *eio__visitors_get(struct eio__visitors *visitors, const struct eio__address *address)
 {
     struct eio__address network = network_of(address);
-    struct eio__visitor *visitor = find_network(visitors, &network);
+    uint32_t hash = hash_of(visitors, &network);
+    struct eio__visitor *visitor = find_network(visitors, &network, hash);
     if (visitor) {
         if (visitor->count == 0) eio_deadlines_add(&visitors->idle, &visitor->idle);
         return visitor;
     }
-    if (visitors->count >= visitors->max) return NULL;
-    if (visitors->count >= visitors->capacity && !grow(visitors)) return NULL;
+    if (visitors->table.count >= visitors->max) return NULL;
     visitor = calloc(1, sizeof *visitor);
     if (!visitor) return NULL;
-    struct eio__visitor **bucket = &visitors->buckets[bucket_of(visitors, &network)];
     visitor->address = network;
-    visitor->next = *bucket;
-    *bucket = visitor;
-    visitors->count++;
+    if (base_table_add(&visitors->table, hash, visitor) != BASE_OK) {
+        free(visitor);
+        return NULL;
+    }
     eio_deadlines_add(&visitors->idle, &visitor->idle);
     return visitor;
 }

@@ -2,6 +2,7 @@
 #ifndef EIO_LIMITS_H
 #define EIO_LIMITS_H
 
+#include "base_table.h"
 #include "eio_address.h"
 
 /* Counts; true: log it, and how often it went unsaid since the last such line. */
@@ -10,7 +11,6 @@ bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *
 
 /* What is known of one address (of an IPv6 address: its /64, which is what one customer has). */
 struct eio__visitor {
-    struct eio__visitor *next; /* of its bucket */
     struct eio__address address;
     size_t count; /* what it has now: sessions or connections */
     struct eio_rate rate;
@@ -19,9 +19,8 @@ struct eio__visitor {
 
 /* A bounded table; an address without anything is forgotten once its rate has recovered. */
 struct eio__visitors {
-    struct eio__visitor **buckets;
-    size_t capacity; /* a power of two, or 0 */
-    size_t count, max;
+    struct base_table table;
+    size_t max;
     struct eio_deadlines idle;
     uint8_t key[16]; /* of the hash: nobody chooses collisions */
 };

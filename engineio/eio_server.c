@@ -274,7 +274,7 @@ static struct eio_session *find_by_slot(const struct eio_server *server, const c
 struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
 {
     struct eio_session *session = find_by_slot(server, sid, size);
-    return session || !server->own_ids.count ? session : eio__own_ids_find(&server->own_ids, sid, size);
+    return session || !server->own_ids.table.count ? session : eio__own_ids_find(&server->own_ids, sid, size);
 }
 
 int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size)

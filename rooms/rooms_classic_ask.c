@@ -290,7 +290,7 @@ static void on_timer(void *ctx)
 /* NULL: there is no memory, or there are too many. */
 static struct classic_question *question_new(struct classic *classic, enum kind kind, uint32_t timeout_ms)
 {
-    if (classic->questions.count >= classic->options->max_requests) {
+    if (classic->questions.table.count >= classic->options->max_requests) {
         rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "too many requests wait for answers: one is refused");
         return NULL;
     }
@@ -535,7 +535,7 @@ void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct roo
     struct rooms__classic_message message;
     char id[CLASSIC_ID_SIZE * 6 + 2]; /* escaped, with quotes: longer ones are not ours */
     (void)channel;
-    if (classic->questions.count == 0) return;
+    if (classic->questions.table.count == 0) return;
     if (rooms__classic_read(payload, &message)) {
         rooms__redis_ignored(classic->redis, "no answer to a request");
         return;

@@ -42,7 +42,7 @@ static void node_free(struct rooms__cluster *cluster, struct rooms__node *node)
 static struct rooms__node *node_new(struct rooms__cluster *cluster, struct rooms_name uid)
 {
     if (uid.n == 0 || uid.n > ROOMS__UID_MAX) return NULL;
-    if (cluster->nodes.count >= cluster->options.max_nodes) {
+    if (cluster->nodes.table.count >= cluster->options.max_nodes) {
         cluster->stats->limit_nodes++;
         return NULL;
     }

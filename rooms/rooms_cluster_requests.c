@@ -178,7 +178,7 @@ static void note_nodes(struct rooms__cluster *cluster, struct rooms__request *re
 static struct rooms__request *request_new(struct rooms__cluster *cluster, const struct rooms__asker *asker,
                                           uint32_t timeout_ms)
 {
-    if (cluster->requests.count >= cluster->options.max_requests) {
+    if (cluster->requests.table.count >= cluster->options.max_requests) {
         cluster->stats->limit_requests++;
         return NULL;
     }

@@ -320,7 +320,7 @@ struct rooms_member *rooms_member_find(struct rooms_index *index, struct rooms_n
 
 size_t rooms_member_count(const struct rooms_index *index)
 {
-    return index->members.count;
+    return index->members.table.count;
 }
 
 bool rooms_is_in(struct rooms_index *index, const struct rooms_member *member, struct rooms_name name)
@@ -366,11 +366,11 @@ bool rooms_room_has(const struct rooms_room *room, const struct rooms_member *me
 
 size_t rooms_room_count(const struct rooms_index *index)
 {
-    return index->rooms.count;
+    return index->rooms.table.count;
 }
 
 void rooms_each_room(struct rooms_index *index, void (*fn)(void *ctx, struct rooms_room *room), void *ctx)
 {
-    for (size_t i = 0; i < index->rooms.slot_count; i++)
-        if (index->rooms.items[i]) fn(ctx, index->rooms.items[i]);
+    for (size_t i = 0; i < index->rooms.table.slot_count; i++)
+        if (index->rooms.table.items[i]) fn(ctx, index->rooms.table.items[i]);
 }

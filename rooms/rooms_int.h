@@ -2,20 +2,17 @@
 #ifndef ROOMS_INT_H
 #define ROOMS_INT_H
 
+#include "base_table.h"
 #include "rooms.h"
 
 /* ------------------------------------------------------------ rooms_table.c */
 
 /* Items found by name. The items are the owner's and must not move; `name_of` reads an item's name, which must not
- * change while it is in the table. Open addressing, linear probing, deletion by moving later items back. The hashes
- * stand apart from the items so that a search touches an item only when it has probably found it. */
+ * change while it is in the table. */
 struct rooms_table {
+    struct base_table table;
     struct rooms_name (*name_of)(const void *item);
     const uint8_t *key; /* of the hash; random, so that nobody can choose names that collide */
-    void **items;       /* NULL: empty slot */
-    uint32_t *hashes;
-    size_t slot_count; /* 0 or a power of two */
-    size_t count;
 };
 
 void rooms__table_init(struct rooms_table *table, struct rooms_name (*name_of)(const void *item), const uint8_t *key);
@@ -23,7 +20,7 @@ void rooms__table_clear(struct rooms_table *table);
 void *rooms__table_find(const struct rooms_table *table, struct rooms_name name);
 /* The name must not be in the table. Returns 0 or ROOMS_ENOMEM. */
 int rooms__table_insert(struct rooms_table *table, void *item);
-/* The item must be in the table. Never fails; gives memory back when the table has become sparse. */
+/* The item must be in the table. Never fails. */
 void rooms__table_remove(struct rooms_table *table, const void *item);
 
 /* ------------------------------------------------------------ rooms_index.c */

@@ -460,7 +460,7 @@ int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_s
     struct position connected;
     rooms__log_expire(log, now_ms);
     struct kept *old = rooms__table_find(&log->sessions, session->pid);
-    if (!old && log->sessions.count >= log->limits.max_sessions) old = log->oldest.next;
+    if (!old && log->sessions.table.count >= log->limits.max_sessions) old = log->oldest.next;
     if (old && old != &log->oldest) {
         forget(log, old);
         free(old);

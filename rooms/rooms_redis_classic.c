@@ -333,8 +333,8 @@ static int subscribe(struct classic *classic)
 
 static void forget_rooms(struct classic *classic)
 {
-    for (size_t i = 0; i < classic->rooms.slot_count; i++) {
-        struct listening *listening = classic->rooms.items[i];
+    for (size_t i = 0; i < classic->rooms.table.slot_count; i++) {
+        struct listening *listening = classic->rooms.table.items[i];
         if (!listening) continue;
         rooms__redis_unsubscribe(classic->redis, &listening->subscription);
         free(listening);

@@ -210,8 +210,8 @@ static void each_entry(struct rooms_redis *redis,
 {
     for (size_t kind = 0; kind < KINDS; kind++) {
         const struct rooms_table *table = &redis->names.tables[kind];
-        for (size_t i = 0; i < table->slot_count; i++)
-            if (table->items[i]) fn(redis, table->items[i]);
+        for (size_t i = 0; i < table->table.slot_count; i++)
+            if (table->table.items[i]) fn(redis, table->table.items[i]);
     }
 }
 

@@ -120,8 +120,8 @@ static void sharded_free(struct rooms_adapter *adapter)
 {
     struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));
     rooms__redis_carrier_clear(&sharded->carrier);
-    for (size_t i = 0; i < sharded->rooms.slot_count; i++)
-        if (sharded->rooms.items[i]) room_free(sharded, sharded->rooms.items[i]);
+    for (size_t i = 0; i < sharded->rooms.table.slot_count; i++)
+        if (sharded->rooms.table.items[i]) room_free(sharded, sharded->rooms.table.items[i]);
     rooms__table_clear(&sharded->rooms);
     free(sharded);
 }

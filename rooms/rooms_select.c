@@ -23,8 +23,8 @@ static struct named resolve(struct rooms_index *index, struct rooms_name name)
 static uint32_t next_visit(struct rooms_index *index)
 {
     if (++index->visit == 0) {
-        for (size_t i = 0; i < index->members.slot_count; i++) {
-            struct rooms_member *member = index->members.items[i];
+        for (size_t i = 0; i < index->members.table.slot_count; i++) {
+            struct rooms_member *member = index->members.table.items[i];
             if (member) member->visit = 0;
         }
         index->visit = 1;
@@ -60,14 +60,14 @@ static void take_named(struct rooms_index *index, const struct rooms_selector *s
 
 static void take_all(struct rooms_index *index, struct rooms_walk *walk, uint32_t visit)
 {
-    for (size_t i = 0; i < index->members.slot_count; i++)
-        if (index->members.items[i]) take(walk, index->members.items[i], visit);
+    for (size_t i = 0; i < index->members.table.slot_count; i++)
+        if (index->members.table.items[i]) take(walk, index->members.table.items[i], visit);
 }
 
 /* No set has more members than this. */
 static size_t set_bound(struct rooms_index *index, const struct rooms_selector *selector)
 {
-    size_t all = index->members.count, bound = 0;
+    size_t all = index->members.table.count, bound = 0;
     if (selector->room_count == 0) return all;
     for (size_t i = 0; i < selector->room_count && bound < all; i++) {
         struct named found = resolve(index, selector->rooms[i]);
@@ -170,8 +170,8 @@ static long call_all(struct rooms_index *index, const struct skipped *skipped,
                      void (*fn)(void *ctx, struct rooms_member *member), void *ctx)
 {
     long called = 0;
-    for (size_t i = 0; i < index->members.slot_count; i++) {
-        struct rooms_member *member = index->members.items[i];
+    for (size_t i = 0; i < index->members.table.slot_count; i++) {
+        struct rooms_member *member = index->members.table.items[i];
         if (member) called += call_dense(&member, 1, skipped, fn, ctx);
     }
     return called;

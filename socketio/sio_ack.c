@@ -49,10 +49,14 @@ int sio_ack_pack(const struct sio_event *event, const char *format, ...)
 
 /* A server waits for an answer that was promised. */
 struct owed {
-    struct sio__link by_id;
     uint64_t id;
     struct sio__answer_to to;
 };
+
+static uint32_t hash_of_id(uint64_t id)
+{
+    return sio__hash(&id, sizeof id);
+}
 
 static bool owe(struct sio_server *io, struct sio__answer_to *to, struct sio_reply *reply)
 {
@@ -64,7 +68,7 @@ static bool owe(struct sio_server *io, struct sio__answer_to *to, struct sio_rep
     if (!owed) return false;
     owed->id = io->next_owed++;
     owed->to = *to;
-    if (sio__table_add(&io->owed, &owed->by_id, sio__hash(&owed->id, sizeof owed->id)) != 0) {
+    if (base_table_add(&io->owed, hash_of_id(owed->id), owed) != 0) {
         free(owed);
         return false;
     }
@@ -74,12 +78,13 @@ static bool owe(struct sio_server *io, struct sio__answer_to *to, struct sio_rep
 
 static int pay(struct sio_reply *reply, struct sio_args args)
 {
-    struct sio__table *table = &reply->io->owed;
-    struct sio__link *link = sio__table_first(table, sio__hash(&reply->ack_id, sizeof reply->ack_id));
-    while (link && ((struct owed *)link)->id != reply->ack_id) link = sio__table_next(link);
-    struct owed *owed = (struct owed *)link;
+    struct base_table *table = &reply->io->owed;
+    uint32_t hash = hash_of_id(reply->ack_id);
+    size_t at;
+    struct owed *owed = base_table_first(table, hash, &at);
+    while (owed && owed->id != reply->ack_id) owed = base_table_next(table, hash, &at);
     if (!owed) return 0; /* the namespace is gone */
-    sio__table_remove(table, link);
+    base_table_remove(table, hash, owed);
     int result = answer_server(&owed->to, args);
     free(owed);
     return result;
@@ -87,14 +92,18 @@ static int pay(struct sio_reply *reply, struct sio_args args)
 
 void sio__owed_forget(struct sio_namespace *nsp)
 {
-    struct sio__table *table = &nsp->io->owed;
-    for (size_t i = 0; i < table->capacity; i++) {
-        for (struct sio__link *link = table->buckets[i], *next; link; link = next) {
-            next = link->next;
-            if (((struct owed *)link)->to.nsp != nsp) continue;
-            sio__table_remove(table, link);
-            free(link);
+    struct base_table *table = &nsp->io->owed;
+    for (size_t i = 0, slots = table->slot_count; i < slots;) {
+        struct owed *owed = table->items[i];
+        if (!owed || owed->to.nsp != nsp) {
+            i++;
+            continue;
         }
+        base_table_remove(table, hash_of_id(owed->id), owed);
+        free(owed);
+        if (table->slot_count == slots) continue;
+        slots = table->slot_count;
+        i = 0;
     }
 }
 
@@ -130,10 +139,10 @@ int sio_reply(struct sio_reply *reply, struct sio_args args)
 
 /* ----------------------------------------------------------------- waiting */
 
-static uint64_t hash_of(const struct sio_socket *socket, uint64_t id)
+static uint32_t hash_of(const struct sio_socket *socket, uint64_t id)
 {
     uint64_t hash = (uint64_t)(uintptr_t)socket * 0x9e3779b97f4a7c15u + id * 0xc2b2ae3d27d4eb4fu;
-    return hash ^ (hash >> 32);
+    return (uint32_t)(hash ^ (hash >> 32));
 }
 
 int sio__waiting_add(struct sio__waiting *waiting, struct sio_socket *socket, uint64_t id)
@@ -143,8 +152,8 @@ int sio__waiting_add(struct sio__waiting *waiting, struct sio_socket *socket, ui
         sio__server_hit(io, SIO_LIMIT_PENDING_ACKS, socket->session);
         return EIO_EAGAIN;
     }
-    int result = sio__table_add(&io->waiting, &waiting->by_id, hash_of(socket, id));
-    if (result != 0) return result;
+    waiting->hash = hash_of(socket, id);
+    if (base_table_add(&io->waiting, waiting->hash, waiting) != BASE_OK) return EIO_ENOMEM;
     waiting->socket = socket;
     waiting->id = id;
     /* A list whose first one's prev is the last. */
@@ -166,7 +175,7 @@ void sio__waiting_remove(struct sio__waiting *waiting)
 {
     struct sio_socket *socket = waiting->socket;
     struct sio_server *io = socket->nsp->io;
-    sio__table_remove(&io->waiting, &waiting->by_id);
+    base_table_remove(&io->waiting, waiting->hash, waiting);
     if (waiting->next)
         waiting->next->prev = waiting->prev;
     else
@@ -181,9 +190,11 @@ void sio__waiting_remove(struct sio__waiting *waiting)
 
 void sio__ack_arrived(struct sio_socket *socket, uint64_t id, struct sio_args answer)
 {
-    struct sio__link *link = sio__table_first(&socket->nsp->io->waiting, hash_of(socket, id));
-    for (; link; link = sio__table_next(link)) {
-        struct sio__waiting *waiting = (struct sio__waiting *)link;
+    const struct base_table *table = &socket->nsp->io->waiting;
+    uint32_t hash = hash_of(socket, id);
+    size_t at;
+    struct sio__waiting *waiting = base_table_first(table, hash, &at);
+    for (; waiting; waiting = base_table_next(table, hash, &at)) {
         if (waiting->socket != socket || waiting->id != id) continue;
         sio__waiting_remove(waiting);
         waiting->settle(waiting, 0, answer);

@@ -3,11 +3,18 @@
 
 /* The handlers of one event. */
 struct entry {
-    struct sio__link by_name;
     struct sio__hooks hooks;
     size_t name_size;
     char name[];
 };
+
+uint32_t sio__hash(const void *p, size_t n)
+{
+    const uint8_t *bytes = p;
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return (uint32_t)(hash ^ (hash >> 32));
+}
 
 struct sio__hook *sio__hooks_add(struct sio__hooks *hooks, void *ctx)
 {
@@ -72,13 +79,13 @@ void sio__hooks_clear(struct sio__hooks *hooks)
     *hooks = (struct sio__hooks){0};
 }
 
-static struct entry *find(const struct sio__events *events, struct eio_str name, uint64_t hash)
+static struct entry *find(const struct sio__events *events, struct eio_str name, uint32_t hash)
 {
-    for (struct sio__link *link = sio__table_first(&events->by_name, hash); link; link = sio__table_next(link)) {
-        struct entry *entry = (struct entry *)link;
-        if (entry->name_size == name.n && memcmp(entry->name, name.p, name.n) == 0) return entry;
-    }
-    return NULL;
+    size_t at;
+    struct entry *entry = base_table_first(&events->by_name, hash, &at);
+    while (entry && (entry->name_size != name.n || memcmp(entry->name, name.p, name.n) != 0))
+        entry = base_table_next(&events->by_name, hash, &at);
+    return entry;
 }
 
 struct sio__hooks *sio__events_hooks(const struct sio__events *events, struct eio_str name)
@@ -94,20 +101,20 @@ struct sio__hook *sio__events_find(const struct sio__events *events, struct eio_
     return hooks ? hooks->first : NULL;
 }
 
-static struct entry *entry_new(struct sio__events *events, struct eio_str name, uint64_t hash)
+static struct entry *entry_new(struct sio__events *events, struct eio_str name, uint32_t hash)
 {
     struct entry *entry = calloc(1, sizeof *entry + name.n + 1);
     if (!entry) return NULL;
     entry->name_size = name.n;
     memcpy(entry->name, name.p, name.n);
-    if (sio__table_add(&events->by_name, &entry->by_name, hash) == 0) return entry;
+    if (base_table_add(&events->by_name, hash, entry) == BASE_OK) return entry;
     free(entry);
     return NULL;
 }
 
 struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx)
 {
-    uint64_t hash = sio__hash(name.p, name.n);
+    uint32_t hash = sio__hash(name.p, name.n);
     struct entry *entry = find(events, name, hash);
     if (!entry) entry = entry_new(events, name, hash);
     return entry ? sio__hooks_add(&entry->hooks, ctx) : NULL;
@@ -115,15 +122,12 @@ struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str nam
 
 static void events_clear(struct sio__events *events)
 {
-    for (size_t i = 0; i < events->by_name.capacity; i++) {
-        for (struct sio__link *link = events->by_name.buckets[i], *next; link; link = next) {
-            next = link->next;
-            struct entry *entry = (struct entry *)link;
-            sio__hooks_clear(&entry->hooks);
-            free(entry);
-        }
+    for (size_t i = 0; i < events->by_name.slot_count; i++) {
+        struct entry *entry = events->by_name.items[i];
+        if (entry) sio__hooks_clear(&entry->hooks);
+        free(entry);
     }
-    sio__table_clear(&events->by_name);
+    base_table_clear(&events->by_name);
 }
 
 void sio__behaviour_clear(struct sio__behaviour *behaviour)

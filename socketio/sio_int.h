@@ -10,6 +10,7 @@
 #define SIO_INT_H
 
 #include "base_check.h"
+#include "base_table.h"
 #include "sio_codec.h"
 
 #include <stdarg.h>
@@ -32,25 +33,8 @@ enum {
     SIO__MSGPACK_ATTACHMENTS_MAX = 65535,
 };
 
-/* ------------------------------------------------------------------- table */
-
-/* A chained hash table of links that stand in the items. The owner of a table compares the items. */
-struct sio__link {
-    struct sio__link *next;
-    uint64_t hash;
-};
-struct sio__table {
-    struct sio__link **buckets;
-    size_t capacity; /* a power of two, or 0 */
-    size_t count;
-};
-uint64_t sio__hash(const void *p, size_t n);
-int sio__table_add(struct sio__table *table, struct sio__link *link, uint64_t hash);
-void sio__table_remove(struct sio__table *table, struct sio__link *link);
-/* The first item of that hash, and the next one of the same hash; NULL: none. */
-struct sio__link *sio__table_first(const struct sio__table *table, uint64_t hash);
-struct sio__link *sio__table_next(const struct sio__link *link);
-void sio__table_clear(struct sio__table *table);
+/* FNV-1a, for tables whose keys no client chooses. */
+uint32_t sio__hash(const void *p, size_t n);
 
 /* ---------------------------------------------------------------- handlers */
 
@@ -76,7 +60,7 @@ struct sio__hooks {
 };
 /* Handlers by event name. */
 struct sio__events {
-    struct sio__table by_name;
+    struct base_table by_name; /* of lists */
 };
 /* Everything that is registered on a namespace. */
 struct sio__behaviour {
@@ -103,7 +87,6 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour);
 /* --------------------------------------------------------------- namespace */
 
 struct sio_namespace {
-    struct sio__link by_name; /* in the server's table; parents are not in it */
     struct sio_server *io;
     /* Of the server's namespaces, or of its parents, in order of creation. */
     struct sio_namespace *prev, *next;
@@ -119,7 +102,7 @@ struct sio_namespace {
     uint64_t next_ack_id;
     bool has_long_ids;                             /* Socket.IO 2 clients were here */
     bool recovers;                                 /* recovery is on and the adapter can */
-    struct sio__table pids;                        /* struct sio__recovery; only if it recovers */
+    struct base_table pids;                        /* struct sio__recovery; only if it recovers */
     bool (*match)(struct eio_str name, void *ctx); /* parents only; or decide */
     sio_question_fn decide;
     void *match_ctx;
@@ -314,8 +297,7 @@ void sio__admissions_free(struct sio_server *io);
 
 /* A client asks for a namespace that is not there: parents decide one after the other (sio_question.c). */
 struct sio_question {
-    struct sio__link by_client; /* in the server's table; a client has no list of its own: few ever ask */
-    struct sio_server *io;
+    struct sio_server *io;            /* whose table finds it by its client, which has no list: few ever ask */
     struct sio_question *prev, *next; /* of all that are not answered */
     struct sio_client *client;        /* NULL: it is gone */
     struct sio_namespace *parent;     /* that is asked */
@@ -336,7 +318,6 @@ void sio__questions_free(struct sio_server *io);
 /* What a socket can be recovered by, and a question to the adapter that is not answered yet. */
 struct sio__asked;
 struct sio__recovery {
-    struct sio__link by_pid; /* in the namespace's table */
     struct sio_socket *socket;
     struct sio__asked *asked;
     bool recovered;
@@ -464,9 +445,9 @@ void sio__batch_leaving(struct sio_socket *socket, struct eio_str room);
 
 /* An answer that a socket owes. Stands first in its owner's struct. */
 struct sio__waiting {
-    struct sio__link by_id; /* in the server's table */
     struct sio_socket *socket;
     struct sio__waiting *prev, *next; /* of its socket */
+    uint32_t hash;                    /* in the server's table */
     uint64_t id;
     /* Called once, off all lists; frees it. */
     void (*settle)(struct sio__waiting *waiting, int error, struct sio_args answer);
@@ -513,20 +494,21 @@ struct sio_server {
     size_t max_packet_bytes;
 
     struct sio__assets *assets;
-    struct sio__table namespaces; /* by name */
+    struct base_table namespaces; /* by name; parents are not in it */
+    uint8_t names_key[16];        /* of its hash: clients choose names */
     struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent, *empty_namespaces;
     bool cleanup_due;
     struct sio__hooks new_namespace;
     struct sio__hook *dead_hooks;
     bool has_deciding; /* a parent that decides */
     struct sio_question *questions;
-    struct sio__table asking; /* them, by client */
-    struct sio__table owed;   /* struct owed, by id: answers to servers (sio_ack.c) */
+    struct base_table asking; /* them, by client */
+    struct base_table owed;   /* struct owed, by id: answers to servers (sio_ack.c) */
     uint64_t next_owed;
     size_t matched_count;         /* namespaces made by parents */
     struct eio_deadlines connect; /* clients that are in no namespace yet */
     struct sio__batch batch;
-    struct sio__table waiting; /* struct sio__waiting by socket and id */
+    struct base_table waiting; /* struct sio__waiting by socket and id */
     struct sio__survey *surveys;
     struct sio__gather *gathers;
     struct sio_admission *admissions;

@@ -2,16 +2,28 @@
  * A parent is a namespace nobody is in: it lends its behaviour to the children that are made when clients ask. */
 #include "sio_int.h"
 
+#include <sodium.h>
+
 /* ---------------------------------------------------------------- registry */
+
+static uint32_t hash_of(const struct sio_server *io, struct eio_str name)
+{
+    _Static_assert(sizeof io->names_key == crypto_shorthash_KEYBYTES, "size of the key");
+    uint8_t digest[crypto_shorthash_BYTES];
+    uint32_t hash;
+    crypto_shorthash(digest, (const uint8_t *)name.p, name.n, io->names_key);
+    memcpy(&hash, digest, sizeof hash);
+    return hash;
+}
 
 struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct eio_str name)
 {
-    struct sio__link *link = sio__table_first(&io->namespaces, sio__hash(name.p, name.n));
-    for (; link; link = sio__table_next(link)) {
-        struct sio_namespace *nsp = (struct sio_namespace *)link;
-        if (nsp->name_size == name.n && memcmp(nsp->name, name.p, name.n) == 0) return nsp;
-    }
-    return NULL;
+    uint32_t hash = hash_of(io, name);
+    size_t at;
+    struct sio_namespace *nsp = base_table_first(&io->namespaces, hash, &at);
+    while (nsp && (nsp->name_size != name.n || memcmp(nsp->name, name.p, name.n) != 0))
+        nsp = base_table_next(&io->namespaces, hash, &at);
+    return nsp;
 }
 
 static struct sio_namespace *alloc(struct sio_server *io, struct eio_str name)
@@ -33,7 +45,7 @@ static void namespace_free(struct sio_namespace *nsp)
     if (nsp->adapter) nsp->adapter->ops->free(nsp->adapter);
     rooms_index_free(nsp->index);
     sio__behaviour_clear(&nsp->behaviour);
-    sio__table_clear(&nsp->pids);
+    base_table_clear(&nsp->pids);
     free(nsp->sockets);
     free(nsp);
 }
@@ -84,7 +96,8 @@ static int namespace_open(struct sio_namespace *nsp)
     nsp->adapter = io->options.adapter(io->options.adapter_ctx, nsp->name, &local);
     if (!nsp->adapter) return EIO_ENOMEM;
     nsp->recovers = io->options.recovery.enabled && nsp->adapter->ops->session_restore;
-    return sio__table_add(&io->namespaces, &nsp->by_name, sio__hash(nsp->name, nsp->name_size));
+    uint32_t hash = hash_of(io, (struct eio_str){nsp->name, nsp->name_size});
+    return base_table_add(&io->namespaces, hash, nsp) == BASE_OK ? 0 : EIO_ENOMEM;
 }
 
 static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str name, struct sio_namespace *parent)
@@ -197,7 +210,7 @@ void sio__namespaces_free(struct sio_server *io)
         next = nsp->next;
         namespace_free(nsp);
     }
-    sio__table_clear(&io->namespaces);
+    base_table_clear(&io->namespaces);
 }
 
 /* ----------------------------------------------------------------- cleanup */
@@ -225,7 +238,7 @@ static void unlink_namespace(struct sio_namespace *nsp)
     struct sio_server *io = nsp->io;
     *(nsp->prev ? &nsp->prev->next : &io->first_namespace) = nsp->next;
     *(nsp->next ? &nsp->next->prev : &io->last_namespace) = nsp->prev;
-    sio__table_remove(&io->namespaces, &nsp->by_name);
+    base_table_remove(&io->namespaces, hash_of(io, (struct eio_str){nsp->name, nsp->name_size}), nsp);
     io->matched_count--;
     io->stats.namespaces--;
 }

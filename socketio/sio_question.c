@@ -4,28 +4,31 @@
 
 /* ------------------------------------------------------------------- lists */
 
-static uint64_t hash_of(const struct sio_client *client)
+static uint32_t hash_of(const struct sio_client *client)
 {
     return sio__hash(&client, sizeof client);
 }
 
-/* The first of the client's from that link on, or NULL. */
-static struct sio_question *of_client(struct sio__link *link, const struct sio_client *client)
+/* The next of the client's, or NULL. */
+static struct sio_question *next_of(const struct sio_client *client, size_t *at)
 {
-    while (link && ((struct sio_question *)link)->client != client) link = sio__table_next(link);
-    return (struct sio_question *)link;
+    const struct base_table *table = &client->io->asking;
+    struct sio_question *question = base_table_next(table, hash_of(client), at);
+    while (question && question->client != client) question = base_table_next(table, hash_of(client), at);
+    return question;
 }
 
-static struct sio_question *first_of(const struct sio_client *client)
+static struct sio_question *first_of(const struct sio_client *client, size_t *at)
 {
-    return of_client(sio__table_first(&client->io->asking, hash_of(client)), client);
+    struct sio_question *question = base_table_first(&client->io->asking, hash_of(client), at);
+    return !question || question->client == client ? question : next_of(client, at);
 }
 
 static struct sio_question *question_new(struct sio_client *client, struct eio_str name, struct eio_str auth)
 {
     struct sio_question *question = calloc(1, sizeof *question + name.n + auth.n);
     struct sio_server *io = client->io;
-    if (!question || sio__table_add(&io->asking, &question->by_client, hash_of(client)) != 0) {
+    if (!question || base_table_add(&io->asking, hash_of(client), question) != BASE_OK) {
         free(question);
         return NULL;
     }
@@ -49,7 +52,7 @@ static void leave_client(struct sio_question *question)
 {
     struct sio_client *client = question->client;
     if (!client) return;
-    sio__table_remove(&question->io->asking, &question->by_client);
+    base_table_remove(&question->io->asking, hash_of(client), question);
     client->admission_count--;
     question->client = NULL;
 }
@@ -64,13 +67,14 @@ static void question_free(struct sio_question *question)
 
 void sio__question_forget_client(struct sio_client *client)
 {
-    for (struct sio_question *each; (each = first_of(client)) != NULL;) leave_client(each);
+    size_t at;
+    for (struct sio_question *each; (each = first_of(client, &at)) != NULL;) leave_client(each);
 }
 
 void sio__questions_free(struct sio_server *io)
 {
     while (io->questions) question_free(io->questions);
-    sio__table_clear(&io->asking);
+    base_table_clear(&io->asking);
 }
 
 /* ------------------------------------------------------------------- steps */
@@ -145,8 +149,8 @@ void sio_decide(struct sio_question *question, bool allowed)
 /* A client that asks again while it waits is answered once, the later time. */
 void sio__question_supersede(struct sio_client *client, struct eio_str name)
 {
-    for (struct sio_question *each = first_of(client); each;
-         each = of_client(sio__table_next(&each->by_client), client))
+    size_t at;
+    for (struct sio_question *each = first_of(client, &at); each; each = next_of(client, &at))
         if (each->name_size == name.n && memcmp(each->text, name.p, name.n) == 0) each->superseded = true;
 }
 

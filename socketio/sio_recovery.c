@@ -40,18 +40,17 @@ void sio__recovery_on_expiry(void *ctx)
 
 static struct sio__recovery *find_pid(const struct sio_namespace *nsp, const char *pid)
 {
-    struct sio__link *link = sio__table_first(&nsp->pids, sio__hash(pid, SIO__ID_SIZE));
-    for (; link; link = sio__table_next(link)) {
-        struct sio__recovery *recovery = (struct sio__recovery *)link;
-        if (memcmp(recovery->pid, pid, SIO__ID_SIZE) == 0) return recovery;
-    }
-    return NULL;
+    uint32_t hash = sio__hash(pid, SIO__ID_SIZE);
+    size_t at;
+    struct sio__recovery *recovery = base_table_first(&nsp->pids, hash, &at);
+    while (recovery && memcmp(recovery->pid, pid, SIO__ID_SIZE) != 0) recovery = base_table_next(&nsp->pids, hash, &at);
+    return recovery;
 }
 
 static void drop_pid(struct sio__recovery *recovery)
 {
     if (!recovery->pid[0]) return;
-    sio__table_remove(&recovery->socket->nsp->pids, &recovery->by_pid);
+    base_table_remove(&recovery->socket->nsp->pids, sio__hash(recovery->pid, SIO__ID_SIZE), recovery);
     recovery->pid[0] = '\0';
 }
 
@@ -64,9 +63,9 @@ static int set_pid(struct sio__recovery *recovery, const char *pid)
         memcpy(recovery->pid, pid, SIO__ID_SIZE);
     else
         sio__server_new_id(nsp->io, recovery->pid);
-    int result = sio__table_add(&nsp->pids, &recovery->by_pid, sio__hash(recovery->pid, SIO__ID_SIZE));
-    if (result != 0) recovery->pid[0] = '\0';
-    return result;
+    if (base_table_add(&nsp->pids, sio__hash(recovery->pid, SIO__ID_SIZE), recovery) == BASE_OK) return 0;
+    recovery->pid[0] = '\0';
+    return EIO_ENOMEM;
 }
 
 static void set_offset(struct sio__recovery *recovery, struct rooms_name offset)

@@ -135,6 +135,7 @@ struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_opt
     struct sio_server *io = calloc(1, sizeof *io);
     if (!io) return NULL;
     io->loop = loop;
+    crypto_shorthash_keygen(io->names_key);
     take_options(io, options);
     eio_deadlines_init(&io->connect, loop, io->options.connect_timeout_ms, sio__client_on_connect_timeout, io);
     eio_timer_init(&io->drain_limit, loop, on_drain_limit, io);
@@ -178,8 +179,8 @@ void sio_server_free(struct sio_server *io)
     sio__assets_free(io);
     sio__hooks_clear(&io->new_namespace);
     sio__hooks_sweep(&io->dead_hooks);
-    sio__table_clear(&io->owed);
-    sio__table_clear(&io->waiting);
+    base_table_clear(&io->owed);
+    base_table_clear(&io->waiting);
     sio__batch_clear(&io->batch);
     eio_deadlines_clear(&io->connect);
     sodium_memzero(io->random, sizeof io->random);

@@ -31,7 +31,7 @@ static void base64(uint8_t *p, size_t n)
 /* What the polling transport checks before it reads a body as text. */
 static bool is_text(const uint8_t *p, size_t n)
 {
-    if (n > 0 && eio__utf8_valid(p, n)) return true;
+    if (n > 0 && base_utf8_valid(p, n)) return true;
     printf("error");
     return false;
 }

@@ -214,7 +214,7 @@ static void on_message(struct eio_session *session, enum eio_kind kind, const ui
     (void)ctx;
     struct record *record = eio_session_data(session);
     EIO_CHECK(record && record->opened == 1 && record->closed == 0);
-    EIO_CHECK(kind == EIO_BINARY || eio__utf8_valid(p, n));
+    EIO_CHECK(kind == EIO_BINARY || base_utf8_valid(p, n));
     act(session);
 }
 

@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     script(data + 1, size - 1);
     uint8_t *body = guard_put(&guard, data + 1, size - 1), *p = body, *end = body + size - 1;
     size_t n = size - 1;
-    if (!binary_form && !eio__utf8_valid(p, n)) return 0; /* checked by the caller */
+    if (!binary_form && !base_utf8_valid(p, n)) return 0; /* checked by the caller */
     struct eio__packet packet;
     struct eio__fault fault = {0};
     int result;

@@ -55,7 +55,7 @@ static void say(struct sio_server *io, const char *id, enum eio_kind kind, const
 {
     struct eio_session *session = eio_server_find(sio_server_engine(io), id, 20);
     struct sio_client *client = session ? eio_session_data(session) : NULL;
-    if (client && (kind == EIO_BINARY || eio__utf8_valid(p, n))) sio__client_message(client, kind, p, n);
+    if (client && (kind == EIO_BINARY || base_utf8_valid(p, n))) sio__client_message(client, kind, p, n);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

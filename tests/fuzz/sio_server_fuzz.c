@@ -86,7 +86,7 @@ static void feed(struct sio_server *io, struct eio_session **sessions, const uin
     struct eio_session *session = sessions[p[0] >> 1 & 3];
     enum eio_kind kind = p[0] & 1 ? EIO_BINARY : EIO_TEXT;
     struct sio_client *client = session ? eio_session_data(session) : NULL;
-    if (client && (kind == EIO_BINARY || eio__utf8_valid(p + 1, n - 1)))
+    if (client && (kind == EIO_BINARY || base_utf8_valid(p + 1, n - 1)))
         sio__client_message(client, kind, p + 1, n - 1);
     if (p[0] & 16 && held) {
         struct sio_admission *admission = held;

@@ -51,7 +51,7 @@ TEST(visitors, an_ipv6_customer_is_one_visitor)
     assert_ptr_equal(eio__visitors_get(&visitors, &a), eio__visitors_get(&visitors, &b));
     assert_ptr_not_equal(eio__visitors_get(&visitors, &a), eio__visitors_get(&visitors, &c));
     assert_ptr_not_equal(eio__visitors_get(&visitors, &d), eio__visitors_get(&visitors, &e));
-    assert_int_equal(visitors.count, 4);
+    assert_int_equal(visitors.table.count, 4);
     eio__visitors_clear(&visitors);
     eio_loop_free(loop);
 }
@@ -69,14 +69,14 @@ TEST(visitors, those_without_anything_are_forgotten_and_the_others_kept)
         struct eio__address address = address_of(text);
         assert_non_null(eio__visitors_get(&visitors, &address));
     }
-    assert_int_equal(visitors.count, 4001);
+    assert_int_equal(visitors.table.count, 4001);
     eio_loop_advance(loop, 3000);
-    assert_int_equal(visitors.count, 1);
+    assert_int_equal(visitors.table.count, 1);
     eio__visitor_leave(&visitors, &kept);
     eio_loop_advance(loop, 1000);
-    assert_int_equal(visitors.count, 1); /* its bucket may not be full yet */
+    assert_int_equal(visitors.table.count, 1); /* its bucket may not be full yet */
     eio_loop_advance(loop, 2000);
-    assert_int_equal(visitors.count, 0);
+    assert_int_equal(visitors.table.count, 0);
     eio__visitors_clear(&visitors);
     eio_loop_free(loop);
 }

@@ -216,7 +216,7 @@ static void many_members_and_rooms_are_found(void **state)
     (void)rooms_room_members(rooms_find(index, name_of("all")), &count);
     assert_int_equal(count, 4);
     assert_true(rooms_find(index, name_of("all"))->capacity <= 16);
-    assert_true(index->members.slot_count <= 64);
+    assert_true(index->members.table.slot_count <= 64);
     assert_ptr_equal(rooms_member_find(index, name_of(ids[MANY - 1])), &members[MANY - 1]);
     rooms_remove(index, &members[0]);
     assert_int_equal(rooms_room_count(index), 1);

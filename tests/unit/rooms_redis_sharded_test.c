@@ -134,7 +134,7 @@ TEST(sharded, a_node_that_falls_silent_is_not_waited_for)
 {
     nodes_open(3, rooms_adapter_redis_sharded, NULL, beat_quickly);
     struct rooms__cluster *a = (struct rooms__cluster *)adapter(0), *c = (struct rooms__cluster *)adapter(2);
-    RUN_UNTIL(&nodes[0], a->nodes.count == 2);
+    RUN_UNTIL(&nodes[0], a->nodes.table.count == 2);
     rooms__due_stop(&c->heartbeat); /* as if it had stopped */
     RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).nodes_lost > 0);
     assert_int_equal(node_stats(&nodes[0]).nodes_lost, 1);
