@@ -469,7 +469,7 @@ static struct rooms_bytes in_array(struct rooms_bytes value)
 
 static bool take_sockets(struct classic_question *question, struct rooms_bytes sockets)
 {
-    struct rooms__json_walk walk;
+    struct base_json_walk walk;
     struct rooms_bytes socket;
     if (!rooms__json_is_array(sockets) || !rooms__json_open(&walk, sockets)) return false;
     while (rooms__json_next(&walk, NULL, &socket))

@@ -390,7 +390,7 @@ void rooms__classic_put_client_count(struct rooms_packer *packer, struct rooms_b
 /* n 0: there is none, as JavaScript's undefined. */
 static struct rooms_bytes first_of(const struct rooms_message *args)
 {
-    struct rooms__json_walk walk;
+    struct base_json_walk walk;
     struct rooms_bytes first = {NULL, 0};
     if (rooms__json_open(&walk, args->json)) rooms__json_next(&walk, NULL, &first);
     return first;

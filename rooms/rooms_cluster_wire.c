@@ -72,7 +72,7 @@ static void put_sockets(struct rooms_packer *packer, const struct rooms__cluster
 /* Of what was answered only the first argument has a place; none is as JavaScript's undefined: no key. */
 static void put_answer(struct rooms_packer *packer, const struct rooms__cluster_message *message)
 {
-    struct rooms__json_walk walk;
+    struct base_json_walk walk;
     struct rooms_bytes first;
     put_request(packer, message, "");
     if (!rooms__json_open(&walk, message->packet.json) || !rooms__json_next(&walk, NULL, &first)) return;
@@ -330,7 +330,7 @@ static int read_answer(struct rooms__cluster_reading *reading, struct rooms_byte
 
 static int read_sockets(struct rooms__cluster_reading *reading, struct rooms_bytes list)
 {
-    struct rooms__json_walk walk, again;
+    struct base_json_walk walk, again;
     struct rooms_bytes value;
     size_t count = 0;
     if (list.n == 0 || !rooms__json_open(&walk, list) || walk.is_object) return ROOMS_EINVAL;

@@ -123,7 +123,7 @@ static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
         if (*p >= 0x80) {
             bool valid;
             size_t size = base_utf8_sequence(p, end, &valid);
-            if (is_half(p, end)) {
+            if (!valid && is_half(p, end)) {
                 to = put_half(to, p);
                 p += 3;
                 continue;

@@ -26,7 +26,7 @@ void rooms_packer_clear(struct rooms_packer *packer)
     rooms_packer_init(packer);
 }
 
-static uint8_t *reserve(struct rooms_packer *packer, size_t n)
+uint8_t *rooms__packer_reserve(struct rooms_packer *packer, size_t n)
 {
     if (packer->error) return NULL;
     if (n > packer->capacity - packer->size) {
@@ -46,7 +46,7 @@ static uint8_t *reserve(struct rooms_packer *packer, size_t n)
 static int append(void *data, const char *p, size_t n)
 {
     struct rooms_packer *packer = data;
-    uint8_t *to = reserve(packer, n);
+    uint8_t *to = rooms__packer_reserve(packer, n);
     if (!to) return -1;
     if (n > 0) memcpy(to, p, n);
     packer->size += n;
@@ -165,121 +165,29 @@ static bool take(struct walk *w, const char *text)
     return true;
 }
 
-/* ----------------------------------------------------------------- strings */
+/* ------------------------------------------------------------------ scalars */
 
-static int hex_value(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The four digits of \uXXXX; -1: they are not there. */
-static int32_t hex4(const uint8_t *p, const uint8_t *end)
-{
-    int32_t code = 0;
-    if (end - p < 4) return -1;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_value(p[i]);
-        if (digit < 0) return -1;
-        code = code << 4 | digit;
-    }
-    return code;
-}
-
-/* Decodes the escape at *p, which is moved behind it; 0: there is none. */
-static size_t decode_escape(const uint8_t **p, const uint8_t *end, uint8_t out[4])
-{
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    if (end - *p < 2) return 0;
-    if ((*p)[1] != 'u') {
-        const char *found = memchr(from, (*p)[1], sizeof from - 1);
-        if (!found) return 0;
-        out[0] = (uint8_t)to[found - from];
-        *p += 2;
-        return 1;
-    }
-    int32_t code = hex4(*p + 2, end), low = -1;
-    if (code < 0) return 0;
-    *p += 6;
-    if (code >= 0xd800 && code < 0xdc00 && end - *p >= 6 && (*p)[0] == '\\' && (*p)[1] == 'u') low = hex4(*p + 2, end);
-    if (low >= 0xdc00 && low < 0xe000) {
-        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-        *p += 6;
-    } else if (code >= 0xd800 && code < 0xe000) {
-        code = 0xfffd; /* alone: what JavaScript writes in UTF-8 */
-    }
-    return base_utf8_put((uint32_t)code, (char *)out);
-}
-
-/* Walks a string from behind its opening quote to behind the closing one. Its decoded bytes go to out unless that is
- * NULL. Returns their number, or -1. */
-static ssize_t decode_string(const uint8_t **p, const uint8_t *end, uint8_t *out)
-{
-    size_t size = 0;
-    while (*p < end && **p != '"') {
-        uint8_t decoded[4];
-        const uint8_t *from = *p;
-        while (*p < end && **p != '"' && **p != '\\') (*p)++;
-        size_t n = (size_t)(*p - from);
-        if (n == 0) {
-            n = decode_escape(p, end, decoded);
-            from = decoded;
-        }
-        if (n == 0) return -1;
-        if (out) memcpy(out + size, from, n);
-        size += n;
-    }
-    if (*p == end) return -1;
-    (*p)++;
-    return (ssize_t)size;
-}
-
-/* w->p: at the opening quote. */
+/* w->p: at the opening quote. What the first walk has checked the second one skips. */
 static int pack_string(struct walk *w)
 {
-    const uint8_t *begin = ++w->p;
-    ssize_t size = decode_string(&w->p, w->end, NULL);
-    if (size < 0) return malformed(w);
+    size_t left = (size_t)(w->end - w->p);
+    size_t n = w->counting ? base_json_scan_text(w->p, left) : base_json_skip(w->p, left);
+    struct base_str quoted = {(const char *)w->p, n};
+    if (n == 0) return malformed(w);
+    w->p += n;
     if (w->counting) return 0;
-    if ((size_t)size == (size_t)(w->p - begin) - 1) {
-        rooms_pack_text(w->packer, (const char *)begin, (size_t)size);
+    if (!memchr(quoted.p, '\\', quoted.n)) {
+        rooms_pack_text(w->packer, quoted.p + 1, quoted.n - 2);
         return 0;
     }
+    size_t size = base_json_decode(quoted, NULL);
     msgpack_packer pk = on_top_of(w->packer);
-    if (fits(w->packer, (size_t)size)) msgpack_pack_str(&pk, (size_t)size);
-    uint8_t *to = reserve(w->packer, (size_t)size);
+    if (fits(w->packer, size)) msgpack_pack_str(&pk, size);
+    uint8_t *to = rooms__packer_reserve(w->packer, size);
     if (!to) return -1;
-    decode_string(&begin, w->end, to);
-    w->packer->size += (size_t)size;
+    base_json_decode(quoted, (char *)to);
+    w->packer->size += size;
     return 0;
-}
-
-/* ----------------------------------------------------------------- numbers */
-
-static bool take_digits(struct walk *w)
-{
-    const uint8_t *begin = w->p;
-    while (w->p < w->end && *w->p >= '0' && *w->p <= '9') w->p++;
-    return w->p > begin;
-}
-
-/* The number at w->p by JSON's grammar. *whole: it has neither a fraction nor an exponent. */
-static bool take_number(struct walk *w, bool *whole)
-{
-    const uint8_t *begin = w->p;
-    take(w, "-");
-    bool zero = w->p < w->end && *w->p == '0';
-    const uint8_t *digits = w->p;
-    if (!take_digits(w) || (zero && w->p - digits > 1)) return false;
-    const uint8_t *after = w->p;
-    if (take(w, ".") && !take_digits(w)) return false;
-    if (take(w, "e") || take(w, "E")) {
-        if (!take(w, "+")) take(w, "-");
-        if (!take_digits(w)) return false;
-    }
-    *whole = w->p == after;
-    return w->p > begin;
 }
 
 /* Whole numbers that 64 bits hold keep all their digits. */
@@ -301,13 +209,21 @@ static bool pack_whole(struct rooms_packer *packer, const uint8_t *p, size_t n)
     return true;
 }
 
+static bool is_whole(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (p[i] == '.' || (p[i] | 0x20) == 'e') return false;
+    return true;
+}
+
 static int pack_number(struct walk *w)
 {
     const uint8_t *begin = w->p;
-    bool whole;
-    if (!take_number(w, &whole)) return malformed(w);
-    size_t n = (size_t)(w->p - begin);
-    if (w->counting || (whole && pack_whole(w->packer, begin, n))) return 0;
+    size_t left = (size_t)(w->end - begin);
+    size_t n = w->counting ? base_json_scan_number(begin, left) : base_json_skip(begin, left);
+    if (n == 0) return malformed(w);
+    w->p += n;
+    if (w->counting || (is_whole(begin, n) && pack_whole(w->packer, begin, n))) return 0;
     char copy[NUMBER_INLINE];
     char *text = n < sizeof copy ? copy : malloc(n + 1);
     if (!text) return refuse(w, ROOMS_ENOMEM);
@@ -336,7 +252,8 @@ static bool take_num(struct walk *w, size_t *number)
     if (!take_spaced(w, "\"num\"") || !take_spaced(w, ":")) return false;
     skip_space(w);
     const uint8_t *digits = w->p;
-    if (!take_digits(w) || w->p - digits > 9) return false;
+    while (w->p < w->end && *w->p >= '0' && *w->p <= '9') w->p++;
+    if (w->p == digits || w->p - digits > 9) return false;
     for (*number = 0; digits < w->p; digits++) *number = *number * 10 + (size_t)(*digits - '0');
     return true;
 }

@@ -61,7 +61,7 @@ static int add_json(struct rooms__names *names, struct rooms_bytes list, struct 
 
 int rooms__names_of_json(struct rooms__names *names, struct rooms_bytes list)
 {
-    struct rooms__json_walk walk, again;
+    struct base_json_walk walk, again;
     struct rooms_bytes value;
     size_t count = 0;
     if (list.n == 0 || rooms__json_is(list, "null")) return alloc(names, 0);

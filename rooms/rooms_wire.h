@@ -3,6 +3,7 @@
 #ifndef ROOMS_WIRE_H
 #define ROOMS_WIRE_H
 
+#include "base_json.h"
 #include "base_utf8.h"
 #include "rooms_int.h"
 
@@ -14,14 +15,10 @@
 int rooms__json_check(struct rooms_bytes text);
 
 /* A walk over the members of an object or the elements of an array. */
-struct rooms__json_walk {
-    const uint8_t *p, *end;
-    bool is_object;
-};
 /* False: the value is neither an object nor an array. */
-bool rooms__json_open(struct rooms__json_walk *walk, struct rooms_bytes value);
+bool rooms__json_open(struct base_json_walk *walk, struct rooms_bytes value);
 /* The next value, without space around it; the key with its quotes. False: there is none. key may be NULL. */
-bool rooms__json_next(struct rooms__json_walk *walk, struct rooms_bytes *key, struct rooms_bytes *value);
+bool rooms__json_next(struct base_json_walk *walk, struct rooms_bytes *key, struct rooms_bytes *value);
 
 /* The names that are looked for in objects, and what was found: slices, n 0: not there. Of a name that stands twice the
  * last one is found, as in JavaScript. False: the value is no object. */
@@ -39,7 +36,8 @@ bool rooms__json_text_is(struct rooms_bytes value, struct rooms_name text);
 bool rooms__json_uint(struct rooms_bytes value, uint64_t *number);
 
 /* Writing into a packer, which is a buffer of bytes whose errors stick: bytes as they are, a literal, quoted text
- * (UTF-8), a number. */
+ * (what is not UTF-8 becomes U+FFFD), a number. */
+uint8_t *rooms__packer_reserve(struct rooms_packer *packer, size_t n); /* NULL: it has an error now */
 void rooms__put_bytes(struct rooms_packer *packer, const void *p, size_t n);
 void rooms__put(struct rooms_packer *packer, const char *literal);
 void rooms__put_text(struct rooms_packer *packer, struct rooms_name text);

@@ -4,8 +4,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 255
-
 size_t sio_args_count(struct sio_args args)
 {
     size_t count = 0;
@@ -67,28 +65,12 @@ bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes)
     return true;
 }
 
-static bool key_is(struct eio_str quoted, const char *name, size_t n)
-{
-    if (!memchr(quoted.p, '\\', quoted.n)) return quoted.n == n + 2 && memcmp(quoted.p + 1, name, n) == 0;
-    char decoded[NAME_MAX_BYTES];
-    if (sio__json_decode_text(quoted, NULL) != n) return false;
-    sio__json_decode_text(quoted, decoded);
-    return memcmp(decoded, name, n) == 0;
-}
-
 struct eio_str sio_json_member(struct eio_str object, const char *name)
 {
-    struct eio_str found = {NULL, 0}, rest = sio__json_trim(object);
-    size_t name_size = strlen(name);
-    if (rest.n < 2 || rest.p[0] != '{' || name_size > NAME_MAX_BYTES) return found;
-    rest = sio__json_trim((struct eio_str){rest.p + 1, rest.n - 2});
-    while (rest.n > 0) {
-        struct eio_str key = {rest.p, sio__json_skip((const uint8_t *)rest.p, rest.n)};
-        const char *colon = memchr(key.p + key.n, ':', rest.n - key.n);
-        if (!colon) break;
-        rest = (struct eio_str){colon + 1, rest.n - (size_t)(colon + 1 - rest.p)};
-        struct eio_str value = sio__json_next(&rest);
-        if (key_is(key, name, name_size)) found = value;
-    }
-    return found;
+    struct base_str found = {NULL, 0}, key, value, wanted = {name, strlen(name)};
+    struct base_json_walk walk;
+    if (!base_json_open(&walk, sio__base_str(object)) || !walk.is_object) return sio__eio_str(found);
+    while (base_json_each(&walk, &key, &value))
+        if (base_json_text_is(key, wanted)) found = value;
+    return sio__eio_str(found);
 }

@@ -94,10 +94,10 @@ void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t 
         if (!builder->error) builder->error = EIO_ETOOBIG;
         return;
     }
-    size_t quoted = sio__json_quoted_size(text, size);
+    size_t quoted = base_json_quoted_size(text, size);
     char *out = reserve(builder, quoted);
     if (!out) return;
-    sio__json_put_quoted(out, text, size);
+    base_json_put_quoted(out, text, size);
     builder->size += quoted;
 }
 

@@ -1,8 +1,9 @@
-/* The pure codecs of socketio: JSON scanner and packets. No I/O, no globals, libc only but for sio__json_tree().
- * Private to this library. */
+/* The pure codecs of socketio: packets, and JSON by base_json.h. No I/O, no globals, libc only but for
+ * sio__json_tree(). Private to this library. */
 #ifndef SIO_CODEC_H
 #define SIO_CODEC_H
 
+#include "base_json.h"
 #include "socketio.h"
 
 #include <sys/types.h>
@@ -14,36 +15,52 @@ struct sio__fault {
     uint8_t limit;   /* enum sio_limit, with EIO_ETOOBIG */
 };
 
-/* ------------------------------------------------------------- JSON (RFC 8259, strict), one pass, not recursive */
+/* ------------------------------------------------- JSON: base_json.h in this library's types */
 
-#define SIO__JSON_DEPTH_MAX 1024 /* levels the scanner has room for; a larger max_depth counts as this */
+#define SIO__JSON_DEPTH_MAX BASE_JSON_DEPTH_MAX
 
 struct sio__json_limits {
     size_t max_depth; /* arrays and objects within each other; 0: none at all */
 };
-/* Checks one JSON value at p (leading and trailing whitespace is consumed). Text is checked for valid UTF-8 unless
- * `utf8_checked`. Returns the bytes consumed, negative with fault. Never reads past n, bounded stack. */
-ssize_t sio__json_scan(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
-                       struct sio__fault *fault);
-/* The same, beginning inside an array after one of its elements: the other elements, the closing bracket and the
- * whitespace after it. The array counts as the first level of depth. */
-ssize_t sio__json_scan_rest(const uint8_t *p, size_t n, const struct sio__json_limits *limits, bool utf8_checked,
-                            struct sio__fault *fault);
-/* Skips one value in text that was scanned before and stands at p without whitespace before it; returns its size. */
-size_t sio__json_skip(const uint8_t *p, size_t n);
-/* Without the whitespace at both ends. */
-struct eio_str sio__json_trim(struct eio_str text);
-/* The first of values separated by commas, taken off `list` with its comma; {NULL,0} if there is none. Scanned text. */
-struct eio_str sio__json_next(struct eio_str *list);
+/* Fills in the fault, its `limit` too, and returns its code. */
+ssize_t sio__json_fail(const struct base_json_fault *from, struct sio__fault *fault);
+static inline ssize_t sio__json_scan(const uint8_t *p, size_t n, const struct sio__json_limits *limits,
+                                     bool utf8_checked, struct sio__fault *fault)
+{
+    struct base_json_fault found;
+    ssize_t size = base_json_scan(p, n, limits->max_depth, utf8_checked, &found);
+    return size < 0 ? sio__json_fail(&found, fault) : size;
+}
+static inline ssize_t sio__json_scan_rest(const uint8_t *p, size_t n, const struct sio__json_limits *limits,
+                                          bool utf8_checked, struct sio__fault *fault)
+{
+    struct base_json_fault found;
+    ssize_t size = base_json_scan_rest(p, n, limits->max_depth, utf8_checked, &found);
+    return size < 0 ? sio__json_fail(&found, fault) : size;
+}
+static inline struct base_str sio__base_str(struct eio_str text)
+{
+    return (struct base_str){text.p, text.n};
+}
+static inline struct eio_str sio__eio_str(struct base_str text)
+{
+    return (struct eio_str){text.p, text.n};
+}
+static inline struct eio_str sio__json_trim(struct eio_str text)
+{
+    return sio__eio_str(base_json_trim(sio__base_str(text)));
+}
+static inline struct eio_str sio__json_next(struct eio_str *list)
+{
+    return sio__eio_str(base_json_take(&list->p, &list->n));
+}
 /* jansson's tree of a scanned value; the caller owns it. Whatever was accepted becomes one: lone surrogates are U+FFFD,
  * integers above 64 bits reals, numbers beyond a double null (as JavaScript writes them). NULL: out of memory. */
 json_t *sio__json_tree(struct eio_str value);
-/* Decodes a scanned JSON string (quotes included) to UTF-8; lone surrogates become U+FFFD. Never longer than the
- * input. Returns the size. out NULL: the size only. */
-size_t sio__json_decode_text(struct eio_str quoted, char *out);
-/* Size of text as a quoted JSON string, and writing it (returns the end). Invalid UTF-8 becomes U+FFFD. */
-size_t sio__json_quoted_size(const char *text, size_t n);
-char *sio__json_put_quoted(char *out, const char *text, size_t n);
+static inline size_t sio__json_decode_text(struct eio_str quoted, char *out)
+{
+    return base_json_decode(sio__base_str(quoted), out);
+}
 
 /* ----------------------------------------------------------------- packets (socket.io-protocol v5, default parser) */
 

@@ -319,7 +319,7 @@ size_t sio__packet_size(const struct sio__outgoing *packet)
     if (has_namespace(packet)) size += packet->nsp.n + 1;
     if (packet->has_id) size += count_digits(packet->id);
     if (is_list(packet)) size += 2;
-    if (has_name(packet)) size += sio__json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);
+    if (has_name(packet)) size += base_json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);
     return size;
 }
 
@@ -346,7 +346,7 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
     if (packet->has_id) p = put_number(p, packet->id);
     if (is_list(packet)) *p++ = '[';
     if (has_name(packet)) {
-        p = sio__json_put_quoted(p, packet->name.p, packet->name.n);
+        p = base_json_put_quoted(p, packet->name.p, packet->name.n);
         if (packet->json.n > 0) *p++ = ',';
     }
     p = put(p, packet->json);

@@ -77,7 +77,7 @@ static int encode(const struct sio__parser *self, struct sio__prepared *prepared
     if (sio__prepared_add(prepared, EIO_TEXT, size, &out) != 0) return EIO_ENOMEM;
     sio__packet_put(packet, out);
     /* The array stands at the end of the text: adapters that need it read it there. */
-    size_t array = sio__json_quoted_size(packet->name.p, packet->name.n) + args->json.n + (args->json.n > 0) + 2;
+    size_t array = base_json_quoted_size(packet->name.p, packet->name.n) + args->json.n + (args->json.n > 0) + 2;
     prepared->json = (struct rooms_bytes){out + size - array, array};
 
     for (size_t i = 0; i < args->attachment_count; i++) {

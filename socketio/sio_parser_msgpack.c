@@ -14,15 +14,15 @@ struct fields {
  * last counts; unknown ones are ignored (the JavaScript client sends `options`). */
 static void split(struct eio_str object, struct fields *fields)
 {
-    struct eio_str rest = {object.p + 1, object.n - 2};
-    while (rest.n > 0) {
-        struct eio_str key = {rest.p, sio__json_skip((const uint8_t *)rest.p, rest.n)};
-        rest = (struct eio_str){rest.p + key.n + 1, rest.n - key.n - 1};
-        struct eio_str value = sio__json_next(&rest);
-        if (eio_str_is(key, "\"type\"")) fields->type = value;
-        if (eio_str_is(key, "\"nsp\"")) fields->nsp = value;
-        if (eio_str_is(key, "\"data\"")) fields->data = value;
-        if (eio_str_is(key, "\"id\"")) fields->id = value;
+    struct base_json_walk walk;
+    struct base_str name, value;
+    base_json_open(&walk, sio__base_str(object));
+    while (base_json_each(&walk, &name, &value)) {
+        struct eio_str key = sio__eio_str(name);
+        if (eio_str_is(key, "\"type\"")) fields->type = sio__eio_str(value);
+        if (eio_str_is(key, "\"nsp\"")) fields->nsp = sio__eio_str(value);
+        if (eio_str_is(key, "\"data\"")) fields->data = sio__eio_str(value);
+        if (eio_str_is(key, "\"id\"")) fields->id = sio__eio_str(value);
     }
 }
 

@@ -74,7 +74,7 @@ static bool is_mark_key(const char *p, size_t n)
 static bool skip_string_or_mark(struct cursor *c)
 {
     const char *p = c->p;
-    size_t n = sio__json_skip((const uint8_t *)p, (size_t)(c->end - p));
+    size_t n = base_json_skip((const uint8_t *)p, (size_t)(c->end - p));
     c->p += n;
     if (!is_mark_key(p, n)) return false;
     struct cursor after = *c;

@@ -126,11 +126,11 @@ char *sio__json_array(struct eio_str inner)
 
 char *sio__event_array(struct eio_str name, struct eio_str args, size_t *size)
 {
-    *size = sio__json_quoted_size(name.p, name.n) + args.n + (args.n > 0) + 2;
+    *size = base_json_quoted_size(name.p, name.n) + args.n + (args.n > 0) + 2;
     char *json = malloc(*size), *at = json;
     if (!json) return NULL;
     *at++ = '[';
-    at = sio__json_put_quoted(at, name.p, name.n);
+    at = base_json_put_quoted(at, name.p, name.n);
     if (args.n) {
         *at++ = ',';
         memcpy(at, args.p, args.n);

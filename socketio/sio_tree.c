@@ -96,7 +96,7 @@ static bool to_next_value(struct tree *tree)
         } else if (*rest->p == ',') {
             advance(rest, 1);
         } else if (object && *rest->p == '"' && !tree->key.p) {
-            tree->key = (struct eio_str){rest->p, sio__json_skip((const uint8_t *)rest->p, rest->n)};
+            tree->key = (struct eio_str){rest->p, base_json_skip((const uint8_t *)rest->p, rest->n)};
             advance(rest, tree->key.n);
         } else if (object && *rest->p == ':') {
             advance(rest, 1);
@@ -111,7 +111,7 @@ static int take_value(struct tree *tree, json_t **root)
 {
     struct eio_str *rest = &tree->rest;
     bool container = *rest->p == '{' || *rest->p == '[';
-    size_t size = container ? 1 : sio__json_skip((const uint8_t *)rest->p, rest->n);
+    size_t size = container ? 1 : base_json_skip((const uint8_t *)rest->p, rest->n);
     json_t *value = size ? make_value((struct eio_str){rest->p, size}) : NULL;
     if (!value) return -1;
     advance(rest, size);

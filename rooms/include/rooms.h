@@ -481,8 +481,8 @@ ROOMS_API void rooms_pack_uint(struct rooms_packer *packer, uint64_t value);
  *  - Placeholders become bin; without attachments there are none, and such an object is data.
  *  - Integers of 64 bits stay exact and take as few bytes as possible, other whole numbers too; the rest is float 64.
  *  - Lone surrogates become U+FFFD. Keys stay in order, those that stand twice too.
- * ROOMS_EINVAL: not JSON (not all of its rules are checked), or a placeholder without its attachment. ROOMS_ELIMIT:
- * deeper than ROOMS_MSGPACK_DEPTH_MAX. */
+ * ROOMS_EINVAL: not JSON in UTF-8, or a placeholder without its attachment. ROOMS_ELIMIT: deeper than
+ * ROOMS_MSGPACK_DEPTH_MAX. */
 ROOMS_API void rooms_pack_json(struct rooms_packer *packer, struct rooms_bytes json,
                                const struct rooms_bytes *attachments, size_t attachment_count);
 

@@ -79,7 +79,7 @@ SIO_API int sio_args_text(struct sio_args args, size_t i, char *out, size_t out_
 /* The bytes of the i-th argument if that is an attachment. Returns false otherwise. */
 SIO_API bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes);
 /* The value of a member of a JSON object, as JSON text; of several of that name the last. {NULL,0} if there is none, or
- * if the text is no object. Names are compared decoded; those above 255 bytes are not found. O(size of the object).
+ * if the text is no object. Names are compared decoded. O(size of the object).
  * For handlers that need one field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on.
  */
 SIO_API struct eio_str sio_json_member(struct eio_str object, const char *name);

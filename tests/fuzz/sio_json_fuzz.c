@@ -17,18 +17,18 @@ static void check_text(const uint8_t *p, size_t n)
 {
     static const struct sio__json_limits limits = {1};
     struct sio__fault fault;
-    size_t size = sio__json_quoted_size((const char *)p, n);
+    size_t size = base_json_quoted_size((const char *)p, n);
     char *quoted = malloc(size), *text = malloc(size);
     MUST(quoted && text);
-    MUST(sio__json_put_quoted(quoted, (const char *)p, n) == quoted + size);
+    MUST(base_json_put_quoted(quoted, (const char *)p, n) == quoted + size);
     MUST(sio__json_scan((uint8_t *)quoted, size, &limits, false, &fault) == (ssize_t)size);
     size_t decoded = sio__json_decode_text((struct eio_str){quoted, size}, text);
     MUST(decoded <= size - 2 && decoded == sio__json_decode_text((struct eio_str){quoted, size}, NULL));
     /* Once broken bytes are replaced, nothing changes any more. */
-    size_t again = sio__json_quoted_size(text, decoded);
+    size_t again = base_json_quoted_size(text, decoded);
     MUST(again == size);
     char *requoted = malloc(again);
-    MUST(requoted && sio__json_put_quoted(requoted, text, decoded) == requoted + again);
+    MUST(requoted && base_json_put_quoted(requoted, text, decoded) == requoted + again);
     MUST(memcmp(requoted, quoted, size) == 0);
     free(requoted);
     free(quoted);
@@ -38,7 +38,7 @@ static void check_text(const uint8_t *p, size_t n)
 static void check_value(const uint8_t *p, size_t n, bool utf8_checked)
 {
     struct eio_str value = sio__json_trim((struct eio_str){(const char *)p, n}), rest = value;
-    MUST(sio__json_skip((const uint8_t *)value.p, value.n) == value.n);
+    MUST(base_json_skip((const uint8_t *)value.p, value.n) == value.n);
     MUST(sio__json_next(&rest).n == value.n && rest.n == 0);
     if (!utf8_checked) {
         json_t *tree = sio__json_tree(value);

@@ -145,7 +145,7 @@ static void members_are_found(void **state)
     for (size_t n = 255; n <= 256; n++) {
         name[n] = '\0';
         snprintf(text, sizeof text, "{\"\\u006e%s\":1}", name + 1);
-        assert_text(member(text, name), n == 255 ? "1" : NULL);
+        assert_text(member(text, name), "1");
         name[n] = 'n';
     }
 }

@@ -1,0 +1,599 @@
+/* JSON text: a strict one-pass scanner that allocates nothing and does not recurse, walks over what was scanned, and
+ * the two directions between JSON strings and UTF-8. What JavaScript's JSON.parse accepts is accepted, the rest is not.
+ * Trees are not built here. */
+#include "base_json.h"
+
+#include "base_utf8.h"
+
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+struct scan {
+    const uint8_t *begin, *end;
+    struct base_json_fault *fault;
+    bool utf8_checked;
+    bool in_object; /* the innermost open level */
+    size_t depth, max_depth;
+    uint64_t outer[BASE_JSON_DEPTH_MAX / 64]; /* a bit for each level: set if the level around it is an object */
+};
+
+enum expect { EXPECT_VALUE, EXPECT_FIRST_VALUE, EXPECT_KEY, EXPECT_FIRST_KEY, EXPECT_NEXT };
+
+static const uint8_t *fail(struct scan *s, const uint8_t *p, int code, const char *why)
+{
+    *s->fault = (struct base_json_fault){.code = code, .at = (size_t)(p - s->begin), .why = why};
+    return NULL;
+}
+
+static inline bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+static inline bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && is_space(*p)) p++;
+    return p;
+}
+
+/* ---------------------------------------------------------------------------------------------------- strings */
+
+static inline bool is_plain(uint8_t c, bool stop_at_high)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && !(stop_at_high && c >= 0x80);
+}
+
+#ifdef __SSE2__
+/* One bit for each of 16 bytes that is a quote, a backslash, a control character or, if wanted, not ASCII. */
+static inline unsigned special_mask(const uint8_t *p, unsigned high)
+{
+    __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    __m128i any = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+    return (unsigned)_mm_movemask_epi8(any) | ((unsigned)_mm_movemask_epi8(x) & high);
+}
+#endif
+
+/* The first byte from p on that cannot stand in a string as it is (or, if wanted, is not ASCII), or end. `begin` is how
+ * far back bytes may be read. */
+static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, const uint8_t *end, bool stop_at_high)
+{
+#ifdef __SSE2__
+    unsigned high = stop_at_high ? 0xffffu : 0;
+    for (; end - p >= 16; p += 16) {
+        unsigned mask = special_mask(p, high);
+        if (mask) return p + __builtin_ctz(mask);
+    }
+    if (end - begin >= 16 && p < end) {
+        /* The last 16 bytes overlap what was seen: shift that out. */
+        unsigned mask = special_mask(end - 16, high) >> (16 - (end - p));
+        return mask ? p + __builtin_ctz(mask) : end;
+    }
+#else
+    (void)begin;
+#endif
+    while (p < end && is_plain(*p, stop_at_high)) p++;
+    return p;
+}
+
+static int hex_value(uint8_t c)
+{
+    if (is_digit(c)) return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
+{
+    if (s->end - p < 2) return fail(s, p, BASE_JSON_SYNTAX, "text ends within an escape");
+    switch (p[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return p + 2;
+    case 'u':
+        break;
+    default:
+        return fail(s, p, BASE_JSON_SYNTAX, "unknown escape");
+    }
+    if (s->end - p < 6) return fail(s, p, BASE_JSON_SYNTAX, "text ends within an escape");
+    for (int i = 2; i < 6; i++) {
+        if (hex_value(p[i]) < 0) return fail(s, p, BASE_JSON_SYNTAX, "\\u without four hexadecimal digits");
+    }
+    return p + 6;
+}
+
+/* p: after the opening quote. Returns what follows the closing one. */
+static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+{
+    for (;;) {
+        p = plain_run(s->begin, p, s->end, !s->utf8_checked);
+        if (p == s->end) return fail(s, p, BASE_JSON_SYNTAX, "text ends within a string");
+        if (*p == '"') return p + 1;
+        if (*p == '\\') {
+            p = scan_escape(s, p);
+            if (!p) return NULL;
+        } else if (*p < 0x20) {
+            return fail(s, p, BASE_JSON_SYNTAX, "control character within a string");
+        }
+        while (p < s->end && *p >= 0x80) {
+            bool valid = true;
+            size_t size = s->utf8_checked ? 1 : base_utf8_sequence(p, s->end, &valid);
+            if (!valid) return fail(s, p, BASE_JSON_UTF8, "invalid UTF-8");
+            p += size;
+        }
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------- other values */
+
+/* RFC 8259, section 6. */
+static const uint8_t *scan_number(struct scan *s, const uint8_t *p)
+{
+    const uint8_t *end = s->end;
+    if (*p == '-') p++;
+    if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits");
+    if (*p == '0') {
+        p++;
+    } else {
+        while (p < end && is_digit(*p)) p++;
+    }
+    if (p < end && *p == '.') {
+        p++;
+        if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits after the point");
+        while (p < end && is_digit(*p)) p++;
+    }
+    if (p < end && (*p | 0x20) == 'e') {
+        p++;
+        if (p < end && (*p == '+' || *p == '-')) p++;
+        if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits in the exponent");
+        while (p < end && is_digit(*p)) p++;
+    }
+    return p;
+}
+
+static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char *word, size_t size)
+{
+    if ((size_t)(s->end - p) < size || memcmp(p, word, size) != 0)
+        return fail(s, p, BASE_JSON_SYNTAX, "not a JSON value");
+    return p + size;
+}
+
+static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
+{
+    if (s->depth >= s->max_depth) return fail(s, p, BASE_JSON_DEPTH, "nested too deeply");
+    uint64_t bit = 1ull << (s->depth % 64), *word = &s->outer[s->depth / 64];
+    if (bit == 1) *word = 0;
+    *word = s->in_object ? *word | bit : *word & ~bit;
+    s->depth++;
+    s->in_object = object;
+    return p + 1;
+}
+
+static const uint8_t *close_level(struct scan *s, const uint8_t *p)
+{
+    s->depth--;
+    s->in_object = (s->outer[s->depth / 64] >> (s->depth % 64)) & 1;
+    return p + 1;
+}
+
+static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    *expect = EXPECT_NEXT;
+    switch (*p) {
+    case '"':
+        return scan_string(s, p + 1);
+    case '{':
+        *expect = EXPECT_FIRST_KEY;
+        return open_level(s, p, true);
+    case '[':
+        *expect = EXPECT_FIRST_VALUE;
+        return open_level(s, p, false);
+    case 't':
+        return scan_literal(s, p, "true", 4);
+    case 'f':
+        return scan_literal(s, p, "false", 5);
+    case 'n':
+        return scan_literal(s, p, "null", 4);
+    default:
+        if (*p == '-' || is_digit(*p)) return scan_number(s, p);
+        return fail(s, p, BASE_JSON_SYNTAX, "not a JSON value");
+    }
+}
+
+static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    if (*p != '"') return fail(s, p, BASE_JSON_SYNTAX, "object key is not a string");
+    p = scan_string(s, p + 1);
+    if (!p) return NULL;
+    p = skip_space(p, s->end);
+    if (p == s->end || *p != ':') return fail(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
+    *expect = EXPECT_VALUE;
+    return p + 1;
+}
+
+static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    if (*p == ',') {
+        *expect = s->in_object ? EXPECT_KEY : EXPECT_VALUE;
+        return p + 1;
+    }
+    if (*p == (s->in_object ? '}' : ']')) return close_level(s, p);
+    return fail(s, p, BASE_JSON_SYNTAX,
+                s->in_object ? "neither comma nor } in an object" : "neither comma nor ] in an array");
+}
+
+static inline const uint8_t *scan_step(struct scan *s, const uint8_t *p, enum expect *expect)
+{
+    switch (*expect) {
+    case EXPECT_FIRST_VALUE:
+        if (*p != ']') return scan_value(s, p, expect);
+        *expect = EXPECT_NEXT;
+        return close_level(s, p);
+    case EXPECT_FIRST_KEY:
+        if (*p != '}') return scan_key(s, p, expect);
+        *expect = EXPECT_NEXT;
+        return close_level(s, p);
+    case EXPECT_VALUE:
+        return scan_value(s, p, expect);
+    case EXPECT_KEY:
+        return scan_key(s, p, expect);
+    case EXPECT_NEXT:
+    default:
+        return scan_next(s, p, expect);
+    }
+}
+
+static ssize_t scan(struct scan *s, enum expect expect)
+{
+    const uint8_t *p = s->begin;
+    do {
+        p = skip_space(p, s->end);
+        if (p == s->end) {
+            fail(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
+            return BASE_JSON_SYNTAX;
+        }
+        p = scan_step(s, p, &expect);
+        if (!p) return s->fault->code;
+    } while (s->depth > 0 || expect != EXPECT_NEXT);
+    return skip_space(p, s->end) - s->begin;
+}
+
+static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t max_depth,
+                             struct base_json_fault *fault)
+{
+    s->begin = n ? p : (const uint8_t *)"";
+    s->end = s->begin + n;
+    s->fault = fault;
+    s->depth = 0;
+    s->in_object = false;
+    s->max_depth = max_depth < BASE_JSON_DEPTH_MAX ? max_depth : BASE_JSON_DEPTH_MAX;
+}
+
+ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked, struct base_json_fault *fault)
+{
+    struct scan s;
+    scan_init(&s, p, n, max_depth, fault);
+    s.utf8_checked = utf8_checked;
+    return scan(&s, EXPECT_VALUE);
+}
+
+ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
+                            struct base_json_fault *fault)
+{
+    struct scan s;
+    scan_init(&s, p, n, max_depth, fault);
+    s.utf8_checked = utf8_checked;
+    if (!open_level(&s, s.begin, false)) return fault->code;
+    return scan(&s, EXPECT_NEXT);
+}
+
+size_t base_json_scan_text(const uint8_t *p, size_t n)
+{
+    struct base_json_fault fault;
+    struct scan s;
+    s.begin = p;
+    s.end = p + n;
+    s.fault = &fault;
+    s.utf8_checked = false;
+    const uint8_t *end = n > 0 && *p == '"' ? scan_string(&s, p + 1) : NULL;
+    return end ? (size_t)(end - p) : 0;
+}
+
+size_t base_json_scan_number(const uint8_t *p, size_t n)
+{
+    struct base_json_fault fault;
+    struct scan s;
+    s.begin = p;
+    s.end = p + n;
+    s.fault = &fault;
+    s.utf8_checked = false;
+    const uint8_t *end = n > 0 ? scan_number(&s, p) : NULL;
+    return end ? (size_t)(end - p) : 0;
+}
+
+/* ----------------------------------------------------------------------------------------------- scanned text */
+
+/* p: after the opening quote of a scanned string. */
+static const uint8_t *skip_string(const uint8_t *begin, const uint8_t *p, const uint8_t *end)
+{
+    while (p < end) {
+        p = plain_run(begin, p, end, false);
+        if (p == end) break;
+        if (*p == '"') return p + 1;
+        p += *p == '\\' && end - p >= 2 ? 2 : 1;
+    }
+    return end;
+}
+
+static const uint8_t *skip_container(const uint8_t *begin, const uint8_t *end)
+{
+    size_t depth = 0;
+    for (const uint8_t *p = begin; p < end;) {
+        uint8_t c = *p++;
+        if (c == '"') {
+            p = skip_string(begin, p, end);
+        } else if (c == '[' || c == '{') {
+            depth++;
+        } else if ((c == ']' || c == '}') && --depth == 0) {
+            return p;
+        }
+    }
+    return end;
+}
+
+size_t base_json_skip(const uint8_t *p, size_t n)
+{
+    if (n == 0) return 0;
+    const uint8_t *end = p + n, *q = p;
+    if (*p == '"') return (size_t)(skip_string(p, p + 1, end) - p);
+    if (*p == '[' || *p == '{') return (size_t)(skip_container(p, end) - p);
+    while (q < end && !is_space(*q) && *q != ',' && *q != ']' && *q != '}') q++;
+    return (size_t)(q - p);
+}
+
+struct base_str base_json_trim(struct base_str text)
+{
+    while (text.n > 0 && is_space((uint8_t)text.p[0])) {
+        text.p++;
+        text.n--;
+    }
+    while (text.n > 0 && is_space((uint8_t)text.p[text.n - 1])) text.n--;
+    return text;
+}
+
+static void advance(struct base_str *text, size_t n)
+{
+    text->p += n;
+    text->n -= n;
+}
+
+struct base_str base_json_take(const char **p, size_t *n)
+{
+    struct base_str rest = {*p, *n}, value = {NULL, 0};
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    value.n = base_json_skip((const uint8_t *)rest.p, rest.n);
+    if (value.n == 0) {
+        *p = NULL;
+        *n = 0;
+        return value;
+    }
+    value.p = rest.p;
+    advance(&rest, value.n);
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    if (rest.n > 0 && *rest.p == ',') advance(&rest, 1);
+    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    *p = rest.p;
+    *n = rest.n;
+    return value;
+}
+
+bool base_json_open(struct base_json_walk *walk, struct base_str value)
+{
+    struct base_str rest = base_json_trim(value);
+    walk->is_object = rest.n > 0 && rest.p[0] == '{';
+    if (!walk->is_object && (rest.n == 0 || rest.p[0] != '[')) return false;
+    advance(&rest, 1);
+    walk->rest = rest;
+    return true;
+}
+
+static void skip_spaces(struct base_str *text)
+{
+    while (text->n > 0 && is_space((uint8_t)text->p[0])) advance(text, 1);
+}
+
+bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct base_str *value)
+{
+    struct base_str *rest = &walk->rest;
+    skip_spaces(rest);
+    if (walk->is_object) {
+        size_t size = rest->n > 0 && rest->p[0] == '"' ? base_json_skip((const uint8_t *)rest->p, rest->n) : 0;
+        if (size == 0) return false;
+        if (key) *key = (struct base_str){rest->p, size};
+        advance(rest, size);
+        skip_spaces(rest);
+        if (rest->n > 0) advance(rest, 1); /* the colon */
+    }
+    *value = base_json_take(&rest->p, &rest->n);
+    return value->n > 0;
+}
+
+/* ------------------------------------------------------------------------------------- between JSON and UTF-8 */
+
+static uint32_t hex4(const uint8_t *p)
+{
+    uint32_t code = 0;
+    for (int i = 0; i < 4; i++) code = code << 4 | (uint32_t)hex_value(p[i]);
+    return code;
+}
+
+/* Decodes the escape at p (scanned text) and returns what follows it. */
+static const uint8_t *decode_escape(const uint8_t *p, const uint8_t *end, char out[4], size_t *size)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    if (p[1] != 'u') {
+        const char *found = memchr(from, p[1], sizeof from - 1);
+        out[0] = found ? to[found - from] : (char)p[1];
+        *size = 1;
+        return p + 2;
+    }
+    uint32_t code = hex4(p + 2);
+    p += 6;
+    bool pair = code >= 0xd800 && code < 0xdc00 && end - p >= 6 && p[0] == '\\' && p[1] == 'u';
+    uint32_t low = pair ? hex4(p + 2) : 0;
+    if (low >= 0xdc00 && low < 0xe000) {
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+        p += 6;
+    } else if (code >= 0xd800 && code < 0xe000) {
+        code = 0xfffd;
+    }
+    *size = base_utf8_put(code, out);
+    return p;
+}
+
+size_t base_json_decode(struct base_str quoted, char *out)
+{
+    if (quoted.n < 2) return 0;
+    const uint8_t *p = (const uint8_t *)quoted.p + 1, *end = (const uint8_t *)quoted.p + quoted.n - 1;
+    size_t size = 0;
+    while (p < end) {
+        const uint8_t *escape = memchr(p, '\\', (size_t)(end - p));
+        size_t plain = (size_t)((escape ? escape : end) - p), decoded;
+        if (out) memcpy(out + size, p, plain);
+        size += plain;
+        if (!escape || end - escape < 2) break;
+        char text[4];
+        p = decode_escape(escape, end, text, &decoded);
+        if (out) memcpy(out + size, text, decoded);
+        size += decoded;
+    }
+    return size;
+}
+
+bool base_json_text_is(struct base_str quoted, struct base_str text)
+{
+    if (quoted.n < 2 || quoted.p[0] != '"') return false;
+    const uint8_t *p = (const uint8_t *)quoted.p + 1, *end = (const uint8_t *)quoted.p + quoted.n - 1;
+    if (!memchr(p, '\\', (size_t)(end - p)))
+        return (size_t)(end - p) == text.n && (text.n == 0 || memcmp(p, text.p, text.n) == 0);
+    while (p < end) {
+        char decoded[4];
+        size_t n = 1;
+        if (*p == '\\')
+            p = decode_escape(p, end, decoded, &n);
+        else
+            decoded[0] = (char)*p++;
+        if (text.n < n || memcmp(text.p, decoded, n) != 0) return false;
+        advance(&text, n);
+    }
+    return text.n == 0;
+}
+
+bool base_json_uint(struct base_str value, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        if (!is_digit((uint8_t)value.p[i])) return false;
+        uint64_t digit = (uint64_t)(value.p[i] - '0');
+        if (*number > (UINT64_MAX - digit) / 10) return false;
+        *number = *number * 10 + digit;
+    }
+    return value.n > 0;
+}
+
+/* The letter of a two-byte escape, or 0. */
+static char short_escape(uint8_t c)
+{
+    switch (c) {
+    case '"':
+    case '\\':
+        return (char)c;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return 0;
+    }
+}
+
+/* One character that cannot be copied in a run. Returns the bytes taken; *size is what is written (6 at most). */
+static size_t quote_character(const uint8_t *p, const uint8_t *end, char out[6], size_t *size)
+{
+    static const char hex[] = "0123456789abcdef";
+    if (*p >= 0x80) {
+        bool valid;
+        size_t taken = base_utf8_sequence(p, end, &valid);
+        *size = valid ? taken : sizeof BASE_UTF8_REPLACEMENT - 1;
+        memcpy(out, valid ? (const char *)p : BASE_UTF8_REPLACEMENT, *size);
+        return taken;
+    }
+    char letter = short_escape(*p);
+    memcpy(out, "\\u00", 4);
+    out[4] = hex[*p >> 4];
+    out[5] = hex[*p & 15];
+    if (letter) out[1] = letter;
+    *size = letter ? 2 : 6;
+    return 1;
+}
+
+size_t base_json_quoted_size(const char *text, size_t n)
+{
+    const uint8_t *begin = (const uint8_t *)(n ? text : ""), *p = begin, *end = begin + n;
+    size_t size = 2;
+    while (p < end) {
+        const uint8_t *stop = plain_run(begin, p, end, true);
+        size += (size_t)(stop - p);
+        p = stop;
+        while (p < end && !is_plain(*p, true)) {
+            char out[6];
+            size_t written;
+            p += quote_character(p, end, out, &written);
+            size += written;
+        }
+    }
+    return size;
+}
+
+char *base_json_put_quoted(char *out, const char *text, size_t n)
+{
+    const uint8_t *begin = (const uint8_t *)(n ? text : ""), *p = begin, *end = begin + n;
+    *out++ = '"';
+    while (p < end) {
+        const uint8_t *stop = plain_run(begin, p, end, true);
+        memcpy(out, p, (size_t)(stop - p));
+        out += stop - p;
+        p = stop;
+        while (p < end && !is_plain(*p, true)) {
+            char piece[6];
+            size_t written;
+            p += quote_character(p, end, piece, &written);
+            memcpy(out, piece, written);
+            out += written;
+        }
+    }
+    *out++ = '"';
+    return out;
+}

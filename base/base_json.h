@@ -1,0 +1,73 @@
+/* JSON text (RFC 8259): what JavaScript's JSON.parse accepts, as the bytes it stands in. Pure: no I/O, no globals,
+ * nothing is allocated, nothing recurses.
+ *
+ * base_json_scan() checks; all other functions here take text that it has passed, or parts of it. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include "base_str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* -------------------------------------------------------------------- checking */
+
+#define BASE_JSON_DEPTH_MAX 1024 /* levels the scanner has room for; a larger max_depth counts as this */
+
+enum base_json_error { BASE_JSON_SYNTAX = -1, BASE_JSON_UTF8 = -2, BASE_JSON_DEPTH = -3 };
+struct base_json_fault {
+    int code;        /* enum base_json_error */
+    size_t at;       /* byte offset */
+    const char *why; /* English, constant */
+};
+/* Checks one value at p (whitespace before and after it is consumed). max_depth: of arrays and objects within each
+ * other; 0: none at all. utf8_checked: the text is known to be UTF-8. Returns the bytes consumed, or an enum
+ * base_json_error with fault. Never reads past n. */
+ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked, struct base_json_fault *fault);
+/* The same, beginning inside an array after one of its elements: the other elements, the closing bracket and the
+ * whitespace after it. The array counts as the first level of depth. */
+ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
+                            struct base_json_fault *fault);
+/* Checks one string or number that stands at p, for those who check the rest themselves. Returns its size; 0: it is
+ * none.
+ */
+size_t base_json_scan_text(const uint8_t *p, size_t n);
+size_t base_json_scan_number(const uint8_t *p, size_t n);
+
+/* --------------------------------------------------------------------- walking */
+
+/* Skips one value that stands at p without whitespace before it; returns its size. */
+size_t base_json_skip(const uint8_t *p, size_t n);
+/* Without the whitespace at both ends. */
+struct base_str base_json_trim(struct base_str text);
+/* The first of values separated by commas, taken off the list with its comma; {NULL,0} if there is none. */
+struct base_str base_json_take(const char **p, size_t *n);
+
+/* A walk over the members of an object or the elements of an array. */
+struct base_json_walk {
+    struct base_str rest;
+    bool is_object;
+};
+/* False: the value is neither an object nor an array. */
+bool base_json_open(struct base_json_walk *walk, struct base_str value);
+/* The next value, without whitespace around it; the key with its quotes. False: there is none. key may be NULL. */
+bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct base_str *value);
+
+/* ---------------------------------------------------------------------- values */
+
+/* Decodes a string (quotes included) to UTF-8; lone surrogates become U+FFFD. Never longer than the input. Returns the
+ * size. out NULL: the size only. */
+size_t base_json_decode(struct base_str quoted, char *out);
+/* True if the value is a string of exactly that text. */
+bool base_json_text_is(struct base_str quoted, struct base_str text);
+/* A whole number from 0 on that 64 bits hold, without fraction and exponent. */
+bool base_json_uint(struct base_str value, uint64_t *number);
+
+/* --------------------------------------------------------------------- writing */
+
+/* Size of text as a quoted string, and writing it (returns the end). Invalid UTF-8 becomes U+FFFD. */
+size_t base_json_quoted_size(const char *text, size_t n);
+char *base_json_put_quoted(char *out, const char *text, size_t n);
+
+#endif
