@@ -11,12 +11,18 @@
 
 /* ------------------------------------------------------------------- rooms */
 
+static bool begins_with(struct eio_str text, const char *prefix)
+{
+    size_t n = strlen(prefix);
+    return text.n >= n && !memcmp(text.p, prefix, n);
+}
+
 bool calls_room_call(struct eio_str room, char call_id[KIT_ID_SIZE])
 {
     static const char *const prefixes[] = {CALLS_ROOM, CALLS_SUPERVISOR_ROOM};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
         size_t n = strlen(prefixes[i]);
-        if (room.n <= n || room.n - n >= KIT_ID_SIZE || memcmp(room.p, prefixes[i], n)) continue;
+        if (!begins_with(room, prefixes[i]) || room.n == n || room.n - n >= KIT_ID_SIZE) continue;
         memcpy(call_id, room.p + n, room.n - n);
         call_id[room.n - n] = 0;
         return true;
@@ -96,8 +102,7 @@ static char (*calls_of(const struct sio_socket *socket, size_t *count, int *erro
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
         if (!calls_room_call(room, call_id)) continue;
         /* Whoever is in both rooms of a call is counted by the first. */
-        if (!memcmp(room.p, CALLS_SUPERVISOR_ROOM, strlen(CALLS_SUPERVISOR_ROOM)) && is_in(socket, CALLS_ROOM, call_id))
-            continue;
+        if (begins_with(room, CALLS_SUPERVISOR_ROOM) && is_in(socket, CALLS_ROOM, call_id)) continue;
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 16;
             char(*more)[KIT_ID_SIZE] = realloc(ids, capacity * sizeof *more);

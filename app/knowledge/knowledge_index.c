@@ -23,7 +23,6 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_SCORE 0.5
 #define NOISE_LEARNED 0.5
 #define CLEAR_VECTOR 0.5
-#define VECTOR_ONE 16384.0f
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
 
 struct occurrence {
@@ -39,7 +38,7 @@ struct term {
     char *name;
     double idf;
     struct occurrence *occurrences; /* until finish() */
-    struct posting *postings;       /* from then on, a part of the index's */
+    struct posting *postings;       /* from then on */
     size_t count, capacity;
     UT_hash_handle hh;
 };
@@ -64,9 +63,9 @@ struct document {
     size_t title_concept_count;
     double title_idf;
     bool has_vector;
-    int16_t vector[KNOWLEDGE_VECTOR]; /* of title and lead with what calls added, of length VECTOR_ONE */
-    int16_t *own;                     /* of title and lead alone; NULL: no call added anything */
-    uint32_t calls;                   /* learned */
+    float own[KNOWLEDGE_VECTOR];    /* of title and lead */
+    float vector[KNOWLEDGE_VECTOR]; /* with what calls added, of length one */
+    uint32_t calls;                 /* learned */
     struct feature **learned;
     size_t learned_count;
     UT_hash_handle hh;
@@ -86,7 +85,6 @@ struct knowledge_index {
     struct term *terms;
     struct feature *features;
     struct passage *passages;
-    struct posting *postings; /* of all terms: one block, so that what the build needed can be given back */
     uint64_t learned_calls;
     double averages[FIELDS];
     double *concepts, *words, *learned; /* of the search, one for each document */
@@ -105,6 +103,7 @@ static void free_terms(struct knowledge_index *index)
         HASH_DEL(index->terms, term);
         free(term->name);
         free(term->occurrences);
+        free(term->postings);
         free(term);
     }
 }
@@ -139,13 +138,11 @@ void knowledge_index_free(struct knowledge_index *index)
         free(index->documents[i].id);
         free(index->documents[i].title_concepts);
         free(index->documents[i].learned);
-        free(index->documents[i].own);
     }
     free(index->documents);
     free_terms(index);
     free_features(index);
     free_passages(index);
-    free(index->postings);
     free(index->concepts);
     free(index->words);
     free(index->learned);
@@ -338,11 +335,10 @@ static void read_own_vector(struct document *d, const struct knowledge_reader *r
                             const struct knowledge_indexed *from, size_t lead)
 {
     char text[4096];
-    float vector[KNOWLEDGE_VECTOR];
     if (!reader->table) return;
     snprintf(text, sizeof text, "%s. %.*s", from->title, (int)(lead < sizeof text ? lead : sizeof text), from->text);
-    d->has_vector = knowledge_table_read(reader->table, eio_str(text), vector);
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) d->vector[i] = (int16_t)lrintf(vector[i] * VECTOR_ONE);
+    d->has_vector = knowledge_table_read(reader->table, eio_str(text), d->own);
+    memcpy(d->vector, d->own, sizeof d->vector);
 }
 
 static struct document *new_document(struct knowledge_index *index, const char *id)
@@ -394,11 +390,12 @@ static float term_frequency(const struct knowledge_index *index, const struct oc
     return (float)tf;
 }
 
-static void finish_term(const struct knowledge_index *index, struct term *term, struct posting *postings)
+static int finish_term(const struct knowledge_index *index, struct term *term)
 {
     double df = (double)term->count, n = (double)index->count;
     term->idf = log(1 + (n - df + 0.5) / (df + 0.5));
-    term->postings = postings;
+    term->postings = malloc(term->count * sizeof *term->postings);
+    if (!term->postings) return EIO_ENOMEM;
     for (size_t i = 0; i < term->count; i++) {
         const struct occurrence *o = &term->occurrences[i];
         float tf = term_frequency(index, o, term->name[0] == 'c' ? concept_weights : word_weights);
@@ -406,33 +403,22 @@ static void finish_term(const struct knowledge_index *index, struct term *term, 
     }
     free(term->occurrences);
     term->occurrences = NULL;
-}
-
-static int finish_terms(struct knowledge_index *index)
-{
-    struct term *term;
-    size_t count = 0;
-    for (term = index->terms; term; term = term->hh.next) count += term->count;
-    index->postings = malloc((count + 1) * sizeof *index->postings);
-    if (!index->postings) return EIO_ENOMEM;
-    struct posting *next = index->postings;
-    for (term = index->terms; term; term = term->hh.next) {
-        finish_term(index, term, next);
-        next += term->count;
-    }
     return 0;
 }
 
 int knowledge_index_finish(struct knowledge_index *index)
 {
-    struct document *list = realloc(index->documents, (index->count + 1) * sizeof *list);
-    if (list) index->documents = list;
+    struct term *term, *next;
+    int failed = 0;
     for (size_t i = 0; i < index->count; i++) {
         struct document *d = &index->documents[i];
         HASH_ADD_KEYPTR(hh, index->by_id, d->id, strlen(d->id), d);
         for (int f = 0; f < FIELDS; f++) index->averages[f] += d->lengths[f] / (double)index->count;
     }
-    int failed = finish_terms(index);
+    HASH_ITER(hh, index->terms, term, next)
+    {
+        if (!failed) failed = finish_term(index, term);
+    }
     for (size_t i = 0; i < index->count; i++)
         for (size_t k = 0; k < index->documents[i].title_concept_count; k++)
             index->documents[i].title_idf += index->documents[i].title_concepts[k]->idf;
@@ -522,22 +508,14 @@ static void unlearn(struct knowledge_index *index, struct document *d)
     d->learned_count = d->calls = 0;
 }
 
-static int add_vectors(struct document *d, const float *sum)
+static void add_vectors(struct document *d, const float *sum)
 {
-    float vector[KNOWLEDGE_VECTOR];
     double square = 0;
-    if (!d->own) {
-        d->own = malloc(sizeof d->vector);
-        if (!d->own) return EIO_ENOMEM;
-        memcpy(d->own, d->vector, sizeof d->vector);
-    }
     for (int i = 0; i < KNOWLEDGE_VECTOR; i++) {
-        vector[i] = OWN_VECTOR_FACTOR * d->own[i] / VECTOR_ONE + (sum ? sum[i] : 0);
-        square += (double)vector[i] * vector[i];
+        d->vector[i] = OWN_VECTOR_FACTOR * d->own[i] + (sum ? sum[i] : 0);
+        square += (double)d->vector[i] * d->vector[i];
     }
-    float factor = square > 0 ? VECTOR_ONE / (float)sqrt(square) : 0;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) d->vector[i] = (int16_t)lrintf(vector[i] * factor);
-    return 0;
+    for (int i = 0; i < KNOWLEDGE_VECTOR && square > 0; i++) d->vector[i] /= (float)sqrt(square);
 }
 
 int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint32_t calls,
@@ -554,7 +532,8 @@ int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint
     }
     d->calls = calls;
     index->learned_calls += calls;
-    return d->has_vector ? add_vectors(d, sum) : 0;
+    if (d->has_vector) add_vectors(d, sum);
+    return 0;
 }
 
 /* ------------------------------------------------------------------ search */
@@ -604,11 +583,11 @@ static void score_learned(struct knowledge_index *index, const struct knowledge_
         if (index->documents[i].calls) index->learned[i] -= all * log(1.0 + index->documents[i].calls);
 }
 
-static double cosine(const struct document *d, const float *vector)
+static double cosine(const float *a, const float *b)
 {
     float sum = 0;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum += d->vector[i] * vector[i];
-    return sum / VECTOR_ONE;
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum += a[i] * b[i];
+    return sum;
 }
 
 /* Keeps the list sorted, best first; of equals the first document. */
@@ -653,7 +632,7 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
         const struct document *d = &index->documents[i];
         struct knowledge_hit hit = {.document = d->number, .words = index->words[i], .learned = index->learned[i]};
         if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + COVERAGE_FACTOR * coverage(d, call));
-        if (d->has_vector) hit.vector = cosine(d, call->vector);
+        if (d->has_vector) hit.vector = cosine(d->vector, call->vector);
         hit.score = hit_score(&hit, weights);
         sum += hit.score;
         any = any || is_evident(index, &hit);
