@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,11 +118,48 @@ def formatting():
         yield f"{path}: lines {', '.join(numbers[:8])}{' …' if len(numbers) > 8 else ''}; run clang-format -i {path}"
 
 
+# What each kind of lock file must have none of, and one line of what each package has.
+ADDRESS = r"https?://|(?:^|\s)--(?:extra-)?index-url|--find-links|--trusted-host"
+LOCKS = {
+    "package-lock.json": (r'"resolved"', None),
+    # cargo's name for crates.io, which it needs to check the sums; any other address is a place.
+    "Cargo.lock": (r'"(?!registry\+https://github\.com/rust-lang/crates\.io-index")[^"]*://', "checksum = "),
+    "go.sum": (ADDRESS, "h1:"),
+    "toolchain.sum": (ADDRESS, "h1:"),
+    "requirements.txt": (ADDRESS, "--hash=sha256:"),
+    "jars.sha256": (ADDRESS, "  "),
+    "pom.xml": (r"<(?:repository|pluginRepository|mirror)>", None),
+}
+
+
 def locks():
     """Lock files name packages and checksums, not where they were downloaded."""
     for path in files():
-        if path.name == "package-lock.json" and '"resolved"' in text(path):
-            yield f"{path} has download addresses; .npmrc with omit-lockfile-registry-resolved=true avoids them"
+        address, checksum = LOCKS.get(path.name, (None, None))
+        if address and re.search(address, text(path), re.M):
+            yield f"{path} has download addresses ({re.search(address, text(path), re.M)[0].strip()})"
+        if checksum and checksum not in text(path):
+            yield f"{path} has no checksums"
+
+
+SNIPPET = re.compile(r"<!-- (\S+): (\w+) -->\n```(\w+)\n(.*?)```\n", re.S)
+
+
+def region(path, name):
+    """What stands in a file between `docs: NAME` and `docs: end`, from its own margin; each such part of the file."""
+    parts = re.findall(rf"^ *(?://|#) docs: {name}\n(.*?)^ *(?://|#) docs: end\n", text(path), re.M | re.S)
+    return "\n".join(textwrap.dedent(part).strip("\n") + "\n" for part in parts)
+
+
+def snippets():
+    """The code in docs/clients.md is the tests'."""
+    document = Path("docs/clients.md")
+    shown = SNIPPET.findall(text(document))
+    for path, name, _, code in shown:
+        if not (ROOT / path).is_file() or code != region(Path(path), name) or not code:
+            yield f"{document}: {name} differs from {path}"
+    if len(shown) != text(document).count("\n```") // 2:
+        yield f"{document}: code that names no test"
 
 
 def paths():
@@ -202,7 +240,7 @@ def compatibility():
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths,
-         "compatibility": compatibility}
+         "compatibility": compatibility, "snippets": snippets}
 
 
 def main(wanted):
