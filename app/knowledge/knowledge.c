@@ -294,7 +294,8 @@ static int read_result(struct knowledge *knowledge, struct kit_db *db, const str
                        const struct knowledge_hit *hit, struct knowledge_result *result)
 {
     const char *id = knowledge_index_id(knowledge->index, hit->document);
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT title, topic, text FROM documents WHERE doc_id=?");
+    sqlite3_stmt *row =
+        kit_db_statement(db, "SELECT title, topic, substr(text, 1, 65536) FROM documents WHERE doc_id=?");
     int step = kit_db_step(row, "t", id);
     if (step == SQLITE_ROW) {
         memset(result, 0, sizeof *result);

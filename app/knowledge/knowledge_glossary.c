@@ -187,24 +187,40 @@ static const struct phrase *find_phrase(const struct knowledge_glossary *glossar
     return NULL;
 }
 
+/* One more; false: out of memory. */
+static bool add_token(struct knowledge_token **list, size_t *count, size_t *capacity, struct knowledge_token token)
+{
+    if (*count == *capacity) {
+        size_t wanted = *capacity ? *capacity * 2 : 32;
+        struct knowledge_token *grown = realloc(*list, wanted * sizeof *grown);
+        if (!grown) return false;
+        *list = grown;
+        *capacity = wanted;
+    }
+    (*list)[(*count)++] = token;
+    return true;
+}
+
 size_t knowledge_glossary_scan(const struct knowledge_glossary *glossary, struct knowledge_words *words,
                                struct eio_str text, struct knowledge_token **list)
 {
     const struct knowledge_word *found;
-    size_t count = knowledge_words_read(words, text, &found), n = 0, size;
-    *list = count ? malloc(count * CONCEPTS_OF_A_PHRASE_MAX * sizeof **list) : NULL;
-    if (!*list) return 0;
-    for (size_t i = 0; i < count;) {
+    size_t count = knowledge_words_read(words, text, &found), n = 0, capacity = 0, size;
+    bool fits = true;
+    *list = NULL;
+    for (size_t i = 0; i < count && fits;) {
         const struct knowledge_word *word = &found[i];
         const struct phrase *phrase = find_phrase(glossary, word, count - i, &size);
-        if (phrase) {
-            for (size_t k = 0; k < phrase->concept_count; k++)
-                (*list)[n++] = (struct knowledge_token){phrase->concepts[k], word, size, true, false};
-            i += size;
-        } else {
-            (*list)[n++] = (struct knowledge_token){word->term, word, 1, false, word->is_stop || word->is_number};
+        if (!phrase) {
+            bool is_plain = word->is_stop || word->is_number;
+            fits = add_token(list, &n, &capacity, (struct knowledge_token){word->term, word, 1, false, is_plain});
             i++;
+            continue;
         }
+        for (size_t k = 0; k < phrase->concept_count && fits; k++)
+            fits =
+                add_token(list, &n, &capacity, (struct knowledge_token){phrase->concepts[k], word, size, true, false});
+        i += size;
     }
     return n;
 }

@@ -4,7 +4,7 @@
  * A document of the new file is one that the store knows, in this order, if
  *   1. heading and text are the same;
  *   2. the heading is the same and it stands behind the same neighbour (its text was edited);
- *   3. it is the only one of its heading, and so was one that is away;
+ *   3. heading and text are those of one that is away, or it is the only one of its heading, and so was that;
  *   4. its title and text are the same under other headings (it was moved, or a heading above it renamed). */
 #include "knowledge_int.h"
 
@@ -237,8 +237,9 @@ static int match(struct matching *m)
         knowledge_hash(text, strlen(text), m->hashes[i]);
         m->match[i] = NOBODY;
     }
-    int code = match_by_key(m, m->same, false, true);
+    int code = match_by_key(m, m->same, false, false);
     if (!code) code = match_neighbours(m);
+    if (!code) code = match_by_key(m, m->same, false, true);
     if (code) return code;
     match_returned(m);
     return match_by_key(m, m->moved, true, false);

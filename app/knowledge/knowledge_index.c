@@ -318,17 +318,18 @@ static int add_field(struct knowledge_index *index, const struct knowledge_reade
 }
 
 /* Bytes before the first line that begins like a step. */
-static size_t lead_size(const char *text)
+static size_t lead_size(struct eio_str text)
 {
-    for (const char *line = text; *line;) {
-        const char *end = strchrnul(line, '\n');
-        struct eio_str whole = {line, (size_t)(end - line)};
+    for (size_t i = 0; i < text.n;) {
+        const char *line = text.p + i, *end = memchr(line, '\n', text.n - i);
+        struct eio_str whole = {line, end ? (size_t)(end - line) : text.n - i};
+        size_t taken = whole.n + 1;
         while (whole.n && is_blank(whole.p[0])) whole.p++, whole.n--;
         struct eio_str bare = drop_list_mark(whole);
-        if (bare.p != whole.p && whole.p[0] != '#' && whole.p[0] != '>') return (size_t)(line - text);
-        line = *end ? end + 1 : end;
+        if (bare.p != whole.p && whole.p[0] != '#' && whole.p[0] != '>') return i;
+        i += taken;
     }
-    return strlen(text);
+    return text.n;
 }
 
 static void read_own_vector(struct document *d, const struct knowledge_reader *reader,
@@ -357,24 +358,34 @@ static struct document *new_document(struct knowledge_index *index, const char *
     return d->id ? d : NULL;
 }
 
+/* The beginning of a text, cut between characters. */
+static struct eio_str beginning(const char *text, size_t max)
+{
+    size_t n = strnlen(text, max + 1);
+    if (n > max)
+        for (n = max; n && ((unsigned char)text[n] & 0xc0) == 0x80;) n--;
+    return (struct eio_str){text, n};
+}
+
 int knowledge_index_add(struct knowledge_index *index, const struct knowledge_reader *reader,
                         const struct knowledge_indexed *from)
 {
     struct document *d = new_document(index, from->id);
     if (!d) return EIO_ENOMEM;
     const char *colon = strstr(from->topic, ": ");
-    size_t lead = lead_size(from->text), flow = colon ? (size_t)(colon - from->topic) : strlen(from->topic);
+    struct eio_str text = beginning(from->text, KNOWLEDGE_INDEXED_BYTES_MAX);
+    size_t lead = lead_size(text), flow = colon ? (size_t)(colon - from->topic) : strlen(from->topic);
     const struct eio_str texts[FIELDS] = {
         [TITLE] = eio_str(from->title),
         [FLOW] = {from->topic, flow},
         [DESCRIPTION] = eio_str(colon ? colon + 2 : ""),
         [LEAD] = {from->text, lead},
-        [STEPS] = eio_str(from->text + lead),
+        [STEPS] = {text.p + lead, text.n - lead},
     };
     int failed = 0;
     for (int field = 0; field < FIELDS && !failed; field++)
         failed = add_field(index, reader, texts[field], (enum field)field);
-    if (!failed) failed = count_passages(index, d->number, eio_str(from->text));
+    if (!failed) failed = count_passages(index, d->number, text);
     if (!failed) read_own_vector(d, reader, from, lead);
     return failed;
 }

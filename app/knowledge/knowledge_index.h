@@ -68,6 +68,7 @@ struct knowledge_hit {
 struct knowledge_index *knowledge_index_new(void);
 /* Accepts NULL. */
 void knowledge_index_free(struct knowledge_index *index);
+#define KNOWLEDGE_INDEXED_BYTES_MAX 262144 /* of a document's text; what follows is not searched */
 struct knowledge_indexed {
     const char *id, *title, *topic, *text;
 };

@@ -260,6 +260,92 @@ static void many_sections_of_one_name_take_a_time_that_grows_with_them(void **st
     free(text);
 }
 
+/* ------------------------------------------------------------- random edits */
+
+#define SECTIONS_MAX 12
+struct section {
+    char parent, title;
+    int text;
+};
+struct version {
+    struct section list[SECTIONS_MAX];
+    size_t count;
+};
+
+static void random_edit(struct version *v)
+{
+    size_t at = v->count ? (size_t)rand() % v->count : 0;
+    switch (v->count ? rand() % 4 : 0) {
+    case 0: /* insert */
+        if (v->count == SECTIONS_MAX) return;
+        memmove(&v->list[at + 1], &v->list[at], (v->count - at) * sizeof v->list[0]);
+        v->list[at] = (struct section){(char)('P' + rand() % 2), (char)('A' + rand() % 3), rand() % 40};
+        v->count++;
+        break;
+    case 1: /* remove */
+        if (v->count < 2) return;
+        memmove(&v->list[at], &v->list[at + 1], (--v->count - at) * sizeof v->list[0]);
+        break;
+    case 2:
+        v->list[at].text = rand() % 40;
+        break;
+    default: { /* swap */
+        size_t other = (size_t)rand() % v->count;
+        struct section s = v->list[at];
+        v->list[at] = v->list[other];
+        v->list[other] = s;
+    }
+    }
+}
+
+/* True if no other section of the version has its headings. */
+static bool is_only(const struct version *v, const struct section *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->count; i++) n += v->list[i].parent == s->parent && v->list[i].title == s->title;
+    return n == 1;
+}
+
+static void import_version(const struct version *v, char ids[SECTIONS_MAX][KIT_ID_SIZE])
+{
+    char text[SECTIONS_MAX * 64] = "", *p = text;
+    for (size_t i = 0; i < v->count; i++)
+        p += sprintf(p, "# %c\n\n## %c\n\ntext %d.\n\n", v->list[i].parent, v->list[i].title, v->list[i].text);
+    import("/r.md", text);
+    assert_count((int)v->count);
+    for (size_t i = 0; i < v->count; i++) {
+        snprintf(ids[i], KIT_ID_SIZE, "%s",
+                 ask("SELECT doc_id FROM documents WHERE title='%c' AND text='text %d.' || char(10)"
+                     " ORDER BY id LIMIT 1 OFFSET (SELECT count(*) FROM documents WHERE title='%c' AND text='text %d.'"
+                     " || char(10) AND id < (SELECT id FROM documents ORDER BY id LIMIT 1 OFFSET %zu))",
+                     v->list[i].title, v->list[i].text, v->list[i].title, v->list[i].text, i));
+        assert_true(ids[i][0]);
+        for (size_t k = 0; k < i; k++) assert_string_not_equal(ids[i], ids[k]);
+    }
+}
+
+/* Whatever becomes of a file: it has its sections in order, no two have one id, and a section that is the only one of
+ * its headings before and after keeps its own. */
+static void random_edits_keep_every_id_where_it_belongs(void **state)
+{
+    static char before_ids[SECTIONS_MAX][KIT_ID_SIZE], ids[SECTIONS_MAX][KIT_ID_SIZE];
+    struct version before, v = {.count = 0};
+    (void)state;
+    srand(7);
+    random_edit(&v);
+    for (int round = 0; round < 300; round++) {
+        before = v;
+        memcpy(before_ids, ids, sizeof ids);
+        for (int edits = rand() % 3; edits >= 0 || !v.count; edits--) random_edit(&v);
+        import_version(&v, ids);
+        for (size_t i = 0; i < v.count; i++)
+            for (size_t k = 0; k < before.count && round; k++)
+                if (v.list[i].parent == before.list[k].parent && v.list[i].title == before.list[k].title &&
+                    is_only(&v, &v.list[i]) && is_only(&before, &before.list[k]))
+                    assert_string_equal(ids[i], before_ids[k]);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -274,6 +360,7 @@ int main(void)
         TEST(a_slug_that_looks_like_a_number_takes_no_ones_place),
         TEST(documents_of_before_are_taken_over),
         TEST(a_bad_file_changes_nothing),
+        TEST(random_edits_keep_every_id_where_it_belongs),
         TEST(many_sections_of_one_name_take_a_time_that_grows_with_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
