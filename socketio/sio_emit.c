@@ -91,7 +91,8 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
     if (sio__name_is_reserved(out.name)) return EIO_EINVAL;
     target.nsp->io->stats.emits++;
     if (!target.only) return sio__target_each_namespace(&target, broadcast, &out);
-    if (target.nsp->recovers && target.only->state == SIO__S_CONNECTED) return broadcast(target.nsp, &target, &out);
+    bool is_direct = !target.nsp->recovers || (target.flags.local && !sio__recovery_ends_with_text(args));
+    if (!is_direct && target.only->state == SIO__S_CONNECTED) return broadcast(target.nsp, &target, &out);
     struct sio__outgoing packet = {.type = SIO__EVENT, .name = out.name};
     int result = sio__socket_send(target.only, &packet, args, &target.flags);
     if (result == 0) target.nsp->io->stats.deliveries++;

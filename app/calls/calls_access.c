@@ -42,6 +42,11 @@ bool calls_access_is_in(const struct sio_socket *socket, const char *call_id)
     return is_in(socket, CALLS_ROOM, call_id) || is_in(socket, CALLS_SUPERVISOR_ROOM, call_id);
 }
 
+bool calls_access_is_meant(const struct sio_socket *socket, const char *call_id, bool for_supervisors)
+{
+    return is_in(socket, for_supervisors ? CALLS_SUPERVISOR_ROOM : CALLS_ROOM, call_id);
+}
+
 static void leave(struct sio_socket *socket, const char *prefix, const char *call_id)
 {
     char room[CALLS_ROOM_SIZE];
@@ -82,14 +87,17 @@ void calls_access_take_out(struct calls *calls, struct sio_socket *socket, const
     if (was_in) calls_presence_touch(calls, call_id, false);
 }
 
-/* A socket was in a call and is no longer: its client has to know that nothing comes any more. */
-static void tell_end(struct sio_socket *socket, const char *call_id, int code, const char *why)
+/* A socket was in a call and is no longer: its client has to know that nothing comes any more, also if its connection
+ * just broke and it comes back. */
+static void tell_end(struct sio_socket *socket, const char *call_id, const struct kit_failure *why)
 {
-    sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:s, s:s}", "code", code, "message", why, "event",
-                  "call:subscribe", "call_id", call_id);
+    sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:s, s:s}", "code", why->code, "message", why->message,
+                  "event", "call:subscribe", "call_id", call_id);
 }
 
-#define NO_LONGER "this call is no longer yours"
+static const struct kit_failure no_longer = {.code = 403, .message = "this call is no longer yours"};
+static const struct kit_failure lost = {.code = 503, .message = "too much is said in this call; subscribe again"};
+static const struct kit_failure busy = {.code = 503, .message = "too much is waiting; subscribe again"};
 
 /* The calls in whose rooms the socket is, each once. NULL: out of memory, or there are none; *error tells. */
 static char (*calls_of(const struct sio_socket *socket, size_t *count, int *error))[KIT_ID_SIZE]
@@ -149,13 +157,13 @@ static void end_decision(struct decision *decision)
     calls_gate_next(gate);
 }
 
-static void refuse(const struct decision *decision, struct sio_socket *socket, int code, const char *why)
+static void refuse(const struct decision *decision, struct sio_socket *socket, const struct kit_failure *why)
 {
     struct calls_gate *gate = decision->turn.gate;
     bool was_in = calls_access_is_in(socket, decision->call_id);
     calls_access_take_out(decision->calls, socket, decision->call_id);
     calls_gate_drop(gate);
-    if (was_in) tell_end(socket, decision->call_id, code, why);
+    if (was_in) tell_end(socket, decision->call_id, why);
 }
 
 static void allow(const struct decision *decision, struct sio_socket *socket)
@@ -163,7 +171,7 @@ static void allow(const struct decision *decision, struct sio_socket *socket)
     struct calls_gate *gate = decision->turn.gate;
     bool stays = calls_access_is_in(socket, decision->call_id);
     if (stays && calls_gate_is_lost(gate)) {
-        refuse(decision, socket, 503, "too much is said in this call; subscribe again");
+        refuse(decision, socket, &lost);
         return;
     }
     /* Whoever left the room meanwhile stays out. */
@@ -190,7 +198,7 @@ static void begin_decision(struct calls_turn *turn)
     } else {
         calls_gate_hold(turn->gate);
         if (!kit_store_submit_read(decision->calls->kit->store, &decision->op, sizeof *decision)) return;
-        refuse(decision, socket, 503, "too much is waiting; subscribe again");
+        refuse(decision, socket, &busy);
     }
     end_decision(decision);
 }
@@ -207,9 +215,9 @@ static void on_decided(struct kit_store_op *op)
     if (!claims)
         calls_gate_drop(decision->turn.gate);
     else if (op->failure.code == 403 || op->failure.code == 404)
-        refuse(decision, socket, op->failure.code, NO_LONGER);
+        refuse(decision, socket, &no_longer);
     else if (op->failure.code)
-        refuse(decision, socket, op->failure.code, op->failure.message);
+        refuse(decision, socket, &op->failure);
     else
         allow(decision, socket);
     end_decision(decision);
@@ -249,7 +257,7 @@ static void review_call(struct calls *calls, struct sio_socket *socket, const ch
     if (!decide(calls, socket, call_id, false)) return;
     calls_access_take_out(calls, socket, call_id);
     calls_gate_forget(calls, sio_socket_id(socket), call_id);
-    tell_end(socket, call_id, 503, "out of memory");
+    tell_end(socket, call_id, &busy);
 }
 
 static void on_claims(struct sio_socket *socket, void *ctx)
@@ -414,7 +422,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     }
     free(ids);
     struct calls_comeback *comeback = take_comeback(calls, sio_socket_id(socket));
-    for (size_t i = 0; comeback && i < comeback->count; i++) tell_end(socket, comeback->ids[i], 403, NO_LONGER);
+    for (size_t i = 0; comeback && i < comeback->count; i++) tell_end(socket, comeback->ids[i], &no_longer);
     if (comeback) free_comeback(comeback);
 }
 

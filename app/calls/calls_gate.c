@@ -15,6 +15,8 @@
 
 struct kept {
     struct kept *next;
+    bool for_supervisors;
+    char offset[ROOMS_OFFSET_SIZE]; /* "": it has none */
     size_t size;
     char json[]; /* ["name",arg] */
 };
@@ -179,17 +181,19 @@ bool calls_gate_is_lost(const struct calls_gate *gate)
     return gate->is_lost;
 }
 
-static void send_kept(const struct kept *kept, struct sio_socket *socket, int64_t seq)
+/* As it would have come: without going through the adapter again, which may take its time. */
+static void send_kept(const struct calls_gate *gate, const struct kept *kept, const struct sio_socket *socket,
+                      int64_t seq)
 {
-    char name[64];
-    struct sio_args all = {{kept->json + 1, kept->size - 2}, NULL, 0};
-    if (calls_event_seq((struct eio_str){kept->json, kept->size}) <= seq) return;
-    if (sio_args_text(all, 0, name, sizeof name) >= 0) sio_emit(sio_only(socket), name, sio_args_skip(all, 1));
+    struct eio_str json = {kept->json, kept->size};
+    if (calls_event_seq(json) <= seq) return;
+    if (!calls_access_is_meant(socket, gate->call->call_id, kept->for_supervisors)) return;
+    calls_proxy_send(gate->calls, socket, json, kept->offset);
 }
 
-void calls_gate_open(struct calls_gate *gate, struct sio_socket *socket, int64_t seq)
+void calls_gate_open(struct calls_gate *gate, const struct sio_socket *socket, int64_t seq)
 {
-    for (const struct kept *kept = gate->kept; kept && socket; kept = kept->next) send_kept(kept, socket, seq);
+    for (const struct kept *kept = gate->kept; kept && socket; kept = kept->next) send_kept(gate, kept, socket, seq);
     forget(gate);
     gate->holds = false;
     if (seq < 0 || !kit_has_peers(gate->calls->kit)) return;
@@ -215,20 +219,19 @@ void calls_gate_forget(const struct calls *calls, const char *sid, const char *c
 
 /* ------------------------------------------------------------- messages */
 
-static bool stops(const struct calls_gate *gate, int64_t seq)
-{
-    return gate->holds || seq <= gate->seq;
-}
-
-static void keep(struct calls_gate *gate, const struct rooms_message *message)
+static void keep(struct calls_gate *gate, const struct rooms_message *message, bool for_supervisors)
 {
     struct kept *kept = NULL;
+    size_t n = message->offset.n < ROOMS_OFFSET_SIZE ? message->offset.n : 0;
     if (gate->is_lost) return;
     if (gate->kept_count < KEPT_MESSAGES_MAX && gate->kept_bytes + message->json.n <= KEPT_BYTES_MAX)
         kept = malloc(sizeof *kept + message->json.n);
     gate->is_lost = !kept;
     if (!kept) return;
     kept->next = NULL;
+    kept->for_supervisors = for_supervisors;
+    if (n) memcpy(kept->offset, message->offset.p, n);
+    kept->offset[n] = 0;
     kept->size = message->json.n;
     memcpy(kept->json, message->json.p, message->json.n);
     *gate->kept_last = kept;
@@ -237,18 +240,41 @@ static void keep(struct calls_gate *gate, const struct rooms_message *message)
     gate->kept_bytes += kept->size;
 }
 
+/* True if one of the names is a room of the socket's; its own is one. */
+static bool is_in_any(const struct sio_socket *socket, const struct rooms_name *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (sio_socket_is_in(socket, (struct eio_str){names[i].p, names[i].n})) return true;
+    return false;
+}
+
+/* Keeps a message for a socket that would get it if there were no gate. */
+static void keep_if_meant(struct calls_gate *gate, const struct rooms_selector *who,
+                          const struct rooms_message *message)
+{
+    char room[CALLS_ROOM_SIZE];
+    const struct sio_socket *socket = sio_socket_find(gate->calls->agents, gate->sid, strlen(gate->sid));
+    if (!socket || !is_in_any(socket, who->rooms, who->room_count)) return;
+    if (is_in_any(socket, who->except, who->except_count)) return;
+    calls_room(room, CALLS_ROOM, gate->call->call_id);
+    bool for_all = false;
+    for (size_t i = 0; i < who->room_count; i++)
+        for_all |= who->rooms[i].n == strlen(room) && !memcmp(who->rooms[i].p, room, who->rooms[i].n);
+    keep(gate, message, !for_all);
+}
+
 size_t calls_gates_count(const struct calls_gated *call)
 {
     return HASH_COUNT(call->gates);
 }
 
-size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_message *message, int64_t seq, bool keeps,
-                        struct rooms_name *except)
+size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_selector *who,
+                        const struct rooms_message *message, int64_t seq, struct rooms_name *except)
 {
     size_t count = 0;
     for (struct calls_gate *gate = call->gates; gate; gate = gate->hh.next) {
-        if (!stops(gate, seq)) continue;
-        if (keeps && gate->holds && seq > gate->seq) keep(gate, message);
+        if (!gate->holds && seq > gate->seq) continue;
+        if (message && seq > gate->seq) keep_if_meant(gate, who, message);
         except[count++] = (struct rooms_name){gate->sid, strlen(gate->sid)};
     }
     return count;

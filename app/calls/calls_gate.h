@@ -41,26 +41,33 @@ void calls_gate_hold(struct calls_gate *gate);
 bool calls_gate_is_lost(const struct calls_gate *gate);
 /* Sends what was kept and is newer than seq; from now on what is newer reaches the socket. seq -1: there was no
  * snapshot. socket NULL: it is gone. */
-void calls_gate_open(struct calls_gate *gate, struct sio_socket *socket, int64_t seq);
+void calls_gate_open(struct calls_gate *gate, const struct sio_socket *socket, int64_t seq);
 /* Forgets what was kept: the socket is in none of the call's rooms any more. */
 void calls_gate_drop(struct calls_gate *gate);
 /* The same, if there is a gate. */
 void calls_gate_forget(const struct calls *calls, const char *sid, const char *call_id);
 void calls_gates_clear(struct calls *calls);
 
-/* A message to the call passes: writes the ids of sockets that are not to get it. Returns how many, at most
- * calls_gates_count(). keeps: it is kept for them. */
-size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_message *message, int64_t seq, bool keeps,
-                        struct rooms_name *except);
+/* A message for `who` passes, which names a room of the call: writes the ids of sockets that are not to get it, and
+ * keeps it for those of them that it is meant for (message NULL: for nobody). Returns how many, at most
+ * calls_gates_count(). */
+size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_selector *who,
+                        const struct rooms_message *message, int64_t seq, struct rooms_name *except);
 size_t calls_gates_count(const struct calls_gated *call);
 /* Of ["name",{…}]; INT64_MAX: it has none. */
 int64_t calls_event_seq(struct eio_str json);
+
+/* Sends ["name",arg] to one socket, past its gates and at once. offset: of recovery's log; "": none. */
+void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket, struct eio_str json,
+                      const char *offset);
 
 /* ----------------------------------------------------------------- access */
 
 /* The call's id if the room is one of a call's; false otherwise. */
 bool calls_room_call(struct eio_str room, char call_id[KIT_ID_SIZE]);
 bool calls_access_is_in(const struct sio_socket *socket, const char *call_id);
+/* True if what is for all in the call, or for its supervisors, is for this socket. */
+bool calls_access_is_meant(const struct sio_socket *socket, const char *call_id, bool for_supervisors);
 /* Puts a socket into the call's rooms, or leaves those that its role does not open. claims are what was checked for
  * this call: EIO_EAGAIN if the socket has others meanwhile; or what sio_join() says. */
 int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const struct kit_claims *claims,

@@ -58,7 +58,7 @@ static int pass_gates(struct calls *calls, const struct rooms_selector *who, con
         struct calls_gated *call = call_of(calls, who->rooms[i]);
         if (!call || call->seen == calls->gated_messages) continue;
         call->seen = calls->gated_messages;
-        count += calls_gates_stop(call, message, seq, keeps, passing->except + count);
+        count += calls_gates_stop(call, who, keeps ? message : NULL, seq, passing->except + count);
     }
     passing->who = (struct rooms_selector){who->rooms, who->room_count, passing->except, count};
     return 0;
@@ -94,6 +94,20 @@ static void on_deliver_with_ack(void *ctx, const struct rooms_selector *who, con
     bool fails = pass_gates(proxy->calls, who, message, false, &passing) != 0;
     proxy->local.deliver_with_ack(proxy->local.ctx, fails ? &nobody : &passing.who, flags, message, sink);
     if (!fails) passed(&passing);
+}
+
+void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket, struct eio_str json,
+                      const char *offset)
+{
+    const struct calls_proxy *proxy = calls->proxy;
+    const struct rooms_name own = {sio_socket_id(socket), strlen(sio_socket_id(socket))};
+    const struct rooms_selector who = {.rooms = &own, .room_count = 1};
+    const struct rooms_flags flags = {.compress = true};
+    const struct rooms_message message = {
+        .json = {(const uint8_t *)json.p, json.n},
+        .offset = {offset, strlen(offset)},
+    };
+    proxy->local.deliver(proxy->local.ctx, &who, &flags, &message);
 }
 
 /* ------------------------------------------------------------------- rooms */

@@ -86,7 +86,7 @@ void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *fai
         sio_builder_put(&builder, ",\"event\":");
         kit_put_text(&builder, answer->event);
         sio_builder_put(&builder, "}");
-        sio_emit(sio_only(socket), "error", sio_builder_args(&builder));
+        sio_emit(sio_local(sio_only(socket)), "error", sio_builder_args(&builder));
     }
     sio_builder_clear(&builder);
     if (failure->code == 401) sio_socket_disconnect(socket, !kit_auth_claims(socket));

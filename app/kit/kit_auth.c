@@ -176,7 +176,7 @@ struct kit_source *kit_auth_source(const struct sio_socket *socket)
 static void send_off(struct user *user, const char *message)
 {
     struct sio_socket *socket = user->socket;
-    sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:n}", "code", 401, "message", message, "event");
+    sio_emit_pack(sio_local(sio_only(socket)), "error", "{s:i, s:s, s:n}", "code", 401, "message", message, "event");
     sio_socket_disconnect(socket, !user->claims);
 }
 

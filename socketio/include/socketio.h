@@ -463,6 +463,8 @@ SIO_API struct sio_target sio_to_all(struct sio_target target, const struct room
 SIO_API struct sio_target sio_except(struct sio_target target, const char *room);
 SIO_API struct sio_target sio_except_name(struct sio_target target, struct eio_str room);
 SIO_API struct sio_target sio_except_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
+/* On this node only, and not logged for recovery. With sio_only() the event goes straight to the socket, before what
+ * its namespace still waits for the log with (an event that ends with text excepted). */
 SIO_API struct sio_target sio_local(struct sio_target target);
 SIO_API struct sio_target sio_volatile(struct sio_target target);
 /* false: not compressed, whatever was negotiated. */
