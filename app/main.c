@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -135,12 +136,33 @@ static int serve_many(const struct kit_config *config)
     return status;
 }
 
+static void warn_exposed(const char *option)
+{
+    kit_log(EIO_LOG_WARN, "a secret is on the command line, which every user of this machine can read (ps)", "option",
+            option, NULL);
+}
+
+static void warn_open_file(const char *path, unsigned mode)
+{
+    char text[8];
+    snprintf(text, sizeof text, "%04o", mode);
+    kit_log(EIO_LOG_WARN, "other users of this machine may read or write it; chmod go-rwx", "path", path, "mode", text,
+            NULL);
+}
+
 static int serve(const struct kit_config *config)
 {
+    char error[512];
+    if (kit_config_check_server(config, error, sizeof error)) {
+        fprintf(stderr, "parley: %s\n", error);
+        return EXIT_USAGE;
+    }
     if (kit_log_open(config)) {
         fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
         return EXIT_FAILURE;
     }
+    kit_config_each_exposed(config, warn_exposed);
+    kit_store_each_open_file(config, warn_open_file);
     int status = config->workers > 1 ? serve_many(config) : serve_one(config, NULL);
     kit_log(EIO_LOG_INFO, "stopped", NULL);
     kit_log_close();
@@ -249,6 +271,7 @@ int main(int argc, char **argv)
     struct invocation run;
     char error[512];
     int status = EXIT_SUCCESS;
+    umask(S_IRWXG | S_IRWXO); /* data, keys and log are this user's alone, whichever command makes them */
     if (argc == 2 && !strcmp(argv[1], "--print-options-markdown")) {
         kit_config_print_markdown(stdout);
         return EXIT_SUCCESS;

@@ -2,14 +2,17 @@
  * (kit_options.c), how they are shown (kit_config_print.c), whether a file or address they name is usable. */
 #include "kit_options.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ENVIRONMENT_PREFIX "PARLEY_"
+#define COMMAND_LINE "command line"
 
 /* Where a failure is told; the first one stays. */
 struct report {
@@ -306,7 +309,7 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
                                                  : "true";
     if (!value) return fail(report, "option --%s needs a value, given on the command line", w.name);
     if (only_config && strcmp(option->name, "config")) return 0;
-    snprintf(source, sizeof source, "command line --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
+    snprintf(source, sizeof source, COMMAND_LINE " --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
     return set_option(config, option, value, source, report);
 }
 
@@ -360,4 +363,42 @@ int kit_config_load(struct kit_config *config, struct kit_command_line *line, ch
     if (load_command_line(config, line, false, &report)) return EIO_EINVAL;
     derive(config);
     return check(config, &report);
+}
+
+/* 127.0.0.0/8, ::1, the same as an IPv4-mapped address, or the name. */
+static bool is_loopback(const char *host)
+{
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (inet_pton(AF_INET, host, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &v6) != 1) return !strcmp(host, "localhost");
+    return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+}
+
+static const char *source_of(const struct kit_config *config, const char *name)
+{
+    for (size_t i = 0; i < kit_option_count; i++)
+        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
+    return "";
+}
+
+int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size)
+{
+    struct report report = {error, error_size, false};
+    if (config->jwt_secret[0] || config->jwt_key_file[0] || is_loopback(config->host)) return 0;
+    return fail(&report,
+                "option host: '%s' is not possible without a key for tokens (allowed: 127.0.0.0/8, ::1 or localhost, "
+                "or any with jwt_key_file, e.g. made by `openssl rand -hex 32`), given by %s",
+                config->host, source_of(config, "host"));
+}
+
+void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option))
+{
+    for (size_t i = 0; i < kit_option_count; i++) {
+        const char *value = config->texts[i];
+        if (!kit_options[i].secret || !value || strncmp(config->sources[i], COMMAND_LINE, strlen(COMMAND_LINE)))
+            continue;
+        /* The address of a Redis is none without a password. */
+        if (value[0] && (strcmp(kit_options[i].name, "redis") || strchr(value, '@'))) fn(kit_options[i].name);
+    }
 }

@@ -106,6 +106,12 @@ void kit_config_clear(struct kit_config *config);
 int kit_config_load(struct kit_config *config, struct kit_command_line *line, char *const *environment, char *error,
                     size_t error_size);
 
+/* What only matters to a server: without a key of its own it listens on loopback only. Returns 0 or
+ * EIO_EINVAL with a line in error. */
+int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size);
+/* Calls fn for each secret that was given on the command line, where every user of the machine can read it. */
+void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option));
+
 /* Every option with its value and source, one per line, as a configuration file. Secrets are not shown. */
 void kit_config_print(const struct kit_config *config, FILE *out);
 void kit_config_print_help(FILE *out);

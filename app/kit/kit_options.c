@@ -53,7 +53,8 @@ static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
 
 const struct kit_option kit_options[] = {
     TEXT("config", config_file, "", "Server", "configuration file, `name = value` lines"),
-    TEXT("host", host, "127.0.0.1", "Server", "numeric address to listen on"),
+    TEXT("host", host, "127.0.0.1", "Server",
+         "numeric address to listen on; beyond loopback only with a key of your own (`jwt_key_file`)"),
     U32("port", port, "3000", 0, 65535, "Server", "port to listen on; 0 takes a free one"),
     U32("drain_timeout_ms", drain_timeout_ms, "10000", 0, DAY_MS, "Server",
         "after SIGTERM, how long sockets may take to get their last messages"),
@@ -114,7 +115,9 @@ const struct kit_option kit_options[] = {
     U32("redis_stream_block_ms", redis_options.stream_block_ms, "5000", 10, DAY_MS, "Redis",
         "how long a read waits for entries"),
 
-    TEXT("data", data, "data", "Store", "directory of the database and keys; `:memory:` keeps nothing"),
+    TEXT("data", data, "data", "Store",
+         "directory of the database and keys, for the server's user alone (modes 0700 and 0600); `:memory:` keeps "
+         "nothing"),
     CHOICE("store_sync", store_sync, "full", syncs, "Store",
            "`full`: acknowledged writes survive a power cut; `normal`: they survive a crash of the server"),
     U32("store_busy_timeout_ms", store_busy_timeout_ms, "5000", 0, DAY_MS, "Store",
@@ -134,15 +137,19 @@ const struct kit_option kit_options[] = {
 
     CHOICE("log_level", log_level, "info", levels, "Log", "the most talkative level wanted"),
     CHOICE("log_format", log_format, "text", formats, "Log", "`key=value` lines or one JSON object a line"),
-    TEXT("log_file", log_file, "", "Log", "append to this file (SIGHUP opens it anew); empty: standard error"),
+    TEXT("log_file", log_file, "", "Log",
+         "append to this file (SIGHUP opens it anew; made with mode 0600); empty: standard error"),
 
     CHOICE("jwt_algorithm", jwt_algorithm, "HS256", algorithms, "Access",
            "the only algorithm accepted, whatever a token says"),
     {"jwt_secret", KIT_TEXT, AT(jwt_secret), "", 0, 0, NULL, "Access",
-     "HS256: shared secret, 32 bytes or more; better given by `jwt_key_file`", true},
+     "HS256: shared secret, 32 bytes or more; better given by `jwt_key_file`: on the command line every user of the "
+     "machine "
+     "can read it",
+     true},
     TEXT("jwt_key_file", jwt_key_file, "", "Access",
          "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Empty and no secret: "
-         "a development key is made in the data directory"),
+         "a development key is made in the data directory, and `host` must be loopback"),
     TEXT("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
     TEXT("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
     U32("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "tolerated difference of clocks for `exp` and `nbf`"),

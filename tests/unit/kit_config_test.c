@@ -161,6 +161,57 @@ static void what_print_config_says_is_a_configuration_file(void **state)
     fixture_remove(directory);
 }
 
+static void without_a_key_a_server_listens_on_loopback_only(void **state)
+{
+    static const char *const loopback[] = {"127.0.0.1",       "127.255.0.9",      "::1",
+                                           "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "localhost"};
+    static const char *const other[] = {"0.0.0.0",  "::",      "10.0.0.1", "128.0.0.1",         "::2",
+                                        "fe80::1",  "",        "example",  "127.0.0.1.example", "::ffff:10.0.0.1",
+                                        "localhos", "127.0.0."};
+    char error[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof loopback / sizeof loopback[0]; i++) {
+        struct load l = LOAD(NULL, "--host", loopback[i]);
+        assert_int_equal(kit_config_check_server(&l.config, error, sizeof error), 0);
+        kit_config_clear(&l.config);
+    }
+    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
+        struct load l = LOAD(NULL, "--host", other[i]);
+        if (kit_config_check_server(&l.config, error, sizeof error) != EIO_EINVAL) fail_msg("%s", other[i]);
+        assert_non_null(strstr(error, "option host: "));
+        assert_non_null(strstr(error, "command line --host"));
+        kit_config_clear(&l.config);
+        l = LOAD(NULL, "--host", other[i], "--jwt-key-file", "key");
+        assert_int_equal(kit_config_check_server(&l.config, error, sizeof error), 0);
+        kit_config_clear(&l.config);
+    }
+}
+
+static char exposed[64];
+
+static void note_exposed(const char *option)
+{
+    strcat(strcat(exposed, option), " ");
+}
+
+static void secrets_on_the_command_line_are_named(void **state)
+{
+    char secret[] = "PARLEY_JWT_SECRET=0123456789abcdef0123456789abcdef";
+    char *environment[] = {secret, NULL};
+    (void)state;
+    exposed[0] = 0;
+    struct load l = LOAD(NULL, "--jwt-secret", "0123456789abcdef0123456789abcdef", "--redis", "redis://:pass@host",
+                         "--redis-sessions-key", "k");
+    kit_config_each_exposed(&l.config, note_exposed);
+    assert_string_equal(exposed, "redis redis_sessions_key jwt_secret ");
+    kit_config_clear(&l.config);
+    exposed[0] = 0;
+    l = LOAD(environment, "--redis", "redis://host", "--jwt-key-file", "");
+    kit_config_each_exposed(&l.config, note_exposed);
+    assert_string_equal(exposed, "");
+    kit_config_clear(&l.config);
+}
+
 static void the_documentation_is_up_to_date(void **state)
 {
     static const char begin[] = "<!-- options: begin -->\n";
@@ -190,6 +241,8 @@ int main(void)
         cmocka_unit_test(unknown_options_end_the_start_wherever_they_stand),
         cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(what_print_config_says_is_a_configuration_file),
+        cmocka_unit_test(without_a_key_a_server_listens_on_loopback_only),
+        cmocka_unit_test(secrets_on_the_command_line_are_named),
         cmocka_unit_test(the_documentation_is_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

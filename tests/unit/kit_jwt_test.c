@@ -198,6 +198,48 @@ static void times_are_checked_with_leeway(void **state)
     assert_true(holds(&jwt, sign_raw(HEADER, "{\"exp\":1.7e9}")));
 }
 
+/* RFC 7519 section 2: a NumericDate may have a fraction. What no clock says is refused, and converted by nobody. */
+static void times_are_numbers_of_seconds_that_are_possible(void **state)
+{
+    static const char *const possible[] = {"2000000000", "2000000000.75", "2e9", "9007199254740991", "9.0e15"};
+    static const char *const bad[] = {"-1",
+                                      "0",
+                                      "-0.5",
+                                      "-1e300",
+                                      "1e300",
+                                      "1e308",
+                                      "1e400",
+                                      "9223372036854775807",
+                                      "9223372036854775808",
+                                      "-9223372036854775808",
+                                      "18446744073709551616",
+                                      "9.3e18",
+                                      "9007199254740992",
+                                      "NaN",
+                                      "Infinity",
+                                      "[2000000000]",
+                                      "true",
+                                      "\"2000000000\""};
+    static const char *const odd[] = {"1e300", "-1e300", "9223372036854775807", "\"1\"", "null", "9.3e18"};
+    struct kit_jwt jwt = hs256_jwt();
+    char claims[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof possible / sizeof possible[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"exp\":%s,\"nbf\":-1.5,\"iat\":0}", possible[i]);
+        if (!holds(&jwt, sign_raw(HEADER, claims))) fail_msg("refused: %s", claims);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"exp\":%s}", bad[i]);
+        if (holds(&jwt, sign_raw(HEADER, claims))) fail_msg("accepted: %s", claims);
+    }
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"exp\":2000000000,\"nbf\":%s}", odd[i]);
+        if (holds(&jwt, sign_raw(HEADER, claims))) fail_msg("accepted: %s", claims);
+        snprintf(claims, sizeof claims, "{\"exp\":2000000000,\"iat\":%s}", odd[i]);
+        if (holds(&jwt, sign_raw(HEADER, claims))) fail_msg("accepted: %s", claims);
+    }
+}
+
 static void claims_must_be_one_object(void **state)
 {
     struct kit_jwt jwt = hs256_jwt();
@@ -299,6 +341,7 @@ int main(void)
         cmocka_unit_test(every_changed_character_breaks_a_token),
         cmocka_unit_test(the_form_must_be_three_parts),
         cmocka_unit_test(times_are_checked_with_leeway),
+        cmocka_unit_test(times_are_numbers_of_seconds_that_are_possible),
         cmocka_unit_test(claims_must_be_one_object),
         cmocka_unit_test(issuer_and_audience_are_checked_if_configured),
         cmocka_unit_test(what_is_signed_here_holds_here),

@@ -136,6 +136,43 @@ static void a_schema_beyond_the_subset_is_found(void **state)
     json_decref(schema);
 }
 
+static void numbers_from_outside_are_converted_only_if_they_fit(void **state)
+{
+    static const struct {
+        double real;
+        bool fits;
+        int64_t value;
+    } cases[] = {{0.0, true, 0},
+                 {-0.0, true, 0},
+                 {1.999, true, 1},
+                 {-0.5, true, -1},
+                 {-1.5, true, -2},
+                 {9.0e15, true, 9000000000000000},
+                 {9.3e18, false, 0},
+                 {-9.3e18, false, 0},
+                 {1e300, false, 0},
+                 {-1e300, false, 0},
+                 {9223372036854775808.0, false, 0},
+                 {-9223372036854775808.0, true, INT64_MIN}};
+    int64_t out;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        json_t *number = json_real(cases[i].real);
+        out = 77;
+        assert_int_equal(kit_json_int64(number, INT64_MIN, INT64_MAX, &out), cases[i].fits);
+        assert_true(out == (cases[i].fits ? cases[i].value : 77));
+        json_decref(number);
+    }
+    json_t *seven = json_integer(7), *text = json_string("7");
+    assert_true(kit_json_int64(seven, 7, 7, &out));
+    assert_false(kit_json_int64(seven, 8, 9, &out));
+    assert_false(kit_json_int64(seven, 5, 6, &out));
+    assert_false(kit_json_int64(text, 0, 9, &out));
+    assert_false(kit_json_int64(NULL, 0, 9, &out));
+    json_decref(seven);
+    json_decref(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +183,7 @@ int main(void)
         cmocka_unit_test(ids_are_1_to_128_of_their_characters),
         cmocka_unit_test(times_are_rfc_3339),
         cmocka_unit_test(a_schema_beyond_the_subset_is_found),
+        cmocka_unit_test(numbers_from_outside_are_converted_only_if_they_fit),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
