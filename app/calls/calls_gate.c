@@ -26,6 +26,7 @@ struct calls_gate {
     struct calls *calls;
     struct calls_gated *call;
     struct calls_turn *first, **last; /* asked; the first of them has begun if it is busy */
+    size_t turn_count;
     bool busy, due, advancing;
     bool holds; /* nothing of the call reaches the socket */
     bool is_lost;
@@ -146,6 +147,8 @@ int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, 
 {
     struct calls_gate *gate = get_gate(calls, sid, call_id);
     if (!gate) return EIO_ENOMEM;
+    if (gate->turn_count > calls->kit->config->source_queue_max) return EIO_EAGAIN;
+    gate->turn_count++;
     turn->gate = gate;
     turn->next = NULL;
     *gate->last = turn;
@@ -160,6 +163,7 @@ struct calls_gate *calls_gate_end_turn(struct calls_turn *turn)
 {
     struct calls_gate *gate = turn->gate;
     gate->first = turn->next;
+    gate->turn_count--;
     if (!gate->first) gate->last = &gate->first;
     return gate;
 }

@@ -24,7 +24,7 @@ struct calls_turn {
     struct calls_turn *next;
     void (*begin)(struct calls_turn *turn);
 };
-/* Begins at once or when those before it are over. EIO_ENOMEM: never. */
+/* Begins at once or when those before it are over. EIO_EAGAIN (source_queue_max of them wait), EIO_ENOMEM: never. */
 int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, struct calls_turn *turn);
 /* Once for each that has begun. The gate is still the caller's, until calls_gate_next(). */
 struct calls_gate *calls_gate_end_turn(struct calls_turn *turn);

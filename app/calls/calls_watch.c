@@ -61,8 +61,9 @@ static void start_turn(struct kit_request *request, void (*begin)(struct calls_t
 {
     struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
     watch->turn.begin = begin;
-    if (!calls_gate_enter(request->state, request->answer.sid, watch->call_id, &watch->turn)) return;
-    kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    int error = calls_gate_enter(request->state, request->answer.sid, watch->call_id, &watch->turn);
+    if (!error) return;
+    kit_fail(&request->op.failure, 503, NULL, error == EIO_EAGAIN ? "too much is waiting; try again" : "out of memory");
     kit_request_finish(request);
 }
 

@@ -47,8 +47,8 @@ struct kit_store *kit_store_open(struct kit_work *work, const struct kit_config 
                                  size_t error_size);
 /* Makes the directory of config->data (0700) if it is missing. Returns 0 or EIO_ESYS with a line in error. */
 int kit_store_make_directory(const struct kit_config *config, char *error, size_t error_size);
-/* Calls fn for the key's file, the directory and each file in it that other users may read or write: path and mode. Those that this
- * program makes are its user's alone (main() sets the umask); these were there before. */
+/* Calls fn for the key's file, the directory and each file in it that other users may read or write: path and mode.
+ * Those that this program makes are its user's alone (main() sets the umask); these were there before. */
 void kit_store_each_open_file(const struct kit_config *config, void (*fn)(const char *path, unsigned mode));
 /* Everything submitted must be done. Accepts NULL. */
 void kit_store_close(struct kit_store *store);

@@ -167,6 +167,23 @@ test("auth:refresh takes effect at once, in both directions, and says what holds
   assert.equal(await socket.ended, "io server disconnect");
 });
 
+test("what is asked about one call is done in order; what is asked too often is refused, and nothing is lost", async () => {
+  const socket = await connect("/", sign(key, claims("agent", { calls: "*" })));
+  const answers = [];
+  const [count, last] = [3000, {}];
+  for (let i = 0; i < count; i++) {
+    const event = i % 2 ? "call:unsubscribe" : "call:subscribe";
+    socket.emit(event, { call_id: OWN }, (answer) => answers.push([i, event, answer.ok ? "ok" : answer.error.code, answer.transcript !== undefined]));
+  }
+  socket.emit("call:subscribe", { call_id: OTHER }, (answer) => (last.answer = answer));
+  while (answers.length < count || !last.answer) await new Promise((resolve) => setTimeout(resolve, 5));
+  const done = answers.filter(([, , result]) => result === "ok");
+  assert.deepEqual(done.map(([i]) => i), done.map(([i]) => i).sort((a, b) => a - b));
+  for (const [, event, result, hasSnapshot] of answers) assert.ok(result === 503 || (result === "ok" && hasSnapshot === (event === "call:subscribe")), `${event} ${result}`);
+  assert.equal(last.answer.ok, true);
+  socket.disconnect();
+});
+
 /* ------------------------------------------------------------------ start */
 
 test("without a key of one's own the start beyond loopback is refused with status 2", async () => {
