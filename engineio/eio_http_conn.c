@@ -33,12 +33,33 @@ static size_t output_size(struct eio__conn *conn)
 
 /* ------------------------------------------------------------------- state */
 
+static struct eio__conn *conn_of(struct eio_deadline *due)
+{
+    return (struct eio__conn *)(void *)((char *)due - offsetof(struct eio__conn, deadline));
+}
+
+/* A head may take its time, but heads that never end must not keep others out: whoever waits longest goes first. The
+ * youngest is never asked to go, so it is safe within that one's own step. */
+static void bound_half_open(struct eio_http *http)
+{
+    if (!http->options.max_half_open || http->half_open <= http->options.max_half_open) return;
+    struct eio__conn *oldest = conn_of(http->head_deadlines.head.next);
+    eio__conn_hit(oldest, EIO_LIMIT_HALF_OPEN);
+    eio__conn_drop(oldest);
+}
+
 /* NULL: none. The same queue again restarts it. */
 static void set_deadline(struct eio__conn *conn, struct eio_deadlines *queue)
 {
+    struct eio_http *http = conn->http;
     if (conn->deadlines) eio_deadline_stop(conn->deadlines, &conn->deadline);
+    http->half_open -= conn->deadlines == &http->head_deadlines;
     conn->deadlines = queue;
-    if (queue) eio_deadlines_add(queue, &conn->deadline);
+    if (!queue) return;
+    eio_deadlines_add(queue, &conn->deadline);
+    if (queue != &http->head_deadlines) return;
+    http->half_open++;
+    bound_half_open(http);
 }
 
 /* For bodies. */
@@ -633,11 +654,6 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 }
 
 /* --------------------------------------------------------------- deadlines */
-
-static struct eio__conn *conn_of(struct eio_deadline *due)
-{
-    return (struct eio__conn *)(void *)((char *)due - offsetof(struct eio__conn, deadline));
-}
 
 void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
 {

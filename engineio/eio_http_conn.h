@@ -46,8 +46,9 @@ struct eio_http {
     struct event *poke_event;
     struct eio_timer accept_timer;
     struct eio_deadlines head_deadlines, body_deadlines, idle_deadlines, drain_deadlines, linger_deadlines;
-    size_t refusals; /* connections above the limit that still linger */
-    size_t leased;   /* descriptors that left as WebSockets and are open yet; only with limits on connections */
+    size_t half_open; /* connections in head_deadlines */
+    size_t refusals;  /* connections above the limit that still linger */
+    size_t leased;    /* descriptors that left as WebSockets and are open yet; only with limits on connections */
     struct eio__visitors visitors; /* peers, only with a limit by address */
     struct eio_limit_counter hits[EIO_LIMIT_COUNT];
     uint16_t port;

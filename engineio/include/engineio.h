@@ -188,6 +188,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_LINE_BYTES, "max_line_bytes")                                               \
     X(EIO_LIMIT_FIELDS, "max_fields")                                                       \
     X(EIO_LIMIT_BODY_BYTES, "max_body_bytes")                                               \
+    X(EIO_LIMIT_HALF_OPEN, "max_half_open")                                                 \
     X(EIO_LIMIT_HEAD_TIMEOUT, "head_timeout_ms")                                            \
     X(EIO_LIMIT_BODY_TIMEOUT, "body_timeout_ms")                                            \
     X(EIO_LIMIT_REQUEST_BODY_TIMEOUT, "http_request_body_timeout_ms")                       \
@@ -350,7 +351,8 @@ struct eio_http_options {
     size_t max_line_bytes;    /* 8192: the request line (414) or one header (431) */
     size_t max_fields;        /* 100 headers; above: 431 */
     size_t max_body_bytes;    /* 1000000: for routes that set no own limit; above: 413 */
-    uint32_t head_timeout_ms; /* 10000, absolute, from the first byte (or the accept) to the last of the head; 408 */
+    uint32_t head_timeout_ms; /* 60000, absolute, from the first byte (or the accept) to the last of the head; 408 */
+    size_t max_half_open; /* 4096 connections whose head is not whole; above: the one that waits longest is closed */
     uint32_t body_timeout_ms; /* 60000, absolute; 408 */
     uint32_t idle_timeout_ms; /* 60000 between requests of a kept-alive connection */
     uint32_t linger_ms;       /* 2000: an error reply is followed by reading this long, so that it arrives */

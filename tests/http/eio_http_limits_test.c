@@ -221,10 +221,63 @@ static void each_limit_of_a_request_is_counted_by_its_name(void **state)
     client_open(&client, f.loop, f.port);
     client_send(&client, "GET / HTT");
     eio_loop_turn(f.loop, 0);
-    eio_loop_advance(f.loop, 10001);
+    eio_loop_advance(f.loop, 60001);
     client_expect(&client, "HTTP/1.1 408 ");
     assert_int_equal(http_hits(EIO_LIMIT_HEAD_TIMEOUT), 1);
     client_close(&client);
+    end();
+}
+
+/* A client under load, or a handshake over a lossy line. */
+static void a_head_may_come_late(void **state)
+{
+    (void)state;
+    struct client silent, half;
+    begin();
+    go();
+    client_open(&silent, f.loop, f.port);
+    client_open(&half, f.loop, f.port);
+    client_send(&half, "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHo");
+    client_pump(&half, CLIENT_QUIET_MS);
+    eio_loop_advance(f.loop, 59000);
+    client_send(&half, "st: a\r\n\r\n");
+    client_expect(&half, "HTTP/1.1 200 ");
+    client_send(&silent, "GET /engine.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\n\r\n");
+    client_expect(&silent, "HTTP/1.1 200 ");
+    client_close(&silent);
+    client_close(&half);
+    end();
+}
+
+static void slow_heads_keep_nobody_out(void **state)
+{
+    (void)state;
+    enum { MAX = 20, ATTACKERS = 50 };
+    struct client attackers[ATTACKERS], good, late;
+    struct eio_http_stats stats;
+    begin();
+    f.http_options.max_half_open = MAX;
+    go();
+    ask(&good, NULL, false, 200); /* what is served is not half open */
+    for (size_t i = 0; i < ATTACKERS; i++) {
+        client_open(&attackers[i], f.loop, f.port);
+        client_send(&attackers[i], i % 2 ? "GET / HTTP/1.1\r\nHo" : "");
+        eio_loop_turn(f.loop, 0);
+    }
+    ask(&late, NULL, false, 200);
+    for (size_t i = 0; i <= ATTACKERS - MAX; i++) { /* the newcomer took one more's place */
+        while (!attackers[i].eof && !attackers[i].reset) client_pump(&attackers[i], 1);
+    }
+    client_pump(&attackers[ATTACKERS - 1], CLIENT_QUIET_MS);
+    assert_false(attackers[ATTACKERS - 1].eof || attackers[ATTACKERS - 1].reset);
+    eio_http_get_stats(f.http, &stats);
+    assert_int_equal(stats.connections, 2 + MAX - 1);
+    assert_int_equal(http_hits(EIO_LIMIT_HALF_OPEN), ATTACKERS - MAX + 1);
+    for (size_t i = 0; i < ATTACKERS; i++) client_close(&attackers[i]);
+    client_send(&good, "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n");
+    client_expect(&good, "HTTP/1.1 404 ");
+    client_close(&good);
+    client_close(&late);
     end();
 }
 
@@ -320,6 +373,8 @@ int main(void)
         cmocka_unit_test(addresses_have_sessions_of_their_own),
         cmocka_unit_test(an_address_that_floods_does_not_take_the_others_share),
         cmocka_unit_test(each_limit_of_a_request_is_counted_by_its_name),
+        cmocka_unit_test(a_head_may_come_late),
+        cmocka_unit_test(slow_heads_keep_nobody_out),
         cmocka_unit_test(a_post_that_is_not_taken_closes_its_session),
         cmocka_unit_test(a_body_that_is_not_taken_closes_no_session_but_that_of_a_post),
     };
