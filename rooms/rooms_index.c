@@ -255,6 +255,17 @@ int rooms_add(struct rooms_index *index, struct rooms_member *member, const char
     return ROOMS_OK;
 }
 
+/* Takes a member that is being removed out of all walks that are going on (rooms_select.c). */
+static void walks_forget(struct rooms_index *index, const struct rooms_member *member)
+{
+    for (struct rooms_walk *walk = index->walks; walk; walk = walk->outer) {
+        size_t i = walk->at;
+        /* Mostly it is the one being called; otherwise it still stands before us, or has been called. */
+        while (i < walk->count && walk->members[i] != member) i++;
+        if (i < walk->count) walk->members[i] = NULL;
+    }
+}
+
 void rooms_remove(struct rooms_index *index, struct rooms_member *member)
 {
     if (!member->in_index) return;
@@ -269,7 +280,7 @@ void rooms_remove(struct rooms_index *index, struct rooms_member *member)
     }
     free(links);
     rooms__table_remove(&index->members, member);
-    rooms__walks_forget(index, member);
+    walks_forget(index, member);
     member->in_index = false;
 }
 

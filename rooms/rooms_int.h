@@ -59,11 +59,6 @@ struct rooms_index {
     uint32_t visit;             /* the last one given out; 0 is never given */
 };
 
-/* ----------------------------------------------------------- rooms_select.c */
-
-/* Takes a member that is being removed out of all walks that are going on. */
-void rooms__walks_forget(struct rooms_index *index, const struct rooms_member *member);
-
 /* ------------------------------------------------------------- rooms_copy.c */
 
 /* Hands out pieces of a block that was measured before: structs and slices first, then what they point to. */

@@ -76,16 +76,6 @@ static size_t set_bound(struct rooms_index *index, const struct rooms_selector *
     return bound < all ? bound : all;
 }
 
-void rooms__walks_forget(struct rooms_index *index, const struct rooms_member *member)
-{
-    for (struct rooms_walk *walk = index->walks; walk; walk = walk->outer) {
-        size_t i = walk->at;
-        /* Mostly it is the one being called; otherwise it still stands before us, or has been called. */
-        while (i < walk->count && walk->members[i] != member) i++;
-        if (i < walk->count) walk->members[i] = NULL;
-    }
-}
-
 static long call_walk(struct rooms_index *index, struct rooms_walk *walk,
                       void (*fn)(void *ctx, struct rooms_member *member), void *ctx)
 {

@@ -24,6 +24,12 @@ static void check_same(const struct rooms_decoded *a, const struct rooms_decoded
     }
 }
 
+/* Half of a surrogate pair is an escape in JSON and U+FFFD in msgpack: then the text is another, once. */
+static bool has_half(const struct rooms_decoded *decoded)
+{
+    return memmem(decoded->json, decoded->json_size, "\\ud", 3) != NULL;
+}
+
 static void check_back(const struct rooms_decoded *decoded)
 {
     struct rooms_packer packer;
@@ -34,7 +40,10 @@ static void check_back(const struct rooms_decoded *decoded)
     rooms_pack_json(&packer, json, decoded->attachments, decoded->attachment_count);
     MUST(packer.error == 0);
     MUST(rooms_msgpack_decode(packer.bytes, packer.size, &limits, &again, &fault) == (long)packer.size);
-    check_same(decoded, &again);
+    if (has_half(decoded))
+        check_back(&again);
+    else
+        check_same(decoded, &again);
     rooms_decoded_clear(&again);
     rooms_packer_clear(&packer);
 }

@@ -87,6 +87,61 @@ def layering():
                 yield f"{path}:{number}: base/ must not include {match[1]}, only libc and libevent"
 
 
+# Files that call each other, of more than one family; the list may only become shorter. Families are named by the first
+# word behind the library's: eio_http.c, eio_http_conn.c.
+KNOWN_CIRCLES = [
+    {"eio_handover.c", "eio_handshake.c", "eio_heartbeat.c", "eio_http.c", "eio_http_conn.c", "eio_http_reply.c", "eio_inbox.c",
+     "eio_limits.c", "eio_loop.c", "eio_polling.c", "eio_polling_reply.c", "eio_pump.c", "eio_response.c", "eio_server.c",
+     "eio_session.c", "eio_timer.c", "eio_tls_io.c", "eio_websocket.c"},
+    {"sio_ack.c", "sio_batch.c", "sio_client.c", "sio_deliver.c", "sio_emit.c", "sio_gather.c", "sio_handshake.c",
+     "sio_middleware.c", "sio_namespace.c", "sio_question.c", "sio_server.c", "sio_socket.c", "sio_survey.c", "sio_v2.c"},
+]
+
+
+def calls(folder):
+    """Each C file of the folder, and which of the others it calls. Calls through pointers are not seen: that is what they are for."""
+    paths = [path for path in c_files() if path.parent == Path(folder) and path.suffix == ".c"]
+    command = ["ctags", "--languages=C", "--kinds-C=f", "--fields=+f", "-f", "-", *map(str, paths)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    home, defined = {}, {path.name: set() for path in paths}
+    for name, path, *rest in (line.split("\t") for line in run.stdout.splitlines()):
+        defined[Path(path).name].add(name)
+        if "file:" not in rest:  # static ones may have the same name in several files
+            home[name] = Path(path).name
+    graph = {}
+    for path in paths:
+        code = re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"", "", text(path), flags=re.S)
+        called = set(re.findall(r"\b([a-z]\w*)\(", code)) - defined[path.name]
+        graph[path.name] = {home[name] for name in called if name in home}
+    return graph
+
+
+def reachable(graph, start):
+    found, left = set(), [start]
+    while left:
+        for name in graph[left.pop()] - found:
+            found.add(name)
+            left.append(name)
+    return found
+
+
+def circles():
+    """Files that call each other are one family; no new circle joins several."""
+    for folder in ("base", "engineio", "rooms", "socketio"):
+        graph = calls(folder)
+        reach = {name: reachable(graph, name) for name in graph}
+        seen = set()
+        for name in sorted(graph):
+            circle = {other for other in reach[name] if name in reach[other]}
+            if name in seen or len(circle) < 2:
+                continue
+            seen |= circle
+            families = {re.split(r"[_.]", other)[1] for other in circle}
+            if len(families) > 1 and not any(circle <= known for known in KNOWN_CIRCLES):
+                edges = sorted(f"{one} → {other}" for one in circle for other in graph[one] & circle)
+                yield f"{folder}/: {len(circle)} files call each other: {', '.join(edges)}"
+
+
 def sizes():
     """Files and functions stay small."""
     for path in files():
@@ -238,9 +293,11 @@ def compatibility():
 
 
 # Programs that a rule runs, and the Debian packages that they are in.
-PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
-RULES = {"headers": headers, "layering": layering, "sizes": sizes, "format": formatting, "locks": locks, "paths": paths,
-         "compatibility": compatibility, "snippets": snippets}
+PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
+            "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
+RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
+         "locks": locks, "paths": paths, "compatibility": compatibility,
+         "snippets": snippets}
 
 
 def main(wanted):

@@ -1,4 +1,4 @@
-/* rooms_redis_classic.c, rooms_classic_ask.c, rooms_classic_answer.c on a Redis in memory: what several nodes make of
+/* rooms_classic.c, rooms_classic_ask.c, rooms_classic_answer.c on a Redis in memory: what several nodes make of
  * each other, and what happens when one is missing. */
 #include "classic_bus.h"
 
