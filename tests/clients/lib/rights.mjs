@@ -56,7 +56,7 @@ export class World {
   allows(claims, id) { return this.names(claims, id) || this.calls.get(id).agents.includes(claims.sub); }
 }
 
-const IN = "in", OUT = "out", MAYBE = "maybe"; // maybe: another server wanted it in
+const IN = "in", OUT = "out", MAYBE = "maybe"; // maybe: it alone cannot know
 
 // A call that the claims do not allow any more stays "in" until the agent is told that it lost it; with other claims
 // before that it does not. In between nothing may come, and afterwards nothing may be missing.
@@ -101,8 +101,10 @@ export class Agent {
     if (event === "error") {
       this.lastError = data;
       if (data.call_id === undefined) return;
-      const isLate = world.allows(this.claims, data.call_id) && world.tellsLate;
-      if (isLate) return; // it has been let in again meanwhile
+      if (world.tellsLate && world.allows(this.claims, data.call_id)) {
+        this.room(data.call_id).state = MAYBE; // it may have been let in again meanwhile, or not have asked yet
+        return;
+      }
       if (data.code !== 403 || world.allows(this.claims, data.call_id)) world.fault(`${this.sub} lost ${data.call_id}: ${JSON.stringify(data)} ${JSON.stringify(this.claims)}`);
       world.left++;
       this.trail.push([data.call_id, `error ${data.code}`]);
