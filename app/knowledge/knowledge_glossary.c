@@ -68,6 +68,7 @@ static size_t join_terms(const struct knowledge_word *words, size_t count, char 
 static const char *make_concept(struct knowledge_glossary *glossary, struct eio_str name)
 {
     struct concept *concept;
+    name.n = strnlen(name.p, name.n);
     HASH_FIND(hh, glossary->concepts, name.p, name.n, concept);
     if (concept) return concept->name;
     concept = calloc(1, sizeof *concept);
