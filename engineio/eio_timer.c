@@ -109,11 +109,19 @@ uint64_t eio__timers_next_ms(const struct eio_loop *loop)
     return loop->heap_count ? loop->heap[0]->at_ms : UINT64_MAX;
 }
 
+/* In the heap below a place: what is not due has nothing below it that is. */
+static size_t count_due(const struct eio_loop *loop, size_t i, uint64_t now)
+{
+    if (i >= loop->heap_count || loop->heap[i]->at_ms > now) return 0;
+    return 1 + count_due(loop, 2 * i + 1, now) + count_due(loop, 2 * i + 2, now);
+}
+
 void eio__timers_run(struct eio_loop *loop)
 {
     uint64_t now = eio_loop_now_ms(loop);
-    /* As many as there are: one that starts itself again without delay waits for the next turn. */
-    for (size_t left = loop->heap_count; left && loop->heap_count && loop->heap[0]->at_ms <= now; left--) {
+    /* As many as are due now: one that starts itself again without delay waits for the next turn, whatever else there
+     * is. */
+    for (size_t left = count_due(loop, 0, now); left && loop->heap_count && loop->heap[0]->at_ms <= now; left--) {
         struct eio_timer *timer = loop->heap[0];
         eio__loop_note_due(loop, timer->at_ms);
         eio_timer_stop(timer);

@@ -125,16 +125,22 @@ struct sio_reply sio_reply_later(const struct sio_event *event)
     return reply;
 }
 
-int sio_reply(struct sio_reply *reply, struct sio_args args)
+struct sio_socket *sio__reply_socket(const struct sio_reply *reply)
 {
-    if (!reply->wanted) return 0;
-    reply->wanted = false;
-    if (!reply->session[0]) return pay(reply, args);
-    if (!reply->io->engine) return 0; /* it is being freed */
+    if (!reply->wanted || !reply->session[0] || !reply->io->engine) return NULL; /* no engine: it is being freed */
     struct eio_session *session = eio_server_find(reply->io->engine, reply->session, strlen(reply->session));
     const struct sio_client *client = session ? eio_session_data(session) : NULL;
     struct sio_socket *socket = client ? sio__client_socket(client, reply->nsp) : NULL;
-    return socket && strcmp(socket->id, reply->sid) == 0 ? send_ack(socket, reply->ack_id, args) : 0;
+    return socket && strcmp(socket->id, reply->sid) == 0 ? socket : NULL;
+}
+
+int sio_reply(struct sio_reply *reply, struct sio_args args)
+{
+    if (!reply->wanted) return 0;
+    struct sio_socket *socket = sio__reply_socket(reply);
+    reply->wanted = false;
+    if (!reply->session[0]) return pay(reply, args);
+    return socket ? send_ack(socket, reply->ack_id, args) : 0;
 }
 
 /* ----------------------------------------------------------------- waiting */

@@ -362,6 +362,8 @@ int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t
 int sio__prepare_foreign(struct sio__prepared *prepared, const struct sio_namespace *nsp,
                          const struct rooms_message *message, const uint64_t *id);
 void sio__prepared_clear(struct sio__prepared *prepared);
+/* The socket that waits for a reply, or NULL: it is gone, or a server waits. */
+struct sio_socket *sio__reply_socket(const struct sio_reply *reply);
 /* Before it is sent. */
 void sio__prepared_set_compress(struct sio__prepared *prepared, bool compress);
 /* Sends to one session: a volatile one all of it or nothing. */

@@ -31,6 +31,9 @@ struct calls {
     struct calls_comeback *comebacks;  /* calls_access.c: those that wait for their connection */
     struct calls_watch *joined, *told; /* calls_watch.c: those that wait for other processes to know of them */
     struct eio_timer told_timer;
+    /* calls_snapshot.c: those that are not read yet; read, and not given to all who wait. */
+    struct calls_reading *readings, *handed_out;
+    struct eio_timer hand_out_timer;
     bool is_stopping;
     struct calls_suggest *suggest;
     struct knowledge *knowledge;

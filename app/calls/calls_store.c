@@ -91,22 +91,17 @@ static void put_call(struct sio_builder *out, const char *call_id, const struct 
     }
 }
 
-/* Appends the events of a query of (seq, json), oldest first, as a JSON list. Returns the first one's seq, 0 if there
- * is none, or -1. */
-static int64_t put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
+/* Appends the events of a query of (seq, json) as a JSON list. Returns 0 or EIO_ESYS. */
+static int put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
 {
     long count = 0;
-    int64_t first = 0;
     sio_builder_put(out, "[");
-    for (; step == SQLITE_ROW; step = sqlite3_step(rows), count++) {
+    for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
         const char *json = (const char *)sqlite3_column_text(rows, 1);
         int size = sqlite3_column_bytes(rows, 1);
         struct eio_str open_object = {json, size > 0 ? (size_t)size - 1 : 0}; /* all but the closing brace */
         if (!json) continue;
-        if (count)
-            sio_builder_put(out, ",");
-        else
-            first = sqlite3_column_int64(rows, 0);
+        if (count++) sio_builder_put(out, ",");
         sio_builder_put_slice(out, sio_args_none(), open_object);
         sio_builder_put(out, ",\"seq\":");
         kit_put_int(out, sqlite3_column_int64(rows, 0));
@@ -114,13 +109,55 @@ static int64_t put_events(sqlite3_stmt *rows, int step, struct sio_builder *out)
     }
     sio_builder_put(out, "]");
     sqlite3_reset(rows);
-    return step == SQLITE_DONE ? first : -1;
+    return step == SQLITE_DONE ? 0 : EIO_ESYS;
+}
+
+/* Lines of a call from one seq to another, both included. */
+struct range {
+    int64_t first, last;
+    bool is_cut; /* there are more than the limits allow */
+};
+
+/* Finds how many lines after since_seq fit: the latest, or for who has some already the ones that follow those. */
+static int find_range(struct kit_db *db, const struct kit_config *config, int64_t call, int64_t since_seq,
+                      struct range *range)
+{
+    bool pages = since_seq > 0;
+    size_t bytes = 0, count = 0;
+    sqlite3_stmt *rows =
+        pages ? kit_db_statement(db, "SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq LIMIT ?")
+              : kit_db_statement(db, "SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?");
+    int step = kit_db_step(rows, "iii", call, since_seq, (int64_t)config->snapshot_lines_max + 1);
+    *range = (struct range){since_seq + 1, since_seq, false};
+    for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
+        int64_t seq = sqlite3_column_int64(rows, 0);
+        bytes += (size_t)sqlite3_column_bytes(rows, 1);
+        range->is_cut = count && (count == config->snapshot_lines_max || bytes > config->snapshot_bytes_max);
+        if (range->is_cut) break;
+        if (!count || !pages) range->first = seq;
+        if (!count || pages) range->last = seq;
+        count++;
+    }
+    if (!range->is_cut && step != SQLITE_DONE) return EIO_ESYS;
+    sqlite3_reset(rows);
+    return 0;
+}
+
+static int put_transcript(struct kit_db *db, const struct calls_call *call, const struct range *range,
+                          struct sio_builder *out)
+{
+    sio_builder_put(out, "},\"transcript\":");
+    sqlite3_stmt *rows =
+        kit_db_statement(db, "SELECT seq, json FROM segments WHERE call=? AND seq BETWEEN ? AND ? ORDER BY seq");
+    int step = kit_db_step(rows, "iii", call->id, range->first, range->last);
+    return put_events(rows, step, out);
 }
 
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
                    int64_t now_ms, struct sio_builder *out, struct kit_failure *failure)
 {
     struct calls_call call;
+    struct range range;
     int code = calls_find(db, call_id, &call, failure);
     if (code) return code;
     sqlite3_stmt *row = kit_db_statement(db, "SELECT metadata FROM calls WHERE id=?");
@@ -130,30 +167,19 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
     sio_builder_put(out, ",\"metadata\":");
     sio_builder_put(out, (const char *)sqlite3_column_text(row, 0));
     sqlite3_reset(row);
-
-    sio_builder_put(out, "},\"transcript\":");
-    sqlite3_stmt *rows = kit_db_statement(
-        db, "SELECT seq, json FROM (SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
-            " ORDER BY seq");
-    int step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_lines_max);
-    int64_t first = put_events(rows, step, out);
-    if (first < 0) return kit_db_fail(db, failure);
-    rows = kit_db_statement(db, "SELECT 1 FROM segments WHERE call=? AND seq>? AND seq<?");
-    step = kit_db_step(rows, "iii", call.id, since_seq, first);
-    if (step == SQLITE_ROW)
-        sio_builder_put(out, ",\"truncated\":true");
-    else if (step != SQLITE_DONE)
+    if (find_range(db, config, call.id, since_seq, &range) || put_transcript(db, &call, &range, out))
         return kit_db_fail(db, failure);
-    sqlite3_reset(rows);
+    bool has_more = range.is_cut && since_seq > 0;
+    if (range.is_cut) sio_builder_put(out, has_more ? ",\"more\":true" : ",\"truncated\":true");
 
     sio_builder_put(out, ",\"suggestions\":");
-    rows = kit_db_statement(
+    sqlite3_stmt *rows = kit_db_statement(
         db, "SELECT seq, json FROM (SELECT seq, json FROM suggestions WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
             " ORDER BY seq");
-    step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_suggestions_max);
-    if (put_events(rows, step, out) < 0) return kit_db_fail(db, failure);
+    int step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_suggestions_max);
+    if (put_events(rows, step, out)) return kit_db_fail(db, failure);
     sio_builder_put(out, ",\"seq\":");
-    kit_put_int(out, call.seq);
+    kit_put_int(out, has_more ? range.last : call.seq);
     return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 

@@ -1,25 +1,11 @@
 /* call:subscribe and call:unsubscribe. What a socket asks about one call is done in the order in which it asked.
  *
- * The snapshot goes through the store's write strand: its answer runs between the broadcasts of the writes before it,
- * which it holds, and of those after it, which the room gets.
- *
- * What other processes write comes at any time. So with several, whoever may is held back and joins first, the others
- * are told of it, then the snapshot is read; what is broadcast meanwhile follows the answer, if it is not in the
- * snapshot. The right is looked up before that, and once more by the operation that reads the snapshot. */
-#include "calls_gate.h"
+ * Whoever may is held back and joins first; then the snapshot is read, beside the writes; what is broadcast meanwhile
+ * follows the answer, if it is not in the snapshot. Other processes are told of the member before that. The right is
+ * looked up first; where only the call's own list of agents gives it, once more by the operation that reads. */
+#include "calls_watch.h"
 
 #include <string.h>
-
-struct calls_watch {
-    struct kit_request request;
-    struct calls_turn turn;
-    struct calls_watch *next; /* of those that wait for the end of the loop's turn */
-    char call_id[KIT_ID_SIZE];
-    int64_t since_seq, seq; /* of the snapshot */
-    bool has_begun;
-    bool is_checked;   /* the right to the call, by request.claims; what runs is the snapshot */
-    bool was_admitted; /* it was in the call before it asked, and may still */
-};
 
 static struct calls_watch *watch_of(struct calls_turn *turn)
 {
@@ -110,19 +96,28 @@ static void enter(struct calls_watch *watch, struct sio_socket *socket)
     finish(watch, watch->seq);
 }
 
-static void submit_all(struct calls_watch **list)
+/* Whose token opens the call shares what others read. */
+static void ask_for_snapshot(struct calls_watch *watch)
+{
+    if (kit_claims_allow(watch->request.claims, watch->call_id))
+        calls_snapshot_ask(watch);
+    else
+        kit_request_submit(&watch->request);
+}
+
+static void ask_all(struct calls_watch **list)
 {
     while (*list) {
         struct calls_watch *watch = *list;
         *list = watch->next;
-        kit_request_submit(&watch->request);
+        ask_for_snapshot(watch);
     }
 }
 
 static void on_told(void *ctx)
 {
     struct calls *calls = ctx;
-    submit_all(&calls->told);
+    ask_all(&calls->told);
 }
 
 /* Behind the hook that tells the other processes: they know of these members when the next turn begins. */
@@ -136,13 +131,13 @@ static void on_turn_end(void *ctx)
 }
 
 /* The store is asked when the other processes know of this member. */
-static void submit_after_join(struct calls_watch *watch)
+static void ask_after_join(struct calls_watch *watch)
 {
     struct calls *calls = calls_of(watch);
     struct calls_watch **last = &calls->joined;
     watch->next = NULL;
-    if (calls->is_stopping) {
-        kit_request_submit(&watch->request);
+    if (calls->is_stopping || !kit_has_peers(calls->kit)) {
+        ask_for_snapshot(watch);
         return;
     }
     while (*last) last = &(*last)->next;
@@ -153,14 +148,10 @@ static void take_snapshot(struct calls_watch *watch, struct sio_socket *socket)
 {
     struct calls *calls = calls_of(watch);
     watch->is_checked = true;
-    watch->request.way = KIT_ORDERED_READ;
-    if (!kit_has_peers(calls->kit)) {
-        kit_request_submit(&watch->request);
-        return;
-    }
+    watch->request.way = KIT_READ;
     calls_gate_hold(watch->turn.gate);
     if (!calls_access_put_in(calls, socket, watch->request.claims, watch->call_id)) {
-        submit_after_join(watch);
+        ask_after_join(watch);
         return;
     }
     kit_fail(&watch->request.op.failure, 503, NULL, "no more calls can be watched by this socket");
@@ -178,6 +169,8 @@ static void begin_subscribe(struct calls_turn *turn)
         finish(watch, -1);
         return;
     }
+    request->shared = NULL;
+    request->op.failure.code = 0;
     kit_claims_unref(request->claims);
     request->claims = kit_claims_ref(claims);
     bool names_call = kit_claims_allow(claims, watch->call_id);
@@ -186,7 +179,7 @@ static void begin_subscribe(struct calls_turn *turn)
     else
         watch->was_admitted = watch->was_admitted && names_call;
     watch->has_begun = true;
-    watch->is_checked = names_call || !kit_has_peers(request->kit);
+    watch->is_checked = names_call;
     if (watch->is_checked) {
         take_snapshot(watch, socket);
         return;
@@ -215,6 +208,15 @@ static void step_subscribe(struct kit_request *request)
         take_snapshot(watch, socket);
     else
         enter(watch, socket);
+}
+
+void calls_watch_take_snapshot(struct calls_watch *watch, struct sio_shared *shared, int64_t seq,
+                               const struct kit_failure *failure)
+{
+    watch->request.op.failure = *failure;
+    watch->request.shared = shared;
+    watch->seq = seq;
+    step_subscribe(&watch->request);
 }
 
 /* ------------------------------------------------------- call:unsubscribe */
@@ -250,6 +252,7 @@ int calls_watch_start(struct calls *calls)
          .start = start_unsubscribe},
     };
     int error = 0;
+    calls_snapshot_start(calls);
     eio_timer_init(&calls->told_timer, calls->kit->loop, on_told, calls);
     if (kit_has_peers(calls->kit)) error = eio_loop_add_flush_hook(calls->kit->loop, on_turn_end, calls);
     return error ? error : kit_open_events(calls->kit, calls->agents, events, sizeof events / sizeof events[0], calls);
@@ -260,6 +263,7 @@ void calls_watch_pause(struct calls *calls)
     calls->is_stopping = true;
     eio_timer_stop(&calls->told_timer);
     eio_loop_remove_flush_hook(calls->kit->loop, on_turn_end, calls);
-    submit_all(&calls->told);
-    submit_all(&calls->joined);
+    ask_all(&calls->told);
+    ask_all(&calls->joined);
+    calls_snapshot_pause(calls);
 }

@@ -59,6 +59,7 @@ struct kit_config {
     uint32_t auth_max_bytes, event_max_bytes;
 
     uint32_t snapshot_lines_max;
+    size_t snapshot_bytes_max;
     uint32_t snapshot_suggestions_max;
     uint32_t call_list_max;
     uint32_t text_max_bytes;

@@ -161,7 +161,10 @@ const struct kit_option kit_options[] = {
     U32("event_max_bytes", event_max_bytes, "131072", 1024, 100000000, "Access", "one event; above: error 413"),
 
     U32("snapshot_lines_max", snapshot_lines_max, "5000", 1, 1000000, "Calls",
-        "lines in the answer to call:subscribe; the latest are kept and `truncated` is set"),
+        "lines in the answer to call:subscribe: the latest, and `truncated` is set; with `since_seq` those that "
+        "follow, "
+        "and `more` is set"),
+    SIZE("snapshot_bytes_max", snapshot_bytes_max, "4194304", 1024, "Calls", "bytes of these lines, likewise"),
     U32("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
         "suggestions in the answer to call:subscribe, the latest"),
     U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),

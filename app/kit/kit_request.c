@@ -22,6 +22,11 @@ static void free_request(struct kit_request *request)
 void kit_request_finish(struct kit_request *request)
 {
     const struct kit_event *event = request->event;
+    if (!request->op.failure.code && request->shared) {
+        sio_reply_shared(&request->answer.reply, request->shared);
+        free_request(request);
+        return;
+    }
     if (!request->op.failure.code && event->reply) event->reply(request);
     sio_builder_put(&request->json, "}");
     if (!request->op.failure.code && request->json.error)

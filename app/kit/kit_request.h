@@ -61,7 +61,8 @@ struct kit_request {
     enum kit_way way;          /* the event's; may be changed before it is submitted */
     int64_t now_ms;            /* Unix time of the event */
     struct sio_builder json;
-    struct kit_answer answer; /* where the answer goes */
+    struct kit_answer answer;  /* where the answer goes */
+    struct sio_shared *shared; /* the answer where many get the same, instead of json; borrowed. NULL: json */
 };
 
 /* The module's struct that a request begins. */

@@ -150,6 +150,14 @@ struct sio_reply {
 SIO_API struct sio_reply sio_reply_later(const struct sio_event *event);
 SIO_API int sio_reply(struct sio_reply *reply, struct sio_args args);
 
+/* The same answer to many, now or later: held once, encoded once for all clients whose question had the same number.
+ * json: JSON values separated by commas, copied; without attachments. NULL: out of memory. */
+struct sio_shared;
+SIO_API struct sio_shared *sio_shared_new(struct eio_str json);
+SIO_API int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared);
+/* What was sent is not affected. Accepts NULL. */
+SIO_API void sio_shared_free(struct sio_shared *shared);
+
 /* ----------------------------------------------------------------- server */
 
 /* Connection state recovery: a client that comes back in time keeps its id, rooms and data, and gets what it missed.

@@ -344,11 +344,44 @@ static void emit_pack_builds_arguments(void **state)
     assert_int_equal(sio_emit(sio_all(t.root), "newListener", sio_args_none()), EIO_EINVAL);
 }
 
+/* -------------------------------------------------------- one answer for many */
+
+static struct sio_reply promised[3];
+static size_t promised_count;
+
+static void on_promised(struct sio_socket *socket, const struct sio_event *event, void *ctx)
+{
+    (void)socket, (void)ctx;
+    promised[promised_count++] = sio_reply_later(event);
+}
+
+static void one_answer_reaches_all_who_wait_under_their_own_numbers(void **state)
+{
+    (void)state;
+    int second = client_join(&t, "", NULL), third = client_join(&t, "", NULL);
+    promised_count = 0;
+    sio_on(t.root, "later", on_promised, NULL);
+    client_say(&t, fd, "427[\"later\"]");
+    client_say(&t, second, "427[\"later\"]");
+    client_say(&t, third, "429[\"later\"]");
+    struct sio_shared *shared = sio_shared_new(eio_str("{\"a\":1}"));
+    close(second); /* whoever is gone gets nothing, and harms nobody */
+    talk_turn(&t);
+    talk_turn(&t);
+    for (int i = 0; i < 3; i++) assert_int_equal(sio_reply_shared(&promised[i], shared), 0);
+    assert_int_equal(sio_reply_shared(&promised[0], shared), 0); /* once */
+    sio_shared_free(shared);
+    assert_hears(&t, fd, "1:437[{\"a\":1}]\n");
+    assert_hears(&t, third, "1:439[{\"a\":1}]\n");
+    close(third);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(an_event_with_an_ack_is_answered_with_its_arguments),
+        TEST(one_answer_reaches_all_who_wait_under_their_own_numbers),
         TEST(many_events_in_one_read_are_answered_in_order),
         TEST(ids_are_read_to_2_to_the_53_and_no_further),
         TEST(names_may_be_numbers_or_escaped_and_an_empty_packet_is_ignored),

@@ -254,9 +254,49 @@ static void the_loop_counts_how_late_timers_run(void **state)
     eio_loop_free(loop);
 }
 
+struct again {
+    struct eio_timer timer;
+    int runs;
+};
+
+static void on_again(void *ctx)
+{
+    struct again *again = ctx;
+    again->runs++;
+    eio_timer_start(&again->timer, 0);
+}
+
+static void nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+static void a_timer_that_starts_itself_at_once_waits_for_the_next_turn(void **state)
+{
+    enum { OTHERS = 100 };
+    struct eio_loop *own = eio_loop_new_with_fake_clock();
+    struct eio_timer others[OTHERS];
+    struct again again = {.runs = 0};
+    (void)state;
+    for (int i = 0; i < OTHERS; i++) {
+        eio_timer_init(&others[i], own, nothing, NULL);
+        eio_timer_start(&others[i], 60000);
+    }
+    eio_timer_init(&again.timer, own, on_again, &again);
+    eio_timer_start(&again.timer, 0);
+    for (int turn = 1; turn <= 3; turn++) {
+        eio_loop_turn(own, 0);
+        assert_int_equal(again.runs, turn);
+    }
+    for (int i = 0; i < OTHERS; i++) eio_timer_stop(&others[i]);
+    eio_timer_stop(&again.timer);
+    eio_loop_free(own);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_timer_that_starts_itself_at_once_waits_for_the_next_turn),
         cmocka_unit_test(timers_fire_in_order_whatever_is_started_and_stopped),
         cmocka_unit_test(a_timer_without_delay_does_not_hold_the_turn),
         cmocka_unit_test(an_endless_delay_does_not_overflow),

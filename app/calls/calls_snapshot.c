@@ -1,0 +1,164 @@
+/* Snapshots of calls that a token opens by itself: whoever asks for the same before it is read gets it from one read,
+ * in one encoding. Three hundred agents that come back to a call at once cost one snapshot, not three hundred; and they
+ * get it one after another, so that the loop is not theirs alone.
+ *
+ * Whose right depends on the call's own list of agents reads for itself, together with that list (calls_watch.c). */
+#include "calls_watch.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TURN_BYTES 2097152 /* handed out in one turn of the loop */
+
+struct calls_reading {
+    struct kit_store_op op;
+    struct calls *calls;
+    struct calls_reading *next; /* of those that are not read, or not handed out */
+    char call_id[KIT_ID_SIZE];
+    int64_t since_seq, now_ms, seq;
+    atomic_bool has_begun;
+    struct calls_watch *first, **last;
+    struct sio_builder json;
+    struct sio_shared *shared;
+};
+
+static int run(struct kit_db *db, struct kit_store_op *op)
+{
+    struct calls_reading *reading = (struct calls_reading *)(void *)op;
+    struct calls_call call;
+    atomic_store(&reading->has_begun, true);
+    int code = calls_find(db, reading->call_id, &call, &op->failure);
+    if (code) return code;
+    reading->seq = call.seq;
+    return calls_snapshot(db, reading->calls->kit->config, reading->call_id, reading->since_seq, reading->now_ms,
+                          &reading->json, &op->failure);
+}
+
+static void free_reading(struct calls_reading *reading)
+{
+    sio_builder_clear(&reading->json);
+    sio_shared_free(reading->shared);
+    free(reading);
+}
+
+static void unlink_reading(struct calls_reading **list, const struct calls_reading *reading)
+{
+    while (*list != reading) list = &(*list)->next;
+    *list = reading->next;
+}
+
+static struct calls_watch *take_first(struct calls_reading *reading)
+{
+    struct calls_watch *watch = reading->first;
+    reading->first = watch->next;
+    if (!reading->first) reading->last = &reading->first;
+    return watch;
+}
+
+/* Gives it to those that wait, as many as a turn allows. True: to all. */
+static bool hand_out(struct calls_reading *reading, size_t *bytes)
+{
+    while (reading->first) {
+        size_t size = reading->json.size;
+        if (*bytes && *bytes + size > TURN_BYTES) return false;
+        *bytes += size;
+        calls_watch_take_snapshot(take_first(reading), reading->shared, reading->seq, &reading->op.failure);
+    }
+    return true;
+}
+
+static void hand_out_all(struct calls *calls)
+{
+    size_t bytes = 0;
+    while (calls->handed_out) {
+        struct calls_reading *reading = calls->handed_out;
+        if (!hand_out(reading, &bytes)) {
+            eio_timer_start(&calls->hand_out_timer, 0);
+            return;
+        }
+        calls->handed_out = reading->next;
+        free_reading(reading);
+    }
+}
+
+static void on_hand_out(void *ctx)
+{
+    hand_out_all(ctx);
+}
+
+static void on_read(struct kit_store_op *op)
+{
+    struct calls_reading *reading = (struct calls_reading *)(void *)op;
+    struct calls *calls = reading->calls;
+    struct calls_reading **last = &calls->handed_out;
+    unlink_reading(&calls->readings, reading);
+    sio_builder_put(&reading->json, "}");
+    if (!op->failure.code && !reading->json.error)
+        reading->shared = sio_shared_new((struct eio_str){reading->json.json, reading->json.size});
+    if (!op->failure.code && !reading->shared) kit_fail(&op->failure, 503, NULL, "out of memory");
+    while (*last) last = &(*last)->next;
+    reading->next = NULL;
+    *last = reading;
+    if (calls->is_stopping || !calls->handed_out->next) hand_out_all(calls);
+}
+
+static struct calls_reading *find_reading(struct calls *calls, const char *call_id, int64_t since_seq)
+{
+    struct calls_reading *reading = calls->readings;
+    while (reading && (reading->since_seq != since_seq || strcmp(reading->call_id, call_id))) reading = reading->next;
+    /* What is being read may lack what was broadcast just now. */
+    return reading && !atomic_load(&reading->has_begun) ? reading : NULL;
+}
+
+static struct calls_reading *begin_reading(struct calls_watch *watch)
+{
+    struct calls *calls = watch->request.state;
+    struct calls_reading *reading = calloc(1, sizeof *reading);
+    if (!reading) return NULL;
+    reading->op.run = run;
+    reading->op.done = on_read;
+    reading->op.source = watch->request.op.source;
+    reading->calls = calls;
+    snprintf(reading->call_id, sizeof reading->call_id, "%s", watch->call_id);
+    reading->since_seq = watch->since_seq;
+    reading->now_ms = watch->request.now_ms;
+    reading->last = &reading->first;
+    sio_builder_init(&reading->json);
+    sio_builder_open(&reading->json);
+    sio_builder_put(&reading->json, "{\"ok\":true");
+    if (kit_store_submit_read(calls->kit->store, &reading->op, sizeof *reading)) {
+        free_reading(reading);
+        return NULL;
+    }
+    reading->next = calls->readings;
+    calls->readings = reading;
+    return reading;
+}
+
+void calls_snapshot_ask(struct calls_watch *watch)
+{
+    struct calls *calls = watch->request.state;
+    struct calls_reading *reading = find_reading(calls, watch->call_id, watch->since_seq);
+    if (!reading) reading = begin_reading(watch);
+    if (!reading) {
+        struct kit_failure busy;
+        kit_fail(&busy, 503, NULL, "too much is waiting; try again");
+        calls_watch_take_snapshot(watch, NULL, 0, &busy);
+        return;
+    }
+    watch->next = NULL;
+    *reading->last = watch;
+    reading->last = &watch->next;
+}
+
+void calls_snapshot_start(struct calls *calls)
+{
+    eio_timer_init(&calls->hand_out_timer, calls->kit->loop, on_hand_out, calls);
+}
+
+void calls_snapshot_pause(struct calls *calls)
+{
+    eio_timer_stop(&calls->hand_out_timer);
+    hand_out_all(calls);
+}

@@ -1,0 +1,120 @@
+// Nobody starves others: shares of the queue of work, snapshots that many share, limits before authentication.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { io } from "socket.io-client";
+import { PATIENCE_MS } from "../support/wait.mjs";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+let parley;
+let tokens;
+const open = new Set();
+
+before(async () => {
+  parley = await startParley("--snapshot-lines-max", "40", "--log-level", "warn");
+  tokens = {
+    feed: await parley.token("--sub", "feed", "--role", "feed"),
+    ann: await parley.token("--sub", "ann", "--calls", "*"),
+    eve: await parley.token("--sub", "eve", "--calls", "eves"),
+  };
+});
+afterEach(() => {
+  for (const socket of open) socket.disconnect();
+  open.clear();
+});
+after(() => parley?.stop());
+
+function connect(namespace, auth) {
+  const socket = io(parley.url + namespace, { auth, forceNew: true, reconnection: false, transports: ["websocket"] });
+  open.add(socket);
+  socket.log = [];
+  socket.onAny((event, data) => socket.log.push([event, data]));
+  socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
+  return new Promise((resolve, reject) => {
+    socket.once("connect", () => resolve(socket));
+    socket.once("connect_error", reject);
+  });
+}
+
+async function metric(name) {
+  const text = await (await fetch(`${parley.url}/metrics`)).text();
+  return Number(text.match(new RegExp(`^parley_${name} (\\d+)`, "m"))[1]);
+}
+
+async function callWithLines(id, count) {
+  const from = await connect("/feed", { token: tokens.feed });
+  await from.ask("call:start", { call_id: id });
+  const answers = [];
+  for (let i = 1; i <= count; i++)
+    answers.push(from.ask("transcription:update", { call_id: id, speaker: "agent", text: `line ${i}` }));
+  await Promise.all(answers);
+  return from;
+}
+
+test("agents that come back together share one reading of the call, and miss nothing after it", async () => {
+  const from = await callWithLines("herd", 30);
+  const agents = await Promise.all(Array.from({ length: 60 }, () => connect("/", { token: tokens.ann })));
+  const before = await metric("store_reads_total");
+  const asked = agents.map((agent) => agent.ask("call:subscribe", { call_id: "herd" }));
+  const said = [];
+  for (let i = 31; i <= 35; i++)
+    said.push(from.ask("transcription:update", { call_id: "herd", speaker: "agent", text: `line ${i}` }));
+  const snapshots = await Promise.all(asked);
+  await Promise.all(said);
+  assert.ok((await metric("store_reads_total")) - before < 40, "fewer readings than agents");
+  await from.ask("transcription:update", { call_id: "herd", speaker: "agent", text: "the last" });
+  for (const [i, agent] of agents.entries()) {
+    const end = Date.now() + PATIENCE_MS;
+    const live = () => agent.log.filter(([event]) => event === "transcription:update").map(([, data]) => data.seq);
+    while (live().at(-1) !== 36 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+    const seqs = [...snapshots[i].transcript.map((line) => line.seq), ...live()];
+    assert.deepEqual(seqs, Array.from({ length: 36 }, (_, k) => k + 1), `agent ${i}`);
+  }
+});
+
+test("what follows since_seq comes in pages; a fresh snapshot has the latest lines", async () => {
+  await callWithLines("paged", 100);
+  const agent = await connect("/", { token: tokens.ann });
+  const fresh = await agent.ask("call:subscribe", { call_id: "paged" });
+  assert.deepEqual([fresh.transcript.length, fresh.transcript[0].seq, fresh.truncated, fresh.seq], [40, 61, true, 100]);
+  const seen = [];
+  let seq = 10;
+  for (let page = 0; page < 5; page++) {
+    const answer = await agent.ask("call:subscribe", { call_id: "paged", since_seq: seq });
+    seen.push(...answer.transcript.map((line) => line.seq));
+    seq = answer.seq;
+    if (!answer.more) break;
+    assert.equal(answer.transcript.length, 40);
+  }
+  assert.deepEqual(seen, Array.from({ length: 90 }, (_, k) => k + 11));
+  assert.equal(seq, 100);
+});
+
+test("a flood of one agent is held back at its socket: a feed's lines are all taken meanwhile", async () => {
+  const from = await callWithLines("calm", 1);
+  const eve = await connect("/", { token: tokens.eve });
+  let answered = 0;
+  for (let i = 0; i < 3000; i++) eve.emit("call:list", {}, () => answered++);
+  for (let i = 0; i < 50; i++) {
+    const answer = await from.ask("transcription:update", { call_id: "calm", speaker: "agent", text: `line ${i}` });
+    assert.equal(answer.ok, true, JSON.stringify(answer));
+  }
+  const end = Date.now() + PATIENCE_MS;
+  while (answered < 3000 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(answered, 3000, "all of it was answered in the end");
+  assert.ok((await metric("work_delayed_total")) > 0);
+  assert.equal(await metric("work_refused_total"), 0);
+});
+
+test("a socket without a token is heard up to auth_max_bytes, and goes on afterwards", async () => {
+  const socket = await connect("/", {});
+  const large = await socket.ask("agent:connect", { agent_id: "ann", auth_token: tokens.ann, more: "x".repeat(20000) });
+  assert.equal(large.error.code, 413);
+  const wide = await socket.ask("agent:connect", { agent_id: "ann", auth_token: tokens.ann, list: Array(9000).fill(1) });
+  assert.equal(wide.error.code, 413);
+  assert.equal((await socket.ask("agent:connect", { agent_id: "ann", auth_token: tokens.ann })).ok, true);
+  assert.equal((await socket.ask("call:list", { more: "x".repeat(200000) })).error.code, 413);
+  assert.equal((await socket.ask("call:list", {})).ok, true);
+  await assert.rejects(connect("/", { token: tokens.ann, more: "x".repeat(20000) }), (error) => error.data.code === 413);
+});
