@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { execFile, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,36 +28,32 @@ export function runParley(...options) {
   });
 }
 
-async function freePort() {
-  const probe = createServer();
-  await new Promise((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
-
 async function answers(url) {
   const response = await fetch(`${url}/health`).catch(() => null);
   return Boolean(response?.ok);
 }
 
 class Parley {
-  constructor(data, port, options) {
+  port = 0; // the kernel chooses one; started again, it is the same
+
+  constructor(data, options) {
     this.data = data;
-    this.port = port;
-    this.url = `${options.includes("--tls-cert") ? "https" : "http"}://127.0.0.1:${port}`;
-    this.options = ["--port", String(port), "--data", data, ...options];
+    this.options = ["--data", data, ...options];
   }
 
   async start() {
     this.output = "";
-    this.child = spawn(binary(), this.options, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+    this.child = spawn(binary(), ["--port", String(this.port), ...this.options], { stdio: ["ignore", "pipe", "pipe"], env: environment });
     this.child.stdout.on("data", (chunk) => (this.output += chunk));
     this.child.stderr.on("data", (chunk) => (this.output += chunk));
     this.ended = new Promise((resolve) => this.child.on("exit", (code, signal) => resolve(code ?? signal)));
     try {
-      await until(async () => this.child.exitCode !== null || (await answers(this.url)), "parley's start");
-      assert.equal(this.child.exitCode, null, "it ended");
+      const hasEnded = () => this.child.exitCode !== null;
+      const [, scheme, port] = await until(() => hasEnded() ? [] : /listens on (https?):.*:(\d+)\/$/m.exec(this.output), "its address");
+      this.port = Number(port);
+      this.url = `${scheme}://127.0.0.1:${port}`;
+      await until(async () => hasEnded() || (await answers(this.url)), "its answer");
+      assert.ok(!hasEnded(), "it ended");
     } catch (error) {
       this.child.kill("SIGKILL");
       throw new Error(`parley did not start: ${error.message}\n${this.output}`);
@@ -101,7 +96,7 @@ class Parley {
 export async function startParley(...options) {
   const data = await mkdtemp(join(tmpdir(), "parley-test-"));
   await run("import-documents", "--data", data, guidelines);
-  const parley = new Parley(data, await freePort(), options);
+  const parley = new Parley(data, options);
   await parley.start();
   return parley;
 }

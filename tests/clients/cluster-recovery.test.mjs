@@ -8,7 +8,8 @@ import { io } from "socket.io-client";
 import { Cluster } from "./lib/cluster.mjs";
 import { PATIENCE_MS, until } from "../support/wait.mjs";
 
-const cluster = new Cluster("streams", {}, { recovery: 1 });
+// Whoever waited for an answer that does not come would wait longer than the tests do.
+const cluster = new Cluster("streams", {}, { recovery: 1, "request-timeout": 10 * PATIENCE_MS });
 before(() => cluster.start(), { timeout: 10 * PATIENCE_MS });
 afterEach(() => cluster.drop());
 after(() => cluster.stop());
@@ -139,10 +140,8 @@ for (const [from, to] of [["node", "parley1"], ["parley1", "node"]]) {
       await until(() => heard("tick").length === 1, "an offset");
       door.part();
       await once(socket, "disconnect");
-      const began = Date.now();
       door.target = cluster.nodes[to];
       await once(socket, "connect");
-      assert.ok(Date.now() - began < 4000, "a request to other nodes would have taken 5 s");
       assert.equal(socket.recovered, false);
       assert.notEqual(socket.id, id);
       for (const name of cluster.names) {

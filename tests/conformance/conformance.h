@@ -18,9 +18,10 @@ struct conformance_options {
     /* Instead of the profile's own; 0: the profile's. */
     uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, max_buffered_chunks, body_timeout_ms;
     uint32_t connect_timeout_ms, allow_eio3, deflate;
-    uint32_t across;   /* sessions across nodes, through Redis */
-    uint32_t recovery; /* connection state recovery, with its defaults */
-    uint32_t stats;    /* SIGUSR1 and the end print a line of figures */
+    uint32_t request_timeout_ms; /* until other nodes have answered, 2 s if it is 0 */
+    uint32_t across;             /* sessions across nodes, through Redis */
+    uint32_t recovery;           /* connection state recovery, with its defaults */
+    uint32_t stats;              /* SIGUSR1 and the end print a line of figures */
 };
 
 struct app_received;

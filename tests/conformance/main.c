@@ -25,6 +25,7 @@ static int usage(const char *problem, const char *what)
     fprintf(stderr, "parley-conformance: %s: %s\n", problem, what);
     fprintf(stderr, "usage: parley-conformance --profile NAME --port N [--host 127.0.0.1] [--name ID]\n"
                     "       [--ping-interval MS] [--ping-timeout MS] [--max-payload BYTES] [--connect-timeout MS]\n"
+                    "       [--request-timeout MS]\n"
                     "       [--max-buffered-chunks N] [--body-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
@@ -100,6 +101,7 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--max-buffered-chunks", &options->max_buffered_chunks},
         {"--body-timeout", &options->body_timeout_ms},
         {"--connect-timeout", &options->connect_timeout_ms},
+        {"--request-timeout", &options->request_timeout_ms},
         {"--allow-eio3", &options->allow_eio3},
         {"--deflate", &options->deflate},
         {"--stats", &options->stats},

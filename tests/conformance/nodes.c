@@ -37,7 +37,8 @@ int conformance_open_redis(struct conformance *conformance, struct sio_options *
     if (!conformance->options->redis) return 0;
     rooms_redis_options_init(&redis);
     redis.url = conformance->options->redis;
-    redis.request_timeout_ms = REQUEST_TIMEOUT_MS;
+    redis.request_timeout_ms =
+        conformance->options->request_timeout_ms ? conformance->options->request_timeout_ms : REQUEST_TIMEOUT_MS;
     redis.log = on_log;
     conformance->redis = rooms_redis_new(eio_loop_base(conformance->loop), &redis, &why);
     if (!conformance->redis) {

@@ -177,7 +177,7 @@ async function appProfile({ redis, admin }) {
     } else {
       const { createAdapter, createShardedAdapter } = await import("@socket.io/redis-adapter");
       const pub = await mk(), sub = await mk();
-      opts.adapter = args.adapter === "sharded" ? createShardedAdapter(pub, sub) : createAdapter(pub, sub, { requestsTimeout: 2000 });
+      opts.adapter = args.adapter === "sharded" ? createShardedAdapter(pub, sub) : createAdapter(pub, sub, { requestsTimeout: num("request-timeout", 2000) });
     }
   }
   if (args.parser === "msgpack") opts.parser = (await import("socket.io-msgpack-parser")).default;

@@ -7,7 +7,7 @@ import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 
-const TRIES = 100;
+const TRIES = 1200;
 const TRY_MS = 50;
 
 async function freePort() {

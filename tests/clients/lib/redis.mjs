@@ -18,8 +18,17 @@ export async function freePort() {
 
 // A running server: { url, host, port, pid, pause(), resume(), kill(), stop() }. On the same port again: start it with
 // that port. `prefix` is put before the command.
-export async function startRedis({ host = "127.0.0.1", port, prefix = [], args = [] } = {}) {
-  port ??= await freePort();
+export async function startRedis(options = {}) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startRedisAt({ ...options, port: options.port ?? await freePort() });
+    } catch (error) {
+      if (options.port !== undefined || tries === 5) throw error; // somebody may have taken the port meanwhile
+    }
+  }
+}
+
+async function startRedisAt({ host = "127.0.0.1", port, prefix = [], args = [] }) {
   const folder = mkdtempSync(join(tmpdir(), "parley-redis-"));
   const [program, ...head] = [...prefix, "redis-server"];
   const child = spawn(program, [...head, "--port", port, "--bind", host, "--protected-mode", "no", "--save", "",
@@ -29,7 +38,7 @@ export async function startRedis({ host = "127.0.0.1", port, prefix = [], args =
   await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`redis-server does not start:\n${output}`)), PATIENCE_MS);
     child.on("error", reject);
-    ended.then(() => reject(new Error(`redis-server ended:\n${output}`)));
+    ended.then(() => { clearTimeout(timer); reject(new Error(`redis-server ended:\n${output}`)); });
     child.stdout.on("data", (text) => {
       output += text;
       if (output.includes("Ready to accept connections")) { clearTimeout(timer); resolve(); }
