@@ -21,6 +21,9 @@ static void put_metrics(struct kit_metrics_page *page, void *ctx)
     kit_metrics_counter(page, "searches_total", "Searches for documents.", c->searches);
     kit_metrics_counter(page, "feedback_total", "Answers to doc:feedback.", c->feedback);
     kit_metrics_counter(page, "snapshots_total", "Snapshots given to subscribers.", c->snapshots);
+    kit_metrics_counter(page, "gates_lost_total",
+                        "Times that a socket lost its place: gate_messages_max or gate_bytes_max of its call.",
+                        c->gates_lost);
 }
 
 /* ----------------------------------------------------------- live calls */

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT_MESSAGES_MAX 4096
-#define KEPT_BYTES_MAX 4194304
 #define LATE_MS 10000 /* how long a process may take from storing to broadcasting */
 
 struct kept {
@@ -225,13 +223,17 @@ void calls_gate_forget(const struct calls *calls, const char *sid, const char *c
 
 static void keep(struct calls_gate *gate, const struct rooms_message *message, bool for_supervisors)
 {
+    const struct kit_config *config = gate->calls->kit->config;
     struct kept *kept = NULL;
     size_t n = message->offset.n < ROOMS_OFFSET_SIZE ? message->offset.n : 0;
     if (gate->is_lost) return;
-    if (gate->kept_count < KEPT_MESSAGES_MAX && gate->kept_bytes + message->json.n <= KEPT_BYTES_MAX)
+    if (gate->kept_count < config->gate_messages_max && gate->kept_bytes + message->json.n <= config->gate_bytes_max)
         kept = malloc(sizeof *kept + message->json.n);
-    gate->is_lost = !kept;
-    if (!kept) return;
+    if (!kept) {
+        gate->is_lost = true;
+        gate->calls->counters.gates_lost++;
+        return;
+    }
     kept->next = NULL;
     kept->for_supervisors = for_supervisors;
     if (n) memcpy(kept->offset, message->offset.p, n);

@@ -61,6 +61,8 @@ struct kit_config {
     uint32_t snapshot_lines_max;
     size_t snapshot_bytes_max;
     uint32_t snapshot_suggestions_max;
+    uint32_t gate_messages_max;
+    size_t gate_bytes_max;
     uint32_t call_list_max;
     uint32_t text_max_bytes;
     uint32_t suggest_turns;

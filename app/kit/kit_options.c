@@ -167,6 +167,11 @@ const struct kit_option kit_options[] = {
     SIZE("snapshot_bytes_max", snapshot_bytes_max, "4194304", 1024, "Calls", "bytes of these lines, likewise"),
     U32("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
         "suggestions in the answer to call:subscribe, the latest"),
+    U32("gate_messages_max", gate_messages_max, "4096", 1, 1000000, "Calls",
+        "events of a call that are kept for one socket while its snapshot is read or its right is looked up; above: "
+        "error "
+        "503, and it may subscribe again"),
+    SIZE("gate_bytes_max", gate_bytes_max, "4194304", 1024, "Calls", "bytes of them; the same"),
     U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),
     U32("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
         "text of one transcript line; above: error 413"),

@@ -5,7 +5,6 @@
 
 #define CALL "c1"
 #define LATE_MS 10000
-#define KEPT_MESSAGES_MAX 4096
 
 static struct {
     struct talk talk;
@@ -201,10 +200,22 @@ static void what_is_too_much_to_be_kept_is_known(void **state)
     (void)state;
     enter(0, begin);
     calls_gate_hold(gate());
-    for (int64_t seq = 1; seq <= KEPT_MESSAGES_MAX; seq++) say(CALLS_ROOM CALL, seq);
+    f.config.gate_messages_max = 3;
+    for (int64_t seq = 1; seq <= 3; seq++) say(CALLS_ROOM CALL, seq);
     assert_false(calls_gate_is_lost(gate()));
-    say(CALLS_ROOM CALL, KEPT_MESSAGES_MAX + 1);
+    say(CALLS_ROOM CALL, 4);
+    say(CALLS_ROOM CALL, 5);
     assert_true(calls_gate_is_lost(gate()));
+    assert_int_equal(f.calls.counters.gates_lost, 1);
+    calls_gate_drop(gate());
+    f.config.gate_bytes_max = 2 * sizeof "[\"line\",{\"seq\":1}]" - 2;
+    calls_gate_hold(gate());
+    say(CALLS_ROOM CALL, 1);
+    say(CALLS_ROOM CALL, 2);
+    assert_false(calls_gate_is_lost(gate()));
+    say(CALLS_ROOM CALL, 3);
+    assert_true(calls_gate_is_lost(gate()));
+    assert_int_equal(f.calls.counters.gates_lost, 2);
     calls_gate_drop(gate());
     assert_false(calls_gate_is_lost(gate()));
     calls_gate_next(calls_gate_end_turn(&turns[0]));
