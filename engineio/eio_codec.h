@@ -9,6 +9,16 @@
 
 #include <sys/types.h>
 
+/* Close codes of WebSockets (RFC 6455, section 7.4) that are sent of this side's own accord. */
+enum {
+    EIO__CODE_PROTOCOL = 1002,
+    EIO__CODE_INVALID_DATA = 1007,
+    EIO__CODE_POLICY = 1008,
+    EIO__CODE_TOO_BIG = 1009,
+    EIO__CODE_ERROR = 1011,
+    EIO__CODE_TRY_LATER = 1013,
+};
+
 /* Why a codec gave up. `code` is an enum eio_error; `close_code` a WebSocket close code or an HTTP status. */
 struct eio__fault {
     int code;

@@ -182,7 +182,8 @@ static int inflate_part(z_stream *stream, const uint8_t *p, size_t n, struct sin
         stream->avail_out = (uInt)(sink->capacity - sink->size);
         int result = inflate(stream, Z_SYNC_FLUSH);
         sink->size = sink->capacity - stream->avail_out;
-        if (sink->size > sink->limit) return fail(fault, 1009, EIO_ETOOBIG, "message is larger than the limit");
+        if (sink->size > sink->limit)
+            return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is larger than the limit");
         if (result == Z_STREAM_END) {
             /* A final block inside a message: what follows starts anew (RFC 7692, section 7.2.3.5). */
             if (stream->avail_in == 0) return 1;
@@ -190,7 +191,7 @@ static int inflate_part(z_stream *stream, const uint8_t *p, size_t n, struct sin
         } else if (result == Z_OK || (result == Z_BUF_ERROR && (stream->avail_in == 0 || stream->avail_out == 0))) {
             if (stream->avail_in == 0 && stream->avail_out > 0) return 0;
         } else {
-            return fail(fault, 1007, EIO_EPROTO, "the compressed data is broken");
+            return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "the compressed data is broken");
         }
     }
 }
@@ -198,7 +199,8 @@ static int inflate_part(z_stream *stream, const uint8_t *p, size_t n, struct sin
 int eio__inflate(const uint8_t *p, size_t n, size_t limit, uint8_t **out, size_t *out_size, struct eio__fault *fault)
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
-    if (n > UINT32_MAX / 2 || limit > UINT32_MAX / 2) return fail(fault, 1009, EIO_ETOOBIG, "message is too large");
+    if (n > UINT32_MAX / 2 || limit > UINT32_MAX / 2)
+        return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is too large");
     if (!inflater) {
         inflater = calloc(1, sizeof *inflater);
         if (!inflater || inflateInit2(inflater, -BITS_MAX) != Z_OK) {

@@ -9,6 +9,11 @@
 /* A timer that is late by more than this part of the ping timeout means that the process stood still. */
 #define LATENESS_SHARE 2
 
+enum {
+    REST_MIN_MS = 5000,
+    SLOW_SHARE = 4, /* of the time for which a peer has been slow: it may rest for that */
+};
+
 uint32_t eio__fd_unsent(int fd)
 {
     int bytes = 0;
@@ -79,19 +84,28 @@ bool eio__heartbeat_is_taking(struct eio_session *session)
     return has_moved(session) && session->pulse.is_behind;
 }
 
-/* Who moved once may rest as long as a peer that shows no sign of life at all. */
-static bool is_moving(struct eio_session *session)
+/* How long a peer that has moved may rest. What it reads now shows here in large steps only, when the window of its
+ * system opens again, and its end not at all: the slower it is, the longer it takes between them. */
+static uint64_t rest_max_ms(const struct eio_session *session)
 {
     const struct eio_options *o = &session->server->options;
+    uint64_t usual_ms = (uint64_t)o->ping_interval_ms + o->ping_timeout_ms;
+    uint64_t slow_ms = (uint64_t)session->pulse.looks * o->ping_timeout_ms / SLOW_SHARE;
+    uint64_t max_ms = usual_ms > slow_ms ? usual_ms : slow_ms;
+    return max_ms > REST_MIN_MS ? max_ms : REST_MIN_MS;
+}
+
+static bool is_moving(struct eio_session *session)
+{
     struct eio__pulse *pulse = &session->pulse;
     if (has_moved(session)) {
         pulse->moved = true;
         pulse->rests = 0;
+        pulse->rest_max_ms = rest_max_ms(session);
     } else {
         pulse->rests++;
     }
-    return pulse->moved &&
-           pulse->rests * (uint64_t)o->ping_timeout_ms < (uint64_t)o->ping_interval_ms + o->ping_timeout_ms;
+    return pulse->moved && pulse->rests * (uint64_t)session->server->options.ping_timeout_ms < pulse->rest_max_ms;
 }
 
 void eio__heartbeat_on_upgrade(struct eio_session *session)

@@ -145,7 +145,7 @@ void eio__inbox_deliver(struct eio_session *session)
         if (!inbox->first) inbox->last = &inbox->first;
         inbox->size -= packet->packet.n;
         if (packet->ends)
-            eio__ws_on_close_frame(session, packet->packet.p, packet->packet.n);
+            eio__ws_close_answer(session, packet->packet.p, packet->packet.n);
         else
             eio__session_on_packet(session, &packet->packet);
         free(packet);

@@ -212,6 +212,16 @@ enum eio__carrier {
     EIO__C_WEBSOCKET,
 };
 
+/* A WebSocket's end, in this order; some are left out. From PEER_CLOSED on what comes is thrown away. */
+enum eio__closing {
+    EIO__WS_OPEN,
+    EIO__WS_CLOSE_HEARD,  /* the peer's close frame waits behind its packets, and is not answered yet */
+    EIO__WS_CLOSE_QUEUED, /* ours is queued: the last of this side */
+    EIO__WS_CLOSE_SENT,   /* and is with the kernel */
+    EIO__WS_PEER_CLOSED,  /* ours is queued or sent, and the peer has closed or its bytes make no sense */
+    EIO__WS_SHUT,         /* our end of the connection is closed for writing */
+};
+
 /* What only a session on HTTP long-polling needs. */
 struct eio__polling {
     bool is_handshake; /* the response being made is that of the handshake */
@@ -234,6 +244,7 @@ struct eio__pulse {
     uint32_t taken, received;
     uint32_t looks; /* how often it was late and alive; after the session's end: how often bytes were left */
     uint32_t rests; /* looks since it last moved */
+    uint64_t rest_max_ms;
     bool moved;     /* once, since the heartbeat began */
     bool is_behind; /* it had not taken all that stands before the ping */
     bool is_new;    /* polling: on another connection since then */
@@ -245,6 +256,7 @@ struct eio_session {
     uint8_t state;        /* enum eio__state, set by eio__session_set_state() only */
     uint8_t carrier;      /* enum eio__carrier */
     uint8_t protocol;     /* 4; 0 for a bare WebSocket */
+    uint8_t closing;      /* enum eio__closing, of the WebSocket; set in eio_ws_close.c */
     uint8_t deflate_bits; /* window for what is sent, if permessage-deflate was negotiated; else 0 */
     bool in_flush : 1;
     bool blocked : 1;       /* the socket took less than offered: waits for EV_WRITE */
@@ -252,13 +264,11 @@ struct eio_session {
     bool extended : 1;      /* the pong deadline was extended once */
     bool awaiting_pong : 1; /* Engine.IO 3: the client's ping */
     bool base64 : 1;        /* Engine.IO 3: the client cannot take binary */
-    bool discard_input : 1; /* lingering after an error: bytes are thrown away */
-    bool close_frame_sent : 1;
-    bool failed : 1;     /* to be ended at the flush: eio__session_fail() */
-    bool counted : 1;    /* in the server's table of addresses */
-    bool progressed : 1; /* a message was complete in the bytes just read */
-    bool has_io : 1;     /* the descriptor is the io's */
-    bool has_own_id : 1; /* the id is the application's */
+    bool failed : 1;        /* to be ended at the flush: eio__session_fail() */
+    bool counted : 1;       /* in the server's table of addresses */
+    bool progressed : 1;    /* a message was complete in the bytes just read */
+    bool has_io : 1;        /* the descriptor is the io's */
+    bool has_own_id : 1;    /* the id is the application's */
     bool has_long_id : 1;
     uint32_t queued_messages;
     uint32_t written, received; /* bytes of the WebSocket, modulo 2^32 */
@@ -359,16 +369,12 @@ void eio__inbox_clear(struct eio_session *session);
 int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
 /* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
 void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
-/* The peer closes: answered with the same code, and the session ends. */
-void eio__ws_on_close_frame(struct eio_session *session, const uint8_t *p, size_t n);
-/* The WebSocket is over, by its end or an error. */
-void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
 int eio__ws_write(struct eio_session *session);
 /* Writes one frame directly, past an empty queue; what is left is queued. */
 void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame);
-/* Queues a WebSocket close frame (code 0: without a payload), once. */
-void eio__ws_send_close(struct eio_session *session, uint16_t code);
+/* Queues a control frame; without memory it is left out. */
+void eio__ws_push_control(struct eio_session *session, enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
 /* Sends no more, once what was written is out. */
 void eio__ws_shutdown(struct eio_session *session);
 /* Closes the connection. Harmless without one. */
@@ -384,6 +390,30 @@ int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t 
 void eio__ws_end_slow(struct eio_session *session);
 /* Drops an attached WebSocket that has not taken over. */
 void eio__ws_drop_probe(struct eio_session *session);
+
+/* A WebSocket is attached: nobody has closed it yet. */
+static inline void eio__ws_close_reset(struct eio_session *session)
+{
+    session->closing = EIO__WS_OPEN;
+}
+/* What comes is thrown away. */
+static inline bool eio__ws_close_ignores_input(const struct eio_session *session)
+{
+    return session->closing == EIO__WS_CLOSE_HEARD || session->closing >= EIO__WS_PEER_CLOSED;
+}
+/* Queues a close frame (code 0: without a payload), once; the second: with the code of a reason. */
+void eio__ws_close_begin(struct eio_session *session, uint16_t code);
+void eio__ws_close_for(struct eio_session *session, enum eio_close_reason reason);
+/* The peer's close frame came. */
+void eio__ws_close_on_frame(struct eio_session *session, const uint8_t *p, size_t n);
+/* Its packets before that are handled: answered with the same code, and the session ends. */
+void eio__ws_close_answer(struct eio_session *session, const uint8_t *p, size_t n);
+/* What came makes no sense. */
+void eio__ws_close_on_fault(struct eio_session *session, const struct eio__fault *fault);
+/* The connection is over, by its end or an error. */
+void eio__ws_close_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail);
+/* The queue is empty. */
+void eio__ws_close_on_flushed(struct eio_session *session);
 
 void eio__polling_on_get(struct eio_session *session, struct eio_http_request *request);
 void eio__polling_on_post(struct eio_session *session, struct eio_http_request *request);

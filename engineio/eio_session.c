@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-enum { WS_CLOSE_POLICY = 1008, WS_CLOSE_TRY_LATER = 1013 };
-
 /* ------------------------------------------------------------------- state */
 
 void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why)
@@ -299,8 +297,8 @@ void eio_session_count_drop(struct eio_session *session)
 static void on_drained(struct eio_session *session)
 {
     if (session->state != EIO__S_CLOSING) return;
-    if (session->carrier == EIO__C_WEBSOCKET && !session->close_frame_sent) {
-        eio__ws_send_close(session, 0);
+    if (session->carrier == EIO__C_WEBSOCKET && session->closing < EIO__WS_CLOSE_QUEUED) {
+        eio__ws_close_begin(session, 0);
         if (eio__ws_write(session) > 0) return; /* the close frame follows when the socket takes it */
     }
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, true);
@@ -321,14 +319,12 @@ static void flush_websocket(struct eio_session *session)
     if (writes && !tell(session, watch->fn.on_flush)) return;
     int result = session->blocked ? 1 : eio__ws_write(session);
     if (result < 0) {
-        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
+        eio__ws_close_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
         return;
     }
     if (writes && result == 0 && !tell(session, watch->fn.on_drain)) return;
     if (result == 0 && session->state < EIO__S_LINGERING) on_drained(session);
-    /* Both close frames are through, or the peer's bytes make no sense: our end of the connection goes first. */
-    if (session->state == EIO__S_LINGERING && session->discard_input && session->queue.count == 0)
-        eio__ws_shutdown(session);
+    if (session->queue.count == 0) eio__ws_close_on_flushed(session);
     if (session->state != EIO__S_CLOSED) eio__ws_update_events(session);
 }
 
@@ -337,7 +333,7 @@ static void end_failed(struct eio_session *session)
 {
     bool says_why =
         session->close_reason == EIO_CLOSE_QUEUE_FULL && session->carrier == EIO__C_WEBSOCKET && session->fd >= 0;
-    if (says_why) eio__ws_send_close(session, WS_CLOSE_TRY_LATER);
+    if (says_why) eio__ws_close_for(session, EIO_CLOSE_QUEUE_FULL);
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, says_why);
 }
 
@@ -388,7 +384,7 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
     if (!detail) detail = eio_close_reason_text(reason);
     bool is_deaf = session->blocked && reason == EIO_CLOSE_PING_TIMEOUT;
     bool linger = session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !is_deaf;
-    if (linger) eio__ws_send_close(session, reason == EIO_CLOSE_POLICY ? WS_CLOSE_POLICY : 0);
+    if (linger) eio__ws_close_for(session, reason);
     eio__session_end(session, reason, detail, linger);
 }
 

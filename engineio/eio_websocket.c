@@ -9,7 +9,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { IOV_COUNT = 64, CLOSE_POLICY = 1008, CLOSE_TOO_BIG = 1009 };
+enum { IOV_COUNT = 64 };
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
@@ -193,7 +193,7 @@ uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode
     return out;
 }
 
-static void push_control(struct eio_session *session, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
+void eio__ws_push_control(struct eio_session *session, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
 {
     struct eio_frame *frame = eio__frame_new_wire(2 + n);
     if (!frame) return;
@@ -202,17 +202,9 @@ static void push_control(struct eio_session *session, enum eio__ws_opcode opcode
     eio__session_push(session, frame);
 }
 
-void eio__ws_send_close(struct eio_session *session, uint16_t code)
-{
-    if (session->close_frame_sent || session->fd < 0) return;
-    uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
-    push_control(session, EIO__WS_CLOSE, payload, code ? 2 : 0);
-    session->close_frame_sent = true;
-}
-
 int eio__ws_ping(struct eio_session *session)
 {
-    push_control(session, EIO__WS_PING, NULL, 0);
+    eio__ws_push_control(session, EIO__WS_PING, NULL, 0);
     return 0;
 }
 
@@ -238,10 +230,10 @@ void eio__ws_drop_probe(struct eio_session *session)
     session->carrier = EIO__C_POLLING;
     if (session->fd < 0) return;
     static const uint8_t close_frame[] = {0x88, 0x00};
-    if (!session->close_frame_sent) (void)!send_bytes(session, close_frame, sizeof close_frame);
-    session->close_frame_sent = false;
+    if (session->closing < EIO__WS_CLOSE_QUEUED) (void)!send_bytes(session, close_frame, sizeof close_frame);
     eio__ws_shutdown(session);
     eio__ws_detach(session);
+    eio__ws_close_reset(session);
 }
 
 /* engine.io-protocol, "Upgrade": the probe, then the packet that makes it so. Anything else ends the attempt. */
@@ -325,41 +317,11 @@ static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, s
         return opcode == EIO__WS_CLOSE;
     }
     if (opcode == EIO__WS_PING) {
-        if (!over && !session->close_frame_sent) answer_ping(session, p, n);
+        if (!over && session->closing < EIO__WS_CLOSE_QUEUED) answer_ping(session, p, n);
         return 0;
     }
-    /* Close: answered with the same code, then the server ends the connection (RFC 6455, section 7.1.1). */
-    if (over) {
-        session->discard_input = true;
-        eio__session_want_flush(session);
-        return 1;
-    }
-    session->discard_input = true;
-    if (!eio__inbox_take_close(session, p, n)) eio__ws_on_close_frame(session, p, n);
+    eio__ws_close_on_frame(session, p, n);
     return 1;
-}
-
-void eio__ws_on_close_frame(struct eio_session *session, const uint8_t *p, size_t n)
-{
-    eio__ws_send_close(session, n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0);
-    enum eio_close_reason reason =
-        session->state == EIO__S_CLOSING ? (enum eio_close_reason)session->close_reason : EIO_CLOSE_TRANSPORT_CLOSE;
-    eio__session_end(session, reason, "the peer closed the WebSocket", true);
-}
-
-void eio__ws_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail)
-{
-    if (session->carrier != EIO__C_WEBSOCKET) {
-        session->close_frame_sent = true; /* nobody is there to read one */
-        eio__ws_drop_probe(session);
-        session->close_frame_sent = false;
-        return;
-    }
-    if (session->state == EIO__S_LINGERING) {
-        eio__session_bury(session, detail);
-        return;
-    }
-    eio__session_end(session, reason, detail, false);
 }
 
 void eio__ws_end_slow(struct eio_session *session)
@@ -389,7 +351,7 @@ static void watch_message(struct eio_session *session)
 static void decode(struct eio_session *session, uint8_t *p, size_t n)
 {
     static const struct eio__ws_events events = {on_message, on_control};
-    if (session->discard_input) return;
+    if (eio__ws_close_ignores_input(session)) return;
     struct eio__fault fault = {0};
     struct eio__ws_limits limits = session->server->ws_limits;
     limits.deflate = session->deflate_bits != 0;
@@ -397,18 +359,7 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
     eio__loop_begin_slice(session->server->loop);
     int result = eio__ws_decode(&session->partial, &limits, &events, session, p, n, &fault);
     if (session->partial || session->slow) watch_message(session);
-    if (result >= 0) return;
-    if (fault.close_code == CLOSE_TOO_BIG) eio__server_hit(session->server, EIO_LIMIT_PAYLOAD_BYTES, session->head);
-    if (fault.close_code == CLOSE_POLICY) eio__server_hit(session->server, EIO_LIMIT_FRAGMENTS, session->head);
-    session->discard_input = true;
-    if (session->carrier != EIO__C_WEBSOCKET) {
-        eio__ws_drop_probe(session);
-        session->discard_input = false;
-        return;
-    }
-    if (session->state >= EIO__S_LINGERING) return;
-    eio__ws_send_close(session, fault.close_code);
-    eio__session_end(session, EIO_CLOSE_TRANSPORT_ERROR, fault.why, true);
+    if (result < 0) eio__ws_close_on_fault(session, &fault);
 }
 
 static void on_readable(struct eio_session *session)
@@ -424,9 +375,9 @@ static void on_readable(struct eio_session *session)
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n == 0)
-        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_CLOSE, "the connection ended");
+        eio__ws_close_on_broken(session, EIO_CLOSE_TRANSPORT_CLOSE, "the connection ended");
     else
-        eio__ws_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke");
+        eio__ws_close_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke");
 }
 
 static void on_io(short what, void *ctx)
@@ -454,7 +405,7 @@ int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire)
     eio__ws_partial_free(session->partial); /* of an attempt before */
     session->partial = NULL;
     session->fd = take_wire.fd;
-    session->discard_input = session->close_frame_sent = false;
+    eio__ws_close_reset(session);
     session->has_io = take_wire.io != NULL;
     if (session->has_io) {
         session->io = take_wire.io;

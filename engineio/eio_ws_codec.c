@@ -41,14 +41,6 @@
 #define MAX_CONTROL_BYTES 125
 #define MIN_CAPACITY_BYTES 256
 
-enum {
-    CLOSE_PROTOCOL = 1002,
-    CLOSE_INVALID_DATA = 1007,
-    CLOSE_POLICY = 1008,
-    CLOSE_TOO_BIG = 1009,
-    CLOSE_ERROR = 1011
-};
-
 struct frame {
     uint64_t left; /* payload bytes still to come */
     uint8_t opcode;
@@ -88,10 +80,10 @@ enum { GO_ON = 0, STOPPED = 1 };
 
 static int refuse(struct run *run, size_t at, uint16_t close_code, const char *why)
 {
-    int code = close_code == CLOSE_INVALID_DATA ? EIO_EUTF8
-               : close_code == CLOSE_TOO_BIG    ? EIO_ETOOBIG
-               : close_code == CLOSE_ERROR      ? EIO_ENOMEM
-                                                : EIO_EPROTO;
+    int code = close_code == EIO__CODE_INVALID_DATA ? EIO_EUTF8
+               : close_code == EIO__CODE_TOO_BIG    ? EIO_ETOOBIG
+               : close_code == EIO__CODE_ERROR      ? EIO_ENOMEM
+                                                    : EIO_EPROTO;
     *run->fault = (struct eio__fault){.code = code, .close_code = close_code, .at = at, .why = why};
     return code;
 }
@@ -184,7 +176,7 @@ static void drop_unless_in_message(struct run *run)
 
 static int out_of_memory(struct run *run)
 {
-    return refuse(run, run->pos, CLOSE_ERROR, "out of memory");
+    return refuse(run, run->pos, EIO__CODE_ERROR, "out of memory");
 }
 
 /* Doubling makes growth cheap; the frame's length is used to make it smaller only, so that a peer has to send bytes to
@@ -217,12 +209,12 @@ static int bad_text(struct run *run, struct base_utf8 before, const uint8_t *p, 
 {
     size_t i = 0;
     while (i < n && base_utf8_feed(&before, p + i, 1)) i++;
-    return refuse(run, (size_t)(p - run->p) + i, CLOSE_INVALID_DATA, "text is not valid UTF-8");
+    return refuse(run, (size_t)(p - run->p) + i, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
 }
 
 static int cut_text(struct run *run)
 {
-    return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "text ends inside a character");
+    return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text ends inside a character");
 }
 
 static bool close_code_allowed(unsigned code)
@@ -236,9 +228,9 @@ static int deliver_control(struct run *run, uint8_t opcode, const uint8_t *p, si
 {
     if (opcode == EIO__WS_CLOSE && n) {
         if (!close_code_allowed((unsigned)p[0] << 8 | p[1]))
-            return refuse(run, run->pos - 1, CLOSE_PROTOCOL, "close code is not allowed");
+            return refuse(run, run->pos - 1, EIO__CODE_PROTOCOL, "close code is not allowed");
         if (!base_utf8_valid(p + 2, n - 2))
-            return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "close reason is not valid UTF-8");
+            return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "close reason is not valid UTF-8");
     }
     return run->events->on_control(run->ctx, (enum eio__ws_opcode)opcode, p, n) ? STOPPED : GO_ON;
 }
@@ -294,22 +286,22 @@ static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t a
     bool in_message = partial && partial->in_message;
     uint8_t opcode = h[0] & OPCODE;
     const char *why = bad_first_byte(h[0], in_message, run->limits->deflate);
-    if (why) return refuse(run, (size_t)at, CLOSE_PROTOCOL, why);
+    if (why) return refuse(run, (size_t)at, EIO__CODE_PROTOCOL, why);
     if (!(opcode & CONTROL) && (in_message ? partial->fragments : 0) >= run->limits->max_fragments)
-        return refuse(run, (size_t)at, CLOSE_POLICY, "too many fragments");
+        return refuse(run, (size_t)at, EIO__CODE_POLICY, "too many fragments");
     if (n < 2) return 0;
 
     why = bad_second_byte(opcode, h[1]);
-    if (why) return refuse(run, (size_t)(at + 1), CLOSE_PROTOCOL, why);
+    if (why) return refuse(run, (size_t)(at + 1), EIO__CODE_PROTOCOL, why);
     size_t extended = (h[1] & LENGTH) == LENGTH_16 ? 2 : (h[1] & LENGTH) == LENGTH_64 ? 8 : 0;
     if (extended == 8 && n > 2 && h[2] & 0x80)
-        return refuse(run, (size_t)(at + 2), CLOSE_PROTOCOL, "length has its top bit set");
+        return refuse(run, (size_t)(at + 2), EIO__CODE_PROTOCOL, "length has its top bit set");
     if (n < 2 + extended) return 0;
 
     uint64_t length = extended ? load_length(h + 2, extended) : h[1] & LENGTH;
     size_t room = run->limits->max_message_bytes - (in_message ? partial->size : 0);
     if (!(opcode & CONTROL) && length > room)
-        return refuse(run, (size_t)(at + 1) + extended, CLOSE_TOO_BIG, "message is too big");
+        return refuse(run, (size_t)(at + 1) + extended, EIO__CODE_TOO_BIG, "message is too big");
     if (n < 6 + extended) return 0;
     *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN, .compressed = h[0] & RSV1};
     memcpy(frame->mask, h + 2 + extended, 4);
@@ -376,7 +368,7 @@ static int inflate_partial(struct run *run)
     partial->data = data;
     partial->size = partial->capacity = size;
     if (partial->kind == EIO_TEXT && !base_utf8_feed(&partial->utf8, data, size))
-        return refuse(run, run->pos - 1, CLOSE_INVALID_DATA, "text is not valid UTF-8");
+        return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
     return GO_ON;
 }
 

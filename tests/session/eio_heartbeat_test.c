@@ -6,8 +6,8 @@
 
 static struct fixture f;
 
-/* REST_MS: PING_MS + PONG_MS in whole looks, one each PONG_MS. */
-enum { PING_MS = 300, PONG_MS = 200, REST_MS = 600, BIG = 60000 };
+/* REST_MS: the least for which a peer that moved may rest. */
+enum { PING_MS = 300, PONG_MS = 200, REST_MS = 5000, BIG = 60000 };
 
 static int setup(void **state)
 {
@@ -151,6 +151,24 @@ static void a_reader_that_stops_midway_goes_when_nothing_moved_for_long(void **s
     eio_loop_advance(f.loop, REST_MS - 1);
     assert_int_equal(f.closed, 0);
     eio_loop_advance(f.loop, 1);
+    assert_timed_out();
+    close(fd);
+}
+
+/* A client at 100 KB/s, whose system holds 500 KB of what it reads. */
+static void the_longer_a_peer_has_been_slow_the_longer_it_may_rest(void **state)
+{
+    (void)state;
+    int fd = peer_open(&f);
+    send_big(200);
+    for (int ms = 0; ms < 40000; ms += 150) {
+        assert_true(take(fd, 30000) > 0);
+        eio_loop_advance(f.loop, 150);
+        assert_int_equal(f.closed, 0);
+    }
+    eio_loop_advance(f.loop, 40000 / 5);
+    assert_int_equal(f.closed, 0);
+    eio_loop_advance(f.loop, 40000 / 4 - 40000 / 5 + PONG_MS);
     assert_timed_out();
     close(fd);
 }
@@ -473,6 +491,7 @@ int main(void)
         TEST(a_connection_that_is_half_open_goes_in_time_though_it_is_written_to),
         TEST(a_reader_that_never_answers_goes_in_time_though_it_reads),
         TEST(a_reader_that_stops_midway_goes_when_nothing_moved_for_long),
+        TEST(the_longer_a_peer_has_been_slow_the_longer_it_may_rest),
         TEST(a_slow_reader_is_waited_for_up_to_a_limit),
         TEST(who_sends_a_message_for_longer_than_the_ping_timeout_is_alive),
         TEST(who_stops_within_a_message_goes),
