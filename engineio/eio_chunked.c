@@ -13,6 +13,7 @@ enum state {
     DATA_CR,
     DATA_LF,
     TRAILER_START, /* at the start of a trailer line */
+    TRAILER_NAME,
     TRAILER,
     TRAILER_LF,
     END_LF,
@@ -77,14 +78,24 @@ static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, stru
 static int on_trailer_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
 {
     if (++chunked->trailer_bytes > TRAILER_BYTES_MAX) return fail(fault, 431, at, "trailers too large");
-    bool start = chunked->state == TRAILER_START;
-    if (c == '\r') {
-        chunked->state = start ? END_LF : TRAILER_LF;
+    if (chunked->state == TRAILER) { /* its value */
+        if (c == '\r')
+            chunked->state = TRAILER_LF;
+        else if (is_control(c))
+            return fail(fault, 400, at, "control byte in trailer");
         return 0;
     }
-    if (is_control(c)) return fail(fault, 400, at, "control byte in trailer");
-    if (start && (c == ' ' || c == '\t' || c == ':')) return fail(fault, 400, at, "bad trailer");
-    chunked->state = TRAILER;
+    /* field-line = field-name ":" OWS field-value OWS (RFC 9112, sections 5 and 7.1.2). What is not that may be the
+     * next request, of a client that forgot the empty line. */
+    bool start = chunked->state == TRAILER_START;
+    if (c == '\r' && start)
+        chunked->state = END_LF;
+    else if (c == ':' && !start)
+        chunked->state = TRAILER;
+    else if (eio__token[c])
+        chunked->state = TRAILER_NAME;
+    else
+        return fail(fault, 400, at, "bad trailer");
     return 0;
 }
 
@@ -120,6 +131,7 @@ static int on_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct ei
         chunked->state = DATA_LF;
         return 0;
     case TRAILER_START:
+    case TRAILER_NAME:
     case TRAILER:
         return on_trailer_byte(chunked, c, at, fault);
     default:

@@ -80,6 +80,20 @@ void eio__ws_accept(struct eio_str key, char out[29]);
 /* True if it is base64 of 16 bytes. */
 bool eio__ws_key_valid(struct eio_str key);
 
+/* What the handshake of a WebSocket asks for; slices of the head. */
+struct eio__ws_offer {
+    struct eio_str key;
+    struct eio_str protocol; /* the first subprotocol; p NULL: none */
+    bool has_version;        /* 13, once */
+};
+/* Reads and checks it. Returns NULL, or what is wrong with it (English, constant). The version is the caller's to look
+ * at first: its answer is another. */
+const char *eio__ws_offer_read(const struct eio_http_head *head, struct eio__ws_offer *offer);
+/* The grammar of one Sec-WebSocket-Extensions value; empty elements are passed over. */
+bool eio__ws_extensions_valid(struct eio_str list);
+/* The fields of that name, one after the other: *i is 0 at first. */
+bool eio__ws_next_extensions(const struct eio_http_head *head, size_t *i, struct eio_str *list);
+
 /* ------------------------------------------------------------------------------------------ base64 (RFC 4648) */
 
 /* Decodes in place: what is written never passes what is read. Returns the size. Nothing is refused, as with Node's
@@ -140,6 +154,13 @@ size_t eio__jsonp_put(char *out, struct eio_str index, const uint8_t *p, size_t 
 size_t eio__jsonp_unescape(char *text, size_t n);
 
 /* ------------------------------------------------------------------------ the request gate (RFC 9112, strict) */
+
+/* tchar of RFC 9110 section 5.6.2, mapped to lower case; 0: not allowed in a token. */
+extern const uint8_t eio__token[256];
+/* Walks a comma-separated list; elements are trimmed, empty ones skipped (RFC 9110 section 5.6.1). */
+bool eio__list_next(struct eio_str *list, struct eio_str *element);
+/* uri-host [ ":" port ] of RFC 3986 section 3.2, without userinfo. */
+bool eio__authority_valid(struct eio_str authority);
 
 struct eio__gate_limits {
     size_t max_head_bytes, max_line_bytes, max_fields;

@@ -14,8 +14,7 @@ enum {
     LENGTH_DIGITS_MAX = 18,
 };
 
-/* tchar of RFC 9110 section 5.6.2, mapped to lower case; 0: not allowed in a name. */
-static const uint8_t token[256] = {
+const uint8_t eio__token[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
     ['-'] = '-', ['.'] = '.', ['^'] = '^', ['_'] = '_', ['`'] = '`', ['|'] = '|',   ['~'] = '~', ['0'] = '0',
     ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5', ['6'] = '6',   ['7'] = '7', ['8'] = '8',
@@ -64,8 +63,7 @@ static bool same(struct eio_str s, const char *lower)
     return s.n == strlen(lower) && strncasecmp(s.p, lower, s.n) == 0;
 }
 
-/* Walks a comma-separated list; empty elements are skipped (RFC 9110 section 5.6.1). */
-static bool next_element(struct eio_str *list, struct eio_str *element)
+bool eio__list_next(struct eio_str *list, struct eio_str *element)
 {
     while (list->n) {
         const char *comma = memchr(list->p, ',', list->n);
@@ -89,7 +87,7 @@ static bool next_element(struct eio_str *list, struct eio_str *element)
 static ssize_t parse_method(struct parse *parse, const uint8_t *p, size_t n)
 {
     size_t i = 0;
-    while (i < n && i <= METHOD_BYTES_MAX && token[p[i]]) i++;
+    while (i < n && i <= METHOD_BYTES_MAX && eio__token[p[i]]) i++;
     if (i > METHOD_BYTES_MAX) return FAIL(parse, 501, p, "unknown method");
     if (i == n) return 0;
     if (p[i] != ' ' || i == 0) return FAIL(parse, 400, p + i, "not an HTTP request");
@@ -99,16 +97,6 @@ static ssize_t parse_method(struct parse *parse, const uint8_t *p, size_t n)
         return (ssize_t)i;
     }
     return FAIL(parse, 501, p, "unknown method");
-}
-
-static bool authority_valid(struct eio_str authority)
-{
-    for (size_t i = 0; i < authority.n; i++) {
-        uint8_t c = (uint8_t)authority.p[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && (c == 0 || !strchr("-._~%!$&'()*+,;=:[]", c))) return false;
-    }
-    return true;
 }
 
 static int parse_target(struct parse *parse, struct eio_str target)
@@ -124,9 +112,12 @@ static int parse_target(struct parse *parse, struct eio_str target)
         size_t end = scheme;
         while (end < target.n && target.p[end] != '/' && target.p[end] != '?') end++;
         parse->authority = (struct eio_str){target.p + scheme, end - scheme};
-        if (end == scheme || !authority_valid(parse->authority)) return FAIL(parse, 400, at, "bad authority");
+        if (end == scheme || !eio__authority_valid(parse->authority)) return FAIL(parse, 400, at, "bad authority");
         target.p += end;
         target.n -= end;
+    } else if (parse->method == EIO_HTTP_OPTIONS && target.n == 1 && target.p[0] == '*') {
+        parse->target = target; /* asterisk-form (section 3.2.4): of the server as a whole, which no route is */
+        return 0;
     } else if (target.n == 0 || target.p[0] != '/') {
         return FAIL(parse, 400, at, "bad request target");
     }
@@ -190,7 +181,7 @@ static int on_encoding(struct parse *parse, struct eio_str value)
 static void on_connection(struct parse *parse, struct eio_str value)
 {
     struct eio_str element;
-    while (next_element(&value, &element)) {
+    while (eio__list_next(&value, &element)) {
         parse->close |= same(element, "close");
         parse->keep_alive |= same(element, "keep-alive");
         parse->upgrade |= same(element, "upgrade");
@@ -212,13 +203,13 @@ static int on_field(struct parse *parse, struct eio_str name, struct eio_str val
     case 4:
         if (!same(name, "host")) return 0;
         if (parse->hosts++) return FAIL(parse, 400, (const uint8_t *)name.p, "repeated host");
-        if (!authority_valid(value)) return FAIL(parse, 400, (const uint8_t *)value.p, "bad host");
+        if (!eio__authority_valid(value)) return FAIL(parse, 400, (const uint8_t *)value.p, "bad host");
         return 0;
     case 6:
         return same(name, "expect") ? on_expect(parse, value) : 0;
     case 7:
         if (!same(name, "upgrade")) return 0;
-        while (next_element(&value, &element)) parse->websocket |= same(element, "websocket");
+        while (eio__list_next(&value, &element)) parse->websocket |= same(element, "websocket");
         return 0;
     case 10:
         if (same(name, "connection")) on_connection(parse, value);
@@ -236,7 +227,7 @@ static int on_field(struct parse *parse, struct eio_str name, struct eio_str val
 static int parse_field(struct parse *parse, const uint8_t *line, size_t n)
 {
     size_t name = 0;
-    while (name < n && token[line[name]]) name++;
+    while (name < n && eio__token[line[name]]) name++;
     if (name == n || line[name] != ':' || name == 0) {
         bool folded = line[0] == ' ' || line[0] == '\t';
         return FAIL(parse, 400, line + name, folded ? "folded header" : "bad header name");
@@ -282,7 +273,8 @@ static uint16_t put(char *text, size_t *at, const void *p, size_t n)
 /* The block that lives as long as a session: exactly as large as its parts. */
 static struct eio_http_head *make_head(const struct parse *parse)
 {
-    bool slash = parse->target.n == 0 || parse->target.p[0] != '/'; /* "http://host" and "http://host?q" */
+    /* "http://host" and "http://host?q" */
+    bool slash = parse->authority.p && (parse->target.n == 0 || parse->target.p[0] != '/');
     bool add_host = parse->authority.p && !parse->hosts;
     size_t text_size = parse->target.n + (slash ? 1 : 0) + (add_host ? 4 + parse->authority.n : 0);
     size_t count = parse->field_count + (add_host ? 1 : 0);
@@ -308,7 +300,7 @@ static struct eio_http_head *make_head(const struct parse *parse)
         size_t value_size = from->value_size;
         fields[i].name = (uint16_t)at;
         fields[i].name_size = from->name_size;
-        for (size_t c = 0; c < from->name_size; c++) text[at++] = (char)token[parse->p[from->name + c]];
+        for (size_t c = 0; c < from->name_size; c++) text[at++] = (char)eio__token[parse->p[from->name + c]];
         if (parse->authority.p && from->name_size == 4 && memcmp(text + fields[i].name, "host", 4) == 0) {
             value = (const uint8_t *)parse->authority.p;
             value_size = parse->authority.n;

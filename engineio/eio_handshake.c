@@ -19,11 +19,13 @@ enum { ERROR_NONE = -1, OPEN_PACKET_BYTES = 256 + EIO_ID_BYTES_MAX };
 
 static int read_transport(struct eio_server *server, struct eio_str query, struct ask *ask)
 {
-    char name[16];
-    if (eio_query_get(query, "transport", name, sizeof name) < 0) return EIO__ERROR_TRANSPORT;
-    if (strcmp(name, "polling") == 0)
+    char text[16];
+    int size = eio_query_get(query, "transport", text, sizeof text);
+    if (size < 0) return EIO__ERROR_TRANSPORT;
+    struct eio_str name = {text, (size_t)size}; /* what was decoded may hold a NUL */
+    if (eio_str_is(name, "polling"))
         ask->transport = EIO_POLLING;
-    else if (strcmp(name, "websocket") == 0)
+    else if (eio_str_is(name, "websocket"))
         ask->transport = EIO_WEBSOCKET;
     else
         return EIO__ERROR_TRANSPORT;
@@ -144,14 +146,16 @@ static void open_polling(struct eio_server *server, struct eio_http_request *req
 /* RFC 6455, section 4.2.1. Returns false when it has answered. */
 static bool check_websocket(struct eio_http_request *request)
 {
-    if (!eio_str_is(eio_http_head_field(request->head, "sec-websocket-version"), "13")) {
+    struct eio__ws_offer offer;
+    const char *why = eio__ws_offer_read(request->head, &offer);
+    if (!offer.has_version) {
         static const struct eio_http_reply_field version = {"Sec-WebSocket-Version", "13"};
         struct eio_http_reply reply = {426, "text/plain", "WebSocket version 13 is needed", 30, &version, 1, true};
         eio_http_reply(request, &reply);
         return false;
     }
-    if (!eio__ws_key_valid(eio_http_head_field(request->head, "sec-websocket-key"))) {
-        struct eio_http_reply reply = {400, "text/plain", "Invalid Sec-WebSocket-Key", 25, NULL, 0, true};
+    if (why) {
+        struct eio_http_reply reply = {400, "text/plain", why, strlen(why), NULL, 0, true};
         eio_http_reply(request, &reply);
         return false;
     }

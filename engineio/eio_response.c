@@ -217,30 +217,40 @@ void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request
 /* --------------------------------------------------------------- the 101 */
 
 /* The first subprotocol offered, as ws does: a browser that offers some refuses a server that takes none. */
-static void add_subprotocol(struct eio_headers *headers, struct eio_str offers)
+static void add_subprotocol(struct eio_headers *headers, struct eio_str protocol)
 {
     char name[SUBPROTOCOL_MAX_BYTES + 1];
-    size_t n = 0;
-    while (n < offers.n && !strchr(", \t", offers.p[n])) n++;
-    if (n == 0 || n > SUBPROTOCOL_MAX_BYTES) return;
-    memcpy(name, offers.p, n);
-    name[n] = '\0';
+    if (!protocol.p || protocol.n > SUBPROTOCOL_MAX_BYTES) return;
+    memcpy(name, protocol.p, protocol.n);
+    name[protocol.n] = '\0';
     eio_headers_add(headers, "Sec-WebSocket-Protocol", name);
+}
+
+/* The first acceptable offer of compression, in whichever of the fields. Returns the window, 0: none. */
+static int add_extension(struct eio_headers *headers, const struct eio_http_head *head)
+{
+    char extension[EIO__DEFLATE_RESPONSE_BYTES];
+    struct eio_str offers;
+    for (size_t i = 0; eio__ws_next_extensions(head, &i, &offers);) {
+        int bits = eio__deflate_negotiate(offers, extension);
+        if (bits) eio_headers_add(headers, "Sec-WebSocket-Extensions", extension);
+        if (bits) return bits;
+    }
+    return 0;
 }
 
 struct eio_frame *eio__server_switching(struct eio_server *server, const struct eio_http_head *head,
                                         const struct eio_session *opened, int *deflate_bits)
 {
-    char accept[29], extension[EIO__DEFLATE_RESPONSE_BYTES];
+    char accept[29];
     struct eio_headers headers;
+    struct eio__ws_offer offer;
     headers.count = headers.used = 0;
-    eio__ws_accept(eio_http_head_field(head, "sec-websocket-key"), accept);
+    eio__ws_offer_read(head, &offer);
+    eio__ws_accept(offer.key, accept);
     eio_headers_add(&headers, "Sec-WebSocket-Accept", accept);
-    add_subprotocol(&headers, eio_http_head_field(head, "sec-websocket-protocol"));
-    *deflate_bits = 0;
-    if (server->options.per_message_deflate)
-        *deflate_bits = eio__deflate_negotiate(eio_http_head_field(head, "sec-websocket-extensions"), extension);
-    if (*deflate_bits) eio_headers_add(&headers, "Sec-WebSocket-Extensions", extension);
+    add_subprotocol(&headers, offer.protocol);
+    *deflate_bits = server->options.per_message_deflate ? add_extension(&headers, head) : 0;
     add_hooks(&headers, server, head, opened); /* no cookie: the reference's comes with polling only */
     static const char start[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
     char text[sizeof start + sizeof headers.memory + 4 * EIO__HEADERS_MAX + 2];

@@ -16,6 +16,9 @@ const v3 = inside("engine.io", "build/parser-v3/index.js");
 const { JSONP } = inside("engine.io", "build/transports/polling-jsonp.js");
 const { Polling } = inside("engine.io", "build/transports/polling.js");
 
+const extension = inside("ws", "lib/extension.js");
+const PerMessageDeflate = inside("ws", "lib/permessage-deflate.js");
+
 const SEED = Number(process.env.TEST_SEED ?? 1);
 const ROUNDS = Number(process.env.TEST_ROUNDS ?? 10000);
 const RS = "\x1e";
@@ -83,6 +86,13 @@ function socketioPacket() {
   return mutate(text, [..."0123456789/,-[]{}\"\\ a", '["', "null", "/,", "0-"]);
 }
 
+const parameter = () => (roll(8)
+  ? pick(["server_no_context_takeover", "client_no_context_takeover", "client_max_window_bits", `server_max_window_bits=${8 + roll(8)}`, `client_max_window_bits="${8 + roll(8)}"`])
+  : pick(["server_no_context_takeover", "client_no_context_takeover", "server_max_window_bits", "client_max_window_bits", "x"]) + pick(["=7", "=16", "=0", "=", "=a", ""]));
+function offers() {
+  const text = times(3, () => ["permessage-deflate", ...times(2, parameter)].join(pick([";", "; ", " ; "]))).join(pick([",", ", ", ", x-other; y=1, "]));
+  return roll(3) ? text : mutate(text, [..."=;, \t\"ab1", "; "]);
+}
 const key = () => {
   const text = Buffer.from(Array.from({ length: pick([16, 16, 16, 16, 15, 17]) }, () => roll(256))).toString("base64");
   return roll(2) ? text : mutate(text, [..."=A+/-_ "]);
@@ -127,6 +137,18 @@ function socketio(text) {
   } catch { return "error"; }
   return out;
 }
+// One bad offer spoils the others in ws; RFC 7692, section 7.1, has each declined on its own.
+function extensionAnswer(text) {
+  let all;
+  try { all = extension.parse(text); } catch { return "error"; }
+  for (const offer of all["permessage-deflate"] ?? []) {
+    try {
+      return new PerMessageDeflate({ isServer: true }).accept([offer]);
+    } catch { /* the next one */ }
+  }
+  return null;
+}
+
 // ---------------------------------------------------------------- comparing
 
 const program = [process.env.PARLEY_DECODERS, ...["asan", "release"].map((preset) => fileURLToPath(new URL(`../../build/${preset}/tests/parley-decoders`, import.meta.url)))]
@@ -247,6 +269,21 @@ describe("decoders", () => {
           assert.deepEqual(ours, { type: theirs.type, nsp: theirs.nsp, id: theirs.id, data: theirs.data });
           return "";
         } catch { return `theirs: ${JSON.stringify(theirs)}`; }
+      },
+    });
+  });
+
+  // Empty elements are passed over (RFC 9110, section 5.6.1); a backslash in quotes makes no window of ours.
+  test("offers of permessage-deflate", () => {
+    compare("x", offers, {
+      good: (answer) => /^[1-9]/.test(answer),
+      same: (answer, input) => {
+        const text = input.toString().replace(/(^|,)[ \t]*(?=,|$)/g, "").replace(/^[, \t]+|[, \t]+$/g, "");
+        const theirs = text ? extensionAnswer(text) : null;
+        if (theirs === "error" || answer === "error") return answer === theirs ? "" : `theirs: ${JSON.stringify(theirs)}`;
+        const bits = Number(answer.split(" ")[0]);
+        if (!theirs) return bits ? "theirs: none" : "";
+        return bits === Math.max(9, theirs.server_max_window_bits ?? 15) ? "" : `theirs: ${JSON.stringify(theirs)}`;
       },
     });
   });

@@ -116,6 +116,10 @@ static void socketio(const uint8_t *p, size_t n)
 static void extension(const uint8_t *p, size_t n)
 {
     char response[EIO__DEFLATE_RESPONSE_BYTES] = "";
+    if (!eio__ws_extensions_valid((struct eio_str){(const char *)p, n})) {
+        printf("error");
+        return;
+    }
     printf("%d %s", eio__deflate_negotiate((struct eio_str){(const char *)p, n}, response), response);
 }
 

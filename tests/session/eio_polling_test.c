@@ -376,6 +376,10 @@ static void bad_requests_get_the_codes_of_the_reference(void **state)
     } cases[] = {
         {EIO_HTTP_GET, "/engine.io/?EIO=4", "{\"code\":0,\"message\":\"Transport unknown\"}"},
         {EIO_HTTP_GET, "/engine.io/?EIO=4&transport=constructor", "{\"code\":0,\"message\":\"Transport unknown\"}"},
+        {EIO_HTTP_GET, "/engine.io/?EIO=4&transport=polling%00x", "{\"code\":0,\"message\":\"Transport unknown\"}"},
+        {EIO_HTTP_GET, "/engine.io/?EIO=4&transport=polling%00", "{\"code\":0,\"message\":\"Transport unknown\"}"},
+        {EIO_HTTP_GET, "/engine.io/?EIO=4%00&transport=polling",
+         "{\"code\":5,\"message\":\"Unsupported protocol version\"}"},
         {EIO_HTTP_GET, "/engine.io/?transport=polling", "{\"code\":5,\"message\":\"Unsupported protocol version\"}"},
         {EIO_HTTP_GET, "/engine.io/?EIO=3&transport=polling",
          "{\"code\":5,\"message\":\"Unsupported protocol version\"}"},

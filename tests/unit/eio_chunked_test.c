@@ -88,12 +88,29 @@ static void more_is_needed(void **state)
     check("0\r\nTrailer: x\r\n", "...");
 }
 
-/* RFC 9112, section 7.1.2: what follows a trailer is another trailer, not a request. */
 static void trailers_are_dropped(void **state)
 {
     (void)state;
-    check("1\r\na\r\n0\r\nT: v\r\nGET / HTTP/1.1\r\n\r\nrest", "a+rest");
+    check("1\r\na\r\n0\r\nT: v\r\nU:w\r\n\r\nrest", "a+rest");
     check("0\r\nT: \xc3\xa4\r\n\r\n", "+");
+    check("0\r\nT:\r\n\r\n", "+");
+}
+
+/* RFC 9112, sections 7.1.2 and 2.2: a line that is no field may be the next request, and is not swallowed. */
+static void trailers_that_are_no_fields_are_refused(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "0\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "0\r\nT: v\r\nGET / HTTP/1.1\r\n\r\n",
+        "0\r\nnothing\r\n\r\n",
+        "0\r\nA : b\r\n\r\n",
+        "0\r\nA B: b\r\n\r\n",
+        "0\r\nA\xc3: b\r\n\r\n",
+        "0\r\nA(: b\r\n\r\n",
+        "0\r\nA: b\r\n c\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check(bad[i], "400");
 }
 
 static void bad_chunks_are_refused(void **state)
@@ -157,9 +174,10 @@ static void lines_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chunks_are_joined),    cmocka_unit_test(more_is_needed),
-        cmocka_unit_test(trailers_are_dropped), cmocka_unit_test(bad_chunks_are_refused),
-        cmocka_unit_test(sizes_do_not_wrap),    cmocka_unit_test(lines_are_bounded),
+        cmocka_unit_test(chunks_are_joined),      cmocka_unit_test(more_is_needed),
+        cmocka_unit_test(trailers_are_dropped),   cmocka_unit_test(trailers_that_are_no_fields_are_refused),
+        cmocka_unit_test(bad_chunks_are_refused), cmocka_unit_test(sizes_do_not_wrap),
+        cmocka_unit_test(lines_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

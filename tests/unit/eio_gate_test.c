@@ -143,7 +143,23 @@ static void absolute_form_replaces_the_host(void **state)
     check("GET http://b/ HTTP/1.1\r\n\r\n", "400");
     check("GET http:///x HTTP/1.1\r\n" END, "400");
     check("GET ftp://b/x HTTP/1.1\r\n" END, "400");
-    check("GET http://u:p@b/ HTTP/1.1\r\n" END, "400");
+    static const char *const bad[] = {"u:p@b", "b:abc", "[::1", "[]", "b%zz", ":80", "b:65536"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "GET http://%s/ HTTP/1.1\r\n" END, bad[i]);
+        check(text, "400");
+        snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad[i]);
+        check(text, "400");
+    }
+}
+
+/* Section 3.2.4. */
+static void asterisk_form_is_for_options_alone(void **state)
+{
+    (void)state;
+    check("OPTIONS * HTTP/1.1\r\n" END, "OPTIONS * 1.1 length=0 keep|host=a");
+    check("GET * HTTP/1.1\r\n" END, "400");
+    check("OPTIONS ** HTTP/1.1\r\n" END, "400");
 }
 
 static void upgrades_are_recognised(void **state)
@@ -311,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_parsed),
         cmocka_unit_test(every_method_has_its_name),
+        cmocka_unit_test(asterisk_form_is_for_options_alone),
         cmocka_unit_test(absolute_form_replaces_the_host),
         cmocka_unit_test(upgrades_are_recognised),
         cmocka_unit_test(ambiguous_lengths_are_refused),

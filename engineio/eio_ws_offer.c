@@ -1,0 +1,127 @@
+/* What a client asks for in the handshake of a WebSocket: its key and version, subprotocols and extensions, by their
+ * grammar (RFC 6455, sections 4.1, 9.1 and 11.3). Pure. Which extension is taken is the business of eio_deflate.c. */
+#include "eio_codec.h"
+#include "eio_http_int.h"
+
+#include <string.h>
+
+enum { PROTOCOLS_MAX = 64 }; /* that are compared with one another */
+
+/* The next field of that name from *i on. */
+static bool next_field(const struct eio_http_head *head, const char *name, size_t *i, struct eio_str *value)
+{
+    struct eio_str found;
+    while (eio_http_head_field_at(head, (*i)++, &found, value))
+        if (eio_str_is(found, name)) return true;
+    return false;
+}
+
+/* Of a field that must not be there twice; p NULL: it is not there once. */
+static struct eio_str only_field(const struct eio_http_head *head, const char *name)
+{
+    struct eio_str value, other;
+    size_t i = 0;
+    if (!next_field(head, name, &i, &value) || next_field(head, name, &i, &other)) return (struct eio_str){NULL, 0};
+    return value;
+}
+
+static bool is_token(struct eio_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!eio__token[(uint8_t)s.p[i]]) return false;
+    return s.n > 0;
+}
+
+static struct eio_str trim(struct eio_str s)
+{
+    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) s.p++, s.n--;
+    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) s.n--;
+    return s;
+}
+
+/* ------------------------------------------------------------ subprotocols */
+
+static bool is_among(struct eio_str name, const struct eio_str *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (names[i].n == name.n && memcmp(names[i].p, name.p, name.n) == 0) return true;
+    return false;
+}
+
+/* 1#token, each another one; the first goes to *first. */
+static bool protocols_valid(const struct eio_http_head *head, struct eio_str *first)
+{
+    struct eio_str names[PROTOCOLS_MAX], list, name;
+    size_t count = 0, i = 0;
+    *first = (struct eio_str){NULL, 0};
+    while (next_field(head, "sec-websocket-protocol", &i, &list)) {
+        while (eio__list_next(&list, &name)) {
+            if (!is_token(name) || count == PROTOCOLS_MAX || is_among(name, names, count)) return false;
+            names[count++] = name;
+        }
+    }
+    if (count) *first = names[0];
+    return true;
+}
+
+/* -------------------------------------------------------------- extensions */
+
+/* token [ "=" ( token / DQUOTE token DQUOTE ) ]; in quotes a character may be escaped. */
+static bool parameter_valid(struct eio_str text)
+{
+    text = trim(text);
+    const char *equals = memchr(text.p, '=', text.n);
+    if (!equals) return is_token(text);
+    struct eio_str name = {text.p, (size_t)(equals - text.p)};
+    struct eio_str value = {equals + 1, text.n - name.n - 1};
+    if (!is_token(name)) return false;
+    if (value.n == 0 || value.p[0] != '"') return is_token(value);
+    size_t digits = 0;
+    for (size_t i = 1; i + 1 < value.n; i++, digits++) {
+        if (value.p[i] == '\\' && ++i + 1 == value.n) return false;
+        if (!eio__token[(uint8_t)value.p[i]]) return false;
+    }
+    return digits > 0 && value.p[value.n - 1] == '"';
+}
+
+/* token *( ";" parameter ). Neither "," nor ";" may stand in quotes: they are no characters of a token. */
+static bool extension_valid(struct eio_str text)
+{
+    const char *semicolon = memchr(text.p, ';', text.n);
+    size_t size = semicolon ? (size_t)(semicolon - text.p) : text.n;
+    if (!is_token(trim((struct eio_str){text.p, size}))) return false;
+    while (semicolon) {
+        text = (struct eio_str){semicolon + 1, text.n - size - 1};
+        semicolon = memchr(text.p, ';', text.n);
+        size = semicolon ? (size_t)(semicolon - text.p) : text.n;
+        if (!parameter_valid((struct eio_str){text.p, size})) return false;
+    }
+    return true;
+}
+
+bool eio__ws_extensions_valid(struct eio_str list)
+{
+    struct eio_str extension;
+    while (eio__list_next(&list, &extension))
+        if (!extension_valid(extension)) return false;
+    return true;
+}
+
+/* ------------------------------------------------------------------ public */
+
+const char *eio__ws_offer_read(const struct eio_http_head *head, struct eio__ws_offer *offer)
+{
+    struct eio_str list;
+    offer->key = only_field(head, "sec-websocket-key");
+    offer->has_version = eio_str_is(only_field(head, "sec-websocket-version"), "13");
+    if (!offer->key.p || !eio__ws_key_valid(offer->key)) return "Invalid Sec-WebSocket-Key";
+    if (!protocols_valid(head, &offer->protocol)) return "Invalid Sec-WebSocket-Protocol";
+    for (size_t i = 0; next_field(head, "sec-websocket-extensions", &i, &list);)
+        if (!eio__ws_extensions_valid(list)) return "Invalid Sec-WebSocket-Extensions";
+    return NULL;
+}
+
+bool eio__ws_next_extensions(const struct eio_http_head *head, size_t *i, struct eio_str *list)
+{
+    return next_field(head, "sec-websocket-extensions", i, list);
+}
