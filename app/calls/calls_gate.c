@@ -2,8 +2,8 @@
  * call is kept back from the socket. What comes is looked at between the namespace and its adapter (calls_proxy.c), so
  * that it does not matter where a message comes from. While there is no gate, a message passes with one test.
  *
- * What another process had stored before the snapshot was read may be broadcast after it was given. So for a while the
- * socket is spared what its snapshot holds. */
+ * What was stored before the snapshot was read, here or by another process, may be broadcast after it was given. So for
+ * a while the socket is spared what its snapshot holds. */
 #include "calls_gate.h"
 
 #include <stdlib.h>
@@ -198,7 +198,7 @@ void calls_gate_open(struct calls_gate *gate, const struct sio_socket *socket, i
     for (const struct kept *kept = gate->kept; kept && socket; kept = kept->next) send_kept(gate, kept, socket, seq);
     forget(gate);
     gate->holds = false;
-    if (seq < 0 || !kit_has_peers(gate->calls->kit)) return;
+    if (seq < 0) return;
     gate->seq = seq;
     if (eio_timer_start(&gate->timer, LATE_MS)) gate->seq = -1;
 }

@@ -23,7 +23,6 @@ static int setup(void **state)
     kit_config_init(&f.config);
     f.kit.config = &f.config;
     f.kit.loop = f.talk.loop;
-    f.kit.peers.make_adapter = rooms_adapter_memory; /* as if there were others */
     f.calls.kit = &f.kit;
     f.talk.options.adapter = calls_proxy_adapter;
     f.talk.options.adapter_ctx = &f.calls;
