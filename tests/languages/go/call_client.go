@@ -39,7 +39,7 @@ func (c *CallClient) Connect(url, token, callID string, options *socket.Options)
 	c.io, c.callID = io, callID
 	io.On("connect", func(...any) { c.subscribe() })
 	io.On("connect_error", func(reason ...any) { c.OnRefused(reason[0]) })
-	io.On("disconnect", c.comeBack)
+	io.On("disconnect", c.ended)
 	io.On("transcription:update", func(args ...any) { c.take(args[0].(map[string]any), c.OnLine) })
 	io.On("ai:suggestion", func(args ...any) { c.take(args[0].(map[string]any), c.OnSuggestion) })
 	io.Connect()
@@ -49,10 +49,10 @@ func (c *CallClient) Connect(url, token, callID string, options *socket.Options)
 // docs: end
 
 // docs: reconnect
-func (c *CallClient) comeBack(reason ...any) {
-	// A server that stops says goodbye; the client then leaves coming back to us.
+func (c *CallClient) ended(reason ...any) {
+	// The client comes back by itself, also to a server that restarts, unless the server ended this very connection.
 	if reason[0] == "io server disconnect" {
-		time.AfterFunc(250*time.Millisecond, func() { c.io.Connect() })
+		c.OnRefused(reason[0])
 	}
 }
 

@@ -32,10 +32,10 @@ func (c *client) say(text string) {
 
 func dialFeed(t *testing.T, s *stage) *client {
 	options := optionsFor("websocket")
-	options.SetReconnection(false)
+	options.SetTimeout(5 * time.Second) // at times the client hangs when it connects; it tries again then
 	options.SetAuth(map[string]any{"token": s.feedToken})
 	feed := dial(t, s.url+"/feed", options)
-	feed.expect("connect")
+	feed.await("connect")
 	feed.ask("call:start", map[string]any{"call_id": "c1"})
 	return feed
 }

@@ -35,7 +35,6 @@ func optionsFor(transport string) *socket.Options {
 	options := socket.DefaultOptions()
 	options.SetForceNew(true)
 	options.SetAutoConnect(false)
-	options.SetTimeout(2 * time.Second)
 	options.SetReconnectionDelay(50)
 	options.SetReconnectionDelayMax(200)
 	switch transport {
@@ -99,16 +98,18 @@ func (c *client) await(name string) []any {
 // The arguments of the server's acknowledgement.
 func (c *client) call(name string, args ...any) []any {
 	c.t.Helper()
-	answers := make(chan []any, 1)
-	c.io.EmitWithAck(name, args...)(func(args []any, err error) {
-		if err != nil {
-			c.t.Errorf("%s: %v", name, err)
-		}
-		answers <- args
-	})
+	type answer struct {
+		args []any
+		err  error
+	}
+	answers := make(chan answer, 1)
+	c.io.EmitWithAck(name, args...)(func(args []any, err error) { answers <- answer{args, err} })
 	select {
-	case answer := <-answers:
-		return answer
+	case got := <-answers:
+		if got.err != nil {
+			c.t.Fatalf("%s: %v", name, got.err)
+		}
+		return got.args
 	case <-time.After(patience):
 		c.t.Fatalf("no acknowledgement of %s", name)
 		return nil
@@ -264,7 +265,9 @@ func TestComesBackWhenTheTransportDrops(t *testing.T) {
 func TestComesBackAfterARestart(t *testing.T) {
 	eachTransport(t, func(t *testing.T, transport string) {
 		s := newApp(t)
-		c := dial(t, s.url, optionsFor(transport), "echo-back")
+		options := optionsFor(transport)
+		options.SetTimeout(5 * time.Second) // only then does it notice that a WebSocket was refused
+		c := dial(t, s.url, options, "echo-back")
 		c.expect("connect")
 		equal(t, c.call("echo", 1), []any{1.0})
 		s.down()

@@ -47,8 +47,8 @@ final class CallClient {
         // docs: end
         // docs: reconnect
         socket.on(Socket.EVENT_DISCONNECT, arguments -> {
-            // A server that stops says goodbye; the client then leaves coming back to us.
-            if ("io server disconnect".equals(arguments[0])) socket.connect();
+            // The client comes back by itself, also to a server that restarts, unless the server ended this very connection.
+            if ("io server disconnect".equals(arguments[0])) onRefused.accept(arguments[0]);
         });
         // docs: end
         return socket;

@@ -17,8 +17,8 @@ export class CallClient {
     // docs: end
     // docs: reconnect
     this.socket.on("disconnect", (reason) => {
-      // A server that stops says goodbye; the client then leaves coming back to us.
-      if (reason === "io server disconnect") setTimeout(() => this.socket.connect(), PAUSE_MS);
+      // The client comes back by itself, also to a server that restarts, unless the server ended this very connection.
+      if (reason === "io server disconnect") this.onRefused(new Error(reason));
     });
     // docs: end
   }

@@ -57,8 +57,7 @@ pub async fn connect(call: &Arc<Call>, url: &str, token: &str, transport: Transp
     ClientBuilder::new(url)
         .auth(json!({ "token": token }))
         .transport_type(transport)
-        .reconnect_on_disconnect(true) // also after a server that stops, which says goodbye
-        .reconnect_delay(250, 3000)
+        .reconnect_delay(250, 3000) // it comes back by itself, also to a server that restarts
         .on(Event::Connect, move |_, client| on_connect.clone().subscribe(client).boxed())
         .on("transcription:update", move |payload, _| {
             on_line.take(first(payload), CallEvent::Line);
