@@ -144,7 +144,7 @@ void eio_batch_free(struct eio_batch *batch)
 
 int eio_batch_add(struct eio_batch *batch, struct eio_frame *frame)
 {
-    EIO_CHECK(!batch->sealed);
+    BASE_CHECK(!batch->sealed);
     if (batch->count == batch->capacity) {
         size_t capacity = batch->capacity ? 2 * batch->capacity : 16;
         struct eio_frame **frames = realloc(batch->frames, capacity * sizeof *frames);

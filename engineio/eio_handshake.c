@@ -81,7 +81,7 @@ size_t eio__server_open_packet(const struct eio_server *server, const struct eio
                      "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%zu}",
                      eio_session_id(session), upgrades ? "\"websocket\"" : "", o->ping_interval_ms, o->ping_timeout_ms,
                      o->max_payload_bytes);
-    EIO_CHECK(n > 0 && (size_t)n < size);
+    BASE_CHECK(n > 0 && (size_t)n < size);
     return (size_t)n;
 }
 

@@ -127,7 +127,7 @@ void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struc
 
 static struct eio_session *session_of(struct eio_deadline *due)
 {
-    return (struct eio_session *)(void *)((char *)due - offsetof(struct eio_session, deadline));
+    return container_of(due, struct eio_session, deadline);
 }
 
 void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx)

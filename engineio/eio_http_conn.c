@@ -371,14 +371,14 @@ static void feed_evhtp(struct eio__conn *conn)
     struct evbuffer *input = input_of(conn), *rest = NULL;
     if (evbuffer_get_length(input)) {
         rest = evbuffer_new();
-        EIO_CHECK(rest && evbuffer_add_buffer(rest, input) == 0);
+        BASE_CHECK(rest && evbuffer_add_buffer(rest, input) == 0);
     }
-    EIO_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
+    BASE_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
     conn->http->evhtp_read(conn->bev, conn->evhtp);
     if (!conn->tls) bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
-    EIO_CHECK(conn->evhtp->request != NULL);
+    BASE_CHECK(conn->evhtp->request != NULL);
     if (!rest) return;
-    EIO_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
+    BASE_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
     evbuffer_free(rest);
 }
 

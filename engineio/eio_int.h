@@ -9,6 +9,8 @@
 #include "engineio.h"
 
 #include "base_check.h"
+#include "base_clock.h"
+#include "base_heap.h"
 #include "base_table.h"
 #include "eio_codec.h"
 #include "eio_http_int.h"
@@ -21,8 +23,6 @@
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define EIO_CHECK BASE_CHECK
 
 /* -------------------------------------------------------------------- loop */
 
@@ -50,9 +50,7 @@ struct eio_loop {
     bool now_valid;
     uint64_t now_ms; /* read once a turn; the fake clock's time */
 
-    struct eio_timer **heap; /* binary heap by at_ms */
-    size_t heap_count, heap_capacity;
-    size_t heap_reserved;      /* places of deadline queues whose timers do not run: there is room for them */
+    struct base_heap timers;
     struct event *timer_event; /* armed at the end of a turn for the heap's first */
     uint64_t armed_ms;         /* UINT64_MAX: not armed */
 
@@ -101,8 +99,6 @@ uint64_t eio__timers_next_ms(const struct eio_loop *loop);
 void eio__fd_close(struct eio_loop *loop, int fd);
 /* The same where somebody else closes it. */
 void eio__fd_forget(struct eio_loop *loop, int fd);
-/* Microseconds of the monotonic clock. */
-uint64_t eio__clock_us(void);
 
 /* ------------------------------------------------------------------ frames */
 

@@ -146,7 +146,7 @@ void eio__visitor_enter(struct eio__visitors *visitors, struct eio__visitor *vis
 void eio__visitor_leave(struct eio__visitors *visitors, const struct eio__address *address)
 {
     struct eio__visitor *visitor = eio__visitors_find(visitors, address);
-    EIO_CHECK(visitor && visitor->count > 0);
+    BASE_CHECK(visitor && visitor->count > 0);
     if (--visitor->count == 0) eio_deadlines_add(&visitors->idle, &visitor->idle);
 }
 

@@ -3,22 +3,14 @@
 
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
-
-uint64_t eio__clock_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
-}
 
 uint64_t eio_loop_now_ms(const struct eio_loop *loop)
 {
     if (!loop->now_valid) {
         /* The cache is not part of the loop's observable state. */
         struct eio_loop *cache = (struct eio_loop *)(uintptr_t)loop;
-        cache->now_ms = eio__clock_us() / 1000u;
+        cache->now_ms = base_clock_ms();
         cache->now_valid = true;
     }
     return loop->now_ms;
@@ -27,9 +19,7 @@ uint64_t eio_loop_now_ms(const struct eio_loop *loop)
 uint64_t eio_loop_unix_ms(const struct eio_loop *loop)
 {
     (void)loop;
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+    return base_clock_unix_ms();
 }
 
 /* ---------------------------------------------------------------- lateness */
@@ -44,7 +34,7 @@ uint32_t eio_late_bound_ms(int slot)
 /* By the clock, not by the turn's time: what ran before in this turn is what makes timers late. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms)
 {
-    uint64_t now_us = loop->fake_clock ? loop->now_ms * 1000u : eio__clock_us(), at_us = at_ms * 1000u;
+    uint64_t now_us = loop->fake_clock ? loop->now_ms * 1000u : base_clock_us(), at_us = at_ms * 1000u;
     uint64_t late_us = now_us > at_us ? now_us - at_us : 0;
     struct eio_loop_stats *stats = &loop->stats;
     int slot = 0;
@@ -177,7 +167,7 @@ void eio_loop_free(struct eio_loop *loop)
     }
     if (loop->post_fd >= 0) close(loop->post_fd);
     pthread_mutex_destroy(&loop->post_lock);
-    free(loop->heap);
+    base_heap_clear(&loop->timers);
     free(loop->read_buffer);
     free(loop->leases.by_fd);
     free(loop);
@@ -244,7 +234,7 @@ static void arm_timer(struct eio_loop *loop)
         event_del(loop->timer_event);
         return;
     }
-    uint64_t now_us = eio__clock_us(), at_us = next * 1000u;
+    uint64_t now_us = base_clock_us(), at_us = next * 1000u;
     uint64_t delay_us = at_us > now_us ? at_us - now_us : 0;
     struct timeval delay = {(time_t)(delay_us / 1000000u), (suseconds_t)(delay_us % 1000000u)};
     if (event_add(loop->timer_event, &delay) != 0) loop->armed_ms = UINT64_MAX; /* the next turn tries again */
@@ -260,7 +250,7 @@ void eio__loop_end_turn(struct eio_loop *loop)
 void eio__loop_on_event(struct eio_loop *loop)
 {
     if (++loop->events % EIO__TURN_EVENTS != 0 || loop->fake_clock) return;
-    uint64_t now_us = eio__clock_us();
+    uint64_t now_us = base_clock_us();
     if (!loop->cut_at_us) loop->cut_at_us = now_us + EIO__TURN_MS * 1000u;
     if (now_us < loop->cut_at_us || loop->cut) return;
     loop->cut = true;
@@ -274,7 +264,7 @@ bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_
     loop->slice_units += 1 + size / UNIT_BYTES;
     if (loop->slice_units < UNITS || loop->fake_clock) return false;
     loop->slice_units = 0;
-    uint64_t now_us = eio__clock_us();
+    uint64_t now_us = base_clock_us();
     if (!loop->slice_us) loop->slice_us = now_us;
     return now_us - loop->slice_us > limit_us;
 }
@@ -324,7 +314,7 @@ void eio_loop_stop(struct eio_loop *loop)
 
 void eio_loop_advance(struct eio_loop *loop, uint64_t ms)
 {
-    EIO_CHECK(loop->fake_clock);
+    BASE_CHECK(loop->fake_clock);
     uint64_t target = loop->now_ms + ms;
     for (;;) {
         uint64_t next = eio__timers_next_ms(loop);

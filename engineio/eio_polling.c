@@ -102,7 +102,7 @@ void eio__polling_answer(struct eio_session *session, const char *packet, size_t
     if (!session->polling || !session->polling->get) return;
     uint8_t bytes[PACKET_BYTES];
     struct payload payload = {.bytes = bytes, .end = bytes, .empty = true};
-    EIO_CHECK(eio__payload3_bound(EIO_TEXT, size) <= sizeof bytes);
+    BASE_CHECK(eio__payload3_bound(EIO_TEXT, size) <= sizeof bytes);
     put_packet(
         &payload, session->protocol,
         &(struct eio__packet){(enum eio__packet_type)packet[0], EIO_TEXT, (const uint8_t *)packet + 1, size - 1});

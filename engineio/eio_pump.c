@@ -236,7 +236,7 @@ void eio__pumps_close(struct eio_http *http)
 
 static struct eio__pump *pump_of(struct eio_deadline *due)
 {
-    return (struct eio__pump *)(void *)((char *)due - offsetof(struct eio__pump, deadline));
+    return container_of(due, struct eio__pump, deadline);
 }
 
 /* Behind what was not read yet, its end does not show by reading. */

@@ -92,7 +92,7 @@ static void free_options(struct eio_options *options)
 
 static struct eio_session *session_of(struct eio_deadline *deadline)
 {
-    return (struct eio_session *)(void *)((char *)deadline - offsetof(struct eio_session, deadline));
+    return container_of(deadline, struct eio_session, deadline);
 }
 
 /* Descriptors are served before timers: a request may come in the turn in which its session is overdue. */
@@ -166,7 +166,7 @@ static void on_message_due(struct eio_deadline *due, void *ctx)
 
 static void on_upgrade_due(struct eio_deadline *due, void *ctx)
 {
-    struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, upgrade));
+    struct eio__polling *polling = container_of(due, struct eio__polling, upgrade);
     eio__server_hit(ctx, EIO_LIMIT_UPGRADE_TIMEOUT, polling->session->head);
     eio__ws_drop_probe(polling->session);
 }
@@ -174,7 +174,7 @@ static void on_upgrade_due(struct eio_deadline *due, void *ctx)
 static void on_noop_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
-    struct eio__polling *polling = (void *)((char *)due - offsetof(struct eio__polling, noop));
+    struct eio__polling *polling = container_of(due, struct eio__polling, noop);
     eio__polling_answer(polling->session, "6", 1);
     eio_deadlines_add(&server->noop, due);
 }
@@ -253,7 +253,7 @@ int eio__server_enter(struct eio_server *server, struct eio_session *session)
 
 void eio__server_leave(struct eio_server *server, struct eio_session *session)
 {
-    EIO_CHECK(server->slots[session->slot] == session);
+    BASE_CHECK(server->slots[session->slot] == session);
     uncount_session(server, session);
     server->slots[session->slot] = NULL;
     server->free_slots[server->free_count++] = session->slot;

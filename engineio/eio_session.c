@@ -9,7 +9,7 @@
 void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why)
 {
     static const char *const names[] = {"open", "closing", "lingering", "closed"};
-    EIO_CHECK(state > session->state);
+    BASE_CHECK(state > session->state);
     if (eio_log_wants(EIO_LOG_DEBUG))
         eio_log(EIO_LOG_DEBUG, "session %s: %s -> %s (%s)", eio_session_id(session), names[session->state],
                 names[state], why);

@@ -30,7 +30,7 @@ static void test_on_reply(struct eio_http_request *base, const struct eio_http_r
     to->status = from->status;
     snprintf(to->type, sizeof to->type, "%s", from->content_type ? from->content_type : "");
     to->body = malloc(from->body_size + 1);
-    EIO_CHECK(to->body);
+    BASE_CHECK(to->body);
     if (from->body_size) memcpy(to->body, from->body, from->body_size);
     to->body[from->body_size] = '\0';
     to->body_size = from->body_size;
@@ -72,13 +72,13 @@ static struct test_request *test_request_new(struct eio_server *server, const ch
     static const struct eio__request_ops ops = {test_on_reply, test_on_take};
     char text[1024];
     int n = snprintf(text, sizeof text, "%s %s HTTP/1.1\r\nHost: test\r\n%s%s\r\n", method, target, test_fields, extra);
-    EIO_CHECK(n > 0 && (size_t)n < sizeof text);
+    BASE_CHECK(n > 0 && (size_t)n < sizeof text);
     struct eio__gate_limits limits = {16384, 8192, 100};
     struct eio__gate_head head;
     struct eio__fault fault;
-    EIO_CHECK(eio__gate_parse((uint8_t *)text, (size_t)n, &limits, &head, &fault) == n);
+    BASE_CHECK(eio__gate_parse((uint8_t *)text, (size_t)n, &limits, &head, &fault) == n);
     struct test_request *request = calloc(1, sizeof *request);
-    EIO_CHECK(request);
+    BASE_CHECK(request);
     request->base =
         (struct eio_http_request){.ops = &ops, .head = head.take_head, .loop = server->loop, .line = test_line};
     snprintf(head.take_head->address, sizeof head.take_head->address, "127.0.0.1");
@@ -93,7 +93,7 @@ static void test_run(struct eio_server *server, struct test_request *request, co
     request->reply = reply;
     if (body) {
         request->body = malloc(size + 1);
-        EIO_CHECK(request->body);
+        BASE_CHECK(request->body);
         memcpy(request->body, body, size);
         request->base.body = (struct eio_str){request->body, size};
     }
@@ -130,7 +130,7 @@ static const char upgrade_fields[] = "Upgrade: websocket\r\nConnection: Upgrade\
 void eio__test_upgrade_begin(struct eio_server *server, const char *target, struct eio__test_reply *reply, int *peer_fd)
 {
     int pair[2];
-    EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+    BASE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
     memset(reply, 0, sizeof *reply);
     struct test_request *request = test_request_new(server, "GET", target, upgrade_fields);
     request->reply = reply;
@@ -163,7 +163,7 @@ int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_f
         return reply.status;
     }
     eio_loop_turn(server->loop, 0);
-    EIO_CHECK(eio__test_take_response(*peer_fd, response, sizeof response));
+    BASE_CHECK(eio__test_take_response(*peer_fd, response, sizeof response));
     return 0;
 }
 

@@ -1,62 +1,12 @@
-/* Timers: a binary heap of the callers' structs, and FIFO deadline queues on top of it. */
+/* Timers: a heap of the callers' structs, and FIFO deadline queues on top of it. */
 #include "eio_int.h"
 
 /* A hundred years: keeps sums and microseconds far from overflowing. */
 #define TIMER_DELAY_MAX_MS UINT64_C(3155760000000)
 
-static void heap_put(struct eio_loop *loop, size_t i, struct eio_timer *timer)
-{
-    loop->heap[i] = timer;
-    timer->slot = i + 1;
-}
-
-static void heap_up(struct eio_loop *loop, size_t i, struct eio_timer *timer)
-{
-    while (i > 0) {
-        size_t parent = (i - 1) / 2;
-        if (loop->heap[parent]->at_ms <= timer->at_ms) break;
-        heap_put(loop, i, loop->heap[parent]);
-        i = parent;
-    }
-    heap_put(loop, i, timer);
-}
-
-static void heap_down(struct eio_loop *loop, size_t i, struct eio_timer *timer)
-{
-    for (;;) {
-        size_t child = 2 * i + 1;
-        if (child >= loop->heap_count) break;
-        if (child + 1 < loop->heap_count && loop->heap[child + 1]->at_ms < loop->heap[child]->at_ms) child++;
-        if (timer->at_ms <= loop->heap[child]->at_ms) break;
-        heap_put(loop, i, loop->heap[child]);
-        i = child;
-    }
-    heap_put(loop, i, timer);
-}
-
-static void heap_settle(struct eio_loop *loop, size_t i, struct eio_timer *timer)
-{
-    if (i > 0 && loop->heap[(i - 1) / 2]->at_ms > timer->at_ms)
-        heap_up(loop, i, timer);
-    else
-        heap_down(loop, i, timer);
-}
-
 void eio_timer_init(struct eio_timer *timer, struct eio_loop *loop, eio_loop_fn fn, void *ctx)
 {
     *timer = (struct eio_timer){.loop = loop, .fn = fn, .ctx = ctx};
-}
-
-/* Room for one more beside those that have a place. */
-static int heap_make_room(struct eio_loop *loop)
-{
-    if (loop->heap_count + loop->heap_reserved < loop->heap_capacity) return 0;
-    size_t capacity = loop->heap_capacity ? 2 * loop->heap_capacity : 64;
-    struct eio_timer **heap = realloc(loop->heap, capacity * sizeof *heap);
-    if (!heap) return EIO_ENOMEM;
-    loop->heap = heap;
-    loop->heap_capacity = capacity;
-    return 0;
 }
 
 static void deadlines_due(void *ctx);
@@ -68,17 +18,17 @@ static bool has_place(const struct eio_timer *timer)
 
 static int timer_start_at(struct eio_timer *timer, uint64_t at_ms)
 {
-    struct eio_loop *loop = timer->loop;
+    struct base_heap *heap = &timer->loop->timers;
     timer->at_ms = at_ms;
     if (timer->slot) {
-        heap_settle(loop, timer->slot - 1, timer);
+        base_heap_move(heap, at_ms, &timer->slot);
         return 0;
     }
     if (has_place(timer))
-        loop->heap_reserved--;
-    else if (heap_make_room(loop) != 0)
+        heap->reserved--;
+    else if (base_heap_make_room(heap) != BASE_OK)
         return EIO_ENOMEM;
-    heap_up(loop, loop->heap_count++, timer);
+    base_heap_insert(heap, at_ms, &timer->slot);
     return 0;
 }
 
@@ -91,12 +41,8 @@ int eio_timer_start(struct eio_timer *timer, uint64_t delay_ms)
 void eio_timer_stop(struct eio_timer *timer)
 {
     if (!timer->slot) return;
-    struct eio_loop *loop = timer->loop;
-    size_t i = timer->slot - 1;
-    timer->slot = 0;
-    loop->heap_reserved += has_place(timer);
-    struct eio_timer *last = loop->heap[--loop->heap_count];
-    if (last != timer) heap_settle(loop, i, last);
+    timer->loop->timers.reserved += has_place(timer);
+    base_heap_remove(&timer->loop->timers, &timer->slot);
 }
 
 bool eio_timer_running(const struct eio_timer *timer)
@@ -106,14 +52,7 @@ bool eio_timer_running(const struct eio_timer *timer)
 
 uint64_t eio__timers_next_ms(const struct eio_loop *loop)
 {
-    return loop->heap_count ? loop->heap[0]->at_ms : UINT64_MAX;
-}
-
-/* In the heap below a place: what is not due has nothing below it that is. */
-static size_t count_due(const struct eio_loop *loop, size_t i, uint64_t now)
-{
-    if (i >= loop->heap_count || loop->heap[i]->at_ms > now) return 0;
-    return 1 + count_due(loop, 2 * i + 1, now) + count_due(loop, 2 * i + 2, now);
+    return loop->timers.count ? loop->timers.entries[0].at : UINT64_MAX;
 }
 
 void eio__timers_run(struct eio_loop *loop)
@@ -121,8 +60,9 @@ void eio__timers_run(struct eio_loop *loop)
     uint64_t now = eio_loop_now_ms(loop);
     /* As many as are due now: one that starts itself again without delay waits for the next turn, whatever else there
      * is. */
-    for (size_t left = count_due(loop, 0, now); left && loop->heap_count && loop->heap[0]->at_ms <= now; left--) {
-        struct eio_timer *timer = loop->heap[0];
+    const struct base_heap *heap = &loop->timers;
+    for (size_t left = base_heap_due(heap, now); left && heap->count && heap->entries[0].at <= now; left--) {
+        struct eio_timer *timer = container_of(heap->entries[0].slot, struct eio_timer, slot);
         eio__loop_note_due(loop, timer->at_ms);
         eio_timer_stop(timer);
         timer->fn(timer->ctx);
@@ -153,8 +93,8 @@ int eio_deadlines_init(struct eio_deadlines *queue, struct eio_loop *loop, uint6
     queue->fn = fn;
     queue->ctx = ctx;
     eio_timer_init(&queue->timer, loop, deadlines_due, queue);
-    queue->has_place = heap_make_room(loop) == 0;
-    loop->heap_reserved += queue->has_place;
+    queue->has_place = base_heap_make_room(&loop->timers) == BASE_OK;
+    loop->timers.reserved += queue->has_place;
     return queue->has_place ? 0 : EIO_ENOMEM;
 }
 
@@ -162,7 +102,7 @@ void eio_deadlines_clear(struct eio_deadlines *queue)
 {
     while (queue->head.next != &queue->head) eio_deadline_stop(queue, queue->head.next);
     eio_timer_stop(&queue->timer);
-    if (queue->has_place) queue->timer.loop->heap_reserved--;
+    if (queue->has_place) queue->timer.loop->timers.reserved--;
     queue->has_place = false;
 }
 

@@ -100,7 +100,7 @@ static void io_close(struct eio__io *base)
 void eio__tls_io_on_deadline(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
-    io_free((struct eio__tls_io *)(void *)((char *)due - offsetof(struct eio__tls_io, deadline)));
+    io_free(container_of(due, struct eio__tls_io, deadline));
 }
 
 /* No turn of the loop will write it. */

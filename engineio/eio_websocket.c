@@ -213,7 +213,7 @@ int eio__ws_ping(struct eio_session *session)
 int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t size)
 {
     uint8_t wire[16];
-    EIO_CHECK(size <= sizeof wire - 2);
+    BASE_CHECK(size <= sizeof wire - 2);
     size_t header = eio__ws_put_header(wire, EIO__WS_TEXT, size);
     memcpy(wire + header, packet, size);
     ssize_t n = send_bytes(session, wire, header + size);

@@ -24,7 +24,7 @@ static const struct {
 static void set_closing(struct eio_session *session, enum eio__closing closing, const char *why)
 {
     static const char *const names[] = {"open", "close heard", "close queued", "close sent", "peer closed", "shut"};
-    EIO_CHECK(closing > session->closing);
+    BASE_CHECK(closing > session->closing);
     if (eio_log_wants(EIO_LOG_DEBUG))
         eio_log(EIO_LOG_DEBUG, "session %s: WebSocket %s -> %s (%s)", eio_session_id(session), names[session->closing],
                 names[closing], why);

@@ -29,13 +29,6 @@ void rooms_bus_options_init(struct rooms_bus_options *options)
     };
 }
 
-uint64_t rooms__bus_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 void rooms__bus_log(struct rooms_bus *bus, enum rooms_log_level level, const struct rooms__bus_peer *peer,
                     const char *what)
 {
@@ -425,7 +418,7 @@ static bool make_room(struct rooms__bus_peer *peer)
 
 static void hear(struct rooms__bus_peer *peer)
 {
-    peer->heard_ms = rooms__bus_now_ms();
+    peer->heard_ms = base_clock_ms();
     if (!peer->silent) return;
     peer->silent = false;
     rooms__bus_log(peer->bus, ROOMS_LOG_INFO, peer, "answers again");
@@ -520,7 +513,7 @@ static void on_ping(evutil_socket_t fd, short what, void *ctx)
     /* If it is we who stood still, what they said meanwhile is there to be read. */
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
         if (!peer->closed) read_peer(peer);
-    uint64_t now_ms = rooms__bus_now_ms();
+    uint64_t now_ms = base_clock_ms();
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next) {
         if (peer->closed) continue;
         if (!peer->waits) say(peer, ROOMS__BUS_PING);
@@ -591,7 +584,7 @@ int rooms_bus_add_peer(struct rooms_bus *bus, uint64_t number, int take_fd)
         close(take_fd);
         return ROOMS_ENOMEM;
     }
-    *peer = (struct rooms__bus_peer){.bus = bus, .number = number, .fd = take_fd, .heard_ms = rooms__bus_now_ms()};
+    *peer = (struct rooms__bus_peer){.bus = bus, .number = number, .fd = take_fd, .heard_ms = base_clock_ms()};
     rooms_packer_init(&peer->queue);
     peer->read_event = event_new(bus->base, take_fd, EV_READ | EV_PERSIST, on_readable, peer);
     peer->write_event = event_new(bus->base, take_fd, EV_WRITE | EV_PERSIST, on_writable, peer);

@@ -9,6 +9,7 @@
 #ifndef ROOMS_BUS_INT_H
 #define ROOMS_BUS_INT_H
 
+#include "base_clock.h"
 #include "rooms_cluster_int.h"
 
 #include <event2/event.h>
@@ -116,7 +117,6 @@ struct rooms_bus {
     struct rooms_bus_stats stats;
 };
 
-uint64_t rooms__bus_now_ms(void);
 uint32_t rooms__bus_bucket(struct rooms_name nsp, struct rooms_name room);
 void rooms__bus_count_room(struct rooms_bus *bus, struct rooms_name nsp, struct rooms_name room, int by);
 /* Queues the frame that was begun at `from` in bus->pass. only NULL: all peers. who NULL: whatever they want. */

@@ -168,7 +168,7 @@ static void on_names(void *ctx, const struct redisReply *reply)
 static bool ask_names(struct classic_question *question)
 {
     struct classic *classic = question->classic;
-    uint64_t now_us = rooms__now_us();
+    uint64_t now_us = base_clock_us();
     struct rooms_packer pattern;
     if (classic->others_at_us && now_us - classic->others_at_us < NAMES_FRESH_US) return false;
     rooms_packer_init(&pattern);
@@ -260,7 +260,7 @@ static int ask_count(struct classic_question *question)
 
 static void start_timer(struct classic_question *question)
 {
-    uint64_t now_us = rooms__now_us();
+    uint64_t now_us = base_clock_us();
     uint64_t left_ms = question->deadline_us > now_us ? (question->deadline_us - now_us + 999) / 1000 : 0;
     rooms__timer_start(&question->timer, left_ms < RECOUNT_MS ? (uint32_t)left_ms : RECOUNT_MS);
 }
@@ -272,7 +272,7 @@ static void on_timer(void *ctx)
         question_free(question);
         return;
     }
-    if (rooms__now_us() < question->deadline_us) {
+    if (base_clock_us() < question->deadline_us) {
         if (!question->is_counting && !question->is_deaf) ask_count(question);
         start_timer(question);
         return;
@@ -309,7 +309,7 @@ static struct classic_question *question_new(struct classic *classic, enum kind 
     if (question->next) question->next->prev = question;
     classic->first_question = question;
     if (timeout_ms == 0) timeout_ms = classic->options->request_timeout_ms;
-    question->deadline_us = rooms__now_us() + (uint64_t)timeout_ms * 1000;
+    question->deadline_us = base_clock_us() + (uint64_t)timeout_ms * 1000;
     rooms__timer_init(&question->timer, rooms__redis_base(classic->redis), on_timer, question);
     start_timer(question);
     return question;

@@ -93,7 +93,7 @@ void rooms__redis_timed_out(struct rooms_redis *redis)
 
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why)
 {
-    uint64_t now_us = rooms__now_us();
+    uint64_t now_us = base_clock_us();
     redis->stats.ignored++;
     if (redis->ignored_said_us && now_us - redis->ignored_said_us < IGNORED_SAID_US) return;
     redis->ignored_said_us = now_us;
@@ -109,7 +109,7 @@ void rooms__redis_weigh(struct rooms_redis *redis)
     if (well)
         redis->degraded_from_us = 0;
     else if (redis->degraded_from_us == 0)
-        redis->degraded_from_us = rooms__now_us();
+        redis->degraded_from_us = base_clock_us();
 }
 
 bool rooms__redis_is_useless(const char *error)
@@ -154,7 +154,7 @@ void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_s
     stats->request_timeouts += redis->cluster.request_timeouts;
     stats->nodes_lost = redis->cluster.nodes_lost;
     stats->log_late = redis->cluster.log_late;
-    if (redis->degraded_from_us) stats->degraded_ms = (rooms__now_us() - redis->degraded_from_us) / 1000u + 1;
+    if (redis->degraded_from_us) stats->degraded_ms = (base_clock_us() - redis->degraded_from_us) / 1000u + 1;
     stats->why = redis->why;
     stats->address = redis->addresses.list[redis->address].text;
     stats->subscriptions = redis->names.subscriptions;

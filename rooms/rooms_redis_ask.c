@@ -77,7 +77,7 @@ int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_comman
     }
     rooms__resp_command_write(bytes, command->args, command->arg_count);
     uint32_t timeout_ms = command->timeout_ms ? command->timeout_ms : redis->options.request_timeout_ms;
-    uint64_t now_us = rooms__now_us();
+    uint64_t now_us = base_clock_us();
     request->fn = command->fn;
     request->ctx = command->ctx;
     request->deadline_us = now_us + (uint64_t)timeout_ms * 1000u;
@@ -142,7 +142,7 @@ static void on_deadline(void *ctx)
 {
     struct rooms_redis *redis = ctx;
     struct rooms__redis_requests *requests = &redis->requests;
-    uint64_t now_us = rooms__now_us(), next_us = UINT64_MAX;
+    uint64_t now_us = base_clock_us(), next_us = UINT64_MAX;
     bool blocked = false;
     requests->armed_us = 0;
     for (struct rooms__redis_request *request = requests->first, *next; request; request = next) {

@@ -96,7 +96,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     bool stood = rooms__conn_stands(conn);
     size_t count = redis->addresses.count;
     if (conn->state <= ROOMS__CONN_AWAY) return;
-    uint32_t chance = (uint32_t)(rooms__now_us() * 2654435761u >> 7) ^ (uint32_t)(uintptr_t)conn;
+    uint32_t chance = (uint32_t)(base_clock_us() * 2654435761u >> 7) ^ (uint32_t)(uintptr_t)conn;
     uint32_t delay_ms = rooms__backoff_ms(conn->attempts / (unsigned)count, redis->options.reconnect_min_ms,
                                           redis->options.reconnect_max_ms, chance);
     if (conn->attempts < 1000) conn->attempts++;
@@ -421,7 +421,7 @@ static bool in_reserve(struct rooms__redis_conn *conn, size_t capacity)
 /* in[] has grown by bytes that nobody looked at yet. */
 static void take_in(struct rooms__redis_conn *conn)
 {
-    conn->heard_us = rooms__now_us();
+    conn->heard_us = base_clock_us();
     size_t took = take_whole(conn);
     if (conn->state < ROOMS__CONN_GREETING) return;
     conn->in_size -= took;
@@ -562,14 +562,14 @@ static void attempt(struct rooms__redis_conn *conn)
 static void check_liveness(struct rooms__redis_conn *conn)
 {
     uint64_t liveness_us = (uint64_t)conn->redis->options.liveness_ms * 1000u;
-    uint64_t silent_us = rooms__now_us() - conn->heard_us;
+    uint64_t silent_us = base_clock_us() - conn->heard_us;
     char why[64];
     if (conn->state == ROOMS__CONN_READY) {
         conn->attempts = 0;
         memset(conn->said, 0, sizeof conn->said);
         if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1) say(conn, "ROLE", ROOMS__RECORD_ROLE);
     }
-    if (conn->in_size > 0 && rooms__now_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
+    if (conn->in_size > 0 && base_clock_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
         rooms__conn_lose(conn, "a reply does not end", true);
         return;
     }

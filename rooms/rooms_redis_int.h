@@ -6,6 +6,7 @@
 #define ROOMS_REDIS_INT_H
 
 #include "base_check.h"
+#include "base_clock.h"
 #include "rooms_int.h"
 
 #include <event2/event.h>
@@ -24,8 +25,6 @@ static inline struct rooms_bytes rooms__bytes(struct rooms_name name)
 }
 
 /* ------------------------------------------------------------- rooms_time.c */
-
-uint64_t rooms__now_us(void); /* monotonic */
 
 /* One shot, embedded. Carriers without Redis use it too. */
 struct rooms__timer {

@@ -1,14 +1,5 @@
-/* The clock, and timers on libevent. */
+/* Timers on libevent. */
 #include "rooms_redis_int.h"
-
-#include <time.h>
-
-uint64_t rooms__now_us(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000u + (uint64_t)ts.tv_nsec / 1000u;
-}
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {

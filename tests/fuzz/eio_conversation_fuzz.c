@@ -75,7 +75,7 @@ static struct eio_frame *frame_of(enum eio_kind kind, char first, size_t size)
 {
     uint8_t *message;
     struct eio_frame *frame = eio_frame_new(kind, size ? size : 1, &message);
-    EIO_CHECK(frame);
+    BASE_CHECK(frame);
     memset(message, 'x', size);
     message[0] = (uint8_t)first;
     return frame;
@@ -85,7 +85,7 @@ static struct eio_frame *frame_of(enum eio_kind kind, char first, size_t size)
 static struct eio_batch *group(int attachments)
 {
     struct eio_batch *batch = eio_batch_new();
-    EIO_CHECK(batch);
+    BASE_CHECK(batch);
     for (int i = 0; i <= attachments; i++) {
         uint8_t *message;
         struct eio_frame *frame = i == 0 ? eio_frame_new(EIO_TEXT, 2, &message) : frame_of(EIO_BINARY, 'A', amount());
@@ -94,7 +94,7 @@ static struct eio_batch *group(int attachments)
             message[1] = (uint8_t)('0' + attachments);
         }
         if (i < attachments) eio_frame_set_more(frame);
-        EIO_CHECK(eio_batch_add(batch, frame) == 0);
+        BASE_CHECK(eio_batch_add(batch, frame) == 0);
         eio_frame_unref(frame);
     }
     return batch;
@@ -107,7 +107,7 @@ static void send_group(struct eio_session *session, bool one_by_one)
         int result = 0;
         for (size_t i = 0; i < eio_batch_count(batch); i++) {
             int next = eio_session_send(session, eio_batch_frame(batch, i));
-            EIO_CHECK(i == 0 || result != 0 || next == 0 || !eio_session_is_open(session));
+            BASE_CHECK(i == 0 || result != 0 || next == 0 || !eio_session_is_open(session));
             result = next;
         }
     } else {
@@ -181,7 +181,7 @@ static void act(struct eio_session *session)
         break;
     case 13: {
         char text[256];
-        EIO_CHECK(eio_session_describe(session, text, sizeof text) > 0);
+        BASE_CHECK(eio_session_describe(session, text, sizeof text) > 0);
         break;
     }
     default:
@@ -202,7 +202,7 @@ static void on_hook(void *ctx)
 static void on_open(struct eio_session *session, void *ctx)
 {
     (void)ctx;
-    EIO_CHECK(record_count < RECORDS && !eio_session_data(session));
+    BASE_CHECK(record_count < RECORDS && !eio_session_data(session));
     struct record *record = &records[record_count++];
     *record = (struct record){session, 1, 0};
     eio_session_set_data(session, record);
@@ -213,8 +213,8 @@ static void on_message(struct eio_session *session, enum eio_kind kind, const ui
 {
     (void)ctx;
     struct record *record = eio_session_data(session);
-    EIO_CHECK(record && record->opened == 1 && record->closed == 0);
-    EIO_CHECK(kind == EIO_BINARY || base_utf8_valid(p, n));
+    BASE_CHECK(record && record->opened == 1 && record->closed == 0);
+    BASE_CHECK(kind == EIO_BINARY || base_utf8_valid(p, n));
     act(session);
 }
 
@@ -222,8 +222,8 @@ static void on_close(struct eio_session *session, enum eio_close_reason reason, 
 {
     (void)ctx;
     struct record *record = eio_session_data(session);
-    EIO_CHECK(record && record->opened == 1 && record->closed == 0 && detail && reason <= EIO_CLOSE_POLICY);
-    EIO_CHECK(!eio_session_is_open(session) && !eio_session_is_writable(session));
+    BASE_CHECK(record && record->opened == 1 && record->closed == 0 && detail && reason <= EIO_CLOSE_POLICY);
+    BASE_CHECK(!eio_session_is_open(session) && !eio_session_is_writable(session));
     record->closed++;
     record->session = NULL;
     act(session);
@@ -259,7 +259,7 @@ static void peer_clear(struct peer *peer)
     if (peer->fd >= 0) close(peer->fd);
     take_answer(peer);
     if (peer->get) {
-        EIO_CHECK(peer->get->request);
+        BASE_CHECK(peer->get->request);
         eio__test_abort(peer->get);
         free(peer->get);
     }
@@ -277,16 +277,16 @@ static void open_websocket(struct peer *peer)
     struct eio_session *session;
     if (protocol == 0) {
         int pair[2];
-        EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+        BASE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
         struct eio_http_head *head = calloc(1, sizeof *head);
-        EIO_CHECK(head);
+        BASE_CHECK(head);
         head->text = "";
         session = eio__server_open_websocket(server, 0, (struct eio__wire){pair[0], NULL}, head, false);
         peer->fd = pair[1];
     } else {
         session = eio__test_websocket_of(server, protocol, &peer->fd);
     }
-    EIO_CHECK(session);
+    BASE_CHECK(session);
     peer->received.protocol = protocol;
     prepare(peer, session);
 }
@@ -295,7 +295,7 @@ static void open_websocket(struct peer *peer)
 static void read_sid(struct peer *peer, const char *body)
 {
     const char *sid = strstr(body, "sid");
-    EIO_CHECK(sid);
+    BASE_CHECK(sid);
     sid += 3 + strspn(sid + 3, "\\\":");
     memcpy(peer->sid, sid, 20);
 }
@@ -319,7 +319,7 @@ static void open_polling(struct peer *peer)
     peer->received.base64 = (form & 5) == 5;
     struct eio__test_reply reply;
     eio__test_request(server, EIO_HTTP_GET, target(peer, "polling"), NULL, &reply);
-    EIO_CHECK(reply.answered && (reply.status == 200 || server->closing));
+    BASE_CHECK(reply.answered && (reply.status == 200 || server->closing));
     if (reply.status == 200) read_sid(peer, reply.body);
     if (reply.status == 200) received_payload(&peer->received, &reply);
     free(reply.body);
@@ -341,13 +341,13 @@ static void poll_get(struct peer *peer)
     take_answer(peer);
     if (!peer->sid[0]) return;
     struct eio__test_reply *get = calloc(1, sizeof *get);
-    EIO_CHECK(get);
+    BASE_CHECK(get);
     eio__test_request(server, EIO_HTTP_GET, target(peer, "polling"), NULL, get);
     if (!peer->get) {
         peer->get = get;
         return;
     }
-    EIO_CHECK(get->answered && get->status >= 400); /* a second GET beside the first */
+    BASE_CHECK(get->answered && get->status >= 400); /* a second GET beside the first */
     free(get->body);
     free(get);
 }
@@ -380,7 +380,7 @@ static void post_dressed(struct peer *peer, const char *text, int how)
     eio__test_fields(binary || how == 13 ? "Content-Type: application/octet-stream\r\n" : "");
     eio__test_post(server, target(peer, "polling"), dressed ? form : packets, dressed ? at : size, &reply);
     eio__test_fields("");
-    EIO_CHECK(reply.answered);
+    BASE_CHECK(reply.answered);
     free(reply.body);
 }
 
@@ -418,7 +418,7 @@ static void post(struct peer *peer)
 static void add_pending(struct peer *peer, const uint8_t *p, size_t n)
 {
     if (!peer->pending) peer->pending = malloc(PENDING_MAX);
-    EIO_CHECK(peer->pending);
+    BASE_CHECK(peer->pending);
     if (n > PENDING_MAX - peer->pending_size) return;
     memcpy(peer->pending + peer->pending_size, p, n);
     peer->pending_size += n;
@@ -485,7 +485,7 @@ static void peer_read(struct peer *peer, size_t n)
     take_answer(peer);
     if (peer->fd < 0) return;
     if (!received->bytes) received->bytes = malloc(RECEIVED_MAX);
-    EIO_CHECK(received->bytes);
+    BASE_CHECK(received->bytes);
     if (n > RECEIVED_MAX - received->size) n = RECEIVED_MAX - received->size;
     ssize_t got = recv(peer->fd, received->bytes + received->size, n, MSG_DONTWAIT);
     if (got <= 0) return;
@@ -507,11 +507,11 @@ static void check_counters(void)
     size_t queued = 0, open = 0;
     eio_server_each(server, sum_queued, &queued);
     for (size_t i = 0; i < record_count; i++) open += records[i].session != NULL;
-    EIO_CHECK(stats.queued_bytes >= queued); /* sessions that linger count too */
-    EIO_CHECK(stats.sessions == open);
+    BASE_CHECK(stats.queued_bytes >= queued); /* sessions that linger count too */
+    BASE_CHECK(stats.sessions == open);
     uint64_t closed = 0;
     for (size_t i = 0; i <= EIO_CLOSE_POLICY; i++) closed += stats.closed[i];
-    EIO_CHECK(stats.opened == record_count && closed == record_count - open);
+    BASE_CHECK(stats.opened == record_count && closed == record_count - open);
 }
 
 static void step_peer(struct peer *peer, uint8_t what)
@@ -612,7 +612,7 @@ static void start(void)
     record_count = 0;
     hook_actions = 0;
     loop = eio_loop_new_with_fake_clock();
-    EIO_CHECK(loop);
+    BASE_CHECK(loop);
     struct eio_options options;
     eio_options_init(&options);
     uint8_t flags = byte();
@@ -630,7 +630,7 @@ static void start(void)
     options.allow_eio3 = true;
     struct eio_handlers handlers = {on_open, on_message, on_close};
     server = eio_server_new(loop, &options, &handlers, NULL);
-    EIO_CHECK(server && eio_loop_add_flush_hook(loop, on_hook, NULL) == 0);
+    BASE_CHECK(server && eio_loop_add_flush_hook(loop, on_hook, NULL) == 0);
 }
 
 /* All peers go away, time passes: everything must be back at 0. */
@@ -642,8 +642,8 @@ static void wind_down(void)
     eio_loop_advance(loop, 120000);
     struct eio_server_stats stats;
     eio_server_get_stats(server, &stats);
-    EIO_CHECK(stats.sessions == 0 && stats.queued_bytes == 0 && stats.polling_sessions == 0);
-    EIO_CHECK(server->linger.head.next == &server->linger.head && server->noop.head.next == &server->noop.head);
+    BASE_CHECK(stats.sessions == 0 && stats.queued_bytes == 0 && stats.polling_sessions == 0);
+    BASE_CHECK(server->linger.head.next == &server->linger.head && server->noop.head.next == &server->noop.head);
     check_counters();
 }
 
@@ -658,10 +658,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     input_left = 0;
     if (graceful) wind_down();
     eio_server_free(server);
-    for (size_t i = 0; i < record_count; i++) EIO_CHECK(records[i].opened == 1 && records[i].closed == 1);
+    for (size_t i = 0; i < record_count; i++) BASE_CHECK(records[i].opened == 1 && records[i].closed == 1);
     for (int i = 0; i < PEERS; i++) {
         take_answer(&peers[i]);
-        EIO_CHECK(!peers[i].get); /* every parked poll was answered */
+        BASE_CHECK(!peers[i].get); /* every parked poll was answered */
         peer_read(&peers[i], SIZE_MAX);
         peer_clear(&peers[i]);
     }

@@ -36,11 +36,11 @@ static void start(void)
         eio_log_set(quiet, NULL, EIO_LOG_ERROR);
         loop = eio_loop_new_with_fake_clock();
         http = eio_http_new(loop, NULL);
-        EIO_CHECK(eio_http_route(http, "/*", 0, on_request, NULL) == 0);
+        BASE_CHECK(eio_http_route(http, "/*", 0, on_request, NULL) == 0);
     }
     if (handoff && peer >= 0) return;
     eio_handoff_free(handoff);
-    EIO_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+    BASE_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     handoff = eio_handoff_new(http, pair[0], NULL);
     peer = pair[1];
 }
@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(record, data, size);
     }
     if (n == 0) return 0; /* no record, but the end */
-    EIO_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
+    BASE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     send_record(record, n, pair, how & 2 ? 2 : how & 1);
     close(pair[0]);
     for (int i = 0; i < 3; i++) eio_loop_turn(loop, 0);
@@ -94,6 +94,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < 3; i++) eio_loop_turn(loop, 0);
     struct eio_http_stats stats;
     eio_http_get_stats(http, &stats);
-    EIO_CHECK(stats.connections == 0);
+    BASE_CHECK(stats.connections == 0);
     return 0;
 }

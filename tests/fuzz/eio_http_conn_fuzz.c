@@ -100,7 +100,7 @@ static void on_message(struct eio_session *session, enum eio_kind kind, const ui
     (void)ctx;
     uint8_t *message;
     struct eio_frame *frame = eio_frame_new(kind, n, &message);
-    EIO_CHECK(frame);
+    BASE_CHECK(frame);
     if (n) memcpy(message, p, n);
     eio_session_send(session, frame);
     eio_frame_unref(frame);
@@ -121,7 +121,7 @@ static size_t response_size(struct client *client, const char *p, size_t n)
 {
     const char *end = memmem(p, n, "\r\n\r\n", 4);
     if (!end) return 0;
-    EIO_CHECK(n >= 13 && memcmp(p, "HTTP/1.1 ", 9) == 0);
+    BASE_CHECK(n >= 13 && memcmp(p, "HTTP/1.1 ", 9) == 0);
     int status = atoi(p + 9);
     size_t head = (size_t)(end - p) + 4;
     if (status == 100) return head;
@@ -131,7 +131,7 @@ static size_t response_size(struct client *client, const char *p, size_t n)
         return head;
     }
     const char *length = memmem(p, head, "\r\nContent-Length: ", 18);
-    EIO_CHECK(length && status >= 200 && status < 600);
+    BASE_CHECK(length && status >= 200 && status < 600);
     size_t body = status == 304 || status == 204 ? 0 : strtoul(length + 18, NULL, 10);
     if (n >= head + body) return head + body;
     client->responses--;
@@ -163,7 +163,7 @@ static void client_read(struct client *client, size_t n)
         at += size;
     }
     /* One more where nobody asked: too many connections, a head that took too long. */
-    EIO_CHECK(client->raw || client->responses <= client->requests + 1);
+    BASE_CHECK(client->raw || client->responses <= client->requests + 1);
     if (client->raw || client->is_websocket) at = client->received_size;
     memmove(client->received, client->received + at, client->received_size - at);
     client->received_size -= at;
@@ -182,7 +182,7 @@ static void client_open(struct client *client)
 {
     client_clear(client);
     client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    EIO_CHECK(client->fd >= 0);
+    BASE_CHECK(client->fd >= 0);
     if (connect(client->fd, (struct sockaddr *)&address, address_size) == 0) return;
     close(client->fd); /* the backlog is full */
     client->fd = -1;
@@ -297,8 +297,8 @@ static void check_counters(void)
     size_t waiting = 0;
     eio_http_get_stats(http, &stats);
     for (size_t i = 0; i < PARKED_MAX; i++) waiting += parked[i] != NULL;
-    EIO_CHECK(asked == answered + aborted + waiting);
-    EIO_CHECK(stats.parked >= waiting && stats.connections <= CLIENTS + 256);
+    BASE_CHECK(asked == answered + aborted + waiting);
+    BASE_CHECK(stats.parked >= waiting && stats.connections <= CLIENTS + 256);
 }
 
 static void step_client(struct client *client, uint8_t what)
@@ -378,8 +378,8 @@ static void listen_here(void)
     address = (struct sockaddr_un){.sun_family = AF_UNIX}; /* an abstract name: no file */
     int n = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "parley-fuzz-%d-%u", (int)getpid(), number++);
     address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-    EIO_CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, address_size) == 0);
-    EIO_CHECK(evhtp_accept_socket(http->evhtp, fd, 64) == 0);
+    BASE_CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, address_size) == 0);
+    BASE_CHECK(evhtp_accept_socket(http->evhtp, fd, 64) == 0);
 }
 
 /* Lines are made, and go nowhere. */
@@ -387,7 +387,7 @@ static void no_log(enum eio_log_level level, const char *line, void *ctx)
 {
     (void)level;
     (void)ctx;
-    EIO_CHECK(line[0]);
+    BASE_CHECK(line[0]);
 }
 
 static void start(void)
@@ -419,9 +419,9 @@ static void start(void)
     loop = eio_loop_new_with_fake_clock();
     http = eio_http_new(loop, &http_options);
     server = eio_server_new(loop, &options, &handlers, NULL);
-    EIO_CHECK(loop && http && server && eio_server_attach(server, http) == 0);
-    EIO_CHECK(eio_server_attach_websocket(server, http, "/ws") == 0);
-    EIO_CHECK(eio_http_route(http, "/app*", 0, on_request, NULL) == 0);
+    BASE_CHECK(loop && http && server && eio_server_attach(server, http) == 0);
+    BASE_CHECK(eio_server_attach_websocket(server, http, "/ws") == 0);
+    BASE_CHECK(eio_http_route(http, "/app*", 0, on_request, NULL) == 0);
     listen_here();
 }
 
@@ -435,8 +435,8 @@ static void wind_down(void)
     for (int i = 0; i < 10; i++) eio_loop_advance(loop, 20000);
     check_counters();
     eio_http_get_stats(http, &stats);
-    EIO_CHECK(stats.connections == 0 && stats.parked == 0 && http->leased == 0 && http->refusals == 0);
-    EIO_CHECK(eio_server_session_count(server) == 0);
+    BASE_CHECK(stats.connections == 0 && stats.parked == 0 && http->leased == 0 && http->refusals == 0);
+    BASE_CHECK(eio_server_session_count(server) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -451,7 +451,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (graceful) wind_down();
     eio_server_free(server);
     eio_http_free(http);
-    EIO_CHECK(asked == answered + aborted);
+    BASE_CHECK(asked == answered + aborted);
     for (int i = 0; i < CLIENTS; i++) client_clear(&clients[i]);
     eio_loop_free(loop);
     return 0;

@@ -75,7 +75,7 @@ static inline void assert_said(const char *expected)
 static struct rooms__timer *timers[TIMERS_MAX];
 static uint64_t timer_at_ms[TIMERS_MAX];
 
-uint64_t rooms__now_us(void)
+uint64_t base_clock_us(void)
 {
     return now_ms * 1000;
 }

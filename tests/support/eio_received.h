@@ -23,14 +23,14 @@ struct received {
 
 static void received_message(struct received *received, bool binary, const uint8_t *p, size_t n)
 {
-    EIO_CHECK(n > 0);
+    BASE_CHECK(n > 0);
     if (binary && p[0] == 'A') {
-        EIO_CHECK(received->attachments_due > 0);
+        BASE_CHECK(received->attachments_due > 0);
         received->attachments_due--;
         return;
     }
-    EIO_CHECK(received->attachments_due == 0);
-    EIO_CHECK(p[0] == 'P' || (p[0] == 'G' && !binary && n == 2));
+    BASE_CHECK(received->attachments_due == 0);
+    BASE_CHECK(p[0] == 'P' || (p[0] == 'G' && !binary && n == 2));
     if (p[0] == 'G') received->attachments_due = p[1] - '0';
 }
 
@@ -40,13 +40,13 @@ static void received_packet3(struct received *received, enum eio_kind kind, cons
     struct eio__packet packet;
     struct eio__fault fault;
     uint8_t *copy = malloc(n + 1);
-    EIO_CHECK(copy && n > 0 && !(kind == EIO_BINARY && received->base64));
+    BASE_CHECK(copy && n > 0 && !(kind == EIO_BINARY && received->base64));
     memcpy(copy, p, n);
-    EIO_CHECK(eio__packet3_decode(copy, n, kind, &packet, &fault) == 1);
+    BASE_CHECK(eio__packet3_decode(copy, n, kind, &packet, &fault) == 1);
     if (packet.type == EIO__MESSAGE)
         received_message(received, packet.kind == EIO_BINARY, packet.p, packet.n);
     else
-        EIO_CHECK(packet.type == EIO__OPEN || packet.type == EIO__PONG);
+        BASE_CHECK(packet.type == EIO__OPEN || packet.type == EIO__PONG);
     free(copy);
 }
 
@@ -59,18 +59,18 @@ static void received_text(struct received *received, const uint8_t *p, size_t n)
     else if (n > 0 && p[0] == '4')
         received_message(received, false, p + 1, n - 1);
     else
-        EIO_CHECK(n > 0 && (p[0] == '0' || p[0] == '2' || (n == 6 && memcmp(p, "3probe", 6) == 0)));
+        BASE_CHECK(n > 0 && (p[0] == '0' || p[0] == '2' || (n == 6 && memcmp(p, "3probe", 6) == 0)));
 }
 
 static void received_frame(struct received *received, uint8_t first, const uint8_t *p, size_t n)
 {
     enum { RSV1 = 0x40 };
-    EIO_CHECK(!received->close_seen);
+    BASE_CHECK(!received->close_seen);
     if (first & RSV1) {
         struct eio__fault fault;
         uint8_t *plain;
         size_t size;
-        EIO_CHECK(received->deflate && !(first & 0x08) && eio__inflate(p, n, 65536, &plain, &size, &fault) == 0);
+        BASE_CHECK(received->deflate && !(first & 0x08) && eio__inflate(p, n, 65536, &plain, &size, &fault) == 0);
         received_frame(received, first & ~RSV1, plain, size);
         free(plain);
         return;
@@ -80,10 +80,10 @@ static void received_frame(struct received *received, uint8_t first, const uint8
         received->close_seen = true;
         break;
     case 0x89:
-        EIO_CHECK(received->protocol == 0);
+        BASE_CHECK(received->protocol == 0);
         break;
     case 0x8a:
-        EIO_CHECK(n <= 125);
+        BASE_CHECK(n <= 125);
         break;
     case 0x82:
         if (received->protocol == 3)
@@ -95,7 +95,7 @@ static void received_frame(struct received *received, uint8_t first, const uint8
         received_text(received, p, n);
         break;
     default:
-        EIO_CHECK(!"a frame that a server may send");
+        BASE_CHECK(!"a frame that a server may send");
     }
 }
 
@@ -106,7 +106,7 @@ static void received_frames(struct received *received)
     while (at + 2 <= received->size) {
         const uint8_t *p = received->bytes + at;
         size_t left = received->size - at, n = p[1] & 0x7f, header = 2;
-        EIO_CHECK(!(p[1] & 0x80) && n < 127);
+        BASE_CHECK(!(p[1] & 0x80) && n < 127);
         if (n == 126) {
             if (left < 4) break;
             n = (size_t)p[2] << 8 | p[3];
@@ -125,19 +125,19 @@ static size_t received_script(char *p, size_t n)
 {
     static const char head[] = "___eio[0](\"", tail[] = "\");";
     size_t size = 0, end = n - (sizeof tail - 1);
-    EIO_CHECK(n >= sizeof head + sizeof tail - 2 && memcmp(p, head, sizeof head - 1) == 0);
-    EIO_CHECK(memcmp(p + end, tail, sizeof tail - 1) == 0);
+    BASE_CHECK(n >= sizeof head + sizeof tail - 2 && memcmp(p, head, sizeof head - 1) == 0);
+    BASE_CHECK(memcmp(p + end, tail, sizeof tail - 1) == 0);
     for (size_t i = sizeof head - 1; i < end; i++) {
         unsigned code;
         if (p[i] != '\\') {
-            EIO_CHECK(p[i] != '"');
+            BASE_CHECK(p[i] != '"');
             p[size++] = p[i];
         } else if (p[++i] == 'u') {
-            EIO_CHECK(sscanf(p + i + 1, "%4x", &code) == 1 && code < 0x20);
+            BASE_CHECK(sscanf(p + i + 1, "%4x", &code) == 1 && code < 0x20);
             p[size++] = (char)code;
             i += 4;
         } else {
-            EIO_CHECK(strchr("\"\\bfnrt", p[i]));
+            BASE_CHECK(strchr("\"\\bfnrt", p[i]));
             p[size++] = p[i];
         }
     }
@@ -153,7 +153,7 @@ static void received_payload(struct received *received, struct eio__test_reply *
     struct eio__packet packet;
     struct eio__fault fault;
     int result, count = 0;
-    EIO_CHECK(!binary_form || (received->protocol == 3 && !received->base64 && !received->jsonp));
+    BASE_CHECK(!binary_form || (received->protocol == 3 && !received->base64 && !received->jsonp));
     if (received->jsonp) n = received_script(reply->body, n);
     for (;; count++) {
         result = received->protocol == 3 ? eio__payload3_next(&p, &n, binary_form, &packet, &fault)
@@ -162,8 +162,8 @@ static void received_payload(struct received *received, struct eio__test_reply *
         if (packet.type == EIO__MESSAGE)
             received_message(received, packet.kind == EIO_BINARY, packet.p, packet.n);
         else
-            EIO_CHECK(packet.type == EIO__OPEN || (packet.n == 0 && packet.type != EIO__UPGRADE));
+            BASE_CHECK(packet.type == EIO__OPEN || (packet.n == 0 && packet.type != EIO__UPGRADE));
     }
-    EIO_CHECK(result == 0 && count > 0);
+    BASE_CHECK(result == 0 && count > 0);
 }
 #endif

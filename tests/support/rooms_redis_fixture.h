@@ -119,7 +119,7 @@ static inline void node_log(void *ctx, enum rooms_log_level level, const char *l
 {
     struct node *node = ctx;
     size_t used = strlen(node->log);
-    if (getenv("SHOW_LOG")) fprintf(stderr, "%8.3f [%d] %s\n", (double)rooms__now_us() / 1e6, level, line);
+    if (getenv("SHOW_LOG")) fprintf(stderr, "%8.3f [%d] %s\n", (double)base_clock_us() / 1e6, level, line);
     if (level != ROOMS_LOG_DEBUG) snprintf(node->log + used, sizeof node->log - used, "%s\n", line);
 }
 
@@ -175,8 +175,8 @@ static inline void node_run(struct node *node, uint32_t ms)
 /* Runs the loop until it is so, a minute at most. */
 #define RUN_UNTIL(node, condition)                                                                       \
     do {                                                                                                 \
-        uint64_t run_end_us = rooms__now_us() + 60000000;                                                \
-        while (!(condition) && rooms__now_us() < run_end_us) node_run(node, 2);                          \
+        uint64_t run_end_us = base_clock_us() + 60000000;                                                \
+        while (!(condition) && base_clock_us() < run_end_us) node_run(node, 2);                          \
         if (!(condition)) fail_msg("%s:%d: never: %s\n%s", __FILE__, __LINE__, #condition, (node)->log); \
     } while (0)
 

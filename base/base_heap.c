@@ -1,0 +1,93 @@
+#include "base_heap.h"
+
+#include <stdlib.h>
+
+enum { MIN_CAPACITY = 64 };
+
+static inline void put(struct base_heap_entry *entries, size_t i, struct base_heap_entry entry)
+{
+    entries[i] = entry;
+    *entry.slot = i + 1;
+}
+
+static void up(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+{
+    struct base_heap_entry *entries = heap->entries; /* a slot might be any size_t: not read anew after each */
+    while (i > 0) {
+        size_t parent = (i - 1) / 2;
+        if (entries[parent].at <= entry.at) break;
+        put(entries, i, entries[parent]);
+        i = parent;
+    }
+    put(entries, i, entry);
+}
+
+static void down(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+{
+    struct base_heap_entry *entries = heap->entries;
+    size_t count = heap->count;
+    for (;;) {
+        size_t child = 2 * i + 1;
+        if (child >= count) break;
+        if (child + 1 < count && entries[child + 1].at < entries[child].at) child++;
+        if (entry.at <= entries[child].at) break;
+        put(entries, i, entries[child]);
+        i = child;
+    }
+    put(entries, i, entry);
+}
+
+static void settle(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+{
+    if (i > 0 && heap->entries[(i - 1) / 2].at > entry.at)
+        up(heap, i, entry);
+    else
+        down(heap, i, entry);
+}
+
+int base_heap_make_room(struct base_heap *heap)
+{
+    if (heap->count + heap->reserved < heap->capacity) return BASE_OK;
+    size_t capacity = heap->capacity ? 2 * heap->capacity : MIN_CAPACITY;
+    struct base_heap_entry *entries = realloc(heap->entries, capacity * sizeof *entries);
+    if (!entries) return BASE_ENOMEM;
+    heap->entries = entries;
+    heap->capacity = capacity;
+    return BASE_OK;
+}
+
+void base_heap_insert(struct base_heap *heap, uint64_t at, size_t *slot)
+{
+    up(heap, heap->count++, (struct base_heap_entry){at, slot});
+}
+
+void base_heap_move(struct base_heap *heap, uint64_t at, size_t *slot)
+{
+    settle(heap, *slot - 1, (struct base_heap_entry){at, slot});
+}
+
+void base_heap_remove(struct base_heap *heap, size_t *slot)
+{
+    size_t i = *slot - 1;
+    *slot = 0;
+    struct base_heap_entry last = heap->entries[--heap->count];
+    if (last.slot != slot) settle(heap, i, last);
+}
+
+/* From a place on downwards: what is not due has nothing below it that is. */
+static size_t due_below(const struct base_heap *heap, size_t i, uint64_t now)
+{
+    if (i >= heap->count || heap->entries[i].at > now) return 0;
+    return 1 + due_below(heap, 2 * i + 1, now) + due_below(heap, 2 * i + 2, now);
+}
+
+size_t base_heap_due(const struct base_heap *heap, uint64_t now)
+{
+    return due_below(heap, 0, now);
+}
+
+void base_heap_clear(struct base_heap *heap)
+{
+    free(heap->entries);
+    *heap = (struct base_heap){0};
+}
