@@ -108,14 +108,18 @@ static int run_worker(struct app *app)
     return failed || app->worker->failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Prints why. A fault of the configuration has a status of its own. */
+static int fail_start(const char *error)
+{
+    fprintf(stderr, "parley: %s\n", error);
+    return strncmp(error, "option", 6) ? EXIT_FAILURE : EXIT_USAGE;
+}
+
 static int serve_one(const struct kit_config *config, struct node_worker *worker)
 {
     char error[512];
     struct app *app = app_new(config, worker, error, sizeof error);
-    if (!app) {
-        fprintf(stderr, "parley: %s\n", error);
-        return EXIT_FAILURE;
-    }
+    if (!app) return fail_start(error);
     int status = worker ? run_worker(app) : listen_and_run(app);
     app_free(app);
     return status;
@@ -125,10 +129,7 @@ static int serve_many(const struct kit_config *config)
 {
     char error[512];
     struct node_worker worker;
-    if (app_prepare(config, error, sizeof error)) {
-        fprintf(stderr, "parley: %s\n", error);
-        return EXIT_FAILURE;
-    }
+    if (app_prepare(config, error, sizeof error)) return fail_start(error);
     int status = node_workers_run(config, &worker);
     if (status >= 0) return status;
     status = serve_one(config, &worker);
@@ -158,8 +159,9 @@ static int serve(const struct kit_config *config)
         return EXIT_USAGE;
     }
     if (kit_log_open(config)) {
-        fprintf(stderr, "parley: option log_file: cannot open '%s': %s\n", config->log_file, strerror(errno));
-        return EXIT_FAILURE;
+        fprintf(stderr, "parley: option log_file: '%s' is not possible (allowed: a file that can be written): %s\n",
+                config->log_file, strerror(errno));
+        return EXIT_USAGE;
     }
     kit_config_each_exposed(config, warn_exposed);
     kit_store_each_open_file(config, warn_open_file);
@@ -178,6 +180,17 @@ static const char *or_else(const struct kit_flag *flag, const char *otherwise)
     return flag->value ? flag->value : otherwise;
 }
 
+/* A command that is run in the wrong folder must not leave a data directory there, with a key that no server has. */
+static int check_data(const struct kit_config *config)
+{
+    if (!kit_config_is_default(config, "data") || access(config->data, F_OK) == 0) return EXIT_SUCCESS;
+    fprintf(stderr,
+            "parley: option data: there is no directory '%s' here (allowed: the server's, named by --data), given by "
+            "default\n",
+            config->data);
+    return EXIT_USAGE;
+}
+
 /* The directory of the key is made by the store at the server's first start; the command may come first. */
 static int print_token(const struct kit_config *config, const struct kit_flag *flags)
 {
@@ -192,18 +205,15 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
         return EXIT_USAGE;
     }
     if (kit_store_make_directory(config, error, sizeof error) ||
-        kit_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
-        fprintf(stderr, "parley: %s\n", error);
-        return EXIT_FAILURE;
-    }
+        kit_jwt_load(&jwt, config, &is_development, error, sizeof error))
+        return fail_start(error);
     if (jwt.algorithm != KIT_JWT_HS256) {
         fprintf(stderr, "parley: tokens can be made with HS256 only\n");
         return EXIT_FAILURE;
     }
     char *token = kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
     if (!token) {
-        fprintf(stderr, "parley: --sub must be an id (1 to 128 of A-Z a-z 0-9 _ . : -), "
-                        "--role agent, supervisor, feed or admin\n");
+        fprintf(stderr, "parley: --sub must have 1 to 256 bytes, --role be agent, supervisor, feed or admin\n");
         return EXIT_USAGE;
     }
     puts(token);
@@ -259,6 +269,9 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
 static int run_command(struct invocation *run, struct kit_config *config)
 {
     const struct kit_flag *own = run->flags + COMMON_FLAGS;
+    bool needs_data = run->command != SERVE && !(run->command == TOKEN && config->jwt_key_file[0]);
+    int status = needs_data ? check_data(config) : EXIT_SUCCESS;
+    if (status) return status;
     if (run->command == TOKEN) return print_token(config, own);
     if (run->command == IMPORT)
         return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);

@@ -127,6 +127,14 @@ int eio__proxies_init(struct eio__proxies *proxies, const char *list)
     return 0;
 }
 
+bool eio_trusted_proxies_are_valid(const char *list)
+{
+    struct eio__proxies proxies;
+    if (eio__proxies_init(&proxies, list) != 0) return false;
+    eio__proxies_clear(&proxies);
+    return true;
+}
+
 void eio__proxies_clear(struct eio__proxies *proxies)
 {
     free(proxies->networks);

@@ -74,6 +74,14 @@ int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text)
     return 0;
 }
 
+bool eio_cors_origin_is_valid(const char *origin)
+{
+    struct eio__cors_origins origins;
+    if (eio__cors_origins_init(&origins, origin) != 0) return false;
+    eio__cors_origins_clear(&origins);
+    return true;
+}
+
 void eio__cors_origins_clear(struct eio__cors_origins *origins)
 {
     for (size_t i = 0; i < origins->count; i++)

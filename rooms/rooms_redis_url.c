@@ -177,3 +177,11 @@ uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uin
     if (ms > max_ms) ms = max_ms;
     return (uint32_t)(ms - chance % (ms / 2 + 1));
 }
+
+bool rooms_redis_url_is_valid(const char *url, const char **why)
+{
+    struct rooms__redis_addresses addresses;
+    if (rooms__redis_addresses_parse(&addresses, url, why)) return false;
+    rooms__redis_addresses_clear(&addresses);
+    return true;
+}

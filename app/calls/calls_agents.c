@@ -7,7 +7,7 @@
 
 struct sign_in {
     struct kit_request request;
-    char agent_id[KIT_ID_SIZE];
+    char agent_id[KIT_USER_SIZE];
     char token[KIT_JWT_TOKEN_MAX + 1];
 };
 

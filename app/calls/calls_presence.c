@@ -106,7 +106,7 @@ static void on_fetched(void *ctx, int error, struct sio_args sockets)
     (void)error; /* of those who did not answer nothing is known */
     for (size_t i = 0; i < count; i++) {
         struct eio_str user = sio_json_member(sio_json_member(sio_args_at(sockets, i), "data"), "user");
-        char name[KIT_ID_SIZE];
+        char name[KIT_USER_SIZE];
         if (sio_args_text((struct sio_args){user, NULL, 0}, 0, name, sizeof name) < 0) continue;
         if (json_array_append_new(names, json_string(name))) continue;
         add_name(&watchers, json_string_value(json_array_get(names, json_array_size(names) - 1)));

@@ -70,10 +70,11 @@ bool kit_claims_allow(const struct kit_claims *claims, const char *call_id)
 static struct kit_claims *claims_new(const json_t *token)
 {
     const json_t *calls = json_object_get(token, "calls");
-    const char *sub = json_string_value(json_object_get(token, "sub"));
+    const json_t *user = json_object_get(token, "sub");
+    const char *sub = json_string_value(user);
     enum kit_role role = role_of(json_string_value(json_object_get(token, "role")));
     int64_t exp_s;
-    if (!sub || !role || !kit_is_id(sub, strlen(sub))) return NULL;
+    if (!sub || !role || !kit_is_user(sub, json_string_length(user))) return NULL;
     if (!kit_json_int64(json_object_get(token, "exp"), -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, &exp_s)) return NULL;
     struct kit_claims *claims = calloc(1, sizeof *claims);
     if (!claims) return NULL;
@@ -119,7 +120,7 @@ char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char
         if (n) json_array_append_new(list, json_stringn(calls, n));
         calls += n + (calls[n] == ',');
     }
-    if (!role_of(role) || !kit_is_id(sub, strlen(sub))) {
+    if (!role_of(role) || !kit_is_user(sub, strlen(sub))) {
         json_decref(list);
         return NULL;
     }

@@ -13,7 +13,7 @@ struct kit_claims {
     unsigned refs;
     enum kit_role role;
     int64_t exp_s;
-    char sub[KIT_ID_SIZE];
+    char sub[KIT_USER_SIZE];
     json_t *calls; /* array of ids; "demo-*" stands for all that begin so */
     bool all_calls;
 };

@@ -137,6 +137,21 @@ static int set_option(struct kit_config *config, const struct kit_option *option
                 option->secret ? "…" : value, allowed, source);
 }
 
+/* Of the values that came through: a wrong one that another source overrides harms nobody. */
+static int check_texts(const struct kit_config *config, struct report *report)
+{
+    for (size_t i = 0; i < kit_option_count; i++) {
+        const struct kit_option *option = &kit_options[i];
+        const char *value = config->texts[i];
+        if (!option->check || !value || !value[0]) continue;
+        const char *allowed = option->check(value);
+        if (!allowed) continue;
+        return fail(report, "option %s: '%s' is not possible (allowed: %s), given by %s", option->name,
+                    option->secret && strchr(value, '@') ? "…" : value, allowed, config->sources[i]);
+    }
+    return 0;
+}
+
 /* Compares in the spelling of the file; '-' and '_' are the same, as are upper and lower case if asked. */
 static const struct kit_option *find_option(const char *name, size_t size, bool any_case)
 {
@@ -225,6 +240,33 @@ static int load_file(struct kit_config *config, const char *path, struct report 
 
 /* ------------------------------------------------------------ environment */
 
+/* Kubernetes gives each pod variables for every Service of its namespace; those of one named "parley", or "parley-…",
+ * begin as ours do: PARLEY_SERVICE_HOST, PARLEY_SERVICE_PORT_HTTP, PARLEY_PORT=tcp://10.0.0.7:3000,
+ * PARLEY_PORT_3000_TCP_ADDR (Kubernetes documentation, "Accessing the Service", environment variables). */
+static bool is_service_link(const char *name, size_t size, const char *value)
+{
+    static const char *const schemes[] = {"tcp://", "udp://", "sctp://"};
+    static const char *const parts[] = {"SERVICE_HOST", "SERVICE_PORT", "_TCP", "_UDP", "_SCTP"};
+    char text[256];
+    snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), name);
+    size_t n = strlen(text);
+    bool is_port = n >= 4 && !strcmp(text + n - 4, "PORT") && (n == 4 || text[n - 5] == '_');
+    for (size_t i = 0; is_port && i < sizeof schemes / sizeof schemes[0]; i++)
+        if (!strncmp(value, schemes[i], strlen(schemes[i]))) return true;
+    for (size_t i = 0; i < 2; i++) {
+        const char *at = strstr(text, parts[i]);
+        if (at && (at == text || at[-1] == '_') && (!at[12] || at[12] == '_')) return true;
+    }
+    const char *port = strncmp(text, "PORT_", 5) ? strstr(text, "_PORT_") : text - 1;
+    if (!port || !isdigit((unsigned char)port[6])) return false;
+    const char *protocol = port + 6 + strspn(port + 6, "0123456789");
+    for (size_t i = 2; i < sizeof parts / sizeof parts[0]; i++) {
+        size_t length = strlen(parts[i]);
+        if (!strncmp(protocol, parts[i], length) && (!protocol[length] || protocol[length] == '_')) return true;
+    }
+    return false;
+}
+
 static int load_environment(struct kit_config *config, char *const *environment, struct report *report)
 {
     const size_t prefix = strlen(ENVIRONMENT_PREFIX);
@@ -233,9 +275,12 @@ static int load_environment(struct kit_config *config, char *const *environment,
         const char *equals = strchr(entry, '=');
         char source[160];
         if (!equals || strncmp(entry, ENVIRONMENT_PREFIX, prefix)) continue;
+        if (is_service_link(entry + prefix, (size_t)(equals - entry) - prefix, equals + 1)) continue;
         const struct kit_option *option = find_option(entry + prefix, (size_t)(equals - entry) - prefix, true);
         snprintf(source, sizeof source, "environment %.*s", (int)(equals - entry), entry);
-        if (!option) return fail(report, "option of that name is not known, given by %s", source);
+        if (!option)
+            return fail(report, "option %.*s is not known (value '%s'), given by %s",
+                        (int)((size_t)(equals - entry) - prefix), entry + prefix, equals + 1, source);
         if (set_option(config, option, equals + 1, source, report)) return EIO_EINVAL;
     }
     return 0;
@@ -265,6 +310,16 @@ static struct kit_flag *find_flag(struct kit_command_line *line, const struct wo
     return NULL;
 }
 
+/* A switch may be followed by its value, if that is a word for one. */
+static const char *switch_value(const struct kit_command_line *line, int *i, const struct word *w, bool negated)
+{
+    static const char *const words[] = {"true", "false", "yes", "no", "on", "off", "1", "0"};
+    if (w->value) return w->value;
+    for (size_t k = 0; !negated && *i + 1 < line->argc && k < sizeof words / sizeof words[0]; k++)
+        if (!strcmp(line->argv[*i + 1], words[k])) return line->argv[++*i];
+    return negated ? "false" : "true";
+}
+
 /* The value of the option at word *i: after '=' or the next word. */
 static const char *value_of(struct kit_command_line *line, int *i, const struct word *w)
 {
@@ -285,13 +340,25 @@ static int load_flag(struct kit_command_line *line, int *i, const struct word *w
     return flag->value ? 0 : fail(report, "option --%s needs a value, given on the command line", flag->name);
 }
 
+/* A word that is neither an option nor a value: after a switch it was meant as its value. */
+static int refuse_word(const struct kit_command_line *line, int i, struct report *report)
+{
+    const char *before = i > 0 ? line->argv[i - 1] : "";
+    const struct kit_option *option = NULL;
+    if (!strncmp(before, "--", 2)) option = find_option(before + 2, strlen(before + 2), false);
+    if (option && option->type == KIT_BOOL)
+        return fail(report, "option %s: '%s' is not possible (allowed: true or false), given by " COMMAND_LINE " --%s",
+                    option->name, line->argv[i], before + 2);
+    return fail(report, "'%s' is not understood, given on the command line", line->argv[i]);
+}
+
 static int load_word(struct kit_config *config, struct kit_command_line *line, int *i, bool only_config,
                      struct report *report)
 {
     const char *text = line->argv[*i];
     char source[160];
     if (strncmp(text, "--", 2)) {
-        if (!line->rest) return fail(report, "'%s' is not understood, given on the command line", text);
+        if (!line->rest) return refuse_word(line, *i, report);
         if (!only_config) line->rest[line->rest_count++] = text;
         return 0;
     }
@@ -303,10 +370,7 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
     if (negated) option = find_option(w.name + 3, w.name_size - 3, false);
     if (!option || (negated && option->type != KIT_BOOL))
         return fail(report, "option --%.*s is not known, given on the command line", (int)w.name_size, w.name);
-    const char *value = option->type != KIT_BOOL ? value_of(line, i, &w)
-                        : w.value                ? w.value
-                        : negated                ? "false"
-                                                 : "true";
+    const char *value = option->type == KIT_BOOL ? switch_value(line, i, &w, negated) : value_of(line, i, &w);
     if (!value) return fail(report, "option --%s needs a value, given on the command line", w.name);
     if (only_config && strcmp(option->name, "config")) return 0;
     snprintf(source, sizeof source, COMMAND_LINE " --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
@@ -321,25 +385,47 @@ static int load_command_line(struct kit_config *config, struct kit_command_line 
     return 0;
 }
 
+/* Where an option's value comes from. */
+static const char *source_of(const struct kit_config *config, const char *name)
+{
+    for (size_t i = 0; i < kit_option_count; i++)
+        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
+    return "";
+}
+
 /* Values that only make sense together. */
 static int check(const struct kit_config *config, struct report *report)
 {
+    if (check_texts(config, report)) return EIO_EINVAL;
     size_t secret = strlen(config->jwt_secret);
     if (config->io.engine.high_water_bytes > config->io.engine.max_queue_bytes)
-        return fail(report, "option high_water_bytes: %zu is not possible (allowed: up to max_queue_bytes, %zu)",
-                    config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes);
+        return fail(report,
+                    "option high_water_bytes: '%zu' is not possible (allowed: up to max_queue_bytes, %zu), given by %s",
+                    config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes,
+                    source_of(config, "high_water_bytes"));
     if (config->workers > 1 && !strcmp(config->data, ":memory:"))
-        return fail(report, "option workers: %u is not possible with data :memory: (they share a store in files)",
-                    config->workers);
+        return fail(report,
+                    "option workers: '%u' is not possible with data :memory: (allowed: 1, or a directory), given by %s",
+                    config->workers, source_of(config, "workers"));
     if (secret && secret < 32)
-        return fail(report, "option jwt_secret: %zu bytes are not possible (allowed: 32 or more, RFC 7518 3.2)",
-                    secret);
+        return fail(report,
+                    "option jwt_secret: %zu bytes are not possible (allowed: 32 or more, RFC 7518 3.2), given by %s",
+                    secret, source_of(config, "jwt_secret"));
     if (secret && config->jwt_algorithm != KIT_JWT_HS256)
-        return fail(report, "option jwt_secret is for HS256; EdDSA needs jwt_key_file");
+        return fail(report, "option jwt_secret is for HS256 (allowed: jwt_key_file for EdDSA), given by %s",
+                    source_of(config, "jwt_secret"));
     if (config->jwt_algorithm == KIT_JWT_EDDSA && !config->jwt_key_file[0])
-        return fail(report, "option jwt_key_file: '' is not possible with jwt_algorithm EdDSA (allowed: a file)");
+        return fail(report,
+                    "option jwt_key_file: '' is not possible with jwt_algorithm EdDSA (allowed: a file), given by %s",
+                    source_of(config, "jwt_key_file"));
     if (secret && config->jwt_key_file[0])
-        return fail(report, "options jwt_secret and jwt_key_file exclude each other");
+        return fail(report, "option jwt_secret is not possible beside jwt_key_file (allowed: one of them), given by %s",
+                    source_of(config, "jwt_secret"));
+    if (!config->tls_cert[0] != !config->tls_key[0])
+        return fail(report,
+                    "option %s: '' is not possible (allowed: both of tls_cert and tls_key, or none), given by %s",
+                    config->tls_cert[0] ? "tls_key" : "tls_cert",
+                    source_of(config, config->tls_cert[0] ? "tls_key" : "tls_cert"));
     return 0;
 }
 
@@ -375,13 +461,6 @@ static bool is_loopback(const char *host)
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
-static const char *source_of(const struct kit_config *config, const char *name)
-{
-    for (size_t i = 0; i < kit_option_count; i++)
-        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
-    return "";
-}
-
 int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size)
 {
     struct report report = {error, error_size, false};
@@ -401,4 +480,9 @@ void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const c
         /* The address of a Redis is none without a password. */
         if (value[0] && (strcmp(kit_options[i].name, "redis") || strchr(value, '@'))) fn(kit_options[i].name);
     }
+}
+
+bool kit_config_is_default(const struct kit_config *config, const char *name)
+{
+    return !strcmp(source_of(config, name), "default");
 }

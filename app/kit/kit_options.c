@@ -2,6 +2,8 @@
  * struct kit_config; the command line, the environment, the file and the documentation follow. */
 #include "kit_options.h"
 
+#include <unistd.h>
+
 static const struct kit_choice levels[] = {
     {"error", EIO_LOG_ERROR}, {"warn", EIO_LOG_WARN}, {"info", EIO_LOG_INFO}, {"debug", EIO_LOG_DEBUG}, {NULL, 0}};
 static const struct kit_choice formats[] = {{"text", KIT_LOG_TEXT}, {"json", KIT_LOG_JSON}, {NULL, 0}};
@@ -46,10 +48,36 @@ static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
     {                                                                       \
         name, KIT_TEXT, AT(field), fallback, 0, 0, NULL, group, help, false \
     }
+#define CHECKED(name, field, check, group, help)                             \
+    {                                                                        \
+        name, KIT_TEXT, AT(field), "", 0, 0, NULL, group, help, false, check \
+    }
 #define CHOICE(name, field, fallback, choices, group, help)                      \
     {                                                                            \
         name, KIT_CHOICE, AT(field), fallback, 0, 0, choices, group, help, false \
     }
+
+static const char *check_redis(const char *value)
+{
+    const char *why;
+    return rooms_redis_url_is_valid(value, &why) ? NULL : "redis://[[user]:password@]host[:port][/database]";
+}
+
+static const char *check_proxies(const char *value)
+{
+    return eio_trusted_proxies_are_valid(value) ? NULL
+                                                : "addresses and networks such as 10.0.0.0/8, with commas between";
+}
+
+static const char *check_cors(const char *value)
+{
+    return eio_cors_origin_is_valid(value) ? NULL : "*, reflect, or origins and /extended regular expressions/";
+}
+
+static const char *check_file(const char *value)
+{
+    return access(value, R_OK) ? "a file that can be read" : NULL;
+}
 
 const struct kit_option kit_options[] = {
     TEXT("config", config_file, "", "Server", "configuration file, `name = value` lines"),
@@ -72,7 +100,7 @@ const struct kit_option kit_options[] = {
     {"redis", KIT_TEXT, AT(redis), "", 0, 0, NULL, "Redis",
      "`redis://[[user]:password@]host[:port][/database]` of other nodes, several with commas between: tried in turn; "
      "empty: no other nodes",
-     true},
+     true, check_redis},
     CHOICE("adapter", adapter, "redis", adapters, "Redis",
            "the format that all nodes have in common: `@socket.io/redis-adapter`, its sharded adapter (Redis 7), or "
            "`@socket.io/redis-streams-adapter`, which recovers connections across nodes"),
@@ -147,9 +175,10 @@ const struct kit_option kit_options[] = {
      "machine "
      "can read it",
      true},
-    TEXT("jwt_key_file", jwt_key_file, "", "Access",
-         "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Empty and no secret: "
-         "a development key is made in the data directory, and `host` must be loopback"),
+    CHECKED(
+        "jwt_key_file", jwt_key_file, check_file, "Access",
+        "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Empty and no secret: "
+        "a development key is made in the data directory, and `host` must be loopback"),
     TEXT("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
     TEXT("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
     U32("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "tolerated difference of clocks for `exp` and `nbf`"),
@@ -226,10 +255,10 @@ const struct kit_option kit_options[] = {
         "Engine", "the same from one client address (IPv6: /64); above: 429; 0: no limit"),
     COUNT("max_upgrades", io.engine.max_upgrades, "0", 0, 100000000, "Engine",
           "upgrades that are going on at once; above: 503, the session stays on polling; 0: no limit"),
-    TEXT("cors_origin", cors_origin, "", "Engine",
-         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins, extended regular expressions in "
-         "slashes: "
-         "`/^https:\\/\\/[a-z]+\\.example$/`"),
+    CHECKED("cors_origin", cors_origin, check_cors, "Engine",
+            "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins, extended regular expressions in "
+            "slashes: "
+            "`/^https:\\/\\/[a-z]+\\.example$/`"),
     BOOL("cors_credentials", io.engine.cors.credentials, "false", "Engine", "allow credentials across origins"),
 
     BOOL("serve_client", serve_client, "true", "Socket.IO",
@@ -288,11 +317,11 @@ const struct kit_option kit_options[] = {
           "the same from one peer (IPv6: /64) that is no trusted proxy; above: 429; 0: no limit"),
     COUNT("max_addresses", max_addresses, "65536", 1, 10000000, "HTTP",
           "addresses told apart by limits per address; new ones beyond that have no limit of their own"),
-    TEXT("trusted_proxies", trusted_proxies, "", "HTTP",
-         "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto count"),
-    TEXT("tls_cert", tls_cert, "", "HTTP",
-         "PEM file of the certificate and its chain: HTTPS and WSS only; read anew on SIGHUP; empty: plain"),
-    TEXT("tls_key", tls_key, "", "HTTP", "PEM file of the certificate's key, without a passphrase"),
+    CHECKED("trusted_proxies", trusted_proxies, check_proxies, "HTTP",
+            "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto count"),
+    CHECKED("tls_cert", tls_cert, check_file, "HTTP",
+            "PEM file of the certificate and its chain: HTTPS and WSS only; read anew on SIGHUP; empty: plain"),
+    CHECKED("tls_key", tls_key, check_file, "HTTP", "PEM file of the certificate's key, without a passphrase"),
     NUMBER("backlog", KIT_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
     BOOL("reuse_port", io.http.reuse_port, "false", "HTTP", "share the port with other processes (SO_REUSEPORT)"),
 };

@@ -94,6 +94,11 @@ bool kit_is_id(const char *text, size_t size)
     return true;
 }
 
+bool kit_is_user(const char *text, size_t size)
+{
+    return size >= 1 && size < KIT_USER_SIZE && !memchr(text, 0, size);
+}
+
 bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out)
 {
     int64_t number;

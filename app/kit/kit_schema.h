@@ -28,9 +28,12 @@ struct kit_schema_error {
 /* Returns true if the value fits. value NULL fits nothing. */
 bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_schema_error *error);
 
-#define KIT_ID_SIZE 129 /* an id with its terminator */
+#define KIT_ID_SIZE 129   /* an id with its terminator */
+#define KIT_USER_SIZE 257 /* a user's name, which may be any text, with its terminator */
 /* 1 to 128 of A-Z a-z 0-9 _ . : - */
 bool kit_is_id(const char *text, size_t size);
+/* A user's name is any text of 1 to 256 bytes: "ann@acme.com", "auth0|5f7c". */
+bool kit_is_user(const char *text, size_t size);
 /* RFC 3339 date-time. */
 bool kit_is_date_time(const char *text);
 

@@ -311,6 +311,8 @@ struct rooms_redis_options {
 };
 ROOMS_API void rooms_redis_options_init(struct rooms_redis_options *options);
 
+/* True if url can be given as options.url; else *why is an English text. */
+ROOMS_API bool rooms_redis_url_is_valid(const char *url, const char **why);
 /* Starts connecting on the next turns of the loop; it need not succeed. options NULL: the defaults. Returns NULL if
  * memory is short or the options are not valid; why (may be NULL) is then an English text. */
 ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,

@@ -101,6 +101,65 @@ static void impossible_values_name_option_value_range_and_source(void **state)
     assert_refused(LOAD(NULL, "--jwt-algorithm", "EdDSA"), "jwt_key_file");
 }
 
+static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
+{
+    (void)state;
+    assert_refused(LOAD(NULL, "--trusted-proxies", "10.0.0.0/99"),
+                   "option trusted_proxies: '10.0.0.0/99' is not possible (allowed: addresses and networks such as "
+                   "10.0.0.0/8, with commas between), given by command line --trusted-proxies");
+    assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: 'http://x' is not possible (allowed: redis://");
+    assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: '…' is not possible");
+    assert_refused(LOAD(NULL, "--cors-origin", "/(/"), "option cors_origin: '/(/' is not possible");
+    assert_refused(LOAD(NULL, "--tls-cert", "/none", "--tls-key", "/none"), "option tls_cert: '/none' is not possible");
+    assert_refused(LOAD(NULL, "--tls-cert", "/dev/null"), "option tls_key: '' is not possible");
+    assert_refused(LOAD(NULL, "--jwt-key-file", "/none"), "option jwt_key_file: '/none' is not possible");
+    assert_refused(
+        LOAD(NULL, "--recovery", "maybe"),
+        "option recovery: 'maybe' is not possible (allowed: true or false), given by command line --recovery");
+    struct load l = LOAD(NULL, "--recovery", "off", "--demo", "true");
+    assert_int_equal(l.failed, 0);
+    assert_false(l.config.io.recovery.enabled);
+    assert_true(l.config.demo);
+    kit_config_clear(&l.config);
+}
+
+/* Kubernetes documentation, "Accessing the Service": environment variables of Services named parley and parley-redis.
+ */
+static void the_links_of_kubernetes_are_no_options(void **state)
+{
+    static const char *const links[] = {
+        "SERVICE_HOST=10.0.0.7",
+        "SERVICE_PORT=3000",
+        "SERVICE_PORT_HTTP=3000",
+        "PORT=tcp://10.0.0.7:3000",
+        "PORT_3000_TCP=tcp://10.0.0.7:3000",
+        "PORT_3000_TCP_PROTO=tcp",
+        "PORT_3000_TCP_PORT=3000",
+        "PORT_3000_TCP_ADDR=10.0.0.7",
+        "PORT_53_UDP=udp://10.0.0.7:53",
+        "REDIS_SERVICE_HOST=10.0.0.8",
+        "REDIS_SERVICE_PORT=6379",
+        "REDIS_PORT=tcp://10.0.0.8:6379",
+        "REDIS_PORT_6379_TCP_ADDR=10.0.0.8",
+    };
+    static const char *const mistakes[] = {"PORT_X=1",         "PORT=3000x",    "SERVICE=1",
+                                           "PORT_3000_TCPX=1", "PORT=http://x", "REDIS_PORT=6379"};
+    char text[64], *environment[] = {text, NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof links / sizeof links[0]; i++) {
+        snprintf(text, sizeof text, "PARLEY_%s", links[i]);
+        struct load l = load(environment, (const char *const[]){NULL});
+        assert_string_equal(l.error, "");
+        assert_int_equal(l.config.port, 3000); /* the default */
+        assert_string_equal(l.config.redis, "");
+        kit_config_clear(&l.config);
+    }
+    for (size_t i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
+        snprintf(text, sizeof text, "PARLEY_%s", mistakes[i]);
+        assert_refused(load(environment, (const char *const[]){NULL}), "option ");
+    }
+}
+
 static void unknown_options_end_the_start_wherever_they_stand(void **state)
 {
     char directory[64], path[128], typo[] = "PARLEY_PROT=1";
@@ -238,6 +297,8 @@ int main(void)
         cmocka_unit_test(command_line_beats_environment_beats_file_beats_default),
         cmocka_unit_test(both_spellings_of_a_value_and_switches_are_understood),
         cmocka_unit_test(impossible_values_name_option_value_range_and_source),
+        cmocka_unit_test(texts_that_cannot_be_used_end_the_start_like_any_other),
+        cmocka_unit_test(the_links_of_kubernetes_are_no_options),
         cmocka_unit_test(unknown_options_end_the_start_wherever_they_stand),
         cmocka_unit_test(secrets_are_not_shown),
         cmocka_unit_test(what_print_config_says_is_a_configuration_file),
