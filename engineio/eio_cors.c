@@ -77,9 +77,9 @@ int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text)
 bool eio_cors_origin_is_valid(const char *origin)
 {
     struct eio__cors_origins origins;
-    if (eio__cors_origins_init(&origins, origin) != 0) return false;
-    eio__cors_origins_clear(&origins);
-    return true;
+    bool valid = eio__cors_origins_init(&origins, origin) == 0;
+    eio__cors_origins_clear(&origins); /* what came before a mistake is there */
+    return valid;
 }
 
 void eio__cors_origins_clear(struct eio__cors_origins *origins)

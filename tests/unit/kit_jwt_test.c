@@ -282,7 +282,10 @@ static void what_is_signed_here_holds_here(void **state)
     other.key[0] ^= 1;
     assert_false(holds(&other, token));
     free(token);
-    assert_null(kit_auth_make_token(&jwt, "not an id", "agent", "*", NOW, 60));
+    token = kit_auth_make_token(&jwt, "auth0|5f7c ann@acme.com", "agent", "*", NOW, 60);
+    assert_true(holds(&jwt, token));
+    free(token);
+    assert_null(kit_auth_make_token(&jwt, "", "agent", "*", NOW, 60));
     assert_null(kit_auth_make_token(&jwt, "a", "king", "*", NOW, 60));
 }
 

@@ -61,8 +61,10 @@ static void faults_are_named_by_json_pointer(void **state)
     assert_string_equal(check("call:start", "[]"), ": must be of type object");
     assert_string_equal(check("call:start", "{}"), "/call_id: is missing");
     assert_string_equal(check("call:start", "{\"call_id\":5}"), "/call_id: must be of type string");
-    assert_string_equal(check("call:start", "{\"call_id\":\"a\",\"agents\":[\"ok\",\"not ok\"]}"),
-                        "/agents/1: must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -");
+    assert_string_equal(check("call:start", "{\"call_id\":\"a b\"}"),
+                        "/call_id: must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -");
+    assert_string_equal(check("call:start", "{\"call_id\":\"a\",\"agents\":[\"ann@acme.com\",5]}"),
+                        "/agents/1: must be of type string");
     assert_string_equal(check("call:subscribe", "{\"call_id\":\"a\",\"since_seq\":-1}"),
                         "/since_seq: must be 0 or more");
     assert_string_equal(check("call:subscribe", "{\"call_id\":\"a\",\"since_seq\":1.5}"),
