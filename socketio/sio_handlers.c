@@ -146,6 +146,12 @@ void sio__behaviour_clear(struct sio__behaviour *behaviour)
     sio__hooks_clear(&behaviour->room);
 }
 
+bool sio_handles(const struct sio_namespace *nsp, struct eio_str event)
+{
+    if (sio__events_find(&nsp->behaviour.events, event)) return true;
+    return nsp->parent && sio_handles(nsp->parent, event);
+}
+
 /* ------------------------------------------------------------- prepend, off */
 
 int sio_prepend_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx)

@@ -5,6 +5,7 @@
 #include "kit.h"
 
 struct calls;
+struct kit_claims;
 
 extern const struct kit_module calls_module;
 
@@ -32,14 +33,35 @@ typedef void (*calls_feed_fn)(void *ctx, const struct calls_feed_result *result)
 /* One thing that a feed says. */
 struct calls_feed_event {
     enum calls_feed_kind kind;
-    struct eio_str raw;        /* the object's JSON text */
-    const json_t *object;      /* the same, parsed; fits its schema unless `unchecked` */
-    const char *call_id;       /* NULL: the object's */
-    struct kit_source *source; /* who says it; NULL: the server itself */
+    struct eio_str raw;              /* an object as checked JSON text (kit_json_check(), or a socket's payload) */
+    const char *call_id;             /* of a path that names it; NULL: it is in the object */
+    const struct kit_claims *claims; /* whose rights count; NULL: the server itself says it */
+    struct kit_source *source;       /* whose share it is; NULL: nobody's */
+    bool is_lines;                   /* of a list: one object a line instead of an array (NDJSON) */
 };
 /* The event's name, as in its schema. */
 const char *calls_feed_event_name(enum calls_feed_kind kind);
-/* Stores it, then broadcasts it, then calls fn (may be NULL). Also when it fails at once, before returning. */
+/* Checks it, stores it, then broadcasts it, then calls fn (may be NULL). Also when it fails at once, before returning.
+ */
 void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx);
+
+#define CALLS_LIST_ERRORS_MAX 100 /* are told; the others are counted */
+struct calls_list_error {
+    size_t index; /* in the list, from 0 */
+    struct kit_failure failure;
+};
+struct calls_list_result {
+    struct kit_failure failure; /* of the whole: it is no list, nothing was read; code 0: see the others */
+    size_t stored, duplicates, failed;
+    int64_t seq;                           /* the highest of those that are stored */
+    const struct calls_list_error *errors; /* the first of those that failed */
+    size_t error_count;
+};
+typedef void (*calls_list_fn)(void *ctx, const struct calls_list_result *result);
+/* Lines of a transcript, many of them, in text that nobody has checked yet: stored in pieces, each in one transaction,
+ * so that other feeds' lines come in between; what is wrong with a line costs that line. The text is copied; claims and
+ * source as in struct calls_feed_event, call_id as well. fn is called once, later or (out of memory, busy, stopping)
+ * before this returns. */
+void calls_list_submit(struct calls *calls, const struct calls_feed_event *list, calls_list_fn fn, void *ctx);
 
 #endif

@@ -57,7 +57,7 @@ static void say(struct calls_demo *demo, enum calls_feed_kind kind, json_t *take
 {
     char *text = take_object ? json_dumps(take_object, JSON_COMPACT) : NULL;
     if (text) {
-        struct calls_feed_event event = {kind, eio_str(text), take_object, NULL, NULL};
+        struct calls_feed_event event = {.kind = kind, .raw = eio_str(text)};
         calls_feed_submit(demo->calls, &event, on_result, demo);
     }
     free(text);

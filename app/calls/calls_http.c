@@ -7,49 +7,22 @@
 
 #define CALLS_PATH "/api/v1/calls"
 
-/* A POST on its way: one or several events, answered together. */
+/* A request on its way. */
 struct post {
     struct calls *calls;
     struct eio_http_request *request; /* NULL: the client went away */
     struct kit_claims *claims;
+    struct kit_http_user *user;
     enum calls_feed_kind kind;
     char call_id[KIT_ID_SIZE]; /* "": in the object */
-    bool is_list;
-    size_t waiting, stored, duplicates;
-    int64_t seq;
-    struct kit_failure failure; /* the first */
 };
 
 static void free_post(struct post *post)
 {
+    if (!post) return;
+    if (post->user) kit_http_user_unref(post->calls->kit, post->user);
     kit_claims_unref(post->claims);
     free(post);
-}
-
-static void answer_post(struct post *post)
-{
-    struct sio_builder json;
-    if (!post->request) return;
-    if (post->failure.code) {
-        kit_http_reply_failure(post->calls->kit, post->request, &post->failure);
-        return;
-    }
-    sio_builder_init(&json);
-    sio_builder_open(&json);
-    sio_builder_put(&json, "{\"ok\":true,\"call_id\":");
-    kit_put_text(&json, post->call_id);
-    if (post->is_list) {
-        sio_builder_put(&json, ",\"stored\":");
-        kit_put_int(&json, (int64_t)post->stored);
-        sio_builder_put(&json, ",\"duplicates\":");
-        kit_put_int(&json, (int64_t)post->duplicates);
-    } else if (post->duplicates) {
-        sio_builder_put(&json, ",\"duplicate\":true");
-    }
-    sio_builder_put(&json, ",\"seq\":");
-    kit_put_int(&json, post->seq);
-    sio_builder_put(&json, "}");
-    kit_http_reply_builder(post->request, post->kind == CALLS_FEED_START && !post->duplicates ? 201 : 200, &json);
 }
 
 static void on_abort(void *ctx)
@@ -57,157 +30,206 @@ static void on_abort(void *ctx)
     ((struct post *)ctx)->request = NULL;
 }
 
+/* -------------------------------------------------------------- one object */
+
+static void answer_one(const struct post *post, const struct calls_feed_result *result)
+{
+    struct sio_builder json;
+    if (result->failure.code) {
+        kit_http_reply_failure(post->calls->kit, post->request, &result->failure);
+        return;
+    }
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put(&json, "{\"ok\":true,\"call_id\":");
+    kit_put_text(&json, result->call_id);
+    if (result->duplicate) sio_builder_put(&json, ",\"duplicate\":true");
+    sio_builder_put(&json, ",\"seq\":");
+    kit_put_int(&json, result->seq);
+    sio_builder_put(&json, "}");
+    kit_http_reply_builder(post->request, post->kind == CALLS_FEED_START && !result->duplicate ? 201 : 200, &json);
+}
+
 static void on_result(void *ctx, const struct calls_feed_result *result)
 {
     struct post *post = ctx;
-    if (result->failure.code) {
-        if (!post->failure.code) post->failure = result->failure;
-    } else {
-        snprintf(post->call_id, sizeof post->call_id, "%s", result->call_id);
-        if (result->seq > post->seq) post->seq = result->seq;
-        if (result->duplicate)
-            post->duplicates++;
-        else
-            post->stored++;
-    }
-    if (--post->waiting) return;
-    answer_post(post);
+    if (post->request) answer_one(post, result);
     free_post(post);
 }
 
-/* A copy of the object with the path's call_id, checked; NULL with failure. */
-static json_t *complete_object(struct post *post, const json_t *value, size_t position, struct kit_failure *failure)
+/* ------------------------------------------------------------------ a list */
+
+static void put_list_error(struct sio_builder *json, const struct calls_list_error *error)
 {
-    struct kit_schema_error error;
-    char field[200];
-    json_t *object = json_is_object(value) ? json_copy((json_t *)(uintptr_t)value) : NULL;
-    if (object && post->call_id[0] && !json_object_get(object, "call_id"))
-        json_object_set_new(object, "call_id", json_string(post->call_id));
-    const json_t *schema = kit_schema_find(post->calls->kit->schemas, calls_feed_event_name(post->kind));
-    bool fits = kit_schema_check(schema, object, &error);
-    const char *call_id = json_string_value(json_object_get(object, "call_id"));
-    if (!fits) {
-        snprintf(field, sizeof field, "%s%s%s", post->is_list ? "/" : "",
-                 post->is_list ? kit_number((long long)position).text : "", error.pointer);
-        kit_fail(failure, 400, field, "%s", error.message);
-    } else if (post->call_id[0] && strcmp(call_id, post->call_id)) {
-        kit_fail(failure, 400, "/call_id", "differs from the path's");
-    } else if (!kit_claims_allow(post->claims, call_id)) {
-        kit_fail(failure, 403, "/call_id", "this call is not yours");
-    } else {
-        return object;
+    sio_builder_put(json, "{\"index\":");
+    kit_put_int(json, (int64_t)error->index);
+    sio_builder_put(json, ",");
+    kit_answer_put_error(json, &error->failure);
+    sio_builder_put(json, "}");
+}
+
+/* The first one's, for those who look at nothing else; its field is that of the whole body. */
+static void put_first_error(struct sio_builder *json, const struct calls_list_error *error)
+{
+    struct kit_failure failure = error->failure;
+    snprintf(failure.field, sizeof failure.field, "/%zu%.60s", error->index, error->failure.field);
+    sio_builder_put(json, ",\"error\":{");
+    kit_answer_put_error(json, &failure);
+    sio_builder_put(json, "}");
+}
+
+static void put_list(struct sio_builder *json, const struct post *post, const struct calls_list_result *result)
+{
+    sio_builder_put(json, result->failed ? "{\"ok\":false,\"call_id\":" : "{\"ok\":true,\"call_id\":");
+    kit_put_text(json, post->call_id);
+    sio_builder_put(json, ",\"stored\":");
+    kit_put_int(json, (int64_t)result->stored);
+    sio_builder_put(json, ",\"duplicates\":");
+    kit_put_int(json, (int64_t)result->duplicates);
+    sio_builder_put(json, ",\"seq\":");
+    kit_put_int(json, result->seq);
+    if (result->failed) {
+        sio_builder_put(json, ",\"failed\":");
+        kit_put_int(json, (int64_t)result->failed);
+        put_first_error(json, &result->errors[0]);
+        sio_builder_put(json, ",\"errors\":[");
+        for (size_t i = 0; i < result->error_count; i++) {
+            if (i) sio_builder_put(json, ",");
+            put_list_error(json, &result->errors[i]);
+        }
+        sio_builder_put(json, "]");
     }
-    json_decref(object);
+    sio_builder_put(json, "}");
+}
+
+static void answer_list(const struct post *post, const struct calls_list_result *result)
+{
+    struct sio_builder json;
+    if (result->failure.code) {
+        kit_http_reply_failure(post->calls->kit, post->request, &result->failure);
+        return;
+    }
+    bool nothing = !result->stored && !result->duplicates;
+    int status = nothing && result->failed ? result->errors[0].failure.code : 200;
+    if (result->failed) kit_count_failure(post->calls->kit, result->errors[0].failure.code);
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    put_list(&json, post, result);
+    kit_http_reply_builder(post->request, status, &json);
+}
+
+static void on_list(void *ctx, const struct calls_list_result *result)
+{
+    struct post *post = ctx;
+    if (post->request) answer_list(post, result);
+    free_post(post);
+}
+
+/* ----------------------------------------------------------------- requests */
+
+static const struct route {
+    const char *behind; /* the call's id; NULL: there is no id */
+    enum eio_http_method method;
+    enum calls_feed_kind kind;
+} routes[] = {
+    {NULL, EIO_HTTP_POST, CALLS_FEED_START},
+    {"transcription", EIO_HTTP_POST, CALLS_FEED_LINE},
+    {"status", EIO_HTTP_POST, CALLS_FEED_STATUS},
+};
+
+static const struct route *find_route(const char *behind, size_t size)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        const char *own = routes[i].behind;
+        if (behind && own ? strlen(own) == size && !memcmp(own, behind, size) : !behind && !own) return &routes[i];
+    }
     return NULL;
 }
 
-/* All are checked before the first is stored. The list holds new references. */
-static json_t *complete_all(struct post *post, const json_t *body, struct kit_failure *failure)
-{
-    json_t *all = json_array();
-    size_t count = post->is_list ? json_array_size(body) : 1;
-    for (size_t i = 0; i < count; i++) {
-        const json_t *value = post->is_list ? json_array_get(body, i) : body;
-        json_t *object = complete_object(post, value, i, failure);
-        if (!object || json_array_append_new(all, object)) {
-            if (object) kit_fail(failure, 503, NULL, "out of memory");
-            json_decref(all);
-            return NULL;
-        }
-    }
-    if (!count) {
-        kit_fail(failure, 400, NULL, "the list is empty");
-        json_decref(all);
-        return NULL;
-    }
-    return all;
-}
-
-static void submit_all(struct post *post, const json_t *all, struct eio_str raw)
-{
-    size_t count = json_array_size(all);
-    struct calls *calls = post->calls;
-    post->waiting = count + 1; /* one of our own, so that the answer waits for the last to be handed over */
-    for (size_t i = 0; i < count; i++) {
-        json_t *object = json_array_get(all, i);
-        char *text = NULL;
-        /* A lone object goes on as it came. */
-        if (post->is_list) text = json_dumps(object, JSON_COMPACT);
-        struct calls_feed_event event = {post->kind, text ? eio_str(text) : raw, object,
-                                         post->is_list || !post->call_id[0] ? NULL : post->call_id, NULL};
-        calls_feed_submit(calls, &event, on_result, post);
-        free(text);
-    }
-    if (--post->waiting) return;
-    answer_post(post);
-    free_post(post);
-}
-
-/* "/api/v1/calls", "/api/v1/calls/{id}/transcription", "/api/v1/calls/{id}/status". */
-static bool read_path(struct eio_str path, enum calls_feed_kind *kind, char call_id[KIT_ID_SIZE])
+/* Of "/api/v1/calls" or "/api/v1/calls/{id}/…". NULL: there is nothing at this path. */
+static const struct route *read_path(struct eio_str path, char call_id[KIT_ID_SIZE])
 {
     static const char base[] = CALLS_PATH "/";
     call_id[0] = 0;
-    *kind = CALLS_FEED_START;
-    if (eio_str_is(path, CALLS_PATH)) return true;
-    if (path.n < sizeof base || memcmp(path.p, base, sizeof base - 1)) return false;
+    if (eio_str_is(path, CALLS_PATH)) return find_route(NULL, 0);
     struct eio_str rest = {path.p + sizeof base - 1, path.n - (sizeof base - 1)};
     const char *slash = memchr(rest.p, '/', rest.n);
-    if (!slash) return false;
-    struct eio_str raw = {rest.p, (size_t)(slash - rest.p)};
-    struct eio_str what = {slash + 1, rest.n - raw.n - 1};
+    struct eio_str raw = {rest.p, slash ? (size_t)(slash - rest.p) : rest.n};
     int n = eio_query_decode(raw, call_id, KIT_ID_SIZE - 1);
-    if (n < 0) return false;
+    if (n < 0 || !kit_is_id(call_id, (size_t)n)) return NULL;
     call_id[n] = 0;
-    *kind = eio_str_is(what, "transcription") ? CALLS_FEED_LINE : CALLS_FEED_STATUS;
-    return (*kind == CALLS_FEED_LINE || eio_str_is(what, "status")) && kit_is_id(call_id, (size_t)n);
+    return slash ? find_route(slash + 1, rest.n - raw.n - 1) : find_route("", 0);
 }
 
-static struct post *read_post(struct calls *calls, struct eio_http_request *request, struct kit_failure *failure)
+/* application/x-ndjson and what else it is called. */
+static bool says_lines(struct eio_http_request *request)
 {
-    struct post *post = calloc(1, sizeof *post);
-    if (!post) {
-        kit_fail(failure, 503, NULL, "out of memory");
-        return NULL;
+    static const char *const types[] = {"ndjson", "jsonl", "jsonlines"};
+    struct eio_str type = eio_http_head_field(eio_http_request_head(request), "content-type");
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (type.n && memmem(type.p, type.n, types[i], strlen(types[i]))) return true;
+    return false;
+}
+
+static bool is_array(struct eio_str body)
+{
+    while (body.n && (*body.p == ' ' || *body.p == '\t' || *body.p == '\r' || *body.p == '\n')) {
+        body.p++;
+        body.n--;
     }
-    post->calls = calls;
-    post->claims = kit_http_authorize(calls->kit, request, KIT_ROLE_FEED | KIT_ROLE_ADMIN, failure);
-    if (post->claims && !read_path(eio_http_head_path(eio_http_request_head(request)), &post->kind, post->call_id))
-        kit_fail(failure, 404, NULL, "there is nothing at this path");
-    if (!failure->code) return post;
-    free_post(post);
-    return NULL;
+    return body.n && *body.p == '[';
+}
+
+static void submit(struct post *post, struct eio_http_request *request)
+{
+    struct eio_str body = eio_http_request_body(request);
+    bool lines = post->kind == CALLS_FEED_LINE && says_lines(request);
+    bool list = lines || (post->kind == CALLS_FEED_LINE && is_array(body));
+    struct calls_feed_event event = {.kind = post->kind,
+                                     .raw = body,
+                                     .call_id = post->call_id,
+                                     .claims = post->claims,
+                                     .source = kit_http_source(post->user, list),
+                                     .is_lines = lines};
+    struct calls_feed_result refused = {.seq = 0};
+    post->request = request;
+    eio_http_request_on_abort(request, on_abort, post);
+    if (list)
+        calls_list_submit(post->calls, &event, on_list, post);
+    else if (body.n <= post->calls->kit->config->event_max_bytes &&
+             kit_json_check(body, post->calls->kit->config->io.max_depth - 1, &refused.failure))
+        on_result(post, &refused);
+    else
+        calls_feed_submit(post->calls, &event, on_result, post);
 }
 
 static void on_calls(struct eio_http_request *request, void *ctx)
 {
     struct calls *calls = ctx;
+    struct kit *kit = calls->kit;
     struct kit_failure failure = {0, "", ""};
-    if (!kit_http_method_is(calls->kit, request, EIO_HTTP_POST)) return;
-    struct post *post = read_post(calls, request, &failure);
-    if (!post) {
-        kit_http_reply_failure(calls->kit, request, &failure);
+    char call_id[KIT_ID_SIZE];
+    const struct route *route = read_path(eio_http_head_path(eio_http_request_head(request)), call_id);
+    if (!route) {
+        kit_http_reply_nothing(kit, request);
         return;
     }
-    json_error_t where;
-    struct eio_str raw = eio_http_request_body(request);
-    json_t *body = json_loadb(raw.p ? raw.p : "", raw.n, 0, &where);
-    post->is_list = json_is_array(body) && post->kind == CALLS_FEED_LINE;
-    json_t *all = NULL;
-    if (!body)
-        kit_fail(&failure, 400, NULL, "the body is not JSON: %s", where.text);
-    else
-        all = complete_all(post, body, &failure);
-    if (all) {
-        post->request = request;
-        eio_http_request_on_abort(request, on_abort, post);
-        submit_all(post, all, raw);
-    } else {
-        kit_http_reply_failure(calls->kit, request, &failure);
-        free_post(post);
+    if (!kit_http_method_is(kit, request, route->method)) return;
+    struct post *post = calloc(1, sizeof *post);
+    struct kit_claims *claims = kit_http_authorize(kit, request, KIT_ROLE_FEED | KIT_ROLE_ADMIN, &failure);
+    if (post && claims) {
+        *post = (struct post){
+            .calls = calls, .claims = claims, .kind = route->kind, .user = kit_http_user_ref(kit, claims)};
+        snprintf(post->call_id, sizeof post->call_id, "%s", call_id);
     }
-    json_decref(all);
-    json_decref(body);
+    if (post && post->user) {
+        submit(post, request);
+        return;
+    }
+    if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
+    kit_http_reply_failure(kit, request, &failure);
+    if (!post || !post->claims) kit_claims_unref(claims);
+    free_post(post);
 }
 
 /* ------------------------------------------------------------------- init */

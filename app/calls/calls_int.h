@@ -1,6 +1,6 @@
-/* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_feed.c, calls_agents.c,
- * calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c,
- * calls_feedback.c, calls_http.c, calls_demo.c. */
+/* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_entry.h, calls_entry.c,
+ * calls_record.c, calls_feed.c, calls_lines.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c,
+ * calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 

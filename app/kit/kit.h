@@ -104,6 +104,7 @@ struct kit {
         void *ctx;
     } metrics[KIT_HOOKS_MAX];
     size_t metrics_count;
+    struct kit_http_user *http_users; /* kit_http.c: a table */
 };
 
 /* A part of the product. app.c lists them. */

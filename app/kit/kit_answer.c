@@ -3,6 +3,7 @@
 
 #include "kit_auth.h"
 
+#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,21 +24,25 @@ void kit_put_time(struct sio_builder *builder, int64_t unix_ms)
     kit_put_text(builder, text);
 }
 
-static void put_error_fields(struct sio_builder *builder, const struct kit_failure *failure)
+void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure *failure)
 {
     sio_builder_put(builder, "\"code\":");
     kit_put_int(builder, failure->code);
     sio_builder_put(builder, ",\"message\":");
     kit_put_text(builder, failure->message);
-    if (!failure->field[0]) return;
-    sio_builder_put(builder, ",\"field\":");
-    kit_put_text(builder, failure->field);
+    if (failure->field[0]) {
+        sio_builder_put(builder, ",\"field\":");
+        kit_put_text(builder, failure->field);
+    }
+    if (failure->code != 503) return;
+    sio_builder_put(builder, ",\"retry_after_ms\":");
+    kit_put_int(builder, KIT_RETRY_AFTER_MS);
 }
 
 void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failure *failure)
 {
     sio_builder_put(builder, "{\"ok\":false,\"error\":{");
-    put_error_fields(builder, failure);
+    kit_answer_put_error(builder, failure);
     sio_builder_put(builder, "}}");
 }
 
@@ -82,7 +87,7 @@ void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *fai
         sio_reply(reply, sio_builder_args(&builder));
     } else {
         sio_builder_put(&builder, "{");
-        put_error_fields(&builder, failure);
+        kit_answer_put_error(&builder, failure);
         sio_builder_put(&builder, ",\"event\":");
         kit_put_text(&builder, answer->event);
         sio_builder_put(&builder, "}");
@@ -98,6 +103,17 @@ void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code,
     struct kit_answer answer = kit_answer_later(kit, event);
     kit_fail(&failure, code, field, "%s", message);
     kit_answer_failure(&answer, &failure);
+}
+
+int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *failure)
+{
+    struct base_json_fault fault;
+    ssize_t n = base_json_scan((const uint8_t *)text.p, text.n, max_depth, false, &fault);
+    if (n < 0)
+        return kit_fail(failure, n == BASE_JSON_DEPTH ? 413 : 400, NULL, "not usable JSON: %s at byte %zu", fault.why,
+                        fault.at);
+    if ((size_t)n == text.n) return 0;
+    return kit_fail(failure, 400, NULL, "not usable JSON: more text after the value at byte %zd", n);
 }
 
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event)

@@ -19,11 +19,19 @@ struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *even
 void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json);
 /* {"ok":false,"error":{…}} as the ack, or `error` if none was asked for; 401 also disconnects. */
 void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure);
+/* What is told to try again later (503), when. */
+#define KIT_RETRY_AFTER_MS 1000
+/* The fields of an error, without braces: code, message, field, retry_after_ms. */
+void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure *failure);
 /* The object {"ok":false,"error":{code,message,field}}. */
 void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failure *failure);
 /* The event's payload if it is exactly one object without attachments that fits the event's schema; the caller's to
  * json_decref. Otherwise answers 400 and returns NULL. */
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event);
+/* Checks JSON text that did not come over a socket by the rules for what does; afterwards socketio.h's functions may
+ * look at it. Returns 0 or the code of failure: 400, or 413 if it is nested more deeply than max_depth. Over a socket,
+ * the packet's array is one level of config->io.max_depth. Any thread. */
+int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *failure);
 /* Refuses an event at once. */
 void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code, const char *field,
                        const char *message);

@@ -337,6 +337,10 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
         kit_answer_refuse(nsp->kit, event, 401, NULL, "agent:connect must come first");
         return false;
     }
+    if (is_known && !sio_handles(nsp->nsp, event->name)) {
+        kit_answer_refuse(nsp->kit, event, 404, NULL, "there is no such event");
+        return false;
+    }
     /* No tree is built of what is larger. */
     uint32_t limit = is_known ? config->event_max_bytes : config->auth_max_bytes;
     if (event->args.json.n <= limit) return true;

@@ -12,7 +12,7 @@ enum kit_log_format { KIT_LOG_TEXT, KIT_LOG_JSON };
 enum kit_adapter { KIT_ADAPTER_REDIS, KIT_ADAPTER_REDIS_SHARDED, KIT_ADAPTER_REDIS_STREAMS };
 enum kit_jwt_algorithm { KIT_JWT_HS256, KIT_JWT_EDDSA };
 
-#define KIT_CONFIG_OPTIONS_MAX 128
+#define KIT_CONFIG_OPTIONS_MAX 192
 
 struct kit_config {
     const char *config_file; /* "": none */
@@ -65,6 +65,7 @@ struct kit_config {
     size_t gate_bytes_max;
     uint32_t call_list_max;
     uint32_t text_max_bytes;
+    uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
     const char *glossary;
 

@@ -13,12 +13,25 @@ void kit_http_reply_text(struct eio_http_request *request, int status, const cha
 void kit_http_reply_builder(struct eio_http_request *request, int status, struct sio_builder *json);
 /* {"ok":false,"error":{…}} with the failure's code as the status. */
 void kit_http_reply_failure(struct kit *kit, struct eio_http_request *request, const struct kit_failure *failure);
-/* False: answered 405. HEAD is as good as GET. */
+/* False: answered 405 with what is allowed. HEAD is as good as GET. */
 bool kit_http_method_is(struct kit *kit, struct eio_http_request *request, enum eio_http_method wanted);
+/* 404: nothing is at the request's path. */
+void kit_http_reply_nothing(struct kit *kit, struct eio_http_request *request);
 /* The claims of the request's bearer token if its role is one of these; NULL with failure (401, 403). */
 struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, unsigned roles,
                                       struct kit_failure *failure);
 
+/* A user whose requests are under way, as sources of work (kit_work.h): whatever connections they come over, they
+ * share. Long lists of lines have a share of their own, one at a time. */
+struct kit_http_user;
+/* NULL: out of memory. */
+struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims *claims);
+/* Accepts NULL. */
+void kit_http_user_unref(struct kit *kit, struct kit_http_user *user);
+struct kit_source *kit_http_source(const struct kit_http_user *user, bool is_list);
+
+/* Answers 404 for what else is below /api/. */
+int kit_http_start(struct kit *kit);
 /* Opens /health and /ready. */
 int kit_health_start(struct kit *kit);
 

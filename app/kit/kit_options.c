@@ -204,6 +204,13 @@ const struct kit_option kit_options[] = {
     U32("call_list_max", call_list_max, "200", 1, 10000, "Calls", "calls in the answer to call:list, the latest"),
     U32("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
         "text of one transcript line; above: error 413"),
+    U32("late_final_s", late_final_s, "30", 0, 86400, "Calls",
+        "final lines are taken for so long after the end of their call; then: error 409"),
+    U32("call_idle_timeout_s", call_idle_timeout_s, "3600", 0, 31536000, "Calls",
+        "a call ends by itself when no feed said anything about it for so long, and none that did is connected; 0: "
+        "never"),
+    U32("retention_days", retention_days, "365", 0, 36500, "Calls",
+        "an ended call is deleted with all that was said after so many days; 0: never"),
     U32("suggest_turns", suggest_turns, "12", 1, 50, "Calls",
         "the latest customer lines that a search for documents looks at, besides the first three"),
     TEXT("glossary", glossary, "", "Calls",

@@ -188,6 +188,12 @@ int kit_store_submit(struct kit_store *store, struct kit_store_op *op, size_t by
     return submit(&store->write_strand, op, bytes);
 }
 
+void kit_store_again(struct kit_store_op *op)
+{
+    op->failure.code = 0;
+    kit_strand_again(&op->job);
+}
+
 int kit_store_submit_read(struct kit_store *store, struct kit_store_op *op, size_t bytes)
 {
     op->writes = false;

@@ -54,7 +54,9 @@ void kit_store_each_open_file(const struct kit_config *config, void (*fn)(const 
 void kit_store_close(struct kit_store *store);
 /* Returns 0 or EIO_EAGAIN (op not taken). `bytes`: what the operation holds besides its struct. */
 int kit_store_submit(struct kit_store *store, struct kit_store_op *op, size_t bytes);
-/* The same on the second connection, which only reads, beside the writes. */
+/* Within the operation's own done(): it runs once more, behind what was submitted meanwhile (kit_strand_again()). */
+void kit_store_again(struct kit_store_op *op);
+/* As kit_store_submit(), on the second connection, which only reads, beside the writes. */
 int kit_store_submit_read(struct kit_store *store, struct kit_store_op *op, size_t bytes);
 /* Lets the writes that still wait fail at once: the time to stop is up. */
 void kit_store_abandon(struct kit_store *store);

@@ -95,6 +95,19 @@ static const char *const steps[] = {
     " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
     " features TEXT NOT NULL, vector BLOB NOT NULL,"
     " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
+    /* 4 */
+    /* When a feed last said something of a call; and whose calls are which, for those whose token does not say. */
+    "ALTER TABLE calls ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE calls SET last_ms = coalesce(ended_ms, started_ms);"
+    "CREATE INDEX calls_that_go_on ON calls(last_ms) WHERE ended_ms IS NULL;"
+    "CREATE INDEX calls_by_end ON calls(ended_ms) WHERE ended_ms IS NOT NULL;"
+    "CREATE TABLE call_agents ("
+    " agent TEXT NOT NULL,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " PRIMARY KEY (agent, call)) WITHOUT ROWID;"
+    "CREATE INDEX call_agents_by_call ON call_agents(call);"
+    "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c, json_each(c.agents) j"
+    " WHERE j.type = 'text';",
 };
 
 #define VERSION ((int)(sizeof steps / sizeof steps[0]))

@@ -16,6 +16,7 @@ struct kit_work {
     struct kit_job *done, **done_tail;
     unsigned running; /* threads inside a batch */
     bool posted;      /* deliver() is on its way to the loop */
+    bool again;       /* the job whose done() runs is on its strand again; the loop's thread only */
     bool stopping;
     struct kit_work_stats stats;
     unsigned thread_count;
@@ -163,7 +164,9 @@ static bool deliver_one(struct kit_work *work)
     if (!job) return false;
     struct kit_source *source = job->source;
     size_t bytes = job->bytes;
+    work->again = false;
     job->done(job);
+    if (work->again) return true;
     pthread_mutex_lock(&work->mutex);
     work->stats.jobs--;
     work->stats.bytes -= bytes;
@@ -316,6 +319,12 @@ static void put_on_strand(struct kit_job *job)
         pthread_cond_signal(&work->ready_cond);
     }
     pthread_mutex_unlock(&work->mutex);
+}
+
+void kit_strand_again(struct kit_job *job)
+{
+    job->strand->work->again = true;
+    put_on_strand(job);
 }
 
 /* Counts the job against the pool's limits. False: they are reached. */

@@ -68,6 +68,10 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
  * thread. */
 int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, struct kit_job *job);
 
+/* Within the job's own done(): it goes to the end of its strand once more, and keeps its place in the limits and in its
+ * source's share. For work that is done in pieces, so that others come in between. Cannot fail. */
+void kit_strand_again(struct kit_job *job);
+
 /* NULL: out of memory. On the loop's thread, as all of a source. */
 struct kit_source *kit_source_new(const struct kit_source_options *options);
 /* Accepts NULL. Jobs hold a reference of their own. */

@@ -358,6 +358,8 @@ SIO_API void sio_each_namespace(struct sio_server *io, void (*fn)(struct sio_nam
 
 /* Handlers; several for one event run in the order of registration. Register before clients come. */
 SIO_API int sio_on(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
+/* True if there is a handler for the event itself. */
+SIO_API bool sio_handles(const struct sio_namespace *nsp, struct eio_str event);
 SIO_API int sio_on_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx); /* before the event's own */
 /* Each event that goes to a socket, alone or with others, before it is sent. args are without what recovery adds. */
 typedef void (*sio_outgoing_fn)(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx);

@@ -282,17 +282,84 @@ test("the same over HTTP", async () => {
   const two = [{ speaker: "agent", text: "a", segment_id: "1" }, { speaker: "agent", text: "b", segment_id: "2" }];
   assert.deepEqual(await request("/rest/transcription", two, tokens.feed), [200, { ok: true, call_id: "rest", stored: 2, duplicates: 0, seq: 2 }]);
   assert.deepEqual(await request("/rest/transcription", two, tokens.feed), [200, { ok: true, call_id: "rest", stored: 0, duplicates: 2, seq: 2 }]);
-  const [status, refused] = await request("/rest/transcription", [two[0], { speaker: "agent" }], tokens.feed);
-  assert.deepEqual([status, refused.error.field], [400, "/1/text"]);
+  const lines = ['{"speaker":"agent","text":"a","segment_id":"1"}', "", '{"speaker":"agent",', "  ", '{"speaker":"agent","text":"b","segment_id":"2"}'];
+  const streamed = await fetch(`${parley.url}/api/v1/calls/rest/transcription`, { method: "POST", body: lines.join("\r\n"),
+    headers: { "content-type": "application/x-ndjson", authorization: `Bearer ${tokens.feed}` } });
+  const { duplicates, errors } = await streamed.json();
+  assert.deepEqual([streamed.status, duplicates, errors.map(({ index, code }) => [index, code])], [200, 2, [[1, 400]]]);
+  const missing = { code: 400, message: "is missing" };
+  assert.deepEqual(await request("/rest/transcription", [two[0], { speaker: "agent" }], tokens.feed), [200, { ok: false, call_id: "rest",
+    stored: 0, duplicates: 1, seq: 1, failed: 1, error: { ...missing, field: "/1/text" }, errors: [{ index: 1, ...missing, field: "/text" }] }]);
+  const [status, refused] = await request("/rest/transcription", [{ text: "x" }], tokens.feed);
+  assert.deepEqual([status, refused.stored, refused.error.field], [400, 0, "/0/speaker"]);
   assert.equal((await request("/rest/transcription", { speaker: "agent", text: "c", odd: 1 }, tokens.feed))[1].seq, 3);
   assert.equal((await request("/rest/transcription", { call_id: "other", speaker: "agent", text: "c" }, tokens.feed))[0], 400);
   assert.equal((await request("/rest/status", { status: "ended" }, tokens.feed))[1].seq, 4);
   assert.equal((await request("/rest/nothing", {}, tokens.feed))[0], 404);
   assert.equal((await request("/none/status", { status: "ended" }, tokens.feed))[0], 404);
-  assert.equal((await fetch(`${parley.url}/api/v1/calls`)).status, 405);
+  for (const [path, allow] of [["", "POST"], ["/rest/status", "POST"]]) {
+    const wrong = await fetch(`${parley.url}/api/v1/calls${path}`);
+    assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, allow]);
+    assertError(await wrong.json(), 405, undefined);
+  }
+  for (const path of ["/api", "/api/", "/api/v2/calls", "/api/v1/calls/", "/api/v1/calls/a%20b/status", "/api/v1/calls/rest/nothing"]) {
+    const nothing = await fetch(parley.url + path);
+    assert.deepEqual([path, nothing.status], [path, 404]);
+    assertError(await nothing.json(), 404, undefined);
+  }
   await until(() => alice.seen("call:status").length === 1, "the end");
   assert.deepEqual(alice.seen("transcription:update").map(({ text, seq, odd }) => [text, seq, odd]), [["a", 1, undefined], ["b", 2, undefined], ["c", 3, 1]]);
   assert.equal(typeof alice.seen("call:status")[0].duration, "number");
+  for (const event of alice.log.map(([, data]) => data)) assert.equal(event.call_id, "rest");
+  for (const one of (await alice.ask("call:subscribe", { call_id: "rest" })).transcript) assert.equal(one.call_id, "rest");
+});
+
+test("events that do not exist are refused, and a full queue says when to try again", async () => {
+  const [from, alice] = await Promise.all([feed(), agent("alice")]);
+  assertError(await from.ask("call:strat", { call_id: "a" }), 404, undefined);
+  assertError(await alice.ask("call:start", { call_id: "a" }), 404, undefined);
+  assertError(await alice.ask("__proto__", {}), 404, undefined);
+  alice.emit("no:such", {});
+  await until(() => alice.seen("error").length === 1, "an error event");
+  assert.deepEqual([alice.seen("error")[0].code, alice.seen("error")[0].event], [404, "no:such"]);
+  const busy = await startParley("--work-queue-max", "4");
+  try {
+    const headers = { authorization: `Bearer ${await busy.token("--sub", "feed", "--role", "feed")}` };
+    const post = () => fetch(`${busy.url}/api/v1/calls`, { method: "POST", headers, body: '{"call_id":"a"}' });
+    const refused = (await Promise.all(Array.from({ length: 100 }, post))).find(({ status }) => status === 503);
+    assert.equal(refused?.headers.get("retry-after"), "1");
+    assert.equal((await refused.json()).error.retry_after_ms, 1000);
+  } finally {
+    await busy.stop();
+  }
+});
+
+test("the same text is taken or refused alike through both doors", async () => {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${tokens.feed}` };
+  const post = async (body) => (await fetch(`${parley.url}/api/v1/calls/doors/transcription`, { method: "POST", headers, body })).status;
+  const from = await connect("/feed", { token: tokens.feed }, webSocket);
+  await from.ask("call:start", { call_id: "doors" });
+  const { engine } = from.io;
+  const say = (json) => engine.write(`2/feed,7["transcription:update",${json}]`);
+  const answer = (json) => new Promise((resolve) => {
+    engine.once("message", (text) => resolve(text.includes('"ok":true') ? 200 : Number(/"code":(\d+)/.exec(text)?.[1])));
+    engine.once("close", () => resolve("closed"));
+    say(json);
+  });
+  const line = (more) => `{"call_id":"doors","speaker":"agent",${more}}`;
+  const deep = (n) => line(`"text":"x","deep":${"[".repeat(n)}${"]".repeat(n)}`);
+  for (const json of [line('"text":"x","n":1e400'), line('"text":"\\ud83d\\u0000"'), line('"text":1e400'), line('"text":"x","text":"y"'),
+    line('"text":"x","speaker":"\\ud83d"'), deep(126), line('"text":5,"text":"x"'), line(`"text":"${"x".repeat(65536)}"`),
+    line(`"text":"${"x".repeat(65537)}"`), line(`"text":"x","more":"${"y".repeat(131072)}"`), "[]", "7", "null"]) {
+    assert.equal(await answer(json), await post(json), json.slice(0, 100));
+  }
+  assert.equal(await post(deep(127)), 413);
+  assert.equal(await post(`[${deep(126)}]`), 200);
+  assert.equal(await post(`[${deep(127)}]`), 413);
+  assert.equal(await post(`[${deep(127)},${line('"text":"z"')}]`), 200, "it costs that line only");
+  assert.equal(await post(`\ufeff${line('"text":"x"')}`), 400);
+  say(deep(127));
+  assert.ok(await from.gone, "too deep closes the connection, since no packet was read");
 });
 
 test("health, readiness and metrics answer", async () => {

@@ -36,11 +36,10 @@ static void on_result(void *ctx, const struct calls_feed_result *result)
 
 static void submit(enum calls_feed_kind kind, const char *text)
 {
-    json_t *object = json_loads(text, 0, NULL);
-    assert_non_null(object);
-    struct calls_feed_event event = {kind, eio_str(text), object, NULL, NULL};
+    struct kit_failure failure;
+    struct calls_feed_event event = {.kind = kind, .raw = eio_str(text)};
+    assert_int_equal(kit_json_check(event.raw, 127, &failure), 0);
     calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
-    json_decref(object);
 }
 
 /* What a feed says and what it is told: the code, or the seq, or -seq for what was known. */
@@ -157,11 +156,182 @@ static void what_is_not_possible_is_refused(void **state)
     assert_string_equal(f.last.failure.field, "/call_id");
     assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 404);
     START("a");
+    f.config.late_final_s = 0;
     assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 1);
     assert_int_equal(LINE("a", "\"text\":\"x\""), 409);
     assert_int_equal(START("a"), 409);
     assert_int_equal(say(CALLS_FEED_STATUS, "{\"call_id\":\"a\",\"status\":\"active\"}"), 409);
     assert_string_equal(transcript("a", 0), "|1");
+}
+
+static void last_words_may_come_after_the_end_for_a_while(void **state)
+{
+    (void)state;
+    START("a");
+    LINE("a", "\"text\":\"Thank you and\",\"segment_id\":\"s\",\"is_final\":false");
+    assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 2);
+    assert_int_equal(LINE("a", "\"text\":\"Thank you and good\",\"segment_id\":\"s\",\"is_final\":false"), 409);
+    assert_int_equal(LINE("a", "\"text\":\"Thank you and goodbye\",\"segment_id\":\"s\""), 3);
+    assert_int_equal(LINE("a", "\"text\":\"Bye\",\"segment_id\":\"t\""), 4);
+    f.config.late_final_s = 0;
+    assert_int_equal(LINE("a", "\"text\":\"Bye\",\"segment_id\":\"t\""), -4);
+    assert_int_equal(LINE("a", "\"text\":\"more\",\"segment_id\":\"u\""), 409);
+    assert_string_equal(transcript("a", 0), "3:Thank you and goodbye 4:Bye |4");
+}
+
+static void a_corrected_final_line_replaces_the_first(void **state)
+{
+    (void)state;
+    START("a");
+    assert_int_equal(LINE("a", "\"text\":\"fourteen\",\"segment_id\":\"s\""), 1);
+    assert_int_equal(LINE("a", "\"text\":\"forty\",\"segment_id\":\"s\",\"replaces\":77"), 2);
+    assert_int_equal(LINE("a", "\"text\":\"forty\",\"segment_id\":\"s\""), -2);
+    assert_int_equal(LINE("a", "\"text\":\"fourteen\",\"segment_id\":\"s\",\"is_final\":false"), -2);
+    json_t *all = snapshot("a", 0), *line = json_array_get(json_object_get(all, "transcript"), 0);
+    assert_int_equal(json_array_size(json_object_get(all, "transcript")), 1);
+    assert_int_equal(json_integer_value(json_object_get(line, "replaces")), 1);
+    assert_int_equal(json_integer_value(json_object_get(line, "seq")), 2);
+    json_decref(all);
+    /* A final text that differs by nothing but what follows a NUL is another text. */
+    assert_int_equal(LINE("a", "\"text\":\"forty\\u0000two\",\"segment_id\":\"s\""), 3);
+    assert_int_equal(LINE("a", "\"text\":\"forty\\u0000two\",\"segment_id\":\"s\""), -3);
+}
+
+/* The first line as it stands in the store. */
+static const char *stored_json(const char *call_id)
+{
+    static char out[1024];
+    struct snapshot s;
+    memset(&s, 0, sizeof s);
+    s.op.run = run_snapshot;
+    s.call_id = call_id;
+    sio_builder_init(&s.json);
+    assert_int_equal(kit_store_run_now(f.app->kit.store, &s.op), 0);
+    sio_builder_put(&s.json, "}");
+    struct eio_str object = {s.json.json, s.json.size};
+    ((char *)s.json.json)[0] = '{'; /* was the comma */
+    struct eio_str list = sio_json_member(object, "transcript");
+    struct eio_str first = sio_args_at((struct sio_args){{list.p + 1, list.n - 2}, NULL, 0}, 0);
+    snprintf(out, sizeof out, "%.*s", (int)first.n, first.p);
+    sio_builder_clear(&s.json);
+    return out;
+}
+
+static void values_that_cannot_be_written_again_go_on_byte_by_byte(void **state)
+{
+    static const char odd[] = "\"text\":\"so \\ud83d\\u0000.\",\"id\":123456789012345678901234567890,\"x\":1e400,"
+                              "\"y\":[-0.0,1e-400],\"\":{\"__proto__\":\"\\udc00\"},\"y\" : 2";
+    (void)state;
+    START("a");
+    assert_int_equal(LINE("a", "\"text\":\"so \\ud83d\\u0000.\",\"id\":123456789012345678901234567890,\"x\":1e400,"
+                               "\"y\":[-0.0,1e-400],\"\":{\"__proto__\":\"\\udc00\"},\"y\" : 2"),
+                     1);
+    assert_non_null(strstr(stored_json("a"), odd));
+    /* What the server says itself is said once, and the rest stays. */
+    START("b");
+    assert_int_equal(LINE("b", "\"seq\":5 , \"text\":\"t\",\"s\\u0065q\":6,\"x\": 1e400,\"replaces\":1"), 1);
+    const char *stored = stored_json("b");
+    assert_non_null(strstr(stored, "\"text\":\"t\",\"x\":1e400,\"timestamp\""));
+    assert_null(strstr(stored, "replaces"));
+    assert_null(strstr(stored, ":5"));
+    assert_null(strstr(stored, "065q"));
+}
+
+static void the_call_is_named_whoever_wrote_the_line(void **state)
+{
+    struct calls_feed_event event = {
+        .kind = CALLS_FEED_LINE, .raw = eio_str("{\"speaker\":\"agent\",\"text\":\"x\"}"), .call_id = "a"};
+    (void)state;
+    START("a");
+    calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
+    kit_work_wait(f.app->kit.work);
+    assert_int_equal(f.last.failure.code, 0);
+    assert_non_null(strstr(stored_json("a"), "\"call_id\":\"a\""));
+}
+
+/* ------------------------------------------------------------------- lists */
+
+static struct calls_list_result listed;
+static struct calls_list_error first_error;
+static int list_answers;
+
+static void on_list(void *ctx, const struct calls_list_result *result)
+{
+    (void)ctx;
+    listed = *result;
+    first_error = result->error_count ? result->errors[0] : (struct calls_list_error){0};
+    list_answers++;
+}
+
+static void post_list(const char *call_id, const char *text)
+{
+    struct calls_feed_event event = {.kind = CALLS_FEED_LINE, .raw = eio_str(text), .call_id = call_id};
+    list_answers = 0;
+    calls_list_submit(app_state(f.app, &calls_module), &event, on_list, NULL);
+    kit_work_wait(f.app->kit.work);
+    assert_int_equal(list_answers, 1);
+}
+
+static void a_bad_line_of_a_list_costs_that_line(void **state)
+{
+    (void)state;
+    START("a");
+    post_list("a", " [{\"speaker\":\"agent\",\"text\":\"1\",\"segment_id\":\"1\"} ,"
+                   "{\"speaker\":\"agent\"}, 7, null,{\"speaker\":\"agent\",\"text\":\"2\",\"call_id\":\"b\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"1\",\"segment_id\":\"1\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"3\"}] ");
+    assert_int_equal(listed.failure.code, 0);
+    assert_int_equal(listed.stored, 2);
+    assert_int_equal(listed.duplicates, 1);
+    assert_int_equal(listed.failed, 4);
+    assert_int_equal(listed.error_count, 4);
+    assert_int_equal(listed.seq, 2);
+    assert_int_equal(first_error.index, 1);
+    assert_int_equal(first_error.failure.code, 400);
+    assert_string_equal(first_error.failure.field, "/text");
+    assert_string_equal(transcript("a", 0), "1:1 2:3 |2");
+    post_list("none", "[{\"speaker\":\"agent\",\"text\":\"1\"}]");
+    assert_int_equal(first_error.failure.code, 404);
+    post_list("a", "[{\"speaker\":\"agent\",\"text\":\"1\"},]");
+    assert_int_equal(listed.failure.code, 400);
+    post_list("a", "[]");
+    assert_int_equal(listed.failure.code, 400);
+    assert_string_equal(transcript("a", 0), "1:1 2:3 |2");
+}
+
+/* As text of `count` lines; to be freed. */
+static char *long_list(size_t count)
+{
+    size_t n = 0, size = count * 64 + 8;
+    char *text = malloc(size);
+    assert_non_null(text);
+    for (size_t i = 0; i < count; i++)
+        n += (size_t)snprintf(text + n, size - n, "%c{\"speaker\":\"agent\",\"text\":\"%zu\"}", i ? ',' : '[', i);
+    snprintf(text + n, size - n, "]");
+    return text;
+}
+
+static void a_long_list_lets_others_pass(void **state)
+{
+    char *text = long_list(3000);
+    struct calls *calls = app_state(f.app, &calls_module);
+    struct calls_feed_event list = {.kind = CALLS_FEED_LINE, .raw = eio_str(text), .call_id = "a"};
+    (void)state;
+    START("a");
+    START("b");
+    list_answers = 0;
+    calls_list_submit(calls, &list, on_list, NULL);
+    free(text);
+    int before = f.answers;
+    submit(CALLS_FEED_LINE, "{\"call_id\":\"b\",\"speaker\":\"agent\",\"text\":\"x\"}");
+    while (f.answers == before) eio_loop_turn(f.app->kit.loop, 10);
+    assert_int_equal(list_answers, 0);
+    kit_work_wait(f.app->kit.work);
+    assert_int_equal(list_answers, 1);
+    assert_int_equal(listed.stored, 3000);
+    assert_int_equal(listed.seq, 3000);
+    f.config.snapshot_lines_max = 2;
+    assert_string_equal(transcript("a", 0), "2999:2998 3000:2999 |3000");
 }
 
 static void unknown_fields_are_kept_as_they_came(void **state)
@@ -267,6 +437,12 @@ int main(void)
         TEST(an_interim_line_is_replaced_until_it_is_final),
         TEST(a_repeat_is_accepted_once),
         TEST(what_is_not_possible_is_refused),
+        TEST(last_words_may_come_after_the_end_for_a_while),
+        TEST(a_corrected_final_line_replaces_the_first),
+        TEST(values_that_cannot_be_written_again_go_on_byte_by_byte),
+        TEST(the_call_is_named_whoever_wrote_the_line),
+        TEST(a_bad_line_of_a_list_costs_that_line),
+        TEST(a_long_list_lets_others_pass),
         TEST(unknown_fields_are_kept_as_they_came),
         TEST(a_text_above_the_limit_is_413),
         TEST(a_snapshot_is_bounded_and_says_so),

@@ -281,12 +281,51 @@ static void results_are_handled_in_slices(void **state)
     eio_loop_free(loop);
 }
 
+static int pieces;
+
+static void done_in_pieces(struct kit_job *job)
+{
+    if (++pieces < 3)
+        kit_strand_again(job);
+    else
+        done(job);
+}
+
+static void a_job_in_pieces_lets_others_in_between_and_keeps_its_place(void **state)
+{
+    struct kit_work_options options = {1, 8, 1 << 20};
+    struct kit_source_options share = {.share = 1, .max_jobs = 8, .max_bytes = 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_source *source = kit_source_new(&share);
+    struct kit_strand strand;
+    struct job *long_one = calloc(1, sizeof *long_one);
+    (void)state;
+    pieces = 0;
+    long_one->job = (struct kit_job){.run = run, .done = done_in_pieces, .bytes = 1};
+    kit_strand_init(&strand, work, 1, NULL, NULL);
+    long_one->number = 7;
+    assert_int_equal(kit_strand_submit(&strand, source, &long_one->job), 0);
+    assert_int_equal(submit_from(source, &strand, 8, 1), 0); /* waits for its source's share */
+    assert_int_equal(submit(&strand, 9, 1), 0);
+    kit_work_wait(work);
+    static const int order[] = {7, 9, 7, 7, 8};
+    struct kit_work_stats stats;
+    for (int i = 0; i < 5; i++) assert_int_equal(seen.run_order[i], order[i]);
+    kit_work_get_stats(work, &stats);
+    assert_int_equal(stats.jobs, 0);
+    assert_int_equal(stats.bytes, 0);
+    assert_int_equal(stats.finished, 3);
+    kit_source_unref(source);
+    kit_work_free(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(who_has_its_share_waits_for_itself_alone, set_up),
         cmocka_unit_test_setup(what_waits_runs_though_its_source_is_gone, set_up),
         cmocka_unit_test_setup(a_quarter_is_kept_for_feeds, set_up),
+        cmocka_unit_test_setup(a_job_in_pieces_lets_others_in_between_and_keeps_its_place, set_up),
         cmocka_unit_test_setup(results_are_handled_in_slices, set_up),
         cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
         cmocka_unit_test_setup(other_strands_go_on_while_one_waits, set_up),

@@ -1,0 +1,211 @@
+/* Reads one thing that a feed says out of its JSON text. Whatever door it came through, the text goes on byte by byte:
+ * values that this program does not know, and those that it could not even write again (numbers beyond a double, half
+ * surrogates), stay what they were. Only what the server itself says is left out and said anew. */
+#include "calls_entry.h"
+
+#include <base_json.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[] = {"call:start", "transcription:update", "call:status", "call:end"};
+
+const char *calls_feed_event_name(enum calls_feed_kind kind)
+{
+    return names[kind];
+}
+
+/* ------------------------------------------------------------------- values */
+
+static char *copy_slice(struct eio_str text, const char *otherwise)
+{
+    return text.p ? strndup(text.p, text.n) : strdup(otherwise);
+}
+
+static void copy_text(char *out, size_t size, const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    snprintf(out, size, "%s", text ? text : "");
+}
+
+/* Status words as literals. */
+static const char *status_of(enum calls_feed_kind kind, const json_t *object)
+{
+    static const char *const all[] = {"ringing", "active", "on_hold", "ended"};
+    const char *status = json_string_value(json_object_get(object, "status"));
+    if (kind == CALLS_FEED_END) return "ended";
+    for (size_t i = 0; status && i < sizeof all / sizeof all[0]; i++)
+        if (!strcmp(all[i], status)) return all[i];
+    return "active";
+}
+
+static int copy_values(struct calls_entry *entry, const json_t *object, struct eio_str raw)
+{
+    const json_t *is_final = json_object_get(object, "is_final");
+    const json_t *text = json_object_get(object, "text");
+    entry->status = status_of(entry->kind, object);
+    entry->is_final = !is_final || json_is_true(is_final);
+    copy_text(entry->segment_id, sizeof entry->segment_id, object, "segment_id");
+    copy_text(entry->speaker, sizeof entry->speaker, object, "speaker");
+    if (entry->kind == CALLS_FEED_START) {
+        entry->agents = copy_slice(sio_json_member(raw, "agents"), "[]");
+        entry->metadata = copy_slice(sio_json_member(raw, "metadata"), "{}");
+        return entry->agents && entry->metadata ? 0 : EIO_ENOMEM;
+    }
+    if (entry->kind != CALLS_FEED_LINE) return 0;
+    entry->text_size = json_string_length(text);
+    entry->text = malloc(entry->text_size + 1);
+    if (!entry->text) return EIO_ENOMEM;
+    memcpy(entry->text, json_string_value(text), entry->text_size + 1);
+    return 0;
+}
+
+/* --------------------------------------------------------------- as it is sent */
+
+/* What of the feed's object the server says itself; NULL at the end. */
+static const char *const own_of_line[] = {"seq", "replaces", NULL};
+static const char *const own_of_status[] = {"seq", "duration", NULL};
+static const char *const own_of_end[] = {"seq", "duration", "status", NULL};
+
+static const char *const *own_of(enum calls_feed_kind kind)
+{
+    if (kind == CALLS_FEED_LINE) return own_of_line;
+    return kind == CALLS_FEED_END ? own_of_end : own_of_status;
+}
+
+static bool has_own(const json_t *object, enum calls_feed_kind kind)
+{
+    for (const char *const *own = own_of(kind); *own; own++)
+        if (json_object_get(object, *own)) return true;
+    return false;
+}
+
+static bool is_own(struct base_str key, enum calls_feed_kind kind)
+{
+    for (const char *const *own = own_of(kind); *own; own++)
+        if (base_json_text_is(key, (struct base_str){*own, strlen(*own)})) return true;
+    return false;
+}
+
+static struct eio_str inside(struct eio_str object)
+{
+    return (struct eio_str){object.p + 1, object.n - 2};
+}
+
+/* Puts the members but the server's own. Returns how many. */
+static size_t put_others(struct sio_builder *json, struct eio_str raw, enum calls_feed_kind kind)
+{
+    struct base_json_walk walk;
+    struct base_str key, value;
+    size_t count = 0;
+    base_json_open(&walk, (struct base_str){raw.p, raw.n});
+    while (base_json_each(&walk, &key, &value)) {
+        if (is_own(key, kind)) continue;
+        if (count++) sio_builder_put(json, ",");
+        sio_builder_put_slice(json, sio_args_none(), (struct eio_str){key.p, key.n});
+        sio_builder_put(json, ":");
+        sio_builder_put_slice(json, sio_args_none(), (struct eio_str){value.p, value.n});
+    }
+    return count;
+}
+
+/* Who lists calls is shown a new one. */
+static int begin_start(struct calls_entry *entry)
+{
+    struct sio_builder *json = &entry->json;
+    sio_builder_open(json);
+    sio_builder_put(json, "{\"call_id\":");
+    kit_put_text(json, entry->call_id);
+    sio_builder_put(json, ",\"metadata\":");
+    sio_builder_put(json, entry->metadata);
+    return json->error;
+}
+
+static int begin_json(struct calls_entry *entry, const struct calls_reader *reader, const json_t *object,
+                      struct eio_str raw)
+{
+    struct sio_builder *json = &entry->json;
+    size_t count = json_object_size(object);
+    if (entry->kind == CALLS_FEED_START) return begin_start(entry);
+    sio_builder_open(json);
+    sio_builder_put(json, "{");
+    if (has_own(object, entry->kind))
+        count = put_others(json, raw, entry->kind);
+    else
+        sio_builder_put_slice(json, sio_args_none(), inside(raw));
+    if (!json_object_get(object, "call_id")) {
+        sio_builder_put(json, count ? ",\"call_id\":" : "\"call_id\":");
+        kit_put_text(json, entry->call_id);
+    }
+    if (entry->kind == CALLS_FEED_LINE && !json_object_get(object, "timestamp")) {
+        sio_builder_put(json, ",\"timestamp\":");
+        kit_put_time(json, reader->now_ms);
+    }
+    if (entry->kind == CALLS_FEED_END) sio_builder_put(json, ",\"status\":\"ended\"");
+    return json->error;
+}
+
+/* -------------------------------------------------------------------- checks */
+
+/* Whether it is a payload of this event, but for a call_id that the path has. */
+static int check_schema(const struct calls_reader *reader, json_t *object, struct kit_failure *failure)
+{
+    struct kit_schema_error error;
+    bool lacks_id = reader->call_id[0] && json_is_object(object) && !json_object_get(object, "call_id");
+    if (lacks_id && json_object_set_new(object, "call_id", json_string(reader->call_id)))
+        return kit_fail(failure, 503, NULL, "out of memory");
+    bool fits = kit_schema_check(kit_schema_find(reader->schemas, names[reader->kind]), object, &error);
+    if (lacks_id) json_object_del(object, "call_id");
+    return fits ? 0 : kit_fail(failure, 400, error.pointer, "%s", error.message);
+}
+
+static int check_call(const struct calls_reader *reader, const struct calls_entry *entry, struct kit_failure *failure)
+{
+    if (reader->call_id[0] && strcmp(entry->call_id, reader->call_id))
+        return kit_fail(failure, 400, "/call_id", "differs from the path's");
+    if (reader->claims && !kit_claims_allow(reader->claims, entry->call_id))
+        return kit_fail(failure, 403, "/call_id", "this call is not yours");
+    return 0;
+}
+
+static int read_object(struct calls_entry *entry, const struct calls_reader *reader, json_t *object, struct eio_str raw,
+                       struct kit_failure *failure)
+{
+    const struct kit_config *config = reader->config;
+    int code = check_schema(reader, object, failure);
+    if (code) return code;
+    copy_text(entry->call_id, sizeof entry->call_id, object, "call_id");
+    if (!entry->call_id[0]) snprintf(entry->call_id, sizeof entry->call_id, "%s", reader->call_id);
+    code = check_call(reader, entry, failure);
+    if (code) return code;
+    if (entry->kind == CALLS_FEED_LINE && json_string_length(json_object_get(object, "text")) > config->text_max_bytes)
+        return kit_fail(failure, 413, "/text", "must have %u bytes or fewer", config->text_max_bytes);
+    if (copy_values(entry, object, raw) || begin_json(entry, reader, object, raw))
+        return kit_fail(failure, 503, NULL, "out of memory");
+    return 0;
+}
+
+int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
+                     struct kit_failure *failure)
+{
+    /* Without the white space around it. */
+    struct eio_str raw = sio_args_at((struct sio_args){text, NULL, 0}, 0);
+    memset(entry, 0, sizeof *entry);
+    sio_builder_init(&entry->json);
+    entry->kind = reader->kind;
+    if (raw.n > reader->config->event_max_bytes)
+        return kit_fail(failure, 413, NULL, "the event must have %u bytes or fewer", reader->config->event_max_bytes);
+    json_t *object = sio_args_parse((struct sio_args){raw, NULL, 0}, 0);
+    if (!object) return kit_fail(failure, 503, NULL, "out of memory");
+    int code = read_object(entry, reader, object, raw, failure);
+    json_decref(object);
+    return code;
+}
+
+void calls_entry_clear(struct calls_entry *entry)
+{
+    sio_builder_clear(&entry->json);
+    free(entry->text);
+    free(entry->agents);
+    free(entry->metadata);
+    entry->text = entry->agents = entry->metadata = NULL;
+}

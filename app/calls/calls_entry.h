@@ -1,0 +1,47 @@
+/* One thing that a feed says (calls_entry.c), and what becomes of it in the store (calls_record.c). */
+#ifndef CALLS_ENTRY_H
+#define CALLS_ENTRY_H
+
+#include "calls_int.h"
+
+struct calls_entry {
+    enum calls_feed_kind kind;
+    char call_id[KIT_ID_SIZE], segment_id[KIT_ID_SIZE], speaker[KIT_ID_SIZE];
+    bool is_final;
+    const char *status;      /* a literal */
+    char *text;              /* a line's, with a terminator */
+    size_t text_size;        /* it may contain NUL */
+    char *agents, *metadata; /* of call:start, as JSON text */
+    struct sio_builder json; /* the event as it is sent, without what the store adds and without its closing brace */
+};
+
+/* What is known besides the text. */
+struct calls_reader {
+    const struct kit_config *config;
+    const struct kit_schemas *schemas;
+    enum calls_feed_kind kind;
+    const char *call_id;             /* of the path; "": it is in the text */
+    const struct kit_claims *claims; /* whose rights are asked for; NULL: the server itself */
+    int64_t now_ms;
+};
+/* Reads checked JSON text (kit_json_check(), or a payload of a socket). Returns 0 or the code of failure;
+ * calls_entry_clear() in either case. Any thread. */
+int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
+                     struct kit_failure *failure);
+void calls_entry_clear(struct calls_entry *entry);
+
+struct calls_record {
+    struct calls_entry entry;
+    int64_t now_ms;
+    struct calls_call call;
+    bool duplicate;   /* it was stored before: nothing is sent */
+    int64_t replaces; /* seq of the final line that this one corrects; 0: none */
+};
+/* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
+ * failure: from 500 on the operation must fail, too; else nothing was changed. */
+int calls_record_store(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
+                       struct kit_failure *failure);
+/* It is durable: sends it to those who watch. On the loop. */
+void calls_record_send(struct calls *calls, struct calls_record *record);
+
+#endif

@@ -1,0 +1,197 @@
+/* What feeds say, in the store: numbered, kept, and then sent to those who watch. Each call is one log; its events are
+ * sent in the order of their numbers. */
+#include "calls_entry.h"
+
+#include <string.h>
+
+/* -------------------------------------------------------------------- calls */
+
+static int insert_agents(struct kit_db *db, const struct calls_record *record, struct kit_failure *failure)
+{
+    sqlite3_stmt *insert = kit_db_statement(
+        db, "INSERT OR IGNORE INTO call_agents(agent, call) SELECT value, ?1 FROM json_each(?2) WHERE type='text'");
+    int step = kit_db_step(insert, "it", record->call.id, record->entry.agents);
+    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+}
+
+static int store_start(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    const struct calls_entry *entry = &record->entry;
+    struct kit_failure missing;
+    int code = calls_find(db, entry->call_id, &record->call, &missing);
+    if (!code && record->call.ended_ms) return kit_fail(failure, 409, "/call_id", "a call of this id has ended");
+    record->duplicate = !code;
+    if (!code) return 0;
+    if (code != 404) {
+        *failure = missing;
+        return code;
+    }
+    sqlite3_stmt *insert = kit_db_statement(
+        db, "INSERT INTO calls(call_id, status, started_ms, last_ms, agents, metadata) VALUES (?1,?2,?3,?3,?4,?5)");
+    int step =
+        kit_db_step(insert, "ttitt", entry->call_id, entry->status, record->now_ms, entry->agents, entry->metadata);
+    if (step != SQLITE_DONE) return kit_db_fail(db, failure);
+    sqlite3_reset(insert);
+    code = calls_find(db, entry->call_id, &record->call, failure);
+    return code ? code : insert_agents(db, record, failure);
+}
+
+static int next_seq(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    sqlite3_stmt *row = kit_db_statement(db, "UPDATE calls SET seq = seq + 1, last_ms = ? WHERE id=? RETURNING seq");
+    if (kit_db_step(row, "ii", record->now_ms, record->call.id) != SQLITE_ROW) return kit_db_fail(db, failure);
+    record->call.seq = sqlite3_column_int64(row, 0);
+    sqlite3_reset(row);
+    return 0;
+}
+
+static int store_status(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    const char *status = record->entry.status;
+    int code = calls_find(db, record->entry.call_id, &record->call, failure);
+    if (code) return code;
+    record->duplicate = !strcmp(record->call.status, status);
+    if (record->duplicate) return 0;
+    if (record->call.ended_ms) return kit_fail(failure, 409, "/call_id", "the call has ended");
+    code = next_seq(db, record, failure);
+    if (code) return code;
+    if (!strcmp(status, "ended")) record->call.ended_ms = record->now_ms;
+    sqlite3_stmt *update = kit_db_statement(db, "UPDATE calls SET status=?, ended_ms=nullif(?,0) WHERE id=?");
+    int step = kit_db_step(update, "tii", status, record->call.ended_ms, record->call.id);
+    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+}
+
+/* -------------------------------------------------------------------- lines */
+
+static bool column_is(sqlite3_stmt *row, int column, const char *text, size_t size)
+{
+    const void *value = sqlite3_column_text(row, column);
+    return (size_t)sqlite3_column_bytes(row, column) == size && (!size || !memcmp(value, text, size));
+}
+
+/* The line that has this segment_id: its row in *id (0: none), and whether this one says nothing new. */
+static int find_segment(struct kit_db *db, struct calls_record *record, int64_t *id, struct kit_failure *failure)
+{
+    const struct calls_entry *entry = &record->entry;
+    sqlite3_stmt *row =
+        kit_db_statement(db, "SELECT id, is_final, text, speaker, seq FROM segments WHERE call=? AND segment_id=?");
+    int step = kit_db_step(row, "it", record->call.id, entry->segment_id);
+    if (step == SQLITE_DONE) return 0;
+    if (step != SQLITE_ROW) return kit_db_fail(db, failure);
+    *id = sqlite3_column_int64(row, 0);
+    bool was_final = sqlite3_column_int(row, 1);
+    bool same =
+        column_is(row, 2, entry->text, entry->text_size) && column_is(row, 3, entry->speaker, strlen(entry->speaker));
+    int64_t seq = sqlite3_column_int64(row, 4);
+    sqlite3_reset(row);
+    /* What a recogniser guessed before the final text arrives late; the same thing twice is a repeat. */
+    record->duplicate = was_final == entry->is_final ? same : was_final;
+    if (record->duplicate) record->call.seq = seq;
+    if (was_final && !record->duplicate) record->replaces = seq;
+    return 0;
+}
+
+static int store_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
+{
+    const struct calls_entry *entry = &record->entry;
+    const struct sio_builder *json = &entry->json;
+    const char *segment_id = entry->segment_id[0] ? entry->segment_id : NULL;
+    int step;
+    if (id) {
+        sqlite3_stmt *update =
+            kit_db_statement(db, "UPDATE segments SET seq=?, is_final=?, speaker=?, text=?, json=? || '}' WHERE id=?");
+        step = kit_db_step(update, "iitbbi", record->call.seq, (int64_t)entry->is_final, entry->speaker, entry->text,
+                           entry->text_size, json->json, json->size, id);
+    } else {
+        sqlite3_stmt *insert =
+            kit_db_statement(db, "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json)"
+                                 " VALUES (?,?,?,?,?,?,? || '}')");
+        step = kit_db_step(insert, "iititbb", record->call.id, record->call.seq, segment_id, (int64_t)entry->is_final,
+                           entry->speaker, entry->text, entry->text_size, json->json, json->size);
+    }
+    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+}
+
+/* The last words of a call come after its end, since who recognises them needs a moment. */
+static bool is_too_late(const struct calls_record *record, const struct kit_config *config)
+{
+    if (!record->call.ended_ms) return false;
+    return !record->entry.is_final || record->now_ms - record->call.ended_ms > (int64_t)config->late_final_s * 1000 ||
+           !config->late_final_s;
+}
+
+static int store_line(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
+                      struct kit_failure *failure)
+{
+    struct sio_builder *json = &record->entry.json;
+    int64_t id = 0;
+    int code = calls_find(db, record->entry.call_id, &record->call, failure);
+    if (!code && record->entry.segment_id[0]) code = find_segment(db, record, &id, failure);
+    if (code || record->duplicate) return code;
+    if (is_too_late(record, config)) return kit_fail(failure, 409, "/call_id", "the call has ended");
+    code = next_seq(db, record, failure);
+    if (code) return code;
+    if (record->replaces) {
+        sio_builder_put(json, ",\"replaces\":");
+        kit_put_int(json, record->replaces);
+    }
+    return store_segment(db, record, id, failure);
+}
+
+/* ---------------------------------------------------------------------- all */
+
+static void complete_json(struct calls_record *record)
+{
+    struct sio_builder *json = &record->entry.json;
+    if (record->entry.kind == CALLS_FEED_START) {
+        sio_builder_put(json, ",\"status\":");
+        kit_put_text(json, record->call.status);
+        sio_builder_put(json, ",\"started_at\":");
+        kit_put_time(json, record->call.started_ms);
+    }
+    if (record->entry.kind != CALLS_FEED_LINE) {
+        sio_builder_put(json, ",\"duration\":");
+        kit_put_int(json, calls_duration_s(&record->call, record->now_ms));
+    }
+    sio_builder_put(json, ",\"seq\":");
+    kit_put_int(json, record->call.seq);
+    sio_builder_put(json, "}");
+}
+
+int calls_record_store(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
+                       struct kit_failure *failure)
+{
+    int code;
+    if (record->entry.kind == CALLS_FEED_START)
+        code = store_start(db, record, failure);
+    else if (record->entry.kind == CALLS_FEED_LINE)
+        code = store_line(db, record, config, failure);
+    else
+        code = store_status(db, record, failure);
+    if (code) return code;
+    complete_json(record);
+    return record->entry.json.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+}
+
+static void broadcast(struct calls *calls, const struct calls_record *record)
+{
+    char room[CALLS_ROOM_SIZE];
+    const char *event = record->entry.kind == CALLS_FEED_LINE ? "transcription:update" : "call:status";
+    /* A new call has nobody watching, and its first event is number 1. */
+    if (record->entry.kind == CALLS_FEED_START) return;
+    calls_room(room, CALLS_ROOM, record->entry.call_id);
+    sio_emit(sio_to(sio_all(calls->agents), room), event, sio_builder_args(&record->entry.json));
+}
+
+void calls_record_send(struct calls *calls, struct calls_record *record)
+{
+    const struct calls_entry *entry = &record->entry;
+    if (record->duplicate) {
+        calls->counters.duplicates++;
+        return;
+    }
+    broadcast(calls, record);
+    if (entry->kind == CALLS_FEED_LINE) calls->counters.lines++;
+    if (entry->kind == CALLS_FEED_START || entry->kind == CALLS_FEED_END) calls_refresh_live(calls);
+    if (entry->kind == CALLS_FEED_LINE && entry->is_final) calls_suggest_line(calls, entry->call_id, entry->speaker);
+}
