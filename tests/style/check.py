@@ -18,7 +18,7 @@ MAY_SEE = {
     "engineio": {"base/"},
     "rooms": {"base/"},
     "socketio": {"engineio.h", "rooms.h", "base/"},
-    "app": {"engineio.h", "rooms.h", "socketio.h"},
+    "app": {"base/", "engineio.h", "rooms.h", "socketio.h"},
 }
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
