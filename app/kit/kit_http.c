@@ -115,7 +115,7 @@ struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *
 /* ------------------------------------------------------------------- users */
 
 struct kit_http_user {
-    char sub[KIT_ID_SIZE];
+    char sub[KIT_USER_SIZE];
     unsigned requests; /* under way */
     struct kit_source *lines, *lists;
     UT_hash_handle hh;
