@@ -27,7 +27,11 @@ static void check_same(const struct rooms_decoded *a, const struct rooms_decoded
 /* Half of a surrogate pair is an escape in JSON and U+FFFD in msgpack: then the text is another, once. */
 static bool has_half(const struct rooms_decoded *decoded)
 {
-    return memmem(decoded->json, decoded->json_size, "\\ud", 3) != NULL;
+    for (size_t i = 0; i + 2 < decoded->json_size; i++) {
+        if (decoded->json[i] != '\\') continue;
+        if (decoded->json[++i] == 'u' && decoded->json[i + 1] == 'd') return true;
+    }
+    return false;
 }
 
 static void check_back(const struct rooms_decoded *decoded)
