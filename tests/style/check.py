@@ -219,6 +219,42 @@ def snippets():
         yield f"{document}: code that names no test"
 
 
+# A link of Markdown, `[text](address)` or `![text](address)`, outside code.
+LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
+
+
+def prose(path):
+    """A Markdown file without its code."""
+    return re.sub(r"^( *)```.*?^\1```$|`[^`\n]+`", "", text(path), flags=re.M | re.S)
+
+
+def anchors(path):
+    """What a heading of the file is called in an address."""
+    for heading in re.findall(r"^#+ (.*)$", re.sub(r"^( *)```.*?^\1```$", "", text(path), flags=re.M | re.S), re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def links():
+    """Relative links lead to a file of the project, and what follows # to a heading in it."""
+    known = {str(path) for path in files()}
+    known |= {str(parent) for name in known for parent in Path(name).parents}
+    for path in (Path(name) for name in sorted(known) if name.endswith(".md")):
+        for address in LINK.findall(prose(path)):
+            if re.match(r"[a-z]+:", address):
+                continue
+            name, _, anchor = address.partition("#")
+            target = os.path.normpath(path.parent / name) if name else str(path)
+            if target not in known:
+                yield f"{path}: there is no {address}"
+            elif anchor and anchor not in anchors(Path(target)):
+                yield f"{path}: {target} has no heading #{anchor}"
+    entry = Path("docs/index.md")
+    shown = {os.path.normpath(entry.parent / address) for address in LINK.findall(text(entry))}
+    for name in sorted(known):
+        if re.fullmatch(r"docs/[^/]+\.md", name) and name not in shown | {str(entry)}:
+            yield f"{entry}: does not show {name}"
+
+
 def paths():
     """Nothing depends on one machine's folders."""
     pattern = re.compile(r"(?<![\w.:/])/(?:work|root|home/\w+|tmp/wt|Users/\w+)/")
@@ -299,7 +335,7 @@ PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "univers
             "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
          "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets}
+         "snippets": snippets, "links": links}
 
 
 def main(wanted):
