@@ -22,7 +22,7 @@ async function open(transports, options = {}) {
 }
 
 const closed = (client) => within("close", new Promise((resolve) => client.once("close", resolve)));
-const upgraded = (client) => within("upgrade", new Promise((resolve) => client.once("upgrade", resolve)));
+const upgraded = (client) => until(() => client.transport.name === "websocket", "upgrade"); // it may have come already
 const bytes = (data) => (typeof data === "string" ? data : Buffer.from(data));
 
 for (const [mode, transports] of Object.entries({ polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] })) {
