@@ -196,6 +196,8 @@ static bool has_type(struct eio_http_request *request, const char *type)
 static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool binary, struct eio__fault *fault)
 {
     struct eio__packet packet;
+    const char *why = n == 0 ? "empty payload" : "the payload is not valid UTF-8";
+    *fault = (struct eio__fault){.code = EIO_EPROTO, .why = why};
     if (n == 0 || (!binary && !base_utf8_valid(p, n))) return EIO_EPROTO;
     while (session->state == EIO__S_OPEN) {
         int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
@@ -240,7 +242,7 @@ void eio__polling_on_post(struct eio_session *session, struct eio_http_request *
     }
     uint8_t *p = (uint8_t *)(uintptr_t)request->body.p;
     size_t n = request->body.n;
-    struct eio__fault fault = {.why = n ? "the payload is not valid UTF-8" : "empty payload"};
+    struct eio__fault fault;
     server->stats.bytes_in += n;
     /* A form without the field says nothing, as in the reference. */
     bool is_said = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
