@@ -17,6 +17,9 @@ static void put_metrics(struct kit_metrics_page *page, void *ctx)
     const struct calls_counters *c = &((const struct calls *)ctx)->counters;
     kit_metrics_counter(page, "transcript_lines_total", "Transcript lines stored.", c->lines);
     kit_metrics_counter(page, "feed_duplicates_total", "Events of feeds that were stored before.", c->duplicates);
+    kit_metrics_counter(page, "calls_abandoned_total", "Calls that ended because no feed spoke of them any more.",
+                        c->abandoned);
+    kit_metrics_counter(page, "calls_deleted_total", "Calls deleted, by age or by an administrator.", c->deleted);
     kit_metrics_counter(page, "suggestions_total", "Suggestions sent.", c->suggestions);
     kit_metrics_counter(page, "searches_total", "Searches for documents.", c->searches);
     kit_metrics_counter(page, "feedback_total", "Answers to doc:feedback.", c->feedback);
@@ -92,12 +95,13 @@ static int start(void *state, struct kit *kit, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
         open_namespaces,   calls_feed_start,     calls_presence_start, calls_access_start, calls_agents_start,
-        calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_http_start,
+        calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,
     };
     struct calls *calls = state;
     calls->knowledge = knowledge_new(kit->config, error, error_size);
     int failed = calls->knowledge ? 0 : EIO_EINVAL;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
+    if (!failed) failed = knowledge_http_start(kit);
     if (!failed) failed = kit_metrics_add(kit, put_metrics, calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
     if (!failed && kit->config->demo) failed = calls_demo_start(calls, error, error_size);
@@ -110,6 +114,7 @@ static void pause_calls(void *state)
     struct calls *calls = state;
     if (!calls) return;
     calls_demo_stop(calls);
+    calls_life_stop(calls);
     if (calls->agents) calls_watch_pause(calls);
 }
 
@@ -118,6 +123,7 @@ static void stop(void *state)
     struct calls *calls = state;
     if (!calls) return;
     calls_demo_stop(calls);
+    calls_life_stop(calls);
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);

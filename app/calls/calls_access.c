@@ -87,6 +87,22 @@ void calls_access_take_out(struct calls *calls, struct sio_socket *socket, const
     if (was_in) calls_presence_touch(calls, call_id, false);
 }
 
+void calls_access_empty(struct calls *calls, const char *call_id)
+{
+    char rooms[2][CALLS_ROOM_SIZE];
+    struct rooms_name names[2];
+    struct sio_target target = sio_all(calls->agents);
+    calls_room(rooms[0], CALLS_ROOM, call_id);
+    calls_room(rooms[1], CALLS_SUPERVISOR_ROOM, call_id);
+    for (size_t i = 0; i < 2; i++) {
+        names[i] = (struct rooms_name){rooms[i], strlen(rooms[i])};
+        target = sio_to(target, rooms[i]);
+    }
+    sio_emit_pack(target, "error", "{s:i, s:s, s:s, s:s}", "code", 404, "message", "the call was deleted", "event",
+                  "call:subscribe", "call_id", call_id);
+    sio_target_leave(target, names, 2);
+}
+
 /* A socket was in a call and is no longer: its client has to know that nothing comes any more, also if its connection
  * just broke and it comes back. */
 static void tell_end(struct sio_socket *socket, const char *call_id, const struct kit_failure *why)

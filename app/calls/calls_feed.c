@@ -1,6 +1,6 @@
 /* What feeds say one by one: stored first, then acknowledged and sent, in order. Used by the namespace /feed, the HTTP
  * API and the demo alike. */
-#include "calls_entry.h"
+#include "calls_life.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -84,10 +84,19 @@ void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event
 
 /* ------------------------------------------------------------------ /feed */
 
+/* Who waits for what becomes of it. */
+struct asked {
+    struct kit_answer answer;
+    enum calls_feed_kind kind;
+};
+
 static void on_result(void *ctx, const struct calls_feed_result *result)
 {
-    struct kit_answer *answer = ctx;
+    struct asked *asked = ctx;
+    struct kit_answer *answer = &asked->answer;
+    struct sio_socket *socket = kit_answer_socket(answer);
     struct sio_builder json;
+    if (socket && !result->failure.code) calls_life_said(socket, asked->kind, result->call_id);
     if (result->failure.code) {
         kit_answer_failure(answer, &result->failure);
     } else if (answer->reply.wanted) {
@@ -101,23 +110,24 @@ static void on_result(void *ctx, const struct calls_feed_result *result)
         kit_answer_json(answer, &json);
         sio_builder_clear(&json);
     }
-    free(answer);
+    free(asked);
 }
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, enum calls_feed_kind kind,
                      struct calls *calls)
 {
     struct eio_str raw = sio_args_at(event->args, 0);
-    struct kit_answer *answer = NULL;
+    struct asked *asked = NULL;
     if (sio_args_count(event->args) != 1 || event->args.attachment_count || raw.p[0] != '{')
         kit_answer_refuse(calls->kit, event, 400, NULL, "the payload must be exactly one JSON object");
-    else if (!(answer = malloc(sizeof *answer)))
+    else if (!(asked = malloc(sizeof *asked)))
         kit_answer_refuse(calls->kit, event, 503, NULL, "out of memory");
-    if (!answer) return;
+    if (!asked) return;
     struct calls_feed_event said = {
         .kind = kind, .raw = raw, .claims = kit_auth_claims(socket), .source = kit_auth_source(socket)};
-    *answer = kit_answer_later(calls->kit, event);
-    calls_feed_submit(calls, &said, on_result, answer);
+    asked->answer = kit_answer_later(calls->kit, event);
+    asked->kind = kind;
+    calls_feed_submit(calls, &said, on_result, asked);
 }
 
 static void on_start(struct sio_socket *socket, const struct sio_event *event, void *ctx)

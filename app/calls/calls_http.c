@@ -1,5 +1,5 @@
-/* The feed's events as POST requests. */
-#include "calls_int.h"
+/* The feed's events as POST requests; deletion of calls. */
+#include "calls_life.h"
 #include "kit_http.h"
 
 #include <stdlib.h>
@@ -127,40 +127,6 @@ static void on_list(void *ctx, const struct calls_list_result *result)
 
 /* ----------------------------------------------------------------- requests */
 
-static const struct route {
-    const char *behind; /* the call's id; NULL: there is no id */
-    enum eio_http_method method;
-    enum calls_feed_kind kind;
-} routes[] = {
-    {NULL, EIO_HTTP_POST, CALLS_FEED_START},
-    {"transcription", EIO_HTTP_POST, CALLS_FEED_LINE},
-    {"status", EIO_HTTP_POST, CALLS_FEED_STATUS},
-};
-
-static const struct route *find_route(const char *behind, size_t size)
-{
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        const char *own = routes[i].behind;
-        if (behind && own ? strlen(own) == size && !memcmp(own, behind, size) : !behind && !own) return &routes[i];
-    }
-    return NULL;
-}
-
-/* Of "/api/v1/calls" or "/api/v1/calls/{id}/…". NULL: there is nothing at this path. */
-static const struct route *read_path(struct eio_str path, char call_id[KIT_ID_SIZE])
-{
-    static const char base[] = CALLS_PATH "/";
-    call_id[0] = 0;
-    if (eio_str_is(path, CALLS_PATH)) return find_route(NULL, 0);
-    struct eio_str rest = {path.p + sizeof base - 1, path.n - (sizeof base - 1)};
-    const char *slash = memchr(rest.p, '/', rest.n);
-    struct eio_str raw = {rest.p, slash ? (size_t)(slash - rest.p) : rest.n};
-    int n = eio_query_decode(raw, call_id, KIT_ID_SIZE - 1);
-    if (n < 0 || !kit_is_id(call_id, (size_t)n)) return NULL;
-    call_id[n] = 0;
-    return slash ? find_route(slash + 1, rest.n - raw.n - 1) : find_route("", 0);
-}
-
 /* application/x-ndjson and what else it is called. */
 static bool says_lines(struct eio_http_request *request)
 {
@@ -203,6 +169,79 @@ static void submit(struct post *post, struct eio_http_request *request)
         calls_feed_submit(post->calls, &event, on_result, post);
 }
 
+/* -------------------------------------------------------------------- deletion */
+
+static void on_deleted(void *ctx, const struct kit_failure *failure)
+{
+    struct post *post = ctx;
+    struct sio_builder json;
+    if (post->request && failure->code) {
+        kit_http_reply_failure(post->calls->kit, post->request, failure);
+    } else if (post->request) {
+        sio_builder_init(&json);
+        sio_builder_open(&json);
+        sio_builder_put(&json, "{\"ok\":true,\"call_id\":");
+        kit_put_text(&json, post->call_id);
+        sio_builder_put(&json, "}");
+        kit_http_reply_builder(post->request, 200, &json);
+    }
+    free_post(post);
+}
+
+static void submit_delete(struct post *post, struct eio_http_request *request)
+{
+    struct kit_failure failure = {0, "", ""};
+    post->request = request;
+    eio_http_request_on_abort(request, on_abort, post);
+    if (!kit_claims_allow(post->claims, post->call_id)) {
+        kit_fail(&failure, 403, "/call_id", "this call is not yours");
+        on_deleted(post, &failure);
+        return;
+    }
+    calls_delete(post->calls, post->call_id, kit_http_source(post->user, true), on_deleted, post);
+}
+
+/* ---------------------------------------------------------------------- routes */
+
+#define FEEDS (KIT_ROLE_FEED | KIT_ROLE_ADMIN)
+
+static const struct route {
+    const char *behind; /* the call's id; NULL: there is no id */
+    enum eio_http_method method;
+    unsigned roles;
+    void (*submit)(struct post *post, struct eio_http_request *request);
+    enum calls_feed_kind kind;
+} routes[] = {
+    {NULL, EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_START},
+    {"", EIO_HTTP_DELETE, KIT_ROLE_ADMIN, submit_delete, CALLS_FEED_END},
+    {"transcription", EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_LINE},
+    {"status", EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_STATUS},
+};
+
+static const struct route *find_route(const char *behind, size_t size)
+{
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        const char *own = routes[i].behind;
+        if (behind && own ? strlen(own) == size && !memcmp(own, behind, size) : !behind && !own) return &routes[i];
+    }
+    return NULL;
+}
+
+/* Of "/api/v1/calls" or "/api/v1/calls/{id}/…". NULL: there is nothing at this path. */
+static const struct route *read_path(struct eio_str path, char call_id[KIT_ID_SIZE])
+{
+    static const char base[] = CALLS_PATH "/";
+    call_id[0] = 0;
+    if (eio_str_is(path, CALLS_PATH)) return find_route(NULL, 0);
+    struct eio_str rest = {path.p + sizeof base - 1, path.n - (sizeof base - 1)};
+    const char *slash = memchr(rest.p, '/', rest.n);
+    struct eio_str raw = {rest.p, slash ? (size_t)(slash - rest.p) : rest.n};
+    int n = eio_query_decode(raw, call_id, KIT_ID_SIZE - 1);
+    if (n < 0 || !kit_is_id(call_id, (size_t)n)) return NULL;
+    call_id[n] = 0;
+    return slash ? find_route(slash + 1, rest.n - raw.n - 1) : find_route("", 0);
+}
+
 static void on_calls(struct eio_http_request *request, void *ctx)
 {
     struct calls *calls = ctx;
@@ -216,14 +255,14 @@ static void on_calls(struct eio_http_request *request, void *ctx)
     }
     if (!kit_http_method_is(kit, request, route->method)) return;
     struct post *post = calloc(1, sizeof *post);
-    struct kit_claims *claims = kit_http_authorize(kit, request, KIT_ROLE_FEED | KIT_ROLE_ADMIN, &failure);
+    struct kit_claims *claims = kit_http_authorize(kit, request, route->roles, &failure);
     if (post && claims) {
         *post = (struct post){
             .calls = calls, .claims = claims, .kind = route->kind, .user = kit_http_user_ref(kit, claims)};
         snprintf(post->call_id, sizeof post->call_id, "%s", call_id);
     }
     if (post && post->user) {
-        submit(post, request);
+        route->submit(post, request);
         return;
     }
     if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");

@@ -1,6 +1,7 @@
 /* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_entry.h, calls_entry.c,
- * calls_record.c, calls_feed.c, calls_lines.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c,
- * calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_http.c, calls_demo.c. */
+ * calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_agents.c, calls_watch.c, calls_gate.h,
+ * calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_http.c,
+ * calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -36,6 +37,7 @@ struct calls {
     struct eio_timer hand_out_timer;
     bool is_stopping;
     struct calls_suggest *suggest;
+    struct calls_life *life;
     struct knowledge *knowledge;
     struct calls_demo *demo;
 };
@@ -49,11 +51,13 @@ int calls_watch_start(struct calls *calls);
 int calls_feedback_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
+int calls_life_start(struct calls *calls);
 int calls_demo_start(struct calls *calls, char *error, size_t error_size);
 void calls_watch_pause(struct calls *calls);
 void calls_access_stop(struct calls *calls);
 void calls_presence_stop(struct calls *calls);
 void calls_suggest_stop(struct calls *calls);
+void calls_life_stop(struct calls *calls);
 void calls_demo_stop(struct calls *calls);
 
 /* Counts the live calls anew, for /health. */
@@ -97,6 +101,11 @@ struct calls_said {
 int calls_said_read(struct kit_db *db, const char *call_id, size_t first, size_t latest, struct calls_said *said,
                     struct kit_failure *failure);
 void calls_said_clear(struct calls_said *said);
+
+/* ----------------------------------------------------------------- access */
+
+/* The call is gone: nobody is in its rooms any more, at any process. */
+void calls_access_empty(struct calls *calls, const char *call_id);
 
 /* --------------------------------------------------------------- presence */
 

@@ -41,6 +41,10 @@ int knowledge_import_command(const struct kit_config *config, const char *alias,
                              size_t path_count);
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
+struct kit;
+/* Opens DELETE /api/v1/documents/{id}. Returns 0 or a negative code. */
+int knowledge_http_start(struct kit *kit);
+
 /* The documents in memory and what finds them, for one process. */
 struct knowledge;
 /* Reads the glossaries of the configuration. NULL with a line in error. */

@@ -334,6 +334,68 @@ test("events that do not exist are refused, and a full queue says when to try ag
   }
 });
 
+test("calls and documents are deleted by those who may, and whoever watches is told", async () => {
+  const admin = await parley.token("--sub", "root", "--role", "admin");
+  const remove = async (path, token) => {
+    const response = await fetch(`${parley.url}/api/v1/${path}`, { method: "DELETE", headers: { authorization: `Bearer ${token}` } });
+    return [response.status, (await response.json()).ok];
+  };
+  const [from, alice] = await Promise.all([feed(), agent("alice")]);
+  await from.ask("call:start", { call_id: "gone" });
+  await from.ask("transcription:update", line("gone", "x"));
+  await alice.ask("call:subscribe", { call_id: "gone" });
+  for (const token of [tokens.feed, tokens.alice, tokens.sue]) assert.deepEqual(await remove("calls/gone", token), [403, false]);
+  assert.deepEqual(await remove("calls/gone", admin), [200, true]);
+  assert.deepEqual(await remove("calls/gone", admin), [404, false]);
+  await until(() => alice.seen("error").length === 1, "the news");
+  assert.deepEqual([alice.seen("error")[0].code, alice.seen("error")[0].call_id], [404, "gone"]);
+  assertError(await alice.ask("call:subscribe", { call_id: "gone" }), 404, "/call_id");
+  alice.log.length = 0;
+  await from.ask("call:start", { call_id: "gone", agents: ["somebody"] });
+  assert.equal((await from.ask("transcription:update", line("gone", "of another call"))).seq, 1);
+  const other = await agent("alice");
+  await other.ask("call:subscribe", { call_id: "gone" });
+  await from.ask("transcription:update", line("gone", "more"));
+  await until(() => other.seen("transcription:update").length === 1, "the other's line");
+  assert.deepEqual(alice.seen("transcription:update"), [], "the room of the call that is gone is empty");
+
+  const id = "storewide-query.policy-faq";
+  assert.deepEqual(await remove(`documents/${id}`, tokens.alice), [403, false]);
+  assert.deepEqual(await remove(`documents/${id}`, tokens.sue), [200, true]);
+  assert.deepEqual(await remove(`documents/${id}`, admin), [404, false]);
+  assert.deepEqual(await remove("documents/a%20b", admin), [404, false]);
+  assertError(await alice.ask("doc:feedback", { call_id: "gone", doc_id: id, helpful: true }), 404, "/doc_id");
+});
+
+test("a call ends by itself when its feed is gone and nobody speaks of it", async () => {
+  const own = await startParley("--call-idle-timeout-s", "1");
+  const sockets = [];
+  try {
+    const token = await own.token("--sub", "feed", "--role", "feed");
+    const open = async (namespace, auth) => {
+      const socket = io(own.url + namespace, { auth, forceNew: true, reconnection: false });
+      sockets.push(socket);
+      await new Promise((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));
+      return socket;
+    };
+    const [from, alice] = [await open("/feed", { token }), await open("/", { token: await own.token("--sub", "alice", "--calls", "*") })];
+    const ended = [];
+    alice.on("call:status", ({ call_id, status, reason, seq }) => ended.push([call_id, status, reason, seq].join()));
+    await from.timeout(PATIENCE_MS).emitWithAck("call:start", { call_id: "kept" });
+    const posted = await fetch(`${own.url}/api/v1/calls`, { method: "POST", headers: { authorization: `Bearer ${token}` }, body: '{"call_id":"left"}' });
+    assert.equal(posted.status, 201);
+    for (const call_id of ["kept", "left"]) assert.equal((await alice.timeout(PATIENCE_MS).emitWithAck("call:subscribe", { call_id })).ok, true);
+    await until(() => ended.length === 1, "the end of the call without a feed");
+    assert.deepEqual(ended, ["left,ended,no feed,1"]);
+    from.disconnect();
+    await until(() => ended.length === 2, "the end of the other, whose feed is gone now");
+    assert.equal(ended[1], "kept,ended,no feed,1");
+  } finally {
+    for (const socket of sockets) socket.disconnect();
+    await own.stop();
+  }
+});
+
 test("the same text is taken or refused alike through both doors", async () => {
   const headers = { "content-type": "application/json", authorization: `Bearer ${tokens.feed}` };
   const post = async (body) => (await fetch(`${parley.url}/api/v1/calls/doors/transcription`, { method: "POST", headers, body })).status;

@@ -1,6 +1,8 @@
 /* Calls from the feed's events to the snapshot, on a whole application without clients. */
 #include "kit_fixture.h"
 
+#include "calls_life.h"
+
 static struct {
     struct kit_config config;
     struct app *app;
@@ -334,6 +336,128 @@ static void a_long_list_lets_others_pass(void **state)
     assert_string_equal(transcript("a", 0), "2999:2998 3000:2999 |3000");
 }
 
+/* --------------------------------------------------------------------- ends */
+
+static struct kit_failure deleted;
+static int delete_answers;
+
+static void on_deleted(void *ctx, const struct kit_failure *failure)
+{
+    (void)ctx;
+    deleted = *failure;
+    delete_answers++;
+}
+
+static int delete_call(const char *call_id)
+{
+    int before = delete_answers;
+    calls_delete(app_state(f.app, &calls_module), call_id, NULL, on_deleted, NULL);
+    kit_work_wait(f.app->kit.work);
+    assert_int_equal(delete_answers, before + 1);
+    return deleted.code;
+}
+
+/* A number out of the store. */
+static struct {
+    struct kit_store_op op;
+    const char *sql;
+    int64_t value;
+} number;
+
+static int run_number(struct kit_db *db, struct kit_store_op *op)
+{
+    sqlite3_stmt *row;
+    (void)op;
+    assert_int_equal(sqlite3_prepare_v2(kit_db_sqlite(db), number.sql, -1, &row, NULL), SQLITE_OK);
+    number.value = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : -1;
+    sqlite3_finalize(row);
+    return 0;
+}
+
+static int64_t query(const char *sql)
+{
+    number.op = (struct kit_store_op){.run = run_number, .writes = true};
+    number.sql = sql;
+    kit_work_wait(f.app->kit.work); /* the connection is one thread's at a time */
+    assert_int_equal(kit_store_run_now(f.app->kit.store, &number.op), 0);
+    return number.value;
+}
+
+static void a_deleted_call_leaves_nothing(void **state)
+{
+    char *text = long_list(2500);
+    (void)state;
+    START("a");
+    START("b");
+    post_list("a", text);
+    free(text);
+    LINE("b", "\"text\":\"1\"");
+    query("INSERT INTO feedback VALUES ('a', 'd', 'ann', 1, 1), ('b', 'd', 'ann', 1, 1)");
+    query("INSERT INTO learned_votes VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
+    assert_int_equal(query("SELECT count(*) FROM segments"), 2501);
+    assert_int_equal(delete_call("a"), 0);
+    assert_int_equal(query("SELECT count(*) FROM segments"), 1);
+    assert_int_equal(query("SELECT count(*) FROM calls"), 1);
+    assert_int_equal(query("SELECT count(*) FROM feedback"), 1);
+    assert_int_equal(query("SELECT count(*) FROM learned_votes"), 1);
+    assert_int_equal(delete_call("a"), 404);
+    assert_int_equal(START("a"), 0);
+    assert_string_equal(transcript("a", 0), "|0");
+}
+
+/* The application again on the same data, with other options. */
+static void restart(void)
+{
+    char error[512] = "";
+    app_free(f.app);
+    f.app = app_new(&f.config, NULL, error, sizeof error);
+    if (!f.app) fail_msg("%s", error);
+}
+
+static void turn_until(const char *sql, int64_t wanted)
+{
+    for (int i = 0; i < 6000 && query(sql) != wanted; i++) eio_loop_turn(f.app->kit.loop, 10);
+    assert_int_equal(query(sql), wanted);
+}
+
+static void calls_that_ended_long_ago_are_deleted(void **state)
+{
+    char path[64];
+    (void)state;
+    fixture_directory(path);
+    f.config.data = path;
+    restart();
+    START("old");
+    START("new");
+    START("live");
+    LINE("old", "\"text\":\"1\"");
+    say(CALLS_FEED_END, "{\"call_id\":\"old\"}");
+    say(CALLS_FEED_END, "{\"call_id\":\"new\"}");
+    query("UPDATE calls SET ended_ms = ended_ms - 366*86400000 WHERE call_id='old'");
+    query("UPDATE calls SET started_ms = started_ms - 366*86400000");
+    restart();
+    turn_until("SELECT count(*) FROM calls", 2);
+    assert_int_equal(query("SELECT count(*) FROM calls WHERE call_id='old'"), 0);
+    assert_int_equal(query("SELECT count(*) FROM segments"), 0);
+    app_free(f.app);
+    f.app = NULL;
+    fixture_remove(path);
+}
+
+static void a_call_that_nobody_speaks_of_ends(void **state)
+{
+    (void)state;
+    f.config.call_idle_timeout_s = 1;
+    restart();
+    for (int i = 0; i < 150; i++) { /* more than are ended at once */
+        char text[64];
+        snprintf(text, sizeof text, "{\"call_id\":\"c%d\"}", i);
+        say(CALLS_FEED_START, text);
+    }
+    turn_until("SELECT count(*) FROM calls WHERE status='ended' AND ended_ms IS NOT NULL AND seq=1", 150);
+    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->abandoned, 150);
+}
+
 static void unknown_fields_are_kept_as_they_came(void **state)
 {
     (void)state;
@@ -443,6 +567,9 @@ int main(void)
         TEST(the_call_is_named_whoever_wrote_the_line),
         TEST(a_bad_line_of_a_list_costs_that_line),
         TEST(a_long_list_lets_others_pass),
+        TEST(a_deleted_call_leaves_nothing),
+        TEST(calls_that_ended_long_ago_are_deleted),
+        TEST(a_call_that_nobody_speaks_of_ends),
         TEST(unknown_fields_are_kept_as_they_came),
         TEST(a_text_above_the_limit_is_413),
         TEST(a_snapshot_is_bounded_and_says_so),
