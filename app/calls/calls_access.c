@@ -5,6 +5,7 @@
  * stands in the store: until that has answered, nothing of the call reaches the socket. Answers are worth something
  * only for the claims that were asked about: if the socket has others by then, it is asked again. */
 #include "calls_gate.h"
+#include "calls_listing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,12 @@ void calls_access_take_out(struct calls *calls, struct sio_socket *socket, const
     leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
     leave(socket, CALLS_ROOM, call_id);
     if (was_in) calls_presence_touch(calls, call_id, false);
+}
+
+int calls_access_list(struct sio_socket *socket)
+{
+    const struct kit_claims *claims = kit_auth_claims(socket);
+    return claims ? calls_listing_review(socket, claims, true) : EIO_EAGAIN;
 }
 
 void calls_access_empty(struct calls *calls, const char *call_id)
@@ -283,6 +290,7 @@ static void on_claims(struct sio_socket *socket, void *ctx)
     char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
     for (size_t i = 0; i < count; i++) review_call(ctx, socket, ids[i]);
     free(ids);
+    if (!error) error = calls_listing_review(socket, kit_auth_claims(socket), false);
     if (error) sio_socket_disconnect(socket, true);
 }
 
@@ -395,7 +403,9 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
         sio_next(admission);
         return;
     }
-    struct calls_comeback *comeback = make_comeback(calls, socket, admission);
+    struct calls_comeback *comeback = NULL;
+    if (kit_auth_claims(socket) && !calls_listing_review(socket, kit_auth_claims(socket), false))
+        comeback = make_comeback(calls, socket, admission);
     if (!comeback) {
         refuse_comeback(admission);
         return;

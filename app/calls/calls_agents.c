@@ -1,5 +1,5 @@
 /* The namespace "/": agents say who they are and list the calls that they may see. */
-#include "calls_int.h"
+#include "calls_listing.h"
 
 #include <string.h>
 
@@ -51,21 +51,41 @@ static void reply_sign_in(struct kit_request *request)
 
 struct list {
     struct kit_request request;
-    char status[16]; /* "": all */
+    char status[16];          /* "": all */
+    char before[KIT_ID_SIZE]; /* "": the latest */
+    int64_t limit;            /* 0: as many as there may be */
 };
 
 static int read_list(struct kit_request *request, const json_t *payload)
 {
     struct list *list = KIT_REQUEST(list, request);
+    const json_t *limit = json_object_get(payload, "limit");
     kit_copy_text(list->status, sizeof list->status, payload, "status");
-    return 0;
+    kit_copy_text(list->before, sizeof list->before, payload, "before");
+    if (!limit || kit_json_int64(limit, 1, INT64_MAX, &list->limit)) return 0;
+    return kit_fail(&request->op.failure, 400, "/limit", "must be a positive integer");
+}
+
+/* It is told of what changes before the list is read, so that nothing is missed in between. */
+static void start_list(struct kit_request *request)
+{
+    struct sio_socket *socket = kit_answer_socket(&request->answer);
+    if (!socket || !calls_access_list(socket)) {
+        kit_request_submit(request);
+        return;
+    }
+    kit_fail(&request->op.failure, 503, NULL, "this socket is in too many rooms");
+    kit_request_finish(request);
 }
 
 static int run_list(struct kit_db *db, struct kit_request *request)
 {
     const struct list *list = KIT_REQUEST(list, request);
-    return calls_list(db, request->kit->config, request->claims, list->status[0] ? list->status : NULL, request->now_ms,
-                      &request->json, &request->op.failure);
+    const struct calls_page page = {.status = list->status[0] ? list->status : NULL,
+                                    .before = list->before,
+                                    .limit = list->limit,
+                                    .now_ms = request->now_ms};
+    return calls_listing_page(db, request->kit->config, request->claims, &page, &request->json, &request->op.failure);
 }
 
 /* ------------------------------------------------------------------- init */
@@ -78,7 +98,12 @@ int calls_agents_start(struct calls *calls)
          .read = read_sign_in,
          .start = start_sign_in,
          .reply = reply_sign_in},
-        {.name = "call:list", .size = sizeof(struct list), .way = KIT_READ, .read = read_list, .run = run_list},
+        {.name = "call:list",
+         .size = sizeof(struct list),
+         .way = KIT_READ,
+         .read = read_list,
+         .start = start_list,
+         .run = run_list},
     };
     return kit_open_events(calls->kit, calls->agents, events, sizeof events / sizeof events[0], calls);
 }

@@ -11,7 +11,7 @@ struct calls_entry {
     const char *status;      /* a literal */
     char *text;              /* a line's, with a terminator */
     size_t text_size;        /* it may contain NUL */
-    char *agents, *metadata; /* of call:start, as JSON text */
+    char *agents, *metadata; /* of a call, as JSON text: of call:start, then of each change of status */
     struct sio_builder json; /* the event as it is sent, without what the store adds and without its closing brace */
 };
 

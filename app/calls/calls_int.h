@@ -1,7 +1,7 @@
 /* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_entry.h, calls_entry.c,
- * calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_agents.c, calls_watch.c, calls_gate.h,
- * calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_http.c,
- * calls_demo.c. */
+ * calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c, calls_agents.c, calls_watch.c,
+ * calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c,
+ * calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -79,9 +79,8 @@ int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const
 /* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"seq":… of an object. */
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
                    int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
-/* Appends the field ,"calls":[…] of an object, the latest first. status NULL: all. */
-int calls_list(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims, const char *status,
-               int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
+/* Appends an object of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata). */
+void calls_put_row(struct sio_builder *out, sqlite3_stmt *row, int64_t now_ms);
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 /* Whole seconds from the start to the end or now. */
 int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms);
@@ -104,6 +103,8 @@ void calls_said_clear(struct calls_said *said);
 
 /* ----------------------------------------------------------------- access */
 
+/* The socket lists calls from now on and is told of those that it may see. Returns 0 or what sio_join() says. */
+int calls_access_list(struct sio_socket *socket);
 /* The call is gone: nobody is in its rooms any more, at any process. */
 void calls_access_empty(struct calls *calls, const char *call_id);
 

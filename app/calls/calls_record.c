@@ -1,7 +1,8 @@
 /* What feeds say, in the store: numbered, kept, and then sent to those who watch. Each call is one log; its events are
  * sent in the order of their numbers. */
-#include "calls_entry.h"
+#include "calls_listing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* -------------------------------------------------------------------- calls */
@@ -45,6 +46,16 @@ static int next_seq(struct kit_db *db, struct calls_record *record, struct kit_f
     return 0;
 }
 
+/* Whose call it is, for whom to tell. */
+static int read_agents(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    sqlite3_stmt *row = kit_db_statement(db, "SELECT agents FROM calls WHERE id=?");
+    if (kit_db_step(row, "i", record->call.id) != SQLITE_ROW) return kit_db_fail(db, failure);
+    record->entry.agents = strdup((const char *)sqlite3_column_text(row, 0));
+    sqlite3_reset(row);
+    return record->entry.agents ? 0 : kit_fail(failure, 503, NULL, "out of memory");
+}
+
 static int store_status(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
 {
     const char *status = record->entry.status;
@@ -58,7 +69,7 @@ static int store_status(struct kit_db *db, struct calls_record *record, struct k
     if (!strcmp(status, "ended")) record->call.ended_ms = record->now_ms;
     sqlite3_stmt *update = kit_db_statement(db, "UPDATE calls SET status=?, ended_ms=nullif(?,0) WHERE id=?");
     int step = kit_db_step(update, "tii", status, record->call.ended_ms, record->call.id);
-    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+    return step == SQLITE_DONE ? read_agents(db, record, failure) : kit_db_fail(db, failure);
 }
 
 /* -------------------------------------------------------------------- lines */
@@ -176,11 +187,14 @@ int calls_record_store(struct kit_db *db, struct calls_record *record, const str
 static void broadcast(struct calls *calls, const struct calls_record *record)
 {
     char room[CALLS_ROOM_SIZE];
-    const char *event = record->entry.kind == CALLS_FEED_LINE ? "transcription:update" : "call:status";
-    /* A new call has nobody watching, and its first event is number 1. */
-    if (record->entry.kind == CALLS_FEED_START) return;
-    calls_room(room, CALLS_ROOM, record->entry.call_id);
-    sio_emit(sio_to(sio_all(calls->agents), room), event, sio_builder_args(&record->entry.json));
+    const struct calls_entry *entry = &record->entry;
+    struct sio_args args = sio_builder_args(&entry->json);
+    if (entry->kind != CALLS_FEED_LINE) {
+        calls_listing_send(calls, entry->call_id, entry->agents, args);
+        return;
+    }
+    calls_room(room, CALLS_ROOM, entry->call_id);
+    sio_emit(sio_to(sio_all(calls->agents), room), "transcription:update", args);
 }
 
 void calls_record_send(struct calls *calls, struct calls_record *record)

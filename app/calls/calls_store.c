@@ -46,29 +46,24 @@ int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failur
 }
 
 /* True if the call's own list names the user. */
-static bool agents_name(const char *json, const char *sub)
+static int find_agent(struct kit_db *db, const char *call_id, const char *sub, bool *is_named,
+                      struct kit_failure *failure)
 {
-    bool found = false;
-    json_t *agents = json_loads(json ? json : "[]", 0, NULL);
-    for (size_t i = 0; i < json_array_size(agents) && !found; i++) {
-        const char *one = json_string_value(json_array_get(agents, i));
-        found = one && !strcmp(one, sub);
-    }
-    json_decref(agents);
-    return found;
+    sqlite3_stmt *row = kit_db_statement(
+        db, "SELECT 1 FROM calls c CROSS JOIN call_agents a ON a.call = c.id AND a.agent=?2 WHERE c.call_id=?1");
+    int step = kit_db_step(row, "tt", call_id, sub);
+    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
+    *is_named = step == SQLITE_ROW;
+    sqlite3_reset(row);
+    return 0;
 }
 
 int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,
                        struct kit_failure *failure)
 {
     bool allowed = kit_claims_allow(claims, call_id);
-    if (!allowed) {
-        sqlite3_stmt *row = kit_db_statement(db, "SELECT agents FROM calls WHERE call_id=?");
-        int step = kit_db_step(row, "t", call_id);
-        if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-        allowed = step == SQLITE_ROW && agents_name((const char *)sqlite3_column_text(row, 0), claims->sub);
-        sqlite3_reset(row);
-    }
+    int code = allowed ? 0 : find_agent(db, call_id, claims->sub, &allowed, failure);
+    if (code) return code;
     /* Whether a call exists is told only to those who may see it. */
     if (!allowed) return kit_fail(failure, 403, "/call_id", "this call is not yours");
     return calls_find(db, call_id, call, failure);
@@ -183,33 +178,17 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
     return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 
-int calls_list(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims, const char *status,
-               int64_t now_ms, struct sio_builder *out, struct kit_failure *failure)
+void calls_put_row(struct sio_builder *out, sqlite3_stmt *row, int64_t now_ms)
 {
-    size_t count = 0;
-    sqlite3_stmt *rows =
-        kit_db_statement(db, "SELECT id, status, started_ms, ended_ms, seq, call_id, agents, metadata FROM calls"
-                             " WHERE ?1 IS NULL OR status=?1 ORDER BY id DESC");
-    int step = kit_db_step(rows, "t", status);
-    sio_builder_put(out, ",\"calls\":[");
-    for (; step == SQLITE_ROW && count < config->call_list_max; step = sqlite3_step(rows)) {
-        struct calls_call call;
-        const char *call_id = (const char *)sqlite3_column_text(rows, 5);
-        const char *agents = (const char *)sqlite3_column_text(rows, 6);
-        if (!kit_claims_allow(claims, call_id) && !agents_name(agents, claims->sub)) continue;
-        read_call(rows, &call);
-        sio_builder_put(out, count++ ? ",{" : "{");
-        put_call(out, call_id, &call, now_ms);
-        sio_builder_put(out, ",\"seq\":");
-        kit_put_int(out, call.seq);
-        sio_builder_put(out, ",\"metadata\":");
-        sio_builder_put(out, (const char *)sqlite3_column_text(rows, 7));
-        sio_builder_put(out, "}");
-    }
-    sio_builder_put(out, "]");
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-    sqlite3_reset(rows);
-    return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    struct calls_call call;
+    read_call(row, &call);
+    sio_builder_put(out, "{");
+    put_call(out, (const char *)sqlite3_column_text(row, 5), &call, now_ms);
+    sio_builder_put(out, ",\"seq\":");
+    kit_put_int(out, call.seq);
+    sio_builder_put(out, ",\"metadata\":");
+    sio_builder_put(out, (const char *)sqlite3_column_text(row, 6));
+    sio_builder_put(out, "}");
 }
 
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure)

@@ -334,6 +334,48 @@ test("events that do not exist are refused, and a full queue says when to try ag
   }
 });
 
+test("who lists calls is told of new and changed ones that it may see, and of no others", async () => {
+  const token = (sub, calls) => parley.token("--sub", sub, "--calls", calls);
+  const from = await feed();
+  const [alice, bob, carol, dave] = await Promise.all([agent("alice"), connect("/", { token: await token("ben", "listed,bens-*") }),
+    connect("/", { token: await token("carol ~ *", "none") }), agent("alice")]);
+  for (const socket of [alice, bob, carol]) assert.equal((await socket.ask("call:list", {})).ok, true);
+  const told = (socket) => socket.seen("call:status").map(({ call_id, status, seq }) => `${call_id} ${status} ${seq}`);
+  await from.ask("call:start", { call_id: "listed-not", agents: ["carol ~ *"], metadata: { odd: [1] }, status: "ringing" });
+  await from.ask("call:start", { call_id: "bens-1" });
+  await from.ask("call:start", { call_id: "listed" });
+  await alice.ask("call:subscribe", { call_id: "bens-1" });
+  await from.ask("call:end", { call_id: "bens-1" });
+  await from.ask("call:status", { call_id: "listed-not", status: "active" });
+  await until(() => told(alice).length === 5 && told(bob).length === 3 && told(carol).length === 2, "the news");
+  assert.deepEqual(told(alice), ["listed-not ringing 0", "bens-1 active 0", "listed active 0", "bens-1 ended 1", "listed-not active 1"]);
+  assert.deepEqual(told(bob), ["bens-1 active 0", "listed active 0", "bens-1 ended 1"]);
+  assert.deepEqual(told(carol), ["listed-not ringing 0", "listed-not active 1"]);
+  assert.deepEqual(told(dave), []);
+  const [first] = carol.seen("call:status");
+  assert.deepEqual([first.metadata, first.duration, typeof first.started_at], [{ odd: [1] }, 0, "string"]);
+
+  assert.equal((await bob.ask("auth:refresh", { token: await token("ben", "listed") })).ok, true);
+  await from.ask("call:start", { call_id: "bens-2" });
+  await from.ask("call:end", { call_id: "listed" });
+  await until(() => told(bob).length === 4, "the call that is left");
+  assert.deepEqual(told(bob).at(-1), "listed ended 1");
+  assert.equal(told(alice).length, 7);
+
+  const ids = async (socket, query) => (await socket.ask("call:list", query)).calls.map(({ call_id }) => call_id);
+  assert.deepEqual(await ids(bob, {}), ["listed"]);
+  assert.deepEqual(await ids(carol, {}), ["listed-not"]);
+  const page = await alice.ask("call:list", { limit: 2 });
+  assert.deepEqual(page.calls.map(({ call_id }) => call_id), ["bens-2", "listed"]);
+  assert.deepEqual(await ids(alice, { limit: 2, before: page.next }), ["bens-1", "listed-not"]);
+  assert.deepEqual(await ids(alice, { limit: 1, before: "listed" }), ["bens-1"]);
+  assert.deepEqual(await ids(alice, { limit: 2, status: "ended" }), ["listed", "bens-1"]);
+  assert.equal((await bob.ask("call:list", { limit: 1 })).next, undefined, "nothing is behind the last one");
+  assertError(await bob.ask("call:list", { before: "bens-2" }), 400, "/before");
+  assertError(await bob.ask("call:list", { before: "~x" }), 400, "/before");
+  assertError(await bob.ask("call:list", { limit: 0 }), 400, "/limit");
+});
+
 test("calls and documents are deleted by those who may, and whoever watches is told", async () => {
   const admin = await parley.token("--sub", "root", "--role", "admin");
   const remove = async (path, token) => {

@@ -1,0 +1,26 @@
+/* call:list: its page of calls, and the rooms by which those who list are told of new and changed ones. */
+#ifndef CALLS_LISTING_H
+#define CALLS_LISTING_H
+
+#include "calls_entry.h"
+
+#define CALLS_LISTING_ROOM "list:" /* begins the names of all these rooms */
+
+/* The socket is in the rooms that its claims open, and in no other; only if it lists, unless `begins`. Returns 0 or
+ * what sio_join() says. For calls_access.c, which decides. */
+int calls_listing_review(struct sio_socket *socket, const struct kit_claims *claims, bool begins);
+/* Sends the status of a call to its room and to those who list it. agents: the call's own list, as JSON. On the loop.
+ */
+void calls_listing_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args);
+
+struct calls_page {
+    const char *status; /* NULL: any */
+    const char *before; /* a call's id, or the `next` of an answer; "": the latest */
+    int64_t limit;      /* 0: call_list_max */
+    int64_t now_ms;
+};
+/* Appends ,"calls":[…] and, if there are more, ,"next":… to an object. On a thread, inside an operation. */
+int calls_listing_page(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims,
+                       const struct calls_page *page, struct sio_builder *out, struct kit_failure *failure);
+
+#endif
