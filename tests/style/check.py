@@ -255,6 +255,25 @@ def links():
             yield f"{entry}: does not show {name}"
 
 
+ARCHITECTURE = Path("docs/architecture.md")
+
+
+def walks():
+    """docs/architecture.md names every source file, none that is not there, and functions that are where it says."""
+    homes = ("base", "engineio", "rooms", "socketio", "app")
+    sources = {path.name: path for path in c_files() if path.parts[0] in homes}
+    named = set(re.findall(r"`(?:[\w/]+/)?(\w+\.[ch])(?::\w+)?`", text(ARCHITECTURE)))
+    for name in sorted(sources):
+        if name.endswith(".c") and name not in named:
+            yield f"{ARCHITECTURE}: does not name {sources[name]}"
+    for name in sorted(named - set(sources)):
+        yield f"{ARCHITECTURE}: there is no {name}"
+    for name, function in sorted(set(re.findall(r"`(\w+\.c):(\w+)`", text(ARCHITECTURE)))):
+        definition = rf"^[a-z][^\n;=]*\b{function}\([^;{{}}]*\)\n\{{"
+        if name in sources and not re.search(definition, text(sources[name]), re.M):
+            yield f"{ARCHITECTURE}: {name} has no function {function}"
+
+
 def paths():
     """Nothing depends on one machine's folders."""
     pattern = re.compile(r"(?<![\w.:/])/(?:work|root|home/\w+|tmp/wt|Users/\w+)/")
@@ -335,7 +354,7 @@ PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "univers
             "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
          "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets, "links": links}
+         "snippets": snippets, "links": links, "walks": walks}
 
 
 def main(wanted):
