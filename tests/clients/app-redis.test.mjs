@@ -101,7 +101,7 @@ test("a URL that is none ends the start with a line that names the option", asyn
   after(() => rm(data, { recursive: true, force: true }));
   for (const workers of ["1", "2"]) {
     const { code, stderr } = await runParley("--redis", "http://nothing", "--port", "0", "--data", data, "--workers", workers);
-    assert.equal(code, 1);
+    assert.equal(code, 2);
     assert.match(stderr, /option redis: /);
   }
 });

@@ -488,7 +488,7 @@ test("several workers do not hide that the port is another's, nor start without 
   assert.match(second.stderr, /cannot listen .* Address already in use/);
   const memory = await runParley("--workers", "2", "--port", "0", "--data", ":memory:");
   assert.equal(memory.code, 2);
-  assert.match(memory.stderr, /option workers: 2 is not possible with data :memory:/);
+  assert.match(memory.stderr, /option workers: '2' is not possible with data :memory:/);
   const refused = await runParley("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
   assert.equal(refused.code, 1);
   assert.equal((await health()).workers_up, WORKERS);
