@@ -55,15 +55,24 @@ struct eio__ws_events {
     int (*on_message)(void *ctx, enum eio_kind kind, uint8_t *p, size_t n);
     /* Ping, pong or close, n <= 125; a close payload has been checked (length, code, UTF-8 of the reason). */
     int (*on_control)(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
+    /* Asked before each step of inflating a message; `done`: bytes that this call has inflated or read for that, and
+     * something for each step. False pauses. NULL: as long as it takes. */
+    bool (*may_inflate)(void *ctx, size_t done);
 };
 
+enum { EIO__WS_CONSUMED = 0, EIO__WS_STOPPED = 1, EIO__WS_PAUSED = 2 };
 /* Decodes all bytes given, unmasking in place. Whole frames are delivered without a copy; the rest is kept in
  * *partial, whose memory grows with the bytes that arrived, never with what a length field claims.
  * Text is checked as it arrives: a bad byte fails at once, not at the end of the frame.
- * Returns 0 when everything was consumed, 1 when a callback stopped it, negative with `fault` (close_code 1002, 1007,
- * 1008 too many fragments, 1009). After that the decoder must not be fed again. */
+ * Returns EIO__WS_CONSUMED; EIO__WS_STOPPED when a callback stopped it; EIO__WS_PAUSED when may_inflate did: then
+ * *partial keeps the bytes that were not decoded, and more that is given, until eio__ws_resume(); negative with `fault`
+ * (close_code 1002, 1007, 1008 too many fragments, 1009). After that the decoder must not be fed again. */
 int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
                    const struct eio__ws_events *events, void *ctx, uint8_t *p, size_t n, struct eio__fault *fault);
+/* Goes on after a pause, with the same limits, events and results. A fault's `at` counts from where the input began
+ * that was paused in. */
+int eio__ws_resume(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
+                   const struct eio__ws_events *events, void *ctx, struct eio__fault *fault);
 void eio__ws_partial_free(struct eio__ws_partial *partial);
 /* Bytes held, for memory accounting. Accepts NULL. */
 size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial);

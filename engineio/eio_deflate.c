@@ -108,7 +108,7 @@ int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RES
 /* ----------------------------------------------------------------- streams */
 
 static _Thread_local z_stream *deflaters[BITS_MAX + 1];
-static _Thread_local z_stream *inflater;
+static _Thread_local z_stream *inflater; /* at rest; each message that is being inflated has its own */
 
 static z_stream *deflater(int bits, int level)
 {
@@ -155,72 +155,98 @@ static int fail(struct eio__fault *fault, uint16_t close_code, int code, const c
     return code;
 }
 
-struct sink {
-    uint8_t *bytes;
-    size_t size, capacity, limit;
-};
+static z_stream *take_inflater(void)
+{
+    z_stream *stream = inflater;
+    inflater = NULL;
+    if (stream) {
+        inflateReset(stream);
+        return stream;
+    }
+    stream = calloc(1, sizeof *stream);
+    if (stream && inflateInit2(stream, -BITS_MAX) == Z_OK) return stream;
+    free(stream);
+    return NULL;
+}
+
+static void free_inflater(z_stream *stream)
+{
+    if (stream) inflateEnd(stream);
+    free(stream);
+}
+
+static void give_inflater_back(z_stream *stream)
+{
+    if (inflater)
+        free_inflater(stream);
+    else
+        inflater = stream;
+}
+
+void eio__inflation_init(struct eio__inflation *inflation, const uint8_t *p, size_t n, size_t limit)
+{
+    *inflation = (struct eio__inflation){.p = p, .n = n, .limit = limit};
+}
+
+void eio__inflation_clear(struct eio__inflation *inflation)
+{
+    give_inflater_back(inflation->stream);
+    free(inflation->bytes);
+    *inflation = (struct eio__inflation){0};
+}
 
 /* Room for more output, at most one byte above the limit so that its crossing is seen. */
-static bool grow(struct sink *sink)
+static bool grow(struct eio__inflation *inflation)
 {
-    size_t capacity = sink->capacity ? sink->capacity * 2 : OUT_START_BYTES;
-    if (capacity > sink->limit + 1) capacity = sink->limit + 1;
-    uint8_t *bytes = realloc(sink->bytes, capacity);
+    size_t capacity = inflation->capacity ? inflation->capacity * 2 : OUT_START_BYTES;
+    if (capacity > inflation->limit + 1) capacity = inflation->limit + 1;
+    uint8_t *bytes = realloc(inflation->bytes, capacity);
     if (!bytes) return false;
-    sink->bytes = bytes;
-    sink->capacity = capacity;
+    inflation->bytes = bytes;
+    inflation->capacity = capacity;
     return true;
 }
 
-static int inflate_part(z_stream *stream, const uint8_t *p, size_t n, struct sink *sink, struct eio__fault *fault)
+static size_t step_bytes(size_t n)
 {
-    stream->next_in = (z_const Bytef *)(uintptr_t)p;
-    stream->avail_in = (uInt)n;
-    for (;;) {
-        if (sink->size == sink->capacity && !grow(sink)) return fail(fault, 1011, EIO_ENOMEM, "out of memory");
-        stream->next_out = sink->bytes + sink->size;
-        stream->avail_out = (uInt)(sink->capacity - sink->size);
-        int result = inflate(stream, Z_SYNC_FLUSH);
-        sink->size = sink->capacity - stream->avail_out;
-        if (sink->size > sink->limit)
-            return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is larger than the limit");
-        if (result == Z_STREAM_END) {
-            /* A final block inside a message: what follows starts anew (RFC 7692, section 7.2.3.5). */
-            if (stream->avail_in == 0) return 1;
-            inflateReset(stream);
-        } else if (result == Z_OK || (result == Z_BUF_ERROR && (stream->avail_in == 0 || stream->avail_out == 0))) {
-            if (stream->avail_in == 0 && stream->avail_out > 0) return 0;
-        } else {
-            return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "the compressed data is broken");
-        }
-    }
+    return n < EIO__INFLATION_STEP_BYTES ? n : EIO__INFLATION_STEP_BYTES;
 }
 
-int eio__inflate(const uint8_t *p, size_t n, size_t limit, uint8_t **out, size_t *out_size, struct eio__fault *fault)
+int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fault)
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
-    if (n > UINT32_MAX / 2 || limit > UINT32_MAX / 2)
-        return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is too large");
-    if (!inflater) {
-        inflater = calloc(1, sizeof *inflater);
-        if (!inflater || inflateInit2(inflater, -BITS_MAX) != Z_OK) {
-            free(inflater);
-            inflater = NULL;
-            return fail(fault, 1011, EIO_ENOMEM, "out of memory");
-        }
-    } else {
-        inflateReset(inflater);
+    if (!inflation->stream && !(inflation->stream = take_inflater()))
+        return fail(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
+    if (inflation->size == inflation->capacity && !grow(inflation))
+        return fail(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
+    z_stream *stream = inflation->stream;
+    size_t given = step_bytes(inflation->n), room = step_bytes(inflation->capacity - inflation->size);
+    stream->next_in = (z_const Bytef *)(uintptr_t)inflation->p;
+    stream->avail_in = (uInt)given;
+    stream->next_out = inflation->bytes + inflation->size;
+    stream->avail_out = (uInt)room;
+    int result = inflate(stream, Z_SYNC_FLUSH);
+    given -= stream->avail_in;
+    if (given) inflation->p += given;
+    inflation->n -= given;
+    inflation->size += room - stream->avail_out;
+    if (inflation->size > inflation->limit)
+        return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is larger than the limit");
+    if (result == Z_STREAM_END) {
+        /* A final block inside a message: what follows starts anew (RFC 7692, section 7.2.3.5). */
+        if (inflation->n == 0) return 0;
+        inflateReset(stream);
+        return 1;
     }
-    struct sink sink = {.limit = limit};
-    int result = inflate_part(inflater, p, n, &sink, fault);
-    if (result == 0) result = inflate_part(inflater, tail, sizeof tail, &sink, fault);
-    if (result < 0) {
-        free(sink.bytes);
-        return result;
-    }
-    *out = sink.bytes;
-    *out_size = sink.size;
-    return 0;
+    bool is_stuck = result == Z_BUF_ERROR && stream->avail_in > 0 && stream->avail_out > 0;
+    if ((result != Z_OK && result != Z_BUF_ERROR) || is_stuck)
+        return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "the compressed data is broken");
+    if (inflation->n > 0 || stream->avail_out == 0) return 1;
+    if (inflation->in_tail) return 0;
+    inflation->in_tail = true;
+    inflation->p = tail;
+    inflation->n = sizeof tail;
+    return 1;
 }
 
 void eio__deflate_clear(void)
@@ -231,7 +257,6 @@ void eio__deflate_clear(void)
         free(deflaters[bits]);
         deflaters[bits] = NULL;
     }
-    if (inflater) inflateEnd(inflater);
-    free(inflater);
+    free_inflater(inflater);
     inflater = NULL;
 }

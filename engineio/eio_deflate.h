@@ -15,9 +15,24 @@ int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RES
  * smaller than n; false: no memory, or it would not shrink. */
 bool eio__deflate(const uint8_t *p, size_t n, int window_bits, int level, uint8_t **out, size_t *out_size);
 
-/* Inflates a message of at most `limit` bytes. *out is malloc'd. 0, or negative with fault: close code 1009 above the
- * limit, 1007 for data that is not deflate. Memory grows with what comes out. */
-int eio__inflate(const uint8_t *p, size_t n, size_t limit, uint8_t **out, size_t *out_size, struct eio__fault *fault);
+/* A message that is being inflated, step by step: what is there of it so far, and what is left of its compressed form
+ * (borrowed). All zero: nothing is held. */
+struct eio__inflation {
+    struct z_stream_s *stream; /* its own while it lasts */
+    const uint8_t *p;
+    size_t n, limit;
+    bool in_tail; /* what is left is the end that senders leave out */
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+void eio__inflation_init(struct eio__inflation *inflation, const uint8_t *p, size_t n, size_t limit);
+/* One step: reads at most EIO__INFLATION_STEP_BYTES and writes as many. 1: there is more to do, 0: the message is
+ * complete, negative with fault: close code 1009 as soon as it passes the limit, 1007 for data that is not deflate.
+ * Memory grows with what comes out. */
+enum { EIO__INFLATION_STEP_BYTES = 16384 };
+int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fault);
+/* Frees what it holds, but for what the caller took: bytes is NULL then. */
+void eio__inflation_clear(struct eio__inflation *inflation);
 
 /* Frees the calling thread's streams. */
 void eio__deflate_clear(void);

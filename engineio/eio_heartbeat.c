@@ -165,7 +165,8 @@ void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio_session *session = session_of(due);
-    if (session->inbox) { /* its sign of life may be among what we chose not to read yet: it has its time afterwards */
+    if (eio__session_is_held(
+            session)) { /* its sign of life may be among what we chose not to read yet: it has its time afterwards */
         eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->pong, due);
         return;
     }

@@ -72,6 +72,8 @@ struct eio_loop {
     uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
     uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
     bool cut;                  /* it was ended so */
+    uint64_t fake_us;          /* of the fake clock, for slices: what its looks made of it */
+    uint64_t fake_step_us;     /* each of them; 0: slices never end */
     struct eio_loop_stats stats;
 };
 
@@ -82,6 +84,8 @@ void eio__timers_run(struct eio_loop *loop);
 /* Said by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before the
  * rest. */
 void eio__loop_on_event(struct eio_loop *loop);
+/* The clock that slices end by. */
+uint64_t eio__loop_slice_clock_us(struct eio_loop *loop);
 /* One peer's packets are about to be handled, at a stretch of limited length. */
 static inline void eio__loop_begin_slice(struct eio_loop *loop)
 {
@@ -234,6 +238,21 @@ struct eio__slow_message {
     struct eio_session *session;
 };
 
+/* A WebSocket whose message is being inflated, a slice in each turn; nothing is read of it until that is done. */
+struct eio__inflating {
+    struct eio__inflating *next; /* in the server's row */
+    struct eio_session *session;
+    bool queued;
+};
+/* Those of a server, one behind the other. */
+struct eio__inflations {
+    struct eio__inflating *first, **last;
+    struct eio_timer timer; /* the next turn's slice */
+    uint64_t turn;          /* in which until_us was set */
+    uint64_t until_us;      /* by then the inflating is to end: the turn's, or (running) one session's */
+    bool running;           /* the timer's slice: whose share it is does not stand behind the others */
+};
+
 /* What a peer had done when its heartbeat began, or was last looked at; bytes modulo 2^32 (eio_heartbeat.c). */
 struct eio__pulse {
     uint32_t target; /* what was given to its transport before the ping */
@@ -274,9 +293,10 @@ struct eio_session {
     void *data;
 
     struct eio__ws_partial *partial;
-    struct eio__slow_message *slow; /* while a message is incomplete, or NULL */
-    struct eio__polling *polling;   /* NULL on a WebSocket */
-    struct eio__inbox *inbox;       /* packets that wait, and nothing is read; NULL: it is as usual */
+    struct eio__slow_message *slow;   /* while a message is incomplete, or NULL */
+    struct eio__polling *polling;     /* NULL on a WebSocket */
+    struct eio__inbox *inbox;         /* packets that wait, and nothing is read; NULL: it is as usual */
+    struct eio__inflating *inflating; /* the decoder was paused, and nothing is read; NULL: it is as usual */
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     struct eio__pulse pulse;
@@ -358,6 +378,25 @@ bool eio__inbox_has_post(const struct eio_session *session);
 /* The session is over: nobody wants them. */
 void eio__inbox_clear(struct eio_session *session);
 
+/* Packets, or the rest of what was read, wait: nothing more is read, and it is not the peer's fault. */
+static inline bool eio__session_is_held(const struct eio_session *session)
+{
+    return session->inbox || session->inflating;
+}
+
+/* --------------------------------------------------------------- inflating */
+
+void eio__inflations_init(struct eio_server *server);
+void eio__inflations_clear(struct eio_server *server);
+/* may_inflate of the decoder; ctx: the session. */
+bool eio__inflating_may_go_on(void *ctx, size_t done);
+/* The session's decoder was paused: it goes on in the next turn, behind the others'. */
+void eio__inflating_wait(struct eio_session *session);
+/* What was in its way (an inbox) is gone. Harmless for others. */
+void eio__inflating_wake(struct eio_session *session);
+/* It is not paused any more. Harmless for others. */
+void eio__inflating_drop(struct eio_session *session);
+
 /* --------------------------------------------------------------- transports */
 
 /* Attaches a connection just taken from HTTP: as a new session's WebSocket, or as one that may take over.
@@ -365,6 +404,8 @@ void eio__inbox_clear(struct eio_session *session);
 int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
 /* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
 void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
+/* Decodes on after a pause. */
+void eio__ws_go_on(struct eio_session *session);
 /* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
 int eio__ws_write(struct eio_session *session);
 /* Writes one frame directly, past an empty queue; what is left is queued. */
@@ -517,6 +558,7 @@ struct eio_server {
     const char *next_id; /* for the session that is being made, or NULL: one of ours */
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, last_poll, linger, upgrade, noop, message;
+    struct eio__inflations inflations;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;
     struct eio_rate handshake_rate;

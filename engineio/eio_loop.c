@@ -258,13 +258,18 @@ void eio__loop_on_event(struct eio_loop *loop)
     event_base_loopbreak(loop->base); /* what is active stays so */
 }
 
+uint64_t eio__loop_slice_clock_us(struct eio_loop *loop)
+{
+    return loop->fake_clock ? loop->fake_us += loop->fake_step_us : base_clock_us();
+}
+
 bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us)
 {
     enum { UNIT_BYTES = 1024, UNITS = 16 };
     loop->slice_units += 1 + size / UNIT_BYTES;
-    if (loop->slice_units < UNITS || loop->fake_clock) return false;
+    if (loop->slice_units < UNITS) return false;
     loop->slice_units = 0;
-    uint64_t now_us = base_clock_us();
+    uint64_t now_us = eio__loop_slice_clock_us(loop);
     if (!loop->slice_us) loop->slice_us = now_us;
     return now_us - loop->slice_us > limit_us;
 }

@@ -28,7 +28,7 @@ void eio__ws_update_events(struct eio_session *session)
         session->read_paused = false;
     }
     short wanted = EV_PERSIST;
-    if (!session->read_paused && !session->inbox) wanted |= EV_READ;
+    if (!session->read_paused && !eio__session_is_held(session)) wanted |= EV_READ;
     if (session->blocked) wanted |= EV_WRITE;
     if (session->has_io) {
         session->io->ops->watch(session->io, wanted & (EV_READ | EV_WRITE));
@@ -48,6 +48,7 @@ void eio__ws_detach(struct eio_session *session)
 {
     if (session->fd < 0) return;
     eio__ws_end_slow(session);
+    eio__inflating_drop(session);
     if (session->has_io) {
         session->io->ops->close(session->io);
     } else {
@@ -348,18 +349,47 @@ static void watch_message(struct eio_session *session)
     eio_deadlines_add(&server->message, &session->slow->deadline);
 }
 
-static void decode(struct eio_session *session, uint8_t *p, size_t n)
+static const struct eio__ws_events decoder_events = {on_message, on_control, eio__inflating_may_go_on};
+
+static struct eio__ws_limits limits_of(const struct eio_session *session)
 {
-    static const struct eio__ws_events events = {on_message, on_control};
-    if (eio__ws_close_ignores_input(session)) return;
-    struct eio__fault fault = {0};
     struct eio__ws_limits limits = session->server->ws_limits;
     limits.deflate = session->deflate_bits != 0;
+    return limits;
+}
+
+static void on_decoded(struct eio_session *session, int result, const struct eio__fault *fault)
+{
+    if (result == EIO__WS_PAUSED)
+        eio__inflating_wait(session);
+    else
+        eio__inflating_drop(session);
+    if (session->partial || session->slow) watch_message(session);
+    if (result < 0) eio__ws_close_on_fault(session, fault);
+}
+
+static void decode(struct eio_session *session, uint8_t *p, size_t n)
+{
+    if (eio__ws_close_ignores_input(session)) return;
+    struct eio__fault fault = {0};
+    struct eio__ws_limits limits = limits_of(session);
     session->progressed = false;
     eio__loop_begin_slice(session->server->loop);
-    int result = eio__ws_decode(&session->partial, &limits, &events, session, p, n, &fault);
-    if (session->partial || session->slow) watch_message(session);
-    if (result < 0) eio__ws_close_on_fault(session, &fault);
+    int result = eio__ws_decode(&session->partial, &limits, &decoder_events, session, p, n, &fault);
+    on_decoded(session, result, &fault);
+}
+
+void eio__ws_go_on(struct eio_session *session)
+{
+    struct eio__fault fault = {0};
+    struct eio__ws_limits limits = limits_of(session);
+    int result = EIO__WS_CONSUMED;
+    session->progressed = false;
+    eio__loop_begin_slice(session->server->loop);
+    if (!eio__ws_close_ignores_input(session))
+        result = eio__ws_resume(&session->partial, &limits, &decoder_events, session, &fault);
+    on_decoded(session, result, &fault);
+    if (result != EIO__WS_PAUSED) eio__ws_update_events(session);
 }
 
 static void on_readable(struct eio_session *session)

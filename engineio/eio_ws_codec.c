@@ -62,6 +62,10 @@ struct eio__ws_partial {
     size_t fragments;
     uint8_t *data;
     size_t size, capacity;
+
+    struct eio__inflation inflation; /* from the message's last frame on, if it is compressed */
+    uint8_t *rest;                   /* paused: the input that was not decoded; else NULL */
+    size_t rest_size, rest_at;       /* and where that stood in what was given */
 };
 
 /* One call of eio__ws_decode. */
@@ -71,12 +75,13 @@ struct run {
     const struct eio__ws_events *events;
     void *ctx;
     uint8_t *p;
-    size_t n, pos;
+    size_t n, pos, base; /* base: where p stood in what was given, after a pause */
+    size_t inflated;     /* for may_inflate */
     struct eio__fault *fault;
 };
 
 /* Results of the steps below: negative errors, too. */
-enum { GO_ON = 0, STOPPED = 1 };
+enum { GO_ON = EIO__WS_CONSUMED, STOPPED = EIO__WS_STOPPED, PAUSED = EIO__WS_PAUSED };
 
 static int refuse(struct run *run, size_t at, uint16_t close_code, const char *why)
 {
@@ -84,7 +89,7 @@ static int refuse(struct run *run, size_t at, uint16_t close_code, const char *w
                : close_code == EIO__CODE_TOO_BIG    ? EIO_ETOOBIG
                : close_code == EIO__CODE_ERROR      ? EIO_ENOMEM
                                                     : EIO_EPROTO;
-    *run->fault = (struct eio__fault){.code = code, .close_code = close_code, .at = at, .why = why};
+    *run->fault = (struct eio__fault){.code = code, .close_code = close_code, .at = run->base + at, .why = why};
     return code;
 }
 
@@ -157,13 +162,15 @@ static struct eio__ws_partial *need_partial(struct run *run)
 void eio__ws_partial_free(struct eio__ws_partial *partial)
 {
     if (!partial) return;
+    eio__inflation_clear(&partial->inflation);
+    free(partial->rest);
     free(partial->data);
     free(partial);
 }
 
 size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial)
 {
-    return partial ? sizeof *partial + partial->capacity : 0;
+    return partial ? sizeof *partial + partial->capacity + partial->inflation.capacity + partial->rest_size : 0;
 }
 
 /* After a control frame: at rest, unless the frame came inside a message. */
@@ -355,21 +362,47 @@ static int end_control(struct run *run)
     return deliver_control(run, opcode, control, size);
 }
 
-/* Puts the message in the place of its compressed form, and checks its text. */
+/* Text is checked as it comes out: a bad byte fails at once. */
+static bool check_inflated(struct eio__ws_partial *partial, size_t before)
+{
+    const struct eio__inflation *inflation = &partial->inflation;
+    return partial->kind == EIO_BINARY ||
+           base_utf8_feed(&partial->utf8, inflation->bytes + before, inflation->size - before);
+}
+
+/* Goes on with the inflation, and in the end puts the message in the place of its compressed form. */
 static int inflate_partial(struct run *run)
 {
+    enum { STEP_COST_BYTES = 64 };
     struct eio__ws_partial *partial = *run->partial;
-    uint8_t *data;
-    size_t size;
-    int result = eio__inflate(partial->data, partial->size, run->limits->max_message_bytes, &data, &size, run->fault);
-    run->fault->at = run->pos - 1;
-    if (result != 0) return result;
+    struct eio__inflation *inflation = &partial->inflation;
+    for (int more = 1; more;) {
+        if (run->events->may_inflate && !run->events->may_inflate(run->ctx, run->inflated)) return PAUSED;
+        size_t left = inflation->n, size = inflation->size;
+        more = eio__inflation_step(inflation, run->fault);
+        run->fault->at = run->base + run->pos - 1;
+        if (more < 0) return more;
+        size_t read = left > inflation->n ? left - inflation->n : 0;
+        run->inflated += STEP_COST_BYTES + read + inflation->size - size;
+        if (!check_inflated(partial, size))
+            return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
+    }
     free(partial->data);
-    partial->data = data;
-    partial->size = partial->capacity = size;
-    if (partial->kind == EIO_TEXT && !base_utf8_feed(&partial->utf8, data, size))
-        return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
+    partial->data = inflation->bytes;
+    partial->size = partial->capacity = inflation->size;
+    inflation->bytes = NULL;
+    eio__inflation_clear(inflation);
     return GO_ON;
+}
+
+/* The message is there, maybe compressed. */
+static int end_message(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    int result = partial->compressed ? inflate_partial(run) : GO_ON;
+    if (result != GO_ON) return result;
+    if (!base_utf8_complete(&partial->utf8)) return cut_text(run);
+    return deliver_partial(run);
 }
 
 static int end_data(struct run *run)
@@ -377,9 +410,9 @@ static int end_data(struct run *run)
     struct eio__ws_partial *partial = *run->partial;
     partial->in_frame = false;
     if (!partial->frame.fin) return GO_ON;
-    if (partial->compressed && inflate_partial(run)) return run->fault->code;
-    if (!base_utf8_complete(&partial->utf8)) return cut_text(run);
-    return deliver_partial(run);
+    if (partial->compressed)
+        eio__inflation_init(&partial->inflation, partial->data, partial->size, run->limits->max_message_bytes);
+    return end_message(run);
 }
 
 /* The next piece of the payload of the frame in *partial, down to an empty one that ends it. */
@@ -487,16 +520,66 @@ static int take_whole_messages(struct run *run)
     return GO_ON;
 }
 
+static int decode(struct run *run)
+{
+    int result = GO_ON;
+    while (result == GO_ON && run->pos < run->n) {
+        if (!*run->partial) result = take_whole_messages(run);
+        if (result == GO_ON && run->pos < run->n) result = take_frame(run);
+    }
+    return result;
+}
+
+/* Paused: behind what is kept already. */
+static int keep_rest(struct run *run)
+{
+    struct eio__ws_partial *partial = *run->partial;
+    size_t n = run->n - run->pos;
+    uint8_t *rest = realloc(partial->rest, partial->rest_size + n + 1);
+    if (!rest) return out_of_memory(run);
+    if (!partial->rest) partial->rest_at = run->pos;
+    memcpy(rest + partial->rest_size, run->p + run->pos, n);
+    partial->rest = rest;
+    partial->rest_size += n;
+    return PAUSED;
+}
+
 int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
                    const struct eio__ws_events *events, void *ctx, uint8_t *p, size_t n, struct eio__fault *fault)
 {
-    struct run run = {partial, limits, events, ctx, p, n, 0, fault};
-    int result = GO_ON;
-    while (result == GO_ON && run.pos < n) {
-        if (!*partial) result = take_whole_messages(&run);
-        if (result == GO_ON && run.pos < n) result = take_frame(&run);
+    struct run run = {
+        .partial = partial, .limits = limits, .events = events, .ctx = ctx, .p = p, .n = n, .fault = fault};
+    if (*partial && (*partial)->rest) return keep_rest(&run);
+    int result = decode(&run);
+    return result == PAUSED ? keep_rest(&run) : result;
+}
+
+int eio__ws_resume(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
+                   const struct eio__ws_events *events, void *ctx, struct eio__fault *fault)
+{
+    struct run run = {.partial = partial,
+                      .limits = limits,
+                      .events = events,
+                      .ctx = ctx,
+                      .p = (*partial)->rest,
+                      .n = (*partial)->rest_size,
+                      .base = (*partial)->rest_at,
+                      .fault = fault};
+    /* Taken off: the partial may go. */
+    (*partial)->rest = NULL;
+    (*partial)->rest_size = 0;
+    int result = end_message(&run);
+    if (result == GO_ON) result = decode(&run);
+    if (result != PAUSED) {
+        free(run.p);
+        return result;
     }
-    return result;
+    /* Maybe another message than before; its rest keeps its place. */
+    memmove(run.p, run.p + run.pos, run.n - run.pos);
+    (*partial)->rest = run.p;
+    (*partial)->rest_size = run.n - run.pos;
+    (*partial)->rest_at = run.base + run.pos;
+    return PAUSED;
 }
 
 /* ------------------------------------------------------------------------------------------------------- sending */

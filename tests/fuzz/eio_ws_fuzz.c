@@ -1,5 +1,6 @@
 /* The WebSocket decoder on arbitrary bytes. Input: a byte that chooses the limits, a byte that seeds where to cut and
- * whether messages may be compressed, the wire. What is decoded must not depend on the cuts, and text must be valid. */
+ * whether messages may be compressed, the wire. What is decoded must not depend on the cuts nor on pauses, and text
+ * must be valid. */
 #include "ws_trace.h"
 
 enum { MAX_CUTS = 64 };
@@ -41,9 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     data += 2;
     size -= 2;
 
-    struct trace_log whole = {0}, pieces = {0}, two = {0};
+    struct trace_log whole = {0}, pieces = {0}, two = {0}, paused = {0};
     size_t cuts[MAX_CUTS], count = choose_cuts(seed, size, cuts), middle = size / 2;
     run(data, size, NULL, 0, &whole);
+    ws_pauses = true;
+    run(data, size, NULL, 0, &paused);
+    ws_pauses = false;
+    expect_same(&whole, &paused);
     run(data, size, cuts, count, &pieces);
     expect_same(&whole, &pieces);
     if (size > 1) {
@@ -53,5 +58,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     trace_clear(&whole);
     trace_clear(&pieces);
     trace_clear(&two);
+    trace_clear(&paused);
     return 0;
 }

@@ -5,9 +5,9 @@
 #define EIO_RECEIVED_H
 
 #include "eio_codec.h"
-#include "eio_deflate.h"
 #include "eio_int.h"
 #include "eio_test.h"
+#include "inflate_whole.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -70,7 +70,7 @@ static void received_frame(struct received *received, uint8_t first, const uint8
         struct eio__fault fault;
         uint8_t *plain;
         size_t size;
-        BASE_CHECK(received->deflate && !(first & 0x08) && eio__inflate(p, n, 65536, &plain, &size, &fault) == 0);
+        BASE_CHECK(received->deflate && !(first & 0x08) && inflate_whole(p, n, 65536, &plain, &size, &fault) == 0);
         received_frame(received, first & ~RSV1, plain, size);
         free(plain);
         return;

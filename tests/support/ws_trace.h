@@ -10,11 +10,13 @@
 static struct eio__ws_limits ws_limits = {.max_message_bytes = 1 << 20, .max_fragments = 64};
 /* After that many events the callbacks say stop; 0: never. */
 static size_t ws_stop_after;
+/* Inflating pauses at each step. */
+static bool ws_pauses;
 
 struct ws_trace {
     struct trace_log *log;
     struct eio__ws_partial *partial;
-    size_t fed, events;
+    size_t fed, events, steps;
 };
 
 /* Inflating may hold more than what arrived, up to the limit. */
@@ -54,6 +56,13 @@ static inline int ws_on_control(void *ctx, enum eio__ws_opcode opcode, const uin
     return result;
 }
 
+static inline bool ws_may_inflate(void *ctx, size_t done)
+{
+    struct ws_trace *trace = ctx;
+    (void)done;
+    return !ws_pauses || ++trace->steps % 2 == 0;
+}
+
 static inline void *ws_open(struct trace_log *log)
 {
     struct ws_trace *trace = calloc(1, sizeof *trace);
@@ -64,11 +73,12 @@ static inline void *ws_open(struct trace_log *log)
 
 static inline ssize_t ws_feed(void *self, uint8_t *p, size_t n, size_t at)
 {
-    static const struct eio__ws_events events = {ws_on_message, ws_on_control};
+    static const struct eio__ws_events events = {ws_on_message, ws_on_control, ws_may_inflate};
     struct ws_trace *trace = self;
     struct eio__fault fault = {0};
     trace->fed += n;
     int result = eio__ws_decode(&trace->partial, &ws_limits, &events, trace, p, n, &fault);
+    while (result == EIO__WS_PAUSED) result = eio__ws_resume(&trace->partial, &ws_limits, &events, trace, &fault);
     ws_check_memory(trace); /* follows what arrived, never what a length field says */
     if (result == 0) return (ssize_t)n;
     if (result > 0) {

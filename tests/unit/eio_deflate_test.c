@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "eio_deflate.h"
+#include "inflate_whole.h"
 
 #define BASE "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
@@ -64,12 +64,12 @@ static void messages_survive_the_way_there_and_back(void **state)
         for (int bits = 9; bits <= 15; bits++) {
             assert_true(eio__deflate(text, sizes[i], bits, 6, &packed, &packed_size));
             assert_true(packed_size < sizes[i]);
-            assert_int_equal(eio__inflate(packed, packed_size, sizes[i], &unpacked, &unpacked_size, &fault), 0);
+            assert_int_equal(inflate_whole(packed, packed_size, sizes[i], &unpacked, &unpacked_size, &fault), 0);
             assert_int_equal(unpacked_size, sizes[i]);
             assert_memory_equal(unpacked, text, sizes[i]);
             free(unpacked);
             /* One byte less is too little room. */
-            assert_true(eio__inflate(packed, packed_size, sizes[i] - 1, &unpacked, &unpacked_size, &fault) < 0);
+            assert_true(inflate_whole(packed, packed_size, sizes[i] - 1, &unpacked, &unpacked_size, &fault) < 0);
             assert_int_equal(fault.close_code, 1009);
             free(packed);
         }
@@ -131,27 +131,27 @@ static void broken_data_is_refused_and_the_next_message_is_read(void **state)
     uint8_t *out;
     size_t size;
     static const uint8_t broken[] = {0xff, 0xff, 0xff, 0xff};
-    assert_true(eio__inflate(broken, sizeof broken, 1000, &out, &size, &fault) < 0);
+    assert_true(inflate_whole(broken, sizeof broken, 1000, &out, &size, &fault) < 0);
     assert_int_equal(fault.close_code, 1007);
     /* RFC 7692, section 7.2.3.1: "Hello". */
     static const uint8_t hello[] = {0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00};
-    assert_int_equal(eio__inflate(hello, sizeof hello, 1000, &out, &size, &fault), 0);
+    assert_int_equal(inflate_whole(hello, sizeof hello, 1000, &out, &size, &fault), 0);
     assert_int_equal(size, 5);
     assert_memory_equal(out, "Hello", 5);
     free(out);
     /* Section 7.2.3.4: with a final block. */
     static const uint8_t final[] = {0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00};
-    assert_int_equal(eio__inflate(final, sizeof final, 1000, &out, &size, &fault), 0);
+    assert_int_equal(inflate_whole(final, sizeof final, 1000, &out, &size, &fault), 0);
     assert_int_equal(size, 5);
     free(out);
     /* Section 7.2.3.5: two blocks. */
     static const uint8_t two[] = {0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00};
-    assert_int_equal(eio__inflate(two, sizeof two, 1000, &out, &size, &fault), 0);
+    assert_int_equal(inflate_whole(two, sizeof two, 1000, &out, &size, &fault), 0);
     assert_int_equal(size, 5);
     free(out);
     /* Section 7.2.3.6: empty. */
     static const uint8_t empty[] = {0x00};
-    assert_int_equal(eio__inflate(empty, sizeof empty, 1000, &out, &size, &fault), 0);
+    assert_int_equal(inflate_whole(empty, sizeof empty, 1000, &out, &size, &fault), 0);
     assert_int_equal(size, 0);
     free(out);
     eio__deflate_clear();

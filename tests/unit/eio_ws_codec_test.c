@@ -389,6 +389,49 @@ TEST(ws_deflate, only_the_first_frame_of_a_message_has_the_bit)
     ws_limits.deflate = false;
 }
 
+static int paused_messages;
+static bool paused_now;
+
+static int expect_in_order(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
+{
+    /* First the compressed one, then those that were given during the pause. */
+    static const char *const expected[] = {"Hello", "a", "b"};
+    (void)ctx;
+    (void)kind;
+    assert_int_equal(n, strlen(expected[paused_messages]));
+    assert_memory_equal(p, expected[paused_messages++], n);
+    return 0;
+}
+
+static bool unless_paused(void *ctx, size_t done)
+{
+    (void)ctx;
+    (void)done;
+    return !paused_now;
+}
+
+TEST(ws_deflate, what_is_given_during_a_pause_comes_after_it)
+{
+    static const struct eio__ws_events events = {expect_in_order, NULL, unless_paused};
+    struct eio__ws_limits limits = {.max_message_bytes = 1000, .max_fragments = 4, .deflate = true};
+    struct eio__ws_partial *partial = NULL;
+    struct eio__fault fault = {0};
+    uint8_t hello[] = {0xc1, 0x87, 0, 0, 0, 0, 0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x81};
+    uint8_t rest[] = {0x81, 0, 0, 0, 0, 'a', 0x81, 0x81, 0, 0, 0, 0, 'b'};
+    paused_messages = 0;
+    paused_now = true;
+    assert_int_equal(eio__ws_decode(&partial, &limits, &events, NULL, hello, sizeof hello, &fault), EIO__WS_PAUSED);
+    assert_int_equal(eio__ws_decode(&partial, &limits, &events, NULL, rest, 7, &fault), EIO__WS_PAUSED);
+    assert_int_equal(eio__ws_resume(&partial, &limits, &events, NULL, &fault), EIO__WS_PAUSED);
+    assert_int_equal(eio__ws_decode(&partial, &limits, &events, NULL, rest + 7, sizeof rest - 7, &fault),
+                     EIO__WS_PAUSED);
+    assert_int_equal(paused_messages, 0);
+    paused_now = false;
+    assert_int_equal(eio__ws_resume(&partial, &limits, &events, NULL, &fault), EIO__WS_CONSUMED);
+    assert_int_equal(paused_messages, 3);
+    assert_null(partial);
+}
+
 TEST(ws_deflate, what_comes_out_is_limited_and_text)
 {
     struct eio__ws_limits before = ws_limits;
