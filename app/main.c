@@ -159,9 +159,10 @@ static int serve(const struct kit_config *config)
         return EXIT_USAGE;
     }
     if (kit_log_open(config)) {
-        fprintf(stderr, "parley: option log_file: '%s' is not possible (allowed: a file that can be written): %s\n",
-                config->log_file, strerror(errno));
-        return EXIT_USAGE;
+        char allowed[160];
+        snprintf(allowed, sizeof allowed, "a file that can be written: %s", strerror(errno));
+        kit_config_refuse(config, "log_file", allowed, error, sizeof error);
+        return fail_start(error);
     }
     kit_config_each_exposed(config, warn_exposed);
     kit_store_each_open_file(config, warn_open_file);

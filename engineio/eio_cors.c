@@ -74,10 +74,35 @@ int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text)
     return 0;
 }
 
+/* As browsers write them: null, or a scheme and a host without anything behind it. */
+static bool is_origin(struct eio_str text)
+{
+    static const char marks[] = "://";
+    char copy[ORIGIN_BYTES + 1];
+    if (text.n > ORIGIN_BYTES) return false;
+    memcpy(copy, text.p, text.n);
+    copy[text.n] = 0;
+    if (!strcmp(copy, "null")) return true;
+    size_t scheme = strspn(copy, "abcdefghijklmnopqrstuvwxyz0123456789+-.");
+    if (scheme == 0 || strncmp(copy + scheme, marks, 3) != 0) return false;
+    size_t host = text.n - scheme - 3;
+    if (host == 0) return strcmp(copy, "file://") == 0;
+    return strcspn(copy + scheme + 3, "/?#*@\\ \t\r\n") == host;
+}
+
+static bool are_origins(const struct eio__cors_origins *origins)
+{
+    for (size_t i = 0; i < origins->count; i++)
+        if (!origins->list[i].is_regex && !is_origin(origins->list[i].text)) return false;
+    return origins->count > 0;
+}
+
 bool eio_cors_origin_is_valid(const char *origin)
 {
     struct eio__cors_origins origins;
-    bool valid = eio__cors_origins_init(&origins, origin) == 0;
+    if (!origin || !strcmp(origin, "*") || !strcmp(origin, "reflect")) return true;
+    if (!is_list(origin)) return is_origin(eio_str(origin));
+    bool valid = eio__cors_origins_init(&origins, origin) == 0 && are_origins(&origins);
     eio__cors_origins_clear(&origins); /* what came before a mistake is there */
     return valid;
 }

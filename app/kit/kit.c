@@ -29,7 +29,8 @@ int kit_init_server(struct kit *kit, const struct sio_options *options, char *er
     kit->io = sio_server_new_on(kit->loop, options);
     if (kit->io) return kit_metrics_start(kit);
     if (kit->config->tls_cert[0] || kit->config->tls_key[0])
-        snprintf(error, error_size, "options tls_cert and tls_key: not usable, see the log");
+        kit_config_refuse(kit->config, "tls_cert", "the certificate of the key in tls_key, both PEM; the log says more",
+                          error, error_size);
     else
         snprintf(error, error_size, "out of memory, or option cors_origin: not usable, see the log");
     return EIO_ENOMEM;

@@ -5,7 +5,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <ini.h>
 #include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +12,8 @@
 
 #define ENVIRONMENT_PREFIX "PARLEY_"
 #define COMMAND_LINE "command line"
+
+enum { FILE_MAX = 1 << 20 }; /* bytes of a configuration file */
 
 /* Where a failure is told; the first one stays. */
 struct report {
@@ -143,7 +144,7 @@ static int check_texts(const struct kit_config *config, struct report *report)
     for (size_t i = 0; i < kit_option_count; i++) {
         const struct kit_option *option = &kit_options[i];
         const char *value = config->texts[i];
-        if (!option->check || !value || !value[0]) continue;
+        if (!option->check || !value || (!value[0] && !option->fallback[0])) continue;
         const char *allowed = option->check(value);
         if (!allowed) continue;
         return fail(report, "option %s: '%s' is not possible (allowed: %s), given by %s", option->name,
@@ -202,40 +203,90 @@ void kit_config_clear(struct kit_config *config)
     memset(config, 0, sizeof *config);
 }
 
+/* Where an option's value comes from. */
+static const char *source_of(const struct kit_config *config, const char *name)
+{
+    for (size_t i = 0; i < kit_option_count; i++)
+        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
+    return "";
+}
+
 /* ------------------------------------------------------------------- file */
 
-struct file_reader {
-    struct kit_config *config;
-    struct report *report;
-    const char *path;
-};
-
-static int on_ini_value(void *ctx, const char *section, const char *name, const char *value)
+/* Without the white space around it. */
+static char *trim(char *text)
 {
-    struct file_reader *reader = ctx;
-    char source[320];
+    while (isspace((unsigned char)*text)) text++;
+    size_t n = strlen(text);
+    while (n && isspace((unsigned char)text[n - 1])) n--;
+    text[n] = 0;
+    return text;
+}
+
+/* A comment begins a line with ';' or '#', or follows a value behind white space and ';'. */
+static void cut_comment(char *line)
+{
+    for (char *c = line; *c; c++)
+        if (*c == ';' && c > line && isspace((unsigned char)c[-1])) *c-- = 0;
+}
+
+static int load_line(struct kit_config *config, char *line, const char *source, struct report *report)
+{
+    line = trim(line);
+    if (!*line || *line == ';' || *line == '#') return 0;
+    if (*line == '[') return fail(report, "sections are not known here: %s in %s", line, source);
+    char *value = strpbrk(line, "=:");
+    if (!value) return fail(report, "%s: not a `name = value` line", source);
+    *value++ = 0;
+    cut_comment(value);
+    const char *name = trim(line);
+    value = trim(value);
     const struct kit_option *option = find_option(name, strlen(name), false);
-    snprintf(source, sizeof source, "configuration file %s", reader->path);
-    if (section[0]) {
-        fail(reader->report, "sections are not known here: [%s] in %s", section, source);
-    } else if (!option) {
-        fail(reader->report, "option %s is not known (value '%s'), given by %s", name, value, source);
-    } else if (!strcmp(option->name, "config")) {
-        fail(reader->report, "option config cannot stand in a file, given by %s", source);
-    } else {
-        set_option(reader->config, option, value, source, reader->report);
+    if (!option) return fail(report, "option %s is not known (value '%s'), given by %s", name, value, source);
+    if (!strcmp(option->name, "config"))
+        return fail(report, "option config cannot stand in a file, given by %s", source);
+    return set_option(config, option, value, source, report);
+}
+
+/* The whole file, with a NUL behind it; NULL if it cannot be read, with errno. */
+static char *read_file(const char *path, size_t *size)
+{
+    char *text = malloc(FILE_MAX + 1);
+    FILE *file = text ? fopen(path, "re") : NULL;
+    size_t n = file ? fread(text, 1, FILE_MAX, file) : 0;
+    bool too_long = file && n == FILE_MAX && fgetc(file) != EOF;
+    if (too_long) errno = EFBIG;
+    bool good = file && !ferror(file) && !too_long;
+    int why = errno;
+    if (file) fclose(file);
+    errno = why;
+    if (good) {
+        text[n] = 0;
+        *size = n;
+        return text;
     }
-    return !reader->report->failed;
+    free(text);
+    return NULL;
 }
 
 static int load_file(struct kit_config *config, const char *path, struct report *report)
 {
-    struct file_reader reader = {config, report, path};
-    int line = ini_parse(path, on_ini_value, &reader);
-    if (report->failed) return EIO_EINVAL;
-    if (line < 0) return fail(report, "option config: cannot read '%s': %s", path, strerror(errno));
-    if (line > 0) return fail(report, "configuration file %s, line %d: not a `name = value` line", path, line);
-    return 0;
+    static const char mark[] = "\xef\xbb\xbf"; /* U+FEFF, which some editors put first */
+    char source[320];
+    size_t size = 0;
+    unsigned number = 0;
+    char *text = read_file(path, &size);
+    if (!text)
+        return fail(report, "option config: '%s' is not possible (allowed: a file that can be read: %s), given by %s",
+                    path, strerror(errno), source_of(config, "config"));
+    if (strlen(text) < size) fail(report, "configuration file %s: byte %zu is a NUL", path, strlen(text));
+    char *rest = text + (strncmp(text, mark, 3) ? 0 : 3), *line;
+    while (!report->failed && (line = strsep(&rest, "\n"))) {
+        snprintf(source, sizeof source, "configuration file %.250s, line %u", path, ++number);
+        load_line(config, line, source, report);
+    }
+    free(text);
+    return report->failed ? EIO_EINVAL : 0;
 }
 
 /* ------------------------------------------------------------ environment */
@@ -385,14 +436,6 @@ static int load_command_line(struct kit_config *config, struct kit_command_line 
     return 0;
 }
 
-/* Where an option's value comes from. */
-static const char *source_of(const struct kit_config *config, const char *name)
-{
-    for (size_t i = 0; i < kit_option_count; i++)
-        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
-    return "";
-}
-
 /* Values that only make sense together. */
 static int check(const struct kit_config *config, struct report *report)
 {
@@ -469,6 +512,16 @@ int kit_config_check_server(const struct kit_config *config, char *error, size_t
                 "option host: '%s' is not possible without a key for tokens (allowed: 127.0.0.0/8, ::1 or localhost, "
                 "or any with jwt_key_file, e.g. made by `openssl rand -hex 32`), given by %s",
                 config->host, source_of(config, "host"));
+}
+
+int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,
+                      size_t error_size)
+{
+    struct report report = {error, error_size, false};
+    const struct kit_option *option = find_option(name, strlen(name), false);
+    const char *value = option && option->type == KIT_TEXT ? config->texts[option - kit_options] : NULL;
+    return fail(&report, "option %s: '%s' is not possible (allowed: %s), given by %s", name, value ? value : "true",
+                allowed, source_of(config, name));
 }
 
 void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option))

@@ -113,6 +113,10 @@ int kit_config_load(struct kit_config *config, struct kit_command_line *line, ch
 /* What only matters to a server: without a key of its own it listens on loopback only. Returns 0 or
  * EIO_EINVAL with a line in error. */
 int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size);
+/* Of a text, or a switch that is on, which only its use shows to be impossible: returns EIO_EINVAL with a line in
+ * error. */
+int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,
+                      size_t error_size);
 /* True if nobody gave a value. */
 bool kit_config_is_default(const struct kit_config *config, const char *name);
 /* Calls fn for each secret that was given on the command line, where every user of the machine can read it. */

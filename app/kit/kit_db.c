@@ -154,7 +154,9 @@ void kit_db_close(struct kit_db *db)
 int kit_store_make_directory(const struct kit_config *config, char *error, size_t error_size)
 {
     if (!strcmp(config->data, ":memory:") || !mkdir(config->data, 0700) || errno == EEXIST) return 0;
-    snprintf(error, error_size, "option data: cannot make the directory '%s': %s", config->data, strerror(errno));
+    char allowed[160];
+    snprintf(allowed, sizeof allowed, "a directory that is there or can be made: %s", strerror(errno));
+    kit_config_refuse(config, "data", allowed, error, error_size);
     return EIO_ESYS;
 }
 
@@ -183,7 +185,7 @@ int kit_store_path(const struct kit_config *config, char *path, size_t size, cha
     }
     if (kit_store_make_directory(config, error, error_size)) return EIO_ESYS;
     if ((size_t)snprintf(path, size, "%s/parley.db", config->data) >= size) {
-        snprintf(error, error_size, "option data: the path is too long");
+        kit_config_refuse(config, "data", "a shorter path", error, error_size);
         return EIO_ESYS;
     }
     return 0;
@@ -219,8 +221,10 @@ struct kit_db *kit_db_open(const char *path, const struct kit_config *config, bo
     /* Not SQLITE_OPEN_READONLY: a reader of a WAL database must be able to make its shared memory. */
     if (!failed && !writes) failed = sqlite3_exec(db->sqlite, "PRAGMA query_only=ON", NULL, NULL, NULL);
     if (!failed) return db;
-    snprintf(error, error_size, "option data: cannot use the database '%s': %s", path,
+    char allowed[300];
+    snprintf(allowed, sizeof allowed, "a directory with a database that can be used: %s",
              db->sqlite ? sqlite3_errmsg(db->sqlite) : "out of memory");
+    kit_config_refuse(config, "data", allowed, error, error_size);
     kit_db_close(db);
     return NULL;
 }

@@ -62,25 +62,26 @@ static ssize_t read_file(const char *path, uint8_t *out, size_t max)
     return got < 0 ? -1 : (ssize_t)n;
 }
 
-static int load_key_file(struct kit_jwt *jwt, const char *path, char *error, size_t error_size)
+/* path: jwt_key_file, or the development key in data. */
+static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, const char *path, char *error,
+                         size_t error_size)
 {
+    const char *option = config->jwt_key_file[0] ? "jwt_key_file" : "data";
+    char allowed[160];
     uint8_t text[KIT_JWT_KEY_MAX];
     ssize_t n = read_file(path, text, sizeof text);
     if (n < 0) {
-        snprintf(error, error_size, "option jwt_key_file: cannot read '%s': %s", path, strerror(errno));
-        return EIO_EINVAL;
+        snprintf(allowed, sizeof allowed, "a key that can be read: %s", strerror(errno));
+        return kit_config_refuse(config, option, allowed, error, error_size);
     }
     if (jwt->algorithm == KIT_JWT_EDDSA) {
         if (!kit_jwt_set_public_key(jwt, (const char *)text, (size_t)n)) return 0;
-        snprintf(error, error_size, "option jwt_key_file: '%s' holds no Ed25519 public key (allowed: PEM or base64url)",
-                 path);
-        return EIO_EINVAL;
+        return kit_config_refuse(config, option, "an Ed25519 public key, PEM or base64url", error, error_size);
     }
     while (n && (text[n - 1] == '\n' || text[n - 1] == '\r')) n--;
     if (n < 32) {
-        snprintf(error, error_size, "option jwt_key_file: '%s' holds %zd bytes (allowed: 32 or more, RFC 7518 3.2)",
-                 path, n);
-        return EIO_EINVAL;
+        snprintf(allowed, sizeof allowed, "a key of 32 bytes or more, RFC 7518 3.2, and this one has %zd", n);
+        return kit_config_refuse(config, option, allowed, error, error_size);
     }
     memcpy(jwt->key, text, (size_t)n);
     jwt->key_size = (size_t)n;
@@ -109,7 +110,7 @@ static int load_development_key(struct kit_jwt *jwt, const struct kit_config *co
         return EIO_EINVAL;
     /* O_EXCL: of two programs that start at once one makes the key, the other reads it. */
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0 && errno == EEXIST) return load_key_file(jwt, path, error, error_size);
+    if (fd < 0 && errno == EEXIST) return load_key_file(jwt, config, path, error, error_size);
     if (fd >= 0) {
         make_key(jwt);
         bool written = write(fd, jwt->key, jwt->key_size) == (ssize_t)jwt->key_size && !fsync(fd);
@@ -133,7 +134,7 @@ int kit_jwt_load(struct kit_jwt *jwt, const struct kit_config *config, bool *is_
     jwt->issuer = config->jwt_issuer[0] ? config->jwt_issuer : NULL;
     jwt->audience = config->jwt_audience[0] ? config->jwt_audience : NULL;
     jwt->leeway_s = config->jwt_leeway_s;
-    if (config->jwt_key_file[0]) return load_key_file(jwt, config->jwt_key_file, error, error_size);
+    if (config->jwt_key_file[0]) return load_key_file(jwt, config, config->jwt_key_file, error, error_size);
     jwt->key_size = strlen(config->jwt_secret);
     if (jwt->key_size > sizeof jwt->key) {
         snprintf(error, error_size, "option jwt_secret: %zu bytes (allowed: 32 to %zu)", jwt->key_size,

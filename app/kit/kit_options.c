@@ -2,6 +2,8 @@
  * struct kit_config; the command line, the environment, the file and the documentation follow. */
 #include "kit_options.h"
 
+#include <arpa/inet.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct kit_choice levels[] = {
@@ -48,10 +50,11 @@ static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
     {                                                                       \
         name, KIT_TEXT, AT(field), fallback, 0, 0, NULL, group, help, false \
     }
-#define CHECKED(name, field, check, group, help)                             \
-    {                                                                        \
-        name, KIT_TEXT, AT(field), "", 0, 0, NULL, group, help, false, check \
+#define CHECKED_OR(name, field, fallback, check, group, help)                      \
+    {                                                                              \
+        name, KIT_TEXT, AT(field), fallback, 0, 0, NULL, group, help, false, check \
     }
+#define CHECKED(name, field, check, group, help) CHECKED_OR(name, field, "", check, group, help)
 #define CHOICE(name, field, fallback, choices, group, help)                      \
     {                                                                            \
         name, KIT_CHOICE, AT(field), fallback, 0, 0, choices, group, help, false \
@@ -71,7 +74,35 @@ static const char *check_proxies(const char *value)
 
 static const char *check_cors(const char *value)
 {
-    return eio_cors_origin_is_valid(value) ? NULL : "*, reflect, or origins and /extended regular expressions/";
+    return eio_cors_origin_is_valid(value) ? NULL
+                                           : "*, reflect, or origins such as https://a.example and /extended regular "
+                                             "expressions/, with commas between";
+}
+
+static const char *check_host(const char *value)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    bool is_possible = !strcmp(value, "localhost") || inet_pton(AF_INET, value, address) == 1 ||
+                       inet_pton(AF_INET6, value, address) == 1;
+    return is_possible ? NULL : "a numeric address or localhost";
+}
+
+/* A route of its own: clients ask for /path/, and what else there is must be in reach. */
+static const char *check_path(const char *value)
+{
+    static const char *const taken[] = {"/api", "/health", "/ready", "/metrics", "/demo"};
+    size_t n = strlen(value);
+    while (n && value[n - 1] == '/') n--;
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
+        size_t size = strlen(taken[i]);
+        if (n >= size && !strncmp(value, taken[i], size) && (n == size || value[size] == '/')) n = 0;
+    }
+    bool is_absolute = n > 1 && value[0] == '/' && value[1] != '/';
+    bool is_plain = strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()+,;=:@%/") ==
+                    strlen(value);
+    return is_absolute && is_plain && n <= 256
+               ? NULL
+               : "/ and a name of at most 256 bytes, not below /api, /health, /ready, /metrics or /demo";
 }
 
 static const char *check_file(const char *value)
@@ -81,8 +112,8 @@ static const char *check_file(const char *value)
 
 const struct kit_option kit_options[] = {
     TEXT("config", config_file, "", "Server", "configuration file, `name = value` lines"),
-    TEXT("host", host, "127.0.0.1", "Server",
-         "numeric address to listen on; beyond loopback only with a key of your own (`jwt_key_file`)"),
+    CHECKED_OR("host", host, "127.0.0.1", check_host, "Server",
+               "numeric address to listen on; beyond loopback only with a key of your own (`jwt_key_file`)"),
     U32("port", port, "3000", 0, 65535, "Server", "port to listen on; 0 takes a free one"),
     U32("drain_timeout_ms", drain_timeout_ms, "10000", 0, DAY_MS, "Server",
         "after SIGTERM, how long sockets may take to get their last messages"),
@@ -221,7 +252,7 @@ const struct kit_option kit_options[] = {
     U32("demo_pause_ms", demo_pause_ms, "8000", 10, DAY_MS, "Demo", "pause between two demo calls"),
     U32("demo_keep", demo_keep, "5", 1, 1000, "Demo", "ended demo calls that are kept"),
 
-    TEXT("path", io.engine.path, "/socket.io", "Engine", "path of the Socket.IO endpoint"),
+    CHECKED_OR("path", io.engine.path, "/socket.io", check_path, "Engine", "path of the Socket.IO endpoint"),
     CHOICE("transports", io.engine.transports, "polling,websocket", transports, "Engine", "transports offered"),
     BOOL("allow_upgrades", io.engine.allow_upgrades, "true", "Engine", "polling sessions may upgrade to WebSocket"),
     U32("ping_interval_ms", io.engine.ping_interval_ms, "25000", 10, DAY_MS, "Engine", "time between heartbeats"),

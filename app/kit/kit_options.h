@@ -21,7 +21,8 @@ struct kit_option {
     const char *group;
     const char *help;
     bool secret;
-    /* Texts: NULL if the value is possible, else what is allowed, in English. Not called for "". NULL: any text is. */
+    /* Texts: NULL if the value is possible, else what is allowed, in English. Not called for "" where that
+     * is the default. NULL: any text is. */
     const char *(*check)(const char *value);
 };
 

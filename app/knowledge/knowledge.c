@@ -72,7 +72,7 @@ static int read_glossary(struct knowledge *knowledge, const char *path, char *er
     size_t size;
     char *text = knowledge_read_file(path, &size);
     if (!text) {
-        snprintf(error, error_size, "option glossary: cannot read '%s': %s", path, strerror(errno));
+        snprintf(error, error_size, "%s: %s", path, strerror(errno));
         return EIO_ESYS;
     }
     struct knowledge_text decoded = {NULL, 0, 0, false};
@@ -102,7 +102,10 @@ static int read_glossaries(struct knowledge *knowledge, const struct kit_config 
     while (!failed && (path = strsep(&rest, ",")))
         if (path[0]) failed = read_glossary(knowledge, path, error, error_size);
     free(paths);
-    return failed;
+    if (!failed || failed == EIO_ENOMEM) return failed;
+    char allowed[400];
+    snprintf(allowed, sizeof allowed, "files of lines `concept: phrase, phrase`: %.350s", error);
+    return kit_config_refuse(config, "glossary", allowed, error, error_size);
 }
 
 struct knowledge *knowledge_new(const struct kit_config *config, char *error, size_t error_size)

@@ -123,6 +123,85 @@ static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
     kit_config_clear(&l.config);
 }
 
+static void a_host_is_a_numeric_address(void **state)
+{
+    static const char *const bad[] = {"", "example.com", "999.1.1.1", "127.1", "[::1]", "1.2.3.4:80", "::1%", " ::1"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(LOAD(NULL, "--host", bad[i]),
+                       "(allowed: a numeric address or localhost), given by command line --host");
+}
+
+static void a_path_is_a_route_of_its_own(void **state)
+{
+    static const char *const bad[] = {"",     "/",       "socket", "//",       "//x",      "/a b",    "/a?b",
+                                      "/a#b", "/api/v1", "/ready", "/health/", "/metrics", "/demo/x", "/\xff"};
+    static const char *const good[] = {"/parley", "/a/b/", "/apis", "/readyness"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(LOAD(NULL, "--path", bad[i]), "option path: '");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct load l = LOAD(NULL, "--path", good[i]);
+        assert_string_equal(l.error, "");
+        kit_config_clear(&l.config);
+    }
+}
+
+static void an_origin_is_written_as_browsers_write_it(void **state)
+{
+    static const char *const bad[] = {",",
+                                      "not an origin",
+                                      "a.example",
+                                      "https://",
+                                      "https://a.example/",
+                                      "https://a.example,b",
+                                      "https://*.a.example",
+                                      "*,https://a.example",
+                                      "https://a https://b"};
+    static const char *const good[] = {"*", "reflect", "null", "http://[::1]:8080",
+                                       "https://a.example:8443,/^b$/, null,capacitor://localhost,file://"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(LOAD(NULL, "--cors-origin", bad[i]), "option cors_origin: '");
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct load l = LOAD(NULL, "--cors-origin", good[i]);
+        assert_string_equal(l.error, "");
+        kit_config_clear(&l.config);
+    }
+}
+
+static void a_file_may_have_lines_of_any_length(void **state)
+{
+    char directory[64], path[128];
+    char *text = malloc(8192), issuer[1001];
+    (void)state;
+    fixture_directory(directory);
+    snprintf(path, sizeof path, "%s/parley.conf", directory);
+    memset(issuer, 'i', 1000);
+    issuer[1000] = 0;
+    /* Behind a mark and with the line ends of Windows, too. */
+    snprintf(text, 8192, "\xef\xbb\xbfport = 1001\r\n# %s port = 1\r\n; %s\nport=2\n  jwt_issuer = %s ; %s\r\n\n[x",
+             issuer, issuer, issuer, issuer);
+    text[strlen(text) - 2] = 0;
+    fixture_write(path, text);
+    struct load l = LOAD(NULL, "--config", path);
+    assert_string_equal(l.error, "");
+    assert_int_equal(l.config.port, 2);
+    assert_string_equal(l.config.jwt_issuer, issuer);
+    kit_config_clear(&l.config);
+    fixture_write(path, "port = 1\n\nport\n");
+    assert_refused(LOAD(NULL, "--config", path), "parley.conf, line 3: not a `name = value` line");
+    fixture_write(path, "\nport = x");
+    assert_refused(LOAD(NULL, "--config", path), "parley.conf, line 2");
+    assert_refused(LOAD(NULL, "--config", directory), "Is a directory), given by command line --config");
+    assert_refused(LOAD(NULL, "--config", "/dev/zero"), "option config: '/dev/zero' is not possible");
+    struct load empty = LOAD(NULL, "--config", "/dev/null");
+    assert_string_equal(empty.error, "");
+    kit_config_clear(&empty.config);
+    free(text);
+    fixture_remove(directory);
+}
+
 /* Kubernetes documentation, "Accessing the Service": environment variables of Services named parley and parley-redis.
  */
 static void the_links_of_kubernetes_are_no_options(void **state)
@@ -179,7 +258,7 @@ static void unknown_options_end_the_start_wherever_they_stand(void **state)
     fixture_write(path, "[server]\nport = 1\n");
     assert_refused(LOAD(NULL, "--config", path), "[server]");
     fixture_remove(directory);
-    assert_refused(LOAD(NULL, "--config", path), "cannot read");
+    assert_refused(LOAD(NULL, "--config", path), "a file that can be read");
 }
 
 static void secrets_are_not_shown(void **state)
@@ -298,6 +377,10 @@ int main(void)
         cmocka_unit_test(both_spellings_of_a_value_and_switches_are_understood),
         cmocka_unit_test(impossible_values_name_option_value_range_and_source),
         cmocka_unit_test(texts_that_cannot_be_used_end_the_start_like_any_other),
+        cmocka_unit_test(a_host_is_a_numeric_address),
+        cmocka_unit_test(a_path_is_a_route_of_its_own),
+        cmocka_unit_test(an_origin_is_written_as_browsers_write_it),
+        cmocka_unit_test(a_file_may_have_lines_of_any_length),
         cmocka_unit_test(the_links_of_kubernetes_are_no_options),
         cmocka_unit_test(unknown_options_end_the_start_wherever_they_stand),
         cmocka_unit_test(secrets_are_not_shown),
