@@ -127,7 +127,7 @@ static void close_inbox(struct eio_session *session)
     session->inbox = NULL;
     answer_post(session, post);
     eio__ws_update_events(session);
-    eio__inflating_wake(session);
+    eio__ws_wake(session);
 }
 
 void eio__inbox_deliver(struct eio_session *session)

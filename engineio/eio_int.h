@@ -384,19 +384,6 @@ static inline bool eio__session_is_held(const struct eio_session *session)
     return session->inbox || session->inflating;
 }
 
-/* --------------------------------------------------------------- inflating */
-
-void eio__inflations_init(struct eio_server *server);
-void eio__inflations_clear(struct eio_server *server);
-/* may_inflate of the decoder; ctx: the session. */
-bool eio__inflating_may_go_on(void *ctx, size_t done);
-/* The session's decoder was paused: it goes on in the next turn, behind the others'. */
-void eio__inflating_wait(struct eio_session *session);
-/* What was in its way (an inbox) is gone. Harmless for others. */
-void eio__inflating_wake(struct eio_session *session);
-/* It is not paused any more. Harmless for others. */
-void eio__inflating_drop(struct eio_session *session);
-
 /* --------------------------------------------------------------- transports */
 
 /* Attaches a connection just taken from HTTP: as a new session's WebSocket, or as one that may take over.
@@ -404,8 +391,13 @@ void eio__inflating_drop(struct eio_session *session);
 int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
 /* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
 void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
-/* Decodes on after a pause. */
-void eio__ws_go_on(struct eio_session *session);
+/* Messages that take long to inflate pause the decoder, whose session waits for its slice of a later turn. */
+void eio__ws_pauses_init(struct eio_server *server);
+void eio__ws_pauses_clear(struct eio_server *server);
+/* What was in the way of a paused one (an inbox) is gone. Harmless for others. */
+void eio__ws_wake(struct eio_session *session);
+/* It is not paused any more. Harmless for others. */
+void eio__ws_end_pause(struct eio_session *session);
 /* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
 int eio__ws_write(struct eio_session *session);
 /* Writes one frame directly, past an empty queue; what is left is queued. */

@@ -366,7 +366,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
     bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
     ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
-    eio__inflations_init(server);
+    eio__ws_pauses_init(server);
     eio__visitors_init(&server->visitors, loop, o->max_addresses);
     eio__own_ids_init(&server->own_ids);
     if (!ok) {
@@ -424,7 +424,7 @@ void eio_server_free(struct eio_server *server)
     eio_deadlines_clear(&server->upgrade);
     eio_deadlines_clear(&server->noop);
     eio_deadlines_clear(&server->message);
-    eio__inflations_clear(server);
+    eio__ws_pauses_clear(server);
     eio__visitors_clear(&server->visitors);
     eio__own_ids_clear(&server->own_ids);
     eio__cors_origins_clear(&server->origins);

@@ -46,7 +46,7 @@ void eio__session_free(struct eio_session *session)
     eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
     eio__inbox_clear(session);
-    eio__inflating_drop(session);
+    eio__ws_end_pause(session);
     eio__ws_end_slow(session);
     eio__polling_free(session);
     free(session->head);
@@ -110,7 +110,7 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     struct eio_server *server = session->server;
     eio_deadline_stop(NULL, &session->deadline);
     eio__inbox_clear(session);
-    eio__inflating_wake(session);
+    eio__ws_wake(session);
     if (session->carrier != EIO__C_WEBSOCKET) {
         eio__ws_drop_probe(session);
         eio__polling_end(session);

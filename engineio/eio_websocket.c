@@ -11,6 +11,12 @@
 
 enum { IOV_COUNT = 64 };
 
+enum {
+    SLICE_US = 5000,    /* of a turn: for those in the row, and once more for those that are not */
+    SHARE_US = 1000,    /* of that slice, for one of the row */
+    FREE_BYTES = 16384, /* of each read: small messages wait for nobody */
+};
+
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
 /* ------------------------------------------------------------------ events */
@@ -48,7 +54,7 @@ void eio__ws_detach(struct eio_session *session)
 {
     if (session->fd < 0) return;
     eio__ws_end_slow(session);
-    eio__inflating_drop(session);
+    eio__ws_end_pause(session);
     if (session->has_io) {
         session->io->ops->close(session->io);
     } else {
@@ -272,6 +278,81 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
     return 1;
 }
 
+/* --------------------------------------------------------------- inflating */
+
+/* Whoever sends much that is small on the wire, alone or with many connections, does not keep the loop from everybody
+ * else: a WebSocket whose slice is over waits in a row for its next, and the row has one slice in a turn. */
+static bool may_inflate(void *ctx, size_t done)
+{
+    struct eio_session *session = ctx;
+    struct eio_loop *loop = session->server->loop;
+    struct eio__inflations *all = &session->server->inflations;
+    if (session->inbox) return false; /* where what came out would only be kept */
+    if (done < FREE_BYTES) return true;
+    if (all->first && !all->running) return false;
+    uint64_t now_us = eio__loop_slice_clock_us(loop);
+    if (!all->running && all->turn != loop->stats.turns) {
+        all->turn = loop->stats.turns;
+        all->until_us = now_us + SLICE_US;
+    }
+    return now_us < all->until_us;
+}
+
+static void put_last(struct eio__inflations *all, struct eio__inflating *inflating)
+{
+    inflating->queued = true;
+    inflating->next = NULL;
+    *all->last = inflating;
+    all->last = &inflating->next;
+}
+
+static struct eio__inflating *take_first(struct eio__inflations *all)
+{
+    struct eio__inflating *first = all->first;
+    all->first = first->next;
+    if (!all->first) all->last = &all->first;
+    first->queued = false;
+    return first;
+}
+
+void eio__ws_wake(struct eio_session *session)
+{
+    struct eio__inflating *inflating = session->inflating;
+    if (!inflating || inflating->queued || session->inbox) return;
+    put_last(&session->server->inflations, inflating);
+    eio_timer_start(&session->server->inflations.timer, 0);
+}
+
+static void await_slice(struct eio_session *session)
+{
+    if (!session->inflating) {
+        session->inflating = calloc(1, sizeof *session->inflating);
+        if (!session->inflating) {
+            eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
+            return;
+        }
+        session->inflating->session = session;
+        session->server->stats.reads_sliced++;
+        eio__ws_update_events(session);
+    }
+    eio__ws_wake(session);
+}
+
+void eio__ws_end_pause(struct eio_session *session)
+{
+    struct eio__inflating *inflating = session->inflating;
+    struct eio__inflations *all = &session->server->inflations;
+    if (!inflating) return;
+    if (inflating->queued) {
+        struct eio__inflating **at = &all->first;
+        while (*at != inflating) at = &(*at)->next;
+        *at = inflating->next;
+        if (!*at) all->last = at;
+    }
+    free(inflating);
+    session->inflating = NULL;
+}
+
 /* ----------------------------------------------------------------- reading */
 
 static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
@@ -349,7 +430,7 @@ static void watch_message(struct eio_session *session)
     eio_deadlines_add(&server->message, &session->slow->deadline);
 }
 
-static const struct eio__ws_events decoder_events = {on_message, on_control, eio__inflating_may_go_on};
+static const struct eio__ws_events decoder_events = {on_message, on_control, may_inflate};
 
 static struct eio__ws_limits limits_of(const struct eio_session *session)
 {
@@ -361,9 +442,9 @@ static struct eio__ws_limits limits_of(const struct eio_session *session)
 static void on_decoded(struct eio_session *session, int result, const struct eio__fault *fault)
 {
     if (result == EIO__WS_PAUSED)
-        eio__inflating_wait(session);
+        await_slice(session);
     else
-        eio__inflating_drop(session);
+        eio__ws_end_pause(session);
     if (session->partial || session->slow) watch_message(session);
     if (result < 0) eio__ws_close_on_fault(session, fault);
 }
@@ -379,7 +460,7 @@ static void decode(struct eio_session *session, uint8_t *p, size_t n)
     on_decoded(session, result, &fault);
 }
 
-void eio__ws_go_on(struct eio_session *session)
+static void decode_on(struct eio_session *session)
 {
     struct eio__fault fault = {0};
     struct eio__ws_limits limits = limits_of(session);
@@ -390,6 +471,34 @@ void eio__ws_go_on(struct eio_session *session)
         result = eio__ws_resume(&session->partial, &limits, &decoder_events, session, &fault);
     on_decoded(session, result, &fault);
     if (result != EIO__WS_PAUSED) eio__ws_update_events(session);
+}
+
+static void run_slice(void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio__inflations *all = &server->inflations;
+    uint64_t now_us = eio__loop_slice_clock_us(server->loop), end_us = now_us + SLICE_US;
+    all->running = true;
+    while (all->first && now_us < end_us) {
+        struct eio_session *session = take_first(all)->session;
+        all->until_us = now_us + SHARE_US < end_us ? now_us + SHARE_US : end_us;
+        if (!session->inbox) decode_on(session); /* else eio__ws_wake() puts it back */
+        now_us = eio__loop_slice_clock_us(server->loop);
+    }
+    all->running = false;
+    if (all->first) eio_timer_start(&all->timer, 0);
+}
+
+void eio__ws_pauses_clear(struct eio_server *server)
+{
+    BASE_CHECK(!server->inflations.first);
+    eio_timer_stop(&server->inflations.timer);
+}
+
+void eio__ws_pauses_init(struct eio_server *server)
+{
+    server->inflations.last = &server->inflations.first;
+    eio_timer_init(&server->inflations.timer, server->loop, run_slice, server);
 }
 
 static void on_readable(struct eio_session *session)
