@@ -80,8 +80,8 @@ static void on_drain_timer(void *ctx)
         return;
     }
     if (work.jobs) {
-        kit_log(EIO_LOG_WARN, "the store is too slow, not waiting", "jobs", kit_number((long long)work.jobs).text,
-                NULL);
+        kit_log(EIO_LOG_WARN, "the store is too slow; not waiting for it", "jobs",
+                kit_number((long long)work.jobs).text, NULL);
         kit_store_abandon(app->kit.store);
     }
     uint32_t left = now < app->drain_until_ms ? (uint32_t)(app->drain_until_ms - now) : 0;
@@ -148,7 +148,7 @@ void app_drain(struct app *app)
 
 void app_stop_now(struct app *app)
 {
-    kit_log(EIO_LOG_WARN, "not waiting any longer", NULL);
+    kit_log(EIO_LOG_WARN, "drain timeout reached; not waiting any longer", NULL);
     kit_store_abandon(app->kit.store);
     eio_loop_stop(app->kit.loop);
 }
@@ -156,7 +156,7 @@ void app_stop_now(struct app *app)
 void app_reload(struct app *app)
 {
     kit_log_reopen();
-    kit_log(EIO_LOG_INFO, "log opened anew", NULL);
+    kit_log(EIO_LOG_INFO, "log file reopened", NULL);
     if (app->kit.config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->kit.io)); /* logs how it went */
 }
 

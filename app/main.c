@@ -139,7 +139,7 @@ static int serve_many(const struct kit_config *config)
 
 static void warn_exposed(const char *option)
 {
-    kit_log(EIO_LOG_WARN, "a secret is on the command line, which every user of this machine can read (ps)", "option",
+    kit_log(EIO_LOG_WARN, "secret on the command line, where every user of this machine can read it (ps)", "option",
             option, NULL);
 }
 
@@ -147,7 +147,7 @@ static void warn_open_file(const char *path, unsigned mode)
 {
     char text[8];
     snprintf(text, sizeof text, "%04o", mode);
-    kit_log(EIO_LOG_WARN, "other users of this machine may read or write it; chmod go-rwx", "path", path, "mode", text,
+    kit_log(EIO_LOG_WARN, "accessible to other users of this machine; run chmod go-rwx", "path", path, "mode", text,
             NULL);
 }
 
@@ -160,7 +160,7 @@ static int serve(const struct kit_config *config)
     }
     if (kit_log_open(config)) {
         char allowed[160];
-        snprintf(allowed, sizeof allowed, "a file that can be written: %s", strerror(errno));
+        snprintf(allowed, sizeof allowed, "a writable file: %s", strerror(errno));
         kit_config_refuse(config, "log_file", allowed, error, sizeof error);
         return fail_start(error);
     }
@@ -186,7 +186,7 @@ static int check_data(const struct kit_config *config)
 {
     if (!kit_config_is_default(config, "data") || access(config->data, F_OK) == 0) return EXIT_SUCCESS;
     fprintf(stderr,
-            "parley: option data: there is no directory '%s' here (allowed: the server's, named by --data), given by "
+            "parley: option data: no directory '%s' here (allowed: the server's, set with --data), from "
             "default\n",
             config->data);
     return EXIT_USAGE;
@@ -202,14 +202,14 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
     const char *calls = or_else(&flags[FLAG_CALLS], "*"), *ttl_text = or_else(&flags[FLAG_TTL], "86400");
     long ttl_s = strtol(ttl_text, &end, 10);
     if (*end || end == ttl_text || ttl_s < 1 || ttl_s > 315360000) {
-        fprintf(stderr, "parley: option --ttl: '%s' is not possible (allowed: 1 to 315360000 seconds)\n", ttl_text);
+        fprintf(stderr, "parley: option --ttl: invalid value '%s' (allowed: 1 to 315360000 seconds)\n", ttl_text);
         return EXIT_USAGE;
     }
     if (kit_store_make_directory(config, error, sizeof error) ||
         kit_jwt_load(&jwt, config, &is_development, error, sizeof error))
         return fail_start(error);
     if (jwt.algorithm != KIT_JWT_HS256) {
-        fprintf(stderr, "parley: tokens can be made with HS256 only\n");
+        fprintf(stderr, "parley: tokens can be issued with HS256 only\n");
         return EXIT_FAILURE;
     }
     char *token = kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);

@@ -95,7 +95,7 @@ static int hex_value(uint8_t c)
 
 static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
 {
-    if (s->end - p < 2) return fail(s, p, BASE_JSON_SYNTAX, "text ends within an escape");
+    if (s->end - p < 2) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
     switch (p[1]) {
     case '"':
     case '\\':
@@ -111,7 +111,7 @@ static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
     default:
         return fail(s, p, BASE_JSON_SYNTAX, "unknown escape");
     }
-    if (s->end - p < 6) return fail(s, p, BASE_JSON_SYNTAX, "text ends within an escape");
+    if (s->end - p < 6) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
     for (int i = 2; i < 6; i++) {
         if (hex_value(p[i]) < 0) return fail(s, p, BASE_JSON_SYNTAX, "\\u without four hexadecimal digits");
     }
@@ -123,13 +123,13 @@ static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
 {
     for (;;) {
         p = plain_run(s->begin, p, s->end, !s->utf8_checked);
-        if (p == s->end) return fail(s, p, BASE_JSON_SYNTAX, "text ends within a string");
+        if (p == s->end) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside a string");
         if (*p == '"') return p + 1;
         if (*p == '\\') {
             p = scan_escape(s, p);
             if (!p) return NULL;
         } else if (*p < 0x20) {
-            return fail(s, p, BASE_JSON_SYNTAX, "control character within a string");
+            return fail(s, p, BASE_JSON_SYNTAX, "control character inside a string");
         }
         while (p < s->end && *p >= 0x80) {
             bool valid = true;
@@ -235,7 +235,7 @@ static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p, enum ex
     }
     if (*p == (s->in_object ? '}' : ']')) return close_level(s, p);
     return fail(s, p, BASE_JSON_SYNTAX,
-                s->in_object ? "neither comma nor } in an object" : "neither comma nor ] in an array");
+                s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
 }
 
 static inline const uint8_t *scan_step(struct scan *s, const uint8_t *p, enum expect *expect)

@@ -240,7 +240,7 @@ int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fau
     }
     bool is_stuck = result == Z_BUF_ERROR && stream->avail_in > 0 && stream->avail_out > 0;
     if ((result != Z_OK && result != Z_BUF_ERROR) || is_stuck)
-        return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "the compressed data is broken");
+        return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "corrupt compressed data");
     if (inflation->n > 0 || stream->avail_out == 0) return 1;
     if (inflation->in_tail) return 0;
     inflation->in_tail = true;

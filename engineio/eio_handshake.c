@@ -150,7 +150,7 @@ static bool check_websocket(struct eio_http_request *request)
     const char *why = eio__ws_offer_read(request->head, &offer);
     if (!offer.has_version) {
         static const struct eio_http_reply_field version = {"Sec-WebSocket-Version", "13"};
-        struct eio_http_reply reply = {426, "text/plain", "WebSocket version 13 is needed", 30, &version, 1, true};
+        struct eio_http_reply reply = {426, "text/plain", "WebSocket version 13 required", 30, &version, 1, true};
         eio_http_reply(request, &reply);
         return false;
     }
@@ -631,7 +631,7 @@ static void on_bare_request(struct eio_http_request *request, void *ctx)
 {
     (void)ctx;
     static const struct eio_http_reply_field upgrade = {"Upgrade", "websocket"};
-    struct eio_http_reply reply = {426, "text/plain", "A WebSocket is wanted here", 26, &upgrade, 1, false};
+    struct eio_http_reply reply = {426, "text/plain", "WebSocket connection required", 26, &upgrade, 1, false};
     eio_http_reply(request, &reply);
 }
 

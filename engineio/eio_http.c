@@ -98,7 +98,8 @@ static void pause_accepting(struct eio_http *http, const char *why)
 {
     unsigned long long unsaid;
     if (eio__counter_hit(&http->hits[EIO_LIMIT_RESERVED_DESCRIPTORS], http->loop, EIO_DESCRIPTORS_LOG_MS, &unsaid))
-        eio_log(EIO_LOG_WARN, "http: new connections wait: %s (%llu times more since the last such line)", why, unsaid);
+        eio_log(EIO_LOG_WARN, "http: not accepting new connections: %s (repeated %llu times since the last such line)",
+                why, unsaid);
     evconnlistener_disable(http->evhtp->server);
     eio_timer_start(&http->accept_timer, EIO__HTTP_ACCEPT_PAUSE_MS);
 }
@@ -125,7 +126,7 @@ static bool has_descriptors(const struct eio_http *http)
 static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
 {
     struct eio_http *http = ctx;
-    if (!has_descriptors(http)) pause_accepting(http, "only reserved descriptors are left");
+    if (!has_descriptors(http)) pause_accepting(http, "only reserved file descriptors are left");
     struct eio__address peer;
     eio__address_of(evhtp->saddr, &peer);
     enum eio_limit limit = eio__http_limit(http, &peer);
@@ -151,7 +152,7 @@ static void on_accept_timer(void *ctx)
     if (has_descriptors(http))
         evconnlistener_enable(http->evhtp->server);
     else
-        pause_accepting(http, "only reserved descriptors are left");
+        pause_accepting(http, "only reserved file descriptors are left");
 }
 
 /* --------------------------------------------------------------- listening */

@@ -93,7 +93,7 @@ int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx)
     pthread_mutex_unlock(&loop->post_lock);
     uint64_t one = 1;
     /* The counter of an eventfd cannot be full here: it is read before more is posted to an empty list. */
-    if (first && write(loop->post_fd, &one, sizeof one) < 0) eio_log(EIO_LOG_ERROR, "loop: cannot wake it up");
+    if (first && write(loop->post_fd, &one, sizeof one) < 0) eio_log(EIO_LOG_ERROR, "loop: cannot wake it");
     return 0;
 }
 

@@ -52,7 +52,7 @@ static int next_text(uint8_t **p, size_t *n, struct eio__packet *packet, struct 
     if (i == 0 || i >= *n || (*p)[i] != ':') return fail(fault, "invalid length");
     uint8_t *start = *p + i + 1;
     size_t left = *n - i - 1, size = bytes_of_units(start, left, units);
-    if (size > left) return fail(fault, "length is beyond the end");
+    if (size > left) return fail(fault, "length exceeds the payload");
     *p = start + size;
     *n = left - size;
     if (size == 0) return 2; /* "0:" is nothing */
@@ -67,7 +67,7 @@ static int next_binary(uint8_t **p, size_t *n, struct eio__packet *packet, struc
     if (form > FORM_BINARY || i == 1 || i >= *n || (*p)[i] != LENGTH_END) return fail(fault, "invalid length");
     uint8_t *start = *p + i + 1;
     size_t left = *n - i - 1;
-    if (size > left) return fail(fault, "length is beyond the end");
+    if (size > left) return fail(fault, "length exceeds the payload");
     *p = start + size;
     *n = left - size;
     if (size == 0) return 2;

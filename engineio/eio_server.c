@@ -338,7 +338,7 @@ static bool options_are_good(const struct eio_options *options)
 {
     const struct eio_cookie *cookie = &options->cookie;
     bool good = !cookie->name || eio__cookie_is_good(cookie);
-    if (!good) eio_log(EIO_LOG_ERROR, "the cookie's name, path, domain or SameSite has characters it must not have");
+    if (!good) eio_log(EIO_LOG_ERROR, "invalid characters in the cookie's name, path, domain or SameSite");
     return good;
 }
 
@@ -412,7 +412,7 @@ void eio_server_free(struct eio_server *server)
     eio__loop_end_turn(server->loop);
     while (server->linger.head.next != &server->linger.head) {
         struct eio_session *session = session_of(server->linger.head.next);
-        eio__session_bury(session, "the server ends");
+        eio__session_bury(session, "server freed");
     }
     eio__loop_end_turn(server->loop);
     eio_deadlines_clear(&server->ping);

@@ -101,7 +101,7 @@ void eio__session_bury(struct eio_session *session, const char *why)
 void eio__session_discard(struct eio_session *session)
 {
     eio__server_leave(session->server, session);
-    eio__session_bury(session, "it could not be opened");
+    eio__session_bury(session, "the session could not be opened");
 }
 
 void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger)

@@ -64,19 +64,19 @@ static SSL_CTX *context_new(void)
 SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file)
 {
     if (!cert_file || !key_file) {
-        eio_log(EIO_LOG_ERROR, "tls: a certificate and a key belong together, and there is only one of them");
+        eio_log(EIO_LOG_ERROR, "tls: both a certificate and a key are required; only one is set");
         return NULL;
     }
     ERR_clear_error();
     SSL_CTX *tls = context_new();
     if (!tls) {
-        eio_log(EIO_LOG_ERROR, "tls: no context: %s", reason());
+        eio_log(EIO_LOG_ERROR, "tls: cannot create a context: %s", reason());
     } else if (SSL_CTX_use_certificate_chain_file(tls, cert_file) != 1) {
         eio_log(EIO_LOG_ERROR, "tls: cannot use the certificate %s: %s", cert_file, reason());
     } else if (SSL_CTX_use_PrivateKey_file(tls, key_file, SSL_FILETYPE_PEM) != 1) {
         eio_log(EIO_LOG_ERROR, "tls: cannot use the key %s: %s", key_file, reason());
     } else if (SSL_CTX_check_private_key(tls) != 1) {
-        eio_log(EIO_LOG_ERROR, "tls: the key %s is not that of the certificate %s", key_file, cert_file);
+        eio_log(EIO_LOG_ERROR, "tls: the key %s does not match the certificate %s", key_file, cert_file);
     } else {
         return tls;
     }
@@ -92,7 +92,7 @@ int eio_http_reload_tls(struct eio_http *http)
     if (!tls) return EIO_EINVAL;
     SSL_CTX_free(http->tls); /* connections hold references of their own */
     http->tls = http->evhtp->ssl_ctx = tls;
-    eio_log(EIO_LOG_INFO, "tls: the certificate was loaded anew");
+    eio_log(EIO_LOG_INFO, "tls: certificate reloaded");
     return 0;
 }
 
@@ -120,7 +120,7 @@ void eio__tls_on_error(struct eio_http *http, struct bufferevent *bev)
     http->stats.tls_errors++;
     if (eio_log_wants(EIO_LOG_DEBUG)) {
         const char *text = ERR_reason_error_string(error);
-        eio_log(EIO_LOG_DEBUG, "tls: a connection failed: %s", text ? text : "unknown error");
+        eio_log(EIO_LOG_DEBUG, "tls: connection failed: %s", text ? text : "unknown error");
     }
     if (ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST) answer_plain_http(bufferevent_getfd(bev));
 }

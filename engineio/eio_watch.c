@@ -36,7 +36,7 @@ void eio__watch_created(struct eio_session *session, struct eio_frame *frame)
     if (!watch->fn.on_packet_create || frame->wire_only) return;
     struct eio__created *created = make_room(watch);
     if (!created) {
-        eio_log(EIO_LOG_WARN, "out of memory: a packet goes untold");
+        eio_log(EIO_LOG_WARN, "out of memory: packet notification skipped");
         return;
     }
     *created = (struct eio__created){session, eio_frame_ref(frame)};

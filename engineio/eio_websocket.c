@@ -46,8 +46,8 @@ void eio__ws_update_events(struct eio_session *session)
         event_add(&session->event, NULL) == 0)
         return;
     /* Nothing would be heard of it any more. One that lingers has its timeout. */
-    eio_log(EIO_LOG_ERROR, "session %s: its descriptor cannot be waited for", eio_session_id(session));
-    eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "its descriptor cannot be waited for");
+    eio_log(EIO_LOG_ERROR, "session %s: cannot register the descriptor with the event loop", eio_session_id(session));
+    eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "cannot register the descriptor with the event loop");
 }
 
 void eio__ws_detach(struct eio_session *session)

@@ -23,7 +23,7 @@ static const struct {
 /* The one function that changes it. */
 static void set_closing(struct eio_session *session, enum eio__closing closing, const char *why)
 {
-    static const char *const names[] = {"open", "close heard", "close queued", "close sent", "peer closed", "shut"};
+    static const char *const names[] = {"open", "close received", "close queued", "close sent", "peer closed", "shut"};
     BASE_CHECK(closing > session->closing);
     if (eio_log_wants(EIO_LOG_DEBUG))
         eio_log(EIO_LOG_DEBUG, "session %s: WebSocket %s -> %s (%s)", eio_session_id(session), names[session->closing],
@@ -37,8 +37,8 @@ void eio__ws_close_begin(struct eio_session *session, uint16_t code)
     uint8_t payload[2] = {(uint8_t)(code >> 8), (uint8_t)code};
     bool was_heard = session->closing == EIO__WS_CLOSE_HEARD;
     eio__ws_push_control(session, EIO__WS_CLOSE, payload, code ? 2 : 0);
-    set_closing(session, EIO__WS_CLOSE_QUEUED, "a close frame is queued");
-    if (was_heard) set_closing(session, EIO__WS_PEER_CLOSED, "the peer's came before");
+    set_closing(session, EIO__WS_CLOSE_QUEUED, "close frame queued");
+    if (was_heard) set_closing(session, EIO__WS_PEER_CLOSED, "the peer's close frame arrived first");
 }
 
 void eio__ws_close_for(struct eio_session *session, enum eio_close_reason reason)
@@ -51,9 +51,9 @@ void eio__ws_close_for(struct eio_session *session, enum eio_close_reason reason
 
 void eio__ws_close_on_frame(struct eio_session *session, const uint8_t *p, size_t n)
 {
-    if (session->closing < EIO__WS_CLOSE_HEARD) set_closing(session, EIO__WS_CLOSE_HEARD, "a close frame came");
+    if (session->closing < EIO__WS_CLOSE_HEARD) set_closing(session, EIO__WS_CLOSE_HEARD, "close frame received");
     if (session->state >= EIO__S_LINGERING) {
-        set_closing(session, EIO__WS_PEER_CLOSED, "the answer to ours");
+        set_closing(session, EIO__WS_PEER_CLOSED, "the peer answered our close frame");
         eio__session_want_flush(session);
     } else if (!eio__inbox_take_close(session, p, n)) {
         eio__ws_close_answer(session, p, n);
@@ -63,7 +63,7 @@ void eio__ws_close_on_frame(struct eio_session *session, const uint8_t *p, size_
 void eio__ws_close_answer(struct eio_session *session, const uint8_t *p, size_t n)
 {
     eio__ws_close_begin(session, n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0);
-    if (session->closing < EIO__WS_PEER_CLOSED) set_closing(session, EIO__WS_PEER_CLOSED, "both have closed");
+    if (session->closing < EIO__WS_PEER_CLOSED) set_closing(session, EIO__WS_PEER_CLOSED, "both sides have closed");
     enum eio_close_reason reason =
         session->state == EIO__S_CLOSING ? (enum eio_close_reason)session->close_reason : EIO_CLOSE_TRANSPORT_CLOSE;
     eio__session_end(session, reason, "the peer closed the WebSocket", true);
@@ -98,8 +98,8 @@ void eio__ws_close_on_broken(struct eio_session *session, enum eio_close_reason 
 /* Both close frames are through, or the peer's bytes make no sense: our end of the connection goes first. */
 void eio__ws_close_on_flushed(struct eio_session *session)
 {
-    if (session->closing == EIO__WS_CLOSE_QUEUED) set_closing(session, EIO__WS_CLOSE_SENT, "it is with the kernel");
+    if (session->closing == EIO__WS_CLOSE_QUEUED) set_closing(session, EIO__WS_CLOSE_SENT, "close frame written");
     if (session->state != EIO__S_LINGERING || session->closing != EIO__WS_PEER_CLOSED) return;
-    set_closing(session, EIO__WS_SHUT, "nothing is left to send");
+    set_closing(session, EIO__WS_SHUT, "nothing left to send");
     eio__ws_shutdown(session);
 }

@@ -265,7 +265,7 @@ static const char *bad_first_byte(uint8_t byte, bool in_message, bool deflate)
     if (byte & RSV & ~(deflate && begins ? RSV1 : 0)) return "reserved bit is set";
     if ((opcode > EIO__WS_BINARY && opcode < EIO__WS_CLOSE) || opcode > EIO__WS_PONG) return "reserved opcode";
     if (opcode & CONTROL) return byte & FIN ? NULL : "control frame is fragmented";
-    if (opcode == EIO__WS_CONTINUATION) return in_message ? NULL : "continuation of nothing";
+    if (opcode == EIO__WS_CONTINUATION) return in_message ? NULL : "continuation without a message";
     return in_message ? "new message inside a fragmented one" : NULL;
 }
 
@@ -274,7 +274,7 @@ static const char *bad_second_byte(uint8_t opcode, uint8_t byte)
     uint8_t length = byte & LENGTH;
     if (!(byte & MASK)) return "client frame is not masked";
     if (opcode & CONTROL && length > MAX_CONTROL_BYTES) return "control frame is too long";
-    if (opcode == EIO__WS_CLOSE && length == 1) return "close frame with half a code";
+    if (opcode == EIO__WS_CLOSE && length == 1) return "close frame with a one-byte code";
     return NULL;
 }
 

@@ -258,7 +258,7 @@ static void write_peer(struct rooms__bus_peer *peer)
             bus->stats.filtered += !item->only;
         } else if (queued(peer) + item->size > bus->options.max_queue_bytes) {
             if (!bus->stats.dropped)
-                rooms__bus_log(bus, ROOMS_LOG_WARN, peer, "reads too slowly: messages are dropped");
+                rooms__bus_log(bus, ROOMS_LOG_WARN, peer, "reads too slowly; dropping messages for it");
             bus->stats.dropped++;
         } else {
             queue_bytes(peer, bus->pass.bytes + item->from, item->size);
@@ -430,7 +430,7 @@ static void read_peer(struct rooms__bus_peer *peer)
     struct rooms_bus *bus = peer->bus;
     for (int i = 0; i < READS_MAX && !peer->closed; i++) {
         if (!make_room(peer)) {
-            close_peer(peer, "cannot be read: out of memory");
+            close_peer(peer, "cannot read from it: out of memory");
             return;
         }
         size_t room = peer->in_capacity - peer->in_size;
@@ -446,7 +446,7 @@ static void read_peer(struct rooms__bus_peer *peer)
         hear(peer);
         if (!take_frames(peer)) {
             bus->stats.garbage++;
-            close_peer(peer, "sends what is no message: its connection is closed");
+            close_peer(peer, "sent a malformed message; closing the connection");
             return;
         }
         if ((size_t)n < room) break;
@@ -519,7 +519,7 @@ static void on_ping(evutil_socket_t fd, short what, void *ctx)
         if (!peer->waits) say(peer, ROOMS__BUS_PING);
         if (peer->silent || peer->heard_ms + bus->options.silent_ms > now_ms) continue;
         peer->silent = true;
-        rooms__bus_log(bus, ROOMS_LOG_WARN, peer, "is silent: it is not waited for");
+        rooms__bus_log(bus, ROOMS_LOG_WARN, peer, "is unresponsive; no longer waiting for its answers");
         rooms__bus_peer_gone(bus, peer);
     }
     leave(bus);
@@ -554,7 +554,7 @@ void rooms_bus_free(struct rooms_bus *bus)
     if (!bus) return;
     if (bus->flush_event && bus->ping_event) rooms_bus_flush(bus);
     bus->depth++;
-    for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next) close_peer(peer, "is let go");
+    for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next) close_peer(peer, "disconnected");
     leave(bus);
     if (bus->flush_event) event_free(bus->flush_event);
     if (bus->ping_event) event_free(bus->ping_event);
@@ -604,7 +604,7 @@ void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number)
 {
     bus->depth++;
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
-        if (peer->number == number) close_peer(peer, "is replaced");
+        if (peer->number == number) close_peer(peer, "replaced by a new connection");
     leave(bus);
 }
 

@@ -173,13 +173,13 @@ static void take_broadcast(struct classic *classic, struct rooms_bytes payload)
     struct rooms_name uid;
     if (rooms__classic_read_uid(payload, &uid) == 0 && uid.p && same(uid, classic_uid(classic))) return;
     if (rooms__classic_read_broadcast(payload, &broadcast)) {
-        rooms__redis_ignored(classic->redis, "no broadcast");
+        rooms__redis_ignored(classic->redis, "malformed broadcast");
         return;
     }
     struct rooms_name root = {"/", 1};
     if (!same(broadcast.nsp.p ? broadcast.nsp : root, classic->nsp)) return;
     if (rooms__classic_read_broadcast_opts(&broadcast, &opts)) {
-        rooms__redis_ignored(classic->redis, "a broadcast to what is no list of rooms");
+        rooms__redis_ignored(classic->redis, "malformed broadcast: `rooms` is not a list");
         return;
     }
     if (means_somebody(classic->adapter.local.index, &opts.rooms)) deliver(classic, broadcast.data, &opts);
@@ -227,7 +227,8 @@ static void classic_room_created(struct rooms_adapter *adapter, struct rooms_nam
     if (rooms__redis_subscribe(classic->redis, &listening->subscription, channel) == 0) return;
     rooms__table_remove(&classic->rooms, listening);
 fail:
-    rooms__redis_log(classic->redis, ROOMS_LOG_ERROR, "no memory to listen to a room: it hears nothing of other nodes");
+    rooms__redis_log(classic->redis, ROOMS_LOG_ERROR,
+                     "out of memory: not subscribed to a room, which will miss messages of other nodes");
     free(listening);
 }
 

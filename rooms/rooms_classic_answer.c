@@ -48,7 +48,7 @@ static void answer(struct classic *classic, const struct rooms__classic_message 
     char *memory;
     struct rooms_name channel = answer_channel(classic, message, &memory);
     if (!channel.p || rooms__classic_publish(classic, channel) != 0)
-        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "a request in %s could not be answered", classic->nsp.p);
+        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "cannot answer a request in %s", classic->nsp.p);
     free(memory);
 }
 
@@ -102,7 +102,7 @@ static void answer_sockets(struct classic *classic, const struct rooms__classic_
 {
     struct rooms__names rooms;
     if (rooms__names_of_json(&rooms, message->field[ROOMS__CLASSIC_F_ROOMS]) != 0) {
-        refuse(classic, "a request of what is no list of rooms");
+        refuse(classic, "malformed request: `rooms` is not a list");
         return;
     }
     const struct rooms_selector who = {rooms.names, rooms.count, NULL, 0};
@@ -155,7 +155,7 @@ static void change_selected(struct classic *classic, const struct rooms__classic
     struct rooms_selector who = rooms__classic_selector(opts);
     struct rooms__names rooms;
     if (rooms__names_of_json(&rooms, message->field[ROOMS__CLASSIC_F_ROOMS]) != 0) {
-        refuse(classic, "a request with what is no list of rooms");
+        refuse(classic, "malformed request: `opts.rooms` is not a list");
         return;
     }
     change(classic, message, &who, &rooms);
@@ -245,7 +245,7 @@ static void take_server_side_event(struct classic *classic, const struct rooms__
     struct classic_owed *owed = NULL;
     bool answered = false;
     if (!rooms__json_is_array(data)) {
-        refuse(classic, "a server-side event that is no list");
+        refuse(classic, "malformed server-side event: `data` is not a list");
         return;
     }
     if (request_id.n > 0) {
@@ -341,14 +341,15 @@ static void take_ask(struct classic *classic, const struct rooms__classic_messag
     struct rooms_flags flags = opts->flags;
     struct rooms_bytes data = rooms__classic_packet_data(message);
     if (data.n == 0) {
-        refuse(classic, "a broadcast with acks and without a list of arguments");
+        refuse(classic, "malformed broadcast with acks: the arguments are not a list");
         return;
     }
     if (flags.timeout_ms == 0) flags.timeout_ms = classic->options->request_timeout_ms;
     if (flags.timeout_ms > ASKED_TIMEOUT_MAX_MS) flags.timeout_ms = ASKED_TIMEOUT_MAX_MS;
     struct classic_asked *asked = asked_new(classic, message, flags.timeout_ms);
     if (!asked) {
-        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "too many broadcasts with acks: one is not delivered");
+        rooms__redis_log(classic->redis, ROOMS_LOG_WARN,
+                         "too many broadcasts with acks are pending; one was not delivered");
         return;
     }
     struct rooms_message event = rooms__classic_event(data, &message->decoded);
@@ -368,7 +369,7 @@ static void take_selected(struct classic *classic, const struct rooms__classic_m
 {
     struct rooms__classic_opts opts;
     if (rooms__classic_read_opts(message, &opts) != 0) {
-        refuse(classic, "a request that does not say whom it concerns");
+        refuse(classic, "malformed request: neither a socket id nor rooms are given");
         return;
     }
     if (message->type == ROOMS__CLASSIC_FETCH)
@@ -386,7 +387,7 @@ static void take(struct classic *classic, const struct rooms__classic_message *m
     bool asks = message->type <= ROOMS__CLASSIC_ALL_ROOMS || message->type == ROOMS__CLASSIC_FETCH ||
                 message->type == ROOMS__CLASSIC_BROADCAST;
     if (asks && !has_id) {
-        refuse(classic, "a request for an answer without an id");
+        refuse(classic, "malformed request: an answer is expected, but the request id is missing");
         return;
     }
     switch (message->type) {
@@ -413,7 +414,7 @@ static void take(struct classic *classic, const struct rooms__classic_message *m
         take_server_side_event(classic, message);
         return;
     default:
-        refuse(classic, "a request of no known type");
+        refuse(classic, "unknown type of request");
     }
 }
 
@@ -423,7 +424,7 @@ void rooms__classic_on_request(void *ctx, struct rooms_name channel, struct room
     struct rooms__classic_message message;
     (void)channel;
     if (rooms__classic_read(payload, &message)) {
-        refuse(classic, "no request");
+        refuse(classic, "malformed request");
         return;
     }
     if (!rooms__json_text_is(message.field[ROOMS__CLASSIC_F_UID], classic_uid(classic))) take(classic, &message);

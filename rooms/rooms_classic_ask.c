@@ -97,8 +97,8 @@ static void check_complete(struct classic_question *question)
 static void give_up_on(struct classic_question *question, size_t gone)
 {
     rooms__redis_log(question->classic->redis, ROOMS_LOG_WARN,
-                     "%zu of %zu other servers went away before all had answered a request in %s", gone,
-                     question->others, question->classic->nsp.p);
+                     "%zu of %zu other servers disconnected before answering a request in %s", gone, question->others,
+                     question->classic->nsp.p);
     question->others -= gone;
     if (question->answered < question->others) return;
     if (question->kind == KIND_ACKS) {
@@ -142,7 +142,7 @@ static void end_late(struct classic_question *question)
         snprintf(classic->missing, sizeof classic->missing, "%s", classic->others);
     if (missing > 0)
         rooms__redis_log(classic->redis, ROOMS_LOG_WARN,
-                         "a request in %s was not answered in time by %zu of %zu other servers: %s", classic->nsp.p,
+                         "a request in %s timed out; %zu of %zu other servers did not answer: %s", classic->nsp.p,
                          missing, others, classic->missing[0] ? classic->missing : "unknown");
     if (question->kind == KIND_ACKS)
         question->is_deaf = true;
@@ -291,7 +291,7 @@ static void on_timer(void *ctx)
 static struct classic_question *question_new(struct classic *classic, enum kind kind, uint32_t timeout_ms)
 {
     if (classic->questions.table.count >= classic->options->max_requests) {
-        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "too many requests wait for answers: one is refused");
+        rooms__redis_log(classic->redis, ROOMS_LOG_WARN, "too many requests are pending; one was refused");
         return NULL;
     }
     struct classic_question *question = calloc(1, sizeof *question);
@@ -537,7 +537,7 @@ void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct roo
     (void)channel;
     if (classic->questions.table.count == 0) return;
     if (rooms__classic_read(payload, &message)) {
-        rooms__redis_ignored(classic->redis, "no answer to a request");
+        rooms__redis_ignored(classic->redis, "malformed response");
         return;
     }
     struct rooms_bytes request_id = message.field[ROOMS__CLASSIC_F_REQUEST_ID];
@@ -548,7 +548,7 @@ void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct roo
         if (take(question, &message))
             check_complete(question);
         else
-            rooms__redis_ignored(classic->redis, "an answer that does not fit its question");
+            rooms__redis_ignored(classic->redis, "response does not match its request");
     }
     rooms__classic_clear(&message);
 }

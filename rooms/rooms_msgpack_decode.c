@@ -158,7 +158,7 @@ static int begin_value(struct decoding *d)
 {
     struct level *level = top(d);
     if (!level) return 0;
-    if (level->at_key) return fail(d, ROOMS_EINVAL, "a key that is neither text nor an integer");
+    if (level->at_key) return fail(d, ROOMS_EINVAL, "a map key is neither text nor an integer");
     if (level->is_map || !level->any) {
         level->any = true;
         return 0;
@@ -350,7 +350,7 @@ static int put_unknown(struct decoding *d, int8_t type, const uint8_t *p, size_t
 /* p: at the type, with the head before it. */
 static int put_extension(struct decoding *d, const uint8_t *p, size_t n)
 {
-    if (n < 1) return fail(d, ROOMS_EINVAL, "an extension of illegal size");
+    if (n < 1) return fail(d, ROOMS_EINVAL, "extension of invalid size");
     int8_t type = (int8_t)p[0];
     /* Sizes 1 and 8 have a head of their own, whose byte cannot be the end of another head's size. */
     bool is_fixed = (n == 2 && p[-1] == FIXEXT_1) || (n == 9 && p[-1] == FIXEXT_8);
@@ -504,7 +504,7 @@ long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack
     if (result < 0 && !d.why) fail(&d, ROOMS_EINVAL, "not msgpack");
     /* Passed on, it would become an attachment that it is not. */
     if (result > 0 && d.has_mark && decoded->attachment_count > 0) {
-        fail(&d, ROOMS_EINVAL, "an object that looks like a placeholder beside binary data");
+        fail(&d, ROOMS_EINVAL, "object looks like a placeholder beside binary data");
     }
     return d.why ? refuse(decoded, fault, &d, at) : (long)at;
 }

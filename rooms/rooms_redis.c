@@ -97,7 +97,7 @@ void rooms__redis_ignored(struct rooms_redis *redis, const char *why)
     redis->stats.ignored++;
     if (redis->ignored_said_us && now_us - redis->ignored_said_us < IGNORED_SAID_US) return;
     redis->ignored_said_us = now_us;
-    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: a message was ignored: %s (%llu so far)", why,
+    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: message ignored: %s (%llu so far)", why,
                      (unsigned long long)redis->stats.ignored);
 }
 
@@ -131,7 +131,7 @@ void rooms__redis_refused(struct rooms_redis *redis, const char *error)
     if (!refusing) return;
     if (!redis->refusing) {
         rooms__redis_trouble(redis, "%s", error);
-        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: refuses what it is told: %s", error);
+        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: refusing commands: %s", error);
     }
     redis->refusing = true;
     rooms__redis_weigh(redis);
@@ -141,7 +141,7 @@ void rooms__redis_accepted(struct rooms_redis *redis)
 {
     if (!redis->refusing) return;
     redis->refusing = false;
-    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: takes what it is told again");
+    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: accepting commands again");
     rooms__redis_weigh(redis);
 }
 
@@ -222,7 +222,7 @@ void rooms__redis_stands(struct rooms_redis *redis, const struct rooms__redis_co
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) {
         struct rooms__redis_conn *other = &redis->conns[i];
         if (other->state > ROOMS__CONN_AWAY && other->address != conn->address)
-            rooms__conn_lose(other, "goes where the others are", false);
+            rooms__conn_lose(other, "moving to the address of the other connections", false);
     }
 }
 
@@ -252,14 +252,14 @@ static void dropped(struct rooms_redis *redis, const char *why)
     redis->stats.dropped++;
     if (redis->dropping) return;
     redis->dropping = true;
-    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: %s; what was published is dropped", why);
+    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: %s; message not published", why);
 }
 
 bool rooms__redis_make_room(struct rooms_redis *redis, struct rooms__redis_conn *conn, size_t size)
 {
     while (rooms__redis_queue_size(&conn->queue) + size > redis->options.max_pending_bytes) {
         if (!rooms__redis_queue_drop(&conn->queue)) return false;
-        dropped(redis, "max_pending_bytes wait to be written");
+        dropped(redis, "max_pending_bytes are waiting to be written");
     }
     return true;
 }
@@ -273,7 +273,7 @@ int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args,
         return ROOMS_ELIMIT;
     }
     if (!rooms__redis_make_room(redis, conn, size)) {
-        dropped(redis, "max_pending_bytes wait to be written");
+        dropped(redis, "max_pending_bytes are waiting to be written");
         return ROOMS_ELIMIT;
     }
     const struct rooms__redis_record record = {(uint32_t)size, ROOMS__RECORD_POST, {NULL}};
@@ -304,16 +304,16 @@ void rooms__redis_need_blocking(struct rooms_redis *redis)
 static const char *options_fault(const struct rooms_redis_options *options)
 {
     if (!options->url || !options->client_name || !options->key_prefix || !options->session_prefix)
-        return "url, client_name, key_prefix and session_prefix must be there";
+        return "url, client_name, key_prefix and session_prefix are required";
     if (strlen(options->client_name) > 64) return "client_name is longer than 64 characters";
     for (const char *c = options->client_name; *c; c++)
-        if (*c < '!' || *c > '~') return "client_name has spaces or special characters in it";
+        if (*c < '!' || *c > '~') return "client_name contains spaces or special characters";
     if (!options->connect_timeout_ms || !options->liveness_ms || !options->reconnect_min_ms ||
         !options->request_timeout_ms)
         return "connect_timeout_ms, liveness_ms, reconnect_min_ms and request_timeout_ms must not be 0";
     if (options->reconnect_max_ms < options->reconnect_min_ms) return "reconnect_max_ms is less than reconnect_min_ms";
     if (options->max_message_bytes < 1024 || options->max_message_bytes > MESSAGE_BYTES_MAX)
-        return "max_message_bytes is not from 1024 to 536870912";
+        return "max_message_bytes must be from 1024 to 536870912";
     return NULL;
 }
 

@@ -54,7 +54,7 @@ static void arm(struct rooms_redis *redis, uint64_t deadline_us, uint64_t now_us
 static int refused(struct rooms_redis *redis)
 {
     if (redis->stats.requests_refused++ == 0)
-        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: a question is too large, or too many wait: it was not asked");
+        rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: request not sent: it is too large, or too many are pending");
     return ROOMS_ELIMIT;
 }
 
@@ -158,7 +158,7 @@ static void on_deadline(void *ctx)
     }
     if (next_us != UINT64_MAX) arm(redis, next_us, now_us);
     rooms__asks_tell_failed(redis);
-    if (blocked) rooms__conn_lose(&redis->conns[ROOMS__CONN_BLOCK], "an answer is late", false);
+    if (blocked) rooms__conn_lose(&redis->conns[ROOMS__CONN_BLOCK], "a reply is overdue", false);
 }
 
 void rooms__asks_init(struct rooms_redis *redis)

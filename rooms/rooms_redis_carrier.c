@@ -122,7 +122,7 @@ int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
 void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing)
 {
     rooms__redis_log(rooms__redis_carrier_of(cluster)->redis, ROOMS_LOG_WARN,
-                     "a request in %s ended without all answers; missing: %s", cluster->nsp,
+                     "a request in %s ended without all responses; missing: %s", cluster->nsp,
                      missing[0] ? missing : "unknown");
 }
 
@@ -135,7 +135,7 @@ void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct roo
     (void)channel;
     if (rooms__cluster_ends_match(&carrier->own, payload)) return;
     if (rooms__cluster_read(&reading, payload, rooms__redis_carrier_nsp(carrier)) != ROOMS_OK) {
-        rooms__redis_ignored(carrier->redis, "not of the form of socket.io's cluster adapters");
+        rooms__redis_ignored(carrier->redis, "not a message of socket.io's cluster adapters");
         return;
     }
     rooms__cluster_receive(&carrier->cluster, &reading.message);

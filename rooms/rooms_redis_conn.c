@@ -273,7 +273,7 @@ static const char *greeting_answered(struct rooms__redis_conn *conn, const redis
     conn->greeted = greeting * 2;
     if (greeting == ROOMS__GREET_ROLE && is_replica(reply)) {
         *another_address = true;
-        return "it is a replica";
+        return "the server is a replica";
     }
     if (reply->type == REDIS_REPLY_ERROR && !is_tolerable(greeting, reply->str)) {
         *another_address = true;
@@ -314,7 +314,7 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
     if (is_confirmation(conn, reply)) return rooms__listen_confirm(conn, reply);
     if (!rooms__redis_queue_answered(&conn->queue, &record)) {
         *another_address = reply->type == REDIS_REPLY_ERROR;
-        return *another_address ? reply->str : "an answer that nobody asked for";
+        return *another_address ? reply->str : "unexpected reply";
     }
     bool error = reply->type == REDIS_REPLY_ERROR;
     if (error) *another_address = rooms__redis_is_useless(reply->str);
@@ -339,9 +339,9 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
     case ROOMS__RECORD_ROLE:
         if (!is_replica(reply)) break;
         *another_address = true;
-        return "it has become a replica";
+        return "the server became a replica";
     default: /* confirmations are dealt with above */
-        if (!error) return "a subscription was not answered with its confirmation";
+        if (!error) return "a subscription was answered with another reply";
         rooms__listen_refused(redis, &record, reply->str);
         break;
     }
@@ -357,7 +357,7 @@ static const char *take_reply(struct rooms__redis_conn *conn, const uint8_t *p, 
     if (!conn->reader) return "out of memory";
     if (redisReaderFeed(conn->reader, (const char *)p, n) != REDIS_OK ||
         redisReaderGetReply(conn->reader, &reply) != REDIS_OK || !reply) {
-        snprintf(said, said_size, "%s", conn->reader->err ? conn->reader->errstr : "a reply is not what it seemed");
+        snprintf(said, said_size, "%s", conn->reader->err ? conn->reader->errstr : "malformed reply");
         return said;
     }
     const char *why = conn->state == ROOMS__CONN_GREETING ? greeting_answered(conn, reply, another_address)
@@ -385,7 +385,7 @@ static size_t take_whole(struct rooms__redis_conn *conn)
         if (conn->role == ROOMS__CONN_SUB && rooms__conn_stands(conn)) {
             size_t took = rooms__resp_push(p, n, &push);
             if (took > limits.max_bytes) {
-                rooms__conn_lose(conn, "a message is too large", false);
+                rooms__conn_lose(conn, "message too large", false);
                 return 0;
             }
             if (took > 0) {
@@ -460,7 +460,7 @@ static void on_read(evutil_socket_t fd, short what, void *ctx)
     if (n < 0) {
         rooms__conn_lose(conn, strerror(errno), false);
     } else if (n == 0) {
-        rooms__conn_lose(conn, "closed by Redis", false);
+        rooms__conn_lose(conn, "Redis closed the connection", false);
     } else {
         conn->in_size += (size_t)n;
         take_in(conn);
@@ -570,7 +570,7 @@ static void check_liveness(struct rooms__redis_conn *conn)
         if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1) say(conn, "ROLE", ROOMS__RECORD_ROLE);
     }
     if (conn->in_size > 0 && base_clock_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
-        rooms__conn_lose(conn, "a reply does not end", true);
+        rooms__conn_lose(conn, "a reply took too long to arrive", true);
         return;
     }
     if (silent_us < liveness_us) {
@@ -578,7 +578,7 @@ static void check_liveness(struct rooms__redis_conn *conn)
         return;
     }
     if (conn->pinged) {
-        snprintf(why, sizeof why, "not a word for %llu ms", (unsigned long long)silent_us / 1000u);
+        snprintf(why, sizeof why, "no data for %llu ms", (unsigned long long)silent_us / 1000u);
         rooms__conn_lose(conn, why, true);
     } else if (!ping(conn)) {
         rooms__conn_lose(conn, "out of memory", false);
@@ -595,8 +595,8 @@ static void on_timer(void *ctx)
     else if (rooms__conn_stands(conn))
         check_liveness(conn);
     else
-        rooms__conn_lose(conn, conn->state == ROOMS__CONN_GREETING ? "it does not answer" : "no connection in time",
-                         true);
+        rooms__conn_lose(
+            conn, conn->state == ROOMS__CONN_GREETING ? "no answer to the greeting" : "connecting timed out", true);
 }
 
 int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, enum rooms__redis_role role)

@@ -250,7 +250,7 @@ static const char *taken_away(struct rooms_redis *redis, const redisReply *reply
     struct rooms_name name = {reply->element[1]->str, reply->element[1]->len};
     struct rooms__redis_entry *entry = rooms__table_find(&redis->names.tables[kind], name);
     if (!entry || !entry->asked) return NULL;
-    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis sub: the subscription to %.*s was taken away", (int)name.n, name.p);
+    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis sub: the subscription to %.*s was revoked", (int)name.n, name.p);
     entry->asked = entry->confirmed = false;
     for (struct rooms__redis_subscription *subscription = entry->first; subscription; subscription = subscription->next)
         subscription->told = false;
@@ -276,9 +276,9 @@ const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisRep
         subscribed = says(reply->element[0], words[kind].said);
         if (subscribed || says(reply->element[0], words[kind].unsaid)) break;
     }
-    if (kind == KINDS || name->type != REDIS_REPLY_STRING) return "a message of no known kind";
+    if (kind == KINDS || name->type != REDIS_REPLY_STRING) return "message of unknown kind";
     if (!is_answer_to(rooms__redis_queue_peek(&conn->queue), kind, subscribed, name))
-        return subscribed ? "a subscription that nobody asked for" : taken_away(redis, reply, kind);
+        return subscribed ? "confirmation of an unknown subscription" : taken_away(redis, reply, kind);
     rooms__redis_queue_answered(&conn->queue, &record);
     struct rooms__redis_entry *entry = record.entry;
     entry->unconfirmed--;

@@ -39,7 +39,7 @@ static void take_entry(struct rooms__streams *streams, struct rooms__stream *str
 {
     struct rooms__stream_entry entry;
     if (!rooms__stream_entry_read(reply, &entry)) {
-        rooms__redis_ignored(streams->redis, "an entry of a stream that has no form");
+        rooms__redis_ignored(streams->redis, "malformed stream entry");
         return;
     }
     struct rooms__streams_adapter *adapter = adapter_of(streams, stream, entry.nsp);
@@ -154,7 +154,8 @@ static void on_end(void *ctx, const struct redisReply *reply)
             stream->last = info.last;
             stream->is_known = true;
         } else if (rooms__stream_id_after(stream->last, info.last) && (info.last.ms || info.last.seq)) {
-            rooms__redis_log(streams->redis, ROOMS_LOG_WARN, "redis: the stream %s is another one now", stream->name);
+            rooms__redis_log(streams->redis, ROOMS_LOG_WARN,
+                             "redis: the stream %s was replaced; reading it from its start", stream->name);
             stream->last = (struct rooms__stream_id){0, 0};
         }
     } else if (!stream->is_known) {

@@ -46,7 +46,7 @@ static void look_up(struct rooms__resolve_job *job)
         memcpy(&job->resolved.list[job->resolved.count], info->ai_addr, info->ai_addrlen);
         job->resolved.sizes[job->resolved.count++] = info->ai_addrlen;
     }
-    if (job->resolved.count == 0) job->resolved.why = "the host has no address";
+    if (job->resolved.count == 0) job->resolved.why = "the host name has no address";
     freeaddrinfo(found);
 }
 
@@ -126,7 +126,7 @@ struct rooms__resolve_job *rooms__resolve(struct event_base *base, const struct 
     atomic_store(&job->owners, 2);
     if (thread_start(job)) return job;
     atomic_store(&job->owners, 1);
-    out->why = "no thread to look the host up";
+    out->why = "cannot start a thread to resolve the host name";
     event_del(&job->event);
 fail:
     let_go(job);

@@ -187,7 +187,7 @@ void rooms__streams_take(struct rooms__streams_adapter *adapter, const struct ro
     bool is_own = entry->uid.n == ROOMS__UID_SIZE && memcmp(entry->uid.p, cluster->uid, entry->uid.n) == 0;
     if (!is_own || rooms__sessions_listen(adapter)) {
         if (rooms__cluster_read_fields(&reading, entry->uid, entry->type, entry->data) != ROOMS_OK) {
-            rooms__redis_ignored(adapter->carrier.redis, "an entry of a stream that is no message");
+            rooms__redis_ignored(adapter->carrier.redis, "stream entry is not a message");
             return;
         }
         struct rooms__cluster_message *message = &reading.message;

@@ -28,7 +28,7 @@ static int decode(struct part part, char **out, const char **why)
         if (c == '%') {
             int high = part.n - i > 2 ? hex(part.p[i + 1]) : -1, low = high < 0 ? -1 : hex(part.p[i + 2]);
             if (low < 0 || high * 16 + low == 0) {
-                *why = "a % in it is not followed by two digits";
+                *why = "invalid percent-encoding";
                 free(text);
                 return ROOMS_EINVAL;
             }
@@ -68,7 +68,7 @@ static int credentials(struct rooms__redis_address *address, struct part part, c
 {
     struct part password;
     if (!cut(&part, ':', &password)) {
-        *why = "a user in it has no password; a password alone is written :password@";
+        *why = "a user is given without a password (write :password@ for a password alone)";
         return ROOMS_EINVAL;
     }
     if (part.n) {
@@ -85,7 +85,7 @@ static int host_and_port(struct rooms__redis_address *address, struct part part,
     if (brackets) {
         part.p++, part.n--;
         if (!cut(&part, ']', &rest) || (rest.n && rest.p[0] != ':')) {
-            *why = "brackets around its host do not match";
+            *why = "the brackets around the host do not match";
             return ROOMS_EINVAL;
         }
         has_port = rest.n > 0;
@@ -95,11 +95,11 @@ static int host_and_port(struct rooms__redis_address *address, struct part part,
     }
     uint32_t value = 6379;
     if (has_port && (!number(port, 65535, &value) || value == 0)) {
-        *why = "its port is not a number from 1 to 65535";
+        *why = "the port is not a number from 1 to 65535";
         return ROOMS_EINVAL;
     }
     if (part.n == 0 || part.n > 255) {
-        *why = "it has no host";
+        *why = "the host is missing";
         return ROOMS_EINVAL;
     }
     address->port = (uint16_t)value;
@@ -121,13 +121,13 @@ static int address_parse(struct rooms__redis_address *address, struct part url, 
         return ROOMS_EINVAL;
     }
     if (url.n < sizeof scheme - 1 || memcmp(url.p, scheme, sizeof scheme - 1) != 0) {
-        *why = "it does not begin with redis://";
+        *why = "it does not start with redis://";
         return ROOMS_EINVAL;
     }
     url.p += sizeof scheme - 1, url.n -= sizeof scheme - 1;
     cut(&url, '/', &database);
     if (database.n && !number(database, UINT32_MAX, &address->database)) {
-        *why = "its database is not a number";
+        *why = "the database is not a number";
         return ROOMS_EINVAL;
     }
     if (cut(&url, '@', &rest)) {
@@ -147,7 +147,7 @@ int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const
         struct part one = rest;
         more = cut(&one, ',', &rest);
         if (addresses->count == ROOMS__ADDRESSES_MAX) {
-            *why = "there are more than 16 addresses";
+            *why = "more than 16 addresses";
             error = ROOMS_EINVAL;
         } else {
             error = address_parse(&addresses->list[addresses->count++], one, why);

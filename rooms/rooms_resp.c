@@ -60,7 +60,7 @@ long rooms__resp_scan(struct rooms__resp_scan *scan, const uint8_t *p, size_t n,
     if (scan->at == 0) *scan = (struct rooms__resp_scan){.missing = 1};
     while (scan->missing > 0) {
         const uint8_t *line = p + scan->at;
-        if (scan->at < n && !memchr("+-:$*", *line, 5)) return bad(why, ROOMS_EINVAL, "what came is not RESP2");
+        if (scan->at < n && !memchr("+-:$*", *line, 5)) return bad(why, ROOMS_EINVAL, "not RESP2");
         long length = line_find(line, n - scan->at, why);
         if (length < 0) return length;
         if (length == 0) return scan->at + 3 > limits->max_bytes ? bad(why, ROOMS_ELIMIT, "a reply is too large") : 0;
@@ -70,7 +70,7 @@ long rooms__resp_scan(struct rooms__resp_scan *scan, const uint8_t *p, size_t n,
         scan->need = scan->at + (size_t)length + 2 + (size_t)body;
         if (scan->need > limits->max_bytes) return bad(why, ROOMS_ELIMIT, "a reply is too large");
         if (array > limits->max_values || scan->values + scan->missing + array > limits->max_values)
-            return bad(why, ROOMS_ELIMIT, "a reply has too many values");
+            return bad(why, ROOMS_ELIMIT, "too many values in a reply");
         if (scan->need > n) return 0;
         if (body && (p[scan->need - 2] != '\r' || p[scan->need - 1] != '\n'))
             return bad(why, ROOMS_EINVAL, "a string does not end in CR LF");

@@ -6,7 +6,9 @@
 static int answer_server(const struct sio__answer_to *to, struct sio_args args)
 {
     if (args.attachment_count) {
-        eio_log(EIO_LOG_ERROR, "an answer to a server event of %s has attachments: it cannot", to->nsp->name);
+        eio_log(EIO_LOG_ERROR,
+                "namespace %s: the answer to a server-side event has attachments, which are not supported",
+                to->nsp->name);
         return EIO_EINVAL;
     }
     char *json = sio__json_array(args.json);

@@ -9,7 +9,7 @@ void sio__client_open(struct sio_server *io, struct eio_session *session)
 {
     struct sio_client *client = eio_session_protocol(session) ? calloc(1, sizeof *client) : NULL;
     if (!client) {
-        eio_session_abort(session, EIO_CLOSE_FORCED, "no place for a client");
+        eio_session_abort(session, EIO_CLOSE_FORCED, "out of memory for a client");
         return;
     }
     client->io = io;
@@ -110,7 +110,7 @@ void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
     (void)ctx;
     struct sio_client *client = container_of(due, struct sio_client, connect);
     hit(client, SIO_LIMIT_CONNECT_TIMEOUT);
-    sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "it joined no namespace in time");
+    sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "no namespace joined in time");
 }
 
 /* ----------------------------------------------------------------- packets */
@@ -186,7 +186,7 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
     if (socket && socket->state == SIO__S_ADMISSION)
         sio__socket_end(socket, "superseded");
     else if (socket) {
-        invalid_state(client, "CONNECT to a namespace it is in");
+        invalid_state(client, "CONNECT to a namespace already joined");
         return;
     }
     if (!sio__client_is_v2(client)) {
@@ -269,7 +269,7 @@ void sio__client_packet(struct sio_client *client, const struct sio__packet *pac
     if (packet->type == SIO__CONNECT)
         on_connect(client, socket, packet);
     else if (!socket || socket->state != SIO__S_CONNECTED)
-        invalid_state(client, "a packet for a namespace it is not in");
+        invalid_state(client, "packet for a namespace that was not joined");
     else if (packet->type == SIO__CONNECT_ERROR)
         invalid_state(client, "CONNECT_ERROR from a client");
     else

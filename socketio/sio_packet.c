@@ -67,7 +67,7 @@ static int take_attachment_count(struct decoder *d)
     const uint8_t *at = d->p;
     uint64_t count;
     if (take_digits(d, UINT16_MAX, &count) != 0 || d->p == d->end || *d->p != '-' || count == 0) {
-        return fail(d, at, EIO_EPROTO, "illegal number of attachments");
+        return fail(d, at, EIO_EPROTO, "invalid number of attachments");
     }
     if (count > d->limits->max_attachments) return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many attachments");
     d->p++;
@@ -84,7 +84,7 @@ static int take_namespace(struct decoder *d)
     d->packet->nsp = slice(d->p, query ? query : stop);
     if (query) d->packet->query = slice(query + 1, stop);
     if (d->packet->nsp.n > d->limits->max_namespace_bytes) {
-        return fail_limit(d, d->p, SIO_LIMIT_NAMESPACE_BYTES, "name of the namespace is too long");
+        return fail_limit(d, d->p, SIO_LIMIT_NAMESPACE_BYTES, "the namespace name is too long");
     }
     d->p = comma ? comma + 1 : d->end;
     return 0;
@@ -206,7 +206,7 @@ static int check_placeholders(struct decoder *d)
         if (kind == SIO__PLACEHOLDER_NONE) break;
         const uint8_t *at = (const uint8_t *)packet->args.p + found.at;
         if (kind == SIO__PLACEHOLDER_BAD || found.number >= packet->attachment_count) {
-            return fail(d, at, EIO_EPROTO, "illegal placeholder");
+            return fail(d, at, EIO_EPROTO, "invalid placeholder");
         }
         if (count >= d->limits->max_attachments)
             return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many placeholders");

@@ -7,7 +7,7 @@ static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
     struct sio__packet packet;
     struct sio__fault fault = {0};
     if (client->pending) {
-        sio__client_parse_error(client, "text while attachments are awaited");
+        sio__client_parse_error(client, "text received instead of an attachment");
         return;
     }
     if (n > client->io->max_packet_bytes) {
@@ -32,7 +32,7 @@ static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
 static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
 {
     if (!client->pending) {
-        sio__client_parse_error(client, "an attachment that no packet announced");
+        sio__client_parse_error(client, "attachment without a packet");
         return;
     }
     int result = sio__pending_add(client, p, n);

@@ -30,7 +30,7 @@ static const char *take_id(struct eio_str id, struct sio__packet *packet)
 {
     packet->has_id = id.p != NULL;
     for (size_t i = 0; i < id.n; i++) {
-        if (id.p[i] < '0' || id.p[i] > '9') return "the id is no integer from 0 on";
+        if (id.p[i] < '0' || id.p[i] > '9') return "id must be a non-negative integer";
         packet->id = packet->id * 10 + (uint64_t)(id.p[i] - '0');
         if (packet->id > SIO__ID_MAX) return "id above 2^53-1";
     }
@@ -47,8 +47,8 @@ static const char *take_namespace(struct eio_str nsp, size_t max_bytes, struct s
         if (!*decoded) return "out of memory";
         packet->nsp = (struct eio_str){*decoded, sio__json_decode_text(nsp, *decoded)};
     }
-    if (packet->nsp.n == 0 || packet->nsp.p[0] != '/') return "the namespace does not begin with a slash";
-    return packet->nsp.n > max_bytes ? "name of the namespace is too long" : NULL;
+    if (packet->nsp.n == 0 || packet->nsp.p[0] != '/') return "the namespace does not start with a slash";
+    return packet->nsp.n > max_bytes ? "the namespace name is too long" : NULL;
 }
 
 static bool is_list(enum sio__packet_type type)
@@ -61,7 +61,7 @@ static const char *take_packet(const struct rooms_decoded *message, const struct
                                struct sio__packet *packet, char **decoded, struct sio__fault *fault)
 {
     struct fields fields = {0};
-    if (message->json_size < 2 || message->json[0] != '{') return "a packet is a map";
+    if (message->json_size < 2 || message->json[0] != '{') return "a packet must be a map";
     split((struct eio_str){message->json, message->json_size}, &fields);
     if (fields.type.n != 1 || fields.type.p[0] < '0' || fields.type.p[0] > '4') return "unknown packet type";
     packet->type = (enum sio__packet_type)(fields.type.p[0] - '0');
@@ -74,7 +74,7 @@ static const char *take_packet(const struct rooms_decoded *message, const struct
     if (sio__packet_decode_data(fields.data, limits, packet, fault) != 0) return fault->why;
     /* Attachments are numbered through the whole map: all must be the data's. */
     size_t named = is_list(packet->type) && message->attachment_count > 0 ? sio__placeholder_count(packet->args) : 0;
-    return named == message->attachment_count ? NULL : "binary data that is no event's or ack's";
+    return named == message->attachment_count ? NULL : "binary data is allowed only in events and acks";
 }
 
 static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
@@ -84,7 +84,7 @@ static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t
     struct rooms_msgpack_fault fault;
     struct rooms_decoded message;
     if (kind == EIO_TEXT) {
-        sio__client_parse_error(client, "text instead of msgpack");
+        sio__client_parse_error(client, "text received instead of msgpack");
         return;
     }
     if (n > client->io->max_packet_bytes) {

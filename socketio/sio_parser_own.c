@@ -31,10 +31,10 @@ static const char *take(const struct sio_parser_packet *from, const struct sio__
                         struct sio__packet *packet, struct sio__fault *fault)
 {
     if ((unsigned)from->type > SIO_CONNECT_ERROR) return "unknown packet type";
-    if (from->nsp.n == 0 || from->nsp.p[0] != '/') return "the namespace does not begin with a slash";
+    if (from->nsp.n == 0 || from->nsp.p[0] != '/') return "the namespace does not start with a slash";
     if (from->nsp.n > limits->max_namespace_bytes) {
         *fault = (struct sio__fault){.code = EIO_ETOOBIG, .limit = SIO_LIMIT_NAMESPACE_BYTES};
-        return "name of the namespace is too long";
+        return "the namespace name is too long";
     }
     if (from->has_id && from->id > ID_MAX) return "id above 2^53-1";
     *packet =
@@ -43,7 +43,8 @@ static const char *take(const struct sio_parser_packet *from, const struct sio__
     if (is_list && from->data.n == 0) return "data is not an array";
     if (sio__packet_decode_data(from->data, limits, packet, fault) != 0) return fault->why;
     if (from->attachment_count == 0) return NULL;
-    return is_list && names_attachments(packet->args, from->attachment_count) ? NULL : "placeholders that name nothing";
+    return is_list && names_attachments(packet->args, from->attachment_count) ? NULL
+                                                                              : "placeholder without an attachment";
 }
 
 void sio_parser_packet(struct sio_parser_in *in, const struct sio_parser_packet *from)

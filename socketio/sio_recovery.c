@@ -206,7 +206,7 @@ static void evict(const struct sio_namespace *nsp, const char *pid, const struct
 {
     struct sio__recovery *old = find_pid(nsp, pid);
     if (old && old->socket->client != but && old->socket->client->session)
-        eio_session_abort(old->socket->client->session, EIO_CLOSE_TRANSPORT_CLOSE, "its client is back");
+        eio_session_abort(old->socket->client->session, EIO_CLOSE_TRANSPORT_CLOSE, "the client has reconnected");
 }
 
 void sio__recovery_evict(void *ctx, struct rooms_name pid)
@@ -280,7 +280,8 @@ static void on_replayed(void *ctx, int error)
     struct sio_socket *socket = answered(ctx);
     if (!socket) return;
     if (error)
-        sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED, "what it missed is gone");
+        sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED,
+                          "missed messages are no longer available");
     else
         sio__socket_enter(socket);
 }

@@ -117,7 +117,7 @@ static int server_open(struct sio_server *io)
     static const struct eio_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
     if (sio__batch_init(&io->batch) != 0) return EIO_ENOMEM;
     if (io->parser == &io->own_parser && !io->own_parser.ops) {
-        eio_log(EIO_LOG_ERROR, "options.parser is SIO_PARSER_OWN, but there is no own_parser");
+        eio_log(EIO_LOG_ERROR, "options.parser is SIO_PARSER_OWN, but own_parser is not set");
         return EIO_EINVAL;
     }
     io->http = eio_http_new(io->loop, &io->options.http);

@@ -115,7 +115,7 @@ void sio__socket_enter(struct sio_socket *socket)
     struct sio_namespace *nsp = socket->nsp;
     struct sio_client *client = socket->client;
     if (client->closing || !eio_session_is_open(client->session)) {
-        sio__socket_end(socket, "the client is gone");
+        sio__socket_end(socket, "the client has disconnected");
         return;
     }
     sio__batch_joining(socket, (struct eio_str){NULL, 0});

@@ -121,7 +121,7 @@ static void collect_answer(void *ctx, const struct rooms_message *args)
     struct collecting *collecting = ctx;
     struct eio_str first = sio_args_at(sio__args_of_message(args), 0);
     if (args->attachment_count) {
-        eio_log(EIO_LOG_WARN, "a server's answer has attachments: null stands for it");
+        eio_log(EIO_LOG_WARN, "a server's response has attachments, which are not supported; replaced by null");
         first.n = 0;
     }
     if (first.n)

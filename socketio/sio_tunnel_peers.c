@@ -21,7 +21,7 @@ static void lose(struct sio__tunnel_peer *peer, const char *why)
 
 static void on_heard(void *ctx, int listeners)
 {
-    if (listeners == 0) lose(ctx, "has left Redis");
+    if (listeners == 0) lose(ctx, "has disconnected from Redis");
 }
 
 static void beat(struct sio__tunnel_peer *peer)
@@ -47,7 +47,7 @@ static struct sio__tunnel_peer *find_silent(const struct sio__tunnel_peers *peer
 static void on_timer(void *ctx)
 {
     struct sio__tunnel_peers *peers = ctx;
-    for (struct sio__tunnel_peer *peer; (peer = find_silent(peers)) != NULL;) lose(peer, "is silent");
+    for (struct sio__tunnel_peer *peer; (peer = find_silent(peers)) != NULL;) lose(peer, "is unresponsive");
     for (struct sio__tunnel_peer *peer = peers->first; peer; peer = peer->next) beat(peer);
     if (peers->first) eio_timer_start(&peers->timer, peers->interval_ms);
 }

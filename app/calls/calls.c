@@ -16,17 +16,17 @@ static void put_metrics(struct kit_metrics_page *page, void *ctx)
 {
     const struct calls_counters *c = &((const struct calls *)ctx)->counters;
     kit_metrics_counter(page, "transcript_lines_total", "Transcript lines stored.", c->lines);
-    kit_metrics_counter(page, "feed_duplicates_total", "Events of feeds that were stored before.", c->duplicates);
+    kit_metrics_counter(page, "feed_duplicates_total", "Feed events ignored because they were already stored.",
+                        c->duplicates);
     kit_metrics_counter(page, "calls_abandoned_total", "Calls that ended because no feed spoke of them any more.",
                         c->abandoned);
     kit_metrics_counter(page, "calls_deleted_total", "Calls deleted, by age or by an administrator.", c->deleted);
     kit_metrics_counter(page, "suggestions_total", "Suggestions sent.", c->suggestions);
-    kit_metrics_counter(page, "searches_total", "Searches for documents.", c->searches);
-    kit_metrics_counter(page, "feedback_total", "Answers to doc:feedback.", c->feedback);
-    kit_metrics_counter(page, "snapshots_total", "Snapshots given to subscribers.", c->snapshots);
+    kit_metrics_counter(page, "searches_total", "Document searches.", c->searches);
+    kit_metrics_counter(page, "feedback_total", "doc:feedback events answered.", c->feedback);
+    kit_metrics_counter(page, "snapshots_total", "Snapshots sent to subscribers.", c->snapshots);
     kit_metrics_counter(page, "gates_lost_total",
-                        "Times that a socket lost its place: gate_messages_max or gate_bytes_max of its call.",
-                        c->gates_lost);
+                        "Subscriptions ended because gate_messages_max or gate_bytes_max was reached.", c->gates_lost);
 }
 
 /* ----------------------------------------------------------- live calls */

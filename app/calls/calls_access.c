@@ -119,8 +119,8 @@ static void tell_end(struct sio_socket *socket, const char *call_id, const struc
 }
 
 static const struct kit_failure no_longer = {.code = 403, .message = "this call is no longer yours"};
-static const struct kit_failure lost = {.code = 503, .message = "too much is said in this call; subscribe again"};
-static const struct kit_failure busy = {.code = 503, .message = "too much is waiting; subscribe again"};
+static const struct kit_failure lost = {.code = 503, .message = "too many events in this call; subscribe again"};
+static const struct kit_failure busy = {.code = 503, .message = "too many requests are queued; subscribe again"};
 
 /* The calls in whose rooms the socket is, each once. NULL: out of memory, or there are none; *error tells. */
 static char (*calls_of(const struct sio_socket *socket, size_t *count, int *error))[KIT_ID_SIZE]
@@ -353,7 +353,7 @@ static void free_comeback(struct calls_comeback *comeback)
 
 static void refuse_comeback(struct sio_admission *admission)
 {
-    sio_refuse(admission, "too much is waiting; try again", "{\"code\":503}");
+    sio_refuse(admission, "too many requests are queued; try again", "{\"code\":503}");
 }
 
 /* The socket's rooms are right; what it lost is told when it is connected. */

@@ -130,7 +130,7 @@ static int run_prune(struct kit_db *db, struct kit_store_op *op)
 
 static void on_pruned(struct kit_store_op *op)
 {
-    if (op->failure.code) kit_log(EIO_LOG_WARN, "old demo calls stay", "why", op->failure.message, NULL);
+    if (op->failure.code) kit_log(EIO_LOG_WARN, "cannot delete old demo calls", "why", op->failure.message, NULL);
     free(op);
 }
 

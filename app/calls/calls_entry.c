@@ -161,7 +161,7 @@ static int check_schema(const struct calls_reader *reader, json_t *object, struc
 static int check_call(const struct calls_reader *reader, const struct calls_entry *entry, struct kit_failure *failure)
 {
     if (reader->call_id[0] && strcmp(entry->call_id, reader->call_id))
-        return kit_fail(failure, 400, "/call_id", "differs from the path's");
+        return kit_fail(failure, 400, "/call_id", "does not match the id in the path");
     if (reader->claims && !kit_claims_allow(reader->claims, entry->call_id))
         return kit_fail(failure, 403, "/call_id", "this call is not yours");
     return 0;
@@ -178,7 +178,7 @@ static int read_object(struct calls_entry *entry, const struct calls_reader *rea
     code = check_call(reader, entry, failure);
     if (code) return code;
     if (entry->kind == CALLS_FEED_LINE && json_string_length(json_object_get(object, "text")) > config->text_max_bytes)
-        return kit_fail(failure, 413, "/text", "must have %u bytes or fewer", config->text_max_bytes);
+        return kit_fail(failure, 413, "/text", "must be at most %u bytes", config->text_max_bytes);
     if (copy_values(entry, object, raw) || begin_json(entry, reader, object, raw))
         return kit_fail(failure, 503, NULL, "out of memory");
     return 0;
@@ -193,7 +193,7 @@ int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reade
     sio_builder_init(&entry->json);
     entry->kind = reader->kind;
     if (raw.n > reader->config->event_max_bytes)
-        return kit_fail(failure, 413, NULL, "the event must have %u bytes or fewer", reader->config->event_max_bytes);
+        return kit_fail(failure, 413, NULL, "the event must be at most %u bytes", reader->config->event_max_bytes);
     json_t *object = sio_args_parse((struct sio_args){raw, NULL, 0}, 0);
     if (!object) return kit_fail(failure, 503, NULL, "out of memory");
     int code = read_object(entry, reader, object, raw, failure);

@@ -76,7 +76,7 @@ void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event
     if (!read_event(feed, event, &failure)) {
         size_t bytes = sizeof *feed + feed->record.entry.json.size + feed->record.entry.text_size;
         if (!kit_store_submit(calls->kit->store, &feed->op, bytes)) return;
-        kit_fail(&failure, 503, NULL, "too many writes are waiting; try again");
+        kit_fail(&failure, 503, NULL, "too many writes are queued; try again");
     }
     tell(feed, &failure);
     free_op(feed);

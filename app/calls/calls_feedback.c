@@ -38,7 +38,7 @@ static int add_to_totals(struct kit_db *db, struct feedback *f, int was)
         kit_db_statement(db, "UPDATE documents SET helpful=helpful+?2, unhelpful=unhelpful+?3 WHERE doc_id=?1"
                              " RETURNING helpful, unhelpful");
     int step = kit_db_step(row, "tii", f->doc_id, helpful, unhelpful);
-    if (step == SQLITE_DONE) return kit_fail(failure, 404, "/doc_id", "there is no such document");
+    if (step == SQLITE_DONE) return kit_fail(failure, 404, "/doc_id", "document not found");
     if (step != SQLITE_ROW) return kit_db_fail(db, failure);
     f->helpful_total = sqlite3_column_int64(row, 0);
     f->unhelpful_total = sqlite3_column_int64(row, 1);

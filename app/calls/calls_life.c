@@ -262,7 +262,7 @@ static void submit_delete(struct delete_op *delete)
     delete->op.done = on_deleted;
     delete->op.writes = true;
     if (!kit_store_submit(delete->calls->kit->store, &delete->op, sizeof *delete)) return;
-    kit_fail(&delete->op.failure, 503, NULL, "too many writes are waiting; try again");
+    kit_fail(&delete->op.failure, 503, NULL, "too many writes are queued; try again");
     finish_delete(delete);
 }
 

@@ -228,6 +228,6 @@ void calls_list_submit(struct calls *calls, const struct calls_feed_event *event
     list->ctx = ctx;
     if (!kit_store_submit(calls->kit->store, &list->op, sizeof *list + list->size)) return;
     free_list(list);
-    kit_fail(&refused.failure, 503, NULL, "too many writes are waiting; try again");
+    kit_fail(&refused.failure, 503, NULL, "too many writes are queued; try again");
     fn(ctx, &refused);
 }

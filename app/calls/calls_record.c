@@ -20,7 +20,8 @@ static int store_start(struct kit_db *db, struct calls_record *record, struct ki
     const struct calls_entry *entry = &record->entry;
     struct kit_failure missing;
     int code = calls_find(db, entry->call_id, &record->call, &missing);
-    if (!code && record->call.ended_ms) return kit_fail(failure, 409, "/call_id", "a call of this id has ended");
+    if (!code && record->call.ended_ms)
+        return kit_fail(failure, 409, "/call_id", "a call with this id has already ended");
     record->duplicate = !code;
     if (!code) return 0;
     if (code != 404) {

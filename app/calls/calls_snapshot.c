@@ -143,7 +143,7 @@ void calls_snapshot_ask(struct calls_watch *watch)
     if (!reading) reading = begin_reading(watch);
     if (!reading) {
         struct kit_failure busy;
-        kit_fail(&busy, 503, NULL, "too much is waiting; try again");
+        kit_fail(&busy, 503, NULL, "too many requests are queued; try again");
         calls_watch_take_snapshot(watch, NULL, 0, &busy);
         return;
     }

@@ -33,7 +33,7 @@ int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, 
     else if (step != SQLITE_DONE)
         return kit_db_fail(db, failure);
     sqlite3_reset(row);
-    return step == SQLITE_ROW ? 0 : kit_fail(failure, 404, "/call_id", "there is no such call");
+    return step == SQLITE_ROW ? 0 : kit_fail(failure, 404, "/call_id", "call not found");
 }
 
 int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failure *failure)

@@ -49,7 +49,8 @@ static void start_turn(struct kit_request *request, void (*begin)(struct calls_t
     watch->turn.begin = begin;
     int error = calls_gate_enter(request->state, request->answer.sid, watch->call_id, &watch->turn);
     if (!error) return;
-    kit_fail(&request->op.failure, 503, NULL, error == EIO_EAGAIN ? "too much is waiting; try again" : "out of memory");
+    kit_fail(&request->op.failure, 503, NULL,
+             error == EIO_EAGAIN ? "too many requests are queued; try again" : "out of memory");
     kit_request_finish(request);
 }
 
@@ -84,9 +85,9 @@ static void enter(struct calls_watch *watch, struct sio_socket *socket)
     struct calls *calls = calls_of(watch);
     struct kit_failure *failure = &watch->request.op.failure;
     if (calls_gate_is_lost(watch->turn.gate))
-        kit_fail(failure, 503, NULL, "too much is said in this call; try again");
+        kit_fail(failure, 503, NULL, "too many events in this call; try again");
     else if (calls_access_put_in(calls, socket, watch->request.claims, watch->call_id))
-        kit_fail(failure, 503, NULL, "no more calls can be watched by this socket");
+        kit_fail(failure, 503, NULL, "this socket is watching too many calls");
     if (failure->code) {
         refuse(watch, socket);
         return;
@@ -154,7 +155,7 @@ static void take_snapshot(struct calls_watch *watch, struct sio_socket *socket)
         ask_after_join(watch);
         return;
     }
-    kit_fail(&watch->request.op.failure, 503, NULL, "no more calls can be watched by this socket");
+    kit_fail(&watch->request.op.failure, 503, NULL, "this socket is watching too many calls");
     refuse(watch, socket);
 }
 

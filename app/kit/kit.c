@@ -32,7 +32,7 @@ int kit_init_server(struct kit *kit, const struct sio_options *options, char *er
         kit_config_refuse(kit->config, "tls_cert", "the certificate of the key in tls_key, both PEM; the log says more",
                           error, error_size);
     else
-        snprintf(error, error_size, "out of memory, or option cors_origin: not usable, see the log");
+        snprintf(error, error_size, "out of memory, or option cors_origin is invalid; see the log");
     return EIO_ENOMEM;
 }
 

@@ -110,10 +110,10 @@ int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *fa
     struct base_json_fault fault;
     ssize_t n = base_json_scan((const uint8_t *)text.p, text.n, max_depth, false, &fault);
     if (n < 0)
-        return kit_fail(failure, n == BASE_JSON_DEPTH ? 413 : 400, NULL, "not usable JSON: %s at byte %zu", fault.why,
+        return kit_fail(failure, n == BASE_JSON_DEPTH ? 413 : 400, NULL, "invalid JSON: %s at byte %zu", fault.why,
                         fault.at);
     if ((size_t)n == text.n) return 0;
-    return kit_fail(failure, 400, NULL, "not usable JSON: more text after the value at byte %zd", n);
+    return kit_fail(failure, 400, NULL, "invalid JSON: more text after the value at byte %zd", n);
 }
 
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event)

@@ -106,7 +106,7 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     }
     struct kit_claims *claims = claims_new(json);
     json_decref(json);
-    if (!claims) kit_fail(failure, 403, NULL, "the token's sub or role is not usable");
+    if (!claims) kit_fail(failure, 403, NULL, "the token's sub or role is missing or invalid");
     return claims;
 }
 
@@ -138,7 +138,7 @@ char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char
 static int check_role(const struct kit_namespace *nsp, const struct kit_claims *claims, struct kit_failure *failure)
 {
     if (nsp->roles & claims->role) return 0;
-    return kit_fail(failure, 403, NULL, "the role %s may not use this namespace", kit_role_text(claims->role));
+    return kit_fail(failure, 403, NULL, "role %s may not use this namespace", kit_role_text(claims->role));
 }
 
 struct kit_claims *kit_auth_claims(const struct sio_socket *socket)
@@ -199,7 +199,7 @@ static void on_timer(void *ctx)
     struct user *user = ctx;
     if (!user->claims) {
         user->kit->counters.auth_timeouts++;
-        send_off(user, "no successful agent:connect in time");
+        send_off(user, "agent:connect did not succeed in time");
     } else if (left_ms(user) <= 0) {
         user->kit->counters.auth_expired++;
         send_off(user, "the token has expired");
@@ -274,16 +274,16 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     bool is_large = sio_socket_auth(socket).n > kit->config->auth_max_bytes;
     struct eio_str token = is_large ? (struct eio_str){NULL, 0} : handshake_token(socket, &auth);
     if (is_large)
-        kit_fail(&failure, 413, NULL, "the handshake's auth must have %u bytes or fewer", kit->config->auth_max_bytes);
+        kit_fail(&failure, 413, NULL, "the handshake's auth must be at most %u bytes", kit->config->auth_max_bytes);
     else if (token.p)
         claims = kit_auth_check(kit, token, &failure);
     else if (!nsp->sign_in)
-        kit_fail(&failure, 401, NULL, "a token is needed");
+        kit_fail(&failure, 401, NULL, "token required");
     json_decref(auth);
     if (claims) check_role(nsp, claims, &failure);
     if (!failure.code && !is_own_session(socket, claims))
         kit_fail(&failure, 403, NULL,
-                 "this session is another user's"); /* and is lost: the next attempt is a new one */
+                 "this session belongs to another user"); /* and is lost: the next attempt is a new one */
     struct user *user = failure.code ? NULL : calloc(1, sizeof *user);
     if (!user) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
@@ -334,17 +334,17 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
     bool is_known = kit_auth_claims(socket) != NULL;
     char why[64];
     if (!is_known && (!nsp->sign_in || !eio_str_is(event->name, nsp->sign_in))) {
-        kit_answer_refuse(nsp->kit, event, 401, NULL, "agent:connect must come first");
+        kit_answer_refuse(nsp->kit, event, 401, NULL, "send agent:connect first");
         return false;
     }
     if (is_known && !sio_handles(nsp->nsp, event->name)) {
-        kit_answer_refuse(nsp->kit, event, 404, NULL, "there is no such event");
+        kit_answer_refuse(nsp->kit, event, 404, NULL, "unknown event");
         return false;
     }
     /* No tree is built of what is larger. */
     uint32_t limit = is_known ? config->event_max_bytes : config->auth_max_bytes;
     if (event->args.json.n <= limit) return true;
-    snprintf(why, sizeof why, "the event must have %u bytes or fewer", limit);
+    snprintf(why, sizeof why, "the event must be at most %u bytes", limit);
     kit_answer_refuse(nsp->kit, event, 413, NULL, why);
     return false;
 }

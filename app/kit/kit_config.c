@@ -134,7 +134,7 @@ static int set_option(struct kit_config *config, const struct kit_option *option
     if (!error) return 0;
     if (error == EIO_ENOMEM) return fail(report, "out of memory");
     kit_option_allowed(option, allowed, sizeof allowed);
-    return fail(report, "option %s: '%s' is not possible (allowed: %s), given by %s", option->name,
+    return fail(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
                 option->secret ? "…" : value, allowed, source);
 }
 
@@ -147,7 +147,7 @@ static int check_texts(const struct kit_config *config, struct report *report)
         if (!option->check || !value || (!value[0] && !option->fallback[0])) continue;
         const char *allowed = option->check(value);
         if (!allowed) continue;
-        return fail(report, "option %s: '%s' is not possible (allowed: %s), given by %s", option->name,
+        return fail(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
                     option->secret && strchr(value, '@') ? "…" : value, allowed, config->sources[i]);
     }
     return 0;
@@ -234,17 +234,16 @@ static int load_line(struct kit_config *config, char *line, const char *source, 
 {
     line = trim(line);
     if (!*line || *line == ';' || *line == '#') return 0;
-    if (*line == '[') return fail(report, "sections are not known here: %s in %s", line, source);
+    if (*line == '[') return fail(report, "sections are not supported: %s in %s", line, source);
     char *value = strpbrk(line, "=:");
-    if (!value) return fail(report, "%s: not a `name = value` line", source);
+    if (!value) return fail(report, "%s: expected `name = value`", source);
     *value++ = 0;
     cut_comment(value);
     const char *name = trim(line);
     value = trim(value);
     const struct kit_option *option = find_option(name, strlen(name), false);
-    if (!option) return fail(report, "option %s is not known (value '%s'), given by %s", name, value, source);
-    if (!strcmp(option->name, "config"))
-        return fail(report, "option config cannot stand in a file, given by %s", source);
+    if (!option) return fail(report, "unknown option %s (value '%s'), from %s", name, value, source);
+    if (!strcmp(option->name, "config")) return fail(report, "option config is not allowed in a file, from %s", source);
     return set_option(config, option, value, source, report);
 }
 
@@ -277,8 +276,8 @@ static int load_file(struct kit_config *config, const char *path, struct report 
     unsigned number = 0;
     char *text = read_file(path, &size);
     if (!text)
-        return fail(report, "option config: '%s' is not possible (allowed: a file that can be read: %s), given by %s",
-                    path, strerror(errno), source_of(config, "config"));
+        return fail(report, "option config: invalid value '%s' (allowed: a readable file: %s), from %s", path,
+                    strerror(errno), source_of(config, "config"));
     if (strlen(text) < size) fail(report, "configuration file %s: byte %zu is a NUL", path, strlen(text));
     char *rest = text + (strncmp(text, mark, 3) ? 0 : 3), *line;
     while (!report->failed && (line = strsep(&rest, "\n"))) {
@@ -330,8 +329,8 @@ static int load_environment(struct kit_config *config, char *const *environment,
         const struct kit_option *option = find_option(entry + prefix, (size_t)(equals - entry) - prefix, true);
         snprintf(source, sizeof source, "environment %.*s", (int)(equals - entry), entry);
         if (!option)
-            return fail(report, "option %.*s is not known (value '%s'), given by %s",
-                        (int)((size_t)(equals - entry) - prefix), entry + prefix, equals + 1, source);
+            return fail(report, "unknown option %.*s (value '%s'), from %s", (int)((size_t)(equals - entry) - prefix),
+                        entry + prefix, equals + 1, source);
         if (set_option(config, option, equals + 1, source, report)) return EIO_EINVAL;
     }
     return 0;
@@ -383,12 +382,12 @@ static int load_flag(struct kit_command_line *line, int *i, const struct word *w
                      struct report *report)
 {
     if (flag->is_switch) {
-        if (w->value) return fail(report, "option --%s takes no value, given on the command line", flag->name);
+        if (w->value) return fail(report, "option --%s takes no value, on the command line", flag->name);
         flag->value = "";
         return 0;
     }
     flag->value = value_of(line, i, w);
-    return flag->value ? 0 : fail(report, "option --%s needs a value, given on the command line", flag->name);
+    return flag->value ? 0 : fail(report, "option --%s needs a value, on the command line", flag->name);
 }
 
 /* A word that is neither an option nor a value: after a switch it was meant as its value. */
@@ -398,9 +397,9 @@ static int refuse_word(const struct kit_command_line *line, int i, struct report
     const struct kit_option *option = NULL;
     if (!strncmp(before, "--", 2)) option = find_option(before + 2, strlen(before + 2), false);
     if (option && option->type == KIT_BOOL)
-        return fail(report, "option %s: '%s' is not possible (allowed: true or false), given by " COMMAND_LINE " --%s",
+        return fail(report, "option %s: invalid value '%s' (allowed: true or false), from " COMMAND_LINE " --%s",
                     option->name, line->argv[i], before + 2);
-    return fail(report, "'%s' is not understood, given on the command line", line->argv[i]);
+    return fail(report, "unexpected argument '%s' on the command line", line->argv[i]);
 }
 
 static int load_word(struct kit_config *config, struct kit_command_line *line, int *i, bool only_config,
@@ -420,9 +419,9 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
     bool negated = !option && w.name_size > 3 && !strncmp(w.name, "no-", 3) && !w.value;
     if (negated) option = find_option(w.name + 3, w.name_size - 3, false);
     if (!option || (negated && option->type != KIT_BOOL))
-        return fail(report, "option --%.*s is not known, given on the command line", (int)w.name_size, w.name);
+        return fail(report, "unknown option --%.*s on the command line", (int)w.name_size, w.name);
     const char *value = option->type == KIT_BOOL ? switch_value(line, i, &w, negated) : value_of(line, i, &w);
-    if (!value) return fail(report, "option --%s needs a value, given on the command line", w.name);
+    if (!value) return fail(report, "option --%s needs a value, on the command line", w.name);
     if (only_config && strcmp(option->name, "config")) return 0;
     snprintf(source, sizeof source, COMMAND_LINE " --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
     return set_option(config, option, value, source, report);
@@ -443,30 +442,29 @@ static int check(const struct kit_config *config, struct report *report)
     size_t secret = strlen(config->jwt_secret);
     if (config->io.engine.high_water_bytes > config->io.engine.max_queue_bytes)
         return fail(report,
-                    "option high_water_bytes: '%zu' is not possible (allowed: up to max_queue_bytes, %zu), given by %s",
+                    "option high_water_bytes: invalid value '%zu' (allowed: up to max_queue_bytes, %zu), from %s",
                     config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes,
                     source_of(config, "high_water_bytes"));
     if (config->workers > 1 && !strcmp(config->data, ":memory:"))
         return fail(report,
-                    "option workers: '%u' is not possible with data :memory: (allowed: 1, or a directory), given by %s",
+                    "option workers: invalid value '%u' with data :memory: (allowed: 1, or a directory), from %s",
                     config->workers, source_of(config, "workers"));
     if (secret && secret < 32)
         return fail(report,
-                    "option jwt_secret: %zu bytes are not possible (allowed: 32 or more, RFC 7518 3.2), given by %s",
+                    "option jwt_secret: %zu bytes is too short (allowed: at least 32 bytes, RFC 7518 3.2), from %s",
                     secret, source_of(config, "jwt_secret"));
     if (secret && config->jwt_algorithm != KIT_JWT_HS256)
-        return fail(report, "option jwt_secret is for HS256 (allowed: jwt_key_file for EdDSA), given by %s",
+        return fail(report, "option jwt_secret requires jwt_algorithm HS256 (allowed: jwt_key_file for EdDSA), from %s",
                     source_of(config, "jwt_secret"));
     if (config->jwt_algorithm == KIT_JWT_EDDSA && !config->jwt_key_file[0])
-        return fail(report,
-                    "option jwt_key_file: '' is not possible with jwt_algorithm EdDSA (allowed: a file), given by %s",
+        return fail(report, "option jwt_key_file: required with jwt_algorithm EdDSA (allowed: a file), from %s",
                     source_of(config, "jwt_key_file"));
     if (secret && config->jwt_key_file[0])
-        return fail(report, "option jwt_secret is not possible beside jwt_key_file (allowed: one of them), given by %s",
+        return fail(report,
+                    "options jwt_secret and jwt_key_file are mutually exclusive (allowed: one of them), from %s",
                     source_of(config, "jwt_secret"));
     if (!config->tls_cert[0] != !config->tls_key[0])
-        return fail(report,
-                    "option %s: '' is not possible (allowed: both of tls_cert and tls_key, or none), given by %s",
+        return fail(report, "option %s: invalid value '' (allowed: both of tls_cert and tls_key, or none), from %s",
                     config->tls_cert[0] ? "tls_key" : "tls_cert",
                     source_of(config, config->tls_cert[0] ? "tls_key" : "tls_cert"));
     return 0;
@@ -509,8 +507,8 @@ int kit_config_check_server(const struct kit_config *config, char *error, size_t
     struct report report = {error, error_size, false};
     if (config->jwt_secret[0] || config->jwt_key_file[0] || is_loopback(config->host)) return 0;
     return fail(&report,
-                "option host: '%s' is not possible without a key for tokens (allowed: 127.0.0.0/8, ::1 or localhost, "
-                "or any with jwt_key_file, e.g. made by `openssl rand -hex 32`), given by %s",
+                "option host: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
+                "allowed; `openssl rand -hex 32` makes a key), from %s",
                 config->host, source_of(config, "host"));
 }
 
@@ -520,8 +518,8 @@ int kit_config_refuse(const struct kit_config *config, const char *name, const c
     struct report report = {error, error_size, false};
     const struct kit_option *option = find_option(name, strlen(name), false);
     const char *value = option && option->type == KIT_TEXT ? config->texts[option - kit_options] : NULL;
-    return fail(&report, "option %s: '%s' is not possible (allowed: %s), given by %s", name, value ? value : "true",
-                allowed, source_of(config, name));
+    return fail(&report, "option %s: invalid value '%s' (allowed: %s), from %s", name, value ? value : "true", allowed,
+                source_of(config, name));
 }
 
 void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option))

@@ -79,7 +79,7 @@ bool kit_http_method_is(struct kit *kit, struct eio_http_request *request, enum 
 void kit_http_reply_nothing(struct kit *kit, struct eio_http_request *request)
 {
     struct kit_failure failure;
-    kit_fail(&failure, 404, NULL, "there is nothing at this path");
+    kit_fail(&failure, 404, NULL, "no such path");
     kit_http_reply_failure(kit, request, &failure);
 }
 
@@ -101,13 +101,13 @@ struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *
     static const char scheme[] = "Bearer ";
     struct eio_str field = eio_http_head_field(eio_http_request_head(request), "authorization");
     if (field.n <= sizeof scheme - 1 || strncasecmp(field.p, scheme, sizeof scheme - 1)) {
-        kit_fail(failure, 401, NULL, "a bearer token is needed");
+        kit_fail(failure, 401, NULL, "bearer token required");
         return NULL;
     }
     struct eio_str token = {field.p + sizeof scheme - 1, field.n - (sizeof scheme - 1)};
     struct kit_claims *claims = kit_auth_check(kit, token, failure);
     if (!claims || claims->role & roles) return claims;
-    kit_fail(failure, 403, NULL, "the role %s may not use this", kit_role_text(claims->role));
+    kit_fail(failure, 403, NULL, "role %s may not use this path", kit_role_text(claims->role));
     kit_claims_unref(claims);
     return NULL;
 }

@@ -71,7 +71,7 @@ static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, c
     uint8_t text[KIT_JWT_KEY_MAX];
     ssize_t n = read_file(path, text, sizeof text);
     if (n < 0) {
-        snprintf(allowed, sizeof allowed, "a key that can be read: %s", strerror(errno));
+        snprintf(allowed, sizeof allowed, "a readable key: %s", strerror(errno));
         return kit_config_refuse(config, option, allowed, error, error_size);
     }
     if (jwt->algorithm == KIT_JWT_EDDSA) {
@@ -80,7 +80,7 @@ static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, c
     }
     while (n && (text[n - 1] == '\n' || text[n - 1] == '\r')) n--;
     if (n < 32) {
-        snprintf(allowed, sizeof allowed, "a key of 32 bytes or more, RFC 7518 3.2, and this one has %zd", n);
+        snprintf(allowed, sizeof allowed, "a key of at least 32 bytes, RFC 7518 3.2; this one has %zd", n);
         return kit_config_refuse(config, option, allowed, error, error_size);
     }
     memcpy(jwt->key, text, (size_t)n);
@@ -206,7 +206,7 @@ static const char *claims_fault(const struct kit_jwt *jwt, const json_t *claims,
     int64_t exp = missing, nbf = missing, iat;
     if (!json_is_object(claims)) return "the token's claims are not an object";
     if (!date_claim(claims, "exp", &exp) || !date_claim(claims, "nbf", &nbf) || !date_claim(claims, "iat", &iat))
-        return "the token's times are not possible";
+        return "the token's exp, nbf or iat is invalid";
     if (exp == missing) return "the token has no exp";
     /* RFC 7519 4.1.4: the current time must be before exp. */
     if (unix_s >= exp + leeway) return "the token has expired";
@@ -214,7 +214,7 @@ static const char *claims_fault(const struct kit_jwt *jwt, const json_t *claims,
     const char *iss = json_string_value(json_object_get(claims, "iss"));
     if (jwt->issuer && (!iss || strcmp(iss, jwt->issuer))) return "the token's issuer is not accepted";
     if (jwt->audience && !audience_holds(json_object_get(claims, "aud"), jwt->audience))
-        return "the token is for another audience";
+        return "the token's audience is not accepted";
     return NULL;
 }
 
@@ -222,7 +222,7 @@ json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t 
 {
     uint8_t text[KIT_JWT_TOKEN_MAX];
     size_t n;
-    *why = "the token is not valid";
+    *why = "invalid token";
     if (!token.n || token.n > KIT_JWT_TOKEN_MAX) return NULL;
     const char *first = memchr(token.p, '.', token.n);
     if (!first) return NULL;

@@ -110,7 +110,7 @@ static void put_limits(struct kit_metrics_page *page, const struct kit *kit)
     eio_http_get_stats(sio_server_http(kit->io), &http);
     eio_server_get_stats(sio_server_engine(kit->io), &engine);
     sio_server_get_stats(kit->io, &io);
-    put_family(page, "limit_hits_total", "counter", "How often a limit was hit, by its option.");
+    put_family(page, "limit_hits_total", "counter", "Times a limit was hit, by option.");
     for (int i = 0; i < EIO_LIMIT_COUNT; i++)
         put_labelled(page, "limit_hits_total", "limit", eio_limit_name((enum eio_limit)i),
                      http.limit_hits[i] + engine.limit_hits[i]);
@@ -124,9 +124,9 @@ static void put_loop(struct kit_metrics_page *page, const struct kit *kit)
     struct eio_loop_stats s;
     uint64_t count = 0;
     eio_loop_get_stats(kit->loop, &s);
-    kit_metrics_counter(page, "turns_total", "Turns of the loop.", s.turns);
-    kit_metrics_counter(page, "turns_cut_total", "Turns with so much to read that the rest waited.", s.turns_cut);
-    put_family(page, "timer_lateness_seconds", "histogram", "How late timers ran.");
+    kit_metrics_counter(page, "turns_total", "Event loop turns.", s.turns);
+    kit_metrics_counter(page, "turns_cut_total", "Turns that deferred reads to the next turn.", s.turns_cut);
+    put_family(page, "timer_lateness_seconds", "histogram", "Delay of timers.");
     for (int i = 0; i < EIO_LATE_SLOTS; i++) {
         char bound[32] = "le=\"+Inf\"";
         count += s.late[i];
@@ -135,7 +135,7 @@ static void put_loop(struct kit_metrics_page *page, const struct kit *kit)
     }
     put_sample(page, "timer_lateness_seconds_sum", "", s.late_sum_us, true);
     put_sample(page, "timer_lateness_seconds_count", "", count, false);
-    put_family(page, "timer_lateness_max_seconds", "gauge", "The latest of all.");
+    put_family(page, "timer_lateness_max_seconds", "gauge", "Longest delay of a timer.");
     put_sample(page, "timer_lateness_max_seconds", "", s.late_max_us, true);
 }
 
@@ -144,20 +144,20 @@ static void put_http(struct kit_metrics_page *page, const struct kit *kit)
     struct eio_http_stats s;
     eio_http_get_stats(sio_server_http(kit->io), &s);
     kit_metrics_counter(page, "http_accepted_total", "Connections accepted.", s.accepted);
-    kit_metrics_counter(page, "http_requests_total", "Requests answered by a handler.", s.requests);
+    kit_metrics_counter(page, "http_requests_total", "Requests answered by handlers.", s.requests);
     kit_metrics_counter(page, "http_refused_total", "Requests refused as malformed or too large.", s.refused);
     kit_metrics_counter(page, "http_timeouts_total", "Requests that took too long to arrive.", s.timeouts);
-    kit_metrics_counter(page, "http_aborted_total", "Requests whose client went away.", s.aborted);
-    kit_metrics_counter(page, "http_tls_errors_total", "TLS handshakes and connections that failed.", s.tls_errors);
+    kit_metrics_counter(page, "http_aborted_total", "Requests whose client disconnected.", s.aborted);
+    kit_metrics_counter(page, "http_tls_errors_total", "Failed TLS handshakes and connections.", s.tls_errors);
     kit_metrics_counter(page, "http_adopted_total",
-                        "Connections that came from another node, for their session's owner.", s.adopted);
-    kit_metrics_counter(page, "http_handed_over_total", "Connections that went to another node.", s.handed_over);
+                        "Connections received from another node because this one owns their session.", s.adopted);
+    kit_metrics_counter(page, "http_handed_over_total", "Connections handed over to another node.", s.handed_over);
     kit_metrics_counter(page, "http_received_bytes_total", "Bytes received.", s.bytes_in);
     kit_metrics_counter(page, "http_sent_bytes_total", "Bytes sent.", s.bytes_out);
-    kit_metrics_gauge(page, "http_connections", "HTTP connections now.", s.connections);
-    kit_metrics_gauge(page, "http_parked", "Long polls waiting now.", s.parked);
-    kit_metrics_gauge(page, "http_pumps",
-                      "Connections whose session is another worker's and whose TLS is this one's, now.", s.pumps);
+    kit_metrics_gauge(page, "http_connections", "Open HTTP connections.", s.connections);
+    kit_metrics_gauge(page, "http_parked", "Long polls waiting.", s.parked);
+    kit_metrics_gauge(page, "http_pumps", "Open TLS connections relayed to another worker that owns their session.",
+                      s.pumps);
 }
 
 static void put_engine(struct kit_metrics_page *page, const struct kit *kit)
@@ -170,7 +170,7 @@ static void put_engine(struct kit_metrics_page *page, const struct kit *kit)
         put_labelled(page, "sessions_closed_total", "reason", eio_close_reason_text((enum eio_close_reason)i),
                      s.closed[i]);
     kit_metrics_counter(page, "handshakes_refused_total", "Handshakes refused.", s.handshakes_refused);
-    kit_metrics_counter(page, "posts_refused_total", "Polling payloads refused with 400.", s.posts_refused);
+    kit_metrics_counter(page, "posts_refused_total", "Polling payloads rejected with status 400.", s.posts_refused);
     kit_metrics_counter(page, "upgrades_total", "Sessions upgraded to WebSocket.", s.upgrades);
     kit_metrics_counter(page, "messages_received_total", "Engine.IO messages received.", s.messages_in);
     kit_metrics_counter(page, "messages_sent_total", "Engine.IO messages sent.", s.messages_out);
@@ -178,16 +178,17 @@ static void put_engine(struct kit_metrics_page *page, const struct kit *kit)
     kit_metrics_counter(page, "sent_bytes_total", "Bytes of messages sent.", s.bytes_out);
     kit_metrics_counter(page, "dropped_volatile_total", "Volatile messages dropped.", s.dropped_volatile);
     kit_metrics_counter(page, "dropped_oldest_total", "Messages dropped by the queue policy.", s.dropped_oldest);
-    kit_metrics_counter(page, "queue_full_total", "Times a session's queue was full.", s.queue_full);
-    kit_metrics_counter(page, "reads_paused_total", "Times reading paused for a slow receiver.", s.reads_paused);
-    kit_metrics_counter(page, "reads_sliced_total", "Reads so full that their rest waited for a later turn.",
+    kit_metrics_counter(page, "queue_full_total", "Times a session's send queue was full.", s.queue_full);
+    kit_metrics_counter(page, "reads_paused_total", "Times reading was paused because a receiver was slow.",
+                        s.reads_paused);
+    kit_metrics_counter(page, "reads_sliced_total", "Reads that deferred their remaining data to a later turn.",
                         s.reads_sliced);
-    kit_metrics_counter(page, "writes_total", "System calls that wrote.", s.writes);
+    kit_metrics_counter(page, "writes_total", "Write system calls.", s.writes);
     kit_metrics_counter(page, "partial_writes_total", "Writes that filled the socket's buffer.", s.partial_writes);
-    kit_metrics_gauge(page, "sessions", "Engine.IO sessions now.", s.sessions);
-    kit_metrics_gauge(page, "polling_sessions", "Sessions on HTTP long-polling now.", s.polling_sessions);
-    kit_metrics_gauge(page, "upgrading_sessions", "Sessions whose upgrade is going on now.", s.upgrading);
-    kit_metrics_gauge(page, "queued_bytes", "Bytes queued for all sessions now.", s.queued_bytes);
+    kit_metrics_gauge(page, "sessions", "Open Engine.IO sessions.", s.sessions);
+    kit_metrics_gauge(page, "polling_sessions", "Sessions using HTTP long-polling.", s.polling_sessions);
+    kit_metrics_gauge(page, "upgrading_sessions", "Sessions being upgraded.", s.upgrading);
+    kit_metrics_gauge(page, "queued_bytes", "Bytes queued for all sessions.", s.queued_bytes);
 }
 
 static void put_socketio(struct kit_metrics_page *page, const struct kit *kit)
@@ -201,9 +202,9 @@ static void put_socketio(struct kit_metrics_page *page, const struct kit *kit)
     kit_metrics_counter(page, "acks_received_total", "Acknowledgements received.", s.acks_in);
     kit_metrics_counter(page, "emits_total", "Events emitted.", s.emits);
     kit_metrics_counter(page, "deliveries_total", "Events delivered, one per receiver.", s.deliveries);
-    kit_metrics_counter(page, "parse_errors_total", "Packets that were no Socket.IO.", s.parse_errors);
-    kit_metrics_gauge(page, "sockets", "Sockets now, over all namespaces.", s.sockets);
-    kit_metrics_gauge(page, "pending_acks", "Acknowledgements awaited now.", s.pending_acks);
+    kit_metrics_counter(page, "parse_errors_total", "Malformed Socket.IO packets.", s.parse_errors);
+    kit_metrics_gauge(page, "sockets", "Connected sockets, all namespaces.", s.sockets);
+    kit_metrics_gauge(page, "pending_acks", "Pending acknowledgements.", s.pending_acks);
 }
 
 static void put_kit(struct kit_metrics_page *page, const struct kit *kit)
@@ -213,38 +214,38 @@ static void put_kit(struct kit_metrics_page *page, const struct kit *kit)
     struct kit_store_stats store;
     kit_work_get_stats(kit->work, &work);
     kit_store_get_stats(kit->store, &store);
-    kit_metrics_gauge(page, "uptime_seconds", "Seconds since the start.",
+    kit_metrics_gauge(page, "uptime_seconds", "Seconds since the server started.",
                       (eio_loop_now_ms(kit->loop) - kit->started_ms) / 1000);
-    kit_metrics_counter(page, "auth_failures_total", "Tokens refused and events without one.", c->auth_failures);
-    kit_metrics_counter(page, "auth_timeouts_total", "Sockets that did not say who they are in time.",
-                        c->auth_timeouts);
+    kit_metrics_counter(page, "auth_failures_total", "Tokens refused, and events without a token.", c->auth_failures);
+    kit_metrics_counter(page, "auth_timeouts_total", "Sockets that did not authenticate in time.", c->auth_timeouts);
     kit_metrics_counter(page, "auth_expired_total", "Sockets whose token expired.", c->auth_expired);
-    kit_metrics_counter(page, "forbidden_total", "Requests for what is not the user's.", c->forbidden);
-    kit_metrics_counter(page, "invalid_total", "Payloads that did not fit their schema.", c->invalid);
-    kit_metrics_counter(page, "busy_total", "Events refused because too much was waiting.", c->busy);
-    kit_metrics_counter(page, "work_batches_total", "Batches run by threads.", work.batches);
-    kit_metrics_counter(page, "work_delayed_total", "Jobs that waited since their source had its share.", work.delayed);
-    kit_metrics_counter(page, "work_refused_total", "Jobs refused by the queue's limits.", work.refused);
-    kit_metrics_gauge(page, "work_jobs", "Jobs waiting or running now.", work.jobs);
-    kit_metrics_gauge(page, "work_bytes", "Bytes held by them now.", work.bytes);
+    kit_metrics_counter(page, "forbidden_total", "Requests refused because the user lacks permission.", c->forbidden);
+    kit_metrics_counter(page, "invalid_total", "Payloads that did not match their schema.", c->invalid);
+    kit_metrics_counter(page, "busy_total", "Events refused because the work queue was full.", c->busy);
+    kit_metrics_counter(page, "work_batches_total", "Batches run by worker threads.", work.batches);
+    kit_metrics_counter(page, "work_delayed_total", "Jobs delayed because their source had used up its share.",
+                        work.delayed);
+    kit_metrics_counter(page, "work_refused_total", "Jobs refused because the queue was full.", work.refused);
+    kit_metrics_gauge(page, "work_jobs", "Jobs queued or running.", work.jobs);
+    kit_metrics_gauge(page, "work_bytes", "Bytes of jobs queued or running.", work.bytes);
     kit_metrics_counter(page, "store_writes_total", "Write operations.", store.writes);
     kit_metrics_counter(page, "store_reads_total", "Read operations.", store.reads);
     kit_metrics_counter(page, "store_commits_total", "Transactions committed.", store.commits);
-    kit_metrics_counter(page, "store_errors_total", "Errors of SQLite.", store.sqlite_errors);
+    kit_metrics_counter(page, "store_errors_total", "SQLite errors.", store.sqlite_errors);
 }
 
 /* What the master knows. */
 static void put_workers(struct kit_metrics_page *page)
 {
     uint64_t now_ms = kit_monotonic_ms();
-    put_family(page, "worker_up", "gauge", "Whether the worker answers.");
+    put_family(page, "worker_up", "gauge", "1 if the worker responds, else 0.");
     for (unsigned i = 0; i < page->worker_count; i++)
         put(page, "parley_worker_up{worker=\"%u\"} %d\n", i, kit_process_is_up(&page->all->workers[i], now_ms));
-    put_family(page, "worker_restarts_total", "counter", "Times that the worker was started again.");
+    put_family(page, "worker_restarts_total", "counter", "Times the worker was restarted.");
     for (unsigned i = 0; i < page->worker_count; i++)
         put(page, "parley_worker_restarts_total{worker=\"%u\"} %llu\n", i,
             (unsigned long long)atomic_load(&page->all->workers[i].restarts));
-    put_family(page, "worker_hangs_total", "counter", "Times that the worker was ended because it stood still.");
+    put_family(page, "worker_hangs_total", "counter", "Times the worker was killed because it was unresponsive.");
     for (unsigned i = 0; i < page->worker_count; i++)
         put(page, "parley_worker_hangs_total{worker=\"%u\"} %llu\n", i,
             (unsigned long long)atomic_load(&page->all->workers[i].hangs));

@@ -30,7 +30,7 @@ void kit_request_finish(struct kit_request *request)
     if (!request->op.failure.code && event->reply) event->reply(request);
     sio_builder_put(&request->json, "}");
     if (!request->op.failure.code && request->json.error)
-        kit_fail(&request->op.failure, 503, NULL, "the answer does not fit in memory");
+        kit_fail(&request->op.failure, 503, NULL, "out of memory for the response");
     if (request->op.failure.code)
         kit_answer_failure(&request->answer, &request->op.failure);
     else
@@ -92,7 +92,7 @@ void kit_request_submit(struct kit_request *request)
     request->op.writes = request->way == KIT_WRITE;
     if (!(aside ? kit_store_submit_read(store, &request->op, bytes) : kit_store_submit(store, &request->op, bytes)))
         return;
-    kit_fail(&request->op.failure, 503, NULL, "too much is waiting; try again");
+    kit_fail(&request->op.failure, 503, NULL, "too many requests are queued; try again");
     step(request);
 }
 

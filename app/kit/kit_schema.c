@@ -25,7 +25,7 @@ bool kit_schema_is_supported(const json_t *schema, const char **what)
 {
     const char *key;
     json_t *value;
-    if (!json_is_object(schema)) return (*what = "a schema that is no object", false);
+    if (!json_is_object(schema)) return (*what = "a schema must be an object", false);
     json_object_foreach((json_t *)(uintptr_t)schema, key, value)
     {
         size_t i = 0;
@@ -217,12 +217,10 @@ static bool check_string(const json_t *schema, const json_t *value, struct walk 
     size_t size = json_string_length(value);
     const json_t *min = json_object_get(schema, "minLength"), *max = json_object_get(schema, "maxLength");
     const char *format = json_string_value(json_object_get(schema, "format"));
-    if (min && size < (size_t)json_integer_value(min))
-        return wrong(walk, "must have %lld bytes or more", limit_of(min));
-    if (max && size > (size_t)json_integer_value(max))
-        return wrong(walk, "must have %lld bytes or fewer", limit_of(max));
+    if (min && size < (size_t)json_integer_value(min)) return wrong(walk, "must be at least %lld bytes", limit_of(min));
+    if (max && size > (size_t)json_integer_value(max)) return wrong(walk, "must be at most %lld bytes", limit_of(max));
     if (format && !strcmp(format, "id") && !kit_is_id(text, size))
-        return wrong(walk, "must be 1 to 128 of the characters %s", "A-Z a-z 0-9 _ . : -");
+        return wrong(walk, "must be 1 to 128 characters from %s", "A-Z a-z 0-9 _ . : -");
     if (format && !strcmp(format, "date-time") && (strlen(text) != size || !kit_is_date_time(text)))
         return wrong(walk, "must be a time like %s", "2026-01-31T12:00:00.000Z");
     return true;
@@ -232,8 +230,8 @@ static bool check_number(const json_t *schema, const json_t *value, struct walk 
 {
     const json_t *min = json_object_get(schema, "minimum"), *max = json_object_get(schema, "maximum");
     double number = json_number_value(value);
-    if (min && number < json_number_value(min)) return wrong(walk, "must be %lld or more", limit_of(min));
-    if (max && number > json_number_value(max)) return wrong(walk, "must be %lld or less", limit_of(max));
+    if (min && number < json_number_value(min)) return wrong(walk, "must be at least %lld", limit_of(min));
+    if (max && number > json_number_value(max)) return wrong(walk, "must be at most %lld", limit_of(max));
     return true;
 }
 
@@ -300,9 +298,9 @@ static bool check_array(const json_t *schema, const json_t *value, struct walk *
     const json_t *min = json_object_get(schema, "minItems"), *max = json_object_get(schema, "maxItems");
     size_t size = json_array_size(value);
     if (min && size < (size_t)json_integer_value(min))
-        return wrong(walk, "must have %lld elements or more", limit_of(min));
+        return wrong(walk, "must have at least %lld elements", limit_of(min));
     if (max && size > (size_t)json_integer_value(max))
-        return wrong(walk, "must have %lld elements or fewer", limit_of(max));
+        return wrong(walk, "must have at most %lld elements", limit_of(max));
     for (size_t i = 0; items && i < size; i++) {
         char position[24];
         snprintf(position, sizeof position, "%zu", i);

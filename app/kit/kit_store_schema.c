@@ -129,7 +129,7 @@ int kit_store_migrate(struct kit_db *db, char *error, size_t error_size)
     /* The lock comes before the look: two programs may start at once. */
     if (sqlite3_exec(sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) || read_version(db, &version)) goto fail;
     if (version > VERSION) {
-        snprintf(error, error_size, "the database is of version %d, this program knows up to %d", version, VERSION);
+        snprintf(error, error_size, "the database has version %d; this program supports up to %d", version, VERSION);
         sqlite3_exec(sqlite, "ROLLBACK", NULL, NULL, NULL);
         return EIO_EINVAL;
     }

@@ -136,7 +136,7 @@ static int run_gone(struct kit_db *db, struct kit_store_op *op)
         size_t count = 0;
         if (path && stat(path, &info) && (errno == ENOENT || errno == ENOTDIR)) {
             code = knowledge_remove(db, source, &count, &op->failure);
-            if (!code) printf("%s: gone, %zu documents removed\n", path, count);
+            if (!code) printf("%s: no longer exists, %zu documents removed\n", path, count);
         }
         free(path);
     }
@@ -186,7 +186,7 @@ static void import_path(struct run *run, const char *path, bool is_named)
         if (meet(run, &info))
             import_file(run, path);
         else
-            printf("%s: the same file as one before\n", path);
+            printf("%s: already imported in this run\n", path);
     }
 }
 
@@ -207,7 +207,8 @@ int knowledge_import_command(const struct kit_config *config, const char *alias,
     struct kit_work_options options = {1, 16, 1024};
     struct run run = {.alias = alias, .base = path_count ? strlen(paths[0]) : 0};
     if (!path_count || (alias && (path_count > 1 || !kit_is_id(alias, strlen(alias))))) {
-        fprintf(stderr, "parley: import-documents needs files or folders; with --as NAME, an id, one of them\n");
+        fprintf(stderr,
+                "parley: import-documents needs files or folders; --as takes an id and allows only one of them\n");
         return EXIT_USAGE;
     }
     struct kit_work *work = kit_work_new(NULL, &options);

@@ -88,7 +88,7 @@ int knowledge_documents_parse(struct knowledge_documents *documents, const char 
     struct knowledge_text decoded = {NULL, 0, 0, false};
     parse_fn parse = find_format(name);
     if (!parse) {
-        snprintf(error, error_size, "%s: unknown kind of document (allowed: .json, .md, .markdown, .txt)", name);
+        snprintf(error, error_size, "%s: unsupported type of document (supported: .json, .md, .markdown, .txt)", name);
         return EIO_EINVAL;
     }
     int failed = knowledge_decode(name, text, &decoded, error, error_size);

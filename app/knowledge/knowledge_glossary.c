@@ -162,8 +162,7 @@ int knowledge_glossary_read(struct knowledge_glossary **glossary, struct knowled
         failed = add_line(*glossary, words, line, &bad);
         if (failed == EIO_EINVAL)
             snprintf(error, error_size,
-                     "%s: line %u: '%.*s' is not possible (allowed: concept: phrase, phrase…; phrases"
-                     " of 1 to %d words)",
+                     "%s: line %u: invalid entry '%.*s' (expected concept: phrase, phrase…; phrases of 1 to %d words)",
                      name, number, bad.n < 80 ? (int)bad.n : 80, bad.p, PHRASE_WORDS_MAX);
     }
     if (failed && failed != EIO_EINVAL) snprintf(error, error_size, "%s: out of memory", name);

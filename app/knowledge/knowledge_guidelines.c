@@ -105,6 +105,6 @@ int knowledge_guidelines_parse(struct knowledge_documents *documents, const char
         return failed;
     }
     if (documents->count > before) return 0;
-    snprintf(error, error_size, "%s: no subflows in it; expected {\"<flow>\": {\"subflows\": {…}}}", name);
+    snprintf(error, error_size, "%s: no subflows found; expected {\"<flow>\": {\"subflows\": {…}}}", name);
     return EIO_EINVAL;
 }

@@ -23,7 +23,7 @@ static int run_delete(struct kit_db *db, struct kit_store_op *op)
     const struct delete_op *delete = (const struct delete_op *)(void *)op;
     sqlite3_stmt *document = kit_db_statement(db, "DELETE FROM documents WHERE doc_id=?");
     if (kit_db_step(document, "t", delete->doc_id) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
-    if (!sqlite3_changes(kit_db_sqlite(db))) return kit_fail(&op->failure, 404, NULL, "there is no such document");
+    if (!sqlite3_changes(kit_db_sqlite(db))) return kit_fail(&op->failure, 404, NULL, "document not found");
     sqlite3_stmt *id = kit_db_statement(db, "UPDATE document_ids SET position=NULL WHERE doc_id=?");
     return kit_db_step(id, "t", delete->doc_id) == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
 }
@@ -74,7 +74,7 @@ static void submit_delete(struct delete_op *delete)
     delete->op.source = kit_http_source(delete->user, false);
     eio_http_request_on_abort(delete->request, on_abort, delete);
     if (!kit_store_submit(delete->kit->store, &delete->op, sizeof *delete)) return;
-    kit_fail(&delete->op.failure, 503, NULL, "too many writes are waiting; try again");
+    kit_fail(&delete->op.failure, 503, NULL, "too many writes are queued; try again");
     finish(delete);
 }
 

@@ -100,7 +100,7 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     /* The master is gone: nobody would start or end us any more. */
     event_del(worker->control_event);
-    kit_log(EIO_LOG_ERROR, "the master is gone, ending", NULL);
+    kit_log(EIO_LOG_ERROR, "the master process is gone; exiting", NULL);
     worker->orders.drain(worker->orders.ctx);
 }
 

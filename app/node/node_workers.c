@@ -173,7 +173,8 @@ static bool send_order(const struct slot *slot, const struct queued *queued)
     if (errno == EAGAIN || errno == EINTR) return false;
     /* It is dead, which SIGCHLD tells; or too many descriptors are on their way. */
     if (errno != EPIPE && errno != ECONNRESET)
-        kit_log(EIO_LOG_ERROR, "cannot tell a worker", "pid", kit_number(slot->pid).text, "why", strerror(errno), NULL);
+        kit_log(EIO_LOG_ERROR, "cannot send to a worker", "pid", kit_number(slot->pid).text, "why", strerror(errno),
+                NULL);
     return true;
 }
 
@@ -230,7 +231,7 @@ static void introduce(struct master *master, unsigned a, unsigned b)
     give_order(second, (struct node_order){NODE_ORDER_PEER, a}, (int[]){bus[1], conns[1]});
     return;
 fail:
-    kit_log(EIO_LOG_ERROR, "two workers cannot be connected", "why", strerror(errno), NULL);
+    kit_log(EIO_LOG_ERROR, "cannot connect two workers", "why", strerror(errno), NULL);
 }
 
 /* ----------------------------------------------------------------- forking */
@@ -331,7 +332,7 @@ static void begin_end(struct master *master, int status)
 static void log_end(unsigned index, pid_t pid, int status, bool expected)
 {
     struct kit_number code = kit_number(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-    kit_log(expected ? EIO_LOG_INFO : EIO_LOG_ERROR, "worker ended", "number", kit_number(index).text, "pid",
+    kit_log(expected ? EIO_LOG_INFO : EIO_LOG_ERROR, "worker exited", "number", kit_number(index).text, "pid",
             kit_number(pid).text, WIFSIGNALED(status) ? "signal" : "status", code.text, NULL);
 }
 
@@ -398,7 +399,7 @@ static void on_signal(struct master *master, uint32_t number)
         tell_all(master, NODE_ORDER_STOP_NOW);
         master->kill_at_ms = kit_monotonic_ms() + END_GRACE_MS;
     } else {
-        kit_log(EIO_LOG_INFO, "ending all workers", NULL);
+        kit_log(EIO_LOG_INFO, "terminating all workers", NULL);
         begin_end(master, EXIT_SUCCESS);
     }
 }
@@ -465,16 +466,16 @@ static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
     if (!slot->pid || !slot->ready) return;
     bool silent = alive_ms + KIT_PROCESS_SILENT_MS < now_ms;
     if (silent && !slot->off_port && master->state == RUNNING) {
-        kit_log(EIO_LOG_WARN, "worker gives no sign of life, no new connections for it", "number",
-                kit_number(index).text, "pid", kit_number(slot->pid).text, NULL);
+        kit_log(EIO_LOG_WARN, "worker unresponsive; sending it no new connections", "number", kit_number(index).text,
+                "pid", kit_number(slot->pid).text, NULL);
         slot->off_port = shutdown(slot->listen_fd, SHUT_RD) == 0;
     } else if (!silent && slot->off_port && master->state == RUNNING) {
-        kit_log(EIO_LOG_INFO, "worker is back", "number", kit_number(index).text, NULL);
+        kit_log(EIO_LOG_INFO, "worker responds again", "number", kit_number(index).text, NULL);
         slot->off_port = listen(slot->listen_fd, master->config->io.http.backlog) != 0;
     }
     if (limit_ms && alive_ms + limit_ms < now_ms && master->state == RUNNING) {
-        kit_log(EIO_LOG_ERROR, "worker is ended: it gave no sign of life for worker_timeout_ms", "number",
-                kit_number(index).text, "pid", kit_number(slot->pid).text, NULL);
+        kit_log(EIO_LOG_ERROR, "worker killed: unresponsive for worker_timeout_ms", "number", kit_number(index).text,
+                "pid", kit_number(slot->pid).text, NULL);
         atomic_fetch_add(&page->hangs, 1);
         kill(slot->pid, SIGKILL);
         slot->ready = false;
@@ -485,7 +486,7 @@ static void kill_all(struct master *master)
 {
     for (unsigned i = 0; i < master->count; i++) {
         if (!master->slots[i].pid) continue;
-        kit_log(EIO_LOG_ERROR, "worker did not end in time, killed", "number", kit_number(i).text, NULL);
+        kit_log(EIO_LOG_ERROR, "worker did not exit in time; killed", "number", kit_number(i).text, NULL);
         kill(master->slots[i].pid, SIGKILL);
     }
     master->status = EXIT_FAILURE;

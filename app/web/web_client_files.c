@@ -32,7 +32,7 @@ int web_client_files_start(struct kit *kit)
         if (file.body.n) files[count++] = file;
     }
     if (!count)
-        kit_log(EIO_LOG_INFO, "the client's files are not in this binary: they are not served", "option",
+        kit_log(EIO_LOG_INFO, "this binary was built without the client's files; not serving them", "option",
                 "serve_client", NULL);
     return sio_serve_client(kit->io, files, count, CLIENT_VERSION);
 }

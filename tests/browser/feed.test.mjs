@@ -93,7 +93,7 @@ test("a call that is open is somebody's: it is left alone, and continued only if
 
   const over = feed("--call-id", "taken", "--resume", file);
   assert.equal(await over.ended, 1);
-  assert.match(over.output, /the id taken is taken: a call of this id has ended/);
+  assert.match(over.output, /the id taken is taken: a call with this id has already ended/);
 });
 
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {

@@ -463,7 +463,7 @@ describe("WebSocket and Socket.IO packets", () => {
     wire.send(`51-["message",${placeholder(0.5)}]`, Buffer.from([1]));
     await wire.closed();
   });
-  closes("40: text while attachments are awaited", true, `51-["message",${placeholder(0)}]`, '2["message"]');
+  closes("40: text received instead of an attachment", true, `51-["message",${placeholder(0)}]`, '2["message"]');
   closes("40: binary without a header", true, Buffer.from([1]));
   closes("40: binary before CONNECT", false, Buffer.from([1]));
 

@@ -46,7 +46,7 @@ test("files that are named: the others are imported although one is missing or o
   assert.equal(status, 1);
   assert.deepEqual(out, ["a.md: 1 documents", "b.md: 1 documents"]);
   assert.deepEqual(err, ["parley: cannot read 'missing.md': No such file or directory",
-    "parley: c.pdf: unknown kind of document (allowed: .json, .md, .markdown, .txt)"]);
+    "parley: c.pdf: unsupported type of document (supported: .json, .md, .markdown, .txt)"]);
   assert.equal(run(["a.md", "b.md"]).status, 0);
   assert.equal(run([]).status, 2);
 });
@@ -59,7 +59,7 @@ test("a file is the same one however its path is written, and two files of one n
   write("a/index.md", "# Intro\n\n## Stays\n\none\n");
   assert.deepEqual(run(["../b/.././a//index.md"], "b").out, ["../b/.././a//index.md: 1 documents, 1 removed"]);
   assert.deepEqual(run(["b/index.md", join(dir, "b/index.md")]).out,
-    ["b/index.md: 2 documents", `${join(dir, "b/index.md")}: the same file as one before`]);
+    ["b/index.md: 2 documents", `${join(dir, "b/index.md")}: already imported in this run`]);
 });
 
 test("'..' behind a link leads to where the link leads", () => {
@@ -82,8 +82,8 @@ test("a file that is gone from a folder goes with its documents; one that cannot
   write("kb/b.md", Buffer.from([0xff, 0x20]));
   const { status, out } = run(["kb"]);
   assert.equal(status, 1);
-  assert.deepEqual(out, ["kb/a.md: gone, 2 documents removed"]);
-  assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: gone, 1 documents removed"]);
+  assert.deepEqual(out, ["kb/a.md: no longer exists, 2 documents removed"]);
+  assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: no longer exists, 1 documents removed"]);
 });
 
 test("a folder may link to itself, and a link to a file is that file", () => {
@@ -93,7 +93,7 @@ test("a folder may link to itself, and a link to a file is that file", () => {
   symlinkSync("nowhere", join(dir, "kb/dangling"));
   const { status, out } = run(["kb"]);
   assert.equal(status, 0);
-  assert.deepEqual(out, ["kb/a.md: 1 documents", "kb/b.md: the same file as one before"]);
+  assert.deepEqual(out, ["kb/a.md: 1 documents", "kb/b.md: already imported in this run"]);
 });
 
 test("with --as a folder keeps its name wherever it lies", () => {
@@ -102,7 +102,7 @@ test("with --as a folder keeps its name wherever it lies", () => {
   assert.equal(run(["--as", "handbook", "one"]).status, 0);
   rmSync(join(dir, "one/b.md"));
   renameSync(join(dir, "one"), join(dir, "two"));
-  assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 documents", "two/b.md: gone, 1 documents removed"]);
+  assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 documents", "two/b.md: no longer exists, 1 documents removed"]);
   assert.equal(run(["--as", "handbook", "two", "two"]).status, 2);
   assert.equal(run(["--as", "a/b", "two"]).status, 2);
 });

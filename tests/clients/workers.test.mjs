@@ -159,7 +159,7 @@ test("a worker that dies is started again and counted; the others' clients notic
   assert.ok(lost.length > 0 && lost.length < agents.length);
   assert.equal((await health()).sockets, agents.length - lost.length);
   for (const socket of agents) if (!lost.includes(socket)) assert.equal((await socket.ask("call:list", {})).ok, true);
-  assert.match(parley.output, /msg="worker ended" number=1 pid=\d+ signal=9/);
+  assert.match(parley.output, /msg="worker exited" number=1 pid=\d+ signal=9/);
 });
 
 test("a worker that dies again and again is waited for longer and longer, and the port stays served", async () => {
@@ -183,7 +183,7 @@ test("a worker that stands still holds up neither /health, nor new clients, nor 
   const agents = await agentsEverywhere();
   const [pid] = workersOf(parley);
   process.kill(pid, "SIGSTOP");
-  await until(() => /gives no sign of life/.test(parley.output), "the master's notice");
+  await until(() => /worker unresponsive/.test(parley.output), "the master's notice");
   const took = [];
   for (let i = 0; i < 10; i++) {
     const began = Date.now();
@@ -488,7 +488,7 @@ test("several workers do not hide that the port is another's, nor start without 
   assert.match(second.stderr, /cannot listen .* Address already in use/);
   const memory = await runParley("--workers", "2", "--port", "0", "--data", ":memory:");
   assert.equal(memory.code, 2);
-  assert.match(memory.stderr, /option workers: '2' is not possible with data :memory:/);
+  assert.match(memory.stderr, /option workers: invalid value '2' with data :memory:/);
   const refused = await runParley("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
   assert.equal(refused.code, 1);
   assert.equal((await health()).workers_up, WORKERS);

@@ -119,7 +119,7 @@ static int warnings;
 static void count_warning(enum eio_log_level level, const char *text, void *ctx)
 {
     (void)ctx;
-    if (level == EIO_LOG_WARN && strstr(text, "new connections wait")) warnings++;
+    if (level == EIO_LOG_WARN && strstr(text, "not accepting new connections")) warnings++;
 }
 
 /* What the process needs for itself: a log that is opened anew, a store, Redis. */

@@ -173,8 +173,8 @@ static void unusable_files_are_refused_with_the_reason(void **state)
     expect_refused(cert_file, "/none.key", "/none.key: No such file");
     expect_refused(key_file, key_file, "certificate");
     expect_refused(cert_file, other_key_file, "key");
-    expect_refused(cert_file, NULL, "belong together");
-    expect_refused(NULL, key_file, "belong together");
+    expect_refused(cert_file, NULL, "both a certificate and a key");
+    expect_refused(NULL, key_file, "both a certificate and a key");
 }
 
 static void copy_file(const char *from, const char *to)

@@ -123,7 +123,7 @@ TEST(redis_faults, what_waits_is_bounded_the_oldest_go_and_are_counted)
     assert_int_equal(node_stats(&node).pending, kept);
     assert_true(node_stats(&node).pending_bytes <= 4000);
     assert_int_equal(node_stats(&node).dropped, 1000 - kept);
-    assert_int_equal(node_said(&node, "is dropped"), 1);
+    assert_int_equal(node_said(&node, "message not published"), 1);
     server_start(&server);
     node_init(&other, &server);
     node_start(&other);
@@ -156,10 +156,10 @@ TEST(redis_faults, stopped_longer_than_liveness_it_is_left_and_found_again)
     uint64_t start_us = base_clock_us();
     RUN_UNTIL(&node, !node_is_up(&node));
     assert_in_range((base_clock_us() - start_us) / 1000, 150, 5000);
-    RUN_UNTIL(&node, node_said(&node, "not a word for") == 2);
+    RUN_UNTIL(&node, node_said(&node, "no data for") == 2);
     for (unsigned i = 2; i < 50; i++) publish_number(&node, i);
     /* Connections are taken by the kernel, but nobody answers on them. */
-    RUN_UNTIL(&node, node_said(&node, "it does not answer") >= 1);
+    RUN_UNTIL(&node, node_said(&node, "no answer to the greeting") >= 1);
     assert_false(node_is_up(&node));
     assert_int_equal(node_stats(&node).pending, 48);
     kill(server.pid, SIGCONT);
@@ -471,7 +471,7 @@ TEST(redis_faults, where_one_connection_goes_all_go)
     publish_number(&node, 1);
     RUN_UNTIL(&node, listener.count == 1);
     assert_int_equal(node_said(&node, "max number of clients"), 1);
-    assert_int_equal(node_said(&node, "goes where the others are"), 1);
+    assert_int_equal(node_said(&node, "moving to the address of the other connections"), 1);
     close(held);
     unlisten(&node, &listener);
     node_stop(&node);
@@ -489,7 +489,9 @@ TEST(redis_faults, a_server_that_has_become_a_replica_is_left)
     node_start(&node);
     RUN_UNTIL(&node, node_is_up(&node));
     assert_string_equal(node_stats(&node).address, other);
-    assert_true(node_said(&node, "it is a replica") + node_said(&node, "goes where the others are") >= 1);
+    assert_true(node_said(&node, "the server is a replica") +
+                    node_said(&node, "moving to the address of the other connections") >=
+                1);
     node_stop(&node);
     /* Demoted while it is used: the first write says so. */
     server_tell(&server, "REPLICAOF NO ONE");
@@ -501,7 +503,7 @@ TEST(redis_faults, a_server_that_has_become_a_replica_is_left)
     assert_int_equal(rooms__redis_post(node.redis, args, 3), ROOMS_OK);
     RUN_UNTIL(&node, node_said(&node, "connected to") == 2 && node_is_up(&node));
     assert_string_equal(node_stats(&node).address, other);
-    assert_true(node_said(&node, "READONLY") + node_said(&node, "it has become a replica") == 1);
+    assert_true(node_said(&node, "READONLY") + node_said(&node, "the server became a replica") == 1);
     node_stop(&node);
     /* Nothing is written but messages, which a replica takes: it is asked now and then. */
     server_tell(&server, "REPLICAOF NO ONE");
@@ -511,7 +513,7 @@ TEST(redis_faults, a_server_that_has_become_a_replica_is_left)
     server_tell(&server, line);
     RUN_UNTIL(&node, node_said(&node, "connected to") == 2 && node_is_up(&node));
     assert_string_equal(node_stats(&node).address, other);
-    assert_true(node_said(&node, "it has become a replica") == 1);
+    assert_true(node_said(&node, "the server became a replica") == 1);
     node_stop(&node);
     server_kill(&server);
     server_kill(&second);

@@ -385,7 +385,7 @@ TEST(redis, there_are_at_most_max_requests)
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 2", 0), ROOMS_OK);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 3", 0), ROOMS_ELIMIT);
     assert_int_equal(node_stats(&node).requests_refused, 1);
-    assert_int_equal(node_said(&node, "it was not asked"), 1);
+    assert_int_equal(node_said(&node, "request not sent"), 1);
     RUN_UNTIL(&node, answers.count == 2);
     assert_int_equal(ask(&node, &answers, ROOMS__REDIS_PUBLISHER, "ECHO 3", 0), ROOMS_OK);
     RUN_UNTIL(&node, answers.count == 3);
@@ -450,22 +450,22 @@ TEST(redis, options_that_make_no_sense_are_refused_with_a_text)
     struct rooms_redis_options options;
     rooms_redis_options_init(&options);
     options.url = "cache";
-    is_refused(&options, "it does not begin with redis://");
+    is_refused(&options, "it does not start with redis://");
     rooms_redis_options_init(&options);
     options.client_name = "two words";
-    is_refused(&options, "client_name has spaces or special characters in it");
+    is_refused(&options, "client_name contains spaces or special characters");
     rooms_redis_options_init(&options);
     options.reconnect_max_ms = 1;
     is_refused(&options, "reconnect_max_ms is less than reconnect_min_ms");
     rooms_redis_options_init(&options);
     options.max_message_bytes = (size_t)1 << 40;
-    is_refused(&options, "max_message_bytes is not from 1024 to 536870912");
+    is_refused(&options, "max_message_bytes must be from 1024 to 536870912");
     rooms_redis_options_init(&options);
     options.liveness_ms = 0;
     is_refused(&options, "connect_timeout_ms, liveness_ms, reconnect_min_ms and request_timeout_ms must not be 0");
     rooms_redis_options_init(&options);
     options.key_prefix = NULL;
-    is_refused(&options, "url, client_name, key_prefix and session_prefix must be there");
+    is_refused(&options, "url, client_name, key_prefix and session_prefix are required");
     rooms_redis_free(NULL);
 }
 

@@ -308,7 +308,7 @@ static void without_a_parser_there_is_no_server(void **state)
     eio_log_set(keep_line, line, EIO_LOG_ERROR);
     assert_null(sio_server_new_on(t.loop, &options));
     eio_log_set(NULL, NULL, EIO_LOG_WARN);
-    assert_string_equal(line, "options.parser is SIO_PARSER_OWN, but there is no own_parser");
+    assert_string_equal(line, "options.parser is SIO_PARSER_OWN, but own_parser is not set");
 }
 
 int main(void)

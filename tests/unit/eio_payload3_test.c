@@ -62,9 +62,9 @@ TEST(payload3, lengths_count_utf16_units)
                    "b\xe2\x82\xac"
                    "1:4",
                    "4 text \"a\\xf0\\x9f\\x98\\x80b\\xe2\\x82\\xac\"\n4 text \"\"\n");
-    assert_packets("2:4\xf0\x9f\x98\x80", "error 400: length is beyond the end\n"); /* half an emoji */
-    assert_packets("4:4\xf0\x9f\x98\x80", "error 400: length is beyond the end\n");
-    assert_packets("5:4\xf0\x9f\x98\x80", "error 400: length is beyond the end\n");
+    assert_packets("2:4\xf0\x9f\x98\x80", "error 400: length exceeds the payload\n"); /* half an emoji */
+    assert_packets("4:4\xf0\x9f\x98\x80", "error 400: length exceeds the payload\n");
+    assert_packets("5:4\xf0\x9f\x98\x80", "error 400: length exceeds the payload\n");
 }
 
 TEST(payload3, binary_is_base64_behind_b4)
@@ -88,8 +88,8 @@ TEST(payload3, bad_lengths_are_refused)
         assert_non_null(strstr(trace_text(&log), "error 400: invalid length\n"));
         trace_clear(&log);
     }
-    assert_packets("3:4a", "error 400: length is beyond the end\n");
-    assert_packets("9999999999:4a", "error 400: length is beyond the end\n");
+    assert_packets("3:4a", "error 400: length exceeds the payload\n");
+    assert_packets("9999999999:4a", "error 400: length exceeds the payload\n");
     assert_packets("1:1:4", "1 text \"\"\nerror 400: invalid length\n");
 }
 
@@ -130,8 +130,8 @@ TEST(payload3, broken_binary_forms_are_refused)
     assert_binary("\x01\x0a\xff\x04", "error 400: invalid length\n");
     assert_binary("\x01\x01", "error 400: invalid length\n");
     assert_binary("\x01", "error 400: invalid length\n");
-    assert_binary("\x01\x02\xff\x04", "error 400: length is beyond the end\n");
-    assert_binary("\x01\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff\x04", "error 400: length is beyond the end\n");
+    assert_binary("\x01\x02\xff\x04", "error 400: length exceeds the payload\n");
+    assert_binary("\x01\x09\x09\x09\x09\x09\x09\x09\x09\x09\x09\xff\x04", "error 400: length exceeds the payload\n");
     assert_binary("\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\xff\x04", "error 400: invalid length\n");
     assert_binary("\x00\x03\xff"
                   "4\xc3\x28",

@@ -149,11 +149,11 @@ TEST(ws_fragments, a_close_inside_a_message_is_delivered)
 
 TEST(ws_fragments, a_continuation_needs_a_beginning)
 {
-    TRACE(ws_decoder, "80 80" M, "error EIO_EPROTO 1002 at byte 0: continuation of nothing\n");
-    TRACE(ws_decoder, "00", "error EIO_EPROTO 1002 at byte 0: continuation of nothing\n");
+    TRACE(ws_decoder, "80 80" M, "error EIO_EPROTO 1002 at byte 0: continuation without a message\n");
+    TRACE(ws_decoder, "00", "error EIO_EPROTO 1002 at byte 0: continuation without a message\n");
     TRACE(ws_decoder, "01 80" M "  80 80" M "  80",
-          "text \"\"\nerror EIO_EPROTO 1002 at byte 12: continuation of nothing\n");
-    TRACE(ws_decoder, "89 80" M "  80", "ping \"\"\nerror EIO_EPROTO 1002 at byte 6: continuation of nothing\n");
+          "text \"\"\nerror EIO_EPROTO 1002 at byte 12: continuation without a message\n");
+    TRACE(ws_decoder, "89 80" M "  80", "ping \"\"\nerror EIO_EPROTO 1002 at byte 6: continuation without a message\n");
 }
 
 TEST(ws_fragments, a_message_may_not_begin_inside_another)
@@ -244,7 +244,7 @@ TEST(ws_close, may_have_no_payload_or_a_code_or_a_reason)
 
 TEST(ws_close, half_a_code_is_refused)
 {
-    TRACE(ws_decoder, "88 81" M "03", "error EIO_EPROTO 1002 at byte 1: close frame with half a code\n");
+    TRACE(ws_decoder, "88 81" M "03", "error EIO_EPROTO 1002 at byte 1: close frame with a one-byte code\n");
 }
 
 TEST(ws_close, codes_that_must_not_be_sent_are_refused)
@@ -436,7 +436,7 @@ TEST(ws_deflate, what_comes_out_is_limited_and_text)
 {
     struct eio__ws_limits before = ws_limits;
     ws_limits.deflate = true;
-    TRACE(ws_decoder, "c1 82" M "ff ff", "error EIO_EPROTO 1007 at byte 7: the compressed data is broken\n");
+    TRACE(ws_decoder, "c1 82" M "ff ff", "error EIO_EPROTO 1007 at byte 7: corrupt compressed data\n");
     TRACE(ws_decoder, "c1 87" M "00 01 00 fe ff ff 00", "error EIO_EUTF8 1007 at byte 12: text is not valid UTF-8\n");
     TRACE(ws_decoder, "c1 87" M "00 01 00 fe ff c3 00",
           "error EIO_EUTF8 1007 at byte 12: text ends inside a character\n");

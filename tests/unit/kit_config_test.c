@@ -88,12 +88,12 @@ static void impossible_values_name_option_value_range_and_source(void **state)
     char *environment[] = {port, NULL};
     (void)state;
     assert_refused(load(environment, (const char *const[]){NULL}),
-                   "option port: '70000' is not possible (allowed: 0 to 65535), given by environment PARLEY_PORT");
-    assert_refused(LOAD(NULL, "--port", "-1"), "'-1' is not possible");
-    assert_refused(LOAD(NULL, "--port", "12x"), "given by command line --port");
-    assert_refused(LOAD(NULL, "--port="), "'' is not possible");
-    assert_refused(LOAD(NULL, "--port", " 5"), "' 5' is not possible");
-    assert_refused(LOAD(NULL, "--port", "99999999999999999999"), "is not possible");
+                   "option port: invalid value '70000' (allowed: 0 to 65535), from environment PARLEY_PORT");
+    assert_refused(LOAD(NULL, "--port", "-1"), "invalid value '-1'");
+    assert_refused(LOAD(NULL, "--port", "12x"), "from command line --port");
+    assert_refused(LOAD(NULL, "--port="), "invalid value ''");
+    assert_refused(LOAD(NULL, "--port", " 5"), "invalid value ' 5'");
+    assert_refused(LOAD(NULL, "--port", "99999999999999999999"), "invalid value");
     assert_refused(LOAD(NULL, "--demo=maybe"), "(allowed: true or false)");
     assert_refused(LOAD(NULL, "--log-level", "loud"), "(allowed: error or warn or info or debug)");
     assert_refused(LOAD(NULL, "--high-water-bytes", "2000", "--max-queue-bytes", "1024"), "high_water_bytes");
@@ -105,17 +105,16 @@ static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
 {
     (void)state;
     assert_refused(LOAD(NULL, "--trusted-proxies", "10.0.0.0/99"),
-                   "option trusted_proxies: '10.0.0.0/99' is not possible (allowed: addresses and networks such as "
-                   "10.0.0.0/8, with commas between), given by command line --trusted-proxies");
-    assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: 'http://x' is not possible (allowed: redis://");
-    assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: '…' is not possible");
-    assert_refused(LOAD(NULL, "--cors-origin", "/(/"), "option cors_origin: '/(/' is not possible");
-    assert_refused(LOAD(NULL, "--tls-cert", "/none", "--tls-key", "/none"), "option tls_cert: '/none' is not possible");
-    assert_refused(LOAD(NULL, "--tls-cert", "/dev/null"), "option tls_key: '' is not possible");
-    assert_refused(LOAD(NULL, "--jwt-key-file", "/none"), "option jwt_key_file: '/none' is not possible");
-    assert_refused(
-        LOAD(NULL, "--recovery", "maybe"),
-        "option recovery: 'maybe' is not possible (allowed: true or false), given by command line --recovery");
+                   "option trusted_proxies: invalid value '10.0.0.0/99' (allowed: addresses and networks such as "
+                   "10.0.0.0/8, separated by commas), from command line --trusted-proxies");
+    assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: invalid value 'http://x' (allowed: redis://");
+    assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: invalid value '…'");
+    assert_refused(LOAD(NULL, "--cors-origin", "/(/"), "option cors_origin: invalid value '/(/'");
+    assert_refused(LOAD(NULL, "--tls-cert", "/none", "--tls-key", "/none"), "option tls_cert: invalid value '/none'");
+    assert_refused(LOAD(NULL, "--tls-cert", "/dev/null"), "option tls_key: invalid value ''");
+    assert_refused(LOAD(NULL, "--jwt-key-file", "/none"), "option jwt_key_file: invalid value '/none'");
+    assert_refused(LOAD(NULL, "--recovery", "maybe"),
+                   "option recovery: invalid value 'maybe' (allowed: true or false), from command line --recovery");
     struct load l = LOAD(NULL, "--recovery", "off", "--demo", "true");
     assert_int_equal(l.failed, 0);
     assert_false(l.config.io.recovery.enabled);
@@ -129,7 +128,7 @@ static void a_host_is_a_numeric_address(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_refused(LOAD(NULL, "--host", bad[i]),
-                       "(allowed: a numeric address or localhost), given by command line --host");
+                       "(allowed: a numeric address or localhost), from command line --host");
 }
 
 static void a_path_is_a_route_of_its_own(void **state)
@@ -139,7 +138,7 @@ static void a_path_is_a_route_of_its_own(void **state)
     static const char *const good[] = {"/parley", "/a/b/", "/apis", "/readyness"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_refused(LOAD(NULL, "--path", bad[i]), "option path: '");
+        assert_refused(LOAD(NULL, "--path", bad[i]), "option path: invalid value '");
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct load l = LOAD(NULL, "--path", good[i]);
         assert_string_equal(l.error, "");
@@ -162,7 +161,7 @@ static void an_origin_is_written_as_browsers_write_it(void **state)
                                        "https://a.example:8443,/^b$/, null,capacitor://localhost,file://"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_refused(LOAD(NULL, "--cors-origin", bad[i]), "option cors_origin: '");
+        assert_refused(LOAD(NULL, "--cors-origin", bad[i]), "option cors_origin: invalid value '");
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct load l = LOAD(NULL, "--cors-origin", good[i]);
         assert_string_equal(l.error, "");
@@ -190,11 +189,11 @@ static void a_file_may_have_lines_of_any_length(void **state)
     assert_string_equal(l.config.jwt_issuer, issuer);
     kit_config_clear(&l.config);
     fixture_write(path, "port = 1\n\nport\n");
-    assert_refused(LOAD(NULL, "--config", path), "parley.conf, line 3: not a `name = value` line");
+    assert_refused(LOAD(NULL, "--config", path), "parley.conf, line 3: expected `name = value`");
     fixture_write(path, "\nport = x");
     assert_refused(LOAD(NULL, "--config", path), "parley.conf, line 2");
-    assert_refused(LOAD(NULL, "--config", directory), "Is a directory), given by command line --config");
-    assert_refused(LOAD(NULL, "--config", "/dev/zero"), "option config: '/dev/zero' is not possible");
+    assert_refused(LOAD(NULL, "--config", directory), "Is a directory), from command line --config");
+    assert_refused(LOAD(NULL, "--config", "/dev/zero"), "option config: invalid value '/dev/zero'");
     struct load empty = LOAD(NULL, "--config", "/dev/null");
     assert_string_equal(empty.error, "");
     kit_config_clear(&empty.config);
@@ -244,21 +243,21 @@ static void unknown_options_end_the_start_wherever_they_stand(void **state)
     char directory[64], path[128], typo[] = "PARLEY_PROT=1";
     char *environment[] = {typo, NULL};
     (void)state;
-    assert_refused(LOAD(NULL, "--prot", "1"), "option --prot is not known");
-    assert_refused(LOAD(NULL, "--no-port"), "option --no-port is not known");
-    assert_refused(LOAD(NULL, "port"), "'port' is not understood");
+    assert_refused(LOAD(NULL, "--prot", "1"), "unknown option --prot");
+    assert_refused(LOAD(NULL, "--no-port"), "unknown option --no-port");
+    assert_refused(LOAD(NULL, "port"), "unexpected argument 'port'");
     assert_refused(LOAD(NULL, "--port"), "needs a value");
     assert_refused(load(environment, (const char *const[]){NULL}), "PARLEY_PROT");
     fixture_directory(directory);
     snprintf(path, sizeof path, "%s/c", directory);
     fixture_write(path, "prot = 1\n");
-    assert_refused(LOAD(NULL, "--config", path), "option prot is not known");
+    assert_refused(LOAD(NULL, "--config", path), "unknown option prot");
     fixture_write(path, "port = 1\nwhat is this\n");
     assert_refused(LOAD(NULL, "--config", path), "line 2");
     fixture_write(path, "[server]\nport = 1\n");
     assert_refused(LOAD(NULL, "--config", path), "[server]");
     fixture_remove(directory);
-    assert_refused(LOAD(NULL, "--config", path), "a file that can be read");
+    assert_refused(LOAD(NULL, "--config", path), "a readable file");
 }
 
 static void secrets_are_not_shown(void **state)

@@ -62,11 +62,11 @@ static void faults_are_named_by_json_pointer(void **state)
     assert_string_equal(check("call:start", "{}"), "/call_id: is missing");
     assert_string_equal(check("call:start", "{\"call_id\":5}"), "/call_id: must be of type string");
     assert_string_equal(check("call:start", "{\"call_id\":\"a b\"}"),
-                        "/call_id: must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -");
+                        "/call_id: must be 1 to 128 characters from A-Z a-z 0-9 _ . : -");
     assert_string_equal(check("call:start", "{\"call_id\":\"a\",\"agents\":[\"ann@acme.com\",5]}"),
                         "/agents/1: must be of type string");
     assert_string_equal(check("call:subscribe", "{\"call_id\":\"a\",\"since_seq\":-1}"),
-                        "/since_seq: must be 0 or more");
+                        "/since_seq: must be at least 0");
     assert_string_equal(check("call:subscribe", "{\"call_id\":\"a\",\"since_seq\":1.5}"),
                         "/since_seq: must be of type integer");
     assert_string_equal(check("call:status", "{\"call_id\":\"a\",\"status\":\"x\"}"),
@@ -74,7 +74,7 @@ static void faults_are_named_by_json_pointer(void **state)
     assert_string_equal(check("doc:feedback", "{\"call_id\":\"a\",\"doc_id\":\"b\",\"helpful\":1}"),
                         "/helpful: must be of type boolean");
     assert_string_equal(check("agent:connect", "{\"agent_id\":\"a\",\"auth_token\":\"\"}"),
-                        "/auth_token: must have 1 bytes or more");
+                        "/auth_token: must be at least 1 bytes");
     assert_string_equal(check("transcription:update",
                               "{\"call_id\":\"a\",\"speaker\":\"s\",\"text\":\"t\",\"timestamp\":\"yesterday\"}"),
                         "/timestamp: must be a time like 2026-01-31T12:00:00.000Z");

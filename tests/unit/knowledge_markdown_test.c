@@ -212,7 +212,7 @@ static void encodings_are_recognised_or_refused_with_the_byte(void **state)
 
 static void files_that_hold_no_documents_are_refused_with_their_name(void **state)
 {
-    static const char *const bad[][3] = {{"a.pdf", "x", "unknown kind"},
+    static const char *const bad[][3] = {{"a.pdf", "x", "unsupported type"},
                                          {"a.json", "{", "line 1"},
                                          {"a.json", "[]", "not a JSON object"},
                                          {"a.json", "{}", "no subflows"},

@@ -97,7 +97,7 @@ TEST(memory, is_short_when_a_room_begins)
     setup(1);
     subscribe_fails_at = 1;
     rooms_join(nodes[0].index, &nodes[0].members[0].member, (struct rooms_name){"room", 4});
-    assert_said("log: no memory to listen to a room: it hears nothing of other nodes\n");
+    assert_said("log: out of memory: not subscribed to a room, which will miss messages of other nodes\n");
     rooms_leave(nodes[0].index, &nodes[0].members[0].member, (struct rooms_name){"room", 4});
     teardown();
 }

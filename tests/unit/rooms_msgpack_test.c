@@ -251,7 +251,7 @@ TEST(msgpack_decode, keys_are_text_or_integers)
 {
     assert_decodes("8301a1612aa162e0a163", "{\"1\":\"a\",\"42\":\"b\",\"-32\":\"c\"}", "");
     assert_decodes("81cfffffffffffffffff01", "{\"18446744073709551615\":1}", "");
-    static const char why[] = "a key that is neither text nor an integer";
+    static const char why[] = "a map key is neither text nor an integer";
     static const char *const refused[] = {"81c001",     "81c301",     "81cb3ff000000000000001", "819001", "818001",
                                           "81c4016101", "81d4000001", "81d6ff0000000001"};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) assert_refuses(refused[i], why);
@@ -294,7 +294,7 @@ TEST(msgpack_decode, what_looks_like_a_placeholder_is_data_or_refused)
     assert_decodes(alone, "{\"_placeholder\":true,\"num\":0}", "");
     char beside[128];
     snprintf(beside, sizeof beside, "92%sc40101", alone);
-    assert_refuses(beside, "an object that looks like a placeholder beside binary data");
+    assert_refuses(beside, "object looks like a placeholder beside binary data");
     assert_decodes("9281ac5f706c616365686f6c64657201c40101", "[{\"_placeholder\":1},{\"_placeholder\":true,\"num\":0}]",
                    "01");
     assert_decodes("9282ac5f706c616365686f6c64657291c3a161c3c40101",

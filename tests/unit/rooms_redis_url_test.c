@@ -50,41 +50,41 @@ TEST(redis_url, users_and_passwords_are_percent_decoded)
 {
     is("redis://a%40b:%2Fc%3a%2C@h", "h 6379 a@b /c:, 0 (h:6379)");
     is("redis://:%25@h", "h 6379 - % 0 (h:6379)");
-    is_refused("redis://:%@h", "a % in it is not followed by two digits");
-    is_refused("redis://:%4@h", "a % in it is not followed by two digits");
-    is_refused("redis://:a%4", "its port is not a number from 1 to 65535");
-    is_refused("redis://:%4g@h", "a % in it is not followed by two digits");
-    is_refused("redis://:%00@h", "a % in it is not followed by two digits");
+    is_refused("redis://:%@h", "invalid percent-encoding");
+    is_refused("redis://:%4@h", "invalid percent-encoding");
+    is_refused("redis://:a%4", "the port is not a number from 1 to 65535");
+    is_refused("redis://:%4g@h", "invalid percent-encoding");
+    is_refused("redis://:%00@h", "invalid percent-encoding");
 }
 
 TEST(redis_url, several_with_commas)
 {
     is("redis://a,redis://:x@b:2/1", "a 6379 - - 0 (a:6379); b 2 - x 1 (b:2)");
-    is_refused("redis://a,b", "it does not begin with redis://");
-    is_refused("redis://a,", "it does not begin with redis://");
-    is_refused(",redis://a", "it does not begin with redis://");
+    is_refused("redis://a,b", "it does not start with redis://");
+    is_refused("redis://a,", "it does not start with redis://");
+    is_refused(",redis://a", "it does not start with redis://");
     is_refused("redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,"
                "redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a",
-               "there are more than 16 addresses");
+               "more than 16 addresses");
 }
 
 TEST(redis_url, what_is_not_one)
 {
-    is_refused("", "it does not begin with redis://");
-    is_refused("http://a", "it does not begin with redis://");
-    is_refused("redis:/", "it does not begin with redis://");
+    is_refused("", "it does not start with redis://");
+    is_refused("http://a", "it does not start with redis://");
+    is_refused("redis:/", "it does not start with redis://");
     is_refused("rediss://a", "TLS to Redis is not supported");
-    is_refused("redis://", "it has no host");
-    is_refused("redis://:6379", "it has no host");
-    is_refused("redis://a:0", "its port is not a number from 1 to 65535");
-    is_refused("redis://a:65536", "its port is not a number from 1 to 65535");
-    is_refused("redis://a:1x", "its port is not a number from 1 to 65535");
-    is_refused("redis://a:", "its port is not a number from 1 to 65535");
-    is_refused("redis://a/x", "its database is not a number");
-    is_refused("redis://a/0?timeout=1", "its database is not a number");
-    is_refused("redis://ann@a", "a user in it has no password; a password alone is written :password@");
-    is_refused("redis://[::1", "brackets around its host do not match");
-    is_refused("redis://[::1]6379", "brackets around its host do not match");
+    is_refused("redis://", "the host is missing");
+    is_refused("redis://:6379", "the host is missing");
+    is_refused("redis://a:0", "the port is not a number from 1 to 65535");
+    is_refused("redis://a:65536", "the port is not a number from 1 to 65535");
+    is_refused("redis://a:1x", "the port is not a number from 1 to 65535");
+    is_refused("redis://a:", "the port is not a number from 1 to 65535");
+    is_refused("redis://a/x", "the database is not a number");
+    is_refused("redis://a/0?timeout=1", "the database is not a number");
+    is_refused("redis://ann@a", "a user is given without a password (write :password@ for a password alone)");
+    is_refused("redis://[::1", "the brackets around the host do not match");
+    is_refused("redis://[::1]6379", "the brackets around the host do not match");
 }
 
 TEST(redis_url, waiting_doubles_up_to_the_most_less_up_to_a_half)
