@@ -72,6 +72,22 @@ for (const adapter of ["redis", "redis-sharded", "redis-streams"]) {
   }
 }
 
+// docs/clustering.md, "What nodes share, and what not".
+test("a store at each server: a call is known where it was started, and a development key is each server's own", async () => {
+  const options = ["--redis", redis.url, "--redis-reconnect-max-ms", "300"];
+  for (let i = 0; i < 2; i++) servers.push(await startParley(...options));
+  await until(isConnected, "Redis");
+  const [first, second] = servers;
+  await assert.rejects(connect(second, "/", await first.token("--sub", "alice")), ({ data }) => data.code === 401);
+  const from = await connect(first, "/feed", await first.token("--sub", "feed", "--role", "feed"));
+  await from.ask("call:start", { call_id: "apart" });
+  const here = await connect(first, "/", await first.token("--sub", "alice"));
+  const there = await connect(second, "/", await second.token("--sub", "alice"));
+  assert.equal((await here.ask("call:subscribe", { call_id: "apart" })).ok, true);
+  assert.equal((await there.ask("call:subscribe", { call_id: "apart" })).error.code, 404);
+  assert.deepEqual((await there.ask("call:list", {})).calls, []);
+});
+
 test("without Redis the server serves its own, says so with status 200, and is whole again when Redis is back", async () => {
   servers.push(await startParley("--redis", redis.url, "--redis-reconnect-max-ms", "300", "--redis-liveness-ms", "500"));
   const [server] = servers;
