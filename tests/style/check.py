@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Rules of the tree that a compiler does not check. usage: check.py RULE…; prints what breaks a rule, ends with 1."""
+import json
 import os
 import re
 import shutil
@@ -349,11 +350,33 @@ def compatibility():
         yield f"{document}: edge case {case} is not there"
 
 
+def events():
+    """docs/events.md has what the schema files say; every event that the server sends has a schema."""
+    document = text(Path("docs/events.md"))
+    made = subprocess.run([ROOT / "scripts/events-markdown"], capture_output=True, text=True, check=True).stdout
+    if made not in document:
+        yield "docs/events.md: differs from the schema files: run scripts/events-markdown --write"
+    folder = ROOT / "app/schemas"
+    titles = {path: json.loads(path.read_text(encoding="utf-8"))["title"] for path in folder.rglob("*.json")}
+    for path, title in titles.items():
+        if path.stem != title.replace(":", "_"):
+            yield f"{path.relative_to(ROOT)}: is called otherwise than its event, {title}"
+        if made.count(f"#### `{title}`\n") < list(titles.values()).count(title):
+            yield f"{path.relative_to(ROOT)}: its description does not begin with who sends it where"
+    sent = {title for path, title in titles.items() if path.parent.name == "server"}
+    found = set()
+    for path in c_files():
+        if path.parts[0] == "app" and path.suffix == ".c":
+            found |= set(re.findall(r'sio_emit(?:_pack)?\([^;]*?, "([a-z]+:[a-z]+|error)"', text(path)))
+    for event in sorted(found ^ sent):
+        yield f"app/schemas/server: {event} is {'sent without a schema' if event in found else 'never sent'}"
+
+
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
             "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
-         "locks": locks, "paths": paths, "compatibility": compatibility,
+         "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
          "snippets": snippets, "links": links, "walks": walks}
 
 
