@@ -8,6 +8,7 @@
 
 #define PIECE_LINES 500
 #define PIECE_BYTES 131072
+#define SEND_LINES 8 /* at a stretch: each goes to all who watch */
 
 struct list_op {
     struct kit_store_op op;
@@ -25,7 +26,7 @@ struct list_op {
     size_t index, count;  /* of the first of these; of all */
     /* The piece: those to be sent when it is durable, and where it began. */
     struct calls_record *records;
-    size_t record_count, piece_index, piece_duplicates, piece_failed;
+    size_t record_count, sent_count, piece_index, piece_duplicates, piece_failed;
     int64_t piece_seq;
     struct calls_list_error errors[CALLS_LIST_ERRORS_MAX];
     struct calls_list_result result;
@@ -81,6 +82,8 @@ static int open_list(struct list_op *list)
 {
     list->rest.json = (struct eio_str){list->text, list->size};
     if (!list->is_lines && open_array(list, list->rest.json)) return list->result.failure.code;
+    list->records = malloc(PIECE_LINES * sizeof *list->records);
+    if (!list->records) return kit_fail(&list->result.failure, 503, NULL, "out of memory");
     list->count = count_texts(list);
     if (!list->count) return kit_fail(&list->result.failure, 400, NULL, "the list is empty");
     list->is_open = true;
@@ -133,7 +136,7 @@ static int run(struct kit_db *db, struct kit_store_op *op)
 static void clear_records(struct list_op *list)
 {
     for (size_t i = 0; i < list->record_count; i++) calls_entry_clear(&list->records[i].entry);
-    list->record_count = list->piece_duplicates = list->piece_failed = 0;
+    list->record_count = list->sent_count = list->piece_duplicates = list->piece_failed = 0;
     list->piece_seq = 0;
 }
 
@@ -173,7 +176,12 @@ static void done(struct kit_store_op *op)
         fail_rest(list, &op->failure);
         return;
     }
-    for (size_t i = 0; i < list->record_count; i++) calls_record_send(list->calls, &list->records[i]);
+    for (size_t i = 0; i < SEND_LINES && list->sent_count < list->record_count; i++)
+        calls_record_send(list->calls, &list->records[list->sent_count++]);
+    if (list->sent_count < list->record_count) {
+        kit_job_put_off(&op->job);
+        return;
+    }
     result->stored += list->record_count - list->piece_duplicates;
     result->duplicates += list->piece_duplicates;
     result->failed += list->piece_failed;
@@ -191,8 +199,7 @@ static struct list_op *make_list(struct calls *calls, const struct calls_feed_ev
     struct list_op *list = calloc(1, sizeof *list);
     if (!list) return NULL;
     list->text = malloc(event->raw.n + 1);
-    list->records = malloc(PIECE_LINES * sizeof *list->records);
-    if (!list->text || !list->records) {
+    if (!list->text) {
         free_list(list);
         return NULL;
     }

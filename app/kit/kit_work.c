@@ -16,7 +16,7 @@ struct kit_work {
     struct kit_job *done, **done_tail;
     unsigned running; /* threads inside a batch */
     bool posted;      /* deliver() is on its way to the loop */
-    bool again;       /* the job whose done() runs is on its strand again; the loop's thread only */
+    bool again;       /* the job whose done() runs is not over; the loop's thread only */
     bool stopping;
     struct kit_work_stats stats;
     unsigned thread_count;
@@ -325,6 +325,17 @@ void kit_strand_again(struct kit_job *job)
 {
     job->strand->work->again = true;
     put_on_strand(job);
+}
+
+void kit_job_put_off(struct kit_job *job)
+{
+    struct kit_work *work = job->strand->work;
+    work->again = true;
+    pthread_mutex_lock(&work->mutex);
+    job->next = work->done;
+    if (!work->done) work->done_tail = &job->next;
+    work->done = job;
+    pthread_mutex_unlock(&work->mutex);
 }
 
 /* Counts the job against the pool's limits. False: they are reached. */

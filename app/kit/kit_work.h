@@ -72,6 +72,10 @@ int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, stru
  * source's share. For work that is done in pieces, so that others come in between. Cannot fail. */
 void kit_strand_again(struct kit_job *job);
 
+/* Within the job's own done(): that is called once more before any other job's, in this slice of the loop or in a later
+ * one. For results that are long to handle. Cannot fail. */
+void kit_job_put_off(struct kit_job *job);
+
 /* NULL: out of memory. On the loop's thread, as all of a source. */
 struct kit_source *kit_source_new(const struct kit_source_options *options);
 /* Accepts NULL. Jobs hold a reference of their own. */

@@ -319,6 +319,40 @@ static void a_job_in_pieces_lets_others_in_between_and_keeps_its_place(void **st
     kit_work_free(work);
 }
 
+static void done_in_stretches(struct kit_job *job)
+{
+    if (++pieces < 4)
+        kit_job_put_off(job);
+    else
+        done(job);
+}
+
+static void a_long_result_is_handled_in_stretches_and_before_all_others(void **state)
+{
+    struct kit_work_options options = {1, 8, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    struct kit_work_stats stats;
+    (void)state;
+    kit_strand_init(&strand, work, 8, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        struct job *job = calloc(1, sizeof *job);
+        job->job = (struct kit_job){.run = run, .done = i ? done : done_in_stretches, .bytes = 1};
+        job->number = i;
+        assert_int_equal(kit_strand_submit(&strand, NULL, &job->job), 0);
+        pieces = 0;
+    }
+    kit_work_wait(work);
+    assert_int_equal(pieces, 4);
+    assert_int_equal(seen.done_count, 2);
+    assert_int_equal(seen.done_order[0], 0);
+    assert_int_equal(seen.done_order[1], 1);
+    kit_work_get_stats(work, &stats);
+    assert_int_equal(stats.jobs, 0);
+    assert_int_equal(stats.finished, 2);
+    kit_work_free(work);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +360,7 @@ int main(void)
         cmocka_unit_test_setup(what_waits_runs_though_its_source_is_gone, set_up),
         cmocka_unit_test_setup(a_quarter_is_kept_for_feeds, set_up),
         cmocka_unit_test_setup(a_job_in_pieces_lets_others_in_between_and_keeps_its_place, set_up),
+        cmocka_unit_test_setup(a_long_result_is_handled_in_stretches_and_before_all_others, set_up),
         cmocka_unit_test_setup(results_are_handled_in_slices, set_up),
         cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
         cmocka_unit_test_setup(other_strands_go_on_while_one_waits, set_up),
