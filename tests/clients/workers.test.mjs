@@ -490,6 +490,6 @@ test("several workers do not hide that the port is another's, nor start without 
   assert.equal(memory.code, 2);
   assert.match(memory.stderr, /option workers: invalid value '2' with data :memory:/);
   const refused = await runParley("--workers", "2", "--port", "0", "--data", parley.data, "--tls-cert", "/nothing", "--tls-key", "/nothing");
-  assert.equal(refused.code, 1);
+  assert.equal(refused.code, 2);
   assert.equal((await health()).workers_up, WORKERS);
 });
