@@ -27,7 +27,7 @@ static const char usage[] =
     "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
     "Options are given on the command line, in the environment (PARLEY_PORT for --port) or in the file named by\n"
-    "--config (port = 3000); the first of these that says something wins.\n";
+    "--config (port = 3000); if an option is set in several, the first of these wins.\n";
 
 /* ------------------------------------------------------------------ serve */
 

@@ -31,7 +31,7 @@ struct rooms__cluster_message *rooms__cluster_copy(const struct rooms__cluster_m
     struct rooms__cluster_message *copy = malloc(size);
     if (!copy) return NULL;
     *copy = *from;
-    struct rooms_cutter cutter = {(char *)(copy + 1)};
+    struct rooms_arena cutter = {(char *)(copy + 1)};
     struct rooms_name *in = rooms__cut(&cutter, from->who.room_count * sizeof *in);
     struct rooms_name *except = rooms__cut(&cutter, from->who.except_count * sizeof *except);
     struct rooms_name *rooms = rooms__cut(&cutter, from->room_count * sizeof *rooms);

@@ -372,7 +372,7 @@ static struct rooms__served *served_new(struct rooms__cluster *cluster, const st
     struct rooms__served *served = malloc(sizeof *served + message->uid.n + message->request.n);
     if (!served) return NULL;
     *served = (struct rooms__served){.due.fn = on_served_late, .next = cluster->first_served, .cluster = cluster};
-    struct rooms_cutter cutter = {served->text};
+    struct rooms_arena cutter = {served->text};
     served->uid = rooms__cut_name(&cutter, message->uid);
     served->request = rooms__cut_name(&cutter, message->request);
     if (served->next) served->next->prev = served;

@@ -3,27 +3,27 @@
 
 #include <string.h>
 
-void *rooms__cut(struct rooms_cutter *cutter, size_t size)
+void *rooms__cut(struct rooms_arena *cutter, size_t size)
 {
     void *piece = cutter->at;
     cutter->at += size;
     return piece;
 }
 
-struct rooms_name rooms__cut_name(struct rooms_cutter *cutter, struct rooms_name name)
+struct rooms_name rooms__cut_name(struct rooms_arena *cutter, struct rooms_name name)
 {
     char *copy = rooms__cut(cutter, name.n);
     if (name.n) memcpy(copy, name.p, name.n);
     return (struct rooms_name){copy, name.n};
 }
 
-struct rooms_bytes rooms__cut_bytes(struct rooms_cutter *cutter, struct rooms_bytes bytes)
+struct rooms_bytes rooms__cut_bytes(struct rooms_arena *cutter, struct rooms_bytes bytes)
 {
     struct rooms_name copy = rooms__cut_name(cutter, (struct rooms_name){(const char *)bytes.p, bytes.n});
     return (struct rooms_bytes){(const uint8_t *)copy.p, copy.n};
 }
 
-void rooms__cut_names(struct rooms_cutter *text, struct rooms_name *out, const struct rooms_name *names, size_t count)
+void rooms__cut_names(struct rooms_arena *text, struct rooms_name *out, const struct rooms_name *names, size_t count)
 {
     for (size_t i = 0; i < count; i++) out[i] = rooms__cut_name(text, names[i]);
 }

@@ -62,14 +62,14 @@ struct rooms_index {
 /* ------------------------------------------------------------- rooms_copy.c */
 
 /* Hands out pieces of a block that was measured before: structs and slices first, then what they point to. */
-struct rooms_cutter {
+struct rooms_arena {
     char *at;
 };
-void *rooms__cut(struct rooms_cutter *cutter, size_t size);
-struct rooms_name rooms__cut_name(struct rooms_cutter *cutter, struct rooms_name name);
-struct rooms_bytes rooms__cut_bytes(struct rooms_cutter *cutter, struct rooms_bytes bytes);
+void *rooms__cut(struct rooms_arena *cutter, size_t size);
+struct rooms_name rooms__cut_name(struct rooms_arena *cutter, struct rooms_name name);
+struct rooms_bytes rooms__cut_bytes(struct rooms_arena *cutter, struct rooms_bytes bytes);
 /* Copies the names' text into slices that were cut before. */
-void rooms__cut_names(struct rooms_cutter *text, struct rooms_name *out, const struct rooms_name *names, size_t count);
+void rooms__cut_names(struct rooms_arena *text, struct rooms_name *out, const struct rooms_name *names, size_t count);
 size_t rooms__names_size(const struct rooms_name *names, size_t count); /* slices and text */
 
 /* --------------------------------------------------------- rooms_recovery.c */

@@ -155,7 +155,7 @@ static struct entry *entry_new(const struct rooms_selector *who, const struct ro
     for (size_t i = 0; i < message->attachment_count; i++) size += message->attachments[i].n;
     struct entry *entry = malloc(size);
     if (!entry) return NULL;
-    struct rooms_cutter cutter = {(char *)(entry + 1)};
+    struct rooms_arena cutter = {(char *)(entry + 1)};
     struct rooms_name *rooms = rooms__cut(&cutter, who->room_count * sizeof *rooms);
     struct rooms_name *except = rooms__cut(&cutter, who->except_count * sizeof *except);
     struct rooms_bytes *attachments = rooms__cut(&cutter, message->attachment_count * sizeof *attachments);
@@ -440,7 +440,7 @@ static struct rooms_session *session_copy(const struct rooms_session *from, size
     char *block = malloc(size);
     if (!block) return NULL;
     struct rooms_session *session = (struct rooms_session *)(void *)(block + head - sizeof *session);
-    struct rooms_cutter cutter = {block + head};
+    struct rooms_arena cutter = {block + head};
     struct rooms_name *rooms = rooms__cut(&cutter, from->room_count * sizeof *rooms);
     rooms__cut_names(&cutter, rooms, from->rooms, from->room_count);
     *session = (struct rooms_session){

@@ -103,7 +103,7 @@ void rooms__redis_ignored(struct rooms_redis *redis, const char *why)
 
 /* ------------------------------------------------------------------ health */
 
-void rooms__redis_weigh(struct rooms_redis *redis)
+void rooms__redis_update_health(struct rooms_redis *redis)
 {
     bool well = redis->up && !redis->refusing && redis->names.refused == 0;
     if (well)
@@ -134,7 +134,7 @@ void rooms__redis_refused(struct rooms_redis *redis, const char *error)
         rooms__redis_log(redis, ROOMS_LOG_WARN, "redis: refusing commands: %s", error);
     }
     redis->refusing = true;
-    rooms__redis_weigh(redis);
+    rooms__redis_update_health(redis);
 }
 
 void rooms__redis_accepted(struct rooms_redis *redis)
@@ -142,7 +142,7 @@ void rooms__redis_accepted(struct rooms_redis *redis)
     if (!redis->refusing) return;
     redis->refusing = false;
     rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: accepting commands again");
-    rooms__redis_weigh(redis);
+    rooms__redis_update_health(redis);
 }
 
 void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats)
@@ -182,7 +182,7 @@ void rooms__redis_changed(struct rooms_redis *redis)
         redis->dropping = false;
         rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: connected to %s", redis->addresses.list[redis->address].text);
     }
-    rooms__redis_weigh(redis);
+    rooms__redis_update_health(redis);
     for (struct rooms__redis_watcher *watcher = redis->watcher_first; watcher; watcher = redis->watcher_walk) {
         redis->watcher_walk = watcher->next;
         void (*fn)(void *) = up ? watcher->on_up : watcher->on_down;
@@ -363,7 +363,7 @@ struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_
     rooms__asks_init(redis);
     for (unsigned i = 0; i < ROOMS__CONN_COUNT; i++)
         rooms__conn_init(&redis->conns[i], redis, (enum rooms__redis_role)i);
-    rooms__redis_weigh(redis);
+    rooms__redis_update_health(redis);
     rooms__conn_start(&redis->conns[ROOMS__CONN_PUB], 0);
     rooms__conn_start(&redis->conns[ROOMS__CONN_SUB], 0);
     return redis;

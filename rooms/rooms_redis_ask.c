@@ -63,7 +63,7 @@ int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_comman
     struct rooms__redis_conn *conn =
         &redis->conns[command->via == ROOMS__REDIS_BLOCKING ? ROOMS__CONN_BLOCK : ROOMS__CONN_PUB];
     size_t size = rooms__resp_command_size(command->args, command->arg_count);
-    if (!rooms__conn_stands(conn)) return ROOMS_EAWAY;
+    if (!rooms__conn_is_ready(conn)) return ROOMS_EAWAY;
     if (size > redis->options.max_message_bytes || redis->requests.count >= redis->options.max_requests ||
         !rooms__redis_make_room(redis, conn, size))
         return refused(redis);

@@ -32,7 +32,7 @@ static void set_state(struct rooms__redis_conn *conn, enum rooms__redis_state st
     conn->state = state;
 }
 
-bool rooms__conn_stands(const struct rooms__redis_conn *conn)
+bool rooms__conn_is_ready(const struct rooms__redis_conn *conn)
 {
     return conn->state >= ROOMS__CONN_STANDING;
 }
@@ -93,7 +93,7 @@ static void say_lost(struct rooms__redis_conn *conn, const char *why, uint32_t d
 void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool another_address)
 {
     struct rooms_redis *redis = conn->redis;
-    bool stood = rooms__conn_stands(conn);
+    bool stood = rooms__conn_is_ready(conn);
     size_t count = redis->addresses.count;
     if (conn->state <= ROOMS__CONN_AWAY) return;
     uint32_t chance = (uint32_t)(base_clock_us() * 2654435761u >> 7) ^ (uint32_t)(uintptr_t)conn;
@@ -145,7 +145,7 @@ static void write_queue(struct rooms__redis_conn *conn)
 
 void rooms__conn_flush(struct rooms__redis_conn *conn)
 {
-    if (!rooms__conn_stands(conn) || conn->fd < 0 || event_pending(&conn->write_event, EV_WRITE, NULL)) return;
+    if (!rooms__conn_is_ready(conn) || conn->fd < 0 || event_pending(&conn->write_event, EV_WRITE, NULL)) return;
     write_queue(conn);
 }
 
@@ -242,7 +242,7 @@ static void stand(struct rooms__redis_conn *conn)
         set_state(conn, ROOMS__CONN_READY);
         rooms__redis_changed(conn->redis);
     }
-    if (!rooms__conn_stands(conn)) return;
+    if (!rooms__conn_is_ready(conn)) return;
     if (conn->role == ROOMS__CONN_BLOCK)
         rooms__timer_stop(&conn->timer); /* the deadlines of its commands watch over it */
     else
@@ -382,7 +382,7 @@ static size_t take_whole(struct rooms__redis_conn *conn)
         const char *why = NULL;
         char said[128];
         bool another_address = false;
-        if (conn->role == ROOMS__CONN_SUB && rooms__conn_stands(conn)) {
+        if (conn->role == ROOMS__CONN_SUB && rooms__conn_is_ready(conn)) {
             size_t took = rooms__resp_push(p, n, &push);
             if (took > limits.max_bytes) {
                 rooms__conn_lose(conn, "message too large", false);
@@ -485,7 +485,7 @@ static void on_write(evutil_socket_t fd, short what, void *ctx)
     struct rooms__redis_conn *conn = ctx;
     if (conn->state == ROOMS__CONN_GREETING) {
         if (conn->hello_at < conn->hello_size) write_hello(conn);
-    } else if (rooms__conn_stands(conn)) {
+    } else if (rooms__conn_is_ready(conn)) {
         write_queue(conn);
     } else {
         int error = 0;
@@ -592,7 +592,7 @@ static void on_timer(void *ctx)
     struct rooms__redis_conn *conn = ctx;
     if (conn->state == ROOMS__CONN_AWAY)
         attempt(conn);
-    else if (rooms__conn_stands(conn))
+    else if (rooms__conn_is_ready(conn))
         check_liveness(conn);
     else
         rooms__conn_lose(

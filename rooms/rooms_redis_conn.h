@@ -187,7 +187,7 @@ int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, 
 void rooms__conn_clear(struct rooms__redis_conn *conn);
 /* Tries after that long. */
 void rooms__conn_start(struct rooms__redis_conn *conn, uint32_t delay_ms);
-bool rooms__conn_stands(const struct rooms__redis_conn *conn);
+bool rooms__conn_is_ready(const struct rooms__redis_conn *conn);
 /* Writes what waits. May lose the connection. */
 void rooms__conn_flush(struct rooms__redis_conn *conn);
 /* Ends it, and tries again later; another_address: elsewhere, if there is an elsewhere. */
@@ -288,7 +288,7 @@ bool rooms__redis_is_useless(const char *error);
 void rooms__redis_refused(struct rooms_redis *redis, const char *error);
 void rooms__redis_accepted(struct rooms_redis *redis);
 /* Something changed that may mean that all is not well, or well again. */
-void rooms__redis_weigh(struct rooms_redis *redis);
+void rooms__redis_update_health(struct rooms_redis *redis);
 /* "pub", "sub", "block" */
 const char *rooms__conn_name(const struct rooms__redis_conn *conn);
 

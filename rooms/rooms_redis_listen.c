@@ -58,7 +58,7 @@ static void set_refused(struct rooms_redis *redis, struct rooms__redis_entry *en
     if (entry->refused == refused) return;
     entry->refused = refused;
     redis->names.refused += refused ? 1 : SIZE_MAX;
-    rooms__redis_weigh(redis);
+    rooms__redis_update_health(redis);
 }
 
 /* ------------------------------------------------------------- subscribing */
@@ -190,7 +190,7 @@ static void retry_later(struct rooms_redis *redis)
 void rooms__listen_flush(struct rooms_redis *redis)
 {
     struct rooms__redis_conn *conn = &redis->conns[ROOMS__CONN_SUB];
-    bool stands = rooms__conn_stands(conn);
+    bool stands = rooms__conn_is_ready(conn);
     for (struct rooms__redis_entry *entry; (entry = dirty_take(&redis->names)) != NULL;) {
         bool wanted = entry->first != NULL;
         if (stands && wanted != entry->asked && !(wanted && entry->refused) && !command(conn, entry, wanted)) {

@@ -138,7 +138,7 @@ static int find_before(struct kit_db *db, const struct kit_claims *claims, const
     }
     int code = calls_find_allowed(db, claims, before, &call, failure);
     *row = call.id;
-    if (code == 403 || code == 404) return kit_fail(failure, 400, "/before", "there is no such call in your list");
+    if (code == 403 || code == 404) return kit_fail(failure, 400, "/before", "call not found in your list");
     return code;
 }
 

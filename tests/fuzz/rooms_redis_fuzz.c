@@ -95,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rooms__conn_start(conn, 1000);
     rooms__conn_pretend(conn, data[0] & 0x80 ? ROOMS__CONN_GREETING : ROOMS__CONN_STANDING);
     for (size_t at = 2; at < size && conn->state >= ROOMS__CONN_GREETING; at += piece) {
-        if (rooms__conn_stands(conn)) converse(&world, conn);
+        if (rooms__conn_is_ready(conn)) converse(&world, conn);
         rooms__conn_take(conn, data + at, size - at < piece ? size - at : piece);
     }
     size_t waits = world.redis->requests.count;

@@ -372,12 +372,32 @@ def events():
         yield f"app/schemas/server: {event} is {'sent without a schema' if event in found else 'never sent'}"
 
 
+# What reads as if translated: negation by noun, verbs of speech for programs.
+PROSE = re.compile(
+    r"\b(?:is|are|was|were) (?:none\b|no (?:list|such|text|number|integer|object|string|client|member|call|session|id)\b)"
+    r"|\bthat (?:is|are) none\b|\b(?:is|are) (?:told|heard|said) (?:of|to|by|it)\b|\bsays? (?:nothing|something|so)\b"
+    r"|\bgoes untold\b|\bhe (?:is|has|was|must|may)\b|\bhis (?:own|last|next)\b")
+LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*', re.S)
+
+
+def prose():
+    """What operators and clients read of the server is plain English: subject, verb, reason."""
+    for path in c_files():
+        if path.parts[0] not in MAY_SEE:
+            continue
+        body = text(path)
+        for found in LITERAL.finditer(body):
+            words = PROSE.search("".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', found[0]))) if found[0][0] == '"' else None
+            if words:
+                yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
+
+
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
             "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
          "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets, "links": links, "walks": walks}
+         "snippets": snippets, "prose": prose, "links": links, "walks": walks}
 
 
 def main(wanted):
