@@ -1,4 +1,4 @@
-/* parley: reads the configuration and runs a command: serve (the default), token, import-documents. */
+/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn. */
 #include "app.h"
 
 #include "kit_auth.h"
@@ -20,6 +20,7 @@ static const char usage[] =
     "usage: parley [serve] [options]                    run the server\n"
     "       parley token [options]                      print a token signed with the server's key\n"
     "       parley import-documents [options] PATH…     add documents (.json guidelines, .md) to the knowledge base\n"
+    "       parley learn [options] FILE…                learn from past calls which documents fit (JSON, one a line)\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
     "token: --sub ID  --role agent|supervisor|feed|admin  --calls '*'|ID,ID…  --ttl SECONDS\n"
@@ -224,7 +225,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 /* ------------------------------------------------------------------- main */
 
-enum command { SERVE, TOKEN, IMPORT };
+enum command { SERVE, TOKEN, IMPORT, LEARN };
 
 #define OWN_FLAGS_MAX 4
 
@@ -244,7 +245,9 @@ static const struct {
                             {"calls", NULL, false, NULL},
                             {"ttl", NULL, false, NULL}},
                            4},
-                [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1}};
+                [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
+                [LEARN] = {.name = "learn"}};
+#define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
 struct invocation {
     enum command command;
@@ -256,7 +259,7 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
 {
     memset(run, 0, sizeof *run);
     int skip = 1;
-    for (int i = 0; argc > 1 && i < 3; i++)
+    for (int i = 0; argc > 1 && i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name)) run->command = (enum command)i, skip = 2;
     memcpy(run->flags, common_flags, sizeof common_flags);
     memcpy(run->flags + COMMON_FLAGS, commands[run->command].flags, sizeof commands[run->command].flags);
@@ -264,7 +267,7 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     run->line.argv = argv + skip;
     run->line.flags = run->flags;
     run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
-    if (run->command == IMPORT) run->line.rest = rest;
+    if (run->command == IMPORT || run->command == LEARN) run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
@@ -276,6 +279,7 @@ static int run_command(struct invocation *run, struct kit_config *config)
     if (run->command == TOKEN) return print_token(config, own);
     if (run->command == IMPORT)
         return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);
+    if (run->command == LEARN) return knowledge_learn_command(config, run->line.rest, run->line.rest_count);
     return serve(config);
 }
 

@@ -220,10 +220,30 @@ void calls_suggest_line(struct calls *calls, const char *call_id, const char *sp
         start(calls, call_id);
 }
 
+static int run_prepare(struct kit_db *db, struct kit_store_op *op)
+{
+    struct suggest_op *s = (struct suggest_op *)(void *)op;
+    return knowledge_prepare(s->calls->knowledge, db, &op->failure);
+}
+
+static void on_prepared(struct kit_store_op *op)
+{
+    if (op->failure.code) kit_log(EIO_LOG_WARN, "documents cannot be read", "why", op->failure.message, NULL);
+    free(op);
+}
+
 int calls_suggest_start(struct calls *calls)
 {
+    struct suggest_op *s = calloc(1, sizeof *s);
     calls->suggest = calloc(1, sizeof *calls->suggest);
-    return calls->suggest ? 0 : EIO_ENOMEM;
+    if (s && calls->suggest) {
+        s->op.run = run_prepare;
+        s->op.done = on_prepared;
+        s->calls = calls;
+        if (!kit_store_submit_read(calls->kit->store, &s->op, 0)) return 0;
+    }
+    free(s);
+    return EIO_ENOMEM;
 }
 
 void calls_suggest_stop(struct calls *calls)

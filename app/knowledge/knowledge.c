@@ -5,6 +5,7 @@
 #include "kit_embed.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +19,6 @@
 /* Building a large index may take a tenth of the time: while files are imported one by one, it is that much too old. */
 #define REST_FACTOR 9
 #define QUICK_BUILD_S 0.1
-
-struct knowledge {
-    struct knowledge_glossary *glossary; /* or NULL */
-    struct knowledge_table *table;
-    struct knowledge_weights weights;
-    struct knowledge_reader searcher, learner; /* of the read and of the write strand */
-    struct knowledge_index *index;             /* NULL: not built yet */
-    int64_t documents, learned;                /* the changes that it has */
-    double built_s, build_s;                   /* when, and how long it took */
-};
 
 /* ------------------------------------------------------------------- store */
 
@@ -187,6 +178,7 @@ static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_fail
     knowledge->index = index;
     knowledge->built_s = now_s();
     knowledge->build_s = knowledge->built_s - begin_s;
+    if (knowledge->build_s > QUICK_BUILD_S) malloc_trim(0); /* building takes twice what is kept */
     return 0;
 }
 
@@ -325,6 +317,11 @@ static int read_results(struct knowledge *knowledge, struct kit_db *db, const st
         *count += step == SQLITE_ROW;
     }
     return 0;
+}
+
+int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
+{
+    return refresh(knowledge, db, failure);
 }
 
 int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,

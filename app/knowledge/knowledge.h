@@ -39,6 +39,8 @@ int knowledge_import(struct kit_store *store, struct knowledge_import *import, c
  * with alias by that name for the only path. Returns the exit status. */
 int knowledge_import_command(const struct kit_config *config, const char *alias, const char *const *paths,
                              size_t path_count);
+/* `parley learn`: calls with the document that fitted, one JSON object a line. Returns the exit status. */
+int knowledge_learn_command(const struct kit_config *config, const char *const *paths, size_t path_count);
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
 struct kit;
@@ -51,6 +53,9 @@ struct knowledge;
 struct knowledge *knowledge_new(const struct kit_config *config, char *error, size_t error_size);
 /* No operation may run any more. Accepts NULL. */
 void knowledge_free(struct knowledge *knowledge);
+
+/* Builds the index if the store has changed, so that the first search need not. On the read strand only. */
+int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure);
 
 #define KNOWLEDGE_RESULTS_MAX 5
 struct knowledge_result {

@@ -23,6 +23,7 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_SCORE 0.5
 #define NOISE_LEARNED 0.5
 #define CLEAR_VECTOR 0.5
+#define VECTOR_ONE 16384.0f
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
 
 struct occurrence {
@@ -38,7 +39,7 @@ struct term {
     char *name;
     double idf;
     struct occurrence *occurrences; /* until finish() */
-    struct posting *postings;       /* from then on */
+    struct posting *postings;       /* from then on, a part of the index's */
     size_t count, capacity;
     UT_hash_handle hh;
 };
@@ -63,9 +64,9 @@ struct document {
     size_t title_concept_count;
     double title_idf;
     bool has_vector;
-    float own[KNOWLEDGE_VECTOR];    /* of title and lead */
-    float vector[KNOWLEDGE_VECTOR]; /* with what calls added, of length one */
-    uint32_t calls;                 /* learned */
+    int16_t vector[KNOWLEDGE_VECTOR]; /* of title and lead with what calls added, of length VECTOR_ONE */
+    int16_t *own;                     /* of title and lead alone; NULL: no call added anything */
+    uint32_t calls;                   /* learned */
     struct feature **learned;
     size_t learned_count;
     UT_hash_handle hh;
@@ -85,6 +86,7 @@ struct knowledge_index {
     struct term *terms;
     struct feature *features;
     struct passage *passages;
+    struct posting *postings; /* of all terms: one block, so that what the build needed can be given back */
     uint64_t learned_calls;
     double averages[FIELDS];
     double *concepts, *words, *learned; /* of the search, one for each document */
@@ -103,7 +105,6 @@ static void free_terms(struct knowledge_index *index)
         HASH_DEL(index->terms, term);
         free(term->name);
         free(term->occurrences);
-        free(term->postings);
         free(term);
     }
 }
@@ -138,11 +139,13 @@ void knowledge_index_free(struct knowledge_index *index)
         free(index->documents[i].id);
         free(index->documents[i].title_concepts);
         free(index->documents[i].learned);
+        free(index->documents[i].own);
     }
     free(index->documents);
     free_terms(index);
     free_features(index);
     free_passages(index);
+    free(index->postings);
     free(index->concepts);
     free(index->words);
     free(index->learned);
@@ -336,10 +339,11 @@ static void read_own_vector(struct document *d, const struct knowledge_reader *r
                             const struct knowledge_indexed *from, size_t lead)
 {
     char text[4096];
+    float vector[KNOWLEDGE_VECTOR];
     if (!reader->table) return;
     snprintf(text, sizeof text, "%s. %.*s", from->title, (int)(lead < sizeof text ? lead : sizeof text), from->text);
-    d->has_vector = knowledge_table_read(reader->table, eio_str(text), d->own);
-    memcpy(d->vector, d->own, sizeof d->vector);
+    d->has_vector = knowledge_table_read(reader->table, eio_str(text), vector);
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) d->vector[i] = (int16_t)lrintf(vector[i] * VECTOR_ONE);
 }
 
 static struct document *new_document(struct knowledge_index *index, const char *id)
@@ -401,12 +405,11 @@ static float term_frequency(const struct knowledge_index *index, const struct oc
     return (float)tf;
 }
 
-static int finish_term(const struct knowledge_index *index, struct term *term)
+static void finish_term(const struct knowledge_index *index, struct term *term, struct posting *postings)
 {
     double df = (double)term->count, n = (double)index->count;
     term->idf = log(1 + (n - df + 0.5) / (df + 0.5));
-    term->postings = malloc(term->count * sizeof *term->postings);
-    if (!term->postings) return EIO_ENOMEM;
+    term->postings = postings;
     for (size_t i = 0; i < term->count; i++) {
         const struct occurrence *o = &term->occurrences[i];
         float tf = term_frequency(index, o, term->name[0] == 'c' ? concept_weights : word_weights);
@@ -414,22 +417,33 @@ static int finish_term(const struct knowledge_index *index, struct term *term)
     }
     free(term->occurrences);
     term->occurrences = NULL;
+}
+
+static int finish_terms(struct knowledge_index *index)
+{
+    struct term *term;
+    size_t count = 0;
+    for (term = index->terms; term; term = term->hh.next) count += term->count;
+    index->postings = malloc((count + 1) * sizeof *index->postings);
+    if (!index->postings) return EIO_ENOMEM;
+    struct posting *next = index->postings;
+    for (term = index->terms; term; term = term->hh.next) {
+        finish_term(index, term, next);
+        next += term->count;
+    }
     return 0;
 }
 
 int knowledge_index_finish(struct knowledge_index *index)
 {
-    struct term *term, *next;
-    int failed = 0;
+    struct document *list = realloc(index->documents, (index->count + 1) * sizeof *list);
+    if (list) index->documents = list;
     for (size_t i = 0; i < index->count; i++) {
         struct document *d = &index->documents[i];
         HASH_ADD_KEYPTR(hh, index->by_id, d->id, strlen(d->id), d);
         for (int f = 0; f < FIELDS; f++) index->averages[f] += d->lengths[f] / (double)index->count;
     }
-    HASH_ITER(hh, index->terms, term, next)
-    {
-        if (!failed) failed = finish_term(index, term);
-    }
+    int failed = finish_terms(index);
     for (size_t i = 0; i < index->count; i++)
         for (size_t k = 0; k < index->documents[i].title_concept_count; k++)
             index->documents[i].title_idf += index->documents[i].title_concepts[k]->idf;
@@ -519,14 +533,22 @@ static void unlearn(struct knowledge_index *index, struct document *d)
     d->learned_count = d->calls = 0;
 }
 
-static void add_vectors(struct document *d, const float *sum)
+static int add_vectors(struct document *d, const float *sum)
 {
+    float vector[KNOWLEDGE_VECTOR];
     double square = 0;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) {
-        d->vector[i] = OWN_VECTOR_FACTOR * d->own[i] + (sum ? sum[i] : 0);
-        square += (double)d->vector[i] * d->vector[i];
+    if (!d->own) {
+        d->own = malloc(sizeof d->vector);
+        if (!d->own) return EIO_ENOMEM;
+        memcpy(d->own, d->vector, sizeof d->vector);
     }
-    for (int i = 0; i < KNOWLEDGE_VECTOR && square > 0; i++) d->vector[i] /= (float)sqrt(square);
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) {
+        vector[i] = OWN_VECTOR_FACTOR * d->own[i] / VECTOR_ONE + (sum ? sum[i] : 0);
+        square += (double)vector[i] * vector[i];
+    }
+    float factor = square > 0 ? VECTOR_ONE / (float)sqrt(square) : 0;
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) d->vector[i] = (int16_t)lrintf(vector[i] * factor);
+    return 0;
 }
 
 int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint32_t calls,
@@ -543,8 +565,7 @@ int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint
     }
     d->calls = calls;
     index->learned_calls += calls;
-    if (d->has_vector) add_vectors(d, sum);
-    return 0;
+    return d->has_vector ? add_vectors(d, sum) : 0;
 }
 
 /* ------------------------------------------------------------------ search */
@@ -594,11 +615,11 @@ static void score_learned(struct knowledge_index *index, const struct knowledge_
         if (index->documents[i].calls) index->learned[i] -= all * log(1.0 + index->documents[i].calls);
 }
 
-static double cosine(const float *a, const float *b)
+static double cosine(const struct document *d, const float *vector)
 {
     float sum = 0;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum += a[i] * b[i];
-    return sum;
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum += d->vector[i] * vector[i];
+    return sum / VECTOR_ONE;
 }
 
 /* Keeps the list sorted, best first; of equals the first document. */
@@ -643,7 +664,7 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
         const struct document *d = &index->documents[i];
         struct knowledge_hit hit = {.document = d->number, .words = index->words[i], .learned = index->learned[i]};
         if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + COVERAGE_FACTOR * coverage(d, call));
-        if (d->has_vector) hit.vector = cosine(d->vector, call->vector);
+        if (d->has_vector) hit.vector = cosine(d, call->vector);
         hit.score = hit_score(&hit, weights);
         sum += hit.score;
         any = any || is_evident(index, &hit);

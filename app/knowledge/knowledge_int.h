@@ -77,6 +77,18 @@ char *knowledge_source(const char *path);
 /* Removes the documents of a source. */
 int knowledge_remove(struct kit_db *db, const char *source, size_t *count, struct kit_failure *failure);
 
+/* -------------------------------------------------------------- knowledge */
+
+struct knowledge {
+    struct knowledge_glossary *glossary; /* or NULL */
+    struct knowledge_table *table;
+    struct knowledge_weights weights;
+    struct knowledge_reader searcher, learner; /* of the read and of the write strand */
+    struct knowledge_index *index;             /* NULL: not built yet */
+    int64_t documents, learned;                /* the changes that it has */
+    double built_s, build_s;                   /* when, and how long it took */
+};
+
 /* ---------------------------------------------------------------- learning */
 
 int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *db, const struct knowledge_vote *vote,

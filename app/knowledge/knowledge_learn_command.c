@@ -1,0 +1,306 @@
+/* `parley learn`: past calls with the document that fitted, and how often it would have been found. */
+#include "knowledge_examples.h"
+#include "knowledge_int.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#define EXIT_USAGE 2
+#define FOLDS 3 /* one call in so many is left out in turn */
+
+/* A document by its id, or by its title without case, blanks and punctuation. */
+struct name {
+    char *key;
+    const char *doc_id; /* NULL: several documents are called so */
+    UT_hash_handle hh;
+};
+
+/* What is kept of a line: the example's texts are those of the object. */
+struct line {
+    json_t *object;
+    const char *doc_id;
+    char call_id[KIT_ID_SIZE];
+};
+
+struct run {
+    struct kit_store *store;
+    struct knowledge *knowledge;
+    struct name *names;
+    struct knowledge_examples examples;
+    struct line *lines; /* of the examples */
+    size_t line_count, line_capacity;
+    bool failed;
+};
+
+static void complain(struct run *run, const char *path, size_t number, const char *why)
+{
+    if (number)
+        fprintf(stderr, "parley: %s: line %zu: %s\n", path, number, why);
+    else
+        fprintf(stderr, "parley: %s: %s\n", path, why);
+    run->failed = true;
+}
+
+/* ------------------------------------------------------------------- names */
+
+/* The words of a title as one; malloc. */
+static char *bare_title(struct run *run, const char *title)
+{
+    struct knowledge_text key = {NULL, 0, 0, false};
+    const struct knowledge_word *words;
+    size_t count = knowledge_words_read(run->knowledge->learner.words, eio_str(title), &words);
+    knowledge_text_put(&key, "title ");
+    for (size_t i = 0; i < count; i++) knowledge_text_put(&key, words[i].surface);
+    return knowledge_text_take(&key);
+}
+
+static int add_name(struct run *run, char *take_key, const char *doc_id)
+{
+    struct name *name = NULL;
+    if (take_key) HASH_FIND_STR(run->names, take_key, name);
+    if (name) {
+        name->doc_id = NULL;
+        free(take_key);
+        return 0;
+    }
+    name = take_key ? calloc(1, sizeof *name) : NULL;
+    if (!name) {
+        free(take_key);
+        return EIO_ENOMEM;
+    }
+    name->key = take_key;
+    name->doc_id = doc_id;
+    HASH_ADD_KEYPTR(hh, run->names, name->key, strlen(name->key), name);
+    return 0;
+}
+
+struct names_op {
+    struct kit_store_op op;
+    struct run *run;
+};
+
+static int run_names(struct kit_db *db, struct kit_store_op *op)
+{
+    struct run *run = ((struct names_op *)(void *)op)->run;
+    int code = knowledge_prepare(run->knowledge, db, &op->failure);
+    if (code) return code;
+    const struct knowledge_index *index = run->knowledge->index;
+    for (uint32_t i = 0; i < knowledge_index_count(index); i++) {
+        const char *id = knowledge_index_id(index, i);
+        sqlite3_stmt *row = kit_db_statement(db, "SELECT title FROM documents WHERE doc_id=?");
+        if (kit_db_step(row, "t", id) != SQLITE_ROW) return kit_db_fail(db, &op->failure);
+        char *title = bare_title(run, (const char *)sqlite3_column_text(row, 0));
+        sqlite3_reset(row);
+        if (add_name(run, strdup(id), id) || add_name(run, title, id))
+            return kit_fail(&op->failure, 503, NULL, "out of memory");
+    }
+    return 0;
+}
+
+/* NULL with *why. */
+static const char *find_document(struct run *run, const char *called, const char **why)
+{
+    struct name *name;
+    HASH_FIND_STR(run->names, called, name);
+    if (!name) {
+        char *key = bare_title(run, called);
+        if (key) HASH_FIND_STR(run->names, key, name);
+        free(key);
+    }
+    *why = name ? "several documents have this title; name one by its id" : "there is no such document";
+    return name ? name->doc_id : NULL;
+}
+
+/* -------------------------------------------------------------------- read */
+
+static void take_turns(struct knowledge_example *example, const json_t *lines)
+{
+    size_t i;
+    json_t *one;
+    json_array_foreach(lines, i, one)
+    {
+        const char *speaker = json_string_value(json_object_get(one, "speaker"));
+        const char *text = json_string_value(json_object_get(one, "text"));
+        bool is_customer = speaker && (!strcasecmp(speaker, "customer") || !strcasecmp(speaker, "caller"));
+        if (is_customer && text && example->turn_count < KNOWLEDGE_EXAMPLE_TURNS)
+            example->turns[example->turn_count++] = eio_str(text);
+    }
+}
+
+/* The same call is the same whenever it is learned. */
+static void name_call(char call_id[KIT_ID_SIZE], const struct knowledge_example *example)
+{
+    struct knowledge_text text = {NULL, 0, 0, false};
+    char hash[KNOWLEDGE_HASH_SIZE];
+    for (size_t i = 0; i < example->turn_count; i++) {
+        knowledge_text_append(&text, example->turns[i].p, example->turns[i].n);
+        knowledge_text_append(&text, "\n", 1);
+    }
+    knowledge_hash(text.p ? text.p : "", text.n, hash);
+    snprintf(call_id, KIT_ID_SIZE, "learned:%s", hash);
+    knowledge_text_clear(&text);
+}
+
+/* Takes the object of a line; NULL, or why it is refused. */
+static const char *take_line(struct run *run, json_t *object, bool *is_kept)
+{
+    const char *why, *called = json_string_value(json_object_get(object, "document"));
+    struct knowledge_example *example;
+    if (!called || !json_is_array(json_object_get(object, "lines")))
+        return "not a call (expected: {\"document\": id or title, \"lines\": [{\"speaker\", \"text\"}]})";
+    const char *doc_id = find_document(run, called, &why);
+    if (!doc_id) return why;
+    if (run->line_count == run->line_capacity) {
+        size_t capacity = run->line_capacity ? run->line_capacity * 2 : 64;
+        struct line *lines = realloc(run->lines, capacity * sizeof *lines);
+        if (!lines) return "out of memory";
+        run->lines = lines;
+        run->line_capacity = capacity;
+    }
+    if (knowledge_examples_add(&run->examples, knowledge_index_find(run->knowledge->index, doc_id), &example))
+        return "out of memory";
+    take_turns(example, json_object_get(object, "lines"));
+    struct line *line = &run->lines[run->line_count++];
+    *line = (struct line){.object = object, .doc_id = doc_id};
+    name_call(line->call_id, example);
+    *is_kept = true;
+    return NULL;
+}
+
+static void read_lines(struct run *run, const char *path, char *text)
+{
+    char *line;
+    for (size_t number = 1; (line = strsep(&text, "\n")); number++) {
+        json_error_t error;
+        bool is_kept = false;
+        if (!line[strspn(line, " \t")]) continue;
+        json_t *object = json_loads(line, 0, &error);
+        const char *why = object ? take_line(run, object, &is_kept) : error.text;
+        if (why) complain(run, path, number, why);
+        if (!is_kept) json_decref(object);
+    }
+}
+
+static void read_file(struct run *run, const char *path)
+{
+    char error[512];
+    size_t size;
+    char *bytes = knowledge_read_file(path, &size);
+    struct knowledge_text text = {NULL, 0, 0, false};
+    if (!bytes) {
+        complain(run, path, 0, strerror(errno));
+        return;
+    }
+    if (knowledge_decode(path, (struct eio_str){bytes, size}, &text, error, sizeof error)) {
+        fprintf(stderr, "parley: %s\n", error);
+        run->failed = true;
+    } else if (text.p) {
+        read_lines(run, path, text.p);
+    }
+    knowledge_text_clear(&text);
+    free(bytes);
+}
+
+/* ------------------------------------------------------------------- learn */
+
+static int run_learn(struct kit_db *db, struct kit_store_op *op)
+{
+    struct run *run = ((struct names_op *)(void *)op)->run;
+    int code = 0;
+    for (size_t i = 0; i < run->line_count && !code; i++) {
+        const struct knowledge_example *example = &run->examples.list[i];
+        struct knowledge_vote vote = {.call_id = run->lines[i].call_id,
+                                      .doc_id = run->lines[i].doc_id,
+                                      .agent = "learn",
+                                      .helpful = true,
+                                      .turns = example->turns,
+                                      .turn_count = example->turn_count};
+        if (vote.turn_count > KNOWLEDGE_LEARN_TURNS) vote.turn_count = KNOWLEDGE_LEARN_TURNS;
+        code = knowledge_vote(run->knowledge, db, &vote, &op->failure);
+    }
+    return code;
+}
+
+static bool is_in_other_fold(const struct knowledge_example *example, unsigned fold)
+{
+    return example->number % FOLDS != fold;
+}
+
+/* How often the calls' documents are found by what the others taught. */
+static void measure(struct run *run)
+{
+    struct knowledge *k = run->knowledge;
+    struct knowledge_score score = {0, 0, 0};
+    for (unsigned fold = 0; fold < FOLDS; fold++) {
+        if (knowledge_examples_learn(k->index, &k->searcher, &run->examples, is_in_other_fold, fold)) return;
+        for (size_t i = 0; i < run->examples.count; i++) {
+            const struct knowledge_example *example = &run->examples.list[i];
+            if (!is_in_other_fold(example, fold))
+                knowledge_examples_ask(k->index, &k->searcher, &k->weights, example, example->turn_count, &score);
+        }
+    }
+    printf("one call in %d left out in turn: the document is first for %.0f %% (±%.0f) and among the first three for"
+           " %.0f %% (±%.0f) of %u calls\n",
+           FOLDS, 100.0 * score.first / score.asked, knowledge_score_interval(score.first, score.asked),
+           100.0 * score.three / score.asked, knowledge_score_interval(score.three, score.asked), score.asked);
+}
+
+static void clear(struct run *run)
+{
+    struct name *name, *next;
+    HASH_ITER(hh, run->names, name, next)
+    {
+        HASH_DEL(run->names, name);
+        free(name->key);
+        free(name);
+    }
+    for (size_t i = 0; i < run->line_count; i++) json_decref(run->lines[i].object);
+    free(run->lines);
+    free(run->examples.list);
+    knowledge_free(run->knowledge);
+}
+
+static void learn(struct run *run, const char *const *paths, size_t path_count)
+{
+    struct names_op op = {.op = {.run = run_names}, .run = run};
+    if (kit_store_run_now(run->store, &op.op)) {
+        complain(run, "learn", 0, op.op.failure.message);
+        return;
+    }
+    for (size_t i = 0; i < path_count; i++) read_file(run, paths[i]);
+    if (!run->line_count) return;
+    op.op.run = run_learn;
+    op.op.writes = true;
+    if (kit_store_run_now(run->store, &op.op)) {
+        complain(run, "learn", 0, op.op.failure.message);
+        return;
+    }
+    printf("%zu calls learned\n", run->line_count);
+    measure(run);
+}
+
+int knowledge_learn_command(const struct kit_config *config, const char *const *paths, size_t path_count)
+{
+    char error[512];
+    struct kit_work_options options = {1, 16, 1024};
+    struct run run = {.names = NULL};
+    if (!path_count) {
+        fprintf(stderr, "parley: learn needs files\n");
+        return EXIT_USAGE;
+    }
+    run.knowledge = knowledge_new(config, error, sizeof error);
+    struct kit_work *work = kit_work_new(NULL, &options);
+    snprintf(error, run.knowledge ? sizeof error : 0, "cannot start threads");
+    run.store = run.knowledge && work ? kit_store_open(work, config, error, sizeof error) : NULL;
+    if (run.store)
+        learn(&run, paths, path_count);
+    else
+        complain(&run, "learn", 0, error);
+    clear(&run);
+    kit_work_free(work);
+    kit_store_close(run.store);
+    return run.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
