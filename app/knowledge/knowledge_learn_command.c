@@ -110,7 +110,7 @@ static const char *find_document(struct run *run, const char *called, const char
         if (key) HASH_FIND_STR(run->names, key, name);
         free(key);
     }
-    *why = name ? "several documents have this title; name one by its id" : "there is no such document";
+    *why = name ? "several documents have this title; name one by its id" : "the document does not exist";
     return name ? name->doc_id : NULL;
 }
 

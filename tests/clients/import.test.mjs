@@ -1,4 +1,5 @@
-// `parley import-documents` as a person would run it: files and folders, what goes wrong with one of them, what is gone.
+// `parley import-documents` and `parley learn` as a person would run them: files and folders, what goes wrong with one of
+// them, what is gone, what is learned.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -19,9 +20,10 @@ function write(name, content) {
 }
 
 /** Runs it in a folder below the test's own. */
-function run(args, cwd = ".") {
+const run = (args, cwd) => command("import-documents", args, cwd);
+function command(name, args, cwd = ".") {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY") && name !== "PWD"));
-  const ended = spawnSync(parley, ["import-documents", "--data", join(dir, "data"), ...args], { cwd: join(dir, cwd), env });
+  const ended = spawnSync(parley, [name, "--data", join(dir, "data"), ...args], { cwd: join(dir, cwd), env });
   return { status: ended.status, out: String(ended.stdout).trim().split("\n"), err: String(ended.stderr).trim().split("\n").filter(Boolean) };
 }
 
@@ -105,4 +107,26 @@ test("with --as a folder keeps its name wherever it lies", () => {
   assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 documents", "two/b.md: no longer exists, 1 documents removed"]);
   assert.equal(run(["--as", "handbook", "two", "two"]).status, 2);
   assert.equal(run(["--as", "a/b", "two"]).status, 2);
+});
+
+const call = (document, ...texts) =>
+  JSON.stringify({ document, lines: texts.flatMap((text) => [{ speaker: "customer", text }, { speaker: "agent", text: "I see" }]) }) + "\n";
+
+test("past calls teach; a line that is none costs itself alone", () => {
+  write("kb.md", "# Re-set Password\n\na\n\n# Refunds\n\nb\n\n# Twice\n\nc\n\n# Twice\n\nd\n");
+  assert.equal(run(["kb.md"]).status, 0);
+  write("calls.jsonl", call("kb.re-set-password", "my doohickey squeaks") + "{\n" + call("reset password!", "it squeaks") + call("TWICE", "x") +
+    "\n" + call("nothing", "x") + "[]\n" + call("Refunds", "a squeak", "money"));
+  const { status, out, err } = command("learn", ["calls.jsonl"]);
+  assert.equal(status, 1);
+  assert.equal(out[0], "3 calls learned");
+  assert.match(out[1], /^one call in 3 left out in turn: the document is first for \d+ % .* of 3 calls$/);
+  assert.deepEqual(err.map((line) => line.replace(/^parley: calls.jsonl: /, "").slice(0, 50)), [
+    "line 2: string or '}' expected near end of file",
+    "line 4: several documents have this title; name on",
+    "line 6: the document does not exist",
+    "line 7: not a call (expected: {\"document\": id or t",
+  ]);
+  assert.equal(command("learn", ["missing.jsonl"]).status, 1);
+  assert.equal(command("learn", []).status, 2);
 });

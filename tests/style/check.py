@@ -224,7 +224,7 @@ def snippets():
 LINK = re.compile(r"\[[^\]]*\]\(([^()\s]+)\)")
 
 
-def prose(path):
+def without_code(path):
     """A Markdown file without its code."""
     return re.sub(r"^( *)```.*?^\1```$|`[^`\n]+`", "", text(path), flags=re.M | re.S)
 
@@ -240,7 +240,7 @@ def links():
     known = {str(path) for path in files()}
     known |= {str(parent) for name in known for parent in Path(name).parents}
     for path in (Path(name) for name in sorted(known) if name.endswith(".md")):
-        for address in LINK.findall(prose(path)):
+        for address in LINK.findall(without_code(path)):
             if re.match(r"[a-z]+:", address):
                 continue
             name, _, anchor = address.partition("#")

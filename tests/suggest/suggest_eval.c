@@ -2,43 +2,21 @@
  * first and among the first three, with 95 % intervals; run by scripts/eval-suggestions, and with --check by ctest,
  * which fails when a part is below its floor. */
 #include "kit_embed.h"
+#include "knowledge_examples.h"
 #include "knowledge_int.h"
 
 #include <ctype.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
-
-#define TURNS_MAX 16
-
-struct call {
-    uint32_t document;
-    struct eio_str turns[TURNS_MAX];
-    size_t turn_count;
-    unsigned number; /* among the calls of its document, from 0 */
-};
-
-struct lesson_count {
-    char *feature;
-    uint32_t n;
-    UT_hash_handle hh;
-};
-struct lesson {
-    struct lesson_count *counts;
-    uint32_t calls;
-    float sum[KNOWLEDGE_VECTOR];
-};
 
 struct set {
     struct knowledge_documents documents;
     struct knowledge_reader reader;
     struct knowledge_index *index;
     struct knowledge_weights weights;
-    struct call *calls;
-    size_t call_count;
+    struct knowledge_examples calls;
 };
 
 /* Texts that live as long as the program. */
@@ -91,14 +69,12 @@ static uint32_t find_title(const struct set *set, const char *title)
     return found;
 }
 
-static struct call *new_call(struct set *set, uint32_t document)
+static struct knowledge_example *new_call(struct set *set, uint32_t document)
 {
-    set->calls = realloc(set->calls, (set->call_count + 1) * sizeof *set->calls);
-    struct call *call = &set->calls[set->call_count++];
-    memset(call, 0, sizeof *call);
-    call->document = document;
-    for (size_t i = 0; i + 1 < set->call_count; i++) call->number += set->calls[i].document == document;
-    return call;
+    struct knowledge_example *call;
+    if (!knowledge_examples_add(&set->calls, document, &call)) return call;
+    fprintf(stderr, "suggest_eval: out of memory\n");
+    exit(2);
 }
 
 /* "* title", then one call a line, turns between " / ". */
@@ -111,8 +87,8 @@ static void read_calls(struct set *set, const char *path)
             document = find_title(set, line + 2);
             continue;
         }
-        struct call *call = new_call(set, document);
-        for (char *turn = line; turn && call->turn_count < TURNS_MAX;) {
+        struct knowledge_example *call = new_call(set, document);
+        for (char *turn = line; turn && call->turn_count < KNOWLEDGE_EXAMPLE_TURNS;) {
             char *end = strstr(turn, " / ");
             call->turns[call->turn_count++] = (struct eio_str){turn, end ? (size_t)(end - turn) : strlen(turn)};
             turn = end ? end + 3 : NULL;
@@ -134,7 +110,7 @@ static void read_questions(struct set *set, const char *path)
             while (stop[0] != '"' || stop[1] == '"') stop += stop[0] == '"' ? 2 : 1;
             end = strchrnul(stop, '\n');
         }
-        struct call *call = new_call(set, find_title(set, line));
+        struct knowledge_example *call = new_call(set, find_title(set, line));
         call->turns[call->turn_count++] = (struct eio_str){text, (size_t)(stop - text)};
         line = *end ? end + 1 : end;
     }
@@ -150,12 +126,13 @@ static void read_jsonl(struct set *set, const char *path)
         uint32_t document = title ? find_title(set, title) : UINT32_MAX;
         size_t i;
         if (document != UINT32_MAX) {
-            struct call *call = new_call(set, document);
+            struct knowledge_example *call = new_call(set, document);
             json_array_foreach(lines, i, one)
             {
                 const char *speaker = json_string_value(json_object_get(one, "speaker"));
                 const char *text = json_string_value(json_object_get(one, "text"));
-                if (!speaker || !text || strcmp(speaker, "customer") || call->turn_count == TURNS_MAX) continue;
+                if (!speaker || !text || strcmp(speaker, "customer") || call->turn_count == KNOWLEDGE_EXAMPLE_TURNS)
+                    continue;
                 call->turns[call->turn_count++] = eio_str(json_string_value(json_incref(json_object_get(one, "text"))));
             }
         }
@@ -190,60 +167,7 @@ static void build(struct set *set)
     knowledge_index_finish(set->index);
 }
 
-/* ------------------------------------------------------------------- learn */
-
-static void learn_call(struct set *set, struct lesson *lesson, const struct call *call)
-{
-    struct knowledge_call read;
-    knowledge_call_read(&read, &set->reader, call->turns, call->turn_count);
-    for (size_t i = 0; i < read.feature_count; i++) {
-        struct lesson_count *count;
-        HASH_FIND_STR(lesson->counts, read.features[i], count);
-        if (!count) {
-            count = calloc(1, sizeof *count);
-            count->feature = strdup(read.features[i]);
-            HASH_ADD_KEYPTR(hh, lesson->counts, count->feature, strlen(count->feature), count);
-        }
-        count->n++;
-    }
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) lesson->sum[i] += read.first_vector[i];
-    lesson->calls++;
-    knowledge_call_clear(&read);
-}
-
-static void teach(struct set *set, uint32_t document, struct lesson *lesson)
-{
-    struct lesson_count *count, *next;
-    size_t n = HASH_COUNT(lesson->counts), i = 0;
-    struct knowledge_count *list = calloc(n + 1, sizeof *list);
-    for (count = lesson->counts; count; count = count->hh.next)
-        list[i++] = (struct knowledge_count){count->feature, count->n};
-    knowledge_index_learn(set->index, document, lesson->calls, list, n, lesson->sum);
-    free(list);
-    HASH_ITER(hh, lesson->counts, count, next)
-    {
-        HASH_DEL(lesson->counts, count);
-        free(count->feature);
-        free(count);
-    }
-}
-
-typedef bool (*choose_fn)(const struct call *call, unsigned parameter);
-
-static void learn(struct set *set, choose_fn is_learned, unsigned parameter)
-{
-    struct lesson *lessons = calloc(set->documents.count, sizeof *lessons);
-    for (size_t i = 0; i < set->call_count; i++)
-        if (is_learned(&set->calls[i], parameter)) learn_call(set, &lessons[set->calls[i].document], &set->calls[i]);
-    for (size_t i = 0; i < set->documents.count; i++) teach(set, (uint32_t)i, &lessons[i]);
-    free(lessons);
-}
-
 /* --------------------------------------------------------------------- ask */
-
-struct result {
-    unsigned asked, first, three;
-};
 
 /* What must be right at least, in per cent. */
 static const struct {
@@ -260,68 +184,54 @@ static const struct {
     {"banking77, table, 3 learned", 63, 82},
     {"banking77, table, 10 learned", 74, 88},
 };
-static bool below_floor;
+static bool is_check, below_floor;
 
-static void ask(struct set *set, const struct call *call, size_t turns, struct result *result)
-{
-    struct knowledge_call read;
-    struct knowledge_hit hits[3];
-    size_t count = 3;
-    if (turns > call->turn_count) turns = call->turn_count;
-    knowledge_call_read(&read, &set->reader, call->turns, turns);
-    knowledge_index_search(set->index, &read, &set->weights, hits, &count);
-    result->asked++;
-    for (size_t i = 0; i < count; i++) {
-        if (hits[i].document != call->document) continue;
-        result->first += i == 0;
-        result->three++;
-    }
-    knowledge_call_clear(&read);
-}
-
-/* Half of Wilson's 95 % interval, in per cent. */
-static double interval(unsigned right, unsigned asked)
-{
-    double n = asked, p = right / n, z = 1.96;
-    return 100 * z / (1 + z * z / n) * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-}
-
-static void print(const char *what, const struct result *r)
+static void print(const char *what, const struct knowledge_score *r)
 {
     double first = 100.0 * r->first / r->asked, three = 100.0 * r->three / r->asked;
     if (!r->asked) return;
     printf("%-50s %4u asked  first %5.1f ±%.1f  three %5.1f ±%.1f\n", what, r->asked, first,
-           interval(r->first, r->asked), three, interval(r->three, r->asked));
-    for (size_t i = 0; i < sizeof floors / sizeof floors[0]; i++) {
+           knowledge_score_interval(r->first, r->asked), three, knowledge_score_interval(r->three, r->asked));
+    for (size_t i = 0; is_check && i < sizeof floors / sizeof floors[0]; i++) {
         if (strcmp(what, floors[i].name) || (first >= floors[i].first && three >= floors[i].three)) continue;
         printf("%s: below the floor of %.0f and %.0f\n", what, floors[i].first, floors[i].three);
         below_floor = true;
     }
 }
 
-static bool other_third(const struct call *call, unsigned third)
+static void learn(struct set *set, knowledge_choose_fn is_learned, unsigned parameter)
+{
+    knowledge_examples_learn(set->index, &set->reader, &set->calls, is_learned, parameter);
+}
+
+static void ask(struct set *set, const struct knowledge_example *call, size_t turns, struct knowledge_score *score)
+{
+    knowledge_examples_ask(set->index, &set->reader, &set->weights, call, turns, score);
+}
+
+static bool other_third(const struct knowledge_example *call, unsigned third)
 {
     return call->number % 3 != third;
 }
 
-static bool first_calls(const struct call *call, unsigned count)
+static bool first_calls(const struct knowledge_example *call, unsigned count)
 {
     return call->number < count;
 }
 
 static void evaluate_turns(struct set *set, const char *name, size_t turns)
 {
-    struct result cold = {0, 0, 0}, learned = {0, 0, 0};
+    struct knowledge_score cold = {0, 0, 0}, learned = {0, 0, 0};
     char what[100];
     build(set);
-    for (size_t i = 0; i < set->call_count; i++) ask(set, &set->calls[i], turns, &cold);
+    for (size_t i = 0; i < set->calls.count; i++) ask(set, &set->calls.list[i], turns, &cold);
     snprintf(what, sizeof what, "%s, %zu turns, cold", name, turns);
     print(what, &cold);
     for (unsigned third = 0; third < 3; third++) {
         build(set);
         learn(set, other_third, third);
-        for (size_t i = 0; i < set->call_count; i++)
-            if (set->calls[i].number % 3 == third) ask(set, &set->calls[i], turns, &learned);
+        for (size_t i = 0; i < set->calls.count; i++)
+            if (set->calls.list[i].number % 3 == third) ask(set, &set->calls.list[i], turns, &learned);
     }
     snprintf(what, sizeof what, "%s, %zu turns, 2 of 3 learned", name, turns);
     print(what, &learned);
@@ -329,12 +239,12 @@ static void evaluate_turns(struct set *set, const char *name, size_t turns)
 
 static void evaluate_questions(struct set *set, const char *name, unsigned learned)
 {
-    struct result result = {0, 0, 0};
+    struct knowledge_score result = {0, 0, 0};
     char what[100];
     build(set);
     learn(set, first_calls, learned);
-    for (size_t i = 0; i < set->call_count; i++)
-        if (set->calls[i].number >= 10) ask(set, &set->calls[i], 1, &result);
+    for (size_t i = 0; i < set->calls.count; i++)
+        if (set->calls.list[i].number >= 10) ask(set, &set->calls.list[i], 1, &result);
     snprintf(what, sizeof what, "%s, %u learned", name, learned);
     print(what, &result);
 }
@@ -348,7 +258,7 @@ static void clear(struct set *set)
 {
     knowledge_documents_clear(&set->documents);
     knowledge_index_free(set->index);
-    free(set->calls);
+    free(set->calls.list);
 }
 
 static struct knowledge_glossary *read_glossary(const char *path)
@@ -370,7 +280,7 @@ static void read_documents(struct set *set, const char *path)
 }
 
 /* With and without glossary and table. */
-static void evaluate_calls(struct set *set, const char *name, struct knowledge_glossary *glossary, bool is_check)
+static void evaluate_calls(struct set *set, const char *name, struct knowledge_glossary *glossary)
 {
     static const char *const with[] = {"words", "table", "glossary", "glossary + table"};
     for (int i = 0; i < (glossary ? 4 : 2); i++) {
@@ -384,7 +294,7 @@ static void evaluate_calls(struct set *set, const char *name, struct knowledge_g
 
 static void evaluate_own(char **paths)
 {
-    struct set set = {.call_count = 0};
+    struct set set = {.index = NULL};
     struct knowledge_glossary *glossary = NULL;
     for (; *paths; paths++) {
         size_t n = strlen(*paths);
@@ -395,23 +305,23 @@ static void evaluate_own(char **paths)
         else
             read_documents(&set, *paths);
     }
-    evaluate_calls(&set, "calls", glossary, false);
+    evaluate_calls(&set, "calls", glossary);
     knowledge_glossary_free(glossary);
     clear(&set);
 }
 
-static void evaluate_ours(const char *root, bool is_check)
+static void evaluate_ours(const char *root)
 {
     static const unsigned learned[] = {0, 1, 3, 10};
     char path[1024];
-    struct set calls = {.call_count = 0}, bank = {.reader = {words, NULL, table}};
+    struct set calls = {.index = NULL}, bank = {.reader = {words, NULL, table}};
     snprintf(path, sizeof path, "%s/app/demo/glossary-retail.txt", root);
     struct knowledge_glossary *glossary = read_glossary(path);
     snprintf(path, sizeof path, "%s/app/demo/guidelines.json", root);
     read_documents(&calls, path);
     snprintf(path, sizeof path, "%s/tests/suggest/data/calls.txt", root);
     read_calls(&calls, path);
-    evaluate_calls(&calls, "calls", glossary, is_check);
+    evaluate_calls(&calls, "calls", glossary);
     snprintf(path, sizeof path, "%s/tests/suggest/data/banking77-topics.txt", root);
     read_topics(&bank, path);
     snprintf(path, sizeof path, "%s/tests/suggest/data/banking77.csv", root);
@@ -433,14 +343,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: suggest_eval PROJECT [--check | DOCUMENTS… [GLOSSARY] CALLS.jsonl…]\n");
         return 2;
     }
-    bool is_check = argc > 2 && !strcmp(argv[2], "--check");
+    is_check = argc > 2 && !strcmp(argv[2], "--check");
     words = knowledge_words_new();
     table = knowledge_table_new((struct eio_str){(const char *)file->data, kit_embedded_size(file)});
     if (!words || !table) return 2;
     if (argc > 2 && !is_check)
         evaluate_own(argv + 2);
     else
-        evaluate_ours(argv[1], is_check);
+        evaluate_ours(argv[1]);
     knowledge_table_free(table);
     knowledge_words_free(words);
     return is_check && below_floor;
