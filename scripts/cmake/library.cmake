@@ -1,13 +1,20 @@
-# parley_library(NAME PREFIX [INTERNAL] [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
-# A library of this project: sources PREFIX_*.c in this folder, one public header include/NAME.h. INTERNAL: none, its
+# parley_library(NAME PREFIX [INTERNAL] [FOLDERS folder…] [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
+# A library of this project: sources PREFIX_*.c in this folder and in FOLDERS below it, one public header include/NAME.h. INTERNAL: none, its
 # headers are for the other libraries, in whose packages it is named since they are static.
 # Static, with package files for pkg-config and CMake; `NAME_internal` is an interface target for its own tests.
 function(parley_library name prefix)
-    cmake_parse_arguments(ARG "INTERNAL" "VERSION" "USES;DEPENDS" ${ARGN})
-    file(GLOB sources CONFIGURE_DEPENDS ${prefix}_*.c)
+    cmake_parse_arguments(ARG "INTERNAL" "VERSION" "FOLDERS;USES;DEPENDS" ${ARGN})
+    set(folders ${CMAKE_CURRENT_SOURCE_DIR})
+    set(patterns ${prefix}_*.c)
+    foreach(folder IN LISTS ARG_FOLDERS)
+        list(APPEND folders ${CMAKE_CURRENT_SOURCE_DIR}/${folder})
+        list(APPEND patterns ${folder}/${prefix}_*.c)
+    endforeach()
+    set(${name}_folders ${folders} PARENT_SCOPE) # of its private headers, for tests
+    file(GLOB sources CONFIGURE_DEPENDS ${patterns})
     add_library(${name} STATIC ${sources})
     add_library(parley::${name} ALIAS ${name})
-    target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/base)
+    target_include_directories(${name} PRIVATE ${folders} ${PROJECT_SOURCE_DIR}/base)
     if(NOT ARG_INTERNAL)
         target_include_directories(${name} PUBLIC
             $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
@@ -23,7 +30,7 @@ function(parley_library name prefix)
     endforeach()
 
     add_library(${name}_internal INTERFACE)
-    target_include_directories(${name}_internal INTERFACE ${CMAKE_CURRENT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/base)
+    target_include_directories(${name}_internal INTERFACE ${folders} ${PROJECT_SOURCE_DIR}/base)
     target_link_libraries(${name}_internal INTERFACE ${name} parley_flags)
 
     string(REPLACE ";" " " PC_REQUIRES "${ARG_USES};${ARG_DEPENDS}")

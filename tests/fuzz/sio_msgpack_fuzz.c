@@ -3,7 +3,7 @@
  * given must be JSON whose placeholders are those of its attachments, in order. */
 #include "sio_int.h"
 
-#include "../../engineio/eio_codec.h"
+#include "../../engineio/codec/eio_codec.h"
 #include "../../engineio/eio_test.h"
 
 #include <unistd.h>

@@ -3,7 +3,7 @@
  * then its bytes up to a newline. */
 #include "sio_int.h"
 
-#include "../../engineio/eio_codec.h"
+#include "../../engineio/codec/eio_codec.h"
 #include "../../engineio/eio_test.h"
 
 #include <unistd.h>
