@@ -70,6 +70,7 @@ struct eio_loop {
     unsigned events;           /* of connections, in this turn */
     size_t slice_units;        /* handled of one peer's packets since the clock was looked at */
     uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
+    unsigned inboxes;          /* that wait for a slice in the next turn */
     uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
     bool cut;                  /* it was ended so */
     uint64_t fake_us;          /* of the fake clock, for slices: what its looks made of it */

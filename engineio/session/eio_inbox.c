@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    SLICE_US = 5000, /* longer than this a peer's packets are not handled at a stretch */
+    SLICE_US = 5000, /* longer than this packets are not handled at a stretch: a peer's, or those of all that wait */
 };
 
 struct packet {
@@ -22,14 +22,39 @@ struct eio__inbox {
     struct packet *first, **last;
     size_t size;   /* bytes of all */
     unsigned held; /* how often by the application */
+    bool waits;    /* for the timer */
     struct eio_timer timer;
     struct eio_http_request *post; /* whose packets these are: answered when they are handled; NULL: none, or aborted */
 };
 
+static void stop_waiting(struct eio__inbox *inbox)
+{
+    if (inbox->waits) inbox->session->server->loop->inboxes--;
+    inbox->waits = false;
+    eio_timer_stop(&inbox->timer);
+}
+
+static int wait_for_turn(struct eio__inbox *inbox)
+{
+    stop_waiting(inbox);
+    int result = eio_timer_start(&inbox->timer, 0);
+    if (result) return result;
+    inbox->waits = true;
+    inbox->session->server->loop->inboxes++;
+    return 0;
+}
+
 static void on_timer(void *ctx)
 {
     struct eio__inbox *inbox = ctx;
+    stop_waiting(inbox);
     eio__inbox_deliver(inbox->session);
+}
+
+/* All that wait get theirs in one turn, which must not be longer because they are many. */
+static bool slice_is_over(struct eio_loop *loop, size_t size)
+{
+    return eio__loop_slice_is_over(loop, size, SLICE_US / (1 + loop->inboxes));
 }
 
 static struct eio__inbox *open_inbox(struct eio_session *session)
@@ -74,8 +99,8 @@ static int add(struct eio_session *session, const struct eio__packet *packet, bo
 int eio__inbox_receive(struct eio_session *session, const struct eio__packet *packet)
 {
     bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
-    if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, SLICE_US)) {
-        if (open_inbox(session)) eio_timer_start(&session->inbox->timer, 0);
+    if (!session->inbox && slice_is_over(session->server->loop, packet->n)) {
+        if (open_inbox(session)) wait_for_turn(session->inbox);
         session->server->stats.reads_sliced++;
     }
     if (session->inbox && waits) return add(session, packet, false);
@@ -122,7 +147,7 @@ static void close_inbox(struct eio_session *session)
 {
     struct eio__inbox *inbox = session->inbox;
     struct eio_http_request *post = inbox->post;
-    eio_timer_stop(&inbox->timer);
+    stop_waiting(inbox);
     free(inbox);
     session->inbox = NULL;
     answer_post(session, post);
@@ -137,8 +162,8 @@ void eio__inbox_deliver(struct eio_session *session)
     eio__loop_begin_slice(loop);
     while (inbox->first && !inbox->held) {
         struct packet *packet = inbox->first;
-        if (eio__loop_slice_is_over(loop, packet->packet.n, SLICE_US)) {
-            eio_timer_start(&inbox->timer, 0);
+        if (slice_is_over(loop, packet->packet.n)) {
+            wait_for_turn(inbox);
             return;
         }
         /* Taken off first: what it leads to may end the session, or hold it again. */
@@ -160,7 +185,7 @@ void eio__inbox_clear(struct eio_session *session)
     struct eio__inbox *inbox = session->inbox;
     if (!inbox) return;
     while (inbox->first) pop(inbox);
-    eio_timer_stop(&inbox->timer);
+    stop_waiting(inbox);
     struct eio_http_request *post = inbox->post;
     free(inbox);
     session->inbox = NULL;
@@ -180,5 +205,5 @@ int eio_session_hold(struct eio_session *session, bool hold)
     else if (inbox->held)
         inbox->held--;
     /* Not at once: this may be called out of a handler that it would call again. */
-    return inbox->held ? 0 : eio_timer_start(&inbox->timer, 0);
+    return inbox->held ? 0 : wait_for_turn(inbox);
 }

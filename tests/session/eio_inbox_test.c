@@ -1,12 +1,16 @@
 /* eio_session_hold(): what has arrived waits in order, nothing more is read, nothing is lost. */
 #include "eio_fixture.h"
 
+#include "eio_int.h"
+
 static struct fixture f;
 static int hold_after; /* messages, then the handler holds its session; 0: never */
+static int messages;
 
 static void count_and_hold(struct fixture *fixture, struct eio_session *session)
 {
     (void)fixture;
+    messages++;
     if (hold_after && --hold_after == 0) assert_int_equal(eio_session_hold(session, true), 0);
 }
 
@@ -160,6 +164,32 @@ static void a_post_while_another_waits_closes_the_session(void **state)
     assert_int_equal(f.closed, 1);
 }
 
+/* A slice of 5 ms is 50 looks at this clock, one for 16 packets. */
+static void many_peers_with_much_to_say_do_not_make_a_turn_longer(void **state)
+{
+    enum { PEERS = 20, PACKETS = 1000 };
+    uint8_t packets[PACKETS][8];
+    int fds[PEERS];
+    uint64_t longest_us = 0;
+    (void)state;
+    f.echo = false;
+    f.loop->fake_step_us = 100;
+    for (int i = 0; i < PACKETS; i++) memcpy(packets[i], "\x81\x82\0\0\0\0004x", sizeof packets[i]);
+    for (int i = 0; i < PEERS; i++) fds[i] = peer_open(&f);
+    for (int i = 0; i < PEERS; i++) assert_int_equal(write(fds[i], packets, sizeof packets), (ssize_t)sizeof packets);
+    messages = 0;
+    turn(&f); /* what is read first has its slices */
+    for (int turns = 0; turns < 2 * PACKETS && messages < PEERS * PACKETS; turns++) {
+        uint64_t begin_us = f.loop->fake_us;
+        f.log[0] = '\0';
+        turn(&f);
+        if (f.loop->fake_us - begin_us > longest_us) longest_us = f.loop->fake_us - begin_us;
+    }
+    assert_int_equal(messages, PEERS * PACKETS);
+    assert_in_range(longest_us, 1, 10000);
+    for (int i = 0; i < PEERS; i++) close(fds[i]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -171,6 +201,7 @@ int main(void)
         TEST(a_session_that_ends_while_held_leaves_nothing),
         TEST(a_post_is_answered_when_its_packets_are_handled),
         TEST(a_post_while_another_waits_closes_the_session),
+        TEST(many_peers_with_much_to_say_do_not_make_a_turn_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
