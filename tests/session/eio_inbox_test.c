@@ -167,7 +167,7 @@ static void a_post_while_another_waits_closes_the_session(void **state)
 /* A slice of 5 ms is 50 looks at this clock, one for 16 packets. */
 static void many_peers_with_much_to_say_do_not_make_a_turn_longer(void **state)
 {
-    enum { PEERS = 20, PACKETS = 1000 };
+    enum { PEERS = 20, PACKETS = 4000 };
     uint8_t packets[PACKETS][8];
     int fds[PEERS];
     uint64_t longest_us = 0;
