@@ -128,7 +128,7 @@ static void broken_data_is_refused_and_the_next_message_is_read(void **state)
 {
     (void)state;
     struct eio__fault fault;
-    uint8_t *out;
+    uint8_t *out = NULL;
     size_t size;
     static const uint8_t broken[] = {0xff, 0xff, 0xff, 0xff};
     assert_true(inflate_whole(broken, sizeof broken, 1000, &out, &size, &fault) < 0);
