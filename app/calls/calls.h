@@ -52,7 +52,7 @@ struct calls_list_error {
     struct kit_failure failure;
 };
 struct calls_list_result {
-    struct kit_failure failure; /* of the whole: it is no list, nothing was read; code 0: see the others */
+    struct kit_failure failure; /* of the whole: not a list, nothing was read; code 0: see the others */
     size_t stored, duplicates, failed;
     int64_t seq;                           /* the highest of those that are stored */
     const struct calls_list_error *errors; /* the first of those that failed */

@@ -66,7 +66,7 @@ static int read_list(struct kit_request *request, const json_t *payload)
     return kit_fail(&request->op.failure, 400, "/limit", "must be a positive integer");
 }
 
-/* It is told of what changes before the list is read, so that nothing is missed in between. */
+/* Changes are sent from before the list is read, so that nothing is missed in between. */
 static void start_list(struct kit_request *request)
 {
     struct sio_socket *socket = kit_answer_socket(&request->answer);

@@ -206,7 +206,7 @@ static void submit_delete(struct post *post, struct eio_http_request *request)
 #define FEEDS (KIT_ROLE_FEED | KIT_ROLE_ADMIN)
 
 static const struct route {
-    const char *behind; /* the call's id; NULL: there is no id */
+    const char *behind; /* the call's id, or NULL */
     enum eio_http_method method;
     unsigned roles;
     void (*submit)(struct post *post, struct eio_http_request *request);

@@ -103,7 +103,8 @@ void calls_said_clear(struct calls_said *said);
 
 /* ----------------------------------------------------------------- access */
 
-/* The socket lists calls from now on and is told of those that it may see. Returns 0 or what sio_join() says. */
+/* The socket lists calls from now on and gets the changes of those that it may see. Returns 0 or what sio_join() says.
+ */
 int calls_access_list(struct sio_socket *socket);
 /* The call is gone: nobody is in its rooms any more, at any process. */
 void calls_access_empty(struct calls *calls, const char *call_id);

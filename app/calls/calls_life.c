@@ -30,7 +30,7 @@ void calls_life_said(struct sio_socket *socket, enum calls_feed_kind kind, const
     if (kind == CALLS_FEED_END)
         sio_leave(socket, eio_str(room));
     else
-        sio_join(socket, eio_str(room)); /* without it the call ends early, and the feed is told by 409 */
+        sio_join(socket, eio_str(room)); /* without it the call ends early, and the feed gets 409 */
 }
 
 struct kept {

@@ -1,4 +1,4 @@
-/* call:list: its page of calls, and the rooms by which those who list are told of new and changed ones. */
+/* call:list: its page of calls, and the rooms through which new and changed calls reach those who list. */
 #ifndef CALLS_LISTING_H
 #define CALLS_LISTING_H
 

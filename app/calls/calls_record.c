@@ -81,7 +81,7 @@ static bool column_is(sqlite3_stmt *row, int column, const char *text, size_t si
     return (size_t)sqlite3_column_bytes(row, column) == size && (!size || !memcmp(value, text, size));
 }
 
-/* The line that has this segment_id: its row in *id (0: none), and whether this one says nothing new. */
+/* The line that has this segment_id: its row in *id (0: none), and whether this one repeats it. */
 static int find_segment(struct kit_db *db, struct calls_record *record, int64_t *id, struct kit_failure *failure)
 {
     const struct calls_entry *entry = &record->entry;

@@ -1,7 +1,7 @@
 /* call:subscribe and call:unsubscribe. What a socket asks about one call is done in the order in which it asked.
  *
  * Whoever may is held back and joins first; then the snapshot is read, beside the writes; what is broadcast meanwhile
- * follows the answer, if it is not in the snapshot. Other processes are told of the member before that. The right is
+ * follows the answer, if it is not in the snapshot. Other processes learn of the member before that. The right is
  * looked up first; where only the call's own list of agents gives it, once more by the operation that reads. */
 #include "calls_watch.h"
 

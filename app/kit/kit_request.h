@@ -21,9 +21,8 @@
 
 /* Where the work runs (kit_store.h). */
 enum kit_way {
-    KIT_WRITE,        /* in order with all writes, durable before the reply */
-    KIT_ORDERED_READ, /* in order with all writes: sees those before it and none after */
-    KIT_READ,         /* beside the writes */
+    KIT_WRITE, /* in order with all writes, durable before the reply */
+    KIT_READ,  /* beside the writes */
 };
 
 struct kit_request;

@@ -1,7 +1,7 @@
 /* The store: SQLite (WAL) behind two strands. `write` has the only connection that writes: its operations run in the
  * order of submission, and writes that wait together share one transaction. An operation's done() runs on the loop
  * after its transaction is durable, in the same order. Reads submitted to the write strand see every write submitted
- * before them and none after: that is how a snapshot and the broadcasts around it fit together without a gap. */
+ * before them and none after; those of the second connection run beside the writes. */
 #ifndef KIT_STORE_H
 #define KIT_STORE_H
 
