@@ -4,6 +4,7 @@
 #include "calls.h"
 #include "kit_auth.h"
 #include "kit_http.h"
+#include "knowledge.h"
 #include "node_cluster.h"
 #include "web.h"
 
@@ -12,35 +13,47 @@
 
 #define DRAIN_CHECK_MS 5
 
-static const struct kit_module *const modules[] = {&calls_module, &web_module};
-#define MODULES (sizeof modules / sizeof modules[0])
-_Static_assert(MODULES <= APP_MODULES_MAX, "raise APP_MODULES_MAX");
+const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &web_module, NULL};
+_Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
-static int prepare_modules(struct app *app)
+static int prepare_modules(struct kit *kit)
 {
     int failed = 0;
-    for (size_t i = 0; i < MODULES && !failed; i++)
-        if (modules[i]->prepare) failed = modules[i]->prepare(&app->kit, &app->states[i]);
+    for (size_t i = 0; app_modules[i] && !failed; i++)
+        if (app_modules[i]->prepare) failed = app_modules[i]->prepare(kit, &kit->states[i]);
     return failed;
 }
 
-static int start_modules(struct app *app, char *error, size_t error_size)
+static int start_modules(struct kit *kit, char *error, size_t error_size)
 {
-    for (size_t i = 0; i < MODULES; i++) {
+    for (size_t i = 0; app_modules[i]; i++) {
         error[0] = 0;
-        int failed = modules[i]->start(app->states[i], &app->kit, error, error_size);
+        int failed = app_modules[i]->start(kit, &kit->states[i], error, error_size);
         if (failed && !error[0])
-            snprintf(error, error_size, "cannot start %s: %s", modules[i]->name, eio_strerror(failed));
+            snprintf(error, error_size, "cannot start %s: %s", app_modules[i]->name, eio_strerror(failed));
         if (failed) return failed;
     }
     return 0;
 }
 
-void *app_state(const struct app *app, const struct kit_module *module)
+static void drain_modules(const struct kit *kit)
 {
-    for (size_t i = 0; i < MODULES; i++)
-        if (modules[i] == module) return app->states[i];
-    return NULL;
+    for (size_t i = 0; app_modules[i]; i++)
+        if (app_modules[i]->drain) app_modules[i]->drain(kit->states[i]);
+}
+
+static void pause_modules(const struct kit *kit)
+{
+    for (size_t i = 0; app_modules[i]; i++)
+        if (app_modules[i]->pause) app_modules[i]->pause(kit->states[i]);
+}
+
+static void stop_modules(struct kit *kit)
+{
+    size_t count = 0;
+    while (app_modules[count]) count++;
+    while (count--)
+        if (app_modules[count]->stop) app_modules[count]->stop(kit->states[count]);
 }
 
 static int start_server(struct app *app, char *error, size_t error_size)
@@ -52,7 +65,7 @@ static int start_server(struct app *app, char *error, size_t error_size)
     io.adapter_ctx = kit;
     if (app->worker) node_worker_join(app->worker, kit);
     int failed = node_cluster_new(kit, app->worker, &io, &app->cluster, error, error_size);
-    if (!failed) failed = prepare_modules(app);
+    if (!failed) failed = prepare_modules(kit);
     if (!failed) failed = kit_init_server(kit, &io, error, error_size);
     if (failed) return failed;
     snprintf(error, error_size, "out of memory");
@@ -111,7 +124,7 @@ struct app *app_new(const struct kit_config *config, struct node_worker *worker,
     app->worker = worker;
     eio_timer_init(&app->drain_timer, loop, on_drain_timer, app);
     if (kit_init(&app->kit, config, loop, error, error_size) || start_server(app, error, error_size) ||
-        start_modules(app, error, error_size)) {
+        start_modules(&app->kit, error, error_size)) {
         app_free(app);
         return NULL;
     }
@@ -121,8 +134,7 @@ struct app *app_new(const struct kit_config *config, struct node_worker *worker,
 void app_free(struct app *app)
 {
     if (!app) return;
-    for (size_t i = 0; i < MODULES; i++)
-        if (modules[i]->pause) modules[i]->pause(app->states[i]);
+    pause_modules(&app->kit);
     eio_timer_stop(&app->drain_timer);
     /* The queue first: what waits in it answers sockets that still exist. */
     if (app->kit.work) kit_work_wait(app->kit.work);
@@ -130,7 +142,7 @@ void app_free(struct app *app)
     node_cluster_disconnect(app->cluster);
     sio_server_free(app->kit.io);
     node_cluster_free(app->cluster);
-    for (size_t i = MODULES; i > 0; i--) modules[i - 1]->stop(app->states[i - 1]);
+    stop_modules(&app->kit);
     kit_clear(&app->kit);
     free(app);
 }
@@ -141,6 +153,7 @@ void app_drain(struct app *app)
     app->kit.draining = true;
     kit_log(EIO_LOG_INFO, "draining", "sessions",
             kit_number((long long)eio_server_session_count(sio_server_engine(app->kit.io))).text, NULL);
+    drain_modules(&app->kit);
     eio_http_stop_listening(sio_server_http(app->kit.io));
     app->drain_until_ms = eio_loop_now_ms(app->kit.loop) + app->kit.config->drain_timeout_ms;
     eio_timer_start(&app->drain_timer, 0);

@@ -5,13 +5,13 @@
 #include "kit.h"
 #include "node_workers.h"
 
-#define APP_MODULES_MAX 8
+/* The modules, ended by NULL: in the order in which they start. */
+extern const struct kit_module *const app_modules[];
 
 struct app {
     struct kit kit;
-    struct node_worker *worker;    /* NULL: there is only one */
-    struct node_cluster *cluster;  /* NULL: the same, and no Redis */
-    void *states[APP_MODULES_MAX]; /* of the modules, in the order of app.c's list */
+    struct node_worker *worker;   /* NULL: there is only one */
+    struct node_cluster *cluster; /* NULL: the same, and no Redis */
     struct eio_timer drain_timer;
     uint64_t drain_until_ms;
 };
@@ -24,8 +24,6 @@ int app_prepare(const struct kit_config *config, char *error, size_t error_size)
 struct app *app_new(const struct kit_config *config, struct node_worker *worker, char *error, size_t error_size);
 /* Accepts NULL. */
 void app_free(struct app *app);
-/* A module's state, or NULL. */
-void *app_state(const struct app *app, const struct kit_module *module);
 /* Stops accepting, lets the store's queue run empty so that what was accepted is acknowledged, tells the sockets, then
  * stops the loop; all of that within drain_timeout_ms. */
 void app_drain(struct app *app);

@@ -297,6 +297,7 @@ int main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, not the end of the process */
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     read_command(&run, argc, argv, rest);
+    kit_config_init(&config, app_modules);
     int failed = kit_config_load(&config, &run.line, environ, error, sizeof error);
     if (run.flags[FLAG_HELP].value) {
         fputs(usage, stdout);

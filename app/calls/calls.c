@@ -91,17 +91,16 @@ static int prepare(struct kit *kit, void **state)
     return 0;
 }
 
-static int start(void *state, struct kit *kit, char *error, size_t error_size)
+static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
         open_namespaces,   calls_feed_start,     calls_presence_start, calls_access_start, calls_agents_start,
         calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,
     };
-    struct calls *calls = state;
-    calls->knowledge = knowledge_new(kit->config, error, error_size);
-    int failed = calls->knowledge ? 0 : EIO_EINVAL;
+    struct calls *calls = *state;
+    int failed = 0;
+    calls->knowledge = kit_state(kit, &knowledge_module);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
-    if (!failed) failed = knowledge_http_start(kit);
     if (!failed) failed = kit_metrics_add(kit, put_metrics, calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
     if (!failed && kit->config->demo) failed = calls_demo_start(calls, error, error_size);
@@ -109,12 +108,17 @@ static int start(void *state, struct kit *kit, char *error, size_t error_size)
     return failed;
 }
 
+static void drain(void *state)
+{
+    calls_demo_drain(state);
+    calls_life_drain(state);
+}
+
 static void pause_calls(void *state)
 {
     struct calls *calls = state;
     if (!calls) return;
-    calls_demo_stop(calls);
-    calls_life_stop(calls);
+    drain(calls);
     if (calls->agents) calls_watch_pause(calls);
 }
 
@@ -127,9 +131,14 @@ static void stop(void *state)
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);
-    knowledge_free(calls->knowledge);
     free(calls->proxy);
     free(calls);
 }
 
-const struct kit_module calls_module = {"calls", prepare, start, stop, pause_calls};
+const struct kit_module calls_module = {.name = "calls",
+                                        .migrations = calls_migrations,
+                                        .prepare = prepare,
+                                        .start = start,
+                                        .drain = drain,
+                                        .pause = pause_calls,
+                                        .stop = stop};

@@ -190,7 +190,6 @@ static uint64_t step(struct calls_demo *demo)
 static void on_timer(void *ctx)
 {
     struct calls_demo *demo = ctx;
-    if (demo->calls->kit->draining) return;
     eio_timer_start(&demo->timer, step(demo));
 }
 
@@ -260,19 +259,24 @@ int calls_demo_start(struct calls *calls, char *error, size_t error_size)
     struct calls_demo *demo = calls->demo = calloc(1, sizeof *demo);
     if (!demo) return EIO_ENOMEM;
     demo->calls = calls;
+    eio_timer_init(&demo->timer, kit->loop, on_timer, demo);
     if (file) demo->conversations = json_loadb((const char *)file->data, kit_embedded_size(file), 0, NULL);
     if (!json_array_size(demo->conversations)) return EIO_EINVAL;
-    eio_timer_init(&demo->timer, kit->loop, on_timer, demo);
     /* Runs with the loop, that is once the port is ours: another server on the same data is left in peace. Of several
      * workers one plays. */
     if (kit->processes.index == 0) eio_timer_start(&demo->timer, 1);
     return eio_http_route(sio_server_http(kit->io), "/demo/token", 0, on_token, demo);
 }
 
+void calls_demo_drain(struct calls *calls)
+{
+    if (calls->demo) eio_timer_stop(&calls->demo->timer);
+}
+
 void calls_demo_stop(struct calls *calls)
 {
     if (!calls->demo) return;
-    eio_timer_stop(&calls->demo->timer);
+    calls_demo_drain(calls);
     json_decref(calls->demo->conversations);
     free(calls->demo);
     calls->demo = NULL;

@@ -1,7 +1,7 @@
-/* What the parts of the module share. Reading order: calls.c, calls_store.c, calls_entry.h, calls_entry.c,
- * calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c, calls_agents.c, calls_watch.c,
- * calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c,
- * calls_http.c, calls_demo.c. */
+/* What the parts of the module share. Reading order: calls.c, calls_schema.c, calls_store.c, calls_entry.h,
+ * calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c, calls_agents.c,
+ * calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c,
+ * calls_feedback.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -42,6 +42,8 @@ struct calls {
     struct calls_demo *demo;
 };
 
+extern const char *const calls_migrations[]; /* calls_schema.c */
+
 /* Each returns 0 or a negative code. */
 int calls_feed_start(struct calls *calls);
 int calls_presence_start(struct calls *calls);
@@ -53,6 +55,8 @@ int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);
 int calls_demo_start(struct calls *calls, char *error, size_t error_size);
+void calls_life_drain(struct calls *calls);
+void calls_demo_drain(struct calls *calls);
 void calls_watch_pause(struct calls *calls);
 void calls_access_stop(struct calls *calls);
 void calls_presence_stop(struct calls *calls);

@@ -166,7 +166,6 @@ static uint64_t look_ms(const struct calls *calls)
 static void on_end_timer(void *ctx)
 {
     struct calls_life *life = ctx;
-    if (life->calls->kit->draining) return;
     end_abandoned(life->calls);
     eio_timer_start(&life->end_timer, look_ms(life->calls));
 }
@@ -314,11 +313,16 @@ int calls_life_start(struct calls *calls)
     return 0;
 }
 
-void calls_life_stop(struct calls *calls)
+void calls_life_drain(struct calls *calls)
 {
     if (!calls->life) return;
     eio_timer_stop(&calls->life->end_timer);
     eio_timer_stop(&calls->life->delete_timer);
+}
+
+void calls_life_stop(struct calls *calls)
+{
+    calls_life_drain(calls);
     free(calls->life);
     calls->life = NULL;
 }

@@ -45,6 +45,13 @@ void kit_clear(struct kit *kit)
     memset(kit, 0, sizeof *kit);
 }
 
+void *kit_state(const struct kit *kit, const struct kit_module *module)
+{
+    for (size_t i = 0; kit->config->modules[i]; i++)
+        if (kit->config->modules[i] == module) return kit->states[i];
+    return NULL;
+}
+
 int kit_on_peers_changed(struct kit *kit, kit_hook_fn fn, void *ctx)
 {
     if (kit->peer_hook_count == KIT_HOOKS_MAX) return EIO_ETOOBIG;

@@ -1,14 +1,15 @@
 /* What every module of the product stands on: configuration, loop, server, store, tokens, and the list of modules.
  * A module sees this and the headers that it names here; never another module's private parts.
  *
- * Reading order: kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_auth.h, kit_answer.h,
- * kit_request.h, kit_http.h, kit_metrics.h, kit_processes.h. */
+ * Reading order: kit_module.h, kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_auth.h,
+ * kit_answer.h, kit_request.h, kit_http.h, kit_metrics.h, kit_processes.h. */
 #ifndef KIT_H
 #define KIT_H
 
 #include "kit_config.h"
 #include "kit_jwt.h"
 #include "kit_log.h"
+#include "kit_module.h"
 #include "kit_processes.h"
 #include "kit_schema.h"
 #include "kit_store.h"
@@ -81,6 +82,7 @@ struct kit {
     struct kit_work *work;
     struct kit_store *store;
     struct kit_schemas *schemas;
+    void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
     bool development_key;
     bool draining;       /* new events are refused with 503 */
@@ -107,20 +109,6 @@ struct kit {
     struct kit_http_user *http_users; /* kit_http.c: a table */
 };
 
-/* A part of the product. app.c lists them. */
-struct kit_module {
-    const char *name;
-    /* Before the server is made, for who must stand between it and its adapters; *state is what the others get. Returns
-     * 0 or a negative code. May be NULL. */
-    int (*prepare)(struct kit *kit, void **state);
-    /* Opens namespaces and routes. Returns 0 or a negative code, with a line in error if it says more. */
-    int (*start)(void *state, struct kit *kit, char *error, size_t error_size);
-    /* The store's queue has run empty and the server is gone. Accepts NULL. */
-    void (*stop)(void *state);
-    /* Before that: end timers that would begin something new. May be NULL. */
-    void (*pause)(void *state);
-};
-
 /* Opens what the modules stand on, but for the server. Returns 0 or a negative code with a line in error; kit_clear()
  * in either case. loop NULL: for commands and a master, with neither loop nor schemas. */
 int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *take_loop, char *error,
@@ -128,6 +116,8 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
 /* Makes the server. The peers must be known. */
 int kit_init_server(struct kit *kit, const struct sio_options *options, char *error, size_t error_size);
 void kit_clear(struct kit *kit);
+/* A module's state; NULL before it has one. */
+void *kit_state(const struct kit *kit, const struct kit_module *module);
 
 /* True if others write to the same calls and chats: other processes or nodes. */
 static inline bool kit_has_peers(const struct kit *kit)

@@ -182,11 +182,12 @@ static void derive(struct kit_config *config)
     config->io.http.tls_key_file = config->tls_key[0] ? config->tls_key : NULL;
 }
 
-void kit_config_init(struct kit_config *config)
+void kit_config_init(struct kit_config *config, const struct kit_module *const *modules)
 {
     char ignored[256];
     struct report report = {ignored, sizeof ignored, false};
     memset(config, 0, sizeof *config);
+    config->modules = modules;
     sio_options_init(&config->io);
     rooms_redis_options_init(&config->redis_options);
     for (size_t i = 0; i < kit_option_count; i++)
@@ -475,7 +476,6 @@ int kit_config_load(struct kit_config *config, struct kit_command_line *line, ch
 {
     struct report report = {error, error_size, false};
     error[0] = 0;
-    kit_config_init(config);
     line->rest_count = 0;
     /* The file's name may come from the environment or the command line, which both win over what it says. */
     if (load_environment(config, environment, &report)) return EIO_EINVAL;

@@ -14,8 +14,11 @@ enum kit_jwt_algorithm { KIT_JWT_HS256, KIT_JWT_EDDSA };
 
 #define KIT_CONFIG_OPTIONS_MAX 192
 
+struct kit_module;
+
 struct kit_config {
-    const char *config_file; /* "": none */
+    const struct kit_module *const *modules; /* what the program is made of, ended by NULL */
+    const char *config_file;                 /* "": none */
 
     const char *host;
     uint32_t port;
@@ -102,11 +105,12 @@ struct kit_command_line {
     size_t rest_count;
 };
 
-/* Fills in the defaults. */
-void kit_config_init(struct kit_config *config);
+/* Fills in the defaults. modules: kit_module.h, ended by NULL, KIT_MODULES_MAX at most; borrowed. */
+void kit_config_init(struct kit_config *config, const struct kit_module *const *modules);
 void kit_config_clear(struct kit_config *config);
-/* Defaults, then file, environment ("NAME=value" strings, NULL at the end) and command line. Returns 0, or EIO_EINVAL
- * with one line in error that names the option, its value, what is allowed and where it was given. */
+/* Over the defaults (kit_config_init()): file, environment ("NAME=value" strings, NULL at the end) and command line.
+ * Returns 0, or EIO_EINVAL with one line in error that names the option, its value, what is allowed and where it was
+ * given. */
 int kit_config_load(struct kit_config *config, struct kit_command_line *line, char *const *environment, char *error,
                     size_t error_size);
 

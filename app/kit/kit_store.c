@@ -150,7 +150,7 @@ struct kit_store *kit_store_open(struct kit_work *work, const struct kit_config 
     }
     if (kit_store_path(config, path, sizeof path, error, error_size)) goto fail;
     store->writer = kit_db_open(path, config, true, error, error_size);
-    if (!store->writer || kit_store_migrate(store->writer, error, error_size)) goto fail;
+    if (!store->writer || kit_store_migrate(store->writer, config->modules, error, error_size)) goto fail;
     store->reader = kit_db_open(path, config, false, error, error_size);
     if (!store->reader) goto fail;
     kit_strand_init(&store->write_strand, work, config->work_batch_max, run_write_batch, store);

@@ -15,7 +15,7 @@ void kit_db_reset_all(struct kit_db *db);
 /* From any thread: no more waiting for locks. */
 void kit_db_abandon(struct kit_db *db);
 uint64_t kit_db_error_count(const struct kit_db *db);
-/* Brings the schema to the version of this program. */
-int kit_store_migrate(struct kit_db *db, char *error, size_t error_size);
+/* Brings the database to what these modules expect. Returns 0 or a negative code with a line in error. */
+int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size);
 
 #endif

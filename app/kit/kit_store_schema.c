@@ -1,146 +1,95 @@
-/* The database schema, versioned by PRAGMA user_version. A change is a new step at the end of the list; steps that
- * were released are never edited. */
+/* Brings the database to what the modules expect of it: runs the steps of each (kit_module.h) that it does not have
+ * yet, and counts them in the table `migrations`. Not its job: what the steps do. */
+#include "kit_module.h"
 #include "kit_store_int.h"
 
-static const char *const steps[] = {
-    /* 1 */
-    "CREATE TABLE calls ("
-    " id INTEGER PRIMARY KEY,"
-    " call_id TEXT NOT NULL UNIQUE,"
-    " status TEXT NOT NULL,"
-    " started_ms INTEGER NOT NULL,"
-    " ended_ms INTEGER,"
-    " seq INTEGER NOT NULL DEFAULT 0,"    /* of the last event of the call */
-    " agents TEXT NOT NULL DEFAULT '[]'," /* JSON array of user ids */
-    " metadata TEXT NOT NULL DEFAULT '{}');"
-    "CREATE INDEX calls_by_status ON calls(status, id);"
-    /* A line of the transcript; an interim one is overwritten, with a new seq, until it is final. */
-    "CREATE TABLE segments ("
-    " id INTEGER PRIMARY KEY,"
-    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
-    " seq INTEGER NOT NULL,"
-    " segment_id TEXT,"
-    " is_final INTEGER NOT NULL,"
-    " speaker TEXT NOT NULL,"
-    " text TEXT NOT NULL,"
-    " json TEXT NOT NULL," /* the event as it is sent, without seq */
-    " UNIQUE(call, seq), UNIQUE(call, segment_id));"
-    "CREATE TABLE suggestions ("
-    " id INTEGER PRIMARY KEY,"
-    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
-    " seq INTEGER NOT NULL,"
-    " top TEXT NOT NULL," /* ids of the documents in order, to see a change */
-    " json TEXT NOT NULL,"
-    " UNIQUE(call, seq));"
-    "CREATE TABLE documents ("
-    " id INTEGER PRIMARY KEY,"
-    " doc_id TEXT NOT NULL UNIQUE,"
-    " source TEXT NOT NULL,"
-    " topic TEXT NOT NULL,"
-    " title TEXT NOT NULL,"
-    " text TEXT NOT NULL,"
-    " helpful INTEGER NOT NULL DEFAULT 0," /* totals of feedback, kept so that a search needs no counting */
-    " unhelpful INTEGER NOT NULL DEFAULT 0);"
-    "CREATE VIRTUAL TABLE documents_fts USING fts5(title, topic, text, content='documents', content_rowid='id',"
-    " tokenize='porter unicode61 remove_diacritics 2');"
-    "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
-    " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;"
-    "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
-    " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
-    " VALUES ('delete', old.id, old.title, old.topic, old.text); END;"
-    "CREATE TRIGGER documents_changed AFTER UPDATE OF title, topic, text ON documents BEGIN"
-    " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
-    " VALUES ('delete', old.id, old.title, old.topic, old.text);"
-    " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;"
-    /* Once per agent, document and call; ids as text, so that feedback outlives a document's new import. */
-    "CREATE TABLE feedback ("
-    " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
-    " helpful INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
-    " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
-    /* 2 */
-    /* Which id a document got, by its source and the headings above it; kept while the document is away, since
-     * feedback hangs on it. No heading: imported before this step. */
-    "CREATE TABLE document_ids ("
-    " doc_id TEXT PRIMARY KEY,"
-    " source TEXT NOT NULL,"
-    " heading TEXT,"
-    " text_hash TEXT,"
-    " position INTEGER) WITHOUT ROWID;" /* in its source; NULL: not there now */
-    "CREATE INDEX document_ids_by_source ON document_ids(source);"
-    "INSERT INTO document_ids(doc_id, source) SELECT doc_id, source FROM documents;"
-    "CREATE INDEX documents_by_source ON documents(source);"
-    "CREATE INDEX feedback_by_document ON feedback(doc_id, helpful);",
-    /* 3 */
-    /* Documents are searched in memory; this says when they, or what was learned, changed. */
-    "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"
-    "DROP TABLE documents_fts;"
-    "CREATE TABLE knowledge_changes (id INTEGER PRIMARY KEY, documents INTEGER NOT NULL, learned INTEGER NOT NULL);"
-    "INSERT INTO knowledge_changes VALUES (1, 1, 1);"
-    "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
-    "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
-    "CREATE TRIGGER documents_changed AFTER UPDATE OF doc_id, title, topic, text ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
-    /* How many calls with a helpful document, and in how many of them the customer said a feature. */
-    "CREATE TABLE learned ("
-    " doc_id TEXT NOT NULL, feature TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (doc_id, feature)) WITHOUT ROWID;"
-    "CREATE TABLE learned_calls ("
-    " doc_id TEXT PRIMARY KEY, n INTEGER NOT NULL,"
-    " vector BLOB NOT NULL,"      /* of all these calls, added up */
-    " changed INTEGER NOT NULL);" /* knowledge_changes.learned at the latest change */
-    "CREATE INDEX learned_calls_by_change ON learned_calls(changed);"
-    /* What a vote added, to be taken back when it changes. */
-    "CREATE TABLE learned_votes ("
-    " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
-    " features TEXT NOT NULL, vector BLOB NOT NULL,"
-    " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
-    /* 4 */
-    /* When a feed last said something of a call; and whose calls are which, for those whose token does not say. */
-    "ALTER TABLE calls ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;"
-    "UPDATE calls SET last_ms = coalesce(ended_ms, started_ms);"
-    "CREATE INDEX calls_that_go_on ON calls(last_ms) WHERE ended_ms IS NULL;"
-    "CREATE INDEX calls_by_end ON calls(ended_ms) WHERE ended_ms IS NOT NULL;"
-    "CREATE TABLE call_agents ("
-    " agent TEXT NOT NULL,"
-    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
-    " PRIMARY KEY (agent, call)) WITHOUT ROWID;"
-    "CREATE INDEX call_agents_by_call ON call_agents(call);"
-    "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c, json_each(c.agents) j"
-    " WHERE j.type = 'text';",
-};
+#include <string.h>
 
-#define VERSION ((int)(sizeof steps / sizeof steps[0]))
+/* PRAGMA user_version. Until 4 it counted the steps of all modules; since 5 there is the table. */
+#define VERSION 5
 
-static int read_version(struct kit_db *db, int *version)
+/* The steps of each module that such a database has. */
+static const struct {
+    const char *module;
+    int steps[VERSION];
+} former[] = {{"calls", {0, 1, 1, 1, 2}}, {"knowledge", {0, 1, 2, 3, 3}}};
+
+static int read_int(struct kit_db *db, const char *sql, const char *text, int *value)
 {
-    sqlite3_stmt *statement = kit_db_statement(db, "PRAGMA user_version");
-    if (kit_db_step(statement, "") != SQLITE_ROW) return EIO_ESYS;
-    *version = sqlite3_column_int(statement, 0);
-    sqlite3_reset(statement);
-    return 0;
+    sqlite3_stmt *statement = NULL;
+    int error = sqlite3_prepare_v2(kit_db_sqlite(db), sql, -1, &statement, NULL);
+    if (!error && text) error = sqlite3_bind_text(statement, 1, text, -1, SQLITE_STATIC);
+    if (!error) error = sqlite3_step(statement);
+    *value = error == SQLITE_ROW ? sqlite3_column_int(statement, 0) : 0;
+    sqlite3_finalize(statement);
+    return error == SQLITE_ROW || error == SQLITE_DONE ? 0 : EIO_ESYS;
 }
 
-int kit_store_migrate(struct kit_db *db, char *error, size_t error_size)
+static int write_steps(struct kit_db *db, const char *module, int steps)
+{
+    sqlite3_stmt *statement = NULL;
+    int error =
+        sqlite3_prepare_v2(kit_db_sqlite(db), "INSERT OR REPLACE INTO migrations VALUES (?, ?)", -1, &statement, NULL);
+    if (!error) error = sqlite3_bind_text(statement, 1, module, -1, SQLITE_STATIC);
+    if (!error) error = sqlite3_bind_int(statement, 2, steps);
+    if (!error) error = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return error == SQLITE_DONE ? 0 : EIO_ESYS;
+}
+
+static int run_sql(struct kit_db *db, const char *sql)
+{
+    return sqlite3_exec(kit_db_sqlite(db), sql, NULL, NULL, NULL) ? EIO_ESYS : 0;
+}
+
+/* Makes the table, with what a database of before has of each module. */
+static int begin_counting(struct kit_db *db, int version)
 {
     char text[64];
-    int version = 0;
-    sqlite3 *sqlite = kit_db_sqlite(db);
-    /* The lock comes before the look: two programs may start at once. */
-    if (sqlite3_exec(sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) || read_version(db, &version)) goto fail;
-    if (version > VERSION) {
-        snprintf(error, error_size, "the database has version %d; this program supports up to %d", version, VERSION);
-        sqlite3_exec(sqlite, "ROLLBACK", NULL, NULL, NULL);
+    int failed = run_sql(db, "CREATE TABLE migrations (module TEXT PRIMARY KEY, steps INTEGER NOT NULL) WITHOUT ROWID");
+    for (size_t i = 0; i < sizeof former / sizeof former[0] && !failed; i++)
+        failed = write_steps(db, former[i].module, former[i].steps[version]);
+    snprintf(text, sizeof text, "PRAGMA user_version=%d", VERSION);
+    return failed ? failed : run_sql(db, text);
+}
+
+static int migrate_module(struct kit_db *db, const struct kit_module *module, char *error, size_t error_size)
+{
+    int done, count = 0;
+    while (module->migrations[count]) count++;
+    int failed = read_int(db, "SELECT steps FROM migrations WHERE module=?", module->name, &done);
+    if (!failed && done > count) {
+        snprintf(error, error_size, "the database has version %d of %s; this program supports up to %d", done,
+                 module->name, count);
         return EIO_EINVAL;
     }
-    for (int i = version; i < VERSION; i++)
-        if (sqlite3_exec(sqlite, steps[i], NULL, NULL, NULL)) goto fail;
-    snprintf(text, sizeof text, "PRAGMA user_version=%d", VERSION);
-    if (version < VERSION && sqlite3_exec(sqlite, text, NULL, NULL, NULL)) goto fail;
-    if (sqlite3_exec(sqlite, "COMMIT", NULL, NULL, NULL)) goto fail;
-    return 0;
-fail:
-    snprintf(error, error_size, "cannot prepare the database: %s", sqlite3_errmsg(sqlite));
+    for (int i = done; i < count && !failed; i++) failed = run_sql(db, module->migrations[i]);
+    return failed || done == count ? failed : write_steps(db, module->name, count);
+}
+
+static int migrate_all(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size)
+{
+    int version, failed = read_int(db, "PRAGMA user_version", NULL, &version);
+    if (!failed && version > VERSION) {
+        snprintf(error, error_size, "the database has version %d; this program supports up to %d", version, VERSION);
+        return EIO_EINVAL;
+    }
+    if (!failed && version < VERSION) failed = begin_counting(db, version);
+    for (; *modules && !failed; modules++)
+        if ((*modules)->migrations) failed = migrate_module(db, *modules, error, error_size);
+    return failed;
+}
+
+int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size)
+{
+    sqlite3 *sqlite = kit_db_sqlite(db);
+    error[0] = 0;
+    /* The lock comes before the look: two programs may start at once. */
+    int failed = run_sql(db, "BEGIN IMMEDIATE");
+    if (!failed) failed = migrate_all(db, modules, error, error_size);
+    if (!failed) failed = run_sql(db, "COMMIT");
+    if (!failed) return 0;
+    if (!error[0]) snprintf(error, error_size, "cannot prepare the database: %s", sqlite3_errmsg(sqlite));
     if (!sqlite3_get_autocommit(sqlite)) sqlite3_exec(sqlite, "ROLLBACK", NULL, NULL, NULL);
-    return EIO_ESYS;
+    return failed;
 }

@@ -2,6 +2,7 @@
  * inside store operations, on a thread: the index belongs to the read strand, what learns to the write strand. */
 #include "knowledge_int.h"
 
+#include "kit.h"
 #include "kit_embed.h"
 
 #include <errno.h>
@@ -338,3 +339,19 @@ int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struc
     knowledge_call_clear(&call);
     return code;
 }
+
+/* ------------------------------------------------------------------ module */
+
+static int start(struct kit *kit, void **state, char *error, size_t error_size)
+{
+    *state = knowledge_new(kit->config, error, error_size);
+    return *state ? knowledge_http_start(kit) : EIO_EINVAL;
+}
+
+static void stop(void *state)
+{
+    knowledge_free(state);
+}
+
+const struct kit_module knowledge_module = {
+    .name = "knowledge", .migrations = knowledge_migrations, .start = start, .stop = stop};

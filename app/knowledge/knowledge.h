@@ -2,6 +2,7 @@
 #ifndef KNOWLEDGE_H
 #define KNOWLEDGE_H
 
+#include "kit_module.h"
 #include "kit_schema.h"
 #include "kit_store.h"
 
@@ -43,12 +44,9 @@ int knowledge_import_command(const struct kit_config *config, const char *alias,
 int knowledge_learn_command(const struct kit_config *config, const char *const *paths, size_t path_count);
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
-struct kit;
-/* Opens DELETE /api/v1/documents/{id}. Returns 0 or a negative code. */
-int knowledge_http_start(struct kit *kit);
-
-/* The documents in memory and what finds them, for one process. */
+/* The documents in memory and what finds them, for one process; the module's state. */
 struct knowledge;
+extern const struct kit_module knowledge_module;
 /* Reads the glossaries of the configuration. NULL with a line in error. */
 struct knowledge *knowledge_new(const struct kit_config *config, char *error, size_t error_size);
 /* No operation may run any more. Accepts NULL. */

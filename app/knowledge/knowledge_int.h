@@ -89,6 +89,12 @@ struct knowledge {
     double built_s, build_s;                   /* when, and how long it took */
 };
 
+extern const char *const knowledge_migrations[]; /* knowledge_schema.c */
+
+struct kit;
+/* Opens DELETE /api/v1/documents/{id}. Returns 0 or a negative code. */
+int knowledge_http_start(struct kit *kit);
+
 /* ---------------------------------------------------------------- learning */
 
 int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *db, const struct knowledge_vote *vote,

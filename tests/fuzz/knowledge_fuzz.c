@@ -41,7 +41,7 @@ static struct kit_store *open_store(void)
     static const char guide[] = "# Refund status\nhow to refund\n# Return\nthe wrong size and a refund\n";
     struct knowledge_import import = {.source = "g.md", .text = eio_str(guide)};
     char error[256];
-    kit_config_init(&config);
+    kit_config_init(&config, app_modules);
     config.data = ":memory:";
     struct kit_store *store = kit_store_open(kit_work_new(NULL, &options), &config, error, sizeof error);
     MUST(store && !knowledge_import(store, &import, error, sizeof error));

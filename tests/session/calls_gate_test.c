@@ -1,6 +1,7 @@
 /* Gates on a fake clock: what runs in order, what is kept, for whom, and for how long a snapshot's lines are spared. */
 #include "sio_fixture.h"
 
+#include "app.h"
 #include "calls_gate.h"
 
 #define CALL "c1"
@@ -20,7 +21,7 @@ static int setup(void **state)
     (void)state;
     memset(&f, 0, sizeof f);
     talk_init(&f.talk);
-    kit_config_init(&f.config);
+    kit_config_init(&f.config, app_modules);
     f.kit.config = &f.config;
     f.kit.loop = f.talk.loop;
     f.calls.kit = &f.kit;

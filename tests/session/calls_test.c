@@ -41,7 +41,7 @@ static void submit(enum calls_feed_kind kind, const char *text)
     struct kit_failure failure;
     struct calls_feed_event event = {.kind = kind, .raw = eio_str(text)};
     assert_int_equal(kit_json_check(event.raw, 127, &failure), 0);
-    calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
+    calls_feed_submit(kit_state(&f.app->kit, &calls_module), &event, on_result, NULL);
 }
 
 /* What a feed says and what it is told: the code, or the seq, or -seq for what was known. */
@@ -245,7 +245,7 @@ static void the_call_is_named_whoever_wrote_the_line(void **state)
         .kind = CALLS_FEED_LINE, .raw = eio_str("{\"speaker\":\"agent\",\"text\":\"x\"}"), .call_id = "a"};
     (void)state;
     START("a");
-    calls_feed_submit(app_state(f.app, &calls_module), &event, on_result, NULL);
+    calls_feed_submit(kit_state(&f.app->kit, &calls_module), &event, on_result, NULL);
     kit_work_wait(f.app->kit.work);
     assert_int_equal(f.last.failure.code, 0);
     assert_non_null(strstr(stored_json("a"), "\"call_id\":\"a\""));
@@ -269,7 +269,7 @@ static void post_list(const char *call_id, const char *text)
 {
     struct calls_feed_event event = {.kind = CALLS_FEED_LINE, .raw = eio_str(text), .call_id = call_id};
     list_answers = 0;
-    calls_list_submit(app_state(f.app, &calls_module), &event, on_list, NULL);
+    calls_list_submit(kit_state(&f.app->kit, &calls_module), &event, on_list, NULL);
     kit_work_wait(f.app->kit.work);
     assert_int_equal(list_answers, 1);
 }
@@ -316,7 +316,7 @@ static char *long_list(size_t count)
 static void a_long_list_lets_others_pass(void **state)
 {
     char *text = long_list(3000);
-    struct calls *calls = app_state(f.app, &calls_module);
+    struct calls *calls = kit_state(&f.app->kit, &calls_module);
     struct calls_feed_event list = {.kind = CALLS_FEED_LINE, .raw = eio_str(text), .call_id = "a"};
     (void)state;
     START("a");
@@ -351,7 +351,7 @@ static void on_deleted(void *ctx, const struct kit_failure *failure)
 static int delete_call(const char *call_id)
 {
     int before = delete_answers;
-    calls_delete(app_state(f.app, &calls_module), call_id, NULL, on_deleted, NULL);
+    calls_delete(kit_state(&f.app->kit, &calls_module), call_id, NULL, on_deleted, NULL);
     kit_work_wait(f.app->kit.work);
     assert_int_equal(delete_answers, before + 1);
     return deleted.code;
@@ -455,7 +455,7 @@ static void a_call_that_nobody_speaks_of_ends(void **state)
         say(CALLS_FEED_START, text);
     }
     turn_until("SELECT count(*) FROM calls WHERE status='ended' AND ended_ms IS NOT NULL AND seq=1", 150);
-    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->abandoned, 150);
+    assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->abandoned, 150);
 }
 
 static void unknown_fields_are_kept_as_they_came(void **state)
@@ -522,7 +522,7 @@ static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"a refund?\"}");
     say(CALLS_FEED_LINE,
         "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"a refund?\",\"segment_id\":\"1\",\"is_final\":false}");
-    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->searches, 0);
+    assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->searches, 0);
     say(CALLS_FEED_LINE,
         "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"I want a refund\",\"segment_id\":\"1\"}");
     json_t *all = snapshot("a", 0), *list = json_object_get(all, "suggestions");
@@ -532,10 +532,10 @@ static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
     assert_int_equal(json_integer_value(json_object_get(json_array_get(list, 0), "seq")), 4);
     json_decref(all);
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"customer\",\"text\":\"yes, a refund\"}");
-    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->searches, 2);
-    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->suggestions, 1);
+    assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->searches, 2);
+    assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->suggestions, 1);
     say(CALLS_FEED_LINE, "{\"call_id\":\"a\",\"speaker\":\"Customer\",\"text\":\"and my password passwords\"}");
-    assert_int_equal(calls_get_counters(app_state(f.app, &calls_module))->suggestions, 2);
+    assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->suggestions, 2);
 }
 
 static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)

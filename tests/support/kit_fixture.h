@@ -77,6 +77,7 @@ static inline int fixture_config(struct kit_config *config, char *error, size_t 
     char *argv[16];
     struct kit_command_line line = {0, argv, NULL, 0, NULL, 0};
     for (; words[line.argc]; line.argc++) argv[line.argc] = strdup(words[line.argc]);
+    kit_config_init(config, app_modules);
     int failed = kit_config_load(config, &line, environment, error, error_size);
     for (int i = 0; i < line.argc; i++) free(argv[i]);
     return failed;

@@ -332,6 +332,118 @@ static void a_database_of_a_later_version_is_refused(void **state)
     kit_work_free(f.work);
 }
 
+/* The schema as SQLite has it, without what the layout of the statements adds. */
+static void read_schema(sqlite3 *database, char *out, size_t size)
+{
+    sqlite3_stmt *rows;
+    size_t n = 0;
+    assert_int_equal(sqlite3_prepare_v2(database, "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name",
+                                        -1, &rows, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(rows) == SQLITE_ROW)
+        n += (size_t)snprintf(out + n, size - n, "%s\n", (const char *)sqlite3_column_text(rows, 0));
+    sqlite3_finalize(rows);
+    assert_true(n < size);
+}
+
+static sqlite3 *open_file(void)
+{
+    char path[128];
+    sqlite3 *database;
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    return database;
+}
+
+static int64_t read_number(sqlite3 *database, const char *sql)
+{
+    sqlite3_stmt *row;
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &row, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+    int64_t number = sqlite3_column_int64(row, 0);
+    sqlite3_finalize(row);
+    return number;
+}
+
+static void a_database_from_before_the_modules_counted_keeps_what_it_has(void **state)
+{
+    static char fresh[16384], migrated[16384];
+    char path[128];
+    (void)state;
+    sqlite3 *database = open_file();
+    read_schema(database, fresh, sizeof fresh);
+    sqlite3_close(database);
+    close_store();
+    snprintf(path, sizeof path, "%s/parley.db", f.directory);
+    assert_int_equal(remove(path), 0);
+    char *sql = fixture_read_project("tests/unit/databases/version-4.sql");
+    database = open_file();
+    assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(database);
+    free(sql);
+    open_store();
+    close_store();
+    open_store(); /* and finds its own counting the next time */
+    database = open_file();
+    read_schema(database, migrated, sizeof migrated);
+    assert_string_equal(migrated, fresh);
+    assert_int_equal(read_number(database, "SELECT count(*) FROM segments"), 3);
+    assert_int_equal(read_number(database, "SELECT count(*) FROM call_agents"), 1);
+    assert_int_equal(read_number(database, "SELECT count(*) FROM feedback"), 1);
+    assert_int_equal(read_number(database, "SELECT count(*) FROM learned_votes"), 1);
+    assert_int_equal(read_number(database, "SELECT steps FROM migrations WHERE module='calls'"), 2);
+    assert_int_equal(read_number(database, "SELECT steps FROM migrations WHERE module='knowledge'"), 3);
+    sqlite3_close(database);
+}
+
+/* Each version that there was: what it lacks is added, and nothing of what it has is made twice. */
+static void a_database_of_any_former_version_gets_the_steps_that_it_lacks(void **state)
+{
+    static const struct {
+        int calls, knowledge;
+    } had[] = {{0, 0}, {1, 1}, {1, 2}, {1, 3}, {2, 3}};
+    static char fresh[16384], migrated[16384];
+    char path[128], version[64];
+    (void)state;
+    sqlite3 *database = open_file();
+    read_schema(database, fresh, sizeof fresh);
+    sqlite3_close(database);
+    for (int v = 0; v < 5; v++) {
+        close_store();
+        snprintf(path, sizeof path, "%s/parley.db", f.directory);
+        assert_int_equal(remove(path), 0);
+        database = open_file();
+        for (int i = 0; i < had[v].calls; i++)
+            assert_int_equal(sqlite3_exec(database, calls_module.migrations[i], NULL, NULL, NULL), SQLITE_OK);
+        for (int i = 0; i < had[v].knowledge; i++)
+            assert_int_equal(sqlite3_exec(database, knowledge_module.migrations[i], NULL, NULL, NULL), SQLITE_OK);
+        snprintf(version, sizeof version, "PRAGMA user_version=%d", v);
+        assert_int_equal(sqlite3_exec(database, version, NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(database);
+        open_store();
+        database = open_file();
+        read_schema(database, migrated, sizeof migrated);
+        assert_string_equal(migrated, fresh);
+        sqlite3_close(database);
+    }
+}
+
+static void a_module_of_a_later_version_is_refused(void **state)
+{
+    char error[512] = "";
+    (void)state;
+    sqlite3 *database = open_file();
+    assert_int_equal(sqlite3_exec(database, "UPDATE migrations SET steps=99 WHERE module='calls'", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(database);
+    close_store();
+    struct kit_work_options options = {1, 10, 1000};
+    f.work = kit_work_new(NULL, &options);
+    assert_null(kit_store_open(f.work, &f.config, error, sizeof error));
+    assert_string_equal(error, "the database has version 99 of calls; this program supports up to 2");
+    kit_work_free(f.work);
+}
+
 static void the_reader_cannot_write_and_sees_what_is_committed(void **state)
 {
     (void)state;
@@ -376,6 +488,9 @@ int main(void)
         TEST(an_abandoned_store_refuses_what_waits),
         TEST(a_damaged_database_is_a_clear_error),
         TEST(a_database_of_a_later_version_is_refused),
+        TEST(a_database_from_before_the_modules_counted_keeps_what_it_has),
+        TEST(a_database_of_any_former_version_gets_the_steps_that_it_lacks),
+        TEST(a_module_of_a_later_version_is_refused),
         TEST(the_reader_cannot_write_and_sees_what_is_committed),
         TEST(memory_keeps_nothing_and_both_connections_share_it),
     };

@@ -1,0 +1,48 @@
+/* The calls' tables, by the steps in which they came to be (kit_module.h). */
+#include "calls_int.h"
+
+const char *const calls_migrations[] = {
+    /* 1 */
+    "CREATE TABLE calls ("
+    " id INTEGER PRIMARY KEY,"
+    " call_id TEXT NOT NULL UNIQUE,"
+    " status TEXT NOT NULL,"
+    " started_ms INTEGER NOT NULL,"
+    " ended_ms INTEGER,"
+    " seq INTEGER NOT NULL DEFAULT 0,"    /* of the last event of the call */
+    " agents TEXT NOT NULL DEFAULT '[]'," /* JSON array of user ids */
+    " metadata TEXT NOT NULL DEFAULT '{}');"
+    "CREATE INDEX calls_by_status ON calls(status, id);"
+    /* A line of the transcript; an interim one is overwritten, with a new seq, until it is final. */
+    "CREATE TABLE segments ("
+    " id INTEGER PRIMARY KEY,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " segment_id TEXT,"
+    " is_final INTEGER NOT NULL,"
+    " speaker TEXT NOT NULL,"
+    " text TEXT NOT NULL,"
+    " json TEXT NOT NULL," /* the event as it is sent, without seq */
+    " UNIQUE(call, seq), UNIQUE(call, segment_id));"
+    "CREATE TABLE suggestions ("
+    " id INTEGER PRIMARY KEY,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " top TEXT NOT NULL," /* ids of the documents in order, to see a change */
+    " json TEXT NOT NULL,"
+    " UNIQUE(call, seq));",
+    /* 2 */
+    /* When a feed last said something of a call; and whose calls are which, for those whose token does not say. */
+    "ALTER TABLE calls ADD COLUMN last_ms INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE calls SET last_ms = coalesce(ended_ms, started_ms);"
+    "CREATE INDEX calls_that_go_on ON calls(last_ms) WHERE ended_ms IS NULL;"
+    "CREATE INDEX calls_by_end ON calls(ended_ms) WHERE ended_ms IS NOT NULL;"
+    "CREATE TABLE call_agents ("
+    " agent TEXT NOT NULL,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " PRIMARY KEY (agent, call)) WITHOUT ROWID;"
+    "CREATE INDEX call_agents_by_call ON call_agents(call);"
+    "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c, json_each(c.agents) j"
+    " WHERE j.type = 'text';",
+    NULL,
+};

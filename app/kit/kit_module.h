@@ -1,0 +1,32 @@
+/* A part of the product: what it brings, in lists that the kit reads, and when it runs. app.c lists the modules. */
+#ifndef KIT_MODULE_H
+#define KIT_MODULE_H
+
+#include <stddef.h>
+
+#define KIT_MODULES_MAX 16
+
+struct kit;
+
+struct kit_module {
+    const char *name;
+    /* Its part of the database: SQL, one step after another, ended by NULL. The store counts the steps of each module;
+     * a change is a new step at the end, and steps that were released are never edited. NULL: it has no tables. */
+    const char *const *migrations;
+    /* Before the server is made, for who must stand between it and its adapters; *state is what the others get. Returns
+     * 0 or a negative code. May be NULL. */
+    int (*prepare)(struct kit *kit, void **state);
+    /* Opens namespaces and routes. Modules start in the order of the list; what the earlier ones made is there. Returns
+     * 0 or a negative code, with a line in error if it says more. */
+    int (*start)(struct kit *kit, void **state, char *error, size_t error_size);
+    /* The server accepts nobody any more and will end soon: begin nothing new. Not called if it ends without a drain.
+     * May be NULL. */
+    void (*drain)(void *state);
+    /* Right before the store's queue is waited for: end timers that would put more into it. Accepts NULL. May be NULL.
+     */
+    void (*pause)(void *state);
+    /* The store's queue has run empty and the server is gone. Accepts NULL. May be NULL. */
+    void (*stop)(void *state);
+};
+
+#endif
