@@ -100,8 +100,8 @@ KNOWN_CIRCLES = [
 
 
 def calls(folder):
-    """Each C file of the folder, and which of the others it calls. Calls through pointers are not seen: that is what they are for."""
-    paths = [path for path in c_files() if path.parent == Path(folder) and path.suffix == ".c"]
+    """Each C file below the folder, and which of the others it calls. Calls through pointers are not seen: that is what they are for."""
+    paths = [path for path in c_files() if path.parts[0] == folder and path.suffix == ".c"]
     command = ["ctags", "--languages=C", "--kinds-C=f", "--fields=+f", "-f", "-", *map(str, paths)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     home, defined = {}, {path.name: set() for path in paths}
