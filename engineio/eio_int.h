@@ -35,6 +35,21 @@ enum {
     EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events were heard */
 };
 
+/* Something that has work to do at the end of a turn, a member of its owner's. It is in one list of the loop at most.
+ */
+struct eio__turn_item {
+    struct eio__turn_item *next; /* NULL: in no list */
+    const struct eio__turn_ops *ops;
+};
+struct eio__turn_ops {
+    void (*flush)(struct eio__turn_item *item); /* it may ask for another, or to be freed */
+    void (*free)(struct eio__turn_item *item);  /* the item goes */
+};
+/* In order, from head.next to the one whose next is the head again. */
+struct eio__turn_list {
+    struct eio__turn_item head, *last;
+};
+
 struct eio__post {
     struct eio__post *next;
     eio_loop_fn fn;
@@ -63,8 +78,7 @@ struct eio_loop {
     void *hook_ctx[EIO__FLUSH_HOOKS_MAX];
     size_t hook_count, hook_next; /* next: the one to run after the one that runs */
 
-    struct eio_session *flush_first, *flush_last; /* sessions with something to write, by flush_next */
-    struct eio_session *closed_first;             /* to be freed at the end of the turn, by flush_next */
+    struct eio__turn_list to_flush, to_free; /* at the end of this turn */
     uint8_t *read_buffer;
     struct eio__leases leases; /* only with limits on connections */
     unsigned events;           /* of connections, in this turn */
@@ -78,6 +92,22 @@ struct eio_loop {
     struct eio_loop_stats stats;
 };
 
+static inline void eio__turn_list_add(struct eio__turn_list *list, struct eio__turn_item *item)
+{
+    item->next = &list->head;
+    list->last->next = item;
+    list->last = item;
+}
+/* The item is flushed at the end of the turn. Harmless for one that is in a list. */
+static inline void eio__loop_want_flush(struct eio_loop *loop, struct eio__turn_item *item)
+{
+    if (!item->next) eio__turn_list_add(&loop->to_flush, item);
+}
+/* The item, which is in no list, is freed at the end of the turn. */
+static inline void eio__loop_want_free(struct eio_loop *loop, struct eio__turn_item *item)
+{
+    eio__turn_list_add(&loop->to_free, item);
+}
 /* What ends a turn: hooks, flush, freeing what was closed. Not from a hook or a session's callback. */
 void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
@@ -268,13 +298,12 @@ struct eio__pulse {
 
 struct eio_session {
     /* The write path: what a broadcast touches stands first. */
-    int fd;               /* the WebSocket's, -1: none */
-    uint8_t state;        /* enum eio__state, set by eio__session_set_state() only */
-    uint8_t carrier;      /* enum eio__carrier */
-    uint8_t protocol;     /* 4; 0 for a bare WebSocket */
-    uint8_t closing;      /* enum eio__closing, of the WebSocket; set in eio_ws_close.c */
-    uint8_t deflate_bits; /* window for what is sent, if permessage-deflate was negotiated; else 0 */
-    bool in_flush : 1;
+    int fd;                 /* the WebSocket's, -1: none */
+    uint8_t state;          /* enum eio__state, set by eio__session_set_state() only */
+    uint8_t carrier;        /* enum eio__carrier */
+    uint8_t protocol;       /* 4; 0 for a bare WebSocket */
+    uint8_t closing;        /* enum eio__closing, of the WebSocket; set in eio_ws_close.c */
+    uint8_t deflate_bits;   /* window for what is sent, if permessage-deflate was negotiated; else 0 */
     bool blocked : 1;       /* the socket took less than offered: waits for EV_WRITE */
     bool read_paused : 1;   /* above the high-water mark */
     bool extended : 1;      /* the pong deadline was extended once */
@@ -289,7 +318,7 @@ struct eio_session {
     uint32_t queued_messages;
     uint32_t written, received; /* bytes of the WebSocket, modulo 2^32 */
     struct eio__queue queue;
-    struct eio_session *flush_next;
+    struct eio__turn_item item;
     struct eio_server *server;
     void *data;
 
@@ -321,16 +350,12 @@ struct eio_session *eio__session_new(struct eio_server *server, int protocol, st
 void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why);
 /* Puts the session on the loop's list of those to be flushed at the end of the turn. */
 void eio__session_want_flush(struct eio_session *session);
-/* Flush, called by the loop: writes what is queued, or goes on closing. */
-void eio__session_flush(struct eio_session *session);
 /* It is closing: the deadline of its last bytes, from now on. */
 void eio__session_await_last(struct eio_session *session);
 /* Over and done: to be freed at the end of the turn. */
 void eio__session_bury(struct eio_session *session, const char *why);
 /* The same for a session that nobody was told of: its handshake failed. */
 void eio__session_discard(struct eio_session *session);
-/* Frees memory; the session is off all lists. Called by the loop. */
-void eio__session_free(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
  */
 void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger);

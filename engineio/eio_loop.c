@@ -107,6 +107,11 @@ static struct event_base *base_new(void)
     return base;
 }
 
+static void turn_list_init(struct eio__turn_list *list)
+{
+    list->head.next = list->last = &list->head;
+}
+
 static struct eio_loop *loop_new(bool fake_clock)
 {
     struct eio_loop *loop = calloc(1, sizeof *loop);
@@ -116,6 +121,8 @@ static struct eio_loop *loop_new(bool fake_clock)
     loop->now_valid = fake_clock;
     loop->now_ms = fake_clock ? 1000000 : 0;
     loop->armed_ms = UINT64_MAX;
+    turn_list_init(&loop->to_flush);
+    turn_list_init(&loop->to_free);
     loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = base_new();
     loop->read_buffer = malloc(EIO__READ_BUFFER_BYTES);
@@ -139,12 +146,15 @@ struct eio_loop *eio_loop_new_with_fake_clock(void)
     return loop_new(true);
 }
 
+/* What is freed adds nothing to the list. */
 static void free_closed(struct eio_loop *loop)
 {
-    while (loop->closed_first) {
-        struct eio_session *session = loop->closed_first;
-        loop->closed_first = session->flush_next;
-        eio__session_free(session);
+    struct eio__turn_item *item = loop->to_free.head.next;
+    turn_list_init(&loop->to_free);
+    while (item != &loop->to_free.head) {
+        struct eio__turn_item *next = item->next;
+        item->ops->free(item);
+        item = next;
     }
 }
 
@@ -210,16 +220,15 @@ static void flush(struct eio_loop *loop)
             loop->hooks[i](loop->hook_ctx[i]);
         }
         loop->in_hooks = false;
-        struct eio_session *session = loop->flush_first;
-        if (!session) return;
-        loop->flush_first = loop->flush_last = NULL;
-        while (session) {
-            struct eio_session *next = session->flush_next;
-            session->in_flush = false;
-            session->flush_next = NULL;
-            if (next) __builtin_prefetch(next);
-            eio__session_flush(session);
-            session = next;
+        struct eio__turn_item *item = loop->to_flush.head.next;
+        if (item == &loop->to_flush.head) return;
+        turn_list_init(&loop->to_flush);
+        while (item != &loop->to_flush.head) {
+            struct eio__turn_item *next = item->next;
+            item->next = NULL;
+            __builtin_prefetch(next);
+            item->ops->flush(item);
+            item = next;
         }
     }
     loop->unfinished = true; /* what the last round's callbacks did is the next turn's, at once */
@@ -283,6 +292,11 @@ static void run_timers_early(struct eio_loop *loop)
     if (next <= now && now - next <= EIO__STOOD_STILL_MS) eio__timers_run(loop);
 }
 
+static bool has_to_flush(const struct eio_loop *loop)
+{
+    return loop->to_flush.last != &loop->to_flush.head;
+}
+
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
@@ -291,7 +305,7 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
     loop->cut_at_us = 0;
     loop->cut = false;
     arm_timer(loop); /* what was started between turns */
-    bool wait = wait_ms != 0 && !loop->fake_clock && !loop->flush_first && !loop->unfinished;
+    bool wait = wait_ms != 0 && !loop->fake_clock && !has_to_flush(loop) && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
     int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
     if (loop->fake_clock) eio__timers_run(loop);

@@ -16,30 +16,9 @@ void eio__session_set_state(struct eio_session *session, enum eio__state state, 
     session->state = (uint8_t)state;
 }
 
-struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head)
+static void free_at_end(struct eio__turn_item *item)
 {
-    struct eio_session *session = calloc(1, sizeof *session);
-    if (!session) {
-        free(take_head);
-        return NULL;
-    }
-    session->fd = -1;
-    session->protocol = (uint8_t)protocol;
-    session->server = server;
-    session->head = take_head;
-    session->carrier = EIO__C_WEBSOCKET;
-    eio__queue_init(&session->queue);
-    int result = eio__server_enter(server, session);
-    server->next_id = NULL;
-    if (result != 0) {
-        eio__session_free(session);
-        return NULL;
-    }
-    return session;
-}
-
-void eio__session_free(struct eio_session *session)
-{
+    struct eio_session *session = container_of(item, struct eio_session, item);
     if (session->server->watch) eio__watch_forget(session->server->watch, session);
     if (session->has_own_id) free(session->own_id);
     if (session->has_long_id) free(session->long_id);
@@ -53,17 +32,35 @@ void eio__session_free(struct eio_session *session)
     free(session);
 }
 
+static void flush_at_end(struct eio__turn_item *item);
+static const struct eio__turn_ops turn_ops = {flush_at_end, free_at_end};
+
+struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head)
+{
+    struct eio_session *session = calloc(1, sizeof *session);
+    if (!session) {
+        free(take_head);
+        return NULL;
+    }
+    session->fd = -1;
+    session->protocol = (uint8_t)protocol;
+    session->server = server;
+    session->head = take_head;
+    session->carrier = EIO__C_WEBSOCKET;
+    session->item.ops = &turn_ops;
+    eio__queue_init(&session->queue);
+    int result = eio__server_enter(server, session);
+    server->next_id = NULL;
+    if (result != 0) {
+        free_at_end(&session->item);
+        return NULL;
+    }
+    return session;
+}
+
 void eio__session_want_flush(struct eio_session *session)
 {
-    if (session->in_flush) return;
-    struct eio_loop *loop = session->server->loop;
-    session->in_flush = true;
-    session->flush_next = NULL;
-    if (loop->flush_last && loop->flush_first)
-        loop->flush_last->flush_next = session;
-    else
-        loop->flush_first = session;
-    loop->flush_last = session;
+    eio__loop_want_flush(session->server->loop, &session->item);
 }
 
 static void drop_queue(struct eio_session *session)
@@ -82,20 +79,14 @@ static void drop_unsent(struct eio_session *session)
     session->queued_messages = session->queue.count ? eio__queue_at(&session->queue, 0)->messages : 0;
 }
 
-static void list_closed(struct eio_session *session)
-{
-    struct eio_loop *loop = session->server->loop;
-    session->flush_next = loop->closed_first;
-    loop->closed_first = session;
-}
-
 void eio__session_bury(struct eio_session *session, const char *why)
 {
     eio__session_set_state(session, EIO__S_CLOSED, why);
     eio_deadline_stop(NULL, &session->deadline);
     eio__ws_detach(session);
     drop_queue(session);
-    if (!session->in_flush) list_closed(session); /* else the flush finds it closed and moves it over */
+    /* One that waits for its flush is found closed there. */
+    if (!session->item.next) eio__loop_want_free(session->server->loop, &session->item);
 }
 
 void eio__session_discard(struct eio_session *session)
@@ -339,10 +330,11 @@ static void end_failed(struct eio_session *session)
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, says_why);
 }
 
-void eio__session_flush(struct eio_session *session)
+static void flush_at_end(struct eio__turn_item *item)
 {
+    struct eio_session *session = container_of(item, struct eio_session, item);
     if (session->state == EIO__S_CLOSED) {
-        list_closed(session);
+        eio__loop_want_free(session->server->loop, item);
         return;
     }
     if (session->failed && session->state < EIO__S_LINGERING) {
