@@ -291,7 +291,9 @@ int main(int argc, char **argv)
     int status = EXIT_SUCCESS;
     umask(S_IRWXG | S_IRWXO); /* data, keys and log are this user's alone, whichever command makes them */
     if (argc == 2 && !strcmp(argv[1], "--print-options-markdown")) {
-        kit_config_print_markdown(stdout);
+        kit_config_init(&config, app_modules);
+        kit_config_print_markdown(&config, stdout);
+        kit_config_clear(&config);
         return EXIT_SUCCESS;
     }
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, not the end of the process */
@@ -301,7 +303,7 @@ int main(int argc, char **argv)
     int failed = kit_config_load(&config, &run.line, environ, error, sizeof error);
     if (run.flags[FLAG_HELP].value) {
         fputs(usage, stdout);
-        kit_config_print_help(stdout);
+        kit_config_print_help(&config, stdout);
     } else if (run.flags[FLAG_VERSION].value) {
         puts("parley " PARLEY_VERSION);
     } else if (failed) {

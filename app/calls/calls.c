@@ -136,6 +136,8 @@ static void stop(void *state)
 }
 
 const struct kit_module calls_module = {.name = "calls",
+
+                                        .options = &calls_options,
                                         .migrations = calls_migrations,
                                         .prepare = prepare,
                                         .start = start,

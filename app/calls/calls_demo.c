@@ -100,7 +100,7 @@ static void say_line(struct calls_demo *demo, bool is_final)
 /* Long lines take longer, and each at least a third of the average. */
 static uint64_t line_ms(const struct calls_demo *demo)
 {
-    uint64_t average = demo->calls->kit->config->demo_line_ms;
+    uint64_t average = calls_config(demo->calls->kit->config)->demo_line_ms;
     uint64_t ms = average * strlen(line_part(demo, 1)) / AVERAGE_LINE_BYTES;
     if (ms < average / 3) ms = average / 3;
     return ms > average * 3 ? average * 3 : ms;
@@ -141,7 +141,7 @@ static void prune(struct calls_demo *demo, bool end_all)
     op->op.run = run_prune;
     op->op.done = on_pruned;
     op->op.writes = true;
-    op->keep = demo->calls->kit->config->demo_keep;
+    op->keep = calls_config(demo->calls->kit->config)->demo_keep;
     op->now_ms = (int64_t)eio_loop_unix_ms(demo->calls->kit->loop);
     op->end_all = end_all;
     if (kit_store_submit(demo->calls->kit->store, &op->op, 0)) free(op);
@@ -150,7 +150,7 @@ static void prune(struct calls_demo *demo, bool end_all)
 /* Does what is due and returns after how long the next step is. */
 static uint64_t step(struct calls_demo *demo)
 {
-    const uint64_t average = demo->calls->kit->config->demo_line_ms;
+    const uint64_t average = calls_config(demo->calls->kit->config)->demo_line_ms;
     bool is_long = strlen(line_part(demo, 1)) > SHORT_LINE_BYTES;
     switch (demo->phase) {
     case PHASE_CLEAN_UP:
@@ -175,7 +175,7 @@ static uint64_t step(struct calls_demo *demo)
         say(demo, CALLS_FEED_END, json_pack("{s:s}", "call_id", demo->call_id));
         demo->conversation = (demo->conversation + 1) % json_array_size(demo->conversations);
         demo->phase = PHASE_PRUNE;
-        return demo->calls->kit->config->demo_pause_ms;
+        return calls_config(demo->calls->kit->config)->demo_pause_ms;
     case PHASE_PRUNE:
         prune(demo, false);
         demo->phase = PHASE_START;

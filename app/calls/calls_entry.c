@@ -177,8 +177,9 @@ static int read_object(struct calls_entry *entry, const struct calls_reader *rea
     if (!entry->call_id[0]) snprintf(entry->call_id, sizeof entry->call_id, "%s", reader->call_id);
     code = check_call(reader, entry, failure);
     if (code) return code;
-    if (entry->kind == CALLS_FEED_LINE && json_string_length(json_object_get(object, "text")) > config->text_max_bytes)
-        return kit_fail(failure, 413, "/text", "must be at most %u bytes", config->text_max_bytes);
+    if (entry->kind == CALLS_FEED_LINE &&
+        json_string_length(json_object_get(object, "text")) > calls_config(config)->text_max_bytes)
+        return kit_fail(failure, 413, "/text", "must be at most %u bytes", calls_config(config)->text_max_bytes);
     if (copy_values(entry, object, raw) || begin_json(entry, reader, object, raw))
         return kit_fail(failure, 503, NULL, "out of memory");
     return 0;

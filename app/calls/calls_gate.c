@@ -227,7 +227,8 @@ static void keep(struct calls_gate *gate, const struct rooms_message *message, b
     struct kept *kept = NULL;
     size_t n = message->offset.n < ROOMS_OFFSET_SIZE ? message->offset.n : 0;
     if (gate->is_lost) return;
-    if (gate->kept_count < config->gate_messages_max && gate->kept_bytes + message->json.n <= config->gate_bytes_max)
+    if (gate->kept_count < calls_config(config)->gate_messages_max &&
+        gate->kept_bytes + message->json.n <= calls_config(config)->gate_bytes_max)
         kept = malloc(sizeof *kept + message->json.n);
     if (!kept) {
         gate->is_lost = true;

@@ -1,7 +1,7 @@
-/* What the parts of the module share. Reading order: calls.c, calls_schema.c, calls_store.c, calls_entry.h,
- * calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c, calls_agents.c,
- * calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c, calls_suggest.c,
- * calls_feedback.c, calls_http.c, calls_demo.c. */
+/* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
+ * calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c,
+ * calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c,
+ * calls_suggest.c, calls_feedback.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -41,6 +41,24 @@ struct calls {
     struct knowledge *knowledge;
     struct calls_demo *demo;
 };
+
+/* The values of its options: calls_options.c. */
+struct calls_config {
+    uint32_t snapshot_lines_max;
+    size_t snapshot_bytes_max;
+    uint32_t snapshot_suggestions_max;
+    uint32_t gate_messages_max;
+    size_t gate_bytes_max;
+    uint32_t call_list_max;
+    uint32_t text_max_bytes;
+    uint32_t late_final_s, call_idle_timeout_s, retention_days;
+    uint32_t suggest_turns;
+    uint32_t demo_line_ms;
+    uint32_t demo_pause_ms;
+    uint32_t demo_keep;
+};
+extern const struct kit_option_set calls_options;
+const struct calls_config *calls_config(const struct kit_config *config);
 
 extern const char *const calls_migrations[]; /* calls_schema.c */
 

@@ -103,7 +103,8 @@ static int run_end(struct kit_db *db, struct kit_store_op *op)
     if (code) return code;
     sqlite3_stmt *rows = kit_db_statement(
         db, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?");
-    int step = kit_db_step(rows, "ii", end->now_ms - (int64_t)config->call_idle_timeout_s * 1000, (int64_t)ENDS_MAX);
+    int step = kit_db_step(rows, "ii", end->now_ms - (int64_t)calls_config(config)->call_idle_timeout_s * 1000,
+                           (int64_t)ENDS_MAX);
     for (; step == SQLITE_ROW && count < ENDS_MAX; step = sqlite3_step(rows))
         snprintf(ids[count++], KIT_ID_SIZE, "%s", (const char *)sqlite3_column_text(rows, 0));
     if (step != SQLITE_DONE && step != SQLITE_ROW) return kit_db_fail(db, &op->failure);
@@ -159,7 +160,7 @@ static void end_abandoned(struct calls *calls)
 
 static uint64_t look_ms(const struct calls *calls)
 {
-    uint64_t ms = (uint64_t)calls->kit->config->call_idle_timeout_s * 1000 / LOOKS;
+    uint64_t ms = (uint64_t)calls_config(calls->kit->config)->call_idle_timeout_s * 1000 / LOOKS;
     return ms < LOOK_MAX_MS ? ms : LOOK_MAX_MS;
 }
 
@@ -290,8 +291,8 @@ static void on_delete_timer(void *ctx)
     eio_timer_start(&life->delete_timer, RETENTION_LOOK_MS);
     if (!delete) return;
     delete->calls = calls;
-    delete->before_ms =
-        (int64_t)eio_loop_unix_ms(calls->kit->loop) - (int64_t)calls->kit->config->retention_days * DAY_MS;
+    delete->before_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop) -
+                        (int64_t)calls_config(calls->kit->config)->retention_days * DAY_MS;
     submit_delete(delete);
 }
 
@@ -306,10 +307,10 @@ int calls_life_start(struct calls *calls)
     eio_timer_init(&life->end_timer, kit->loop, on_end_timer, life);
     eio_timer_init(&life->delete_timer, kit->loop, on_delete_timer, life);
     /* Feeds that were connected when the server stopped have time to come back. */
-    if (kit->config->call_idle_timeout_s)
-        eio_timer_start(&life->end_timer, (uint64_t)kit->config->call_idle_timeout_s * 1000);
+    if (calls_config(kit->config)->call_idle_timeout_s)
+        eio_timer_start(&life->end_timer, (uint64_t)calls_config(kit->config)->call_idle_timeout_s * 1000);
     /* Of several processes one is enough. */
-    if (kit->config->retention_days && kit->processes.index == 0) eio_timer_start(&life->delete_timer, 1);
+    if (calls_config(kit->config)->retention_days && kit->processes.index == 0) eio_timer_start(&life->delete_timer, 1);
     return 0;
 }
 

@@ -233,7 +233,9 @@ int calls_listing_page(struct kit_db *db, const struct kit_config *config, const
                        const struct calls_page *page, struct sio_builder *out, struct kit_failure *failure)
 {
     struct listing listing = {.db = db, .claims = claims, .page = page, .out = out, .failure = failure};
-    listing.limit = page->limit && page->limit < config->call_list_max ? page->limit : config->call_list_max;
+    listing.limit = page->limit && page->limit < calls_config(config)->call_list_max
+                        ? page->limit
+                        : calls_config(config)->call_list_max;
     int code = find_before(db, claims, page->before, &listing.before, failure);
     if (code) return code;
     return claims->all_calls ? put_all(&listing) : put_own(&listing);

@@ -128,8 +128,9 @@ static int store_segment(struct kit_db *db, const struct calls_record *record, i
 static bool is_too_late(const struct calls_record *record, const struct kit_config *config)
 {
     if (!record->call.ended_ms) return false;
-    return !record->entry.is_final || record->now_ms - record->call.ended_ms > (int64_t)config->late_final_s * 1000 ||
-           !config->late_final_s;
+    uint32_t late_final_s = calls_config(config)->late_final_s;
+    return !record->entry.is_final || record->now_ms - record->call.ended_ms > (int64_t)late_final_s * 1000 ||
+           !late_final_s;
 }
 
 static int store_line(struct kit_db *db, struct calls_record *record, const struct kit_config *config,

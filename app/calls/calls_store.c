@@ -117,17 +117,18 @@ struct range {
 static int find_range(struct kit_db *db, const struct kit_config *config, int64_t call, int64_t since_seq,
                       struct range *range)
 {
+    const struct calls_config *own = calls_config(config);
     bool pages = since_seq > 0;
     size_t bytes = 0, count = 0;
     sqlite3_stmt *rows =
         pages ? kit_db_statement(db, "SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq LIMIT ?")
               : kit_db_statement(db, "SELECT seq, json FROM segments WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?");
-    int step = kit_db_step(rows, "iii", call, since_seq, (int64_t)config->snapshot_lines_max + 1);
+    int step = kit_db_step(rows, "iii", call, since_seq, (int64_t)own->snapshot_lines_max + 1);
     *range = (struct range){since_seq + 1, since_seq, false};
     for (; step == SQLITE_ROW; step = sqlite3_step(rows)) {
         int64_t seq = sqlite3_column_int64(rows, 0);
         bytes += (size_t)sqlite3_column_bytes(rows, 1);
-        range->is_cut = count && (count == config->snapshot_lines_max || bytes > config->snapshot_bytes_max);
+        range->is_cut = count && (count == own->snapshot_lines_max || bytes > own->snapshot_bytes_max);
         if (range->is_cut) break;
         if (!count || !pages) range->first = seq;
         if (!count || pages) range->last = seq;
@@ -171,7 +172,7 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
     sqlite3_stmt *rows = kit_db_statement(
         db, "SELECT seq, json FROM (SELECT seq, json FROM suggestions WHERE call=? AND seq>? ORDER BY seq DESC LIMIT ?)"
             " ORDER BY seq");
-    int step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)config->snapshot_suggestions_max);
+    int step = kit_db_step(rows, "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_suggestions_max);
     if (put_events(rows, step, out)) return kit_db_fail(db, failure);
     sio_builder_put(out, ",\"seq\":");
     kit_put_int(out, has_more ? range.last : call.seq);

@@ -106,7 +106,7 @@ static int run_search(struct kit_db *db, struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
     struct calls_said said;
-    size_t latest = s->calls->kit->config->suggest_turns;
+    size_t latest = calls_config(s->calls->kit->config)->suggest_turns;
     int code = calls_said_read(db, s->call_id, KNOWLEDGE_LEARN_TURNS, latest, &said, &op->failure);
     if (!code && said.count) {
         snprintf(s->last, sizeof s->last, "%s", said.texts[said.count - 1]);

@@ -1,6 +1,9 @@
 /* Reads the configuration from its three sources into struct kit_config. Not its job: what options exist
  * (kit_options.c), how they are shown (kit_config_print.c), whether a file or address they name is usable. */
+#include "kit_module.h"
 #include "kit_options.h"
+
+#include <base_check.h>
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -33,9 +36,43 @@ __attribute__((format(printf, 2, 3))) static int fail(struct report *report, con
     return EIO_EINVAL;
 }
 
-static void *field_of(struct kit_config *config, const struct kit_option *option)
+/* A module's struct stands at whole words of config->values; its size in words. */
+static size_t words_of(const struct kit_option_set *set)
 {
-    return (char *)config + option->offset;
+    return (set->size + sizeof(uint64_t) - 1) / sizeof(uint64_t);
+}
+
+struct kit_setting kit_setting_at(const struct kit_config *config, size_t i)
+{
+    size_t index = i, word = 0;
+    if (i < kit_options.count) return (struct kit_setting){&kit_options.list[i], i, kit_options.list[i].offset};
+    i -= kit_options.count;
+    for (const struct kit_module *const *module = config->modules; *module; module++) {
+        const struct kit_option_set *set = (*module)->options;
+        if (!set) continue;
+        if (i < set->count)
+            return (struct kit_setting){&set->list[i], index,
+                                        offsetof(struct kit_config, values) + word * sizeof(uint64_t) +
+                                            set->list[i].offset};
+        i -= set->count;
+        word += words_of(set);
+    }
+    return (struct kit_setting){NULL, index, 0};
+}
+
+const void *kit_config_values(const struct kit_config *config, const struct kit_option_set *options)
+{
+    size_t word = 0;
+    for (const struct kit_module *const *module = config->modules; *module; module++) {
+        if ((*module)->options == options) return &config->values[word];
+        if ((*module)->options) word += words_of((*module)->options);
+    }
+    return NULL;
+}
+
+static void *field_of(struct kit_config *config, const struct kit_setting *setting)
+{
+    return (char *)config + setting->offset;
 }
 
 void kit_option_allowed(const struct kit_option *option, char *out, size_t size)
@@ -58,22 +95,23 @@ void kit_option_allowed(const struct kit_option *option, char *out, size_t size)
     }
 }
 
-static int set_number(struct kit_config *config, const struct kit_option *option, const char *value)
+static int set_number(struct kit_config *config, const struct kit_setting *setting, const char *value)
 {
+    const struct kit_option *option = setting->option;
     char *end;
     errno = 0;
     long long number = strtoll(value, &end, 10);
     if (errno || end == value || *end || isspace((unsigned char)*value) || *value == '+') return EIO_EINVAL;
     if (number < option->min || number > option->max) return EIO_EINVAL;
-    if (option->type == KIT_U32) *(uint32_t *)field_of(config, option) = (uint32_t)number;
-    if (option->type == KIT_SIZE) *(size_t *)field_of(config, option) = (size_t)number;
-    if (option->type == KIT_INT) *(int *)field_of(config, option) = (int)number;
+    if (option->type == KIT_U32) *(uint32_t *)field_of(config, setting) = (uint32_t)number;
+    if (option->type == KIT_SIZE) *(size_t *)field_of(config, setting) = (size_t)number;
+    if (option->type == KIT_INT) *(int *)field_of(config, setting) = (int)number;
     return 0;
 }
 
-static int set_bool(struct kit_config *config, const struct kit_option *option, const char *value)
+static int set_bool(struct kit_config *config, const struct kit_setting *setting, const char *value)
 {
-    bool *field = field_of(config, option);
+    bool *field = field_of(config, setting);
     if (!strcmp(value, "true") || !strcmp(value, "1") || !strcmp(value, "yes") || !strcmp(value, "on")) {
         *field = true;
         return 0;
@@ -85,11 +123,11 @@ static int set_bool(struct kit_config *config, const struct kit_option *option, 
     return EIO_EINVAL;
 }
 
-static int set_choice(struct kit_config *config, const struct kit_option *option, const char *value)
+static int set_choice(struct kit_config *config, const struct kit_setting *setting, const char *value)
 {
-    for (const struct kit_choice *c = option->choices; c->name; c++) {
+    for (const struct kit_choice *c = setting->option->choices; c->name; c++) {
         if (strcmp(c->name, value)) continue;
-        memcpy(field_of(config, option), &c->value, sizeof c->value);
+        memcpy(field_of(config, setting), &c->value, sizeof c->value);
         return 0;
     }
     return EIO_EINVAL;
@@ -104,33 +142,34 @@ static int replace_text(char **slot, const char *text)
     return 0;
 }
 
-static int set_text(struct kit_config *config, const struct kit_option *option, const char *value)
+static int set_text(struct kit_config *config, const struct kit_setting *setting, const char *value)
 {
-    char **slot = &config->texts[option - kit_options];
+    char **slot = &config->texts[setting->index];
     if (replace_text(slot, value)) return EIO_ENOMEM;
-    *(const char **)field_of(config, option) = *slot;
+    *(const char **)field_of(config, setting) = *slot;
     return 0;
 }
 
-static int set_option(struct kit_config *config, const struct kit_option *option, const char *value, const char *source,
-                      struct report *report)
+static int set_option(struct kit_config *config, const struct kit_setting *setting, const char *value,
+                      const char *source, struct report *report)
 {
+    const struct kit_option *option = setting->option;
     char allowed[160];
     int error = 0;
     switch (option->type) {
     case KIT_BOOL:
-        error = set_bool(config, option, value);
+        error = set_bool(config, setting, value);
         break;
     case KIT_TEXT:
-        error = set_text(config, option, value);
+        error = set_text(config, setting, value);
         break;
     case KIT_CHOICE:
-        error = set_choice(config, option, value);
+        error = set_choice(config, setting, value);
         break;
     default:
-        error = set_number(config, option, value);
+        error = set_number(config, setting, value);
     }
-    if (!error) error = replace_text(&config->sources[option - kit_options], source);
+    if (!error) error = replace_text(&config->sources[setting->index], source);
     if (!error) return 0;
     if (error == EIO_ENOMEM) return fail(report, "out of memory");
     kit_option_allowed(option, allowed, sizeof allowed);
@@ -141,8 +180,9 @@ static int set_option(struct kit_config *config, const struct kit_option *option
 /* Of the values that came through: a wrong one that another source overrides harms nobody. */
 static int check_texts(const struct kit_config *config, struct report *report)
 {
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const struct kit_option *option = &kit_options[i];
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        const struct kit_option *option = setting.option;
         const char *value = config->texts[i];
         if (!option->check || !value || (!value[0] && !option->fallback[0])) continue;
         const char *allowed = option->check(value);
@@ -153,21 +193,25 @@ static int check_texts(const struct kit_config *config, struct report *report)
     return 0;
 }
 
-/* Compares in the spelling of the file; '-' and '_' are the same, as are upper and lower case if asked. */
-static const struct kit_option *find_option(const char *name, size_t size, bool any_case)
+/* The words of the command line and of variables: '-' and '_' are the same, as are upper and lower case if asked. */
+static bool is_name(const char *own, const char *name, size_t size, bool any_case)
 {
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const char *own = kit_options[i].name;
-        size_t k = 0;
-        while (k < size && own[k]) {
-            char c = name[k] == '-' ? '_' : name[k];
-            if (any_case) c = (char)tolower((unsigned char)c);
-            if (c != own[k]) break;
-            k++;
-        }
-        if (k == size && !own[k]) return &kit_options[i];
+    size_t k = 0;
+    while (k < size && own[k]) {
+        char c = name[k] == '-' ? '_' : name[k];
+        if (any_case) c = (char)tolower((unsigned char)c);
+        if (c != own[k]) break;
+        k++;
     }
-    return NULL;
+    return k == size && !own[k];
+}
+
+static struct kit_setting find_setting(const struct kit_config *config, const char *name, size_t size, bool any_case)
+{
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++)
+        if (is_name(setting.option->name, name, size, any_case)) break;
+    return setting;
 }
 
 static void derive(struct kit_config *config)
@@ -190,8 +234,15 @@ void kit_config_init(struct kit_config *config, const struct kit_module *const *
     config->modules = modules;
     sio_options_init(&config->io);
     rooms_redis_options_init(&config->redis_options);
-    for (size_t i = 0; i < kit_option_count; i++)
-        set_option(config, &kit_options[i], kit_options[i].fallback, "default", &report);
+    struct kit_setting setting;
+    size_t words = 0, i;
+    for (const struct kit_module *const *module = modules; *module; module++)
+        if ((*module)->options) words += words_of((*module)->options);
+    BASE_CHECK(words <= KIT_CONFIG_VALUES_MAX);
+    for (i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        BASE_CHECK(i < KIT_CONFIG_OPTIONS_MAX);
+        set_option(config, &setting, setting.option->fallback, "default", &report);
+    }
     derive(config);
 }
 
@@ -207,9 +258,8 @@ void kit_config_clear(struct kit_config *config)
 /* Where an option's value comes from. */
 static const char *source_of(const struct kit_config *config, const char *name)
 {
-    for (size_t i = 0; i < kit_option_count; i++)
-        if (!strcmp(kit_options[i].name, name)) return config->sources[i];
-    return "";
+    struct kit_setting setting = find_setting(config, name, strlen(name), false);
+    return setting.option ? config->sources[setting.index] : "";
 }
 
 /* ------------------------------------------------------------------- file */
@@ -242,10 +292,11 @@ static int load_line(struct kit_config *config, char *line, const char *source, 
     cut_comment(value);
     const char *name = trim(line);
     value = trim(value);
-    const struct kit_option *option = find_option(name, strlen(name), false);
-    if (!option) return fail(report, "unknown option %s (value '%s'), from %s", name, value, source);
-    if (!strcmp(option->name, "config")) return fail(report, "option config is not allowed in a file, from %s", source);
-    return set_option(config, option, value, source, report);
+    struct kit_setting setting = find_setting(config, name, strlen(name), false);
+    if (!setting.option) return fail(report, "unknown option %s (value '%s'), from %s", name, value, source);
+    if (!strcmp(setting.option->name, "config"))
+        return fail(report, "option config is not allowed in a file, from %s", source);
+    return set_option(config, &setting, value, source, report);
 }
 
 /* The whole file, with a NUL behind it; NULL if it cannot be read, with errno. */
@@ -327,12 +378,12 @@ static int load_environment(struct kit_config *config, char *const *environment,
         char source[160];
         if (!equals || strncmp(entry, ENVIRONMENT_PREFIX, prefix)) continue;
         if (is_service_link(entry + prefix, (size_t)(equals - entry) - prefix, equals + 1)) continue;
-        const struct kit_option *option = find_option(entry + prefix, (size_t)(equals - entry) - prefix, true);
+        struct kit_setting setting = find_setting(config, entry + prefix, (size_t)(equals - entry) - prefix, true);
         snprintf(source, sizeof source, "environment %.*s", (int)(equals - entry), entry);
-        if (!option)
+        if (!setting.option)
             return fail(report, "unknown option %.*s (value '%s'), from %s", (int)((size_t)(equals - entry) - prefix),
                         entry + prefix, equals + 1, source);
-        if (set_option(config, option, equals + 1, source, report)) return EIO_EINVAL;
+        if (set_option(config, &setting, equals + 1, source, report)) return EIO_EINVAL;
     }
     return 0;
 }
@@ -392,11 +443,12 @@ static int load_flag(struct kit_command_line *line, int *i, const struct word *w
 }
 
 /* A word that is neither an option nor a value: after a switch it was meant as its value. */
-static int refuse_word(const struct kit_command_line *line, int i, struct report *report)
+static int refuse_word(const struct kit_config *config, const struct kit_command_line *line, int i,
+                       struct report *report)
 {
     const char *before = i > 0 ? line->argv[i - 1] : "";
     const struct kit_option *option = NULL;
-    if (!strncmp(before, "--", 2)) option = find_option(before + 2, strlen(before + 2), false);
+    if (!strncmp(before, "--", 2)) option = find_setting(config, before + 2, strlen(before + 2), false).option;
     if (option && option->type == KIT_BOOL)
         return fail(report, "option %s: invalid value '%s' (allowed: true or false), from " COMMAND_LINE " --%s",
                     option->name, line->argv[i], before + 2);
@@ -409,23 +461,24 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
     const char *text = line->argv[*i];
     char source[160];
     if (strncmp(text, "--", 2)) {
-        if (!line->rest) return refuse_word(line, *i, report);
+        if (!line->rest) return refuse_word(config, line, *i, report);
         if (!only_config) line->rest[line->rest_count++] = text;
         return 0;
     }
     struct word w = split(text + 2);
     struct kit_flag *flag = find_flag(line, &w);
     if (flag) return load_flag(line, i, &w, flag, report);
-    const struct kit_option *option = find_option(w.name, w.name_size, false);
-    bool negated = !option && w.name_size > 3 && !strncmp(w.name, "no-", 3) && !w.value;
-    if (negated) option = find_option(w.name + 3, w.name_size - 3, false);
+    struct kit_setting setting = find_setting(config, w.name, w.name_size, false);
+    bool negated = !setting.option && w.name_size > 3 && !strncmp(w.name, "no-", 3) && !w.value;
+    if (negated) setting = find_setting(config, w.name + 3, w.name_size - 3, false);
+    const struct kit_option *option = setting.option;
     if (!option || (negated && option->type != KIT_BOOL))
         return fail(report, "unknown option --%.*s on the command line", (int)w.name_size, w.name);
     const char *value = option->type == KIT_BOOL ? switch_value(line, i, &w, negated) : value_of(line, i, &w);
     if (!value) return fail(report, "option --%s needs a value, on the command line", w.name);
     if (only_config && strcmp(option->name, "config")) return 0;
     snprintf(source, sizeof source, COMMAND_LINE " --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
-    return set_option(config, option, value, source, report);
+    return set_option(config, &setting, value, source, report);
 }
 
 static int load_command_line(struct kit_config *config, struct kit_command_line *line, bool only_config,
@@ -516,20 +569,21 @@ int kit_config_refuse(const struct kit_config *config, const char *name, const c
                       size_t error_size)
 {
     struct report report = {error, error_size, false};
-    const struct kit_option *option = find_option(name, strlen(name), false);
-    const char *value = option && option->type == KIT_TEXT ? config->texts[option - kit_options] : NULL;
+    struct kit_setting setting = find_setting(config, name, strlen(name), false);
+    const char *value = setting.option && setting.option->type == KIT_TEXT ? config->texts[setting.index] : NULL;
     return fail(&report, "option %s: invalid value '%s' (allowed: %s), from %s", name, value ? value : "true", allowed,
                 source_of(config, name));
 }
 
 void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option))
 {
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const char *value = config->texts[i];
-        if (!kit_options[i].secret || !value || strncmp(config->sources[i], COMMAND_LINE, strlen(COMMAND_LINE)))
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        const char *value = config->texts[i], *name = setting.option->name;
+        if (!setting.option->secret || !value || strncmp(config->sources[i], COMMAND_LINE, strlen(COMMAND_LINE)))
             continue;
         /* The address of a Redis is none without a password. */
-        if (value[0] && (strcmp(kit_options[i].name, "redis") || strchr(value, '@'))) fn(kit_options[i].name);
+        if (value[0] && (strcmp(name, "redis") || strchr(value, '@'))) fn(name);
     }
 }
 

@@ -12,7 +12,8 @@ enum kit_log_format { KIT_LOG_TEXT, KIT_LOG_JSON };
 enum kit_adapter { KIT_ADAPTER_REDIS, KIT_ADAPTER_REDIS_SHARDED, KIT_ADAPTER_REDIS_STREAMS };
 enum kit_jwt_algorithm { KIT_JWT_HS256, KIT_JWT_EDDSA };
 
-#define KIT_CONFIG_OPTIONS_MAX 192
+#define KIT_CONFIG_OPTIONS_MAX 512 /* of all modules */
+#define KIT_CONFIG_VALUES_MAX 1024 /* words of all modules' structs */
 
 struct kit_module;
 
@@ -61,27 +62,15 @@ struct kit_config {
     uint32_t auth_timeout_ms;
     uint32_t auth_max_bytes, event_max_bytes;
 
-    uint32_t snapshot_lines_max;
-    size_t snapshot_bytes_max;
-    uint32_t snapshot_suggestions_max;
-    uint32_t gate_messages_max;
-    size_t gate_bytes_max;
-    uint32_t call_list_max;
-    uint32_t text_max_bytes;
-    uint32_t late_final_s, call_idle_timeout_s, retention_days;
-    uint32_t suggest_turns;
-    const char *glossary;
-
     bool demo;
-    uint32_t demo_line_ms;
-    uint32_t demo_pause_ms;
-    uint32_t demo_keep;
 
     const char *cors_origin;
     size_t max_addresses; /* both of HTTP and of Engine.IO */
     const char *trusted_proxies;
     const char *tls_cert, *tls_key; /* "": plain HTTP */
     struct sio_options io;          /* limits of the libraries, set through the same table */
+
+    uint64_t values[KIT_CONFIG_VALUES_MAX]; /* the modules' structs: kit_config_values() */
 
     /* Private: the text behind each text option and where each value came from. */
     char *texts[KIT_CONFIG_OPTIONS_MAX];
@@ -114,6 +103,10 @@ void kit_config_clear(struct kit_config *config);
 int kit_config_load(struct kit_config *config, struct kit_command_line *line, char *const *environment, char *error,
                     size_t error_size);
 
+struct kit_option_set;
+/* The struct of a module's options (kit_options.h), if the module is one of config->modules. */
+const void *kit_config_values(const struct kit_config *config, const struct kit_option_set *options);
+
 /* What only matters to a server: without a key of its own it listens on loopback only. Returns 0 or
  * EIO_EINVAL with a line in error. */
 int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size);
@@ -128,7 +121,7 @@ void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const c
 
 /* Every option with its value and source, one per line, as a configuration file. Secrets are not shown. */
 void kit_config_print(const struct kit_config *config, FILE *out);
-void kit_config_print_help(FILE *out);
-void kit_config_print_markdown(FILE *out);
+void kit_config_print_help(const struct kit_config *config, FILE *out);
+void kit_config_print_markdown(const struct kit_config *config, FILE *out);
 
 #endif

@@ -4,9 +4,10 @@
 #include <ctype.h>
 #include <string.h>
 
-static void value_text(const struct kit_config *config, const struct kit_option *option, char *out, size_t size)
+static void value_text(const struct kit_config *config, const struct kit_setting *setting, char *out, size_t size)
 {
-    const char *field = (const char *)config + option->offset;
+    const struct kit_option *option = setting->option;
+    const char *field = (const char *)config + setting->offset;
     int choice;
     switch (option->type) {
     case KIT_U32:
@@ -35,22 +36,29 @@ static void value_text(const struct kit_config *config, const struct kit_option 
 void kit_config_print(const struct kit_config *config, FILE *out)
 {
     char value[1024];
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const struct kit_option *option = &kit_options[i];
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        const struct kit_option *option = setting.option;
         if (!strcmp(option->name, "config")) continue;
         value[0] = 0;
-        value_text(config, option, value, sizeof value);
+        value_text(config, &setting, value, sizeof value);
         if (option->secret && value[0]) snprintf(value, sizeof value, "(hidden)");
         fprintf(out, "%s = %s ; %s\n", option->name, value, config->sources[i] ? config->sources[i] : "");
     }
 }
 
-/* ping_interval_ms → ms */
+/* ping_interval_ms → ms, snapshot_bytes_max → bytes */
 static const char *unit_of(const struct kit_option *option)
 {
-    const char *last = strrchr(option->name, '_');
+    static const char *const units[] = {"ms", "s", "bytes", "days"};
+    const char *end = strrchr(option->name, '_');
     if (option->type != KIT_U32 && option->type != KIT_SIZE && option->type != KIT_INT) return "";
-    if (last && (!strcmp(last, "_ms") || !strcmp(last, "_s") || !strcmp(last, "_bytes"))) return last + 1;
+    if (!end || strcmp(end, "_max")) end = option->name + strlen(option->name);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        size_t n = strlen(units[i]);
+        if ((size_t)(end - option->name) > n && end[-1 - (int)n] == '_' && !strncmp(end - n, units[i], n))
+            return units[i];
+    }
     return "number";
 }
 
@@ -66,12 +74,13 @@ static void print_plain(const char *text, FILE *out)
         if (*text != '`') fputc(*text, out);
 }
 
-void kit_config_print_help(FILE *out)
+void kit_config_print_help(const struct kit_config *config, FILE *out)
 {
     const char *group = "";
     char allowed[160];
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const struct kit_option *option = &kit_options[i];
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        const struct kit_option *option = setting.option;
         if (strcmp(group, option->group)) fprintf(out, "\n%s\n", option->group);
         group = option->group;
         kit_option_allowed(option, allowed, sizeof allowed);
@@ -84,12 +93,13 @@ void kit_config_print_help(FILE *out)
     }
 }
 
-void kit_config_print_markdown(FILE *out)
+void kit_config_print_markdown(const struct kit_config *config, FILE *out)
 {
     const char *group = "";
     char allowed[160];
-    for (size_t i = 0; i < kit_option_count; i++) {
-        const struct kit_option *option = &kit_options[i];
+    struct kit_setting setting;
+    for (size_t i = 0; (setting = kit_setting_at(config, i)).option; i++) {
+        const struct kit_option *option = setting.option;
         if (strcmp(group, option->group))
             fprintf(out,
                     "%s### %s\n\n| option | unit | default | allowed | meaning |\n| --- | --- | --- | --- | --- |\n",

@@ -4,6 +4,7 @@
 
 #include "kit.h"
 #include "kit_embed.h"
+#include "kit_options.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -20,6 +21,19 @@
 /* Building a large index may take a tenth of the time: while files are imported one by one, it is that much too old. */
 #define REST_FACTOR 9
 #define QUICK_BUILD_S 0.1
+
+/* ----------------------------------------------------------------- options */
+
+struct knowledge_config {
+    const char *glossary;
+};
+#define KIT_VALUES struct knowledge_config
+
+static const struct kit_option option_rows[] = {
+    KIT_TEXT_ROW("glossary", glossary, "", "Knowledge",
+                 "files of synonymous phrases, separated by commas; empty: the demo's, if `demo` is on"),
+};
+static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
 
 /* ------------------------------------------------------------------- store */
 
@@ -83,13 +97,14 @@ static int read_glossaries(struct knowledge *knowledge, const struct kit_config 
 {
     static const char demo_name[] = "glossary-retail.txt";
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, demo_name);
-    if (!config->glossary[0]) {
+    const struct knowledge_config *own = kit_config_values(config, &options);
+    if (!own->glossary[0]) {
         if (!config->demo || !file) return 0;
         struct eio_str text = {(const char *)file->data, kit_embedded_size(file)};
         return knowledge_glossary_read(&knowledge->glossary, knowledge->learner.words, demo_name, text, error,
                                        error_size);
     }
-    char *paths = strdup(config->glossary), *rest = paths, *path;
+    char *paths = strdup(own->glossary), *rest = paths, *path;
     int failed = paths ? 0 : EIO_ENOMEM;
     while (!failed && (path = strsep(&rest, ",")))
         if (path[0]) failed = read_glossary(knowledge, path, error, error_size);
@@ -354,4 +369,4 @@ static void stop(void *state)
 }
 
 const struct kit_module knowledge_module = {
-    .name = "knowledge", .migrations = knowledge_migrations, .start = start, .stop = stop};
+    .name = "knowledge", .options = &options, .migrations = knowledge_migrations, .start = start, .stop = stop};

@@ -16,6 +16,11 @@ static struct {
     struct sio_socket *socket;
 } f;
 
+static struct calls_config *own_config(void)
+{
+    return (struct calls_config *)(uintptr_t)calls_config(&f.config);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -200,7 +205,7 @@ static void what_is_too_much_to_be_kept_is_known(void **state)
     (void)state;
     enter(0, begin);
     calls_gate_hold(gate());
-    f.config.gate_messages_max = 3;
+    own_config()->gate_messages_max = 3;
     for (int64_t seq = 1; seq <= 3; seq++) say(CALLS_ROOM CALL, seq);
     assert_false(calls_gate_is_lost(gate()));
     say(CALLS_ROOM CALL, 4);
@@ -208,7 +213,7 @@ static void what_is_too_much_to_be_kept_is_known(void **state)
     assert_true(calls_gate_is_lost(gate()));
     assert_int_equal(f.calls.counters.gates_lost, 1);
     calls_gate_drop(gate());
-    f.config.gate_bytes_max = 2 * sizeof "[\"line\",{\"seq\":1}]" - 2;
+    own_config()->gate_bytes_max = 2 * sizeof "[\"line\",{\"seq\":1}]" - 2;
     calls_gate_hold(gate());
     say(CALLS_ROOM CALL, 1);
     say(CALLS_ROOM CALL, 2);

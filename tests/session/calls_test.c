@@ -158,7 +158,7 @@ static void what_is_not_possible_is_refused(void **state)
     assert_string_equal(f.last.failure.field, "/call_id");
     assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 404);
     START("a");
-    f.config.late_final_s = 0;
+    fixture_calls_config(&f.config)->late_final_s = 0;
     assert_int_equal(say(CALLS_FEED_END, "{\"call_id\":\"a\"}"), 1);
     assert_int_equal(LINE("a", "\"text\":\"x\""), 409);
     assert_int_equal(START("a"), 409);
@@ -175,7 +175,7 @@ static void last_words_may_come_after_the_end_for_a_while(void **state)
     assert_int_equal(LINE("a", "\"text\":\"Thank you and good\",\"segment_id\":\"s\",\"is_final\":false"), 409);
     assert_int_equal(LINE("a", "\"text\":\"Thank you and goodbye\",\"segment_id\":\"s\""), 3);
     assert_int_equal(LINE("a", "\"text\":\"Bye\",\"segment_id\":\"t\""), 4);
-    f.config.late_final_s = 0;
+    fixture_calls_config(&f.config)->late_final_s = 0;
     assert_int_equal(LINE("a", "\"text\":\"Bye\",\"segment_id\":\"t\""), -4);
     assert_int_equal(LINE("a", "\"text\":\"more\",\"segment_id\":\"u\""), 409);
     assert_string_equal(transcript("a", 0), "3:Thank you and goodbye 4:Bye |4");
@@ -332,7 +332,7 @@ static void a_long_list_lets_others_pass(void **state)
     assert_int_equal(list_answers, 1);
     assert_int_equal(listed.stored, 3000);
     assert_int_equal(listed.seq, 3000);
-    f.config.snapshot_lines_max = 2;
+    fixture_calls_config(&f.config)->snapshot_lines_max = 2;
     assert_string_equal(transcript("a", 0), "2999:2998 3000:2999 |3000");
 }
 
@@ -447,7 +447,7 @@ static void calls_that_ended_long_ago_are_deleted(void **state)
 static void a_call_that_nobody_speaks_of_ends(void **state)
 {
     (void)state;
-    f.config.call_idle_timeout_s = 1;
+    fixture_calls_config(&f.config)->call_idle_timeout_s = 1;
     restart();
     for (int i = 0; i < 150; i++) { /* more than are ended at once */
         char text[64];
@@ -484,7 +484,7 @@ static void a_text_above_the_limit_is_413(void **state)
     char text[2000];
     (void)state;
     START("a");
-    f.config.text_max_bytes = 1000;
+    fixture_calls_config(&f.config)->text_max_bytes = 1000;
     snprintf(text, sizeof text, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"%01000d\"}", 0);
     assert_int_equal(say(CALLS_FEED_LINE, text), 1);
     snprintf(text, sizeof text, "{\"call_id\":\"a\",\"speaker\":\"agent\",\"text\":\"%01001d\"}", 0);
@@ -495,7 +495,7 @@ static void a_snapshot_is_bounded_and_says_so(void **state)
 {
     (void)state;
     START("a");
-    f.config.snapshot_lines_max = 2;
+    fixture_calls_config(&f.config)->snapshot_lines_max = 2;
     LINE("a", "\"text\":\"1\"");
     json_t *all = snapshot("a", 0);
     assert_null(json_object_get(all, "truncated"));

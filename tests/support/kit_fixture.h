@@ -83,6 +83,12 @@ static inline int fixture_config(struct kit_config *config, char *error, size_t 
     return failed;
 }
 
+/* To be changed before what reads it starts. */
+static inline struct calls_config *fixture_calls_config(const struct kit_config *config)
+{
+    return (struct calls_config *)(uintptr_t)calls_config(config);
+}
+
 /* The defaults with a data directory. */
 static inline void fixture_config_data(struct kit_config *config, const char *data)
 {

@@ -30,7 +30,7 @@ static void every_default_is_possible_and_is_the_libraries_own(void **state)
     struct sio_options own;
     (void)state;
     assert_int_equal(l.failed, 0);
-    for (size_t i = 0; i < kit_option_count; i++) assert_string_equal(l.config.sources[i], "default");
+    for (size_t i = 0; kit_setting_at(&l.config, i).option; i++) assert_string_equal(l.config.sources[i], "default");
     sio_options_init(&own);
     assert_int_equal(l.config.io.engine.ping_interval_ms, own.engine.ping_interval_ms);
     assert_int_equal(l.config.io.engine.max_queue_bytes, own.engine.max_queue_bytes);
@@ -59,7 +59,7 @@ static void command_line_beats_environment_beats_file_beats_default(void **state
     assert_int_equal(l.failed, 0);
     assert_int_equal(l.config.port, 1003);
     assert_int_equal(l.config.io.engine.ping_interval_ms, 1002);
-    assert_int_equal(l.config.demo_line_ms, 1001);
+    assert_int_equal(calls_config(&l.config)->demo_line_ms, 1001);
     assert_string_equal(l.config.host, "::1");
     assert_int_equal(l.config.io.engine.ping_timeout_ms, 20000);
     kit_config_clear(&l.config);
@@ -349,14 +349,83 @@ static void secrets_on_the_command_line_are_named(void **state)
     kit_config_clear(&l.config);
 }
 
+/* Two modules with options of their own, one between them without. */
+struct greet_config {
+    bool loud;
+    uint32_t greet_max;
+};
+struct name_config {
+    const char *greet_name;
+};
+#define KIT_VALUES struct greet_config
+static const struct kit_option greet_rows[] = {
+    KIT_BOOL_ROW("loud", loud, "false", "Greeting", "greet loudly"),
+    KIT_U32_ROW("greet_max", greet_max, "10", 1, 1000, "Greeting", "greetings a second"),
+};
+static const struct kit_option_set greet_options = KIT_OPTION_SET(greet_rows);
+#undef KIT_VALUES
+#define KIT_VALUES struct name_config
+static const struct kit_option name_rows[] = {KIT_TEXT_ROW("greet_name", greet_name, "you", "Names", "whom to greet")};
+static const struct kit_option_set name_options = KIT_OPTION_SET(name_rows);
+
+static void a_modules_options_are_like_the_kits_own(void **state)
+{
+    static const struct kit_module greet = {.name = "greet", .options = &greet_options}, plain = {.name = "plain"},
+                                   names = {.name = "names", .options = &name_options};
+    static const struct kit_module *const modules[] = {&greet, &plain, &names, NULL};
+    char *const environment[] = {(char[]){"PARLEY_GREET_NAME=ann"}, NULL};
+    char *argv[] = {(char[]){"--loud"}, (char[]){"--greet-max"}, (char[]){"7"}}, error[256], *text = NULL;
+    struct kit_command_line line = {3, argv, NULL, 0, NULL, 0};
+    struct kit_config config;
+    size_t size;
+    (void)state;
+    kit_config_init(&config, modules);
+    assert_int_equal(kit_config_load(&config, &line, environment, error, sizeof error), 0);
+    const struct greet_config *greeting = kit_config_values(&config, &greet_options);
+    const struct name_config *name = kit_config_values(&config, &name_options);
+    assert_true(greeting->loud);
+    assert_int_equal(greeting->greet_max, 7);
+    assert_string_equal(name->greet_name, "ann");
+    assert_int_equal(config.port, 3000);
+    FILE *out = open_memstream(&text, &size);
+    kit_config_print(&config, out);
+    kit_config_print_help(&config, out);
+    fclose(out);
+    assert_non_null(strstr(text, "greet_max = 7 ; command line --greet-max\n"));
+    assert_non_null(strstr(text, "greet_name = ann ; environment PARLEY_GREET_NAME\n"));
+    assert_non_null(strstr(text, "\nNames\n  --greet-name TEXT\n"));
+    free(text);
+    argv[2] = (char[]){"0"};
+    kit_config_clear(&config);
+    kit_config_init(&config, modules);
+    assert_int_equal(kit_config_load(&config, &line, environment, error, sizeof error), EIO_EINVAL);
+    assert_string_equal(error,
+                        "option greet_max: invalid value '0' (allowed: 1 to 1000), from command line --greet-max");
+    kit_config_clear(&config);
+}
+
+static void every_option_has_a_name_of_its_own(void **state)
+{
+    struct load l = load(NULL, (const char *const[]){NULL});
+    struct kit_setting one, other;
+    (void)state;
+    for (size_t i = 0; (one = kit_setting_at(&l.config, i)).option; i++)
+        for (size_t k = i + 1; (other = kit_setting_at(&l.config, k)).option; k++)
+            assert_string_not_equal(one.option->name, other.option->name);
+    kit_config_clear(&l.config);
+}
+
 static void the_documentation_is_up_to_date(void **state)
 {
     static const char begin[] = "<!-- options: begin -->\n";
     char *table = NULL, *page = fixture_read_project("docs/configuration.md");
     size_t size;
     (void)state;
+    struct kit_config config;
     FILE *out = open_memstream(&table, &size);
-    kit_config_print_markdown(out);
+    kit_config_init(&config, app_modules);
+    kit_config_print_markdown(&config, out);
+    kit_config_clear(&config);
     fclose(out);
     char *start = strstr(page, begin), *end = strstr(page, "<!-- options: end -->");
     assert_non_null(start);
@@ -386,6 +455,8 @@ int main(void)
         cmocka_unit_test(what_print_config_says_is_a_configuration_file),
         cmocka_unit_test(without_a_key_a_server_listens_on_loopback_only),
         cmocka_unit_test(secrets_on_the_command_line_are_named),
+        cmocka_unit_test(a_modules_options_are_like_the_kits_own),
+        cmocka_unit_test(every_option_has_a_name_of_its_own),
         cmocka_unit_test(the_documentation_is_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

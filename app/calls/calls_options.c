@@ -1,0 +1,42 @@
+/* The calls' options. */
+#include "calls_int.h"
+#include "kit_options.h"
+
+#define KIT_VALUES struct calls_config
+
+static const struct kit_option options[] = {
+    KIT_U32_ROW(
+        "snapshot_lines_max", snapshot_lines_max, "5000", 1, 1000000, "Calls",
+        "lines in the response to call:subscribe: the latest, with `truncated` if there were more; with `since_seq`, "
+        "the next, with `more` if others follow"),
+    KIT_SIZE_ROW("snapshot_bytes_max", snapshot_bytes_max, "4194304", 1024, "Calls",
+                 "bytes of these lines; the same applies"),
+    KIT_U32_ROW("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
+                "latest suggestions in the response to call:subscribe"),
+    KIT_U32_ROW(
+        "gate_messages_max", gate_messages_max, "4096", 1, 1000000, "Calls",
+        "events of a call buffered for one socket while its snapshot is read or its access is checked; above: error "
+        "503, and it may subscribe again"),
+    KIT_SIZE_ROW("gate_bytes_max", gate_bytes_max, "4194304", 1024, "Calls", "bytes of these events; the same applies"),
+    KIT_U32_ROW("call_list_max", call_list_max, "200", 1, 10000, "Calls", "latest calls in the response to call:list"),
+    KIT_U32_ROW("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
+                "text of a transcript line; above: error 413"),
+    KIT_U32_ROW("late_final_s", late_final_s, "30", 0, 86400, "Calls",
+                "final lines are accepted for this time after the end of their call; later: error 409"),
+    KIT_U32_ROW("call_idle_timeout_s", call_idle_timeout_s, "3600", 0, 31536000, "Calls",
+                "a call ends automatically after this time without events from a feed, unless a feed that sent some is "
+                "connected; 0: never"),
+    KIT_U32_ROW("retention_days", retention_days, "365", 0, 36500, "Calls",
+                "ended calls are deleted with their transcripts after this many days; 0: never"),
+    KIT_U32_ROW("suggest_turns", suggest_turns, "12", 1, 50, "Calls",
+                "latest customer lines that a document search uses, besides the first three"),
+    KIT_U32_ROW("demo_line_ms", demo_line_ms, "2500", 10, 600000, "Demo", "time per line of average length"),
+    KIT_U32_ROW("demo_pause_ms", demo_pause_ms, "8000", 10, KIT_DAY_MS, "Demo", "pause between two demo calls"),
+    KIT_U32_ROW("demo_keep", demo_keep, "5", 1, 1000, "Demo", "ended demo calls to keep"),
+};
+const struct kit_option_set calls_options = KIT_OPTION_SET(options);
+
+const struct calls_config *calls_config(const struct kit_config *config)
+{
+    return kit_config_values(config, &calls_options);
+}
