@@ -211,7 +211,7 @@ void app_describe(struct app *app)
     kit_log(EIO_LOG_INFO, "work", "jobs", kit_number((long long)work.jobs).text, "bytes",
             kit_number((long long)work.bytes).text, "finished", kit_number((long long)work.finished).text, NULL);
     kit_log(EIO_LOG_INFO, "store", "writes", kit_number((long long)store.writes).text, "commits",
-            kit_number((long long)store.commits).text, "errors", kit_number((long long)store.sqlite_errors).text, NULL);
+            kit_number((long long)store.commits).text, "errors", kit_number((long long)store.errors).text, NULL);
     eio_server_each(sio_server_engine(app->kit.io), describe_session, NULL);
     sio_each_namespace(app->kit.io, describe_namespace, NULL);
 }

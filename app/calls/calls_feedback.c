@@ -21,11 +21,12 @@ static int read_feedback(struct kit_request *request, const json_t *payload)
 /* What the agent said of it before: *was is 1 or 0, or -1. */
 static int read_vote(struct kit_db *db, struct feedback *f, int *was)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT helpful FROM feedback WHERE call_id=? AND doc_id=? AND agent=?");
-    int step = kit_db_step(row, "ttt", f->call_id, f->doc_id, f->request.claims->sub);
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, &f->request.op.failure);
-    *was = step == SQLITE_ROW ? sqlite3_column_int(row, 0) != 0 : -1;
-    sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(db, &row, "SELECT helpful FROM feedback WHERE call_id=? AND doc_id=? AND agent=?",
+                                      "ttt", f->call_id, f->doc_id, f->request.claims->sub);
+    if (step == KIT_FAILED) return kit_db_fail(db, &f->request.op.failure);
+    *was = step == KIT_ROW ? kit_rows_int(&row, 0) != 0 : -1;
+    kit_rows_end(&row);
     return 0;
 }
 
@@ -34,14 +35,16 @@ static int add_to_totals(struct kit_db *db, struct feedback *f, int was)
 {
     struct kit_failure *failure = &f->request.op.failure;
     int64_t helpful = (int64_t)f->helpful - (was == 1), unhelpful = (int64_t)!f->helpful - (was == 0);
-    sqlite3_stmt *row =
-        kit_db_statement(db, "UPDATE documents SET helpful=helpful+?2, unhelpful=unhelpful+?3 WHERE doc_id=?1"
-                             " RETURNING helpful, unhelpful");
-    int step = kit_db_step(row, "tii", f->doc_id, helpful, unhelpful);
-    if (step == SQLITE_DONE) return kit_fail(failure, 404, "/doc_id", "document not found");
-    if (step != SQLITE_ROW) return kit_db_fail(db, failure);
-    f->helpful_total = sqlite3_column_int64(row, 0);
-    f->unhelpful_total = sqlite3_column_int64(row, 1);
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(db, &row,
+                                      "UPDATE documents SET helpful=helpful+?2, unhelpful=unhelpful+?3 WHERE doc_id=?1"
+                                      " RETURNING helpful, unhelpful",
+                                      "tii", f->doc_id, helpful, unhelpful);
+    if (step == KIT_DONE) return kit_fail(failure, 404, "/doc_id", "document not found");
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    f->helpful_total = kit_rows_int(&row, 0);
+    f->unhelpful_total = kit_rows_int(&row, 1);
+    kit_rows_end(&row);
     return 0;
 }
 
@@ -70,12 +73,13 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
     if (!code) code = add_to_totals(db, f, was);
     if (!code && was != f->helpful) code = learn(db, f);
     if (code) return code;
-    sqlite3_stmt *s = kit_db_statement(db, "INSERT INTO feedback(call_id, doc_id, agent, helpful, at_ms)"
-                                           " VALUES (?,?,?,?,?) ON CONFLICT(call_id, doc_id, agent)"
-                                           " DO UPDATE SET helpful=excluded.helpful, at_ms=excluded.at_ms");
-    int step =
-        kit_db_step(s, "tttii", f->call_id, f->doc_id, request->claims->sub, (int64_t)f->helpful, request->now_ms);
-    return step == SQLITE_DONE ? 0 : kit_db_fail(db, &request->op.failure);
+    if (kit_db_run(db,
+                   "INSERT INTO feedback(call_id, doc_id, agent, helpful, at_ms) VALUES (?,?,?,?,?)"
+                   " ON CONFLICT(call_id, doc_id, agent)"
+                   " DO UPDATE SET helpful=excluded.helpful, at_ms=excluded.at_ms",
+                   "tttii", f->call_id, f->doc_id, request->claims->sub, (int64_t)f->helpful, request->now_ms))
+        return kit_db_fail(db, &request->op.failure);
+    return 0;
 }
 
 static void reply_feedback(struct kit_request *request)

@@ -102,7 +102,7 @@ int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
                    int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
 /* Appends an object of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata). */
-void calls_put_row(struct sio_builder *out, sqlite3_stmt *row, int64_t now_ms);
+void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t now_ms);
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 /* Whole seconds from the start to the end or now. */
 int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms);

@@ -169,44 +169,44 @@ struct listing {
 };
 
 /* As many as there may be, and one more, which only tells that there is a next page. */
-static int put_rows(const struct listing *listing, sqlite3_stmt *rows, int step)
+static int put_rows(const struct listing *listing, struct kit_rows *rows, enum kit_step step)
 {
     struct sio_builder *out = listing->out;
     int64_t last = 0, count = 0;
     sio_builder_put(out, ",\"calls\":[");
-    for (; step == SQLITE_ROW && count < listing->limit; step = sqlite3_step(rows)) {
+    for (; step == KIT_ROW && count < listing->limit; step = kit_rows_next(rows)) {
         if (count++) sio_builder_put(out, ",");
-        last = sqlite3_column_int64(rows, 0);
+        last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
     }
     sio_builder_put(out, "]");
-    if (step == SQLITE_ROW) {
+    if (step == KIT_ROW) {
         char next[32];
         snprintf(next, sizeof next, "%c%lld", NEXT_MARK, (long long)last);
         sio_builder_put(out, ",\"next\":");
         kit_put_text(out, next);
-    } else if (step != SQLITE_DONE) {
+    } else if (step == KIT_FAILED) {
         return kit_db_fail(listing->db, listing->failure);
     }
-    sqlite3_reset(rows);
+    kit_rows_end(rows);
     return out->error ? kit_fail(listing->failure, 503, NULL, "out of memory") : 0;
 }
 
 static int put_all(const struct listing *listing)
 {
     const char *status = listing->page->status;
-    if (status) {
-        sqlite3_stmt *rows = kit_db_statement(
-            listing->db, "SELECT " COLUMNS " FROM calls WHERE status=? AND id<? ORDER BY id DESC LIMIT ?");
-        return put_rows(listing, rows, kit_db_step(rows, "tii", status, listing->before, listing->limit + 1));
-    }
-    sqlite3_stmt *rows =
-        kit_db_statement(listing->db, "SELECT " COLUMNS " FROM calls WHERE id<? ORDER BY id DESC LIMIT ?");
-    return put_rows(listing, rows, kit_db_step(rows, "ii", listing->before, listing->limit + 1));
+    struct kit_rows rows;
+    enum kit_step step =
+        status ? kit_db_query(listing->db, &rows,
+                              "SELECT " COLUMNS " FROM calls WHERE status=? AND id<? ORDER BY id DESC LIMIT ?", "tii",
+                              status, listing->before, listing->limit + 1)
+               : kit_db_query(listing->db, &rows, "SELECT " COLUMNS " FROM calls WHERE id<? ORDER BY id DESC LIMIT ?",
+                              "ii", listing->before, listing->limit + 1);
+    return put_rows(listing, &rows, step);
 }
 
-/* Reads no call but the user's own: `+` keeps SQLite from walking over all that are older. Ids are ASCII, and none has
- * a byte above '~'. */
+/* Reads no call but the user's own: what is done to id and status keeps SQLite from walking over all that are older.
+ * Ids are ASCII, and none has a byte above '~'. */
 static int put_own(const struct listing *listing)
 {
     char *ids = NULL, *beginnings = NULL;
@@ -214,15 +214,17 @@ static int put_own(const struct listing *listing)
     if (code) {
         code = kit_fail(listing->failure, 503, NULL, "out of memory");
     } else {
-        sqlite3_stmt *rows = kit_db_statement(
-            listing->db, "SELECT " COLUMNS " FROM calls WHERE id IN (SELECT call FROM call_agents WHERE agent=?1"
+        struct kit_rows rows;
+        enum kit_step step =
+            kit_db_query(listing->db, &rows,
+                         "SELECT " COLUMNS " FROM calls WHERE id IN (SELECT call FROM call_agents WHERE agent=?1"
                          " UNION SELECT id FROM calls WHERE call_id IN (SELECT value FROM json_each(?2))"
                          " UNION SELECT c.id FROM json_each(?3) CROSS JOIN calls c"
-                         " ON c.call_id >= json_each.value AND c.call_id < json_each.value || '~')"
-                         " AND +id<?4 AND (?5 IS NULL OR +status=?5) ORDER BY id DESC LIMIT ?6");
-        int step = kit_db_step(rows, "tttiti", listing->claims->sub, ids, beginnings, listing->before,
-                               listing->page->status, listing->limit + 1);
-        code = put_rows(listing, rows, step);
+                         " WHERE c.call_id >= json_each.value AND c.call_id < json_each.value || '~')"
+                         " AND id + 0 < ?4 AND (?5 IS NULL OR status || '' = ?5) ORDER BY id DESC LIMIT ?6",
+                         "tttiti", listing->claims->sub, ids, beginnings, listing->before, listing->page->status,
+                         listing->limit + 1);
+        code = put_rows(listing, &rows, step);
     }
     free(ids);
     free(beginnings);

@@ -39,7 +39,7 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("store_writes_total", store.writes, "Write operations."),
     KIT_COUNTER_ROW("store_reads_total", store.reads, "Read operations."),
     KIT_COUNTER_ROW("store_commits_total", store.commits, "Transactions committed."),
-    KIT_COUNTER_ROW("store_errors_total", store.sqlite_errors, "SQLite errors."),
+    KIT_COUNTER_ROW("store_errors_total", store.errors, "Errors of the database."),
 };
 static const struct kit_metric_set kit_set = KIT_METRIC_SET(kit_rows, read_kit);
 #undef KIT_NUMBERS

@@ -66,5 +66,8 @@ const char *const knowledge_migrations[] = {
     " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
     " features TEXT NOT NULL, vector BLOB NOT NULL,"
     " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
+    /* 4 */
+    /* Whoever changes documents notes it (knowledge_note_change()): not every engine has these triggers. */
+    "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;",
     NULL,
 };

@@ -366,11 +366,9 @@ static struct {
 
 static int run_number(struct kit_db *db, struct kit_store_op *op)
 {
-    sqlite3_stmt *row;
-    (void)op;
-    assert_int_equal(sqlite3_prepare_v2(kit_db_sqlite(db), number.sql, -1, &row, NULL), SQLITE_OK);
-    number.value = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : -1;
-    sqlite3_finalize(row);
+    char value[32];
+    if (kit_db_ask(db, number.sql, value, sizeof value)) return kit_db_fail(db, &op->failure);
+    number.value = value[0] ? atoll(value) : -1;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -73,30 +74,31 @@ static int run_insert(struct kit_db *db, struct kit_store_op *op)
 {
     struct op *o = (struct op *)op;
     if (o->gate) pthread_mutex_lock(o->gate), pthread_mutex_unlock(o->gate);
-    sqlite3_stmt *s = kit_db_statement(db, "INSERT INTO calls(call_id, status, started_ms) VALUES (?, 'active', 1)");
-    if (kit_db_step(s, "t", o->name) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
+    if (kit_db_run(db, "INSERT INTO calls(call_id, status, started_ms) VALUES (?, 'active', 1)", "t", o->name))
+        return kit_db_fail(db, &op->failure);
     return o->fail_after ? kit_fail(&op->failure, o->fail_after, NULL, "as told") : 0;
 }
 
 static int run_count(struct kit_db *db, struct kit_store_op *op)
 {
     struct op *o = (struct op *)op;
-    sqlite3_stmt *s = kit_db_statement(db, "SELECT count(*) FROM calls");
-    if (kit_db_step(s, "") != SQLITE_ROW) return kit_db_fail(db, &op->failure);
-    o->count = sqlite3_column_int64(s, 0);
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT count(*) FROM calls", "") != KIT_ROW) return kit_db_fail(db, &op->failure);
+    o->count = kit_rows_int(&row, 0);
+    kit_rows_end(&row);
     return 0;
 }
 
 static int run_fill(struct kit_db *db, struct kit_store_op *op)
 {
-    sqlite3_stmt *s = kit_db_statement(db, "UPDATE calls SET metadata = hex(zeroblob(4000000))");
-    return kit_db_step(s, "") == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
+    bool failed = kit_db_run(db, "UPDATE calls SET metadata = hex(zeroblob(4000000))", "");
+    return failed ? kit_db_fail(db, &op->failure) : 0;
 }
 
 static int run_limit(struct kit_db *db, struct kit_store_op *op)
 {
-    sqlite3_stmt *s = kit_db_statement(db, "PRAGMA max_page_count=100");
-    return kit_db_step(s, "") == SQLITE_ROW ? 0 : kit_db_fail(db, &op->failure);
+    char pages[16];
+    return kit_db_ask(db, "PRAGMA max_page_count=100", pages, sizeof pages) ? kit_db_fail(db, &op->failure) : 0;
 }
 
 static struct op *make(const char *name, bool writes, int (*run)(struct kit_db *db, struct kit_store_op *op))
@@ -179,7 +181,7 @@ static void a_write_that_fails_is_undone_alone(void **state)
     struct op *o = make("b", true, run_insert);
     o->fail_after = 409;
     assert_int_equal(kit_store_submit(f.store, &o->op, 0), 0);
-    put("a"); /* not unique: SQLite's own error */
+    put("a"); /* not unique: the database's own error */
     put("c");
     count();
     batch_end(&gate);
@@ -392,7 +394,7 @@ static void a_database_from_before_the_modules_counted_keeps_what_it_has(void **
     assert_int_equal(read_number(database, "SELECT count(*) FROM feedback"), 1);
     assert_int_equal(read_number(database, "SELECT count(*) FROM learned_votes"), 1);
     assert_int_equal(read_number(database, "SELECT steps FROM migrations WHERE module='calls'"), 2);
-    assert_int_equal(read_number(database, "SELECT steps FROM migrations WHERE module='knowledge'"), 3);
+    assert_int_equal(read_number(database, "SELECT steps FROM migrations WHERE module='knowledge'"), 4);
     sqlite3_close(database);
 }
 

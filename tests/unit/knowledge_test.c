@@ -71,7 +71,8 @@ static int run_search(struct kit_db *db, struct kit_store_op *op)
 static int run_sql(struct kit_db *db, struct kit_store_op *op)
 {
     struct op *o = (struct op *)op;
-    return sqlite3_exec(kit_db_sqlite(db), o->text, NULL, NULL, NULL) ? kit_db_fail(db, &op->failure) : 0;
+    char value[64];
+    return kit_db_ask(db, o->text, value, sizeof value) ? kit_db_fail(db, &op->failure) : 0;
 }
 
 static struct op search(const char *text)
