@@ -4,6 +4,7 @@
 #include "calls.h"
 #include "kit_auth.h"
 #include "kit_http.h"
+#include "kit_metrics.h"
 #include "knowledge.h"
 #include "node_cluster.h"
 #include "web.h"
@@ -29,6 +30,7 @@ static int start_modules(struct kit *kit, char *error, size_t error_size)
     for (size_t i = 0; app_modules[i]; i++) {
         error[0] = 0;
         int failed = app_modules[i]->start(kit, &kit->states[i], error, error_size);
+        if (!failed && app_modules[i]->metrics) failed = kit_metrics_add(kit, app_modules[i]->metrics, kit->states[i]);
         if (failed && !error[0])
             snprintf(error, error_size, "cannot start %s: %s", app_modules[i]->name, eio_strerror(failed));
         if (failed) return failed;
@@ -209,7 +211,7 @@ void app_describe(struct app *app)
     kit_log(EIO_LOG_INFO, "work", "jobs", kit_number((long long)work.jobs).text, "bytes",
             kit_number((long long)work.bytes).text, "finished", kit_number((long long)work.finished).text, NULL);
     kit_log(EIO_LOG_INFO, "store", "writes", kit_number((long long)store.writes).text, "commits",
-            kit_number((long long)store.commits).text, "errors", kit_number((long long)store.sqlite_errors).text, NULL);
+            kit_number((long long)store.commits).text, "errors", kit_number((long long)store.errors).text, NULL);
     eio_server_each(sio_server_engine(app->kit.io), describe_session, NULL);
     sio_each_namespace(app->kit.io, describe_namespace, NULL);
 }

@@ -12,24 +12,23 @@ const struct calls_counters *calls_get_counters(const struct calls *calls)
     return &calls->counters;
 }
 
-static void put_metrics(struct kit_metrics_page *page, void *ctx)
-{
-    const struct calls_counters *c = &((const struct calls *)ctx)->counters;
-    kit_metrics_counter(page, "transcript_lines_total", "Transcript lines stored.", c->lines);
-    kit_metrics_counter(page, "feed_duplicates_total", "Feed events ignored because they were already stored.",
-                        c->duplicates);
-    kit_metrics_counter(page, "calls_abandoned_total", "Calls that ended because no feed spoke of them any more.",
-                        c->abandoned);
-    kit_metrics_counter(page, "calls_deleted_total", "Calls deleted, by age or by an administrator.", c->deleted);
-    kit_metrics_counter(page, "suggestions_total", "Suggestions sent.", c->suggestions);
-    kit_metrics_counter(page, "searches_total", "Document searches.", c->searches);
-    kit_metrics_counter(page, "feedback_total", "doc:feedback events answered.", c->feedback);
-    kit_metrics_counter(page, "document_uses_total", "doc:used events answered.", c->uses);
-    kit_metrics_counter(page, "notes_total", "Notes of supervisors stored.", c->notes);
-    kit_metrics_counter(page, "snapshots_total", "Snapshots sent to subscribers.", c->snapshots);
-    kit_metrics_counter(page, "gates_lost_total",
-                        "Subscriptions ended because gate_messages_max or gate_bytes_max was reached.", c->gates_lost);
-}
+#define KIT_NUMBERS struct calls
+
+static const struct kit_metric metric_rows[] = {
+    KIT_COUNTER_ROW("transcript_lines_total", counters.lines, "Transcript lines stored."),
+    KIT_COUNTER_ROW("feed_duplicates_total", counters.duplicates,
+                    "Feed events ignored because they were already stored."),
+    KIT_COUNTER_ROW("calls_abandoned_total", counters.abandoned,
+                    "Calls that ended because no feed spoke of them any more."),
+    KIT_COUNTER_ROW("calls_deleted_total", counters.deleted, "Calls deleted, by age or by an administrator."),
+    KIT_COUNTER_ROW("suggestions_total", counters.suggestions, "Suggestions sent."),
+    KIT_COUNTER_ROW("searches_total", counters.searches, "Document searches."),
+    KIT_COUNTER_ROW("feedback_total", counters.feedback, "doc:feedback events answered."),
+    KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
+    KIT_COUNTER_ROW("gates_lost_total", counters.gates_lost,
+                    "Subscriptions ended because gate_messages_max or gate_bytes_max was reached."),
+};
+static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, NULL);
 
 /* ----------------------------------------------------------- live calls */
 
@@ -98,13 +97,11 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     static int (*const parts[])(struct calls * calls) = {
         open_namespaces,   calls_feed_start,     calls_presence_start, calls_access_start, calls_agents_start,
         calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,
-        calls_notes_start, calls_help_start,     calls_wrapup_start,
     };
     struct calls *calls = *state;
     int failed = 0;
     calls->knowledge = kit_state(kit, &knowledge_module);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
-    if (!failed) failed = kit_metrics_add(kit, put_metrics, calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
     if (!failed && kit->config->demo) failed = calls_demo_start(calls, error, error_size);
     if (!failed) calls_refresh_live(calls);
@@ -141,6 +138,7 @@ static void stop(void *state)
 const struct kit_module calls_module = {.name = "calls",
 
                                         .options = &calls_options,
+                                        .metrics = &metrics,
                                         .migrations = calls_migrations,
                                         .prepare = prepare,
                                         .start = start,

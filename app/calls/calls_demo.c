@@ -112,20 +112,25 @@ struct prune_op {
     bool end_all;
 };
 
+/* Begins with "demo-": '.' is the character after '-'. */
+#define IS_DEMO "call_id >= 'demo-' AND call_id < 'demo.'"
+
 static int run_prune(struct kit_db *db, struct kit_store_op *op)
 {
     struct prune_op *prune = (struct prune_op *)(void *)op;
     if (prune->end_all) {
         /* Calls that a stopped server left open. */
-        sqlite3_stmt *end = kit_db_statement(
-            db,
-            "UPDATE calls SET status='ended', ended_ms=?, seq=seq+1 WHERE call_id GLOB 'demo-*' AND status<>'ended'");
-        if (kit_db_step(end, "i", prune->now_ms) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
+        if (kit_db_run(db,
+                       "UPDATE calls SET status='ended', ended_ms=?, seq=seq+1 WHERE " IS_DEMO " AND status<>'ended'",
+                       "i", prune->now_ms))
+            return kit_db_fail(db, &op->failure);
     }
-    sqlite3_stmt *remove = kit_db_statement(
-        db, "DELETE FROM calls WHERE call_id GLOB 'demo-*' AND status='ended' AND id NOT IN"
-            " (SELECT id FROM calls WHERE call_id GLOB 'demo-*' AND status='ended' ORDER BY id DESC LIMIT ?)");
-    return kit_db_step(remove, "i", prune->keep) == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
+    if (kit_db_run(db,
+                   "DELETE FROM calls WHERE " IS_DEMO " AND status='ended' AND id NOT IN"
+                   " (SELECT id FROM calls WHERE " IS_DEMO " AND status='ended' ORDER BY id DESC LIMIT ?)",
+                   "i", prune->keep))
+        return kit_db_fail(db, &op->failure);
+    return 0;
 }
 
 static void on_pruned(struct kit_store_op *op)

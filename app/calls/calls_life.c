@@ -71,8 +71,8 @@ struct end_op {
 static int mark_kept(struct kit_db *db, struct end_op *end)
 {
     for (size_t i = 0; i < end->kept.count; i++) {
-        sqlite3_stmt *update = kit_db_statement(db, "UPDATE calls SET last_ms=? WHERE call_id=? AND ended_ms IS NULL");
-        if (kit_db_step(update, "it", end->now_ms, end->kept.ids[i]) != SQLITE_DONE)
+        if (kit_db_run(db, "UPDATE calls SET last_ms=? WHERE call_id=? AND ended_ms IS NULL", "it", end->now_ms,
+                       end->kept.ids[i]))
             return kit_db_fail(db, &end->op.failure);
     }
     end->kept.count = 0;
@@ -101,14 +101,14 @@ static int run_end(struct kit_db *db, struct kit_store_op *op)
     size_t count = 0;
     int code = mark_kept(db, end);
     if (code) return code;
-    sqlite3_stmt *rows = kit_db_statement(
-        db, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?");
-    int step = kit_db_step(rows, "ii", end->now_ms - (int64_t)calls_config(config)->call_idle_timeout_s * 1000,
-                           (int64_t)ENDS_MAX);
-    for (; step == SQLITE_ROW && count < ENDS_MAX; step = sqlite3_step(rows))
-        snprintf(ids[count++], KIT_ID_SIZE, "%s", (const char *)sqlite3_column_text(rows, 0));
-    if (step != SQLITE_DONE && step != SQLITE_ROW) return kit_db_fail(db, &op->failure);
-    sqlite3_reset(rows);
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(
+        db, &rows, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?", "ii",
+        end->now_ms - (int64_t)calls_config(config)->call_idle_timeout_s * 1000, (int64_t)ENDS_MAX);
+    for (; step == KIT_ROW && count < ENDS_MAX; step = kit_rows_next(&rows))
+        snprintf(ids[count++], KIT_ID_SIZE, "%s", kit_rows_text(&rows, 0));
+    if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
+    kit_rows_end(&rows);
     for (size_t i = 0; i < count && !code; i++) {
         struct calls_record *record = &end->records[end->count++];
         if (make_end(record, ids[i], end->now_ms)) return kit_fail(&op->failure, 503, NULL, "out of memory");
@@ -185,28 +185,23 @@ struct delete_op {
 
 static int find_old(struct kit_db *db, struct delete_op *delete)
 {
-    sqlite3_stmt *row =
-        kit_db_statement(db, "SELECT call_id FROM calls WHERE ended_ms IS NOT NULL AND ended_ms < ? ORDER BY ended_ms"
-                             " LIMIT 1");
-    int step = kit_db_step(row, "i", delete->before_ms);
-    delete->call_id[0] = 0;
-    if (step == SQLITE_ROW)
-        snprintf(delete->call_id, sizeof delete->call_id, "%s", (const char *)sqlite3_column_text(row, 0));
-    else if (step != SQLITE_DONE)
-        return kit_db_fail(db, &delete->op.failure);
-    sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(
+        db, &row, "SELECT call_id FROM calls WHERE ended_ms IS NOT NULL AND ended_ms < ? ORDER BY ended_ms LIMIT 1",
+        "i", delete->before_ms);
+    if (step == KIT_FAILED) return kit_db_fail(db, &delete->op.failure);
+    snprintf(delete->call_id, sizeof delete->call_id, "%s", step == KIT_ROW ? kit_rows_text(&row, 0) : "");
+    kit_rows_end(&row);
     return 0;
 }
 
 /* What hangs on the call by its text id, and the call itself. */
 static int delete_call(struct kit_db *db, struct delete_op *delete, int64_t call)
 {
-    sqlite3_stmt *votes = kit_db_statement(db, "DELETE FROM feedback WHERE call_id=?");
-    if (kit_db_step(votes, "t", delete->call_id) != SQLITE_DONE) return kit_db_fail(db, &delete->op.failure);
-    sqlite3_stmt *learned = kit_db_statement(db, "DELETE FROM learned_votes WHERE call_id=?");
-    if (kit_db_step(learned, "t", delete->call_id) != SQLITE_DONE) return kit_db_fail(db, &delete->op.failure);
-    sqlite3_stmt *rows = kit_db_statement(db, "DELETE FROM calls WHERE id=?");
-    if (kit_db_step(rows, "i", call) != SQLITE_DONE) return kit_db_fail(db, &delete->op.failure);
+    if (kit_db_run(db, "DELETE FROM feedback WHERE call_id=?", "t", delete->call_id) ||
+        kit_db_run(db, "DELETE FROM learned_votes WHERE call_id=?", "t", delete->call_id) ||
+        kit_db_run(db, "DELETE FROM calls WHERE id=?", "i", call))
+        return kit_db_fail(db, &delete->op.failure);
     delete->is_gone = true;
     return 0;
 }
@@ -223,10 +218,11 @@ static int run_delete(struct kit_db *db, struct kit_store_op *op)
     }
     int code = calls_find(db, delete->call_id, &call, &op->failure);
     if (code) return code;
-    sqlite3_stmt *lines = kit_db_statement(
-        db, "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE call=? ORDER BY seq LIMIT ?)");
-    if (kit_db_step(lines, "ii", call.id, (int64_t)PIECE_LINES) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
-    if (sqlite3_changes(kit_db_sqlite(db)) == PIECE_LINES) return 0;
+    int64_t lines = kit_db_change(
+        db, "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE call=? ORDER BY seq LIMIT ?)", "ii",
+        call.id, (int64_t)PIECE_LINES);
+    if (lines < 0) return kit_db_fail(db, &op->failure);
+    if (lines == PIECE_LINES) return 0;
     return delete_call(db, delete, call.id);
 }
 

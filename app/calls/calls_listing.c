@@ -1,51 +1,42 @@
 /* Who lists calls sees those that the token names, one by one or by their beginning, and those whose own list of agents
  * names the user. For each of these ways there is a room: whoever lists is in the rooms of its ways, and the status of
  * a call is sent to all rooms that lead to the call. So a new call is seen by those who may, and by nobody else,
- * without anybody being asked. Supervisors are in a second family of such rooms, for raised hands. */
+ * without anybody being asked. */
 #include "calls_listing.h"
 
 #include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Behind the family's prefix. */
-#define ALL "*"
-#define USER "@"
-#define CALL "="
-#define BEGINNING "^"
-#define ROOM_BYTES (sizeof CALLS_LISTING_ROOM CALL + KIT_USER_SIZE)
+#define ROOM_ALL CALLS_LISTING_ROOM "*"
+#define ROOM_USER CALLS_LISTING_ROOM "@"
+#define ROOM_CALL CALLS_LISTING_ROOM "="
+#define ROOM_BEGINNING CALLS_LISTING_ROOM "^"
+#define ROOM_BYTES (sizeof ROOM_CALL + KIT_USER_SIZE)
 
 #define AGENTS_MAX 100 /* of a call, as in its schema */
 /* The call's own, everybody's, by the id, by its beginnings, by agents. */
 #define ROOMS_MAX (3 + KIT_ID_SIZE + AGENTS_MAX)
 
-/* --------------------------------------------------------------- who is in */
-
-static bool is_of(struct eio_str room, const char *family)
-{
-    return room.n >= strlen(family) && !memcmp(room.p, family, strlen(family));
-}
-
-bool calls_room_is_listing(struct eio_str room)
-{
-    return is_of(room, CALLS_LISTING_ROOM) || is_of(room, CALLS_HELP_ROOM);
-}
+/* ----------------------------------------------------------------- who lists */
 
 static bool is_listing(const struct sio_socket *socket)
 {
     struct eio_str room;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++)
-        if (is_of(room, CALLS_LISTING_ROOM USER)) return true;
+        if (room.n > strlen(ROOM_USER) && !memcmp(room.p, ROOM_USER, strlen(ROOM_USER))) return true;
     return false;
 }
 
 /* One by one from the front: leaving moves those behind. */
-static void leave_all(struct sio_socket *socket, const char *family)
+static void leave_all(struct sio_socket *socket)
 {
     struct eio_str room;
     char name[ROOM_BYTES];
     for (size_t i = 0; sio_socket_room_at(socket, i, &room);) {
-        if (!is_of(room, family) || room.n >= sizeof name) {
+        bool is_ours = room.n >= strlen(CALLS_LISTING_ROOM) && room.n < sizeof name &&
+                       !memcmp(room.p, CALLS_LISTING_ROOM, strlen(CALLS_LISTING_ROOM));
+        if (!is_ours) {
             i++;
             continue;
         }
@@ -54,70 +45,51 @@ static void leave_all(struct sio_socket *socket, const char *family)
     }
 }
 
-/* The rooms of a family that a socket is to be in. */
-struct joining {
-    struct sio_socket *socket;
-    const char *family;
-};
-
-static int join(const struct joining *joining, const char *kind, const char *name, size_t size)
+static int join(struct sio_socket *socket, const char *prefix, const char *name, size_t size)
 {
     char room[ROOM_BYTES];
-    int n = snprintf(room, sizeof room, "%s%s%.*s", joining->family, kind, (int)size, name);
-    return (size_t)n < sizeof room ? sio_join(joining->socket, (struct eio_str){room, (size_t)n}) : 0;
+    int n = snprintf(room, sizeof room, "%s%.*s", prefix, (int)size, name);
+    return (size_t)n < sizeof room ? sio_join(socket, (struct eio_str){room, (size_t)n}) : 0;
 }
 
-static int join_named(const struct joining *joining, const struct kit_claims *claims)
+static int join_named(struct sio_socket *socket, const struct kit_claims *claims)
 {
     int error = 0;
     for (size_t i = 0; i < json_array_size(claims->calls) && !error; i++) {
         const char *one = json_string_value(json_array_get(claims->calls, i));
         size_t n = one ? strlen(one) : 0;
         if (!n || n >= KIT_ID_SIZE) continue;
-        error = one[n - 1] == '*' ? join(joining, BEGINNING, one, n - 1) : join(joining, CALL, one, n);
+        error = one[n - 1] == '*' ? join(socket, ROOM_BEGINNING, one, n - 1) : join(socket, ROOM_CALL, one, n);
     }
-    return error;
-}
-
-static int join_all(const struct joining *joining, const struct kit_claims *claims)
-{
-    leave_all(joining->socket, joining->family);
-    int error = join(joining, USER, claims->sub, strlen(claims->sub));
-    if (!error) error = claims->all_calls ? join(joining, ALL, "", 0) : join_named(joining, claims);
-    if (error) leave_all(joining->socket, joining->family);
     return error;
 }
 
 int calls_listing_review(struct sio_socket *socket, const struct kit_claims *claims, bool begins)
 {
     if (!begins && !is_listing(socket)) return 0;
-    return join_all(&(struct joining){socket, CALLS_LISTING_ROOM}, claims);
-}
-
-int calls_help_review(struct sio_socket *socket, const struct kit_claims *claims)
-{
-    if (calls_access_is_supervisor(claims)) return join_all(&(struct joining){socket, CALLS_HELP_ROOM}, claims);
-    leave_all(socket, CALLS_HELP_ROOM);
-    return 0;
+    leave_all(socket);
+    int error = join(socket, ROOM_USER, claims->sub, strlen(claims->sub));
+    if (!error) error = claims->all_calls ? join(socket, ROOM_ALL, "", 0) : join_named(socket, claims);
+    if (error) leave_all(socket);
+    return error;
 }
 
 /* -------------------------------------------------------------- who is told */
 
 struct rooms {
-    const char *family;
     struct rooms_name names[ROOMS_MAX];
     size_t count;
     char *text, *end; /* the names' bytes */
 };
 
-static void add_room(struct rooms *rooms, const char *kind, const char *name, size_t size)
+static void add_room(struct rooms *rooms, const char *prefix, const char *name, size_t size)
 {
-    char *begin = rooms->end;
+    size_t n = strlen(prefix) + size;
     if (rooms->count == ROOMS_MAX) return;
-    rooms->end = stpcpy(stpcpy(rooms->end, rooms->family), kind);
-    memcpy(rooms->end, name, size);
-    rooms->end += size;
-    rooms->names[rooms->count++] = (struct rooms_name){begin, (size_t)(rooms->end - begin)};
+    memcpy(rooms->end, prefix, strlen(prefix));
+    memcpy(rooms->end + strlen(prefix), name, size);
+    rooms->names[rooms->count++] = (struct rooms_name){rooms->end, n};
+    rooms->end += n;
 }
 
 static void add_agents(struct rooms *rooms, const char *agents)
@@ -128,39 +100,22 @@ static void add_agents(struct rooms *rooms, const char *agents)
     if (!base_json_open(&walk, (struct base_str){agents, strlen(agents)})) return;
     while (base_json_each(&walk, NULL, &value)) {
         int n = sio_args_text((struct sio_args){{value.p, value.n}, NULL, 0}, 0, name, sizeof name);
-        if (n > 0) add_room(rooms, USER, name, (size_t)n);
+        if (n > 0) add_room(rooms, ROOM_USER, name, (size_t)n);
     }
-}
-
-/* All rooms of a family that lead to the call. False: out of memory. */
-static bool make_rooms(struct rooms *rooms, const char *family, const char *call_id, const char *agents)
-{
-    size_t size = strlen(call_id);
-    *rooms = (struct rooms){.family = family};
-    rooms->text = rooms->end = malloc(ROOMS_MAX * ROOM_BYTES);
-    if (!rooms->text) return false;
-    add_room(rooms, ALL, "", 0);
-    add_room(rooms, CALL, call_id, size);
-    for (size_t n = 0; n <= size; n++) add_room(rooms, BEGINNING, call_id, n);
-    add_agents(rooms, agents);
-    return true;
 }
 
 void calls_listing_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args)
 {
-    struct rooms rooms;
-    if (!make_rooms(&rooms, CALLS_LISTING_ROOM, call_id, agents)) return;
-    rooms.family = CALLS_ROOM;
-    add_room(&rooms, "", call_id, strlen(call_id));
+    struct rooms rooms = {.count = 0};
+    size_t size = strlen(call_id);
+    rooms.text = rooms.end = malloc(ROOMS_MAX * ROOM_BYTES);
+    if (!rooms.text) return;
+    add_room(&rooms, CALLS_ROOM, call_id, size);
+    add_room(&rooms, ROOM_ALL, "", 0);
+    add_room(&rooms, ROOM_CALL, call_id, size);
+    for (size_t n = 0; n <= size; n++) add_room(&rooms, ROOM_BEGINNING, call_id, n);
+    add_agents(&rooms, agents);
     sio_emit(sio_to_all(sio_all(calls->agents), rooms.names, rooms.count), "call:status", args);
-    free(rooms.text);
-}
-
-void calls_help_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args)
-{
-    struct rooms rooms;
-    if (!make_rooms(&rooms, CALLS_HELP_ROOM, call_id, agents)) return;
-    sio_emit(sio_to_all(sio_all(calls->agents), rooms.names, rooms.count), "call:help", args);
     free(rooms.text);
 }
 
@@ -214,48 +169,44 @@ struct listing {
 };
 
 /* As many as there may be, and one more, which only tells that there is a next page. */
-static int put_rows(const struct listing *listing, sqlite3_stmt *rows, int step)
+static int put_rows(const struct listing *listing, struct kit_rows *rows, enum kit_step step)
 {
     struct sio_builder *out = listing->out;
     int64_t last = 0, count = 0;
     sio_builder_put(out, ",\"calls\":[");
-    for (; step == SQLITE_ROW && count < listing->limit; step = sqlite3_step(rows)) {
+    for (; step == KIT_ROW && count < listing->limit; step = kit_rows_next(rows)) {
         if (count++) sio_builder_put(out, ",");
-        last = sqlite3_column_int64(rows, 0);
+        last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
-        /* Hands that are up: whoever connects while they are was not sent call:help. */
-        if (calls_access_is_supervisor(listing->claims) && calls_help_put(listing->db, last, out, listing->failure))
-            return listing->failure->code;
-        sio_builder_put(out, "}");
     }
     sio_builder_put(out, "]");
-    if (step == SQLITE_ROW) {
+    if (step == KIT_ROW) {
         char next[32];
         snprintf(next, sizeof next, "%c%lld", NEXT_MARK, (long long)last);
         sio_builder_put(out, ",\"next\":");
         kit_put_text(out, next);
-    } else if (step != SQLITE_DONE) {
+    } else if (step == KIT_FAILED) {
         return kit_db_fail(listing->db, listing->failure);
     }
-    sqlite3_reset(rows);
+    kit_rows_end(rows);
     return out->error ? kit_fail(listing->failure, 503, NULL, "out of memory") : 0;
 }
 
 static int put_all(const struct listing *listing)
 {
     const char *status = listing->page->status;
-    if (status) {
-        sqlite3_stmt *rows = kit_db_statement(
-            listing->db, "SELECT " COLUMNS " FROM calls WHERE status=? AND id<? ORDER BY id DESC LIMIT ?");
-        return put_rows(listing, rows, kit_db_step(rows, "tii", status, listing->before, listing->limit + 1));
-    }
-    sqlite3_stmt *rows =
-        kit_db_statement(listing->db, "SELECT " COLUMNS " FROM calls WHERE id<? ORDER BY id DESC LIMIT ?");
-    return put_rows(listing, rows, kit_db_step(rows, "ii", listing->before, listing->limit + 1));
+    struct kit_rows rows;
+    enum kit_step step =
+        status ? kit_db_query(listing->db, &rows,
+                              "SELECT " COLUMNS " FROM calls WHERE status=? AND id<? ORDER BY id DESC LIMIT ?", "tii",
+                              status, listing->before, listing->limit + 1)
+               : kit_db_query(listing->db, &rows, "SELECT " COLUMNS " FROM calls WHERE id<? ORDER BY id DESC LIMIT ?",
+                              "ii", listing->before, listing->limit + 1);
+    return put_rows(listing, &rows, step);
 }
 
-/* Reads no call but the user's own: `+` keeps SQLite from walking over all that are older. Ids are ASCII, and none has
- * a byte above '~'. */
+/* Reads no call but the user's own: what is done to id and status keeps SQLite from walking over all that are older.
+ * Ids are ASCII, and none has a byte above '~'. */
 static int put_own(const struct listing *listing)
 {
     char *ids = NULL, *beginnings = NULL;
@@ -263,15 +214,17 @@ static int put_own(const struct listing *listing)
     if (code) {
         code = kit_fail(listing->failure, 503, NULL, "out of memory");
     } else {
-        sqlite3_stmt *rows = kit_db_statement(
-            listing->db, "SELECT " COLUMNS " FROM calls WHERE id IN (SELECT call FROM call_agents WHERE agent=?1"
+        struct kit_rows rows;
+        enum kit_step step =
+            kit_db_query(listing->db, &rows,
+                         "SELECT " COLUMNS " FROM calls WHERE id IN (SELECT call FROM call_agents WHERE agent=?1"
                          " UNION SELECT id FROM calls WHERE call_id IN (SELECT value FROM json_each(?2))"
                          " UNION SELECT c.id FROM json_each(?3) CROSS JOIN calls c"
-                         " ON c.call_id >= json_each.value AND c.call_id < json_each.value || '~')"
-                         " AND +id<?4 AND (?5 IS NULL OR +status=?5) ORDER BY id DESC LIMIT ?6");
-        int step = kit_db_step(rows, "tttiti", listing->claims->sub, ids, beginnings, listing->before,
-                               listing->page->status, listing->limit + 1);
-        code = put_rows(listing, rows, step);
+                         " WHERE c.call_id >= json_each.value AND c.call_id < json_each.value || '~')"
+                         " AND id + 0 < ?4 AND (?5 IS NULL OR status || '' = ?5) ORDER BY id DESC LIMIT ?6",
+                         "tttiti", listing->claims->sub, ids, beginnings, listing->before, listing->page->status,
+                         listing->limit + 1);
+        code = put_rows(listing, &rows, step);
     }
     free(ids);
     free(beginnings);

@@ -2,6 +2,7 @@
  * sent in the order of their numbers. */
 #include "calls_listing.h"
 
+#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +10,18 @@
 
 static int insert_agents(struct kit_db *db, const struct calls_record *record, struct kit_failure *failure)
 {
-    sqlite3_stmt *insert = kit_db_statement(
-        db, "INSERT OR IGNORE INTO call_agents(agent, call) SELECT value, ?1 FROM json_each(?2) WHERE type='text'");
-    int step = kit_db_step(insert, "it", record->call.id, record->entry.agents);
-    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+    struct base_json_walk walk;
+    struct base_str value;
+    const char *agents = record->entry.agents;
+    char name[KIT_USER_SIZE];
+    if (!base_json_open(&walk, (struct base_str){agents, strlen(agents)})) return 0;
+    while (base_json_each(&walk, NULL, &value)) {
+        if (sio_args_text((struct sio_args){{value.p, value.n}, NULL, 0}, 0, name, sizeof name) <= 0) continue;
+        if (kit_db_run(db, "INSERT INTO call_agents(agent, call) VALUES (?,?) ON CONFLICT DO NOTHING", "ti", name,
+                       record->call.id))
+            return kit_db_fail(db, failure);
+    }
+    return 0;
 }
 
 static int store_start(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
@@ -28,23 +37,34 @@ static int store_start(struct kit_db *db, struct calls_record *record, struct ki
         *failure = missing;
         return code;
     }
-    sqlite3_stmt *insert = kit_db_statement(
-        db, "INSERT INTO calls(call_id, status, started_ms, last_ms, agents, metadata) VALUES (?1,?2,?3,?3,?4,?5)");
-    int step =
-        kit_db_step(insert, "ttitt", entry->call_id, entry->status, record->now_ms, entry->agents, entry->metadata);
-    if (step != SQLITE_DONE) return kit_db_fail(db, failure);
-    sqlite3_reset(insert);
+    if (kit_db_run(
+            db, "INSERT INTO calls(call_id, status, started_ms, last_ms, agents, metadata) VALUES (?1,?2,?3,?3,?4,?5)",
+            "ttitt", entry->call_id, entry->status, record->now_ms, entry->agents, entry->metadata))
+        return kit_db_fail(db, failure);
     code = calls_find(db, entry->call_id, &record->call, failure);
     return code ? code : insert_agents(db, record, failure);
 }
 
 static int next_seq(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "UPDATE calls SET seq = seq + 1, last_ms = ? WHERE id=? RETURNING seq");
-    if (kit_db_step(row, "ii", record->now_ms, record->call.id) != SQLITE_ROW) return kit_db_fail(db, failure);
-    record->call.seq = sqlite3_column_int64(row, 0);
-    sqlite3_reset(row);
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "UPDATE calls SET seq = seq + 1, last_ms = ? WHERE id=? RETURNING seq", "ii",
+                     record->now_ms, record->call.id) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    record->call.seq = kit_rows_int(&row, 0);
+    kit_rows_end(&row);
     return 0;
+}
+
+/* Whose call it is, for whom to tell. */
+static int read_agents(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT agents FROM calls WHERE id=?", "i", record->call.id) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    record->entry.agents = strdup(kit_rows_text(&row, 0));
+    kit_rows_end(&row);
+    return record->entry.agents ? 0 : kit_fail(failure, 503, NULL, "out of memory");
 }
 
 static int store_status(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
@@ -57,40 +77,37 @@ static int store_status(struct kit_db *db, struct calls_record *record, struct k
     if (record->call.ended_ms) return kit_fail(failure, 409, "/call_id", "the call has ended");
     code = next_seq(db, record, failure);
     if (code) return code;
-    if (!strcmp(status, "ended")) {
-        record->call.ended_ms = record->now_ms;
-        code = calls_help_end(db, record->call.id, &record->lowers_hands, failure);
-        if (code) return code;
-    }
-    sqlite3_stmt *update = kit_db_statement(db, "UPDATE calls SET status=?, ended_ms=nullif(?,0) WHERE id=?");
-    int step = kit_db_step(update, "tii", status, record->call.ended_ms, record->call.id);
-    if (step != SQLITE_DONE) return kit_db_fail(db, failure);
-    return calls_read_agents(db, record->call.id, &record->entry.agents, failure);
+    if (!strcmp(status, "ended")) record->call.ended_ms = record->now_ms;
+    if (kit_db_run(db, "UPDATE calls SET status=?, ended_ms=nullif(?,0) WHERE id=?", "tii", status,
+                   record->call.ended_ms, record->call.id))
+        return kit_db_fail(db, failure);
+    return read_agents(db, record, failure);
 }
 
 /* -------------------------------------------------------------------- lines */
 
-static bool column_is(sqlite3_stmt *row, int column, const char *text, size_t size)
+static bool column_is(const struct kit_rows *row, int column, const char *text, size_t size)
 {
-    const void *value = sqlite3_column_text(row, column);
-    return (size_t)sqlite3_column_bytes(row, column) == size && (!size || !memcmp(value, text, size));
+    struct eio_str value = kit_rows_bytes(row, column);
+    return value.n == size && (!size || !memcmp(value.p, text, size));
 }
 
 /* The line that has this segment_id: its row in *id (0: none), and whether this one repeats it. */
 static int find_segment(struct kit_db *db, struct calls_record *record, int64_t *id, struct kit_failure *failure)
 {
     const struct calls_entry *entry = &record->entry;
-    sqlite3_stmt *row =
-        kit_db_statement(db, "SELECT id, is_final, text, speaker, seq FROM segments WHERE call=? AND segment_id=?");
-    int step = kit_db_step(row, "it", record->call.id, entry->segment_id);
-    if (step == SQLITE_DONE) return 0;
-    if (step != SQLITE_ROW) return kit_db_fail(db, failure);
-    *id = sqlite3_column_int64(row, 0);
-    bool was_final = sqlite3_column_int(row, 1);
+    struct kit_rows row;
+    enum kit_step step =
+        kit_db_query(db, &row, "SELECT id, is_final, text, speaker, seq FROM segments WHERE call=? AND segment_id=?",
+                     "it", record->call.id, entry->segment_id);
+    if (step == KIT_DONE) return 0;
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    *id = kit_rows_int(&row, 0);
+    bool was_final = kit_rows_int(&row, 1);
     bool same =
-        column_is(row, 2, entry->text, entry->text_size) && column_is(row, 3, entry->speaker, strlen(entry->speaker));
-    int64_t seq = sqlite3_column_int64(row, 4);
-    sqlite3_reset(row);
+        column_is(&row, 2, entry->text, entry->text_size) && column_is(&row, 3, entry->speaker, strlen(entry->speaker));
+    int64_t seq = kit_rows_int(&row, 4);
+    kit_rows_end(&row);
     /* What a recogniser guessed before the final text arrives late; the same thing twice is a repeat. */
     record->duplicate = was_final == entry->is_final ? same : was_final;
     if (record->duplicate) record->call.seq = seq;
@@ -103,20 +120,16 @@ static int store_segment(struct kit_db *db, const struct calls_record *record, i
     const struct calls_entry *entry = &record->entry;
     const struct sio_builder *json = &entry->json;
     const char *segment_id = entry->segment_id[0] ? entry->segment_id : NULL;
-    int step;
-    if (id) {
-        sqlite3_stmt *update =
-            kit_db_statement(db, "UPDATE segments SET seq=?, is_final=?, speaker=?, text=?, json=? || '}' WHERE id=?");
-        step = kit_db_step(update, "iitbbi", record->call.seq, (int64_t)entry->is_final, entry->speaker, entry->text,
-                           entry->text_size, json->json, json->size, id);
-    } else {
-        sqlite3_stmt *insert =
-            kit_db_statement(db, "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json)"
-                                 " VALUES (?,?,?,?,?,?,? || '}')");
-        step = kit_db_step(insert, "iititbb", record->call.id, record->call.seq, segment_id, (int64_t)entry->is_final,
-                           entry->speaker, entry->text, entry->text_size, json->json, json->size);
-    }
-    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+    int failed =
+        id ? kit_db_run(db, "UPDATE segments SET seq=?, is_final=?, speaker=?, text=?, json=? || '}' WHERE id=?",
+                        "iitbbi", record->call.seq, (int64_t)entry->is_final, entry->speaker, entry->text,
+                        entry->text_size, json->json, json->size, id)
+           : kit_db_run(db,
+                        "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json)"
+                        " VALUES (?,?,?,?,?,?,? || '}')",
+                        "iititbb", record->call.id, record->call.seq, segment_id, (int64_t)entry->is_final,
+                        entry->speaker, entry->text, entry->text_size, json->json, json->size);
+    return failed ? kit_db_fail(db, failure) : 0;
 }
 
 /* The last words of a call come after its end, since who recognises them needs a moment. */
@@ -188,7 +201,6 @@ static void broadcast(struct calls *calls, const struct calls_record *record)
     struct sio_args args = sio_builder_args(&entry->json);
     if (entry->kind != CALLS_FEED_LINE) {
         calls_listing_send(calls, entry->call_id, entry->agents, args);
-        if (record->lowers_hands) calls_help_send_none(calls, entry->call_id, entry->agents);
         return;
     }
     calls_room(room, CALLS_ROOM, entry->call_id);

@@ -125,17 +125,17 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
     struct calls_call call;
     int code = calls_find(db, s->call_id, &call, &op->failure);
     if (code) return code;
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT top FROM suggestions WHERE call=? ORDER BY seq DESC LIMIT 1");
-    int step = kit_db_step(row, "i", call.id);
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, &op->failure);
-    bool same = step == SQLITE_ROW && !strcmp((const char *)sqlite3_column_text(row, 0), s->top);
-    sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step =
+        kit_db_query(db, &row, "SELECT top FROM suggestions WHERE call=? ORDER BY seq DESC LIMIT 1", "i", call.id);
+    if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
+    bool same = step == KIT_ROW && !strcmp(kit_rows_text(&row, 0), s->top);
+    kit_rows_end(&row);
     if (same || call.ended_ms) return 0;
     code = calls_next_seq(db, &call, &op->failure);
     if (code) return code;
-    sqlite3_stmt *insert =
-        kit_db_statement(db, "INSERT INTO suggestions(call, seq, top, json) VALUES (?,?,?,? || '}')");
-    if (kit_db_step(insert, "iitb", call.id, call.seq, s->top, s->json.json, s->json.size) != SQLITE_DONE)
+    if (kit_db_run(db, "INSERT INTO suggestions(call, seq, top, json) VALUES (?,?,?,? || '}')", "iitb", call.id,
+                   call.seq, s->top, s->json.json, s->json.size))
         return kit_db_fail(db, &op->failure);
     s->seq = call.seq;
     return 0;

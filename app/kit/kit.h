@@ -16,12 +16,12 @@
 #include "kit_work.h"
 
 #define KIT_SID_SIZE 256 /* a socket's id with its terminator; those of Socket.IO 2 name the namespace too */
-#define KIT_HOOKS_MAX 16
+#define KIT_HOOKS_MAX 32
 #define KIT_NAMESPACES_MAX 16
 #define KIT_ROUTES_MAX 128
 
 struct kit_event;
-struct kit_metrics_page;
+struct kit_metric_set;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
@@ -56,6 +56,13 @@ struct kit_health_field {
     const char *name;
     int64_t (*read)(void *ctx);
     void *ctx;
+};
+
+/* Rows of /metrics (kit_metrics.h) and where their numbers are. */
+struct kit_metrics {
+    const struct kit_metric_set *set;
+    void *ctx;
+    size_t place; /* of the first in a worker's page */
 };
 
 /* A namespace and who may use it. */
@@ -101,10 +108,7 @@ struct kit {
     size_t peer_hook_count;
     struct kit_health_field health[KIT_HOOKS_MAX];
     size_t health_count;
-    struct {
-        void (*put)(struct kit_metrics_page *page, void *ctx);
-        void *ctx;
-    } metrics[KIT_HOOKS_MAX];
+    struct kit_metrics metrics[KIT_HOOKS_MAX];
     size_t metrics_count;
     struct kit_http_user *http_users; /* kit_http.c: a table */
 };

@@ -7,11 +7,13 @@
 #define KIT_MODULES_MAX 16
 
 struct kit;
+struct kit_metric_set;
 struct kit_option_set;
 
 struct kit_module {
     const char *name;
     const struct kit_option_set *options; /* kit_options.h; NULL: it has none */
+    const struct kit_metric_set *metrics; /* kit_metrics.h, of its state, which must be there; NULL: it has none */
     /* Its part of the database: SQL, one step after another, ended by NULL. The store counts the steps of each module;
      * a change is a new step at the end, and steps that were released are never edited. NULL: it has no tables. */
     const char *const *migrations;

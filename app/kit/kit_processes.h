@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define KIT_PROCESSES_MAX 64
-#define KIT_PAGE_VALUES_MAX 512
+#define KIT_PAGE_VALUES_MAX 1024
 
 /* What a worker tells about itself. Each number is whole by itself; together they may be a moment apart. */
 struct kit_process_page {
@@ -22,7 +22,7 @@ struct kit_process_page {
     atomic_uint_fast64_t askers;   /* bit i: worker i waits for the answer */
     atomic_uint_fast64_t sessions, sockets;
     atomic_uint_fast64_t degraded;                    /* it reaches its other nodes through something that is away */
-    atomic_uint_fast64_t values[KIT_PAGE_VALUES_MAX]; /* of /metrics, in the order of registration */
+    atomic_uint_fast64_t values[KIT_PAGE_VALUES_MAX]; /* of /metrics, in the order of the rows */
 };
 
 struct kit_processes_page {

@@ -1,29 +1,18 @@
 /* Group commit and failure handling. Not its job: what is stored (each concern has its own SQL) and the schema
  * (kit_store_schema.c). */
-#include "kit_store_int.h"
+#include "kit_engine.h"
 
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct kit_store {
+    const struct kit_engine *engine;
     struct kit_db *writer, *reader;
     struct kit_strand write_strand, read_strand;
     atomic_uint_fast64_t writes, reads, commits;
     atomic_bool abandoned;
 };
-
-int kit_fail(struct kit_failure *failure, int code, const char *field, const char *format, ...)
-{
-    va_list args;
-    failure->code = code;
-    snprintf(failure->field, sizeof failure->field, "%s", field ? field : "");
-    va_start(args, format);
-    vsnprintf(failure->message, sizeof failure->message, format, args);
-    va_end(args);
-    return code;
-}
 
 static struct kit_store_op *op_of(struct kit_job *job)
 {
@@ -52,11 +41,11 @@ static void commit_group(struct kit_store *store, struct group *group, const str
     struct kit_db *db = store->writer;
     if (!group->open) return;
     group->open = false;
-    if (kit_db_exec(db, "COMMIT")) {
+    if (db->engine->commit(db)) {
         struct kit_failure why;
         kit_db_fail(db, &why);
         fail_group(group, end, &why);
-        if (!sqlite3_get_autocommit(kit_db_sqlite(db))) kit_db_exec(db, "ROLLBACK");
+        db->engine->roll_back(db);
         return;
     }
     atomic_fetch_add(&store->commits, 1);
@@ -65,13 +54,12 @@ static void commit_group(struct kit_store *store, struct group *group, const str
 static void run_read(struct kit_store *store, struct kit_db *db, struct kit_store_op *op)
 {
     atomic_fetch_add(&store->reads, 1);
-    if (kit_db_exec(db, "BEGIN")) {
+    if (db->engine->begin(db, KIT_ACCESS_READ)) {
         kit_db_fail(db, &op->failure);
         return;
     }
     op->run(db, op);
-    kit_db_reset_all(db);
-    if (kit_db_exec(db, "COMMIT")) kit_db_exec(db, "ROLLBACK");
+    if (db->engine->commit(db)) db->engine->roll_back(db);
 }
 
 /* False: the operation failed because no transaction can be had. Waiting for a lock happens once a batch, not once for
@@ -83,7 +71,7 @@ static bool begin_group(struct kit_store *store, struct group *group, struct kit
     group->first = job;
     if (atomic_load(&store->abandoned))
         kit_fail(&group->locked, 503, NULL, "the server is stopping; nothing was stored");
-    else if (!group->locked.code && kit_db_exec(store->writer, "BEGIN IMMEDIATE"))
+    else if (!group->locked.code && store->engine->begin(store->writer, KIT_ACCESS_WRITE))
         kit_db_fail(store->writer, &group->locked);
     if (group->locked.code) op->failure = group->locked;
     group->open = !group->locked.code;
@@ -96,22 +84,18 @@ static void run_write(struct kit_store *store, struct group *group, struct kit_j
     struct kit_store_op *op = op_of(job);
     atomic_fetch_add(&store->writes, 1);
     if (!begin_group(store, group, job)) return;
-    if (kit_db_exec(db, "SAVEPOINT op")) {
+    if (db->engine->begin_part(db))
         kit_db_fail(db, &op->failure);
-    } else {
+    else
         op->run(db, op);
-    }
-    /* Statements that stand on a row would keep the savepoint or the commit from ending. */
-    kit_db_reset_all(db);
-    if (sqlite3_get_autocommit(kit_db_sqlite(db))) {
+    if (!db->engine->is_open(db)) {
         /* A full disk and the like end the whole transaction: nothing in it was acknowledged yet, all of it fails. */
         if (!op->failure.code) kit_db_fail(db, &op->failure);
         fail_group(group, job, &op->failure);
         group->open = false;
         return;
     }
-    if (op->failure.code && kit_db_exec(db, "ROLLBACK TO op")) kit_db_fail(db, &op->failure);
-    kit_db_exec(db, "RELEASE op");
+    if (db->engine->end_part(db, op->failure.code != 0)) kit_db_fail(db, &op->failure);
 }
 
 static void run_write_batch(void *ctx, struct kit_job *list)
@@ -143,15 +127,16 @@ static void run_read_batch(void *ctx, struct kit_job *list)
 struct kit_store *kit_store_open(struct kit_work *work, const struct kit_config *config, char *error, size_t error_size)
 {
     struct kit_store *store = calloc(1, sizeof *store);
-    char path[1200];
+    char place[1200];
     if (!store) {
         snprintf(error, error_size, "out of memory");
         return NULL;
     }
-    if (kit_store_path(config, path, sizeof path, error, error_size)) goto fail;
-    store->writer = kit_db_open(path, config, true, error, error_size);
+    store->engine = &kit_sqlite;
+    if (store->engine->place(config, place, sizeof place, error, error_size)) goto fail;
+    store->writer = store->engine->open(place, config, KIT_ACCESS_WRITE, error, error_size);
     if (!store->writer || kit_store_migrate(store->writer, config->modules, error, error_size)) goto fail;
-    store->reader = kit_db_open(path, config, false, error, error_size);
+    store->reader = store->engine->open(place, config, KIT_ACCESS_READ, error, error_size);
     if (!store->reader) goto fail;
     kit_strand_init(&store->write_strand, work, config->work_batch_max, run_write_batch, store);
     kit_strand_init(&store->read_strand, work, 1, run_read_batch, store);
@@ -164,8 +149,8 @@ fail:
 void kit_store_close(struct kit_store *store)
 {
     if (!store) return;
-    kit_db_close(store->reader);
-    kit_db_close(store->writer);
+    store->engine->close(store->reader);
+    store->engine->close(store->writer);
     free(store);
 }
 
@@ -211,7 +196,7 @@ int kit_store_run_now(struct kit_store *store, struct kit_store_op *op)
 void kit_store_abandon(struct kit_store *store)
 {
     atomic_store(&store->abandoned, true);
-    kit_db_abandon(store->writer);
+    store->engine->abandon(store->writer);
 }
 
 void kit_store_get_stats(const struct kit_store *store, struct kit_store_stats *stats)
@@ -219,5 +204,5 @@ void kit_store_get_stats(const struct kit_store *store, struct kit_store_stats *
     stats->writes = atomic_load(&store->writes);
     stats->reads = atomic_load(&store->reads);
     stats->commits = atomic_load(&store->commits);
-    stats->sqlite_errors = kit_db_error_count(store->writer) + kit_db_error_count(store->reader);
+    stats->errors = store->engine->error_count(store->writer) + store->engine->error_count(store->reader);
 }

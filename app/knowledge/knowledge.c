@@ -39,10 +39,17 @@ static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
 
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure)
 {
-    sqlite3_stmt *s = kit_db_statement(db, "SELECT count(*) FROM documents");
-    if (kit_db_step(s, "") != SQLITE_ROW) return kit_db_fail(db, failure);
-    *count = sqlite3_column_int64(s, 0);
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT count(*) FROM documents", "") != KIT_ROW) return kit_db_fail(db, failure);
+    *count = kit_rows_int(&row, 0);
+    kit_rows_end(&row);
     return 0;
+}
+
+int knowledge_note_change(struct kit_db *db, struct kit_failure *failure)
+{
+    bool failed = kit_db_run(db, "UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1", "");
+    return failed ? kit_db_fail(db, failure) : 0;
 }
 
 struct import_op {
@@ -167,16 +174,16 @@ static int add_documents(struct knowledge *knowledge, struct knowledge_index *in
                          struct kit_failure *failure)
 {
     int failed = 0;
-    sqlite3_stmt *rows = kit_db_statement(db, "SELECT doc_id, title, topic, text FROM documents ORDER BY id");
-    int step = kit_db_step(rows, "");
-    for (; step == SQLITE_ROW && !failed; step = sqlite3_step(rows)) {
-        struct knowledge_indexed one = {
-            (const char *)sqlite3_column_text(rows, 0), (const char *)sqlite3_column_text(rows, 1),
-            (const char *)sqlite3_column_text(rows, 2), (const char *)sqlite3_column_text(rows, 3)};
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(db, &rows, "SELECT doc_id, title, topic, text FROM documents ORDER BY id", "");
+    for (; step == KIT_ROW && !failed; step = kit_rows_next(&rows)) {
+        struct knowledge_indexed one = {kit_rows_text(&rows, 0), kit_rows_text(&rows, 1), kit_rows_text(&rows, 2),
+                                        kit_rows_text(&rows, 3)};
         failed = knowledge_index_add(index, &knowledge->searcher, &one);
     }
-    if (failed) return kit_fail(failure, 503, NULL, "out of memory");
-    return step == SQLITE_DONE ? 0 : kit_db_fail(db, failure);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    kit_rows_end(&rows);
+    return failed ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 
 static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
@@ -201,11 +208,12 @@ static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_fail
 /* Brings the index to what the store has, whichever process put it there. */
 static int refresh(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
 {
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT documents, learned FROM knowledge_changes WHERE id=1");
-    if (kit_db_step(row, "") != SQLITE_ROW) return kit_db_fail(db, failure);
-    int64_t documents = sqlite3_column_int64(row, 0), learned = sqlite3_column_int64(row, 1);
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT documents, learned FROM knowledge_changes WHERE id=1", "") != KIT_ROW)
+        return kit_db_fail(db, failure);
+    int64_t documents = kit_rows_int(&row, 0), learned = kit_rows_int(&row, 1);
     int code = 0;
-    sqlite3_reset(row);
+    kit_rows_end(&row);
     bool rests = knowledge->index && knowledge->build_s > QUICK_BUILD_S &&
                  now_s() - knowledge->built_s < REST_FACTOR * knowledge->build_s;
     if (documents != knowledge->documents && !rests) {
@@ -300,24 +308,23 @@ static double relevance_of(const struct knowledge *knowledge, const struct knowl
     return 1 / (1 + rivals * exp(-hit->excess / width));
 }
 
-/* False: the document is gone since the index was built. */
-static int read_result(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
-                       const struct knowledge_hit *hit, struct knowledge_result *result)
+/* KIT_DONE: the document is gone since the index was built. */
+static enum kit_step read_result(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
+                                 const struct knowledge_hit *hit, struct knowledge_result *result)
 {
     const char *id = knowledge_index_id(knowledge->index, hit->document);
-    sqlite3_stmt *row =
-        kit_db_statement(db, "SELECT title, topic, substr(text, 1, 65536) FROM documents WHERE doc_id=?");
-    int step = kit_db_step(row, "t", id);
-    if (step == SQLITE_ROW) {
-        memset(result, 0, sizeof *result);
-        snprintf(result->id, sizeof result->id, "%s", id);
-        copy_line(eio_str((const char *)sqlite3_column_text(row, 0)), result->title, sizeof result->title);
-        copy_line(eio_str((const char *)sqlite3_column_text(row, 1)), result->topic, sizeof result->topic);
-        choose_excerpt(knowledge, call, hit->document, (const char *)sqlite3_column_text(row, 2), result);
-        say_why(knowledge, call, hit->document, result->why, sizeof result->why);
-        result->relevance = relevance_of(knowledge, hit);
-    }
-    if (row) sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step =
+        kit_db_query(db, &row, "SELECT title, topic, substr(text, 1, 65536) FROM documents WHERE doc_id=?", "t", id);
+    if (step != KIT_ROW) return step;
+    memset(result, 0, sizeof *result);
+    snprintf(result->id, sizeof result->id, "%s", id);
+    copy_line(eio_str(kit_rows_text(&row, 0)), result->title, sizeof result->title);
+    copy_line(eio_str(kit_rows_text(&row, 1)), result->topic, sizeof result->topic);
+    choose_excerpt(knowledge, call, hit->document, kit_rows_text(&row, 2), result);
+    say_why(knowledge, call, hit->document, result->why, sizeof result->why);
+    result->relevance = relevance_of(knowledge, hit);
+    kit_rows_end(&row);
     return step;
 }
 
@@ -328,9 +335,9 @@ static int read_results(struct knowledge *knowledge, struct kit_db *db, const st
     size_t n = KNOWLEDGE_RESULTS_MAX;
     knowledge_index_search(knowledge->index, call, &knowledge->weights, hits, &n);
     for (size_t i = 0; i < n; i++) {
-        int step = read_result(knowledge, db, call, &hits[i], &results[*count]);
-        if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(db, failure);
-        *count += step == SQLITE_ROW;
+        enum kit_step step = read_result(knowledge, db, call, &hits[i], &results[*count]);
+        if (step == KIT_FAILED) return kit_db_fail(db, failure);
+        *count += step == KIT_ROW;
     }
     return 0;
 }

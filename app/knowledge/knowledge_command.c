@@ -112,6 +112,8 @@ struct gone_op {
     const char *path;   /* on the disk */
 };
 
+#define BEHIND_ALL_NAMES "\xf4\x8f\xbf\xbf" /* U+10FFFF */
+
 /* Removes the documents of files below a folder that are not there any more. */
 static int run_gone(struct kit_db *db, struct kit_store_op *op)
 {
@@ -119,17 +121,16 @@ static int run_gone(struct kit_db *db, struct kit_store_op *op)
     char *source = strdup(gone->folder);
     int code = source ? 0 : kit_fail(&op->failure, 503, NULL, "out of memory");
     while (!code) {
-        /* U+10FFFF sorts behind every name. */
-        sqlite3_stmt *row = kit_db_statement(db, "SELECT min(source) FROM documents"
-                                                 " WHERE source > ?1 AND source < ?2 || char(1114111)");
-        if (kit_db_step(row, "tt", source, gone->folder) != SQLITE_ROW) {
+        struct kit_rows row;
+        if (kit_db_query(db, &row, "SELECT min(source) FROM documents WHERE source > ?1 AND source < ?2 || ?3", "ttt",
+                         source, gone->folder, BEHIND_ALL_NAMES) != KIT_ROW) {
             code = kit_db_fail(db, &op->failure);
             break;
         }
-        const char *next = (const char *)sqlite3_column_text(row, 0);
+        const char *next = kit_rows_text(&row, 0);
         free(source);
         source = next ? strdup(next) : NULL;
-        sqlite3_reset(row);
+        kit_rows_end(&row);
         if (!source) break;
         char *path = join(gone->path, source + strlen(gone->folder));
         struct stat info;

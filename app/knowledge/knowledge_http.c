@@ -21,11 +21,12 @@ struct delete_op {
 static int run_delete(struct kit_db *db, struct kit_store_op *op)
 {
     const struct delete_op *delete = (const struct delete_op *)(void *)op;
-    sqlite3_stmt *document = kit_db_statement(db, "DELETE FROM documents WHERE doc_id=?");
-    if (kit_db_step(document, "t", delete->doc_id) != SQLITE_DONE) return kit_db_fail(db, &op->failure);
-    if (!sqlite3_changes(kit_db_sqlite(db))) return kit_fail(&op->failure, 404, NULL, "document not found");
-    sqlite3_stmt *id = kit_db_statement(db, "UPDATE document_ids SET position=NULL WHERE doc_id=?");
-    return kit_db_step(id, "t", delete->doc_id) == SQLITE_DONE ? 0 : kit_db_fail(db, &op->failure);
+    int64_t count = kit_db_change(db, "DELETE FROM documents WHERE doc_id=?", "t", delete->doc_id);
+    if (count < 0) return kit_db_fail(db, &op->failure);
+    if (!count) return kit_fail(&op->failure, 404, NULL, "document not found");
+    if (kit_db_run(db, "UPDATE document_ids SET position=NULL WHERE doc_id=?", "t", delete->doc_id))
+        return kit_db_fail(db, &op->failure);
+    return knowledge_note_change(db, &op->failure);
 }
 
 static void finish(struct delete_op *delete)

@@ -133,7 +133,7 @@ static int index_stored(struct matching *m, size_t index)
     return 0;
 }
 
-static int add_stored(struct matching *m, sqlite3_stmt *row)
+static int add_stored(struct matching *m, const struct kit_rows *row)
 {
     if (m->stored_count == m->stored_capacity) {
         size_t capacity = m->stored_capacity ? m->stored_capacity * 2 : 64;
@@ -144,10 +144,10 @@ static int add_stored(struct matching *m, sqlite3_stmt *row)
     }
     struct stored *s = &m->stored[m->stored_count];
     memset(s, 0, sizeof *s);
-    s->doc_id = strdup((const char *)sqlite3_column_text(row, 0));
-    s->heading = strdup((const char *)sqlite3_column_text(row, 1));
-    snprintf(s->hash, sizeof s->hash, "%s", (const char *)sqlite3_column_text(row, 2));
-    s->is_away = sqlite3_column_type(row, 3) == SQLITE_NULL;
+    s->doc_id = strdup(kit_rows_text(row, 0));
+    s->heading = strdup(kit_rows_text(row, 1));
+    snprintf(s->hash, sizeof s->hash, "%s", kit_rows_text(row, 2));
+    s->is_away = kit_rows_int(row, 3);
     m->stored_count++;
     return s->doc_id && s->heading ? index_stored(m, m->stored_count - 1) : fail_memory(m);
 }
@@ -155,12 +155,16 @@ static int add_stored(struct matching *m, sqlite3_stmt *row)
 static int load(struct matching *m)
 {
     /* In the file's order, those that are away last. */
-    sqlite3_stmt *rows = kit_db_statement(m->db, "SELECT doc_id, heading, text_hash, position FROM document_ids"
-                                                 " WHERE source=? AND heading IS NOT NULL"
-                                                 " ORDER BY position IS NULL, position, doc_id");
-    int step = kit_db_step(rows, "t", m->import->source), code = 0;
-    for (; step == SQLITE_ROW && !code; step = sqlite3_step(rows)) code = add_stored(m, rows);
-    if (!code && step != SQLITE_DONE) return kit_db_fail(m->db, m->failure);
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(m->db, &rows,
+                                      "SELECT doc_id, heading, text_hash, position IS NULL FROM document_ids"
+                                      " WHERE source=? AND heading IS NOT NULL"
+                                      " ORDER BY position IS NULL, position, doc_id",
+                                      "t", m->import->source);
+    int code = 0;
+    for (; step == KIT_ROW && !code; step = kit_rows_next(&rows)) code = add_stored(m, &rows);
+    if (step == KIT_FAILED) return kit_db_fail(m->db, m->failure);
+    kit_rows_end(&rows);
     return code;
 }
 
@@ -251,17 +255,16 @@ static int match(struct matching *m)
  * the store gives it up, with its feedback: that is how it was replaced then. */
 static int look_up_id(struct matching *m, const char *id, bool *is_free)
 {
-    sqlite3_stmt *row = kit_db_statement(m->db, "SELECT heading FROM document_ids WHERE doc_id=?");
-    int step = kit_db_step(row, "t", id);
-    if (step != SQLITE_ROW && step != SQLITE_DONE) return kit_db_fail(m->db, m->failure);
-    bool is_old = step == SQLITE_ROW && sqlite3_column_type(row, 0) == SQLITE_NULL;
-    *is_free = step == SQLITE_DONE || is_old;
-    sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(m->db, &row, "SELECT heading FROM document_ids WHERE doc_id=?", "t", id);
+    if (step == KIT_FAILED) return kit_db_fail(m->db, m->failure);
+    bool is_old = step == KIT_ROW && !kit_rows_text(&row, 0);
+    *is_free = step == KIT_DONE || is_old;
+    kit_rows_end(&row);
     if (!is_old) return 0;
-    sqlite3_stmt *drop = kit_db_statement(m->db, "DELETE FROM documents WHERE doc_id=?");
-    if (kit_db_step(drop, "t", id) != SQLITE_DONE) return kit_db_fail(m->db, m->failure);
-    sqlite3_stmt *forget = kit_db_statement(m->db, "DELETE FROM document_ids WHERE doc_id=?");
-    if (kit_db_step(forget, "t", id) != SQLITE_DONE) return kit_db_fail(m->db, m->failure);
+    if (kit_db_run(m->db, "DELETE FROM documents WHERE doc_id=?", "t", id) ||
+        kit_db_run(m->db, "DELETE FROM document_ids WHERE doc_id=?", "t", id))
+        return kit_db_fail(m->db, m->failure);
     return 0;
 }
 
@@ -295,23 +298,19 @@ static int make_id(struct matching *m, const struct knowledge_document *d, char 
 
 /* ------------------------------------------------------------------- store */
 
-static int run(struct matching *m, sqlite3_stmt *statement, const char *source)
-{
-    return kit_db_step(statement, "t", source) == SQLITE_DONE ? 0 : kit_db_fail(m->db, m->failure);
-}
-
 static int remove_old(struct matching *m)
 {
     const char *source = m->import->source, *name = m->import->name ? m->import->name : source;
-    int code = run(m, kit_db_statement(m->db, "DELETE FROM documents WHERE source=?"), source);
-    if (!code) code = run(m, kit_db_statement(m->db, "UPDATE document_ids SET position=NULL WHERE source=?"), source);
+    if (kit_db_run(m->db, "DELETE FROM documents WHERE source=?", "t", source) ||
+        kit_db_run(m->db, "UPDATE document_ids SET position=NULL WHERE source=?", "t", source))
+        return kit_db_fail(m->db, m->failure);
     /* Imported before documents had headings in the store; then the source was the path as it was given. */
-    if (!code)
-        code = run(m,
-                   kit_db_statement(m->db, "DELETE FROM documents WHERE source=?1 AND doc_id IN"
-                                           " (SELECT doc_id FROM document_ids WHERE source=?1 AND heading IS NULL)"),
-                   name);
-    return code;
+    if (kit_db_run(m->db,
+                   "DELETE FROM documents WHERE source=?1 AND doc_id IN"
+                   " (SELECT doc_id FROM document_ids WHERE source=?1 AND heading IS NULL)",
+                   "t", name))
+        return kit_db_fail(m->db, m->failure);
+    return knowledge_note_change(m->db, m->failure);
 }
 
 static int put_document(struct matching *m, size_t index)
@@ -321,16 +320,16 @@ static int put_document(struct matching *m, size_t index)
     const char *id = m->match[index] == NOBODY ? fresh : m->stored[m->match[index]].doc_id;
     int code = m->match[index] == NOBODY ? make_id(m, d, fresh) : 0;
     if (code) return code;
-    sqlite3_stmt *s =
-        kit_db_statement(m->db, "INSERT INTO document_ids(doc_id, source, heading, text_hash, position)"
-                                " VALUES (?,?,?,?,?) ON CONFLICT(doc_id) DO UPDATE SET source=excluded.source,"
-                                " heading=excluded.heading, text_hash=excluded.text_hash, position=excluded.position");
-    if (kit_db_step(s, "tttti", id, m->import->source, d->heading, m->hashes[index], (int64_t)index) != SQLITE_DONE)
-        return kit_db_fail(m->db, m->failure);
-    s = kit_db_statement(m->db, "INSERT INTO documents(doc_id, source, topic, title, text, helpful, unhelpful)"
-                                " SELECT ?1, ?2, ?3, ?4, ?5, coalesce(sum(helpful), 0), coalesce(sum(1 - helpful), 0)"
-                                " FROM feedback WHERE doc_id=?1");
-    if (kit_db_step(s, "ttttt", id, m->import->source, d->topic, d->title, d->text) != SQLITE_DONE)
+    if (kit_db_run(m->db,
+                   "INSERT INTO document_ids(doc_id, source, heading, text_hash, position) VALUES (?,?,?,?,?)"
+                   " ON CONFLICT(doc_id) DO UPDATE SET source=excluded.source, heading=excluded.heading,"
+                   " text_hash=excluded.text_hash, position=excluded.position",
+                   "tttti", id, m->import->source, d->heading, m->hashes[index], (int64_t)index) ||
+        kit_db_run(m->db,
+                   "INSERT INTO documents(doc_id, source, topic, title, text, helpful, unhelpful)"
+                   " SELECT ?1, ?2, ?3, ?4, ?5, coalesce(sum(helpful), 0), coalesce(sum(1 - helpful), 0)"
+                   " FROM feedback WHERE doc_id=?1",
+                   "ttttt", id, m->import->source, d->topic, d->title, d->text))
         return kit_db_fail(m->db, m->failure);
     return 0;
 }
@@ -376,9 +375,10 @@ int knowledge_remove(struct kit_db *db, const char *source, size_t *count, struc
 {
     struct knowledge_import import = {.source = source};
     struct matching m = {.db = db, .import = &import, .failure = failure};
-    sqlite3_stmt *row = kit_db_statement(db, "SELECT count(*) FROM documents WHERE source=?");
-    if (kit_db_step(row, "t", source) != SQLITE_ROW) return kit_db_fail(db, failure);
-    *count = (size_t)sqlite3_column_int64(row, 0);
-    sqlite3_reset(row);
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT count(*) FROM documents WHERE source=?", "t", source) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    *count = (size_t)kit_rows_int(&row, 0);
+    kit_rows_end(&row);
     return remove_old(&m);
 }

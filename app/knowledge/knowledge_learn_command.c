@@ -90,10 +90,11 @@ static int run_names(struct kit_db *db, struct kit_store_op *op)
     const struct knowledge_index *index = run->knowledge->index;
     for (uint32_t i = 0; i < knowledge_index_count(index); i++) {
         const char *id = knowledge_index_id(index, i);
-        sqlite3_stmt *row = kit_db_statement(db, "SELECT title FROM documents WHERE doc_id=?");
-        if (kit_db_step(row, "t", id) != SQLITE_ROW) return kit_db_fail(db, &op->failure);
-        char *title = bare_title(run, (const char *)sqlite3_column_text(row, 0));
-        sqlite3_reset(row);
+        struct kit_rows row;
+        if (kit_db_query(db, &row, "SELECT title FROM documents WHERE doc_id=?", "t", id) != KIT_ROW)
+            return kit_db_fail(db, &op->failure);
+        char *title = bare_title(run, kit_rows_text(&row, 0));
+        kit_rows_end(&row);
         if (add_name(run, strdup(id), id) || add_name(run, title, id))
             return kit_fail(&op->failure, 503, NULL, "out of memory");
     }
@@ -215,7 +216,7 @@ static int run_learn(struct kit_db *db, struct kit_store_op *op)
         struct knowledge_vote vote = {.call_id = run->lines[i].call_id,
                                       .doc_id = run->lines[i].doc_id,
                                       .agent = "learn",
-                                      .weight = KNOWLEDGE_WEIGHT_ONE,
+                                      .helpful = true,
                                       .turns = example->turns,
                                       .turn_count = example->turn_count};
         if (vote.turn_count > KNOWLEDGE_LEARN_TURNS) vote.turn_count = KNOWLEDGE_LEARN_TURNS;

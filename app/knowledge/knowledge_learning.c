@@ -16,22 +16,19 @@ struct lesson {
     const char *doc_id;
 };
 
-static int run(struct lesson *lesson, sqlite3_stmt *statement, int step)
+static int code_of(struct lesson *lesson, int failed)
 {
-    (void)statement;
-    return step == SQLITE_DONE ? 0 : kit_db_fail(lesson->db, lesson->failure);
+    return failed ? kit_db_fail(lesson->db, lesson->failure) : 0;
 }
 
 /* ------------------------------------------------------------------ counts */
 
 static int add_feature(struct lesson *lesson, const char *feature, size_t size, int64_t n)
 {
-    sqlite3_stmt *s = kit_db_statement(lesson->db, "INSERT INTO learned(doc_id, feature, n) VALUES (?,?,?)"
-                                                   " ON CONFLICT(doc_id, feature) DO UPDATE SET n = n + excluded.n");
-    sqlite3_bind_text(s, 1, lesson->doc_id, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 2, feature, (int)size, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 3, n);
-    return run(lesson, s, sqlite3_step(s));
+    return code_of(lesson, kit_db_run(lesson->db,
+                                      "INSERT INTO learned(doc_id, feature, n) VALUES (?,?,?)"
+                                      " ON CONFLICT(doc_id, feature) DO UPDATE SET n = learned.n + excluded.n",
+                                      "tbi", lesson->doc_id, feature, size, n));
 }
 
 /* Features are separated by line ends. */
@@ -44,39 +41,38 @@ static int add_features(struct lesson *lesson, const char *features, int64_t n)
         features += size + (features[size] == '\n');
     }
     if (code || n > 0) return code;
-    sqlite3_stmt *s = kit_db_statement(lesson->db, "DELETE FROM learned WHERE doc_id=? AND n <= 0");
-    return run(lesson, s, kit_db_step(s, "t", lesson->doc_id));
+    return code_of(lesson,
+                   kit_db_run(lesson->db, "DELETE FROM learned WHERE doc_id=? AND n <= 0", "t", lesson->doc_id));
 }
 
 static int read_sum(struct lesson *lesson, int32_t sum[KNOWLEDGE_VECTOR])
 {
-    sqlite3_stmt *row = kit_db_statement(lesson->db, "SELECT vector FROM learned_calls WHERE doc_id=?");
-    int step = kit_db_step(row, "t", lesson->doc_id);
+    struct kit_rows row;
+    enum kit_step step =
+        kit_db_query(lesson->db, &row, "SELECT vector FROM learned_calls WHERE doc_id=?", "t", lesson->doc_id);
+    struct eio_str vector = step == KIT_ROW ? kit_rows_bytes(&row, 0) : (struct eio_str){NULL, 0};
     memset(sum, 0, KNOWLEDGE_VECTOR * sizeof *sum);
-    if (step == SQLITE_ROW && sqlite3_column_bytes(row, 0) == KNOWLEDGE_VECTOR * (int)sizeof *sum)
-        memcpy(sum, sqlite3_column_blob(row, 0), KNOWLEDGE_VECTOR * sizeof *sum);
-    if (row) sqlite3_reset(row);
-    return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : kit_db_fail(lesson->db, lesson->failure);
+    if (vector.n == KNOWLEDGE_VECTOR * sizeof *sum) memcpy(sum, vector.p, vector.n);
+    kit_rows_end(&row);
+    return code_of(lesson, step == KIT_FAILED);
 }
 
-/* A call more, or less, of that weight; its vector is added by its share. Notes that the document changed. */
-static int add_call(struct lesson *lesson, const int16_t vector[KNOWLEDGE_VECTOR], int64_t weight)
+/* n calls more; the vector is added so often. Notes that the document changed. */
+static int add_call(struct lesson *lesson, const int16_t vector[KNOWLEDGE_VECTOR], int64_t n)
 {
     int32_t sum[KNOWLEDGE_VECTOR];
     int code = read_sum(lesson, sum);
     if (code) return code;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum[i] += (int32_t)weight * vector[i] / KNOWLEDGE_WEIGHT_ONE;
-    sqlite3_stmt *s = kit_db_statement(lesson->db, "UPDATE knowledge_changes SET learned = learned + 1 WHERE id = 1");
-    code = run(lesson, s, kit_db_step(s, ""));
-    if (code) return code;
-    s = kit_db_statement(lesson->db,
-                         "INSERT INTO learned_calls(doc_id, n, vector, changed)"
-                         " VALUES (?1, ?2, ?3, (SELECT learned FROM knowledge_changes WHERE id = 1))"
-                         " ON CONFLICT(doc_id) DO UPDATE SET n = n + ?2, vector = ?3, changed = excluded.changed");
-    sqlite3_bind_text(s, 1, lesson->doc_id, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 2, weight);
-    sqlite3_bind_blob(s, 3, sum, sizeof sum, SQLITE_STATIC);
-    return run(lesson, s, sqlite3_step(s));
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum[i] += (int32_t)n * vector[i];
+    bool failed =
+        kit_db_run(lesson->db, "UPDATE knowledge_changes SET learned = learned + 1 WHERE id = 1", "") ||
+        kit_db_run(
+            lesson->db,
+            "INSERT INTO learned_calls(doc_id, n, vector, changed)"
+            " VALUES (?1, ?2, ?3, (SELECT learned FROM knowledge_changes WHERE id = 1))"
+            " ON CONFLICT(doc_id) DO UPDATE SET n = learned_calls.n + ?2, vector = ?3, changed = excluded.changed",
+            "tix", lesson->doc_id, n, sum, sizeof sum);
+    return code_of(lesson, failed);
 }
 
 /* ------------------------------------------------------------------- votes */
@@ -97,17 +93,12 @@ static int learn(struct lesson *lesson, const struct knowledge_vote *vote, const
     char *features = join_features(call);
     if (!features) return kit_fail(lesson->failure, 503, NULL, "out of memory");
     for (int i = 0; i < KNOWLEDGE_VECTOR; i++) vector[i] = (int16_t)lrintf(call->first_vector[i] * SCALE);
-    sqlite3_stmt *s = kit_db_statement(
-        lesson->db, "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector, weight) VALUES (?,?,?,?,?,?)");
-    sqlite3_bind_text(s, 1, vote->call_id, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 2, vote->doc_id, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 3, vote->agent, -1, SQLITE_STATIC);
-    sqlite3_bind_text(s, 4, features, -1, SQLITE_STATIC);
-    sqlite3_bind_blob(s, 5, vector, sizeof vector, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 6, vote->weight);
-    int code = run(lesson, s, sqlite3_step(s));
-    if (!code) code = add_features(lesson, features, vote->weight);
-    if (!code) code = add_call(lesson, vector, vote->weight);
+    int code = code_of(
+        lesson,
+        kit_db_run(lesson->db, "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector) VALUES (?,?,?,?,?)",
+                   "ttttx", vote->call_id, vote->doc_id, vote->agent, features, vector, sizeof vector));
+    if (!code) code = add_features(lesson, features, 1);
+    if (!code) code = add_call(lesson, vector, 1);
     free(features);
     return code;
 }
@@ -116,18 +107,19 @@ static int learn(struct lesson *lesson, const struct knowledge_vote *vote, const
 static int unlearn(struct lesson *lesson, const struct knowledge_vote *vote)
 {
     int16_t vector[KNOWLEDGE_VECTOR] = {0};
-    sqlite3_stmt *row =
-        kit_db_statement(lesson->db, "DELETE FROM learned_votes WHERE call_id=? AND doc_id=? AND agent=?"
-                                     " RETURNING features, vector, weight");
-    int step = kit_db_step(row, "ttt", vote->call_id, vote->doc_id, vote->agent);
-    if (step != SQLITE_ROW) return run(lesson, row, step);
-    char *features = strdup((const char *)sqlite3_column_text(row, 0));
-    if (sqlite3_column_bytes(row, 1) == sizeof vector) memcpy(vector, sqlite3_column_blob(row, 1), sizeof vector);
-    int64_t weight = sqlite3_column_int64(row, 2);
-    sqlite3_reset(row);
+    struct kit_rows row;
+    enum kit_step step =
+        kit_db_query(lesson->db, &row,
+                     "DELETE FROM learned_votes WHERE call_id=? AND doc_id=? AND agent=? RETURNING features, vector",
+                     "ttt", vote->call_id, vote->doc_id, vote->agent);
+    if (step != KIT_ROW) return code_of(lesson, step == KIT_FAILED);
+    char *features = strdup(kit_rows_text(&row, 0));
+    struct eio_str bytes = kit_rows_bytes(&row, 1);
+    if (bytes.n == sizeof vector) memcpy(vector, bytes.p, sizeof vector);
+    kit_rows_end(&row);
     if (!features) return kit_fail(lesson->failure, 503, NULL, "out of memory");
-    int code = add_features(lesson, features, -weight);
-    if (!code) code = add_call(lesson, vector, -weight);
+    int code = add_features(lesson, features, -1);
+    if (!code) code = add_call(lesson, vector, -1);
     free(features);
     return code;
 }
@@ -138,7 +130,7 @@ int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *d
     struct lesson lesson = {db, failure, vote->doc_id};
     struct knowledge_call call;
     int code = unlearn(&lesson, vote);
-    if (code || !vote->weight) return code;
+    if (code || !vote->helpful) return code;
     if (knowledge_call_read(&call, reader, vote->turns, vote->turn_count))
         code = kit_fail(failure, 503, NULL, "out of memory");
     else if (call.feature_count)
@@ -149,18 +141,12 @@ int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *d
 
 /* -------------------------------------------------------------------- load */
 
-/* What stands in the store in weights. */
-static double in_calls(int64_t weight)
-{
-    return weight > 0 ? (double)weight / KNOWLEDGE_WEIGHT_ONE : 0;
-}
-
 struct counts {
     struct knowledge_count *list;
     size_t count, capacity;
 };
 
-static int add_count(struct counts *counts, const char *feature, double n)
+static int add_count(struct counts *counts, const char *feature, uint32_t n)
 {
     if (counts->count == counts->capacity) {
         size_t capacity = counts->capacity ? counts->capacity * 2 : 64;
@@ -184,15 +170,17 @@ static void clear_counts(struct counts *counts)
 static int load_counts(struct lesson *lesson, struct counts *counts)
 {
     int failed = 0;
-    sqlite3_stmt *rows = kit_db_statement(lesson->db, "SELECT feature, n FROM learned WHERE doc_id=?");
-    int step = kit_db_step(rows, "t", lesson->doc_id);
-    for (; step == SQLITE_ROW && !failed; step = sqlite3_step(rows))
-        failed = add_count(counts, (const char *)sqlite3_column_text(rows, 0), in_calls(sqlite3_column_int64(rows, 1)));
-    if (failed) return kit_fail(lesson->failure, 503, NULL, "out of memory");
-    return run(lesson, rows, step);
+    struct kit_rows rows;
+    enum kit_step step =
+        kit_db_query(lesson->db, &rows, "SELECT feature, n FROM learned WHERE doc_id=?", "t", lesson->doc_id);
+    for (; step == KIT_ROW && !failed; step = kit_rows_next(&rows))
+        failed = add_count(counts, kit_rows_text(&rows, 0), (uint32_t)kit_rows_int(&rows, 1));
+    if (step == KIT_FAILED) return code_of(lesson, true);
+    kit_rows_end(&rows);
+    return failed ? kit_fail(lesson->failure, 503, NULL, "out of memory") : 0;
 }
 
-static int load_document(struct knowledge_index *index, struct lesson *lesson, uint32_t document, double calls)
+static int load_document(struct knowledge_index *index, struct lesson *lesson, uint32_t document, int64_t calls)
 {
     struct counts counts = {NULL, 0, 0};
     int32_t sum[KNOWLEDGE_VECTOR];
@@ -200,7 +188,7 @@ static int load_document(struct knowledge_index *index, struct lesson *lesson, u
     int code = read_sum(lesson, sum);
     if (!code) code = load_counts(lesson, &counts);
     for (int i = 0; i < KNOWLEDGE_VECTOR && !code; i++) vector[i] = (float)sum[i] / SCALE;
-    if (!code && knowledge_index_learn(index, document, calls, counts.list, counts.count, vector))
+    if (!code && knowledge_index_learn(index, document, (uint32_t)calls, counts.list, counts.count, vector))
         code = kit_fail(lesson->failure, 503, NULL, "out of memory");
     clear_counts(&counts);
     return code;
@@ -212,16 +200,17 @@ int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int
     for (;;) {
         char doc_id[KIT_ID_SIZE];
         struct lesson lesson = {db, failure, doc_id};
-        sqlite3_stmt *row = kit_db_statement(db, "SELECT doc_id, n, changed FROM learned_calls WHERE changed > ?"
-                                                 " ORDER BY changed LIMIT 1");
-        int step = kit_db_step(row, "i", since);
-        if (step != SQLITE_ROW) return run(&lesson, row, step);
-        snprintf(doc_id, sizeof doc_id, "%s", (const char *)sqlite3_column_text(row, 0));
-        int64_t calls = sqlite3_column_int64(row, 1);
-        since = sqlite3_column_int64(row, 2);
-        sqlite3_reset(row);
+        struct kit_rows row;
+        enum kit_step step = kit_db_query(
+            db, &row, "SELECT doc_id, n, changed FROM learned_calls WHERE changed > ? ORDER BY changed LIMIT 1", "i",
+            since);
+        if (step != KIT_ROW) return code_of(&lesson, step == KIT_FAILED);
+        snprintf(doc_id, sizeof doc_id, "%s", kit_rows_text(&row, 0));
+        int64_t calls = kit_rows_int(&row, 1);
+        since = kit_rows_int(&row, 2);
+        kit_rows_end(&row);
         uint32_t document = knowledge_index_find(index, doc_id);
-        if (document != UINT32_MAX) code = load_document(index, &lesson, document, in_calls(calls));
+        if (document != UINT32_MAX) code = load_document(index, &lesson, document, calls > 0 ? calls : 0);
         if (code) return code;
     }
 }

@@ -1,7 +1,5 @@
 #include "node_cluster.h"
 
-#include "kit_metrics.h"
-
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,96 +196,14 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
     return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);
 }
 
-/* ----------------------------------------------------------------- metrics */
-
-/* Between workers. */
-static void put_bus(struct kit_metrics_page *page, const struct node_cluster *cluster)
-{
-    struct rooms_bus_stats s;
-    memset(&s, 0, sizeof s);
-    if (cluster && cluster->bus) rooms_bus_get_stats(cluster->bus, &s);
-    kit_metrics_gauge(page, "bus_peers", "Other workers this worker is connected to.", s.peers);
-    kit_metrics_gauge(page, "bus_silent", "Connected workers that are unresponsive.", s.silent);
-    kit_metrics_gauge(page, "bus_queued_bytes", "Bytes queued for other workers.", s.queued_bytes);
-    kit_metrics_counter(page, "bus_sent_total", "Messages sent to other workers, counted per receiver.", s.sent);
-    kit_metrics_counter(page, "bus_sent_bytes_total", "Bytes sent to other workers.", s.sent_bytes);
-    kit_metrics_counter(page, "bus_filtered_total",
-                        "Messages not sent because the worker has no sockets in their rooms.", s.filtered);
-    kit_metrics_counter(page, "bus_received_total", "Messages received from other workers.", s.received);
-    kit_metrics_counter(page, "bus_received_bytes_total", "Bytes received from other workers.", s.received_bytes);
-    kit_metrics_counter(page, "bus_dropped_total",
-                        "Messages dropped because of bus_max_queue_bytes or bus_max_message_bytes.", s.dropped);
-    kit_metrics_counter(page, "bus_garbage_total", "Connections to other workers closed because of malformed messages.",
-                        s.garbage);
-    kit_metrics_counter(page, "bus_sessions_given_total", "Sessions recovered by other workers.", s.sessions_given);
-    kit_metrics_counter(page, "bus_sessions_taken_total", "Sessions recovered from other workers.", s.sessions_taken);
-    kit_metrics_counter(page, "bus_writes_total", "Write system calls to other workers.", s.writes);
-    kit_metrics_counter(page, "bus_requests_total", "Requests to other workers.", s.requests);
-    kit_metrics_counter(page, "bus_request_timeouts_total", "Requests that not all workers answered in time.",
-                        s.request_timeouts);
-}
-
-static void put_redis(struct kit_metrics_page *page, const struct node_cluster *cluster)
-{
-    struct rooms_redis_stats s = {.why = "", .address = ""};
-    if (cluster && cluster->redis) rooms_redis_get_stats(cluster->redis, &s);
-    kit_metrics_gauge(page, "redis_up", "1 if Redis is connected and all subscriptions are active, else 0.",
-                      s.connected);
-    kit_metrics_gauge(page, "redis_degraded_milliseconds",
-                      "Time since Redis became unavailable; 0 while it is available.", s.degraded_ms);
-    kit_metrics_gauge(page, "redis_subscriptions", "Channels and patterns subscribed to.", s.subscriptions);
-    kit_metrics_gauge(page, "redis_requests", "Pending requests to Redis.", s.requests);
-    kit_metrics_gauge(page, "redis_pending", "Messages waiting to be published.", s.pending);
-    kit_metrics_gauge(page, "redis_pending_bytes", "Bytes of them.", s.pending_bytes);
-    kit_metrics_counter(page, "redis_published_total", "Messages published.", s.published);
-    kit_metrics_counter(page, "redis_published_bytes_total", "Bytes of them.", s.published_bytes);
-    kit_metrics_counter(page, "redis_received_total", "Messages received from subscriptions.", s.received);
-    kit_metrics_counter(page, "redis_received_bytes_total", "Bytes of them.", s.received_bytes);
-    kit_metrics_counter(page, "redis_ignored_total", "Malformed messages, ignored.", s.ignored);
-    kit_metrics_counter(page, "redis_dropped_total",
-                        "Messages dropped because of redis_max_pending_bytes or redis_max_message_bytes.", s.dropped);
-    kit_metrics_counter(page, "redis_refused_total", "Messages Redis refused.", s.refused);
-    kit_metrics_counter(page, "redis_lost_total", "Connections lost, and failed attempts to connect.", s.lost);
-    kit_metrics_counter(page, "redis_request_timeouts_total", "Requests to Redis not answered in time.",
-                        s.request_timeouts);
-}
-
-static void put_tunnels(struct kit_metrics_page *page, const struct node_cluster *cluster)
-{
-    struct sio_tunnel_stats s;
-    memset(&s, 0, sizeof s);
-    if (cluster && cluster->tunnels) sio_tunnels_get_stats(cluster->tunnels, &s);
-    kit_metrics_gauge(page, "tunnels", "Open connections carried through Redis, to or from another machine.",
-                      s.tunnels);
-    kit_metrics_counter(page, "tunnels_opened_total", "Connections carried to another machine.", s.opened);
-    kit_metrics_counter(page, "tunnels_accepted_total", "Connections carried from another machine.", s.accepted);
-    kit_metrics_counter(page, "tunnels_declined_total",
-                        "Connections that could not be carried because of limits or memory.", s.declined + s.refused);
-    kit_metrics_counter(page, "tunnels_given_back_total", "Connections whose owning node did not answer.",
-                        s.given_back);
-    kit_metrics_counter(page, "tunnels_resets_total", "Carried connections that failed.", s.resets);
-    kit_metrics_counter(page, "tunnels_peers_lost_total", "Machines considered gone because their heartbeats stopped.",
-                        s.peers_lost);
-    kit_metrics_counter(page, "tunnels_ignored_total", "Malformed messages about carried connections, ignored.",
-                        s.ignored);
-}
-
-static void put_metrics(struct kit_metrics_page *page, void *ctx)
-{
-    const struct node_cluster *cluster = ctx;
-    put_tunnels(page, cluster);
-    put_bus(page, cluster);
-    put_redis(page, cluster);
-}
-
 /* ------------------------------------------------------------ start, stop */
 
 int node_cluster_start(struct node_cluster *cluster, struct kit *kit)
 {
-    int error = kit_metrics_add(kit, put_metrics, cluster);
-    if (error || !cluster) return error;
+    if (!cluster) return node_metrics_add(kit, NULL, NULL, NULL);
     eio_server_set_foreign(sio_server_engine(kit->io), on_foreign, cluster);
-    return open_tunnels(cluster);
+    int error = open_tunnels(cluster);
+    return error ? error : node_metrics_add(kit, cluster->bus, cluster->redis, cluster->tunnels);
 }
 
 void node_cluster_disconnect(struct node_cluster *cluster)

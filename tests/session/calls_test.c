@@ -65,8 +65,7 @@ struct snapshot {
 static int run_snapshot(struct kit_db *db, struct kit_store_op *op)
 {
     struct snapshot *s = (struct snapshot *)op;
-    struct calls_view view = {.call_id = s->call_id, .since_seq = s->since, .now_ms = 5000};
-    return calls_snapshot(db, &f.config, &view, &s->json, &op->failure);
+    return calls_snapshot(db, &f.config, s->call_id, s->since, 5000, &s->json, &op->failure);
 }
 
 /* The snapshot's JSON, to be decref'ed. */
@@ -367,11 +366,9 @@ static struct {
 
 static int run_number(struct kit_db *db, struct kit_store_op *op)
 {
-    sqlite3_stmt *row;
-    (void)op;
-    assert_int_equal(sqlite3_prepare_v2(kit_db_sqlite(db), number.sql, -1, &row, NULL), SQLITE_OK);
-    number.value = sqlite3_step(row) == SQLITE_ROW ? sqlite3_column_int64(row, 0) : -1;
-    sqlite3_finalize(row);
+    char value[32];
+    if (kit_db_ask(db, number.sql, value, sizeof value)) return kit_db_fail(db, &op->failure);
+    number.value = value[0] ? atoll(value) : -1;
     return 0;
 }
 
@@ -394,8 +391,7 @@ static void a_deleted_call_leaves_nothing(void **state)
     free(text);
     LINE("b", "\"text\":\"1\"");
     query("INSERT INTO feedback VALUES ('a', 'd', 'ann', 1, 1), ('b', 'd', 'ann', 1, 1)");
-    query("INSERT INTO learned_votes(call_id, doc_id, agent, features, vector)"
-          " VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
+    query("INSERT INTO learned_votes VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
     assert_int_equal(query("SELECT count(*) FROM segments"), 2501);
     assert_int_equal(delete_call("a"), 0);
     assert_int_equal(query("SELECT count(*) FROM segments"), 1);

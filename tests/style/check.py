@@ -72,6 +72,10 @@ def is_of_base(header):
     return header in {"stdbool.h", "stddef.h", "stdarg.h", "stdint.h"} or any(p + header in is_of_base.libc for p in places)
 
 
+# A database is known to its engine alone: the rest of app/ writes SQL that all engines take (kit_db.h).
+ENGINES = {"sqlite3.h": "kit_sqlite", "libpq-fe.h": "kit_postgresql"}
+
+
 def layering():
     """Includes never point upwards, and across folders only at public headers."""
     home = {path.name: path.parts[0] for path in c_files() if path.suffix == ".h" and path.parts[0] in MAY_SEE}
@@ -84,6 +88,8 @@ def layering():
             name = match and Path(match[1]).name
             if name in home and home[name] != folder and not {name, f"{home[name]}/"} & MAY_SEE[folder]:
                 yield f"{path}:{number}: {folder}/ must not include {name} of {home[name]}/"
+            if folder == "app" and not path.name.startswith(ENGINES.get(name, "")):
+                yield f"{path}:{number}: {name} is for {ENGINES[name]}.c only"
             if folder == "base" and name not in home and not is_of_base(match[1] if match else None):
                 yield f"{path}:{number}: base/ must not include {match[1]}, only libc and libevent"
 

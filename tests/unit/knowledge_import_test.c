@@ -47,13 +47,7 @@ struct sql_op {
 static int run_sql(struct kit_db *db, struct kit_store_op *op)
 {
     struct sql_op *o = (struct sql_op *)(void *)op;
-    sqlite3_stmt *row;
-    assert_int_equal(sqlite3_prepare_v2(kit_db_sqlite(db), o->sql, -1, &row, NULL), SQLITE_OK);
-    o->out[0] = 0;
-    if (sqlite3_step(row) == SQLITE_ROW)
-        snprintf(o->out, sizeof o->out, "%s", (const char *)sqlite3_column_text(row, 0));
-    sqlite3_finalize(row);
-    return 0;
+    return kit_db_ask(db, o->sql, o->out, sizeof o->out) ? kit_db_fail(db, &op->failure) : 0;
 }
 
 /* The first value of the first row, valid until the next but one call. */

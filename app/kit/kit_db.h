@@ -1,0 +1,60 @@
+/* SQL, whatever engine runs it. A statement is a string literal: it is prepared at its first use and known by its
+ * address afterwards. What all engines understand is written in it (docs/decisions/0014-one-sql-for-two-engines.md).
+ *
+ *     struct kit_rows rows;
+ *     enum kit_step step = kit_db_query(db, &rows, "SELECT id, name FROM things WHERE kind=? AND size>?", "ti", kind,
+ * n); for (; step == KIT_ROW; step = kit_rows_next(&rows)) use(kit_rows_int(&rows, 0), kit_rows_text(&rows, 1)); if
+ * (step != KIT_DONE) return kit_db_fail(db, failure);
+ *
+ * Arguments are bound by format, a letter each: i = int64_t; t = const char * (NULL is NULL); b = text with size (const
+ * char *, size_t); x = bytes with size (const void *, size_t). They must live until the statement is over. */
+#ifndef KIT_DB_H
+#define KIT_DB_H
+
+#include <engineio.h>
+
+/* A connection and its prepared statements, used by one thread at a time. */
+struct kit_db;
+
+/* What went wrong, for the client: an HTTP-like code, 0 = nothing. */
+struct kit_failure {
+    int code;
+    char message[160];
+    char field[80]; /* JSON pointer, or "" */
+};
+/* Fills it in and returns code. field may be NULL. */
+int kit_fail(struct kit_failure *failure, int code, const char *field, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Reports the engine's last error: 507 full, 503 locked or away, 500 otherwise. Returns the code. */
+int kit_db_fail(struct kit_db *db, struct kit_failure *failure);
+
+enum kit_step { KIT_FAILED = -1, KIT_DONE, KIT_ROW };
+
+/* The rows of a statement. Fields are private. */
+struct kit_rows {
+    struct kit_db *db;
+    void *result; /* the engine's; NULL: over */
+    int row;
+};
+
+/* Runs a statement up to its first row. After KIT_DONE or KIT_FAILED it is over; after KIT_ROW it is when
+ * kit_rows_next() has no more, at kit_rows_end(), at its next use, or at the end of the operation. */
+enum kit_step kit_db_query(struct kit_db *db, struct kit_rows *rows, const char *sql, const char *format, ...);
+enum kit_step kit_rows_next(struct kit_rows *rows);
+void kit_rows_end(struct kit_rows *rows);
+/* Of the current row. A NULL is 0, NULL, {NULL, 0}. Texts have a terminator; they and bytes live as long as the row. */
+int64_t kit_rows_int(const struct kit_rows *rows, int column);
+const char *kit_rows_text(const struct kit_rows *rows, int column);
+struct eio_str kit_rows_bytes(const struct kit_rows *rows, int column);
+
+/* Runs a statement that has no rows. Returns 0 or KIT_FAILED. An engine may put it off until something is asked for; a
+ * failure that shows only then is the operation's. */
+int kit_db_run(struct kit_db *db, const char *sql, const char *format, ...);
+/* The same at once. Returns how many rows it changed, or KIT_FAILED. */
+int64_t kit_db_change(struct kit_db *db, const char *sql, const char *format, ...);
+
+/* The first value of the first row of any SQL, as text; "" if there is none. Not prepared: for migrations and tests.
+ * Returns 0 or KIT_FAILED. */
+int kit_db_ask(struct kit_db *db, const char *sql, char *text, size_t size);
+
+#endif
