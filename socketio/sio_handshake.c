@@ -21,7 +21,13 @@ static void put_str(struct sio_builder *builder, struct eio_str text)
     sio_builder_put_text(builder, text.p ? text.p : "", text.n);
 }
 
-static void put_headers(const struct eio_http_head *head, struct sio_builder *builder)
+static bool is_secret(struct eio_str header)
+{
+    return eio_str_is(header, "authorization") || eio_str_is(header, "cookie") ||
+           eio_str_is(header, "proxy-authorization");
+}
+
+static void put_headers(const struct eio_http_head *head, bool with_secrets, struct sio_builder *builder)
 {
     struct eio_str name, value;
     sio_builder_put(builder, "{");
@@ -29,7 +35,7 @@ static void put_headers(const struct eio_http_head *head, struct sio_builder *bu
         sio_builder_put(builder, i ? "," : "");
         put_str(builder, name);
         sio_builder_put(builder, ":");
-        put_str(builder, value);
+        put_str(builder, with_secrets || !is_secret(name) ? value : eio_str("(not shown)"));
     }
     sio_builder_put(builder, "}");
 }
@@ -70,16 +76,12 @@ static void put_query(const struct eio_http_head *head, struct sio_builder *buil
     free(scratch);
 }
 
-void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builder *builder)
+/* All but the closing brace. */
+static void put_request(const struct eio_http_head *head, bool with_secrets, struct sio_builder *builder)
 {
-    const struct eio_http_head *head = sio_socket_head(socket);
     char issued[24];
-    if (!head) {
-        sio_builder_put(builder, "{}");
-        return;
-    }
     sio_builder_put(builder, "{\"headers\":");
-    put_headers(head, builder);
+    put_headers(head, with_secrets, builder);
     put_key(builder, "time");
     put_time(head, builder);
     put_key(builder, "address");
@@ -93,6 +95,26 @@ void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builde
     put_str(builder, eio_http_head_target(head));
     put_key(builder, "query");
     put_query(head, builder);
+}
+
+void sio_socket_put_request(const struct sio_socket *socket, struct sio_builder *builder)
+{
+    const struct eio_http_head *head = sio_socket_head(socket);
+    if (head)
+        put_request(head, false, builder);
+    else
+        sio_builder_put(builder, "{");
+    sio_builder_put(builder, "}");
+}
+
+void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builder *builder)
+{
+    const struct eio_http_head *head = sio_socket_head(socket);
+    if (!head) {
+        sio_builder_put(builder, "{}");
+        return;
+    }
+    put_request(head, true, builder);
     put_key(builder, "auth");
     sio_builder_put_slice(builder, sio_args_none(), sio_socket_auth(socket));
     sio_builder_put(builder, "}");

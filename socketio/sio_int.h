@@ -525,6 +525,10 @@ struct sio_server {
     eio_loop_fn drain_done;
     void *drain_ctx;
 
+    bool watched;
+    struct sio_watch watch;
+    void *watch_ctx;
+
     struct sio_stats stats;
     struct eio_limit_counter limit_counters[SIO_LIMIT_COUNT];
     size_t random_left;

@@ -55,7 +55,9 @@ static void tell_room(struct sio_namespace *nsp, enum sio_room_event what, struc
 {
     struct eio_str name = {room.p, room.n};
     struct sio_socket *socket = member ? sio__socket_of(member) : NULL;
+    const struct sio_server *io = nsp->io;
     const struct sio__hook *hook = nsp->parent ? nsp->parent->behaviour.room.first : NULL;
+    if (io->watched && io->watch.on_room) io->watch.on_room(what, name, socket, nsp, io->watch_ctx);
     for (; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
     for (hook = nsp->behaviour.room.first; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
 }
@@ -463,6 +465,7 @@ void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_e
 {
     const struct sio__behaviour *first = nsp->parent ? &nsp->parent->behaviour : &nsp->behaviour;
     const struct sio__behaviour *second = nsp->parent ? &nsp->behaviour : NULL;
+    if (nsp->io->watched && nsp->io->watch.on_event) nsp->io->watch.on_event(event->socket, event, nsp->io->watch_ctx);
     run_events(first->any.first, event);
     if (second) run_events(second->any.first, event);
     if (!is_listening(event) || !run_packet_middleware(first->packet.first, event)) return;

@@ -16,6 +16,9 @@ static void run(const struct sio__hooks *hooks, struct sio_socket *socket, const
 static void tell(struct sio_socket *socket, const struct telling *telling)
 {
     const struct sio_namespace *nsp = socket->nsp;
+    const struct sio_server *io = nsp->io;
+    if (io->watched && io->watch.on_outgoing)
+        io->watch.on_outgoing(socket, telling->name, telling->args, io->watch_ctx);
     if (nsp->parent) run(&nsp->parent->behaviour.outgoing, socket, telling);
     run(&nsp->behaviour.outgoing, socket, telling);
 }
@@ -28,7 +31,7 @@ static void tell_one(void *ctx, struct rooms_member *member)
 
 static bool is_heard(const struct sio_namespace *nsp)
 {
-    return nsp->behaviour.outgoing.first || (nsp->parent && nsp->parent->behaviour.outgoing.first);
+    return nsp->io->watched || nsp->behaviour.outgoing.first || (nsp->parent && nsp->parent->behaviour.outgoing.first);
 }
 
 void sio__outgoing_one(struct sio_socket *socket, struct eio_str name, struct sio_args args)

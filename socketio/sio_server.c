@@ -98,6 +98,24 @@ static void on_close(struct eio_session *session, enum eio_close_reason reason, 
     if (client) sio__client_closed(client, reason);
 }
 
+static void on_upgrade(struct eio_session *session, void *ctx)
+{
+    const struct sio_server *io = ctx;
+    const struct sio_client *client = eio_session_data(session);
+    struct sio_socket *socket = client ? client->sockets : NULL;
+    for (struct sio_socket *next; socket && io->watched && io->watch.on_upgrade; socket = next) {
+        next = socket->next;
+        if (socket->state == SIO__S_CONNECTED) io->watch.on_upgrade(socket, io->watch_ctx);
+    }
+}
+
+void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx)
+{
+    io->watched = watch != NULL;
+    io->watch = watch ? *watch : (struct sio_watch){0};
+    io->watch_ctx = ctx;
+}
+
 /* The end of a turn: no handler is running, so what is gone can be freed. */
 static void on_flush(void *ctx)
 {
@@ -114,7 +132,8 @@ static void on_drain_limit(void *ctx);
 
 static int server_open(struct sio_server *io)
 {
-    static const struct eio_handlers handlers = {.on_open = on_open, .on_message = on_message, .on_close = on_close};
+    static const struct eio_handlers handlers = {
+        .on_open = on_open, .on_message = on_message, .on_close = on_close, .on_upgrade = on_upgrade};
     if (sio__batch_init(&io->batch) != 0) return EIO_ENOMEM;
     if (io->parser == &io->own_parser && !io->own_parser.ops) {
         eio_log(EIO_LOG_ERROR, "options.parser is SIO_PARSER_OWN, but own_parser is not set");

@@ -127,6 +127,7 @@ void sio__socket_enter(struct sio_socket *socket)
     nsp->io->stats.connects++;
     eio_deadline_stop(&nsp->io->connect, &client->connect);
     send_connect(socket);
+    if (nsp->io->watched && nsp->io->watch.on_connection) nsp->io->watch.on_connection(socket, nsp->io->watch_ctx);
     if (nsp->parent) run_connection(&nsp->parent->behaviour.connection, socket);
     run_connection(&nsp->behaviour.connection, socket);
 }
@@ -175,6 +176,8 @@ static void end_connected(struct sio_socket *socket, const char *reason)
     sio__namespace_leave(nsp, socket);
     sio__socket_set_state(socket, SIO__S_GONE, reason);
     nsp->io->stats.disconnects++;
+    if (nsp->io->watched && nsp->io->watch.on_disconnect)
+        nsp->io->watch.on_disconnect(socket, reason, nsp->io->watch_ctx);
     if (parent) run_disconnect(&parent->disconnect, socket, reason);
     run_disconnect(&nsp->behaviour.disconnect, socket, reason);
     bury(socket);
@@ -337,7 +340,9 @@ void *sio_socket_user(const struct sio_socket *socket)
 
 json_t *sio_socket_data(struct sio_socket *socket)
 {
+    const struct sio_server *io = socket->nsp->io;
     if (!socket->data) socket->data = json_object();
+    if (io->watched && io->watch.on_data) io->watch.on_data(socket, io->watch_ctx);
     return socket->data;
 }
 

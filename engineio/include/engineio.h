@@ -589,6 +589,8 @@ struct eio_handlers {
     void (*on_message)(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx);
     /* Once, last. detail: English, never NULL. */
     void (*on_close)(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx);
+    /* The WebSocket took over from polling. */
+    void (*on_upgrade)(struct eio_session *session, void *ctx);
 };
 
 struct eio_server;

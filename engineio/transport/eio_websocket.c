@@ -271,7 +271,9 @@ static int on_probe_message(struct eio_session *session, enum eio_kind kind, con
         server->stats.upgrades++;
         server->stats.upgrading--;
         eio__session_want_flush(session);
-        if (server->watch && server->watch->fn.on_upgrade) server->watch->fn.on_upgrade(session, server->watch->ctx);
+        if (server->handlers.on_upgrade) server->handlers.on_upgrade(session, server->ctx);
+        if (session->state != EIO__S_CLOSED && server->watch && server->watch->fn.on_upgrade)
+            server->watch->fn.on_upgrade(session, server->watch->ctx);
         return session->fd < 0;
     }
     eio__ws_drop_probe(session);

@@ -323,6 +323,29 @@ struct sio_asset {
  * outlive the server. Once; EIO_EEXIST. */
 SIO_API int sio_serve_client(struct sio_server *io, const struct sio_asset *assets, size_t count, const char *version);
 
+/* socket is NULL where a room is created (before its first one joins) or deleted (after its last one left). */
+enum sio_room_event { SIO_ROOM_CREATED, SIO_ROOM_DELETED, SIO_ROOM_JOINED, SIO_ROOM_LEFT };
+
+/* What sockets do, in every namespace, those that come later included: for who shows a server to people. Each may be
+ * NULL. They run before the handlers of the namespaces, and may disconnect the socket, except on_room and on_outgoing.
+ * While nobody watches, it costs a test of one flag. */
+struct sio_watch {
+    void (*on_connection)(struct sio_socket *socket, void *ctx);
+    void (*on_upgrade)(struct sio_socket *socket, void *ctx); /* its session moved to a WebSocket */
+    /* It has left its rooms, which on_room reported; it is freed at the end of the turn. */
+    void (*on_disconnect)(struct sio_socket *socket, const char *reason, void *ctx);
+    void (*on_event)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
+    /* As sio_on_any_outgoing(). */
+    void (*on_outgoing)(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx);
+    /* As sio_on_room(). */
+    void (*on_room)(enum sio_room_event what, struct eio_str room, struct sio_socket *socket, struct sio_namespace *nsp,
+                    void *ctx);
+    /* sio_socket_data() is about to be handed out: the data may be different at the end of this turn. */
+    void (*on_data)(struct sio_socket *socket, void *ctx);
+};
+/* One at a time; watch NULL: nobody. Allowed within any handler. */
+SIO_API void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
+
 struct sio_stats {
     uint64_t recoveries, recoveries_failed; /* of clients that asked for it */
     uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
@@ -372,9 +395,7 @@ SIO_API int sio_prepend_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn 
 SIO_API size_t sio_off(struct sio_namespace *nsp, const char *event, sio_event_fn fn, void *ctx);
 SIO_API size_t sio_off_any(struct sio_namespace *nsp, sio_event_fn fn, void *ctx);
 SIO_API size_t sio_off_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void *ctx);
-/* What happened to rooms, a socket's own included. fn must neither join nor leave. socket is NULL where a room is
- * created (before its first one joins) or deleted (after its last one left). */
-enum sio_room_event { SIO_ROOM_CREATED, SIO_ROOM_DELETED, SIO_ROOM_JOINED, SIO_ROOM_LEFT };
+/* What happened to rooms, a socket's own included; fn must neither join nor leave. */
 typedef void (*sio_room_fn)(enum sio_room_event what, struct eio_str room, struct sio_socket *socket,
                             struct sio_namespace *nsp, void *ctx);
 SIO_API int sio_on_room(struct sio_namespace *nsp, sio_room_fn fn, void *ctx);
@@ -428,6 +449,9 @@ SIO_API const struct eio_http_head *sio_socket_head(const struct sio_socket *soc
 SIO_API struct eio_str sio_socket_auth(const struct sio_socket *socket);
 /* Appends the handshake object {headers,time,address,xdomain,secure,issued,url,query,auth} to a builder as pieces. */
 SIO_API void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builder *builder);
+/* The same to be shown to people: without auth, and without the values of the headers that hold secrets (authorization,
+ * cookie, proxy-authorization). */
+SIO_API void sio_socket_put_request(const struct sio_socket *socket, struct sio_builder *builder);
 /* The application's own. on_disconnect frees it. */
 SIO_API void sio_socket_set_user(struct sio_socket *socket, void *user);
 SIO_API void *sio_socket_user(const struct sio_socket *socket);
