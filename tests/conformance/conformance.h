@@ -4,6 +4,7 @@
 #ifndef CONFORMANCE_H
 #define CONFORMANCE_H
 
+#include <adminui.h>
 #include <rooms.h>
 #include <socketio.h>
 
@@ -36,6 +37,7 @@ struct conformance {
     struct sio_tunnels *tunnels; /* --across */
     uint8_t machine[EIO_MACHINE_BYTES];
     struct app_received *received; /* profiles app and cluster */
+    struct adminui *adminui;       /* profiles admin and admin-ro */
     struct eio_http *http;
     struct eio_server *engine;
     struct eio_timer drain_tick; /* Engine.IO profiles, after SIGTERM */
@@ -54,7 +56,11 @@ extern const struct conformance_profile conformance_sio_client;                 
 extern const struct conformance_profile conformance_eio_client;                     /* profile_eio_client.c */
 extern const struct conformance_profile conformance_app;                            /* profile_app.c */
 extern const struct conformance_profile conformance_cluster;                        /* profile_app.c */
+extern const struct conformance_profile conformance_admin, conformance_admin_ro;    /* profile_admin.c */
 extern const struct conformance_profile conformance_bench;                          /* profile_bench.c */
+
+/* profile_app.c: what profile app opens, for those that add to it. */
+int conformance_open_app(struct conformance *conformance);
 
 /* nodes.c: what makes the adapter the command line asks for; NULL: there is none of that name. */
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options);

@@ -15,6 +15,7 @@
 static const struct conformance_profile *const profiles[] = {
     &conformance_eio_proto,  &conformance_sio_proto, &conformance_ws_echo, &conformance_sio_client,
     &conformance_eio_client, &conformance_app,       &conformance_cluster, &conformance_bench,
+    &conformance_admin,      &conformance_admin_ro,
 };
 #define PROFILE_COUNT (sizeof profiles / sizeof profiles[0])
 
@@ -220,7 +221,9 @@ static void conformance_close(struct conformance *conformance)
 {
     if (conformance->io) {
         sio_tunnels_free(conformance->tunnels);
+        adminui_stop(conformance->adminui);
         sio_server_free(conformance->io);
+        adminui_free(conformance->adminui);
         rooms_redis_free(conformance->redis);
         app_received_free(conformance->received);
         return;

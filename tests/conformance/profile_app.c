@@ -224,7 +224,7 @@ static int add_handlers(struct sio_namespace *nsp, struct conformance *conforman
     return error;
 }
 
-static int open_app(struct conformance *conformance)
+int conformance_open_app(struct conformance *conformance)
 {
     struct sio_options options;
     sio_options_init(&options);
@@ -243,6 +243,6 @@ static int open_app(struct conformance *conformance)
     return error;
 }
 
-const struct conformance_profile conformance_app = {"app", open_app};
+const struct conformance_profile conformance_app = {"app", conformance_open_app};
 /* The same on several nodes: with --redis, see nodes.c. */
-const struct conformance_profile conformance_cluster = {"cluster", open_app};
+const struct conformance_profile conformance_cluster = {"cluster", conformance_open_app};

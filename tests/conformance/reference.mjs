@@ -1,7 +1,6 @@
 // The conformance server on Node's socket.io: the reference that the suites in tests/clients are validated against.
 // usage: node reference.mjs --profile NAME --port N [--host 127.0.0.1] [overrides]
 // Prints "READY <port>" on stdout once it accepts connections; ends on SIGTERM/SIGINT with status 0.
-// The profiles cluster, admin and admin-ro need packages that tests/package.json does not list.
 import http from "node:http";
 import { Server as IOServer } from "socket.io";
 import { Server as EngineServer } from "engine.io";

@@ -19,11 +19,12 @@ MAY_SEE = {
     "engineio": {"base/"},
     "rooms": {"base/"},
     "socketio": {"engineio.h", "rooms.h", "base/"},
-    "app": {"base/", "engineio.h", "rooms.h", "socketio.h"},
+    "adminui": {"base/", "engineio.h", "rooms.h", "socketio.h"},
+    "app": {"base/", "engineio.h", "rooms.h", "socketio.h", "adminui.h"},
 }
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
-PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h"]
+PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h", "adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
 
 
@@ -267,7 +268,7 @@ ARCHITECTURE = Path("docs/architecture.md")
 
 def walks():
     """docs/architecture.md names every source file, none that is not there, and functions that are where it says."""
-    homes = ("base", "engineio", "rooms", "socketio", "app")
+    homes = ("base", "engineio", "rooms", "socketio", "adminui", "app")
     sources = {path.name: path for path in c_files() if path.parts[0] in homes}
     named = set(re.findall(r"`(?:[\w/]+/)?(\w+\.[ch])(?::\w+)?`", text(ARCHITECTURE)))
     for name in sorted(sources):
