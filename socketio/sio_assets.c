@@ -24,39 +24,20 @@ static struct eio_str trim(struct eio_str text)
     return text;
 }
 
-/* Takes the part before the separator off the text. */
-static struct eio_str take(struct eio_str *rest, char separator)
+/* Takes the part before the next comma off the text. */
+static struct eio_str take(struct eio_str *rest)
 {
-    const char *at = memchr(rest->p, separator, rest->n);
+    const char *at = memchr(rest->p, ',', rest->n);
     struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
     size_t taken = part.n + (at ? 1 : 0);
     *rest = (struct eio_str){rest->p + taken, rest->n - taken};
     return trim(part);
 }
 
-/* "q=0", "q=0.0", "q=0.00": not acceptable. */
-static bool is_zero(struct eio_str parameter)
-{
-    if (parameter.n < 3 || (parameter.p[0] | 0x20) != 'q' || parameter.p[1] != '=') return false;
-    for (size_t i = 2; i < parameter.n; i++)
-        if (parameter.p[i] != '0' && parameter.p[i] != '.') return false;
-    return true;
-}
-
-static bool accepts(struct eio_str list, const char *coding)
-{
-    while (list.n) {
-        struct eio_str item = take(&list, ',');
-        struct eio_str name = take(&item, ';');
-        if (eio_str_is(name, coding)) return !is_zero(trim(item));
-    }
-    return false;
-}
-
 static bool matches(struct eio_str list, const char *etag)
 {
     while (list.n) {
-        struct eio_str item = take(&list, ',');
+        struct eio_str item = take(&list);
         if (item.n > 2 && item.p[0] == 'W' && item.p[1] == '/') item.p += 2, item.n -= 2;
         if (eio_str_is(item, etag)) return true;
     }
@@ -73,17 +54,17 @@ static const char *content_type(const char *name)
 static void reply_file(struct eio_http_request *request, const struct sio__assets *assets)
 {
     const struct sio_asset *asset = assets->asset;
-    struct eio_str accepted = eio_http_head_field(eio_http_request_head(request), "accept-encoding");
+    const struct eio_http_head *head = eio_http_request_head(request);
     struct eio_http_reply_field fields[4] = {
         {"Cache-Control", "public, max-age=0"}, {"ETag", assets->etag}, {"Vary", "Accept-Encoding"}};
     struct eio_http_reply reply = {
         .status = 200, .content_type = content_type(asset->name), .fields = fields, .field_count = 3};
     struct eio_str body = asset->body;
     const char *coding = NULL;
-    if (asset->brotli.n && accepts(accepted, "br")) {
+    if (asset->brotli.n && eio_http_head_accepts(head, "br")) {
         body = asset->brotli;
         coding = "br";
-    } else if (asset->gzip.n && accepts(accepted, "gzip")) {
+    } else if (asset->gzip.n && eio_http_head_accepts(head, "gzip")) {
         body = asset->gzip;
         coding = "gzip";
     }

@@ -1,43 +1,38 @@
-# What GET / and /assets/ serve: app/public, the model of a call that the agent command uses too, and the stock
-# Socket.IO client for browsers as npm delivers it. Without the latter the page says so instead of connecting.
-set(assets_public ${CMAKE_CURRENT_SOURCE_DIR}/public)
-set(assets_lib ${PROJECT_SOURCE_DIR}/clients/lib)
-set(assets_client ${PROJECT_SOURCE_DIR}/clients/node_modules/socket.io-client/dist)
+# Files that the binary serves: the console (GET / and /assets/) and the official client's builds beside the Socket.IO
+# endpoint. Both stand ready-made in the repository (docs/decisions/0014), so that nothing of npm is needed here; texts are
+# embedded compressed as well.
+find_program(GZIP gzip REQUIRED)
+find_program(BROTLI brotli REQUIRED)
 
-file(GLOB_RECURSE assets_pages CONFIGURE_DEPENDS ${assets_public}/*)
-file(GLOB assets_bundle CONFIGURE_DEPENDS ${assets_client}/socket.io.min.js)
-if(NOT assets_bundle)
-    message(STATUS "The page is built without the Socket.IO client; to have it: (cd clients && npm ci), then build again")
-endif()
-parley_embed(parley_app_internal assets
-    BASE ${assets_public} FILES ${assets_pages}
-    BASE ${assets_lib} FILES ${assets_lib}/live-call.mjs
-    BASE ${assets_client} FILES ${assets_bundle})
-
-# What sio_serve_client() serves beside the Socket.IO endpoint: the official client's eight builds (socket.io-client/dist,
-# the same bytes as in the package socket.io), and what node makes of them for browsers that take them compressed.
-set(client_files ${assets_client}/socket.io.js ${assets_client}/socket.io.js.map)
-foreach(build socket.io.min socket.io.esm.min socket.io.msgpack.min)
-    list(APPEND client_files ${assets_client}/${build}.js ${assets_client}/${build}.js.map)
-endforeach()
-set(client_version "")
-set(client_present "")
-set(client_packed "")
-set(client_packed_folder ${CMAKE_CURRENT_BINARY_DIR}/client)
-if(assets_bundle)
-    file(READ ${assets_client}/../package.json client_package)
-    string(JSON client_version GET "${client_package}" version)
-    set(client_present ${client_files})
-    foreach(file IN LISTS client_files)
-        get_filename_component(name ${file} NAME)
-        set(packed ${client_packed_folder}/${name}.gz ${client_packed_folder}/${name}.br)
-        add_custom_command(OUTPUT ${packed}
-            COMMAND ${NODE} ${PROJECT_SOURCE_DIR}/scripts/cmake/pack.mjs ${file} ${packed}
-            DEPENDS ${file} ${PROJECT_SOURCE_DIR}/scripts/cmake/pack.mjs VERBATIM)
-        list(APPEND client_packed ${packed})
+# parley_embed_packed(SET BASE FILES…): the files, and those that compress as .gz and .br.
+function(parley_embed_packed set base)
+    set(packed_folder ${CMAKE_CURRENT_BINARY_DIR}/packed/${set})
+    set(packed "")
+    foreach(file IN LISTS ARGN)
+        file(RELATIVE_PATH name ${base} ${file})
+        if(NOT name MATCHES "\\.(html|css|js|map|json|svg)$")
+            continue()
+        endif()
+        get_filename_component(folder ${packed_folder}/${name} DIRECTORY)
+        file(MAKE_DIRECTORY ${folder})
+        add_custom_command(OUTPUT ${packed_folder}/${name}.gz ${packed_folder}/${name}.br
+            COMMAND ${GZIP} --best --no-name --stdout ${file} > ${packed_folder}/${name}.gz
+            COMMAND ${BROTLI} --best --force --output=${packed_folder}/${name}.br ${file}
+            DEPENDS ${file} VERBATIM)
+        list(APPEND packed ${packed_folder}/${name}.gz ${packed_folder}/${name}.br)
     endforeach()
-endif()
-parley_embed(parley_app_internal client
-    BASE ${assets_client} FILES ${client_present}
-    BASE ${client_packed_folder} FILES ${client_packed})
+    parley_embed(parley_app_internal ${set} BASE ${base} FILES ${ARGN} BASE ${packed_folder} FILES ${packed})
+endfunction()
+
+set(console_dist ${PROJECT_SOURCE_DIR}/clients/dist/console)
+file(GLOB_RECURSE console_files CONFIGURE_DEPENDS ${console_dist}/*)
+parley_embed_packed(assets ${console_dist} ${console_files})
+
+# The eight builds of socket.io-client/dist (the same bytes as in the package socket.io), and their version.
+set(client_dist ${PROJECT_SOURCE_DIR}/clients/dist/socket.io-client)
+file(GLOB client_files CONFIGURE_DEPENDS ${client_dist}/*.js ${client_dist}/*.js.map)
+parley_embed_packed(client ${client_dist} ${client_files})
+file(READ ${client_dist}/package.json client_package)
+string(JSON client_version GET "${client_package}" version)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${client_dist}/package.json)
 set_source_files_properties(web/web_client_files.c PROPERTIES COMPILE_DEFINITIONS CLIENT_VERSION="${client_version}")

@@ -1,5 +1,6 @@
 // One Socket.IO connection with what both commands need: waiting for it, and requests that survive a reconnect.
 import { io } from "socket.io-client";
+import { BUSY, pauseMs } from "./retry.mjs";
 
 /** Ends the command: `code` becomes its exit status. */
 export class Fatal extends Error {
@@ -31,17 +32,6 @@ export class Interrupted extends Fatal {
 const COME_BACK_MS = 500;
 const MAX_ENDED = 3;
 const MAX_LOST = 5; // times that the connection may break under one and the same event
-const BUSY = new Set([429, 502, 503, 504, 507]); // the same request may succeed later
-const FIRST_PAUSE_MS = 200;
-const MAX_PAUSE_MS = 5000;
-const MAX_ASKED_PAUSE_MS = 60000;
-
-/** How long to wait before attempt number `attempt` (from 1) if the server is busy: what it asks for, else doubling. */
-export function pauseMs(attempt, askedMs, random = Math.random()) {
-  const doubled = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), MAX_PAUSE_MS);
-  const baseMs = askedMs > 0 ? Math.min(askedMs, MAX_ASKED_PAUSE_MS) : doubled;
-  return Math.round(baseMs * (1 + random / 4)); // so that those who were refused together do not return together
-}
 
 /**
  * Opens a namespace. Connection problems are retried by the client; a refusal by the server is final, unless it is busy.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { pauseMs, sleep } from "./connection.mjs";
+import { sleep } from "./connection.mjs";
+import { pauseMs } from "./retry.mjs";
 
 test("pauses double up to a limit, and are what the server asks for if it does", () => {
   assert.deepEqual([1, 2, 3, 10].map((attempt) => pauseMs(attempt, undefined, 0)), [200, 400, 800, 5000]);

@@ -1,5 +1,5 @@
-// What an agent sees of one call, kept in step with the server. No I/O here: the page and the agent command both
-// feed it the events of `/` and draw what it holds.
+// What an agent sees of one call, kept in step with the server. No I/O here: the hooks for React and the agent command
+// both feed it the events of `/` and draw what it holds. A line that changes becomes a new object.
 //
 // The rules of the event vocabulary that it implements:
 // - every event of a call carries `seq`, which grows by one; a hole means something was missed and `apply` says "gap"
@@ -20,6 +20,11 @@ export class LiveCall {
     this.lines = [];
     /** @type {object[]} every ai:suggestion, oldest first */
     this.suggestions = [];
+    /** @type {object[]} every call:alert, oldest first */
+    this.alerts = [];
+    /** @type {object[]} every call:note: they have ids of their own and no `seq` */
+    this.notes = [];
+    this.summary = null;
     this.startedAt = null;
     this.metadata = {};
     this.durationAnchor = null;
@@ -61,6 +66,9 @@ export class LiveCall {
     }
     for (const line of answer.transcript ?? []) changes.push(...this.#addLine(line));
     for (const suggestion of answer.suggestions ?? []) changes.push(...this.#addSuggestion(suggestion));
+    for (const alert of answer.alerts ?? []) this.#addAlert(alert);
+    for (const note of answer.notes ?? []) this.#addNote(note);
+    if (answer.summary) this.summary = answer.summary;
     if (Array.isArray(answer.agents ?? call.agents)) changes.push(...this.#setAgents(answer.agents ?? call.agents));
     if (Number.isFinite(answer.seq)) this.seq = Math.max(this.seq, answer.seq);
     this.syncing = false;
@@ -87,6 +95,9 @@ export class LiveCall {
     if (event === "ai:suggestion") return this.#addSuggestion(data);
     if (event === "call:status") return this.#setStatus(data, nowMs);
     if (event === "agent:presence") return this.#setAgents(data.agents ?? []);
+    if (event === "call:alert") this.#addAlert(data);
+    if (event === "call:note") this.#addNote(data);
+    if (event === "call:summary") this.summary = data;
     return [{ kind: "other", event, data }];
   }
 
@@ -100,7 +111,7 @@ export class LiveCall {
 
   #restart() {
     const from = this.seq;
-    Object.assign(this, { seq: 0, lines: [], suggestions: [], syncing: false, waiting: [], bySegment: new Map() });
+    Object.assign(this, { seq: 0, lines: [], suggestions: [], alerts: [], notes: [], summary: null, syncing: false, waiting: [], bySegment: new Map() });
     return [{ kind: "restart", from }];
   }
 
@@ -116,16 +127,20 @@ export class LiveCall {
     const known = this.bySegment.get(key);
     if (known && (data.seq <= known.seq || (known.final && !final))) return [];
     const corrected = Boolean(known?.final);
-    const line = known ?? { key, order: data.seq ?? this.lines.length };
-    Object.assign(line, {
+    const line = {
+      key,
+      order: known?.order ?? data.seq ?? this.lines.length,
       speaker: data.speaker,
       text: data.text,
       timestamp: data.timestamp,
       seq: data.seq,
       final,
-    });
-    if (!known) {
-      this.bySegment.set(key, line);
+      corrected,
+    };
+    this.bySegment.set(key, line);
+    if (known) {
+      this.lines[this.lines.lastIndexOf(known)] = line;
+    } else {
       this.lines.push(line);
       if (this.lines.length > 1 && this.lines.at(-2).order > line.order) this.lines.sort(byFirstSeq);
     }
@@ -137,6 +152,14 @@ export class LiveCall {
     this.suggestions.push(data);
     this.suggestions.sort((a, b) => a.seq - b.seq);
     return [{ kind: "suggestion", suggestion: data }];
+  }
+
+  #addAlert(alert) {
+    if (!this.alerts.some((other) => other.seq === alert.seq)) this.alerts.push(alert);
+  }
+
+  #addNote(note) {
+    if (!this.notes.some((other) => other.id === note.id)) this.notes.push(note);
   }
 
   #setStatus(data, nowMs) {

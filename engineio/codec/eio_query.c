@@ -43,6 +43,43 @@ bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct e
     return true;
 }
 
+static struct eio_str trim(struct eio_str text)
+{
+    while (text.n && (text.p[0] == ' ' || text.p[0] == '\t')) text.p++, text.n--;
+    while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t')) text.n--;
+    return text;
+}
+
+/* Takes the part before the separator off the text. */
+static struct eio_str take(struct eio_str *rest, char separator)
+{
+    const char *at = memchr(rest->p, separator, rest->n);
+    struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
+    size_t taken = part.n + (at ? 1 : 0);
+    *rest = (struct eio_str){rest->p + taken, rest->n - taken};
+    return trim(part);
+}
+
+/* "q=0", "q=0.0", "q=0.00": not acceptable. */
+static bool is_zero(struct eio_str parameter)
+{
+    if (parameter.n < 3 || (parameter.p[0] | 0x20) != 'q' || parameter.p[1] != '=') return false;
+    for (size_t i = 2; i < parameter.n; i++)
+        if (parameter.p[i] != '0' && parameter.p[i] != '.') return false;
+    return true;
+}
+
+bool eio_http_head_accepts(const struct eio_http_head *head, const char *coding)
+{
+    struct eio_str list = eio_http_head_field(head, "accept-encoding");
+    while (list.n) {
+        struct eio_str item = take(&list, ',');
+        struct eio_str name = take(&item, ';');
+        if (eio_str_is(name, coding)) return !is_zero(trim(item));
+    }
+    return false;
+}
+
 static size_t text_size(const struct eio_http_head *head)
 {
     size_t size = head->target_size;

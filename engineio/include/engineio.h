@@ -304,6 +304,8 @@ EIO_API struct eio_str eio_http_head_path(const struct eio_http_head *head);   /
 EIO_API struct eio_str eio_http_head_query(const struct eio_http_head *head);  /* after '?', raw */
 /* Value of the first header of that (lower-case) name; {NULL,0} if there is none. */
 EIO_API struct eio_str eio_http_head_field(const struct eio_http_head *head, const char *name);
+/* True if an Accept-Encoding allows this coding by its name, with a weight other than 0 (RFC 9110, section 12.5.3). */
+EIO_API bool eio_http_head_accepts(const struct eio_http_head *head, const char *coding);
 /* The i-th header. Returns false past the end. */
 EIO_API bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name,
                                     struct eio_str *value);

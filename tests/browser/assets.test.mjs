@@ -1,6 +1,8 @@
 // GET / and /assets/: what a browser and its cache rely on.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { get as httpGet } from "node:http";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { startParley } from "./server.mjs";
 
 let parley;
@@ -22,42 +24,81 @@ test("the page is HTML with a policy that lets nothing foreign in", async () => 
   assert.match(await response.text(), /^<!doctype html>/);
 });
 
-test("everything the page and its modules load is there, with the right type", async () => {
-  const types = { css: "text/css", js: "text/javascript", mjs: "text/javascript", svg: "image/svg+xml" };
+test("everything the page loads is there, with the right type", async () => {
+  const types = { css: "text/css", js: "text/javascript", svg: "image/svg+xml", woff2: "font/woff2" };
   const wanted = [...(await (await get("/")).text()).matchAll(/(?:src|href)="(\/[^"]+)"/g)].map((match) => match[1]);
-  assert.ok(wanted.includes("/assets/socket.io.min.js"));
-  const seen = new Set();
-  while (wanted.length > 0) {
-    const path = wanted.pop();
-    if (seen.has(path)) continue;
-    seen.add(path);
+  const style = wanted.find((path) => path.endsWith(".css"));
+  wanted.push(...[...(await (await get(style)).text()).matchAll(/url\((\/[^)]+)\)/g)].map((match) => match[1]));
+  for (const type of Object.keys(types)) assert.ok(wanted.some((path) => path.endsWith(`.${type}`)), type);
+  for (const path of wanted) {
     const response = await get(path);
     assert.equal(response.status, 200, path);
     assert.ok(response.headers.get("content-type").startsWith(types[path.split(".").pop()]), path);
-    const text = await response.text();
-    if (!path.endsWith(".mjs")) continue;
-    for (const [, name] of text.matchAll(/ from "(\.[^"]+)"/g)) wanted.push(new URL(name, parley.url + path).pathname);
+    await response.arrayBuffer();
   }
-  assert.ok(seen.has("/assets/live-call.mjs"));
+});
+
+/** The bytes as they are sent. */
+function request(path, headers) {
+  return new Promise((resolve, reject) => {
+    httpGet(`${parley.url}${path}`, { headers, agent: false }, (response) => {
+      const chunks = [];
+      response.on("data", (chunk) => chunks.push(chunk));
+      response.on("end", () => resolve({ headers: response.headers, body: Buffer.concat(chunks) }));
+    }).on("error", reject);
+  });
+}
+
+test("what a browser loads at first is 300 kB at most, compressed", async () => {
+  const wanted = ["/", ...[...(await (await get("/")).text()).matchAll(/(?:src|href)="(\/[^"]+)"/g)].map((match) => match[1]),
+    "/assets/inter-latin-wght-normal.woff2"];
+  for (const coding of ["gzip", "br"]) {
+    const sizes = await Promise.all(wanted.map(async (path) => (await request(path, { "accept-encoding": coding })).body.length));
+    const total = sizes.reduce((sum, size) => sum + size);
+    assert.ok(total > 50_000 && total <= 300_000, `${coding}: ${total} bytes`);
+  }
+});
+
+test("texts come in the coding that is accepted", async () => {
+  const plain = await request("/assets/console.js", {});
+  assert.equal(plain.headers["content-encoding"], undefined);
+  const gzip = await request("/assets/console.js", { "accept-encoding": "gzip" });
+  assert.equal(gzip.headers["content-encoding"], "gzip");
+  assert.ok(plain.body.equals(gunzipSync(gzip.body)));
+  const brotli = await request("/assets/console.js", { "accept-encoding": "gzip, br" });
+  assert.equal(brotli.headers["content-encoding"], "br");
+  assert.ok(plain.body.equals(brotliDecompressSync(brotli.body)));
+  const refused = await request("/assets/console.js", { "accept-encoding": "gzip;q=0, br;q=0" });
+  assert.equal(refused.headers["content-encoding"], undefined);
+});
+
+test("who asks for JSON alone gets what the server understands", async () => {
+  const index = await (await get("/", { headers: { accept: "application/json" } })).json();
+  assert.equal(index.name, "parley");
+  assert.match(index.version, /^\d+\.\d+\.\d+/);
+  for (const event of ["call:subscribe", "call:list", "doc:feedback", "auth:refresh"]) assert.ok(index.events.includes(event), event);
+  assert.equal(new Set(index.events).size, index.events.length);
+  const browser = await get("/", { headers: { accept: "text/html,application/json" } });
+  assert.equal(browser.headers.get("content-type"), "text/html; charset=utf-8");
 });
 
 test("a copy that is still good is not sent again", async () => {
-  const first = await get("/assets/socket.io.min.js");
+  const first = await get("/assets/console.js");
   const etag = first.headers.get("etag");
   assert.match(etag, /^"[0-9a-f]{32}"$/);
   assert.equal(first.headers.get("cache-control"), "no-cache");
-  const again = await get("/assets/socket.io.min.js", { headers: { "if-none-match": `"other", W/${etag}` } });
+  const again = await get("/assets/console.js", { headers: { "if-none-match": `"other", W/${etag}` } });
   assert.equal(again.status, 304);
   assert.equal(again.headers.get("etag"), etag);
   assert.equal(await again.text(), "");
-  const other = await get("/assets/socket.io.min.js", { headers: { "if-none-match": '"other"' } });
+  const other = await get("/assets/console.js", { headers: { "if-none-match": '"other"' } });
   assert.equal(other.status, 200);
 });
 
 test("HEAD answers as GET without the body, other methods are refused", async () => {
   const head = await get("/", { method: "HEAD" });
   assert.equal(head.status, 200);
-  assert.ok(Number(head.headers.get("content-length")) > 1000);
+  assert.ok(Number(head.headers.get("content-length")) > 100);
   assert.equal(await head.text(), "");
   const post = await get("/", { method: "POST", body: "x" });
   assert.equal(post.status, 405);
@@ -65,7 +106,7 @@ test("HEAD answers as GET without the body, other methods are refused", async ()
 });
 
 test("other names are 404, however they are spelt", async () => {
-  for (const path of ["/assets/", "/assets/nothing.js", "/assets/../index.html", "/assets/%69ndex.html", "/assets/js"]) {
+  for (const path of ["/assets/", "/assets/nothing.js", "/assets/../index.html", "/assets/%63onsole.js", "/assets/console.js.gz", "/assets/console.js.br", "/index.html"]) {
     assert.equal((await get(path)).status, 404, path);
   }
 });

@@ -26,10 +26,11 @@ MAY_SEE = {
 BASE_MAY_USE = ("event2/", "emmintrin.h")
 PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h", "adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
+BUILT = "clients/dist/"  # by clients/build.mjs; the test clients.dist compares it with what stands beside it
 
 
 def files():
-    """Every file of the project, new ones included, what git ignores excluded."""
+    """Every file of the project, new ones included; neither what git ignores nor what is built."""
     try:
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -39,7 +40,7 @@ def files():
         for folder, subfolders, entries in os.walk(ROOT):
             subfolders[:] = [name for name in subfolders if name not in SKIPPED_FOLDERS]
             names += [str((Path(folder) / entry).relative_to(ROOT)) for entry in entries]
-    return sorted(Path(name) for name in set(names) if (ROOT / name).is_file())
+    return sorted(Path(name) for name in set(names) if not name.startswith(BUILT) and (ROOT / name).is_file())
 
 
 def text(path):
@@ -186,7 +187,8 @@ def formatting():
 # What each kind of lock file must have none of, and one line of what each package has.
 ADDRESS = r"https?://|(?:^|\s)--(?:extra-)?index-url|--find-links|--trusted-host"
 LOCKS = {
-    "package-lock.json": (r'"resolved"', None),
+    # What npm calls so of a workspace is its folder.
+    "package-lock.json": (r'"resolved": "(?!\w+",\n\s+"link": true)', None),
     # cargo's name for crates.io, which it needs to check the sums; any other address is a place.
     "Cargo.lock": (r'"(?!registry\+https://github\.com/rust-lang/crates\.io-index")[^"]*://', "checksum = "),
     "go.sum": (ADDRESS, "h1:"),
@@ -358,11 +360,14 @@ def compatibility():
 
 
 def events():
-    """docs/events.md has what the schema files say; every event that the server sends has a schema."""
+    """docs/events.md and the types for TypeScript have what the schema files say; every event that the server sends has a schema."""
     document = text(Path("docs/events.md"))
     made = subprocess.run([ROOT / "scripts/events-markdown"], capture_output=True, text=True, check=True).stdout
     if made not in document:
         yield "docs/events.md: differs from the schema files: run scripts/events-markdown --write"
+    types = Path("clients/react/src/events.ts")
+    if subprocess.run([ROOT / "scripts/events-markdown", "--types"], capture_output=True, text=True, check=True).stdout != text(types):
+        yield f"{types}: differs from the schema files: run scripts/events-markdown --write"
     folder = ROOT / "app/schemas"
     titles = {path: json.loads(path.read_text(encoding="utf-8"))["title"] for path in folder.rglob("*.json")}
     for path, title in titles.items():

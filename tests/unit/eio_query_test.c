@@ -113,6 +113,27 @@ static void check_head(const struct eio_http_head *head)
     assert_false(eio_http_head_field_at(head, 3, &name, &value));
 }
 
+static void check_accepts(const char *accepted, const char *coding, bool wanted)
+{
+    char text[256];
+    snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: %s\r\n\r\n", accepted);
+    struct eio_http_head *head = parse(text);
+    assert_int_equal(eio_http_head_accepts(head, coding), wanted);
+    free(head);
+}
+
+/* RFC 9110, section 12.5.3. */
+static void codings_are_accepted_by_name_and_weight(void **state)
+{
+    (void)state;
+    check_accepts("gzip, deflate, br", "br", true);
+    check_accepts("gzip , br;q=0.5", "br", true);
+    check_accepts("gzip, br; q=0", "br", false);
+    check_accepts("br;q=0.00,gzip", "br", false);
+    check_accepts("brotli", "br", false);
+    check_accepts("*", "br", false);
+}
+
 static void heads_are_looked_up_and_copied(void **state)
 {
     (void)state;
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(escapes_are_decoded),
         cmocka_unit_test(parameters_are_found),
         cmocka_unit_test(heads_are_looked_up_and_copied),
+        cmocka_unit_test(codings_are_accepted_by_name_and_weight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,87 @@
+// The agent's desk: the list of calls, the call with its transcript, and what helps with it.
+import { useCall, useCalls, type CallEntry } from "@parley/react";
+import { BookOpenText, List, MessagesSquare } from "lucide-react";
+import { useEffect, useMemo, useState } from "react";
+import { cn } from "../lib/cn.js";
+import { isRunning, titleOf } from "../lib/format.js";
+import { go } from "../lib/route.js";
+import { useShortcuts } from "../lib/shortcuts.js";
+import { CallHead } from "./call-head.js";
+import { CallList } from "./call-list.js";
+import { HelpPanel } from "./help-panel.js";
+import { Transcript } from "./transcript.js";
+
+type View = "calls" | "transcript" | "help";
+
+/** Without a choice of the reader's: the newest running call, kept until it ends and another one runs. */
+function useFollowed(chosen: string | null, calls: readonly CallEntry[]): string | null {
+  const [followed, setFollowed] = useState<string | null>(null);
+  const newest = calls.find(isRunning) ?? calls[0];
+  const current = calls.find((call) => call.call_id === followed);
+  const next = current && isRunning(current) ? current.call_id : (newest?.call_id ?? null);
+  useEffect(() => {
+    if (!chosen && next !== followed) setFollowed(next);
+  }, [chosen, next, followed]);
+  return chosen ?? followed;
+}
+
+export function Desk({ callId: chosen }: { callId: string | null }) {
+  const list = useCalls();
+  const callId = useFollowed(chosen, list.calls);
+  const call = useCall(callId);
+  const [view, setView] = useState<View>("transcript");
+  const entry = useMemo(() => ({ call_id: callId ?? "", metadata: call.metadata, ...list.calls.find((known) => known.call_id === callId) }), [callId, call.metadata, list.calls]);
+
+  useEffect(() => {
+    document.title = callId ? `${titleOf(entry)} · Parley` : "Parley";
+  }, [callId, entry]);
+
+  const open = (id: string) => {
+    go("desk", id);
+    setView("transcript");
+  };
+  const step = (by: number) => {
+    const at = list.calls.findIndex((known) => known.call_id === callId);
+    const next = list.calls[at + by];
+    if (next) go("desk", next.call_id);
+  };
+  useShortcuts(useMemo(() => ({ j: () => step(1), k: () => step(-1) }), [list.calls, callId]));
+
+  return (
+    <div className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)_auto] lg:grid-cols-[272px_minmax(0,1fr)_380px] lg:grid-rows-1 xl:grid-cols-[288px_minmax(0,1fr)_416px]">
+      <CallList list={list} selected={callId} onSelect={open} className={cn("lg:flex", view !== "calls" && "max-lg:hidden")} />
+      <main data-call={callId ?? ""} data-status={call.status ?? "none"} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "transcript" && "max-lg:hidden")}>
+        <CallHead call={call} entry={entry} />
+        <Transcript call={call} />
+      </main>
+      <HelpPanel key={callId} call={call} className={cn(view !== "help" && "max-lg:hidden")} />
+      <Views view={view} onView={setView} />
+    </div>
+  );
+}
+
+const VIEWS = [
+  { view: "calls", label: "Calls", Icon: List },
+  { view: "transcript", label: "Transcript", Icon: MessagesSquare },
+  { view: "help", label: "Articles", Icon: BookOpenText },
+] as const;
+
+/** On a small screen one of the three is shown. */
+function Views({ view, onView }: { view: View; onView: (view: View) => void }) {
+  return (
+    <nav aria-label="Parts of the desk" className="grid grid-cols-3 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] lg:hidden">
+      {VIEWS.map(({ view: each, label, Icon }) => (
+        <button
+          key={each}
+          type="button"
+          aria-current={each === view ? "true" : undefined}
+          onClick={() => onView(each)}
+          className="grid h-14 place-items-center content-center gap-0.5 text-[12.5px] font-medium text-soft aria-[current=true]:text-accent"
+        >
+          <Icon aria-hidden className="size-5" />
+          {label}
+        </button>
+      ))}
+    </nav>
+  );
+}

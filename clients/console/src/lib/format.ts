@@ -1,0 +1,46 @@
+// Names, times and words as people read them.
+import type { CallEntry, CallStatusName } from "@parley/react";
+
+type Named = { call_id: string; metadata?: Record<string, unknown> };
+
+const text = (value: unknown): string => (typeof value === "string" ? value.replaceAll("_", " ").trim() : "");
+const capital = (words: string): string => words.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+
+/** "return_size" → "Return size"; empty if nobody said. */
+export const subjectOf = (call: Named): string => capital(text(call.metadata?.subject));
+
+/** "crystal minh" → "Crystal Minh"; empty if nobody said. */
+export const customerOf = (call: Named): string => text(call.metadata?.customer).replace(/(^|[\s-])\p{Ll}/gu, (start) => start.toUpperCase());
+
+/** What a call is called: by its customer, else by its subject, else by its id. */
+export const titleOf = (call: Named): string => customerOf(call) || subjectOf(call) || call.call_id;
+
+/** The agents that the feed named. */
+export function agentsOf(call: Named): string[] {
+  const { agent, agents } = call.metadata ?? {};
+  return [agent, ...(Array.isArray(agents) ? agents : [])].filter((name): name is string => typeof name === "string");
+}
+
+const STATUS: Record<CallStatusName, string> = { ringing: "Ringing", active: "Active", on_hold: "On hold", ended: "Ended" };
+export const statusLabel = (status: CallStatusName | null): string => (status ? STATUS[status] : "No call");
+
+/** "14:03:22" in the reader's zone. */
+export function clockTime(time: string | number, withSeconds = true): string {
+  const date = new Date(time);
+  if (Number.isNaN(date.getTime())) return "";
+  return date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", ...(withSeconds && { second: "2-digit" }), hourCycle: "h23" });
+}
+
+/** Two letters for a name: "ann-lee" → "AL". */
+export function initials(name: string): string {
+  const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const letters = words.length > 1 ? `${words[0]?.[0] ?? ""}${words[1]?.[0] ?? ""}` : (words[0] ?? "?").slice(0, 2);
+  return letters.toUpperCase();
+}
+
+const SPEAKERS: Record<string, string> = { customer: "Customer", agent: "Agent", system: "System" };
+export const speakerLabel = (speaker: string): string => SPEAKERS[speaker] ?? speaker;
+
+export const isRunning = (call: Pick<CallEntry, "status">): boolean => call.status !== "ended";
+
+export const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;

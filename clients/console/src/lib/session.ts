@@ -1,0 +1,92 @@
+// Who is signed in: a token that was given or that the login returned, kept for this tab, or a visitor of a demo.
+import { ParleyClient, claimsOf } from "@parley/react";
+
+const KEY = "parley-token";
+
+export interface ServerIndex {
+  version: string;
+  events: string[];
+  routes?: string[];
+}
+
+/** What the server says of itself; null if it cannot be reached. */
+export async function readIndex(): Promise<ServerIndex | null> {
+  const response = await fetch("/", { headers: { Accept: "application/json" } }).catch(() => null);
+  return response?.ok ? ((await response.json().catch(() => null)) as ServerIndex | null) : null;
+}
+
+export const storedToken = (): string | null => sessionStorage.getItem(KEY);
+
+function isOver(token: string): boolean {
+  const { exp } = claimsOf(token);
+  return exp !== undefined && exp * 1000 <= Date.now();
+}
+
+/** A server started for a demo gives everybody a token; any other asks. */
+async function demoToken(role?: string): Promise<string | null> {
+  const response = await fetch(`/demo/token${role ? `?role=${role}` : ""}`).catch(() => null);
+  if (!response?.ok) return null;
+  const answer = (await response.json().catch(() => null)) as { token?: string } | null;
+  return answer?.token ?? null;
+}
+
+/** Rejects with the reason in words. */
+export async function login(username: string, password: string): Promise<string> {
+  const response = await fetch("/api/v1/login", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ username, password }),
+  }).catch(() => null);
+  if (!response) throw new Error("The server cannot be reached.");
+  const answer = (await response.json().catch(() => null)) as { access_token?: string; error?: { message?: string } } | null;
+  if (response.ok && answer?.access_token) return answer.access_token;
+  if (response.status === 401) throw new Error("The name or the password is wrong.");
+  if (response.status === 429) throw new Error("Too many attempts. Try again in a moment.");
+  throw new Error(answer?.error?.message ?? "The server could not sign you in.");
+}
+
+export type Asking = { why: "first" | "again"; problem?: string };
+
+/** The session's only client. `onAsk` shows the form that calls give() with a token. */
+export class Session {
+  readonly client: ParleyClient;
+  readonly #onAsk: (asking: Asking | null) => void;
+  #answer: ((token: string | null) => void) | null = null;
+  #pending: Promise<string | null> | null = null;
+
+  constructor(onAsk: (asking: Asking | null) => void) {
+    this.#onAsk = onAsk;
+    this.client = new ParleyClient({ token: (old) => this.#token(old) });
+  }
+
+  give(token: string): void {
+    sessionStorage.setItem(KEY, token);
+    this.#answer?.(token);
+    this.#onAsk(null);
+  }
+
+  signOut(): void {
+    sessionStorage.removeItem(KEY);
+    window.location.hash = "";
+    window.location.reload();
+  }
+
+  async #token(old: string | null): Promise<string | null> {
+    const stored = storedToken();
+    if (stored && stored !== old && !isOver(stored)) return stored;
+    const demo = stored ? null : await demoToken();
+    if (demo) return demo;
+    this.#pending ??= this.#ask(old);
+    return this.#pending;
+  }
+
+  #ask(old: string | null): Promise<string | null> {
+    const reason = this.client.connection.get().reason;
+    this.#onAsk(old && !reason ? { why: "again" } : { why: old ? "again" : "first", problem: reason ?? undefined });
+    return new Promise((resolve) => {
+      this.#answer = (token) => {
+        this.#pending = null;
+        this.#answer = null;
+        resolve(token);
+      };
+    });
+  }
+}

@@ -1,0 +1,66 @@
+import { ParleyProvider, useClaims } from "@parley/react";
+import { useEffect, useMemo, useState } from "react";
+import { Desk } from "../desk/desk.js";
+import { useRoute, type Page } from "../lib/route.js";
+import { readIndex, Session, type Asking, type ServerIndex } from "../lib/session.js";
+import { useShortcuts } from "../lib/shortcuts.js";
+import { Dialog } from "../ui/dialog.js";
+import { ConnectionBanner } from "./connection.js";
+import { HelpSheet } from "./help-sheet.js";
+import { Login, LoginForm } from "./login.js";
+import { TopBar } from "./top-bar.js";
+
+// One for the page's life: strict mode mounts twice, and a second connection would be another reader.
+let session: Session | null = null;
+
+export function App() {
+  const [asking, setAsking] = useState<Asking | null>(null);
+  const [index, setIndex] = useState<ServerIndex | null>(null);
+  session ??= new Session((next) => listener(next));
+  const { client } = session;
+  const own = session;
+
+  useEffect(() => {
+    listener = setAsking;
+    void readIndex().then(setIndex);
+    client.open();
+  }, [client]);
+
+  const hasLogin = index?.routes?.includes("/api/v1/login") ?? false;
+  if (asking?.why === "first") return <Login hasLogin={hasLogin} problem={asking.problem} onToken={(token) => own.give(token)} />;
+  return (
+    <ParleyProvider client={client}>
+      <Signed onSignOut={() => own.signOut()} />
+      <Dialog open={asking?.why === "again"} title="Sign in again" description="Your session has ended or is about to. The desk stays as it is.">
+        <LoginForm hasLogin={hasLogin} problem={asking?.problem} onToken={(token) => own.give(token)} />
+      </Dialog>
+    </ParleyProvider>
+  );
+}
+
+let listener: (asking: Asking | null) => void = () => {};
+
+/** The pages that this user has. */
+function usePages(): Page[] {
+  const { role } = useClaims();
+  return useMemo(() => {
+    void role;
+    return ["desk"];
+  }, [role]);
+}
+
+function Signed({ onSignOut }: { onSignOut: () => void }) {
+  const pages = usePages();
+  const { page, item } = useRoute();
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  useShortcuts(useMemo(() => ({ "?": () => setHelpOpen(true) }), []));
+  void page;
+  return (
+    <div className="flex h-full flex-col">
+      <TopBar pages={pages} page={page} onSignOut={onSignOut} onHelp={() => setHelpOpen(true)} />
+      <ConnectionBanner />
+      <Desk callId={item} />
+      <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
+    </div>
+  );
+}

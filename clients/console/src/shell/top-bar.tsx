@@ -1,0 +1,70 @@
+import { useClaims } from "@parley/react";
+import { CircleUserRound, Keyboard, LogOut, SunMoon } from "lucide-react";
+import { cn } from "../lib/cn.js";
+import { go, type Page } from "../lib/route.js";
+import { toggleTheme } from "../lib/theme.js";
+import { Button } from "../ui/button.js";
+import { Menu, MenuContent, MenuItem, MenuTrigger } from "../ui/menu.js";
+import { ConnectionPill } from "./connection.js";
+import { Logo } from "./logo.js";
+
+const TITLES: Record<Page, string> = { desk: "Desk", supervisor: "Supervisor", knowledge: "Knowledge", rules: "Rules", users: "Users" };
+
+interface Props {
+  pages: Page[];
+  page: Page;
+  onSignOut: () => void;
+  onHelp: () => void;
+}
+
+export function TopBar({ pages, page, onSignOut, onHelp }: Props) {
+  return (
+    <header className="flex h-14 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:px-4">
+      <div className="flex items-center gap-2.5">
+        <Logo />
+        <span className={cn("text-[17px] font-semibold tracking-tight", pages.length > 1 && "max-sm:sr-only")}>Parley</span>
+      </div>
+      {pages.length > 1 && (
+        <nav aria-label="Pages" className="ml-3 flex h-full min-w-0 gap-1 overflow-x-auto sm:ml-6">
+          {pages.map((each) => (
+            <button
+              key={each}
+              type="button"
+              aria-current={each === page ? "page" : undefined}
+              onClick={() => go(each)}
+              className="h-full border-b-2 border-transparent px-2.5 font-medium text-soft hover:text-ink aria-[current=page]:border-accent aria-[current=page]:text-ink"
+            >
+              {TITLES[each]}
+            </button>
+          ))}
+        </nav>
+      )}
+      <div className="ml-auto flex items-center gap-1">
+        <ConnectionPill />
+        <UserMenu onSignOut={onSignOut} onHelp={onHelp} />
+      </div>
+    </header>
+  );
+}
+
+function UserMenu({ onSignOut, onHelp }: { onSignOut: () => void; onHelp: () => void }) {
+  const { sub, role } = useClaims();
+  return (
+    <Menu>
+      <MenuTrigger asChild>
+        <Button variant="ghost" size="icon" aria-label={`Menu of ${sub ?? "this user"}`} className="pointer-coarse:size-11"><CircleUserRound className="size-5!" /></Button>
+      </MenuTrigger>
+      <MenuContent>
+        <div className="border-b border-line px-2.5 pt-1 pb-2.5">
+          <p className="font-medium">{sub ?? "Not signed in"}</p>
+          {role && <p className="text-[13px] text-faint capitalize">{role}</p>}
+        </div>
+        <div className="pt-1.5">
+          <MenuItem onSelect={toggleTheme}><SunMoon />Light or dark</MenuItem>
+          <MenuItem onSelect={onHelp}><Keyboard />Keyboard shortcuts</MenuItem>
+          <MenuItem onSelect={onSignOut}><LogOut />Sign out</MenuItem>
+        </div>
+      </MenuContent>
+    </Menu>
+  );
+}

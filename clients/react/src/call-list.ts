@@ -1,0 +1,67 @@
+// A list of calls, the latest first. The server tells of new and changed ones once it was asked for a list.
+import { Store } from "./store.js";
+import type { CallEntry, CallListState, CallStatusName } from "./types.js";
+import { RequestError } from "./outbox.js";
+
+const PAGE = 50;
+
+/** Asks once; null if there was no answer. */
+type Ask = (event: string, data: unknown) => Promise<Record<string, any> | null>;
+
+export class CallList {
+  readonly state = new Store<CallListState>({ calls: [], isLoading: true, hasMore: false, error: null });
+  watchers = 0;
+  readonly #status: CallStatusName | undefined;
+  readonly #ask: Ask;
+  #next: string | undefined;
+
+  constructor(status: CallStatusName | undefined, ask: Ask) {
+    this.#status = status;
+    this.#ask = ask;
+  }
+
+  /** The newest ones anew; what was loaded of older ones stays. */
+  async refresh(): Promise<void> {
+    const answer = await this.#page();
+    if (!answer) return;
+    const { calls } = this.state.get();
+    const oldest = answer.calls.at(-1)?.started_at ?? "";
+    const older = answer.next ? calls.filter((call) => call.started_at < oldest) : [];
+    if (older.length === 0) this.#next = answer.next;
+    this.#show([...answer.calls, ...older]);
+  }
+
+  async loadMore(): Promise<void> {
+    if (!this.#next || this.state.get().isLoading) return;
+    this.state.patch({ isLoading: true });
+    const answer = await this.#page(this.#next);
+    if (!answer) return;
+    this.#next = answer.next;
+    this.#show([...this.state.get().calls, ...answer.calls]);
+  }
+
+  /** call:status, of any call. */
+  apply(data: Partial<CallEntry> & { call_id: string }): void {
+    const { calls } = this.state.get();
+    const known = calls.find((call) => call.call_id === data.call_id);
+    if (known && (data.seq ?? 0) < (known.seq ?? 0)) return;
+    if (!known && !data.started_at) return;
+    const entry = { ...known, ...data } as CallEntry;
+    this.#show(known ? calls.map((call) => (call === known ? entry : call)) : [entry, ...calls]);
+  }
+
+  async #page(before?: string): Promise<{ calls: CallEntry[]; next?: string } | null> {
+    const answer = await this.#ask("call:list", { limit: PAGE, ...(this.#status && { status: this.#status }), ...(before && { before }) });
+    if (answer?.ok) return answer as unknown as { calls: CallEntry[]; next?: string };
+    this.state.patch({ isLoading: false, error: answer ? new RequestError(answer.error) : null });
+    return null;
+  }
+
+  #show(calls: CallEntry[]): void {
+    const seen = new Map<string, CallEntry>();
+    for (const call of calls) if (!seen.has(call.call_id)) seen.set(call.call_id, call);
+    const shown = [...seen.values()].filter((call) => !this.#status || call.status === this.#status);
+    shown.sort((a, b) => b.started_at.localeCompare(a.started_at));
+    this.state.set({ calls: shown, isLoading: false, hasMore: Boolean(this.#next), error: null });
+  }
+}

@@ -1,0 +1,155 @@
+// Made from app/schemas by scripts/events-markdown --write; not to be edited.
+
+/** Who the agent is, for sockets that did not say so in the handshake. */
+export interface AgentConnectRequest {
+  agent_id: string;
+  auth_token: string;
+}
+
+/** A new token of the same user; its expiry and rights take effect at once, and calls that it does not allow are left. */
+export interface AuthRefreshRequest {
+  token: string;
+}
+
+/** A call is over. */
+export interface CallEndRequest {
+  call_id: string;
+}
+
+/** The calls that this user may see, the latest first; from then on call:status tells of new and changed ones. before: the `next` of the answer before, or a call's id. */
+export interface CallListRequest {
+  status?: "ringing" | "active" | "on_hold" | "ended";
+  before?: string;
+  limit?: number;
+}
+
+/** A call begins. agents: users who may see it besides those whose token says so. */
+export interface CallStartRequest {
+  call_id: string;
+  agents?: string[];
+  metadata?: Record<string, unknown>;
+  status?: "ringing" | "active" | "on_hold";
+}
+
+/** The state of a call changed. */
+export interface CallStatusRequest {
+  call_id: string;
+  status: "ringing" | "active" | "on_hold" | "ended";
+}
+
+/** Watch a call. since_seq: only what came after it. */
+export interface CallSubscribeRequest {
+  call_id: string;
+  since_seq?: number;
+}
+
+/** Stop watching a call. */
+export interface CallUnsubscribeRequest {
+  call_id: string;
+}
+
+/** Whether a suggested document helped. A repeat replaces the earlier answer. */
+export interface DocFeedbackRequest {
+  doc_id: string;
+  helpful: boolean;
+  call_id: string;
+}
+
+/** A line of the transcript, or a piece of one that is not final yet. */
+export interface TranscriptionUpdateRequest {
+  call_id: string;
+  speaker: string;
+  text: string;
+  timestamp?: string;
+  segment_id?: string;
+  is_final?: boolean;
+}
+
+/** Who watches a call, whenever that changes. A state: the newest counts. agents: at most 200 names; count: all of them. */
+export interface AgentPresence {
+  call_id: string;
+  agents: string[];
+  count: number;
+}
+
+/** Documents for what the customer said, best first, whenever the best ones change. relevance: 0 to 1, comparable between calls; why: the words that found it. */
+export interface AiSuggestion {
+  call_id: string;
+  documents: Array<{
+    id: string;
+    title: string;
+    topic?: string;
+    excerpt: string;
+    relevance: number;
+    why?: string[];
+  }>;
+  summary: string;
+  seq: number;
+}
+
+/** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
+export interface CallStatus {
+  call_id: string;
+  status: "ringing" | "active" | "on_hold" | "ended";
+  duration: number;
+  seq: number;
+  started_at?: string;
+  metadata?: Record<string, unknown>;
+  reason?: string;
+}
+
+/** To supervisors who watch the call, what an agent thinks of a document; totals: of all calls. A state: the newest counts. */
+export interface DocFeedback {
+  call_id: string;
+  doc_id: string;
+  agent_id: string;
+  helpful: boolean;
+  timestamp?: string;
+  totals?: {
+    helpful: number;
+    unhelpful: number;
+  };
+}
+
+/** An event without an ack was refused, or a right or a token ended. event: which event it is about, null if none. */
+export interface ServerError {
+  code: number;
+  message: string;
+  field?: string;
+  retry_after_ms?: number;
+  call_id?: string;
+}
+
+/** A line as its feed sent it, with call_id, timestamp and seq. An interim one (is_final false) stands until the next of its segment_id; replaces: seq of the final line that this one corrects. */
+export interface TranscriptionUpdate {
+  call_id: string;
+  speaker: string;
+  text: string;
+  timestamp: string;
+  seq: number;
+  segment_id?: string;
+  is_final?: boolean;
+  replaces?: number;
+}
+
+export interface ClientEvents {
+  "agent:connect": AgentConnectRequest;
+  "auth:refresh": AuthRefreshRequest;
+  "call:end": CallEndRequest;
+  "call:list": CallListRequest;
+  "call:start": CallStartRequest;
+  "call:status": CallStatusRequest;
+  "call:subscribe": CallSubscribeRequest;
+  "call:unsubscribe": CallUnsubscribeRequest;
+  "doc:feedback": DocFeedbackRequest;
+  "transcription:update": TranscriptionUpdateRequest;
+}
+
+export interface ServerEvents {
+  "agent:presence": AgentPresence;
+  "ai:suggestion": AiSuggestion;
+  "call:status": CallStatus;
+  "doc:feedback": DocFeedback;
+  "error": ServerError;
+  "transcription:update": TranscriptionUpdate;
+}

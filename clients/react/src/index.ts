@@ -1,0 +1,10 @@
+// @parley/react: live calls in a React application.
+export { ParleyClient, type ParleyOptions } from "./client.js";
+export { ParleyProvider, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useKnowledge, useParley, useSuggestions, useTranscript } from "./hooks.js";
+export type { Feedback, Knowledge, ParleyProviderProps } from "./hooks.js";
+export { RequestError } from "./outbox.js";
+export type { RequestOptions } from "./outbox.js";
+export { claimsOf } from "./token.js";
+export { formatDuration } from "../../lib/live-call.mjs";
+export type * from "./types.js";
+export type * from "./events.js";

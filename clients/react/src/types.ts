@@ -1,0 +1,133 @@
+// What the hooks give to an application. The events themselves are in events.ts, made from the server's schemas.
+import type { AiSuggestion, CallStatus } from "./events.js";
+
+export type CallStatusName = CallStatus["status"];
+
+/** A line of the transcript as it stands now. */
+export interface Line {
+  /** The same for every version of the line. */
+  key: string;
+  /** `seq` of its first version: lines are in this order. */
+  order: number;
+  /** `seq` of this version. */
+  seq: number;
+  speaker: string;
+  text: string;
+  timestamp: string;
+  /** False while it is still being said. */
+  final: boolean;
+  /** True once a final line was replaced. */
+  corrected: boolean;
+}
+
+export type SuggestedDocument = AiSuggestion["documents"][number];
+
+/** A call as lists have it. */
+export interface CallEntry {
+  call_id: string;
+  status: CallStatusName;
+  started_at: string;
+  duration: number;
+  metadata?: Record<string, unknown>;
+  seq?: number;
+}
+
+export interface CallAlert {
+  call_id: string;
+  rule: string;
+  level: string;
+  text: string;
+  segment_id?: string;
+  seq: number;
+}
+
+export interface CallNote {
+  id: string | number;
+  call_id: string;
+  from: string;
+  to?: string;
+  text: string;
+  timestamp?: string;
+}
+
+export interface CallSummary {
+  call_id: string;
+  sections: Array<{ title: string; text: string }>;
+  by: "local" | "model";
+  seq?: number;
+}
+
+/** A document as a whole. */
+export interface Article {
+  id: string;
+  title: string;
+  topic?: string;
+  text: string;
+}
+
+/** What an agent said of a document, and what became of it. */
+export interface Vote {
+  helpful: boolean;
+  /** The server has not confirmed it: it waits for the connection or for the answer. */
+  isPending: boolean;
+  /** Of all agents and calls, once the server has said. */
+  totals?: { helpful: number; unhelpful: number };
+}
+
+/** Why the server refused something. */
+export interface Failure {
+  /** As in HTTP; 0 if there was no answer. */
+  code: number;
+  message: string;
+  field?: string;
+}
+
+export interface CallState {
+  callId: string;
+  /** True until the first answer. */
+  isLoading: boolean;
+  error: Failure | null;
+  status: CallStatusName | null;
+  startedAt: string | null;
+  metadata: Record<string, unknown>;
+  /** How long it had lasted at that moment (`Date.now()`); the clock goes on from there unless it has ended. */
+  duration: { seconds: number; atMs: number } | null;
+  lines: readonly Line[];
+  suggestion: AiSuggestion | null;
+  agents: readonly string[];
+  alerts: readonly CallAlert[];
+  notes: readonly CallNote[];
+  summary: CallSummary | null;
+  votes: ReadonlyMap<string, Vote>;
+  seq: number;
+}
+
+export interface CallListState {
+  calls: readonly CallEntry[];
+  isLoading: boolean;
+  hasMore: boolean;
+  error: Failure | null;
+}
+
+export interface ConnectionState {
+  /** offline: it was there or is awaited, and comes back by itself; refused: the server does not accept the token. */
+  status: "connecting" | "online" | "offline" | "refused";
+  transport: string | null;
+  socketId: string | null;
+  roundTripMs: number | null;
+  reconnects: number;
+  /** Events that were missed and fetched afterwards. */
+  missed: number;
+  /** Requests of the user that wait for the connection or an answer. */
+  waiting: number;
+  /** When the status changed last (`Date.now()`). */
+  sinceMs: number;
+  reason: string | null;
+}
+
+export interface Claims {
+  sub?: string;
+  role?: string;
+  calls?: string[] | "*";
+  exp?: number;
+}
