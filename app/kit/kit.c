@@ -13,6 +13,9 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
         kit->started_ms = eio_loop_now_ms(take_loop);
         kit->schemas = kit_schemas_new(error, error_size);
         if (!kit->schemas) return EIO_EINVAL;
+        kit->fetcher = kit_fetcher_new(take_loop);
+        snprintf(error, kit->fetcher ? 0 : error_size, "out of memory");
+        if (!kit->fetcher) return EIO_ENOMEM;
     }
     kit->work = kit_work_new(take_loop, &options);
     if (!kit->work) {
@@ -41,6 +44,7 @@ void kit_clear(struct kit *kit)
     kit_work_free(kit->work);
     kit_store_close(kit->store);
     kit_schemas_free(kit->schemas);
+    kit_fetcher_free(kit->fetcher);
     eio_loop_free(kit->loop);
     memset(kit, 0, sizeof *kit);
 }

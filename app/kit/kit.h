@@ -2,11 +2,12 @@
  * A module sees this and the headers that it names here; never another module's private parts.
  *
  * Reading order: kit_module.h, kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_auth.h,
- * kit_answer.h, kit_request.h, kit_http.h, kit_metrics.h, kit_processes.h. */
+ * kit_answer.h, kit_request.h, kit_http.h, kit_fetch.h, kit_metrics.h, kit_processes.h. */
 #ifndef KIT_H
 #define KIT_H
 
 #include "kit_config.h"
+#include "kit_fetch.h"
 #include "kit_jwt.h"
 #include "kit_log.h"
 #include "kit_module.h"
@@ -89,6 +90,7 @@ struct kit {
     struct kit_work *work;
     struct kit_store *store;
     struct kit_schemas *schemas;
+    struct kit_fetcher *fetcher;   /* NULL where there is no loop */
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
     bool development_key;

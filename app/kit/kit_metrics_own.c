@@ -10,6 +10,7 @@ struct kit_numbers {
     struct kit_counters counters;
     struct kit_work_stats work;
     struct kit_store_stats store;
+    struct kit_fetch_stats fetch;
 };
 #define KIT_NUMBERS struct kit_numbers
 
@@ -21,6 +22,7 @@ static void read_kit(void *ctx, void *numbers)
     out->counters = kit->counters;
     kit_work_get_stats(kit->work, &out->work);
     kit_store_get_stats(kit->store, &out->store);
+    kit_fetcher_get_stats(kit->fetcher, &out->fetch);
 }
 
 static const struct kit_metric kit_rows[] = {
@@ -40,6 +42,9 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("store_reads_total", store.reads, "Read operations."),
     KIT_COUNTER_ROW("store_commits_total", store.commits, "Transactions committed."),
     KIT_COUNTER_ROW("store_errors_total", store.errors, "Errors of the database."),
+    KIT_COUNTER_ROW("fetches_total", fetch.started, "HTTP requests to other services."),
+    KIT_COUNTER_ROW("fetches_failed_total", fetch.failed, "HTTP requests to other services without a 2xx response."),
+    KIT_GAUGE_ROW("fetches_running", fetch.running, "HTTP requests to other services that are running."),
 };
 static const struct kit_metric_set kit_set = KIT_METRIC_SET(kit_rows, read_kit);
 #undef KIT_NUMBERS

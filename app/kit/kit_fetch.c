@@ -1,0 +1,334 @@
+/* libcurl's multi interface driven by the loop: libcurl says which descriptors to watch and when to call again. */
+#include "kit_fetch.h"
+
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONNECT_TIMEOUT_MS 10000L
+#define RESPONSE_BYTES 1048576
+#define CONNECTIONS_KEPT 16L
+
+struct kit_fetcher {
+    struct eio_loop *loop;
+    CURLM *multi;
+    struct eio_timer timer; /* when libcurl wants to be called */
+    struct kit_fetch *first;
+    struct kit_fetch_stats stats;
+};
+
+struct kit_fetch {
+    struct kit_fetcher *fetcher;
+    struct kit_fetch *prev, *next;
+    CURL *easy;
+    struct curl_slist *headers;
+    char *body;
+    char *received;
+    size_t received_size, received_capacity, max_bytes;
+    struct eio_timer idle_timer;
+    uint32_t idle_timeout_ms;
+    bool (*on_data)(void *ctx, int status, struct eio_str data);
+    void (*on_done)(void *ctx, const struct kit_fetch_result *result);
+    void *ctx;
+    const char *error; /* ours */
+    bool in_callback;  /* of libcurl: it must not be taken out of the multi handle now */
+    bool cancelled;
+};
+
+/* A descriptor that libcurl wants watched. */
+struct watch {
+    struct kit_fetcher *fetcher;
+    struct event *event;
+};
+
+/* ---------------------------------------------------------------- the loop */
+
+static void finish_done(struct kit_fetcher *fetcher);
+
+static void on_ready(evutil_socket_t fd, short what, void *ctx)
+{
+    struct kit_fetcher *fetcher = ((struct watch *)ctx)->fetcher;
+    int running, mask = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    curl_multi_socket_action(fetcher->multi, fd, mask, &running);
+    finish_done(fetcher);
+}
+
+static void on_timer(void *ctx)
+{
+    struct kit_fetcher *fetcher = ctx;
+    int running;
+    curl_multi_socket_action(fetcher->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    finish_done(fetcher);
+}
+
+static int on_timeout_wanted(CURLM *multi, long ms, void *ctx)
+{
+    struct kit_fetcher *fetcher = ctx;
+    (void)multi;
+    if (ms < 0)
+        eio_timer_stop(&fetcher->timer);
+    else if (eio_timer_start(&fetcher->timer, (uint64_t)ms))
+        return -1;
+    return 0;
+}
+
+static void free_watch(struct watch *watch)
+{
+    if (watch->event) event_free(watch->event);
+    free(watch);
+}
+
+static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
+{
+    struct kit_fetcher *fetcher = ctx;
+    struct watch *watch = socket_ctx;
+    short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (watch) free_watch(watch);
+        return 0;
+    }
+    if (!watch) watch = calloc(1, sizeof *watch);
+    if (!watch) return -1;
+    watch->fetcher = fetcher;
+    if (watch->event) event_free(watch->event);
+    watch->event = event_new(eio_loop_base(fetcher->loop), fd, events, on_ready, watch);
+    curl_multi_assign(fetcher->multi, fd, watch);
+    return watch->event && !event_add(watch->event, NULL) ? 0 : -1;
+}
+
+/* ----------------------------------------------------------------- fetcher */
+
+struct kit_fetcher *kit_fetcher_new(struct eio_loop *loop)
+{
+    static bool is_initialised;
+    if (!is_initialised && curl_global_init(CURL_GLOBAL_DEFAULT)) return NULL;
+    is_initialised = true;
+    struct kit_fetcher *fetcher = calloc(1, sizeof *fetcher);
+    if (!fetcher) return NULL;
+    fetcher->loop = loop;
+    fetcher->multi = curl_multi_init();
+    if (!fetcher->multi) {
+        free(fetcher);
+        return NULL;
+    }
+    eio_timer_init(&fetcher->timer, loop, on_timer, fetcher);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_watch_wanted);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timeout_wanted);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
+    curl_multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, CONNECTIONS_KEPT);
+    return fetcher;
+}
+
+static void free_fetch(struct kit_fetch *fetch)
+{
+    struct kit_fetcher *fetcher = fetch->fetcher;
+    eio_timer_stop(&fetch->idle_timer);
+    if (fetch->easy) {
+        curl_multi_remove_handle(fetcher->multi, fetch->easy);
+        curl_easy_cleanup(fetch->easy);
+    }
+    if (fetch->prev)
+        fetch->prev->next = fetch->next;
+    else if (fetcher->first == fetch)
+        fetcher->first = fetch->next;
+    if (fetch->next) fetch->next->prev = fetch->prev;
+    curl_slist_free_all(fetch->headers);
+    free(fetch->body);
+    free(fetch->received);
+    free(fetch);
+}
+
+void kit_fetcher_free(struct kit_fetcher *fetcher)
+{
+    if (!fetcher) return;
+    while (fetcher->first) free_fetch(fetcher->first);
+    curl_multi_cleanup(fetcher->multi);
+    eio_timer_stop(&fetcher->timer);
+    free(fetcher);
+}
+
+void kit_fetcher_get_stats(const struct kit_fetcher *fetcher, struct kit_fetch_stats *stats)
+{
+    *stats = fetcher->stats;
+}
+
+/* ---------------------------------------------------------------- response */
+
+static int status_of(const struct kit_fetch *fetch)
+{
+    long status = 0;
+    curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+static bool keep(struct kit_fetch *fetch, const char *p, size_t n)
+{
+    size_t wanted = fetch->received_size + n;
+    if (wanted > fetch->received_capacity) {
+        size_t capacity = wanted * 2;
+        char *received = realloc(fetch->received, capacity);
+        if (!received) return false;
+        fetch->received = received;
+        fetch->received_capacity = capacity;
+    }
+    memcpy(fetch->received + fetch->received_size, p, n);
+    fetch->received_size = wanted;
+    return true;
+}
+
+/* As libcurl's write function: anything but n ends the request. */
+static size_t on_body(char *p, size_t size, size_t count, void *ctx)
+{
+    struct kit_fetch *fetch = ctx;
+    size_t n = size * count;
+    if (fetch->idle_timeout_ms) eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
+    if (fetch->on_data) {
+        fetch->in_callback = true;
+        bool go_on = fetch->on_data(fetch->ctx, status_of(fetch), (struct eio_str){p, n});
+        fetch->in_callback = false;
+        if (!go_on) fetch->error = "ended by its reader";
+        return go_on && !fetch->cancelled ? n : CURL_WRITEFUNC_ERROR;
+    }
+    if (fetch->received_size + n > fetch->max_bytes)
+        fetch->error = "the response is too large";
+    else if (keep(fetch, p, n))
+        return n;
+    else
+        fetch->error = "out of memory";
+    return CURL_WRITEFUNC_ERROR;
+}
+
+static void finish(struct kit_fetch *fetch, CURLcode code)
+{
+    struct kit_fetch_result result = {.status = status_of(fetch), .type = "", .retry_after_s = -1};
+    char *type = NULL;
+    curl_off_t retry_after_s = 0;
+    if (code != CURLE_OK || fetch->error) result.error = fetch->error ? fetch->error : curl_easy_strerror(code);
+    result.is_timeout = code == CURLE_OPERATION_TIMEDOUT;
+    if (!curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type) && type) result.type = type;
+    if (!curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &retry_after_s) && retry_after_s > 0)
+        result.retry_after_s = (int64_t)retry_after_s;
+    result.body = (struct eio_str){fetch->received, fetch->received_size};
+    fetch->fetcher->stats.running--;
+    if (result.error || result.status / 100 != 2) fetch->fetcher->stats.failed++;
+    if (!fetch->cancelled) fetch->on_done(fetch->ctx, &result);
+    free_fetch(fetch);
+}
+
+static void finish_done(struct kit_fetcher *fetcher)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(fetcher->multi, &left))) {
+        char *fetch = NULL;
+        if (message->msg != CURLMSG_DONE) continue;
+        CURLcode code = message->data.result;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
+        finish((struct kit_fetch *)(void *)fetch, code);
+    }
+}
+
+static void on_idle(void *ctx)
+{
+    struct kit_fetch *fetch = ctx;
+    fetch->error = "no data received in time";
+    finish(fetch, CURLE_OPERATION_TIMEDOUT);
+}
+
+/* ------------------------------------------------------------------- start */
+
+const char *kit_fetch_check_url(const char *url)
+{
+    static const char allowed[] = "a URL that begins with http:// or https:// and names a host";
+    char *scheme = NULL, *host = NULL;
+    CURLU *parsed = curl_url();
+    bool is_good =
+        parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0) && !curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) &&
+        !curl_url_get(parsed, CURLUPART_HOST, &host, 0) && (!strcmp(scheme, "http") || !strcmp(scheme, "https"));
+    curl_free(scheme);
+    curl_free(host);
+    curl_url_cleanup(parsed);
+    return is_good ? NULL : allowed;
+}
+
+static bool copy_headers(struct kit_fetch *fetch, const char *const *headers)
+{
+    /* Without "Expect" the body is sent at once. */
+    fetch->headers = curl_slist_append(NULL, "Expect:");
+    for (; fetch->headers && headers && *headers; headers++)
+        if (!curl_slist_append(fetch->headers, *headers)) return false;
+    return fetch->headers != NULL;
+}
+
+static bool copy_body(struct kit_fetch *fetch, struct eio_str body)
+{
+    if (!body.p) return true;
+    fetch->body = malloc(body.n + 1);
+    if (!fetch->body) return false;
+    memcpy(fetch->body, body.p, body.n);
+    curl_easy_setopt(fetch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.n);
+    curl_easy_setopt(fetch->easy, CURLOPT_POSTFIELDS, fetch->body);
+    return true;
+}
+
+static void set_options(struct kit_fetch *fetch, const struct kit_fetch_options *options)
+{
+    CURL *easy = fetch->easy;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, (char *)fetch);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "parley/" PARLEY_VERSION);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    if (options->method) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, options->method);
+}
+
+static void link_fetch(struct kit_fetch *fetch)
+{
+    struct kit_fetcher *fetcher = fetch->fetcher;
+    fetch->next = fetcher->first;
+    if (fetch->next) fetch->next->prev = fetch;
+    fetcher->first = fetch;
+}
+
+struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_fetch_options *options)
+{
+    struct kit_fetch *fetch = calloc(1, sizeof *fetch);
+    if (!fetch) return NULL;
+    fetch->fetcher = fetcher;
+    fetch->on_data = options->on_data;
+    fetch->on_done = options->on_done;
+    fetch->ctx = options->ctx;
+    fetch->max_bytes = options->max_bytes ? options->max_bytes : RESPONSE_BYTES;
+    fetch->idle_timeout_ms = options->idle_timeout_ms;
+    eio_timer_init(&fetch->idle_timer, fetcher->loop, on_idle, fetch);
+    link_fetch(fetch);
+    fetch->easy = kit_fetch_check_url(options->url) ? NULL : curl_easy_init();
+    bool is_ready = fetch->easy && copy_headers(fetch, options->headers) && copy_body(fetch, options->body) &&
+                    !curl_easy_setopt(fetch->easy, CURLOPT_URL, options->url);
+    if (is_ready) set_options(fetch, options);
+    if (is_ready && fetch->idle_timeout_ms) is_ready = !eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
+    /* libcurl begins when its timer fires, so that on_done never comes from in here. */
+    if (!is_ready || curl_multi_add_handle(fetcher->multi, fetch->easy)) {
+        free_fetch(fetch);
+        return NULL;
+    }
+    fetcher->stats.started++;
+    fetcher->stats.running++;
+    return fetch;
+}
+
+void kit_fetch_cancel(struct kit_fetch *fetch)
+{
+    fetch->cancelled = true;
+    if (fetch->in_callback) return; /* finish() comes when its reader has returned */
+    fetch->fetcher->stats.running--;
+    free_fetch(fetch);
+}

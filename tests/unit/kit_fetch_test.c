@@ -1,0 +1,259 @@
+/* Requests to a server in the same loop: answers, errors, limits, and what is cancelled. */
+#include "kit_fixture.h"
+
+#include "kit_fetch.h"
+
+#include <time.h>
+
+static struct {
+    struct eio_loop *loop;
+    struct eio_http *http;
+    struct kit_fetcher *fetcher;
+    struct kit_fetch *fetch;
+    char url[64], body[256], seen[512];
+    int status, done, pieces;
+    char error[128];
+    bool is_timeout, cancels;
+    int64_t retry_after_s;
+    size_t size;
+} t;
+
+static void answer(struct eio_http_request *request, void *ctx)
+{
+    struct eio_str body = eio_http_request_body(request);
+    struct eio_http_reply reply = {.status = 200, .content_type = "text/plain", .body = body.p, .body_size = body.n};
+    (void)ctx;
+    eio_http_reply(request, &reply);
+}
+
+static void answer_busy(struct eio_http_request *request, void *ctx)
+{
+    const struct eio_http_reply_field field = {"Retry-After", "7"};
+    struct eio_http_reply reply = {.status = 503, .body = "busy", .body_size = 4, .fields = &field, .field_count = 1};
+    (void)ctx;
+    eio_http_reply(request, &reply);
+}
+
+static void answer_large(struct eio_http_request *request, void *ctx)
+{
+    static char text[200000];
+    struct eio_http_reply reply = {.status = 200, .body = text, .body_size = sizeof text};
+    (void)ctx;
+    memset(text, 'x', sizeof text);
+    eio_http_reply(request, &reply);
+}
+
+static void answer_redirect(struct eio_http_request *request, void *ctx)
+{
+    const struct eio_http_reply_field field = {"Location", "/echo"};
+    struct eio_http_reply reply = {.status = 302, .fields = &field, .field_count = 1};
+    (void)ctx;
+    eio_http_reply(request, &reply);
+}
+
+static void answer_never(struct eio_http_request *request, void *ctx)
+{
+    (void)request, (void)ctx;
+}
+
+static int set_up(void **state)
+{
+    struct eio_http_options options;
+    (void)state;
+    eio_http_options_init(&options);
+    memset(&t, 0, sizeof t);
+    t.loop = eio_loop_new();
+    t.http = eio_http_new(t.loop, &options);
+    t.fetcher = kit_fetcher_new(t.loop);
+    assert_int_equal(eio_http_listen(t.http, "127.0.0.1", 0), 0);
+    eio_http_route(t.http, "/echo", 1 << 20, answer, NULL);
+    eio_http_route(t.http, "/busy", 0, answer_busy, NULL);
+    eio_http_route(t.http, "/large", 0, answer_large, NULL);
+    eio_http_route(t.http, "/redirect", 0, answer_redirect, NULL);
+    eio_http_route(t.http, "/never", 0, answer_never, NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    kit_fetcher_free(t.fetcher);
+    eio_http_free(t.http);
+    eio_loop_free(t.loop);
+    return 0;
+}
+
+static void on_done(void *ctx, const struct kit_fetch_result *result)
+{
+    (void)ctx;
+    t.done++;
+    t.status = result->status;
+    t.is_timeout = result->is_timeout;
+    t.retry_after_s = result->retry_after_s;
+    t.size = result->body.n;
+    snprintf(t.error, sizeof t.error, "%s", result->error ? result->error : "");
+    snprintf(t.body, sizeof t.body, "%.*s", (int)(result->body.n < 200 ? result->body.n : 200),
+             result->body.p ? result->body.p : "");
+}
+
+static bool on_data(void *ctx, int status, struct eio_str data)
+{
+    (void)ctx;
+    t.status = status;
+    t.pieces++;
+    t.size += data.n;
+    if (t.cancels) kit_fetch_cancel(t.fetch);
+    return true;
+}
+
+static struct kit_fetch_options options_for(const char *path)
+{
+    snprintf(t.url, sizeof t.url, "http://127.0.0.1:%u%s", eio_http_port(t.http), path);
+    return (struct kit_fetch_options){.url = t.url, .timeout_ms = 20000, .on_done = on_done};
+}
+
+static void run_until_done(int wanted)
+{
+    time_t end = time(NULL) + 60;
+    while (t.done < wanted && time(NULL) < end) eio_loop_turn(t.loop, 50);
+    assert_int_equal(t.done, wanted);
+}
+
+static void posts_and_reads_the_answer(void **state)
+{
+    struct kit_fetch_options options = options_for("/echo");
+    (void)state;
+    options.body = eio_str("what is sent");
+    assert_non_null(kit_fetch_start(t.fetcher, &options));
+    assert_int_equal(t.done, 0); /* never within the call */
+    run_until_done(1);
+    assert_int_equal(t.status, 200);
+    assert_string_equal(t.error, "");
+    assert_string_equal(t.body, "what is sent");
+}
+
+static void reports_a_refusal_with_its_headers(void **state)
+{
+    struct kit_fetch_options options = options_for("/busy");
+    struct kit_fetch_stats stats;
+    (void)state;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_int_equal(t.status, 503);
+    assert_int_equal(t.retry_after_s, 7);
+    assert_string_equal(t.body, "busy");
+    kit_fetcher_get_stats(t.fetcher, &stats);
+    assert_int_equal(stats.failed, 1);
+    assert_int_equal(stats.running, 0);
+}
+
+static void ends_a_response_that_is_too_large(void **state)
+{
+    struct kit_fetch_options options = options_for("/large");
+    (void)state;
+    options.max_bytes = 100000;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_string_equal(t.error, "the response is too large");
+    assert_true(t.size <= 100000);
+}
+
+static void follows_no_redirect(void **state)
+{
+    struct kit_fetch_options options = options_for("/redirect");
+    (void)state;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_int_equal(t.status, 302);
+}
+
+static void gives_up_in_time(void **state)
+{
+    struct kit_fetch_options options = options_for("/never");
+    (void)state;
+    options.timeout_ms = 30;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_true(t.is_timeout);
+    options.timeout_ms = 0;
+    options.idle_timeout_ms = 30;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(2);
+    assert_true(t.is_timeout);
+    assert_string_equal(t.error, "no data received in time");
+}
+
+static void reports_that_nobody_listens(void **state)
+{
+    struct kit_fetch_options options = options_for("/echo");
+    (void)state;
+    eio_http_free(t.http);
+    struct eio_http_options none;
+    eio_http_options_init(&none);
+    t.http = eio_http_new(t.loop, &none);
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_int_equal(t.status, 0);
+    assert_true(t.error[0]);
+}
+
+static void streams_and_can_be_cancelled_in_the_middle(void **state)
+{
+    struct kit_fetch_options options = options_for("/large");
+    struct kit_fetch_stats stats;
+    (void)state;
+    options.on_data = on_data;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_int_equal(t.status, 200);
+    assert_true(t.pieces > 1);
+    t.pieces = 0;
+    t.cancels = true;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    do {
+        eio_loop_turn(t.loop, 50);
+        kit_fetcher_get_stats(t.fetcher, &stats);
+    } while (stats.running);
+    assert_int_equal(t.pieces, 1);
+    assert_int_equal(t.done, 1);
+}
+
+static void is_cancelled_from_outside(void **state)
+{
+    struct kit_fetch_options options = options_for("/never");
+    (void)state;
+    struct kit_fetch *fetch = kit_fetch_start(t.fetcher, &options);
+    for (int i = 0; i < 5; i++) eio_loop_turn(t.loop, 5);
+    kit_fetch_cancel(fetch);
+    kit_fetch_start(t.fetcher, &options); /* one that the end of the fetcher finds */
+    eio_loop_turn(t.loop, 5);
+    assert_int_equal(t.done, 0);
+}
+
+static void refuses_urls_that_are_none_of_http(void **state)
+{
+    static const char *const bad[] = {"", "file:///etc/passwd", "gopher://x/", "http://", "/path", "http://a b/"};
+    (void)state;
+    assert_null(kit_fetch_check_url("https://api.example:8443/v1"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct kit_fetch_options options = {.url = bad[i], .on_done = on_done};
+        assert_non_null(kit_fetch_check_url(bad[i]));
+        assert_null(kit_fetch_start(t.fetcher, &options));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(posts_and_reads_the_answer, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reports_a_refusal_with_its_headers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ends_a_response_that_is_too_large, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(follows_no_redirect, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(gives_up_in_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(reports_that_nobody_listens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(streams_and_can_be_cancelled_in_the_middle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refuses_urls_that_are_none_of_http, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
