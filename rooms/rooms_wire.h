@@ -6,6 +6,7 @@
 #include "base_json.h"
 #include "base_utf8.h"
 #include "rooms_int.h"
+#include "rooms_msgpack.h"
 
 /* -------------------------------------------------------------- rooms_json.c */
 

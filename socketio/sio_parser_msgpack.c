@@ -3,6 +3,8 @@
  */
 #include "sio_int.h"
 
+#include <rooms_msgpack.h>
+
 /* Members of the map as they stand; {NULL,0}: absent. */
 struct fields {
     struct eio_str type, nsp, data, id;

@@ -48,7 +48,7 @@ struct sio_tunnels {
     struct sio_server *io;
     struct eio_http *http;
     struct eio_loop *loop;
-    struct rooms_inbox *inbox;
+    struct rooms_mailbox *mailbox;
     struct sio_tunnel_options options;
     char name[SIO__TUNNEL_NAME_MAX + 1];
     struct sio__tunnel_peers peers;
@@ -120,7 +120,7 @@ static void tunnel_free(struct tunnel *tunnel)
     *link = tunnel->next;
     all->stats.tunnels--;
     eio_timer_stop(&tunnel->timer);
-    if (tunnel->opener) rooms_inbox_cancel(all->inbox, tunnel);
+    if (tunnel->opener) all->mailbox->ops->cancel(all->mailbox, tunnel);
     if (tunnel->watched) event_del(&tunnel->event);
     if (tunnel->fd >= 0) close(tunnel->fd);
     eio_http_handover_clear(&tunnel->handover);
@@ -139,7 +139,7 @@ static int tell(struct tunnel *tunnel, struct sio__tunnel_message message)
     message.number = tunnel->sent++;
     size_t n = sio__tunnel_encode(&message, all->message) + message.size;
     all->stats.messages_out++;
-    return rooms_inbox_tell(all->inbox, tunnel->peer->name, all->message, n);
+    return all->mailbox->ops->send(all->mailbox, tunnel->peer->name, all->message, n);
 }
 
 static void refuse(struct sio_tunnels *all, const struct sio__tunnel_message *to)
@@ -148,7 +148,7 @@ static void refuse(struct sio_tunnels *all, const struct sio__tunnel_message *to
     uint8_t message[SIO__TUNNEL_HEAD_BYTES];
     memcpy(name, to->name.p, to->name.n);
     struct sio__tunnel_message reset = {.type = SIO__TUNNEL_RESET, .id = to->id};
-    rooms_inbox_tell(all->inbox, name, message, sio__tunnel_encode(&reset, message));
+    all->mailbox->ops->send(all->mailbox, name, message, sio__tunnel_encode(&reset, message));
     all->stats.refused++;
 }
 
@@ -349,8 +349,8 @@ static int tell_open(struct tunnel *tunnel)
     size_t n = sio__tunnel_encode(&message, all->message);
     memcpy(all->message + n, handover->bytes, handover->size);
     all->stats.messages_out++;
-    return rooms_inbox_tell_and_count(all->inbox, tunnel->peer->name, all->message, n + handover->size, on_heard,
-                                      tunnel);
+    return all->mailbox->ops->send_and_count(all->mailbox, tunnel->peer->name, all->message, n + handover->size,
+                                             on_heard, tunnel);
 }
 
 static void name_of(const uint8_t machine[EIO_MACHINE_BYTES], unsigned owner, char out[SIO__TUNNEL_NAME_MAX + 1])
@@ -515,11 +515,10 @@ static void on_down(void *ctx)
 
 /* ---------------------------------------------------------------- lifetime */
 
-struct sio_tunnels *sio_tunnels_new(struct sio_server *io, struct rooms_redis *redis,
-                                    const struct sio_tunnel_options *options)
+struct sio_tunnels *sio_tunnels_new(struct sio_server *io, const struct sio_tunnel_options *options)
 {
-    static const struct rooms_inbox_handlers handlers = {on_message, on_down};
-    struct sio_tunnels *all = options && options->machine ? calloc(1, sizeof *all) : NULL;
+    static const struct rooms_mailbox_handlers handlers = {on_message, on_down};
+    struct sio_tunnels *all = options && options->machine && options->mailbox ? calloc(1, sizeof *all) : NULL;
     if (!all) return NULL;
     all->io = io;
     all->http = sio_server_http(io);
@@ -527,13 +526,13 @@ struct sio_tunnels *sio_tunnels_new(struct sio_server *io, struct rooms_redis *r
     all->options = *options;
     name_of(options->machine, options->owner, all->name);
     all->options.machine = NULL; /* the caller's memory */
-    all->inbox = rooms_inbox_new(redis, all->name, &handlers, all);
-    if (!all->inbox) {
+    all->mailbox = options->mailbox(options->mailbox_ctx, all->name, &handlers, all);
+    if (!all->mailbox) {
         free(all);
         return NULL;
     }
     all->peers = (struct sio__tunnel_peers){.loop = all->loop,
-                                            .inbox = all->inbox,
+                                            .mailbox = all->mailbox,
                                             .name = all->name,
                                             .interval_ms = options->heartbeat_interval_ms,
                                             .timeout_ms = options->heartbeat_timeout_ms,
@@ -549,6 +548,6 @@ void sio_tunnels_free(struct sio_tunnels *tunnels)
     if (!tunnels) return;
     eio_server_set_remote(sio_server_engine(tunnels->io), NULL, NULL);
     on_down(tunnels);
-    rooms_inbox_free(tunnels->inbox);
+    tunnels->mailbox->ops->free(tunnels->mailbox);
     free(tunnels);
 }

@@ -21,7 +21,7 @@ static void lose(struct sio__tunnel_peer *peer, const char *why)
 
 static void on_heard(void *ctx, int listeners)
 {
-    if (listeners == 0) lose(ctx, "has disconnected from Redis");
+    if (listeners == 0) lose(ctx, "no longer listens to its mailbox");
 }
 
 static void beat(struct sio__tunnel_peer *peer)
@@ -29,7 +29,7 @@ static void beat(struct sio__tunnel_peer *peer)
     uint8_t bytes[SIO__TUNNEL_HEAD_BYTES + SIO__TUNNEL_OPEN_BYTES];
     struct sio__tunnel_message message = {.type = SIO__TUNNEL_BEAT, .name = eio_str(peer->all->name)};
     size_t n = sio__tunnel_encode(&message, bytes);
-    rooms_inbox_tell_and_count(peer->all->inbox, peer->name, bytes, n, on_heard, peer);
+    peer->all->mailbox->ops->send_and_count(peer->all->mailbox, peer->name, bytes, n, on_heard, peer);
 }
 
 static bool is_silent(const struct sio__tunnel_peer *peer)
@@ -89,7 +89,7 @@ void sio__tunnel_peers_leave(struct sio__tunnel_peer *peer)
     struct sio__tunnel_peer **link = &peers->first;
     while (*link != peer) link = &(*link)->next;
     *link = peer->next;
-    rooms_inbox_cancel(peers->inbox, peer);
+    peers->mailbox->ops->cancel(peers->mailbox, peer);
     free(peer);
     if (!peers->first) eio_timer_stop(&peers->timer);
 }

@@ -21,7 +21,7 @@ struct sio__tunnel_peer {
 
 struct sio__tunnel_peers {
     struct eio_loop *loop;
-    struct rooms_inbox *inbox;
+    struct rooms_mailbox *mailbox;
     const char *name; /* this node's */
     uint32_t interval_ms, timeout_ms;
     /* Ends all its tunnels, so that it leaves. */

@@ -3,6 +3,7 @@
 #ifndef KIT_CONFIG_H
 #define KIT_CONFIG_H
 
+#include <cluster.h>
 #include <socketio.h>
 
 #include <stdio.h>

@@ -156,11 +156,13 @@ static int open_tunnels(struct node_cluster *cluster)
     struct sio_tunnel_options options;
     if (!cluster->redis || !cluster->kit->config->redis_sessions) return 0;
     sio_tunnel_options_init(&options);
+    options.mailbox = rooms_mailbox_redis;
+    options.mailbox_ctx = cluster->redis;
     options.machine = cluster->machine;
     options.heartbeat_interval_ms = cluster->kit->config->redis_options.heartbeat_interval_ms;
     options.heartbeat_timeout_ms = cluster->kit->config->redis_options.heartbeat_timeout_ms;
     options.owner = cluster->worker ? cluster->worker->index : 0;
-    cluster->tunnels = sio_tunnels_new(cluster->kit->io, cluster->redis, &options);
+    cluster->tunnels = sio_tunnels_new(cluster->kit->io, &options);
     return cluster->tunnels ? 0 : EIO_ENOMEM;
 }
 

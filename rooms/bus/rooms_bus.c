@@ -162,7 +162,7 @@ bool rooms__bus_is_there(const struct rooms__bus_peer *peer)
 struct rooms__bus_peer *rooms__bus_find_uid(struct rooms_bus *bus, struct rooms_name uid)
 {
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
-        if (!peer->closed && uid.n == ROOMS__UID_SIZE && memcmp(peer->uid, uid.p, uid.n) == 0) return peer;
+        if (!peer->closed && uid.n == ROOMS_UID_SIZE && memcmp(peer->uid, uid.p, uid.n) == 0) return peer;
     return NULL;
 }
 
@@ -335,7 +335,7 @@ static int take_hello(struct rooms__bus_peer *peer, struct rooms__bus_reader *in
 {
     uint32_t version = rooms__bus_u32(in);
     struct rooms_name uid = rooms__bus_name(in);
-    if (in->failed || version != ROOMS__BUS_VERSION || uid.n != ROOMS__UID_SIZE || peer->uid[0]) return ROOMS_EINVAL;
+    if (in->failed || version != ROOMS__BUS_VERSION || uid.n != ROOMS_UID_SIZE || peer->uid[0]) return ROOMS_EINVAL;
     if (memchr(uid.p, 0, uid.n)) return ROOMS_EINVAL;
     memcpy(peer->uid, uid.p, uid.n);
     for (struct rooms__bus_adapter *adapter = peer->bus->adapters; adapter; adapter = adapter->next)
@@ -529,7 +529,7 @@ static void on_ping(evutil_socket_t fd, short what, void *ctx)
 
 struct rooms_bus *rooms_bus_new(struct event_base *base, const struct rooms_bus_options *options)
 {
-    uint8_t random[ROOMS__UID_SIZE / 2];
+    uint8_t random[ROOMS_UID_SIZE / 2];
     struct timeval ping = {PING_MS / 1000, PING_MS % 1000 * 1000};
     struct rooms_bus *bus = calloc(1, sizeof *bus);
     if (!bus) return NULL;
@@ -571,7 +571,7 @@ static void greet(struct rooms__bus_peer *peer)
     struct rooms_bus *bus = peer->bus;
     size_t start = rooms__bus_begin(&peer->queue, ROOMS__BUS_HELLO);
     rooms__bus_put_u32(&peer->queue, ROOMS__BUS_VERSION);
-    rooms__bus_put_bytes(&peer->queue, bus->uid, ROOMS__UID_SIZE);
+    rooms__bus_put_bytes(&peer->queue, bus->uid, ROOMS_UID_SIZE);
     rooms__bus_end(&peer->queue, start);
     put_filter(bus, &peer->queue);
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct rooms__bus_adapter *adapter_of(struct rooms__cluster *cluster)
+static struct rooms__bus_adapter *adapter_of(struct rooms_cluster *cluster)
 {
     return container_of(cluster, struct rooms__bus_adapter, cluster);
 }
@@ -12,14 +12,14 @@ static struct rooms__bus_adapter *adapter_of(struct rooms__cluster *cluster)
 /* ----------------------------------------------------------------- carrier */
 
 /* Only what does nothing without members in those rooms may pass a process by. */
-static bool is_for_rooms(const struct rooms__cluster_message *message)
+static bool is_for_rooms(const struct rooms_cluster_message *message)
 {
     switch (message->type) {
-    case ROOMS__BROADCAST:
+    case ROOMS_CLUSTER_BROADCAST:
         return message->request.n == 0;
-    case ROOMS__SOCKETS_JOIN:
-    case ROOMS__SOCKETS_LEAVE:
-    case ROOMS__DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
         return true;
     default:
         return false;
@@ -27,7 +27,7 @@ static bool is_for_rooms(const struct rooms__cluster_message *message)
 }
 
 void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
-                    const struct rooms__cluster_message *message, const struct rooms_selector *who)
+                    const struct rooms_cluster_message *message, const struct rooms_selector *who)
 {
     struct rooms_bus *bus = adapter->bus;
     size_t from = bus->pass.size;
@@ -35,15 +35,15 @@ void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *
     rooms__bus_commit(bus, from, only, rooms__bus_nsp(adapter), who);
 }
 
-static int bus_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static int bus_publish(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct rooms__bus_adapter *adapter = adapter_of(cluster);
     if (adapter->bus->peers) rooms__bus_put(adapter, NULL, message, is_for_rooms(message) ? &message->who : NULL);
     return ROOMS_OK;
 }
 
-static int bus_respond(struct rooms__cluster *cluster, struct rooms_name uid,
-                       const struct rooms__cluster_message *message)
+static int bus_respond(struct rooms_cluster *cluster, struct rooms_name uid,
+                       const struct rooms_cluster_message *message)
 {
     struct rooms__bus_adapter *adapter = adapter_of(cluster);
     struct rooms__bus_peer *peer = rooms__bus_find_uid(adapter->bus, uid);
@@ -52,11 +52,11 @@ static int bus_respond(struct rooms__cluster *cluster, struct rooms_name uid,
     return ROOMS_OK;
 }
 
-static const struct rooms__carrier_ops carrier_ops = {.publish = bus_publish, .respond = bus_respond};
+static const struct rooms_carrier_ops carrier_ops = {.publish = bus_publish, .respond = bus_respond};
 
 void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only)
 {
-    struct rooms__cluster_message message = {.type = ROOMS__HEARTBEAT};
+    struct rooms_cluster_message message = {.type = ROOMS_CLUSTER_HEARTBEAT};
     if (adapter->bus->peers) rooms__bus_put(adapter, only, &message, NULL);
 }
 
@@ -65,7 +65,7 @@ void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_
 static struct rooms__bus_adapter *find(const struct rooms_bus *bus, struct rooms_name nsp)
 {
     for (struct rooms__bus_adapter *adapter = bus->adapters; adapter; adapter = adapter->next)
-        if (adapter->cluster.nsp_size == nsp.n && memcmp(adapter->cluster.nsp, nsp.p, nsp.n) == 0) return adapter;
+        if (rooms__bus_nsp(adapter).n == nsp.n && memcmp(rooms__bus_nsp(adapter).p, nsp.p, nsp.n) == 0) return adapter;
     return NULL;
 }
 
@@ -85,9 +85,9 @@ int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum
     if (result == ROOMS_ENOMEM) bus->stats.dropped++;
     if (result != ROOMS_OK) return result;
     struct rooms__bus_adapter *adapter = find(bus, read.nsp);
-    read.message.uid = (struct rooms_name){peer->uid, ROOMS__UID_SIZE};
+    read.message.uid = (struct rooms_name){peer->uid, ROOMS_UID_SIZE};
     if (adapter && adapter->log) rooms__bus_heard(adapter, peer, &read, offset);
-    if (adapter) rooms__cluster_receive(&adapter->cluster, &read.message);
+    if (adapter) rooms_cluster_receive(&adapter->cluster, &read.message);
     free(read.memory);
     return ROOMS_OK;
 }
@@ -98,7 +98,7 @@ void rooms__bus_peer_gone(struct rooms_bus *bus, struct rooms__bus_peer *peer)
     for (struct rooms__bus_adapter *adapter = bus->adapters, *next; adapter; adapter = next) {
         next = adapter->next;
         rooms__bus_takes_gone(adapter, peer);
-        rooms__cluster_node_gone(&adapter->cluster, (struct rooms_name){peer->uid, ROOMS__UID_SIZE});
+        rooms_cluster_node_gone(&adapter->cluster, (struct rooms_name){peer->uid, ROOMS_UID_SIZE});
     }
 }
 
@@ -126,7 +126,7 @@ static void bus_free(struct rooms_adapter *base)
         bus->adapters = adapter->next;
     if (adapter->next) adapter->next->prev = adapter->prev;
     rooms__bus_takes_gone(adapter, NULL);
-    rooms__cluster_clear(&adapter->cluster);
+    rooms_cluster_clear(&adapter->cluster);
     rooms__log_free(adapter->log);
     free(adapter);
 }
@@ -135,14 +135,14 @@ static const struct rooms_adapter_ops bus_ops = {
     .name = "bus",
     .free = bus_free,
     .broadcast = rooms__bus_broadcast,
-    .broadcast_with_ack = rooms__cluster_broadcast_with_ack,
-    .join = rooms__cluster_join,
-    .leave = rooms__cluster_leave,
-    .disconnect = rooms__cluster_disconnect,
-    .fetch = rooms__cluster_fetch,
-    .server_side_emit = rooms__cluster_server_side_emit,
-    .server_count = rooms__cluster_server_count,
-    .missing = rooms__cluster_missing,
+    .broadcast_with_ack = rooms_cluster_broadcast_with_ack,
+    .join = rooms_cluster_join,
+    .leave = rooms_cluster_leave,
+    .disconnect = rooms_cluster_disconnect,
+    .fetch = rooms_cluster_fetch,
+    .server_side_emit = rooms_cluster_server_side_emit,
+    .server_count = rooms_cluster_server_count,
+    .missing = rooms_cluster_missing,
     .room_created = bus_room_created,
     .room_deleted = bus_room_deleted,
     .session_save = rooms__bus_session_save,
@@ -156,28 +156,27 @@ struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name, c
 {
     struct rooms_bus *bus = ctx;
     struct rooms__bus_adapter *adapter = calloc(1, sizeof *adapter);
-    struct rooms__cluster_options options;
-    rooms__cluster_options_init(&options);
+    struct rooms_cluster_options options;
+    rooms_cluster_options_init(&options);
     options.request_timeout_ms = bus->options.request_timeout_ms;
     options.heartbeat_interval_ms = 0;
-    struct rooms__cluster_setup setup = {.carrier = &carrier_ops,
-                                         .options = &options,
-                                         .stats = &bus->cluster_stats,
-                                         .base = bus->base,
-                                         .nsp = namespace_name,
-                                         .local = local};
+    struct rooms_cluster_setup setup = {.carrier = &carrier_ops,
+                                        .options = &options,
+                                        .stats = &bus->cluster_stats,
+                                        .base = bus->base,
+                                        .uid = bus->uid, /* in all namespaces, so that its silence is noticed once */
+                                        .nsp = namespace_name,
+                                        .local = local};
     if (!adapter) return NULL;
     adapter->cluster.adapter.ops = &bus_ops;
     adapter->bus = bus;
     if (local->recovery) adapter->log = rooms__log_new(local->recovery);
-    if ((local->recovery && !adapter->log) || rooms__cluster_init(&adapter->cluster, &setup) != ROOMS_OK) {
+    if ((local->recovery && !adapter->log) || rooms_cluster_init(&adapter->cluster, &setup) != ROOMS_OK) {
         rooms__log_free(adapter->log);
         free(adapter);
         return NULL;
     }
     adapter->origin = rooms__bus_origin(bus->uid);
-    /* One process is one node in all namespaces, so its silence is noticed once. */
-    memcpy(adapter->cluster.uid, bus->uid, ROOMS__UID_SIZE);
     adapter->next = bus->adapters;
     if (adapter->next) adapter->next->prev = adapter;
     bus->adapters = adapter;

@@ -60,7 +60,7 @@ static void put_slices(struct rooms_packer *out, const struct rooms_bytes *slice
 }
 
 void rooms__bus_put_message(struct rooms_packer *out, struct rooms_name nsp, uint64_t seq,
-                            const struct rooms__cluster_message *message)
+                            const struct rooms_cluster_message *message)
 {
     size_t start = rooms__bus_begin(out, ROOMS__BUS_MESSAGE);
     uint8_t bytes[2] = {(uint8_t)message->type,
@@ -165,10 +165,10 @@ static const struct rooms_bytes *read_slices(struct rooms__bus_reader *in, struc
 
 int rooms__bus_read_message(struct rooms__bus_reader *in, struct rooms__bus_message *out)
 {
-    struct rooms__cluster_message *message = &out->message;
+    struct rooms_cluster_message *message = &out->message;
     *out = (struct rooms__bus_message){.nsp = rooms__bus_name(in)};
     uint8_t type = rooms__bus_u8(in), flags = rooms__bus_u8(in);
-    message->type = (enum rooms__cluster_type)type;
+    message->type = (enum rooms_cluster_type)type;
     message->flags = (struct rooms_flags){
         .is_volatile = flags & FLAG_VOLATILE, .compress = flags & FLAG_COMPRESS, .timeout_ms = rooms__bus_u32(in)};
     message->close = flags & FLAG_CLOSE;
@@ -182,7 +182,7 @@ int rooms__bus_read_message(struct rooms__bus_reader *in, struct rooms__bus_mess
     names += skip_list(&ahead);
     slices = skip_list(&ahead);
     slices += skip_list(&ahead);
-    bool is_known = type >= ROOMS__INITIAL_HEARTBEAT && type <= ROOMS__ADAPTER_CLOSE;
+    bool is_known = type >= ROOMS_CLUSTER_INITIAL_HEARTBEAT && type <= ROOMS_CLUSTER_ADAPTER_CLOSE;
     if (ahead.failed || ahead.p != ahead.end || !is_known) return ROOMS_EINVAL;
     struct lists lists = {0};
     if (names + slices) {

@@ -37,7 +37,7 @@ void rooms__bus_put_u64(struct rooms_packer *out, uint64_t value);
 void rooms__bus_put_bytes(struct rooms_packer *out, const void *p, size_t n); /* with their size */
 /* A whole frame; its sender's uid is the link's. seq: of the sender's log in that namespace. */
 void rooms__bus_put_message(struct rooms_packer *out, struct rooms_name nsp, uint64_t seq,
-                            const struct rooms__cluster_message *message);
+                            const struct rooms_cluster_message *message);
 
 /* Reading: never past the end; once false, always false. */
 struct rooms__bus_reader {
@@ -53,8 +53,8 @@ struct rooms_name rooms__bus_name(struct rooms__bus_reader *in);
 struct rooms__bus_message {
     struct rooms_name nsp;
     uint64_t seq;
-    struct rooms__cluster_message message; /* uid: not set */
-    void *memory;                          /* of its lists; free() */
+    struct rooms_cluster_message message; /* uid: not set */
+    void *memory;                         /* of its lists; free() */
 };
 /* What stands behind the head of such a frame; slices of it. Returns 0, ROOMS_EINVAL or ROOMS_ENOMEM; then there is
  * nothing to free. */
@@ -75,9 +75,9 @@ struct rooms__bus_peer {
     uint64_t number;
     int fd;
     struct event *read_event, *write_event;
-    char uid[ROOMS__UID_SIZE + 1]; /* "": it has not said hello */
-    uint8_t *filter;               /* NULL: not known, it gets everything */
-    struct rooms_packer queue;     /* what its socket did not take, from `sent` on */
+    char uid[ROOMS_UID_SIZE + 1]; /* "": it has not said hello */
+    uint8_t *filter;              /* NULL: not known, it gets everything */
+    struct rooms_packer queue;    /* what its socket did not take, from `sent` on */
     size_t sent;
     bool waits;        /* for its socket */
     bool owes_filter;  /* ours has changed in a way that it was not told */
@@ -101,7 +101,7 @@ struct rooms_bus {
     struct rooms_bus_options options;
     struct event_base *base;
     struct event *flush_event, *ping_event;
-    char uid[ROOMS__UID_SIZE + 1];
+    char uid[ROOMS_UID_SIZE + 1];
     struct rooms__bus_peer *peers;
     struct rooms__bus_adapter *adapters;
     struct rooms_packer pass;
@@ -113,7 +113,7 @@ struct rooms_bus {
     unsigned depth;     /* of calls that go through the peers: closed ones are kept until the last returns */
     uint32_t *rooms_in; /* by bucket: how many rooms here */
     uint8_t *filter;    /* the same as bits */
-    struct rooms__cluster_stats cluster_stats;
+    struct rooms_cluster_stats cluster_stats;
     struct rooms_bus_stats stats;
 };
 
@@ -133,7 +133,7 @@ void rooms__bus_log(struct rooms_bus *bus, enum rooms_log_level level, const str
 struct rooms__bus_take; /* rooms_bus_recovery.c */
 
 struct rooms__bus_adapter {
-    struct rooms__cluster cluster;
+    struct rooms_cluster cluster;
     struct rooms_bus *bus;
     struct rooms__bus_adapter *prev, *next;
     struct rooms_log *log; /* NULL: no recovery */
@@ -145,7 +145,7 @@ struct rooms__bus_adapter {
 
 static inline struct rooms_name rooms__bus_nsp(const struct rooms__bus_adapter *adapter)
 {
-    return (struct rooms_name){adapter->cluster.nsp, adapter->cluster.nsp_size};
+    return rooms_cluster_nsp(&adapter->cluster);
 }
 
 /* Says to a peer, or to all (NULL), that this namespace is here. */
@@ -155,7 +155,7 @@ int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum
                        struct rooms__bus_reader *in);
 /* Queues a message. */
 void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only,
-                    const struct rooms__cluster_message *message, const struct rooms_selector *who);
+                    const struct rooms_cluster_message *message, const struct rooms_selector *who);
 
 /* ---------------------------------------------------- rooms_bus_recovery.c */
 

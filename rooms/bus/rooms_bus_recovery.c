@@ -45,8 +45,9 @@ int rooms__bus_broadcast(struct rooms_adapter *base, const struct rooms_selector
 {
     struct rooms__bus_adapter *adapter = adapter_of(base);
     char offset[ROOMS_OFFSET_SIZE];
-    if (!adapter->log || flags->is_volatile || flags->local) return rooms__cluster_broadcast(base, who, flags, message);
-    struct rooms__cluster_message event = {.type = ROOMS__BROADCAST, .who = *who, .flags = *flags, .packet = *message};
+    if (!adapter->log || flags->is_volatile || flags->local) return rooms_cluster_broadcast(base, who, flags, message);
+    struct rooms_cluster_message event = {
+        .type = ROOMS_CLUSTER_BROADCAST, .who = *who, .flags = *flags, .packet = *message};
     struct rooms__mark mark = {.origin = adapter->origin, .last = ++adapter->seq};
     if (adapter->bus->peers) rooms__bus_put(adapter, NULL, &event, NULL);
     rooms__log_add_of(adapter->log, now_ms(adapter), who, message, &mark);
@@ -60,10 +61,11 @@ static void check_takes(struct rooms__bus_adapter *adapter);
 void rooms__bus_heard(struct rooms__bus_adapter *adapter, const struct rooms__bus_peer *peer,
                       struct rooms__bus_message *read, char *out)
 {
-    struct rooms__cluster_message *message = &read->message;
+    struct rooms_cluster_message *message = &read->message;
     struct rooms__mark mark = {.origin = rooms__bus_origin(peer->uid), .last = read->seq};
-    if (message->type == ROOMS__HEARTBEAT) rooms__log_meet(adapter->log, mark.origin, mark.last);
-    if (message->type != ROOMS__BROADCAST || message->request.n || message->flags.is_volatile || !mark.last) return;
+    if (message->type == ROOMS_CLUSTER_HEARTBEAT) rooms__log_meet(adapter->log, mark.origin, mark.last);
+    if (message->type != ROOMS_CLUSTER_BROADCAST || message->request.n || message->flags.is_volatile || !mark.last)
+        return;
     rooms__log_add_of(adapter->log, now_ms(adapter), &message->who, &message->packet, &mark);
     message->packet.offset = rooms__log_offset(adapter->log, out);
     if (adapter->takes) check_takes(adapter);
@@ -169,7 +171,7 @@ static void finish(struct rooms__bus_take *take, const struct rooms_session *ses
     free(take);
 }
 
-static void on_take_late(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_take_late(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
     finish(container_of(due, struct rooms__bus_take, due), NULL);

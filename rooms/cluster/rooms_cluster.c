@@ -3,12 +3,13 @@
 #include "rooms_cluster_int.h"
 
 #include <sodium.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void rooms__cluster_options_init(struct rooms__cluster_options *options)
+void rooms_cluster_options_init(struct rooms_cluster_options *options)
 {
-    *options = (struct rooms__cluster_options){
+    *options = (struct rooms_cluster_options){
         .request_timeout_ms = 5000,
         .heartbeat_interval_ms = 5000,
         .heartbeat_timeout_ms = 10000,
@@ -19,21 +20,39 @@ void rooms__cluster_options_init(struct rooms__cluster_options *options)
     };
 }
 
-int rooms__cluster_init(struct rooms__cluster *cluster, const struct rooms__cluster_setup *setup)
+static void set_uid(struct rooms_cluster_state *state, const char *uid)
 {
-    uint8_t random[ROOMS__UID_SIZE / 2];
-    cluster->carrier = setup->carrier;
-    cluster->options = *setup->options;
-    cluster->stats = setup->stats;
-    cluster->adapter.local = *setup->local;
-    cluster->nsp = strdup(setup->nsp);
-    if (!cluster->nsp) return ROOMS_ENOMEM;
-    cluster->nsp_size = strlen(setup->nsp);
+    uint8_t random[ROOMS_UID_SIZE / 2];
     randombytes_buf(random, sizeof random);
-    sodium_bin2hex(cluster->uid, sizeof cluster->uid, random, sizeof random);
-    randombytes_buf(cluster->key, sizeof cluster->key);
-    if (rooms__dues_init(cluster, setup->base) != ROOMS_OK) {
-        free(cluster->nsp);
+    sodium_bin2hex(state->uid, sizeof state->uid, random, sizeof random);
+    if (uid) snprintf(state->uid, sizeof state->uid, "%s", uid);
+}
+
+static void state_free(struct rooms_cluster_state *state)
+{
+    if (state) free(state->nsp);
+    free(state);
+}
+
+int rooms_cluster_init(struct rooms_cluster *cluster, const struct rooms_cluster_setup *setup)
+{
+    struct rooms_cluster_state *state = calloc(1, sizeof *state);
+    if (!state) return ROOMS_ENOMEM;
+    cluster->state = state;
+    cluster->adapter.local = *setup->local;
+    state->carrier = setup->carrier;
+    if (setup->options)
+        state->options = *setup->options;
+    else
+        rooms_cluster_options_init(&state->options);
+    state->stats = setup->stats ? setup->stats : &state->own_stats;
+    set_uid(state, setup->uid);
+    randombytes_buf(state->key, sizeof state->key);
+    state->nsp = strdup(setup->nsp);
+    state->nsp_size = strlen(setup->nsp);
+    if (!state->nsp || rooms__dues_init(cluster, setup->base) != ROOMS_OK) {
+        state_free(state);
+        cluster->state = NULL;
         return ROOMS_ENOMEM;
     }
     rooms__nodes_init(cluster);
@@ -42,42 +61,53 @@ int rooms__cluster_init(struct rooms__cluster *cluster, const struct rooms__clus
     return ROOMS_OK;
 }
 
-void rooms__cluster_clear(struct rooms__cluster *cluster)
+void rooms_cluster_clear(struct rooms_cluster *cluster)
 {
-    rooms__cluster_say(cluster, &(struct rooms__cluster_message){.type = ROOMS__ADAPTER_CLOSE});
+    rooms__cluster_say(cluster, &(struct rooms_cluster_message){.type = ROOMS_CLUSTER_ADAPTER_CLOSE});
     rooms__lane_clear(cluster);
     rooms__requests_clear(cluster);
     rooms__dues_clear(cluster);
     rooms__nodes_clear(cluster);
-    free(cluster->nsp);
+    state_free(cluster->state);
+    cluster->state = NULL;
+}
+
+struct rooms_name rooms_cluster_uid(const struct rooms_cluster *cluster)
+{
+    return (struct rooms_name){cluster->state->uid, ROOMS_UID_SIZE};
+}
+
+struct rooms_name rooms_cluster_nsp(const struct rooms_cluster *cluster)
+{
+    return (struct rooms_name){cluster->state->nsp, cluster->state->nsp_size};
 }
 
 /* -------------------------------------------------------------- operations */
 
-int rooms__cluster_say(struct rooms__cluster *cluster, struct rooms__cluster_message *message)
+int rooms__cluster_say(struct rooms_cluster *cluster, struct rooms_cluster_message *message)
 {
-    message->uid = (struct rooms_name){cluster->uid, ROOMS__UID_SIZE};
-    return cluster->carrier->publish(cluster, message);
+    message->uid = rooms_cluster_uid(cluster);
+    return cluster->state->carrier->publish(cluster, message);
 }
 
-void rooms__cluster_apply(struct rooms__cluster *cluster, const struct rooms__cluster_message *message,
+void rooms__cluster_apply(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                           const struct rooms_ack_sink *sink)
 {
     const struct rooms_local *local = &cluster->adapter.local;
     switch (message->type) {
-    case ROOMS__BROADCAST:
+    case ROOMS_CLUSTER_BROADCAST:
         if (sink)
             local->deliver_with_ack(local->ctx, &message->who, &message->flags, &message->packet, sink);
         else
             local->deliver(local->ctx, &message->who, &message->flags, &message->packet);
         break;
-    case ROOMS__SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
         local->join(local->ctx, &message->who, message->rooms, message->room_count);
         break;
-    case ROOMS__SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
         local->leave(local->ctx, &message->who, message->rooms, message->room_count);
         break;
-    case ROOMS__DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
         local->disconnect(local->ctx, &message->who, message->close);
         break;
     default:
@@ -86,33 +116,35 @@ void rooms__cluster_apply(struct rooms__cluster *cluster, const struct rooms__cl
 }
 
 /* Told first, whether that succeeds or not, then done here: handlers that emit while it is done are told later. */
-static int tell_and_apply(struct rooms__cluster *cluster, struct rooms__cluster_message *message)
+static int tell_and_apply(struct rooms_cluster *cluster, struct rooms_cluster_message *message)
 {
     if (!message->flags.local) rooms__cluster_say(cluster, message);
     rooms__lane_apply(cluster, message, NULL, false);
     return ROOMS_OK;
 }
 
-int rooms__cluster_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
-                             const struct rooms_flags *flags, const struct rooms_message *message)
+int rooms_cluster_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                            const struct rooms_flags *flags, const struct rooms_message *message)
 {
-    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
-    struct rooms__cluster_message event = {.type = ROOMS__BROADCAST, .who = *who, .flags = *flags, .packet = *message};
-    bool is_logged = cluster->carrier->log && adapter->local.recovery && !flags->is_volatile && !flags->local;
+    struct rooms_cluster *cluster = rooms__cluster_of(adapter);
+    struct rooms_cluster_message event = {
+        .type = ROOMS_CLUSTER_BROADCAST, .who = *who, .flags = *flags, .packet = *message};
+    bool is_logged = cluster->state->carrier->log && adapter->local.recovery && !flags->is_volatile && !flags->local;
     if (!is_logged) return tell_and_apply(cluster, &event);
-    event.uid = (struct rooms_name){cluster->uid, ROOMS__UID_SIZE};
-    uint64_t ticket = ++cluster->lane.ticket;
-    bool waits = cluster->carrier->log(cluster, &event, ticket) == ROOMS_OK;
+    event.uid = rooms_cluster_uid(cluster);
+    uint64_t ticket = ++cluster->state->lane.ticket;
+    bool waits = cluster->state->carrier->log(cluster, &event, ticket) == ROOMS_OK;
     rooms__lane_apply(cluster, &event, NULL, waits);
     return ROOMS_OK;
 }
 
-int rooms__cluster_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
-                                      const struct rooms_flags *flags, const struct rooms_message *message,
-                                      const struct rooms_ack_sink *sink)
+int rooms_cluster_broadcast_with_ack(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                                     const struct rooms_flags *flags, const struct rooms_message *message,
+                                     const struct rooms_ack_sink *sink)
 {
-    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
-    struct rooms__cluster_message event = {.type = ROOMS__BROADCAST, .who = *who, .flags = *flags, .packet = *message};
+    struct rooms_cluster *cluster = rooms__cluster_of(adapter);
+    struct rooms_cluster_message event = {
+        .type = ROOMS_CLUSTER_BROADCAST, .who = *who, .flags = *flags, .packet = *message};
     struct rooms_ack_sink kept = *sink;
     struct rooms__asker asker = {.kind = ROOMS__ASK_ACKS, .sink = kept};
     /* Here first, since the asker must know of these clients before it is told that all are counted. It does not wait
@@ -128,8 +160,8 @@ int rooms__cluster_broadcast_with_ack(struct rooms_adapter *adapter, const struc
     return ROOMS_OK;
 }
 
-static int change_rooms(struct rooms_adapter *adapter, enum rooms__cluster_type type, const struct rooms_selector *who,
-                        const struct rooms_flags *flags, struct rooms__cluster_message *message)
+static int change_rooms(struct rooms_adapter *adapter, enum rooms_cluster_type type, const struct rooms_selector *who,
+                        const struct rooms_flags *flags, struct rooms_cluster_message *message)
 {
     message->type = type;
     message->who = *who;
@@ -137,32 +169,32 @@ static int change_rooms(struct rooms_adapter *adapter, enum rooms__cluster_type 
     return tell_and_apply(rooms__cluster_of(adapter), message);
 }
 
-int rooms__cluster_join(struct rooms_adapter *adapter, const struct rooms_selector *who,
+int rooms_cluster_join(struct rooms_adapter *adapter, const struct rooms_selector *who, const struct rooms_flags *flags,
+                       const struct rooms_name *rooms, size_t room_count)
+{
+    return change_rooms(adapter, ROOMS_CLUSTER_SOCKETS_JOIN, who, flags,
+                        &(struct rooms_cluster_message){.rooms = rooms, .room_count = room_count});
+}
+
+int rooms_cluster_leave(struct rooms_adapter *adapter, const struct rooms_selector *who,
                         const struct rooms_flags *flags, const struct rooms_name *rooms, size_t room_count)
 {
-    return change_rooms(adapter, ROOMS__SOCKETS_JOIN, who, flags,
-                        &(struct rooms__cluster_message){.rooms = rooms, .room_count = room_count});
+    return change_rooms(adapter, ROOMS_CLUSTER_SOCKETS_LEAVE, who, flags,
+                        &(struct rooms_cluster_message){.rooms = rooms, .room_count = room_count});
 }
 
-int rooms__cluster_leave(struct rooms_adapter *adapter, const struct rooms_selector *who,
-                         const struct rooms_flags *flags, const struct rooms_name *rooms, size_t room_count)
+int rooms_cluster_disconnect(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                             const struct rooms_flags *flags, bool close)
 {
-    return change_rooms(adapter, ROOMS__SOCKETS_LEAVE, who, flags,
-                        &(struct rooms__cluster_message){.rooms = rooms, .room_count = room_count});
+    return change_rooms(adapter, ROOMS_CLUSTER_DISCONNECT_SOCKETS, who, flags,
+                        &(struct rooms_cluster_message){.close = close});
 }
 
-int rooms__cluster_disconnect(struct rooms_adapter *adapter, const struct rooms_selector *who,
-                              const struct rooms_flags *flags, bool close)
+int rooms_cluster_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
+                        const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx)
 {
-    return change_rooms(adapter, ROOMS__DISCONNECT_SOCKETS, who, flags,
-                        &(struct rooms__cluster_message){.close = close});
-}
-
-int rooms__cluster_fetch(struct rooms_adapter *adapter, const struct rooms_selector *who,
-                         const struct rooms_flags *flags, rooms_fetch_fn each, rooms_done_fn done, void *ctx)
-{
-    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
-    struct rooms__cluster_message message = {.type = ROOMS__FETCH_SOCKETS, .who = *who, .flags = *flags};
+    struct rooms_cluster *cluster = rooms__cluster_of(adapter);
+    struct rooms_cluster_message message = {.type = ROOMS_CLUSTER_FETCH_SOCKETS, .who = *who, .flags = *flags};
     struct rooms__asker asker = {.kind = ROOMS__ASK_SOCKETS, .each = each, .done = done, .ctx = ctx};
     adapter->local.fetch(adapter->local.ctx, who, each, ctx);
     if (flags->local)
@@ -172,12 +204,12 @@ int rooms__cluster_fetch(struct rooms_adapter *adapter, const struct rooms_selec
     return ROOMS_OK;
 }
 
-int rooms__cluster_server_side_emit(struct rooms_adapter *adapter, const struct rooms_flags *flags,
-                                    const struct rooms_message *event, rooms_answer_fn answer, rooms_done_fn done,
-                                    void *ctx)
+int rooms_cluster_server_side_emit(struct rooms_adapter *adapter, const struct rooms_flags *flags,
+                                   const struct rooms_message *event, rooms_answer_fn answer, rooms_done_fn done,
+                                   void *ctx)
 {
-    struct rooms__cluster *cluster = rooms__cluster_of(adapter);
-    struct rooms__cluster_message message = {.type = ROOMS__SERVER_SIDE_EMIT, .flags = *flags, .packet = *event};
+    struct rooms_cluster *cluster = rooms__cluster_of(adapter);
+    struct rooms_cluster_message message = {.type = ROOMS_CLUSTER_SERVER_SIDE_EMIT, .flags = *flags, .packet = *event};
     struct rooms__asker asker = {.kind = ROOMS__ASK_EVENT, .answer = answer, .done = done, .ctx = ctx};
     if (answer && done) return rooms__request(cluster, &asker, flags->timeout_ms, &message);
     int result = rooms__cluster_say(cluster, &message);
@@ -185,8 +217,8 @@ int rooms__cluster_server_side_emit(struct rooms_adapter *adapter, const struct 
     return result;
 }
 
-int rooms__cluster_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
-                                void *ctx)
+int rooms_cluster_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
+                               void *ctx)
 {
     struct rooms__asker asker = {.kind = ROOMS__ASK_COUNT, .count = result, .ctx = ctx};
     return rooms__request(rooms__cluster_of(adapter), &asker, 0, NULL);
@@ -194,9 +226,9 @@ int rooms__cluster_server_count(struct rooms_adapter *adapter, void (*result)(vo
 
 /* --------------------------------------------------------------- receiving */
 
-static bool is_own(const struct rooms__cluster *cluster, struct rooms_name uid)
+static bool is_own(const struct rooms_cluster *cluster, struct rooms_name uid)
 {
-    return uid.n == ROOMS__UID_SIZE && memcmp(uid.p, cluster->uid, uid.n) == 0;
+    return uid.n == ROOMS_UID_SIZE && memcmp(uid.p, cluster->state->uid, uid.n) == 0;
 }
 
 /* Programs that only emit: no node, nobody to wait for. */
@@ -206,7 +238,7 @@ static bool is_emitter(struct rooms_name uid)
 }
 
 /* Rooms of which nobody is a member here: then a broadcast is not even looked at. */
-static bool is_for_nobody(const struct rooms__cluster *cluster, const struct rooms_selector *who)
+static bool is_for_nobody(const struct rooms_cluster *cluster, const struct rooms_selector *who)
 {
     struct rooms_index *index = cluster->adapter.local.index;
     if (!index || who->room_count == 0) return false;
@@ -215,65 +247,65 @@ static bool is_for_nobody(const struct rooms__cluster *cluster, const struct roo
     return true;
 }
 
-static void receive_request(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static void receive_request(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     if (rooms__request_is_repeated(cluster, message)) return;
-    if (message->type == ROOMS__BROADCAST)
+    if (message->type == ROOMS_CLUSTER_BROADCAST)
         rooms__serve_acks(cluster, message);
-    else if (message->type == ROOMS__SERVER_SIDE_EMIT)
+    else if (message->type == ROOMS_CLUSTER_SERVER_SIDE_EMIT)
         rooms__serve_event(cluster, message);
     else
         rooms__serve_sockets(cluster, message);
 }
 
-static void receive(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static void receive(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     switch (message->type) {
-    case ROOMS__INITIAL_HEARTBEAT:
-        if (cluster->options.heartbeat_interval_ms)
-            rooms__cluster_say(cluster, &(struct rooms__cluster_message){.type = ROOMS__HEARTBEAT});
+    case ROOMS_CLUSTER_INITIAL_HEARTBEAT:
+        if (cluster->state->options.heartbeat_interval_ms)
+            rooms__cluster_say(cluster, &(struct rooms_cluster_message){.type = ROOMS_CLUSTER_HEARTBEAT});
         break;
-    case ROOMS__HEARTBEAT:
+    case ROOMS_CLUSTER_HEARTBEAT:
         break;
-    case ROOMS__BROADCAST:
-    case ROOMS__SERVER_SIDE_EMIT:
+    case ROOMS_CLUSTER_BROADCAST:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT:
         if (message->request.n)
             receive_request(cluster, message);
-        else if (message->type == ROOMS__SERVER_SIDE_EMIT)
+        else if (message->type == ROOMS_CLUSTER_SERVER_SIDE_EMIT)
             rooms__serve_event(cluster, message);
         else if (!is_for_nobody(cluster, &message->who))
             rooms__cluster_apply(cluster, message, NULL);
         break;
-    case ROOMS__FETCH_SOCKETS:
+    case ROOMS_CLUSTER_FETCH_SOCKETS:
         if (message->request.n)
             receive_request(cluster, message);
         else
-            cluster->stats->ignored++;
+            cluster->state->stats->ignored++;
         break;
-    case ROOMS__SOCKETS_JOIN:
-    case ROOMS__SOCKETS_LEAVE:
-    case ROOMS__DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
         rooms__cluster_apply(cluster, message, NULL);
         break;
-    case ROOMS__FETCH_SOCKETS_RESPONSE:
-    case ROOMS__SERVER_SIDE_EMIT_RESPONSE:
-    case ROOMS__BROADCAST_CLIENT_COUNT:
-    case ROOMS__BROADCAST_ACK:
+    case ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE:
+    case ROOMS_CLUSTER_BROADCAST_CLIENT_COUNT:
+    case ROOMS_CLUSTER_BROADCAST_ACK:
         rooms__request_answered(cluster, message);
         break;
-    case ROOMS__ADAPTER_CLOSE:
-        rooms__cluster_node_gone(cluster, message->uid);
+    case ROOMS_CLUSTER_ADAPTER_CLOSE:
+        rooms_cluster_node_gone(cluster, message->uid);
         break;
     default:
-        cluster->stats->ignored++;
+        cluster->state->stats->ignored++;
     }
 }
 
-void rooms__cluster_receive(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+void rooms_cluster_receive(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     if (is_own(cluster, message->uid)) return;
-    bool beats = message->type == ROOMS__INITIAL_HEARTBEAT || message->type == ROOMS__HEARTBEAT;
-    if (!is_emitter(message->uid) && message->type != ROOMS__ADAPTER_CLOSE)
+    bool beats = message->type == ROOMS_CLUSTER_INITIAL_HEARTBEAT || message->type == ROOMS_CLUSTER_HEARTBEAT;
+    if (!is_emitter(message->uid) && message->type != ROOMS_CLUSTER_ADAPTER_CLOSE)
         rooms__nodes_heard(cluster, message->uid, beats);
     receive(cluster, message);
 }

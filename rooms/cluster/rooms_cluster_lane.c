@@ -8,7 +8,7 @@
 
 struct rooms__lane_entry {
     struct rooms__lane_entry *next;
-    struct rooms__cluster_message *message;
+    struct rooms_cluster_message *message;
     struct rooms_ack_sink sink;
     bool has_sink;
     uint64_t ticket; /* 0: waits only for those before it */
@@ -19,7 +19,7 @@ struct rooms__lane_entry {
 
 /* -------------------------------------------------------------------- copy */
 
-struct rooms__cluster_message *rooms__cluster_copy(const struct rooms__cluster_message *from, size_t *bytes)
+struct rooms_cluster_message *rooms__cluster_copy(const struct rooms_cluster_message *from, size_t *bytes)
 {
     size_t size = sizeof *from + from->uid.n + from->request.n + from->packet.json.n + from->packet.offset.n +
                   rooms__names_size(from->who.rooms, from->who.room_count) +
@@ -28,7 +28,7 @@ struct rooms__cluster_message *rooms__cluster_copy(const struct rooms__cluster_m
                   (from->packet.attachment_count + from->socket_count) * sizeof(struct rooms_bytes);
     for (size_t i = 0; i < from->packet.attachment_count; i++) size += from->packet.attachments[i].n;
     for (size_t i = 0; i < from->socket_count; i++) size += from->sockets[i].n;
-    struct rooms__cluster_message *copy = malloc(size);
+    struct rooms_cluster_message *copy = malloc(size);
     if (!copy) return NULL;
     *copy = *from;
     struct rooms_arena cutter = {(char *)(copy + 1)};
@@ -67,41 +67,41 @@ static struct rooms__lane_entry *take_first(struct rooms__lane *lane)
     return entry;
 }
 
-static void apply_first(struct rooms__cluster *cluster)
+static void apply_first(struct rooms_cluster *cluster)
 {
-    struct rooms__lane_entry *entry = take_first(&cluster->lane);
+    struct rooms__lane_entry *entry = take_first(&cluster->state->lane);
     entry->message->packet.offset = (struct rooms_name){entry->offset, strlen(entry->offset)};
     rooms__cluster_apply(cluster, entry->message, entry->has_sink ? &entry->sink : NULL);
     free(entry->message);
     free(entry);
 }
 
-static void stop_waiting(struct rooms__cluster *cluster)
+static void stop_waiting(struct rooms_cluster *cluster)
 {
-    if (!cluster->lane.late) cluster->stats->log_late++;
-    cluster->lane.late = true;
+    if (!cluster->state->lane.late) cluster->state->stats->log_late++;
+    cluster->state->lane.late = true;
     rooms__lane_clear(cluster);
 }
 
-static void on_late(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     (void)due;
     stop_waiting(cluster);
 }
 
-static void advance(struct rooms__cluster *cluster)
+static void advance(struct rooms_cluster *cluster)
 {
-    while (cluster->lane.first && cluster->lane.first->ticket == 0) apply_first(cluster);
-    if (cluster->lane.first)
-        rooms__due_at(cluster, &cluster->lane.due, cluster->lane.first->until_ms);
+    while (cluster->state->lane.first && cluster->state->lane.first->ticket == 0) apply_first(cluster);
+    if (cluster->state->lane.first)
+        rooms__due_at(cluster, &cluster->state->lane.due, cluster->state->lane.first->until_ms);
     else
-        rooms__due_stop(&cluster->lane.due);
+        rooms__due_stop(&cluster->state->lane.due);
 }
 
-static int append(struct rooms__cluster *cluster, const struct rooms__cluster_message *message,
+static int append(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                   const struct rooms_ack_sink *sink, bool waits)
 {
-    struct rooms__lane *lane = &cluster->lane;
+    struct rooms__lane *lane = &cluster->state->lane;
     struct rooms__lane_entry *entry = calloc(1, sizeof *entry);
     if (!entry) return ROOMS_ENOMEM;
     entry->message = rooms__cluster_copy(message, &entry->bytes);
@@ -112,7 +112,7 @@ static int append(struct rooms__cluster *cluster, const struct rooms__cluster_me
     if (sink) entry->sink = *sink;
     entry->has_sink = sink != NULL;
     entry->ticket = waits ? lane->ticket : 0;
-    entry->until_ms = rooms__cluster_now(cluster) + cluster->options.log_wait_ms;
+    entry->until_ms = rooms__cluster_now(cluster) + cluster->state->options.log_wait_ms;
     entry->bytes += sizeof *entry;
     if (lane->last)
         lane->last->next = entry;
@@ -124,34 +124,34 @@ static int append(struct rooms__cluster *cluster, const struct rooms__cluster_me
     return ROOMS_OK;
 }
 
-void rooms__lane_apply(struct rooms__cluster *cluster, const struct rooms__cluster_message *message,
+void rooms__lane_apply(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                        const struct rooms_ack_sink *sink, bool waits)
 {
-    struct rooms__lane *lane = &cluster->lane;
+    struct rooms__lane *lane = &cluster->state->lane;
     bool must_wait = lane->first || (waits && !lane->late);
     if (must_wait && append(cluster, message, sink, waits) == ROOMS_OK) {
-        if (lane->bytes > cluster->options.max_log_wait_bytes) stop_waiting(cluster);
+        if (lane->bytes > cluster->state->options.max_log_wait_bytes) stop_waiting(cluster);
         return;
     }
     rooms__lane_clear(cluster); /* out of memory: what waits goes first */
     rooms__cluster_apply(cluster, message, sink);
 }
 
-void rooms__lane_init(struct rooms__cluster *cluster)
+void rooms__lane_init(struct rooms_cluster *cluster)
 {
-    cluster->lane.due.fn = on_late;
+    cluster->state->lane.due.fn = on_late;
 }
 
-void rooms__lane_clear(struct rooms__cluster *cluster)
+void rooms__lane_clear(struct rooms_cluster *cluster)
 {
-    while (cluster->lane.first) apply_first(cluster);
-    rooms__due_stop(&cluster->lane.due);
+    while (cluster->state->lane.first) apply_first(cluster);
+    rooms__due_stop(&cluster->state->lane.due);
 }
 
-void rooms__cluster_logged(struct rooms__cluster *cluster, uint64_t ticket, struct rooms_name offset)
+void rooms_cluster_logged(struct rooms_cluster *cluster, uint64_t ticket, struct rooms_name offset)
 {
-    struct rooms__lane_entry *entry = cluster->lane.first;
-    if (offset.n) cluster->lane.late = false;
+    struct rooms__lane_entry *entry = cluster->state->lane.first;
+    if (offset.n) cluster->state->lane.late = false;
     while (entry && entry->ticket != ticket) entry = entry->next;
     if (!entry) return; /* it did not wait for so long */
     if (offset.n < ROOMS_OFFSET_SIZE && offset.n) memcpy(entry->offset, offset.p, offset.n);

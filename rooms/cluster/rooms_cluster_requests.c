@@ -20,7 +20,7 @@ struct part {
     bool answered, gone;
     size_t clients, acks; /* that it announced; that came */
     uint8_t uid_size;
-    char uid[ROOMS__UID_MAX];
+    char uid[ROOMS_UID_MAX];
 };
 
 struct rooms__request {
@@ -44,14 +44,14 @@ static struct rooms_name request_id(const void *item)
     return (struct rooms_name){((const struct rooms__request *)item)->id, ID_SIZE};
 }
 
-static void take_out(struct rooms__cluster *cluster, struct rooms__request *request)
+static void take_out(struct rooms_cluster *cluster, struct rooms__request *request)
 {
     rooms__due_stop(&request->due);
-    rooms__table_remove(&cluster->requests, request);
+    rooms__table_remove(&cluster->state->requests, request);
     if (request->prev)
         request->prev->next = request->next;
     else
-        cluster->first_request = request->next;
+        cluster->state->first_request = request->next;
     if (request->next) request->next->prev = request->prev;
 }
 
@@ -75,7 +75,7 @@ static struct part *find_part(struct rooms__request *request, struct rooms_name 
 
 static struct part *add_part(struct rooms__request *request, struct rooms_name uid)
 {
-    if (uid.n > ROOMS__UID_MAX) return NULL;
+    if (uid.n > ROOMS_UID_MAX) return NULL;
     if (request->part_count == request->part_capacity) {
         size_t capacity = request->part_capacity ? request->part_capacity * 2 : 4;
         struct part *parts = realloc(request->parts, capacity * sizeof *parts);
@@ -92,9 +92,9 @@ static struct part *add_part(struct rooms__request *request, struct rooms_name u
 /* ------------------------------------------------------------------ results */
 
 /* Who is known and did not answer, by name, and how many more there are. */
-static void name_missing(struct rooms__cluster *cluster, const struct rooms__request *request)
+static void name_missing(struct rooms_cluster *cluster, const struct rooms__request *request)
 {
-    char *out = cluster->missing;
+    char *out = cluster->state->missing;
     size_t at = 0, left = request->expected == UNKNOWN ? 0 : request->expected - request->answered - request->gone;
     bool is_known = request->expected != UNKNOWN;
     for (size_t i = 0; i < request->part_count && (left > 0 || !is_known); i++) {
@@ -108,15 +108,15 @@ static void name_missing(struct rooms__cluster *cluster, const struct rooms__req
     if (left > 0) snprintf(out + at, ROOMS__MISSING_SIZE - at, at ? ", %zu more" : "%zu unknown", left);
 }
 
-static void finish(struct rooms__cluster *cluster, struct rooms__request *request, int error)
+static void finish(struct rooms_cluster *cluster, struct rooms__request *request, int error)
 {
     const struct rooms__asker *asker = &request->asker;
     take_out(cluster, request);
-    cluster->missing[0] = '\0';
+    cluster->state->missing[0] = '\0';
     if (error) {
-        cluster->stats->request_timeouts++;
+        cluster->state->stats->request_timeouts++;
         name_missing(cluster, request);
-        if (cluster->carrier->incomplete) cluster->carrier->incomplete(cluster, cluster->missing);
+        if (cluster->state->carrier->incomplete) cluster->state->carrier->incomplete(cluster, cluster->state->missing);
     }
     switch (asker->kind) {
     case ROOMS__ASK_SOCKETS:
@@ -129,17 +129,17 @@ static void finish(struct rooms__cluster *cluster, struct rooms__request *reques
     case ROOMS__ASK_ACKS: /* who asked has a timeout of its own */
         break;
     }
-    cluster->missing[0] = '\0';
+    cluster->state->missing[0] = '\0';
     request_free(request);
 }
 
-struct rooms_name rooms__cluster_missing(struct rooms_adapter *adapter)
+struct rooms_name rooms_cluster_missing(struct rooms_adapter *adapter)
 {
-    const struct rooms__cluster *cluster = rooms__cluster_of(adapter);
-    return (struct rooms_name){cluster->missing, strlen(cluster->missing)};
+    const struct rooms_cluster *cluster = rooms__cluster_of(adapter);
+    return (struct rooms_name){cluster->state->missing, strlen(cluster->state->missing)};
 }
 
-static void on_timeout(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_timeout(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     finish(cluster, container_of(due, struct rooms__request, due), ROOMS_ETIMEOUT);
 }
@@ -150,7 +150,7 @@ static bool has_all(const struct rooms__request *request)
 }
 
 /* Of acks the asker is told that all have said their count; then the acks still come. True: it is over. */
-static bool check(struct rooms__cluster *cluster, struct rooms__request *request)
+static bool check(struct rooms_cluster *cluster, struct rooms__request *request)
 {
     if (!has_all(request)) return false;
     if (request->asker.kind != ROOMS__ASK_ACKS) {
@@ -168,18 +168,18 @@ static bool check(struct rooms__cluster *cluster, struct rooms__request *request
 
 /* ------------------------------------------------------------------ asking */
 
-static void note_nodes(struct rooms__cluster *cluster, struct rooms__request *request)
+static void note_nodes(struct rooms_cluster *cluster, struct rooms__request *request)
 {
-    const struct rooms__node *head = &cluster->silent_longest;
+    const struct rooms__node *head = &cluster->state->silent_longest;
     for (const struct rooms__node *node = head->next; node != head; node = node->next)
         if (!node->lost) add_part(request, (struct rooms_name){node->uid, node->uid_size});
 }
 
-static struct rooms__request *request_new(struct rooms__cluster *cluster, const struct rooms__asker *asker,
+static struct rooms__request *request_new(struct rooms_cluster *cluster, const struct rooms__asker *asker,
                                           uint32_t timeout_ms)
 {
-    if (cluster->requests.table.count >= cluster->options.max_requests) {
-        cluster->stats->limit_requests++;
+    if (cluster->state->requests.table.count >= cluster->state->options.max_requests) {
+        cluster->state->stats->limit_requests++;
         return NULL;
     }
     struct rooms__request *request = calloc(1, sizeof *request);
@@ -189,34 +189,35 @@ static struct rooms__request *request_new(struct rooms__cluster *cluster, const 
     request->asker = *asker;
     request->expected = UNKNOWN;
     request->due.fn = on_timeout;
-    if (rooms__table_insert(&cluster->requests, request) != ROOMS_OK) {
+    if (rooms__table_insert(&cluster->state->requests, request) != ROOMS_OK) {
         free(request);
         return NULL;
     }
-    request->next = cluster->first_request;
+    request->next = cluster->state->first_request;
     if (request->next) request->next->prev = request;
-    cluster->first_request = request;
-    uint32_t wait_ms = timeout_ms ? timeout_ms : cluster->options.request_timeout_ms;
+    cluster->state->first_request = request;
+    uint32_t wait_ms = timeout_ms ? timeout_ms : cluster->state->options.request_timeout_ms;
     rooms__due_at(cluster, &request->due, rooms__cluster_now(cluster) + wait_ms);
     note_nodes(cluster, request);
     return request;
 }
 
 /* The count is asked for behind the question, not before it: an answer that is faster is not lost. */
-int rooms__request(struct rooms__cluster *cluster, const struct rooms__asker *asker, uint32_t timeout_ms,
-                   struct rooms__cluster_message *message)
+int rooms__request(struct rooms_cluster *cluster, const struct rooms__asker *asker, uint32_t timeout_ms,
+                   struct rooms_cluster_message *message)
 {
-    bool counts = cluster->carrier->count_others != NULL;
+    bool counts = cluster->state->carrier->count_others != NULL;
     struct rooms__request *request = request_new(cluster, asker, timeout_ms);
     if (!request) return ROOMS_ELIMIT;
-    cluster->stats->requests++;
+    cluster->state->stats->requests++;
     if (!counts) request->expected = request->part_count;
     bool is_sent = !message || request->expected == 0;
     if (!is_sent) {
         message->request = request_id(request);
         is_sent = rooms__cluster_say(cluster, message) == ROOMS_OK;
     }
-    if (is_sent && counts && cluster->carrier->count_others(cluster, request->ticket) == ROOMS_OK) return ROOMS_OK;
+    if (is_sent && counts && cluster->state->carrier->count_others(cluster, request->ticket) == ROOMS_OK)
+        return ROOMS_OK;
     /* Nobody knows who should answer. Acks are then never counted, so that their asker's timeout tells it. */
     if (!is_sent || counts)
         finish(cluster, request, ROOMS_ETIMEOUT);
@@ -227,11 +228,11 @@ int rooms__request(struct rooms__cluster *cluster, const struct rooms__asker *as
     return ROOMS_OK;
 }
 
-void rooms__cluster_counted(struct rooms__cluster *cluster, uint64_t ticket, int error, size_t others)
+void rooms_cluster_counted(struct rooms_cluster *cluster, uint64_t ticket, int error, size_t others)
 {
     char id[ID_SIZE + 1];
     snprintf(id, sizeof id, "%016" PRIx64, ticket);
-    struct rooms__request *request = rooms__table_find(&cluster->requests, (struct rooms_name){id, ID_SIZE});
+    struct rooms__request *request = rooms__table_find(&cluster->state->requests, (struct rooms_name){id, ID_SIZE});
     if (!request || request->expected != UNKNOWN) return;
     if (error) {
         finish(cluster, request, ROOMS_ETIMEOUT);
@@ -244,16 +245,17 @@ void rooms__cluster_counted(struct rooms__cluster *cluster, uint64_t ticket, int
         check(cluster, request);
 }
 
-void rooms__requests_node_gone(struct rooms__cluster *cluster, struct rooms_name uid)
+void rooms__requests_node_gone(struct rooms_cluster *cluster, struct rooms_name uid)
 {
-    struct rooms__request *request = cluster->first_request;
+    struct rooms__request *request = cluster->state->first_request;
     while (request) {
         struct part *part = find_part(request, uid);
         struct rooms__request *next = request->next;
         if (part && !part->answered && !part->gone) {
             part->gone = true;
             request->gone++;
-            if (check(cluster, request)) next = cluster->first_request; /* whoever was told may have asked again */
+            if (check(cluster, request))
+                next = cluster->state->first_request; /* whoever was told may have asked again */
         }
         request = next;
     }
@@ -261,15 +263,15 @@ void rooms__requests_node_gone(struct rooms__cluster *cluster, struct rooms_name
 
 /* ----------------------------------------------------------------- answers */
 
-static bool is_kind(const struct rooms__request *request, enum rooms__cluster_type type)
+static bool is_kind(const struct rooms__request *request, enum rooms_cluster_type type)
 {
     switch (type) {
-    case ROOMS__FETCH_SOCKETS_RESPONSE:
+    case ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE:
         return request->asker.kind == ROOMS__ASK_SOCKETS;
-    case ROOMS__SERVER_SIDE_EMIT_RESPONSE:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE:
         return request->asker.kind == ROOMS__ASK_EVENT;
-    case ROOMS__BROADCAST_CLIENT_COUNT:
-    case ROOMS__BROADCAST_ACK:
+    case ROOMS_CLUSTER_BROADCAST_CLIENT_COUNT:
+    case ROOMS_CLUSTER_BROADCAST_ACK:
         return request->asker.kind == ROOMS__ASK_ACKS;
     default:
         return false;
@@ -277,12 +279,12 @@ static bool is_kind(const struct rooms__request *request, enum rooms__cluster_ty
 }
 
 /* A client's answer. They have no ids of their own: of one node no more are taken than it announced. */
-static void take_ack(struct rooms__cluster *cluster, struct rooms__request *request, struct part *part,
-                     const struct rooms__cluster_message *answer)
+static void take_ack(struct rooms_cluster *cluster, struct rooms__request *request, struct part *part,
+                     const struct rooms_cluster_message *answer)
 {
     struct rooms_ack_sink sink = request->asker.sink;
     if (part->answered && part->acks >= part->clients) {
-        cluster->stats->repeated++;
+        cluster->state->stats->repeated++;
         return;
     }
     part->acks++;
@@ -291,12 +293,12 @@ static void take_ack(struct rooms__cluster *cluster, struct rooms__request *requ
     sink.ack(sink.ctx, &answer->packet);
 }
 
-static void take_answer(struct rooms__cluster *cluster, struct rooms__request *request, struct part *part,
-                        const struct rooms__cluster_message *answer)
+static void take_answer(struct rooms_cluster *cluster, struct rooms__request *request, struct part *part,
+                        const struct rooms_cluster_message *answer)
 {
     const struct rooms__asker *asker = &request->asker;
     if (part->answered) {
-        cluster->stats->repeated++;
+        cluster->state->stats->repeated++;
         return;
     }
     part->answered = true;
@@ -315,17 +317,17 @@ static void take_answer(struct rooms__cluster *cluster, struct rooms__request *r
     check(cluster, request);
 }
 
-void rooms__request_answered(struct rooms__cluster *cluster, const struct rooms__cluster_message *answer)
+void rooms__request_answered(struct rooms_cluster *cluster, const struct rooms_cluster_message *answer)
 {
-    struct rooms__request *request = rooms__table_find(&cluster->requests, answer->request);
+    struct rooms__request *request = rooms__table_find(&cluster->state->requests, answer->request);
     struct part *part = NULL;
     if (request && is_kind(request, answer->type)) {
         part = find_part(request, answer->uid);
-        if (!part && request->part_count < cluster->options.max_nodes) part = add_part(request, answer->uid);
+        if (!part && request->part_count < cluster->state->options.max_nodes) part = add_part(request, answer->uid);
     }
     if (!part)
-        cluster->stats->ignored++;
-    else if (answer->type == ROOMS__BROADCAST_ACK)
+        cluster->state->stats->ignored++;
+    else if (answer->type == ROOMS_CLUSTER_BROADCAST_ACK)
         take_ack(cluster, request, part, answer);
     else
         take_answer(cluster, request, part, answer);
@@ -337,7 +339,7 @@ void rooms__request_answered(struct rooms__cluster *cluster, const struct rooms_
 struct rooms__served {
     struct rooms__due due;
     struct rooms__served *prev, *next;
-    struct rooms__cluster *cluster;
+    struct rooms_cluster *cluster;
     size_t left;    /* acks that may come */
     bool *answered; /* an event: while its handlers run, to be set when they answer */
     struct rooms_name uid, request;
@@ -346,47 +348,49 @@ struct rooms__served {
 
 static void served_free(struct rooms__served *served)
 {
-    struct rooms__cluster *cluster = served->cluster;
+    struct rooms_cluster *cluster = served->cluster;
     rooms__due_stop(&served->due);
     if (served->prev)
         served->prev->next = served->next;
     else
-        cluster->first_served = served->next;
+        cluster->state->first_served = served->next;
     if (served->next) served->next->prev = served->prev;
-    cluster->served_count--;
+    cluster->state->served_count--;
     free(served);
 }
 
-static void on_served_late(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_served_late(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
     served_free(container_of(due, struct rooms__served, due));
 }
 
-static struct rooms__served *served_new(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static struct rooms__served *served_new(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
-    if (cluster->served_count >= cluster->options.max_requests) {
-        cluster->stats->limit_requests++;
+    if (cluster->state->served_count >= cluster->state->options.max_requests) {
+        cluster->state->stats->limit_requests++;
         return NULL;
     }
     struct rooms__served *served = malloc(sizeof *served + message->uid.n + message->request.n);
     if (!served) return NULL;
-    *served = (struct rooms__served){.due.fn = on_served_late, .next = cluster->first_served, .cluster = cluster};
+    *served =
+        (struct rooms__served){.due.fn = on_served_late, .next = cluster->state->first_served, .cluster = cluster};
     struct rooms_arena cutter = {served->text};
     served->uid = rooms__cut_name(&cutter, message->uid);
     served->request = rooms__cut_name(&cutter, message->request);
     if (served->next) served->next->prev = served;
-    cluster->first_served = served;
-    cluster->served_count++;
-    uint32_t timeout_ms = message->flags.timeout_ms ? message->flags.timeout_ms : cluster->options.request_timeout_ms;
+    cluster->state->first_served = served;
+    cluster->state->served_count++;
+    uint32_t timeout_ms =
+        message->flags.timeout_ms ? message->flags.timeout_ms : cluster->state->options.request_timeout_ms;
     rooms__due_at(cluster, &served->due, rooms__cluster_now(cluster) + timeout_ms + SERVED_LINGER_MS);
     return served;
 }
 
-static void answer_with(struct rooms__cluster *cluster, struct rooms_name uid, struct rooms__cluster_message *answer)
+static void answer_with(struct rooms_cluster *cluster, struct rooms_name uid, struct rooms_cluster_message *answer)
 {
-    answer->uid = (struct rooms_name){cluster->uid, ROOMS__UID_SIZE};
-    cluster->carrier->respond(cluster, uid, answer);
+    answer->uid = rooms_cluster_uid(cluster);
+    cluster->state->carrier->respond(cluster, uid, answer);
 }
 
 static void on_clients(void *ctx, size_t count)
@@ -394,17 +398,17 @@ static void on_clients(void *ctx, size_t count)
     struct rooms__served *served = ctx;
     served->left = count;
     answer_with(served->cluster, served->uid,
-                &(struct rooms__cluster_message){
-                    .type = ROOMS__BROADCAST_CLIENT_COUNT, .request = served->request, .client_count = count});
+                &(struct rooms_cluster_message){
+                    .type = ROOMS_CLUSTER_BROADCAST_CLIENT_COUNT, .request = served->request, .client_count = count});
     if (count == 0) served_free(served);
 }
 
 static void on_ack(void *ctx, const struct rooms_message *answer)
 {
     struct rooms__served *served = ctx;
-    answer_with(
-        served->cluster, served->uid,
-        &(struct rooms__cluster_message){.type = ROOMS__BROADCAST_ACK, .request = served->request, .packet = *answer});
+    answer_with(served->cluster, served->uid,
+                &(struct rooms_cluster_message){
+                    .type = ROOMS_CLUSTER_BROADCAST_ACK, .request = served->request, .packet = *answer});
     if (--served->left == 0) served_free(served);
 }
 
@@ -413,7 +417,7 @@ static void on_counted(void *ctx)
     (void)ctx;
 }
 
-void rooms__serve_acks(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+void rooms__serve_acks(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct rooms__served *served = served_new(cluster, message);
     if (!served) return;
@@ -426,12 +430,12 @@ static void on_answer(void *ctx, const struct rooms_message *args)
     struct rooms__served *served = ctx;
     if (served->answered) *served->answered = true;
     answer_with(served->cluster, served->uid,
-                &(struct rooms__cluster_message){
-                    .type = ROOMS__SERVER_SIDE_EMIT_RESPONSE, .request = served->request, .packet = *args});
+                &(struct rooms_cluster_message){
+                    .type = ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE, .request = served->request, .packet = *args});
     served_free(served);
 }
 
-void rooms__serve_event(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+void rooms__serve_event(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     const struct rooms_local *local = &cluster->adapter.local;
     struct rooms__served *served = message->request.n ? served_new(cluster, message) : NULL;
@@ -486,7 +490,7 @@ static void list_socket(void *ctx, struct rooms_bytes json)
     listing->ends[listing->count++] = listing->size;
 }
 
-void rooms__serve_sockets(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+void rooms__serve_sockets(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     const struct rooms_local *local = &cluster->adapter.local;
     struct listing listing = {0};
@@ -497,10 +501,10 @@ void rooms__serve_sockets(struct rooms__cluster *cluster, const struct rooms__cl
     /* Without memory nothing is said: the asker sees that this node is missing. */
     if (sockets && !listing.failed)
         answer_with(cluster, message->uid,
-                    &(struct rooms__cluster_message){.type = ROOMS__FETCH_SOCKETS_RESPONSE,
-                                                     .request = message->request,
-                                                     .sockets = sockets,
-                                                     .socket_count = listing.count});
+                    &(struct rooms_cluster_message){.type = ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE,
+                                                    .request = message->request,
+                                                    .sockets = sockets,
+                                                    .socket_count = listing.count});
     free(sockets);
     free(listing.text);
     free(listing.ends);
@@ -509,31 +513,32 @@ void rooms__serve_sockets(struct rooms__cluster *cluster, const struct rooms__cl
 /* --------------------------------------------------------------------- life */
 
 /* 64 bits of a keyed hash: what is new is taken for a repetition once in 10^17 times. */
-bool rooms__request_is_repeated(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+bool rooms__request_is_repeated(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     _Static_assert(crypto_shorthash_BYTES == sizeof(uint64_t) && crypto_shorthash_KEYBYTES == 16, "sizes");
     uint64_t of_uid, of_request;
-    crypto_shorthash((uint8_t *)&of_uid, (const uint8_t *)message->uid.p, message->uid.n, cluster->key);
-    crypto_shorthash((uint8_t *)&of_request, (const uint8_t *)message->request.p, message->request.n, cluster->key);
+    crypto_shorthash((uint8_t *)&of_uid, (const uint8_t *)message->uid.p, message->uid.n, cluster->state->key);
+    crypto_shorthash((uint8_t *)&of_request, (const uint8_t *)message->request.p, message->request.n,
+                     cluster->state->key);
     uint64_t hash = of_request ^ (of_uid << 1 | of_uid >> 63) ^ (uint64_t)message->type;
     if (hash == 0) hash = 1;
     for (size_t i = 0; i < ROOMS__HEARD_SIZE; i++) {
-        if (cluster->heard[i] != hash) continue;
-        cluster->stats->repeated++;
+        if (cluster->state->heard[i] != hash) continue;
+        cluster->state->stats->repeated++;
         return true;
     }
-    cluster->heard[cluster->heard_at++ % ROOMS__HEARD_SIZE] = hash;
+    cluster->state->heard[cluster->state->heard_at++ % ROOMS__HEARD_SIZE] = hash;
     return false;
 }
 
-void rooms__requests_init(struct rooms__cluster *cluster)
+void rooms__requests_init(struct rooms_cluster *cluster)
 {
-    rooms__table_init(&cluster->requests, request_id, cluster->key);
+    rooms__table_init(&cluster->state->requests, request_id, cluster->state->key);
 }
 
-void rooms__requests_clear(struct rooms__cluster *cluster)
+void rooms__requests_clear(struct rooms_cluster *cluster)
 {
-    while (cluster->first_request) finish(cluster, cluster->first_request, ROOMS_ETIMEOUT);
-    while (cluster->first_served) served_free(cluster->first_served);
-    rooms__table_clear(&cluster->requests);
+    while (cluster->state->first_request) finish(cluster, cluster->state->first_request, ROOMS_ETIMEOUT);
+    while (cluster->state->first_served) served_free(cluster->state->first_served);
+    rooms__table_clear(&cluster->state->requests);
 }

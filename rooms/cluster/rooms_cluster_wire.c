@@ -10,7 +10,7 @@ enum { PACKET_EVENT = 2, PACKET_BINARY_EVENT = 5 };
 
 /* ------------------------------------------------------------------ writing */
 
-enum rooms__cluster_form rooms__cluster_form_of(const struct rooms__cluster_message *message)
+enum rooms__cluster_form rooms__cluster_form_of(const struct rooms_cluster_message *message)
 {
     return message->packet.attachment_count > 0 ? ROOMS__FORM_MSGPACK : ROOMS__FORM_JSON;
 }
@@ -36,7 +36,7 @@ static void put_flags(struct rooms_packer *packer, const struct rooms_flags *fla
     rooms__put(packer, "}");
 }
 
-static void put_opts(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+static void put_opts(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     rooms__put(packer, "\"opts\":{\"rooms\":");
     rooms__put_names(packer, message->who.rooms, message->who.room_count, true);
@@ -46,7 +46,7 @@ static void put_opts(struct rooms_packer *packer, const struct rooms__cluster_me
     rooms__put(packer, "}");
 }
 
-static void put_request(struct rooms_packer *packer, const struct rooms__cluster_message *message, const char *then)
+static void put_request(struct rooms_packer *packer, const struct rooms_cluster_message *message, const char *then)
 {
     if (message->request.n == 0) return;
     rooms__put(packer, "\"requestId\":");
@@ -59,7 +59,7 @@ static void put_bytes(struct rooms_packer *packer, struct rooms_bytes bytes)
     rooms__put_bytes(packer, bytes.p, bytes.n);
 }
 
-static void put_sockets(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+static void put_sockets(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     rooms__put(packer, "\"sockets\":[");
     for (size_t i = 0; i < message->socket_count; i++) {
@@ -70,7 +70,7 @@ static void put_sockets(struct rooms_packer *packer, const struct rooms__cluster
 }
 
 /* Of what was answered only the first argument has a place; none is as JavaScript's undefined: no key. */
-static void put_answer(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+static void put_answer(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     struct base_json_walk walk;
     struct rooms_bytes first;
@@ -80,50 +80,51 @@ static void put_answer(struct rooms_packer *packer, const struct rooms__cluster_
     put_bytes(packer, first);
 }
 
-static bool has_data(enum rooms__cluster_type type)
+static bool has_data(enum rooms_cluster_type type)
 {
-    return type != ROOMS__INITIAL_HEARTBEAT && type != ROOMS__HEARTBEAT && type != ROOMS__ADAPTER_CLOSE;
+    return type != ROOMS_CLUSTER_INITIAL_HEARTBEAT && type != ROOMS_CLUSTER_HEARTBEAT &&
+           type != ROOMS_CLUSTER_ADAPTER_CLOSE;
 }
 
-static void put_members(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+static void put_members(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     switch (message->type) {
-    case ROOMS__BROADCAST:
+    case ROOMS_CLUSTER_BROADCAST:
         rooms__put(packer, "\"packet\":{\"type\":2,\"data\":");
         put_bytes(packer, message->packet.json);
         rooms__put(packer, "},");
         put_request(packer, message, ",");
         put_opts(packer, message);
         break;
-    case ROOMS__SOCKETS_JOIN:
-    case ROOMS__SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
         put_opts(packer, message);
         rooms__put(packer, ",\"rooms\":");
-        rooms__put_names(packer, message->rooms, message->room_count, message->type == ROOMS__SOCKETS_LEAVE);
+        rooms__put_names(packer, message->rooms, message->room_count, message->type == ROOMS_CLUSTER_SOCKETS_LEAVE);
         break;
-    case ROOMS__DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
         put_opts(packer, message);
         rooms__put(packer, message->close ? ",\"close\":true" : ",\"close\":false");
         break;
-    case ROOMS__FETCH_SOCKETS:
+    case ROOMS_CLUSTER_FETCH_SOCKETS:
         put_opts(packer, message);
         rooms__put(packer, ",");
         put_request(packer, message, "");
         break;
-    case ROOMS__FETCH_SOCKETS_RESPONSE:
+    case ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE:
         put_request(packer, message, ",");
         put_sockets(packer, message);
         break;
-    case ROOMS__SERVER_SIDE_EMIT:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT:
         put_request(packer, message, ",");
         rooms__put(packer, "\"packet\":");
         put_bytes(packer, message->packet.json);
         break;
-    case ROOMS__SERVER_SIDE_EMIT_RESPONSE:
-    case ROOMS__BROADCAST_ACK:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE:
+    case ROOMS_CLUSTER_BROADCAST_ACK:
         put_answer(packer, message);
         break;
-    case ROOMS__BROADCAST_CLIENT_COUNT:
+    case ROOMS_CLUSTER_BROADCAST_CLIENT_COUNT:
         put_request(packer, message, ",\"clientCount\":");
         rooms__put_uint(packer, message->client_count);
         break;
@@ -132,14 +133,14 @@ static void put_members(struct rooms_packer *packer, const struct rooms__cluster
     }
 }
 
-static void put_data(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+static void put_data(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     rooms__put(packer, "{");
     put_members(packer, message);
     rooms__put(packer, "}");
 }
 
-static void put_json(struct rooms_packer *packer, const struct rooms__cluster_message *message, struct rooms_name nsp)
+static void put_json(struct rooms_packer *packer, const struct rooms_cluster_message *message, struct rooms_name nsp)
 {
     rooms__put(packer, "{\"type\":");
     rooms__put_uint(packer, (uint64_t)message->type);
@@ -163,8 +164,8 @@ static void pack(struct rooms_packer *packer, struct rooms_packer *json, const s
     rooms_packer_clear(json);
 }
 
-void rooms__cluster_put(struct rooms_packer *packer, const struct rooms__cluster_message *message,
-                        struct rooms_name nsp, enum rooms__cluster_form form)
+void rooms__cluster_put(struct rooms_packer *packer, const struct rooms_cluster_message *message, struct rooms_name nsp,
+                        enum rooms__cluster_form form)
 {
     struct rooms_packer json;
     if (form == ROOMS__FORM_JSON) {
@@ -189,7 +190,7 @@ static void put_base64(struct rooms_packer *packer, const struct rooms_packer *b
     free(text);
 }
 
-void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms__cluster_message *message)
+void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms_cluster_message *message)
 {
     struct rooms_packer json, binary;
     if (!has_data(message->type)) return;
@@ -254,14 +255,14 @@ static bool is_there(struct rooms_bytes value)
     return value.n > 0 && !rooms__json_is(value, "null");
 }
 
-/* A text of up to ROOMS__UID_MAX bytes; n 0 if there is none. False: it is none. */
+/* A text of up to ROOMS_UID_MAX bytes; n 0 if there is none. False: it is none. */
 static bool read_id(struct rooms_bytes value, char *out, struct rooms_name *id)
 {
-    char text[ROOMS__UID_MAX * 6 + 2]; /* each character may be an escape */
+    char text[ROOMS_UID_MAX * 6 + 2]; /* each character may be an escape */
     *id = (struct rooms_name){out, 0};
     if (!is_there(value)) return true;
     long size = value.n <= sizeof text ? rooms__json_text(value, text) : -1;
-    if (size < 0 || size > ROOMS__UID_MAX) return false;
+    if (size < 0 || size > ROOMS_UID_MAX) return false;
     memcpy(out, text, (size_t)size);
     id->n = (size_t)size;
     return true;
@@ -352,10 +353,11 @@ enum field { OPTS, PACKET, REQUEST, ROOMS, CLOSE, SOCKETS, CLIENT_COUNT, FIELDS 
 
 static int read_change(struct rooms__cluster_reading *reading, const struct rooms_bytes *field)
 {
-    struct rooms__cluster_message *message = &reading->message;
+    struct rooms_cluster_message *message = &reading->message;
     int error = read_opts(reading, field[OPTS]);
     message->close = rooms__json_is(field[CLOSE], "true");
-    if (error || message->type == ROOMS__DISCONNECT_SOCKETS || message->type == ROOMS__FETCH_SOCKETS) return error;
+    if (error || message->type == ROOMS_CLUSTER_DISCONNECT_SOCKETS || message->type == ROOMS_CLUSTER_FETCH_SOCKETS)
+        return error;
     if (!rooms__json_is_array(field[ROOMS])) return ROOMS_EINVAL;
     error = rooms__names_of_json(&reading->rooms, field[ROOMS]);
     message->rooms = reading->rooms.names;
@@ -365,27 +367,27 @@ static int read_change(struct rooms__cluster_reading *reading, const struct room
 
 static int read_members(struct rooms__cluster_reading *reading, const struct rooms_bytes *field)
 {
-    struct rooms__cluster_message *message = &reading->message;
+    struct rooms_cluster_message *message = &reading->message;
     uint64_t count;
     int error;
     switch (message->type) {
-    case ROOMS__BROADCAST:
+    case ROOMS_CLUSTER_BROADCAST:
         error = read_opts(reading, field[OPTS]);
         return error ? error : read_event(reading, field[PACKET]);
-    case ROOMS__SOCKETS_JOIN:
-    case ROOMS__SOCKETS_LEAVE:
-    case ROOMS__DISCONNECT_SOCKETS:
-    case ROOMS__FETCH_SOCKETS:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_FETCH_SOCKETS:
         return read_change(reading, field);
-    case ROOMS__FETCH_SOCKETS_RESPONSE:
+    case ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE:
         return read_sockets(reading, field[SOCKETS]);
-    case ROOMS__SERVER_SIDE_EMIT:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT:
         take_packet(reading, field[PACKET]);
         return rooms__json_is_array(field[PACKET]) ? ROOMS_OK : ROOMS_EINVAL;
-    case ROOMS__SERVER_SIDE_EMIT_RESPONSE:
-    case ROOMS__BROADCAST_ACK:
+    case ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE:
+    case ROOMS_CLUSTER_BROADCAST_ACK:
         return read_answer(reading, field[PACKET]);
-    case ROOMS__BROADCAST_CLIENT_COUNT:
+    case ROOMS_CLUSTER_BROADCAST_CLIENT_COUNT:
         if (!rooms__json_uint(field[CLIENT_COUNT], &count) || count > UINT32_MAX) return ROOMS_EINVAL;
         message->client_count = (size_t)count;
         return ROOMS_OK;
@@ -394,16 +396,16 @@ static int read_members(struct rooms__cluster_reading *reading, const struct roo
     }
 }
 
-static bool is_about_request(enum rooms__cluster_type type)
+static bool is_about_request(enum rooms_cluster_type type)
 {
-    return type == ROOMS__FETCH_SOCKETS || type == ROOMS__FETCH_SOCKETS_RESPONSE ||
-           type >= ROOMS__SERVER_SIDE_EMIT_RESPONSE;
+    return type == ROOMS_CLUSTER_FETCH_SOCKETS || type == ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE ||
+           type >= ROOMS_CLUSTER_SERVER_SIDE_EMIT_RESPONSE;
 }
 
 /* Others may bring an id that means nothing. */
-static bool may_be_about_request(enum rooms__cluster_type type)
+static bool may_be_about_request(enum rooms_cluster_type type)
 {
-    return is_about_request(type) || type == ROOMS__BROADCAST || type == ROOMS__SERVER_SIDE_EMIT;
+    return is_about_request(type) || type == ROOMS_CLUSTER_BROADCAST || type == ROOMS_CLUSTER_SERVER_SIDE_EMIT;
 }
 
 static int read_data(struct rooms__cluster_reading *reading, struct rooms_bytes data)
@@ -438,8 +440,8 @@ static int to_json(struct rooms__cluster_reading *reading, struct rooms_bytes pa
 
 static bool take_type(struct rooms__cluster_reading *reading, uint64_t type)
 {
-    reading->message.type = (enum rooms__cluster_type)(type <= ROOMS__ADAPTER_CLOSE ? type : 0);
-    return type >= ROOMS__INITIAL_HEARTBEAT && type <= ROOMS__ADAPTER_CLOSE;
+    reading->message.type = (enum rooms_cluster_type)(type <= ROOMS_CLUSTER_ADAPTER_CLOSE ? type : 0);
+    return type >= ROOMS_CLUSTER_INITIAL_HEARTBEAT && type <= ROOMS_CLUSTER_ADAPTER_CLOSE;
 }
 
 static int read_document(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp)
@@ -491,10 +493,29 @@ int rooms__cluster_read_fields(struct rooms__cluster_reading *reading, struct ro
     *reading = (struct rooms__cluster_reading){0};
     struct rooms_bytes json = data;
     int error = ROOMS_EINVAL;
-    if (uid.n <= ROOMS__UID_MAX && read_type(reading, type)) error = ROOMS_OK;
+    if (uid.n <= ROOMS_UID_MAX && read_type(reading, type)) error = ROOMS_OK;
     if (!error && data.n > 0) error = data.p[0] == '{' ? rooms__json_check(data) : read_base64(reading, data, &json);
     reading->message.uid = uid;
     if (!error) error = read_data(reading, json);
     if (error) rooms__cluster_reading_clear(reading);
     return error;
+}
+
+/* ------------------------------------------------------------ for carriers */
+
+int rooms_cluster_encode(const struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
+                         struct rooms_packer *out)
+{
+    rooms__cluster_put(out, message, rooms_cluster_nsp(cluster), rooms__cluster_form_of(message));
+    return out->error;
+}
+
+int rooms_cluster_receive_encoded(struct rooms_cluster *cluster, struct rooms_bytes payload)
+{
+    struct rooms__cluster_reading reading;
+    int error = rooms__cluster_read(&reading, payload, rooms_cluster_nsp(cluster));
+    if (error != ROOMS_OK) return error;
+    rooms_cluster_receive(cluster, &reading.message);
+    rooms__cluster_reading_clear(&reading);
+    return ROOMS_OK;
 }

@@ -17,23 +17,23 @@
 enum rooms__cluster_form { ROOMS__FORM_JSON, ROOMS__FORM_MSGPACK };
 
 /* JSON without attachments, else msgpack. */
-enum rooms__cluster_form rooms__cluster_form_of(const struct rooms__cluster_message *message);
-void rooms__cluster_put(struct rooms_packer *packer, const struct rooms__cluster_message *message,
-                        struct rooms_name nsp, enum rooms__cluster_form form);
+enum rooms__cluster_form rooms__cluster_form_of(const struct rooms_cluster_message *message);
+void rooms__cluster_put(struct rooms_packer *packer, const struct rooms_cluster_message *message, struct rooms_name nsp,
+                        enum rooms__cluster_form form);
 /* Only what stands under "data", as a field of a stream; nothing if the type has none. */
-void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms__cluster_message *message);
+void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms_cluster_message *message);
 
 /* ------------------------------------------------------------------ reading */
 
 /* A message, and the memory of what is not a slice of its payload. */
 struct rooms__cluster_reading {
-    struct rooms__cluster_message message;
+    struct rooms_cluster_message message;
     struct rooms__names in, except, rooms;
     struct rooms_decoded decoded;
     struct rooms_bytes *sockets;
     char *answer;    /* the array around an answer's value */
     uint8_t *binary; /* what base64 was decoded to; attachments are slices of it */
-    char uid[ROOMS__UID_MAX + 1], request[ROOMS__UID_MAX + 1];
+    char uid[ROOMS_UID_MAX + 1], request[ROOMS_UID_MAX + 1];
 };
 /* Returns 0; ROOMS_EINVAL: garbage, another namespace's, or a type nobody knows; ROOMS_ELIMIT, ROOMS_ENOMEM. On failure
  * there is nothing to clear. The message may point into the payload. */

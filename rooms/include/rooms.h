@@ -266,227 +266,39 @@ typedef struct rooms_adapter *(*rooms_adapter_factory)(void *ctx, const char *na
 ROOMS_API struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *namespace_name,
                                                      const struct rooms_local *local);
 
-/* ------------------------------------------------------------------- redis */
+/* ----------------------------------------------------------------- mailbox */
 
-/* A node's connections to Redis, which the adapters of all its namespaces share: one publishes and asks, one listens,
- * and the streams adapter has a third, for what blocks. They stand on the caller's event_base and never block it. When
- * one is lost, all subscriptions come back with the next, and what is published meanwhile waits, up to a limit. Nothing
- * is published twice: what was handed to a connection that was lost is not sent again. */
-struct event_base;
-struct rooms_redis;
-
-enum rooms_log_level { ROOMS_LOG_ERROR, ROOMS_LOG_WARN, ROOMS_LOG_INFO, ROOMS_LOG_DEBUG };
-/* One line without its end, borrowed; never has a password in it. */
-typedef void (*rooms_log_fn)(void *ctx, enum rooms_log_level level, const char *line);
-
-/* Which rooms have a channel of their own (classic, sharded): all public ones, none, all. As in socket.io. */
-enum rooms_redis_mode { ROOMS_REDIS_DYNAMIC, ROOMS_REDIS_STATIC, ROOMS_REDIS_DYNAMIC_PRIVATE };
-
-/* Strings are copied. */
-struct rooms_redis_options {
-    /* redis://[[user]:password@]host[:port][/database], percent-encoded; several, with commas between, at most 16:
-     * those of one Redis, tried in turn, replicas passed over. Default redis://127.0.0.1:6379. There is no TLS. */
-    const char *url;
-    const char *client_name;        /* "parley"; what CLIENT LIST shows, with pub, sub or block after it. "": none */
-    uint32_t connect_timeout_ms;    /* 5000: until a connection has introduced itself */
-    uint32_t liveness_ms;           /* 5000: a PING after that long without a word; lost after that long again */
-    uint32_t reconnect_min_ms;      /* 100: before the second attempt; doubles, and half of it is random */
-    uint32_t reconnect_max_ms;      /* 10000 */
-    uint32_t request_timeout_ms;    /* 5000: of questions to other nodes and to Redis itself */
-    size_t max_pending_bytes;       /* 16 MiB, of what was published and not written; the oldest are dropped */
-    size_t max_message_bytes;       /* 16 MiB: larger is not published, and closes a connection that it arrives on */
-    size_t max_requests;            /* 65536 questions to Redis that wait for their answers */
-    const char *key_prefix;         /* "socket.io": of channels, and the name of the stream */
-    bool specific_response_channel; /* false; classic: answers go to the asking node's own channel */
-    enum rooms_redis_mode mode;     /* ROOMS_REDIS_DYNAMIC */
-    uint32_t heartbeat_interval_ms; /* 5000 */
-    uint32_t heartbeat_timeout_ms;  /* 10000: a node that was not heard for that long is gone */
-    const char *session_prefix;     /* "sio:session:"; streams: keys of saved sessions */
-    uint32_t stream_count;          /* 1 */
-    uint32_t stream_max_length;     /* 10000 entries, about */
-    uint32_t stream_read_count;     /* 100 entries at once */
-    uint32_t stream_block_ms;       /* 5000 */
-    rooms_log_fn log;               /* NULL: nothing is said */
-    void *log_ctx;
-};
-ROOMS_API void rooms_redis_options_init(struct rooms_redis_options *options);
-
-/* True if url can be given as options.url; else *why is an English text. */
-ROOMS_API bool rooms_redis_url_is_valid(const char *url, const char **why);
-/* Starts connecting on the next turns of the loop; it need not succeed. options NULL: the defaults. Returns NULL if
- * memory is short or the options are not valid; why (may be NULL) is then an English text. */
-ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
-                                              const char **why);
-/* After all its adapters, and never from one of its own callbacks. What waits is written if it can be at once. Accepts
- * NULL. */
-ROOMS_API void rooms_redis_free(struct rooms_redis *redis);
-
-struct rooms_redis_stats {
-    bool connected;                /* all connections stand and all subscriptions are confirmed */
-    uint64_t degraded_ms;          /* how long that is not so, or Redis refuses what it is told; 0: all is well */
-    const char *why;               /* the last trouble, "" if there was none; valid until the next call of anything */
-    const char *address;           /* host:port that is used or tried; likewise */
-    size_t subscriptions;          /* that are wanted */
-    size_t requests;               /* that wait for an answer */
-    size_t pending, pending_bytes; /* published and not written */
-    uint64_t published, published_bytes; /* written */
-    uint64_t received, received_bytes;   /* messages of subscriptions */
-    uint64_t ignored;                    /* messages nobody could use: garbage, or of what is not subscribed any more */
-    uint64_t dropped;                    /* published, and gone: max_pending_bytes, max_message_bytes */
-    uint64_t refused;                    /* published, and answered with an error */
-    uint64_t lost;                       /* connections that were lost, and attempts that failed */
-    uint64_t request_timeouts;
-    uint64_t requests_refused; /* not asked: max_requests, max_pending_bytes, max_message_bytes */
-    uint64_t nodes_lost;       /* sharded, streams: other nodes that fell silent */
-    uint64_t log_late;         /* streams: times that delivery stopped waiting for the log */
-};
-ROOMS_API void rooms_redis_get_stats(const struct rooms_redis *redis, struct rooms_redis_stats *stats);
-
-/* rooms_adapter_factory each; ctx is the struct rooms_redis, which must outlive them. In the formats of
- * @socket.io/redis-adapter, its sharded adapter (Redis 7), and @socket.io/redis-streams-adapter. */
-ROOMS_API struct rooms_adapter *rooms_adapter_redis(void *ctx, const char *namespace_name,
-                                                    const struct rooms_local *local);
-ROOMS_API struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const char *namespace_name,
-                                                            const struct rooms_local *local);
-ROOMS_API struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const char *namespace_name,
-                                                            const struct rooms_local *local);
-
-/* ------------------------------------------------------------------- inbox */
-
-/* Bytes from node to node through Redis, beside the adapters: to whoever listens under a name, on the channel
- * "<key_prefix>-inbox#<name>#". In the order of telling, at most once: what is told while a connection to Redis is lost
- * on either side may not arrive. */
-struct rooms_inbox;
-struct rooms_inbox_handlers {
+/* The second seam between nodes, beside the adapter's: bytes to one node, by its name. Messages arrive in the order in
+ * which they were sent, at most once; those sent while the carrier is disconnected, on either side, may be lost. */
+struct rooms_mailbox_handlers {
     void (*on_message)(void *ctx, const uint8_t *bytes, size_t size); /* borrowed */
-    void (*on_down)(void *ctx); /* Redis went: something may have been lost. May be NULL */
+    void (*on_down)(void *ctx); /* the carrier was disconnected: messages may have been lost. May be NULL */
 };
-/* Listens as soon as Redis is there. NULL: out of memory, or no name. The redis must outlive it. */
-ROOMS_API struct rooms_inbox *rooms_inbox_new(struct rooms_redis *redis, const char *name,
-                                              const struct rooms_inbox_handlers *handlers, void *ctx);
-ROOMS_API void rooms_inbox_free(struct rooms_inbox *inbox); /* Accepts NULL. */
+/* listeners: how many mailboxes of that name there were; -1: unknown. */
+typedef void (*rooms_mailbox_count_fn)(void *ctx, int listeners);
 
-/* Copied; leaves at the end of this pass of the loop. 0, ROOMS_ELIMIT, ROOMS_ENOMEM. */
-ROOMS_API int rooms_inbox_tell(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size);
-/* The same, and fn is told later, once, how many listened; -1: nobody knows. Fails, and then fn is not called, with
- * ROOMS_EAWAY too, if Redis is not there. */
-typedef void (*rooms_heard_fn)(void *ctx, int listeners);
-ROOMS_API int rooms_inbox_tell_and_count(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
-                                         rooms_heard_fn fn, void *ctx);
-/* No fn with that ctx is called any more. */
-ROOMS_API void rooms_inbox_cancel(struct rooms_inbox *inbox, const void *ctx);
+struct rooms_mailbox;
 
-/* --------------------------------------------------------------------- bus */
-
-/* Between processes of one machine: each is a node, connected with every other by a pair of local stream sockets. A
- * broadcast goes to the processes that have members in its rooms, and to others whose rooms have the same hash. What a
- * process does not take, because it stands still, waits up to a limit; nobody waits for its answers. */
-struct rooms_bus;
-
-struct rooms_bus_options {
-    size_t max_queue_bytes;      /* 16 MiB wait for one process; what is more is dropped for it */
-    size_t max_message_bytes;    /* 16 MiB; larger ones are dropped, and close the connection that they arrive on */
-    uint32_t request_timeout_ms; /* 5000: of questions to the others */
-    uint32_t silent_ms;          /* 1500: one that says nothing for so long is not waited for */
-    rooms_log_fn log;            /* NULL: nothing is said */
-    void *log_ctx;
+struct rooms_mailbox_ops {
+    void (*free)(struct rooms_mailbox *mailbox);
+    /* The bytes are copied, and leave at the end of this turn of the loop. Returns 0, ROOMS_EINVAL (the name cannot be
+     * used), ROOMS_ELIMIT or ROOMS_ENOMEM. Never calls back before it returns. */
+    int (*send)(struct rooms_mailbox *mailbox, const char *name, const uint8_t *bytes, size_t size);
+    /* The same, and calls fn once, later. May also fail with ROOMS_EAWAY, without a connection; after a failure fn is
+     * not called. */
+    int (*send_and_count)(struct rooms_mailbox *mailbox, const char *name, const uint8_t *bytes, size_t size,
+                          rooms_mailbox_count_fn fn, void *ctx);
+    /* Calls no fn with that ctx any more. */
+    void (*cancel)(struct rooms_mailbox *mailbox, const void *ctx);
 };
-ROOMS_API void rooms_bus_options_init(struct rooms_bus_options *options);
-
-/* options NULL: the defaults. NULL: out of memory. */
-ROOMS_API struct rooms_bus *rooms_bus_new(struct event_base *base, const struct rooms_bus_options *options);
-/* After all its adapters. Accepts NULL. */
-ROOMS_API void rooms_bus_free(struct rooms_bus *bus);
-/* Connects it with another process by one end of a non-blocking pair. number: the caller's name for it; the former one
- * of that number is removed. Takes the descriptor, also on failure: ROOMS_ENOMEM. A peer whose connection ends, or that
- * sends what is none of this, is removed by itself. */
-ROOMS_API int rooms_bus_add_peer(struct rooms_bus *bus, uint64_t number, int take_fd);
-/* Harmless if there is none. */
-ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
-/* Reads what has come and writes what was said; may call what adapters call. Done without being asked on the next turn
- * of the loop; whoever calls it before a turn's messages go to clients makes sure that the other processes are told
- * first, so that whatever the clients do next finds them informed. */
-ROOMS_API void rooms_bus_flush(struct rooms_bus *bus);
-
-struct rooms_bus_stats {
-    size_t peers, silent;              /* now */
-    size_t queued_bytes;               /* now, for all peers */
-    uint64_t sent, sent_bytes;         /* frames, one for each peer */
-    uint64_t filtered;                 /* not sent to a peer, since it has nobody in those rooms */
-    uint64_t received, received_bytes; /* frames */
-    uint64_t dropped;                  /* by max_queue_bytes, max_message_bytes, or want of memory */
-    uint64_t garbage;                  /* connections closed because of what came on them */
-    uint64_t writes;                   /* system calls */
-    uint64_t requests, request_timeouts;
-    uint64_t sessions_given, sessions_taken; /* by connection state recovery: to and from other processes */
+/* First member of every mailbox's own struct. */
+struct rooms_mailbox {
+    const struct rooms_mailbox_ops *ops;
 };
-ROOMS_API void rooms_bus_get_stats(const struct rooms_bus *bus, struct rooms_bus_stats *stats);
-
-/* A rooms_adapter_factory; ctx is the struct rooms_bus. */
-ROOMS_API struct rooms_adapter *rooms_adapter_bus(void *ctx, const char *namespace_name,
-                                                  const struct rooms_local *local);
-
-/* ----------------------------------------------------------------- msgpack */
-
-/* Between messages as they are carried here (JSON text with placeholders, and attachments) and msgpack, in the dialect
- * of notepack.io, which Socket.IO's adapters and its msgpack parser use. Pure: no I/O, nothing is kept. LC_NUMERIC must
- * be C's, as it is unless somebody calls setlocale(). */
-
-#define ROOMS_MSGPACK_DEPTH_MAX 1024 /* arrays and maps within each other; a larger max_depth counts as this */
-
-struct rooms_msgpack_limits {
-    size_t max_depth;       /* arrays and maps within each other; 0: none at all */
-    size_t max_attachments; /* at most 65536: what placeholders can number */
-};
-struct rooms_msgpack_fault {
-    size_t at;       /* byte offset, of the value that was refused or near it */
-    const char *why; /* English, constant */
-};
-/* What was decoded. Attachments are slices of the input, numbered in order of appearance. */
-struct rooms_decoded {
-    char *json; /* not terminated */
-    size_t json_size, json_capacity;
-    struct rooms_bytes *attachments;
-    size_t attachment_count, attachment_capacity;
-};
-/* Decodes the one value at p; what follows it is the caller's. Returns the bytes it takes, or with fault ROOMS_EINVAL,
- * ROOMS_ELIMIT (a limit was passed), ROOMS_ENOMEM; there is nothing to clear then. Memory is taken for what was read,
- * never for what a size claims: at most some 6 bytes for one, and 64 for an attachment.
- *  - bin, and extension 0 of a variable size (ArrayBuffer of older versions): an attachment.
- *  - Timestamps (extension -1, or 0 of 8 bytes: milliseconds): text as Date.prototype.toJSON() gives, or null.
- *  - undefined (d4 00 xx): left out of maps, else null. NaN and infinities: null.
- *  - Other extensions: [type, attachment].
- *  - Keys: text, or integers, which become text. Others are refused. Of a key that stands twice both are kept: readers
- *    of JSON take the last.
- *  - Text that is not UTF-8 is refused. Half of a surrogate pair as three bytes is taken, and becomes \ud800 and the
- * like.
- *  - A map with "_placeholder":true is refused if there are attachments: it could not be told from theirs. */
-ROOMS_API long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack_limits *limits,
-                                    struct rooms_decoded *decoded, struct rooms_msgpack_fault *fault);
-ROOMS_API void rooms_decoded_clear(struct rooms_decoded *decoded);
-
-/* Writes msgpack. Errors stick (ROOMS_ENOMEM, ROOMS_EINVAL, ROOMS_ELIMIT); bytes are not to be used then. */
-struct rooms_packer {
-    uint8_t *bytes;
-    size_t size, capacity;
-    int error;
-};
-ROOMS_API void rooms_packer_init(struct rooms_packer *packer);
-ROOMS_API void rooms_packer_clear(struct rooms_packer *packer);
-/* The head of an array or map; that many elements or pairs follow. */
-ROOMS_API void rooms_pack_array(struct rooms_packer *packer, size_t count);
-ROOMS_API void rooms_pack_map(struct rooms_packer *packer, size_t count);
-ROOMS_API void rooms_pack_text(struct rooms_packer *packer, const char *text, size_t size); /* UTF-8 */
-ROOMS_API void rooms_pack_binary(struct rooms_packer *packer, struct rooms_bytes bytes);
-ROOMS_API void rooms_pack_uint(struct rooms_packer *packer, uint64_t value);
-/* JSON text that was checked: a value, or several with commas, which are packed one after another; none packs nothing.
- *  - Placeholders become bin; without attachments there are none, and such an object is data.
- *  - Integers of 64 bits stay exact and take as few bytes as possible, other whole numbers too; the rest is float 64.
- *  - Lone surrogates become U+FFFD. Keys stay in order, those that stand twice too.
- * ROOMS_EINVAL: not JSON in UTF-8, or a placeholder without its attachment. ROOMS_ELIMIT: deeper than
- * ROOMS_MSGPACK_DEPTH_MAX. */
-ROOMS_API void rooms_pack_json(struct rooms_packer *packer, struct rooms_bytes json,
-                               const struct rooms_bytes *attachments, size_t attachment_count);
+/* Opens the mailbox of that name; name and handlers are copied. NULL: out of memory, or the name cannot be used. */
+typedef struct rooms_mailbox *(*rooms_mailbox_factory)(void *ctx, const char *name,
+                                                       const struct rooms_mailbox_handlers *handlers,
+                                                       void *handlers_ctx);
 
 #ifdef __cplusplus
 }

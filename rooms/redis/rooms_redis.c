@@ -42,15 +42,15 @@ const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis 
     return &redis->options;
 }
 
-void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms__cluster_options *options)
+void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms_cluster_options *options)
 {
-    rooms__cluster_options_init(options);
+    rooms_cluster_options_init(options);
     options->request_timeout_ms = redis->options.request_timeout_ms;
     options->heartbeat_interval_ms = redis->options.heartbeat_interval_ms;
     options->heartbeat_timeout_ms = redis->options.heartbeat_timeout_ms;
 }
 
-struct rooms__cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis)
+struct rooms_cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis)
 {
     return &redis->cluster;
 }

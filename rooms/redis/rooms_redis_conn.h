@@ -269,9 +269,9 @@ struct rooms_redis {
     bool dropping;             /* since the last time that all was up; said in the log */
     uint64_t degraded_from_us; /* 0: all is well */
     uint64_t ignored_said_us;
-    struct rooms_redis_stats stats;      /* counters only */
-    struct rooms__cluster_stats cluster; /* likewise, of the adapters that share rooms_cluster.c */
-    void *streams;                       /* what the streams adapters share, made by the first, freed by the last */
+    struct rooms_redis_stats stats;     /* counters only */
+    struct rooms_cluster_stats cluster; /* likewise, of the adapters that share rooms_cluster.c */
+    void *streams;                      /* what the streams adapters share, made by the first, freed by the last */
     char why[160];
 };
 /* Everything is written at the end of this pass. */

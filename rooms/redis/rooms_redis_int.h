@@ -7,6 +7,7 @@
 
 #include "base_check.h"
 #include "base_clock.h"
+#include "cluster.h"
 #include "rooms_int.h"
 
 #include <event2/event.h>
@@ -50,10 +51,8 @@ void rooms__redis_ignored(struct rooms_redis *redis, const char *why);
 /* Other nodes did not all answer in time: counted. */
 void rooms__redis_timed_out(struct rooms_redis *redis);
 /* For adapters that share rooms_cluster.c. */
-struct rooms__cluster_options;
-struct rooms__cluster_stats;
-void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms__cluster_options *options);
-struct rooms__cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis);
+void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms_cluster_options *options);
+struct rooms_cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis);
 void **rooms__redis_streams(struct rooms_redis *redis); /* theirs: what they share */
 /* All connections stand and all subscriptions made before the last on_up are confirmed. */
 bool rooms__redis_is_up(const struct rooms_redis *redis);

@@ -19,14 +19,14 @@ struct rooms_name rooms__redis_carrier_channel(struct rooms__redis_carrier *carr
 }
 
 int rooms__redis_carrier_publish(struct rooms__redis_carrier *carrier, struct rooms_name what,
-                                 const struct rooms__cluster_message *message, enum rooms__cluster_form form)
+                                 const struct rooms_cluster_message *message, enum rooms__cluster_form form)
 {
     struct rooms_packer *payload = &carrier->payload;
     struct rooms_name channel = rooms__redis_carrier_channel(carrier, what);
     if (!channel.p) return ROOMS_ENOMEM;
     payload->size = 0;
     payload->error = 0;
-    rooms__cluster_put(payload, message, rooms__redis_carrier_nsp(carrier), form);
+    rooms__cluster_put(payload, message, rooms_cluster_nsp(&carrier->cluster), form);
     int error = payload->error;
     if (!error)
         error = rooms__redis_publish(carrier->redis, carrier->kind == ROOMS__REDIS_SHARD, channel,
@@ -50,9 +50,9 @@ static int count_of(struct rooms__redis_carrier *carrier, const struct redisRepl
 {
     uint64_t all, counted;
     struct rooms_name lost[LOST_MAX];
-    char uids[LOST_MAX][ROOMS__UID_MAX];
+    char uids[LOST_MAX][ROOMS_UID_MAX];
     if (!reply || reply->type != REDIS_REPLY_ARRAY || !read_count(reply, 0, &all)) return ROOMS_EINVAL;
-    size_t lost_count = rooms__cluster_lost(&carrier->cluster, lost, LOST_MAX);
+    size_t lost_count = rooms_cluster_lost(&carrier->cluster, lost, LOST_MAX);
     for (size_t i = 0; i < lost_count; i++) memcpy(uids[i], lost[i].p, lost[i].n);
     for (size_t i = 1; read_count(reply, i, &counted); i++) {
         const struct redisReply *name = reply->element[2 * i];
@@ -61,7 +61,7 @@ static int count_of(struct rooms__redis_carrier *carrier, const struct redisRepl
             struct rooms_name uid = {uids[k], lost[k].n};
             struct rooms_name channel = rooms__redis_carrier_channel(carrier, uid);
             if (channel.p && name->len == channel.n && !memcmp(name->str, channel.p, channel.n))
-                rooms__cluster_node_gone(&carrier->cluster, uid);
+                rooms_cluster_node_gone(&carrier->cluster, uid);
         }
     }
     *others = (size_t)all;
@@ -75,7 +75,7 @@ static void on_count(void *ctx, const struct redisReply *reply)
     uint64_t ticket = carrier->tickets[0];
     memmove(carrier->tickets, carrier->tickets + 1, --carrier->ticket_count * sizeof *carrier->tickets);
     int error = count_of(carrier, reply, &others);
-    rooms__cluster_counted(&carrier->cluster, ticket, error, others);
+    rooms_cluster_counted(&carrier->cluster, ticket, error, others);
 }
 
 static int keep_ticket(struct rooms__redis_carrier *carrier, uint64_t ticket)
@@ -91,18 +91,19 @@ static int keep_ticket(struct rooms__redis_carrier *carrier, uint64_t ticket)
     return ROOMS_OK;
 }
 
-int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
+int rooms__redis_carrier_count(struct rooms_cluster *cluster, uint64_t ticket)
 {
     struct rooms__redis_carrier *carrier = rooms__redis_carrier_of(cluster);
     struct rooms_name lost[LOST_MAX], none = {NULL, 0};
     struct rooms_bytes args[4 + LOST_MAX] = {
         rooms__text("PUBSUB"), rooms__text(carrier->kind == ROOMS__REDIS_SHARD ? "SHARDNUMSUB" : "NUMSUB")};
     char *names[2 + LOST_MAX];
-    size_t count = rooms__cluster_lost(cluster, lost, LOST_MAX), named = 0;
+    size_t count = rooms_cluster_lost(cluster, lost, LOST_MAX), named = 0;
     for (size_t i = 0; i < count + 2; i++) {
-        struct rooms_name channel = rooms__redis_carrier_channel(carrier, i == 0   ? none
-                                                                          : i == 1 ? rooms__redis_carrier_uid(carrier)
-                                                                                   : lost[i - 2]);
+        struct rooms_name channel =
+            rooms__redis_carrier_channel(carrier, i == 0   ? none
+                                                  : i == 1 ? rooms_cluster_uid(&carrier->cluster)
+                                                           : lost[i - 2]);
         names[i] = channel.p ? malloc(channel.n) : NULL;
         if (!names[i]) break;
         memcpy(names[i], channel.p, channel.n);
@@ -119,10 +120,10 @@ int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket)
     return result;
 }
 
-void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing)
+void rooms__redis_carrier_incomplete(struct rooms_cluster *cluster, const char *missing)
 {
     rooms__redis_log(rooms__redis_carrier_of(cluster)->redis, ROOMS_LOG_WARN,
-                     "a request in %s ended without all responses; missing: %s", cluster->nsp,
+                     "a request in %s ended without all responses; missing: %s", rooms_cluster_nsp(cluster).p,
                      missing[0] ? missing : "unknown");
 }
 
@@ -134,11 +135,11 @@ void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct roo
     struct rooms__cluster_reading reading;
     (void)channel;
     if (rooms__cluster_ends_match(&carrier->own, payload)) return;
-    if (rooms__cluster_read(&reading, payload, rooms__redis_carrier_nsp(carrier)) != ROOMS_OK) {
+    if (rooms__cluster_read(&reading, payload, rooms_cluster_nsp(&carrier->cluster)) != ROOMS_OK) {
         rooms__redis_ignored(carrier->redis, "not a message of socket.io's cluster adapters");
         return;
     }
-    rooms__cluster_receive(&carrier->cluster, &reading.message);
+    rooms_cluster_receive(&carrier->cluster, &reading.message);
     rooms__cluster_reading_clear(&reading);
 }
 
@@ -146,7 +147,7 @@ void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct roo
 static void on_active(void *ctx)
 {
     struct rooms__redis_carrier *carrier = ctx;
-    rooms__cluster_announce(&carrier->cluster);
+    rooms_cluster_announce(&carrier->cluster);
 }
 
 /* --------------------------------------------------------------------- life */
@@ -155,7 +156,7 @@ void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier)
 {
     rooms__redis_unsubscribe(carrier->redis, &carrier->answers);
     rooms__redis_unsubscribe(carrier->redis, &carrier->all);
-    rooms__cluster_clear(&carrier->cluster);
+    rooms_cluster_clear(&carrier->cluster);
     rooms__redis_cancel(carrier->redis, carrier);
     rooms__cluster_ends_clear(&carrier->own);
     rooms_packer_clear(&carrier->channel);
@@ -166,10 +167,11 @@ void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier)
 /* Answers' channel first: when the other one is confirmed, both are. */
 static int start(struct rooms__redis_carrier *carrier)
 {
-    struct rooms_name none = {NULL, 0}, uid = rooms__redis_carrier_uid(carrier);
+    struct rooms_name none = {NULL, 0}, uid = rooms_cluster_uid(&carrier->cluster);
+    struct rooms_name nsp = rooms_cluster_nsp(&carrier->cluster);
     rooms__put(&carrier->channel, rooms__redis_options(carrier->redis)->key_prefix);
     rooms__put(&carrier->channel, "#");
-    rooms__put_bytes(&carrier->channel, carrier->cluster.nsp, carrier->cluster.nsp_size);
+    rooms__put_bytes(&carrier->channel, nsp.p, nsp.n);
     rooms__put(&carrier->channel, "#");
     carrier->channel_size = carrier->channel.size;
     if (carrier->channel.error) return carrier->channel.error;
@@ -184,9 +186,9 @@ static int start(struct rooms__redis_carrier *carrier)
 
 int rooms__redis_carrier_init(struct rooms__redis_carrier *carrier, const struct rooms__redis_carrier_setup *setup)
 {
-    struct rooms__cluster_options options;
+    struct rooms_cluster_options options;
     rooms__redis_cluster_options(setup->redis, &options);
-    struct rooms__cluster_setup of_cluster = {
+    struct rooms_cluster_setup of_cluster = {
         .carrier = setup->carrier,
         .options = &options,
         .stats = rooms__redis_cluster_stats(setup->redis),
@@ -197,10 +199,10 @@ int rooms__redis_carrier_init(struct rooms__redis_carrier *carrier, const struct
     carrier->cluster.adapter.ops = setup->ops;
     carrier->redis = setup->redis;
     carrier->kind = setup->kind;
-    int error = rooms__cluster_init(&carrier->cluster, &of_cluster);
+    int error = rooms_cluster_init(&carrier->cluster, &of_cluster);
     if (error) return error;
-    error =
-        rooms__cluster_ends_init(&carrier->own, rooms__redis_carrier_uid(carrier), rooms__redis_carrier_nsp(carrier));
+    error = rooms__cluster_ends_init(&carrier->own, rooms_cluster_uid(&carrier->cluster),
+                                     rooms_cluster_nsp(&carrier->cluster));
     if (!error) error = start(carrier);
     if (error) rooms__redis_carrier_clear(carrier);
     return error;

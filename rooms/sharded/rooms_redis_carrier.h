@@ -8,7 +8,7 @@
 
 /* A member of the adapter's own struct. */
 struct rooms__redis_carrier {
-    struct rooms__cluster cluster;
+    struct rooms_cluster cluster;
     struct rooms_redis *redis;
     enum rooms__redis_kind kind; /* ROOMS__REDIS_SHARD or ROOMS__REDIS_CHANNEL */
     struct rooms_packer channel; /* <prefix>#<nsp>#, and behind it what is being named */
@@ -24,7 +24,7 @@ struct rooms__redis_carrier_setup {
     struct rooms_redis *redis;
     enum rooms__redis_kind kind;
     const struct rooms_adapter_ops *ops;
-    const struct rooms__carrier_ops *carrier;
+    const struct rooms_carrier_ops *carrier;
     const char *nsp;
     const struct rooms_local *local;
 };
@@ -37,25 +37,16 @@ void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier);
 struct rooms_name rooms__redis_carrier_channel(struct rooms__redis_carrier *carrier, struct rooms_name what);
 /* Publishes on such a channel. */
 int rooms__redis_carrier_publish(struct rooms__redis_carrier *carrier, struct rooms_name what,
-                                 const struct rooms__cluster_message *message, enum rooms__cluster_form form);
+                                 const struct rooms_cluster_message *message, enum rooms__cluster_form form);
 /* For subscriptions of the adapter's own; ctx is the carrier. */
 void rooms__redis_carrier_heard(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
-/* struct rooms__carrier_ops: incomplete, count_others */
-void rooms__redis_carrier_incomplete(struct rooms__cluster *cluster, const char *missing);
-int rooms__redis_carrier_count(struct rooms__cluster *cluster, uint64_t ticket);
+/* struct rooms_carrier_ops: incomplete, count_others */
+void rooms__redis_carrier_incomplete(struct rooms_cluster *cluster, const char *missing);
+int rooms__redis_carrier_count(struct rooms_cluster *cluster, uint64_t ticket);
 
-static inline struct rooms__redis_carrier *rooms__redis_carrier_of(const struct rooms__cluster *cluster)
+static inline struct rooms__redis_carrier *rooms__redis_carrier_of(const struct rooms_cluster *cluster)
 {
     return container_of(cluster, struct rooms__redis_carrier, cluster);
-}
-static inline struct rooms_name rooms__redis_carrier_uid(const struct rooms__redis_carrier *carrier)
-{
-    return (struct rooms_name){carrier->cluster.uid, ROOMS__UID_SIZE};
-}
-
-static inline struct rooms_name rooms__redis_carrier_nsp(const struct rooms__redis_carrier *carrier)
-{
-    return (struct rooms_name){carrier->cluster.nsp, carrier->cluster.nsp_size};
 }
 
 #endif

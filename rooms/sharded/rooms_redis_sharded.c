@@ -26,7 +26,7 @@ struct sharded {
     struct rooms_table rooms;
 };
 
-static struct sharded *sharded_of(const struct rooms__cluster *cluster)
+static struct sharded *sharded_of(const struct rooms_cluster *cluster)
 {
     return container_of(rooms__redis_carrier_of(cluster), struct sharded, carrier);
 }
@@ -48,20 +48,20 @@ static bool has_channel(const struct sharded *sharded, struct rooms_name room)
 }
 
 /* Questions that nobody answers in time are not kept for later. */
-static int sharded_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static int sharded_publish(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct sharded *sharded = sharded_of(cluster);
     struct rooms_name all = {NULL, 0};
     enum rooms__cluster_form form = rooms__cluster_form_of(message);
-    bool is_broadcast = message->type == ROOMS__BROADCAST && message->request.n == 0;
+    bool is_broadcast = message->type == ROOMS_CLUSTER_BROADCAST && message->request.n == 0;
     if (message->request.n && !rooms__redis_is_up(sharded->carrier.redis)) return ROOMS_EAWAY;
     if (is_broadcast && message->who.room_count == 1 && has_channel(sharded, message->who.rooms[0]))
         return rooms__redis_carrier_publish(&sharded->carrier, message->who.rooms[0], message, form);
     return rooms__redis_carrier_publish(&sharded->carrier, all, message, form);
 }
 
-static int sharded_respond(struct rooms__cluster *cluster, struct rooms_name uid,
-                           const struct rooms__cluster_message *message)
+static int sharded_respond(struct rooms_cluster *cluster, struct rooms_name uid,
+                           const struct rooms_cluster_message *message)
 {
     return rooms__redis_carrier_publish(rooms__redis_carrier_of(cluster), uid, message,
                                         rooms__cluster_form_of(message));
@@ -129,12 +129,12 @@ static void sharded_free(struct rooms_adapter *adapter)
 static const struct rooms_adapter_ops sharded_ops = {
     .name = "redis-sharded",
     .free = sharded_free,
-    ROOMS__CLUSTER_OPS,
+    ROOMS_CLUSTER_OPS,
     .room_created = sharded_room_created,
     .room_deleted = sharded_room_deleted,
 };
 
-static const struct rooms__carrier_ops carrier_ops = {
+static const struct rooms_carrier_ops carrier_ops = {
     .publish = sharded_publish,
     .respond = sharded_respond,
     .count_others = rooms__redis_carrier_count,
@@ -159,6 +159,6 @@ struct rooms_adapter *rooms_adapter_redis_sharded(void *ctx, const char *namespa
         free(sharded);
         return NULL;
     }
-    rooms__table_init(&sharded->rooms, room_name, sharded->carrier.cluster.key);
+    rooms__table_init(&sharded->rooms, room_name, sharded->carrier.cluster.state->key);
     return &sharded->carrier.cluster.adapter;
 }

@@ -24,7 +24,7 @@ static struct rooms_name put_channel(const struct rooms__streams_adapter *adapte
     rooms_packer_init(channel);
     rooms__put(channel, rooms__redis_options(carrier->redis)->key_prefix);
     rooms__put(channel, "-evict#");
-    rooms__put_bytes(channel, carrier->cluster.nsp, carrier->cluster.nsp_size);
+    rooms__put_bytes(channel, carrier->cluster.state->nsp, carrier->cluster.state->nsp_size);
     rooms__put(channel, "#");
     if (uid.n) {
         rooms__put_bytes(channel, uid.p, uid.n);
@@ -47,10 +47,10 @@ static void check(struct rooms__eviction *eviction)
     if (eviction->is_counted && eviction->answers >= eviction->others) finish(eviction);
 }
 
-static void on_late(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     struct rooms__eviction *eviction = container_of(due, struct rooms__eviction, due);
-    cluster->stats->request_timeouts++;
+    cluster->state->stats->request_timeouts++;
     rooms__redis_carrier_incomplete(cluster, "");
     finish(eviction);
 }
@@ -67,14 +67,14 @@ static void on_published(void *ctx, const struct redisReply *reply)
 
 int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction *eviction, struct rooms_name pid)
 {
-    struct rooms__cluster *cluster = &adapter->carrier.cluster;
+    struct rooms_cluster *cluster = &adapter->carrier.cluster;
     struct rooms_packer channel, *text = begin_text(adapter);
-    if (adapter->eviction_count >= cluster->options.max_requests) {
-        cluster->stats->limit_requests++;
+    if (adapter->eviction_count >= cluster->state->options.max_requests) {
+        cluster->state->stats->limit_requests++;
         return ROOMS_ELIMIT;
     }
     rooms__put(text, "{\"uid\":");
-    rooms__put_text(text, rooms__redis_carrier_uid(&adapter->carrier));
+    rooms__put_text(text, rooms_cluster_uid(&adapter->carrier.cluster));
     rooms__put(text, ",\"id\":");
     rooms__put_uint(text, ++adapter->last_eviction);
     rooms__put(text, ",\"pid\":");
@@ -86,7 +86,7 @@ int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction 
     int error = name.n == 0 || text->error ? ROOMS_ENOMEM : rooms__redis_ask(adapter->carrier.redis, &command);
     rooms_packer_clear(&channel);
     if (error) return error;
-    cluster->stats->requests++;
+    cluster->state->stats->requests++;
     eviction->adapter = adapter;
     eviction->id = adapter->last_eviction;
     eviction->is_counted = false;
@@ -97,7 +97,7 @@ int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction 
     adapter->evictions = eviction;
     adapter->eviction_count++;
     eviction->due.fn = on_late;
-    rooms__due_at(cluster, &eviction->due, rooms__cluster_now(cluster) + cluster->options.request_timeout_ms);
+    rooms__due_at(cluster, &eviction->due, rooms__cluster_now(cluster) + cluster->state->options.request_timeout_ms);
     return ROOMS_OK;
 }
 
@@ -169,18 +169,18 @@ static void on_question(void *ctx, struct rooms_name channel, struct rooms_bytes
     struct rooms__streams_adapter *adapter = ctx;
     const struct rooms_local *local = &adapter->carrier.cluster.adapter.local;
     struct rooms_bytes found[3];
-    char uid[ROOMS__UID_MAX * 6 + 2], pid[ROOMS__PID_MAX * 6 + 2]; /* each character may be an escape */
+    char uid[ROOMS_UID_MAX * 6 + 2], pid[ROOMS__PID_MAX * 6 + 2]; /* each character may be an escape */
     uint64_t id;
     (void)channel;
     bool is_valid = find(payload, names, 3, found) && rooms__json_uint(found[1], &id) && found[0].n <= sizeof uid &&
                     found[2].n <= sizeof pid;
     long uid_size = is_valid ? rooms__json_text(found[0], uid) : -1;
     long pid_size = is_valid ? rooms__json_text(found[2], pid) : -1;
-    if (uid_size <= 0 || uid_size > ROOMS__UID_MAX || pid_size <= 0 || pid_size > ROOMS__PID_MAX) {
+    if (uid_size <= 0 || uid_size > ROOMS_UID_MAX || pid_size <= 0 || pid_size > ROOMS__PID_MAX) {
         ignored(adapter);
         return;
     }
-    struct rooms_name asker = {uid, (size_t)uid_size}, own = rooms__redis_carrier_uid(&adapter->carrier);
+    struct rooms_name asker = {uid, (size_t)uid_size}, own = rooms_cluster_uid(&adapter->carrier.cluster);
     if (asker.n == own.n && memcmp(asker.p, own.p, own.n) == 0) return;
     uint64_t saved = adapter->saved;
     if (local->evict) local->evict(local->ctx, (struct rooms_name){pid, (size_t)pid_size});
@@ -203,7 +203,7 @@ static int listen_to(struct rooms__streams_adapter *adapter, struct rooms__redis
 /* Answers' channel first: when the other one is confirmed, both are. */
 int rooms__evictions_enter(struct rooms__streams_adapter *adapter)
 {
-    struct rooms_name all = {NULL, 0}, uid = rooms__redis_carrier_uid(&adapter->carrier);
+    struct rooms_name all = {NULL, 0}, uid = rooms_cluster_uid(&adapter->carrier.cluster);
     if (!adapter->carrier.cluster.adapter.local.recovery) return ROOMS_OK;
     int error = listen_to(adapter, &adapter->evict_answers, uid, on_answer);
     if (!error) error = listen_to(adapter, &adapter->evict_questions, all, on_question);

@@ -29,8 +29,8 @@ static struct rooms__streams_adapter *adapter_of(struct rooms__streams *streams,
                                                  struct rooms_name nsp)
 {
     struct rooms__streams_adapter *adapter = streams->adapters;
-    while (adapter && (adapter->stream != stream || adapter->carrier.cluster.nsp_size != nsp.n ||
-                       memcmp(adapter->carrier.cluster.nsp, nsp.p, nsp.n) != 0))
+    while (adapter && (adapter->stream != stream || adapter->carrier.cluster.state->nsp_size != nsp.n ||
+                       memcmp(adapter->carrier.cluster.state->nsp, nsp.p, nsp.n) != 0))
         adapter = adapter->next;
     return adapter;
 }
@@ -244,7 +244,7 @@ int rooms__streams_enter(struct rooms__streams_adapter *adapter)
     struct rooms__streams *streams = *rooms__redis_streams(redis);
     if (!streams) streams = streams_new(redis);
     if (!streams) return ROOMS_ENOMEM;
-    int32_t number = rooms__stream_number(rooms__redis_carrier_nsp(&adapter->carrier), streams->stream_count);
+    int32_t number = rooms__stream_number(rooms_cluster_nsp(&adapter->carrier.cluster), streams->stream_count);
     adapter->streams = streams;
     adapter->stream = &streams->list[number + (int32_t)streams->stream_count - 1];
     adapter->next = streams->adapters;

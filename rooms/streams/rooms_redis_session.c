@@ -14,7 +14,7 @@ enum { PAGE = 1000, NUMBER_SIZE = 24 };
 
 struct rooms__stream_copy {
     struct rooms__stream_copy *next;
-    struct rooms__cluster_message *message; /* one block */
+    struct rooms_cluster_message *message; /* one block */
     struct rooms__stream_id id;
 };
 
@@ -338,11 +338,12 @@ static void replay_entry(struct rooms__stream_question *question, const struct r
     const struct rooms__redis_carrier *carrier = &question->adapter->carrier;
     struct rooms__cluster_reading reading;
     char offset[ROOMS_OFFSET_SIZE];
-    if (entry->nsp.n != carrier->cluster.nsp_size || memcmp(entry->nsp.p, carrier->cluster.nsp, entry->nsp.n) != 0)
+    if (entry->nsp.n != carrier->cluster.state->nsp_size ||
+        memcmp(entry->nsp.p, carrier->cluster.state->nsp, entry->nsp.n) != 0)
         return;
     if (rooms__cluster_read_fields(&reading, entry->uid, entry->type, entry->data) != ROOMS_OK) return;
-    struct rooms__cluster_message *message = &reading.message;
-    if (message->type == ROOMS__BROADCAST && message->request.n == 0 && !message->flags.is_volatile) {
+    struct rooms_cluster_message *message = &reading.message;
+    if (message->type == ROOMS_CLUSTER_BROADCAST && message->request.n == 0 && !message->flags.is_volatile) {
         message->packet.offset = rooms__stream_id_put(entry->id, offset);
         question->each(question->ctx, &message->who, &message->packet);
     }
@@ -375,7 +376,7 @@ static int ask_page(struct rooms__stream_question *question)
     return ask_range(question, next, question->to, on_page);
 }
 
-static void on_late(struct rooms__cluster *cluster, struct rooms__due *due)
+static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
 {
     (void)cluster;
     end_replay(container_of(due, struct rooms__stream_question, due), ROOMS_ELIMIT);
@@ -385,7 +386,7 @@ void rooms__sessions_replay(struct rooms_adapter *base, struct rooms_name offset
                             rooms_done_fn done, void *ctx)
 {
     struct rooms__streams_adapter *adapter = adapter_of(base);
-    struct rooms__cluster *cluster = &adapter->carrier.cluster;
+    struct rooms_cluster *cluster = &adapter->carrier.cluster;
     struct rooms__stream_id from;
     bool is_valid = base->local.recovery && adapter->stream->is_known && rooms__stream_id_read(offset, &from);
     struct rooms__stream_question *question = is_valid ? question_new(adapter, ctx) : NULL;
@@ -399,7 +400,7 @@ void rooms__sessions_replay(struct rooms_adapter *base, struct rooms_name offset
     question->to = adapter->stream->last;
     question->tail_from = adapter->tail_last;
     question->due.fn = on_late;
-    rooms__due_at(cluster, &question->due, rooms__cluster_now(cluster) + cluster->options.request_timeout_ms);
+    rooms__due_at(cluster, &question->due, rooms__cluster_now(cluster) + cluster->state->options.request_timeout_ms);
     question->is_read = !rooms__stream_id_after(question->to, from);
     if (question->is_read)
         try_end(question);
@@ -428,13 +429,13 @@ static void end_all_replays(struct rooms__streams_adapter *adapter)
 }
 
 /* What cannot be kept would be missing: then the replays fail, and their clients come again. */
-void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms__cluster_message *message)
+void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message)
 {
     size_t bytes;
     if (!rooms__sessions_listen(adapter)) return;
     struct rooms__stream_copy *copy = calloc(1, sizeof *copy);
-    struct rooms__cluster_message *kept = copy ? rooms__cluster_copy(message, &bytes) : NULL;
-    if (!kept || adapter->tail_bytes + bytes > adapter->carrier.cluster.options.max_log_wait_bytes) {
+    struct rooms_cluster_message *kept = copy ? rooms__cluster_copy(message, &bytes) : NULL;
+    if (!kept || adapter->tail_bytes + bytes > adapter->carrier.cluster.state->options.max_log_wait_bytes) {
         free(kept);
         free(copy);
         end_all_replays(adapter);

@@ -16,14 +16,14 @@ enum { XADD_ARGS = 13, NUMBER_SIZE = 24, KEPT_CAPACITY = 65536 };
 
 static void on_added(void *ctx, const struct redisReply *reply);
 
-static bool is_for_channels(const struct rooms__cluster_message *message)
+static bool is_for_channels(const struct rooms_cluster_message *message)
 {
     switch (message->type) {
-    case ROOMS__SOCKETS_JOIN:
-    case ROOMS__SOCKETS_LEAVE:
-    case ROOMS__DISCONNECT_SOCKETS:
+    case ROOMS_CLUSTER_SOCKETS_JOIN:
+    case ROOMS_CLUSTER_SOCKETS_LEAVE:
+    case ROOMS_CLUSTER_DISCONNECT_SOCKETS:
         return false;
-    case ROOMS__BROADCAST:
+    case ROOMS_CLUSTER_BROADCAST:
         return message->request.n > 0;
     default:
         return true;
@@ -33,12 +33,12 @@ static bool is_for_channels(const struct rooms__cluster_message *message)
 static uint64_t hash_of(const struct rooms__streams_adapter *adapter, struct rooms_bytes data)
 {
     uint64_t hash;
-    crypto_shorthash((uint8_t *)&hash, data.p, data.n, adapter->carrier.cluster.key);
+    crypto_shorthash((uint8_t *)&hash, data.p, data.n, adapter->carrier.cluster.state->key);
     return hash;
 }
 
 /* Without pending posted, and nobody waits for the id. */
-static int add(struct rooms__streams_adapter *adapter, const struct rooms__cluster_message *message,
+static int add(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message,
                struct rooms__stream_pending *pending)
 {
     struct rooms__redis_carrier *carrier = &adapter->carrier;
@@ -54,8 +54,8 @@ static int add(struct rooms__streams_adapter *adapter, const struct rooms__clust
         rooms__text("XADD"),   rooms__text(adapter->stream->name),
         rooms__text("MAXLEN"), rooms__text("~"),
         rooms__text(length),   rooms__text("*"),
-        rooms__text("uid"),    rooms__bytes(rooms__redis_carrier_uid(carrier)),
-        rooms__text("nsp"),    rooms__bytes(rooms__redis_carrier_nsp(carrier)),
+        rooms__text("uid"),    rooms__bytes(rooms_cluster_uid(&carrier->cluster)),
+        rooms__text("nsp"),    rooms__bytes(rooms_cluster_nsp(&carrier->cluster)),
         rooms__text("type"),   rooms__text(type),
         rooms__text("data"),
     };
@@ -71,7 +71,7 @@ static int add(struct rooms__streams_adapter *adapter, const struct rooms__clust
 }
 
 /* Questions that nobody answers in time are not kept for later. */
-static int streams_publish(struct rooms__cluster *cluster, const struct rooms__cluster_message *message)
+static int streams_publish(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms_name all = {NULL, 0};
@@ -80,8 +80,8 @@ static int streams_publish(struct rooms__cluster *cluster, const struct rooms__c
     return rooms__redis_carrier_publish(&adapter->carrier, all, message, ROOMS__FORM_MSGPACK);
 }
 
-static int streams_respond(struct rooms__cluster *cluster, struct rooms_name uid,
-                           const struct rooms__cluster_message *message)
+static int streams_respond(struct rooms_cluster *cluster, struct rooms_name uid,
+                           const struct rooms_cluster_message *message)
 {
     return rooms__redis_carrier_publish(rooms__redis_carrier_of(cluster), uid, message, ROOMS__FORM_MSGPACK);
 }
@@ -92,7 +92,7 @@ static void logged(struct rooms__streams_adapter *adapter, struct rooms__stream_
 {
     char offset[ROOMS_OFFSET_SIZE];
     pending->done = true;
-    rooms__cluster_logged(&adapter->carrier.cluster, pending->ticket, rooms__stream_id_put(pending->id, offset));
+    rooms_cluster_logged(&adapter->carrier.cluster, pending->ticket, rooms__stream_id_put(pending->id, offset));
 }
 
 /* Those in front that Redis has answered and that were delivered. */
@@ -125,7 +125,7 @@ static void on_added(void *ctx, const struct redisReply *reply)
     pending->replied = true;
     if (!pending->done && !rooms__stream_id_read(text, &pending->id)) {
         pending->done = true;
-        rooms__cluster_logged(&adapter->carrier.cluster, pending->ticket, none);
+        rooms_cluster_logged(&adapter->carrier.cluster, pending->ticket, none);
     } else if (!pending->done && !rooms__stream_id_after(pending->id, adapter->stream->last)) {
         logged(adapter, pending); /* the reader was faster, or is not there yet */
     }
@@ -158,7 +158,7 @@ void rooms__streams_moved(struct rooms__streams_adapter *adapter)
     rooms__sessions_moved(adapter);
 }
 
-static int streams_log(struct rooms__cluster *cluster, const struct rooms__cluster_message *message, uint64_t ticket)
+static int streams_log(struct rooms_cluster *cluster, const struct rooms_cluster_message *message, uint64_t ticket)
 {
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms__stream_pending *pending = calloc(1, sizeof *pending);
@@ -181,22 +181,23 @@ static int streams_log(struct rooms__cluster *cluster, const struct rooms__clust
 
 void rooms__streams_take(struct rooms__streams_adapter *adapter, const struct rooms__stream_entry *entry)
 {
-    struct rooms__cluster *cluster = &adapter->carrier.cluster;
+    struct rooms_cluster *cluster = &adapter->carrier.cluster;
     struct rooms__cluster_reading reading;
     char offset[ROOMS_OFFSET_SIZE];
-    bool is_own = entry->uid.n == ROOMS__UID_SIZE && memcmp(entry->uid.p, cluster->uid, entry->uid.n) == 0;
+    bool is_own = entry->uid.n == ROOMS_UID_SIZE && memcmp(entry->uid.p, cluster->state->uid, entry->uid.n) == 0;
     if (!is_own || rooms__sessions_listen(adapter)) {
         if (rooms__cluster_read_fields(&reading, entry->uid, entry->type, entry->data) != ROOMS_OK) {
             rooms__redis_ignored(adapter->carrier.redis, "stream entry is not a message");
             return;
         }
-        struct rooms__cluster_message *message = &reading.message;
-        bool is_event = message->type == ROOMS__BROADCAST && message->request.n == 0 && !message->flags.is_volatile;
+        struct rooms_cluster_message *message = &reading.message;
+        bool is_event =
+            message->type == ROOMS_CLUSTER_BROADCAST && message->request.n == 0 && !message->flags.is_volatile;
         if (is_event && cluster->adapter.local.recovery) {
             message->packet.offset = rooms__stream_id_put(entry->id, offset);
             rooms__sessions_take(adapter, message);
         }
-        rooms__cluster_receive(cluster, message);
+        rooms_cluster_receive(cluster, message);
         rooms__cluster_reading_clear(&reading);
     }
     if (is_own) own_entry(adapter, entry);
@@ -221,14 +222,14 @@ static void streams_free(struct rooms_adapter *base)
 static const struct rooms_adapter_ops streams_ops = {
     .name = "redis-streams",
     .free = streams_free,
-    ROOMS__CLUSTER_OPS,
+    ROOMS_CLUSTER_OPS,
     .session_save = rooms__sessions_save,
     .session_restore = rooms__sessions_restore,
     .replay = rooms__sessions_replay,
     .last_offset = rooms__sessions_last_offset,
 };
 
-static const struct rooms__carrier_ops carrier_ops = {
+static const struct rooms_carrier_ops carrier_ops = {
     .publish = streams_publish,
     .respond = streams_respond,
     .count_others = rooms__redis_carrier_count,

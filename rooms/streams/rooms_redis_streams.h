@@ -129,7 +129,7 @@ struct rooms__streams_adapter {
     uint64_t last_eviction;
 };
 
-static inline struct rooms__streams_adapter *rooms__streams_adapter_of(const struct rooms__cluster *cluster)
+static inline struct rooms__streams_adapter *rooms__streams_adapter_of(const struct rooms_cluster *cluster)
 {
     return container_of(rooms__redis_carrier_of(cluster), struct rooms__streams_adapter, carrier);
 }
@@ -141,7 +141,7 @@ void rooms__streams_moved(struct rooms__streams_adapter *adapter);
 /* --------------------------------------------------- rooms_redis_session.c */
 
 /* An event of the log was read: message->packet.offset is its id. */
-void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms__cluster_message *message);
+void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message);
 /* stream->last has moved. */
 void rooms__sessions_moved(struct rooms__streams_adapter *adapter);
 /* True: somebody replays, and needs to be shown what is read. */

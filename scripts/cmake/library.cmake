@@ -1,5 +1,5 @@
 # parley_library(NAME PREFIX [INTERNAL] [FOLDERS folder…] [USES other-library…] [DEPENDS pkg-config-module…] VERSION v)
-# A library of this project: sources PREFIX_*.c in this folder and in FOLDERS below it, one public header include/NAME.h. INTERNAL: none, its
+# A library of this project: sources PREFIX_*.c in this folder and in FOLDERS below it, public headers in include/. INTERNAL: none, its
 # headers are for the other libraries, in whose packages it is named since they are static.
 # Static, with package files for pkg-config and CMake; `NAME_internal` is an interface target for its own tests.
 function(parley_library name prefix)
@@ -50,6 +50,6 @@ function(parley_library name prefix)
         ${CMAKE_CURRENT_BINARY_DIR}/${name}-config-version.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/${name})
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
     if(NOT ARG_INTERNAL)
-        install(FILES include/${name}.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+        install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
     endif()
 endfunction()

@@ -279,12 +279,13 @@ SIO_API struct eio_loop *sio_server_loop(struct sio_server *io);
 SIO_API struct eio_http *sio_server_http(struct sio_server *io);
 SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
 
-/* Sessions across machines: a request that reaches another machine than its session's is carried there through Redis,
- * with its connection, so that nothing in front of the nodes needs to be sticky. Only among nodes with the same
+/* Sessions across machines: a request that reaches another machine than its session's is carried there, with its
+ * connection, so that nothing in front of the nodes needs to be sticky. Only among nodes with the same
  * engine.machine_key, each with an engine.machine of its own; Node servers take no part. */
 struct sio_tunnels;
-struct rooms_redis;
 struct sio_tunnel_options {
+    rooms_mailbox_factory mailbox; /* what carries it, such as rooms_mailbox_redis with its struct rooms_redis as ctx */
+    void *mailbox_ctx;
     const uint8_t *machine;   /* engine.machine; copied */
     unsigned owner;           /* engine.owner */
     uint32_t open_timeout_ms; /* 5000; then the request is answered here, as one of an unknown session */
@@ -295,9 +296,8 @@ struct sio_tunnel_options {
     size_t max_tunnels;  /* 16384; above: the same answer */
 };
 SIO_API void sio_tunnel_options_init(struct sio_tunnel_options *options);
-/* NULL: out of memory, or no machine. Server and redis must outlive it. */
-SIO_API struct sio_tunnels *sio_tunnels_new(struct sio_server *io, struct rooms_redis *redis,
-                                            const struct sio_tunnel_options *options);
+/* NULL: out of memory, or no mailbox or machine. The server and mailbox_ctx must outlive it. */
+SIO_API struct sio_tunnels *sio_tunnels_new(struct sio_server *io, const struct sio_tunnel_options *options);
 /* Ends what is carried. Accepts NULL. */
 SIO_API void sio_tunnels_free(struct sio_tunnels *tunnels);
 

@@ -5,7 +5,7 @@
 #define CONFORMANCE_H
 
 #include <adminui.h>
-#include <rooms.h>
+#include <cluster.h>
 #include <socketio.h>
 
 /* The command line. */

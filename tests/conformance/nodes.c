@@ -78,7 +78,9 @@ int conformance_open_tunnels(struct conformance *conformance)
     struct sio_tunnel_options options;
     if (!conformance->options->across) return 0;
     sio_tunnel_options_init(&options);
+    options.mailbox = rooms_mailbox_redis;
+    options.mailbox_ctx = conformance->redis;
     options.machine = conformance->machine;
-    conformance->tunnels = sio_tunnels_new(conformance->io, conformance->redis, &options);
+    conformance->tunnels = sio_tunnels_new(conformance->io, &options);
     return conformance->tunnels ? 0 : EIO_ENOMEM;
 }

@@ -28,12 +28,12 @@ static void must_be_same_names(const struct rooms_name *a, size_t a_count, const
     MUST(at == b_count);
 }
 
-static void must_be_same(const struct rooms__cluster_message *a, const struct rooms__cluster_message *b)
+static void must_be_same(const struct rooms_cluster_message *a, const struct rooms_cluster_message *b)
 {
     MUST(a->type == b->type && a->uid.n == b->uid.n && a->request.n == b->request.n && a->close == b->close);
     must_be_same_names(a->who.rooms, a->who.room_count, b->who.rooms, b->who.room_count, true);
     must_be_same_names(a->who.except, a->who.except_count, b->who.except, b->who.except_count, true);
-    must_be_same_names(a->rooms, a->room_count, b->rooms, b->room_count, a->type == ROOMS__SOCKETS_LEAVE);
+    must_be_same_names(a->rooms, a->room_count, b->rooms, b->room_count, a->type == ROOMS_CLUSTER_SOCKETS_LEAVE);
     MUST(a->socket_count == b->socket_count && a->client_count == b->client_count);
     MUST(a->packet.attachment_count >= b->packet.attachment_count); /* some may have stood elsewhere */
     MUST(a->flags.is_volatile == b->flags.is_volatile && a->flags.timeout_ms == b->flags.timeout_ms);
@@ -41,7 +41,7 @@ static void must_be_same(const struct rooms__cluster_message *a, const struct ro
 
 /* Not all that is read can be written: a name that was none is "", lone surrogates are replaced. Sockets with binary
  * data lose it. */
-static void write_and_read(const struct rooms__cluster_message *message)
+static void write_and_read(const struct rooms_cluster_message *message)
 {
     static const enum rooms__cluster_form forms[] = {ROOMS__FORM_JSON, ROOMS__FORM_MSGPACK};
     for (size_t i = 0; i < 2; i++) {

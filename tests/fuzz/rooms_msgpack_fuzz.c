@@ -1,6 +1,6 @@
 /* msgpack and JSON: what is decoded becomes text that encodes and decodes to itself, within the promised size; JSON
  * that is accepted encodes to msgpack that decodes to text which does the same. */
-#include "rooms.h"
+#include "rooms_msgpack.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,8 @@
  * is written in hex; where only the meaning counts, packets are written as JSON and what is heard is decoded. */
 #include "sio_fixture.h"
 
+#include <rooms_msgpack.h>
+
 #include "test.h"
 
 static struct talk t;

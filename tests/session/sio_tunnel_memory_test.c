@@ -1,7 +1,7 @@
 /* Tunnels while allocations fail: a connection may be refused or lost, nothing else. */
 #include "failing_malloc.h"
 
-#define INBOX_MALLOC __real_malloc
+#define MAILBOX_MALLOC __real_malloc
 #include "tunnel_nodes.h"
 
 static struct tunnel_nodes nodes;

@@ -114,7 +114,7 @@ TEST(tunnel, ends_when_the_owner_has_left_redis)
     char sid[SID_CHARS + 1];
     tunnel_nodes_start(&nodes);
     open_carried(&client, &nodes, sid);
-    nodes.node[0].inbox->is_gone = true;
+    nodes.node[0].box->is_gone = true;
     pass(&nodes, 5000);
     assert_true(is_cut(&client));
     assert_int_equal(stats_of(&nodes.node[1]).peers_lost, 1);
@@ -131,7 +131,7 @@ TEST(tunnel, ends_when_a_node_falls_silent_on_either_side)
         tunnel_nodes_start(&nodes);
         open_carried(&client, &nodes, sid);
         pass(&nodes, 6000); /* each has heard the other's signs of life */
-        nodes.node[silent].inbox->is_stuck = true;
+        nodes.node[silent].box->is_stuck = true;
         pass(&nodes, 9000);
         assert_non_null(session_of(sid));
         pass(&nodes, 6000);
@@ -152,7 +152,7 @@ TEST(tunnel, does_not_end_for_want_of_signs_that_never_came)
     char sid[SID_CHARS + 1];
     tunnel_nodes_start(&nodes);
     open_carried(&client, &nodes, sid);
-    nodes.node[0].inbox->is_stuck = true;
+    nodes.node[0].box->is_stuck = true;
     pass(&nodes, 20000);
     assert_int_equal(stats_of(&nodes.node[1]).tunnels, 1);
     client_close(&client);

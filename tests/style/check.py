@@ -18,13 +18,14 @@ MAY_SEE = {
     "base": set(),
     "engineio": {"base/"},
     "rooms": {"base/"},
-    "socketio": {"engineio.h", "rooms.h", "base/"},
+    "socketio": {"engineio.h", "rooms.h", "rooms_msgpack.h", "base/"},
     "adminui": {"base/", "engineio.h", "rooms.h", "socketio.h"},
-    "app": {"base/", "engineio.h", "rooms.h", "socketio.h", "adminui.h"},
+    "app": {"base/", "engineio.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"},
 }
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
-PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "socketio/include/socketio.h", "adminui/include/adminui.h"]
+PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h", "rooms/include/cluster.h",
+                  "socketio/include/socketio.h", "adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
 BUILT = "clients/dist/"  # by clients/build.mjs; the test clients.dist compares it with what stands beside it
 

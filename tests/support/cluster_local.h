@@ -12,7 +12,7 @@
 enum { PEERS_MAX = 4, LOG_SIZE = 4096 };
 
 struct peer {
-    struct rooms_adapter *adapter; /* begins with struct rooms__cluster */
+    struct rooms_adapter *adapter; /* begins with struct rooms_cluster */
     char name;                     /* 'A'… */
     unsigned acks;                 /* clients here, of whom each answers when told to */
     struct rooms_ack_sink sink;    /* of the last delivery with ack */
@@ -202,10 +202,10 @@ static inline void say_missing(struct rooms_name text)
     char copy[ROOMS__MISSING_SIZE];
     snprintf(copy, sizeof copy, "%.*s", (int)text.n, text.p);
     for (size_t i = 0; i < PEERS_MAX; i++) {
-        char *at = peers[i] ? strstr(copy, ((struct rooms__cluster *)peers[i]->adapter)->uid) : NULL;
+        char *at = peers[i] ? strstr(copy, ((struct rooms_cluster *)peers[i]->adapter)->state->uid) : NULL;
         if (!at) continue;
         *at = peers[i]->name;
-        memmove(at + 1, at + ROOMS__UID_SIZE, strlen(at + ROOMS__UID_SIZE) + 1);
+        memmove(at + 1, at + ROOMS_UID_SIZE, strlen(at + ROOMS_UID_SIZE) + 1);
     }
     say("%s%s", copy[0] ? " missing " : "", copy);
 }
@@ -213,7 +213,7 @@ static inline void say_missing(struct rooms_name text)
 static inline void on_done(void *ctx, int error)
 {
     say("done %d", error);
-    say_missing(rooms__cluster_missing(ctx));
+    say_missing(rooms_cluster_missing(ctx));
     say("\n");
 }
 
@@ -256,13 +256,13 @@ static const struct rooms_ack_sink sink = {sink_clients, sink_counted, sink_ack,
 static inline void fetch(size_t i)
 {
     struct rooms_selector everybody = {0};
-    assert_int_equal(rooms__cluster_fetch(adapter(i), &everybody, &plain, on_socket, on_done, adapter(i)), 0);
+    assert_int_equal(rooms_cluster_fetch(adapter(i), &everybody, &plain, on_socket, on_done, adapter(i)), 0);
 }
 
 static inline void ask_event(size_t i)
 {
     struct rooms_message message = text_message("[\"q\"]");
-    assert_int_equal(rooms__cluster_server_side_emit(adapter(i), &plain, &message, on_answer, on_done, adapter(i)), 0);
+    assert_int_equal(rooms_cluster_server_side_emit(adapter(i), &plain, &message, on_answer, on_done, adapter(i)), 0);
 }
 
 static inline void ask_acks(size_t i, uint32_t timeout_ms)
@@ -270,7 +270,7 @@ static inline void ask_acks(size_t i, uint32_t timeout_ms)
     struct rooms_selector everybody = {0};
     struct rooms_message message = text_message("[\"q\"]");
     struct rooms_flags flags = {.timeout_ms = timeout_ms};
-    assert_int_equal(rooms__cluster_broadcast_with_ack(adapter(i), &everybody, &flags, &message, &sink), 0);
+    assert_int_equal(rooms_cluster_broadcast_with_ack(adapter(i), &everybody, &flags, &message, &sink), 0);
 }
 
 static inline void ack_from(size_t i, const char *json)
@@ -283,7 +283,7 @@ static inline void broadcast(size_t i, const char *json)
 {
     struct rooms_selector everybody = {0};
     struct rooms_message message = text_message(json);
-    assert_int_equal(rooms__cluster_broadcast(adapter(i), &everybody, &plain, &message), 0);
+    assert_int_equal(rooms_cluster_broadcast(adapter(i), &everybody, &plain, &message), 0);
 }
 
 #endif

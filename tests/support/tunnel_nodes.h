@@ -1,5 +1,5 @@
-/* Two Socket.IO servers on one loop with a fake clock, and between them, instead of Redis, inboxes in memory that lose
- * what a test wants lost. It is linked instead of rooms_inbox.c. */
+/* Two Socket.IO servers on one loop with a fake clock, and between them, instead of Redis, mailboxes in memory that
+ * lose what a test wants lost. */
 #ifndef TUNNEL_NODES_H
 #define TUNNEL_NODES_H
 
@@ -9,15 +9,16 @@
 #include <rooms.h>
 #include <socketio.h>
 
-#ifndef INBOX_MALLOC
-#define INBOX_MALLOC malloc
+#ifndef MAILBOX_MALLOC
+#define MAILBOX_MALLOC malloc
 #endif
 
 enum { TUNNEL_NODES = 2, SID_CHARS = 32 };
 
-struct rooms_inbox {
+struct mailbox {
+    struct rooms_mailbox mailbox; /* first */
     char name[64];
-    struct rooms_inbox_handlers handlers;
+    struct rooms_mailbox_handlers handlers;
     void *ctx;
     bool is_gone;  /* nobody listens to it */
     bool is_stuck; /* it is counted, and neither hears nor says anything */
@@ -26,32 +27,32 @@ struct rooms_inbox {
 /* What was told, or the answer how many heard it. */
 struct parcel {
     struct parcel *next;
-    struct rooms_inbox *from;
+    struct mailbox *from;
     char to[64];
-    rooms_heard_fn fn;
+    rooms_mailbox_count_fn fn;
     void *ctx;
     size_t size;
     uint8_t bytes[];
 };
 
 static struct {
-    struct rooms_inbox *inbox[TUNNEL_NODES];
+    struct mailbox *box[TUNNEL_NODES];
     struct parcel *first, **last;
 } net;
 
-static inline struct rooms_inbox *inbox_of(const char *name)
+static inline struct mailbox *box_of(const char *name)
 {
     for (size_t i = 0; i < TUNNEL_NODES; i++)
-        if (net.inbox[i] && strcmp(net.inbox[i]->name, name) == 0) return net.inbox[i];
+        if (net.box[i] && strcmp(net.box[i]->name, name) == 0) return net.box[i];
     return NULL;
 }
 
-static inline int post(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
-                       rooms_heard_fn fn, void *ctx)
+static inline int post(struct rooms_mailbox *mailbox, const char *name, const uint8_t *bytes, size_t size,
+                       rooms_mailbox_count_fn fn, void *ctx)
 {
-    struct parcel *parcel = INBOX_MALLOC(sizeof *parcel + size);
+    struct parcel *parcel = MAILBOX_MALLOC(sizeof *parcel + size);
     if (!parcel) return ROOMS_ENOMEM;
-    *parcel = (struct parcel){.from = inbox, .fn = fn, .ctx = ctx, .size = size};
+    *parcel = (struct parcel){.from = (struct mailbox *)mailbox, .fn = fn, .ctx = ctx, .size = size};
     snprintf(parcel->to, sizeof parcel->to, "%s", name);
     memcpy(parcel->bytes, bytes, size);
     if (!net.first) net.last = &net.first;
@@ -60,43 +61,47 @@ static inline int post(struct rooms_inbox *inbox, const char *name, const uint8_
     return 0;
 }
 
-int rooms_inbox_tell(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size)
+static inline int mailbox_send(struct rooms_mailbox *mailbox, const char *name, const uint8_t *bytes, size_t size)
 {
-    return post(inbox, name, bytes, size, NULL, NULL);
+    return post(mailbox, name, bytes, size, NULL, NULL);
 }
 
-int rooms_inbox_tell_and_count(struct rooms_inbox *inbox, const char *name, const uint8_t *bytes, size_t size,
-                               rooms_heard_fn fn, void *ctx)
+static inline int mailbox_send_and_count(struct rooms_mailbox *mailbox, const char *name, const uint8_t *bytes,
+                                         size_t size, rooms_mailbox_count_fn fn, void *ctx)
 {
-    return post(inbox, name, bytes, size, fn, ctx);
+    return post(mailbox, name, bytes, size, fn, ctx);
 }
 
-void rooms_inbox_cancel(struct rooms_inbox *inbox, const void *ctx)
+static inline void mailbox_cancel(struct rooms_mailbox *mailbox, const void *ctx)
 {
     for (struct parcel *parcel = net.first; parcel; parcel = parcel->next)
-        if (parcel->from == inbox && parcel->ctx == ctx) parcel->fn = NULL;
+        if (parcel->from == (struct mailbox *)mailbox && parcel->ctx == ctx) parcel->fn = NULL;
 }
 
-struct rooms_inbox *rooms_inbox_new(struct rooms_redis *redis, const char *name,
-                                    const struct rooms_inbox_handlers *handlers, void *ctx)
+static inline void mailbox_free(struct rooms_mailbox *mailbox)
 {
-    (void)redis;
-    struct rooms_inbox *inbox = calloc(1, sizeof *inbox);
-    if (!inbox) return NULL;
-    snprintf(inbox->name, sizeof inbox->name, "%s", name);
-    inbox->handlers = *handlers;
-    inbox->ctx = ctx;
-    net.inbox[net.inbox[0] ? 1 : 0] = inbox;
-    return inbox;
-}
-
-void rooms_inbox_free(struct rooms_inbox *inbox)
-{
+    struct mailbox *box = (struct mailbox *)mailbox;
     for (size_t i = 0; i < TUNNEL_NODES; i++)
-        if (net.inbox[i] == inbox) net.inbox[i] = NULL;
+        if (net.box[i] == box) net.box[i] = NULL;
     for (struct parcel *parcel = net.first; parcel; parcel = parcel->next)
-        if (parcel->from == inbox) parcel->from = NULL, parcel->fn = NULL;
-    free(inbox);
+        if (parcel->from == box) parcel->from = NULL, parcel->fn = NULL;
+    free(box);
+}
+
+/* A rooms_mailbox_factory. */
+static inline struct rooms_mailbox *mailbox_new(void *ctx, const char *name,
+                                                const struct rooms_mailbox_handlers *handlers, void *handlers_ctx)
+{
+    static const struct rooms_mailbox_ops ops = {mailbox_free, mailbox_send, mailbox_send_and_count, mailbox_cancel};
+    struct mailbox *box = calloc(1, sizeof *box);
+    (void)ctx;
+    if (!box) return NULL;
+    box->mailbox.ops = &ops;
+    snprintf(box->name, sizeof box->name, "%s", name);
+    box->handlers = *handlers;
+    box->ctx = handlers_ctx;
+    net.box[net.box[0] ? 1 : 0] = box;
+    return &box->mailbox;
 }
 
 /* All that was told up to now. */
@@ -105,7 +110,7 @@ static inline void net_deliver(void)
     struct parcel *parcel = net.first, *next;
     net.first = NULL;
     for (; parcel; parcel = next) {
-        struct rooms_inbox *to = inbox_of(parcel->to);
+        struct mailbox *to = box_of(parcel->to);
         bool is_heard = to && !to->is_gone, is_lost = !parcel->from || parcel->from->is_stuck;
         next = parcel->next;
         if (is_heard && !is_lost && !to->is_stuck) to->handlers.on_message(to->ctx, parcel->bytes, parcel->size);
@@ -119,7 +124,7 @@ static inline void net_deliver(void)
 struct tunnel_node {
     struct sio_server *io;
     struct sio_tunnels *tunnels;
-    struct rooms_inbox *inbox;
+    struct mailbox *box;
 };
 
 struct tunnel_nodes {
@@ -145,10 +150,11 @@ static inline void tunnel_nodes_start(struct tunnel_nodes *nodes)
         assert_non_null(node->io);
         assert_non_null(sio_of(node->io, "/"));
         sio_tunnel_options_init(&tunnels);
+        tunnels.mailbox = mailbox_new;
         tunnels.machine = machines[i];
-        node->tunnels = sio_tunnels_new(node->io, NULL, &tunnels);
+        node->tunnels = sio_tunnels_new(node->io, &tunnels);
         assert_non_null(node->tunnels);
-        node->inbox = net.inbox[i];
+        node->box = net.box[i];
         assert_int_equal(sio_listen(node->io, "127.0.0.1", 0), 0);
     }
 }

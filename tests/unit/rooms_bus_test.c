@@ -105,7 +105,7 @@ static void to_room(size_t i, const char *room, const char *json)
     struct rooms_name names[] = {{room, strlen(room)}};
     struct rooms_selector who = {names, 1, NULL, 0};
     struct rooms_message message = text_message(json);
-    assert_int_equal(rooms__cluster_broadcast(adapter(i), &who, &plain, &message), ROOMS_OK);
+    assert_int_equal(rooms_cluster_broadcast(adapter(i), &who, &plain, &message), ROOMS_OK);
 }
 
 static void has_room(size_t i, const char *room, bool is_there)
@@ -128,19 +128,19 @@ TEST(bus, what_is_said_is_done_everywhere)
     struct rooms_message message = text_message("[\"e\",{\"_placeholder\":true,\"num\":0}]");
     message.attachments = binary;
     message.attachment_count = 2;
-    rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
+    rooms_cluster_broadcast(adapter(1), &selector, &plain, &message);
     turn();
     assert_lines("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n"
                  "B deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n"
                  "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n");
-    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
-    rooms__cluster_leave(adapter(1), &selector, &plain, rooms, 1);
-    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    rooms_cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms_cluster_leave(adapter(1), &selector, &plain, rooms, 1);
+    rooms_cluster_disconnect(adapter(1), &selector, &plain, true);
     turn();
     assert_lines("A join +r1 +r2 -x r1 r2\nB join +r1 +r2 -x r1 r2\nC join +r1 +r2 -x r1 r2\n"
                  "A leave +r1 +r2 -x r1\nB leave +r1 +r2 -x r1\nC leave +r1 +r2 -x r1\n"
                  "A disconnect close +r1 +r2 -x\nB disconnect close +r1 +r2 -x\nC disconnect close +r1 +r2 -x\n");
-    rooms__cluster_broadcast(adapter(0), &selector, &here, &message);
+    rooms_cluster_broadcast(adapter(0), &selector, &here, &message);
     turn();
     assert_lines("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\2> <xyz>\n");
     close_nodes();
@@ -163,7 +163,7 @@ TEST(bus, all_nodes_answer)
     turn();
     assert_lines("A ask 700 [\"q\"]\nB ask 700 [\"q\"]\nC ask 700 [\"q\"]\nclients 0\nclients 0\nclients 1\ncounted\n"
                  "ack [7]\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_lines("count 0 3\n");
     close_nodes();
 }
@@ -225,7 +225,7 @@ TEST(bus, ids_of_sockets_and_many_rooms_go_to_all)
     struct rooms_name many[] = {{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}, {"e", 1}};
     struct rooms_selector who = {many, 5, NULL, 0};
     struct rooms_message message = text_message("[\"m\"]");
-    rooms__cluster_broadcast(adapter(0), &who, &plain, &message);
+    rooms_cluster_broadcast(adapter(0), &who, &plain, &message);
     turn();
     assert_int_equal(stats_of(0).filtered, 0);
     close_nodes();
@@ -282,7 +282,7 @@ static void put_hello(struct rooms_packer *out, uint32_t version)
 {
     size_t start = rooms__bus_begin(out, ROOMS__BUS_HELLO);
     rooms__bus_put_u32(out, version);
-    rooms__bus_put_bytes(out, "stranger-1234567", ROOMS__UID_SIZE);
+    rooms__bus_put_bytes(out, "stranger-1234567", ROOMS_UID_SIZE);
     rooms__bus_end(out, start);
 }
 
@@ -350,7 +350,7 @@ TEST(bus, messages_arrive_whole_whatever_the_pieces)
     int fd = stranger(0);
     struct rooms_packer out;
     struct rooms_message event = text_message("[\"piecewise\"]");
-    struct rooms__cluster_message message = {.type = ROOMS__BROADCAST, .packet = event, .who = selector};
+    struct rooms_cluster_message message = {.type = ROOMS_CLUSTER_BROADCAST, .packet = event, .who = selector};
     has_room(0, "r1", true);
     rooms_packer_init(&out);
     put_hello(&out, ROOMS__BUS_VERSION);
@@ -493,7 +493,7 @@ TEST(bus, a_process_that_ends_is_not_waited_for)
     turn();
     assert_lines("done 0\n");
     assert_int_equal(stats_of(0).peers, 1);
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_lines("count 0 2\n");
     close_nodes();
 }
@@ -508,11 +508,11 @@ TEST(bus, a_namespace_that_only_some_have_is_asked_there)
     local = peer_local(&other, NULL);
     other.adapter = rooms_adapter_bus(nodes[0].bus, "/child", &local);
     turn();
-    rooms__cluster_server_count(child.adapter, on_count, NULL);
+    rooms_cluster_server_count(child.adapter, on_count, NULL);
     assert_lines("count 0 2\n");
     child.adapter->ops->free(child.adapter);
     turn();
-    rooms__cluster_server_count(other.adapter, on_count, NULL);
+    rooms_cluster_server_count(other.adapter, on_count, NULL);
     assert_lines("count 0 1\n");
     other.adapter->ops->free(other.adapter);
     close_nodes();

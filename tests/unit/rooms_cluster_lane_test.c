@@ -3,7 +3,7 @@
 
 static void logged(size_t i, const char *offset)
 {
-    rooms__cluster_logged(&nodes[0]->cluster, tickets[i], (struct rooms_name){offset, strlen(offset)});
+    rooms_cluster_logged(&nodes[0]->cluster, tickets[i], (struct rooms_name){offset, strlen(offset)});
 }
 
 TEST(lane, what_is_logged_is_delivered_with_its_offset_and_in_order)
@@ -14,14 +14,14 @@ TEST(lane, what_is_logged_is_delivered_with_its_offset_and_in_order)
     struct rooms_message message = text_message("[3]");
     broadcast(0, "[1]");
     broadcast(0, "[2]");
-    rooms__cluster_broadcast(adapter(0), &selector, &is_volatile, &message);
-    rooms__cluster_disconnect(adapter(0), &selector, &plain, false); /* edge case 58 */
+    rooms_cluster_broadcast(adapter(0), &selector, &is_volatile, &message);
+    rooms_cluster_disconnect(adapter(0), &selector, &plain, false); /* edge case 58 */
     assert_said("");
     logged(1, "2-0");
     assert_said("");
     logged(0, "1-0");
     assert_said("A deliver [1] @1-0\nA deliver [2] @2-0\nA deliver volatile +r1 +r2 -x [3]\nA disconnect +r1 +r2 -x\n");
-    rooms__cluster_join(adapter(0), &selector, &plain, rooms, 1);
+    rooms_cluster_join(adapter(0), &selector, &plain, rooms, 1);
     assert_said("A join +r1 +r2 -x r1\n");
     teardown();
 }
@@ -69,11 +69,11 @@ TEST(lane, what_waits_is_delivered_when_the_node_ends_or_it_is_too_much)
     logs = true;
     setup(1);
     broadcast(0, "[1]");
-    nodes[0]->cluster.options.max_log_wait_bytes = nodes[0]->cluster.lane.bytes;
+    nodes[0]->cluster.state->options.max_log_wait_bytes = nodes[0]->cluster.state->lane.bytes;
     assert_said("");
     broadcast(0, "[2]");
     assert_said("A deliver [1]\nA deliver [2]\n");
-    nodes[0]->cluster.lane.late = false;
+    nodes[0]->cluster.state->lane.late = false;
     broadcast(0, "[3]");
     assert_said("");
     node_free(0);

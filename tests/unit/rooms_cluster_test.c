@@ -9,14 +9,14 @@ TEST(cluster, what_is_said_is_done_everywhere)
     struct rooms_flags flags = {.is_volatile = true};
     message.attachments = &binary;
     message.attachment_count = 1;
-    rooms__cluster_broadcast(adapter(0), &selector, &flags, &message);
+    rooms_cluster_broadcast(adapter(0), &selector, &flags, &message);
     assert_said("A deliver volatile +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <bin>\n");
     settle();
     assert_said("B deliver volatile +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <bin>\n"
                 "C deliver volatile +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <bin>\n");
-    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
-    rooms__cluster_leave(adapter(1), &selector, &plain, rooms, 1);
-    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    rooms_cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms_cluster_leave(adapter(1), &selector, &plain, rooms, 1);
+    rooms_cluster_disconnect(adapter(1), &selector, &plain, true);
     settle();
     assert_said("B join +r1 +r2 -x r1 r2\nB leave +r1 +r2 -x r1\nB disconnect close +r1 +r2 -x\n"
                 "A join +r1 +r2 -x r1 r2\nC join +r1 +r2 -x r1 r2\n"
@@ -29,10 +29,10 @@ TEST(cluster, what_is_local_is_not_said)
 {
     setup(2);
     struct rooms_message message = text_message("[\"e\"]");
-    rooms__cluster_broadcast(adapter(0), &selector, &here, &message);
-    rooms__cluster_join(adapter(0), &selector, &here, rooms, 1);
-    rooms__cluster_fetch(adapter(0), &selector, &here, on_socket, on_done, adapter(0));
-    rooms__cluster_broadcast_with_ack(adapter(0), &selector, &here, &message, &sink);
+    rooms_cluster_broadcast(adapter(0), &selector, &here, &message);
+    rooms_cluster_join(adapter(0), &selector, &here, rooms, 1);
+    rooms_cluster_fetch(adapter(0), &selector, &here, on_socket, on_done, adapter(0));
+    rooms_cluster_broadcast_with_ack(adapter(0), &selector, &here, &message, &sink);
     assert_int_equal(wire_count, 0);
     assert_said("A deliver +r1 +r2 -x [\"e\"]\nA join +r1 +r2 -x r1\n"
                 "socket {\"A\":1}\nsocket {\"A\":2}\ndone 0\nA ask 0 +r1 +r2 -x [\"e\"]\nclients 0\ncounted\n");
@@ -44,7 +44,7 @@ TEST(cluster, a_carrier_that_fails_does_not_keep_anything_from_being_done_here)
     setup(2);
     nodes[0]->is_cut = true;
     broadcast(0, "[1]");
-    rooms__cluster_join(adapter(0), &selector, &plain, rooms, 1);
+    rooms_cluster_join(adapter(0), &selector, &plain, rooms, 1);
     assert_said("A deliver [1]\nA join +r1 +r2 -x r1\n");
     teardown();
 }
@@ -60,10 +60,10 @@ static void fetching_and_events(void)
     settle();
     assert_said("A event [\"q\"]\nB event [\"q\"]\nanswer [\"A\"]\nanswer [\"B\"]\ndone 0\n");
     struct rooms_message message = text_message("[\"e\"]");
-    assert_int_equal(rooms__cluster_server_side_emit(adapter(1), &plain, &message, NULL, NULL, NULL), 0);
+    assert_int_equal(rooms_cluster_server_side_emit(adapter(1), &plain, &message, NULL, NULL, NULL), 0);
     settle();
     assert_said("A event [\"e\"]\nC event [\"e\"]\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("count 0 3\n");
 }
 
@@ -111,8 +111,8 @@ TEST(cluster, acks_come_from_all_nodes)
     ack_from(2, "[3]");
     settle();
     assert_said("ack [1]\nack [2]\nack [3]\n");
-    assert_null(nodes[0]->cluster.first_request); /* over, before its time */
-    assert_null(nodes[2]->cluster.first_served);
+    assert_null(nodes[0]->cluster.state->first_request); /* over, before its time */
+    assert_null(nodes[2]->cluster.state->first_served);
     teardown();
 }
 
@@ -129,7 +129,7 @@ TEST(cluster, an_ack_may_come_before_the_count)
     assert_said("ack [1]\n");
     settle();
     assert_said("clients 1\ncounted\n");
-    assert_null(nodes[0]->cluster.first_request);
+    assert_null(nodes[0]->cluster.state->first_request);
     teardown();
 }
 
@@ -156,12 +156,12 @@ TEST(cluster, who_asked_for_acks_and_does_not_get_them_is_let_go_of)
     setup(2);
     heartbeats = true;
     peers[1]->acks = 1;
-    rooms__cluster_node_seen(&nodes[0]->cluster, (struct rooms_name){nodes[1]->cluster.uid, ROOMS__UID_SIZE});
+    rooms_cluster_node_seen(&nodes[0]->cluster, (struct rooms_name){nodes[1]->cluster.state->uid, ROOMS_UID_SIZE});
     ask_acks(0, 300);
     settle();
-    assert_non_null(nodes[1]->cluster.first_served);
+    assert_non_null(nodes[1]->cluster.state->first_served);
     pass(31000);
-    assert_null(nodes[1]->cluster.first_served);
+    assert_null(nodes[1]->cluster.state->first_served);
     teardown();
 }
 
@@ -256,7 +256,7 @@ TEST(cluster, a_node_that_falls_silent_is_not_waited_for)
     pass(6000);
     struct rooms_selector everybody = {0};
     struct rooms_flags patient = {.timeout_ms = 60000};
-    rooms__cluster_fetch(adapter(0), &everybody, &patient, on_socket, on_done, adapter(0));
+    rooms_cluster_fetch(adapter(0), &everybody, &patient, on_socket, on_done, adapter(0));
     settle();
     said[0] = '\0';
     pass(9000);
@@ -267,7 +267,7 @@ TEST(cluster, a_node_that_falls_silent_is_not_waited_for)
     assert_int_equal(stats.nodes_lost, 2 + 2); /* and C lost A and B */
     nodes[2]->is_cut = false;                  /* it is back */
     pass(6000);
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("count 0 3\n");
     teardown();
 }
@@ -282,7 +282,7 @@ TEST(cluster, a_node_that_says_goodbye_is_not_waited_for)
     said[0] = '\0';
     node_free(2);
     assert_said("done 0\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("count 0 2\n");
     teardown();
 }
@@ -290,16 +290,16 @@ TEST(cluster, a_node_that_says_goodbye_is_not_waited_for)
 TEST(cluster, a_carrier_may_know_by_itself_who_is_there)
 {
     setup(2);
-    struct rooms_name b = {nodes[1]->cluster.uid, ROOMS__UID_SIZE};
-    rooms__cluster_node_seen(&nodes[0]->cluster, b);
+    struct rooms_name b = {nodes[1]->cluster.state->uid, ROOMS_UID_SIZE};
+    rooms_cluster_node_seen(&nodes[0]->cluster, b);
     peers[1]->answers_late = true;
     ask_event(0);
     settle();
     assert_said("B event [\"q\"]\n");
     pass(1000);
-    rooms__cluster_node_gone(&nodes[0]->cluster, b);
+    rooms_cluster_node_gone(&nodes[0]->cluster, b);
     assert_said("done 0\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("count 0 1\n");
     teardown();
 }
@@ -316,7 +316,7 @@ TEST(cluster, a_server_s_answer_may_come_later)
     peers[1]->answer(peers[1]->answer_ctx, &args);
     settle();
     assert_said("B event [\"q\"]\nanswer [\"late\"]\ndone 0\n");
-    assert_null(nodes[1]->cluster.first_served);
+    assert_null(nodes[1]->cluster.state->first_served);
     teardown();
 }
 
@@ -342,7 +342,7 @@ TEST(cluster, requests_have_a_limit)
     fetch(0);
     assert_said("socket {\"A\":1}\nsocket {\"A\":2}\ndone -5\n");
     struct rooms_message message = text_message("[\"q\"]");
-    assert_int_equal(rooms__cluster_server_side_emit(adapter(0), &plain, &message, on_answer, on_done, NULL),
+    assert_int_equal(rooms_cluster_server_side_emit(adapter(0), &plain, &message, on_answer, on_done, NULL),
                      ROOMS_ELIMIT);
     ask_acks(0, 100);
     assert_said("A ask 100 [\"q\"]\nclients 0\ncounted\n");
@@ -357,10 +357,10 @@ TEST(cluster, nodes_have_a_limit)
     char uid[20];
     for (int i = 0; i < 9; i++) {
         snprintf(uid, sizeof uid, "node%d", i);
-        struct rooms__cluster_message beat = {.type = ROOMS__HEARTBEAT, .uid = {uid, 5}};
-        rooms__cluster_receive(&nodes[0]->cluster, &beat);
+        struct rooms_cluster_message beat = {.type = ROOMS_CLUSTER_HEARTBEAT, .uid = {uid, 5}};
+        rooms_cluster_receive(&nodes[0]->cluster, &beat);
     }
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("count 0 6\n");
     assert_int_equal(stats.limit_nodes, 4);
     teardown();
@@ -370,14 +370,15 @@ TEST(cluster, what_makes_no_sense_is_counted_and_ignored)
 {
     counts = true;
     setup(1);
-    struct rooms__cluster *cluster = &nodes[0]->cluster;
+    struct rooms_cluster *cluster = &nodes[0]->cluster;
     char long_uid[100] = "x";
     for (int type = -1; type < 20; type++) {
-        if (type == ROOMS__BROADCAST || type == ROOMS__SERVER_SIDE_EMIT || type == ROOMS__SOCKETS_JOIN ||
-            type == ROOMS__SOCKETS_LEAVE || type == ROOMS__DISCONNECT_SOCKETS)
+        if (type == ROOMS_CLUSTER_BROADCAST || type == ROOMS_CLUSTER_SERVER_SIDE_EMIT ||
+            type == ROOMS_CLUSTER_SOCKETS_JOIN || type == ROOMS_CLUSTER_SOCKETS_LEAVE ||
+            type == ROOMS_CLUSTER_DISCONNECT_SOCKETS)
             continue;
-        struct rooms__cluster_message message = {.type = (enum rooms__cluster_type)type, .uid = {long_uid, 100}};
-        rooms__cluster_receive(cluster, &message);
+        struct rooms_cluster_message message = {.type = (enum rooms_cluster_type)type, .uid = {long_uid, 100}};
+        rooms_cluster_receive(cluster, &message);
     }
     assert_said("");
     assert_int_equal(stats.ignored, 2 + 6 + 5);
@@ -396,7 +397,7 @@ TEST(cluster, what_is_for_rooms_without_members_here_is_not_delivered)
     struct rooms_name elsewhere[] = {{"r1", 2}, {"r2", 2}}, own[] = {{"r1", 2}, {"id", 2}}, here_too[] = {{"r3", 2}};
     struct rooms_selector whom[] = {
         {elsewhere, 2, NULL, 0}, {own, 2, NULL, 0}, {here_too, 1, NULL, 0}, {NULL, 0, NULL, 0}};
-    for (size_t i = 0; i < 4; i++) rooms__cluster_broadcast(adapter(0), &whom[i], &plain, &message);
+    for (size_t i = 0; i < 4; i++) rooms_cluster_broadcast(adapter(0), &whom[i], &plain, &message);
     said[0] = '\0';
     settle();
     assert_said("B deliver +r1 +id [1]\nB deliver +r3 [1]\nB deliver [1]\n");
@@ -411,10 +412,10 @@ TEST(cluster, an_emitter_is_heard_and_not_waited_for)
 {
     heartbeats = true;
     setup(1);
-    struct rooms__cluster_message message = {
-        .type = ROOMS__BROADCAST, .uid = {"emitter", 7}, .packet = text_message("[1]")};
-    rooms__cluster_receive(&nodes[0]->cluster, &message);
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    struct rooms_cluster_message message = {
+        .type = ROOMS_CLUSTER_BROADCAST, .uid = {"emitter", 7}, .packet = text_message("[1]")};
+    rooms_cluster_receive(&nodes[0]->cluster, &message);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     assert_said("A deliver [1]\ncount 0 1\n");
     teardown();
 }

@@ -132,7 +132,7 @@ TEST(wire, attachments_stand_beside_the_event)
         struct rooms__cluster_reading reading;
         assert_int_equal(read_bytes(vector, vector->payload, vector->size, &reading), 0);
         const struct rooms_message *packet = &reading.message.packet;
-        assert_int_equal(reading.message.type, ROOMS__BROADCAST);
+        assert_int_equal(reading.message.type, ROOMS_CLUSTER_BROADCAST);
         assert_text(packet->json, "[\"hello\",{\"_placeholder\":true,\"num\":0},"
                                   "{\"deep\":[{\"_placeholder\":true,\"num\":1}]}]");
         assert_int_equal(packet->attachment_count, 2);
@@ -156,7 +156,7 @@ TEST(wire, flags_and_names_are_read)
             "\"expectSingleResponse\":true}},\"packet\":{\"data\":[\"e\"],\"type\":5}},\"type\":3}",
             &reading),
         0);
-    const struct rooms__cluster_message *message = &reading.message;
+    const struct rooms_cluster_message *message = &reading.message;
     assert_name(message->uid, "ab");
     assert_int_equal(message->request.n, 0);
     assert_true(message->flags.is_volatile && !message->flags.compress && !message->flags.local);
@@ -185,10 +185,11 @@ TEST(wire, an_answer_without_value_has_no_arguments)
 
 TEST(wire, messages_without_data_have_none)
 {
-    static const enum rooms__cluster_type types[] = {ROOMS__INITIAL_HEARTBEAT, ROOMS__HEARTBEAT, ROOMS__ADAPTER_CLOSE};
+    static const enum rooms_cluster_type types[] = {ROOMS_CLUSTER_INITIAL_HEARTBEAT, ROOMS_CLUSTER_HEARTBEAT,
+                                                    ROOMS_CLUSTER_ADAPTER_CLOSE};
     for (size_t i = 0; i < 3; i++) {
         char expected[80];
-        struct rooms__cluster_message message = {.type = types[i], .uid = uid};
+        struct rooms_cluster_message message = {.type = types[i], .uid = uid};
         struct rooms__cluster_reading reading;
         snprintf(expected, sizeof expected, "{\"type\":%d,\"uid\":\"%s\",\"nsp\":\"/\"}", types[i], uid.p);
         rooms__cluster_put(&packer, &message, root, ROOMS__FORM_JSON);

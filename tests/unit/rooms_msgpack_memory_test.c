@@ -1,6 +1,6 @@
 /* msgpack when memory is out, at every allocation there is: a reason, and nothing kept. Linked with --wrap=malloc and
  * its kin. */
-#include "rooms.h"
+#include "rooms_msgpack.h"
 
 #include "failing_malloc.h"
 #include "test.h"

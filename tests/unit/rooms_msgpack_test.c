@@ -1,5 +1,5 @@
 /* rooms_msgpack_decode.c, rooms_msgpack_encode.c: against what notepack.io writes, and against what nobody should. */
-#include "rooms.h"
+#include "rooms_msgpack.h"
 
 #include "guard.h"
 #include "test.h"

@@ -11,7 +11,7 @@ static void emit_to(size_t i, const char *room, const char *json)
     struct rooms_name rooms_of[] = {name(room)};
     struct rooms_selector who = {rooms_of, 1, NULL, 0};
     struct rooms_message message = text_message(json);
-    assert_int_equal(rooms__cluster_broadcast(adapter(i), &who, &plain, &message), 0);
+    assert_int_equal(rooms_cluster_broadcast(adapter(i), &who, &plain, &message), 0);
 }
 
 static const char *listeners(const char *channel)
@@ -33,13 +33,13 @@ TEST(sharded, what_is_said_is_done_everywhere)
     struct rooms_message message = text_message("[\"e\",{\"_placeholder\":true,\"num\":0}]");
     message.attachments = &binary;
     message.attachment_count = 1;
-    rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
+    rooms_cluster_broadcast(adapter(1), &selector, &plain, &message);
     nodes_settle();
     assert_non_null(strstr(said, "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <"));
     assert_non_null(strstr(said, "A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <"));
     said[0] = '\0';
-    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
-    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    rooms_cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms_cluster_disconnect(adapter(1), &selector, &plain, true);
     WAIT_LINES("A join +r1 +r2 -x r1 r2", "B join +r1 +r2 -x r1 r2", "C join +r1 +r2 -x r1 r2",
                "A disconnect close +r1 +r2 -x", "B disconnect close +r1 +r2 -x", "C disconnect close +r1 +r2 -x");
     nodes_close();
@@ -59,7 +59,7 @@ TEST(sharded, all_nodes_answer)
                "counted");
     ack_from(1, "[{\"a\":1}]");
     wait_said("ack [{\"a\":1}]\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 3\n");
     nodes_close();
 }
@@ -133,16 +133,16 @@ static void beat_quickly(struct rooms_redis_options *options)
 TEST(sharded, a_node_that_falls_silent_is_not_waited_for)
 {
     nodes_open(3, rooms_adapter_redis_sharded, NULL, beat_quickly);
-    struct rooms__cluster *a = (struct rooms__cluster *)adapter(0), *c = (struct rooms__cluster *)adapter(2);
-    RUN_UNTIL(&nodes[0], a->nodes.table.count == 2);
-    rooms__due_stop(&c->heartbeat); /* as if it had stopped */
+    struct rooms_cluster *a = (struct rooms_cluster *)adapter(0), *c = (struct rooms_cluster *)adapter(2);
+    RUN_UNTIL(&nodes[0], a->state->nodes.table.count == 2);
+    rooms__due_stop(&c->state->heartbeat); /* as if it had stopped */
     RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).nodes_lost > 0);
     assert_int_equal(node_stats(&nodes[0]).nodes_lost, 1);
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 2\n");
     node_close(2);
     RUN_UNTIL(&nodes[0], strcmp(listeners("socket.io#/#"), "2") == 0);
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 2\n");
     nodes_close();
 }
@@ -153,7 +153,7 @@ TEST(sharded, who_is_missing_is_named)
     peers[1]->answers_late = true;
     ask_event(0);
     wait_said("B event [\"q\"]\ndone -5 missing B\n");
-    assert_non_null(strstr(nodes[0].log, ((struct rooms__cluster *)adapter(1))->uid)); /* in the log, too */
+    assert_non_null(strstr(nodes[0].log, ((struct rooms_cluster *)adapter(1))->state->uid)); /* in the log, too */
     nodes_close();
 }
 

@@ -74,12 +74,12 @@ TEST(streams, what_is_said_is_done_everywhere)
     struct rooms_message message = text_message("[\"e\",{\"_placeholder\":true,\"num\":0}]");
     message.attachments = &binary;
     message.attachment_count = 1;
-    rooms__cluster_broadcast(adapter(1), &selector, &plain, &message);
+    rooms_cluster_broadcast(adapter(1), &selector, &plain, &message);
     WAIT_LINES("A deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>",
                "B deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>",
                "C deliver +r1 +r2 -x [\"e\",{\"_placeholder\":true,\"num\":0}] <\1\377>");
-    rooms__cluster_join(adapter(1), &selector, &plain, rooms, 2);
-    rooms__cluster_disconnect(adapter(1), &selector, &plain, true);
+    rooms_cluster_join(adapter(1), &selector, &plain, rooms, 2);
+    rooms_cluster_disconnect(adapter(1), &selector, &plain, true);
     WAIT_LINES("A join +r1 +r2 -x r1 r2", "B join +r1 +r2 -x r1 r2", "C join +r1 +r2 -x r1 r2",
                "A disconnect close +r1 +r2 -x", "B disconnect close +r1 +r2 -x", "C disconnect close +r1 +r2 -x");
     nodes_close();
@@ -99,7 +99,7 @@ TEST(streams, all_nodes_answer)
                "counted");
     ack_from(1, "[{\"a\":1}]");
     wait_said("ack [{\"a\":1}]\n");
-    rooms__cluster_server_count(adapter(0), on_count, NULL);
+    rooms_cluster_server_count(adapter(0), on_count, NULL);
     wait_said("count 0 3\n");
     nodes_close();
 }
@@ -142,7 +142,7 @@ TEST(streams, volatile_events_have_no_offset)
     struct rooms_flags flags = {.is_volatile = true, .compress = true};
     struct rooms_message message = text_message("[1]");
     broadcast(0, "[0]");
-    rooms__cluster_broadcast(adapter(0), &(struct rooms_selector){0}, &flags, &message);
+    rooms_cluster_broadcast(adapter(0), &(struct rooms_selector){0}, &flags, &message);
     RUN_UNTIL(&nodes[0], strstr(said, "volatile"));
     read_all();
     assert_int_equal(take_offsets(), 1);
@@ -405,8 +405,8 @@ TEST(recovery, garbage_that_asks_for_evictions_is_counted_and_ignored)
     enum { COUNT = sizeof garbage / sizeof garbage[0] };
     open_recovering(1);
     hold(0, "pid");
-    struct rooms__cluster *self = (struct rooms__cluster *)adapter(0);
-    snprintf(uid_channel, sizeof uid_channel, "socket.io-evict#/#%s#", self->uid);
+    struct rooms_cluster *self = (struct rooms_cluster *)adapter(0);
+    snprintf(uid_channel, sizeof uid_channel, "socket.io-evict#/#%s#", self->state->uid);
     for (size_t i = 0; i < COUNT; i++) publish(&nodes[0], "socket.io-evict#/#", garbage[i]);
     for (size_t i = 0; i < 4; i++) publish(&nodes[0], uid_channel, garbage[i]);
     publish(&nodes[0], uid_channel, "{\"id\":1,\"evicted\":true}"); /* an answer to nothing */
