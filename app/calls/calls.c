@@ -24,6 +24,8 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("suggestions_total", counters.suggestions, "Suggestions sent."),
     KIT_COUNTER_ROW("searches_total", counters.searches, "Document searches."),
     KIT_COUNTER_ROW("feedback_total", counters.feedback, "doc:feedback events answered."),
+    KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
+    KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
     KIT_COUNTER_ROW("gates_lost_total", counters.gates_lost,
                     "Subscriptions ended because gate_messages_max or gate_bytes_max was reached."),
@@ -97,6 +99,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     static int (*const parts[])(struct calls * calls) = {
         open_namespaces,   calls_feed_start,     calls_presence_start, calls_access_start, calls_agents_start,
         calls_watch_start, calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,
+        calls_notes_start, calls_help_start,     calls_wrapup_start,
     };
     struct calls *calls = *state;
     int failed = 0;

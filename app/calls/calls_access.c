@@ -20,15 +20,23 @@ static bool begins_with(struct eio_str text, const char *prefix)
 
 bool calls_room_call(struct eio_str room, char call_id[KIT_ID_SIZE])
 {
-    static const char *const prefixes[] = {CALLS_ROOM, CALLS_SUPERVISOR_ROOM};
+    static const char *const prefixes[] = {CALLS_ROOM, CALLS_SUPERVISOR_ROOM, CALLS_AGENT_ROOM};
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-        size_t n = strlen(prefixes[i]);
-        if (!begins_with(room, prefixes[i]) || room.n == n || room.n - n >= KIT_ID_SIZE) continue;
-        memcpy(call_id, room.p + n, room.n - n);
-        call_id[room.n - n] = 0;
+        if (!begins_with(room, prefixes[i])) continue;
+        struct eio_str id = {room.p + strlen(prefixes[i]), room.n - strlen(prefixes[i])};
+        const char *at = prefixes[i] == prefixes[2] ? memchr(id.p, '@', id.n) : NULL;
+        if (at) id.n = (size_t)(at - id.p);
+        if (!id.n || id.n >= KIT_ID_SIZE) continue;
+        memcpy(call_id, id.p, id.n);
+        call_id[id.n] = 0;
         return true;
     }
     return false;
+}
+
+void calls_agent_room(char room[CALLS_AGENT_ROOM_SIZE], const char *call_id, const char *user)
+{
+    snprintf(room, CALLS_AGENT_ROOM_SIZE, CALLS_AGENT_ROOM "%s@%s", call_id, user);
 }
 
 static bool is_in(const struct sio_socket *socket, const char *prefix, const char *call_id)
@@ -43,9 +51,22 @@ bool calls_access_is_in(const struct sio_socket *socket, const char *call_id)
     return is_in(socket, CALLS_ROOM, call_id) || is_in(socket, CALLS_SUPERVISOR_ROOM, call_id);
 }
 
-bool calls_access_is_meant(const struct sio_socket *socket, const char *call_id, bool for_supervisors)
+static bool is_in_own(const struct sio_socket *socket, const char *call_id)
 {
-    return is_in(socket, for_supervisors ? CALLS_SUPERVISOR_ROOM : CALLS_ROOM, call_id);
+    char room[CALLS_AGENT_ROOM_SIZE];
+    const struct kit_claims *claims = kit_auth_claims(socket);
+    if (!claims) return false;
+    calls_agent_room(room, call_id, claims->sub);
+    return sio_socket_is_in(socket, eio_str(room));
+}
+
+unsigned calls_access_audiences(const struct sio_socket *socket, const char *call_id)
+{
+    unsigned audiences = 0;
+    if (is_in(socket, CALLS_ROOM, call_id)) audiences |= CALLS_FOR_ALL;
+    if (is_in(socket, CALLS_SUPERVISOR_ROOM, call_id)) audiences |= CALLS_FOR_SUPERVISORS;
+    if (is_in_own(socket, call_id)) audiences |= CALLS_FOR_ONE;
+    return audiences;
 }
 
 static void leave(struct sio_socket *socket, const char *prefix, const char *call_id)
@@ -55,9 +76,33 @@ static void leave(struct sio_socket *socket, const char *prefix, const char *cal
     sio_leave(socket, eio_str(room));
 }
 
-static bool is_supervisor(const struct kit_claims *claims)
+bool calls_access_is_supervisor(const struct kit_claims *claims)
 {
-    return (claims->role & (KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)) != 0;
+    return claims && (claims->role & (KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)) != 0;
+}
+
+/* A socket has one user for good, so its room is that of its claims, whichever they are. */
+static void leave_own(struct sio_socket *socket, const char *call_id)
+{
+    char room[CALLS_AGENT_ROOM_SIZE];
+    const struct kit_claims *claims = kit_auth_claims(socket);
+    if (!claims) return;
+    calls_agent_room(room, call_id, claims->sub);
+    sio_leave(socket, eio_str(room));
+}
+
+/* What a call's supervisors get, or what this agent does. */
+static int join_own(struct sio_socket *socket, const struct kit_claims *claims, const char *call_id)
+{
+    char room[CALLS_AGENT_ROOM_SIZE];
+    if (calls_access_is_supervisor(claims)) {
+        leave_own(socket, call_id);
+        calls_room(room, CALLS_SUPERVISOR_ROOM, call_id);
+    } else {
+        leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
+        calls_agent_room(room, call_id, claims->sub);
+    }
+    return sio_join(socket, eio_str(room));
 }
 
 int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const struct kit_claims *claims,
@@ -68,11 +113,8 @@ int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const st
     bool is_new = !calls_access_is_in(socket, call_id);
     calls_room(room, CALLS_ROOM, call_id);
     int error = sio_join(socket, eio_str(room));
-    calls_room(room, CALLS_SUPERVISOR_ROOM, call_id);
-    if (!is_supervisor(claims))
-        sio_leave(socket, eio_str(room));
-    else if (!error)
-        error = sio_join(socket, eio_str(room));
+    if (!error) error = join_own(socket, claims, call_id);
+    if (error && !calls_access_is_supervisor(claims)) leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
     if (error && is_new)
         calls_access_take_out(calls, socket, call_id);
     else if (is_new)
@@ -83,6 +125,7 @@ int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const st
 void calls_access_take_out(struct calls *calls, struct sio_socket *socket, const char *call_id)
 {
     bool was_in = calls_access_is_in(socket, call_id);
+    leave_own(socket, call_id);
     leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
     leave(socket, CALLS_ROOM, call_id);
     if (was_in) calls_presence_touch(calls, call_id, false);
@@ -132,8 +175,8 @@ static char (*calls_of(const struct sio_socket *socket, size_t *count, int *erro
     *error = 0;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
         if (!calls_room_call(room, call_id)) continue;
-        /* Whoever is in both rooms of a call is counted by the first. */
-        if (begins_with(room, CALLS_SUPERVISOR_ROOM) && is_in(socket, CALLS_ROOM, call_id)) continue;
+        /* Whoever is in several rooms of a call is counted by the first. */
+        if (!begins_with(room, CALLS_ROOM) && is_in(socket, CALLS_ROOM, call_id)) continue;
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 16;
             char(*more)[KIT_ID_SIZE] = realloc(ids, capacity * sizeof *more);
@@ -268,7 +311,7 @@ static void review_call(struct calls *calls, struct sio_socket *socket, const ch
 {
     struct kit_claims *claims = kit_auth_claims(socket);
     struct calls_gate *gate = calls_gate_find(calls, sio_socket_id(socket), call_id);
-    if (!is_supervisor(claims)) leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
+    if (!calls_access_is_supervisor(claims)) leave(socket, CALLS_SUPERVISOR_ROOM, call_id);
     if (kit_claims_allow(claims, call_id)) {
         if (!calls_gate_is_busy(gate)) calls_access_put_in(calls, socket, claims, call_id);
         return;
@@ -283,6 +326,13 @@ static void review_call(struct calls *calls, struct sio_socket *socket, const ch
     tell_end(socket, call_id, &busy);
 }
 
+/* The rooms that are not one call's: of who lists calls, of who is called for help. */
+static int review_others(struct sio_socket *socket, const struct kit_claims *claims)
+{
+    int error = calls_listing_review(socket, claims, false);
+    return error ? error : calls_help_review(socket, claims);
+}
+
 static void on_claims(struct sio_socket *socket, void *ctx)
 {
     int error;
@@ -290,7 +340,7 @@ static void on_claims(struct sio_socket *socket, void *ctx)
     char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
     for (size_t i = 0; i < count; i++) review_call(ctx, socket, ids[i]);
     free(ids);
-    if (!error) error = calls_listing_review(socket, kit_auth_claims(socket), false);
+    if (!error) error = review_others(socket, kit_auth_claims(socket));
     if (error) sio_socket_disconnect(socket, true);
 }
 
@@ -404,7 +454,7 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
         return;
     }
     struct calls_comeback *comeback = NULL;
-    if (kit_auth_claims(socket) && !calls_listing_review(socket, kit_auth_claims(socket), false))
+    if (kit_auth_claims(socket) && !review_others(socket, kit_auth_claims(socket)))
         comeback = make_comeback(calls, socket, admission);
     if (!comeback) {
         refuse_comeback(admission);
@@ -412,7 +462,7 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     }
     size_t open = 0;
     for (size_t i = 0; i < comeback->count; i++) {
-        if (!is_supervisor(comeback->claims)) leave(socket, CALLS_SUPERVISOR_ROOM, comeback->ids[i]);
+        if (!calls_access_is_supervisor(comeback->claims)) leave(socket, CALLS_SUPERVISOR_ROOM, comeback->ids[i]);
         if (kit_claims_allow(comeback->claims, comeback->ids[i])) continue;
         memmove(comeback->ids[open++], comeback->ids[i], KIT_ID_SIZE);
     }
@@ -440,7 +490,11 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     struct calls *calls = ctx;
     int error;
     size_t count;
-    if (!sio_socket_recovered(socket)) return;
+    if (!sio_socket_recovered(socket)) {
+        if (kit_auth_claims(socket) && calls_help_review(socket, kit_auth_claims(socket)))
+            sio_socket_disconnect(socket, true);
+        return;
+    }
     char(*ids)[KIT_ID_SIZE] = calls_of(socket, &count, &error);
     for (size_t i = 0; i < count; i++) {
         calls_access_put_in(calls, socket, kit_auth_claims(socket), ids[i]); /* a supervisor's second room */

@@ -34,8 +34,9 @@ struct calls_record {
     struct calls_entry entry;
     int64_t now_ms;
     struct calls_call call;
-    bool duplicate;   /* it was stored before: nothing is sent */
-    int64_t replaces; /* seq of the final line that this one corrects; 0: none */
+    bool lowers_hands; /* it ended the call, in which hands were up */
+    bool duplicate;    /* it was stored before: nothing is sent */
+    int64_t replaces;  /* seq of the final line that this one corrects; 0: none */
 };
 /* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
  * failure: from 500 on the operation must fail, too; else nothing was changed. */

@@ -1,6 +1,8 @@
 /* doc:feedback: whether a document helped, once per agent, document and call. The totals stand with the document,
- * where the search finds them. */
+ * where the search finds them. doc:used: that an agent opened or copied it, which teaches less. */
 #include "calls_int.h"
+
+#include <string.h>
 
 struct feedback {
     struct kit_request request;
@@ -49,17 +51,15 @@ static int add_to_totals(struct kit_db *db, struct feedback *f, int was)
 }
 
 /* What the customer said finds the document again, in other calls. */
-static int learn(struct kit_db *db, struct feedback *f)
+static int learn(struct kit_db *db, struct kit_request *request, struct knowledge_vote *vote)
 {
     struct calls_said said;
-    struct calls *calls = f->request.state;
-    struct kit_failure *failure = &f->request.op.failure;
-    int code = calls_said_read(db, f->call_id, KNOWLEDGE_LEARN_TURNS, 0, &said, failure);
-    if (!code) {
-        struct knowledge_vote vote = {f->call_id, f->doc_id,  f->request.claims->sub,
-                                      f->helpful, said.turns, said.count};
-        code = knowledge_vote(calls->knowledge, db, &vote, failure);
-    }
+    struct calls *calls = request->state;
+    int code = calls_said_read(db, vote->call_id, KNOWLEDGE_LEARN_TURNS, 0, &said, &request->op.failure);
+    vote->agent = request->claims->sub;
+    vote->turns = said.turns;
+    vote->turn_count = said.count;
+    if (!code) code = knowledge_vote(calls->knowledge, db, vote, &request->op.failure);
     calls_said_clear(&said);
     return code;
 }
@@ -68,10 +68,12 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
 {
     struct feedback *f = KIT_REQUEST(feedback, request);
     struct calls_call call;
+    struct knowledge_vote vote = {
+        .call_id = f->call_id, .doc_id = f->doc_id, .weight = f->helpful ? KNOWLEDGE_WEIGHT_ONE : 0};
     int was = -1, code = calls_find_allowed(db, request->claims, f->call_id, &call, &request->op.failure);
     if (!code) code = read_vote(db, f, &was);
     if (!code) code = add_to_totals(db, f, was);
-    if (!code && was != f->helpful) code = learn(db, f);
+    if (!code && was != f->helpful) code = learn(db, request, &vote);
     if (code) return code;
     if (kit_db_run(db,
                    "INSERT INTO feedback(call_id, doc_id, agent, helpful, at_ms) VALUES (?,?,?,?,?)"
@@ -100,10 +102,72 @@ static void reply_feedback(struct kit_request *request)
                   (json_int_t)f->unhelpful_total);
 }
 
+/* ---------------------------------------------------------------- doc:used */
+
+struct use {
+    struct kit_request request;
+    char call_id[KIT_ID_SIZE], doc_id[KIT_ID_SIZE];
+    int64_t weight;
+};
+
+static int read_use(struct kit_request *request, const json_t *payload)
+{
+    struct use *use = KIT_REQUEST(use, request);
+    const char *how = json_string_value(json_object_get(payload, "how"));
+    kit_copy_text(use->call_id, sizeof use->call_id, payload, "call_id");
+    kit_copy_text(use->doc_id, sizeof use->doc_id, payload, "doc_id");
+    use->weight = strcmp(how, "copied") ? KNOWLEDGE_WEIGHT_OPENED : KNOWLEDGE_WEIGHT_COPIED;
+    return 0;
+}
+
+/* Whether this says more than what is known: the agent has not voted, nor used the document in a way that weighs as
+ * much. */
+static int is_news(struct kit_db *db, struct use *use, int64_t call, bool *news)
+{
+    struct kit_failure *failure = &use->request.op.failure;
+    const char *agent = use->request.claims->sub;
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(db, &row, "SELECT 1 FROM documents WHERE doc_id=?", "t", use->doc_id);
+    if (step == KIT_DONE) return kit_fail(failure, 404, "/doc_id", "document not found");
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    kit_rows_end(&row);
+    step = kit_db_query(db, &row,
+                        "SELECT 1 FROM feedback WHERE call_id=?1 AND doc_id=?2 AND agent=?3 UNION ALL"
+                        " SELECT 1 FROM document_uses WHERE call=?4 AND doc_id=?2 AND agent=?3 AND weight>=?5",
+                        "tttii", use->call_id, use->doc_id, agent, call, use->weight);
+    *news = step == KIT_DONE;
+    kit_rows_end(&row);
+    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+}
+
+static int run_use(struct kit_db *db, struct kit_request *request)
+{
+    struct use *use = KIT_REQUEST(use, request);
+    struct knowledge_vote vote = {.call_id = use->call_id, .doc_id = use->doc_id, .weight = use->weight};
+    struct calls_call call;
+    bool news = false;
+    int code = calls_find_allowed(db, request->claims, use->call_id, &call, &request->op.failure);
+    if (!code) code = is_news(db, use, call.id, &news);
+    if (code || !news) return code;
+    int failed = kit_db_run(db,
+                            "INSERT INTO document_uses(call, doc_id, agent, weight, at_ms) VALUES (?,?,?,?,?)"
+                            " ON CONFLICT(call, doc_id, agent) DO UPDATE SET weight=excluded.weight,"
+                            " at_ms=excluded.at_ms",
+                            "ittii", call.id, use->doc_id, request->claims->sub, use->weight, request->now_ms);
+    return failed ? kit_db_fail(db, &request->op.failure) : learn(db, request, &vote);
+}
+
+static void reply_use(struct kit_request *request)
+{
+    ((struct calls *)request->state)->counters.uses++;
+}
+
 int calls_feedback_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {"doc:feedback", sizeof(struct feedback), KIT_WRITE, read_feedback, run_feedback, reply_feedback, NULL},
+        {"doc:used", sizeof(struct use), KIT_WRITE, read_use, run_use, reply_use, NULL, NULL, NULL},
+        {"doc:feedback", sizeof(struct feedback), KIT_WRITE, read_feedback, run_feedback, reply_feedback, NULL, NULL,
+         NULL},
     };
-    return kit_open_events(calls->kit, calls->agents, events, 1, calls);
+    return kit_open_events(calls->kit, calls->agents, events, 2, calls);
 }

@@ -13,7 +13,7 @@
 
 struct kept {
     struct kept *next;
-    bool for_supervisors;
+    unsigned audiences;             /* those of whom it is for, in which the socket was when it came */
     char offset[ROOMS_OFFSET_SIZE]; /* "": it has none */
     size_t size;
     char json[]; /* ["name",arg] */
@@ -189,7 +189,7 @@ static void send_kept(const struct calls_gate *gate, const struct kept *kept, co
 {
     struct eio_str json = {kept->json, kept->size};
     if (calls_event_seq(json) <= seq) return;
-    if (!calls_access_is_meant(socket, gate->call->call_id, kept->for_supervisors)) return;
+    if (!(calls_access_audiences(socket, gate->call->call_id) & kept->audiences)) return;
     calls_proxy_send(gate->calls, socket, json, kept->offset);
 }
 
@@ -221,7 +221,7 @@ void calls_gate_forget(const struct calls *calls, const char *sid, const char *c
 
 /* ------------------------------------------------------------- messages */
 
-static void keep(struct calls_gate *gate, const struct rooms_message *message, bool for_supervisors)
+static void keep(struct calls_gate *gate, const struct rooms_message *message, unsigned audiences)
 {
     const struct kit_config *config = gate->calls->kit->config;
     struct kept *kept = NULL;
@@ -236,7 +236,7 @@ static void keep(struct calls_gate *gate, const struct rooms_message *message, b
         return;
     }
     kept->next = NULL;
-    kept->for_supervisors = for_supervisors;
+    kept->audiences = audiences;
     if (n) memcpy(kept->offset, message->offset.p, n);
     kept->offset[n] = 0;
     kept->size = message->json.n;
@@ -255,19 +255,30 @@ static bool is_in_any(const struct sio_socket *socket, const struct rooms_name *
     return false;
 }
 
+/* What a room's message is for; one for the rooms of who lists calls, say, is for all. */
+static unsigned audience_of(struct rooms_name room, const char *call_id)
+{
+    static const struct {
+        const char *prefix;
+        enum calls_audience audience;
+    } kinds[] = {{CALLS_SUPERVISOR_ROOM, CALLS_FOR_SUPERVISORS}, {CALLS_AGENT_ROOM, CALLS_FOR_ONE}};
+    char own[KIT_ID_SIZE];
+    if (!calls_room_call((struct eio_str){room.p, room.n}, own) || strcmp(own, call_id)) return CALLS_FOR_ALL;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (!strncmp(room.p, kinds[i].prefix, strlen(kinds[i].prefix))) return kinds[i].audience;
+    return CALLS_FOR_ALL;
+}
+
 /* Keeps a message for a socket that would get it if there were no gate. */
 static void keep_if_meant(struct calls_gate *gate, const struct rooms_selector *who,
                           const struct rooms_message *message)
 {
-    char room[CALLS_ROOM_SIZE];
     const struct sio_socket *socket = sio_socket_find(gate->calls->agents, gate->sid, strlen(gate->sid));
-    if (!socket || !is_in_any(socket, who->rooms, who->room_count)) return;
-    if (is_in_any(socket, who->except, who->except_count)) return;
-    calls_room(room, CALLS_ROOM, gate->call->call_id);
-    bool for_all = false;
+    unsigned audiences = 0;
+    if (!socket || is_in_any(socket, who->except, who->except_count)) return;
     for (size_t i = 0; i < who->room_count; i++)
-        for_all |= who->rooms[i].n == strlen(room) && !memcmp(who->rooms[i].p, room, who->rooms[i].n);
-    keep(gate, message, !for_all);
+        if (is_in_any(socket, &who->rooms[i], 1)) audiences |= audience_of(who->rooms[i], gate->call->call_id);
+    if (audiences) keep(gate, message, audiences);
 }
 
 size_t calls_gates_count(const struct calls_gated *call)

@@ -66,8 +66,10 @@ void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket
 /* The call's id if the room is one of a call's; false otherwise. */
 bool calls_room_call(struct eio_str room, char call_id[KIT_ID_SIZE]);
 bool calls_access_is_in(const struct sio_socket *socket, const char *call_id);
-/* True if what is for all in the call, or for its supervisors, is for this socket. */
-bool calls_access_is_meant(const struct sio_socket *socket, const char *call_id, bool for_supervisors);
+/* Whom something of a call is for, by the rooms that it is sent to. */
+enum calls_audience { CALLS_FOR_ALL = 1, CALLS_FOR_SUPERVISORS = 2, CALLS_FOR_ONE = 4 };
+/* In which of them the socket is, or'ed. */
+unsigned calls_access_audiences(const struct sio_socket *socket, const char *call_id);
 /* Puts a socket into the call's rooms, or leaves those that its role does not open. claims are what was checked for
  * this call: EIO_EAGAIN if the socket has others meanwhile; or what sio_join() says. */
 int calls_access_put_in(struct calls *calls, struct sio_socket *socket, const struct kit_claims *claims,

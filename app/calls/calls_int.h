@@ -1,7 +1,7 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
  * calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c,
  * calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c,
- * calls_suggest.c, calls_feedback.c, calls_http.c, calls_demo.c. */
+ * calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -14,7 +14,10 @@
 
 #define CALLS_ROOM "call:"
 #define CALLS_SUPERVISOR_ROOM "supervisors:"
+/* One agent of one call: the prefix, the call's id, '@', the user. */
+#define CALLS_AGENT_ROOM "agent:"
 #define CALLS_ROOM_SIZE (sizeof CALLS_SUPERVISOR_ROOM + KIT_ID_SIZE)
+#define CALLS_AGENT_ROOM_SIZE (CALLS_ROOM_SIZE + KIT_USER_SIZE)
 
 struct calls {
     struct kit *kit;
@@ -46,7 +49,7 @@ struct calls {
 struct calls_config {
     uint32_t snapshot_lines_max;
     size_t snapshot_bytes_max;
-    uint32_t snapshot_suggestions_max;
+    uint32_t snapshot_suggestions_max, snapshot_notes_max;
     uint32_t gate_messages_max;
     size_t gate_bytes_max;
     uint32_t call_list_max;
@@ -69,6 +72,9 @@ int calls_access_start(struct calls *calls);
 int calls_agents_start(struct calls *calls);
 int calls_watch_start(struct calls *calls);
 int calls_feedback_start(struct calls *calls);
+int calls_notes_start(struct calls *calls);
+int calls_help_start(struct calls *calls);
+int calls_wrapup_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);
@@ -98,16 +104,41 @@ int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failur
 /* 403 unless the claims or the call's list of agents allow it; then 404 if there is no such call. */
 int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,
                        struct kit_failure *failure);
-/* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"seq":… of an object. */
-int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
-                   int64_t now_ms, struct sio_builder *out, struct kit_failure *failure);
-/* Appends an object of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata). */
+/* Whose call it is: its own list of agents, as JSON text to be freed, in place of what *agents was. */
+int calls_read_agents(struct kit_db *db, int64_t call, char **agents, struct kit_failure *failure);
+/* Which snapshot of a call, and for whom. */
+struct calls_view {
+    const char *call_id;
+    int64_t since_seq, now_ms;
+    const char *agent; /* whose private notes are in it as well; NULL: nobody's */
+    bool all_notes;    /* everybody's: a supervisor's view */
+    bool lacks_notes;  /* set: there are private notes that are not in it */
+};
+/* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"notes":…,"help":…,"wrapups":…,"seq":… of an object. */
+int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct calls_view *view, struct sio_builder *out,
+                   struct kit_failure *failure);
+/* Appends an object, without its closing brace, of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata).
+ */
 void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t now_ms);
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 /* Whole seconds from the start to the end or now. */
 int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms);
 /* "call:" + id */
 void calls_room(char room[CALLS_ROOM_SIZE], const char *prefix, const char *call_id);
+/* The room of one agent of a call. */
+void calls_agent_room(char room[CALLS_AGENT_ROOM_SIZE], const char *call_id, const char *user);
+
+/* ----------------------------------------------------------- notes, help, wrap-ups */
+
+/* Each appends a field of the snapshot; on a thread. 0 or the code of failure. */
+int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls_view *view, struct sio_builder *out,
+                    struct kit_failure *failure);
+int calls_help_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
+int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
+/* The call has ended: all hands are down. *lowered: some were up. On a thread. */
+int calls_help_end(struct kit_db *db, int64_t call, bool *lowered, struct kit_failure *failure);
+/* Says so to the supervisors. agents: the call's own list, as JSON. On the loop. */
+void calls_help_send_none(struct calls *calls, const char *call_id, const char *agents);
 
 /* -------------------------------------------------------------------- said */
 
@@ -128,6 +159,8 @@ void calls_said_clear(struct calls_said *said);
 /* The socket lists calls from now on and gets the changes of those that it may see. Returns 0 or what sio_join() says.
  */
 int calls_access_list(struct sio_socket *socket);
+/* Supervisors and administrators: who may write notes, sees everybody's and is called for help. */
+bool calls_access_is_supervisor(const struct kit_claims *claims);
 /* The call is gone: nobody is in its rooms any more, at any process. */
 void calls_access_empty(struct calls *calls, const char *call_id);
 

@@ -1,42 +1,51 @@
 /* Who lists calls sees those that the token names, one by one or by their beginning, and those whose own list of agents
  * names the user. For each of these ways there is a room: whoever lists is in the rooms of its ways, and the status of
  * a call is sent to all rooms that lead to the call. So a new call is seen by those who may, and by nobody else,
- * without anybody being asked. */
+ * without anybody being asked. Supervisors are in a second family of such rooms, for raised hands. */
 #include "calls_listing.h"
 
 #include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROOM_ALL CALLS_LISTING_ROOM "*"
-#define ROOM_USER CALLS_LISTING_ROOM "@"
-#define ROOM_CALL CALLS_LISTING_ROOM "="
-#define ROOM_BEGINNING CALLS_LISTING_ROOM "^"
-#define ROOM_BYTES (sizeof ROOM_CALL + KIT_USER_SIZE)
+/* Behind the family's prefix. */
+#define ALL "*"
+#define USER "@"
+#define CALL "="
+#define BEGINNING "^"
+#define ROOM_BYTES (sizeof CALLS_LISTING_ROOM CALL + KIT_USER_SIZE)
 
 #define AGENTS_MAX 100 /* of a call, as in its schema */
 /* The call's own, everybody's, by the id, by its beginnings, by agents. */
 #define ROOMS_MAX (3 + KIT_ID_SIZE + AGENTS_MAX)
 
-/* ----------------------------------------------------------------- who lists */
+/* --------------------------------------------------------------- who is in */
+
+static bool is_of(struct eio_str room, const char *family)
+{
+    return room.n >= strlen(family) && !memcmp(room.p, family, strlen(family));
+}
+
+bool calls_room_is_listing(struct eio_str room)
+{
+    return is_of(room, CALLS_LISTING_ROOM) || is_of(room, CALLS_HELP_ROOM);
+}
 
 static bool is_listing(const struct sio_socket *socket)
 {
     struct eio_str room;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++)
-        if (room.n > strlen(ROOM_USER) && !memcmp(room.p, ROOM_USER, strlen(ROOM_USER))) return true;
+        if (is_of(room, CALLS_LISTING_ROOM USER)) return true;
     return false;
 }
 
 /* One by one from the front: leaving moves those behind. */
-static void leave_all(struct sio_socket *socket)
+static void leave_all(struct sio_socket *socket, const char *family)
 {
     struct eio_str room;
     char name[ROOM_BYTES];
     for (size_t i = 0; sio_socket_room_at(socket, i, &room);) {
-        bool is_ours = room.n >= strlen(CALLS_LISTING_ROOM) && room.n < sizeof name &&
-                       !memcmp(room.p, CALLS_LISTING_ROOM, strlen(CALLS_LISTING_ROOM));
-        if (!is_ours) {
+        if (!is_of(room, family) || room.n >= sizeof name) {
             i++;
             continue;
         }
@@ -45,51 +54,70 @@ static void leave_all(struct sio_socket *socket)
     }
 }
 
-static int join(struct sio_socket *socket, const char *prefix, const char *name, size_t size)
+/* The rooms of a family that a socket is to be in. */
+struct joining {
+    struct sio_socket *socket;
+    const char *family;
+};
+
+static int join(const struct joining *joining, const char *kind, const char *name, size_t size)
 {
     char room[ROOM_BYTES];
-    int n = snprintf(room, sizeof room, "%s%.*s", prefix, (int)size, name);
-    return (size_t)n < sizeof room ? sio_join(socket, (struct eio_str){room, (size_t)n}) : 0;
+    int n = snprintf(room, sizeof room, "%s%s%.*s", joining->family, kind, (int)size, name);
+    return (size_t)n < sizeof room ? sio_join(joining->socket, (struct eio_str){room, (size_t)n}) : 0;
 }
 
-static int join_named(struct sio_socket *socket, const struct kit_claims *claims)
+static int join_named(const struct joining *joining, const struct kit_claims *claims)
 {
     int error = 0;
     for (size_t i = 0; i < json_array_size(claims->calls) && !error; i++) {
         const char *one = json_string_value(json_array_get(claims->calls, i));
         size_t n = one ? strlen(one) : 0;
         if (!n || n >= KIT_ID_SIZE) continue;
-        error = one[n - 1] == '*' ? join(socket, ROOM_BEGINNING, one, n - 1) : join(socket, ROOM_CALL, one, n);
+        error = one[n - 1] == '*' ? join(joining, BEGINNING, one, n - 1) : join(joining, CALL, one, n);
     }
+    return error;
+}
+
+static int join_all(const struct joining *joining, const struct kit_claims *claims)
+{
+    leave_all(joining->socket, joining->family);
+    int error = join(joining, USER, claims->sub, strlen(claims->sub));
+    if (!error) error = claims->all_calls ? join(joining, ALL, "", 0) : join_named(joining, claims);
+    if (error) leave_all(joining->socket, joining->family);
     return error;
 }
 
 int calls_listing_review(struct sio_socket *socket, const struct kit_claims *claims, bool begins)
 {
     if (!begins && !is_listing(socket)) return 0;
-    leave_all(socket);
-    int error = join(socket, ROOM_USER, claims->sub, strlen(claims->sub));
-    if (!error) error = claims->all_calls ? join(socket, ROOM_ALL, "", 0) : join_named(socket, claims);
-    if (error) leave_all(socket);
-    return error;
+    return join_all(&(struct joining){socket, CALLS_LISTING_ROOM}, claims);
+}
+
+int calls_help_review(struct sio_socket *socket, const struct kit_claims *claims)
+{
+    if (calls_access_is_supervisor(claims)) return join_all(&(struct joining){socket, CALLS_HELP_ROOM}, claims);
+    leave_all(socket, CALLS_HELP_ROOM);
+    return 0;
 }
 
 /* -------------------------------------------------------------- who is told */
 
 struct rooms {
+    const char *family;
     struct rooms_name names[ROOMS_MAX];
     size_t count;
     char *text, *end; /* the names' bytes */
 };
 
-static void add_room(struct rooms *rooms, const char *prefix, const char *name, size_t size)
+static void add_room(struct rooms *rooms, const char *kind, const char *name, size_t size)
 {
-    size_t n = strlen(prefix) + size;
+    char *begin = rooms->end;
     if (rooms->count == ROOMS_MAX) return;
-    memcpy(rooms->end, prefix, strlen(prefix));
-    memcpy(rooms->end + strlen(prefix), name, size);
-    rooms->names[rooms->count++] = (struct rooms_name){rooms->end, n};
-    rooms->end += n;
+    rooms->end = stpcpy(stpcpy(rooms->end, rooms->family), kind);
+    memcpy(rooms->end, name, size);
+    rooms->end += size;
+    rooms->names[rooms->count++] = (struct rooms_name){begin, (size_t)(rooms->end - begin)};
 }
 
 static void add_agents(struct rooms *rooms, const char *agents)
@@ -100,22 +128,39 @@ static void add_agents(struct rooms *rooms, const char *agents)
     if (!base_json_open(&walk, (struct base_str){agents, strlen(agents)})) return;
     while (base_json_each(&walk, NULL, &value)) {
         int n = sio_args_text((struct sio_args){{value.p, value.n}, NULL, 0}, 0, name, sizeof name);
-        if (n > 0) add_room(rooms, ROOM_USER, name, (size_t)n);
+        if (n > 0) add_room(rooms, USER, name, (size_t)n);
     }
+}
+
+/* All rooms of a family that lead to the call. False: out of memory. */
+static bool make_rooms(struct rooms *rooms, const char *family, const char *call_id, const char *agents)
+{
+    size_t size = strlen(call_id);
+    *rooms = (struct rooms){.family = family};
+    rooms->text = rooms->end = malloc(ROOMS_MAX * ROOM_BYTES);
+    if (!rooms->text) return false;
+    add_room(rooms, ALL, "", 0);
+    add_room(rooms, CALL, call_id, size);
+    for (size_t n = 0; n <= size; n++) add_room(rooms, BEGINNING, call_id, n);
+    add_agents(rooms, agents);
+    return true;
 }
 
 void calls_listing_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args)
 {
-    struct rooms rooms = {.count = 0};
-    size_t size = strlen(call_id);
-    rooms.text = rooms.end = malloc(ROOMS_MAX * ROOM_BYTES);
-    if (!rooms.text) return;
-    add_room(&rooms, CALLS_ROOM, call_id, size);
-    add_room(&rooms, ROOM_ALL, "", 0);
-    add_room(&rooms, ROOM_CALL, call_id, size);
-    for (size_t n = 0; n <= size; n++) add_room(&rooms, ROOM_BEGINNING, call_id, n);
-    add_agents(&rooms, agents);
+    struct rooms rooms;
+    if (!make_rooms(&rooms, CALLS_LISTING_ROOM, call_id, agents)) return;
+    rooms.family = CALLS_ROOM;
+    add_room(&rooms, "", call_id, strlen(call_id));
     sio_emit(sio_to_all(sio_all(calls->agents), rooms.names, rooms.count), "call:status", args);
+    free(rooms.text);
+}
+
+void calls_help_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args)
+{
+    struct rooms rooms;
+    if (!make_rooms(&rooms, CALLS_HELP_ROOM, call_id, agents)) return;
+    sio_emit(sio_to_all(sio_all(calls->agents), rooms.names, rooms.count), "call:help", args);
     free(rooms.text);
 }
 
@@ -178,6 +223,10 @@ static int put_rows(const struct listing *listing, struct kit_rows *rows, enum k
         if (count++) sio_builder_put(out, ",");
         last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
+        /* Hands that are up: whoever connects while they are was not sent call:help. */
+        if (calls_access_is_supervisor(listing->claims) && calls_help_put(listing->db, last, out, listing->failure))
+            return listing->failure->code;
+        sio_builder_put(out, "}");
     }
     sio_builder_put(out, "]");
     if (step == KIT_ROW) {

@@ -13,6 +13,8 @@ static const struct kit_option options[] = {
                  "bytes of these lines; the same applies"),
     KIT_U32_ROW("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
                 "latest suggestions in the response to call:subscribe"),
+    KIT_U32_ROW("snapshot_notes_max", snapshot_notes_max, "100", 1, 10000, "Calls",
+                "latest notes of supervisors in the response to call:subscribe"),
     KIT_U32_ROW(
         "gate_messages_max", gate_messages_max, "4096", 1, 1000000, "Calls",
         "events of a call buffered for one socket while its snapshot is read or its access is checked; above: error "

@@ -113,11 +113,6 @@ void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket
 
 /* ------------------------------------------------------------------- rooms */
 
-static bool is_of_listing(struct rooms_name room)
-{
-    return room.n >= strlen(CALLS_LISTING_ROOM) && !memcmp(room.p, CALLS_LISTING_ROOM, strlen(CALLS_LISTING_ROOM));
-}
-
 /* A call's rooms go through the access; those of who lists calls are joined by nobody else; the others as they came. */
 static void on_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t count)
 {
@@ -129,7 +124,7 @@ static void on_join(void *ctx, const struct rooms_selector *who, const struct ro
     for (size_t i = 0; i < count; i++) {
         if (calls_room_call((struct eio_str){rooms[i].p, rooms[i].n}, call_id))
             calls_access_join(proxy->calls, who, call_id);
-        else if (!is_of_listing(rooms[i]))
+        else if (!calls_room_is_listing((struct eio_str){rooms[i].p, rooms[i].n}))
             others[other_count++] = rooms[i];
     }
     if (other_count) proxy->local.join(proxy->local.ctx, who, others, other_count);

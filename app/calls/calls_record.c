@@ -56,17 +56,6 @@ static int next_seq(struct kit_db *db, struct calls_record *record, struct kit_f
     return 0;
 }
 
-/* Whose call it is, for whom to tell. */
-static int read_agents(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
-{
-    struct kit_rows row;
-    if (kit_db_query(db, &row, "SELECT agents FROM calls WHERE id=?", "i", record->call.id) != KIT_ROW)
-        return kit_db_fail(db, failure);
-    record->entry.agents = strdup(kit_rows_text(&row, 0));
-    kit_rows_end(&row);
-    return record->entry.agents ? 0 : kit_fail(failure, 503, NULL, "out of memory");
-}
-
 static int store_status(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
 {
     const char *status = record->entry.status;
@@ -77,11 +66,15 @@ static int store_status(struct kit_db *db, struct calls_record *record, struct k
     if (record->call.ended_ms) return kit_fail(failure, 409, "/call_id", "the call has ended");
     code = next_seq(db, record, failure);
     if (code) return code;
-    if (!strcmp(status, "ended")) record->call.ended_ms = record->now_ms;
+    if (!strcmp(status, "ended")) {
+        record->call.ended_ms = record->now_ms;
+        code = calls_help_end(db, record->call.id, &record->lowers_hands, failure);
+        if (code) return code;
+    }
     if (kit_db_run(db, "UPDATE calls SET status=?, ended_ms=nullif(?,0) WHERE id=?", "tii", status,
                    record->call.ended_ms, record->call.id))
         return kit_db_fail(db, failure);
-    return read_agents(db, record, failure);
+    return calls_read_agents(db, record->call.id, &record->entry.agents, failure);
 }
 
 /* -------------------------------------------------------------------- lines */
@@ -201,6 +194,7 @@ static void broadcast(struct calls *calls, const struct calls_record *record)
     struct sio_args args = sio_builder_args(&entry->json);
     if (entry->kind != CALLS_FEED_LINE) {
         calls_listing_send(calls, entry->call_id, entry->agents, args);
+        if (record->lowers_hands) calls_help_send_none(calls, entry->call_id, entry->agents);
         return;
     }
     calls_room(room, CALLS_ROOM, entry->call_id);

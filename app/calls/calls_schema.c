@@ -44,5 +44,29 @@ const char *const calls_migrations[] = {
     "CREATE INDEX call_agents_by_call ON call_agents(call);"
     "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c, json_each(c.agents) j"
     " WHERE j.type = 'text';",
+    /* 3 */
+    /* What supervisors and agents leave at a call. */
+    "CREATE TABLE notes ("
+    " id INTEGER PRIMARY KEY,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " note_id TEXT NOT NULL,"
+    " recipient TEXT," /* an agent; NULL: all of the call */
+    " json TEXT NOT NULL,"
+    " UNIQUE(call, note_id));"
+    "CREATE INDEX notes_by_call ON notes(call, id);"
+    "CREATE TABLE call_help ("
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " agent TEXT NOT NULL, reason TEXT, since_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (call, agent)) WITHOUT ROWID;"
+    "CREATE TABLE wrapups ("
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " agent TEXT NOT NULL, outcome TEXT NOT NULL, notes TEXT, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (call, agent)) WITHOUT ROWID;"
+    /* Documents that agents opened or copied, with the weight that this taught by (knowledge.h). */
+    "CREATE TABLE document_uses ("
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " doc_id TEXT NOT NULL, agent TEXT NOT NULL, weight INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (call, doc_id, agent)) WITHOUT ROWID;"
+    "CREATE INDEX document_uses_by_document ON document_uses(doc_id);",
     NULL,
 };

@@ -2,7 +2,8 @@
  * in one encoding. Three hundred agents that come back to a call at once cost one snapshot, not three hundred; and they
  * get it one after another, so that the loop is not theirs alone.
  *
- * Whose right depends on the call's own list of agents reads for itself, together with that list (calls_watch.c). */
+ * Whose right depends on the call's own list of agents reads for itself, together with that list (calls_watch.c); so
+ * do agents of a call in which there are notes to one of them. */
 #include "calls_watch.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,8 @@ struct calls_reading {
     struct calls_reading *next; /* of those that are not read, or not handed out */
     char call_id[KIT_ID_SIZE];
     int64_t since_seq, now_ms, seq;
+    bool all_notes;   /* for supervisors */
+    bool lacks_notes; /* there are notes to one agent: agents read for themselves */
     atomic_bool has_begun;
     struct calls_watch *first, **last;
     struct sio_builder json;
@@ -31,8 +34,13 @@ static int run(struct kit_db *db, struct kit_store_op *op)
     int code = calls_find(db, reading->call_id, &call, &op->failure);
     if (code) return code;
     reading->seq = call.seq;
-    return calls_snapshot(db, reading->calls->kit->config, reading->call_id, reading->since_seq, reading->now_ms,
-                          &reading->json, &op->failure);
+    struct calls_view view = {.call_id = reading->call_id,
+                              .since_seq = reading->since_seq,
+                              .now_ms = reading->now_ms,
+                              .all_notes = reading->all_notes};
+    code = calls_snapshot(db, reading->calls->kit->config, &view, &reading->json, &op->failure);
+    reading->lacks_notes = view.lacks_notes;
+    return code;
 }
 
 static void free_reading(struct calls_reading *reading)
@@ -63,7 +71,11 @@ static bool hand_out(struct calls_reading *reading, size_t *bytes)
         size_t size = reading->json.size;
         if (*bytes && *bytes + size > TURN_BYTES) return false;
         *bytes += size;
-        calls_watch_take_snapshot(take_first(reading), reading->shared, reading->seq, &reading->op.failure);
+        struct calls_watch *watch = take_first(reading);
+        if (reading->lacks_notes && !reading->op.failure.code)
+            kit_request_submit(&watch->request);
+        else
+            calls_watch_take_snapshot(watch, reading->shared, reading->seq, &reading->op.failure);
     }
     return true;
 }
@@ -103,10 +115,16 @@ static void on_read(struct kit_store_op *op)
     if (calls->is_stopping || !calls->handed_out->next) hand_out_all(calls);
 }
 
-static struct calls_reading *find_reading(struct calls *calls, const char *call_id, int64_t since_seq)
+static bool is_same(const struct calls_reading *reading, const struct calls_watch *watch)
+{
+    return reading->since_seq == watch->since_seq && !strcmp(reading->call_id, watch->call_id) &&
+           reading->all_notes == calls_access_is_supervisor(watch->request.claims);
+}
+
+static struct calls_reading *find_reading(struct calls *calls, const struct calls_watch *watch)
 {
     struct calls_reading *reading = calls->readings;
-    while (reading && (reading->since_seq != since_seq || strcmp(reading->call_id, call_id))) reading = reading->next;
+    while (reading && !is_same(reading, watch)) reading = reading->next;
     /* What is being read may lack what was broadcast just now. */
     return reading && !atomic_load(&reading->has_begun) ? reading : NULL;
 }
@@ -122,6 +140,7 @@ static struct calls_reading *begin_reading(struct calls_watch *watch)
     reading->calls = calls;
     snprintf(reading->call_id, sizeof reading->call_id, "%s", watch->call_id);
     reading->since_seq = watch->since_seq;
+    reading->all_notes = calls_access_is_supervisor(watch->request.claims);
     reading->now_ms = watch->request.now_ms;
     reading->last = &reading->first;
     sio_builder_init(&reading->json);
@@ -139,7 +158,7 @@ static struct calls_reading *begin_reading(struct calls_watch *watch)
 void calls_snapshot_ask(struct calls_watch *watch)
 {
     struct calls *calls = watch->request.state;
-    struct calls_reading *reading = find_reading(calls, watch->call_id, watch->since_seq);
+    struct calls_reading *reading = find_reading(calls, watch);
     if (!reading) reading = begin_reading(watch);
     if (!reading) {
         struct kit_failure busy;

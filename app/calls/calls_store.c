@@ -72,6 +72,17 @@ int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const
     return calls_find(db, call_id, call, failure);
 }
 
+int calls_read_agents(struct kit_db *db, int64_t call, char **agents, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT agents FROM calls WHERE id=?", "i", call) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    free(*agents);
+    *agents = strdup(kit_rows_text(&row, 0));
+    kit_rows_end(&row);
+    return *agents ? 0 : kit_fail(failure, 503, NULL, "out of memory");
+}
+
 /* The fields of {call_id, status, started_at, duration}, without braces. */
 static void put_call(struct sio_builder *out, const char *call_id, const struct calls_call *call, int64_t now_ms)
 {
@@ -159,18 +170,28 @@ static int put_transcript(struct kit_db *db, const struct calls_call *call, cons
     return put_events(&rows, step, out);
 }
 
-int calls_snapshot(struct kit_db *db, const struct kit_config *config, const char *call_id, int64_t since_seq,
-                   int64_t now_ms, struct sio_builder *out, struct kit_failure *failure)
+/* What is no part of the call's log. */
+static int put_beside(struct kit_db *db, const struct kit_config *config, int64_t call, struct calls_view *view,
+                      struct sio_builder *out, struct kit_failure *failure)
+{
+    int code = calls_notes_put(db, call, calls_config(config)->snapshot_notes_max, view, out, failure);
+    if (!code) code = calls_help_put(db, call, out, failure);
+    return code ? code : calls_wrapup_put(db, call, out, failure);
+}
+
+int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct calls_view *view, struct sio_builder *out,
+                   struct kit_failure *failure)
 {
     struct calls_call call;
     struct range range;
-    int code = calls_find(db, call_id, &call, failure);
+    int64_t since_seq = view->since_seq;
+    int code = calls_find(db, view->call_id, &call, failure);
     if (code) return code;
     struct kit_rows rows;
     if (kit_db_query(db, &rows, "SELECT metadata FROM calls WHERE id=?", "i", call.id) != KIT_ROW)
         return kit_db_fail(db, failure);
     sio_builder_put(out, ",\"call\":{");
-    put_call(out, call_id, &call, now_ms);
+    put_call(out, view->call_id, &call, view->now_ms);
     sio_builder_put(out, ",\"metadata\":");
     sio_builder_put(out, kit_rows_text(&rows, 0));
     kit_rows_end(&rows);
@@ -186,6 +207,8 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, const cha
         " AS latest ORDER BY seq",
         "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_suggestions_max);
     if (put_events(&rows, step, out)) return kit_db_fail(db, failure);
+    code = put_beside(db, config, call.id, view, out, failure);
+    if (code) return code;
     sio_builder_put(out, ",\"seq\":");
     kit_put_int(out, has_more ? range.last : call.seq);
     return out->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
@@ -201,7 +224,6 @@ void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t 
     kit_put_int(out, call.seq);
     sio_builder_put(out, ",\"metadata\":");
     sio_builder_put(out, kit_rows_text(row, 6));
-    sio_builder_put(out, "}");
 }
 
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure)

@@ -63,8 +63,12 @@ static int run_subscribe(struct kit_db *db, struct kit_request *request)
     int code = calls_find_allowed(db, request->claims, watch->call_id, &call, &request->op.failure);
     if (code || !watch->is_checked) return code;
     watch->seq = call.seq;
-    return calls_snapshot(db, request->kit->config, watch->call_id, watch->since_seq, request->now_ms, &request->json,
-                          &request->op.failure);
+    struct calls_view view = {.call_id = watch->call_id,
+                              .since_seq = watch->since_seq,
+                              .now_ms = request->now_ms,
+                              .agent = request->claims->sub,
+                              .all_notes = calls_access_is_supervisor(request->claims)};
+    return calls_snapshot(db, request->kit->config, &view, &request->json, &request->op.failure);
 }
 
 /* A socket that was in the call and may be stays in it, if it is not for want of rights. */

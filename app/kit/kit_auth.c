@@ -225,12 +225,11 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
         kit_claims_unref(take_claims);
         return code;
     }
-    bool is_new = !user->claims;
     kit_claims_unref(user->claims);
     user->claims = take_claims;
     start_expiry(user);
     show_user(user);
-    if (!is_new && user->nsp->on_claims) user->nsp->on_claims(socket, user->nsp->on_claims_ctx);
+    if (user->nsp->on_claims) user->nsp->on_claims(socket, user->nsp->on_claims_ctx);
     return 0;
 }
 

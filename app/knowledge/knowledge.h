@@ -72,9 +72,13 @@ int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struc
 
 /* What is learned of a call, and looked for in what was learned: the customer's first turns. */
 #define KNOWLEDGE_LEARN_TURNS 3
+/* How much a vote teaches: a helpful one as much as a call with its document; others less, down to 1. */
+#define KNOWLEDGE_WEIGHT_ONE 4
+#define KNOWLEDGE_WEIGHT_COPIED 2
+#define KNOWLEDGE_WEIGHT_OPENED 1
 struct knowledge_vote {
     const char *call_id, *doc_id, *agent;
-    bool helpful;
+    int64_t weight;              /* 0: it teaches nothing, and what was learned before is taken back */
     const struct eio_str *turns; /* what the customer said first */
     size_t turn_count;
 };

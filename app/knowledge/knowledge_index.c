@@ -45,12 +45,13 @@ struct term {
 };
 
 struct learned_posting {
-    uint32_t document, n;
+    uint32_t document;
+    float n; /* in quarters of a call, so that sums stay exact */
 };
 /* What calls say: a feature, in which documents' calls it was, how often. */
 struct feature {
     char *name;
-    uint64_t n;
+    double n;
     struct learned_posting *postings;
     size_t count, capacity;
     UT_hash_handle hh;
@@ -66,7 +67,7 @@ struct document {
     bool has_vector;
     int16_t vector[KNOWLEDGE_VECTOR]; /* of title and lead with what calls added, of length VECTOR_ONE */
     int16_t *own;                     /* of title and lead alone; NULL: no call added anything */
-    uint32_t calls;                   /* learned */
+    double calls;                     /* learned */
     struct feature **learned;
     size_t learned_count;
     UT_hash_handle hh;
@@ -87,7 +88,7 @@ struct knowledge_index {
     struct feature *features;
     struct passage *passages;
     struct posting *postings; /* of all terms: one block, so that what the build needed can be given back */
-    uint64_t learned_calls;
+    double learned_calls;
     double averages[FIELDS];
     double *concepts, *words, *learned; /* of the search, one for each document */
 };
@@ -503,7 +504,7 @@ static struct feature *make_feature(struct knowledge_index *index, const char *n
     return feature;
 }
 
-static int add_learned(struct feature *feature, uint32_t document, uint32_t n)
+static int add_learned(struct feature *feature, uint32_t document, double n)
 {
     if (feature->count == feature->capacity) {
         size_t capacity = feature->capacity ? feature->capacity * 2 : 2;
@@ -512,7 +513,7 @@ static int add_learned(struct feature *feature, uint32_t document, uint32_t n)
         feature->postings = list;
         feature->capacity = capacity;
     }
-    feature->postings[feature->count++] = (struct learned_posting){document, n};
+    feature->postings[feature->count++] = (struct learned_posting){document, (float)n};
     feature->n += n;
     return 0;
 }
@@ -530,7 +531,8 @@ static void unlearn(struct knowledge_index *index, struct document *d)
     index->learned_calls -= d->calls;
     free(d->learned);
     d->learned = NULL;
-    d->learned_count = d->calls = 0;
+    d->learned_count = 0;
+    d->calls = 0;
 }
 
 static int add_vectors(struct document *d, const float *sum)
@@ -551,7 +553,7 @@ static int add_vectors(struct document *d, const float *sum)
     return 0;
 }
 
-int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint32_t calls,
+int knowledge_index_learn(struct knowledge_index *index, uint32_t document, double calls,
                           const struct knowledge_count *counts, size_t count, const float *sum)
 {
     struct document *d = &index->documents[document];
@@ -605,14 +607,14 @@ static void score_learned(struct knowledge_index *index, const struct knowledge_
         struct feature *feature;
         double factor = call->features[i][0] == 'p' ? PAIR_FACTOR : 1;
         HASH_FIND_STR(index->features, call->features[i], feature);
-        if (!feature || !feature->n) continue;
+        if (!feature || feature->n <= 0) continue;
         all += factor;
-        double p = ((double)feature->n + 0.5) / ((double)index->learned_calls + 1);
+        double p = (feature->n + 0.5) / (index->learned_calls + 1);
         for (size_t k = 0; k < feature->count; k++)
             index->learned[feature->postings[k].document] += factor * log(1 + feature->postings[k].n / p);
     }
     for (size_t i = 0; i < index->count; i++)
-        if (index->documents[i].calls) index->learned[i] -= all * log(1.0 + index->documents[i].calls);
+        if (index->documents[i].calls > 0) index->learned[i] -= all * log(1.0 + index->documents[i].calls);
 }
 
 static double cosine(const struct document *d, const float *vector)

@@ -89,10 +89,10 @@ double knowledge_index_weight(const struct knowledge_index *index, const char *t
 /* What is known of a document from calls, in place of what was known before. counts: a feature and how often. */
 struct knowledge_count {
     const char *feature;
-    uint32_t n;
+    double n; /* in calls; what weighs less than one is a part */
 };
 /* sum: the calls' vectors added up, or NULL. Returns 0 or EIO_ENOMEM. */
-int knowledge_index_learn(struct knowledge_index *index, uint32_t document, uint32_t calls,
+int knowledge_index_learn(struct knowledge_index *index, uint32_t document, double calls,
                           const struct knowledge_count *counts, size_t count, const float *sum);
 
 /* The best documents for a call, best first, at most *count of them; *count is set. Returns 0 or EIO_ENOMEM. */

@@ -216,7 +216,7 @@ static int run_learn(struct kit_db *db, struct kit_store_op *op)
         struct knowledge_vote vote = {.call_id = run->lines[i].call_id,
                                       .doc_id = run->lines[i].doc_id,
                                       .agent = "learn",
-                                      .helpful = true,
+                                      .weight = KNOWLEDGE_WEIGHT_ONE,
                                       .turns = example->turns,
                                       .turn_count = example->turn_count};
         if (vote.turn_count > KNOWLEDGE_LEARN_TURNS) vote.turn_count = KNOWLEDGE_LEARN_TURNS;

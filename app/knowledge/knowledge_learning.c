@@ -57,13 +57,13 @@ static int read_sum(struct lesson *lesson, int32_t sum[KNOWLEDGE_VECTOR])
     return code_of(lesson, step == KIT_FAILED);
 }
 
-/* n calls more; the vector is added so often. Notes that the document changed. */
-static int add_call(struct lesson *lesson, const int16_t vector[KNOWLEDGE_VECTOR], int64_t n)
+/* A call more, or less, of that weight; its vector is added by its share. Notes that the document changed. */
+static int add_call(struct lesson *lesson, const int16_t vector[KNOWLEDGE_VECTOR], int64_t weight)
 {
     int32_t sum[KNOWLEDGE_VECTOR];
     int code = read_sum(lesson, sum);
     if (code) return code;
-    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum[i] += (int32_t)n * vector[i];
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum[i] += (int32_t)weight * vector[i] / KNOWLEDGE_WEIGHT_ONE;
     bool failed =
         kit_db_run(lesson->db, "UPDATE knowledge_changes SET learned = learned + 1 WHERE id = 1", "") ||
         kit_db_run(
@@ -71,7 +71,7 @@ static int add_call(struct lesson *lesson, const int16_t vector[KNOWLEDGE_VECTOR
             "INSERT INTO learned_calls(doc_id, n, vector, changed)"
             " VALUES (?1, ?2, ?3, (SELECT learned FROM knowledge_changes WHERE id = 1))"
             " ON CONFLICT(doc_id) DO UPDATE SET n = learned_calls.n + ?2, vector = ?3, changed = excluded.changed",
-            "tix", lesson->doc_id, n, sum, sizeof sum);
+            "tix", lesson->doc_id, weight, sum, sizeof sum);
     return code_of(lesson, failed);
 }
 
@@ -95,10 +95,11 @@ static int learn(struct lesson *lesson, const struct knowledge_vote *vote, const
     for (int i = 0; i < KNOWLEDGE_VECTOR; i++) vector[i] = (int16_t)lrintf(call->first_vector[i] * SCALE);
     int code = code_of(
         lesson,
-        kit_db_run(lesson->db, "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector) VALUES (?,?,?,?,?)",
-                   "ttttx", vote->call_id, vote->doc_id, vote->agent, features, vector, sizeof vector));
-    if (!code) code = add_features(lesson, features, 1);
-    if (!code) code = add_call(lesson, vector, 1);
+        kit_db_run(lesson->db,
+                   "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector, weight) VALUES (?,?,?,?,?,?)",
+                   "ttttxi", vote->call_id, vote->doc_id, vote->agent, features, vector, sizeof vector, vote->weight));
+    if (!code) code = add_features(lesson, features, vote->weight);
+    if (!code) code = add_call(lesson, vector, vote->weight);
     free(features);
     return code;
 }
@@ -108,18 +109,19 @@ static int unlearn(struct lesson *lesson, const struct knowledge_vote *vote)
 {
     int16_t vector[KNOWLEDGE_VECTOR] = {0};
     struct kit_rows row;
-    enum kit_step step =
-        kit_db_query(lesson->db, &row,
-                     "DELETE FROM learned_votes WHERE call_id=? AND doc_id=? AND agent=? RETURNING features, vector",
-                     "ttt", vote->call_id, vote->doc_id, vote->agent);
+    enum kit_step step = kit_db_query(lesson->db, &row,
+                                      "DELETE FROM learned_votes WHERE call_id=? AND doc_id=? AND agent=?"
+                                      " RETURNING features, vector, weight",
+                                      "ttt", vote->call_id, vote->doc_id, vote->agent);
     if (step != KIT_ROW) return code_of(lesson, step == KIT_FAILED);
     char *features = strdup(kit_rows_text(&row, 0));
     struct eio_str bytes = kit_rows_bytes(&row, 1);
+    int64_t weight = kit_rows_int(&row, 2);
     if (bytes.n == sizeof vector) memcpy(vector, bytes.p, sizeof vector);
     kit_rows_end(&row);
     if (!features) return kit_fail(lesson->failure, 503, NULL, "out of memory");
-    int code = add_features(lesson, features, -1);
-    if (!code) code = add_call(lesson, vector, -1);
+    int code = add_features(lesson, features, -weight);
+    if (!code) code = add_call(lesson, vector, -weight);
     free(features);
     return code;
 }
@@ -130,7 +132,7 @@ int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *d
     struct lesson lesson = {db, failure, vote->doc_id};
     struct knowledge_call call;
     int code = unlearn(&lesson, vote);
-    if (code || !vote->helpful) return code;
+    if (code || !vote->weight) return code;
     if (knowledge_call_read(&call, reader, vote->turns, vote->turn_count))
         code = kit_fail(failure, 503, NULL, "out of memory");
     else if (call.feature_count)
@@ -141,12 +143,18 @@ int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *d
 
 /* -------------------------------------------------------------------- load */
 
+/* What stands in the store in weights. */
+static double in_calls(int64_t weight)
+{
+    return weight > 0 ? (double)weight / KNOWLEDGE_WEIGHT_ONE : 0;
+}
+
 struct counts {
     struct knowledge_count *list;
     size_t count, capacity;
 };
 
-static int add_count(struct counts *counts, const char *feature, uint32_t n)
+static int add_count(struct counts *counts, const char *feature, double n)
 {
     if (counts->count == counts->capacity) {
         size_t capacity = counts->capacity ? counts->capacity * 2 : 64;
@@ -174,13 +182,13 @@ static int load_counts(struct lesson *lesson, struct counts *counts)
     enum kit_step step =
         kit_db_query(lesson->db, &rows, "SELECT feature, n FROM learned WHERE doc_id=?", "t", lesson->doc_id);
     for (; step == KIT_ROW && !failed; step = kit_rows_next(&rows))
-        failed = add_count(counts, kit_rows_text(&rows, 0), (uint32_t)kit_rows_int(&rows, 1));
+        failed = add_count(counts, kit_rows_text(&rows, 0), in_calls(kit_rows_int(&rows, 1)));
     if (step == KIT_FAILED) return code_of(lesson, true);
     kit_rows_end(&rows);
     return failed ? kit_fail(lesson->failure, 503, NULL, "out of memory") : 0;
 }
 
-static int load_document(struct knowledge_index *index, struct lesson *lesson, uint32_t document, int64_t calls)
+static int load_document(struct knowledge_index *index, struct lesson *lesson, uint32_t document, double calls)
 {
     struct counts counts = {NULL, 0, 0};
     int32_t sum[KNOWLEDGE_VECTOR];
@@ -188,7 +196,7 @@ static int load_document(struct knowledge_index *index, struct lesson *lesson, u
     int code = read_sum(lesson, sum);
     if (!code) code = load_counts(lesson, &counts);
     for (int i = 0; i < KNOWLEDGE_VECTOR && !code; i++) vector[i] = (float)sum[i] / SCALE;
-    if (!code && knowledge_index_learn(index, document, (uint32_t)calls, counts.list, counts.count, vector))
+    if (!code && knowledge_index_learn(index, document, calls, counts.list, counts.count, vector))
         code = kit_fail(lesson->failure, 503, NULL, "out of memory");
     clear_counts(&counts);
     return code;
@@ -210,7 +218,7 @@ int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int
         since = kit_rows_int(&row, 2);
         kit_rows_end(&row);
         uint32_t document = knowledge_index_find(index, doc_id);
-        if (document != UINT32_MAX) code = load_document(index, &lesson, document, calls > 0 ? calls : 0);
+        if (document != UINT32_MAX) code = load_document(index, &lesson, document, in_calls(calls));
         if (code) return code;
     }
 }

@@ -69,5 +69,10 @@ const char *const knowledge_migrations[] = {
     /* 4 */
     /* Whoever changes documents notes it (knowledge_note_change()): not every engine has these triggers. */
     "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;",
+    /* 5 */
+    /* Votes teach by their weight, a helpful one by 4 (KNOWLEDGE_WEIGHT_ONE). */
+    "ALTER TABLE learned_votes ADD COLUMN weight INTEGER NOT NULL DEFAULT 4;"
+    "UPDATE learned SET n = n * 4;"
+    "UPDATE learned_calls SET n = n * 4;",
     NULL,
 };

@@ -65,7 +65,8 @@ struct snapshot {
 static int run_snapshot(struct kit_db *db, struct kit_store_op *op)
 {
     struct snapshot *s = (struct snapshot *)op;
-    return calls_snapshot(db, &f.config, s->call_id, s->since, 5000, &s->json, &op->failure);
+    struct calls_view view = {.call_id = s->call_id, .since_seq = s->since, .now_ms = 5000};
+    return calls_snapshot(db, &f.config, &view, &s->json, &op->failure);
 }
 
 /* The snapshot's JSON, to be decref'ed. */
@@ -391,7 +392,8 @@ static void a_deleted_call_leaves_nothing(void **state)
     free(text);
     LINE("b", "\"text\":\"1\"");
     query("INSERT INTO feedback VALUES ('a', 'd', 'ann', 1, 1), ('b', 'd', 'ann', 1, 1)");
-    query("INSERT INTO learned_votes VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
+    query("INSERT INTO learned_votes(call_id, doc_id, agent, features, vector)"
+          " VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
     assert_int_equal(query("SELECT count(*) FROM segments"), 2501);
     assert_int_equal(delete_call("a"), 0);
     assert_int_equal(query("SELECT count(*) FROM segments"), 1);

@@ -175,11 +175,16 @@ static int run_vote(struct kit_db *db, struct kit_store_op *op)
     return knowledge_vote(f.knowledge, db, &((struct vote_op *)(void *)op)->vote, &op->failure);
 }
 
-static void vote(const char *call_id, const char *doc_id, bool helpful, const char *said)
+static void teach(const char *call_id, const char *doc_id, int64_t weight, const char *said)
 {
     struct eio_str turn = eio_str(said);
-    struct vote_op o = {{.run = run_vote, .writes = true}, {call_id, doc_id, "ann", helpful, &turn, 1}};
+    struct vote_op o = {{.run = run_vote, .writes = true}, {call_id, doc_id, "ann", weight, &turn, 1}};
     if (kit_store_run_now(f.store, &o.op)) fail_msg("%s", o.op.failure.message);
+}
+
+static void vote(const char *call_id, const char *doc_id, bool helpful, const char *said)
+{
+    teach(call_id, doc_id, helpful ? KNOWLEDGE_WEIGHT_ONE : 0, said);
 }
 
 static void what_customers_of_a_helpful_document_said_finds_it(void **state)
@@ -204,6 +209,28 @@ static void what_customers_of_a_helpful_document_said_finds_it(void **state)
     assert_memory_equal(search("my refund status please").results, before.results, sizeof before.results);
     sql("SELECT 1 / (SELECT count(*) = 0 FROM learned)");
     sql("SELECT 1 / (SELECT count(*) = 0 FROM learned_votes)");
+}
+
+static double relevance_after(int64_t weight)
+{
+    teach("c1", "product-defect.refund-status", weight, "my doohickey squeaks");
+    struct op found = search("refund for a doohickey that squeaks");
+    for (size_t i = 0; i < found.count; i++)
+        if (!strcmp(found.results[i].id, "product-defect.refund-status")) return found.results[i].relevance;
+    return 0;
+}
+
+static void what_weighs_less_teaches_less_and_is_replaced_by_what_weighs_more(void **state)
+{
+    (void)state;
+    import_guidelines();
+    double before = relevance_after(0);
+    double opened = relevance_after(KNOWLEDGE_WEIGHT_OPENED), copied = relevance_after(KNOWLEDGE_WEIGHT_COPIED);
+    double voted = relevance_after(KNOWLEDGE_WEIGHT_ONE);
+    assert_true(before < opened && opened < copied && copied < voted);
+    assert_true(relevance_after(KNOWLEDGE_WEIGHT_OPENED) == opened);
+    assert_true(relevance_after(0) == before);
+    sql("SELECT 1 / (SELECT count(*) = 0 FROM learned)");
 }
 
 static void what_was_learned_outlives_a_new_import(void **state)
@@ -280,6 +307,7 @@ int main(void)
         TEST(small_talk_and_personal_data_find_nothing),
         TEST(operators_of_the_query_language_are_words_like_others),
         TEST(what_customers_of_a_helpful_document_said_finds_it),
+        TEST(what_weighs_less_teaches_less_and_is_replaced_by_what_weighs_more),
         TEST(what_was_learned_outlives_a_new_import),
         TEST(a_suggestion_names_what_was_said_and_the_passage_that_fits),
         TEST(words_of_other_scripts_find_documents),

@@ -6,6 +6,13 @@ export interface AgentConnectRequest {
   auth_token: string;
 }
 
+/** The agent raises a hand in a call that goes on, or lowers it with cancel. The end of the call lowers it as well. */
+export interface AgentHelpRequest {
+  call_id: string;
+  reason?: string;
+  cancel?: boolean;
+}
+
 /** A new token of the same user; its expiry and rights take effect at once, and calls that it does not allow are left. */
 export interface AuthRefreshRequest {
   token: string;
@@ -48,11 +55,32 @@ export interface CallUnsubscribeRequest {
   call_id: string;
 }
 
+/** How a call that has ended went, by this agent. A repeat replaces the earlier one. */
+export interface CallWrapupRequest {
+  call_id: string;
+  outcome: string;
+  notes?: string;
+}
+
 /** Whether a suggested document helped. A repeat replaces the earlier answer. */
 export interface DocFeedbackRequest {
   doc_id: string;
   helpful: boolean;
   call_id: string;
+}
+
+/** The agent opened or copied a document. It teaches like a vote that weighs less, and only while the agent has not voted. */
+export interface DocUsedRequest {
+  doc_id: string;
+  call_id: string;
+  how: "opened" | "copied";
+}
+
+/** A private note to the agents of a call, or to one of them; for supervisors and administrators. The ack, with the note's id, means durable. */
+export interface NoteSendRequest {
+  call_id: string;
+  text: string;
+  to?: string;
 }
 
 /** A line of the transcript, or a piece of one that is not final yet. */
@@ -85,6 +113,26 @@ export interface AiSuggestion {
   }>;
   summary: string;
   seq: number;
+}
+
+/** To every supervisor who may see the call, watching it or not: whose hands are up in it. A state: the newest counts; no agents: none is. */
+export interface CallHelp {
+  call_id: string;
+  agents: Array<{
+    agent_id: string;
+    since: string;
+    reason?: string;
+  }>;
+}
+
+/** A supervisor's note, to those who watch the call; with to, to that agent and to supervisors who watch it. It has no seq; id tells it from a copy in the snapshot. */
+export interface CallNote {
+  call_id: string;
+  id: string;
+  from: string;
+  to?: string;
+  text: string;
+  timestamp: string;
 }
 
 /** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
@@ -134,6 +182,7 @@ export interface TranscriptionUpdate {
 
 export interface ClientEvents {
   "agent:connect": AgentConnectRequest;
+  "agent:help": AgentHelpRequest;
   "auth:refresh": AuthRefreshRequest;
   "call:end": CallEndRequest;
   "call:list": CallListRequest;
@@ -141,13 +190,18 @@ export interface ClientEvents {
   "call:status": CallStatusRequest;
   "call:subscribe": CallSubscribeRequest;
   "call:unsubscribe": CallUnsubscribeRequest;
+  "call:wrapup": CallWrapupRequest;
   "doc:feedback": DocFeedbackRequest;
+  "doc:used": DocUsedRequest;
+  "note:send": NoteSendRequest;
   "transcription:update": TranscriptionUpdateRequest;
 }
 
 export interface ServerEvents {
   "agent:presence": AgentPresence;
   "ai:suggestion": AiSuggestion;
+  "call:help": CallHelp;
+  "call:note": CallNote;
   "call:status": CallStatus;
   "doc:feedback": DocFeedback;
   "error": ServerError;
