@@ -1,8 +1,10 @@
 /* The structs and functions that the files of engineio share. Private to this library.
  *
  * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c (a peer's life),
- * eio_heartbeat.c (is it alive), eio_websocket.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ),
- * eio_handshake.c, eio_response.c and eio_server.c (handshakes). */
+ * eio_heartbeat.c (is it alive), eio_transport.h and behind it eio_ws.c and eio_polling.c (how bytes travel),
+ * eio_form.c (peers that differ), eio_handshake.c, eio_opening.c, eio_upgrade.c and eio_response.c (handshakes),
+ * eio_server.c.
+ */
 #ifndef EIO_INT_H
 #define EIO_INT_H
 
@@ -16,6 +18,8 @@
 #include "eio_http_int.h"
 #include "eio_id.h"
 #include "eio_limits.h"
+#include "eio_transport.h"
+#include "eio_ws.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -33,21 +37,6 @@ enum {
     EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
     EIO__TURN_EVENTS = 4,      /* the clock is read after so many */
     EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events were heard */
-};
-
-/* Something that has work to do at the end of a turn, a member of its owner's. It is in one list of the loop at most.
- */
-struct eio__turn_item {
-    struct eio__turn_item *next; /* NULL: in no list */
-    const struct eio__turn_ops *ops;
-};
-struct eio__turn_ops {
-    void (*flush)(struct eio__turn_item *item); /* it may ask for another, or to be freed */
-    void (*free)(struct eio__turn_item *item);  /* the item goes */
-};
-/* In order, from head.next to the one whose next is the head again. */
-struct eio__turn_list {
-    struct eio__turn_item head, *last;
 };
 
 struct eio__post {
@@ -92,12 +81,6 @@ struct eio_loop {
     struct eio_loop_stats stats;
 };
 
-static inline void eio__turn_list_add(struct eio__turn_list *list, struct eio__turn_item *item)
-{
-    item->next = &list->head;
-    list->last->next = item;
-    list->last = item;
-}
 /* The item is flushed at the end of the turn. Harmless for one that is in a list. */
 static inline void eio__loop_want_flush(struct eio_loop *loop, struct eio__turn_item *item)
 {
@@ -174,6 +157,8 @@ static inline uint8_t *eio__frame_message(struct eio_frame *frame)
 {
     return frame->bytes + EIO__MESSAGE_OFFSET;
 }
+/* A control frame of a WebSocket, for its wire only. */
+struct eio_frame *eio__frame_new_control(enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
 /* An Engine.IO packet other than a message ("2", "3probe"). */
 struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
 /* Bytes for a WebSocket's wire as they are. */
@@ -236,54 +221,6 @@ enum eio__state {
     EIO__S_CLOSED,    /* to be freed at the end of the turn */
 };
 
-enum eio__carrier {
-    EIO__C_POLLING,
-    EIO__C_PROBING, /* polling, with a WebSocket attached that may take over */
-    EIO__C_PROBED,  /* the same, after "2probe" */
-    EIO__C_WEBSOCKET,
-};
-
-/* A WebSocket's end, in this order; some are left out. From PEER_CLOSED on what comes is thrown away. */
-enum eio__closing {
-    EIO__WS_OPEN,
-    EIO__WS_CLOSE_HEARD,  /* the peer's close frame waits behind its packets, and is not answered yet */
-    EIO__WS_CLOSE_QUEUED, /* ours is queued: the last of this side */
-    EIO__WS_CLOSE_SENT,   /* and is with the kernel */
-    EIO__WS_PEER_CLOSED,  /* ours is queued or sent, and the peer has closed or its bytes make no sense */
-    EIO__WS_SHUT,         /* our end of the connection is closed for writing */
-};
-
-/* What only a session on HTTP long-polling needs. */
-struct eio__polling {
-    bool is_handshake; /* the response being made is that of the handshake */
-    struct eio_session *session;
-    struct eio_http_request *get; /* the GET waiting for data, or NULL. At most one: a second closes the session */
-    struct eio_deadline upgrade;  /* an attached WebSocket must take over by then */
-    struct eio_deadline noop;     /* while probed: the next forced noop */
-    struct eio__tie answer, body; /* the connections of the last answer to a GET and of the last POST */
-};
-
-/* A WebSocket message that has begun must end by then. */
-struct eio__slow_message {
-    struct eio_deadline deadline;
-    struct eio_session *session;
-};
-
-/* A WebSocket whose message is being inflated, a slice in each turn; nothing is read of it until that is done. */
-struct eio__inflating {
-    struct eio__inflating *next; /* in the server's row */
-    struct eio_session *session;
-    bool queued;
-};
-/* Those of a server, one behind the other. */
-struct eio__inflations {
-    struct eio__inflating *first, **last;
-    struct eio_timer timer; /* the next turn's slice */
-    uint64_t turn;          /* in which until_us was set */
-    uint64_t until_us;      /* by then the inflating is to end: the turn's, or (running) one session's */
-    bool running;           /* the timer's slice: whose share it is does not stand behind the others */
-};
-
 /* What a peer had done when its heartbeat began, or was last looked at; bytes modulo 2^32 (eio_heartbeat.c). */
 struct eio__pulse {
     uint32_t target; /* what was given to its transport before the ping */
@@ -298,54 +235,42 @@ struct eio__pulse {
 
 struct eio_session {
     /* The write path: what a broadcast touches stands first. */
-    int fd;                 /* the WebSocket's, -1: none */
-    uint8_t state;          /* enum eio__state, set by eio__session_set_state() only */
-    uint8_t carrier;        /* enum eio__carrier */
-    uint8_t protocol;       /* 4; 0 for a bare WebSocket */
-    uint8_t closing;        /* enum eio__closing, of the WebSocket; set in eio_ws_close.c */
-    uint8_t deflate_bits;   /* window for what is sent, if permessage-deflate was negotiated; else 0 */
-    bool blocked : 1;       /* the socket took less than offered: waits for EV_WRITE */
-    bool read_paused : 1;   /* above the high-water mark */
-    bool extended : 1;      /* the pong deadline was extended once */
-    bool awaiting_pong : 1; /* Engine.IO 3: the client's ping */
-    bool base64 : 1;        /* Engine.IO 3: the client cannot take binary */
-    bool failed : 1;        /* to be ended at the flush: eio__session_fail() */
-    bool counted : 1;       /* in the server's table of addresses */
-    bool progressed : 1;    /* a message was complete in the bytes just read */
-    bool has_io : 1;        /* the descriptor is the io's */
-    bool has_own_id : 1;    /* the id is the application's */
+    struct eio__transport *transport; /* set by eio__session_set_transport() only */
+    uint8_t state;                    /* enum eio__state, set by eio__session_set_state() only */
+    uint8_t protocol;                 /* 4; 0 for a bare WebSocket */
+    bool extended : 1;                /* the pong deadline was extended once */
+    bool awaiting_pong : 1;           /* Engine.IO 3: the client's ping */
+    bool base64 : 1;                  /* Engine.IO 3: the client cannot take binary */
+    bool failed : 1;                  /* to be ended at the flush: eio__session_fail() */
+    bool counted : 1;                 /* in the server's table of addresses */
+    bool has_own_id : 1;              /* the id is the application's */
     bool has_long_id : 1;
+    uint8_t close_reason; /* enum eio_close_reason */
     uint32_t queued_messages;
-    uint32_t written, received; /* bytes of the WebSocket, modulo 2^32 */
     struct eio__queue queue;
     struct eio__turn_item item;
     struct eio_server *server;
     void *data;
 
-    struct eio__ws_partial *partial;
-    struct eio__slow_message *slow;   /* while a message is incomplete, or NULL */
-    struct eio__polling *polling;     /* NULL on a WebSocket */
+    struct eio__candidate *candidate; /* a transport that may take over, or NULL */
     struct eio__inbox *inbox;         /* packets that wait, and nothing is read; NULL: it is as usual */
-    struct eio__inflating *inflating; /* the decoder was paused, and nothing is read; NULL: it is as usual */
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     struct eio__pulse pulse;
     const char *close_detail;
     uint32_t slot;
-    uint8_t close_reason; /* enum eio_close_reason */
-    union {               /* eio_session_id() */
+    union { /* eio_session_id() */
         char id[EIO__ID_CHARS + 1];
         struct eio__own_id *own_id; /* has_own_id */
         char *long_id;              /* has_long_id */
     };
-    union {
-        struct event event; /* of fd */
-        struct eio__io *io; /* has_io */
-    };
 };
 
-/* Makes a session in the table, with a new id. Takes the head, also on failure (NULL). */
-struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head);
+/* Makes a session in the table, without a transport. Takes the head, also on failure (NULL). */
+struct eio_session *eio__session_new(struct eio_server *server, const struct eio__opening *opening,
+                                     struct eio_http_head *take_head);
+/* The one function that changes the transport. Takes it; the one before is the caller's to free. */
+void eio__session_set_transport(struct eio_session *session, struct eio__transport *take_transport, const char *why);
 /* The one function that changes the state. */
 void eio__session_set_state(struct eio_session *session, enum eio__state state, const char *why);
 /* Puts the session on the loop's list of those to be flushed at the end of the turn. */
@@ -366,13 +291,15 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 /* What the peer gets from here on would make no sense: nothing more is sent, and the session ends at the flush, since
  * sending never calls back. */
 void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail);
+/* Queues a message as a frame of its own, whose bytes are written later. NULL: out of memory. */
+uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind, size_t size);
 static inline struct eio_loop *eio__session_loop(const struct eio_session *session);
 
 /* --------------------------------------------------------------- heartbeats */
 
 /* The session is open: its heartbeat begins. */
 void eio__heartbeat_start(struct eio_session *session);
-/* A WebSocket took over: what moves is measured anew. */
+/* Another transport took over: what moves is measured anew. */
 void eio__heartbeat_on_upgrade(struct eio_session *session);
 /* Packets of the peer. The first may end the session. */
 void eio__heartbeat_on_ping(struct eio_session *session);
@@ -387,8 +314,6 @@ void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struc
  * with it. */
 void eio__heartbeat_watch(struct eio_session *session);
 bool eio__heartbeat_is_taking(struct eio_session *session);
-/* Bytes that were written to the WebSocket and that the peer's system has not acknowledged. */
-uint32_t eio__ws_unsent(const struct eio_session *session);
 
 /* -------------------------------------------------------------------- inbox */
 
@@ -396,108 +321,22 @@ uint32_t eio__ws_unsent(const struct eio_session *session);
 int eio__inbox_receive(struct eio_session *session, const struct eio__packet *packet);
 /* Handles what waits, for as long as a slice lasts. */
 void eio__inbox_deliver(struct eio_session *session);
-/* A WebSocket's close frame waits its turn behind the packets. False: nothing waits, it is to be handled now. */
-bool eio__inbox_take_close(struct eio_session *session, const uint8_t *p, size_t n);
-/* The request whose packets wait is answered once they are handled. False: nothing waits. */
-bool eio__inbox_take_post(struct eio_session *session, struct eio_http_request *request);
-bool eio__inbox_has_post(const struct eio_session *session);
+/* Packets wait: what comes now is behind them. */
+bool eio__inbox_is_waiting(const struct eio_session *session);
 /* The session is over: nobody wants them. */
 void eio__inbox_clear(struct eio_session *session);
 
 /* Packets, or the rest of what was read, wait: nothing more is read, and it is not the peer's fault. */
 static inline bool eio__session_is_held(const struct eio_session *session)
 {
-    return session->inbox || session->inflating;
+    return session->inbox || session->transport->is_busy;
 }
-
-/* --------------------------------------------------------------- transports */
-
-/* Attaches a connection just taken from HTTP: as a new session's WebSocket, or as one that may take over.
- * 0 or negative (it is closed). */
-int eio__ws_attach(struct eio_session *session, struct eio__wire take_wire);
-/* Decodes bytes that came with the request: a client need not wait for the answer. Unmasks in place. */
-void eio__ws_feed(struct eio_session *session, uint8_t *p, size_t n);
-/* Messages that take long to inflate pause the decoder, whose session waits for its slice of a later turn. */
-void eio__ws_pauses_init(struct eio_server *server);
-void eio__ws_pauses_clear(struct eio_server *server);
-/* What was in the way of a paused one (an inbox) is gone. Harmless for others. */
-void eio__ws_wake(struct eio_session *session);
-/* It is not paused any more. Harmless for others. */
-void eio__ws_end_pause(struct eio_session *session);
-/* Writes from the queue. Returns 0 when it is empty, 1 when the socket is full, negative when it is broken. */
-int eio__ws_write(struct eio_session *session);
-/* Writes one frame directly, past an empty queue; what is left is queued. */
-void eio__ws_write_now(struct eio_session *session, struct eio_frame *frame);
-/* Queues a control frame; without memory it is left out. */
-void eio__ws_push_control(struct eio_session *session, enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
-/* Sends no more, once what was written is out. */
-void eio__ws_shutdown(struct eio_session *session);
-/* Closes the connection. Harmless without one. */
-void eio__ws_detach(struct eio_session *session);
-void eio__ws_update_events(struct eio_session *session);
-/* Encodes a message, or a pong, as this connection's next bytes (reserve on a WebSocket). */
-uint8_t *eio__ws_reserve(struct eio_session *session, enum eio__ws_opcode opcode, bool with_type, size_t size);
-/* A heartbeat of a bare WebSocket. */
-int eio__ws_ping(struct eio_session *session);
-/* Sends bytes on an attached WebSocket that has not taken over yet ("3probe"). */
-int eio__ws_probe_reply(struct eio_session *session, const char *packet, size_t size);
-/* Forgets the deadline of an incomplete message. */
-void eio__ws_end_slow(struct eio_session *session);
-/* Drops an attached WebSocket that has not taken over. */
-void eio__ws_drop_probe(struct eio_session *session);
-
-/* A WebSocket is attached: nobody has closed it yet. */
-static inline void eio__ws_close_reset(struct eio_session *session)
-{
-    session->closing = EIO__WS_OPEN;
-}
-/* What comes is thrown away. */
-static inline bool eio__ws_close_ignores_input(const struct eio_session *session)
-{
-    return session->closing == EIO__WS_CLOSE_HEARD || session->closing >= EIO__WS_PEER_CLOSED;
-}
-/* Queues a close frame (code 0: without a payload), once; the second: with the code of a reason. */
-void eio__ws_close_begin(struct eio_session *session, uint16_t code);
-void eio__ws_close_for(struct eio_session *session, enum eio_close_reason reason);
-/* The peer's close frame came. */
-void eio__ws_close_on_frame(struct eio_session *session, const uint8_t *p, size_t n);
-/* Its packets before that are handled: answered with the same code, and the session ends. */
-void eio__ws_close_answer(struct eio_session *session, const uint8_t *p, size_t n);
-/* What came makes no sense. */
-void eio__ws_close_on_fault(struct eio_session *session, const struct eio__fault *fault);
-/* The connection is over, by its end or an error. */
-void eio__ws_close_on_broken(struct eio_session *session, enum eio_close_reason reason, const char *detail);
-/* The queue is empty. */
-void eio__ws_close_on_flushed(struct eio_session *session);
-
-void eio__polling_on_get(struct eio_session *session, struct eio_http_request *request);
-void eio__polling_on_post(struct eio_session *session, struct eio_http_request *request);
-/* Answers the hanging GET with what is queued, if there are both. */
-void eio__polling_flush(struct eio_session *session);
-/* Answers the hanging GET, if any, with one packet. */
-void eio__polling_answer(struct eio_session *session, const char *packet, size_t size);
-/* Answers a poll with a payload, as script if the session is JSONP, compressed if that is wanted and accepted. */
-struct eio__answer;
-void eio__polling_reply(struct eio_session *session, struct eio_http_request *request, struct eio__answer *answer,
-                        bool compress);
-bool eio__polling_is_jsonp(const struct eio_session *session);
-/* Puts the payload of a JSONP client's form, the field `d`, in the place of the body of *n bytes. False: there is none.
- */
-bool eio__polling_form_value(uint8_t *body, size_t *n);
-/* The WebSocket took over: the polling state goes. */
-void eio__polling_end(struct eio_session *session);
-/* Frees the polling state, if there is any. */
-void eio__polling_free(struct eio_session *session);
 
 /* ------------------------------------------------------------------- forms */
 
-/* The common form of a frame is what an Engine.IO 4 WebSocket without compression is sent. This one takes another. */
-static inline bool eio__form_differs(const struct eio_session *session)
-{
-    return session->protocol != 4 || session->deflate_bits;
-}
-/* The form of a frame for the session's WebSocket: a new reference, often to the frame itself. NULL: out of memory. */
-struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_frame *frame);
+/* The common form of a frame is what an Engine.IO 4 WebSocket without compression is sent. Others take another: a new
+ * reference, often to the frame itself. NULL: out of memory. deflate_bits: the peer's window, 0: none. */
+struct eio_frame *eio__form_for(const struct eio_session *session, int deflate_bits, struct eio_frame *frame);
 
 /* ------------------------------------------------------------------ server */
 
@@ -563,8 +402,7 @@ struct eio_server {
     void *foreign_ctx;
     eio_remote_fn remote;
     void *remote_ctx;
-    struct eio_admission *admissions;         /* handshakes that wait for a decision */
-    const struct eio_http_head *request_head; /* of the POST being read, or NULL */
+    struct eio_admission *admissions; /* handshakes that wait for a decision */
     struct eio_server_stats stats;
     bool closing;
 
@@ -573,15 +411,14 @@ struct eio_server {
     uint32_t slot_count, slot_capacity, free_count;
     struct eio__ids ids;
     struct eio__own_ids own_ids;
-    const char *next_id; /* for the session that is being made, or NULL: one of ours */
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, last_poll, linger, upgrade, noop, message;
     struct eio__inflations inflations;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;
     struct eio_rate handshake_rate;
-    struct eio__ws_limits ws_limits;
-    size_t max_queue_messages; /* SIZE_MAX: no limit */
+    struct eio__ws_limits ws_limits[2]; /* [1]: with permessage-deflate */
+    size_t max_queue_messages;          /* SIZE_MAX: no limit */
 };
 
 static inline struct eio_loop *eio__session_loop(const struct eio_session *session)
@@ -590,21 +427,14 @@ static inline struct eio_loop *eio__session_loop(const struct eio_session *sessi
 }
 /* Counts a hit of a limit and logs it; head: of whoever hit it, or NULL. */
 void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head);
-/* Enters the session in the table and writes its id. */
-int eio__server_enter(struct eio_server *server, struct eio_session *session);
+/* Enters the session in the table, under an id of the application's or (NULL) one of ours. */
+int eio__server_enter(struct eio_server *server, struct eio_session *session, const char *id);
 void eio__server_leave(struct eio_server *server, struct eio_session *session);
 /* eio_server_find() for a request that just came: a session whose pong is overdue ends first. */
 struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size);
-/* The open packet "0{…}" for a session; returns its size. */
-size_t eio__server_open_packet(const struct eio_server *server, const struct eio_session *session, char *out,
-                               size_t size);
 /* Requests to the Engine.IO path, plain and asking for a WebSocket. ctx is the server. */
 void eio__server_on_request(struct eio_http_request *request, void *ctx);
 void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);
-/* Opens a session on a connection taken from HTTP, with the 101 response queued first if wanted. Takes both, also on
- * failure (NULL). */
-struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, struct eio__wire take_wire,
-                                               struct eio_http_head *take_head, bool with_response);
 void eio__server_forget_admissions(struct eio_server *server);
 
 /* --------------------------------------------------------------- responses */

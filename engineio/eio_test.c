@@ -167,7 +167,7 @@ int eio__test_upgrade(struct eio_server *server, const char *target, int *peer_f
     return 0;
 }
 
-struct eio_session *eio__test_websocket_of(struct eio_server *server, int protocol, int *peer_fd)
+struct eio_session *eio__test_websocket_as(struct eio_server *server, int protocol, const char *id, int *peer_fd)
 {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) return NULL;
@@ -177,9 +177,14 @@ struct eio_session *eio__test_websocket_of(struct eio_server *server, int protoc
     request->base.head = NULL;
     test_free(request);
     struct eio_session *session =
-        eio__server_open_websocket(server, protocol, (struct eio__wire){pair[0], NULL}, head, false);
+        eio__ws_open_on(server, &(struct eio__opening){protocol, id}, (struct eio__wire){pair[0], NULL}, head, false);
     *peer_fd = pair[1];
     return session;
+}
+
+struct eio_session *eio__test_websocket_of(struct eio_server *server, int protocol, int *peer_fd)
+{
+    return eio__test_websocket_as(server, protocol, NULL, peer_fd);
 }
 
 struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd)

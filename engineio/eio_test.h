@@ -11,6 +11,8 @@ struct eio__line;
 struct eio_session *eio__test_websocket(struct eio_server *server, int *peer_fd);
 /* The same of a protocol: 4 or 3. */
 struct eio_session *eio__test_websocket_of(struct eio_server *server, int protocol, int *peer_fd);
+/* And under an id of the application's. */
+struct eio_session *eio__test_websocket_as(struct eio_server *server, int protocol, const char *id, int *peer_fd);
 
 /* A request in memory to the server's path. `reply` gets status, headers and body. */
 struct eio__test_reply {

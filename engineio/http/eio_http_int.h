@@ -8,7 +8,7 @@
 #include <sys/uio.h>
 
 /* A connection taken from HTTP whose bytes are not those of its descriptor: TLS (eio_tls_io.c). A plain one is its bare
- * descriptor, which eio_websocket.c uses directly. */
+ * descriptor, which eio_ws.c uses directly. */
 struct eio__io {
     const struct eio__io_ops *ops;
     /* What happened, EV_READ or EV_WRITE; may close the io. The owner sets both right after it got the io. */
@@ -47,10 +47,11 @@ struct eio__taken {
 
 /* How the bytes of a connection move. Counts are modulo 2^32. */
 struct eio__traffic {
-    uint32_t given;    /* to be sent to the peer */
-    uint32_t taken;    /* of those: acknowledged by its system */
-    uint32_t received; /* from the peer */
-    bool is_receiving; /* something of the peer has begun to come and is not whole */
+    uint32_t given;      /* to be sent to the peer */
+    uint32_t taken;      /* of those: acknowledged by its system */
+    uint32_t received;   /* from the peer */
+    bool is_receiving;   /* something of the peer has begun to come and is not whole */
+    bool is_before_ping; /* all that was given is before a ping of now, as a poll's answer is */
 };
 /* What is written to a descriptor and not acknowledged by the peer's system (of a UNIX socket: not read). */
 uint32_t eio__fd_unsent(int fd);

@@ -59,6 +59,15 @@ struct eio_frame *eio__frame_new_wire(size_t size)
     return frame;
 }
 
+struct eio_frame *eio__frame_new_control(enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
+{
+    struct eio_frame *frame = eio__frame_new_wire(2 + n);
+    if (!frame) return NULL;
+    eio__ws_put_header(frame->bytes, opcode, n);
+    if (n) memcpy(frame->bytes + 2, p, n);
+    return frame;
+}
+
 struct eio_frame *eio__frame_new_chunk(void)
 {
     struct eio_frame *frame = free_chunks;

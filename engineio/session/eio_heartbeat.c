@@ -20,33 +20,11 @@ uint32_t eio__fd_unsent(int fd)
     return fd >= 0 && ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (uint32_t)bytes : 0;
 }
 
-uint32_t eio__ws_unsent(const struct eio_session *session)
-{
-    if (session->fd < 0) return 0;
-    size_t pending = session->has_io ? session->io->ops->pending(session->io) : 0;
-    return (uint32_t)pending + eio__fd_unsent(session->fd);
-}
-
-static void look_at(struct eio__tie *tie, struct eio__traffic *out)
-{
-    if (tie->line) tie->line->look(tie->line, out);
-}
-
 static struct eio__traffic traffic_of(const struct eio_session *session)
 {
-    struct eio__traffic down = {0}, up = {0};
-    if (session->carrier == EIO__C_WEBSOCKET) {
-        down.given = session->written + (uint32_t)session->queue.bytes;
-        down.taken = session->written - eio__ws_unsent(session);
-        down.received = session->received;
-        down.is_receiving = session->partial != NULL;
-        return down;
-    }
-    look_at(&session->polling->answer, &down);
-    look_at(&session->polling->body, &up);
-    down.received = up.received;
-    down.is_receiving = up.is_receiving;
-    return down;
+    struct eio__traffic traffic = {0};
+    session->transport->ops->look(session->transport, &traffic);
+    return traffic;
 }
 
 /* Before the ping is queued: what stands before it must be taken first. */
@@ -66,9 +44,9 @@ static bool has_moved(struct eio_session *session)
 {
     struct eio__pulse *pulse = &session->pulse;
     struct eio__traffic now = traffic_of(session);
-    bool polls = session->carrier != EIO__C_WEBSOCKET, was_behind = pulse->is_behind;
-    /* All of a poll's answer is before a ping of now, and a peer that we do not read may have answered already. */
-    bool is_before = polls || session->read_paused || (int32_t)(pulse->target - now.taken) > 0;
+    bool was_behind = pulse->is_behind;
+    /* A peer that we do not read may have answered already. */
+    bool is_before = now.is_before_ping || session->transport->read_paused || (int32_t)(pulse->target - now.taken) > 0;
     bool took = (int32_t)(now.taken - pulse->taken) > 0 || (was_behind && pulse->is_new);
     bool sent = now.is_receiving && now.received != pulse->received;
     if (took) pulse->taken = now.taken;
@@ -138,7 +116,7 @@ void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx)
     session->extended = false;
     eio__heartbeat_watch(session);
     if (session->protocol == 0)
-        eio__ws_ping(session);
+        eio__session_push(session, eio__frame_new_control(EIO__WS_PING, NULL, 0));
     else
         eio__session_push(session, eio_frame_ref(server->ping_frame));
     /* From when it was due, so that a heartbeat ends on time though timers are some milliseconds late; but from now if

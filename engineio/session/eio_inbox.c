@@ -13,7 +13,6 @@ enum {
 struct packet {
     struct packet *next;
     struct eio__packet packet;
-    bool ends; /* a WebSocket close frame; its payload is the packet's bytes */
     uint8_t bytes[];
 };
 
@@ -24,7 +23,6 @@ struct eio__inbox {
     unsigned held; /* how often by the application */
     bool waits;    /* for the timer */
     struct eio_timer timer;
-    struct eio_http_request *post; /* whose packets these are: answered when they are handled; NULL: none, or aborted */
 };
 
 static void stop_waiting(struct eio__inbox *inbox)
@@ -57,6 +55,13 @@ static bool slice_is_over(struct eio_loop *loop, size_t size)
     return eio__loop_slice_is_over(loop, size, SLICE_US / (1 + loop->inboxes));
 }
 
+/* Whether packets wait has changed. */
+static void tell_transports(struct eio_session *session)
+{
+    eio__upgrade_on_held(session);
+    session->transport->ops->on_held(session->transport);
+}
+
 static struct eio__inbox *open_inbox(struct eio_session *session)
 {
     if (session->inbox) return session->inbox;
@@ -66,7 +71,7 @@ static struct eio__inbox *open_inbox(struct eio_session *session)
     inbox->last = &inbox->first;
     eio_timer_init(&inbox->timer, session->server->loop, on_timer, inbox);
     session->inbox = inbox;
-    eio__ws_update_events(session);
+    tell_transports(session);
     return inbox;
 }
 
@@ -79,7 +84,7 @@ static void pop(struct eio__inbox *inbox)
     free(packet);
 }
 
-static int add(struct eio_session *session, const struct eio__packet *packet, bool ends)
+static int add(struct eio_session *session, const struct eio__packet *packet)
 {
     struct eio__inbox *inbox = session->inbox;
     struct packet *copy = malloc(sizeof *copy + packet->n);
@@ -87,7 +92,7 @@ static int add(struct eio_session *session, const struct eio__packet *packet, bo
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
         return 1;
     }
-    *copy = (struct packet){.packet = *packet, .ends = ends};
+    *copy = (struct packet){.packet = *packet};
     copy->packet.p = copy->bytes;
     if (packet->n) memcpy(copy->bytes, packet->p, packet->n);
     *inbox->last = copy;
@@ -103,56 +108,23 @@ int eio__inbox_receive(struct eio_session *session, const struct eio__packet *pa
         if (open_inbox(session)) wait_for_turn(session->inbox);
         session->server->stats.reads_sliced++;
     }
-    if (session->inbox && waits) return add(session, packet, false);
+    if (session->inbox && waits) return add(session, packet);
     return eio__session_on_packet(session, packet);
 }
 
-bool eio__inbox_take_close(struct eio_session *session, const uint8_t *p, size_t n)
+bool eio__inbox_is_waiting(const struct eio_session *session)
 {
-    if (!session->inbox || !session->inbox->first) return false;
-    struct eio__packet close = {EIO__CLOSE, EIO_BINARY, p, n};
-    return add(session, &close, true) == 0;
-}
-
-static void on_post_aborted(void *ctx)
-{
-    struct eio__inbox *inbox = ctx;
-    inbox->post = NULL;
-}
-
-bool eio__inbox_take_post(struct eio_session *session, struct eio_http_request *request)
-{
-    struct eio__inbox *inbox = session->inbox;
-    if (!inbox || !inbox->first) return false;
-    inbox->post = request;
-    eio_http_request_on_abort(request, on_post_aborted, inbox);
-    return true;
-}
-
-bool eio__inbox_has_post(const struct eio_session *session)
-{
-    return session->inbox && session->inbox->post;
-}
-
-static void answer_post(struct eio_session *session, struct eio_http_request *post)
-{
-    if (!post) return;
-    eio_http_request_on_abort(post, NULL, NULL);
-    eio__server_reply(session->server, post,
-                      &(struct eio__answer){.status = 200, .type = "text/html", .body = "ok", .size = 2});
+    return session->inbox && session->inbox->first;
 }
 
 /* Everything was handled: the session is as any other again. */
 static void close_inbox(struct eio_session *session)
 {
     struct eio__inbox *inbox = session->inbox;
-    struct eio_http_request *post = inbox->post;
     stop_waiting(inbox);
     free(inbox);
     session->inbox = NULL;
-    answer_post(session, post);
-    eio__ws_update_events(session);
-    eio__ws_wake(session);
+    tell_transports(session);
 }
 
 void eio__inbox_deliver(struct eio_session *session)
@@ -170,10 +142,7 @@ void eio__inbox_deliver(struct eio_session *session)
         inbox->first = packet->next;
         if (!inbox->first) inbox->last = &inbox->first;
         inbox->size -= packet->packet.n;
-        if (packet->ends)
-            eio__ws_close_answer(session, packet->packet.p, packet->packet.n);
-        else
-            eio__session_on_packet(session, &packet->packet);
+        eio__session_on_packet(session, &packet->packet);
         free(packet);
         if (session->inbox != inbox) return; /* the session is over */
     }
@@ -186,12 +155,8 @@ void eio__inbox_clear(struct eio_session *session)
     if (!inbox) return;
     while (inbox->first) pop(inbox);
     stop_waiting(inbox);
-    struct eio_http_request *post = inbox->post;
     free(inbox);
     session->inbox = NULL;
-    if (!post) return;
-    eio_http_request_on_abort(post, NULL, NULL);
-    eio__server_reply(session->server, post, &(struct eio__answer){.status = 400});
 }
 
 int eio_session_hold(struct eio_session *session, bool hold)

@@ -139,7 +139,9 @@ static void on_linger_due(struct eio_deadline *due, void *ctx)
     struct eio_server *server = ctx;
     struct eio_session *session = session_of(due);
     struct eio__pulse *pulse = &session->pulse;
-    bool is_left = session->queue.bytes || eio__ws_unsent(session);
+    struct eio__traffic traffic = {0};
+    session->transport->ops->look(session->transport, &traffic);
+    bool is_left = traffic.given != traffic.taken;
     if (is_left && session->close_reason != EIO_CLOSE_PING_TIMEOUT) {
         pulse->rests = eio__heartbeat_is_taking(session) ? 0 : pulse->rests + 1;
         uint64_t after_ms = ++pulse->looks * (uint64_t)linger_step_ms(&server->options);
@@ -150,33 +152,6 @@ static void on_linger_due(struct eio_deadline *due, void *ctx)
         eio__server_hit(server, EIO_LIMIT_LINGER_TIMEOUT, session->head);
     }
     eio__session_bury(session, "the peer did not close in time");
-}
-
-static void on_message_due(struct eio_deadline *due, void *ctx)
-{
-    struct eio_server *server = ctx;
-    struct eio_session *session = ((struct eio__slow_message *)(void *)due)->session;
-    if (session->read_paused || eio__session_is_held(session)) { /* its rest is what we chose not to read yet */
-        eio_deadlines_add(&server->message, due);
-        return;
-    }
-    eio__server_hit(server, EIO_LIMIT_MESSAGE_TIMEOUT, session->head);
-    eio_session_abort(session, EIO_CLOSE_POLICY, "a message took too long to arrive");
-}
-
-static void on_upgrade_due(struct eio_deadline *due, void *ctx)
-{
-    struct eio__polling *polling = container_of(due, struct eio__polling, upgrade);
-    eio__server_hit(ctx, EIO_LIMIT_UPGRADE_TIMEOUT, polling->session->head);
-    eio__ws_drop_probe(polling->session);
-}
-
-static void on_noop_due(struct eio_deadline *due, void *ctx)
-{
-    struct eio_server *server = ctx;
-    struct eio__polling *polling = container_of(due, struct eio__polling, noop);
-    eio__polling_answer(polling->session, "6", 1);
-    eio_deadlines_add(&server->noop, due);
 }
 
 /* ------------------------------------------------------------------ limits */
@@ -238,10 +213,10 @@ static int make_id(struct eio_server *server, struct eio_session *session)
     return session->has_long_id ? 0 : EIO_ENOMEM;
 }
 
-int eio__server_enter(struct eio_server *server, struct eio_session *session)
+int eio__server_enter(struct eio_server *server, struct eio_session *session, const char *id)
 {
     if (server->free_count == 0 && grow_slots(server) != 0) return EIO_ENOMEM;
-    if (server->next_id && eio__own_ids_add(&server->own_ids, server->next_id, session) != 0) return EIO_ENOMEM;
+    if (id && eio__own_ids_add(&server->own_ids, id, session) != 0) return EIO_ENOMEM;
     session->slot = server->free_slots[server->free_count - 1];
     if (!session->has_own_id && make_id(server, session) != 0) return EIO_ENOMEM;
     server->free_count--;
@@ -303,7 +278,7 @@ void eio_server_get_stats(const struct eio_server *server, struct eio_server_sta
     stats->sessions = server->slot_count;
     stats->polling_sessions = 0;
     for (uint32_t i = 0; i < server->slot_capacity; i++)
-        if (server->slots[i] && server->slots[i]->carrier != EIO__C_WEBSOCKET) stats->polling_sessions++;
+        if (server->slots[i] && server->slots[i]->transport->ops->kind == EIO_POLLING) stats->polling_sessions++;
 }
 
 /* ------------------------------------------------------------------ new, free */
@@ -321,10 +296,10 @@ static int init_deadlines(struct eio_server *server)
         {&server->silence, (uint64_t)o->ping_interval_ms + o->ping_timeout_ms, eio__heartbeat_on_pong_due},
         {&server->closing_wait, o->close_timeout_ms, on_closing_due},
         {&server->linger, linger_step_ms(o), on_linger_due},
-        {&server->message, o->message_timeout_ms, on_message_due},
+        {&server->message, o->message_timeout_ms, eio__ws_on_message_due},
         {&server->last_poll, o->last_poll_timeout_ms, on_last_poll_due},
-        {&server->upgrade, o->upgrade_timeout_ms, on_upgrade_due},
-        {&server->noop, NOOP_INTERVAL_MS, on_noop_due},
+        {&server->upgrade, o->upgrade_timeout_ms, eio__upgrade_on_due},
+        {&server->noop, NOOP_INTERVAL_MS, eio__upgrade_on_noop_due},
     };
     int result = 0;
     for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
@@ -363,7 +338,8 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     server->options.owner_key = server->options.machine = server->options.machine_key = NULL; /* the caller's memory */
     /* No limit is one that nobody reaches: one comparison at each message. */
     server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
-    server->ws_limits = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, false};
+    for (int deflate = 0; deflate < 2; deflate++)
+        server->ws_limits[deflate] = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, deflate};
     bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
     ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
     eio__ws_pauses_init(server);

@@ -1,5 +1,5 @@
 /* A session: one peer, from its handshake to on_close. Owns the state machine and the queue with its limits. How
- * bytes travel is in eio_websocket.c and eio_polling.c, whether the peer is alive in eio_heartbeat.c. */
+ * bytes travel is in eio_ws.c and eio_polling.c, whether the peer is alive in eio_heartbeat.c. */
 #include "eio_int.h"
 
 #include <string.h>
@@ -22,12 +22,9 @@ static void free_at_end(struct eio__turn_item *item)
     if (session->server->watch) eio__watch_forget(session->server->watch, session);
     if (session->has_own_id) free(session->own_id);
     if (session->has_long_id) free(session->long_id);
-    eio__ws_partial_free(session->partial);
     eio__queue_clear(&session->queue);
     eio__inbox_clear(session);
-    eio__ws_end_pause(session);
-    eio__ws_end_slow(session);
-    eio__polling_free(session);
+    if (session->transport) session->transport->ops->free(session->transport);
     free(session->head);
     free(session);
 }
@@ -35,23 +32,20 @@ static void free_at_end(struct eio__turn_item *item)
 static void flush_at_end(struct eio__turn_item *item);
 static const struct eio__turn_ops turn_ops = {flush_at_end, free_at_end};
 
-struct eio_session *eio__session_new(struct eio_server *server, int protocol, struct eio_http_head *take_head)
+struct eio_session *eio__session_new(struct eio_server *server, const struct eio__opening *opening,
+                                     struct eio_http_head *take_head)
 {
     struct eio_session *session = calloc(1, sizeof *session);
     if (!session) {
         free(take_head);
         return NULL;
     }
-    session->fd = -1;
-    session->protocol = (uint8_t)protocol;
+    session->protocol = (uint8_t)opening->protocol;
     session->server = server;
     session->head = take_head;
-    session->carrier = EIO__C_WEBSOCKET;
     session->item.ops = &turn_ops;
     eio__queue_init(&session->queue);
-    int result = eio__server_enter(server, session);
-    server->next_id = NULL;
-    if (result != 0) {
+    if (eio__server_enter(server, session, opening->id) != 0) {
         free_at_end(&session->item);
         return NULL;
     }
@@ -61,6 +55,17 @@ struct eio_session *eio__session_new(struct eio_server *server, int protocol, st
 void eio__session_want_flush(struct eio_session *session)
 {
     eio__loop_want_flush(session->server->loop, &session->item);
+}
+
+void eio__session_set_transport(struct eio_session *session, struct eio__transport *take_transport, const char *why)
+{
+    const struct eio__transport *before = session->transport;
+    BASE_CHECK(take_transport->session == session);
+    BASE_CHECK(!before || (before->ops->upgrades_to & take_transport->ops->kind));
+    if (eio_log_wants(EIO_LOG_DEBUG))
+        eio_log(EIO_LOG_DEBUG, "session %s: transport %s -> %s (%s)", eio_session_id(session),
+                before ? before->ops->name : "-", take_transport->ops->name, why);
+    session->transport = take_transport;
 }
 
 static void drop_queue(struct eio_session *session)
@@ -83,7 +88,7 @@ void eio__session_bury(struct eio_session *session, const char *why)
 {
     eio__session_set_state(session, EIO__S_CLOSED, why);
     eio_deadline_stop(NULL, &session->deadline);
-    eio__ws_detach(session);
+    if (session->transport) session->transport->ops->detach(session->transport);
     drop_queue(session);
     /* One that waits for its flush is found closed there. */
     if (!session->item.next) eio__loop_want_free(session->server->loop, &session->item);
@@ -101,19 +106,19 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     struct eio_server *server = session->server;
     eio_deadline_stop(NULL, &session->deadline);
     eio__inbox_clear(session);
-    eio__ws_wake(session);
-    if (session->carrier != EIO__C_WEBSOCKET) {
-        eio__ws_drop_probe(session);
-        eio__polling_end(session);
-        linger = false;
+    eio__upgrade_drop(session);
+    struct eio__transport *transport = session->transport;
+    if (!linger) {
+        transport->ops->detach(transport);
+        drop_queue(session);
     }
-    if (!linger) drop_queue(session);
     eio__session_set_state(session, EIO__S_LINGERING, detail);
     eio__server_leave(server, session);
     server->stats.closed[reason]++;
     if (server->handlers.on_close) server->handlers.on_close(session, reason, detail, server->ctx);
-    if (linger && session->fd >= 0) {
+    if (linger) {
         session->close_reason = (uint8_t)reason;
+        transport->ops->on_held(transport);
         eio__heartbeat_watch(session);
         eio_deadlines_add(&server->linger, &session->deadline);
     } else {
@@ -146,7 +151,7 @@ int eio__session_on_packet(struct eio_session *session, const struct eio__packet
             eio__heartbeat_on_pong(session);
         break;
     case EIO__CLOSE:
-        eio__polling_answer(session, "6", 1);
+        if (session->transport->ops->release) session->transport->ops->release(session->transport);
         eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
         break;
     case EIO__PING:
@@ -186,13 +191,14 @@ static void drop_oldest(struct eio_session *session, size_t bytes, bool many)
     server->stats.queued_bytes -= before - session->queue.bytes;
 }
 
+/* Of a session that has something queued. */
 static bool limit_reached(struct eio_session *session, size_t bytes)
 {
     struct eio_server *server = session->server;
     struct eio__queue *queue = &session->queue;
     size_t limit = server->options.max_queue_bytes;
     bool many = session->queued_messages >= server->max_queue_messages;
-    if (queue->bytes == 0 || (queue->bytes + bytes <= limit && !many)) return false;
+    if (queue->bytes + bytes <= limit && !many) return false;
     eio__server_hit(server, many ? EIO_LIMIT_QUEUE_MESSAGES : EIO_LIMIT_QUEUE_BYTES, session->head);
     if (server->options.queue_policy == EIO_QUEUE_DROP_OLDEST) {
         drop_oldest(session, bytes, many);
@@ -220,7 +226,7 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 static inline int check_sendable(struct eio_session *session, size_t bytes)
 {
     if (session->state != EIO__S_OPEN || session->failed) return EIO_ECLOSED;
-    return limit_reached(session, bytes) ? EIO_EAGAIN : 0;
+    return session->queue.bytes && limit_reached(session, bytes) ? EIO_EAGAIN : 0;
 }
 
 int eio_session_send(struct eio_session *session, struct eio_frame *frame)
@@ -233,9 +239,9 @@ int eio_session_send(struct eio_session *session, struct eio_frame *frame)
 
 int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
 {
+    struct eio__transport *transport = session->transport;
     struct eio_frame *wire = NULL;
-    if (session->carrier == EIO__C_WEBSOCKET && !eio__form_differs(session) && !session->server->watch)
-        wire = eio__batch_wire(batch);
+    if (transport->sends_common && !session->server->watch) wire = eio__batch_wire(batch);
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);
@@ -248,25 +254,26 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
     int result = check_sendable(session, wire->wire_size);
     if (result != 0) return result;
     session->server->stats.messages_out += batch->count;
-    if (session->server->loop->in_hooks && session->queue.count == 0 && !session->blocked) {
-        eio__ws_write_now(session, wire);
+    if (session->server->loop->in_hooks && session->queue.count == 0 && !transport->blocked) {
+        transport->ops->write_now(transport, wire);
         return 0;
     }
     return eio__session_push(session, eio_frame_ref(wire));
 }
 
+uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind, size_t size)
+{
+    uint8_t *message;
+    struct eio_frame *frame = eio_frame_new(kind, size, &message);
+    return frame && eio__session_push(session, frame) == 0 ? message : NULL;
+}
+
 uint8_t *eio_session_reserve(struct eio_session *session, enum eio_kind kind, size_t size)
 {
     if (size > EIO__FRAME_BYTES_MAX || check_sendable(session, size + EIO__MESSAGE_OFFSET) != 0) return NULL;
-    uint8_t *message = NULL;
-    bool in_place = session->carrier == EIO__C_WEBSOCKET && !(session->protocol == 3 && kind == EIO_BINARY);
-    if (in_place && !session->server->watch) {
-        enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
-        message = eio__ws_reserve(session, opcode, kind == EIO_TEXT && session->protocol != 0, size);
-    } else {
-        struct eio_frame *frame = eio_frame_new(kind, size, &message);
-        if (!frame || eio__session_push(session, frame) != 0) return NULL;
-    }
+    struct eio__transport *transport = session->transport;
+    uint8_t *message = session->server->watch ? eio__session_reserve_frame(session, kind, size)
+                                              : transport->ops->reserve(transport, kind, size);
     if (message) session->server->stats.messages_out++;
     return message;
 }
@@ -275,8 +282,7 @@ bool eio_session_is_writable(const struct eio_session *session)
 {
     if (session->state != EIO__S_OPEN || session->failed) return false;
     if (session->queue.bytes > session->server->options.high_water_bytes) return false;
-    if (session->carrier == EIO__C_WEBSOCKET) return !session->blocked;
-    return session->polling && session->polling->get;
+    return session->transport->ops->is_writable(session->transport);
 }
 
 void eio_session_count_drop(struct eio_session *session)
@@ -289,12 +295,9 @@ void eio_session_count_drop(struct eio_session *session)
 /* Everything is sent: what was waiting for that happens. */
 static void on_drained(struct eio_session *session)
 {
-    if (session->state != EIO__S_CLOSING) return;
-    if (session->carrier == EIO__C_WEBSOCKET && session->closing < EIO__WS_CLOSE_QUEUED) {
-        eio__ws_close_begin(session, 0);
-        if (eio__ws_write(session) > 0) return; /* the close frame follows when the socket takes it */
-    }
-    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, true);
+    int result = session->transport->ops->close(session->transport);
+    if (result < 0) return;
+    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, result);
 }
 
 /* Whoever watches may have closed it: false if it is gone. */
@@ -305,29 +308,24 @@ static bool tell(struct eio_session *session, void (*fn)(struct eio_session *ses
     return session->state != EIO__S_CLOSED;
 }
 
-static void flush_websocket(struct eio_session *session)
+static void flush(struct eio_session *session)
 {
+    struct eio__transport *transport = session->transport;
     const struct eio__watch *watch = session->server->watch;
-    bool writes = watch && session->queue.count > 0 && !session->blocked;
+    bool writes = watch && session->queue.count > 0 && transport->ops->is_writable(transport);
     if (writes && !tell(session, watch->fn.on_flush)) return;
-    int result = session->blocked ? 1 : eio__ws_write(session);
-    if (result < 0) {
-        eio__ws_close_on_broken(session, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
-        return;
-    }
-    if (writes && result == 0 && !tell(session, watch->fn.on_drain)) return;
-    if (result == 0 && session->state < EIO__S_LINGERING) on_drained(session);
-    if (session->queue.count == 0) eio__ws_close_on_flushed(session);
-    if (session->state != EIO__S_CLOSED) eio__ws_update_events(session);
+    int result = transport->ops->write(transport);
+    if (result != 0) return;
+    if (writes && !tell(session, watch->fn.on_drain)) return;
+    if (session->state == EIO__S_CLOSING && session->queue.count == 0) on_drained(session);
 }
 
 /* A peer that was too slow is told so, if it reads on for a moment. */
 static void end_failed(struct eio_session *session)
 {
-    bool says_why =
-        session->close_reason == EIO_CLOSE_QUEUE_FULL && session->carrier == EIO__C_WEBSOCKET && session->fd >= 0;
-    if (says_why) eio__ws_close_for(session, EIO_CLOSE_QUEUE_FULL);
-    eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, says_why);
+    enum eio_close_reason reason = (enum eio_close_reason)session->close_reason;
+    bool lingers = reason == EIO_CLOSE_QUEUE_FULL && session->transport->ops->abort(session->transport, reason);
+    eio__session_end(session, reason, session->close_detail, lingers);
 }
 
 static void flush_at_end(struct eio__turn_item *item)
@@ -345,11 +343,7 @@ static void flush_at_end(struct eio__turn_item *item)
         eio__watch_tell(session->server->watch);
         if (session->state == EIO__S_CLOSED) return; /* it is on its list */
     }
-    if (session->carrier == EIO__C_WEBSOCKET) {
-        flush_websocket(session);
-        return;
-    }
-    eio__polling_flush(session);
+    flush(session);
 }
 
 /* ----------------------------------------------------------------- closing */
@@ -357,7 +351,7 @@ static void flush_at_end(struct eio__turn_item *item)
 void eio__session_await_last(struct eio_session *session)
 {
     struct eio_server *server = session->server;
-    bool polls = session->polling && session->close_reason == EIO_CLOSE_SHUTTING_DOWN;
+    bool polls = session->transport->ops->is_polled && session->close_reason == EIO_CLOSE_SHUTTING_DOWN;
     eio__heartbeat_watch(session);
     eio_deadlines_add(polls ? &server->last_poll : &server->closing_wait, &session->deadline);
 }
@@ -376,10 +370,8 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
 {
     if (session->state >= EIO__S_LINGERING) return;
     if (!detail) detail = eio_close_reason_text(reason);
-    bool is_deaf = session->blocked && reason == EIO_CLOSE_PING_TIMEOUT;
-    bool linger = session->carrier == EIO__C_WEBSOCKET && session->fd >= 0 && !is_deaf;
-    if (linger) eio__ws_close_for(session, reason);
-    eio__session_end(session, reason, detail, linger);
+    bool lingers = session->transport->ops->abort(session->transport, reason);
+    eio__session_end(session, reason, detail, lingers);
 }
 
 /* -------------------------------------------------------------- properties */
@@ -392,7 +384,7 @@ const char *eio_session_id(const struct eio_session *session)
 
 enum eio_transport eio_session_transport(const struct eio_session *session)
 {
-    return session->carrier == EIO__C_WEBSOCKET ? EIO_WEBSOCKET : EIO_POLLING;
+    return session->transport->ops->kind;
 }
 
 int eio_session_protocol(const struct eio_session *session)
@@ -407,7 +399,8 @@ const struct eio_http_head *eio_session_head(const struct eio_session *session)
 
 const struct eio_http_head *eio_session_request_head(const struct eio_session *session)
 {
-    return session->server->request_head ? session->server->request_head : session->head;
+    const struct eio_http_head *head = session->transport->request_head;
+    return head ? head : session->head;
 }
 
 struct eio_server *eio_session_server(const struct eio_session *session)
@@ -438,12 +431,13 @@ size_t eio_session_queued_bytes(const struct eio_session *session)
 int eio_session_describe(const struct eio_session *session, char *out, size_t size)
 {
     static const char *const states[] = {"open", "closing", "lingering", "closed"};
-    static const char *const carriers[] = {"polling", "probing", "probed", "websocket"};
-    return snprintf(
-        out, size,
-        "session id=%s state=%s transport=%s protocol=%d fd=%d queued_messages=%u queued_bytes=%zu blocked=%d "
-        "read_paused=%d awaiting_pong=%d address=%s",
-        eio_session_id(session), states[session->state], carriers[session->carrier], session->protocol, session->fd,
-        session->queued_messages, session->queue.bytes, session->blocked, session->read_paused, session->awaiting_pong,
-        session->head ? session->head->address : "-");
+    const struct eio__transport *transport = session->transport;
+    return snprintf(out, size,
+                    "session id=%s state=%s transport=%s upgrading=%d protocol=%d fd=%d queued_messages=%u "
+                    "queued_bytes=%zu blocked=%d "
+                    "read_paused=%d awaiting_pong=%d address=%s",
+                    eio_session_id(session), states[session->state], transport->ops->name, session->candidate != NULL,
+                    session->protocol, transport->fd, session->queued_messages, session->queue.bytes,
+                    transport->blocked, transport->read_paused, session->awaiting_pong,
+                    session->head ? session->head->address : "-");
 }

@@ -99,7 +99,7 @@ static struct eio_frame *deflate(struct eio_frame *take_frame, const struct eio_
     return form;
 }
 
-struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_frame *frame)
+struct eio_frame *eio__form_for(const struct eio_session *session, int deflate_bits, struct eio_frame *frame)
 {
     bool common = !frame->wire_only && !frame->is_packet;
     struct eio_frame *form;
@@ -109,6 +109,6 @@ struct eio_frame *eio__form_for(const struct eio_session *session, struct eio_fr
         form = binary3_form(frame, session->base64);
     else
         form = eio_frame_ref(frame);
-    if (!form || !session->deflate_bits) return form;
-    return deflate(form, &session->server->options, session->deflate_bits);
+    if (!form || !deflate_bits) return form;
+    return deflate(form, &session->server->options, deflate_bits);
 }

@@ -2,34 +2,27 @@
 #include "eio_int.h"
 
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* ------------------------------------------------------------ verification */
 
 /* What a request asks for, and what is wrong with it. */
 struct ask {
-    enum eio_transport transport;
+    const struct eio__transport_ops *transport;
     struct eio_session *session; /* of its sid, or NULL */
     uint8_t protocol;            /* 4, or 3 for any other value of EIO, a missing one too */
     const char *context;         /* of the error, as the reference names it */
 };
 
-enum { ERROR_NONE = -1, OPEN_PACKET_BYTES = 256 + EIO_ID_BYTES_MAX };
+enum { ERROR_NONE = -1 };
 
 static int read_transport(struct eio_server *server, struct eio_str query, struct ask *ask)
 {
     char text[16];
     int size = eio_query_get(query, "transport", text, sizeof text);
     if (size < 0) return EIO__ERROR_TRANSPORT;
-    struct eio_str name = {text, (size_t)size}; /* what was decoded may hold a NUL */
-    if (eio_str_is(name, "polling"))
-        ask->transport = EIO_POLLING;
-    else if (eio_str_is(name, "websocket"))
-        ask->transport = EIO_WEBSOCKET;
-    else
-        return EIO__ERROR_TRANSPORT;
-    return server->options.transports & ask->transport ? ERROR_NONE : EIO__ERROR_TRANSPORT;
+    ask->transport = eio__transport_named((struct eio_str){text, (size_t)size}); /* what was decoded may hold a NUL */
+    bool is_served = ask->transport && (server->options.transports & ask->transport->kind);
+    return is_served ? ERROR_NONE : EIO__ERROR_TRANSPORT;
 }
 
 static int bad_request(struct ask *ask, const char *context)
@@ -41,7 +34,8 @@ static int bad_request(struct ask *ask, const char *context)
 static int verify_session(struct eio_http_request *request, struct ask *ask)
 {
     if (!ask->session) return EIO__ERROR_SID;
-    bool mismatch = !request->is_upgrade && (ask->transport != EIO_POLLING || !ask->session->polling);
+    bool mismatch =
+        !request->is_upgrade && (ask->transport != ask->session->transport->ops || !ask->transport->on_request);
     if (mismatch) return bad_request(ask, "TRANSPORT_MISMATCH");
     if (ask->session->protocol != ask->protocol) return bad_request(ask, "PROTOCOL_MISMATCH");
     return ERROR_NONE;
@@ -61,212 +55,13 @@ static int verify(struct eio_server *server, struct eio_http_request *request, s
         return verify_session(request, ask);
     }
     if (request->head->method != EIO_HTTP_GET) return EIO__ERROR_METHOD;
-    if (ask->transport == EIO_WEBSOCKET && !request->is_upgrade) return bad_request(ask, "TRANSPORT_HANDSHAKE_ERROR");
+    if (ask->transport->check_upgrade && !request->is_upgrade) return bad_request(ask, "TRANSPORT_HANDSHAKE_ERROR");
     return ERROR_NONE;
 }
 
 static int verify_protocol(const struct eio_server *server, const struct ask *ask)
 {
     return ask->protocol != 3 || server->options.allow_eio3 ? ERROR_NONE : EIO__ERROR_PROTOCOL;
-}
-
-/* ----------------------------------------------------------------- opening */
-
-size_t eio__server_open_packet(const struct eio_server *server, const struct eio_session *session, char *out,
-                               size_t size)
-{
-    const struct eio_options *o = &server->options;
-    bool upgrades = session->carrier == EIO__C_POLLING && o->allow_upgrades && (o->transports & EIO_WEBSOCKET);
-    int n = snprintf(out, size,
-                     "0{\"sid\":\"%s\",\"upgrades\":[%s],\"pingInterval\":%u,\"pingTimeout\":%u,\"maxPayload\":%zu}",
-                     eio_session_id(session), upgrades ? "\"websocket\"" : "", o->ping_interval_ms, o->ping_timeout_ms,
-                     o->max_payload_bytes);
-    BASE_CHECK(n > 0 && (size_t)n < size);
-    return (size_t)n;
-}
-
-/* Engine.IO 3: the client cannot take binary. A script (JSONP) never can. */
-static void read_base64(struct eio_session *session, const struct eio_http_head *head)
-{
-    char value[8];
-    int size = eio_query_get(eio_http_head_query(head), "b64", value, sizeof value);
-    session->base64 = session->protocol == 3 && (size > 0 || size == EIO_ETOOBIG || eio__polling_is_jsonp(session));
-}
-
-static void push_initial_packet(struct eio_session *session)
-{
-    const char *initial = session->protocol ? session->server->options.initial_packet : NULL;
-    uint8_t *message = initial ? eio_session_reserve(session, EIO_TEXT, strlen(initial)) : NULL;
-    if (message) memcpy(message, initial, strlen(initial));
-}
-
-static void announce(struct eio_session *session)
-{
-    struct eio_server *server = session->server;
-    server->stats.opened++;
-    eio__heartbeat_start(session);
-    if (server->handlers.on_open) server->handlers.on_open(session, server->ctx);
-}
-
-static void open_polling(struct eio_server *server, struct eio_http_request *request, int protocol)
-{
-    struct eio_http_head *head = eio__http_head_copy(request->head);
-    struct eio_session *session = head ? eio__session_new(server, protocol, head) : NULL;
-    struct eio__polling *polling = session ? calloc(1, sizeof *polling) : NULL;
-    if (!polling) {
-        if (session) eio__session_discard(session);
-        eio__server_reply(server, request, &(struct eio__answer){.status = 503});
-        return;
-    }
-    polling->session = session;
-    session->polling = polling;
-    session->carrier = EIO__C_POLLING;
-    read_base64(session, request->head);
-    char packet[OPEN_PACKET_BYTES];
-    size_t n = eio__server_open_packet(server, session, packet, sizeof packet);
-    /* With the initial packet, as in the reference, and before anything that on_open sends: it may find the client not
-     * ready for it. */
-    polling->get = request;
-    polling->is_handshake = true;
-    if (server->options.initial_packet && eio__session_push(session, eio__frame_new_packet(packet, n)) == 0) {
-        push_initial_packet(session);
-        eio__polling_flush(session);
-    }
-    if (polling->get) {
-        server->stats.queued_bytes -= session->queue.bytes; /* of the initial packet, without memory to send it */
-        eio__queue_clear(&session->queue);
-        eio__polling_answer(session, packet, n);
-    }
-    polling->is_handshake = false;
-    announce(session);
-}
-
-/* --------------------------------------------------------------- WebSocket */
-
-/* RFC 6455, section 4.2.1. Returns false when it has answered. */
-static bool check_websocket(struct eio_http_request *request)
-{
-    struct eio__ws_offer offer;
-    const char *why = eio__ws_offer_read(request->head, &offer);
-    if (!offer.has_version) {
-        static const struct eio_http_reply_field version = {"Sec-WebSocket-Version", "13"};
-        struct eio_http_reply reply = {426, "text/plain", "WebSocket version 13 required", 30, &version, 1, true};
-        eio_http_reply(request, &reply);
-        return false;
-    }
-    if (why) {
-        struct eio_http_reply reply = {400, "text/plain", why, strlen(why), NULL, 0, true};
-        eio_http_reply(request, &reply);
-        return false;
-    }
-    return true;
-}
-
-/* The response and the open packet: they leave together, at the end of the turn. */
-static int push_opening(struct eio_session *session, bool with_response)
-{
-    if (with_response) {
-        int bits;
-        struct eio_frame *response = eio__server_switching(session->server, session->head, session, &bits);
-        session->deflate_bits = (uint8_t)bits;
-        if (eio__session_push(session, response) != 0) return EIO_ENOMEM;
-    }
-    if (session->protocol == 0) return 0;
-    char packet[OPEN_PACKET_BYTES];
-    size_t n = eio__server_open_packet(session->server, session, packet, sizeof packet);
-    return eio__session_push(session, eio__frame_new_packet(packet, n));
-}
-
-struct eio_session *eio__server_open_websocket(struct eio_server *server, int protocol, struct eio__wire take_wire,
-                                               struct eio_http_head *take_head, bool with_response)
-{
-    struct eio_session *session = eio__session_new(server, protocol, take_head);
-    if (!session) {
-        eio__wire_close(server->loop, take_wire);
-        return NULL;
-    }
-    read_base64(session, session->head);
-    if (eio__ws_attach(session, take_wire) != 0 || push_opening(session, with_response) != 0) {
-        eio__session_discard(session);
-        return NULL;
-    }
-    push_initial_packet(session);
-    announce(session);
-    return session;
-}
-
-static void open_websocket(struct eio_server *server, struct eio_http_request *request, int protocol)
-{
-    struct eio__taken taken;
-    if (request->ops->take(request, &taken) != 0) {
-        eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
-        return;
-    }
-    struct eio_session *session = eio__server_open_websocket(server, protocol, taken.wire, taken.head, true);
-    if (session) eio__ws_feed(session, taken.rest, taken.rest_size);
-    free(taken.rest);
-}
-
-/* Takes the connection and answers with the 101; false: refused, or the connection is broken. */
-static bool take_probe(struct eio_server *server, struct eio_http_request *request, int *deflate_bits,
-                       struct eio__taken *taken)
-{
-    struct eio_frame *response = eio__server_switching(server, request->head, NULL, deflate_bits);
-    bool ok = response && request->ops->take(request, taken) == 0;
-    if (!ok) {
-        eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
-    } else {
-        free(taken->head); /* the session keeps that of its handshake */
-        ok = eio__wire_send(taken->wire, response->bytes, response->wire_size) == (ssize_t)response->wire_size;
-        if (!ok) {
-            eio__wire_close(server->loop, taken->wire);
-            free(taken->rest);
-        }
-    }
-    eio_frame_unref(response);
-    return ok;
-}
-
-/* As the reference: opened, then closed. Its protocol suite, and a browser's page, tell that from an HTTP error. */
-static void turn_probe_away(struct eio_server *server, struct eio_http_request *request)
-{
-    static const uint8_t close_frame[] = {0x88, 0x00};
-    int bits;
-    struct eio__taken taken;
-    server->stats.handshakes_refused++;
-    if (!take_probe(server, request, &bits, &taken)) return;
-    (void)!eio__wire_send(taken.wire, close_frame, sizeof close_frame);
-    eio__wire_close(server->loop, taken.wire);
-    free(taken.rest);
-}
-
-/* A WebSocket that may take over from polling. One more, while the first tries or when it has, is turned away. */
-static void open_probe(struct eio_session *session, struct eio_http_request *request)
-{
-    struct eio_server *server = session->server;
-    if (session->carrier != EIO__C_POLLING) {
-        turn_probe_away(server, request);
-        return;
-    }
-    if (session->state != EIO__S_OPEN || !server->options.allow_upgrades) {
-        eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
-        return;
-    }
-    if (server->options.max_upgrades && server->stats.upgrading >= server->options.max_upgrades) {
-        eio__server_refuse_limit(server, request, EIO_LIMIT_UPGRADES);
-        return;
-    }
-    int bits;
-    struct eio__taken taken;
-    if (!take_probe(server, request, &bits, &taken)) return;
-    if (eio__ws_attach(session, taken.wire) == 0) {
-        session->carrier = EIO__C_PROBING;
-        server->stats.upgrading++;
-        session->deflate_bits = (uint8_t)bits;
-        eio_deadlines_add(&server->upgrade, &session->polling->upgrade);
-        eio__ws_feed(session, taken.rest, taken.rest_size);
-    }
-    free(taken.rest);
 }
 
 /* --------------------------------------------------------------- admission */
@@ -333,12 +128,7 @@ static void open_session(struct eio_server *server, struct eio_http_request *req
                          const char *id)
 {
     if (!may_open(server, request, ask)) return;
-    server->next_id = id;
-    if (ask->transport == EIO_WEBSOCKET)
-        open_websocket(server, request, ask->protocol);
-    else
-        open_polling(server, request, ask->protocol);
-    server->next_id = NULL; /* if it came to no session */
+    ask->transport->open(server, request, &(struct eio__opening){ask->protocol, id});
 }
 
 static void refuse_id(struct eio_server *server, struct eio_http_request *request)
@@ -542,7 +332,8 @@ static void on_body(struct eio__line *line, const struct eio_http_head *head, vo
     char sid[EIO_ID_BYTES_MAX + 1];
     int size = eio_query_get(eio_http_head_query(head), "sid", sid, sizeof sid);
     struct eio_session *session = size > 0 ? eio_server_find(ctx, sid, (size_t)size) : NULL;
-    if (session && session->polling) eio__heartbeat_tie(session, &session->polling->body, line);
+    struct eio__transport *transport = session ? session->transport : NULL;
+    if (transport && transport->ops->on_body) transport->ops->on_body(transport, line);
 }
 
 void eio__server_on_request(struct eio_http_request *request, void *ctx)
@@ -558,12 +349,8 @@ void eio__server_on_request(struct eio_http_request *request, void *ctx)
         eio__server_refuse(server, request, error, ask.context, NULL);
     else if (!ask.session)
         handshake(server, request, &ask);
-    else if (request->head->method == EIO_HTTP_GET)
-        eio__polling_on_get(ask.session, request);
-    else if (request->head->method == EIO_HTTP_POST)
-        eio__polling_on_post(ask.session, request);
     else
-        eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
+        ask.transport->on_request(ask.session->transport, request);
 }
 
 void eio__server_on_upgrade(struct eio_http_request *request, void *ctx)
@@ -571,15 +358,15 @@ void eio__server_on_upgrade(struct eio_http_request *request, void *ctx)
     struct eio_server *server = ctx;
     struct ask ask = {0};
     int error = verify(server, request, &ask);
-    if (error == ERROR_NONE && ask.transport != EIO_WEBSOCKET) error = EIO__ERROR_BAD_REQUEST;
+    if (error == ERROR_NONE && !ask.transport->check_upgrade) error = EIO__ERROR_BAD_REQUEST;
     if (error == ERROR_NONE && !ask.session) error = verify_protocol(server, &ask);
     if (error != ERROR_NONE) {
         eio__server_refuse(server, request, error, ask.context, NULL);
         return;
     }
-    if (!check_websocket(request)) return;
+    if (!ask.transport->check_upgrade(request)) return;
     if (ask.session)
-        open_probe(ask.session, request);
+        ask.transport->probe(ask.session, request);
     else
         handshake(server, request, &ask);
 }
@@ -638,8 +425,8 @@ static void on_bare_request(struct eio_http_request *request, void *ctx)
 static void on_bare_upgrade(struct eio_http_request *request, void *ctx)
 {
     struct eio_server *server = ctx;
-    struct ask ask = {.transport = EIO_WEBSOCKET};
-    if (check_websocket(request)) handshake(server, request, &ask);
+    struct ask ask = {.transport = &eio__ws_ops};
+    if (eio__ws_check_upgrade(request)) handshake(server, request, &ask);
 }
 
 int eio_server_attach_websocket(struct eio_server *server, struct eio_http *http, const char *path)

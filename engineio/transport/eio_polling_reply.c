@@ -1,4 +1,6 @@
 /* How a payload is dressed for the poll that carries it: JSONP, and gzip or deflate. */
+#include "eio_polling.h"
+
 #include "eio_int.h"
 
 #include <string.h>

@@ -5,6 +5,7 @@
 #include "eio_codec.h"
 #include "eio_deflate.h"
 #include "eio_int.h"
+#include "eio_polling.h"
 #include "sio_codec.h"
 
 #include <stdio.h>

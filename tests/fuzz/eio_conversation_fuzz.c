@@ -248,10 +248,13 @@ static void take_answer(struct peer *peer)
 static void prepare(struct peer *peer, struct eio_session *session)
 {
     int size = SEND_BUFFER;
-    if (!session || session->fd < 0) return;
-    setsockopt(session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    struct eio__transport *transport = !session             ? NULL
+                                       : session->candidate ? session->candidate->transport
+                                                            : session->transport;
+    if (!transport || transport->fd < 0) return;
+    setsockopt(transport->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     peer->received.deflate = server->options.per_message_deflate && byte() % 4;
-    session->deflate_bits = !peer->received.deflate ? 0 : byte() & 1 ? 15 : 9;
+    eio__ws_set_deflate(eio__ws_of(transport), !peer->received.deflate ? 0 : byte() & 1 ? 15 : 9);
 }
 
 static void peer_clear(struct peer *peer)
@@ -281,7 +284,7 @@ static void open_websocket(struct peer *peer)
         struct eio_http_head *head = calloc(1, sizeof *head);
         BASE_CHECK(head);
         head->text = "";
-        session = eio__server_open_websocket(server, 0, (struct eio__wire){pair[0], NULL}, head, false);
+        session = eio__ws_open_on(server, &(struct eio__opening){0}, (struct eio__wire){pair[0], NULL}, head, false);
         peer->fd = pair[1];
     } else {
         session = eio__test_websocket_of(server, protocol, &peer->fd);

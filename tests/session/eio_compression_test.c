@@ -418,12 +418,12 @@ static void what_did_not_shrink_is_not_tried_again(void **state)
     for (int shared = 0; shared < 2; shared++) {
         struct eio_frame *frame = noise_frame(BIG, shared), *form;
         if (shared) { /* there is a copy for the wide window */
-            form = eio__form_for(wide_session, frame);
+            form = eio__form_for(wide_session, 15, frame);
             assert_ptr_equal(form, frame->deflated);
             eio_frame_unref(form);
         }
         for (int i = 0; i < 2; i++) {
-            form = eio__form_for(f.session, frame);
+            form = eio__form_for(f.session, 9, frame);
             assert_ptr_equal(form, frame);
             eio_frame_unref(form);
             memset(eio__frame_message(frame), 'a', BIG);

@@ -74,12 +74,12 @@ static void a_flood_of_pings_costs_little_more_than_its_pongs(void **state)
     f.options.high_water_bytes = 8192;
     fixture_start(&f);
     int fd = peer_open(&f), size = 4608;
-    setsockopt(f.session->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    setsockopt(f.session->transport->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     static const uint8_t ping[6] = {0x89, 0x80};
-    for (int i = 0; i < 200000 && !f.session->read_paused; i++) {
+    for (int i = 0; i < 200000 && !f.session->transport->read_paused; i++) {
         if (send(fd, ping, sizeof ping, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 || i % 1000 == 0) turn(&f);
     }
-    assert_true(f.session->read_paused);
+    assert_true(f.session->transport->read_paused);
     assert_true(f.session->queue.bytes > 8192);
     assert_true(f.session->queue.count <= 2 + f.session->queue.bytes / (EIO__CHUNK_BYTES / 2));
     close(fd);
@@ -95,7 +95,7 @@ static void pongs_are_never_compressed(void **state)
     f.options.deflate_threshold_bytes = 10;
     fixture_start(&f);
     int fd = peer_open(&f);
-    f.session->deflate_bits = 15;
+    eio__ws_set_deflate(eio__ws_of(f.session->transport), 15);
     char payload[101] = "", expected[128];
     memset(payload, 'z', 100);
     peer_send(fd, 0x89, payload, 100);

@@ -175,7 +175,7 @@ static void a_full_socket_is_not_drained(void **state)
 {
     (void)state;
     int fd = peer_open(&f), small = 4096;
-    setsockopt(f.session->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+    setsockopt(f.session->transport->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
     seen[0] = '\0';
     uint8_t *out = eio_session_reserve(f.session, EIO_BINARY, 300000);
     memset(out, 'x', 300000);

@@ -297,11 +297,11 @@ static void a_descriptor_that_cannot_be_waited_for_closes_the_session(void **sta
     int fd = peer_open(&f);
     FILE *file = tmpfile();
     assert_non_null(file);
-    assert_true(dup2(fileno(file), f.session->fd) >= 0);
+    assert_true(dup2(fileno(file), f.session->transport->fd) >= 0);
     fclose(file);
     eio_log_set(keep_error, line, EIO_LOG_ERROR);
-    f.session->blocked = true;
-    eio__ws_update_events(f.session);
+    f.session->transport->blocked = true;
+    f.session->transport->ops->on_held(f.session->transport);
     turn(&f);
     eio_log_set(NULL, NULL, EIO_LOG_WARN);
     assert_non_null(strstr(line, "cannot register the descriptor with the event loop"));

@@ -51,10 +51,10 @@ static int teardown(void **state)
 }
 
 /* Its first packets: the transport's, then the CONNECT that nobody asked for. */
-static int open_v2(char *sid)
+static int open_v2_as(const char *id, char *sid)
 {
     int fd;
-    assert_non_null(eio__test_websocket_of(sio_server_engine(t.io), 3, &fd));
+    assert_non_null(eio__test_websocket_as(sio_server_engine(t.io), 3, id, &fd));
     talk_turn(&t);
     const char *said = peer_read(fd);
     assert_memory_equal(said, "1:0{\"sid\":\"", 11);
@@ -64,6 +64,11 @@ static int open_v2(char *sid)
     }
     assert_non_null(strstr(said, "}\n1:40\n"));
     return fd;
+}
+
+static int open_v2(char *sid)
+{
+    return open_v2_as(NULL, sid);
 }
 
 static void it_is_in_the_root_without_asking(void **state)
@@ -145,8 +150,7 @@ static void recovery_is_not_for_it(void **state)
 static void an_id_of_the_application_s_is_known_to_it(void **state)
 {
     (void)state;
-    sio_server_engine(t.io)->next_id = "my-own";
-    int other = open_v2(NULL);
+    int other = open_v2_as("my-own", NULL);
     assert_string_equal(sio_socket_id(only_socket(t.root)), "my-own");
     assert_ptr_equal(sio_socket_find(t.root, "my-own", 6), only_socket(t.root));
     client_say(&t, other, "40/adm?a=1");

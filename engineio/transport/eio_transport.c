@@ -1,0 +1,28 @@
+/* The table of transports. */
+#include "eio_int.h"
+
+#include <string.h>
+
+static const struct eio__transport_ops *const transports[] = {&eio__polling_ops, &eio__ws_ops};
+
+enum { TRANSPORT_COUNT = sizeof transports / sizeof *transports };
+
+const struct eio__transport_ops *eio__transport_named(struct eio_str name)
+{
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++)
+        if (eio_str_is(name, transports[i]->name)) return transports[i];
+    return NULL;
+}
+
+size_t eio__transport_upgrades(const struct eio__transport *transport, char *out, size_t size)
+{
+    const struct eio_options *options = &transport->session->server->options;
+    unsigned may = options->allow_upgrades ? options->transports & transport->ops->upgrades_to : 0;
+    size_t n = 0;
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
+        if (!(may & transports[i]->kind)) continue;
+        n += (size_t)snprintf(out + n, size - n, "%s\"%s\"", n ? "," : "", transports[i]->name);
+        BASE_CHECK(n < size);
+    }
+    return n;
+}
