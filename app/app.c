@@ -72,7 +72,7 @@ static int start_server(struct app *app, char *error, size_t error_size)
     if (failed) return failed;
     snprintf(error, error_size, "out of memory");
     failed = node_cluster_start(app->cluster, kit);
-    if (!failed) failed = kit_http_start(kit);
+    if (!failed) failed = kit_path_start(kit);
     return failed ? failed : kit_health_start(kit);
 }
 

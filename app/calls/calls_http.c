@@ -1,60 +1,46 @@
-/* The feed's events as POST requests; deletion of calls. */
+/* What feeds say, over /feed and over HTTP; deletion of calls. */
 #include "calls_life.h"
 #include "kit_http.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#define FEEDS (KIT_ROLE_FEED | KIT_ROLE_ADMIN)
 #define CALLS_PATH "/api/v1/calls"
 
-/* A request on its way. */
-struct post {
-    struct calls *calls;
-    struct eio_http_request *request; /* NULL: the client went away */
-    struct kit_claims *claims;
-    struct kit_http_user *user;
+/* One thing, or a list of lines. */
+struct said {
+    struct kit_request request;
     enum calls_feed_kind kind;
-    char call_id[KIT_ID_SIZE]; /* "": in the object */
+    char call_id[KIT_ID_SIZE];
+    int64_t seq;
+    bool duplicate;
+    bool has_lines; /* the answer is that of a list, which is written already */
 };
 
-static void free_post(struct post *post)
-{
-    if (!post) return;
-    if (post->user) kit_http_user_unref(post->calls->kit, post->user);
-    kit_claims_unref(post->claims);
-    free(post);
-}
-
-static void on_abort(void *ctx)
-{
-    ((struct post *)ctx)->request = NULL;
-}
-
-/* -------------------------------------------------------------- one object */
-
-static void answer_one(const struct post *post, const struct calls_feed_result *result)
-{
-    struct sio_builder json;
-    if (result->failure.code) {
-        kit_http_reply_failure(post->calls->kit, post->request, &result->failure);
-        return;
-    }
-    sio_builder_init(&json);
-    sio_builder_open(&json);
-    sio_builder_put(&json, "{\"ok\":true,\"call_id\":");
-    kit_put_text(&json, result->call_id);
-    if (result->duplicate) sio_builder_put(&json, ",\"duplicate\":true");
-    sio_builder_put(&json, ",\"seq\":");
-    kit_put_int(&json, result->seq);
-    sio_builder_put(&json, "}");
-    kit_http_reply_builder(post->request, post->kind == CALLS_FEED_START && !result->duplicate ? 201 : 200, &json);
-}
+/* ---------------------------------------------------------------- one thing */
 
 static void on_result(void *ctx, const struct calls_feed_result *result)
 {
-    struct post *post = ctx;
-    if (post->request) answer_one(post, result);
-    free_post(post);
+    struct said *said = ctx;
+    struct sio_socket *socket = kit_answer_socket(&said->request.answer);
+    said->request.op.failure = result->failure;
+    said->seq = result->seq;
+    said->duplicate = result->duplicate;
+    memcpy(said->call_id, result->call_id, sizeof said->call_id);
+    if (socket && !result->failure.code) calls_life_said(socket, said->kind, said->call_id);
+    if (said->kind == CALLS_FEED_START && !result->duplicate) said->request.status = 201;
+    kit_request_finish(&said->request);
+}
+
+static void reply_said(struct kit_request *request)
+{
+    const struct said *said = KIT_REQUEST(said, request);
+    if (said->has_lines) return;
+    sio_builder_put(&request->json, ",\"call_id\":");
+    kit_put_text(&request->json, said->call_id);
+    if (said->duplicate) sio_builder_put(&request->json, ",\"duplicate\":true");
+    sio_builder_put(&request->json, ",\"seq\":");
+    kit_put_int(&request->json, said->seq);
 }
 
 /* ------------------------------------------------------------------ a list */
@@ -78,10 +64,10 @@ static void put_first_error(struct sio_builder *json, const struct calls_list_er
     sio_builder_put(json, "}");
 }
 
-static void put_list(struct sio_builder *json, const struct post *post, const struct calls_list_result *result)
+static void put_list(struct sio_builder *json, const char *call_id, const struct calls_list_result *result)
 {
     sio_builder_put(json, result->failed ? "{\"ok\":false,\"call_id\":" : "{\"ok\":true,\"call_id\":");
-    kit_put_text(json, post->call_id);
+    kit_put_text(json, call_id);
     sio_builder_put(json, ",\"stored\":");
     kit_put_int(json, (int64_t)result->stored);
     sio_builder_put(json, ",\"duplicates\":");
@@ -102,30 +88,22 @@ static void put_list(struct sio_builder *json, const struct post *post, const st
     sio_builder_put(json, "}");
 }
 
-static void answer_list(const struct post *post, const struct calls_list_result *result)
-{
-    struct sio_builder json;
-    if (result->failure.code) {
-        kit_http_reply_failure(post->calls->kit, post->request, &result->failure);
-        return;
-    }
-    bool nothing = !result->stored && !result->duplicates;
-    int status = nothing && result->failed ? result->errors[0].failure.code : 200;
-    if (result->failed) kit_count_failure(post->calls->kit, result->errors[0].failure.code);
-    sio_builder_init(&json);
-    sio_builder_open(&json);
-    put_list(&json, post, result);
-    kit_http_reply_builder(post->request, status, &json);
-}
-
+/* Some lines may have failed; only where all have does the whole. */
 static void on_list(void *ctx, const struct calls_list_result *result)
 {
-    struct post *post = ctx;
-    if (post->request) answer_list(post, result);
-    free_post(post);
+    struct kit_request *request = ctx;
+    struct said *said = KIT_REQUEST(said, request);
+    request->op.failure = result->failure;
+    if (!result->failure.code) {
+        bool nothing = !result->stored && !result->duplicates;
+        if (nothing && result->failed) request->status = result->errors[0].failure.code;
+        if (result->failed) kit_count_failure(request->kit, result->errors[0].failure.code);
+        kit_request_set_type(request, KIT_HTTP_JSON);
+        put_list(&request->json, request->about, result);
+        said->has_lines = true;
+    }
+    kit_request_finish(request);
 }
-
-/* ----------------------------------------------------------------- requests */
 
 /* application/x-ndjson and what else it is called. */
 static bool says_lines(struct eio_http_request *request)
@@ -146,136 +124,87 @@ static bool is_array(struct eio_str body)
     return body.n && *body.p == '[';
 }
 
-static void submit(struct post *post, struct eio_http_request *request)
+/* ------------------------------------------------------------------ events */
+
+static enum calls_feed_kind kind_of(const struct kit_request *request)
 {
-    struct eio_str body = eio_http_request_body(request);
-    bool lines = post->kind == CALLS_FEED_LINE && says_lines(request);
-    bool list = lines || (post->kind == CALLS_FEED_LINE && is_array(body));
-    struct calls_feed_event event = {.kind = post->kind,
-                                     .raw = body,
-                                     .call_id = post->call_id,
-                                     .claims = post->claims,
-                                     .source = kit_http_source(post->user, list),
-                                     .is_lines = lines};
-    struct calls_feed_result refused = {.seq = 0};
-    post->request = request;
-    eio_http_request_on_abort(request, on_abort, post);
-    if (list)
-        calls_list_submit(post->calls, &event, on_list, post);
-    else if (body.n <= post->calls->kit->config->event_max_bytes &&
-             kit_json_check(body, post->calls->kit->config->io.max_depth - 1, &refused.failure))
-        on_result(post, &refused);
-    else
-        calls_feed_submit(post->calls, &event, on_result, post);
+    enum calls_feed_kind kind = CALLS_FEED_START;
+    while (strcmp(calls_feed_event_name(kind), request->event->name)) kind++;
+    return kind;
 }
 
-/* -------------------------------------------------------------------- deletion */
+static void take_said(struct kit_request *request, struct eio_str text)
+{
+    struct said *said = KIT_REQUEST(said, request);
+    const struct kit_config *config = request->kit->config;
+    said->kind = kind_of(request);
+    bool posts_line = request->http && said->kind == CALLS_FEED_LINE;
+    bool is_lines = posts_line && says_lines(request->http), is_list = is_lines || (posts_line && is_array(text));
+    struct calls_feed_event event = {.kind = said->kind,
+                                     .raw = text,
+                                     .call_id = request->about[0] ? request->about : NULL,
+                                     .claims = request->claims,
+                                     .source = request->op.source,
+                                     .is_lines = is_lines};
+    if (is_list) {
+        event.source = kit_http_source(request->user, true);
+        calls_list_submit(request->state, &event, on_list, request);
+    } else if (request->http && text.n <= config->event_max_bytes &&
+               kit_json_check(text, config->io.max_depth - 1, &request->op.failure)) {
+        kit_request_finish(request);
+    } else {
+        calls_feed_submit(request->state, &event, on_result, said);
+    }
+}
+
+/* ---------------------------------------------------------------- deletion */
 
 static void on_deleted(void *ctx, const struct kit_failure *failure)
 {
-    struct post *post = ctx;
-    struct sio_builder json;
-    if (post->request && failure->code) {
-        kit_http_reply_failure(post->calls->kit, post->request, failure);
-    } else if (post->request) {
-        sio_builder_init(&json);
-        sio_builder_open(&json);
-        sio_builder_put(&json, "{\"ok\":true,\"call_id\":");
-        kit_put_text(&json, post->call_id);
-        sio_builder_put(&json, "}");
-        kit_http_reply_builder(post->request, 200, &json);
-    }
-    free_post(post);
+    struct kit_request *request = ctx;
+    request->op.failure = *failure;
+    kit_request_finish(request);
 }
 
-static void submit_delete(struct post *post, struct eio_http_request *request)
+static void start_delete(struct kit_request *request)
 {
-    struct kit_failure failure = {0, "", ""};
-    post->request = request;
-    eio_http_request_on_abort(request, on_abort, post);
-    if (!kit_claims_allow(post->claims, post->call_id)) {
-        kit_fail(&failure, 403, "/call_id", "this call is not yours");
-        on_deleted(post, &failure);
+    if (kit_claims_allow(request->claims, request->about)) {
+        calls_delete(request->state, request->about, kit_http_source(request->user, true), on_deleted, request);
         return;
     }
-    calls_delete(post->calls, post->call_id, kit_http_source(post->user, true), on_deleted, post);
+    kit_fail(&request->op.failure, 403, "/call_id", "this call is not yours");
+    kit_request_finish(request);
 }
 
-/* ---------------------------------------------------------------------- routes */
-
-#define FEEDS (KIT_ROLE_FEED | KIT_ROLE_ADMIN)
-
-static const struct route {
-    const char *behind; /* the call's id, or NULL */
-    enum eio_http_method method;
-    unsigned roles;
-    void (*submit)(struct post *post, struct eio_http_request *request);
-    enum calls_feed_kind kind;
-} routes[] = {
-    {NULL, EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_START},
-    {"", EIO_HTTP_DELETE, KIT_ROLE_ADMIN, submit_delete, CALLS_FEED_END},
-    {"transcription", EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_LINE},
-    {"status", EIO_HTTP_POST, FEEDS, submit, CALLS_FEED_STATUS},
-};
-
-static const struct route *find_route(const char *behind, size_t size)
+static void reply_delete(struct kit_request *request)
 {
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        const char *own = routes[i].behind;
-        if (behind && own ? strlen(own) == size && !memcmp(own, behind, size) : !behind && !own) return &routes[i];
-    }
-    return NULL;
+    sio_builder_put(&request->json, ",\"call_id\":");
+    kit_put_text(&request->json, request->about);
 }
 
-/* Of "/api/v1/calls" or "/api/v1/calls/{id}/…". NULL: there is nothing at this path. */
-static const struct route *read_path(struct eio_str path, char call_id[KIT_ID_SIZE])
-{
-    static const char base[] = CALLS_PATH "/";
-    call_id[0] = 0;
-    if (eio_str_is(path, CALLS_PATH)) return find_route(NULL, 0);
-    struct eio_str rest = {path.p + sizeof base - 1, path.n - (sizeof base - 1)};
-    const char *slash = memchr(rest.p, '/', rest.n);
-    struct eio_str raw = {rest.p, slash ? (size_t)(slash - rest.p) : rest.n};
-    int n = eio_query_decode(raw, call_id, KIT_ID_SIZE - 1);
-    if (n < 0 || !kit_is_id(call_id, (size_t)n)) return NULL;
-    call_id[n] = 0;
-    return slash ? find_route(slash + 1, rest.n - raw.n - 1) : find_route("", 0);
-}
-
-static void on_calls(struct eio_http_request *request, void *ctx)
-{
-    struct calls *calls = ctx;
-    struct kit *kit = calls->kit;
-    struct kit_failure failure = {0, "", ""};
-    char call_id[KIT_ID_SIZE];
-    const struct route *route = read_path(eio_http_head_path(eio_http_request_head(request)), call_id);
-    if (!route) {
-        kit_http_reply_nothing(kit, request);
-        return;
-    }
-    if (!kit_http_method_is(kit, request, route->method)) return;
-    struct post *post = calloc(1, sizeof *post);
-    struct kit_claims *claims = kit_http_authorize(kit, request, route->roles, &failure);
-    if (post && claims) {
-        *post = (struct post){
-            .calls = calls, .claims = claims, .kind = route->kind, .user = kit_http_user_ref(kit, claims)};
-        snprintf(post->call_id, sizeof post->call_id, "%s", call_id);
-    }
-    if (post && post->user) {
-        route->submit(post, request);
-        return;
-    }
-    if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
-    kit_http_reply_failure(kit, request, &failure);
-    if (!post || !post->claims) kit_claims_unref(claims);
-    free_post(post);
-}
-
-/* ------------------------------------------------------------------- init */
+/* -------------------------------------------------------------------- init */
 
 int calls_http_start(struct calls *calls)
 {
-    struct eio_http *http = sio_server_http(calls->kit->io);
-    int error = eio_http_route(http, CALLS_PATH, 0, on_calls, calls);
-    return error ? error : eio_http_route(http, CALLS_PATH "/*", 0, on_calls, calls);
+#define SAID(event, route)                                                                                 \
+    {                                                                                                      \
+        .name = event, .size = sizeof(struct said), .roles = FEEDS, .about = "call_id", .take = take_said, \
+        .reply = reply_said, .method = EIO_HTTP_POST, .path = route                                        \
+    }
+    static const struct kit_event events[] = {
+        SAID("call:start", CALLS_PATH),
+        SAID("transcription:update", CALLS_PATH "/{call_id}/transcription"),
+        SAID("call:status", CALLS_PATH "/{call_id}/status"),
+        SAID("call:end", CALLS_PATH "/{call_id}/end"),
+        {.size = sizeof(struct kit_request),
+         .roles = KIT_ROLE_ADMIN,
+         .about = "call_id",
+         .start = start_delete,
+         .reply = reply_delete,
+         .method = EIO_HTTP_DELETE,
+         .path = CALLS_PATH "/{call_id}"},
+    };
+    const size_t count = sizeof events / sizeof events[0];
+    int error = kit_open_events(calls->kit, calls->feed, events, count, calls);
+    return error ? error : kit_open_paths(calls->kit, events, count, calls);
 }

@@ -66,7 +66,6 @@ const struct calls_config *calls_config(const struct kit_config *config);
 extern const char *const calls_migrations[]; /* calls_schema.c */
 
 /* Each returns 0 or a negative code. */
-int calls_feed_start(struct calls *calls);
 int calls_presence_start(struct calls *calls);
 int calls_access_start(struct calls *calls);
 int calls_agents_start(struct calls *calls);
@@ -104,6 +103,8 @@ int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failur
 /* 403 unless the claims or the call's list of agents allow it; then 404 if there is no such call. */
 int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,
                        struct kit_failure *failure);
+/* The same, as struct kit_event's allow: request->about is the call. */
+int calls_allow(struct kit_db *db, struct kit_request *request);
 /* Whose call it is: its own list of agents, as JSON text to be freed, in place of what *agents was. */
 int calls_read_agents(struct kit_db *db, int64_t call, char **agents, struct kit_failure *failure);
 /* Which snapshot of a call, and for whom. */

@@ -83,6 +83,12 @@ int calls_read_agents(struct kit_db *db, int64_t call, char **agents, struct kit
     return *agents ? 0 : kit_fail(failure, 503, NULL, "out of memory");
 }
 
+int calls_allow(struct kit_db *db, struct kit_request *request)
+{
+    struct calls_call call;
+    return calls_find_allowed(db, request->claims, request->about, &call, &request->op.failure);
+}
+
 /* The fields of {call_id, status, started_at, duration}, without braces. */
 static void put_call(struct sio_builder *out, const char *call_id, const struct calls_call *call, int64_t now_ms)
 {

@@ -76,7 +76,7 @@ struct kit_namespace {
     void *on_claims_ctx;
 };
 
-/* An event of a namespace, as its handler gets it. */
+/* An event of a namespace, or of a path, as its handler gets it. */
 struct kit_route {
     struct kit *kit;
     const struct kit_event *event;
@@ -106,6 +106,8 @@ struct kit {
     size_t namespace_count;
     struct kit_route routes[KIT_ROUTES_MAX];
     size_t route_count;
+    struct kit_route paths[KIT_ROUTES_MAX]; /* over HTTP: kit_path.c */
+    size_t path_count;
     struct kit_hook peer_hooks[KIT_HOOKS_MAX];
     size_t peer_hook_count;
     struct kit_health_field health[KIT_HOOKS_MAX];

@@ -57,7 +57,7 @@ struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *even
 
 struct sio_socket *kit_answer_socket(const struct kit_answer *answer)
 {
-    return sio_socket_find(answer->nsp, answer->sid, strlen(answer->sid));
+    return answer->nsp ? sio_socket_find(answer->nsp, answer->sid, strlen(answer->sid)) : NULL;
 }
 
 void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json)
@@ -116,18 +116,22 @@ int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *fa
     return kit_fail(failure, 400, NULL, "invalid JSON: more text after the value at byte %zd", n);
 }
 
+struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event)
+{
+    struct eio_str first = sio_args_at(event->args, 0);
+    bool is_object = first.n && first.p[0] == '{' && sio_args_count(event->args) == 1 && !event->args.attachment_count;
+    if (!kit->draining && is_object) return first;
+    kit_answer_refuse(kit, event, kit->draining ? 503 : 400, NULL,
+                      kit->draining ? "the server is stopping" : "the payload must be exactly one JSON object");
+    return (struct eio_str){NULL, 0};
+}
+
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event)
 {
     struct kit_schema_error error = {"", "the payload must be exactly one JSON object"};
     char name[32];
-    struct eio_str first = sio_args_at(event->args, 0);
-    json_t *payload = NULL;
-    if (kit->draining) {
-        kit_answer_refuse(kit, event, 503, NULL, "the server is stopping");
-        return NULL;
-    }
-    if (first.n && first.p[0] == '{' && sio_args_count(event->args) == 1 && !event->args.attachment_count)
-        payload = sio_args_parse(event->args, 0);
+    if (!kit_answer_text(kit, event).n) return NULL;
+    json_t *payload = sio_args_parse(event->args, 0);
     if (payload) {
         snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
         const json_t *schema = kit_schema_find(kit->schemas, name);

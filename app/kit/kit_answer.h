@@ -12,7 +12,7 @@ struct kit_answer {
     char sid[KIT_SID_SIZE];
     char event[32];
 };
-/* Its socket, or NULL if that is gone. */
+/* Its socket, or NULL if that is gone or none of a socket's. */
 struct sio_socket *kit_answer_socket(const struct kit_answer *answer);
 struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *event);
 /* Sends one JSON value as the ack. */
@@ -28,6 +28,8 @@ void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failur
 /* The event's payload if it is exactly one object without attachments that fits the event's schema; the caller's to
  * json_decref. Otherwise answers 400 and returns NULL. */
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event);
+/* The same, its text unparsed and without a look at the schema; n 0: answered. */
+struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event);
 /* Checks JSON text that did not come over a socket by the rules for what does; afterwards socketio.h's functions may
  * look at it. Returns 0 or the code of failure: 400, or 413 if it is nested more deeply than max_depth. Over a socket,
  * the packet's array is one level of config->io.max_depth. Any thread. */

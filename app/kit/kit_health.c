@@ -84,7 +84,7 @@ static void answer_health(void *ctx)
         sio_builder_init(&json);
         sio_builder_open(&json);
         put_health(health->kit, &json);
-        kit_http_reply_builder(health->request, 200, &json);
+        kit_http_reply_builder(health->kit, health->request, 200, &json);
     }
     free(health);
 }
@@ -92,10 +92,10 @@ static void answer_health(void *ctx)
 static void on_health(struct eio_http_request *request, void *ctx)
 {
     struct kit *kit = ctx;
-    if (!kit_http_method_is(kit, request, EIO_HTTP_GET)) return;
+    if (!kit_http_is_get(kit, request)) return;
     struct health *health = malloc(sizeof *health);
     if (!health) {
-        kit_http_reply_text(request, 503, "{\"ok\":false}");
+        kit_http_reply_text(kit, request, 503, "{\"ok\":false}");
         return;
     }
     *health = (struct health){kit, request};
@@ -107,11 +107,11 @@ static void on_health(struct eio_http_request *request, void *ctx)
 static void on_ready(struct eio_http_request *request, void *ctx)
 {
     struct kit *kit = ctx;
-    if (!kit_http_method_is(kit, request, EIO_HTTP_GET)) return;
+    if (!kit_http_is_get(kit, request)) return;
     if (kit->draining)
-        kit_http_reply_text(request, 503, "{\"ready\":false,\"reason\":\"draining\"}");
+        kit_http_reply_text(kit, request, 503, "{\"ready\":false,\"reason\":\"draining\"}");
     else
-        kit_http_reply_text(request, 200, "{\"ready\":true}");
+        kit_http_reply_text(kit, request, 200, "{\"ready\":true}");
 }
 
 int kit_health_start(struct kit *kit)

@@ -6,32 +6,36 @@
 
 struct kit_claims;
 
-/* Nothing of the API is kept by caches. */
-void kit_http_reply(struct eio_http_request *request, int status, const char *type, const char *body, size_t size);
-void kit_http_reply_text(struct eio_http_request *request, int status, const char *json);
+#define KIT_HTTP_JSON "application/json; charset=utf-8"
+
+/* Nothing of the API is kept by caches; CORS as configured. */
+void kit_http_reply(struct kit *kit, struct eio_http_request *request, int status, const char *type, const char *body,
+                    size_t size);
+void kit_http_reply_text(struct kit *kit, struct eio_http_request *request, int status, const char *json);
 /* Clears the builder; 503 if it failed. */
-void kit_http_reply_builder(struct eio_http_request *request, int status, struct sio_builder *json);
+void kit_http_reply_builder(struct kit *kit, struct eio_http_request *request, int status, struct sio_builder *json);
 /* {"ok":false,"error":{…}} with the failure's code as the status. */
 void kit_http_reply_failure(struct kit *kit, struct eio_http_request *request, const struct kit_failure *failure);
-/* False: answered 405 with what is allowed. HEAD is as good as GET. */
-bool kit_http_method_is(struct kit *kit, struct eio_http_request *request, enum eio_http_method wanted);
 /* 404: nothing is at the request's path. */
 void kit_http_reply_nothing(struct kit *kit, struct eio_http_request *request);
-/* The claims of the request's bearer token if its role is one of these; NULL with failure (401, 403). */
-struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, unsigned roles,
-                                      struct kit_failure *failure);
+/* The method is not one of these: 405, or 204 to OPTIONS, which asks for them. */
+void kit_http_reply_allowed(struct kit *kit, struct eio_http_request *request, const char *allowed);
+/* False: answered 405. HEAD is as good as GET. */
+bool kit_http_is_get(struct kit *kit, struct eio_http_request *request);
+/* The claims of the request's bearer token; NULL with failure (401, 403). */
+struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, struct kit_failure *failure);
 
 /* A user whose requests are under way, as sources of work (kit_work.h): whatever connections they come over, they
- * share. Long lists of lines have a share of their own, one at a time. */
+ * share. Long lists of lines have a share of their own, one at a time. Without claims, an address. */
 struct kit_http_user;
 /* NULL: out of memory. */
-struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims *claims);
+struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims *claims, const char *address);
 /* Accepts NULL. */
 void kit_http_user_unref(struct kit *kit, struct kit_http_user *user);
 struct kit_source *kit_http_source(const struct kit_http_user *user, bool is_list);
 
-/* Answers 404 for what else is below /api/. */
-int kit_http_start(struct kit *kit);
+/* Opens the paths of the API (kit_request.h); answers 404 for what else is below /api/. */
+int kit_path_start(struct kit *kit);
 /* Opens /health and /ready. */
 int kit_health_start(struct kit *kit);
 

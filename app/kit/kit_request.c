@@ -1,4 +1,4 @@
-/* Takes an event from its payload to its answer. */
+/* Takes an event from its payload to its answer, whatever brought it; and events of sockets. */
 #include "kit_request.h"
 
 #include <stdlib.h>
@@ -10,41 +10,23 @@ void kit_copy_text(char *out, size_t size, const json_t *payload, const char *na
     snprintf(out, size, "%s", text ? text : "");
 }
 
-static void free_request(struct kit_request *request)
+static void begin_json(struct kit_request *request)
 {
-    if (request->event->clear) request->event->clear(request);
-    kit_claims_unref(request->claims);
-    kit_source_unref(request->op.source);
     sio_builder_clear(&request->json);
-    free(request);
+    sio_builder_init(&request->json);
+    sio_builder_open(&request->json);
+    sio_builder_put(&request->json, "{\"ok\":true");
 }
 
-void kit_request_finish(struct kit_request *request)
-{
-    const struct kit_event *event = request->event;
-    if (!request->op.failure.code && request->shared) {
-        sio_reply_shared(&request->answer.reply, request->shared);
-        free_request(request);
-        return;
-    }
-    if (!request->op.failure.code && event->reply) event->reply(request);
-    sio_builder_put(&request->json, "}");
-    if (!request->op.failure.code && request->json.error)
-        kit_fail(&request->op.failure, 503, NULL, "out of memory for the response");
-    if (request->op.failure.code)
-        kit_answer_failure(&request->answer, &request->op.failure);
-    else
-        kit_answer_json(&request->answer, &request->json);
-    free_request(request);
-}
-
-static int run(struct kit_db *db, struct kit_store_op *op)
+static int run_request(struct kit_db *db, struct kit_store_op *op)
 {
     struct kit_request *request = (struct kit_request *)(void *)op;
+    int code = request->event->allow ? request->event->allow(db, request) : 0;
+    if (code || !request->event->run) return code;
     return request->event->run(db, request);
 }
 
-static void step(struct kit_request *request)
+static void step_request(struct kit_request *request)
 {
     if (request->event->step)
         request->event->step(request);
@@ -54,33 +36,56 @@ static void step(struct kit_request *request)
 
 static void on_done(struct kit_store_op *op)
 {
-    step((struct kit_request *)(void *)op);
+    step_request((struct kit_request *)(void *)op);
 }
 
-static void begin_json(struct kit_request *request)
+static void free_request(struct kit_request *request)
 {
+    if (request->event->clear) request->event->clear(request);
+    request->ops->detach(request);
+    kit_claims_unref(request->claims);
+    kit_source_unref(request->op.source);
     sio_builder_clear(&request->json);
-    sio_builder_init(&request->json);
-    sio_builder_open(&request->json);
-    sio_builder_put(&request->json, "{\"ok\":true");
+    free(request);
 }
 
-static struct kit_request *make(const struct kit_route *route, const struct sio_event *event)
+struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller)
 {
-    struct kit_request *request = calloc(1, route->event->size);
+    struct kit_request *request = caller->source ? calloc(1, route->event->size) : NULL;
     if (!request) return NULL;
-    request->op.run = run;
+    request->op.run = run_request;
     request->op.done = on_done;
-    request->op.source = kit_source_ref(kit_auth_source(event->socket));
+    request->op.source = kit_source_ref(caller->source);
     request->way = route->event->way;
     request->kit = route->kit;
     request->state = route->state;
     request->event = route->event;
-    request->claims = kit_claims_ref(kit_auth_claims(event->socket));
+    request->ops = caller->ops;
+    request->claims = kit_claims_ref(caller->claims);
     request->now_ms = (int64_t)eio_loop_unix_ms(route->kit->loop);
-    request->answer = kit_answer_later(route->kit, event);
+    request->status = 200;
     begin_json(request);
     return request;
+}
+
+int kit_request_check_role(const struct kit_event *event, const struct kit_claims *claims, struct kit_failure *failure)
+{
+    if (!event->roles || event->is_open) return 0;
+    if (!claims) return kit_fail(failure, 401, NULL, "token required");
+    if (claims->role & event->roles) return 0;
+    return kit_fail(failure, 403, NULL, "role %s may not do this", kit_role_text(claims->role));
+}
+
+void kit_request_begin(struct kit_request *request, const json_t *payload)
+{
+    const struct kit_event *event = request->event;
+    if (event->about && !request->about[0]) kit_copy_text(request->about, sizeof request->about, payload, event->about);
+    if (event->read && event->read(request, payload))
+        kit_request_finish(request);
+    else if (event->start)
+        event->start(request);
+    else
+        kit_request_submit(request);
 }
 
 void kit_request_submit(struct kit_request *request)
@@ -93,25 +98,78 @@ void kit_request_submit(struct kit_request *request)
     if (!(aside ? kit_store_submit_read(store, &request->op, bytes) : kit_store_submit(store, &request->op, bytes)))
         return;
     kit_fail(&request->op.failure, 503, NULL, "too many requests are queued; try again");
-    step(request);
+    step_request(request);
 }
+
+void kit_request_set_type(struct kit_request *request, const char *type)
+{
+    request->type = type;
+    sio_builder_clear(&request->json);
+    sio_builder_init(&request->json);
+    sio_builder_open(&request->json);
+}
+
+void kit_request_finish(struct kit_request *request)
+{
+    struct kit_failure *failure = &request->op.failure;
+    bool has_own = !request->shared && !request->type;
+    if (!failure->code && !request->shared && request->event->reply) {
+        request->event->reply(request);
+        has_own = !request->type;
+    }
+    if (has_own) sio_builder_put(&request->json, "}");
+    if (!failure->code && !request->shared && request->json.error)
+        kit_fail(failure, 503, NULL, "out of memory for the response");
+    if (failure->code)
+        request->ops->fail(request);
+    else
+        request->ops->succeed(request);
+    free_request(request);
+}
+
+/* ---------------------------------------------------------------- sockets */
+
+static void succeed_socket(struct kit_request *request)
+{
+    if (request->shared)
+        sio_reply_shared(&request->answer.reply, request->shared);
+    else
+        kit_answer_json(&request->answer, &request->json);
+}
+
+static void fail_socket(struct kit_request *request)
+{
+    kit_answer_failure(&request->answer, &request->op.failure);
+}
+
+static void detach_socket(struct kit_request *request)
+{
+    (void)request;
+}
+
+static const struct kit_reply_ops socket_ops = {succeed_socket, fail_socket, detach_socket};
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     const struct kit_route *route = ctx;
-    json_t *payload = kit_answer_payload(route->kit, event);
-    (void)socket;
-    if (!payload) return;
-    struct kit_request *request = make(route, event);
-    if (!request) {
-        kit_answer_refuse(route->kit, event, 503, NULL, "out of memory");
-    } else if (route->event->read && route->event->read(request, payload)) {
-        kit_request_finish(request);
-    } else if (route->event->start) {
-        route->event->start(request);
-    } else {
-        kit_request_submit(request);
+    struct kit_caller caller = {&socket_ops, kit_auth_claims(socket), kit_auth_source(socket)};
+    struct kit_failure failure = {0, "", ""};
+    bool takes = route->event->take != NULL;
+    if (kit_request_check_role(route->event, caller.claims, &failure)) {
+        kit_answer_refuse(route->kit, event, failure.code, NULL, failure.message);
+        return;
     }
+    json_t *payload = takes ? NULL : kit_answer_payload(route->kit, event);
+    struct eio_str text = takes ? kit_answer_text(route->kit, event) : (struct eio_str){NULL, 0};
+    if (!payload && !text.p) return;
+    struct kit_request *request = kit_request_new(route, &caller);
+    if (request) request->answer = kit_answer_later(route->kit, event);
+    if (!request)
+        kit_answer_refuse(route->kit, event, 503, NULL, "out of memory");
+    else if (takes)
+        route->event->take(request, text);
+    else
+        kit_request_begin(request, payload);
     json_decref(payload);
 }
 
@@ -119,6 +177,7 @@ int kit_open_events(struct kit *kit, struct sio_namespace *nsp, const struct kit
                     void *state)
 {
     for (size_t i = 0; i < count; i++) {
+        if (!events[i].name) continue;
         if (kit->route_count == KIT_ROUTES_MAX) return EIO_ETOOBIG;
         struct kit_route *route = &kit->routes[kit->route_count++];
         *route = (struct kit_route){kit, &events[i], state};

@@ -1,6 +1,6 @@
-/* An event as a row of a table. The kit checks the payload against the event's schema, knows who asks, owns the memory,
- * runs the work on a thread with the store, and sends the answer or the failure; a module writes what is its own:
- * reading the payload, the work, the reply.
+/* An event as a row of a table, over Socket.IO, over HTTP, or both. The kit checks the payload against the event's
+ * schema, knows who asks and whether that role may, owns the memory, runs the work on a thread with the store, and
+ * sends the answer or the failure; a module writes what is its own: reading the payload, the work, the reply.
  *
  *     struct greet {
  *         struct kit_request request;
@@ -8,11 +8,14 @@
  *     };
  *     static const struct kit_event events[] = {
  *         {.name = "greet", .size = sizeof(struct greet), .way = KIT_READ,
+ *          .method = EIO_HTTP_POST, .path = "/api/v1/people/{name}/greeting", .roles = KIT_ROLE_AGENT,
  *          .read = read_greet, .run = run_greet, .reply = reply_greet},
  *     };
  *     kit_open_events(kit, nsp, events, 1, state);
+ *     kit_open_paths(kit, events, 1, state);
  *
- * A request lives from its event to its answer; its socket may go meanwhile, and the answer is then dropped. */
+ * A request lives from its event to its answer; its socket or connection may go meanwhile, and the answer is then
+ * dropped. */
 #ifndef KIT_REQUEST_H
 #define KIT_REQUEST_H
 
@@ -26,9 +29,10 @@ enum kit_way {
 };
 
 struct kit_request;
+struct kit_http_user;
 
 struct kit_event {
-    const char *name; /* of the event and of its schema */
+    const char *name; /* of the event and of its schema. NULL: a path whose parameters say all */
     size_t size;      /* of the module's struct, which begins with its struct kit_request */
     enum kit_way way;
     /* On the loop. Takes what it needs out of the payload, which fits the schema. Returns 0 or the code of
@@ -49,6 +53,29 @@ struct kit_event {
     void (*start)(struct kit_request *request);
     /* When run is done, failed or not. NULL: it is finished. */
     void (*step)(struct kit_request *request);
+    /* Who may. */
+    unsigned roles;    /* enum kit_role, or'ed: others get 403. 0: all whom the namespace admits; none over HTTP */
+    const char *about; /* the field, or parameter of the path, with the id of what it is about. May be NULL */
+    /* On a thread, before run in its transaction: whether who asks may do this to request->about. Returns 0 or the code
+     * of request->op.failure. May be NULL. */
+    int (*allow)(struct kit_db *db, struct kit_request *request);
+
+    /* In place of the schema, read and start, for payloads of which no tree is to be built: the text of one JSON
+     * object, checked (kit_json_check()), or over HTTP the body as it came. The text is gone when this returns. */
+    void (*take)(struct kit_request *request, struct eio_str text);
+
+    /* Over HTTP (kit_path.c); path NULL: not. A parameter stands between slashes, {call_id} for an id and <user> for
+     * any text of a user's length; it is a field of the payload, as are those of a query. */
+    enum eio_http_method method; /* GET answers HEAD, too */
+    const char *path;
+    bool is_open; /* without a token; its source is the client's address */
+};
+
+/* How a request is answered: the other half of what brought it. */
+struct kit_reply_ops {
+    void (*succeed)(struct kit_request *request); /* with request->json, which is whole */
+    void (*fail)(struct kit_request *request);    /* with request->op.failure */
+    void (*detach)(struct kit_request *request);  /* it is about to be freed */
 };
 
 struct kit_request {
@@ -56,12 +83,20 @@ struct kit_request {
     struct kit *kit;
     void *state; /* the module's */
     const struct kit_event *event;
-    struct kit_claims *claims; /* who asks; NULL before a socket has said who it is */
+    struct kit_claims *claims; /* who asks; NULL before a socket has said who it is, and where no token is needed */
     enum kit_way way;          /* the event's; may be changed before it is submitted */
     int64_t now_ms;            /* Unix time of the event */
+    char about[KIT_ID_SIZE];   /* event->about's value; "" */
     struct sio_builder json;
-    struct kit_answer answer;  /* where the answer goes */
     struct sio_shared *shared; /* the answer where many get the same, instead of json; borrowed. NULL: json */
+
+    /* What brought it. */
+    const struct kit_reply_ops *ops;
+    struct kit_answer answer;      /* a socket's event; otherwise empty */
+    struct eio_http_request *http; /* NULL: a socket's, or the client went away */
+    struct kit_http_user *user;    /* over HTTP: who shares in the work */
+    int status;                    /* over HTTP, of success: 200 unless the module says otherwise */
+    const char *type;              /* over HTTP: NULL is JSON, otherwise see kit_request_set_type() */
 };
 
 /* The module's struct that a request begins. */
@@ -71,12 +106,34 @@ struct kit_request {
 void kit_request_submit(struct kit_request *request);
 /* Sends the answer, or the failure if request->op.failure has a code, and frees the request. */
 void kit_request_finish(struct kit_request *request);
+/* In reply, over HTTP: the answer is not an object but the text that request->json gets from now on. type: a literal.
+ */
+void kit_request_set_type(struct kit_request *request, const char *type);
 
-/* Handles these events of a namespace. The table must outlive the namespace. Returns 0 or a negative code. */
+/* Handles those of these events that have a name, of a namespace. The table must outlive the namespace. Returns 0 or a
+ * negative code. */
 int kit_open_events(struct kit *kit, struct sio_namespace *nsp, const struct kit_event *events, size_t count,
                     void *state);
+/* Answers HTTP requests for those of these events that have a path, with 405 for other methods; anything that matches
+ * no path below /api/ is 404. Likewise. */
+int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count, void *state);
 
 /* Copies a text of the payload; "" if there is none. */
 void kit_copy_text(char *out, size_t size, const json_t *payload, const char *name);
+
+/* --------------------------------------------------- for what brings requests */
+
+/* Who asks for an event's work. */
+struct kit_caller {
+    const struct kit_reply_ops *ops;
+    struct kit_claims *claims; /* borrowed; NULL */
+    struct kit_source *source; /* borrowed; NULL: out of memory */
+};
+/* NULL: out of memory. Its other fields are the caller's to fill in before kit_request_begin(). */
+struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller);
+/* 0 if the role may; else the code of failure: 401 if nobody has said who asks, 403. */
+int kit_request_check_role(const struct kit_event *event, const struct kit_claims *claims, struct kit_failure *failure);
+/* Reads the payload and starts the work. */
+void kit_request_begin(struct kit_request *request, const json_t *payload);
 
 #endif

@@ -119,7 +119,7 @@ static bool is_named_before(const struct kit *kit, size_t i)
     return false;
 }
 
-static void reply_index(const struct kit *kit, struct eio_http_request *request)
+static void reply_index(struct kit *kit, struct eio_http_request *request)
 {
     struct sio_builder json;
     sio_builder_init(&json);
@@ -131,7 +131,7 @@ static void reply_index(const struct kit *kit, struct eio_http_request *request)
         kit_put_text(&json, kit->routes[i].event->name);
     }
     sio_builder_put(&json, "]}");
-    kit_http_reply_builder(request, 200, &json);
+    kit_http_reply_builder(kit, request, 200, &json);
 }
 
 static void reply_asset(struct eio_http_request *request, const struct asset *asset)

@@ -316,6 +316,30 @@ test("the same over HTTP", async () => {
   for (const one of (await alice.ask("call:subscribe", { call_id: "rest" })).transcript) assert.equal(one.call_id, "rest");
 });
 
+test("a path answers to its methods, and to other origins as configured", async () => {
+  const headers = { authorization: `Bearer ${tokens.feed}` };
+  const url = `${parley.url}/api/v1/calls`;
+  const asked = await fetch(url, { method: "OPTIONS" });
+  assert.deepEqual([asked.status, asked.headers.get("allow"), await asked.text()], [204, "POST", ""]);
+  const anonymous = await fetch(url, { method: "POST", body: "{}" });
+  assert.deepEqual([anonymous.status, anonymous.headers.get("www-authenticate")], [401, "Bearer"]);
+  const post = async (path, body) => (await fetch(url + path, { method: "POST", headers, body })).status;
+  assert.equal(await post("", '{"call_id":"ends"}'), 201);
+  assert.deepEqual([await post("/ends/end", "{}"), await post("/ends/transcription", '{"speaker":"a","text":"b","is_final":false,"segment_id":"1"}')], [200, 409]);
+  assert.deepEqual([await post("/ends", "{}"), await post("/ends/", "{}"), await post("/en%64s/end", "{}")], [405, 404, 200]);
+  const open = await startParley("--cors-origin", "https://desk.example");
+  try {
+    const origin = { origin: "https://desk.example" };
+    const preflight = await fetch(`${open.url}/api/v1/calls`, { method: "OPTIONS",
+      headers: { ...origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization" } });
+    assert.deepEqual([preflight.status, preflight.headers.get("access-control-allow-headers")], [204, "authorization"]);
+    for (const path of ["/api/v1/calls", "/api/v1/nothing", "/health"])
+      assert.equal((await fetch(open.url + path, { headers: origin })).headers.get("access-control-allow-origin"), "https://desk.example", path);
+  } finally {
+    await open.stop();
+  }
+});
+
 test("events that do not exist are refused, and a full queue says when to try again", async () => {
   const [from, alice] = await Promise.all([feed(), agent("alice")]);
   assertError(await from.ask("call:strat", { call_id: "a" }), 404, undefined);

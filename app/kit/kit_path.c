@@ -1,0 +1,326 @@
+/* Requests over HTTP: finds the row of the path and the method, checks who asks, makes one payload of body, query and
+ * parameters, and sends the answer. */
+#include "kit_http.h"
+#include "kit_request.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define PARAMETERS_MAX 4
+#define QUERY_VALUE_MAX 1024
+
+/* What stands in a path for the names between braces. */
+struct parameters {
+    size_t count;
+    struct {
+        struct eio_str name; /* in the pattern */
+        char value[KIT_USER_SIZE];
+    } list[PARAMETERS_MAX];
+};
+
+/* ------------------------------------------------------------------- paths */
+
+/* The next segment of a path or pattern, without its slash; *rest goes on behind it. */
+static struct eio_str next_segment(struct eio_str *rest)
+{
+    struct eio_str segment = {rest->p + 1, rest->n - 1};
+    const char *end = memchr(segment.p, '/', segment.n);
+    if (end) segment.n = (size_t)(end - segment.p);
+    rest->p += segment.n + 1;
+    rest->n -= segment.n + 1;
+    return segment;
+}
+
+/* As eio_query_decode(), but '+' is itself. Returns the size or a negative code. */
+static int decode_segment(struct eio_str raw, char *out, size_t size)
+{
+    char plain[3 * KIT_USER_SIZE];
+    size_t n = 0;
+    for (size_t i = 0; i < raw.n; i++) {
+        if (n + 3 > sizeof plain) return EIO_ETOOBIG;
+        if (raw.p[i] != '+') {
+            plain[n++] = raw.p[i];
+            continue;
+        }
+        memcpy(plain + n, "%2B", 3);
+        n += 3;
+    }
+    return eio_query_decode((struct eio_str){plain, n}, out, size);
+}
+
+static bool match_parameter(struct eio_str pattern, struct eio_str segment, struct parameters *parameters)
+{
+    char *value = parameters->list[parameters->count].value;
+    int n = decode_segment(segment, value, KIT_USER_SIZE - 1);
+    if (n < 0 || memchr(value, 0, (size_t)n)) return false;
+    value[n] = 0;
+    parameters->list[parameters->count++].name = (struct eio_str){pattern.p + 1, pattern.n - 2};
+    return pattern.p[0] == '{' ? kit_is_id(value, (size_t)n) : kit_is_user(value, (size_t)n);
+}
+
+static bool match_path(const char *pattern, struct eio_str path, struct parameters *parameters)
+{
+    struct eio_str rest = eio_str(pattern);
+    parameters->count = 0;
+    while (rest.n && path.n) {
+        struct eio_str wanted = next_segment(&rest), segment = next_segment(&path);
+        bool is_parameter = wanted.n && (wanted.p[0] == '{' || wanted.p[0] == '<');
+        if (is_parameter ? !match_parameter(wanted, segment, parameters)
+                         : wanted.n != segment.n || memcmp(wanted.p, segment.p, segment.n))
+            return false;
+    }
+    return !rest.n && !path.n;
+}
+
+/* The row for a request. NULL: none; allowed has the methods of those with its path, "" if there are none. */
+static const struct kit_route *find_path(const struct kit *kit, const struct eio_http_head *head,
+                                         struct parameters *parameters, char allowed[64])
+{
+    static const char *const names[] = {
+        [EIO_HTTP_GET] = "GET, HEAD",  [EIO_HTTP_HEAD] = "HEAD",   [EIO_HTTP_POST] = "POST",
+        [EIO_HTTP_PUT] = "PUT",        [EIO_HTTP_PATCH] = "PATCH", [EIO_HTTP_DELETE] = "DELETE",
+        [EIO_HTTP_OPTIONS] = "OPTIONS"};
+    enum eio_http_method method = head->method == EIO_HTTP_HEAD ? EIO_HTTP_GET : (enum eio_http_method)head->method;
+    size_t n = 0;
+    allowed[0] = 0;
+    for (size_t i = 0; i < kit->path_count; i++) {
+        const struct kit_event *event = kit->paths[i].event;
+        if (!match_path(event->path, eio_http_head_path(head), parameters)) continue;
+        if (event->method == method) return &kit->paths[i];
+        n += (size_t)snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", names[event->method]);
+    }
+    return NULL;
+}
+
+/* ----------------------------------------------------------------- payload */
+
+/* A field of a query or a form, as the type that the schema gives it; what the schema does not name is left out. */
+static json_t *read_field(const json_t *schema, const char *name, const char *text, size_t size)
+{
+    const json_t *field = json_object_get(json_object_get(schema, "properties"), name);
+    const char *type = json_string_value(json_object_get(field, "type"));
+    char *end;
+    if (!type) return NULL;
+    if (!strcmp(type, "string")) return json_stringn(text, size);
+    if (!strcmp(type, "boolean") && !strcmp(text, "true")) return json_true();
+    if (!strcmp(type, "boolean") && !strcmp(text, "false")) return json_false();
+    if (strcmp(type, "integer")) return json_stringn(text, size); /* the schema says what it should be */
+    long long number = strtoll(text, &end, 10);
+    bool is_number = end != text && !*end && strspn(text, "-0123456789") == size && size < 19;
+    return is_number ? json_integer(number) : json_stringn(text, size);
+}
+
+static int read_fields(json_t *payload, const json_t *schema, struct eio_str text, struct kit_failure *failure)
+{
+    struct eio_str raw_name, raw_value;
+    while (eio_query_next(&text, &raw_name, &raw_value)) {
+        char name[64], value[QUERY_VALUE_MAX + 1];
+        int n = eio_query_decode(raw_name, name, sizeof name - 1);
+        int size = eio_query_decode(raw_value, value, QUERY_VALUE_MAX);
+        if (n < 0) continue;
+        name[n] = 0;
+        if (size < 0) return kit_fail(failure, 413, NULL, "a field must be at most %d bytes", QUERY_VALUE_MAX);
+        value[size] = 0;
+        json_t *field = read_field(schema, name, value, (size_t)size);
+        if (field && json_object_set_new(payload, name, field)) return kit_fail(failure, 503, NULL, "out of memory");
+    }
+    return 0;
+}
+
+static bool is_form(const struct eio_http_head *head)
+{
+    static const char form[] = "application/x-www-form-urlencoded";
+    struct eio_str type = eio_http_head_field(head, "content-type");
+    return type.n >= sizeof form - 1 && !strncasecmp(type.p, form, sizeof form - 1);
+}
+
+/* The object of a request's body; NULL with failure. */
+static json_t *read_body(const struct kit_route *route, struct eio_http_request *http, const json_t *schema,
+                         struct kit_failure *failure)
+{
+    const struct kit_config *config = route->kit->config;
+    struct eio_str body = eio_http_request_body(http);
+    uint32_t limit = route->event->is_open ? config->auth_max_bytes : config->event_max_bytes;
+    json_t *payload = NULL;
+    if (body.n > limit) {
+        kit_fail(failure, 413, NULL, "the body must be at most %u bytes", limit);
+    } else if (!body.n || (route->event->is_open && is_form(eio_http_request_head(http)))) {
+        payload = json_object();
+        if (payload && read_fields(payload, schema, body, failure)) json_decref(payload), payload = NULL;
+    } else if (!kit_json_check(body, config->io.max_depth - 1, failure)) {
+        payload = json_loadb(body.p, body.n, 0, NULL);
+        if (!json_is_object(payload)) {
+            json_decref(payload);
+            payload = NULL;
+            kit_fail(failure, 400, NULL, "the body must be exactly one JSON object");
+        }
+    }
+    if (!payload && !failure->code) kit_fail(failure, 503, NULL, "out of memory");
+    return payload;
+}
+
+/* Parameters are fields like others; one that is there already must be the same. */
+static int add_parameters(json_t *payload, const struct parameters *parameters, struct kit_failure *failure)
+{
+    for (size_t i = 0; i < parameters->count; i++) {
+        char name[64], pointer[72];
+        const char *value = parameters->list[i].value;
+        snprintf(name, sizeof name, "%.*s", (int)parameters->list[i].name.n, parameters->list[i].name.p);
+        snprintf(pointer, sizeof pointer, "/%s", name);
+        const json_t *other = json_object_get(payload, name);
+        if (other && (!json_is_string(other) || strcmp(json_string_value(other), value)))
+            return kit_fail(failure, 400, pointer, "must be the one in the path");
+        if (!other && json_object_set_new(payload, name, json_string(value)))
+            return kit_fail(failure, 400, pointer, "must be UTF-8");
+    }
+    return 0;
+}
+
+/* What a request says, checked; NULL with failure. */
+static json_t *read_payload(const struct kit_route *route, struct eio_http_request *http,
+                            const struct parameters *parameters, struct kit_failure *failure)
+{
+    const struct kit_event *event = route->event;
+    const json_t *schema = event->name ? kit_schema_find(route->kit->schemas, event->name) : NULL;
+    bool has_body = event->name && event->method != EIO_HTTP_GET && event->method != EIO_HTTP_DELETE;
+    struct kit_schema_error error = {"", "this event has no schema"};
+    json_t *payload = has_body ? read_body(route, http, schema, failure) : json_object();
+    if (!payload && !failure->code) kit_fail(failure, 503, NULL, "out of memory");
+    if (!failure->code && event->name && !has_body)
+        read_fields(payload, schema, eio_http_head_query(eio_http_request_head(http)), failure);
+    if (!failure->code) add_parameters(payload, parameters, failure);
+    if (!failure->code && event->name && !(schema && kit_schema_check(schema, payload, &error)))
+        kit_fail(failure, 400, error.pointer, "%s", error.message);
+    if (!failure->code) return payload;
+    json_decref(payload);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------ answer */
+
+static void succeed_http(struct kit_request *request)
+{
+    if (!request->http) return;
+    eio_http_request_on_abort(request->http, NULL, NULL);
+    if (request->type)
+        kit_http_reply(request->kit, request->http, request->status, request->type, request->json.json,
+                       request->json.size);
+    else
+        kit_http_reply_builder(request->kit, request->http, request->status, &request->json);
+    request->http = NULL;
+}
+
+static void fail_http(struct kit_request *request)
+{
+    if (!request->http) return;
+    eio_http_request_on_abort(request->http, NULL, NULL);
+    kit_http_reply_failure(request->kit, request->http, &request->op.failure);
+    request->http = NULL;
+}
+
+static void detach_http(struct kit_request *request)
+{
+    kit_http_user_unref(request->kit, request->user);
+}
+
+static const struct kit_reply_ops http_ops = {succeed_http, fail_http, detach_http};
+
+static void on_abort(void *ctx)
+{
+    ((struct kit_request *)ctx)->http = NULL;
+}
+
+/* ----------------------------------------------------------------- request */
+
+/* Takes the references to claims and user into the request; NULL with failure. */
+static struct kit_request *make_request(const struct kit_route *route, struct eio_http_request *http,
+                                        struct kit_failure *failure)
+{
+    struct kit *kit = route->kit;
+    const struct kit_event *event = route->event;
+    struct kit_claims *claims = event->is_open ? NULL : kit_http_authorize(kit, http, failure);
+    if (failure->code || kit_request_check_role(event, claims, failure)) {
+        kit_claims_unref(claims);
+        return NULL;
+    }
+    struct kit_http_user *user = kit_http_user_ref(kit, claims, eio_http_request_head(http)->address);
+    struct kit_caller caller = {&http_ops, claims, user ? kit_http_source(user, false) : NULL};
+    struct kit_request *request = kit_request_new(route, &caller);
+    kit_claims_unref(claims);
+    if (request) {
+        request->user = user;
+        request->http = http;
+        eio_http_request_on_abort(http, on_abort, request);
+        return request;
+    }
+    kit_http_user_unref(kit, user);
+    kit_fail(failure, 503, NULL, "out of memory");
+    return NULL;
+}
+
+static void copy_about(struct kit_request *request, const struct parameters *parameters)
+{
+    for (size_t i = 0; request->event->about && i < parameters->count; i++)
+        if (eio_str_is(parameters->list[i].name, request->event->about))
+            snprintf(request->about, sizeof request->about, "%.*s", KIT_ID_SIZE - 1, parameters->list[i].value);
+}
+
+static void begin(const struct kit_route *route, struct eio_http_request *http, const struct parameters *parameters)
+{
+    struct kit_failure failure = {0, "", ""};
+    if (route->kit->draining) kit_fail(&failure, 503, NULL, "the server is stopping");
+    struct kit_request *request = failure.code ? NULL : make_request(route, http, &failure);
+    if (!request) {
+        kit_http_reply_failure(route->kit, http, &failure);
+        return;
+    }
+    copy_about(request, parameters);
+    if (route->event->take) {
+        route->event->take(request, eio_http_request_body(http));
+        return;
+    }
+    json_t *payload = read_payload(route, http, parameters, &request->op.failure);
+    if (payload)
+        kit_request_begin(request, payload);
+    else
+        kit_request_finish(request);
+    json_decref(payload);
+}
+
+static void on_request(struct eio_http_request *http, void *ctx)
+{
+    struct kit *kit = ctx;
+    const struct eio_http_head *head = eio_http_request_head(http);
+    struct parameters parameters;
+    char allowed[64];
+    const struct kit_route *route = find_path(kit, head, &parameters, allowed);
+    if (route)
+        begin(route, http, &parameters);
+    else if (!allowed[0])
+        kit_http_reply_nothing(kit, http);
+    else
+        kit_http_reply_allowed(kit, http, allowed);
+}
+
+int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count, void *state)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *path = events[i].path;
+        if (!path) continue;
+        if (kit->path_count == KIT_ROUTES_MAX) return EIO_ETOOBIG;
+        if (!events[i].roles && !events[i].is_open) return EIO_EINVAL;
+        kit->paths[kit->path_count++] = (struct kit_route){kit, &events[i], state};
+        /* What is not below /api/ has to be plain, and several methods may share it. */
+        int error = strncmp(path, "/api/", 5) ? eio_http_route(sio_server_http(kit->io), path, 0, on_request, kit) : 0;
+        if (error && error != EIO_EEXIST) return error;
+    }
+    return 0;
+}
+
+int kit_path_start(struct kit *kit)
+{
+    struct eio_http *http = sio_server_http(kit->io);
+    int error = eio_http_route(http, "/api", 0, on_request, kit);
+    return error ? error : eio_http_route(http, "/api/*", 0, on_request, kit);
+}
