@@ -1,5 +1,6 @@
 /* The module: opens its namespaces and routes, shows its numbers. */
 #include "calls_int.h"
+#include "calls_redact.h"
 #include "kit_metrics.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("suggestions_total", counters.suggestions, "Suggestions sent."),
     KIT_COUNTER_ROW("searches_total", counters.searches, "Document searches."),
     KIT_COUNTER_ROW("feedback_total", counters.feedback, "doc:feedback events answered."),
+    KIT_COUNTER_ROW("redacted_lines_total", counters.redacted, "Transcript lines from which something was taken out."),
     KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
     KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
@@ -94,6 +96,16 @@ static int prepare(struct kit *kit, void **state)
     return 0;
 }
 
+static int open_redaction(struct calls *calls, char *error, size_t error_size)
+{
+    const struct kit_config *config = calls->kit->config;
+    char allowed[300], why[240];
+    calls->redaction = calls_redaction_open(calls_config(config)->redaction, why, sizeof why);
+    if (calls->redaction || !why[0]) return 0;
+    snprintf(allowed, sizeof allowed, "`default`, `off` or a file of rules: %s", why);
+    return kit_config_refuse(config, "redaction", allowed, error, error_size);
+}
+
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
@@ -102,7 +114,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
         calls_http_start,  calls_notes_start,    calls_help_start,    calls_wrapup_start,
     };
     struct calls *calls = *state;
-    int failed = 0;
+    int failed = open_redaction(calls, error, error_size);
     calls->knowledge = kit_state(kit, &knowledge_module);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
@@ -134,6 +146,7 @@ static void stop(void *state)
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);
+    calls_redaction_free(calls->redaction);
     free(calls->proxy);
     free(calls);
 }

@@ -1,6 +1,7 @@
 /* Reads one thing that a feed says out of its JSON text. Whatever door it came through, the text goes on byte by byte:
  * values that this program does not know, and those that it could not even write again (numbers beyond a double, half
- * surrogates), stay what they were. Only what the server itself says is left out and said anew. */
+ * surrogates), stay what they were. Only what the server itself says is left out and said anew; and of a line in which
+ * something must not be stored, only the fields that the schema names go on, with what is left of its text. */
 #include "calls_entry.h"
 
 #include <base_json.h>
@@ -91,6 +92,26 @@ static struct eio_str inside(struct eio_str object)
     return (struct eio_str){object.p + 1, object.n - 2};
 }
 
+/* What a line says besides its text; NULL at the end. */
+static const char *const plain_of_line[] = {"call_id",  "speaker", "timestamp",  "segment_id", "is_final",
+                                            "start_ms", "end_ms",  "confidence", NULL};
+
+/* Puts what of a line may be kept if something in it may not. */
+static size_t put_plain(struct sio_builder *json, struct eio_str raw, const struct calls_entry *entry)
+{
+    sio_builder_put(json, "\"text\":");
+    sio_builder_put_text(json, entry->text, entry->text_size);
+    for (const char *const *name = plain_of_line; *name; name++) {
+        struct eio_str value = sio_json_member(raw, *name);
+        if (!value.n) continue;
+        sio_builder_put(json, ",\"");
+        sio_builder_put(json, *name);
+        sio_builder_put(json, "\":");
+        sio_builder_put_slice(json, sio_args_none(), value);
+    }
+    return 1;
+}
+
 /* Puts the members but the server's own. Returns how many. */
 static size_t put_others(struct sio_builder *json, struct eio_str raw, enum calls_feed_kind kind)
 {
@@ -128,7 +149,9 @@ static int begin_json(struct calls_entry *entry, const struct calls_reader *read
     if (entry->kind == CALLS_FEED_START) return begin_start(entry);
     sio_builder_open(json);
     sio_builder_put(json, "{");
-    if (has_own(object, entry->kind))
+    if (entry->is_redacted)
+        count = put_plain(json, raw, entry);
+    else if (has_own(object, entry->kind))
         count = put_others(json, raw, entry->kind);
     else
         sio_builder_put_slice(json, sio_args_none(), inside(raw));
@@ -142,6 +165,79 @@ static int begin_json(struct calls_entry *entry, const struct calls_reader *read
     }
     if (entry->kind == CALLS_FEED_END) sio_builder_put(json, ",\"status\":\"ended\"");
     return json->error;
+}
+
+/* ------------------------------------------------------------------ redaction */
+
+#define NUMBER_MIN 100000000000000 /* shorter ones are times more often than cards */
+
+/* True, too, if memory is short: what cannot be looked through does not go on. */
+static bool text_has_secret(const struct calls_redaction *redaction, struct eio_str text)
+{
+    char *out = NULL;
+    size_t size;
+    bool found = calls_redact(redaction, text, false, &out, &size) || out;
+    free(out);
+    return found;
+}
+
+static bool has_secret(const struct calls_redaction *redaction, const json_t *value)
+{
+    size_t i;
+    const char *key;
+    const json_t *inner;
+    if (json_is_string(value))
+        return text_has_secret(redaction, (struct eio_str){json_string_value(value), json_string_length(value)});
+    if (json_is_integer(value) && json_integer_value(value) >= NUMBER_MIN)
+        return text_has_secret(redaction, eio_str(kit_number(json_integer_value(value)).text));
+    json_array_foreach(value, i, inner) if (has_secret(redaction, inner)) return true;
+    json_object_foreach((json_t *)(uintptr_t)value, key, inner)
+    {
+        if (text_has_secret(redaction, eio_str(key)) || has_secret(redaction, inner)) return true;
+    }
+    return false;
+}
+
+/* Fields that say who, when and which; text was looked through already. */
+static bool is_plain(const char *key, const json_t *value)
+{
+    for (const char *const *name = plain_of_line; *name; name++)
+        if (!strcmp(*name, key)) return strcmp(key, "confidence") || json_is_number(value);
+    return !strcmp(key, "text");
+}
+
+/* Takes out of a line what must not be stored, before anything else sees it. */
+static int redact(struct calls_entry *entry, const struct calls_reader *reader, const json_t *object)
+{
+    const char *key;
+    const json_t *value;
+    char *out;
+    size_t size;
+    struct eio_str text = {entry->text, entry->text_size};
+    if (!reader->redaction || entry->kind != CALLS_FEED_LINE) return 0;
+    if (calls_redact(reader->redaction, text, !entry->is_final, &out, &size)) return EIO_ENOMEM;
+    if (out) {
+        free(entry->text);
+        entry->text = out;
+        entry->text_size = size;
+    }
+    entry->is_redacted = out != NULL;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (entry->is_redacted) break;
+        entry->is_redacted = !is_plain(key, value) && has_secret(reader->redaction, value);
+    }
+    return 0;
+}
+
+char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name)
+{
+    const struct calls *calls = request->state;
+    const char *text = json_string_value(json_object_get(payload, name));
+    char *out;
+    size_t size;
+    if (!text || calls_redact(calls->redaction, eio_str(text), false, &out, &size)) return NULL;
+    return out ? out : strdup(text);
 }
 
 /* -------------------------------------------------------------------- checks */
@@ -180,7 +276,7 @@ static int read_object(struct calls_entry *entry, const struct calls_reader *rea
     if (entry->kind == CALLS_FEED_LINE &&
         json_string_length(json_object_get(object, "text")) > calls_config(config)->text_max_bytes)
         return kit_fail(failure, 413, "/text", "must be at most %u bytes", calls_config(config)->text_max_bytes);
-    if (copy_values(entry, object, raw) || begin_json(entry, reader, object, raw))
+    if (copy_values(entry, object, raw) || redact(entry, reader, object) || begin_json(entry, reader, object, raw))
         return kit_fail(failure, 503, NULL, "out of memory");
     return 0;
 }

@@ -3,6 +3,7 @@
 #define CALLS_ENTRY_H
 
 #include "calls_int.h"
+#include "calls_redact.h"
 
 struct calls_entry {
     enum calls_feed_kind kind;
@@ -12,6 +13,7 @@ struct calls_entry {
     char *text;              /* a line's, with a terminator */
     size_t text_size;        /* it may contain NUL */
     char *agents, *metadata; /* of a call, as JSON text: of call:start, then of each change of status */
+    bool is_redacted;        /* something was taken out of the text or of other fields */
     struct sio_builder json; /* the event as it is sent, without what the store adds and without its closing brace */
 };
 
@@ -20,6 +22,7 @@ struct calls_reader {
     const struct kit_config *config;
     const struct kit_schemas *schemas;
     enum calls_feed_kind kind;
+    const struct calls_redaction *redaction;
     const char *call_id;             /* of the path; "": it is in the text */
     const struct kit_claims *claims; /* whose rights are asked for; NULL: the server itself */
     int64_t now_ms;

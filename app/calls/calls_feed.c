@@ -47,6 +47,7 @@ static int read_event(struct feed_op *feed, const struct calls_feed_event *event
     const struct kit *kit = feed->calls->kit;
     struct calls_reader reader = {.config = kit->config,
                                   .schemas = kit->schemas,
+                                  .redaction = feed->calls->redaction,
                                   .kind = event->kind,
                                   .call_id = event->call_id ? event->call_id : "",
                                   .claims = event->claims,

@@ -20,12 +20,13 @@ struct help {
 static int read_help(struct kit_request *request, const json_t *payload)
 {
     struct help *help = KIT_REQUEST(help, request);
-    const json_t *reason = json_object_get(payload, "reason");
     sio_builder_init(&help->event);
     kit_copy_text(help->call_id, sizeof help->call_id, payload, "call_id");
     help->lowers = json_is_true(json_object_get(payload, "cancel"));
-    if (reason) help->reason = strdup(json_string_value(reason));
-    return reason && !help->reason ? kit_fail(&request->op.failure, 503, NULL, "out of memory") : 0;
+    help->reason = calls_redact_field(request, payload, "reason");
+    return json_object_get(payload, "reason") && !help->reason
+               ? kit_fail(&request->op.failure, 503, NULL, "out of memory")
+               : 0;
 }
 
 /* ------------------------------------------------------------------- store */

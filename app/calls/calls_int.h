@@ -1,7 +1,8 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
- * calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c, calls_listing.c,
- * calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c, calls_presence.c,
- * calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_http.c, calls_demo.c. */
+ * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
+ * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
+ * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_http.c,
+ * calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -43,6 +44,7 @@ struct calls {
     struct calls_life *life;
     struct knowledge *knowledge;
     struct calls_demo *demo;
+    struct calls_redaction *redaction; /* NULL: nothing is taken out of texts */
 };
 
 /* The values of its options: calls_options.c. */
@@ -56,6 +58,7 @@ struct calls_config {
     uint32_t text_max_bytes;
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
+    const char *redaction;
     uint32_t demo_line_ms;
     uint32_t demo_pause_ms;
     uint32_t demo_keep;
@@ -130,6 +133,10 @@ void calls_room(char room[CALLS_ROOM_SIZE], const char *prefix, const char *call
 void calls_agent_room(char room[CALLS_AGENT_ROOM_SIZE], const char *call_id, const char *user);
 
 /* ----------------------------------------------------------- notes, help, wrap-ups */
+
+/* A text of the payload without what must not be stored; malloc. NULL: there is none, or memory is short. A NUL ends
+ * it. */
+char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name);
 
 /* Each appends a field of the snapshot; on a thread. 0 or the code of failure. */
 int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls_view *view, struct sio_builder *out,

@@ -215,6 +215,7 @@ static struct list_op *make_list(struct calls *calls, const struct calls_feed_ev
     snprintf(list->call_id, sizeof list->call_id, "%s", event->call_id ? event->call_id : "");
     list->reader = (struct calls_reader){.config = kit->config,
                                          .schemas = kit->schemas,
+                                         .redaction = calls->redaction,
                                          .kind = event->kind,
                                          .call_id = list->call_id,
                                          .claims = list->claims,

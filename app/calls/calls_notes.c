@@ -3,6 +3,7 @@
  * A client that gets a note live and in its snapshot knows it by its id. */
 #include "calls_int.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -23,10 +24,9 @@ static int make_id(struct note *note)
     return 0;
 }
 
-static void put_event(struct note *note, const json_t *payload)
+static void put_event(struct note *note, struct eio_str text)
 {
     struct sio_builder *json = &note->event;
-    const json_t *text = json_object_get(payload, "text");
     sio_builder_open(json);
     sio_builder_put(json, "{\"call_id\":");
     kit_put_text(json, note->call_id);
@@ -39,7 +39,7 @@ static void put_event(struct note *note, const json_t *payload)
         kit_put_text(json, note->to);
     }
     sio_builder_put(json, ",\"text\":");
-    sio_builder_put_text(json, json_string_value(text), json_string_length(text));
+    sio_builder_put_text(json, text.p, text.n);
     sio_builder_put(json, ",\"timestamp\":");
     kit_put_time(json, note->request.now_ms);
     sio_builder_put(json, "}");
@@ -54,8 +54,10 @@ static int read_note(struct kit_request *request, const json_t *payload)
     kit_copy_text(note->call_id, sizeof note->call_id, payload, "call_id");
     kit_copy_text(note->to, sizeof note->to, payload, "to");
     if (make_id(note)) return kit_fail(&request->op.failure, 503, NULL, "no random numbers; try again");
-    put_event(note, payload);
-    return note->event.error ? kit_fail(&request->op.failure, 503, NULL, "out of memory") : 0;
+    char *text = calls_redact_field(request, payload, "text");
+    if (text) put_event(note, eio_str(text));
+    free(text);
+    return !text || note->event.error ? kit_fail(&request->op.failure, 503, NULL, "out of memory") : 0;
 }
 
 static int run_note(struct kit_db *db, struct kit_request *request)

@@ -23,6 +23,10 @@ static const struct kit_option options[] = {
     KIT_U32_ROW("call_list_max", call_list_max, "200", 1, 10000, "Calls", "latest calls in the response to call:list"),
     KIT_U32_ROW("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
                 "text of a transcript line; above: error 413"),
+    KIT_TEXT_ROW(
+        "redaction", redaction, "default", "Calls",
+        "what is taken out of transcripts before they are stored or sent: `default` (card numbers, IBANs, e-mail "
+        "addresses, telephone numbers), a file of rules, or `off`"),
     KIT_U32_ROW("late_final_s", late_final_s, "30", 0, 86400, "Calls",
                 "final lines are accepted for this time after the end of their call; later: error 409"),
     KIT_U32_ROW("call_idle_timeout_s", call_idle_timeout_s, "3600", 0, 31536000, "Calls",

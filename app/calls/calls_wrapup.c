@@ -16,11 +16,11 @@ struct wrapup {
 static int read_wrapup(struct kit_request *request, const json_t *payload)
 {
     struct wrapup *w = KIT_REQUEST(wrapup, request);
-    const json_t *notes = json_object_get(payload, "notes");
     kit_copy_text(w->call_id, sizeof w->call_id, payload, "call_id");
     kit_copy_text(w->outcome, sizeof w->outcome, payload, "outcome");
-    if (notes) w->notes = strdup(json_string_value(notes));
-    return notes && !w->notes ? kit_fail(&request->op.failure, 503, NULL, "out of memory") : 0;
+    w->notes = calls_redact_field(request, payload, "notes");
+    return json_object_get(payload, "notes") && !w->notes ? kit_fail(&request->op.failure, 503, NULL, "out of memory")
+                                                          : 0;
 }
 
 static int run_wrapup(struct kit_db *db, struct kit_request *request)

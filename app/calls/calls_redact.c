@@ -1,0 +1,226 @@
+/* Rules, and a text with what they find replaced. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include "calls_redact.h"
+
+#include <errno.h>
+#include <pcre2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RULES_MAX 100
+#define NAME_SIZE 40
+#define FILE_BYTES_MAX 1048576
+/* Steps of a pattern at one place of a text, and memory: a pattern that needs more is a mistake. */
+#define MATCH_STEPS_MAX 100000
+#define HEAP_KIB_MAX 1024
+
+static const char default_rules[] = "card: card\n"
+                                    "iban: iban\n"
+                                    "email: email\n"
+                                    "phone: phone\n";
+
+struct rule {
+    char name[NAME_SIZE];
+    calls_find_fn find; /* NULL: the pattern does */
+    pcre2_code *pattern;
+};
+
+struct calls_redaction {
+    struct rule rules[RULES_MAX];
+    size_t count;
+    pcre2_match_context *limits;
+};
+
+/* -------------------------------------------------------------------- rules */
+
+static calls_find_fn find_kind(struct eio_str kind)
+{
+    static const struct {
+        const char *name;
+        calls_find_fn find;
+    } kinds[] = {
+        {"card", calls_find_card}, {"iban", calls_find_iban}, {"email", calls_find_email}, {"phone", calls_find_phone}};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (eio_str_is(kind, kinds[i].name)) return kinds[i].find;
+    return NULL;
+}
+
+static struct eio_str trim(struct eio_str text)
+{
+    while (text.n && strchr(" \t\r", text.p[0])) text.p++, text.n--;
+    while (text.n && strchr(" \t\r", text.p[text.n - 1])) text.n--;
+    return text;
+}
+
+/* A pattern between slashes. */
+static pcre2_code *compile(struct eio_str pattern, char *error, size_t error_size)
+{
+    int code;
+    size_t at;
+    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
+    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)(pattern.p + 1), pattern.n - 2, options, &code, &at, NULL);
+    if (compiled) {
+        pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* without it, it is slower */
+        return compiled;
+    }
+    pcre2_get_error_message(code, (PCRE2_UCHAR *)error, error_size);
+    return NULL;
+}
+
+static int read_rule(struct calls_redaction *redaction, struct eio_str line, char *why, size_t why_size)
+{
+    const char *colon = memchr(line.p, ':', line.n);
+    struct eio_str name = trim((struct eio_str){line.p, colon ? (size_t)(colon - line.p) : 0});
+    struct rule *rule = &redaction->rules[redaction->count];
+    snprintf(why, why_size, "must be `name: card`, `iban`, `email`, `phone` or `/pattern/`");
+    if (!name.n || name.n >= NAME_SIZE) return EIO_EINVAL;
+    struct eio_str kind = trim((struct eio_str){colon + 1, (size_t)(line.p + line.n - colon - 1)});
+    if (redaction->count == RULES_MAX) {
+        snprintf(why, why_size, "there may be %d rules", RULES_MAX);
+        return EIO_EINVAL;
+    }
+    snprintf(rule->name, sizeof rule->name, "%.*s", (int)name.n, name.p);
+    rule->find = find_kind(kind);
+    if (!rule->find && kind.n > 2 && kind.p[0] == '/' && kind.p[kind.n - 1] == '/')
+        rule->pattern = compile(kind, why, why_size);
+    if (!rule->find && !rule->pattern) return EIO_EINVAL;
+    redaction->count++;
+    return 0;
+}
+
+struct calls_redaction *calls_redaction_new(struct eio_str text, char *error, size_t error_size)
+{
+    struct calls_redaction *redaction = calloc(1, sizeof *redaction);
+    char why[160];
+    snprintf(error, error_size, "out of memory");
+    if (!redaction) return NULL;
+    redaction->limits = pcre2_match_context_create(NULL);
+    bool failed = !redaction->limits;
+    if (!failed) {
+        pcre2_set_match_limit(redaction->limits, MATCH_STEPS_MAX);
+        pcre2_set_heap_limit(redaction->limits, HEAP_KIB_MAX);
+    }
+    for (size_t number = 1; text.n && !failed; number++) {
+        const char *end = memchr(text.p, '\n', text.n);
+        struct eio_str whole = {text.p, end ? (size_t)(end - text.p) : text.n}, line = trim(whole);
+        text.p += whole.n + (end != NULL);
+        text.n -= whole.n + (end != NULL);
+        if (!line.n || line.p[0] == '#') continue;
+        failed = read_rule(redaction, line, why, sizeof why);
+        if (failed) snprintf(error, error_size, "line %zu: %s", number, why);
+    }
+    if (!failed) return redaction;
+    calls_redaction_free(redaction);
+    return NULL;
+}
+
+struct calls_redaction *calls_redaction_open(const char *which, char *error, size_t error_size)
+{
+    char why[220] = "larger than 1 MiB";
+    error[0] = 0;
+    if (!strcmp(which, "off")) return NULL;
+    if (!strcmp(which, "default")) return calls_redaction_new(eio_str(default_rules), error, error_size);
+    FILE *file = fopen(which, "rb");
+    char *text = file ? malloc(FILE_BYTES_MAX) : NULL;
+    size_t size = text ? fread(text, 1, FILE_BYTES_MAX, file) : 0;
+    struct calls_redaction *redaction = NULL;
+    if (!text || ferror(file))
+        snprintf(why, sizeof why, "%s", strerror(errno));
+    else if (size < FILE_BYTES_MAX)
+        redaction = calls_redaction_new((struct eio_str){text, size}, why, sizeof why);
+    if (!redaction) snprintf(error, error_size, "%s: %s", which, why);
+    free(text);
+    if (file) fclose(file);
+    return redaction;
+}
+
+void calls_redaction_free(struct calls_redaction *redaction)
+{
+    if (!redaction) return;
+    for (size_t i = 0; i < redaction->count; i++) pcre2_code_free(redaction->rules[i].pattern);
+    pcre2_match_context_free(redaction->limits);
+    free(redaction);
+}
+
+/* --------------------------------------------------------------------- text */
+
+struct output {
+    char *p;
+    size_t n, capacity;
+    bool failed;
+};
+
+static void put(struct output *out, const char *p, size_t n)
+{
+    if (out->failed) return;
+    if (out->n + n + 1 > out->capacity) {
+        size_t capacity = (out->n + n + 1) * 2;
+        char *more = realloc(out->p, capacity);
+        out->failed = !more;
+        if (!more) return;
+        out->p = more;
+        out->capacity = capacity;
+    }
+    if (n) memcpy(out->p + out->n, p, n);
+    out->n += n;
+    out->p[out->n] = 0;
+}
+
+/* Where the pattern fits next; the whole text if it takes too long: what cannot be looked through is hidden. */
+static struct calls_span match(const struct calls_redaction *redaction, const struct rule *rule, struct eio_str text,
+                               size_t from)
+{
+    struct calls_span span = {0, text.n};
+    pcre2_match_data *data = pcre2_match_data_create_from_pattern(rule->pattern, NULL);
+    if (!data) return span;
+    int found = pcre2_match(rule->pattern, (PCRE2_SPTR)text.p, text.n, from, PCRE2_NOTEMPTY, data, redaction->limits);
+    if (found == PCRE2_ERROR_NOMATCH) {
+        span = (struct calls_span){0, 0};
+    } else if (found > 0) {
+        const PCRE2_SIZE *places = pcre2_get_ovector_pointer(data);
+        span = (struct calls_span){places[0], places[1]};
+    }
+    pcre2_match_data_free(data);
+    return span.end > text.n || span.begin > span.end ? (struct calls_span){0, text.n} : span;
+}
+
+/* One rule's turn. Nothing is put if it finds nothing. */
+static void apply(const struct calls_redaction *redaction, const struct rule *rule, struct eio_str text,
+                  bool is_partial, struct output *out)
+{
+    size_t from = 0;
+    for (;;) {
+        struct calls_span span = rule->find ? rule->find(text, from, is_partial) : match(redaction, rule, text, from);
+        if (span.end <= from || span.end <= span.begin) break;
+        size_t begin = span.begin > from ? span.begin : from;
+        put(out, text.p + from, begin - from);
+        put(out, "[", 1);
+        put(out, rule->name, strlen(rule->name));
+        put(out, "]", 1);
+        from = span.end;
+    }
+    if (from) put(out, text.p + from, text.n - from);
+}
+
+int calls_redact(const struct calls_redaction *redaction, struct eio_str text, bool is_partial, char **out,
+                 size_t *size)
+{
+    struct output current = {NULL, 0, 0, false};
+    for (size_t i = 0; redaction && i < redaction->count; i++) {
+        struct output next = {NULL, 0, 0, false};
+        struct eio_str from = current.p ? (struct eio_str){current.p, current.n} : text;
+        apply(redaction, &redaction->rules[i], from, is_partial, &next);
+        if (next.p) {
+            free(current.p);
+            current = next;
+        }
+        if (next.failed) {
+            free(current.p);
+            return EIO_ENOMEM;
+        }
+    }
+    *out = current.p;
+    *size = current.n;
+    return 0;
+}

@@ -1,0 +1,285 @@
+/* Finds numbers and addresses in what was said. Pure: text in, places out.
+ *
+ * Numbers are read as groups: digits (an IBAN: digits and letters) with a single separator between groups, as people
+ * and recognisers write them. A number begins and ends with a group, so that "order 12345, card 4111 …" is looked at
+ * group by group, and a part of a longer number is never taken for one. */
+#include "calls_redact.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#define GROUPS_MAX 24
+#define CARD_MIN 13
+#define CARD_MAX 19
+#define IBAN_MIN 15
+#define IBAN_MAX 34
+#define PHONE_MIN 7
+#define PHONE_MAX 15
+#define PARTIAL_MIN 6 /* digits at the end of a partial text that are hidden: fewer say little of what they begin */
+
+static const struct calls_span nowhere = {0, 0};
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
+}
+
+/* The bytes of a separator at i, 0: there is none. More than a hyphen or blank: those of typography. */
+static size_t separator_at(struct eio_str text, size_t i)
+{
+    static const char *const wide[] = {"\u00a0", "\u2007", "\u2010", "\u2011", "\u2012", "\u2013", "\u202f"};
+    if (i >= text.n) return 0;
+    if (strchr(" -./", text.p[i]) && text.p[i]) return 1;
+    for (size_t k = 0; k < sizeof wide / sizeof wide[0]; k++) {
+        size_t n = strlen(wide[k]);
+        if (text.n - i >= n && !memcmp(text.p + i, wide[k], n)) return n;
+    }
+    return 0;
+}
+
+struct groups {
+    struct calls_span list[GROUPS_MAX];
+    size_t count;
+};
+
+/* Digits with single separators between them, from the digit at `begin`. */
+static void read_groups(struct eio_str text, size_t begin, struct groups *groups)
+{
+    groups->count = 0;
+    for (size_t i = begin; groups->count < GROUPS_MAX;) {
+        size_t end = i;
+        while (end < text.n && is_digit(text.p[end])) end++;
+        if (end == i) return;
+        groups->list[groups->count++] = (struct calls_span){i, end};
+        size_t separator = separator_at(text, end);
+        if (!separator) return;
+        i = end + separator;
+    }
+}
+
+static struct calls_span span_of(const struct groups *groups, size_t first, size_t last)
+{
+    return (struct calls_span){groups->list[first].begin, groups->list[last].end};
+}
+
+static size_t digits_of(const struct groups *groups, size_t first, size_t last)
+{
+    size_t n = 0;
+    for (size_t i = first; i <= last; i++) n += groups->list[i].end - groups->list[i].begin;
+    return n;
+}
+
+/* The next digit that begins a group. */
+static bool next_run(struct eio_str text, size_t *i)
+{
+    while (*i < text.n && !is_digit(text.p[*i])) ++*i;
+    return *i < text.n;
+}
+
+/* True if digits from here to the end of a partial text may be the beginning of a number. */
+static bool may_go_on(struct eio_str text, const struct groups *groups, size_t digits)
+{
+    size_t end = groups->list[groups->count - 1].end;
+    return digits >= PARTIAL_MIN && end + separator_at(text, end) == text.n;
+}
+
+/* -------------------------------------------------------------------- cards */
+
+/* ISO/IEC 7812-1, annex B. */
+static bool fits_luhn(struct eio_str text, struct calls_span span)
+{
+    unsigned sum = 0;
+    bool doubles = false;
+    for (size_t i = span.end; i-- > span.begin;) {
+        if (!is_digit(text.p[i])) continue;
+        unsigned digit = (unsigned)(text.p[i] - '0') << doubles;
+        sum += digit > 9 ? digit - 9 : digit;
+        doubles = !doubles;
+    }
+    return sum % 10 == 0;
+}
+
+/* The longest card number that begins with the first group. */
+static struct calls_span card_of(struct eio_str text, const struct groups *groups)
+{
+    for (size_t last = groups->count; last-- > 0;) {
+        size_t digits = digits_of(groups, 0, last);
+        struct calls_span span = span_of(groups, 0, last);
+        if (digits >= CARD_MIN && digits <= CARD_MAX && fits_luhn(text, span)) return span;
+    }
+    return nowhere;
+}
+
+struct calls_span calls_find_card(struct eio_str text, size_t from, bool is_partial)
+{
+    struct groups groups;
+    for (size_t i = from; next_run(text, &i); i = groups.list[0].end) {
+        read_groups(text, i, &groups);
+        struct calls_span card = card_of(text, &groups);
+        if (card.end > card.begin) return card;
+        size_t digits = digits_of(&groups, 0, groups.count - 1);
+        if (is_partial && digits < CARD_MAX && may_go_on(text, &groups, digits)) return (struct calls_span){i, text.n};
+    }
+    return nowhere;
+}
+
+/* -------------------------------------------------------------------- IBANs */
+
+/* ISO 13616: the first four characters go to the end, letters are numbers from 10 on, and the whole is 1 modulo 97. */
+static bool fits_mod97(const char *characters, size_t n)
+{
+    unsigned rest = 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = characters[(i + 4) % n];
+        unsigned value = is_digit(c) ? (unsigned)(c - '0') : (unsigned)(c - 'A') + 10;
+        rest = (rest * (value > 9 ? 100 : 10) + value) % 97;
+    }
+    return rest == 1;
+}
+
+/* The longest IBAN that begins here; its groups may have a separator between them. */
+static struct calls_span iban_at(struct eio_str text, size_t begin)
+{
+    char characters[IBAN_MAX];
+    struct calls_span best = nowhere;
+    size_t n = 0;
+    for (size_t i = begin; i < text.n && n < IBAN_MAX;) {
+        if (!isascii(text.p[i]) || !isalnum((unsigned char)text.p[i])) {
+            size_t separator = separator_at(text, i);
+            if (!separator || i + separator >= text.n || !isalnum((unsigned char)text.p[i + separator])) break;
+            i += separator;
+            continue;
+        }
+        characters[n++] = (char)toupper((unsigned char)text.p[i++]);
+        if (n <= 2 ? is_digit(characters[n - 1]) : n <= 4 && !is_digit(characters[n - 1])) break;
+        bool ends = i == text.n || !is_word(text.p[i]);
+        if (ends && n >= IBAN_MIN && fits_mod97(characters, n)) best = (struct calls_span){begin, i};
+    }
+    return best;
+}
+
+struct calls_span calls_find_iban(struct eio_str text, size_t from, bool is_partial)
+{
+    (void)is_partial; /* the digits of one that goes on are hidden by calls_find_card() */
+    for (size_t i = from; i + IBAN_MIN <= text.n; i++) {
+        if (!isascii(text.p[i]) || !isalpha((unsigned char)text.p[i]) || (i && is_word(text.p[i - 1]))) continue;
+        struct calls_span iban = iban_at(text, i);
+        if (iban.end > iban.begin) return iban;
+    }
+    return nowhere;
+}
+
+/* ------------------------------------------------------------------- e-mail */
+
+static bool is_local(char c)
+{
+    return is_word(c) || (c && strchr(".!#$%&'*+/=?^_`{|}~-", c));
+}
+
+static bool is_domain(char c)
+{
+    return is_word(c) || c == '-' || c == '.';
+}
+
+struct calls_span calls_find_email(struct eio_str text, size_t from, bool is_partial)
+{
+    for (size_t at = from; at < text.n; at++) {
+        if (text.p[at] != '@') continue;
+        size_t begin = at, end = at + 1;
+        while (begin > from && is_local(text.p[begin - 1])) begin--;
+        while (end < text.n && is_domain(text.p[end])) end++;
+        bool goes_on = is_partial && end == text.n;
+        while (end > at + 1 && !is_word(text.p[end - 1])) end--;
+        const char *dot = memchr(text.p + at + 1, '.', end - at - 1);
+        if (begin < at && ((dot && dot > text.p + at + 1) || goes_on))
+            return (struct calls_span){begin, goes_on ? text.n : end};
+    }
+    return nowhere;
+}
+
+/* ------------------------------------------------------------------- phones */
+
+static size_t size_of(const struct groups *groups, size_t i)
+{
+    return groups->list[i].end - groups->list[i].begin;
+}
+
+static bool has_separator(struct eio_str text, const struct groups *groups, size_t i, const char *which)
+{
+    return strchr(which, text.p[groups->list[i].end]) != NULL;
+}
+
+/* 2026-01-31, 31.1.2026, 1/31/26: three groups with the same separator. */
+static bool is_date(struct eio_str text, const struct groups *groups)
+{
+    if (groups->count != 3 || text.p[groups->list[0].end] != text.p[groups->list[1].end]) return false;
+    if (!has_separator(text, groups, 0, "-./")) return false;
+    size_t first = size_of(groups, 0), last = size_of(groups, 2);
+    return size_of(groups, 1) <= 2 && ((first == 4 && last <= 2) || (first <= 2 && (last == 4 || last == 2)));
+}
+
+/* 1.234.567, and 192.168.100.200 */
+static bool is_amount_or_address(struct eio_str text, const struct groups *groups)
+{
+    bool has_dots = groups->count > 1, has_threes = size_of(groups, 0) <= 3, is_address = groups->count == 4;
+    for (size_t i = 0; i < groups->count; i++) {
+        if (i + 1 < groups->count) has_dots &= has_separator(text, groups, i, ".");
+        if (i) has_threes &= size_of(groups, i) == 3;
+        is_address &= size_of(groups, i) <= 3;
+    }
+    return has_dots && (has_threes || is_address);
+}
+
+/* Behind an optional bracket, "(0) 171 …"; brackets within a number separate its groups as well. */
+static bool skip_bracket(struct eio_str text, size_t *i)
+{
+    size_t k = *i + separator_at(text, *i);
+    if (k >= text.n || !strchr("()", text.p[k]) || !text.p[k]) return false;
+    do k++;
+    while (k < text.n && ((text.p[k] && strchr("()", text.p[k])) || separator_at(text, k) == 1));
+    if (k >= text.n || !is_digit(text.p[k])) return false;
+    *i = k;
+    return true;
+}
+
+/* Groups with brackets between them, from the digit at `begin`. */
+static bool read_phone_groups(struct eio_str text, size_t begin, struct groups *groups)
+{
+    bool has_bracket = false;
+    read_groups(text, begin, groups);
+    for (;;) {
+        struct groups more;
+        size_t next = groups->list[groups->count - 1].end;
+        if (groups->count == GROUPS_MAX || !skip_bracket(text, &next)) return has_bracket;
+        has_bracket = true;
+        read_groups(text, next, &more);
+        for (size_t i = 0; i < more.count && groups->count < GROUPS_MAX; i++)
+            groups->list[groups->count++] = more.list[i];
+    }
+}
+
+struct calls_span calls_find_phone(struct eio_str text, size_t from, bool is_partial)
+{
+    struct groups groups;
+    for (size_t i = from; next_run(text, &i); i = groups.list[groups.count - 1].end) {
+        bool has_bracket = read_phone_groups(text, i, &groups);
+        size_t digits = digits_of(&groups, 0, groups.count - 1), begin = i;
+        bool opens = i > from && text.p[i - 1] == '(';
+        if (opens) begin--;
+        bool has_plus = begin > from && text.p[begin - 1] == '+';
+        if (has_plus) begin--;
+        bool is_part = begin > 0 && is_word(text.p[begin - 1]); /* of a name: "AB-1234" is not, "ORD1234" is */
+        bool looks = has_plus || has_bracket || opens || groups.count > 1;
+        bool is_other = !has_plus && (is_date(text, &groups) || is_amount_or_address(text, &groups));
+        struct calls_span span = {begin, groups.list[groups.count - 1].end};
+        if (looks && !is_other && !is_part && digits >= PHONE_MIN && digits <= PHONE_MAX) return span;
+        if (is_partial && has_plus && span.end + separator_at(text, span.end) == text.n)
+            return (struct calls_span){begin, text.n};
+    }
+    return nowhere;
+}

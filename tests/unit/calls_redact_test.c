@@ -1,0 +1,220 @@
+/* What is hidden before it is stored, and what is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "calls_redact.h"
+#include "test.h"
+
+static struct calls_redaction *rules(const char *text)
+{
+    char error[256];
+    struct calls_redaction *redaction = text ? calls_redaction_new(eio_str(text), error, sizeof error)
+                                             : calls_redaction_open("default", error, sizeof error);
+    if (!redaction) fail_msg("%s", error);
+    return redaction;
+}
+
+/* The text at the end of a page, so that a look beyond it is seen; NULL: unchanged. */
+static char *redact(const struct calls_redaction *redaction, const char *text, bool is_partial)
+{
+    char *out, *exact = malloc(strlen(text) + !*text);
+    size_t size;
+    assert_non_null(exact);
+    memcpy(exact, text, strlen(text));
+    assert_int_equal(calls_redact(redaction, (struct eio_str){exact, strlen(text)}, is_partial, &out, &size), 0);
+    free(exact);
+    if (out) assert_int_equal(strlen(out), size);
+    return out;
+}
+
+static void assert_becomes(const char *text, const char *wanted)
+{
+    struct calls_redaction *redaction = rules(NULL);
+    char *out = redact(redaction, text, false);
+    assert_string_equal(out ? out : text, wanted);
+    free(out);
+    calls_redaction_free(redaction);
+}
+
+static void assert_stays(const char *text)
+{
+    assert_becomes(text, text);
+}
+
+static void card_numbers_that_fit_luhn_are_hidden(void **state)
+{
+    (void)state;
+    assert_becomes("my card is 4111111111111111, yes", "my card is [card], yes");
+    assert_becomes("4111 1111 1111 1111", "[card]");
+    assert_becomes("4111-1111-1111-1111.", "[card].");
+    assert_becomes("378282246310005", "[card]");
+    assert_becomes("3782 822463 10005", "[card]");
+    assert_becomes("4111\u00a01111\u20111111\u20131111", "[card]");
+    assert_becomes("order 12345 4111 1111 1111 1111", "order 12345 [card]");
+    assert_becomes("4111 1111 1111 1111 12/27", "[card] 12/27");
+    assert_becomes("4111 1111 1111 1111 and 5500 0000 0000 0004", "[card] and [card]");
+    assert_becomes("x4111111111111111x", "x[card]x");
+    assert_stays("4111111111111112");
+    assert_stays("41111111111111111111111"); /* too long, and no part of it is looked for */
+}
+
+static void ibans_that_fit_their_check_are_hidden(void **state)
+{
+    (void)state;
+    assert_becomes("it is DE89 3704 0044 0532 0130 00 please", "it is [iban] please");
+    assert_becomes("de89370400440532013000", "[iban]");
+    assert_becomes("GB82 WEST 1234 5698 7654 32.", "[iban].");
+    assert_becomes("NO93 8601 1117 947", "[iban]");
+    assert_stays("DE8937040044053201300X");
+}
+
+static void addresses_are_hidden(void **state)
+{
+    (void)state;
+    assert_becomes("write to ann.smith+x@mail.example.com.", "write to [email].");
+    assert_becomes("<j\u00fcrgen@b\u00fccher.example>", "<[email]>");
+    assert_becomes("a@b.c,d@e.f", "[email],[email]");
+    assert_stays("meet me @ noon");
+    assert_stays("price @10.50");
+    assert_stays("@handle");
+    assert_stays("ann@localhost");
+    assert_stays("@");
+    assert_stays("x@.");
+}
+
+static void phone_numbers_need_plus_brackets_or_separators(void **state)
+{
+    (void)state;
+    assert_becomes("call +491711234567 now", "call [phone] now");
+    assert_becomes("+49 171 1234567", "[phone]");
+    assert_becomes("+49 (0) 171 1234567", "[phone]");
+    assert_becomes("(555) 010-0199", "[phone]");
+    assert_becomes("(0171) 2345678", "[phone]");
+    assert_becomes("555-010-0199 or 0171/2345678", "[phone] or [phone]");
+    assert_becomes("555.010.01999", "[phone]");
+    assert_stays("order 4711081512");
+    assert_stays("order 12345678 please");
+    assert_stays("on 2026-11-29 and 29.11.2026 and 1/31/2026");
+    assert_stays("it cost 1.234.567 at 192.168.100.200");
+    assert_stays("room 12-34");
+    assert_stays("from 10 to 20");
+    assert_stays("ABC1234-56789");
+}
+
+static void what_may_become_a_number_is_hidden_at_the_end_of_a_partial_text(void **state)
+{
+    static const char whole[] = "my card is 4111 1111 1111 1111";
+    struct calls_redaction *redaction = rules(NULL);
+    (void)state;
+    for (size_t n = 0; n <= strlen(whole); n++) {
+        char *part = strndup(whole, n), *out = redact(redaction, part, true);
+        assert_null(strstr(out ? out : part, "4111 11"));
+        free(out);
+        free(part);
+    }
+    char *out = redact(redaction, "reach me at ann@mail", true);
+    assert_string_equal(out, "reach me at [email]");
+    free(out);
+    out = redact(redaction, "call +49 171", true);
+    assert_string_equal(out, "call [phone]");
+    free(out);
+    assert_null(redact(redaction, "order 123456 is late", true));
+    assert_null(redact(redaction, "gate 12345", true));
+    calls_redaction_free(redaction);
+}
+
+static void patterns_of_a_file_are_rules_too(void **state)
+{
+    struct calls_redaction *redaction = rules("# ours\n\n order : /\\bORD-\\d{4,8}\\b/ \r\ncard: card\n");
+    (void)state;
+    char *out = redact(redaction, "ORD-12345 and ORD-99 paid by 4111111111111111 +491711234567", false);
+    assert_string_equal(out, "[order] and ORD-99 paid by [card] +491711234567");
+    free(out);
+    calls_redaction_free(redaction);
+    redaction = rules("all: /.*/\n");
+    out = redact(redaction, "x", false);
+    assert_string_equal(out, "[all]");
+    free(out);
+    calls_redaction_free(redaction);
+    redaction = rules("none: /x*/\n");
+    assert_null(redact(redaction, "abc", false));
+    calls_redaction_free(redaction);
+}
+
+static void a_pattern_that_takes_too_long_hides_the_whole_text(void **state)
+{
+    struct calls_redaction *redaction = rules("slow: /^(a|aa)+$/\n");
+    char text[64];
+    (void)state;
+    memset(text, 'a', 60);
+    strcpy(text + 60, "!");
+    char *out = redact(redaction, text, false);
+    assert_non_null(out);
+    assert_string_equal(out, "[slow]");
+    free(out);
+    calls_redaction_free(redaction);
+}
+
+static void mistakes_in_a_file_name_their_line(void **state)
+{
+    static const char *const wrong[] = {"card", "card:", ": card", "x: kard", "x: /", "x: //", "x: /(/", "x: /\\C/"};
+    char error[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "a: card\n%s\n", wrong[i]);
+        assert_null(calls_redaction_new(eio_str(text), error, sizeof error));
+        assert_memory_equal(error, "line 2: ", 8);
+    }
+    assert_null(calls_redaction_open("/nowhere/rules", error, sizeof error));
+    assert_string_equal(error, "/nowhere/rules: No such file or directory");
+    assert_null(calls_redaction_open("off", error, sizeof error));
+    assert_string_equal(error, "");
+}
+
+/* Whatever bytes come, all that is found lies within them. */
+static void finders_stay_within_the_text(void **state)
+{
+    static const char letters[] = "0123456789 -./()+@.aZ\xc2\xa0\xe2\x80\x93";
+    static const calls_find_fn finders[] = {calls_find_card, calls_find_iban, calls_find_email, calls_find_phone};
+    uint32_t seed = 1;
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        size_t n = (size_t)round % 48;
+        char *text = malloc(n + !n);
+        for (size_t i = 0; i < n; i++)
+            text[i] = letters[((seed = seed * 1664525u + 1013904223u) >> 8) % (sizeof letters - 1)];
+        for (size_t k = 0; k < 4; k++) {
+            size_t from = 0;
+            for (;;) {
+                struct calls_span span = finders[k]((struct eio_str){text, n}, from, round & 1);
+                if (span.end <= span.begin) break;
+                assert_true(span.begin >= from && span.end <= n);
+                from = span.end;
+            }
+        }
+        free(text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(card_numbers_that_fit_luhn_are_hidden),
+        cmocka_unit_test(ibans_that_fit_their_check_are_hidden),
+        cmocka_unit_test(addresses_are_hidden),
+        cmocka_unit_test(phone_numbers_need_plus_brackets_or_separators),
+        cmocka_unit_test(what_may_become_a_number_is_hidden_at_the_end_of_a_partial_text),
+        cmocka_unit_test(patterns_of_a_file_are_rules_too),
+        cmocka_unit_test(a_pattern_that_takes_too_long_hides_the_whole_text),
+        cmocka_unit_test(mistakes_in_a_file_name_their_line),
+        cmocka_unit_test(finders_stay_within_the_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
