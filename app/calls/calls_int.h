@@ -1,8 +1,8 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
- * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_http.c,
- * calls_demo.c. */
+ * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_search.c,
+ * calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -77,6 +77,7 @@ int calls_feedback_start(struct calls *calls);
 int calls_notes_start(struct calls *calls);
 int calls_help_start(struct calls *calls);
 int calls_wrapup_start(struct calls *calls);
+int calls_search_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);
@@ -185,6 +186,8 @@ struct rooms_adapter *calls_proxy_adapter(void *ctx, const char *namespace_name,
 
 /* ---------------------------------------------------------------- suggest */
 
+/* Appends the field ,"documents":[…]. */
+void calls_put_documents(struct sio_builder *json, const struct knowledge_result *results, size_t count);
 /* A final line was stored; a customer's starts a search. */
 void calls_suggest_line(struct calls *calls, const char *call_id, const char *speaker);
 

@@ -49,8 +49,6 @@ static int read_note(struct kit_request *request, const json_t *payload)
 {
     struct note *note = KIT_REQUEST(note, request);
     sio_builder_init(&note->event);
-    if (!calls_access_is_supervisor(request->claims))
-        return kit_fail(&request->op.failure, 403, NULL, "only supervisors and administrators may send notes");
     kit_copy_text(note->call_id, sizeof note->call_id, payload, "call_id");
     kit_copy_text(note->to, sizeof note->to, payload, "to");
     if (make_id(note)) return kit_fail(&request->op.failure, 503, NULL, "no random numbers; try again");
@@ -137,7 +135,14 @@ int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls
 int calls_notes_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {"note:send", sizeof(struct note), KIT_WRITE, read_note, run_note, reply_note, clear_note, NULL, NULL},
+        {.name = "note:send",
+         .size = sizeof(struct note),
+         .way = KIT_WRITE,
+         .roles = KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN,
+         .read = read_note,
+         .run = run_note,
+         .reply = reply_note,
+         .clear = clear_note},
     };
     return kit_open_events(calls->kit, calls->agents, events, 1, calls);
 }

@@ -49,38 +49,6 @@ static void cut_quote(char *text)
     strcpy(text + n, "…");
 }
 
-/* The customer's words, which stand in lines. */
-static void put_why(struct sio_builder *json, const char *why)
-{
-    if (!why[0]) return;
-    sio_builder_put(json, ",\"why\":[");
-    for (bool is_first = true; *why; is_first = false) {
-        size_t n = strcspn(why, "\n");
-        if (!is_first) sio_builder_put(json, ",");
-        sio_builder_put_text(json, why, n);
-        why += n + (why[n] == '\n');
-    }
-    sio_builder_put(json, "]");
-}
-
-static void put_document(struct sio_builder *json, const struct knowledge_result *result)
-{
-    char relevance[16];
-    sio_builder_put(json, "{\"id\":");
-    kit_put_text(json, result->id);
-    sio_builder_put(json, ",\"title\":");
-    kit_put_text(json, result->title);
-    sio_builder_put(json, ",\"topic\":");
-    kit_put_text(json, result->topic);
-    sio_builder_put(json, ",\"excerpt\":");
-    kit_put_text(json, result->excerpt);
-    snprintf(relevance, sizeof relevance, "%.3f", result->relevance);
-    sio_builder_put(json, ",\"relevance\":");
-    sio_builder_put(json, relevance);
-    put_why(json, result->why);
-    sio_builder_put(json, "}");
-}
-
 static void put_suggestion(struct suggest_op *s)
 {
     struct sio_builder *json = &s->json;
@@ -88,17 +56,15 @@ static void put_suggestion(struct suggest_op *s)
     sio_builder_open(json);
     sio_builder_put(json, "{\"call_id\":");
     kit_put_text(json, s->call_id);
-    sio_builder_put(json, ",\"documents\":[");
+    calls_put_documents(json, s->results, s->count);
     for (size_t i = 0; i < s->count; i++) {
-        if (i) sio_builder_put(json, ",");
-        put_document(json, &s->results[i]);
         strcat(s->top, s->results[i].id);
         strcat(s->top, " ");
     }
     cut_quote(s->last);
     snprintf(summary, sizeof summary, "The customer seems to need \"%s\" (%.*s) and said last: \"%s\"",
              s->results[0].title, (int)strcspn(s->results[0].topic, ":"), s->results[0].topic, s->last);
-    sio_builder_put(json, "],\"summary\":");
+    sio_builder_put(json, ",\"summary\":");
     kit_put_text(json, summary);
 }
 
@@ -138,7 +104,7 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
                    call.seq, s->top, s->json.json, s->json.size))
         return kit_db_fail(db, &op->failure);
     s->seq = call.seq;
-    return 0;
+    return knowledge_note_shown(db, s->results, s->count, &op->failure);
 }
 
 static void finish(struct suggest_op *s)

@@ -70,6 +70,10 @@ int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struc
                      struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
                      struct kit_failure *failure);
 
+/* These documents were suggested: counted, in the operation that stores the suggestion. */
+int knowledge_note_shown(struct kit_db *db, const struct knowledge_result *results, size_t count,
+                         struct kit_failure *failure);
+
 /* What is learned of a call, and looked for in what was learned: the customer's first turns. */
 #define KNOWLEDGE_LEARN_TURNS 3
 /* How much a vote teaches: a helpful one as much as a call with its document; others less, down to 1. */

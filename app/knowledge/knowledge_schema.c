@@ -74,5 +74,8 @@ const char *const knowledge_migrations[] = {
     "ALTER TABLE learned_votes ADD COLUMN weight INTEGER NOT NULL DEFAULT 4;"
     "UPDATE learned SET n = n * 4;"
     "UPDATE learned_calls SET n = n * 4;",
+    /* 6 */
+    /* How often a document was suggested: beside the documents, whose rows are large. */
+    "CREATE TABLE document_shown (doc_id TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;",
     NULL,
 };

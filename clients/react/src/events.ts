@@ -69,11 +69,33 @@ export interface DocFeedbackRequest {
   call_id: string;
 }
 
+/** GET /api/v1/documents: the documents, those that came last first. before: the `next` of the answer before. */
+export interface DocListRequest {
+  before?: string;
+  limit?: number;
+}
+
 /** The agent opened or copied a document. It teaches like a vote that weighs less, and only while the agent has not voted. */
 export interface DocUsedRequest {
   doc_id: string;
   call_id: string;
   how: "opened" | "copied";
+}
+
+/** POST /api/v1/documents and /api/v1/documents/{doc_id}: a new document, which needs title and text, or other values for one that is there. */
+export interface DocWriteRequest {
+  doc_id?: string;
+  title?: string;
+  topic?: string;
+  text?: string;
+}
+
+/** Documents for what is asked by hand, as in ai:suggestion. q: the same as query, for GET /api/v1/search. call_id: in which call, if in one. */
+export interface KbSearchRequest {
+  query?: string;
+  q?: string;
+  call_id?: string;
+  limit?: number;
 }
 
 /** A private note to the agents of a call, or to one of them; for supervisors and administrators. The ack, with the note's id, means durable. */
@@ -192,7 +214,10 @@ export interface ClientEvents {
   "call:unsubscribe": CallUnsubscribeRequest;
   "call:wrapup": CallWrapupRequest;
   "doc:feedback": DocFeedbackRequest;
+  "doc:list": DocListRequest;
   "doc:used": DocUsedRequest;
+  "doc:write": DocWriteRequest;
+  "kb:search": KbSearchRequest;
   "note:send": NoteSendRequest;
   "transcription:update": TranscriptionUpdateRequest;
 }
