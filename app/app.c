@@ -7,6 +7,7 @@
 #include "kit_metrics.h"
 #include "knowledge.h"
 #include "node_cluster.h"
+#include "users.h"
 #include "web.h"
 
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 #define DRAIN_CHECK_MS 5
 
-const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &web_module, NULL};
+const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &users_module, &web_module, NULL};
 _Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
 static int prepare_modules(struct kit *kit)

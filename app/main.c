@@ -1,8 +1,9 @@
-/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn. */
+/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn, user. */
 #include "app.h"
 
 #include "kit_auth.h"
 #include "knowledge.h"
+#include "users.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -21,10 +22,13 @@ static const char usage[] =
     "       parley token [options]                      print a token signed with the server's key\n"
     "       parley import-documents [options] PATH…     add documents (.json guidelines, .md) to the knowledge base\n"
     "       parley learn [options] FILE…                learn from past calls which documents fit (JSON, one a line)\n"
+    "       parley user add|passwd|remove NAME | list    users who can log in; the password comes from the standard "
+    "input\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
-    "token: --sub ID  --role agent|supervisor|feed|admin  --calls '*'|ID,ID…  --ttl SECONDS\n"
+    "token: --sub ID  --role agent|supervisor|feed|admin|user|service  --calls '*'|ID,ID…  --ttl SECONDS\n"
     "       (defaults: agent, agent, *, 86400)\n"
+    "user add, passwd: --role ROLE  --calls '*'|ID,ID…  (defaults: agent, *; passwd changes what is given)\n"
     "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
     "Options are given on the command line, in the environment (PARLEY_PORT for --port) or in the file named by\n"
@@ -215,7 +219,8 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
     }
     char *token = kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
     if (!token) {
-        fprintf(stderr, "parley: --sub must have 1 to 256 bytes, --role be agent, supervisor, feed or admin\n");
+        fprintf(stderr,
+                "parley: --sub must have 1 to 256 bytes, --role be agent, supervisor, feed, admin, user or service\n");
         return EXIT_USAGE;
     }
     puts(token);
@@ -225,7 +230,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 /* ------------------------------------------------------------------- main */
 
-enum command { SERVE, TOKEN, IMPORT, LEARN };
+enum command { SERVE, TOKEN, IMPORT, LEARN, USER };
 
 #define OWN_FLAGS_MAX 4
 
@@ -246,7 +251,8 @@ static const struct {
                             {"ttl", NULL, false, NULL}},
                            4},
                 [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
-                [LEARN] = {.name = "learn"}};
+                [LEARN] = {.name = "learn"},
+                [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}}, 2}};
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
 struct invocation {
@@ -267,7 +273,7 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     run->line.argv = argv + skip;
     run->line.flags = run->flags;
     run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
-    if (run->command == IMPORT || run->command == LEARN) run->line.rest = rest;
+    if (run->command == IMPORT || run->command == LEARN || run->command == USER) run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
@@ -280,6 +286,10 @@ static int run_command(struct invocation *run, struct kit_config *config)
     if (run->command == IMPORT)
         return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);
     if (run->command == LEARN) return knowledge_learn_command(config, run->line.rest, run->line.rest_count);
+    if (run->command == USER) {
+        struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value};
+        return users_run_command(config, &command);
+    }
     return serve(config);
 }
 

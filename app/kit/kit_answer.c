@@ -24,6 +24,11 @@ void kit_put_time(struct sio_builder *builder, int64_t unix_ms)
     kit_put_text(builder, text);
 }
 
+uint32_t kit_retry_after_ms(const struct kit_failure *failure)
+{
+    return failure->retry_after_ms || failure->code != 503 ? failure->retry_after_ms : KIT_RETRY_AFTER_MS;
+}
+
 void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure *failure)
 {
     sio_builder_put(builder, "\"code\":");
@@ -34,9 +39,10 @@ void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure 
         sio_builder_put(builder, ",\"field\":");
         kit_put_text(builder, failure->field);
     }
-    if (failure->code != 503) return;
+    uint32_t retry_after_ms = kit_retry_after_ms(failure);
+    if (!retry_after_ms) return;
     sio_builder_put(builder, ",\"retry_after_ms\":");
-    kit_put_int(builder, KIT_RETRY_AFTER_MS);
+    kit_put_int(builder, retry_after_ms);
 }
 
 void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failure *failure)

@@ -19,8 +19,10 @@ struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *even
 void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json);
 /* {"ok":false,"error":{…}} as the ack, or `error` if none was asked for; 401 also disconnects. */
 void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure);
-/* What is told to try again later (503), when. */
+/* When to try again what failed with 503, unless the failure says it. */
 #define KIT_RETRY_AFTER_MS 1000
+/* 0: it is no use, or not known. */
+uint32_t kit_retry_after_ms(const struct kit_failure *failure);
 /* The fields of an error, without braces: code, message, field, retry_after_ms. */
 void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure *failure);
 /* The object {"ok":false,"error":{code,message,field}}. */

@@ -24,8 +24,9 @@ struct user {
 static const struct {
     const char *name;
     enum kit_role role;
-} role_names[] = {
-    {"agent", KIT_ROLE_AGENT}, {"supervisor", KIT_ROLE_SUPERVISOR}, {"feed", KIT_ROLE_FEED}, {"admin", KIT_ROLE_ADMIN}};
+} role_names[] = {{"agent", KIT_ROLE_AGENT}, {"supervisor", KIT_ROLE_SUPERVISOR},
+                  {"feed", KIT_ROLE_FEED},   {"admin", KIT_ROLE_ADMIN},
+                  {"user", KIT_ROLE_USER},   {"service", KIT_ROLE_SERVICE}};
 
 const char *kit_role_text(enum kit_role role)
 {
@@ -34,7 +35,7 @@ const char *kit_role_text(enum kit_role role)
     return "none";
 }
 
-static enum kit_role role_of(const char *name)
+enum kit_role kit_role_of(const char *name)
 {
     for (size_t i = 0; name && i < sizeof role_names / sizeof role_names[0]; i++)
         if (!strcmp(role_names[i].name, name)) return role_names[i].role;
@@ -72,7 +73,7 @@ static struct kit_claims *claims_new(const json_t *token)
     const json_t *calls = json_object_get(token, "calls");
     const json_t *user = json_object_get(token, "sub");
     const char *sub = json_string_value(user);
-    enum kit_role role = role_of(json_string_value(json_object_get(token, "role")));
+    enum kit_role role = kit_role_of(json_string_value(json_object_get(token, "role")));
     int64_t exp_s;
     if (!sub || !role || !kit_is_user(sub, json_string_length(user))) return NULL;
     if (!kit_json_int64(json_object_get(token, "exp"), -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, &exp_s)) return NULL;
@@ -120,7 +121,7 @@ char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char
         if (n) json_array_append_new(list, json_stringn(calls, n));
         calls += n + (calls[n] == ',');
     }
-    if (!role_of(role) || !kit_is_user(sub, strlen(sub))) {
+    if (!kit_role_of(role) || !kit_is_user(sub, strlen(sub))) {
         json_decref(list);
         return NULL;
     }
@@ -179,6 +180,28 @@ static void send_off(struct user *user, const char *message)
     struct sio_socket *socket = user->socket;
     sio_emit_pack(sio_local(sio_only(socket)), "error", "{s:i, s:s, s:n}", "code", 401, "message", message, "event");
     sio_socket_disconnect(socket, !user->claims);
+}
+
+struct disconnection {
+    const char *sub, *message;
+    size_t count;
+};
+
+static void disconnect_one(struct sio_socket *socket, void *ctx)
+{
+    struct disconnection *disconnection = ctx;
+    struct user *user = sio_socket_user(socket);
+    if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub)) return;
+    disconnection->count++;
+    send_off(user, disconnection->message);
+}
+
+size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message)
+{
+    struct disconnection disconnection = {sub, message, 0};
+    for (size_t i = 0; i < kit->namespace_count; i++)
+        sio_target_each_local(sio_local(sio_all(kit->namespaces[i].nsp)), disconnect_one, &disconnection);
+    return disconnection.count;
 }
 
 /* Of its claims, in milliseconds; not positive: they have expired. */

@@ -4,7 +4,17 @@
 
 #include "kit.h"
 
-enum kit_role { KIT_ROLE_AGENT = 1, KIT_ROLE_SUPERVISOR = 2, KIT_ROLE_FEED = 4, KIT_ROLE_ADMIN = 8 };
+enum kit_role {
+    KIT_ROLE_AGENT = 1,
+    KIT_ROLE_SUPERVISOR = 2,
+    KIT_ROLE_FEED = 4,
+    KIT_ROLE_ADMIN = 8,
+    KIT_ROLE_USER = 16,    /* of the assistant */
+    KIT_ROLE_SERVICE = 32, /* a backend */
+};
+#define KIT_ROLES_ALL 63u
+/* 0: there is no such role. Accepts NULL. */
+enum kit_role kit_role_of(const char *name);
 const char *kit_role_text(enum kit_role role);
 
 /* What a checked token says; immutable, shared by reference. References are counted on the loop's thread; other
@@ -31,6 +41,8 @@ struct kit_claims *kit_auth_claims(const struct sio_socket *socket);
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure);
 /* The socket as a source of work, with its share (kit_work.h). NULL: out of memory. Borrowed. */
 struct kit_source *kit_auth_source(const struct sio_socket *socket);
+/* Tells the sockets of this node that are the user's why, and disconnects them. Returns how many. */
+size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);

@@ -5,6 +5,7 @@ int kit_fail(struct kit_failure *failure, int code, const char *field, const cha
 {
     va_list args;
     failure->code = code;
+    failure->retry_after_ms = 0;
     snprintf(failure->field, sizeof failure->field, "%s", field ? field : "");
     va_start(args, format);
     vsnprintf(failure->message, sizeof failure->message, format, args);

@@ -20,7 +20,8 @@ struct kit_db;
 struct kit_failure {
     int code;
     char message[160];
-    char field[80]; /* JSON pointer, or "" */
+    char field[80];          /* JSON pointer, or "" */
+    uint32_t retry_after_ms; /* when to try again; 0: not known, or a second for 503 */
 };
 /* Fills it in and returns code. field may be NULL. */
 int kit_fail(struct kit_failure *failure, int code, const char *field, const char *format, ...)

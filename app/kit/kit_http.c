@@ -9,9 +9,6 @@
 #include <strings.h>
 #include <uthash.h>
 
-#define RETRY_AFTER_S "1"
-_Static_assert(KIT_RETRY_AFTER_MS == 1000, "RETRY_AFTER_S says the same");
-
 /* more: one more field; name NULL: none. */
 static void reply_with(struct kit *kit, struct eio_http_request *request, struct eio_http_reply *answer,
                        struct eio_http_reply_field more)
@@ -26,10 +23,7 @@ void kit_http_reply(struct kit *kit, struct eio_http_request *request, int statu
                     size_t size)
 {
     struct eio_http_reply answer = {.status = status, .content_type = type, .body = body, .body_size = size};
-    struct eio_http_reply_field more = {NULL, NULL};
-    if (status == 503) more = (struct eio_http_reply_field){"Retry-After", RETRY_AFTER_S};
-    if (status == 401) more = (struct eio_http_reply_field){"WWW-Authenticate", "Bearer"};
-    reply_with(kit, request, &answer, more);
+    reply_with(kit, request, &answer, (struct eio_http_reply_field){NULL, NULL});
 }
 
 void kit_http_reply_text(struct kit *kit, struct eio_http_request *request, int status, const char *json)
@@ -56,9 +50,19 @@ static void put_failure(struct sio_builder *json, const struct kit_failure *fail
 void kit_http_reply_failure(struct kit *kit, struct eio_http_request *request, const struct kit_failure *failure)
 {
     struct sio_builder json;
+    struct eio_http_reply_field more = {NULL, NULL};
+    struct eio_http_reply answer = {.status = failure->code, .content_type = KIT_HTTP_JSON};
+    uint32_t retry_after_ms = kit_retry_after_ms(failure);
+    char seconds[16];
     kit_count_failure(kit, failure->code);
     put_failure(&json, failure);
-    kit_http_reply_builder(kit, request, failure->code, &json);
+    answer.body = json.json;
+    answer.body_size = json.error ? 0 : json.size;
+    snprintf(seconds, sizeof seconds, "%u", retry_after_ms / 1000 + (retry_after_ms % 1000 != 0));
+    if (retry_after_ms) more = (struct eio_http_reply_field){"Retry-After", seconds};
+    if (failure->code == 401) more = (struct eio_http_reply_field){"WWW-Authenticate", "Bearer"};
+    reply_with(kit, request, &answer, more);
+    sio_builder_clear(&json);
 }
 
 void kit_http_reply_allowed(struct kit *kit, struct eio_http_request *request, const char *allowed)

@@ -245,6 +245,11 @@ json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t 
 
 /* ------------------------------------------------------------------ sign */
 
+bool kit_jwt_can_sign(const struct kit_jwt *jwt)
+{
+    return jwt->algorithm == KIT_JWT_HS256;
+}
+
 char *kit_jwt_sign(const struct kit_jwt *jwt, const json_t *claims)
 {
     static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";

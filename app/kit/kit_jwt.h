@@ -30,6 +30,7 @@ int kit_jwt_set_public_key(struct kit_jwt *jwt, const char *text, size_t size);
 /* Checks a token. Returns its claims (the caller's, json_decref) or NULL with an English reason in *why, which says
  * nothing that helps an attacker. unix_s: the time. A token without exp is refused. */
 json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t unix_s, const char **why);
+bool kit_jwt_can_sign(const struct kit_jwt *jwt);
 /* HS256 only: a token for these claims (malloc), or NULL. */
 char *kit_jwt_sign(const struct kit_jwt *jwt, const json_t *claims);
 

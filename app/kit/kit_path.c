@@ -263,7 +263,7 @@ static void copy_about(struct kit_request *request, const struct parameters *par
 {
     for (size_t i = 0; request->event->about && i < parameters->count; i++)
         if (eio_str_is(parameters->list[i].name, request->event->about))
-            snprintf(request->about, sizeof request->about, "%.*s", KIT_ID_SIZE - 1, parameters->list[i].value);
+            memcpy(request->about, parameters->list[i].value, sizeof request->about);
 }
 
 static void begin(const struct kit_route *route, struct eio_http_request *http, const struct parameters *parameters)

@@ -86,7 +86,7 @@ struct kit_request {
     struct kit_claims *claims; /* who asks; NULL before a socket has said who it is, and where no token is needed */
     enum kit_way way;          /* the event's; may be changed before it is submitted */
     int64_t now_ms;            /* Unix time of the event */
-    char about[KIT_ID_SIZE];   /* event->about's value; "" */
+    char about[KIT_USER_SIZE]; /* event->about's value; "" */
     struct sio_builder json;
     struct sio_shared *shared; /* the answer where many get the same, instead of json; borrowed. NULL: json */
 

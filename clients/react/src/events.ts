@@ -98,6 +98,12 @@ export interface KbSearchRequest {
   limit?: number;
 }
 
+/** POST /api/v1/login, also as a form: who gets a token. */
+export interface LoginRequest {
+  username: string;
+  password: string;
+}
+
 /** A private note to the agents of a call, or to one of them; for supervisors and administrators. The ack, with the note's id, means durable. */
 export interface NoteSendRequest {
   call_id: string;
@@ -113,6 +119,20 @@ export interface TranscriptionUpdateRequest {
   timestamp?: string;
   segment_id?: string;
   is_final?: boolean;
+}
+
+/** GET /api/v1/users: users by name, from after that name on. */
+export interface UserListRequest {
+  after?: string;
+  limit?: number;
+}
+
+/** POST /api/v1/users: adds a user or changes one; what is left out stays. A new user needs a password. calls: ["*"] is all. */
+export interface UserPutRequest {
+  name: string;
+  password?: string;
+  role?: "agent" | "supervisor" | "feed" | "admin" | "user" | "service";
+  calls?: string[];
 }
 
 /** Who watches a call, whenever that changes. A state: the newest counts. agents: at most 200 names; count: all of them. */
@@ -218,8 +238,11 @@ export interface ClientEvents {
   "doc:used": DocUsedRequest;
   "doc:write": DocWriteRequest;
   "kb:search": KbSearchRequest;
+  "login": LoginRequest;
   "note:send": NoteSendRequest;
   "transcription:update": TranscriptionUpdateRequest;
+  "user:list": UserListRequest;
+  "user:put": UserPutRequest;
 }
 
 export interface ServerEvents {

@@ -1,0 +1,19 @@
+/* Users with passwords: who they are stands in the store; who logs in gets a token. */
+#ifndef USERS_H
+#define USERS_H
+
+#include "kit.h"
+
+extern const struct kit_module users_module;
+
+/* `parley user add|passwd|list|remove [NAME]`; the password comes from a terminal or the standard input, never from the
+ * command line. role and calls: NULL is an agent of all calls, or for passwd, what they were. Returns the exit status.
+ */
+struct users_command {
+    const char *const *words;
+    size_t word_count;
+    const char *role, *calls;
+};
+int users_run_command(const struct kit_config *config, const struct users_command *command);
+
+#endif

@@ -1,0 +1,201 @@
+/* Users over HTTP, for administrators: list, add or change, remove, disconnect. */
+#include "kit_http.h"
+#include "users_int.h"
+
+#include <base_check.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#define USERS_PATH "/api/v1/users"
+#define LIST_MAX 1000
+
+/* -------------------------------------------------------------------- list */
+
+struct list {
+    struct kit_request request;
+    char after[KIT_USER_SIZE], last[KIT_USER_SIZE];
+    int64_t limit, count;
+};
+
+static int read_list(struct kit_request *request, const json_t *payload)
+{
+    struct list *list = KIT_REQUEST(list, request);
+    list->limit = LIST_MAX;
+    kit_copy_text(list->after, sizeof list->after, payload, "after");
+    kit_json_int64(json_object_get(payload, "limit"), 1, LIST_MAX, &list->limit);
+    return 0;
+}
+
+static void put_user(void *ctx, const struct users_row *row)
+{
+    struct list *list = ctx;
+    struct sio_builder *json = &list->request.json;
+    sio_builder_put(json, list->count++ ? ",{\"name\":" : "{\"name\":");
+    kit_put_text(json, row->name);
+    sio_builder_put(json, ",\"role\":");
+    kit_put_text(json, row->role);
+    sio_builder_put(json, ",\"calls\":");
+    kit_put_text(json, row->calls);
+    sio_builder_put(json, ",\"created_at\":");
+    kit_put_time(json, row->created_ms);
+    sio_builder_put(json, "}");
+    memcpy(list->last, row->name, sizeof list->last);
+}
+
+static int run_list(struct kit_db *db, struct kit_request *request)
+{
+    struct list *list = KIT_REQUEST(list, request);
+    sio_builder_put(&request->json, ",\"users\":[");
+    int code = users_each(db, list->after, list->limit, put_user, list, &request->op.failure);
+    sio_builder_put(&request->json, "]");
+    if (list->count < list->limit) return code;
+    sio_builder_put(&request->json, ",\"next\":");
+    kit_put_text(&request->json, list->last);
+    return code;
+}
+
+/* --------------------------------------------------------------------- put */
+
+struct put {
+    struct kit_request request;
+    struct users_row row;
+    struct users_hashing hashing;
+    bool is_new;
+};
+
+/* Ids joined by commas; NULL: out of memory. */
+static char *join_calls(const json_t *calls)
+{
+    char *text = calloc(1, USERS_CALLS_SIZE);
+    const json_t *one;
+    size_t i, n = 0;
+    if (!text) return NULL;
+    json_array_foreach((json_t *)(uintptr_t)calls, i, one)
+    {
+        n += (size_t)snprintf(text + n, USERS_CALLS_SIZE - n, "%s%s", n ? "," : "", json_string_value(one));
+        if (n >= USERS_CALLS_SIZE) break;
+    }
+    return text;
+}
+
+static int read_put(struct kit_request *request, const json_t *payload)
+{
+    struct put *put = KIT_REQUEST(put, request);
+    const struct users *users = request->state;
+    const json_t *calls = json_object_get(payload, "calls"), *password = json_object_get(payload, "password");
+    size_t size = json_string_length(password);
+    kit_copy_text(put->row.name, sizeof put->row.name, payload, "name");
+    kit_copy_text(put->row.role, sizeof put->row.role, payload, "role");
+    kit_copy_text(put->hashing.password, sizeof put->hashing.password, payload, "password");
+    if (password && (size < users->config->password_bytes_min || strlen(put->hashing.password) != size))
+        return kit_fail(&request->op.failure, 400, "/password", "must have %u to %d bytes",
+                        users->config->password_bytes_min, USERS_PASSWORD_SIZE - 1);
+    if (calls && !(put->row.calls = join_calls(calls)))
+        return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    return 0;
+}
+
+static void on_hashed(struct users_hashing *hashing)
+{
+    struct put *put = container_of(hashing, struct put, hashing);
+    memcpy(put->row.hash, hashing->hash, sizeof put->row.hash);
+    if (!hashing->has_failed) {
+        kit_request_submit(&put->request);
+        return;
+    }
+    kit_fail(&put->request.op.failure, 503, NULL, "out of memory for the password");
+    kit_request_finish(&put->request);
+}
+
+static void start_put(struct kit_request *request)
+{
+    struct put *put = KIT_REQUEST(put, request);
+    put->hashing.done = on_hashed;
+    if (!put->hashing.password[0]) {
+        kit_request_submit(request);
+    } else if (users_hash_password(request->state, &put->hashing, kit_http_source(request->user, true))) {
+        kit_fail(&request->op.failure, 503, NULL, "too many passwords are queued; try again");
+        kit_request_finish(request);
+    }
+}
+
+static int run_put(struct kit_db *db, struct kit_request *request)
+{
+    struct put *put = KIT_REQUEST(put, request);
+    return users_put(db, &put->row, request->now_ms, &put->is_new, &request->op.failure);
+}
+
+/* Who has other rights, or another password, has to come again. */
+static void reply_put(struct kit_request *request)
+{
+    struct put *put = KIT_REQUEST(put, request);
+    if (put->is_new)
+        request->status = 201;
+    else
+        users_disconnect(request->state, put->row.name);
+    sio_builder_put(&request->json, ",\"name\":");
+    kit_put_text(&request->json, put->row.name);
+}
+
+static void clear_put(struct kit_request *request)
+{
+    struct put *put = KIT_REQUEST(put, request);
+    users_row_clear(&put->row);
+    sodium_memzero(&put->hashing, sizeof put->hashing);
+}
+
+/* ------------------------------------------------------- remove, disconnect */
+
+static int run_remove(struct kit_db *db, struct kit_request *request)
+{
+    return users_remove(db, request->about, &request->op.failure);
+}
+
+static void reply_disconnect(struct kit_request *request)
+{
+    users_disconnect(request->state, request->about);
+    sio_builder_put(&request->json, ",\"name\":");
+    kit_put_text(&request->json, request->about);
+}
+
+int users_http_start(struct users *users)
+{
+    static const struct kit_event events[] = {
+        {.name = "user:list",
+         .size = sizeof(struct list),
+         .way = KIT_READ,
+         .roles = KIT_ROLE_ADMIN,
+         .read = read_list,
+         .run = run_list,
+         .method = EIO_HTTP_GET,
+         .path = USERS_PATH},
+        {.name = "user:put",
+         .size = sizeof(struct put),
+         .way = KIT_WRITE,
+         .roles = KIT_ROLE_ADMIN,
+         .read = read_put,
+         .start = start_put,
+         .run = run_put,
+         .reply = reply_put,
+         .clear = clear_put,
+         .method = EIO_HTTP_POST,
+         .path = USERS_PATH},
+        {.size = sizeof(struct kit_request),
+         .way = KIT_WRITE,
+         .roles = KIT_ROLE_ADMIN,
+         .about = "name",
+         .run = run_remove,
+         .reply = reply_disconnect,
+         .method = EIO_HTTP_DELETE,
+         .path = USERS_PATH "/<name>"},
+        {.size = sizeof(struct kit_request),
+         .roles = KIT_ROLE_ADMIN | KIT_ROLE_SERVICE,
+         .about = "name",
+         .start = kit_request_finish,
+         .reply = reply_disconnect,
+         .method = EIO_HTTP_POST,
+         .path = USERS_PATH "/<name>/disconnect"},
+    };
+    return kit_open_paths(users->kit, events, sizeof events / sizeof events[0], users);
+}

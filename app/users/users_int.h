@@ -1,0 +1,78 @@
+/* Shared by the files of users/ only. Reading order: users.c, users_store.c, users_password.c, users_login.c,
+ * users_http.c, users_command.c. */
+#ifndef USERS_INT_H
+#define USERS_INT_H
+
+#include "kit_bucket.h"
+#include "kit_request.h"
+#include "users.h"
+
+#include <sodium.h>
+
+#define USERS_PASSWORD_SIZE 1025 /* with its terminator */
+#define USERS_CALLS_SIZE 16385   /* a comma-separated list, or "*" */
+
+struct users_config {
+    size_t password_memory_bytes;
+    uint32_t password_passes, password_bytes_min;
+    uint32_t token_ttl_s;
+    uint32_t login_burst, login_interval_ms, login_address_burst, login_address_interval_ms, login_tracked_max;
+};
+extern const struct kit_option_set users_options;
+
+struct users {
+    struct kit *kit;
+    const struct users_config *config;
+    struct kit_strand strand; /* passwords, one at a time: each takes memory and a thread for a while */
+    struct kit_buckets *attempts;
+    char dummy[crypto_pwhash_STRBYTES]; /* the strand's: what the password of an unknown user is checked against */
+    uint64_t logins, login_failures, login_limited, disconnects;
+};
+
+extern const char *const users_migrations[]; /* users_store.c */
+
+/* ------------------------------------------------------------------- store */
+
+struct users_row {
+    char name[KIT_USER_SIZE], role[16];
+    char hash[crypto_pwhash_STRBYTES];
+    char *calls; /* malloc; NULL before it is read */
+    int64_t created_ms;
+};
+void users_row_clear(struct users_row *row);
+/* All run inside an operation. 0 or the code of failure; 404 without such a user. */
+int users_find(struct kit_db *db, const char *name, struct users_row *row, struct kit_failure *failure);
+/* Adds a user or changes one; an empty hash, or calls NULL, leaves what is there. *is_new may be NULL. */
+int users_put(struct kit_db *db, const struct users_row *row, int64_t now_ms, bool *is_new,
+              struct kit_failure *failure);
+int users_remove(struct kit_db *db, const char *name, struct kit_failure *failure);
+/* fn for each after that name, in order, at most limit. */
+int users_each(struct kit_db *db, const char *after, int64_t limit, void (*fn)(void *ctx, const struct users_row *row),
+               void *ctx, struct kit_failure *failure);
+
+/* --------------------------------------------------------------- passwords */
+
+/* A password on its way through a thread. Embedded; what it is about stands in hash. */
+struct users_hashing {
+    struct kit_job job;
+    struct users *users;
+    char password[USERS_PASSWORD_SIZE];
+    char hash[crypto_pwhash_STRBYTES]; /* to check: "" is an unknown user's, which takes as long */
+    bool is_right, has_failed;         /* out; failed: no memory for it */
+    void (*done)(struct users_hashing *hashing);
+};
+/* Checks the password against the hash, or makes a hash of it; then done, on the loop. Returns 0 or EIO_EAGAIN: too
+ * many are queued. The password is wiped. */
+int users_check_password(struct users *users, struct users_hashing *hashing, struct kit_source *source);
+int users_hash_password(struct users *users, struct users_hashing *hashing, struct kit_source *source);
+/* The same at once, for commands. Returns 0 or EIO_ENOMEM. */
+int users_hash_now(const struct users_config *config, const char *password, char hash[crypto_pwhash_STRBYTES]);
+
+/* ------------------------------------------------------------------- parts */
+
+int users_login_start(struct users *users);
+int users_http_start(struct users *users);
+/* Disconnects the user's sockets, on every node. */
+void users_disconnect(struct users *users, const char *name);
+
+#endif

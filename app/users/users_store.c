@@ -1,0 +1,89 @@
+/* Users in the store. */
+#include "users_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const users_migrations[] = {
+    /* 1 */
+    "CREATE TABLE users ("
+    " name TEXT PRIMARY KEY,"
+    " hash TEXT NOT NULL," /* of the password: Argon2id, as libsodium writes it */
+    " role TEXT NOT NULL,"
+    " calls TEXT NOT NULL," /* '*' or ids, separated by commas */
+    " created_ms INTEGER NOT NULL,"
+    " changed_ms INTEGER NOT NULL) WITHOUT ROWID;",
+    NULL,
+};
+
+void users_row_clear(struct users_row *row)
+{
+    free(row->calls);
+    sodium_memzero(row, sizeof *row);
+}
+
+/* Of (name, hash, role, calls, created_ms). */
+static int read_row(const struct kit_rows *rows, struct users_row *row)
+{
+    memset(row, 0, sizeof *row);
+    snprintf(row->name, sizeof row->name, "%s", kit_rows_text(rows, 0));
+    snprintf(row->hash, sizeof row->hash, "%s", kit_rows_text(rows, 1));
+    snprintf(row->role, sizeof row->role, "%s", kit_rows_text(rows, 2));
+    row->calls = strdup(kit_rows_text(rows, 3));
+    row->created_ms = kit_rows_int(rows, 4);
+    return row->calls ? 0 : EIO_ENOMEM;
+}
+
+int users_find(struct kit_db *db, const char *name, struct users_row *row, struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    enum kit_step step =
+        kit_db_query(db, &rows, "SELECT name, hash, role, calls, created_ms FROM users WHERE name=?", "t", name);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    if (step == KIT_DONE) return kit_fail(failure, 404, "/name", "user not found");
+    int error = read_row(&rows, row);
+    kit_rows_end(&rows);
+    return error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+}
+
+int users_put(struct kit_db *db, const struct users_row *row, int64_t now_ms, bool *is_new, struct kit_failure *failure)
+{
+    int64_t changed = kit_db_change(
+        db,
+        "UPDATE users SET hash=coalesce(nullif(?2, ''), users.hash), role=coalesce(nullif(?3, ''), users.role),"
+        " calls=coalesce(?4, users.calls), changed_ms=?5 WHERE name=?1",
+        "tttti", row->name, row->hash, row->role, row->calls, now_ms);
+    if (changed < 0) return kit_db_fail(db, failure);
+    if (is_new) *is_new = !changed;
+    if (changed) return 0;
+    if (!row->hash[0]) return kit_fail(failure, 400, "/password", "a new user needs a password");
+    if (kit_db_run(db, "INSERT INTO users(name, hash, role, calls, created_ms, changed_ms) VALUES (?1,?2,?3,?4,?5,?5)",
+                   "tttti", row->name, row->hash, row->role[0] ? row->role : "agent", row->calls ? row->calls : "",
+                   now_ms))
+        return kit_db_fail(db, failure);
+    return 0;
+}
+
+int users_remove(struct kit_db *db, const char *name, struct kit_failure *failure)
+{
+    int64_t count = kit_db_change(db, "DELETE FROM users WHERE name=?", "t", name);
+    if (count < 0) return kit_db_fail(db, failure);
+    return count ? 0 : kit_fail(failure, 404, "/name", "user not found");
+}
+
+int users_each(struct kit_db *db, const char *after, int64_t limit, void (*fn)(void *ctx, const struct users_row *row),
+               void *ctx, struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(
+        db, &rows, "SELECT name, hash, role, calls, created_ms FROM users WHERE name > ? ORDER BY name LIMIT ?", "ti",
+        after, limit);
+    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
+        struct users_row row;
+        int error = read_row(&rows, &row);
+        if (!error) fn(ctx, &row);
+        users_row_clear(&row);
+        if (error) return kit_fail(failure, 503, NULL, "out of memory");
+    }
+    return step == KIT_DONE ? 0 : kit_db_fail(db, failure);
+}

@@ -1,0 +1,193 @@
+// Users: the command, login and refresh, throttling, administration over HTTP, and who is disconnected.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { after, afterEach, before, test } from "node:test";
+import { io } from "socket.io-client";
+import { PATIENCE_MS } from "../support/wait.mjs";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+const CHEAP = ["--password-memory-bytes", "65536", "--password-passes", "1"];
+const PASSWORD = "correct horse battery";
+let parley;
+let admin;
+const open = new Set();
+
+before(async () => {
+  parley = await startParley(...CHEAP, "--login-burst", "4", "--login-interval-ms", "60000");
+  admin = await parley.token("--sub", "root", "--role", "admin");
+});
+afterEach(() => {
+  for (const socket of open) socket.disconnect();
+  open.clear();
+});
+after(() => parley?.stop());
+
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+const user = (words, input, data = parley.data) =>
+  spawnSync(process.env.TEST_PARLEY, ["user", ...words, "--data", data, ...CHEAP], { input, encoding: "utf8", env: environment });
+const http = async (path, { method = "GET", body, token, type = "application/json", url = parley.url } = {}) => {
+  const headers = { ...(body && { "content-type": type }), ...(token && { authorization: `Bearer ${token}` }) };
+  const response = await fetch(url + path, { method, headers, body: body && typeof body !== "string" ? JSON.stringify(body) : body });
+  return { status: response.status, headers: response.headers, ...(await response.json()) };
+};
+const login = (username, password, url) => http("/api/v1/login", { method: "POST", body: { username, password }, url });
+const claims = (token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+
+function connect(token, { url = parley.url, ...options } = {}) {
+  const socket = io(url, { auth: { token }, forceNew: true, reconnection: false, transports: ["websocket"], ...options });
+  open.add(socket);
+  socket.errors = [];
+  socket.on("error", (error) => socket.errors.push(error));
+  socket.gone = new Promise((resolve) => socket.once("disconnect", resolve));
+  return new Promise((resolve, reject) => socket.once("connect", () => resolve(socket)).once("connect_error", reject));
+}
+
+test("the command adds, changes, lists and removes users; passwords come from the standard input", () => {
+  assert.equal(user(["add", "cli@acme.com", "--role", "supervisor", "--calls", "a,b"], `${PASSWORD}\n`).status, 0);
+  const twice = user(["add", "cli@acme.com"], `${PASSWORD}\n`);
+  assert.deepEqual([twice.status, twice.stderr], [1, "parley: the user exists; use passwd\n"]);
+  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\ta,b\n");
+  assert.equal(user(["passwd", "cli@acme.com", "--calls", "*"], `another ${PASSWORD}`).status, 0);
+  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\t*\n");
+  assert.equal(user(["passwd", "nobody"], `${PASSWORD}\n`).status, 1);
+  assert.match(user(["add", "short"], "123\n").stderr, /at least 10 bytes/);
+  assert.equal(user(["add", "none"], "").status, 1);
+  assert.equal(user(["add", "ann", PASSWORD], "").status, 2, "a password on the command line is an error");
+  assert.equal(user(["add", "ann", "--role", "king"], PASSWORD).status, 2);
+  for (const words of [[], ["add"], ["list", "x"], ["rename", "a"]]) assert.equal(user(words, "").status, 2, words.join(" "));
+  assert.equal(user(["remove", "cli@acme.com"]).status, 0);
+  assert.equal(user(["remove", "cli@acme.com"]).status, 1);
+  assert.equal(user(["list"]).stdout, "");
+});
+
+test("a login gives a token that works, as JSON and as a form", async () => {
+  user(["add", "ann", "--calls", "anns-*"], PASSWORD);
+  const json = await login("ann", PASSWORD);
+  assert.deepEqual([json.status, json.token_type, json.expires_in, json.role], [200, "bearer", 28800, "agent"]);
+  assert.equal(json.headers.get("cache-control"), "no-store");
+  const { sub, role, calls, iat, exp } = claims(json.access_token);
+  assert.deepEqual([sub, role, calls, exp - iat], ["ann", "agent", ["anns-*"], 28800]);
+  const form = await http("/login", { method: "POST", body: new URLSearchParams({ grant_type: "password", username: "ann", password: PASSWORD }).toString(),
+    type: "application/x-www-form-urlencoded" });
+  assert.equal(form.status, 200);
+  const socket = await connect(form.access_token);
+  assert.equal((await socket.timeout(PATIENCE_MS).emitWithAck("call:list", {})).ok, true);
+  assert.equal((await http("/api/v1/users", { token: form.access_token })).status, 403);
+});
+
+test("a wrong login says the same, whoever it is for, and what is malformed is refused", async () => {
+  user(["add", "wrong"], PASSWORD);
+  const [known, unknown] = [await login("wrong", "not the password"), await login("nobody", "not the password")];
+  for (const answer of [known, unknown])
+    assert.deepEqual([answer.status, answer.error], [401, { code: 401, message: "wrong username or password" }]);
+  const post = (body, type) => http("/api/v1/login", { method: "POST", body, type }).then(({ status }) => status);
+  assert.equal(await post({ username: "ann" }), 400);
+  assert.equal(await post({ username: "ann", password: "" }), 400);
+  assert.equal(await post({ username: "ann", password: `${PASSWORD}\u0000` }), 400);
+  assert.equal(await post({ username: ["ann"], password: PASSWORD }), 400);
+  assert.equal(await post("[]"), 400);
+  assert.equal(await post("{"), 400);
+  assert.equal(await post(JSON.stringify({ username: "ann", password: "x".repeat(20000) })), 413);
+  assert.equal(await post("username=ann", "application/x-www-form-urlencoded"), 400);
+  assert.equal((await http("/api/v1/login")).status, 405);
+});
+
+test("an unknown user takes as long as a wrong password", async () => {
+  const slow = await startParley("--login-burst", "0", "--login-address-burst", "0");
+  try {
+    user(["add", "ann"], PASSWORD, slow.data);
+    const time = async (name) => {
+      const times = [];
+      for (let i = 0; i < 3; i++) {
+        const begin = performance.now();
+        assert.equal((await login(name, "not the password", slow.url)).status, 401);
+        times.push(performance.now() - begin);
+      }
+      return Math.min(...times);
+    };
+    await time("ann");
+    const [unknown, known] = [await time("nobody"), await time("ann")];
+    assert.ok(unknown > known / 3, `${unknown} ms for nobody, ${known} ms for ann`);
+  } finally {
+    await slow.stop();
+  }
+});
+
+test("failed logins are limited by user and by address; those that succeed do not count", async () => {
+  user(["add", "bob"], PASSWORD);
+  user(["add", "eve"], PASSWORD);
+  for (let i = 0; i < 8; i++) assert.equal((await login("bob", PASSWORD)).status, 200);
+  for (let i = 0; i < 4; i++) assert.equal((await login("bob", `guess ${i}`)).status, 401);
+  const limited = await login("bob", PASSWORD);
+  assert.equal(limited.status, 429);
+  assert.ok(limited.error.retry_after_ms > 50000 && limited.error.retry_after_ms <= 60000, limited.error.retry_after_ms);
+  assert.equal(Number(limited.headers.get("retry-after")), Math.ceil(limited.error.retry_after_ms / 1000));
+  assert.equal((await login("eve", PASSWORD)).status, 200);
+  const metrics = await (await fetch(`${parley.url}/metrics`)).text();
+  assert.match(metrics, /^parley_login_limited_total [1-9]/m);
+  const strict = await startParley(...CHEAP, "--login-address-burst", "3", "--login-address-interval-ms", "60000");
+  try {
+    const statuses = [];
+    for (const name of ["a", "b", "c", "d"]) statuses.push((await login(name, "x", strict.url)).status);
+    assert.deepEqual(statuses, [401, 401, 401, 429]);
+  } finally {
+    await strict.stop();
+  }
+});
+
+test("a refreshed token has the rights that the user has now", async () => {
+  user(["add", "rob", "--calls", "a"], PASSWORD);
+  const { access_token: token } = await login("rob", PASSWORD);
+  const refresh = (token) => http("/api/v1/token/refresh", { method: "POST", token });
+  user(["passwd", "rob", "--role", "supervisor", "--calls", "*"], PASSWORD);
+  const fresh = await refresh(token);
+  assert.deepEqual([fresh.status, claims(fresh.access_token).role, claims(fresh.access_token).calls], [200, "supervisor", "*"]);
+  user(["remove", "rob"]);
+  assert.equal((await refresh(token)).status, 403);
+  assert.equal((await refresh(admin)).status, 403, "a token of somebody who is in no list of users");
+  assert.equal((await refresh(undefined)).status, 401);
+});
+
+test("administrators manage users over HTTP", async () => {
+  const put = (body, token = admin) => http("/api/v1/users", { method: "POST", body, token });
+  assert.equal((await put({ name: "zoe|7", password: PASSWORD, role: "user", calls: ["c1", "c2"] })).status, 201);
+  assert.equal((await put({ name: "zoe|7", role: "agent" })).status, 200);
+  assert.deepEqual([(await put({ name: "new" })).error, (await put({ name: "new", password: "short" })).error.field],
+    [{ code: 400, message: "a new user needs a password", field: "/password" }, "/password"]);
+  assert.equal((await put({ name: "new", password: PASSWORD, role: "king" })).error.field, "/role");
+  const list = async (query = "") => await http(`/api/v1/users${query}`, { token: admin });
+  const zoe = (await list()).users.find(({ name }) => name === "zoe|7");
+  assert.deepEqual([zoe.role, zoe.calls, "hash" in zoe], ["agent", "c1,c2", false]);
+  const page = await list("?limit=1");
+  assert.deepEqual([page.users.length, page.next], [1, page.users[0].name]);
+  assert.ok((await list(`?after=${encodeURIComponent(page.next)}`)).users.every(({ name }) => name > page.next));
+  assert.equal((await list("?limit=x")).error.field, "/limit");
+  const { access_token: token } = await login("zoe|7", PASSWORD);
+  const socket = await connect(token);
+  const path = `/api/v1/users/${encodeURIComponent("zoe|7")}`;
+  assert.equal((await http(path, { method: "DELETE", token })).status, 403);
+  assert.equal((await http(path, { method: "DELETE", token: admin })).status, 200);
+  assert.equal(await socket.gone, "io server disconnect");
+  assert.deepEqual(socket.errors.map(({ code, message }) => [code, message]), [[401, "disconnected by an administrator"]]);
+  assert.equal((await http(path, { method: "DELETE", token: admin })).status, 404);
+  assert.equal((await login("zoe|7", PASSWORD)).status, 401);
+});
+
+test("a user is disconnected at every worker, and others are not", async () => {
+  const many = await startParley(...CHEAP, "--workers", "3");
+  try {
+    const [ann, bob, service] = await Promise.all([many.token("--sub", "ann+1@acme.com"), many.token("--sub", "bob"),
+      many.token("--sub", "crm", "--role", "service")]);
+    const sockets = await Promise.all(Array.from({ length: 12 }, () => connect(ann, { url: many.url })));
+    const others = await Promise.all(Array.from({ length: 6 }, () => connect(bob, { url: many.url })));
+    const answer = await http("/api/v1/users/ann+1%40acme.com/disconnect", { method: "POST", token: service, url: many.url });
+    assert.deepEqual([answer.status, answer.name], [200, "ann+1@acme.com"]);
+    await Promise.all(sockets.map((socket) => socket.gone));
+    for (const socket of others) assert.equal((await socket.timeout(PATIENCE_MS).emitWithAck("call:list", {})).ok, true);
+    assert.equal((await http("/api/v1/users/bob/disconnect", { method: "POST", token: bob, url: many.url })).status, 403);
+  } finally {
+    await many.stop();
+  }
+});
