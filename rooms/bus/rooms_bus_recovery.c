@@ -10,7 +10,7 @@ enum { TAKE_MS = 1000 };
 
 /* A session that is asked for. */
 struct rooms__bus_take {
-    struct rooms__due due;
+    struct base_timer timer;
     struct rooms__bus_adapter *adapter;
     struct rooms__bus_take *next;
     uint64_t id;
@@ -163,7 +163,7 @@ static void finish(struct rooms__bus_take *take, const struct rooms_session *ses
         *at = take->next;
         break;
     }
-    rooms__due_stop(&take->due);
+    base_timer_clear(&take->timer);
     if (session) take->adapter->bus->stats.sessions_taken++;
     take->done(take->ctx, session); /* which stands in the take's memory */
     free(take->peers);
@@ -171,10 +171,9 @@ static void finish(struct rooms__bus_take *take, const struct rooms_session *ses
     free(take);
 }
 
-static void on_take_late(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_take_late(void *ctx)
 {
-    (void)cluster;
-    finish(container_of(due, struct rooms__bus_take, due), NULL);
+    finish(ctx, NULL);
 }
 
 /* What stands in a frame of ROOMS__BUS_SESSION behind its id. */
@@ -305,7 +304,9 @@ static struct rooms__bus_take *take_new(struct rooms__bus_adapter *adapter, room
     struct rooms__bus_take *take = count ? calloc(1, sizeof *take) : NULL;
     if (!take) return NULL;
     take->peers = calloc(count, sizeof *take->peers);
-    if (!take->peers) {
+    struct base_timers *timers = &adapter->cluster.state->timers;
+    if (!take->peers || base_timer_init(&take->timer, timers, on_take_late, take) != BASE_OK) {
+        free(take->peers);
         free(take);
         return NULL;
     }
@@ -313,12 +314,11 @@ static struct rooms__bus_take *take_new(struct rooms__bus_adapter *adapter, room
     take->id = ++adapter->last_take;
     take->done = done;
     take->ctx = ctx;
-    take->due.fn = on_take_late;
     for (struct rooms__bus_peer *peer = adapter->bus->peers; peer; peer = peer->next)
         if (rooms__bus_is_there(peer)) take->peers[take->asked++] = peer->number;
     take->next = adapter->takes;
     adapter->takes = take;
-    rooms__due_at(&adapter->cluster, &take->due, now_ms(adapter) + TAKE_MS);
+    base_timer_start(&take->timer, TAKE_MS);
     return take;
 }
 

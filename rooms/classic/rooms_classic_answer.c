@@ -11,7 +11,7 @@ enum { ASKED_TIMEOUT_MAX_MS = 3600000 };
 struct classic_asked {
     struct classic *classic;
     struct classic_asked *prev, *next;
-    struct rooms__timer timer;
+    struct base_timer timer;
     bool is_late;
     size_t clients, acks;
     struct rooms_name channel; /* where the answers go */
@@ -264,7 +264,7 @@ static void take_server_side_event(struct classic *classic, const struct rooms__
 
 static void asked_free(struct classic_asked *asked)
 {
-    rooms__timer_stop(&asked->timer);
+    base_timer_clear(&asked->timer);
     *(asked->prev ? &asked->prev->next : &asked->classic->first_asked) = asked->next;
     if (asked->next) asked->next->prev = asked->prev;
     asked->classic->asked_count--;
@@ -280,7 +280,7 @@ static void on_asked_timer(void *ctx)
         return;
     }
     asked->is_late = true;
-    rooms__timer_start(&asked->timer, CLASSIC_LINGER_MS);
+    base_timer_start(&asked->timer, CLASSIC_LINGER_MS);
 }
 
 static void on_clients(void *ctx, size_t count)
@@ -316,6 +316,11 @@ static struct classic_asked *asked_new(struct classic *classic, const struct roo
     struct rooms_name channel = answer_channel(classic, message, &memory);
     bool room = channel.p && classic->asked_count < classic->options->max_requests;
     struct classic_asked *asked = room ? calloc(1, sizeof *asked + id.n + channel.n) : NULL;
+    if (asked &&
+        base_timer_init(&asked->timer, rooms__redis_timers(classic->redis), on_asked_timer, asked) != BASE_OK) {
+        free(asked);
+        asked = NULL;
+    }
     if (asked) {
         memcpy(asked->text, id.p, id.n);
         memcpy(asked->text + id.n, channel.p, channel.n);
@@ -326,8 +331,7 @@ static struct classic_asked *asked_new(struct classic *classic, const struct roo
         if (asked->next) asked->next->prev = asked;
         classic->first_asked = asked;
         classic->asked_count++;
-        rooms__timer_init(&asked->timer, rooms__redis_base(classic->redis), on_asked_timer, asked);
-        rooms__timer_start(&asked->timer, timeout_ms);
+        base_timer_start(&asked->timer, timeout_ms);
     }
     free(memory);
     return asked;

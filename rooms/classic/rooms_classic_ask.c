@@ -16,7 +16,7 @@ struct classic_question {
     enum kind kind;
     struct classic *classic;
     struct classic_question *prev, *next;
-    struct rooms__timer timer; /* the next count, or the end */
+    struct base_timer timer; /* the next count, or the end */
     uint64_t deadline_us;
     bool is_counting; /* Redis has been asked and has not said yet */
     bool is_counted;  /* `others` is known */
@@ -53,7 +53,7 @@ static void question_free(struct classic_question *question)
 {
     struct classic *classic = question->classic;
     if (question->is_counting || question->is_naming) rooms__redis_cancel(classic->redis, question);
-    rooms__timer_stop(&question->timer);
+    base_timer_clear(&question->timer);
     rooms__table_remove(&classic->questions, question);
     *(question->prev ? &question->prev->next : &classic->first_question) = question->next;
     if (question->next) question->next->prev = question->prev;
@@ -262,7 +262,7 @@ static void start_timer(struct classic_question *question)
 {
     uint64_t now_us = base_clock_us();
     uint64_t left_ms = question->deadline_us > now_us ? (question->deadline_us - now_us + 999) / 1000 : 0;
-    rooms__timer_start(&question->timer, left_ms < RECOUNT_MS ? (uint32_t)left_ms : RECOUNT_MS);
+    base_timer_start(&question->timer, left_ms < RECOUNT_MS ? (uint32_t)left_ms : RECOUNT_MS);
 }
 
 static void on_timer(void *ctx)
@@ -280,7 +280,7 @@ static void on_timer(void *ctx)
     /* Sockets here have until now to answer, on a clock of their own. */
     if (question->kind == KIND_ACKS) {
         question->is_late = true;
-        rooms__timer_start(&question->timer, CLASSIC_LINGER_MS);
+        base_timer_start(&question->timer, CLASSIC_LINGER_MS);
     }
     if (!question->is_deaf) time_out(question);
 }
@@ -298,10 +298,15 @@ static struct classic_question *question_new(struct classic *classic, enum kind 
     if (!question) return NULL;
     question->kind = kind;
     question->classic = classic;
+    if (base_timer_init(&question->timer, rooms__redis_timers(classic->redis), on_timer, question) != BASE_OK) {
+        free(question);
+        return NULL;
+    }
     do {
         rooms__classic_random_id(question->id);
     } while (rooms__table_find(&classic->questions, id_of(question)));
     if (rooms__table_insert(&classic->questions, question) != 0) {
+        base_timer_clear(&question->timer);
         free(question);
         return NULL;
     }
@@ -310,7 +315,6 @@ static struct classic_question *question_new(struct classic *classic, enum kind 
     classic->first_question = question;
     if (timeout_ms == 0) timeout_ms = classic->options->request_timeout_ms;
     question->deadline_us = base_clock_us() + (uint64_t)timeout_ms * 1000;
-    rooms__timer_init(&question->timer, rooms__redis_base(classic->redis), on_timer, question);
     start_timer(question);
     return question;
 }

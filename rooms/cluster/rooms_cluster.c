@@ -28,10 +28,15 @@ static void set_uid(struct rooms_cluster_state *state, const char *uid)
     if (uid) snprintf(state->uid, sizeof state->uid, "%s", uid);
 }
 
-static void state_free(struct rooms_cluster_state *state)
+static void state_free(struct rooms_cluster *cluster)
 {
-    if (state) free(state->nsp);
+    struct rooms_cluster_state *state = cluster->state;
+    rooms__nodes_clear(cluster);
+    base_timer_clear(&state->lane.timer);
+    base_timers_clear(&state->timers);
+    free(state->nsp);
     free(state);
+    cluster->state = NULL;
 }
 
 int rooms_cluster_init(struct rooms_cluster *cluster, const struct rooms_cluster_setup *setup)
@@ -50,26 +55,29 @@ int rooms_cluster_init(struct rooms_cluster *cluster, const struct rooms_cluster
     randombytes_buf(state->key, sizeof state->key);
     state->nsp = strdup(setup->nsp);
     state->nsp_size = strlen(setup->nsp);
-    if (!state->nsp || rooms__dues_init(cluster, setup->base) != ROOMS_OK) {
-        state_free(state);
-        cluster->state = NULL;
+    const struct rooms_local *local = &cluster->adapter.local;
+    if (!state->nsp || base_timers_init(&state->timers, setup->base, local->now_ms, local->ctx) != BASE_OK) {
+        state_free(cluster);
         return ROOMS_ENOMEM;
     }
-    rooms__nodes_init(cluster);
     rooms__requests_init(cluster);
-    rooms__lane_init(cluster);
-    return ROOMS_OK;
+    int error = rooms__nodes_init(cluster);
+    if (!error) error = rooms__lane_init(cluster);
+    if (error) state_free(cluster);
+    return error;
 }
 
 void rooms_cluster_clear(struct rooms_cluster *cluster)
 {
     rooms__cluster_say(cluster, &(struct rooms_cluster_message){.type = ROOMS_CLUSTER_ADAPTER_CLOSE});
-    rooms__lane_clear(cluster);
+    rooms__lane_flush(cluster);
     rooms__requests_clear(cluster);
-    rooms__dues_clear(cluster);
-    rooms__nodes_clear(cluster);
-    state_free(cluster->state);
-    cluster->state = NULL;
+    state_free(cluster);
+}
+
+void rooms_cluster_tick(struct rooms_cluster *cluster)
+{
+    base_timers_run(&cluster->state->timers);
 }
 
 struct rooms_name rooms_cluster_uid(const struct rooms_cluster *cluster)

@@ -4,28 +4,19 @@
  *     rooms_cluster_requests.c  questions to all nodes and their answers; questions of others that are answered later
  *     rooms_cluster_nodes.c     who is there: heartbeats, nodes that say goodbye or fall silent
  *     rooms_cluster_lane.c      the order of what waits for the log's answer
- *     rooms_cluster_time.c      deadlines on one timer
  *
  * What carriers see of it is cluster.h. */
 #ifndef ROOMS_CLUSTER_INT_H
 #define ROOMS_CLUSTER_INT_H
 
 #include "base_check.h"
+#include "base_timer.h"
 #include "cluster.h"
 #include "rooms_int.h"
-
-struct event;
 
 enum { ROOMS__MISSING_SIZE = 256 };
 
 /* ----------------------------------------------------------------- internal */
-
-/* A moment at which something is due. Embedded; zeroed: not waiting. */
-struct rooms__due {
-    struct rooms__due *prev, *next; /* by time; next NULL: not waiting */
-    uint64_t at_ms;
-    void (*fn)(struct rooms_cluster *cluster, struct rooms__due *due);
-};
 
 struct rooms__node {
     struct rooms__node *prev, *next; /* by seen_ms */
@@ -44,7 +35,7 @@ struct rooms__lane {
     size_t bytes;
     uint64_t ticket; /* the last one given */
     bool late;       /* the log did not answer in time: nobody waits for it until it does */
-    struct rooms__due due;
+    struct base_timer timer;
 };
 
 enum { ROOMS__HEARD_SIZE = 256 };
@@ -58,10 +49,8 @@ struct rooms_cluster_state {
     char *nsp; /* with its slash */
     size_t nsp_size;
     uint8_t key[16];
-    struct event *timer; /* NULL: rooms_cluster_tick() is called by somebody else */
-    uint64_t armed_ms;   /* 0: not */
-    struct rooms__due dues;
-    struct rooms__due heartbeat, sweep;
+    struct base_timers timers; /* on the namespace's clock */
+    struct base_timer heartbeat, sweep;
     struct rooms_table nodes;
     struct rooms__node silent_longest; /* head of the list */
     struct rooms_table requests;
@@ -94,15 +83,9 @@ int rooms__cluster_say(struct rooms_cluster *cluster, struct rooms_cluster_messa
 void rooms__cluster_apply(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                           const struct rooms_ack_sink *sink);
 
-/* rooms_cluster_time.c */
-int rooms__dues_init(struct rooms_cluster *cluster, struct event_base *base);
-void rooms__dues_clear(struct rooms_cluster *cluster);
-/* Again: moves it. */
-void rooms__due_at(struct rooms_cluster *cluster, struct rooms__due *due, uint64_t at_ms);
-void rooms__due_stop(struct rooms__due *due);
-
 /* rooms_cluster_nodes.c */
-void rooms__nodes_init(struct rooms_cluster *cluster);
+/* Returns 0 or ROOMS_ENOMEM; clear() in both cases. */
+int rooms__nodes_init(struct rooms_cluster *cluster);
 void rooms__nodes_clear(struct rooms_cluster *cluster);
 /* What a heartbeat, or any other message, says of its sender. False: there are too many. */
 bool rooms__nodes_heard(struct rooms_cluster *cluster, struct rooms_name uid, bool beats);
@@ -135,10 +118,10 @@ void rooms__serve_event(struct rooms_cluster *cluster, const struct rooms_cluste
 void rooms__serve_sockets(struct rooms_cluster *cluster, const struct rooms_cluster_message *message);
 
 /* rooms_cluster_lane.c */
-void rooms__lane_init(struct rooms_cluster *cluster);
+int rooms__lane_init(struct rooms_cluster *cluster); /* 0 or ROOMS_ENOMEM */
 /* Applies now, or after all that waits. waits: not before its ticket is logged. */
 void rooms__lane_apply(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                        const struct rooms_ack_sink *sink, bool waits);
-void rooms__lane_clear(struct rooms_cluster *cluster); /* applies all of it */
+void rooms__lane_flush(struct rooms_cluster *cluster); /* applies all of it */
 
 #endif

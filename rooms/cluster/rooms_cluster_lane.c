@@ -80,12 +80,12 @@ static void stop_waiting(struct rooms_cluster *cluster)
 {
     if (!cluster->state->lane.late) cluster->state->stats->log_late++;
     cluster->state->lane.late = true;
-    rooms__lane_clear(cluster);
+    rooms__lane_flush(cluster);
 }
 
-static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_late(void *ctx)
 {
-    (void)due;
+    struct rooms_cluster *cluster = ctx;
     stop_waiting(cluster);
 }
 
@@ -93,9 +93,9 @@ static void advance(struct rooms_cluster *cluster)
 {
     while (cluster->state->lane.first && cluster->state->lane.first->ticket == 0) apply_first(cluster);
     if (cluster->state->lane.first)
-        rooms__due_at(cluster, &cluster->state->lane.due, cluster->state->lane.first->until_ms);
+        base_timer_start_at(&cluster->state->lane.timer, cluster->state->lane.first->until_ms);
     else
-        rooms__due_stop(&cluster->state->lane.due);
+        base_timer_stop(&cluster->state->lane.timer);
 }
 
 static int append(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
@@ -120,7 +120,7 @@ static int append(struct rooms_cluster *cluster, const struct rooms_cluster_mess
         lane->first = entry;
     lane->last = entry;
     lane->bytes += entry->bytes;
-    if (lane->first == entry) rooms__due_at(cluster, &lane->due, entry->until_ms);
+    if (lane->first == entry) base_timer_start_at(&lane->timer, entry->until_ms);
     return ROOMS_OK;
 }
 
@@ -133,19 +133,20 @@ void rooms__lane_apply(struct rooms_cluster *cluster, const struct rooms_cluster
         if (lane->bytes > cluster->state->options.max_log_wait_bytes) stop_waiting(cluster);
         return;
     }
-    rooms__lane_clear(cluster); /* out of memory: what waits goes first */
+    rooms__lane_flush(cluster); /* out of memory: what waits goes first */
     rooms__cluster_apply(cluster, message, sink);
 }
 
-void rooms__lane_init(struct rooms_cluster *cluster)
+int rooms__lane_init(struct rooms_cluster *cluster)
 {
-    cluster->state->lane.due.fn = on_late;
+    struct rooms_cluster_state *state = cluster->state;
+    return base_timer_init(&state->lane.timer, &state->timers, on_late, cluster) == BASE_OK ? ROOMS_OK : ROOMS_ENOMEM;
 }
 
-void rooms__lane_clear(struct rooms_cluster *cluster)
+void rooms__lane_flush(struct rooms_cluster *cluster)
 {
     while (cluster->state->lane.first) apply_first(cluster);
-    rooms__due_stop(&cluster->state->lane.due);
+    base_timer_stop(&cluster->state->lane.timer);
 }
 
 void rooms_cluster_logged(struct rooms_cluster *cluster, uint64_t ticket, struct rooms_name offset)

@@ -99,11 +99,12 @@ static void lose(struct rooms_cluster *cluster, struct rooms__node *node)
     rooms__requests_node_gone(cluster, node_uid(node));
 }
 
-static void on_sweep(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_sweep(void *ctx)
 {
+    struct rooms_cluster *cluster = ctx;
     uint64_t now = rooms__cluster_now(cluster);
     struct rooms__node *head = &cluster->state->silent_longest, *node = head->next;
-    rooms__due_at(cluster, due, now + SWEEP_MS);
+    base_timer_start_at(&cluster->state->sweep, now + SWEEP_MS);
     while (node != head && node->seen_ms + cluster->state->options.heartbeat_timeout_ms < now) {
         struct rooms__node *next = node->next;
         bool silent = (node->beats || !counts(cluster)) && !node->lost;
@@ -120,14 +121,12 @@ static void on_sweep(struct rooms_cluster *cluster, struct rooms__due *due)
 static void beat(struct rooms_cluster *cluster, enum rooms_cluster_type type)
 {
     rooms__cluster_say(cluster, &(struct rooms_cluster_message){.type = type});
-    rooms__due_at(cluster, &cluster->state->heartbeat,
-                  rooms__cluster_now(cluster) + cluster->state->options.heartbeat_interval_ms);
+    base_timer_start(&cluster->state->heartbeat, cluster->state->options.heartbeat_interval_ms);
 }
 
-static void on_heartbeat(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_heartbeat(void *ctx)
 {
-    (void)due;
-    beat(cluster, ROOMS_CLUSTER_HEARTBEAT);
+    beat(ctx, ROOMS_CLUSTER_HEARTBEAT);
 }
 
 void rooms_cluster_announce(struct rooms_cluster *cluster)
@@ -144,19 +143,23 @@ size_t rooms_cluster_lost(const struct rooms_cluster *cluster, struct rooms_name
     return count;
 }
 
-void rooms__nodes_init(struct rooms_cluster *cluster)
+int rooms__nodes_init(struct rooms_cluster *cluster)
 {
-    rooms__table_init(&cluster->state->nodes, node_uid, cluster->state->key);
-    cluster->state->silent_longest.prev = cluster->state->silent_longest.next = &cluster->state->silent_longest;
-    cluster->state->heartbeat.fn = on_heartbeat;
-    cluster->state->sweep.fn = on_sweep;
-    if (cluster->state->options.heartbeat_interval_ms)
-        rooms__due_at(cluster, &cluster->state->sweep, rooms__cluster_now(cluster) + SWEEP_MS);
+    struct rooms_cluster_state *state = cluster->state;
+    rooms__table_init(&state->nodes, node_uid, state->key);
+    state->silent_longest.prev = state->silent_longest.next = &state->silent_longest;
+    if (base_timer_init(&state->heartbeat, &state->timers, on_heartbeat, cluster) != BASE_OK) return ROOMS_ENOMEM;
+    if (base_timer_init(&state->sweep, &state->timers, on_sweep, cluster) != BASE_OK) return ROOMS_ENOMEM;
+    if (state->options.heartbeat_interval_ms) base_timer_start(&state->sweep, SWEEP_MS);
+    return ROOMS_OK;
 }
 
 void rooms__nodes_clear(struct rooms_cluster *cluster)
 {
-    while (cluster->state->silent_longest.next != &cluster->state->silent_longest)
-        node_free(cluster, cluster->state->silent_longest.next);
-    rooms__table_clear(&cluster->state->nodes);
+    struct rooms_cluster_state *state = cluster->state;
+    if (!state->silent_longest.next) return;
+    while (state->silent_longest.next != &state->silent_longest) node_free(cluster, state->silent_longest.next);
+    base_timer_clear(&state->heartbeat);
+    base_timer_clear(&state->sweep);
+    rooms__table_clear(&state->nodes);
 }

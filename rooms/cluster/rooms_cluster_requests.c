@@ -24,7 +24,8 @@ struct part {
 };
 
 struct rooms__request {
-    struct rooms__due due;
+    struct rooms_cluster *cluster;
+    struct base_timer timer;
     struct rooms__request *prev, *next;
     uint64_t ticket; /* its hexadecimal form is the id */
     char id[ID_SIZE + 1];
@@ -46,7 +47,7 @@ static struct rooms_name request_id(const void *item)
 
 static void take_out(struct rooms_cluster *cluster, struct rooms__request *request)
 {
-    rooms__due_stop(&request->due);
+    base_timer_clear(&request->timer);
     rooms__table_remove(&cluster->state->requests, request);
     if (request->prev)
         request->prev->next = request->next;
@@ -139,9 +140,10 @@ struct rooms_name rooms_cluster_missing(struct rooms_adapter *adapter)
     return (struct rooms_name){cluster->state->missing, strlen(cluster->state->missing)};
 }
 
-static void on_timeout(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_timeout(void *ctx)
 {
-    finish(cluster, container_of(due, struct rooms__request, due), ROOMS_ETIMEOUT);
+    struct rooms__request *request = ctx;
+    finish(request->cluster, request, ROOMS_ETIMEOUT);
 }
 
 static bool has_all(const struct rooms__request *request)
@@ -184,12 +186,17 @@ static struct rooms__request *request_new(struct rooms_cluster *cluster, const s
     }
     struct rooms__request *request = calloc(1, sizeof *request);
     if (!request) return NULL;
+    if (base_timer_init(&request->timer, &cluster->state->timers, on_timeout, request) != BASE_OK) {
+        free(request);
+        return NULL;
+    }
+    request->cluster = cluster;
     randombytes_buf(&request->ticket, sizeof request->ticket);
     snprintf(request->id, sizeof request->id, "%016" PRIx64, request->ticket);
     request->asker = *asker;
     request->expected = UNKNOWN;
-    request->due.fn = on_timeout;
     if (rooms__table_insert(&cluster->state->requests, request) != ROOMS_OK) {
+        base_timer_clear(&request->timer);
         free(request);
         return NULL;
     }
@@ -197,7 +204,7 @@ static struct rooms__request *request_new(struct rooms_cluster *cluster, const s
     if (request->next) request->next->prev = request;
     cluster->state->first_request = request;
     uint32_t wait_ms = timeout_ms ? timeout_ms : cluster->state->options.request_timeout_ms;
-    rooms__due_at(cluster, &request->due, rooms__cluster_now(cluster) + wait_ms);
+    base_timer_start(&request->timer, wait_ms);
     note_nodes(cluster, request);
     return request;
 }
@@ -337,7 +344,7 @@ void rooms__request_answered(struct rooms_cluster *cluster, const struct rooms_c
 
 /* A question of another node whose answer comes later. */
 struct rooms__served {
-    struct rooms__due due;
+    struct base_timer timer;
     struct rooms__served *prev, *next;
     struct rooms_cluster *cluster;
     size_t left;    /* acks that may come */
@@ -349,7 +356,7 @@ struct rooms__served {
 static void served_free(struct rooms__served *served)
 {
     struct rooms_cluster *cluster = served->cluster;
-    rooms__due_stop(&served->due);
+    base_timer_clear(&served->timer);
     if (served->prev)
         served->prev->next = served->next;
     else
@@ -359,10 +366,9 @@ static void served_free(struct rooms__served *served)
     free(served);
 }
 
-static void on_served_late(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_served_late(void *ctx)
 {
-    (void)cluster;
-    served_free(container_of(due, struct rooms__served, due));
+    served_free(ctx);
 }
 
 static struct rooms__served *served_new(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
@@ -373,8 +379,11 @@ static struct rooms__served *served_new(struct rooms_cluster *cluster, const str
     }
     struct rooms__served *served = malloc(sizeof *served + message->uid.n + message->request.n);
     if (!served) return NULL;
-    *served =
-        (struct rooms__served){.due.fn = on_served_late, .next = cluster->state->first_served, .cluster = cluster};
+    *served = (struct rooms__served){.next = cluster->state->first_served, .cluster = cluster};
+    if (base_timer_init(&served->timer, &cluster->state->timers, on_served_late, served) != BASE_OK) {
+        free(served);
+        return NULL;
+    }
     struct rooms_arena cutter = {served->text};
     served->uid = rooms__cut_name(&cutter, message->uid);
     served->request = rooms__cut_name(&cutter, message->request);
@@ -383,7 +392,7 @@ static struct rooms__served *served_new(struct rooms_cluster *cluster, const str
     cluster->state->served_count++;
     uint32_t timeout_ms =
         message->flags.timeout_ms ? message->flags.timeout_ms : cluster->state->options.request_timeout_ms;
-    rooms__due_at(cluster, &served->due, rooms__cluster_now(cluster) + timeout_ms + SERVED_LINGER_MS);
+    base_timer_start(&served->timer, (uint64_t)timeout_ms + SERVED_LINGER_MS);
     return served;
 }
 
@@ -447,7 +456,7 @@ void rooms__serve_event(struct rooms_cluster *cluster, const struct rooms_cluste
     served->answered = NULL;
     /* Who promised an answer may give it at any time, however late. */
     if (is_owed)
-        rooms__due_stop(&served->due);
+        base_timer_stop(&served->timer);
     else
         served_free(served);
 }

@@ -37,6 +37,11 @@ struct event_base *rooms__redis_base(const struct rooms_redis *redis)
     return redis->base;
 }
 
+struct base_timers *rooms__redis_timers(struct rooms_redis *redis)
+{
+    return &redis->timers;
+}
+
 const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis *redis)
 {
     return &redis->options;
@@ -333,6 +338,28 @@ static void free_strings(struct rooms_redis_options *options)
     free((char *)(uintptr_t)options->session_prefix);
 }
 
+static void clear_parts(struct rooms_redis *redis)
+{
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);
+    rooms__asks_clear(redis);
+    rooms__listen_clear(redis);
+    /* Whoever was told of a lost connection may have started one of these again. */
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) base_timer_clear(&redis->conns[i].timer);
+    base_timers_clear(&redis->timers);
+}
+
+static int init_parts(struct rooms_redis *redis)
+{
+    if (event_assign(&redis->flush_event, redis->base, -1, 0, on_flush, redis) != 0) return ROOMS_ENOMEM;
+    if (base_timers_init(&redis->timers, redis->base, NULL, NULL) != BASE_OK) return ROOMS_ENOMEM;
+    int error = rooms__listen_init(redis);
+    if (!error) error = rooms__asks_init(redis);
+    for (unsigned i = 0; !error && i < ROOMS__CONN_COUNT; i++)
+        error = rooms__conn_init(&redis->conns[i], redis, (enum rooms__redis_role)i);
+    if (error) clear_parts(redis);
+    return error;
+}
+
 struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
                                     const char **why)
 {
@@ -352,17 +379,13 @@ struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_
     redis->options = *options;
     if (!copy_strings(&redis->options) ||
         rooms__redis_addresses_parse(&redis->addresses, options->url, why) != ROOMS_OK ||
-        event_assign(&redis->flush_event, base, -1, 0, on_flush, redis) != 0) {
+        init_parts(redis) != ROOMS_OK) {
         rooms__redis_addresses_clear(&redis->addresses);
         free_strings(&redis->options);
         free(redis);
         return NULL;
     }
     *why = NULL;
-    rooms__listen_init(redis);
-    rooms__asks_init(redis);
-    for (unsigned i = 0; i < ROOMS__CONN_COUNT; i++)
-        rooms__conn_init(&redis->conns[i], redis, (enum rooms__redis_role)i);
     rooms__redis_update_health(redis);
     rooms__conn_start(&redis->conns[ROOMS__CONN_PUB], 0);
     rooms__conn_start(&redis->conns[ROOMS__CONN_SUB], 0);
@@ -374,9 +397,7 @@ void rooms_redis_free(struct rooms_redis *redis)
     if (!redis) return;
     redis->freeing = true;
     rooms__conn_flush(&redis->conns[ROOMS__CONN_PUB]);
-    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);
-    rooms__asks_clear(redis);
-    rooms__listen_clear(redis);
+    clear_parts(redis);
     event_del(&redis->flush_event);
     rooms__redis_addresses_clear(&redis->addresses);
     free_strings(&redis->options);

@@ -48,7 +48,7 @@ static void arm(struct rooms_redis *redis, uint64_t deadline_us, uint64_t now_us
     if (requests->armed_us && requests->armed_us <= deadline_us) return;
     requests->armed_us = deadline_us;
     uint64_t ms = deadline_us > now_us ? (deadline_us - now_us) / 1000u + 1 : 0;
-    rooms__timer_start(&requests->deadline, ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX);
+    base_timer_start(&requests->deadline, ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX);
 }
 
 static int refused(struct rooms_redis *redis)
@@ -161,16 +161,18 @@ static void on_deadline(void *ctx)
     if (blocked) rooms__conn_lose(&redis->conns[ROOMS__CONN_BLOCK], "a reply is overdue", false);
 }
 
-void rooms__asks_init(struct rooms_redis *redis)
+int rooms__asks_init(struct rooms_redis *redis)
 {
-    rooms__timer_init(&redis->requests.deadline, redis->base, on_deadline, redis);
+    struct rooms__redis_requests *requests = &redis->requests;
+    return base_timer_init(&requests->deadline, &redis->timers, on_deadline, redis) == BASE_OK ? ROOMS_OK
+                                                                                               : ROOMS_ENOMEM;
 }
 
 /* The connections' queues are cleared already; whoever asked is gone. */
 void rooms__asks_clear(struct rooms_redis *redis)
 {
     struct rooms__redis_requests *requests = &redis->requests;
-    rooms__timer_stop(&requests->deadline);
+    base_timer_clear(&requests->deadline);
     while (requests->failed) {
         struct rooms__redis_request *next = requests->failed->next;
         free(requests->failed);

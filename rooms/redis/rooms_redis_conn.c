@@ -53,7 +53,7 @@ static void record_lost(void *ctx, const struct rooms__redis_record *record)
 /* Back to nothing but its queue of what is to be published. */
 static void close_all(struct rooms__redis_conn *conn)
 {
-    rooms__timer_stop(&conn->timer);
+    base_timer_stop(&conn->timer);
     rooms__resolve_cancel(conn->resolving);
     conn->resolving = NULL;
     if (conn->fd >= 0) {
@@ -108,7 +108,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     if ((another_address || !stood) && conn->address == redis->address) redis->address = (conn->address + 1) % count;
     rooms__redis_queue_lost(&conn->queue, record_lost, conn);
     if (conn->role == ROOMS__CONN_SUB) rooms__listen_lost(redis);
-    rooms__timer_start(&conn->timer, delay_ms);
+    base_timer_start(&conn->timer, delay_ms);
     rooms__asks_tell_failed(redis);
     rooms__redis_changed(redis);
 }
@@ -244,9 +244,9 @@ static void stand(struct rooms__redis_conn *conn)
     }
     if (!rooms__conn_is_ready(conn)) return;
     if (conn->role == ROOMS__CONN_BLOCK)
-        rooms__timer_stop(&conn->timer); /* the deadlines of its commands watch over it */
+        base_timer_stop(&conn->timer); /* the deadlines of its commands watch over it */
     else
-        rooms__timer_start(&conn->timer, conn->redis->options.liveness_ms);
+        base_timer_start(&conn->timer, conn->redis->options.liveness_ms);
     rooms__redis_schedule(conn->redis);
 }
 
@@ -550,7 +550,7 @@ static void attempt(struct rooms__redis_conn *conn)
 {
     conn->address = conn->redis->address;
     set_state(conn, ROOMS__CONN_RESOLVING);
-    rooms__timer_start(&conn->timer, conn->redis->options.connect_timeout_ms);
+    base_timer_start(&conn->timer, conn->redis->options.connect_timeout_ms);
     conn->resolving = rooms__resolve(conn->redis->base, address_of(conn), &conn->resolved, on_resolved, conn);
     if (!conn->resolving) on_resolved(conn, &conn->resolved);
 }
@@ -574,7 +574,7 @@ static void check_liveness(struct rooms__redis_conn *conn)
         return;
     }
     if (silent_us < liveness_us) {
-        rooms__timer_start(&conn->timer, (uint32_t)((liveness_us - silent_us) / 1000u + 1));
+        base_timer_start(&conn->timer, (uint32_t)((liveness_us - silent_us) / 1000u + 1));
         return;
     }
     if (conn->pinged) {
@@ -583,7 +583,7 @@ static void check_liveness(struct rooms__redis_conn *conn)
     } else if (!ping(conn)) {
         rooms__conn_lose(conn, "out of memory", false);
     } else {
-        rooms__timer_start(&conn->timer, conn->redis->options.liveness_ms);
+        base_timer_start(&conn->timer, conn->redis->options.liveness_ms);
     }
 }
 
@@ -602,15 +602,16 @@ static void on_timer(void *ctx)
 int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, enum rooms__redis_role role)
 {
     *conn = (struct rooms__redis_conn){.redis = redis, .role = role, .state = ROOMS__CONN_IDLE, .fd = -1};
-    rooms__timer_init(&conn->timer, redis->base, on_timer, conn);
-    return ROOMS_OK;
+    if (base_timer_init(&conn->timer, &redis->timers, on_timer, conn) == BASE_OK) return ROOMS_OK;
+    conn->redis = NULL; /* there is nothing to clear */
+    return ROOMS_ENOMEM;
 }
 
 void rooms__conn_start(struct rooms__redis_conn *conn, uint32_t delay_ms)
 {
     if (conn->state != ROOMS__CONN_IDLE) return;
     set_state(conn, ROOMS__CONN_AWAY);
-    rooms__timer_start(&conn->timer, delay_ms);
+    base_timer_start(&conn->timer, delay_ms);
 }
 
 void rooms__conn_clear(struct rooms__redis_conn *conn)
@@ -624,7 +625,7 @@ void rooms__conn_clear(struct rooms__redis_conn *conn)
 
 void rooms__conn_pretend(struct rooms__redis_conn *conn, enum rooms__redis_state state)
 {
-    rooms__timer_stop(&conn->timer);
+    base_timer_stop(&conn->timer);
     conn->greeted = 1;
     conn->greetings = ROOMS__GREET_NAME | ROOMS__GREET_PING;
     set_state(conn, state);

@@ -163,8 +163,8 @@ struct rooms__redis_conn {
     enum rooms__redis_state state; /* assigned by set_state() only */
     int fd;                        /* -1: none */
     struct event read_event, write_event;
-    struct rooms__timer timer; /* by state: next attempt, end of the attempt, liveness */
-    size_t address;            /* that it uses or tries */
+    struct base_timer timer; /* by state: next attempt, end of the attempt, liveness */
+    size_t address;          /* that it uses or tries */
     struct rooms__resolve_job *resolving;
     struct rooms__resolved resolved;
     size_t resolved_at;
@@ -212,11 +212,11 @@ struct rooms__redis_names {
     struct rooms_table tables[3]; /* by kind */
     struct rooms__redis_entry *dirty_first, *dirty_last;
     struct rooms__redis_subscription *walk; /* the one that is called next */
-    struct rooms__timer retry;              /* of what Redis refused */
+    struct base_timer retry;                /* of what Redis refused */
     unsigned refusals;                      /* in a row */
     size_t subscriptions, refused;
 };
-void rooms__listen_init(struct rooms_redis *redis);
+int rooms__listen_init(struct rooms_redis *redis); /* 0 or ROOMS_ENOMEM */
 void rooms__listen_clear(struct rooms_redis *redis);
 /* Queues commands for all that changed, and lets go of entries nobody needs. Calls on_active. */
 void rooms__listen_flush(struct rooms_redis *redis);
@@ -242,10 +242,10 @@ struct rooms__redis_requests {
     struct rooms__redis_request *first, *last;         /* wait */
     struct rooms__redis_request *failed, *failed_last; /* will be told NULL now */
     size_t count;                                      /* of the first list */
-    struct rooms__timer deadline;
+    struct base_timer deadline;
     uint64_t armed_us; /* 0: not */
 };
-void rooms__asks_init(struct rooms_redis *redis);
+int rooms__asks_init(struct rooms_redis *redis); /* 0 or ROOMS_ENOMEM */
 void rooms__asks_clear(struct rooms_redis *redis);
 void rooms__asks_answer(struct rooms_redis *redis, struct rooms__redis_request *request, const redisReply *reply);
 /* Its record is gone, answer there is none. Told by rooms__asks_tell_failed(). */
@@ -256,6 +256,7 @@ void rooms__asks_tell_failed(struct rooms_redis *redis);
 
 struct rooms_redis {
     struct event_base *base;
+    struct base_timers timers;
     struct rooms_redis_options options; /* strings are copies */
     struct rooms__redis_addresses addresses;
     size_t address; /* where all connections are to be */

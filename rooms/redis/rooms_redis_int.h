@@ -7,6 +7,7 @@
 
 #include "base_check.h"
 #include "base_clock.h"
+#include "base_timer.h"
 #include "cluster.h"
 #include "rooms_int.h"
 
@@ -25,23 +26,10 @@ static inline struct rooms_bytes rooms__bytes(struct rooms_name name)
     return (struct rooms_bytes){(const uint8_t *)name.p, name.n};
 }
 
-/* ------------------------------------------------------------- rooms_time.c */
-
-/* One shot, embedded. Carriers without Redis use it too. */
-struct rooms__timer {
-    struct event event;
-    void (*fn)(void *ctx);
-    void *ctx;
-};
-void rooms__timer_init(struct rooms__timer *timer, struct event_base *base, void (*fn)(void *ctx), void *ctx);
-/* Starts, or starts anew. Without memory for it, it fires at once. */
-void rooms__timer_start(struct rooms__timer *timer, uint32_t ms);
-void rooms__timer_stop(struct rooms__timer *timer); /* harmless if it does not run; before the struct's memory goes */
-bool rooms__timer_runs(const struct rooms__timer *timer);
-
 /* ------------------------------------------------------------ rooms_redis.c */
 
 struct event_base *rooms__redis_base(const struct rooms_redis *redis);
+struct base_timers *rooms__redis_timers(struct rooms_redis *redis);
 /* Defaults filled in; strings live as long as redis. */
 const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis *redis);
 void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, const char *format, ...)

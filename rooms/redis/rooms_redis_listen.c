@@ -181,9 +181,9 @@ static void entry_free(struct rooms_redis *redis, struct rooms__redis_entry *ent
 static void retry_later(struct rooms_redis *redis)
 {
     struct rooms__redis_names *names = &redis->names;
-    if (rooms__timer_runs(&names->retry)) return;
-    rooms__timer_start(&names->retry, rooms__backoff_ms(names->refusals++, redis->options.reconnect_min_ms,
-                                                        redis->options.reconnect_max_ms, 0));
+    if (base_timer_is_running(&names->retry)) return;
+    base_timer_start(&names->retry, rooms__backoff_ms(names->refusals++, redis->options.reconnect_min_ms,
+                                                      redis->options.reconnect_max_ms, 0));
 }
 
 /* Commands are not bounded by max_pending_bytes: they are as many as there are names. */
@@ -193,7 +193,8 @@ void rooms__listen_flush(struct rooms_redis *redis)
     bool stands = rooms__conn_is_ready(conn);
     for (struct rooms__redis_entry *entry; (entry = dirty_take(&redis->names)) != NULL;) {
         bool wanted = entry->first != NULL;
-        if (stands && wanted != entry->asked && !(wanted && entry->refused) && !command(conn, entry, wanted)) {
+        bool waits = wanted && entry->refused && base_timer_is_running(&redis->names.retry);
+        if (stands && wanted != entry->asked && !waits && !command(conn, entry, wanted)) {
             dirty_add(&redis->names, entry); /* want of memory */
             retry_later(redis);
             return;
@@ -235,7 +236,7 @@ void rooms__listen_stand(struct rooms_redis *redis)
 
 void rooms__listen_lost(struct rooms_redis *redis)
 {
-    rooms__timer_stop(&redis->names.retry);
+    base_timer_stop(&redis->names.retry);
     each_entry(redis, forget_all);
 }
 
@@ -284,6 +285,7 @@ const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisRep
     entry->unconfirmed--;
     if (entry->asked && entry->unconfirmed == 0) {
         entry->confirmed = true;
+        set_refused(redis, entry, false);
         tell_active(redis, entry);
     } else if (!entry->asked) {
         mark(redis, entry);
@@ -307,11 +309,10 @@ void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_
     mark(redis, entry);
 }
 
+/* It counts as refused until Redis has confirmed it: asking again is no sign that all is well. */
 static void try_again(struct rooms_redis *redis, struct rooms__redis_entry *entry)
 {
-    if (!entry->refused) return;
-    set_refused(redis, entry, false);
-    mark(redis, entry);
+    if (entry->refused) mark(redis, entry);
 }
 
 static void on_retry(void *ctx)
@@ -320,12 +321,12 @@ static void on_retry(void *ctx)
     rooms__redis_schedule(ctx);
 }
 
-void rooms__listen_init(struct rooms_redis *redis)
+int rooms__listen_init(struct rooms_redis *redis)
 {
     struct rooms__redis_names *names = &redis->names;
     randombytes_buf(names->key, sizeof names->key);
     for (size_t kind = 0; kind < KINDS; kind++) rooms__table_init(&names->tables[kind], entry_name, names->key);
-    rooms__timer_init(&names->retry, redis->base, on_retry, redis);
+    return base_timer_init(&names->retry, &redis->timers, on_retry, redis) == BASE_OK ? ROOMS_OK : ROOMS_ENOMEM;
 }
 
 static void drop_entry(struct rooms_redis *redis, struct rooms__redis_entry *entry)
@@ -337,7 +338,7 @@ static void drop_entry(struct rooms_redis *redis, struct rooms__redis_entry *ent
 
 void rooms__listen_clear(struct rooms_redis *redis)
 {
-    rooms__timer_stop(&redis->names.retry);
+    base_timer_clear(&redis->names.retry);
     each_entry(redis, drop_entry);
     for (size_t kind = 0; kind < KINDS; kind++) rooms__table_clear(&redis->names.tables[kind]);
 }

@@ -47,9 +47,10 @@ static void check(struct rooms__eviction *eviction)
     if (eviction->is_counted && eviction->answers >= eviction->others) finish(eviction);
 }
 
-static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_late(void *ctx)
 {
-    struct rooms__eviction *eviction = container_of(due, struct rooms__eviction, due);
+    struct rooms__eviction *eviction = ctx;
+    struct rooms_cluster *cluster = &eviction->adapter->carrier.cluster;
     cluster->state->stats->request_timeouts++;
     rooms__redis_carrier_incomplete(cluster, "");
     finish(eviction);
@@ -73,6 +74,7 @@ int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction 
         cluster->state->stats->limit_requests++;
         return ROOMS_ELIMIT;
     }
+    if (base_timer_init(&eviction->timer, &cluster->state->timers, on_late, eviction) != BASE_OK) return ROOMS_ENOMEM;
     rooms__put(text, "{\"uid\":");
     rooms__put_text(text, rooms_cluster_uid(&adapter->carrier.cluster));
     rooms__put(text, ",\"id\":");
@@ -85,7 +87,10 @@ int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction 
     struct rooms__redis_command command = {.args = args, .arg_count = 3, .fn = on_published, .ctx = eviction};
     int error = name.n == 0 || text->error ? ROOMS_ENOMEM : rooms__redis_ask(adapter->carrier.redis, &command);
     rooms_packer_clear(&channel);
-    if (error) return error;
+    if (error) {
+        base_timer_clear(&eviction->timer);
+        return error;
+    }
     cluster->state->stats->requests++;
     eviction->adapter = adapter;
     eviction->id = adapter->last_eviction;
@@ -96,8 +101,7 @@ int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction 
     eviction->prev = NULL;
     adapter->evictions = eviction;
     adapter->eviction_count++;
-    eviction->due.fn = on_late;
-    rooms__due_at(cluster, &eviction->due, rooms__cluster_now(cluster) + cluster->state->options.request_timeout_ms);
+    base_timer_start(&eviction->timer, cluster->state->options.request_timeout_ms);
     return ROOMS_OK;
 }
 
@@ -106,7 +110,7 @@ void rooms__evict_stop(struct rooms__eviction *eviction)
     struct rooms__streams_adapter *adapter = eviction->adapter;
     if (!adapter) return;
     rooms__redis_cancel(adapter->carrier.redis, eviction);
-    rooms__due_stop(&eviction->due);
+    base_timer_clear(&eviction->timer);
     if (eviction->prev)
         eviction->prev->next = eviction->next;
     else

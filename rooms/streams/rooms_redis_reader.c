@@ -16,7 +16,7 @@ static void streams_free(struct rooms__streams *streams)
     rooms__redis_cancel(streams->redis, streams);
     for (size_t i = 0; i < streams->count; i++) rooms__redis_cancel(streams->redis, &streams->list[i]);
     rooms__redis_unwatch(streams->redis, &streams->watcher);
-    rooms__timer_stop(&streams->retry);
+    base_timer_clear(&streams->retry);
     *rooms__redis_streams(streams->redis) = NULL;
     for (size_t i = 0; i < streams->count; i++) free(streams->list[i].name);
     free(streams->list);
@@ -86,7 +86,7 @@ static void on_read(void *ctx, const struct redisReply *reply)
     if (!streams->adapters)
         streams_free(streams);
     else if (failed)
-        rooms__timer_start(&streams->retry, RETRY_MS);
+        base_timer_start(&streams->retry, RETRY_MS);
     else
         read_on(streams);
 }
@@ -138,7 +138,7 @@ static void read_on(struct rooms__streams *streams)
     if (ask_read(streams) == ROOMS_OK)
         streams->is_reading = true;
     else
-        rooms__timer_start(&streams->retry, RETRY_MS);
+        base_timer_start(&streams->retry, RETRY_MS);
 }
 
 /* ------------------------------------------------------------------ looking */
@@ -159,7 +159,7 @@ static void on_end(void *ctx, const struct redisReply *reply)
             stream->last = (struct rooms__stream_id){0, 0};
         }
     } else if (!stream->is_known) {
-        rooms__timer_start(&streams->retry, RETRY_MS);
+        base_timer_start(&streams->retry, RETRY_MS);
         return;
     }
     read_on(streams);
@@ -173,7 +173,7 @@ static void look(struct rooms__streams *streams)
         struct rooms__redis_command command = {.args = args, .arg_count = 3, .fn = on_end, .ctx = &streams->list[i]};
         if (rooms__redis_ask(streams->redis, &command) == ROOMS_OK) streams->looking++;
     }
-    if (streams->looking == 0) rooms__timer_start(&streams->retry, RETRY_MS);
+    if (streams->looking == 0) base_timer_start(&streams->retry, RETRY_MS);
 }
 
 static void start(void *ctx)
@@ -221,11 +221,11 @@ static struct rooms__streams *streams_new(struct rooms_redis *redis)
     streams->stream_count = count;
     streams->count = 2 * (size_t)count - 1;
     streams->list = calloc(streams->count, sizeof *streams->list);
-    rooms__timer_init(&streams->retry, rooms__redis_base(redis), start, streams);
+    bool failed =
+        !streams->list || base_timer_init(&streams->retry, rooms__redis_timers(redis), start, streams) != BASE_OK;
     streams->watcher = (struct rooms__redis_watcher){.on_up = on_up, .ctx = streams};
     rooms__redis_watch(redis, &streams->watcher);
     *rooms__redis_streams(redis) = streams;
-    bool failed = !streams->list;
     for (size_t i = 0; !failed && i < streams->count; i++)
         failed = stream_init(streams, &streams->list[i], (int32_t)i - (int32_t)count + 1) != ROOMS_OK;
     if (failed) {

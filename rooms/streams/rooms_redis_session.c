@@ -20,7 +20,7 @@ struct rooms__stream_copy {
 
 /* A session that is asked for, or a replay. */
 struct rooms__stream_question {
-    struct rooms__due due;
+    struct base_timer timer;
     struct rooms__stream_question *prev, *next;
     struct rooms__streams_adapter *adapter;
     void *ctx;
@@ -50,10 +50,16 @@ static struct rooms__streams_adapter *adapter_of(struct rooms_adapter *adapter)
 
 /* ---------------------------------------------------------------- questions */
 
+static void on_late(void *ctx);
+
 static struct rooms__stream_question *question_new(struct rooms__streams_adapter *adapter, void *ctx)
 {
     struct rooms__stream_question *question = calloc(1, sizeof *question);
     if (!question) return NULL;
+    if (base_timer_init(&question->timer, &adapter->carrier.cluster.state->timers, on_late, question) != BASE_OK) {
+        free(question);
+        return NULL;
+    }
     question->adapter = adapter;
     question->ctx = ctx;
     question->next = adapter->questions;
@@ -79,7 +85,7 @@ static void question_free(struct rooms__stream_question *question)
     struct rooms__streams_adapter *adapter = question->adapter;
     rooms__redis_cancel(adapter->carrier.redis, question);
     rooms__evict_stop(&question->eviction);
-    rooms__due_stop(&question->due);
+    base_timer_clear(&question->timer);
     if (question->prev)
         question->prev->next = question->next;
     else
@@ -376,10 +382,9 @@ static int ask_page(struct rooms__stream_question *question)
     return ask_range(question, next, question->to, on_page);
 }
 
-static void on_late(struct rooms_cluster *cluster, struct rooms__due *due)
+static void on_late(void *ctx)
 {
-    (void)cluster;
-    end_replay(container_of(due, struct rooms__stream_question, due), ROOMS_ELIMIT);
+    end_replay(ctx, ROOMS_ELIMIT);
 }
 
 void rooms__sessions_replay(struct rooms_adapter *base, struct rooms_name offset, rooms_replay_fn each,
@@ -399,8 +404,7 @@ void rooms__sessions_replay(struct rooms_adapter *base, struct rooms_name offset
     question->from = question->at = from;
     question->to = adapter->stream->last;
     question->tail_from = adapter->tail_last;
-    question->due.fn = on_late;
-    rooms__due_at(cluster, &question->due, rooms__cluster_now(cluster) + cluster->state->options.request_timeout_ms);
+    base_timer_start(&question->timer, cluster->state->options.request_timeout_ms);
     question->is_read = !rooms__stream_id_after(question->to, from);
     if (question->is_read)
         try_end(question);

@@ -78,7 +78,7 @@ struct rooms__stream {
 struct rooms__streams {
     struct rooms_redis *redis;
     struct rooms__redis_watcher watcher;
-    struct rooms__timer retry;
+    struct base_timer retry;
     struct rooms__streams_adapter *adapters;
     struct rooms__stream *list; /* 2 * stream_count - 1, by number; of one stream: the only one */
     size_t count;
@@ -160,7 +160,7 @@ struct rooms_name rooms__sessions_last_offset(struct rooms_adapter *adapter, cha
 /* A question to all other nodes: whoever still counts the connection with that pid as alive is to end it, and save its
  * session. Embedded, zeroed. */
 struct rooms__eviction {
-    struct rooms__due due;
+    struct base_timer timer;
     struct rooms__eviction *prev, *next;
     struct rooms__streams_adapter *adapter; /* NULL: nothing is asked */
     uint64_t id;

@@ -13,7 +13,7 @@
 #define BUS_MALLOC malloc
 #endif
 
-enum { NODES_MAX = 4, BUS_MAX = 256, MEMBERS_MAX = 4, TIMERS_MAX = 64, SUBSCRIPTIONS_MAX = 64 };
+enum { NODES_MAX = 4, BUS_MAX = 256, MEMBERS_MAX = 4, SUBSCRIPTIONS_MAX = 64 };
 
 struct member {
     struct rooms_member member; /* first */
@@ -72,41 +72,18 @@ static inline void assert_said(const char *expected)
 
 /* --------------------------------------------------------------------- time */
 
-static struct rooms__timer *timers[TIMERS_MAX];
-static uint64_t timer_at_ms[TIMERS_MAX];
+static struct base_timers timers; /* of all nodes */
 
 uint64_t base_clock_us(void)
 {
     return now_ms * 1000;
 }
 
-void rooms__timer_init(struct rooms__timer *timer, struct event_base *base, void (*fn)(void *ctx), void *ctx)
+struct base_timers *rooms__redis_timers(struct rooms_redis *redis)
 {
-    (void)base;
-    timer->fn = fn;
-    timer->ctx = ctx;
-}
-
-void rooms__timer_stop(struct rooms__timer *timer)
-{
-    for (size_t i = 0; i < TIMERS_MAX; i++)
-        if (timers[i] == timer) timers[i] = NULL;
-}
-
-void rooms__timer_start(struct rooms__timer *timer, uint32_t ms)
-{
-    size_t i = 0;
-    rooms__timer_stop(timer);
-    while (timers[i]) assert_true(++i < TIMERS_MAX);
-    timers[i] = timer;
-    timer_at_ms[i] = now_ms + ms;
-}
-
-bool rooms__timer_runs(const struct rooms__timer *timer)
-{
-    for (size_t i = 0; i < TIMERS_MAX; i++)
-        if (timers[i] == timer) return true;
-    return false;
+    (void)redis;
+    if (!timers.now) base_timers_init(&timers, NULL, NULL, NULL);
+    return &timers;
 }
 
 /* ---------------------------------------------------------------------- bus */
@@ -301,21 +278,14 @@ static inline void pass(uint32_t ms)
 {
     for (uint64_t end = now_ms + ms; now_ms < end;) {
         now_ms += 10;
-        for (size_t i = 0; i < TIMERS_MAX; i++) {
-            if (!timers[i] || timer_at_ms[i] > now_ms) continue;
-            struct rooms__timer *timer = timers[i];
-            timers[i] = NULL;
-            timer->fn(timer->ctx);
-        }
+        base_timers_run(&timers);
         settle();
     }
 }
 
 static inline size_t timers_running(void)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < TIMERS_MAX; i++) count += timers[i] != NULL;
-    return count;
+    return timers.heap.count;
 }
 
 void rooms__redis_watch(struct rooms_redis *redis, struct rooms__redis_watcher *watcher)
@@ -327,12 +297,6 @@ void rooms__redis_unwatch(struct rooms_redis *redis, struct rooms__redis_watcher
 {
     (void)watcher;
     redis->watcher = NULL;
-}
-
-struct event_base *rooms__redis_base(const struct rooms_redis *redis)
-{
-    (void)redis;
-    return NULL;
 }
 
 const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis *redis)
@@ -529,7 +493,7 @@ static inline void teardown(void)
     for (size_t i = 0; i < node_count; i++) node_free(i);
     settle();
     node_count = 0;
-    assert_int_equal(timers_running(), 0);
+    base_timers_clear(&timers); /* none is left */
     for (size_t i = 0; i < SUBSCRIPTIONS_MAX; i++) assert_null(subscriptions[i]);
 }
 

@@ -157,19 +157,12 @@ static inline void node_stop(struct node *node)
     node->base = NULL;
 }
 
-static inline void on_run_end(void *ctx)
-{
-    event_base_loopbreak(ctx);
-}
-
 /* Runs the loop that long. */
 static inline void node_run(struct node *node, uint32_t ms)
 {
-    struct rooms__timer timer;
-    rooms__timer_init(&timer, node->base, on_run_end, node->base);
-    rooms__timer_start(&timer, ms);
+    struct timeval length = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+    event_base_loopexit(node->base, &length);
     event_base_dispatch(node->base);
-    rooms__timer_stop(&timer);
 }
 
 /* Runs the loop until it is so, a minute at most. */

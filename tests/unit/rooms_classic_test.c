@@ -510,12 +510,7 @@ TEST(questions, that_are_late_take_an_answer_until_it_is_known_who_is_missing)
     now_ms += 1995;
     answer_from(1, "[\"just so\"]");
     now_ms += 5;
-    for (size_t i = 0; i < TIMERS_MAX; i++) {
-        struct rooms__timer *timer = timers[i];
-        if (!timer) continue;
-        timers[i] = NULL;
-        timer->fn(timer->ctx);
-    }
+    base_timers_run(&timers);
     settle();
     assert_said("answer [\"just so\"]\ndone 0\n");
     teardown();

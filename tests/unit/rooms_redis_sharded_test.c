@@ -135,7 +135,7 @@ TEST(sharded, a_node_that_falls_silent_is_not_waited_for)
     nodes_open(3, rooms_adapter_redis_sharded, NULL, beat_quickly);
     struct rooms_cluster *a = (struct rooms_cluster *)adapter(0), *c = (struct rooms_cluster *)adapter(2);
     RUN_UNTIL(&nodes[0], a->state->nodes.table.count == 2);
-    rooms__due_stop(&c->state->heartbeat); /* as if it had stopped */
+    base_timer_stop(&c->state->heartbeat); /* as if it had stopped */
     RUN_UNTIL(&nodes[0], node_stats(&nodes[0]).nodes_lost > 0);
     assert_int_equal(node_stats(&nodes[0]).nodes_lost, 1);
     rooms_cluster_server_count(adapter(0), on_count, NULL);
