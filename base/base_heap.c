@@ -4,25 +4,25 @@
 
 enum { MIN_CAPACITY = 64 };
 
-static inline void put(struct base_heap_entry *entries, size_t i, struct base_heap_entry entry)
+static inline void set_entry(struct base_heap_entry *entries, size_t i, struct base_heap_entry entry)
 {
     entries[i] = entry;
     *entry.slot = i + 1;
 }
 
-static void up(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+static void sift_up(struct base_heap *heap, size_t i, struct base_heap_entry entry)
 {
     struct base_heap_entry *entries = heap->entries; /* a slot might be any size_t: not read anew after each */
     while (i > 0) {
         size_t parent = (i - 1) / 2;
         if (entries[parent].at <= entry.at) break;
-        put(entries, i, entries[parent]);
+        set_entry(entries, i, entries[parent]);
         i = parent;
     }
-    put(entries, i, entry);
+    set_entry(entries, i, entry);
 }
 
-static void down(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+static void sift_down(struct base_heap *heap, size_t i, struct base_heap_entry entry)
 {
     struct base_heap_entry *entries = heap->entries;
     size_t count = heap->count;
@@ -31,18 +31,18 @@ static void down(struct base_heap *heap, size_t i, struct base_heap_entry entry)
         if (child >= count) break;
         if (child + 1 < count && entries[child + 1].at < entries[child].at) child++;
         if (entry.at <= entries[child].at) break;
-        put(entries, i, entries[child]);
+        set_entry(entries, i, entries[child]);
         i = child;
     }
-    put(entries, i, entry);
+    set_entry(entries, i, entry);
 }
 
-static void settle(struct base_heap *heap, size_t i, struct base_heap_entry entry)
+static void sift(struct base_heap *heap, size_t i, struct base_heap_entry entry)
 {
     if (i > 0 && heap->entries[(i - 1) / 2].at > entry.at)
-        up(heap, i, entry);
+        sift_up(heap, i, entry);
     else
-        down(heap, i, entry);
+        sift_down(heap, i, entry);
 }
 
 int base_heap_make_room(struct base_heap *heap)
@@ -58,12 +58,12 @@ int base_heap_make_room(struct base_heap *heap)
 
 void base_heap_insert(struct base_heap *heap, uint64_t at, size_t *slot)
 {
-    up(heap, heap->count++, (struct base_heap_entry){at, slot});
+    sift_up(heap, heap->count++, (struct base_heap_entry){at, slot});
 }
 
 void base_heap_move(struct base_heap *heap, uint64_t at, size_t *slot)
 {
-    settle(heap, *slot - 1, (struct base_heap_entry){at, slot});
+    sift(heap, *slot - 1, (struct base_heap_entry){at, slot});
 }
 
 void base_heap_remove(struct base_heap *heap, size_t *slot)
@@ -71,7 +71,7 @@ void base_heap_remove(struct base_heap *heap, size_t *slot)
     size_t i = *slot - 1;
     *slot = 0;
     struct base_heap_entry last = heap->entries[--heap->count];
-    if (last.slot != slot) settle(heap, i, last);
+    if (last.slot != slot) sift(heap, i, last);
 }
 
 /* From a place on downwards: what is not due has nothing below it that is. */

@@ -22,26 +22,15 @@ struct scan {
 
 enum expect { EXPECT_VALUE, EXPECT_FIRST_VALUE, EXPECT_KEY, EXPECT_FIRST_KEY, EXPECT_NEXT };
 
-static const uint8_t *fail(struct scan *s, const uint8_t *p, int code, const char *why)
+static const uint8_t *set_fault(struct scan *s, const uint8_t *p, int code, const char *why)
 {
     *s->fault = (struct base_json_fault){.code = code, .at = (size_t)(p - s->begin), .why = why};
     return NULL;
 }
 
-static inline bool is_space(uint8_t c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
-
 static inline bool is_digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
-}
-
-static inline const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
-{
-    while (p < end && is_space(*p)) p++;
-    return p;
 }
 
 /* ---------------------------------------------------------------------------------------------------- strings */
@@ -86,16 +75,9 @@ static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, c
     return p;
 }
 
-static int hex_value(uint8_t c)
-{
-    if (is_digit(c)) return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
 {
-    if (s->end - p < 2) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
+    if (s->end - p < 2) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
     switch (p[1]) {
     case '"':
     case '\\':
@@ -109,11 +91,12 @@ static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
     case 'u':
         break;
     default:
-        return fail(s, p, BASE_JSON_SYNTAX, "unknown escape");
+        return set_fault(s, p, BASE_JSON_SYNTAX, "unknown escape");
     }
-    if (s->end - p < 6) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
+    if (s->end - p < 6) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
     for (int i = 2; i < 6; i++) {
-        if (hex_value(p[i]) < 0) return fail(s, p, BASE_JSON_SYNTAX, "\\u without four hexadecimal digits");
+        if (base_hex_value((char)p[i]) < 0)
+            return set_fault(s, p, BASE_JSON_SYNTAX, "\\u without four hexadecimal digits");
     }
     return p + 6;
 }
@@ -123,18 +106,18 @@ static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
 {
     for (;;) {
         p = plain_run(s->begin, p, s->end, !s->utf8_checked);
-        if (p == s->end) return fail(s, p, BASE_JSON_SYNTAX, "text ends inside a string");
+        if (p == s->end) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside a string");
         if (*p == '"') return p + 1;
         if (*p == '\\') {
             p = scan_escape(s, p);
             if (!p) return NULL;
         } else if (*p < 0x20) {
-            return fail(s, p, BASE_JSON_SYNTAX, "control character inside a string");
+            return set_fault(s, p, BASE_JSON_SYNTAX, "control character inside a string");
         }
         while (p < s->end && *p >= 0x80) {
             bool valid = true;
             size_t size = s->utf8_checked ? 1 : base_utf8_sequence(p, s->end, &valid);
-            if (!valid) return fail(s, p, BASE_JSON_UTF8, "invalid UTF-8");
+            if (!valid) return set_fault(s, p, BASE_JSON_UTF8, "invalid UTF-8");
             p += size;
         }
     }
@@ -147,7 +130,7 @@ static const uint8_t *scan_number(struct scan *s, const uint8_t *p)
 {
     const uint8_t *end = s->end;
     if (*p == '-') p++;
-    if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits");
+    if (p == end || !is_digit(*p)) return set_fault(s, p, BASE_JSON_SYNTAX, "number without digits");
     if (*p == '0') {
         p++;
     } else {
@@ -155,13 +138,15 @@ static const uint8_t *scan_number(struct scan *s, const uint8_t *p)
     }
     if (p < end && *p == '.') {
         p++;
-        if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits after the point");
+        if (p == end || !is_digit(*p))
+            return set_fault(s, p, BASE_JSON_SYNTAX, "number without digits after the point");
         while (p < end && is_digit(*p)) p++;
     }
     if (p < end && (*p | 0x20) == 'e') {
         p++;
         if (p < end && (*p == '+' || *p == '-')) p++;
-        if (p == end || !is_digit(*p)) return fail(s, p, BASE_JSON_SYNTAX, "number without digits in the exponent");
+        if (p == end || !is_digit(*p))
+            return set_fault(s, p, BASE_JSON_SYNTAX, "number without digits in the exponent");
         while (p < end && is_digit(*p)) p++;
     }
     return p;
@@ -170,13 +155,13 @@ static const uint8_t *scan_number(struct scan *s, const uint8_t *p)
 static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char *word, size_t size)
 {
     if ((size_t)(s->end - p) < size || memcmp(p, word, size) != 0)
-        return fail(s, p, BASE_JSON_SYNTAX, "not a JSON value");
+        return set_fault(s, p, BASE_JSON_SYNTAX, "not a JSON value");
     return p + size;
 }
 
 static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
 {
-    if (s->depth >= s->max_depth) return fail(s, p, BASE_JSON_DEPTH, "nested too deeply");
+    if (s->depth >= s->max_depth) return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
     uint64_t bit = 1ull << (s->depth % 64), *word = &s->outer[s->depth / 64];
     if (bit == 1) *word = 0;
     *word = s->in_object ? *word | bit : *word & ~bit;
@@ -212,17 +197,17 @@ static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p, enum e
         return scan_literal(s, p, "null", 4);
     default:
         if (*p == '-' || is_digit(*p)) return scan_number(s, p);
-        return fail(s, p, BASE_JSON_SYNTAX, "not a JSON value");
+        return set_fault(s, p, BASE_JSON_SYNTAX, "not a JSON value");
     }
 }
 
 static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p, enum expect *expect)
 {
-    if (*p != '"') return fail(s, p, BASE_JSON_SYNTAX, "object key is not a string");
+    if (*p != '"') return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
     p = scan_string(s, p + 1);
     if (!p) return NULL;
-    p = skip_space(p, s->end);
-    if (p == s->end || *p != ':') return fail(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
+    p = base_json_skip_space(p, s->end);
+    if (p == s->end || *p != ':') return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
     *expect = EXPECT_VALUE;
     return p + 1;
 }
@@ -234,8 +219,8 @@ static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p, enum ex
         return p + 1;
     }
     if (*p == (s->in_object ? '}' : ']')) return close_level(s, p);
-    return fail(s, p, BASE_JSON_SYNTAX,
-                s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
+    return set_fault(s, p, BASE_JSON_SYNTAX,
+                     s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
 }
 
 static inline const uint8_t *scan_step(struct scan *s, const uint8_t *p, enum expect *expect)
@@ -263,15 +248,15 @@ static ssize_t scan(struct scan *s, enum expect expect)
 {
     const uint8_t *p = s->begin;
     do {
-        p = skip_space(p, s->end);
+        p = base_json_skip_space(p, s->end);
         if (p == s->end) {
-            fail(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
+            set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
             return BASE_JSON_SYNTAX;
         }
         p = scan_step(s, p, &expect);
         if (!p) return s->fault->code;
     } while (s->depth > 0 || expect != EXPECT_NEXT);
-    return skip_space(p, s->end) - s->begin;
+    return base_json_skip_space(p, s->end) - s->begin;
 }
 
 static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t max_depth,
@@ -363,21 +348,21 @@ size_t base_json_skip(const uint8_t *p, size_t n)
     const uint8_t *end = p + n, *q = p;
     if (*p == '"') return (size_t)(skip_string(p, p + 1, end) - p);
     if (*p == '[' || *p == '{') return (size_t)(skip_container(p, end) - p);
-    while (q < end && !is_space(*q) && *q != ',' && *q != ']' && *q != '}') q++;
+    while (q < end && !base_json_is_space(*q) && *q != ',' && *q != ']' && *q != '}') q++;
     return (size_t)(q - p);
 }
 
 struct base_str base_json_trim(struct base_str text)
 {
-    while (text.n > 0 && is_space((uint8_t)text.p[0])) {
+    while (text.n > 0 && base_json_is_space((uint8_t)text.p[0])) {
         text.p++;
         text.n--;
     }
-    while (text.n > 0 && is_space((uint8_t)text.p[text.n - 1])) text.n--;
+    while (text.n > 0 && base_json_is_space((uint8_t)text.p[text.n - 1])) text.n--;
     return text;
 }
 
-static void advance(struct base_str *text, size_t n)
+static void drop_front(struct base_str *text, size_t n)
 {
     text->p += n;
     text->n -= n;
@@ -386,7 +371,7 @@ static void advance(struct base_str *text, size_t n)
 struct base_str base_json_take(const char **p, size_t *n)
 {
     struct base_str rest = {*p, *n}, value = {NULL, 0};
-    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    while (rest.n > 0 && base_json_is_space((uint8_t)*rest.p)) drop_front(&rest, 1);
     value.n = base_json_skip((const uint8_t *)rest.p, rest.n);
     if (value.n == 0) {
         *p = NULL;
@@ -394,10 +379,10 @@ struct base_str base_json_take(const char **p, size_t *n)
         return value;
     }
     value.p = rest.p;
-    advance(&rest, value.n);
-    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
-    if (rest.n > 0 && *rest.p == ',') advance(&rest, 1);
-    while (rest.n > 0 && is_space((uint8_t)*rest.p)) advance(&rest, 1);
+    drop_front(&rest, value.n);
+    while (rest.n > 0 && base_json_is_space((uint8_t)*rest.p)) drop_front(&rest, 1);
+    if (rest.n > 0 && *rest.p == ',') drop_front(&rest, 1);
+    while (rest.n > 0 && base_json_is_space((uint8_t)*rest.p)) drop_front(&rest, 1);
     *p = rest.p;
     *n = rest.n;
     return value;
@@ -408,14 +393,14 @@ bool base_json_open(struct base_json_walk *walk, struct base_str value)
     struct base_str rest = base_json_trim(value);
     walk->is_object = rest.n > 0 && rest.p[0] == '{';
     if (!walk->is_object && (rest.n == 0 || rest.p[0] != '[')) return false;
-    advance(&rest, 1);
+    drop_front(&rest, 1);
     walk->rest = rest;
     return true;
 }
 
 static void skip_spaces(struct base_str *text)
 {
-    while (text->n > 0 && is_space((uint8_t)text->p[0])) advance(text, 1);
+    while (text->n > 0 && base_json_is_space((uint8_t)text->p[0])) drop_front(text, 1);
 }
 
 bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct base_str *value)
@@ -426,9 +411,9 @@ bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct ba
         size_t size = rest->n > 0 && rest->p[0] == '"' ? base_json_skip((const uint8_t *)rest->p, rest->n) : 0;
         if (size == 0) return false;
         if (key) *key = (struct base_str){rest->p, size};
-        advance(rest, size);
+        drop_front(rest, size);
         skip_spaces(rest);
-        if (rest->n > 0) advance(rest, 1); /* the colon */
+        if (rest->n > 0) drop_front(rest, 1); /* the colon */
     }
     *value = base_json_take(&rest->p, &rest->n);
     return value->n > 0;
@@ -439,7 +424,7 @@ bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct ba
 static uint32_t hex4(const uint8_t *p)
 {
     uint32_t code = 0;
-    for (int i = 0; i < 4; i++) code = code << 4 | (uint32_t)hex_value(p[i]);
+    for (int i = 0; i < 4; i++) code = code << 4 | (uint32_t)base_hex_value((char)p[i]);
     return code;
 }
 
@@ -500,7 +485,7 @@ bool base_json_text_is(struct base_str quoted, struct base_str text)
         else
             decoded[0] = (char)*p++;
         if (text.n < n || memcmp(text.p, decoded, n) != 0) return false;
-        advance(&text, n);
+        drop_front(&text, n);
     }
     return text.n == 0;
 }

@@ -37,6 +37,15 @@ size_t base_json_scan_number(const uint8_t *p, size_t n);
 
 /* --------------------------------------------------------------------- walking */
 
+static inline bool base_json_is_space(uint8_t c)
+{
+    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+static inline const uint8_t *base_json_skip_space(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && base_json_is_space(*p)) p++;
+    return p;
+}
 /* Skips one value that stands at p without whitespace before it; returns its size. */
 size_t base_json_skip(const uint8_t *p, size_t n);
 /* Without the whitespace at both ends. */

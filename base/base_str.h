@@ -1,12 +1,34 @@
-/* A borrowed slice of text, not terminated. p may be NULL when n is 0. */
+/* A borrowed slice of text, not terminated, and what any slice of text is looked at with. p may be NULL when n is 0. */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct base_str {
     const char *p;
     size_t n;
 };
+
+/* Spaces and tabs: what HTTP calls OWS. */
+static inline bool base_is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Takes blanks off both ends. p and n are the fields of any slice. */
+static inline void base_str_trim(const char **p, size_t *n)
+{
+    while (*n && base_is_blank(**p)) ++*p, --*n;
+    while (*n && base_is_blank((*p)[*n - 1])) --*n;
+}
+
+/* The value of a hexadecimal digit, or -1. */
+static inline int base_hex_value(char c)
+{
+    char lower = (char)(c | 0x20);
+    if (c >= '0' && c <= '9') return c - '0';
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
 
 #endif

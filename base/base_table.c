@@ -5,7 +5,7 @@
 
 enum { MIN_SLOTS = 8 };
 
-static void put(struct base_table *table, uint32_t hash, void *item)
+static void set_slot(struct base_table *table, uint32_t hash, void *item)
 {
     size_t mask = table->slot_count - 1;
     size_t i = hash & mask;
@@ -28,7 +28,7 @@ static int resize(struct base_table *table, size_t slot_count)
     table->hashes = hashes;
     table->slot_count = slot_count;
     for (size_t i = 0; i < old.slot_count; i++)
-        if (old.items[i]) put(table, old.hashes[i], old.items[i]);
+        if (old.items[i]) set_slot(table, old.hashes[i], old.items[i]);
     free(old.items);
     free(old.hashes);
     return BASE_OK;
@@ -40,7 +40,7 @@ int base_table_add(struct base_table *table, uint32_t hash, void *item)
     bool is_grown = is_full && resize(table, table->slot_count ? table->slot_count * 2 : MIN_SLOTS) == BASE_OK;
     /* One slot stays empty, so that every search ends. */
     if (is_full && !is_grown && table->count + 1 >= table->slot_count) return BASE_ENOMEM;
-    put(table, hash, item);
+    set_slot(table, hash, item);
     table->count++;
     return BASE_OK;
 }

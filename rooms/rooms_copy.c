@@ -3,23 +3,23 @@
 
 #include <string.h>
 
-void *rooms__cut(struct rooms_arena *cutter, size_t size)
+void *rooms__cut(struct rooms_arena *arena, size_t size)
 {
-    void *piece = cutter->at;
-    cutter->at += size;
+    void *piece = arena->at;
+    arena->at += size;
     return piece;
 }
 
-struct rooms_name rooms__cut_name(struct rooms_arena *cutter, struct rooms_name name)
+struct rooms_name rooms__cut_name(struct rooms_arena *arena, struct rooms_name name)
 {
-    char *copy = rooms__cut(cutter, name.n);
+    char *copy = rooms__cut(arena, name.n);
     if (name.n) memcpy(copy, name.p, name.n);
     return (struct rooms_name){copy, name.n};
 }
 
-struct rooms_bytes rooms__cut_bytes(struct rooms_arena *cutter, struct rooms_bytes bytes)
+struct rooms_bytes rooms__cut_bytes(struct rooms_arena *arena, struct rooms_bytes bytes)
 {
-    struct rooms_name copy = rooms__cut_name(cutter, (struct rooms_name){(const char *)bytes.p, bytes.n});
+    struct rooms_name copy = rooms__cut_name(arena, (struct rooms_name){(const char *)bytes.p, bytes.n});
     return (struct rooms_bytes){(const uint8_t *)copy.p, copy.n};
 }
 

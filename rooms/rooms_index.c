@@ -117,7 +117,7 @@ static int member_resize(struct rooms_member *member, uint32_t capacity)
 }
 
 /* Makes place for one more on both sides, so that linking cannot fail. */
-static int reserve(struct rooms_room *room, struct rooms_member *member)
+static int reserve_link(struct rooms_room *room, struct rooms_member *member)
 {
     if (room->count == UINT32_MAX / 2) return ROOMS_ELIMIT;
     if (room->count == room->capacity) {
@@ -298,7 +298,7 @@ int rooms_join(struct rooms_index *index, struct rooms_member *member, struct ro
     bool created = !room;
     if (created) room = room_new(index, name);
     if (!room) return ROOMS_ENOMEM;
-    int error = reserve(room, member);
+    int error = reserve_link(room, member);
     if (error) {
         if (created) room_delete(index, room);
         return error;

@@ -65,9 +65,9 @@ struct rooms_index {
 struct rooms_arena {
     char *at;
 };
-void *rooms__cut(struct rooms_arena *cutter, size_t size);
-struct rooms_name rooms__cut_name(struct rooms_arena *cutter, struct rooms_name name);
-struct rooms_bytes rooms__cut_bytes(struct rooms_arena *cutter, struct rooms_bytes bytes);
+void *rooms__cut(struct rooms_arena *arena, size_t size);
+struct rooms_name rooms__cut_name(struct rooms_arena *arena, struct rooms_name name);
+struct rooms_bytes rooms__cut_bytes(struct rooms_arena *arena, struct rooms_bytes bytes);
 /* Copies the names' text into slices that were cut before. */
 void rooms__cut_names(struct rooms_arena *text, struct rooms_name *out, const struct rooms_name *names, size_t count);
 size_t rooms__names_size(const struct rooms_name *names, size_t count); /* slices and text */

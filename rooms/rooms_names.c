@@ -22,14 +22,14 @@ static char *text_of(struct rooms__names *names, struct rooms_bytes list)
     return names->text ? names->text + names->text_size : NULL;
 }
 
-static void add(struct rooms__names *names, const void *p, size_t n)
+static void add_name(struct rooms__names *names, const void *p, size_t n)
 {
     names->names[names->count++] = (struct rooms_name){p, n};
 }
 
 static int add_copy(struct rooms__names *names, char *text, size_t n)
 {
-    add(names, text, n);
+    add_name(names, text, n);
     names->text_size += n;
     return ROOMS_OK;
 }
@@ -47,7 +47,7 @@ static int alloc(struct rooms__names *names, size_t count)
 static int add_json(struct rooms__names *names, struct rooms_bytes list, struct rooms_bytes value)
 {
     if (rooms__json_is_text(value) && !memchr(value.p, '\\', value.n)) {
-        add(names, value.p + 1, value.n - 2);
+        add_name(names, value.p + 1, value.n - 2);
         return ROOMS_OK;
     }
     if (rooms__json_is_text(value)) {
@@ -55,7 +55,7 @@ static int add_json(struct rooms__names *names, struct rooms_bytes list, struct 
         return text ? add_copy(names, text, (size_t)rooms__json_text(value, text)) : ROOMS_ENOMEM;
     }
     bool is_number = value.p[0] == '-' || (value.p[0] >= '0' && value.p[0] <= '9');
-    add(names, value.p, is_number ? value.n : 0);
+    add_name(names, value.p, is_number ? value.n : 0);
     return ROOMS_OK;
 }
 
@@ -97,7 +97,7 @@ static int add_msgpack(struct rooms__names *names, struct rooms_bytes list, stru
     struct rooms__msgpack_head head;
     rooms__msgpack_head(value.p, value.n, &head);
     if (head.kind == ROOMS__MSGPACK_UINT || head.kind == ROOMS__MSGPACK_NUMBER) return add_number(names, list, value);
-    add(names, head.body.p, head.kind == ROOMS__MSGPACK_TEXT ? head.body.n : 0);
+    add_name(names, head.body.p, head.kind == ROOMS__MSGPACK_TEXT ? head.body.n : 0);
     return ROOMS_OK;
 }
 

@@ -155,18 +155,18 @@ static struct entry *entry_new(const struct rooms_selector *who, const struct ro
     for (size_t i = 0; i < message->attachment_count; i++) size += message->attachments[i].n;
     struct entry *entry = malloc(size);
     if (!entry) return NULL;
-    struct rooms_arena cutter = {(char *)(entry + 1)};
-    struct rooms_name *rooms = rooms__cut(&cutter, who->room_count * sizeof *rooms);
-    struct rooms_name *except = rooms__cut(&cutter, who->except_count * sizeof *except);
-    struct rooms_bytes *attachments = rooms__cut(&cutter, message->attachment_count * sizeof *attachments);
-    rooms__cut_names(&cutter, rooms, who->rooms, who->room_count);
-    rooms__cut_names(&cutter, except, who->except, who->except_count);
+    struct rooms_arena arena = {(char *)(entry + 1)};
+    struct rooms_name *rooms = rooms__cut(&arena, who->room_count * sizeof *rooms);
+    struct rooms_name *except = rooms__cut(&arena, who->except_count * sizeof *except);
+    struct rooms_bytes *attachments = rooms__cut(&arena, message->attachment_count * sizeof *attachments);
+    rooms__cut_names(&arena, rooms, who->rooms, who->room_count);
+    rooms__cut_names(&arena, except, who->except, who->except_count);
     for (size_t i = 0; i < message->attachment_count; i++)
-        attachments[i] = rooms__cut_bytes(&cutter, message->attachments[i]);
+        attachments[i] = rooms__cut_bytes(&arena, message->attachments[i]);
     entry->bytes = size;
     entry->who = (struct rooms_selector){rooms, who->room_count, except, who->except_count};
     entry->message = (struct rooms_message){
-        .json = rooms__cut_bytes(&cutter, message->json),
+        .json = rooms__cut_bytes(&arena, message->json),
         .attachments = attachments,
         .attachment_count = message->attachment_count,
     };
@@ -419,7 +419,7 @@ int rooms__log_find(const struct rooms_log *log, const struct rooms__mark *marks
 /* --------------------------------------------------------------- sessions */
 
 /* The newest message that surely arrived on a connection that breaks now. */
-static uint64_t arrived(const struct rooms_log *log, uint64_t now_ms)
+static uint64_t arrived_until(const struct rooms_log *log, uint64_t now_ms)
 {
     size_t from = 0, to = log->count; /* the first one that is younger is in [from, to] */
     while (from < to) {
@@ -440,16 +440,16 @@ static struct rooms_session *session_copy(const struct rooms_session *from, size
     char *block = malloc(size);
     if (!block) return NULL;
     struct rooms_session *session = (struct rooms_session *)(void *)(block + head - sizeof *session);
-    struct rooms_arena cutter = {block + head};
-    struct rooms_name *rooms = rooms__cut(&cutter, from->room_count * sizeof *rooms);
-    rooms__cut_names(&cutter, rooms, from->rooms, from->room_count);
+    struct rooms_arena arena = {block + head};
+    struct rooms_name *rooms = rooms__cut(&arena, from->room_count * sizeof *rooms);
+    rooms__cut_names(&arena, rooms, from->rooms, from->room_count);
     *session = (struct rooms_session){
-        .sid = rooms__cut_name(&cutter, from->sid),
-        .pid = rooms__cut_name(&cutter, from->pid),
+        .sid = rooms__cut_name(&arena, from->sid),
+        .pid = rooms__cut_name(&arena, from->pid),
         .rooms = rooms,
         .room_count = from->room_count,
-        .data = rooms__cut_bytes(&cutter, from->data),
-        .offset = {cutter.at, 0}, /* room for one */
+        .data = rooms__cut_bytes(&arena, from->data),
+        .offset = {arena.at, 0}, /* room for one */
     };
     return session;
 }
@@ -471,7 +471,7 @@ int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_s
     struct kept *kept = container_of(copy, struct kept, session);
     kept->at_ms = now_ms;
     /* A young connection says nothing: what was replayed on it is older than it. */
-    kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived(log, now_ms) : 0;
+    kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived_until(log, now_ms) : 0;
     if (kept->floor < connected.number) kept->floor = connected.number;
     kept->connected = connected;
     if (rooms__table_insert(&log->sessions, kept) != ROOMS_OK) {

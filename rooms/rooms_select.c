@@ -41,7 +41,7 @@ static void mark_excepted(struct rooms_index *index, const struct rooms_selector
     }
 }
 
-static void take(struct rooms_walk *walk, struct rooms_member *member, uint32_t visit)
+static void add_member(struct rooms_walk *walk, struct rooms_member *member, uint32_t visit)
 {
     if (member->visit == visit) return;
     member->visit = visit;
@@ -53,15 +53,15 @@ static void take_named(struct rooms_index *index, const struct rooms_selector *s
 {
     for (size_t i = 0; i < selector->room_count; i++) {
         struct named found = resolve(index, selector->rooms[i]);
-        if (found.own) take(walk, found.own, visit);
-        for (size_t k = 0; found.room && k < found.room->count; k++) take(walk, found.room->members[k], visit);
+        if (found.own) add_member(walk, found.own, visit);
+        for (size_t k = 0; found.room && k < found.room->count; k++) add_member(walk, found.room->members[k], visit);
     }
 }
 
 static void take_all(struct rooms_index *index, struct rooms_walk *walk, uint32_t visit)
 {
     for (size_t i = 0; i < index->members.table.slot_count; i++)
-        if (index->members.table.items[i]) take(walk, index->members.table.items[i], visit);
+        if (index->members.table.items[i]) add_member(walk, index->members.table.items[i], visit);
 }
 
 /* No set has more members than this. */

@@ -17,13 +17,6 @@ void sio__assets_free(struct sio_server *io)
     }
 }
 
-static struct eio_str trim(struct eio_str text)
-{
-    while (text.n && (text.p[0] == ' ' || text.p[0] == '\t')) text.p++, text.n--;
-    while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t')) text.n--;
-    return text;
-}
-
 /* Takes the part before the next comma off the text. */
 static struct eio_str take(struct eio_str *rest)
 {
@@ -31,7 +24,8 @@ static struct eio_str take(struct eio_str *rest)
     struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
     size_t taken = part.n + (at ? 1 : 0);
     *rest = (struct eio_str){rest->p + taken, rest->n - taken};
-    return trim(part);
+    base_str_trim(&part.p, &part.n);
+    return part;
 }
 
 static bool matches(struct eio_str list, const char *etag)

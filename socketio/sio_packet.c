@@ -38,7 +38,7 @@ static bool is_digit(const uint8_t *p, const uint8_t *end)
 
 static void skip_space(struct decoder *d)
 {
-    while (d->p < d->end && (*d->p == ' ' || *d->p == '\t' || *d->p == '\n' || *d->p == '\r')) d->p++;
+    d->p = base_json_skip_space(d->p, d->end);
 }
 
 /* Digits up to max; -1: there are none, or they mean more. */

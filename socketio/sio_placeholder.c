@@ -14,7 +14,7 @@ struct cursor {
 
 static void skip_space(struct cursor *c)
 {
-    while (c->p < c->end && (*c->p == ' ' || *c->p == '\t' || *c->p == '\n' || *c->p == '\r')) c->p++;
+    while (c->p < c->end && base_json_is_space((uint8_t)*c->p)) c->p++;
 }
 
 /* Takes `text` if it stands there, with the whitespace around it. */

@@ -1,15 +1,11 @@
 /* Who a request is for: uri-host [ ":" port ] (RFC 3986, section 3.2; RFC 9110, section 7.2). Pure. */
+#include "base_str.h"
 #include "eio_codec.h"
 
 #include <arpa/inet.h>
 #include <string.h>
 
 enum { PORT_MAX = 65535, IPV6_CHARS_MAX = 45 };
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
 
 /* unreserved / sub-delims */
 static bool is_name_char(char c)
@@ -22,7 +18,9 @@ static bool name_valid(struct eio_str name)
 {
     for (size_t i = 0; i < name.n; i++) {
         if (is_name_char(name.p[i])) continue;
-        if (name.p[i] != '%' || name.n - i < 3 || !is_hex(name.p[i + 1]) || !is_hex(name.p[i + 2])) return false;
+        if (name.p[i] != '%' || name.n - i < 3 || base_hex_value(name.p[i + 1]) < 0 ||
+            base_hex_value(name.p[i + 2]) < 0)
+            return false;
         i += 2;
     }
     return true;
@@ -43,7 +41,7 @@ static bool port_valid(struct eio_str port)
 static bool future_valid(struct eio_str text)
 {
     size_t i = 1;
-    while (i < text.n && is_hex(text.p[i])) i++;
+    while (i < text.n && base_hex_value(text.p[i]) >= 0) i++;
     if (i == 1 || i + 1 >= text.n || text.p[i] != '.') return false;
     while (++i < text.n)
         if (!is_name_char(text.p[i]) && text.p[i] != ':') return false;

@@ -1,6 +1,7 @@
 /* permessage-deflate (RFC 7692): negotiation, and messages one by one through streams that the thread keeps. */
 #include "eio_deflate.h"
 
+#include "eio_text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,24 +11,12 @@ enum { BITS_MIN = 9, BITS_MAX = 15, MEMORY_LEVEL = 8, OUT_START_BYTES = 1024 };
 
 /* ------------------------------------------------------------- negotiation */
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-static struct eio_str trim(struct eio_str s)
-{
-    while (s.n && is_space(s.p[0])) s.p++, s.n--;
-    while (s.n && is_space(s.p[s.n - 1])) s.n--;
-    return s;
-}
-
 /* Cuts off what stands before a separator; false at the end. */
 static bool next_part(struct eio_str *rest, char separator, struct eio_str *part)
 {
     if (!rest->p) return false;
     const char *end = rest->n ? memchr(rest->p, separator, rest->n) : NULL;
-    *part = trim((struct eio_str){rest->p, end ? (size_t)(end - rest->p) : rest->n});
+    *part = eio__trim((struct eio_str){rest->p, end ? (size_t)(end - rest->p) : rest->n});
     if (end)
         *rest = (struct eio_str){end + 1, rest->n - (size_t)(end + 1 - rest->p)};
     else
@@ -64,8 +53,8 @@ static bool take_parameter(struct offer *offer, struct eio_str text)
     const char *equals = memchr(text.p, '=', text.n);
     struct eio_str name = text, value = {NULL, 0};
     if (equals) {
-        name = trim((struct eio_str){text.p, (size_t)(equals - text.p)});
-        value = trim((struct eio_str){equals + 1, text.n - (size_t)(equals + 1 - text.p)});
+        name = eio__trim((struct eio_str){text.p, (size_t)(equals - text.p)});
+        value = eio__trim((struct eio_str){equals + 1, text.n - (size_t)(equals + 1 - text.p)});
     }
     enum parameter parameter = parameter_named(name);
     if (parameter == UNKNOWN || offer->seen[parameter]) return false;

@@ -2,6 +2,7 @@
 #include "engineio.h"
 
 #include "eio_http_int.h"
+#include "eio_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,13 +44,6 @@ bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct e
     return true;
 }
 
-static struct eio_str trim(struct eio_str text)
-{
-    while (text.n && (text.p[0] == ' ' || text.p[0] == '\t')) text.p++, text.n--;
-    while (text.n && (text.p[text.n - 1] == ' ' || text.p[text.n - 1] == '\t')) text.n--;
-    return text;
-}
-
 /* Takes the part before the separator off the text. */
 static struct eio_str take(struct eio_str *rest, char separator)
 {
@@ -57,7 +51,7 @@ static struct eio_str take(struct eio_str *rest, char separator)
     struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
     size_t taken = part.n + (at ? 1 : 0);
     *rest = (struct eio_str){rest->p + taken, rest->n - taken};
-    return trim(part);
+    return eio__trim(part);
 }
 
 /* "q=0", "q=0.0", "q=0.00": not acceptable. */
@@ -75,7 +69,7 @@ bool eio_http_head_accepts(const struct eio_http_head *head, const char *coding)
     while (list.n) {
         struct eio_str item = take(&list, ',');
         struct eio_str name = take(&item, ';');
-        if (eio_str_is(name, coding)) return !is_zero(trim(item));
+        if (eio_str_is(name, coding)) return !is_zero(eio__trim(item));
     }
     return false;
 }

@@ -2,6 +2,7 @@
  * grammar (RFC 6455, sections 4.1, 9.1 and 11.3). Pure. Which extension is taken is the business of eio_deflate.c. */
 #include "eio_codec.h"
 #include "eio_http_int.h"
+#include "eio_text.h"
 
 #include <string.h>
 
@@ -30,13 +31,6 @@ static bool is_token(struct eio_str s)
     for (size_t i = 0; i < s.n; i++)
         if (!eio__token[(uint8_t)s.p[i]]) return false;
     return s.n > 0;
-}
-
-static struct eio_str trim(struct eio_str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) s.p++, s.n--;
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) s.n--;
-    return s;
 }
 
 /* ------------------------------------------------------------ subprotocols */
@@ -69,7 +63,7 @@ static bool protocols_valid(const struct eio_http_head *head, struct eio_str *fi
 /* token [ "=" ( token / DQUOTE token DQUOTE ) ]; in quotes a character may be escaped. */
 static bool parameter_valid(struct eio_str text)
 {
-    text = trim(text);
+    text = eio__trim(text);
     const char *equals = memchr(text.p, '=', text.n);
     if (!equals) return is_token(text);
     struct eio_str name = {text.p, (size_t)(equals - text.p)};
@@ -89,7 +83,7 @@ static bool extension_valid(struct eio_str text)
 {
     const char *semicolon = memchr(text.p, ';', text.n);
     size_t size = semicolon ? (size_t)(semicolon - text.p) : text.n;
-    if (!is_token(trim((struct eio_str){text.p, size}))) return false;
+    if (!is_token(eio__trim((struct eio_str){text.p, size}))) return false;
     while (semicolon) {
         text = (struct eio_str){semicolon + 1, text.n - size - 1};
         semicolon = memchr(text.p, ';', text.n);

@@ -2,6 +2,7 @@
  * from its right end, where our own proxy writes, and a client can put what it likes only further left. */
 #include "eio_address.h"
 
+#include "eio_text.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -20,13 +21,6 @@ static void set_v4(struct eio__address *out, const void *v4)
 static bool is_v4(const struct eio__address *address)
 {
     return memcmp(address->bytes, mapped_prefix, sizeof mapped_prefix) == 0;
-}
-
-static struct eio_str trim(struct eio_str s)
-{
-    while (s.n && (s.p[0] == ' ' || s.p[0] == '\t')) s.p++, s.n--;
-    while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t')) s.n--;
-    return s;
 }
 
 /* A number of at most three digits, or -1. */
@@ -58,7 +52,7 @@ static bool strip_port(struct eio_str *text)
 
 bool eio__address_parse(struct eio_str text, struct eio__address *out)
 {
-    text = trim(text);
+    text = eio__trim(text);
     char copy[INET6_ADDRSTRLEN];
     uint8_t v4[4];
     if (text.n == 0 || !strip_port(&text) || text.n >= sizeof copy) return false;
@@ -98,7 +92,7 @@ static bool parse_network(struct eio_str text, struct eio__network *out)
     if (!eio__address_parse(address, &out->address)) return false;
     int max = memchr(address.p, ':', address.n) ? 128 : 32;
     int bits = max;
-    if (slash) bits = number(trim((struct eio_str){slash + 1, text.n - address.n - 1}));
+    if (slash) bits = number(eio__trim((struct eio_str){slash + 1, text.n - address.n - 1}));
     if (bits < 0 || bits > max) return false;
     out->bits = (uint8_t)(bits + 128 - max);
     return true;
@@ -109,7 +103,7 @@ int eio__proxies_init(struct eio__proxies *proxies, const char *list)
     *proxies = (struct eio__proxies){NULL, 0};
     while (list && *list) {
         size_t n = strcspn(list, ",");
-        struct eio_str part = trim((struct eio_str){list, n});
+        struct eio_str part = eio__trim((struct eio_str){list, n});
         list += n + (list[n] ? 1 : 0);
         if (part.n == 0) continue;
         struct eio__network *grown = realloc(proxies->networks, (proxies->count + 1) * sizeof *grown);
@@ -165,7 +159,7 @@ static bool last_element(struct eio_str *list, struct eio_str *element)
     if (list->n == 0) return false;
     const char *comma = memrchr(list->p, ',', list->n);
     size_t start = comma ? (size_t)(comma + 1 - list->p) : 0;
-    *element = trim((struct eio_str){list->p + start, list->n - start});
+    *element = eio__trim((struct eio_str){list->p + start, list->n - start});
     list->n = comma ? start - 1 : 0;
     return true;
 }

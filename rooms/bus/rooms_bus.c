@@ -321,7 +321,7 @@ void rooms__bus_commit(struct rooms_bus *bus, size_t from, struct rooms__bus_pee
 }
 
 /* A frame without contents. */
-static void say(struct rooms__bus_peer *peer, enum rooms__bus_kind kind)
+static void send_frame(struct rooms__bus_peer *peer, enum rooms__bus_kind kind)
 {
     struct rooms_bus *bus = peer->bus;
     size_t from = rooms__bus_begin(&bus->pass, kind);
@@ -422,7 +422,7 @@ static void hear(struct rooms__bus_peer *peer)
     if (!peer->silent) return;
     peer->silent = false;
     rooms__bus_log(peer->bus, ROOMS_LOG_INFO, peer, "answers again");
-    say(peer, ROOMS__BUS_WHO);
+    send_frame(peer, ROOMS__BUS_WHO);
 }
 
 static void read_peer(struct rooms__bus_peer *peer)
@@ -516,7 +516,7 @@ static void on_ping(evutil_socket_t fd, short what, void *ctx)
     uint64_t now_ms = base_clock_ms();
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next) {
         if (peer->closed) continue;
-        if (!peer->waits) say(peer, ROOMS__BUS_PING);
+        if (!peer->waits) send_frame(peer, ROOMS__BUS_PING);
         if (peer->silent || peer->heard_ms + bus->options.silent_ms > now_ms) continue;
         peer->silent = true;
         rooms__bus_log(bus, ROOMS_LOG_WARN, peer, "is unresponsive; no longer waiting for its answers");

@@ -62,7 +62,7 @@ void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_
 
 /* --------------------------------------------------------------- receiving */
 
-static struct rooms__bus_adapter *find(const struct rooms_bus *bus, struct rooms_name nsp)
+static struct rooms__bus_adapter *find_adapter(const struct rooms_bus *bus, struct rooms_name nsp)
 {
     for (struct rooms__bus_adapter *adapter = bus->adapters; adapter; adapter = adapter->next)
         if (rooms__bus_nsp(adapter).n == nsp.n && memcmp(rooms__bus_nsp(adapter).p, nsp.p, nsp.n) == 0) return adapter;
@@ -75,7 +75,7 @@ int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum
     struct rooms__bus_message read;
     char offset[ROOMS_OFFSET_SIZE];
     if (kind == ROOMS__BUS_TAKE || kind == ROOMS__BUS_SESSION) {
-        struct rooms__bus_adapter *adapter = find(bus, rooms__bus_name(in));
+        struct rooms__bus_adapter *adapter = find_adapter(bus, rooms__bus_name(in));
         if (in->failed) return ROOMS_EINVAL;
         if (!adapter) return ROOMS_OK;
         return kind == ROOMS__BUS_TAKE ? rooms__bus_give(adapter, peer, in) : rooms__bus_given(adapter, peer, in);
@@ -84,7 +84,7 @@ int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum
     int result = rooms__bus_read_message(in, &read);
     if (result == ROOMS_ENOMEM) bus->stats.dropped++;
     if (result != ROOMS_OK) return result;
-    struct rooms__bus_adapter *adapter = find(bus, read.nsp);
+    struct rooms__bus_adapter *adapter = find_adapter(bus, read.nsp);
     read.message.uid = (struct rooms_name){peer->uid, ROOMS_UID_SIZE};
     if (adapter && adapter->log) rooms__bus_heard(adapter, peer, &read, offset);
     if (adapter) rooms_cluster_receive(&adapter->cluster, &read.message);

@@ -83,7 +83,7 @@ void rooms__bus_put_message(struct rooms_packer *out, struct rooms_name nsp, uin
 
 /* ----------------------------------------------------------------- reading */
 
-static const uint8_t *take(struct rooms__bus_reader *in, size_t n)
+static const uint8_t *read_slice(struct rooms__bus_reader *in, size_t n)
 {
     if (in->failed || (size_t)(in->end - in->p) < n) {
         in->failed = true;
@@ -96,14 +96,14 @@ static const uint8_t *take(struct rooms__bus_reader *in, size_t n)
 
 uint8_t rooms__bus_u8(struct rooms__bus_reader *in)
 {
-    const uint8_t *p = take(in, 1);
+    const uint8_t *p = read_slice(in, 1);
     return p ? *p : 0;
 }
 
 uint32_t rooms__bus_u32(struct rooms__bus_reader *in)
 {
     uint32_t value = 0;
-    const uint8_t *p = take(in, sizeof value);
+    const uint8_t *p = read_slice(in, sizeof value);
     if (p) memcpy(&value, p, sizeof value);
     return value;
 }
@@ -111,7 +111,7 @@ uint32_t rooms__bus_u32(struct rooms__bus_reader *in)
 uint64_t rooms__bus_u64(struct rooms__bus_reader *in)
 {
     uint64_t value = 0;
-    const uint8_t *p = take(in, sizeof value);
+    const uint8_t *p = read_slice(in, sizeof value);
     if (p) memcpy(&value, p, sizeof value);
     return value;
 }
@@ -119,7 +119,7 @@ uint64_t rooms__bus_u64(struct rooms__bus_reader *in)
 struct rooms_bytes rooms__bus_bytes(struct rooms__bus_reader *in)
 {
     uint32_t n = rooms__bus_u32(in);
-    const uint8_t *p = take(in, n);
+    const uint8_t *p = read_slice(in, n);
     return (struct rooms_bytes){p, p ? n : 0};
 }
 

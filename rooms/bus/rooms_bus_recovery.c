@@ -156,7 +156,7 @@ int rooms__bus_give(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *
 
 /* ------------------------------------------------------------------ taking */
 
-static void finish(struct rooms__bus_take *take, const struct rooms_session *session)
+static void finish_take(struct rooms__bus_take *take, const struct rooms_session *session)
 {
     for (struct rooms__bus_take **at = &take->adapter->takes; *at; at = &(*at)->next) {
         if (*at != take) continue;
@@ -173,7 +173,7 @@ static void finish(struct rooms__bus_take *take, const struct rooms_session *ses
 
 static void on_take_late(void *ctx)
 {
-    finish(ctx, NULL);
+    finish_take(ctx, NULL);
 }
 
 /* What stands in a frame of ROOMS__BUS_SESSION behind its id. */
@@ -227,7 +227,7 @@ static bool is_heard(const struct rooms__bus_adapter *adapter, const struct give
 }
 
 /* True: it is over. */
-static bool check(struct rooms__bus_take *take)
+static bool check_take(struct rooms__bus_take *take)
 {
     struct rooms__bus_adapter *adapter = take->adapter;
     struct rooms__bus_reader in = {take->answer, take->answer + take->answer_size, false};
@@ -240,7 +240,7 @@ static bool check(struct rooms__bus_take *take)
     }
     bool found = is_read && rooms__log_find(adapter->log, given.marks, given.mark_count, offset) == ROOMS_OK;
     if (found) given.session.offset = (struct rooms_name){offset, strlen(offset)};
-    finish(take, found ? &given.session : NULL);
+    finish_take(take, found ? &given.session : NULL);
     if (is_read) free(given.rooms);
     return true;
 }
@@ -249,7 +249,7 @@ static void check_takes(struct rooms__bus_adapter *adapter)
 {
     for (struct rooms__bus_take *take = adapter->takes, *next; take; take = next) {
         next = take->next;
-        if (take->answer && check(take)) next = adapter->takes; /* whoever was told may have asked again */
+        if (take->answer && check_take(take)) next = adapter->takes; /* whoever was told may have asked again */
     }
 }
 
@@ -280,9 +280,9 @@ int rooms__bus_given(struct rooms__bus_adapter *adapter, struct rooms__bus_peer 
         if (take->answer) memcpy(take->answer, rest.p, take->answer_size);
     }
     if (take->answer)
-        check(take);
+        check_take(take);
     else if (!take->asked)
-        finish(take, NULL);
+        finish_take(take, NULL);
     return ROOMS_OK;
 }
 
@@ -291,7 +291,7 @@ void rooms__bus_takes_gone(struct rooms__bus_adapter *adapter, const struct room
     for (struct rooms__bus_take *take = adapter->takes, *next; take; take = next) {
         next = take->next;
         if (peer && (take->answer || !drop_asked(take, peer->number) || take->asked)) continue;
-        finish(take, NULL);
+        finish_take(take, NULL);
         next = adapter->takes;
     }
 }

@@ -89,8 +89,8 @@ static int classic_broadcast(struct rooms_adapter *adapter, const struct rooms_s
     return error;
 }
 
-static int change(struct classic *classic, enum rooms__classic_type type, const struct rooms_selector *who,
-                  const struct rooms_selector *rooms)
+static int publish_change(struct classic *classic, enum rooms__classic_type type, const struct rooms_selector *who,
+                          const struct rooms_selector *rooms)
 {
     rooms__classic_put_change(rooms__classic_begin(classic), classic_uid(classic), type, who, rooms);
     return rooms__classic_publish(classic, classic->requests);
@@ -100,7 +100,7 @@ static int classic_join(struct rooms_adapter *adapter, const struct rooms_select
                         const struct rooms_flags *flags, const struct rooms_name *rooms, size_t room_count)
 {
     const struct rooms_selector list = {rooms, room_count, NULL, 0};
-    int error = flags->local ? ROOMS_OK : change(classic_of(adapter), ROOMS__CLASSIC_JOIN, who, &list);
+    int error = flags->local ? ROOMS_OK : publish_change(classic_of(adapter), ROOMS__CLASSIC_JOIN, who, &list);
     adapter->local.join(adapter->local.ctx, who, rooms, room_count);
     return error;
 }
@@ -109,7 +109,7 @@ static int classic_leave(struct rooms_adapter *adapter, const struct rooms_selec
                          const struct rooms_flags *flags, const struct rooms_name *rooms, size_t room_count)
 {
     const struct rooms_selector list = {rooms, room_count, NULL, 0};
-    int error = flags->local ? ROOMS_OK : change(classic_of(adapter), ROOMS__CLASSIC_LEAVE, who, &list);
+    int error = flags->local ? ROOMS_OK : publish_change(classic_of(adapter), ROOMS__CLASSIC_LEAVE, who, &list);
     adapter->local.leave(adapter->local.ctx, who, rooms, room_count);
     return error;
 }

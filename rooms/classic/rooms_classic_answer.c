@@ -19,7 +19,7 @@ struct classic_asked {
     char text[];
 };
 
-static void refuse(struct classic *classic, const char *why)
+static void ignore_message(struct classic *classic, const char *why)
 {
     rooms__redis_ignored(classic->redis, why);
 }
@@ -43,7 +43,7 @@ static struct rooms_name answer_channel(const struct classic *classic, const str
 }
 
 /* Publishes what was put into the payload. */
-static void answer(struct classic *classic, const struct rooms__classic_message *message)
+static void publish_answer(struct classic *classic, const struct rooms__classic_message *message)
 {
     char *memory;
     struct rooms_name channel = answer_channel(classic, message, &memory);
@@ -102,7 +102,7 @@ static void answer_sockets(struct classic *classic, const struct rooms__classic_
 {
     struct rooms__names rooms;
     if (rooms__names_of_json(&rooms, message->field[ROOMS__CLASSIC_F_ROOMS]) != 0) {
-        refuse(classic, "malformed request: `rooms` is not a list");
+        ignore_message(classic, "malformed request: `rooms` is not a list");
         return;
     }
     const struct rooms_selector who = {rooms.names, rooms.count, NULL, 0};
@@ -111,7 +111,7 @@ static void answer_sockets(struct classic *classic, const struct rooms__classic_
     rooms_each_unchanged(list.index, &who, put_member, &list);
     rooms__classic_end_answer_list(list.packer);
     rooms__names_clear(&rooms);
-    answer(classic, message);
+    publish_answer(classic, message);
 }
 
 static void answer_all_rooms(struct classic *classic, const struct rooms__classic_message *message)
@@ -121,7 +121,7 @@ static void answer_all_rooms(struct classic *classic, const struct rooms__classi
     rooms_each_unchanged(list.index, &everybody, put_member, &list);
     rooms_each_room(list.index, put_room, &list);
     rooms__classic_end_answer_list(list.packer);
-    answer(classic, message);
+    publish_answer(classic, message);
 }
 
 static void answer_fetch(struct classic *classic, const struct rooms__classic_message *message,
@@ -132,13 +132,13 @@ static void answer_fetch(struct classic *classic, const struct rooms__classic_me
     struct list list = begin_list(classic, message, "sockets");
     local->fetch(local->ctx, &who, put_socket, &list);
     rooms__classic_end_answer_list(list.packer);
-    answer(classic, message);
+    publish_answer(classic, message);
 }
 
 /* ----------------------------------------------------------------- changes */
 
-static void change(struct classic *classic, const struct rooms__classic_message *message,
-                   const struct rooms_selector *who, const struct rooms__names *rooms)
+static void change_rooms(struct classic *classic, const struct rooms__classic_message *message,
+                         const struct rooms_selector *who, const struct rooms__names *rooms)
 {
     const struct rooms_local *local = &classic->adapter.local;
     if (message->type == ROOMS__CLASSIC_JOIN)
@@ -155,10 +155,10 @@ static void change_selected(struct classic *classic, const struct rooms__classic
     struct rooms_selector who = rooms__classic_selector(opts);
     struct rooms__names rooms;
     if (rooms__names_of_json(&rooms, message->field[ROOMS__CLASSIC_F_ROOMS]) != 0) {
-        refuse(classic, "malformed request: `opts.rooms` is not a list");
+        ignore_message(classic, "malformed request: `opts.rooms` is not a list");
         return;
     }
-    change(classic, message, &who, &rooms);
+    change_rooms(classic, message, &who, &rooms);
     rooms__names_clear(&rooms);
 }
 
@@ -186,11 +186,11 @@ static void change_one(struct classic *classic, const struct rooms__classic_mess
     if (rooms_member_find(classic->adapter.local.index, sid.names[0]) &&
         one_name(&room, message->field[ROOMS__CLASSIC_F_ROOM]) == 0) {
         const struct rooms_selector who = {sid.names, 1, NULL, 0};
-        change(classic, message, &who, &room);
+        change_rooms(classic, message, &who, &room);
         rooms__names_clear(&room);
         if (request_id.n > 0) {
             rooms__classic_put_done(rooms__classic_begin(classic), request_id);
-            answer(classic, message);
+            publish_answer(classic, message);
         }
     }
     rooms__names_clear(&sid);
@@ -245,7 +245,7 @@ static void take_server_side_event(struct classic *classic, const struct rooms__
     struct classic_owed *owed = NULL;
     bool answered = false;
     if (!rooms__json_is_array(data)) {
-        refuse(classic, "malformed server-side event: `data` is not a list");
+        ignore_message(classic, "malformed server-side event: `data` is not a list");
         return;
     }
     if (request_id.n > 0) {
@@ -345,7 +345,7 @@ static void take_ask(struct classic *classic, const struct rooms__classic_messag
     struct rooms_flags flags = opts->flags;
     struct rooms_bytes data = rooms__classic_packet_data(message);
     if (data.n == 0) {
-        refuse(classic, "malformed broadcast with acks: the arguments are not a list");
+        ignore_message(classic, "malformed broadcast with acks: the arguments are not a list");
         return;
     }
     if (flags.timeout_ms == 0) flags.timeout_ms = classic->options->request_timeout_ms;
@@ -373,7 +373,7 @@ static void take_selected(struct classic *classic, const struct rooms__classic_m
 {
     struct rooms__classic_opts opts;
     if (rooms__classic_read_opts(message, &opts) != 0) {
-        refuse(classic, "malformed request: neither a socket id nor rooms are given");
+        ignore_message(classic, "malformed request: neither a socket id nor rooms are given");
         return;
     }
     if (message->type == ROOMS__CLASSIC_FETCH)
@@ -385,13 +385,13 @@ static void take_selected(struct classic *classic, const struct rooms__classic_m
     rooms__classic_opts_clear(&opts);
 }
 
-static void take(struct classic *classic, const struct rooms__classic_message *message)
+static void serve_request(struct classic *classic, const struct rooms__classic_message *message)
 {
     bool has_id = message->field[ROOMS__CLASSIC_F_REQUEST_ID].n > 0;
     bool asks = message->type <= ROOMS__CLASSIC_ALL_ROOMS || message->type == ROOMS__CLASSIC_FETCH ||
                 message->type == ROOMS__CLASSIC_BROADCAST;
     if (asks && !has_id) {
-        refuse(classic, "malformed request: an answer is expected, but the request id is missing");
+        ignore_message(classic, "malformed request: an answer is expected, but the request id is missing");
         return;
     }
     switch (message->type) {
@@ -418,7 +418,7 @@ static void take(struct classic *classic, const struct rooms__classic_message *m
         take_server_side_event(classic, message);
         return;
     default:
-        refuse(classic, "unknown type of request");
+        ignore_message(classic, "unknown type of request");
     }
 }
 
@@ -428,9 +428,10 @@ void rooms__classic_on_request(void *ctx, struct rooms_name channel, struct room
     struct rooms__classic_message message;
     (void)channel;
     if (rooms__classic_read(payload, &message)) {
-        refuse(classic, "malformed request");
+        ignore_message(classic, "malformed request");
         return;
     }
-    if (!rooms__json_text_is(message.field[ROOMS__CLASSIC_F_UID], classic_uid(classic))) take(classic, &message);
+    if (!rooms__json_text_is(message.field[ROOMS__CLASSIC_F_UID], classic_uid(classic)))
+        serve_request(classic, &message);
     rooms__classic_clear(&message);
 }

@@ -69,7 +69,7 @@ static void tell_done(struct classic_question *question, int error)
 }
 
 /* The question is gone afterwards. */
-static void finish(struct classic_question *question, int error)
+static void finish_question(struct classic_question *question, int error)
 {
     struct classic_question last = *question;
     question_free(question);
@@ -88,7 +88,7 @@ static void check_complete(struct classic_question *question)
 {
     if (question->is_deaf || !question->is_counted || question->answered < question->others) return;
     if (question->kind != KIND_ACKS)
-        finish(question, ROOMS_OK);
+        finish_question(question, ROOMS_OK);
     else if (question->acks >= question->clients)
         retire(question);
 }
@@ -106,7 +106,7 @@ static void give_up_on(struct classic_question *question, size_t gone)
         check_complete(question);
         return;
     }
-    finish(question, ROOMS_ETIMEOUT);
+    finish_question(question, ROOMS_ETIMEOUT);
 }
 
 /* ------------------------------------------------------------- the missing */
@@ -147,7 +147,7 @@ static void end_late(struct classic_question *question)
     if (question->kind == KIND_ACKS)
         question->is_deaf = true;
     else
-        finish(question, ROOMS_ETIMEOUT);
+        finish_question(question, ROOMS_ETIMEOUT);
     classic->missing[0] = '\0';
 }
 
@@ -215,7 +215,7 @@ static void on_first_count(struct classic_question *question, size_t others)
     question->is_counted = true;
     question->others = others;
     if (question->kind == KIND_COUNT) {
-        finish(question, ROOMS_OK);
+        finish_question(question, ROOMS_OK);
         return;
     }
     if (question->kind == KIND_ACKS && question->answered >= others) question->sink.counted(question->sink.ctx);
@@ -232,7 +232,7 @@ static void on_count(void *ctx, const struct redisReply *reply)
     if (question->is_deaf) return;
     if (!read_count(reply, &count)) {
         /* Acks may still come; their end is the timeout. */
-        if (!question->is_counted && question->kind != KIND_ACKS) finish(question, ROOMS_ETIMEOUT);
+        if (!question->is_counted && question->kind != KIND_ACKS) finish_question(question, ROOMS_ETIMEOUT);
         return;
     }
     /* This node is among them once it listens; when that came to be meanwhile nobody knows whether it is. Redis may
@@ -326,7 +326,7 @@ static struct rooms__classic_asker asker_of(const struct classic_question *quest
 
 /* Asks how many there are, then what was put into the payload. While Redis is away nobody waits for answers; events are
  * for others to hear all the same, and are kept for them. */
-static int ask(struct classic_question *question)
+static int ask_question(struct classic_question *question)
 {
     struct classic *classic = question->classic;
     if (classic->payload.error) return classic->payload.error;
@@ -353,7 +353,7 @@ int rooms__classic_fetch(struct rooms_adapter *adapter, const struct rooms_selec
     question->ctx = ctx;
     struct rooms__classic_asker asker = asker_of(question);
     rooms__classic_put_fetch(rooms__classic_begin(classic), &asker, who);
-    if (ask(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    if (ask_question(question) != 0) finish_question(question, ROOMS_ETIMEOUT);
     return ROOMS_OK;
 }
 
@@ -380,7 +380,7 @@ int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct 
     question->ctx = ctx;
     struct rooms__classic_asker asker = asker_of(question);
     rooms__classic_put_server_side_emit(rooms__classic_begin(classic), &asker, message);
-    if (ask(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    if (ask_question(question) != 0) finish_question(question, ROOMS_ETIMEOUT);
     return ROOMS_OK;
 }
 
@@ -392,7 +392,7 @@ int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(vo
     if (!question) return ROOMS_ENOMEM;
     question->result = result;
     question->ctx = ctx;
-    if (ask_count(question) != 0) finish(question, ROOMS_ETIMEOUT);
+    if (ask_count(question) != 0) finish_question(question, ROOMS_ETIMEOUT);
     return ROOMS_OK;
 }
 
@@ -452,7 +452,7 @@ int rooms__classic_broadcast_with_ack(struct rooms_adapter *adapter, const struc
     question->sink = kept;
     struct rooms__classic_asker asker = asker_of(question);
     rooms__classic_put_ask(rooms__classic_begin(classic), &asker, &event);
-    ask(question);
+    ask_question(question);
     const struct rooms_ack_sink here = {on_local_clients, on_local_counted, on_local_ack, question};
     deliver_here(adapter, &event, &here);
     return ROOMS_OK;
@@ -515,7 +515,7 @@ static bool take_ack(struct classic_question *question, const struct rooms__clas
     return true;
 }
 
-static bool take(struct classic_question *question, const struct rooms__classic_message *message)
+static bool take_response(struct classic_question *question, const struct rooms__classic_message *message)
 {
     switch (question->kind) {
     case KIND_FETCH:
@@ -549,7 +549,7 @@ void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct roo
     struct classic_question *question =
         n > 0 ? rooms__table_find(&classic->questions, (struct rooms_name){id, (size_t)n}) : NULL;
     if (question && !question->is_deaf) {
-        if (take(question, &message))
+        if (take_response(question, &message))
             check_complete(question);
         else
             rooms__redis_ignored(classic->redis, "response does not match its request");
@@ -564,7 +564,7 @@ void rooms__classic_questions_free(struct classic *classic)
         if (question->kind == KIND_ACKS)
             question_free(question);
         else
-            finish(question, ROOMS_ETIMEOUT);
+            finish_question(question, ROOMS_ETIMEOUT);
     }
     rooms__table_clear(&classic->questions);
 }

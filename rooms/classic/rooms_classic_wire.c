@@ -186,14 +186,14 @@ struct rooms_bytes rooms__classic_packet_data(const struct rooms__classic_messag
 
 /* --------------------------------------------------------- writing msgpack */
 
-static void pack(struct rooms_packer *packer, const char *text)
+static void pack_word(struct rooms_packer *packer, const char *text)
 {
     rooms_pack_text(packer, text, strlen(text));
 }
 
 static void pack_name(struct rooms_packer *packer, const char *key, struct rooms_name name)
 {
-    pack(packer, key);
+    pack_word(packer, key);
     rooms_pack_text(packer, name.p, name.n);
 }
 
@@ -201,7 +201,7 @@ static void pack_names(struct rooms_packer *packer, const char *key, const struc
 {
     size_t numbers = 0;
     for (size_t i = 0; i < count; i++) numbers += rooms__name_is_number(names[i]);
-    pack(packer, key);
+    pack_word(packer, key);
     rooms_pack_array(packer, count + numbers);
     for (size_t i = 0; i < count; i++) {
         rooms_pack_text(packer, names[i].p, names[i].n);
@@ -212,7 +212,7 @@ static void pack_names(struct rooms_packer *packer, const char *key, const struc
 
 static void pack_bool(struct rooms_packer *packer, const char *key, bool value)
 {
-    pack(packer, key);
+    pack_word(packer, key);
     rooms__put_bytes(packer, value ? "\xc3" : "\xc2", 1);
 }
 
@@ -221,21 +221,21 @@ static void pack_opts(struct rooms_packer *packer, const struct rooms_selector *
     rooms_pack_map(packer, 3);
     pack_names(packer, "rooms", who->rooms, who->room_count);
     pack_names(packer, "except", who->except, who->except_count);
-    pack(packer, "flags");
+    pack_word(packer, "flags");
     rooms_pack_map(packer, (size_t)flags->is_volatile + !flags->compress + (flags->timeout_ms > 0));
     if (flags->is_volatile) pack_bool(packer, "volatile", true);
     if (!flags->compress) pack_bool(packer, "compress", false);
     if (flags->timeout_ms == 0) return;
-    pack(packer, "timeout");
+    pack_word(packer, "timeout");
     rooms_pack_uint(packer, flags->timeout_ms);
 }
 
 static void pack_packet(struct rooms_packer *packer, struct rooms_name nsp, const struct rooms_message *message)
 {
     rooms_pack_map(packer, 3);
-    pack(packer, "type");
+    pack_word(packer, "type");
     rooms_pack_uint(packer, PACKET_EVENT);
-    pack(packer, "data");
+    pack_word(packer, "data");
     rooms_pack_json(packer, message->json, message->attachments, message->attachment_count);
     pack_name(packer, "nsp", nsp);
 }
@@ -251,7 +251,7 @@ void rooms__classic_put_broadcast(struct rooms_packer *packer, struct rooms_name
 
 static void pack_type(struct rooms_packer *packer, enum rooms__classic_type type)
 {
-    pack(packer, "type");
+    pack_word(packer, "type");
     rooms_pack_uint(packer, (uint64_t)type);
 }
 
@@ -262,9 +262,9 @@ void rooms__classic_put_ask(struct rooms_packer *packer, const struct rooms__cla
     pack_name(packer, "uid", asker->uid);
     pack_name(packer, "requestId", asker->request_id);
     pack_type(packer, ROOMS__CLASSIC_BROADCAST);
-    pack(packer, "packet");
+    pack_word(packer, "packet");
     pack_packet(packer, event->nsp, event->message);
-    pack(packer, "opts");
+    pack_word(packer, "opts");
     pack_opts(packer, event->who, event->flags);
 }
 
@@ -325,7 +325,7 @@ static void pack_server_side_emit(struct rooms_packer *packer, const struct room
     pack_name(packer, "uid", asker->uid);
     if (asker->request_id.p) pack_name(packer, "requestId", asker->request_id);
     pack_type(packer, ROOMS__CLASSIC_SERVER_SIDE_EMIT);
-    pack(packer, "data");
+    pack_word(packer, "data");
     rooms_pack_json(packer, message->json, message->attachments, message->attachment_count);
 }
 
@@ -402,10 +402,10 @@ static void pack_answer(struct rooms_packer *packer, enum rooms__classic_type ty
     struct rooms_bytes first = first_of(args);
     rooms_pack_map(packer, first.n ? 3 : 2);
     pack_type(packer, type);
-    pack(packer, "requestId");
+    pack_word(packer, "requestId");
     rooms_pack_json(packer, request_id, NULL, 0);
     if (first.n == 0) return;
-    pack(packer, type == ROOMS__CLASSIC_ACK ? "packet" : "data");
+    pack_word(packer, type == ROOMS__CLASSIC_ACK ? "packet" : "data");
     rooms_pack_json(packer, first, args->attachments, args->attachment_count);
 }
 

@@ -31,23 +31,23 @@ struct rooms_cluster_message *rooms__cluster_copy(const struct rooms_cluster_mes
     struct rooms_cluster_message *copy = malloc(size);
     if (!copy) return NULL;
     *copy = *from;
-    struct rooms_arena cutter = {(char *)(copy + 1)};
-    struct rooms_name *in = rooms__cut(&cutter, from->who.room_count * sizeof *in);
-    struct rooms_name *except = rooms__cut(&cutter, from->who.except_count * sizeof *except);
-    struct rooms_name *rooms = rooms__cut(&cutter, from->room_count * sizeof *rooms);
-    struct rooms_bytes *attachments = rooms__cut(&cutter, from->packet.attachment_count * sizeof *attachments);
-    struct rooms_bytes *sockets = rooms__cut(&cutter, from->socket_count * sizeof *sockets);
-    rooms__cut_names(&cutter, in, from->who.rooms, from->who.room_count);
-    rooms__cut_names(&cutter, except, from->who.except, from->who.except_count);
-    rooms__cut_names(&cutter, rooms, from->rooms, from->room_count);
+    struct rooms_arena arena = {(char *)(copy + 1)};
+    struct rooms_name *in = rooms__cut(&arena, from->who.room_count * sizeof *in);
+    struct rooms_name *except = rooms__cut(&arena, from->who.except_count * sizeof *except);
+    struct rooms_name *rooms = rooms__cut(&arena, from->room_count * sizeof *rooms);
+    struct rooms_bytes *attachments = rooms__cut(&arena, from->packet.attachment_count * sizeof *attachments);
+    struct rooms_bytes *sockets = rooms__cut(&arena, from->socket_count * sizeof *sockets);
+    rooms__cut_names(&arena, in, from->who.rooms, from->who.room_count);
+    rooms__cut_names(&arena, except, from->who.except, from->who.except_count);
+    rooms__cut_names(&arena, rooms, from->rooms, from->room_count);
     for (size_t i = 0; i < from->packet.attachment_count; i++)
-        attachments[i] = rooms__cut_bytes(&cutter, from->packet.attachments[i]);
-    for (size_t i = 0; i < from->socket_count; i++) sockets[i] = rooms__cut_bytes(&cutter, from->sockets[i]);
-    copy->uid = rooms__cut_name(&cutter, from->uid);
-    copy->request = rooms__cut_name(&cutter, from->request);
+        attachments[i] = rooms__cut_bytes(&arena, from->packet.attachments[i]);
+    for (size_t i = 0; i < from->socket_count; i++) sockets[i] = rooms__cut_bytes(&arena, from->sockets[i]);
+    copy->uid = rooms__cut_name(&arena, from->uid);
+    copy->request = rooms__cut_name(&arena, from->request);
     copy->who = (struct rooms_selector){in, from->who.room_count, except, from->who.except_count};
-    copy->packet.json = rooms__cut_bytes(&cutter, from->packet.json);
-    copy->packet.offset = rooms__cut_name(&cutter, from->packet.offset);
+    copy->packet.json = rooms__cut_bytes(&arena, from->packet.json);
+    copy->packet.offset = rooms__cut_name(&arena, from->packet.offset);
     copy->packet.attachments = attachments;
     copy->packet.prepared = NULL;
     copy->rooms = rooms;
@@ -89,7 +89,7 @@ static void on_late(void *ctx)
     stop_waiting(cluster);
 }
 
-static void advance(struct rooms_cluster *cluster)
+static void apply_ready(struct rooms_cluster *cluster)
 {
     while (cluster->state->lane.first && cluster->state->lane.first->ticket == 0) apply_first(cluster);
     if (cluster->state->lane.first)
@@ -98,8 +98,8 @@ static void advance(struct rooms_cluster *cluster)
         base_timer_stop(&cluster->state->lane.timer);
 }
 
-static int append(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
-                  const struct rooms_ack_sink *sink, bool waits)
+static int append_entry(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
+                        const struct rooms_ack_sink *sink, bool waits)
 {
     struct rooms__lane *lane = &cluster->state->lane;
     struct rooms__lane_entry *entry = calloc(1, sizeof *entry);
@@ -129,7 +129,7 @@ void rooms__lane_apply(struct rooms_cluster *cluster, const struct rooms_cluster
 {
     struct rooms__lane *lane = &cluster->state->lane;
     bool must_wait = lane->first || (waits && !lane->late);
-    if (must_wait && append(cluster, message, sink, waits) == ROOMS_OK) {
+    if (must_wait && append_entry(cluster, message, sink, waits) == ROOMS_OK) {
         if (lane->bytes > cluster->state->options.max_log_wait_bytes) stop_waiting(cluster);
         return;
     }
@@ -157,5 +157,5 @@ void rooms_cluster_logged(struct rooms_cluster *cluster, uint64_t ticket, struct
     if (!entry) return; /* it did not wait for so long */
     if (offset.n < ROOMS_OFFSET_SIZE && offset.n) memcpy(entry->offset, offset.p, offset.n);
     entry->ticket = 0;
-    advance(cluster);
+    apply_ready(cluster);
 }

@@ -109,7 +109,7 @@ static void name_missing(struct rooms_cluster *cluster, const struct rooms__requ
     if (left > 0) snprintf(out + at, ROOMS__MISSING_SIZE - at, at ? ", %zu more" : "%zu unknown", left);
 }
 
-static void finish(struct rooms_cluster *cluster, struct rooms__request *request, int error)
+static void finish_request(struct rooms_cluster *cluster, struct rooms__request *request, int error)
 {
     const struct rooms__asker *asker = &request->asker;
     take_out(cluster, request);
@@ -143,7 +143,7 @@ struct rooms_name rooms_cluster_missing(struct rooms_adapter *adapter)
 static void on_timeout(void *ctx)
 {
     struct rooms__request *request = ctx;
-    finish(request->cluster, request, ROOMS_ETIMEOUT);
+    finish_request(request->cluster, request, ROOMS_ETIMEOUT);
 }
 
 static bool has_all(const struct rooms__request *request)
@@ -152,18 +152,18 @@ static bool has_all(const struct rooms__request *request)
 }
 
 /* Of acks the asker is told that all have said their count; then the acks still come. True: it is over. */
-static bool check(struct rooms_cluster *cluster, struct rooms__request *request)
+static bool check_request(struct rooms_cluster *cluster, struct rooms__request *request)
 {
     if (!has_all(request)) return false;
     if (request->asker.kind != ROOMS__ASK_ACKS) {
-        finish(cluster, request, ROOMS_OK);
+        finish_request(cluster, request, ROOMS_OK);
         return true;
     }
     /* The asker may be gone after the last it is told. */
     struct rooms_ack_sink sink = request->asker.sink;
     bool tell = !request->counted, over = request->acks >= request->clients;
     request->counted = true;
-    if (over) finish(cluster, request, ROOMS_OK);
+    if (over) finish_request(cluster, request, ROOMS_OK);
     if (tell) sink.counted(sink.ctx);
     return over;
 }
@@ -227,11 +227,11 @@ int rooms__request(struct rooms_cluster *cluster, const struct rooms__asker *ask
         return ROOMS_OK;
     /* Nobody knows who should answer. Acks are then never counted, so that their asker's timeout tells it. */
     if (!is_sent || counts)
-        finish(cluster, request, ROOMS_ETIMEOUT);
+        finish_request(cluster, request, ROOMS_ETIMEOUT);
     else if (!message)
-        finish(cluster, request, ROOMS_OK);
+        finish_request(cluster, request, ROOMS_OK);
     else
-        check(cluster, request);
+        check_request(cluster, request);
     return ROOMS_OK;
 }
 
@@ -242,14 +242,14 @@ void rooms_cluster_counted(struct rooms_cluster *cluster, uint64_t ticket, int e
     struct rooms__request *request = rooms__table_find(&cluster->state->requests, (struct rooms_name){id, ID_SIZE});
     if (!request || request->expected != UNKNOWN) return;
     if (error) {
-        finish(cluster, request, ROOMS_ETIMEOUT);
+        finish_request(cluster, request, ROOMS_ETIMEOUT);
         return;
     }
     request->expected = others;
     if (request->asker.kind == ROOMS__ASK_COUNT)
-        finish(cluster, request, ROOMS_OK);
+        finish_request(cluster, request, ROOMS_OK);
     else
-        check(cluster, request);
+        check_request(cluster, request);
 }
 
 void rooms__requests_node_gone(struct rooms_cluster *cluster, struct rooms_name uid)
@@ -261,7 +261,7 @@ void rooms__requests_node_gone(struct rooms_cluster *cluster, struct rooms_name 
         if (part && !part->answered && !part->gone) {
             part->gone = true;
             request->gone++;
-            if (check(cluster, request))
+            if (check_request(cluster, request))
                 next = cluster->state->first_request; /* whoever was told may have asked again */
         }
         request = next;
@@ -296,7 +296,7 @@ static void take_ack(struct rooms_cluster *cluster, struct rooms__request *reque
     }
     part->acks++;
     request->acks++;
-    if (request->counted && request->acks >= request->clients) finish(cluster, request, ROOMS_OK);
+    if (request->counted && request->acks >= request->clients) finish_request(cluster, request, ROOMS_OK);
     sink.ack(sink.ctx, &answer->packet);
 }
 
@@ -321,7 +321,7 @@ static void take_answer(struct rooms_cluster *cluster, struct rooms__request *re
         request->clients += answer->client_count;
         asker->sink.clients(asker->sink.ctx, answer->client_count);
     }
-    check(cluster, request);
+    check_request(cluster, request);
 }
 
 void rooms__request_answered(struct rooms_cluster *cluster, const struct rooms_cluster_message *answer)
@@ -384,9 +384,9 @@ static struct rooms__served *served_new(struct rooms_cluster *cluster, const str
         free(served);
         return NULL;
     }
-    struct rooms_arena cutter = {served->text};
-    served->uid = rooms__cut_name(&cutter, message->uid);
-    served->request = rooms__cut_name(&cutter, message->request);
+    struct rooms_arena arena = {served->text};
+    served->uid = rooms__cut_name(&arena, message->uid);
+    served->request = rooms__cut_name(&arena, message->request);
     if (served->next) served->next->prev = served;
     cluster->state->first_served = served;
     cluster->state->served_count++;
@@ -547,7 +547,7 @@ void rooms__requests_init(struct rooms_cluster *cluster)
 
 void rooms__requests_clear(struct rooms_cluster *cluster)
 {
-    while (cluster->state->first_request) finish(cluster, cluster->state->first_request, ROOMS_ETIMEOUT);
+    while (cluster->state->first_request) finish_request(cluster, cluster->state->first_request, ROOMS_ETIMEOUT);
     while (cluster->state->first_served) served_free(cluster->state->first_served);
     rooms__table_clear(&cluster->state->requests);
 }

@@ -156,7 +156,7 @@ static void put_json(struct rooms_packer *packer, const struct rooms_cluster_mes
 }
 
 /* Turns JSON that was put into another packer into msgpack. */
-static void pack(struct rooms_packer *packer, struct rooms_packer *json, const struct rooms_message *packet)
+static void pack_as_msgpack(struct rooms_packer *packer, struct rooms_packer *json, const struct rooms_message *packet)
 {
     if (json->error && !packer->error) packer->error = json->error;
     rooms_pack_json(packer, (struct rooms_bytes){json->bytes, json->size}, packet->attachments,
@@ -174,7 +174,7 @@ void rooms__cluster_put(struct rooms_packer *packer, const struct rooms_cluster_
     }
     rooms_packer_init(&json);
     put_json(&json, message, nsp);
-    pack(packer, &json, &message->packet);
+    pack_as_msgpack(packer, &json, &message->packet);
 }
 
 static void put_base64(struct rooms_packer *packer, const struct rooms_packer *binary)
@@ -201,7 +201,7 @@ void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms_cl
     rooms_packer_init(&json);
     rooms_packer_init(&binary);
     put_data(&json, message);
-    pack(&binary, &json, &message->packet);
+    pack_as_msgpack(&binary, &json, &message->packet);
     put_base64(packer, &binary);
     rooms_packer_clear(&binary);
 }

@@ -45,7 +45,7 @@ struct decoding {
     struct level levels[ROOMS_MSGPACK_DEPTH_MAX];
 };
 
-static int fail(struct decoding *d, int code, const char *why)
+static int set_fault(struct decoding *d, int code, const char *why)
 {
     d->code = code;
     d->why = why;
@@ -54,7 +54,7 @@ static int fail(struct decoding *d, int code, const char *why)
 
 /* ------------------------------------------------------------------ output */
 
-static char *reserve(struct decoding *d, size_t n)
+static char *reserve_json(struct decoding *d, size_t n)
 {
     struct rooms_decoded *out = d->out;
     if (n > out->json_capacity - out->json_size) {
@@ -68,10 +68,10 @@ static char *reserve(struct decoding *d, size_t n)
     return out->json + out->json_size;
 }
 
-static int put(struct decoding *d, const char *text, size_t n)
+static int put_json(struct decoding *d, const char *text, size_t n)
 {
-    char *to = reserve(d, n);
-    if (!to) return fail(d, ROOMS_ENOMEM, "out of memory");
+    char *to = reserve_json(d, n);
+    if (!to) return set_fault(d, ROOMS_ENOMEM, "out of memory");
     memcpy(to, text, n);
     d->out->json_size += n;
     return 0;
@@ -79,7 +79,7 @@ static int put(struct decoding *d, const char *text, size_t n)
 
 static int put_text(struct decoding *d, const char *text)
 {
-    return put(d, text, strlen(text));
+    return put_json(d, text, strlen(text));
 }
 
 static char *put_escape(char *to, uint8_t c)
@@ -116,8 +116,8 @@ static char *put_half(char *to, const uint8_t *p)
 static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
 {
     const uint8_t *end = p + n;
-    char *begin = n > (SIZE_MAX - 2) / 6 ? NULL : reserve(d, 6 * n + 2), *to = begin;
-    if (!begin) return fail(d, ROOMS_ENOMEM, "out of memory");
+    char *begin = n > (SIZE_MAX - 2) / 6 ? NULL : reserve_json(d, 6 * n + 2), *to = begin;
+    if (!begin) return set_fault(d, ROOMS_ENOMEM, "out of memory");
     *to++ = '"';
     while (p < end) {
         if (*p >= 0x80) {
@@ -128,7 +128,7 @@ static int put_quoted(struct decoding *d, const uint8_t *p, size_t n)
                 p += 3;
                 continue;
             }
-            if (!valid) return fail(d, ROOMS_EINVAL, "text is not UTF-8");
+            if (!valid) return set_fault(d, ROOMS_EINVAL, "text is not UTF-8");
             for (; size > 0; size--) *to++ = (char)*p++;
         } else if (*p < 0x20 || *p == '"' || *p == '\\') {
             to = put_escape(to, *p++);
@@ -158,12 +158,12 @@ static int begin_value(struct decoding *d)
 {
     struct level *level = top(d);
     if (!level) return 0;
-    if (level->at_key) return fail(d, ROOMS_EINVAL, "a map key is neither text nor an integer");
+    if (level->at_key) return set_fault(d, ROOMS_EINVAL, "a map key is neither text nor an integer");
     if (level->is_map || !level->any) {
         level->any = true;
         return 0;
     }
-    return put(d, ",", 1);
+    return put_json(d, ",", 1);
 }
 
 static int put_value(struct decoding *d, const char *json)
@@ -175,7 +175,7 @@ static int begin_key(struct decoding *d)
 {
     struct level *level = top(d);
     level->key_at = d->out->json_size;
-    return level->any ? put(d, ",", 1) : 0;
+    return level->any ? put_json(d, ",", 1) : 0;
 }
 
 static int end_key(struct decoding *d, bool mark)
@@ -183,7 +183,7 @@ static int end_key(struct decoding *d, bool mark)
     struct level *level = top(d);
     level->at_key = false;
     level->mark = mark;
-    return put(d, ":", 1);
+    return put_json(d, ":", 1);
 }
 
 /* A value, and with it maybe its array or map, is complete. */
@@ -192,17 +192,17 @@ static int end_item(struct decoding *d)
     struct level *level = top(d);
     if (--level->left > 0) return 0;
     d->depth--;
-    return put(d, level->is_map ? "}" : "]", 1);
+    return put_json(d, level->is_map ? "}" : "]", 1);
 }
 
 static int open_level(struct decoding *d, uint32_t count, bool is_map)
 {
     if (begin_value(d)) return FAILED;
     if (d->depth >= d->limits->max_depth || d->depth >= ROOMS_MSGPACK_DEPTH_MAX)
-        return fail(d, ROOMS_ELIMIT, "nested too deeply");
-    if (count == 0) return put(d, is_map ? "{}" : "[]", 2);
+        return set_fault(d, ROOMS_ELIMIT, "nested too deeply");
+    if (count == 0) return put_json(d, is_map ? "{}" : "[]", 2);
     d->levels[d->depth++] = (struct level){.left = count, .is_map = is_map, .at_key = is_map};
-    return put(d, is_map ? "{" : "[", 1);
+    return put_json(d, is_map ? "{" : "[", 1);
 }
 
 /* ------------------------------------------------------------------ values */
@@ -210,7 +210,7 @@ static int open_level(struct decoding *d, uint32_t count, bool is_map)
 static int put_integer(struct decoding *d, const char *digits)
 {
     if (!at_key(d)) return put_value(d, digits);
-    if (begin_key(d) || put(d, "\"", 1) || put_text(d, digits) || put(d, "\"", 1)) return FAILED;
+    if (begin_key(d) || put_json(d, "\"", 1) || put_text(d, digits) || put_json(d, "\"", 1)) return FAILED;
     return end_key(d, false);
 }
 
@@ -257,11 +257,11 @@ static int put_placeholder(struct decoding *d, const uint8_t *p, size_t n)
 {
     struct rooms_decoded *out = d->out;
     char text[64];
-    if (out->attachment_count >= d->limits->max_attachments) return fail(d, ROOMS_ELIMIT, "too many attachments");
+    if (out->attachment_count >= d->limits->max_attachments) return set_fault(d, ROOMS_ELIMIT, "too many attachments");
     if (out->attachment_count == out->attachment_capacity) {
         size_t capacity = out->attachment_capacity ? 2 * out->attachment_capacity : FIRST_ATTACHMENTS;
         struct rooms_bytes *attachments = realloc(out->attachments, capacity * sizeof *attachments);
-        if (!attachments) return fail(d, ROOMS_ENOMEM, "out of memory");
+        if (!attachments) return set_fault(d, ROOMS_ENOMEM, "out of memory");
         out->attachments = attachments;
         out->attachment_capacity = capacity;
     }
@@ -344,13 +344,13 @@ static int put_unknown(struct decoding *d, int8_t type, const uint8_t *p, size_t
     char head[16];
     snprintf(head, sizeof head, "[%d,", type);
     if (put_value(d, head) || put_placeholder(d, p, n)) return FAILED;
-    return put(d, "]", 1);
+    return put_json(d, "]", 1);
 }
 
 /* p: at the type, with the head before it. */
 static int put_extension(struct decoding *d, const uint8_t *p, size_t n)
 {
-    if (n < 1) return fail(d, ROOMS_EINVAL, "extension of invalid size");
+    if (n < 1) return set_fault(d, ROOMS_EINVAL, "extension of invalid size");
     int8_t type = (int8_t)p[0];
     /* Sizes 1 and 8 have a head of their own, whose byte cannot be the end of another head's size. */
     bool is_fixed = (n == 2 && p[-1] == FIXEXT_1) || (n == 9 && p[-1] == FIXEXT_8);
@@ -476,8 +476,8 @@ void rooms_decoded_clear(struct rooms_decoded *decoded)
     *decoded = (struct rooms_decoded){0};
 }
 
-static long refuse(struct rooms_decoded *decoded, struct rooms_msgpack_fault *fault, const struct decoding *d,
-                   size_t at)
+static long report_fault(struct rooms_decoded *decoded, struct rooms_msgpack_fault *fault, const struct decoding *d,
+                         size_t at)
 {
     rooms_decoded_clear(decoded);
     *fault = (struct rooms_msgpack_fault){.at = at, .why = d->why};
@@ -500,11 +500,11 @@ long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack
     context.user = &d;
     template_init(&context);
     int result = n > 0 ? template_execute(&context, (const char *)p, n, &at) : 0;
-    if (result == 0) fail(&d, ROOMS_EINVAL, "msgpack ends too early");
-    if (result < 0 && !d.why) fail(&d, ROOMS_EINVAL, "not msgpack");
+    if (result == 0) set_fault(&d, ROOMS_EINVAL, "msgpack ends too early");
+    if (result < 0 && !d.why) set_fault(&d, ROOMS_EINVAL, "not msgpack");
     /* Passed on, it would become an attachment that it is not. */
     if (result > 0 && d.has_mark && decoded->attachment_count > 0) {
-        fail(&d, ROOMS_EINVAL, "object looks like a placeholder beside binary data");
+        set_fault(&d, ROOMS_EINVAL, "object looks like a placeholder beside binary data");
     }
-    return d.why ? refuse(decoded, fault, &d, at) : (long)at;
+    return d.why ? report_fault(decoded, fault, &d, at) : (long)at;
 }

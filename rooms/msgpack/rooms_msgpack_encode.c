@@ -43,7 +43,7 @@ uint8_t *rooms__packer_reserve(struct rooms_packer *packer, size_t n)
     return packer->bytes + packer->size;
 }
 
-static int append(void *data, const char *p, size_t n)
+static int append_bytes(void *data, const char *p, size_t n)
 {
     struct rooms_packer *packer = data;
     uint8_t *to = rooms__packer_reserve(packer, n);
@@ -55,13 +55,13 @@ static int append(void *data, const char *p, size_t n)
 
 void rooms__put_bytes(struct rooms_packer *packer, const void *p, size_t n)
 {
-    append(packer, p, n);
+    append_bytes(packer, p, n);
 }
 
 /* The packer of msgpack-c is two pointers: made anew for each value. */
 static msgpack_packer on_top_of(struct rooms_packer *packer)
 {
-    return (msgpack_packer){.data = packer, .callback = append};
+    return (msgpack_packer){.data = packer, .callback = append_bytes};
 }
 
 static bool fits(struct rooms_packer *packer, size_t n)
@@ -141,7 +141,7 @@ struct walk {
     struct level levels[ROOMS_MSGPACK_DEPTH_MAX];
 };
 
-static int refuse(struct walk *w, int code)
+static int set_error(struct walk *w, int code)
 {
     if (!w->packer->error) w->packer->error = code;
     return -1;
@@ -149,15 +149,15 @@ static int refuse(struct walk *w, int code)
 
 static int malformed(struct walk *w)
 {
-    return refuse(w, ROOMS_EINVAL);
+    return set_error(w, ROOMS_EINVAL);
 }
 
 static void skip_space(struct walk *w)
 {
-    while (w->p < w->end && (*w->p == ' ' || *w->p == '\t' || *w->p == '\n' || *w->p == '\r')) w->p++;
+    w->p = base_json_skip_space(w->p, w->end);
 }
 
-static bool take(struct walk *w, const char *text)
+static bool take_text(struct walk *w, const char *text)
 {
     size_t n = strlen(text);
     if ((size_t)(w->end - w->p) < n || memcmp(w->p, text, n) != 0) return false;
@@ -226,7 +226,7 @@ static int pack_number(struct walk *w)
     if (w->counting || (is_whole(begin, n) && pack_whole(w->packer, begin, n))) return 0;
     char copy[NUMBER_INLINE];
     char *text = n < sizeof copy ? copy : malloc(n + 1);
-    if (!text) return refuse(w, ROOMS_ENOMEM);
+    if (!text) return set_error(w, ROOMS_ENOMEM);
     memcpy(text, begin, n);
     text[n] = '\0';
     pack_double(w->packer, strtod(text, NULL));
@@ -239,7 +239,7 @@ static int pack_number(struct walk *w)
 static bool take_spaced(struct walk *w, const char *text)
 {
     skip_space(w);
-    return take(w, text);
+    return take_text(w, text);
 }
 
 static bool take_mark(struct walk *w)
@@ -262,7 +262,7 @@ static bool take_num(struct walk *w, size_t *number)
 static bool take_placeholder(struct walk *w, size_t *number)
 {
     const uint8_t *begin = w->p;
-    if (w->attachment_count == 0 || !take(w, "{")) return false;
+    if (w->attachment_count == 0 || !take_text(w, "{")) return false;
     const uint8_t *inner = w->p;
     if (take_mark(w) && take_spaced(w, ",") && take_num(w, number) && take_spaced(w, "}")) return true;
     w->p = inner;
@@ -285,7 +285,7 @@ static int grow_counts(struct walk *w)
     if (!w->counting || w->opened < w->counts_capacity) return 0;
     size_t capacity = 2 * w->counts_capacity;
     uint32_t *counts = malloc(capacity * sizeof *counts);
-    if (!counts) return refuse(w, ROOMS_ENOMEM);
+    if (!counts) return set_error(w, ROOMS_ENOMEM);
     memcpy(counts, w->counts, w->opened * sizeof *counts);
     if (w->counts != w->counts_inline) free(w->counts);
     w->counts = counts;
@@ -310,7 +310,7 @@ static void close_level(struct walk *w)
 static int open_level(struct walk *w, bool *closed)
 {
     bool is_map = *w->p++ == '{';
-    if (w->depth >= ROOMS_MSGPACK_DEPTH_MAX) return refuse(w, ROOMS_ELIMIT);
+    if (w->depth >= ROOMS_MSGPACK_DEPTH_MAX) return set_error(w, ROOMS_ELIMIT);
     if (grow_counts(w) != 0) return -1;
     size_t number = w->opened++;
     w->levels[w->depth++] = (struct level){.is_map = is_map, .number = number};
@@ -331,10 +331,10 @@ static int open_level(struct walk *w, bool *closed)
 static int pack_constant(struct walk *w)
 {
     msgpack_packer pk = on_top_of(w->packer);
-    int (*pack)(msgpack_packer *) = take(w, "true")    ? msgpack_pack_true
-                                    : take(w, "false") ? msgpack_pack_false
-                                    : take(w, "null")  ? msgpack_pack_nil
-                                                       : NULL;
+    int (*pack)(msgpack_packer *) = take_text(w, "true")    ? msgpack_pack_true
+                                    : take_text(w, "false") ? msgpack_pack_false
+                                    : take_text(w, "null")  ? msgpack_pack_nil
+                                                            : NULL;
     if (!pack) return malformed(w);
     if (!w->counting) pack(&pk);
     return 0;
@@ -371,12 +371,12 @@ static int after_value(struct walk *w)
         skip_space(w);
         if (w->depth == 0) {
             if (w->p == w->end) return 0;
-            return take(w, ",") ? 1 : malformed(w);
+            return take_text(w, ",") ? 1 : malformed(w);
         }
         struct level *level = &w->levels[w->depth - 1];
         level->count++;
-        if (take(w, ",")) return level->is_map && pack_key(w) != 0 ? -1 : 1;
-        if (!take(w, level->is_map ? "}" : "]")) return malformed(w);
+        if (take_text(w, ",")) return level->is_map && pack_key(w) != 0 ? -1 : 1;
+        if (!take_text(w, level->is_map ? "}" : "]")) return malformed(w);
         close_level(w);
     }
 }

@@ -40,7 +40,7 @@ static long counted(const uint8_t *p, size_t n, size_t count_size, struct rooms_
     return n < 1 + count_size ? ROOMS_EINVAL : with_count(n, 1 + count_size, number_at(p + 1, count_size), head);
 }
 
-static long number(const uint8_t *p, size_t n, size_t size, struct rooms__msgpack_head *head)
+static long read_number(const uint8_t *p, size_t n, size_t size, struct rooms__msgpack_head *head)
 {
     if (n < 1 + size) return ROOMS_EINVAL;
     head->number = number_at(p + 1, size);
@@ -51,7 +51,7 @@ static long number(const uint8_t *p, size_t n, size_t size, struct rooms__msgpac
 /* Signed ones that are not negative are whole numbers like any other. */
 static long signed_number(const uint8_t *p, size_t n, size_t size, struct rooms__msgpack_head *head)
 {
-    long taken = number(p, n, size, head);
+    long taken = read_number(p, n, size, head);
     if (taken > 0 && p[1] < 0x80) head->kind = ROOMS__MSGPACK_UINT;
     return taken;
 }
@@ -108,7 +108,7 @@ static long by_first_byte(const uint8_t *p, size_t n, struct rooms__msgpack_head
         return extension(p, n, size, head);
     case FLOAT:
     case UNSIGNED:
-        return number(p, n, size, head);
+        return read_number(p, n, size, head);
     case SIGNED:
         return signed_number(p, n, size, head);
     case FIXEXT:

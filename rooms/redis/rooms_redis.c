@@ -221,7 +221,7 @@ void rooms__redis_unwatch(struct rooms_redis *redis, struct rooms__redis_watcher
 }
 
 /* All connections are at one address: what one server publishes, another does not hear. */
-void rooms__redis_stands(struct rooms_redis *redis, const struct rooms__redis_conn *conn)
+void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis_conn *conn)
 {
     redis->address = conn->address;
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) {

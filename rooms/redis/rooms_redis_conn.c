@@ -34,7 +34,7 @@ static void set_state(struct rooms__redis_conn *conn, enum rooms__redis_state st
 
 bool rooms__conn_is_ready(const struct rooms__redis_conn *conn)
 {
-    return conn->state >= ROOMS__CONN_STANDING;
+    return conn->state >= ROOMS__CONN_SETTLING;
 }
 
 static const struct rooms__redis_address *address_of(const struct rooms__redis_conn *conn)
@@ -156,7 +156,7 @@ static void write_hello(struct rooms__redis_conn *conn)
 }
 
 /* PING or ROLE. */
-static bool say(struct rooms__redis_conn *conn, const char *word, enum rooms__redis_record_kind kind)
+static bool send_word(struct rooms__redis_conn *conn, const char *word, enum rooms__redis_record_kind kind)
 {
     const struct rooms_bytes args[] = {rooms__text(word)};
     const struct rooms__redis_record record = {(uint32_t)rooms__resp_command_size(args, 1), (uint8_t)kind, {NULL}};
@@ -169,7 +169,7 @@ static bool say(struct rooms__redis_conn *conn, const char *word, enum rooms__re
 
 static bool ping(struct rooms__redis_conn *conn)
 {
-    if (!say(conn, "PING", ROOMS__RECORD_PING)) return false;
+    if (!send_word(conn, "PING", ROOMS__RECORD_PING)) return false;
     conn->pinged = true;
     return true;
 }
@@ -227,14 +227,14 @@ static bool hello_make(struct rooms__redis_conn *conn)
     return true;
 }
 
-static void stand(struct rooms__redis_conn *conn)
+static void on_greeted(struct rooms__redis_conn *conn)
 {
     free(conn->hello);
     conn->hello = NULL;
-    set_state(conn, ROOMS__CONN_STANDING);
-    rooms__redis_stands(conn->redis, conn);
+    set_state(conn, ROOMS__CONN_SETTLING);
+    rooms__redis_connected(conn->redis, conn);
     if (conn->role == ROOMS__CONN_SUB) {
-        rooms__listen_stand(conn->redis);
+        rooms__listen_connected(conn->redis);
         rooms__listen_flush(conn->redis);
         conn->settling = ping(conn);
         if (!conn->settling) rooms__conn_lose(conn, "out of memory", false);
@@ -281,7 +281,7 @@ static const char *greeting_answered(struct rooms__redis_conn *conn, const redis
     }
     if (greeting != ROOMS__GREET_PING) return NULL;
     if (reply->type != REDIS_REPLY_STATUS) return "PING was not answered with PONG";
-    stand(conn);
+    on_greeted(conn);
     return NULL;
 }
 
@@ -567,7 +567,8 @@ static void check_liveness(struct rooms__redis_conn *conn)
     if (conn->state == ROOMS__CONN_READY) {
         conn->attempts = 0;
         memset(conn->said, 0, sizeof conn->said);
-        if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1) say(conn, "ROLE", ROOMS__RECORD_ROLE);
+        if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1)
+            send_word(conn, "ROLE", ROOMS__RECORD_ROLE);
     }
     if (conn->in_size > 0 && base_clock_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
         rooms__conn_lose(conn, "a reply took too long to arrive", true);

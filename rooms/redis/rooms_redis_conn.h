@@ -145,7 +145,7 @@ enum rooms__redis_state {
     ROOMS__CONN_RESOLVING,
     ROOMS__CONN_CONNECTING,
     ROOMS__CONN_GREETING, /* introduces itself */
-    ROOMS__CONN_STANDING, /* commands may be written; the listening one waits for its subscriptions */
+    ROOMS__CONN_SETTLING, /* commands may be written; the listening one waits for its subscriptions */
     ROOMS__CONN_READY,
 };
 /* What a connection says first; answered in this order. */
@@ -221,7 +221,7 @@ void rooms__listen_clear(struct rooms_redis *redis);
 /* Queues commands for all that changed, and lets go of entries nobody needs. Calls on_active. */
 void rooms__listen_flush(struct rooms_redis *redis);
 /* The listening connection stands: everything is to be subscribed. / is gone: nothing is any more. */
-void rooms__listen_stand(struct rooms_redis *redis);
+void rooms__listen_connected(struct rooms_redis *redis);
 void rooms__listen_lost(struct rooms_redis *redis);
 void rooms__listen_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
 /* Redis said [word, name, count]. NULL, or what is wrong with that. */
@@ -279,7 +279,7 @@ struct rooms_redis {
 void rooms__redis_schedule(struct rooms_redis *redis);
 /* A connection's state changed: tells watchers, and gathers all at one address. */
 void rooms__redis_changed(struct rooms_redis *redis);
-void rooms__redis_stands(struct rooms_redis *redis, const struct rooms__redis_conn *conn);
+void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis_conn *conn);
 void rooms__redis_trouble(struct rooms_redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Room for that many bytes, if need be in place of the oldest that were published. */
 bool rooms__redis_make_room(struct rooms_redis *redis, struct rooms__redis_conn *conn, size_t size);

@@ -190,11 +190,11 @@ static void retry_later(struct rooms_redis *redis)
 void rooms__listen_flush(struct rooms_redis *redis)
 {
     struct rooms__redis_conn *conn = &redis->conns[ROOMS__CONN_SUB];
-    bool stands = rooms__conn_is_ready(conn);
+    bool is_ready = rooms__conn_is_ready(conn);
     for (struct rooms__redis_entry *entry; (entry = dirty_take(&redis->names)) != NULL;) {
         bool wanted = entry->first != NULL;
         bool waits = wanted && entry->refused && base_timer_is_running(&redis->names.retry);
-        if (stands && wanted != entry->asked && !waits && !command(conn, entry, wanted)) {
+        if (is_ready && wanted != entry->asked && !waits && !command(conn, entry, wanted)) {
             dirty_add(&redis->names, entry); /* want of memory */
             retry_later(redis);
             return;
@@ -228,7 +228,7 @@ static void forget_all(struct rooms_redis *redis, struct rooms__redis_entry *ent
 
 /* ------------------------------------------------------------ confirmations */
 
-void rooms__listen_stand(struct rooms_redis *redis)
+void rooms__listen_connected(struct rooms_redis *redis)
 {
     redis->names.refusals = 0;
     each_entry(redis, mark);

@@ -1,4 +1,5 @@
 /* Addresses out of URLs, and how long to wait before trying again. Pure. */
+#include "base_str.h"
 #include "rooms_redis_conn.h"
 
 #include <stdio.h>
@@ -9,14 +10,6 @@ struct part {
     size_t n;
 };
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /* A copy with %xx decoded. */
 static int decode(struct part part, char **out, const char **why)
 {
@@ -26,7 +19,8 @@ static int decode(struct part part, char **out, const char **why)
     for (size_t i = 0; i < part.n; i++) {
         char c = part.p[i];
         if (c == '%') {
-            int high = part.n - i > 2 ? hex(part.p[i + 1]) : -1, low = high < 0 ? -1 : hex(part.p[i + 2]);
+            int high = part.n - i > 2 ? base_hex_value(part.p[i + 1]) : -1,
+                low = high < 0 ? -1 : base_hex_value(part.p[i + 2]);
             if (low < 0 || high * 16 + low == 0) {
                 *why = "invalid percent-encoding";
                 free(text);
@@ -42,7 +36,7 @@ static int decode(struct part part, char **out, const char **why)
     return ROOMS_OK;
 }
 
-static bool number(struct part part, uint32_t max, uint32_t *value)
+static bool read_number(struct part part, uint32_t max, uint32_t *value)
 {
     uint64_t sum = 0;
     if (part.n < 1 || part.n > 9) return false;
@@ -94,7 +88,7 @@ static int host_and_port(struct rooms__redis_address *address, struct part part,
         has_port = cut(&part, ':', &port);
     }
     uint32_t value = 6379;
-    if (has_port && (!number(port, 65535, &value) || value == 0)) {
+    if (has_port && (!read_number(port, 65535, &value) || value == 0)) {
         *why = "the port is not a number from 1 to 65535";
         return ROOMS_EINVAL;
     }
@@ -126,7 +120,7 @@ static int address_parse(struct rooms__redis_address *address, struct part url, 
     }
     url.p += sizeof scheme - 1, url.n -= sizeof scheme - 1;
     cut(&url, '/', &database);
-    if (database.n && !number(database, UINT32_MAX, &address->database)) {
+    if (database.n && !read_number(database, UINT32_MAX, &address->database)) {
         *why = "the database is not a number";
         return ROOMS_EINVAL;
     }

@@ -165,7 +165,7 @@ void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier)
 }
 
 /* Answers' channel first: when the other one is confirmed, both are. */
-static int start(struct rooms__redis_carrier *carrier)
+static int subscribe_both(struct rooms__redis_carrier *carrier)
 {
     struct rooms_name none = {NULL, 0}, uid = rooms_cluster_uid(&carrier->cluster);
     struct rooms_name nsp = rooms_cluster_nsp(&carrier->cluster);
@@ -203,7 +203,7 @@ int rooms__redis_carrier_init(struct rooms__redis_carrier *carrier, const struct
     if (error) return error;
     error = rooms__cluster_ends_init(&carrier->own, rooms_cluster_uid(&carrier->cluster),
                                      rooms_cluster_nsp(&carrier->cluster));
-    if (!error) error = start(carrier);
+    if (!error) error = subscribe_both(carrier);
     if (error) rooms__redis_carrier_clear(carrier);
     return error;
 }

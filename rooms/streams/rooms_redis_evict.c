@@ -35,16 +35,16 @@ static struct rooms_name put_channel(const struct rooms__streams_adapter *adapte
 
 /* ------------------------------------------------------------------- asking */
 
-static void finish(struct rooms__eviction *eviction)
+static void finish_eviction(struct rooms__eviction *eviction)
 {
     void (*done)(struct rooms__eviction *) = eviction->done;
     rooms__evict_stop(eviction);
     done(eviction);
 }
 
-static void check(struct rooms__eviction *eviction)
+static void check_eviction(struct rooms__eviction *eviction)
 {
-    if (eviction->is_counted && eviction->answers >= eviction->others) finish(eviction);
+    if (eviction->is_counted && eviction->answers >= eviction->others) finish_eviction(eviction);
 }
 
 static void on_late(void *ctx)
@@ -53,7 +53,7 @@ static void on_late(void *ctx)
     struct rooms_cluster *cluster = &eviction->adapter->carrier.cluster;
     cluster->state->stats->request_timeouts++;
     rooms__redis_carrier_incomplete(cluster, "");
-    finish(eviction);
+    finish_eviction(eviction);
 }
 
 /* This node is one of those who heard it. */
@@ -63,7 +63,7 @@ static void on_published(void *ctx, const struct redisReply *reply)
     bool is_count = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer > 0;
     eviction->is_counted = true;
     eviction->others = is_count ? (uint64_t)reply->integer - 1 : 0;
-    check(eviction);
+    check_eviction(eviction);
 }
 
 int rooms__evict(struct rooms__streams_adapter *adapter, struct rooms__eviction *eviction, struct rooms_name pid)
@@ -127,7 +127,7 @@ static void ignored(struct rooms__streams_adapter *adapter)
     rooms__redis_ignored(adapter->carrier.redis, "malformed request to evict a connection");
 }
 
-static bool find(struct rooms_bytes payload, const char *const *names, size_t count, struct rooms_bytes *found)
+static bool find_member(struct rooms_bytes payload, const char *const *names, size_t count, struct rooms_bytes *found)
 {
     return rooms__json_check(payload) == ROOMS_OK && rooms__json_find(payload, names, count, found);
 }
@@ -140,7 +140,7 @@ static void on_answer(void *ctx, struct rooms_name channel, struct rooms_bytes p
     struct rooms_bytes found[2];
     uint64_t id;
     (void)channel;
-    if (!find(payload, names, 2, found) || !rooms__json_uint(found[0], &id)) {
+    if (!find_member(payload, names, 2, found) || !rooms__json_uint(found[0], &id)) {
         ignored(adapter);
         return;
     }
@@ -149,12 +149,12 @@ static void on_answer(void *ctx, struct rooms_name channel, struct rooms_bytes p
     if (!eviction) return;
     eviction->answers++;
     if (rooms__json_is(found[1], "true"))
-        finish(eviction);
+        finish_eviction(eviction);
     else
-        check(eviction);
+        check_eviction(eviction);
 }
 
-static void answer(struct rooms__streams_adapter *adapter, struct rooms_name uid, uint64_t id, bool evicted)
+static void publish_answer(struct rooms__streams_adapter *adapter, struct rooms_name uid, uint64_t id, bool evicted)
 {
     struct rooms_packer channel, *text = begin_text(adapter);
     rooms__put(text, "{\"id\":");
@@ -176,8 +176,8 @@ static void on_question(void *ctx, struct rooms_name channel, struct rooms_bytes
     char uid[ROOMS_UID_MAX * 6 + 2], pid[ROOMS__PID_MAX * 6 + 2]; /* each character may be an escape */
     uint64_t id;
     (void)channel;
-    bool is_valid = find(payload, names, 3, found) && rooms__json_uint(found[1], &id) && found[0].n <= sizeof uid &&
-                    found[2].n <= sizeof pid;
+    bool is_valid = find_member(payload, names, 3, found) && rooms__json_uint(found[1], &id) &&
+                    found[0].n <= sizeof uid && found[2].n <= sizeof pid;
     long uid_size = is_valid ? rooms__json_text(found[0], uid) : -1;
     long pid_size = is_valid ? rooms__json_text(found[2], pid) : -1;
     if (uid_size <= 0 || uid_size > ROOMS_UID_MAX || pid_size <= 0 || pid_size > ROOMS__PID_MAX) {
@@ -188,7 +188,7 @@ static void on_question(void *ctx, struct rooms_name channel, struct rooms_bytes
     if (asker.n == own.n && memcmp(asker.p, own.p, own.n) == 0) return;
     uint64_t saved = adapter->saved;
     if (local->evict) local->evict(local->ctx, (struct rooms_name){pid, (size_t)pid_size});
-    answer(adapter, asker, id, adapter->saved != saved);
+    publish_answer(adapter, asker, id, adapter->saved != saved);
 }
 
 /* --------------------------------------------------------------------- life */

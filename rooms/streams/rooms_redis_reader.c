@@ -176,7 +176,7 @@ static void look(struct rooms__streams *streams)
     if (streams->looking == 0) base_timer_start(&streams->retry, RETRY_MS);
 }
 
-static void start(void *ctx)
+static void start_reading(void *ctx)
 {
     struct rooms__streams *streams = ctx;
     bool all_known = true;
@@ -221,8 +221,8 @@ static struct rooms__streams *streams_new(struct rooms_redis *redis)
     streams->stream_count = count;
     streams->count = 2 * (size_t)count - 1;
     streams->list = calloc(streams->count, sizeof *streams->list);
-    bool failed =
-        !streams->list || base_timer_init(&streams->retry, rooms__redis_timers(redis), start, streams) != BASE_OK;
+    bool failed = !streams->list ||
+                  base_timer_init(&streams->retry, rooms__redis_timers(redis), start_reading, streams) != BASE_OK;
     streams->watcher = (struct rooms__redis_watcher){.on_up = on_up, .ctx = streams};
     rooms__redis_watch(redis, &streams->watcher);
     *rooms__redis_streams(redis) = streams;

@@ -95,8 +95,8 @@ static void question_free(struct rooms__stream_question *question)
     if (!rooms__sessions_listen(adapter)) tail_clear(adapter);
 }
 
-static int ask(struct rooms__stream_question *question, const struct rooms_bytes *args, size_t count,
-               rooms__redis_reply_fn fn)
+static int ask_redis(struct rooms__stream_question *question, const struct rooms_bytes *args, size_t count,
+                     rooms__redis_reply_fn fn)
 {
     struct rooms__redis_command command = {.args = args, .arg_count = count, .fn = fn, .ctx = question};
     return rooms__redis_ask(question->adapter->carrier.redis, &command);
@@ -106,7 +106,7 @@ static int ask_info(struct rooms__stream_question *question, rooms__redis_reply_
 {
     const struct rooms_bytes args[] = {rooms__text("XINFO"), rooms__text("STREAM"),
                                        rooms__text(question->adapter->stream->name)};
-    return ask(question, args, 3, fn);
+    return ask_redis(question, args, 3, fn);
 }
 
 static int ask_range(struct rooms__stream_question *question, struct rooms__stream_id from, struct rooms__stream_id to,
@@ -120,14 +120,14 @@ static int ask_range(struct rooms__stream_question *question, struct rooms__stre
                                        rooms__bytes(rooms__stream_id_put(to, last)),
                                        rooms__text("COUNT"),
                                        rooms__text(count)};
-    return ask(question, args, 6, fn);
+    return ask_redis(question, args, 6, fn);
 }
 
 /* ------------------------------------------------------------------- saving */
 
 /* What surely arrived on a connection that breaks now: what had been delivered before the last pings were answered. A
  * young connection says nothing. */
-static struct rooms__stream_id arrived(const struct rooms__streams_adapter *adapter, uint64_t connected_ms)
+static struct rooms__stream_id arrived_until(const struct rooms__streams_adapter *adapter, uint64_t connected_ms)
 {
     const struct rooms_local *local = &adapter->carrier.cluster.adapter.local;
     uint64_t now = local->now_ms(local->ctx), liveness_ms = local->recovery->liveness_ms;
@@ -177,7 +177,7 @@ int rooms__sessions_save(struct rooms_adapter *base, const struct rooms_session 
     char text[ROOMS_OFFSET_SIZE], ms[NUMBER_SIZE];
     if (!base->local.recovery) return ROOMS_OK;
     if (put_key(adapter, session->pid, &key) != ROOMS_OK) return ROOMS_ENOMEM;
-    struct rooms__stream_id id = arrived(adapter, session->connected_ms);
+    struct rooms__stream_id id = arrived_until(adapter, session->connected_ms);
     struct rooms_name floor = rooms__stream_id_put(id, text);
     if (id.ms == 0 && id.seq == 0) floor.n = 0;
     rooms_packer_init(&value);
@@ -278,7 +278,7 @@ static int ask_session(struct rooms__stream_question *question)
     if (!error) error = put_key(question->adapter, pid, &key);
     if (error) return error;
     const struct rooms_bytes args[] = {rooms__text("GETDEL"), {key.bytes, key.size}};
-    error = ask(question, args, 2, on_session);
+    error = ask_redis(question, args, 2, on_session);
     rooms_packer_clear(&key);
     return error;
 }

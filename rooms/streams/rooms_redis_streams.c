@@ -38,8 +38,8 @@ static uint64_t hash_of(const struct rooms__streams_adapter *adapter, struct roo
 }
 
 /* Without pending posted, and nobody waits for the id. */
-static int add(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message,
-               struct rooms__stream_pending *pending)
+static int add_entry(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message,
+                     struct rooms__stream_pending *pending)
 {
     struct rooms__redis_carrier *carrier = &adapter->carrier;
     struct rooms_packer *data = &carrier->payload;
@@ -75,7 +75,7 @@ static int streams_publish(struct rooms_cluster *cluster, const struct rooms_clu
 {
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms_name all = {NULL, 0};
-    if (!is_for_channels(message)) return add(adapter, message, NULL);
+    if (!is_for_channels(message)) return add_entry(adapter, message, NULL);
     if (message->request.n && !rooms__redis_is_up(adapter->carrier.redis)) return ROOMS_EAWAY;
     return rooms__redis_carrier_publish(&adapter->carrier, all, message, ROOMS__FORM_MSGPACK);
 }
@@ -162,10 +162,10 @@ static int streams_log(struct rooms_cluster *cluster, const struct rooms_cluster
 {
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
     struct rooms__stream_pending *pending = calloc(1, sizeof *pending);
-    int error = pending ? add(adapter, message, pending) : ROOMS_ENOMEM;
+    int error = pending ? add_entry(adapter, message, pending) : ROOMS_ENOMEM;
     if (error) {
         free(pending);
-        add(adapter, message, NULL); /* for the others, later */
+        add_entry(adapter, message, NULL); /* for the others, later */
         return error;
     }
     pending->ticket = ticket;

@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     subscribe(&world, 2, ROOMS__REDIS_PATTERN, "p");
     subscribe(&world, 3, ROOMS__REDIS_SHARD, "s");
     rooms__conn_start(conn, 1000);
-    rooms__conn_pretend(conn, data[0] & 0x80 ? ROOMS__CONN_GREETING : ROOMS__CONN_STANDING);
+    rooms__conn_pretend(conn, data[0] & 0x80 ? ROOMS__CONN_GREETING : ROOMS__CONN_SETTLING);
     for (size_t at = 2; at < size && conn->state >= ROOMS__CONN_GREETING; at += piece) {
         if (rooms__conn_is_ready(conn)) converse(&world, conn);
         rooms__conn_take(conn, data + at, size - at < piece ? size - at : piece);
