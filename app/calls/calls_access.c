@@ -264,7 +264,7 @@ static void begin_decision(struct calls_turn *turn)
     } else {
         calls_gate_hold(turn->gate);
         if (!kit_store_submit_read(decision->calls->kit->store, &decision->op, sizeof *decision)) return;
-        refuse(decision, socket, &busy);
+        refuse(decision, socket, &decision->op.failure);
     }
     end_decision(decision);
 }

@@ -146,6 +146,7 @@ static void prune(struct calls_demo *demo, bool end_all)
     op->op.run = run_prune;
     op->op.done = on_pruned;
     op->op.writes = true;
+    op->op.locks[0] = "demo";
     op->keep = calls_config(demo->calls->kit->config)->demo_keep;
     op->now_ms = (int64_t)eio_loop_unix_ms(demo->calls->kit->loop);
     op->end_all = end_all;

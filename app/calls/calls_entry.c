@@ -57,6 +57,8 @@ static int copy_values(struct calls_entry *entry, const json_t *object, struct e
     entry->text = malloc(entry->text_size + 1);
     if (!entry->text) return EIO_ENOMEM;
     memcpy(entry->text, json_string_value(text), entry->text_size + 1);
+    /* Not every database takes a NUL in a text; what is sent keeps it. */
+    for (char *nul = entry->text; (nul = memchr(nul, 0, entry->text_size - (size_t)(nul - entry->text)));) *nul = ' ';
     return 0;
 }
 

@@ -9,9 +9,9 @@ struct calls_entry {
     enum calls_feed_kind kind;
     char call_id[KIT_ID_SIZE], segment_id[KIT_ID_SIZE], speaker[KIT_ID_SIZE];
     bool is_final;
-    const char *status;      /* a literal */
-    char *text;              /* a line's, with a terminator */
-    size_t text_size;        /* it may contain NUL */
+    const char *status; /* a literal */
+    char *text;         /* a line's, with a terminator */
+    size_t text_size;
     char *agents, *metadata; /* of a call, as JSON text: of call:start, then of each change of status */
     bool is_redacted;        /* something was taken out of the text or of other fields */
     struct sio_builder json; /* the event as it is sent, without what the store adds and without its closing brace */
@@ -40,6 +40,8 @@ struct calls_record {
     bool lowers_hands; /* it ended the call, in which hands were up */
     bool duplicate;    /* it was stored before: nothing is sent */
     int64_t replaces;  /* seq of the final line that this one corrects; 0: none */
+    bool has_begun;    /* to be stored */
+    size_t read_size;  /* of the JSON, before */
 };
 /* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
  * failure: from 500 on the operation must fail, too; else nothing was changed. */

@@ -71,13 +71,14 @@ void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event
     feed->op.done = done;
     feed->op.writes = true;
     feed->op.source = event->source;
+    feed->op.locks[0] = feed->record.entry.call_id;
     feed->calls = calls;
     feed->fn = fn;
     feed->ctx = ctx;
     if (!read_event(feed, event, &failure)) {
         size_t bytes = sizeof *feed + feed->record.entry.json.size + feed->record.entry.text_size;
         if (!kit_store_submit(calls->kit->store, &feed->op, bytes)) return;
-        kit_fail(&failure, 503, NULL, "too many writes are queued; try again");
+        failure = feed->op.failure;
     }
     tell(feed, &failure);
     free_op(feed);

@@ -163,11 +163,19 @@ static void reply_use(struct kit_request *request)
 int calls_feedback_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {"doc:used", sizeof(struct use), KIT_WRITE, read_use, run_use, reply_use, NULL, NULL, NULL},
+        {.name = "doc:used",
+         .size = sizeof(struct use),
+         .way = KIT_WRITE,
+         .about = "call_id",
+         .lock = KNOWLEDGE_LOCK,
+         .read = read_use,
+         .run = run_use,
+         .reply = reply_use},
         {.name = "doc:feedback",
          .size = sizeof(struct feedback),
          .way = KIT_WRITE,
          .about = "call_id",
+         .lock = KNOWLEDGE_LOCK,
          .allow = calls_allow,
          .read = read_feedback,
          .run = run_feedback,

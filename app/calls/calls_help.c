@@ -131,7 +131,14 @@ void calls_help_send_none(struct calls *calls, const char *call_id, const char *
 int calls_help_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {"agent:help", sizeof(struct help), KIT_WRITE, read_help, run_help, reply_help, clear_help, NULL, NULL},
+        {.name = "agent:help",
+         .size = sizeof(struct help),
+         .way = KIT_WRITE,
+         .about = "call_id",
+         .read = read_help,
+         .run = run_help,
+         .reply = reply_help,
+         .clear = clear_help},
     };
     return kit_open_events(calls->kit, calls->agents, events, 1, calls);
 }

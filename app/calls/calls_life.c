@@ -64,19 +64,29 @@ struct end_op {
     struct calls *calls;
     int64_t now_ms;
     struct kept kept;
+    size_t marked, marking; /* of those that are kept: done, and with the piece that runs */
     struct calls_record records[ENDS_MAX];
     size_t count;
 };
 
+static int lock_calls(struct kit_db *db, struct end_op *end, char (*ids)[KIT_ID_SIZE], size_t count)
+{
+    const char *names[ENDS_MAX];
+    for (size_t i = 0; i < count; i++) names[i] = ids[i];
+    return kit_db_lock(db, names, count) ? kit_db_fail(db, &end->op.failure) : 0;
+}
+
+/* A piece of those that are kept, so that others come in between. */
 static int mark_kept(struct kit_db *db, struct end_op *end)
 {
-    for (size_t i = 0; i < end->kept.count; i++) {
+    size_t left = end->kept.count - end->marked;
+    end->marking = end->marked + (left < ENDS_MAX ? left : ENDS_MAX);
+    int code = lock_calls(db, end, end->kept.ids + end->marked, end->marking - end->marked);
+    for (size_t i = end->marked; i < end->marking && !code; i++)
         if (kit_db_run(db, "UPDATE calls SET last_ms=? WHERE call_id=? AND ended_ms IS NULL", "it", end->now_ms,
                        end->kept.ids[i]))
-            return kit_db_fail(db, &end->op.failure);
-    }
-    end->kept.count = 0;
-    return 0;
+            code = kit_db_fail(db, &end->op.failure);
+    return code;
 }
 
 static int make_end(struct calls_record *record, const char *call_id, int64_t now_ms)
@@ -93,40 +103,63 @@ static int make_end(struct calls_record *record, const char *call_id, int64_t no
     return record->entry.json.error;
 }
 
-static int run_end(struct kit_db *db, struct kit_store_op *op)
-{
-    struct end_op *end = (struct end_op *)(void *)op;
-    const struct kit_config *config = end->calls->kit->config;
-    char ids[ENDS_MAX][KIT_ID_SIZE];
-    size_t count = 0;
-    int code = mark_kept(db, end);
-    if (code) return code;
-    struct kit_rows rows;
-    enum kit_step step = kit_db_query(
-        db, &rows, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?", "ii",
-        end->now_ms - (int64_t)calls_config(config)->call_idle_timeout_s * 1000, (int64_t)ENDS_MAX);
-    for (; step == KIT_ROW && count < ENDS_MAX; step = kit_rows_next(&rows))
-        snprintf(ids[count++], KIT_ID_SIZE, "%s", kit_rows_text(&rows, 0));
-    if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
-    kit_rows_end(&rows);
-    for (size_t i = 0; i < count && !code; i++) {
-        struct calls_record *record = &end->records[end->count++];
-        if (make_end(record, ids[i], end->now_ms)) return kit_fail(&op->failure, 503, NULL, "out of memory");
-        code = calls_record_store(db, record, config, &op->failure);
-    }
-    return code;
-}
-
 static void clear_records(struct end_op *end)
 {
     for (size_t i = 0; i < end->count; i++) calls_entry_clear(&end->records[i].entry);
     end->count = 0;
 }
 
+static int find_idle(struct kit_db *db, struct end_op *end, char (*ids)[KIT_ID_SIZE], size_t *count)
+{
+    const struct calls_config *config = calls_config(end->calls->kit->config);
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(
+        db, &rows, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?", "ii",
+        end->now_ms - (int64_t)config->call_idle_timeout_s * 1000, (int64_t)ENDS_MAX);
+    for (*count = 0; step == KIT_ROW && *count < ENDS_MAX; step = kit_rows_next(&rows))
+        snprintf(ids[(*count)++], KIT_ID_SIZE, "%s", kit_rows_text(&rows, 0));
+    if (step == KIT_FAILED) return kit_db_fail(db, &end->op.failure);
+    kit_rows_end(&rows);
+    return 0;
+}
+
+static bool is_among(const char *id, char (*ids)[KIT_ID_SIZE], size_t count)
+{
+    size_t i = 0;
+    while (i < count && strcmp(ids[i], id)) i++;
+    return i < count;
+}
+
+/* Those that are idle, and still are when nobody else can change them. */
+static int end_idle(struct kit_db *db, struct end_op *end)
+{
+    const struct kit_config *config = end->calls->kit->config;
+    char locked[ENDS_MAX][KIT_ID_SIZE], ids[ENDS_MAX][KIT_ID_SIZE];
+    size_t locked_count, count = 0;
+    int code = find_idle(db, end, locked, &locked_count);
+    if (!code && locked_count) code = lock_calls(db, end, locked, locked_count);
+    if (!code && locked_count) code = find_idle(db, end, ids, &count);
+    for (size_t i = 0; i < count && !code; i++) {
+        if (!is_among(ids[i], locked, locked_count)) continue;
+        struct calls_record *record = &end->records[end->count++];
+        if (make_end(record, ids[i], end->now_ms)) return kit_fail(&end->op.failure, 503, NULL, "out of memory");
+        code = calls_record_store(db, record, config, &end->op.failure);
+    }
+    return code;
+}
+
+static int run_end(struct kit_db *db, struct kit_store_op *op)
+{
+    struct end_op *end = (struct end_op *)(void *)op;
+    clear_records(end);
+    return end->marked < end->kept.count ? mark_kept(db, end) : end_idle(db, end);
+}
+
 static void on_ended(struct kit_store_op *op)
 {
     struct end_op *end = (struct end_op *)(void *)op;
-    bool more = !op->failure.code && end->count == ENDS_MAX;
+    bool more = !op->failure.code && (end->count == ENDS_MAX || end->marked < end->kept.count);
+    end->marked = end->marking;
     if (op->failure.code)
         kit_log(EIO_LOG_WARN, "calls without a feed cannot be ended", "why", op->failure.message, NULL);
     for (size_t i = 0; i < end->count && !op->failure.code; i++) {
@@ -150,6 +183,7 @@ static void end_abandoned(struct calls *calls)
     end->op.run = run_end;
     end->op.done = on_ended;
     end->op.writes = true;
+    end->op.is_alone = true;
     end->calls = calls;
     end->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
     sio_target_each_local(sio_all(calls->feed), keep_calls, &end->kept);
@@ -186,6 +220,8 @@ struct delete_op {
 static int find_old(struct kit_db *db, struct delete_op *delete)
 {
     struct kit_rows row;
+    delete->call_id[0] = 0;
+    if (!kit_db_try_lock(db, "retention")) return 0; /* another node does it */
     enum kit_step step = kit_db_query(
         db, &row, "SELECT call_id FROM calls WHERE ended_ms IS NOT NULL AND ended_ms < ? ORDER BY ended_ms LIMIT 1",
         "i", delete->before_ms);
@@ -215,6 +251,8 @@ static int run_delete(struct kit_db *db, struct kit_store_op *op)
     if (delete->before_ms) {
         int code = find_old(db, delete);
         if (code || !delete->call_id[0]) return code;
+        const char *name = delete->call_id;
+        if (kit_db_lock(db, &name, 1)) return kit_db_fail(db, &op->failure);
     }
     int code = calls_find(db, delete->call_id, &call, &op->failure);
     if (code) return code;
@@ -257,8 +295,9 @@ static void submit_delete(struct delete_op *delete)
     delete->op.run = run_delete;
     delete->op.done = on_deleted;
     delete->op.writes = true;
+    delete->op.is_alone = delete->before_ms != 0;
+    delete->op.locks[0] = delete->before_ms ? NULL : delete->call_id;
     if (!kit_store_submit(delete->calls->kit->store, &delete->op, sizeof *delete)) return;
-    kit_fail(&delete->op.failure, 503, NULL, "too many writes are queued; try again");
     finish_delete(delete);
 }
 

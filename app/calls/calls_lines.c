@@ -27,6 +27,8 @@ struct list_op {
     /* The piece: those to be sent when it is durable, and where it began. */
     struct calls_record *records;
     size_t record_count, sent_count, piece_index, piece_duplicates, piece_failed;
+    struct sio_args piece_rest;
+    bool has_begun; /* the piece */
     int64_t piece_seq;
     struct calls_list_error errors[CALLS_LIST_ERRORS_MAX];
     struct calls_list_result result;
@@ -82,7 +84,7 @@ static int open_list(struct list_op *list)
 {
     list->rest.json = (struct eio_str){list->text, list->size};
     if (!list->is_lines && open_array(list, list->rest.json)) return list->result.failure.code;
-    list->records = malloc(PIECE_LINES * sizeof *list->records);
+    if (!list->records) list->records = malloc(PIECE_LINES * sizeof *list->records);
     if (!list->records) return kit_fail(&list->result.failure, 503, NULL, "out of memory");
     list->count = count_texts(list);
     if (!list->count) return kit_fail(&list->result.failure, 400, NULL, "the list is empty");
@@ -115,12 +117,40 @@ static int take_line(struct kit_db *db, struct list_op *list, struct eio_str tex
     return 0;
 }
 
+static void clear_records(struct list_op *list)
+{
+    for (size_t i = 0; i < list->record_count; i++) calls_entry_clear(&list->records[i].entry);
+    list->record_count = list->sent_count = list->piece_duplicates = list->piece_failed = 0;
+    list->piece_seq = 0;
+}
+
+static void forget_errors(struct list_op *list)
+{
+    struct calls_list_result *result = &list->result;
+    while (result->error_count && list->errors[result->error_count - 1].index >= list->piece_index)
+        result->error_count--;
+}
+
+/* The operation may run more than once. */
+static void begin_piece(struct list_op *list)
+{
+    if (list->has_begun) {
+        list->rest = list->piece_rest;
+        list->index = list->piece_index;
+        forget_errors(list);
+        clear_records(list);
+    }
+    list->has_begun = true;
+    list->piece_rest = list->rest;
+    list->piece_index = list->index;
+}
+
 static int run(struct kit_db *db, struct kit_store_op *op)
 {
     struct list_op *list = (struct list_op *)(void *)op;
     size_t bytes = 0;
     if (!list->is_open && open_list(list)) return 0;
-    list->piece_index = list->index;
+    begin_piece(list);
     for (size_t i = 0; i < PIECE_LINES && bytes < PIECE_BYTES; i++, list->index++) {
         struct eio_str text = next_text(list, &list->rest);
         if (!text.n) break;
@@ -132,13 +162,6 @@ static int run(struct kit_db *db, struct kit_store_op *op)
 }
 
 /* ------------------------------------------------------------ on the loop */
-
-static void clear_records(struct list_op *list)
-{
-    for (size_t i = 0; i < list->record_count; i++) calls_entry_clear(&list->records[i].entry);
-    list->record_count = list->sent_count = list->piece_duplicates = list->piece_failed = 0;
-    list->piece_seq = 0;
-}
 
 static void free_list(struct list_op *list)
 {
@@ -161,8 +184,7 @@ static void finish(struct list_op *list)
 static void fail_rest(struct list_op *list, const struct kit_failure *failure)
 {
     struct calls_list_result *result = &list->result;
-    while (result->error_count && list->errors[result->error_count - 1].index >= list->piece_index)
-        result->error_count--;
+    forget_errors(list);
     add_error(list, list->piece_index, failure);
     result->failed = list->count - result->stored - result->duplicates;
     finish(list);
@@ -187,6 +209,7 @@ static void done(struct kit_store_op *op)
     result->failed += list->piece_failed;
     if (list->piece_seq > result->seq) result->seq = list->piece_seq;
     clear_records(list);
+    list->has_begun = false;
     if (result->failure.code || list->index >= list->count)
         finish(list);
     else
@@ -209,6 +232,7 @@ static struct list_op *make_list(struct calls *calls, const struct calls_feed_ev
     list->op.done = done;
     list->op.writes = true;
     list->op.source = event->source;
+    list->op.locks[0] = list->call_id;
     list->is_lines = event->is_lines;
     list->calls = calls;
     list->claims = kit_claims_ref((struct kit_claims *)(uintptr_t)event->claims);
@@ -235,7 +259,7 @@ void calls_list_submit(struct calls *calls, const struct calls_feed_event *event
     list->fn = fn;
     list->ctx = ctx;
     if (!kit_store_submit(calls->kit->store, &list->op, sizeof *list + list->size)) return;
+    refused.failure = list->op.failure;
     free_list(list);
-    kit_fail(&refused.failure, 503, NULL, "too many writes are queued; try again");
     fn(ctx, &refused);
 }

@@ -139,6 +139,7 @@ int calls_notes_start(struct calls *calls)
          .size = sizeof(struct note),
          .way = KIT_WRITE,
          .roles = KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN,
+         .about = "call_id",
          .read = read_note,
          .run = run_note,
          .reply = reply_note,

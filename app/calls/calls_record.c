@@ -172,10 +172,28 @@ static void complete_json(struct calls_record *record)
     sio_builder_put(json, "}");
 }
 
+/* The operation may run more than once: what an earlier time added is void. */
+static void begin_again(struct calls_record *record)
+{
+    struct calls_entry *entry = &record->entry;
+    if (record->has_begun) {
+        entry->json.size = record->read_size;
+        record->duplicate = record->lowers_hands = false;
+        record->replaces = 0;
+        if (entry->kind != CALLS_FEED_START) {
+            free(entry->agents);
+            entry->agents = NULL;
+        }
+    }
+    record->has_begun = true;
+    record->read_size = entry->json.size;
+}
+
 int calls_record_store(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
                        struct kit_failure *failure)
 {
     int code;
+    begin_again(record);
     if (record->entry.kind == CALLS_FEED_START)
         code = store_start(db, record, failure);
     else if (record->entry.kind == CALLS_FEED_LINE)

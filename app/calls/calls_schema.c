@@ -1,5 +1,6 @@
 /* The calls' tables, by the steps in which they came to be (kit_module.h). */
 #include "calls_int.h"
+#include "kit_module.h"
 
 const char *const calls_migrations[] = {
     /* 1 */
@@ -41,9 +42,9 @@ const char *const calls_migrations[] = {
     " agent TEXT NOT NULL,"
     " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
     " PRIMARY KEY (agent, call)) WITHOUT ROWID;"
-    "CREATE INDEX call_agents_by_call ON call_agents(call);"
-    "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c, json_each(c.agents) j"
-    " WHERE j.type = 'text';",
+    "CREATE INDEX call_agents_by_call ON call_agents(call);" KIT_SQLITE_ONLY(
+        "INSERT OR IGNORE INTO call_agents(agent, call) SELECT j.value, c.id FROM calls c,"
+        " json_each(c.agents) j WHERE j.type = 'text';"),
     /* 3 */
     /* What supervisors and agents leave at a call. */
     "CREATE TABLE notes ("

@@ -129,10 +129,11 @@ static struct calls_reading *find_reading(struct calls *calls, const struct call
     return reading && !atomic_load(&reading->has_begun) ? reading : NULL;
 }
 
-static struct calls_reading *begin_reading(struct calls_watch *watch)
+static struct calls_reading *begin_reading(struct calls_watch *watch, struct kit_failure *failure)
 {
     struct calls *calls = watch->request.state;
     struct calls_reading *reading = calloc(1, sizeof *reading);
+    kit_fail(failure, 503, NULL, "out of memory");
     if (!reading) return NULL;
     reading->op.run = run;
     reading->op.done = on_read;
@@ -147,6 +148,7 @@ static struct calls_reading *begin_reading(struct calls_watch *watch)
     sio_builder_open(&reading->json);
     sio_builder_put(&reading->json, "{\"ok\":true");
     if (kit_store_submit_read(calls->kit->store, &reading->op, sizeof *reading)) {
+        *failure = reading->op.failure;
         free_reading(reading);
         return NULL;
     }
@@ -158,12 +160,11 @@ static struct calls_reading *begin_reading(struct calls_watch *watch)
 void calls_snapshot_ask(struct calls_watch *watch)
 {
     struct calls *calls = watch->request.state;
+    struct kit_failure failure;
     struct calls_reading *reading = find_reading(calls, watch);
-    if (!reading) reading = begin_reading(watch);
+    if (!reading) reading = begin_reading(watch, &failure);
     if (!reading) {
-        struct kit_failure busy;
-        kit_fail(&busy, 503, NULL, "too many requests are queued; try again");
-        calls_watch_take_snapshot(watch, NULL, 0, &busy);
+        calls_watch_take_snapshot(watch, NULL, 0, &failure);
         return;
     }
     watch->next = NULL;

@@ -89,6 +89,7 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
     struct calls_call call;
+    s->seq = 0;
     int code = calls_find(db, s->call_id, &call, &op->failure);
     if (code) return code;
     struct kit_rows row;
@@ -152,6 +153,8 @@ static void on_searched(struct kit_store_op *op)
     op->run = run_store;
     op->done = on_stored;
     op->writes = true;
+    op->locks[0] = s->call_id;
+    op->locks[1] = KNOWLEDGE_SHOWN_LOCK;
     if (kit_store_submit(s->calls->kit->store, op, sizeof *s + s->json.size)) finish(s);
 }
 

@@ -71,7 +71,13 @@ int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, s
 int calls_wrapup_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {"call:wrapup", sizeof(struct wrapup), KIT_WRITE, read_wrapup, run_wrapup, NULL, clear_wrapup, NULL, NULL},
+        {.name = "call:wrapup",
+         .size = sizeof(struct wrapup),
+         .way = KIT_WRITE,
+         .about = "call_id",
+         .read = read_wrapup,
+         .run = run_wrapup,
+         .clear = clear_wrapup},
     };
     return kit_open_events(calls->kit, calls->agents, events, 1, calls);
 }

@@ -7,7 +7,9 @@
 int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *take_loop, char *error,
              size_t error_size)
 {
-    struct kit_work_options options = {config->work_threads, config->work_queue_max, config->work_queue_bytes};
+    /* One may wait for PostgreSQL's answer to a commit. */
+    unsigned threads = config->work_threads + (config->store[0] ? 1 : 0);
+    struct kit_work_options options = {threads, config->work_queue_max, config->work_queue_bytes};
     *kit = (struct kit){.config = config, .loop = take_loop};
     if (take_loop) {
         kit->started_ms = eio_loop_now_ms(take_loop);

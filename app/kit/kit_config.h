@@ -39,9 +39,10 @@ struct kit_config {
     bool redis_sessions;
     const char *redis_sessions_key;
 
-    const char *data; /* directory, or ":memory:" */
-    int store_sync;   /* enum kit_store_sync */
-    uint32_t store_busy_timeout_ms;
+    const char *data;  /* directory, or ":memory:" */
+    int store_sync;    /* enum kit_store_sync */
+    const char *store; /* "": SQLite in data */
+    uint32_t store_busy_timeout_ms, store_statement_timeout_ms, store_connect_timeout_ms, store_reconnect_max_ms;
     uint32_t work_threads;
     uint32_t work_queue_max;
     size_t work_queue_bytes;

@@ -60,9 +60,9 @@ int kit_db_run(struct kit_db *db, const char *sql, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int64_t count = db->engine->change(db, sql, format, args);
+    int failed = db->engine->run(db, sql, format, args);
     va_end(args);
-    return count < 0 ? KIT_FAILED : 0;
+    return failed;
 }
 
 int kit_db_ask(struct kit_db *db, const char *sql, char *text, size_t size)

@@ -54,6 +54,12 @@ int kit_db_run(struct kit_db *db, const char *sql, const char *format, ...);
 /* The same at once. Returns how many rows it changed, or KIT_FAILED. */
 int64_t kit_db_change(struct kit_db *db, const char *sql, const char *format, ...);
 
+/* In a write that is alone (kit_store.h): until its transaction ends no other node changes what has these names. At
+ * most once for each operation, before anything is written. Returns 0 or KIT_FAILED. */
+int kit_db_lock(struct kit_db *db, const char *const *names, size_t count);
+/* In a write: false if another node has it now. */
+bool kit_db_try_lock(struct kit_db *db, const char *name);
+
 /* The first value of the first row of any SQL, as text; "" if there is none. Not prepared: for migrations and tests.
  * Returns 0 or KIT_FAILED. */
 int kit_db_ask(struct kit_db *db, const char *sql, char *text, size_t size);

@@ -11,16 +11,30 @@ struct kit_db {
     const struct kit_engine *engine;
 };
 
+/* What became of an operation's part of a transaction. */
+enum kit_part {
+    KIT_PART_DONE, /* it is in it, or was undone alone */
+    KIT_PART_GONE, /* the engine ended the transaction: all that was in it failed */
+    KIT_PART_STUCK /* it can be undone with the whole transaction only */
+};
+
 enum kit_access { KIT_ACCESS_READ, KIT_ACCESS_WRITE };
+
+/* What the connections of one store share; an engine's own begins with it. */
+struct kit_home {
+    const struct kit_engine *engine;
+    const struct kit_config *config;
+};
 
 struct kit_engine {
     const char *name;
-    /* Opens what config names. place: where, of the engine's own place(). NULL with a line in error. */
-    struct kit_db *(*open)(const char *place, const struct kit_config *config, enum kit_access access, char *error,
-                           size_t error_size);
+    /* NULL with a line in error. */
+    struct kit_home *(*open_home)(const struct kit_config *config, char *error, size_t error_size);
+    void (*close_home)(struct kit_home *home);
+    struct kit_db *(*open)(struct kit_home *home, enum kit_access access, char *error, size_t error_size);
     void (*close)(struct kit_db *db);
-    /* Where the database is, made if that is needed. Returns 0 or EIO_ESYS with a line in error. */
-    int (*place)(const struct kit_config *config, char *place, size_t size, char *error, size_t error_size);
+    /* On any thread: true if the database cannot be reached now. NULL: it always can. */
+    bool (*is_away)(const struct kit_home *home);
 
     /* kit_db.h */
     enum kit_step (*query)(struct kit_db *db, struct kit_rows *rows, const char *sql, const char *format, va_list args);
@@ -28,19 +42,27 @@ struct kit_engine {
     void (*end)(struct kit_rows *rows);
     int64_t (*get_int)(const struct kit_rows *rows, int column);
     struct eio_str (*get_bytes)(const struct kit_rows *rows, int column);
+    int (*run)(struct kit_db *db, const char *sql, const char *format, va_list args);
     int64_t (*change)(struct kit_db *db, const char *sql, const char *format, va_list args);
     int (*ask)(struct kit_db *db, const char *sql, char *text, size_t size);
     int (*fail)(struct kit_db *db, struct kit_failure *failure);
 
-    /* A transaction; 0 or KIT_FAILED. After a failure there is none. */
+    /* A transaction; 0 or KIT_FAILED. */
     int (*begin)(struct kit_db *db, enum kit_access access);
     int (*commit)(struct kit_db *db);
     void (*roll_back)(struct kit_db *db);
-    /* False: the engine itself ended it. */
-    bool (*is_open)(struct kit_db *db);
-    /* One operation in it: what it wrote may be undone alone. */
+    /* Until the transaction ends nobody else has these; sorted, each once. NULL: nobody else writes. */
+    int (*lock)(struct kit_db *db, const int64_t *keys, size_t count);
+    /* Returns 0, or KIT_FAILED if somebody has it. NULL: nobody else writes. */
+    int (*try_lock)(struct kit_db *db, int64_t key);
+
+    /* One operation in it. begin_part: 0 or KIT_FAILED. */
     int (*begin_part)(struct kit_db *db);
-    int (*end_part)(struct kit_db *db, bool undo);
+    enum kit_part (*end_part)(struct kit_db *db, bool undo);
+    /* True if the last failure was of a statement, and others may succeed without it. NULL: never. */
+    bool (*is_stuck)(const struct kit_db *db);
+    /* True if the last failure says that the transaction may succeed if it is run again. NULL: never. */
+    bool (*may_retry)(const struct kit_db *db);
 
     /* The schema. Begins a transaction that nobody else can have at the same time. */
     int (*begin_schema)(struct kit_db *db);
@@ -55,9 +77,18 @@ struct kit_engine {
     uint64_t (*error_count)(const struct kit_db *db);
 };
 
-extern const struct kit_engine kit_sqlite;
+extern const struct kit_engine kit_sqlite, kit_postgresql;
+
+/* Of a database in which the steps of each module are counted (kit_store_schema.c). */
+#define KIT_STORE_VERSION 5
 
 /* Brings the schema to the version of this program. */
 int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size);
+
+/* The hash of a statement's literal, which is known by its address: each is written once in the sources. */
+static inline uint32_t kit_literal_hash(const char *sql)
+{
+    return (uint32_t)((uintptr_t)sql >> 2) * 0x9E3779B1u;
+}
 
 #endif

@@ -52,7 +52,8 @@ static struct totals sum(const struct kit *kit)
 static void put_health(struct kit *kit, struct sio_builder *json)
 {
     struct totals totals = sum(kit);
-    bool degraded = totals.is_alone || totals.up < kit->processes.count;
+    bool is_away = kit_store_is_away(kit->store);
+    bool degraded = totals.is_alone || totals.up < kit->processes.count || is_away;
     sio_builder_put(json, degraded ? "{\"status\":\"degraded\"" : "{\"status\":\"ok\"");
     sio_builder_put(json, ",\"version\":\"" PARLEY_VERSION "\",\"uptime_s\":");
     kit_put_int(json, (int64_t)totals.uptime_ms / 1000);
@@ -72,6 +73,7 @@ static void put_health(struct kit *kit, struct sio_builder *json)
         sio_builder_put(json, ",\"workers_up\":");
         kit_put_int(json, totals.up);
     }
+    if (kit->config->store[0]) sio_builder_put(json, is_away ? ",\"store\":\"away\"" : ",\"store\":\"ok\"");
     if (kit->config->redis[0]) sio_builder_put(json, totals.is_alone ? ",\"redis\":\"away\"" : ",\"redis\":\"ok\"");
     sio_builder_put(json, "}");
 }
@@ -110,6 +112,8 @@ static void on_ready(struct eio_http_request *request, void *ctx)
     if (!kit_http_is_get(kit, request)) return;
     if (kit->draining)
         kit_http_reply_text(kit, request, 503, "{\"ready\":false,\"reason\":\"draining\"}");
+    else if (kit_store_is_away(kit->store))
+        kit_http_reply_text(kit, request, 503, "{\"ready\":false,\"reason\":\"store\"}");
     else
         kit_http_reply_text(kit, request, 200, "{\"ready\":true}");
 }

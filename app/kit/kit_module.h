@@ -6,6 +6,9 @@
 
 #define KIT_MODULES_MAX 16
 
+/* Around statements of a step that only SQLite needs, since no other engine had what they change. */
+#define KIT_SQLITE_ONLY(sql) "/*sqlite*/" sql "/*end*/"
+
 struct kit;
 struct kit_metric_set;
 struct kit_option_set;

@@ -1,6 +1,7 @@
 /* The kit's own options: names, defaults, ranges, help. Adding one is adding a row here and a field in struct
  * kit_config; the command line, the environment, the file and the documentation follow. */
 #include "kit_options.h"
+#include "kit_store.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -35,6 +36,12 @@ static const char *check_redis(const char *value)
 {
     const char *why;
     return rooms_redis_url_is_valid(value, &why) ? NULL : "redis://[[user]:password@]host[:port][/database]";
+}
+
+static const char *check_store(const char *value)
+{
+    return kit_store_url_is_valid(value) ? NULL
+                                         : "postgresql://[user[:password]@][host][:port][/database][?parameters]";
 }
 
 static const char *check_proxies(const char *value)
@@ -158,8 +165,18 @@ static const struct kit_option options[] = {
         "nothing is saved"),
     KIT_CHOICE_ROW("store_sync", store_sync, "full", syncs, "Store",
                    "`full`: acknowledged writes survive a power cut; `normal`: they survive a crash of the server"),
+    KIT_SECRET_ROW("store", store, check_store, "Store",
+                   "`postgresql://[user[:password]@][host][:port][/database][?parameters]`, a PostgreSQL that several "
+                   "machines share; the parameters are libpq's (`sslmode`, `sslrootcert`, `target_session_attrs`); "
+                   "empty: SQLite in `data`"),
     KIT_U32_ROW("store_busy_timeout_ms", store_busy_timeout_ms, "5000", 0, KIT_DAY_MS, "Store",
                 "longest time a write waits for another program's lock"),
+    KIT_U32_ROW("store_statement_timeout_ms", store_statement_timeout_ms, "10000", 100, KIT_DAY_MS, "Store",
+                "PostgreSQL: longest time of a statement; above: error 503"),
+    KIT_U32_ROW("store_connect_timeout_ms", store_connect_timeout_ms, "5000", 100, KIT_DAY_MS, "Store",
+                "PostgreSQL: time for a connection to open, and for the answer to a check of it"),
+    KIT_U32_ROW("store_reconnect_max_ms", store_reconnect_max_ms, "5000", 100, KIT_DAY_MS, "Store",
+                "PostgreSQL: longest pause between two attempts to connect again"),
     KIT_U32_ROW("work_threads", work_threads, "2", 1, 64, "Store", "threads for blocking work"),
     KIT_U32_ROW("work_queue_max", work_queue_max, "16384", 1, 10000000, "Store",
                 "jobs queued or running; above: error 503. A quarter is reserved for feeds"),

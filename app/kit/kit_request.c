@@ -21,6 +21,7 @@ static void begin_json(struct kit_request *request)
 static int run_request(struct kit_db *db, struct kit_store_op *op)
 {
     struct kit_request *request = (struct kit_request *)(void *)op;
+    begin_json(request); /* what an earlier round wrote is void */
     int code = request->event->allow ? request->event->allow(db, request) : 0;
     if (code || !request->event->run) return code;
     return request->event->run(db, request);
@@ -93,11 +94,11 @@ void kit_request_submit(struct kit_request *request)
     struct kit_store *store = request->kit->store;
     size_t bytes = request->event->size;
     bool aside = request->way == KIT_READ;
-    begin_json(request); /* what an earlier round wrote is void */
     request->op.writes = request->way == KIT_WRITE;
+    request->op.locks[0] = request->about[0] ? request->about : NULL;
+    request->op.locks[1] = request->event->lock;
     if (!(aside ? kit_store_submit_read(store, &request->op, bytes) : kit_store_submit(store, &request->op, bytes)))
         return;
-    kit_fail(&request->op.failure, 503, NULL, "too many requests are queued; try again");
     step_request(request);
 }
 

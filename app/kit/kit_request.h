@@ -39,7 +39,8 @@ struct kit_event {
      * request->op.failure. May be NULL. */
     int (*read)(struct kit_request *request, const json_t *payload);
     /* On a thread, inside a transaction. Returns 0 or the code of request->op.failure; a write that fails is undone.
-     * Must not touch anything that the loop uses. May append fields to request->json. */
+     * Must not touch anything that the loop uses. May append fields to request->json. May be called again, when its
+     * transaction was undone for others' sake: it then begins anew (struct kit_store_op). */
     int (*run)(struct kit_db *db, struct kit_request *request);
     /* On the loop, once it is done and, if a write, durable; not after a failure. Broadcasts, appends the answer's
      * fields to request->json, which begins with {"ok":true and is closed by the kit. May be NULL. */
@@ -56,6 +57,7 @@ struct kit_event {
     /* Who may. */
     unsigned roles;    /* enum kit_role, or'ed: others get 403. 0: all whom the namespace admits; none over HTTP */
     const char *about; /* the field, or parameter of the path, with the id of what it is about. May be NULL */
+    const char *lock;  /* a write: what else it changes, by name (struct kit_store_op). May be NULL */
     /* On a thread, before run in its transaction: whether who asks may do this to request->about. Returns 0 or the code
      * of request->op.failure. May be NULL. */
     int (*allow)(struct kit_db *db, struct kit_request *request);

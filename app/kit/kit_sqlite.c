@@ -1,27 +1,31 @@
 /* SQLite as an engine of the store: a file in WAL mode in the directory of the data. */
 #include "kit_engine.h"
 
+#include <base_check.h>
+#include <base_table.h>
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define STATEMENTS_MAX 1024 /* a power of two; more than the sources have */
-
 struct prepared {
-    const char *sql; /* NULL: the place is free */
+    const char *sql;
     sqlite3_stmt *statement;
+    struct prepared *next_used;
     bool is_used; /* in the operation that runs */
+};
+
+struct home {
+    struct kit_home home;
+    char path[1200];
 };
 
 struct lite {
     struct kit_db db;
     sqlite3 *sqlite;
-    /* A table by the literal's address: every statement is written once in the sources. */
-    struct prepared statements[STATEMENTS_MAX];
-    uint16_t used[STATEMENTS_MAX]; /* those to be reset */
-    size_t statement_count, used_count;
+    struct base_table statements;
+    struct prepared *used; /* those to be reset */
     atomic_uint_fast64_t errors;
     uint32_t busy_timeout_ms;
     atomic_bool abandoned;
@@ -44,7 +48,7 @@ static int on_busy(void *ctx, int tries)
 
 static struct lite *lite_of(struct kit_db *db)
 {
-    return (struct lite *)(void *)db;
+    return container_of(db, struct lite, db);
 }
 
 static void lite_abandon(struct kit_db *db)
@@ -54,41 +58,42 @@ static void lite_abandon(struct kit_db *db)
 
 static uint64_t lite_error_count(const struct kit_db *db)
 {
-    return atomic_load(&((const struct lite *)(const void *)db)->errors);
+    return db ? atomic_load(&((const struct lite *)(const void *)db)->errors) : 0;
 }
 
 /* --------------------------------------------------------------- statements */
 
-static struct prepared *find_place(struct lite *lite, const char *sql)
+static struct prepared *prepare(struct lite *lite, const char *sql)
 {
-    size_t at = ((uintptr_t)sql >> 3) * 0x9E3779B1u;
-    struct prepared *place;
-    do place = &lite->statements[at++ % STATEMENTS_MAX];
-    while (place->sql && place->sql != sql);
-    return place;
-}
-
-static int prepare(struct lite *lite, struct prepared *place, const char *sql)
-{
-    if (lite->statement_count == STATEMENTS_MAX - 1) return SQLITE_NOMEM;
-    int error = sqlite3_prepare_v3(lite->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &place->statement, NULL);
-    if (error) return error;
-    place->sql = sql;
-    lite->statement_count++;
-    return SQLITE_OK;
+    struct prepared *prepared = calloc(1, sizeof *prepared);
+    if (!prepared) return NULL;
+    prepared->sql = sql;
+    if (sqlite3_prepare_v3(lite->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT, &prepared->statement, NULL) ||
+        base_table_add(&lite->statements, kit_literal_hash(sql), prepared)) {
+        sqlite3_finalize(prepared->statement);
+        free(prepared);
+        return NULL;
+    }
+    return prepared;
 }
 
 /* The statement of a literal, reset. NULL: the connection says why. */
 static sqlite3_stmt *find_statement(struct lite *lite, const char *sql)
 {
-    struct prepared *place = find_place(lite, sql);
-    if (place->sql)
-        sqlite3_reset(place->statement);
-    else if (prepare(lite, place, sql))
+    size_t at;
+    uint32_t hash = kit_literal_hash(sql);
+    struct prepared *prepared = base_table_first(&lite->statements, hash, &at);
+    while (prepared && prepared->sql != sql) prepared = base_table_next(&lite->statements, hash, &at);
+    if (prepared)
+        sqlite3_reset(prepared->statement);
+    else if (!(prepared = prepare(lite, sql)))
         return NULL;
-    if (!place->is_used) lite->used[lite->used_count++] = (uint16_t)(place - lite->statements);
-    place->is_used = true;
-    return place->statement;
+    if (!prepared->is_used) {
+        prepared->next_used = lite->used;
+        lite->used = prepared;
+        prepared->is_used = true;
+    }
+    return prepared->statement;
 }
 
 static int bind_one(sqlite3_stmt *statement, int at, char kind, va_list *args)
@@ -166,6 +171,11 @@ static int64_t lite_change(struct kit_db *db, const char *sql, const char *forma
     return count;
 }
 
+static int lite_run(struct kit_db *db, const char *sql, const char *format, va_list args)
+{
+    return lite_change(db, sql, format, args) < 0 ? KIT_FAILED : 0;
+}
+
 static int lite_ask(struct kit_db *db, const char *sql, char *text, size_t size)
 {
     sqlite3_stmt *statement = NULL;
@@ -196,13 +206,11 @@ static int exec(struct lite *lite, const char *sql)
 /* Statements that stand on a row would keep the savepoint or the commit from ending. */
 static void reset_all(struct lite *lite)
 {
-    for (size_t i = 0; i < lite->used_count; i++) {
-        struct prepared *used = &lite->statements[lite->used[i]];
-        sqlite3_reset(used->statement);
-        sqlite3_clear_bindings(used->statement);
-        used->is_used = false;
+    for (; lite->used; lite->used = lite->used->next_used) {
+        sqlite3_reset(lite->used->statement);
+        sqlite3_clear_bindings(lite->used->statement);
+        lite->used->is_used = false;
     }
-    lite->used_count = 0;
 }
 
 static bool lite_is_open(struct kit_db *db)
@@ -232,12 +240,16 @@ static int lite_begin_part(struct kit_db *db)
     return exec(lite_of(db), "SAVEPOINT part");
 }
 
-static int lite_end_part(struct kit_db *db, bool undo)
+/* A full disk and the like end the whole transaction. */
+static enum kit_part lite_end_part(struct kit_db *db, bool undo)
 {
     reset_all(lite_of(db));
+    if (!lite_is_open(db)) return KIT_PART_GONE;
     int failed = undo ? exec(lite_of(db), "ROLLBACK TO part") : 0;
-    exec(lite_of(db), "RELEASE part");
-    return failed;
+    if (!failed) failed = exec(lite_of(db), "RELEASE part");
+    if (!failed) return KIT_PART_DONE;
+    lite_roll_back(db);
+    return KIT_PART_GONE;
 }
 
 /* ------------------------------------------------------------------ schema */
@@ -304,12 +316,18 @@ static void lite_close(struct kit_db *db)
 {
     struct lite *lite = lite_of(db);
     if (!lite) return;
-    for (size_t i = 0; i < STATEMENTS_MAX; i++) sqlite3_finalize(lite->statements[i].statement);
+    for (size_t i = 0; i < lite->statements.slot_count; i++) {
+        struct prepared *prepared = lite->statements.items[i];
+        if (prepared) sqlite3_finalize(prepared->statement);
+        free(prepared);
+    }
+    base_table_clear(&lite->statements);
     sqlite3_close(lite->sqlite);
     free(lite);
 }
 
-static int lite_place(const struct kit_config *config, char *path, size_t size, char *error, size_t error_size)
+/* Where the database is. Returns 0 or EIO_ESYS with a line in error. */
+static int make_path(const struct kit_config *config, char *path, size_t size, char *error, size_t error_size)
 {
     static atomic_uint memory_count;
     if (!strcmp(config->data, ":memory:")) {
@@ -323,6 +341,24 @@ static int lite_place(const struct kit_config *config, char *path, size_t size, 
         return EIO_ESYS;
     }
     return 0;
+}
+
+static struct kit_home *lite_open_home(const struct kit_config *config, char *error, size_t error_size)
+{
+    struct home *home = calloc(1, sizeof *home);
+    if (!home) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    home->home = (struct kit_home){&kit_sqlite, config};
+    if (!make_path(config, home->path, sizeof home->path, error, error_size)) return &home->home;
+    free(home);
+    return NULL;
+}
+
+static void lite_close_home(struct kit_home *home)
+{
+    free(home);
 }
 
 /* Pragmas answer with a row, so they are prepared, stepped and dropped. */
@@ -341,9 +377,10 @@ static int set_up(struct lite *lite, const struct kit_config *config, enum kit_a
     return error;
 }
 
-static struct kit_db *lite_open(const char *path, const struct kit_config *config, enum kit_access access, char *error,
-                                size_t error_size)
+static struct kit_db *lite_open(struct kit_home *home, enum kit_access access, char *error, size_t error_size)
 {
+    const struct kit_config *config = home->config;
+    const char *path = ((const struct home *)(const void *)home)->path;
     struct lite *lite = calloc(1, sizeof *lite);
     if (!lite) {
         snprintf(error, error_size, "out of memory");
@@ -366,21 +403,22 @@ static struct kit_db *lite_open(const char *path, const struct kit_config *confi
 
 const struct kit_engine kit_sqlite = {
     .name = "SQLite",
+    .open_home = lite_open_home,
+    .close_home = lite_close_home,
     .open = lite_open,
     .close = lite_close,
-    .place = lite_place,
     .query = lite_query,
     .next = lite_next,
     .end = lite_end,
     .get_int = lite_get_int,
     .get_bytes = lite_get_bytes,
+    .run = lite_run,
     .change = lite_change,
     .ask = lite_ask,
     .fail = lite_fail,
     .begin = lite_begin,
     .commit = lite_commit,
     .roll_back = lite_roll_back,
-    .is_open = lite_is_open,
     .begin_part = lite_begin_part,
     .end_part = lite_end_part,
     .begin_schema = lite_begin_schema,

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the database as a whole. Until 4 it counted the steps of all modules; since 5 there is the table. */
-#define VERSION 5
+/* Until 4 the version of the database counted the steps of all modules; since 5 there is the table. */
+#define VERSION KIT_STORE_VERSION
 
 /* The steps of each module that such a database has. */
 static const struct {
@@ -70,7 +70,9 @@ static int migrate_all(struct kit_db *db, const struct kit_module *const *module
     return failed;
 }
 
-int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size)
+#define TRIES_MAX 5
+
+static int try_to_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size)
 {
     struct kit_failure why;
     error[0] = 0;
@@ -83,4 +85,12 @@ int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules
     if (!error[0]) snprintf(error, error_size, "cannot prepare the database: %s", why.message);
     db->engine->roll_back(db);
     return EIO_ESYS;
+}
+
+int kit_store_migrate(struct kit_db *db, const struct kit_module *const *modules, char *error, size_t error_size)
+{
+    int failed = try_to_migrate(db, modules, error, error_size);
+    for (int i = 1; failed && i < TRIES_MAX && db->engine->may_retry && db->engine->may_retry(db); i++)
+        failed = try_to_migrate(db, modules, error, error_size);
+    return failed;
 }

@@ -68,7 +68,9 @@ int knowledge_import(struct kit_store *store, struct knowledge_import *import, c
 {
     struct knowledge_documents documents = {NULL, 0, 0};
     const char *name = import->name ? import->name : import->source;
-    struct import_op o = {.op = {.run = run_import, .writes = true}, .documents = &documents, .import = import};
+    struct import_op o = {.op = {.run = run_import, .writes = true, .locks = {KNOWLEDGE_LOCK}},
+                          .documents = &documents,
+                          .import = import};
     int failed = knowledge_documents_parse(&documents, name, import->text, error, error_size);
     if (!failed) {
         failed = kit_store_run_now(store, &o.op);

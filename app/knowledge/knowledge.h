@@ -42,6 +42,10 @@ int knowledge_import_command(const struct kit_config *config, const char *alias,
                              size_t path_count);
 /* `parley learn`: calls with the document that fitted, one JSON object a line. Returns the exit status. */
 int knowledge_learn_command(const struct kit_config *config, const char *const *paths, size_t path_count);
+/* A lock (kit_store.h) for what changes documents or what was learned. */
+#define KNOWLEDGE_LOCK "knowledge"
+/* The same for how often documents were suggested. */
+#define KNOWLEDGE_SHOWN_LOCK "shown"
 int knowledge_count(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 
 /* The documents in memory and what finds them, for one process; the module's state. */

@@ -149,7 +149,8 @@ static void remove_gone(struct run *run, const char *path)
 {
     char *source = run->alias ? strdup(run->alias) : knowledge_source(path);
     char *folder = source ? malloc(strlen(source) + 2) : NULL;
-    struct gone_op gone = {.op = {.run = run_gone, .writes = true}, .folder = folder, .path = path};
+    struct gone_op gone = {
+        .op = {.run = run_gone, .writes = true, .locks = {KNOWLEDGE_LOCK}}, .folder = folder, .path = path};
     if (folder) {
         sprintf(folder, "%s%s", source, strcmp(source, "/") ? "/" : "");
         if (kit_store_run_now(run->store, &gone.op)) complain(run, path, gone.op.failure.message);

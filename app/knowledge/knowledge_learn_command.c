@@ -275,6 +275,7 @@ static void learn(struct run *run, const char *const *paths, size_t path_count)
     if (!run->line_count) return;
     op.op.run = run_learn;
     op.op.writes = true;
+    op.op.locks[0] = KNOWLEDGE_LOCK;
     if (kit_store_run_now(run->store, &op.op)) {
         complain(run, "learn", 0, op.op.failure.message);
         return;

@@ -1,5 +1,6 @@
 /* The tables of documents and of what was learned, by the steps in which they came to be (kit_module.h). */
 #include "knowledge_int.h"
+#include "kit_module.h"
 
 const char *const knowledge_migrations[] = {
     /* 1 */
@@ -11,18 +12,18 @@ const char *const knowledge_migrations[] = {
     " title TEXT NOT NULL,"
     " text TEXT NOT NULL,"
     " helpful INTEGER NOT NULL DEFAULT 0," /* totals of feedback, kept so that a search needs no counting */
-    " unhelpful INTEGER NOT NULL DEFAULT 0);"
-    "CREATE VIRTUAL TABLE documents_fts USING fts5(title, topic, text, content='documents', content_rowid='id',"
-    " tokenize='porter unicode61 remove_diacritics 2');"
-    "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
-    " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;"
-    "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
-    " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
-    " VALUES ('delete', old.id, old.title, old.topic, old.text); END;"
-    "CREATE TRIGGER documents_changed AFTER UPDATE OF title, topic, text ON documents BEGIN"
-    " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
-    " VALUES ('delete', old.id, old.title, old.topic, old.text);"
-    " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;"
+    " unhelpful INTEGER NOT NULL DEFAULT 0);" KIT_SQLITE_ONLY(
+        "CREATE VIRTUAL TABLE documents_fts USING fts5(title, topic, text, content='documents', content_rowid='id',"
+        " tokenize='porter unicode61 remove_diacritics 2');"
+        "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
+        " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;"
+        "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
+        " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
+        " VALUES ('delete', old.id, old.title, old.topic, old.text); END;"
+        "CREATE TRIGGER documents_changed AFTER UPDATE OF title, topic, text ON documents BEGIN"
+        " INSERT INTO documents_fts(documents_fts, rowid, title, topic, text)"
+        " VALUES ('delete', old.id, old.title, old.topic, old.text);"
+        " INSERT INTO documents_fts(rowid, title, topic, text) VALUES (new.id, new.title, new.topic, new.text); END;")
     /* Once per agent, document and call; ids as text, so that feedback outlives a document's new import. */
     "CREATE TABLE feedback ("
     " call_id TEXT NOT NULL, doc_id TEXT NOT NULL, agent TEXT NOT NULL,"
@@ -43,16 +44,18 @@ const char *const knowledge_migrations[] = {
     "CREATE INDEX feedback_by_document ON feedback(doc_id, helpful);",
     /* 3 */
     /* Documents are searched in memory; this says when they, or what was learned, changed. */
-    "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"
-    "DROP TABLE documents_fts;"
-    "CREATE TABLE knowledge_changes (id INTEGER PRIMARY KEY, documents INTEGER NOT NULL, learned INTEGER NOT NULL);"
-    "INSERT INTO knowledge_changes VALUES (1, 1, 1);"
-    "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
-    "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
-    "CREATE TRIGGER documents_changed AFTER UPDATE OF doc_id, title, topic, text ON documents BEGIN"
-    " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+    KIT_SQLITE_ONLY(
+        "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"
+        "DROP TABLE documents_fts;") "CREATE TABLE knowledge_changes (id INTEGER PRIMARY KEY, documents INTEGER NOT "
+                                     "NULL, learned INTEGER NOT NULL);"
+                                     "INSERT INTO knowledge_changes VALUES (1, 1, 1);" KIT_SQLITE_ONLY(
+                                         "CREATE TRIGGER documents_added AFTER INSERT ON documents BEGIN"
+                                         " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+                                         "CREATE TRIGGER documents_removed AFTER DELETE ON documents BEGIN"
+                                         " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;"
+                                         "CREATE TRIGGER documents_changed AFTER UPDATE OF doc_id, title, topic, text "
+                                         "ON documents BEGIN"
+                                         " UPDATE knowledge_changes SET documents = documents + 1 WHERE id = 1; END;")
     /* How many calls with a helpful document, and in how many of them the customer said a feature. */
     "CREATE TABLE learned ("
     " doc_id TEXT NOT NULL, feature TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (doc_id, feature)) WITHOUT ROWID;"
@@ -68,7 +71,7 @@ const char *const knowledge_migrations[] = {
     " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
     /* 4 */
     /* Whoever changes documents notes it (knowledge_note_change()): not every engine has these triggers. */
-    "DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;",
+    KIT_SQLITE_ONLY("DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"),
     /* 5 */
     /* Votes teach by their weight, a helpful one by 4 (KNOWLEDGE_WEIGHT_ONE). */
     "ALTER TABLE learned_votes ADD COLUMN weight INTEGER NOT NULL DEFAULT 4;"

@@ -393,7 +393,7 @@ static void a_deleted_call_leaves_nothing(void **state)
     LINE("b", "\"text\":\"1\"");
     query("INSERT INTO feedback VALUES ('a', 'd', 'ann', 1, 1), ('b', 'd', 'ann', 1, 1)");
     query("INSERT INTO learned_votes(call_id, doc_id, agent, features, vector)"
-          " VALUES ('a', 'd', 'ann', '', x''), ('b', 'd', 'ann', '', x'')");
+          " VALUES ('a', 'd', 'ann', '', ''), ('b', 'd', 'ann', '', '')");
     assert_int_equal(query("SELECT count(*) FROM segments"), 2501);
     assert_int_equal(delete_call("a"), 0);
     assert_int_equal(query("SELECT count(*) FROM segments"), 1);
@@ -433,8 +433,8 @@ static void calls_that_ended_long_ago_are_deleted(void **state)
     LINE("old", "\"text\":\"1\"");
     say(CALLS_FEED_END, "{\"call_id\":\"old\"}");
     say(CALLS_FEED_END, "{\"call_id\":\"new\"}");
-    query("UPDATE calls SET ended_ms = ended_ms - 366*86400000 WHERE call_id='old'");
-    query("UPDATE calls SET started_ms = started_ms - 366*86400000");
+    query("UPDATE calls SET ended_ms = ended_ms - 31622400000 WHERE call_id='old'");
+    query("UPDATE calls SET started_ms = started_ms - 31622400000");
     restart();
     turn_until("SELECT count(*) FROM calls", 2);
     assert_int_equal(query("SELECT count(*) FROM calls WHERE call_id='old'"), 0);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <ftw.h>
+#include <libpq-fe.h>
 
 #include "app.h"
 #include "calls_int.h"
@@ -89,11 +90,54 @@ static inline struct calls_config *fixture_calls_config(const struct kit_config 
     return (struct calls_config *)(uintptr_t)calls_config(config);
 }
 
-/* The defaults with a data directory. */
+/* With tests/support/with-postgresql: runs SQL there; NULL: not. Returns the first value, to be freed. */
+static inline char *fixture_psql(const char *sql)
+{
+    PGconn *conn = PQconnectdb(getenv("TEST_STORE"));
+    PGresult *result = PQexec(conn, sql);
+    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(conn));
+    char *value = strdup(PQntuples(result) && PQnfields(result) ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    PQfinish(conn);
+    return value;
+}
+
+/* Every second commit fails as if another transaction had got in its way, so that all that writes runs again. */
+static inline void fixture_make_faults(unsigned schema)
+{
+    char sql[1024];
+    snprintf(sql, sizeof sql,
+             "SET search_path = t%u; CREATE SEQUENCE faults;"
+             "CREATE TABLE store_nodes (node TEXT PRIMARY KEY, n BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL);"
+             "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+             " IF nextval('t%u.faults') %% 2 = 0 THEN RAISE EXCEPTION 'fault' USING ERRCODE = '40001'; END IF;"
+             " RETURN NULL; END $$;"
+             "CREATE CONSTRAINT TRIGGER fault AFTER INSERT OR UPDATE ON store_nodes DEFERRABLE INITIALLY DEFERRED"
+             " FOR EACH ROW EXECUTE FUNCTION fault()",
+             schema, schema);
+    free(fixture_psql(sql));
+}
+
+/* The URL of a schema of its own in the PostgreSQL of tests/support/with-postgresql; "": SQLite is tested. */
+static inline const char *fixture_store(void)
+{
+    static char url[512];
+    static unsigned count;
+    char sql[64];
+    if (!getenv("TEST_STORE")) return "";
+    snprintf(sql, sizeof sql, "CREATE SCHEMA t%u", ++count);
+    free(fixture_psql(sql));
+    if (getenv("TEST_STORE_FAULTS")) fixture_make_faults(count);
+    snprintf(url, sizeof url, "%s&options=-csearch_path%%3Dt%u", getenv("TEST_STORE"), count);
+    return url;
+}
+
+/* The defaults with a data directory, and the store that is tested. */
 static inline void fixture_config_data(struct kit_config *config, const char *data)
 {
     char error[512];
-    const char *const words[] = {"--data", data, "--store-busy-timeout-ms", "50", NULL};
+    const char *const words[] = {"--data", data, "--store", fixture_store(), "--store-busy-timeout-ms", "50", NULL};
     assert_int_equal(fixture_config(config, error, sizeof error, NULL, words), 0);
 }
 

@@ -207,8 +207,8 @@ static void what_customers_of_a_helpful_document_said_finds_it(void **state)
     vote("c3", "product-defect.refund-status", false, "");
     assert_int_equal(search(said).count, 0);
     assert_memory_equal(search("my refund status please").results, before.results, sizeof before.results);
-    sql("SELECT 1 / (SELECT count(*) = 0 FROM learned)");
-    sql("SELECT 1 / (SELECT count(*) = 0 FROM learned_votes)");
+    sql("SELECT 1 / (SELECT 1 - count(*) FROM learned)");
+    sql("SELECT 1 / (SELECT 1 - count(*) FROM learned_votes)");
 }
 
 static double relevance_after(int64_t weight)
@@ -230,7 +230,7 @@ static void what_weighs_less_teaches_less_and_is_replaced_by_what_weighs_more(vo
     assert_true(before < opened && opened < copied && copied < voted);
     assert_true(relevance_after(KNOWLEDGE_WEIGHT_OPENED) == opened);
     assert_true(relevance_after(0) == before);
-    sql("SELECT 1 / (SELECT count(*) = 0 FROM learned)");
+    sql("SELECT 1 / (SELECT 1 - count(*) FROM learned)");
 }
 
 static void what_was_learned_outlives_a_new_import(void **state)
