@@ -111,7 +111,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     static int (*const parts[])(struct calls * calls) = {
         open_namespaces,      calls_presence_start, calls_access_start, calls_agents_start, calls_watch_start,
         calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,   calls_notes_start,
-        calls_help_start,     calls_wrapup_start,   calls_search_start,
+        calls_help_start,     calls_wrapup_start,   calls_search_start, calls_past_start,
     };
     struct calls *calls = *state;
     int failed = open_redaction(calls, error, error_size);

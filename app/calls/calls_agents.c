@@ -70,7 +70,7 @@ static int read_list(struct kit_request *request, const json_t *payload)
 static void start_list(struct kit_request *request)
 {
     struct sio_socket *socket = kit_answer_socket(&request->answer);
-    if (!socket || !calls_access_list(socket)) {
+    if (request->http || !socket || !calls_access_list(socket)) {
         kit_request_submit(request);
         return;
     }
@@ -88,6 +88,20 @@ static int run_list(struct kit_db *db, struct kit_request *request)
     return calls_listing_page(db, request->kit->config, request->claims, &page, &request->json, &request->op.failure);
 }
 
+/* ------------------------------------------- GET /api/v1/calls/{call_id} */
+
+#define READERS (KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
+
+/* What call:subscribe answers. */
+static int run_call(struct kit_db *db, struct kit_request *request)
+{
+    struct calls_view view = {.call_id = request->about,
+                              .now_ms = request->now_ms,
+                              .agent = request->claims->sub,
+                              .all_notes = calls_access_is_supervisor(request->claims)};
+    return calls_snapshot(db, request->kit->config, &view, &request->json, &request->op.failure);
+}
+
 /* ------------------------------------------------------------------- init */
 
 int calls_agents_start(struct calls *calls)
@@ -101,9 +115,21 @@ int calls_agents_start(struct calls *calls)
         {.name = "call:list",
          .size = sizeof(struct list),
          .way = KIT_READ,
+         .roles = READERS,
          .read = read_list,
          .start = start_list,
-         .run = run_list},
+         .run = run_list,
+         .method = EIO_HTTP_GET,
+         .path = "/api/v1/calls"},
+        {.size = sizeof(struct kit_request),
+         .way = KIT_READ,
+         .roles = READERS,
+         .about = "call_id",
+         .allow = calls_allow,
+         .run = run_call,
+         .method = EIO_HTTP_GET,
+         .path = "/api/v1/calls/{call_id}"},
     };
-    return kit_open_events(calls->kit, calls->agents, events, sizeof events / sizeof events[0], calls);
+    int error = kit_open_events(calls->kit, calls->agents, events, sizeof events / sizeof events[0], calls);
+    return error ? error : kit_open_paths(calls->kit, events, sizeof events / sizeof events[0], calls);
 }

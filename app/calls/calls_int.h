@@ -2,7 +2,7 @@
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
  * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_search.c,
- * calls_http.c, calls_demo.c. */
+ * calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -78,6 +78,7 @@ int calls_notes_start(struct calls *calls);
 int calls_help_start(struct calls *calls);
 int calls_wrapup_start(struct calls *calls);
 int calls_search_start(struct calls *calls);
+int calls_past_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);

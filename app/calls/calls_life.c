@@ -4,6 +4,7 @@
  * A feed that is connected keeps the calls that it spoke of: its socket is in a room for each, and they are marked
  * again at every look. So any process sees in the store what the feeds of the others keep. */
 #include "calls_life.h"
+#include "calls_text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -242,6 +243,19 @@ static int delete_call(struct kit_db *db, struct delete_op *delete, int64_t call
     return 0;
 }
 
+/* The number of the last line of the first piece; 0: there are no lines. */
+static int find_piece(struct kit_db *db, int64_t call, int64_t *last, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row,
+                     "SELECT max(seq) FROM (SELECT seq FROM segments WHERE call=? ORDER BY seq LIMIT ?) AS latest",
+                     "ii", call, (int64_t)PIECE_LINES) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    *last = kit_rows_int(&row, 0);
+    kit_rows_end(&row);
+    return 0;
+}
+
 /* Lines first and in pieces, so that nobody waits for a long call. */
 static int run_delete(struct kit_db *db, struct kit_store_op *op)
 {
@@ -256,12 +270,14 @@ static int run_delete(struct kit_db *db, struct kit_store_op *op)
     }
     int code = calls_find(db, delete->call_id, &call, &op->failure);
     if (code) return code;
-    int64_t lines = kit_db_change(
-        db, "DELETE FROM segments WHERE id IN (SELECT id FROM segments WHERE call=? ORDER BY seq LIMIT ?)", "ii",
-        call.id, (int64_t)PIECE_LINES);
-    if (lines < 0) return kit_db_fail(db, &op->failure);
-    if (lines == PIECE_LINES) return 0;
-    return delete_call(db, delete, call.id);
+    int64_t last;
+    code = find_piece(db, call.id, &last, &op->failure);
+    if (code) return code;
+    if (!last) return delete_call(db, delete, call.id);
+    code = calls_text_drop(db, call.id, 0, last, &op->failure);
+    if (code) return code;
+    int failed = kit_db_run(db, "DELETE FROM segments WHERE call=? AND seq<=?", "ii", call.id, last);
+    return failed ? kit_db_fail(db, &op->failure) : 0;
 }
 
 static void finish_delete(struct delete_op *delete)

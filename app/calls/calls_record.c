@@ -1,6 +1,7 @@
 /* What feeds say, in the store: numbered, kept, and then sent to those who watch. Each call is one log; its events are
  * sent in the order of their numbers. */
 #include "calls_listing.h"
+#include "calls_text.h"
 
 #include <base_json.h>
 #include <stdlib.h>
@@ -108,7 +109,7 @@ static int find_segment(struct kit_db *db, struct calls_record *record, int64_t 
     return 0;
 }
 
-static int store_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
+static int put_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
 {
     const struct calls_entry *entry = &record->entry;
     const struct sio_builder *json = &entry->json;
@@ -123,6 +124,14 @@ static int store_segment(struct kit_db *db, const struct calls_record *record, i
                         "iititbb", record->call.id, record->call.seq, segment_id, (int64_t)entry->is_final,
                         entry->speaker, entry->text, entry->text_size, json->json, json->size);
     return failed ? kit_db_fail(db, failure) : 0;
+}
+
+static int store_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
+{
+    int64_t call = record->call.id, old = record->replaces;
+    int code = old ? calls_text_drop(db, call, old, old, failure) : 0;
+    if (!code) code = put_segment(db, record, id, failure);
+    return code || !record->entry.is_final ? code : calls_text_put(db, call, record->call.seq, failure);
 }
 
 /* The last words of a call come after its end, since who recognises them needs a moment. */

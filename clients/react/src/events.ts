@@ -30,6 +30,13 @@ export interface CallListRequest {
   limit?: number;
 }
 
+/** Calls in which all these words were said in one line, among those that this user may see, with the lines; the call with the latest such line first. before: the `next` of the answer before. */
+export interface CallSearchRequest {
+  query: string;
+  before?: string;
+  limit?: number;
+}
+
 /** A call begins. agents: users who may see it besides those whose token says so. */
 export interface CallStartRequest {
   call_id: string;
@@ -228,6 +235,7 @@ export interface ClientEvents {
   "auth:refresh": AuthRefreshRequest;
   "call:end": CallEndRequest;
   "call:list": CallListRequest;
+  "call:search": CallSearchRequest;
   "call:start": CallStartRequest;
   "call:status": CallStatusRequest;
   "call:subscribe": CallSubscribeRequest;

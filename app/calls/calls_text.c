@@ -1,0 +1,59 @@
+/* Full text of lines, in SQLite's FTS5. The table has the lines' texts only as an index (content='segments'): what is
+ * in it must be taken out with the text that it was put in with, so before a line changes. Calls are words of it, too,
+ * so that the lines of one call are found without reading those of others. */
+#include "calls_text.h"
+
+#include <ctype.h>
+#include <string.h>
+
+int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_failure *failure)
+{
+    int failed = kit_db_run(db,
+                            "INSERT INTO segments_text(rowid, text, call)"
+                            " SELECT id, text, call FROM segments WHERE call=? AND seq=? AND is_final <> 0",
+                            "ii", call, seq);
+    return failed ? kit_db_fail(db, failure) : 0;
+}
+
+int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure)
+{
+    int failed = kit_db_run(db,
+                            "INSERT INTO segments_text(segments_text, rowid, text, call)"
+                            " SELECT 'delete', id, text, call FROM segments"
+                            " WHERE call=? AND seq BETWEEN ? AND ? AND is_final <> 0",
+                            "iii", call, first, last);
+    return failed ? kit_db_fail(db, failure) : 0;
+}
+
+static bool is_blank(char c)
+{
+    return isspace((unsigned char)c) || c == '"';
+}
+
+/* Each word in quotes, so that nothing of it is an operator. */
+void calls_text_query(const char *text, char query[CALLS_TEXT_QUERY_SIZE])
+{
+    size_t n = 0;
+    query[0] = 0;
+    while (*text) {
+        size_t size = 0;
+        bool has_letter = false;
+        while (is_blank(*text)) text++;
+        for (; text[size] && !is_blank(text[size]); size++)
+            has_letter |= isalnum((unsigned char)text[size]) || (unsigned char)text[size] >= 0x80;
+        if (n + size + 4 > CALLS_TEXT_QUERY_SIZE) return;
+        if (has_letter) n += (size_t)snprintf(query + n, CALLS_TEXT_QUERY_SIZE - n, " \"%.*s\"", (int)size, text);
+        text += size;
+    }
+}
+
+enum kit_step calls_text_find(struct kit_db *db, struct kit_rows *rows, const struct calls_text_range *range)
+{
+    char match[CALLS_TEXT_QUERY_SIZE + 64], call[48] = "";
+    if (range->call) snprintf(call, sizeof call, " AND call : \"%lld\"", (long long)range->call);
+    snprintf(match, sizeof match, "text : (%s)%s", range->query, call);
+    return kit_db_query(db, rows,
+                        "SELECT s.id, s.call, s.seq, s.json FROM segments_text t JOIN segments s ON s.id = t.rowid"
+                        " WHERE segments_text MATCH ? AND t.rowid >= ? AND t.rowid < ? ORDER BY t.rowid DESC LIMIT ?",
+                        "biii", match, strlen(match), range->low, range->below, range->limit);
+}
