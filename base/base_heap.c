@@ -12,7 +12,7 @@ static inline void set_entry(struct base_heap_entry *entries, size_t i, struct b
 
 static void sift_up(struct base_heap *heap, size_t i, struct base_heap_entry entry)
 {
-    struct base_heap_entry *entries = heap->entries; /* a slot might be any size_t: not read anew after each */
+    struct base_heap_entry *entries = heap->entries; /* kept in a register: writes to slots could alias it */
     while (i > 0) {
         size_t parent = (i - 1) / 2;
         if (entries[parent].at <= entry.at) break;
@@ -74,7 +74,7 @@ void base_heap_remove(struct base_heap *heap, size_t *slot)
     if (last.slot != slot) sift(heap, i, last);
 }
 
-/* From a place on downwards: what is not due has nothing below it that is. */
+/* Counts from one place downwards: below an entry that is not due, no entry is. */
 static size_t due_below(const struct base_heap *heap, size_t i, uint64_t now)
 {
     if (i >= heap->count || heap->entries[i].at > now) return 0;

@@ -1,5 +1,5 @@
-/* A heap of moments: the first of many is found at once. What is in it is known by a member of its own, its slot, which
- * the heap keeps up to date: container_of(entry->slot, …) is what is due. */
+/* A heap of moments, of which the earliest is found at once. Each entry points to a slot in its owner, which the heap
+ * keeps up to date: container_of(entry->slot, …) is the owner. */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
 
@@ -16,16 +16,16 @@ struct base_heap_entry {
 struct base_heap {
     struct base_heap_entry *entries; /* entries[0] is the first to be due */
     size_t count, capacity;
-    size_t reserved; /* places of those that are not in it now: there is room for them */
+    size_t reserved; /* places kept for slots that are not in the heap now */
 };
 
-/* Room for one more beside those that have a place. Returns 0 or BASE_ENOMEM. */
+/* Makes room for one more entry beside those reserved. Returns 0 or BASE_ENOMEM. */
 int base_heap_make_room(struct base_heap *heap);
-/* Enters what is not in it; there is room. */
+/* Inserts a slot that is not in the heap, after base_heap_make_room(). */
 void base_heap_insert(struct base_heap *heap, uint64_t at, size_t *slot);
-/* Another moment for what is in it. */
+/* Changes the moment of a slot that is in the heap. */
 void base_heap_move(struct base_heap *heap, uint64_t at, size_t *slot);
-/* It is in it. */
+/* Removes a slot that is in the heap. */
 void base_heap_remove(struct base_heap *heap, size_t *slot);
 /* How many are due at that moment. */
 size_t base_heap_due(const struct base_heap *heap, uint64_t now);

@@ -1,6 +1,5 @@
-/* JSON text: a strict one-pass scanner that allocates nothing and does not recurse, walks over what was scanned, and
- * the two directions between JSON strings and UTF-8. What JavaScript's JSON.parse accepts is accepted, the rest is not.
- * Trees are not built here. */
+/* JSON text: a strict one-pass scanner that neither allocates nor recurses, walks over scanned text, and conversion
+ * between JSON strings and UTF-8. Accepts exactly what JavaScript's JSON.parse accepts. Builds no trees. */
 #include "base_json.h"
 
 #include "base_utf8.h"
@@ -53,8 +52,8 @@ static inline unsigned special_mask(const uint8_t *p, unsigned high)
 }
 #endif
 
-/* The first byte from p on that cannot stand in a string as it is (or, if wanted, is not ASCII), or end. `begin` is how
- * far back bytes may be read. */
+/* Returns the first byte at or after p that a string cannot contain as it is (or, if wanted, that is not ASCII), or
+ * end. Up to `begin`, bytes before p may be read. */
 static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, const uint8_t *end, bool stop_at_high)
 {
 #ifdef __SSE2__

@@ -1,7 +1,7 @@
-/* JSON text (RFC 8259): what JavaScript's JSON.parse accepts, as the bytes it stands in. Pure: no I/O, no globals,
- * nothing is allocated, nothing recurses.
+/* JSON text (RFC 8259): accepts what JavaScript's JSON.parse accepts, and works on the bytes in place. Pure: no I/O, no
+ * globals, no allocation, no recursion.
  *
- * base_json_scan() checks; all other functions here take text that it has passed, or parts of it. */
+ * base_json_scan() checks; all other functions here expect text that has passed it, or parts of it. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -29,9 +29,8 @@ ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_c
  * whitespace after it. The array counts as the first level of depth. */
 ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
                             struct base_json_fault *fault);
-/* Checks one string or number that stands at p, for those who check the rest themselves. Returns its size; 0: it is
- * none.
- */
+/* Checks one string or number at p, for callers that check the rest themselves. Returns its size, or 0 if there is
+ * none. */
 size_t base_json_scan_text(const uint8_t *p, size_t n);
 size_t base_json_scan_number(const uint8_t *p, size_t n);
 
@@ -46,11 +45,12 @@ static inline const uint8_t *base_json_skip_space(const uint8_t *p, const uint8_
     while (p < end && base_json_is_space(*p)) p++;
     return p;
 }
-/* Skips one value that stands at p without whitespace before it; returns its size. */
+/* Skips one value at p, which must not begin with whitespace. Returns its size. */
 size_t base_json_skip(const uint8_t *p, size_t n);
 /* Without the whitespace at both ends. */
 struct base_str base_json_trim(struct base_str text);
-/* The first of values separated by commas, taken off the list with its comma; {NULL,0} if there is none. */
+/* Takes the first of several values separated by commas, together with its comma, off the list. Returns {NULL,0} if the
+ * list is empty. */
 struct base_str base_json_take(const char **p, size_t *n);
 
 /* A walk over the members of an object or the elements of an array. */
@@ -58,9 +58,9 @@ struct base_json_walk {
     struct base_str rest;
     bool is_object;
 };
-/* False: the value is neither an object nor an array. */
+/* Returns false if the value is neither an object nor an array. */
 bool base_json_open(struct base_json_walk *walk, struct base_str value);
-/* The next value, without whitespace around it; the key with its quotes. False: there is none. key may be NULL. */
+/* Returns false at the end. The value has no whitespace around it; the key keeps its quotes. key may be NULL. */
 bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct base_str *value);
 
 /* ---------------------------------------------------------------------- values */
@@ -70,7 +70,8 @@ bool base_json_each(struct base_json_walk *walk, struct base_str *key, struct ba
 size_t base_json_decode(struct base_str quoted, char *out);
 /* True if the value is a string of exactly that text. */
 bool base_json_text_is(struct base_str quoted, struct base_str text);
-/* A whole number from 0 on that 64 bits hold, without fraction and exponent. */
+/* Reads a non-negative integer of up to 64 bits, without fraction or exponent. Returns false if the value is not one.
+ */
 bool base_json_uint(struct base_str value, uint64_t *number);
 
 /* --------------------------------------------------------------------- writing */

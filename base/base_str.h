@@ -1,4 +1,4 @@
-/* A borrowed slice of text, not terminated, and what any slice of text is looked at with. p may be NULL when n is 0. */
+/* A borrowed slice of text, not terminated, and helpers for any slice of text. p may be NULL when n is 0. */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 

@@ -1,15 +1,15 @@
-/* A hash table of pointers. Hashes and comparing are the owner's: where others choose the keys, the hash has a key of
- * its own, or they choose collisions.
+/* A hash table of pointers. The owner hashes and compares; if peers choose the keys, the hash must be keyed, or they
+ * can choose collisions.
  *
- * Open addressing, linear probing, deletion by moving later items back. The hashes stand apart from the items so that a
- * search touches an item only when it has probably found it. Items of equal hashes are found one after the other:
+ * Open addressing, linear probing, deletion by moving later items back. Hashes are kept apart from the items, so that a
+ * search touches an item only when it has probably found it. Items with equal hashes are found one after the other:
  *
  *     size_t at;
  *     for (struct thing *thing = base_table_first(&table, hash, &at); thing; thing = base_table_next(&table, hash,
  * &at)) if (is_wanted(thing)) return thing;
  *
- * All items stand in items[0 … slot_count - 1], with NULL between them. In a walk over them that removes, another item
- * may take the place of one that is removed, and all places change when slot_count does. */
+ * items[0 … slot_count - 1] has all items, with NULL between them. If a walk over them removes an item, another may
+ * move into its place; all places change when slot_count does. */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H
 
@@ -42,7 +42,7 @@ static inline void *base_table_first(const struct base_table *table, uint32_t ha
     *at = hash;
     return table->count ? base_table_at(table, hash, at) : NULL;
 }
-/* The next one, as long as nothing was added or removed. */
+/* The next one, provided that nothing was added or removed. */
 static inline void *base_table_next(const struct base_table *table, uint32_t hash, size_t *at)
 {
     ++*at;

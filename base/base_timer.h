@@ -14,7 +14,7 @@ typedef uint64_t (*base_now_fn)(void *ctx);
 
 struct base_timers {
     struct base_heap heap;
-    struct event *event; /* NULL: whoever owns this calls base_timers_run() */
+    struct event *event; /* NULL: the owner calls base_timers_run() */
     uint64_t armed_ms;   /* when the event fires; UINT64_MAX: it is not armed */
     base_now_fn now;
     void *now_ctx;

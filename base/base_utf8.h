@@ -40,7 +40,7 @@ static inline size_t base_utf8_sequence(const uint8_t *p, const uint8_t *end, bo
     return size;
 }
 
-/* Writes a code point that is no surrogate; returns the size. */
+/* Writes a code point other than a surrogate; returns the size. */
 static inline size_t base_utf8_put(uint32_t code, char out[4])
 {
     static const uint8_t lead[] = {0, 0, 0xc0, 0xe0, 0xf0};
@@ -54,7 +54,7 @@ static inline size_t base_utf8_put(uint32_t code, char out[4])
     return size;
 }
 
-/* U+FFFD, which stands for what is not valid. */
+/* U+FFFD, which replaces invalid bytes. */
 #define BASE_UTF8_REPLACEMENT "\xef\xbf\xbd"
 
 #endif

@@ -1,5 +1,5 @@
-/* Who is in which room. All changes of the two-way index happen in link_rooms and unlink_rooms; everything else here
- * finds names, reports events and keeps the limits. The walks are in rooms_select.c. */
+/* Which members are in which room. All changes of the two-way index happen in link_rooms and unlink_rooms; everything
+ * else here finds names, reports events and enforces limits. The walks are in rooms_select.c. */
 #include "rooms_int.h"
 
 #include <sodium.h>
@@ -86,7 +86,7 @@ static void tell_left(struct rooms_index *index, struct rooms_name room, struct 
     if (deleted && index->events.room_deleted) index->events.room_deleted(index->ctx, room);
 }
 
-/* Somebody is alone in its own room of that name. */
+/* A member is alone in its own room of that name. */
 static bool own_room_exists(struct rooms_index *index, struct rooms_name name)
 {
     const struct rooms_member *member = rooms__table_find(&index->members, name);
@@ -152,7 +152,7 @@ static void unlink_room(struct rooms_room *room, uint32_t position)
         (void)room_resize(room, room->capacity / 2); /* without memory it stays as large as it is */
 }
 
-/* The member's side: the later links move up, because a member's rooms are told in the order of joining. */
+/* The member's side: later links move up, since a member's rooms are listed in the order of joining. */
 static void unlink_member(struct rooms_member *member, uint32_t at)
 {
     member->link_count--;
@@ -260,7 +260,7 @@ static void walks_forget(struct rooms_index *index, const struct rooms_member *m
 {
     for (struct rooms_walk *walk = index->walks; walk; walk = walk->outer) {
         size_t i = walk->at;
-        /* Mostly it is the one being called; otherwise it still stands before us, or has been called. */
+        /* Usually it is the member being called; otherwise it is still ahead, or was called already. */
         while (i < walk->count && walk->members[i] != member) i++;
         if (i < walk->count) walk->members[i] = NULL;
     }

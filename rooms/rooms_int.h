@@ -12,7 +12,7 @@
 struct rooms_table {
     struct base_table table;
     struct rooms_name (*name_of)(const void *item);
-    const uint8_t *key; /* of the hash; random, so that nobody can choose names that collide */
+    const uint8_t *key; /* of the hash; random, so that names cannot be chosen to collide */
 };
 
 void rooms__table_init(struct rooms_table *table, struct rooms_name (*name_of)(const void *item), const uint8_t *key);
@@ -78,36 +78,38 @@ size_t rooms__names_size(const struct rooms_name *names, size_t count); /* slice
 struct rooms_log;
 struct rooms_log *rooms__log_new(const struct rooms_recovery *limits);
 void rooms__log_free(struct rooms_log *log); /* accepts NULL */
-/* Copies a message and who it was for, and writes its offset. Returns 0 or ROOMS_ENOMEM. */
+/* Copies a message and its recipients, and writes its offset. Returns 0 or ROOMS_ENOMEM. */
 int rooms__log_add(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
                    const struct rooms_message *message);
 void rooms__log_expire(struct rooms_log *log, uint64_t now_ms);
 /* Of the last message; out: ROOMS_OFFSET_SIZE. */
 struct rooms_name rooms__log_offset(const struct rooms_log *log, char *out);
 int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_session *session);
-/* NULL: not to be restored. Else the caller's to free (one block); its strings stand in the same block. */
+/* Returns NULL if it cannot be restored; otherwise one block, with its strings, that the caller frees. */
 struct rooms_session *rooms__log_restore(struct rooms_log *log, uint64_t now_ms, struct rooms_name pid,
                                          struct rooms_name offset);
 int rooms__log_replay(const struct rooms_log *log, struct rooms_name offset, rooms_replay_fn each, void *ctx);
 
-/* With several processes that each log what all of them say. Every message has a number of its origin, so that what a
+/* Several processes may each log the messages of all of them. Every message has a number of its origin, so that what a
  * client has of one log can be found in another, whose order differs: of each origin it has the first `has`. In the
- * other log that is a position: an offset, less a few that come after it: "<offset>~<distance>~<distance>". Sessions
- * that are restored have positions as offsets. */
+ * other log that is a position: an offset, and the distances of a few later messages that it has, too:
+ * "<offset>~<distance>~<distance>". Restored sessions have positions as offsets. */
 struct rooms__mark {
     uint64_t origin, has;
-    uint64_t last; /* that the giver of this knows of */
+    uint64_t last; /* of the messages that the sender of this mark knew */
 };
 enum { ROOMS__ORIGINS_MAX = 256 };
 
-/* As rooms__log_add(), for what that origin says as its seq-th. */
+/* As rooms__log_add(), for an origin's seq-th message. */
 int rooms__log_add_of(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
                       const struct rooms_message *message, const struct rooms__mark *of);
-/* What that origin has said so far is not in the log, unless it is known. */
+/* Notes an origin: its messages so far are not in the log, unless the origin is already known. */
 void rooms__log_meet(struct rooms_log *log, uint64_t origin, uint64_t last);
-/* What a client at that position has. Returns how many marks, at most ROOMS__ORIGINS_MAX; -1: it is no position. */
+/* The marks of a client at that position. Returns how many, at most ROOMS__ORIGINS_MAX, or -1 if it is not a position.
+ */
 long rooms__log_marks(const struct rooms_log *log, struct rooms_name position, struct rooms__mark *marks);
-/* The position of one who has that; out: ROOMS_OFFSET_SIZE. ROOMS_ELIMIT: some of what it has not is not here. */
+/* The position of a client with those marks; out: ROOMS_OFFSET_SIZE. ROOMS_ELIMIT: a message that it misses is not
+ * here. */
 int rooms__log_find(const struct rooms_log *log, const struct rooms__mark *marks, size_t count, char *out);
 /* The last number of that origin; 0: none. */
 uint64_t rooms__log_last_of(const struct rooms_log *log, uint64_t origin);

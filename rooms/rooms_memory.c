@@ -25,7 +25,7 @@ static void memory_free(struct rooms_adapter *adapter)
     free(container_of(adapter, struct memory, adapter));
 }
 
-/* What cannot be logged is delivered all the same: the offset stays the last one's. */
+/* A message that cannot be logged is still delivered, without an offset of its own. */
 static int memory_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
                             const struct rooms_flags *flags, const struct rooms_message *message)
 {

@@ -1,9 +1,9 @@
-/* The memory adapter's part in connection state recovery: a log of what was sent to whom, in a ring with the oldest in
- * front, and the sessions of members whose connections broke.
+/* The memory adapter's part in connection state recovery: a log of messages and their recipients, in a ring with the
+ * oldest in front, and the sessions of members whose connections broke.
  *
  * A client names the last message it received. Often that is an old one, since most messages are for others. So a
- * session also knows its floor: what was sent `liveness_ms` before the connection broke did arrive, because pings were
- * answered after it; a client that does not know of it was not meant. The log is kept that much longer. */
+ * session also has a floor: what was sent `liveness_ms` before the connection broke did arrive, because pings were
+ * answered after it; a client without it was not a recipient. The log is kept that much longer. */
 #include "base_check.h"
 #include "rooms_int.h"
 
@@ -23,7 +23,7 @@ struct entry {
     struct rooms_message message;
 };
 
-/* What a client has: everything up to a number, and a few after it. */
+/* What a client has: everything up to a number, and a few messages after it. */
 struct position {
     uint64_t number;
     uint64_t skips[SKIPS_MAX]; /* growing */
@@ -211,8 +211,8 @@ uint64_t rooms__log_last_of(const struct rooms_log *log, uint64_t id)
     return origin ? origin->last : 0;
 }
 
-/* What is larger than the whole log, or finds no memory, takes its number all the same: then the log is empty, and
- * nobody is told that he has everything. */
+/* A message that is larger than the whole log, or for which there is no memory, still takes its number. The log is then
+ * empty, so that no client is taken to have missed nothing. */
 int rooms__log_add(struct rooms_log *log, uint64_t now_ms, const struct rooms_selector *who,
                    const struct rooms_message *message)
 {
@@ -349,7 +349,7 @@ static struct rooms__mark *mark_of(struct rooms__mark *marks, size_t count, uint
     return NULL;
 }
 
-/* Of each origin it has what is not after its position: what is after is walked through. */
+/* Of each origin it has what does not follow its position; so the log is walked from there. */
 long rooms__log_marks(const struct rooms_log *log, struct rooms_name text, struct rooms__mark *marks)
 {
     struct position position;
@@ -366,7 +366,7 @@ long rooms__log_marks(const struct rooms_log *log, struct rooms_name text, struc
     return (long)log->origin_count;
 }
 
-/* Who gave the marks knows all processes there were in its time: an origin that it does not know was gone before. */
+/* The sender of the marks knew all processes of its time: an origin that it did not know was gone before. */
 static uint64_t has_of(const struct rooms__mark *marks, size_t count, uint64_t origin)
 {
     for (size_t i = 0; i < count; i++)
@@ -374,7 +374,7 @@ static uint64_t has_of(const struct rooms__mark *marks, size_t count, uint64_t o
     return UINT64_MAX;
 }
 
-/* Where in the log the first one stands that it has not; the log's end if there is none. */
+/* The index of the first message that the client does not have, or the log's end. */
 static size_t first_missing(const struct rooms_log *log, const struct rooms__mark *marks, size_t count)
 {
     size_t first = log->count, open = 0; /* origins whose first missing one was not met yet */
@@ -470,7 +470,7 @@ int rooms__log_save(struct rooms_log *log, uint64_t now_ms, const struct rooms_s
     if (!copy) return ROOMS_ENOMEM;
     struct kept *kept = container_of(copy, struct kept, session);
     kept->at_ms = now_ms;
-    /* A young connection says nothing: what was replayed on it is older than it. */
+    /* A young connection proves nothing: what was replayed on it is older than the connection. */
     kept->floor = session->connected_ms + log->limits.liveness_ms < now_ms ? arrived_until(log, now_ms) : 0;
     if (kept->floor < connected.number) kept->floor = connected.number;
     kept->connected = connected;

@@ -1,13 +1,13 @@
-/* Walks over the members that a selector means. A member that is reached by several names is taken once, and one that
- * is excepted never: both are noted as the number of the walk in member->visit. */
+/* Walks over the selected members. A member reached by several names is taken once, and an excepted one never: both are
+ * marked with the number of the walk in member->visit. */
 #include "rooms_int.h"
 
 #include <stdlib.h>
 
 enum { FEW = 32, MAX_SKIPPED = 4 };
 
-/* What one name means: the joined room and the member whose own room it is. Either may be NULL. A member never joins
- * the room that is its own, so nobody is in both. */
+/* What one name selects: the joined room, and the member whose own room it is. Either may be NULL. A member never joins
+ * the room that is its own, so no member is in both. */
 struct named {
     const struct rooms_room *room;
     struct rooms_member *own;

@@ -1,5 +1,5 @@
-/* What the adapters' wire formats are read and written with: JSON as exact slices, msgpack as heads, lists of room
- * names. Pure: no I/O, libc only, nothing is kept. */
+/* Reading and writing the adapters' wire formats: JSON as exact slices, msgpack as heads, lists of room names. Pure: no
+ * I/O, libc only, no state. */
 #ifndef ROOMS_WIRE_H
 #define ROOMS_WIRE_H
 
@@ -16,28 +16,28 @@
 int rooms__json_check(struct rooms_bytes text);
 
 /* A walk over the members of an object or the elements of an array. */
-/* False: the value is neither an object nor an array. */
+/* Returns false if the value is neither an object nor an array. */
 bool rooms__json_open(struct base_json_walk *walk, struct rooms_bytes value);
-/* The next value, without space around it; the key with its quotes. False: there is none. key may be NULL. */
+/* Returns false at the end. The value has no space around it; the key keeps its quotes. key may be NULL. */
 bool rooms__json_next(struct base_json_walk *walk, struct rooms_bytes *key, struct rooms_bytes *value);
 
-/* The names that are looked for in objects, and what was found: slices, n 0: not there. Of a name that stands twice the
- * last one is found, as in JavaScript. False: the value is no object. */
+/* The names to look for in an object, and the values found: slices, n 0 if missing. Of duplicate names the last counts,
+ * as in JavaScript. Returns false if the value is not an object. */
 bool rooms__json_find(struct rooms_bytes object, const char *const *names, size_t count, struct rooms_bytes *found);
 
 bool rooms__json_is_text(struct rooms_bytes value);
 bool rooms__json_is_array(struct rooms_bytes value);
 bool rooms__json_is(struct rooms_bytes value, const char *literal);
-/* The bytes of a text, decoded; out has room for value.n. Returns their number or -1: it is no text. Lone surrogates
+/* Decodes a string; out has room for value.n. Returns the number of bytes, or -1 if it is not a string. Lone surrogates
  * become U+FFFD. */
 long rooms__json_text(struct rooms_bytes value, char *out);
-/* True: the text is exactly these bytes. */
+/* Returns true if the string is exactly these bytes. */
 bool rooms__json_text_is(struct rooms_bytes value, struct rooms_name text);
-/* A whole number from 0 on that 64 bits hold. */
+/* Reads a non-negative integer of up to 64 bits. Returns false if the value is not one. */
 bool rooms__json_uint(struct rooms_bytes value, uint64_t *number);
 
-/* Writing into a packer, which is a buffer of bytes whose errors stick: bytes as they are, a literal, quoted text
- * (what is not UTF-8 becomes U+FFFD), a number. */
+/* Writing into a packer, a buffer of bytes whose errors stick: bytes as they are, a literal, a quoted string (invalid
+ * UTF-8 becomes U+FFFD), a number. */
 uint8_t *rooms__packer_reserve(struct rooms_packer *packer, size_t n); /* NULL: it has an error now */
 void rooms__put_bytes(struct rooms_packer *packer, const void *p, size_t n);
 void rooms__put(struct rooms_packer *packer, const char *literal);
@@ -67,8 +67,8 @@ struct rooms__msgpack_head {
     uint64_t number;         /* UINT; BOOL: 0 or 1; ARRAY: elements; MAP: pairs */
     struct rooms_bytes body; /* TEXT, BINARY, EXTENSION: a slice of the input */
 };
-/* Reads what stands at p: a whole value, or the head of an array or map. Returns the bytes it takes, or ROOMS_EINVAL:
- * it is not msgpack, or ends too early; an array or map that claims more than n bytes can hold does. */
+/* Reads the value at p, or the head of an array or map. Returns the bytes it takes, or ROOMS_EINVAL if it is not
+ * msgpack or incomplete; so is an array or map that claims more elements than n bytes can hold. */
 long rooms__msgpack_head(const uint8_t *p, size_t n, struct rooms__msgpack_head *head);
 /* The bytes the value at p takes, with all that is in it, at any depth; or ROOMS_EINVAL. */
 long rooms__msgpack_skip(const uint8_t *p, size_t n);
@@ -79,19 +79,19 @@ struct rooms__msgpack_walk {
     uint64_t left; /* elements or pairs */
     bool is_map;
 };
-/* False: p is not at an array or map. */
+/* Returns false if p is not at an array or map. */
 bool rooms__msgpack_open(struct rooms__msgpack_walk *walk, const uint8_t *p, size_t n);
-/* The next value, whole. Returns 1; 0: there was none, and walk->p is behind the array or map; ROOMS_EINVAL. In a map
- * key is the text it stands under (p NULL: the key is no text). */
+/* Reads the next value, whole. Returns 1, 0 at the end, with walk->p after the array or map, or ROOMS_EINVAL. In a map,
+ * key is the string before it (p NULL if the key is not a string). */
 int rooms__msgpack_next(struct rooms__msgpack_walk *walk, struct rooms_name *key, struct rooms_bytes *value);
 /* As rooms__json_find(). Returns the bytes of the map, or ROOMS_EINVAL. */
 long rooms__msgpack_find(const uint8_t *p, size_t n, const char *const *names, size_t count, struct rooms_bytes *found);
 
 /* ------------------------------------------------------------- rooms_names.c */
 
-/* Names of rooms as a message lists them: texts, or numbers, which become text as JavaScript writes them. Anything else
- * in the list is nobody's name: it stands in it as a name of no bytes, which no room has, so that a list never becomes
- * an empty one, which means everybody. */
+/* Names of rooms as a message lists them: strings, or numbers, which become strings as in JavaScript. Other values
+ * match no room: they are kept as empty names, so that a list of them does not become an empty list, which means all
+ * members. */
 struct rooms__names {
     struct rooms_name *names; /* point into the message or into `text` */
     size_t count;

@@ -15,7 +15,7 @@
 enum {
     PING_MS = 400,
     READ_BYTES = 65536,
-    READS_MAX = 16, /* of one peer at once; the others want their turn */
+    READS_MAX = 16, /* from one peer per turn, so that the others get theirs */
     QUEUE_KEPT_BYTES = 65536,
 };
 
@@ -40,7 +40,7 @@ void rooms__bus_log(struct rooms_bus *bus, enum rooms_log_level level, const str
 
 /* ----------------------------------------------------------------- filters */
 
-/* FNV-1a: whoever makes names collide only makes a peer hear what it then ignores. */
+/* FNV-1a. Names made to collide only send a peer messages that it then ignores. */
 uint32_t rooms__bus_bucket(struct rooms_name nsp, struct rooms_name room)
 {
     uint64_t hash = 14695981039346656037u;
@@ -178,13 +178,13 @@ static void queue_bytes(struct rooms__bus_peer *peer, const uint8_t *p, size_t n
     size_t before = peer->queue.size;
     rooms__put_bytes(&peer->queue, p, n);
     if (!peer->queue.error) return;
-    /* Half a frame must not be left. */
+    /* Half a frame must not remain. */
     peer->queue.size = before;
     peer->queue.error = 0;
     peer->bus->stats.dropped++;
 }
 
-/* Sends what waits. Nobody is called. */
+/* Writes what is queued. Calls nothing back. */
 static void send_queue(struct rooms__bus_peer *peer)
 {
     while (queued(peer)) {
@@ -208,7 +208,7 @@ static void send_queue(struct rooms__bus_peer *peer)
     if (peer->queue.capacity > QUEUE_KEPT_BYTES) rooms_packer_clear(&peer->queue);
 }
 
-/* What was sent already makes room for what comes. */
+/* Bytes already sent make room for new ones. */
 static void compact(struct rooms__bus_peer *peer)
 {
     if (peer->sent < peer->queue.size / 2 || !peer->sent) return;
@@ -226,7 +226,7 @@ static bool wants(const struct rooms__bus_peer *peer, const struct rooms__bus_it
     return false;
 }
 
-/* One that cannot be told of each change is told of all rooms once it reads again. */
+/* A peer that cannot take each change gets the whole filter once it reads again. */
 static void put_changes(struct rooms__bus_peer *peer)
 {
     struct rooms_bus *bus = peer->bus;
@@ -277,7 +277,7 @@ static void write_all(struct rooms_bus *bus)
     if (bus->pass.capacity > QUEUE_KEPT_BYTES * 16) rooms_packer_clear(&bus->pass);
 }
 
-/* Whoever is told of it may say something: that belongs to the next pass. */
+/* Callbacks may send something, which belongs to the next pass. */
 static void close_failed(struct rooms_bus *bus)
 {
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
@@ -381,7 +381,7 @@ static int take_frame(struct rooms__bus_peer *peer, enum rooms__bus_kind kind, s
     }
 }
 
-/* All whole frames; false: what came is no frame. */
+/* Handles all whole frames. Returns false if one is malformed. */
 static bool take_frames(struct rooms__bus_peer *peer)
 {
     size_t at = 0;
@@ -487,7 +487,7 @@ void rooms_bus_flush(struct rooms_bus *bus)
     if (!bus->flush_due || bus->in_flush) return;
     bus->in_flush = true;
     bus->depth++;
-    /* First what they say of their rooms: one who joined before this turn's messages is to get them. */
+    /* Filters first: a member that joined before this turn's messages must get them. */
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
         if (!peer->closed) read_peer(peer);
     event_del(bus->flush_event);
@@ -504,13 +504,13 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
     rooms_bus_flush(ctx);
 }
 
-/* What stands still is noticed by its silence. */
+/* A process that hangs is noticed by its silence. */
 static void on_ping(evutil_socket_t fd, short what, void *ctx)
 {
     struct rooms_bus *bus = ctx;
     (void)fd, (void)what;
     bus->depth++;
-    /* If it is we who stood still, what they said meanwhile is there to be read. */
+    /* If it was this process that hung, what the others sent meanwhile is there to be read. */
     for (struct rooms__bus_peer *peer = bus->peers; peer; peer = peer->next)
         if (!peer->closed) read_peer(peer);
     uint64_t now_ms = base_clock_ms();

@@ -11,7 +11,7 @@ static struct rooms__bus_adapter *adapter_of(struct rooms_cluster *cluster)
 
 /* ----------------------------------------------------------------- carrier */
 
-/* Only what does nothing without members in those rooms may pass a process by. */
+/* Only a message without effect where the rooms have no members may skip a process. */
 static bool is_for_rooms(const struct rooms_cluster_message *message)
 {
     switch (message->type) {

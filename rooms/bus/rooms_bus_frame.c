@@ -1,5 +1,5 @@
-/* Frames of the bus. Both ends are the same program on the same machine, so numbers are in its order; still nothing of
- * a frame is believed that its size does not show. */
+/* Frames of the bus. Both ends are the same program on the same machine, so numbers are in its byte order; still, no
+ * size in a frame is trusted beyond the frame's own. */
 #include "rooms_bus_int.h"
 #include "rooms_wire.h"
 

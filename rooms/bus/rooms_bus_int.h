@@ -1,11 +1,11 @@
 /* The bus between processes of one machine: the carrier of rooms_cluster.c over pairs of local sockets.
  *
  *     rooms_bus_frame.c    pure: frames and messages as bytes
- *     rooms_bus.c          peers: their sockets, what waits for them, which of them want what
+ *     rooms_bus.c          peers: sockets, queues, which messages each of them needs
  *     rooms_bus_adapter.c  the adapter of a namespace
  *     rooms_bus_recovery.c its log, and sessions that another process kept
  *
- * JSON and attachments travel as they are. What one pass of the loop says leaves in one write for each peer. */
+ * JSON and attachments travel as they are. All messages of one pass of the loop leave in one write per peer. */
 #ifndef ROOMS_BUS_INT_H
 #define ROOMS_BUS_INT_H
 
@@ -56,13 +56,14 @@ struct rooms__bus_message {
     struct rooms_cluster_message message; /* uid: not set */
     void *memory;                         /* of its lists; free() */
 };
-/* What stands behind the head of such a frame; slices of it. Returns 0, ROOMS_EINVAL or ROOMS_ENOMEM; then there is
- * nothing to free. */
+/* Reads what follows the head of such a frame; the message points into it. Returns 0, ROOMS_EINVAL or ROOMS_ENOMEM;
+ * after an error there is nothing to free. */
 int rooms__bus_read_message(struct rooms__bus_reader *in, struct rooms__bus_message *out);
 
 /* ------------------------------------------------------------- rooms_bus.c */
 
-/* Rooms are told apart by a hash. A bucket that has rooms of a peer makes that peer get what is for any of them. */
+/* Rooms are grouped into buckets by a hash. A peer with a room in a bucket gets the broadcasts to any room of that
+ * bucket. */
 enum { ROOMS__BUS_BUCKETS = 1 << 18, ROOMS__BUS_FILTER_BYTES = ROOMS__BUS_BUCKETS / 8 };
 /* Sockets are rooms, too, which no peer names: names of that size go to all. */
 enum { ROOMS__BUS_ID_SIZE = 20 };
@@ -75,13 +76,13 @@ struct rooms__bus_peer {
     uint64_t number;
     int fd;
     struct event *read_event, *write_event;
-    char uid[ROOMS_UID_SIZE + 1]; /* "": it has not said hello */
+    char uid[ROOMS_UID_SIZE + 1]; /* "": before its HELLO */
     uint8_t *filter;              /* NULL: not known, it gets everything */
     struct rooms_packer queue;    /* what its socket did not take, from `sent` on */
     size_t sent;
     bool waits;        /* for its socket */
-    bool owes_filter;  /* ours has changed in a way that it was not told */
-    bool silent;       /* nobody waits for its answers */
+    bool owes_filter;  /* our filter has changed, and it could not be sent the changes */
+    bool silent;       /* unresponsive: no request waits for it */
     bool failed;       /* to be closed once nothing is written any more */
     bool closed;       /* to be freed */
     uint64_t heard_ms; /* when anything was read */
@@ -89,7 +90,7 @@ struct rooms__bus_peer {
     size_t in_size, in_capacity;
 };
 
-/* What a pass has said, for whom. */
+/* A frame queued in this pass, and its recipients. */
 struct rooms__bus_item {
     size_t from, size;            /* in the pass's bytes */
     struct rooms__bus_peer *only; /* NULL: all that want it */
@@ -107,10 +108,10 @@ struct rooms_bus {
     struct rooms_packer pass;
     struct rooms__bus_item *items;
     size_t item_count, item_capacity;
-    uint32_t *changed; /* buckets that the peers are to be told of */
+    uint32_t *changed; /* buckets whose changes are still to be sent */
     size_t changed_count, changed_capacity;
     bool flush_due, in_flush;
-    unsigned depth;     /* of calls that go through the peers: closed ones are kept until the last returns */
+    unsigned depth;     /* of nested walks over the peers: closed ones are freed after the last */
     uint32_t *rooms_in; /* by bucket: how many rooms here */
     uint8_t *filter;    /* the same as bits */
     struct rooms_cluster_stats cluster_stats;
@@ -119,7 +120,7 @@ struct rooms_bus {
 
 uint32_t rooms__bus_bucket(struct rooms_name nsp, struct rooms_name room);
 void rooms__bus_count_room(struct rooms_bus *bus, struct rooms_name nsp, struct rooms_name room, int by);
-/* Queues the frame that was begun at `from` in bus->pass. only NULL: all peers. who NULL: whatever they want. */
+/* Queues the frame begun at `from` in bus->pass. only NULL: for all peers. who NULL: regardless of their rooms. */
 void rooms__bus_commit(struct rooms_bus *bus, size_t from, struct rooms__bus_peer *only, struct rooms_name nsp,
                        const struct rooms_selector *who);
 struct rooms__bus_peer *rooms__bus_find_uid(struct rooms_bus *bus, struct rooms_name uid);
@@ -138,7 +139,7 @@ struct rooms__bus_adapter {
     struct rooms__bus_adapter *prev, *next;
     struct rooms_log *log; /* NULL: no recovery */
     uint64_t origin;       /* of this process, in logs */
-    uint64_t seq;          /* what it said that is logged, in this namespace */
+    uint64_t seq;          /* how many of its messages were logged, in this namespace */
     struct rooms__bus_take *takes;
     uint64_t last_take;
 };
@@ -148,9 +149,9 @@ static inline struct rooms_name rooms__bus_nsp(const struct rooms__bus_adapter *
     return rooms_cluster_nsp(&adapter->cluster);
 }
 
-/* Says to a peer, or to all (NULL), that this namespace is here. */
+/* Announces this namespace to a peer, or to all (NULL). */
 void rooms__bus_introduce(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *only);
-/* A frame of a kind that is about namespaces. Returns 0, or ROOMS_EINVAL if it is garbage. */
+/* Handles a frame that concerns a namespace. Returns 0, or ROOMS_EINVAL if it is malformed. */
 int rooms__bus_receive(struct rooms_bus *bus, struct rooms__bus_peer *peer, enum rooms__bus_kind kind,
                        struct rooms__bus_reader *in);
 /* Queues a message. */
@@ -159,7 +160,7 @@ void rooms__bus_put(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *
 
 /* ---------------------------------------------------- rooms_bus_recovery.c */
 
-/* A process's number in logs: of its uid. */
+/* A process's number in logs, derived from its uid. */
 uint64_t rooms__bus_origin(const char *uid);
 int rooms__bus_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
                          const struct rooms_flags *flags, const struct rooms_message *message);
@@ -170,13 +171,13 @@ void rooms__bus_replay(struct rooms_adapter *adapter, struct rooms_name offset, 
                        rooms_done_fn done, void *ctx);
 struct rooms_name rooms__bus_last_offset(struct rooms_adapter *adapter, char *out);
 void rooms__bus_expire(struct rooms_adapter *adapter);
-/* A message of a peer: logs it if it is to be, and gives it an offset; out: ROOMS_OFFSET_SIZE. */
+/* Logs a peer's message if recovery needs it, and sets its offset; out: ROOMS_OFFSET_SIZE. */
 void rooms__bus_heard(struct rooms__bus_adapter *adapter, const struct rooms__bus_peer *peer,
                       struct rooms__bus_message *read, char *out);
-/* A session is asked for; the answer to that. ROOMS_EINVAL: garbage. */
+/* A peer asks for a session; a peer's answer. ROOMS_EINVAL: malformed. */
 int rooms__bus_give(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *peer, struct rooms__bus_reader *in);
 int rooms__bus_given(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *peer, struct rooms__bus_reader *in);
-/* Questions that this peer will not answer. NULL: that nobody will. */
+/* Ends requests that this peer will not answer. NULL: those that no peer will. */
 void rooms__bus_takes_gone(struct rooms__bus_adapter *adapter, const struct rooms__bus_peer *peer);
 
 /* The peer is gone, or fell silent. */

@@ -1,6 +1,7 @@
-/* Connection state recovery over the bus. Every process logs what all of them say, in the order in which it hears it,
- * so what a client missed is found in the log of the process that it comes back to. Its session is asked of the others,
- * with what it has of each process's messages; before it is restored, this process must have heard as much. */
+/* Connection state recovery over the bus. Every process logs the messages of all of them, in the order in which they
+ * arrive, so what a client missed is in the log of the process that it comes back to. That process asks the others for
+ * the client's session, which comes with the last message of each process that the client has; it restores the session
+ * once it has received as much itself. */
 #include "rooms_bus_int.h"
 
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct rooms__bus_take {
     uint64_t id;
     rooms_restore_fn done;
     void *ctx;
-    size_t asked;    /* who have not answered */
+    size_t asked;    /* peers that have not answered */
     uint64_t *peers; /* their numbers */
     uint8_t *answer; /* the session, once it is there: a copy of its frame */
     size_t answer_size;
@@ -39,7 +40,7 @@ uint64_t rooms__bus_origin(const char *uid)
 
 /* --------------------------------------------------------------------- log */
 
-/* With recovery everybody gets everything that is logged, members or not: their clients may come from here. */
+/* With recovery every process gets every logged message, with or without members: clients of another may come to it. */
 int rooms__bus_broadcast(struct rooms_adapter *base, const struct rooms_selector *who, const struct rooms_flags *flags,
                          const struct rooms_message *message)
 {
@@ -143,7 +144,7 @@ int rooms__bus_give(struct rooms__bus_adapter *adapter, struct rooms__bus_peer *
     uint64_t id = rooms__bus_u64(in);
     struct rooms_name pid = rooms__bus_name(in), offset = rooms__bus_name(in);
     if (in->failed || in->p != in->end) return ROOMS_EINVAL;
-    /* Its old connection may not be known to be broken. */
+    /* Its old connection may still seem alive. */
     if (local->evict) local->evict(local->ctx, pid);
     struct rooms_session *session =
         adapter->log ? rooms__log_restore(adapter->log, now_ms(adapter), pid, offset) : NULL;
@@ -165,7 +166,7 @@ static void finish_take(struct rooms__bus_take *take, const struct rooms_session
     }
     base_timer_clear(&take->timer);
     if (session) take->adapter->bus->stats.sessions_taken++;
-    take->done(take->ctx, session); /* which stands in the take's memory */
+    take->done(take->ctx, session); /* the session is part of the take's memory */
     free(take->peers);
     free(take->answer);
     free(take);
@@ -176,7 +177,7 @@ static void on_take_late(void *ctx)
     finish_take(ctx, NULL);
 }
 
-/* What stands in a frame of ROOMS__BUS_SESSION behind its id. */
+/* The contents of a ROOMS__BUS_SESSION frame after its id. */
 struct given {
     struct rooms_session session;
     struct rooms_name *rooms;
@@ -213,7 +214,7 @@ static int read_given(struct rooms__bus_reader *in, struct given *given)
     return ROOMS_EINVAL;
 }
 
-/* False: what the client has was said by a process that lives and was not heard here yet. */
+/* Returns false if the client has a message of a live process that has not arrived here yet. */
 static bool is_heard(const struct rooms__bus_adapter *adapter, const struct given *given)
 {
     for (const struct rooms__bus_peer *peer = adapter->bus->peers; peer; peer = peer->next) {
@@ -249,7 +250,7 @@ static void check_takes(struct rooms__bus_adapter *adapter)
 {
     for (struct rooms__bus_take *take = adapter->takes, *next; take; take = next) {
         next = take->next;
-        if (take->answer && check_take(take)) next = adapter->takes; /* whoever was told may have asked again */
+        if (take->answer && check_take(take)) next = adapter->takes; /* the callback may have started another */
     }
 }
 
@@ -322,7 +323,7 @@ static struct rooms__bus_take *take_new(struct rooms__bus_adapter *adapter, room
     return take;
 }
 
-/* Who has it is not known: all are asked, and the first that has it ends the search. */
+/* It is unknown which process has it: all are asked, and the first that has it ends the search. */
 void rooms__bus_session_restore(struct rooms_adapter *base, struct rooms_name pid, struct rooms_name offset,
                                 rooms_restore_fn done, void *ctx)
 {

@@ -14,7 +14,7 @@
 
 #define KEPT_PAYLOAD_BYTES 65536
 
-/* A room with members here, whose channel is listened to. */
+/* A room with members here, and the subscription to its channel. */
 struct listening {
     struct rooms__redis_subscription subscription;
     size_t size;
@@ -73,7 +73,7 @@ static struct rooms_name room_channel(struct classic *classic, struct rooms_name
     return (struct rooms_name){name->error ? NULL : (const char *)name->bytes, name->size};
 }
 
-/* The official adapter publishes first and delivers then; whatever becomes of the first, the second happens. */
+/* The official adapter publishes first and then delivers, whether or not publishing succeeded. */
 static int classic_broadcast(struct rooms_adapter *adapter, const struct rooms_selector *who,
                              const struct rooms_flags *flags, const struct rooms_message *message)
 {
@@ -165,7 +165,7 @@ static void deliver(struct classic *classic, struct rooms_bytes data, const stru
     rooms_decoded_clear(&decoded);
 }
 
-/* Of what is not ours or means nobody here, no more is looked at than tells that. */
+/* Messages of this node, or for rooms without members here, are recognised before the rest is decoded. */
 static void take_broadcast(struct classic *classic, struct rooms_bytes payload)
 {
     struct rooms__classic_broadcast broadcast;
@@ -192,7 +192,7 @@ static void on_broadcast(void *ctx, struct rooms_name channel, struct rooms_byte
     take_broadcast(ctx, payload);
 }
 
-/* From a pattern: the channel says which room it is. Patterns match bytes, so the channel is looked at again. */
+/* From a pattern: the channel names the room. Patterns match bytes, so the channel is checked again. */
 static void on_some_broadcast(void *ctx, struct rooms_name channel, struct rooms_bytes payload)
 {
     struct classic *classic = ctx;
@@ -206,7 +206,7 @@ static void on_some_broadcast(void *ctx, struct rooms_name channel, struct rooms
     take_broadcast(classic, payload);
 }
 
-/* Sockets are rooms too: one pattern hears all names of the size of their ids. */
+/* Sockets are rooms too: one pattern covers all names as long as their ids. */
 static bool is_heard_by_pattern(const struct classic *classic, struct rooms_name room)
 {
     return classic->one_pattern || room.n == CLASSIC_SOCKET_SIZE;
@@ -319,7 +319,7 @@ static void set_listener(struct classic *classic, struct rooms__redis_subscripti
     subscription->ctx = classic;
 }
 
-/* Requests last: who is counted as a server hears everything. */
+/* Requests last: a node that is counted as a server must receive everything. */
 static int subscribe(struct classic *classic)
 {
     struct rooms_redis *redis = classic->redis;

@@ -1,5 +1,5 @@
-/* What other nodes, and emitters, ask of this one. Requests are messages of others: what does not fit is counted and
- * passed over. Those of old versions concern one socket, by "sid". */
+/* Requests of other nodes and of emitters. Malformed ones are counted and ignored. Those of old versions concern one
+ * socket, by "sid". */
 #include "rooms_classic_int.h"
 
 #include <stdlib.h>
@@ -86,7 +86,7 @@ static void put_member(void *ctx, struct rooms_member *member)
 static void put_room(void *ctx, struct rooms_room *room)
 {
     struct list *list = ctx;
-    if (rooms_member_find(list->index, rooms_room_name(room))) return; /* stands there as somebody's own */
+    if (rooms_member_find(list->index, rooms_room_name(room))) return; /* already listed as a socket's own room */
     put_comma(list);
     rooms__put_text(list->packer, rooms_room_name(room));
 }
@@ -177,7 +177,7 @@ static int one_name(struct rooms__names *names, struct rooms_bytes value)
     return ROOMS_OK;
 }
 
-/* Old versions: whoever has the socket does it and says so. */
+/* Old versions: the node that has the socket does it and responds. */
 static void change_one(struct classic *classic, const struct rooms__classic_message *message)
 {
     struct rooms_bytes request_id = message->field[ROOMS__CLASSIC_F_REQUEST_ID];
@@ -271,7 +271,7 @@ static void asked_free(struct classic_asked *asked)
     free(asked);
 }
 
-/* Sockets here have until now to answer, on a clock of their own: one more timer runs before the memory goes. */
+/* Sockets here have until now to answer, on a clock of their own, so the memory stays for a while. */
 static void on_asked_timer(void *ctx)
 {
     struct classic_asked *asked = ctx;

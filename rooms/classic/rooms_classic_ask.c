@@ -1,6 +1,7 @@
-/* What this node asks the others: how many they are, who is there, their acks. A question goes out together with the
- * count of servers (PUBSUB NUMSUB of the requests' channel), and is answered when as many have answered. While it waits
- * they are counted again, so that a server that went away is not waited for until the timeout. */
+/* Requests of this node to the others: how many they are, which sockets they have, their acks. A request goes out
+ * together with a count of the servers (PUBSUB NUMSUB of the requests' channel) and is complete when as many have
+ * answered. While it waits, the servers are counted again, so that one that went away does not delay it until the
+ * timeout. */
 #include "rooms_classic_int.h"
 
 #include <stdio.h>
@@ -18,12 +19,12 @@ struct classic_question {
     struct classic_question *prev, *next;
     struct base_timer timer; /* the next count, or the end */
     uint64_t deadline_us;
-    bool is_counting; /* Redis has been asked and has not said yet */
+    bool is_counting; /* waiting for the count from Redis */
     bool is_counted;  /* `others` is known */
     bool was_active;  /* this node listened when Redis was asked, and is among those that were counted */
-    bool is_deaf;     /* it is over: nobody is called any more, but the memory may still be known to somebody */
+    bool is_deaf;     /* over: nothing is called any more, but sockets may still refer to this memory */
     bool is_late;     /* past its deadline, and lingering */
-    bool is_naming;   /* past its deadline, and Redis has been asked who is there */
+    bool is_naming;   /* past its deadline, and Redis has been asked which servers there are */
     size_t others;    /* servers whose answers are waited for */
     size_t answered;  /* servers that have answered */
     /* KIND_FETCH, KIND_SERVER_SIDE, KIND_COUNT */
@@ -35,7 +36,7 @@ struct classic_question {
     /* KIND_ACKS */
     struct rooms_ack_sink sink;
     size_t clients, acks;             /* everywhere */
-    size_t local_clients, local_acks; /* of those here, who know this memory until the last has answered */
+    size_t local_clients, local_acks; /* acks pending here; they refer to this memory until the last has come */
 };
 
 static struct rooms_name id_of(const void *item)
@@ -93,7 +94,7 @@ static void check_complete(struct classic_question *question)
         retire(question);
 }
 
-/* Some servers went away: what they would have said is missing. */
+/* Some servers went away, and their answers are missing. */
 static void give_up_on(struct classic_question *question, size_t gone)
 {
     rooms__redis_log(question->classic->redis, ROOMS_LOG_WARN,
@@ -201,7 +202,7 @@ static void time_out(struct classic_question *question)
 
 /* ---------------------------------------------------------------- counting */
 
-/* PUBSUB NUMSUB: the channel and the number. False: it is no such answer. */
+/* The reply to PUBSUB NUMSUB: channel and number. Returns false if it is something else. */
 static bool read_count(const struct redisReply *reply, size_t *count)
 {
     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) return false;
@@ -235,8 +236,8 @@ static void on_count(void *ctx, const struct redisReply *reply)
         if (!question->is_counted && question->kind != KIND_ACKS) finish_question(question, ROOMS_ETIMEOUT);
         return;
     }
-    /* This node is among them once it listens; when that came to be meanwhile nobody knows whether it is. Redis may
-     * also have forgotten all. */
+    /* The count includes this node once it listens. If that began after the question, it is unknown whether it does.
+     * Redis may also have restarted. */
     if (question->classic->is_active && !question->was_active && ask_count(question) == 0) return;
     size_t self = question->classic->is_active ? 1 : 0;
     size_t others = count > self ? count - self : 0;
@@ -324,8 +325,8 @@ static struct rooms__classic_asker asker_of(const struct classic_question *quest
     return (struct rooms__classic_asker){classic_uid(question->classic), id_of(question)};
 }
 
-/* Asks how many there are, then what was put into the payload. While Redis is away nobody waits for answers; events are
- * for others to hear all the same, and are kept for them. */
+/* Asks for the number of servers, then publishes the payload. While Redis is away no request waits; server-side events
+ * are still queued for the others. */
 static int ask_question(struct classic_question *question)
 {
     struct classic *classic = question->classic;
@@ -424,8 +425,8 @@ static void on_local_ack(void *ctx, const struct rooms_message *answer)
     check_complete(question);
 }
 
-/* Without a question nobody else is asked, and the caller never hears that all were counted: he sees at his timeout
- * that something is missing. */
+/* Without a request the others are not asked, and the caller is never told that all were counted: it sees at its own
+ * timeout that something is missing. */
 static void deliver_here(struct rooms_adapter *adapter, const struct rooms__classic_event *event,
                          const struct rooms_ack_sink *sink)
 {

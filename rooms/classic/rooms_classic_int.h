@@ -8,8 +8,8 @@
 enum {
     CLASSIC_ID_SIZE = 6,      /* of a node's uid, and of a request's id */
     CLASSIC_SOCKET_SIZE = 20, /* of a socket's id */
-    CLASSIC_NAMES_SIZE = 256, /* for the names of servers; of more, no more is said */
-    CLASSIC_LINGER_MS = 500,  /* between being deaf and being gone; a survey lingers longer */
+    CLASSIC_NAMES_SIZE = 256, /* for the names of servers; further ones are left out */
+    CLASSIC_LINGER_MS = 500,  /* how long memory stays after the last answer is accepted; a survey stays longer */
 };
 
 struct classic_question;
@@ -21,19 +21,20 @@ struct classic {
     struct rooms_redis *redis;
     const struct rooms_redis_options *options;
     char uid[CLASSIC_ID_SIZE + 1];
-    bool is_active;  /* Redis has confirmed that requests are heard: this node is one of those it counts */
-    bool is_closing; /* being freed: what its callers do in their last callbacks stays here */
+    bool is_active;  /* Redis has confirmed the subscription to requests: this node is one of those counted */
+    bool is_closing; /* being freed: nothing more is published */
     struct rooms_name nsp, channel, requests, responses, own_responses;
     struct rooms__redis_subscription on_everybody, on_sockets, on_requests, on_responses, on_own_responses;
     struct rooms__redis_watcher watcher;
-    bool one_pattern;             /* Node's way: hear everything, and throw away most of it */
+    bool one_pattern;             /* as Node does: receive everything, and ignore most of it */
     uint8_t key[16];              /* of the tables' hashes */
     struct rooms_table rooms;     /* struct listening */
     struct rooms_table questions; /* struct classic_question, by id */
     struct classic_question *first_question;
     struct classic_asked *first_asked;
     size_t asked_count;
-    /* The uids of the other servers that were there when a request was late, as text; what is said to be missing. */
+    /* The uids of the other servers that were there when a request was late, as text, and of those that did not answer.
+     */
     char others[CLASSIC_NAMES_SIZE], missing[CLASSIC_NAMES_SIZE];
     size_t other_count;
     uint64_t others_at_us;             /* when they were asked for; 0: never */
@@ -60,7 +61,7 @@ int rooms__classic_publish(struct classic *classic, struct rooms_name channel);
 /* The event of another node: its array, decoded or as JSON, with its attachments. */
 struct rooms_message rooms__classic_event(struct rooms_bytes json, const struct rooms_decoded *decoded);
 
-/* Escapes what Redis' patterns give a meaning to. */
+/* Escapes characters with a meaning in Redis' patterns. */
 void rooms__classic_put_escaped(struct rooms_packer *packer, struct rooms_name text);
 
 /* ------------------------------------------------------ rooms_classic_ask.c */
@@ -75,13 +76,13 @@ int rooms__classic_server_side_emit(struct rooms_adapter *adapter, const struct 
                                     void *ctx);
 int rooms__classic_server_count(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers),
                                 void *ctx);
-/* During a done that is given ROOMS_ETIMEOUT. An answer does not say whose it is: so unless all are missing it says how
- * many of whom, "1 of AbCdEf, GhIjKl". */
+/* During a done with ROOMS_ETIMEOUT. Answers do not carry the uid of their server, so unless all are missing, this is
+ * how many are missing of which servers: "1 of AbCdEf, GhIjKl". */
 struct rooms_name rooms__classic_missing(struct rooms_adapter *adapter);
 void rooms__classic_questions_init(struct classic *classic);
 /* on_message of the responses' channels. */
 void rooms__classic_on_response(void *ctx, struct rooms_name channel, struct rooms_bytes payload);
-/* Ends all questions: who waits for an answer is told that some are missing. */
+/* Ends all requests; their callers learn that answers are missing. */
 void rooms__classic_questions_free(struct classic *classic);
 
 /* --------------------------------------------------- rooms_classic_answer.c */

@@ -49,7 +49,7 @@ static bool is_event(struct rooms_bytes type, struct rooms_bytes data)
     return rooms__msgpack_head(data.p, data.n, &head) > 0 && head.kind == ROOMS__MSGPACK_ARRAY;
 }
 
-/* *name keeps p NULL if there is none. False: it is there, but no text. */
+/* Leaves name->p NULL if the member is missing. Returns false if it is not a string. */
 static bool read_name(struct rooms_bytes value, struct rooms_name *name)
 {
     struct rooms__msgpack_head head;
@@ -387,7 +387,7 @@ void rooms__classic_put_client_count(struct rooms_packer *packer, struct rooms_b
     rooms__put(packer, "}");
 }
 
-/* n 0: there is none, as JavaScript's undefined. */
+/* Returns n 0 if there is no argument, JavaScript's undefined. */
 static struct rooms_bytes first_of(const struct rooms_message *args)
 {
     struct base_json_walk walk;

@@ -4,8 +4,8 @@
  *   <key>-request#<nsp>#             JSON if it begins with {, else msgpack: {type, uid?, requestId?, …}
  *   <key>-response#<nsp>#[<uid>#]    likewise: {requestId, …}
  *
- * A broadcast is read in steps, so that one that means nobody here costs next to nothing. Requests and answers are read
- * as JSON in both cases: msgpack becomes JSON with attachments first. */
+ * A broadcast is read in steps, so that one without recipients here costs next to nothing. Requests and answers are
+ * read as JSON in both cases: msgpack becomes JSON with attachments first. */
 #ifndef ROOMS_CLASSIC_WIRE_H
 #define ROOMS_CLASSIC_WIRE_H
 
@@ -22,10 +22,10 @@ enum rooms__classic_type {
     ROOMS__CLASSIC_BROADCAST,
     ROOMS__CLASSIC_CLIENT_COUNT, /* answers only */
     ROOMS__CLASSIC_ACK,          /* likewise */
-    ROOMS__CLASSIC_NO_TYPE,      /* an answer that has none, or a type from the future */
+    ROOMS__CLASSIC_NO_TYPE,      /* a response, which has no type, or a type of a later version */
 };
 
-/* Who is meant, and how. */
+/* The recipients, and flags. */
 struct rooms__classic_opts {
     struct rooms__names rooms, except;
     struct rooms_flags flags;
@@ -41,8 +41,8 @@ struct rooms__classic_broadcast {
     struct rooms_bytes data;                 /* msgpack, an array: not decoded yet */
     struct rooms_bytes rooms, except, flags; /* msgpack, not checked; n 0: not there */
 };
-/* The first element, to see whether the message is one's own: p NULL if it is no text. Returns 0 or ROOMS_EINVAL: the
- * payload is no such array. */
+/* The first element, which tells whether the message is this node's own; p is NULL if it is not a string. Returns 0, or
+ * ROOMS_EINVAL if the payload is not such an array. */
 int rooms__classic_read_uid(struct rooms_bytes payload, struct rooms_name *uid);
 /* Returns 0 or ROOMS_EINVAL: not whole, not of this form, or no event. */
 int rooms__classic_read_broadcast(struct rooms_bytes payload, struct rooms__classic_broadcast *broadcast);
@@ -78,12 +78,12 @@ int rooms__classic_read(struct rooms_bytes payload, struct rooms__classic_messag
 void rooms__classic_clear(struct rooms__classic_message *message);
 /* The request's "opts". Returns 0, ROOMS_EINVAL (it has none) or ROOMS_ENOMEM; on failure there is nothing to clear. */
 int rooms__classic_read_opts(const struct rooms__classic_message *message, struct rooms__classic_opts *opts);
-/* packet.data of a broadcast that asks for acks; n 0: there is no such array. */
+/* packet.data of a broadcast that asks for acks; n 0 if it is not an array. */
 struct rooms_bytes rooms__classic_packet_data(const struct rooms__classic_message *message);
 
 /* ------------------------------------------------------------------ writing */
 
-/* Who asks: his uid, and his request's id, p NULL: no answer is wanted. */
+/* The sender of a request and the request's id; p NULL: no answer is wanted. */
 struct rooms__classic_asker {
     struct rooms_name uid, request_id;
 };
@@ -116,7 +116,7 @@ void rooms__classic_put_answer_list(struct rooms_packer *packer, struct rooms_by
 void rooms__classic_end_answer_list(struct rooms_packer *packer);
 void rooms__classic_put_done(struct rooms_packer *packer, struct rooms_bytes request_id);
 void rooms__classic_put_client_count(struct rooms_packer *packer, struct rooms_bytes request_id, size_t count);
-/* Of what was answered only the first argument is passed on. */
+/* Only the first argument of an answer is passed on. */
 void rooms__classic_put_ack(struct rooms_packer *packer, struct rooms_bytes request_id,
                             const struct rooms_message *args);
 void rooms__classic_put_server_side_answer(struct rooms_packer *packer, struct rooms_bytes request_id,

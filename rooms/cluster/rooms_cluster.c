@@ -1,5 +1,5 @@
-/* The adapter over a carrier: every operation is told to the other nodes, then done here; what they tell is done here.
- */
+/* The adapter over a carrier. Each operation is published to the other nodes and then applied here; messages of other
+ * nodes are applied here. */
 #include "rooms_cluster_int.h"
 
 #include <sodium.h>
@@ -123,7 +123,8 @@ void rooms__cluster_apply(struct rooms_cluster *cluster, const struct rooms_clus
     }
 }
 
-/* Told first, whether that succeeds or not, then done here: handlers that emit while it is done are told later. */
+/* Published first, and applied here whether or not that succeeds: what handlers emit meanwhile is published after it.
+ */
 static int tell_and_apply(struct rooms_cluster *cluster, struct rooms_cluster_message *message)
 {
     if (!message->flags.local) rooms__cluster_say(cluster, message);
@@ -155,15 +156,15 @@ int rooms_cluster_broadcast_with_ack(struct rooms_adapter *adapter, const struct
         .type = ROOMS_CLUSTER_BROADCAST, .who = *who, .flags = *flags, .packet = *message};
     struct rooms_ack_sink kept = *sink;
     struct rooms__asker asker = {.kind = ROOMS__ASK_ACKS, .sink = kept};
-    /* Here first, since the asker must know of these clients before it is told that all are counted. It does not wait
-     * for the log either. */
+    /* Here first: the caller must know of these clients before it learns that all are counted. Does not wait for the
+     * log either. */
     rooms__cluster_apply(cluster, &event, &kept);
     if (flags->local) {
         kept.counted(kept.ctx);
         return ROOMS_OK;
     }
     event.packet.prepared = NULL;
-    /* Above the limit only this node's clients are asked. */
+    /* Above the limit only this node's clients are asked for acks. */
     if (rooms__request(cluster, &asker, flags->timeout_ms, &event) != ROOMS_OK) kept.counted(kept.ctx);
     return ROOMS_OK;
 }
@@ -239,13 +240,13 @@ static bool is_own(const struct rooms_cluster *cluster, struct rooms_name uid)
     return uid.n == ROOMS_UID_SIZE && memcmp(uid.p, cluster->state->uid, uid.n) == 0;
 }
 
-/* Programs that only emit: no node, nobody to wait for. */
+/* Programs that only emit are not nodes, and never answer. */
 static bool is_emitter(struct rooms_name uid)
 {
     return uid.n == 0 || (uid.n == 7 && memcmp(uid.p, "emitter", 7) == 0);
 }
 
-/* Rooms of which nobody is a member here: then a broadcast is not even looked at. */
+/* Returns true if no member is in any of the rooms, so that the broadcast need not be looked at. */
 static bool is_for_nobody(const struct rooms_cluster *cluster, const struct rooms_selector *who)
 {
     struct rooms_index *index = cluster->adapter.local.index;

@@ -1,9 +1,9 @@
-/* What nodes say to each other: the conversation of socket.io's cluster adapter, over any carrier.
+/* The conversation between nodes, that of socket.io's cluster adapter, over any carrier.
  *
- *     rooms_cluster.c           the adapter's operations; what other nodes' messages do here
- *     rooms_cluster_requests.c  questions to all nodes and their answers; questions of others that are answered later
- *     rooms_cluster_nodes.c     who is there: heartbeats, nodes that say goodbye or fall silent
- *     rooms_cluster_lane.c      the order of what waits for the log's answer
+ *     rooms_cluster.c           the adapter's operations; applying other nodes' messages
+ *     rooms_cluster_requests.c  requests to all nodes and their responses; responses to others that come later
+ *     rooms_cluster_nodes.c     which nodes are there: heartbeats, goodbyes, silence
+ *     rooms_cluster_lane.c      the order of deliveries that wait for the log
  *
  * What carriers see of it is cluster.h. */
 #ifndef ROOMS_CLUSTER_INT_H
@@ -29,12 +29,12 @@ struct rooms__node {
 
 struct rooms__lane_entry;
 
-/* What has to be applied here in order while the first of it waits for the log. */
+/* Messages to be applied here in order, while the first of them waits for the log. */
 struct rooms__lane {
     struct rooms__lane_entry *first, *last;
     size_t bytes;
     uint64_t ticket; /* the last one given */
-    bool late;       /* the log did not answer in time: nobody waits for it until it does */
+    bool late;       /* the log did not answer in time: deliveries do not wait for it until it does */
     struct base_timer timer;
 };
 
@@ -44,7 +44,7 @@ struct rooms_cluster_state {
     const struct rooms_carrier_ops *carrier;
     struct rooms_cluster_options options;
     struct rooms_cluster_stats *stats;
-    struct rooms_cluster_stats own_stats; /* for who gives none */
+    struct rooms_cluster_stats own_stats; /* for carriers that give none */
     char uid[ROOMS_UID_SIZE + 1];
     char *nsp; /* with its slash */
     size_t nsp_size;
@@ -57,7 +57,7 @@ struct rooms_cluster_state {
     struct rooms__request *first_request;
     struct rooms__served *first_served;
     size_t served_count;
-    uint64_t heard[ROOMS__HEARD_SIZE]; /* requests that came lately, hashed, so that none is done twice */
+    uint64_t heard[ROOMS__HEARD_SIZE]; /* hashes of recent requests, so that none is served twice */
     size_t heard_at;
     struct rooms__lane lane;
     char missing[ROOMS__MISSING_SIZE];
@@ -77,9 +77,9 @@ static inline uint64_t rooms__cluster_now(const struct rooms_cluster *cluster)
     return cluster->adapter.local.now_ms(cluster->adapter.local.ctx);
 }
 
-/* Publishes with this node's uid. */
+/* Publishes a message as this node's. */
 int rooms__cluster_say(struct rooms_cluster *cluster, struct rooms_cluster_message *message);
-/* Does here what the message says (3 to 6); sink: 3 with acks. */
+/* Applies messages 3 to 6 here; sink: for 3 with acks. */
 void rooms__cluster_apply(struct rooms_cluster *cluster, const struct rooms_cluster_message *message,
                           const struct rooms_ack_sink *sink);
 
@@ -87,13 +87,13 @@ void rooms__cluster_apply(struct rooms_cluster *cluster, const struct rooms_clus
 /* Returns 0 or ROOMS_ENOMEM; clear() in both cases. */
 int rooms__nodes_init(struct rooms_cluster *cluster);
 void rooms__nodes_clear(struct rooms_cluster *cluster);
-/* What a heartbeat, or any other message, says of its sender. False: there are too many. */
+/* Notes that a node is alive. Returns false if there are too many. */
 bool rooms__nodes_heard(struct rooms_cluster *cluster, struct rooms_name uid, bool beats);
 
 /* rooms_cluster_requests.c */
 enum rooms__request_kind { ROOMS__ASK_SOCKETS, ROOMS__ASK_EVENT, ROOMS__ASK_ACKS, ROOMS__ASK_COUNT };
 
-/* Who asks. Of the functions only those that the kind needs. */
+/* The caller of a request. Only the functions that the kind needs are set. */
 struct rooms__asker {
     enum rooms__request_kind kind;
     rooms_fetch_fn each;
@@ -106,7 +106,7 @@ struct rooms__asker {
 
 void rooms__requests_init(struct rooms_cluster *cluster);
 void rooms__requests_clear(struct rooms_cluster *cluster);
-/* Asks all others with `message` (NULL: only how many there are). 0: the asker will be told, perhaps already. */
+/* Sends `message` to all others (NULL: only counts them). After 0 the asker is called, perhaps before this returns. */
 int rooms__request(struct rooms_cluster *cluster, const struct rooms__asker *asker, uint32_t timeout_ms,
                    struct rooms_cluster_message *message);
 void rooms__request_answered(struct rooms_cluster *cluster, const struct rooms_cluster_message *answer);

@@ -1,6 +1,6 @@
-/* The lane: with a log, a broadcast is delivered here when its offset is known, and what comes after it must not
- * overtake it. Usually the log answers within a millisecond. If it does not in time, everything is delivered as it is,
- * and nobody waits again until it answers. */
+/* The lane. With a log, a broadcast is delivered here once its offset is known, and nothing that comes after it may
+ * overtake it. The log usually answers within a millisecond. If it does not answer in time, all is delivered without
+ * offsets, and deliveries no longer wait until it answers again. */
 #include "rooms_cluster_int.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* Who is there. A node is known once anything was heard of it. With heartbeats, one that sent some and then fell silent
- * is gone: nobody waits for its answers. Nodes of a kind that sends none (Node's sharded and streams adapters) are only
- * counted, by the carrier, and forgotten after a while. */
+/* Which nodes are there. A node is known from its first message on. One that sent heartbeats and then falls silent is
+ * gone, and no request waits for it. Nodes that never send any (Node's sharded and streams adapters) are only counted,
+ * by the carrier, and forgotten after a while. */
 #include "rooms_cluster_int.h"
 
 #include <stdlib.h>
@@ -110,7 +110,7 @@ static void on_sweep(void *ctx)
         bool silent = (node->beats || !counts(cluster)) && !node->lost;
         if (silent) {
             lose(cluster, node);
-            next = head->next; /* whoever was told may have changed the list */
+            next = head->next; /* callbacks may have changed the list */
         } else if (node->seen_ms + FORGET_MS + cluster->state->options.heartbeat_timeout_ms < now) {
             node_free(cluster, node);
         }

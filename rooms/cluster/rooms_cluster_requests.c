@@ -1,5 +1,6 @@
-/* Questions. Ours: asked of all other nodes, answered by each at most once, over when all have answered, are gone, or
- * the time is up; then what arrived is the result. Theirs: those whose answers come from clients, or later. */
+/* Requests. Ours go to all other nodes, each of which answers at most once; they end when all have answered or are
+ * gone, or when the time is up, with what has arrived. Theirs are kept here while their answers are still to come from
+ * clients or handlers. */
 #include "rooms_cluster_int.h"
 
 #include <inttypes.h>
@@ -35,7 +36,7 @@ struct rooms__request {
     size_t expected; /* answers, of this many nodes; UNKNOWN: not yet known */
     size_t answered, gone;
     size_t clients, acks;
-    bool counted; /* the asker was told so */
+    bool counted; /* counted() of the asker has been called */
 };
 
 /* ------------------------------------------------------------------- table */
@@ -127,7 +128,7 @@ static void finish_request(struct rooms_cluster *cluster, struct rooms__request 
     case ROOMS__ASK_COUNT:
         asker->count(asker->ctx, error, 1 + (request->expected == UNKNOWN ? 0 : request->expected));
         break;
-    case ROOMS__ASK_ACKS: /* who asked has a timeout of its own */
+    case ROOMS__ASK_ACKS: /* the asker has a timeout of its own */
         break;
     }
     cluster->state->missing[0] = '\0';
@@ -151,7 +152,8 @@ static bool has_all(const struct rooms__request *request)
     return request->expected != UNKNOWN && request->answered + request->gone >= request->expected;
 }
 
-/* Of acks the asker is told that all have said their count; then the acks still come. True: it is over. */
+/* A request for acks tells its asker once all nodes have sent their counts; acks still come after that. Returns true if
+ * the request has ended. */
 static bool check_request(struct rooms_cluster *cluster, struct rooms__request *request)
 {
     if (!has_all(request)) return false;
@@ -159,7 +161,7 @@ static bool check_request(struct rooms_cluster *cluster, struct rooms__request *
         finish_request(cluster, request, ROOMS_OK);
         return true;
     }
-    /* The asker may be gone after the last it is told. */
+    /* The last callback may free the asker. */
     struct rooms_ack_sink sink = request->asker.sink;
     bool tell = !request->counted, over = request->acks >= request->clients;
     request->counted = true;
@@ -225,7 +227,7 @@ int rooms__request(struct rooms_cluster *cluster, const struct rooms__asker *ask
     }
     if (is_sent && counts && cluster->state->carrier->count_others(cluster, request->ticket) == ROOMS_OK)
         return ROOMS_OK;
-    /* Nobody knows who should answer. Acks are then never counted, so that their asker's timeout tells it. */
+    /* It is unknown which nodes should answer. Acks are then never counted, and their asker's timeout ends it. */
     if (!is_sent || counts)
         finish_request(cluster, request, ROOMS_ETIMEOUT);
     else if (!message)
@@ -262,7 +264,7 @@ void rooms__requests_node_gone(struct rooms_cluster *cluster, struct rooms_name 
             part->gone = true;
             request->gone++;
             if (check_request(cluster, request))
-                next = cluster->state->first_request; /* whoever was told may have asked again */
+                next = cluster->state->first_request; /* callbacks may have sent another */
         }
         request = next;
     }
@@ -507,7 +509,7 @@ void rooms__serve_sockets(struct rooms_cluster *cluster, const struct rooms_clus
     struct rooms_bytes *sockets = calloc(listing.count + 1, sizeof *sockets);
     for (size_t i = 0, from = 0; sockets && i < listing.count; from = listing.ends[i++])
         sockets[i] = (struct rooms_bytes){(const uint8_t *)listing.text + from, listing.ends[i] - from};
-    /* Without memory nothing is said: the asker sees that this node is missing. */
+    /* Without memory there is no response: the asker sees that this node is missing. */
     if (sockets && !listing.failed)
         answer_with(cluster, message->uid,
                     &(struct rooms_cluster_message){.type = ROOMS_CLUSTER_FETCH_SOCKETS_RESPONSE,

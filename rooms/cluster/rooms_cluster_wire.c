@@ -255,7 +255,7 @@ static bool is_there(struct rooms_bytes value)
     return value.n > 0 && !rooms__json_is(value, "null");
 }
 
-/* A text of up to ROOMS_UID_MAX bytes; n 0 if there is none. False: it is none. */
+/* Reads a string of up to ROOMS_UID_MAX bytes; n 0 if it is missing. Returns false if the value is not a string. */
 static bool read_id(struct rooms_bytes value, char *out, struct rooms_name *id)
 {
     char text[ROOMS_UID_MAX * 6 + 2]; /* each character may be an escape */

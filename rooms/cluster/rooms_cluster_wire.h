@@ -20,12 +20,12 @@ enum rooms__cluster_form { ROOMS__FORM_JSON, ROOMS__FORM_MSGPACK };
 enum rooms__cluster_form rooms__cluster_form_of(const struct rooms_cluster_message *message);
 void rooms__cluster_put(struct rooms_packer *packer, const struct rooms_cluster_message *message, struct rooms_name nsp,
                         enum rooms__cluster_form form);
-/* Only what stands under "data", as a field of a stream; nothing if the type has none. */
+/* Only the value of "data", as a field of a stream; writes nothing for types that have none. */
 void rooms__cluster_put_field(struct rooms_packer *packer, const struct rooms_cluster_message *message);
 
 /* ------------------------------------------------------------------ reading */
 
-/* A message, and the memory of what is not a slice of its payload. */
+/* A message, and memory for what does not point into its payload. */
 struct rooms__cluster_reading {
     struct rooms_cluster_message message;
     struct rooms__names in, except, rooms;
@@ -35,8 +35,8 @@ struct rooms__cluster_reading {
     uint8_t *binary; /* what base64 was decoded to; attachments are slices of it */
     char uid[ROOMS_UID_MAX + 1], request[ROOMS_UID_MAX + 1];
 };
-/* Returns 0; ROOMS_EINVAL: garbage, another namespace's, or a type nobody knows; ROOMS_ELIMIT, ROOMS_ENOMEM. On failure
- * there is nothing to clear. The message may point into the payload. */
+/* Returns 0; ROOMS_EINVAL: malformed, of another namespace, or of an unknown type; ROOMS_ELIMIT, ROOMS_ENOMEM. After an
+ * error there is nothing to clear. The message may point into the payload. */
 int rooms__cluster_read(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp);
 /* From the fields of a stream's entry; the data field may be missing (n 0). */
 int rooms__cluster_read_fields(struct rooms__cluster_reading *reading, struct rooms_name uid, struct rooms_name type,
@@ -50,7 +50,7 @@ struct rooms__cluster_ends {
 /* Returns 0 or ROOMS_ENOMEM, then there is nothing to clear. */
 int rooms__cluster_ends_init(struct rooms__cluster_ends *ends, struct rooms_name uid, struct rooms_name nsp);
 void rooms__cluster_ends_clear(struct rooms__cluster_ends *ends);
-/* False says nothing: there are other ways to write the same. */
+/* False proves nothing: the same message can be written in other ways. */
 bool rooms__cluster_ends_match(const struct rooms__cluster_ends *ends, struct rooms_bytes payload);
 
 #endif

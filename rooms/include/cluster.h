@@ -1,9 +1,9 @@
 /* Several nodes: the adapter over a carrier, and the carriers of this library.
  *
- * rooms.h has the seam between a namespace and its adapter. Whoever writes an adapter on that seam alone has to invent
- * how nodes ask each other and wait for answers. struct rooms_cluster is that conversation, as socket.io's cluster
- * adapter has it: it knows who is there, asks, collects answers until a deadline, and answers. What is left to a
- * carrier is to move messages, over NATS, PostgreSQL or anything else that reaches all nodes:
+ * rooms.h has the seam between a namespace and its adapter. An adapter written on that seam alone would have to invent
+ * how nodes send requests and collect responses. struct rooms_cluster does that, as socket.io's cluster adapter does:
+ * it tracks the other nodes, sends requests, collects responses until a deadline, and responds. A carrier only moves
+ * messages, over NATS, PostgreSQL or anything else that reaches all nodes:
  *
  *     struct carrier {
  *         struct rooms_cluster cluster;
@@ -24,10 +24,10 @@
  *
  * A factory (rooms_adapter_factory) allocates the carrier, sets cluster.adapter.ops, calls rooms_cluster_init() and
  * rooms_cluster_announce(), and returns &carrier->cluster.adapter. Bytes that arrive go to
- * rooms_cluster_receive_encoded(). The whole of one: docs/examples/own_adapter.c.
+ * rooms_cluster_receive_encoded(). docs/examples/own_adapter.c is a complete one.
  *
- * One thread, the loop's. Pointers given are borrowed for the call. Functions return 0 or a negative enum rooms_error.
- */
+ * Everything runs on the loop's thread. Pointer arguments are borrowed for the call. Functions return 0 or a negative
+ * enum rooms_error. */
 #ifndef ROOMS_CLUSTER_H
 #define ROOMS_CLUSTER_H
 
@@ -52,7 +52,7 @@ enum {
 
 /* The numbers are those on the wire. */
 enum rooms_cluster_type {
-    ROOMS_CLUSTER_INITIAL_HEARTBEAT = 1, /* a node has come, and wants to know who is there */
+    ROOMS_CLUSTER_INITIAL_HEARTBEAT = 1, /* a node has started, and asks which others are there */
     ROOMS_CLUSTER_HEARTBEAT,
     ROOMS_CLUSTER_BROADCAST,     /* packet, who, flags; with a request: asks for acks */
     ROOMS_CLUSTER_SOCKETS_JOIN,  /* who, rooms */
@@ -212,10 +212,10 @@ ROOMS_API struct rooms_name rooms_cluster_missing(struct rooms_adapter *adapter)
 
 /* ------------------------------------------------------------------- redis */
 
-/* A node's connections to Redis, which the adapters of all its namespaces share: one publishes and asks, one listens,
- * and the streams adapter has a third, for what blocks. They stand on the caller's event_base and never block it. When
- * one is lost, all subscriptions come back with the next, and what is published meanwhile waits, up to a limit. Nothing
- * is published twice: what was handed to a connection that was lost is not sent again. */
+/* A node's connections to Redis, shared by the adapters of all its namespaces: one publishes and sends requests, one
+ * subscribes; the streams adapter has a third, for commands that block. They use the caller's event_base and never
+ * block it. After a reconnect all subscriptions are restored; what is published meanwhile waits, up to a limit. Nothing
+ * is published twice: what a lost connection had already taken is not sent again. */
 struct rooms_redis;
 
 /* Which rooms have a channel of their own (classic, sharded): all public ones, none, all. As in socket.io. */
@@ -239,13 +239,13 @@ struct rooms_redis_options {
     bool specific_response_channel; /* false; classic: answers go to the asking node's own channel */
     enum rooms_redis_mode mode;     /* ROOMS_REDIS_DYNAMIC */
     uint32_t heartbeat_interval_ms; /* 5000 */
-    uint32_t heartbeat_timeout_ms;  /* 10000: a node that was not heard for that long is gone */
+    uint32_t heartbeat_timeout_ms;  /* 10000: a node that was silent for so long is gone */
     const char *session_prefix;     /* "sio:session:"; streams: keys of saved sessions */
     uint32_t stream_count;          /* 1 */
     uint32_t stream_max_length;     /* 10000 entries, about */
     uint32_t stream_read_count;     /* 100 entries at once */
     uint32_t stream_block_ms;       /* 5000 */
-    rooms_log_fn log;               /* NULL: nothing is said */
+    rooms_log_fn log;               /* NULL: nothing is logged */
     void *log_ctx;
 };
 ROOMS_API void rooms_redis_options_init(struct rooms_redis_options *options);
@@ -261,16 +261,16 @@ ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const str
 ROOMS_API void rooms_redis_free(struct rooms_redis *redis);
 
 struct rooms_redis_stats {
-    bool connected;                /* all connections stand and all subscriptions are confirmed */
-    uint64_t degraded_ms;          /* how long that is not so, or Redis refuses what it is told; 0: all is well */
-    const char *why;               /* the last trouble, "" if there was none; valid until the next call of anything */
-    const char *address;           /* host:port that is used or tried; likewise */
-    size_t subscriptions;          /* that are wanted */
-    size_t requests;               /* that wait for an answer */
-    size_t pending, pending_bytes; /* published and not written */
+    bool connected;       /* all connections are ready and all subscriptions confirmed */
+    uint64_t degraded_ms; /* for how long it has not been connected, or Redis has refused commands; 0: all is well */
+    const char *why;      /* the last failure, "" if there was none; valid until the next call of any function */
+    const char *address;  /* host:port that is used or tried; likewise */
+    size_t subscriptions; /* that are wanted */
+    size_t requests;      /* that wait for an answer */
+    size_t pending, pending_bytes;       /* published and not written */
     uint64_t published, published_bytes; /* written */
     uint64_t received, received_bytes;   /* messages of subscriptions */
-    uint64_t ignored;                    /* messages nobody could use: garbage, or of what is not subscribed any more */
+    uint64_t ignored;                    /* messages that were malformed, or of a channel no longer subscribed to */
     uint64_t dropped;                    /* published, and gone: max_pending_bytes, max_message_bytes */
     uint64_t refused;                    /* published, and answered with an error */
     uint64_t lost;                       /* connections that were lost, and attempts that failed */
@@ -297,17 +297,17 @@ ROOMS_API struct rooms_mailbox *rooms_mailbox_redis(void *ctx, const char *name,
 
 /* --------------------------------------------------------------------- bus */
 
-/* Between processes of one machine: each is a node, connected with every other by a pair of local stream sockets. A
- * broadcast goes to the processes that have members in its rooms, and to others whose rooms have the same hash. What a
- * process does not take, because it stands still, waits up to a limit; nobody waits for its answers. */
+/* Between processes of one machine. Each is a node, connected with every other by a pair of local stream sockets. A
+ * broadcast goes to the processes that have members in its rooms, and to others with rooms of the same hash. What a
+ * process does not read in time is queued, up to a limit; requests do not wait for a process that is unresponsive. */
 struct rooms_bus;
 
 struct rooms_bus_options {
     size_t max_queue_bytes;      /* 16 MiB wait for one process; what is more is dropped for it */
     size_t max_message_bytes;    /* 16 MiB; larger ones are dropped, and close the connection that they arrive on */
     uint32_t request_timeout_ms; /* 5000: of questions to the others */
-    uint32_t silent_ms;          /* 1500: one that says nothing for so long is not waited for */
-    rooms_log_fn log;            /* NULL: nothing is said */
+    uint32_t silent_ms;          /* 1500: a process that is silent for so long is unresponsive */
+    rooms_log_fn log;            /* NULL: nothing is logged */
     void *log_ctx;
 };
 ROOMS_API void rooms_bus_options_init(struct rooms_bus_options *options);
@@ -316,22 +316,22 @@ ROOMS_API void rooms_bus_options_init(struct rooms_bus_options *options);
 ROOMS_API struct rooms_bus *rooms_bus_new(struct event_base *base, const struct rooms_bus_options *options);
 /* After all its adapters. Accepts NULL. */
 ROOMS_API void rooms_bus_free(struct rooms_bus *bus);
-/* Connects it with another process by one end of a non-blocking pair. number: the caller's name for it; the former one
- * of that number is removed. Takes the descriptor, also on failure: ROOMS_ENOMEM. A peer whose connection ends, or that
- * sends what is none of this, is removed by itself. */
+/* Connects it with another process by one end of a non-blocking pair. number: the caller's name for that process; a
+ * former peer of that number is removed. Takes the descriptor, also on failure: ROOMS_ENOMEM. A peer whose connection
+ * ends, or that sends malformed frames, is removed without being asked. */
 ROOMS_API int rooms_bus_add_peer(struct rooms_bus *bus, uint64_t number, int take_fd);
 /* Harmless if there is none. */
 ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
-/* Reads what has come and writes what was said; may call what adapters call. Done without being asked on the next turn
- * of the loop; whoever calls it before a turn's messages go to clients makes sure that the other processes are told
- * first, so that whatever the clients do next finds them informed. */
+/* Reads what has arrived and writes what is queued; may call whatever adapters call. Happens by itself on the next turn
+ * of the loop. A caller that calls it before a turn's messages go to clients ensures that the other processes know
+ * first, whatever the clients do next. */
 ROOMS_API void rooms_bus_flush(struct rooms_bus *bus);
 
 struct rooms_bus_stats {
     size_t peers, silent;              /* now */
     size_t queued_bytes;               /* now, for all peers */
     uint64_t sent, sent_bytes;         /* frames, one for each peer */
-    uint64_t filtered;                 /* not sent to a peer, since it has nobody in those rooms */
+    uint64_t filtered;                 /* not sent to a peer that has no members in those rooms */
     uint64_t received, received_bytes; /* frames */
     uint64_t dropped;                  /* by max_queue_bytes, max_message_bytes, or want of memory */
     uint64_t garbage;                  /* connections closed because of what came on them */

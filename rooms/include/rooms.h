@@ -1,11 +1,11 @@
-/* rooms: who is in which room, and how a broadcast finds them, on this node and on others.
+/* rooms: which members are in which room, and how a broadcast reaches them, on this node and on others.
  *
- * The index is two-way: a room has a dense array of its members, a member has a list of (room, position), so that
- * join and leave are O(1), a broadcast is a walk over contiguous pointers, and leaving all rooms is O(rooms of that
- * member). A member is any object that embeds struct rooms_member; this library knows nothing of sockets.
+ * The index is two-way: a room has a dense array of its members, a member has a list of (room, position). So join and
+ * leave are O(1), a broadcast walks contiguous pointers, and leaving all rooms is O(rooms of that member). A member is
+ * any object that embeds struct rooms_member; this library does not know sockets.
  *
- * Every member is also alone in a room named like its id, until it leaves it (as in socket.io). That room costs no
- * memory: it is found through the table of ids.
+ * Every member is also alone in a room with its own id as the name, until it leaves it (as in socket.io). That room
+ * costs no memory: it is found through the table of ids.
  *
  * One index and one adapter per namespace; one thread. Functions return 0 or a negative enum rooms_error. */
 #ifndef ROOMS_H
@@ -96,7 +96,7 @@ ROOMS_API bool rooms_member_room_at(const struct rooms_member *member, size_t i,
 
 /* The room of that name if members joined it, or NULL (own rooms are not found here). Valid until it is deleted. */
 ROOMS_API struct rooms_room *rooms_find(struct rooms_index *index, struct rooms_name room);
-/* The members who joined, in no order; changes with every join and leave. */
+/* The members that joined, in no order; changes with every join and leave. */
 ROOMS_API struct rooms_member *const *rooms_room_members(const struct rooms_room *room, size_t *count);
 ROOMS_API struct rooms_name rooms_room_name(const struct rooms_room *room);
 /* True if the member joined exactly this room object. O(rooms of that member). */
@@ -142,14 +142,14 @@ struct rooms_message {
 struct rooms_flags {
     bool local;          /* this node only */
     bool is_volatile;    /* may be dropped */
-    bool compress;       /* true unless the caller said not to */
+    bool compress;       /* false only if the caller asked for no compression */
     uint32_t timeout_ms; /* of requests and acks; 0: the adapter's default */
 };
 
 /* Where the answers to a broadcast with acks go. The caller keeps the timeout: it drops what comes after it. */
 struct rooms_ack_sink {
     void (*clients)(void *ctx, size_t count); /* that many more answers are expected; once per server */
-    void (*counted)(void *ctx);               /* every server has said its count */
+    void (*counted)(void *ctx);               /* every server has sent its count */
     void (*ack)(void *ctx, const struct rooms_message *answer); /* json: array of the ack's arguments */
     void *ctx;
 };
@@ -158,7 +158,7 @@ struct rooms_ack_sink {
 struct rooms_recovery {
     uint32_t max_disconnection_ms; /* how long a session is kept */
     uint32_t liveness_ms;          /* what was sent that long before a connection broke did arrive */
-    size_t max_log_bytes;          /* above: the oldest messages go, and who missed them is not recovered */
+    size_t max_log_bytes; /* above: the oldest messages are dropped, and clients that missed them are not recovered */
     size_t max_log_packets;
     size_t max_sessions; /* above: the oldest go */
 };
@@ -172,7 +172,7 @@ struct rooms_session {
     /* saved: the log's offset when the member connected; restored: what to replay from */
     struct rooms_name offset;
 };
-/* NULL: there is no such session, it is too old, or the log does not reach back far enough. */
+/* session NULL: it is unknown or too old, or the log does not reach back far enough. */
 typedef void (*rooms_restore_fn)(void *ctx, const struct rooms_session *session);
 typedef void (*rooms_replay_fn)(void *ctx, const struct rooms_selector *who, const struct rooms_message *message);
 
@@ -195,8 +195,8 @@ struct rooms_local {
      * it may still be called after this, until the adapter is freed; else answer_ctx is not needed any more. */
     bool (*server_side_event)(void *ctx, const struct rooms_message *message,
                               void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx);
-    /* May be NULL. Before another node restores that session: whoever still has it here is no longer connected, which
-     * is told by session_save() before this returns. */
+    /* May be NULL. Another node is about to restore that session: if the session is still connected here, it is
+     * disconnected and passed to session_save() before this returns. */
     void (*evict)(void *ctx, struct rooms_name pid);
     struct rooms_index *index;
     /* NULL: off. On: every broadcast that is not volatile is logged before it is delivered, with its offset. */
@@ -232,9 +232,9 @@ struct rooms_adapter_ops {
     int (*server_side_emit)(struct rooms_adapter *adapter, const struct rooms_flags *flags,
                             const struct rooms_message *message, rooms_answer_fn answer, rooms_done_fn done, void *ctx);
     int (*server_count)(struct rooms_adapter *adapter, void (*result)(void *ctx, int error, size_t servers), void *ctx);
-    /* During a done that is given ROOMS_ETIMEOUT: which nodes did not answer, as text. May be NULL. */
+    /* During a done with ROOMS_ETIMEOUT: which nodes did not answer, as text. May be NULL. */
     struct rooms_name (*missing)(struct rooms_adapter *adapter);
-    /* Told by the namespace so that an adapter subscribes to what is needed. May be NULL. */
+    /* Called by the namespace, so that an adapter can subscribe to what it needs. May be NULL. */
     void (*room_created)(struct rooms_adapter *adapter, struct rooms_name room);
     void (*room_deleted)(struct rooms_adapter *adapter, struct rooms_name room);
 
@@ -249,7 +249,7 @@ struct rooms_adapter_ops {
                    void *ctx);
     /* The offset of what was logged last, at most ROOMS_OFFSET_SIZE with its terminator. */
     struct rooms_name (*last_offset)(struct rooms_adapter *adapter, char *out);
-    /* Called now and then: lets go of what is too old. May be NULL. */
+    /* Called from time to time, to drop what is too old. May be NULL. */
     void (*expire)(struct rooms_adapter *adapter);
 };
 
@@ -259,10 +259,10 @@ struct rooms_adapter {
     struct rooms_local local;
 };
 
-/* Makes the adapter of one namespace; `local` is copied. */
+/* Creates the adapter of one namespace; `local` is copied. */
 typedef struct rooms_adapter *(*rooms_adapter_factory)(void *ctx, const char *namespace_name,
                                                        const struct rooms_local *local);
-/* One node: everything is local, server_count is 1, server_side_emit reaches nobody. A rooms_adapter_factory. */
+/* A single node: everything is local, server_count is 1, server_side_emit reaches no other. A rooms_adapter_factory. */
 ROOMS_API struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *namespace_name,
                                                      const struct rooms_local *local);
 

@@ -27,18 +27,17 @@ struct rooms_decoded {
     struct rooms_bytes *attachments;
     size_t attachment_count, attachment_capacity;
 };
-/* Decodes the one value at p; what follows it is the caller's. Returns the bytes it takes, or with fault ROOMS_EINVAL,
- * ROOMS_ELIMIT (a limit was passed), ROOMS_ENOMEM; there is nothing to clear then. Memory is taken for what was read,
- * never for what a size claims: at most some 6 bytes for one, and 64 for an attachment.
- *  - bin, and extension 0 of a variable size (ArrayBuffer of older versions): an attachment.
- *  - Timestamps (extension -1, or 0 of 8 bytes: milliseconds): text as Date.prototype.toJSON() gives, or null.
- *  - undefined (d4 00 xx): left out of maps, else null. NaN and infinities: null.
- *  - Other extensions: [type, attachment].
- *  - Keys: text, or integers, which become text. Others are refused. Of a key that stands twice both are kept: readers
- *    of JSON take the last.
- *  - Text that is not UTF-8 is refused. Half of a surrogate pair as three bytes is taken, and becomes \ud800 and the
- * like.
- *  - A map with "_placeholder":true is refused if there are attachments: it could not be told from theirs. */
+/* Decodes the one value at p, and not what follows it. Returns the bytes it takes, or with fault ROOMS_EINVAL,
+ * ROOMS_ELIMIT (a limit was exceeded), ROOMS_ENOMEM; after an error there is nothing to clear. Memory is allocated for
+ * what was read, never for what a size claims: at most some 6 bytes for each byte, and 64 for an attachment.
+ * - bin, and extension 0 of a variable size (ArrayBuffer of older versions): an attachment.
+ * - Timestamps (extension -1, or 0 of 8 bytes: milliseconds): the text that Date.prototype.toJSON() returns, or null.
+ * - undefined (d4 00 xx): left out of maps, else null. NaN and infinities: null.
+ * - Other extensions: [type, attachment].
+ * - Keys: strings, or integers, which become strings; others are refused. Duplicate keys are kept: JSON readers take
+ *   the last.
+ * - Strings that are not UTF-8 are refused. Half a surrogate pair encoded as three bytes becomes \\ud800 and the like.
+ * - A map with "_placeholder":true is refused if there are attachments: it could not be distinguished from theirs. */
 ROOMS_API long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack_limits *limits,
                                     struct rooms_decoded *decoded, struct rooms_msgpack_fault *fault);
 ROOMS_API void rooms_decoded_clear(struct rooms_decoded *decoded);
@@ -57,10 +56,11 @@ ROOMS_API void rooms_pack_map(struct rooms_packer *packer, size_t count);
 ROOMS_API void rooms_pack_text(struct rooms_packer *packer, const char *text, size_t size); /* UTF-8 */
 ROOMS_API void rooms_pack_binary(struct rooms_packer *packer, struct rooms_bytes bytes);
 ROOMS_API void rooms_pack_uint(struct rooms_packer *packer, uint64_t value);
-/* JSON text that was checked: a value, or several with commas, which are packed one after another; none packs nothing.
- *  - Placeholders become bin; without attachments there are none, and such an object is data.
- *  - Integers of 64 bits stay exact and take as few bytes as possible, other whole numbers too; the rest is float 64.
- *  - Lone surrogates become U+FFFD. Keys stay in order, those that stand twice too.
+/* Valid JSON text: one value, or several separated by commas, which are packed one after another; empty text packs
+ * nothing.
+ * - Placeholders become bin; without attachments such an object is data.
+ * - Integers of 64 bits stay exact and take as few bytes as possible, as do other whole numbers; the rest is float 64.
+ * - Lone surrogates become U+FFFD. Keys keep their order, duplicates included.
  * ROOMS_EINVAL: not JSON in UTF-8, or a placeholder without its attachment. ROOMS_ELIMIT: deeper than
  * ROOMS_MSGPACK_DEPTH_MAX. */
 ROOMS_API void rooms_pack_json(struct rooms_packer *packer, struct rooms_bytes json,

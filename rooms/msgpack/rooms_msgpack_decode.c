@@ -153,7 +153,7 @@ static bool at_key(struct decoding *d)
     return d->depth > 0 && top(d)->at_key;
 }
 
-/* What comes before a value that is no key. */
+/* Writes what precedes a value other than a key. */
 static int begin_value(struct decoding *d)
 {
     struct level *level = top(d);
@@ -319,7 +319,7 @@ static uint64_t big_endian(const uint8_t *p, size_t n)
     return value;
 }
 
-/* msgpack's timestamps; false: the size is of none. */
+/* A msgpack timestamp. Returns false if its size is not one of a timestamp. */
 static bool timestamp_ms(const uint8_t *p, size_t n, double *ms)
 {
     uint64_t first = big_endian(p, n < 8 ? n : 8);
@@ -338,7 +338,7 @@ static bool timestamp_ms(const uint8_t *p, size_t n, double *ms)
     }
 }
 
-/* What a decoder in JavaScript makes of an extension it does not know: [type, bytes]. */
+/* An unknown extension, as a decoder in JavaScript has it: [type, bytes]. */
 static int put_unknown(struct decoding *d, int8_t type, const uint8_t *p, size_t n)
 {
     char head[16];
@@ -364,7 +364,7 @@ static int put_extension(struct decoding *d, const uint8_t *p, size_t n)
 
 /* ----------------------------------------------------- msgpack-c's template */
 
-/* It keeps an object for each value; there are none here. */
+/* It keeps one object for each value, which is not needed here. */
 struct nothing {
     char unused;
 };
@@ -502,7 +502,7 @@ long rooms_msgpack_decode(const uint8_t *p, size_t n, const struct rooms_msgpack
     int result = n > 0 ? template_execute(&context, (const char *)p, n, &at) : 0;
     if (result == 0) set_fault(&d, ROOMS_EINVAL, "msgpack ends too early");
     if (result < 0 && !d.why) set_fault(&d, ROOMS_EINVAL, "not msgpack");
-    /* Passed on, it would become an attachment that it is not. */
+    /* Otherwise it would turn into an attachment. */
     if (result > 0 && d.has_mark && decoded->attachment_count > 0) {
         set_fault(&d, ROOMS_EINVAL, "object looks like a placeholder beside binary data");
     }

@@ -1,5 +1,5 @@
-/* JSON with attachments to msgpack, by msgpack-c's packer, as notepack.io writes what JSON.parse gives. Two walks over
- * the text without recursion: msgpack says how many elements there are before the first one, so the first walk counts.
+/* JSON with attachments to msgpack, by msgpack-c's packer, as notepack.io writes what JSON.parse returns. Two walks
+ * over the text without recursion: msgpack needs the number of elements before the first one, so the first walk counts.
  */
 #include "rooms_wire.h"
 
@@ -107,7 +107,7 @@ static void pack_int(struct rooms_packer *packer, int64_t value)
     msgpack_pack_int64(&pk, value);
 }
 
-/* As notepack: what is whole is an integer, however it was written; of those it spoils the ones beyond 64 bits. */
+/* As in notepack, a whole number is an integer, however it was written; notepack corrupts those beyond 64 bits. */
 static void pack_double(struct rooms_packer *packer, double value)
 {
     msgpack_packer pk = on_top_of(packer);
@@ -364,7 +364,8 @@ static int pack_value(struct walk *w, bool *complete)
     }
 }
 
-/* Behind a value: closes what ends there. 1: another value follows; 0: the text ends; -1. */
+/* After a value: closes the arrays and maps that end there. Returns 1 if another value follows, 0 at the end of the
+ * text, or -1. */
 static int after_value(struct walk *w)
 {
     for (;;) {

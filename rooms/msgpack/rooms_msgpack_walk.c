@@ -1,5 +1,5 @@
-/* msgpack without making anything of it: heads, sizes, and the values of an array or map as slices. Messages of other
- * nodes are looked at with it before anybody pays for decoding them. */
+/* msgpack without decoding it: heads, sizes, and the values of an array or map as slices. Messages of other nodes are
+ * inspected with it first, since most need no decoding. */
 #include "rooms_wire.h"
 
 #include <string.h>
@@ -56,7 +56,7 @@ static long signed_number(const uint8_t *p, size_t n, size_t size, struct rooms_
     return taken;
 }
 
-/* The type stands behind the size. */
+/* The type follows the size. */
 static long extension(const uint8_t *p, size_t n, size_t length_size, struct rooms__msgpack_head *head)
 {
     if (n < 1 + length_size) return ROOMS_EINVAL;

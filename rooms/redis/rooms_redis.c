@@ -1,5 +1,4 @@
-/* A node's connections to Redis together: what is published, who is told that Redis went and came back, at which
- * address all are, and how it goes. */
+/* A node's connections to Redis together: publishing, watchers of the connection, the address shared by all, health. */
 #include "rooms_redis_conn.h"
 
 #include <stdarg.h>
@@ -125,7 +124,7 @@ bool rooms__redis_is_useless(const char *error)
     return false;
 }
 
-/* Errors about one command only, as the adapters may expect some, are no sign of anything. */
+/* Errors that concern one command only, which adapters may expect, do not affect health. */
 void rooms__redis_refused(struct rooms_redis *redis, const char *error)
 {
     static const char *const prefixes[] = {"OOM ",        "MISCONF ",     "NOPERM ", "BUSY ",
@@ -220,7 +219,7 @@ void rooms__redis_unwatch(struct rooms_redis *redis, struct rooms__redis_watcher
     watcher->next = watcher->previous = NULL;
 }
 
-/* All connections are at one address: what one server publishes, another does not hear. */
+/* All connections use one address: what one server publishes, another does not receive. */
 void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis_conn *conn)
 {
     redis->address = conn->address;
@@ -343,7 +342,7 @@ static void clear_parts(struct rooms_redis *redis)
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);
     rooms__asks_clear(redis);
     rooms__listen_clear(redis);
-    /* Whoever was told of a lost connection may have started one of these again. */
+    /* The callbacks of a lost connection may have started one of these again. */
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) base_timer_clear(&redis->conns[i].timer);
     base_timers_clear(&redis->timers);
 }

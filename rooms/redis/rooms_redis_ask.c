@@ -1,5 +1,5 @@
-/* Questions to Redis and their deadlines. A request that was asked belongs to its record in the connection's queue; it
- * also stands in the list of those that wait, until somebody is told how it ended. */
+/* Requests to Redis and their deadlines. A request belongs to its record in the connection's queue, and is in the list
+ * of pending requests until its callback has run. */
 #include "rooms_redis_conn.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void failed_add(struct rooms__redis_requests *requests, struct rooms__red
 
 /* ------------------------------------------------------------------ asking */
 
-/* One timer for all: it runs for the earliest, and looks who else is late. */
+/* One timer for all: it runs for the earliest deadline, and then looks for others that have passed. */
 static void arm(struct rooms_redis *redis, uint64_t deadline_us, uint64_t now_us)
 {
     struct rooms__redis_requests *requests = &redis->requests;
@@ -168,7 +168,7 @@ int rooms__asks_init(struct rooms_redis *redis)
                                                                                                : ROOMS_ENOMEM;
 }
 
-/* The connections' queues are cleared already; whoever asked is gone. */
+/* The connections' queues are already cleared, and the callers are gone. */
 void rooms__asks_clear(struct rooms_redis *redis)
 {
     struct rooms__redis_requests *requests = &redis->requests;

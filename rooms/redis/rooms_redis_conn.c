@@ -1,5 +1,5 @@
-/* One connection to Redis: its socket, how it introduces itself, bytes in and out, liveness, its end and the next try.
- * What commands mean is not its job. */
+/* One connection to Redis: its socket, its greeting, bytes in and out, liveness, its end and the next attempt. It does
+ * not interpret commands. */
 #include "rooms_redis_conn.h"
 
 #include <errno.h>
@@ -50,7 +50,7 @@ static void record_lost(void *ctx, const struct rooms__redis_record *record)
     if (record->kind == ROOMS__RECORD_ASK) rooms__asks_fail(conn->redis, record->request);
 }
 
-/* Back to nothing but its queue of what is to be published. */
+/* Keeps only the queue of what is to be published. */
 static void close_all(struct rooms__redis_conn *conn)
 {
     base_timer_stop(&conn->timer);
@@ -79,7 +79,7 @@ static uint32_t hash(const char *text)
     return sum;
 }
 
-/* The same trouble with the same address is said once, until the connection has stood for a while. */
+/* The same failure at the same address is logged once, until the connection has been ready for a while. */
 static void say_lost(struct rooms__redis_conn *conn, const char *why, uint32_t delay_ms)
 {
     uint32_t *said = &conn->said[conn->address % ROOMS__ADDRESSES_MAX];
@@ -104,7 +104,7 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     say_lost(conn, why, delay_ms);
     close_all(conn);
     set_state(conn, ROOMS__CONN_AWAY);
-    /* Whoever of several connections fails first says where all go next. */
+    /* The first of several connections to fail chooses the next address for all. */
     if ((another_address || !stood) && conn->address == redis->address) redis->address = (conn->address + 1) % count;
     rooms__redis_queue_lost(&conn->queue, record_lost, conn);
     if (conn->role == ROOMS__CONN_SUB) rooms__listen_lost(redis);
@@ -198,7 +198,7 @@ static size_t greeting_args(const struct rooms__redis_conn *conn, unsigned greet
         snprintf(text, text_size, "%s-%s", conn->redis->options.client_name, rooms__conn_name(conn));
         args[0] = rooms__text("CLIENT"), args[1] = rooms__text("SETNAME"), args[2] = rooms__text(text);
         return 3;
-    case ROOMS__GREET_ROLE: /* a replica would take what is published and tell nobody */
+    case ROOMS__GREET_ROLE: /* a replica would accept what is published and deliver it nowhere */
         if (conn->redis->addresses.count < 2) return 0;
         args[0] = rooms__text("ROLE");
         return 1;
@@ -256,7 +256,7 @@ static bool is_replica(const redisReply *reply)
            strcmp(reply->element[0]->str, "slave") == 0;
 }
 
-/* A name and the role are asked for as a favour; but an error may also be all that a server has to say. */
+/* Setting the name and reading the role are optional; but an error may also be all that a server sends. */
 static bool is_tolerable(unsigned greeting, const char *text)
 {
     static const char *const prefixes[] = {"NOPERM", "NOAUTH", "ERR unknown", "ERR This instance", "LOADING"};
@@ -301,7 +301,7 @@ static bool is_pong(const redisReply *reply)
            strcmp(reply->element[0]->str, "pong") == 0;
 }
 
-/* An array of the listening connection that is no message. */
+/* An array on the subscribing connection that is not a message. */
 static bool is_confirmation(const struct rooms__redis_conn *conn, const redisReply *reply)
 {
     return conn->role == ROOMS__CONN_SUB && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
@@ -348,7 +348,7 @@ static const char *answered(struct rooms__redis_conn *conn, const redisReply *re
     return *another_address ? reply->str : NULL;
 }
 
-/* One whole reply. Returns what is wrong, or NULL; said is for texts of the reply's. */
+/* Handles one whole reply. Returns what is wrong with it, or NULL; said has room for texts taken from the reply. */
 static const char *take_reply(struct rooms__redis_conn *conn, const uint8_t *p, size_t n, char *said, size_t said_size,
                               bool *another_address)
 {
@@ -418,7 +418,7 @@ static bool in_reserve(struct rooms__redis_conn *conn, size_t capacity)
     return true;
 }
 
-/* in[] has grown by bytes that nobody looked at yet. */
+/* Parses bytes that were appended to in[]. */
 static void take_in(struct rooms__redis_conn *conn)
 {
     conn->heard_us = base_clock_us();
@@ -445,7 +445,7 @@ void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n
     take_in(conn);
 }
 
-/* A large reply gets as much room as it has become, not as it says that it will be. */
+/* The buffer grows with what has arrived, not with the size that a reply announces. */
 static void on_read(evutil_socket_t fd, short what, void *ctx)
 {
     (void)what;
@@ -557,8 +557,8 @@ static void attempt(struct rooms__redis_conn *conn)
 
 /* ------------------------------------------------------------------- timer */
 
-/* A connection that says nothing is asked; one that then says nothing is lost. So is one that says something without
- * end: all that follows would be taken for a part of it. */
+/* A silent connection gets a PING; if it stays silent it is lost. So is one whose reply never ends: all that follows
+ * would be taken for part of it. */
 static void check_liveness(struct rooms__redis_conn *conn)
 {
     uint64_t liveness_us = (uint64_t)conn->redis->options.liveness_ms * 1000u;

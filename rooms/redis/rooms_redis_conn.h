@@ -18,7 +18,7 @@
 
 /* ------------------------------------------------------------- rooms_resp.c */
 
-/* Finds where a reply ends without making anything of it. Zeroed before each reply; goes on where it stopped. */
+/* Finds the end of a reply without decoding it. Zeroed before each reply; continues where it stopped. */
 struct rooms__resp_scan {
     size_t at;      /* so many bytes are seen to be in order */
     size_t missing; /* values that must follow */
@@ -30,8 +30,8 @@ struct rooms__resp_limits {
     size_t max_values; /* in it, arrays counted */
 };
 #define ROOMS__RESP_LINE_MAX ((size_t)65536) /* of a status or an error */
-/* p: the reply's start, n: what is there. Returns its size, 0: more is needed, or with why ROOMS_EINVAL (not RESP2),
- * ROOMS_ELIMIT. How deep arrays may be is left to who builds them. */
+/* p: the start of a reply, of which n bytes are there. Returns its size, 0 if more is needed, or with why ROOMS_EINVAL
+ * (not RESP2) or ROOMS_ELIMIT. The depth of arrays is limited where they are built. */
 long rooms__resp_scan(struct rooms__resp_scan *scan, const uint8_t *p, size_t n,
                       const struct rooms__resp_limits *limits, const char **why);
 
@@ -42,7 +42,7 @@ struct rooms__resp_push {
     struct rooms_name channel; /* where it was published */
     struct rooms_bytes payload;
 };
-/* Returns the bytes it takes, 0 if a whole message does not stand at p. Of exactly the form that Redis writes. */
+/* Returns the bytes it takes, 0 unless a whole message is at p, in exactly the form that Redis writes. */
 size_t rooms__resp_push(const uint8_t *p, size_t n, struct rooms__resp_push *push);
 
 /* A command as Redis reads it. */
@@ -67,18 +67,19 @@ struct rooms__redis_addresses {
 int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const char *url, const char **why);
 void rooms__redis_addresses_clear(struct rooms__redis_addresses *addresses);
 
-/* Doubles from min to max with each round, less up to a half of it by chance, so that nodes do not come all at once. */
+/* Doubles from min to max with each round, less a random part of up to half, so that nodes do not all come at once. */
 uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uint32_t chance);
 
 /* ------------------------------------------------------ rooms_redis_queue.c */
 
 enum rooms__redis_record_kind {
-    ROOMS__RECORD_POST, /* nobody waits for the answer */
+    ROOMS__RECORD_POST, /* no callback: only errors in the reply matter */
     ROOMS__RECORD_ASK,
     ROOMS__RECORD_SUBSCRIBE,
     ROOMS__RECORD_UNSUBSCRIBE,
     ROOMS__RECORD_PING,
-    ROOMS__RECORD_ROLE, /* whether it is a replica by now, which takes what is published and tells nobody */
+    ROOMS__RECORD_ROLE, /* checks whether it has become a replica, which accepts what is published and delivers it
+                           nowhere */
 };
 /* One command; Redis answers in their order. */
 struct rooms__redis_record {
@@ -89,7 +90,7 @@ struct rooms__redis_record {
         struct rooms__redis_entry *entry;
     };
 };
-/* Commands that wait for their answers, then commands that wait to be written, whose bytes stand in one piece. */
+/* Commands whose replies are pending, then commands that are not written yet, whose bytes are contiguous. */
 struct rooms__redis_queue {
     uint8_t *bytes;
     size_t start, end, capacity;
@@ -111,7 +112,7 @@ struct rooms__redis_sent rooms__redis_queue_wrote(struct rooms__redis_queue *que
 /* The command that is answered next, or NULL. */
 const struct rooms__redis_record *rooms__redis_queue_peek(const struct rooms__redis_queue *queue);
 bool rooms__redis_queue_answered(struct rooms__redis_queue *queue, struct rooms__redis_record *record);
-/* Drops the oldest POST that is wholly unwritten. False: there is none. */
+/* Drops the oldest POST of which nothing is written. Returns false if there is none. */
 bool rooms__redis_queue_drop(struct rooms__redis_queue *queue);
 /* The connection is gone: only POSTs stay, of which no or not all bytes were written; the others' records are given to
  * fn. */
@@ -144,8 +145,8 @@ enum rooms__redis_state {
     ROOMS__CONN_AWAY, /* a timer runs until the next attempt */
     ROOMS__CONN_RESOLVING,
     ROOMS__CONN_CONNECTING,
-    ROOMS__CONN_GREETING, /* introduces itself */
-    ROOMS__CONN_SETTLING, /* commands may be written; the listening one waits for its subscriptions */
+    ROOMS__CONN_GREETING, /* the greeting is under way */
+    ROOMS__CONN_SETTLING, /* commands may be written; the subscribing one waits for its subscriptions */
     ROOMS__CONN_READY,
 };
 /* What a connection says first; answered in this order. */
@@ -168,14 +169,14 @@ struct rooms__redis_conn {
     struct rooms__resolve_job *resolving;
     struct rooms__resolved resolved;
     size_t resolved_at;
-    unsigned attempts;           /* that failed since it last stood for a while */
-    unsigned greetings, greeted; /* bits of enum rooms__redis_greeting: said; the one answered next */
+    unsigned attempts;           /* attempts that failed since it was last ready for a while */
+    unsigned greetings, greeted; /* bits of enum rooms__redis_greeting: sent; the one whose reply is next */
     uint8_t *hello;
     size_t hello_size, hello_at;
     struct rooms__redis_queue queue;
     uint8_t *in; /* unread bytes are in[0..in_size) between events */
     size_t in_size, in_capacity;
-    struct rooms__resp_scan scan; /* of what stands at in */
+    struct rooms__resp_scan scan; /* of the reply that begins at in */
     redisReader *reader;
     uint64_t heard_us;                   /* when the last bytes came; */
     uint64_t whole_us;                   /* when the last of them that ended a reply */
@@ -192,7 +193,7 @@ bool rooms__conn_is_ready(const struct rooms__redis_conn *conn);
 void rooms__conn_flush(struct rooms__redis_conn *conn);
 /* Ends it, and tries again later; another_address: elsewhere, if there is an elsewhere. */
 void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool another_address);
-/* For the fuzzer: stands, or greets, without a socket; and takes bytes as if they had been read. */
+/* For the fuzzer: in a state without a socket, and fed with bytes as if they had been read. */
 void rooms__conn_pretend(struct rooms__redis_conn *conn, enum rooms__redis_state state);
 void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n);
 
@@ -218,29 +219,30 @@ struct rooms__redis_names {
 };
 int rooms__listen_init(struct rooms_redis *redis); /* 0 or ROOMS_ENOMEM */
 void rooms__listen_clear(struct rooms_redis *redis);
-/* Queues commands for all that changed, and lets go of entries nobody needs. Calls on_active. */
+/* Queues commands for all that changed, and frees entries that are no longer needed. Calls on_active. */
 void rooms__listen_flush(struct rooms_redis *redis);
-/* The listening connection stands: everything is to be subscribed. / is gone: nothing is any more. */
+/* The subscribing connection is ready: everything is to be subscribed to. It is lost: nothing is subscribed any more.
+ */
 void rooms__listen_connected(struct rooms_redis *redis);
 void rooms__listen_lost(struct rooms_redis *redis);
 void rooms__listen_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
-/* Redis said [word, name, count]. NULL, or what is wrong with that. */
+/* Redis sent [word, name, count]. Returns NULL, or what is wrong with it. */
 const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisReply *reply);
 void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_record *record, const char *text);
 
 /* -------------------------------------------------------- rooms_redis_ask.c */
 
 struct rooms__redis_request {
-    rooms__redis_reply_fn fn; /* NULL: cancelled, or told already */
+    rooms__redis_reply_fn fn; /* NULL: cancelled, or already called */
     void *ctx;
     uint64_t deadline_us;
     struct rooms__redis_request *next, *previous; /* in the list of those with a fn */
     uint8_t role;
-    bool recorded; /* its record frees it, else who calls fn */
+    bool recorded; /* its record frees it, otherwise the caller of fn */
 };
 struct rooms__redis_requests {
     struct rooms__redis_request *first, *last;         /* wait */
-    struct rooms__redis_request *failed, *failed_last; /* will be told NULL now */
+    struct rooms__redis_request *failed, *failed_last; /* about to be called with NULL */
     size_t count;                                      /* of the first list */
     struct base_timer deadline;
     uint64_t armed_us; /* 0: not */
@@ -248,7 +250,7 @@ struct rooms__redis_requests {
 int rooms__asks_init(struct rooms_redis *redis); /* 0 or ROOMS_ENOMEM */
 void rooms__asks_clear(struct rooms_redis *redis);
 void rooms__asks_answer(struct rooms_redis *redis, struct rooms__redis_request *request, const redisReply *reply);
-/* Its record is gone, answer there is none. Told by rooms__asks_tell_failed(). */
+/* Its record is gone without a reply. fn is called by rooms__asks_tell_failed(). */
 void rooms__asks_fail(struct rooms_redis *redis, struct rooms__redis_request *request);
 void rooms__asks_tell_failed(struct rooms_redis *redis);
 
@@ -266,8 +268,8 @@ struct rooms_redis {
     struct rooms__redis_watcher *watcher_first, *watcher_last, *watcher_walk;
     struct event flush_event;
     bool flush_due, up, freeing;
-    bool refusing;             /* the last thing said to Redis was answered with an error that concerns everything */
-    bool dropping;             /* since the last time that all was up; said in the log */
+    bool refusing;             /* the last command was answered with an error that concerns all of them */
+    bool dropping;             /* a drop has been logged since all connections were last ready */
     uint64_t degraded_from_us; /* 0: all is well */
     uint64_t ignored_said_us;
     struct rooms_redis_stats stats;     /* counters only */
@@ -277,18 +279,18 @@ struct rooms_redis {
 };
 /* Everything is written at the end of this pass. */
 void rooms__redis_schedule(struct rooms_redis *redis);
-/* A connection's state changed: tells watchers, and gathers all at one address. */
+/* The state of a connection changed: notifies watchers, and moves all connections to one address. */
 void rooms__redis_changed(struct rooms_redis *redis);
 void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis_conn *conn);
 void rooms__redis_trouble(struct rooms_redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Room for that many bytes, if need be in place of the oldest that were published. */
+/* Makes room for that many bytes, if need be by dropping the oldest published. */
 bool rooms__redis_make_room(struct rooms_redis *redis, struct rooms__redis_conn *conn, size_t size);
-/* An error after which this server is of no use: it loads, has become a replica, wants a password. */
+/* An error that makes this server useless: it is loading, has become a replica, or wants a password. */
 bool rooms__redis_is_useless(const char *error);
 /* An answer to what was published or asked. */
 void rooms__redis_refused(struct rooms_redis *redis, const char *error);
 void rooms__redis_accepted(struct rooms_redis *redis);
-/* Something changed that may mean that all is not well, or well again. */
+/* Sets degraded_from_us after a change that may affect it. */
 void rooms__redis_update_health(struct rooms_redis *redis);
 /* "pub", "sub", "block" */
 const char *rooms__conn_name(const struct rooms__redis_conn *conn);

@@ -1,7 +1,7 @@
-/* What the adapters on Redis see of the connections to it. They publish, subscribe, ask, and are told when Redis went
- * and came back; sockets, timeouts and reconnecting are none of their business.
+/* What the adapters on Redis see of its connections. They publish, subscribe and send requests, and are notified when
+ * Redis is lost or back; sockets, timeouts and reconnecting are handled here.
  *
- * Nothing here calls back before it returns. All callbacks may call everything here but rooms_redis_free. */
+ * Nothing here calls back before it returns. Callbacks may call everything here except rooms_redis_free. */
 #ifndef ROOMS_REDIS_INT_H
 #define ROOMS_REDIS_INT_H
 
@@ -34,29 +34,29 @@ struct base_timers *rooms__redis_timers(struct rooms_redis *redis);
 const struct rooms_redis_options *rooms__redis_options(const struct rooms_redis *redis);
 void rooms__redis_log(struct rooms_redis *redis, enum rooms_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A message that was no use: counted, and said in the log, not each. `why` is a constant text. */
+/* Counts a malformed message; logs only some. `why` is a constant text. */
 void rooms__redis_ignored(struct rooms_redis *redis, const char *why);
-/* Other nodes did not all answer in time: counted. */
+/* Counts a request that not all other nodes answered in time. */
 void rooms__redis_timed_out(struct rooms_redis *redis);
 /* For adapters that share rooms_cluster.c. */
 void rooms__redis_cluster_options(const struct rooms_redis *redis, struct rooms_cluster_options *options);
 struct rooms_cluster_stats *rooms__redis_cluster_stats(struct rooms_redis *redis);
 void **rooms__redis_streams(struct rooms_redis *redis); /* theirs: what they share */
-/* All connections stand and all subscriptions made before the last on_up are confirmed. */
+/* All connections are ready and all subscriptions made before the last on_up are confirmed. */
 bool rooms__redis_is_up(const struct rooms_redis *redis);
 
 /* PUBLISH, or SPUBLISH; both are copied. Written at the end of this pass of the loop together with all else, in order;
  * kept while Redis is away. Returns 0, ROOMS_ELIMIT (above max_message_bytes; counted), ROOMS_ENOMEM. */
 int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_name channel,
                          struct rooms_bytes payload);
-/* The same for any command whose answer is of no interest but for errors, which are counted and logged. */
+/* The same for any command of whose reply only errors matter, which are counted and logged. */
 int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args, size_t arg_count);
 
 /* PUBLISHER: in order with what is published. BLOCKING: the third connection, which exists after the first
  * rooms__redis_need_blocking; a command that is late closes it. */
 enum rooms__redis_via { ROOMS__REDIS_PUBLISHER, ROOMS__REDIS_BLOCKING };
-/* reply: borrowed; errors are given as REDIS_REPLY_ERROR. NULL: late, or the connection was lost; then nobody knows
- * whether it was done. */
+/* reply: borrowed; errors are given as REDIS_REPLY_ERROR. NULL: it was late, or the connection was lost; then it is
+ * unknown whether the command was executed. */
 typedef void (*rooms__redis_reply_fn)(void *ctx, const struct redisReply *reply);
 struct rooms__redis_command {
     enum rooms__redis_via via;
@@ -66,13 +66,13 @@ struct rooms__redis_command {
     rooms__redis_reply_fn fn;
     void *ctx;
 };
-/* Asks; fn is called once, later, unless it is cancelled or redis is freed. Never sent again, never kept while Redis is
- * away. Returns 0, and else fn is not called: ROOMS_EAWAY (that connection does not stand), ROOMS_ELIMIT, ROOMS_ENOMEM.
- */
+/* Sends a command; fn is called once, later, unless it is cancelled or redis is freed. Commands are never sent again,
+ * and never kept while Redis is away. Returns 0, or an error after which fn is not called: ROOMS_EAWAY (that connection
+ * is not ready), ROOMS_ELIMIT, ROOMS_ENOMEM. */
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command);
 /* No fn with that ctx is called any more. O(what waits). */
 void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx);
-/* From now on there is a connection for what blocks, and only with it Redis is up. */
+/* Opens the third connection, for commands that block; from now on Redis is up only with it. */
 void rooms__redis_need_blocking(struct rooms_redis *redis);
 
 /* ----------------------------------------------------- rooms_redis_listen.c */
@@ -105,7 +105,7 @@ void rooms__redis_unsubscribe(struct rooms_redis *redis, struct rooms__redis_sub
 /* The name it subscribed to. */
 struct rooms_name rooms__redis_subscribed_name(const struct rooms__redis_subscription *subscription);
 
-/* Embedded, zeroed, filled in. Either may be NULL. A watcher that is added while Redis is up is not told so. */
+/* Embedded, zeroed, filled in. Either may be NULL. A watcher added while Redis is up gets no on_up for that. */
 struct rooms__redis_watcher {
     void (*on_up)(void *ctx);   /* rooms__redis_is_up() became true */
     void (*on_down)(void *ctx); /* became false; questions that waited on a lost connection were answered with NULL */

@@ -1,6 +1,5 @@
-/* Subscriptions: what this node listens to, and who is told. An entry is one name of one kind, with all its
- * subscriptions. What changed is remembered and sent at the end of the pass, one name a command, so that answers and
- * errors can be told apart. */
+/* Subscriptions of this node. An entry is one name of one kind, with all its subscribers. Changes are collected and
+ * sent at the end of the pass, one name per command, so that replies and errors can be assigned. */
 #include "rooms_redis_conn.h"
 
 #include <sodium.h>
@@ -245,7 +244,7 @@ static bool says(const redisReply *reply, const char *word)
     return reply->type == REDIS_REPLY_STRING && strcmp(reply->str, word) == 0;
 }
 
-/* The slot of a sharded channel has moved: Redis took the subscription away, unasked. */
+/* The slot of a sharded channel has moved, and Redis has revoked the subscription. */
 static const char *taken_away(struct rooms_redis *redis, const redisReply *reply, size_t kind)
 {
     struct rooms_name name = {reply->element[1]->str, reply->element[1]->len};
@@ -309,7 +308,7 @@ void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_
     mark(redis, entry);
 }
 
-/* It counts as refused until Redis has confirmed it: asking again is no sign that all is well. */
+/* It counts as refused until Redis has confirmed it: asking again does not mean that all is well. */
 static void try_again(struct rooms_redis *redis, struct rooms__redis_entry *entry)
 {
     if (entry->refused) mark(redis, entry);

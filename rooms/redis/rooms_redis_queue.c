@@ -1,4 +1,4 @@
-/* What is to be written to Redis, and whose the answers will be. Pure. Commands stand in one piece of memory, so that
+/* Commands to be written to Redis, and the callbacks of their replies. Pure. Commands are contiguous in memory, so that
  * all of a pass leaves in one write. */
 #include "rooms_redis_conn.h"
 
@@ -125,7 +125,7 @@ bool rooms__redis_queue_drop(struct rooms__redis_queue *queue)
         if (at(queue, i)->kind == ROOMS__RECORD_POST && !begun) break;
     }
     if (i == queue->last) return false;
-    /* What stands before it, mostly nothing, moves up into its place. */
+    /* What precedes it, mostly nothing, moves up into its place. */
     size_t size = at(queue, i)->size;
     if (before) memmove(queue->bytes + queue->start + size, queue->bytes + queue->start, before);
     queue->start += size;

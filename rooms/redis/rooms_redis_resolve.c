@@ -1,5 +1,5 @@
-/* Names of hosts, without blocking the loop: the system's resolver blocks, so a thread asks it and says so through a
- * pipe. Who of the two lets go last frees the job. Numbers need no thread. */
+/* Host names, without blocking the loop: the system's resolver blocks, so it runs on a thread, which reports through a
+ * pipe. Of loop and thread, the last to let go frees the job. Numeric addresses need no thread. */
 #include "rooms_redis_conn.h"
 
 #include <arpa/inet.h>
@@ -72,7 +72,7 @@ static void on_answer(evutil_socket_t fd, short what, void *ctx)
     fn(fn_ctx, &resolved);
 }
 
-/* All signals are the other threads' business. */
+/* Signals are handled by the other threads. */
 static bool thread_start(struct rooms__resolve_job *job)
 {
     sigset_t all, before;

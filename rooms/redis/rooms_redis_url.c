@@ -48,7 +48,8 @@ static bool read_number(struct part part, uint32_t max, uint32_t *value)
     return sum <= max;
 }
 
-/* Cuts the part at its first `c`: what is before stays in it, what is after is given. False: there is none. */
+/* Cuts the part at its first `c`: it keeps what precedes it, and *rest gets what follows. Returns false if there is
+ * none. */
 static bool cut(struct part *part, char c, struct part *after)
 {
     const char *at = part->n ? memchr(part->p, c, part->n) : NULL;

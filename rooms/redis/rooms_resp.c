@@ -1,5 +1,5 @@
-/* RESP2, both ways. Pure. What Redis sends is only measured here, so that limits hold before anything is built of it;
- * messages of subscriptions, which are nearly all of it, are taken apart at once. */
+/* RESP2, both ways. Pure. Replies are only measured here, so that limits hold before memory is allocated for them;
+ * messages of subscriptions, which are nearly all replies, are parsed at once. */
 #include "rooms_redis_conn.h"
 
 /* ------------------------------------------------------------------- scan */

@@ -44,8 +44,8 @@ static bool read_count(const struct redisReply *reply, size_t i, uint64_t *count
     return true;
 }
 
-/* All who listen, without those who are counted though they do not answer: this node itself, and those who fell silent
- * while their connections stand. The others of these are gone. */
+/* All subscribers but those that are counted and do not answer: this node itself, and nodes that fell silent while
+ * their connections are open. Silent nodes that are not counted are gone. */
 static int count_of(struct rooms__redis_carrier *carrier, const struct redisReply *reply, size_t *others)
 {
     uint64_t all, counted;

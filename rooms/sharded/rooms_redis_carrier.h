@@ -1,5 +1,5 @@
-/* What the sharded and the streams adapter have in common: a channel of all nodes, one for the answers to each, and
- * counting who listens. */
+/* What the sharded and the streams adapter have in common: a channel of all nodes, one for responses to each, and
+ * counting subscribers. */
 #ifndef ROOMS_REDIS_CARRIER_H
 #define ROOMS_REDIS_CARRIER_H
 
@@ -30,7 +30,8 @@ struct rooms__redis_carrier_setup {
 };
 /* Fills a zeroed struct and subscribes to both channels. Returns 0, or an error and there is nothing to clear. */
 int rooms__redis_carrier_init(struct rooms__redis_carrier *carrier, const struct rooms__redis_carrier_setup *setup);
-/* Says goodbye, ends requests, and is silent from then on. Then the adapter frees its own, and the struct. */
+/* Publishes the goodbye, ends requests, and sends nothing after that. Then the adapter frees its own parts, and the
+ * struct. */
 void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier);
 
 /* The name of a channel, valid until the next; n 0 for that of all. p NULL: out of memory. */

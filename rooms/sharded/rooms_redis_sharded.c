@@ -1,13 +1,13 @@
 /* The adapter on Redis 7's sharded channels, in the format of createShardedAdapter() of @socket.io/redis-adapter 8.
  *
- *   <prefix>#<nsp>#          everything that is not elsewhere
- *   <prefix>#<nsp>#<uid>#    answers for that node
+ *   <prefix>#<nsp>#          everything else
+ *   <prefix>#<nsp>#<uid>#    responses to that node
  *   <prefix>#<nsp>#<room>#   broadcasts to exactly that room
  *
  * Which rooms have a channel: in static mode none, in dynamic-private mode all. In dynamic mode Node's publishers take
- * every name of 20 characters for a socket's id, and use the channel of all; its listeners subscribe to every room that
- * is not the id of a socket of theirs. So to such a name only that channel reaches all who may listen, unless it cannot
- * be an id, being no base64. */
+ * every name of 20 characters for the id of a socket, and use the channel of all nodes; its subscribers use one for
+ * every room that is not the id of a socket of theirs. So for such a name only the channel of all nodes reaches every
+ * subscriber, unless the name cannot be an id, since it is not base64. */
 #include "rooms_redis_carrier.h"
 
 #include <stdlib.h>
@@ -47,7 +47,7 @@ static bool has_channel(const struct sharded *sharded, struct rooms_name room)
     return sharded->mode == ROOMS_REDIS_DYNAMIC_PRIVATE || !looks_like_an_id(room);
 }
 
-/* Questions that nobody answers in time are not kept for later. */
+/* Requests that would not be answered in time are not queued. */
 static int sharded_publish(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct sharded *sharded = sharded_of(cluster);
@@ -83,7 +83,7 @@ static void room_free(struct sharded *sharded, struct room *room)
     free(room);
 }
 
-/* Without memory the room does not hear of others until it is made anew; what is published reaches the others. */
+/* Without memory the room gets no messages of others until it is created anew; its own messages reach the others. */
 static void sharded_room_created(struct rooms_adapter *adapter, struct rooms_name name)
 {
     struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));

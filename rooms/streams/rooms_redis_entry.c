@@ -1,4 +1,4 @@
-/* What stands in Redis' streams and keys, as the official streams adapter writes it. */
+/* The contents of Redis' streams and keys, as the official streams adapter writes them. */
 #include "rooms_redis_streams.h"
 
 #include <inttypes.h>
@@ -88,7 +88,7 @@ bool rooms__stream_info_read(const struct redisReply *reply, struct rooms__strea
     const struct redisReply *length = member(reply, "length"), *added = member(reply, "entries-added");
     const struct redisReply *last = member(reply, "last-generated-id"), *first = member(reply, "first-entry");
     if (!is_text(last) || !rooms__stream_id_read(text_of(last), &info->last)) return false;
-    /* Redis 7 says so; before, nobody knows. */
+    /* Redis 7 reports it; older versions do not. */
     info->whole = length && added && length->type == REDIS_REPLY_INTEGER && added->type == REDIS_REPLY_INTEGER &&
                   length->integer == added->integer;
     if (first && first->type == REDIS_REPLY_ARRAY && first->elements > 0 && is_text(first->element[0]))
@@ -98,7 +98,7 @@ bool rooms__stream_info_read(const struct redisReply *reply, struct rooms__strea
 
 bool rooms__stream_reaches(const struct rooms__stream_info *info, struct rooms__stream_id id)
 {
-    if (rooms__stream_id_after(id, info->last)) return false; /* another stream's, or nobody's */
+    if (rooms__stream_id_after(id, info->last)) return false; /* of another stream, or of none */
     bool has_entries = info->first.ms || info->first.seq;
     if (!has_entries) return info->whole || !rooms__stream_id_after(info->last, id);
     return info->whole || !rooms__stream_id_after(info->first, id);
@@ -182,7 +182,7 @@ void rooms__stream_session_put(struct rooms_packer *packer, const struct rooms_s
 
 enum field { SID, PID, ROOMS, DATA, OFFSET, ARRIVED, FIELDS };
 
-/* A text, in the session's own memory. False: it is none, though it must be. */
+/* Reads a string into the session's own memory. Returns false if the value is not a string. */
 static bool take_text(char **at, struct rooms_bytes value, bool is_needed, struct rooms_name *out)
 {
     long size = value.n ? rooms__json_text(value, *at) : -1;

@@ -1,11 +1,12 @@
-/* Connection state recovery over Redis, the part that no other implementation has: the old connection of a client that
+/* Connection state recovery over Redis, the part that other implementations lack: the old connection of a client that
  * is back may still count as alive at another node, which then has not saved its session. All nodes of this kind are
- * asked to evict it; each answers once its session, if it had one, is on its way to Redis.
+ * asked to evict it; each answers once the session, if it had it, is on its way to Redis.
  *
  *   <prefix>-evict#<nsp>#         {"uid":"e30a0234e49a1f0d","id":7,"pid":"…"}
  *   <prefix>-evict#<nsp>#<uid>#   {"id":7,"evicted":true}
  *
- * Node's adapters neither subscribe to these channels nor are they counted: PUBLISH returns how many nodes heard it. */
+ * Node's adapters do not subscribe to these channels and are not counted: PUBLISH returns the number of nodes that got
+ * it. */
 #include "rooms_redis_streams.h"
 
 static struct rooms_packer *begin_text(struct rooms__streams_adapter *adapter)
@@ -56,7 +57,7 @@ static void on_late(void *ctx)
     finish_eviction(eviction);
 }
 
-/* This node is one of those who heard it. */
+/* The count includes this node. */
 static void on_published(void *ctx, const struct redisReply *reply)
 {
     struct rooms__eviction *eviction = ctx;
@@ -132,7 +133,7 @@ static bool find_member(struct rooms_bytes payload, const char *const *names, si
     return rooms__json_check(payload) == ROOMS_OK && rooms__json_find(payload, names, count, found);
 }
 
-/* The one that had it ends the search; nobody else has to be waited for. */
+/* The node that had it ends the search; no other answer is awaited. */
 static void on_answer(void *ctx, struct rooms_name channel, struct rooms_bytes payload)
 {
     static const char *const names[] = {"id", "evicted"};

@@ -74,7 +74,7 @@ static void take_streams(struct rooms__streams *streams, const struct redisReply
     }
 }
 
-/* NULL: the connection was lost; the watcher tells when there is another. */
+/* NULL: the connection was lost; the watcher is notified of the next. */
 static void on_read(void *ctx, const struct redisReply *reply)
 {
     struct rooms__streams *streams = ctx;

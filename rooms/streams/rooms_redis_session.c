@@ -1,9 +1,9 @@
-/* Connection state recovery over Redis: a session is saved under a key by the node whose connection broke, and taken by
- * the node that the client comes to; what it missed stands in the stream.
+/* Connection state recovery over Redis: the node whose connection broke saves the session under a key, and the node
+ * that the client comes back to takes it; what the client missed is in the stream.
  *
- * A replay must end exactly where the reader is, or a client would miss something, or hear it twice. So it reads the
- * stream up to where the reader was when it began; what the reader delivers meanwhile is kept in the tail, and given
- * after that, in the turn in which the member enters. */
+ * A replay must end exactly where the reader is, or a client would miss a message or get one twice. So it reads the
+ * stream up to where the reader was when the replay began; what the reader delivers meanwhile is kept in the tail, and
+ * replayed after that, in the turn in which the member enters. */
 #include "rooms_redis_streams.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ struct rooms__stream_copy {
     struct rooms__stream_id id;
 };
 
-/* A session that is asked for, or a replay. */
+/* A session to be restored, or a replay. */
 struct rooms__stream_question {
     struct base_timer timer;
     struct rooms__stream_question *prev, *next;
@@ -32,7 +32,7 @@ struct rooms__stream_question {
     bool was_evicted; /* it was asked for: the session is looked for once more, and no further */
     bool is_valid;    /* else nothing is restored, but the old connection ends all the same */
     bool has_offset;
-    bool is_entry; /* the offset stands in the stream */
+    bool is_entry; /* the offset is in the stream */
     bool has_info;
     struct rooms__stream_info info;
     /* replaying */
@@ -125,8 +125,8 @@ static int ask_range(struct rooms__stream_question *question, struct rooms__stre
 
 /* ------------------------------------------------------------------- saving */
 
-/* What surely arrived on a connection that breaks now: what had been delivered before the last pings were answered. A
- * young connection says nothing. */
+/* What certainly arrived on a connection that breaks now: what was delivered before the last pings were answered. A
+ * young connection proves nothing. */
 static struct rooms__stream_id arrived_until(const struct rooms__streams_adapter *adapter, uint64_t connected_ms)
 {
     const struct rooms_local *local = &adapter->carrier.cluster.adapter.local;
@@ -203,8 +203,9 @@ static void end_restore(struct rooms__stream_question *question, const struct ro
     restored(ctx, session);
 }
 
-/* From where to replay, into question->from. A session of this kind of node says where its connection began, so that a
- * client's offset may be one that the log has lost since, and may be missing. Another's must stand in the log. */
+/* Finds where to replay from, for question->from. A session saved by this implementation has the offset at which its
+ * connection began, so the client's own may be lost from the log, or missing. Otherwise the client's must be in the
+ * log. */
 static bool find_from(struct rooms__stream_question *question, const struct rooms__stream_session *saved)
 {
     struct rooms__stream_id began, floor;
@@ -219,14 +220,14 @@ static bool find_from(struct rooms__stream_question *question, const struct room
 
 static int ask_session(struct rooms__stream_question *question);
 
-/* Saved by whoever had it, or meanwhile by its own end. */
+/* Saved by the node that had it, or meanwhile at its own end. */
 static void on_evicted(struct rooms__eviction *eviction)
 {
     struct rooms__stream_question *question = container_of(eviction, struct rooms__stream_question, eviction);
     if (!question->is_valid || ask_session(question) != ROOMS_OK) end_restore(question, NULL);
 }
 
-/* Another node may still count the old connection as alive. True: it is asked. */
+/* Another node may still count the old connection as alive. Returns true if it has been asked. */
 static bool evict(struct rooms__stream_question *question)
 {
     if (question->was_evicted) return false;
@@ -326,7 +327,7 @@ static bool try_end(struct rooms__stream_question *question)
     return true;
 }
 
-/* If something of it was taken out of the log while it was read, not all was there to be read. */
+/* If entries were trimmed from the log while it was read, some are missing. */
 static void on_replay_info(void *ctx, const struct redisReply *reply)
 {
     struct rooms__stream_question *question = ctx;
@@ -432,7 +433,7 @@ static void end_all_replays(struct rooms__streams_adapter *adapter)
     }
 }
 
-/* What cannot be kept would be missing: then the replays fail, and their clients come again. */
+/* What cannot be kept would be missing: then the replays fail, and their clients connect anew. */
 void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message)
 {
     size_t bytes;
@@ -462,7 +463,7 @@ void rooms__sessions_moved(struct rooms__streams_adapter *adapter)
     while (question) {
         struct rooms__stream_question *next = question->next;
         bool ended = question->done && try_end(question);
-        question = ended ? adapter->questions : next; /* whoever was told may have asked again */
+        question = ended ? adapter->questions : next; /* callbacks may have started another */
     }
 }
 

@@ -1,8 +1,8 @@
-/* The adapter on Redis streams. What changes something goes into the stream, where nodes that were away find it; what
- * asks something goes to channels.
+/* The adapter on Redis streams. Changes and broadcasts go into the stream, where nodes that were away find them;
+ * requests go to channels.
  *
- * With recovery on, this node delivers its own broadcasts when the reader comes to them, not when Redis has taken them:
- * then every client sees the log's order, and its last offset stands for all it has seen. */
+ * With recovery on, this node delivers its own broadcasts when the reader comes to them, not when Redis has accepted
+ * them: so every client gets the log's order, and its last offset covers all it has received. */
 #include "rooms_redis_streams.h"
 
 #include <sodium.h>
@@ -37,7 +37,7 @@ static uint64_t hash_of(const struct rooms__streams_adapter *adapter, struct roo
     return hash;
 }
 
-/* Without pending posted, and nobody waits for the id. */
+/* pending NULL: posted, and the id does not matter. */
 static int add_entry(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message,
                      struct rooms__stream_pending *pending)
 {
@@ -70,7 +70,7 @@ static int add_entry(struct rooms__streams_adapter *adapter, const struct rooms_
     return error;
 }
 
-/* Questions that nobody answers in time are not kept for later. */
+/* Requests that would not be answered in time are not queued. */
 static int streams_publish(struct rooms_cluster *cluster, const struct rooms_cluster_message *message)
 {
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(cluster);
@@ -113,7 +113,7 @@ static struct rooms__stream_pending *first_unanswered(struct rooms__streams_adap
     return pending;
 }
 
-/* Redis answers in the order of asking; without an answer nobody knows whether it stands in the log. */
+/* Redis answers in order; without an answer it is unknown whether the entry is in the log. */
 static void on_added(void *ctx, const struct redisReply *reply)
 {
     struct rooms__streams_adapter *adapter = ctx;
@@ -132,7 +132,7 @@ static void on_added(void *ctx, const struct redisReply *reply)
     forget_done(adapter);
 }
 
-/* The reader may come to an entry before Redis' answer does: then it is known by what it says. */
+/* The reader may come to an entry before Redis' answer arrives: then it is recognised by its contents. */
 static void own_entry(struct rooms__streams_adapter *adapter, const struct rooms__stream_entry *entry)
 {
     struct rooms__stream_pending *pending = adapter->pending_first;
@@ -146,7 +146,7 @@ static void own_entry(struct rooms__streams_adapter *adapter, const struct rooms
     forget_done(adapter);
 }
 
-/* What the reader is past of without having seen it was taken out of the log before it could be read. */
+/* What the reader has passed without seeing it was trimmed from the log before it could be read. */
 void rooms__streams_moved(struct rooms__streams_adapter *adapter)
 {
     struct rooms__stream_pending *pending = adapter->pending_first;
@@ -210,7 +210,7 @@ static void streams_free(struct rooms_adapter *base)
     struct rooms__streams_adapter *adapter = rooms__streams_adapter_of(rooms__cluster_of(base));
     rooms__sessions_clear(adapter);
     rooms__evictions_leave(adapter);
-    rooms__redis_carrier_clear(&adapter->carrier); /* goodbye is said, and what waits for the log delivered */
+    rooms__redis_carrier_clear(&adapter->carrier); /* publishes the goodbye, and delivers what waits for the log */
     rooms__streams_leave(adapter);
     while (adapter->pending_first) {
         adapter->pending_first->replied = adapter->pending_first->done = true;

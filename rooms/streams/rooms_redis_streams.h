@@ -30,16 +30,16 @@ struct rooms__stream_entry {
     struct rooms_name uid, nsp, type;
     struct rooms_bytes data;
 };
-/* False: it has no id, or fields that are no text. Fields that are missing have n 0. */
+/* Returns false if there is no id, or a field is not a string. Missing fields have n 0. */
 bool rooms__stream_entry_read(const struct redisReply *reply, struct rooms__stream_entry *entry);
 
-/* What XINFO STREAM says. An error "no such key" is a stream that is empty and was never trimmed. */
+/* The reply to XINFO STREAM. An error "no such key" means a stream that is empty and was never trimmed. */
 struct rooms__stream_info {
     struct rooms__stream_id first, last; /* first: {0, 0} if it is empty */
     bool whole;                          /* nothing was ever taken out of it */
 };
 bool rooms__stream_info_read(const struct redisReply *reply, struct rooms__stream_info *info);
-/* True: nothing that came after `id` is gone. */
+/* Returns true if all entries after `id` are still there. */
 bool rooms__stream_reaches(const struct rooms__stream_info *info, struct rooms__stream_id id);
 
 /* The number of a namespace's stream, as the official adapter counts it: from -(count - 1) to count - 1, since its hash
@@ -71,7 +71,7 @@ struct rooms__stream {
     struct rooms__streams *streams;
     char *name;
     struct rooms__stream_id last; /* delivered */
-    bool is_known;                /* false: nobody has looked yet where it ends */
+    bool is_known;                /* whether its end has been found */
 };
 
 /* What the streams adapters of a node share; made by the first, freed when the last is gone. */
@@ -97,9 +97,9 @@ void rooms__streams_leave(struct rooms__streams_adapter *adapter);
 struct rooms__stream_pending {
     struct rooms__stream_pending *next;
     uint64_t ticket;
-    uint64_t hash; /* of what stands under "data" */
+    uint64_t hash; /* of the value of "data" */
     struct rooms__stream_id id;
-    bool replied, done; /* Redis has said the id; it was delivered */
+    bool replied, done; /* Redis has returned the id; it was delivered */
 };
 
 enum { ROOMS__SAMPLES = 32, ROOMS__PID_MAX = 63 };
@@ -112,7 +112,7 @@ struct rooms__streams_adapter {
     struct rooms__stream_pending *pending_first, *pending_last;
     /* rooms_redis_session.c */
     struct rooms__stream_question *questions;
-    struct rooms__stream_copy *tail_first, *tail_last; /* what was read while somebody replays */
+    struct rooms__stream_copy *tail_first, *tail_last; /* what was read during a replay */
     size_t tail_bytes;
     uint64_t moved_ms; /* the last entry was delivered */
     struct rooms__stream_id moved_to;
@@ -144,7 +144,7 @@ void rooms__streams_moved(struct rooms__streams_adapter *adapter);
 void rooms__sessions_take(struct rooms__streams_adapter *adapter, const struct rooms_cluster_message *message);
 /* stream->last has moved. */
 void rooms__sessions_moved(struct rooms__streams_adapter *adapter);
-/* True: somebody replays, and needs to be shown what is read. */
+/* Returns true during a replay, which needs to see what is read. */
 bool rooms__sessions_listen(const struct rooms__streams_adapter *adapter);
 void rooms__sessions_clear(struct rooms__streams_adapter *adapter);
 
@@ -157,14 +157,14 @@ struct rooms_name rooms__sessions_last_offset(struct rooms_adapter *adapter, cha
 
 /* ----------------------------------------------------- rooms_redis_evict.c */
 
-/* A question to all other nodes: whoever still counts the connection with that pid as alive is to end it, and save its
+/* A request to all other nodes to end the connection with that pid, if it counts as alive there, and to save its
  * session. Embedded, zeroed. */
 struct rooms__eviction {
     struct base_timer timer;
     struct rooms__eviction *prev, *next;
     struct rooms__streams_adapter *adapter; /* NULL: nothing is asked */
     uint64_t id;
-    bool is_counted; /* Redis has said how many others heard it */
+    bool is_counted; /* Redis has returned how many nodes got it */
     uint64_t others, answers;
     void (*done)(struct rooms__eviction *eviction); /* once, later: the one that had it, or all, have answered, or the
                                                        time is up */

@@ -387,20 +387,32 @@ def events():
 
 # What reads as if translated: negation by noun, verbs of speech for programs.
 PROSE = re.compile(
-    r"\b(?:is|are|was|were) (?:none\b|no (?:list|such|text|number|integer|object|string|client|member|call|session|id)\b)"
+    r"(?<!there )\b(?:is|are|was|were) (?:none\b|no (?:list|such|text|number|integer|object|string|client|member|call|session|id)\b)"
     r"|\bthat (?:is|are) none\b|\b(?:is|are) (?:told|heard|said) (?:of|to|by|it)\b|\bsays? (?:nothing|something|so)\b"
     r"|\bgoes untold\b|\bhe (?:is|has|was|must|may)\b|\bhis (?:own|last|next)\b")
 LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*', re.S)
 
 
+# Folders whose comments read well, too; the list may only become longer.
+PROSE_COMMENTS = ("base", "rooms")
+TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")
+
+
 def prose():
-    """What operators and clients read of the server is plain English: subject, verb, reason."""
+    """What operators, clients and the readers of comments read is plain English: subject, verb, reason."""
     for path in c_files():
         if path.parts[0] not in MAY_SEE:
             continue
         body = text(path)
         for found in LITERAL.finditer(body):
-            words = PROSE.search("".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', found[0]))) if found[0][0] == '"' else None
+            said = found[0]
+            if said[0] == '"':
+                said = "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', said))
+            elif path.parts[0] in PROSE_COMMENTS:
+                said = re.sub(r"\s*\n\s*\* ?", " ", said)
+            else:
+                continue
+            words = PROSE.search(said) or (found[0][0] != '"' and TRANSLATED.search(said))
             if words:
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 
