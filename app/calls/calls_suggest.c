@@ -26,6 +26,8 @@ struct suggest_op {
     struct kit_store_op op;
     struct calls *calls;
     char call_id[KIT_ID_SIZE];
+    struct knowledge_vector *vector; /* of what was said, from an embeddings service; NULL: the search is local */
+    struct calls_said said;
     char last[QUOTE_BYTES + 8];
     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX];
     size_t count;
@@ -34,7 +36,7 @@ struct suggest_op {
     int64_t seq;             /* 0: nothing new */
 };
 
-static void start(struct calls *calls, const char *call_id);
+static void start(struct calls *calls, const char *call_id, struct knowledge_vector *take_vector);
 
 /* ------------------------------------------------------------------ search */
 
@@ -71,14 +73,13 @@ static void put_suggestion(struct suggest_op *s)
 static int run_search(struct kit_db *db, struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
-    struct calls_said said;
     size_t latest = calls_config(s->calls->kit->config)->suggest_turns;
-    int code = calls_said_read(db, s->call_id, KNOWLEDGE_LEARN_TURNS, latest, &said, &op->failure);
-    if (!code && said.count) {
-        snprintf(s->last, sizeof s->last, "%s", said.texts[said.count - 1]);
-        code = knowledge_search(s->calls->knowledge, db, said.turns, said.count, s->results, &s->count, &op->failure);
+    int code = calls_said_read(db, s->call_id, KNOWLEDGE_LEARN_TURNS, latest, &s->said, &op->failure);
+    if (!code && s->said.count) {
+        const struct knowledge_question question = {s->said.turns, s->said.count, s->vector};
+        snprintf(s->last, sizeof s->last, "%s", s->said.texts[s->said.count - 1]);
+        code = knowledge_search_question(s->calls->knowledge, db, &question, s->results, &s->count, &op->failure);
     }
-    calls_said_clear(&said);
     if (!code && s->count) put_suggestion(s);
     return code;
 }
@@ -108,6 +109,14 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
     return knowledge_note_shown(db, s->results, s->count, &op->failure);
 }
 
+static void free_op(struct suggest_op *s)
+{
+    sio_builder_clear(&s->json);
+    calls_said_clear(&s->said);
+    free(s->vector);
+    free(s);
+}
+
 static void finish(struct suggest_op *s)
 {
     struct calls *calls = s->calls;
@@ -120,9 +129,8 @@ static void finish(struct suggest_op *s)
         free(search);
     }
     snprintf(call_id, sizeof call_id, "%s", s->call_id);
-    sio_builder_clear(&s->json);
-    free(s);
-    if (again) start(calls, call_id);
+    free_op(s);
+    if (again) start(calls, call_id, NULL);
 }
 
 static void on_stored(struct kit_store_op *op)
@@ -140,10 +148,39 @@ static void on_stored(struct kit_store_op *op)
     finish(s);
 }
 
+/* A call whose customer's words are on their way to an embeddings service. */
+struct question {
+    struct calls *calls;
+    char call_id[KIT_ID_SIZE];
+};
+
+static void on_embedded(void *ctx, struct knowledge_vector *take_vector)
+{
+    struct question *question = ctx;
+    struct search *search;
+    HASH_FIND_STR(question->calls->suggest->running, question->call_id, search);
+    if (take_vector && !search)
+        start(question->calls, question->call_id, take_vector);
+    else
+        free(take_vector); /* more was said meanwhile, and is asked for next */
+    free(question);
+}
+
+/* The local answer goes out at once; a better one follows if the service has it in time. */
+static void ask_for_better(struct suggest_op *s)
+{
+    struct question *question = calloc(1, sizeof *question);
+    if (!question) return;
+    question->calls = s->calls;
+    snprintf(question->call_id, sizeof question->call_id, "%s", s->call_id);
+    if (knowledge_embed(s->calls->knowledge, s->said.turns, s->said.count, on_embedded, question)) free(question);
+}
+
 static void on_searched(struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
     s->calls->counters.searches++;
+    if (!op->failure.code && !s->vector && s->said.count) ask_for_better(s);
     if (op->failure.code)
         kit_log(EIO_LOG_WARN, "search for documents failed", "call_id", s->call_id, "why", op->failure.message, NULL);
     if (op->failure.code || !s->count || s->json.error) {
@@ -158,7 +195,7 @@ static void on_searched(struct kit_store_op *op)
     if (kit_store_submit(s->calls->kit->store, op, sizeof *s + s->json.size)) finish(s);
 }
 
-static void start(struct calls *calls, const char *call_id)
+static void start(struct calls *calls, const char *call_id, struct knowledge_vector *take_vector)
 {
     struct search *search = calloc(1, sizeof *search);
     struct suggest_op *s = calloc(1, sizeof *s);
@@ -166,6 +203,7 @@ static void start(struct calls *calls, const char *call_id)
     snprintf(search->call_id, sizeof search->call_id, "%s", call_id);
     snprintf(s->call_id, sizeof s->call_id, "%s", call_id);
     s->calls = calls;
+    s->vector = take_vector;
     s->op.run = run_search;
     s->op.done = on_searched;
     sio_builder_init(&s->json);
@@ -176,6 +214,7 @@ fail:
     /* A suggestion less is no harm: the next line asks again. */
     free(search);
     free(s);
+    free(take_vector);
 }
 
 void calls_suggest_line(struct calls *calls, const char *call_id, const char *speaker)
@@ -186,7 +225,7 @@ void calls_suggest_line(struct calls *calls, const char *call_id, const char *sp
     if (search)
         search->again = true;
     else
-        start(calls, call_id);
+        start(calls, call_id, NULL);
 }
 
 static int run_prepare(struct kit_db *db, struct kit_store_op *op)

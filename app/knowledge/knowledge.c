@@ -4,6 +4,7 @@
 
 #include "kit.h"
 #include "kit_embed.h"
+#include "kit_metrics.h"
 #include "kit_options.h"
 
 #include <errno.h>
@@ -18,20 +19,28 @@
 #define WORD_WEIGHT_WITH_GLOSSARY 0.3
 #define LEARNED_WEIGHT 0.3
 #define VECTOR_WEIGHT 16.0
+#define EMBEDDING_WEIGHT 36.0
 /* Building a large index may take a tenth of the time: while files are imported one by one, it is that much too old. */
 #define REST_FACTOR 9
 #define QUICK_BUILD_S 0.1
 
 /* ----------------------------------------------------------------- options */
 
-struct knowledge_config {
-    const char *glossary;
-};
 #define KIT_VALUES struct knowledge_config
 
 static const struct kit_option option_rows[] = {
     KIT_TEXT_ROW("glossary", glossary, "", "Knowledge",
                  "files of synonymous phrases, separated by commas; empty: the demo's, if `demo` is on"),
+    KIT_CHECKED_ROW(
+        "embeddings_url", embeddings_url, "", kit_fetch_check_url, "Knowledge",
+        "a service of sentence vectors in the format of OpenAI's /v1/embeddings, which improves suggestions; "
+        "empty: none"),
+    KIT_TEXT_ROW("embeddings_model", embeddings_model, "default", "Knowledge",
+                 "the model that it is asked for; vectors are stored by this name"),
+    KIT_TEXT_ROW("embeddings_key_file", embeddings_key_file, "", "Knowledge",
+                 "a file with the key that it wants; empty: none"),
+    KIT_U32_ROW("embeddings_timeout_ms", embeddings_timeout_ms, "300", 1, 60000, "Knowledge",
+                "how long a better suggestion is waited for; the local one is sent at once in any case"),
 };
 static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
 
@@ -139,6 +148,8 @@ struct knowledge *knowledge_new(const struct kit_config *config, char *error, si
         knowledge_free(knowledge);
         return NULL;
     }
+    const struct knowledge_config *own = kit_config_values(config, &options);
+    knowledge->model = own->embeddings_url[0] ? own->embeddings_model : NULL;
     knowledge->searcher.glossary = knowledge->learner.glossary = knowledge->glossary;
     knowledge->searcher.table = knowledge->learner.table = knowledge->table;
     knowledge->weights = (struct knowledge_weights){knowledge->glossary ? WORD_WEIGHT_WITH_GLOSSARY : WORD_WEIGHT,
@@ -149,6 +160,8 @@ struct knowledge *knowledge_new(const struct kit_config *config, char *error, si
 void knowledge_free(struct knowledge *knowledge)
 {
     if (!knowledge) return;
+    knowledge_embedder_free(knowledge->embedder);
+    knowledge_embeddings_free(knowledge->embeddings);
     knowledge_index_free(knowledge->index);
     knowledge_words_free(knowledge->searcher.words);
     knowledge_words_free(knowledge->learner.words);
@@ -160,7 +173,7 @@ void knowledge_free(struct knowledge *knowledge)
 int knowledge_vote(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
                    struct kit_failure *failure)
 {
-    return knowledge_learn_vote(&knowledge->learner, db, vote, failure);
+    return knowledge_learn_vote(knowledge, db, vote, failure);
 }
 
 /* ------------------------------------------------------------------- index */
@@ -188,19 +201,45 @@ static int add_documents(struct knowledge *knowledge, struct knowledge_index *in
     return failed ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 
+/* The texts whose vectors are wanted; after the index, which knows what is boilerplate. */
+static int add_embeddings(struct knowledge *knowledge, const struct knowledge_index *index,
+                          struct knowledge_embeddings *embeddings, struct kit_db *db, struct kit_failure *failure)
+{
+    int failed = 0;
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(db, &rows, "SELECT doc_id, title, topic, text FROM documents ORDER BY id", "");
+    for (; step == KIT_ROW && !failed; step = kit_rows_next(&rows)) {
+        struct knowledge_indexed one = {kit_rows_text(&rows, 0), kit_rows_text(&rows, 1), kit_rows_text(&rows, 2),
+                                        kit_rows_text(&rows, 3)};
+        failed = knowledge_embeddings_add(embeddings, index, &one);
+    }
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    kit_rows_end(&rows);
+    if (failed) return kit_fail(failure, 503, NULL, "out of memory");
+    knowledge_embeddings_inherit(embeddings, knowledge->embeddings);
+    return knowledge_embeddings_load(embeddings, index, db, failure);
+}
+
 static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
 {
     double begin_s = now_s();
     struct knowledge_index *index = knowledge_index_new();
-    int code = index ? add_documents(knowledge, index, db, failure) : kit_fail(failure, 503, NULL, "out of memory");
+    struct knowledge_embeddings *embeddings = knowledge->model ? knowledge_embeddings_new(knowledge->model) : NULL;
+    bool has_memory = index && (embeddings || !knowledge->model);
+    int code =
+        has_memory ? add_documents(knowledge, index, db, failure) : kit_fail(failure, 503, NULL, "out of memory");
     if (!code && knowledge_index_finish(index)) code = kit_fail(failure, 503, NULL, "out of memory");
-    if (!code) code = knowledge_load_learned(index, db, 0, failure);
+    if (!code && embeddings) code = add_embeddings(knowledge, index, embeddings, db, failure);
+    if (!code) code = knowledge_load_learned(index, embeddings, db, 0, failure);
     if (code) {
         knowledge_index_free(index);
+        knowledge_embeddings_free(embeddings);
         return code;
     }
     knowledge_index_free(knowledge->index);
+    knowledge_embeddings_free(knowledge->embeddings);
     knowledge->index = index;
+    knowledge->embeddings = embeddings;
     knowledge->built_s = now_s();
     knowledge->build_s = knowledge->built_s - begin_s;
     if (knowledge->build_s > QUICK_BUILD_S) malloc_trim(0); /* building takes twice what is kept */
@@ -222,13 +261,24 @@ static int refresh(struct knowledge *knowledge, struct kit_db *db, struct kit_fa
         code = build(knowledge, db, failure);
         if (!code) knowledge->documents = documents;
     } else if (learned != knowledge->learned) {
-        code = knowledge_load_learned(knowledge->index, db, knowledge->learned, failure);
+        code = knowledge_load_learned(knowledge->index, knowledge->embeddings, db, knowledge->learned, failure);
     }
     if (!code) knowledge->learned = learned;
+    if (!code && knowledge->embeddings) {
+        code = knowledge_embeddings_load(knowledge->embeddings, knowledge->index, db, failure);
+        atomic_store(&knowledge->has_embeddings, knowledge_embeddings_are_complete(knowledge->embeddings));
+    }
     return code;
 }
 
 /* ----------------------------------------------------------------- results */
+
+/* A search under way. */
+struct ask {
+    struct knowledge *knowledge;
+    struct knowledge_call call;
+    float *cosines; /* of an embeddings service's vectors; NULL: those of the table are used */
+};
 
 /* Copies as one line, cut between characters; a cut is marked. */
 static void copy_line(struct eio_str text, char *out, size_t size)
@@ -299,21 +349,25 @@ static void say_why(struct knowledge *knowledge, const struct knowledge_call *ca
 /* Units of score in which the odds of being right grow by e, fitted to calls whose document is known. */
 #define ODDS_WIDTH 3.1
 #define ODDS_WIDTH_WITHOUT_VECTOR 1.6
+#define ODDS_WIDTH_OF_EMBEDDINGS 3.1
 #define RIVALS_MAX 100.0 /* of more documents most are about other things altogether */
 
 /* The chance that this is the document, comparable between calls: one of all, and by its score more likely than that.
  */
-static double relevance_of(const struct knowledge *knowledge, const struct knowledge_hit *hit)
+static double relevance_of(const struct ask *ask, const struct knowledge_hit *hit)
 {
-    double rivals = fmin(fmax((double)knowledge_index_count(knowledge->index) - 1, 1), RIVALS_MAX);
+    double rivals = fmin(fmax((double)knowledge_index_count(ask->knowledge->index) - 1, 1), RIVALS_MAX);
     double width = hit->vector != 0 ? ODDS_WIDTH : ODDS_WIDTH_WITHOUT_VECTOR;
+    if (ask->cosines) width = ODDS_WIDTH_OF_EMBEDDINGS;
     return 1 / (1 + rivals * exp(-hit->excess / width));
 }
 
 /* KIT_DONE: the document is gone since the index was built. */
-static enum kit_step read_result(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
-                                 const struct knowledge_hit *hit, struct knowledge_result *result)
+static enum kit_step read_result(const struct ask *ask, struct kit_db *db, const struct knowledge_hit *hit,
+                                 struct knowledge_result *result)
 {
+    struct knowledge *knowledge = ask->knowledge;
+    const struct knowledge_call *call = &ask->call;
     const char *id = knowledge_index_id(knowledge->index, hit->document);
     struct kit_rows row;
     enum kit_step step =
@@ -325,23 +379,35 @@ static enum kit_step read_result(struct knowledge *knowledge, struct kit_db *db,
     copy_line(eio_str(kit_rows_text(&row, 1)), result->topic, sizeof result->topic);
     choose_excerpt(knowledge, call, hit->document, kit_rows_text(&row, 2), result);
     say_why(knowledge, call, hit->document, result->why, sizeof result->why);
-    result->relevance = relevance_of(knowledge, hit);
+    result->relevance = relevance_of(ask, hit);
     kit_rows_end(&row);
     return step;
 }
 
-static int read_results(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_call *call,
-                        struct knowledge_result *results, size_t *count, struct kit_failure *failure)
+static int read_results(const struct ask *ask, struct kit_db *db, struct knowledge_result *results, size_t *count,
+                        struct kit_failure *failure)
 {
     struct knowledge_hit hits[KNOWLEDGE_RESULTS_MAX];
+    struct knowledge_weights weights = ask->knowledge->weights;
     size_t n = KNOWLEDGE_RESULTS_MAX;
-    knowledge_index_search(knowledge->index, call, &knowledge->weights, hits, &n);
+    if (ask->cosines) weights.vector = EMBEDDING_WEIGHT;
+    knowledge_index_search(ask->knowledge->index, &ask->call, &weights, ask->cosines, hits, &n);
     for (size_t i = 0; i < n; i++) {
-        enum kit_step step = read_result(knowledge, db, call, &hits[i], &results[*count]);
+        enum kit_step step = read_result(ask, db, &hits[i], &results[*count]);
         if (step == KIT_FAILED) return kit_db_fail(db, failure);
         *count += step == KIT_ROW;
     }
     return 0;
+}
+
+/* NULL: there is no vector, or not one for each document. malloc. */
+static float *cosines_of(const struct knowledge *knowledge, const struct knowledge_vector *vector)
+{
+    if (!vector || !knowledge->embeddings || !atomic_load(&knowledge->has_embeddings)) return NULL;
+    float *cosines = calloc(knowledge_index_count(knowledge->index) + 1, sizeof *cosines);
+    if (cosines && knowledge_embeddings_score(knowledge->embeddings, vector, cosines)) return cosines;
+    free(cosines);
+    return NULL;
 }
 
 int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit_failure *failure)
@@ -349,27 +415,93 @@ int knowledge_prepare(struct knowledge *knowledge, struct kit_db *db, struct kit
     return refresh(knowledge, db, failure);
 }
 
-int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
-                     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count, struct kit_failure *failure)
+int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_question *question,
+                              struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
+                              struct kit_failure *failure)
 {
-    struct knowledge_call call;
+    struct ask ask = {.knowledge = knowledge};
     *count = 0;
     int code = refresh(knowledge, db, failure);
     if (code) return code;
-    if (knowledge_call_read(&call, &knowledge->searcher, turns, turn_count))
+    if (knowledge_call_read(&ask.call, &knowledge->searcher, question->turns, question->turn_count)) {
         code = kit_fail(failure, 503, NULL, "out of memory");
-    else
-        code = read_results(knowledge, db, &call, results, count, failure);
-    knowledge_call_clear(&call);
+    } else {
+        ask.cosines = cosines_of(knowledge, question->vector);
+        code = read_results(&ask, db, results, count, failure);
+    }
+    knowledge_call_clear(&ask.call);
+    free(ask.cosines);
     return code;
+}
+
+int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
+                     struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count, struct kit_failure *failure)
+{
+    const struct knowledge_question question = {turns, turn_count, NULL};
+    return knowledge_search_question(knowledge, db, &question, results, count, failure);
+}
+
+/* -------------------------------------------------------------- embeddings */
+
+#define QUESTION_WORDS 48 /* the newest; models read little more, and the latest says what it is about */
+
+char *knowledge_question_text(const struct eio_str *turns, size_t turn_count)
+{
+    struct knowledge_text joined = {NULL, 0, 0, false};
+    for (size_t i = 0; i < turn_count; i++) {
+        if (i) knowledge_text_put(&joined, " ");
+        knowledge_text_append(&joined, turns[i].p, turns[i].n);
+    }
+    char *text = knowledge_text_take(&joined), *p = text ? text + strlen(text) : NULL;
+    for (size_t words = 0; p && p > text && words < QUESTION_WORDS; words++) {
+        while (p > text && p[-1] == ' ') p--;
+        while (p > text && p[-1] != ' ') p--;
+    }
+    if (p) memmove(text, p, strlen(p) + 1);
+    return text;
+}
+
+int knowledge_embed(struct knowledge *knowledge, const struct eio_str *turns, size_t turn_count,
+                    knowledge_embedded_fn done, void *ctx)
+{
+    if (!knowledge_embedder_is_ready(knowledge->embedder)) return EIO_EAGAIN;
+    char *text = knowledge_question_text(turns, turn_count);
+    int failed = text ? knowledge_embedder_ask(knowledge->embedder, text, done, ctx) : EIO_ENOMEM;
+    free(text);
+    return failed;
 }
 
 /* ------------------------------------------------------------------ module */
 
+#define KIT_NUMBERS struct knowledge_embedder_stats
+
+static void read_numbers(void *ctx, void *numbers)
+{
+    knowledge_embedder_get_stats(((const struct knowledge *)ctx)->embedder, numbers);
+}
+
+static const struct kit_metric metric_rows[] = {
+    KIT_COUNTER_ROW("embeddings_texts_total", texts, "Texts of documents and learned calls that got their vector."),
+    KIT_COUNTER_ROW("embeddings_questions_total", questions, "Vectors asked for what customers said."),
+    KIT_COUNTER_ROW("embeddings_late_total", late, "Vectors that did not come in time."),
+    KIT_COUNTER_ROW("embeddings_failures_total", failures, "Requests that the embeddings service did not answer well."),
+};
+static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, read_numbers);
+
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
-    *state = knowledge_new(kit->config, error, error_size);
-    return *state ? knowledge_http_start(kit) : EIO_EINVAL;
+    const struct knowledge_config *own = kit_config_values(kit->config, &options);
+    struct knowledge *knowledge = *state = knowledge_new(kit->config, error, error_size);
+    int failed = knowledge ? knowledge_http_start(kit) : EIO_EINVAL;
+    if (!failed && knowledge->model)
+        failed = knowledge_embedder_new(kit, knowledge, own, &knowledge->embedder, error, error_size);
+    return failed;
+}
+
+static void pause_knowledge(void *state)
+{
+    struct knowledge *knowledge = state;
+    if (knowledge) knowledge_embedder_pause(knowledge->embedder);
 }
 
 static void stop(void *state)
@@ -377,5 +509,10 @@ static void stop(void *state)
     knowledge_free(state);
 }
 
-const struct kit_module knowledge_module = {
-    .name = "knowledge", .options = &options, .migrations = knowledge_migrations, .start = start, .stop = stop};
+const struct kit_module knowledge_module = {.name = "knowledge",
+                                            .options = &options,
+                                            .metrics = &metrics,
+                                            .migrations = knowledge_migrations,
+                                            .start = start,
+                                            .pause = pause_knowledge,
+                                            .stop = stop};

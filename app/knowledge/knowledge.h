@@ -73,6 +73,23 @@ struct knowledge_result {
 int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
                      struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
                      struct kit_failure *failure);
+/* The same with the vector of what was said, from knowledge_embed(). */
+struct knowledge_vector;
+struct knowledge_question {
+    const struct eio_str *turns;
+    size_t turn_count;
+    const struct knowledge_vector *vector; /* NULL: none */
+};
+int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_question *question,
+                              struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
+                              struct kit_failure *failure);
+
+/* With an embeddings service: asks it for the vector of what a customer said, which a second search takes. done runs
+ * later on the loop, with NULL if the vector did not come in time; it takes the vector (free()). Returns 0, EIO_EAGAIN
+ * if there is no such service or it would not help now, or EIO_ENOMEM. On the loop. */
+typedef void (*knowledge_embedded_fn)(void *ctx, struct knowledge_vector *take_vector);
+int knowledge_embed(struct knowledge *knowledge, const struct eio_str *turns, size_t turn_count,
+                    knowledge_embedded_fn done, void *ctx);
 
 /* These documents were suggested: counted, in the operation that stores the suggestion. */
 int knowledge_note_shown(struct kit_db *db, const struct knowledge_result *results, size_t count,

@@ -98,7 +98,7 @@ int knowledge_examples_ask(struct knowledge_index *index, const struct knowledge
     size_t count = 3;
     if (turns > example->turn_count) turns = example->turn_count;
     int failed = knowledge_call_read(&call, reader, example->turns, turns);
-    if (!failed) failed = knowledge_index_search(index, &call, weights, hits, &count);
+    if (!failed) failed = knowledge_index_search(index, &call, weights, NULL, hits, &count);
     knowledge_call_clear(&call);
     if (failed) return failed;
     score->asked++;

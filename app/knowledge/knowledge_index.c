@@ -22,7 +22,7 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_DOCUMENTS 20
 #define NOISE_SCORE 0.5
 #define NOISE_LEARNED 0.5
-#define CLEAR_VECTOR 0.5
+#define CLEAR_VECTOR 0.35
 #define VECTOR_ONE 16384.0f
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
 
@@ -321,8 +321,7 @@ static int add_field(struct knowledge_index *index, const struct knowledge_reade
     return failed;
 }
 
-/* Bytes before the first line that begins like a step. */
-static size_t lead_size(struct eio_str text)
+size_t knowledge_lead_size(struct eio_str text)
 {
     for (size_t i = 0; i < text.n;) {
         const char *line = text.p + i, *end = memchr(line, '\n', text.n - i);
@@ -379,7 +378,7 @@ int knowledge_index_add(struct knowledge_index *index, const struct knowledge_re
     if (!d) return EIO_ENOMEM;
     const char *colon = strstr(from->topic, ": ");
     struct eio_str text = beginning(from->text, KNOWLEDGE_INDEXED_BYTES_MAX);
-    size_t lead = lead_size(text), flow = colon ? (size_t)(colon - from->topic) : strlen(from->topic);
+    size_t lead = knowledge_lead_size(text), flow = colon ? (size_t)(colon - from->topic) : strlen(from->topic);
     const struct eio_str texts[FIELDS] = {
         [TITLE] = eio_str(from->title),
         [FLOW] = {from->topic, flow},
@@ -651,7 +650,8 @@ static bool is_evident(const struct knowledge_index *index, const struct knowled
 }
 
 int knowledge_index_search(struct knowledge_index *index, const struct knowledge_call *call,
-                           const struct knowledge_weights *weights, struct knowledge_hit *hits, size_t *count)
+                           const struct knowledge_weights *weights, const float *cosines, struct knowledge_hit *hits,
+                           size_t *count)
 {
     size_t max = *count;
     *count = 0;
@@ -666,7 +666,7 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
         const struct document *d = &index->documents[i];
         struct knowledge_hit hit = {.document = d->number, .words = index->words[i], .learned = index->learned[i]};
         if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + COVERAGE_FACTOR * coverage(d, call));
-        if (d->has_vector) hit.vector = cosine(d, call->vector);
+        hit.vector = cosines ? cosines[i] : d->has_vector ? cosine(d, call->vector) : 0;
         hit.score = hit_score(&hit, weights);
         sum += hit.score;
         any = any || is_evident(index, &hit);

@@ -95,10 +95,14 @@ struct knowledge_count {
 int knowledge_index_learn(struct knowledge_index *index, uint32_t document, double calls,
                           const struct knowledge_count *counts, size_t count, const float *sum);
 
-/* The best documents for a call, best first, at most *count of them; *count is set. Returns 0 or EIO_ENOMEM. */
+/* The best documents for a call, best first, at most *count of them; *count is set. cosines: for each document, in
+ * place of those of the table; NULL: the table's. Returns 0 or EIO_ENOMEM. */
 int knowledge_index_search(struct knowledge_index *index, const struct knowledge_call *call,
-                           const struct knowledge_weights *weights, struct knowledge_hit *hits, size_t *count);
+                           const struct knowledge_weights *weights, const float *cosines, struct knowledge_hit *hits,
+                           size_t *count);
 
+/* Bytes of a text before the first line that begins like a step. */
+size_t knowledge_lead_size(struct eio_str text);
 /* The next line, or sentence of a long line, without the mark of a list; false at the end. */
 bool knowledge_next_passage(struct eio_str *rest, struct eio_str *passage);
 

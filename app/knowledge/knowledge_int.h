@@ -3,7 +3,10 @@
 #define KNOWLEDGE_INT_H
 
 #include "knowledge.h"
-#include "knowledge_index.h"
+#include "knowledge_embedder.h"
+#include "knowledge_embeddings.h"
+
+#include <stdatomic.h>
 
 /* ------------------------------------------------------------------- text */
 
@@ -87,11 +90,21 @@ struct knowledge {
     struct knowledge_weights weights;
     struct knowledge_reader searcher, learner; /* of the read and of the write strand */
     struct knowledge_index *index;             /* NULL: not built yet */
+    struct knowledge_embeddings *embeddings;   /* of the index; NULL: no service is configured */
+    const char *model;                         /* its; NULL likewise */
+    atomic_bool has_embeddings;                /* every document has its vector */
+    struct knowledge_embedder *embedder;       /* the loop's; NULL likewise, and in commands */
     int64_t documents, learned;                /* the changes that it has */
     double built_s, build_s;                   /* when, and how long it took */
 };
 
 extern const char *const knowledge_migrations[]; /* knowledge_schema.c */
+
+struct knowledge_config {
+    const char *glossary;
+    const char *embeddings_url, *embeddings_model, *embeddings_key_file;
+    uint32_t embeddings_timeout_ms;
+};
 
 struct kit;
 /* Opens DELETE /api/v1/documents/{id}. Returns 0 or a negative code. */
@@ -99,10 +112,12 @@ int knowledge_http_start(struct kit *kit);
 
 /* ---------------------------------------------------------------- learning */
 
-int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *db, const struct knowledge_vote *vote,
+int knowledge_learn_vote(const struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
                          struct kit_failure *failure);
 /* Puts what was learned after the change `since` into the index. */
-int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int64_t since,
-                           struct kit_failure *failure);
+int knowledge_load_learned(struct knowledge_index *index, struct knowledge_embeddings *embeddings, struct kit_db *db,
+                           int64_t since, struct kit_failure *failure);
+/* What a customer said as the text whose vector is asked for: the newest words; malloc. */
+char *knowledge_question_text(const struct eio_str *turns, size_t turn_count);
 
 #endif

@@ -87,17 +87,19 @@ static char *join_features(const struct knowledge_call *call)
     return knowledge_text_take(&text);
 }
 
-static int learn(struct lesson *lesson, const struct knowledge_vote *vote, const struct knowledge_call *call)
+static int learn(struct lesson *lesson, const struct knowledge_vote *vote, const struct knowledge_call *call,
+                 const char *text_hash)
 {
     int16_t vector[KNOWLEDGE_VECTOR];
     char *features = join_features(call);
     if (!features) return kit_fail(lesson->failure, 503, NULL, "out of memory");
     for (int i = 0; i < KNOWLEDGE_VECTOR; i++) vector[i] = (int16_t)lrintf(call->first_vector[i] * SCALE);
     int code = code_of(
-        lesson,
-        kit_db_run(lesson->db,
-                   "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector, weight) VALUES (?,?,?,?,?,?)",
-                   "ttttxi", vote->call_id, vote->doc_id, vote->agent, features, vector, sizeof vector, vote->weight));
+        lesson, kit_db_run(lesson->db,
+                           "INSERT INTO learned_votes(call_id, doc_id, agent, features, vector, weight, text_hash)"
+                           " VALUES (?,?,?,?,?,?,?)",
+                           "ttttxit", vote->call_id, vote->doc_id, vote->agent, features, vector, sizeof vector,
+                           vote->weight, text_hash));
     if (!code) code = add_features(lesson, features, vote->weight);
     if (!code) code = add_call(lesson, vector, vote->weight);
     free(features);
@@ -126,17 +128,31 @@ static int unlearn(struct lesson *lesson, const struct knowledge_vote *vote)
     return code;
 }
 
-int knowledge_learn_vote(const struct knowledge_reader *reader, struct kit_db *db, const struct knowledge_vote *vote,
+/* The call's text waits for its vector; hash: what it will be found by. */
+static int want_vector(struct lesson *lesson, const struct knowledge_vote *vote, char hash[KNOWLEDGE_TEXT_HASH_SIZE])
+{
+    char *text = knowledge_question_text(vote->turns, vote->turn_count);
+    if (!text) return kit_fail(lesson->failure, 503, NULL, "out of memory");
+    knowledge_text_hash(eio_str(text), hash);
+    int code = knowledge_embeddings_want(lesson->db, text, lesson->failure);
+    free(text);
+    return code;
+}
+
+int knowledge_learn_vote(const struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
                          struct kit_failure *failure)
 {
+    const struct knowledge_reader *reader = &knowledge->learner;
+    char text_hash[KNOWLEDGE_TEXT_HASH_SIZE];
     struct lesson lesson = {db, failure, vote->doc_id};
     struct knowledge_call call;
     int code = unlearn(&lesson, vote);
     if (code || !vote->weight) return code;
     if (knowledge_call_read(&call, reader, vote->turns, vote->turn_count))
         code = kit_fail(failure, 503, NULL, "out of memory");
-    else if (call.feature_count)
-        code = learn(&lesson, vote, &call);
+    else if (call.feature_count && knowledge->model)
+        code = want_vector(&lesson, vote, text_hash);
+    if (!code && call.feature_count) code = learn(&lesson, vote, &call, knowledge->model ? text_hash : NULL);
     knowledge_call_clear(&call);
     return code;
 }
@@ -202,7 +218,8 @@ static int load_document(struct knowledge_index *index, struct lesson *lesson, u
     return code;
 }
 
-int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int64_t since, struct kit_failure *failure)
+int knowledge_load_learned(struct knowledge_index *index, struct knowledge_embeddings *embeddings, struct kit_db *db,
+                           int64_t since, struct kit_failure *failure)
 {
     int code = 0;
     for (;;) {
@@ -219,6 +236,8 @@ int knowledge_load_learned(struct knowledge_index *index, struct kit_db *db, int
         kit_rows_end(&row);
         uint32_t document = knowledge_index_find(index, doc_id);
         if (document != UINT32_MAX) code = load_document(index, &lesson, document, in_calls(calls));
+        if (!code && document != UINT32_MAX)
+            code = knowledge_embeddings_load_calls(embeddings, index, db, doc_id, failure);
         if (code) return code;
     }
 }

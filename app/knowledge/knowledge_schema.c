@@ -80,5 +80,14 @@ const char *const knowledge_migrations[] = {
     /* 6 */
     /* How often a document was suggested: beside the documents, whose rows are large. */
     "CREATE TABLE document_shown (doc_id TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;",
+    /* 7 */
+    /* Vectors of texts, as an embeddings service made them, by the text's hash; texts of calls that wait for one. */
+    "CREATE TABLE embeddings ("
+    " id INTEGER PRIMARY KEY, model TEXT NOT NULL, hash TEXT NOT NULL, vector BLOB NOT NULL,"
+    " UNIQUE (model, hash));"
+    "CREATE TABLE embeddings_wanted (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
+    "ALTER TABLE learned_votes ADD COLUMN text_hash TEXT;"
+    "CREATE INDEX learned_votes_by_document ON learned_votes(doc_id);"
+    "CREATE INDEX learned_votes_by_text ON learned_votes(text_hash);",
     NULL,
 };

@@ -93,9 +93,12 @@ class Parley {
 }
 
 /** Starts a server that knows the demo's documents. */
-export async function startParley(...options) {
+export const startParley = (...options) => startParleyWith(guidelines, ...options);
+
+/** Starts a server that knows the documents of a file. */
+export async function startParleyWith(documents, ...options) {
   const data = await mkdtemp(join(tmpdir(), "parley-test-"));
-  await run("import-documents", "--data", data, guidelines);
+  await run("import-documents", "--data", data, documents);
   const parley = new Parley(data, options);
   await parley.start();
   return parley;
