@@ -201,7 +201,7 @@ static int check_data(const struct kit_config *config)
 static int print_token(const struct kit_config *config, const struct kit_flag *flags)
 {
     char error[512], *end;
-    struct kit_jwt jwt;
+    struct kit_jwt jwt = {.keys = NULL};
     bool is_development;
     const char *sub = or_else(&flags[FLAG_SUB], "agent"), *role = or_else(&flags[FLAG_ROLE], "agent");
     const char *calls = or_else(&flags[FLAG_CALLS], "*"), *ttl_text = or_else(&flags[FLAG_TTL], "86400");
@@ -211,13 +211,17 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
         return EXIT_USAGE;
     }
     if (kit_store_make_directory(config, error, sizeof error) ||
-        kit_jwt_load(&jwt, config, &is_development, error, sizeof error))
+        kit_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
+        kit_jwt_clear(&jwt);
         return fail_start(error);
-    if (jwt.algorithm != KIT_JWT_HS256) {
-        fprintf(stderr, "parley: tokens can be issued with HS256 only\n");
+    }
+    bool can_sign = kit_jwt_can_sign(&jwt);
+    char *token = can_sign ? kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s) : NULL;
+    kit_jwt_clear(&jwt);
+    if (!can_sign) {
+        fprintf(stderr, "parley: option jwt_key_file: a public key cannot sign tokens (allowed: a private one)\n");
         return EXIT_FAILURE;
     }
-    char *token = kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s);
     if (!token) {
         fprintf(stderr,
                 "parley: --sub must have 1 to 256 bytes, --role be agent, supervisor, feed, admin, user or service\n");

@@ -257,9 +257,9 @@ int calls_demo_start(struct calls *calls, char *error, size_t error_size)
 {
     struct kit *kit = calls->kit;
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_demo, CONVERSATIONS_FILE);
-    if (kit->jwt.algorithm != KIT_JWT_HS256) {
-        return kit_config_refuse(kit->config, "demo", "false with jwt_algorithm EdDSA: it signs tokens", error,
-                                 error_size);
+    if (!kit_jwt_can_sign(&kit->jwt)) {
+        return kit_config_refuse(kit->config, "demo", "false with a public key alone (jwt_key_file): it signs tokens",
+                                 error, error_size);
     }
     if (calls_demo_import(kit->store, error, error_size)) return EIO_EINVAL;
     struct calls_demo *demo = calls->demo = calloc(1, sizeof *demo);

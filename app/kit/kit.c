@@ -1,5 +1,6 @@
 /* Opens and closes what the modules stand on. */
 #include "kit_auth.h"
+#include "kit_jwks.h"
 #include "kit_metrics.h"
 
 #include <string.h>
@@ -32,7 +33,10 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
 int kit_init_server(struct kit *kit, const struct sio_options *options, char *error, size_t error_size)
 {
     kit->io = sio_server_new_on(kit->loop, options);
-    if (kit->io) return kit_metrics_start(kit);
+    if (kit->io) {
+        int failed = kit_metrics_start(kit);
+        return failed ? failed : kit_jwks_start(kit);
+    }
     if (kit->config->tls_cert[0] || kit->config->tls_key[0])
         kit_config_refuse(kit->config, "tls_cert", "the certificate of the key in tls_key, both PEM; the log says more",
                           error, error_size);
@@ -46,6 +50,8 @@ void kit_clear(struct kit *kit)
     kit_work_free(kit->work);
     kit_store_close(kit->store);
     kit_schemas_free(kit->schemas);
+    kit_jwks_stop(kit);
+    kit_jwt_clear(&kit->jwt);
     kit_fetcher_free(kit->fetcher);
     eio_loop_free(kit->loop);
     memset(kit, 0, sizeof *kit);

@@ -93,6 +93,7 @@ struct kit {
     struct kit_fetcher *fetcher;   /* NULL where there is no loop */
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
+    struct kit_jwks *jwks; /* NULL: there is none */
     bool development_key;
     bool draining;       /* new events are refused with 503 */
     uint64_t started_ms; /* loop time */

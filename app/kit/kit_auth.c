@@ -2,6 +2,7 @@
 #include "kit_auth.h"
 
 #include "kit_answer.h"
+#include "kit_jwks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,10 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     const char *why;
     json_t *json = kit_jwt_verify(&kit->jwt, token, unix_s(kit), &why);
     if (!json) {
-        kit_fail(failure, 401, NULL, "%s", why);
+        if (kit_jwks_is_awaited(kit, token))
+            kit_fail(failure, 503, NULL, "the token's key is being fetched; try again");
+        else
+            kit_fail(failure, 401, NULL, "%s", why);
         return NULL;
     }
     struct kit_claims *claims = claims_new(json);

@@ -58,6 +58,9 @@ struct kit_config {
     int jwt_algorithm;
     const char *jwt_secret;
     const char *jwt_key_file;
+    const char *jwt_keys; /* "": none */
+    const char *jwks_url; /* "": none */
+    uint32_t jwks_max_age_s, jwks_interval_s, jwks_timeout_ms;
     const char *jwt_issuer;
     const char *jwt_audience;
     uint32_t jwt_leeway_s;

@@ -25,29 +25,78 @@ static bool decode(struct eio_str text, uint8_t *out, size_t out_size, size_t *s
 
 /* ------------------------------------------------------------------ keys */
 
+/* The DER between the lines of a PEM with that label. Returns its size, or 0. */
+static size_t read_pem(struct eio_str text, const char *label, uint8_t *der, size_t der_size)
+{
+    char begin[64];
+    const char *end;
+    size_t n = 0;
+    int size = snprintf(begin, sizeof begin, "-----BEGIN %s-----", label);
+    const char *first = memmem(text.p, text.n, begin, (size_t)size);
+    if (!first) return 0;
+    const char *body = first + size;
+    const char *stop = memmem(body, (size_t)(text.p + text.n - body), "-----END", 8);
+    if (!stop || sodium_base642bin(der, der_size, body, (size_t)(stop - body), "\r\n ", &n, &end,
+                                   sodium_base64_VARIANT_ORIGINAL))
+        return 0;
+    return n;
+}
+
+/* An Ed25519 key in PEM: public 32 bytes; private_key is filled in if it is one. */
+static int read_ed25519_pem(struct eio_str text, uint8_t public_key[crypto_sign_PUBLICKEYBYTES],
+                            uint8_t private_key[crypto_sign_SECRETKEYBYTES], bool *is_private)
+{
+    /* RFC 8410: the DER of a SubjectPublicKeyInfo, and of a PrivateKeyInfo, is this and the 32 bytes. */
+    static const uint8_t public_prefix[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
+    static const uint8_t private_prefix[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
+                                             0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
+    uint8_t der[sizeof private_prefix + crypto_sign_SEEDBYTES + 1];
+    size_t n = read_pem(text, "PUBLIC KEY", der, sizeof der);
+    *is_private = false;
+    if (n == sizeof public_prefix + crypto_sign_PUBLICKEYBYTES && !memcmp(der, public_prefix, sizeof public_prefix)) {
+        memcpy(public_key, der + sizeof public_prefix, crypto_sign_PUBLICKEYBYTES);
+        return 0;
+    }
+    n = read_pem(text, "PRIVATE KEY", der, sizeof der);
+    *is_private =
+        n == sizeof private_prefix + crypto_sign_SEEDBYTES && !memcmp(der, private_prefix, sizeof private_prefix);
+    if (*is_private) crypto_sign_seed_keypair(public_key, private_key, der + sizeof private_prefix);
+    sodium_memzero(der, sizeof der);
+    return *is_private ? 0 : EIO_EINVAL;
+}
+
 int kit_jwt_set_public_key(struct kit_jwt *jwt, const char *text, size_t size)
 {
-    /* RFC 8410: the DER of an Ed25519 SubjectPublicKeyInfo is this prefix and the 32 bytes. */
-    static const uint8_t prefix[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
-    static const char begin[] = "-----BEGIN PUBLIC KEY-----";
-    uint8_t der[sizeof prefix + crypto_sign_PUBLICKEYBYTES + 1];
     size_t n;
-    const char *end;
     while (size && (text[size - 1] == '\n' || text[size - 1] == '\r' || text[size - 1] == ' ')) size--;
-    if (size > sizeof begin && !memcmp(text, begin, sizeof begin - 1)) {
-        const char *body = text + sizeof begin - 1;
-        const char *stop = memmem(body, size - (sizeof begin - 1), "-----END", 8);
-        if (!stop || sodium_base642bin(der, sizeof der, body, (size_t)(stop - body), "\r\n ", &n, &end,
-                                       sodium_base64_VARIANT_ORIGINAL))
-            return EIO_EINVAL;
-        if (n != sizeof der - 1 || memcmp(der, prefix, sizeof prefix)) return EIO_EINVAL;
-        memcpy(jwt->key, der + sizeof prefix, crypto_sign_PUBLICKEYBYTES);
-    } else {
-        struct eio_str s = {text, size};
-        if (!decode(s, jwt->key, crypto_sign_PUBLICKEYBYTES, &n) || n != crypto_sign_PUBLICKEYBYTES) return EIO_EINVAL;
+    struct eio_str s = {text, size};
+    if (size && memmem(text, size, "-----BEGIN", 10)) {
+        if (read_ed25519_pem(s, jwt->key, jwt->private_key, &jwt->has_private_key)) return EIO_EINVAL;
+    } else if (!decode(s, jwt->key, crypto_sign_PUBLICKEYBYTES, &n) || n != crypto_sign_PUBLICKEYBYTES) {
+        return EIO_EINVAL;
     }
     jwt->key_size = crypto_sign_PUBLICKEYBYTES;
     return 0;
+}
+
+static bool text_is(const json_t *object, const char *name, const char *wanted, bool may_miss)
+{
+    const json_t *value = json_object_get(object, name);
+    return value ? json_is_string(value) && !strcmp(json_string_value(value), wanted) : may_miss;
+}
+
+int kit_jwt_read_jwk(struct kit_jwt_key *key, const json_t *jwk)
+{
+    const json_t *kid = json_object_get(jwk, "kid"), *x = json_object_get(jwk, "x");
+    size_t n, size = json_string_length(kid);
+    if (!text_is(jwk, "kty", "OKP", false) || !text_is(jwk, "crv", "Ed25519", false)) return EIO_EINVAL;
+    if (!text_is(jwk, "use", "sig", true) || !text_is(jwk, "alg", "EdDSA", true)) return EIO_EINVAL;
+    if (!size || size >= sizeof key->kid || strlen(json_string_value(kid)) != size || !json_is_string(x))
+        return EIO_EINVAL;
+    *key = (struct kit_jwt_key){.algorithm = KIT_JWT_EDDSA, .key_size = crypto_sign_PUBLICKEYBYTES};
+    memcpy(key->kid, json_string_value(kid), size);
+    struct eio_str text = {json_string_value(x), json_string_length(x)};
+    return decode(text, key->key, crypto_sign_PUBLICKEYBYTES, &n) && n == crypto_sign_PUBLICKEYBYTES ? 0 : EIO_EINVAL;
 }
 
 /* Reads at most max bytes; returns the size or -1. */
@@ -87,6 +136,56 @@ static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, c
     jwt->key_size = (size_t)n;
     sodium_memzero(text, sizeof text);
     return 0;
+}
+
+/* "kid=file": a PEM is an Ed25519 key, anything else a secret. Returns what is allowed instead, or NULL. */
+static const char *load_named_key(struct kit_jwt_key *key, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    uint8_t bytes[KIT_JWT_KEY_MAX], private_key[crypto_sign_SECRETKEYBYTES];
+    bool is_private;
+    size_t size = equals ? (size_t)(equals - text) : 0;
+    if (!size || size >= sizeof key->kid) return "name=file, separated by commas";
+    ssize_t n = read_file(equals + 1, bytes, sizeof bytes);
+    if (n < 0) return "name=file, separated by commas, each a readable file";
+    *key = (struct kit_jwt_key){.algorithm = KIT_JWT_HS256};
+    memcpy(key->kid, text, size);
+    struct eio_str content = {(const char *)bytes, (size_t)n};
+    if (n && memmem(bytes, (size_t)n, "-----BEGIN", 10)) {
+        key->algorithm = KIT_JWT_EDDSA;
+        key->key_size = crypto_sign_PUBLICKEYBYTES;
+        int failed = read_ed25519_pem(content, key->key, private_key, &is_private);
+        sodium_memzero(private_key, sizeof private_key);
+        return failed ? "name=file, separated by commas, each an Ed25519 key in PEM or a secret" : NULL;
+    }
+    while (n && (bytes[n - 1] == '\n' || bytes[n - 1] == '\r')) n--;
+    if (n < 32) return "name=file, separated by commas; a secret has at least 32 bytes, RFC 7518 3.2";
+    memcpy(key->key, bytes, (size_t)n);
+    key->key_size = (size_t)n;
+    sodium_memzero(bytes, sizeof bytes);
+    return NULL;
+}
+
+static int load_named_keys(struct kit_jwt *jwt, const struct kit_config *config, char *error, size_t error_size)
+{
+    const char *allowed = NULL;
+    size_t count = 1;
+    if (!config->jwt_keys[0]) return 0;
+    char *list = strdup(config->jwt_keys), *rest = list, *one;
+    for (const char *c = config->jwt_keys; *c; c++) count += *c == ',';
+    jwt->keys = list ? calloc(count, sizeof *jwt->keys) : NULL;
+    if (!jwt->keys) {
+        free(list);
+        snprintf(error, error_size, "out of memory");
+        return EIO_ENOMEM;
+    }
+    while (!allowed && (one = strsep(&rest, ","))) {
+        if (!*one) continue;
+        allowed = load_named_key(&jwt->keys[jwt->key_count], one);
+        if (!allowed) jwt->key_count++;
+    }
+    free(list);
+    return allowed ? kit_config_refuse(config, "jwt_keys", allowed, error, error_size) : 0;
 }
 
 /* 32 random bytes as hexadecimal text, so that other tools can use the file as their secret. */
@@ -134,6 +233,8 @@ int kit_jwt_load(struct kit_jwt *jwt, const struct kit_config *config, bool *is_
     jwt->issuer = config->jwt_issuer[0] ? config->jwt_issuer : NULL;
     jwt->audience = config->jwt_audience[0] ? config->jwt_audience : NULL;
     jwt->leeway_s = config->jwt_leeway_s;
+    int failed = load_named_keys(jwt, config, error, error_size);
+    if (failed) return failed;
     if (config->jwt_key_file[0]) return load_key_file(jwt, config, config->jwt_key_file, error, error_size);
     jwt->key_size = strlen(config->jwt_secret);
     if (jwt->key_size > sizeof jwt->key) {
@@ -147,40 +248,76 @@ int kit_jwt_load(struct kit_jwt *jwt, const struct kit_config *config, bool *is_
     return load_development_key(jwt, config, error, error_size);
 }
 
+void kit_jwt_clear(struct kit_jwt *jwt)
+{
+    free(jwt->keys);
+    sodium_memzero(jwt, sizeof *jwt);
+}
+
 /* ---------------------------------------------------------------- verify */
 
-static bool header_is_ours(const struct kit_jwt *jwt, struct eio_str part)
+/* What a token says of itself, before anything is checked. */
+struct header {
+    enum kit_jwt_algorithm algorithm;
+    char kid[KIT_JWT_KID_SIZE]; /* "": none */
+};
+
+/* False if it is malformed, or asks for what is not supported. */
+static bool read_header(struct eio_str part, struct header *out)
 {
     uint8_t text[1024];
     size_t n;
     if (!decode(part, text, sizeof text, &n)) return false;
     json_t *header = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
     const char *alg = json_string_value(json_object_get(header, "alg"));
-    bool ours = alg && !strcmp(alg, jwt->algorithm == KIT_JWT_HS256 ? "HS256" : "EdDSA");
+    const char *kid = json_string_value(json_object_get(header, "kid"));
+    bool is_eddsa = alg && !strcmp(alg, "EdDSA"), is_hs256 = alg && !strcmp(alg, "HS256");
+    out->algorithm = is_eddsa ? KIT_JWT_EDDSA : KIT_JWT_HS256;
+    bool fits = snprintf(out->kid, sizeof out->kid, "%s", kid ? kid : "") < (int)sizeof out->kid;
+    if (!fits) out->kid[0] = 0;
     /* RFC 7515 4.1.11: an extension marked critical that is not understood makes the token invalid. */
-    if (json_object_get(header, "crit")) ours = false;
+    bool is_possible = (is_eddsa || is_hs256) && !json_object_get(header, "crit");
     json_decref(header);
-    return ours;
+    return is_possible;
 }
 
-static void hmac(const struct kit_jwt *jwt, struct eio_str text, uint8_t out[crypto_auth_hmacsha256_BYTES])
+void kit_jwt_read_kid(struct eio_str token, char kid[KIT_JWT_KID_SIZE])
+{
+    struct header header = {.kid = ""};
+    const char *end = token.n <= KIT_JWT_TOKEN_MAX ? memchr(token.p, '.', token.n) : NULL;
+    if (end) read_header((struct eio_str){token.p, (size_t)(end - token.p)}, &header);
+    memcpy(kid, header.kid, sizeof header.kid);
+}
+
+const struct kit_jwt_key *kit_jwt_find_key(const struct kit_jwt *jwt, const char *kid)
+{
+    for (size_t i = 0; i < jwt->key_count; i++)
+        if (!strcmp(jwt->keys[i].kid, kid)) return &jwt->keys[i];
+    return jwt->find_key ? jwt->find_key(jwt->find_ctx, kid) : NULL;
+}
+
+static void hmac(const uint8_t *key, size_t key_size, struct eio_str text, uint8_t out[crypto_auth_hmacsha256_BYTES])
 {
     crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, jwt->key, jwt->key_size);
+    crypto_auth_hmacsha256_init(&state, key, key_size);
     crypto_auth_hmacsha256_update(&state, (const uint8_t *)text.p, text.n);
     crypto_auth_hmacsha256_final(&state, out);
 }
 
-static bool signature_holds(const struct kit_jwt *jwt, struct eio_str text, struct eio_str part)
+/* By the key that the header names, or the own; it is used with its own algorithm alone. */
+static bool signature_holds(const struct kit_jwt *jwt, const struct header *header, struct eio_str text,
+                            struct eio_str part)
 {
     uint8_t signature[SIGNATURE_MAX], own[crypto_auth_hmacsha256_BYTES];
-    size_t n;
+    const struct kit_jwt_key *named = header->kid[0] ? kit_jwt_find_key(jwt, header->kid) : NULL;
+    const uint8_t *key = named ? named->key : jwt->key;
+    size_t n, key_size = named ? named->key_size : jwt->key_size;
+    if (header->algorithm != (named ? named->algorithm : jwt->algorithm)) return false;
     if (!decode(part, signature, sizeof signature, &n)) return false;
-    if (jwt->algorithm == KIT_JWT_EDDSA)
-        return n == crypto_sign_BYTES &&
-               !crypto_sign_verify_detached(signature, (const uint8_t *)text.p, text.n, jwt->key);
+    if (header->algorithm == KIT_JWT_EDDSA)
+        return n == crypto_sign_BYTES && !crypto_sign_verify_detached(signature, (const uint8_t *)text.p, text.n, key);
     if (n != sizeof own) return false;
-    hmac(jwt, text, own);
+    hmac(key, key_size, text, own);
     return !sodium_memcmp(own, signature, sizeof own);
 }
 
@@ -233,7 +370,8 @@ json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t 
     struct eio_str payload = {first + 1, (size_t)(second - first - 1)};
     struct eio_str signed_part = {token.p, (size_t)(second - token.p)};
     struct eio_str signature = {second + 1, (size_t)(token.p + token.n - second - 1)};
-    if (!header_is_ours(jwt, header) || !signature_holds(jwt, signed_part, signature)) return NULL;
+    struct header read;
+    if (!read_header(header, &read) || !signature_holds(jwt, &read, signed_part, signature)) return NULL;
     if (!decode(payload, text, sizeof text, &n)) return NULL;
     json_t *claims = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
     const char *fault = claims_fault(jwt, claims, unix_s);
@@ -247,30 +385,40 @@ json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t 
 
 bool kit_jwt_can_sign(const struct kit_jwt *jwt)
 {
-    return jwt->algorithm == KIT_JWT_HS256;
+    return jwt->algorithm == KIT_JWT_HS256 || jwt->has_private_key;
+}
+
+/* Returns the signature's size. */
+static size_t sign_text(const struct kit_jwt *jwt, struct eio_str text, uint8_t signature[SIGNATURE_MAX])
+{
+    if (jwt->algorithm == KIT_JWT_HS256) {
+        hmac(jwt->key, jwt->key_size, text, signature);
+        return crypto_auth_hmacsha256_BYTES;
+    }
+    crypto_sign_detached(signature, NULL, (const uint8_t *)text.p, text.n, jwt->private_key);
+    return crypto_sign_BYTES;
 }
 
 char *kit_jwt_sign(const struct kit_jwt *jwt, const json_t *claims)
 {
-    static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-    uint8_t mac[crypto_auth_hmacsha256_BYTES];
-    if (jwt->algorithm != KIT_JWT_HS256) return NULL;
-    char *payload = json_dumps(claims, JSON_COMPACT);
+    const char *header =
+        jwt->algorithm == KIT_JWT_HS256 ? "{\"alg\":\"HS256\",\"typ\":\"JWT\"}" : "{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}";
+    uint8_t signature[SIGNATURE_MAX];
+    char *payload = kit_jwt_can_sign(jwt) ? json_dumps(claims, JSON_COMPACT) : NULL;
     if (!payload) return NULL;
     size_t payload_size = strlen(payload);
-    size_t size = sodium_base64_ENCODED_LEN(sizeof header, BASE64) + sodium_base64_ENCODED_LEN(payload_size, BASE64) +
-                  sodium_base64_ENCODED_LEN(sizeof mac, BASE64) + 2;
+    size_t size = sodium_base64_ENCODED_LEN(strlen(header), BASE64) + sodium_base64_ENCODED_LEN(payload_size, BASE64) +
+                  sodium_base64_ENCODED_LEN(sizeof signature, BASE64) + 2;
     char *token = size <= KIT_JWT_TOKEN_MAX ? calloc(1, size) : NULL;
     if (token) {
-        sodium_bin2base64(token, size, (const uint8_t *)header, sizeof header - 1, BASE64);
+        sodium_bin2base64(token, size, (const uint8_t *)header, strlen(header), BASE64);
         size_t n = strlen(token);
         token[n++] = '.';
         sodium_bin2base64(token + n, size - n, (const uint8_t *)payload, payload_size, BASE64);
         n += strlen(token + n);
-        struct eio_str text = {token, n};
-        hmac(jwt, text, mac);
+        size_t signature_size = sign_text(jwt, (struct eio_str){token, n}, signature);
         token[n++] = '.';
-        sodium_bin2base64(token + n, size - n, mac, sizeof mac, BASE64);
+        sodium_bin2base64(token + n, size - n, signature, signature_size, BASE64);
     }
     free(payload);
     return token;

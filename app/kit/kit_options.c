@@ -3,6 +3,8 @@
 #include "kit_options.h"
 #include "kit_store.h"
 
+#include "kit_fetch.h"
+
 #include <arpa/inet.h>
 #include <string.h>
 #include <unistd.h>
@@ -195,16 +197,29 @@ static const struct kit_option options[] = {
     KIT_TEXT_ROW("log_file", log_file, "", "Log",
                  "append to this file (created with mode 0600; SIGHUP reopens it); empty: standard error"),
 
-    KIT_CHOICE_ROW("jwt_algorithm", jwt_algorithm, "HS256", algorithms, "Access",
-                   "the only algorithm accepted, whatever a token's header names"),
+    KIT_CHOICE_ROW(
+        "jwt_algorithm", jwt_algorithm, "HS256", algorithms, "Access",
+        "algorithm of `jwt_secret` and `jwt_key_file`, the only one accepted with them, whatever a token says"),
     KIT_SECRET_ROW("jwt_secret", jwt_secret, NULL, "Access",
                    "HS256: shared secret, at least 32 bytes; prefer `jwt_key_file`: every user of the machine can read "
                    "the command "
                    "line"),
     KIT_CHECKED_ROW(
         "jwt_key_file", jwt_key_file, "", check_file, "Access",
-        "HS256: file with the secret. EdDSA: file with the Ed25519 public key, PEM or base64url. Without it and "
+        "HS256: file with the secret. EdDSA: file with the Ed25519 key, PEM, or base64url of a public one; with a "
+        "private one Parley can sign tokens. Without it and "
         "`jwt_secret`, a development key is generated in the data directory, and `host` must be loopback"),
+    KIT_TEXT_ROW(
+        "jwt_keys", jwt_keys, "", "Access",
+        "more keys for tokens with a `kid`: `name=file`, separated by commas; an Ed25519 key in PEM, or a secret "
+        "for HS256"),
+    KIT_CHECKED_ROW("jwks_url", jwks_url, "", kit_fetch_check_url, "Access",
+                    "JSON Web Key Set with more keys by `kid`; Ed25519 keys are used, others ignored; empty: none"),
+    KIT_U32_ROW("jwks_max_age_s", jwks_max_age_s, "3600", 10, 31536000, "Access",
+                "the set is fetched again after this time"),
+    KIT_U32_ROW("jwks_interval_s", jwks_interval_s, "30", 1, 86400, "Access",
+                "and for a token whose `kid` is unknown, but not sooner than this after the last time"),
+    KIT_U32_ROW("jwks_timeout_ms", jwks_timeout_ms, "10000", 10, KIT_DAY_MS, "Access", "time for fetching the set"),
     KIT_TEXT_ROW("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
     KIT_TEXT_ROW("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
     KIT_U32_ROW("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "clock skew tolerated in `exp` and `nbf`"),

@@ -64,26 +64,27 @@ struct put {
     bool is_new;
 };
 
-/* Ids joined by commas; NULL: out of memory. */
-static char *join_calls(const json_t *calls)
+/* Joined by commas. Returns 0 or the code of failure. */
+static int read_calls(struct users_row *row, const json_t *calls, struct kit_failure *failure)
 {
-    char *text = calloc(1, USERS_CALLS_SIZE);
-    const json_t *one;
-    size_t i, n = 0;
-    if (!text) return NULL;
-    json_array_foreach((json_t *)(uintptr_t)calls, i, one)
-    {
-        n += (size_t)snprintf(text + n, USERS_CALLS_SIZE - n, "%s%s", n ? "," : "", json_string_value(one));
-        if (n >= USERS_CALLS_SIZE) break;
+    char *text = row->calls = calls ? calloc(1, USERS_CALLS_SIZE) : NULL;
+    size_t n = 0;
+    if (calls && !text) return kit_fail(failure, 503, NULL, "out of memory");
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        const char *one = json_string_value(json_array_get(calls, i));
+        if (strchr(one, ',')) return kit_fail(failure, 400, "/calls", "must not contain commas");
+        n += (size_t)snprintf(text + n, USERS_CALLS_SIZE - n, "%s%s", n ? "," : "", one);
+        if (n >= USERS_CALLS_SIZE)
+            return kit_fail(failure, 400, "/calls", "must have at most %d bytes together", USERS_CALLS_SIZE - 1);
     }
-    return text;
+    return 0;
 }
 
 static int read_put(struct kit_request *request, const json_t *payload)
 {
     struct put *put = KIT_REQUEST(put, request);
     const struct users *users = request->state;
-    const json_t *calls = json_object_get(payload, "calls"), *password = json_object_get(payload, "password");
+    const json_t *password = json_object_get(payload, "password");
     size_t size = json_string_length(password);
     kit_copy_text(put->row.name, sizeof put->row.name, payload, "name");
     kit_copy_text(put->row.role, sizeof put->row.role, payload, "role");
@@ -91,9 +92,7 @@ static int read_put(struct kit_request *request, const json_t *payload)
     if (password && (size < users->config->password_bytes_min || strlen(put->hashing.password) != size))
         return kit_fail(&request->op.failure, 400, "/password", "must have %u to %d bytes",
                         users->config->password_bytes_min, USERS_PASSWORD_SIZE - 1);
-    if (calls && !(put->row.calls = join_calls(calls)))
-        return kit_fail(&request->op.failure, 503, NULL, "out of memory");
-    return 0;
+    return read_calls(&put->row, json_object_get(payload, "calls"), &request->op.failure);
 }
 
 static void on_hashed(struct users_hashing *hashing)

@@ -10,7 +10,7 @@
 #include <sodium.h>
 
 #define USERS_PASSWORD_SIZE 1025 /* with its terminator */
-#define USERS_CALLS_SIZE 16385   /* a comma-separated list, or "*" */
+#define USERS_CALLS_SIZE 4097    /* a comma-separated list, or "*"; it has to fit into a token */
 
 struct users_config {
     size_t password_memory_bytes;

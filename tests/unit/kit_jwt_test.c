@@ -333,6 +333,105 @@ static void a_bad_key_file_is_an_error_with_its_name(void **state)
     fixture_remove(directory);
 }
 
+/* RFC 8037, appendix A.1: the private key, as PKCS #8. */
+static const char private_pem[] =
+    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n"
+    "-----END PRIVATE KEY-----\n";
+
+static void a_private_key_signs_what_its_public_key_accepts(void **state)
+{
+    struct kit_jwt signer = {.algorithm = KIT_JWT_EDDSA}, reader = eddsa_jwt();
+    (void)state;
+    assert_int_equal(kit_jwt_set_public_key(&signer, private_pem, strlen(private_pem)), 0);
+    assert_true(kit_jwt_can_sign(&signer));
+    assert_false(kit_jwt_can_sign(&reader));
+    json_t *claims = json_pack("{s:s, s:I}", "sub", "ann", "exp", (json_int_t)NOW + 60);
+    char *token = kit_jwt_sign(&signer, claims);
+    assert_null(kit_jwt_sign(&reader, claims));
+    assert_non_null(token);
+    assert_true(holds(&reader, token));
+    assert_true(holds(&signer, token));
+    token[strlen(token) - 5] ^= 1;
+    assert_false(holds(&reader, token));
+    free(token);
+    json_decref(claims);
+}
+
+static struct kit_jwt_key hs256_key(const char *kid, const char *secret)
+{
+    struct kit_jwt_key key = {.algorithm = KIT_JWT_HS256, .key_size = strlen(secret)};
+    strcpy(key.kid, kid);
+    memcpy(key.key, secret, key.key_size);
+    return key;
+}
+
+static void the_key_that_a_token_names_decides_with_its_own_algorithm(void **state)
+{
+    static const char payload[] = "{\"sub\":\"a\",\"exp\":2000000000}";
+    struct kit_jwt ed = eddsa_jwt();
+    struct kit_jwt_key keys[] = {hs256_key("one", SECRET),
+                                 hs256_key("two", "another secret of thirty-two bytes.."),
+                                 {.kid = "ed", .algorithm = KIT_JWT_EDDSA, .key_size = 32}};
+    (void)state;
+    memcpy(keys[2].key, ed.key, 32);
+    ed.keys = keys;
+    ed.key_count = 3;
+    assert_true(holds(&ed, sign_raw("{\"alg\":\"HS256\",\"kid\":\"one\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"HS256\",\"kid\":\"two\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"HS256\",\"kid\":\"ed\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"HS256\",\"kid\":\"three\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"HS256\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"EdDSA\",\"kid\":\"one\"}", payload)));
+    assert_false(holds(&ed, sign_raw("{\"alg\":\"none\",\"kid\":\"one\"}", payload)));
+    assert_true(holds(&ed, eddsa));  /* without a kid: the own key */
+    struct kit_jwt hs = hs256_jwt(); /* a kid that is nobody's does not matter to the own key */
+    assert_true(holds(&hs, sign_raw("{\"alg\":\"HS256\",\"kid\":\"three\"}", payload)));
+}
+
+/* The attack on libraries that take the algorithm from the token: HS256 with the public key's text as the secret. */
+static void a_public_key_is_never_a_secret(void **state)
+{
+    static const char *const secrets[] = {public_pem, public_key};
+    struct kit_jwt ed = eddsa_jwt();
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kit_jwt forger = {.algorithm = KIT_JWT_HS256, .key_size = strlen(secrets[i])};
+        memcpy(forger.key, secrets[i], forger.key_size);
+        json_t *claims = json_pack("{s:s, s:I}", "sub", "ann", "exp", (json_int_t)NOW + 60);
+        char *token = kit_jwt_sign(&forger, claims);
+        assert_true(holds(&forger, token));
+        assert_false(holds(&ed, token));
+        free(token);
+        json_decref(claims);
+    }
+}
+
+static bool reads_jwk(const char *text)
+{
+    struct kit_jwt_key key;
+    json_t *jwk = json_loads(text, 0, NULL);
+    int error = kit_jwt_read_jwk(&key, jwk);
+    if (!error) assert_string_equal(key.kid, "k");
+    json_decref(jwk);
+    return !error;
+}
+
+static void a_json_web_key_is_an_ed25519_key_for_signatures(void **state)
+{
+#define OKP "{\"kty\":\"OKP\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\","
+    (void)state;
+    assert_true(reads_jwk(OKP "\"crv\":\"Ed25519\",\"kid\":\"k\"}"));
+    assert_true(reads_jwk(OKP "\"crv\":\"Ed25519\",\"kid\":\"k\",\"use\":\"sig\",\"alg\":\"EdDSA\"}"));
+    assert_false(reads_jwk("{\"kty\":\"oct\",\"kid\":\"k\",\"k\":\"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY\"}"));
+    assert_false(reads_jwk(OKP "\"crv\":\"X25519\",\"kid\":\"k\"}"));
+    assert_false(reads_jwk(OKP "\"crv\":\"Ed25519\",\"kid\":\"k\",\"use\":\"enc\"}"));
+    assert_false(reads_jwk(OKP "\"crv\":\"Ed25519\",\"kid\":\"k\",\"alg\":\"HS256\"}"));
+    assert_false(reads_jwk(OKP "\"crv\":\"Ed25519\"}"));
+    assert_false(reads_jwk(OKP "\"crv\":\"Ed25519\",\"kid\":7}"));
+    assert_false(reads_jwk("{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"k\",\"x\":\"AAAA\"}"));
+    assert_false(reads_jwk("[]"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +449,10 @@ int main(void)
         cmocka_unit_test(what_is_signed_here_holds_here),
         cmocka_unit_test(a_development_key_is_made_once_and_private),
         cmocka_unit_test(a_bad_key_file_is_an_error_with_its_name),
+        cmocka_unit_test(a_private_key_signs_what_its_public_key_accepts),
+        cmocka_unit_test(the_key_that_a_token_names_decides_with_its_own_algorithm),
+        cmocka_unit_test(a_public_key_is_never_a_secret),
+        cmocka_unit_test(a_json_web_key_is_an_ed25519_key_for_signatures),
     };
     if (sodium_init() < 0) return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
