@@ -358,7 +358,8 @@ void eio__server_on_upgrade(struct eio_http_request *request, void *ctx)
     struct eio_server *server = ctx;
     struct ask ask = {0};
     int error = verify(server, request, &ask);
-    if (error == ERROR_NONE && !ask.transport->check_upgrade) error = EIO__ERROR_BAD_REQUEST;
+    if (error == ERROR_NONE && (!ask.transport->check_upgrade || (ask.session && !ask.transport->probe)))
+        error = EIO__ERROR_BAD_REQUEST;
     if (error == ERROR_NONE && !ask.session) error = verify_protocol(server, &ask);
     if (error != ERROR_NONE) {
         eio__server_refuse(server, request, error, ask.context, NULL);
