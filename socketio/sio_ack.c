@@ -1,5 +1,12 @@
 /* Acknowledgements in both directions: answering a client, and waiting for the answers of clients. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* --------------------------------------------------------------- answering */
 

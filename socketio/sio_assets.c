@@ -1,5 +1,9 @@
 /* The official client's files, as the reference's serveClient. */
-#include "sio_int.h"
+#include "sio_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct sio__assets {
     struct sio__assets *next;

@@ -5,7 +5,11 @@
  * between makes it an exception: it is given the frames so far on its own (they are "taken"), and at the end the rest.
  * A sender that is left out of its own broadcast, and a member that joins late, have taken frames they never got.
  * Anything that would make exceptions of many settles the batch instead: the sessions get it queued. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <string.h>
 
 /* A send takes thousands of cycles in the kernel, which uses the cache for itself: what is fetched much earlier is gone
  * again when it is needed. */

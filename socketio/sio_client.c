@@ -1,7 +1,13 @@
 /* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Checks that the packets which
  * the parser decoded fit the state the client is in, and gives them to the socket. Whoever breaks the protocol is
  * closed. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 static void join(struct sio_client *client, struct eio_str name, struct eio_str auth);
 

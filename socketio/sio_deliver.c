@@ -1,5 +1,10 @@
 /* What the adapter asks for on this node (rooms_local): the way from a selector to the sockets it means. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
 
 /* ---------------------------------------------------------------- delivery */
 

@@ -1,5 +1,12 @@
 /* Emitting events: to one socket straight into its session's memory, to more than one through the adapter. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* A text packet into the session's own memory; nothing is allocated. */
 static int send_text(struct sio_socket *socket, const struct sio__outgoing *packet, bool is_volatile)

@@ -1,5 +1,9 @@
 /* Gathering: one event to many sockets here, each asked for an ack, whose answers go to the adapter's sink. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
 
 enum { TIMEOUT_DEFAULT_MS = 5000 }; /* if the node that asks names none */
 

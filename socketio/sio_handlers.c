@@ -1,5 +1,9 @@
 /* What is registered on a namespace: lists of functions, and handlers by event name. */
-#include "sio_int.h"
+#include "sio_namespace.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* The handlers of one event. */
 struct entry {

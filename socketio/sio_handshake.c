@@ -1,6 +1,9 @@
 /* The handshake object of a socket, as the reference's socket.handshake. */
-#include "sio_int.h"
+#include "sio_codec.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static void put_key(struct sio_builder *builder, const char *key)

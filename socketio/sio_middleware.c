@@ -1,5 +1,9 @@
 /* Admissions: the middleware of a namespace, one after the other, each answering now or later. */
-#include "sio_int.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* ------------------------------------------------------------------- lists */
 

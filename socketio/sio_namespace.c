@@ -1,7 +1,12 @@
 /* Namespaces: the registry of a server, what is registered on them, and giving an event to its handlers.
  * A parent is a namespace nobody is in: it lends its behaviour to the children that are made when clients ask. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <sodium.h>
 
 /* ---------------------------------------------------------------- registry */

@@ -1,6 +1,10 @@
 /* The catch-all for what is sent: each socket an event goes to is told of. Costs a walk over the receivers, but only
  * where somebody listens. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
 
 struct telling {
     struct eio_str name;

@@ -1,6 +1,10 @@
 /* The default parser (socket.io-parser): a packet is a text message, and a binary message for each of its attachments.
  */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <string.h>
 
 static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
 {

@@ -1,8 +1,12 @@
 /* The msgpack parser (socket.io-msgpack-parser 3): a packet is one binary message, the map {type,nsp,data,id}, with its
  * attachments inline. Handlers see what they see of the default parser: JSON text with placeholders, and attachments.
  */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <rooms_msgpack.h>
 
 /* Members of the map as they stand; {NULL,0}: absent. */

@@ -1,6 +1,10 @@
 /* A parser of the application's own: between the packets that it sees (struct sio_parser_packet) and ours. What its
  * decoder gives is checked as if it had come from the default parser. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
 
 #define ID_MAX ((UINT64_C(1) << 53) - 1)
 

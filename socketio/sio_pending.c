@@ -1,5 +1,9 @@
 /* A binary packet that waits for its attachments: a copy of its text, then the attachments as they come. */
-#include "sio_int.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 struct sio__pending {
     struct sio__packet packet;       /* slices of text */

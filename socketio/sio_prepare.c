@@ -1,5 +1,9 @@
 /* Prepared messages: a packet encoded once, into frames that all its receivers share. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* Brings attachments into the order in which the text names them, each as often as it is named: what the reference
  * does when it encodes. `memory` of the prepared message holds the result. */

@@ -1,6 +1,11 @@
 /* Questions: a client asks for a namespace that is not there, and functions of the application decide, one parent after
  * the other, each now or later (the reference's `of` with a function). */
-#include "sio_int.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* ------------------------------------------------------------------- lists */
 

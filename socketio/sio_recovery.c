@@ -3,7 +3,13 @@
  *
  * Events that ask for an ack are not logged, and have no offset: their last argument is the ack function, and a client
  * takes only text for an offset. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* A question to the adapter: the socket may be gone when it is answered. */
 struct sio__asked {

@@ -1,6 +1,10 @@
 /* A server: an HTTP server and an Engine.IO server on a loop, and the namespaces on them. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
 
+#include <stdlib.h>
 #include <sodium.h>
 
 /* ----------------------------------------------------------------- options */

@@ -1,7 +1,10 @@
 /* One answer for many: kept once, and encoded once for all clients that numbered their question alike, which clients of
  * one program that come back together do. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { SLOTS = 8 };

@@ -1,6 +1,12 @@
 /* A socket: a client in a namespace. From admission to on_disconnect; its rooms; its properties. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+#include "sio_server.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sodium.h>
 
 void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why)

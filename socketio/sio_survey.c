@@ -1,6 +1,11 @@
 /* Surveys: sio_emit_to_all_with_ack(). Collects what the adapter's sink is told until everybody has answered or the
  * time is up. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 struct sio__survey {
     struct sio_server *io;

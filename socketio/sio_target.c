@@ -1,5 +1,10 @@
 /* Targets: values that say who an emit is for, and the selectors made of them. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------- building */
 

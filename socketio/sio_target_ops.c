@@ -1,5 +1,10 @@
 /* What else is done by target: join, leave, disconnect, fetch, and what concerns whole servers. */
-#include "sio_int.h"
+#include "sio_emit.h"
+#include "sio_namespace.h"
+#include "sio_socket.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 struct change {
     const struct rooms_name *rooms;

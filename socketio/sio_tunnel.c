@@ -1,9 +1,12 @@
 /* Sessions across machines: a connection whose session is elsewhere is carried there through Redis as a stream of bytes
  * and adopted; both ends are descriptors here, numbered messages in between. Bounded both ways by windows. What Redis
  * may have lost ends its tunnels: a client that sees its connection end connects anew. */
-#include "sio_int.h"
+#include "sio_codec.h"
 #include "sio_tunnel_peers.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>

@@ -1,6 +1,11 @@
 /* Clients of Socket.IO 2, on Engine.IO 3: they are in "/" without asking, know their id from the transport's, and have
  * the query of a namespace in its name. */
-#include "sio_int.h"
+#include "sio_socket.h"
+#include "sio_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 bool sio__client_is_v2(const struct sio_client *client)
 {

@@ -5,7 +5,7 @@
  * Instructions do not depend on what else the machine does. */
 #include "rooms_wire.h"
 #include "eio_test.h"
-#include "sio_int.h"
+#include "sio_server.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

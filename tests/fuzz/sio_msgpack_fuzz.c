@@ -1,7 +1,7 @@
 /* A server with the msgpack parser, and two clients that send it anything. Input: messages, each a byte of what to do
  * (bit 0: which client, bit 1: end the turn, bit 2: as text) and one of its size, then its bytes. What a handler is
  * given must be JSON whose placeholders are those of its attachments, in order. */
-#include "sio_int.h"
+#include "sio_server.h"
 
 #include "../../engineio/codec/eio_codec.h"
 #include "../../engineio/eio_test.h"

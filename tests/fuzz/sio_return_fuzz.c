@@ -1,7 +1,7 @@
 /* Clients that break off and come back, with recovery, middleware that takes its time, matched namespaces that are
  * cleaned up, and a client of Socket.IO 2. Input: a byte of options, then steps of two bytes: what and who. Besides
  * not crashing: a client that is recovered has its id. */
-#include "sio_int.h"
+#include "sio_server.h"
 
 #include "../../engineio/eio_test.h"
 

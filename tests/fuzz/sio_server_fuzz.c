@@ -1,7 +1,7 @@
 /* A server with handlers that do everything, and clients that say anything; the last is one of Socket.IO 2. Input:
  * messages, each a byte of what to do (bit 0: binary, bits 1-2: which client, bit 3: end the turn, bit 4: time passes),
  * then its bytes up to a newline. */
-#include "sio_int.h"
+#include "sio_server.h"
 
 #include "../../engineio/codec/eio_codec.h"
 #include "../../engineio/eio_test.h"

@@ -1,6 +1,7 @@
 /* Messages of tunnels, as anybody at Redis could publish them: what is decoded lies within what was given, and is
  * encoded back to the same bytes. */
-#include "sio_int.h"
+#include "base_check.h"
+#include "sio_codec.h"
 #include "sio_tunnel_wire.h"
 
 #include <string.h>

@@ -120,7 +120,7 @@ def calls(folder):
             home[name] = Path(path).name
     graph = {}
     for path in paths:
-        code = re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"", "", text(path), flags=re.S)
+        code = re.sub(r"/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])'", "", text(path), flags=re.S)
         called = set(re.findall(r"\b([a-z]\w*)\(", code)) - defined[path.name]
         graph[path.name] = {home[name] for name in called if name in home}
     return graph

@@ -3,7 +3,7 @@
 #define SIO_FIXTURE_H
 
 #include "eio_fixture.h"
-#include "sio_int.h"
+#include "sio_server.h"
 
 struct talk {
     struct eio_loop *loop;

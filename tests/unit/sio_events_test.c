@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "sio_int.h"
+#include "sio_server.h"
 
 static void handlers_keep_the_order_of_registration_and_names_may_hold_anything(void **state)
 {

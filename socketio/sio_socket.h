@@ -1,0 +1,213 @@
+/* Sockets and their clients: from a message that came to a packet of a socket, admission, recovery. Private to this
+ * library. */
+#ifndef SIO_SOCKET_H
+#define SIO_SOCKET_H
+
+#include "base_check.h"
+#include "sio_codec.h"
+
+#include <string.h>
+
+struct sio__hook;
+struct sio__waiting;
+
+enum {
+    SIO__ID_BYTES = 15,              /* random bytes of a socket's id */
+    SIO__ID_SIZE = 20,               /* their base64url */
+    SIO__V2_ID_SIZE_MAX = 255,       /* what an index of rooms takes */
+    SIO__RECOVERY_EXPIRY_MS = 10000, /* how often logs and sessions are looked through for what is too old */
+    SIO__NAME_INLINE = 128,          /* bytes of a decoded event name, without memory of its own */
+    /* Of a msgpack packet, in which they are inline: as many as placeholders can number. */
+    SIO__MSGPACK_ATTACHMENTS_MAX = 65535,
+};
+
+/* ------------------------------------------------------------------ socket */
+
+enum sio__state {
+    SIO__S_FREE,      /* the place in a client is not in use */
+    SIO__S_ADMISSION, /* in middleware */
+    SIO__S_CONNECTED,
+    SIO__S_LEAVING, /* on_disconnecting and what follows is running */
+    SIO__S_GONE,    /* to be freed at the end of the turn */
+};
+
+struct sio__auth {
+    size_t size;
+    char json[];
+};
+
+struct sio_socket {
+    /* What a broadcast touches stands first. */
+    struct rooms_member member;
+    struct eio_session *session;
+    uint8_t state;      /* enum sio__state, set by sio__socket_set_state() only */
+    bool has_exception; /* the open batch knows something of it */
+    bool is_embedded;   /* lives in its client's memory */
+    uint32_t slot;      /* in nsp->sockets, while connected */
+    struct sio_namespace *nsp;
+    struct sio_client *client;
+    struct sio_socket *next;      /* of its client; of the graveyard */
+    struct sio__waiting *waiting; /* for answers of this socket */
+    struct sio_admission *admission;
+    struct sio__recovery *recovery; /* NULL: the namespace has none */
+    struct sio__auth *auth;         /* NULL: {} */
+    json_t *data;                   /* NULL: not used yet */
+    void *user;
+    char *long_id; /* a Socket.IO 2 client's "/name#id", or NULL: id is it */
+    uint32_t waiting_count;
+    struct eio_rate event_rate;
+    char id[SIO__ID_SIZE + 1];
+};
+static inline struct rooms_name sio__socket_name(const struct sio_socket *socket)
+{
+    if (!socket->long_id) return (struct rooms_name){socket->id, SIO__ID_SIZE};
+    return (struct rooms_name){socket->long_id, strlen(socket->long_id)};
+}
+static inline struct sio_socket *sio__socket_of(const struct rooms_member *member)
+{
+    return container_of(member, struct sio_socket, member);
+}
+void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why);
+/* A socket in admission; NULL: out of memory. */
+struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth);
+/* Admission is over: sends what a recovered one missed, and enters it. */
+void sio__socket_connect(struct sio_socket *socket);
+/* Enters it, answers, tells the handlers. */
+void sio__socket_enter(struct sio_socket *socket);
+/* Takes it out of everything and tells the handlers, if it was connected. Nothing is sent. */
+void sio__socket_end(struct sio_socket *socket, const char *reason);
+/* Frees what is in the graveyard. */
+void sio__graveyard_sweep(struct sio_server *io);
+
+/* ------------------------------------------------------------------ parser */
+
+struct sio__prepared;
+
+/* How packets stand in Engine.IO messages: one for all of a server, by its options. */
+struct sio__parser {
+    /* A message came. Packets that are complete go to sio__client_packet(), mistakes to sio__client_parse_error(). */
+    void (*receive)(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
+    /* Writes a packet without attachments into the memory of the client's session. */
+    int (*send)(struct sio_client *client, const struct sio__outgoing *packet);
+    /* Adds the frames of a packet with prepared->args, and sets prepared->json if it is an event. */
+    int (*encode)(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet);
+    /* No more messages are taken from the client: what waits for more goes. */
+    void (*forget)(struct sio_client *client);
+    /* The application's, if it has one of its own (sio_parser_own.c). */
+    const struct sio_parser_ops *ops;
+    void *ctx;
+};
+extern const struct sio__parser sio__parser_default, sio__parser_msgpack, sio__parser_own;
+
+/* ------------------------------------------------------------------ client */
+
+/* A binary packet that waits for its attachments. */
+struct sio__pending;
+
+/* One per Engine.IO session. */
+struct sio_client {
+    struct sio_socket first; /* the place of its first socket */
+    struct sio_server *io;
+    struct eio_session *session; /* NULL: on_close was called */
+    struct sio_socket *sockets;
+    struct sio_client *next_dead; /* of the graveyard */
+    union {                       /* what waits for more messages: the parser's */
+        struct sio__pending *pending;
+        void *parser_state;
+    };
+    struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
+    struct eio_deadline connect;
+    uint16_t socket_count;
+    uint16_t admission_count; /* and questions */
+    bool closing;             /* no more packets are taken from it */
+};
+void sio__client_open(struct sio_server *io, struct eio_session *session);
+void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
+void sio__client_closed(struct sio_client *client, enum eio_close_reason reason);
+/* Ends its sockets and closes the session once what is queued is sent. */
+void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
+                       const char *detail);
+/* Sends a packet without attachments at once; what a batch holds for it goes first. */
+int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet);
+struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp);
+/* The namespace is found, or NULL: there is none. */
+void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth);
+void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
+
+/* Clients of Socket.IO 2. */
+bool sio__client_is_v2(const struct sio_client *client);
+/* "<namespace>#<session's id>", in the root the session's id. */
+int sio__v2_set_id(struct sio_socket *socket);
+/* The query as a JSON object. */
+void sio__v2_put_auth(struct eio_str query, struct sio_builder *auth);
+/* As JavaScript's `data || message`. */
+bool sio__v2_error_is_data(const char *data_json);
+
+/* A whole packet: of what `packet` says only type, id and nsp hold for it. */
+struct sio__payload {
+    struct eio_str name; /* as it stands */
+    struct sio_args args;
+};
+/* What the parser found: checked packets, and what was none, for which the client is closed. */
+void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,
+                        const struct sio__payload *payload);
+void sio__client_parse_error(struct sio_client *client, const char *why);
+/* The same, and counts the limit that was hit. */
+void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const char *why);
+
+/* Takes a binary packet without its attachments; p is its text, which is copied. */
+int sio__pending_begin(struct sio_client *client, const struct sio__packet *packet, const uint8_t *p, size_t n);
+/* Takes an attachment. 1: it was the last; 0; negative: too much. */
+int sio__pending_add(struct sio_client *client, const uint8_t *p, size_t n);
+const struct sio__packet *sio__pending_packet(const struct sio__pending *pending);
+/* The whole packet, its placeholders in order of appearance. 0 or negative. */
+int sio__pending_finish(struct sio__pending *pending, struct sio__payload *payload);
+void sio__pending_free(struct sio__pending *pending);
+
+/* -------------------------------------------------------------- middleware */
+
+struct sio_admission {
+    struct sio_server *io;
+    struct sio_admission *prev, *next; /* of all that are not answered */
+    struct sio_client *client;         /* NULL: it is gone */
+    struct sio_admission *client_prev, *client_next;
+    struct sio_socket *socket; /* NULL: gone or superseded */
+    struct sio__hook *hook;    /* the middleware that is asked */
+    bool own;                  /* it is the namespace's own, not its parent's */
+    bool running;              /* within that middleware's call */
+    bool passed, refused;      /* said within that call */
+};
+/* Starts with the first middleware. The socket may be connected, refused or gone when it returns. */
+void sio__admission_start(struct sio_socket *socket);
+/* The socket goes: the answer will be without effect. */
+void sio__admission_forget_socket(struct sio_socket *socket);
+void sio__admission_forget_client(struct sio_client *client);
+void sio__admissions_free(struct sio_server *io);
+
+/* ---------------------------------------------------------------- recovery */
+
+/* What a socket can be recovered by, and a question to the adapter that is not answered yet. */
+struct sio__asked;
+struct sio__recovery {
+    struct sio_socket *socket;
+    struct sio__asked *asked;
+    bool recovered;
+    uint64_t connected_ms;
+    char pid[SIO__ID_SIZE + 1];
+    char offset[ROOMS_OFFSET_SIZE]; /* of the log when it connected; recovered: from where on it is replayed */
+};
+/* Of struct rooms_local; ctx: the namespace. */
+void sio__recovery_evict(void *ctx, struct rooms_name pid);
+/* A socket in admission: recovers it if it asks for that and may be, then starts the middleware. */
+void sio__recovery_start(struct sio_socket *socket);
+/* Sends what it missed, then sio__socket_enter(), perhaps later. */
+void sio__recovery_replay(struct sio_socket *socket);
+/* Before it leaves its rooms: saves it if it may come back. */
+void sio__recovery_save(struct sio_socket *socket, const char *reason);
+void sio__recovery_free(struct sio_socket *socket);
+/* True if an event without an offset would be misunderstood: clients take text at its end for one. */
+bool sio__recovery_ends_with_text(struct sio_args args);
+/* An interval for all namespaces. */
+void sio__recovery_on_expiry(void *ctx);
+
+#endif
