@@ -74,3 +74,8 @@ struct eio_str sio_json_member(struct eio_str object, const char *name)
         if (base_json_text_is(key, wanted)) found = value;
     return sio__eio_str(found);
 }
+
+bool sio__args_end_with_text(struct sio_args args)
+{
+    return args.json.n == 0 || args.json.p[args.json.n - 1] == '"'; /* without arguments the name is the last text */
+}

@@ -28,13 +28,6 @@ void sio__client_open(struct sio_server *io, struct eio_session *session)
 
 /* ----------------------------------------------------------------- sending */
 
-int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet)
-{
-    if (!client->session) return EIO_ECLOSED;
-    sio__batch_before_send(client);
-    return client->io->parser->send(client, packet);
-}
-
 static void refuse_namespace(struct sio_client *client, struct eio_str name, const char *json)
 {
     struct sio__outgoing packet = {.type = SIO__CONNECT_ERROR, .nsp = name, .json = eio_str(json)};
@@ -44,41 +37,10 @@ static void refuse_namespace(struct sio_client *client, struct eio_str name, con
 
 /* ----------------------------------------------------------------- closing */
 
-/* Ends all sockets. Handlers may end some themselves, so the list is looked at anew each time. */
-static void end_sockets(struct sio_client *client, const char *reason)
-{
-    for (struct sio_socket *socket = client->sockets; socket;) {
-        if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ADMISSION) {
-            sio__socket_end(socket, reason);
-            socket = client->sockets;
-        } else {
-            socket = socket->next;
-        }
-    }
-}
-
-static void stop(struct sio_client *client)
-{
-    client->closing = true;
-    eio_deadline_stop(&client->io->connect, &client->connect);
-    client->io->parser->forget(client);
-}
-
-void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
-                       const char *detail)
-{
-    if (client->closing) return;
-    sio__batch_before_send(client);
-    stop(client);
-    eio_session_close(client->session, reason, detail);
-    end_sockets(client, socket_reason);
-}
-
 void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
 {
     struct sio_server *io = client->io;
-    stop(client);
-    end_sockets(client, eio_close_reason_text(reason));
+    sio__client_stop(client, eio_close_reason_text(reason));
     sio__admission_forget_client(client);
     if (client->admission_count) sio__question_forget_client(client);
     client->session = NULL;
@@ -121,13 +83,6 @@ void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
 
 /* ----------------------------------------------------------------- packets */
 
-struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp)
-{
-    struct sio_socket *socket = client->sockets;
-    while (socket && socket->nsp != nsp) socket = socket->next;
-    return socket;
-}
-
 static struct sio_socket *socket_named(const struct sio_client *client, struct eio_str name)
 {
     struct sio_socket *socket = client->sockets;
@@ -160,7 +115,7 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
         sio__client_is_v2(client) && name.n + 1 + strlen(eio_session_id(client->session)) > SIO__V2_ID_SIZE_MAX;
     if (client->admission_count) sio__question_supersede(client, name);
     if (io->has_deciding && !io->draining && !no_id && !sio__namespace_find(io, name)) {
-        if (!has_too_many(client, name)) sio__question_start(client, name, auth);
+        if (!has_too_many(client, name)) sio__question_start(client, name, auth, sio__client_join);
         return;
     }
     sio__client_join(client, io->draining || no_id ? NULL : sio__namespace_for_client(io, name), name, auth);
@@ -181,7 +136,7 @@ void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, stru
     if (!socket)
         invalid_state(client, "out of memory");
     else
-        sio__recovery_start(socket);
+        sio__recovery_start(socket, sio__admission_start);
 }
 
 static void on_connect(struct sio_client *client, struct sio_socket *socket, const struct sio__packet *packet)

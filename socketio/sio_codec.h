@@ -152,4 +152,7 @@ struct sio__outgoing {
 size_t sio__packet_size(const struct sio__outgoing *packet);
 /* Writes exactly sio__packet_size() bytes, without the Engine.IO type. */
 void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out);
+/* True if an event without an offset would be misunderstood: clients take text at its end for one. */
+bool sio__args_end_with_text(struct sio_args args);
+
 #endif

@@ -65,7 +65,7 @@ static struct rooms_message with_offset(const struct sio_namespace *nsp, const s
 {
     struct rooms_message full = *message;
     if (nsp->recovers && flags->is_volatile && full.offset.n == 0 &&
-        sio__recovery_ends_with_text(sio__args_of_message(message)))
+        sio__args_end_with_text(sio__args_of_message(message)))
         full.offset = nsp->adapter->ops->last_offset(nsp->adapter, offset);
     return full;
 }

@@ -8,41 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A text packet into the session's own memory; nothing is allocated. */
-static int send_text(struct sio_socket *socket, const struct sio__outgoing *packet, bool is_volatile)
-{
-    if (is_volatile && !eio_session_is_writable(socket->session)) {
-        eio_session_count_drop(socket->session);
-        return 0;
-    }
-    return sio__client_send(socket->client, packet);
-}
-
-/* In frames of its own: with attachments, or with flags that belong to frames. */
-static int send_frames(struct sio_socket *socket, const struct sio__outgoing *packet, struct sio_args args,
-                       const struct rooms_flags *flags)
-{
-    struct sio__prepared prepared;
-    int result = sio__prepare(&prepared, socket->nsp->io->parser, packet, args);
-    if (result != 0) return result;
-    sio__prepared_set_compress(&prepared, flags->compress);
-    sio__batch_before_send(socket->client);
-    result = sio__prepared_send(&prepared, socket->session, flags->is_volatile);
-    sio__prepared_clear(&prepared);
-    return result;
-}
-
-int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args,
-                     const struct rooms_flags *flags)
-{
-    if (socket->state != SIO__S_CONNECTED && socket->state != SIO__S_LEAVING) return EIO_ECLOSED;
-    packet->nsp = (struct eio_str){socket->nsp->name, socket->nsp->name_size};
-    packet->json = args.json;
-    if (packet->type == SIO__EVENT) sio__outgoing_one(socket, packet->name, args);
-    if (args.attachment_count > 0 || !flags->compress) return send_frames(socket, packet, args, flags);
-    return send_text(socket, packet, flags->is_volatile);
-}
-
 /* --------------------------------------------------------------- broadcast */
 
 static int broadcast_message(struct sio_namespace *nsp, const struct sio_target *target, struct rooms_message message)
@@ -81,7 +46,7 @@ static int broadcast(struct sio_namespace *nsp, const struct sio_target *target,
         .nsp = {nsp->name, nsp->name_size},
         .name = event->name,
     };
-    if (nsp->recovers && (!target->flags.is_volatile || sio__recovery_ends_with_text(event->args)))
+    if (nsp->recovers && (!target->flags.is_volatile || sio__args_end_with_text(event->args)))
         return broadcast_with_offset(nsp, target, event);
     int result = sio__prepare(&prepared, nsp->io->parser, &packet, event->args);
     if (result != 0) return result;
@@ -98,7 +63,7 @@ int sio_emit(struct sio_target target, const char *event, struct sio_args args)
     if (sio__name_is_reserved(out.name)) return EIO_EINVAL;
     target.nsp->io->stats.emits++;
     if (!target.only) return sio__target_each_namespace(&target, broadcast, &out);
-    bool is_direct = !target.nsp->recovers || (target.flags.local && !sio__recovery_ends_with_text(args));
+    bool is_direct = !target.nsp->recovers || (target.flags.local && !sio__args_end_with_text(args));
     if (!is_direct && target.only->state == SIO__S_CONNECTED) return broadcast(target.nsp, &target, &out);
     struct sio__outgoing packet = {.type = SIO__EVENT, .name = out.name};
     int result = sio__socket_send(target.only, &packet, args, &target.flags);

@@ -193,3 +193,12 @@ size_t sio_off_any_outgoing(struct sio_namespace *nsp, sio_outgoing_fn fn, void 
     while (hook && (hook->fn.outgoing != fn || hook->ctx != ctx)) hook = hook->next;
     return hook ? sio__hooks_off(hooks, hook->fn.event, ctx, &nsp->io->dead_hooks) : 0;
 }
+
+bool sio__name_is_reserved(struct eio_str name)
+{
+    static const char *const reserved[] = {"connect",       "connect_error", "disconnect",
+                                           "disconnecting", "newListener",   "removeListener"};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (eio_str_is(name, reserved[i])) return true;
+    return false;
+}

@@ -54,13 +54,6 @@ static void admission_free(struct sio_admission *admission)
     free(admission);
 }
 
-void sio__admission_forget_socket(struct sio_socket *socket)
-{
-    if (!socket->admission) return;
-    socket->admission->socket = NULL;
-    socket->admission = NULL;
-}
-
 void sio__admission_forget_client(struct sio_client *client)
 {
     while (client->admissions) leave_client(client->admissions);
@@ -103,7 +96,7 @@ static void run(struct sio_admission *admission)
     }
     struct sio_socket *socket = admission->refused ? NULL : admission->socket;
     admission_free(admission);
-    if (socket) sio__socket_connect(socket);
+    if (socket) sio__recovery_connect(socket);
 }
 
 void sio__admission_start(struct sio_socket *socket)
@@ -111,7 +104,7 @@ void sio__admission_start(struct sio_socket *socket)
     bool own;
     struct sio__hook *hook = first_hook(socket->nsp, &own);
     if (!hook) {
-        sio__socket_connect(socket);
+        sio__recovery_connect(socket);
         return;
     }
     struct sio_admission *admission = admission_new(socket);

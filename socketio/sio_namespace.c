@@ -222,18 +222,6 @@ void sio__namespaces_free(struct sio_server *io)
 
 /* ----------------------------------------------------------------- cleanup */
 
-void sio__namespace_left(struct sio_namespace *nsp)
-{
-    struct sio_server *io = nsp->io;
-    if (!nsp->parent || !io->options.cleanup_empty_child_namespaces || rooms_member_count(nsp->index) > 0) return;
-    nsp->empty_ms = eio_loop_now_ms(io->loop);
-    io->cleanup_due = io->cleanup_due || !nsp->recovers; /* else the interval does it */
-    if (nsp->is_listed) return;
-    nsp->is_listed = true;
-    nsp->next_empty = io->empty_namespaces;
-    io->empty_namespaces = nsp;
-}
-
 static bool may_come_back(const struct sio_namespace *nsp)
 {
     const struct sio_server *io = nsp->io;
@@ -296,47 +284,15 @@ void sio_each_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *
 
 /* ---------------------------------------------------------------- sockets */
 
-int sio__namespace_enter(struct sio_namespace *nsp, struct sio_socket *socket)
-{
-    if (nsp->socket_count == nsp->socket_capacity) {
-        uint32_t capacity = nsp->socket_capacity ? nsp->socket_capacity * 2 : 8;
-        struct sio_socket **sockets = realloc(nsp->sockets, capacity * sizeof(struct sio_socket *));
-        if (!sockets) return EIO_ENOMEM;
-        nsp->sockets = sockets;
-        nsp->socket_capacity = capacity;
-    }
-    socket->slot = nsp->socket_count;
-    nsp->sockets[nsp->socket_count++] = socket;
-    nsp->io->stats.sockets++;
-    return 0;
-}
-
-void sio__namespace_leave(struct sio_namespace *nsp, struct sio_socket *socket)
-{
-    struct sio_socket *last = nsp->sockets[--nsp->socket_count];
-    nsp->sockets[socket->slot] = last;
-    last->slot = socket->slot;
-    nsp->io->stats.sockets--;
-}
-
 struct sio_socket *sio_socket_find(struct sio_namespace *nsp, const char *id, size_t id_size)
 {
     if (!nsp->index || id_size == 0) return NULL;
     struct rooms_member *member = rooms_member_find(nsp->index, (struct rooms_name){id, id_size});
-    if (!member || !sio_socket_is_connected(sio__socket_of(member))) return NULL;
+    if (!member || sio__socket_of(member)->state != SIO__S_CONNECTED) return NULL;
     return sio__socket_of(member);
 }
 
 /* ------------------------------------------------------------ registration */
-
-bool sio__name_is_reserved(struct eio_str name)
-{
-    static const char *const reserved[] = {"connect",       "connect_error", "disconnect",
-                                           "disconnecting", "newListener",   "removeListener"};
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (eio_str_is(name, reserved[i])) return true;
-    return false;
-}
 
 static int set_event(struct sio__hook *hook, sio_event_fn fn)
 {

@@ -106,6 +106,10 @@ bool sio__name_is_reserved(struct eio_str name);
 
 /* --------------------------------------------------------------- questions */
 
+/* The namespace is decided, or NULL: there is none of that name. */
+typedef void (*sio__join_fn)(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name,
+                             struct eio_str auth);
+
 /* A client asks for a namespace that is not there: parents decide one after the other (sio_question.c). */
 struct sio_question {
     struct sio_server *io;            /* whose table finds it by its client, which has no list: few ever ask */
@@ -115,11 +119,12 @@ struct sio_question {
     bool running;                     /* within its function */
     bool answered, allowed;           /* within that */
     bool superseded;                  /* the client asked again */
+    sio__join_fn join;
     size_t name_size, auth_size;
     char text[]; /* name, then auth */
 };
 /* Asks the parents; the client is in the namespace, or refused, now or later. */
-void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth);
+void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth, sio__join_fn join);
 void sio__question_supersede(struct sio_client *client, struct eio_str name);
 void sio__question_forget_client(struct sio_client *client);
 void sio__questions_free(struct sio_server *io);

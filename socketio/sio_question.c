@@ -107,7 +107,7 @@ static void settle(struct sio_question *question)
         /* Made for another client meanwhile, perhaps. */
         if (!io->draining && question->parent) nsp = sio__namespace_find(io, name_of(question));
         if (!io->draining && question->parent && !nsp) nsp = sio__namespace_make(question->parent, name_of(question));
-        sio__client_join(client, nsp, name_of(question), auth);
+        question->join(client, nsp, name_of(question), auth);
     }
     question_free(question);
 }
@@ -159,11 +159,13 @@ void sio__question_supersede(struct sio_client *client, struct eio_str name)
         if (each->name_size == name.n && memcmp(each->text, name.p, name.n) == 0) each->superseded = true;
 }
 
-void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth)
+void sio__question_start(struct sio_client *client, struct eio_str name, struct eio_str auth, sio__join_fn join)
 {
     struct sio_question *question = question_new(client, name, auth);
-    if (question)
-        run(question);
-    else
-        sio__client_join(client, NULL, name, auth);
+    if (!question) {
+        join(client, NULL, name, auth);
+        return;
+    }
+    question->join = join;
+    run(question);
 }

@@ -11,28 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A question to the adapter: the socket may be gone when it is answered. */
-struct sio__asked {
-    struct sio_socket *socket; /* NULL: gone */
-    struct sio_namespace *nsp;
-};
-
-/* The reference's, and a client that was too slow: it may be faster the next time. */
-static bool is_recoverable(const char *reason)
-{
-    static const char *const reasons[] = {"transport error",    "transport close", "forced close",
-                                          "ping timeout",       "queue full",      "server shutting down",
-                                          "forced server close"};
-    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-        if (strcmp(reason, reasons[i]) == 0) return true;
-    return false;
-}
-
-bool sio__recovery_ends_with_text(struct sio_args args)
-{
-    return args.json.n == 0 || args.json.p[args.json.n - 1] == '"'; /* without arguments the name is the last text */
-}
-
 void sio__recovery_on_expiry(void *ctx)
 {
     struct sio_server *io = ctx;
@@ -42,57 +20,13 @@ void sio__recovery_on_expiry(void *ctx)
     eio_timer_start(&io->recovery_expiry, SIO__RECOVERY_EXPIRY_MS);
 }
 
-/* --------------------------------------------------------------------- pid */
-
-static struct sio__recovery *find_pid(const struct sio_namespace *nsp, const char *pid)
-{
-    uint32_t hash = sio__hash(pid, SIO__ID_SIZE);
-    size_t at;
-    struct sio__recovery *recovery = base_table_first(&nsp->pids, hash, &at);
-    while (recovery && memcmp(recovery->pid, pid, SIO__ID_SIZE) != 0) recovery = base_table_next(&nsp->pids, hash, &at);
-    return recovery;
-}
-
-static void drop_pid(struct sio__recovery *recovery)
-{
-    if (!recovery->pid[0]) return;
-    base_table_remove(&recovery->socket->nsp->pids, sio__hash(recovery->pid, SIO__ID_SIZE), recovery);
-    recovery->pid[0] = '\0';
-}
-
-/* pid NULL: a new one. */
-static int set_pid(struct sio__recovery *recovery, const char *pid)
-{
-    struct sio_namespace *nsp = recovery->socket->nsp;
-    drop_pid(recovery);
-    if (pid)
-        memcpy(recovery->pid, pid, SIO__ID_SIZE);
-    else
-        sio__server_new_id(nsp->io, recovery->pid);
-    if (base_table_add(&nsp->pids, sio__hash(recovery->pid, SIO__ID_SIZE), recovery) == BASE_OK) return 0;
-    recovery->pid[0] = '\0';
-    return EIO_ENOMEM;
-}
-
-static void set_offset(struct sio__recovery *recovery, struct rooms_name offset)
-{
-    size_t n = offset.n < ROOMS_OFFSET_SIZE ? offset.n : 0;
-    if (n) memmove(recovery->offset, offset.p, n);
-    recovery->offset[n] = '\0';
-}
-
-static struct rooms_name offset_of(const struct sio__recovery *recovery)
-{
-    return (struct rooms_name){recovery->offset, strlen(recovery->offset)};
-}
-
 /* ------------------------------------------------------------------ asking */
 
-static struct sio__asked *ask(struct sio_socket *socket)
+static struct sio__asked *ask(struct sio_socket *socket, void (*admit)(struct sio_socket *socket))
 {
     struct sio__asked *asked = malloc(sizeof *asked);
     if (!asked) return NULL;
-    *asked = (struct sio__asked){socket, socket->nsp};
+    *asked = (struct sio__asked){socket, socket->nsp, admit};
     socket->recovery->asked = asked;
     return asked;
 }
@@ -144,10 +78,10 @@ static int take_session(struct sio_socket *socket, const struct rooms_session *s
     if (session->sid.n != SIO__ID_SIZE || session->pid.n != SIO__ID_SIZE) return EIO_EINVAL;
     int result = set_id(socket, session->sid.p);
     if (result == 0) result = take_rooms(socket, session);
-    if (result == 0) result = set_pid(recovery, session->pid.p);
+    if (result == 0) result = sio__recovery_set_pid(recovery, session->pid.p);
     if (result != 0) return result;
     socket->data = json_loadb((const char *)session->data.p, session->data.n, 0, NULL);
-    set_offset(recovery, session->offset);
+    sio__recovery_set_offset(recovery, session->offset);
     recovery->recovered = true;
     return 0;
 }
@@ -159,7 +93,7 @@ static int become_new(struct sio_socket *socket)
     json_decref(socket->data);
     socket->data = NULL;
     int result = set_id(socket, NULL);
-    return result == 0 ? set_pid(socket->recovery, NULL) : result;
+    return result == 0 ? sio__recovery_set_pid(socket->recovery, NULL) : result;
 }
 
 static bool is_allowed(const struct sio__behaviour *behaviour, struct sio_socket *socket)
@@ -187,6 +121,7 @@ static void on_restored(void *ctx, const struct rooms_session *session)
 {
     struct sio__asked *asked = ctx;
     struct sio_namespace *nsp = asked->nsp;
+    void (*admit)(struct sio_socket *) = asked->admit;
     struct sio_socket *socket = answered(asked);
     if (!socket) {
         if (session) give_back(nsp, session);
@@ -202,15 +137,15 @@ static void on_restored(void *ctx, const struct rooms_session *session)
     if (!recovered && become_new(socket) != 0)
         sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED, "out of memory");
     else if (recovered && io->options.recovery.skip_middlewares)
-        sio__socket_connect(socket);
+        sio__recovery_connect(socket);
     else
-        sio__admission_start(socket);
+        admit(socket);
 }
 
 /* The old connection of a client that is back counts as alive until its heartbeat fails. but: NULL, or the new one. */
 static void evict(const struct sio_namespace *nsp, const char *pid, const struct sio_client *but)
 {
-    struct sio__recovery *old = find_pid(nsp, pid);
+    struct sio__recovery *old = sio__recovery_find(nsp, pid);
     if (old && old->socket->client != but && old->socket->client->session)
         eio_session_abort(old->socket->client->session, EIO_CLOSE_TRANSPORT_CLOSE, "the client has reconnected");
 }
@@ -227,7 +162,7 @@ static bool auth_text(const struct sio_socket *socket, const char *name, char *o
     return sio_args_text((struct sio_args){value, NULL, 0}, 0, out, out_size) >= 0;
 }
 
-void sio__recovery_start(struct sio_socket *socket)
+void sio__recovery_start(struct sio_socket *socket, void (*admit)(struct sio_socket *socket))
 {
     struct sio_namespace *nsp = socket->nsp;
     char pid[SIO__ID_SIZE + 1], offset[ROOMS_OFFSET_SIZE];
@@ -236,13 +171,13 @@ void sio__recovery_start(struct sio_socket *socket)
     if (recovers) {
         socket->recovery = calloc(1, sizeof *socket->recovery);
         if (socket->recovery) socket->recovery->socket = socket;
-        if (!socket->recovery || set_pid(socket->recovery, NULL) != 0) {
+        if (!socket->recovery || sio__recovery_set_pid(socket->recovery, NULL) != 0) {
             sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED, "out of memory");
             return;
         }
     }
     if (!recovers || !auth_text(socket, "pid", pid, sizeof pid) || strlen(pid) != SIO__ID_SIZE) {
-        sio__admission_start(socket);
+        admit(socket);
         return;
     }
     /* One that is no offset is still passed on: it is not the same as none. */
@@ -251,7 +186,7 @@ void sio__recovery_start(struct sio_socket *socket)
     if (!has_offset) offset[0] = '\0';
     evict(nsp, pid, socket->client);
     if (socket->state != SIO__S_ADMISSION) return; /* by a handler that was told of it */
-    struct sio__asked *asked = ask(socket);
+    struct sio__asked *asked = ask(socket, admit);
     if (asked)
         nsp->adapter->ops->session_restore(nsp->adapter, (struct rooms_name){pid, SIO__ID_SIZE},
                                            (struct rooms_name){offset, strlen(offset)}, on_restored, asked);
@@ -292,67 +227,24 @@ static void on_replayed(void *ctx, int error)
         sio__socket_enter(socket);
 }
 
-void sio__recovery_replay(struct sio_socket *socket)
+void sio__recovery_connect(struct sio_socket *socket)
 {
     struct sio__recovery *recovery = socket->recovery;
+    if (!recovery) {
+        sio__socket_enter(socket);
+        return;
+    }
     struct rooms_adapter *adapter = socket->nsp->adapter;
     recovery->connected_ms = eio_loop_now_ms(socket->nsp->io->loop);
     if (!recovery->recovered) {
         char offset[ROOMS_OFFSET_SIZE];
-        set_offset(recovery, adapter->ops->last_offset(adapter, offset));
+        sio__recovery_set_offset(recovery, adapter->ops->last_offset(adapter, offset));
         sio__socket_enter(socket);
         return;
     }
-    struct sio__asked *asked = ask(socket);
+    struct sio__asked *asked = ask(socket, NULL);
     if (asked)
-        adapter->ops->replay(adapter, offset_of(recovery), replay_one, on_replayed, asked);
+        adapter->ops->replay(adapter, sio__recovery_offset(recovery), replay_one, on_replayed, asked);
     else
         sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED, "out of memory");
-}
-
-/* ------------------------------------------------------------------ saving */
-
-static void save(struct sio_socket *socket)
-{
-    struct sio_namespace *nsp = socket->nsp;
-    size_t count = socket->member.link_count + 1;
-    struct rooms_name *rooms = malloc(count * sizeof *rooms);
-    char *data = socket->data ? json_dumps(socket->data, JSON_COMPACT) : NULL;
-    size_t room_count = 0;
-    while (rooms && room_count < count && rooms_member_room_at(&socket->member, room_count, &rooms[room_count]))
-        room_count++;
-    struct rooms_session session = {
-        .sid = {socket->id, SIO__ID_SIZE},
-        .pid = {socket->recovery->pid, SIO__ID_SIZE},
-        .rooms = rooms,
-        .room_count = room_count,
-        .data = {(const uint8_t *)(data ? data : "{}"), data ? strlen(data) : 2},
-        .connected_ms = socket->recovery->connected_ms,
-        .offset = offset_of(socket->recovery),
-    };
-    if (rooms) nsp->adapter->ops->session_save(nsp->adapter, &session);
-    free(data);
-    free(rooms);
-}
-
-/* One in admission has a session only if it took that over; whoever is refused loses it. */
-void sio__recovery_save(struct sio_socket *socket, const char *reason)
-{
-    struct sio__recovery *recovery = socket->recovery;
-    if (!recovery) return;
-    if (recovery->asked) recovery->asked->socket = NULL;
-    recovery->asked = NULL;
-    if (socket->state == SIO__S_ADMISSION) {
-        recovery->connected_ms = eio_loop_now_ms(socket->nsp->io->loop);
-        if (recovery->recovered && strcmp(reason, "refused") != 0) save(socket);
-    } else if (is_recoverable(reason)) {
-        save(socket);
-    }
-    drop_pid(recovery);
-}
-
-void sio__recovery_free(struct sio_socket *socket)
-{
-    free(socket->recovery);
-    socket->recovery = NULL;
 }

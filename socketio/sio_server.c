@@ -61,24 +61,6 @@ static void take_options(struct sio_server *io, const struct sio_options *option
     io->max_packet_bytes = options->max_packet_bytes ? options->max_packet_bytes : options->engine.max_payload_bytes;
 }
 
-/* ------------------------------------------------------------------ limits */
-
-const char *sio_limit_name(enum sio_limit limit)
-{
-    static const char *const names[] = {
-#define X(name, text) text,
-        SIO_LIMITS(X)
-#undef X
-    };
-    return limit < SIO_LIMIT_COUNT ? names[limit] : "unknown";
-}
-
-void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session)
-{
-    const struct eio_http_head *head = session ? eio_session_head(session) : NULL;
-    eio_limit_hit(&io->limit_counters[limit], io->loop, sio_limit_name(limit), head ? head->address : NULL);
-}
-
 /* ------------------------------------------------------------------ engine */
 
 static void on_open(struct eio_session *session, void *ctx)
@@ -241,12 +223,6 @@ static void on_drain_limit(void *ctx)
     drained(ctx);
 }
 
-void sio__server_client_gone(struct sio_server *io)
-{
-    /* Not from here: `done` may free the server, and this is within a session's on_close. */
-    if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_limit, 0);
-}
-
 static void drain_session(struct eio_session *session, void *ctx)
 {
     (void)ctx;
@@ -286,15 +262,4 @@ void sio_server_get_stats(const struct sio_server *io, struct sio_stats *stats)
 {
     *stats = io->stats;
     for (int i = 0; i < SIO_LIMIT_COUNT; i++) stats->limit_hits[i] = io->limit_counters[i].hits;
-}
-
-void sio__server_new_id(struct sio_server *io, char *id)
-{
-    if (io->random_left < SIO__ID_BYTES) {
-        randombytes_buf(io->random, sizeof io->random);
-        io->random_left = sizeof io->random;
-    }
-    io->random_left -= SIO__ID_BYTES;
-    sodium_bin2base64(id, SIO__ID_SIZE + 1, io->random + io->random_left, SIO__ID_BYTES,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 }

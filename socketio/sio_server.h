@@ -1,11 +1,12 @@
 /* The server, which has one of each thing; whoever needs only a part of it includes that part. Private to this library.
  *
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
- * sio_parser_default.c, sio_parser_msgpack.c and sio_parser_own.c (how these are written), sio_namespace.c and
- * sio_handlers.c (who handles what), sio_socket.c and sio_middleware.c (a client in a namespace), sio_v2.c (what is
- * different for those of Socket.IO 2), sio_target.c, sio_emit.c and sio_outgoing.c (what is sent to whom),
- * sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c (clients that come back), sio_ack.c, sio_gather.c
- * and sio_survey.c (answers), sio_target_ops.c (the rest that is done by target), sio_assets.c (the client's files). */
+ * sio_parser_default.c, sio_parser_msgpack.c and sio_parser_own.c (how these are written), sio_namespace.c,
+ * sio_members.c and sio_handlers.c (who is where and handles what), sio_socket.c and sio_middleware.c (a client in a
+ * namespace), sio_v2.c (what is different for those of Socket.IO 2), sio_target.c, sio_emit.c, sio_send.c and
+ * sio_outgoing.c (what is sent to whom), sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c and
+ * sio_recovery_pid.c (clients that come back), sio_ack.c, sio_gather.c and sio_survey.c (answers), sio_target_ops.c
+ * (the rest that is done by target), sio_assets.c (the client's files). */
 #ifndef SIO_SERVER_H
 #define SIO_SERVER_H
 
@@ -75,7 +76,12 @@ struct sio_server {
 };
 /* Counts a hit of a limit and logs it; session: of whoever hit it, or NULL. */
 void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session);
-void sio__server_client_gone(struct sio_server *io);
+/* A client is gone: perhaps the last that a drain waits for. Not told from here, since `done` may free the server and
+ * this is within a session's on_close. */
+static inline void sio__server_client_gone(struct sio_server *io)
+{
+    if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_limit, 0);
+}
 void sio__assets_free(struct sio_server *io);
 /* Writes a new id and its terminator. */
 void sio__server_new_id(struct sio_server *io, char *id);

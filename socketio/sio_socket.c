@@ -108,14 +108,6 @@ static void run_connection(const struct sio__hooks *hooks, struct sio_socket *so
         hook->fn.socket(socket, hook->ctx);
 }
 
-void sio__socket_connect(struct sio_socket *socket)
-{
-    if (socket->recovery)
-        sio__recovery_replay(socket);
-    else
-        sio__socket_enter(socket);
-}
-
 void sio__socket_enter(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
@@ -203,6 +195,42 @@ void sio__socket_end(struct sio_socket *socket, const char *reason)
         run_disconnect(&nsp->behaviour.dismissed, socket, reason);
         bury(socket);
     }
+}
+
+/* Ends all sockets. Handlers may end some themselves, so the list is looked at anew each time. */
+static void end_sockets(struct sio_client *client, const char *reason)
+{
+    for (struct sio_socket *socket = client->sockets; socket;) {
+        if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ADMISSION) {
+            sio__socket_end(socket, reason);
+            socket = client->sockets;
+        } else {
+            socket = socket->next;
+        }
+    }
+}
+
+static void take_no_more(struct sio_client *client)
+{
+    client->closing = true;
+    eio_deadline_stop(&client->io->connect, &client->connect);
+    client->io->parser->forget(client);
+}
+
+void sio__client_stop(struct sio_client *client, const char *socket_reason)
+{
+    take_no_more(client);
+    end_sockets(client, socket_reason);
+}
+
+void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
+                       const char *detail)
+{
+    if (client->closing) return;
+    sio__batch_before_send(client);
+    take_no_more(client);
+    eio_session_close(client->session, reason, detail);
+    end_sockets(client, socket_reason);
 }
 
 static void send_disconnect(struct sio_socket *socket)

@@ -70,8 +70,6 @@ static inline struct sio_socket *sio__socket_of(const struct rooms_member *membe
 void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why);
 /* A socket in admission; NULL: out of memory. */
 struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth);
-/* Admission is over: sends what a recovered one missed, and enters it. */
-void sio__socket_connect(struct sio_socket *socket);
 /* Enters it, answers, tells the handlers. */
 void sio__socket_enter(struct sio_socket *socket);
 /* Takes it out of everything and tells the handlers, if it was connected. Nothing is sent. */
@@ -127,15 +125,25 @@ void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
 /* Ends its sockets and closes the session once what is queued is sent. */
 void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
                        const char *detail);
+/* No more packets are taken from it, and its sockets end; the session is over, or is closed by who calls. */
+void sio__client_stop(struct sio_client *client, const char *socket_reason);
 /* Sends a packet without attachments at once; what a batch holds for it goes first. */
 int sio__client_send(struct sio_client *client, const struct sio__outgoing *packet);
-struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp);
+static inline struct sio_socket *sio__client_socket(const struct sio_client *client, const struct sio_namespace *nsp)
+{
+    struct sio_socket *socket = client->sockets;
+    while (socket && socket->nsp != nsp) socket = socket->next;
+    return socket;
+}
 /* The namespace is found, or NULL: there is none. */
 void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth);
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
 
 /* Clients of Socket.IO 2. */
-bool sio__client_is_v2(const struct sio_client *client);
+static inline bool sio__client_is_v2(const struct sio_client *client)
+{
+    return client->session && eio_session_protocol(client->session) == 3;
+}
 /* "<namespace>#<session's id>", in the root the session's id. */
 int sio__v2_set_id(struct sio_socket *socket);
 /* The query as a JSON object. */
@@ -180,14 +188,22 @@ struct sio_admission {
 /* Starts with the first middleware. The socket may be connected, refused or gone when it returns. */
 void sio__admission_start(struct sio_socket *socket);
 /* The socket goes: the answer will be without effect. */
-void sio__admission_forget_socket(struct sio_socket *socket);
+static inline void sio__admission_forget_socket(struct sio_socket *socket)
+{
+    if (socket->admission) socket->admission->socket = NULL;
+    socket->admission = NULL;
+}
 void sio__admission_forget_client(struct sio_client *client);
 void sio__admissions_free(struct sio_server *io);
 
 /* ---------------------------------------------------------------- recovery */
 
 /* What a socket can be recovered by, and a question to the adapter that is not answered yet. */
-struct sio__asked;
+struct sio__asked {
+    struct sio_socket *socket; /* NULL: it is gone */
+    struct sio_namespace *nsp;
+    void (*admit)(struct sio_socket *socket);
+};
 struct sio__recovery {
     struct sio_socket *socket;
     struct sio__asked *asked;
@@ -198,15 +214,21 @@ struct sio__recovery {
 };
 /* Of struct rooms_local; ctx: the namespace. */
 void sio__recovery_evict(void *ctx, struct rooms_name pid);
-/* A socket in admission: recovers it if it asks for that and may be, then starts the middleware. */
-void sio__recovery_start(struct sio_socket *socket);
-/* Sends what it missed, then sio__socket_enter(), perhaps later. */
-void sio__recovery_replay(struct sio_socket *socket);
+/* A socket in admission: recovers it if it asks for that and may be, then `admit` asks the middleware, unless that is
+ * skipped. */
+void sio__recovery_start(struct sio_socket *socket, void (*admit)(struct sio_socket *socket));
+/* Admission is over: sends what a recovered one missed, then sio__socket_enter(), perhaps later. */
+void sio__recovery_connect(struct sio_socket *socket);
+/* Makes a pid (NULL: a new one) the socket's. 0 or EIO_ENOMEM. */
+int sio__recovery_set_pid(struct sio__recovery *recovery, const char *pid);
+/* Whose pid it is, or NULL. */
+struct sio__recovery *sio__recovery_find(const struct sio_namespace *nsp, const char *pid);
+/* Where its replay would begin. */
+void sio__recovery_set_offset(struct sio__recovery *recovery, struct rooms_name offset);
+struct rooms_name sio__recovery_offset(const struct sio__recovery *recovery);
 /* Before it leaves its rooms: saves it if it may come back. */
 void sio__recovery_save(struct sio_socket *socket, const char *reason);
 void sio__recovery_free(struct sio_socket *socket);
-/* True if an event without an offset would be misunderstood: clients take text at its end for one. */
-bool sio__recovery_ends_with_text(struct sio_args args);
 /* An interval for all namespaces. */
 void sio__recovery_on_expiry(void *ctx);
 

@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool sio__client_is_v2(const struct sio_client *client)
-{
-    return client->session && eio_session_protocol(client->session) == 3;
-}
-
 int sio__v2_set_id(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;

@@ -103,8 +103,6 @@ KNOWN_CIRCLES = [
     {"eio_handover.c", "eio_handshake.c", "eio_heartbeat.c", "eio_http.c", "eio_http_conn.c", "eio_http_reply.c",
      "eio_inbox.c", "eio_limits.c", "eio_loop.c", "eio_opening.c", "eio_pump.c", "eio_response.c", "eio_server.c",
      "eio_session.c", "eio_timer.c", "eio_tls_io.c", "eio_upgrade.c", "eio_ws.c", "eio_ws_close.c", "eio_ws_open.c"},
-    {"sio_ack.c", "sio_batch.c", "sio_client.c", "sio_deliver.c", "sio_emit.c", "sio_gather.c", "sio_handshake.c",
-     "sio_middleware.c", "sio_namespace.c", "sio_question.c", "sio_server.c", "sio_socket.c", "sio_survey.c", "sio_v2.c"},
 ]
 
 
