@@ -10,7 +10,7 @@
 #ifndef ROOMS_REDIS_CONN_H
 #define ROOMS_REDIS_CONN_H
 
-#include "rooms_cluster_int.h"
+#include "cluster.h"
 #include "rooms_redis_int.h"
 
 #include <netinet/in.h>

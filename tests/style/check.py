@@ -13,15 +13,32 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 100
 CODE = {".c", ".h", ".mjs", ".js", ".py", ".css", ".cmake", ".sh"}
-# What a folder may see besides its own files: public headers, or all of a folder. Arrows only point down.
+# What a folder may see besides its own files: all of a folder (without those in it), or one header. Arrows only point down.
+LIBRARIES = ["engineio.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"]
+CLUSTER = ["rooms", "rooms/msgpack", "rooms.h", "rooms_msgpack.h", "cluster.h", "base"]
 MAY_SEE = {
-    "base": set(),
-    "engineio": {"base/"},
-    "rooms": {"base/"},
-    "socketio": {"engineio.h", "rooms.h", "rooms_msgpack.h", "base/"},
-    "adminui": {"base/", "engineio.h", "rooms.h", "socketio.h"},
-    "app": {"base/", "engineio.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"},
+    "base": [],
+    "engineio": ["engineio.h", "base"],
+    "rooms": ["rooms.h", "rooms_msgpack.h", "base"],
+    "rooms/msgpack": ["rooms", "rooms.h", "rooms_msgpack.h", "base"],
+    "rooms/cluster": CLUSTER,
+    "rooms/bus": [*CLUSTER, "rooms/cluster"],
+    "rooms/redis": CLUSTER,
+    "rooms/classic": [*CLUSTER, "rooms/redis"],
+    "rooms/sharded": [*CLUSTER, "rooms/cluster", "rooms/redis"],
+    "rooms/streams": [*CLUSTER, "rooms/cluster", "rooms/redis", "rooms/sharded"],
+    "socketio": ["socketio.h", "engineio.h", "rooms.h", "rooms_msgpack.h", "base"],
+    "adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],
+    "app/kit": [*LIBRARIES, "base"],
+    "app/node": ["app/kit", "cluster.h"],
+    **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks")},
+    # Never each other.
+    **{f"app/{module}": ["app/kit", "app/web", "knowledge.h", "llm.h", "mcp.h", "hooks.h"] for module in ("calls", "chat", "admin")},
+    "app": ["app/*", *LIBRARIES, "base"],
 }
+# What some see all the same; the list may only become shorter.
+STILL_SEEN = {("app/calls", "base_json.h"), ("app/calls", "engineio.h"), ("app/knowledge", "engineio.h"), ("app/users", "base_check.h")}
+TREES = {folder.partition("/")[0] for folder in MAY_SEE}
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
 PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h", "rooms/include/cluster.h",
@@ -79,22 +96,41 @@ def is_of_base(header):
 ENGINES = {"sqlite3.h": "kit_sqlite", "libpq-fe.h": "kit_postgresql"}
 
 
+def part_of(path):
+    """The row of MAY_SEE that a file belongs to: `rooms/include` and the folders of engineio/ to the library; else its folder."""
+    folder = path.parent.as_posix().removesuffix("/include")
+    while folder not in MAY_SEE and not folder.startswith("app/") and "/" in folder:
+        folder = folder.rpartition("/")[0]
+    return folder
+
+
 def layering():
-    """Includes never point upwards, and across folders only at public headers."""
-    home = {path.name: path.parts[0] for path in c_files() if path.suffix == ".h" and path.parts[0] in MAY_SEE}
+    """Includes never point upwards, and across folders only at what MAY_SEE names."""
+    home = {path.name: path for path in c_files() if path.suffix == ".h" and path.parts[0] in TREES}
+    unused = set(STILL_SEEN)
     for path in c_files():
-        folder = path.parts[0]
+        folder = part_of(path)
+        if path.parts[0] not in TREES:
+            continue
         if folder not in MAY_SEE:
+            yield f"{path}: {folder}/ has no row in MAY_SEE"
             continue
         for number, line in enumerate(text(path).splitlines(), 1):
             match = re.match(r'\s*#\s*include\s*["<]([^">]+)[">]', line)
             name = match and Path(match[1]).name
-            if name in home and home[name] != folder and not {name, f"{home[name]}/"} & MAY_SEE[folder]:
-                yield f"{path}:{number}: {folder}/ must not include {name} of {home[name]}/"
-            if folder == "app" and not path.name.startswith(ENGINES.get(name, "")):
+            if name in home and home[name].parent != path.parent:
+                is_public = home[name].parent.name == "include"
+                of = name if is_public else part_of(home[name])
+                seen = {name, of, "app/*" if of.startswith("app/") else of} & {folder, *MAY_SEE[folder]}
+                unused.discard((folder, name))
+                if not seen and (folder, name) not in STILL_SEEN:
+                    yield f"{path}:{number}: {folder}/ must not include {name} of {home[name].parent}/"
+            if folder.startswith("app") and not path.name.startswith(ENGINES.get(name, "")):
                 yield f"{path}:{number}: {name} is for {ENGINES[name]}.c only"
             if folder == "base" and name not in home and not is_of_base(match[1] if match else None):
                 yield f"{path}:{number}: base/ must not include {match[1]}, only libc and libevent"
+    for folder, name in sorted(unused):
+        yield f"STILL_SEEN: {folder}/ no longer includes {name}"
 
 
 # Files that call each other, of more than one family; the list may only become shorter. Families are named by the first
@@ -399,7 +435,7 @@ TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|w
 def prose():
     """What operators, clients and the readers of comments read is plain English: subject, verb, reason."""
     for path in c_files():
-        if path.parts[0] not in MAY_SEE:
+        if path.parts[0] not in TREES:
             continue
         body = text(path)
         for found in LITERAL.finditer(body):
