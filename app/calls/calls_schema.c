@@ -70,9 +70,12 @@ const char *const calls_migrations[] = {
     " PRIMARY KEY (call, doc_id, agent)) WITHOUT ROWID;"
     "CREATE INDEX document_uses_by_document ON document_uses(doc_id);",
     /* 4 */
-    /* The words of final lines, for SQLite (calls_text.c): other engines index the lines themselves. */
-    "/*sqlite*/CREATE VIRTUAL TABLE segments_text USING fts5(text, call, content='segments', content_rowid='id',"
-    " tokenize='unicode61 remove_diacritics 2');"
-    "INSERT INTO segments_text(rowid, text, call) SELECT id, text, call FROM segments WHERE is_final <> 0;/*end*/",
+    /* The words of final lines (calls_text.c). */
+    KIT_SQLITE_ONLY("CREATE VIRTUAL TABLE segments_text USING fts5(text, call, content='segments', content_rowid='id',"
+                    " tokenize='unicode61 remove_diacritics 2');"
+                    "INSERT INTO segments_text(rowid, text, call) SELECT id, text, call FROM segments WHERE is_final "
+                    "<> 0;") "/*postgresql: CREATE INDEX segments_text ON segments USING GIN (to_tsvector('simple', "
+                             "text))"
+                             " WHERE is_final <> 0; */",
     NULL,
 };

@@ -9,8 +9,13 @@
 int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_failure *failure)
 {
     int failed = kit_db_run(db,
+                            "/*sqlite*/"
                             "INSERT INTO segments_text(rowid, text, call)"
-                            " SELECT id, text, call FROM segments WHERE call=? AND seq=? AND is_final <> 0",
+                            " SELECT id, text, call FROM segments"
+                            " WHERE call=?1 AND seq=?2 AND is_final <> 0"
+                            "/*end*/"
+                            "/*postgresql: SELECT 1 WHERE $1::bigint < 0 "
+                            "AND $2::bigint < 0 */",
                             "ii", call, seq);
     return failed ? kit_db_fail(db, failure) : 0;
 }
@@ -18,9 +23,13 @@ int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_fail
 int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure)
 {
     int failed = kit_db_run(db,
+                            "/*sqlite*/"
                             "INSERT INTO segments_text(segments_text, rowid, text, call)"
                             " SELECT 'delete', id, text, call FROM segments"
-                            " WHERE call=? AND seq BETWEEN ? AND ? AND is_final <> 0",
+                            " WHERE call=?1 AND seq BETWEEN ?2 AND ?3 AND is_final <> 0"
+                            "/*end*/"
+                            "/*postgresql: SELECT 1 WHERE $1::bigint < 0 "
+                            "AND $2::bigint < 0 AND $3::bigint < 0 */",
                             "iii", call, first, last);
     return failed ? kit_db_fail(db, failure) : 0;
 }
@@ -53,7 +62,17 @@ enum kit_step calls_text_find(struct kit_db *db, struct kit_rows *rows, const st
     if (range->call) snprintf(call, sizeof call, " AND call : \"%lld\"", (long long)range->call);
     snprintf(match, sizeof match, "text : (%s)%s", range->query, call);
     return kit_db_query(db, rows,
+                        "/*sqlite*/"
                         "SELECT s.id, s.call, s.seq, s.json FROM segments_text t JOIN segments s ON s.id = t.rowid"
-                        " WHERE segments_text MATCH ? AND t.rowid >= ? AND t.rowid < ? ORDER BY t.rowid DESC LIMIT ?",
-                        "biii", match, strlen(match), range->low, range->below, range->limit);
+                        " WHERE segments_text MATCH ?1 AND ?2 IS NOT NULL AND ?3 >= 0 AND t.rowid >= ?4"
+                        " AND t.rowid < ?5 ORDER BY t.rowid DESC LIMIT ?6"
+                        "/*end*/"
+                        "/*postgresql: SELECT id, call, seq, json FROM "
+                        "segments WHERE $1::text IS NOT NULL AND is_final <> 0"
+                        " AND to_tsvector('simple', text) @@ "
+                        "plainto_tsquery('simple', $2) AND ($3::bigint = 0 OR "
+                        "call = $3::bigint)"
+                        " AND id >= $4 AND id < $5 ORDER BY id DESC LIMIT $6 "
+                        "*/",
+                        "ttiiii", match, range->query, range->call, range->low, range->below, range->limit);
 }
