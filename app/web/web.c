@@ -8,4 +8,10 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     return failed ? failed : web_client_files_start(kit);
 }
 
-const struct kit_module web_module = {.name = "web", .start = start};
+static void stop(void *state)
+{
+    (void)state;
+    web_assets_stop();
+}
+
+const struct kit_module web_module = {.name = "web", .start = start, .stop = stop};

@@ -8,10 +8,40 @@ extern const struct kit_module web_module;
 
 /* Registers the routes "/" and "/assets/". Call once, before listening. Returns 0 or a negative enum eio_error. */
 int web_assets_start(struct kit *kit);
+/* When the server is gone. */
+void web_assets_stop(void);
 
 /* Serves the official client beside the Socket.IO endpoint, as the reference's serveClient does. Returns 0 or a
  * negative code. */
 int web_client_files_start(struct kit *kit);
+
+struct kit_embedded_file;
+/* A set of embedded files, with types and entity tags; one with ".gz" or ".br" behind its name is another compressed.
+ */
+struct web_files;
+struct web_file;
+/* set: ended by a NULL name, borrowed until it is freed. NULL: out of memory. */
+struct web_files *web_files_new(const struct kit_embedded_file *set);
+/* Accepts NULL. */
+void web_files_free(struct web_files *files);
+/* NULL: there is none. */
+const struct web_file *web_files_find(const struct web_files *files, struct eio_str name);
+/* Answers a GET or HEAD with the file, compressed as the client accepts, or 304. security_policy:
+ * Content-Security-Policy. */
+void web_file_reply(struct eio_http_request *request, const struct web_file *file, const char *security_policy);
+
+/* Serves such a set below a path. */
+struct web_folder;
+struct web_folder_options {
+    const char *path;                    /* "/admin/"; "/admin" leads there */
+    const char *index;                   /* the file at the path itself */
+    const char *security_policy;         /* Content-Security-Policy of all of them */
+    const struct kit_embedded_file *set; /* as the texts borrowed until the folder is freed */
+};
+/* NULL: out of memory, or the path is taken. */
+struct web_folder *web_folder_open(struct kit *kit, const struct web_folder_options *options);
+/* When the server is gone. Accepts NULL. */
+void web_folder_free(struct web_folder *folder);
 
 /* True if the value of If-None-Match names this entity tag ("\"…\"", quotes included): a list, weak tags and "*"
  * count (RFC 9110, section 13.1.2). */

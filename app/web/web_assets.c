@@ -7,13 +7,7 @@
 #include "kit_http.h"
 #include "kit_request.h"
 
-#include <sodium.h>
-
 #include <string.h>
-
-#define ASSETS_MAX 64
-#define ETAG_HASH_BYTES 16
-#define ETAG_SIZE (2 + 2 * ETAG_HASH_BYTES + 1)
 
 /* The page runs its own scripts and talks to its own server, nothing else. */
 #define CONTENT_SECURITY_POLICY                                                                  \
@@ -23,51 +17,7 @@
 /* Folders of the console that are served by their names. */
 static const char *const folders[] = {"/assets/", "/r/"};
 
-struct asset {
-    const struct kit_embedded_file *file, *gzip, *brotli; /* NULL: not compressed */
-    const char *content_type;
-    char etag[ETAG_SIZE];
-};
-
-static struct asset assets[ASSETS_MAX];
-static size_t asset_count;
-
-static const char *content_type(const char *name)
-{
-    static const struct {
-        const char *suffix, *type;
-    } types[] = {
-        {".html", "text/html; charset=utf-8"},
-        {".css", "text/css; charset=utf-8"},
-        {".js", "text/javascript; charset=utf-8"},
-        {".svg", "image/svg+xml"},
-        {".woff2", "font/woff2"},
-        {".json", "application/json; charset=utf-8"},
-    };
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < sizeof types / sizeof types[0]; i++)
-        if (strcmp(dot, types[i].suffix) == 0) return types[i].type;
-    return "application/octet-stream";
-}
-
-static void make_etag(const struct kit_embedded_file *file, char etag[ETAG_SIZE])
-{
-    unsigned char hash[ETAG_HASH_BYTES];
-    char hex[2 * ETAG_HASH_BYTES + 1];
-    crypto_generichash(hash, sizeof hash, file->data, kit_embedded_size(file), NULL, 0);
-    sodium_bin2hex(hex, sizeof hex, hash, sizeof hash);
-    etag[0] = '"';
-    memcpy(etag + 1, hex, sizeof hex - 1);
-    memcpy(etag + sizeof hex, "\"", 2);
-}
-
-static const struct asset *find(struct eio_str path)
-{
-    struct eio_str name = path.n > 1 ? (struct eio_str){path.p + 1, path.n - 1} : eio_str("index.html");
-    for (size_t i = 0; i < asset_count; i++)
-        if (eio_str_is(name, assets[i].file->name)) return &assets[i];
-    return NULL;
-}
+static struct web_files *files;
 
 bool web_assets_etag_matches(struct eio_str if_none_match, const char *etag)
 {
@@ -134,38 +84,6 @@ static void reply_index(struct kit *kit, struct eio_http_request *request)
     kit_http_reply_builder(kit, request, 200, &json);
 }
 
-static void reply_asset(struct eio_http_request *request, const struct asset *asset)
-{
-    const struct eio_http_head *head = eio_http_request_head(request);
-    const struct kit_embedded_file *file = asset->file;
-    struct eio_http_reply_field fields[] = {
-        {"ETag", asset->etag},
-        {"Cache-Control", "no-cache"},
-        {"Vary", "Accept, Accept-Encoding"},
-        {"Content-Security-Policy", CONTENT_SECURITY_POLICY},
-        {"X-Content-Type-Options", "nosniff"},
-        {"Referrer-Policy", "no-referrer"},
-        {NULL, NULL},
-    };
-    struct eio_http_reply reply = {
-        .status = 200, .fields = fields, .field_count = sizeof fields / sizeof fields[0] - 1};
-    if (web_assets_etag_matches(eio_http_head_field(head, "if-none-match"), asset->etag)) {
-        reply.status = 304;
-        eio_http_reply(request, &reply);
-        return;
-    }
-    const char *coding = NULL;
-    if (asset->brotli && eio_http_head_accepts(head, "br"))
-        file = asset->brotli, coding = "br";
-    else if (asset->gzip && eio_http_head_accepts(head, "gzip"))
-        file = asset->gzip, coding = "gzip";
-    if (coding) fields[reply.field_count++] = (struct eio_http_reply_field){"Content-Encoding", coding};
-    reply.content_type = asset->content_type;
-    reply.body = file->data;
-    reply.body_size = kit_embedded_size(file);
-    eio_http_reply(request, &reply);
-}
-
 static void on_request(struct eio_http_request *request, void *ctx)
 {
     const struct eio_http_head *head = eio_http_request_head(request);
@@ -178,39 +96,20 @@ static void on_request(struct eio_http_request *request, void *ctx)
         reply_index(ctx, request);
         return;
     }
-    const struct asset *asset = find(eio_http_head_path(head));
-    if (asset)
-        reply_asset(request, asset);
+    struct eio_str path = eio_http_head_path(head);
+    struct eio_str name = path.n > 1 ? (struct eio_str){path.p + 1, path.n - 1} : eio_str("index.html");
+    const struct web_file *file = web_files_find(files, name);
+    if (file)
+        web_file_reply(request, file, CONTENT_SECURITY_POLICY);
     else
         reply_plain(request, 404, "not found\n", NULL);
 }
 
-static const struct kit_embedded_file *find_coded(const char *name, const char *suffix)
-{
-    char full[128];
-    snprintf(full, sizeof full, "%s%s", name, suffix);
-    return kit_embedded_find(kit_embedded_assets, full);
-}
-
-static bool is_coded(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcmp(dot, ".gz") || !strcmp(dot, ".br"));
-}
-
 int web_assets_start(struct kit *kit)
 {
-    asset_count = 0;
-    for (const struct kit_embedded_file *file = kit_embedded_assets; file->name; file++) {
-        if (is_coded(file->name)) continue;
-        if (asset_count == ASSETS_MAX) return EIO_ETOOBIG;
-        struct asset *asset = &assets[asset_count++];
-        asset->file = file;
-        asset->gzip = find_coded(file->name, ".gz");
-        asset->brotli = find_coded(file->name, ".br");
-        asset->content_type = content_type(file->name);
-        make_etag(file, asset->etag);
-    }
+    web_files_free(files);
+    files = web_files_new(kit_embedded_assets);
+    if (!files) return EIO_ENOMEM;
     struct eio_http *http = sio_server_http(kit->io);
     int rc = eio_http_route(http, "/", 0, on_request, kit);
     for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof folders[0]; i++) {
@@ -219,4 +118,10 @@ int web_assets_start(struct kit *kit)
         rc = eio_http_route(http, pattern, 0, on_request, kit);
     }
     return rc;
+}
+
+void web_assets_stop(void)
+{
+    web_files_free(files);
+    files = NULL;
 }
