@@ -1,10 +1,12 @@
 /* Puts the application together and takes it apart. */
 #include "app.h"
 
+#include "admin.h"
 #include "calls.h"
 #include "kit_auth.h"
 #include "kit_http.h"
 #include "kit_metrics.h"
+#include "kit_namespace.h"
 #include "knowledge.h"
 #include "node_cluster.h"
 #include "users.h"
@@ -15,7 +17,8 @@
 
 #define DRAIN_CHECK_MS 5
 
-const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &users_module, &web_module, NULL};
+const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &users_module,
+                                                &web_module,       &admin_module, NULL};
 _Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
 static int prepare_modules(struct kit *kit)
@@ -188,9 +191,9 @@ static void describe_session(struct eio_session *session, void *ctx)
 
 static void describe_socket(struct sio_socket *socket, void *ctx)
 {
-    const struct kit_claims *claims = kit_auth_claims(socket);
+    bool has_claims = kit_is_own_namespace(ctx, sio_socket_namespace(socket));
+    const struct kit_claims *claims = has_claims ? kit_auth_claims(socket) : NULL;
     char text[512];
-    (void)ctx;
     sio_socket_describe(socket, text, sizeof text);
     kit_log(EIO_LOG_INFO, "socket", "user", claims ? claims->sub : "", "role",
             claims ? kit_role_text(claims->role) : "none", "state", text, NULL);
@@ -214,7 +217,7 @@ void app_describe(struct app *app)
     kit_log(EIO_LOG_INFO, "store", "writes", kit_number((long long)store.writes).text, "commits",
             kit_number((long long)store.commits).text, "errors", kit_number((long long)store.errors).text, NULL);
     eio_server_each(sio_server_engine(app->kit.io), describe_session, NULL);
-    sio_each_namespace(app->kit.io, describe_namespace, NULL);
+    sio_each_namespace(app->kit.io, describe_namespace, &app->kit);
 }
 
 /* ----------------------------------------------------------------- worker */

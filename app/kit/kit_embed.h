@@ -21,6 +21,8 @@ static inline size_t kit_embedded_size(const struct kit_embedded_file *file)
 extern const struct kit_embedded_file kit_embedded_assets[];    /* the page and what it loads */
 extern const struct kit_embedded_file kit_embedded_demo[];      /* app/demo: documents and conversations */
 extern const struct kit_embedded_file kit_embedded_knowledge[]; /* app/knowledge/data: the table of word pieces */
+extern const struct kit_embedded_file kit_embedded_admin[];     /* the Admin UI's front end, also with .gz and .br */
+extern const struct kit_embedded_file kit_embedded_admin_own[]; /* what is ours of it: preset.js */
 extern const struct kit_embedded_file kit_embedded_client[]; /* the official client's builds, also with .gz and .br */
 
 /* The file of that name, or NULL. */

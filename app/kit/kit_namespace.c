@@ -62,6 +62,13 @@ struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsi
     return error ? NULL : nsp;
 }
 
+bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp)
+{
+    for (size_t i = 0; i < kit->namespace_count; i++)
+        if (kit->namespaces[i].nsp == nsp) return true;
+    return false;
+}
+
 int kit_on_claims(struct kit *kit, const struct sio_namespace *nsp, void (*fn)(struct sio_socket *socket, void *ctx),
                   void *ctx)
 {

@@ -8,6 +8,9 @@
  * within auth_timeout_ms; NULL: without a token it is refused. NULL: out of memory. */
 struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in);
 
+/* True if the kit opened it: its sockets have claims, and their user pointer is the kit's. */
+bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp);
+
 /* fn runs when a socket that had claims has got others: what it was let into has to be looked at again. One for a
  * namespace. Returns 0, or EIO_EINVAL if the kit did not open it. */
 int kit_on_claims(struct kit *kit, const struct sio_namespace *nsp, void (*fn)(struct sio_socket *socket, void *ctx),

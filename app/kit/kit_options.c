@@ -70,7 +70,7 @@ static const char *check_host(const char *value)
 /* A route of its own: clients ask for /path/, and what else there is must be in reach. */
 static const char *check_path(const char *value)
 {
-    static const char *const taken[] = {"/api", "/health", "/ready", "/metrics", "/demo"};
+    static const char *const taken[] = {"/api", "/admin", "/health", "/ready", "/metrics", "/demo"};
     size_t n = strlen(value);
     while (n && value[n - 1] == '/') n--;
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
@@ -82,7 +82,7 @@ static const char *check_path(const char *value)
                     strlen(value);
     return is_absolute && is_plain && n <= 256
                ? NULL
-               : "/ and a name of at most 256 bytes, not below /api, /health, /ready, /metrics or /demo";
+               : "/ and a name of at most 256 bytes, not below /api, /admin, /health, /ready, /metrics or /demo";
 }
 
 static const char *check_file(const char *value)

@@ -44,7 +44,7 @@ BASE_MAY_USE = ("event2/", "emmintrin.h")
 PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h", "rooms/include/cluster.h",
                   "socketio/include/socketio.h", "adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
-BUILT = "clients/dist/"  # by clients/build.mjs; the test clients.dist compares it with what stands beside it
+BUILT = ("app/admin/page/dist/", "clients/dist/")  # the latter by clients/build.mjs; the test clients.dist compares it with what stands beside it
 
 
 def files():

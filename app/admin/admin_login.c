@@ -1,0 +1,157 @@
+/* Who may use the Admin UI: a token with the role admin (`token` of the handshake, or pasted as the password with an
+ * empty user name), or the configured user. Passwords are never compared as text. */
+#include "admin_int.h"
+#include "kit_auth.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PASSWORD_MIN 8
+#define PASSWORD_SIZE 1024
+#define ARGON2_PREFIX "$argon2"
+
+/* ------------------------------------------------------------------ loading */
+
+static void make_digest(const struct admin_password *password, const char *text, uint8_t *digest)
+{
+    crypto_generichash(digest, crypto_generichash_BYTES, (const uint8_t *)text, strlen(text), password->key,
+                       sizeof password->key);
+}
+
+/* A name that no option has a value of: which of the two it came from. */
+static int set_password(struct admin *admin, const char *option, const char *text, char *error, size_t error_size)
+{
+    struct admin_password *password = &admin->password;
+    size_t n = strlen(text);
+    if (n < PASSWORD_MIN) return kit_config_refuse(admin->kit->config, option, "at least 8 bytes", error, error_size);
+    password->is_set = true;
+    password->is_argon2 = strncmp(text, ARGON2_PREFIX, strlen(ARGON2_PREFIX)) == 0;
+    randombytes_buf(password->key, sizeof password->key);
+    make_digest(password, text, password->digest);
+    if (!password->is_argon2) return 0;
+    if (n >= sizeof password->argon2 || crypto_pwhash_str_needs_rehash(text, crypto_pwhash_OPSLIMIT_INTERACTIVE,
+                                                                       crypto_pwhash_MEMLIMIT_INTERACTIVE) < 0)
+        return kit_config_refuse(admin->kit->config, option, "a password or its Argon2 hash", error, error_size);
+    memcpy(password->argon2, text, n + 1);
+    return 0;
+}
+
+int admin_login_load(struct admin *admin, char *error, size_t error_size)
+{
+    const struct admin_config *config = admin->config;
+    char line[PASSWORD_SIZE];
+    if (config->admin_password[0])
+        return set_password(admin, "admin_password", config->admin_password, error, error_size);
+    if (!config->admin_password_file[0]) return 0;
+    FILE *file = fopen(config->admin_password_file, "re");
+    bool has_line = file && fgets(line, sizeof line, file);
+    if (file) fclose(file);
+    line[has_line ? strcspn(line, "\r\n") : 0] = 0;
+    int failed = set_password(admin, "admin_password_file", line, error, error_size);
+    sodium_memzero(line, sizeof line);
+    return failed;
+}
+
+/* ----------------------------------------------------------------- checking */
+
+static bool is_same(const struct admin_password *password, const char *text, const uint8_t *digest)
+{
+    uint8_t other[crypto_generichash_BYTES];
+    make_digest(password, text, other);
+    return sodium_memcmp(other, digest, sizeof other) == 0;
+}
+
+/* An Argon2 hash to be checked off the loop. */
+struct check {
+    struct kit_job job;
+    struct admin *admin;
+    struct adminui_login *login;
+    bool has_user, matches;
+    char password[PASSWORD_SIZE];
+};
+
+static void run_check(struct kit_job *job)
+{
+    struct check *check = (struct check *)(void *)job;
+    check->matches =
+        crypto_pwhash_str_verify(check->admin->password.argon2, check->password, strlen(check->password)) == 0;
+}
+
+static void finish(struct admin *admin, struct adminui_login *login, bool is_right)
+{
+    if (is_right)
+        adminui_accept(login, admin->config->admin_user, 0);
+    else
+        adminui_refuse(login, NULL);
+}
+
+static void on_checked(struct kit_job *job)
+{
+    struct check *check = (struct check *)(void *)job;
+    finish(check->admin, check->login, check->has_user && check->matches);
+    sodium_memzero(check->password, sizeof check->password);
+    free(check);
+}
+
+/* The hash is checked even if the name is wrong: the time does not tell. */
+static void check_argon2(struct admin *admin, struct adminui_login *login, bool has_user, const char *password)
+{
+    struct check *check = calloc(1, sizeof *check);
+    if (check) {
+        check->job.run = run_check;
+        check->job.done = on_checked;
+        check->admin = admin;
+        check->login = login;
+        check->has_user = has_user;
+        snprintf(check->password, sizeof check->password, "%s", password);
+        if (kit_strand_submit(&admin->strand, NULL, &check->job) == 0) return;
+        free(check);
+    }
+    adminui_refuse(login, "the server is busy; try again");
+}
+
+static void check_password(struct admin *admin, struct adminui_login *login, const char *user, const char *password)
+{
+    const struct admin_password *own = &admin->password;
+    uint8_t expected[crypto_generichash_BYTES];
+    if (!own->is_set) {
+        adminui_refuse(login, NULL);
+        return;
+    }
+    make_digest(own, admin->config->admin_user, expected);
+    bool has_user = is_same(own, user, expected);
+    if (own->is_argon2)
+        check_argon2(admin, login, has_user, password);
+    else
+        finish(admin, login, (int)has_user & (int)is_same(own, password, own->digest));
+}
+
+static void check_token(struct admin *admin, struct adminui_login *login, const char *token)
+{
+    struct kit_failure failure = {0, "", ""};
+    struct kit_claims *claims = kit_auth_check(admin->kit, eio_str(token), &failure);
+    if (claims && claims->role != KIT_ROLE_ADMIN)
+        kit_fail(&failure, 403, NULL, "role %s may not use the Admin UI", kit_role_text(claims->role));
+    if (failure.code)
+        adminui_refuse(login, failure.message);
+    else
+        adminui_accept(login, claims->sub, claims->exp_s > 0 ? (uint64_t)claims->exp_s * 1000 : 1);
+    kit_claims_unref(claims);
+}
+
+void admin_on_login(struct adminui_login *login, void *ctx)
+{
+    struct admin *admin = ctx;
+    char user[PASSWORD_SIZE], password[PASSWORD_SIZE], token[KIT_JWT_TOKEN_MAX + 1];
+    bool has_user = adminui_login_text(login, "username", user, sizeof user) > 0;
+    if (adminui_login_text(login, "token", token, sizeof token) >= 0)
+        check_token(admin, login, token);
+    else if (!has_user && adminui_login_text(login, "password", token, sizeof token) > 0)
+        check_token(admin, login, token);
+    else if (has_user && adminui_login_text(login, "password", password, sizeof password) >= 0)
+        check_password(admin, login, user, password);
+    else
+        adminui_refuse(login, NULL);
+    sodium_memzero(password, sizeof password);
+    sodium_memzero(token, sizeof token);
+}

@@ -1,0 +1,163 @@
+// The Admin UI: its official front end, served by the binary, in a real browser. With TEST_ADMIN_SCREENSHOT=FILE it also
+// saves a picture for the documentation.
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, relative } from "node:path";
+import { after, before, test } from "node:test";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
+import { openBrowser } from "./chromium.mjs";
+import { startParley } from "./server.mjs";
+
+const { io } = createRequire(new URL("../clients/", import.meta.url))("socket.io-client");
+const PASSWORD = "correct horse battery";
+
+let parley;
+let folder;
+let browser;
+let page;
+let ann;
+const requests = [];
+
+const client = async (user) => {
+  const token = await parley.token("--sub", user, "--role", "agent", "--calls", "*");
+  const socket = io(parley.url, { auth: { token }, transports: ["websocket"], reconnection: false, forceNew: true });
+  await new Promise((resolve, reject) => socket.once("connect", resolve).once("connect_error", reject));
+  return socket;
+};
+// The view that was there fades out beside the new one.
+const go = async (route, title) => {
+  await page.evaluate((hash) => { location.hash = hash; }, `#${route}`);
+  await until(async () => (await page.locator("main .v-breadcrumbs").count()) === 1 && (await page.locator("main .v-breadcrumbs").innerText()).includes(title), title);
+};
+const row = (text) => page.locator("main tbody tr", { hasText: text }).first();
+
+async function login(password, user = "admin") {
+  await page.getByLabel("Username").fill(user);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Connect" }).click();
+}
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "parley-admin-"));
+  await writeFile(join(folder, "password"), `${PASSWORD}\n`, { mode: 0o600 });
+  parley = await startParley("--admin-ui", "development", "--admin-password-file", join(folder, "password"));
+  browser = await openBrowser();
+  page = await browser.newPage();
+  page.on("request", (request) => requests.push(request.url()));
+  ann = await client("ann");
+});
+
+after(async () => {
+  ann?.disconnect();
+  await browser?.close();
+  await parley?.stop();
+  if (folder) await rm(folder, { recursive: true, force: true });
+});
+
+test("the files are those of npm's package, byte for byte", async () => {
+  const official = join(dirname(createRequire(new URL("../clients/", import.meta.url)).resolve("@socket.io/admin-ui/package.json")), "ui/dist");
+  let count = 0;
+  for (const entry of await readdir(official, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath ?? entry.path, entry.name);
+    if (!entry.isFile() || path.endsWith(".map")) continue;
+    const response = await fetch(`${parley.url}/admin/${relative(official, path)}`);
+    assert.equal(response.status, 200, path);
+    assert.deepEqual(Buffer.from(await response.arrayBuffer()), await readFile(path), path);
+    count++;
+  }
+  assert.ok(count >= 8);
+  assert.equal((await fetch(`${parley.url}/admin`, { redirect: "manual" })).status, 308);
+  assert.equal((await fetch(`${parley.url}/admin/nothing.js`)).status, 404);
+  assert.equal((await fetch(`${parley.url}/admin/`, { method: "POST" })).status, 405);
+});
+
+test("the page asks for the login only: the server's address is filled in", async () => {
+  await page.goto(`${parley.url}/admin`);
+  await page.getByLabel("Password").waitFor();
+  await until(async () => (await page.getByLabel("Server URL").inputValue()) === parley.url, "the address");
+  assert.deepEqual(requests.filter((url) => !url.startsWith(parley.url) && !url.startsWith("data:")), [], "nothing from elsewhere");
+});
+
+test("a wrong password is refused in the page's own words", async () => {
+  await login("wrong password");
+  await page.getByText("Invalid credentials").waitFor();
+});
+
+test("the login shows servers", async () => {
+  await login(PASSWORD);
+  await page.getByLabel("Password").waitFor({ state: "hidden" });
+  await go("/servers/", "Servers");
+  await row(`#${parley.child.pid}`).filter({ hasText: "Healthy" }).waitFor();
+});
+
+test("sockets are listed, and their details have neither token nor secret", async () => {
+  await go("/sockets/", "Sockets");
+  await row(ann.id).click();
+  await page.getByText("Initial HTTP request").waitFor();
+  await row("transport").filter({ hasText: "websocket" }).first().waitFor();
+  assert.ok(!(await page.content()).includes(ann.auth.token));
+});
+
+test("rooms are listed with their sockets", async () => {
+  await ann.timeout(PATIENCE_MS).emitWithAck("call:list", {});
+  await go("/rooms/?p=1", "Rooms");
+  await row(ann.id).waitFor();
+});
+
+test("events appear as they happen", async () => {
+  await go("/events/", "Events");
+  await ann.timeout(PATIENCE_MS).emitWithAck("call:list", { limit: 3 });
+  await page.getByText("call:list").first().waitFor();
+  const late = await client("late");
+  const { id } = late;
+  await page.locator("main tbody tr", { hasText: id }).filter({ hasText: "Connection" }).first().waitFor();
+  late.disconnect();
+  await page.locator("main tbody tr", { hasText: id }).filter({ hasText: "Disconnection" }).first().waitFor();
+  if (process.env.TEST_ADMIN_SCREENSHOT) await page.screenshot({ path: process.env.TEST_ADMIN_SCREENSHOT });
+});
+
+test("a socket is made to join and leave a room", async () => {
+  await go(`/n/%2F/sockets/${ann.id}`, "Socket details");
+  await page.locator("main form input[type=text]").fill("from the page");
+  await page.keyboard.press("Enter");
+  await page.locator("main form button[type=submit]").click();
+  await row("from the page").waitFor();
+  await row("from the page").getByRole("button").first().click(); // and, being a click on the row, opens the room
+  await row("from the page").filter({ hasText: "ID" }).waitFor();
+  await go(`/n/%2F/sockets/${ann.id}`, "Socket details");
+  await row("from the page").waitFor({ state: "detached" });
+});
+
+test("a client is thrown out", async () => {
+  const victim = await client("victim");
+  const { id } = victim;
+  const gone = new Promise((resolve) => victim.once("disconnect", resolve));
+  await go("/sockets/", "Sockets");
+  await row(id).getByRole("button").last().click();
+  assert.match(await gone, /^(io server disconnect|transport close)$/);
+  await page.getByText("Initial HTTP request").waitFor(); // the click opens the socket, too
+  await go("/sockets/", "Sockets");
+  await row(ann.id).waitFor();
+  await row(id).waitFor({ state: "detached" });
+});
+
+test("the session survives a reload", async () => {
+  await page.reload();
+  await row(ann.id).waitFor();
+  assert.equal(await page.getByLabel("Password").count(), 0);
+});
+
+test("a token with the role admin is a login, any other is not", async () => {
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await login(await parley.token("--sub", "ann", "--role", "agent", "--calls", "*"), "");
+  await page.getByText("role agent may not use the Admin UI").waitFor();
+  await login(await parley.token("--sub", "root", "--role", "admin", "--calls", "*"), "");
+  await row(ann.id).waitFor();
+});
+
+test("the page has no errors", () => {
+  assert.deepEqual(browser.problems, []);
+});
