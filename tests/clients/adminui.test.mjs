@@ -248,9 +248,10 @@ describe("profile admin", () => {
   test("a disconnect is reported with its reason, then the rooms that were left", async () => {
     const page = await admin();
     const client = await connect("/custom", {}, webSocket);
+    const { id } = client;
     await client.ask("join", "r");
     client.disconnect();
-    const [nsp, id, reason, time] = await page.got("socket_disconnected", of({ id: page.all("socket_connected").at(-1)[0].id }));
+    const [nsp, , reason, time] = await page.got("socket_disconnected", (_nsp, sid) => sid === id);
     assert.deepEqual([nsp, reason], ["/custom", "client namespace disconnect"]);
     assert.ok(isTime(time));
     await page.got("room_left", (_nsp, room, sid) => room === "r" && sid === id);
