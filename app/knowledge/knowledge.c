@@ -318,7 +318,8 @@ static double passage_score(struct knowledge *knowledge, const struct knowledge_
 static void choose_excerpt(struct knowledge *knowledge, const struct knowledge_call *call, uint32_t document,
                            const char *text, struct knowledge_result *result)
 {
-    struct eio_str rest = eio_str(text), passage, best = {NULL, 0}, first = {NULL, 0};
+    struct eio_str phrases, rest = knowledge_says_split(eio_str(text), &phrases), passage, best = {NULL, 0},
+                            first = {NULL, 0};
     double best_score = 0;
     while (knowledge_next_passage(&rest, &passage)) {
         if (!first.p) first = passage;

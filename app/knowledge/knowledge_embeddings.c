@@ -155,6 +155,15 @@ static struct text *add_main(struct knowledge_embeddings *e, const struct knowle
     return text;
 }
 
+static int add_sentence(struct knowledge_embeddings *e, struct document *d, struct eio_str sentence)
+{
+    if (d->sentence_count == SENTENCES_MAX || sentence.n < SENTENCE_BYTES) return 0;
+    struct text *text = add_text(e, sentence);
+    if (!text) return EIO_ENOMEM;
+    d->sentences[d->sentence_count++] = text;
+    return 0;
+}
+
 int knowledge_embeddings_add(struct knowledge_embeddings *e, const struct knowledge_index *index,
                              const struct knowledge_indexed *from)
 {
@@ -166,18 +175,16 @@ int knowledge_embeddings_add(struct knowledge_embeddings *e, const struct knowle
         e->capacity = capacity;
     }
     struct document *d = &e->documents[e->count];
-    struct eio_str rest = eio_str(from->text), passage;
+    struct eio_str phrases, rest = knowledge_says_split(eio_str(from->text), &phrases), passage;
     memset(d, 0, sizeof *d);
     d->main = add_main(e, from);
     if (!d->main) return EIO_ENOMEM;
-    while (d->sentence_count < SENTENCES_MAX && knowledge_next_passage(&rest, &passage)) {
-        if (passage.n < SENTENCE_BYTES || knowledge_index_is_boilerplate(index, passage)) continue;
-        struct text *text = add_text(e, passage);
-        if (!text) return EIO_ENOMEM;
-        d->sentences[d->sentence_count++] = text;
-    }
-    e->count++;
-    return 0;
+    int failed = 0;
+    while (!failed && knowledge_next_phrase(&phrases, &passage)) failed = add_sentence(e, d, passage);
+    while (!failed && knowledge_next_passage(&rest, &passage))
+        if (!knowledge_index_is_boilerplate(index, passage)) failed = add_sentence(e, d, passage);
+    e->count += !failed;
+    return failed;
 }
 
 void knowledge_embeddings_inherit(struct knowledge_embeddings *e, struct knowledge_embeddings *former)

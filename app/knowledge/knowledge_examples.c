@@ -1,75 +1,20 @@
 /* Calls whose document is known: what they teach, without the store, and how often they find it. */
 #include "knowledge_examples.h"
 
+#include "knowledge_lesson.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
-struct count {
-    char *feature;
-    uint32_t n;
-    UT_hash_handle hh;
-};
-
-/* What the calls of one document say. */
-struct lesson {
-    struct count *counts;
-    uint32_t calls;
-    float sum[KNOWLEDGE_VECTOR];
-};
-
-static int add_feature(struct lesson *lesson, const char *feature)
+static int teach(struct knowledge_index *index, uint32_t document, const struct knowledge_lesson *lesson)
 {
-    struct count *count;
-    HASH_FIND_STR(lesson->counts, feature, count);
-    if (count) {
-        count->n++;
-        return 0;
-    }
-    count = calloc(1, sizeof *count);
-    if (count) count->feature = strdup(feature);
-    if (!count || !count->feature) {
-        free(count);
-        return EIO_ENOMEM;
-    }
-    count->n = 1;
-    HASH_ADD_KEYPTR(hh, lesson->counts, count->feature, strlen(count->feature), count);
-    return 0;
-}
-
-static int add_example(struct lesson *lesson, const struct knowledge_reader *reader,
-                       const struct knowledge_example *example)
-{
-    struct knowledge_call call;
-    int failed = knowledge_call_read(&call, reader, example->turns, example->turn_count);
-    for (size_t i = 0; i < call.feature_count && !failed; i++) failed = add_feature(lesson, call.features[i]);
-    for (int i = 0; i < KNOWLEDGE_VECTOR && !failed; i++) lesson->sum[i] += call.first_vector[i];
-    lesson->calls += !failed && call.feature_count;
-    knowledge_call_clear(&call);
-    return failed;
-}
-
-static int teach(struct knowledge_index *index, uint32_t document, const struct lesson *lesson)
-{
-    size_t count = HASH_COUNT(lesson->counts), i = 0;
-    struct knowledge_count *list = calloc(count + 1, sizeof *list);
+    size_t count;
+    struct knowledge_count *list = knowledge_lesson_list(lesson, &count);
     if (!list) return EIO_ENOMEM;
-    for (struct count *c = lesson->counts; c; c = c->hh.next) list[i++] = (struct knowledge_count){c->feature, c->n};
     int failed = knowledge_index_learn(index, document, lesson->calls, list, count, lesson->sum);
     free(list);
     return failed;
-}
-
-static void clear_lesson(struct lesson *lesson)
-{
-    struct count *count, *next;
-    HASH_ITER(hh, lesson->counts, count, next)
-    {
-        HASH_DEL(lesson->counts, count);
-        free(count->feature);
-        free(count);
-    }
 }
 
 int knowledge_examples_learn(struct knowledge_index *index, const struct knowledge_reader *reader,
@@ -77,14 +22,15 @@ int knowledge_examples_learn(struct knowledge_index *index, const struct knowled
                              unsigned parameter)
 {
     size_t documents = knowledge_index_count(index);
-    struct lesson *lessons = calloc(documents + 1, sizeof *lessons);
+    struct knowledge_lesson *lessons = calloc(documents + 1, sizeof *lessons);
     int failed = lessons ? 0 : EIO_ENOMEM;
     for (size_t i = 0; i < examples->count && !failed; i++) {
         const struct knowledge_example *example = &examples->list[i];
-        if (is_learned(example, parameter)) failed = add_example(&lessons[example->document], reader, example);
+        if (is_learned(example, parameter))
+            failed = knowledge_lesson_add(&lessons[example->document], reader, example->turns, example->turn_count);
     }
     for (size_t i = 0; i < documents && !failed; i++) failed = teach(index, (uint32_t)i, &lessons[i]);
-    for (size_t i = 0; i < documents && lessons; i++) clear_lesson(&lessons[i]);
+    for (size_t i = 0; i < documents && lessons; i++) knowledge_lesson_clear(&lessons[i]);
     free(lessons);
     return failed;
 }

@@ -44,16 +44,37 @@ static bool find_block(struct eio_str text, const char *fence, const char *other
 
 /* -------------------------------------------------------------------- YAML */
 
-static void take_title(yaml_document_t *document, const yaml_node_t *root, struct knowledge_text *title)
+static struct eio_str scalar(const yaml_node_t *node)
+{
+    if (node->type != YAML_SCALAR_NODE) return (struct eio_str){NULL, 0};
+    return knowledge_trim((struct eio_str){(const char *)node->data.scalar.value, node->data.scalar.length});
+}
+
+static void add_phrase(struct knowledge_text *says, struct eio_str phrase)
+{
+    if (!phrase.n || memchr(phrase.p, '\n', phrase.n)) return;
+    knowledge_text_put(says, "- ");
+    knowledge_text_append(says, phrase.p, phrase.n);
+    knowledge_text_put(says, "\n");
+}
+
+/* One phrase or a list of them. */
+static void take_phrases(yaml_document_t *document, const yaml_node_t *value, struct knowledge_text *says)
+{
+    add_phrase(says, scalar(value));
+    if (value->type != YAML_SEQUENCE_NODE) return;
+    for (yaml_node_item_t *item = value->data.sequence.items.start; item < value->data.sequence.items.top; item++)
+        add_phrase(says, scalar(yaml_document_get_node(document, *item)));
+}
+
+static void take_values(yaml_document_t *document, const yaml_node_t *root, struct knowledge_front_matter *front)
 {
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
-        const yaml_node_t *key = yaml_document_get_node(document, pair->key);
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
-        if (key->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE) continue;
-        struct eio_str name = {(const char *)key->data.scalar.value, key->data.scalar.length};
-        struct eio_str text = {(const char *)value->data.scalar.value, value->data.scalar.length};
-        text = knowledge_trim(text);
-        if (eio_str_is(name, "title") && !title->n) knowledge_text_append(title, text.p, text.n);
+        struct eio_str name = scalar(yaml_document_get_node(document, pair->key)), text = scalar(value);
+        if (eio_str_is(name, "title") && text.n && !front->title.n)
+            knowledge_text_append(&front->title, text.p, text.n);
+        if (eio_str_is(name, "says")) take_phrases(document, value, &front->says);
     }
 }
 
@@ -85,7 +106,7 @@ static bool has_key_first(struct eio_str block)
 }
 
 /* False: the block is not metadata but text between two thematic breaks. */
-static bool read_yaml(struct eio_str block, struct knowledge_text *title)
+static bool read_yaml(struct eio_str block, struct knowledge_front_matter *front)
 {
     yaml_parser_t parser;
     yaml_document_t document;
@@ -95,11 +116,11 @@ static bool read_yaml(struct eio_str block, struct knowledge_text *title)
     if (yaml_parser_load(&parser, &document)) {
         const yaml_node_t *root = yaml_document_get_root_node(&document);
         is_metadata = !root || root->type == YAML_MAPPING_NODE; /* nothing but comments has no root */
-        if (root && is_metadata) take_title(&document, root, title);
+        if (root && is_metadata) take_values(&document, root, front);
         yaml_document_delete(&document);
     } else if (has_key_first(block)) {
         is_metadata = true;
-        take_title_line(block, title);
+        take_title_line(block, &front->title);
     }
     yaml_parser_delete(&parser);
     return is_metadata;
@@ -134,7 +155,7 @@ void knowledge_front_matter_read(struct eio_str text, struct knowledge_front_mat
     size_t size = 0;
     memset(front, 0, sizeof *front);
     if (find_block(text, "---", "...", &block, &size)) {
-        if (read_yaml(block, &front->title)) front->size = size;
+        if (read_yaml(block, front)) front->size = size;
     } else if (find_block(text, "+++", NULL, &block, &size)) {
         read_toml(block, &front->title);
         front->size = size;

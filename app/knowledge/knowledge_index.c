@@ -2,6 +2,8 @@
  * formula. */
 #include "knowledge_index.h"
 
+#include "knowledge_lesson.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +26,7 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_LEARNED 0.5
 #define CLEAR_VECTOR 0.35
 #define VECTOR_ONE 16384.0f
+#define PHRASES_MAX 200     /* of an author; as many calls can teach */
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
 
 struct occurrence {
@@ -70,6 +73,7 @@ struct document {
     double calls;                     /* learned */
     struct feature **learned;
     size_t learned_count;
+    struct knowledge_lesson *says; /* what its author wrote that customers say; NULL: nothing */
     UT_hash_handle hh;
 };
 
@@ -141,6 +145,8 @@ void knowledge_index_free(struct knowledge_index *index)
         free(index->documents[i].title_concepts);
         free(index->documents[i].learned);
         free(index->documents[i].own);
+        if (index->documents[i].says) knowledge_lesson_clear(index->documents[i].says);
+        free(index->documents[i].says);
     }
     free(index->documents);
     free_terms(index);
@@ -371,13 +377,27 @@ static struct eio_str beginning(const char *text, size_t max)
     return (struct eio_str){text, n};
 }
 
+static int read_phrases(struct document *d, const struct knowledge_reader *reader, struct eio_str phrases)
+{
+    struct eio_str phrase;
+    int failed = 0;
+    while (!failed && knowledge_next_phrase(&phrases, &phrase)) {
+        if (!d->says) d->says = calloc(1, sizeof *d->says);
+        if (!d->says) return EIO_ENOMEM;
+        if (d->says->calls == PHRASES_MAX) break;
+        failed = knowledge_lesson_add(d->says, reader, &phrase, 1);
+    }
+    return failed;
+}
+
 int knowledge_index_add(struct knowledge_index *index, const struct knowledge_reader *reader,
                         const struct knowledge_indexed *from)
 {
     struct document *d = new_document(index, from->id);
     if (!d) return EIO_ENOMEM;
     const char *colon = strstr(from->topic, ": ");
-    struct eio_str text = beginning(from->text, KNOWLEDGE_INDEXED_BYTES_MAX);
+    struct eio_str phrases, text = beginning(from->text, KNOWLEDGE_INDEXED_BYTES_MAX);
+    text = knowledge_says_split(text, &phrases);
     size_t lead = knowledge_lead_size(text), flow = colon ? (size_t)(colon - from->topic) : strlen(from->topic);
     const struct eio_str texts[FIELDS] = {
         [TITLE] = eio_str(from->title),
@@ -391,7 +411,7 @@ int knowledge_index_add(struct knowledge_index *index, const struct knowledge_re
         failed = add_field(index, reader, texts[field], (enum field)field);
     if (!failed) failed = count_passages(index, d->number, text);
     if (!failed) read_own_vector(d, reader, from, lead);
-    return failed;
+    return failed ? failed : read_phrases(d, reader, phrases);
 }
 
 /* ------------------------------------------------------------------ finish */
@@ -448,6 +468,8 @@ int knowledge_index_finish(struct knowledge_index *index)
         for (size_t k = 0; k < index->documents[i].title_concept_count; k++)
             index->documents[i].title_idf += index->documents[i].title_concepts[k]->idf;
     drop_rare_passages(index);
+    for (size_t i = 0; i < index->count && !failed; i++)
+        if (index->documents[i].says) failed = knowledge_index_learn(index, (uint32_t)i, 0, NULL, 0, NULL);
     index->concepts = calloc(index->count + 1, sizeof *index->concepts);
     index->words = calloc(index->count + 1, sizeof *index->words);
     index->learned = calloc(index->count + 1, sizeof *index->learned);
@@ -505,6 +527,11 @@ static struct feature *make_feature(struct knowledge_index *index, const char *n
 
 static int add_learned(struct feature *feature, uint32_t document, double n)
 {
+    feature->n += n;
+    if (feature->count && feature->postings[feature->count - 1].document == document) {
+        feature->postings[feature->count - 1].n += (float)n;
+        return 0;
+    }
     if (feature->count == feature->capacity) {
         size_t capacity = feature->capacity ? feature->capacity * 2 : 2;
         struct learned_posting *list = realloc(feature->postings, capacity * sizeof *list);
@@ -513,7 +540,6 @@ static int add_learned(struct feature *feature, uint32_t document, double n)
         feature->capacity = capacity;
     }
     feature->postings[feature->count++] = (struct learned_posting){document, (float)n};
-    feature->n += n;
     return 0;
 }
 
@@ -552,21 +578,43 @@ static int add_vectors(struct document *d, const float *sum)
     return 0;
 }
 
+static int add_counts(struct knowledge_index *index, struct document *d, const struct knowledge_count *counts,
+                      size_t count)
+{
+    struct feature **learned = realloc(d->learned, (d->learned_count + count + 1) * sizeof *learned);
+    if (!learned) return EIO_ENOMEM;
+    d->learned = learned;
+    for (size_t i = 0; i < count; i++) {
+        struct feature *feature = make_feature(index, counts[i].feature);
+        if (!feature || add_learned(feature, d->number, counts[i].n)) return EIO_ENOMEM;
+        d->learned[d->learned_count++] = feature;
+    }
+    return 0;
+}
+
+static int add_phrases(struct knowledge_index *index, struct document *d, float *sum)
+{
+    size_t count;
+    struct knowledge_count *list = knowledge_lesson_list(d->says, &count);
+    int failed = list ? add_counts(index, d, list, count) : EIO_ENOMEM;
+    for (int i = 0; i < KNOWLEDGE_VECTOR; i++) sum[i] += d->says->sum[i];
+    d->calls += d->says->calls;
+    free(list);
+    return failed;
+}
+
 int knowledge_index_learn(struct knowledge_index *index, uint32_t document, double calls,
                           const struct knowledge_count *counts, size_t count, const float *sum)
 {
     struct document *d = &index->documents[document];
+    float all[KNOWLEDGE_VECTOR] = {0};
     unlearn(index, d);
-    d->learned = malloc((count + 1) * sizeof(struct feature *));
-    if (!d->learned) return EIO_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct feature *feature = make_feature(index, counts[i].feature);
-        if (!feature || add_learned(feature, document, counts[i].n)) return EIO_ENOMEM;
-        d->learned[d->learned_count++] = feature;
-    }
+    if (sum) memcpy(all, sum, sizeof all);
+    int failed = add_counts(index, d, counts, count);
     d->calls = calls;
-    index->learned_calls += calls;
-    return d->has_vector ? add_vectors(d, sum) : 0;
+    if (!failed && d->says) failed = add_phrases(index, d, all);
+    index->learned_calls += d->calls;
+    return failed || !d->has_vector ? failed : add_vectors(d, all);
 }
 
 /* ------------------------------------------------------------------ search */

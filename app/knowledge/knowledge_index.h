@@ -103,6 +103,9 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
 
 /* Bytes of a text before the first line that begins like a step. */
 size_t knowledge_lead_size(struct eio_str text);
+/* A document's text without the phrases that customers say, and these. */
+struct eio_str knowledge_says_split(struct eio_str text, struct eio_str *phrases);
+bool knowledge_next_phrase(struct eio_str *rest, struct eio_str *phrase);
 /* The next line, or sentence of a long line, without the mark of a list; false at the end. */
 bool knowledge_next_passage(struct eio_str *rest, struct eio_str *passage);
 

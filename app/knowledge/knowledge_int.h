@@ -63,10 +63,15 @@ int knowledge_guidelines_parse(struct knowledge_documents *documents, const char
 int knowledge_markdown_parse(struct knowledge_documents *documents, const char *name, struct eio_str text, char *error,
                              size_t error_size);
 
+/* True for the heading of the phrases that customers say. */
+#define KNOWLEDGE_SAYS_HEADING "## Says"
+bool knowledge_is_says(struct eio_str heading);
+
 /* The block of metadata before a Markdown text: YAML between lines of "---" or TOML between lines of "+++". */
 struct knowledge_front_matter {
     size_t size;                 /* of the block, 0: the text has none */
     struct knowledge_text title; /* empty: it names none */
+    struct knowledge_text says;  /* phrases, each as a line "- phrase" */
 };
 void knowledge_front_matter_read(struct eio_str text, struct knowledge_front_matter *front);
 

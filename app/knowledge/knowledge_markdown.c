@@ -12,6 +12,7 @@ struct markdown {
     struct knowledge_documents *documents;
     struct eio_str stem;        /* the file's name, as a title */
     const char **lines;         /* where each line begins; one more at the end */
+    size_t before;              /* documents of other files */
     struct eio_str top;         /* what sections belong to that stand under no heading of level 1 */
     char *titles[LEVELS];       /* the headings above the section, by level; NULL: there is none */
     size_t level;               /* of the section's heading, 0: before the first */
@@ -92,16 +93,21 @@ static void cut_blanks(struct knowledge_text *text)
     if (text->n) knowledge_text_append(text, "\n", 1);
 }
 
-static int end_section(struct markdown *md)
+/* The headings above the section, as a document's heading. */
+static void join_headings(const struct markdown *md, struct knowledge_text *heading)
 {
-    struct knowledge_text heading = {NULL, 0, 0, false};
-    cut_blanks(&md->text);
-    if (!md->text.n && !md->text.failed) return 0;
+    knowledge_text_append(heading, "", 0);
     for (size_t i = 0; i < md->level; i++) {
         if (!md->titles[i]) continue;
-        knowledge_text_put(&heading, KNOWLEDGE_HEADING_MARK);
-        knowledge_text_put(&heading, md->titles[i]);
+        knowledge_text_put(heading, KNOWLEDGE_HEADING_MARK);
+        knowledge_text_put(heading, md->titles[i]);
     }
+}
+
+static int add_section(struct markdown *md)
+{
+    struct knowledge_text heading = {NULL, 0, 0, false};
+    join_headings(md, &heading);
     struct eio_str title = section_title(md);
     struct knowledge_new_document document = {
         .file = md->stem,
@@ -114,6 +120,60 @@ static int end_section(struct markdown *md)
     int failed = heading.failed ? EIO_ENOMEM : knowledge_documents_add(md->documents, &document);
     knowledge_text_clear(&heading);
     return failed;
+}
+
+/* -------------------------------------------------------------------- says */
+
+static int append_phrases(struct knowledge_document *document, const struct knowledge_text *phrases)
+{
+    struct knowledge_text whole = {NULL, 0, 0, false};
+    knowledge_text_put(&whole, document->text);
+    if (document->text[0]) knowledge_text_put(&whole, "\n");
+    knowledge_text_put(&whole, KNOWLEDGE_SAYS_HEADING "\n\n");
+    knowledge_text_append(&whole, phrases->p, phrases->n);
+    char *text = knowledge_text_take(&whole);
+    if (!text) return EIO_ENOMEM;
+    free(document->text);
+    document->text = text;
+    return 0;
+}
+
+/* The document of the headings above, the last one of the file; one without text if there is none. */
+static int find_or_add_section(struct markdown *md, struct knowledge_document **document)
+{
+    struct knowledge_text heading = {NULL, 0, 0, false};
+    const struct knowledge_documents *documents = md->documents;
+    join_headings(md, &heading);
+    bool is_last = !heading.failed && documents->count > md->before &&
+                   !strcmp(documents->list[documents->count - 1].heading, heading.p);
+    int failed = heading.failed ? EIO_ENOMEM : is_last ? 0 : add_section(md);
+    knowledge_text_clear(&heading);
+    if (!failed) *document = &documents->list[documents->count - 1];
+    return failed;
+}
+
+/* The phrases in md->text belong to the document above them. */
+static int end_phrases(struct markdown *md)
+{
+    struct knowledge_text phrases = md->text;
+    struct knowledge_document *document;
+    memset(&md->text, 0, sizeof md->text);
+    free(md->titles[md->level - 1]);
+    md->titles[md->level - 1] = NULL;
+    while (md->level && !md->titles[md->level - 1]) md->level--;
+    int failed = find_or_add_section(md, &document);
+    if (!failed) failed = append_phrases(document, &phrases);
+    knowledge_text_clear(&phrases);
+    return failed;
+}
+
+static int end_section(struct markdown *md)
+{
+    cut_blanks(&md->text);
+    if (md->text.failed) return EIO_ENOMEM;
+    if (!md->text.n) return 0;
+    const char *title = md->level ? md->titles[md->level - 1] : NULL;
+    return title && knowledge_is_says(eio_str(title)) ? end_phrases(md) : add_section(md);
 }
 
 static int begin_section(struct markdown *md, cmark_node *heading)
@@ -180,16 +240,21 @@ int knowledge_markdown_parse(struct knowledge_documents *documents, const char *
     text.p += front.size;
     text.n -= front.size;
     md.documents = documents;
+    md.before = before;
     md.stem = knowledge_stem(name);
     md.top = front.title.n ? (struct eio_str){front.title.p, front.title.n} : md.stem;
     cmark_node *root = cmark_parse_document(text.p, text.n, CMARK_OPT_DEFAULT);
     int failed = root ? index_lines(&md, text) : EIO_ENOMEM;
     if (!failed) failed = read_blocks(&md, root);
+    /* The metadata's phrases are those of the file's first document. */
+    if (!failed && front.says.n && documents->count > before)
+        failed = append_phrases(&documents->list[before], &front.says);
     cmark_node_free(root);
     for (size_t i = 0; i < LEVELS; i++) free(md.titles[i]);
     free(md.lines);
     knowledge_text_clear(&md.text);
     knowledge_text_clear(&front.title);
+    knowledge_text_clear(&front.says);
     if (!failed && documents->count > before) return 0;
     snprintf(error, error_size, "%s: %s", name, failed ? "out of memory" : "no text found");
     return failed ? failed : EIO_EINVAL;

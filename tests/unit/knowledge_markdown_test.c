@@ -27,6 +27,25 @@ static int tear_down(void **state)
     return 0;
 }
 
+static void phrases_belong_to_the_document_above_them(void **state)
+{
+    (void)state;
+    parse("---\ntitle: Handbook\nsays: [open late, when do you close]\n---\nHours: ten to six.\n\n"
+          "# Refund\n\nSend it back.\n\n## Says:\n\n- i want my money back\n- \"it does not fit\"\n\n"
+          "# Lost\n\n### says ###\n\nwhere is it\n\n# After\n\nText.\n");
+    assert_int_equal(documents.count, 4);
+    assert_string_equal(documents.list[0].text, "Hours: ten to six.\n\n## Says\n\n- open late\n- when do you close\n");
+    assert_string_equal(documents.list[1].title, "Refund");
+    assert_string_equal(documents.list[1].text,
+                        "Send it back.\n\n## Says\n\n- i want my money back\n- \"it does not fit\"\n");
+    assert_string_equal(documents.list[2].title, "Lost");
+    assert_string_equal(documents.list[2].text, "## Says\n\nwhere is it\n");
+    assert_string_equal(documents.list[3].title, "After");
+    parse("---\nsays: one phrase\n---\n# Says\n\n- of the file\n");
+    assert_int_equal(documents.count, 1);
+    assert_string_equal(documents.list[0].title, "guide");
+}
+
 /* The titles, separated by '|'. */
 static void assert_titles(const char *text, const char *titles)
 {
@@ -232,6 +251,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_section_is_a_document),
+        TEST(phrases_belong_to_the_document_above_them),
         TEST(headings_are_those_of_commonmark),
         TEST(code_fences_are_those_of_commonmark),
         TEST(comments_are_no_text),

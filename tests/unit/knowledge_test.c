@@ -211,6 +211,27 @@ static void what_customers_of_a_helpful_document_said_finds_it(void **state)
     sql("SELECT 1 / (SELECT 1 - count(*) FROM learned_votes)");
 }
 
+static void phrases_of_the_author_find_a_document_and_are_not_shown(void **state)
+{
+    (void)state;
+    static const char said[] = "the doohickey squeaks when i wiggle it";
+    import("help.md", "# Broken hinge\n\nOil the hinge.\n\n# Opening hours\n\nWe open at ten.\n");
+    assert_int_equal(search(said).count, 0);
+    import("help.md", "# Broken hinge\n\nOil the hinge.\n\n## Says\n\n- my doohickey squeaks\n- \"it creaks\"\n\n"
+                      "# Opening hours\n\nWe open at ten.\n");
+    struct op found = search(said);
+    assert_string_equal(found.results[0].title, "Broken hinge");
+    assert_string_equal(found.results[0].excerpt, "Oil the hinge.");
+    /* Beside what calls taught, and gone with the phrases. */
+    vote("c1", "help.broken-hinge", true, "my doohickey squeaks");
+    double both = search(said).results[0].relevance;
+    assert_true(both > found.results[0].relevance);
+    vote("c1", "help.broken-hinge", false, "");
+    assert_true(search(said).results[0].relevance == found.results[0].relevance);
+    import("help.md", "# Broken hinge\n\nOil the hinge.\n\n# Opening hours\n\nWe open at ten.\n");
+    assert_int_equal(search(said).count, 0);
+}
+
 static double relevance_after(int64_t weight)
 {
     teach("c1", "product-defect.refund-status", weight, "my doohickey squeaks");
@@ -306,6 +327,7 @@ int main(void)
                                                  &with_glossary),
         TEST(small_talk_and_personal_data_find_nothing),
         TEST(operators_of_the_query_language_are_words_like_others),
+        TEST(phrases_of_the_author_find_a_document_and_are_not_shown),
         TEST(what_customers_of_a_helpful_document_said_finds_it),
         TEST(what_weighs_less_teaches_less_and_is_replaced_by_what_weighs_more),
         TEST(what_was_learned_outlives_a_new_import),
