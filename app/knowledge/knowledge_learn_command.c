@@ -1,11 +1,12 @@
 /* `parley learn`: past calls with the document that fitted, and how often it would have been found. */
 #include "knowledge_examples.h"
 #include "knowledge_int.h"
+#include "knowledge_learn_files.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <uthash.h>
 
 #define EXIT_USAGE 2
@@ -16,6 +17,12 @@ struct name {
     char *key;
     const char *doc_id; /* NULL: several documents are called so */
     UT_hash_handle hh;
+};
+
+/* A document by the words of its title and of its topic, each between blanks. */
+struct outcome {
+    const char *doc_id;
+    char *title, *topic;
 };
 
 /* What is kept of a line: the example's texts are those of the object. */
@@ -29,6 +36,8 @@ struct run {
     struct kit_store *store;
     struct knowledge *knowledge;
     struct name *names;
+    struct outcome *outcomes; /* of all documents */
+    size_t outcome_count;
     struct knowledge_examples examples;
     struct line *lines; /* of the examples */
     size_t line_count, line_capacity;
@@ -77,6 +86,65 @@ static int add_name(struct run *run, char *take_key, const char *doc_id)
     return 0;
 }
 
+/* " word word ", without numbers: "timing_4" is a kind of timing. malloc. */
+static char *words_of(struct run *run, const char *text)
+{
+    struct knowledge_text all = {NULL, 0, 0, false};
+    const struct knowledge_word *words;
+    char *plain = strdup(text);
+    for (char *c = plain; c && *c; c++)
+        if (*c == '_') *c = ' ';
+    size_t count = plain ? knowledge_words_read(run->knowledge->learner.words, eio_str(plain), &words) : 0;
+    knowledge_text_put(&all, " ");
+    for (size_t i = 0; i < count; i++) {
+        if (words[i].is_number) continue;
+        knowledge_text_put(&all, words[i].term);
+        knowledge_text_put(&all, " ");
+    }
+    free(plain);
+    return knowledge_text_take(&all);
+}
+
+static bool has_words(const char *words, const char *wanted)
+{
+    char one[128];
+    for (wanted += strspn(wanted, " "); *wanted; wanted += strspn(wanted, " ")) {
+        size_t n = strcspn(wanted, " ");
+        snprintf(one, sizeof one, " %.*s ", (int)(n < 120 ? n : 120), wanted);
+        if (!strstr(words, one)) return false;
+        wanted += n;
+    }
+    return true;
+}
+
+/* The only document of a topic whose title has all words of an outcome ("return_size": "Return Due to Size"). */
+static const char *find_outcome(struct run *run, const char *called, const char *topic, const char **why)
+{
+    char *title_words = words_of(run, called), *topic_words = words_of(run, topic);
+    const char *found = NULL;
+    *why = "no document of this topic has such a title";
+    for (size_t i = 0; i < run->outcome_count && title_words && topic_words && title_words[1]; i++) {
+        const struct outcome *o = &run->outcomes[i];
+        if (!has_words(o->title, title_words) || !has_words(o->topic, topic_words)) continue;
+        if (found) {
+            *why = "several documents of this topic have such a title";
+            found = NULL;
+            break;
+        }
+        found = o->doc_id;
+    }
+    free(title_words);
+    free(topic_words);
+    return found;
+}
+
+static int add_outcome(struct run *run, const char *doc_id, const char *title, const char *topic)
+{
+    struct outcome *o = &run->outcomes[run->outcome_count++];
+    *o = (struct outcome){doc_id, words_of(run, title), words_of(run, topic)};
+    return o->title && o->topic ? 0 : EIO_ENOMEM;
+}
+
 struct names_op {
     struct kit_store_op op;
     struct run *run;
@@ -88,14 +156,17 @@ static int run_names(struct kit_db *db, struct kit_store_op *op)
     int code = knowledge_prepare(run->knowledge, db, &op->failure);
     if (code) return code;
     const struct knowledge_index *index = run->knowledge->index;
+    run->outcomes = calloc(knowledge_index_count(index) + 1, sizeof *run->outcomes);
+    if (!run->outcomes) return kit_fail(&op->failure, 503, NULL, "out of memory");
     for (uint32_t i = 0; i < knowledge_index_count(index); i++) {
         const char *id = knowledge_index_id(index, i);
         struct kit_rows row;
-        if (kit_db_query(db, &row, "SELECT title FROM documents WHERE doc_id=?", "t", id) != KIT_ROW)
+        if (kit_db_query(db, &row, "SELECT title, topic FROM documents WHERE doc_id=?", "t", id) != KIT_ROW)
             return kit_db_fail(db, &op->failure);
         char *title = bare_title(run, kit_rows_text(&row, 0));
+        int failed = add_outcome(run, id, kit_rows_text(&row, 0), kit_rows_text(&row, 1));
         kit_rows_end(&row);
-        if (add_name(run, strdup(id), id) || add_name(run, title, id))
+        if (add_name(run, strdup(id), id) || add_name(run, title, id) || failed)
             return kit_fail(&op->failure, 503, NULL, "out of memory");
     }
     return 0;
@@ -152,7 +223,8 @@ static const char *take_line(struct run *run, json_t *object, bool *is_kept)
     struct knowledge_example *example;
     if (!called || !json_is_array(json_object_get(object, "lines")))
         return "not a call (expected: {\"document\": id or title, \"lines\": [{\"speaker\", \"text\"}]})";
-    const char *doc_id = find_document(run, called, &why);
+    const char *doc_id = find_document(run, called, &why), *topic = json_string_value(json_object_get(object, "topic"));
+    if (!doc_id && topic) doc_id = find_outcome(run, called, topic, &why);
     if (!doc_id) return why;
     if (run->line_count == run->line_capacity) {
         size_t capacity = run->line_capacity ? run->line_capacity * 2 : 64;
@@ -171,18 +243,73 @@ static const char *take_line(struct run *run, json_t *object, bool *is_kept)
     return NULL;
 }
 
+static void read_call(struct run *run, const char *path, size_t number, json_t *take_object)
+{
+    bool is_kept = false;
+    const char *why = take_line(run, take_object, &is_kept);
+    if (why) complain(run, path, number, why);
+    if (!is_kept) json_decref(take_object);
+}
+
 static void read_lines(struct run *run, const char *path, char *text)
 {
     char *line;
     for (size_t number = 1; (line = strsep(&text, "\n")); number++) {
         json_error_t error;
-        bool is_kept = false;
         if (!line[strspn(line, " \t")]) continue;
         json_t *object = json_loads(line, 0, &error);
-        const char *why = object ? take_line(run, object, &is_kept) : error.text;
-        if (why) complain(run, path, number, why);
-        if (!is_kept) json_decref(object);
+        if (object)
+            read_call(run, path, number, object);
+        else
+            complain(run, path, number, error.text);
     }
+}
+
+/* Calls or conversations, as one list. */
+static void read_list(struct run *run, const char *path, const char *text)
+{
+    json_error_t error;
+    json_t *list = json_loads(text, 0, &error), *calls = list ? knowledge_conversations_read(list) : NULL, *one;
+    size_t i;
+    if (!list) complain(run, path, (size_t)error.line, error.text);
+    json_array_foreach(calls, i, one)
+    {
+        char place[4200];
+        snprintf(place, sizeof place, "%s: call %zu", path, i + 1);
+        read_call(run, place, 0, json_incref(one));
+    }
+    json_decref(calls);
+    json_decref(list);
+}
+
+/* The file beside it has its name and ends in .json. */
+static void read_vtt(struct run *run, const char *path, struct eio_str text)
+{
+    char beside_path[4096];
+    json_error_t error;
+    snprintf(beside_path, sizeof beside_path, "%.*s.json", (int)(strrchr(path, '.') - path), path);
+    json_t *beside = json_load_file(beside_path, 0, &error);
+    if (!beside || !json_is_string(json_object_get(beside, "document")))
+        complain(run, beside_path, 0, beside ? "it does not name the \"document\" of the call" : error.text);
+    else
+        read_call(run, path, 0, knowledge_vtt_read(text, beside));
+    json_decref(beside);
+}
+
+static bool ends_with(const char *path, const char *ending)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && !strcasecmp(dot, ending);
+}
+
+static void read_text(struct run *run, const char *path, char *text, size_t size)
+{
+    if (ends_with(path, ".vtt"))
+        read_vtt(run, path, (struct eio_str){text, size});
+    else if (text[strspn(text, " \t\r\n")] == '[')
+        read_list(run, path, text);
+    else
+        read_lines(run, path, text);
 }
 
 static void read_file(struct run *run, const char *path)
@@ -199,7 +326,7 @@ static void read_file(struct run *run, const char *path)
         fprintf(stderr, "parley: %s\n", error);
         run->failed = true;
     } else if (text.p) {
-        read_lines(run, path, text.p);
+        read_text(run, path, text.p, text.n);
     }
     knowledge_text_clear(&text);
     free(bytes);
@@ -252,6 +379,11 @@ static void measure(struct run *run)
 static void clear(struct run *run)
 {
     struct name *name, *next;
+    for (size_t i = 0; i < run->outcome_count; i++) {
+        free(run->outcomes[i].title);
+        free(run->outcomes[i].topic);
+    }
+    free(run->outcomes);
     HASH_ITER(hh, run->names, name, next)
     {
         HASH_DEL(run->names, name);

@@ -130,3 +130,29 @@ test("past calls teach; a line that is none costs itself alone", () => {
   assert.equal(command("learn", ["missing.jsonl"]).status, 1);
   assert.equal(command("learn", []).status, 2);
 });
+
+test("conversations are learned by their outcome, and WebVTT by the file beside it", () => {
+  write("kb.json", JSON.stringify({
+    "Product Defect": { description: "", subflows: { "Return Due to Size": { instructions: ["Ask."], actions: [] }, "Refund Status": { instructions: ["Look."], actions: [] } } },
+    "Shipping Issue": { description: "", subflows: { "Shipping Status": { instructions: ["Track."], actions: [] } } },
+  }));
+  assert.equal(run(["kb.json"]).status, 0);
+  const conversation = (flow, subflow, ...said) => ({ scenario: { flow, subflow }, original: said.map((text, i) => [i % 2 ? "agent" : "customer", text]) });
+  write("past.json", JSON.stringify([
+    conversation("product_defect", "return_size", "the jeans pinch", "which ones?", "the blue ones"),
+    conversation("shipping_issue", "status", "where is my parcel"),
+    conversation("product_defect", "status_7", "where is the money"),
+    conversation("product_defect", "stain", "x"),
+    { document: "Shipping Status", lines: [{ speaker: "customer", text: "it has not arrived" }] },
+  ]));
+  write("call.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>Hello!\n\n00:02.000 --> 00:03.000\n<v Bob Lee>The <b>jeans</b>\npinch\n\n00:04.000 --> 00:05.000\nstill Bob\n");
+  write("call.json", JSON.stringify({ document: "return due to size", customer: "bob lee" }));
+  write("alone.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n");
+  const { status, out, err } = command("learn", ["past.json", "call.vtt", "alone.vtt"]);
+  assert.equal(status, 1);
+  assert.equal(out[0], "5 calls learned");
+  assert.deepEqual(err.map((line) => line.slice(0, 70)), [
+    "parley: past.json: call 4: no document of this topic has such a title",
+    "parley: alone.json: unable to open alone.json: No such file or directo",
+  ]);
+});
