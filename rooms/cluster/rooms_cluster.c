@@ -41,6 +41,7 @@ static void state_free(struct rooms_cluster *cluster)
 
 int rooms_cluster_init(struct rooms_cluster *cluster, const struct rooms_cluster_setup *setup)
 {
+    if (setup->uid && strlen(setup->uid) != ROOMS_UID_SIZE) return ROOMS_EINVAL;
     struct rooms_cluster_state *state = calloc(1, sizeof *state);
     if (!state) return ROOMS_ENOMEM;
     cluster->state = state;

@@ -147,8 +147,8 @@ struct rooms_cluster_setup {
     const char *nsp;                             /* the namespace, with its slash */
     const struct rooms_local *local;             /* copied */
 };
-/* Fills a zeroed struct, whose adapter.ops the carrier has set. Sends nothing. Returns 0 or ROOMS_ENOMEM; after an
- * error there is nothing to clear. */
+/* Fills a zeroed struct, whose adapter.ops the carrier has set. Sends nothing. Returns 0, ROOMS_EINVAL (uid) or
+ * ROOMS_ENOMEM; after an error there is nothing to clear. */
 ROOMS_API int rooms_cluster_init(struct rooms_cluster *cluster, const struct rooms_cluster_setup *setup);
 /* For the carrier's free(): publishes ADAPTER_CLOSE, ends all requests with what has arrived, and frees. Then the
  * carrier frees its own struct. */
