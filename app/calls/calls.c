@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIVE_AGE_MS 1000 /* a count of live calls this old is made anew when it is asked for */
+#define LIVE_AGE_MS 1000 /* a count of live calls older than this is refreshed when it is read */
 
 const struct calls_counters *calls_get_counters(const struct calls *calls)
 {

@@ -1,4 +1,4 @@
-/* Live calls: feeds tell them, agents and supervisors watch them, documents are suggested. */
+/* Live calls: feeds report them, agents and supervisors watch them, documents are suggested. */
 #ifndef CALLS_H
 #define CALLS_H
 
@@ -37,7 +37,7 @@ struct calls_feed_event {
     struct eio_str raw;              /* an object as checked JSON text (kit_json_check(), or a socket's payload) */
     const char *call_id;             /* of a path that names it; NULL: it is in the object */
     const struct kit_claims *claims; /* whose rights count; NULL: the server itself says it */
-    struct kit_source *source;       /* whose share it is; NULL: nobody's */
+    struct kit_source *source;       /* the source whose share it counts against; NULL: none */
     bool is_lines;                   /* of a list: one object a line instead of an array (NDJSON) */
 };
 /* The event's name, as in its schema. */
@@ -59,9 +59,9 @@ struct calls_list_result {
     size_t error_count;
 };
 typedef void (*calls_list_fn)(void *ctx, const struct calls_list_result *result);
-/* Lines of a transcript, many of them, in text that nobody has checked yet: stored in pieces, each in one transaction,
- * so that other feeds' lines come in between; what is wrong with a line costs that line. The text is copied; claims and
- * source as in struct calls_feed_event, call_id as well. fn is called once, later or (out of memory, busy, stopping)
+/* Many lines of a transcript, in text that is not checked yet. They are stored in pieces, each in one transaction, so
+ * that other feeds' lines come in between; a bad line does not affect the others. The text is copied; claims and source
+ * are as in struct calls_feed_event, and so is call_id. fn is called once, later or (out of memory, busy, stopping)
  * before this returns. */
 void calls_list_submit(struct calls *calls, const struct calls_feed_event *list, calls_list_fn fn, void *ctx);
 

@@ -1,9 +1,8 @@
-/* Who is in a call's rooms. This is the only file that joins or leaves them: for whoever subscribes (calls_watch.c),
- * whose claims changed, who came back to its rooms after a lost connection, and whom another server wants in.
- *
- * A token says by itself which calls it opens. Where it does not, only the call's own list of agents can tell, which
- * stands in the store: until that has answered, nothing of the call reaches the socket. Answers are worth something
- * only for the claims that were asked about: if the socket has others by then, it is asked again. */
+/* Membership of a call's rooms. This is the only file that joins or leaves them: for sockets that subscribe
+ * (calls_watch.c), whose claims changed, that come back to their rooms after a lost connection, or that another server
+ * adds. Some tokens name the calls that they open. Otherwise the call's own list of agents decides, which is in the
+ * store: until it is read, nothing of the call reaches the socket. An answer is only valid for the claims it was read
+ * for: if they have changed meanwhile, it is read again. */
 #include "calls_gate.h"
 #include "calls_listing.h"
 
@@ -153,8 +152,8 @@ void calls_access_empty(struct calls *calls, const char *call_id)
     sio_target_leave(target, names, 2);
 }
 
-/* A socket was in a call and is no longer: its client has to know that nothing comes any more, also if its connection
- * just broke and it comes back. */
+/* A socket has left a call: its client must know that it gets nothing more of it, also if its connection just broke and
+ * it comes back. */
 static void tell_end(struct sio_socket *socket, const char *call_id, const struct kit_failure *why)
 {
     sio_emit_pack(sio_only(socket), "error", "{s:i, s:s, s:s, s:s}", "code", why->code, "message", why->message,
@@ -175,7 +174,7 @@ static char (*calls_of(const struct sio_socket *socket, size_t *count, int *erro
     *error = 0;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
         if (!calls_room_call(room, call_id)) continue;
-        /* Whoever is in several rooms of a call is counted by the first. */
+        /* A socket in several rooms of a call is counted in the first. */
         if (!begins_with(room, CALLS_ROOM) && is_in(socket, CALLS_ROOM, call_id)) continue;
         if (*count == capacity) {
             capacity = capacity ? capacity * 2 : 16;
@@ -193,7 +192,7 @@ static char (*calls_of(const struct sio_socket *socket, size_t *count, int *erro
 
 /* --------------------------------------------------------------- decisions */
 
-/* Whether a socket is in a call, or comes into it, where nobody waits for an answer. */
+/* Whether a socket is in a call or joins it, where no client waits for an answer. */
 struct decision {
     struct kit_store_op op;
     struct calls_turn turn;
@@ -240,7 +239,7 @@ static void allow(const struct decision *decision, struct sio_socket *socket)
         refuse(decision, socket, &lost);
         return;
     }
-    /* Whoever left the room meanwhile stays out. */
+    /* A socket that left the room meanwhile stays out. */
     if (stays || decision->joins) calls_access_put_in(decision->calls, socket, decision->claims, decision->call_id);
     calls_gate_open(gate, socket, -1);
 }
@@ -376,7 +375,7 @@ struct calls_comeback {
     size_t count;
     char (*ids)[KIT_ID_SIZE]; /* the calls that the token does not name; after run: those that are not allowed */
     char sid[KIT_SID_SIZE];
-    struct calls_comeback *next; /* of those that wait for their connection, to be told */
+    struct calls_comeback *next; /* of those that wait for their connection, to be notified */
 };
 
 static int run_comeback(struct kit_db *db, struct kit_store_op *op)
@@ -406,7 +405,7 @@ static void refuse_comeback(struct sio_admission *admission)
     sio_refuse(admission, "too many requests are queued; try again", "{\"code\":503}");
 }
 
-/* The socket's rooms are right; what it lost is told when it is connected. */
+/* The socket's rooms are correct; it is notified of those it lost once it is connected. */
 static void go_on(struct calls_comeback *comeback, struct sio_socket *socket)
 {
     struct calls *calls = comeback->calls;
@@ -475,7 +474,7 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     free_comeback(comeback);
 }
 
-/* Takes it off the list of those that are to be told. */
+/* Takes it off the list of those to be notified. */
 static struct calls_comeback *take_comeback(struct calls *calls, const char *sid)
 {
     struct calls_comeback **at = &calls->comebacks;

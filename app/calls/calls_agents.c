@@ -1,4 +1,4 @@
-/* The namespace "/": agents say who they are and list the calls that they may see. */
+/* The namespace "/": agents identify themselves and list the calls that they may see. */
 #include "calls_listing.h"
 
 #include <string.h>

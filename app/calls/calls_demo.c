@@ -13,7 +13,7 @@
 #define AVERAGE_LINE_BYTES 50 /* takes demo_line_ms */
 #define SHORT_LINE_BYTES 24   /* lines up to this are not announced by an interim one */
 
-/* Where the play stands. */
+/* The position in the play. */
 enum phase { PHASE_CLEAN_UP, PHASE_START, PHASE_LINE, PHASE_LINE_FINAL, PHASE_END, PHASE_PRUNE };
 
 struct calls_demo {
@@ -37,7 +37,7 @@ static const char *line_part(const struct calls_demo *demo, size_t part)
     return text ? text : "";
 }
 
-/* An action is what the agent did in his tools; nobody says it. */
+/* An action is what the agent did in another program; it is not spoken. */
 static const char *speaker_of(const struct calls_demo *demo)
 {
     const char *speaker = line_part(demo, 0);

@@ -1,7 +1,7 @@
-/* Reads one thing that a feed says out of its JSON text. Whatever door it came through, the text goes on byte by byte:
- * values that this program does not know, and those that it could not even write again (numbers beyond a double, half
- * surrogates), stay what they were. Only what the server itself says is left out and said anew; and of a line in which
- * something must not be stored, only the fields that the schema names go on, with what is left of its text. */
+/* Reads one event of a feed out of its JSON text. Over Socket.IO and HTTP alike, the text is passed on byte by byte:
+ * values that this program does not know, or could not write again (numbers beyond a double, half surrogates), remain
+ * unchanged. Only fields that the server itself sets are left out and written again; of a line with parts that must not
+ * be stored, only the fields named by the schema are passed on, with the redacted text. */
 #include "calls_entry.h"
 
 #include <base_json.h>
@@ -200,7 +200,7 @@ static bool has_secret(const struct calls_redaction *redaction, const json_t *va
     return false;
 }
 
-/* Fields that say who, when and which; text was looked through already. */
+/* Fields that identify speaker, time and call; the text was redacted already. */
 static bool is_plain(const char *key, const json_t *value)
 {
     for (const char *const *name = plain_of_line; *name; name++)

@@ -1,5 +1,5 @@
-/* doc:feedback: whether a document helped, once per agent, document and call. The totals stand with the document,
- * where the search finds them. doc:used: that an agent opened or copied it, which teaches less. */
+/* doc:feedback: whether a document helped, once per agent, document and call. The totals are stored with the document,
+ * where the search reads them. doc:used: an agent opened or copied it, which teaches less. */
 #include "calls_int.h"
 
 #include <string.h>

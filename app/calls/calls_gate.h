@@ -28,7 +28,7 @@ struct calls_turn {
 int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, struct calls_turn *turn);
 /* Once for each that has begun. The gate is still the caller's, until calls_gate_next(). */
 struct calls_gate *calls_gate_end_turn(struct calls_turn *turn);
-/* Begins the next turn; frees a gate that nobody needs. */
+/* Begins the next turn; frees a gate that is no longer needed. */
 void calls_gate_next(struct calls_gate *gate);
 /* NULL: there is none. */
 struct calls_gate *calls_gate_find(const struct calls *calls, const char *sid, const char *call_id);
@@ -48,8 +48,8 @@ void calls_gate_drop(struct calls_gate *gate);
 void calls_gate_forget(const struct calls *calls, const char *sid, const char *call_id);
 void calls_gates_clear(struct calls *calls);
 
-/* A message for `who` passes, which names a room of the call: writes the ids of sockets that are not to get it, and
- * keeps it for those of them that it is meant for (message NULL: for nobody). Returns how many, at most
+/* A message for `who`, which names a room of the call, is being delivered: writes the ids of sockets that must not get
+ * it now, and keeps it for those of them that are recipients (message NULL: for none). Returns how many, at most
  * calls_gates_count(). */
 size_t calls_gates_stop(const struct calls_gated *call, const struct rooms_selector *who,
                         const struct rooms_message *message, int64_t seq, struct rooms_name *except);

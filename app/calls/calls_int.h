@@ -92,12 +92,12 @@ void calls_suggest_stop(struct calls *calls);
 void calls_life_stop(struct calls *calls);
 void calls_demo_stop(struct calls *calls);
 
-/* Counts the live calls anew, for /health. */
+/* Refreshes the count of live calls, for /health. */
 void calls_refresh_live(struct calls *calls);
 
 /* ------------------------------------------------------------------ calls */
 
-/* A call as it stands in the store. */
+/* A call as it is stored. */
 struct calls_call {
     int64_t id, started_ms, ended_ms /* 0: goes on */, seq;
     char status[16];
@@ -116,7 +116,7 @@ int calls_read_agents(struct kit_db *db, int64_t call, char **agents, struct kit
 struct calls_view {
     const char *call_id;
     int64_t since_seq, now_ms;
-    const char *agent; /* whose private notes are in it as well; NULL: nobody's */
+    const char *agent; /* the agent whose private notes are included; NULL: none */
     bool all_notes;    /* everybody's: a supervisor's view */
     bool lacks_notes;  /* set: there are private notes that are not in it */
 };
@@ -171,7 +171,7 @@ void calls_said_clear(struct calls_said *said);
 int calls_access_list(struct sio_socket *socket);
 /* Supervisors and administrators: who may write notes, sees everybody's and is called for help. */
 bool calls_access_is_supervisor(const struct kit_claims *claims);
-/* The call is gone: nobody is in its rooms any more, at any process. */
+/* The call is gone: its rooms are emptied, in all processes. */
 void calls_access_empty(struct calls *calls, const char *call_id);
 
 /* --------------------------------------------------------------- presence */

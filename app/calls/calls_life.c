@@ -1,8 +1,7 @@
-/* The end of calls. One whose feed went away without a word ends by itself; one that ended long ago is deleted with
- * everything that was said; an administrator may delete one at once.
- *
- * A feed that is connected keeps the calls that it spoke of: its socket is in a room for each, and they are marked
- * again at every look. So any process sees in the store what the feeds of the others keep. */
+/* The end of calls. A call whose feed disconnected without ending it ends by itself; a call that ended long ago is
+ * deleted with all its lines; an administrator may delete one at once. A connected feed keeps its calls alive: its
+ * socket is in a room for each, and they are marked at every check. So any process sees in the store which calls the
+ * feeds of the others keep. */
 #include "calls_life.h"
 #include "calls_text.h"
 
@@ -131,7 +130,7 @@ static bool is_among(const char *id, char (*ids)[KIT_ID_SIZE], size_t count)
     return i < count;
 }
 
-/* Those that are idle, and still are when nobody else can change them. */
+/* Calls that are idle, and still are under a lock. */
 static int end_idle(struct kit_db *db, struct end_op *end)
 {
     const struct kit_config *config = end->calls->kit->config;
@@ -256,7 +255,7 @@ static int find_piece(struct kit_db *db, int64_t call, int64_t *last, struct kit
     return 0;
 }
 
-/* Lines first and in pieces, so that nobody waits for a long call. */
+/* Lines first and in pieces, so that a long call does not delay others. */
 static int run_delete(struct kit_db *db, struct kit_store_op *op)
 {
     struct delete_op *delete = (struct delete_op *)(void *)op;

@@ -8,7 +8,7 @@
 void calls_life_said(struct sio_socket *socket, enum calls_feed_kind kind, const char *call_id);
 
 typedef void (*calls_delete_fn)(void *ctx, const struct kit_failure *failure);
-/* Deletes a call with all that was said and suggested. fn is called once, later or before this returns. */
+/* Deletes a call with its lines and suggestions. fn is called once, later or before this returns. */
 void calls_delete(struct calls *calls, const char *call_id, struct kit_source *source, calls_delete_fn fn, void *ctx);
 
 #endif

@@ -42,7 +42,7 @@ static void add_error(struct list_op *list, size_t index, const struct kit_failu
     list->errors[list->result.error_count++] = (struct calls_list_error){index, *failure};
 }
 
-/* What is taken off the front of the text: an element of the array, or what stands in a line. n 0: there is no more. */
+/* One element of the array, or one line of NDJSON, taken off the front of the text. n 0: the end. */
 static struct eio_str next_text(struct list_op *list, struct sio_args *rest)
 {
     if (!list->is_lines) {

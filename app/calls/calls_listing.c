@@ -1,7 +1,7 @@
-/* Who lists calls sees those that the token names, one by one or by their beginning, and those whose own list of agents
- * names the user. For each of these ways there is a room: whoever lists is in the rooms of its ways, and the status of
- * a call is sent to all rooms that lead to the call. So a new call is seen by those who may, and by nobody else,
- * without anybody being asked. Supervisors are in a second family of such rooms, for raised hands. */
+/* A user who lists calls sees those that the token names, by id or prefix, and those whose own list of agents has the
+ * user. There is a room for each of these ways: a listing socket joins the rooms of its ways, and the status of a call
+ * is sent to all rooms that lead to the call. So a new call reaches exactly those who may see it, without a lookup.
+ * Supervisors are in a second family of such rooms, for raised hands. */
 #include "calls_listing.h"
 
 #include <base_json.h>
@@ -213,7 +213,7 @@ struct listing {
     struct kit_failure *failure;
 };
 
-/* As many as there may be, and one more, which only tells that there is a next page. */
+/* One more than the limit, which shows whether there is a next page. */
 static int put_rows(const struct listing *listing, struct kit_rows *rows, enum kit_step step)
 {
     struct sio_builder *out = listing->out;
@@ -223,7 +223,7 @@ static int put_rows(const struct listing *listing, struct kit_rows *rows, enum k
         if (count++) sio_builder_put(out, ",");
         last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
-        /* Hands that are up: whoever connects while they are was not sent call:help. */
+        /* Raised hands, for supervisors who connect later and missed call:help. */
         if (calls_access_is_supervisor(listing->claims) && calls_help_put(listing->db, last, out, listing->failure))
             return listing->failure->code;
         sio_builder_put(out, "}");

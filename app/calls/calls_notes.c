@@ -1,6 +1,6 @@
-/* note:send: private notes of supervisors to the agents of a call, or to one of them. They are a log of their own and
- * take no seq of the call, so that nobody sees from a gap that there was one; their ids are random for the same reason.
- * A client that gets a note live and in its snapshot knows it by its id. */
+/* note:send: private notes of supervisors to the agents of a call, or to one of them. They are a separate log and take
+ * no seq of the call, so that a gap does not reveal them; their ids are random for the same reason. A client that gets
+ * a note both live and in its snapshot recognises it by its id. */
 #include "calls_int.h"
 
 #include <stdlib.h>

@@ -1,7 +1,5 @@
-/* call:search: calls in which something was said, with the lines that say it, among those that the user may see.
- *
- * A page goes through the lines that fit, the latest first; a call stands where its latest such line does, and never
- * again on a later page. */
+/* call:search: calls with lines that match, among those that the user may see. A page goes through the matching lines,
+ * the latest first; a call is listed at its latest such line, and not again on later pages. */
 #include "calls_text.h"
 
 #include <stdlib.h>

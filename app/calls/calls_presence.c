@@ -6,7 +6,7 @@
 #include <string.h>
 #include <uthash.h>
 
-/* Changes of who watches a call are told together after this time, so that many who join at once cost one message. */
+/* Changes in who watches a call are sent together after this time, so that many who join at once cause one message. */
 #define PRESENCE_DELAY_MS 50
 /* Names in one agent:presence; above it only the number grows. */
 #define PRESENCE_NAMES_MAX 200

@@ -1,5 +1,5 @@
-/* The namespace "/" as its adapter sees it: everything goes on, but what is for a call is looked at on its way,
- * wherever it comes from: messages pass the gates, and nobody is put into a call's room unasked. */
+/* The namespace "/" as its adapter sees it. Everything is passed on, but what concerns a call is checked on its way,
+ * wherever it comes from: messages pass the gates, and no socket joins a call's room without the right to it. */
 #include "calls_gate.h"
 #include "calls_listing.h"
 
@@ -36,7 +36,8 @@ struct passing {
     struct rooms_name some[NAMES_MAX], *except;
 };
 
-/* Fills in `passing` if the message is for a call with gates. Negative: out of memory, and nobody may get it. */
+/* Fills in `passing` if the message is for a call with gates. Negative: out of memory, and the message must not be
+ * delivered. */
 static int pass_gates(struct calls *calls, const struct rooms_selector *who, const struct rooms_message *message,
                       bool keeps, struct passing *passing)
 {
@@ -84,7 +85,7 @@ static void on_deliver(void *ctx, const struct rooms_selector *who, const struct
     passed(&passing);
 }
 
-/* Whoever waits at a gate is not asked: its answer would come too late. */
+/* Sockets that wait at a gate are not asked for acks: theirs would come too late. */
 static void on_deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
                                 const struct rooms_message *message, const struct rooms_ack_sink *sink)
 {
@@ -113,7 +114,7 @@ void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket
 
 /* ------------------------------------------------------------------- rooms */
 
-/* A call's rooms go through the access; those of who lists calls are joined by nobody else; the others as they came. */
+/* Joins of a call's rooms are checked; the rooms of listings are reserved; others are passed on. */
 static void on_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t count)
 {
     struct calls_proxy *proxy = ctx;

@@ -1,9 +1,8 @@
-/* Snapshots of calls that a token opens by itself: whoever asks for the same before it is read gets it from one read,
- * in one encoding. Three hundred agents that come back to a call at once cost one snapshot, not three hundred; and they
- * get it one after another, so that the loop is not theirs alone.
- *
- * Whose right depends on the call's own list of agents reads for itself, together with that list (calls_watch.c); so
- * do agents of a call in which there are notes to one of them. */
+/* Snapshots of calls that a token names: all requests for the same one that arrive before it is read share one read and
+ * one encoding. Three hundred agents that come back to a call at once cost one snapshot, not three hundred; and they
+ * get it one after another, so that they do not occupy the loop. Sockets whose right depends on the call's own list of
+ * agents read a snapshot each, together with that list (calls_watch.c); so do agents of a call with notes to one of
+ * them. */
 #include "calls_watch.h"
 
 #include <stdatomic.h>

@@ -67,7 +67,7 @@ int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const
     bool allowed = kit_claims_allow(claims, call_id);
     int code = allowed ? 0 : find_agent(db, call_id, claims->sub, &allowed, failure);
     if (code) return code;
-    /* Whether a call exists is told only to those who may see it. */
+    /* Only users who may see a call learn whether it exists. */
     if (!allowed) return kit_fail(failure, 403, "/call_id", "this call is not yours");
     return calls_find(db, call_id, call, failure);
 }
@@ -176,7 +176,7 @@ static int put_transcript(struct kit_db *db, const struct calls_call *call, cons
     return put_events(&rows, step, out);
 }
 
-/* What is no part of the call's log. */
+/* What is not part of the call's log. */
 static int put_beside(struct kit_db *db, const struct kit_config *config, int64_t call, struct calls_view *view,
                       struct sio_builder *out, struct kit_failure *failure)
 {

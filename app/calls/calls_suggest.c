@@ -1,6 +1,6 @@
-/* Suggestions for a call: after each final line of the customer the knowledge base is searched with what they said;
- * when the best documents changed, the suggestion is stored, numbered and sent. One search per call at a time: what is
- * said meanwhile starts one more afterwards. */
+/* Suggestions for a call: after each final line of the customer the knowledge base is searched; if the best documents
+ * changed, the suggestion is stored, numbered and sent. One search per call at a time: further lines cause one more
+ * search afterwards. */
 #include "calls_int.h"
 
 #include <stdlib.h>
@@ -211,7 +211,7 @@ static void start(struct calls *calls, const char *call_id, struct knowledge_vec
     HASH_ADD_STR(calls->suggest->running, call_id, search);
     return;
 fail:
-    /* A suggestion less is no harm: the next line asks again. */
+    /* A missed suggestion does no harm: the next line searches again. */
     free(search);
     free(s);
     free(take_vector);

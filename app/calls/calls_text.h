@@ -1,6 +1,6 @@
-/* Full text of final lines. This is the one place that knows how an engine of the store searches texts: SQLite by an
- * FTS5 table beside the lines (the last step of calls_schema.c), which is told of each line here. An engine that keeps
- * such an index by itself has nothing to do in put and drop. */
+/* Full text of final lines. This is the only place that depends on how an engine of the store searches texts: SQLite
+ * uses an FTS5 table beside the lines (the last step of calls_schema.c), which is updated here. For an engine that
+ * maintains such an index by itself, put and drop do nothing. */
 #ifndef CALLS_TEXT_H
 #define CALLS_TEXT_H
 

@@ -1,8 +1,7 @@
-/* call:subscribe and call:unsubscribe. What a socket asks about one call is done in the order in which it asked.
- *
- * Whoever may is held back and joins first; then the snapshot is read, beside the writes; what is broadcast meanwhile
- * follows the answer, if it is not in the snapshot. Other processes learn of the member before that. The right is
- * looked up first; where only the call's own list of agents gives it, once more by the operation that reads. */
+/* call:subscribe and call:unsubscribe. Requests of a socket about one call are handled in order. The right is checked
+ * first; then the socket joins and is held back, and the snapshot is read, beside the writes; broadcasts meanwhile
+ * follow the answer, unless they are in the snapshot. Other processes learn of the member before that. If only the
+ * call's own list of agents gives the right, the operation that reads checks it again. */
 #include "calls_watch.h"
 
 #include <string.h>
@@ -125,7 +124,7 @@ static void on_told(void *ctx)
     ask_all(&calls->told);
 }
 
-/* Behind the hook that tells the other processes: they know of these members when the next turn begins. */
+/* After the hook that informs the other processes: they know of these members when the next turn begins. */
 static void on_turn_end(void *ctx)
 {
     struct calls *calls = ctx;

@@ -297,7 +297,7 @@ static void copy_line(struct eio_str text, char *out, size_t size)
     strcpy(out + k, n < text.n ? mark : "");
 }
 
-/* How much of what was said stands in a passage of the document. */
+/* The share of the customer's words that is in a passage of the document. */
 static double passage_score(struct knowledge *knowledge, const struct knowledge_call *call, uint32_t document,
                             struct eio_str passage)
 {

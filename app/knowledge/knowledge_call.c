@@ -181,7 +181,7 @@ int knowledge_call_read(struct knowledge_call *call, const struct knowledge_read
     memset(call, 0, sizeof *call);
     call->terms = calloc(TERMS_MAX, sizeof *call->terms);
     call->features = calloc(FEATURES_MAX, sizeof *call->features);
-    /* What says nothing moves no document. */
+    /* Tokens without meaning for the subject do not change scores. */
     struct eio_str *about = malloc((turn_count + 1) * sizeof *about);
     int failed = call->terms && call->features && about ? 0 : EIO_ENOMEM;
     for (size_t i = 0; i < turn_count && !failed; i++)

@@ -15,7 +15,7 @@
 #define FAILURES_MAX 3 /* in a row, then it is left alone */
 #define REST_MS 10000
 #define REST_MS_MAX 300000
-#define QUESTIONS_MAX 64 /* at a time; above, the local answer stands */
+#define QUESTIONS_MAX 64 /* at a time; above, only the local answer is used */
 
 struct knowledge_embedder {
     struct kit *kit;

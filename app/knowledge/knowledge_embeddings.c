@@ -11,7 +11,7 @@
 
 #define SENTENCES_MAX 24    /* of a document; those that follow have no vector */
 #define SENTENCES_SCORED 3  /* the best ones */
-#define SENTENCE_BYTES 8    /* shorter ones say nothing */
+#define SENTENCE_BYTES 8    /* shorter ones are too vague */
 #define TEXT_BYTES 2000     /* of a text; models read little more */
 #define OWN_FACTOR 2.0f     /* a document's own vector counts like this many calls */
 #define CALLS_MAX 200       /* learned calls of a document, the latest */

@@ -35,7 +35,7 @@ void knowledge_embeddings_inherit(struct knowledge_embeddings *embeddings, struc
  * Returns 0 or the code of failure. */
 int knowledge_embeddings_load(struct knowledge_embeddings *embeddings, const struct knowledge_index *index,
                               struct kit_db *db, struct kit_failure *failure);
-/* Reads the learned calls of one document anew. Accepts NULL. */
+/* Reloads the learned calls of one document. Accepts NULL. */
 int knowledge_embeddings_load_calls(struct knowledge_embeddings *embeddings, const struct knowledge_index *index,
                                     struct kit_db *db, const char *doc_id, struct kit_failure *failure);
 /* Texts without a vector, at most max, borrowed. */

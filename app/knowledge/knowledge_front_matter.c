@@ -78,7 +78,7 @@ static void take_values(yaml_document_t *document, const yaml_node_t *root, stru
     }
 }
 
-/* "Billing: an overview" as a plain value is no YAML, but many write it so. */
+/* "Billing: an overview" as a plain value is not valid YAML, but is common. */
 static void take_title_line(struct eio_str block, struct knowledge_text *title)
 {
     static const char key[] = "title:";

@@ -32,7 +32,7 @@ static void append_action(struct knowledge_text *text, const json_t *action, siz
     append_sentences(text, json_object_get(action, "subtext"), "   - ");
 }
 
-/* A subflow and where it stands. */
+/* A subflow and its position. */
 struct subflow {
     const char *flow, *description, *name;
     const json_t *value;
@@ -86,7 +86,7 @@ int knowledge_guidelines_parse(struct knowledge_documents *documents, const char
     json_error_t where;
     const char *flow;
     json_t *value;
-    /* A name that stands twice would lose the first one's text without a word. */
+    /* A duplicate name would silently lose the first one's text. */
     json_t *root = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &where);
     size_t before = documents->count;
     int failed = 0;

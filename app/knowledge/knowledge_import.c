@@ -200,8 +200,8 @@ static int match_by_key(struct matching *m, struct bucket *table, bool is_title,
     return 0;
 }
 
-/* Walks both files' documents of one heading together: what stands behind a document that was recognised, and was
- * recognised by nothing, is what stood behind it before. */
+/* Walks both files' documents of one heading together: an unrecognised document after a recognised one is the one that
+ * followed it before. */
 static int match_neighbours(struct matching *m)
 {
     struct bucket *bucket, *next_bucket;

@@ -77,7 +77,7 @@ struct document {
     UT_hash_handle hh;
 };
 
-/* A passage by its hash, and in how many documents it stands. */
+/* A passage by its hash, and the number of documents that have it. */
 struct passage {
     uint64_t hash;
     uint32_t documents, last;

@@ -61,7 +61,8 @@ struct knowledge_weights {
 struct knowledge_hit {
     uint32_t document;
     double score, concepts, words, learned, vector;
-    double excess; /* of the score over the mean of the other documents: what all share says nothing */
+    double excess; /* of the score over the mean of the other documents: what all have in common does not distinguish
+                      them */
 };
 
 /* NULL: out of memory. */
@@ -81,7 +82,7 @@ size_t knowledge_index_count(const struct knowledge_index *index);
 const char *knowledge_index_id(const struct knowledge_index *index, uint32_t document);
 /* The document's number, or UINT32_MAX. */
 uint32_t knowledge_index_find(const struct knowledge_index *index, const char *id);
-/* True if a passage stands in so many documents that it explains none. */
+/* True if a passage is in so many documents that it explains none. */
 bool knowledge_index_is_boilerplate(const struct knowledge_index *index, struct eio_str passage);
 /* How much a term says; 0 for one that the document does not have. */
 double knowledge_index_weight(const struct knowledge_index *index, const char *term, uint32_t document);

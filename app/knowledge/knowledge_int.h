@@ -80,7 +80,7 @@ void knowledge_front_matter_read(struct eio_str text, struct knowledge_front_mat
 /* Replaces the documents of import->source. Run as an operation (write). */
 int knowledge_store(struct kit_db *db, const struct knowledge_documents *documents, struct knowledge_import *import,
                     struct kit_failure *failure);
-/* Documents changed: every process builds its index anew. In the operation that changed them. */
+/* Documents changed: every process rebuilds its index. Called in the operation that changed them. */
 int knowledge_note_change(struct kit_db *db, struct kit_failure *failure);
 /* The source of a file: its whole path, in UTF-8; malloc. NULL with errno. */
 char *knowledge_source(const char *path);

@@ -159,7 +159,7 @@ int knowledge_learn_vote(const struct knowledge *knowledge, struct kit_db *db, c
 
 /* -------------------------------------------------------------------- load */
 
-/* What stands in the store in weights. */
+/* The stored counts as weights. */
 static double in_calls(int64_t weight)
 {
     return weight > 0 ? (double)weight / KNOWLEDGE_WEIGHT_ONE : 0;

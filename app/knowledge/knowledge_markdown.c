@@ -1,5 +1,5 @@
-/* Markdown (CommonMark, by cmark): every heading that stands by itself, not in a list or a quotation, begins a
- * document. Its text is the source's, without comments. Pure. */
+/* Markdown (CommonMark, by cmark): every heading outside lists and quotations begins a document. Its text is the
+ * source's, without comments. Pure. */
 #include "knowledge_int.h"
 
 #include <cmark.h>
@@ -70,7 +70,7 @@ static char *read_title(cmark_node *heading)
     struct eio_str bare = knowledge_trim((struct eio_str){title.p, title.n});
     memmove(title.p, bare.p, bare.n);
     title.p[bare.n] = 0;
-    /* U+001F stands between headings. */
+    /* U+001F separates headings. */
     for (char *c = title.p; *c; c++)
         if (*c == KNOWLEDGE_HEADING_MARK[0]) *c = ' ';
     return title.p;

@@ -1,5 +1,5 @@
-/* What customers say who need a document, written by its author: a section called "Says" at its end, a phrase a line.
- * Each phrase teaches like a call. Pure. */
+/* Phrases of customers who need a document, written by its author: a section called "Says" at its end, one phrase per
+ * line. Each phrase teaches like a call. Pure. */
 #include "knowledge_int.h"
 
 #include <string.h>

@@ -70,7 +70,7 @@ const char *const knowledge_migrations[] = {
     " features TEXT NOT NULL, vector BLOB NOT NULL,"
     " PRIMARY KEY (call_id, doc_id, agent)) WITHOUT ROWID;",
     /* 4 */
-    /* Whoever changes documents notes it (knowledge_note_change()): not every engine has these triggers. */
+    /* Code that changes documents also calls knowledge_note_change(), since not every engine has these triggers. */
     KIT_SQLITE_ONLY("DROP TRIGGER documents_added; DROP TRIGGER documents_removed; DROP TRIGGER documents_changed;"),
     /* 5 */
     /* Votes teach by their weight, a helpful one by 4 (KNOWLEDGE_WEIGHT_ONE). */

@@ -13,7 +13,7 @@
 
 #define VERSION 1
 #define HEADER_BYTES 16
-#define FIRST_PIECE 999 /* before it stand marks that are no text */
+#define FIRST_PIECE 999 /* preceded by marks that are not text */
 #define WORD_BYTES_MAX 100
 #define PIECE_BYTES_MAX 64
 

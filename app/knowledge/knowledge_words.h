@@ -11,7 +11,7 @@ struct knowledge_word {
     const char *term;    /* folded, without accents, the stem; a pair of characters in scripts without blanks */
     const char *surface; /* the same before stemming, for people */
     bool is_number;
-    bool is_stop; /* says nothing about the subject: function words, the phrases of a call */
+    bool is_stop; /* irrelevant to the subject: function words, the phrases of a call */
 };
 
 struct knowledge_words *knowledge_words_new(void);

@@ -8,7 +8,7 @@
 struct node_peer {
     struct node_cluster *cluster;
     struct eio_handoff *handoff; /* NULL: it does not run */
-    bool gone;                   /* freed at the end of the turn that told us */
+    bool gone;                   /* freed at the end of the turn that noticed it */
 };
 
 struct node_cluster {
@@ -98,7 +98,7 @@ static void on_turn_end(void *ctx)
     rooms_bus_flush(ctx);
 }
 
-/* Its hook comes before the server's: the siblings are told before clients are. */
+/* Its hook runs before the server's: siblings get their messages before clients do. */
 static int make_bus(struct node_cluster *cluster)
 {
     struct kit *kit = cluster->kit;

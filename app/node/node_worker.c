@@ -1,4 +1,4 @@
-/* A worker's own part: what the master orders, signs of life, and numbers for whoever is asked about all workers. */
+/* A worker's part: orders from the master, heartbeats, and figures for answers about all workers. */
 #include "node_cluster.h"
 
 #include "kit_metrics.h"
@@ -98,7 +98,7 @@ static void on_control(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     while ((n = receive(fd, &order, fds)) == (ssize_t)sizeof order) obey(worker, &order, fds);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    /* The master is gone: nobody would start or end us any more. */
+    /* The master is gone, and could neither restart nor end this process. */
     event_del(worker->control_event);
     kit_log(EIO_LOG_ERROR, "the master process is gone; exiting", NULL);
     worker->orders.drain(worker->orders.ctx);

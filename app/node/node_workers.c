@@ -171,7 +171,7 @@ static bool send_order(const struct slot *slot, const struct queued *queued)
     }
     if (sendmsg(slot->control_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
     if (errno == EAGAIN || errno == EINTR) return false;
-    /* It is dead, which SIGCHLD tells; or too many descriptors are on their way. */
+    /* It is dead, which SIGCHLD reports; or too many descriptors are in transit. */
     if (errno != EPIPE && errno != ECONNRESET)
         kit_log(EIO_LOG_ERROR, "cannot send to a worker", "pid", kit_number(slot->pid).text, "why", strerror(errno),
                 NULL);
@@ -321,7 +321,7 @@ static void begin_end(struct master *master, int status)
     master->state = ENDING;
     master->kill_at_ms = kit_monotonic_ms() + master->config->drain_timeout_ms + END_GRACE_MS;
     if (status) master->status = status;
-    /* One that stands still cannot drain. Before the order: a worker that ends already may be stopped by a tracer. */
+    /* A worker that hangs cannot drain. Sent before the order: a worker that is ending may be stopped by a tracer. */
     for (unsigned i = 0; i < master->count; i++) {
         master->slots[i].restart_at_ms = 0;
         if (master->slots[i].pid) kill(master->slots[i].pid, SIGCONT);
@@ -456,7 +456,7 @@ static void wait_for_something(struct master *master)
     if (polls[n].revents) read_signals(master);
 }
 
-/* A worker that stands still keeps neither new connections waiting nor, for ever, its sessions. */
+/* A worker that hangs delays neither new connections nor, for ever, its sessions. */
 static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
 {
     struct slot *slot = &master->slots[index];

@@ -1,8 +1,7 @@
-/* `--workers N`: a master that forks N workers, each a node of its own with its own listening socket on the shared
- * port, and starts those again that die. Master and worker talk through a socket pair (struct node_order one way, one
- * byte the other); what is told to the outside about all workers stands in a page of shared memory.
- *
- * The master holds no loop, no threads and no database: what a worker inherits is this struct and the configuration. */
+/* `--workers N`: a master that forks N workers, each a separate node with its own listening socket on the shared port,
+ * and restarts those that die. Master and worker talk through a socket pair (struct node_order one way, one byte the
+ * other); figures about all workers are in a page of shared memory. The master has no loop, no threads and no database:
+ * a worker inherits only this struct and the configuration. */
 #ifndef NODE_WORKERS_H
 #define NODE_WORKERS_H
 
