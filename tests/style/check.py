@@ -429,7 +429,7 @@ LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\
 
 
 # Folders whose comments read well, too; the list may only become longer.
-PROSE_COMMENTS = ("base", "rooms")
+PROSE_COMMENTS = ("base/", "rooms/", "app/calls/", "app/knowledge/", "app/node/", "app/web/")
 TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")
 
 
@@ -443,11 +443,11 @@ def prose():
             said = found[0]
             if said[0] == '"':
                 said = "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', said))
-            elif path.parts[0] in PROSE_COMMENTS:
+            elif path.as_posix().startswith(PROSE_COMMENTS):
                 said = re.sub(r"\s*\n\s*\* ?", " ", said)
             else:
                 continue
-            words = PROSE.search(said) or (found[0][0] != '"' and TRANSLATED.search(said))
+            words = PROSE.search(said) or (found[0][0] != '"' and path.parts[0] != "app" and TRANSLATED.search(said))
             if words:
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 
