@@ -16,11 +16,12 @@ enum {
     ADMINUI__TICK_MS = 1000,       /* numbers are taken by the second */
     ADMINUI__STATS_TICKS = 2,      /* and sent every other second */
     ADMINUI__WATCHED_MS = 7000,    /* another node's pages are thought to be there this long after its last word */
-    ADMINUI__RESYNC_MS = 5000,     /* at least that between two lists because of too many changes */
+    ADMINUI__RESYNC_MS = 10000,    /* at least that between two lists because of too many changes */
     ADMINUI__FIRST_SOCKETS = 1000, /* of a list that go at once, in one turn */
     ADMINUI__SLICE_MS = 250,       /* the others follow in slices */
     ADMINUI__SLICE_SOCKETS = 50,
-    ADMINUI__ADDRESSES = 1024, /* whose failed logins are counted */
+    ADMINUI__QUEUED_MAX = 65536, /* bytes; a page with more gets no new list */
+    ADMINUI__ADDRESSES = 1024,   /* whose failed logins are counted */
     ADMINUI__AUTH_BYTES_MAX = 16384,
     ADMINUI__SAMPLES = 64,
     ADMINUI__NAME_SIZE = 1024, /* of a namespace, room or event in an action, decoded */
@@ -104,9 +105,9 @@ struct adminui {
     size_t shown_count;
     struct adminui__roster *rosters;
     struct eio_timer slice_timer, data_timer;
-    bool reading;               /* the data that is asked for is asked for here */
-    struct sio_builder leaving; /* rooms that the socket which goes has left: texts */
-    struct eio_rate event_rate, change_rate;
+    bool reading;                               /* the data that is asked for is asked for here */
+    struct sio_builder leaving;                 /* rooms that the socket which goes has left: texts */
+    uint64_t events_until_us, changes_until_us; /* how far the minute's worth is used up */
     uint64_t event_bytes_from_ms;
     size_t event_bytes; /* in that second */
     bool outdated;      /* changes were left out */

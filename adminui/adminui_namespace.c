@@ -17,9 +17,9 @@ void adminui_options_init(struct adminui_options *options)
         .max_failed_logins = 10,
         .max_pending_logins = 16,
         .max_sockets = 1000,
-        .max_events_per_second = 20,
+        .max_events_per_minute = 120,
         .max_event_bytes_per_second = 262144,
-        .max_changes_per_second = 100,
+        .max_changes_per_minute = 600,
     };
 }
 
@@ -108,9 +108,15 @@ static void send_rosters(struct adminui *adminui, const struct adminui__page *pa
     tell_nodes_word(adminui, "list", sio_socket_id(page->socket));
 }
 
+/* A page that is slow to read gets its list when it has read what is queued for it. */
 static void renew_rosters(struct adminui *adminui)
 {
-    for (const struct adminui__page *page = adminui->pages; page; page = page->next) send_rosters(adminui, page);
+    for (const struct adminui__page *page = adminui->pages; page; page = page->next) {
+        if (eio_session_queued_bytes(sio_socket_session(page->socket)) > ADMINUI__QUEUED_MAX)
+            adminui->outdated = true;
+        else
+            send_rosters(adminui, page);
+    }
 }
 
 static void on_watched(struct adminui *adminui)

@@ -7,10 +7,19 @@
 
 /* ------------------------------------------------------------------ limits */
 
+/* A token bucket that holds ten seconds' worth. */
+static bool take_one(const struct adminui *adminui, uint64_t *until_us, uint32_t per_minute)
+{
+    uint64_t now_us = eio_loop_now_ms(adminui->loop) * 1000, cost_us = 60000000 / per_minute;
+    uint64_t from_us = *until_us > now_us ? *until_us : now_us;
+    if (from_us + cost_us > now_us + 10000000) return false;
+    *until_us = from_us + cost_us;
+    return true;
+}
+
 bool adminui__may_tell_change(struct adminui *adminui)
 {
-    uint64_t now = eio_loop_now_ms(adminui->loop);
-    if (!adminui->outdated && eio_rate_take(&adminui->change_rate, now, adminui->options.max_changes_per_second))
+    if (!adminui->outdated && take_one(adminui, &adminui->changes_until_us, adminui->options.max_changes_per_minute))
         return true;
     adminui->outdated = true;
     adminui->stats.changes_left_out++;
@@ -27,7 +36,7 @@ static bool may_tell_event(struct adminui *adminui, struct sio_args args)
         adminui->event_bytes = 0;
     }
     bool fits = bytes <= adminui->options.max_event_bytes_per_second - adminui->event_bytes;
-    if (!fits || !eio_rate_take(&adminui->event_rate, now, adminui->options.max_events_per_second)) {
+    if (!fits || !take_one(adminui, &adminui->events_until_us, adminui->options.max_events_per_minute)) {
         adminui->stats.events_left_out++;
         return false;
     }

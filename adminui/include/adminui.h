@@ -55,11 +55,12 @@ struct adminui_options {
     uint32_t max_failed_logins; /* 10 in a minute from one address (IPv6: /64); above: refused unseen */
     size_t max_pending_logins;  /* 16 that wait for on_login; above: refused unseen */
 
-    /* The page is slow with long lists and redraws for each event: what is more than this is left out. */
+    /* The page searches its lists and redraws them whole for each event: what is more than this is left out. Of a
+     * minute's worth a sixth may come at once. */
     size_t max_sockets;                /* 1000 of all nodes together */
-    uint32_t max_events_per_second;    /* 20 event_received and event_sent of one node */
+    uint32_t max_events_per_minute;    /* 120 event_received and event_sent of one node */
     size_t max_event_bytes_per_second; /* 262144, their arguments */
-    uint32_t max_changes_per_second;   /* 100 of what else happens to sockets; above: all_sockets anew, later */
+    uint32_t max_changes_per_minute;   /* 600 of what else happens to sockets; above: all_sockets anew, later */
 };
 EIO_API void adminui_options_init(struct adminui_options *options);
 
@@ -76,8 +77,8 @@ struct adminui_stats {
     uint64_t actions;                /* carried out */
     uint64_t actions_refused;        /* malformed */
     uint64_t told;                   /* events of sockets that were reported */
-    uint64_t events_left_out;        /* max_events_per_second, max_event_bytes_per_second, or of a socket left out */
-    uint64_t changes_left_out;       /* max_changes_per_second */
+    uint64_t events_left_out;        /* max_events_per_minute, max_event_bytes_per_second, or of a socket left out */
+    uint64_t changes_left_out;       /* max_changes_per_minute */
     uint64_t sockets_left_out;       /* max_sockets */
     size_t pages, sessions, sockets; /* now; of this node */
     bool watching;

@@ -48,9 +48,9 @@ static int open_namespace(struct admin *admin)
     options.session_s = config->admin_session_s;
     options.max_failed_logins = config->admin_failed_logins_max;
     options.max_sockets = config->admin_sockets_max;
-    options.max_events_per_second = config->admin_events_max;
+    options.max_events_per_minute = config->admin_events_max;
     options.max_event_bytes_per_second = config->admin_event_bytes_max;
-    options.max_changes_per_second = config->admin_changes_max;
+    options.max_changes_per_minute = config->admin_changes_max;
     admin->adminui = adminui_new(admin->kit->io, &options);
     return admin->adminui ? 0 : EIO_ENOMEM;
 }

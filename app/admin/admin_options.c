@@ -38,12 +38,13 @@ static const struct kit_option rows[] = {
                 "failed logins in a minute from one address (IPv6: /64); above: refused without a look"),
     KIT_COUNT_ROW("admin_sockets_max", admin_sockets_max, "1000", 1, 1000000, "Admin UI",
                   "sockets that the Admin UI lists, of all nodes together; others are only counted"),
-    KIT_U32_ROW("admin_events_max", admin_events_max, "20", 1, 1000000, "Admin UI",
-                "events of sockets that a process reports in a second; above: left out and counted"),
+    KIT_U32_ROW("admin_events_max", admin_events_max, "120", 6, 1000000, "Admin UI",
+                "events of sockets that a process reports in a minute, a sixth of them at once; above: left out and "
+                "counted"),
     KIT_SIZE_ROW("admin_event_bytes_max", admin_event_bytes_max, "262144", 1024, "Admin UI",
-                 "bytes of their arguments in a second; the same applies"),
-    KIT_U32_ROW("admin_changes_max", admin_changes_max, "100", 1, 1000000, "Admin UI",
-                "connects, disconnects, joins and the like that a process reports in a second; above: the whole list "
-                "again, a few seconds later"),
+                 "bytes of their arguments that it reports in a second; the same applies"),
+    KIT_U32_ROW("admin_changes_max", admin_changes_max, "600", 6, 1000000, "Admin UI",
+                "connects, disconnects, joins and the like that a process reports in a minute, a sixth of them at "
+                "once; above: the whole list again, some seconds later"),
 };
 const struct kit_option_set admin_options = KIT_OPTION_SET(rows);

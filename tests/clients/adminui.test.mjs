@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
+import { startRedis } from "./lib/redis.mjs";
 import { isReference, start } from "./lib/server.mjs";
 import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
@@ -14,8 +15,8 @@ let server;
 const open = new Set();
 
 // A socket with `log`, everything that it was sent: [event, …args].
-function socketOf(nsp, auth, options = {}) {
-  const socket = io(server.http + nsp, { auth, forceNew: true, reconnection: false, ...options });
+function socketOf(nsp, auth, { at = server, ...options } = {}) {
+  const socket = io(at.http + nsp, { auth, forceNew: true, reconnection: false, ...options });
   open.add(socket);
   socket.log = [];
   socket.onAny((...event) => socket.log.push(event));
@@ -466,3 +467,63 @@ describe("profile admin-ro", () => {
     assert.deepEqual(await client.ask("rooms"), [client.id]);
   });
 });
+
+for (const adapter of ["classic", "sharded", "streams"]) {
+  describe(`two nodes over Redis, ${adapter}`, { skip: isReference && "of each server's own kind" }, () => {
+    let redis, nodes;
+    before(async () => {
+      redis = await startRedis();
+      nodes = await Promise.all(["one", "two"].map((name) => start("admin", { name, redis: redis.url, adapter })));
+      server = nodes[0];
+    });
+    after(async () => {
+      for (const node of nodes ?? []) await node.stop();
+      await redis?.stop();
+    });
+
+    test("a page sees and changes the sockets of both", async () => {
+      const before = await connect("/", {}, { ...webSocket, at: nodes[1] });
+      await before.ask("set-data", { a: 1 });
+      const page = await admin(webSocket);
+      await until(() => new Set(page.all("server_stats").map(([{ serverId }]) => serverId)).size === 2, "both servers");
+      const [listed] = await page.got("socket_connected", ({ id }) => id === before.id);
+      assert.deepEqual(listed.data, { a: 1 });
+      assert.equal(listed.clientId, before.io.engine.id.slice(0, 12));
+      const clients = [await connect("/", {}, webSocket), await connect("/", {}, { ...webSocket, at: nodes[1] })];
+      for (const client of [before, ...clients]) {
+        await page.got("socket_connected", ({ id }) => id === client.id);
+        await client.ask("echo", Buffer.from("x"));
+        assert.deepEqual((await page.got("event_received", of(client)))[2], ["echo", Buffer.from("x")]);
+        page.emit("join", "/", "both", client.id);
+        await page.got("room_joined", (_nsp, room, id) => room === "both" && id === client.id);
+      }
+      page.emit("emit", "/", "both", "hello", 1);
+      for (const client of [before, ...clients]) assert.deepEqual(await client.got("hello"), [1]);
+      page.emit("_disconnect", "/", false, before.id);
+      await until(() => !before.connected, "disconnected");
+    });
+
+    test("an action reaches a namespace that only the other node has, and makes none", async () => {
+      const page = await admin(webSocket);
+      const client = await connect("/dyn-77", {}, { ...webSocket, at: nodes[1] });
+      await page.got("socket_connected", ({ id }) => id === client.id);
+      page.emit("emit", "/dyn-77", client.id, "hello", { a: 1 });
+      assert.deepEqual(await client.got("hello"), [{ a: 1 }]);
+      page.emit("join", "/dyn-77", "r", client.id);
+      await page.got("room_joined", (nsp, room) => nsp === "/dyn-77" && room === "r");
+      page.emit("_disconnect", "/dyn-77", false);
+      await until(() => !client.connected, "disconnected");
+      const count = page.all("server_stats").length;
+      await until(() => page.all("server_stats").length > count + 2, "new numbers");
+      const own = page.all("server_stats", ({ serverId }) => serverId === "one").at(-1)[0];
+      assert.ok(!own.namespaces.some(({ name }) => name === "/dyn-77"), "not made");
+    });
+
+    test("a session of one node is good at the other", async () => {
+      const page = await admin(webSocket);
+      const [sessionId] = await page.got("session");
+      await (await connect("/admin", { sessionId }, { ...webSocket, at: nodes[1] })).got("config");
+      assert.equal((await refusal({ sessionId: "00112233445566ff" }, { at: nodes[1] })).message, "invalid credentials");
+    });
+  });
+}

@@ -43,7 +43,7 @@ static int open_admin(struct conformance *conformance, bool is_readonly)
     /* Suites want to see everything, and log in wrongly as often as they like. */
     options.max_failed_logins = 1000000;
     options.max_sockets = 100000;
-    options.max_events_per_second = options.max_changes_per_second = 1000000;
+    options.max_events_per_minute = options.max_changes_per_minute = 60000000;
     options.max_event_bytes_per_second = 67108864;
     conformance->adminui = adminui_new(conformance->io, &options);
     return conformance->adminui ? 0 : EIO_ENOMEM;

@@ -237,7 +237,7 @@ static void nothing_is_watched_while_no_page_is_there(void **state)
 static void events_above_the_rate_are_left_out_and_counted(void **state)
 {
     (void)state;
-    options.max_events_per_second = 5;
+    options.max_events_per_minute = 30;
     start();
     int fd = client_join(&t, "", NULL), admin = page();
     for (int i = 0; i < 20; i++) client_say(&t, fd, "42[\"x\"]");
@@ -256,7 +256,7 @@ static void events_above_the_bytes_are_left_out(void **state)
 {
     (void)state;
     options.max_event_bytes_per_second = 40;
-    options.max_events_per_second = 1000;
+    options.max_events_per_minute = 10000;
     start();
     int fd = client_join(&t, "", NULL), admin = page();
     client_say(&t, fd, "42[\"x\",\"0123456789012345678901234567890123456789\"]");
@@ -303,12 +303,12 @@ static void sockets_above_the_limit_are_left_out_until_there_is_room(void **stat
 static void after_too_many_changes_the_list_comes_anew(void **state)
 {
     (void)state;
-    options.max_changes_per_second = 2;
+    options.max_changes_per_minute = 12;
     start();
     int admin = page(), fds[5];
     for (int i = 0; i < 5; i++) fds[i] = client_join(&t, "", NULL);
     assert_int_equal(count(client_hear(&t, admin), "\"socket_connected\""), 2);
-    eio_loop_advance(t.loop, 6000);
+    eio_loop_advance(t.loop, 11000);
     const char *heard = client_hear(&t, admin), *list = strstr(heard, "[\"all_sockets\"");
     assert_non_null(list);
     assert_int_equal(count(heard, "[\"all_sockets\""), 1);
@@ -332,6 +332,62 @@ static void what_a_socket_leaves_is_told_to_no_page_that_is_gone(void **state)
     talk_turn(&t);
     assert_int_equal(stats().sockets, 0);
     close(fd);
+}
+
+static bool is_dynamic(struct eio_str name, void *ctx)
+{
+    (void)ctx;
+    return name.n > 5 && memcmp(name.p, "/dyn-", 5) == 0;
+}
+
+/* Appends what the page is sent now to a text that holds everything, and returns it. */
+static const char *read_on(int fd, size_t *have)
+{
+    static char wire[4 << 20];
+    ssize_t n;
+    while ((n = recv(fd, wire + *have, sizeof wire - 1 - *have, MSG_DONTWAIT)) > 0) {
+        for (ssize_t i = 0; i < n; i++)
+            if (!wire[*have + (size_t)i]) wire[*have + (size_t)i] = ' '; /* of frames' heads */
+        *have += (size_t)n;
+    }
+    wire[*have] = 0;
+    return wire;
+}
+
+/* No turn serializes more than a thousand for a page that comes, or a slice of those that follow. */
+static void a_long_list_goes_in_slices(void **state)
+{
+    enum { CLIENTS = 21, EACH = 60, FIRST = 1000, SLICE = 50 };
+    int fds[CLIENTS];
+    char connect[64];
+    (void)state;
+    options.max_sockets = 100000;
+    start();
+    sio_of_matching(t.io, is_dynamic, NULL);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = client_open(&t);
+        for (int k = 0; k < EACH; k++) {
+            snprintf(connect, sizeof connect, "40/dyn-%d,", k);
+            client_say(&t, fds[i], connect);
+        }
+    }
+    int admin = client_open(&t);
+    peer_text(admin, "40" NSP "{\"password\":\"right\"}");
+    talk_turn(&t);
+    size_t have = 0, followed = 0;
+    const char *text = read_on(admin, &have);
+    for (size_t i = 0; i < 100 && followed < CLIENTS * EACH + 1 - FIRST; i++) {
+        eio_loop_advance(t.loop, 250);
+        talk_turn(&t);
+        text = read_on(admin, &have);
+        followed = count(text, "\"socket_connected\"");
+        assert_true(followed <= SLICE * (i + 2)); /* one at once, one each quarter of a second */
+    }
+    assert_int_equal(count(text, "\"all_sockets\""), 1);
+    assert_int_equal(count(text, "\"clientId\""), CLIENTS * EACH + 1); /* its own, too */
+    assert_int_equal(followed, CLIENTS * EACH + 1 - FIRST);
+    for (int i = 0; i < CLIENTS; i++) close(fds[i]);
+    close(admin);
 }
 
 /* ----------------------------------------------------------------- actions */
@@ -368,6 +424,7 @@ int main(void)
         TEST(sockets_above_the_limit_are_left_out_until_there_is_room),
         TEST(after_too_many_changes_the_list_comes_anew),
         TEST(what_a_socket_leaves_is_told_to_no_page_that_is_gone),
+        TEST(a_long_list_goes_in_slices),
         TEST(a_page_may_disconnect_itself_and_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
