@@ -269,7 +269,7 @@ static int run_delete(struct kit_db *db, struct kit_store_op *op)
     }
     int code = calls_find(db, delete->call_id, &call, &op->failure);
     if (code) return code;
-    int64_t last;
+    int64_t last = 0;
     code = find_piece(db, call.id, &last, &op->failure);
     if (code) return code;
     if (!last) return delete_call(db, delete, call.id);
