@@ -42,6 +42,12 @@ static int start_modules(struct kit *kit, char *error, size_t error_size)
     return 0;
 }
 
+static void reload_modules(const struct kit *kit)
+{
+    for (size_t i = 0; app_modules[i]; i++)
+        if (app_modules[i]->reload) app_modules[i]->reload(kit->states[i]);
+}
+
 static void drain_modules(const struct kit *kit)
 {
     for (size_t i = 0; app_modules[i]; i++)
@@ -177,6 +183,7 @@ void app_reload(struct app *app)
     kit_log_reopen();
     kit_log(EIO_LOG_INFO, "log file reopened", NULL);
     if (app->kit.config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->kit.io)); /* logs how it went */
+    reload_modules(&app->kit);
 }
 
 /* --------------------------------------------------------------- describe */

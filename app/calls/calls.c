@@ -1,5 +1,5 @@
 /* The module: opens its namespaces and routes, shows its numbers. */
-#include "calls_int.h"
+#include "calls_alerts.h"
 #include "calls_redact.h"
 #include "kit_metrics.h"
 
@@ -26,6 +26,9 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("searches_total", counters.searches, "Document searches."),
     KIT_COUNTER_ROW("feedback_total", counters.feedback, "doc:feedback events answered."),
     KIT_COUNTER_ROW("redacted_lines_total", counters.redacted, "Transcript lines from which something was taken out."),
+    KIT_COUNTER_ROW("alerts_total", counters.alerts, "Alerts sent."),
+    KIT_COUNTER_ROW("alert_patterns_over_total", counters.patterns_over,
+                    "Looks of an alert rule at a line that took too many steps."),
     KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
     KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
@@ -118,6 +121,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     calls->knowledge = kit_state(kit, &knowledge_module);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
+    if (!failed) failed = calls_alerts_open(calls, error, error_size);
     if (!failed && kit->config->demo) failed = calls_demo_start(calls, error, error_size);
     if (!failed) calls_refresh_live(calls);
     return failed;
@@ -127,6 +131,7 @@ static void drain(void *state)
 {
     calls_demo_drain(state);
     calls_life_drain(state);
+    calls_alerts_drain(state);
 }
 
 static void pause_calls(void *state)
@@ -146,9 +151,15 @@ static void stop(void *state)
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);
+    calls_alerts_close(calls);
     calls_redaction_free(calls->redaction);
     free(calls->proxy);
     free(calls);
+}
+
+static void reload(void *state)
+{
+    calls_alerts_reload(state);
 }
 
 const struct kit_module calls_module = {.name = "calls",
@@ -158,6 +169,7 @@ const struct kit_module calls_module = {.name = "calls",
                                         .migrations = calls_migrations,
                                         .prepare = prepare,
                                         .start = start,
+                                        .reload = reload,
                                         .drain = drain,
                                         .pause = pause_calls,
                                         .stop = stop};

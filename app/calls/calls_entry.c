@@ -303,6 +303,8 @@ int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reade
 void calls_entry_clear(struct calls_entry *entry)
 {
     sio_builder_clear(&entry->json);
+    calls_alerts_free(entry->alerts);
+    entry->alerts = NULL;
     free(entry->text);
     free(entry->agents);
     free(entry->metadata);

@@ -2,7 +2,7 @@
 #ifndef CALLS_ENTRY_H
 #define CALLS_ENTRY_H
 
-#include "calls_int.h"
+#include "calls_alerts.h"
 #include "calls_redact.h"
 
 struct calls_entry {
@@ -12,9 +12,10 @@ struct calls_entry {
     const char *status; /* a literal */
     char *text;         /* a line's, with a terminator */
     size_t text_size;
-    char *agents, *metadata; /* of a call, as JSON text: of call:start, then of each change of status */
-    bool is_redacted;        /* something was taken out of the text or of other fields */
-    struct sio_builder json; /* the event as it is sent, without what the store adds and without its closing brace */
+    char *agents, *metadata;    /* of a call, as JSON text: of call:start, then of each change of status */
+    struct calls_alert *alerts; /* that it fired */
+    bool is_redacted;           /* something was taken out of the text or of other fields */
+    struct sio_builder json;    /* the event as it is sent, without what the store adds and without its closing brace */
 };
 
 /* What is known besides the text. */
@@ -37,11 +38,12 @@ struct calls_record {
     struct calls_entry entry;
     int64_t now_ms;
     struct calls_call call;
-    bool lowers_hands; /* it ended the call, in which hands were up */
-    bool duplicate;    /* it was stored before: nothing is sent */
-    int64_t replaces;  /* seq of the final line that this one corrects; 0: none */
-    bool has_begun;    /* to be stored */
-    size_t read_size;  /* of the JSON, before */
+    struct calls_alerts *rules; /* what a final line is held against; NULL: nothing */
+    bool lowers_hands;          /* it ended the call, in which hands were up */
+    bool duplicate;             /* it was stored before: nothing is sent */
+    int64_t replaces;           /* seq of the final line that this one corrects; 0: none */
+    bool has_begun;             /* to be stored */
+    size_t read_size;           /* of the JSON, before */
 };
 /* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
  * failure: from 500 on the operation must fail, too; else nothing was changed. */

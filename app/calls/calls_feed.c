@@ -54,6 +54,7 @@ static int read_event(struct feed_op *feed, const struct calls_feed_event *event
                                   .now_ms = (int64_t)eio_loop_unix_ms(kit->loop)};
     if (kit->draining) return kit_fail(failure, 503, NULL, "the server is stopping");
     feed->record.now_ms = reader.now_ms;
+    feed->record.rules = feed->calls->alerts;
     return calls_entry_read(&feed->record.entry, &reader, event->raw, failure);
 }
 

@@ -1,8 +1,9 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
- * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_search.c,
- * calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
+ * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_pattern.c,
+ * calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c, calls_http.c,
+ * calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -44,6 +45,7 @@ struct calls {
     struct calls_life *life;
     struct knowledge *knowledge;
     struct calls_demo *demo;
+    struct calls_alerts *alerts;
     struct calls_redaction *redaction; /* NULL: nothing is taken out of texts */
 };
 
@@ -51,14 +53,14 @@ struct calls {
 struct calls_config {
     uint32_t snapshot_lines_max;
     size_t snapshot_bytes_max;
-    uint32_t snapshot_suggestions_max, snapshot_notes_max;
+    uint32_t snapshot_suggestions_max, snapshot_alerts_max, snapshot_notes_max;
     uint32_t gate_messages_max;
     size_t gate_bytes_max;
     uint32_t call_list_max;
     uint32_t text_max_bytes;
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
-    const char *redaction;
+    const char *redaction, *alert_rules;
     uint32_t demo_line_ms;
     uint32_t demo_pause_ms;
     uint32_t demo_keep;

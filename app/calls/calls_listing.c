@@ -164,6 +164,16 @@ void calls_help_send(struct calls *calls, const char *call_id, const char *agent
     free(rooms.text);
 }
 
+void calls_alert_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args)
+{
+    struct rooms rooms;
+    if (!make_rooms(&rooms, CALLS_HELP_ROOM, call_id, agents)) return;
+    rooms.family = CALLS_ROOM;
+    add_room(&rooms, "", call_id, strlen(call_id));
+    sio_emit(sio_to_all(sio_all(calls->agents), rooms.names, rooms.count), "call:alert", args);
+    free(rooms.text);
+}
+
 /* ------------------------------------------------------------------- a page */
 
 #define NEXT_MARK '~' /* begins a `next`; no call's id has it */

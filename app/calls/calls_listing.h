@@ -23,6 +23,9 @@ void calls_listing_send(struct calls *calls, const char *call_id, const char *ag
 /* Sends call:help to the supervisors who may see the call. */
 void calls_help_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args);
 
+/* Sends call:alert to who watches the call and to the supervisors who may see it. */
+void calls_alert_send(struct calls *calls, const char *call_id, const char *agents, struct sio_args args);
+
 struct calls_page {
     const char *status; /* NULL: any */
     const char *before; /* a call's id, or the `next` of an answer; "": the latest */

@@ -13,6 +13,8 @@ static const struct kit_option options[] = {
                  "bytes of these lines; the same applies"),
     KIT_U32_ROW("snapshot_suggestions_max", snapshot_suggestions_max, "20", 1, 10000, "Calls",
                 "latest suggestions in the response to call:subscribe"),
+    KIT_U32_ROW("snapshot_alerts_max", snapshot_alerts_max, "100", 1, 10000, "Calls",
+                "latest alerts in the response to call:subscribe"),
     KIT_U32_ROW("snapshot_notes_max", snapshot_notes_max, "100", 1, 10000, "Calls",
                 "latest notes of supervisors in the response to call:subscribe"),
     KIT_U32_ROW(
@@ -27,6 +29,9 @@ static const struct kit_option options[] = {
         "redaction", redaction, "default", "Calls",
         "what is taken out of transcripts before they are stored or sent: `default` (card numbers, IBANs, e-mail "
         "addresses, telephone numbers), a file of rules, or `off`"),
+    KIT_TEXT_ROW(
+        "alert_rules", alert_rules, "", "Calls",
+        "file of alert rules, a JSON list; reloaded on SIGHUP; administrators may write others over HTTP; empty: none"),
     KIT_U32_ROW("late_final_s", late_final_s, "30", 0, 86400, "Calls",
                 "final lines are accepted for this time after the end of their call; later: error 409"),
     KIT_U32_ROW("call_idle_timeout_s", call_idle_timeout_s, "3600", 0, 31536000, "Calls",

@@ -187,6 +187,8 @@ static void begin_again(struct calls_record *record)
     struct calls_entry *entry = &record->entry;
     if (record->has_begun) {
         entry->json.size = record->read_size;
+        calls_alerts_free(entry->alerts);
+        entry->alerts = NULL;
         record->duplicate = record->lowers_hands = false;
         record->replaces = 0;
         if (entry->kind != CALLS_FEED_START) {
@@ -211,7 +213,9 @@ int calls_record_store(struct kit_db *db, struct calls_record *record, const str
         code = store_status(db, record, failure);
     if (code) return code;
     complete_json(record);
-    return record->entry.json.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    if (record->entry.json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    bool is_final_line = record->entry.kind == CALLS_FEED_LINE && record->entry.is_final && !record->duplicate;
+    return is_final_line && record->rules ? calls_alerts_line(record->rules, db, record, failure) : 0;
 }
 
 static void broadcast(struct calls *calls, const struct calls_record *record)
@@ -236,6 +240,7 @@ void calls_record_send(struct calls *calls, struct calls_record *record)
         return;
     }
     broadcast(calls, record);
+    calls_alerts_send(calls, entry->alerts);
     if (entry->kind == CALLS_FEED_LINE) calls->counters.lines++;
     calls->counters.redacted += entry->is_redacted;
     if (entry->kind == CALLS_FEED_START || entry->kind == CALLS_FEED_END) calls_refresh_live(calls);

@@ -1,9 +1,9 @@
 /* Rules, and a text with what they find replaced. */
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "calls_redact.h"
 
+#include "calls_pattern.h"
+
 #include <errno.h>
-#include <pcre2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +11,6 @@
 #define RULES_MAX 100
 #define NAME_SIZE 40
 #define FILE_BYTES_MAX 1048576
-/* Steps of a pattern at one place of a text, and memory: a pattern that needs more is a mistake. */
-#define MATCH_STEPS_MAX 100000
-#define HEAP_KIB_MAX 1024
-
 static const char default_rules[] = "card: card\n"
                                     "iban: iban\n"
                                     "email: email\n"
@@ -23,13 +19,12 @@ static const char default_rules[] = "card: card\n"
 struct rule {
     char name[NAME_SIZE];
     calls_find_fn find; /* NULL: the pattern does */
-    pcre2_code *pattern;
+    struct calls_pattern *pattern;
 };
 
 struct calls_redaction {
     struct rule rules[RULES_MAX];
     size_t count;
-    pcre2_match_context *limits;
 };
 
 /* -------------------------------------------------------------------- rules */
@@ -53,21 +48,6 @@ static struct eio_str trim(struct eio_str text)
     return text;
 }
 
-/* A pattern between slashes. */
-static pcre2_code *compile(struct eio_str pattern, char *error, size_t error_size)
-{
-    int code;
-    size_t at;
-    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_NEVER_BACKSLASH_C;
-    pcre2_code *compiled = pcre2_compile((PCRE2_SPTR)(pattern.p + 1), pattern.n - 2, options, &code, &at, NULL);
-    if (compiled) {
-        pcre2_jit_compile(compiled, PCRE2_JIT_COMPLETE); /* without it, it is slower */
-        return compiled;
-    }
-    pcre2_get_error_message(code, (PCRE2_UCHAR *)error, error_size);
-    return NULL;
-}
-
 static int read_rule(struct calls_redaction *redaction, struct eio_str line, char *why, size_t why_size)
 {
     const char *colon = memchr(line.p, ':', line.n);
@@ -83,7 +63,7 @@ static int read_rule(struct calls_redaction *redaction, struct eio_str line, cha
     snprintf(rule->name, sizeof rule->name, "%.*s", (int)name.n, name.p);
     rule->find = find_kind(kind);
     if (!rule->find && kind.n > 2 && kind.p[0] == '/' && kind.p[kind.n - 1] == '/')
-        rule->pattern = compile(kind, why, why_size);
+        rule->pattern = calls_pattern_new((struct eio_str){kind.p + 1, kind.n - 2}, false, why, why_size);
     if (!rule->find && !rule->pattern) return EIO_EINVAL;
     redaction->count++;
     return 0;
@@ -95,12 +75,7 @@ struct calls_redaction *calls_redaction_new(struct eio_str text, char *error, si
     char why[160];
     snprintf(error, error_size, "out of memory");
     if (!redaction) return NULL;
-    redaction->limits = pcre2_match_context_create(NULL);
-    bool failed = !redaction->limits;
-    if (!failed) {
-        pcre2_set_match_limit(redaction->limits, MATCH_STEPS_MAX);
-        pcre2_set_heap_limit(redaction->limits, HEAP_KIB_MAX);
-    }
+    bool failed = false;
     for (size_t number = 1; text.n && !failed; number++) {
         const char *end = memchr(text.p, '\n', text.n);
         struct eio_str whole = {text.p, end ? (size_t)(end - text.p) : text.n}, line = trim(whole);
@@ -138,8 +113,7 @@ struct calls_redaction *calls_redaction_open(const char *which, char *error, siz
 void calls_redaction_free(struct calls_redaction *redaction)
 {
     if (!redaction) return;
-    for (size_t i = 0; i < redaction->count; i++) pcre2_code_free(redaction->rules[i].pattern);
-    pcre2_match_context_free(redaction->limits);
+    for (size_t i = 0; i < redaction->count; i++) calls_pattern_free(redaction->rules[i].pattern);
     free(redaction);
 }
 
@@ -168,30 +142,19 @@ static void put(struct output *out, const char *p, size_t n)
 }
 
 /* Where the pattern fits next; the whole text if it takes too long: what cannot be looked through is hidden. */
-static struct calls_span match(const struct calls_redaction *redaction, const struct rule *rule, struct eio_str text,
-                               size_t from)
+static struct calls_span match(const struct rule *rule, struct eio_str text, size_t from)
 {
-    struct calls_span span = {0, text.n};
-    pcre2_match_data *data = pcre2_match_data_create_from_pattern(rule->pattern, NULL);
-    if (!data) return span;
-    int found = pcre2_match(rule->pattern, (PCRE2_SPTR)text.p, text.n, from, PCRE2_NOTEMPTY, data, redaction->limits);
-    if (found == PCRE2_ERROR_NOMATCH) {
-        span = (struct calls_span){0, 0};
-    } else if (found > 0) {
-        const PCRE2_SIZE *places = pcre2_get_ovector_pointer(data);
-        span = (struct calls_span){places[0], places[1]};
-    }
-    pcre2_match_data_free(data);
-    return span.end > text.n || span.begin > span.end ? (struct calls_span){0, text.n} : span;
+    struct calls_span span = {0, 0};
+    enum calls_match found = calls_pattern_find(rule->pattern, text, from, &span.begin, &span.end);
+    return found == CALLS_MATCH_LIMIT ? (struct calls_span){0, text.n} : span;
 }
 
 /* One rule's turn. Nothing is put if it finds nothing. */
-static void apply(const struct calls_redaction *redaction, const struct rule *rule, struct eio_str text,
-                  bool is_partial, struct output *out)
+static void apply(const struct rule *rule, struct eio_str text, bool is_partial, struct output *out)
 {
     size_t from = 0;
     for (;;) {
-        struct calls_span span = rule->find ? rule->find(text, from, is_partial) : match(redaction, rule, text, from);
+        struct calls_span span = rule->find ? rule->find(text, from, is_partial) : match(rule, text, from);
         if (span.end <= from || span.end <= span.begin) break;
         size_t begin = span.begin > from ? span.begin : from;
         put(out, text.p + from, begin - from);
@@ -210,7 +173,7 @@ int calls_redact(const struct calls_redaction *redaction, struct eio_str text, b
     for (size_t i = 0; redaction && i < redaction->count; i++) {
         struct output next = {NULL, 0, 0, false};
         struct eio_str from = current.p ? (struct eio_str){current.p, current.n} : text;
-        apply(redaction, &redaction->rules[i], from, is_partial, &next);
+        apply(&redaction->rules[i], from, is_partial, &next);
         if (next.p) {
             free(current.p);
             current = next;

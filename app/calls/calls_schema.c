@@ -77,5 +77,25 @@ const char *const calls_migrations[] = {
                     "<> 0;") "/*postgresql: CREATE INDEX segments_text ON segments USING GIN (to_tsvector('simple', "
                              "text))"
                              " WHERE is_final <> 0; */",
+    /* 5 */
+    /* Alert rules, and what they did in a call: fired, or were kept from it by what was said. */
+    "CREATE TABLE alert_rules ("
+    " name TEXT PRIMARY KEY,"
+    " rule TEXT NOT NULL,"         /* JSON */
+    " source TEXT NOT NULL,"       /* file, http */
+    " since_ms INTEGER NOT NULL);" /* it has been as it is */
+    "CREATE TABLE alert_changes (id INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
+    "INSERT INTO alert_changes VALUES (1, 1);"
+    "CREATE TABLE call_rules ("
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " rule TEXT NOT NULL,"
+    " PRIMARY KEY (call, rule)) WITHOUT ROWID;"
+    "CREATE TABLE alerts ("
+    " id INTEGER PRIMARY KEY,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " json TEXT NOT NULL,"
+    " UNIQUE(call, seq));"
+    "CREATE INDEX calls_live_by_start ON calls(started_ms) WHERE ended_ms IS NULL;",
     NULL,
 };

@@ -213,6 +213,12 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct ca
         " AS latest ORDER BY seq",
         "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_suggestions_max);
     if (put_events(&rows, step, out)) return kit_db_fail(db, failure);
+    sio_builder_put(out, ",\"alerts\":");
+    step = kit_db_query(db, &rows,
+                        "SELECT seq, json FROM (SELECT seq, json FROM alerts WHERE call=? AND seq>? ORDER BY seq DESC"
+                        " LIMIT ?) AS latest ORDER BY seq",
+                        "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_alerts_max);
+    if (put_events(&rows, step, out)) return kit_db_fail(db, failure);
     code = put_beside(db, config, call.id, view, out, failure);
     if (code) return code;
     sio_builder_put(out, ",\"seq\":");

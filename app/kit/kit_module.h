@@ -26,6 +26,8 @@ struct kit_module {
     /* Opens namespaces and routes. Modules start in the order of the list; what the earlier ones made is there. Returns
      * 0 or a negative code, with a line in error if it says more. */
     int (*start)(struct kit *kit, void **state, char *error, size_t error_size);
+    /* SIGHUP: read again what may have changed in files. May be NULL. */
+    void (*reload)(void *state);
     /* The server accepts nobody any more and will end soon: begin nothing new. Not called if it ends without a drain.
      * May be NULL. */
     void (*drain)(void *state);

@@ -1,6 +1,7 @@
 /* Calls from the feed's events to the snapshot, on a whole application without clients. */
 #include "kit_fixture.h"
 
+#include "calls_alerts.h"
 #include "calls_life.h"
 
 static struct {
@@ -538,6 +539,45 @@ static void a_customers_line_brings_a_suggestion_once_per_change(void **state)
     assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->suggestions, 2);
 }
 
+/* How many alerts a look at this time after now brings. */
+static int alerts_after(int64_t ms)
+{
+    struct calls *calls = kit_state(&f.app->kit, &calls_module);
+    uint64_t before = calls_get_counters(calls)->alerts;
+    calls_alerts_look(calls, (int64_t)eio_loop_unix_ms(f.app->kit.loop) + ms);
+    kit_work_wait(f.app->kit.work);
+    return (int)(calls_get_counters(calls)->alerts - before);
+}
+
+static void what_is_not_said_in_time_fires_once(void **state)
+{
+    (void)state;
+    query("INSERT INTO alert_rules(name, rule, source, since_ms) VALUES ('hello',"
+          " '{\"name\":\"hello\",\"phrase\":\"good day\",\"speaker\":\"agent\",\"not_within_s\":60}', 'http', 1)");
+    query("UPDATE alert_changes SET n = n + 1");
+    assert_int_equal(alerts_after(0), 0);
+    START("silent");
+    START("polite");
+    START("over");
+    LINE("polite", "\"text\":\"Good day!\"");
+    LINE("silent", "\"text\":\"a good daydream\"");
+    say(CALLS_FEED_LINE, "{\"call_id\":\"silent\",\"speaker\":\"customer\",\"text\":\"good day\"}");
+    say(CALLS_FEED_END, "{\"call_id\":\"over\"}");
+    assert_int_equal(alerts_after(50000), 0);
+    assert_int_equal(alerts_after(61000), 1);
+    assert_int_equal(alerts_after(62000), 0);
+    LINE("silent", "\"text\":\"good day\"");
+    json_t *all = snapshot("silent", 0), *alert = json_array_get(json_object_get(all, "alerts"), 0);
+    assert_int_equal(json_array_size(json_object_get(all, "alerts")), 1);
+    assert_string_equal(json_string_value(json_object_get(alert, "text")), "not said within 60 s");
+    assert_int_equal(json_integer_value(json_object_get(alert, "seq")), 3);
+    assert_int_equal(json_integer_value(json_object_get(all, "seq")), 4);
+    json_decref(all);
+    /* A server that was away for longer does not come back with old alerts. */
+    START("forgotten");
+    assert_int_equal(alerts_after(60000 + 600000 + 60000), 0);
+}
+
 static void too_much_at_once_is_refused_and_the_rest_is_kept(void **state)
 {
     char error[512];
@@ -574,6 +614,7 @@ int main(void)
         TEST(a_text_above_the_limit_is_413),
         TEST(a_snapshot_is_bounded_and_says_so),
         TEST(a_customers_line_brings_a_suggestion_once_per_change),
+        TEST(what_is_not_said_in_time_fires_once),
         TEST(too_much_at_once_is_refused_and_the_rest_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

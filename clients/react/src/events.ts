@@ -118,6 +118,18 @@ export interface NoteSendRequest {
   to?: string;
 }
 
+/** POST /api/v1/rules, and the elements of the file `alert_rules`: an alert rule, in place of one with its name. It needs either phrase (words in their order, in any case) or pattern (PCRE2, in any case). speaker: whose lines; customer means caller as well. not_within_s: it fires if nothing that fits was said so long after the call began; else in the first line that fits, with repeat in every one. message: the alert's text in place of the line. */
+export interface RuleWriteRequest {
+  name: string;
+  level?: "info" | "warning" | "critical";
+  phrase?: string;
+  pattern?: string;
+  speaker?: string;
+  not_within_s?: number;
+  repeat?: boolean;
+  message?: string;
+}
+
 /** A line of the transcript, or a piece of one that is not final yet. */
 export interface TranscriptionUpdateRequest {
   call_id: string;
@@ -161,6 +173,18 @@ export interface AiSuggestion {
     why?: string[];
   }>;
   summary: string;
+  seq: number;
+}
+
+/** An alert rule fired in a call, to those who watch it and to supervisors who may see it. text: the line, or the rule's message. segment_id and speaker: of the line, if one fired it. */
+export interface CallAlert {
+  call_id: string;
+  rule: string;
+  level: "info" | "warning" | "critical";
+  segment_id?: string;
+  speaker?: string;
+  text: string;
+  timestamp: string;
   seq: number;
 }
 
@@ -248,6 +272,7 @@ export interface ClientEvents {
   "kb:search": KbSearchRequest;
   "login": LoginRequest;
   "note:send": NoteSendRequest;
+  "rule:write": RuleWriteRequest;
   "transcription:update": TranscriptionUpdateRequest;
   "user:list": UserListRequest;
   "user:put": UserPutRequest;
@@ -256,6 +281,7 @@ export interface ClientEvents {
 export interface ServerEvents {
   "agent:presence": AgentPresence;
   "ai:suggestion": AiSuggestion;
+  "call:alert": CallAlert;
   "call:help": CallHelp;
   "call:note": CallNote;
   "call:status": CallStatus;
