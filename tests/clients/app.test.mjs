@@ -299,8 +299,8 @@ test("the same over HTTP", async () => {
   assert.equal((await request("/rest/status", { status: "ended" }, tokens.feed))[1].seq, 4);
   assert.equal((await request("/rest/nothing", {}, tokens.feed))[0], 404);
   assert.equal((await request("/none/status", { status: "ended" }, tokens.feed))[0], 404);
-  for (const [path, allow] of [["", "POST"], ["/rest/status", "POST"]]) {
-    const wrong = await fetch(`${parley.url}/api/v1/calls${path}`);
+  for (const [path, method, allow] of [["", "PUT", "GET, HEAD, POST"], ["/rest/status", "GET", "POST"]]) {
+    const wrong = await fetch(`${parley.url}/api/v1/calls${path}`, { method });
     assert.deepEqual([wrong.status, wrong.headers.get("allow")], [405, allow]);
     assertError(await wrong.json(), 405, undefined);
   }
@@ -320,7 +320,7 @@ test("a path answers to its methods, and to other origins as configured", async 
   const headers = { authorization: `Bearer ${tokens.feed}` };
   const url = `${parley.url}/api/v1/calls`;
   const asked = await fetch(url, { method: "OPTIONS" });
-  assert.deepEqual([asked.status, asked.headers.get("allow"), await asked.text()], [204, "POST", ""]);
+  assert.deepEqual([asked.status, asked.headers.get("allow"), await asked.text()], [204, "GET, HEAD, POST", ""]);
   const anonymous = await fetch(url, { method: "POST", body: "{}" });
   assert.deepEqual([anonymous.status, anonymous.headers.get("www-authenticate")], [401, "Bearer"]);
   const post = async (path, body) => (await fetch(url + path, { method: "POST", headers, body })).status;
