@@ -1,10 +1,9 @@
 /* The structs and functions that the files of engineio share. Private to this library.
  *
- * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c (a peer's life),
- * eio_heartbeat.c (is it alive), eio_transport.h and behind it eio_ws.c and eio_polling.c (how bytes travel),
- * eio_form.c (peers that differ), eio_handshake.c, eio_opening.c, eio_upgrade.c and eio_response.c (handshakes),
- * eio_server.c.
- */
+ * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c and eio_table.c (a
+ * peer's life), eio_receive.c (its packets), eio_heartbeat.c and eio_pulse.c (is it alive), eio_transport.h and behind
+ * it eio_ws.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ), eio_handshake.c, eio_opening.c,
+ * eio_candidate.c, eio_upgrade.c and eio_response.c (handshakes), eio_server.c. Each calls only what is below it. */
 #ifndef EIO_INT_H
 #define EIO_INT_H
 
@@ -284,8 +283,6 @@ void eio__session_discard(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
  */
 void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger);
-/* Everything of a packet but its transport. Returns non-zero if the session went away. */
-int eio__session_on_packet(struct eio_session *session, const struct eio__packet *packet);
 /* Queues a frame; takes the reference. For the library's own packets: no limits apply. */
 int eio__session_push(struct eio_session *session, struct eio_frame *take_frame);
 /* What the peer gets from here on would make no sense: nothing more is sent, and the session ends at the flush, since
@@ -294,6 +291,17 @@ void eio__session_fail(struct eio_session *session, enum eio_close_reason reason
 /* Queues a message as a frame of its own, whose bytes are written later. NULL: out of memory. */
 uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind, size_t size);
 static inline struct eio_loop *eio__session_loop(const struct eio_session *session);
+
+/* -------------------------------------------------------------------- pulse */
+
+/* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
+void eio__pulse_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
+/* Begins to look at what moves. Before a ping is queued: what stands before it must be taken first. */
+void eio__pulse_watch(struct eio_session *session);
+/* The peer took something since, and is not done with it. */
+bool eio__pulse_is_taking(struct eio_session *session);
+/* A peer that is late is alive: something moved since the last look, or not long ago. */
+bool eio__pulse_is_moving(struct eio_session *session);
 
 /* --------------------------------------------------------------- heartbeats */
 
@@ -308,23 +316,15 @@ void eio__heartbeat_on_other_packet(struct eio_session *session);
 /* Deadlines of a session; ctx: the server. */
 void eio__heartbeat_on_ping_due(struct eio_deadline *due, void *ctx);
 void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx);
-/* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
-void eio__heartbeat_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
-/* Begins to look at what moves, for eio__heartbeat_is_taking(): true if the peer took something since, and is not done
- * with it. */
-void eio__heartbeat_watch(struct eio_session *session);
-bool eio__heartbeat_is_taking(struct eio_session *session);
+/* eio_server_find() for a request that just came: a session whose pong is overdue ends first. */
+struct eio_session *eio__heartbeat_find(struct eio_server *server, const char *sid, size_t size);
 
-/* -------------------------------------------------------------------- inbox */
+/* ------------------------------------------------------------------ receiving */
 
 /* A packet has arrived: handles it, or keeps it behind those that wait. Returns non-zero if the session went away. */
-int eio__inbox_receive(struct eio_session *session, const struct eio__packet *packet);
-/* Handles what waits, for as long as a slice lasts. */
-void eio__inbox_deliver(struct eio_session *session);
+int eio__receive(struct eio_session *session, const struct eio__packet *packet);
 /* Packets wait: what comes now is behind them. */
-bool eio__inbox_is_waiting(const struct eio_session *session);
-/* The session is over: nobody wants them. */
-void eio__inbox_clear(struct eio_session *session);
+bool eio__receive_is_waiting(const struct eio_session *session);
 
 /* Packets, or the rest of what was read, wait: nothing more is read, and it is not the peer's fault. */
 static inline bool eio__session_is_held(const struct eio_session *session)
@@ -426,12 +426,13 @@ static inline struct eio_loop *eio__session_loop(const struct eio_session *sessi
     return session->server->loop;
 }
 /* Counts a hit of a limit and logs it; head: of whoever hit it, or NULL. */
-void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head);
+static inline void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
+{
+    eio_limit_hit(&server->limits[limit], server->loop, eio_limit_name(limit), head ? head->address : NULL);
+}
 /* Enters the session in the table, under an id of the application's or (NULL) one of ours. */
-int eio__server_enter(struct eio_server *server, struct eio_session *session, const char *id);
-void eio__server_leave(struct eio_server *server, struct eio_session *session);
-/* eio_server_find() for a request that just came: a session whose pong is overdue ends first. */
-struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size);
+int eio__table_enter(struct eio_server *server, struct eio_session *session, const char *id);
+void eio__table_leave(struct eio_server *server, struct eio_session *session);
 /* Requests to the Engine.IO path, plain and asking for a WebSocket. ctx is the server. */
 void eio__server_on_request(struct eio_http_request *request, void *ctx);
 void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);

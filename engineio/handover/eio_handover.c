@@ -15,21 +15,6 @@ void eio_http_handover_clear(struct eio_http_handover *handover)
 
 /* ---------------------------------------------------------------- offering */
 
-struct eio_offer {
-    struct eio__conn *conn; /* NULL: taken */
-};
-
-bool eio__conn_offer(struct eio__conn *conn)
-{
-    const struct eio__route *route = conn->route;
-    bool settled = conn->settled;
-    conn->settled = false;
-    if (settled || !route || !route->spec.offer) return false;
-    struct eio_offer offer = {conn};
-    route->spec.offer(&offer, conn->head, route->spec.ctx);
-    return !offer.conn;
-}
-
 /* What a connection over TLS needs besides: its plain bytes get their own descriptor. */
 struct outfit {
     struct eio__tls_io *io;

@@ -70,7 +70,7 @@ static void count_connection(struct eio__conn *conn)
     conn->counted = true;
 }
 
-void eio__http_lease_end(const struct eio__lease *lease)
+static void on_lease_end(const struct eio__lease *lease)
 {
     lease->http->leased--;
     if (lease->counted) eio__visitor_leave(&lease->http->visitors, &lease->peer);
@@ -352,6 +352,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_http_options_init(&http->options);
     if (options) http->options = *options;
     options = &http->options;
+    loop->leases.end = on_lease_end;
     eio__visitors_init(&http->visitors, loop, options->max_addresses);
     eio_timer_init(&http->accept_timer, loop, on_accept_timer, http);
     eio_deadlines_init(&http->head_deadlines, loop, options->head_timeout_ms, eio__conn_on_head_deadline, http);

@@ -465,6 +465,18 @@ static enum step refuse_pieces(struct eio__conn *conn)
     return refuse_body(conn, 413, EIO_LIMIT_BUFFERED_CHUNKS, "too many chunks");
 }
 
+/* A whole head is in conn->head and still in the input: another node may want it. True: the connection is gone. */
+static bool offer(struct eio__conn *conn)
+{
+    const struct eio__route *route = conn->route;
+    bool settled = conn->settled;
+    conn->settled = false;
+    if (settled || !route || !route->spec.offer) return false;
+    struct eio_offer offer = {conn};
+    route->spec.offer(&offer, conn->head, route->spec.ctx);
+    return !offer.conn;
+}
+
 /* ------------------------------------------------------------------- steps */
 
 /* The head's bytes are still in the input: the connection may be offered to another node, with all of them. */
@@ -478,7 +490,7 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
-    if (eio__conn_offer(conn)) return STEP_GONE;
+    if (offer(conn)) return STEP_GONE;
     http->stats.bytes_in += head_size;
     evbuffer_drain(input_of(conn), head_size);
     if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return dispatch(conn, true);

@@ -129,8 +129,10 @@ struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp
 /* The same for one that comes from another node; on success it owns the bufferevent. */
 struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev, const struct eio__address *peer,
                                   bool secure);
-/* A whole head is in conn->head and still in the input: another node may want it. True: the connection is gone. */
-bool eio__conn_offer(struct eio__conn *conn);
+/* A connection that another node may want; eio_handover.c takes it. */
+struct eio_offer {
+    struct eio__conn *conn; /* NULL: taken */
+};
 /* Goes as far as the bytes that are there allow. May free it. */
 void eio__conn_advance(struct eio__conn *conn);
 /* Counts a hit of a limit and logs it. */

@@ -164,7 +164,7 @@ int eio__lease_begin(struct eio__leases *leases, int fd, const struct eio__lease
         leases->by_fd = grown;
         leases->capacity = capacity;
     }
-    if (leases->by_fd[at].http) eio__http_lease_end(&leases->by_fd[at]); /* closed behind our back */
+    if (leases->by_fd[at].http) leases->end(&leases->by_fd[at]); /* closed behind our back */
     leases->by_fd[at] = *lease;
     return 0;
 }
@@ -187,5 +187,5 @@ void eio__fd_forget(struct eio_loop *loop, int fd)
     if ((size_t)fd >= leases->capacity || !leases->by_fd[fd].http) return;
     struct eio__lease lease = leases->by_fd[fd];
     leases->by_fd[fd].http = NULL;
-    eio__http_lease_end(&lease);
+    leases->end(&lease);
 }

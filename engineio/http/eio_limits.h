@@ -44,12 +44,11 @@ struct eio__lease {
 struct eio__leases {
     struct eio__lease *by_fd;
     size_t capacity;
+    void (*end)(const struct eio__lease *lease); /* the descriptor of a lease was closed (eio_http.c) */
 };
 /* 0 or EIO_ENOMEM. */
 int eio__lease_begin(struct eio__leases *leases, int fd, const struct eio__lease *lease);
 /* Forgets all of an HTTP server that ends. */
 void eio__leases_forget(struct eio__leases *leases, const struct eio_http *http);
-/* The descriptor of a lease was closed (eio_http.c). */
-void eio__http_lease_end(const struct eio__lease *lease);
 
 #endif

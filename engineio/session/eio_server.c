@@ -1,4 +1,4 @@
-/* The Engine.IO server: verification of requests, handshakes, the table of sessions, and its deadline queues. */
+/* The Engine.IO server: options, its deadline queues, the pieces put together. */
 #include "eio_int.h"
 
 #include <sodium.h>
@@ -95,17 +95,6 @@ static struct eio_session *session_of(struct eio_deadline *deadline)
     return container_of(deadline, struct eio_session, deadline);
 }
 
-/* Descriptors are served before timers: a request may come in the turn in which its session is overdue. */
-struct eio_session *eio__server_find_alive(struct eio_server *server, const char *sid, size_t size)
-{
-    struct eio_session *session = eio_server_find(server, sid, size);
-    if (!session || session->state != EIO__S_OPEN || !session->awaiting_pong) return session;
-    if (!session->deadline.next || session->deadline.at_ms > eio_loop_now_ms(server->loop)) return session;
-    eio_deadline_stop(&server->pong, &session->deadline);
-    eio__heartbeat_on_pong_due(&session->deadline, server);
-    return eio_server_find(server, sid, size);
-}
-
 static void on_closing_due(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
@@ -120,7 +109,7 @@ static void on_last_poll_due(struct eio_deadline *due, void *ctx)
     struct eio_session *session = session_of(due);
     const struct eio_options *o = &server->options;
     bool is_in_time = ++session->pulse.looks * (uint64_t)o->last_poll_timeout_ms < o->close_timeout_ms;
-    if (is_in_time && eio__heartbeat_is_taking(session)) {
+    if (is_in_time && eio__pulse_is_taking(session)) {
         eio_deadlines_add(&server->last_poll, due);
         return;
     }
@@ -143,7 +132,7 @@ static void on_linger_due(struct eio_deadline *due, void *ctx)
     session->transport->ops->look(session->transport, &traffic);
     bool is_left = traffic.given != traffic.taken;
     if (is_left && session->close_reason != EIO_CLOSE_PING_TIMEOUT) {
-        pulse->rests = eio__heartbeat_is_taking(session) ? 0 : pulse->rests + 1;
+        pulse->rests = eio__pulse_is_taking(session) ? 0 : pulse->rests + 1;
         uint64_t after_ms = ++pulse->looks * (uint64_t)linger_step_ms(&server->options);
         if (after_ms < server->options.linger_timeout_ms && pulse->rests < LINGER_RESTS) {
             eio_deadlines_add(&server->linger, due);
@@ -152,122 +141,6 @@ static void on_linger_due(struct eio_deadline *due, void *ctx)
         eio__server_hit(server, EIO_LIMIT_LINGER_TIMEOUT, session->head);
     }
     eio__session_bury(session, "the peer did not close in time");
-}
-
-/* ------------------------------------------------------------------ limits */
-
-void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
-{
-    eio_limit_hit(&server->limits[limit], server->loop, eio_limit_name(limit), head ? head->address : NULL);
-}
-
-/* Only with a limit of sessions by address. */
-static void count_session(struct eio_server *server, struct eio_session *session)
-{
-    struct eio__address address;
-    if (!server->options.max_sessions_per_address || !session->head) return;
-    if (!eio__address_parse(eio_str(session->head->address), &address)) return;
-    struct eio__visitor *visitor = eio__visitors_get(&server->visitors, &address);
-    if (!visitor) return;
-    eio__visitor_enter(&server->visitors, visitor);
-    session->counted = true;
-}
-
-static void uncount_session(struct eio_server *server, struct eio_session *session)
-{
-    struct eio__address address;
-    if (!session->counted || !eio__address_parse(eio_str(session->head->address), &address)) return;
-    eio__visitor_leave(&server->visitors, &address);
-    session->counted = false;
-}
-
-/* --------------------------------------------------------------- the table */
-
-static int grow_slots(struct eio_server *server)
-{
-    uint32_t capacity = server->slot_capacity ? 2 * server->slot_capacity : 64;
-    struct eio_session **slots = realloc(server->slots, capacity * sizeof *slots);
-    if (!slots) return EIO_ENOMEM;
-    server->slots = slots;
-    uint32_t *free_slots = realloc(server->free_slots, capacity * sizeof *free_slots);
-    if (!free_slots) return EIO_ENOMEM;
-    server->free_slots = free_slots;
-    for (uint32_t i = capacity; i > server->slot_capacity; i--) {
-        slots[i - 1] = NULL;
-        free_slots[server->free_count++] = i - 1;
-    }
-    server->slot_capacity = capacity;
-    return 0;
-}
-
-static int make_id(struct eio_server *server, struct eio_session *session)
-{
-    char id[EIO__LONG_ID_CHARS + 1];
-    if (!eio__id_make(&server->ids, session->slot, id)) return EIO_ENOMEM;
-    if (!server->ids.is_long) {
-        memcpy(session->id, id, sizeof session->id);
-        return 0;
-    }
-    session->long_id = strdup(id);
-    session->has_long_id = session->long_id != NULL;
-    return session->has_long_id ? 0 : EIO_ENOMEM;
-}
-
-int eio__server_enter(struct eio_server *server, struct eio_session *session, const char *id)
-{
-    if (server->free_count == 0 && grow_slots(server) != 0) return EIO_ENOMEM;
-    if (id && eio__own_ids_add(&server->own_ids, id, session) != 0) return EIO_ENOMEM;
-    session->slot = server->free_slots[server->free_count - 1];
-    if (!session->has_own_id && make_id(server, session) != 0) return EIO_ENOMEM;
-    server->free_count--;
-    server->slots[session->slot] = session;
-    server->slot_count++;
-    count_session(server, session);
-    return 0;
-}
-
-void eio__server_leave(struct eio_server *server, struct eio_session *session)
-{
-    BASE_CHECK(server->slots[session->slot] == session);
-    uncount_session(server, session);
-    server->slots[session->slot] = NULL;
-    server->free_slots[server->free_count++] = session->slot;
-    server->slot_count--;
-    if (session->has_own_id) eio__own_ids_remove(&server->own_ids, session);
-}
-
-static struct eio_session *find_by_slot(const struct eio_server *server, const char *sid, size_t size)
-{
-    struct eio__place place;
-    if (!eio__id_read(&server->ids, sid, size, &place)) return NULL;
-    if (place.elsewhere || place.owner != server->ids.owner) return NULL;
-    if (place.slot >= server->slot_capacity || !server->slots[place.slot]) return NULL;
-    struct eio_session *session = server->slots[place.slot];
-    return !session->has_own_id && sodium_memcmp(eio_session_id(session), sid, size) == 0 ? session : NULL;
-}
-
-struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size)
-{
-    struct eio_session *session = find_by_slot(server, sid, size);
-    return session || !server->own_ids.table.count ? session : eio__own_ids_find(&server->own_ids, sid, size);
-}
-
-int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size)
-{
-    struct eio__place place;
-    if (!server->ids.shared || !eio__id_read(&server->ids, sid, size, &place) || place.elsewhere) return EIO_EINVAL;
-    return (int)place.owner;
-}
-
-size_t eio_server_session_count(const struct eio_server *server)
-{
-    return server->slot_count;
-}
-
-void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx)
-{
-    for (uint32_t i = 0; i < server->slot_capacity; i++)
-        if (server->slots[i]) fn(server->slots[i], ctx);
 }
 
 void eio_server_get_stats(const struct eio_server *server, struct eio_server_stats *stats)
@@ -298,7 +171,7 @@ static int init_deadlines(struct eio_server *server)
         {&server->linger, linger_step_ms(o), on_linger_due},
         {&server->message, o->message_timeout_ms, eio__ws_on_message_due},
         {&server->last_poll, o->last_poll_timeout_ms, on_last_poll_due},
-        {&server->upgrade, o->upgrade_timeout_ms, eio__upgrade_on_due},
+        {&server->upgrade, o->upgrade_timeout_ms, eio__candidate_on_due},
         {&server->noop, NOOP_INTERVAL_MS, eio__upgrade_on_noop_due},
     };
     int result = 0;

@@ -1,5 +1,6 @@
 /* A session: one peer, from its handshake to on_close. Owns the state machine and the queue with its limits. How
  * bytes travel is in eio_ws.c and eio_polling.c, whether the peer is alive in eio_heartbeat.c. */
+#include "eio_inbox.h"
 #include "eio_int.h"
 
 #include <string.h>
@@ -45,7 +46,7 @@ struct eio_session *eio__session_new(struct eio_server *server, const struct eio
     session->head = take_head;
     session->item.ops = &turn_ops;
     eio__queue_init(&session->queue);
-    if (eio__server_enter(server, session, opening->id) != 0) {
+    if (eio__table_enter(server, session, opening->id) != 0) {
         free_at_end(&session->item);
         return NULL;
     }
@@ -96,7 +97,7 @@ void eio__session_bury(struct eio_session *session, const char *why)
 
 void eio__session_discard(struct eio_session *session)
 {
-    eio__server_leave(session->server, session);
+    eio__table_leave(session->server, session);
     eio__session_bury(session, "the session could not be opened");
 }
 
@@ -106,63 +107,24 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     struct eio_server *server = session->server;
     eio_deadline_stop(NULL, &session->deadline);
     eio__inbox_clear(session);
-    eio__upgrade_drop(session);
+    eio__candidate_drop(session);
     struct eio__transport *transport = session->transport;
     if (!linger) {
         transport->ops->detach(transport);
         drop_queue(session);
     }
     eio__session_set_state(session, EIO__S_LINGERING, detail);
-    eio__server_leave(server, session);
+    eio__table_leave(server, session);
     server->stats.closed[reason]++;
     if (server->handlers.on_close) server->handlers.on_close(session, reason, detail, server->ctx);
     if (linger) {
         session->close_reason = (uint8_t)reason;
         transport->ops->on_held(transport);
-        eio__heartbeat_watch(session);
+        eio__pulse_watch(session);
         eio_deadlines_add(&server->linger, &session->deadline);
     } else {
         eio__session_bury(session, detail);
     }
-}
-
-/* --------------------------------------------------------------- receiving */
-
-int eio__session_on_packet(struct eio_session *session, const struct eio__packet *packet)
-{
-    struct eio_server *server = session->server;
-    if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
-    if (server->watch && server->watch->fn.on_packet) {
-        server->watch->fn.on_packet(session, (char)packet->type, packet->kind, packet->p, packet->n,
-                                    server->watch->ctx);
-        if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
-    }
-    if (session->awaiting_pong && packet->type != EIO__PONG) eio__heartbeat_on_other_packet(session);
-    switch (packet->type) {
-    case EIO__MESSAGE:
-        server->stats.messages_in++;
-        if (server->handlers.on_message)
-            server->handlers.on_message(session, packet->kind, packet->p, packet->n, server->ctx);
-        break;
-    case EIO__PONG:
-        if (session->protocol == 3)
-            eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
-        else
-            eio__heartbeat_on_pong(session);
-        break;
-    case EIO__CLOSE:
-        if (session->transport->ops->release) session->transport->ops->release(session->transport);
-        eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
-        break;
-    case EIO__PING:
-        eio__heartbeat_on_ping(session);
-        break;
-    case EIO__OPEN:
-    case EIO__UPGRADE:
-    case EIO__NOOP:
-        break; /* as the reference: without effect on an open session */
-    }
-    return session->state >= EIO__S_LINGERING;
 }
 
 /* ----------------------------------------------------------------- sending */
@@ -352,7 +314,7 @@ void eio__session_await_last(struct eio_session *session)
 {
     struct eio_server *server = session->server;
     bool polls = session->transport->ops->is_polled && session->close_reason == EIO_CLOSE_SHUTTING_DOWN;
-    eio__heartbeat_watch(session);
+    eio__pulse_watch(session);
     eio_deadlines_add(polls ? &server->last_poll : &server->closing_wait, &session->deadline);
 }
 
@@ -375,12 +337,6 @@ void eio_session_abort(struct eio_session *session, enum eio_close_reason reason
 }
 
 /* -------------------------------------------------------------- properties */
-
-const char *eio_session_id(const struct eio_session *session)
-{
-    if (session->has_long_id) return session->long_id;
-    return session->has_own_id ? session->own_id->text : session->id;
-}
 
 enum eio_transport eio_session_transport(const struct eio_session *session)
 {

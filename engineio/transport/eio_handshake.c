@@ -51,7 +51,7 @@ static int verify(struct eio_server *server, struct eio_http_request *request, s
     ask->protocol = eio_query_get(query, "EIO", value, sizeof value) == 1 && value[0] == '4' ? 4 : 3;
     int sid_size = eio_query_get(query, "sid", value, sizeof value);
     if (sid_size != EIO_EINVAL && sid_size != 0) {
-        ask->session = sid_size > 0 ? eio__server_find_alive(server, value, (size_t)sid_size) : NULL;
+        ask->session = sid_size > 0 ? eio__heartbeat_find(server, value, (size_t)sid_size) : NULL;
         return verify_session(request, ask);
     }
     if (request->head->method != EIO_HTTP_GET) return EIO__ERROR_METHOD;

@@ -96,7 +96,7 @@ static void answer(struct eio__polling *polling, struct payload *payload)
         .opened = polling->is_handshake ? session : NULL,
     };
     session->server->stats.bytes_out += reply.size;
-    eio__heartbeat_tie(session, &polling->answer, get->line);
+    eio__pulse_tie(session, &polling->answer, get->line);
     eio__polling_reply(session, get, &reply, payload->compress);
 }
 
@@ -203,7 +203,7 @@ static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool 
         int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
                                             : eio__payload_next(&p, &n, &packet, fault);
         if (result <= 0) return result;
-        if (eio__inbox_receive(session, &packet) != 0) return 0;
+        if (eio__receive(session, &packet) != 0) return 0;
     }
     return 0;
 }
@@ -271,7 +271,7 @@ static void on_post(struct eio__polling *polling, struct eio_http_request *reque
         refuse_post(session, request, EIO_CLOSE_PARSE_ERROR, fault.why);
         return;
     }
-    if (!eio__inbox_is_waiting(session)) {
+    if (!eio__receive_is_waiting(session)) {
         eio__server_reply(server, request, &ok);
         return;
     }
@@ -299,7 +299,7 @@ static void polling_on_request(struct eio__transport *transport, struct eio_http
 
 static void polling_on_body(struct eio__transport *transport, struct eio__line *line)
 {
-    eio__heartbeat_tie(transport->session, &eio__polling_of(transport)->body, line);
+    eio__pulse_tie(transport->session, &eio__polling_of(transport)->body, line);
 }
 
 /* The peer hears of it by its poll, if one hangs: with what is queued. */

@@ -304,20 +304,3 @@ struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take
     bufferevent_enable(io->bev, EV_READ | EV_WRITE);
     return &io->base;
 }
-
-/* ------------------------------------------------------------------- wires */
-
-ssize_t eio__wire_send(struct eio__wire wire, const void *p, size_t n)
-{
-    if (!wire.io) return send(wire.fd, p, n, MSG_NOSIGNAL);
-    struct iovec part = {(void *)(uintptr_t)p, n};
-    return wire.io->ops->write(wire.io, &part, 1);
-}
-
-void eio__wire_close(struct eio_loop *loop, struct eio__wire take_wire)
-{
-    if (take_wire.io)
-        take_wire.io->ops->close(take_wire.io);
-    else if (take_wire.fd >= 0)
-        eio__fd_close(loop, take_wire.fd);
-}

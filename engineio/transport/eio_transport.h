@@ -115,23 +115,26 @@ struct eio__candidate {
 };
 
 /* Why no upgrade of the session can begin. */
-enum eio__upgrade_refusal {
-    EIO__UPGRADE_OK,
-    EIO__UPGRADE_TAKEN,  /* one is being tried, or was done */
-    EIO__UPGRADE_CLOSED, /* the session is closing, or the option forbids it */
-    EIO__UPGRADE_LIMIT,  /* max_upgrades */
+enum eio__candidate_refusal {
+    EIO__CANDIDATE_OK,
+    EIO__CANDIDATE_TAKEN,  /* one is being tried, or was done */
+    EIO__CANDIDATE_CLOSED, /* the session is closing, or the option forbids it */
+    EIO__CANDIDATE_LIMIT,  /* max_upgrades */
 };
-enum eio__upgrade_refusal eio__upgrade_check(const struct eio_session *session, const struct eio__transport_ops *ops);
+enum eio__candidate_refusal eio__candidate_check(const struct eio_session *session,
+                                                 const struct eio__transport_ops *ops);
 /* Makes it the session's candidate. 0 or EIO_ENOMEM: it is detached and freed. */
-int eio__upgrade_begin(struct eio_session *session, struct eio__transport *take_transport);
+int eio__candidate_begin(struct eio_session *session, struct eio__transport *take_transport);
 /* A candidate has received a message. Non-zero: it is detached, nothing more of it is wanted. */
 int eio__upgrade_on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n);
 /* Ends the attempt. Harmless without one. */
-void eio__upgrade_drop(struct eio_session *session);
+void eio__candidate_drop(struct eio_session *session);
+/* The session has none any more: its deadlines stop. */
+void eio__candidate_forget(struct eio__candidate *candidate);
 /* Packets of the session began to wait, or do so no longer. Harmless without one. */
-void eio__upgrade_on_held(struct eio_session *session);
+void eio__candidate_on_held(struct eio_session *session);
 /* Deadlines of an attempt; ctx: the server. */
-void eio__upgrade_on_due(struct eio_deadline *due, void *ctx);
+void eio__candidate_on_due(struct eio_deadline *due, void *ctx);
 void eio__upgrade_on_noop_due(struct eio_deadline *due, void *ctx);
 
 #endif

@@ -409,7 +409,7 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
             return 0;
         }
     }
-    eio__inbox_receive(session, &packet);
+    eio__receive(session, &packet);
     return ws->base.fd < 0;
 }
 
@@ -430,7 +430,7 @@ static int on_control(void *ctx, enum eio__ws_opcode opcode, const uint8_t *p, s
         return 0;
     }
     if (is_candidate(ws)) {
-        if (opcode == EIO__WS_CLOSE) eio__upgrade_drop(session);
+        if (opcode == EIO__WS_CLOSE) eio__candidate_drop(session);
         return opcode == EIO__WS_CLOSE;
     }
     if (opcode == EIO__WS_PING) {

@@ -64,7 +64,7 @@ void eio__ws_close_on_frame(struct eio__ws *ws, const uint8_t *p, size_t n)
 {
     struct eio_session *session = ws->base.session;
     ws->peer_code = n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-    ws->close_waits = eio__inbox_is_waiting(session);
+    ws->close_waits = eio__receive_is_waiting(session);
     if (ws->closing < EIO__WS_CLOSE_HEARD) set_closing(ws, EIO__WS_CLOSE_HEARD, "close frame received");
     if (session->state >= EIO__S_LINGERING) {
         set_closing(ws, EIO__WS_PEER_CLOSED, "the peer answered our close frame");
@@ -87,7 +87,7 @@ void eio__ws_close_on_fault(struct eio__ws *ws, const struct eio__fault *fault)
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         if (limits[i].code == fault->close_code) eio__server_hit(session->server, limits[i].limit, session->head);
     if (session->transport != &ws->base) {
-        eio__upgrade_drop(session);
+        eio__candidate_drop(session);
         return;
     }
     if (session->state < EIO__S_LINGERING) eio__ws_close_begin(ws, fault->close_code);
@@ -100,7 +100,7 @@ void eio__ws_close_on_broken(struct eio__ws *ws, enum eio_close_reason reason, c
     struct eio_session *session = ws->base.session;
     if (session->transport != &ws->base) {
         ws->base.ops->detach(&ws->base); /* nobody is there to read a close frame */
-        eio__upgrade_drop(session);
+        eio__candidate_drop(session);
     } else if (session->state == EIO__S_LINGERING) {
         eio__session_bury(session, detail);
     } else {

@@ -114,24 +114,24 @@ void eio__ws_probe(struct eio_session *session, struct eio_http_request *request
     struct eio_server *server = session->server;
     int bits;
     struct eio__taken taken;
-    switch (eio__upgrade_check(session, &eio__ws_ops)) {
-    case EIO__UPGRADE_TAKEN:
+    switch (eio__candidate_check(session, &eio__ws_ops)) {
+    case EIO__CANDIDATE_TAKEN:
         turn_probe_away(server, request);
         return;
-    case EIO__UPGRADE_CLOSED:
+    case EIO__CANDIDATE_CLOSED:
         eio__server_refuse(server, request, EIO__ERROR_BAD_REQUEST, NULL, NULL);
         return;
-    case EIO__UPGRADE_LIMIT:
+    case EIO__CANDIDATE_LIMIT:
         eio__server_refuse_limit(server, request, EIO_LIMIT_UPGRADES);
         return;
-    case EIO__UPGRADE_OK:
+    case EIO__CANDIDATE_OK:
         break;
     }
     if (!take_probe(server, request, &bits, &taken)) return;
     struct eio__ws *ws = eio__ws_new(session, taken.wire);
     if (ws) {
         eio__ws_set_deflate(ws, bits);
-        if (eio__upgrade_begin(session, &ws->base) == 0) eio__ws_feed(ws, taken.rest, taken.rest_size);
+        if (eio__candidate_begin(session, &ws->base) == 0) eio__ws_feed(ws, taken.rest, taken.rest_size);
     }
     free(taken.rest);
 }

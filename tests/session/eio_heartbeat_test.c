@@ -354,7 +354,7 @@ static void a_body_that_comes_slowly_keeps_its_session(void **state)
     char sid[21];
     struct wire wire = {.line = {look, NULL}, .traffic = {.is_receiving = true}};
     poll_open(&f, sid);
-    eio__heartbeat_tie(f.session, &eio__polling_of(f.session->transport)->body, &wire.line);
+    eio__pulse_tie(f.session, &eio__polling_of(f.session->transport)->body, &wire.line);
     for (int i = 0; i < 20; i++) {
         eio_loop_advance(f.loop, 100);
         wire.traffic.received++;

@@ -134,15 +134,6 @@ def layering():
         yield f"STILL_SEEN: {folder}/ no longer includes {name}"
 
 
-# Files that call each other, of more than one family; the list may only become shorter. Families are named by the first
-# word behind the library's: eio_http.c, eio_http_conn.c.
-KNOWN_CIRCLES = [
-    {"eio_handover.c", "eio_handshake.c", "eio_heartbeat.c", "eio_http.c", "eio_http_conn.c", "eio_http_reply.c",
-     "eio_inbox.c", "eio_limits.c", "eio_loop.c", "eio_opening.c", "eio_pump.c", "eio_response.c", "eio_server.c",
-     "eio_session.c", "eio_timer.c", "eio_tls_io.c", "eio_upgrade.c", "eio_ws.c", "eio_ws_close.c", "eio_ws_open.c"},
-]
-
-
 def calls(folder):
     """Each C file below the folder, and which of the others it calls. Calls through pointers are not seen: that is what they are for."""
     paths = [path for path in c_files() if path.parts[0] == folder and path.suffix == ".c"]
@@ -171,7 +162,7 @@ def reachable(graph, start):
 
 
 def circles():
-    """Files that call each other are one family; no new circle joins several."""
+    """Files that call each other are one family: of one first word behind the library's, as eio_http.c, eio_http_conn.c."""
     for folder in ("base", "engineio", "rooms", "socketio"):
         graph = calls(folder)
         reach = {name: reachable(graph, name) for name in graph}
@@ -181,11 +172,8 @@ def circles():
             if name in seen or len(circle) < 2:
                 continue
             seen |= circle
-            families = {re.split(r"[_.]", other)[1] for other in circle}
-            if len(families) > 1 and not any(circle <= known for known in KNOWN_CIRCLES):
-                known = max(KNOWN_CIRCLES, key=lambda one: len(one & circle))
-                new = circle - known
-                edges = sorted(f"{one} → {other}" for one in circle for other in graph[one] & circle if {one, other} & new)
+            if len({re.split(r"[_.]", other)[1] for other in circle}) > 1:
+                edges = sorted(f"{one} → {other}" for one in circle for other in graph[one] & circle)
                 yield f"{folder}/: {len(circle)} files call each other: {', '.join(edges)}"
 
 

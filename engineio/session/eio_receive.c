@@ -1,0 +1,132 @@
+/* Packets of a peer: handled as they come, or kept behind those that wait, because the application holds the session
+ * (eio_session_hold()) or because one read brought so many that the rest is the next turn's. Meanwhile nothing more is
+ * read from that peer, so its own kernel holds it back, and nobody else's requests wait for it. Heartbeats never wait.
+ */
+#include "eio_inbox.h"
+#include "eio_int.h"
+
+enum {
+    SLICE_US = 5000, /* longer than this packets are not handled at a stretch: a peer's, or those of all that wait */
+};
+
+/* Everything of a packet but its transport. Returns non-zero if the session went away. */
+static int on_packet(struct eio_session *session, const struct eio__packet *packet)
+{
+    struct eio_server *server = session->server;
+    if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
+    if (server->watch && server->watch->fn.on_packet) {
+        server->watch->fn.on_packet(session, (char)packet->type, packet->kind, packet->p, packet->n,
+                                    server->watch->ctx);
+        if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
+    }
+    if (session->awaiting_pong && packet->type != EIO__PONG) eio__heartbeat_on_other_packet(session);
+    switch (packet->type) {
+    case EIO__MESSAGE:
+        server->stats.messages_in++;
+        if (server->handlers.on_message)
+            server->handlers.on_message(session, packet->kind, packet->p, packet->n, server->ctx);
+        break;
+    case EIO__PONG:
+        if (session->protocol == 3)
+            eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "invalid heartbeat direction");
+        else
+            eio__heartbeat_on_pong(session);
+        break;
+    case EIO__CLOSE:
+        if (session->transport->ops->release) session->transport->ops->release(session->transport);
+        eio_session_abort(session, EIO_CLOSE_TRANSPORT_CLOSE, "the client closed the session");
+        break;
+    case EIO__PING:
+        eio__heartbeat_on_ping(session);
+        break;
+    case EIO__OPEN:
+    case EIO__UPGRADE:
+    case EIO__NOOP:
+        break; /* as the reference: without effect on an open session */
+    }
+    return session->state >= EIO__S_LINGERING;
+}
+
+/* All that wait get theirs in one turn, which must not be longer because they are many. */
+static bool slice_is_over(struct eio_loop *loop, size_t size)
+{
+    return eio__loop_slice_is_over(loop, size, SLICE_US / (1 + loop->inboxes));
+}
+
+/* Whether packets wait has changed. */
+static void tell_transports(struct eio_session *session)
+{
+    eio__candidate_on_held(session);
+    session->transport->ops->on_held(session->transport);
+}
+
+static void deliver(struct eio_session *session);
+
+static void on_due(void *ctx)
+{
+    struct eio__inbox *inbox = ctx;
+    eio__inbox_stop_waiting(inbox);
+    deliver(inbox->session);
+}
+
+static struct eio__inbox *open_inbox(struct eio_session *session)
+{
+    if (session->inbox) return session->inbox;
+    struct eio__inbox *inbox = eio__inbox_new(session, on_due);
+    if (inbox) tell_transports(session);
+    return inbox;
+}
+
+int eio__receive(struct eio_session *session, const struct eio__packet *packet)
+{
+    bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
+    if (!session->inbox && slice_is_over(session->server->loop, packet->n)) {
+        if (open_inbox(session)) eio__inbox_await_turn(session->inbox);
+        session->server->stats.reads_sliced++;
+    }
+    if (!session->inbox || !waits) return on_packet(session, packet);
+    if (eio__inbox_add(session->inbox, packet) == 0) return 0;
+    eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
+    return 1;
+}
+
+bool eio__receive_is_waiting(const struct eio_session *session)
+{
+    return session->inbox && session->inbox->first;
+}
+
+/* Handles what waits, for as long as a slice lasts. */
+static void deliver(struct eio_session *session)
+{
+    struct eio__inbox *inbox = session->inbox;
+    struct eio_loop *loop = session->server->loop;
+    eio__loop_begin_slice(loop);
+    while (inbox->first && !inbox->held) {
+        if (slice_is_over(loop, inbox->first->packet.n)) {
+            eio__inbox_await_turn(inbox);
+            return;
+        }
+        /* Taken off first: what it leads to may end the session, or hold it again. */
+        struct eio__kept_packet *kept = eio__inbox_take_first(inbox);
+        on_packet(session, &kept->packet);
+        free(kept);
+        if (session->inbox != inbox) return; /* the session is over */
+    }
+    if (inbox->held) return;
+    eio__inbox_clear(session);
+    tell_transports(session);
+}
+
+int eio_session_hold(struct eio_session *session, bool hold)
+{
+    if (session->state != EIO__S_OPEN) return 0;
+    if (!hold && !session->inbox) return 0;
+    struct eio__inbox *inbox = open_inbox(session);
+    if (!inbox) return EIO_ENOMEM;
+    if (hold)
+        inbox->held++;
+    else if (inbox->held)
+        inbox->held--;
+    /* Not at once: this may be called out of a handler that it would call again. */
+    return inbox->held ? 0 : eio__inbox_await_turn(inbox);
+}
