@@ -56,7 +56,9 @@ static bool name_socket(const struct carrier *carrier, const char *name, struct 
     size_t size = sizeof address->sun_path;
     *address = (struct sockaddr_un){.sun_family = AF_UNIX};
     int n = snprintf(address->sun_path, size, "%s/%s", carrier->folder, name);
-    return n > 0 && (size_t)n < size;
+    if (n > 0 && (size_t)n < size) return true;
+    address->sun_path[0] = '\0';
+    return false;
 }
 
 /* False: try again later. A node that has crashed does not get it, and is missed by its heartbeats. */
@@ -121,9 +123,9 @@ static int publish(struct rooms_cluster *cluster, const struct rooms_cluster_mes
     int error = encode(carrier, message);
     DIR *folder = error ? NULL : opendir(carrier->folder);
     if (!folder) return error ? error : ROOMS_EAWAY;
-    const char *own = strrchr(carrier->address.sun_path, '/') + 1;
+    struct rooms_name own = rooms_cluster_uid(cluster);
     for (struct dirent *entry; (entry = readdir(folder)) != NULL;)
-        if (entry->d_name[0] != '.' && strcmp(entry->d_name, own) != 0) send_to(carrier, entry->d_name);
+        if (entry->d_name[0] != '.' && strncmp(entry->d_name, own.p, own.n) != 0) send_to(carrier, entry->d_name);
     closedir(folder);
     return 0;
 }
@@ -150,7 +152,9 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 static bool start(struct carrier *carrier, struct event_base *base)
 {
     struct rooms_name uid = rooms_cluster_uid(&carrier->cluster);
-    if (!name_socket(carrier, uid.p, &carrier->address)) return false;
+    char name[ROOMS_UID_SIZE + 1];
+    snprintf(name, sizeof name, "%.*s", (int)uid.n, uid.p);
+    if (!name_socket(carrier, name, &carrier->address)) return false;
     carrier->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (carrier->fd < 0) return false;
     if (bind(carrier->fd, (const struct sockaddr *)&carrier->address, sizeof carrier->address) != 0) return false;
