@@ -41,7 +41,10 @@ struct admin {
     char *preset;             /* what preset.js is called with, whole */
 };
 
-/* admin_login.c: reads the password. Returns 0 or a negative code with a line in error. */
+/* admin_login.c: NULL, or what is allowed instead. */
+const char *admin_check_password(const char *text);
+const char *admin_check_password_file(const char *path);
+/* Reads the password. Returns 0 or a negative code with a line in error. */
 int admin_login_load(struct admin *admin, char *error, size_t error_size);
 /* An adminui_login_fn; ctx: struct admin. */
 void admin_on_login(struct adminui_login *login, void *ctx);

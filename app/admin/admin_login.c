@@ -18,38 +18,65 @@ static void make_digest(const struct admin_password *password, const char *text,
                        sizeof password->key);
 }
 
-/* A name that no option has a value of: which of the two it came from. */
-static int set_password(struct admin *admin, const char *option, const char *text, char *error, size_t error_size)
+static bool is_argon2(const char *text)
 {
-    struct admin_password *password = &admin->password;
+    return strncmp(text, ARGON2_PREFIX, strlen(ARGON2_PREFIX)) == 0;
+}
+
+const char *admin_check_password(const char *text)
+{
     size_t n = strlen(text);
-    if (n < PASSWORD_MIN) return kit_config_refuse(admin->kit->config, option, "at least 8 bytes", error, error_size);
+    bool is_good = n >= PASSWORD_MIN && n < PASSWORD_SIZE;
+    if (is_good && is_argon2(text))
+        is_good = n < crypto_pwhash_STRBYTES && crypto_pwhash_str_needs_rehash(text, crypto_pwhash_OPSLIMIT_INTERACTIVE,
+                                                                               crypto_pwhash_MEMLIMIT_INTERACTIVE) >= 0;
+    return is_good ? NULL : "a password of 8 to 1023 bytes, or its Argon2 hash";
+}
+
+/* The first line; false if it cannot be read. */
+static bool read_line(const char *path, char line[PASSWORD_SIZE])
+{
+    FILE *file = fopen(path, "re");
+    bool has_line = file && fgets(line, PASSWORD_SIZE, file);
+    if (file) fclose(file);
+    line[has_line ? strcspn(line, "\r\n") : 0] = 0;
+    return has_line;
+}
+
+const char *admin_check_password_file(const char *path)
+{
+    char line[PASSWORD_SIZE];
+    if (!read_line(path, line)) return "a readable file";
+    const char *allowed = admin_check_password(line);
+    sodium_memzero(line, sizeof line);
+    return allowed ? "a file with a password of 8 to 1023 bytes, or its Argon2 hash, in the first line" : NULL;
+}
+
+static void set_password(struct admin_password *password, const char *text)
+{
     password->is_set = true;
-    password->is_argon2 = strncmp(text, ARGON2_PREFIX, strlen(ARGON2_PREFIX)) == 0;
+    password->is_argon2 = is_argon2(text);
     randombytes_buf(password->key, sizeof password->key);
     make_digest(password, text, password->digest);
-    if (!password->is_argon2) return 0;
-    if (n >= sizeof password->argon2 || crypto_pwhash_str_needs_rehash(text, crypto_pwhash_OPSLIMIT_INTERACTIVE,
-                                                                       crypto_pwhash_MEMLIMIT_INTERACTIVE) < 0)
-        return kit_config_refuse(admin->kit->config, option, "a password or its Argon2 hash", error, error_size);
-    memcpy(password->argon2, text, n + 1);
-    return 0;
+    if (password->is_argon2) snprintf(password->argon2, sizeof password->argon2, "%s", text);
 }
 
 int admin_login_load(struct admin *admin, char *error, size_t error_size)
 {
     const struct admin_config *config = admin->config;
-    char line[PASSWORD_SIZE];
-    if (config->admin_password[0])
-        return set_password(admin, "admin_password", config->admin_password, error, error_size);
+    char line[PASSWORD_SIZE] = "";
+    if (config->admin_password[0]) {
+        set_password(&admin->password, config->admin_password);
+        return 0;
+    }
     if (!config->admin_password_file[0]) return 0;
-    FILE *file = fopen(config->admin_password_file, "re");
-    bool has_line = file && fgets(line, sizeof line, file);
-    if (file) fclose(file);
-    line[has_line ? strcspn(line, "\r\n") : 0] = 0;
-    int failed = set_password(admin, "admin_password_file", line, error, error_size);
+    /* It was checked when the options were read; it may be another one now. */
+    if (!read_line(config->admin_password_file, line) || admin_check_password(line))
+        return kit_config_refuse(admin->kit->config, "admin_password_file", "a readable file with a password", error,
+                                 error_size);
+    set_password(&admin->password, line);
     sodium_memzero(line, sizeof line);
-    return failed;
+    return 0;
 }
 
 /* ----------------------------------------------------------------- checking */

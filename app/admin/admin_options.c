@@ -3,17 +3,11 @@
 #include "kit_options.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #define KIT_VALUES struct admin_config
 
 static const struct kit_choice modes[] = {
     {"off", ADMIN_OFF}, {"production", ADMIN_PRODUCTION}, {"development", ADMIN_DEVELOPMENT}, {NULL, 0}};
-
-static const char *check_file(const char *value)
-{
-    return access(value, R_OK) ? "a readable file" : NULL;
-}
 
 static const char *check_user(const char *value)
 {
@@ -28,9 +22,9 @@ static const struct kit_option rows[] = {
                  "no emitting, joining, leaving and disconnecting from the Admin UI"),
     KIT_CHECKED_ROW("admin_user", admin_user, "admin", check_user, "Admin UI",
                     "name for logging in to the Admin UI; without a password only tokens are accepted"),
-    KIT_SECRET_ROW("admin_password", admin_password, NULL, "Admin UI",
+    KIT_SECRET_ROW("admin_password", admin_password, admin_check_password, "Admin UI",
                    "its password, at least 8 bytes, or its Argon2 hash (`$argon2id$…`); prefer `admin_password_file`"),
-    KIT_CHECKED_ROW("admin_password_file", admin_password_file, "", check_file, "Admin UI",
+    KIT_CHECKED_ROW("admin_password_file", admin_password_file, "", admin_check_password_file, "Admin UI",
                     "file with the same, in its first line"),
     KIT_U32_ROW("admin_session_s", admin_session_s, "86400", 60, 31536000, "Admin UI",
                 "time after which the Admin UI asks for the login again"),

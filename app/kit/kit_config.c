@@ -177,6 +177,13 @@ static int set_option(struct kit_config *config, const struct kit_setting *setti
                 option->secret ? "…" : value, allowed, source);
 }
 
+/* An address is a secret only with a password in it. */
+static bool hides(const struct kit_option *option, const char *value)
+{
+    bool is_address = !strcmp(option->name, "redis") || !strcmp(option->name, "store");
+    return option->secret && (!is_address || strchr(value, '@') || strstr(value, "password"));
+}
+
 /* Of the values that came through: a wrong one that another source overrides harms nobody. */
 static int check_texts(const struct kit_config *config, struct report *report)
 {
@@ -188,7 +195,7 @@ static int check_texts(const struct kit_config *config, struct report *report)
         const char *allowed = option->check(value);
         if (!allowed) continue;
         return fail(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
-                    option->secret && strchr(value, '@') ? "…" : value, allowed, config->sources[i]);
+                    hides(option, value) ? "…" : value, allowed, config->sources[i]);
     }
     return 0;
 }
@@ -582,8 +589,7 @@ void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const c
         const char *value = config->texts[i], *name = setting.option->name;
         if (!setting.option->secret || !value || strncmp(config->sources[i], COMMAND_LINE, strlen(COMMAND_LINE)))
             continue;
-        /* The address of a Redis is none without a password. */
-        if (value[0] && (strcmp(name, "redis") || strchr(value, '@'))) fn(name);
+        if (value[0] && hides(setting.option, value)) fn(name);
     }
 }
 

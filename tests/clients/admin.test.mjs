@@ -192,7 +192,9 @@ describe("what cannot be configured", () => {
     for (const [options, expected] of [
       [["--admin-ui", "yes"], /option admin_ui: invalid value 'yes'/],
       [["--admin-password-file", join(folder, "nothing")], /option admin_password_file.*a readable file/],
-      [["--admin-password-file", await file("short")], /option admin_password_file.*at least 8 bytes/],
+      [["--admin-password-file", await file("short")], /option admin_password_file.*8 to 1023 bytes/],
+      [["--admin-password", "short", "--workers", "2"], /option admin_password:.*8 to 1023 bytes/],
+      [["--admin-password-file", await file("short"), "--workers", "2"], /option admin_password_file/],
       [["--admin-password-file", await file("$argon2id$nonsense")], /option admin_password_file.*Argon2/],
       [["--admin-user", ""], /option admin_user/],
       [["--path", "/admin"], /option path/],
@@ -201,6 +203,8 @@ describe("what cannot be configured", () => {
       assert.equal(code, 2, `${options}: ${stderr}`);
       assert.match(stderr, expected);
     }
+    const { stderr } = await runParley(...data, "--admin-password", "short");
+    assert.ok(!stderr.includes("short"), "a secret is not said");
     const { stdout } = await runParley("--admin-password", PASSWORD, "--print-config");
     assert.ok(!stdout.includes(PASSWORD), "a secret is not printed");
   });
