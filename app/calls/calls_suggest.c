@@ -244,14 +244,15 @@ int calls_suggest_start(struct calls *calls)
 {
     struct suggest_op *s = calloc(1, sizeof *s);
     calls->suggest = calloc(1, sizeof *calls->suggest);
-    if (s && calls->suggest) {
-        s->op.run = run_prepare;
-        s->op.done = on_prepared;
-        s->calls = calls;
-        if (!kit_store_submit_read(calls->kit->store, &s->op, 0)) return 0;
+    if (!s || !calls->suggest) {
+        free(s);
+        return EIO_ENOMEM;
     }
-    free(s);
-    return EIO_ENOMEM;
+    s->op.run = run_prepare;
+    s->op.done = on_prepared;
+    s->calls = calls;
+    if (kit_store_submit_read(calls->kit->store, &s->op, 0)) on_prepared(&s->op); /* the first search reads them */
+    return 0;
 }
 
 void calls_suggest_stop(struct calls *calls)

@@ -21,9 +21,11 @@
 struct prepared {
     const char *sql;
     unsigned number;  /* its name on the server */
-    bool is_prepared; /* on this connection */
+    bool is_prepared; /* on this connection, or on its way */
     bool reads;
 };
+
+#define LOST "08006" /* the SQLSTATE of a broken connection, of which the server cannot tell */
 
 /* A result that rows are read from. */
 struct held {
@@ -45,6 +47,7 @@ struct pg {
     struct {
         enum kind kind;
         uint64_t part;
+        struct prepared *prepared; /* by this command; NULL */
     } pending[PENDING_MAX];
     size_t first_pending, pending_count;
     uint64_t part;
@@ -52,7 +55,7 @@ struct pg {
     bool is_broken; /* a command failed: the transaction can only be undone */
     bool is_open, writes;
     struct held *held;
-    char sqlstate[6], message[160]; /* of the first failure since the transaction began; "": the connection's */
+    char sqlstate[6], message[160]; /* of the first failure since the transaction began */
     char node[NODE_SIZE];
     int64_t commits;
     atomic_uint_fast64_t errors;
@@ -98,19 +101,20 @@ static void disconnect(struct pg *pg)
 /* The connection is of no use any more. */
 static int lose(struct pg *pg)
 {
-    note_failure(pg, "", pg->conn ? PQerrorMessage(pg->conn) : "");
-    if (pg->conn) kit_pg_link_suspect(pg->link);
+    note_failure(pg, LOST, pg->conn ? PQerrorMessage(pg->conn) : "");
+    kit_pg_link_suspect(pg->link);
     disconnect(pg);
     return KIT_FAILED;
 }
 
 static int connect_again(struct pg *pg)
 {
-    char error[160];
+    char error[160] = "";
     disconnect(pg);
     pg->generation = kit_pg_link_generation(pg->link);
-    pg->conn = kit_pg_link_is_away(pg->link) ? NULL : kit_pg_connect(pg->config, &pg->abandoned, error, sizeof error);
+    if (!kit_pg_link_is_away(pg->link)) pg->conn = kit_pg_connect(pg->config, &pg->abandoned, error, sizeof error);
     if (pg->conn && PQenterPipelineMode(pg->conn)) return 0;
+    note_failure(pg, LOST, error);
     return lose(pg);
 }
 
@@ -153,6 +157,7 @@ static bool is_good(const PGresult *result)
 static PGresult *take_answer(struct pg *pg, uint64_t until_ms)
 {
     enum kind kind = pg->pending[pg->first_pending].kind;
+    struct prepared *prepared = pg->pending[pg->first_pending].prepared;
     bool is_own = pg->pending[pg->first_pending].part == pg->part;
     PGresult *result = read_result(pg, until_ms);
     if (!result) {
@@ -165,6 +170,7 @@ static PGresult *take_answer(struct pg *pg, uint64_t until_ms)
     if (!is_good(result))
         note_failure(pg, PQresultErrorField(result, PG_DIAG_SQLSTATE),
                      PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    if (prepared) prepared->is_prepared = is_good(result); /* behind a failure it was passed over */
     if (kind == KIND_WRITE && is_own) pg->changed += atoll(PQcmdTuples(result));
     if (PQstatus(pg->conn) != CONNECTION_BAD) return result;
     PQclear(result);
@@ -201,6 +207,7 @@ static int note_sent(struct pg *pg, enum kind kind, int sent)
     size_t at = (pg->first_pending + pg->pending_count++) % PENDING_MAX;
     pg->pending[at].kind = kind;
     pg->pending[at].part = pg->part;
+    pg->pending[at].prepared = NULL;
     return 0;
 }
 
@@ -266,8 +273,10 @@ static int prepare(struct pg *pg, struct prepared *prepared, const char *name, c
     if (!sql) return KIT_FAILED;
     int failed = note_sent(pg, KIND_OTHER, PQsendPrepare(pg->conn, name, sql, a->count, a->types));
     free(sql);
-    prepared->is_prepared = !failed;
-    return failed;
+    if (failed) return failed;
+    prepared->is_prepared = true;
+    pg->pending[(pg->first_pending + pg->pending_count - 1) % PENDING_MAX].prepared = prepared;
+    return 0;
 }
 
 /* Puts it into the pipeline. */
@@ -453,7 +462,7 @@ static int commit_write(struct pg *pg)
     if (was_done)
         pg->commits = number;
     else
-        note_failure(pg, "", "the connection broke");
+        note_failure(pg, LOST, "the connection broke");
     return was_done ? 0 : KIT_FAILED;
 }
 
@@ -515,7 +524,7 @@ static enum kit_part pg_end_part(struct kit_db *db, bool undo)
 static bool pg_is_stuck(const struct kit_db *db)
 {
     const struct pg *pg = (const struct pg *)(const void *)db;
-    return pg->is_broken && pg->sqlstate[0] && strncmp(pg->sqlstate, "57P", 3) != 0;
+    return pg->is_broken && strncmp(pg->sqlstate, "08", 2) != 0 && strncmp(pg->sqlstate, "57P", 3) != 0;
 }
 
 /* Serialization failure, deadlock. */
@@ -533,7 +542,6 @@ static const struct {
     int code;
     const char *message;
 } failures[] = {
-    {"", 503, KIT_STORE_AWAY},
     {"08", 503, KIT_STORE_AWAY},
     {"57P", 503, KIT_STORE_AWAY},
     {"53100", 507, "the store is full; nothing was stored"},
@@ -551,10 +559,9 @@ static int pg_fail(struct kit_db *db, struct kit_failure *failure)
     /* Put off until now. */
     if (!pg->is_broken && pg->conn) take_answers(pg, NULL);
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
-        size_t n = strlen(failures[i].state);
-        if (!pg->writes && !strcmp(failures[i].state, "25006")) continue;
-        if (n ? strncmp(pg->sqlstate, failures[i].state, n) != 0 : pg->sqlstate[0] || (pg->conn && pg->is_broken))
-            continue;
+        const char *state = failures[i].state;
+        if (!pg->writes && !strcmp(state, "25006")) continue;
+        if (strncmp(pg->sqlstate, state, strlen(state)) != 0) continue;
         return kit_fail(failure, failures[i].code, NULL, "%s", failures[i].message);
     }
     return kit_fail(failure, 500, NULL, "the store failed (%s); nothing was stored", pg->message);

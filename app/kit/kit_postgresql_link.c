@@ -55,10 +55,7 @@ bool kit_pg_wait(PGconn *conn, short events, uint64_t until_ms, const atomic_boo
 
 static void set_error(char *error, size_t size, const char *text)
 {
-    snprintf(error, size, "%s", text);
-    for (size_t n = strlen(error); n && strchr("\n\r ", error[n - 1]); n--) error[n - 1] = 0;
-    for (char *p = error; *p; p++)
-        if (*p == '\n') *p = ' ';
+    snprintf(error, size, "%.*s", (int)strcspn(text, "\n"), text); /* what follows are guesses */
 }
 
 /* Runs a statement of a connection that has nothing else to do. NULL with a line in error. */

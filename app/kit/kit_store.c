@@ -148,7 +148,10 @@ static void run_alone(struct kit_store *store, struct kit_job *job)
 
 static void run_each_alone(struct kit_store *store, struct group group)
 {
-    for (struct kit_job *job = group.first; job != group.end; job = job->next) run_alone(store, job);
+    for (struct kit_job *job = group.first; job != group.end; job = job->next) {
+        atomic_fetch_add(&store->retries, 1);
+        run_alone(store, job);
+    }
 }
 
 static enum kit_part run_part(struct kit_store *store, struct kit_store_op *op)

@@ -34,7 +34,7 @@ struct kit_store_op {
 
 struct kit_store_stats {
     uint64_t writes, reads, commits, errors;
-    uint64_t retries;      /* operations that ran again because of others' transactions */
+    uint64_t retries;      /* operations that ran again because their transaction was undone */
     uint64_t refused_away; /* operations refused because the database was not reached */
     uint64_t is_away;      /* 0 or 1 */
 };

@@ -12,6 +12,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAMS = {
   chromium: "chromium",
   ip: "iproute2",
+  nginx: "nginx-light",
   openssl: "openssl",
   readlink: "coreutils",
   "redis-server": "redis-server",
