@@ -232,7 +232,6 @@ static struct prepared *find_statement(struct pg *pg, const char *sql)
     }
     prepared->sql = sql;
     prepared->number = ++pg->prepared_count;
-    prepared->reads = !strncmp(sql, "SELECT", 6);
     return prepared;
 }
 
@@ -271,6 +270,7 @@ static int prepare(struct pg *pg, struct prepared *prepared, const char *name, c
 {
     char *sql = kit_pg_translate(prepared->sql);
     if (!sql) return KIT_FAILED;
+    prepared->reads = !strncmp(sql + strspn(sql, " "), "SELECT", 6);
     int failed = note_sent(pg, KIND_OTHER, PQsendPrepare(pg->conn, name, sql, a->count, a->types));
     free(sql);
     if (failed) return failed;
