@@ -29,6 +29,7 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("alerts_total", counters.alerts, "Alerts sent."),
     KIT_COUNTER_ROW("alert_patterns_over_total", counters.patterns_over,
                     "Looks of an alert rule at a line that took too many steps."),
+    KIT_COUNTER_ROW("summaries_total", counters.summaries, "Summaries of calls sent."),
     KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
     KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
@@ -112,9 +113,10 @@ static int open_redaction(struct calls *calls, char *error, size_t error_size)
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
-        open_namespaces,      calls_presence_start, calls_access_start, calls_agents_start, calls_watch_start,
-        calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,   calls_notes_start,
-        calls_help_start,     calls_wrapup_start,   calls_search_start, calls_past_start,
+        open_namespaces,    calls_presence_start, calls_access_start,  calls_agents_start,
+        calls_watch_start,  calls_feedback_start, calls_suggest_start, calls_life_start,
+        calls_http_start,   calls_notes_start,    calls_help_start,    calls_wrapup_start,
+        calls_search_start, calls_past_start,     calls_export_start,  calls_summary_start,
     };
     struct calls *calls = *state;
     int failed = open_redaction(calls, error, error_size);

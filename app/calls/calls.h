@@ -16,7 +16,7 @@ int calls_demo_import(struct kit_store *store, char *error, size_t error_size);
 struct calls_counters {
     uint64_t abandoned, deleted; /* calls that ended for want of a feed; that are gone */
     uint64_t lines, duplicates, suggestions, searches, feedback, snapshots, gates_lost, notes, uses, redacted, alerts,
-        patterns_over;
+        patterns_over, summaries;
 };
 const struct calls_counters *calls_get_counters(const struct calls *calls);
 

@@ -1,9 +1,9 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
- * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_pattern.c,
- * calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c, calls_http.c,
- * calls_demo.c. */
+ * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_extract.c,
+ * calls_summary.c, calls_export.c, calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c,
+ * calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -61,6 +61,7 @@ struct calls_config {
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
     const char *redaction, *alert_rules;
+    size_t export_bytes_max;
     uint32_t demo_line_ms;
     uint32_t demo_pause_ms;
     uint32_t demo_keep;
@@ -81,6 +82,8 @@ int calls_help_start(struct calls *calls);
 int calls_wrapup_start(struct calls *calls);
 int calls_search_start(struct calls *calls);
 int calls_past_start(struct calls *calls);
+int calls_export_start(struct calls *calls);
+int calls_summary_start(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);
@@ -147,6 +150,11 @@ int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls
                     struct kit_failure *failure);
 int calls_help_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
 int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
+/* Appends the field summary, if there is one with a higher seq. */
+int calls_summary_put(struct kit_db *db, int64_t call, int64_t since_seq, struct sio_builder *out,
+                      struct kit_failure *failure);
+/* The call has ended: makes its summary. On the loop. */
+void calls_summary_end(struct calls *calls, const char *call_id);
 /* The call has ended: all hands are down. *lowered: some were up. On a thread. */
 int calls_help_end(struct kit_db *db, int64_t call, bool *lowered, struct kit_failure *failure);
 /* Says so to the supervisors. agents: the call's own list, as JSON. On the loop. */

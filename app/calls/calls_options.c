@@ -32,6 +32,8 @@ static const struct kit_option options[] = {
     KIT_TEXT_ROW(
         "alert_rules", alert_rules, "", "Calls",
         "file of alert rules, a JSON list; reloaded on SIGHUP; administrators may write others over HTTP; empty: none"),
+    KIT_SIZE_ROW("export_bytes_max", export_bytes_max, "67108864", 1024, "Calls",
+                 "size of an exported call; above: error 413"),
     KIT_U32_ROW("late_final_s", late_final_s, "30", 0, 86400, "Calls",
                 "final lines are accepted for this time after the end of their call; later: error 409"),
     KIT_U32_ROW("call_idle_timeout_s", call_idle_timeout_s, "3600", 0, 31536000, "Calls",

@@ -97,5 +97,12 @@ const char *const calls_migrations[] = {
     " json TEXT NOT NULL,"
     " UNIQUE(call, seq));"
     "CREATE INDEX calls_live_by_start ON calls(started_ms) WHERE ended_ms IS NULL;",
+    /* 6 */
+    "CREATE TABLE summaries ("
+    " id INTEGER PRIMARY KEY,"
+    " call INTEGER NOT NULL REFERENCES calls(id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " json TEXT NOT NULL,"
+    " UNIQUE(call, seq));",
     NULL,
 };

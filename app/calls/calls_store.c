@@ -182,7 +182,8 @@ static int put_beside(struct kit_db *db, const struct kit_config *config, int64_
 {
     int code = calls_notes_put(db, call, calls_config(config)->snapshot_notes_max, view, out, failure);
     if (!code) code = calls_help_put(db, call, out, failure);
-    return code ? code : calls_wrapup_put(db, call, out, failure);
+    if (!code) code = calls_wrapup_put(db, call, out, failure);
+    return code ? code : calls_summary_put(db, call, view->since_seq, out, failure);
 }
 
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct calls_view *view, struct sio_builder *out,

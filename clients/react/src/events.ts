@@ -23,6 +23,12 @@ export interface CallEndRequest {
   call_id: string;
 }
 
+/** GET /api/v1/calls/{call_id}/export: the final lines of a call, as WebVTT, SubRip, JSON (the default) or text. */
+export interface CallExportRequest {
+  call_id: string;
+  format?: "vtt" | "srt" | "json" | "text";
+}
+
 /** The calls that this user may see, the latest first; from then on call:status tells of new and changed ones. before: the `next` of the answer before, or a call's id. */
 export interface CallListRequest {
   status?: "ringing" | "active" | "on_hold" | "ended";
@@ -219,6 +225,18 @@ export interface CallStatus {
   reason?: string;
 }
 
+/** What was needed, done and left open in a call, at its end and when somebody asks for it (POST /api/v1/calls/{call_id}/summary). by: local, sentences of the lines. */
+export interface CallSummary {
+  call_id: string;
+  by: "local" | "model";
+  sections: Array<{
+    title: string;
+    text: string;
+  }>;
+  timestamp?: string;
+  seq: number;
+}
+
 /** To supervisors who watch the call, what an agent thinks of a document; totals: of all calls. A state: the newest counts. */
 export interface DocFeedback {
   call_id: string;
@@ -258,6 +276,7 @@ export interface ClientEvents {
   "agent:help": AgentHelpRequest;
   "auth:refresh": AuthRefreshRequest;
   "call:end": CallEndRequest;
+  "call:export": CallExportRequest;
   "call:list": CallListRequest;
   "call:search": CallSearchRequest;
   "call:start": CallStartRequest;
@@ -285,6 +304,7 @@ export interface ServerEvents {
   "call:help": CallHelp;
   "call:note": CallNote;
   "call:status": CallStatus;
+  "call:summary": CallSummary;
   "doc:feedback": DocFeedback;
   "error": ServerError;
   "transcription:update": TranscriptionUpdate;
