@@ -10,7 +10,9 @@ import { PATIENCE_MS, until } from "../support/wait.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
 
-const { io } = createRequire(new URL("../clients/", import.meta.url))("socket.io-client");
+const require = createRequire(new URL("../clients/", import.meta.url));
+const { io } = require("socket.io-client");
+const { WebSocket } = require("ws");
 const PASSWORD = "correct horse battery";
 
 let parley;
@@ -42,7 +44,8 @@ async function login(password, user = "admin") {
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "parley-admin-"));
   await writeFile(join(folder, "password"), `${PASSWORD}\n`, { mode: 0o600 });
-  parley = await startParley("--admin-ui", "development", "--admin-password-file", join(folder, "password"));
+  parley = await startParley("--admin-ui", "development", "--admin-password-file", join(folder, "password"),
+    ...["sessions", "connections", "handshakes-per-second", "sessions-per-address", "connections-per-address", "handshakes-per-second-per-address"].flatMap((limit) => [`--max-${limit}`, "0"]));
   browser = await openBrowser();
   page = await browser.newPage();
   page.on("request", (request) => requests.push(request.url()));
@@ -57,7 +60,7 @@ after(async () => {
 });
 
 test("the files are those of npm's package, byte for byte", async () => {
-  const official = join(dirname(createRequire(new URL("../clients/", import.meta.url)).resolve("@socket.io/admin-ui/package.json")), "ui/dist");
+  const official = join(dirname(require.resolve("@socket.io/admin-ui/package.json")), "ui/dist");
   let count = 0;
   for (const entry of await readdir(official, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath ?? entry.path, entry.name);
@@ -156,6 +159,46 @@ test("a token with the role admin is a login, any other is not", async () => {
   await page.getByText("role agent may not use the Admin UI").waitFor();
   await login(await parley.token("--sub", "root", "--role", "admin", "--calls", "*"), "");
   await row(ann.id).waitFor();
+});
+
+// As many as the page is told of, and some more, each in "/" with a token.
+async function crowd(count) {
+  const token = await parley.token("--sub", "crowd", "--role", "agent", "--calls", "*");
+  const sockets = [];
+  const join = () => new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${parley.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);
+    sockets.push(socket);
+    socket.on("error", reject);
+    socket.on("message", (data) => {
+      const text = data.toString();
+      if (text[0] === "0") socket.send(`40${JSON.stringify({ token })}`);
+      else if (text.startsWith("40")) resolve();
+      else if (text.startsWith("44")) reject(new Error(text));
+      else if (text === "2") socket.send("3");
+    });
+  });
+  while (sockets.length < count) await Promise.all(Array.from({ length: 50 }, join));
+  return sockets;
+}
+
+test("more sockets than it can list do not stall the page: a thousand are listed, all are counted", async () => {
+  const sockets = await crowd(1200);
+  try {
+    await go("/", "Dashboard");
+    await until(async () => Number(await page.locator("main tr", { hasText: "WebSocket" }).first().locator("h2").innerText()) > 1200, "all clients");
+    await page.reload();
+    await go("/sockets/", "Sockets");
+    await page.getByText(/1-20 of (9[0-9]{2}|1000)$/).waitFor();
+    for (const socket of sockets) socket.send('42["call:list",{}]');
+    await go("/events/", "Events");
+    await row("call:list").waitFor();
+    const metrics = await (await fetch(`${parley.url}/metrics`)).text();
+    const count = (name) => Number(new RegExp(`^parley_admin_${name} (\\d+)`, "m").exec(metrics)[1]);
+    assert.ok(count("sockets_left_out_total") > 0);
+    assert.ok(count("events_left_out_total") > 1000, "the others are counted");
+  } finally {
+    for (const socket of sockets) socket.terminate();
+  }
 });
 
 test("the page has no errors", () => {
