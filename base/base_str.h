@@ -26,9 +26,9 @@ static inline void base_str_trim(const char **p, size_t *n)
 /* The value of a hexadecimal digit, or -1. */
 static inline int base_hex_value(char c)
 {
-    char lower = (char)(c | 0x20);
     if (c >= '0' && c <= '9') return c - '0';
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 #endif
