@@ -113,10 +113,10 @@ static int open_redaction(struct calls *calls, char *error, size_t error_size)
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
-        open_namespaces,    calls_presence_start, calls_access_start,  calls_agents_start,
-        calls_watch_start,  calls_feedback_start, calls_suggest_start, calls_life_start,
-        calls_http_start,   calls_notes_start,    calls_help_start,    calls_wrapup_start,
-        calls_search_start, calls_past_start,     calls_export_start,  calls_summary_start,
+        open_namespaces,      calls_presence_start, calls_access_start, calls_agents_start, calls_watch_start,
+        calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,   calls_notes_start,
+        calls_help_start,     calls_wrapup_start,   calls_search_start, calls_past_start,   calls_export_start,
+        calls_summary_start,  calls_stats_start,
     };
     struct calls *calls = *state;
     int failed = open_redaction(calls, error, error_size);
@@ -134,6 +134,7 @@ static void drain(void *state)
     calls_demo_drain(state);
     calls_life_drain(state);
     calls_alerts_drain(state);
+    calls_stats_drain(state);
 }
 
 static void pause_calls(void *state)
@@ -153,6 +154,7 @@ static void stop(void *state)
     calls_presence_stop(calls);
     calls_access_stop(calls);
     calls_suggest_stop(calls);
+    calls_stats_stop(calls);
     calls_alerts_close(calls);
     calls_redaction_free(calls->redaction);
     free(calls->proxy);

@@ -2,8 +2,8 @@
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
  * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_extract.c,
- * calls_summary.c, calls_export.c, calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c,
- * calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
+ * calls_summary.c, calls_stats.c, calls_export.c, calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c,
+ * calls_search.c, calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -46,6 +46,7 @@ struct calls {
     struct knowledge *knowledge;
     struct calls_demo *demo;
     struct calls_alerts *alerts;
+    struct calls_stats *stats;
     struct calls_redaction *redaction; /* NULL: nothing is taken out of texts */
 };
 
@@ -84,6 +85,9 @@ int calls_search_start(struct calls *calls);
 int calls_past_start(struct calls *calls);
 int calls_export_start(struct calls *calls);
 int calls_summary_start(struct calls *calls);
+int calls_stats_start(struct calls *calls);
+void calls_stats_drain(struct calls *calls);
+void calls_stats_stop(struct calls *calls);
 int calls_suggest_start(struct calls *calls);
 int calls_http_start(struct calls *calls);
 int calls_life_start(struct calls *calls);

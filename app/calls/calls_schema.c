@@ -104,5 +104,9 @@ const char *const calls_migrations[] = {
     " seq INTEGER NOT NULL,"
     " json TEXT NOT NULL,"
     " UNIQUE(call, seq));",
+    /* 7 */
+    /* How many agents are connected to each process, for the sum. */
+    "CREATE TABLE node_agents (node TEXT PRIMARY KEY, agents INTEGER NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX node_agents_by_time ON node_agents(at_ms);",
     NULL,
 };

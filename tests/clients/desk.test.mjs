@@ -147,6 +147,20 @@ test("an agent wraps up a call that has ended, once; a repeat replaces it", asyn
   assertError(await ann.ask("call:wrapup", { call_id: "w1", outcome: "" }), 400, "/outcome");
 });
 
+test("supervisors who may see all calls are told how much goes on", async () => {
+  const feed = await desk.call("st1");
+  const [sue, tim, ann] = [await desk.connect("sue"), await desk.connect("tim"), await desk.connect("ann")];
+  await desk.connect("ben");
+  await until(() => sue.seen("call:stats").length, "the first numbers");
+  const before = sue.seen("call:stats").at(-1).calls;
+  await feed.ask("call:status", { call_id: "st1", status: "on_hold" });
+  for (let i = 0; i < 120; i++) await feed.say(`line ${i}`, { speaker: "agent" });
+  await until(() => sue.seen("call:stats").at(-1).lines_per_minute >= 120, "the lines");
+  const { calls, agents } = sue.seen("call:stats").at(-1);
+  assert.deepEqual([calls.on_hold - before.on_hold, calls.active - before.active, agents], [1, -1, 2]);
+  assert.deepEqual([tim.seen("call:stats"), ann.seen("call:stats")], [[], []]);
+});
+
 test("documents that were opened or copied teach, less than a vote; a vote counts in their place", async () => {
   const feed = await desk.call("u1");
   const ann = await subscribe("ann", "u1");

@@ -214,6 +214,18 @@ export interface CallNote {
   timestamp: string;
 }
 
+/** To supervisors whose token opens all calls, every five seconds: the calls that go on, lines of the latest minute and agents that are connected, of all nodes. A state: the newest counts. */
+export interface CallStats {
+  calls: {
+    ringing: number;
+    active: number;
+    on_hold: number;
+  };
+  lines_per_minute: number;
+  agents: number;
+  timestamp?: string;
+}
+
 /** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
 export interface CallStatus {
   call_id: string;
@@ -303,6 +315,7 @@ export interface ServerEvents {
   "call:alert": CallAlert;
   "call:help": CallHelp;
   "call:note": CallNote;
+  "call:stats": CallStats;
   "call:status": CallStatus;
   "call:summary": CallSummary;
   "doc:feedback": DocFeedback;
