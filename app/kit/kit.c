@@ -2,6 +2,7 @@
 #include "kit_auth.h"
 #include "kit_jwks.h"
 #include "kit_metrics.h"
+#include "kit_quota.h"
 
 #include <string.h>
 
@@ -35,6 +36,7 @@ int kit_init_server(struct kit *kit, const struct sio_options *options, char *er
     kit->io = sio_server_new_on(kit->loop, options);
     if (kit->io) {
         int failed = kit_metrics_start(kit);
+        if (!failed) failed = kit_quotas_start(kit);
         return failed ? failed : kit_jwks_start(kit);
     }
     if (kit->config->tls_cert[0] || kit->config->tls_key[0])
@@ -51,6 +53,7 @@ void kit_clear(struct kit *kit)
     kit_store_close(kit->store);
     kit_schemas_free(kit->schemas);
     kit_jwks_stop(kit);
+    kit_quotas_stop(kit);
     kit_jwt_clear(&kit->jwt);
     kit_fetcher_free(kit->fetcher);
     eio_loop_free(kit->loop);

@@ -26,7 +26,7 @@ struct kit_metric_set;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
-    uint64_t auth_failures, auth_timeouts, auth_expired, forbidden, invalid, busy;
+    uint64_t auth_failures, auth_timeouts, auth_expired, forbidden, invalid, limited, busy;
 };
 
 /* How the other nodes are reached. */
@@ -93,6 +93,7 @@ struct kit {
     struct kit_fetcher *fetcher;   /* NULL where there is no loop */
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
+    struct kit_quotas *quotas;
     struct kit_jwks *jwks; /* NULL: there is none */
     bool development_key;
     bool draining;       /* new events are refused with 503 */

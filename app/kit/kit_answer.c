@@ -76,6 +76,7 @@ void kit_count_failure(struct kit *kit, int code)
     if (code == 401) kit->counters.auth_failures++;
     if (code == 403) kit->counters.forbidden++;
     if (code == 400 || code == 413) kit->counters.invalid++;
+    if (code == 429) kit->counters.limited++;
     if (code == 503) kit->counters.busy++;
 }
 

@@ -3,6 +3,7 @@
 
 #include "kit_answer.h"
 #include "kit_jwks.h"
+#include "kit_quota.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ struct user {
     struct sio_socket *socket;
     struct kit_claims *claims; /* NULL until it has said who it is */
     struct kit_source *source; /* of its work; NULL: it has not asked for any yet */
-    struct eio_timer timer;    /* auth_timeout_ms without claims, their expiry with them */
+    struct kit_spender spender;
+    struct eio_timer timer; /* auth_timeout_ms without claims, their expiry with them */
 };
 
 /* ----------------------------------------------------------------- claims */
@@ -178,12 +180,12 @@ struct kit_source *kit_auth_source(const struct sio_socket *socket)
     return user->source;
 }
 
-/* Tells why and disconnects. */
-static void send_off(struct user *user, const char *message)
+/* Tells why and disconnects, from this namespace or altogether. */
+static void send_off(struct user *user, int code, const char *message, bool altogether)
 {
     struct sio_socket *socket = user->socket;
-    sio_emit_pack(sio_local(sio_only(socket)), "error", "{s:i, s:s, s:n}", "code", 401, "message", message, "event");
-    sio_socket_disconnect(socket, !user->claims);
+    sio_emit_pack(sio_local(sio_only(socket)), "error", "{s:i, s:s, s:n}", "code", code, "message", message, "event");
+    sio_socket_disconnect(socket, altogether);
 }
 
 struct disconnection {
@@ -197,7 +199,7 @@ static void disconnect_one(struct sio_socket *socket, void *ctx)
     struct user *user = sio_socket_user(socket);
     if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub)) return;
     disconnection->count++;
-    send_off(user, disconnection->message);
+    send_off(user, 401, disconnection->message, false);
 }
 
 size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message)
@@ -226,10 +228,10 @@ static void on_timer(void *ctx)
     struct user *user = ctx;
     if (!user->claims) {
         user->kit->counters.auth_timeouts++;
-        send_off(user, "agent:connect did not succeed in time");
+        send_off(user, 401, "agent:connect did not succeed in time", true);
     } else if (left_ms(user) <= 0) {
         user->kit->counters.auth_expired++;
-        send_off(user, "the token has expired");
+        send_off(user, 401, "the token has expired", false);
     } else {
         start_expiry(user);
     }
@@ -254,6 +256,7 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
     }
     kit_claims_unref(user->claims);
     user->claims = take_claims;
+    kit_spender_set_user(&user->spender, take_claims);
     start_expiry(user);
     show_user(user);
     if (user->nsp->on_claims) user->nsp->on_claims(socket, user->nsp->on_claims_ctx);
@@ -262,12 +265,13 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
 
 static void refuse(struct kit *kit, struct sio_admission *admission, const struct kit_failure *failure)
 {
-    char data[32];
-    if (failure->code == 401)
-        kit->counters.auth_failures++;
+    uint32_t retry_after_ms = kit_retry_after_ms(failure);
+    char data[64];
+    kit_count_failure(kit, failure->code);
+    if (retry_after_ms)
+        snprintf(data, sizeof data, "{\"code\":%d,\"retry_after_ms\":%u}", failure->code, retry_after_ms);
     else
-        kit->counters.forbidden++;
-    snprintf(data, sizeof data, "{\"code\":%d}", failure->code);
+        snprintf(data, sizeof data, "{\"code\":%d}", failure->code);
     sio_refuse(admission, failure->message, data);
 }
 
@@ -311,9 +315,16 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
         kit_fail(&failure, 403, NULL,
                  "this session belongs to another user"); /* and is lost: the next attempt is a new one */
     struct user *user = failure.code ? NULL : calloc(1, sizeof *user);
-    if (!user) {
+    if (user) {
+        kit_spender_init(&user->spender, kit, eio_session_head(sio_socket_session(socket))->address);
+        if (claims) kit_spender_set_user(&user->spender, claims);
+        kit_spend_connect(&user->spender, &failure);
+    }
+    if (!user || failure.code) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
         kit_claims_unref(claims);
+        if (user) kit_spender_clear(&user->spender);
+        free(user);
         refuse(kit, admission, &failure);
         return;
     }
@@ -347,9 +358,24 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
     sio_socket_set_user(socket, NULL);
     eio_timer_stop(&user->timer);
     kit_claims_unref(user->claims);
+    kit_spender_clear(&user->spender);
     if (kit_source_is_full(user->source)) on_full(user, false);
     kit_source_close(user->source);
     free(user);
+}
+
+/* False: the event is refused; who goes on all the same is disconnected. */
+static bool spend(struct user *user, const struct sio_event *event)
+{
+    struct kit_failure failure;
+    if (!kit_spend_event(&user->spender, event->args.json.n, &failure)) return true;
+    if (kit_spender_is_abusive(&user->spender)) {
+        send_off(user, 429, "too many requests were refused", true);
+        return false;
+    }
+    struct kit_answer answer = kit_answer_later(user->kit, event);
+    kit_answer_failure(&answer, &failure);
+    return false;
 }
 
 /* Before it has said who it is, a socket may only say that. */
@@ -357,8 +383,10 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
 {
     const struct kit_namespace *nsp = ctx;
     const struct kit_config *config = nsp->kit->config;
-    bool is_known = kit_auth_claims(socket) != NULL;
+    struct user *user = sio_socket_user(socket);
+    bool is_known = user && user->claims;
     char why[64];
+    if (!user || !spend(user, event)) return false;
     if (!is_known && (!nsp->sign_in || !eio_str_is(event->name, nsp->sign_in))) {
         kit_answer_refuse(nsp->kit, event, 401, NULL, "send agent:connect first");
         return false;

@@ -14,6 +14,7 @@ enum kit_adapter { KIT_ADAPTER_REDIS, KIT_ADAPTER_REDIS_SHARDED, KIT_ADAPTER_RED
 enum kit_jwt_algorithm { KIT_JWT_HS256, KIT_JWT_EDDSA };
 
 #define KIT_CONFIG_OPTIONS_MAX 512 /* of all modules */
+#define KIT_CONFIG_QUOTAS 10
 #define KIT_CONFIG_VALUES_MAX 1024 /* words of all modules' structs */
 
 struct kit_module;
@@ -66,6 +67,8 @@ struct kit_config {
     uint32_t jwt_leeway_s;
     uint32_t auth_timeout_ms;
     uint32_t auth_max_bytes, event_max_bytes;
+    uint32_t quotas[KIT_CONFIG_QUOTAS]; /* by enum kit_quota_kind, a second; 0: no limit */
+    uint32_t quota_tracked_max;
 
     bool demo;
 

@@ -32,6 +32,7 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("auth_expired_total", counters.auth_expired, "Sockets whose token expired."),
     KIT_COUNTER_ROW("forbidden_total", counters.forbidden, "Requests refused because the user lacks permission."),
     KIT_COUNTER_ROW("invalid_total", counters.invalid, "Payloads that did not match their schema."),
+    KIT_COUNTER_ROW("limited_total", counters.limited, "Requests refused with 429 because of a limit by second."),
     KIT_COUNTER_ROW("busy_total", counters.busy, "Events refused because the work queue was full."),
     KIT_COUNTER_ROW("work_batches_total", work.batches, "Batches run by worker threads."),
     KIT_COUNTER_ROW("work_delayed_total", work.delayed, "Jobs delayed because their source had used up its share."),

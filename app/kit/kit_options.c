@@ -4,6 +4,7 @@
 #include "kit_store.h"
 
 #include "kit_fetch.h"
+#include "kit_quota.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
                                           {NULL, 0}};
 
 #define KIT_VALUES struct kit_config
+#define QUOTA(kind, name, fallback, help) \
+    KIT_U32_ROW(name, quotas[KIT_QUOTA_##kind], fallback, 0, 4000000000, "Access", help)
 
 static const char *check_redis(const char *value)
 {
@@ -228,6 +231,27 @@ static const struct kit_option options[] = {
 
     KIT_U32_ROW("auth_max_bytes", auth_max_bytes, "16384", 256, 1000000, "Access",
                 "size of the handshake's auth, and of an event from an unauthenticated socket; above: error 413"),
+    QUOTA(
+        SOCKET_EVENTS, "socket_events_per_second", "4000",
+        "events a second of one socket, with bursts of one second's worth; above: error 429 with `retry_after_ms`; 0: "
+        "no limit"),
+    QUOTA(SOCKET_BYTES, "socket_bytes_per_second", "4194304", "bytes of these events; the same applies"),
+    QUOTA(FEED_EVENTS, "feed_events_per_second", "50000",
+          "the same for all that one feed (`sub`) says at one process, in place of the limits by socket, user and "
+          "address"),
+    QUOTA(FEED_BYTES, "feed_bytes_per_second", "268435456", "bytes of these events; the same applies"),
+    QUOTA(USER_EVENTS, "user_events_per_second", "8000",
+          "the same for all sockets and HTTP requests of one user at one process"),
+    QUOTA(USER_BYTES, "user_bytes_per_second", "16777216", "bytes of these events; the same applies"),
+    QUOTA(ADDRESS_EVENTS, "address_events_per_second", "40000",
+          "the same for all sockets and HTTP requests from one client address (IPv6: /64)"),
+    QUOTA(ADDRESS_BYTES, "address_bytes_per_second", "134217728", "bytes of these events; the same applies"),
+    QUOTA(USER_CONNECTS, "user_connects_per_second", "1000",
+          "namespaces that one user joins a second; above: `connect_error` with code 429"),
+    QUOTA(REFUSALS, "refused_events_max", "1000",
+          "events of one socket refused with 429 within ten seconds; above: it is disconnected; 0: never"),
+    KIT_U32_ROW("quota_tracked_max", quota_tracked_max, "65536", 16, 10000000, "Access",
+                "users and addresses without a connection whose use is remembered; above: the oldest are forgotten"),
     KIT_U32_ROW("event_max_bytes", event_max_bytes, "131072", 1024, 100000000, "Access",
                 "size of an event; above: error 413"),
 

@@ -1,6 +1,7 @@
 /* Requests over HTTP: finds the row of the path and the method, checks who asks, makes one payload of body, query and
  * parameters, and sends the answer. */
 #include "kit_http.h"
+#include "kit_quota.h"
 #include "kit_request.h"
 
 #include <stdlib.h>
@@ -233,6 +234,17 @@ static void on_abort(void *ctx)
 
 /* ----------------------------------------------------------------- request */
 
+static int spend(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims,
+                 struct kit_failure *failure)
+{
+    struct kit_spender spender;
+    kit_spender_init(&spender, kit, eio_http_request_head(http)->address);
+    if (claims) kit_spender_set_user(&spender, claims);
+    int code = kit_spend_event(&spender, eio_http_request_body(http).n, failure);
+    kit_spender_clear(&spender);
+    return code;
+}
+
 /* Takes the references to claims and user into the request; NULL with failure. */
 static struct kit_request *make_request(const struct kit_route *route, struct eio_http_request *http,
                                         struct kit_failure *failure)
@@ -240,7 +252,7 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
     struct kit *kit = route->kit;
     const struct kit_event *event = route->event;
     struct kit_claims *claims = event->is_open ? NULL : kit_http_authorize(kit, http, failure);
-    if (failure->code || kit_request_check_role(event, claims, failure)) {
+    if (failure->code || kit_request_check_role(event, claims, failure) || spend(kit, http, claims, failure)) {
         kit_claims_unref(claims);
         return NULL;
     }

@@ -100,7 +100,7 @@ test("a set of keys is fetched, kept while it cannot be, and fetched again for a
       assert.deepEqual([early.status, (await early.json()).error.retry_after_ms, early.headers.get("retry-after")], [503, 1000, "1"]);
       const socket = io(parley.url, { auth: { token: token(first.privateKey, "first") }, reconnection: false, forceNew: true });
       const [refused] = await once(socket, "connect_error");
-      assert.deepEqual(refused.data, { code: 503 });
+      assert.deepEqual(refused.data, { code: 503, retry_after_ms: 1000 });
       release();
       await until(async () => (await status(parley, token(first.privateKey, "first"))) === 200, "the first key");
       assert.equal(asked, 1);
