@@ -13,9 +13,7 @@ int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_fail
                             "INSERT INTO segments_text(rowid, text, call)"
                             " SELECT id, text, call FROM segments"
                             " WHERE call=?1 AND seq=?2 AND is_final <> 0"
-                            "/*end*/"
-                            "/*postgresql: SELECT 1 WHERE $1::bigint < 0 "
-                            "AND $2::bigint < 0 */",
+                            "/*end*/",
                             "ii", call, seq);
     return failed ? kit_db_fail(db, failure) : 0;
 }
@@ -27,9 +25,7 @@ int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last
                             "INSERT INTO segments_text(segments_text, rowid, text, call)"
                             " SELECT 'delete', id, text, call FROM segments"
                             " WHERE call=?1 AND seq BETWEEN ?2 AND ?3 AND is_final <> 0"
-                            "/*end*/"
-                            "/*postgresql: SELECT 1 WHERE $1::bigint < 0 "
-                            "AND $2::bigint < 0 AND $3::bigint < 0 */",
+                            "/*end*/",
                             "iii", call, first, last);
     return failed ? kit_db_fail(db, failure) : 0;
 }

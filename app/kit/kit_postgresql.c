@@ -20,9 +20,10 @@
 
 struct prepared {
     const char *sql;
-    unsigned number;  /* its name on the server */
-    bool is_prepared; /* on this connection, or on its way */
-    bool reads;
+    char *own;            /* in PostgreSQL's words */
+    unsigned number;      /* its name on the server */
+    bool is_prepared;     /* on this connection, or on its way */
+    bool reads, is_empty; /* there is nothing to do */
 };
 
 #define LOST "08006" /* the SQLSTATE of a broken connection, of which the server cannot tell */
@@ -218,6 +219,12 @@ static int send_text(struct pg *pg, const char *sql)
     return note_sent(pg, KIND_OTHER, PQsendQueryParams(pg->conn, sql, 0, NULL, NULL, NULL, NULL, 1));
 }
 
+static void free_statement(struct prepared *prepared)
+{
+    if (prepared) free(prepared->own);
+    free(prepared);
+}
+
 static struct prepared *find_statement(struct pg *pg, const char *sql)
 {
     size_t at;
@@ -226,12 +233,16 @@ static struct prepared *find_statement(struct pg *pg, const char *sql)
     while (prepared && prepared->sql != sql) prepared = base_table_next(&pg->statements, hash, &at);
     if (prepared) return prepared;
     prepared = calloc(1, sizeof *prepared);
-    if (!prepared || base_table_add(&pg->statements, hash, prepared)) {
-        free(prepared);
+    if (prepared) prepared->own = kit_pg_translate(sql);
+    if (!prepared || !prepared->own || base_table_add(&pg->statements, hash, prepared)) {
+        free_statement(prepared);
         return NULL;
     }
+    const char *text = prepared->own + strspn(prepared->own, " ");
     prepared->sql = sql;
     prepared->number = ++pg->prepared_count;
+    prepared->reads = !strncmp(text, "SELECT", 6);
+    prepared->is_empty = !*text;
     return prepared;
 }
 
@@ -268,12 +279,7 @@ static void take_argument(struct arguments *a, char kind, va_list *args)
 
 static int prepare(struct pg *pg, struct prepared *prepared, const char *name, const struct arguments *a)
 {
-    char *sql = kit_pg_translate(prepared->sql);
-    if (!sql) return KIT_FAILED;
-    prepared->reads = !strncmp(sql + strspn(sql, " "), "SELECT", 6);
-    int failed = note_sent(pg, KIND_OTHER, PQsendPrepare(pg->conn, name, sql, a->count, a->types));
-    free(sql);
-    if (failed) return failed;
+    if (note_sent(pg, KIND_OTHER, PQsendPrepare(pg->conn, name, prepared->own, a->count, a->types))) return KIT_FAILED;
     prepared->is_prepared = true;
     pg->pending[(pg->first_pending + pg->pending_count - 1) % PENDING_MAX].prepared = prepared;
     return 0;
@@ -288,7 +294,7 @@ static int send(struct pg *pg, const char *sql, const char *format, va_list args
     if (!pg->conn || pg->is_broken) return KIT_FAILED;
     if (pg->pending_count > PENDING_MAX - 8 && take_answers(pg, NULL)) return KIT_FAILED;
     struct prepared *prepared = find_statement(pg, sql);
-    if (!prepared) return KIT_FAILED;
+    if (!prepared || prepared->is_empty) return prepared ? 0 : KIT_FAILED;
     BASE_CHECK(strlen(format) <= KIT_PG_PARAMETERS_MAX);
     va_copy(copy, args);
     for (const char *kind = format; *kind; kind++) take_argument(&a, *kind, &copy);
@@ -679,7 +685,7 @@ static void pg_close(struct kit_db *db)
         if (!send_own(pg, "DELETE FROM store_nodes WHERE node=?", "t", pg->node)) sync_pipeline(pg);
     }
     disconnect(pg);
-    for (size_t i = 0; i < pg->statements.slot_count; i++) free(pg->statements.items[i]);
+    for (size_t i = 0; i < pg->statements.slot_count; i++) free_statement(pg->statements.items[i]);
     base_table_clear(&pg->statements);
     free(pg);
 }
