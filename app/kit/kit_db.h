@@ -1,5 +1,5 @@
 /* SQL, whatever engine runs it. A statement is a string literal: it is prepared at its first use and known by its
- * address afterwards. What all engines understand is written in it (docs/decisions/0014-one-sql-for-two-engines.md).
+ * address afterwards. What all engines understand is written in it (docs/decisions/0017-one-sql-for-two-engines.md).
  *
  *     struct kit_rows rows;
  *     enum kit_step step = kit_db_query(db, &rows, "SELECT id, name FROM things WHERE kind=? AND size>?", "ti", kind,

@@ -12,7 +12,7 @@
 #define KIT_PG_PARAMETERS_MAX 16
 
 /* A statement or a script, "" if it is for another engine, in PostgreSQL's words
- * (docs/decisions/0014-one-sql-for-two-engines.md); malloc. NULL: out of memory. */
+ * (docs/decisions/0017-one-sql-for-two-engines.md); malloc. NULL: out of memory. */
 char *kit_pg_translate(const char *sql);
 
 /* -------------------------------------------------------------------- link */
