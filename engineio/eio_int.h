@@ -290,7 +290,6 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 void eio__session_fail(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Queues a message as a frame of its own, whose bytes are written later. NULL: out of memory. */
 uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind, size_t size);
-static inline struct eio_loop *eio__session_loop(const struct eio_session *session);
 
 /* -------------------------------------------------------------------- pulse */
 
@@ -421,10 +420,6 @@ struct eio_server {
     size_t max_queue_messages;          /* SIZE_MAX: no limit */
 };
 
-static inline struct eio_loop *eio__session_loop(const struct eio_session *session)
-{
-    return session->server->loop;
-}
 /* Counts a hit of a limit and logs it; head: of whoever hit it, or NULL. */
 static inline void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
 {

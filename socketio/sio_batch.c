@@ -239,7 +239,7 @@ int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct si
 {
     struct sio_server *io = nsp->io;
     struct sio__batch *batch = &io->batch;
-    if (batch->nsp && !fits(batch, nsp, room, prepared->bytes)) sio__batch_settle(io);
+    if (batch->nsp && !fits(batch, nsp, room, prepared->base.bytes)) sio__batch_settle(io);
     if (batch->nsp && but && is_receiver(batch, but)) catch_up(io, but); /* may settle */
     batch->nsp = nsp;
     batch->room = room;
@@ -250,7 +250,7 @@ int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct si
         settle_whole_packets(batch, before);
         return result;
     }
-    batch->bytes += prepared->bytes;
+    batch->bytes += prepared->base.bytes;
     batch->messages++;
     if (but && is_receiver(batch, but)) set_taken(io, but);
     return 0;

@@ -78,7 +78,7 @@ static void local_deliver(void *ctx, const struct rooms_selector *who, const str
     char offset[ROOMS_OFFSET_SIZE];
     sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
-        sio__deliver(nsp, who, flags->is_volatile, message->prepared);
+        sio__deliver(nsp, who, flags->is_volatile, sio__prepared_of(message->prepared));
         return;
     }
     struct rooms_message full = with_offset(nsp, flags, message, offset);

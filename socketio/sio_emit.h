@@ -3,6 +3,7 @@
 #ifndef SIO_EMIT_H
 #define SIO_EMIT_H
 
+#include "base_check.h"
 #include "sio_codec.h"
 
 #include <stdarg.h>
@@ -23,14 +24,18 @@ enum {
 struct sio__prepared {
     struct eio_frame **frames; /* frames_inline or heap */
     size_t count;
-    size_t bytes;
-    struct rooms_bytes json; /* of an event: the array ["name",…] */
-    struct sio_args args;    /* with the attachments in order */
-    void *memory;            /* what args points into, if not the caller's */
-    void *json_memory;       /* what json points into, if not the first frame */
+    struct rooms_prepared base; /* the size of all */
+    struct rooms_bytes json;    /* of an event: the array ["name",…] */
+    struct sio_args args;       /* with the attachments in order */
+    void *memory;               /* what args points into, if not the caller's */
+    void *json_memory;          /* what json points into, if not the first frame */
     uint64_t id;
     struct eio_frame *frames_inline[SIO__FRAMES_INLINE];
 };
+static inline const struct sio__prepared *sio__prepared_of(struct rooms_prepared *base)
+{
+    return container_of(base, struct sio__prepared, base);
+}
 /* Encodes; of `packet` all but json and attachment_count is used. On failure there is nothing to clear. */
 int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parser, const struct sio__outgoing *packet,
                  struct sio_args args);
@@ -123,7 +128,7 @@ void sio__batch_leaving(struct sio_socket *socket, struct eio_str room);
 
 /* -------------------------------------------------------------------- acks */
 
-/* An answer that a socket owes. Stands first in its owner's struct. */
+/* An answer that a socket owes, a member of its owner's struct. */
 struct sio__waiting {
     struct sio_socket *socket;
     struct sio__waiting *prev, *next; /* of its socket */

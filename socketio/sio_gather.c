@@ -142,7 +142,7 @@ void sio__deliver_with_ack(void *ctx, const struct rooms_selector *who, const st
     size_t count = 0;
     sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
-        count = deliver(nsp, who, flags, message->prepared, &kept);
+        count = deliver(nsp, who, flags, sio__prepared_of(message->prepared), &kept);
     } else {
         struct sio__prepared foreign;
         uint64_t id = nsp->next_ack_id++;

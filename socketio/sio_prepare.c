@@ -35,7 +35,7 @@ int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t
     if (!frame) return EIO_ENOMEM;
     if (prepared->count) eio_frame_set_more(prepared->frames[prepared->count - 1]);
     prepared->frames[prepared->count++] = frame;
-    prepared->bytes += size;
+    prepared->base.bytes += size;
     return 0;
 }
 
@@ -55,7 +55,7 @@ int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parse
 {
     struct sio__outgoing outgoing = *packet;
     prepared->frames = NULL;
-    prepared->count = prepared->bytes = 0;
+    prepared->count = prepared->base.bytes = 0;
     prepared->memory = prepared->json_memory = NULL;
     prepared->json = (struct rooms_bytes){NULL, 0};
     prepared->id = packet->id;
@@ -100,7 +100,7 @@ struct rooms_message sio__prepared_message(struct sio__prepared *prepared)
         .json = prepared->json,
         .attachments = prepared->args.attachments,
         .attachment_count = prepared->args.attachment_count,
-        .prepared = prepared,
+        .prepared = &prepared->base,
     };
 }
 

@@ -137,9 +137,8 @@ int eio__packet_decode(uint8_t *p, size_t n, struct eio__packet *packet, struct 
  * itself (base64 shrinks). Returns 1, 0 at the end, negative on a bad packet (unknown type, empty packet; text is
  * checked by the caller for the whole body). */
 int eio__payload_next(uint8_t **p, size_t *n, struct eio__packet *packet, struct eio__fault *fault);
-/* Size of a message in a polling payload, without separator: 1 + n, or 1 + base64 length ("b…"). */
-size_t eio__payload_size(enum eio_kind kind, size_t n);
-/* Writes it; returns the end. */
+/* Writes a packet of a polling payload, without a separator: 1 + n bytes, or 1 + base64 length ("b…"). Returns the end.
+ */
 uint8_t *eio__payload_put(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p, size_t n);
 
 /* ------------------------------------------------------ Engine.IO 3 (engine.io-protocol v3), and JSONP of both */

@@ -38,11 +38,6 @@ int eio__payload_next(uint8_t **p, size_t *n, struct eio__packet *packet, struct
     return eio__packet_decode(packet_p, size, packet, fault);
 }
 
-size_t eio__payload_size(enum eio_kind kind, size_t n)
-{
-    return 1 + (kind == EIO_TEXT ? n : eio__base64_size(n));
-}
-
 uint8_t *eio__payload_put(uint8_t *out, enum eio__packet_type type, enum eio_kind kind, const uint8_t *p, size_t n)
 {
     if (kind == EIO_BINARY) {

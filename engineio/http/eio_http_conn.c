@@ -35,7 +35,7 @@ static size_t output_size(struct eio__conn *conn)
 
 static struct eio__conn *conn_of(struct eio_deadline *due)
 {
-    return (struct eio__conn *)(void *)((char *)due - offsetof(struct eio__conn, deadline));
+    return container_of(due, struct eio__conn, deadline);
 }
 
 /* A head may take its time, but heads that never end must not keep others out: whoever waits longest goes first. The
@@ -114,7 +114,7 @@ static uint32_t unsent(struct eio__conn *conn)
 
 static void look(const struct eio__line *line, struct eio__traffic *out)
 {
-    struct eio__conn *conn = (struct eio__conn *)(void *)((uintptr_t)line - offsetof(struct eio__conn, line));
+    struct eio__conn *conn = container_of(line, struct eio__conn, line);
     *out = (struct eio__traffic){.given = conn->given,
                                  .taken = conn->given - unsent(conn),
                                  .received = (uint32_t)(conn->body_size + input_size(conn)),

@@ -178,7 +178,7 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
 
 static void http_reply(struct eio_http_request *base, const struct eio_http_reply *reply)
 {
-    struct eio__request *request = (struct eio__request *)(void *)base;
+    struct eio__request *request = container_of(base, struct eio__request, base);
     struct eio__conn *conn = request->conn;
     if (!conn) return; /* in on_abort: too late */
     bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
@@ -196,7 +196,7 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
 
 static int http_take(struct eio_http_request *base, struct eio__taken *taken)
 {
-    struct eio__request *request = (struct eio__request *)(void *)base;
+    struct eio__request *request = container_of(base, struct eio__request, base);
     struct eio__conn *conn = request->conn;
     if (!conn || !base->is_upgrade) return EIO_EINVAL;
     struct evbuffer *input = bufferevent_get_input(conn->bev);

@@ -21,7 +21,7 @@ static inline struct eio__polling *eio__polling_of(struct eio__transport *transp
 
 static inline const struct eio__polling *eio__polling_of_const(const struct eio__transport *transport)
 {
-    return (const struct eio__polling *)((uintptr_t)transport - offsetof(struct eio__polling, base));
+    return container_of(transport, struct eio__polling, base);
 }
 
 struct eio__answer;

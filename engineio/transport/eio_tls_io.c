@@ -30,7 +30,7 @@ struct eio__tls_io {
 
 static struct eio__tls_io *io_of(struct eio__io *base)
 {
-    return (struct eio__tls_io *)(void *)base;
+    return container_of(base, struct eio__tls_io, base);
 }
 
 static size_t input_size(struct eio__tls_io *io)

@@ -68,7 +68,7 @@ static inline struct eio__ws *eio__ws_of(struct eio__transport *transport)
 }
 static inline const struct eio__ws *eio__ws_of_const(const struct eio__transport *transport)
 {
-    return (const struct eio__ws *)((uintptr_t)transport - offsetof(struct eio__ws, base));
+    return container_of(transport, struct eio__ws, base);
 }
 
 /* ---------------------------------------------------------------- eio_ws.c */

@@ -130,13 +130,17 @@ struct rooms_bytes {
     const uint8_t *p;
     size_t n;
 };
+/* A message in the namespace's own encoded form: a member of its struct. */
+struct rooms_prepared {
+    size_t bytes;
+};
 /* An event as the adapters carry it: `json` is the array ["name",arg,…] with placeholders, then its attachments.
- * `prepared` is the namespace's own encoded form for the local part, or NULL if it came from another node. */
+ * `prepared` is for the local part, or NULL if the event came from another node. */
 struct rooms_message {
     struct rooms_bytes json;
     const struct rooms_bytes *attachments;
     size_t attachment_count;
-    void *prepared;
+    struct rooms_prepared *prepared;
     struct rooms_name offset; /* set by an adapter that logs: plain ASCII, delivered as one more argument; n 0: none */
 };
 struct rooms_flags {

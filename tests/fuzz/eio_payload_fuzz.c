@@ -13,7 +13,7 @@ static void require(bool good)
 static void write_again(const struct eio__packet *packet, const uint8_t *text, size_t n)
 {
     static struct guard guard;
-    size_t size = eio__payload_size(packet->kind, packet->n);
+    size_t size = 1 + (packet->kind == EIO_TEXT ? packet->n : eio__base64_size(packet->n));
     uint8_t *scratch = calloc(1, size);
     require(scratch != NULL);
     uint8_t *out = guard_put(&guard, scratch, size);

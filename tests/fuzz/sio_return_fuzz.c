@@ -3,7 +3,7 @@
  * not crashing: a client that is recovered has its id. */
 #include "sio_server.h"
 
-#include "../../engineio/eio_test.h"
+#include "eio_test.h"
 
 #include <unistd.h>
 

@@ -4,7 +4,7 @@
 #include "sio_server.h"
 
 #include "../../engineio/codec/eio_codec.h"
-#include "../../engineio/eio_test.h"
+#include "eio_test.h"
 
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* Sessions without HTTP: requests in memory and WebSockets on a socketpair. For tests; part of the library so that the
- * tests of the layers above can use it too. */
+/* Sessions without HTTP: requests in memory and WebSockets on a socketpair, for the tests of engineio and of what is
+ * above it. */
 #include "eio_test.h"
 
 #include "eio_int.h"
@@ -24,7 +24,7 @@ static void test_free(struct test_request *request)
 
 static void test_on_reply(struct eio_http_request *base, const struct eio_http_reply *from)
 {
-    struct test_request *request = (struct test_request *)base;
+    struct test_request *request = container_of(base, struct test_request, base);
     struct eio__test_reply *to = request->reply;
     to->answered = true;
     to->status = from->status;
@@ -45,7 +45,7 @@ static void test_on_reply(struct eio_http_request *base, const struct eio_http_r
 
 static int test_on_take(struct eio_http_request *base, struct eio__taken *taken)
 {
-    struct test_request *request = (struct test_request *)base;
+    struct test_request *request = container_of(base, struct test_request, base);
     *taken = (struct eio__taken){.wire = {request->fd, NULL}, .head = base->head};
     base->head = NULL;
     test_free(request);
@@ -116,8 +116,8 @@ void eio__test_post(struct eio_server *server, const char *target, const void *b
 
 void eio__test_abort(struct eio__test_reply *reply)
 {
-    struct test_request *request = (struct test_request *)reply->request;
-    if (!request) return;
+    if (!reply->request) return;
+    struct test_request *request = container_of(reply->request, struct test_request, base);
     reply->request = NULL;
     if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
     if (request->fd >= 0) close(request->fd);
