@@ -32,6 +32,7 @@ enum {
 struct adminui__page {
     struct adminui__page *prev, *next;
     struct sio_socket *socket;
+    bool wants_list;
     uint64_t until_ms; /* loop time, as all times here */
     char user[ADMINUI__USER_SIZE];
     char new_session[ADMINUI__SESSION_SIZE]; /* to be told once it is connected; "": it has one */
@@ -104,7 +105,7 @@ struct adminui {
     struct adminui__shown *first_shown, *last_shown, *dirty;
     size_t shown_count;
     struct adminui__roster *rosters;
-    struct eio_timer slice_timer, data_timer;
+    struct eio_timer list_timer, slice_timer, data_timer;
     bool reading;                               /* the data that is asked for is asked for here */
     struct sio_builder leaving;                 /* rooms that the socket which goes has left: texts */
     uint64_t events_until_us, changes_until_us; /* how far the minute's worth is used up */
@@ -159,8 +160,8 @@ void adminui__shown_clear(struct adminui *adminui);
 /* Its data may change in this turn. */
 void adminui__shown_touch(struct adminui *adminui, struct adminui__shown *shown);
 void adminui__put_socket(struct adminui *adminui, struct sio_socket *socket, struct sio_builder *args);
-/* all_sockets to a page of this node; the other nodes send theirs. */
-void adminui__roster_own(struct adminui *adminui, struct sio_socket *page);
+/* all_sockets to a page of this node, on the next turn; the other nodes send theirs. */
+void adminui__roster_own(struct adminui *adminui, struct adminui__page *page);
 /* The sockets of this node to another node's page. */
 void adminui__roster_other(struct adminui *adminui, const char *sid);
 

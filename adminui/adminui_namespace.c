@@ -101,17 +101,17 @@ static void on_count(void *ctx, int error, size_t servers)
 }
 
 /* The list of this node replaces what the page knows; those of the others add to it. */
-static void send_rosters(struct adminui *adminui, const struct adminui__page *page)
+static void send_rosters(struct adminui *adminui, struct adminui__page *page)
 {
     if (adminui->options.mode != ADMINUI_DEVELOPMENT || !sio_socket_is_connected(page->socket)) return;
-    adminui__roster_own(adminui, page->socket);
+    adminui__roster_own(adminui, page);
     tell_nodes_word(adminui, "list", sio_socket_id(page->socket));
 }
 
 /* A page that is slow to read gets its list when it has read what is queued for it. */
 static void renew_rosters(struct adminui *adminui)
 {
-    for (const struct adminui__page *page = adminui->pages; page; page = page->next) {
+    for (struct adminui__page *page = adminui->pages; page; page = page->next) {
         if (eio_session_queued_bytes(sio_socket_session(page->socket)) > ADMINUI__QUEUED_MAX)
             adminui->outdated = true;
         else

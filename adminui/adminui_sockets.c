@@ -283,23 +283,43 @@ static void roster_add(struct adminui *adminui, const char *sid, struct adminui_
     if (!eio_timer_running(&adminui->slice_timer)) eio_timer_start(&adminui->slice_timer, 0);
 }
 
-void adminui__roster_own(struct adminui *adminui, struct sio_socket *page)
+/* The first sockets; *rest is the one after them. */
+static void put_list(struct adminui *adminui, struct sio_builder *args, struct adminui__shown **rest)
 {
+    struct adminui__shown *shown = adminui->first_shown;
+    sio_builder_open(args);
+    sio_builder_put(args, "[");
+    for (size_t i = 0; shown && i < ADMINUI__FIRST_SOCKETS; i++, shown = shown->next) {
+        sio_builder_put(args, i ? "," : "");
+        put_socket(adminui, shown->socket, args);
+    }
+    sio_builder_put(args, "]");
+    *rest = shown;
+}
+
+/* However many pages want the list, it is made once in a turn. */
+static void on_list_timer(void *ctx)
+{
+    struct adminui *adminui = ctx;
+    struct adminui__shown *rest;
     struct sio_builder args;
-    struct adminui__shown *shown;
-    size_t count = 0;
     adminui__shown_fill(adminui, SIZE_MAX, false);
     sio_builder_init(&args);
-    sio_builder_open(&args);
-    sio_builder_put(&args, "[");
-    for (shown = adminui->first_shown; shown && count < ADMINUI__FIRST_SOCKETS; shown = shown->next) {
-        sio_builder_put(&args, count++ ? "," : "");
-        put_socket(adminui, shown->socket, &args);
+    put_list(adminui, &args, &rest);
+    adminui->stats.lists++;
+    for (struct adminui__page *page = adminui->pages; page; page = page->next) {
+        if (!page->wants_list) continue;
+        page->wants_list = false;
+        if (!args.error) sio_emit(sio_local(sio_only(page->socket)), "all_sockets", sio_builder_args(&args));
+        roster_add(adminui, sio_socket_id(page->socket), rest, true);
     }
-    sio_builder_put(&args, "]");
-    if (!args.error) sio_emit(sio_local(sio_only(page)), "all_sockets", sio_builder_args(&args));
     sio_builder_clear(&args);
-    roster_add(adminui, sio_socket_id(page), shown, true);
+}
+
+void adminui__roster_own(struct adminui *adminui, struct adminui__page *page)
+{
+    page->wants_list = true;
+    eio_timer_start(&adminui->list_timer, 0);
 }
 
 void adminui__roster_other(struct adminui *adminui, const char *sid)
@@ -315,6 +335,7 @@ void adminui__sockets_open(struct adminui *adminui)
 {
     sio_builder_init(&adminui->leaving);
     eio_timer_init(&adminui->slice_timer, adminui->loop, on_slice_timer, adminui);
+    eio_timer_init(&adminui->list_timer, adminui->loop, on_list_timer, adminui);
     eio_timer_init(&adminui->data_timer, adminui->loop, on_data_timer, adminui);
 }
 
@@ -324,6 +345,7 @@ void adminui__sockets_stop(struct adminui *adminui)
     adminui__shown_clear(adminui);
     base_table_clear(&adminui->shown_by_socket);
     eio_timer_stop(&adminui->slice_timer);
+    eio_timer_stop(&adminui->list_timer);
     eio_timer_stop(&adminui->data_timer);
     sio_builder_clear(&adminui->leaving);
 }

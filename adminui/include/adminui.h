@@ -80,6 +80,7 @@ struct adminui_stats {
     uint64_t events_left_out;        /* max_events_per_minute, max_event_bytes_per_second, or of a socket left out */
     uint64_t changes_left_out;       /* max_changes_per_minute */
     uint64_t sockets_left_out;       /* max_sockets */
+    uint64_t lists;                  /* all_sockets made, each for all pages that wanted it then */
     size_t pages, sessions, sockets; /* now; of this node */
     bool watching;
 };

@@ -390,6 +390,20 @@ static void a_long_list_goes_in_slices(void **state)
     close(admin);
 }
 
+static void pages_that_come_together_share_a_list(void **state)
+{
+    int fds[5];
+    (void)state;
+    start();
+    for (int i = 0; i < 5; i++) fds[i] = client_open(&t);
+    for (int i = 0; i < 5; i++) peer_text(fds[i], "40" NSP "{\"password\":\"right\"}");
+    talk_turn(&t);
+    talk_turn(&t);
+    for (int i = 0; i < 5; i++) assert_int_equal(count(peer_read(fds[i]), "[\"all_sockets\""), 1);
+    assert_int_equal(stats().lists, 1);
+    for (int i = 0; i < 5; i++) close(fds[i]);
+}
+
 /* ----------------------------------------------------------------- actions */
 
 static void a_page_may_disconnect_itself_and_everybody(void **state)
@@ -425,6 +439,7 @@ int main(void)
         TEST(after_too_many_changes_the_list_comes_anew),
         TEST(what_a_socket_leaves_is_told_to_no_page_that_is_gone),
         TEST(a_long_list_goes_in_slices),
+        TEST(pages_that_come_together_share_a_list),
         TEST(a_page_may_disconnect_itself_and_everybody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
