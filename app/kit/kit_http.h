@@ -34,6 +34,8 @@ struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims
 void kit_http_user_unref(struct kit *kit, struct kit_http_user *user);
 struct kit_source *kit_http_source(const struct kit_http_user *user, bool is_list);
 
+/* "GET" */
+const char *kit_method_name(enum eio_http_method method);
 /* Opens the paths of the API (kit_request.h); answers 404 for what else is below /api/. */
 int kit_path_start(struct kit *kit);
 /* Opens /health and /ready. */

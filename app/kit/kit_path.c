@@ -74,14 +74,18 @@ static bool match_path(const char *pattern, struct eio_str path, struct paramete
     return !rest.n && !path.n;
 }
 
+const char *kit_method_name(enum eio_http_method method)
+{
+    static const char *const names[] = {
+        [EIO_HTTP_GET] = "GET",     [EIO_HTTP_HEAD] = "HEAD",     [EIO_HTTP_POST] = "POST",      [EIO_HTTP_PUT] = "PUT",
+        [EIO_HTTP_PATCH] = "PATCH", [EIO_HTTP_DELETE] = "DELETE", [EIO_HTTP_OPTIONS] = "OPTIONS"};
+    return names[method];
+}
+
 /* The row for a request. NULL: none; allowed has the methods of those with its path, "" if there are none. */
 static const struct kit_route *find_path(const struct kit *kit, const struct eio_http_head *head,
                                          struct parameters *parameters, char allowed[64])
 {
-    static const char *const names[] = {
-        [EIO_HTTP_GET] = "GET, HEAD",  [EIO_HTTP_HEAD] = "HEAD",   [EIO_HTTP_POST] = "POST",
-        [EIO_HTTP_PUT] = "PUT",        [EIO_HTTP_PATCH] = "PATCH", [EIO_HTTP_DELETE] = "DELETE",
-        [EIO_HTTP_OPTIONS] = "OPTIONS"};
     enum eio_http_method method = head->method == EIO_HTTP_HEAD ? EIO_HTTP_GET : (enum eio_http_method)head->method;
     size_t n = 0;
     allowed[0] = 0;
@@ -89,7 +93,8 @@ static const struct kit_route *find_path(const struct kit *kit, const struct eio
         const struct kit_event *event = kit->paths[i].event;
         if (!match_path(event->path, eio_http_head_path(head), parameters)) continue;
         if (event->method == method) return &kit->paths[i];
-        n += (size_t)snprintf(allowed + n, 64 - n, "%s%s", n ? ", " : "", names[event->method]);
+        n += (size_t)snprintf(allowed + n, 64 - n, "%s%s%s", n ? ", " : "", kit_method_name(event->method),
+                              event->method == EIO_HTTP_GET ? ", HEAD" : "");
     }
     return NULL;
 }

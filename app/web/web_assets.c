@@ -80,6 +80,14 @@ static void reply_index(struct kit *kit, struct eio_http_request *request)
         if (i) sio_builder_put(&json, ",");
         kit_put_text(&json, kit->routes[i].event->name);
     }
+    sio_builder_put(&json, "],\"paths\":[");
+    for (size_t i = 0; i < kit->path_count; i++) {
+        char text[256];
+        const struct kit_event *event = kit->paths[i].event;
+        snprintf(text, sizeof text, "%s %s", kit_method_name(event->method), event->path);
+        if (i) sio_builder_put(&json, ",");
+        kit_put_text(&json, text);
+    }
     sio_builder_put(&json, "]}");
     kit_http_reply_builder(kit, request, 200, &json);
 }
