@@ -72,11 +72,12 @@ struct eio_loop {
     unsigned events;           /* of connections, in this turn */
     size_t slice_units;        /* handled of one peer's packets since the clock was looked at */
     uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
-    unsigned inboxes;          /* that wait for a slice in the next turn */
     uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
     bool cut;                  /* it was ended so */
-    uint64_t fake_us;          /* of the fake clock, for slices: what its looks made of it */
-    uint64_t fake_step_us;     /* each of them; 0: slices never end */
+    bool is_crowded;  /* a turn took longer than half of what it may, and there are still many peers with something to
+                         say */
+    uint64_t fake_us; /* of the fake clock, for slices: what its looks made of it */
+    uint64_t fake_step_us; /* each of them; 0: slices never end */
     struct eio_loop_stats stats;
 };
 
@@ -105,8 +106,8 @@ static inline void eio__loop_begin_slice(struct eio_loop *loop)
     loop->slice_units = 0;
     loop->slice_us = 0;
 }
-/* Called before each packet, with its size: true once the stretch has lasted longer than limit_us. Small packets share
- * a look at the clock. */
+/* Called before each packet, with its size: true once the stretch has lasted longer than limit_us, or a shorter time if
+ * many peers wait to be read. Otherwise small packets share a look at the clock. */
 bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us);
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
@@ -145,6 +146,7 @@ struct eio_frame {
     uint16_t messages;     /* how many messages the wire bytes are */
     struct eio_frame
         *deflated; /* the compressed form, made for the first who negotiated it; NULL: it does not shrink */
+    struct eio_frame_account *account; /* NULL: nobody counts it */
     uint8_t bytes[];
 };
 
@@ -296,6 +298,8 @@ uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind k
 /* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
 void eio__pulse_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
 /* Begins to look at what moves. Before a ping is queued: what stands before it must be taken first. */
+/* More was given than the high-water mark and is not taken. */
+bool eio__pulse_is_behind(const struct eio_session *session);
 void eio__pulse_watch(struct eio_session *session);
 /* The peer took something since, and is not done with it. */
 bool eio__pulse_is_taking(struct eio_session *session);
@@ -388,6 +392,12 @@ void eio__watch_tell(struct eio__watch *watch);
 void eio__watch_forget(struct eio__watch *watch, const struct eio_session *session);
 void eio__watch_free(struct eio__watch *watch);
 
+/* Packets that wait for a later turn: of a server's sessions, one behind the other (eio_inbox.c). */
+struct eio__inboxes {
+    struct eio__inbox *first, **last;
+    struct eio_timer timer; /* the next turn's slice */
+};
+
 struct eio_server {
     struct eio_loop *loop;
     struct eio_options options; /* strings are copies */
@@ -413,6 +423,7 @@ struct eio_server {
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, last_poll, linger, upgrade, noop, message;
     struct eio__inflations inflations;
+    struct eio__inboxes inboxes;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;
     struct eio_rate handshake_rate;

@@ -214,10 +214,11 @@ void eio__loop_end_turn(struct eio_loop *loop)
 
 void eio__loop_on_event(struct eio_loop *loop)
 {
-    if (++loop->events % EIO__TURN_EVENTS != 0 || loop->fake_clock) return;
-    uint64_t now_us = base_clock_us();
+    if (++loop->events % EIO__TURN_EVENTS != 0) return;
+    uint64_t now_us = eio__loop_slice_clock_us(loop);
     if (!loop->cut_at_us) loop->cut_at_us = now_us + EIO__TURN_MS * 1000u;
-    if (now_us < loop->cut_at_us || loop->cut) return;
+    if (now_us + EIO__TURN_MS * 500u >= loop->cut_at_us) loop->is_crowded = true;
+    if (now_us < loop->cut_at_us || loop->cut || loop->fake_clock) return;
     loop->cut = true;
     loop->stats.turns_cut++;
     event_base_loopbreak(loop->base); /* what is active stays so */
@@ -230,12 +231,13 @@ uint64_t eio__loop_slice_clock_us(struct eio_loop *loop)
 
 bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us)
 {
-    enum { UNIT_BYTES = 1024, UNITS = 16 };
+    enum { UNIT_BYTES = 1024, UNITS = 16, CROWDED_US = 200 };
     loop->slice_units += 1 + size / UNIT_BYTES;
-    if (loop->slice_units < UNITS) return false;
+    if (loop->slice_units < UNITS && !loop->is_crowded) return false;
     loop->slice_units = 0;
     uint64_t now_us = eio__loop_slice_clock_us(loop);
     if (!loop->slice_us) loop->slice_us = now_us;
+    if (loop->is_crowded && limit_us > CROWDED_US) limit_us = CROWDED_US;
     return now_us - loop->slice_us > limit_us;
 }
 
@@ -257,6 +259,7 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
     loop->stats.turns++;
+    loop->is_crowded = loop->cut || (loop->is_crowded && loop->events > EIO__TURN_EVENTS);
     loop->events = 0;
     loop->cut_at_us = 0;
     loop->cut = false;

@@ -253,6 +253,15 @@ EIO_API void eio_frame_unref(struct eio_frame *frame);
  * a queue drops all of them or none. Before the first send only. */
 EIO_API void eio_frame_set_more(struct eio_frame *frame);
 
+/* Who wants to know how much memory its frames hold, in queues too. */
+struct eio_frame_account {
+    /* bytes more, or less (negative) as they are freed: from within the library, so it may start a timer, no more. */
+    void (*on_change)(struct eio_frame_account *account, ptrdiff_t bytes);
+};
+/* The frame, and the forms of it that peers need, count here; the account must outlive them. Once, before the first
+ * send. */
+EIO_API void eio_frame_set_account(struct eio_frame *frame, struct eio_frame_account *account);
+
 /* false: never compressed, whatever was negotiated (the reference's compress flag). Before the first send only. */
 EIO_API void eio_frame_set_compress(struct eio_frame *frame, bool compress);
 
@@ -733,6 +742,8 @@ EIO_API void eio_session_count_drop(struct eio_session *session);
  * For an application that has enough to do for this peer: its kernel then holds it back. It counts as alive meanwhile.
  * Released as often as it was held, what waits is handled from the next turn on. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_session_hold(struct eio_session *session, bool hold);
+/* Packets that have arrived wait, held or not. */
+EIO_API bool eio_session_has_waiting(const struct eio_session *session);
 /* Sends what is queued, then closes: on_close fires with this reason when the last byte is with the kernel or with
  * the poll that carries it, at the end of this turn at the earliest, after close_timeout_ms at the latest, and with
  * EIO_CLOSE_SHUTTING_DOWN when a client on polling has not polled for last_poll_timeout_ms.

@@ -113,7 +113,17 @@ void eio_frame_unref(struct eio_frame *frame)
         free_chunk_count++;
         return;
     }
+    struct eio_frame_account *account = frame->account;
+    ptrdiff_t bytes = (ptrdiff_t)frame->wire_size;
     free(frame);
+    if (account) account->on_change(account, -bytes);
+}
+
+void eio_frame_set_account(struct eio_frame *frame, struct eio_frame_account *account)
+{
+    BASE_CHECK(!frame->account && !frame->is_chunk);
+    frame->account = account;
+    if (account) account->on_change(account, (ptrdiff_t)frame->wire_size);
 }
 
 void eio_frame_set_more(struct eio_frame *frame)

@@ -52,8 +52,9 @@ void eio__heartbeat_on_pong_due(struct eio_deadline *due, void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio_session *session = session_of(due);
-    if (eio__session_is_held(
-            session)) { /* its sign of life may be among what we chose not to read yet: it has its time afterwards */
+    /* Its sign of life may be among what we chose not to read yet: it has its time afterwards. But it has to take what
+     * it was sent. */
+    if (eio__session_is_held(session) && !eio__pulse_is_behind(session)) {
         eio_deadlines_add(session->protocol == 3 ? &server->silence : &server->pong, due);
         return;
     }

@@ -1,17 +1,20 @@
-/* Packets that have arrived and wait, in order. Not its job: why they do, and what becomes of them (eio_receive.c). */
+/* Packets that have arrived and wait, in order, and the row of sessions whose packets do. Not its job: why they wait,
+ * and what becomes of them (eio_receive.c). */
 #include "eio_inbox.h"
 
 #include "eio_int.h"
 
 #include <string.h>
 
-struct eio__inbox *eio__inbox_new(struct eio_session *session, eio_loop_fn due)
+enum { SHARE_US = 1000 }; /* of a turn's slice, for one of the row */
+
+struct eio__inbox *eio__inbox_new(struct eio_session *session, eio__deliver_fn deliver)
 {
     struct eio__inbox *inbox = calloc(1, sizeof *inbox);
     if (!inbox) return NULL;
     inbox->session = session;
     inbox->last = &inbox->first;
-    eio_timer_init(&inbox->timer, session->server->loop, due, inbox);
+    inbox->deliver = deliver;
     session->inbox = inbox;
     return inbox;
 }
@@ -40,19 +43,53 @@ struct eio__kept_packet *eio__inbox_take_first(struct eio__inbox *inbox)
 
 void eio__inbox_stop_waiting(struct eio__inbox *inbox)
 {
-    if (inbox->waits) inbox->session->server->loop->inboxes--;
+    struct eio__inboxes *all = &inbox->session->server->inboxes;
+    if (!inbox->waits) return;
     inbox->waits = false;
-    eio_timer_stop(&inbox->timer);
+    *inbox->at = inbox->next;
+    if (inbox->next)
+        inbox->next->at = inbox->at;
+    else
+        all->last = inbox->at;
 }
 
 int eio__inbox_await_turn(struct eio__inbox *inbox)
 {
-    eio__inbox_stop_waiting(inbox);
-    int result = eio_timer_start(&inbox->timer, 0);
-    if (result) return result;
+    struct eio__inboxes *all = &inbox->session->server->inboxes;
+    if (inbox->waits) return 0;
     inbox->waits = true;
-    inbox->session->server->loop->inboxes++;
-    return 0;
+    inbox->next = NULL;
+    inbox->at = all->last;
+    *all->last = inbox;
+    all->last = &inbox->next;
+    return eio_timer_start(&all->timer, 0);
+}
+
+/* All that wait get theirs in one turn, which must not be longer because they are many: the row has one slice. */
+static void run_slice(void *ctx)
+{
+    struct eio_server *server = ctx;
+    struct eio__inboxes *all = &server->inboxes;
+    uint64_t now_us = eio__loop_slice_clock_us(server->loop), end_us = now_us + EIO__SLICE_US;
+    while (all->first && now_us < end_us) {
+        struct eio__inbox *inbox = all->first;
+        eio__inbox_stop_waiting(inbox);
+        inbox->deliver(inbox, now_us + SHARE_US < end_us ? now_us + SHARE_US : end_us);
+        now_us = eio__loop_slice_clock_us(server->loop);
+    }
+    if (all->first) eio_timer_start(&all->timer, 0);
+}
+
+void eio__inboxes_init(struct eio_server *server)
+{
+    server->inboxes.last = &server->inboxes.first;
+    eio_timer_init(&server->inboxes.timer, server->loop, run_slice, server);
+}
+
+void eio__inboxes_clear(struct eio_server *server)
+{
+    BASE_CHECK(!server->inboxes.first);
+    eio_timer_stop(&server->inboxes.timer);
 }
 
 void eio__inbox_clear(struct eio_session *session)

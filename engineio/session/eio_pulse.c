@@ -14,6 +14,16 @@ static struct eio__traffic traffic_of(const struct eio_session *session)
     return traffic;
 }
 
+static bool is_much(const struct eio_session *session, struct eio__traffic now)
+{
+    return now.given - now.taken > session->server->options.high_water_bytes;
+}
+
+bool eio__pulse_is_behind(const struct eio_session *session)
+{
+    return is_much(session, traffic_of(session));
+}
+
 /* Before the ping is queued: what stands before it must be taken first. */
 void eio__pulse_watch(struct eio_session *session)
 {
@@ -22,7 +32,7 @@ void eio__pulse_watch(struct eio_session *session)
         .target = now.given,
         .taken = now.taken,
         .received = now.received,
-        .is_behind = now.given - now.taken > session->server->options.high_water_bytes,
+        .is_behind = is_much(session, now),
     };
 }
 
@@ -32,8 +42,9 @@ static bool has_moved(struct eio_session *session)
     struct eio__pulse *pulse = &session->pulse;
     struct eio__traffic now = traffic_of(session);
     bool was_behind = pulse->is_behind;
+    bool is_unread = session->transport->read_paused || eio__session_is_held(session);
     /* A peer that we do not read may have answered already. */
-    bool is_before = now.is_before_ping || session->transport->read_paused || (int32_t)(pulse->target - now.taken) > 0;
+    bool is_before = now.is_before_ping || is_unread || (int32_t)(pulse->target - now.taken) > 0;
     bool took = (int32_t)(now.taken - pulse->taken) > 0 || (was_behind && pulse->is_new);
     bool sent = now.is_receiving && now.received != pulse->received;
     if (took) pulse->taken = now.taken;

@@ -5,10 +5,6 @@
 #include "eio_inbox.h"
 #include "eio_int.h"
 
-enum {
-    SLICE_US = 5000, /* longer than this packets are not handled at a stretch: a peer's, or those of all that wait */
-};
-
 /* Everything of a packet but its transport. Returns non-zero if the session went away. */
 static int on_packet(struct eio_session *session, const struct eio__packet *packet)
 {
@@ -47,12 +43,6 @@ static int on_packet(struct eio_session *session, const struct eio__packet *pack
     return session->state >= EIO__S_LINGERING;
 }
 
-/* All that wait get theirs in one turn, which must not be longer because they are many. */
-static bool slice_is_over(struct eio_loop *loop, size_t size)
-{
-    return eio__loop_slice_is_over(loop, size, SLICE_US / (1 + loop->inboxes));
-}
-
 /* Whether packets wait has changed. */
 static void tell_transports(struct eio_session *session)
 {
@@ -60,19 +50,12 @@ static void tell_transports(struct eio_session *session)
     session->transport->ops->on_held(session->transport);
 }
 
-static void deliver(struct eio_session *session);
-
-static void on_due(void *ctx)
-{
-    struct eio__inbox *inbox = ctx;
-    eio__inbox_stop_waiting(inbox);
-    deliver(inbox->session);
-}
+static void deliver(struct eio__inbox *inbox, uint64_t until_us);
 
 static struct eio__inbox *open_inbox(struct eio_session *session)
 {
     if (session->inbox) return session->inbox;
-    struct eio__inbox *inbox = eio__inbox_new(session, on_due);
+    struct eio__inbox *inbox = eio__inbox_new(session, deliver);
     if (inbox) tell_transports(session);
     return inbox;
 }
@@ -80,7 +63,7 @@ static struct eio__inbox *open_inbox(struct eio_session *session)
 int eio__receive(struct eio_session *session, const struct eio__packet *packet)
 {
     bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
-    if (!session->inbox && slice_is_over(session->server->loop, packet->n)) {
+    if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, EIO__SLICE_US)) {
         if (open_inbox(session)) eio__inbox_await_turn(session->inbox);
         session->server->stats.reads_sliced++;
     }
@@ -95,22 +78,19 @@ bool eio__receive_is_waiting(const struct eio_session *session)
     return session->inbox && session->inbox->first;
 }
 
-/* Handles what waits, for as long as a slice lasts. */
-static void deliver(struct eio_session *session)
+static void deliver(struct eio__inbox *inbox, uint64_t until_us)
 {
-    struct eio__inbox *inbox = session->inbox;
-    struct eio_loop *loop = session->server->loop;
-    eio__loop_begin_slice(loop);
+    struct eio_session *session = inbox->session;
     while (inbox->first && !inbox->held) {
-        if (slice_is_over(loop, inbox->first->packet.n)) {
-            eio__inbox_await_turn(inbox);
-            return;
-        }
         /* Taken off first: what it leads to may end the session, or hold it again. */
         struct eio__kept_packet *kept = eio__inbox_take_first(inbox);
         on_packet(session, &kept->packet);
         free(kept);
         if (session->inbox != inbox) return; /* the session is over */
+        if (inbox->first && !inbox->held && eio__loop_slice_clock_us(session->server->loop) >= until_us) {
+            eio__inbox_await_turn(inbox);
+            return;
+        }
     }
     if (inbox->held) return;
     eio__inbox_clear(session);
@@ -129,4 +109,9 @@ int eio_session_hold(struct eio_session *session, bool hold)
         inbox->held--;
     /* Not at once: this may be called out of a handler that it would call again. */
     return inbox->held ? 0 : eio__inbox_await_turn(inbox);
+}
+
+bool eio_session_has_waiting(const struct eio_session *session)
+{
+    return eio__receive_is_waiting(session);
 }

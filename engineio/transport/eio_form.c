@@ -15,6 +15,7 @@ static struct eio_frame *form_new(const struct eio_frame *from, enum eio__ws_opc
     form->messages = from->messages;
     form->more = from->more;
     form->is_plain = from->is_plain;
+    eio_frame_set_account(form, from->account);
     *payload = form->bytes + header;
     return form;
 }

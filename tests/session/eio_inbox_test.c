@@ -6,11 +6,12 @@
 static struct fixture f;
 static int hold_after; /* messages, then the handler holds its session; 0: never */
 static int messages;
+static uint64_t message_us; /* how long the handler takes, on the clock of slices */
 
 static void count_and_hold(struct fixture *fixture, struct eio_session *session)
 {
-    (void)fixture;
     messages++;
+    fixture->loop->fake_us += message_us;
     if (hold_after && --hold_after == 0) assert_int_equal(eio_session_hold(session, true), 0);
 }
 
@@ -108,6 +109,26 @@ static void a_held_session_is_alive_though_its_pong_is_not_read(void **state)
     close(fd);
 }
 
+/* Else a peer that floods could keep what it does not read for ever. */
+static void a_held_session_whose_peer_takes_nothing_is_not(void **state)
+{
+    (void)state;
+    f.echo = false;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    peer_text(fd, "4a");
+    turn(&f);
+    uint8_t *bytes;
+    struct eio_frame *large = eio_frame_new(EIO_TEXT, 8 << 20, &bytes);
+    memset(bytes, 'x', 8 << 20);
+    assert_int_equal(eio_session_send(f.session, large), 0);
+    eio_frame_unref(large);
+    for (int i = 0; i < 100 && !f.closed; i++) eio_loop_advance(f.loop, 300);
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_PING_TIMEOUT);
+    close(fd);
+}
+
 static void a_session_that_ends_while_held_leaves_nothing(void **state)
 {
     (void)state;
@@ -190,6 +211,33 @@ static void many_peers_with_much_to_say_do_not_make_a_turn_longer(void **state)
     for (int i = 0; i < PEERS; i++) close(fds[i]);
 }
 
+/* Each packet is more than its peer's part of a slice. */
+static void many_peers_whose_packets_take_long_do_not_make_a_turn_longer(void **state)
+{
+    enum { PEERS = 200, PACKETS = 100 };
+    uint8_t packets[PACKETS][8];
+    int fds[PEERS];
+    uint64_t longest_us = 0;
+    (void)state;
+    f.echo = false;
+    for (int i = 0; i < PACKETS; i++) memcpy(packets[i], "\x81\x82\0\0\0\0004x", sizeof packets[i]);
+    for (int i = 0; i < PEERS; i++) fds[i] = peer_open(&f);
+    for (int i = 0; i < PEERS; i++) assert_int_equal(write(fds[i], packets, sizeof packets), (ssize_t)sizeof packets);
+    f.loop->fake_step_us = 1;
+    messages = 0;
+    message_us = 500;
+    for (int turns = 0; messages < PEERS * PACKETS; turns++) {
+        uint64_t begin_us = f.loop->fake_us;
+        assert_in_range(turns, 0, PEERS * PACKETS);
+        f.log[0] = '\0';
+        turn(&f);
+        if (f.loop->fake_us - begin_us > longest_us) longest_us = f.loop->fake_us - begin_us;
+    }
+    assert_in_range(longest_us, 1, PEERS * message_us + 70000); /* one packet of each; more of the first */
+    message_us = 0;
+    for (int i = 0; i < PEERS; i++) close(fds[i]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -198,10 +246,12 @@ int main(void)
         TEST(it_may_be_held_again_by_what_waited),
         TEST(a_close_frame_waits_behind_the_messages),
         TEST(a_held_session_is_alive_though_its_pong_is_not_read),
+        TEST(a_held_session_whose_peer_takes_nothing_is_not),
         TEST(a_session_that_ends_while_held_leaves_nothing),
         TEST(a_post_is_answered_when_its_packets_are_handled),
         TEST(a_post_while_another_waits_closes_the_session),
         TEST(many_peers_with_much_to_say_do_not_make_a_turn_longer),
+        TEST(many_peers_whose_packets_take_long_do_not_make_a_turn_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
