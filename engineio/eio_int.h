@@ -297,9 +297,9 @@ uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind k
 
 /* A session that polls depends on this connection now (line may be NULL): what moves there is its sign of life. */
 void eio__pulse_tie(struct eio_session *session, struct eio__tie *tie, struct eio__line *line);
-/* Begins to look at what moves. Before a ping is queued: what stands before it must be taken first. */
 /* More was given than the high-water mark and is not taken. */
 bool eio__pulse_is_behind(const struct eio_session *session);
+/* Begins to look at what moves. Before a ping is queued: what stands before it must be taken first. */
 void eio__pulse_watch(struct eio_session *session);
 /* The peer took something since, and is not done with it. */
 bool eio__pulse_is_taking(struct eio_session *session);

@@ -42,15 +42,21 @@ static void empty(struct slot *slot)
     slot->nsp = NULL;
 }
 
+void sio_shared_trim(struct sio_shared *shared)
+{
+    for (size_t i = 0; i < SLOTS; i++) empty(&shared->slots[i]);
+}
+
 void sio_shared_free(struct sio_shared *shared)
 {
     if (!shared) return;
-    for (size_t i = 0; i < SLOTS; i++) empty(&shared->slots[i]);
+    sio_shared_trim(shared);
     free(shared->json);
     free(shared);
 }
 
-static struct slot *find(struct sio_shared *shared, const struct sio_namespace *nsp, uint64_t id)
+static struct slot *find(struct sio_shared *shared, const struct sio_namespace *nsp, uint64_t id,
+                         struct eio_frame_account *account)
 {
     struct slot *slot = NULL;
     for (size_t i = 0; i < SLOTS; i++) {
@@ -64,17 +70,18 @@ static struct slot *find(struct sio_shared *shared, const struct sio_namespace *
     if (sio__prepare(&slot->prepared, nsp->io->parser, &packet, args) != 0) return NULL;
     slot->nsp = nsp;
     slot->id = id;
+    for (size_t i = 0; i < slot->prepared.count; i++) eio_frame_set_account(slot->prepared.frames[i], account);
     return slot;
 }
 
-int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared)
+int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared, struct eio_frame_account *account)
 {
     struct sio_socket *socket = sio__reply_socket(reply);
     if (!reply->wanted) return 0;
     if (!socket) return sio_reply(reply, (struct sio_args){{shared->json, shared->size}, NULL, 0});
     reply->wanted = false;
     if (socket->state != SIO__S_CONNECTED) return 0;
-    struct slot *slot = find(shared, socket->nsp, reply->ack_id);
+    struct slot *slot = find(shared, socket->nsp, reply->ack_id, account);
     if (!slot) return EIO_ENOMEM;
     sio__batch_before_send(socket->client);
     return sio__prepared_send(&slot->prepared, socket->session, false);

@@ -33,6 +33,10 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
     KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
+    KIT_COUNTER_ROW("snapshots_delayed_total", counters.snapshots_delayed,
+                    "Snapshots delayed by snapshot_memory_bytes or snapshot_memory_per_user_bytes."),
+    KIT_COUNTER_ROW("snapshots_refused_total", counters.snapshots_refused,
+                    "Snapshots that waited for longer than snapshot_wait_ms."),
     KIT_COUNTER_ROW("gates_lost_total", counters.gates_lost,
                     "Subscriptions ended because gate_messages_max or gate_bytes_max was reached."),
 };

@@ -17,6 +17,7 @@ struct calls_counters {
     uint64_t abandoned, deleted; /* calls that ended for want of a feed; that are gone */
     uint64_t lines, duplicates, suggestions, searches, feedback, snapshots, gates_lost, notes, uses, redacted, alerts,
         patterns_over, summaries;
+    uint64_t snapshots_delayed, snapshots_refused; /* for want of room */
 };
 const struct calls_counters *calls_get_counters(const struct calls *calls);
 

@@ -26,7 +26,8 @@ struct calls_gate {
     struct calls_turn *first, **last; /* asked; the first of them has begun if it is busy */
     size_t turn_count;
     bool busy, due, advancing;
-    bool holds; /* nothing of the call reaches the socket */
+    bool is_behind; /* turns wait for others, and the socket is not read meanwhile */
+    bool holds;     /* nothing of the call reaches the socket */
     bool is_lost;
     struct kept *kept, **kept_last;
     size_t kept_count, kept_bytes;
@@ -127,6 +128,16 @@ void calls_gates_clear(struct calls *calls)
 
 /* ----------------------------------------------------------------- turns */
 
+/* A socket asks one thing after another about a call; what waits for that is memory, so it is not read on. */
+static void hold_asker(struct calls_gate *gate)
+{
+    bool is_behind = gate->turn_count > 1;
+    if (gate->is_behind == is_behind) return;
+    gate->is_behind = is_behind;
+    const struct sio_socket *socket = sio_socket_find(gate->calls->agents, gate->sid, strlen(gate->sid));
+    if (socket) kit_auth_wait(socket, is_behind);
+}
+
 void calls_gate_next(struct calls_gate *gate)
 {
     gate->due = true;
@@ -151,6 +162,7 @@ int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, 
     turn->next = NULL;
     *gate->last = turn;
     gate->last = &turn->next;
+    hold_asker(gate);
     if (gate->busy) return 0;
     gate->busy = true;
     calls_gate_next(gate);
@@ -163,6 +175,7 @@ struct calls_gate *calls_gate_end_turn(struct calls_turn *turn)
     gate->first = turn->next;
     gate->turn_count--;
     if (!gate->first) gate->last = &gate->first;
+    hold_asker(gate);
     return gate;
 }
 

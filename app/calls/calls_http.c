@@ -147,7 +147,7 @@ static void take_said(struct kit_request *request, struct eio_str text)
                                      .source = request->op.source,
                                      .is_lines = is_lines};
     if (is_list) {
-        event.source = kit_http_source(request->user, true);
+        event.source = kit_user_source(request->user, true);
         calls_list_submit(request->state, &event, on_list, request);
     } else if (request->http && text.n <= config->event_max_bytes &&
                kit_json_check(text, config->io.max_depth - 1, &request->op.failure)) {
@@ -169,7 +169,7 @@ static void on_deleted(void *ctx, const struct kit_failure *failure)
 static void start_delete(struct kit_request *request)
 {
     if (kit_claims_allow(request->claims, request->about)) {
-        calls_delete(request->state, request->about, kit_http_source(request->user, true), on_deleted, request);
+        calls_delete(request->state, request->about, kit_user_source(request->user, true), on_deleted, request);
         return;
     }
     kit_fail(&request->op.failure, 403, "/call_id", "this call is not yours");

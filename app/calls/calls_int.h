@@ -37,9 +37,10 @@ struct calls {
     struct calls_comeback *comebacks;  /* calls_access.c: those that wait for their connection */
     struct calls_watch *joined, *told; /* calls_watch.c: those that wait for other processes to know of them */
     struct eio_timer told_timer;
-    /* calls_snapshot.c: those that are not read yet; read, and not given to all who wait. */
+    /* calls_snapshot.c: those that are not read yet; read, and not given to all who wait; who waits to be read for. */
     struct calls_reading *readings, *handed_out;
-    struct eio_timer hand_out_timer;
+    struct calls_watch *unread;
+    struct eio_timer room_timer, late_timer;
     bool is_stopping;
     struct calls_suggest *suggest;
     struct calls_life *life;
@@ -55,6 +56,8 @@ struct calls_config {
     uint32_t snapshot_lines_max;
     size_t snapshot_bytes_max;
     uint32_t snapshot_suggestions_max, snapshot_alerts_max, snapshot_notes_max;
+    size_t snapshot_memory_bytes, snapshot_memory_per_user_bytes;
+    uint32_t snapshot_wait_ms;
     uint32_t gate_messages_max;
     size_t gate_bytes_max;
     uint32_t call_list_max;

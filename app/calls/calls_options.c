@@ -17,6 +17,12 @@ static const struct kit_option options[] = {
                 "latest alerts in the response to call:subscribe"),
     KIT_U32_ROW("snapshot_notes_max", snapshot_notes_max, "100", 1, 10000, "Calls",
                 "latest notes of supervisors in the response to call:subscribe"),
+    KIT_SIZE_ROW("snapshot_memory_bytes", snapshot_memory_bytes, "134217728", 1024, "Calls",
+                 "bytes of responses to call:subscribe that are being read or sent; above: further ones wait"),
+    KIT_SIZE_ROW("snapshot_memory_per_user_bytes", snapshot_memory_per_user_bytes, "33554432", 1024, "Calls",
+                 "the same for one user, over all the user's sockets"),
+    KIT_U32_ROW("snapshot_wait_ms", snapshot_wait_ms, "30000", 10, KIT_DAY_MS, "Calls",
+                "how long a response may wait for that; above: error 503"),
     KIT_U32_ROW(
         "gate_messages_max", gate_messages_max, "4096", 1, 1000000, "Calls",
         "events of a call buffered for one socket while its snapshot is read or its access is checked; above: error "

@@ -55,19 +55,12 @@ static void start_turn(struct kit_request *request, void (*begin)(struct calls_t
 
 /* --------------------------------------------------------- call:subscribe */
 
+/* The right alone: what is read of the call is calls_snapshot.c's. */
 static int run_subscribe(struct kit_db *db, struct kit_request *request)
 {
     struct calls_watch *watch = KIT_REQUEST(calls_watch, request);
     struct calls_call call;
-    int code = calls_find_allowed(db, request->claims, watch->call_id, &call, &request->op.failure);
-    if (code || !watch->is_checked) return code;
-    watch->seq = call.seq;
-    struct calls_view view = {.call_id = watch->call_id,
-                              .since_seq = watch->since_seq,
-                              .now_ms = request->now_ms,
-                              .agent = request->claims->sub,
-                              .all_notes = calls_access_is_supervisor(request->claims)};
-    return calls_snapshot(db, request->kit->config, &view, &request->json, &request->op.failure);
+    return calls_find_allowed(db, request->claims, watch->call_id, &call, &request->op.failure);
 }
 
 /* A socket that was in the call and may be stays in it, if it is not for want of rights. */
@@ -100,21 +93,12 @@ static void enter(struct calls_watch *watch, struct sio_socket *socket)
     finish(watch, watch->seq);
 }
 
-/* Whose token opens the call shares what others read. */
-static void ask_for_snapshot(struct calls_watch *watch)
-{
-    if (kit_claims_allow(watch->request.claims, watch->call_id))
-        calls_snapshot_ask(watch);
-    else
-        kit_request_submit(&watch->request);
-}
-
 static void ask_all(struct calls_watch **list)
 {
     while (*list) {
         struct calls_watch *watch = *list;
         *list = watch->next;
-        ask_for_snapshot(watch);
+        calls_snapshot_ask(watch);
     }
 }
 
@@ -141,7 +125,7 @@ static void ask_after_join(struct calls_watch *watch)
     struct calls_watch **last = &calls->joined;
     watch->next = NULL;
     if (calls->is_stopping || !kit_has_peers(calls->kit)) {
-        ask_for_snapshot(watch);
+        calls_snapshot_ask(watch);
         return;
     }
     while (*last) last = &(*last)->next;

@@ -8,9 +8,11 @@ struct calls_watch {
     struct kit_request request;
     struct calls_turn turn;
     struct calls_watch *next; /* of those that wait for the end of the loop's turn, or for a snapshot */
+    uint64_t asked_ms;        /* for the snapshot; loop time */
     char call_id[KIT_ID_SIZE];
     int64_t since_seq, seq; /* of the snapshot */
     bool has_begun;
+    bool reads_alone;  /* what others read lacks notes to this agent */
     bool is_checked;   /* the right to the call, by request.claims; what is asked for is the snapshot */
     bool was_admitted; /* it was in the call before it asked, and may still */
 };

@@ -1,8 +1,8 @@
 /* What every module of the product stands on: configuration, loop, server, store, tokens, and the list of modules.
  * A module sees this and the headers that it names here; never another module's private parts.
  *
- * Reading order: kit_module.h, kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_auth.h,
- * kit_answer.h, kit_request.h, kit_http.h, kit_fetch.h, kit_metrics.h, kit_processes.h. */
+ * Reading order: kit_module.h, kit_config.h, kit_log.h, kit_work.h, kit_store.h, kit_schema.h, kit_jwt.h, kit_user.h,
+ * kit_auth.h, kit_answer.h, kit_request.h, kit_http.h, kit_fetch.h, kit_metrics.h, kit_processes.h. */
 #ifndef KIT_H
 #define KIT_H
 
@@ -26,7 +26,7 @@ struct kit_metric_set;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
-    uint64_t auth_failures, auth_timeouts, auth_expired, forbidden, invalid, limited, busy;
+    uint64_t auth_failures, auth_timeouts, auth_expired, forbidden, invalid, limited, busy, users_held;
 };
 
 /* How the other nodes are reached. */
@@ -116,7 +116,9 @@ struct kit {
     size_t health_count;
     struct kit_metrics metrics[KIT_HOOKS_MAX];
     size_t metrics_count;
-    struct kit_http_user *http_users; /* kit_http.c: a table */
+    struct kit_user *users; /* kit_user.c: a table */
+    size_t answer_bytes;    /* kit_user.h: of all users */
+    struct kit_hook answers_sent;
 };
 
 /* Opens what the modules stand on, but for the server. Returns 0 or a negative code with a line in error; kit_clear()

@@ -17,7 +17,7 @@ struct user {
     const struct kit_namespace *nsp;
     struct sio_socket *socket;
     struct kit_claims *claims; /* NULL until it has said who it is */
-    struct kit_source *source; /* of its work; NULL: it has not asked for any yet */
+    struct kit_user_socket member;
     struct kit_spender spender;
     struct eio_timer timer; /* auth_timeout_ms without claims, their expiry with them */
 };
@@ -74,11 +74,12 @@ bool kit_claims_allow(const struct kit_claims *claims, const char *call_id)
 static struct kit_claims *claims_new(const json_t *token)
 {
     const json_t *calls = json_object_get(token, "calls");
-    const json_t *user = json_object_get(token, "sub");
-    const char *sub = json_string_value(user);
+    const json_t *user = json_object_get(token, "sub"), *tenant = json_object_get(token, "tenant");
+    const char *sub = json_string_value(user), *of = json_string_value(tenant);
     enum kit_role role = kit_role_of(json_string_value(json_object_get(token, "role")));
     int64_t exp_s;
     if (!sub || !role || !kit_is_user(sub, json_string_length(user))) return NULL;
+    if (tenant && (!of || !kit_is_user(of, json_string_length(tenant)))) return NULL;
     if (!kit_json_int64(json_object_get(token, "exp"), -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, &exp_s)) return NULL;
     struct kit_claims *claims = calloc(1, sizeof *claims);
     if (!claims) return NULL;
@@ -86,6 +87,7 @@ static struct kit_claims *claims_new(const json_t *token)
     claims->role = role;
     claims->exp_s = exp_s;
     snprintf(claims->sub, sizeof claims->sub, "%s", sub);
+    snprintf(claims->tenant, sizeof claims->tenant, "%s", of ? of : "");
     claims->all_calls = json_is_string(calls) && !strcmp(json_string_value(calls), "*");
     for (size_t i = 0; i < json_array_size(calls); i++) {
         const char *one = json_string_value(json_array_get(calls, i));
@@ -113,7 +115,7 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     }
     struct kit_claims *claims = claims_new(json);
     json_decref(json);
-    if (!claims) kit_fail(failure, 403, NULL, "the token's sub or role is missing or invalid");
+    if (!claims) kit_fail(failure, 403, NULL, "the token's sub, role or tenant is missing or invalid");
     return claims;
 }
 
@@ -154,30 +156,16 @@ struct kit_claims *kit_auth_claims(const struct sio_socket *socket)
     return user ? user->claims : NULL;
 }
 
-/* ------------------------------------------------------------------ share */
-
-/* A socket that asks for more than its share is not listened to meanwhile. */
-static void on_full(void *ctx, bool full)
-{
-    const struct user *user = ctx;
-    struct eio_session *session = sio_socket_session(user->socket);
-    if (session) eio_session_hold(session, full);
-}
-
-struct kit_source *kit_auth_source(const struct sio_socket *socket)
+struct kit_user *kit_auth_user(const struct sio_socket *socket)
 {
     struct user *user = sio_socket_user(socket);
-    if (!user || user->source) return user ? user->source : NULL;
-    const struct kit_config *config = user->kit->config;
-    bool feeds = user->claims && user->claims->role == KIT_ROLE_FEED;
-    struct kit_source_options options = {.share = feeds ? config->feed_jobs_max : config->socket_jobs_max,
-                                         .max_jobs = config->source_queue_max,
-                                         .max_bytes = config->source_queue_bytes,
-                                         .reserve = feeds,
-                                         .on_full = on_full,
-                                         .ctx = user};
-    user->source = kit_source_new(&options);
-    return user->source;
+    return user ? user->member.user : NULL;
+}
+
+void kit_auth_wait(const struct sio_socket *socket, bool begins)
+{
+    struct user *user = sio_socket_user(socket);
+    if (user) kit_user_wait(&user->member, begins);
 }
 
 /* Tells why and disconnects, from this namespace or altogether. */
@@ -244,12 +232,19 @@ static void show_user(const struct user *user)
         json_object_set_new(sio_socket_data(user->socket), "user", json_string(user->claims->sub));
 }
 
+static bool is_same_user(const struct kit_claims *a, const struct kit_claims *b)
+{
+    return !strcmp(a->sub, b->sub) && !strcmp(a->tenant, b->tenant);
+}
+
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure)
 {
     struct user *user = sio_socket_user(socket);
     int code = check_role(user->nsp, take_claims, failure);
-    if (!code && user->claims && strcmp(user->claims->sub, take_claims->sub))
+    if (!code && user->claims && !is_same_user(user->claims, take_claims))
         code = kit_fail(failure, 403, NULL, "a socket cannot change its user");
+    if (!code && kit_user_join(user->kit, &user->member, take_claims))
+        code = kit_fail(failure, 503, NULL, "out of memory");
     if (code) {
         kit_claims_unref(take_claims);
         return code;
@@ -294,6 +289,32 @@ static bool is_own_session(struct sio_socket *socket, const struct kit_claims *c
     return user && claims && !strcmp(user, claims->sub);
 }
 
+/* Takes the claims, which may be NULL. NULL: out of memory, and they are not taken. */
+static struct user *make_user(const struct kit_namespace *nsp, struct sio_socket *socket, struct kit_claims *claims)
+{
+    struct user *user = calloc(1, sizeof *user);
+    if (!user) return NULL;
+    *user = (struct user){.kit = nsp->kit, .nsp = nsp, .socket = socket, .claims = claims};
+    user->member.socket = socket;
+    eio_timer_init(&user->timer, nsp->kit->loop, on_timer, user);
+    if (kit_user_join(nsp->kit, &user->member, claims)) {
+        free(user);
+        return NULL;
+    }
+    kit_spender_init(&user->spender, nsp->kit, eio_session_head(sio_socket_session(socket))->address);
+    if (claims) kit_spender_set_user(&user->spender, claims);
+    return user;
+}
+
+static void free_user(struct user *user)
+{
+    eio_timer_stop(&user->timer);
+    kit_claims_unref(user->claims);
+    kit_spender_clear(&user->spender);
+    kit_user_leave(&user->member);
+    free(user);
+}
+
 static void on_admission(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
 {
     const struct kit_namespace *nsp = ctx;
@@ -314,25 +335,18 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     if (!failure.code && !is_own_session(socket, claims))
         kit_fail(&failure, 403, NULL,
                  "this session belongs to another user"); /* and is lost: the next attempt is a new one */
-    struct user *user = failure.code ? NULL : calloc(1, sizeof *user);
-    if (user) {
-        kit_spender_init(&user->spender, kit, eio_session_head(sio_socket_session(socket))->address);
-        if (claims) kit_spender_set_user(&user->spender, claims);
-        kit_spend_connect(&user->spender, &failure);
+    struct user *user = failure.code ? NULL : make_user(nsp, socket, claims);
+    if (user && kit_spend_connect(&user->spender, &failure)) {
+        free_user(user);
+        claims = NULL;
+        user = NULL;
     }
-    if (!user || failure.code) {
+    if (!user) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
         kit_claims_unref(claims);
-        if (user) kit_spender_clear(&user->spender);
-        free(user);
         refuse(kit, admission, &failure);
         return;
     }
-    user->kit = kit;
-    user->nsp = nsp;
-    user->socket = socket;
-    user->claims = claims;
-    eio_timer_init(&user->timer, kit->loop, on_timer, user);
     sio_socket_set_user(socket, user);
     show_user(user);
     sio_next(admission);
@@ -356,12 +370,7 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
     (void)ctx;
     if (!user) return;
     sio_socket_set_user(socket, NULL);
-    eio_timer_stop(&user->timer);
-    kit_claims_unref(user->claims);
-    kit_spender_clear(&user->spender);
-    if (kit_source_is_full(user->source)) on_full(user, false);
-    kit_source_close(user->source);
-    free(user);
+    free_user(user);
 }
 
 /* False: the event is refused; who goes on all the same is disconnected. */

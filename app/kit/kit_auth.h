@@ -2,7 +2,7 @@
 #ifndef KIT_AUTH_H
 #define KIT_AUTH_H
 
-#include "kit.h"
+#include "kit_user.h"
 
 enum kit_role {
     KIT_ROLE_AGENT = 1,
@@ -24,7 +24,8 @@ struct kit_claims {
     enum kit_role role;
     int64_t exp_s;
     char sub[KIT_USER_SIZE];
-    json_t *calls; /* array of ids; "demo-*" stands for all that begin so */
+    char tenant[KIT_USER_SIZE]; /* "": none; users of two tenants are never the same */
+    json_t *calls;              /* array of ids; "demo-*" stands for all that begin so */
     bool all_calls;
 };
 /* Both accept NULL. */
@@ -39,8 +40,10 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
 struct kit_claims *kit_auth_claims(const struct sio_socket *socket);
 /* Gives claims (consumed) to a socket, which may be fewer than it had; a socket never changes its user: 403. */
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure);
-/* The socket as a source of work, with its share (kit_work.h). NULL: out of memory. Borrowed. */
-struct kit_source *kit_auth_source(const struct sio_socket *socket);
+/* The user at work to whom the socket belongs (kit_user.h). NULL: out of memory. Borrowed. */
+struct kit_user *kit_auth_user(const struct sio_socket *socket);
+/* Something that the socket asked waits: it is not read meanwhile. Once more with false when it does not any longer. */
+void kit_auth_wait(const struct sio_socket *socket, bool begins);
 /* Tells the sockets of this node that are the user's why, and disconnects them. Returns how many. */
 size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */

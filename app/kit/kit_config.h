@@ -48,7 +48,7 @@ struct kit_config {
     uint32_t work_queue_max;
     size_t work_queue_bytes;
     uint32_t work_batch_max;
-    uint32_t socket_jobs_max, feed_jobs_max;
+    uint32_t user_jobs_max, feed_jobs_max;
     uint32_t source_queue_max;
     size_t source_queue_bytes;
 

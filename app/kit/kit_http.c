@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <uthash.h>
 
 /* more: one more field; name NULL: none. */
 static void reply_with(struct kit *kit, struct eio_http_request *request, struct eio_http_reply *answer,
@@ -108,66 +107,4 @@ struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *
     }
     struct eio_str token = {field.p + sizeof scheme - 1, field.n - (sizeof scheme - 1)};
     return kit_auth_check(kit, token, failure);
-}
-
-/* ------------------------------------------------------------------- users */
-
-struct kit_http_user {
-    char key[KIT_USER_SIZE + 1]; /* a letter for what it is, the user's name or the address */
-    unsigned requests;           /* under way */
-    struct kit_source *lines, *lists;
-    UT_hash_handle hh;
-};
-
-static void free_user(struct kit_http_user *user)
-{
-    if (!user) return;
-    kit_source_close(user->lines);
-    kit_source_close(user->lists);
-    free(user);
-}
-
-static struct kit_http_user *make_user(struct kit *kit, const char *key, bool feeds)
-{
-    const struct kit_config *config = kit->config;
-    struct kit_source_options options = {.share = feeds ? config->feed_jobs_max : config->socket_jobs_max,
-                                         .max_jobs = config->source_queue_max,
-                                         .max_bytes = config->source_queue_bytes,
-                                         .reserve = feeds};
-    struct kit_http_user *user = calloc(1, sizeof *user);
-    if (!user) return NULL;
-    snprintf(user->key, sizeof user->key, "%s", key);
-    user->lines = kit_source_new(&options);
-    options.share = 1;
-    user->lists = kit_source_new(&options);
-    if (user->lines && user->lists) return user;
-    free_user(user);
-    return NULL;
-}
-
-struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims *claims, const char *address)
-{
-    struct kit_http_user *user;
-    char key[KIT_USER_SIZE + 1];
-    snprintf(key, sizeof key, "%c%s", claims ? 'u' : 'a', claims ? claims->sub : address);
-    HASH_FIND_STR(kit->http_users, key, user);
-    if (!user) {
-        user = make_user(kit, key, claims && claims->role == KIT_ROLE_FEED);
-        if (!user) return NULL;
-        HASH_ADD_STR(kit->http_users, key, user);
-    }
-    user->requests++;
-    return user;
-}
-
-void kit_http_user_unref(struct kit *kit, struct kit_http_user *user)
-{
-    if (!user || --user->requests) return;
-    HASH_DEL(kit->http_users, user);
-    free_user(user);
-}
-
-struct kit_source *kit_http_source(const struct kit_http_user *user, bool is_list)
-{
-    return is_list ? user->lists : user->lines;
 }

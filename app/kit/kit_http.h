@@ -25,15 +25,6 @@ bool kit_http_is_get(struct kit *kit, struct eio_http_request *request);
 /* The claims of the request's bearer token; NULL with failure (401, 403). */
 struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, struct kit_failure *failure);
 
-/* A user whose requests are under way, as sources of work (kit_work.h): whatever connections they come over, they
- * share. Long lists of lines have a share of their own, one at a time. Without claims, an address. */
-struct kit_http_user;
-/* NULL: out of memory. */
-struct kit_http_user *kit_http_user_ref(struct kit *kit, const struct kit_claims *claims, const char *address);
-/* Accepts NULL. */
-void kit_http_user_unref(struct kit *kit, struct kit_http_user *user);
-struct kit_source *kit_http_source(const struct kit_http_user *user, bool is_list);
-
 /* "GET" */
 const char *kit_method_name(enum eio_http_method method);
 /* Opens the paths of the API (kit_request.h); answers 404 for what else is below /api/. */

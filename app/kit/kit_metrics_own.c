@@ -7,6 +7,7 @@
 
 struct kit_numbers {
     uint64_t uptime_s;
+    size_t answer_bytes;
     struct kit_counters counters;
     struct kit_work_stats work;
     struct kit_store_stats store;
@@ -19,6 +20,7 @@ static void read_kit(void *ctx, void *numbers)
     const struct kit *kit = ctx;
     struct kit_numbers *out = numbers;
     out->uptime_s = (eio_loop_now_ms(kit->loop) - kit->started_ms) / 1000;
+    out->answer_bytes = kit->answer_bytes;
     out->counters = kit->counters;
     kit_work_get_stats(kit->work, &out->work);
     kit_store_get_stats(kit->store, &out->store);
@@ -34,6 +36,9 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("invalid_total", counters.invalid, "Payloads that did not match their schema."),
     KIT_COUNTER_ROW("limited_total", counters.limited, "Requests refused with 429 because of a limit by second."),
     KIT_COUNTER_ROW("busy_total", counters.busy, "Events refused because the work queue was full."),
+    KIT_COUNTER_ROW("users_held_total", counters.users_held,
+                    "Times a user's sockets were not read because the user's share of the work was used up."),
+    KIT_GAUGE_ROW("answer_bytes", answer_bytes, "Bytes of snapshots being read or sent."),
     KIT_COUNTER_ROW("work_batches_total", work.batches, "Batches run by worker threads."),
     KIT_COUNTER_ROW("work_delayed_total", work.delayed, "Jobs delayed because their source had used up its share."),
     KIT_COUNTER_ROW("work_refused_total", work.refused, "Jobs refused because the queue was full."),

@@ -187,11 +187,12 @@ static const struct kit_option options[] = {
                 "jobs queued or running; above: error 503. A quarter is reserved for feeds"),
     KIT_SIZE_ROW("work_queue_bytes", work_queue_bytes, "67108864", 1024, "Store",
                  "bytes of queued or running jobs; above: error 503. A quarter is reserved for feeds"),
-    KIT_U32_ROW("socket_jobs_max", socket_jobs_max, "4", 1, 10000, "Store",
-                "jobs of one socket running at a time; while more are queued, the server does not read from it"),
-    KIT_U32_ROW("feed_jobs_max", feed_jobs_max, "64", 1, 100000, "Store", "jobs of one feed running at a time"),
+    KIT_U32_ROW("user_jobs_max", user_jobs_max, "4", 1, 10000, "Store",
+                "jobs of one user running at a time, over all the user's sockets and requests; while more are queued, "
+                "the server reads from none of these sockets"),
+    KIT_U32_ROW("feed_jobs_max", feed_jobs_max, "64", 1, 100000, "Store", "the same for a user whose role is feed"),
     KIT_U32_ROW("source_queue_max", source_queue_max, "1024", 1, 1000000, "Store",
-                "jobs of one socket or feed queued behind its running ones; above: error 503"),
+                "jobs of one user queued behind the running ones; above: error 503"),
     KIT_SIZE_ROW("source_queue_bytes", source_queue_bytes, "4194304", 1024, "Store", "bytes of them; above: error 503"),
     KIT_U32_ROW("work_batch_max", work_batch_max, "512", 1, 65536, "Store", "writes that share one transaction"),
 

@@ -225,12 +225,7 @@ static void fail_http(struct kit_request *request)
     request->http = NULL;
 }
 
-static void detach_http(struct kit_request *request)
-{
-    kit_http_user_unref(request->kit, request->user);
-}
-
-static const struct kit_reply_ops http_ops = {succeed_http, fail_http, detach_http};
+static const struct kit_reply_ops http_ops = {succeed_http, fail_http};
 
 static void on_abort(void *ctx)
 {
@@ -261,17 +256,16 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
         kit_claims_unref(claims);
         return NULL;
     }
-    struct kit_http_user *user = kit_http_user_ref(kit, claims, eio_http_request_head(http)->address);
-    struct kit_caller caller = {&http_ops, claims, user ? kit_http_source(user, false) : NULL};
+    struct kit_user *user = kit_user_ref(kit, claims, eio_http_request_head(http)->address);
+    struct kit_caller caller = {&http_ops, claims, user};
     struct kit_request *request = kit_request_new(route, &caller);
     kit_claims_unref(claims);
+    kit_user_unref(user);
     if (request) {
-        request->user = user;
         request->http = http;
         eio_http_request_on_abort(http, on_abort, request);
         return request;
     }
-    kit_http_user_unref(kit, user);
     kit_fail(failure, 503, NULL, "out of memory");
     return NULL;
 }

@@ -43,20 +43,20 @@ static void on_done(struct kit_store_op *op)
 static void free_request(struct kit_request *request)
 {
     if (request->event->clear) request->event->clear(request);
-    request->ops->detach(request);
     kit_claims_unref(request->claims);
-    kit_source_unref(request->op.source);
+    kit_user_unref(request->user);
     sio_builder_clear(&request->json);
     free(request);
 }
 
 struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller)
 {
-    struct kit_request *request = caller->source ? calloc(1, route->event->size) : NULL;
+    struct kit_request *request = caller->user ? calloc(1, route->event->size) : NULL;
     if (!request) return NULL;
     request->op.run = run_request;
     request->op.done = on_done;
-    request->op.source = kit_source_ref(caller->source);
+    request->user = kit_user_share(caller->user);
+    request->op.source = kit_user_source(request->user, false);
     request->way = route->event->way;
     request->kit = route->kit;
     request->state = route->state;
@@ -133,7 +133,7 @@ void kit_request_finish(struct kit_request *request)
 static void succeed_socket(struct kit_request *request)
 {
     if (request->shared)
-        sio_reply_shared(&request->answer.reply, request->shared);
+        sio_reply_shared(&request->answer.reply, request->shared, kit_user_account(request->user));
     else
         kit_answer_json(&request->answer, &request->json);
 }
@@ -143,17 +143,12 @@ static void fail_socket(struct kit_request *request)
     kit_answer_failure(&request->answer, &request->op.failure);
 }
 
-static void detach_socket(struct kit_request *request)
-{
-    (void)request;
-}
-
-static const struct kit_reply_ops socket_ops = {succeed_socket, fail_socket, detach_socket};
+static const struct kit_reply_ops socket_ops = {succeed_socket, fail_socket};
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     const struct kit_route *route = ctx;
-    struct kit_caller caller = {&socket_ops, kit_auth_claims(socket), kit_auth_source(socket)};
+    struct kit_caller caller = {&socket_ops, kit_auth_claims(socket), kit_auth_user(socket)};
     struct kit_failure failure = {0, "", ""};
     bool takes = route->event->take != NULL;
     if (kit_request_check_role(route->event, caller.claims, &failure)) {

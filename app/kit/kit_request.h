@@ -29,7 +29,6 @@ enum kit_way {
 };
 
 struct kit_request;
-struct kit_http_user;
 
 struct kit_event {
     const char *name; /* of the event and of its schema. NULL: a path whose parameters say all */
@@ -77,7 +76,6 @@ struct kit_event {
 struct kit_reply_ops {
     void (*succeed)(struct kit_request *request); /* with request->json, which is whole */
     void (*fail)(struct kit_request *request);    /* with request->op.failure */
-    void (*detach)(struct kit_request *request);  /* it is about to be freed */
 };
 
 struct kit_request {
@@ -86,6 +84,7 @@ struct kit_request {
     void *state; /* the module's */
     const struct kit_event *event;
     struct kit_claims *claims; /* who asks; NULL before a socket has said who it is, and where no token is needed */
+    struct kit_user *user;     /* the same at work, or an address */
     enum kit_way way;          /* the event's; may be changed before it is submitted */
     int64_t now_ms;            /* Unix time of the event */
     char about[KIT_USER_SIZE]; /* event->about's value; "" */
@@ -96,7 +95,6 @@ struct kit_request {
     const struct kit_reply_ops *ops;
     struct kit_answer answer;      /* a socket's event; otherwise empty */
     struct eio_http_request *http; /* NULL: a socket's, or the client went away */
-    struct kit_http_user *user;    /* over HTTP: who shares in the work */
     int status;                    /* over HTTP, of success: 200 unless the module says otherwise */
     const char *type;              /* over HTTP: NULL is JSON, otherwise see kit_request_set_type() */
 };
@@ -129,7 +127,7 @@ void kit_copy_text(char *out, size_t size, const json_t *payload, const char *na
 struct kit_caller {
     const struct kit_reply_ops *ops;
     struct kit_claims *claims; /* borrowed; NULL */
-    struct kit_source *source; /* borrowed; NULL: out of memory */
+    struct kit_user *user;     /* borrowed; NULL: out of memory */
 };
 /* NULL: out of memory. Its other fields are the caller's to fill in before kit_request_begin(). */
 struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller);

@@ -85,13 +85,13 @@ static void set_full(struct kit_source *source, bool full)
     if (source->options.on_full && !source->closed) source->options.on_full(source->options.ctx, full);
 }
 
-struct kit_source *kit_source_ref(struct kit_source *source)
+static struct kit_source *source_ref(struct kit_source *source)
 {
     if (source) source->refs++;
     return source;
 }
 
-void kit_source_unref(struct kit_source *source)
+static void source_unref(struct kit_source *source)
 {
     if (source && --source->refs == 0) free(source);
 }
@@ -99,7 +99,7 @@ void kit_source_unref(struct kit_source *source)
 void kit_source_close(struct kit_source *source)
 {
     if (source) source->closed = true;
-    kit_source_unref(source);
+    source_unref(source);
 }
 
 bool kit_source_is_full(const struct kit_source *source)
@@ -124,7 +124,7 @@ static void on_source_done(struct kit_source *source)
         put_on_strand(job);
     }
     if (!source->first) set_full(source, false);
-    kit_source_unref(source);
+    source_unref(source);
 }
 
 static bool has_room(const struct kit_source *source, const struct kit_job *job)
@@ -364,7 +364,7 @@ int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, stru
     bool waits = source && source->running >= source->options.share;
     if (!take(strand->work, source, job, waits)) return EIO_EAGAIN;
     job->strand = strand;
-    job->source = kit_source_ref(source);
+    job->source = source_ref(source);
     job->next = NULL;
     if (!waits) {
         if (source) source->running++;

@@ -78,10 +78,8 @@ void kit_job_put_off(struct kit_job *job);
 
 /* NULL: out of memory. On the loop's thread, as all of a source. */
 struct kit_source *kit_source_new(const struct kit_source_options *options);
-/* Accepts NULL. Jobs hold a reference of their own. */
-struct kit_source *kit_source_ref(struct kit_source *source);
-void kit_source_unref(struct kit_source *source);
-/* Its owner is gone and gives its reference back: on_full is not called any more; what waits still runs. Accepts NULL.
+/* Its owner is gone; jobs hold references of their own: on_full is not called any more; what waits still runs. Accepts
+ * NULL.
  */
 void kit_source_close(struct kit_source *source);
 bool kit_source_is_full(const struct kit_source *source);

@@ -113,7 +113,7 @@ static void start_put(struct kit_request *request)
     put->hashing.done = on_hashed;
     if (!put->hashing.password[0]) {
         kit_request_submit(request);
-    } else if (users_hash_password(request->state, &put->hashing, kit_http_source(request->user, true))) {
+    } else if (users_hash_password(request->state, &put->hashing, kit_user_source(request->user, true))) {
         kit_fail(&request->op.failure, 503, NULL, "too many passwords are queued; try again");
         kit_request_finish(request);
     }

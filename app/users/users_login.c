@@ -130,7 +130,7 @@ static void step_login(struct kit_request *request)
     if (!request->op.failure.code) {
         memcpy(login->hashing.hash, login->row.hash, sizeof login->hashing.hash);
         login->hashing.done = on_checked;
-        if (!users_check_password(users_of(login), &login->hashing, kit_http_source(request->user, true))) return;
+        if (!users_check_password(users_of(login), &login->hashing, kit_user_source(request->user, true))) return;
         kit_fail(&request->op.failure, 503, NULL, "too many logins are queued; try again");
     }
     kit_request_finish(request);

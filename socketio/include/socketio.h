@@ -154,7 +154,10 @@ SIO_API int sio_reply(struct sio_reply *reply, struct sio_args args);
  * json: JSON values separated by commas, copied; without attachments. NULL: out of memory. */
 struct sio_shared;
 SIO_API struct sio_shared *sio_shared_new(struct eio_str json);
-SIO_API int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared);
+/* account: what counts the frames that are made for this answer; may be NULL. */
+SIO_API int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared, struct eio_frame_account *account);
+/* Lets go of the encodings that it keeps for those who numbered their question alike; what was sent is not affected. */
+SIO_API void sio_shared_trim(struct sio_shared *shared);
 /* What was sent is not affected. Accepts NULL. */
 SIO_API void sio_shared_free(struct sio_shared *shared);
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { PATIENCE_MS } from "../support/wait.mjs";
+import { WebSocket } from "ws";
+import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -35,6 +36,22 @@ function connect(namespace, auth) {
     socket.once("connect", () => resolve(socket));
     socket.once("connect_error", reject);
   });
+}
+
+// A socket that asks for something and reads nothing until it is told to.
+async function openDeaf(url, token, packet) {
+  const ws = new WebSocket(url, { perMessageDeflate: false });
+  ws.on("error", () => {});
+  ws.answered = new Promise((resolve) => { ws.on("message", (data) => { if (data.toString("latin1", 0, 2) === "43") resolve(); }); });
+  await within("connected", new Promise((resolve) => {
+    ws.on("message", (data) => {
+      if (data[0] === 0x30) ws.send(`40${JSON.stringify({ token })}`);
+      if (data.toString("latin1", 0, 2) === "40") resolve();
+    });
+  }));
+  ws.pause();
+  ws.send(packet);
+  return ws;
 }
 
 async function metric(name) {
@@ -117,4 +134,72 @@ test("a socket without a token is heard up to auth_max_bytes, and goes on afterw
   assert.equal((await socket.ask("call:list", { more: "x".repeat(200000) })).error.code, 413);
   assert.equal((await socket.ask("call:list", {})).ok, true);
   await assert.rejects(connect("/", { token: tokens.ann, more: "x".repeat(20000) }), (error) => error.data.code === 413);
+});
+
+test("connections of one user share what a user may take, and take turns", async () => {
+  const loud = await Promise.all(Array.from({ length: 10 }, () => connect("/", { token: tokens.eve })));
+  const quiet = await connect("/", { token: tokens.eve });
+  const before = await metric("users_held_total");
+  let answered = 0;
+  const answers = [];
+  for (let i = 0; i < 500; i++) for (const socket of loud) answers.push(socket.ask("call:list", {}).then(() => answered++));
+  assert.equal((await quiet.ask("call:list", {})).ok, true);
+  assert.ok(answered < 4500, `the quiet one waits for its turn, not for all ${answered}`);
+  await Promise.all(answers);
+  assert.ok((await metric("users_held_total")) > before, "its sockets were not read meanwhile");
+});
+
+test("snapshots that a user does not take are bounded, others get theirs", async () => {
+  const small = await startParley("--snapshot-memory-per-user-bytes", "400000", "--snapshot-bytes-max", "200000", "--snapshot-wait-ms", "600000",
+    "--log-level", "warn");
+  try {
+    const token = (sub, ...more) => small.token("--sub", sub, ...more);
+    const [feed, eve, ann] = await Promise.all([token("feed", "--role", "feed"), token("eve", "--calls", "*"), token("ann", "--calls", "*")]);
+    const post = (path, body) => fetch(small.url + path, { method: "POST", headers: { authorization: `Bearer ${feed}` }, body: JSON.stringify(body) });
+    await post("/api/v1/calls", { call_id: "long" });
+    await post("/api/v1/calls/long/transcription", Array.from({ length: 40 }, (_, i) => ({ speaker: "agent", text: `${i} ${"x".repeat(20000)}` })));
+    const url = `${small.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
+    const deaf = await Promise.all(Array.from({ length: 100 }, (_, i) => openDeaf(url, eve, `42${i}["call:subscribe",{"call_id":"long","since_seq":${i % 20}}]`)));
+    const of = async (name) => Number((await (await fetch(`${small.url}/metrics`)).text()).match(new RegExp(`^parley_${name} (\\d+)`, "m"))[1]);
+    await until(async () => (await of("snapshots_delayed_total")) > 0, "some wait for room");
+    const socket = io(small.url, { auth: { token: ann }, forceNew: true, transports: ["websocket"] });
+    open.add(socket);
+    const answer = await socket.timeout(PATIENCE_MS).emitWithAck("call:subscribe", { call_id: "long" });
+    assert.equal(answer.ok, true);
+    assert.ok((await of("answer_bytes")) <= 400000 + 400000, "eve's share, and ann's");
+    for (const ws of deaf) ws.resume();
+    await Promise.all(deaf.map((ws) => within("its snapshot", ws.answered)));
+    await until(async () => (await of("answer_bytes")) === 0, "all was sent");
+    assert.equal(await of("snapshots_refused_total"), 0);
+    for (const ws of deaf) ws.terminate();
+  } finally {
+    await small.stop();
+  }
+});
+
+test("a snapshot that waits for too long is refused, and its user is served again", async () => {
+  const small = await startParley("--snapshot-memory-per-user-bytes", "1024", "--snapshot-bytes-max", "200000", "--snapshot-wait-ms", "200",
+    "--log-level", "warn");
+  try {
+    const [feed, eve] = await Promise.all([small.token("--sub", "feed", "--role", "feed"), small.token("--sub", "eve", "--calls", "*")]);
+    const post = (path, body) => fetch(small.url + path, { method: "POST", headers: { authorization: `Bearer ${feed}` }, body: JSON.stringify(body) });
+    await post("/api/v1/calls", { call_id: "long" });
+    for (let i = 0; i < 20; i++) await post("/api/v1/calls/long/transcription", Array.from({ length: 10 }, () => ({ speaker: "agent", text: "x".repeat(60000) })));
+    const url = `${small.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`;
+    const deaf = [];
+    // Until the kernel takes no more of it, and what is left in the queue is charged.
+    const charged = async () => Number((await (await fetch(`${small.url}/metrics`)).text()).match(/^parley_answer_bytes (\d+)/m)[1]);
+    const ws = await openDeaf(url, eve, `42["none"]`);
+    deaf.push(ws);
+    for (let i = 0; i < 60; i++) ws.send(`42${i}["call:subscribe",{"call_id":"long","since_seq":${i}}]`);
+    await until(async () => (await charged()) > 0, "what is not taken");
+    const socket = io(small.url, { auth: { token: eve }, forceNew: true, transports: ["websocket"] });
+    open.add(socket);
+    const answer = await socket.timeout(PATIENCE_MS).emitWithAck("call:subscribe", { call_id: "long" });
+    if (!answer.ok) assert.equal(answer.error.code, 503);
+    for (const each of deaf) each.terminate();
+    await until(async () => (await socket.timeout(PATIENCE_MS).emitWithAck("call:subscribe", { call_id: "long" })).ok, "its turn");
+  } finally {
+    await small.stop();
+  }
 });

@@ -368,8 +368,8 @@ static void one_answer_reaches_all_who_wait_under_their_own_numbers(void **state
     close(second); /* whoever is gone gets nothing, and harms nobody */
     talk_turn(&t);
     talk_turn(&t);
-    for (int i = 0; i < 3; i++) assert_int_equal(sio_reply_shared(&promised[i], shared), 0);
-    assert_int_equal(sio_reply_shared(&promised[0], shared), 0); /* once */
+    for (int i = 0; i < 3; i++) assert_int_equal(sio_reply_shared(&promised[i], shared, NULL), 0);
+    assert_int_equal(sio_reply_shared(&promised[0], shared, NULL), 0); /* once */
     sio_shared_free(shared);
     assert_hears(&t, fd, "1:437[{\"a\":1}]\n");
     assert_hears(&t, third, "1:439[{\"a\":1}]\n");

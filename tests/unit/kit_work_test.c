@@ -315,7 +315,7 @@ static void a_job_in_pieces_lets_others_in_between_and_keeps_its_place(void **st
     assert_int_equal(stats.jobs, 0);
     assert_int_equal(stats.bytes, 0);
     assert_int_equal(stats.finished, 3);
-    kit_source_unref(source);
+    kit_source_close(source);
     kit_work_free(work);
 }
 

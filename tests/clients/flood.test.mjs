@@ -1,0 +1,187 @@
+// What one user may take is the same over one connection and over two hundred: whatever they all ask for at once, others
+// are served in time, and memory is bounded.
+import assert from "node:assert/strict";
+import http from "node:http";
+import { readFileSync, writeFileSync } from "node:fs";
+import { after, afterEach, before, describe, test } from "node:test";
+import { Worker, isMainThread, parentPort, workerData } from "node:worker_threads";
+import { WebSocket } from "ws";
+import { io } from "socket.io-client";
+import { keyOf, now, sign } from "./lib/tokens.mjs";
+import { PATIENCE_MS, sleep, until, within } from "../support/wait.mjs";
+
+const SOCKETS = 200, EACH = 100, LINES = 4000, ROUNDS = 20, PAUSE_MS = 50;
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const ASK_MS = 200, LINE_MS = 2000, GROWTH_MB = 250;
+// What is freed goes back at once, so that memory is what is held.
+process.env.ASAN_OPTIONS = [process.env.ASAN_OPTIONS, "quarantine_size_mb=1"].filter(Boolean).join(":");
+
+// For how long a server's loop was ready to run, and the machine did something else.
+const delayOf = (pid) => Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")[1]) / 1e6;
+
+// In a thread of its own, so that it does not wait for the flood's own loop. By turns it asks a server that nobody
+// floods, which is late only when the machine is. Time that the machine keeps from the flooded one does not count.
+async function bystander() {
+  const connect = async ({ url, token, nsp }) => {
+    const socket = io(url + nsp, { auth: { token }, forceNew: true, reconnection: false, transports: ["websocket"] });
+    await within("connect", new Promise((resolve, reject) => { socket.once("connect", resolve).once("connect_error", reject); }));
+    return socket;
+  };
+  const sockets = await Promise.all([workerData.server, workerData.calm].map(connect));
+  const ask = async (socket, event, data) => {
+    const { pid } = workerData.server;
+    const begin = performance.now() - delayOf(pid);
+    const answer = await socket.timeout(PATIENCE_MS).emitWithAck(event, data);
+    assert.equal(answer.ok, true, JSON.stringify(answer));
+    return performance.now() - delayOf(pid) - begin;
+  };
+  if (workerData.event === "transcription:update") for (const socket of sockets) await ask(socket, "call:start", { call_id: "bystander" });
+  parentPort.postMessage("ready");
+  await new Promise((resolve) => { parentPort.once("message", resolve); });
+  const waits = sockets.map(() => []);
+  for (let i = 0; i < ROUNDS; i++) {
+    for (const [k, socket] of sockets.entries()) waits[k].push(await ask(socket, workerData.event, workerData.data));
+    await sleep(PAUSE_MS);
+  }
+  for (const socket of sockets) socket.disconnect();
+  parentPort.postMessage(waits.map((each) => Math.max(...each)));
+}
+
+class Bystander {
+  constructor(server, calm, event, data) {
+    this.worker = new Worker(new URL(import.meta.url), { workerData: { server, calm, event, data } });
+    this.messages = [];
+    this.worker.on("message", (message) => this.messages.push(message)).on("error", (error) => { this.error = error; });
+  }
+
+  next() {
+    return until(() => { if (this.error) throw this.error; return this.messages.shift(); }, "a bystander");
+  }
+
+  begin() { this.worker.postMessage("begin"); }
+}
+
+const token = (parley, sub, more = {}) => sign(keyOf(parley), { sub, role: "agent", calls: "*", exp: now() + 3600, ...more });
+const feedToken = (parley, sub) => token(parley, sub, { role: "feed" });
+
+const megabytes = (parley, key) => Number(new RegExp(`^${key}:\\s+(\\d+) kB`, "m").exec(readFileSync(`/proc/${parley.child.pid}/status`, "utf8"))[1]) / 1024;
+
+async function post(parley, path, body) {
+  const headers = { authorization: `Bearer ${feedToken(parley, "feed")}`, "content-type": "application/json" };
+  const response = await fetch(parley.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  assert.ok(response.ok, `${response.status} ${await response.text()}`);
+}
+
+async function openSocket(parley, auth) {
+  const ws = new WebSocket(`${parley.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: false });
+  ws.on("error", () => {});
+  await within("connected", new Promise((resolve, reject) => {
+    ws.on("message", (data) => {
+      const head = data.toString("latin1", 0, 2);
+      if (head[0] === "0") ws.send(`40${JSON.stringify({ token: auth })}`);
+      if (head === "2") ws.send("3");
+      if (head === "40") resolve();
+    });
+    ws.on("close", () => reject(new Error("closed")));
+  }));
+  return ws;
+}
+
+// Each sends on every socket, EACH times.
+const event = (name, data) => (i) => `42${i}${JSON.stringify([name, data(i)])}`;
+const subscribe = event("call:subscribe", (i) => ({ call_id: "long", since_seq: i % LINES }));
+const floods = {
+  "call:subscribe from ever different lines": { say: () => subscribe },
+  "call:subscribe, without reading the answers": { say: () => subscribe, isDeaf: true },
+  "call:subscribe, allowed by the call's own list": { say: () => subscribe, more: { calls: [] } },
+  "call:list": { say: () => event("call:list", () => ({})) },
+  "doc:feedback": { say: () => event("doc:feedback", (i) => ({ call_id: "long", doc_id: `d${i}`, helpful: true })) },
+  "auth:refresh": { say: (parley) => { const mine = token(parley, "eve"); return event("auth:refresh", () => ({ token: mine })); } },
+};
+
+async function openSockets(parley, sub, more) {
+  return Promise.all(Array.from({ length: SOCKETS }, (_, i) => openSocket(parley, token(parley, sub(i), more))));
+}
+
+function pour(sockets, say) {
+  for (let i = 0; i < EACH; i++) sockets.forEach((ws, k) => ws.send(say(i * SOCKETS + k)));
+}
+
+// POSTs over as many connections, as long as it lasts.
+function pourPosts(parley, agent) {
+  const lines = JSON.stringify(Array.from({ length: 100 }, (_, i) => ({ speaker: "agent", text: `line ${i}` })));
+  const options = { method: "POST", agent, headers: { authorization: `Bearer ${feedToken(parley, "eve")}`, "content-type": "application/json" } };
+  let isOver = false;
+  const once = () => {
+    if (isOver) return;
+    http.request(`${parley.url}/api/v1/calls/poured/transcription`, options, (response) => response.resume().on("end", once)).on("error", () => {}).end(lines);
+  };
+  for (let i = 0; i < SOCKETS; i++) once();
+  return () => { isOver = true; agent.destroy(); };
+}
+
+if (!isMainThread) {
+  await bystander();
+} else {
+  const { startParley } = await import("../browser/server.mjs");
+  let parley, calm;
+  let open = [];
+  before(async () => {
+    // Without the limits per second, which would end the flood.
+    const free = ["socket", "feed", "user", "address"].flatMap((who) => [`--${who}-events-per-second`, "0", `--${who}-bytes-per-second`, "0"]);
+    [parley, calm] = await Promise.all([startParley("--log-level", "warn", ...free), startParley("--log-level", "warn")]);
+    await post(parley, "/api/v1/calls", { call_id: "long", agents: ["eve"] });
+    await post(parley, "/api/v1/calls", { call_id: "poured" });
+    for (let i = 0; i < LINES; i += 400) {
+      await post(parley, "/api/v1/calls/long/transcription", Array.from({ length: 400 }, (_, k) => ({ speaker: "agent", text: `${i + k} ${"word ".repeat(50)}` })));
+    }
+  });
+  afterEach(async () => {
+    for (const ws of open) ws.terminate();
+    open = [];
+    await until(async () => (await (await fetch(`${parley.url}/health`)).json()).sockets === 0, "the flood's end");
+  });
+  after(() => Promise.all([parley?.stop(), calm?.stop()]));
+
+  // What others see while `flood` is under way; it returns how it is ended.
+  async function stands(flood) {
+    const side = (server, nsp) => ({ url: server.url, pid: server.child.pid, nsp, token: nsp === "/feed" ? feedToken(server, "other") : token(calm, "ann") });
+    const asks = new Bystander({ ...side(parley, "/"), token: token(parley, "ann") }, side(calm, "/"), "call:unsubscribe", { call_id: "none" });
+    const lines = new Bystander(side(parley, "/feed"), side(calm, "/feed"), "transcription:update", { call_id: "bystander", speaker: "agent", text: "a line" });
+    for (const other of [asks, lines]) assert.equal(await other.next(), "ready");
+    writeFileSync(`/proc/${parley.child.pid}/clear_refs`, "5"); // the peak begins anew
+    const resident = megabytes(parley, "VmRSS");
+    for (const other of [asks, lines]) other.begin();
+    const end = await flood();
+    const [[ask, calmAsk], [line, calmLine]] = [await asks.next(), await lines.next()];
+    const grown = megabytes(parley, "VmHWM") - resident;
+    end?.();
+    const seen = `round trip ${ask.toFixed()} ms (calm ${calmAsk.toFixed()}), line ${line.toFixed()} ms (calm ${calmLine.toFixed()}), memory +${grown.toFixed()} MB`;
+    console.log(seen);
+    assert.ok(ask <= ASK_MS + calmAsk && line <= LINE_MS + calmLine && grown <= GROWTH_MB, seen);
+  }
+
+  describe(`${SOCKETS} connections of one user`, () => {
+    for (const [what, { say, isDeaf, more }] of Object.entries(floods)) {
+      test(what, async () => {
+        open = await openSockets(parley, () => "eve", more);
+        if (isDeaf) for (const ws of open) ws.pause();
+        await stands(() => pour(open, say(parley)));
+      });
+    }
+
+    test("POST", async () => {
+      const agent = new http.Agent({ keepAlive: true, maxSockets: SOCKETS });
+      await stands(() => pourPosts(parley, agent));
+    });
+  });
+
+  describe(`${SOCKETS} users`, () => {
+    for (const what of ["call:subscribe from ever different lines", "call:list"]) {
+      test(what, async () => {
+        open = await openSockets(parley, (i) => `user ${i}`, { tenant: "acme" });
+        await stands(() => pour(open, floods[what].say(parley)));
+      });
+    }
+  });
+}
