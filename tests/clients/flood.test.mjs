@@ -139,7 +139,7 @@ if (!isMainThread) {
   afterEach(async () => {
     for (const ws of open) ws.terminate();
     open = [];
-    await until(async () => (await (await fetch(`${parley.url}/health`)).json()).sockets === 0, "the flood's end");
+    await until(async () => (await (await fetch(`${parley.url}/health`)).json()).sockets === 0, "the flood's end", 10 * PATIENCE_MS);
   });
   after(() => Promise.all([parley?.stop(), calm?.stop()]));
 
