@@ -20,9 +20,11 @@ struct eio__tls_io {
     struct eio_http *http;           /* NULL: it is gone */
     struct eio__tls_io *next, *prev; /* all of the server's */
     struct eio_deadline deadline;    /* while closing */
+    struct eio_timer wake;           /* the owner wants again what waits here */
     short wanted;
     bool *gone;      /* set when it is freed: watched around calls of the owner */
     bool ended : 1;  /* the peer sends no more */
+    bool told : 1;   /* and the owner knows */
     bool broken : 1; /* no byte goes either way */
     bool closing : 1;
     bool shut_wanted : 1, shut : 1;
@@ -61,6 +63,7 @@ static void unlink_io(struct eio__tls_io *io)
 static void io_free(struct eio__tls_io *io)
 {
     unlink_io(io);
+    eio_timer_stop(&io->wake);
     eio__fd_forget(io->loop, bufferevent_getfd(io->bev));
     bufferevent_setcb(io->bev, NULL, NULL, NULL, NULL);
     if (!io->broken && !io->shut && output_size(io) == 0) eio__tls_shutdown(io->bev);
@@ -206,13 +209,21 @@ static ssize_t io_read(struct eio__io *base, uint8_t *p, size_t size)
     return -1;
 }
 
+/* What was read, or the end, stands here because the owner did not want it; the bufferevent does not tell again. */
+static bool has_news(struct eio__tls_io *io)
+{
+    return input_size(io) || ((io->ended || io->broken) && !io->told);
+}
+
 static void io_watch(struct eio__io *base, short wanted)
 {
     struct eio__tls_io *io = io_of(base);
     if (io->wanted == wanted) return;
     short changed = (short)(io->wanted ^ wanted);
     io->wanted = wanted;
-    if (!(changed & EV_READ) || io->ended || io->broken) return;
+    if (!(changed & EV_READ)) return;
+    if ((wanted & EV_READ) && has_news(io)) eio_timer_start(&io->wake, 0);
+    if (io->ended || io->broken) return;
     if (wanted & EV_READ)
         bufferevent_enable(io->bev, EV_READ);
     else
@@ -236,12 +247,25 @@ static bool call(struct eio__tls_io *io, short what)
     return gone;
 }
 
+/* What came, then the end, for as long as the owner wants it. */
+static void pass_on(struct eio__tls_io *io)
+{
+    while ((io->wanted & EV_READ) && has_news(io)) {
+        if (!input_size(io)) io->told = true;
+        if (call(io, EV_READ)) return;
+    }
+}
+
+static void on_wake(void *ctx)
+{
+    struct eio__tls_io *io = ctx;
+    if (!io->closing) pass_on(io);
+}
+
 static void on_read(struct bufferevent *bev, void *ctx)
 {
     (void)bev;
-    struct eio__tls_io *io = ctx;
-    while (input_size(io))
-        if (call(io, EV_READ)) return;
+    pass_on(ctx);
 }
 
 /* The output is below the low-water mark. */
@@ -270,11 +294,7 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
         if (io->broken) io_free(io);
         return;
     }
-    /* What came before the end, then the end. */
-    do {
-        if (call(io, EV_READ)) return;
-    } while (input_size(io));
-    call(io, EV_READ);
+    pass_on(io);
 }
 
 /* ------------------------------------------------------------------ making */
@@ -288,6 +308,7 @@ struct eio__tls_io *eio__tls_io_new(struct eio_http *http)
     io->http = http;
     io->loop = http->loop;
     io->wanted = EV_READ;
+    eio_timer_init(&io->wake, io->loop, on_wake, io);
     return io;
 }
 

@@ -244,6 +244,7 @@ struct owner {
     char text[64]; /* the first bytes read */
     ssize_t last;  /* of the last read */
     bool close_on_read;
+    bool stops; /* wanting, at each read */
 };
 
 static void on_io(short what, void *ctx)
@@ -257,6 +258,7 @@ static void on_io(short what, void *ctx)
         if (owner->read == 0) snprintf(owner->text, sizeof owner->text, "%.*s", (int)owner->last, (char *)bytes);
         owner->read += (size_t)owner->last;
     }
+    if (owner->stops) owner->io->ops->watch(owner->io, 0);
     if (!owner->close_on_read) return;
     owner->io->ops->close(owner->io);
     owner->io = NULL;
@@ -359,6 +361,36 @@ static void reading_stops_and_goes_on_as_watched(void **state)
     owner.io->ops->watch(owner.io, EV_READ);
     UNTIL(&peer, owner.read == 5);
     finish(&owner, &peer, &server);
+}
+
+/* It may have been noticed already, together with the bytes before it. */
+static void the_peers_end_waits_while_nothing_is_wanted(void **state)
+{
+    (void)state;
+    for (int clean = 0; clean < 2; clean++) {
+        struct server server;
+        struct peer peer;
+        struct owner owner;
+        start(&server, NULL);
+        take(&owner, &peer, &server);
+        owner.last = 1;
+        owner.stops = true;
+        static const uint8_t zeros[16000]; /* one record */
+        SSL_write(peer.ssl, zeros, sizeof zeros);
+        if (clean) SSL_shutdown(peer.ssl);
+        shutdown(peer.tcp.fd, SHUT_WR);
+        UNTIL(&peer, owner.read > 0);
+        for (int i = 0; i < 20; i++) turn(&peer);
+        assert_int_equal(owner.read, 1000); /* once, then it did not want more */
+        for (int i = 2; i <= 16; i++) {
+            owner.io->ops->watch(owner.io, EV_READ);
+            UNTIL(&peer, owner.read == (size_t)i * 1000);
+            assert_int_equal(owner.last, 1000);
+        }
+        owner.io->ops->watch(owner.io, EV_READ);
+        UNTIL(&peer, owner.last == 0);
+        finish(&owner, &peer, &server);
+    }
 }
 
 static void what_was_written_arrives_after_the_close(void **state)
@@ -532,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_taken_connection_reads_and_writes),
         cmocka_unit_test(what_waits_to_be_written_is_bounded_and_room_is_reported),
         cmocka_unit_test(reading_stops_and_goes_on_as_watched),
+        cmocka_unit_test(the_peers_end_waits_while_nothing_is_wanted),
         cmocka_unit_test(what_was_written_arrives_after_the_close),
         cmocka_unit_test(a_closed_connection_that_nobody_reads_is_given_up),
         cmocka_unit_test(a_shutdown_waits_for_what_was_written),
