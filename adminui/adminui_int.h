@@ -10,15 +10,15 @@
 #include "base_table.h"
 
 enum {
-    ADMINUI__SID_SIZE = 256,      /* a socket's id with its terminator; those of Socket.IO 2 are long */
-    ADMINUI__SESSION_SIZE = 17,   /* 16 hex digits and a terminator */
-    ADMINUI__USER_SIZE = 64,      /* of a user's name that is kept; longer ones are cut */
-    ADMINUI__TICK_MS = 1000,      /* numbers are taken by the second */
-    ADMINUI__STATS_TICKS = 2,     /* and sent every other second */
-    ADMINUI__WATCHED_MS = 7000,   /* another node's pages are thought to be there this long after its last word */
-    ADMINUI__RESYNC_MS = 10000,   /* at least that between two lists because of too many changes */
-    ADMINUI__FIRST_SOCKETS = 500, /* of a list that go at once, in one turn */
-    ADMINUI__SLICE_MS = 250,      /* the others follow in slices */
+    ADMINUI__SID_SIZE = 256,       /* a socket's id with its terminator; those of Socket.IO 2 are long */
+    ADMINUI__SESSION_SIZE = 17,    /* 16 hex digits and a terminator */
+    ADMINUI__USER_SIZE = 64,       /* of a user's name that is kept; longer ones are cut */
+    ADMINUI__TICK_MS = 1000,       /* numbers are taken by the second */
+    ADMINUI__STATS_TICKS = 2,      /* and sent every other second */
+    ADMINUI__WATCHED_MS = 7000,    /* another node's pages are thought to be there this long after its last word */
+    ADMINUI__RESYNC_MS = 10000,    /* at least that between two lists because of too many changes */
+    ADMINUI__FIRST_SOCKETS = 1000, /* of a list that go at once, in one turn */
+    ADMINUI__SLICE_MS = 250,       /* the others follow in slices */
     ADMINUI__SLICE_SOCKETS = 50,
     ADMINUI__QUEUED_MAX = 65536, /* bytes; a page with more gets no new list */
     ADMINUI__ADDRESSES = 1024,   /* whose failed logins are counted */
