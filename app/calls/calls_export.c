@@ -42,8 +42,7 @@ static int read_export(struct kit_request *request, const json_t *payload)
 
 /* -------------------------------------------------------------------- times */
 
-/* Unix time of RFC 3339 text in quotes; false if it is something else. */
-static bool read_time(struct eio_str json, int64_t *ms)
+bool calls_read_time(struct eio_str json, int64_t *ms)
 {
     struct tm tm = {0};
     int n = 0, hours = 0, minutes = 0;
@@ -142,7 +141,7 @@ static int read_cue(const struct export *export, const struct kit_rows *row, str
     int64_t at_ms;
     cue->begin_ms = read_ms(json, "start_ms");
     cue->end_ms = read_ms(json, "end_ms");
-    if (cue->begin_ms < 0 && read_time(sio_json_member(json, "timestamp"), &at_ms))
+    if (cue->begin_ms < 0 && calls_read_time(sio_json_member(json, "timestamp"), &at_ms))
         cue->begin_ms = at_ms - export->started_ms;
     if (cue->begin_ms < 0) cue->begin_ms = 0;
     snprintf(cue->speaker, sizeof cue->speaker, "%s", kit_rows_text(row, 2));

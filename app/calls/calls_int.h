@@ -2,8 +2,9 @@
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
  * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
  * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_extract.c,
- * calls_summary.c, calls_stats.c, calls_export.c, calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c,
- * calls_search.c, calls_text.c, calls_past.c, calls_http.c, calls_demo.c. */
+ * calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_http.c, calls_export.c, calls_pattern.c,
+ * calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c, calls_http.c,
+ * calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -48,7 +49,8 @@ struct calls {
     struct calls_demo *demo;
     struct calls_alerts *alerts;
     struct calls_stats *stats;
-    struct calls_redaction *redaction; /* NULL: nothing is taken out of texts */
+    struct calls_vendor_call *vendor_calls; /* calls_vendor_http.c: a table */
+    struct calls_redaction *redaction;      /* NULL: nothing is taken out of texts */
 };
 
 /* The values of its options: calls_options.c. */
@@ -65,6 +67,7 @@ struct calls_config {
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
     const char *redaction, *alert_rules;
+    const char *public_url, *twilio_auth_token;
     size_t export_bytes_max;
     uint32_t demo_line_ms;
     uint32_t demo_pause_ms;
@@ -88,6 +91,10 @@ int calls_search_start(struct calls *calls);
 int calls_past_start(struct calls *calls);
 int calls_export_start(struct calls *calls);
 int calls_summary_start(struct calls *calls);
+int calls_vendor_start(struct calls *calls);
+void calls_vendor_stop(struct calls *calls);
+/* Unix time of RFC 3339 text in quotes; false if it is something else. */
+bool calls_read_time(struct eio_str json, int64_t *ms);
 int calls_stats_start(struct calls *calls);
 void calls_stats_drain(struct calls *calls);
 void calls_stats_stop(struct calls *calls);

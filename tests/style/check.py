@@ -33,7 +33,8 @@ MAY_SEE = {
     "app/node": ["app/kit", "cluster.h"],
     **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks")},
     # Never each other.
-    **{f"app/{module}": ["app/kit", "app/web", "knowledge.h", "llm.h", "mcp.h", "hooks.h"] for module in ("calls", "chat")},
+    **{f"app/{module}": ["app/kit", "app/web", "app/calls/vendors", "knowledge.h", "llm.h", "mcp.h", "hooks.h"] for module in ("calls", "chat")},
+    "app/calls/vendors": ["socketio.h"],
     "app/admin": ["app/kit", "app/web", "adminui.h"],
     "app": ["app/*", *LIBRARIES, "base"],
 }

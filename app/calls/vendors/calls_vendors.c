@@ -1,0 +1,366 @@
+/* The vendors' shapes, one function each. */
+#include "calls_vendors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct calls_vendor {
+    const char *name;
+    void (*map)(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out);
+};
+
+/* ------------------------------------------------------------------- fields */
+
+static const char *text_at(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+static bool is_true(const json_t *object, const char *name)
+{
+    return json_is_true(json_object_get(object, name));
+}
+
+static int64_t ms_of_seconds(const json_t *seconds)
+{
+    double value = json_number_value(seconds);
+    return json_is_number(seconds) && value >= 0 && value < 1e9 ? (int64_t)llround(value * 1000) : -1;
+}
+
+static int64_t ms_at(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    double number = json_number_value(value);
+    return json_is_number(value) && number >= 0 && number < 1e12 ? (int64_t)number : -1;
+}
+
+/* -------------------------------------------------------------------- lines */
+
+struct line {
+    const char *id, *speaker, *text;
+    bool is_final;
+    int64_t begin_ms, end_ms; /* -1: not known */
+    const json_t *confidence; /* NULL: not known */
+    const char *timestamp;    /* NULL: now */
+};
+
+static void put_member(struct sio_builder *out, const char *name, const char *text)
+{
+    sio_builder_put(out, name);
+    sio_builder_put_text(out, text, strlen(text));
+}
+
+static void put_number(struct sio_builder *out, const char *name, int64_t number)
+{
+    char text[32];
+    if (number < 0) return;
+    snprintf(text, sizeof text, "%lld", (long long)number);
+    sio_builder_put(out, name);
+    sio_builder_put(out, text);
+}
+
+/* An id of ours out of any text: what may not stand in one becomes '-'. */
+static void make_id(char id[CALLS_VENDOR_ID_SIZE], const char *prefix, const char *text)
+{
+    snprintf(id, CALLS_VENDOR_ID_SIZE, "%s%s", prefix, text);
+    for (char *c = id; *c; c++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-", *c)) *c = '-';
+}
+
+/* Nothing was said in an empty line. */
+static void put_line(struct sio_builder *out, const struct line *line)
+{
+    char text[32];
+    if (!line->text[strspn(line->text, " \t\r\n")]) return;
+    put_member(out, "{\"speaker\":", line->speaker[0] ? line->speaker : "customer");
+    put_member(out, ",\"text\":", line->text);
+    if (line->id) put_member(out, ",\"segment_id\":", line->id);
+    sio_builder_put(out, line->is_final ? ",\"is_final\":true" : ",\"is_final\":false");
+    put_number(out, ",\"start_ms\":", line->begin_ms);
+    put_number(out, ",\"end_ms\":", line->end_ms);
+    if (line->confidence && json_is_number(line->confidence) && json_number_value(line->confidence) > 0) {
+        snprintf(text, sizeof text, ",\"confidence\":%.4g", json_number_value(line->confidence));
+        sio_builder_put(out, text);
+    }
+    if (line->timestamp) put_member(out, ",\"timestamp\":", line->timestamp);
+    sio_builder_put(out, "}\n");
+}
+
+/* -------------------------------------------------------------------- state */
+
+static void forget_at(struct calls_vendor_state *state, size_t i)
+{
+    free(state->open[i].text);
+    memmove(&state->open[i], &state->open[i + 1], (state->count - i - 1) * sizeof state->open[0]);
+    state->count--;
+}
+
+void calls_vendor_clear(struct calls_vendor_state *state)
+{
+    while (state->count) forget_at(state, 0);
+}
+
+/* The open segment of a key; a new one has the id. */
+static size_t open_segment(struct calls_vendor_state *state, const char *key, const char *id)
+{
+    for (size_t i = 0; i < state->count; i++)
+        if (!strcmp(state->open[i].key, key)) return i;
+    if (state->count == CALLS_VENDOR_OPEN_MAX) forget_at(state, 0);
+    memset(&state->open[state->count], 0, sizeof state->open[0]);
+    snprintf(state->open[state->count].key, CALLS_VENDOR_ID_SIZE, "%s", key);
+    make_id(state->open[state->count].id, "", id);
+    return state->count++;
+}
+
+static void append_text(struct calls_vendor_state *state, size_t i, const char *more)
+{
+    size_t n = state->open[i].text ? strlen(state->open[i].text) : 0, m = strlen(more);
+    if (n + m >= CALLS_VENDOR_TEXT_MAX) return;
+    char *text = realloc(state->open[i].text, n + m + 1);
+    if (!text) return;
+    memcpy(text + n, more, m + 1);
+    state->open[i].text = text;
+}
+
+/* ----------------------------------------------------------------- Deepgram */
+
+/* Results of v1: no id, but the open span of a channel keeps its start until it is final. */
+static void map_results(const json_t *message, struct sio_builder *out)
+{
+    const json_t *best = json_array_get(json_object_get(json_object_get(message, "channel"), "alternatives"), 0);
+    const json_t *speaker = json_object_get(json_array_get(json_object_get(best, "words"), 0), "speaker");
+    long long channel = json_integer_value(json_array_get(json_object_get(message, "channel_index"), 0));
+    int64_t begin_ms = ms_of_seconds(json_object_get(message, "start"));
+    int64_t long_ms = ms_of_seconds(json_object_get(message, "duration"));
+    char id[64], who[48];
+    snprintf(id, sizeof id, "dg-%lld-%lld", channel, (long long)begin_ms);
+    if (speaker)
+        snprintf(who, sizeof who, "speaker-%lld", (long long)json_integer_value(speaker));
+    else
+        snprintf(who, sizeof who, "%s", channel ? "agent" : "customer");
+    put_line(out, &(struct line){id, who, text_at(best, "transcript"), is_true(message, "is_final"), begin_ms,
+                                 begin_ms >= 0 && long_ms >= 0 ? begin_ms + long_ms : -1,
+                                 json_object_get(best, "confidence"), NULL});
+}
+
+/* TurnInfo of v2: an eager end may be withdrawn, so only EndOfTurn is final. */
+static void map_turn_info(const json_t *message, struct sio_builder *out)
+{
+    char id[64];
+    snprintf(id, sizeof id, "dg-turn-%lld", (long long)json_integer_value(json_object_get(message, "turn_index")));
+    put_line(out, &(struct line){id, "customer", text_at(message, "transcript"),
+                                 !strcmp(text_at(message, "event"), "EndOfTurn"),
+                                 ms_of_seconds(json_object_get(message, "audio_window_start")),
+                                 ms_of_seconds(json_object_get(message, "audio_window_end")), NULL, NULL});
+}
+
+static void map_deepgram(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    (void)state;
+    if (!strcmp(text_at(message, "type"), "Results")) map_results(message, out);
+    if (!strcmp(text_at(message, "type"), "TurnInfo")) map_turn_info(message, out);
+}
+
+/* --------------------------------------------------------------- AssemblyAI */
+
+/* The words that are still open stand in `words` only. A turn may end twice, the second time formatted: the line is
+ * replaced. */
+static void map_assemblyai(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *words = json_object_get(message, "words"), *word;
+    char id[64], *text = NULL;
+    size_t i, n = 0;
+    (void)state;
+    if (strcmp(text_at(message, "type"), "Turn")) return;
+    bool ends = is_true(message, "end_of_turn");
+    snprintf(id, sizeof id, "aai-%lld", (long long)json_integer_value(json_object_get(message, "turn_order")));
+    if (!ends && json_array_size(words)) {
+        json_array_foreach(words, i, word) n += strlen(text_at(word, "text")) + 1;
+        text = malloc(n + 1);
+        n = 0;
+        json_array_foreach(words, i, word)
+        {
+            if (text) n += (size_t)sprintf(text + n, n ? " %s" : "%s", text_at(word, "text"));
+        }
+    }
+    put_line(out, &(struct line){id, "customer", text ? text : text_at(message, "transcript"), ends,
+                                 ms_at(json_array_get(words, 0), "start"),
+                                 ms_at(json_array_get(words, json_array_size(words) - 1), "end"), NULL, NULL});
+    free(text);
+}
+
+/* ------------------------------------------------------------------- Google */
+
+/* "1.5s" */
+static int64_t read_offset(const char *text)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    return *text && !strcmp(end, "s") && seconds >= 0 && seconds < 1e9 ? (int64_t)llround(seconds * 1000) : -1;
+}
+
+/* Results in the order of time: interim ones are the stable part and the rest of one open segment. */
+static void map_google(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *result;
+    size_t i, at;
+    char joined[8192] = "", key[32] = "", id[64];
+    json_array_foreach(json_object_get(message, "results"), i, result)
+    {
+        const json_t *best = json_array_get(json_object_get(result, "alternatives"), 0);
+        long long channel = json_integer_value(json_object_get(result, "channelTag"));
+        int64_t end_ms = read_offset(text_at(result, "resultEndOffset"));
+        snprintf(key, sizeof key, "%lld", channel);
+        snprintf(id, sizeof id, "g-%lld-%lld", channel, (long long)end_ms);
+        at = open_segment(state, key, id);
+        const char *who = channel > 1 ? "agent" : "customer";
+        if (is_true(result, "isFinal")) {
+            put_line(out, &(struct line){state->open[at].id, who, text_at(best, "transcript"), true, -1, end_ms,
+                                         json_object_get(best, "confidence"), NULL});
+            forget_at(state, at);
+            key[0] = joined[0] = 0;
+        } else if (strlen(joined) + strlen(text_at(best, "transcript")) + 1 < sizeof joined) {
+            strcat(joined, text_at(best, "transcript"));
+        }
+    }
+    if (!joined[0] || !key[0]) return;
+    at = open_segment(state, key, key);
+    put_line(out, &(struct line){state->open[at].id, atoi(key) > 1 ? "agent" : "customer", joined, false, -1, -1, NULL,
+                                 NULL});
+}
+
+/* ------------------------------------------------------------------- Amazon */
+
+static void map_transcribe(const json_t *result, struct sio_builder *out)
+{
+    const json_t *best = json_array_get(json_object_get(result, "Alternatives"), 0);
+    const char *channel = text_at(result, "ChannelId");
+    const char *speaker = text_at(json_array_get(json_object_get(best, "Items"), 0), "Speaker");
+    char id[CALLS_VENDOR_ID_SIZE], who[48];
+    make_id(id, "aws-", text_at(result, "ResultId"));
+    if (channel[0])
+        snprintf(who, sizeof who, "%s", strcmp(channel, "ch_0") ? "agent" : "customer");
+    else
+        snprintf(who, sizeof who, "%s%.30s", speaker[0] ? "speaker-" : "", speaker);
+    put_line(out, &(struct line){id, who, text_at(best, "Transcript"), !is_true(result, "IsPartial"),
+                                 ms_of_seconds(json_object_get(result, "StartTime")),
+                                 ms_of_seconds(json_object_get(result, "EndTime")), NULL, NULL});
+}
+
+static const char *role_of(const char *role)
+{
+    return strcmp(role, "AGENT") ? "customer" : "agent";
+}
+
+/* Transcribe, and its Call Analytics. */
+static void map_amazon(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *results = json_object_get(json_object_get(message, "Transcript"), "Results"), *result;
+    const json_t *utterance = json_object_get(message, "UtteranceEvent");
+    char id[CALLS_VENDOR_ID_SIZE];
+    size_t i;
+    (void)state;
+    json_array_foreach(results, i, result) map_transcribe(result, out);
+    if (!utterance) return;
+    make_id(id, "aws-", text_at(utterance, "UtteranceId"));
+    put_line(out, &(struct line){id, role_of(text_at(utterance, "ParticipantRole")), text_at(utterance, "Transcript"),
+                                 !is_true(utterance, "IsPartial"), ms_at(utterance, "BeginOffsetMillis"),
+                                 ms_at(utterance, "EndOffsetMillis"), NULL, NULL});
+}
+
+/* ---------------------------------------------------------- OpenAI Realtime */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Deltas append; what is completed replaces them. A failure closes the segment with what there was. */
+static void map_openai(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const char *type = text_at(message, "type");
+    char key[CALLS_VENDOR_ID_SIZE], name[CALLS_VENDOR_ID_SIZE];
+    if (!strstr(type, "input_audio_transcription.")) return;
+    snprintf(name, sizeof name, "%.100s-%lld", text_at(message, "item_id"),
+             (long long)json_integer_value(json_object_get(message, "content_index")));
+    make_id(key, "oai-", name);
+    size_t at = open_segment(state, key, key);
+    bool fails = ends_with(type, ".failed"), ends = ends_with(type, ".completed") || fails;
+    if (ends_with(type, ".delta")) append_text(state, at, text_at(message, "delta"));
+    const char *text = ends && !fails ? text_at(message, "transcript") : state->open[at].text;
+    if (ends || ends_with(type, ".delta"))
+        put_line(out, &(struct line){state->open[at].id, "customer", text ? text : "", ends, -1, -1, NULL, NULL});
+    if (ends) forget_at(state, at);
+}
+
+/* ------------------------------------------------------------------ LiveKit */
+
+/* As its agents hand on text streams: {participant, text, attributes, append}. */
+static void map_livekit(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *attributes = json_object_get(message, "attributes");
+    const char *segment = text_at(attributes, "lk.segment_id"), *text = text_at(message, "text");
+    char key[CALLS_VENDOR_ID_SIZE];
+    if (!segment[0]) return;
+    bool is_final = !strcmp(text_at(attributes, "lk.transcription_final"), "true");
+    make_id(key, "lk-", segment);
+    size_t at = open_segment(state, key, key);
+    if (is_true(message, "append")) {
+        append_text(state, at, text);
+        text = state->open[at].text ? state->open[at].text : "";
+    }
+    put_line(out, &(struct line){key, text_at(message, "participant"), text, is_final, -1, -1, NULL, NULL});
+    if (is_final) forget_at(state, at);
+}
+
+/* ------------------------------------------------------------------- Twilio */
+
+enum calls_twilio calls_twilio_kind(const json_t *form)
+{
+    const char *event = text_at(form, "TranscriptionEvent");
+    if (!strcmp(event, "transcription-started")) return CALLS_TWILIO_STARTED;
+    if (!strcmp(event, "transcription-content")) return CALLS_TWILIO_CONTENT;
+    return !strcmp(event, "transcription-stopped") ? CALLS_TWILIO_STOPPED : CALLS_TWILIO_OTHER;
+}
+
+/* The open segment of a track has the number of the message that began it. */
+static void map_twilio(const json_t *form, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const char *track = text_at(form, "Track"), *at_time = text_at(form, "Timestamp");
+    char id[CALLS_VENDOR_ID_SIZE];
+    if (calls_twilio_kind(form) != CALLS_TWILIO_CONTENT) return;
+    json_t *data = json_loads(text_at(form, "TranscriptionData"), 0, NULL);
+    snprintf(id, sizeof id, "tw-%.20s-%.40s", track, text_at(form, "SequenceId"));
+    size_t at = open_segment(state, track, id);
+    bool is_final = !strcmp(text_at(form, "Final"), "true");
+    put_line(out, &(struct line){state->open[at].id, strcmp(track, "outbound_track") ? "customer" : "agent",
+                                 text_at(data, "transcript"), is_final, -1, -1, json_object_get(data, "confidence"),
+                                 at_time[0] ? at_time : NULL});
+    if (is_final) forget_at(state, at);
+    json_decref(data);
+}
+
+/* --------------------------------------------------------------------- all */
+
+static const struct calls_vendor vendors[] = {
+    {"deepgram", map_deepgram}, {"assemblyai", map_assemblyai}, {"google", map_google}, {"amazon", map_amazon},
+    {"openai", map_openai},     {"livekit", map_livekit},       {"twilio", map_twilio},
+};
+
+const struct calls_vendor *calls_vendor_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof vendors / sizeof vendors[0]; i++)
+        if (!strcmp(vendors[i].name, name)) return &vendors[i];
+    return NULL;
+}
+
+int calls_vendor_map(const struct calls_vendor *vendor, const json_t *message, struct calls_vendor_state *state,
+                     struct sio_builder *out)
+{
+    vendor->map(message, state, out);
+    return out->error;
+}

@@ -1,0 +1,250 @@
+/* What vendors send, as their documentation records it, and the lines that come of it. A line is written as
+ * "speaker segment_id final|open begin-end: text". */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "calls_vendors.h"
+
+static struct calls_vendor_state state;
+static char lines[4096];
+
+static long long number_of(const json_t *line, const char *name)
+{
+    const json_t *value = json_object_get(line, name);
+    return value ? json_integer_value(value) : -1;
+}
+
+static void note(const char *text)
+{
+    json_t *line = json_loads(text, 0, NULL);
+    size_t n = strlen(lines);
+    if (!line) fail_msg("not JSON: %s", text);
+    snprintf(lines + n, sizeof lines - n, "%s %s %s %lld-%lld: %s\n",
+             json_string_value(json_object_get(line, "speaker")),
+             json_string_value(json_object_get(line, "segment_id")),
+             json_is_true(json_object_get(line, "is_final")) ? "final" : "open", number_of(line, "start_ms"),
+             number_of(line, "end_ms"), json_string_value(json_object_get(line, "text")));
+    json_decref(line);
+}
+
+static void send(const char *vendor, const char *message)
+{
+    struct sio_builder out;
+    json_t *object = json_loads(message, 0, NULL);
+    if (!object) fail_msg("not JSON: %s", message);
+    sio_builder_init(&out);
+    sio_builder_open(&out);
+    assert_int_equal(calls_vendor_map(calls_vendor_find(vendor), object, &state, &out), 0);
+    char *text = strndup(out.size ? out.json : "", out.size), *rest = text, *line;
+    while ((line = strsep(&rest, "\n")))
+        if (*line) note(line);
+    free(text);
+    sio_builder_clear(&out);
+    json_decref(object);
+}
+
+static void assert_lines(const char *wanted)
+{
+    assert_string_equal(lines, wanted);
+    lines[0] = 0;
+}
+
+static int end(void **ctx)
+{
+    (void)ctx;
+    calls_vendor_clear(&state);
+    lines[0] = 0;
+    return 0;
+}
+
+static void deepgram_keeps_the_start_of_an_open_span(void **ctx)
+{
+    (void)ctx;
+    send("deepgram",
+         "{\"type\":\"Results\",\"channel_index\":[0,2],\"duration\":1.5,\"start\":3.25,\"is_final\":false,"
+         "\"speech_final\":false,\"channel\":{\"alternatives\":[{\"transcript\":\"hello\",\"confidence\":0.9,"
+         "\"words\":[]}]},\"metadata\":{\"request_id\":\"r\"}}");
+    send("deepgram", "{\"type\":\"Results\",\"channel_index\":[0,2],\"duration\":2,\"start\":3.25,\"is_final\":true,"
+                     "\"channel\":{\"alternatives\":[{\"transcript\":\"hello there\",\"confidence\":0.99}]}}");
+    send("deepgram", "{\"type\":\"Results\",\"channel_index\":[1,2],\"duration\":1,\"start\":5,\"is_final\":true,"
+                     "\"channel\":{\"alternatives\":[{\"transcript\":\"hi\",\"words\":[{\"speaker\":2}]}]}}");
+    send("deepgram", "{\"type\":\"Results\",\"channel_index\":[0,2],\"duration\":1,\"start\":7,\"is_final\":true,"
+                     "\"channel\":{\"alternatives\":[{\"transcript\":\"\"}]}}");
+    send("deepgram", "{\"type\":\"UtteranceEnd\",\"channel\":[0,2],\"last_word_end\":5.25}");
+    assert_lines("customer dg-0-3250 open 3250-4750: hello\n"
+                 "customer dg-0-3250 final 3250-5250: hello there\n"
+                 "speaker-2 dg-1-5000 final 5000-6000: hi\n");
+}
+
+static void a_turn_of_flux_ends_when_it_ends(void **ctx)
+{
+    static const char *const events[] = {"StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn"};
+    char message[256];
+    (void)ctx;
+    for (size_t i = 0; i < 5; i++) {
+        snprintf(message, sizeof message,
+                 "{\"type\":\"TurnInfo\",\"event\":\"%s\",\"turn_index\":3,\"audio_window_start\":0,"
+                 "\"audio_window_end\":%zu.5,\"transcript\":\"%.*s\"}",
+                 events[i], i, (int)i, "abcd");
+        send("deepgram", message);
+    }
+    assert_lines("customer dg-turn-3 open 0-1500: a\ncustomer dg-turn-3 open 0-2500: ab\n"
+                 "customer dg-turn-3 open 0-3500: abc\ncustomer dg-turn-3 final 0-4500: abcd\n");
+}
+
+static void a_turn_of_assemblyai_may_end_twice(void **ctx)
+{
+    (void)ctx;
+    send("assemblyai", "{\"type\":\"Begin\",\"id\":\"x\",\"expires_at\":1}");
+    send("assemblyai", "{\"type\":\"Turn\",\"turn_order\":0,\"end_of_turn\":false,\"transcript\":\"hi\",\"words\":["
+                       "{\"text\":\"hi\",\"start\":100,\"end\":200,\"word_is_final\":true},"
+                       "{\"text\":\"the\",\"start\":300,\"end\":400,\"word_is_final\":false}]}");
+    send("assemblyai", "{\"type\":\"Turn\",\"turn_order\":0,\"end_of_turn\":true,\"turn_is_formatted\":false,"
+                       "\"transcript\":\"hi there\",\"words\":[]}");
+    send("assemblyai", "{\"type\":\"Turn\",\"turn_order\":0,\"end_of_turn\":true,\"turn_is_formatted\":true,"
+                       "\"transcript\":\"Hi there.\",\"words\":[]}");
+    send("assemblyai", "{\"type\":\"Termination\"}");
+    assert_lines("customer aai-0 open 100-400: hi the\ncustomer aai-0 final -1--1: hi there\n"
+                 "customer aai-0 final -1--1: Hi there.\n");
+}
+
+static void parts_of_google_are_one_open_segment(void **ctx)
+{
+    (void)ctx;
+    send("google", "{\"results\":[{\"alternatives\":[{\"transcript\":\"how old\"}],\"stability\":0.9,"
+                   "\"resultEndOffset\":\"1.2s\"},{\"alternatives\":[{\"transcript\":\" is\"}],\"stability\":0.01,"
+                   "\"resultEndOffset\":\"1.2s\"}]}");
+    send("google", "{\"results\":[{\"alternatives\":[{\"transcript\":\"how old is it\",\"confidence\":0.95}],"
+                   "\"isFinal\":true,\"resultEndOffset\":\"2.04s\"}]}");
+    send("google", "{\"results\":[{\"alternatives\":[{\"transcript\":\"well\"}],\"resultEndOffset\":\"3s\"}]}");
+    send("google", "{\"results\":[{\"alternatives\":[{\"transcript\":\"well done\"}],\"isFinal\":true,"
+                   "\"channelTag\":2,\"resultEndOffset\":\"3.5s\"}]}");
+    assert_lines("customer g-0-1200 open -1--1: how old is\ncustomer g-0-1200 final -1-2040: how old is it\n"
+                 "customer g-0-3000 open -1--1: well\nagent g-2-3500 final -1-3500: well done\n");
+}
+
+static void amazon_names_its_results(void **ctx)
+{
+    (void)ctx;
+    send("amazon", "{\"Transcript\":{\"Results\":[{\"ResultId\":\"a-1\",\"IsPartial\":true,\"ChannelId\":\"ch_1\","
+                   "\"StartTime\":0.5,\"EndTime\":1.25,\"Alternatives\":[{\"Transcript\":\"good\",\"Items\":[]}]},"
+                   "{\"ResultId\":\"b/2\",\"IsPartial\":false,\"StartTime\":0,\"EndTime\":1,\"Alternatives\":["
+                   "{\"Transcript\":\"yes\",\"Items\":[{\"Content\":\"yes\",\"Speaker\":\"0\"}]}]}]}}");
+    send("amazon", "{\"UtteranceEvent\":{\"UtteranceId\":\"u\",\"IsPartial\":false,\"ParticipantRole\":\"AGENT\","
+                   "\"BeginOffsetMillis\":10,\"EndOffsetMillis\":20,\"Transcript\":\"Hello\"}}");
+    assert_lines("agent aws-a-1 open 500-1250: good\nspeaker-0 aws-b-2 final 0-1000: yes\n"
+                 "agent aws-u final 10-20: Hello\n");
+}
+
+static void deltas_of_openai_append_until_they_are_completed(void **ctx)
+{
+    static const char prefix[] = "conversation.item.input_audio_transcription";
+    char message[256];
+    (void)ctx;
+    for (int i = 0; i < 2; i++) {
+        snprintf(message, sizeof message,
+                 "{\"type\":\"%s.delta\",\"item_id\":\"item_1\",\"content_index\":0,\"delta\":\"%s\"}", prefix,
+                 i ? " you" : "How are");
+        send("openai", message);
+    }
+    snprintf(message, sizeof message,
+             "{\"type\":\"%s.completed\",\"item_id\":\"item_1\",\"content_index\":0,\"transcript\":\"How are you?\"}",
+             prefix);
+    send("openai", message);
+    send("openai", "{\"type\":\"response.created\"}");
+    snprintf(message, sizeof message,
+             "{\"type\":\"%s.delta\",\"item_id\":\"item_2\",\"content_index\":0,\"delta\":\"x\"}", prefix);
+    send("openai", message);
+    snprintf(message, sizeof message, "{\"type\":\"%s.failed\",\"item_id\":\"item_2\",\"content_index\":0}", prefix);
+    send("openai", message);
+    assert_lines("customer oai-item_1-0 open -1--1: How are\ncustomer oai-item_1-0 open -1--1: How are you\n"
+                 "customer oai-item_1-0 final -1--1: How are you?\ncustomer oai-item_2-0 open -1--1: x\n"
+                 "customer oai-item_2-0 final -1--1: x\n");
+    assert_int_equal(state.count, 0);
+}
+
+static void livekit_replaces_or_appends(void **ctx)
+{
+    (void)ctx;
+    send("livekit", "{\"participant\":\"user\",\"text\":\"he\",\"attributes\":{\"lk.segment_id\":\"SG_1\","
+                    "\"lk.transcription_final\":\"false\"}}");
+    send("livekit", "{\"participant\":\"user\",\"text\":\"hello\",\"attributes\":{\"lk.segment_id\":\"SG_1\","
+                    "\"lk.transcription_final\":\"true\"}}");
+    send("livekit", "{\"participant\":\"agent\",\"text\":\"good \",\"append\":true,\"attributes\":{\"lk.segment_id\":"
+                    "\"SG_2\"}}");
+    send("livekit", "{\"participant\":\"agent\",\"text\":\"day\",\"append\":true,\"attributes\":{\"lk.segment_id\":"
+                    "\"SG_2\",\"lk.transcription_final\":\"true\"}}");
+    assert_lines("user lk-SG_1 open -1--1: he\nuser lk-SG_1 final -1--1: hello\nagent lk-SG_2 open -1--1: good \n"
+                 "agent lk-SG_2 final -1--1: good day\n");
+}
+
+static void twilio_names_the_open_segment_of_a_track_by_its_first_message(void **ctx)
+{
+    char message[512];
+    (void)ctx;
+    for (int i = 1; i <= 3; i++) {
+        snprintf(message, sizeof message,
+                 "{\"TranscriptionEvent\":\"transcription-content\",\"CallSid\":\"CA1\",\"Track\":\"inbound_track\","
+                 "\"SequenceId\":\"%d\",\"Final\":\"%s\",\"Timestamp\":\"2026-01-31T12:00:00.000Z\","
+                 "\"TranscriptionData\":\"{\\\"transcript\\\":\\\"part %d\\\",\\\"confidence\\\":0.9}\"}",
+                 i + 1, i == 2 ? "true" : "false", i);
+        send("twilio", message);
+    }
+    send("twilio", "{\"TranscriptionEvent\":\"transcription-started\",\"CallSid\":\"CA1\"}");
+    send("twilio", "{\"TranscriptionEvent\":\"transcription-content\",\"TranscriptionData\":\"{\"}");
+    assert_lines("customer tw-inbound_track-2 open -1--1: part 1\ncustomer tw-inbound_track-2 final -1--1: part 2\n"
+                 "customer tw-inbound_track-4 open -1--1: part 3\n");
+}
+
+/* Members of any type, missing members, more open segments than are remembered. */
+static void what_is_no_message_brings_no_line_and_no_crash(void **ctx)
+{
+    static const char *const vendors[] = {"deepgram", "assemblyai", "google", "amazon", "openai", "livekit", "twilio"};
+    static const char *const odd[] = {
+        "{}",
+        "[]",
+        "{\"type\":\"Results\",\"channel\":[],\"start\":\"x\",\"channel_index\":7}",
+        "{\"type\":\"Turn\",\"words\":[1,{}],\"turn_order\":\"x\"}",
+        "{\"results\":[1,null,{\"alternatives\":[{}]}]}",
+        "{\"Transcript\":{\"Results\":[null,{}]},\"UtteranceEvent\":[]}",
+        "{\"type\":\"input_audio_transcription.delta\",\"delta\":1}",
+        "{\"attributes\":{\"lk.segment_id\":5}}",
+        "{\"type\":\"Results\",\"start\":1e300,\"duration\":-1,\"channel\":{\"alternatives\":[{\"transcript\":7}]}}",
+    };
+    char message[128];
+    (void)ctx;
+    for (size_t v = 0; v < sizeof vendors / sizeof vendors[0]; v++)
+        for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) send(vendors[v], odd[i]);
+    assert_lines("");
+    for (int i = 0; i < 20; i++) {
+        snprintf(message, sizeof message,
+                 "{\"type\":\"input_audio_transcription.delta\",\"item_id\":\"i%d\",\"delta\":\"x\"}", i);
+        send("openai", message);
+    }
+    assert_int_equal(state.count, CALLS_VENDOR_OPEN_MAX);
+    assert_null(calls_vendor_find("nobody"));
+}
+
+int main(void)
+{
+#define VENDOR_TEST(name) cmocka_unit_test_teardown(name, end)
+    const struct CMUnitTest tests[] = {
+        VENDOR_TEST(deepgram_keeps_the_start_of_an_open_span),
+        VENDOR_TEST(a_turn_of_flux_ends_when_it_ends),
+        VENDOR_TEST(a_turn_of_assemblyai_may_end_twice),
+        VENDOR_TEST(parts_of_google_are_one_open_segment),
+        VENDOR_TEST(amazon_names_its_results),
+        VENDOR_TEST(deltas_of_openai_append_until_they_are_completed),
+        VENDOR_TEST(livekit_replaces_or_appends),
+        VENDOR_TEST(twilio_names_the_open_segment_of_a_track_by_its_first_message),
+        VENDOR_TEST(what_is_no_message_brings_no_line_and_no_crash),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
