@@ -220,7 +220,9 @@ export class ParleyClient {
   async #renew(old: string): Promise<void> {
     const { token } = this.#options;
     const fresh = typeof token === "function" ? await token(old).catch(() => null) : null;
-    if (fresh && fresh !== old && old === this.#token) await this.setToken(fresh).catch(() => {});
+    if (!fresh || fresh === old || old !== this.#token) return;
+    if (this.#socket.connected) await this.setToken(fresh).catch(() => {});
+    else this.#takeToken(fresh);
   }
 
   async #readFeatures(): Promise<void> {

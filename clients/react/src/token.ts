@@ -14,12 +14,12 @@ export function claimsOf(token: string | null): Claims {
   }
 }
 
-const MARGIN_S = 60;
+const MARGIN_MS = 60_000;
 
-/** How long from now until it should be renewed: a minute before its end, or after two thirds of what is left. */
+/** How long from now until it should be renewed: a minute before its end, or a third of what is left if that is less. */
 export function renewInMs(token: string, nowMs: number): number | null {
   const { exp } = claimsOf(token);
   if (typeof exp !== "number") return null;
   const leftMs = exp * 1000 - nowMs;
-  return Math.max(0, leftMs - MARGIN_S * 1000, (leftMs * 2) / 3 - MARGIN_S * 1000);
+  return Math.max(0, leftMs - Math.min(MARGIN_MS, leftMs / 3));
 }
