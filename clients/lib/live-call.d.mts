@@ -1,5 +1,5 @@
-import type { AiSuggestion } from "../react/src/events.js";
-import type { CallAlert, CallNote, CallStatusName, CallSummary, Line } from "../react/src/types.js";
+import type { AiSuggestion, CallHelp, CallNote } from "../react/src/events.js";
+import type { CallAlert, CallStatusName, CallSummary, Line, WrapUp } from "../react/src/types.js";
 
 export interface Change {
   kind: "line" | "suggestion" | "status" | "agents" | "gap" | "restart" | "other";
@@ -19,6 +19,8 @@ export class LiveCall {
   readonly suggestions: AiSuggestion[];
   readonly alerts: CallAlert[];
   readonly notes: CallNote[];
+  readonly help: CallHelp["agents"];
+  readonly wrapups: WrapUp[];
   readonly summary: CallSummary | null;
   readonly startedAt: string | null;
   readonly metadata: Record<string, unknown>;

@@ -24,6 +24,9 @@ export class LiveCall {
     this.alerts = [];
     /** @type {object[]} every call:note: they have ids of their own and no `seq` */
     this.notes = [];
+    /** @type {object[]} whose hands are up, and how the call went for whom: states */
+    this.help = [];
+    this.wrapups = [];
     this.summary = null;
     this.startedAt = null;
     this.metadata = {};
@@ -68,6 +71,8 @@ export class LiveCall {
     for (const suggestion of answer.suggestions ?? []) changes.push(...this.#addSuggestion(suggestion));
     for (const alert of answer.alerts ?? []) this.#addAlert(alert);
     for (const note of answer.notes ?? []) this.#addNote(note);
+    if (answer.help) this.help = answer.help;
+    if (answer.wrapups) this.wrapups = answer.wrapups;
     if (answer.summary) this.summary = answer.summary;
     if (Array.isArray(answer.agents ?? call.agents)) changes.push(...this.#setAgents(answer.agents ?? call.agents));
     if (Number.isFinite(answer.seq)) this.seq = Math.max(this.seq, answer.seq);
@@ -97,6 +102,7 @@ export class LiveCall {
     if (event === "agent:presence") return this.#setAgents(data.agents ?? []);
     if (event === "call:alert") this.#addAlert(data);
     if (event === "call:note") this.#addNote(data);
+    if (event === "call:help") this.help = data.agents ?? [];
     if (event === "call:summary") this.summary = data;
     return [{ kind: "other", event, data }];
   }
@@ -111,7 +117,7 @@ export class LiveCall {
 
   #restart() {
     const from = this.seq;
-    Object.assign(this, { seq: 0, lines: [], suggestions: [], alerts: [], notes: [], summary: null, syncing: false, waiting: [], bySegment: new Map() });
+    Object.assign(this, { seq: 0, lines: [], suggestions: [], alerts: [], notes: [], help: [], wrapups: [], summary: null, syncing: false, waiting: [], bySegment: new Map() });
     return [{ kind: "restart", from }];
   }
 

@@ -23,7 +23,7 @@ after(async () => {
 });
 
 const online = () => page.locator('[data-connection="online"]').waitFor();
-const callOfPage = () => page.locator("main[data-call]").getAttribute("data-call");
+const callOfPage = () => page.locator("[data-call]").getAttribute("data-call");
 
 /** The lines of a call as the server has them. */
 async function storedLines(callId) {
@@ -100,7 +100,7 @@ test("without a connection it says so, the clock stands, feedback waits; afterwa
 test("a server that starts anew, with other keys and no calls, is found again", async () => {
   const before = await callOfPage();
   await parley.restart({ forget: true });
-  await page.locator(`main[data-call]:not([data-call="${before}"], [data-call=""])`).waitFor();
+  await page.locator(`[data-call]:not([data-call="${before}"], [data-call=""])`).waitFor();
   await online();
   await page.locator("[data-line]").nth(2).waitFor();
   assert.equal(await page.locator("form").count(), 0);
@@ -111,7 +111,7 @@ test("a small screen and a dark one work too", async () => {
   await page.getByRole("button", { name: /^Menu of/ }).click();
   await page.getByRole("menuitem", { name: "Light or dark" }).click();
   assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
-  for (const part of ["Calls", "Articles", "Transcript"]) {
+  for (const part of ["Calls", "Help", "Transcript"]) {
     await page.getByRole("button", { name: part, exact: true }).click();
     assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false, `${part} does not scroll sideways`);
   }

@@ -50,6 +50,12 @@ export class CallList {
     this.#show(known ? calls.map((call) => (call === known ? entry : call)) : [entry, ...calls]);
   }
 
+  /** call:help, of any call. */
+  applyHelp(callId: string, help: CallEntry["help"]): void {
+    const { calls } = this.state.get();
+    if (calls.some((call) => call.call_id === callId)) this.#show(calls.map((call) => (call.call_id === callId ? { ...call, help } : call)));
+  }
+
   async #page(before?: string): Promise<{ calls: CallEntry[]; next?: string } | null> {
     const answer = await this.#ask("call:list", { limit: PAGE, ...(this.#status && { status: this.#status }), ...(before && { before }) });
     if (answer?.ok) return answer as unknown as { calls: CallEntry[]; next?: string };

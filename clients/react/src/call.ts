@@ -32,7 +32,7 @@ export class Call {
     this.#live = new LiveCall(callId);
     this.state = new Store<CallState>({
       callId, isLoading: true, error: null, status: null, startedAt: null, metadata: {}, duration: null,
-      lines: [], suggestion: null, agents: [], alerts: [], notes: [], summary: null, votes: new Map(), seq: 0,
+      lines: [], suggestion: null, agents: [], alerts: [], notes: [], help: [], wrapups: [], summary: null, votes: new Map(), seq: 0,
     });
   }
 
@@ -98,7 +98,7 @@ export class Call {
     const kinds = new Set(changes.map((change) => change.kind));
     const next: Partial<CallState> = {
       status: live.status, startedAt: live.startedAt, metadata: live.metadata, duration: live.durationAnchor,
-      suggestion: live.suggestion, agents: live.agents, summary: live.summary, seq: live.seq,
+      suggestion: live.suggestion, agents: live.agents, help: live.help, wrapups: live.wrapups, summary: live.summary, seq: live.seq,
     };
     const { lines, alerts, notes } = this.state.get();
     if (kinds.has("line") || live.lines.length !== lines.length) next.lines = [...live.lines];

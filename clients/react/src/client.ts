@@ -6,7 +6,7 @@ import { CallList } from "./call-list.js";
 import { Outbox, RequestError, type Ack, type RequestOptions } from "./outbox.js";
 import { Store } from "./store.js";
 import { claimsOf, renewInMs } from "./token.js";
-import type { CallStatusName, Claims, ConnectionState } from "./types.js";
+import type { CallStatusName, Claims, ConnectionState, Hand } from "./types.js";
 
 export interface ParleyOptions {
   /** Where the server is; without it, where the page came from. */
@@ -26,7 +26,7 @@ export class ParleyClient {
     status: "connecting", transport: null, socketId: null, roundTripMs: null, reconnects: 0, missed: 0, waiting: 0, sinceMs: Date.now(), reason: null,
   });
   readonly claims = new Store<Claims>({});
-  /** Events that the server understands; null until it has said. */
+  /** Events and paths ("GET /api/v1/documents/{doc_id}") that the server understands; null until it has said. */
   readonly features = new Store<ReadonlySet<string> | null>(null);
   readonly #options: ParleyOptions;
   readonly #socket: Socket;
@@ -181,6 +181,7 @@ export class ParleyClient {
     this.#options.onEvent?.(event, payload);
     const callId = payload.call_id;
     if (typeof callId !== "string") return;
+    if (event === "call:help") for (const list of this.#lists.values()) list.applyHelp(callId, payload.agents as Hand[]);
     if (event === "call:status") for (const list of this.#lists.values()) list.apply(payload as { call_id: string });
     if (event !== "error") this.#calls.get(callId)?.apply(event, payload);
   }
@@ -227,8 +228,7 @@ export class ParleyClient {
 
   async #readFeatures(): Promise<void> {
     const answer = await this.fetch("/", { headers: { Accept: "application/json" } }).catch(() => null);
-    const events: unknown = answer?.events;
-    if (Array.isArray(events)) this.features.set(new Set(events));
+    if (Array.isArray(answer?.events)) this.features.set(new Set([...answer.events, ...(answer.routes ?? [])]));
   }
 
   #setStatus(status: ConnectionState["status"]): void {

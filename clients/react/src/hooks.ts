@@ -58,7 +58,7 @@ export function useCalls({ status }: { status?: CallStatusName } = {}): CallList
 
 const NOTHING = new Store<CallState>({
   callId: "", isLoading: false, error: null, status: null, startedAt: null, metadata: {}, duration: null,
-  lines: [], suggestion: null, agents: [], alerts: [], notes: [], summary: null, votes: new Map(), seq: 0,
+  lines: [], suggestion: null, agents: [], alerts: [], notes: [], help: [], wrapups: [], summary: null, votes: new Map(), seq: 0,
 });
 
 function useWatched(callId: string | null): Call | null {

@@ -1,5 +1,5 @@
 // What the hooks give to an application. The events themselves are in events.ts, made from the server's schemas.
-import type { AiSuggestion, CallStatus } from "./events.js";
+import type { AiSuggestion, CallHelp, CallNote, CallStatus } from "./events.js";
 
 export type CallStatusName = CallStatus["status"];
 
@@ -30,6 +30,8 @@ export interface CallEntry {
   duration: number;
   metadata?: Record<string, unknown>;
   seq?: number;
+  /** For supervisors: whose hands are up. */
+  help?: readonly Hand[];
 }
 
 export interface CallAlert {
@@ -41,14 +43,16 @@ export interface CallAlert {
   seq: number;
 }
 
-export interface CallNote {
-  id: string | number;
-  call_id: string;
-  from: string;
-  to?: string;
-  text: string;
-  timestamp?: string;
+/** How a call went, by one of its agents. */
+export interface WrapUp {
+  agent_id: string;
+  outcome: string;
+  notes?: string;
+  timestamp: string;
 }
+
+/** Somebody's hand that is up. */
+export type Hand = CallHelp["agents"][number];
 
 export interface CallSummary {
   call_id: string;
@@ -97,6 +101,9 @@ export interface CallState {
   agents: readonly string[];
   alerts: readonly CallAlert[];
   notes: readonly CallNote[];
+  /** Whose hands are up. */
+  help: readonly Hand[];
+  wrapups: readonly WrapUp[];
   summary: CallSummary | null;
   votes: ReadonlyMap<string, Vote>;
   seq: number;

@@ -17,13 +17,13 @@ export function CallHead({ call, entry, actions }: Props) {
   const detail = [customerOf(entry) ? subjectOf(entry) : "", title === entry.call_id ? "" : entry.call_id].filter(Boolean);
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-2.5 lg:min-h-[69px] lg:px-6">
-      <div className="min-w-0 flex-1 basis-60 max-sm:basis-full">
-        <h1 className="text-[17px] leading-6 font-semibold tracking-tight text-pretty sm:truncate">{title}</h1>
+      <div className="min-w-0 flex-1 basis-44 max-sm:basis-full">
+        <h2 data-call-title className="text-[17px] leading-6 font-semibold tracking-tight text-pretty sm:truncate">{title}</h2>
         {detail.length > 0 && <p className="truncate text-[13px] text-faint">{detail.join(" · ")}</p>}
       </div>
       <Presence agents={call.agents} />
       {call.callId && (
-        <div className="flex items-center gap-3">
+        <div className="flex items-center gap-3 max-sm:flex-1">
           <Chip tone={call.status ? TONES[call.status] : "neutral"} data-call-status>
             {call.status && <Dot tone={TONES[call.status]} />}
             {statusLabel(call.status)}
@@ -31,7 +31,7 @@ export function CallHead({ call, entry, actions }: Props) {
           <Clock call={call} />
         </div>
       )}
-      {actions}
+      <div className="flex items-center gap-2">{actions}</div>
     </header>
   );
 }
@@ -68,7 +68,7 @@ function Presence({ agents }: { agents: readonly string[] }) {
           <span key={name} className="-ml-1.5 grid size-7 place-items-center rounded-full border-2 border-surface bg-accent-wash text-[10.5px] font-semibold text-accent first:ml-0">{initials(name)}</span>
         ))}
       </span>
-      {plural(agents.length, "viewer")}
+      <span className="max-2xl:sr-only">{plural(agents.length, "viewer")}</span>
     </div>
   );
 }

@@ -6,10 +6,12 @@ import { cn } from "../lib/cn.js";
 import { isRunning, titleOf } from "../lib/format.js";
 import { go } from "../lib/route.js";
 import { useShortcuts } from "../lib/shortcuts.js";
+import { Alerts } from "./alerts.js";
 import { CallHead } from "./call-head.js";
 import { CallList } from "./call-list.js";
+import { RaiseHand } from "./hand.js";
 import { HelpPanel } from "./help-panel.js";
-import { Transcript } from "./transcript.js";
+import { FindButton, Transcript } from "./transcript.js";
 
 type View = "calls" | "transcript" | "help";
 
@@ -30,6 +32,7 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
   const callId = useFollowed(chosen, list.calls);
   const call = useCall(callId);
   const [view, setView] = useState<View>("transcript");
+  const [isFinding, setFinding] = useState(false);
   const entry = useMemo(() => ({ call_id: callId ?? "", metadata: call.metadata, ...list.calls.find((known) => known.call_id === callId) }), [callId, call.metadata, list.calls]);
 
   useEffect(() => {
@@ -48,22 +51,24 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
   useShortcuts(useMemo(() => ({ j: () => step(1), k: () => step(-1) }), [list.calls, callId]));
 
   return (
-    <div className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)_auto] lg:grid-cols-[272px_minmax(0,1fr)_380px] lg:grid-rows-1 xl:grid-cols-[288px_minmax(0,1fr)_416px]">
+    <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)_auto] lg:grid-cols-[272px_minmax(0,1fr)_380px] lg:grid-rows-1 xl:grid-cols-[288px_minmax(0,1fr)_416px]">
+      <h1 className="sr-only">Agent desk</h1>
       <CallList list={list} selected={callId} onSelect={open} className={cn("lg:flex", view !== "calls" && "max-lg:hidden")} />
-      <main data-call={callId ?? ""} data-status={call.status ?? "none"} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "transcript" && "max-lg:hidden")}>
-        <CallHead call={call} entry={entry} />
-        <Transcript call={call} />
-      </main>
+      <section aria-label="The call" data-call={callId ?? ""} data-status={call.status ?? "none"} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "transcript" && "max-lg:hidden")}>
+        <CallHead call={call} entry={entry} actions={<><RaiseHand key={callId} call={call} /><FindButton isFinding={isFinding} onFinding={setFinding} /></>} />
+        <Alerts key={callId} alerts={call.alerts} />
+        <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
+      </section>
       <HelpPanel key={callId} call={call} className={cn(view !== "help" && "max-lg:hidden")} />
       <Views view={view} onView={setView} />
-    </div>
+    </main>
   );
 }
 
 const VIEWS = [
   { view: "calls", label: "Calls", Icon: List },
   { view: "transcript", label: "Transcript", Icon: MessagesSquare },
-  { view: "help", label: "Articles", Icon: BookOpenText },
+  { view: "help", label: "Help", Icon: BookOpenText },
 ] as const;
 
 /** On a small screen one of the three is shown. */

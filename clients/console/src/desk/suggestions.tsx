@@ -1,23 +1,65 @@
-import { useFeedback, type CallState, type SuggestedDocument, type Vote } from "@parley/react";
-import { Clock, ThumbsDown, ThumbsUp } from "lucide-react";
+// Suggested articles, what the agent looks for by hand, and one of them opened.
+import { useFeature, useFeedback, useKnowledge, useParley, type CallState, type SuggestedDocument, type Vote } from "@parley/react";
+import { Search, X } from "lucide-react";
+import { useCallback, useMemo, useRef, useState } from "react";
 import { cn } from "../lib/cn.js";
+import { useShortcuts } from "../lib/shortcuts.js";
 import { isCertain, strengthOf } from "../lib/suggestion.js";
-import { Problem } from "../ui/field.js";
+import { Button } from "../ui/button.js";
+import { Input, Problem } from "../ui/field.js";
+import { ArticleReader } from "./article-reader.js";
+import { Votes } from "./votes.js";
 
 export function Suggestions({ call }: { call: CallState }) {
+  const client = useParley();
   const feedback = useFeedback(call.callId || null);
-  const documents = call.suggestion?.documents ?? [];
-  const certain = isCertain(documents);
+  const knowledge = useKnowledge(call.callId || undefined);
+  const canSearch = useFeature("kb:search");
+  const canRead = useFeature("GET /api/v1/documents/{doc_id}");
+  const canNote = useFeature("doc:used");
+  const [opened, setOpened] = useState<SuggestedDocument | null>(null);
+  const search = useRef<HTMLInputElement>(null);
+  const suggested = call.suggestion?.documents ?? [];
+  const documents = knowledge.documents ?? suggested;
+  const certain = !knowledge.documents && isCertain(documents);
+
+  const open = useCallback((document: SuggestedDocument | undefined) => (canRead && document ? setOpened(document) : false), [canRead]);
+  const vote = useCallback((helpful: boolean) => {
+    const document = opened ?? documents[0];
+    if (document) feedback.vote(document.id, helpful);
+  }, [opened, documents, feedback]);
+  const used = useCallback((docId: string, how: "opened" | "copied") => {
+    if (canNote && call.callId) client.request("doc:used", { doc_id: docId, call_id: call.callId, how }, { isRepeatable: true }).catch(() => {});
+  }, [client, canNote, call.callId]);
+  useShortcuts(useMemo(() => ({
+    "/": () => (canSearch ? search.current?.focus() : false),
+    y: () => vote(true),
+    n: () => vote(false),
+    escape: () => (opened ? setOpened(null) : false),
+    ...Object.fromEntries([0, 1, 2, 3, 4].map((i) => [String(i + 1), () => open(documents[i])])),
+  }), [canSearch, vote, opened, open, documents]));
+
+  if (opened) {
+    return (
+      <ArticleReader
+        callId={call.callId} id={opened.id} title={opened.title} excerpt={opened.excerpt}
+        vote={feedback.votes.get(opened.id)} onVote={(helpful) => feedback.vote(opened.id, helpful)}
+        onUsed={(how) => used(opened.id, how)} onClose={() => setOpened(null)}
+      />
+    );
+  }
   return (
-    <div className="flex min-h-0 flex-1 flex-col">
-      <header className="px-4 pt-4 pb-2.5">
-        <h2 data-certain={certain} className="text-[15px] font-semibold">{documents.length > 0 && !certain ? "Possible topics" : "Suggested articles"}</h2>
-        <p className="text-[13px] text-faint">{hint(documents, certain)}</p>
+    <div className="flex h-full min-h-0 flex-col">
+      {canSearch && <SearchBox inputRef={search} onSearch={knowledge.search} isSearching={knowledge.isSearching} />}
+      <header className="px-4 pt-3 pb-2">
+        <h2 data-certain={certain} className="text-[15px] font-semibold">{knowledge.documents ? "Found articles" : documents.length > 0 && !certain ? "Possible topics" : "Suggested articles"}</h2>
+        <p className="text-[13px] text-faint">{knowledge.documents ? (documents.length ? "For your search." : "Nothing fits your search.") : hint(documents, certain)}</p>
       </header>
       <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] content-start gap-2 overflow-y-auto px-3 pb-4 [scrollbar-width:thin]">
         <Problem>{feedback.error && `Your answer was not saved: ${feedback.error.message}`}</Problem>
+        <Problem>{knowledge.error && `The search failed: ${knowledge.error.message}`}</Problem>
         {documents.map((document, rank) => (
-          <Card key={document.id} document={document} isBest={certain && rank === 0} vote={feedback.votes.get(document.id)} onVote={(helpful) => feedback.vote(document.id, helpful)} />
+          <Card key={document.id} document={document} isBest={certain && rank === 0} vote={feedback.votes.get(document.id)} onVote={call.callId ? (helpful) => feedback.vote(document.id, helpful) : undefined} onOpen={canRead ? () => open(document) : undefined} />
         ))}
       </div>
     </div>
@@ -29,47 +71,56 @@ function hint(documents: readonly SuggestedDocument[], certain: boolean): string
   return certain ? "For what the customer said so far." : "Not clear yet what it is about. One of these may fit.";
 }
 
+const PAUSE_MS = 250; // after the last key
+
+function SearchBox({ inputRef, onSearch, isSearching }: { inputRef: React.RefObject<HTMLInputElement | null>; onSearch: (query: string) => void; isSearching: boolean }) {
+  const [query, setQuery] = useState("");
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const change = (text: string) => {
+    setQuery(text);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onSearch(text), text ? PAUSE_MS : 0);
+  };
+  return (
+    <search className="relative block px-3 pt-3">
+      <Search aria-hidden className={cn("pointer-events-none absolute top-[22px] left-5.5 size-4 text-faint", isSearching && "animate-breathe")} />
+      <Input
+        ref={inputRef}
+        type="text"
+        value={query}
+        onChange={(event) => change(event.target.value)}
+        onKeyDown={(event) => {
+          if (event.key === "Escape") change(""), event.currentTarget.blur();
+        }}
+        aria-label="Search the knowledge base"
+        placeholder="Search the knowledge base"
+        className="h-9 border-line px-8.5"
+      />
+      {query && <Button variant="ghost" size="icon" aria-label="Clear the search" onClick={() => change("")} className="absolute top-3 right-3"><X /></Button>}
+    </search>
+  );
+}
+
 interface CardProps {
   document: SuggestedDocument;
   isBest: boolean;
   vote?: Vote;
-  onVote: (helpful: boolean) => void;
+  onVote?: (helpful: boolean) => void;
+  onOpen?: () => void;
 }
 
-function Card({ document, isBest, vote, onVote }: CardProps) {
+function Card({ document, isBest, vote, onVote, onOpen }: CardProps) {
   return (
-    <article data-card data-document={document.id} className={cn("animate-arrive rounded-xl border bg-surface px-3.5 py-3", isBest ? "border-accent-line shadow-float" : "border-line")}>
+    <article data-card data-document={document.id} className={cn("relative animate-arrive rounded-xl border bg-surface px-3.5 py-3", isBest ? "border-accent-line shadow-float" : "border-line", onOpen && "hover:border-line-strong")}>
       <p className="flex justify-between gap-3 text-[12.5px] text-faint">
-        <span className="truncate">{document.topic}</span>
+        <span className="truncate" title={document.topic}>{document.topic?.split(":")[0]}</span>
         {isBest && <span className="shrink-0 font-medium text-accent">{strengthOf(document.relevance)}</span>}
       </p>
-      <h3 className="font-semibold">{document.title}</h3>
+      <h3 className="font-semibold">
+        {onOpen ? <button type="button" onClick={onOpen} className="text-left after:absolute after:inset-0 after:rounded-xl">{document.title}</button> : document.title}
+      </h3>
       {document.excerpt && <p className="mt-1 line-clamp-2 text-[13px] leading-5 text-soft">{document.excerpt}</p>}
-      <Votes vote={vote} onVote={onVote} />
+      {onVote && <div className="relative w-fit min-w-full"><Votes vote={vote} onVote={onVote} /></div>}
     </article>
-  );
-}
-
-export function Votes({ vote, onVote }: { vote?: Vote; onVote: (helpful: boolean) => void }) {
-  return (
-    <div className="mt-2 flex items-center gap-1.5">
-      {[true, false].map((helpful) => (
-        <button
-          key={String(helpful)}
-          type="button"
-          data-helpful={helpful}
-          aria-pressed={vote?.helpful === helpful}
-          onClick={() => onVote(helpful)}
-          className={cn("inline-flex h-8 items-center gap-1.5 rounded-lg border border-line px-2.5 text-[13px] font-medium text-soft hover:bg-hover hover:text-ink pointer-coarse:h-11 [&_svg]:size-3.5",
-            helpful ? "aria-pressed:border-accent-line aria-pressed:bg-accent-wash aria-pressed:text-accent" : "aria-pressed:border-bad/40 aria-pressed:bg-bad-wash aria-pressed:text-bad")}
-        >
-          {helpful ? <ThumbsUp aria-hidden /> : <ThumbsDown aria-hidden />}
-          {helpful ? "Helpful" : "Not helpful"}
-        </button>
-      ))}
-      <span role="status" data-totals className="ml-auto flex items-center gap-1 text-[12.5px] text-faint tabular-nums">
-        {vote?.isPending ? <><Clock aria-hidden className="size-3.5" />Waiting</> : vote?.totals && `${vote.totals.helpful} yes · ${vote.totals.unhelpful} no`}
-      </span>
-    </div>
   );
 }

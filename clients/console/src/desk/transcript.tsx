@@ -10,11 +10,20 @@ import { Input } from "../ui/field.js";
 
 const NEAR_THE_END_PX = 60;
 
-export function Transcript({ call }: { call: CallState }) {
+interface Finding {
+  isFinding: boolean;
+  onFinding: (isFinding: boolean) => void;
+}
+
+export function FindButton({ isFinding, onFinding }: Finding) {
+  return <Button size="icon" aria-label="Find in the transcript" title="Find (F)" aria-pressed={isFinding} onClick={() => onFinding(!isFinding)}><Search /></Button>;
+}
+
+export function Transcript({ call, isFinding, onFinding }: { call: CallState } & Finding) {
   const { lines } = call;
   const scroller = useRef<HTMLDivElement>(null);
   const { isFollowing, unread, follow, onScroll } = useFollowing(scroller, lines);
-  const find = useFind(lines);
+  const find = useFind(lines, isFinding, onFinding);
 
   useShortcuts(useMemo(() => ({
     f: find.open,
@@ -27,11 +36,7 @@ export function Transcript({ call }: { call: CallState }) {
 
   return (
     <section aria-label="Transcript" className="relative flex min-h-0 flex-1 flex-col">
-      <div className="absolute top-2 right-3 z-10 lg:right-5">
-        {find.isOpen ? <FindBar find={find} /> : lines.length > 0 && (
-          <Button variant="outline" size="icon" aria-label="Find in the transcript" title="Find (F)" onClick={find.open} className="bg-surface/90"><Search /></Button>
-        )}
-      </div>
+      {find.isOpen && <FindBar find={find} />}
       <div ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label="Lines of the call" className="min-h-0 flex-1 overflow-y-auto overscroll-contain outline-offset-[-3px] [scrollbar-width:thin]">
         <ol className="mx-auto max-w-3xl px-4 py-4 lg:px-6" data-lines>
           {lines.map((line, i) => <Row key={line.key} line={line} isSame={lines[i - 1]?.speaker === line.speaker} query={find.isOpen ? find.query : ""} isCurrent={line.key === find.current} />)}
@@ -78,8 +83,7 @@ function useFollowing(scroller: React.RefObject<HTMLDivElement | null>, lines: r
   }), [scroller, isFollowing, lines.length, seen]);
 }
 
-function useFind(lines: readonly Line[]) {
-  const [isOpen, setOpen] = useState(false);
+function useFind(lines: readonly Line[], isOpen: boolean, onOpen: (isOpen: boolean) => void) {
   const [query, setQuery] = useState("");
   const [at, setAt] = useState(0);
   const wanted = query.trim().toLowerCase();
@@ -89,17 +93,17 @@ function useFind(lines: readonly Line[]) {
     return {
       isOpen, query, hits, position,
       current: hits[position] ?? null,
-      open: () => setOpen(true),
-      close: () => setOpen(false),
+      open: () => onOpen(true),
+      close: () => onOpen(false),
       search: (text: string) => (setQuery(text), setAt(0)),
       step: (by: number) => setAt(position + by),
     };
-  }, [isOpen, query, hits, at]);
+  }, [isOpen, onOpen, query, hits, at]);
 }
 
 function FindBar({ find }: { find: ReturnType<typeof useFind> }) {
   return (
-    <search className="flex items-center gap-1 rounded-xl border border-line bg-surface p-1 shadow-float">
+    <search className="flex shrink-0 items-center gap-1 border-b border-line bg-surface px-3 py-1 lg:px-5">
       <Input
         autoFocus
         value={find.query}
@@ -109,7 +113,7 @@ function FindBar({ find }: { find: ReturnType<typeof useFind> }) {
         }}
         aria-label="Find in the transcript"
         placeholder="Find in this call"
-        className="h-9 w-44 border-0 pointer-coarse:h-11"
+        className="h-9 min-w-0 flex-1 border-line pointer-coarse:h-11"
       />
       <span role="status" className="min-w-12 text-center text-[13px] whitespace-nowrap text-faint tabular-nums">{find.query ? `${find.hits.length ? find.position + 1 : 0} of ${find.hits.length}` : ""}</span>
       <Button variant="ghost" size="icon" aria-label="Previous" onClick={() => find.step(-1)}><ChevronUp /></Button>

@@ -1,10 +1,12 @@
-import { ParleyProvider, useClaims } from "@parley/react";
+import { ParleyProvider, useConnectionStatus } from "@parley/react";
 import { useEffect, useMemo, useState } from "react";
 import { Desk } from "../desk/desk.js";
+import { useIsSupervisor } from "../lib/roles.js";
 import { useRoute, type Page } from "../lib/route.js";
 import { readIndex, Session, type Asking, type ServerIndex } from "../lib/session.js";
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Dialog } from "../ui/dialog.js";
+import { Supervisor } from "../supervisor/supervisor.js";
 import { ConnectionBanner } from "./connection.js";
 import { HelpSheet } from "./help-sheet.js";
 import { Login, LoginForm } from "./login.js";
@@ -26,7 +28,7 @@ export function App() {
     client.open();
   }, [client]);
 
-  const hasLogin = index?.routes?.includes("/api/v1/login") ?? false;
+  const hasLogin = index?.routes?.includes("POST /api/v1/login") ?? false;
   if (asking?.why === "first") return <Login hasLogin={hasLogin} problem={asking.problem} onToken={(token) => own.give(token)} />;
   return (
     <ParleyProvider client={client}>
@@ -42,24 +44,24 @@ let listener: (asking: Asking | null) => void = () => {};
 
 /** The pages that this user has. */
 function usePages(): Page[] {
-  const { role } = useClaims();
-  return useMemo(() => {
-    void role;
-    return ["desk"];
-  }, [role]);
+  const isSupervisor = useIsSupervisor();
+  return useMemo(() => ["desk", ...(isSupervisor ? (["supervisor"] as const) : [])], [isSupervisor]);
 }
 
 function Signed({ onSignOut }: { onSignOut: () => void }) {
   const pages = usePages();
-  const { page, item } = useRoute();
+  const route = useRoute();
+  const { status } = useConnectionStatus();
+  const page = pages.includes(route.page) ? route.page : "desk";
+  const item = page === route.page ? route.item : null;
   const [isHelpOpen, setHelpOpen] = useState(false);
   useShortcuts(useMemo(() => ({ "?": () => setHelpOpen(true) }), []));
-  void page;
   return (
-    <div className="flex h-full flex-col">
+    <div data-offline={status === "online" ? undefined : ""} className="flex h-full flex-col">
       <TopBar pages={pages} page={page} onSignOut={onSignOut} onHelp={() => setHelpOpen(true)} />
       <ConnectionBanner />
-      <Desk callId={item} />
+      {page === "desk" && <Desk callId={item} />}
+      {page === "supervisor" && <Supervisor callId={item} />}
       <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
     </div>
   );

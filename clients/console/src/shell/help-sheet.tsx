@@ -7,7 +7,7 @@ export function HelpSheet(props: { open: boolean; onOpenChange: (open: boolean) 
       <dl className="divide-y divide-line">
         {SHORTCUTS.map(({ keys, does }) => (
           <div key={keys} className="flex items-center justify-between gap-4 py-2">
-            <dt className="order-2"><kbd className="rounded-md border border-line-strong bg-sunken px-2 py-0.5 font-sans text-[13px] font-medium">{keys}</kbd></dt>
+            <dt className="order-2"><kbd className="whitespace-nowrap rounded-md border border-line-strong bg-sunken px-2 py-0.5 font-sans text-[13px] font-medium">{keys}</kbd></dt>
             <dd>{does}</dd>
           </div>
         ))}

@@ -1,0 +1,28 @@
+// Something that the user sends: whether it is under way, and why it failed.
+import { useCallback, useMemo, useState } from "react";
+
+export interface Sending<A extends unknown[]> {
+  /** Resolves with whether it arrived. */
+  send: (...args: A) => Promise<boolean>;
+  isSending: boolean;
+  problem: string | null;
+}
+
+export function useSend<A extends unknown[]>(action: (...args: A) => Promise<unknown>): Sending<A> {
+  const [isSending, setSending] = useState(false);
+  const [problem, setProblem] = useState<string | null>(null);
+  const send = useCallback(async (...args: A) => {
+    setSending(true);
+    setProblem(null);
+    try {
+      await action(...args);
+      return true;
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+      return false;
+    } finally {
+      setSending(false);
+    }
+  }, [action]);
+  return useMemo(() => ({ send, isSending, problem }), [send, isSending, problem]);
+}

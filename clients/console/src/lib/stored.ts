@@ -1,0 +1,25 @@
+// A value of this tab, kept while it is open.
+import { useCallback, useState } from "react";
+
+function read<T>(key: string, fallback: T): T {
+  try {
+    const text = sessionStorage.getItem(key);
+    return text === null ? fallback : (JSON.parse(text) as T);
+  } catch {
+    return fallback;
+  }
+}
+
+export function useStored<T>(key: string, fallback: T): [T, (value: T) => void] {
+  const [state, setState] = useState(() => ({ key, value: read(key, fallback) }));
+  const value = state.key === key ? state.value : read(key, fallback);
+  const set = useCallback((next: T) => {
+    setState({ key, value: next });
+    try {
+      sessionStorage.setItem(key, JSON.stringify(next));
+    } catch {
+      // no storage: until the page is left
+    }
+  }, [key]);
+  return [value, set];
+}

@@ -1,0 +1,117 @@
+// All live calls at a glance; one of them looked into.
+import { formatDuration, useCall, useCalls, type CallEntry } from "@parley/react";
+import { ArrowLeft, Hand } from "lucide-react";
+import { useEffect, useMemo, useState } from "react";
+import { CallHead } from "../desk/call-head.js";
+import { HelpPanel } from "../desk/help-panel.js";
+import { FindButton, Transcript } from "../desk/transcript.js";
+import { cn } from "../lib/cn.js";
+import { agentsOf, clockTime, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
+import { go } from "../lib/route.js";
+import { useShortcuts } from "../lib/shortcuts.js";
+import { Button } from "../ui/button.js";
+import { Chip, Dot, type Tone } from "../ui/chip.js";
+
+const hands = (call: CallEntry): number => call.help?.length ?? 0;
+/** Raised hands first, the longest at first; then the newest call. */
+const byNeed = (a: CallEntry, b: CallEntry): number =>
+  Number(hands(b) > 0) - Number(hands(a) > 0) || (a.help?.[0]?.since ?? "").localeCompare(b.help?.[0]?.since ?? "") || b.started_at.localeCompare(a.started_at);
+
+export function Supervisor({ callId }: { callId: string | null }) {
+  const { calls } = useCalls();
+  const live = useMemo(() => calls.filter(isRunning).sort(byNeed), [calls]);
+  useShortcuts(useMemo(() => ({ escape: () => (callId ? go("supervisor") : false) }), [callId]));
+  return (
+    <div className="flex min-h-0 flex-1">
+      <main className={cn("min-h-0 min-w-0 flex-1 overflow-y-auto p-4 lg:p-6 [scrollbar-width:thin]", callId && "max-xl:hidden")}>
+        <h1 className="text-xl font-semibold tracking-tight">Live calls</h1>
+        <Figures live={live} calls={calls} />
+        {live.length === 0 && <p className="py-10 text-center text-faint">No call is live.</p>}
+        <ul className={cn("grid grid-cols-1 gap-3 sm:grid-cols-2", callId ? "2xl:grid-cols-2" : "lg:grid-cols-3 2xl:grid-cols-4")}>
+          {live.map((call) => <Tile key={call.call_id} call={call} isOpen={call.call_id === callId} />)}
+        </ul>
+      </main>
+      {callId && <LookIn callId={callId} entry={calls.find((call) => call.call_id === callId)} />}
+    </div>
+  );
+}
+
+function Figures({ live, calls }: { live: readonly CallEntry[]; calls: readonly CallEntry[] }) {
+  const count = (status: CallEntry["status"]) => live.filter((call) => call.status === status).length;
+  const raised = live.filter((call) => hands(call) > 0).length;
+  const ended = calls.filter((call) => !isRunning(call));
+  const mean = ended.length ? ended.reduce((sum, call) => sum + call.duration, 0) / ended.length : null;
+  const figures: Array<[string, string, boolean?]> = [
+    ["Active", String(count("active"))], ["Ringing", String(count("ringing"))], ["On hold", String(count("on_hold"))],
+    ["Hands raised", String(raised), raised > 0], ["Mean length of ended calls", formatDuration(mean)],
+  ];
+  return (
+    <dl className="my-4 flex flex-wrap gap-x-8 gap-y-3 border-y border-line py-3">
+      {figures.map(([name, value, isLoud]) => (
+        <div key={name} className="grid">
+          <dt className="text-[12.5px] text-faint">{name}</dt>
+          <dd className={cn("text-xl font-semibold tabular-nums", isLoud && "text-warn")}>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+const TONES: Record<CallEntry["status"], Tone> = { active: "good", ringing: "warn", on_hold: "warn", ended: "neutral" };
+
+function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
+  const hand = call.help?.[0];
+  const agents = agentsOf(call);
+  return (
+    <li>
+      <button
+        type="button"
+        data-tile={call.call_id}
+        aria-current={isOpen ? "true" : undefined}
+        onClick={() => go("supervisor", call.call_id)}
+        className={cn("grid h-full w-full content-start gap-2 rounded-xl border border-line bg-surface p-4 text-left hover:border-line-strong aria-[current=true]:border-accent", hand && "border-warn-line bg-warn-wash")}
+      >
+        <span className="flex items-start justify-between gap-3">
+          <span className="min-w-0">
+            <span className="block truncate font-semibold">{titleOf(call)}</span>
+            <span className="block truncate text-[13px] text-faint">{subjectOf(call) || call.call_id}</span>
+          </span>
+          <Age since={call.started_at} />
+        </span>
+        <span className="flex flex-wrap items-center gap-2">
+          <Chip tone={TONES[call.status]}><Dot tone={TONES[call.status]} />{statusLabel(call.status)}</Chip>
+          {agents.map((agent) => <Chip key={agent}>{agent}</Chip>)}
+        </span>
+        {hand && (
+          <span data-hand className="flex items-start gap-2 text-warn">
+            <Hand aria-hidden className="mt-0.5 size-4 shrink-0" />
+            <span className="min-w-0"><strong className="font-semibold">{hand.agent_id}</strong> asks for help since {clockTime(hand.since, false)}{hand.reason && `: ${hand.reason}`}</span>
+          </span>
+        )}
+      </button>
+    </li>
+  );
+}
+
+function Age({ since }: { since: string }) {
+  const [nowMs, setNowMs] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNowMs(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return <span className="shrink-0 font-semibold tabular-nums">{formatDuration(Math.max(0, (nowMs - Date.parse(since)) / 1000))}</span>;
+}
+
+function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {
+  const call = useCall(callId);
+  const [isFinding, setFinding] = useState(false);
+  return (
+    <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(0,3fr)_minmax(0,2fr)] border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
+      <div className="flex min-h-0 flex-col">
+        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<><FindButton isFinding={isFinding} onFinding={setFinding} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
+        <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
+      </div>
+      <HelpPanel key={callId} call={call} first="notes" className="border-t border-line" />
+    </section>
+  );
+}

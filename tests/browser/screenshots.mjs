@@ -1,0 +1,176 @@
+// Pictures of every state of the console, light and dark, at a desk and on a phone: to be looked at after a change.
+// usage: TEST_PARLEY=build/release/bin/parley node tests/browser/screenshots.mjs FOLDER [PART OF A NAME]
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { io } from "socket.io-client";
+import { openBrowser } from "./chromium.mjs";
+import { startParley } from "./server.mjs";
+
+const [folder, only = ""] = process.argv.slice(2);
+if (!folder) throw new Error("usage: screenshots.mjs FOLDER [PART OF A NAME]");
+await mkdir(folder, { recursive: true });
+
+const SIZES = { desk: { viewport: { width: 1360, height: 820 } }, phone: { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true } };
+const CALL = "call-20419";
+const LINES = [
+  ["agent", "Thank you for calling Acme, my name is Ann. How can I help you?"],
+  ["customer", "Hi, I'd like to return the boots I ordered. They are the wrong size."],
+  ["agent", "I'm sorry to hear that. May I have your name and the order number?"],
+  ["customer", "Crystal Minh, and the order is 3348917502."],
+  ["system", "Account opened: Crystal Minh, gold member"],
+  ["agent", "Thank you, Crystal. When did you buy them?"],
+  ["customer", "About three weeks ago. I have the receipt somewhere, I think it's in my e-mail."],
+  ["agent", "That's fine, three weeks is within your return window."],
+  ["customer", "Great. Do I have to pay for the shipping label?"],
+];
+const OTHERS = [
+  ["daniel okafor", "status_delivery_date", "active"], ["maria sanchez", "recover_password", "active"], ["lee wong", "refund_status", "on_hold"],
+  ["emma larsen", "promo_code_invalid", "active"], ["noah schmidt", "subscription_bill", "ringing"], ["ava rossi", "shirt_sizes", "ended"], ["omar haddad", "change_address", "ended"],
+];
+
+const parley = await startParley("--drain-timeout-ms", "500");
+const browser = await openBrowser();
+const token = (role, sub, calls = "*") => parley.token("--role", role, "--sub", sub, "--calls", calls);
+const feed = io(`${parley.url}/feed`, { auth: { token: await token("feed", "pbx") }, transports: ["websocket"] });
+const ask = async (socket, event, data) => {
+  const answer = await socket.timeout(20000).emitWithAck(event, data);
+  if (!answer.ok) throw new Error(`${event}: ${JSON.stringify(answer.error)}`);
+  return answer;
+};
+
+async function fill() {
+  for (const [i, [customer, subject, status]] of OTHERS.entries()) {
+    const call_id = `call-${20410 + i}`;
+    await ask(feed, "call:start", { call_id, metadata: { customer, subject, agents: [["ann", "ben", "cara"][i % 3]] }, status: status === "ended" ? "active" : status });
+    if (status === "ended") await ask(feed, "call:end", { call_id });
+  }
+  await ask(feed, "call:start", { call_id: CALL, metadata: { customer: "crystal minh", subject: "return_size", agents: ["ann"] } });
+  for (const [i, [speaker, text]] of LINES.entries()) await ask(feed, "transcription:update", { call_id: CALL, speaker, text, segment_id: `s${i}`, is_final: true });
+  await ask(feed, "transcription:update", { call_id: CALL, speaker: "agent", text: "No, the label is free for gold", segment_id: "open", is_final: false });
+  const sue = io(parley.url, { auth: { token: await token("supervisor", "sue") } });
+  await ask(sue, "note:send", { call_id: CALL, text: "Gold member: offer the free exchange before the refund." });
+  const ben = io(parley.url, { auth: { token: await token("agent", "ben") } });
+  await ask(ben, "agent:help", { call_id: "call-20411", reason: "customer wants a supervisor" });
+  sue.disconnect();
+  ben.disconnect();
+}
+
+async function open(options, role, sub, hash = "") {
+  const page = await browser.newPage(options);
+  const value = await token(role, sub);
+  await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), value);
+  await page.goto(`${parley.url}/${hash}`);
+  await page.locator('[data-connection="online"]').waitFor();
+  return page;
+}
+
+const desk = (options) => open(options, "agent", "ann", `#/desk/${CALL}`).then(async (page) => {
+  await page.locator("[data-line]").nth(8).waitFor({ state: "attached" });
+  await page.locator("[data-card]").first().waitFor({ state: "attached" });
+  return page;
+});
+const part = (page, name) => page.viewportSize().width < 800 ? page.getByRole("button", { name, exact: true }).click() : undefined;
+
+/** Each state: how to get there. */
+const STATES = {
+  "sign-in": async (options) => {
+    const page = await browser.newPage(options);
+    await page.goto(parley.url);
+    await page.getByLabel("Token").waitFor();
+    return page;
+  },
+  desk,
+  calls: async (options) => {
+    const page = await desk(options);
+    await part(page, "Calls");
+    return page;
+  },
+  articles: async (options) => {
+    const page = await desk(options);
+    await part(page, "Help");
+    await page.locator('[data-card] [data-helpful="true"]').first().click();
+    await page.locator("[data-totals]", { hasText: "yes" }).first().waitFor();
+    return page;
+  },
+  article: async (options) => {
+    const page = await desk(options);
+    await part(page, "Help");
+    if ((await page.locator("[data-card] h3 button").count()) === 0) return null;
+    await page.locator("[data-card] h3 button").first().click();
+    await page.locator("[data-article] input").first().check();
+    return page;
+  },
+  find: async (options) => {
+    const page = await desk(options);
+    await page.getByRole("button", { name: "Find in the transcript" }).click();
+    await page.getByRole("textbox", { name: "Find in the transcript" }).fill("order");
+    return page;
+  },
+  notes: async (options) => {
+    const page = await desk(options);
+    await part(page, "Help");
+    await page.getByRole("tab", { name: /Notes/ }).click();
+    return page;
+  },
+  "wrap-up": async (options) => {
+    const page = await desk(options);
+    await part(page, "Help");
+    await page.getByRole("tab", { name: "Wrap-up" }).click();
+    return page;
+  },
+  hand: async (options) => {
+    const page = await desk(options);
+    await page.getByRole("button", { name: "Raise hand" }).click();
+    return page;
+  },
+  shortcuts: async (options) => {
+    const page = await desk(options);
+    await page.keyboard.press("?");
+    await page.getByRole("dialog").waitFor();
+    return page;
+  },
+  menu: async (options) => {
+    const page = await desk(options);
+    await page.getByRole("button", { name: /^Menu of/ }).click();
+    return page;
+  },
+  offline: async (options) => {
+    const page = await desk(options);
+    await page.context().setOffline(true);
+    await page.evaluate(() => window.dispatchEvent(new Event("offline")));
+    await page.locator('[data-connection="offline"]').waitFor();
+    await part(page, "Help");
+    await page.locator('[data-card] [data-helpful="false"]').last().click();
+    return page;
+  },
+  refused: (options) => open(options, "agent", "ann", "#/desk/no-such-call"),
+  wall: async (options) => {
+    const page = await open(options, "supervisor", "sue", "#/supervisor");
+    await page.locator("[data-hand]").waitFor();
+    return page;
+  },
+  "look-in": async (options) => {
+    const page = await open(options, "supervisor", "sue", `#/supervisor/${CALL}`);
+    await page.locator("[data-line]").nth(8).waitFor({ state: "attached" });
+    return page;
+  },
+};
+
+try {
+  await fill();
+  for (const [name, reach] of Object.entries(STATES).filter(([each]) => each.includes(only))) {
+    for (const [size, options] of Object.entries(SIZES)) for (const colorScheme of ["light", "dark"]) {
+      const page = await reach({ ...options, colorScheme });
+      if (!page) continue;
+      await page.evaluate(() => document.fonts.ready);
+      await page.evaluate(() => Promise.all(document.getAnimations().filter((each) => each.effect?.getComputedTiming().iterations !== Infinity).map((each) => each.finished.catch(() => {}))));
+      await page.screenshot({ path: join(folder, `${name}-${size}-${colorScheme}.png`) });
+      await page.context().close();
+    }
+    console.log(name);
+  }
+} finally {
+  feed.close();
+  await browser.close();
+  await parley.stop();
+}
