@@ -1,5 +1,6 @@
 /* The demo: the embedded conversations play one after another, for ever, as live calls, through the same code as a
- * feed's events. GET /demo/token gives anybody a token for these calls and no others. */
+ * feed's events. GET /demo/token gives anybody a token for these calls and no others, as an agent or, with
+ * ?role=supervisor, as a supervisor. */
 #include "calls_int.h"
 #include "kit_embed.h"
 
@@ -206,11 +207,13 @@ static void on_token(struct eio_http_request *request, void *ctx)
     struct calls_demo *demo = ctx;
     struct calls *calls = demo->calls;
     static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
-    char sub[32], body[KIT_JWT_TOKEN_MAX + 128];
+    char sub[32], role[16] = "", body[KIT_JWT_TOKEN_MAX + 128];
     unsigned index = calls->kit->processes.index, workers = calls->kit->processes.count;
     if (!workers) workers = 1;
-    snprintf(sub, sizeof sub, "guest-%u", demo->visitors++ * workers + index + 1);
-    char *token = kit_auth_make_token(&calls->kit->jwt, sub, "agent", DEMO_PREFIX "*",
+    eio_query_get(eio_http_head_query(eio_http_request_head(request)), "role", role, sizeof role);
+    bool is_supervisor = !strcmp(role, "supervisor");
+    snprintf(sub, sizeof sub, "%s-%u", is_supervisor ? "supervisor" : "guest", demo->visitors++ * workers + index + 1);
+    char *token = kit_auth_make_token(&calls->kit->jwt, sub, is_supervisor ? "supervisor" : "agent", DEMO_PREFIX "*",
                                       (int64_t)(eio_loop_unix_ms(calls->kit->loop) / 1000), TOKEN_TTL_S);
     int size = snprintf(body, sizeof body, "{\"token\":\"%s\",\"expires_in\":%d}", token ? token : "", TOKEN_TTL_S);
     struct eio_http_reply reply = {.status = token ? 200 : 503,

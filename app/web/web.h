@@ -1,4 +1,5 @@
-/* Files out of the binary: the page at GET / with what it loads from /assets/, and the official client's builds. */
+/* Files out of the binary: the console at GET / with what it loads from /assets/ and the registry of its components at
+ * /r/, and the official client's builds. */
 #ifndef WEB_H
 #define WEB_H
 
@@ -6,7 +7,16 @@
 
 extern const struct kit_module web_module;
 
-/* Registers the routes "/" and "/assets/". Call once, before listening. Returns 0 or a negative enum eio_error. */
+#define WEB_FRAME_ANCESTORS_MAX 2048
+struct web_config {
+    const char *frame_ancestors;
+};
+/* The option as the policy frame-ancestors wants it: "'self' https://crm.example". At most WEB_FRAME_ANCESTORS_MAX
+ * bytes with the terminator. */
+void web_put_frame_ancestors(const struct kit_config *config, char *out, size_t size);
+
+/* Registers the routes "/", "/assets/" and "/r/". Call once, before listening. Returns 0 or a negative enum eio_error.
+ */
 int web_assets_start(struct kit *kit);
 /* When the server is gone. */
 void web_assets_stop(void);

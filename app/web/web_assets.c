@@ -12,12 +12,13 @@
 /* The page runs its own scripts and talks to its own server, nothing else. */
 #define CONTENT_SECURITY_POLICY                                                                  \
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; " \
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors "
 
 /* Folders of the console that are served by their names. */
 static const char *const folders[] = {"/assets/", "/r/"};
 
 static struct web_files *files;
+static char policy[sizeof CONTENT_SECURITY_POLICY + WEB_FRAME_ANCESTORS_MAX];
 
 bool web_assets_etag_matches(struct eio_str if_none_match, const char *etag)
 {
@@ -108,7 +109,7 @@ static void on_request(struct eio_http_request *request, void *ctx)
     struct eio_str name = path.n > 1 ? (struct eio_str){path.p + 1, path.n - 1} : eio_str("index.html");
     const struct web_file *file = web_files_find(files, name);
     if (file)
-        web_file_reply(request, file, CONTENT_SECURITY_POLICY);
+        web_file_reply(request, file, policy);
     else
         reply_plain(request, 404, "not found\n", NULL);
 }
@@ -118,6 +119,8 @@ int web_assets_start(struct kit *kit)
     web_files_free(files);
     files = web_files_new(kit_embedded_assets);
     if (!files) return EIO_ENOMEM;
+    memcpy(policy, CONTENT_SECURITY_POLICY, sizeof CONTENT_SECURITY_POLICY);
+    web_put_frame_ancestors(kit->config, policy + strlen(policy), WEB_FRAME_ANCESTORS_MAX);
     struct eio_http *http = sio_server_http(kit->io);
     int rc = eio_http_route(http, "/", 0, on_request, kit);
     for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof folders[0]; i++) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { get as httpGet } from "node:http";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { startParley } from "./server.mjs";
+import { runParley, startParley } from "./server.mjs";
 
 let parley;
 before(async () => {
@@ -77,6 +77,7 @@ test("who asks for JSON alone gets what the server understands", async () => {
   assert.equal(index.name, "parley");
   assert.match(index.version, /^\d+\.\d+\.\d+/);
   for (const event of ["call:subscribe", "call:list", "doc:feedback", "auth:refresh"]) assert.ok(index.events.includes(event), event);
+  for (const route of ["GET /api/v1/documents/{doc_id}", "POST /api/v1/calls"]) assert.ok(index.routes.includes(route), route);
   assert.equal(new Set(index.events).size, index.events.length);
   const browser = await get("/", { headers: { accept: "text/html,application/json" } });
   assert.equal(browser.headers.get("content-type"), "text/html; charset=utf-8");
@@ -93,6 +94,22 @@ test("a copy that is still good is not sent again", async () => {
   assert.equal(await again.text(), "");
   const other = await get("/assets/console.js", { headers: { "if-none-match": '"other"' } });
   assert.equal(other.status, 200);
+});
+
+test("other sites may show the console in a frame only if the option names them", async () => {
+  assert.match((await get("/")).headers.get("content-security-policy"), /; frame-ancestors 'none'$/);
+  const framed = await startParley("--frame-ancestors", "self https://crm.example https://*.acme.example:8443");
+  try {
+    const policy = (await fetch(framed.url)).headers.get("content-security-policy");
+    assert.match(policy, /; frame-ancestors 'self' https:\/\/crm\.example https:\/\/\*\.acme\.example:8443$/);
+  } finally {
+    await framed.stop();
+  }
+  for (const value of ["", "*", "https://a.example; script-src *", "https://a.example/path", "none https://a.example", "a.example"]) {
+    const { code, stderr } = await runParley("--frame-ancestors", value, "--print-config");
+    assert.equal(code, 2, `${value}: ${stderr}`);
+    assert.match(stderr, /frame_ancestors/, value);
+  }
 });
 
 test("HEAD answers as GET without the body, other methods are refused", async () => {

@@ -144,6 +144,21 @@ const STATES = {
     return page;
   },
   refused: (options) => open(options, "agent", "ann", "#/desk/no-such-call"),
+  knowledge: async (options) => {
+    const page = await open(options, "supervisor", "sue", "#/knowledge");
+    await page.locator("[data-row]").nth(5).waitFor();
+    return page;
+  },
+  document: async (options) => {
+    const page = await open(options, "supervisor", "sue", "#/knowledge/account-access.recover-password");
+    await page.locator("[data-article]").waitFor();
+    return page;
+  },
+  editor: async (options) => {
+    const page = await open(options, "supervisor", "sue", "#/knowledge/account-access.recover-password");
+    await page.getByRole("button", { name: "Edit" }).click();
+    return page;
+  },
   wall: async (options) => {
     const page = await open(options, "supervisor", "sue", "#/supervisor");
     await page.locator("[data-hand]").waitFor();

@@ -132,7 +132,7 @@ export function useKnowledge(callId?: string): Knowledge {
   }, [client, callId]);
   const read = useCallback(async (docId: string) => {
     const answer = await client.fetch(`/api/v1/documents/${encodeURIComponent(docId)}`);
-    return (answer.document ?? answer) as Article;
+    return answer.document as Article;
   }, [client]);
   return useMemo(() => ({ search, read, documents: state.documents, isSearching: state.isSearching, error: state.error }), [search, read, state]);
 }

@@ -61,12 +61,26 @@ export interface CallSummary {
   seq?: number;
 }
 
-/** A document as a whole. */
-export interface Article {
+/** A document in a list. */
+export interface DocumentEntry {
   id: string;
   title: string;
-  topic?: string;
+  topic: string;
+  /** The file that it came from, or `console`. */
+  source: string;
+  helpful: number;
+  unhelpful: number;
+  /** How often it was suggested. */
+  shown: number;
+  /** Calls in which it helped, of which it knows what customers said. */
+  learned_calls: number;
+}
+
+/** A document as a whole. */
+export interface Article extends DocumentEntry {
   text: string;
+  /** What calls taught, the most frequent first. */
+  learned: Array<{ kind: "word" | "pair" | "concept"; text: string; calls: number }>;
 }
 
 /** What an agent said of a document, and what became of it. */

@@ -5,7 +5,7 @@ import { io, type Socket } from "socket.io-client";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 // @ts-expect-error: plain JavaScript
 import { startParley } from "../../../tests/browser/server.mjs";
-import { ParleyProvider, claimsOf, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useParley, useSuggestions, useTranscript } from "../src/index.js";
+import { ParleyProvider, claimsOf, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useKnowledge, useParley, useSuggestions, useTranscript } from "../src/index.js";
 
 const PATIENCE = { timeout: 30_000 };
 let parley: any;
@@ -154,6 +154,15 @@ test("features are what the server understands", async () => {
   const { result } = render(() => ({ has: useFeature("doc:feedback"), hasNot: useFeature("tea:make"), client: useParley() }));
   await waitFor(() => expect(result.current.has).toBe(true), PATIENCE);
   expect(result.current.hasNot).toBe(false);
+});
+
+test("an article is read as a whole; one that is not there is refused", async () => {
+  const { result } = render(() => ({ knowledge: useKnowledge(), connection: useConnectionStatus() }));
+  await waitFor(() => expect(result.current.connection.status).toBe("online"), PATIENCE);
+  const article = await result.current.knowledge.read("account-access.recover-password");
+  expect(article).toMatchObject({ id: "account-access.recover-password", title: "Recover Password", topic: expect.stringMatching(/^Account Access/), learned: expect.any(Array) });
+  expect(article.text.length).toBeGreaterThan(100);
+  await expect(result.current.knowledge.read("nothing")).rejects.toMatchObject({ code: 404 });
 });
 
 test("claims are read, whatever the token holds", () => {

@@ -38,7 +38,9 @@ function useArticle(id: string) {
 export function ArticleReader({ callId, id, title, excerpt, vote, onVote, onUsed, onClose }: Props) {
   const { article, error } = useArticle(id);
   const back = useRef<HTMLButtonElement>(null);
-  useEffect(() => back.current?.focus(), [id]);
+  useEffect(() => {
+    back.current?.focus();
+  }, [id]);
   useEffect(() => {
     if (article) onUsed("opened");
   }, [article]);
@@ -65,7 +67,9 @@ function Body({ callId, article, excerpt }: { callId: string; article: Article; 
   const [done, setDone] = useStored<number[]>(`steps ${callId} ${article.id}`, []);
   const toggle = (step: number) => setDone(done.includes(step) ? done.filter((each) => each !== step) : [...done, step]);
   const body = useRef<HTMLDivElement>(null);
-  useEffect(() => body.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" }), [article.id]);
+  useEffect(() => {
+    body.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+  }, [article.id]);
   return (
     <div ref={body} className="mt-2 grid gap-3">
       {lead.map((text) => <p key={text} className="text-soft"><Passage text={text} excerpt={excerpt} /></p>)}
@@ -104,7 +108,12 @@ function CopyButton({ text, onCopied }: { text: string; onCopied: () => void }) 
     setCopied(true);
     onCopied();
   };
-  return <Button variant="ghost" onClick={copy}>{isCopied ? <Check aria-hidden /> : <Copy aria-hidden />}<span role="status">{isCopied ? "Copied" : "Copy"}</span></Button>;
+  return (
+    <>
+      <Button variant="ghost" onClick={copy}>{isCopied ? <Check aria-hidden /> : <Copy aria-hidden />}{isCopied ? "Copied" : "Copy"}</Button>
+      <span role="status" className="sr-only">{isCopied && "The article is copied."}</span>
+    </>
+  );
 }
 
 /** Where the clipboard is closed to pages: not over plain HTTP from another machine. */

@@ -1,6 +1,7 @@
-import { ParleyProvider, useConnectionStatus } from "@parley/react";
+import { ParleyProvider, useConnectionStatus, useFeature } from "@parley/react";
 import { useEffect, useMemo, useState } from "react";
 import { Desk } from "../desk/desk.js";
+import { KnowledgePage } from "../knowledge/knowledge.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { useRoute, type Page } from "../lib/route.js";
 import { readIndex, Session, type Asking, type ServerIndex } from "../lib/session.js";
@@ -45,7 +46,13 @@ let listener: (asking: Asking | null) => void = () => {};
 /** The pages that this user has. */
 function usePages(): Page[] {
   const isSupervisor = useIsSupervisor();
-  return useMemo(() => ["desk", ...(isSupervisor ? (["supervisor"] as const) : [])], [isSupervisor]);
+  const hasKnowledge = useFeature("GET /api/v1/documents");
+  return useMemo(() => {
+    const pages: Page[] = ["desk"];
+    if (isSupervisor) pages.push("supervisor");
+    if (hasKnowledge) pages.push("knowledge");
+    return pages;
+  }, [isSupervisor, hasKnowledge]);
 }
 
 function Signed({ onSignOut }: { onSignOut: () => void }) {
@@ -61,6 +68,7 @@ function Signed({ onSignOut }: { onSignOut: () => void }) {
       <TopBar pages={pages} page={page} onSignOut={onSignOut} onHelp={() => setHelpOpen(true)} />
       <ConnectionBanner />
       {page === "desk" && <Desk callId={item} />}
+      {page === "knowledge" && <KnowledgePage docId={item} />}
       {page === "supervisor" && <Supervisor callId={item} />}
       <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
     </div>

@@ -1,0 +1,209 @@
+// The knowledge base: what agents are suggested, how it did, and, for those who may, its texts.
+import { useFeature, useKnowledge, useParley, type Article, type DocumentEntry } from "@parley/react";
+import { ArrowLeft, Pencil, Plus, Search, Trash2 } from "lucide-react";
+import { useCallback, useEffect, useMemo, useState, type FormEvent } from "react";
+import { partsOf } from "../lib/article.js";
+import { cn } from "../lib/cn.js";
+import { plural } from "../lib/format.js";
+import { useIsSupervisor } from "../lib/roles.js";
+import { go } from "../lib/route.js";
+import { useSend } from "../lib/send.js";
+import { Button } from "../ui/button.js";
+import { Chip } from "../ui/chip.js";
+import { Dialog } from "../ui/dialog.js";
+import { Field, Input, Problem, Textarea } from "../ui/field.js";
+
+const NEW = "new";
+const WRITTEN_HERE = "written here"; // the source of what no file has
+const SHOWN = 200;
+
+/** All documents, in pages of the server's. */
+function useDocuments() {
+  const client = useParley();
+  const [documents, setDocuments] = useState<readonly DocumentEntry[] | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const load = useCallback(async () => {
+    const all: DocumentEntry[] = [];
+    try {
+      for (let before: string | undefined, isFirst = true; isFirst || before; isFirst = false) {
+        const answer = await client.fetch(`/api/v1/documents?limit=200${before ? `&before=${before}` : ""}`);
+        all.push(...(answer.documents as DocumentEntry[]));
+        before = answer.next as string | undefined;
+      }
+      setDocuments(all.sort((a, b) => a.topic.localeCompare(b.topic) || a.title.localeCompare(b.title)));
+      setProblem(null);
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+    }
+  }, [client]);
+  useEffect(() => void load(), [load]);
+  return { documents, problem, load };
+}
+
+export function KnowledgePage({ docId }: { docId: string | null }) {
+  const { documents, problem, load } = useDocuments();
+  const canWrite = useFeature("POST /api/v1/documents") && useIsSupervisor();
+  const [filter, setFilter] = useState("");
+  const shown = useMemo(() => {
+    const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+    return (documents ?? []).filter((each) => words.every((word) => `${each.title} ${each.topic} ${each.id}`.toLowerCase().includes(word)));
+  }, [documents, filter]);
+
+  return (
+    <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)] lg:grid-cols-[380px_minmax(0,1fr)]">
+      <section aria-labelledby="knowledge-title" className={cn("flex min-h-0 flex-col border-r border-line", docId && "max-lg:hidden")}>
+        <div className="grid gap-2.5 p-3 pb-2">
+          <div className="flex h-9 items-center justify-between">
+            <h1 id="knowledge-title" className="text-[15px] font-semibold">Knowledge base</h1>
+            {canWrite && <Button onClick={() => go("knowledge", NEW)}><Plus aria-hidden />New article</Button>}
+          </div>
+          <div className="relative">
+            <Search aria-hidden className="pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-faint" />
+            <Input type="search" value={filter} onChange={(event) => setFilter(event.target.value)} aria-label="Filter the articles" placeholder="Title or topic" className="h-9 border-line pl-8.5" />
+          </div>
+          <p className="text-[12.5px] text-faint" role="status">{documents ? plural(shown.length, "article") : "Loading…"}</p>
+        </div>
+        <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
+          <Problem>{problem}</Problem>
+          <ul className="grid gap-0.5">
+            {shown.slice(0, SHOWN).map((each) => <Row key={each.id} document={each} isOpen={each.id === docId} />)}
+          </ul>
+          {shown.length > SHOWN && <p className="px-3 py-3 text-faint">{shown.length - SHOWN} more: filter to see them.</p>}
+        </div>
+      </section>
+      <section aria-label="The article" className={cn("min-h-0 overflow-y-auto bg-surface", !docId && "max-lg:hidden")}>
+        {docId === NEW && canWrite ? <Editor key={NEW} onDone={(id) => (void load(), go("knowledge", id))} onCancel={() => go("knowledge")} />
+          : docId ? <Reader key={docId} docId={docId} canWrite={canWrite} onChanged={load} />
+          : <p className="grid h-full place-items-center text-faint">Choose an article.</p>}
+      </section>
+    </main>
+  );
+}
+
+function Row({ document, isOpen }: { document: DocumentEntry; isOpen: boolean }) {
+  const votes = document.helpful + document.unhelpful;
+  return (
+    <li>
+      <button
+        type="button"
+        data-row={document.id}
+        aria-current={isOpen ? "true" : undefined}
+        onClick={() => go("knowledge", document.id)}
+        className="grid min-h-13 w-full grid-cols-[minmax(0,1fr)_auto] items-center gap-x-3 rounded-lg px-2.5 py-1.5 text-left hover:bg-sunken aria-[current=true]:bg-surface aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]"
+      >
+        <span className="truncate font-medium">{document.title}</span>
+        <span className="row-span-2 text-right text-[12.5px] text-faint tabular-nums">{votes > 0 ? `${Math.round((100 * document.helpful) / votes)} % of ${votes}` : ""}</span>
+        <span className="truncate text-[12.5px] text-faint">{document.topic.split(":")[0]}</span>
+      </button>
+    </li>
+  );
+}
+
+function Reader({ docId, canWrite, onChanged }: { docId: string; canWrite: boolean; onChanged: () => Promise<void> }) {
+  const { read } = useKnowledge();
+  const [article, setArticle] = useState<Article | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const [isEditing, setEditing] = useState(false);
+  const load = useCallback(() => read(docId).then(setArticle, (error: Error) => setProblem(error.message)), [read, docId]);
+  useEffect(() => void load(), [load]);
+
+  if (problem) return <div className="p-6"><Problem>The article could not be opened: {problem}</Problem></div>;
+  if (!article) return <p className="p-6 text-faint">Opening…</p>;
+  if (isEditing) return <Editor article={article} onDone={() => (setEditing(false), void load(), void onChanged())} onCancel={() => setEditing(false)} />;
+  const { lead, steps } = partsOf(article.text);
+  return (
+    <article data-article={article.id} className="mx-auto grid max-w-3xl gap-4 p-5 lg:p-8">
+      <Button variant="ghost" className="-ml-3 w-fit lg:hidden" onClick={() => go("knowledge")}><ArrowLeft aria-hidden />All articles</Button>
+      <header className="flex flex-wrap items-start justify-between gap-3">
+        <div className="min-w-0">
+          <p className="text-[13px] text-faint">{article.topic}</p>
+          <h2 className="text-2xl leading-8 font-semibold tracking-tight">{article.title}</h2>
+        </div>
+        {canWrite && (
+          <div className="flex gap-2">
+            <Button onClick={() => setEditing(true)}><Pencil aria-hidden />Edit</Button>
+            <Delete article={article} onDeleted={onChanged} />
+          </div>
+        )}
+      </header>
+      <dl className="flex flex-wrap gap-x-8 gap-y-2 border-y border-line py-3">
+        {([["Suggested", article.shown], ["Helpful", article.helpful], ["Not helpful", article.unhelpful], ["Learned from", plural(article.learned_calls, "call")], ["Comes from", article.source.split("/").at(-1) ?? ""]] as const).map(([name, value]) => (
+          <div key={name}><dt className="text-[12.5px] text-faint">{name}</dt><dd className="font-semibold tabular-nums">{value}</dd></div>
+        ))}
+      </dl>
+      {lead.map((text) => <p key={text}>{text}</p>)}
+      <ol className="grid list-decimal gap-2.5 pl-5 marker:font-semibold">
+        {steps.map((step) => (
+          <li key={step.text} className="pl-1">
+            {step.text}
+            {step.points.length > 0 && <ul className="mt-1 grid list-disc gap-1 pl-5 text-soft">{step.points.map((point) => <li key={point}>{point}</li>)}</ul>}
+          </li>
+        ))}
+      </ol>
+      {article.learned.length > 0 && (
+        <section aria-label="Learned words" className="grid gap-2 border-t border-line pt-4">
+          <h3 className="font-semibold">What customers said when it helped</h3>
+          <p className="flex flex-wrap gap-1.5">{article.learned.filter(({ kind }) => kind !== "pair").map(({ kind, text }) => <Chip key={kind + text}>{text}</Chip>)}</p>
+        </section>
+      )}
+    </article>
+  );
+}
+
+function Delete({ article, onDeleted }: { article: Article; onDeleted: () => Promise<void> }) {
+  const client = useParley();
+  const [isAsking, setAsking] = useState(false);
+  const action = useCallback(() => client.fetch(`/api/v1/documents/${encodeURIComponent(article.id)}`, { method: "DELETE" }), [client, article.id]);
+  const { send, isSending, problem } = useSend(action);
+  const remove = async () => {
+    if (!(await send())) return;
+    go("knowledge");
+    void onDeleted();
+  };
+  return (
+    <>
+      <Button variant="danger" onClick={() => setAsking(true)}><Trash2 aria-hidden />Delete</Button>
+      <Dialog open={isAsking} onOpenChange={setAsking} title={`Delete “${article.title}”?`} description="It is not suggested any more. Another import of its file brings it back.">
+        <Problem>{problem && `Not deleted: ${problem}`}</Problem>
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => setAsking(false)}>Keep it</Button>
+          <Button variant="danger" onClick={remove} disabled={isSending}>Delete</Button>
+        </div>
+      </Dialog>
+    </>
+  );
+}
+
+function Editor({ article, onDone, onCancel }: { article?: Article; onDone: (id: string) => void; onCancel: () => void }) {
+  const client = useParley();
+  const [id, setId] = useState("");
+  const action = useCallback(async (data: object) => {
+    const path = `/api/v1/documents${article ? `/${encodeURIComponent(article.id)}` : ""}`;
+    const answer = await client.fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(data) });
+    setId(String(answer.doc_id));
+  }, [client, article]);
+  const { send, isSending, problem } = useSend(action);
+  useEffect(() => {
+    if (id) onDone(id);
+  }, [id]);
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget);
+    const value = (name: string) => String(form.get(name)).trim();
+    void send({ title: value("title"), topic: value("topic"), text: value("text") });
+  };
+  return (
+    <form onSubmit={submit} className="mx-auto grid max-w-3xl gap-4 p-5 lg:p-8">
+      <h2 className="text-xl font-semibold tracking-tight">{article ? "Edit the article" : "New article"}</h2>
+      {article && article.source !== WRITTEN_HERE && <p className="rounded-lg bg-warn-wash px-3 py-2 text-warn">It came from a file. The next import of that file replaces what you write here.</p>}
+      <Field label="Title">{(field) => <Input id={field} name="title" required maxLength={160} defaultValue={article?.title} />}</Field>
+      <Field label="Topic" hint="A short name, and after a colon what it is about.">{(field) => <Input id={field} name="topic" maxLength={160} defaultValue={article?.topic} />}</Field>
+      <Field label="Text" hint="A numbered list becomes steps that agents tick off.">{(field) => <Textarea id={field} name="text" required defaultValue={article?.text} className="min-h-80" />}</Field>
+      <Problem>{problem && `Not saved: ${problem}`}</Problem>
+      <div className="flex justify-end gap-2">
+        <Button onClick={onCancel}>Cancel</Button>
+        <Button variant="primary" type="submit" disabled={isSending}>{isSending ? "Saving…" : "Save"}</Button>
+      </div>
+    </form>
+  );
+}
