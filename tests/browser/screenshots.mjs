@@ -76,7 +76,7 @@ const STATES = {
   "sign-in": async (options) => {
     const page = await browser.newPage(options);
     await page.goto(parley.url);
-    await page.getByLabel("Token").waitFor();
+    await page.getByLabel("User name").waitFor();
     return page;
   },
   desk,

@@ -85,6 +85,13 @@ class Parley {
     }
   }
 
+  /** `parley user add`, as an operator would. */
+  async addUser(name, password, ...options) {
+    const added = promisify(execFile)(binary(), ["user", "add", name, "--data", this.data, ...options], { env: environment });
+    added.child.stdin.end(`${password}\n`);
+    await added;
+  }
+
   /** What `parley token` prints. */
   async token(...options) {
     const { stdout } = await run("token", "--data", this.data, ...options);

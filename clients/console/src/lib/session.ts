@@ -2,6 +2,7 @@
 import { ParleyClient, claimsOf } from "@parley/react";
 
 const KEY = "parley-token";
+const DEMO_ROLE_KEY = "parley-demo-role";
 
 export interface ServerIndex {
   version: string;
@@ -23,11 +24,18 @@ function isOver(token: string): boolean {
 }
 
 /** A server started for a demo gives everybody a token; any other asks. */
-async function demoToken(role?: string): Promise<string | null> {
+async function demoToken(role: string | null): Promise<string | null> {
   const response = await fetch(`/demo/token${role ? `?role=${role}` : ""}`).catch(() => null);
   if (!response?.ok) return null;
   const answer = (await response.json().catch(() => null)) as { token?: string } | null;
   return answer?.token ?? null;
+}
+
+/** A newer token for one that is about to end; null where the server has no such user. */
+async function refreshed(token: string): Promise<string | null> {
+  const response = await fetch("/api/v1/token/refresh", { method: "POST", headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
+  if (!response?.ok) return null;
+  return ((await response.json().catch(() => null)) as { access_token?: string } | null)?.access_token ?? null;
 }
 
 /** Rejects with the reason in words. */
@@ -49,6 +57,8 @@ export type Asking = { why: "first" | "again"; problem?: string };
 export class Session {
   readonly client: ParleyClient;
   readonly #onAsk: (asking: Asking | null) => void;
+  /** Whoever opens the page is let in, as an agent or a supervisor. */
+  isDemo = false;
   #answer: ((token: string | null) => void) | null = null;
   #pending: Promise<string | null> | null = null;
 
@@ -63,6 +73,13 @@ export class Session {
     this.#onAsk(null);
   }
 
+  /** In a demo: the other side of the desk. */
+  changeRole(role: "agent" | "supervisor"): void {
+    sessionStorage.setItem(DEMO_ROLE_KEY, role);
+    window.location.hash = role === "supervisor" ? "#/supervisor" : "";
+    window.location.reload();
+  }
+
   signOut(): void {
     sessionStorage.removeItem(KEY);
     window.location.hash = "";
@@ -72,15 +89,23 @@ export class Session {
   async #token(old: string | null): Promise<string | null> {
     const stored = storedToken();
     if (stored && stored !== old && !isOver(stored)) return stored;
-    const demo = stored ? null : await demoToken();
-    if (demo) return demo;
+    const demo = stored ? null : await demoToken(sessionStorage.getItem(DEMO_ROLE_KEY));
+    if (demo) {
+      this.isDemo = true;
+      return demo;
+    }
+    const newer = old && !isOver(old) ? await refreshed(old) : null;
+    if (newer) {
+      sessionStorage.setItem(KEY, newer);
+      return newer;
+    }
     this.#pending ??= this.#ask(old);
     return this.#pending;
   }
 
   #ask(old: string | null): Promise<string | null> {
-    const reason = this.client.connection.get().reason;
-    this.#onAsk(old && !reason ? { why: "again" } : { why: old ? "again" : "first", problem: reason ?? undefined });
+    const { reason, socketId } = this.client.connection.get();
+    this.#onAsk({ why: old && socketId ? "again" : "first", problem: reason ?? undefined });
     return new Promise((resolve) => {
       this.#answer = (token) => {
         this.#pending = null;

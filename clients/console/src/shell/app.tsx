@@ -25,15 +25,16 @@ export function App() {
 
   useEffect(() => {
     listener = setAsking;
-    void readIndex().then(setIndex);
+    void readIndex().then((read) => setIndex(read ?? { version: "", events: [] }));
     client.open();
   }, [client]);
 
   const hasLogin = index?.routes?.includes("POST /api/v1/login") ?? false;
+  if (asking?.why === "first" && index === null) return null;
   if (asking?.why === "first") return <Login hasLogin={hasLogin} problem={asking.problem} onToken={(token) => own.give(token)} />;
   return (
     <ParleyProvider client={client}>
-      <Signed onSignOut={() => own.signOut()} />
+      <Signed session={own} />
       <Dialog open={asking?.why === "again"} title="Sign in again" description="Your session has ended or is about to. The desk stays as it is.">
         <LoginForm hasLogin={hasLogin} problem={asking?.problem} onToken={(token) => own.give(token)} />
       </Dialog>
@@ -55,7 +56,7 @@ function usePages(): Page[] {
   }, [isSupervisor, hasKnowledge]);
 }
 
-function Signed({ onSignOut }: { onSignOut: () => void }) {
+function Signed({ session: own }: { session: Session }) {
   const pages = usePages();
   const route = useRoute();
   const { status } = useConnectionStatus();
@@ -65,7 +66,7 @@ function Signed({ onSignOut }: { onSignOut: () => void }) {
   useShortcuts(useMemo(() => ({ "?": () => setHelpOpen(true) }), []));
   return (
     <div data-offline={status === "online" ? undefined : ""} className="flex h-full flex-col">
-      <TopBar pages={pages} page={page} onSignOut={onSignOut} onHelp={() => setHelpOpen(true)} />
+      <TopBar pages={pages} page={page} session={own} onHelp={() => setHelpOpen(true)} />
       <ConnectionBanner />
       {page === "desk" && <Desk callId={item} />}
       {page === "knowledge" && <KnowledgePage docId={item} />}

@@ -1,5 +1,6 @@
 import { useState, type FormEvent } from "react";
 import { login } from "../lib/session.js";
+import { useStored } from "../lib/stored.js";
 import { Button } from "../ui/button.js";
 import { Field, Input, Problem } from "../ui/field.js";
 import { Logo } from "./logo.js";
@@ -29,7 +30,13 @@ export function Login(props: Props) {
 }
 
 export function LoginForm(props: Props) {
-  return props.hasLogin ? <PasswordForm {...props} /> : <TokenForm {...props} />;
+  const [usesToken, setUsesToken] = useStored("parley-uses-token", !props.hasLogin);
+  return (
+    <div className="grid gap-3">
+      {usesToken ? <TokenForm {...props} /> : <PasswordForm {...props} />}
+      {props.hasLogin && <Button variant="ghost" onClick={() => setUsesToken(!usesToken)}>{usesToken ? "Use a name and a password" : "Use a token"}</Button>}
+    </div>
+  );
 }
 
 function PasswordForm({ problem, onToken }: Props) {
@@ -52,7 +59,7 @@ function PasswordForm({ problem, onToken }: Props) {
     <form className="grid gap-4" onSubmit={submit}>
       <Field label="User name">{(id) => <Input id={id} name="username" autoComplete="username" required autoFocus />}</Field>
       <Field label="Password">{(id) => <Input id={id} name="password" type="password" autoComplete="current-password" required />}</Field>
-      <Problem>{failure ?? problem}</Problem>
+      <Problem>{failure ?? (problem && `Access denied: ${problem}`)}</Problem>
       <Button variant="primary" type="submit" disabled={isBusy} className="h-11">{isBusy ? "Signing in…" : "Sign in"}</Button>
     </form>
   );
@@ -66,7 +73,7 @@ function TokenForm({ problem, onToken }: Props) {
   };
   return (
     <form className="grid gap-4" onSubmit={submit}>
-      <Field label="Token" hint={<>This server has no users of its own. It takes a token with the role <code>agent</code>, <code>supervisor</code> or <code>admin</code>.</>}>
+      <Field label="Token" hint={<>A token with the role <code>agent</code>, <code>supervisor</code> or <code>admin</code>.</>}>
         {(id) => <Input id={id} name="token" type="password" autoComplete="off" spellCheck={false} required autoFocus />}
       </Field>
       {problem && <Problem>Access denied: {problem}</Problem>}

@@ -1,7 +1,8 @@
 import { useClaims } from "@parley/react";
-import { CircleUserRound, Keyboard, LogOut, SunMoon } from "lucide-react";
+import { ArrowLeftRight, CircleUserRound, Keyboard, LogOut, SunMoon } from "lucide-react";
 import { cn } from "../lib/cn.js";
 import { go, type Page } from "../lib/route.js";
+import type { Session } from "../lib/session.js";
 import { toggleTheme } from "../lib/theme.js";
 import { Button } from "../ui/button.js";
 import { Menu, MenuContent, MenuItem, MenuTrigger } from "../ui/menu.js";
@@ -13,11 +14,11 @@ const TITLES: Record<Page, string> = { desk: "Desk", supervisor: "Supervisor", k
 interface Props {
   pages: Page[];
   page: Page;
-  onSignOut: () => void;
+  session: Session;
   onHelp: () => void;
 }
 
-export function TopBar({ pages, page, onSignOut, onHelp }: Props) {
+export function TopBar({ pages, page, session, onHelp }: Props) {
   return (
     <header className="flex h-14 shrink-0 items-center gap-2 border-b border-line bg-surface px-3 sm:px-4">
       <div className="flex items-center gap-2.5">
@@ -41,13 +42,13 @@ export function TopBar({ pages, page, onSignOut, onHelp }: Props) {
       )}
       <div className="ml-auto flex items-center gap-1">
         <ConnectionPill />
-        <UserMenu onSignOut={onSignOut} onHelp={onHelp} />
+        <UserMenu session={session} onHelp={onHelp} />
       </div>
     </header>
   );
 }
 
-function UserMenu({ onSignOut, onHelp }: { onSignOut: () => void; onHelp: () => void }) {
+function UserMenu({ session, onHelp }: { session: Session; onHelp: () => void }) {
   const { sub, role } = useClaims();
   return (
     <Menu>
@@ -62,7 +63,9 @@ function UserMenu({ onSignOut, onHelp }: { onSignOut: () => void; onHelp: () => 
         <div className="pt-1.5">
           <MenuItem onSelect={toggleTheme}><SunMoon />Light or dark</MenuItem>
           <MenuItem onSelect={onHelp}><Keyboard />Keyboard shortcuts</MenuItem>
-          <MenuItem onSelect={onSignOut}><LogOut />Sign out</MenuItem>
+          {session.isDemo ? (
+            <MenuItem onSelect={() => session.changeRole(role === "agent" ? "supervisor" : "agent")}><ArrowLeftRight />{role === "agent" ? "See it as a supervisor" : "See it as an agent"}</MenuItem>
+          ) : <MenuItem onSelect={() => session.signOut()}><LogOut />Sign out</MenuItem>}
         </div>
       </MenuContent>
     </Menu>
