@@ -1,5 +1,5 @@
-import type { AiSuggestion, CallHelp, CallNote } from "../react/src/events.js";
-import type { CallAlert, CallStatusName, CallSummary, Line, WrapUp } from "../react/src/types.js";
+import type { AiSuggestion, CallAlert, CallHelp, CallNote, CallSummary } from "../react/src/events.js";
+import type { CallStatusName, Line, WrapUp } from "../react/src/types.js";
 
 export interface Change {
   kind: "line" | "suggestion" | "status" | "agents" | "gap" | "restart" | "other";

@@ -1,5 +1,5 @@
 // What the hooks give to an application. The events themselves are in events.ts, made from the server's schemas.
-import type { AiSuggestion, CallHelp, CallNote, CallStatus } from "./events.js";
+import type { AiSuggestion, CallAlert, CallHelp, CallNote, CallStatus, CallSummary } from "./events.js";
 
 export type CallStatusName = CallStatus["status"];
 
@@ -34,15 +34,6 @@ export interface CallEntry {
   help?: readonly Hand[];
 }
 
-export interface CallAlert {
-  call_id: string;
-  rule: string;
-  level: string;
-  text: string;
-  segment_id?: string;
-  seq: number;
-}
-
 /** How a call went, by one of its agents. */
 export interface WrapUp {
   agent_id: string;
@@ -53,13 +44,6 @@ export interface WrapUp {
 
 /** Somebody's hand that is up. */
 export type Hand = CallHelp["agents"][number];
-
-export interface CallSummary {
-  call_id: string;
-  sections: Array<{ title: string; text: string }>;
-  by: "local" | "model";
-  seq?: number;
-}
 
 /** A document in a list. */
 export interface DocumentEntry {
