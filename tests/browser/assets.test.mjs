@@ -77,7 +77,7 @@ test("who asks for JSON alone gets what the server understands", async () => {
   assert.equal(index.name, "parley");
   assert.match(index.version, /^\d+\.\d+\.\d+/);
   for (const event of ["call:subscribe", "call:list", "doc:feedback", "auth:refresh"]) assert.ok(index.events.includes(event), event);
-  for (const route of ["GET /api/v1/documents/{doc_id}", "POST /api/v1/calls"]) assert.ok(index.routes.includes(route), route);
+  for (const route of ["GET /api/v1/documents/{doc_id}", "POST /api/v1/calls"]) assert.ok(index.paths.includes(route), route);
   assert.equal(new Set(index.events).size, index.events.length);
   const browser = await get("/", { headers: { accept: "text/html,application/json" } });
   assert.equal(browser.headers.get("content-type"), "text/html; charset=utf-8");

@@ -228,7 +228,7 @@ export class ParleyClient {
 
   async #readFeatures(): Promise<void> {
     const answer = await this.fetch("/", { headers: { Accept: "application/json" } }).catch(() => null);
-    if (Array.isArray(answer?.events)) this.features.set(new Set([...answer.events, ...(answer.routes ?? [])]));
+    if (Array.isArray(answer?.events)) this.features.set(new Set([...answer.events, ...(answer.paths ?? [])]));
   }
 
   #setStatus(status: ConnectionState["status"]): void {

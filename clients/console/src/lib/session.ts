@@ -7,7 +7,7 @@ const DEMO_ROLE_KEY = "parley-demo-role";
 export interface ServerIndex {
   version: string;
   events: string[];
-  routes?: string[];
+  paths?: string[];
 }
 
 /** What the server says of itself; null if it cannot be reached. */

@@ -29,7 +29,7 @@ export function App() {
     client.open();
   }, [client]);
 
-  const hasLogin = index?.routes?.includes("POST /api/v1/login") ?? false;
+  const hasLogin = index?.paths?.includes("POST /api/v1/login") ?? false;
   if (asking?.why === "first" && index === null) return null;
   if (asking?.why === "first") return <Login hasLogin={hasLogin} problem={asking.problem} onToken={(token) => own.give(token)} />;
   return (
