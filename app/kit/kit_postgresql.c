@@ -13,6 +13,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define PENDING_MAX 256 /* commands whose answers were not read */
 #define NODE_SIZE 33
@@ -26,7 +27,8 @@ struct prepared {
     bool reads, is_empty; /* there is nothing to do */
 };
 
-#define LOST "08006" /* the SQLSTATE of a broken connection, of which the server cannot tell */
+#define UNKNOWN "08007" /* whether a transaction was done */
+#define LOST "08006"    /* the SQLSTATE of a broken connection, of which the server cannot tell */
 
 /* A result that rows are read from. */
 struct held {
@@ -431,11 +433,15 @@ static int pg_begin(struct kit_db *db, enum kit_access access)
     return send_text(pg, pg->writes ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 }
 
-/* Whether the transaction that was on its way when the connection broke was done. */
-static bool was_committed(struct pg *pg, int64_t number)
+#define PAUSE_MS 100 /* between two attempts to find out what became of a commit */
+
+/* Whether the transaction that was on its way when the connection broke was done: 1 or 0; -1: the time to stop is up,
+ * and nobody knows. */
+static int find_out(struct pg *pg, int64_t number)
 {
     struct kit_rows row;
-    while (kit_pg_link_wait(pg->link, &pg->abandoned)) {
+    for (bool is_first = true; kit_pg_link_wait(pg->link, &pg->abandoned); is_first = false) {
+        if (!is_first) nanosleep(&(struct timespec){0, PAUSE_MS * 1000000l}, NULL);
         pg->is_broken = false;
         if (connect_again(pg)) continue;
         pg->is_open = true;
@@ -448,7 +454,7 @@ static bool was_committed(struct pg *pg, int64_t number)
         pg_roll_back(&pg->db);
         if (step != KIT_FAILED) return found == number;
     }
-    return false;
+    return -1;
 }
 
 static int commit_write(struct pg *pg)
@@ -463,13 +469,13 @@ static int commit_write(struct pg *pg)
         return KIT_FAILED;
     bool failed = sync_pipeline(pg) != 0;
     if (failed && pg->conn) return KIT_FAILED;
-    bool was_done = !failed || was_committed(pg, number);
+    int done = failed ? find_out(pg, number) : 1;
     pg->is_broken = false;
-    if (was_done)
+    if (done > 0)
         pg->commits = number;
     else
-        note_failure(pg, LOST, "the connection broke");
-    return was_done ? 0 : KIT_FAILED;
+        note_failure(pg, done ? UNKNOWN : LOST, "the connection broke");
+    return done > 0 ? 0 : KIT_FAILED;
 }
 
 static int pg_commit(struct kit_db *db)
@@ -548,6 +554,7 @@ static const struct {
     int code;
     const char *message;
 } failures[] = {
+    {UNKNOWN, 503, "the server is stopping; whether this was stored is not known"},
     {"08", 503, KIT_STORE_AWAY},
     {"57P", 503, KIT_STORE_AWAY},
     {"53100", 507, "the store is full; nothing was stored"},

@@ -16,7 +16,8 @@
 
 #define CHECK_MS 2000     /* between two checks of a connection that is quiet */
 #define FIRST_PAUSE_MS 50 /* before connecting again; doubled each time */
-#define LOOK_MS 100       /* at whether to stop, in long waits */
+#define TLS_LOOK_MS 5
+#define LOOK_MS 100 /* at whether to stop, in long waits */
 
 struct kit_pg_link {
     const struct kit_config *config;
@@ -40,15 +41,17 @@ bool kit_store_url_is_valid(const char *url)
 
 /* ----------------------------------------------------------------- connect */
 
+/* What TLS has decrypted already does not show at the socket: the caller looks for it again and again. */
 bool kit_pg_wait(PGconn *conn, short events, uint64_t until_ms, const atomic_bool *stop)
 {
     struct pollfd fd = {PQsocket(conn), events, 0};
+    uint64_t look_ms = PQsslInUse(conn) ? TLS_LOOK_MS : LOOK_MS;
     for (;;) {
         uint64_t now_ms = base_clock_ms();
         if (now_ms >= until_ms || (stop && atomic_load(stop))) return false;
         uint64_t left_ms = until_ms - now_ms;
-        int n = poll(&fd, 1, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS));
-        if (n > 0) return true;
+        int n = poll(&fd, 1, (int)(left_ms < look_ms ? left_ms : look_ms));
+        if (n > 0 || (n == 0 && PQsslInUse(conn))) return true;
         if (n < 0 && errno != EINTR) return false;
     }
 }

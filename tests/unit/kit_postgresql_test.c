@@ -104,6 +104,34 @@ static void a_commit_that_was_not_done_is_not_acknowledged(void **state)
     assert_count("1");
 }
 
+static void note_message(struct kit_store_op *op)
+{
+    size_t n = strlen(f.log);
+    snprintf(f.log + n, sizeof f.log - n, "%d %s", op->failure.code, op->failure.message);
+    free(op);
+}
+
+/* The server stops before it knows. */
+static void a_commit_that_nobody_knows_of_is_not_said_to_be_undone(void **state)
+{
+    (void)state;
+    put("kept");
+    kit_work_wait(f.work);
+    free(fixture_psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'"));
+    free(fixture_psql("SELECT pg_reload_conf()"));
+    wait_for("SHOW synchronous_standby_names", "nobody");
+    struct op *o = make("a", true, run_insert);
+    o->op.done = note_message;
+    assert_int_equal(kit_store_submit(f.store, &o->op, 0), 0);
+    wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1");
+    kit_store_abandon(f.store);
+    kit_work_wait(f.work);
+    free(fixture_psql("ALTER SYSTEM RESET synchronous_standby_names"));
+    free(fixture_psql("SELECT pg_reload_conf()"));
+    assert_string_equal(f.log, "kept0 503 the server is stopping; whether this was stored is not known");
+    wait_for(in_schema("SELECT count(*) FROM calls"), "2");
+}
+
 static void a_statement_that_takes_too_long_is_503(void **state)
 {
     (void)state;
@@ -247,6 +275,7 @@ int main(void)
         TEST(a_connection_that_breaks_in_a_transaction_costs_that_transaction),
         TEST(a_commit_whose_answer_is_lost_is_acknowledged_if_it_was_done),
         TEST(a_commit_that_was_not_done_is_not_acknowledged),
+        TEST(a_commit_that_nobody_knows_of_is_not_said_to_be_undone),
         TEST(a_statement_that_takes_too_long_is_503),
         TEST(a_deadlock_between_nodes_is_run_again),
         TEST(nodes_that_write_to_one_call_number_it_without_a_hole),
