@@ -104,14 +104,14 @@ static inline char *fixture_psql(const char *sql)
 }
 
 /* Every second commit fails as if another transaction had got in its way, so that all that writes runs again. */
-static inline void fixture_make_faults(unsigned schema)
+static inline void fixture_make_faults(const char *schema)
 {
     char sql[1024];
     snprintf(sql, sizeof sql,
-             "SET search_path = t%u; CREATE SEQUENCE faults;"
+             "SET search_path = %s; CREATE SEQUENCE faults;"
              "CREATE TABLE store_nodes (node TEXT PRIMARY KEY, n BIGINT NOT NULL, at TIMESTAMPTZ NOT NULL);"
              "CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-             " IF nextval('t%u.faults') %% 2 = 0 THEN RAISE EXCEPTION 'fault' USING ERRCODE = '40001'; END IF;"
+             " IF nextval('%s.faults') %% 2 = 0 THEN RAISE EXCEPTION 'fault' USING ERRCODE = '40001'; END IF;"
              " RETURN NULL; END $$;"
              "CREATE CONSTRAINT TRIGGER fault AFTER INSERT OR UPDATE ON store_nodes DEFERRABLE INITIALLY DEFERRED"
              " FOR EACH ROW EXECUTE FUNCTION fault()",
@@ -124,12 +124,13 @@ static inline const char *fixture_store(void)
 {
     static char url[512];
     static unsigned count;
-    char sql[64];
+    char schema[32], sql[64];
     if (!getenv("TEST_STORE")) return "";
-    snprintf(sql, sizeof sql, "CREATE SCHEMA t%u", ++count);
+    snprintf(schema, sizeof schema, "t%d_%u", (int)getpid(), ++count);
+    snprintf(sql, sizeof sql, "CREATE SCHEMA %s", schema);
     free(fixture_psql(sql));
-    if (getenv("TEST_STORE_FAULTS")) fixture_make_faults(count);
-    snprintf(url, sizeof url, "%s&options=-csearch_path%%3Dt%u", getenv("TEST_STORE"), count);
+    if (getenv("TEST_STORE_FAULTS")) fixture_make_faults(schema);
+    snprintf(url, sizeof url, "%s&options=-csearch_path%%3D%s", getenv("TEST_STORE"), schema);
     return url;
 }
 
