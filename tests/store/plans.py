@@ -8,13 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-SMALL = {"alert_changes", "alert_rules", "knowledge_changes", "migrations", "store_nodes"}
-ALLOWED = {
-    "FROM documents d": "a page of the list, which a page of the index precedes",
-    "SELECT doc_id, title, topic, text FROM documents ORDER BY id": "builds the index, when documents changed",
-    "SELECT count(*) FROM documents": "once, when a server with the demo starts",
+SMALL = {  # tables that do not grow with history
+    "alert_changes", "alert_rules", "knowledge_changes", "migrations", "store_nodes",
 }
-OF_TESTS = re.compile(r"UPDATE calls SET (started|ended)_ms = \w+ - \d+|SELECT count\(\*\) FROM \w+( WHERE .*)?$|coalesce\(\(SELECT")
+OF_TESTS = re.compile(r"UPDATE calls SET started_ms = started_ms - \d+$")
 
 
 def run_sql(sql):
@@ -37,7 +34,7 @@ def main():
         count += 1
         text = " ".join(query[1].split())
         scanned = set(re.findall(r"Seq Scan on (\w+)", plan)) - SMALL
-        if scanned and not re.match(r"(CREATE|ALTER|SET|DROP) ", text) and not OF_TESTS.search(text) and not any(a in text for a in ALLOWED):
+        if scanned and not re.match(r"(CREATE|ALTER|SET|DROP) ", text) and not OF_TESTS.match(text):
             found.add(f"{', '.join(sorted(scanned))}: {text[:300]}")
     for problem in sorted(found):
         print(problem)
