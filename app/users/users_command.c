@@ -180,6 +180,7 @@ int users_run_command(const struct kit_config *config, const struct users_comman
     }
     run.op.run = verbs[i].run;
     run.op.writes = verbs[i].writes;
+    if (verbs[i].writes) run.op.locks[0] = USERS_LOCK;
     int status = verbs[i].has_name ? read_row(command, &run.row) : EXIT_SUCCESS;
     if (!status && sodium_init() < 0) status = EXIT_FAILURE;
     if (!status && verbs[i].has_password)

@@ -86,6 +86,7 @@ static int read_put(struct kit_request *request, const json_t *payload)
     const struct users *users = request->state;
     const json_t *password = json_object_get(payload, "password");
     size_t size = json_string_length(password);
+    request->op.locks[0] = USERS_LOCK;
     kit_copy_text(put->row.name, sizeof put->row.name, payload, "name");
     kit_copy_text(put->row.role, sizeof put->row.role, payload, "role");
     kit_copy_text(put->hashing.password, sizeof put->hashing.password, payload, "password");

@@ -40,6 +40,7 @@ struct users_row {
     int64_t created_ms;
 };
 void users_row_clear(struct users_row *row);
+#define USERS_LOCK "users" /* of operations that add */
 /* All run inside an operation. 0 or the code of failure; 404 without such a user. */
 int users_find(struct kit_db *db, const char *name, struct users_row *row, struct kit_failure *failure);
 /* Adds a user or changes one; an empty hash, or calls NULL, leaves what is there. *is_new may be NULL. */
