@@ -12,7 +12,7 @@ struct kit_answer {
     char sid[KIT_SID_SIZE];
     char event[32];
 };
-/* Its socket, or NULL if that is gone or none of a socket's. */
+/* Its socket, or NULL if it is gone, or the event came another way. */
 struct sio_socket *kit_answer_socket(const struct kit_answer *answer);
 struct kit_answer kit_answer_later(struct kit *kit, const struct sio_event *event);
 /* Sends one JSON value as the ack. */
@@ -21,7 +21,7 @@ void kit_answer_json(struct kit_answer *answer, const struct sio_builder *json);
 void kit_answer_failure(struct kit_answer *answer, const struct kit_failure *failure);
 /* When to try again what failed with 503, unless the failure says it. */
 #define KIT_RETRY_AFTER_MS 1000
-/* 0: it is no use, or not known. */
+/* 0: trying again is pointless, or the time is unknown. */
 uint32_t kit_retry_after_ms(const struct kit_failure *failure);
 /* The fields of an error, without braces: code, message, field, retry_after_ms. */
 void kit_answer_put_error(struct sio_builder *builder, const struct kit_failure *failure);

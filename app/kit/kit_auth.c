@@ -225,7 +225,7 @@ static void on_timer(void *ctx)
     }
 }
 
-/* Who it is, for other processes that ask who is in a room, and for whoever comes back as it. */
+/* Who it is, for other processes that ask who is in a room, and for a later connection that claims to be the same. */
 static void show_user(const struct user *user)
 {
     if ((kit_has_peers(user->kit) || user->kit->config->io.recovery.enabled) && user->claims)
@@ -258,7 +258,7 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
     return 0;
 }
 
-static void refuse(struct kit *kit, struct sio_admission *admission, const struct kit_failure *failure)
+static void refuse_admission(struct kit *kit, struct sio_admission *admission, const struct kit_failure *failure)
 {
     uint32_t retry_after_ms = kit_retry_after_ms(failure);
     char data[64];
@@ -277,7 +277,7 @@ static struct eio_str handshake_token(const struct sio_socket *socket, json_t **
     *auth = json_loadb(raw.p, raw.n, 0, NULL);
     const json_t *token = json_object_get(*auth, "token");
     struct eio_str text = {json_string_value(token), json_string_length(token)};
-    /* Something that is no text is a wrong token, not a missing one. */
+    /* A value of another type is a wrong token, not a missing one. */
     if (token && !json_is_null(token) && !text.p) text.p = "";
     return text;
 }
@@ -344,7 +344,7 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     if (!user) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
         kit_claims_unref(claims);
-        refuse(kit, admission, &failure);
+        refuse_admission(kit, admission, &failure);
         return;
     }
     sio_socket_set_user(socket, user);
@@ -374,7 +374,7 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
 }
 
 /* False: the event is refused; who goes on all the same is disconnected. */
-static bool spend(struct user *user, const struct sio_event *event)
+static bool spend_event(struct user *user, const struct sio_event *event)
 {
     struct kit_failure failure;
     if (!kit_spend_event(&user->spender, event->args.json.n, &failure)) return true;
@@ -395,7 +395,7 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
     struct user *user = sio_socket_user(socket);
     bool is_known = user && user->claims;
     char why[64];
-    if (!user || !spend(user, event)) return false;
+    if (!user || !spend_event(user, event)) return false;
     if (!is_known && (!nsp->sign_in || !eio_str_is(event->name, nsp->sign_in))) {
         kit_answer_refuse(nsp->kit, event, 401, NULL, "send agent:connect first");
         return false;

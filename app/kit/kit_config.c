@@ -18,14 +18,14 @@
 
 enum { FILE_MAX = 1 << 20 }; /* bytes of a configuration file */
 
-/* Where a failure is told; the first one stays. */
+/* Collects a failure; the first one stays. */
 struct report {
     char *text;
     size_t size;
     bool failed;
 };
 
-__attribute__((format(printf, 2, 3))) static int fail(struct report *report, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int report_fault(struct report *report, const char *format, ...)
 {
     va_list args;
     if (report->failed) return EIO_EINVAL;
@@ -171,10 +171,10 @@ static int set_option(struct kit_config *config, const struct kit_setting *setti
     }
     if (!error) error = replace_text(&config->sources[setting->index], source);
     if (!error) return 0;
-    if (error == EIO_ENOMEM) return fail(report, "out of memory");
+    if (error == EIO_ENOMEM) return report_fault(report, "out of memory");
     kit_option_allowed(option, allowed, sizeof allowed);
-    return fail(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
-                option->secret ? "…" : value, allowed, source);
+    return report_fault(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
+                        option->secret ? "…" : value, allowed, source);
 }
 
 /* An address is a secret only with a password in it. */
@@ -184,7 +184,7 @@ static bool hides(const struct kit_option *option, const char *value)
     return option->secret && (!is_address || strchr(value, '@') || strstr(value, "password"));
 }
 
-/* Of the values that came through: a wrong one that another source overrides harms nobody. */
+/* Of the values that came through: a wrong one that another source overrides does no harm. */
 static int check_texts(const struct kit_config *config, struct report *report)
 {
     struct kit_setting setting;
@@ -194,8 +194,8 @@ static int check_texts(const struct kit_config *config, struct report *report)
         if (!option->check || !value || (!value[0] && !option->fallback[0])) continue;
         const char *allowed = option->check(value);
         if (!allowed) continue;
-        return fail(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
-                    hides(option, value) ? "…" : value, allowed, config->sources[i]);
+        return report_fault(report, "option %s: invalid value '%s' (allowed: %s), from %s", option->name,
+                            hides(option, value) ? "…" : value, allowed, config->sources[i]);
     }
     return 0;
 }
@@ -221,7 +221,7 @@ static struct kit_setting find_setting(const struct kit_config *config, const ch
     return setting;
 }
 
-static void derive(struct kit_config *config)
+static void derive_options(struct kit_config *config)
 {
     config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
     config->redis_options.url = config->redis;
@@ -250,7 +250,7 @@ void kit_config_init(struct kit_config *config, const struct kit_module *const *
         BASE_CHECK(i < KIT_CONFIG_OPTIONS_MAX);
         set_option(config, &setting, setting.option->fallback, "default", &report);
     }
-    derive(config);
+    derive_options(config);
 }
 
 void kit_config_clear(struct kit_config *config)
@@ -272,7 +272,7 @@ static const char *source_of(const struct kit_config *config, const char *name)
 /* ------------------------------------------------------------------- file */
 
 /* Without the white space around it. */
-static char *trim(char *text)
+static char *trim_space(char *text)
 {
     while (isspace((unsigned char)*text)) text++;
     size_t n = strlen(text);
@@ -290,19 +290,19 @@ static void cut_comment(char *line)
 
 static int load_line(struct kit_config *config, char *line, const char *source, struct report *report)
 {
-    line = trim(line);
+    line = trim_space(line);
     if (!*line || *line == ';' || *line == '#') return 0;
-    if (*line == '[') return fail(report, "sections are not supported: %s in %s", line, source);
+    if (*line == '[') return report_fault(report, "sections are not supported: %s in %s", line, source);
     char *value = strpbrk(line, "=:");
-    if (!value) return fail(report, "%s: expected `name = value`", source);
+    if (!value) return report_fault(report, "%s: expected `name = value`", source);
     *value++ = 0;
     cut_comment(value);
-    const char *name = trim(line);
-    value = trim(value);
+    const char *name = trim_space(line);
+    value = trim_space(value);
     struct kit_setting setting = find_setting(config, name, strlen(name), false);
-    if (!setting.option) return fail(report, "unknown option %s (value '%s'), from %s", name, value, source);
+    if (!setting.option) return report_fault(report, "unknown option %s (value '%s'), from %s", name, value, source);
     if (!strcmp(setting.option->name, "config"))
-        return fail(report, "option config is not allowed in a file, from %s", source);
+        return report_fault(report, "option config is not allowed in a file, from %s", source);
     return set_option(config, &setting, value, source, report);
 }
 
@@ -335,9 +335,9 @@ static int load_file(struct kit_config *config, const char *path, struct report 
     unsigned number = 0;
     char *text = read_file(path, &size);
     if (!text)
-        return fail(report, "option config: invalid value '%s' (allowed: a readable file: %s), from %s", path,
-                    strerror(errno), source_of(config, "config"));
-    if (strlen(text) < size) fail(report, "configuration file %s: byte %zu is a NUL", path, strlen(text));
+        return report_fault(report, "option config: invalid value '%s' (allowed: a readable file: %s), from %s", path,
+                            strerror(errno), source_of(config, "config"));
+    if (strlen(text) < size) report_fault(report, "configuration file %s: byte %zu is a NUL", path, strlen(text));
     char *rest = text + (strncmp(text, mark, 3) ? 0 : 3), *line;
     while (!report->failed && (line = strsep(&rest, "\n"))) {
         snprintf(source, sizeof source, "configuration file %.250s, line %u", path, ++number);
@@ -388,8 +388,8 @@ static int load_environment(struct kit_config *config, char *const *environment,
         struct kit_setting setting = find_setting(config, entry + prefix, (size_t)(equals - entry) - prefix, true);
         snprintf(source, sizeof source, "environment %.*s", (int)(equals - entry), entry);
         if (!setting.option)
-            return fail(report, "unknown option %.*s (value '%s'), from %s", (int)((size_t)(equals - entry) - prefix),
-                        entry + prefix, equals + 1, source);
+            return report_fault(report, "unknown option %.*s (value '%s'), from %s",
+                                (int)((size_t)(equals - entry) - prefix), entry + prefix, equals + 1, source);
         if (set_option(config, &setting, equals + 1, source, report)) return EIO_EINVAL;
     }
     return 0;
@@ -404,7 +404,7 @@ struct word {
     const char *value; /* after '=', or NULL */
 };
 
-static struct word split(const char *text)
+static struct word split_word(const char *text)
 {
     const char *equals = strchr(text, '=');
     struct word w = {text, equals ? (size_t)(equals - text) : strlen(text), equals ? equals + 1 : NULL};
@@ -441,12 +441,12 @@ static int load_flag(struct kit_command_line *line, int *i, const struct word *w
                      struct report *report)
 {
     if (flag->is_switch) {
-        if (w->value) return fail(report, "option --%s takes no value, on the command line", flag->name);
+        if (w->value) return report_fault(report, "option --%s takes no value, on the command line", flag->name);
         flag->value = "";
         return 0;
     }
     flag->value = value_of(line, i, w);
-    return flag->value ? 0 : fail(report, "option --%s needs a value, on the command line", flag->name);
+    return flag->value ? 0 : report_fault(report, "option --%s needs a value, on the command line", flag->name);
 }
 
 /* A word that is neither an option nor a value: after a switch it was meant as its value. */
@@ -457,9 +457,10 @@ static int refuse_word(const struct kit_config *config, const struct kit_command
     const struct kit_option *option = NULL;
     if (!strncmp(before, "--", 2)) option = find_setting(config, before + 2, strlen(before + 2), false).option;
     if (option && option->type == KIT_BOOL)
-        return fail(report, "option %s: invalid value '%s' (allowed: true or false), from " COMMAND_LINE " --%s",
-                    option->name, line->argv[i], before + 2);
-    return fail(report, "unexpected argument '%s' on the command line", line->argv[i]);
+        return report_fault(report,
+                            "option %s: invalid value '%s' (allowed: true or false), from " COMMAND_LINE " --%s",
+                            option->name, line->argv[i], before + 2);
+    return report_fault(report, "unexpected argument '%s' on the command line", line->argv[i]);
 }
 
 static int load_word(struct kit_config *config, struct kit_command_line *line, int *i, bool only_config,
@@ -472,7 +473,7 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
         if (!only_config) line->rest[line->rest_count++] = text;
         return 0;
     }
-    struct word w = split(text + 2);
+    struct word w = split_word(text + 2);
     struct kit_flag *flag = find_flag(line, &w);
     if (flag) return load_flag(line, i, &w, flag, report);
     struct kit_setting setting = find_setting(config, w.name, w.name_size, false);
@@ -480,9 +481,9 @@ static int load_word(struct kit_config *config, struct kit_command_line *line, i
     if (negated) setting = find_setting(config, w.name + 3, w.name_size - 3, false);
     const struct kit_option *option = setting.option;
     if (!option || (negated && option->type != KIT_BOOL))
-        return fail(report, "unknown option --%.*s on the command line", (int)w.name_size, w.name);
+        return report_fault(report, "unknown option --%.*s on the command line", (int)w.name_size, w.name);
     const char *value = option->type == KIT_BOOL ? switch_value(line, i, &w, negated) : value_of(line, i, &w);
-    if (!value) return fail(report, "option --%s needs a value, on the command line", w.name);
+    if (!value) return report_fault(report, "option --%s needs a value, on the command line", w.name);
     if (only_config && strcmp(option->name, "config")) return 0;
     snprintf(source, sizeof source, COMMAND_LINE " --%.*s", (int)(w.name_size > 100 ? 100 : w.name_size), w.name);
     return set_option(config, &setting, value, source, report);
@@ -497,37 +498,39 @@ static int load_command_line(struct kit_config *config, struct kit_command_line 
 }
 
 /* Values that only make sense together. */
-static int check(const struct kit_config *config, struct report *report)
+static int check_together(const struct kit_config *config, struct report *report)
 {
     if (check_texts(config, report)) return EIO_EINVAL;
     size_t secret = strlen(config->jwt_secret);
     if (config->io.engine.high_water_bytes > config->io.engine.max_queue_bytes)
-        return fail(report,
-                    "option high_water_bytes: invalid value '%zu' (allowed: up to max_queue_bytes, %zu), from %s",
-                    config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes,
-                    source_of(config, "high_water_bytes"));
+        return report_fault(
+            report, "option high_water_bytes: invalid value '%zu' (allowed: up to max_queue_bytes, %zu), from %s",
+            config->io.engine.high_water_bytes, config->io.engine.max_queue_bytes,
+            source_of(config, "high_water_bytes"));
     if (config->workers > 1 && !strcmp(config->data, ":memory:"))
-        return fail(report,
-                    "option workers: invalid value '%u' with data :memory: (allowed: 1, or a directory), from %s",
-                    config->workers, source_of(config, "workers"));
+        return report_fault(
+            report, "option workers: invalid value '%u' with data :memory: (allowed: 1, or a directory), from %s",
+            config->workers, source_of(config, "workers"));
     if (secret && secret < 32)
-        return fail(report,
-                    "option jwt_secret: %zu bytes is too short (allowed: at least 32 bytes, RFC 7518 3.2), from %s",
-                    secret, source_of(config, "jwt_secret"));
+        return report_fault(
+            report, "option jwt_secret: %zu bytes is too short (allowed: at least 32 bytes, RFC 7518 3.2), from %s",
+            secret, source_of(config, "jwt_secret"));
     if (secret && config->jwt_algorithm != KIT_JWT_HS256)
-        return fail(report, "option jwt_secret requires jwt_algorithm HS256 (allowed: jwt_key_file for EdDSA), from %s",
-                    source_of(config, "jwt_secret"));
+        return report_fault(report,
+                            "option jwt_secret requires jwt_algorithm HS256 (allowed: jwt_key_file for EdDSA), from %s",
+                            source_of(config, "jwt_secret"));
     if (config->jwt_algorithm == KIT_JWT_EDDSA && !config->jwt_key_file[0])
-        return fail(report, "option jwt_key_file: required with jwt_algorithm EdDSA (allowed: a file), from %s",
-                    source_of(config, "jwt_key_file"));
+        return report_fault(report, "option jwt_key_file: required with jwt_algorithm EdDSA (allowed: a file), from %s",
+                            source_of(config, "jwt_key_file"));
     if (secret && config->jwt_key_file[0])
-        return fail(report,
-                    "options jwt_secret and jwt_key_file are mutually exclusive (allowed: one of them), from %s",
-                    source_of(config, "jwt_secret"));
+        return report_fault(
+            report, "options jwt_secret and jwt_key_file are mutually exclusive (allowed: one of them), from %s",
+            source_of(config, "jwt_secret"));
     if (!config->tls_cert[0] != !config->tls_key[0])
-        return fail(report, "option %s: invalid value '' (allowed: both of tls_cert and tls_key, or none), from %s",
-                    config->tls_cert[0] ? "tls_key" : "tls_cert",
-                    source_of(config, config->tls_cert[0] ? "tls_key" : "tls_cert"));
+        return report_fault(report,
+                            "option %s: invalid value '' (allowed: both of tls_cert and tls_key, or none), from %s",
+                            config->tls_cert[0] ? "tls_key" : "tls_cert",
+                            source_of(config, config->tls_cert[0] ? "tls_key" : "tls_cert"));
     return 0;
 }
 
@@ -542,14 +545,14 @@ int kit_config_load(struct kit_config *config, struct kit_command_line *line, ch
     if (load_command_line(config, line, true, &report)) return EIO_EINVAL;
     if (config->config_file[0]) {
         char *path = strdup(config->config_file);
-        int failed = path ? load_file(config, path, &report) : fail(&report, "out of memory");
+        int failed = path ? load_file(config, path, &report) : report_fault(&report, "out of memory");
         free(path);
         if (failed) return EIO_EINVAL;
         if (load_environment(config, environment, &report)) return EIO_EINVAL;
     }
     if (load_command_line(config, line, false, &report)) return EIO_EINVAL;
-    derive(config);
-    return check(config, &report);
+    derive_options(config);
+    return check_together(config, &report);
 }
 
 /* 127.0.0.0/8, ::1, the same as an IPv4-mapped address, or the name. */
@@ -566,10 +569,11 @@ int kit_config_check_server(const struct kit_config *config, char *error, size_t
 {
     struct report report = {error, error_size, false};
     if (config->jwt_secret[0] || config->jwt_key_file[0] || is_loopback(config->host)) return 0;
-    return fail(&report,
-                "option host: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
-                "allowed; `openssl rand -hex 32` makes a key), from %s",
-                config->host, source_of(config, "host"));
+    return report_fault(
+        &report,
+        "option host: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
+        "allowed; `openssl rand -hex 32` makes a key), from %s",
+        config->host, source_of(config, "host"));
 }
 
 int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,
@@ -578,8 +582,8 @@ int kit_config_refuse(const struct kit_config *config, const char *name, const c
     struct report report = {error, error_size, false};
     struct kit_setting setting = find_setting(config, name, strlen(name), false);
     const char *value = setting.option && setting.option->type == KIT_TEXT ? config->texts[setting.index] : NULL;
-    return fail(&report, "option %s: invalid value '%s' (allowed: %s), from %s", name, value ? value : "true", allowed,
-                source_of(config, name));
+    return report_fault(&report, "option %s: invalid value '%s' (allowed: %s), from %s", name, value ? value : "true",
+                        allowed, source_of(config, name));
 }
 
 void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option))

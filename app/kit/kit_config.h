@@ -122,7 +122,7 @@ int kit_config_check_server(const struct kit_config *config, char *error, size_t
  * error. */
 int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,
                       size_t error_size);
-/* True if nobody gave a value. */
+/* True if the value is the default. */
 bool kit_config_is_default(const struct kit_config *config, const char *name);
 /* Calls fn for each secret that was given on the command line, where every user of the machine can read it. */
 void kit_config_each_exposed(const struct kit_config *config, void (*fn)(const char *option));

@@ -51,9 +51,9 @@ struct kit_engine {
     int (*begin)(struct kit_db *db, enum kit_access access);
     int (*commit)(struct kit_db *db);
     void (*roll_back)(struct kit_db *db);
-    /* Until the transaction ends nobody else has these; sorted, each once. NULL: nobody else writes. */
+    /* Holds these for this transaction alone; sorted, each once. NULL: there are no other writers. */
     int (*lock)(struct kit_db *db, const int64_t *keys, size_t count);
-    /* Returns 0, or KIT_FAILED if somebody has it. NULL: nobody else writes. */
+    /* Returns 0, or KIT_FAILED if another transaction holds it. NULL: there are no other writers. */
     int (*try_lock)(struct kit_db *db, int64_t key);
 
     /* One operation in it. begin_part: 0 or KIT_FAILED. */
@@ -64,7 +64,7 @@ struct kit_engine {
     /* True if the last failure says that the transaction may succeed if it is run again. NULL: never. */
     bool (*may_retry)(const struct kit_db *db);
 
-    /* The schema. Begins a transaction that nobody else can have at the same time. */
+    /* The schema. Begins a transaction that excludes all others of this kind. */
     int (*begin_schema)(struct kit_db *db);
     /* SQL of any length, several statements. */
     int (*run_script)(struct kit_db *db, const char *sql);

@@ -201,7 +201,7 @@ static size_t on_body(char *p, size_t size, size_t count, void *ctx)
     return CURL_WRITEFUNC_ERROR;
 }
 
-static void finish(struct kit_fetch *fetch, CURLcode code)
+static void finish_fetch(struct kit_fetch *fetch, CURLcode code)
 {
     struct kit_fetch_result result = {.status = status_of(fetch), .type = "", .retry_after_s = -1};
     char *type = NULL;
@@ -227,7 +227,7 @@ static void finish_done(struct kit_fetcher *fetcher)
         if (message->msg != CURLMSG_DONE) continue;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
-        finish((struct kit_fetch *)(void *)fetch, code);
+        finish_fetch((struct kit_fetch *)(void *)fetch, code);
     }
 }
 
@@ -235,7 +235,7 @@ static void on_idle(void *ctx)
 {
     struct kit_fetch *fetch = ctx;
     fetch->error = "no data received in time";
-    finish(fetch, CURLE_OPERATION_TIMEDOUT);
+    finish_fetch(fetch, CURLE_OPERATION_TIMEDOUT);
 }
 
 /* ------------------------------------------------------------------- start */
@@ -328,7 +328,7 @@ struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_
 void kit_fetch_cancel(struct kit_fetch *fetch)
 {
     fetch->cancelled = true;
-    if (fetch->in_callback) return; /* finish() comes when its reader has returned */
+    if (fetch->in_callback) return; /* finish_fetch() comes when its reader has returned */
     fetch->fetcher->stats.running--;
     free_fetch(fetch);
 }

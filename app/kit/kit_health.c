@@ -22,7 +22,7 @@ struct totals {
     bool is_alone; /* other nodes are not reached, by one worker at least */
 };
 
-static struct totals sum(const struct kit *kit)
+static struct totals sum_workers(const struct kit *kit)
 {
     struct totals totals = {0, 0, 0, 1, false};
     const char *why;
@@ -51,7 +51,7 @@ static struct totals sum(const struct kit *kit)
 
 static void put_health(struct kit *kit, struct sio_builder *json)
 {
-    struct totals totals = sum(kit);
+    struct totals totals = sum_workers(kit);
     bool is_away = kit_store_is_away(kit->store);
     bool degraded = totals.is_alone || totals.up < kit->processes.count || is_away;
     sio_builder_put(json, degraded ? "{\"status\":\"degraded\"" : "{\"status\":\"ok\"");

@@ -83,7 +83,7 @@ static void on_done(void *ctx, const struct kit_fetch_result *result)
     kit_log(EIO_LOG_WARN, "cannot fetch the key set; the former keys stay", "url", config->jwks_url, "why", why, NULL);
 }
 
-static void fetch(struct kit_jwks *jwks)
+static void fetch_set(struct kit_jwks *jwks)
 {
     struct kit *kit = jwks->kit;
     struct kit_fetch_options options = {.url = kit->config->jwks_url,
@@ -101,7 +101,7 @@ static void fetch(struct kit_jwks *jwks)
 
 static void on_timer(void *ctx)
 {
-    fetch(ctx);
+    fetch_set(ctx);
 }
 
 bool kit_jwks_is_awaited(struct kit *kit, struct eio_str token)
@@ -112,7 +112,7 @@ bool kit_jwks_is_awaited(struct kit *kit, struct eio_str token)
     kit_jwt_read_kid(token, kid);
     if (!kid[0] || kit_jwt_find_key(&kit->jwt, kid)) return false;
     uint64_t age_ms = eio_loop_now_ms(kit->loop) - jwks->tried_ms;
-    if (!jwks->was_fetched || age_ms >= (uint64_t)kit->config->jwks_interval_s * 1000) fetch(jwks);
+    if (!jwks->was_fetched || age_ms >= (uint64_t)kit->config->jwks_interval_s * 1000) fetch_set(jwks);
     return jwks->fetch != NULL;
 }
 

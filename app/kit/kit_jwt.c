@@ -15,7 +15,7 @@
 #define BASE64 sodium_base64_VARIANT_URLSAFE_NO_PADDING
 
 /* Strict base64url without padding. libsodium refuses padding, foreign characters and non-zero trailing bits. */
-static bool decode(struct eio_str text, uint8_t *out, size_t out_size, size_t *size)
+static bool decode_base64url(struct eio_str text, uint8_t *out, size_t out_size, size_t *size)
 {
     const char *end;
     if (!text.n) return false;
@@ -72,7 +72,7 @@ int kit_jwt_set_public_key(struct kit_jwt *jwt, const char *text, size_t size)
     struct eio_str s = {text, size};
     if (size && memmem(text, size, "-----BEGIN", 10)) {
         if (read_ed25519_pem(s, jwt->key, jwt->private_key, &jwt->has_private_key)) return EIO_EINVAL;
-    } else if (!decode(s, jwt->key, crypto_sign_PUBLICKEYBYTES, &n) || n != crypto_sign_PUBLICKEYBYTES) {
+    } else if (!decode_base64url(s, jwt->key, crypto_sign_PUBLICKEYBYTES, &n) || n != crypto_sign_PUBLICKEYBYTES) {
         return EIO_EINVAL;
     }
     jwt->key_size = crypto_sign_PUBLICKEYBYTES;
@@ -96,7 +96,9 @@ int kit_jwt_read_jwk(struct kit_jwt_key *key, const json_t *jwk)
     *key = (struct kit_jwt_key){.algorithm = KIT_JWT_EDDSA, .key_size = crypto_sign_PUBLICKEYBYTES};
     memcpy(key->kid, json_string_value(kid), size);
     struct eio_str text = {json_string_value(x), json_string_length(x)};
-    return decode(text, key->key, crypto_sign_PUBLICKEYBYTES, &n) && n == crypto_sign_PUBLICKEYBYTES ? 0 : EIO_EINVAL;
+    return decode_base64url(text, key->key, crypto_sign_PUBLICKEYBYTES, &n) && n == crypto_sign_PUBLICKEYBYTES
+               ? 0
+               : EIO_EINVAL;
 }
 
 /* Reads at most max bytes; returns the size or -1. */
@@ -267,7 +269,7 @@ static bool read_header(struct eio_str part, struct header *out)
 {
     uint8_t text[1024];
     size_t n;
-    if (!decode(part, text, sizeof text, &n)) return false;
+    if (!decode_base64url(part, text, sizeof text, &n)) return false;
     json_t *header = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
     const char *alg = json_string_value(json_object_get(header, "alg"));
     const char *kid = json_string_value(json_object_get(header, "kid"));
@@ -296,7 +298,8 @@ const struct kit_jwt_key *kit_jwt_find_key(const struct kit_jwt *jwt, const char
     return jwt->find_key ? jwt->find_key(jwt->find_ctx, kid) : NULL;
 }
 
-static void hmac(const uint8_t *key, size_t key_size, struct eio_str text, uint8_t out[crypto_auth_hmacsha256_BYTES])
+static void make_mac(const uint8_t *key, size_t key_size, struct eio_str text,
+                     uint8_t out[crypto_auth_hmacsha256_BYTES])
 {
     crypto_auth_hmacsha256_state state;
     crypto_auth_hmacsha256_init(&state, key, key_size);
@@ -313,11 +316,11 @@ static bool signature_holds(const struct kit_jwt *jwt, const struct header *head
     const uint8_t *key = named ? named->key : jwt->key;
     size_t n, key_size = named ? named->key_size : jwt->key_size;
     if (header->algorithm != (named ? named->algorithm : jwt->algorithm)) return false;
-    if (!decode(part, signature, sizeof signature, &n)) return false;
+    if (!decode_base64url(part, signature, sizeof signature, &n)) return false;
     if (header->algorithm == KIT_JWT_EDDSA)
         return n == crypto_sign_BYTES && !crypto_sign_verify_detached(signature, (const uint8_t *)text.p, text.n, key);
     if (n != sizeof own) return false;
-    hmac(key, key_size, text, own);
+    make_mac(key, key_size, text, own);
     return !sodium_memcmp(own, signature, sizeof own);
 }
 
@@ -372,7 +375,7 @@ json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t 
     struct eio_str signature = {second + 1, (size_t)(token.p + token.n - second - 1)};
     struct header read;
     if (!read_header(header, &read) || !signature_holds(jwt, &read, signed_part, signature)) return NULL;
-    if (!decode(payload, text, sizeof text, &n)) return NULL;
+    if (!decode_base64url(payload, text, sizeof text, &n)) return NULL;
     json_t *claims = json_loadb((const char *)text, n, JSON_REJECT_DUPLICATES, NULL);
     const char *fault = claims_fault(jwt, claims, unix_s);
     if (!fault) return claims;
@@ -392,7 +395,7 @@ bool kit_jwt_can_sign(const struct kit_jwt *jwt)
 static size_t sign_text(const struct kit_jwt *jwt, struct eio_str text, uint8_t signature[SIGNATURE_MAX])
 {
     if (jwt->algorithm == KIT_JWT_HS256) {
-        hmac(jwt->key, jwt->key_size, text, signature);
+        make_mac(jwt->key, jwt->key_size, text, signature);
         return crypto_auth_hmacsha256_BYTES;
     }
     crypto_sign_detached(signature, NULL, (const uint8_t *)text.p, text.n, jwt->private_key);

@@ -23,7 +23,7 @@ struct kit_jwt_key {
 };
 
 struct kit_jwt {
-    /* The own key, for tokens whose kid is none of the others'. */
+    /* The own key, for tokens without a kid, or with an unknown one. */
     enum kit_jwt_algorithm algorithm;
     uint8_t key[KIT_JWT_KEY_MAX]; /* HS256: the secret; EdDSA: the public key */
     size_t key_size;
@@ -48,13 +48,13 @@ void kit_jwt_clear(struct kit_jwt *jwt);
 int kit_jwt_set_public_key(struct kit_jwt *jwt, const char *text, size_t size);
 /* Fills in the key of a JSON Web Key (RFC 7517): Ed25519 alone. EIO_EINVAL: it is another. */
 int kit_jwt_read_jwk(struct kit_jwt_key *key, const json_t *jwk);
-/* The kid of a token's header, which nobody has checked; "" if it has none. */
+/* The kid of a token's header, unchecked; "" if it has none. */
 void kit_jwt_read_kid(struct eio_str token, char kid[KIT_JWT_KID_SIZE]);
 /* The key of that name besides the own, or NULL. */
 const struct kit_jwt_key *kit_jwt_find_key(const struct kit_jwt *jwt, const char *kid);
 
-/* Checks a token. Returns its claims (the caller's, json_decref) or NULL with an English reason in *why, which says
- * nothing that helps an attacker. unix_s: the time. A token without exp is refused. */
+/* Checks a token. Returns its claims (the caller's, json_decref) or NULL with an English reason in *why, which does not
+ * help an attacker. unix_s: the time. A token without exp is refused. */
 json_t *kit_jwt_verify(const struct kit_jwt *jwt, struct eio_str token, int64_t unix_s, const char **why);
 /* False: the own key is a public one. */
 bool kit_jwt_can_sign(const struct kit_jwt *jwt);

@@ -32,7 +32,7 @@ static void put_char(struct line *line, char c)
     if (line->n + 1 < line->size) line->p[line->n++] = c;
 }
 
-static void put(struct line *line, const char *text)
+static void put_text(struct line *line, const char *text)
 {
     for (; *text; text++) put_char(line, *text);
 }
@@ -48,7 +48,7 @@ static void put_quoted(struct line *line, const char *text)
             put_char(line, (char)c);
         } else if (c < 0x20 || c == 0x7f) {
             snprintf(code, sizeof code, "\\u%04x", c);
-            put(line, code);
+            put_text(line, code);
         } else {
             put_char(line, (char)c);
         }
@@ -76,10 +76,10 @@ static void put_pair(struct line *line, enum kit_log_format format, const char *
         return;
     }
     if (line->n) put_char(line, ' ');
-    put(line, key);
+    put_text(line, key);
     put_char(line, '=');
     if (is_plain(value) && strcmp(key, "msg"))
-        put(line, value);
+        put_text(line, value);
     else
         put_quoted(line, value);
 }

@@ -18,7 +18,7 @@ struct page {
     unsigned worker_count;
 };
 
-__attribute__((format(printf, 2, 3))) static void put(struct page *page, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void put_text(struct page *page, const char *format, ...)
 {
     if (page->failed) return;
     for (;;) {
@@ -90,12 +90,12 @@ struct sample {
 
 static void put_line(struct page *page, const struct sample *sample, const char *labels, uint64_t value)
 {
-    put(page, "parley_%s%s%s%s%s ", sample->row->name, sample->suffix, labels[0] ? "{" : "", labels,
-        labels[0] ? "}" : "");
+    put_text(page, "parley_%s%s%s%s%s ", sample->row->name, sample->suffix, labels[0] ? "{" : "", labels,
+             labels[0] ? "}" : "");
     if (sample->in_us)
-        put(page, "%.6f\n", (double)value / 1e6);
+        put_text(page, "%.6f\n", (double)value / 1e6);
     else
-        put(page, "%llu\n", (unsigned long long)value);
+        put_text(page, "%llu\n", (unsigned long long)value);
 }
 
 static void put_sample(struct page *page, const struct sample *sample)
@@ -151,7 +151,7 @@ static void put_family(struct page *page, const struct kit *kit, size_t from, co
             const struct kit_metric *row = &metrics->set->list[i];
             if (strcmp(row->name, name)) continue;
             if (is_first)
-                put(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", name, row->help, name, types[row->kind]);
+                put_text(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", name, row->help, name, types[row->kind]);
             is_first = false;
             if (!numbers) numbers = read_numbers(metrics, buffer);
             put_row(page, row, numbers, place);
@@ -178,8 +178,8 @@ static void put_set(struct page *page, const struct kit *kit, size_t s)
         const struct kit_metric *row = &metrics->set->list[i];
         if (row->label && !was_put(kit, s, row->name)) put_family(page, kit, s, row->name);
         if (row->label) continue;
-        put(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", row->name, row->help, row->name,
-            row->kind == KIT_COUNTER ? "counter" : "gauge");
+        put_text(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", row->name, row->help, row->name,
+                 row->kind == KIT_COUNTER ? "counter" : "gauge");
         put_row(page, row, numbers, place);
     }
 }
@@ -188,19 +188,19 @@ static void put_set(struct page *page, const struct kit *kit, size_t s)
 static void put_workers(struct page *page)
 {
     uint64_t now_ms = kit_monotonic_ms();
-    put(page, "# HELP parley_worker_up 1 if the worker responds, else 0.\n# TYPE parley_worker_up gauge\n");
+    put_text(page, "# HELP parley_worker_up 1 if the worker responds, else 0.\n# TYPE parley_worker_up gauge\n");
     for (unsigned i = 0; i < page->worker_count; i++)
-        put(page, "parley_worker_up{worker=\"%u\"} %d\n", i, kit_process_is_up(&page->all->workers[i], now_ms));
-    put(page, "# HELP parley_worker_restarts_total Times the worker was restarted.\n"
-              "# TYPE parley_worker_restarts_total counter\n");
+        put_text(page, "parley_worker_up{worker=\"%u\"} %d\n", i, kit_process_is_up(&page->all->workers[i], now_ms));
+    put_text(page, "# HELP parley_worker_restarts_total Times the worker was restarted.\n"
+                   "# TYPE parley_worker_restarts_total counter\n");
     for (unsigned i = 0; i < page->worker_count; i++)
-        put(page, "parley_worker_restarts_total{worker=\"%u\"} %llu\n", i,
-            (unsigned long long)atomic_load(&page->all->workers[i].restarts));
-    put(page, "# HELP parley_worker_hangs_total Times the worker was killed because it was unresponsive.\n"
-              "# TYPE parley_worker_hangs_total counter\n");
+        put_text(page, "parley_worker_restarts_total{worker=\"%u\"} %llu\n", i,
+                 (unsigned long long)atomic_load(&page->all->workers[i].restarts));
+    put_text(page, "# HELP parley_worker_hangs_total Times the worker was killed because it was unresponsive.\n"
+                   "# TYPE parley_worker_hangs_total counter\n");
     for (unsigned i = 0; i < page->worker_count; i++)
-        put(page, "parley_worker_hangs_total{worker=\"%u\"} %llu\n", i,
-            (unsigned long long)atomic_load(&page->all->workers[i].hangs));
+        put_text(page, "parley_worker_hangs_total{worker=\"%u\"} %llu\n", i,
+                 (unsigned long long)atomic_load(&page->all->workers[i].hangs));
 }
 
 /* ------------------------------------------------------------------- page */
@@ -227,7 +227,7 @@ void kit_metrics_publish(struct kit *kit, struct kit_process_page *process)
 
 /* ------------------------------------------------------------------ route */
 
-static void answer(const struct kit *kit, struct eio_http_request *request)
+static void answer_metrics(const struct kit *kit, struct eio_http_request *request)
 {
     struct page page = {.text = malloc(FIRST_BYTES), .capacity = FIRST_BYTES};
     page.failed = !page.text;
@@ -257,7 +257,7 @@ static void on_abort(void *ctx)
 static void on_fresh(void *ctx)
 {
     struct waiting *waiting = ctx;
-    if (waiting->request) answer(waiting->kit, waiting->request);
+    if (waiting->request) answer_metrics(waiting->kit, waiting->request);
     free(waiting);
 }
 
@@ -272,7 +272,7 @@ static void on_metrics(struct eio_http_request *request, void *ctx)
         free(waiting);
         eio_http_request_on_abort(request, NULL, NULL);
     }
-    answer(kit, request);
+    answer_metrics(kit, request);
 }
 
 int kit_metrics_add(struct kit *kit, const struct kit_metric_set *set, void *ctx)

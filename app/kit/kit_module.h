@@ -28,7 +28,7 @@ struct kit_module {
     int (*start)(struct kit *kit, void **state, char *error, size_t error_size);
     /* SIGHUP: read again what may have changed in files. May be NULL. */
     void (*reload)(void *state);
-    /* The server accepts nobody any more and will end soon: begin nothing new. Not called if it ends without a drain.
+    /* The server accepts no more clients and will end soon: begin nothing new. Not called if it ends without a drain.
      * May be NULL. */
     void (*drain)(void *state);
     /* Right before the store's queue is waited for: end timers that would put more into it. Accepts NULL. May be NULL.

@@ -234,8 +234,8 @@ static void on_abort(void *ctx)
 
 /* ----------------------------------------------------------------- request */
 
-static int spend(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims,
-                 struct kit_failure *failure)
+static int spend_request(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims,
+                         struct kit_failure *failure)
 {
     struct kit_spender spender;
     kit_spender_init(&spender, kit, eio_http_request_head(http)->address);
@@ -252,7 +252,7 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
     struct kit *kit = route->kit;
     const struct kit_event *event = route->event;
     struct kit_claims *claims = event->is_open ? NULL : kit_http_authorize(kit, http, failure);
-    if (failure->code || kit_request_check_role(event, claims, failure) || spend(kit, http, claims, failure)) {
+    if (failure->code || kit_request_check_role(event, claims, failure) || spend_request(kit, http, claims, failure)) {
         kit_claims_unref(claims);
         return NULL;
     }
@@ -277,7 +277,8 @@ static void copy_about(struct kit_request *request, const struct parameters *par
             memcpy(request->about, parameters->list[i].value, sizeof request->about);
 }
 
-static void begin(const struct kit_route *route, struct eio_http_request *http, const struct parameters *parameters)
+static void begin_request(const struct kit_route *route, struct eio_http_request *http,
+                          const struct parameters *parameters)
 {
     struct kit_failure failure = {0, "", ""};
     if (route->kit->draining) kit_fail(&failure, 503, NULL, "the server is stopping");
@@ -307,7 +308,7 @@ static void on_request(struct eio_http_request *http, void *ctx)
     char allowed[64];
     const struct kit_route *route = find_path(kit, head, &parameters, allowed);
     if (route)
-        begin(route, http, &parameters);
+        begin_request(route, http, &parameters);
     else if (!allowed[0])
         kit_http_reply_nothing(kit, http);
     else

@@ -43,7 +43,7 @@ struct kit_processes {
     unsigned index, count;
     const struct kit_processes_page *page;
     /* Calls fn with fn_ctx once the numbers of all workers in the page are fresh, or of those that answer in time;
-     * later, or at once when nobody else is there; also when this process stops. Returns 0 or a negative code. */
+     * later, or at once if there are no others; also when this process stops. Returns 0 or a negative code. */
     int (*refresh)(void *ctx, void (*fn)(void *fn_ctx), void *fn_ctx);
     void *ctx;
 };

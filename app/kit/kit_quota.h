@@ -25,7 +25,7 @@ enum kit_quota_kind {
 struct kit_quotas;
 struct kit_account;
 
-/* Who spends: a socket, or a request over HTTP. Zero is nobody, who may do all. */
+/* Who spends: a socket, or a request over HTTP. Zero: unlimited. */
 struct kit_spender {
     struct kit_quotas *quotas;
     struct kit_bucket events, bytes, refusals; /* its own */

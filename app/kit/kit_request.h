@@ -131,7 +131,7 @@ struct kit_caller {
 };
 /* NULL: out of memory. Its other fields are the caller's to fill in before kit_request_begin(). */
 struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller);
-/* 0 if the role may; else the code of failure: 401 if nobody has said who asks, 403. */
+/* 0 if the role may; else the code of failure: 401 without claims, 403. */
 int kit_request_check_role(const struct kit_event *event, const struct kit_claims *claims, struct kit_failure *failure);
 /* Reads the payload and starts the work. */
 void kit_request_begin(struct kit_request *request, const json_t *payload);

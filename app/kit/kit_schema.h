@@ -37,7 +37,7 @@ bool kit_is_user(const char *text, size_t size);
 /* RFC 3339 date-time. */
 bool kit_is_date_time(const char *text);
 
-/* A number from outside as an integer, a fraction rounded down. False, and *out untouched, if it is no number or not
+/* A number from outside as an integer, a fraction rounded down. False, and *out untouched, if it is not a number or not
  * within low and high. What comes as a double is never cast unchecked. */
 bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out);
 

@@ -43,7 +43,7 @@ static int compare_keys(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* In the same order everywhere, so that nobody waits for somebody who waits for it. */
+/* In the same order everywhere, so that no two wait for each other. */
 static int lock_keys(struct kit_db *db, int64_t *keys, size_t count)
 {
     size_t kept = 0;

@@ -15,7 +15,7 @@ struct kit_work {
     struct kit_strand *ready, **ready_tail; /* strands with jobs that no thread runs */
     struct kit_job *done, **done_tail;
     unsigned running; /* threads inside a batch */
-    bool posted;      /* deliver() is on its way to the loop */
+    bool posted;      /* deliver_results() is on its way to the loop */
     bool again;       /* the job whose done() runs is not over; the loop's thread only */
     bool stopping;
     struct kit_work_stats stats;
@@ -144,13 +144,13 @@ static uint64_t clock_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void deliver(void *ctx);
+static void deliver_results(void *ctx);
 
 /* With the mutex held. Out of memory here only delays: the next batch tries again. */
 static void post_delivery(struct kit_work *work)
 {
     if (work->loop && work->done && !work->posted && !work->stopping)
-        work->posted = eio_loop_post(work->loop, deliver, work) == 0;
+        work->posted = eio_loop_post(work->loop, deliver_results, work) == 0;
 }
 
 /* Runs done() of the first finished job. False: there is none. */
@@ -177,7 +177,7 @@ static bool deliver_one(struct kit_work *work)
 }
 
 /* Runs done() of finished jobs, on the loop's thread; what does not fit into a slice is the next turn's. */
-static void deliver(void *ctx)
+static void deliver_results(void *ctx)
 {
     struct kit_work *work = ctx;
     uint64_t end_us = clock_us() + SLICE_US;
@@ -339,7 +339,7 @@ void kit_job_put_off(struct kit_job *job)
 }
 
 /* Counts the job against the pool's limits. False: they are reached. */
-static bool take(struct kit_work *work, const struct kit_source *source, const struct kit_job *job, bool waits)
+static bool take_room(struct kit_work *work, const struct kit_source *source, const struct kit_job *job, bool waits)
 {
     const struct kit_work_options *options = &work->options;
     bool reserve = !source || source->options.reserve;
@@ -362,7 +362,7 @@ static bool take(struct kit_work *work, const struct kit_source *source, const s
 int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, struct kit_job *job)
 {
     bool waits = source && source->running >= source->options.share;
-    if (!take(strand->work, source, job, waits)) return EIO_EAGAIN;
+    if (!take_room(strand->work, source, job, waits)) return EIO_EAGAIN;
     job->strand = strand;
     job->source = source_ref(source);
     job->next = NULL;

@@ -105,7 +105,7 @@ static int run_login(struct kit_db *db, struct kit_request *request)
     users_row_clear(&login->row);
     int code = users_find(db, login->name, &login->row, &request->op.failure);
     if (code != 404) return code;
-    request->op.failure.code = 0; /* it is told with the password */
+    request->op.failure.code = 0; /* answered like a wrong password, and as late */
     return 0;
 }
 

@@ -42,8 +42,8 @@ static void on_done(struct kit_job *job)
     hashing->done(hashing);
 }
 
-static int submit(struct users *users, struct users_hashing *hashing, struct kit_source *source,
-                  void (*run)(struct kit_job *job))
+static int submit_hashing(struct users *users, struct users_hashing *hashing, struct kit_source *source,
+                          void (*run)(struct kit_job *job))
 {
     hashing->users = users;
     hashing->job = (struct kit_job){.run = run, .done = on_done, .bytes = sizeof *hashing};
@@ -54,10 +54,10 @@ static int submit(struct users *users, struct users_hashing *hashing, struct kit
 
 int users_check_password(struct users *users, struct users_hashing *hashing, struct kit_source *source)
 {
-    return submit(users, hashing, source, run_check);
+    return submit_hashing(users, hashing, source, run_check);
 }
 
 int users_hash_password(struct users *users, struct users_hashing *hashing, struct kit_source *source)
 {
-    return submit(users, hashing, source, run_hash);
+    return submit_hashing(users, hashing, source, run_hash);
 }

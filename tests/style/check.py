@@ -418,7 +418,7 @@ LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\
 
 
 # Folders whose comments read well, too; the list may only become longer.
-PROSE_COMMENTS = ("base/", "rooms/", "app/calls/", "app/knowledge/", "app/node/", "app/web/")
+PROSE_COMMENTS = ("base/", "rooms/", "app/calls/", "app/kit/", "app/knowledge/", "app/node/", "app/users/", "app/web/")
 TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")
 
 
