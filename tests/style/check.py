@@ -28,7 +28,7 @@ MAY_SEE = {
     "rooms/sharded": [*CLUSTER, "rooms/cluster", "rooms/redis"],
     "rooms/streams": [*CLUSTER, "rooms/cluster", "rooms/redis", "rooms/sharded"],
     "socketio": ["socketio.h", "engineio.h", "rooms.h", "rooms_msgpack.h", "base"],
-    "adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],
+    "socketio/adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],
     "app/kit": [*LIBRARIES, "base"],
     "app/node": ["app/kit", "cluster.h"],
     **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks")},
@@ -44,7 +44,7 @@ TREES = {folder.partition("/")[0] for folder in MAY_SEE}
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
 PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h", "rooms/include/cluster.h",
-                  "socketio/include/socketio.h", "adminui/include/adminui.h"]
+                  "socketio/include/socketio.h", "socketio/adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
 BUILT = ("app/admin/page/dist/", "clients/dist/")  # the latter by clients/build.mjs; the test clients.dist compares it with what stands beside it
 
@@ -295,7 +295,7 @@ ARCHITECTURE = Path("docs/architecture.md")
 
 def walks():
     """docs/architecture.md names every source file, none that is not there, and functions that are where it says."""
-    homes = ("base", "engineio", "rooms", "socketio", "adminui", "app")
+    homes = ("base", "engineio", "rooms", "socketio", "app")
     sources = {path.name: path for path in c_files() if path.parts[0] in homes}
     named = set(re.findall(r"`(?:[\w/]+/)?(\w+\.[ch])(?::\w+)?`", text(ARCHITECTURE)))
     for name in sorted(sources):
