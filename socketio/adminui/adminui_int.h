@@ -1,6 +1,7 @@
 /* What the files of adminui share. Private to this library.
  *
- * Reading order: adminui_namespace.c (the pieces put together, and what nodes say to each other), adminui_login.c (who
+ * Reading order: adminui_namespace.c (the pieces put together, and what nodes say to each other), adminui_tell.c (how
+ * pages and nodes are told something, within limits), adminui_login.c (who
  * may in), adminui_watch.c (what happens to sockets, as it happens), adminui_sockets.c (which sockets pages know, and
  * the list that a new page gets), adminui_stats.c (numbers), adminui_actions.c (what pages ask for). */
 #ifndef ADMINUI_INT_H
@@ -123,6 +124,7 @@ struct adminui {
     struct adminui_stats stats, last_stats;
 };
 
+/* adminui_tell.c */
 /* The pages of this node, and those of others if there are any. */
 struct sio_target adminui__pages(const struct adminui *adminui);
 /* Sends to them, and clears the builder. */
@@ -132,11 +134,12 @@ void adminui__put_time(struct sio_builder *args, uint64_t unix_ms);
 uint64_t adminui__unix_ms(const struct adminui *adminui);
 /* To the other nodes; clears the builder. */
 void adminui__tell_nodes(struct adminui *adminui, struct sio_builder *args);
-/* Begins or ends watching as pages come and go. */
-void adminui__update(struct adminui *adminui);
 bool adminui__is_watched_elsewhere(const struct adminui *adminui);
 /* The namespace of that name if this node has it. */
 struct sio_namespace *adminui__find_namespace(struct sio_server *io, const char *name);
+/* False: too much happens; counted. */
+bool adminui__may_tell_change(struct adminui *adminui);
+bool adminui__may_tell_event(struct adminui *adminui, struct sio_args args);
 
 /* adminui_login.c */
 int adminui__login_open(struct adminui *adminui);
@@ -168,8 +171,6 @@ void adminui__roster_other(struct adminui *adminui, const char *sid);
 /* adminui_watch.c */
 void adminui__watch_begin(struct adminui *adminui);
 void adminui__watch_end(struct adminui *adminui);
-/* False: too much happens; counted. */
-bool adminui__may_tell_change(struct adminui *adminui);
 
 /* adminui_stats.c */
 void adminui__stats_open(struct adminui *adminui);

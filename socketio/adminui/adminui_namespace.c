@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 void adminui_options_init(struct adminui_options *options)
@@ -21,66 +20,6 @@ void adminui_options_init(struct adminui_options *options)
         .max_event_bytes_per_second = 262144,
         .max_changes_per_minute = 600,
     };
-}
-
-/* ------------------------------------------------------------------- tools */
-
-uint64_t adminui__unix_ms(const struct adminui *adminui)
-{
-    return eio_loop_unix_ms(adminui->loop);
-}
-
-void adminui__put_time(struct sio_builder *args, uint64_t unix_ms)
-{
-    char text[48];
-    struct tm tm;
-    time_t seconds = (time_t)(unix_ms / 1000);
-    gmtime_r(&seconds, &tm);
-    size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    n += (size_t)snprintf(text + n, sizeof text - n, ".%03uZ", (unsigned)(unix_ms % 1000));
-    sio_builder_text(args, text, n);
-}
-
-bool adminui__is_watched_elsewhere(const struct adminui *adminui)
-{
-    return adminui->watched_until_ms > eio_loop_now_ms(adminui->loop);
-}
-
-/* What only this node's pages want does not go to other nodes, nor into the log of connection state recovery. */
-struct sio_target adminui__pages(const struct adminui *adminui)
-{
-    struct sio_target all = sio_all(adminui->nsp);
-    return adminui__is_watched_elsewhere(adminui) ? all : sio_local(all);
-}
-
-void adminui__tell(struct adminui *adminui, const char *event, struct sio_builder *args)
-{
-    if (!args->error && sio_emit(adminui__pages(adminui), event, sio_builder_args(args)) == 0) adminui->stats.told++;
-    sio_builder_clear(args);
-}
-
-void adminui__tell_nodes(struct adminui *adminui, struct sio_builder *args)
-{
-    if (!args->error) sio_server_side_emit(adminui->nsp, ADMINUI__SERVER_EVENT, sio_builder_args(args), NULL, NULL);
-    sio_builder_clear(args);
-}
-
-struct search {
-    const char *name;
-    struct sio_namespace *found;
-};
-
-static void match_namespace(struct sio_namespace *nsp, void *ctx)
-{
-    struct search *search = ctx;
-    if (strcmp(sio_namespace_name(nsp), search->name) == 0) search->found = nsp;
-}
-
-struct sio_namespace *adminui__find_namespace(struct sio_server *io, const char *name)
-{
-    struct search search = {name, NULL};
-    sio_each_namespace(io, match_namespace, &search);
-    return search.found;
 }
 
 /* ------------------------------------------------------------------- nodes */
@@ -119,10 +58,24 @@ static void renew_rosters(struct adminui *adminui)
     }
 }
 
+/* Begins or ends watching as pages come and go. */
+static void update_watching(struct adminui *adminui)
+{
+    bool wanted = !adminui->stopped && (adminui->page_count || adminui__is_watched_elsewhere(adminui));
+    if (wanted == adminui->watching) return;
+    adminui->watching = wanted;
+    if (wanted) sio_server_count(adminui->nsp, on_count, adminui);
+    if (adminui->options.mode != ADMINUI_DEVELOPMENT) return;
+    if (wanted)
+        adminui__watch_begin(adminui);
+    else
+        adminui__watch_end(adminui);
+}
+
 static void on_watched(struct adminui *adminui)
 {
     adminui->watched_until_ms = eio_loop_now_ms(adminui->loop) + ADMINUI__WATCHED_MS;
-    adminui__update(adminui);
+    update_watching(adminui);
 }
 
 /* What another node says: "watch" while it has pages, "list" for one page's list, "renew" when its own sockets changed
@@ -148,19 +101,6 @@ static void on_node(struct sio_socket *socket, const struct sio_event *event, vo
 }
 
 /* ------------------------------------------------------------------- pages */
-
-void adminui__update(struct adminui *adminui)
-{
-    bool wanted = !adminui->stopped && (adminui->page_count || adminui__is_watched_elsewhere(adminui));
-    if (wanted == adminui->watching) return;
-    adminui->watching = wanted;
-    if (wanted) sio_server_count(adminui->nsp, on_count, adminui);
-    if (adminui->options.mode != ADMINUI_DEVELOPMENT) return;
-    if (wanted)
-        adminui__watch_begin(adminui);
-    else
-        adminui__watch_end(adminui);
-}
 
 static void send_config(const struct adminui *adminui, struct sio_socket *socket)
 {
@@ -194,7 +134,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     bool is_first = adminui->page_count++ == 0;
     send_session(page);
     send_config(adminui, socket);
-    adminui__update(adminui);
+    update_watching(adminui);
     tell_nodes_word(adminui, "watch", NULL);
     if (is_first) adminui__stats_send(adminui);
     send_rosters(adminui, page);
@@ -214,7 +154,7 @@ static void on_gone(struct sio_socket *socket, const char *reason, void *ctx)
         adminui->page_count--;
     }
     free(page);
-    adminui__update(adminui);
+    update_watching(adminui);
 }
 
 /* Whoever comes back logs in again, with the session. */
@@ -243,7 +183,7 @@ static void on_tick(void *ctx)
     adminui__login_expire(adminui);
     adminui__stats_sample(adminui);
     adminui->ticks++;
-    adminui__update(adminui);
+    update_watching(adminui);
     if (!adminui->watching) {
         adminui->sample_count = 0;
     } else {
@@ -305,7 +245,7 @@ void adminui_stop(struct adminui *adminui)
     adminui->stopped = true;
     eio_timer_stop(&adminui->tick);
     adminui__login_stop(adminui);
-    adminui__update(adminui);
+    update_watching(adminui);
     adminui__sockets_stop(adminui);
 }
 

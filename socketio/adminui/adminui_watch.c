@@ -3,47 +3,6 @@
 
 #include <string.h>
 
-#define EVENT_WINDOW_MS 1000
-
-/* ------------------------------------------------------------------ limits */
-
-/* A token bucket that holds ten seconds' worth. */
-static bool take_one(const struct adminui *adminui, uint64_t *until_us, uint32_t per_minute)
-{
-    uint64_t now_us = eio_loop_now_ms(adminui->loop) * 1000, cost_us = 60000000 / per_minute;
-    uint64_t from_us = *until_us > now_us ? *until_us : now_us;
-    if (from_us + cost_us > now_us + 10000000) return false;
-    *until_us = from_us + cost_us;
-    return true;
-}
-
-bool adminui__may_tell_change(struct adminui *adminui)
-{
-    if (!adminui->outdated && take_one(adminui, &adminui->changes_until_us, adminui->options.max_changes_per_minute))
-        return true;
-    adminui->outdated = true;
-    adminui->stats.changes_left_out++;
-    return false;
-}
-
-static bool may_tell_event(struct adminui *adminui, struct sio_args args)
-{
-    uint64_t now = eio_loop_now_ms(adminui->loop);
-    size_t bytes = args.json.n;
-    for (size_t i = 0; i < args.attachment_count; i++) bytes += args.attachments[i].n;
-    if (now - adminui->event_bytes_from_ms >= EVENT_WINDOW_MS) {
-        adminui->event_bytes_from_ms = now;
-        adminui->event_bytes = 0;
-    }
-    bool fits = bytes <= adminui->options.max_event_bytes_per_second - adminui->event_bytes;
-    if (!fits || !take_one(adminui, &adminui->events_until_us, adminui->options.max_events_per_minute)) {
-        adminui->stats.events_left_out++;
-        return false;
-    }
-    adminui->event_bytes += bytes;
-    return true;
-}
-
 /* ----------------------------------------------------------------- changes */
 
 static void put_c(struct sio_builder *args, const char *text)
@@ -151,7 +110,7 @@ static void tell_event(struct adminui *adminui, const char *event, struct sio_so
                        struct sio_args args)
 {
     const struct sio_namespace *nsp = sio_socket_namespace(socket);
-    if (nsp == adminui->nsp || !may_tell_event(adminui, args)) return;
+    if (nsp == adminui->nsp || !adminui__may_tell_event(adminui, args)) return;
     if (!adminui__shown_find(adminui, socket)) {
         adminui->stats.events_left_out++;
         return;

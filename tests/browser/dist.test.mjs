@@ -1,4 +1,4 @@
-// What the server embeds is what the sources give: clients/dist is built anew and compared (docs/decisions/0017).
+// What the server embeds is what the sources give: clients/dist is built anew and compared (docs/decisions/0014).
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
