@@ -12,11 +12,11 @@
 
 /* What a user or an address has spent. */
 struct kit_account {
-    char name[KIT_USER_SIZE + 1]; /* with a letter for what it is in front */
     unsigned refs;
     struct kit_bucket events, bytes, connects;
     struct kit_account *prev, *next; /* in the list of those without references */
     UT_hash_handle hh;
+    char name[]; /* with a letter for what it is in front */
 };
 
 _Static_assert(KIT_QUOTA_COUNT == KIT_CONFIG_QUOTAS, "as many values as kinds");
@@ -77,18 +77,18 @@ static void free_idle(struct kit_quotas *quotas)
 static struct kit_account *ref_account(struct kit_quotas *quotas, char kind, const char *name)
 {
     struct kit_account *account;
-    char key[sizeof account->name];
-    snprintf(key, sizeof key, "%c%s", kind, name);
-    HASH_FIND_STR(quotas->table, key, account);
+    char key[KIT_USER_SIZE + 1];
+    size_t size = (size_t)snprintf(key, sizeof key, "%c%s", kind, name);
+    HASH_FIND(hh, quotas->table, key, size, account);
     if (account && !account->refs) {
         DL_DELETE(quotas->idle, account);
         quotas->idle_count--;
     }
     if (!account) {
-        account = calloc(1, sizeof *account);
+        account = calloc(1, sizeof *account + size + 1);
         if (!account) return NULL;
-        memcpy(account->name, key, sizeof key);
-        HASH_ADD_STR(quotas->table, name, account);
+        memcpy(account->name, key, size + 1);
+        HASH_ADD_KEYPTR(hh, quotas->table, account->name, size, account);
     }
     account->refs++;
     return account;

@@ -55,6 +55,10 @@ test("a socket's events are limited, and it is told when to go on", () => withPa
   assert.deepEqual([ann.errors[0].code, ann.errors[0].event, typeof ann.errors[0].retry_after_ms], [429, "call:list", "number"]);
   assert.ok(ann.connected);
   assert.ok(await hits(parley, "socket_events_per_second") >= refused.length);
+  const names = (await (await fetch(`${parley.url}/metrics`)).text()).split("\n").filter(Boolean)
+    .map((row) => /^(?:# \w+ )?parley_(\w+?)(?:_bucket|_sum|_count)?[ {]/.exec(row)[1]);
+  const families = names.filter((name, i) => name !== names[i - 1]);
+  assert.equal(new Set(families).size, families.length, "each family of metrics stands together, whoever adds to it");
 }));
 
 test("so are its bytes, a user's events over all sockets and HTTP, and an address's", async () => {
