@@ -23,6 +23,8 @@ static const struct kit_option option_rows[] = {
                 "time after which one more of them is allowed"),
     KIT_U32_ROW("login_tracked_max", login_tracked_max, "65536", 16, 10000000, "Users",
                 "users and addresses whose failed logins are remembered; above: the oldest are forgotten"),
+    KIT_U32_ROW("password_queue_max", password_queue_max, "512", 1, 1000000, "Users",
+                "passwords waiting to be hashed; above: error 503"),
     KIT_U32_ROW("password_bytes_min", password_bytes_min, "10", 1, 1024, "Users", "length of a new password"),
     KIT_NUMBER_ROW("password_memory_bytes", KIT_SIZE, password_memory_bytes, "67108864", 8192, KIT_BYTES_MAX, "Users",
                    "memory that hashing a password takes (Argon2id); one at a time is hashed"),
@@ -38,6 +40,8 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("login_failures_total", login_failures, "Logins refused because of a wrong name or password."),
     KIT_COUNTER_ROW("login_limited_total", login_limited,
                     "Logins refused because of login_burst or login_address_burst."),
+    KIT_COUNTER_ROW("password_queue_full_total", queue_full, "Passwords refused because of password_queue_max."),
+    KIT_GAUGE_ROW("password_queue", queued, "Passwords waiting to be hashed."),
     KIT_COUNTER_ROW("user_disconnects_total", disconnects, "Sockets of users disconnected by an administrator."),
 };
 static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, NULL);

@@ -16,7 +16,8 @@ struct users_config {
     size_t password_memory_bytes;
     uint32_t password_passes, password_bytes_min;
     uint32_t token_ttl_s;
-    uint32_t login_burst, login_interval_ms, login_address_burst, login_address_interval_ms, login_tracked_max;
+    uint32_t login_burst, login_interval_ms, login_address_burst, login_address_interval_ms, login_tracked_max,
+        password_queue_max;
 };
 extern const struct kit_option_set users_options;
 
@@ -27,6 +28,7 @@ struct users {
     struct kit_buckets *attempts;
     char dummy[crypto_pwhash_STRBYTES]; /* the strand's: what the password of an unknown user is checked against */
     uint64_t logins, login_failures, login_limited, disconnects;
+    uint64_t queued, queue_full; /* passwords on the strand now; refused for want of room */
 };
 
 extern const char *const users_migrations[]; /* users_store.c */

@@ -39,6 +39,7 @@ static void run_hash(struct kit_job *job)
 static void on_done(struct kit_job *job)
 {
     struct users_hashing *hashing = hashing_of(job);
+    hashing->users->queued--;
     hashing->done(hashing);
 }
 
@@ -47,9 +48,15 @@ static int submit_hashing(struct users *users, struct users_hashing *hashing, st
 {
     hashing->users = users;
     hashing->job = (struct kit_job){.run = run, .done = on_done, .bytes = sizeof *hashing};
-    int error = kit_strand_submit(&users->strand, source, &hashing->job);
-    if (error) sodium_memzero(hashing->password, sizeof hashing->password);
-    return error;
+    bool has_room = users->queued < users->config->password_queue_max;
+    int error = has_room ? kit_strand_submit(&users->strand, source, &hashing->job) : EIO_EAGAIN;
+    if (error) {
+        sodium_memzero(hashing->password, sizeof hashing->password);
+        users->queue_full++;
+        return error;
+    }
+    users->queued++;
+    return 0;
 }
 
 int users_check_password(struct users *users, struct users_hashing *hashing, struct kit_source *source)

@@ -117,6 +117,19 @@ test("an unknown user takes as long as a wrong password", async () => {
   }
 });
 
+test("logins wait for each other, but not in a queue without end", async () => {
+  const slow = await startParley(...STORE, "--password-queue-max", "3", "--login-address-burst", "0");
+  try {
+    const logins = Promise.all(Array.from({ length: 8 }, (_, i) => login(`nobody-${i}`, "x", slow.url)));
+    const answers = (await logins).map(({ status }) => status).sort();
+    assert.deepEqual([answers.filter((status) => status === 503).length >= 4, answers.filter((status) => status === 401).length >= 3], [true, true], answers.join(" "));
+    assert.equal((await login("nobody", "x", slow.url)).status, 401, "there is room again");
+    assert.match(await (await fetch(`${slow.url}/metrics`)).text(), /^parley_password_queue_full_total [1-9]/m);
+  } finally {
+    await slow.stop();
+  }
+});
+
 test("failed logins are limited by user and by address; those that succeed do not count", async () => {
   user(["add", "bob"], PASSWORD);
   user(["add", "eve"], PASSWORD);
