@@ -28,7 +28,7 @@ static bool is_of(struct eio_str room, const char *family)
 
 bool calls_room_is_listing(struct eio_str room)
 {
-    return is_of(room, CALLS_LISTING_ROOM) || is_of(room, CALLS_HELP_ROOM);
+    return is_of(room, CALLS_LISTING_ROOM) || is_of(room, CALLS_HELP_ROOM) || is_of(room, KIT_USER_ROOM);
 }
 
 static bool is_listing(const struct sio_socket *socket)

@@ -8,7 +8,7 @@
 /* They begin the names of all these rooms. */
 #define CALLS_LISTING_ROOM "list:" /* of who lists calls */
 #define CALLS_HELP_ROOM "help:"    /* of supervisors, who are called for help */
-/* True if it is one of them. */
+/* True if it is one of them, or a user's: nobody is put into these from outside. */
 bool calls_room_is_listing(struct eio_str room);
 
 /* The socket is in the rooms that its claims open, and in no other; only if it lists, unless `begins`. Returns 0 or

@@ -237,6 +237,14 @@ static bool is_same_user(const struct kit_claims *a, const struct kit_claims *b)
     return !strcmp(a->sub, b->sub) && !strcmp(a->tenant, b->tenant);
 }
 
+/* The room of a user's sockets. Without it the user is not reached by name, and all else works. */
+static void join_user_room(struct sio_socket *socket, const struct kit_claims *claims)
+{
+    char room[KIT_USER_SIZE + sizeof KIT_USER_ROOM];
+    snprintf(room, sizeof room, KIT_USER_ROOM "%s", claims->sub);
+    sio_join(socket, eio_str(room));
+}
+
 int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, struct kit_failure *failure)
 {
     struct user *user = sio_socket_user(socket);
@@ -254,6 +262,7 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
     kit_spender_set_user(&user->spender, take_claims);
     start_expiry(user);
     show_user(user);
+    join_user_room(socket, user->claims);
     if (user->nsp->on_claims) user->nsp->on_claims(socket, user->nsp->on_claims_ctx);
     return 0;
 }
@@ -357,10 +366,11 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     struct user *user = sio_socket_user(socket);
     (void)ctx;
     if (!user) return;
-    if (user->claims)
+    if (user->claims) {
         start_expiry(user);
-    else
-        eio_timer_start(&user->timer, user->kit->config->auth_timeout_ms);
+        join_user_room(socket, user->claims);
+    }
+    if (!user->claims) eio_timer_start(&user->timer, user->kit->config->auth_timeout_ms);
 }
 
 static void on_disconnect(struct sio_socket *socket, const char *reason, void *ctx)

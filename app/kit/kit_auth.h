@@ -15,6 +15,7 @@ enum kit_role {
 #define KIT_ROLES_ALL 63u
 /* 0: there is no such role. Accepts NULL. */
 enum kit_role kit_role_of(const char *name);
+#define KIT_USER_ROOM "user:" /* begins the name of the room in which a user's sockets are, in every namespace */
 const char *kit_role_text(enum kit_role role);
 
 /* What a checked token says; immutable, shared by reference. References are counted on the loop's thread; other

@@ -103,6 +103,15 @@ export interface DocWriteRequest {
   text?: string;
 }
 
+/** POST /api/v1/emit: an event to sockets of every node: those in a room, those of a user, or one (session: its id). data is the event's argument. For the role service, and for requests that are signed by Standard Webhooks. */
+export interface EmitRequest {
+  room?: string;
+  user?: string;
+  session?: string;
+  event: string;
+  namespace?: string;
+}
+
 /** Documents for what is asked by hand, as in ai:suggestion. q: the same as query, for GET /api/v1/search. call_id: in which call, if in one. */
 export interface KbSearchRequest {
   query?: string;
@@ -300,6 +309,7 @@ export interface ClientEvents {
   "doc:list": DocListRequest;
   "doc:used": DocUsedRequest;
   "doc:write": DocWriteRequest;
+  "emit": EmitRequest;
   "kb:search": KbSearchRequest;
   "login": LoginRequest;
   "note:send": NoteSendRequest;
