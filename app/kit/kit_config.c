@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define ENVIRONMENT_PREFIX "PARLEY_"
 #define COMMAND_LINE "command line"
@@ -565,15 +566,58 @@ static bool is_loopback(const char *host)
     return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
-int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size)
+static int check_host(const struct kit_config *config, struct report *report)
 {
-    struct report report = {error, error_size, false};
     if (config->jwt_secret[0] || config->jwt_key_file[0] || is_loopback(config->host)) return 0;
     return report_fault(
-        &report,
+        report,
         "option host: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
         "allowed; `openssl rand -hex 32` makes a key), from %s",
         config->host, source_of(config, "host"));
+}
+
+/* Alone they would do nothing, and a server that is meant to be one of several would be on its own. */
+static int check_redis_options(const struct kit_config *config, struct report *report)
+{
+    bool is_streams = config->adapter == KIT_ADAPTER_REDIS_STREAMS;
+    if (!config->redis[0] && config->redis_sessions)
+        return report_fault(report,
+                            "option redis_sessions: 'true' needs an address (allowed with option redis only), from %s",
+                            source_of(config, "redis_sessions"));
+    if (!config->redis[0] && !kit_config_is_default(config, "adapter"))
+        return report_fault(report,
+                            "option adapter needs an address of Redis (allowed with option redis only), from %s",
+                            source_of(config, "adapter"));
+    if (config->redis[0] && config->io.recovery.enabled && !is_streams)
+        return report_fault(
+            report,
+            "option recovery: 'true' does not work with this adapter (allowed with redis: only with adapter "
+            "redis-streams), from %s",
+            source_of(config, "recovery"));
+    return 0;
+}
+
+static int check_sizes(const struct kit_config *config, struct report *report)
+{
+    const struct eio_http_options *http = &config->io.http;
+    struct rlimit files;
+    if (http->max_line_bytes > http->max_head_bytes && !kit_config_is_default(config, "max_line_bytes"))
+        return report_fault(report, "option max_line_bytes: '%zu' (allowed: at most max_head_bytes, %zu), from %s",
+                            http->max_line_bytes, http->max_head_bytes, source_of(config, "max_line_bytes"));
+    if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_max != RLIM_INFINITY &&
+        http->reserved_descriptors >= files.rlim_max)
+        return report_fault(
+            report, "option reserved_descriptors: '%u' (allowed: less than the limit of open files, %llu), from %s",
+            http->reserved_descriptors, (unsigned long long)files.rlim_max, source_of(config, "reserved_descriptors"));
+    return 0;
+}
+
+int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size)
+{
+    struct report report = {error, error_size, false};
+    int failed = check_host(config, &report);
+    if (!failed) failed = check_redis_options(config, &report);
+    return failed ? failed : check_sizes(config, &report);
 }
 
 int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,

@@ -115,13 +115,15 @@ struct kit_option_set;
 /* The struct of a module's options (kit_options.h), if the module is one of config->modules. */
 const void *kit_config_values(const struct kit_config *config, const struct kit_option_set *options);
 
-/* What only matters to a server: without a key of its own it listens on loopback only. Returns 0 or
- * EIO_EINVAL with a line in error. */
+/* What only matters to a server: options that do not go together, and those that this machine does not allow. Without
+ * a key of its own it listens on loopback only. Returns 0 or EIO_EINVAL with a line in error. */
 int kit_config_check_server(const struct kit_config *config, char *error, size_t error_size);
 /* Of a text, or a switch that is on, which only its use shows to be impossible: returns EIO_EINVAL with a line in
  * error. */
 int kit_config_refuse(const struct kit_config *config, const char *name, const char *allowed, char *error,
                       size_t error_size);
+/* True if a list with commas has an empty item, which is a mistake. "" is an empty list. */
+bool kit_list_has_gap(const char *list);
 /* True if the value is the default. */
 bool kit_config_is_default(const struct kit_config *config, const char *name);
 /* Calls fn for each secret that was given on the command line, where every user of the machine can read it. */

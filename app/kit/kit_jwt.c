@@ -125,6 +125,10 @@ static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, c
         snprintf(allowed, sizeof allowed, "a readable key: %s", strerror(errno));
         return kit_config_refuse(config, option, allowed, error, error_size);
     }
+    if (n == sizeof text) {
+        snprintf(allowed, sizeof allowed, "a key of less than %zu bytes", sizeof text);
+        return kit_config_refuse(config, option, allowed, error, error_size);
+    }
     if (jwt->algorithm == KIT_JWT_EDDSA) {
         if (!kit_jwt_set_public_key(jwt, (const char *)text, (size_t)n)) return 0;
         return kit_config_refuse(config, option, "an Ed25519 public key, PEM or base64url", error, error_size);

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct kit_choice levels[] = {
@@ -37,6 +38,12 @@ static const struct kit_choice modes[] = {{"dynamic", ROOMS_REDIS_DYNAMIC},
 #define QUOTA(kind, name, fallback, help) \
     KIT_U32_ROW(name, quotas[KIT_QUOTA_##kind], fallback, 0, 4000000000, "Access", help)
 
+bool kit_list_has_gap(const char *list)
+{
+    size_t n = strlen(list);
+    return n && (list[0] == ',' || list[n - 1] == ',' || strstr(list, ",,"));
+}
+
 static const char *check_redis(const char *value)
 {
     const char *why;
@@ -51,8 +58,9 @@ static const char *check_store(const char *value)
 
 static const char *check_proxies(const char *value)
 {
-    return eio_trusted_proxies_are_valid(value) ? NULL
-                                                : "addresses and networks such as 10.0.0.0/8, separated by commas";
+    return eio_trusted_proxies_are_valid(value) && !kit_list_has_gap(value)
+               ? NULL
+               : "addresses and networks such as 10.0.0.0/8, separated by commas";
 }
 
 static const char *check_cors(const char *value)
@@ -90,7 +98,10 @@ static const char *check_path(const char *value)
 
 static const char *check_file(const char *value)
 {
-    return access(value, R_OK) ? "a readable file" : NULL;
+    struct stat info;
+    if (access(value, R_OK) || stat(value, &info)) return "a readable file";
+    /* A pipe is one, too: <(command) in a shell. */
+    return S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) ? NULL : "a readable file, not a directory or device";
 }
 
 static const struct kit_option options[] = {

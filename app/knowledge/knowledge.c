@@ -122,6 +122,8 @@ static int read_glossaries(struct knowledge *knowledge, const struct kit_config 
         return knowledge_glossary_read(&knowledge->glossary, knowledge->learner.words, demo_name, text, error,
                                        error_size);
     }
+    if (kit_list_has_gap(own->glossary))
+        return kit_config_refuse(config, "glossary", "names of files with one comma between two", error, error_size);
     char *paths = strdup(own->glossary), *rest = paths, *path;
     int failed = paths ? 0 : EIO_ENOMEM;
     while (!failed && (path = strsep(&rest, ",")))

@@ -111,7 +111,7 @@ static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
     assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: invalid value '…'");
     assert_refused(LOAD(NULL, "--cors-origin", "/(/"), "option cors_origin: invalid value '/(/'");
     assert_refused(LOAD(NULL, "--tls-cert", "/none", "--tls-key", "/none"), "option tls_cert: invalid value '/none'");
-    assert_refused(LOAD(NULL, "--tls-cert", "/dev/null"), "option tls_key: invalid value ''");
+    assert_refused(LOAD(NULL, "--tls-cert", "/proc/self/stat"), "option tls_key: invalid value ''");
     assert_refused(LOAD(NULL, "--jwt-key-file", "/none"), "option jwt_key_file: invalid value '/none'");
     assert_refused(LOAD(NULL, "--recovery", "maybe"),
                    "option recovery: invalid value 'maybe' (allowed: true or false), from command line --recovery");
@@ -415,6 +415,42 @@ static void every_option_has_a_name_of_its_own(void **state)
     kit_config_clear(&l.config);
 }
 
+static void options_that_cannot_work_are_refused_at_the_start(void **state)
+{
+    static const char *const wrong[][6] = {
+        {"--redis-sessions"},
+        {"--adapter", "redis-streams"},
+        {"--recovery", "--redis", "redis://localhost"},
+        {"--recovery", "--redis", "redis://localhost", "--adapter", "redis-sharded"},
+        {"--max-line-bytes", "20000"},
+    };
+    static const char *const right[][6] = {
+        {"--redis-sessions", "--redis", "redis://localhost"},
+        {"--recovery", "--redis", "redis://localhost", "--adapter", "redis-streams"},
+        {"--recovery", "--workers", "2"},
+        {"--max-line-bytes", "20000", "--max-head-bytes", "20000"},
+        {"--max-head-bytes", "4096"},
+    };
+    char error[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct load l = load(NULL, wrong[i]);
+        if (kit_config_check_server(&l.config, error, sizeof error) != EIO_EINVAL) fail_msg("%s", wrong[i][0]);
+        assert_non_null(strstr(error, "allowed"));
+        assert_non_null(strstr(error, ", from "));
+        kit_config_clear(&l.config);
+    }
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        struct load l = load(NULL, right[i]);
+        if (kit_config_check_server(&l.config, error, sizeof error)) fail_msg("%s", error);
+        kit_config_clear(&l.config);
+    }
+    assert_refused(LOAD(NULL, "--jwt-key-file", "/dev/zero"), "not a directory or device");
+    assert_refused(LOAD(NULL, "--tls-cert", "/"), "not a directory or device");
+    assert_refused(LOAD(NULL, "--trusted-proxies", "10.0.0.0/8,,"), "separated by commas");
+    assert_refused(LOAD(NULL, "--trusted-proxies", ",10.0.0.0/8"), "separated by commas");
+}
+
 static void the_documentation_is_up_to_date(void **state)
 {
     static const char begin[] = "<!-- options: begin -->\n";
@@ -457,6 +493,7 @@ int main(void)
         cmocka_unit_test(secrets_on_the_command_line_are_named),
         cmocka_unit_test(a_modules_options_are_like_the_kits_own),
         cmocka_unit_test(every_option_has_a_name_of_its_own),
+        cmocka_unit_test(options_that_cannot_work_are_refused_at_the_start),
         cmocka_unit_test(the_documentation_is_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
