@@ -94,20 +94,29 @@ static struct eio_str inside(struct eio_str object)
     return (struct eio_str){object.p + 1, object.n - 2};
 }
 
-/* What a line says besides its text; NULL at the end. */
-static const char *const plain_of_line[] = {"call_id",  "speaker", "timestamp",  "segment_id", "is_final",
-                                            "start_ms", "end_ms",  "confidence", NULL};
+/* What a line says besides its text, and which of it are numbers. */
+static const struct plain {
+    const char *name;
+    bool is_number;
+} plain_of_line[] = {{"call_id", false},  {"speaker", false}, {"timestamp", false}, {"segment_id", false},
+                     {"is_final", false}, {"start_ms", true}, {"end_ms", true},     {"confidence", true}};
+#define PLAIN_COUNT (sizeof plain_of_line / sizeof plain_of_line[0])
+
+static bool is_number(struct eio_str value)
+{
+    return value.n && (value.p[0] == '-' || (value.p[0] >= '0' && value.p[0] <= '9'));
+}
 
 /* Puts what of a line may be kept if something in it may not. */
 static size_t put_plain(struct sio_builder *json, struct eio_str raw, const struct calls_entry *entry)
 {
     sio_builder_put(json, "\"text\":");
     sio_builder_put_text(json, entry->text, entry->text_size);
-    for (const char *const *name = plain_of_line; *name; name++) {
-        struct eio_str value = sio_json_member(raw, *name);
-        if (!value.n) continue;
+    for (size_t i = 0; i < PLAIN_COUNT; i++) {
+        struct eio_str value = sio_json_member(raw, plain_of_line[i].name);
+        if (!value.n || (plain_of_line[i].is_number && !is_number(value))) continue;
         sio_builder_put(json, ",\"");
-        sio_builder_put(json, *name);
+        sio_builder_put(json, plain_of_line[i].name);
         sio_builder_put(json, "\":");
         sio_builder_put_slice(json, sio_args_none(), value);
     }
@@ -171,7 +180,7 @@ static int begin_json(struct calls_entry *entry, const struct calls_reader *read
 
 /* ------------------------------------------------------------------ redaction */
 
-#define NUMBER_MIN 100000000000000 /* shorter ones are times more often than cards */
+#define NUMBER_MIN 15 /* digits; shorter numbers are times more often than cards */
 
 /* True, too, if memory is short: what cannot be looked through does not go on. */
 static bool text_has_secret(const struct calls_redaction *redaction, struct eio_str text)
@@ -183,36 +192,74 @@ static bool text_has_secret(const struct calls_redaction *redaction, struct eio_
     return found;
 }
 
-static bool has_secret(const struct calls_redaction *redaction, const json_t *value)
+static bool string_has_secret(const struct calls_redaction *redaction, struct eio_str quoted)
 {
-    size_t i;
-    const char *key;
-    const json_t *inner;
-    if (json_is_string(value))
-        return text_has_secret(redaction, (struct eio_str){json_string_value(value), json_string_length(value)});
-    if (json_is_integer(value) && json_integer_value(value) >= NUMBER_MIN)
-        return text_has_secret(redaction, eio_str(kit_number(json_integer_value(value)).text));
-    json_array_foreach(value, i, inner) if (has_secret(redaction, inner)) return true;
-    json_object_foreach((json_t *)(uintptr_t)value, key, inner)
-    {
-        if (text_has_secret(redaction, eio_str(key)) || has_secret(redaction, inner)) return true;
+    if (!memchr(quoted.p, '\\', quoted.n)) return text_has_secret(redaction, inside(quoted));
+    char *text = malloc(quoted.n);
+    bool found = !text;
+    if (text) {
+        size_t size = base_json_decode((struct base_str){quoted.p, quoted.n}, text);
+        found = text_has_secret(redaction, (struct eio_str){text, size});
+    }
+    free(text);
+    return found;
+}
+
+/* Looks at the whole number in it: what follows a point is a measurement. */
+static bool number_has_secret(const struct calls_redaction *redaction, struct eio_str number)
+{
+    size_t begin = number.p[0] == '-', end = begin;
+    while (end < number.n && number.p[end] >= '0' && number.p[end] <= '9') end++;
+    struct eio_str digits = {number.p + begin, end - begin};
+    return digits.n >= NUMBER_MIN && text_has_secret(redaction, digits);
+}
+
+/* In the text and not in a tree, which lacks what an object says before it says it again. As deep as the text, which is
+ * limited. */
+static bool has_secret(const struct calls_redaction *redaction, struct eio_str value)
+{
+    struct base_json_walk walk;
+    struct base_str key, inner;
+    if (value.p[0] == '"') return string_has_secret(redaction, value);
+    if (is_number(value)) return number_has_secret(redaction, value);
+    if (!base_json_open(&walk, (struct base_str){value.p, value.n})) return false;
+    while (base_json_each(&walk, &key, &inner)) {
+        if (walk.is_object && string_has_secret(redaction, (struct eio_str){key.p, key.n})) return true;
+        if (has_secret(redaction, (struct eio_str){inner.p, inner.n})) return true;
     }
     return false;
 }
 
-/* Fields that identify speaker, time and call; the text was redacted already. */
-static bool is_plain(const char *key, const json_t *value)
+/* Which of the fields of a line this is; PLAIN_COUNT: its text; PLAIN_COUNT + 1: none. */
+static size_t plain_index(struct base_str key)
 {
-    for (const char *const *name = plain_of_line; *name; name++)
-        if (!strcmp(*name, key)) return strcmp(key, "confidence") || json_is_number(value);
-    return !strcmp(key, "text");
+    for (size_t i = 0; i < PLAIN_COUNT; i++)
+        if (base_json_text_is(key, (struct base_str){plain_of_line[i].name, strlen(plain_of_line[i].name)})) return i;
+    return PLAIN_COUNT + !base_json_text_is(key, (struct base_str){"text", 4});
+}
+
+/* Whether something besides the text, which was redacted already, and the fields that identify speaker, time and call
+ * must not go on. What of these is said twice was only looked at the last time. */
+static bool others_have_secret(const struct calls_redaction *redaction, struct eio_str raw)
+{
+    struct base_json_walk walk;
+    struct base_str key, value;
+    unsigned seen = 0;
+    base_json_open(&walk, (struct base_str){raw.p, raw.n});
+    while (base_json_each(&walk, &key, &value)) {
+        struct eio_str name = {key.p, key.n}, said = {value.p, value.n};
+        size_t i = plain_index(key);
+        if (i <= PLAIN_COUNT && seen & 1u << i) return true;
+        if (i <= PLAIN_COUNT) seen |= 1u << i;
+        bool is_plain = i == PLAIN_COUNT || (i < PLAIN_COUNT && (!plain_of_line[i].is_number || is_number(said)));
+        if (!is_plain && (string_has_secret(redaction, name) || has_secret(redaction, said))) return true;
+    }
+    return false;
 }
 
 /* Takes out of a line what must not be stored, before anything else sees it. */
-static int redact(struct calls_entry *entry, const struct calls_reader *reader, const json_t *object)
+static int redact(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str raw)
 {
-    const char *key;
-    const json_t *value;
     char *out;
     size_t size;
     struct eio_str text = {entry->text, entry->text_size};
@@ -223,12 +270,7 @@ static int redact(struct calls_entry *entry, const struct calls_reader *reader, 
         entry->text = out;
         entry->text_size = size;
     }
-    entry->is_redacted = out != NULL;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        if (entry->is_redacted) break;
-        entry->is_redacted = !is_plain(key, value) && has_secret(reader->redaction, value);
-    }
+    entry->is_redacted = out || others_have_secret(reader->redaction, raw);
     return 0;
 }
 
@@ -278,7 +320,7 @@ static int read_object(struct calls_entry *entry, const struct calls_reader *rea
     if (entry->kind == CALLS_FEED_LINE &&
         json_string_length(json_object_get(object, "text")) > calls_config(config)->text_max_bytes)
         return kit_fail(failure, 413, "/text", "must be at most %u bytes", calls_config(config)->text_max_bytes);
-    if (copy_values(entry, object, raw) || redact(entry, reader, object) || begin_json(entry, reader, object, raw))
+    if (copy_values(entry, object, raw) || redact(entry, reader, raw) || begin_json(entry, reader, object, raw))
         return kit_fail(failure, 503, NULL, "out of memory");
     return 0;
 }

@@ -3,6 +3,7 @@
 
 #include "calls_pattern.h"
 
+#include <base_utf8.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,24 +167,63 @@ static void apply(const struct rule *rule, struct eio_str text, bool is_partial,
     if (from) put(out, text.p + from, text.n - from);
 }
 
+/* The code point of a valid character of two or three bytes; 0 otherwise. */
+static uint32_t code_at(const uint8_t *p, size_t size)
+{
+    if (size == 2) return (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3fu);
+    return size == 3 ? (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3fu) : 0;
+}
+
+/* The character that says the same in ASCII: of other scripts' digits, and of what East Asian text writes in full
+ * width. 0: there is none. */
+static char fold(uint32_t code)
+{
+    static const uint16_t zeros[] = {0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6,
+                                     0x0c66, 0x0ce6, 0x0d66, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x17e0};
+    if (code >= 0xff01 && code <= 0xff5e) return (char)(code - 0xfee0);
+    for (size_t i = 0; i < sizeof zeros / sizeof zeros[0]; i++)
+        if (code >= zeros[i] && code < zeros[i] + 10u) return (char)('0' + (code - zeros[i]));
+    return 0;
+}
+
+/* The text with such characters in ASCII; out->p NULL: it has none. */
+static void fold_text(struct eio_str text, struct output *out)
+{
+    const uint8_t *begin = (const uint8_t *)text.p, *end = begin + text.n, *put_up_to = begin;
+    for (const uint8_t *p = begin; p < end && !out->failed;) {
+        bool valid = true;
+        size_t size = *p < 0x80 ? 1 : base_utf8_sequence(p, end, &valid);
+        char plain = valid && size > 1 ? fold(code_at(p, size)) : 0;
+        if (plain) {
+            put(out, (const char *)put_up_to, (size_t)(p - put_up_to));
+            put(out, &plain, 1);
+            put_up_to = p + size;
+        }
+        p += size;
+    }
+    if (out->p) put(out, (const char *)put_up_to, (size_t)(end - put_up_to));
+}
+
 int calls_redact(const struct calls_redaction *redaction, struct eio_str text, bool is_partial, char **out,
                  size_t *size)
 {
     struct output current = {NULL, 0, 0, false};
-    for (size_t i = 0; redaction && i < redaction->count; i++) {
+    bool found = false;
+    if (redaction) fold_text(text, &current);
+    for (size_t i = 0; redaction && i < redaction->count && !current.failed; i++) {
         struct output next = {NULL, 0, 0, false};
         struct eio_str from = current.p ? (struct eio_str){current.p, current.n} : text;
         apply(&redaction->rules[i], from, is_partial, &next);
-        if (next.p) {
-            free(current.p);
-            current = next;
-        }
-        if (next.failed) {
-            free(current.p);
-            return EIO_ENOMEM;
-        }
+        found |= next.p || next.failed;
+        if (!next.p && !next.failed) continue;
+        free(current.p);
+        current = next;
+    }
+    if (current.failed || !found) {
+        free(current.p);
+        current.p = NULL;
     }
     *out = current.p;
-    *size = current.n;
-    return 0;
+    *size = current.p ? current.n : 0;
+    return current.failed ? EIO_ENOMEM : 0;
 }

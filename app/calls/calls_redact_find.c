@@ -1,8 +1,9 @@
 /* Finds numbers and addresses in what was said. Pure: text in, places out.
  *
- * Numbers are read as groups: digits (an IBAN: digits and letters) with a single separator between groups, as people
- * and recognisers write them. A number begins and ends with a group, so that "order 12345, card 4111 …" is looked at
- * group by group, and a part of a longer number is never taken for one. */
+ * Numbers are read as groups: digits (an IBAN: digits and letters) with a separator between groups, as people and
+ * recognisers write them: one character, or with blanks around it where what is found has a check of its own or begins
+ * as telephone numbers do ("0171 / 1234567" is one, "1000 - 2000" is not). A number begins and ends with a group, so
+ * that "order 12345, card 4111 …" is looked at group by group, and a part of a longer number is never taken for one. */
 #include "calls_redact.h"
 
 #include <ctype.h>
@@ -29,26 +30,67 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
-/* The bytes of a separator at i, 0: there is none. More than a hyphen or blank: those of typography. */
-static size_t separator_at(struct eio_str text, size_t i)
+/* What stands before or behind a number, and makes it part of a name. Not letters beyond ASCII: quotes and dashes are
+ * no others to a byte, and where words are written without blanks a number follows a letter. */
+static bool is_name(char c)
 {
-    static const char *const wide[] = {"\u00a0", "\u2007", "\u2010", "\u2011", "\u2012", "\u2013", "\u202f"};
+    return isascii(c) && isalnum((unsigned char)c);
+}
+
+/* The bytes of one of these at i, 0: there is none. */
+static size_t one_of(struct eio_str text, size_t i, const char *narrow, const char *const *wide)
+{
     if (i >= text.n) return 0;
-    if (strchr(" -./", text.p[i]) && text.p[i]) return 1;
-    for (size_t k = 0; k < sizeof wide / sizeof wide[0]; k++) {
-        size_t n = strlen(wide[k]);
-        if (text.n - i >= n && !memcmp(text.p + i, wide[k], n)) return n;
+    if (strchr(narrow, text.p[i]) && text.p[i]) return 1;
+    for (; *wide; wide++) {
+        size_t n = strlen(*wide);
+        if (text.n - i >= n && !memcmp(text.p + i, *wide, n)) return n;
     }
     return 0;
 }
+
+/* More than a blank: those of typography, and what takes no room. */
+static size_t blank_at(struct eio_str text, size_t i)
+{
+    static const char *const wide[] = {"\u00a0", "\u00ad", "\u2007", "\u2009", "\u200b",
+                                       "\u202f", "\u2060", "\u3000", NULL};
+    return one_of(text, i, " \t\r\n", wide);
+}
+
+/* The bytes of a separator at i, 0: there is none. */
+static size_t separator_at(struct eio_str text, size_t i)
+{
+    static const char *const wide[] = {"\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212", NULL};
+    size_t blank = blank_at(text, i);
+    return blank ? blank : one_of(text, i, "-./", wide);
+}
+
+/* The same with up to two blanks before and behind it. */
+static size_t spaced_separator_at(struct eio_str text, size_t i)
+{
+    size_t end = i;
+    for (int k = 0; k < 2; k++) end += blank_at(text, end);
+    end += separator_at(text, end);
+    for (int k = 0; k < 2; k++) end += blank_at(text, end);
+    return end - i;
+}
+
+/* The same, or a comma. */
+static size_t loose_separator_at(struct eio_str text, size_t i)
+{
+    if (i < text.n && text.p[i] == ',') return 1 + spaced_separator_at(text, i + 1);
+    return spaced_separator_at(text, i);
+}
+
+typedef size_t (*separator_fn)(struct eio_str text, size_t i);
 
 struct groups {
     struct calls_span list[GROUPS_MAX];
     size_t count;
 };
 
-/* Digits with single separators between them, from the digit at `begin`. */
-static void read_groups(struct eio_str text, size_t begin, struct groups *groups)
+/* Digits with separators between them, from the digit at `begin`. */
+static void read_groups(struct eio_str text, size_t begin, separator_fn separator_of, struct groups *groups)
 {
     groups->count = 0;
     for (size_t i = begin; groups->count < GROUPS_MAX;) {
@@ -56,7 +98,7 @@ static void read_groups(struct eio_str text, size_t begin, struct groups *groups
         while (end < text.n && is_digit(text.p[end])) end++;
         if (end == i) return;
         groups->list[groups->count++] = (struct calls_span){i, end};
-        size_t separator = separator_at(text, end);
+        size_t separator = separator_of(text, end);
         if (!separator) return;
         i = end + separator;
     }
@@ -85,7 +127,7 @@ static bool next_run(struct eio_str text, size_t *i)
 static bool may_go_on(struct eio_str text, const struct groups *groups, size_t digits)
 {
     size_t end = groups->list[groups->count - 1].end;
-    return digits >= PARTIAL_MIN && end + separator_at(text, end) == text.n;
+    return digits >= PARTIAL_MIN && end + loose_separator_at(text, end) == text.n;
 }
 
 /* -------------------------------------------------------------------- cards */
@@ -119,7 +161,7 @@ struct calls_span calls_find_card(struct eio_str text, size_t from, bool is_part
 {
     struct groups groups;
     for (size_t i = from; next_run(text, &i); i = groups.list[0].end) {
-        read_groups(text, i, &groups);
+        read_groups(text, i, loose_separator_at, &groups);
         struct calls_span card = card_of(text, &groups);
         if (card.end > card.begin) return card;
         size_t digits = digits_of(&groups, 0, groups.count - 1);
@@ -150,14 +192,14 @@ static struct calls_span iban_at(struct eio_str text, size_t begin)
     size_t n = 0;
     for (size_t i = begin; i < text.n && n < IBAN_MAX;) {
         if (!isascii(text.p[i]) || !isalnum((unsigned char)text.p[i])) {
-            size_t separator = separator_at(text, i);
+            size_t separator = loose_separator_at(text, i);
             if (!separator || i + separator >= text.n || !isalnum((unsigned char)text.p[i + separator])) break;
             i += separator;
             continue;
         }
         characters[n++] = (char)toupper((unsigned char)text.p[i++]);
         if (n <= 2 ? is_digit(characters[n - 1]) : n <= 4 && !is_digit(characters[n - 1])) break;
-        bool ends = i == text.n || !is_word(text.p[i]);
+        bool ends = i == text.n || !is_name(text.p[i]);
         if (ends && n >= IBAN_MIN && fits_mod97(characters, n)) best = (struct calls_span){begin, i};
     }
     return best;
@@ -167,7 +209,7 @@ struct calls_span calls_find_iban(struct eio_str text, size_t from, bool is_part
 {
     (void)is_partial; /* the digits of one that goes on are hidden by calls_find_card() */
     for (size_t i = from; i + IBAN_MIN <= text.n; i++) {
-        if (!isascii(text.p[i]) || !isalpha((unsigned char)text.p[i]) || (i && is_word(text.p[i - 1]))) continue;
+        if (!isascii(text.p[i]) || !isalpha((unsigned char)text.p[i]) || (i && is_name(text.p[i - 1]))) continue;
         struct calls_span iban = iban_at(text, i);
         if (iban.end > iban.begin) return iban;
     }
@@ -209,15 +251,23 @@ static size_t size_of(const struct groups *groups, size_t i)
     return groups->list[i].end - groups->list[i].begin;
 }
 
+/* The first character behind a group that is not a blank, or a blank if there is none. */
+static char mark_behind(struct eio_str text, const struct groups *groups, size_t i)
+{
+    size_t end = groups->list[i].end;
+    while (end < text.n && text.p[end] == ' ') end++;
+    return end == text.n || is_digit(text.p[end]) ? ' ' : text.p[end];
+}
+
 static bool has_separator(struct eio_str text, const struct groups *groups, size_t i, const char *which)
 {
-    return strchr(which, text.p[groups->list[i].end]) != NULL;
+    return strchr(which, mark_behind(text, groups, i)) != NULL;
 }
 
 /* 2026-01-31, 31.1.2026, 1/31/26: three groups with the same separator. */
 static bool is_date(struct eio_str text, const struct groups *groups)
 {
-    if (groups->count != 3 || text.p[groups->list[0].end] != text.p[groups->list[1].end]) return false;
+    if (groups->count != 3 || mark_behind(text, groups, 0) != mark_behind(text, groups, 1)) return false;
     if (!has_separator(text, groups, 0, "-./")) return false;
     size_t first = size_of(groups, 0), last = size_of(groups, 2);
     return size_of(groups, 1) <= 2 && ((first == 4 && last <= 2) || (first <= 2 && (last == 4 || last == 2)));
@@ -250,14 +300,15 @@ static bool skip_bracket(struct eio_str text, size_t *i)
 /* Groups with brackets between them, from the digit at `begin`. */
 static bool read_phone_groups(struct eio_str text, size_t begin, struct groups *groups)
 {
-    bool has_bracket = false;
-    read_groups(text, begin, groups);
+    bool has_bracket = false, is_clear = text.p[begin] == '0' || (begin && strchr("+(", text.p[begin - 1]));
+    separator_fn separator_of = is_clear ? spaced_separator_at : separator_at;
+    read_groups(text, begin, separator_of, groups);
     for (;;) {
         struct groups more;
         size_t next = groups->list[groups->count - 1].end;
         if (groups->count == GROUPS_MAX || !skip_bracket(text, &next)) return has_bracket;
         has_bracket = true;
-        read_groups(text, next, &more);
+        read_groups(text, next, separator_of, &more);
         for (size_t i = 0; i < more.count && groups->count < GROUPS_MAX; i++)
             groups->list[groups->count++] = more.list[i];
     }
@@ -273,12 +324,12 @@ struct calls_span calls_find_phone(struct eio_str text, size_t from, bool is_par
         if (opens) begin--;
         bool has_plus = begin > from && text.p[begin - 1] == '+';
         if (has_plus) begin--;
-        bool is_part = begin > 0 && is_word(text.p[begin - 1]); /* of a name: "AB-1234" is not, "ORD1234" is */
+        bool is_part = begin > 0 && is_name(text.p[begin - 1]); /* of a name: "AB-1234" is not, "ORD1234" is */
         bool looks = has_plus || has_bracket || opens || groups.count > 1;
         bool is_other = !has_plus && (is_date(text, &groups) || is_amount_or_address(text, &groups));
         struct calls_span span = {begin, groups.list[groups.count - 1].end};
         if (looks && !is_other && !is_part && digits >= PHONE_MIN && digits <= PHONE_MAX) return span;
-        if (is_partial && has_plus && span.end + separator_at(text, span.end) == text.n)
+        if (is_partial && has_plus && span.end + spaced_separator_at(text, span.end) == text.n)
             return (struct calls_span){begin, text.n};
     }
     return nowhere;

@@ -9,18 +9,17 @@
 struct wrapup {
     struct kit_request request;
     char call_id[KIT_ID_SIZE];
-    char outcome[KIT_USER_SIZE];
-    char *notes; /* NULL: none */
+    char *outcome, *notes; /* notes NULL: none */
 };
 
 static int read_wrapup(struct kit_request *request, const json_t *payload)
 {
     struct wrapup *w = KIT_REQUEST(wrapup, request);
     kit_copy_text(w->call_id, sizeof w->call_id, payload, "call_id");
-    kit_copy_text(w->outcome, sizeof w->outcome, payload, "outcome");
+    w->outcome = calls_redact_field(request, payload, "outcome");
     w->notes = calls_redact_field(request, payload, "notes");
-    return json_object_get(payload, "notes") && !w->notes ? kit_fail(&request->op.failure, 503, NULL, "out of memory")
-                                                          : 0;
+    bool is_whole = w->outcome && (w->notes || !json_object_get(payload, "notes"));
+    return is_whole ? 0 : kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
 static int run_wrapup(struct kit_db *db, struct kit_request *request)
@@ -41,7 +40,9 @@ static int run_wrapup(struct kit_db *db, struct kit_request *request)
 
 static void clear_wrapup(struct kit_request *request)
 {
-    free(KIT_REQUEST(wrapup, request)->notes);
+    struct wrapup *w = KIT_REQUEST(wrapup, request);
+    free(w->outcome);
+    free(w->notes);
 }
 
 int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure)

@@ -65,11 +65,30 @@ test("fields that the server does not know go on, unless something in the line m
   await feed.say(`pay by ${card}`, { words: card.split(" ").map((word) => ({ word })), channel: 1 });
   await feed.say("hello", { raw: { transcript: `call ${phone}` } });
   await feed.say("hello", { digits: 4111111111111111 });
-  await until(() => ann.seen("transcription:update").length === 4, "the lines");
-  const [plain, text, field, number] = ann.seen("transcription:update");
+  await feed.say("hello", { [card]: 1 });
+  await feed.say("hello", { start_ms: card, end_ms: 5 });
+  await until(() => ann.seen("transcription:update").length === 6, "the lines");
+  const [plain, text, field, number, key, time] = ann.seen("transcription:update");
   assert.deepEqual(plain.words, [{ word: "hello", at: 1732890000123 }]);
   for (const one of [text, field, number]) assert.deepEqual(Object.keys(one).filter((key) => ["words", "channel", "raw", "digits"].includes(key)), []);
   assert.equal(text.text, "pay by [card]");
+  assert.deepEqual([key[card], time.start_ms, time.end_ms], [undefined, undefined, 5]);
+});
+
+test("what is said twice in an object is looked at twice, and numbers as they are written", async () => {
+  const feed = await desk.call("r7");
+  const says = async (...lines) => {
+    const { body } = await desk.request("feed", "POST", "/api/v1/calls/r7/transcription", lines.join("\n"), { "content-type": "application/x-ndjson" });
+    assert.equal(body.stored, lines.length, JSON.stringify(body));
+  };
+  await says(`{"speaker":"customer","text":"${card}","text":"one"}`, `{"speaker":"customer","text":"two","x":"${card}","x":1}`,
+    `{"speaker":"customer","text":"three","x":{"a":["${card}"],"a":1}}`, `{"speaker":"customer","text":"four","\\u0074imestamp":"${card}","timestamp":"2026-11-29T12:00:00.000Z"}`,
+    `{"speaker":"customer","text":"five","x":"\\u0034${card.slice(1)}"}`, '{"speaker":"customer","text":"six","x":[4111111111111111.0,4111111111111111e0]}');
+  await feed.ask("call:end", { call_id: "r7" });
+  const late = await (await desk.connect("ann")).ask("call:subscribe", { call_id: "r7" });
+  assert.deepEqual(late.transcript.map(({ text, x }) => [text, x]), ["one", "two", "three", "four", "five", "six"].map((text) => [text, undefined]));
+  for (const secret of ["4111111111111111.0", "\\u0034111"]) assert.ok(!disk().includes(secret), secret);
+  assertClean(disk(), "the data directory");
 });
 
 test("a line that comes again is a duplicate, though other text was stored", async () => {
@@ -86,10 +105,10 @@ test("what people write is looked through as well", async () => {
   await ann.ask("agent:help", { call_id: "r5", reason: `customer is ${email}` });
   await until(() => ann.seen("call:note").length && sue.seen("call:help").length, "note and hand");
   await feed.ask("call:end", { call_id: "r5" });
-  await ann.ask("call:wrapup", { call_id: "r5", outcome: "paid", notes: `by ${card}` });
+  await ann.ask("call:wrapup", { call_id: "r5", outcome: `paid with ${card}`, notes: `by ${card}` });
   const late = await sue.ask("call:subscribe", { call_id: "r5" });
   assert.equal(late.notes[0].text, "refund to [iban]");
-  assert.equal(late.wrapups[0].notes, "by [card]");
+  assert.deepEqual([late.wrapups[0].outcome, late.wrapups[0].notes], ["paid with [card]", "by [card]"]);
   assert.equal(sue.seen("call:help")[0].agents[0].reason, "customer is [email]");
   assertClean(disk(), "the data directory");
 });

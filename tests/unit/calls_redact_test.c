@@ -60,6 +60,10 @@ static void card_numbers_that_fit_luhn_are_hidden(void **state)
     assert_becomes("4111 1111 1111 1111 12/27", "[card] 12/27");
     assert_becomes("4111 1111 1111 1111 and 5500 0000 0000 0004", "[card] and [card]");
     assert_becomes("x4111111111111111x", "x[card]x");
+    assert_becomes("4111, 1111, 1111, 1111", "[card]");
+    assert_becomes("4111 - 1111 - 1111 - 1111", "[card]");
+    assert_becomes("4111  1111\u200b1111\u20141111", "[card]");
+    assert_becomes("\u66314111111111111111\u3067\u3059", "\u6631[card]\u3067\u3059");
     assert_stays("4111111111111112");
     assert_stays("41111111111111111111111"); /* too long, and no part of it is looked for */
 }
@@ -71,6 +75,8 @@ static void ibans_that_fit_their_check_are_hidden(void **state)
     assert_becomes("de89370400440532013000", "[iban]");
     assert_becomes("GB82 WEST 1234 5698 7654 32.", "[iban].");
     assert_becomes("NO93 8601 1117 947", "[iban]");
+    assert_becomes("\u201eDE89370400440532013000\u201c", "\u201e[iban]\u201c");
+    assert_becomes("DE89 - 3704 - 0044 - 0532 - 0130 - 00", "[iban]");
     assert_stays("DE8937040044053201300X");
 }
 
@@ -98,6 +104,11 @@ static void phone_numbers_need_plus_brackets_or_separators(void **state)
     assert_becomes("(0171) 2345678", "[phone]");
     assert_becomes("555-010-0199 or 0171/2345678", "[phone] or [phone]");
     assert_becomes("555.010.01999", "[phone]");
+    assert_becomes("0171 / 1234567, (0171) - 123 45 67", "[phone], [phone]");
+    assert_becomes("\u201e0171-1234567\u201c, \u2026+49 171 1234567", "\u201e[phone]\u201c, \u2026[phone]");
+    assert_becomes("\u756a\u53f7\u306f090-1234-5678\u3067\u3059", "\u756a\u53f7\u306f[phone]\u3067\u3059");
+    assert_stays("between 1000 - 2000, 2019 / 2020");
+    assert_stays("on 05 / 11 / 2026");
     assert_stays("order 4711081512");
     assert_stays("order 12345678 please");
     assert_stays("on 2026-11-29 and 29.11.2026 and 1/31/2026");
@@ -127,6 +138,21 @@ static void what_may_become_a_number_is_hidden_at_the_end_of_a_partial_text(void
     assert_null(redact(redaction, "order 123456 is late", true));
     assert_null(redact(redaction, "gate 12345", true));
     calls_redaction_free(redaction);
+}
+
+static void digits_of_other_scripts_and_widths_are_digits(void **state)
+{
+    (void)state;
+    assert_becomes("\uff14\uff11\uff11\uff11 1111 1111 1111", "[card]");
+    assert_becomes(
+        "\u0664\u0661\u0661\u0661 \u0661\u0661\u0661\u0661 \u0661\u0661\u0661\u0661 \u0661\u0661\u0661\u0661",
+        "[card]");
+    assert_becomes("\uff0b49 \u0967\u096d\u0967 1234567", "[phone]");
+    assert_becomes("ann\uff20example.com", "[email]");
+    assert_becomes("\uff08\u0661\uff09 4111111111111111",
+                   "(1) [card]"); /* what is hidden costs the others their width */
+    assert_stays("\u5341\uff0c\uff11\uff12\u0663");
+    assert_stays("\xff\xef\xbc");
 }
 
 static void patterns_of_a_file_are_rules_too(void **state)
@@ -211,6 +237,7 @@ int main(void)
         cmocka_unit_test(addresses_are_hidden),
         cmocka_unit_test(phone_numbers_need_plus_brackets_or_separators),
         cmocka_unit_test(what_may_become_a_number_is_hidden_at_the_end_of_a_partial_text),
+        cmocka_unit_test(digits_of_other_scripts_and_widths_are_digits),
         cmocka_unit_test(patterns_of_a_file_are_rules_too),
         cmocka_unit_test(a_pattern_that_takes_too_long_hides_the_whole_text),
         cmocka_unit_test(mistakes_in_a_file_name_their_line),
