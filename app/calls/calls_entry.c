@@ -39,6 +39,12 @@ static const char *status_of(enum calls_feed_kind kind, const json_t *object)
     return "active";
 }
 
+/* Not every database takes a NUL in a text. */
+static void hide_nul(char *text, size_t size)
+{
+    for (char *nul = text; (nul = memchr(nul, 0, size - (size_t)(nul - text)));) *nul = ' ';
+}
+
 static int copy_values(struct calls_entry *entry, const json_t *object, struct eio_str raw)
 {
     const json_t *is_final = json_object_get(object, "is_final");
@@ -57,8 +63,7 @@ static int copy_values(struct calls_entry *entry, const json_t *object, struct e
     entry->text = malloc(entry->text_size + 1);
     if (!entry->text) return EIO_ENOMEM;
     memcpy(entry->text, json_string_value(text), entry->text_size + 1);
-    /* Not every database takes a NUL in a text; what is sent keeps it. */
-    for (char *nul = entry->text; (nul = memchr(nul, 0, entry->text_size - (size_t)(nul - entry->text)));) *nul = ' ';
+    hide_nul(entry->text, entry->text_size); /* what is sent keeps it */
     return 0;
 }
 
@@ -277,11 +282,18 @@ static int redact(struct calls_entry *entry, const struct calls_reader *reader, 
 char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name)
 {
     const struct calls *calls = request->state;
-    const char *text = json_string_value(json_object_get(payload, name));
+    const json_t *field = json_object_get(payload, name);
+    struct eio_str text = {json_string_value(field), json_string_length(field)};
     char *out;
     size_t size;
-    if (!text || calls_redact(calls->redaction, eio_str(text), false, &out, &size)) return NULL;
-    return out ? out : strdup(text);
+    if (!text.p || calls_redact(calls->redaction, text, false, &out, &size)) return NULL;
+    if (!out) {
+        size = text.n;
+        out = malloc(size + 1);
+        if (out) memcpy(out, text.p, size + 1);
+    }
+    if (out) hide_nul(out, size);
+    return out;
 }
 
 /* -------------------------------------------------------------------- checks */

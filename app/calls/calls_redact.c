@@ -3,11 +3,12 @@
 
 #include "calls_pattern.h"
 
-#include <base_utf8.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
 
 #define RULES_MAX 100
 #define NAME_SIZE 40
@@ -167,41 +168,30 @@ static void apply(const struct rule *rule, struct eio_str text, bool is_partial,
     if (from) put(out, text.p + from, text.n - from);
 }
 
-/* The code point of a valid character of two or three bytes; 0 otherwise. */
-static uint32_t code_at(const uint8_t *p, size_t size)
-{
-    if (size == 2) return (uint32_t)(p[0] & 0x1f) << 6 | (p[1] & 0x3fu);
-    return size == 3 ? (uint32_t)(p[0] & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3fu) : 0;
-}
-
 /* The character that says the same in ASCII: of other scripts' digits, and of what East Asian text writes in full
  * width. 0: there is none. */
-static char fold(uint32_t code)
+static char fold(UChar32 code)
 {
-    static const uint16_t zeros[] = {0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6,
-                                     0x0c66, 0x0ce6, 0x0d66, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x17e0};
+    if (code < 0x80) return 0;
     if (code >= 0xff01 && code <= 0xff5e) return (char)(code - 0xfee0);
-    for (size_t i = 0; i < sizeof zeros / sizeof zeros[0]; i++)
-        if (code >= zeros[i] && code < zeros[i] + 10u) return (char)('0' + (code - zeros[i]));
-    return 0;
+    int32_t digit = u_charType(code) == U_DECIMAL_DIGIT_NUMBER ? u_charDigitValue(code) : -1;
+    return digit < 0 ? 0 : (char)('0' + digit);
 }
 
 /* The text with such characters in ASCII; out->p NULL: it has none. */
 static void fold_text(struct eio_str text, struct output *out)
 {
-    const uint8_t *begin = (const uint8_t *)text.p, *end = begin + text.n, *put_up_to = begin;
-    for (const uint8_t *p = begin; p < end && !out->failed;) {
-        bool valid = true;
-        size_t size = *p < 0x80 ? 1 : base_utf8_sequence(p, end, &valid);
-        char plain = valid && size > 1 ? fold(code_at(p, size)) : 0;
-        if (plain) {
-            put(out, (const char *)put_up_to, (size_t)(p - put_up_to));
-            put(out, &plain, 1);
-            put_up_to = p + size;
-        }
-        p += size;
+    size_t put_up_to = 0;
+    for (size_t i = 0, begin = 0; i < text.n && !out->failed; begin = i) {
+        UChar32 code;
+        U8_NEXT(text.p, i, text.n, code);
+        char plain = fold(code);
+        if (!plain) continue;
+        put(out, text.p + put_up_to, begin - put_up_to);
+        put(out, &plain, 1);
+        put_up_to = i;
     }
-    if (out->p) put(out, (const char *)put_up_to, (size_t)(end - put_up_to));
+    if (out->p) put(out, text.p + put_up_to, text.n - put_up_to);
 }
 
 int calls_redact(const struct calls_redaction *redaction, struct eio_str text, bool is_partial, char **out,

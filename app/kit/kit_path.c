@@ -101,13 +101,10 @@ static const struct kit_route *find_path(const struct kit *kit, const struct eio
 
 /* ----------------------------------------------------------------- payload */
 
-/* A field of a query or a form, as the type that the schema gives it; what the schema does not name is left out. */
-static json_t *read_field(const json_t *schema, const char *name, const char *text, size_t size)
+/* A field of a query or a form, as the type that the schema gives it. NULL: out of memory, or it is not UTF-8. */
+static json_t *read_field(const char *type, const char *text, size_t size)
 {
-    const json_t *field = json_object_get(json_object_get(schema, "properties"), name);
-    const char *type = json_string_value(json_object_get(field, "type"));
     char *end;
-    if (!type) return NULL;
     if (!strcmp(type, "string")) return json_stringn(text, size);
     if (!strcmp(type, "boolean") && !strcmp(text, "true")) return json_true();
     if (!strcmp(type, "boolean") && !strcmp(text, "false")) return json_false();
@@ -121,15 +118,19 @@ static int read_fields(json_t *payload, const json_t *schema, struct eio_str tex
 {
     struct eio_str raw_name, raw_value;
     while (eio_query_next(&text, &raw_name, &raw_value)) {
-        char name[64], value[QUERY_VALUE_MAX + 1];
+        char name[64], value[QUERY_VALUE_MAX + 1], pointer[72];
         int n = eio_query_decode(raw_name, name, sizeof name - 1);
         int size = eio_query_decode(raw_value, value, QUERY_VALUE_MAX);
         if (n < 0) continue;
         name[n] = 0;
         if (size < 0) return kit_fail(failure, 413, NULL, "a field must be at most %d bytes", QUERY_VALUE_MAX);
         value[size] = 0;
-        json_t *field = read_field(schema, name, value, (size_t)size);
-        if (field && json_object_set_new(payload, name, field)) return kit_fail(failure, 503, NULL, "out of memory");
+        const json_t *wanted = json_object_get(json_object_get(schema, "properties"), name);
+        const char *type = json_string_value(json_object_get(wanted, "type"));
+        if (!type) continue; /* what the schema does not name is left out */
+        snprintf(pointer, sizeof pointer, "/%s", name);
+        if (json_object_set_new(payload, name, read_field(type, value, (size_t)size)))
+            return kit_fail(failure, 400, pointer, "must be UTF-8");
     }
     return 0;
 }
@@ -156,11 +157,12 @@ static json_t *read_body(const struct kit_route *route, struct eio_http_request 
         if (payload && read_fields(payload, schema, body, failure)) json_decref(payload), payload = NULL;
     } else if (!kit_json_check(body, config->io.max_depth - 1, failure)) {
         payload = json_loadb(body.p, body.n, 0, NULL);
-        if (!json_is_object(payload)) {
-            json_decref(payload);
-            payload = NULL;
+        if (!payload)
+            kit_fail(failure, 400, NULL,
+                     "the body must not contain U+0000, half surrogates or numbers beyond a double");
+        else if (!json_is_object(payload))
             kit_fail(failure, 400, NULL, "the body must be exactly one JSON object");
-        }
+        if (failure->code) json_decref(payload), payload = NULL;
     }
     if (!payload && !failure->code) kit_fail(failure, 503, NULL, "out of memory");
     return payload;

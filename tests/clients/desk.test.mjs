@@ -42,6 +42,15 @@ test("a supervisor's note reaches the call's agents, is in the snapshot, and nei
   assert.deepEqual(feed.seen("call:note"), []);
 });
 
+test("what people write is stored to its end, whatever is in it", async () => {
+  await desk.call("nul");
+  const [ann, sue] = [await desk.connect("ann"), await desk.connect("sue")];
+  assert.equal((await sue.ask("note:send", { call_id: "nul", text: "before\u0000after" })).ok, true);
+  assert.equal((await ann.ask("agent:help", { call_id: "nul", reason: "one\u0000two" })).ok, true);
+  const late = await sue.ask("call:subscribe", { call_id: "nul" });
+  assert.deepEqual([late.notes[0].text, late.help[0].reason], ["before after", "one two"]);
+});
+
 test("a note to one agent is that agent's and the supervisors' alone, live and in snapshots", async () => {
   await desk.call("n2");
   const [ann, ben, sue] = [await subscribe("ann", "n2"), await subscribe("ben", "n2"), await subscribe("sue", "n2")];

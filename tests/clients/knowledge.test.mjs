@@ -34,6 +34,8 @@ test("a search is refused without a question, for a call that is another's, and 
   assertError(await cat.ask("kb:search", { query: "" }), 400, "/query");
   for (const [who, status] of [[null, 401], ["feed", 403]]) assert.equal((await desk.request(who, "GET", "/api/v1/search?q=x")).status, status);
   assert.equal((await desk.request("cat", "GET", "/api/v1/search?q=x&call_id=k2")).status, 403);
+  const bytes = await desk.request("ann", "GET", "/api/v1/search?q=%ff");
+  assert.deepEqual([bytes.status, bytes.body.error.field, bytes.body.error.message], [400, "/q", "must be UTF-8"]);
 });
 
 test("documents are listed in pages and read with what was learned", async () => {
