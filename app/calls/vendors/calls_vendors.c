@@ -65,7 +65,9 @@ static void put_number(struct sio_builder *out, const char *name, int64_t number
 /* An id of ours out of any text: what may not stand in one becomes '-'. */
 static void make_id(char id[CALLS_VENDOR_ID_SIZE], const char *prefix, const char *text)
 {
-    snprintf(id, CALLS_VENDOR_ID_SIZE, "%s%s", prefix, text);
+    size_t n = strlen(prefix);
+    memcpy(id, prefix, n);
+    snprintf(id + n, CALLS_VENDOR_ID_SIZE - n, "%.*s", (int)(CALLS_VENDOR_ID_SIZE - 1 - n), text);
     for (char *c = id; *c; c++)
         if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-", *c)) *c = '-';
 }
