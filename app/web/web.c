@@ -56,6 +56,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     (void)state, (void)error, (void)error_size;
     int failed = web_assets_start(kit);
+    if (!failed) failed = web_descriptions_start(kit);
     return failed ? failed : web_client_files_start(kit);
 }
 
