@@ -234,7 +234,7 @@ test("a supervisor writes an article, and an agent finds it in the knowledge bas
   await ann.getByLabel("Filter the articles").fill("gift cards");
   await ann.locator('[data-row="kb.gift-cards"]').click();
   await ann.getByText("Ask for the number of the card").waitFor();
-  assert.equal(await ann.getByRole("button", { name: "Edit" }).count(), 0);
+  assert.equal(await ann.getByRole("button", { name: "Edit", exact: true }).count(), 0);
   await ann.getByRole("button", { name: "Desk", exact: true }).click();
   await ann.locator(`[data-call="${CALL}"]`).waitFor();
   await sue.goto(`${parley.url}/#/supervisor/${CALL}`);
@@ -294,6 +294,36 @@ test("a call of others is refused, in words", async () => {
   await eve.getByRole("alert").filter({ hasText: "Access denied: this call is not yours." }).waitFor();
   await checkWithAxe(eve, "refused");
   await eve.context().close();
+});
+
+test("an administrator adds a user, who logs in, changes the role and removes the user", async () => {
+  const root = await signIn("admin", "root");
+  await root.getByRole("button", { name: "Users", exact: true }).click();
+  await root.locator('[data-user="dora"]').waitFor();
+  await root.getByRole("button", { name: "Add a user" }).click();
+  await root.getByLabel("User name").fill("finn");
+  await root.getByLabel("Password").fill("staple battery");
+  await checkWithAxe(root, "add a user");
+  await root.getByRole("button", { name: "Save" }).click();
+  const row = root.locator('[data-user="finn"]');
+  await row.waitFor();
+  await checkWithAxe(root, "users");
+  const finn = await browser.newPage();
+  await finn.goto(parley.url);
+  await finn.getByLabel("User name").fill("finn");
+  await finn.getByLabel("Password").fill("staple battery");
+  await finn.getByRole("button", { name: "Sign in" }).click();
+  await finn.locator('[data-connection="online"]').waitFor();
+  assert.equal(await finn.getByRole("button", { name: "Users", exact: true }).count(), 0);
+  await row.getByRole("button", { name: "Change" }).click();
+  await root.getByLabel("Role").selectOption("supervisor");
+  await root.getByRole("button", { name: "Save" }).click();
+  await row.getByText("supervisor").waitFor();
+  await row.getByRole("button", { name: "Remove finn" }).click();
+  await root.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await row.waitFor({ state: "detached" });
+  await finn.context().close();
+  await root.context().close();
 });
 
 test("with many calls the one on the desk stays in sight, whatever the filter", async () => {

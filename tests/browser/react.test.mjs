@@ -1,5 +1,6 @@
 // The code of docs/react.md, bundled as it stands and run in Chromium, on an origin of its own, against the built server.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -14,6 +15,7 @@ import { startParley } from "./server.mjs";
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
+const CLIENTS = fileURLToPath(new URL("../../clients", import.meta.url));
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 // As Vite's template has it.
 const MAIN = [
@@ -37,7 +39,11 @@ async function bundle(env) {
   folder = await mkdtemp(join(tmpdir(), "parley-react-"));
   await writeFile(join(folder, "App.jsx"), code);
   await writeFile(join(folder, "main.jsx"), MAIN);
+  const library = join(folder, "parley-react");
+  const built = spawnSync(process.execPath, [join(CLIENTS, "node_modules/vite/bin/vite.js"), "build", "--outDir", library, "--logLevel", "warn"], { cwd: join(CLIENTS, "react"), encoding: "utf8" });
+  assert.equal(built.status, 0, built.stderr);
   const result = await build({
+    alias: { "@parley/react": join(library, "index.js") },
     entryPoints: [join(folder, "main.jsx")], bundle: true, write: false, format: "esm", jsx: "automatic",
     nodePaths: [join(HERE, "node_modules"), join(HERE, "../node_modules")],
     define: { "import.meta.env": JSON.stringify(env), "process.env.NODE_ENV": '"development"' },

@@ -156,7 +156,14 @@ const STATES = {
   },
   editor: async (options) => {
     const page = await open(options, "supervisor", "sue", "#/knowledge/account-access.recover-password");
-    await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByRole("button", { name: "Edit", exact: true }).click();
+    return page;
+  },
+  users: async (options) => {
+    await parley.addUser("ann", "correct horse", "--role", "agent");
+    await parley.addUser("sue", "correct horse", "--role", "supervisor");
+    const page = await open(options, "admin", "root", "#/users");
+    await page.locator("[data-user]").first().waitFor();
     return page;
   },
   wall: async (options) => {

@@ -227,7 +227,9 @@ export class ParleyClient {
   }
 
   async #readFeatures(): Promise<void> {
-    const answer = await this.fetch("/", { headers: { Accept: "application/json" } }).catch(() => null);
+    // Without a token: everybody may ask, and from another origin it needs no preflight.
+    const response = await fetch(`${this.#options.url ?? ""}/`, { headers: { Accept: "application/json" } }).catch(() => null);
+    const answer = response?.ok ? await response.json().catch(() => null) : null;
     if (Array.isArray(answer?.events)) this.features.set(new Set([...answer.events, ...(answer.paths ?? [])]));
   }
 

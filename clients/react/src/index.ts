@@ -5,6 +5,6 @@ export type { Feedback, Knowledge, ParleyProviderProps } from "./hooks.js";
 export { RequestError } from "./outbox.js";
 export type { RequestOptions } from "./outbox.js";
 export { claimsOf } from "./token.js";
-export { formatDuration } from "../../lib/live-call.mjs";
+export { formatDuration } from "./format.js";
 export type * from "./types.js";
 export type * from "./events.js";

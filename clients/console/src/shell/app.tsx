@@ -1,4 +1,4 @@
-import { ParleyProvider, useConnectionStatus, useFeature } from "@parley/react";
+import { ParleyProvider, useClaims, useConnectionStatus, useFeature } from "@parley/react";
 import { useEffect, useMemo, useState } from "react";
 import { Desk } from "../desk/desk.js";
 import { KnowledgePage } from "../knowledge/knowledge.js";
@@ -8,6 +8,7 @@ import { readIndex, Session, type Asking, type ServerIndex } from "../lib/sessio
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Dialog } from "../ui/dialog.js";
 import { Supervisor } from "../supervisor/supervisor.js";
+import { UsersPage } from "../users/users.js";
 import { ConnectionBanner } from "./connection.js";
 import { HelpSheet } from "./help-sheet.js";
 import { Login, LoginForm } from "./login.js";
@@ -47,13 +48,16 @@ let listener: (asking: Asking | null) => void = () => {};
 /** The pages that this user has. */
 function usePages(): Page[] {
   const isSupervisor = useIsSupervisor();
+  const { role } = useClaims();
+  const hasUsers = useFeature("GET /api/v1/users");
   const hasKnowledge = useFeature("GET /api/v1/documents");
   return useMemo(() => {
     const pages: Page[] = ["desk"];
     if (isSupervisor) pages.push("supervisor");
     if (hasKnowledge) pages.push("knowledge");
+    if (hasUsers && role === "admin") pages.push("users");
     return pages;
-  }, [isSupervisor, hasKnowledge]);
+  }, [isSupervisor, hasKnowledge, hasUsers, role]);
 }
 
 function Signed({ session: own }: { session: Session }) {
@@ -70,6 +74,7 @@ function Signed({ session: own }: { session: Session }) {
       <ConnectionBanner />
       {page === "desk" && <Desk callId={item} />}
       {page === "knowledge" && <KnowledgePage docId={item} />}
+      {page === "users" && <UsersPage />}
       {page === "supervisor" && <Supervisor callId={item} />}
       <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
     </div>
