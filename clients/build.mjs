@@ -1,9 +1,10 @@
-// Builds what the server embeds: the console, and the official client's builds as npm has them.
+// Builds what the server embeds: the console, its components as a registry of shadcn, and the official client's builds as npm has them.
 // usage: node build.mjs [FOLDER]      (without a folder: dist, which is in the repository)
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
+import { writeRegistry } from "./registry.mjs";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const CLIENT = join(HERE, "node_modules/socket.io-client");
@@ -18,3 +19,4 @@ await cp(join(CLIENT, "LICENSE"), join(client, "LICENSE"));
 const { name, version, license } = JSON.parse(await readFile(join(CLIENT, "package.json"), "utf8"));
 await writeFile(join(client, "package.json"), `${JSON.stringify({ name, version, license }, null, 2)}\n`);
 await build({ root: join(HERE, "console"), logLevel: "warn", build: { outDir: join(out, "console"), emptyOutDir: true } });
+await writeRegistry(join(HERE, "console/src"), join(out, "console/r"));

@@ -96,6 +96,25 @@ test("a copy that is still good is not sent again", async () => {
   assert.equal(other.status, 200);
 });
 
+test("the components are a registry: every item is there, and stands on items and packages that it names", async () => {
+  const { items } = await (await get("/r/registry.json")).json();
+  assert.ok(items.length > 8);
+  const all = new Map();
+  for (const { name } of items) all.set(name, await (await get(`/r/${name}.json`)).json());
+  for (const [name, item] of all) {
+    const reached = new Set([name]);
+    for (const each of reached) for (const need of all.get(each).registryDependencies) reached.add(need.replace("@parley/", ""));
+    const targets = [...reached].flatMap((each) => all.get(each).files.map(({ target }) => `@/${target.replace(/\.tsx?$/, "")}`));
+    for (const { content } of item.files) {
+      for (const [, from] of content.matchAll(/^import[^"]* from "([^"]+)"/gm)) {
+        const isThere = from.startsWith("@/") ? targets.includes(from) : from === "react" || item.dependencies.includes(from);
+        assert.ok(isThere, `${name} imports ${from}`);
+      }
+    }
+  }
+  assert.ok(all.get("utils").cssVars.light.accent && all.get("utils").cssVars.dark.accent);
+});
+
 test("other sites may show the console in a frame only if the option names them", async () => {
   assert.match((await get("/")).headers.get("content-security-policy"), /; frame-ancestors 'none'$/);
   const framed = await startParley("--frame-ancestors", "self https://crm.example https://*.acme.example:8443");

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { until } from "../support/wait.mjs";
 import { checkWithAxe } from "./axe.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
@@ -237,6 +238,19 @@ test("a supervisor writes an article, and an agent finds it in the knowledge bas
   assert.equal(await ann.getByRole("button", { name: "Edit", exact: true }).count(), 0);
   await ann.getByRole("button", { name: "Desk", exact: true }).click();
   await ann.locator(`[data-call="${CALL}"]`).waitFor();
+  await ann.locator("[data-lines]").click();
+  await ann.keyboard.press("/");
+  const search = ann.getByLabel("Search the knowledge base");
+  // An index whose building took long rests before it is built again: it is asked until it has the new article.
+  await until(async () => {
+    await search.fill("");
+    await search.fill("balance of a gift card");
+    await ann.getByRole("heading", { name: "Found articles" }).waitFor();
+    return (await ann.locator("[data-card]").first().getAttribute("data-document")) === "kb.gift-cards";
+  }, "the new article is found");
+  await checkWithAxe(ann, "found articles");
+  await ann.keyboard.press("Escape");
+  await ann.locator("[data-certain]").waitFor();
   await sue.goto(`${parley.url}/#/supervisor/${CALL}`);
   await shows(sue, "One more");
 });

@@ -160,8 +160,6 @@ const STATES = {
     return page;
   },
   users: async (options) => {
-    await parley.addUser("ann", "correct horse", "--role", "agent");
-    await parley.addUser("sue", "correct horse", "--role", "supervisor");
     const page = await open(options, "admin", "root", "#/users");
     await page.locator("[data-user]").first().waitFor();
     return page;
@@ -180,6 +178,7 @@ const STATES = {
 
 try {
   await fill();
+  for (const [name, role] of [["ann", "agent"], ["ben", "agent"], ["sue", "supervisor"]]) await parley.addUser(name, "correct horse", "--role", role);
   for (const [name, reach] of Object.entries(STATES).filter(([each]) => each.includes(only))) {
     for (const [size, options] of Object.entries(SIZES)) for (const colorScheme of ["light", "dark"]) {
       const page = await reach({ ...options, colorScheme });

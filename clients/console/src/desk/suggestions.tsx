@@ -82,8 +82,8 @@ function SearchBox({ inputRef, onSearch, isSearching }: { inputRef: React.RefObj
     timer.current = setTimeout(() => onSearch(text), text ? PAUSE_MS : 0);
   };
   return (
-    <search className="relative block px-3 pt-3">
-      <Search aria-hidden className={cn("pointer-events-none absolute top-[22px] left-5.5 size-4 text-faint", isSearching && "animate-breathe")} />
+    <search className="relative mx-3 mt-3 block">
+      <Search aria-hidden className={cn("pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-faint", isSearching && "animate-breathe")} />
       <Input
         ref={inputRef}
         type="text"
@@ -96,7 +96,7 @@ function SearchBox({ inputRef, onSearch, isSearching }: { inputRef: React.RefObj
         placeholder="Search the knowledge base"
         className="h-9 border-line px-8.5"
       />
-      {query && <Button variant="ghost" size="icon" aria-label="Clear the search" onClick={() => change("")} className="absolute top-3 right-3"><X /></Button>}
+      {query && <Button variant="ghost" size="icon" aria-label="Clear the search" onClick={() => change("")} className="absolute inset-y-0 right-0"><X /></Button>}
     </search>
   );
 }

@@ -1,5 +1,6 @@
 import { useConnectionStatus, type ConnectionState } from "@parley/react";
 import { CloudOff } from "lucide-react";
+import { cn } from "../lib/cn.js";
 import { clockTime, plural } from "../lib/format.js";
 import { Dot, type Tone } from "../ui/chip.js";
 import { Popover, PopoverContent, PopoverTrigger } from "../ui/menu.js";
@@ -30,7 +31,7 @@ export function ConnectionPill() {
         className="flex h-9 items-center gap-2 rounded-lg px-2.5 font-medium text-soft hover:bg-sunken hover:text-ink pointer-coarse:h-11"
       >
         <Dot tone={tone} className={tone === "warn" ? "animate-breathe" : undefined} />
-        <span role="status">{text}</span>
+        <span role="status" className={cn(connection.status === "online" && "max-sm:sr-only")}>{text}</span>
       </PopoverTrigger>
       <PopoverContent className="w-72" aria-label="Connection">
         <dl className="divide-y divide-line px-2">
