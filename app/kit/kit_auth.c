@@ -177,7 +177,7 @@ static void send_off(struct user *user, int code, const char *message, bool alto
 }
 
 struct disconnection {
-    const char *sub, *message;
+    const char *tenant, *sub, *message;
     size_t count;
 };
 
@@ -185,14 +185,16 @@ static void disconnect_one(struct sio_socket *socket, void *ctx)
 {
     struct disconnection *disconnection = ctx;
     struct user *user = sio_socket_user(socket);
-    if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub)) return;
+    if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub) ||
+        strcmp(user->claims->tenant, disconnection->tenant))
+        return;
     disconnection->count++;
     send_off(user, 401, disconnection->message, false);
 }
 
-size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message)
+size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, const char *message)
 {
-    struct disconnection disconnection = {sub, message, 0};
+    struct disconnection disconnection = {tenant, sub, message, 0};
     for (size_t i = 0; i < kit->namespace_count; i++)
         sio_target_each_local(sio_local(sio_all(kit->namespaces[i].nsp)), disconnect_one, &disconnection);
     return disconnection.count;

@@ -45,8 +45,9 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
 struct kit_user *kit_auth_user(const struct sio_socket *socket);
 /* Something that the socket asked waits: it is not read meanwhile. Once more with false when it does not any longer. */
 void kit_auth_wait(const struct sio_socket *socket, bool begins);
-/* Tells the sockets of this node that are the user's why, and disconnects them. Returns how many. */
-size_t kit_auth_disconnect(struct kit *kit, const char *sub, const char *message);
+/* Tells the sockets of this node that are the user's why, and disconnects them. tenant: "" for none. Returns how many.
+ */
+size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, const char *message);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);

@@ -16,7 +16,7 @@ struct kit_account {
     struct kit_bucket events, bytes, connects;
     struct kit_account *prev, *next; /* in the list of those without references */
     UT_hash_handle hh;
-    char name[]; /* with a letter for what it is in front */
+    char name[]; /* a letter for what it is; tenant and sub, or nothing and the address; each with its end */
 };
 
 _Static_assert(KIT_QUOTA_COUNT == KIT_CONFIG_QUOTAS, "as many values as kinds");
@@ -74,11 +74,11 @@ static void free_idle(struct kit_quotas *quotas)
 }
 
 /* NULL: out of memory. */
-static struct kit_account *ref_account(struct kit_quotas *quotas, char kind, const char *name)
+static struct kit_account *ref_account(struct kit_quotas *quotas, char kind, const char *tenant, const char *name)
 {
     struct kit_account *account;
-    char key[KIT_USER_SIZE + 1];
-    size_t size = (size_t)snprintf(key, sizeof key, "%c%s", kind, name);
+    char key[2 * KIT_USER_SIZE + 1];
+    size_t size = (size_t)snprintf(key, sizeof key, "%c%s%c%s", kind, tenant, 0, name);
     HASH_FIND(hh, quotas->table, key, size, account);
     if (account && !account->refs) {
         DL_DELETE(quotas->idle, account);
@@ -119,13 +119,13 @@ void kit_spender_init(struct kit_spender *spender, struct kit *kit, const char *
     char network[INET6_ADDRSTRLEN];
     *spender = (struct kit_spender){.quotas = kit->quotas};
     read_network(address, network);
-    if (address[0]) spender->address = ref_account(kit->quotas, 'a', network);
+    if (address[0]) spender->address = ref_account(kit->quotas, 'a', "", network);
 }
 
 void kit_spender_set_user(struct kit_spender *spender, const struct kit_claims *claims)
 {
     spender->feeds = claims->role == KIT_ROLE_FEED;
-    if (!spender->user) spender->user = ref_account(spender->quotas, 'u', claims->sub);
+    if (!spender->user) spender->user = ref_account(spender->quotas, 'u', claims->tenant, claims->sub);
 }
 
 void kit_spender_clear(struct kit_spender *spender)

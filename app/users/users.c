@@ -48,28 +48,31 @@ static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, NULL);
 
 /* -------------------------------------------------------------- disconnect */
 
-static void disconnect_here(struct users *users, const char *name)
+static void disconnect_here(struct users *users, const char *tenant, const char *name)
 {
-    users->disconnects += kit_auth_disconnect(users->kit, name, "disconnected by an administrator");
+    users->disconnects += kit_auth_disconnect(users->kit, tenant, name, "disconnected by an administrator");
 }
 
 static void on_disconnect(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
-    json_t *name = sio_args_parse(event->args, 0);
+    json_t *tenant = sio_args_parse(event->args, 0), *name = sio_args_parse(event->args, 1);
     (void)socket;
-    if (json_is_string(name)) disconnect_here(ctx, json_string_value(name));
+    if (json_is_string(tenant) && json_is_string(name))
+        disconnect_here(ctx, json_string_value(tenant), json_string_value(name));
+    json_decref(tenant);
     json_decref(name);
 }
 
-void users_disconnect(struct users *users, const char *name)
+void users_disconnect(struct users *users, const char *tenant, const char *name)
 {
     struct sio_builder args;
     sio_builder_init(&args);
+    sio_builder_text(&args, tenant, strlen(tenant));
     sio_builder_text(&args, name, strlen(name));
     if (kit_has_peers(users->kit))
         sio_server_side_emit(sio_of(users->kit->io, "/"), DISCONNECT_EVENT, sio_builder_args(&args), NULL, NULL);
     sio_builder_clear(&args);
-    disconnect_here(users, name);
+    disconnect_here(users, tenant, name);
 }
 
 /* ------------------------------------------------------------------ module */

@@ -10,6 +10,14 @@
 #define USERS_PATH "/api/v1/users"
 #define LIST_MAX 1000
 
+/* Users of this server belong to no tenant, and an administrator of one is not theirs. */
+static int allow_own(struct kit_db *db, struct kit_request *request)
+{
+    (void)db;
+    if (!request->claims->tenant[0]) return 0;
+    return kit_fail(&request->op.failure, 403, NULL, "an administrator of a tenant may not do this");
+}
+
 /* -------------------------------------------------------------------- list */
 
 struct list {
@@ -133,7 +141,7 @@ static void reply_put(struct kit_request *request)
     if (put->is_new)
         request->status = 201;
     else
-        users_disconnect(request->state, put->row.name);
+        users_disconnect(request->state, "", put->row.name);
     sio_builder_put(&request->json, ",\"name\":");
     kit_put_text(&request->json, put->row.name);
 }
@@ -154,7 +162,7 @@ static int run_remove(struct kit_db *db, struct kit_request *request)
 
 static void reply_disconnect(struct kit_request *request)
 {
-    users_disconnect(request->state, request->about);
+    users_disconnect(request->state, request->claims->tenant, request->about);
     sio_builder_put(&request->json, ",\"name\":");
     kit_put_text(&request->json, request->about);
 }
@@ -167,6 +175,7 @@ int users_http_start(struct users *users)
          .way = KIT_READ,
          .roles = KIT_ROLE_ADMIN,
          .read = read_list,
+         .allow = allow_own,
          .run = run_list,
          .method = EIO_HTTP_GET,
          .path = USERS_PATH},
@@ -176,6 +185,7 @@ int users_http_start(struct users *users)
          .roles = KIT_ROLE_ADMIN,
          .read = read_put,
          .start = start_put,
+         .allow = allow_own,
          .run = run_put,
          .reply = reply_put,
          .clear = clear_put,
@@ -185,6 +195,7 @@ int users_http_start(struct users *users)
          .way = KIT_WRITE,
          .roles = KIT_ROLE_ADMIN,
          .about = "name",
+         .allow = allow_own,
          .run = run_remove,
          .reply = reply_disconnect,
          .method = EIO_HTTP_DELETE,

@@ -75,7 +75,7 @@ int users_hash_now(const struct users_config *config, const char *password, char
 
 int users_login_start(struct users *users);
 int users_http_start(struct users *users);
-/* Disconnects the user's sockets, on every node. */
-void users_disconnect(struct users *users, const char *name);
+/* Disconnects the user's sockets, on every node. tenant: that of who asks; users of this server have "". */
+void users_disconnect(struct users *users, const char *tenant, const char *name);
 
 #endif

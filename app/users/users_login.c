@@ -164,7 +164,8 @@ static int run_refresh(struct kit_db *db, struct kit_request *request)
 {
     struct login *login = KIT_REQUEST(login, request);
     users_row_clear(&login->row);
-    int code = users_find(db, request->claims->sub, &login->row, &request->op.failure);
+    int code =
+        request->claims->tenant[0] ? 404 : users_find(db, request->claims->sub, &login->row, &request->op.failure);
     return code == 404 ? kit_fail(&request->op.failure, 403, NULL, "not a user of this server") : code;
 }
 

@@ -60,6 +60,10 @@ const PATHS = {
   "GET /api/v1/rules": { roles: LEADS },
   "POST /api/v1/rules": { roles: ADMIN, body: () => ({ name: "r", phrase: "x" }) },
   "DELETE /api/v1/rules/{name}": { roles: ADMIN },
+  "POST /api/v1/feeds/{vendor}": { roles: FEEDS, query: "?call_id=own", foreign: true,
+    body: () => ({ type: "Results", is_final: true, start: 0, duration: 1, channel_index: [0, 1], channel: { alternatives: [{ transcript: "x", confidence: 1 }] } }) },
+  "POST /api/v1/feeds/twilio": { roles: null, anonymous: 404 }, // by its signature, if it is configured
+  "POST /api/v1/emit": { roles: ["admin", "service"], body: () => ({ user: "zoe", event: "x" }) }, // or by a signature
   "POST /api/v1/login": { roles: null },
   "POST /login": { roles: null },
   "POST /api/v1/token/refresh": { roles: ROLES, refused: 403 }, // ann is no user of this server
@@ -114,7 +118,7 @@ after(async () => {
 const all = (role) => ed25519(claims(role, { sub: "root", calls: "*" }));
 async function http(path, { token, callId = "own", table = PATHS[path] ?? {}, body = table.body?.(callId) } = {}) {
   const [method, pattern] = path.split(" ");
-  const url = pattern.replace("{call_id}", callId).replace("{doc_id}", DOC).replace(/[{<]name[}>]/, "nobody") + (table.query ?? "");
+  const url = pattern.replace("{call_id}", callId).replace("{doc_id}", DOC).replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
   const response = await fetch(parley.url + url, { method, body: body && JSON.stringify(body),
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) } });
   await response.arrayBuffer();
@@ -170,10 +174,10 @@ for (const [event, { nsp, roles, data, foreign }] of Object.entries(EVENTS)) {
   });
 }
 
-for (const [path, { roles, foreign, refused }] of Object.entries(PATHS)) {
+for (const [path, { roles, foreign, refused, anonymous = 401 }] of Object.entries(PATHS)) {
   test(`${path}: each role, another's call`, async () => {
     if (!roles) {
-      assert.equal(await http(path, { body: { username: "nobody", password: "x" } }), 401);
+      assert.equal(await http(path, { body: { username: "nobody", password: "x" } }), anonymous);
       return;
     }
     for (const role of ROLES) {

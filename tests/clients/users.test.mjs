@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
+import { keyOf, now, sign } from "./lib/tokens.mjs";
 import { PATIENCE_MS } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
@@ -163,6 +164,24 @@ test("a refreshed token has the rights that the user has now", async () => {
   assert.equal((await refresh(token)).status, 403);
   assert.equal((await refresh(admin)).status, 403, "a token of somebody who is in no list of users");
   assert.equal((await refresh(undefined)).status, 401);
+});
+
+test("a user of a tenant is not the user of this server by the same name", async () => {
+  user(["add", "sam", "--role", "admin"], PASSWORD);
+  const key = keyOf(parley);
+  const of = (tenant, role, sub = "sam") => sign(key, { sub, role, calls: "*", exp: now() + 600, ...(tenant && { tenant }) });
+  const post = (path, token, body) => http(path, { method: "POST", token, body }).then(({ status }) => status);
+  assert.equal(await post("/api/v1/token/refresh", of("acme", "agent")), 403);
+  assert.equal(await post("/api/v1/token/refresh", of("", "agent")), 200);
+  assert.equal((await http("/api/v1/users", { token: of("acme", "admin") })).status, 403);
+  assert.equal(await post("/api/v1/users", of("acme", "admin"), { name: "sam", role: "agent" }), 403);
+  assert.equal((await http("/api/v1/users/sam", { method: "DELETE", token: of("acme", "admin") })).status, 403);
+  const [own, theirs] = [await connect(of("", "agent")), await connect(of("acme", "agent"))];
+  assert.equal(await post("/api/v1/users/sam/disconnect", of("acme", "admin", "boss")), 200);
+  assert.equal(await theirs.gone, "io server disconnect");
+  assert.equal((await own.timeout(PATIENCE_MS).emitWithAck("call:list", {})).ok, true);
+  assert.equal(await post("/api/v1/users/sam/disconnect", of("", "admin", "boss")), 200);
+  await own.gone;
 });
 
 test("administrators manage users over HTTP", async () => {
