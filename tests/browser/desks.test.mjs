@@ -310,6 +310,34 @@ test("a call of others is refused, in words", async () => {
   await eve.context().close();
 });
 
+test("an administrator writes a rule, and the agent sees the alert in the call in which it fires", async () => {
+  const root = await signIn("admin", "root");
+  await root.getByRole("button", { name: "Rules", exact: true }).click();
+  await root.getByText("No rules yet.").waitFor();
+  await root.getByRole("button", { name: "Add a rule" }).click();
+  await root.getByLabel("Name").fill("cancels");
+  await root.getByLabel("Level").selectOption("critical");
+  await root.getByLabel("Words or pattern").fill("cancel my contract");
+  await root.getByLabel("Message").fill("Offer the retention plan");
+  await checkWithAxe(root, "add a rule");
+  await root.getByRole("button", { name: "Save" }).click();
+  await root.locator('[data-rule="cancels"]').waitFor();
+  await checkWithAxe(root, "rules");
+  const call_id = "alerting";
+  await say("call:start", { call_id, metadata: { customer: "lee wong" } });
+  await ann.goto(`${parley.url}/#/desk/${call_id}`);
+  await ann.locator(`[data-call="${call_id}"]`).waitFor();
+  await say("transcription:update", { call_id, speaker: "customer", text: "I want to cancel my contract today", segment_id: "a1", is_final: true });
+  await ann.locator('[data-alert="cancels"]', { hasText: "Offer the retention plan" }).waitFor();
+  await checkWithAxe(ann, "alert");
+  await ann.getByRole("button", { name: "Dismiss" }).click();
+  await ann.locator("[data-alert]").waitFor({ state: "detached" });
+  await say("call:end", { call_id });
+  await root.getByRole("button", { name: "Delete cancels" }).click();
+  await root.getByText("No rules yet.").waitFor();
+  await root.context().close();
+});
+
 test("an administrator adds a user, who logs in, changes the role and removes the user", async () => {
   const root = await signIn("admin", "root");
   await root.getByRole("button", { name: "Users", exact: true }).click();

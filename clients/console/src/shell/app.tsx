@@ -7,6 +7,7 @@ import { useRoute, type Page } from "../lib/route.js";
 import { readIndex, Session, type Asking, type ServerIndex } from "../lib/session.js";
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Dialog } from "../ui/dialog.js";
+import { RulesPage } from "../rules/rules.js";
 import { Supervisor } from "../supervisor/supervisor.js";
 import { UsersPage } from "../users/users.js";
 import { ConnectionBanner } from "./connection.js";
@@ -49,15 +50,17 @@ let listener: (asking: Asking | null) => void = () => {};
 function usePages(): Page[] {
   const isSupervisor = useIsSupervisor();
   const { role } = useClaims();
+  const hasRules = useFeature("GET /api/v1/rules");
   const hasUsers = useFeature("GET /api/v1/users");
   const hasKnowledge = useFeature("GET /api/v1/documents");
   return useMemo(() => {
     const pages: Page[] = ["desk"];
     if (isSupervisor) pages.push("supervisor");
     if (hasKnowledge) pages.push("knowledge");
+    if (hasRules && isSupervisor) pages.push("rules");
     if (hasUsers && role === "admin") pages.push("users");
     return pages;
-  }, [isSupervisor, hasKnowledge, hasUsers, role]);
+  }, [isSupervisor, hasKnowledge, hasRules, hasUsers, role]);
 }
 
 function Signed({ session: own }: { session: Session }) {
@@ -74,6 +77,7 @@ function Signed({ session: own }: { session: Session }) {
       <ConnectionBanner />
       {page === "desk" && <Desk callId={item} />}
       {page === "knowledge" && <KnowledgePage docId={item} />}
+      {page === "rules" && <RulesPage />}
       {page === "users" && <UsersPage />}
       {page === "supervisor" && <Supervisor callId={item} />}
       <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
