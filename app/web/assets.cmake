@@ -1,5 +1,5 @@
 # Files that the binary serves: the console (GET / and /assets/) and the official client's builds beside the Socket.IO
-# endpoint. Both stand ready-made in the repository (docs/decisions/0016), so that nothing of npm is needed here; texts are
+# endpoint. Both stand ready-made in the repository (docs/decisions/0014), so that nothing of npm is needed here; texts are
 # embedded compressed as well.
 find_program(GZIP gzip REQUIRED)
 find_program(BROTLI brotli REQUIRED)
