@@ -35,7 +35,7 @@ enum {
     EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
     EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
     EIO__TURN_EVENTS = 4,      /* the clock is read after so many */
-    EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events were heard */
+    EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events have been handled */
 };
 
 struct eio__post {
@@ -95,8 +95,8 @@ static inline void eio__loop_want_free(struct eio_loop *loop, struct eio__turn_i
 void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
 void eio__timers_run(struct eio_loop *loop);
-/* Said by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before the
- * rest. */
+/* Called by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before
+ * the rest. */
 void eio__loop_on_event(struct eio_loop *loop);
 /* The clock that slices end by. */
 uint64_t eio__loop_slice_clock_us(struct eio_loop *loop);
@@ -113,7 +113,7 @@ bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */
 uint64_t eio__timers_next_ms(const struct eio_loop *loop);
-/* Closes a descriptor that was taken from HTTP, and says so there if it counts. */
+/* Closes a descriptor that was taken from HTTP, and ends its lease there if it has one. */
 void eio__fd_close(struct eio_loop *loop, int fd);
 /* The same where somebody else closes it. */
 void eio__fd_forget(struct eio_loop *loop, int fd);
@@ -146,7 +146,7 @@ struct eio_frame {
     uint16_t messages;     /* how many messages the wire bytes are */
     struct eio_frame
         *deflated; /* the compressed form, made for the first who negotiated it; NULL: it does not shrink */
-    struct eio_frame_account *account; /* NULL: nobody counts it */
+    struct eio_frame_account *account; /* NULL: it is not counted */
     uint8_t bytes[];
 };
 
@@ -280,7 +280,7 @@ void eio__session_want_flush(struct eio_session *session);
 void eio__session_await_last(struct eio_session *session);
 /* Over and done: to be freed at the end of the turn. */
 void eio__session_bury(struct eio_session *session, const char *why);
-/* The same for a session that nobody was told of: its handshake failed. */
+/* The same for a session whose handshake failed: no handler knows of it. */
 void eio__session_discard(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
  */
@@ -353,18 +353,18 @@ struct eio__cors_origins {
     struct eio__cors_origin *list;
     size_t count;
 };
-/* 0, EIO_ENOMEM, or EIO_EINVAL: a regular expression is none; that is logged. */
+/* Returns 0, EIO_ENOMEM, or EIO_EINVAL for a malformed regular expression, which is logged. */
 int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text);
 void eio__cors_origins_clear(struct eio__cors_origins *origins);
 
-/* Ids that an application gave: by text, since they do not tell the slot. */
+/* Ids that an application gave: found by their text, since they do not contain the slot. */
 struct eio__own_id {
     struct eio_session *session;
     char text[];
 };
 struct eio__own_ids {
     struct base_table table;
-    uint8_t key[16]; /* of the hash: nobody chooses collisions */
+    uint8_t key[16]; /* of the hash, so that clients cannot choose collisions */
 };
 void eio__own_ids_init(struct eio__own_ids *ids);
 void eio__own_ids_clear(struct eio__own_ids *ids);
@@ -374,7 +374,7 @@ int eio__own_ids_add(struct eio__own_ids *ids, const char *id, struct eio_sessio
 void eio__own_ids_remove(struct eio__own_ids *ids, struct eio_session *session);
 struct eio_session *eio__own_ids_find(const struct eio__own_ids *ids, const char *id, size_t size);
 
-/* Who watches, and the packets of this turn that he was not told of yet (eio_watch.c). */
+/* The watcher, and the packets of this turn that it was not notified of yet (eio_watch.c). */
 struct eio__created {
     struct eio_session *session; /* NULL: it is gone */
     struct eio_frame *frame;
@@ -387,7 +387,7 @@ struct eio__watch {
 };
 /* A packet was queued. */
 void eio__watch_created(struct eio_session *session, struct eio_frame *frame);
-/* Tells of what was queued up to now. */
+/* Notifies the watcher of what was queued up to now. */
 void eio__watch_tell(struct eio__watch *watch);
 void eio__watch_forget(struct eio__watch *watch, const struct eio_session *session);
 void eio__watch_free(struct eio__watch *watch);
@@ -405,7 +405,7 @@ struct eio_server {
     void *ctx;
     struct eio_hooks hooks;
     void *hooks_ctx;
-    struct eio__watch *watch;         /* NULL: nobody does */
+    struct eio__watch *watch;         /* NULL: there is no watcher */
     struct eio__cors_origins origins; /* of options.cors */
     eio_foreign_fn foreign;
     void *foreign_ctx;
@@ -431,7 +431,7 @@ struct eio_server {
     size_t max_queue_messages;          /* SIZE_MAX: no limit */
 };
 
-/* Counts a hit of a limit and logs it; head: of whoever hit it, or NULL. */
+/* Counts a hit of a limit and logs it; head: of the request or session that hit it, or NULL. */
 static inline void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
 {
     eio_limit_hit(&server->limits[limit], server->loop, eio_limit_name(limit), head ? head->address : NULL);

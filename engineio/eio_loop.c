@@ -166,7 +166,7 @@ void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx
 }
 
 /* Hooks, then queues. Callbacks of a flush (on_close) may queue more: a few rounds. */
-static void flush(struct eio_loop *loop)
+static void flush_items(struct eio_loop *loop)
 {
     loop->unfinished = false;
     for (int round = 0; round < EIO__FLUSH_ROUNDS_MAX; round++) {
@@ -207,7 +207,7 @@ static void arm_timer(struct eio_loop *loop)
 
 void eio__loop_end_turn(struct eio_loop *loop)
 {
-    flush(loop);
+    flush_items(loop);
     free_closed(loop);
     arm_timer(loop);
 }
@@ -242,7 +242,7 @@ bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_
 }
 
 /* After a turn that was cut: what is due, else libevent would run it behind all events that were waiting already. But
- * after the process stood still, what peers said meanwhile (that they are alive) is heard first. */
+ * after the process stood still, what peers sent meanwhile (signs of life) is read first. */
 static void run_timers_early(struct eio_loop *loop)
 {
     loop->now_valid = false;

@@ -22,7 +22,7 @@ void sio__assets_free(struct sio_server *io)
 }
 
 /* Takes the part before the next comma off the text. */
-static struct eio_str take(struct eio_str *rest)
+static struct eio_str take_item(struct eio_str *rest)
 {
     const char *at = memchr(rest->p, ',', rest->n);
     struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
@@ -35,7 +35,7 @@ static struct eio_str take(struct eio_str *rest)
 static bool matches(struct eio_str list, const char *etag)
 {
     while (list.n) {
-        struct eio_str item = take(&list);
+        struct eio_str item = take_item(&list);
         if (item.n > 2 && item.p[0] == 'W' && item.p[1] == '/') item.p += 2, item.n -= 2;
         if (eio_str_is(item, etag)) return true;
     }

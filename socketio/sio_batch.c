@@ -29,7 +29,7 @@ void sio__batch_clear(struct sio__batch *batch)
 
 /* -------------------------------------------------------------- exceptions */
 
-static struct sio__exception *find(struct sio__batch *batch, const struct sio_socket *socket)
+static struct sio__exception *exception_of(struct sio__batch *batch, const struct sio_socket *socket)
 {
     if (!socket->has_exception) return NULL;
     struct sio__exception *exception = batch->exceptions;
@@ -37,9 +37,9 @@ static struct sio__exception *find(struct sio__batch *batch, const struct sio_so
     return exception;
 }
 
-static void forget(struct sio__batch *batch, struct sio_socket *socket)
+static void forget_exception(struct sio__batch *batch, struct sio_socket *socket)
 {
-    struct sio__exception *exception = find(batch, socket);
+    struct sio__exception *exception = exception_of(batch, socket);
     if (!exception) return;
     socket->has_exception = false;
     *exception = batch->exceptions[--batch->exception_count];
@@ -47,13 +47,13 @@ static void forget(struct sio__batch *batch, struct sio_socket *socket)
 
 static size_t taken_by(struct sio__batch *batch, const struct sio_socket *socket)
 {
-    const struct sio__exception *exception = find(batch, socket);
+    const struct sio__exception *exception = exception_of(batch, socket);
     return exception ? exception->taken : 0;
 }
 
 static size_t messages_taken_by(struct sio__batch *batch, const struct sio_socket *socket)
 {
-    const struct sio__exception *exception = find(batch, socket);
+    const struct sio__exception *exception = exception_of(batch, socket);
     return exception ? exception->messages_taken : 0;
 }
 
@@ -61,7 +61,7 @@ static size_t messages_taken_by(struct sio__batch *batch, const struct sio_socke
 static void set_taken(struct sio_server *io, struct sio_socket *socket)
 {
     struct sio__batch *batch = &io->batch;
-    struct sio__exception *exception = find(batch, socket);
+    struct sio__exception *exception = exception_of(batch, socket);
     if (!exception) {
         if (batch->exception_count == SIO__BATCH_EXCEPTIONS_MAX) {
             sio__batch_settle(io);
@@ -137,7 +137,7 @@ static void walk(struct sio__batch *batch)
     batch->nsp->io->stats.deliveries += deliveries;
 }
 
-static void empty(struct sio__batch *batch)
+static void empty_batch(struct sio__batch *batch)
 {
     eio_batch_clear(batch->frames);
     for (size_t i = 0; i < batch->exception_count; i++) batch->exceptions[i].socket->has_exception = false;
@@ -152,7 +152,7 @@ void sio__batch_settle(struct sio_server *io)
 {
     if (!io->batch.nsp) return;
     walk(&io->batch);
-    empty(&io->batch);
+    empty_batch(&io->batch);
 }
 
 /* Out of memory amid a packet's frames: the first `count` frames go, the broken packet does not. */
@@ -163,7 +163,7 @@ static void settle_whole_packets(struct sio__batch *batch, size_t count)
         struct sio_socket *socket = receiver_at(&receivers, i);
         if (socket->state == SIO__S_CONNECTED) send_frames(batch, socket, taken_by(batch, socket), count);
     }
-    empty(batch);
+    empty_batch(batch);
 }
 
 /* ---------------------------------------------------- what happens meanwhile */
@@ -223,7 +223,7 @@ void sio__batch_leaving(struct sio_socket *socket, struct eio_str room)
         return;
     }
     if (is_receiver(batch, socket)) send_rest(batch, socket);
-    forget(batch, socket);
+    forget_exception(batch, socket);
 }
 
 /* ------------------------------------------------------------------ adding */

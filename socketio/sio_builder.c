@@ -33,7 +33,7 @@ static size_t grown(size_t capacity, size_t first, size_t needed)
 }
 
 /* Room for n more bytes, or NULL with the error set. */
-static char *reserve(struct sio_builder *builder, size_t n)
+static char *make_room(struct sio_builder *builder, size_t n)
 {
     if (builder->error) return NULL;
     if (!builder->json || n > builder->capacity - builder->size) {
@@ -70,9 +70,9 @@ static struct rooms_bytes *reserve_attachments(struct sio_builder *builder, size
     return builder->attachments + builder->attachment_count;
 }
 
-static void put(struct sio_builder *builder, const char *text, size_t n)
+static void append_text(struct sio_builder *builder, const char *text, size_t n)
 {
-    char *out = n > 0 ? reserve(builder, n) : NULL;
+    char *out = n > 0 ? make_room(builder, n) : NULL;
     if (!out) return;
     memcpy(out, text, n);
     builder->size += n;
@@ -80,12 +80,12 @@ static void put(struct sio_builder *builder, const char *text, size_t n)
 
 void sio_builder_open(struct sio_builder *builder)
 {
-    if (builder->size > 0) put(builder, ",", 1);
+    if (builder->size > 0) append_text(builder, ",", 1);
 }
 
 void sio_builder_put(struct sio_builder *builder, const char *json)
 {
-    put(builder, json, strlen(json));
+    append_text(builder, json, strlen(json));
 }
 
 void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t size)
@@ -95,7 +95,7 @@ void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t 
         return;
     }
     size_t quoted = base_json_quoted_size(text, size);
-    char *out = reserve(builder, quoted);
+    char *out = make_room(builder, quoted);
     if (!out) return;
     base_json_put_quoted(out, text, size);
     builder->size += quoted;
@@ -113,13 +113,13 @@ static void put_unsigned(struct sio_builder *builder, uint64_t value)
     size_t at = sizeof digits;
     do digits[--at] = (char)('0' + value % 10);
     while (value /= 10);
-    put(builder, digits + at, sizeof digits - at);
+    append_text(builder, digits + at, sizeof digits - at);
 }
 
 void sio_builder_int(struct sio_builder *builder, int64_t value)
 {
     sio_builder_open(builder);
-    if (value < 0) put(builder, "-", 1);
+    if (value < 0) append_text(builder, "-", 1);
     put_unsigned(builder, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
@@ -132,7 +132,7 @@ void sio_builder_bool(struct sio_builder *builder, bool value)
 void sio_builder_null(struct sio_builder *builder)
 {
     sio_builder_open(builder);
-    put(builder, "null", 4);
+    append_text(builder, "null", 4);
 }
 
 void sio_builder_raw(struct sio_builder *builder, struct eio_str json)
@@ -140,13 +140,13 @@ void sio_builder_raw(struct sio_builder *builder, struct eio_str json)
     struct eio_str text = sio__json_trim(json);
     if (text.n == 0) return;
     sio_builder_open(builder);
-    put(builder, text.p, text.n);
+    append_text(builder, text.p, text.n);
 }
 
 static int append_dumped(const char *text, size_t n, void *ctx)
 {
     struct sio_builder *builder = ctx;
-    put(builder, text, n);
+    append_text(builder, text, n);
     return builder->error ? -1 : 0;
 }
 
@@ -165,7 +165,7 @@ void sio_builder_binary(struct sio_builder *builder, const uint8_t *bytes, size_
     sio_builder_open(builder);
     sio_builder_put(builder, "{\"_placeholder\":true,\"num\":");
     put_unsigned(builder, builder->attachment_count);
-    put(builder, "}", 1);
+    append_text(builder, "}", 1);
     *attachment = (struct rooms_bytes){bytes, size};
     builder->attachment_count++;
 }
@@ -187,7 +187,7 @@ static void add_attachments(struct sio_builder *builder, struct sio_args from, c
 static void put_renumbered(struct sio_builder *builder, struct sio_args from, struct eio_str json, size_t count)
 {
     uint16_t *order = count <= ATTACHMENTS_MAX ? malloc(count * sizeof *order) : NULL;
-    char *out = order ? reserve(builder, json.n + count * PLACEHOLDER_GROWTH) : NULL;
+    char *out = order ? make_room(builder, json.n + count * PLACEHOLDER_GROWTH) : NULL;
     if (!order && !builder->error) builder->error = count <= ATTACHMENTS_MAX ? EIO_ENOMEM : EIO_ETOOBIG;
     if (out) {
         builder->size += sio__placeholder_renumber(json, builder->attachment_count, out, order, count);
@@ -201,7 +201,7 @@ void sio_builder_put_slice(struct sio_builder *builder, struct sio_args from, st
     /* Without attachments there is nothing to number: what looks like a placeholder is data. */
     size_t count = from.attachment_count > 0 ? sio__placeholder_count(json) : 0;
     if (count == 0) {
-        put(builder, json.p, json.n);
+        append_text(builder, json.p, json.n);
     } else {
         put_renumbered(builder, from, json, count);
     }

@@ -1,6 +1,6 @@
 /* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Checks that the packets which
- * the parser decoded fit the state the client is in, and gives them to the socket. Whoever breaks the protocol is
- * closed. */
+ * the parser decoded fit the state the client is in, and gives them to the socket. A client that breaks the protocol *
+ * is closed. */
 #include "sio_emit.h"
 #include "sio_namespace.h"
 #include "sio_socket.h"
@@ -202,7 +202,8 @@ static bool too_many_events(struct sio_socket *socket)
 }
 
 /* A whole packet for a connected socket. */
-static void dispatch(struct sio_socket *socket, const struct sio__packet *packet, const struct sio__payload *payload)
+static void dispatch_packet(struct sio_socket *socket, const struct sio__packet *packet,
+                            const struct sio__payload *payload)
 {
     switch (packet->type) {
     case SIO__EVENT:
@@ -234,7 +235,7 @@ void sio__client_packet(struct sio_client *client, const struct sio__packet *pac
     else if (packet->type == SIO__CONNECT_ERROR)
         invalid_state(client, "CONNECT_ERROR from a client");
     else
-        dispatch(socket, packet, payload);
+        dispatch_packet(socket, packet, payload);
 }
 
 void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)

@@ -23,7 +23,7 @@ static void deliver_one(void *ctx, struct rooms_member *member)
         delivery->io->stats.deliveries++;
 }
 
-/* True if the selector excepts nobody, or exactly one socket by its id; *but is set to it. */
+/* True if the selector has no exceptions, or exactly one socket by its id; *but is set to it. */
 static bool excepts_one(const struct sio_namespace *nsp, const struct rooms_selector *who, struct sio_socket **but)
 {
     *but = NULL;
@@ -59,7 +59,7 @@ void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, b
     rooms_each_unchanged(nsp->index, who, deliver_one, &delivery);
 }
 
-/* Volatile events are not logged; those that end with text tell the offset of what was. */
+/* Volatile events are not logged; those that end with text carry the offset of the last event that was. */
 static struct rooms_message with_offset(const struct sio_namespace *nsp, const struct rooms_flags *flags,
                                         const struct rooms_message *message, char *offset)
 {

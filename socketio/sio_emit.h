@@ -67,7 +67,7 @@ struct sio__event_out {
 /* Sends an event or an ack to one socket; nsp, json and attachment_count of the packet are filled in. */
 int sio__socket_send(struct sio_socket *socket, struct sio__outgoing *packet, struct sio_args args,
                      const struct rooms_flags *flags);
-/* Tells the outgoing catch-all. */
+/* Calls the outgoing catch-all. */
 void sio__outgoing_one(struct sio_socket *socket, struct eio_str name, struct sio_args args);
 void sio__outgoing_many(struct sio_namespace *nsp, const struct rooms_selector *who,
                         const struct rooms_message *message);
@@ -141,7 +141,7 @@ int sio__waiting_add(struct sio__waiting *waiting, struct sio_socket *socket, ui
 void sio__waiting_remove(struct sio__waiting *waiting);
 /* An ACK packet came. */
 void sio__ack_arrived(struct sio_socket *socket, uint64_t id, struct sio_args answer);
-/* The socket goes: everybody who waits for it is told. */
+/* The socket goes: settles all answers that are awaited from it with EIO_ECLOSED. */
 void sio__ack_abandon(struct sio_socket *socket);
 /* Emits with an ack asked for to sockets here (rooms_local.deliver_with_ack). */
 void sio__deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-enum { TIMEOUT_DEFAULT_MS = 5000 }; /* if the node that asks names none */
+enum { TIMEOUT_DEFAULT_MS = 5000 }; /* if the node that asks gives no timeout */
 
 /* One socket's answer in a gathering. */
 struct part {
@@ -71,7 +71,7 @@ static void settle_part(struct sio__waiting *waiting, int error, struct sio_args
     struct rooms_ack_sink sink = part->gather->sink;
     unlink_part(part);
     char *json = error == 0 ? sio__json_array(answer.json) : NULL;
-    if (!json) return; /* a socket that went away does not answer: the asker's timeout tells */
+    if (!json) return; /* a socket that went away does not answer: the asker notices by its timeout */
     struct rooms_message message = {
         .json = {(const uint8_t *)json, answer.json.n + 2},
         .attachments = answer.attachments,
@@ -120,7 +120,7 @@ static struct sio__gather *gather_new(struct sio_server *io, const struct rooms_
     return gather;
 }
 
-static size_t deliver(struct sio_namespace *nsp, const struct rooms_selector *who, const struct rooms_flags *flags,
+static size_t ask_all(struct sio_namespace *nsp, const struct rooms_selector *who, const struct rooms_flags *flags,
                       const struct sio__prepared *prepared, const struct rooms_ack_sink *sink)
 {
     struct sio__gather *gather = gather_new(nsp->io, flags, sink);
@@ -142,13 +142,13 @@ void sio__deliver_with_ack(void *ctx, const struct rooms_selector *who, const st
     size_t count = 0;
     sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
-        count = deliver(nsp, who, flags, sio__prepared_of(message->prepared), &kept);
+        count = ask_all(nsp, who, flags, sio__prepared_of(message->prepared), &kept);
     } else {
         struct sio__prepared foreign;
         uint64_t id = nsp->next_ack_id++;
         if (sio__prepare_foreign(&foreign, nsp, message, &id) == 0) {
             sio__prepared_set_compress(&foreign, flags->compress);
-            count = deliver(nsp, who, flags, &foreign, &kept);
+            count = ask_all(nsp, who, flags, &foreign, &kept);
             sio__prepared_clear(&foreign);
         }
     }

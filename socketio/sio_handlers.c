@@ -83,7 +83,7 @@ void sio__hooks_clear(struct sio__hooks *hooks)
     *hooks = (struct sio__hooks){0};
 }
 
-static struct entry *find(const struct sio__events *events, struct eio_str name, uint32_t hash)
+static struct entry *find_entry(const struct sio__events *events, struct eio_str name, uint32_t hash)
 {
     size_t at;
     struct entry *entry = base_table_first(&events->by_name, hash, &at);
@@ -95,7 +95,7 @@ static struct entry *find(const struct sio__events *events, struct eio_str name,
 struct sio__hooks *sio__events_hooks(const struct sio__events *events, struct eio_str name)
 {
     if (events->by_name.count == 0) return NULL;
-    struct entry *entry = find(events, name, sio__hash(name.p, name.n));
+    struct entry *entry = find_entry(events, name, sio__hash(name.p, name.n));
     return entry ? &entry->hooks : NULL;
 }
 
@@ -119,7 +119,7 @@ static struct entry *entry_new(struct sio__events *events, struct eio_str name, 
 struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx)
 {
     uint32_t hash = sio__hash(name.p, name.n);
-    struct entry *entry = find(events, name, hash);
+    struct entry *entry = find_entry(events, name, hash);
     if (!entry) entry = entry_new(events, name, hash);
     return entry ? sio__hooks_add(&entry->hooks, ctx) : NULL;
 }

@@ -1,4 +1,4 @@
-/* Who is connected to a namespace, and which namespaces nobody is in any more. */
+/* Which sockets are connected to a namespace, and which namespaces are empty. */
 #include "sio_namespace.h"
 #include "sio_server.h"
 #include "sio_socket.h"

@@ -72,7 +72,7 @@ static struct sio__hook *first_hook(const struct sio_namespace *nsp, bool *own)
     return *own ? nsp->behaviour.middleware.first : nsp->parent->behaviour.middleware.first;
 }
 
-static void advance(struct sio_admission *admission)
+static void go_to_next(struct sio_admission *admission)
 {
     admission->hook = admission->hook->next;
     if (admission->hook || admission->own) return;
@@ -80,9 +80,9 @@ static void advance(struct sio_admission *admission)
     admission->hook = admission->socket->nsp->behaviour.middleware.first;
 }
 
-/* Asks one middleware after the other as long as they answer at once. A call of sio_next() within a middleware only
- * says so; what follows from it happens here, after that middleware has returned. */
-static void run(struct sio_admission *admission)
+/* Asks one middleware after the other as long as they answer at once. A call of sio_next() within a middleware only *
+ * sets a flag; what follows from it happens here, after that middleware has returned. */
+static void ask_middlewares(struct sio_admission *admission)
 {
     while (admission->socket && admission->hook) {
         struct sio__hook *hook = admission->hook;
@@ -92,7 +92,7 @@ static void run(struct sio_admission *admission)
         admission->running = false;
         if (admission->refused) break;
         if (!admission->passed) return; /* it answers later */
-        if (admission->socket) advance(admission);
+        if (admission->socket) go_to_next(admission);
     }
     struct sio_socket *socket = admission->refused ? NULL : admission->socket;
     admission_free(admission);
@@ -114,7 +114,7 @@ void sio__admission_start(struct sio_socket *socket)
     }
     admission->hook = hook;
     admission->own = own;
-    run(admission);
+    ask_middlewares(admission);
 }
 
 void sio_next(struct sio_admission *admission)
@@ -123,8 +123,8 @@ void sio_next(struct sio_admission *admission)
         admission->passed = true;
         return;
     }
-    if (admission->socket) advance(admission);
-    run(admission);
+    if (admission->socket) go_to_next(admission);
+    ask_middlewares(admission);
 }
 
 struct sio_socket *sio_admission_socket(const struct sio_admission *admission)

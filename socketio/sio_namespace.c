@@ -1,5 +1,5 @@
 /* Namespaces: the registry of a server, what is registered on them, and giving an event to its handlers.
- * A parent is a namespace nobody is in: it lends its behaviour to the children that are made when clients ask. */
+ * A parent is a namespace without sockets: it lends its behaviour to the children that are made when clients ask. */
 #include "sio_emit.h"
 #include "sio_namespace.h"
 #include "sio_socket.h"
@@ -31,7 +31,7 @@ struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct ei
     return nsp;
 }
 
-static struct sio_namespace *alloc(struct sio_server *io, struct eio_str name)
+static struct sio_namespace *namespace_alloc(struct sio_server *io, struct eio_str name)
 {
     bool slash = name.n == 0 || name.p[0] != '/';
     struct sio_namespace *nsp = calloc(1, sizeof *nsp + name.n + 2);
@@ -109,7 +109,7 @@ static int namespace_open(struct sio_namespace *nsp)
 
 static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str name, struct sio_namespace *parent)
 {
-    struct sio_namespace *nsp = alloc(io, name);
+    struct sio_namespace *nsp = namespace_alloc(io, name);
     if (!nsp || namespace_open(nsp) != 0) {
         namespace_free(nsp);
         return NULL;
@@ -161,7 +161,7 @@ struct sio_namespace *sio_of(struct sio_server *io, const char *name)
         struct sio_namespace *nsp = sio__namespace_find(io, text);
         return nsp ? nsp : make_named(io, text);
     }
-    struct sio_namespace *named = alloc(io, text); /* adds the slash */
+    struct sio_namespace *named = namespace_alloc(io, text); /* adds the slash */
     if (!named) return NULL;
     struct eio_str full = {named->name, named->name_size};
     struct sio_namespace *nsp = sio__namespace_find(io, full);
@@ -172,7 +172,7 @@ struct sio_namespace *sio_of(struct sio_server *io, const char *name)
 
 static struct sio_namespace *parent_new(struct sio_server *io, void *ctx)
 {
-    struct sio_namespace *parent = alloc(io, eio_str("/_matching"));
+    struct sio_namespace *parent = namespace_alloc(io, eio_str("/_matching"));
     if (!parent) return NULL;
     parent->match_ctx = ctx;
     if (io->last_parent)
@@ -401,7 +401,7 @@ int sio_on_recover(struct sio_namespace *nsp, sio_recover_fn fn, void *ctx)
 
 /* ---------------------------------------------------------------- dispatch */
 
-/* A handler may disconnect the socket: nobody sees events of one that is gone. */
+/* A handler may disconnect the socket: handlers see no events of one that is gone. */
 static bool is_listening(const struct sio_event *event)
 {
     return !event->socket || event->socket->state == SIO__S_CONNECTED;

@@ -66,7 +66,7 @@ struct sio_namespace {
     struct sio_namespace *prev, *next;
     struct sio_namespace *next_empty; /* that may have to go at the end of the turn */
     bool is_listed;                   /* there */
-    uint64_t empty_ms;                /* since when nobody is in it */
+    uint64_t empty_ms;                /* since when it is empty */
     struct sio_namespace *parent;     /* whose behaviour comes before its own, or NULL */
     struct sio__behaviour behaviour;
     struct rooms_index *index;     /* NULL: this is a parent */

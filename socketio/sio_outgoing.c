@@ -1,5 +1,5 @@
-/* The catch-all for what is sent: each socket an event goes to is told of. Costs a walk over the receivers, but only
- * where somebody listens. */
+/* The catch-all for what is sent: it is called for each socket that an event goes to. Costs a walk over the receivers,
+ * * but only where a handler is registered. */
 #include "sio_emit.h"
 #include "sio_socket.h"
 #include "sio_server.h"
@@ -11,26 +11,26 @@ struct telling {
     struct sio_args args;
 };
 
-static void run(const struct sio__hooks *hooks, struct sio_socket *socket, const struct telling *telling)
+static void run_hooks(const struct sio__hooks *hooks, struct sio_socket *socket, const struct telling *telling)
 {
     for (const struct sio__hook *hook = hooks->first; hook; hook = hook->next)
         if (hook->fn.outgoing) hook->fn.outgoing(socket, telling->name, telling->args, hook->ctx);
 }
 
-static void tell(struct sio_socket *socket, const struct telling *telling)
+static void call_catch_alls(struct sio_socket *socket, const struct telling *telling)
 {
     const struct sio_namespace *nsp = socket->nsp;
     const struct sio_server *io = nsp->io;
     if (io->watched && io->watch.on_outgoing)
         io->watch.on_outgoing(socket, telling->name, telling->args, io->watch_ctx);
-    if (nsp->parent) run(&nsp->parent->behaviour.outgoing, socket, telling);
-    run(&nsp->behaviour.outgoing, socket, telling);
+    if (nsp->parent) run_hooks(&nsp->parent->behaviour.outgoing, socket, telling);
+    run_hooks(&nsp->behaviour.outgoing, socket, telling);
 }
 
 static void tell_one(void *ctx, struct rooms_member *member)
 {
     struct sio_socket *socket = sio__socket_of(member);
-    if (socket->state == SIO__S_CONNECTED) tell(socket, ctx);
+    if (socket->state == SIO__S_CONNECTED) call_catch_alls(socket, ctx);
 }
 
 static bool is_heard(const struct sio_namespace *nsp)
@@ -41,7 +41,7 @@ static bool is_heard(const struct sio_namespace *nsp)
 void sio__outgoing_one(struct sio_socket *socket, struct eio_str name, struct sio_args args)
 {
     struct telling telling = {name, args};
-    if (is_heard(socket->nsp)) tell(socket, &telling);
+    if (is_heard(socket->nsp)) call_catch_alls(socket, &telling);
 }
 
 void sio__outgoing_many(struct sio_namespace *nsp, const struct rooms_selector *who,

@@ -13,7 +13,7 @@ struct decoder {
     struct sio__fault *fault;
 };
 
-static int fail(struct decoder *d, const uint8_t *at, int code, const char *why)
+static int set_fault(struct decoder *d, const uint8_t *at, int code, const char *why)
 {
     *d->fault = (struct sio__fault){.code = code, .at = (size_t)(at - d->begin), .why = why};
     return code;
@@ -21,7 +21,7 @@ static int fail(struct decoder *d, const uint8_t *at, int code, const char *why)
 
 static int fail_limit(struct decoder *d, const uint8_t *at, enum sio_limit limit, const char *why)
 {
-    int code = fail(d, at, EIO_ETOOBIG, why);
+    int code = set_fault(d, at, EIO_ETOOBIG, why);
     d->fault->limit = (uint8_t)limit;
     return code;
 }
@@ -56,8 +56,8 @@ static int take_digits(struct decoder *d, uint64_t max, uint64_t *value)
 
 static int take_type(struct decoder *d)
 {
-    if (d->p == d->end) return fail(d, d->p, EIO_EPROTO, "empty packet");
-    if (*d->p < '0' || *d->p > '6') return fail(d, d->p, EIO_EPROTO, "unknown packet type");
+    if (d->p == d->end) return set_fault(d, d->p, EIO_EPROTO, "empty packet");
+    if (*d->p < '0' || *d->p > '6') return set_fault(d, d->p, EIO_EPROTO, "unknown packet type");
     d->packet->type = (enum sio__packet_type)(*d->p++ - '0');
     return 0;
 }
@@ -67,7 +67,7 @@ static int take_attachment_count(struct decoder *d)
     const uint8_t *at = d->p;
     uint64_t count;
     if (take_digits(d, UINT16_MAX, &count) != 0 || d->p == d->end || *d->p != '-' || count == 0) {
-        return fail(d, at, EIO_EPROTO, "invalid number of attachments");
+        return set_fault(d, at, EIO_EPROTO, "invalid number of attachments");
     }
     if (count > d->limits->max_attachments) return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many attachments");
     d->p++;
@@ -94,7 +94,7 @@ static int take_id(struct decoder *d)
 {
     if (!is_digit(d->p, d->end)) return 0;
     const uint8_t *at = d->p;
-    if (take_digits(d, SIO__ID_MAX, &d->packet->id) != 0) return fail(d, at, EIO_EPROTO, "id above 2^53-1");
+    if (take_digits(d, SIO__ID_MAX, &d->packet->id) != 0) return set_fault(d, at, EIO_EPROTO, "id above 2^53-1");
     d->packet->has_id = true;
     return 0;
 }
@@ -123,7 +123,7 @@ static int take_data(struct decoder *d)
 {
     int error = take_value(d, &d->packet->data);
     if (error) return error;
-    return d->p == d->end ? 0 : fail(d, d->p, EIO_EPROTO, "bytes after the data");
+    return d->p == d->end ? 0 : set_fault(d, d->p, EIO_EPROTO, "bytes after the data");
 }
 
 /* Events that the reference keeps for itself (RESERVED_EVENTS of socket.io-parser). */
@@ -150,11 +150,11 @@ static int take_name(struct decoder *d)
     const uint8_t *at = d->p;
     bool text = at < d->end && *at == '"';
     if (!text && !is_digit(at, d->end) && !(at < d->end && *at == '-')) {
-        return fail(d, at, EIO_EPROTO, "event name is neither text nor a number");
+        return set_fault(d, at, EIO_EPROTO, "event name is neither text nor a number");
     }
     int error = take_value(d, &d->packet->name);
     if (error) return error;
-    if (text && is_reserved(d->packet->name)) return fail(d, at, EIO_EPROTO, "reserved event name");
+    if (text && is_reserved(d->packet->name)) return set_fault(d, at, EIO_EPROTO, "reserved event name");
     return 0;
 }
 
@@ -166,7 +166,7 @@ static int take_rest(struct decoder *d, const uint8_t *array)
     ssize_t n = sio__json_scan_rest(at, (size_t)(d->end - at), &d->limits->json, true, d->fault);
     if (n < 0) return fail_scanned(d);
     d->p += n;
-    if (d->p != d->end) return fail(d, d->p, EIO_EPROTO, "bytes after the data");
+    if (d->p != d->end) return set_fault(d, d->p, EIO_EPROTO, "bytes after the data");
     d->packet->data = sio__json_trim(slice(array, d->end));
     const uint8_t *bracket = array + d->packet->data.n - 1;
     if (at < bracket && *at == ',') at++;
@@ -177,7 +177,7 @@ static int take_rest(struct decoder *d, const uint8_t *array)
 static int take_event(struct decoder *d)
 {
     const uint8_t *array = d->p;
-    if (*array != '[') return fail(d, array, EIO_EPROTO, "data is not an array");
+    if (*array != '[') return set_fault(d, array, EIO_EPROTO, "data is not an array");
     d->p++;
     skip_space(d);
     int error = take_name(d);
@@ -186,7 +186,7 @@ static int take_event(struct decoder *d)
 
 static int take_ack(struct decoder *d)
 {
-    if (*d->p != '[') return fail(d, d->p, EIO_EPROTO, "data is not an array");
+    if (*d->p != '[') return set_fault(d, d->p, EIO_EPROTO, "data is not an array");
     int error = take_data(d);
     if (error) return error;
     struct eio_str data = d->packet->data;
@@ -206,7 +206,7 @@ static int check_placeholders(struct decoder *d)
         if (kind == SIO__PLACEHOLDER_NONE) break;
         const uint8_t *at = (const uint8_t *)packet->args.p + found.at;
         if (kind == SIO__PLACEHOLDER_BAD || found.number >= packet->attachment_count) {
-            return fail(d, at, EIO_EPROTO, "invalid placeholder");
+            return set_fault(d, at, EIO_EPROTO, "invalid placeholder");
         }
         if (count >= d->limits->max_attachments)
             return fail_limit(d, at, SIO_LIMIT_ATTACHMENTS, "too many placeholders");
@@ -220,13 +220,13 @@ static int take_payload(struct decoder *d)
 {
     const uint8_t *at = d->p;
     skip_space(d);
-    if (d->p == d->end) return at == d->end ? 0 : fail(d, at, EIO_EPROTO, "JSON ends too early");
+    if (d->p == d->end) return at == d->end ? 0 : set_fault(d, at, EIO_EPROTO, "JSON ends too early");
     switch (d->packet->type) {
     case SIO__CONNECT:
-        if (*d->p != '{') return fail(d, d->p, EIO_EPROTO, "data is not an object");
+        if (*d->p != '{') return set_fault(d, d->p, EIO_EPROTO, "data is not an object");
         return take_data(d);
     case SIO__CONNECT_ERROR:
-        if (*d->p != '{' && *d->p != '"') return fail(d, d->p, EIO_EPROTO, "data is neither an object nor text");
+        if (*d->p != '{' && *d->p != '"') return set_fault(d, d->p, EIO_EPROTO, "data is neither an object nor text");
         return take_data(d);
     case SIO__EVENT:
     case SIO__BINARY_EVENT:
@@ -236,7 +236,7 @@ static int take_payload(struct decoder *d)
         return take_ack(d);
     case SIO__DISCONNECT:
     default:
-        return fail(d, d->p, EIO_EPROTO, "data in a disconnect packet");
+        return set_fault(d, d->p, EIO_EPROTO, "data in a disconnect packet");
     }
 }
 
@@ -285,7 +285,7 @@ static char *put_number(char *out, uint64_t value)
     return end;
 }
 
-static char *put(char *out, struct eio_str text)
+static char *put_str(char *out, struct eio_str text)
 {
     if (text.n > 0) memcpy(out, text.p, text.n);
     return out + text.n;
@@ -340,7 +340,7 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
         *p++ = '-';
     }
     if (has_namespace(packet)) {
-        p = put(p, packet->nsp);
+        p = put_str(p, packet->nsp);
         *p++ = ',';
     }
     if (packet->has_id) p = put_number(p, packet->id);
@@ -349,6 +349,6 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
         p = base_json_put_quoted(p, packet->name.p, packet->name.n);
         if (packet->json.n > 0) *p++ = ',';
     }
-    p = put(p, packet->json);
+    p = put_str(p, packet->json);
     if (is_list(packet)) *p++ = ']';
 }

@@ -56,7 +56,7 @@ static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
     sio__pending_free(pending);
 }
 
-static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+static void default_receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
 {
     if (kind == EIO_TEXT)
         on_text(client, p, n);
@@ -72,7 +72,8 @@ static int send_text(struct sio_client *client, const struct sio__outgoing *pack
     return 0;
 }
 
-static int encode(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet)
+static int default_encode(const struct sio__parser *self, struct sio__prepared *prepared,
+                          const struct sio__outgoing *packet)
 {
     (void)self;
     const struct sio_args *args = &prepared->args;
@@ -92,10 +93,10 @@ static int encode(const struct sio__parser *self, struct sio__prepared *prepared
     return 0;
 }
 
-static void forget(struct sio_client *client)
+static void default_forget(struct sio_client *client)
 {
     sio__pending_free(client->pending);
     client->pending = NULL;
 }
 
-const struct sio__parser sio__parser_default = {receive, send_text, encode, forget, NULL, NULL};
+const struct sio__parser sio__parser_default = {default_receive, send_text, default_encode, default_forget, NULL, NULL};

@@ -83,7 +83,7 @@ static const char *take_packet(const struct rooms_decoded *message, const struct
     return named == message->attachment_count ? NULL : "binary data is allowed only in events and acks";
 }
 
-static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+static void msgpack_receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
 {
     const struct sio__packet_limits *limits = &client->io->limits;
     struct rooms_msgpack_limits within = {limits->json.max_depth + 1, SIO__MSGPACK_ATTACHMENTS_MAX};
@@ -181,7 +181,8 @@ static int make_json(struct sio__prepared *prepared, struct eio_str name)
     return 0;
 }
 
-static int encode(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet)
+static int msgpack_encode(const struct sio__parser *self, struct sio__prepared *prepared,
+                          const struct sio__outgoing *packet)
 {
     (void)self;
     struct rooms_packer packer;
@@ -194,9 +195,10 @@ static int encode(const struct sio__parser *self, struct sio__prepared *prepared
     return result;
 }
 
-static void forget(struct sio_client *client)
+static void msgpack_forget(struct sio_client *client)
 {
     (void)client; /* a packet is a message */
 }
 
-const struct sio__parser sio__parser_msgpack = {receive, send_packed, encode, forget, NULL, NULL};
+const struct sio__parser sio__parser_msgpack = {msgpack_receive, send_packed, msgpack_encode,
+                                                msgpack_forget,  NULL,        NULL};

@@ -31,8 +31,8 @@ static bool names_attachments(struct eio_str args, size_t attachment_count)
 }
 
 /* NULL, or what is wrong with it. */
-static const char *take(const struct sio_parser_packet *from, const struct sio__packet_limits *limits,
-                        struct sio__packet *packet, struct sio__fault *fault)
+static const char *take_packet(const struct sio_parser_packet *from, const struct sio__packet_limits *limits,
+                               struct sio__packet *packet, struct sio__fault *fault)
 {
     if ((unsigned)from->type > SIO_CONNECT_ERROR) return "unknown packet type";
     if (from->nsp.n == 0 || from->nsp.p[0] != '/') return "the namespace does not start with a slash";
@@ -57,7 +57,7 @@ void sio_parser_packet(struct sio_parser_in *in, const struct sio_parser_packet 
     struct sio__packet packet;
     struct sio__fault fault = {0};
     if (client->closing) return;
-    const char *why = take(from, &client->io->limits, &packet, &fault);
+    const char *why = take_packet(from, &client->io->limits, &packet, &fault);
     if (why && fault.code == EIO_ETOOBIG) {
         sio__client_too_big(client, (enum sio_limit)fault.limit, why);
     } else if (why) {
@@ -73,13 +73,13 @@ static void forget_state(const struct sio__parser *parser, void *state)
     if (state && parser->ops->forget) parser->ops->forget(state, parser->ctx);
 }
 
-static void forget(struct sio_client *client)
+static void own_forget(struct sio_client *client)
 {
     forget_state(client->io->parser, client->parser_state);
     client->parser_state = NULL;
 }
 
-static void receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+static void own_receive(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
 {
     const struct sio__parser *parser = client->io->parser;
     struct sio_parser_in in = {client};
@@ -133,7 +133,8 @@ static int put_data(struct sio__prepared *prepared, const struct sio__outgoing *
     return 0;
 }
 
-static int encode(const struct sio__parser *self, struct sio__prepared *prepared, const struct sio__outgoing *packet)
+static int own_encode(const struct sio__parser *self, struct sio__prepared *prepared,
+                      const struct sio__outgoing *packet)
 {
     static const enum sio_packet_type types[] = {
         [SIO__CONNECT] = SIO_CONNECT, [SIO__DISCONNECT] = SIO_DISCONNECT,       [SIO__EVENT] = SIO_EVENT,
@@ -166,4 +167,4 @@ static int send_packet(struct sio_client *client, const struct sio__outgoing *pa
     return result;
 }
 
-const struct sio__parser sio__parser_own = {receive, send_packet, encode, forget, NULL, NULL};
+const struct sio__parser sio__parser_own = {own_receive, send_packet, own_encode, own_forget, NULL, NULL};

@@ -18,7 +18,7 @@ static void skip_space(struct cursor *c)
 }
 
 /* Takes `text` if it stands there, with the whitespace around it. */
-static bool take(struct cursor *c, const char *text, size_t n)
+static bool take_text(struct cursor *c, const char *text, size_t n)
 {
     skip_space(c);
     if ((size_t)(c->end - c->p) < n || memcmp(c->p, text, n) != 0) return false;
@@ -29,13 +29,13 @@ static bool take(struct cursor *c, const char *text, size_t n)
 
 static bool take_mark(struct cursor *c)
 {
-    return take(c, key_text, KEY_SIZE) && take(c, ":", 1) && take(c, "true", 4);
+    return take_text(c, key_text, KEY_SIZE) && take_text(c, ":", 1) && take_text(c, "true", 4);
 }
 
 static bool take_number(struct cursor *c, uint16_t *number)
 {
     uint32_t value = 0;
-    if (!take(c, "\"num\"", 5) || !take(c, ":", 1)) return false;
+    if (!take_text(c, "\"num\"", 5) || !take_text(c, ":", 1)) return false;
     const char *digits = c->p;
     while (c->p < c->end && *c->p >= '0' && *c->p <= '9' && value <= UINT16_MAX) {
         value = value * 10 + (uint32_t)(*c->p++ - '0');
@@ -52,7 +52,7 @@ static bool take_placeholder(struct cursor *c, uint16_t *number)
     skip_space(&at);
     bool mark_first = at.end - at.p >= 2 && at.p[1] == '_';
     bool first = mark_first ? take_mark(&at) : take_number(&at, number);
-    if (!first || !take(&at, ",", 1)) return false;
+    if (!first || !take_text(&at, ",", 1)) return false;
     bool second = mark_first ? take_number(&at, number) : take_mark(&at);
     skip_space(&at);
     if (!second || at.p == at.end || *at.p != '}') return false;
@@ -78,7 +78,7 @@ static bool skip_string_or_mark(struct cursor *c)
     c->p += n;
     if (!is_mark_key(p, n)) return false;
     struct cursor after = *c;
-    return take(&after, ":", 1) && take(&after, "true", 4);
+    return take_text(&after, ":", 1) && take_text(&after, "true", 4);
 }
 
 enum sio__placeholder_kind sio__placeholder_next(struct eio_str json, size_t from, struct sio__placeholder *found)
@@ -129,7 +129,7 @@ static size_t put_placeholder(char *out, size_t number)
     return size;
 }
 
-static size_t copy(char *out, const char *p, size_t n)
+static size_t copy_bytes(char *out, const char *p, size_t n)
 {
     if (n > 0) memcpy(out, p, n);
     return n;
@@ -141,12 +141,12 @@ size_t sio__placeholder_renumber(struct eio_str json, size_t first_number, char 
     struct sio__placeholder found = {0};
     size_t size = 0, done = 0;
     for (size_t k = 0; k < order_size && next_good(json, done, &found); k++) {
-        size += copy(out + size, json.p + done, found.at - done);
+        size += copy_bytes(out + size, json.p + done, found.at - done);
         size += put_placeholder(out + size, first_number + k);
         order[k] = found.number;
         done = found.at + found.size;
     }
-    if (done < json.n) size += copy(out + size, json.p + done, json.n - done);
+    if (done < json.n) size += copy_bytes(out + size, json.p + done, json.n - done);
     return size;
 }
 

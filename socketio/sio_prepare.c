@@ -39,7 +39,7 @@ int sio__prepared_add(struct sio__prepared *prepared, enum eio_kind kind, size_t
     return 0;
 }
 
-static int encode(struct sio__prepared *prepared, const struct sio__parser *parser, struct sio__outgoing *packet)
+static int encode_args(struct sio__prepared *prepared, const struct sio__parser *parser, struct sio__outgoing *packet)
 {
     size_t count = prepared->args.attachment_count;
     packet->json = prepared->args.json;
@@ -60,7 +60,7 @@ int sio__prepare(struct sio__prepared *prepared, const struct sio__parser *parse
     prepared->json = (struct rooms_bytes){NULL, 0};
     prepared->id = packet->id;
     int result = order(prepared, args);
-    if (result == 0) result = encode(prepared, parser, &outgoing);
+    if (result == 0) result = encode_args(prepared, parser, &outgoing);
     if (result != 0) sio__prepared_clear(prepared);
     return result;
 }

@@ -95,7 +95,7 @@ static bool is_wanted(const struct sio_question *question)
     return question->client && !question->client->closing && !question->superseded;
 }
 
-/* Allowed by its parent, or by none (parent NULL). Frees it. */
+/* Allowed by its parent, or refused by all (parent NULL). Frees it. */
 static void settle(struct sio_question *question)
 {
     struct sio_client *client = question->client;
@@ -113,7 +113,7 @@ static void settle(struct sio_question *question)
 }
 
 /* One that only looks at the name answers at once. False: the answer comes later. */
-static bool ask(struct sio_question *question)
+static bool ask_parent(struct sio_question *question)
 {
     struct sio_namespace *parent = question->parent;
     struct eio_str auth = {question->text + question->name_size, question->auth_size};
@@ -128,10 +128,10 @@ static bool ask(struct sio_question *question)
     return question->answered;
 }
 
-static void run(struct sio_question *question)
+static void ask_parents(struct sio_question *question)
 {
     while (question->parent && is_wanted(question)) {
-        if (!ask(question)) return;
+        if (!ask_parent(question)) return;
         if (question->allowed) break;
         question->parent = question->parent->next;
     }
@@ -148,7 +148,7 @@ void sio_decide(struct sio_question *question, bool allowed)
         return;
     }
     question->parent = question->parent->next;
-    run(question);
+    ask_parents(question);
 }
 
 /* A client that asks again while it waits is answered once, the later time. */
@@ -167,5 +167,5 @@ void sio__question_start(struct sio_client *client, struct eio_str name, struct 
         return;
     }
     question->join = join;
-    run(question);
+    ask_parents(question);
 }

@@ -22,7 +22,7 @@ void sio__recovery_on_expiry(void *ctx)
 
 /* ------------------------------------------------------------------ asking */
 
-static struct sio__asked *ask(struct sio_socket *socket, void (*admit)(struct sio_socket *socket))
+static struct sio__asked *new_question(struct sio_socket *socket, void (*admit)(struct sio_socket *socket))
 {
     struct sio__asked *asked = malloc(sizeof *asked);
     if (!asked) return NULL;
@@ -180,13 +180,13 @@ void sio__recovery_start(struct sio_socket *socket, void (*admit)(struct sio_soc
         admit(socket);
         return;
     }
-    /* One that is no offset is still passed on: it is not the same as none. */
+    /* A malformed offset is still passed on: it is not the same as a missing one. */
     bool has_offset = sio_json_member(sio_socket_auth(socket), "offset").p != NULL;
     if (has_offset && (!auth_text(socket, "offset", offset, sizeof offset) || !offset[0])) strcpy(offset, "?");
     if (!has_offset) offset[0] = '\0';
     evict(nsp, pid, socket->client);
-    if (socket->state != SIO__S_ADMISSION) return; /* by a handler that was told of it */
-    struct sio__asked *asked = ask(socket, admit);
+    if (socket->state != SIO__S_ADMISSION) return; /* by a handler of the eviction */
+    struct sio__asked *asked = new_question(socket, admit);
     if (asked)
         nsp->adapter->ops->session_restore(nsp->adapter, (struct rooms_name){pid, SIO__ID_SIZE},
                                            (struct rooms_name){offset, strlen(offset)}, on_restored, asked);
@@ -242,7 +242,7 @@ void sio__recovery_connect(struct sio_socket *socket)
         sio__socket_enter(socket);
         return;
     }
-    struct sio__asked *asked = ask(socket, NULL);
+    struct sio__asked *asked = new_question(socket, NULL);
     if (asked)
         adapter->ops->replay(adapter, sio__recovery_offset(recovery), replay_one, on_replayed, asked);
     else

@@ -85,7 +85,7 @@ static void save(struct sio_socket *socket)
     free(rooms);
 }
 
-/* One in admission has a session only if it took that over; whoever is refused loses it. */
+/* A socket in admission has a session only if it took that over, and loses it if it is refused. */
 void sio__recovery_save(struct sio_socket *socket, const char *reason)
 {
     struct sio__recovery *recovery = socket->recovery;

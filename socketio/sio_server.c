@@ -171,7 +171,7 @@ void sio_server_free(struct sio_server *io)
     eio_timer_stop(&io->recovery_expiry);
     io->drain_done = NULL;
     eio_server_free(io->engine); /* on_close of every session, so on_disconnect of every socket */
-    io->engine = NULL;           /* who is told below that his question has no answer may reply to a socket */
+    io->engine = NULL;           /* a handler whose question is settled below may reply to a socket */
     eio_http_free(io->http);
     eio_loop_remove_flush_hook(io->loop, on_flush, io);
     sio__admissions_free(io);

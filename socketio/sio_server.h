@@ -1,4 +1,5 @@
-/* The server, which has one of each thing; whoever needs only a part of it includes that part. Private to this library.
+/* The server, which has one of each thing; files that need only a part of it include that part. Private to this
+ * library.
  *
  * Reading order: sio_server.c (the pieces put together), sio_client.c and sio_pending.c (a connection and its packets),
  * sio_parser_default.c, sio_parser_msgpack.c and sio_parser_own.c (how these are written), sio_namespace.c,
@@ -74,10 +75,10 @@ struct sio_server {
     size_t random_left;
     uint8_t random[SIO__RANDOM_POOL_BYTES];
 };
-/* Counts a hit of a limit and logs it; session: of whoever hit it, or NULL. */
+/* Counts a hit of a limit and logs it; session: that hit it, or NULL. */
 void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session);
-/* A client is gone: perhaps the last that a drain waits for. Not told from here, since `done` may free the server and
- * this is within a session's on_close. */
+/* A client is gone: perhaps the last that a drain waits for. `done` is not called from here: it may free the server,
+ * and * this is within a session's on_close. */
 static inline void sio__server_client_gone(struct sio_server *io)
 {
     if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_limit, 0);

@@ -36,7 +36,7 @@ struct sio_shared *sio_shared_new(struct eio_str json)
     return shared;
 }
 
-static void empty(struct slot *slot)
+static void slot_clear(struct slot *slot)
 {
     if (slot->nsp) sio__prepared_clear(&slot->prepared);
     slot->nsp = NULL;
@@ -44,7 +44,7 @@ static void empty(struct slot *slot)
 
 void sio_shared_trim(struct sio_shared *shared)
 {
-    for (size_t i = 0; i < SLOTS; i++) empty(&shared->slots[i]);
+    for (size_t i = 0; i < SLOTS; i++) slot_clear(&shared->slots[i]);
 }
 
 void sio_shared_free(struct sio_shared *shared)
@@ -55,8 +55,8 @@ void sio_shared_free(struct sio_shared *shared)
     free(shared);
 }
 
-static struct slot *find(struct sio_shared *shared, const struct sio_namespace *nsp, uint64_t id,
-                         struct eio_frame_account *account)
+static struct slot *slot_for(struct sio_shared *shared, const struct sio_namespace *nsp, uint64_t id,
+                             struct eio_frame_account *account)
 {
     struct slot *slot = NULL;
     for (size_t i = 0; i < SLOTS; i++) {
@@ -64,7 +64,7 @@ static struct slot *find(struct sio_shared *shared, const struct sio_namespace *
         if (!slot && !shared->slots[i].nsp) slot = &shared->slots[i];
     }
     if (!slot) slot = &shared->slots[shared->next++ % SLOTS];
-    empty(slot);
+    slot_clear(slot);
     struct sio__outgoing packet = {.type = SIO__ACK, .has_id = true, .id = id, .nsp = {nsp->name, nsp->name_size}};
     struct sio_args args = {{shared->json, shared->size}, NULL, 0};
     if (sio__prepare(&slot->prepared, nsp->io->parser, &packet, args) != 0) return NULL;
@@ -81,7 +81,7 @@ int sio_reply_shared(struct sio_reply *reply, struct sio_shared *shared, struct 
     if (!socket) return sio_reply(reply, (struct sio_args){{shared->json, shared->size}, NULL, 0});
     reply->wanted = false;
     if (socket->state != SIO__S_CONNECTED) return 0;
-    struct slot *slot = find(shared, socket->nsp, reply->ack_id, account);
+    struct slot *slot = slot_for(shared, socket->nsp, reply->ack_id, account);
     if (!slot) return EIO_ENOMEM;
     sio__batch_before_send(socket->client);
     return sio__prepared_send(&slot->prepared, socket->session, false);

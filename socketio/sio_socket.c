@@ -26,7 +26,7 @@ void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, con
 
 /* ------------------------------------------------------------------- birth */
 
-static struct sio_socket *alloc(struct sio_client *client)
+static struct sio_socket *socket_alloc(struct sio_client *client)
 {
     if (client->first.state != SIO__S_FREE) return calloc(1, sizeof(struct sio_socket));
     memset(&client->first, 0, sizeof client->first);
@@ -44,7 +44,7 @@ static int copy_auth(struct sio_socket *socket, struct eio_str auth)
     return 0;
 }
 
-/* Last: a client's sockets are told of its end in the order in which they came. */
+/* Appended: a client's sockets end in the order in which they came. */
 static void link_to_client(struct sio_socket *socket)
 {
     struct sio_socket **at = &socket->client->sockets;
@@ -69,7 +69,7 @@ static int enter_index(struct sio_socket *socket)
 
 struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespace *nsp, struct eio_str auth)
 {
-    struct sio_socket *socket = alloc(client);
+    struct sio_socket *socket = socket_alloc(client);
     if (!socket) return NULL;
     socket->nsp = nsp;
     socket->client = client;

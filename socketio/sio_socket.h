@@ -151,12 +151,12 @@ void sio__v2_put_auth(struct eio_str query, struct sio_builder *auth);
 /* As JavaScript's `data || message`. */
 bool sio__v2_error_is_data(const char *data_json);
 
-/* A whole packet: of what `packet` says only type, id and nsp hold for it. */
+/* A whole packet: of `packet` only type, id and nsp hold for it. */
 struct sio__payload {
     struct eio_str name; /* as it stands */
     struct sio_args args;
 };
-/* What the parser found: checked packets, and what was none, for which the client is closed. */
+/* The parser's results: checked packets, and malformed ones, for which the client is closed. */
 void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,
                         const struct sio__payload *payload);
 void sio__client_parse_error(struct sio_client *client, const char *why);

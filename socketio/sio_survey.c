@@ -1,5 +1,5 @@
-/* Surveys: sio_emit_to_all_with_ack(). Collects what the adapter's sink is told until everybody has answered or the
- * time is up. */
+/* Surveys: sio_emit_to_all_with_ack(). Collects what the adapter's sink gets until all have answered or the time is *
+ * up. */
 #include "sio_emit.h"
 #include "sio_namespace.h"
 #include "sio_server.h"
@@ -17,7 +17,7 @@ struct sio__survey {
     uint8_t **copies; /* of attachments, which the builder only borrows */
     size_t copy_count;
     size_t expected, arrived;
-    bool counted; /* all servers have said how many they expect */
+    bool counted; /* all servers have reported how many they expect */
     bool done;    /* fn was called; what comes later is dropped */
 };
 
@@ -46,7 +46,7 @@ void sio__surveys_free(struct sio_server *io)
 {
     while (io->surveys) {
         struct sio__survey *survey = io->surveys;
-        /* Whoever asked may own something that only this call frees. */
+        /* The asker may own something that only this call frees. */
         if (!survey->done) survey->fn(survey->ctx, EIO_ECLOSED, sio_builder_args(&survey->answers));
         survey_free(survey);
     }

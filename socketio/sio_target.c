@@ -1,4 +1,4 @@
-/* Targets: values that say who an emit is for, and the selectors made of them. */
+/* Targets: values that describe who an emit is for, and the selectors made of them. */
 #include "sio_emit.h"
 #include "sio_socket.h"
 #include "sio_server.h"

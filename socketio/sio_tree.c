@@ -14,7 +14,7 @@ struct tree {
     size_t depth;
 };
 
-static void advance(struct eio_str *text, size_t n)
+static void skip_bytes(struct eio_str *text, size_t n)
 {
     text->p += n;
     text->n -= n;
@@ -92,14 +92,14 @@ static bool to_next_value(struct tree *tree)
         bool object = json_is_object(tree->open[tree->depth - 1]);
         if (*rest->p == ']' || *rest->p == '}') {
             tree->depth--;
-            advance(rest, 1);
+            skip_bytes(rest, 1);
         } else if (*rest->p == ',') {
-            advance(rest, 1);
+            skip_bytes(rest, 1);
         } else if (object && *rest->p == '"' && !tree->key.p) {
             tree->key = (struct eio_str){rest->p, base_json_skip((const uint8_t *)rest->p, rest->n)};
-            advance(rest, tree->key.n);
+            skip_bytes(rest, tree->key.n);
         } else if (object && *rest->p == ':') {
-            advance(rest, 1);
+            skip_bytes(rest, 1);
         } else {
             return true;
         }
@@ -114,7 +114,7 @@ static int take_value(struct tree *tree, json_t **root)
     size_t size = container ? 1 : base_json_skip((const uint8_t *)rest->p, rest->n);
     json_t *value = size ? make_value((struct eio_str){rest->p, size}) : NULL;
     if (!value) return -1;
-    advance(rest, size);
+    skip_bytes(rest, size);
     if (!*root) {
         *root = value;
     } else if (take_add(tree, value) != 0) {

@@ -22,7 +22,7 @@ enum {
     LINGER_MS = 2000,  /* for the client's end, when it has everything */
     DRAIN_MS = 60000,  /* without a byte taken, when one end is gone */
     GONE_MS = 120000,  /* without a word of the other node, when this side has ended */
-    SLACK_BYTES = 1024 /* nobody sends more than the window; a bit for luck */
+    SLACK_BYTES = 1024 /* no node sends more than the window; a little to spare */
 };
 
 struct tunnel {
@@ -34,13 +34,14 @@ struct tunnel {
     struct event event;
     short watched;
     bool opener;
-    bool open;                        /* accepted */
-    bool ended, end_came, end_passed; /* fd sends no more, and they were told; they send no more, and fd was told */
-    bool deaf;                        /* the adopted side takes no more: what comes is thrown away */
-    uint32_t sent, received;          /* messages */
-    size_t window;                    /* may still be sent */
-    size_t untold;                    /* taken from the window, given on, and not said to the other node yet */
-    uint8_t *held;                    /* came, and the descriptor did not take it yet */
+    bool open; /* accepted */
+    bool ended, end_came,
+        end_passed; /* fd sends no more, and the other node knows; it sends no more, and fd is shut for writing */
+    bool deaf;      /* the adopted side takes no more: what comes is thrown away */
+    uint32_t sent, received; /* messages */
+    size_t window;           /* may still be sent */
+    size_t untold;           /* taken from the window, passed on, and not reported to the other node yet */
+    uint8_t *held;           /* came, and the descriptor did not take it yet */
     size_t held_at, held_size;
     uint64_t given, given_before; /* bytes that the descriptor took; at the last look of the timer */
     struct eio_timer timer;
@@ -85,7 +86,7 @@ static struct tunnel **bucket_of(struct sio_tunnels *all, uint64_t id)
     return &all->buckets[id % BUCKETS];
 }
 
-static struct tunnel *find(struct sio_tunnels *all, uint64_t id)
+static struct tunnel *find_tunnel(struct sio_tunnels *all, uint64_t id)
 {
     struct tunnel *tunnel = *bucket_of(all, id);
     while (tunnel && tunnel->id != id) tunnel = tunnel->next;
@@ -135,7 +136,7 @@ static void tunnel_free(struct tunnel *tunnel)
 /* ----------------------------------------------------------------- sending */
 
 /* The bytes stand in all->message already, where the head ends, if there are any. */
-static int tell(struct tunnel *tunnel, struct sio__tunnel_message message)
+static int tell_node(struct tunnel *tunnel, struct sio__tunnel_message message)
 {
     struct sio_tunnels *all = tunnel->all;
     message.id = tunnel->id;
@@ -145,7 +146,7 @@ static int tell(struct tunnel *tunnel, struct sio__tunnel_message message)
     return all->mailbox->ops->send(all->mailbox, tunnel->peer->name, all->message, n);
 }
 
-static void refuse(struct sio_tunnels *all, const struct sio__tunnel_message *to)
+static void refuse_tunnel(struct sio_tunnels *all, const struct sio__tunnel_message *to)
 {
     char name[SIO__TUNNEL_NAME_MAX + 1] = "";
     uint8_t message[SIO__TUNNEL_HEAD_BYTES];
@@ -158,7 +159,7 @@ static void refuse(struct sio_tunnels *all, const struct sio__tunnel_message *to
 /* Ends it on both sides. */
 static void reset(struct tunnel *tunnel)
 {
-    tell(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
+    tell_node(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
     tunnel->all->stats.resets++;
     tunnel_free(tunnel);
 }
@@ -175,7 +176,7 @@ static void give_back(struct tunnel *tunnel)
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
-static bool watch(struct tunnel *tunnel)
+static bool update_events(struct tunnel *tunnel)
 {
     short wanted = 0;
     if (tunnel->open && !tunnel->ended && tunnel->window) wanted |= EV_READ;
@@ -200,14 +201,14 @@ static bool from_descriptor(struct tunnel *tunnel)
         tunnel->window -= (size_t)n;
         all->stats.bytes_out += (uint64_t)n;
         struct sio__tunnel_message data = {.type = SIO__TUNNEL_DATA, .size = (size_t)n};
-        return tell(tunnel, data) == 0;
+        return tell_node(tunnel, data) == 0;
     }
     tunnel->ended = true; /* of what was adopted, an error too: it comes after the last byte */
-    return tell(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_END}) == 0;
+    return tell_node(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_END}) == 0;
 }
 
 /* How much the descriptor took; -1: it is broken. */
-static ssize_t put(struct tunnel *tunnel, const uint8_t *p, size_t n)
+static ssize_t put_to_fd(struct tunnel *tunnel, const uint8_t *p, size_t n)
 {
     if (tunnel->deaf || n == 0) return (ssize_t)n;
     ssize_t taken = send(tunnel->fd, p, n, MSG_NOSIGNAL);
@@ -225,12 +226,12 @@ static bool count_given(struct tunnel *tunnel, size_t n)
     if (tunnel->untold < tunnel->all->options.window_bytes / 4) return true;
     struct sio__tunnel_message window = {.type = SIO__TUNNEL_WINDOW, .window = (uint32_t)tunnel->untold};
     tunnel->untold = 0;
-    return tell(tunnel, window) == 0;
+    return tell_node(tunnel, window) == 0;
 }
 
 static bool flush_held(struct tunnel *tunnel)
 {
-    ssize_t n = put(tunnel, tunnel->held + tunnel->held_at, tunnel->held_size);
+    ssize_t n = put_to_fd(tunnel, tunnel->held + tunnel->held_at, tunnel->held_size);
     if (n < 0) return false;
     tunnel->held_at += (size_t)n;
     tunnel->held_size -= (size_t)n;
@@ -277,7 +278,7 @@ static void go_on(struct tunnel *tunnel, bool ok)
         shutdown(tunnel->fd, SHUT_WR);
         eio_timer_stop(&tunnel->timer);
     }
-    if (!ok || !watch(tunnel)) {
+    if (!ok || !update_events(tunnel)) {
         reset(tunnel);
         return;
     }
@@ -306,7 +307,7 @@ static void on_timer(void *ctx)
 {
     struct tunnel *tunnel = ctx;
     if (!tunnel->open) {
-        tell(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
+        tell_node(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
         give_back(tunnel);
         return;
     }
@@ -369,7 +370,7 @@ static void on_remote(struct eio_offer *offer, const uint8_t machine[EIO_MACHINE
     uint64_t id;
     randombytes_buf(&id, sizeof id);
     name_of(machine, owner, peer);
-    struct tunnel *tunnel = may_open(all) && !find(all, id) ? tunnel_new(all, id, eio_str(peer), true) : NULL;
+    struct tunnel *tunnel = may_open(all) && !find_tunnel(all, id) ? tunnel_new(all, id, eio_str(peer), true) : NULL;
     if (!tunnel || eio_offer_take(offer, &tunnel->handover) != 0) {
         if (tunnel) tunnel_free(tunnel);
         all->stats.declined++;
@@ -395,13 +396,13 @@ static void on_open(struct sio_tunnels *all, const struct sio__tunnel_message *m
 {
     int pair[2];
     uint8_t *bytes = NULL;
-    bool sound = message->number == 0 && !find(all, message->id) && may_open(all);
+    bool sound = message->number == 0 && !find_tunnel(all, message->id) && may_open(all);
     if (sound) bytes = malloc(message->size ? message->size : 1);
     struct tunnel *tunnel = bytes ? tunnel_new(all, message->id, message->name, false) : NULL;
     if (!tunnel || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0) {
         if (tunnel) tunnel_free(tunnel);
         free(bytes);
-        refuse(all, message);
+        refuse_tunnel(all, message);
         return;
     }
     memcpy(bytes, message->bytes, message->size);
@@ -417,7 +418,7 @@ static void on_open(struct sio_tunnels *all, const struct sio__tunnel_message *m
     tunnel->window = message->window;
     all->stats.accepted++;
     struct sio__tunnel_message accept = {.type = SIO__TUNNEL_ACCEPT, .window = (uint32_t)all->options.window_bytes};
-    bool ok = tell(tunnel, accept) == 0;
+    bool ok = tell_node(tunnel, accept) == 0;
     /* A limit on connections is answered by HTTP itself. */
     int result = eio_http_adopt(all->http, &handover);
     go_on(tunnel, ok && (result == 0 || result == EIO_EAGAIN));
@@ -428,7 +429,7 @@ static void on_open(struct sio_tunnels *all, const struct sio__tunnel_message *m
 static bool on_data(struct tunnel *tunnel, const uint8_t *p, size_t n)
 {
     tunnel->all->stats.bytes_in += n;
-    ssize_t taken = tunnel->held_size ? 0 : put(tunnel, p, n);
+    ssize_t taken = tunnel->held_size ? 0 : put_to_fd(tunnel, p, n);
     if (taken < 0 || !hold(tunnel, p + taken, n - (size_t)taken)) return false;
     return taken == 0 || count_given(tunnel, (size_t)taken);
 }
@@ -477,7 +478,7 @@ static void on_message(void *ctx, const uint8_t *bytes, size_t size)
         sio__tunnel_peers_on_beat(&all->peers, message.name);
         return;
     }
-    struct tunnel *tunnel = find(all, message.id);
+    struct tunnel *tunnel = find_tunnel(all, message.id);
     if (tunnel) sio__tunnel_peer_heard(tunnel->peer);
     if (!tunnel)
         all->stats.ignored++; /* of one that is over */
@@ -510,7 +511,7 @@ static void on_lost(struct sio__tunnel_peer *peer, void *ctx)
     end_tunnels(ctx, peer);
 }
 
-/* Something may be lost: nobody knows what. */
+/* Something may be lost, and it is unknown what. */
 static void on_down(void *ctx)
 {
     end_tunnels(ctx, NULL);

@@ -1,5 +1,5 @@
 /* Signs of life between nodes that have tunnels with each other: one each interval and peer, however many tunnels there
- * are. A peer from which nothing comes for the timeout, or whose channel nobody listens to any more, is lost: its
+ * are. A peer from which nothing comes for the timeout, or whose channel has no listener any more, is lost: its
  * clients would wait for a dead node, and connect anew once their connections end. */
 #include "sio_tunnel_peers.h"
 
@@ -57,7 +57,7 @@ void sio__tunnel_peers_init(struct sio__tunnel_peers *peers)
     eio_timer_init(&peers->timer, peers->loop, on_timer, peers);
 }
 
-static struct sio__tunnel_peer *find(const struct sio__tunnel_peers *peers, struct eio_str name)
+static struct sio__tunnel_peer *find_peer(const struct sio__tunnel_peers *peers, struct eio_str name)
 {
     struct sio__tunnel_peer *peer = peers->first;
     while (peer && !eio_str_is(name, peer->name)) peer = peer->next;
@@ -66,7 +66,7 @@ static struct sio__tunnel_peer *find(const struct sio__tunnel_peers *peers, stru
 
 struct sio__tunnel_peer *sio__tunnel_peers_enter(struct sio__tunnel_peers *peers, struct eio_str name)
 {
-    struct sio__tunnel_peer *peer = find(peers, name);
+    struct sio__tunnel_peer *peer = find_peer(peers, name);
     if (!peer) {
         peer = calloc(1, sizeof *peer);
         if (!peer) return NULL;
@@ -96,7 +96,7 @@ void sio__tunnel_peers_leave(struct sio__tunnel_peer *peer)
 
 void sio__tunnel_peers_on_beat(struct sio__tunnel_peers *peers, struct eio_str name)
 {
-    struct sio__tunnel_peer *peer = find(peers, name);
+    struct sio__tunnel_peer *peer = find_peer(peers, name);
     if (!peer) return;
     peer->beats = true;
     sio__tunnel_peer_heard(peer);

@@ -11,12 +11,12 @@
 
 enum { VERSION = 1, OPEN_FIXED_BYTES = 8, ADDRESS_MAX = 45 };
 
-static void put(uint8_t *out, uint64_t value, size_t size)
+static void put_number(uint8_t *out, uint64_t value, size_t size)
 {
     for (size_t i = 0; i < size; i++) out[i] = (uint8_t)(value >> 8 * i);
 }
 
-static uint64_t get(const uint8_t *p, size_t size)
+static uint64_t get_number(const uint8_t *p, size_t size)
 {
     uint64_t value = 0;
     while (size-- > 0) value = value << 8 | p[size];
@@ -29,11 +29,11 @@ size_t sio__tunnel_encode(const struct sio__tunnel_message *message, uint8_t *ou
     memcpy(out, "PT", 2);
     out[2] = VERSION;
     out[3] = (uint8_t)message->type;
-    put(out + 4, message->id, 8);
-    put(out + 12, message->number, 4);
+    put_number(out + 4, message->id, 8);
+    put_number(out + 12, message->number, 4);
     if (message->type == SIO__TUNNEL_OPEN || message->type == SIO__TUNNEL_ACCEPT ||
         message->type == SIO__TUNNEL_WINDOW) {
-        put(at, message->window, 4);
+        put_number(at, message->window, 4);
         at += 4;
     }
     if (message->type == SIO__TUNNEL_OPEN) {
@@ -80,19 +80,19 @@ bool sio__tunnel_decode(const uint8_t *p, size_t n, struct sio__tunnel_message *
     if (n < SIO__TUNNEL_HEAD_BYTES || memcmp(p, "PT", 2) != 0 || p[2] != VERSION) return false;
     if (p[3] < SIO__TUNNEL_OPEN || p[3] > SIO__TUNNEL_BEAT) return false;
     out->type = (enum sio__tunnel_type)p[3];
-    out->id = get(p + 4, 8);
-    out->number = (uint32_t)get(p + 12, 4);
+    out->id = get_number(p + 4, 8);
+    out->number = (uint32_t)get_number(p + 12, 4);
     p += SIO__TUNNEL_HEAD_BYTES;
     n -= SIO__TUNNEL_HEAD_BYTES;
     switch (out->type) {
     case SIO__TUNNEL_OPEN:
         if (!decode_open(p, n, out)) return false;
-        out->window = (uint32_t)get(p, 4);
+        out->window = (uint32_t)get_number(p, 4);
         return true;
     case SIO__TUNNEL_ACCEPT:
     case SIO__TUNNEL_WINDOW:
         if (n != 4) return false;
-        out->window = (uint32_t)get(p, 4);
+        out->window = (uint32_t)get_number(p, 4);
         return true;
     case SIO__TUNNEL_DATA:
         out->bytes = p;

@@ -10,7 +10,7 @@ enum sio__tunnel_type {
     SIO__TUNNEL_DATA,
     SIO__TUNNEL_WINDOW, /* so much more may be sent */
     SIO__TUNNEL_END,    /* this side sends no more */
-    SIO__TUNNEL_RESET,  /* it is over, or there is none of that id */
+    SIO__TUNNEL_RESET,  /* it is over, or there is no tunnel of that id */
     SIO__TUNNEL_BEAT,   /* of no tunnel: the node that sends lives */
 };
 
@@ -33,7 +33,7 @@ struct sio__tunnel_message {
 
 /* Writes all but the bytes, which follow. Returns the size; out has SIO__TUNNEL_HEAD_BYTES + SIO__TUNNEL_OPEN_BYTES. */
 size_t sio__tunnel_encode(const struct sio__tunnel_message *message, uint8_t *out);
-/* Slices of p. False: it is none. */
+/* Slices of p. Returns false for a malformed message. */
 bool sio__tunnel_decode(const uint8_t *p, size_t n, struct sio__tunnel_message *out);
 
 #endif

@@ -14,7 +14,7 @@ int sio__v2_set_id(struct sio_socket *socket)
     bool is_root = nsp->name_size == 1, is_own = strlen(sid) != SIO__ID_SIZE; /* the application's */
     size_t size = (is_root ? 0 : nsp->name_size + 1) + strlen(sid);
     if (is_own)
-        sio__server_new_id(nsp->io, socket->id); /* nobody sees it */
+        sio__server_new_id(nsp->io, socket->id); /* it is not shown */
     else
         memcpy(socket->id, sid, SIO__ID_SIZE);
     if (is_root && !is_own) return 0;

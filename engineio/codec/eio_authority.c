@@ -72,7 +72,7 @@ bool eio__authority_valid(struct eio_str authority)
     } else {
         const char *colon = authority.n ? memchr(authority.p, ':', authority.n) : NULL;
         port = colon ? colon : end;
-        if (colon == authority.p && colon) return false; /* a port of nobody */
+        if (colon == authority.p && colon) return false; /* a port without a host */
         if (!name_valid((struct eio_str){authority.p, (size_t)(port - authority.p)})) return false;
     }
     return port == end || port_valid((struct eio_str){port + 1, (size_t)(end - port) - 1});

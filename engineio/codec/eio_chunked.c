@@ -1,5 +1,6 @@
 /* De-chunking (RFC 9112, section 7.1), resumable at every byte. Chunk extensions and trailers are bounded and dropped.
  */
+#include "base_str.h"
 #include "eio_codec.h"
 
 #include <string.h>
@@ -26,7 +27,7 @@ enum {
     TRAILER_BYTES_MAX = 8192, /* of all trailers */
 };
 
-static int fail(struct eio__fault *fault, uint16_t status, size_t at, const char *why)
+static int set_fault(struct eio__fault *fault, uint16_t status, size_t at, const char *why)
 {
     *fault = (struct eio__fault){.code = status == 400 ? EIO_EPROTO : EIO_ETOOBIG,
                                  .close_code = status,
@@ -34,13 +35,6 @@ static int fail(struct eio__fault *fault, uint16_t status, size_t at, const char
                                  .at = at,
                                  .why = why};
     return fault->code;
-}
-
-static int digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* A control byte other than tab: in no extension and in no trailer. */
@@ -51,38 +45,38 @@ static bool is_control(uint8_t c)
 
 static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
 {
-    int value = digit(c);
+    int value = base_hex_value((char)c);
     if (chunked->state == SIZE_FIRST) {
-        if (value < 0) return fail(fault, 400, at, "bad chunk size");
+        if (value < 0) return set_fault(fault, 400, at, "bad chunk size");
         chunked->left = (uint64_t)value;
         chunked->line_bytes = 1;
         chunked->state = SIZE;
         return 0;
     }
-    if (++chunked->line_bytes > LINE_BYTES_MAX) return fail(fault, 400, at, "chunk extension too long");
+    if (++chunked->line_bytes > LINE_BYTES_MAX) return set_fault(fault, 400, at, "chunk extension too long");
     if (c == '\r') {
         chunked->state = SIZE_LF;
     } else if (chunked->state == EXTENSION) {
-        if (is_control(c)) return fail(fault, 400, at, "bad chunk extension");
+        if (is_control(c)) return set_fault(fault, 400, at, "bad chunk extension");
     } else if (value >= 0) {
-        if (chunked->line_bytes > SIZE_DIGITS_MAX) return fail(fault, 413, at, "chunk too large");
+        if (chunked->line_bytes > SIZE_DIGITS_MAX) return set_fault(fault, 413, at, "chunk too large");
         chunked->left = chunked->left * 16 + (uint64_t)value;
     } else if (c == ';') {
         chunked->state = EXTENSION;
     } else {
-        return fail(fault, 400, at, "bad chunk size");
+        return set_fault(fault, 400, at, "bad chunk size");
     }
     return 0;
 }
 
 static int on_trailer_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
 {
-    if (++chunked->trailer_bytes > TRAILER_BYTES_MAX) return fail(fault, 431, at, "trailers too large");
+    if (++chunked->trailer_bytes > TRAILER_BYTES_MAX) return set_fault(fault, 431, at, "trailers too large");
     if (chunked->state == TRAILER) { /* its value */
         if (c == '\r')
             chunked->state = TRAILER_LF;
         else if (is_control(c))
-            return fail(fault, 400, at, "control byte in trailer");
+            return set_fault(fault, 400, at, "control byte in trailer");
         return 0;
     }
     /* field-line = field-name ":" OWS field-value OWS (RFC 9112, sections 5 and 7.1.2). What is not that may be the
@@ -95,13 +89,13 @@ static int on_trailer_byte(struct eio__chunked *chunked, uint8_t c, size_t at, s
     else if (eio__token[c])
         chunked->state = TRAILER_NAME;
     else
-        return fail(fault, 400, at, "bad trailer");
+        return set_fault(fault, 400, at, "bad trailer");
     return 0;
 }
 
 static int on_newline(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
 {
-    if (c != '\n') return fail(fault, 400, at, "bare CR");
+    if (c != '\n') return set_fault(fault, 400, at, "bare CR");
     switch (chunked->state) {
     case SIZE_LF:
         chunked->state = chunked->left ? DATA : TRAILER_START;
@@ -127,7 +121,7 @@ static int on_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct ei
     case EXTENSION:
         return on_size_byte(chunked, c, at, fault);
     case DATA_CR:
-        if (c != '\r') return fail(fault, 400, at, "chunk longer than its size");
+        if (c != '\r') return set_fault(fault, 400, at, "chunk longer than its size");
         chunked->state = DATA_LF;
         return 0;
     case TRAILER_START:

@@ -138,7 +138,7 @@ bool eio__deflate(const uint8_t *p, size_t n, int window_bits, int level, uint8_
     return true;
 }
 
-static int fail(struct eio__fault *fault, uint16_t close_code, int code, const char *why)
+static int set_fault(struct eio__fault *fault, uint16_t close_code, int code, const char *why)
 {
     *fault = (struct eio__fault){.code = code, .close_code = close_code, .why = why};
     return code;
@@ -185,7 +185,7 @@ void eio__inflation_clear(struct eio__inflation *inflation)
 }
 
 /* Room for more output, at most one byte above the limit so that its crossing is seen. */
-static bool grow(struct eio__inflation *inflation)
+static bool grow_output(struct eio__inflation *inflation)
 {
     size_t capacity = inflation->capacity ? inflation->capacity * 2 : OUT_START_BYTES;
     if (capacity > inflation->limit + 1) capacity = inflation->limit + 1;
@@ -205,9 +205,9 @@ int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fau
 {
     static const uint8_t tail[] = {0x00, 0x00, 0xff, 0xff};
     if (!inflation->stream && !(inflation->stream = take_inflater()))
-        return fail(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
-    if (inflation->size == inflation->capacity && !grow(inflation))
-        return fail(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
+        return set_fault(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
+    if (inflation->size == inflation->capacity && !grow_output(inflation))
+        return set_fault(fault, EIO__CODE_ERROR, EIO_ENOMEM, "out of memory");
     z_stream *stream = inflation->stream;
     size_t given = step_bytes(inflation->n), room = step_bytes(inflation->capacity - inflation->size);
     stream->next_in = (z_const Bytef *)(uintptr_t)inflation->p;
@@ -220,7 +220,7 @@ int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fau
     inflation->n -= given;
     inflation->size += room - stream->avail_out;
     if (inflation->size > inflation->limit)
-        return fail(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is larger than the limit");
+        return set_fault(fault, EIO__CODE_TOO_BIG, EIO_ETOOBIG, "message is larger than the limit");
     if (result == Z_STREAM_END) {
         /* A final block inside a message: what follows starts anew (RFC 7692, section 7.2.3.5). */
         if (inflation->n == 0) return 0;
@@ -229,7 +229,7 @@ int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fau
     }
     bool is_stuck = result == Z_BUF_ERROR && stream->avail_in > 0 && stream->avail_out > 0;
     if ((result != Z_OK && result != Z_BUF_ERROR) || is_stuck)
-        return fail(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "corrupt compressed data");
+        return set_fault(fault, EIO__CODE_INVALID_DATA, EIO_EPROTO, "corrupt compressed data");
     if (inflation->n > 0 || stream->avail_out == 0) return 1;
     if (inflation->in_tail) return 0;
     inflation->in_tail = true;

@@ -45,7 +45,8 @@ struct parse {
     struct eio_http_field fields[FIELDS_MAX]; /* offsets in the input */
 };
 
-static int fail(struct eio__fault *fault, uint16_t status, const uint8_t *start, const uint8_t *at, const char *why)
+static int set_fault(struct eio__fault *fault, uint16_t status, const uint8_t *start, const uint8_t *at,
+                     const char *why)
 {
     *fault = (struct eio__fault){.code = status == 413 || status == 414 || status == 431 ? EIO_ETOOBIG : EIO_EPROTO,
                                  .close_code = status,
@@ -56,7 +57,7 @@ static int fail(struct eio__fault *fault, uint16_t status, const uint8_t *start,
                                  .why = why};
     return fault->code;
 }
-#define FAIL(parse, status, at, why) fail((parse)->fault, status, (parse)->p, at, why)
+#define FAIL(parse, status, at, why) set_fault((parse)->fault, status, (parse)->p, at, why)
 
 static bool same(struct eio_str s, const char *lower)
 {
@@ -262,7 +263,7 @@ static int check_head(struct parse *parse, const uint8_t *end)
 
 /* ------------------------------------------------------------------ output */
 
-static uint16_t put(char *text, size_t *at, const void *p, size_t n)
+static uint16_t put_text(char *text, size_t *at, const void *p, size_t n)
 {
     size_t start = *at;
     if (n) memcpy(text + start, p, n);
@@ -289,8 +290,8 @@ static struct eio_http_head *make_head(const struct parse *parse)
     struct eio_http_field *fields = (struct eio_http_field *)(head + 1);
     char *text = (char *)(fields + count);
     size_t at = 0;
-    if (slash) put(text, &at, "/", 1);
-    put(text, &at, parse->target.p, parse->target.n);
+    if (slash) put_text(text, &at, "/", 1);
+    put_text(text, &at, parse->target.p, parse->target.n);
     head->target_size = (uint16_t)at;
     const char *query = memchr(text, '?', at);
     head->path_size = (uint16_t)(query ? (size_t)(query - text) : at);
@@ -305,14 +306,14 @@ static struct eio_http_head *make_head(const struct parse *parse)
             value = (const uint8_t *)parse->authority.p;
             value_size = parse->authority.n;
         }
-        fields[i].value = put(text, &at, value, value_size);
+        fields[i].value = put_text(text, &at, value, value_size);
         fields[i].value_size = (uint16_t)value_size;
     }
     if (add_host) {
         struct eio_http_field *host = &fields[parse->field_count];
-        host->name = put(text, &at, "host", 4);
+        host->name = put_text(text, &at, "host", 4);
         host->name_size = 4;
-        host->value = put(text, &at, parse->authority.p, parse->authority.n);
+        host->value = put_text(text, &at, parse->authority.p, parse->authority.n);
         host->value_size = (uint16_t)parse->authority.n;
     }
     head->text = text;

@@ -7,7 +7,7 @@
 
 enum { DIGITS_MAX = 10, FORM_TEXT = 0, FORM_BINARY = 1, LENGTH_END = 0xff };
 
-static int fail(struct eio__fault *fault, const char *why)
+static int set_fault(struct eio__fault *fault, const char *why)
 {
     *fault = (struct eio__fault){.code = EIO_EPROTO, .close_code = 400, .why = why};
     return EIO_EPROTO;
@@ -36,10 +36,10 @@ static size_t bytes_of_units(const uint8_t *p, size_t n, size_t units)
 
 int eio__packet3_decode(uint8_t *p, size_t n, enum eio_kind kind, struct eio__packet *packet, struct eio__fault *fault)
 {
-    if (n == 0) return fail(fault, "empty packet");
+    if (n == 0) return set_fault(fault, "empty packet");
     bool base64 = kind == EIO_TEXT && p[0] == 'b' && n >= 2;
     uint8_t type = kind == EIO_BINARY ? (uint8_t)(p[0] + '0') : p[base64];
-    if (type < EIO__OPEN || type > EIO__NOOP) return fail(fault, "unknown packet type");
+    if (type < EIO__OPEN || type > EIO__NOOP) return set_fault(fault, "unknown packet type");
     *packet = (struct eio__packet){(enum eio__packet_type)type, kind, p + 1, n - 1};
     if (base64) *packet = (struct eio__packet){packet->type, EIO_BINARY, p + 2, eio__base64_decode(p + 2, n - 2)};
     return 1;
@@ -49,10 +49,10 @@ static int next_text(uint8_t **p, size_t *n, struct eio__packet *packet, struct 
 {
     size_t units = 0, i = 0;
     while (i < *n && i < DIGITS_MAX && (*p)[i] >= '0' && (*p)[i] <= '9') units = units * 10 + ((*p)[i++] - '0');
-    if (i == 0 || i >= *n || (*p)[i] != ':') return fail(fault, "invalid length");
+    if (i == 0 || i >= *n || (*p)[i] != ':') return set_fault(fault, "invalid length");
     uint8_t *start = *p + i + 1;
     size_t left = *n - i - 1, size = bytes_of_units(start, left, units);
-    if (size > left) return fail(fault, "length exceeds the payload");
+    if (size > left) return set_fault(fault, "length exceeds the payload");
     *p = start + size;
     *n = left - size;
     if (size == 0) return 2; /* "0:" is nothing */
@@ -64,14 +64,14 @@ static int next_binary(uint8_t **p, size_t *n, struct eio__packet *packet, struc
     uint8_t form = (*p)[0];
     size_t size = 0, i = 1;
     while (i < *n && i <= DIGITS_MAX && (*p)[i] <= 9) size = size * 10 + (*p)[i++];
-    if (form > FORM_BINARY || i == 1 || i >= *n || (*p)[i] != LENGTH_END) return fail(fault, "invalid length");
+    if (form > FORM_BINARY || i == 1 || i >= *n || (*p)[i] != LENGTH_END) return set_fault(fault, "invalid length");
     uint8_t *start = *p + i + 1;
     size_t left = *n - i - 1;
-    if (size > left) return fail(fault, "length exceeds the payload");
+    if (size > left) return set_fault(fault, "length exceeds the payload");
     *p = start + size;
     *n = left - size;
     if (size == 0) return 2;
-    if (form == FORM_TEXT && !base_utf8_valid(start, size)) return fail(fault, "text is not valid UTF-8");
+    if (form == FORM_TEXT && !base_utf8_valid(start, size)) return set_fault(fault, "text is not valid UTF-8");
     return eio__packet3_decode(start, size, form == FORM_BINARY ? EIO_BINARY : EIO_TEXT, packet, fault);
 }
 

@@ -1,6 +1,7 @@
 /* Request heads and query strings: looking things up in text that the gate has checked. */
 #include "engineio.h"
 
+#include "base_str.h"
 #include "eio_http_int.h"
 #include "eio_text.h"
 
@@ -45,7 +46,7 @@ bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct e
 }
 
 /* Takes the part before the separator off the text. */
-static struct eio_str take(struct eio_str *rest, char separator)
+static struct eio_str take_part(struct eio_str *rest, char separator)
 {
     const char *at = memchr(rest->p, separator, rest->n);
     struct eio_str part = {rest->p, at ? (size_t)(at - rest->p) : rest->n};
@@ -67,8 +68,8 @@ bool eio_http_head_accepts(const struct eio_http_head *head, const char *coding)
 {
     struct eio_str list = eio_http_head_field(head, "accept-encoding");
     while (list.n) {
-        struct eio_str item = take(&list, ',');
-        struct eio_str name = take(&item, ';');
+        struct eio_str item = take_part(&list, ',');
+        struct eio_str name = take_part(&item, ';');
         if (eio_str_is(name, coding)) return !is_zero(eio__trim(item));
     }
     return false;
@@ -124,21 +125,13 @@ bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct eio_str *
     return false;
 }
 
-static int digit(char c)
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 int eio_query_decode(struct eio_str raw, char *out, size_t out_size)
 {
     size_t size = 0;
     for (size_t i = 0; i < raw.n; i++) {
         char c = raw.p[i] == '+' ? ' ' : raw.p[i];
-        if (c == '%' && raw.n - i > 2 && digit(raw.p[i + 1]) >= 0 && digit(raw.p[i + 2]) >= 0) {
-            c = (char)(digit(raw.p[i + 1]) * 16 + digit(raw.p[i + 2]));
+        if (c == '%' && raw.n - i > 2 && base_hex_value(raw.p[i + 1]) >= 0 && base_hex_value(raw.p[i + 2]) >= 0) {
+            c = (char)(base_hex_value(raw.p[i + 1]) * 16 + base_hex_value(raw.p[i + 2]));
             i += 2;
         }
         if (size == out_size) return EIO_ETOOBIG;

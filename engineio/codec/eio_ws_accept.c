@@ -23,7 +23,7 @@ void eio__ws_accept(struct eio_str key, char out[29])
 
 bool eio__ws_key_valid(struct eio_str key)
 {
-    /* 16 bytes are 22 digits. That the last one has bits to spare is nobody's business, as in ws. */
+    /* 16 bytes are 22 digits. The spare bits of the last one are ignored, as in ws. */
     if (key.n != 24 || memcmp(key.p + 22, "==", 2) != 0) return false;
     for (size_t i = 0; i < 22; i++) {
         char c = key.p[i];

@@ -83,7 +83,7 @@ struct run {
 /* Results of the steps below: negative errors, too. */
 enum { GO_ON = EIO__WS_CONSUMED, STOPPED = EIO__WS_STOPPED, PAUSED = EIO__WS_PAUSED };
 
-static int refuse(struct run *run, size_t at, uint16_t close_code, const char *why)
+static int refuse_frame(struct run *run, size_t at, uint16_t close_code, const char *why)
 {
     int code = close_code == EIO__CODE_INVALID_DATA ? EIO_EUTF8
                : close_code == EIO__CODE_TOO_BIG    ? EIO_ETOOBIG
@@ -183,7 +183,7 @@ static void drop_unless_in_message(struct run *run)
 
 static int out_of_memory(struct run *run)
 {
-    return refuse(run, run->pos, EIO__CODE_ERROR, "out of memory");
+    return refuse_frame(run, run->pos, EIO__CODE_ERROR, "out of memory");
 }
 
 /* Doubling makes growth cheap; the frame's length is used to make it smaller only, so that a peer has to send bytes to
@@ -216,12 +216,12 @@ static int bad_text(struct run *run, struct base_utf8 before, const uint8_t *p, 
 {
     size_t i = 0;
     while (i < n && base_utf8_feed(&before, p + i, 1)) i++;
-    return refuse(run, (size_t)(p - run->p) + i, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
+    return refuse_frame(run, (size_t)(p - run->p) + i, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
 }
 
 static int cut_text(struct run *run)
 {
-    return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text ends inside a character");
+    return refuse_frame(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text ends inside a character");
 }
 
 static bool close_code_allowed(unsigned code)
@@ -235,9 +235,9 @@ static int deliver_control(struct run *run, uint8_t opcode, const uint8_t *p, si
 {
     if (opcode == EIO__WS_CLOSE && n) {
         if (!close_code_allowed((unsigned)p[0] << 8 | p[1]))
-            return refuse(run, run->pos - 1, EIO__CODE_PROTOCOL, "close code is not allowed");
+            return refuse_frame(run, run->pos - 1, EIO__CODE_PROTOCOL, "close code is not allowed");
         if (!base_utf8_valid(p + 2, n - 2))
-            return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "close reason is not valid UTF-8");
+            return refuse_frame(run, run->pos - 1, EIO__CODE_INVALID_DATA, "close reason is not valid UTF-8");
     }
     return run->events->on_control(run->ctx, (enum eio__ws_opcode)opcode, p, n) ? STOPPED : GO_ON;
 }
@@ -293,22 +293,22 @@ static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t a
     bool in_message = partial && partial->in_message;
     uint8_t opcode = h[0] & OPCODE;
     const char *why = bad_first_byte(h[0], in_message, run->limits->deflate);
-    if (why) return refuse(run, (size_t)at, EIO__CODE_PROTOCOL, why);
+    if (why) return refuse_frame(run, (size_t)at, EIO__CODE_PROTOCOL, why);
     if (!(opcode & CONTROL) && (in_message ? partial->fragments : 0) >= run->limits->max_fragments)
-        return refuse(run, (size_t)at, EIO__CODE_POLICY, "too many fragments");
+        return refuse_frame(run, (size_t)at, EIO__CODE_POLICY, "too many fragments");
     if (n < 2) return 0;
 
     why = bad_second_byte(opcode, h[1]);
-    if (why) return refuse(run, (size_t)(at + 1), EIO__CODE_PROTOCOL, why);
+    if (why) return refuse_frame(run, (size_t)(at + 1), EIO__CODE_PROTOCOL, why);
     size_t extended = (h[1] & LENGTH) == LENGTH_16 ? 2 : (h[1] & LENGTH) == LENGTH_64 ? 8 : 0;
     if (extended == 8 && n > 2 && h[2] & 0x80)
-        return refuse(run, (size_t)(at + 2), EIO__CODE_PROTOCOL, "length has its top bit set");
+        return refuse_frame(run, (size_t)(at + 2), EIO__CODE_PROTOCOL, "length has its top bit set");
     if (n < 2 + extended) return 0;
 
     uint64_t length = extended ? load_length(h + 2, extended) : h[1] & LENGTH;
     size_t room = run->limits->max_message_bytes - (in_message ? partial->size : 0);
     if (!(opcode & CONTROL) && length > room)
-        return refuse(run, (size_t)(at + 1) + extended, EIO__CODE_TOO_BIG, "message is too big");
+        return refuse_frame(run, (size_t)(at + 1) + extended, EIO__CODE_TOO_BIG, "message is too big");
     if (n < 6 + extended) return 0;
     *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN, .compressed = h[0] & RSV1};
     memcpy(frame->mask, h + 2 + extended, 4);
@@ -385,7 +385,7 @@ static int inflate_partial(struct run *run)
         size_t read = left > inflation->n ? left - inflation->n : 0;
         run->inflated += STEP_COST_BYTES + read + inflation->size - size;
         if (!check_inflated(partial, size))
-            return refuse(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
+            return refuse_frame(run, run->pos - 1, EIO__CODE_INVALID_DATA, "text is not valid UTF-8");
     }
     free(partial->data);
     partial->data = inflation->bytes;
@@ -520,7 +520,7 @@ static int take_whole_messages(struct run *run)
     return GO_ON;
 }
 
-static int decode(struct run *run)
+static int decode_all(struct run *run)
 {
     int result = GO_ON;
     while (result == GO_ON && run->pos < run->n) {
@@ -550,7 +550,7 @@ int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits
     struct run run = {
         .partial = partial, .limits = limits, .events = events, .ctx = ctx, .p = p, .n = n, .fault = fault};
     if (*partial && (*partial)->rest) return keep_rest(&run);
-    int result = decode(&run);
+    int result = decode_all(&run);
     return result == PAUSED ? keep_rest(&run) : result;
 }
 
@@ -569,7 +569,7 @@ int eio__ws_resume(struct eio__ws_partial **partial, const struct eio__ws_limits
     (*partial)->rest = NULL;
     (*partial)->rest_size = 0;
     int result = end_message(&run);
-    if (result == GO_ON) result = decode(&run);
+    if (result == GO_ON) result = decode_all(&run);
     if (result != PAUSED) {
         free(run.p);
         return result;

@@ -53,7 +53,7 @@ void eio_handoff_on_closed(struct eio_handoff *handoff, eio_loop_fn fn, void *ct
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
-static void watch(struct eio_handoff *handoff, bool writing)
+static void watch_events(struct eio_handoff *handoff, bool writing)
 {
     if (handoff->closed) return;
     handoff->writing = writing;
@@ -64,7 +64,7 @@ static void watch(struct eio_handoff *handoff, bool writing)
 }
 
 /* 0: it is with the kernel. EIO_EAGAIN: the socket is full. Else it cannot be sent. */
-static int put(struct eio_handoff *handoff, struct eio_http_handover *handover)
+static int send_record(struct eio_handoff *handoff, struct eio_http_handover *handover)
 {
     uint8_t head[EIO__HANDOVER_HEAD_BYTES];
     eio__handover_encode(handover, head);
@@ -116,13 +116,13 @@ static int enqueue(struct eio_handoff *handoff, struct eio_http_handover *handov
     handoff->last = &parcel->next;
     handoff->queued_bytes += parcel->handover.size;
     handoff->stats.queued++;
-    if (!handoff->writing) watch(handoff, true);
+    if (!handoff->writing) watch_events(handoff, true);
     return 0;
 }
 
 int eio_handoff_send(struct eio_handoff *handoff, struct eio_http_handover *handover)
 {
-    int result = handoff->broken ? EIO_ECLOSED : handoff->first ? EIO_EAGAIN : put(handoff, handover);
+    int result = handoff->broken ? EIO_ECLOSED : handoff->first ? EIO_EAGAIN : send_record(handoff, handover);
     if (result == 0) {
         handoff->stats.sent++;
         eio_http_handover_clear(handover);
@@ -149,11 +149,11 @@ int eio_handoff_offer(struct eio_handoff *handoff, struct eio_offer *offer)
 }
 
 /* What waits goes, or is answered here. */
-static void flush(struct eio_handoff *handoff)
+static void send_queued(struct eio_handoff *handoff)
 {
     struct parcel *parcel;
     while ((parcel = handoff->first) != NULL) {
-        int result = handoff->broken ? EIO_ECLOSED : put(handoff, &parcel->handover);
+        int result = handoff->broken ? EIO_ECLOSED : send_record(handoff, &parcel->handover);
         if (result == EIO_EAGAIN) return;
         handoff->first = parcel->next;
         if (!handoff->first) handoff->last = &handoff->first;
@@ -169,7 +169,7 @@ static void flush(struct eio_handoff *handoff)
         free(parcel);
         if (result == EIO_ECLOSED) break_off(handoff);
     }
-    if (handoff->writing) watch(handoff, false);
+    if (handoff->writing) watch_events(handoff, false);
 }
 
 /* --------------------------------------------------------------- receiving */
@@ -196,7 +196,7 @@ static int take_descriptor(struct msghdr *message, size_t *count)
 }
 
 /* Reads one record of which `size` bytes follow the head. bytes: room for them; NULL: none, and it is dropped. */
-static void receive(struct eio_handoff *handoff, uint8_t *take_bytes, size_t size)
+static void receive_record(struct eio_handoff *handoff, uint8_t *take_bytes, size_t size)
 {
     uint8_t head[EIO__HANDOVER_HEAD_BYTES];
     struct iovec parts[2] = {{head, sizeof head}, {take_bytes, take_bytes ? size : 0}};
@@ -232,7 +232,7 @@ static void close_down(struct eio_handoff *handoff)
 {
     eio_loop_fn fn = handoff->on_closed;
     handoff->broken = true;
-    flush(handoff);
+    send_queued(handoff);
     event_del(&handoff->event);
     handoff->closed = true;
     if (fn) fn(handoff->closed_ctx);
@@ -242,7 +242,7 @@ static void on_event(evutil_socket_t fd, short what, void *ctx)
 {
     struct eio_handoff *handoff = ctx;
     (void)what;
-    if (handoff->first) flush(handoff);
+    if (handoff->first) send_queued(handoff);
     for (int i = 0; i < RECEIVED_AT_ONCE; i++) {
         /* How much it is, so that it is read to where it stays. */
         ssize_t n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
@@ -257,7 +257,7 @@ static void on_event(evutil_socket_t fd, short what, void *ctx)
         }
         size_t size = (size_t)n > EIO__HANDOVER_HEAD_BYTES ? (size_t)n - EIO__HANDOVER_HEAD_BYTES : 0;
         bool sound = size <= EIO_HANDOVER_BYTES_MAX;
-        receive(handoff, sound ? malloc(size ? size : 1) : NULL, size);
+        receive_record(handoff, sound ? malloc(size ? size : 1) : NULL, size);
     }
 }
 

@@ -15,7 +15,7 @@ enum { PUMP_READ_BYTES = 16384 };
 struct way {
     struct evbuffer *held; /* read and not written yet */
     bool ended;            /* nothing more is to be read */
-    bool passed;           /* and the other side was told */
+    bool passed;           /* and the end was passed on to the other side */
 };
 
 struct eio__pump {
@@ -132,7 +132,7 @@ static bool to_client(struct eio__pump *pump)
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
 
-static bool watch(struct eio__pump *pump)
+static bool update_events(struct eio__pump *pump)
 {
     bool room_up = is_empty(&pump->up), room_down = is_empty(&pump->down);
     bool draining = pump->down.ended && left_for_client(pump);
@@ -165,7 +165,7 @@ static void watch_end(struct eio__pump *pump)
     }
 }
 
-static void run(struct eio__pump *pump)
+static void run_pump(struct eio__pump *pump)
 {
     bool ok = from_client(pump);
     if (ok) to_owner(pump);
@@ -175,7 +175,7 @@ static void run(struct eio__pump *pump)
     }
     ok = ok && to_client(pump);
     bool over = ok && pump->up.passed && pump->down.passed && left_for_client(pump) == 0;
-    if (!ok || over || !watch(pump)) {
+    if (!ok || over || !update_events(pump)) {
         pump_end(pump);
         return;
     }
@@ -186,13 +186,13 @@ static void on_event(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
     (void)what;
-    run(ctx);
+    run_pump(ctx);
 }
 
 static void on_io(short what, void *ctx)
 {
     (void)what;
-    run(ctx);
+    run_pump(ctx);
 }
 
 /* ---------------------------------------------------------------- lifetime */
@@ -226,7 +226,7 @@ void eio__pump_begin(struct eio__pump *pump, struct eio__io *take_io, bool ended
     if (http->pumps) http->pumps->prev = pump;
     http->pumps = pump;
     http->stats.pumps++;
-    run(pump);
+    run_pump(pump);
 }
 
 void eio__pumps_close(struct eio_http *http)

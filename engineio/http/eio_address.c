@@ -35,7 +35,7 @@ static int number(struct eio_str s)
     return value;
 }
 
-/* Takes the port away: it says nothing about who the client is. */
+/* Takes the port away: it does not identify the client. */
 static bool strip_port(struct eio_str *text)
 {
     if (text->n && text->p[0] == '[') {

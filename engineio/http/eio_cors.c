@@ -128,7 +128,7 @@ static bool is_listed(const struct eio__cors_origins *origins, struct eio_str or
 
 /* ----------------------------------------------------------------- headers */
 
-static void add(struct eio__cors_reply *out, const char *name, const char *value)
+static void add_field(struct eio__cors_reply *out, const char *name, const char *value)
 {
     if (out->count < EIO__CORS_FIELDS_MAX) out->fields[out->count++] = (struct eio_http_reply_field){name, value};
 }
@@ -138,7 +138,7 @@ static bool is_empty(const char *text)
     return !text || !*text;
 }
 
-static const char *copy(char *out, size_t size, struct eio_str value)
+static const char *copy_value(char *out, size_t size, struct eio_str value)
 {
     if (value.n >= size) return NULL;
     memcpy(out, value.p, value.n);
@@ -153,12 +153,12 @@ static void add_origin(const struct eio_cors *cors, const struct eio__cors_origi
     bool any = cors->allow_origin || strcmp(cors->origin, "reflect") == 0;
     if (!any && !is_list(cors->origin)) {
         /* One fixed origin is always named, as the reference does. */
-        add(out, "Access-Control-Allow-Origin", cors->origin);
+        add_field(out, "Access-Control-Allow-Origin", cors->origin);
         return;
     }
-    const char *value = origin.n ? copy(out->origin, sizeof out->origin, origin) : NULL;
+    const char *value = origin.n ? copy_value(out->origin, sizeof out->origin, origin) : NULL;
     if (value && (any || is_listed(origins, (struct eio_str){value, origin.n})))
-        add(out, "Access-Control-Allow-Origin", value);
+        add_field(out, "Access-Control-Allow-Origin", value);
 }
 
 static const char *vary(const struct eio_cors *cors, bool reflects_headers)
@@ -170,16 +170,16 @@ static const char *vary(const struct eio_cors *cors, bool reflects_headers)
 
 static void add_preflight(const struct eio_cors *cors, const struct eio_http_head *head, struct eio__cors_reply *out)
 {
-    add(out, "Access-Control-Allow-Methods", cors->methods);
+    add_field(out, "Access-Control-Allow-Methods", cors->methods);
     const char *allowed = is_empty(cors->allowed_headers) ? NULL : cors->allowed_headers;
     if (!allowed) {
         struct eio_str asked = eio_http_head_field(head, "access-control-request-headers");
-        if (asked.n) allowed = copy(out->headers, sizeof out->headers, asked);
+        if (asked.n) allowed = copy_value(out->headers, sizeof out->headers, asked);
     }
-    if (allowed) add(out, "Access-Control-Allow-Headers", allowed);
+    if (allowed) add_field(out, "Access-Control-Allow-Headers", allowed);
     if (cors->max_age_s < 0) return;
     snprintf(out->max_age, sizeof out->max_age, "%d", cors->max_age_s);
-    add(out, "Access-Control-Max-Age", out->max_age);
+    add_field(out, "Access-Control-Max-Age", out->max_age);
 }
 
 static bool is_on(const struct eio_cors *cors, const struct eio_http_head *head)
@@ -201,8 +201,8 @@ void eio__cors_fields(const struct eio_cors *cors, const struct eio__cors_origin
     bool preflight = head->method == EIO_HTTP_OPTIONS;
     add_origin(cors, origins, eio_http_head_field(head, "origin"), out);
     const char *varies = vary(cors, preflight && is_empty(cors->allowed_headers));
-    if (varies) add(out, "Vary", varies);
-    if (cors->credentials) add(out, "Access-Control-Allow-Credentials", "true");
+    if (varies) add_field(out, "Vary", varies);
+    if (cors->credentials) add_field(out, "Access-Control-Allow-Credentials", "true");
     if (preflight) add_preflight(cors, head, out);
-    if (!is_empty(cors->exposed_headers)) add(out, "Access-Control-Expose-Headers", cors->exposed_headers);
+    if (!is_empty(cors->exposed_headers)) add_field(out, "Access-Control-Expose-Headers", cors->exposed_headers);
 }

@@ -363,7 +363,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     eio_deadlines_init(&http->io_deadlines, loop, options->linger_ms, eio__tls_io_on_deadline, http);
     eio_deadlines_init(&http->pump_drain_deadlines, loop, options->idle_timeout_ms, eio__pump_on_drain_deadline, http);
     eio_deadlines_init(&http->pump_linger_deadlines, loop, options->linger_ms, eio__pump_on_linger_deadline, http);
-    /* libevent writes with writev(), which raises SIGPIPE; whoever has set a handler keeps it. */
+    /* libevent writes with writev(), which raises SIGPIPE; a handler that the program has set stays. */
     struct sigaction action;
     if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
     if (http_init(http) != 0) {

@@ -1,8 +1,8 @@
 /* One HTTP connection: drives the gate over its bytes, one request at a time, and keeps its deadlines.
  *
- * Our callbacks stand in front of evhtp's on the bufferevent that evhtp made. evhtp is told of a request only when it
- * is whole and checked, and then in one fixed form (see feed_evhtp), so that no input reaches its parser. The next
- * request of the connection waits in the input buffer until the former is answered and its reply is with the kernel. */
+ * Our callbacks stand in front of evhtp's on the bufferevent that evhtp made. evhtp gets a request only when it * is
+ * whole and checked, and then in one fixed form (see feed_evhtp), so that no input reaches its parser. The next request
+ * of the connection waits in the input buffer until the former is answered and its reply is with the kernel. */
 #include "eio_http_conn.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@ static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
-/* What a step says: it needs more bytes, it did something, the connection is gone. */
+/* The result of a step: it needs more bytes, it did something, the connection is gone. */
 enum step { STEP_WAIT, STEP_MORE, STEP_GONE };
 
 static struct evbuffer *input_of(struct eio__conn *conn)
@@ -38,8 +38,8 @@ static struct eio__conn *conn_of(struct eio_deadline *due)
     return container_of(due, struct eio__conn, deadline);
 }
 
-/* A head may take its time, but heads that never end must not keep others out: whoever waits longest goes first. The
- * youngest is never asked to go, so it is safe within that one's own step. */
+/* A head may take its time, but heads that never end must not keep others out: the one that waits longest goes first.
+ * The youngest is never asked to go, so it is safe within that one's own step. */
 static void bound_half_open(struct eio_http *http)
 {
     if (!http->options.max_half_open || http->half_open <= http->options.max_half_open) return;
@@ -318,7 +318,7 @@ static void stop_writing(struct eio__conn *conn)
 static void on_drained(struct eio__conn *conn)
 {
     stop_writing(conn);
-    /* It releases its request. Without one it would close the connection, and say so on standard error. */
+    /* It releases its request. Without one it would close the connection and log that to standard error. */
     if (conn->evhtp && conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
     conn->served = true;
     if (conn->close)
@@ -361,7 +361,7 @@ void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 
 /* ---------------------------------------------------------------- requests */
 
-/* Tells evhtp of the request: it needs one to answer. Always the same bytes, whatever the client sent, so that its
+/* Gives evhtp a request: it needs one to answer. Always the same bytes, whatever the client sent, so that its
  * parser cannot be surprised; what the request is stands in our head, and what the reply needs (version, HEAD,
  * Connection) is decided by eio_http_reply.c. */
 static void feed_evhtp(struct eio__conn *conn)
@@ -402,7 +402,7 @@ static void not_found(struct eio_http_request *request, void *ctx)
 }
 
 /* Head and body are whole: makes the request of them and hands it over. */
-static enum step dispatch(struct eio__conn *conn, bool upgrade)
+static enum step dispatch_request(struct eio__conn *conn, bool upgrade)
 {
     const struct eio__route *route = conn->route;
     conn->request = eio__request_new(conn, conn->head, conn->body, conn->body_size);
@@ -466,7 +466,7 @@ static enum step refuse_pieces(struct eio__conn *conn)
 }
 
 /* A whole head is in conn->head and still in the input: another node may want it. True: the connection is gone. */
-static bool offer(struct eio__conn *conn)
+static bool offer_elsewhere(struct eio__conn *conn)
 {
     const struct eio__route *route = conn->route;
     bool settled = conn->settled;
@@ -490,17 +490,17 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
-    if (offer(conn)) return STEP_GONE;
+    if (offer_elsewhere(conn)) return STEP_GONE;
     http->stats.bytes_in += head_size;
     evbuffer_drain(input_of(conn), head_size);
-    if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return dispatch(conn, true);
+    if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return dispatch_request(conn, true);
     conn->body_limit = conn->route ? conn->route->spec.max_body_bytes : http->options.max_body_bytes;
     conn->body_pieces = 0;
     conn->chunked = parsed->content_length < 0;
     conn->chunks = (struct eio__chunked){0};
     if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) return refuse_size(conn);
     conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
-    if (!conn->chunked && conn->body_expected == 0) return dispatch(conn, false);
+    if (!conn->chunked && conn->body_expected == 0) return dispatch_request(conn, false);
     set_state(conn, EIO__H_BODY);
     if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
     if (parsed->expect_continue && input_size(conn) == 0) {
@@ -578,7 +578,7 @@ static enum step step_chunked(struct eio__conn *conn)
         if (conn->body_size > conn->body_limit) return refuse_size(conn);
         if (is_chopped(conn)) return refuse_pieces(conn);
     }
-    return dispatch(conn, false);
+    return dispatch_request(conn, false);
 }
 
 static enum step step_body(struct eio__conn *conn)
@@ -593,7 +593,7 @@ static enum step step_body(struct eio__conn *conn)
     conn->body_size += n;
     conn->body_pieces++;
     if (is_chopped(conn)) return refuse_pieces(conn);
-    return conn->body_size == conn->body_expected ? dispatch(conn, false) : STEP_WAIT;
+    return conn->body_size == conn->body_expected ? dispatch_request(conn, false) : STEP_WAIT;
 }
 
 static enum step step_linger(struct eio__conn *conn)
@@ -627,7 +627,7 @@ void eio__conn_advance(struct eio__conn *conn)
     if (next == STEP_GONE) return;
     conn->advancing = false;
     bound_input(conn);
-    /* Nobody is there any more; only a reply that is on its way may still arrive. */
+    /* The client is gone; only a reply that is on its way may still arrive. */
     if (conn->eof && conn->state != EIO__H_DRAINING) eio__conn_drop(conn);
 }
 

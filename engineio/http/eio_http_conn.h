@@ -165,9 +165,10 @@ void eio__request_free(struct eio__request *request);
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path);
 /* A context of the two files, or NULL; what is wrong with them is logged. */
 SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file);
-/* Says that we send no more. The output must be empty. */
+/* Closes our side of the connection. The output must be empty. */
 void eio__tls_shutdown(struct bufferevent *bev);
-/* The handshake failed, or the connection later: counts and logs; who spoke plain HTTP is told, in plain HTTP. */
+/* The handshake failed, or the connection later: counts and logs; a client that spoke plain HTTP gets an error in plain
+ * HTTP. */
 void eio__tls_on_error(struct eio_http *http, struct bufferevent *bev);
 /* Makes an io of a TLS connection that is being taken; eio__tls_io_own() gives it the bufferevent. */
 struct eio__tls_io *eio__tls_io_new(struct eio_http *http);

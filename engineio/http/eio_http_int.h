@@ -56,8 +56,8 @@ struct eio__traffic {
 /* What is written to a descriptor and not acknowledged by the peer's system (of a UNIX socket: not read). */
 uint32_t eio__fd_unsent(int fd);
 
-/* An HTTP connection as whoever depends on it sees it, and his end of the tie. One line has one tie; whichever goes
- * first takes itself out of the other. */
+/* An HTTP connection as a session that depends on it sees it, and the session's end of the tie. One line has one tie; *
+ * whichever goes first takes itself out of the other. */
 struct eio__tie {
     struct eio__line *line; /* NULL: none */
 };

@@ -1,5 +1,5 @@
-/* Limits: counting and logging hits, token buckets, what is known of each address, descriptors on lease. Where a limit
- * is enforced is the business of whoever holds what it limits. */
+/* Limits: counting and logging hits, token buckets, what is known of each address, descriptors on lease. Each limit is
+ * * enforced where the limited objects are kept. */
 #include "eio_limits.h"
 
 #include "eio_int.h"

@@ -5,7 +5,7 @@
 #include "base_table.h"
 #include "eio_address.h"
 
-/* Counts; true: log it, and how often it went unsaid since the last such line. */
+/* Counts a hit. Returns true if it is to be logged, with the number of hits since the last such line. */
 bool eio__counter_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, uint32_t quiet_ms,
                       unsigned long long *unsaid);
 
@@ -22,7 +22,7 @@ struct eio__visitors {
     struct base_table table;
     size_t max;
     struct eio_deadlines idle;
-    uint8_t key[16]; /* of the hash: nobody chooses collisions */
+    uint8_t key[16]; /* of the hash, so that clients cannot choose collisions */
 };
 void eio__visitors_init(struct eio__visitors *visitors, struct eio_loop *loop, size_t max);
 void eio__visitors_clear(struct eio__visitors *visitors);

@@ -179,7 +179,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
 /* ------------------------------------------------------------------ limits */
 
 /* Limits of this library, by the names of their options. Each is counted when it is hit (limit_hits in the stats) and
- * logged, one line in EIO_LIMIT_LOG_MS for each at most, so that nobody floods the log. */
+ * logged, one line in EIO_LIMIT_LOG_MS for each at most, so that clients cannot flood the log. */
 #define EIO_LIMITS(X)                                                                       \
     X(EIO_LIMIT_CONNECTIONS, "max_connections")                                             \
     X(EIO_LIMIT_CONNECTIONS_PER_ADDRESS, "max_connections_per_address")                     \
@@ -225,7 +225,8 @@ EIO_API const char *eio_limit_name(enum eio_limit limit);
 struct eio_limit_counter {
     uint64_t hits, unsaid, quiet_until_ms;
 };
-/* Counts, and logs `name` and `who` (may be NULL) unless it did so a moment ago: how often since is said next time. */
+/* Counts, and logs `name` and `who` (may be NULL) unless it did so a moment ago; the next line has the number of hits
+ * in between. */
 EIO_API void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loop, const char *name,
                            const char *who);
 
@@ -233,7 +234,7 @@ EIO_API void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_l
 struct eio_rate {
     uint64_t busy_until_us;
 };
-/* Takes one. False: there is none. per_second 1 to 1000000. */
+/* Takes one. Returns false if none is left. per_second 1 to 1000000. */
 EIO_API bool eio_rate_take(struct eio_rate *rate, uint64_t now_ms, uint32_t per_second);
 
 /* ------------------------------------------------------------------ frames */
@@ -249,7 +250,7 @@ EIO_API struct eio_frame *eio_frame_new(enum eio_kind kind, size_t size, uint8_t
 EIO_API struct eio_frame *eio_frame_ref(struct eio_frame *frame);
 /* Drops a reference; the last one frees. Accepts NULL. */
 EIO_API void eio_frame_unref(struct eio_frame *frame);
-/* Says that the next frame sent to the same peer belongs to this one (a packet and its attachments):
+/* Marks the next frame sent to the same peer as belonging to this one (a packet and its attachments):
  * a queue drops all of them or none. Before the first send only. */
 EIO_API void eio_frame_set_more(struct eio_frame *frame);
 
@@ -302,7 +303,7 @@ struct eio_http_head {
     uint16_t target_size; /* the target starts at text[0] */
     uint16_t path_size;   /* the part before '?' */
     uint8_t method;       /* enum eio_http_method */
-    bool secure;          /* arrived over TLS, or a trusted proxy says so */
+    bool secure;          /* arrived over TLS, here or at a trusted proxy */
     bool keep_alive;
     uint64_t issued_ms; /* Unix milliseconds */
     char address[46];   /* the client's address as text, after the trusted-proxy rule */
@@ -370,7 +371,7 @@ struct eio_http_options {
     size_t max_connections;   /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
     size_t max_connections_per_address; /* the same from one peer (IPv6: from one /64), trusted proxies excepted; 0 = no
                                          * limit; above: 429 and close */
-    size_t max_addresses;          /* 65536 peers are told apart; new ones beyond that have no limit of their own */
+    size_t max_addresses;          /* 65536 peers are distinguished; new ones beyond that have no limit of their own */
     const char *trusted_proxies;   /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
                                     * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
     int backlog;                   /* 1024 */
@@ -425,7 +426,7 @@ EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_sta
 /* A request for a session that another node owns gets there as a connection, with what was read of it: see
  * eio_server_set_foreign(). The session id names the owner. */
 
-/* A connection between two nodes. Whoever has it owns the descriptor and the bytes. */
+/* A connection between two nodes. Its holder owns the descriptor and the bytes. */
 struct eio_http_handover {
     int fd;           /* plain HTTP, also if the client speaks TLS: then it is a pair of sockets' other end */
     bool secure;      /* the client speaks TLS */
@@ -447,8 +448,8 @@ struct eio_offer;
 EIO_API int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover);
 
 /* Goes on with it as with one accepted here: limits by address, deadlines, everything. Its first request is answered
- * here, whoever owns the session (so a connection never circles); later ones may move it on. Consumed, also on failure:
- * EIO_EINVAL (bad address or too many bytes), EIO_ENOMEM, EIO_EAGAIN (a limit on connections). */
+ * here even if another node owns the session (so a connection never circles); later ones may move it on. Consumed, also
+ * on failure: EIO_EINVAL (bad address or too many bytes), EIO_ENOMEM, EIO_EAGAIN (a limit on connections). */
 EIO_API int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handover);
 
 /* Carries handovers between two processes of one machine, both ways, on one end of a
@@ -477,7 +478,7 @@ EIO_API int eio_handoff_send(struct eio_handoff *handoff, struct eio_http_handov
 struct eio_handoff_stats {
     uint64_t sent, received;
     uint64_t declined;  /* queue full or peer gone */
-    uint64_t malformed; /* messages that were none: ignored */
+    uint64_t malformed; /* malformed messages, ignored */
     uint64_t lost;      /* arrived without a descriptor, for want of a free one */
     size_t queued;      /* now */
 };
@@ -575,7 +576,7 @@ struct eio_options {
                                       * trusted-proxy rule; of an IPv6 address its /64 */
     uint32_t max_handshakes_per_second;             /* 0: no limit; above: 503 */
     uint32_t max_handshakes_per_second_per_address; /* 0: no limit; above: 429 */
-    size_t max_addresses; /* 65536 are told apart; new ones beyond that have no limit of their own */
+    size_t max_addresses; /* 65536 are distinguished; new ones beyond that have no limit of their own */
     size_t max_upgrades;  /* that are going on at once; 0: no limit; above: 503, the session stays on polling */
     enum eio_queue_policy queue_policy;
     bool http_compression;                   /* true; gzip or deflate of polling responses, as the client accepts */
@@ -607,7 +608,7 @@ struct eio_handlers {
 struct eio_server;
 
 /* An Engine.IO server. Handlers may be NULL where not wanted; options NULL = defaults. Strings are copied. NULL: out of
- * memory, or the cookie or a regular expression of the origins is no such thing; that is logged as an error. */
+ * memory, or a malformed cookie or regular expression of the origins, which is logged as an error. */
 EIO_API struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_options *options,
                                           const struct eio_handlers *handlers, void *ctx);
 /* Closes all sessions (on_close fires) and frees. Not from a callback of a session; the HTTP server it is attached to
@@ -624,8 +625,8 @@ EIO_API void eio_headers_add(struct eio_headers *headers, const char *name, cons
  * it has been answered later, the admission is gone. */
 struct eio_admission;
 EIO_API void eio_admit(struct eio_admission *admission);
-/* Admits it under an id of the application's, which must be hard to guess: whoever knows it is that client. 1 to
- * EIO_ID_BYTES_MAX characters from ! to ~ without " , ; and \. A bad one, NULL, or one that a session has already:
+/* Admits it under an id of the application's, which must be hard to guess: knowing it is enough to act as that client.
+ * 1 to EIO_ID_BYTES_MAX characters from ! to ~ without " , ; and \. A bad one, NULL, or one that a session has already:
  * 400 {"code":3,…}, context ID_GENERATION_ERROR. It names no owner (eio_server_owner_of): among several nodes it needs
  * sticky sessions, and a length other than 20. */
 EIO_API void eio_admit_as(struct eio_admission *admission, const char *id);
@@ -643,7 +644,7 @@ struct eio_hooks {
     void (*on_connection_error)(const struct eio_http_head *head, int code, const char *message, const char *context,
                                 void *ctx);
     /* The reference's generateId: asked for every session that is about to open, after allow_request. eio_admit() gives
-     * it an id of the library's, eio_admit_as() another, eio_deny() says that there was none to be made. */
+     * it an id of the library's, eio_admit_as() another, eio_deny() refuses the handshake since no id could be made. */
     void (*generate_id)(struct eio_admission *admission, const struct eio_http_head *head, void *ctx);
 };
 EIO_API void eio_server_set_hooks(struct eio_server *server, const struct eio_hooks *hooks, void *ctx);
@@ -657,8 +658,8 @@ EIO_API void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn
 typedef void (*eio_remote_fn)(struct eio_offer *offer, const uint8_t machine[EIO_MACHINE_BYTES], unsigned owner,
                               void *ctx);
 EIO_API void eio_server_set_remote(struct eio_server *server, eio_remote_fn fn, void *ctx);
-/* The owner that a session id names; EIO_EINVAL if it is no id, or this node is one by itself. Anybody's 20 characters
- * name some number: whether there is such a node is the caller's knowledge. */
+/* The owner that a session id names; EIO_EINVAL for a malformed id, or if this node is one by itself. Any 20 *
+ * characters name some number: the caller knows whether there is such a node. */
 EIO_API int eio_server_owner_of(const struct eio_server *server, const char *sid, size_t size);
 
 /* What sessions do, for those who watch: the events of the reference's conn besides open, message and close. Each may
@@ -667,8 +668,8 @@ struct eio_watch {
     /* A packet came, before anything else is done with it ("packet"). */
     void (*on_packet)(struct eio_session *session, char type, enum eio_kind kind, const uint8_t *data, size_t size,
                       void *ctx);
-    /* A packet was queued ("packetCreate"): told before it is written, at the end of the turn, in order. What is queued
-     * by then goes one by one, not merged: watching costs. */
+    /* A packet was queued ("packetCreate"): called before it is written, at the end of the turn, in order. What is
+     * queued by then goes one by one, not merged: watching costs. */
     void (*on_packet_create)(struct eio_session *session, char type, enum eio_kind kind, const uint8_t *data,
                              size_t size, void *ctx);
     void (*on_flush)(struct eio_session *session, void *ctx);     /* what is queued is about to be written */
@@ -677,7 +678,7 @@ struct eio_watch {
     void (*on_upgrading)(struct eio_session *session, void *ctx); /* the probe of a WebSocket was answered */
     void (*on_upgrade)(struct eio_session *session, void *ctx);   /* the WebSocket took over */
 };
-/* watch NULL: nobody. Returns 0 or EIO_ENOMEM. */
+/* watch NULL: ends watching. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_server_watch(struct eio_server *server, const struct eio_watch *watch, void *ctx);
 
 /* Serves options.path on an HTTP server. */

@@ -1,4 +1,5 @@
-/* Heartbeats: is the peer alive? A pong in time says so. One that is late is waited for while bytes move (eio_pulse.c).
+/* Heartbeats: is the peer alive? It is if its pong comes in time. A late pong is awaited while bytes move
+ * (eio_pulse.c).
  */
 #include "eio_int.h"
 
@@ -91,7 +92,7 @@ void eio__heartbeat_start(struct eio_session *session)
         eio_deadlines_add(&session->server->ping, &session->deadline);
 }
 
-static void tell(struct eio_session *session)
+static void notify_heartbeat(struct eio_session *session)
 {
     const struct eio__watch *watch = session->server->watch;
     if (watch && watch->fn.on_heartbeat) watch->fn.on_heartbeat(session, watch->ctx);
@@ -105,7 +106,7 @@ void eio__heartbeat_on_ping(struct eio_session *session)
     }
     await_ping(session);
     eio__session_push(session, eio__frame_new_packet("3", 1));
-    tell(session);
+    notify_heartbeat(session);
 }
 
 void eio__heartbeat_on_pong(struct eio_session *session)
@@ -113,7 +114,7 @@ void eio__heartbeat_on_pong(struct eio_session *session)
     if (!session->awaiting_pong || session->state != EIO__S_OPEN) return;
     session->awaiting_pong = false;
     eio_deadlines_add(&session->server->ping, &session->deadline);
-    tell(session);
+    notify_heartbeat(session);
 }
 
 /* It is alive, though busy: the reference waits once more (engine.io 6.6.11). */

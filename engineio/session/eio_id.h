@@ -26,7 +26,7 @@ struct eio__ids {
     uint8_t random[EIO__ID_POOL_BYTES];
 };
 
-/* What an id says. */
+/* The contents of an id. */
 struct eio__place {
     bool elsewhere; /* on another machine: slot is not known */
     uint8_t machine[EIO_MACHINE_BYTES];
@@ -36,11 +36,11 @@ struct eio__place {
 
 /* owner_key: EIO_OWNER_KEY_BYTES, or NULL: a node by itself. */
 void eio__ids_init(struct eio__ids *ids, unsigned owner, const uint8_t *owner_key);
-/* Makes ids long: they also say on which machine their owner is, to those with the key (EIO_OWNER_KEY_BYTES). */
+/* Makes ids long: they also name the machine of their owner, to those with the key (EIO_OWNER_KEY_BYTES). */
 void eio__ids_set_machine(struct eio__ids *ids, const uint8_t machine[EIO_MACHINE_BYTES], const uint8_t *machine_key);
 /* A new id, NUL-terminated. False: among several nodes a node has no more than 2^24 slots. */
 bool eio__id_make(struct eio__ids *ids, uint32_t slot, char out[EIO__LONG_ID_CHARS + 1]);
-/* False: it is no id. Of anybody's characters some place is read: the whole id is to be compared. */
+/* Returns false for a malformed id. A place is read from any characters of the right length: compare the whole id. */
 bool eio__id_read(const struct eio__ids *ids, const char *sid, size_t size, struct eio__place *out);
 
 #endif

@@ -1,5 +1,5 @@
-/* Session ids that an application gave (eio_admit_as). Ours tell the slot of their session; these are found by a hash
- * table, which is empty, and not asked, where there are none. */
+/* Session ids that an application gave (eio_admit_as). Ours contain the slot of their session; these are found by a
+ * hash table, which is empty, and not asked, where there are none. */
 #include "eio_int.h"
 
 #include <sodium.h>

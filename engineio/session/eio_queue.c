@@ -24,7 +24,7 @@ void eio__queue_clear(struct eio__queue *queue)
     drop_slots(queue);
 }
 
-static int grow(struct eio__queue *queue)
+static int grow_ring(struct eio__queue *queue)
 {
     uint32_t capacity = queue->capacity * 4;
     struct eio_frame **slots = malloc(capacity * sizeof *slots);
@@ -39,7 +39,7 @@ static int grow(struct eio__queue *queue)
 
 int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
 {
-    if (queue->count == queue->capacity && grow(queue) != 0) {
+    if (queue->count == queue->capacity && grow_ring(queue) != 0) {
         eio_frame_unref(take_frame);
         return EIO_ENOMEM;
     }

@@ -1,6 +1,7 @@
 /* Packets of a peer: handled as they come, or kept behind those that wait, because the application holds the session
  * (eio_session_hold()) or because one read brought so many that the rest is the next turn's. Meanwhile nothing more is
- * read from that peer, so its own kernel holds it back, and nobody else's requests wait for it. Heartbeats never wait.
+ * read from that peer, so its own kernel holds it back, and other peers' requests do not wait for it. Heartbeats never
+ * wait.
  */
 #include "eio_inbox.h"
 #include "eio_int.h"
@@ -50,12 +51,12 @@ static void tell_transports(struct eio_session *session)
     session->transport->ops->on_held(session->transport);
 }
 
-static void deliver(struct eio__inbox *inbox, uint64_t until_us);
+static void deliver_kept(struct eio__inbox *inbox, uint64_t until_us);
 
 static struct eio__inbox *open_inbox(struct eio_session *session)
 {
     if (session->inbox) return session->inbox;
-    struct eio__inbox *inbox = eio__inbox_new(session, deliver);
+    struct eio__inbox *inbox = eio__inbox_new(session, deliver_kept);
     if (inbox) tell_transports(session);
     return inbox;
 }
@@ -78,7 +79,7 @@ bool eio__receive_is_waiting(const struct eio_session *session)
     return session->inbox && session->inbox->first;
 }
 
-static void deliver(struct eio__inbox *inbox, uint64_t until_us)
+static void deliver_kept(struct eio__inbox *inbox, uint64_t until_us)
 {
     struct eio_session *session = inbox->session;
     while (inbox->first && !inbox->held) {

@@ -210,7 +210,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     eio__ids_init(&server->ids, o->owner, o->owner_key);
     if (o->machine && o->machine_key) eio__ids_set_machine(&server->ids, o->machine, o->machine_key);
     server->options.owner_key = server->options.machine = server->options.machine_key = NULL; /* the caller's memory */
-    /* No limit is one that nobody reaches: one comparison at each message. */
+    /* Without a limit the value is out of reach: one comparison at each message. */
     server->max_queue_messages = o->max_queue_messages ? o->max_queue_messages : SIZE_MAX;
     for (int deflate = 0; deflate < 2; deflate++)
         server->ws_limits[deflate] = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, deflate};

@@ -207,7 +207,7 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
     if (!wire) {
         for (size_t i = 0; i < batch->count; i++) {
             int result = eio_session_send(session, batch->frames[i]);
-            /* A packet without its attachments is worse than none. */
+            /* A packet without its attachments is worse than no packet. */
             if (result == EIO_ENOMEM && i > 0) eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
             if (result != 0) return result;
         }
@@ -262,27 +262,27 @@ static void on_drained(struct eio_session *session)
     eio__session_end(session, (enum eio_close_reason)session->close_reason, session->close_detail, result);
 }
 
-/* Whoever watches may have closed it: false if it is gone. */
-static bool tell(struct eio_session *session, void (*fn)(struct eio_session *session, void *ctx))
+/* The watcher may have closed it. Returns false if it is gone. */
+static bool notify_watcher(struct eio_session *session, void (*fn)(struct eio_session *session, void *ctx))
 {
     if (!fn || session->state >= EIO__S_LINGERING) return true;
     fn(session, session->server->watch->ctx);
     return session->state != EIO__S_CLOSED;
 }
 
-static void flush(struct eio_session *session)
+static void flush_queue(struct eio_session *session)
 {
     struct eio__transport *transport = session->transport;
     const struct eio__watch *watch = session->server->watch;
     bool writes = watch && session->queue.count > 0 && transport->ops->is_writable(transport);
-    if (writes && !tell(session, watch->fn.on_flush)) return;
+    if (writes && !notify_watcher(session, watch->fn.on_flush)) return;
     int result = transport->ops->write(transport);
     if (result != 0) return;
-    if (writes && !tell(session, watch->fn.on_drain)) return;
+    if (writes && !notify_watcher(session, watch->fn.on_drain)) return;
     if (session->state == EIO__S_CLOSING && session->queue.count == 0) on_drained(session);
 }
 
-/* A peer that was too slow is told so, if it reads on for a moment. */
+/* A peer that was too slow gets a close frame with the reason, if it still reads for a moment. */
 static void end_failed(struct eio_session *session)
 {
     enum eio_close_reason reason = (enum eio_close_reason)session->close_reason;
@@ -305,7 +305,7 @@ static void flush_at_end(struct eio__turn_item *item)
         eio__watch_tell(session->server->watch);
         if (session->state == EIO__S_CLOSED) return; /* it is on its list */
     }
-    flush(session);
+    flush_queue(session);
 }
 
 /* ----------------------------------------------------------------- closing */

@@ -1,5 +1,5 @@
-/* Who watches the packets of sessions (eio_watch): those that were queued are told of at the end of the turn, when
- * their bytes are written where eio_session_reserve() gave place for them. */
+/* The watcher of sessions' packets (eio_watch). It is notified of queued packets at the end of the turn, when their *
+ * bytes have been written where eio_session_reserve() gave room for them. */
 #include "eio_int.h"
 
 #include <string.h>
@@ -52,7 +52,7 @@ static void tell_one(const struct eio__watch *watch, const struct eio__created *
     watch->fn.on_packet_create(created->session, type, (enum eio_kind)created->frame->kind, message, size, watch->ctx);
 }
 
-/* What is told may queue more, or close. */
+/* The watcher may queue more, or close. */
 void eio__watch_tell(struct eio__watch *watch)
 {
     for (size_t i = 0; i < watch->created_count; i++) {

@@ -186,7 +186,7 @@ static struct eio_http_request *take_request(struct eio_admission *admission)
 typedef void (*admission_fn)(struct eio_admission *admission, const struct eio_http_head *head, void *ctx);
 
 /* Asks one hook. */
-static void ask(struct eio_admission *admission, admission_fn hook)
+static void ask_hook(struct eio_admission *admission, admission_fn hook)
 {
     struct eio_server *server = admission->server;
     eio_http_request_on_abort(admission->request, on_admission_aborted, admission);
@@ -208,7 +208,7 @@ static void act_admitted(struct eio_admission *admission)
         if (request) open_session(server, request, &asked, NULL);
     } else if (may_open(server, admission->request, &asked)) {
         admission->naming = true;
-        ask(admission, server->hooks.generate_id);
+        ask_hook(admission, server->hooks.generate_id);
     } else {
         admission_free(admission);
     }
@@ -301,15 +301,15 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
     if (server->admissions) server->admissions->prev = admission;
     server->admissions = admission;
     if (server->hooks.allow_request)
-        ask(admission, server->hooks.allow_request);
+        ask_hook(admission, server->hooks.allow_request);
     else
         act_admitted(admission);
 }
 
 /* ------------------------------------------------------------------ routes */
 
-/* Before anything is done with it, its body not even read. What is wrong with it, its owner says. */
-static void offer(struct eio_offer *offered, const struct eio_http_head *head, void *ctx)
+/* Before anything is done with it, its body not even read. Its owner reports what is wrong with it. */
+static void offer_to_owner(struct eio_offer *offered, const struct eio_http_head *head, void *ctx)
 {
     struct eio_server *server = ctx;
     char sid[64];
@@ -406,7 +406,7 @@ int eio_server_attach(struct eio_server *server, struct eio_http *http)
         .fn = eio__server_on_request,
         .upgrade = eio__server_on_upgrade,
         .refused = on_refused,
-        .offer = offer,
+        .offer = offer_to_owner,
         .body = on_body,
         .ctx = server,
     };

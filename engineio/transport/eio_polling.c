@@ -302,7 +302,7 @@ static void polling_on_body(struct eio__transport *transport, struct eio__line *
     eio__pulse_tie(transport->session, &eio__polling_of(transport)->body, line);
 }
 
-/* The peer hears of it by its poll, if one hangs: with what is queued. */
+/* polling_detach() sends the close packet with the poll that hangs, if one does. */
 static bool polling_abort(struct eio__transport *transport, enum eio_close_reason reason)
 {
     (void)transport;

@@ -41,11 +41,11 @@ bool eio__polling_form_value(uint8_t *body, size_t *n)
 
 /* ------------------------------------------------------------- compression */
 
-/* What an Accept-Encoding says of one encoding. */
+/* The weight of one encoding in an Accept-Encoding. */
 struct weight {
     double q;
     bool exact;   /* by its name, not by "*" */
-    size_t order; /* of what says so */
+    size_t order; /* of the item */
 };
 
 static struct weight weight_of(struct eio_str accept, const char *encoding)
@@ -69,7 +69,7 @@ static struct weight weight_of(struct eio_str accept, const char *encoding)
 }
 
 /* The encoding a client prefers of gzip and deflate, as the reference chooses: by weight, a named one before "*", then
- * the one said first. NULL: neither. */
+ * the first one. NULL: neither. */
 static const char *accepted_encoding(struct eio_str accept)
 {
     struct weight gzip = weight_of(accept, "gzip"), deflate = weight_of(accept, "deflate");

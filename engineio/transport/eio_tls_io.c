@@ -237,7 +237,7 @@ static size_t io_pending(struct eio__io *base)
 
 /* ------------------------------------------------------------------ events */
 
-static bool call(struct eio__tls_io *io, short what)
+static bool call_owner(struct eio__tls_io *io, short what)
 {
     bool gone = false;
     if (!io->base.fn) return true;
@@ -252,7 +252,7 @@ static void pass_on(struct eio__tls_io *io)
 {
     while ((io->wanted & EV_READ) && has_news(io)) {
         if (!input_size(io)) io->told = true;
-        if (call(io, EV_READ)) return;
+        if (call_owner(io, EV_READ)) return;
     }
 }
 
@@ -278,7 +278,7 @@ static void on_write(struct bufferevent *bev, void *ctx)
         return;
     }
     shut_if_drained(io);
-    if (io->wanted & EV_WRITE) call(io, EV_WRITE);
+    if (io->wanted & EV_WRITE) call_owner(io, EV_WRITE);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *ctx)

@@ -60,8 +60,8 @@ struct eio__transport_ops {
     uint8_t *(*reserve)(struct eio__transport *transport, enum eio_kind kind, size_t size);
     /* A flush now would send something. */
     bool (*is_writable)(const struct eio__transport *transport);
-    /* Everything is sent and the session is closing: tells the peer. EIO_EAGAIN: after another write(). Else as
-     * abort().
+    /* Everything is sent and the session is closing: says goodbye to the peer. EIO_EAGAIN: after another write(). Else
+     * as abort().
      */
     int (*close)(struct eio__transport *transport);
     /* The session ends now: tells the peer why, behind what is queued. True: the session lingers for that. Of a

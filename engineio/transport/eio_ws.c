@@ -14,7 +14,7 @@ enum { IOV_COUNT = 64 };
 enum {
     SLICE_US = 5000,    /* of a turn: for those in the row, and once more for those that are not */
     SHARE_US = 1000,    /* of that slice, for one of the row */
-    FREE_BYTES = 16384, /* of each read: small messages wait for nobody */
+    FREE_BYTES = 16384, /* of each read: small messages do not wait */
 };
 
 static void on_event(evutil_socket_t fd, short what, void *ctx);
@@ -202,7 +202,7 @@ static void ws_write_now(struct eio__transport *transport, struct eio_frame *fra
 }
 
 /* Encodes a message, or a pong, as this connection's next bytes. */
-static uint8_t *reserve(struct eio__ws *ws, enum eio__ws_opcode opcode, bool with_type, size_t size)
+static uint8_t *reserve_frame(struct eio__ws *ws, enum eio__ws_opcode opcode, bool with_type, size_t size)
 {
     struct eio_session *session = ws->base.session;
     struct eio__queue *queue = &session->queue;
@@ -240,7 +240,7 @@ static uint8_t *ws_reserve(struct eio__transport *transport, enum eio_kind kind,
     bool is_formed_later = kind == EIO_BINARY && session->protocol == 3;
     if (is_formed_later) return eio__session_reserve_frame(session, kind, size);
     enum eio__ws_opcode opcode = kind == EIO_TEXT ? EIO__WS_TEXT : EIO__WS_BINARY;
-    return reserve(eio__ws_of(transport), opcode, kind == EIO_TEXT && session->protocol != 0, size);
+    return reserve_frame(eio__ws_of(transport), opcode, kind == EIO_TEXT && session->protocol != 0, size);
 }
 
 static bool ws_is_writable(const struct eio__transport *transport)
@@ -299,8 +299,8 @@ static bool ws_abort(struct eio__transport *transport, enum eio_close_reason rea
 
 /* --------------------------------------------------------------- inflating */
 
-/* Whoever sends much that is small on the wire, alone or with many connections, does not keep the loop from everybody
- * else: a WebSocket whose slice is over waits in a row for its next, and the row has one slice in a turn. */
+/* A peer that sends much that is small on the wire, alone or with many connections, does not keep the loop from the *
+ * others: a WebSocket whose slice is over waits in a row for its next, and the row has one slice in a turn. */
 static bool may_inflate(void *ctx, size_t done)
 {
     struct eio_session *session = ((struct eio__ws *)ctx)->base.session;
@@ -416,7 +416,7 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
 /* In a chunk with its neighbours: a frame for each would make a flood of pings, unread, expensive. */
 static void answer_ping(struct eio__ws *ws, const uint8_t *p, size_t n)
 {
-    uint8_t *out = reserve(ws, EIO__WS_PONG, false, n);
+    uint8_t *out = reserve_frame(ws, EIO__WS_PONG, false, n);
     if (out && n) memcpy(out, p, n);
 }
 
@@ -497,7 +497,7 @@ static void on_decoded(struct eio__ws *ws, int result, const struct eio__fault *
     if (result < 0) eio__ws_close_on_fault(ws, fault);
 }
 
-static void decode(struct eio__ws *ws, uint8_t *p, size_t n)
+static void decode_bytes(struct eio__ws *ws, uint8_t *p, size_t n)
 {
     if (eio__ws_close_ignores_input(ws)) return;
     struct eio__fault fault = {0};
@@ -556,7 +556,7 @@ static void on_readable(struct eio__ws *ws)
     if (n > 0) {
         server->stats.bytes_in += (size_t)n;
         ws->received += (uint32_t)n;
-        decode(ws, loop->read_buffer, (size_t)n);
+        decode_bytes(ws, loop->read_buffer, (size_t)n);
         return;
     }
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
@@ -650,5 +650,5 @@ void eio__ws_feed(struct eio__ws *ws, uint8_t *p, size_t n)
 {
     if (n == 0 || ws->base.fd < 0) return;
     ws->base.session->server->stats.bytes_in += n;
-    decode(ws, p, n);
+    decode_bytes(ws, p, n);
 }

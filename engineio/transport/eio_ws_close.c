@@ -1,8 +1,8 @@
-/* How a WebSocket closes: who has said so, with which code, and which end of the connection goes first (RFC 6455,
- * section 7). Bytes are eio_ws.c's, the session's end is eio_session.c's. */
+/* How a WebSocket closes: which side has sent a close frame, with which code, and which end of the connection goes
+ * first (RFC 6455, section 7). Bytes are eio_ws.c's, the session's end is eio_session.c's. */
 #include "eio_int.h"
 
-/* What the peer is told of the end of its session; not here: a close frame without a code. */
+/* The codes that the peer gets for reasons of the session's end; for any other reason, a close frame without a code. */
 static const struct {
     enum eio_close_reason reason;
     uint16_t code;
@@ -11,7 +11,7 @@ static const struct {
     {EIO_CLOSE_QUEUE_FULL, EIO__CODE_TRY_LATER},
 };
 
-/* What a code of our own says of a limit. */
+/* The limits behind codes of our own. */
 static const struct {
     uint16_t code;
     enum eio_limit limit;
@@ -99,7 +99,7 @@ void eio__ws_close_on_broken(struct eio__ws *ws, enum eio_close_reason reason, c
 {
     struct eio_session *session = ws->base.session;
     if (session->transport != &ws->base) {
-        ws->base.ops->detach(&ws->base); /* nobody is there to read a close frame */
+        ws->base.ops->detach(&ws->base); /* the peer cannot read a close frame any more */
         eio__candidate_drop(session);
     } else if (session->state == EIO__S_LINGERING) {
         eio__session_bury(session, detail);

@@ -95,7 +95,8 @@ static bool take_probe(struct eio_server *server, struct eio_http_request *reque
     return ok;
 }
 
-/* As the reference: opened, then closed. Its protocol suite, and a browser's page, tell that from an HTTP error. */
+/* As the reference: opened, then closed. Its protocol suite, and a page in a browser, distinguish that from an HTTP
+ * error. */
 static void turn_probe_away(struct eio_server *server, struct eio_http_request *request)
 {
     static const uint8_t close_frame[] = {0x88, 0x00};

@@ -14,10 +14,10 @@
  *
  * Handlers belong to a namespace: one table serves all its sockets. Payloads stay the bytes that arrived, checked and
  * sliced but not parsed: passing them on copies bytes; a handler that looks inside calls sio_arg_json() (jansson).
- * An emit encodes once, whoever the receivers are.
+ * An emit encodes once for all its receivers.
  *
  * One thread: the loop's. Functions return 0 or a negative code (enum eio_error). Nothing here calls a handler of
- * yours before it returns, except where it says so. Sockets are freed by the library after on_disconnect.
+ * yours before it returns, unless its comment states otherwise. Sockets are freed by the library after on_disconnect.
  *
  * Protocol: https://github.com/socketio/socket.io-protocol (v5). */
 #ifndef SOCKETIO_H
@@ -73,14 +73,14 @@ SIO_API struct sio_args sio_args_skip(struct sio_args args, size_t n);
 SIO_API struct sio_args sio_args_drop_last(struct sio_args args);
 /* The i-th argument parsed, or NULL if there is none (or memory is out). The caller owns it (json_decref). */
 SIO_API json_t *sio_args_parse(struct sio_args args, size_t i);
-/* The i-th argument as decoded text: bytes are written to out with a terminator. Returns the size, EIO_EINVAL if it is
- * no string, EIO_ETOOBIG. */
+/* The i-th argument as decoded text: bytes are written to out with a terminator. Returns the size, EIO_EINVAL for
+ * another * value than a string, EIO_ETOOBIG. */
 SIO_API int sio_args_text(struct sio_args args, size_t i, char *out, size_t out_size);
 /* The bytes of the i-th argument if that is an attachment. Returns false otherwise. */
 SIO_API bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes);
 /* The value of a member of a JSON object, as JSON text; of several of that name the last. {NULL,0} if there is none, or
- * if the text is no object. Names are compared decoded. O(size of the object).
- * For handlers that need one field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on.
+ * * for another value than an object. Names are compared decoded. O(size of the object). For handlers that need one
+ * field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on.
  */
 SIO_API struct eio_str sio_json_member(struct eio_str object, const char *name);
 
@@ -164,7 +164,7 @@ SIO_API void sio_shared_free(struct sio_shared *shared);
 /* ----------------------------------------------------------------- server */
 
 /* Connection state recovery: a client that comes back in time keeps its id, rooms and data, and gets what it missed.
- * With it, every event that is neither volatile nor asks for an ack is logged (one copy, whoever the receivers are) and
+ * With it, every event that is neither volatile nor asks for an ack is logged (one copy for all receivers) and
  * has one more argument, its offset; so have volatile events that end with text, since clients take that for one. */
 struct sio_recovery {
     bool enabled;                  /* false */
@@ -175,7 +175,7 @@ struct sio_recovery {
     size_t max_sessions;           /* 100000 disconnected clients per namespace; above: the oldest go */
 };
 
-/* How packets are encoded. All clients of a server must use the same: nothing tells them apart at connect. */
+/* How packets are encoded. All clients of a server must use the same: they cannot be distinguished at connect. */
 enum sio_parser {
     SIO_PARSER_DEFAULT, /* socket.io-parser: JSON, attachments in messages of their own */
     SIO_PARSER_MSGPACK, /* socket.io-msgpack-parser 3: each packet is one msgpack map in a binary message */
@@ -251,8 +251,8 @@ struct sio_options {
     size_t max_namespace_bytes;       /* 512: of a namespace's name */
     size_t max_namespaces_per_client; /* 64 */
     size_t max_matched_namespaces;    /* 10000 made by sio_of_matching(); above: "Invalid namespace" */
-    /* false: those stay. true: one that nobody is in any more is freed at the end of the turn, pointers to it are void
-     * then; with recovery on, when nobody can come back. */
+    /* false: those stay. true: an empty one is freed at the end of the turn, which invalidates pointers to it; with *
+     * recovery on, once no client can come back. */
     bool cleanup_empty_child_namespaces;
     size_t max_pending_acks; /* 65536 per socket; above: sio_emit_with_ack gives EIO_EAGAIN */
     struct sio_recovery recovery;
@@ -307,7 +307,7 @@ SIO_API void sio_tunnels_free(struct sio_tunnels *tunnels);
 struct sio_tunnel_stats {
     uint64_t opened, accepted;  /* here for another machine; for another machine here */
     uint64_t declined, refused; /* a limit, or no memory, on this side; for the other side */
-    uint64_t given_back;        /* the owner did not answer: the client was told that the session is unknown */
+    uint64_t given_back;        /* the owner did not answer: the client got the error for an unknown session */
     uint64_t resets, ignored;   /* ended by a fault; messages that were no use */
     uint64_t peers_lost;        /* nodes whose tunnels ended because they gave no sign of life */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
@@ -331,7 +331,7 @@ enum sio_room_event { SIO_ROOM_CREATED, SIO_ROOM_DELETED, SIO_ROOM_JOINED, SIO_R
 
 /* What sockets do, in every namespace, those that come later included: for who shows a server to people. Each may be
  * NULL. They run before the handlers of the namespaces, and may disconnect the socket, except on_room and on_outgoing.
- * While nobody watches, it costs a test of one flag. */
+ * Without a watcher it costs a test of one flag. */
 struct sio_watch {
     void (*on_connection)(struct sio_socket *socket, void *ctx);
     void (*on_upgrade)(struct sio_socket *socket, void *ctx); /* its session moved to a WebSocket */
@@ -346,7 +346,7 @@ struct sio_watch {
     /* sio_socket_data() is about to be handed out: the data may be different at the end of this turn. */
     void (*on_data)(struct sio_socket *socket, void *ctx);
 };
-/* One at a time; watch NULL: nobody. Allowed within any handler. */
+/* One at a time; watch NULL: ends watching. Allowed within any handler. */
 SIO_API void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
 
 struct sio_stats {
@@ -368,13 +368,13 @@ SIO_API struct sio_namespace *sio_of_matching(struct sio_server *io, bool (*matc
                                               void *ctx);
 /* The same by a function that looks at the client's auth too (JSON text, "{}" if it sent none) and answers now or
  * later: the reference's `of` with a function. Of several parents each is asked in turn until one allows it. Exactly
- * one sio_decide() for each question; if the client goes away meanwhile, it is without effect. Whoever is allowed in
- * while another is, comes to the same namespace. */
+ * one sio_decide() for each question; if the client goes away meanwhile, it is without effect. Clients that are *
+ * allowed in at the same time come to the same namespace. */
 struct sio_question;
 typedef void (*sio_question_fn)(struct sio_question *question, struct eio_str name, struct eio_str auth, void *ctx);
 SIO_API struct sio_namespace *sio_of_deciding(struct sio_server *io, sio_question_fn fn, void *ctx);
 SIO_API void sio_decide(struct sio_question *question, bool allowed);
-/* Told of every namespace that is made after this call, before anybody is in it. */
+/* Called for every namespace that is made after this call, before a client is in it. */
 SIO_API int sio_on_new_namespace(struct sio_server *io, void (*fn)(struct sio_namespace *nsp, void *ctx), void *ctx);
 SIO_API const char *sio_namespace_name(const struct sio_namespace *nsp);
 SIO_API struct sio_server *sio_namespace_server(const struct sio_namespace *nsp);
@@ -508,7 +508,7 @@ SIO_API struct sio_target sio_volatile(struct sio_target target);
 SIO_API struct sio_target sio_compress(struct sio_target target, bool compress);
 SIO_API struct sio_target sio_timeout(struct sio_target target, uint32_t ms);
 
-/* Sends an event. Returns 0 (also if nobody is there), EIO_EINVAL, EIO_ENOMEM, or for sio_only() what the session said.
+/* Sends an event. Returns 0 (also without receivers), EIO_EINVAL, EIO_ENOMEM, or for sio_only() the session's error.
  */
 SIO_API int sio_emit(struct sio_target target, const char *event, struct sio_args args);
 /* With jansson's format for the list of arguments. */
@@ -521,7 +521,7 @@ SIO_API int sio_emit_with_ack(struct sio_target target, const char *event, struc
                               void *ctx);
 /* The answers of a whole target: each answer's first argument in `answers`, in order of arrival (JSON list, attachments
  * renumbered); error 0, EIO_EAGAIN when some were missing at the timeout, or EIO_ECLOSED when the server is freed.
- * Called once; at once if nobody is there. Default timeout as the reference: none given means 1 ms. */
+ * Called once; at once without receivers. Default timeout as the reference: none given means 1 ms. */
 typedef void (*sio_answers_fn)(void *ctx, int error, struct sio_args answers);
 SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event, struct sio_args args,
                                      sio_answers_fn fn, void *ctx);

@@ -178,6 +178,27 @@ def circles():
                 yield f"{folder}/: {len(circle)} files call each other: {', '.join(edges)}"
 
 
+# Folders whose static functions say in their names what they do it to, so that a backtrace can be read; the list may only
+# become longer. A word is bare if one of these, or if several files have a function of that name.
+NAMED = ("engineio/", "socketio/sio_")
+BARE = {"add", "ask", "call", "do", "fail", "find", "finish", "get", "handle", "put", "run", "take", "tell"}
+
+
+def verbs():
+    """Static functions have more of a name than one bare verb."""
+    paths = [str(path) for path in c_files() if path.suffix == ".c" and path.as_posix().startswith(NAMED)]
+    command = ["ctags", "--languages=C", "--kinds-C=f", "--fields=+fn", "-f", "-", *paths]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    places = {}
+    for name, path, *rest in (line.split("\t") for line in run.stdout.splitlines()):
+        if "file:" in rest and "_" not in name:
+            line = next(part.split(":")[1] for part in rest if part.startswith("line:"))
+            places.setdefault(name, []).append(f"{path}:{line}")
+    for name, found in places.items():
+        if name in BARE or len(found) > 1:
+            yield f"{', '.join(found)}: {name}() of what?"
+
+
 def sizes():
     """Files and functions stay small."""
     for path in files():
@@ -419,7 +440,8 @@ LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\
 
 
 # Folders whose comments read well, too; the list may only become longer.
-PROSE_COMMENTS = ("base/", "rooms/", "app/calls/", "app/kit/", "app/knowledge/", "app/node/", "app/users/", "app/web/")
+PROSE_COMMENTS = ("base/", "engineio/", "rooms/", "socketio/sio_", "socketio/include/", "app/calls/", "app/kit/", "app/knowledge/", "app/node/", "app/users/",
+                  "app/web/")
 TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")
 
 
@@ -444,8 +466,8 @@ def prose():
 
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
-            "circles": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
-RULES = {"headers": headers, "layering": layering, "circles": circles, "sizes": sizes, "format": formatting,
+            "circles": {"ctags": "universal-ctags"}, "verbs": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
+RULES = {"headers": headers, "layering": layering, "circles": circles, "verbs": verbs, "sizes": sizes, "format": formatting,
          "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
          "snippets": snippets, "prose": prose, "links": links, "walks": walks}
 
