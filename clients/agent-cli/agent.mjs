@@ -117,8 +117,13 @@ async function followNewest(connection, follower, view, signal) {
 
 function announceConnection(connection, view) {
   const { socket } = connection;
+  let before = false;
+  socket.on("connect_error", (error) => {
+    if (!before && !connection.fatal) view.note(`waiting for the server at ${connection.url}: ${error.message}`);
+  });
   socket.on("connect", () => {
     const { engine } = socket.io;
+    before = true;
     view.note(`connected (${engine.transport.name})`);
     engine.once("upgrade", (transport) => view.note(`upgraded to ${transport.name}`));
   });

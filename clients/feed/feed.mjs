@@ -33,7 +33,7 @@ function announceConnection(connection, log, colours) {
     if (!connection.closing) log(colours.yellow(`connection lost: ${reason}`));
   });
   connection.socket.on("connect_error", (error) => {
-    if (!before && !connection.fatal) log(colours.dim(`waiting for the server: ${error.message}`));
+    if (!before && !connection.fatal) log(colours.dim(`waiting for the server at ${connection.url}: ${error.message}`));
   });
   connection.socket.on("error", (error) => {
     const text = `the server: ${error?.message ?? error}${error?.field ? ` (${error.field})` : ""}`;

@@ -40,6 +40,7 @@ const MAX_LOST = 5; // times that the connection may break under one and the sam
  */
 export class Connection {
   constructor({ url, namespace, token, ackTimeoutMs = 10000, patienceMs = 60000 }) {
+    this.url = url;
     this.ackTimeoutMs = ackTimeoutMs;
     this.patienceMs = patienceMs;
     this.fatal = null;

@@ -200,6 +200,15 @@ async function scripted(answer) {
 
 const no = (code, message, more) => ({ ok: false, error: { code, message, ...more } });
 
+test("where no server answers, both commands say where they look for it", async () => {
+  const nowhere = ["--url", "http://127.0.0.1:1", "--token", "any"];
+  for (const run of [start("feed/feed.mjs", ...nowhere, await fileOf("nowhere.vtt", vtt(["one"]))), start("agent-cli/agent.mjs", ...nowhere)]) {
+    await run.sees(/waiting for the server at http:\/\/127\.0\.0\.1:1/);
+    run.child.kill("SIGKILL");
+    await run.ended;
+  }
+});
+
 test("a busy server is asked again, when it says", async () => {
   const server = await scripted((event, data, attempt) => (data.text === "b" && attempt < 3 ? no(503, "busy", { retry_after_ms: 300 }) : undefined));
   const run = start("feed/feed.mjs", "--url", server.url, "--speed", "100", await fileOf("busy.vtt", vtt(["a", "b", "c"])));
