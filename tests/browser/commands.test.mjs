@@ -13,7 +13,7 @@ let feedToken;
 let agentToken;
 
 before(async () => {
-  parley = await startParley();
+  parley = await startParley("--redaction", "off"); // the feed prints what it reads, and the agent has to print the same
   feedToken = await parley.token("--role", "feed");
   agentToken = await parley.token("--role", "agent", "--sub", "ann", "--calls", "*");
 });
