@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #define LINES_MAX 400 /* the first half and the latest */
-#define STEPS_BYTES 16384
 
 struct summary {
     char call_id[KIT_ID_SIZE];
@@ -88,8 +87,7 @@ static int read_document(struct kit_db *db, int64_t call, struct summary *summar
     const char *top = kit_rows_text(&row, 0);
     snprintf(doc_id, sizeof doc_id, "%.*s", (int)strcspn(top, " "), top);
     kit_rows_end(&row);
-    step = kit_db_query(db, &row, "SELECT title, substr(text, 1, ?) FROM documents WHERE doc_id=?", "it",
-                        (int64_t)STEPS_BYTES, doc_id);
+    step = kit_db_query(db, &row, "SELECT title, substr(text, 1, 16384) FROM documents WHERE doc_id=?", "t", doc_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return 0;
     snprintf(summary->title, sizeof summary->title, "%s", kit_rows_text(&row, 0));

@@ -1,9 +1,9 @@
 // A Parley of a test's own: free port, data of its own in a temporary folder, stopped and removed afterwards.
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { PATIENCE_MS, until } from "../support/wait.mjs";
@@ -19,12 +19,21 @@ function binary() {
   return path;
 }
 
-const run = (...options) => promisify(execFile)(binary(), options, { env: environment });
+// Under tests/support/with-postgresql each data directory has a schema of its own there, in place of its SQLite.
+function environmentOf(options) {
+  const data = options[options.lastIndexOf("--data") + 1];
+  if (!process.env.TEST_STORE || !options.includes("--data")) return environment;
+  const schema = basename(data).toLowerCase().replaceAll("-", "_");
+  execFileSync("psql", [process.env.TEST_STORE, "-qc", `CREATE SCHEMA IF NOT EXISTS "${schema}"`], { stdio: "ignore" });
+  return { ...environment, PARLEY_STORE: `${process.env.TEST_STORE}&options=-csearch_path%3D${schema}` };
+}
+
+const run = (...options) => promisify(execFile)(binary(), options, { env: environmentOf(options) });
 
 // Runs parley to its end, of which nothing is expected: { code, stdout, stderr }.
 export function runParley(...options) {
   return new Promise((resolve) => {
-    execFile(binary(), options, { env: environment }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+    execFile(binary(), options, { env: environmentOf(options) }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
   });
 }
 
@@ -43,7 +52,7 @@ class Parley {
 
   async start() {
     this.output = "";
-    this.child = spawn(binary(), ["--port", String(this.port), ...this.options], { stdio: ["ignore", "pipe", "pipe"], env: environment });
+    this.child = spawn(binary(), ["--port", String(this.port), ...this.options], { stdio: ["ignore", "pipe", "pipe"], env: environmentOf(this.options) });
     this.child.stdout.on("data", (chunk) => (this.output += chunk));
     this.child.stderr.on("data", (chunk) => (this.output += chunk));
     this.ended = new Promise((resolve) => this.child.on("exit", (code, signal) => resolve(code ?? signal)));
@@ -87,7 +96,7 @@ class Parley {
 
   /** `parley user add`, as an operator would. */
   async addUser(name, password, ...options) {
-    const added = promisify(execFile)(binary(), ["user", "add", name, "--data", this.data, ...options], { env: environment });
+    const added = promisify(execFile)(binary(), ["user", "add", name, "--data", this.data, ...options], { env: environmentOf(["--data", this.data]) });
     added.child.stdin.end(`${password}\n`);
     await added;
   }

@@ -14,6 +14,7 @@ const PROGRAMS = {
   ip: "iproute2",
   nginx: "nginx-light",
   openssl: "openssl",
+  psql: "postgresql",
   readlink: "coreutils",
   "redis-server": "redis-server",
   sleep: "coreutils",

@@ -12,9 +12,7 @@ export class Desk {
   static async open(people, ...options) {
     const desk = new Desk();
     desk.open = new Set();
-    // As tests/support/with-postgresql gives it; tests of one file share that database, each with calls of its own.
-    const store = process.env.TEST_STORE ? ["--store", process.env.TEST_STORE] : [];
-    desk.parley = await startParley(...store, ...options);
+    desk.parley = await startParley(...options);
     desk.tokens = {};
     for (const [name, words] of Object.entries(people)) desk.tokens[name] = await desk.parley.token("--sub", name, ...words);
     return desk;
