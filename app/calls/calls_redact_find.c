@@ -41,7 +41,7 @@ static bool is_name(char c)
 static size_t one_of(struct eio_str text, size_t i, const char *narrow, const char *const *wide)
 {
     if (i >= text.n) return 0;
-    if (strchr(narrow, text.p[i]) && text.p[i]) return 1;
+    if (isascii(text.p[i])) return text.p[i] && strchr(narrow, text.p[i]);
     for (; *wide; wide++) {
         size_t n = strlen(*wide);
         if (text.n - i >= n && !memcmp(text.p + i, *wide, n)) return n;
