@@ -368,6 +368,17 @@ test("an administrator adds a user, who logs in, changes the role and removes th
   await root.context().close();
 });
 
+test("a past call is found by what was said in it", async () => {
+  await ann.getByLabel("Filter the calls").fill("forgot username");
+  await ann.getByRole("button", { name: "Search what was said" }).click();
+  const found = ann.locator(`[data-found="${CALL}"]`, { hasText: "I forgot my username" });
+  await found.waitFor();
+  await checkWithAxe(ann, "calls found");
+  await found.click();
+  await ann.locator(`[data-call="${CALL}"]`).waitFor();
+  await ann.getByLabel("Filter the calls").fill("");
+});
+
 test("with many calls the one on the desk stays in sight, whatever the filter", async () => {
   for (let i = 0; i < 60; i++) await say("call:start", { call_id: `many-${i}`, metadata: { customer: `customer ${i}`, subject: i % 2 ? "refund" : "delivery" } });
   await ann.goto(`${parley.url}/#/desk/${CALL}`);

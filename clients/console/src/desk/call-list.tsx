@@ -6,6 +6,7 @@ import { agentsOf, clockTime, customerOf, isRunning, statusLabel, subjectOf, tit
 import { Button } from "../ui/button.js";
 import { Dot, type Tone } from "../ui/chip.js";
 import { Input } from "../ui/field.js";
+import { CallSearch } from "./call-search.js";
 
 const TONES: Record<CallStatusName, Tone> = { active: "good", ringing: "warn", on_hold: "warn", ended: "neutral" };
 
@@ -53,6 +54,7 @@ export function CallList({ list, selected, onSelect, className }: Props) {
         {running.length > 0 && <Group title={`Live · ${running.length}`}>{rows(running)}</Group>}
         {ended.length > 0 && <Group title="Ended">{rows(ended)}</Group>}
         {shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{emptyText(list, filter)}</p>}
+        <CallSearch query={filter} onSelect={onSelect} />
         {list.hasMore && <Button variant="ghost" className="mt-1 w-full" onClick={list.loadMore} disabled={list.isLoading}>Older calls</Button>}
       </div>
     </nav>
