@@ -89,11 +89,10 @@ struct groups {
     size_t count;
 };
 
-/* Digits with separators between them, from the digit at `begin`. */
-static void read_groups(struct eio_str text, size_t begin, separator_fn separator_of, struct groups *groups)
+/* Reads on behind the groups that are there, from `i`, as long as there is room. */
+static void read_more_groups(struct eio_str text, size_t i, separator_fn separator_of, struct groups *groups)
 {
-    groups->count = 0;
-    for (size_t i = begin; groups->count < GROUPS_MAX;) {
+    while (groups->count < GROUPS_MAX) {
         size_t end = i;
         while (end < text.n && is_digit(text.p[end])) end++;
         if (end == i) return;
@@ -104,9 +103,31 @@ static void read_groups(struct eio_str text, size_t begin, separator_fn separato
     }
 }
 
+/* Digits with separators between them, from the digit at `begin`. */
+static void read_groups(struct eio_str text, size_t begin, separator_fn separator_of, struct groups *groups)
+{
+    groups->count = 0;
+    read_more_groups(text, begin, separator_of, groups);
+}
+
+/* Without the first group, and with what follows the last one: each group of a long row is read once. */
+static void move_groups(struct eio_str text, separator_fn separator_of, struct groups *groups)
+{
+    bool was_full = groups->count == GROUPS_MAX;
+    memmove(groups->list, groups->list + 1, --groups->count * sizeof groups->list[0]);
+    if (!was_full) return;
+    size_t end = groups->list[groups->count - 1].end, separator = separator_of(text, end);
+    if (separator) read_more_groups(text, end + separator, separator_of, groups);
+}
+
 static struct calls_span span_of(const struct groups *groups, size_t first, size_t last)
 {
     return (struct calls_span){groups->list[first].begin, groups->list[last].end};
+}
+
+static size_t size_of(const struct groups *groups, size_t i)
+{
+    return groups->list[i].end - groups->list[i].begin;
 }
 
 static size_t digits_of(const struct groups *groups, size_t first, size_t last)
@@ -149,19 +170,22 @@ static bool fits_luhn(struct eio_str text, struct calls_span span)
 /* The longest card number that begins with the first group. */
 static struct calls_span card_of(struct eio_str text, const struct groups *groups)
 {
-    for (size_t last = groups->count; last-- > 0;) {
-        size_t digits = digits_of(groups, 0, last);
-        struct calls_span span = span_of(groups, 0, last);
-        if (digits >= CARD_MIN && digits <= CARD_MAX && fits_luhn(text, span)) return span;
+    size_t count = 0, digits = 0;
+    while (count < groups->count && digits < CARD_MAX) digits += size_of(groups, count++);
+    for (; count > 0 && digits >= CARD_MIN; digits -= size_of(groups, --count)) {
+        struct calls_span span = span_of(groups, 0, count - 1);
+        if (digits <= CARD_MAX && fits_luhn(text, span)) return span;
     }
     return nowhere;
 }
 
 struct calls_span calls_find_card(struct eio_str text, size_t from, bool is_partial)
 {
-    struct groups groups;
-    for (size_t i = from; next_run(text, &i); i = groups.list[0].end) {
-        read_groups(text, i, loose_separator_at, &groups);
+    struct groups groups = {.count = 0};
+    for (size_t i = from; groups.count || next_run(text, &i);
+         i = groups.list[0].end, move_groups(text, loose_separator_at, &groups)) {
+        if (!groups.count) read_groups(text, i, loose_separator_at, &groups);
+        i = groups.list[0].begin;
         struct calls_span card = card_of(text, &groups);
         if (card.end > card.begin) return card;
         size_t digits = digits_of(&groups, 0, groups.count - 1);
@@ -245,11 +269,6 @@ struct calls_span calls_find_email(struct eio_str text, size_t from, bool is_par
 }
 
 /* ------------------------------------------------------------------- phones */
-
-static size_t size_of(const struct groups *groups, size_t i)
-{
-    return groups->list[i].end - groups->list[i].begin;
-}
 
 /* The first character behind a group that is not a blank, or a blank if there is none. */
 static char mark_behind(struct eio_str text, const struct groups *groups, size_t i)
