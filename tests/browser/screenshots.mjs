@@ -2,6 +2,7 @@
 // usage: TEST_PARLEY=build/release/bin/parley node tests/browser/screenshots.mjs FOLDER [PART OF A NAME]
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { io } from "socket.io-client";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
@@ -14,7 +15,7 @@ const SIZES = { desk: { viewport: { width: 1360, height: 820 } }, phone: { viewp
 const CALL = "call-20419";
 const LINES = [
   ["agent", "Thank you for calling Acme, my name is Ann. How can I help you?"],
-  ["customer", "Hi, I'd like to return the boots I ordered. They are the wrong size."],
+  ["customer", "Hi, I'd like to return the sandals I ordered. They are the wrong size."],
   ["agent", "I'm sorry to hear that. May I have your name and the order number?"],
   ["customer", "Crystal Minh, and the order is 3348917502."],
   ["system", "Account opened: Crystal Minh, gold member"],
@@ -28,7 +29,8 @@ const OTHERS = [
   ["emma larsen", "promo_code_invalid", "active"], ["noah schmidt", "subscription_bill", "ringing"], ["ava rossi", "shirt_sizes", "ended"], ["omar haddad", "change_address", "ended"],
 ];
 
-const parley = await startParley("--drain-timeout-ms", "500");
+const glossary = fileURLToPath(new URL("../../app/demo/glossary-retail.txt", import.meta.url));
+const parley = await startParley("--drain-timeout-ms", "500", "--glossary", glossary);
 const browser = await openBrowser();
 const token = (role, sub, calls = "*") => parley.token("--role", role, "--sub", sub, "--calls", calls);
 const feed = io(`${parley.url}/feed`, { auth: { token: await token("feed", "pbx") }, transports: ["websocket"] });

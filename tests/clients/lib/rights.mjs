@@ -96,6 +96,12 @@ export class Agent {
     return this.rooms.get(id);
   }
 
+  /** It left, as far as it can know: another server's wish may still be on its way. */
+  leave(id) {
+    const room = this.room(id);
+    room.state = room.isWanted ? MAYBE : OUT;
+  }
+
   receive(event, data) {
     const { world } = this;
     if (event === "error") {
@@ -105,10 +111,12 @@ export class Agent {
         this.room(data.call_id).state = MAYBE; // it may have been let in again meanwhile, or not have asked yet
         return;
       }
-      if (data.code !== 403 || world.allows(this.claims, data.call_id)) world.fault(`${this.sub} lost ${data.call_id}: ${JSON.stringify(data)} ${JSON.stringify(this.claims)}`);
+      // Whose call it is the server knows once it has begun; another server may have wished it before.
+      const isWanted = this.room(data.call_id).isWanted && !world.names(this.claims, data.call_id);
+      if (data.code !== 403 || (world.allows(this.claims, data.call_id) && !isWanted)) world.fault(`${this.sub} lost ${data.call_id}: ${JSON.stringify(data)} ${JSON.stringify(this.claims)}`);
       world.left++;
       this.trail.push([data.call_id, `error ${data.code}`]);
-      this.room(data.call_id).state = OUT;
+      this.leave(data.call_id);
       return;
     }
     if (event === "call:stats") { // of all calls, so for whom all are open
@@ -154,8 +162,8 @@ export class Agent {
       if (answer.ok !== (world.allows(this.claims, id) && (started || (answer.ok && call.asked))))
         if (started || !call.asked || answer.ok || !world.allows(this.claims, id)) world.fault(`${this.sub} ${JSON.stringify(this.claims)} asked for ${id} (asked ${asked}, started ${started}): ${JSON.stringify(answer).slice(0, 200)}`);
       if (code === 404 && !world.names(this.claims, id)) world.fault(`${this.sub} learned that ${id} does not exist`);
-      room.state = answer.ok ? IN : OUT;
-      if (!answer.ok) return;
+      if (!answer.ok) return this.leave(id);
+      room.state = IN;
       room.seq = answer.seq;
       const seqs = [...answer.transcript, ...answer.suggestions].map(({ seq }) => seq);
       if (seqs.some((seq) => seq > answer.seq)) world.fault(`${this.sub}: the snapshot of ${id} is older than its lines`);
@@ -165,7 +173,7 @@ export class Agent {
   unsubscribe(id) {
     this.ask("call:unsubscribe", { call_id: id }, (answer) => {
       if (!answer.ok) this.world.fault(`${this.sub}: unsubscribe ${JSON.stringify(answer)}`);
-      this.room(id).state = OUT;
+      this.leave(id);
     });
   }
 
@@ -257,6 +265,7 @@ export class Agent {
   /** Another server puts it into the call's rooms, as it believes. */
   wanted(id) {
     const room = this.room(id);
+    room.isWanted = true;
     if (room.state === OUT) room.state = MAYBE;
   }
 
