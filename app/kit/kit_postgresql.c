@@ -261,6 +261,7 @@ struct arguments {
 #define OID_INT8 20
 #define OID_INT4 23
 #define OID_TEXT 25
+#define OID_NUMERIC 1700
 
 static void take_argument(struct arguments *a, char kind, va_list *args)
 {
@@ -361,6 +362,23 @@ static enum kit_step pg_next(struct kit_rows *rows)
     return KIT_DONE;
 }
 
+/* A whole number as numeric, which sum() makes of integers: four numbers of 16 bits (count, weight, sign, scale), then
+ * digits to the base of 10000 (src/backend/utils/adt/numeric.c, numeric_send). What stands behind the point is cut. */
+static int64_t read_numeric(const char *value)
+{
+    uint16_t head[4], digit;
+    int64_t number = 0;
+    memcpy(head, value, sizeof head);
+    int count = be16toh(head[0]), weight = (int16_t)be16toh(head[1]);
+    for (int i = 0; i <= weight; i++) {
+        digit = 0;
+        if (i < count) memcpy(&digit, value + sizeof head + (size_t)i * sizeof digit, sizeof digit);
+        if (__builtin_mul_overflow(number, 10000, &number) || __builtin_add_overflow(number, be16toh(digit), &number))
+            return be16toh(head[2]) ? INT64_MIN : INT64_MAX;
+    }
+    return be16toh(head[2]) ? -number : number;
+}
+
 static int64_t pg_get_int(const struct kit_rows *rows, int column)
 {
     const PGresult *result = ((const struct held *)rows->result)->result;
@@ -372,6 +390,7 @@ static int64_t pg_get_int(const struct kit_rows *rows, int column)
         memcpy(&number, value, sizeof number);
         return (int32_t)be32toh(number);
     }
+    if (PQftype(result, column) == OID_NUMERIC) return read_numeric(value);
     BASE_CHECK(PQftype(result, column) == OID_INT8);
     uint64_t number;
     memcpy(&number, value, sizeof number);

@@ -82,9 +82,10 @@ after(async () => {
   for (const { socket } of agents) socket.disconnect();
   for (const socket of Object.values(feeds)) socket.disconnect();
   proxy?.child.kill("SIGTERM"); // which ends its workers, too
-  for (const node of nodes) await node.stop();
+  const ends = await Promise.allSettled(nodes.map((node) => node.stop()));
   await redis?.stop();
   rmSync(folder, { recursive: true, force: true });
+  for (const { reason } of ends) if (reason) throw reason;
 });
 
 // ----------------------------------------------------------------------- agents

@@ -65,6 +65,31 @@ static void a_read_sees_the_writes_before_it_and_none_after(void **state)
     assert_string_equal(f.log, "first0 n0=1 a0 b0 n0=3 c0 n0=4 ");
 }
 
+static int run_sums(struct kit_db *db, struct kit_store_op *op)
+{
+    static const int64_t numbers[] = {0,    1, -1, 9999, 10000, 20000, 100000000, 123456789012345678, -5000000000000,
+                                      70001};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct kit_rows row;
+        enum kit_step step = kit_db_query(
+            db, &row, "SELECT sum(v), count(v), max(v) FROM (SELECT ? AS v UNION ALL SELECT 0) AS t", "i", numbers[i]);
+        if (step != KIT_ROW) return kit_db_fail(db, &op->failure);
+        assert_int_equal(kit_rows_int(&row, 0), numbers[i]);
+        assert_int_equal(kit_rows_int(&row, 1), 2);
+        assert_int_equal(kit_rows_int(&row, 2), numbers[i] > 0 ? numbers[i] : 0);
+        kit_rows_end(&row);
+    }
+    return 0;
+}
+
+/* What sum() makes of integers is of another type in some engines. */
+static void sums_are_whole_numbers(void **state)
+{
+    struct kit_store_op op = {.run = run_sums};
+    (void)state;
+    assert_int_equal(kit_store_run_now(f.store, &op), 0);
+}
+
 static void an_abandoned_store_refuses_what_waits(void **state)
 {
     (void)state;
@@ -94,6 +119,7 @@ int main(void)
         TEST(writes_that_wait_together_share_a_transaction_and_keep_their_order),
         TEST(a_write_that_fails_is_undone_alone),
         TEST(a_read_sees_the_writes_before_it_and_none_after),
+        TEST(sums_are_whole_numbers),
         TEST(an_abandoned_store_refuses_what_waits),
         TEST(the_reader_cannot_write_and_sees_what_is_committed),
     };
