@@ -15,7 +15,7 @@ void rooms__names_clear(struct rooms__names *names)
     *names = (struct rooms__names){0};
 }
 
-/* Memory for all names that cannot point into the message; NULL: there are none. */
+/* Memory for all names that cannot point into the message; NULL if absent. */
 static char *text_of(struct rooms__names *names, struct rooms_bytes list)
 {
     if (!names->text) names->text = malloc(TEXT_PER_BYTE * list.n + TEXT_LEAST);

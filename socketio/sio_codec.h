@@ -89,7 +89,7 @@ struct sio__packet {
     uint64_t id;
     struct eio_str nsp;   /* "/" if none was given; without its query */
     struct eio_str query; /* what followed '?' in it (Engine.IO 3 clients), raw */
-    struct eio_str data;  /* the JSON value as it stands; {NULL,0} if there is none */
+    struct eio_str data;  /* the JSON value as it stands; {NULL,0} if absent */
     struct eio_str name;  /* events: the first element of the array as it stands ("\"chat\"", "5") */
     struct eio_str args;  /* events: what follows it, without brackets; acks: what is between the brackets */
 };

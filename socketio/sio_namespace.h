@@ -87,7 +87,7 @@ struct sio_namespace {
 struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct eio_str name);
 /* A child of that name. NULL: there are too many, or out of memory. */
 struct sio_namespace *sio__namespace_make(struct sio_namespace *parent, struct eio_str name);
-/* The namespace of that name, made if a parent that matches accepts it; NULL: there is none. */
+/* The namespace of that name, made if a parent that matches accepts it; NULL if absent. */
 struct sio_namespace *sio__namespace_for_client(struct sio_server *io, struct eio_str name);
 void sio__namespaces_free(struct sio_server *io);
 /* Somebody was refused or has left: it may have to go. */
@@ -106,7 +106,7 @@ bool sio__name_is_reserved(struct eio_str name);
 
 /* --------------------------------------------------------------- questions */
 
-/* The namespace is decided, or NULL: there is none of that name. */
+/* The namespace is decided, or NULL if no namespace has that name. */
 typedef void (*sio__join_fn)(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name,
                              struct eio_str auth);
 

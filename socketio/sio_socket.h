@@ -135,7 +135,7 @@ static inline struct sio_socket *sio__client_socket(const struct sio_client *cli
     while (socket && socket->nsp != nsp) socket = socket->next;
     return socket;
 }
-/* The namespace is found, or NULL: there is none. */
+/* The namespace is found, or NULL if absent. */
 void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth);
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx);
 

@@ -17,7 +17,7 @@ struct calls_section {
 struct calls_extract {
     struct calls_section need, done, open;
 };
-/* steps: the text of the document that fits best, a step in each line; n 0: there is none. */
+/* steps: the text of the document that fits best, a step in each line; n 0 if absent. */
 void calls_extract_make(struct calls_extract *extract, const struct calls_spoken *lines, size_t count,
                         struct eio_str steps);
 

@@ -30,7 +30,7 @@ int calls_gate_enter(struct calls *calls, const char *sid, const char *call_id, 
 struct calls_gate *calls_gate_end_turn(struct calls_turn *turn);
 /* Begins the next turn; frees a gate that is no longer needed. */
 void calls_gate_next(struct calls_gate *gate);
-/* NULL: there is none. */
+/* NULL if absent. */
 struct calls_gate *calls_gate_find(const struct calls *calls, const char *sid, const char *call_id);
 /* A turn has begun and is not over. Accepts NULL. */
 bool calls_gate_is_busy(const struct calls_gate *gate);

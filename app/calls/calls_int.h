@@ -155,7 +155,7 @@ void calls_agent_room(char room[CALLS_AGENT_ROOM_SIZE], const char *call_id, con
 
 /* ----------------------------------------------------------- notes, help, wrap-ups */
 
-/* A text of the payload without what must not be stored; malloc. NULL: there is none, or memory is short. A NUL ends
+/* A text of the payload without what must not be stored; malloc. NULL if it is absent or memory is short. A NUL ends
  * it. */
 char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name);
 

@@ -211,7 +211,7 @@ struct delete_op {
     struct kit_store_op op;
     struct calls *calls;
     int64_t before_ms;         /* by age: those that ended before; 0: the one of this id */
-    char call_id[KIT_ID_SIZE]; /* by age: the one that run found; "": there is none */
+    char call_id[KIT_ID_SIZE]; /* by age: the one that run found; "" if absent */
     bool is_gone;
     calls_delete_fn fn; /* NULL: by age */
     void *ctx;

@@ -169,7 +169,7 @@ static void apply(const struct rule *rule, struct eio_str text, bool is_partial,
 }
 
 /* The character that says the same in ASCII: of other scripts' digits, and of what East Asian text writes in full
- * width. 0: there is none. */
+ * width. 0 if absent. */
 static char fold(UChar32 code)
 {
     if (code < 0x80) return 0;

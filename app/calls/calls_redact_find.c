@@ -37,7 +37,7 @@ static bool is_name(char c)
     return isascii(c) && isalnum((unsigned char)c);
 }
 
-/* The bytes of one of these at i, 0: there is none. */
+/* The bytes of one of these at i, 0 if absent. */
 static size_t one_of(struct eio_str text, size_t i, const char *narrow, const char *const *wide)
 {
     if (i >= text.n) return 0;
@@ -57,7 +57,7 @@ static size_t blank_at(struct eio_str text, size_t i)
     return one_of(text, i, " \t\r\n", wide);
 }
 
-/* The bytes of a separator at i, 0: there is none. */
+/* The bytes of a separator at i, 0 if absent. */
 static size_t separator_at(struct eio_str text, size_t i)
 {
     static const char *const wide[] = {"\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212", NULL};
@@ -270,7 +270,7 @@ struct calls_span calls_find_email(struct eio_str text, size_t from, bool is_par
 
 /* ------------------------------------------------------------------- phones */
 
-/* The first character behind a group that is not a blank, or a blank if there is none. */
+/* The first character behind a group that is not a blank, or a blank if absent. */
 static char mark_behind(struct eio_str text, const struct groups *groups, size_t i)
 {
     size_t end = groups->list[i].end;

@@ -72,7 +72,7 @@ static void clear_lines(struct lines *lines)
     lines->count = 0;
 }
 
-/* The document that was suggested last: its title, and its text in *steps, to be freed; NULL: there is none. */
+/* The document that was suggested last: its title, and its text in *steps, to be freed; NULL if absent. */
 static int read_document(struct kit_db *db, int64_t call, struct summary *summary, char **steps,
                          struct kit_failure *failure)
 {

@@ -12,7 +12,7 @@ int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_fail
 int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure);
 
 #define CALLS_TEXT_QUERY_SIZE 2048
-/* All words of what somebody asks for, as the engine wants it; "": there is none in it. */
+/* All words of what somebody asks for, as the engine wants it; "" if it has none. */
 void calls_text_query(const char *text, char query[CALLS_TEXT_QUERY_SIZE]);
 
 /* Lines with all words of the query, the latest first: id, call, seq, json without seq. */

@@ -94,7 +94,7 @@ struct kit {
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
     struct kit_quotas *quotas;
-    struct kit_jwks *jwks; /* NULL: there is none */
+    struct kit_jwks *jwks; /* NULL if absent */
     bool development_key;
     bool draining;       /* new events are refused with 503 */
     uint64_t started_ms; /* loop time */

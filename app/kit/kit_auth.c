@@ -281,7 +281,7 @@ static void refuse_admission(struct kit *kit, struct sio_admission *admission, c
     sio_refuse(admission, failure->message, data);
 }
 
-/* The handshake's token as text to be freed with json_decref(*auth); {NULL,0} if there is none. */
+/* The handshake's token as text to be freed with json_decref(*auth); {NULL,0} if absent. */
 static struct eio_str handshake_token(const struct sio_socket *socket, json_t **auth)
 {
     struct eio_str raw = sio_socket_auth(socket);

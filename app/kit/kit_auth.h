@@ -13,7 +13,7 @@ enum kit_role {
     KIT_ROLE_SERVICE = 32, /* a backend */
 };
 #define KIT_ROLES_ALL 63u
-/* 0: there is no such role. Accepts NULL. */
+/* 0 if the role is unknown. Accepts NULL. */
 enum kit_role kit_role_of(const char *name);
 #define KIT_USER_ROOM "user:" /* begins the name of the room in which a user's sockets are, in every namespace */
 const char *kit_role_text(enum kit_role role);

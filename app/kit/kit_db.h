@@ -60,7 +60,7 @@ int kit_db_lock(struct kit_db *db, const char *const *names, size_t count);
 /* In a write: false if another node has it now. */
 bool kit_db_try_lock(struct kit_db *db, const char *name);
 
-/* The first value of the first row of any SQL, as text; "" if there is none. Not prepared: for migrations and tests.
+/* The first value of the first row of any SQL, as text; "" if absent. Not prepared: for migrations and tests.
  * Returns 0 or KIT_FAILED. */
 int kit_db_ask(struct kit_db *db, const char *sql, char *text, size_t size);
 

@@ -9,7 +9,7 @@ struct kit_fetch;
 
 struct kit_fetch_result {
     int status;            /* of HTTP; 0: no response, see error */
-    const char *error;     /* why there is none, or why it ended early, in English; NULL: the response is whole */
+    const char *error;     /* why it is missing, or why it ended early, in English; NULL: the response is whole */
     struct eio_str body;   /* what on_data did not take; borrowed */
     const char *type;      /* of the content, "" if unknown */
     int64_t retry_after_s; /* of the header, -1: it has none */

@@ -31,7 +31,7 @@ struct kit_jwt {
     bool has_private_key;
     struct kit_jwt_key *keys; /* of jwt_keys */
     size_t key_count;
-    /* More keys by their kid; NULL: there are none. */
+    /* More keys by their kid; NULL if absent. */
     const struct kit_jwt_key *(*find_key)(void *ctx, const char *kid);
     void *find_ctx;
     const char *issuer, *audience; /* NULL: any; borrowed from the configuration */

@@ -90,7 +90,7 @@ extern const struct kit_option_set kit_options; /* the kit's own; its struct is 
 
 /* An option of a configuration. For kit_config.c and kit_config_print.c. */
 struct kit_setting {
-    const struct kit_option *option; /* NULL: there is none */
+    const struct kit_option *option; /* NULL if absent */
     size_t index;                    /* in config->texts and config->sources */
     size_t offset;                   /* of its value in struct kit_config */
 };

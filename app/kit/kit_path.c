@@ -82,7 +82,7 @@ const char *kit_method_name(enum eio_http_method method)
     return names[method];
 }
 
-/* The row for a request. NULL: none; allowed has the methods of those with its path, "" if there are none. */
+/* The row for a request. NULL: none; allowed has the methods of those with its path, "" if absent. */
 static const struct kit_route *find_path(const struct kit *kit, const struct eio_http_head *head,
                                          struct parameters *parameters, char allowed[64])
 {

@@ -118,7 +118,7 @@ int kit_open_events(struct kit *kit, struct sio_namespace *nsp, const struct kit
  * no path below /api/ is 404. Likewise. */
 int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count, void *state);
 
-/* Copies a text of the payload; "" if there is none. */
+/* Copies a text of the payload; "" if absent. */
 void kit_copy_text(char *out, size_t size, const json_t *payload, const char *name);
 
 /* --------------------------------------------------- for what brings requests */

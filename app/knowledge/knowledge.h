@@ -86,7 +86,7 @@ int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, co
 
 /* With an embeddings service: asks it for the vector of what a customer said, which a second search takes. done runs
  * later on the loop, with NULL if the vector did not come in time; it takes the vector (free()). Returns 0, EIO_EAGAIN
- * if there is no such service or it would not help now, or EIO_ENOMEM. On the loop. */
+ * if the service is not configured or would not help now, or EIO_ENOMEM. On the loop. */
 typedef void (*knowledge_embedded_fn)(void *ctx, struct knowledge_vector *take_vector);
 int knowledge_embed(struct knowledge *knowledge, const struct eio_str *turns, size_t turn_count,
                     knowledge_embedded_fn done, void *ctx);

@@ -30,7 +30,7 @@ struct document {
     struct text *main; /* title, topic and lead */
     struct text *sentences[SENTENCES_MAX];
     size_t sentence_count;
-    float *calls;     /* the vectors of learned calls added up; NULL: there are none */
+    float *calls;     /* the vectors of learned calls added up; NULL if absent */
     float call_count; /* a vote that weighs less counts less */
 };
 

@@ -14,7 +14,7 @@ struct markdown {
     const char **lines;         /* where each line begins; one more at the end */
     size_t before;              /* documents of other files */
     struct eio_str top;         /* what sections belong to that stand under no heading of level 1 */
-    char *titles[LEVELS];       /* the headings above the section, by level; NULL: there is none */
+    char *titles[LEVELS];       /* the headings above the section, by level; NULL if absent */
     size_t level;               /* of the section's heading, 0: before the first */
     struct knowledge_text text; /* of the section */
 };
@@ -138,7 +138,7 @@ static int append_phrases(struct knowledge_document *document, const struct know
     return 0;
 }
 
-/* The document of the headings above, the last one of the file; one without text if there is none. */
+/* The document of the headings above, the last one of the file; one without text if absent. */
 static int find_or_add_section(struct markdown *md, struct knowledge_document **document)
 {
     struct knowledge_text heading = {NULL, 0, 0, false};

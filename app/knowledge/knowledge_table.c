@@ -38,7 +38,7 @@ static uint32_t hash_piece(const char *p, size_t n)
     return hash;
 }
 
-/* The piece's number + 1, 0: there is none. */
+/* The piece's number + 1, 0 if absent. */
 static uint32_t find_piece(const struct knowledge_table *table, const char *p, size_t n)
 {
     for (uint32_t i = hash_piece(p, n) & table->slot_mask; table->slots[i]; i = (i + 1) & table->slot_mask) {

@@ -39,7 +39,7 @@ struct knowledge_token {
     bool is_concept;
     bool is_plain; /* a stop word or a number */
 };
-/* Takes glossary NULL. Returns the number of tokens; *list is malloc, NULL if there are none or no memory, and names
+/* Takes glossary NULL. Returns the number of tokens; *list is malloc, NULL if absent or no memory, and names
  * what words and glossary hold: valid until the next text. */
 size_t knowledge_glossary_scan(const struct knowledge_glossary *glossary, struct knowledge_words *words,
                                struct eio_str text, struct knowledge_token **list);

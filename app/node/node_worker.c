@@ -71,7 +71,7 @@ static void obey(struct node_worker *worker, const struct node_order *order, int
     }
 }
 
-/* As recvmsg(). fds: -1 where there are none. */
+/* As recvmsg(). fds: -1 for each that did not come. */
 static ssize_t receive(int fd, struct node_order *order, int fds[2])
 {
     union {

@@ -36,7 +36,7 @@ struct web_file;
 struct web_files *web_files_new(const struct kit_embedded_file *set);
 /* Accepts NULL. */
 void web_files_free(struct web_files *files);
-/* NULL: there is none. */
+/* NULL if absent. */
 const struct web_file *web_files_find(const struct web_files *files, struct eio_str name);
 /* Answers a GET or HEAD with the file, compressed as the client accepts, or 304. security_policy:
  * Content-Security-Policy. */

@@ -167,7 +167,7 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
     for (size_t i = 0; i < reply->field_count; i++)
         if (field_ok(&reply->fields[i])) add_header(request, reply->fields[i].name, reply->fields[i].value);
     snprintf(size, sizeof size, "%zu", reply->body_size);
-    /* evhtp adds a zero where there is none: this is also right for a 304 of an empty resource only, so it is set. */
+    /* evhtp adds a zero if it is missing: this is also right for a 304 of an empty resource only, so it is set. */
     add_header(request, "Content-Length", size);
     add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
     evhtp_send_reply_start(request, (evhtp_res)reply->status);

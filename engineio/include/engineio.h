@@ -312,7 +312,7 @@ struct eio_http_head {
 EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
 EIO_API struct eio_str eio_http_head_path(const struct eio_http_head *head);   /* not percent-decoded */
 EIO_API struct eio_str eio_http_head_query(const struct eio_http_head *head);  /* after '?', raw */
-/* Value of the first header of that (lower-case) name; {NULL,0} if there is none. */
+/* Value of the first header of that (lower-case) name; {NULL,0} if absent. */
 EIO_API struct eio_str eio_http_head_field(const struct eio_http_head *head, const char *name);
 /* True if an Accept-Encoding allows this coding by its name, with a weight other than 0 (RFC 9110, section 12.5.3). */
 EIO_API bool eio_http_head_accepts(const struct eio_http_head *head, const char *coding);
@@ -327,7 +327,7 @@ EIO_API bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct e
  * Returns the decoded size, or EIO_ETOOBIG. Never longer than the input. A bad escape is kept as it stands. */
 EIO_API int eio_query_decode(struct eio_str raw, char *out, size_t out_size);
 /* The decoded, terminated value of a parameter (the last one of that name, as the reference).
- * Returns its size, EIO_EINVAL if there is none, EIO_ETOOBIG. */
+ * Returns its size, EIO_EINVAL if absent, EIO_ETOOBIG. */
 EIO_API int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size);
 
 /* One request, from its route's handler until it is answered. */

@@ -1,5 +1,5 @@
 /* Session ids that an application gave (eio_admit_as). Ours contain the slot of their session; these are found by a
- * hash table, which is empty, and not asked, where there are none. */
+ * hash table, which is empty and not searched without such names. */
 #include "eio_int.h"
 
 #include <sodium.h>

@@ -320,7 +320,7 @@ ROOMS_API void rooms_bus_free(struct rooms_bus *bus);
  * former peer of that number is removed. Takes the descriptor, also on failure: ROOMS_ENOMEM. A peer whose connection
  * ends, or that sends malformed frames, is removed without being asked. */
 ROOMS_API int rooms_bus_add_peer(struct rooms_bus *bus, uint64_t number, int take_fd);
-/* Harmless if there is none. */
+/* Harmless if absent. */
 ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
 /* Reads what has arrived and writes what is queued; may call whatever adapters call. Happens by itself on the next turn
  * of the loop. A caller that calls it before a turn's messages go to clients ensures that the other processes know

@@ -112,7 +112,7 @@ struct rooms__redis_sent rooms__redis_queue_wrote(struct rooms__redis_queue *que
 /* The command that is answered next, or NULL. */
 const struct rooms__redis_record *rooms__redis_queue_peek(const struct rooms__redis_queue *queue);
 bool rooms__redis_queue_answered(struct rooms__redis_queue *queue, struct rooms__redis_record *record);
-/* Drops the oldest POST of which nothing is written. Returns false if there is none. */
+/* Drops the oldest POST of which nothing is written. Returns false if none waits. */
 bool rooms__redis_queue_drop(struct rooms__redis_queue *queue);
 /* The connection is gone: only POSTs stay, of which no or not all bytes were written; the others' records are given to
  * fn. */

@@ -71,14 +71,14 @@ SIO_API struct eio_str sio_args_at(struct sio_args args, size_t i);
 /* All but the first n / all but the last. Attachments stay: numbers keep their meaning. */
 SIO_API struct sio_args sio_args_skip(struct sio_args args, size_t n);
 SIO_API struct sio_args sio_args_drop_last(struct sio_args args);
-/* The i-th argument parsed, or NULL if there is none (or memory is out). The caller owns it (json_decref). */
+/* The i-th argument parsed, or NULL if absent (or memory is out). The caller owns it (json_decref). */
 SIO_API json_t *sio_args_parse(struct sio_args args, size_t i);
 /* The i-th argument as decoded text: bytes are written to out with a terminator. Returns the size, EIO_EINVAL for
  * another * value than a string, EIO_ETOOBIG. */
 SIO_API int sio_args_text(struct sio_args args, size_t i, char *out, size_t out_size);
 /* The bytes of the i-th argument if that is an attachment. Returns false otherwise. */
 SIO_API bool sio_args_binary(struct sio_args args, size_t i, struct rooms_bytes *bytes);
-/* The value of a member of a JSON object, as JSON text; of several of that name the last. {NULL,0} if there is none, or
+/* The value of a member of a JSON object, as JSON text; of several of that name the last. {NULL,0} if absent, or
  * * for another value than an object. Names are compared decoded. O(size of the object). For handlers that need one
  * field and pass the rest on: sio_args_text() decodes it, sio_builder_slice() passes it on.
  */
