@@ -75,7 +75,7 @@ test("other keys, bodies, ids, times and missing fields are refused", async () =
     { signature: sign("i", now, `${body} `), id: "i", at: now },
     { signature: sign("j", now, body), id: "i", at: now },
     { signature: "v1,", id: "i", at: now }, { signature: "", id: "i", at: now },
-    { at: now - 301 }, { at: now + 301 }, { at: "soon" },
+    { at: now - 301 }, { at: now + 360 }, { at: "soon" },
     { drop: "webhook-id" }, { drop: "webhook-timestamp" }, { drop: "webhook-signature" },
   ]) assert.equal((await post(body, bad)).status, 401, JSON.stringify(bad));
 });
