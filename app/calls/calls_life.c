@@ -235,9 +235,10 @@ static int find_old(struct kit_db *db, struct delete_op *delete)
 static int delete_call(struct kit_db *db, struct delete_op *delete, int64_t call)
 {
     if (kit_db_run(db, "DELETE FROM feedback WHERE call_id=?", "t", delete->call_id) ||
-        kit_db_run(db, "DELETE FROM learned_votes WHERE call_id=?", "t", delete->call_id) ||
         kit_db_run(db, "DELETE FROM calls WHERE id=?", "i", call))
         return kit_db_fail(db, &delete->op.failure);
+    int code = knowledge_forget_call(db, delete->call_id, &delete->op.failure);
+    if (code) return code;
     delete->is_gone = true;
     return 0;
 }

@@ -111,5 +111,8 @@ struct knowledge_vote {
  * only. */
 int knowledge_vote(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_vote *vote,
                    struct kit_failure *failure);
+/* The call is deleted: forgets its votes and its text. What documents learned from it stays. On the write strand only.
+ */
+int knowledge_forget_call(struct kit_db *db, const char *call_id, struct kit_failure *failure);
 
 #endif

@@ -113,16 +113,19 @@ static int unlearn(struct lesson *lesson, const struct knowledge_vote *vote)
     struct kit_rows row;
     enum kit_step step = kit_db_query(lesson->db, &row,
                                       "DELETE FROM learned_votes WHERE call_id=? AND doc_id=? AND agent=?"
-                                      " RETURNING features, vector, weight",
+                                      " RETURNING features, vector, weight, coalesce(text_hash, '')",
                                       "ttt", vote->call_id, vote->doc_id, vote->agent);
     if (step != KIT_ROW) return code_of(lesson, step == KIT_FAILED);
     char *features = strdup(kit_rows_text(&row, 0));
     struct eio_str bytes = kit_rows_bytes(&row, 1);
     int64_t weight = kit_rows_int(&row, 2);
+    char text_hash[KNOWLEDGE_TEXT_HASH_SIZE];
+    snprintf(text_hash, sizeof text_hash, "%s", kit_rows_text(&row, 3));
     if (bytes.n == sizeof vector) memcpy(vector, bytes.p, sizeof vector);
     kit_rows_end(&row);
     if (!features) return kit_fail(lesson->failure, 503, NULL, "out of memory");
-    int code = add_features(lesson, features, -weight);
+    int code = code_of(lesson, kit_db_run(lesson->db, "DELETE FROM embeddings_wanted WHERE hash=?", "t", text_hash));
+    if (!code) code = add_features(lesson, features, -weight);
     if (!code) code = add_call(lesson, vector, -weight);
     free(features);
     return code;
@@ -155,6 +158,16 @@ int knowledge_learn_vote(const struct knowledge *knowledge, struct kit_db *db, c
     if (!code && call.feature_count) code = learn(&lesson, vote, &call, knowledge->model ? text_hash : NULL);
     knowledge_call_clear(&call);
     return code;
+}
+
+int knowledge_forget_call(struct kit_db *db, const char *call_id, struct kit_failure *failure)
+{
+    bool failed = kit_db_run(db,
+                             "DELETE FROM embeddings_wanted WHERE hash IN"
+                             " (SELECT text_hash FROM learned_votes WHERE call_id=?)",
+                             "t", call_id) ||
+                  kit_db_run(db, "DELETE FROM learned_votes WHERE call_id=?", "t", call_id);
+    return failed ? kit_db_fail(db, failure) : 0;
 }
 
 /* -------------------------------------------------------------------- load */

@@ -263,7 +263,7 @@ ROOMS_API void rooms_redis_free(struct rooms_redis *redis);
 struct rooms_redis_stats {
     bool connected;       /* all connections are ready and all subscriptions confirmed */
     uint64_t degraded_ms; /* for how long it has not been connected, or Redis has refused commands; 0: all is well */
-    const char *why;      /* the last failure, "" if there was none; valid until the next call of any function */
+    const char *why;      /* the last failure, "" before the first; valid until the next call of any function */
     const char *address;  /* host:port that is used or tried; likewise */
     size_t subscriptions; /* that are wanted */
     size_t requests;      /* that wait for an answer */

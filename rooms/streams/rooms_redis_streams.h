@@ -30,7 +30,7 @@ struct rooms__stream_entry {
     struct rooms_name uid, nsp, type;
     struct rooms_bytes data;
 };
-/* Returns false if there is no id, or a field is not a string. Missing fields have n 0. */
+/* Returns false if the id is missing or a field is not a string. Missing fields have n 0. */
 bool rooms__stream_entry_read(const struct redisReply *reply, struct rooms__stream_entry *entry);
 
 /* The reply to XINFO STREAM. An error "no such key" means a stream that is empty and was never trimmed. */

@@ -161,7 +161,7 @@ test("a token with the role admin is a login, any other is not", async () => {
   await row(ann.id).waitFor();
 });
 
-// As many as the page is told of, and some more, each in "/" with a token.
+// More than the page lists, each in "/" with a token.
 async function crowd(count) {
   const token = await parley.token("--sub", "crowd", "--role", "agent", "--calls", "*");
   const sockets = [];

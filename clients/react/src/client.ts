@@ -11,7 +11,7 @@ import type { CallStatusName, Claims, ConnectionState, Hand } from "./types.js";
 export interface ParleyOptions {
   /** Where the server is; without it, where the page came from. */
   url?: string;
-  /** The token, or what fetches one: at first, and instead of an old one that ends or was refused. null: there is none. */
+  /** The token, or what fetches one: at first, and instead of an old one that ends or was refused. null: not signed in. */
   token: string | ((old: string | null) => Promise<string | null>);
   /** Called for every event that the server sends, before it is applied. */
   onEvent?: (event: string, data: Record<string, unknown>) => void;

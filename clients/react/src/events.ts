@@ -1,6 +1,6 @@
 // Made from app/schemas by scripts/events-markdown --write; not to be edited.
 
-/** Who the agent is, for sockets that did not say so in the handshake. */
+/** Who the agent is, for sockets whose handshake had no token. */
 export interface AgentConnectRequest {
   agent_id: string;
   auth_token: string;
@@ -43,7 +43,7 @@ export interface CallSearchRequest {
   limit?: number;
 }
 
-/** A call begins. agents: users who may see it besides those whose token says so. */
+/** A call begins. agents: users who may see it in addition to those whose token allows it. */
 export interface CallStartRequest {
   call_id: string;
   agents?: string[];

@@ -73,7 +73,7 @@ test("the list of calls has new ones and their status as they come", async () =>
   await waitFor(() => expect(find(first)?.status).toBe("ended"), PATIENCE);
 });
 
-test("a call that one may not see says so", async () => {
+test("a call that the user may not see is refused with a reason", async () => {
   const call = await newCall();
   const token = await parley.token("--role", "agent", "--sub", "bob", "--calls", "other");
   const { result } = render(() => useCall(call), token);

@@ -47,7 +47,7 @@ export function ConnectionPill() {
   );
 }
 
-/** What is shown may be old: says so, and what waits. */
+/** Warns that what is shown may be old, and lists what waits to be sent. */
 export function ConnectionBanner() {
   const { status, sinceMs, waiting, reason } = useConnectionStatus();
   if (status === "online" || status === "connecting") return null;
