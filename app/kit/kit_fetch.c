@@ -164,6 +164,12 @@ static int status_of(const struct kit_fetch *fetch)
     return (int)status;
 }
 
+const char *kit_fetch_header(const struct kit_fetch *fetch, const char *name)
+{
+    struct curl_header *header;
+    return curl_easy_header(fetch->easy, name, 0, CURLH_HEADER, -1, &header) ? NULL : header->value;
+}
+
 static bool keep(struct kit_fetch *fetch, const char *p, size_t n)
 {
     size_t wanted = fetch->received_size + n;
@@ -281,6 +287,8 @@ static void set_options(struct kit_fetch *fetch, const struct kit_fetch_options 
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    /* Asks for no compression, which would hold back a stream, and undoes it if it comes all the same. */
+    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "parley/" PARLEY_VERSION);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);

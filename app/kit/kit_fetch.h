@@ -43,6 +43,8 @@ void kit_fetcher_free(struct kit_fetcher *fetcher);
 /* NULL: out of memory, or the URL is neither http nor https. Redirects are not followed: what is configured is where it
  * goes. */
 struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_fetch_options *options);
+/* The first field of that name in the response, NULL without one. Only within on_data and on_done. Any case will do. */
+const char *kit_fetch_header(const struct kit_fetch *fetch, const char *name);
 /* Ends it without on_done. Also within on_data. */
 void kit_fetch_cancel(struct kit_fetch *fetch);
 void kit_fetcher_get_stats(const struct kit_fetcher *fetcher, struct kit_fetch_stats *stats);

@@ -12,7 +12,7 @@ static struct {
     struct kit_fetch *fetch;
     char url[64], body[256], seen[512];
     int status, done, pieces;
-    char error[128];
+    char error[128], header[64];
     bool is_timeout, cancels;
     int64_t retry_after_s;
     size_t size;
@@ -31,6 +31,20 @@ static void answer_busy(struct eio_http_request *request, void *ctx)
     const struct eio_http_reply_field field = {"Retry-After", "7"};
     struct eio_http_reply reply = {.status = 503, .body = "busy", .body_size = 4, .fields = &field, .field_count = 1};
     (void)ctx;
+    eio_http_reply(request, &reply);
+}
+
+/* Though nobody asked for it. */
+static void answer_packed(struct eio_http_request *request, void *ctx)
+{
+    static const char packed[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\xcf\x48\x2c\x51\x28\x4f\x2c\x56\x28\x48"
+                                 "\x4c\xce\x4e\x4d\x01\x00\x93\xc0\x64\xa5\x0f\x00\x00\x00";
+    const struct eio_http_reply_field field = {"Content-Encoding", "gzip"};
+    struct eio_http_reply reply = {
+        .status = 200, .body = packed, .body_size = sizeof packed - 1, .fields = &field, .field_count = 1};
+    struct eio_str wanted = eio_http_head_field(eio_http_request_head(request), "accept-encoding");
+    (void)ctx;
+    snprintf(t.seen, sizeof t.seen, "%.*s", (int)wanted.n, wanted.p);
     eio_http_reply(request, &reply);
 }
 
@@ -68,6 +82,7 @@ static int set_up(void **state)
     assert_int_equal(eio_http_listen(t.http, "127.0.0.1", 0), 0);
     eio_http_route(t.http, "/echo", 1 << 20, answer, NULL);
     eio_http_route(t.http, "/busy", 0, answer_busy, NULL);
+    eio_http_route(t.http, "/packed", 0, answer_packed, NULL);
     eio_http_route(t.http, "/large", 0, answer_large, NULL);
     eio_http_route(t.http, "/redirect", 0, answer_redirect, NULL);
     eio_http_route(t.http, "/never", 0, answer_never, NULL);
@@ -85,7 +100,9 @@ static int tear_down(void **state)
 
 static void on_done(void *ctx, const struct kit_fetch_result *result)
 {
+    const char *header = t.fetch ? kit_fetch_header(t.fetch, "RETRY-after") : NULL;
     (void)ctx;
+    snprintf(t.header, sizeof t.header, "%s", header ? header : "none");
     t.done++;
     t.status = result->status;
     t.is_timeout = result->is_timeout;
@@ -137,14 +154,26 @@ static void reports_a_refusal_with_its_headers(void **state)
     struct kit_fetch_options options = options_for("/busy");
     struct kit_fetch_stats stats;
     (void)state;
-    kit_fetch_start(t.fetcher, &options);
+    t.fetch = kit_fetch_start(t.fetcher, &options);
     run_until_done(1);
+    assert_string_equal(t.header, "7");
     assert_int_equal(t.status, 503);
     assert_int_equal(t.retry_after_s, 7);
     assert_string_equal(t.body, "busy");
     kit_fetcher_get_stats(t.fetcher, &stats);
     assert_int_equal(stats.failed, 1);
     assert_int_equal(stats.running, 0);
+}
+
+static void unpacks_what_was_packed_unasked(void **state)
+{
+    struct kit_fetch_options options = options_for("/packed");
+    (void)state;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_string_equal(t.seen, "identity");
+    assert_string_equal(t.body, "what was packed");
+    assert_string_equal(t.header, "none");
 }
 
 static void ends_a_response_that_is_too_large(void **state)
@@ -247,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(posts_and_reads_the_answer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reports_a_refusal_with_its_headers, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unpacks_what_was_packed_unasked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ends_a_response_that_is_too_large, set_up, tear_down),
         cmocka_unit_test_setup_teardown(follows_no_redirect, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_up_in_time, set_up, tear_down),
