@@ -193,7 +193,9 @@ static const struct kit_option options[] = {
                 "PostgreSQL: time for a connection to open, and for the answer to a check of it"),
     KIT_U32_ROW("store_reconnect_max_ms", store_reconnect_max_ms, "5000", 100, KIT_DAY_MS, "Store",
                 "PostgreSQL: longest pause between two attempts to connect again"),
-    KIT_U32_ROW("work_threads", work_threads, "2", 1, 64, "Store", "threads for blocking work"),
+    KIT_U32_ROW("work_threads", work_threads, "2", 1, 64, "Store",
+                "threads for blocking work; in any case one for each queue of it (the store's writes, its reads, "
+                "passwords), so that none waits for another"),
     KIT_U32_ROW("work_queue_max", work_queue_max, "16384", 1, 10000000, "Store",
                 "jobs queued or running; above: error 503. A quarter is reserved for feeds"),
     KIT_SIZE_ROW("work_queue_bytes", work_queue_bytes, "67108864", 1024, "Store",

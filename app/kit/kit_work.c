@@ -19,7 +19,7 @@ struct kit_work {
     bool again;       /* the job whose done() runs is not over; the loop's thread only */
     bool stopping;
     struct kit_work_stats stats;
-    unsigned thread_count;
+    unsigned strand_count, thread_count;
     pthread_t threads[MAX_THREADS];
 };
 
@@ -226,6 +226,14 @@ static void *thread_main(void *ctx)
     return NULL;
 }
 
+static bool add_thread(struct kit_work *work)
+{
+    if (work->thread_count == MAX_THREADS) return false;
+    if (pthread_create(&work->threads[work->thread_count], NULL, thread_main, work)) return false;
+    work->thread_count++;
+    return true;
+}
+
 struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_options *options)
 {
     struct kit_work *work = calloc(1, sizeof *work);
@@ -237,10 +245,7 @@ struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_optio
     pthread_mutex_init(&work->mutex, NULL);
     pthread_cond_init(&work->ready_cond, NULL);
     pthread_cond_init(&work->idle_cond, NULL);
-    unsigned wanted = options->threads < MAX_THREADS ? options->threads : MAX_THREADS;
-    for (unsigned i = 0; i < wanted; i++) {
-        if (pthread_create(&work->threads[i], NULL, thread_main, work)) break;
-        work->thread_count++;
+    while (work->thread_count < options->threads && add_thread(work)) {
     }
     if (work->thread_count) return work;
     kit_work_free(work);
@@ -303,6 +308,8 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
     struct kit_strand fresh = {.work = work, .run_batch = run_batch_fn, .ctx = ctx, .batch_max = batch_max};
     *strand = fresh;
     strand->tail = &strand->head;
+    /* Whoever keeps the other strands busy, one thread is free for this one. Without it, it waits for theirs. */
+    if (++work->strand_count > work->thread_count) add_thread(work);
 }
 
 static void put_on_strand(struct kit_job *job)

@@ -33,7 +33,7 @@ struct kit_strand {
 };
 
 struct kit_work_options {
-    unsigned threads;
+    unsigned threads;           /* at least; one for each strand in any case */
     size_t max_jobs, max_bytes; /* submitted and not done; a quarter is kept for sources with a reserve */
 };
 

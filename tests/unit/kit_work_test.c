@@ -94,18 +94,23 @@ static void nothing(struct kit_job *job)
     (void)job;
 }
 
-static void other_strands_go_on_while_one_waits(void **state)
+/* Whoever keeps all the others busy. */
+static void a_strand_goes_on_while_all_others_wait(void **state)
 {
+    enum { SLOW = 3 };
     struct kit_work_options options = {2, MANY, 1 << 20};
     struct kit_work *work = kit_work_new(NULL, &options);
-    struct kit_strand slow, quick;
-    struct kit_job blocker = {.run = wait_at_gate, .done = nothing};
+    struct kit_strand slow[SLOW], quick;
+    struct kit_job blockers[SLOW];
     (void)state;
-    kit_strand_init(&slow, work, 10, NULL, NULL);
+    for (int i = 0; i < SLOW; i++) kit_strand_init(&slow[i], work, 10, NULL, NULL);
     kit_strand_init(&quick, work, 10, NULL, NULL);
     pthread_mutex_lock(&gate);
-    assert_int_equal(kit_strand_submit(&slow, NULL, &blocker), 0);
-    assert_int_equal(submit(&slow, 1, 1), 0);
+    for (int i = 0; i < SLOW; i++) {
+        blockers[i] = (struct kit_job){.run = wait_at_gate, .done = nothing};
+        assert_int_equal(kit_strand_submit(&slow[i], NULL, &blockers[i]), 0);
+    }
+    assert_int_equal(submit(&slow[0], 1, 1), 0);
     for (int i = 2; i < 50; i++) assert_int_equal(submit(&quick, i, 1), 0);
     struct timespec nap = {0, 1000000};
     for (int i = 0; i < 60000 && atomic_load(&seen.run_count) < 48; i++) nanosleep(&nap, NULL);
@@ -363,7 +368,7 @@ int main(void)
         cmocka_unit_test_setup(a_long_result_is_handled_in_stretches_and_before_all_others, set_up),
         cmocka_unit_test_setup(results_are_handled_in_slices, set_up),
         cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
-        cmocka_unit_test_setup(other_strands_go_on_while_one_waits, set_up),
+        cmocka_unit_test_setup(a_strand_goes_on_while_all_others_wait, set_up),
         cmocka_unit_test_setup(the_queue_is_bounded_in_jobs_and_bytes, set_up),
         cmocka_unit_test_setup(results_come_back_on_the_loop, set_up),
     };
