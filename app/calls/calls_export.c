@@ -1,4 +1,5 @@
-/* GET /api/v1/calls/{call_id}/export: the final lines of a call as WebVTT, SubRip, JSON or text. */
+/* GET /api/v1/calls/{call_id}/export: the final lines of a call as WebVTT, SubRip, JSON or text. A long call is read in
+ * pieces, one export of a user at a time, so that others' reads come in between. */
 #include "calls_int.h"
 
 #include <stdlib.h>
@@ -6,18 +7,11 @@
 #include <time.h>
 
 #define LINE_MS 2000 /* how long a line is shown if it does not name its end */
+#define PIECE_LINES 200
+#define PIECE_BYTES 131072
 
 enum format { VTT, SRT, JSON, TEXT };
 static const char *const format_names[] = {"vtt", "srt", "json", "text"};
-
-struct export
-{
-    struct kit_request request;
-    enum format format;
-    struct sio_builder out;
-    size_t count;
-    int64_t started_ms;
-};
 
 /* A line, which is put once the next one's begin is known. */
 struct cue {
@@ -26,6 +20,18 @@ struct cue {
     char speaker[KIT_ID_SIZE];
     char *text; /* as one line */
     size_t size;
+};
+
+struct export
+{
+    struct kit_request request;
+    enum format format;
+    struct sio_builder out;
+    size_t count;
+    int64_t started_ms;
+    bool has_begun, is_whole;
+    int64_t seq; /* of the last line that was read */
+    struct cue cue;
 };
 
 static int read_export(struct kit_request *request, const json_t *payload)
@@ -185,46 +191,79 @@ static int put_call(struct kit_db *db, struct export *export, int64_t call, stru
 
 /* ---------------------------------------------------------------------- run */
 
-static int put_rows(struct export *export, struct kit_rows *rows, enum kit_step step, size_t most)
+static int put_row(struct export *export, const struct kit_rows *row, struct kit_failure *failure)
 {
-    struct cue cue = {.is_set = false}, next = {.is_set = false};
-    struct kit_failure *failure = &export->request.op.failure;
-    for (; step == KIT_ROW && !failure->code; step = kit_rows_next(rows)) {
-        if (export->out.size > most) kit_fail(failure, 413, NULL, "the call is longer than export_bytes_max");
-        if (export->format == JSON) {
-            put_line(export, rows);
-            continue;
-        }
-        if (read_cue(export, rows, &next)) kit_fail(failure, 503, NULL, "out of memory");
-        put_cue(export, &cue, next.begin_ms);
-        cue = next;
+    struct cue next = {.is_set = false};
+    export->seq = kit_rows_int(row, 0);
+    if (export->format == JSON) {
+        put_line(export, row);
+        return 0;
     }
-    if (step == KIT_FAILED) kit_db_fail(rows->db, failure);
-    put_cue(export, &cue, -1);
-    kit_rows_end(rows);
+    if (read_cue(export, row, &next)) return kit_fail(failure, 503, NULL, "out of memory");
+    put_cue(export, &export->cue, next.begin_ms);
+    export->cue = next;
+    return 0;
+}
+
+/* The next lines, as many as make a piece. */
+static int put_rows(struct kit_db *db, struct export *export, int64_t call, struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    size_t end = export->out.size + PIECE_BYTES, count = 0;
+    enum kit_step step = kit_db_query(db, &rows,
+                                      "SELECT seq, json, speaker, text FROM segments WHERE call=? AND is_final <> 0 "
+                                      "AND seq > ? ORDER BY seq LIMIT ?",
+                                      "iii", call, export->seq, (int64_t)PIECE_LINES);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    for (; step == KIT_ROW && export->out.size < end && !failure->code; step = kit_rows_next(&rows), count++)
+        put_row(export, &rows, failure);
+    if (step == KIT_FAILED) kit_db_fail(db, failure);
+    kit_rows_end(&rows);
+    export->is_whole = step != KIT_ROW && count < PIECE_LINES;
     return failure->code;
 }
 
+static int begin_export(struct kit_db *db, struct export *export, const struct calls_call *call,
+                        struct kit_failure *failure)
+{
+    export->has_begun = true;
+    export->started_ms = call->started_ms;
+    if (export->format == VTT) sio_builder_put(&export->out, "WEBVTT\n\n");
+    return export->format == JSON ? put_call(db, export, call->id, failure) : 0;
+}
+
+/* One piece. */
 static int run_export(struct kit_db *db, struct kit_request *request)
 {
     struct export *export = KIT_REQUEST(export, request);
     struct kit_failure *failure = &request->op.failure;
     struct calls_call call;
-    struct kit_rows rows;
     int code = calls_find(db, request->about, &call, failure);
+    if (!code && !export->has_begun) code = begin_export(db, export, &call, failure);
+    if (!code) code = put_rows(db, export, call.id, failure);
     if (code) return code;
-    export->started_ms = call.started_ms;
-    if (export->format == VTT) sio_builder_put(&export->out, "WEBVTT\n\n");
-    if (export->format == JSON) code = put_call(db, export, call.id, failure);
-    if (code) return code;
-    enum kit_step step = kit_db_query(
-        db, &rows, "SELECT seq, json, speaker, text FROM segments WHERE call=? AND is_final <> 0 ORDER BY seq", "i",
-        call.id);
-    if (step == KIT_FAILED) return kit_db_fail(db, failure);
-    code = put_rows(export, &rows, step, calls_config(request->kit->config)->export_bytes_max);
-    if (export->format == JSON) sio_builder_put(&export->out, "]}");
-    if (!code && export->out.error) code = kit_fail(failure, 503, NULL, "out of memory");
-    return code;
+    if (export->is_whole) put_cue(export, &export->cue, -1);
+    if (export->is_whole && export->format == JSON) sio_builder_put(&export->out, "]}");
+    if (export->out.error) return kit_fail(failure, 503, NULL, "out of memory");
+    if (export->out.size > calls_config(request->kit->config)->export_bytes_max)
+        return kit_fail(failure, 413, NULL, "the call is longer than export_bytes_max");
+    return 0;
+}
+
+static void start_export(struct kit_request *request)
+{
+    request->op.source = kit_user_source(request->user, true);
+    kit_request_submit(request);
+}
+
+static void step_export(struct kit_request *request)
+{
+    struct export *export = KIT_REQUEST(export, request);
+    bool is_wanted = request->http && !request->op.failure.code;
+    if (is_wanted && !export->is_whole)
+        kit_store_again(&request->op);
+    else
+        kit_request_finish(request);
 }
 
 static void reply_export(struct kit_request *request)
@@ -238,7 +277,9 @@ static void reply_export(struct kit_request *request)
 
 static void clear_export(struct kit_request *request)
 {
-    sio_builder_clear(&KIT_REQUEST(export, request)->out);
+    struct export *export = KIT_REQUEST(export, request);
+    sio_builder_clear(&export->out);
+    free(export->cue.text);
 }
 
 int calls_export_start(struct calls *calls)
@@ -254,6 +295,8 @@ int calls_export_start(struct calls *calls)
          .run = run_export,
          .reply = reply_export,
          .clear = clear_export,
+         .start = start_export,
+         .step = step_export,
          .method = EIO_HTTP_GET,
          .path = "/api/v1/calls/{call_id}/export"},
     };

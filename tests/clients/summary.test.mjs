@@ -76,6 +76,17 @@ test("a call is exported as WebVTT, SubRip, JSON and text", async () => {
   assert.deepEqual(body.transcript.map(({ text, mark }) => [text, mark]), [["Tom & <Jerry>\nare --> here", undefined], ["hello", { kept: true }], ["bye", undefined]]);
 });
 
+test("a long call is exported whole, though it is read in pieces", async () => {
+  await desk.call("s7");
+  const lines = Array.from({ length: 900 }, (_, i) => ({ speaker: "agent", text: `line ${i} ${"word ".repeat(i % 7 * 50)}`, start_ms: i * 1000 }));
+  assert.equal((await desk.request("feed", "POST", "/api/v1/calls/s7/transcription", lines)).body.stored, lines.length);
+  const { body } = await get("ann", "s7");
+  assert.deepEqual(body.transcript.map(({ text, start_ms }) => ({ speaker: "agent", text, start_ms })), lines);
+  const cues = (await get("ann", "s7", "vtt")).body.trim().split("\n\n").slice(1);
+  const clock = (s) => `00:${String(Math.floor(s / 60)).padStart(2, "0")}:${String(s % 60).padStart(2, "0")}.000`;
+  assert.deepEqual(cues.map((cue) => cue.trimEnd()), lines.map(({ text }, i) => `${i + 1}\n${clock(i)} --> ${clock(i + (i < 899 ? 1 : 2))}\n<v agent>${text}`.trimEnd()));
+});
+
 test("lines without times stand where their timestamps are", async () => {
   const feed = await desk.call("s4");
   const { call: { started_at } } = (await desk.request("ann", "GET", "/api/v1/calls/s4")).body;
