@@ -279,21 +279,33 @@ static int redact(struct calls_entry *entry, const struct calls_reader *reader, 
     return 0;
 }
 
-char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name)
+int calls_written_read(struct calls_written *written, const json_t *payload, const char *name)
+{
+    const json_t *field = json_object_get(payload, name);
+    *written = (struct calls_written){.size = json_string_length(field)};
+    if (!field) return 0;
+    written->text = malloc(written->size + 1);
+    if (!written->text) return EIO_ENOMEM;
+    memcpy(written->text, json_string_value(field), written->size + 1);
+    return 0;
+}
+
+int calls_written_redact(struct calls_written *written, const struct kit_request *request, struct kit_failure *failure)
 {
     const struct calls *calls = request->state;
-    const json_t *field = json_object_get(payload, name);
-    struct eio_str text = {json_string_value(field), json_string_length(field)};
     char *out;
     size_t size;
-    if (!text.p || calls_redact(calls->redaction, text, false, &out, &size)) return NULL;
-    if (!out) {
-        size = text.n;
-        out = malloc(size + 1);
-        if (out) memcpy(out, text.p, size + 1);
+    if (!written->text || written->is_redacted) return 0;
+    if (calls_redact(calls->redaction, (struct eio_str){written->text, written->size}, false, &out, &size))
+        return kit_fail(failure, 503, NULL, "out of memory");
+    if (out) {
+        free(written->text);
+        written->text = out;
+        written->size = size;
     }
-    if (out) hide_nul(out, size);
-    return out;
+    hide_nul(written->text, written->size);
+    written->is_redacted = true;
+    return 0;
 }
 
 /* -------------------------------------------------------------------- checks */
@@ -319,10 +331,10 @@ static int check_call(const struct calls_reader *reader, const struct calls_entr
     return 0;
 }
 
-static int read_object(struct calls_entry *entry, const struct calls_reader *reader, json_t *object, struct eio_str raw,
-                       struct kit_failure *failure)
+static int check_object(struct calls_entry *entry, const struct calls_reader *reader, struct kit_failure *failure)
 {
     const struct kit_config *config = reader->config;
+    json_t *object = entry->object;
     int code = check_schema(reader, object, failure);
     if (code) return code;
     copy_text(entry->call_id, sizeof entry->call_id, object, "call_id");
@@ -332,35 +344,61 @@ static int read_object(struct calls_entry *entry, const struct calls_reader *rea
     if (entry->kind == CALLS_FEED_LINE &&
         json_string_length(json_object_get(object, "text")) > calls_config(config)->text_max_bytes)
         return kit_fail(failure, 413, "/text", "must be at most %u bytes", calls_config(config)->text_max_bytes);
-    if (copy_values(entry, object, raw) || redact(entry, reader, raw) || begin_json(entry, reader, object, raw))
-        return kit_fail(failure, 503, NULL, "out of memory");
     return 0;
 }
 
-int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
-                     struct kit_failure *failure)
+int calls_entry_check(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
+                      struct kit_failure *failure)
 {
     /* Without the white space around it. */
     struct eio_str raw = sio_args_at((struct sio_args){text, NULL, 0}, 0);
     memset(entry, 0, sizeof *entry);
     sio_builder_init(&entry->json);
     entry->kind = reader->kind;
+    entry->raw = raw;
     if (raw.n > reader->config->event_max_bytes)
         return kit_fail(failure, 413, NULL, "the event must be at most %u bytes", reader->config->event_max_bytes);
-    json_t *object = sio_args_parse((struct sio_args){raw, NULL, 0}, 0);
-    if (!object) return kit_fail(failure, 503, NULL, "out of memory");
-    int code = read_object(entry, reader, object, raw, failure);
-    json_decref(object);
-    return code;
+    entry->object = sio_args_parse((struct sio_args){raw, NULL, 0}, 0);
+    if (!entry->object) return kit_fail(failure, 503, NULL, "out of memory");
+    return check_object(entry, reader, failure);
 }
 
-void calls_entry_clear(struct calls_entry *entry)
+static void clear_values(struct calls_entry *entry)
 {
     sio_builder_clear(&entry->json);
-    calls_alerts_free(entry->alerts);
-    entry->alerts = NULL;
     free(entry->text);
     free(entry->agents);
     free(entry->metadata);
     entry->text = entry->agents = entry->metadata = NULL;
+}
+
+int calls_entry_fill(struct calls_entry *entry, const struct calls_reader *reader, struct kit_failure *failure)
+{
+    json_t *object = entry->object;
+    if (!object) return 0; /* it is filled */
+    if (!copy_values(entry, object, entry->raw) && !redact(entry, reader, entry->raw) &&
+        !begin_json(entry, reader, object, entry->raw)) {
+        json_decref(object);
+        entry->object = NULL;
+        return 0;
+    }
+    clear_values(entry);
+    sio_builder_init(&entry->json);
+    return kit_fail(failure, 503, NULL, "out of memory");
+}
+
+int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
+                     struct kit_failure *failure)
+{
+    int code = calls_entry_check(entry, reader, text, failure);
+    return code ? code : calls_entry_fill(entry, reader, failure);
+}
+
+void calls_entry_clear(struct calls_entry *entry)
+{
+    clear_values(entry);
+    json_decref(entry->object);
+    entry->object = NULL;
+    calls_alerts_free(entry->alerts);
+    entry->alerts = NULL;
 }

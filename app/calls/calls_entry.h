@@ -7,6 +7,8 @@
 
 struct calls_entry {
     enum calls_feed_kind kind;
+    struct eio_str raw; /* the text it is read from, borrowed; and as a tree, NULL: what follows is filled in */
+    json_t *object;
     char call_id[KIT_ID_SIZE], segment_id[KIT_ID_SIZE], speaker[KIT_ID_SIZE];
     bool is_final;
     const char *status; /* a literal */
@@ -28,8 +30,15 @@ struct calls_reader {
     const struct kit_claims *claims; /* whose rights are asked for; NULL: the server itself */
     int64_t now_ms;
 };
-/* Reads checked JSON text (kit_json_check(), or a payload of a socket). Returns 0 or the code of failure;
- * calls_entry_clear() in either case. Any thread. */
+/* Reads checked JSON text (kit_json_check(), or a payload of a socket), in two steps. The first says whether it is an
+ * event that may be said, and of which call; the second may take long, for patterns look for what must not be stored,
+ * and is a thread's. The text has to live until then. Each returns 0 or the code of failure; calls_entry_clear() in
+ * either case. Any thread. */
+int calls_entry_check(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
+                      struct kit_failure *failure);
+/* Again after it succeeded: does nothing. */
+int calls_entry_fill(struct calls_entry *entry, const struct calls_reader *reader, struct kit_failure *failure);
+/* Both. */
 int calls_entry_read(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str text,
                      struct kit_failure *failure);
 void calls_entry_clear(struct calls_entry *entry);

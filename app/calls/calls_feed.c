@@ -11,13 +11,17 @@ struct feed_op {
     struct calls *calls;
     calls_feed_fn fn;
     void *ctx;
+    struct calls_reader reader;
+    char call_id[KIT_ID_SIZE]; /* of the path */
     struct calls_record record;
+    char text[];
 };
 
 static int run(struct kit_db *db, struct kit_store_op *op)
 {
     struct feed_op *feed = (struct feed_op *)(void *)op;
-    return calls_record_store(db, &feed->record, feed->calls->kit->config, &op->failure);
+    int code = calls_entry_fill(&feed->record.entry, &feed->reader, &op->failure);
+    return code ? code : calls_record_store(db, &feed->record, feed->calls->kit->config, &op->failure);
 }
 
 static void free_op(struct feed_op *feed)
@@ -42,43 +46,54 @@ static void done(struct kit_store_op *op)
     free_op(feed);
 }
 
-static int read_event(struct feed_op *feed, const struct calls_feed_event *event, struct kit_failure *failure)
+static struct feed_op *make_op(struct calls *calls, const struct calls_feed_event *event)
 {
-    const struct kit *kit = feed->calls->kit;
-    struct calls_reader reader = {.config = kit->config,
-                                  .schemas = kit->schemas,
-                                  .redaction = feed->calls->redaction,
-                                  .kind = event->kind,
-                                  .call_id = event->call_id ? event->call_id : "",
-                                  .claims = event->claims,
-                                  .now_ms = (int64_t)eio_loop_unix_ms(kit->loop)};
-    if (kit->draining) return kit_fail(failure, 503, NULL, "the server is stopping");
-    feed->record.now_ms = reader.now_ms;
-    feed->record.rules = feed->calls->alerts;
-    return calls_entry_read(&feed->record.entry, &reader, event->raw, failure);
-}
-
-void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx)
-{
-    struct kit_failure failure = {0, "", ""};
-    struct feed_op *feed = calloc(1, sizeof *feed);
-    if (!feed) {
-        struct calls_feed_result refused = {.seq = 0};
-        kit_fail(&refused.failure, 503, NULL, "out of memory");
-        if (fn) fn(ctx, &refused);
-        return;
-    }
+    const struct kit *kit = calls->kit;
+    struct feed_op *feed = calloc(1, sizeof *feed + event->raw.n + 1);
+    if (!feed) return NULL;
+    if (event->raw.n) memcpy(feed->text, event->raw.p, event->raw.n);
+    if (event->call_id) snprintf(feed->call_id, sizeof feed->call_id, "%s", event->call_id);
     feed->op.run = run;
     feed->op.done = done;
     feed->op.writes = true;
     feed->op.source = event->source;
     feed->op.locks[0] = feed->record.entry.call_id;
     feed->calls = calls;
+    feed->reader = (struct calls_reader){.config = kit->config,
+                                         .schemas = kit->schemas,
+                                         .redaction = calls->redaction,
+                                         .kind = event->kind,
+                                         .call_id = feed->call_id,
+                                         .claims = event->claims,
+                                         .now_ms = (int64_t)eio_loop_unix_ms(kit->loop)};
+    feed->record.now_ms = feed->reader.now_ms;
+    feed->record.rules = calls->alerts;
+    return feed;
+}
+
+static int check_event(struct feed_op *feed, size_t size, struct kit_failure *failure)
+{
+    if (feed->calls->kit->draining) return kit_fail(failure, 503, NULL, "the server is stopping");
+    int code = calls_entry_check(&feed->record.entry, &feed->reader, (struct eio_str){feed->text, size}, failure);
+    feed->reader.claims = NULL; /* the caller's */
+    return code;
+}
+
+void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx)
+{
+    struct kit_failure failure = {0, "", ""};
+    struct feed_op *feed = make_op(calls, event);
+    if (!feed) {
+        struct calls_feed_result refused = {.seq = 0};
+        kit_fail(&refused.failure, 503, NULL, "out of memory");
+        if (fn) fn(ctx, &refused);
+        return;
+    }
     feed->fn = fn;
     feed->ctx = ctx;
-    if (!read_event(feed, event, &failure)) {
-        size_t bytes = sizeof *feed + feed->record.entry.json.size + feed->record.entry.text_size;
-        if (!kit_store_submit(calls->kit->store, &feed->op, bytes)) return;
+    if (!check_event(feed, event->raw.n, &failure)) {
+        /* The text, as a tree, and as it will be sent. */
+        if (!kit_store_submit(calls->kit->store, &feed->op, sizeof *feed + 3 * event->raw.n)) return;
         failure = feed->op.failure;
     }
     tell(feed, &failure);

@@ -11,7 +11,7 @@
 struct help {
     struct kit_request request;
     char call_id[KIT_ID_SIZE];
-    char *reason; /* NULL: none */
+    struct calls_written reason;
     bool lowers;
     char *agents; /* the call's own list, as JSON */
     struct sio_builder event;
@@ -23,10 +23,8 @@ static int read_help(struct kit_request *request, const json_t *payload)
     sio_builder_init(&help->event);
     kit_copy_text(help->call_id, sizeof help->call_id, payload, "call_id");
     help->lowers = json_is_true(json_object_get(payload, "cancel"));
-    help->reason = calls_redact_field(request, payload, "reason");
-    return json_object_get(payload, "reason") && !help->reason
-               ? kit_fail(&request->op.failure, 503, NULL, "out of memory")
-               : 0;
+    if (!calls_written_read(&help->reason, payload, "reason")) return 0;
+    return kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
 /* ------------------------------------------------------------------- store */
@@ -75,7 +73,7 @@ static int change(struct kit_db *db, struct help *help, int64_t call)
                               : kit_db_run(db,
                                            "INSERT INTO call_help(call, agent, reason, since_ms) VALUES (?,?,?,?)"
                                            " ON CONFLICT(call, agent) DO UPDATE SET reason=excluded.reason",
-                                           "itti", call, request->claims->sub, help->reason, request->now_ms);
+                                           "itti", call, request->claims->sub, help->reason.text, request->now_ms);
     return failed ? kit_db_fail(db, &help->request.op.failure) : 0;
 }
 
@@ -84,7 +82,8 @@ static int run_help(struct kit_db *db, struct kit_request *request)
     struct help *help = KIT_REQUEST(help, request);
     struct kit_failure *failure = &request->op.failure;
     struct calls_call call;
-    int code = calls_find_allowed(db, request->claims, help->call_id, &call, failure);
+    int code = calls_written_redact(&help->reason, request, failure);
+    if (!code) code = calls_find_allowed(db, request->claims, help->call_id, &call, failure);
     if (code) return code;
     if (call.ended_ms && !help->lowers) return kit_fail(failure, 409, "/call_id", "the call has ended");
     code = change(db, help, call.id);
@@ -112,7 +111,7 @@ static void clear_help(struct kit_request *request)
 {
     struct help *help = KIT_REQUEST(help, request);
     sio_builder_clear(&help->event);
-    free(help->reason);
+    free(help->reason.text);
     free(help->agents);
 }
 

@@ -155,9 +155,16 @@ void calls_agent_room(char room[CALLS_AGENT_ROOM_SIZE], const char *call_id, con
 
 /* ----------------------------------------------------------- notes, help, wrap-ups */
 
-/* A text of the payload without what must not be stored; malloc. NULL if it is absent or memory is short. A NUL ends
- * it. */
-char *calls_redact_field(const struct kit_request *request, const json_t *payload, const char *name);
+/* What somebody wrote in a field of a payload. text: malloc, to be freed with the request; NULL: it is absent. */
+struct calls_written {
+    char *text;
+    size_t size;
+    bool is_redacted;
+};
+/* In an event's read. Returns 0 or EIO_ENOMEM. */
+int calls_written_read(struct calls_written *written, const json_t *payload, const char *name);
+/* In its run, before anything else: takes out what must not be stored. Returns 0 or the code of failure. */
+int calls_written_redact(struct calls_written *written, const struct kit_request *request, struct kit_failure *failure);
 
 /* Each appends a field of the snapshot; on a thread. 0 or the code of failure. */
 int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls_view *view, struct sio_builder *out,

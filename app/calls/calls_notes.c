@@ -13,6 +13,7 @@ struct note {
     struct kit_request request;
     char call_id[KIT_ID_SIZE], to[KIT_USER_SIZE] /* "": all agents of the call */;
     char id[2 * NOTE_ID_BYTES + 1];
+    struct calls_written text;
     struct sio_builder event;
 };
 
@@ -24,9 +25,11 @@ static int make_id(struct note *note)
     return 0;
 }
 
-static void put_event(struct note *note, struct eio_str text)
+static int put_event(struct note *note, struct kit_failure *failure)
 {
     struct sio_builder *json = &note->event;
+    sio_builder_clear(json); /* of a run that was undone */
+    sio_builder_init(json);
     sio_builder_open(json);
     sio_builder_put(json, "{\"call_id\":");
     kit_put_text(json, note->call_id);
@@ -39,10 +42,11 @@ static void put_event(struct note *note, struct eio_str text)
         kit_put_text(json, note->to);
     }
     sio_builder_put(json, ",\"text\":");
-    sio_builder_put_text(json, text.p, text.n);
+    sio_builder_put_text(json, note->text.text, note->text.size);
     sio_builder_put(json, ",\"timestamp\":");
     kit_put_time(json, note->request.now_ms);
     sio_builder_put(json, "}");
+    return json->error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
 }
 
 static int read_note(struct kit_request *request, const json_t *payload)
@@ -52,22 +56,23 @@ static int read_note(struct kit_request *request, const json_t *payload)
     kit_copy_text(note->call_id, sizeof note->call_id, payload, "call_id");
     kit_copy_text(note->to, sizeof note->to, payload, "to");
     if (make_id(note)) return kit_fail(&request->op.failure, 503, NULL, "no random numbers; try again");
-    char *text = calls_redact_field(request, payload, "text");
-    if (text) put_event(note, eio_str(text));
-    free(text);
-    return !text || note->event.error ? kit_fail(&request->op.failure, 503, NULL, "out of memory") : 0;
+    if (!calls_written_read(&note->text, payload, "text")) return 0;
+    return kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
 static int run_note(struct kit_db *db, struct kit_request *request)
 {
-    const struct note *note = KIT_REQUEST(note, request);
+    struct note *note = KIT_REQUEST(note, request);
+    struct kit_failure *failure = &request->op.failure;
     struct calls_call call;
-    int code = calls_find_allowed(db, request->claims, note->call_id, &call, &request->op.failure);
+    int code = calls_written_redact(&note->text, request, failure);
+    if (!code) code = calls_find_allowed(db, request->claims, note->call_id, &call, failure);
+    if (!code) code = put_event(note, failure);
     if (code) return code;
     if (!kit_db_run(db, "INSERT INTO notes(call, note_id, recipient, json) VALUES (?,?,?,?)", "ittb", call.id, note->id,
                     note->to[0] ? note->to : NULL, note->event.json, note->event.size))
         return 0;
-    return kit_db_fail(db, &request->op.failure);
+    return kit_db_fail(db, failure);
 }
 
 static void reply_note(struct kit_request *request)
@@ -92,7 +97,9 @@ static void reply_note(struct kit_request *request)
 
 static void clear_note(struct kit_request *request)
 {
-    sio_builder_clear(&KIT_REQUEST(note, request)->event);
+    struct note *note = KIT_REQUEST(note, request);
+    sio_builder_clear(&note->event);
+    free(note->text.text);
 }
 
 /* ---------------------------------------------------------------- snapshot */

@@ -9,24 +9,25 @@
 struct wrapup {
     struct kit_request request;
     char call_id[KIT_ID_SIZE];
-    char *outcome, *notes; /* notes NULL: none */
+    struct calls_written outcome, notes;
 };
 
 static int read_wrapup(struct kit_request *request, const json_t *payload)
 {
     struct wrapup *w = KIT_REQUEST(wrapup, request);
     kit_copy_text(w->call_id, sizeof w->call_id, payload, "call_id");
-    w->outcome = calls_redact_field(request, payload, "outcome");
-    w->notes = calls_redact_field(request, payload, "notes");
-    bool is_whole = w->outcome && (w->notes || !json_object_get(payload, "notes"));
-    return is_whole ? 0 : kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    if (!calls_written_read(&w->outcome, payload, "outcome") && !calls_written_read(&w->notes, payload, "notes"))
+        return 0;
+    return kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
 static int run_wrapup(struct kit_db *db, struct kit_request *request)
 {
-    const struct wrapup *w = KIT_REQUEST(wrapup, request);
+    struct wrapup *w = KIT_REQUEST(wrapup, request);
     struct kit_failure *failure = &request->op.failure;
     struct calls_call call;
+    if (calls_written_redact(&w->outcome, request, failure) || calls_written_redact(&w->notes, request, failure))
+        return failure->code;
     int code = calls_find_allowed(db, request->claims, w->call_id, &call, failure);
     if (code) return code;
     if (!call.ended_ms) return kit_fail(failure, 409, "/call_id", "the call has not ended");
@@ -34,15 +35,15 @@ static int run_wrapup(struct kit_db *db, struct kit_request *request)
                             "INSERT INTO wrapups(call, agent, outcome, notes, at_ms) VALUES (?,?,?,?,?)"
                             " ON CONFLICT(call, agent) DO UPDATE SET outcome=excluded.outcome, notes=excluded.notes,"
                             " at_ms=excluded.at_ms",
-                            "ittti", call.id, request->claims->sub, w->outcome, w->notes, request->now_ms);
+                            "ittti", call.id, request->claims->sub, w->outcome.text, w->notes.text, request->now_ms);
     return failed ? kit_db_fail(db, failure) : 0;
 }
 
 static void clear_wrapup(struct kit_request *request)
 {
     struct wrapup *w = KIT_REQUEST(wrapup, request);
-    free(w->outcome);
-    free(w->notes);
+    free(w->outcome.text);
+    free(w->notes.text);
 }
 
 int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure)

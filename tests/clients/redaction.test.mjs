@@ -113,6 +113,25 @@ test("what people write is looked through as well", async () => {
   assertClean(disk(), "the data directory");
 });
 
+// Milliseconds that each thread has run; the first is the loop's.
+const timesOf = (pid) => readdirSync(`/proc/${pid}/task`).map(Number).sort((a, b) => a - b)
+  .map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]) / 1e6);
+
+test("one long line is looked through on a thread, as lists are", async () => {
+  const file = join(desk.parley.data, "many.txt");
+  writeFileSync(file, `card: card\nphone: phone\n${Array.from({ length: 20 }, (_, i) => `p${i}: /(\\d+[- ]?){3}x${i}/`).join("\n")}\n`);
+  const other = await Desk.open(people, "--redaction", file);
+  try {
+    const feed = await other.call("r8");
+    const before = timesOf(other.parley.child.pid);
+    for (let i = 0; i < 8; i++) await feed.say("1234 ".repeat(13000), { segment_id: `s${i}` });
+    const spent = timesOf(other.parley.child.pid).map((ms, i) => ms - (before[i] ?? 0));
+    const all = spent.reduce((sum, ms) => sum + ms, 0);
+    assert.ok(spent[0] < all / 3, `the loop took ${spent[0].toFixed()} ms of ${all.toFixed()}`);
+    other.leave();
+  } finally { await other.close(); }
+});
+
 test("rules come from a file; off means off; a wrong file is refused at the start", async () => {
   const file = join(desk.parley.data, "rules.txt");
   writeFileSync(file, "# ours\norder: /\\bORD-\\d+\\b/\n");
