@@ -51,7 +51,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         app_reload(app);
     else if (!app->kit.draining)
         app_drain(app);
-    else if (!app->worker) /* whose master says so, since one signal may reach both */
+    else if (!app->worker) /* a worker stops when its master does, since one signal may reach both */
         app_stop_now(app);
 }
 
@@ -59,7 +59,7 @@ static int add_signals(struct signals *signals)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
-    if (signals->app->worker) signal(SIGINT, SIG_IGN); /* of a terminal: the master is told, too */
+    if (signals->app->worker) signal(SIGINT, SIG_IGN); /* of a terminal: the master gets it, too */
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (signals->app->worker && numbers[i] == SIGINT) continue;
         struct event_base *base = eio_loop_base(signals->app->kit.loop);
@@ -102,7 +102,7 @@ static int listen_and_run(struct app *app)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* One of several: it listens when its master says so. */
+/* One of several: it listens at its master's command. */
 static int run_worker(struct app *app)
 {
     struct signals signals = {app, {NULL}};

@@ -119,7 +119,7 @@ static inline void prefetch(const struct receivers *receivers, size_t i)
 }
 
 /* Sessions never call back while they are sent to: the room stays as it is during the walk. */
-static void walk(struct sio__batch *batch)
+static void walk_members(struct sio__batch *batch)
 {
     struct receivers receivers = receivers_of(batch);
     uint64_t deliveries = 0;
@@ -151,7 +151,7 @@ static void empty_batch(struct sio__batch *batch)
 void sio__batch_settle(struct sio_server *io)
 {
     if (!io->batch.nsp) return;
-    walk(&io->batch);
+    walk_members(&io->batch);
     empty_batch(&io->batch);
 }
 
@@ -228,8 +228,8 @@ void sio__batch_leaving(struct sio_socket *socket, struct eio_str room)
 
 /* ------------------------------------------------------------------ adding */
 
-static bool fits(const struct sio__batch *batch, const struct sio_namespace *nsp, const struct rooms_room *room,
-                 size_t bytes)
+static bool can_add(const struct sio__batch *batch, const struct sio_namespace *nsp, const struct rooms_room *room,
+                    size_t bytes)
 {
     return batch->nsp == nsp && batch->room == room && batch->bytes + bytes <= SIO__BATCH_BYTES_MAX;
 }
@@ -239,7 +239,7 @@ int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct si
 {
     struct sio_server *io = nsp->io;
     struct sio__batch *batch = &io->batch;
-    if (batch->nsp && !fits(batch, nsp, room, prepared->base.bytes)) sio__batch_settle(io);
+    if (batch->nsp && !can_add(batch, nsp, room, prepared->base.bytes)) sio__batch_settle(io);
     if (batch->nsp && but && is_receiver(batch, but)) catch_up(io, but); /* may settle */
     batch->nsp = nsp;
     batch->room = room;

@@ -32,7 +32,7 @@ static struct sio__asked *new_question(struct sio_socket *socket, void (*admit)(
 }
 
 /* The socket that asked, if it is still there. */
-static struct sio_socket *answered(struct sio__asked *asked)
+static struct sio_socket *socket_that_asked(struct sio__asked *asked)
 {
     struct sio_socket *socket = asked->socket;
     if (socket) socket->recovery->asked = NULL;
@@ -122,7 +122,7 @@ static void on_restored(void *ctx, const struct rooms_session *session)
     struct sio__asked *asked = ctx;
     struct sio_namespace *nsp = asked->nsp;
     void (*admit)(struct sio_socket *) = asked->admit;
-    struct sio_socket *socket = answered(asked);
+    struct sio_socket *socket = socket_that_asked(asked);
     if (!socket) {
         if (session) give_back(nsp, session);
         return;
@@ -143,7 +143,7 @@ static void on_restored(void *ctx, const struct rooms_session *session)
 }
 
 /* The old connection of a client that is back counts as alive until its heartbeat fails. but: NULL, or the new one. */
-static void evict(const struct sio_namespace *nsp, const char *pid, const struct sio_client *but)
+static void evict_session(const struct sio_namespace *nsp, const char *pid, const struct sio_client *but)
 {
     struct sio__recovery *old = sio__recovery_find(nsp, pid);
     if (old && old->socket->client != but && old->socket->client->session)
@@ -152,7 +152,7 @@ static void evict(const struct sio_namespace *nsp, const char *pid, const struct
 
 void sio__recovery_evict(void *ctx, struct rooms_name pid)
 {
-    if (pid.n == SIO__ID_SIZE) evict(ctx, pid.p, NULL);
+    if (pid.n == SIO__ID_SIZE) evict_session(ctx, pid.p, NULL);
 }
 
 static bool auth_text(const struct sio_socket *socket, const char *name, char *out, size_t out_size)
@@ -184,7 +184,7 @@ void sio__recovery_start(struct sio_socket *socket, void (*admit)(struct sio_soc
     bool has_offset = sio_json_member(sio_socket_auth(socket), "offset").p != NULL;
     if (has_offset && (!auth_text(socket, "offset", offset, sizeof offset) || !offset[0])) strcpy(offset, "?");
     if (!has_offset) offset[0] = '\0';
-    evict(nsp, pid, socket->client);
+    evict_session(nsp, pid, socket->client);
     if (socket->state != SIO__S_ADMISSION) return; /* by a handler of the eviction */
     struct sio__asked *asked = new_question(socket, admit);
     if (asked)
@@ -218,7 +218,7 @@ static void replay_one(void *ctx, const struct rooms_selector *who, const struct
 
 static void on_replayed(void *ctx, int error)
 {
-    struct sio_socket *socket = answered(ctx);
+    struct sio_socket *socket = socket_that_asked(ctx);
     if (!socket) return;
     if (error)
         sio__client_close(socket->client, "forced server close", EIO_CLOSE_FORCED,

@@ -8,7 +8,7 @@
 
 enum { FIRST_BEAT_SHARE = 5 }; /* of the interval */
 
-static void lose(struct sio__tunnel_peer *peer, const char *why)
+static void lose_peer(struct sio__tunnel_peer *peer, const char *why)
 {
     struct sio__tunnel_peers *peers = peer->all;
     if (peer->lost) return;
@@ -21,10 +21,10 @@ static void lose(struct sio__tunnel_peer *peer, const char *why)
 
 static void on_heard(void *ctx, int listeners)
 {
-    if (listeners == 0) lose(ctx, "no longer listens to its mailbox");
+    if (listeners == 0) lose_peer(ctx, "no longer listens to its mailbox");
 }
 
-static void beat(struct sio__tunnel_peer *peer)
+static void send_beat(struct sio__tunnel_peer *peer)
 {
     uint8_t bytes[SIO__TUNNEL_HEAD_BYTES + SIO__TUNNEL_OPEN_BYTES];
     struct sio__tunnel_message message = {.type = SIO__TUNNEL_BEAT, .name = eio_str(peer->all->name)};
@@ -47,8 +47,8 @@ static struct sio__tunnel_peer *find_silent(const struct sio__tunnel_peers *peer
 static void on_timer(void *ctx)
 {
     struct sio__tunnel_peers *peers = ctx;
-    for (struct sio__tunnel_peer *peer; (peer = find_silent(peers)) != NULL;) lose(peer, "is unresponsive");
-    for (struct sio__tunnel_peer *peer = peers->first; peer; peer = peer->next) beat(peer);
+    for (struct sio__tunnel_peer *peer; (peer = find_silent(peers)) != NULL;) lose_peer(peer, "is unresponsive");
+    for (struct sio__tunnel_peer *peer = peers->first; peer; peer = peer->next) send_beat(peer);
     if (peers->first) eio_timer_start(&peers->timer, peers->interval_ms);
 }
 

@@ -16,7 +16,7 @@ static const struct kit_metric metric_rows[] = {
                     "Logins to the Admin UI refused without a look: admin_failed_logins_max, or too many at a time."),
     KIT_COUNTER_ROW("admin_actions_total", actions, "Actions of the Admin UI that were carried out."),
     KIT_COUNTER_ROW("admin_actions_refused_total", actions_refused, "Actions of the Admin UI that were malformed."),
-    KIT_COUNTER_ROW("admin_reported_total", told, "Events and changes reported to the Admin UI."),
+    KIT_COUNTER_ROW("admin_reported_total", reported, "Events and changes reported to the Admin UI."),
     KIT_COUNTER_ROW("admin_events_left_out_total", events_left_out,
                     "Events not reported: admin_events_max, admin_event_bytes_max, or of a socket that is not listed."),
     KIT_COUNTER_ROW("admin_changes_left_out_total", changes_left_out,

@@ -48,7 +48,7 @@ const char *calls_feed_event_name(enum calls_feed_kind kind);
  */
 void calls_feed_submit(struct calls *calls, const struct calls_feed_event *event, calls_feed_fn fn, void *ctx);
 
-#define CALLS_LIST_ERRORS_MAX 100 /* are told; the others are counted */
+#define CALLS_LIST_ERRORS_MAX 100 /* are reported; the others are counted */
 struct calls_list_error {
     size_t index; /* in the list, from 0 */
     struct kit_failure failure;

@@ -207,8 +207,8 @@ void calls_access_empty(struct calls *calls, const char *call_id);
 
 /* --------------------------------------------------------------- presence */
 
-/* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
- * to be told who watches. */
+/* Who watches this call may have changed. joined: a socket is new, even if under a name that is there already, and gets
+ * the list in any case. */
 void calls_presence_touch(struct calls *calls, const char *call_id, bool joined);
 
 /* ------------------------------------------------------------------ proxy */

@@ -101,7 +101,7 @@ int calls_help_review(struct sio_socket *socket, const struct kit_claims *claims
     return 0;
 }
 
-/* -------------------------------------------------------------- who is told */
+/* ------------------------------------------------------------ who is notified */
 
 struct rooms {
     const char *family;

@@ -159,8 +159,8 @@ static void on_presence_timer(void *ctx)
     }
 }
 
-/* Who watches this call may have changed. joined: somebody is new, even if under a name that is there already, and has
- * to be told who watches. */
+/* Who watches this call may have changed. joined: a socket is new, even if under a name that is there already, and gets
+ * the list in any case. */
 void calls_presence_touch(struct calls *calls, const char *call_id, bool joined)
 {
     struct calls_presence *presence = calls->presence;

@@ -1,5 +1,5 @@
 /* A user at work: all the sockets and HTTP requests of one `sub` share what one user may take, however many they are.
- * Feeds are users of their own kind, with the feeds' share; whoever has not said who it is shares with its address. */
+ * Feeds are users of their own kind, with the feeds' share; a socket without a token shares with its address. */
 #ifndef KIT_USER_H
 #define KIT_USER_H
 
@@ -14,7 +14,7 @@ struct kit_user *kit_user_ref(struct kit *kit, const struct kit_claims *claims, 
 struct kit_user *kit_user_share(struct kit_user *user);
 void kit_user_unref(struct kit_user *user);
 /* The user as a source of work (kit_work.h). Long lists of lines have a share of their own, one at a time. Borrowed:
- * whoever gives it work keeps a reference to the user until that is done. NULL: NULL. */
+ * the giver of work keeps a reference to the user until that is done. NULL: NULL. */
 struct kit_source *kit_user_source(const struct kit_user *user, bool is_list);
 
 /* A socket of a user, embedded in what its owner keeps of it. While its user has asked for more than its share, or what
@@ -36,7 +36,7 @@ void kit_user_leave(struct kit_user_socket *member);
 /* begins: something that it asked has to wait; once for each, and once more with false when it does not any longer. */
 void kit_user_wait(struct kit_user_socket *member, bool begins);
 
-/* Memory that is taken for a user's answers until they are sent: counted here, judged by whoever makes them. All users'
+/* Memory that is taken for a user's answers until they are sent: counted here, judged by who makes them. All users'
  * together is kit->answer_bytes. */
 size_t kit_user_answer_bytes(const struct kit_user *user);
 void kit_user_charge(struct kit_user *user, ptrdiff_t bytes);

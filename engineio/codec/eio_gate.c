@@ -59,7 +59,7 @@ static int set_fault(struct eio__fault *fault, uint16_t status, const uint8_t *s
 }
 #define FAIL(parse, status, at, why) set_fault((parse)->fault, status, (parse)->p, at, why)
 
-static bool same(struct eio_str s, const char *lower)
+static bool is_same_text(struct eio_str s, const char *lower)
 {
     return s.n == strlen(lower) && strncasecmp(s.p, lower, s.n) == 0;
 }
@@ -174,7 +174,7 @@ static int on_encoding(struct parse *parse, struct eio_str value)
     const uint8_t *at = (const uint8_t *)value.p;
     if (parse->encodings++) return FAIL(parse, 400, at, "repeated transfer-encoding");
     if (value.n == 0) return FAIL(parse, 400, at, "empty transfer-encoding");
-    if (!same(value, "chunked")) return FAIL(parse, 501, at, "transfer-encoding not supported");
+    if (!is_same_text(value, "chunked")) return FAIL(parse, 501, at, "transfer-encoding not supported");
     parse->chunked = true;
     return 0;
 }
@@ -183,15 +183,15 @@ static void on_connection(struct parse *parse, struct eio_str value)
 {
     struct eio_str element;
     while (eio__list_next(&value, &element)) {
-        parse->close |= same(element, "close");
-        parse->keep_alive |= same(element, "keep-alive");
-        parse->upgrade |= same(element, "upgrade");
+        parse->close |= is_same_text(element, "close");
+        parse->keep_alive |= is_same_text(element, "keep-alive");
+        parse->upgrade |= is_same_text(element, "upgrade");
     }
 }
 
 static int on_expect(struct parse *parse, struct eio_str value)
 {
-    if (!same(value, "100-continue")) return FAIL(parse, 417, (const uint8_t *)value.p, "unknown expectation");
+    if (!is_same_text(value, "100-continue")) return FAIL(parse, 417, (const uint8_t *)value.p, "unknown expectation");
     parse->out->expect_continue = true;
     return 0;
 }
@@ -202,23 +202,23 @@ static int on_field(struct parse *parse, struct eio_str name, struct eio_str val
     struct eio_str element;
     switch (name.n) {
     case 4:
-        if (!same(name, "host")) return 0;
+        if (!is_same_text(name, "host")) return 0;
         if (parse->hosts++) return FAIL(parse, 400, (const uint8_t *)name.p, "repeated host");
         if (!eio__authority_valid(value)) return FAIL(parse, 400, (const uint8_t *)value.p, "bad host");
         return 0;
     case 6:
-        return same(name, "expect") ? on_expect(parse, value) : 0;
+        return is_same_text(name, "expect") ? on_expect(parse, value) : 0;
     case 7:
-        if (!same(name, "upgrade")) return 0;
-        while (eio__list_next(&value, &element)) parse->websocket |= same(element, "websocket");
+        if (!is_same_text(name, "upgrade")) return 0;
+        while (eio__list_next(&value, &element)) parse->websocket |= is_same_text(element, "websocket");
         return 0;
     case 10:
-        if (same(name, "connection")) on_connection(parse, value);
+        if (is_same_text(name, "connection")) on_connection(parse, value);
         return 0;
     case 14:
-        return same(name, "content-length") ? on_length(parse, value) : 0;
+        return is_same_text(name, "content-length") ? on_length(parse, value) : 0;
     case 17:
-        return same(name, "transfer-encoding") ? on_encoding(parse, value) : 0;
+        return is_same_text(name, "transfer-encoding") ? on_encoding(parse, value) : 0;
     default:
         return 0;
     }

@@ -112,7 +112,7 @@ static uint32_t unsent(struct eio__conn *conn)
     return (uint32_t)output_size(conn) + eio__fd_unsent(bufferevent_getfd(conn->bev));
 }
 
-static void look(const struct eio__line *line, struct eio__traffic *out)
+static void look_at_line(const struct eio__line *line, struct eio__traffic *out)
 {
     struct eio__conn *conn = container_of(line, struct eio__conn, line);
     *out = (struct eio__traffic){.given = conn->given,
@@ -125,7 +125,7 @@ static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
 {
     struct eio_http *http = conn->http;
     conn->bev = bev;
-    conn->line.look = look;
+    conn->line.look = look_at_line;
     bufferevent_setcb(bev, on_read, on_write, on_event, conn);
     if (conn->tls)
         bufferevent_enable(bev, EV_READ | EV_WRITE);

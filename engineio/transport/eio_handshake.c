@@ -149,7 +149,7 @@ static void admission_free(struct eio_admission *admission)
     free(admission);
 }
 
-static void act(struct eio_admission *admission);
+static void apply_decision(struct eio_admission *admission);
 
 static void on_admission_aborted(void *ctx)
 {
@@ -194,7 +194,7 @@ static void ask_hook(struct eio_admission *admission, admission_fn hook)
     admission->asking = true;
     hook(admission, admission->request->head, server->hooks_ctx);
     admission->asking = false;
-    if (admission->decision != UNDECIDED) act(admission);
+    if (admission->decision != UNDECIDED) apply_decision(admission);
 }
 
 static void act_admitted(struct eio_admission *admission)
@@ -242,7 +242,7 @@ static void act_denied(struct eio_admission *admission)
     free(message);
 }
 
-static void act(struct eio_admission *admission)
+static void apply_decision(struct eio_admission *admission)
 {
     switch (admission->decision) {
     case ADMITTED:
@@ -262,7 +262,7 @@ static void decide(struct eio_admission *admission, enum decision decision, cons
     if (admission->decision != UNDECIDED) return;
     admission->decision = decision;
     admission->text = text ? strdup(text) : NULL;
-    if (!admission->asking) act(admission);
+    if (!admission->asking) apply_decision(admission);
 }
 
 void eio_admit(struct eio_admission *admission)

@@ -27,7 +27,7 @@ static struct rooms_name room_of(const void *item)
     return (struct rooms_name){listening->room, listening->size};
 }
 
-static bool same(struct rooms_name a, struct rooms_name b)
+static bool is_same_name(struct rooms_name a, struct rooms_name b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
@@ -171,13 +171,13 @@ static void take_broadcast(struct classic *classic, struct rooms_bytes payload)
     struct rooms__classic_broadcast broadcast;
     struct rooms__classic_opts opts;
     struct rooms_name uid;
-    if (rooms__classic_read_uid(payload, &uid) == 0 && uid.p && same(uid, classic_uid(classic))) return;
+    if (rooms__classic_read_uid(payload, &uid) == 0 && uid.p && is_same_name(uid, classic_uid(classic))) return;
     if (rooms__classic_read_broadcast(payload, &broadcast)) {
         rooms__redis_ignored(classic->redis, "malformed broadcast");
         return;
     }
     struct rooms_name root = {"/", 1};
-    if (!same(broadcast.nsp.p ? broadcast.nsp : root, classic->nsp)) return;
+    if (!is_same_name(broadcast.nsp.p ? broadcast.nsp : root, classic->nsp)) return;
     if (rooms__classic_read_broadcast_opts(&broadcast, &opts)) {
         rooms__redis_ignored(classic->redis, "malformed broadcast: `rooms` is not a list");
         return;

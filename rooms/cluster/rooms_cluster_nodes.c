@@ -88,7 +88,7 @@ void rooms_cluster_node_gone(struct rooms_cluster *cluster, struct rooms_name ui
 }
 
 /* A carrier that counts may count it still: it is asked, next time. */
-static void lose(struct rooms_cluster *cluster, struct rooms__node *node)
+static void lose_node(struct rooms_cluster *cluster, struct rooms__node *node)
 {
     cluster->state->stats->nodes_lost++;
     if (!counts(cluster)) {
@@ -109,7 +109,7 @@ static void on_sweep(void *ctx)
         struct rooms__node *next = node->next;
         bool silent = (node->beats || !counts(cluster)) && !node->lost;
         if (silent) {
-            lose(cluster, node);
+            lose_node(cluster, node);
             next = head->next; /* callbacks may have changed the list */
         } else if (node->seen_ms + FORGET_MS + cluster->state->options.heartbeat_timeout_ms < now) {
             node_free(cluster, node);
@@ -118,7 +118,7 @@ static void on_sweep(void *ctx)
     }
 }
 
-static void beat(struct rooms_cluster *cluster, enum rooms_cluster_type type)
+static void send_beat(struct rooms_cluster *cluster, enum rooms_cluster_type type)
 {
     rooms__cluster_say(cluster, &(struct rooms_cluster_message){.type = type});
     base_timer_start(&cluster->state->heartbeat, cluster->state->options.heartbeat_interval_ms);
@@ -126,12 +126,12 @@ static void beat(struct rooms_cluster *cluster, enum rooms_cluster_type type)
 
 static void on_heartbeat(void *ctx)
 {
-    beat(ctx, ROOMS_CLUSTER_HEARTBEAT);
+    send_beat(ctx, ROOMS_CLUSTER_HEARTBEAT);
 }
 
 void rooms_cluster_announce(struct rooms_cluster *cluster)
 {
-    if (cluster->state->options.heartbeat_interval_ms) beat(cluster, ROOMS_CLUSTER_INITIAL_HEARTBEAT);
+    if (cluster->state->options.heartbeat_interval_ms) send_beat(cluster, ROOMS_CLUSTER_INITIAL_HEARTBEAT);
 }
 
 size_t rooms_cluster_lost(const struct rooms_cluster *cluster, struct rooms_name *uids, size_t max)

@@ -64,7 +64,7 @@ static msgpack_packer on_top_of(struct rooms_packer *packer)
     return (msgpack_packer){.data = packer, .callback = append_bytes};
 }
 
-static bool fits(struct rooms_packer *packer, size_t n)
+static bool has_room(struct rooms_packer *packer, size_t n)
 {
     if (n <= UINT32_MAX) return true;
     if (!packer->error) packer->error = ROOMS_ELIMIT;
@@ -74,25 +74,25 @@ static bool fits(struct rooms_packer *packer, size_t n)
 void rooms_pack_array(struct rooms_packer *packer, size_t count)
 {
     msgpack_packer pk = on_top_of(packer);
-    if (fits(packer, count)) msgpack_pack_array(&pk, count);
+    if (has_room(packer, count)) msgpack_pack_array(&pk, count);
 }
 
 void rooms_pack_map(struct rooms_packer *packer, size_t count)
 {
     msgpack_packer pk = on_top_of(packer);
-    if (fits(packer, count)) msgpack_pack_map(&pk, count);
+    if (has_room(packer, count)) msgpack_pack_map(&pk, count);
 }
 
 void rooms_pack_text(struct rooms_packer *packer, const char *text, size_t size)
 {
     msgpack_packer pk = on_top_of(packer);
-    if (fits(packer, size) && msgpack_pack_str(&pk, size) == 0) msgpack_pack_str_body(&pk, text, size);
+    if (has_room(packer, size) && msgpack_pack_str(&pk, size) == 0) msgpack_pack_str_body(&pk, text, size);
 }
 
 void rooms_pack_binary(struct rooms_packer *packer, struct rooms_bytes bytes)
 {
     msgpack_packer pk = on_top_of(packer);
-    if (fits(packer, bytes.n) && msgpack_pack_bin(&pk, bytes.n) == 0) msgpack_pack_bin_body(&pk, bytes.p, bytes.n);
+    if (has_room(packer, bytes.n) && msgpack_pack_bin(&pk, bytes.n) == 0) msgpack_pack_bin_body(&pk, bytes.p, bytes.n);
 }
 
 void rooms_pack_uint(struct rooms_packer *packer, uint64_t value)
@@ -182,7 +182,7 @@ static int pack_string(struct walk *w)
     }
     size_t size = base_json_decode(quoted, NULL);
     msgpack_packer pk = on_top_of(w->packer);
-    if (fits(w->packer, size)) msgpack_pack_str(&pk, size);
+    if (has_room(w->packer, size)) msgpack_pack_str(&pk, size);
     uint8_t *to = rooms__packer_reserve(w->packer, size);
     if (!to) return -1;
     base_json_decode(quoted, (char *)to);
@@ -382,7 +382,7 @@ static int after_value(struct walk *w)
     }
 }
 
-static int walk(struct walk *w, struct rooms_bytes json)
+static int walk_value(struct walk *w, struct rooms_bytes json)
 {
     int more = 1;
     w->p = json.p;
@@ -409,9 +409,9 @@ void rooms_pack_json(struct rooms_packer *packer, struct rooms_bytes json, const
     w.counts = w.counts_inline;
     w.counts_capacity = COUNTS_INLINE;
     w.counting = true;
-    if (walk(&w, json) == 0) {
+    if (walk_value(&w, json) == 0) {
         w.counting = false;
-        walk(&w, json);
+        walk_value(&w, json);
     }
     if (w.counts != w.counts_inline) free(w.counts);
 }

@@ -307,7 +307,7 @@ static bool is_confirmation(const struct rooms__redis_conn *conn, const redisRep
     return conn->role == ROOMS__CONN_SUB && reply->type == REDIS_REPLY_ARRAY && reply->elements == 3;
 }
 
-static const char *answered(struct rooms__redis_conn *conn, const redisReply *reply, bool *another_address)
+static const char *match_reply(struct rooms__redis_conn *conn, const redisReply *reply, bool *another_address)
 {
     struct rooms_redis *redis = conn->redis;
     struct rooms__redis_record record;
@@ -361,7 +361,7 @@ static const char *take_reply(struct rooms__redis_conn *conn, const uint8_t *p, 
         return said;
     }
     const char *why = conn->state == ROOMS__CONN_GREETING ? greeting_answered(conn, reply, another_address)
-                                                          : answered(conn, reply, another_address);
+                                                          : match_reply(conn, reply, another_address);
     if (why) {
         snprintf(said, said_size, "%.*s", (int)strcspn(why, "\r\n"), why);
         why = said;

@@ -165,7 +165,7 @@ static void on_end(void *ctx, const struct redisReply *reply)
     read_on(streams);
 }
 
-static void look(struct rooms__streams *streams)
+static void look_for_entries(struct rooms__streams *streams)
 {
     for (size_t i = 0; i < streams->count; i++) {
         const struct rooms_bytes args[] = {rooms__text("XINFO"), rooms__text("STREAM"),
@@ -185,13 +185,13 @@ static void start_reading(void *ctx)
     if (all_known)
         read_on(streams);
     else
-        look(streams);
+        look_for_entries(streams);
 }
 
 static void on_up(void *ctx)
 {
     struct rooms__streams *streams = ctx;
-    if (streams->looking == 0) look(streams);
+    if (streams->looking == 0) look_for_entries(streams);
 }
 
 /* --------------------------------------------------------------------- life */
@@ -234,7 +234,7 @@ static struct rooms__streams *streams_new(struct rooms_redis *redis)
         return NULL;
     }
     rooms__redis_need_blocking(redis);
-    if (rooms__redis_is_up(redis)) look(streams);
+    if (rooms__redis_is_up(redis)) look_for_entries(streams);
     return streams;
 }
 

@@ -228,7 +228,7 @@ static void on_evicted(struct rooms__eviction *eviction)
 }
 
 /* Another node may still count the old connection as alive. Returns true if it has been asked. */
-static bool evict(struct rooms__stream_question *question)
+static bool ask_to_evict(struct rooms__stream_question *question)
 {
     if (question->was_evicted) return false;
     question->was_evicted = true;
@@ -243,7 +243,7 @@ static void on_session(void *ctx, const struct redisReply *reply)
     struct rooms__stream_question *question = ctx;
     struct rooms__stream_session saved;
     char offset[ROOMS_OFFSET_SIZE];
-    if (reply && reply->type == REDIS_REPLY_NIL && question->has_info && evict(question)) return;
+    if (reply && reply->type == REDIS_REPLY_NIL && question->has_info && ask_to_evict(question)) return;
     bool is_there = reply && reply->type == REDIS_REPLY_STRING && question->has_info &&
                     rooms__stream_session_read(
                         &saved, (struct rooms_bytes){(const uint8_t *)reply->str, (size_t)reply->len}) == ROOMS_OK;
@@ -300,7 +300,7 @@ void rooms__sessions_restore(struct rooms_adapter *base, struct rooms_name pid, 
     question->has_offset = offset.n > 0;
     question->is_valid = offset.n == 0 || rooms__stream_id_read(offset, &id);
     question->from = id;
-    bool is_asked = question->is_valid ? ask_session(question) == ROOMS_OK : evict(question);
+    bool is_asked = question->is_valid ? ask_session(question) == ROOMS_OK : ask_to_evict(question);
     if (!is_asked) end_restore(question, NULL);
 }
 

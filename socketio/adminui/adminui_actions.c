@@ -69,7 +69,7 @@ static int read_filter(struct sio_args args, size_t at, char *filter, size_t siz
     return n > 0 ? 1 : EIO_EINVAL;
 }
 
-static int act(struct sio_namespace *nsp, bool is_local, const struct action *action, struct sio_args args)
+static int run_action(struct sio_namespace *nsp, bool is_local, const struct action *action, struct sio_args args)
 {
     char filter[ADMINUI__NAME_SIZE];
     int filtered = read_filter(args, action->filter, filter, sizeof filter);
@@ -90,7 +90,7 @@ static int pass_on(struct adminui *adminui, const struct action *action, struct 
     sio_builder_text(&out, action->name, strlen(action->name));
     if (args.json.n) sio_builder_slice(&out, args, args.json);
     int error = out.error;
-    adminui__tell_nodes(adminui, &out);
+    adminui__send_to_nodes(adminui, &out);
     return error;
 }
 
@@ -105,7 +105,7 @@ static void on_action(struct sio_socket *socket, const struct sio_event *event, 
     int error = sio_args_text(event->args, 0, name, sizeof name);
     struct sio_namespace *nsp = error < 0 ? NULL : adminui__find_namespace(adminui->io, name);
     if (nsp)
-        error = act(nsp, false, action, event->args);
+        error = run_action(nsp, false, action, event->args);
     else if (error >= 0)
         error = pass_on(adminui, action, event->args);
     if (error < 0)
@@ -121,7 +121,7 @@ void adminui__act_here(struct adminui *adminui, struct sio_args args)
     if (sio_args_text(args, 0, word, sizeof word) < 0 || sio_args_text(rest, 0, name, sizeof name) < 0) return;
     struct sio_namespace *nsp = adminui__find_namespace(adminui->io, name);
     for (size_t i = 0; nsp && i < ACTIONS; i++)
-        if (strcmp(word, actions[i].name) == 0) act(nsp, true, &actions[i], rest);
+        if (strcmp(word, actions[i].name) == 0) run_action(nsp, true, &actions[i], rest);
 }
 
 int adminui__actions_open(struct adminui *adminui)

@@ -1,9 +1,9 @@
 /* What the files of adminui share. Private to this library.
  *
- * Reading order: adminui_namespace.c (the pieces put together, and what nodes say to each other), adminui_tell.c (how
- * pages and nodes are told something, within limits), adminui_login.c (who
- * may in), adminui_watch.c (what happens to sockets, as it happens), adminui_sockets.c (which sockets pages know, and
- * the list that a new page gets), adminui_stats.c (numbers), adminui_actions.c (what pages ask for). */
+ * Reading order: adminui_namespace.c (the pieces put together, and what nodes say to each other), adminui_send.c
+ * (sending to pages and nodes, within limits), adminui_login.c (who may in), adminui_watch.c (what happens to sockets,
+ * as it happens), adminui_sockets.c (which sockets pages know, and the list that a new page gets), adminui_stats.c
+ * (numbers), adminui_actions.c (what pages ask for). */
 #ifndef ADMINUI_INT_H
 #define ADMINUI_INT_H
 
@@ -36,7 +36,7 @@ struct adminui__page {
     bool wants_list;
     uint64_t until_ms; /* loop time, as all times here */
     char user[ADMINUI__USER_SIZE];
-    char new_session[ADMINUI__SESSION_SIZE]; /* to be told once it is connected; "": it has one */
+    char new_session[ADMINUI__SESSION_SIZE]; /* goes to it once it is connected; "": it has one */
 };
 
 struct adminui__session {
@@ -124,22 +124,22 @@ struct adminui {
     struct adminui_stats stats, last_stats;
 };
 
-/* adminui_tell.c */
+/* adminui_send.c */
 /* The pages of this node, and those of others if there are any. */
 struct sio_target adminui__pages(const struct adminui *adminui);
 /* Sends to them, and clears the builder. */
-void adminui__tell(struct adminui *adminui, const char *event, struct sio_builder *args);
+void adminui__send_to_pages(struct adminui *adminui, const char *event, struct sio_builder *args);
 /* "2026-01-02T03:04:05.678Z" */
 void adminui__put_time(struct sio_builder *args, uint64_t unix_ms);
 uint64_t adminui__unix_ms(const struct adminui *adminui);
 /* To the other nodes; clears the builder. */
-void adminui__tell_nodes(struct adminui *adminui, struct sio_builder *args);
+void adminui__send_to_nodes(struct adminui *adminui, struct sio_builder *args);
 bool adminui__is_watched_elsewhere(const struct adminui *adminui);
 /* The namespace of that name if this node has it. */
 struct sio_namespace *adminui__find_namespace(struct sio_server *io, const char *name);
 /* False: too much happens; counted. */
-bool adminui__may_tell_change(struct adminui *adminui);
-bool adminui__may_tell_event(struct adminui *adminui, struct sio_args args);
+bool adminui__may_report_change(struct adminui *adminui);
+bool adminui__may_report_event(struct adminui *adminui, struct sio_args args);
 
 /* adminui_login.c */
 int adminui__login_open(struct adminui *adminui);
@@ -157,8 +157,8 @@ struct adminui__shown *adminui__shown_find(const struct adminui *adminui, const 
 /* NULL: there are too many, or out of memory; counted. */
 struct adminui__shown *adminui__shown_add(struct adminui *adminui, struct sio_socket *socket);
 void adminui__shown_remove(struct adminui *adminui, struct adminui__shown *shown);
-/* Takes in sockets as long as there is room: at most `limit`, told to pages if `tells`. */
-void adminui__shown_fill(struct adminui *adminui, size_t limit, bool tells);
+/* Takes in sockets as long as there is room: at most `limit`, reported to pages if `reports`. */
+void adminui__shown_fill(struct adminui *adminui, size_t limit, bool reports);
 void adminui__shown_clear(struct adminui *adminui);
 /* Its data may change in this turn. */
 void adminui__shown_touch(struct adminui *adminui, struct adminui__shown *shown);

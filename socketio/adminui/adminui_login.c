@@ -16,7 +16,7 @@
 struct adminui_login {
     struct adminui *adminui;
     struct adminui_login *prev, *next;
-    struct sio_admission *admission; /* NULL: nobody waits for the answer any more */
+    struct sio_admission *admission; /* NULL: the socket is gone, the answer has no effect */
     json_t *auth;
     char address[46];
     char session[ADMINUI__SESSION_SIZE]; /* that it claims to have; "": none */

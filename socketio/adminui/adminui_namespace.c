@@ -24,13 +24,13 @@ void adminui_options_init(struct adminui_options *options)
 
 /* ------------------------------------------------------------------- nodes */
 
-static void tell_nodes_word(struct adminui *adminui, const char *word, const char *sid)
+static void send_word_to_nodes(struct adminui *adminui, const char *word, const char *sid)
 {
     struct sio_builder args;
     sio_builder_init(&args);
     sio_builder_text(&args, word, strlen(word));
     if (sid) sio_builder_text(&args, sid, strlen(sid));
-    adminui__tell_nodes(adminui, &args);
+    adminui__send_to_nodes(adminui, &args);
 }
 
 static void on_count(void *ctx, int error, size_t servers)
@@ -44,7 +44,7 @@ static void send_rosters(struct adminui *adminui, struct adminui__page *page)
 {
     if (adminui->options.mode != ADMINUI_DEVELOPMENT || !sio_socket_is_connected(page->socket)) return;
     adminui__roster_own(adminui, page);
-    tell_nodes_word(adminui, "list", sio_socket_id(page->socket));
+    send_word_to_nodes(adminui, "list", sio_socket_id(page->socket));
 }
 
 /* A page that is slow to read gets its list when it has read what is queued for it. */
@@ -79,7 +79,7 @@ static void on_watched(struct adminui *adminui)
 }
 
 /* What another node says: "watch" while it has pages, "list" for one page's list, "renew" when its own sockets changed
- * too fast to be told of one by one, "session" to ask for one, "act" for an action on a namespace it does not have. */
+ * too fast to be reported one by one, "session" to ask for one, "act" for an action on a namespace it does not have. */
 static void on_node(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     struct adminui *adminui = ctx;
@@ -135,7 +135,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     send_session(page);
     send_config(adminui, socket);
     update_watching(adminui);
-    tell_nodes_word(adminui, "watch", NULL);
+    send_word_to_nodes(adminui, "watch", NULL);
     if (is_first) adminui__stats_send(adminui);
     send_rosters(adminui, page);
 }
@@ -157,7 +157,7 @@ static void on_gone(struct sio_socket *socket, const char *reason, void *ctx)
     update_watching(adminui);
 }
 
-/* Whoever comes back logs in again, with the session. */
+/* A page that comes back logs in again, with the session. */
 static bool on_recover(struct sio_socket *socket, void *ctx)
 {
     (void)socket;
@@ -174,7 +174,7 @@ static void renew_if_outdated(struct adminui *adminui)
     adminui->outdated = false;
     adminui->resynced_ms = now;
     renew_rosters(adminui);
-    if (adminui__is_watched_elsewhere(adminui)) tell_nodes_word(adminui, "renew", NULL);
+    if (adminui__is_watched_elsewhere(adminui)) send_word_to_nodes(adminui, "renew", NULL);
 }
 
 static void on_tick(void *ctx)
@@ -190,7 +190,7 @@ static void on_tick(void *ctx)
         renew_if_outdated(adminui);
         if (adminui->options.mode == ADMINUI_DEVELOPMENT) adminui__shown_fill(adminui, ADMINUI__SLICE_SOCKETS, true);
         if (adminui->ticks % ADMINUI__STATS_TICKS == 0) {
-            if (adminui->page_count) tell_nodes_word(adminui, "watch", NULL);
+            if (adminui->page_count) send_word_to_nodes(adminui, "watch", NULL);
             sio_server_count(adminui->nsp, on_count, adminui);
             adminui__stats_send(adminui);
         }

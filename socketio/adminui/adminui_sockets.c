@@ -142,10 +142,10 @@ void adminui__shown_clear(struct adminui *adminui)
 struct filling {
     struct adminui *adminui;
     size_t left;
-    bool tells;
+    bool reports;
 };
 
-static void tell_connected(struct adminui *adminui, struct sio_target target, struct sio_socket *socket)
+static void report_connected(struct adminui *adminui, struct sio_target target, struct sio_socket *socket)
 {
     struct sio_builder args;
     sio_builder_init(&args);
@@ -162,8 +162,8 @@ static void fill_one(struct sio_socket *socket, void *ctx)
     filling->left--;
     if (!adminui__shown_add(filling->adminui, socket))
         filling->left = 0;
-    else if (filling->tells)
-        tell_connected(filling->adminui, adminui__pages(filling->adminui), socket);
+    else if (filling->reports)
+        report_connected(filling->adminui, adminui__pages(filling->adminui), socket);
 }
 
 static void fill_namespace(struct sio_namespace *nsp, void *ctx)
@@ -177,10 +177,10 @@ static void count_sockets(struct sio_namespace *nsp, void *ctx)
     *(size_t *)ctx += sio_namespace_socket_count(nsp);
 }
 
-void adminui__shown_fill(struct adminui *adminui, size_t limit, bool tells)
+void adminui__shown_fill(struct adminui *adminui, size_t limit, bool reports)
 {
     size_t sockets = 0, room = room_for(adminui);
-    struct filling filling = {adminui, room < limit ? room : limit, tells};
+    struct filling filling = {adminui, room < limit ? room : limit, reports};
     if (!room) return;
     sio_each_namespace(adminui->io, count_sockets, &sockets);
     if (sockets > adminui->shown_count) sio_each_namespace(adminui->io, fill_namespace, &filling);
@@ -205,8 +205,8 @@ static void on_data_timer(void *ctx)
         sio_builder_put(&args, ",\"data\":");
         uint64_t hash = put_data(adminui, shown->socket, &args);
         sio_builder_put(&args, "}");
-        if (hash != shown->data_hash && adminui__may_tell_change(adminui))
-            adminui__tell(adminui, "socket_updated", &args);
+        if (hash != shown->data_hash && adminui__may_report_change(adminui))
+            adminui__send_to_pages(adminui, "socket_updated", &args);
         else
             sio_builder_clear(&args);
         shown->data_hash = hash;
@@ -251,7 +251,7 @@ static void send_slice(struct adminui *adminui, struct adminui__roster *roster)
     for (size_t i = 0; i < ADMINUI__SLICE_SOCKETS && roster->at; i++) {
         struct adminui__shown *shown = roster->at;
         roster->at = shown->next;
-        tell_connected(adminui, target, shown->socket);
+        report_connected(adminui, target, shown->socket);
     }
     if (!roster->at) roster_free(adminui, roster);
 }

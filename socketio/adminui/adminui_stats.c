@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void add(struct adminui *adminui, const char *type, const char *sub_type, uint64_t count)
+static void add_sample(struct adminui *adminui, const char *type, const char *sub_type, uint64_t count)
 {
     uint64_t second = adminui__unix_ms(adminui) / 1000 * 1000;
     if (!count) return;
@@ -18,13 +18,13 @@ static void add(struct adminui *adminui, const char *type, const char *sub_type,
     adminui->samples[adminui->sample_count++] = (struct adminui__sample){second, type, sub_type, count};
 }
 
-/* What a page could not be told is in its numbers; the official one keeps them, but shows nothing of it. */
+/* What was left out for a page is in its numbers; the official one keeps them, but shows nothing of it. */
 static void sample_left_out(struct adminui *adminui)
 {
     const struct adminui_stats *now = &adminui->stats, *last = &adminui->last_stats;
-    add(adminui, "leftOut", "events", now->events_left_out - last->events_left_out);
-    add(adminui, "leftOut", "changes", now->changes_left_out - last->changes_left_out);
-    add(adminui, "leftOut", "sockets", now->sockets_left_out - last->sockets_left_out);
+    add_sample(adminui, "leftOut", "events", now->events_left_out - last->events_left_out);
+    add_sample(adminui, "leftOut", "changes", now->changes_left_out - last->changes_left_out);
+    add_sample(adminui, "leftOut", "sockets", now->sockets_left_out - last->sockets_left_out);
     adminui->last_stats = *now;
 }
 
@@ -33,14 +33,14 @@ void adminui__stats_sample(struct adminui *adminui)
     struct eio_server_stats now;
     const struct eio_server_stats *last = &adminui->last;
     eio_server_get_stats(sio_server_engine(adminui->io), &now);
-    add(adminui, "rawConnection", NULL, now.opened - last->opened);
+    add_sample(adminui, "rawConnection", NULL, now.opened - last->opened);
     for (size_t i = 0; i < sizeof now.closed / sizeof now.closed[0]; i++)
-        add(adminui, "rawDisconnection", eio_close_reason_text((enum eio_close_reason)i),
-            now.closed[i] - last->closed[i]);
-    add(adminui, "packetsIn", NULL, now.messages_in - last->messages_in);
-    add(adminui, "packetsOut", NULL, now.messages_out - last->messages_out);
-    add(adminui, "bytesIn", NULL, now.bytes_in - last->bytes_in);
-    add(adminui, "bytesOut", NULL, now.bytes_out - last->bytes_out);
+        add_sample(adminui, "rawDisconnection", eio_close_reason_text((enum eio_close_reason)i),
+                   now.closed[i] - last->closed[i]);
+    add_sample(adminui, "packetsIn", NULL, now.messages_in - last->messages_in);
+    add_sample(adminui, "packetsOut", NULL, now.messages_out - last->messages_out);
+    add_sample(adminui, "bytesIn", NULL, now.bytes_in - last->bytes_in);
+    add_sample(adminui, "bytesOut", NULL, now.bytes_out - last->bytes_out);
     sample_left_out(adminui);
     adminui->last = now;
 }

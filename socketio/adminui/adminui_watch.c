@@ -10,7 +10,8 @@ static void put_c(struct sio_builder *args, const char *text)
     sio_builder_text(args, text, strlen(text));
 }
 
-static void tell_room(struct adminui *adminui, const char *event, const struct sio_socket *socket, struct eio_str room)
+static void report_room(struct adminui *adminui, const char *event, const struct sio_socket *socket,
+                        struct eio_str room)
 {
     struct sio_builder args;
     sio_builder_init(&args);
@@ -18,7 +19,7 @@ static void tell_room(struct adminui *adminui, const char *event, const struct s
     sio_builder_text(&args, room.p, room.n);
     put_c(&args, sio_socket_id(socket));
     adminui__put_time(&args, adminui__unix_ms(adminui));
-    adminui__tell(adminui, event, &args);
+    adminui__send_to_pages(adminui, event, &args);
 }
 
 /* The rooms first, as the reference; those that it joined in middleware, too. */
@@ -27,19 +28,19 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     struct adminui *adminui = ctx;
     struct eio_str room;
     struct sio_builder args;
-    if (!adminui__shown_add(adminui, socket) || !adminui__may_tell_change(adminui)) return;
-    for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) tell_room(adminui, "room_joined", socket, room);
+    if (!adminui__shown_add(adminui, socket) || !adminui__may_report_change(adminui)) return;
+    for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) report_room(adminui, "room_joined", socket, room);
     sio_builder_init(&args);
     adminui__put_socket(adminui, socket, &args);
     adminui__put_time(&args, adminui__unix_ms(adminui));
-    adminui__tell(adminui, "socket_connected", &args);
+    adminui__send_to_pages(adminui, "socket_connected", &args);
 }
 
 static void on_upgrade(struct sio_socket *socket, void *ctx)
 {
     struct adminui *adminui = ctx;
     struct sio_builder args;
-    if (!adminui__shown_find(adminui, socket) || !adminui__may_tell_change(adminui)) return;
+    if (!adminui__shown_find(adminui, socket) || !adminui__may_report_change(adminui)) return;
     const char *id = sio_socket_id(socket), *nsp = sio_namespace_name(sio_socket_namespace(socket));
     sio_builder_init(&args);
     sio_builder_open(&args);
@@ -48,16 +49,16 @@ static void on_upgrade(struct sio_socket *socket, void *ctx)
     sio_builder_put(&args, ",\"nsp\":");
     sio_builder_put_text(&args, nsp, strlen(nsp));
     sio_builder_put(&args, ",\"transport\":\"websocket\"}");
-    adminui__tell(adminui, "socket_updated", &args);
+    adminui__send_to_pages(adminui, "socket_updated", &args);
 }
 
-static void tell_rooms_left(struct adminui *adminui, const struct sio_socket *socket)
+static void report_rooms_left(struct adminui *adminui, const struct sio_socket *socket)
 {
     struct sio_args rooms = sio_builder_args(&adminui->leaving);
     char name[ADMINUI__NAME_SIZE];
     for (size_t i = 0, n = sio_args_count(rooms); i < n; i++) {
         int size = sio_args_text(rooms, i, name, sizeof name);
-        if (size >= 0) tell_room(adminui, "room_left", socket, (struct eio_str){name, (size_t)size});
+        if (size >= 0) report_room(adminui, "room_left", socket, (struct eio_str){name, (size_t)size});
     }
 }
 
@@ -67,21 +68,21 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
     struct adminui__shown *shown = adminui__shown_find(adminui, socket);
     if (!shown) return;
     adminui__shown_remove(adminui, shown);
-    if (adminui__may_tell_change(adminui)) {
+    if (adminui__may_report_change(adminui)) {
         struct sio_builder args;
         sio_builder_init(&args);
         put_c(&args, sio_namespace_name(sio_socket_namespace(socket)));
         put_c(&args, sio_socket_id(socket));
         put_c(&args, reason);
         adminui__put_time(&args, adminui__unix_ms(adminui));
-        adminui__tell(adminui, "socket_disconnected", &args);
-        tell_rooms_left(adminui, socket);
+        adminui__send_to_pages(adminui, "socket_disconnected", &args);
+        report_rooms_left(adminui, socket);
     }
     sio_builder_clear(&adminui->leaving);
     sio_builder_init(&adminui->leaving);
 }
 
-/* Rooms that a socket leaves because it goes are told after that: pages still know then whose they were. */
+/* Rooms that a socket leaves because it disconnects are reported after that: pages still know then whose they were. */
 static void on_room(enum sio_room_event what, struct eio_str room, struct sio_socket *socket, struct sio_namespace *nsp,
                     void *ctx)
 {
@@ -92,8 +93,8 @@ static void on_room(enum sio_room_event what, struct eio_str room, struct sio_so
         if (what == SIO_ROOM_LEFT) sio_builder_text(&adminui->leaving, room.p, room.n);
         return;
     }
-    if (adminui__may_tell_change(adminui))
-        tell_room(adminui, what == SIO_ROOM_JOINED ? "room_joined" : "room_left", socket, room);
+    if (adminui__may_report_change(adminui))
+        report_room(adminui, what == SIO_ROOM_JOINED ? "room_joined" : "room_left", socket, room);
 }
 
 static void on_data(struct sio_socket *socket, void *ctx)
@@ -106,11 +107,11 @@ static void on_data(struct sio_socket *socket, void *ctx)
 
 /* ------------------------------------------------------------------ events */
 
-static void tell_event(struct adminui *adminui, const char *event, struct sio_socket *socket, struct eio_str name,
-                       struct sio_args args)
+static void report_event(struct adminui *adminui, const char *event, struct sio_socket *socket, struct eio_str name,
+                         struct sio_args args)
 {
     const struct sio_namespace *nsp = sio_socket_namespace(socket);
-    if (nsp == adminui->nsp || !adminui__may_tell_event(adminui, args)) return;
+    if (nsp == adminui->nsp || !adminui__may_report_event(adminui, args)) return;
     if (!adminui__shown_find(adminui, socket)) {
         adminui->stats.events_left_out++;
         return;
@@ -128,17 +129,17 @@ static void tell_event(struct adminui *adminui, const char *event, struct sio_so
     }
     sio_builder_put(&out, "]");
     adminui__put_time(&out, adminui__unix_ms(adminui));
-    adminui__tell(adminui, event, &out);
+    adminui__send_to_pages(adminui, event, &out);
 }
 
 static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
-    tell_event(ctx, "event_received", socket, event->name, event->args);
+    report_event(ctx, "event_received", socket, event->name, event->args);
 }
 
 static void on_outgoing(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx)
 {
-    tell_event(ctx, "event_sent", socket, name, args);
+    report_event(ctx, "event_sent", socket, name, args);
 }
 
 /* ------------------------------------------------------------ begin and end */

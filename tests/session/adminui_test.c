@@ -227,10 +227,10 @@ static void nothing_is_watched_while_no_page_is_there(void **state)
     close(second);
     talk_turn(&t);
     assert_false(t.io->watched);
-    uint64_t told = stats().told;
+    uint64_t reported = stats().reported;
     client_say(&t, fd, "42[\"x\"]");
     eio_loop_advance(t.loop, 5000);
-    assert_int_equal(stats().told, told);
+    assert_int_equal(stats().reported, reported);
     close(fd);
 }
 
@@ -326,7 +326,7 @@ static void what_a_socket_leaves_is_told_to_no_page_that_is_gone(void **state)
     int fd = client_join(&t, "", NULL), admin = page();
     sio_join(t.root->sockets[0], eio_str("r"));
     json_object_set_new(sio_socket_data(t.root->sockets[0]), "a", json_integer(1));
-    sio_socket_disconnect(t.root->sockets[0], true); /* with its data waiting to be told */
+    sio_socket_disconnect(t.root->sockets[0], true); /* with its data waiting to be sent */
     close(admin);
     talk_turn(&t);
     talk_turn(&t);

@@ -178,9 +178,8 @@ def circles():
                 yield f"{folder}/: {len(circle)} files call each other: {', '.join(edges)}"
 
 
-# Folders whose static functions say in their names what they do it to, so that a backtrace can be read; the list may only
-# become longer. A word is bare if one of these, or if several files have a function of that name.
-NAMED = ("engineio/", "socketio/sio_")
+# Folders whose static functions say in their names what they do it to, so that a backtrace can be read. A word is bare if one of these, or if several files have a function of that name.
+NAMED = ("base/", "engineio/", "rooms/", "socketio/")
 BARE = {"add", "ask", "call", "do", "fail", "find", "finish", "get", "handle", "put", "run", "take", "tell"}
 
 
@@ -439,10 +438,9 @@ PROSE = re.compile(
 LITERAL = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*', re.S)
 
 
-# Folders whose comments read well, too; the list may only become longer.
-PROSE_COMMENTS = ("base/", "engineio/", "rooms/", "socketio/sio_", "socketio/include/", "app/calls/", "app/kit/", "app/knowledge/", "app/node/", "app/users/",
-                  "app/web/")
-TRANSLATED = re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")
+# Below app/ people speak: what was said on a call, and an offer that nobody took, are its subject.
+TRANSLATED = {True: re.compile(r"\b(?:[Ww]hoever|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard))\b"),
+              False: re.compile(r"\b(?:[Ww]hoever|[Nn]obody|[Hh]e|[Hh]is|(?:is|are|was|were|be|been) (?:told|heard|said))\b")}
 
 
 def prose():
@@ -455,11 +453,9 @@ def prose():
             said = found[0]
             if said[0] == '"':
                 said = "".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', said))
-            elif path.as_posix().startswith(PROSE_COMMENTS):
-                said = re.sub(r"\s*\n\s*\* ?", " ", said)
             else:
-                continue
-            words = PROSE.search(said) or (found[0][0] != '"' and path.parts[0] != "app" and TRANSLATED.search(said))
+                said = re.sub(r"\s*\n\s*\* ?", " ", said)
+            words = PROSE.search(said) or (found[0][0] != '"' and TRANSLATED[path.parts[0] == "app"].search(said))
             if words:
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 

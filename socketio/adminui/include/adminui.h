@@ -9,8 +9,8 @@
  *     sio_server_free(io);
  *     adminui_free(adminui);
  *
- * Whoever is logged in gets `config`, `server_stats` every two seconds, and in development mode every socket with what
- * happens to it; and may act on sockets unless the options forbid it. With an adapter, each node reports its own
+ * A page that is logged in gets `config`, `server_stats` every two seconds, and in development mode every socket with
+ * what happens to it; and may act on sockets unless the options forbid it. With an adapter, each node reports its own
  * sockets to the pages of all nodes. While no page is connected to any node, sockets are not watched at all.
  *
  * What a page cannot take is left out, and counted: see the limits below. */
@@ -76,7 +76,7 @@ struct adminui_stats {
     uint64_t logins_throttled;       /* max_failed_logins, max_pending_logins */
     uint64_t actions;                /* carried out */
     uint64_t actions_refused;        /* malformed */
-    uint64_t told;                   /* events of sockets that were reported */
+    uint64_t reported;               /* events of sockets that were reported */
     uint64_t events_left_out;        /* max_events_per_minute, max_event_bytes_per_second, or of a socket left out */
     uint64_t changes_left_out;       /* max_changes_per_minute */
     uint64_t sockets_left_out;       /* max_sockets */

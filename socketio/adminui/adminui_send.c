@@ -1,4 +1,4 @@
-/* How pages and nodes are told something, and how much of it: the pieces that the others stand on. */
+/* Sends to pages and to other nodes, within limits: the pieces that the others stand on. */
 #include "adminui_int.h"
 
 #include <string.h>
@@ -36,13 +36,14 @@ struct sio_target adminui__pages(const struct adminui *adminui)
     return adminui__is_watched_elsewhere(adminui) ? all : sio_local(all);
 }
 
-void adminui__tell(struct adminui *adminui, const char *event, struct sio_builder *args)
+void adminui__send_to_pages(struct adminui *adminui, const char *event, struct sio_builder *args)
 {
-    if (!args->error && sio_emit(adminui__pages(adminui), event, sio_builder_args(args)) == 0) adminui->stats.told++;
+    if (!args->error && sio_emit(adminui__pages(adminui), event, sio_builder_args(args)) == 0)
+        adminui->stats.reported++;
     sio_builder_clear(args);
 }
 
-void adminui__tell_nodes(struct adminui *adminui, struct sio_builder *args)
+void adminui__send_to_nodes(struct adminui *adminui, struct sio_builder *args)
 {
     if (!args->error) sio_server_side_emit(adminui->nsp, ADMINUI__SERVER_EVENT, sio_builder_args(args), NULL, NULL);
     sio_builder_clear(args);
@@ -78,7 +79,7 @@ static bool take_one(const struct adminui *adminui, uint64_t *until_us, uint32_t
     return true;
 }
 
-bool adminui__may_tell_change(struct adminui *adminui)
+bool adminui__may_report_change(struct adminui *adminui)
 {
     if (!adminui->outdated && take_one(adminui, &adminui->changes_until_us, adminui->options.max_changes_per_minute))
         return true;
@@ -87,7 +88,7 @@ bool adminui__may_tell_change(struct adminui *adminui)
     return false;
 }
 
-bool adminui__may_tell_event(struct adminui *adminui, struct sio_args args)
+bool adminui__may_report_event(struct adminui *adminui, struct sio_args args)
 {
     uint64_t now = eio_loop_now_ms(adminui->loop);
     size_t bytes = args.json.n;
