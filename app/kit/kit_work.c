@@ -308,7 +308,7 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
     struct kit_strand fresh = {.work = work, .run_batch = run_batch_fn, .ctx = ctx, .batch_max = batch_max};
     *strand = fresh;
     strand->tail = &strand->head;
-    /* Whoever keeps the other strands busy, one thread is free for this one. Without it, it waits for theirs. */
+    /* One thread stays free for this strand, whatever keeps the others busy. Without it, it waits for theirs. */
     if (++work->strand_count > work->thread_count) add_thread(work);
 }
 
