@@ -3,6 +3,7 @@
 
 #include "admin.h"
 #include "calls.h"
+#include "chat.h"
 #include "kit_auth.h"
 #include "kit_http.h"
 #include "kit_metrics.h"
@@ -18,8 +19,8 @@
 
 #define DRAIN_CHECK_MS 5
 
-const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &users_module, &hooks_module,
-                                                &web_module,       &admin_module, NULL};
+const struct kit_module *const app_modules[] = {&knowledge_module, &calls_module, &chat_module,  &users_module,
+                                                &hooks_module,     &web_module,   &admin_module, NULL};
 _Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
 static int prepare_modules(struct kit *kit)

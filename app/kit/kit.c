@@ -54,6 +54,7 @@ void kit_clear(struct kit *kit)
     kit_schemas_free(kit->schemas);
     kit_jwks_stop(kit);
     kit_quotas_stop(kit);
+    kit_claims_unref(kit->guest);
     kit_jwt_clear(&kit->jwt);
     kit_fetcher_free(kit->fetcher);
     eio_loop_free(kit->loop);

@@ -72,6 +72,7 @@ struct kit_namespace {
     struct sio_namespace *nsp;
     unsigned roles;      /* enum kit_role, or'ed */
     const char *sign_in; /* the event by which a socket without a token says who it is; NULL: a token is needed */
+    bool admits_guests;  /* kit_admit_guests() */
     void (*on_claims)(struct sio_socket *socket, void *ctx); /* kit_on_claims() */
     void *on_claims_ctx;
 };
@@ -96,8 +97,9 @@ struct kit {
     struct kit_quotas *quotas;
     struct kit_jwks *jwks; /* NULL if absent */
     bool development_key;
-    bool draining;       /* new events are refused with 503 */
-    uint64_t started_ms; /* loop time */
+    struct kit_claims *guest; /* kit_admit_guests(); NULL: none are admitted */
+    bool draining;            /* new events are refused with 503 */
+    uint64_t started_ms;      /* loop time */
     struct kit_counters counters;
     struct kit_processes processes; /* count 0: this process is the only one on this machine */
     struct kit_peers peers;

@@ -55,25 +55,46 @@ void kit_claims_unref(struct kit_claims *claims)
 {
     if (!claims || --claims->refs) return;
     json_decref(claims->calls);
+    json_decref(claims->chats);
     free(claims);
 }
 
-bool kit_claims_allow(const struct kit_claims *claims, const char *call_id)
+/* Not json_array_foreach: other threads read here, and this touches no reference count. */
+static bool names_id(const json_t *list, const char *id)
 {
-    if (claims->all_calls) return true;
-    /* Not json_array_foreach: other threads read here, and this touches no reference count. */
-    for (size_t i = 0; i < json_array_size(claims->calls); i++) {
-        const char *one = json_string_value(json_array_get(claims->calls, i));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *one = json_string_value(json_array_get(list, i));
         size_t n = one ? strlen(one) : 0;
         if (!n) continue;
-        if (one[n - 1] == '*' ? !strncmp(one, call_id, n - 1) : !strcmp(one, call_id)) return true;
+        if (one[n - 1] == '*' ? !strncmp(one, id, n - 1) : !strcmp(one, id)) return true;
     }
     return false;
 }
 
-static struct kit_claims *claims_new(const json_t *token)
+bool kit_claims_allow(const struct kit_claims *claims, const char *call_id)
 {
-    const json_t *calls = json_object_get(token, "calls");
+    return claims->all_calls || names_id(claims->calls, call_id);
+}
+
+bool kit_claims_allow_chat(const struct kit_claims *claims, const char *chat_id)
+{
+    if (!(claims->role & (KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN))) return false;
+    return claims->all_chats || names_id(claims->chats, chat_id);
+}
+
+/* A list of ids of a token; *all: it is "*". */
+static json_t *copy_ids(const json_t *ids, bool *all)
+{
+    *all = json_is_string(ids) && !strcmp(json_string_value(ids), "*");
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *one = json_string_value(json_array_get(ids, i));
+        if (one && !strcmp(one, "*")) *all = true;
+    }
+    return json_is_array(ids) ? json_deep_copy(ids) : NULL;
+}
+
+struct kit_claims *kit_claims_new(const json_t *token)
+{
     const json_t *user = json_object_get(token, "sub"), *tenant = json_object_get(token, "tenant");
     const char *sub = json_string_value(user), *of = json_string_value(tenant);
     enum kit_role role = kit_role_of(json_string_value(json_object_get(token, "role")));
@@ -88,12 +109,8 @@ static struct kit_claims *claims_new(const json_t *token)
     claims->exp_s = exp_s;
     snprintf(claims->sub, sizeof claims->sub, "%s", sub);
     snprintf(claims->tenant, sizeof claims->tenant, "%s", of ? of : "");
-    claims->all_calls = json_is_string(calls) && !strcmp(json_string_value(calls), "*");
-    for (size_t i = 0; i < json_array_size(calls); i++) {
-        const char *one = json_string_value(json_array_get(calls, i));
-        if (one && !strcmp(one, "*")) claims->all_calls = true;
-    }
-    if (json_is_array(calls)) claims->calls = json_deep_copy(calls);
+    claims->calls = copy_ids(json_object_get(token, "calls"), &claims->all_calls);
+    claims->chats = copy_ids(json_object_get(token, "chats"), &claims->all_chats);
     return claims;
 }
 
@@ -113,7 +130,7 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
             kit_fail(failure, 401, NULL, "%s", why);
         return NULL;
     }
-    struct kit_claims *claims = claims_new(json);
+    struct kit_claims *claims = kit_claims_new(json);
     json_decref(json);
     if (!claims) kit_fail(failure, 403, NULL, "the token's sub, role or tenant is missing or invalid");
     return claims;
@@ -339,8 +356,9 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
         kit_fail(&failure, 413, NULL, "the handshake's auth must be at most %u bytes", kit->config->auth_max_bytes);
     else if (token.p)
         claims = kit_auth_check(kit, token, &failure);
-    else if (!nsp->sign_in)
-        kit_fail(&failure, 401, NULL, "token required");
+    else if (nsp->admits_guests)
+        claims = kit_claims_ref(kit_guest_claims(kit, eio_session_head(sio_socket_session(socket))));
+    if (!failure.code && !claims && !token.p && !nsp->sign_in) kit_fail(&failure, 401, NULL, "token required");
     json_decref(auth);
     if (claims) check_role(nsp, claims, &failure);
     if (!failure.code && !is_own_session(socket, claims))

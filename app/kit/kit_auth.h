@@ -28,12 +28,18 @@ struct kit_claims {
     char tenant[KIT_USER_SIZE]; /* "": none; users of two tenants are never the same */
     json_t *calls;              /* array of ids; "demo-*" stands for all that begin so */
     bool all_calls;
+    json_t *chats; /* of a supervisor: array of ids, as calls */
+    bool all_chats;
 };
+/* Of a token's claims. NULL: sub, role or tenant is missing or invalid, or memory is out. */
+struct kit_claims *kit_claims_new(const json_t *token);
 /* Both accept NULL. */
 struct kit_claims *kit_claims_ref(struct kit_claims *claims);
 void kit_claims_unref(struct kit_claims *claims);
 /* True if the token names the call. */
 bool kit_claims_allow(const struct kit_claims *claims, const char *call_id);
+/* The same of a chat, for a supervisor or administrator. */
+bool kit_claims_allow_chat(const struct kit_claims *claims, const char *chat_id);
 
 /* Checks a token; NULL with failure (401, or 403 for claims that are not usable). */
 struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure);
@@ -51,6 +57,12 @@ size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub,
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);
+
+/* A server with a development key, which listens on loopback only, admits those without a token as one user of the role
+ * `user`, where a namespace or a path admits guests. Returns 0 or EIO_ENOMEM. */
+int kit_admit_guests(struct kit *kit);
+/* The guest's claims, for a client of this machine that no page of another site drives; else NULL. Borrowed. */
+struct kit_claims *kit_guest_claims(const struct kit *kit, const struct eio_http_head *head);
 
 /* Asks for a token, or a sign-in, before anything else of a namespace's sockets. For kit_namespace.c. */
 int kit_auth_guard(struct kit_namespace *nsp);

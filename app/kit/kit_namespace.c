@@ -62,6 +62,12 @@ struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsi
     return error ? NULL : nsp;
 }
 
+void kit_open_to_guests(struct kit *kit, const struct sio_namespace *nsp)
+{
+    for (size_t i = 0; i < kit->namespace_count; i++)
+        if (kit->namespaces[i].nsp == nsp) kit->namespaces[i].admits_guests = true;
+}
+
 bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp)
 {
     for (size_t i = 0; i < kit->namespace_count; i++)

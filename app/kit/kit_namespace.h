@@ -7,6 +7,8 @@
 /* Opens a namespace for these roles. sign_in: the event by which a socket that came without a token says who it is,
  * within auth_timeout_ms; NULL: without a token it is refused. NULL: out of memory. */
 struct sio_namespace *kit_open_namespace(struct kit *kit, const char *name, unsigned roles, const char *sign_in);
+/* Without a token a socket is a guest's there (kit_admit_guests()). */
+void kit_open_to_guests(struct kit *kit, const struct sio_namespace *nsp);
 
 /* True if the kit opened it: its sockets have claims, and their user pointer is the kit's. */
 bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp);

@@ -247,13 +247,24 @@ static int spend_request(struct kit *kit, struct eio_http_request *http, const s
     return code;
 }
 
+/* NULL: everybody may, or failure says why not. */
+static struct kit_claims *authorize(const struct kit_event *event, struct kit *kit, struct eio_http_request *http,
+                                    struct kit_failure *failure)
+{
+    const struct eio_http_head *head = eio_http_request_head(http);
+    if (event->is_open) return NULL;
+    if (event->admits_guests && !eio_http_head_field(head, "authorization").p && kit_guest_claims(kit, head))
+        return kit_claims_ref(kit_guest_claims(kit, head));
+    return kit_http_authorize(kit, http, failure);
+}
+
 /* Takes the references to claims and user into the request; NULL with failure. */
 static struct kit_request *make_request(const struct kit_route *route, struct eio_http_request *http,
                                         struct kit_failure *failure)
 {
     struct kit *kit = route->kit;
     const struct kit_event *event = route->event;
-    struct kit_claims *claims = event->is_open ? NULL : kit_http_authorize(kit, http, failure);
+    struct kit_claims *claims = authorize(event, kit, http, failure);
     if (failure->code || kit_request_check_role(event, claims, failure) || spend_request(kit, http, claims, failure)) {
         kit_claims_unref(claims);
         return NULL;

@@ -69,7 +69,8 @@ struct kit_event {
      * any text of a user's length; it is a field of the payload, as are those of a query. */
     enum eio_http_method method; /* GET answers HEAD, too */
     const char *path;
-    bool is_open; /* without a token; its source is the client's address */
+    bool is_open;       /* without a token; its source is the client's address */
+    bool admits_guests; /* a client without a token is the guest (kit_admit_guests()) */
 };
 
 /* How a request is answered: the other half of what brought it. */

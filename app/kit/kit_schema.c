@@ -77,7 +77,7 @@ const json_t *kit_schema_find(const struct kit_schemas *schemas, const char *eve
     char name[128];
     snprintf(name, sizeof name, "%s.json", event);
     for (char *c = name; *c; c++)
-        if (*c == ':') *c = '_';
+        if (*c == ':' || *c == '.') *c = '_';
     return json_object_get(schemas->by_name, name);
 }
 

@@ -15,7 +15,8 @@ struct kit_schemas;
  * which: a mistake of ours that a test finds). */
 struct kit_schemas *kit_schemas_new(char *error, size_t error_size);
 void kit_schemas_free(struct kit_schemas *schemas);
-/* The schema of an event: "call:subscribe" is call_subscribe.json. NULL if absent. Borrowed. */
+/* The schema of an event: "call:subscribe" is call_subscribe.json, "chat.message" chat_message.json. NULL if absent.
+ * Borrowed. */
 const json_t *kit_schema_find(const struct kit_schemas *schemas, const char *event);
 /* True if the schema uses only what the checker knows; else *what names the rest. */
 bool kit_schema_is_supported(const json_t *schema, const char **what);

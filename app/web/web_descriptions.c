@@ -27,13 +27,13 @@ static void reply(struct eio_http_request *request, struct kit *kit, json_t *tak
 /* A message of each namespace that its description names: "Client to server, /feed: …", "…, every namespace: …". */
 static void add_message(json_t *document, const char *side, const struct kit_embedded_file *file)
 {
-    static const char *const namespaces[] = {"/", "/feed"};
+    static const char *const namespaces[] = {"/", "/chat", "/feed"};
     json_t *schema = json_loadb((const char *)file->data, kit_embedded_size(file), 0, NULL);
     const char *about = json_string_value(json_object_get(schema, "description"));
     const char *title = json_string_value(json_object_get(schema, "title"));
     const char *where = about ? strstr(about, ", ") : NULL, *end = where ? strchr(where, ':') : NULL;
     bool is_event = about && title && end && strncmp(about, "HTTP", 4);
-    for (size_t i = 0; is_event && i < 2; i++) {
+    for (size_t i = 0; is_event && i < sizeof namespaces / sizeof namespaces[0]; i++) {
         char key[160], reference[256];
         size_t n = (size_t)(end - where - 2);
         bool is_every = n == strlen("every namespace") && !memcmp(where + 2, "every namespace", n);
@@ -53,9 +53,10 @@ static void on_asyncapi(struct eio_http_request *request, void *ctx)
 {
     struct kit *kit = ctx;
     if (!kit_http_is_get(kit, request)) return;
-    json_t *document = json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:s, s:{}}, s:{s:s, s:{}}}, s:{s:{}}}", "asyncapi", "3.0.0",
-                                 "info", "title", "Parley", "version", PARLEY_VERSION, "channels", "/", "address", "/",
-                                 "messages", "/feed", "address", "/feed", "messages", "components", "messages");
+    json_t *document = json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:s, s:{}}, s:{s:s, s:{}}, s:{s:s, s:{}}}, s:{s:{}}}",
+                                 "asyncapi", "3.0.0", "info", "title", "Parley", "version", PARLEY_VERSION, "channels",
+                                 "/", "address", "/", "messages", "/chat", "address", "/chat", "messages", "/feed",
+                                 "address", "/feed", "messages", "components", "messages");
     for (const struct kit_embedded_file *file = kit_embedded_schemas; document && file->name; file++)
         add_message(document, "client", file);
     for (const struct kit_embedded_file *file = kit_embedded_server_schemas; document && file->name; file++)

@@ -17,7 +17,7 @@ const READERS = ["agent", "supervisor", "admin"];
 const LEADS = ["supervisor", "admin"];
 const FEEDS = ["feed", "admin"];
 const ADMIN = ["admin"];
-const NAMESPACES = { "/": READERS, "/feed": FEEDS };
+const NAMESPACES = { "/": READERS, "/feed": FEEDS, "/chat": ["user", ...READERS] };
 const DOC = "product-defect.initiate-refund";
 
 // event: { nsp, roles: who may; data: payload for a call; foreign: 403 for a call that is another's }

@@ -75,6 +75,58 @@ export interface CallWrapupRequest {
   notes?: string;
 }
 
+/** Delete a chat with all that was said in it. */
+export interface ChatDeleteRequest {
+  chat_id: string;
+}
+
+/** A message as it should have been; what followed it is replaced. */
+export interface ChatEditRequest {
+  id: string;
+  content: string;
+  chat_id?: string;
+}
+
+/** Whether an answer helped; the last word counts. */
+export interface ChatFeedbackRequest {
+  ref_id: string;
+  helpful: boolean;
+  chat_id?: string;
+}
+
+/** A page of the stored messages, oldest first; before: the id of the first one of the page after it. */
+export interface ChatHistoryRequest {
+  chat_id?: string;
+  before?: number;
+  limit?: number;
+}
+
+/** The user's chats, newest first; before: `next` of the page before. */
+export interface ChatListRequest {
+  before?: string;
+  limit?: number;
+}
+
+/** Something the user says, which begins a turn; from a supervisor who took the chat over, an answer. id: made by the client; the same id twice is answered once. queue: while a turn runs, wait for its end instead of 409. Without chat_id: the chat of the socket's last session.init, as everywhere below. */
+export interface ChatMessageRequest {
+  id: string;
+  content: string;
+  chat_id?: string;
+  queue?: boolean;
+}
+
+/** Another answer to a message, which replaces the former one. */
+export interface ChatRegenerateRequest {
+  ref_id: string;
+  chat_id?: string;
+}
+
+/** A supervisor answers in place of the assistant, until release. */
+export interface ChatTakeoverRequest {
+  chat_id: string;
+  release?: boolean;
+}
+
 /** Whether a suggested document helped. A repeat replaces the earlier answer. */
 export interface DocFeedbackRequest {
   doc_id: string;
@@ -101,6 +153,14 @@ export interface DocWriteRequest {
   title?: string;
   topic?: string;
   text?: string;
+}
+
+/** The answer to a form, an approval or a link. content fits the schema that was asked for; action without content declines or cancels. */
+export interface ElicitationSubmitRequest {
+  reply_to: string;
+  content?: Record<string, unknown>;
+  action?: "accept" | "decline" | "cancel";
+  chat_id?: string;
 }
 
 /** POST /api/v1/emit: an event to sockets of every node: those in a room, those of a user, or one (session: its id). data is the event's argument. For the role service, and for requests that are signed by Standard Webhooks. */
@@ -145,6 +205,25 @@ export interface RuleWriteRequest {
   message?: string;
 }
 
+/** End the chat's session; the connection stays. */
+export interface SessionCloseRequest {
+  chat_id?: string;
+}
+
+/** Open a chat, a new one or with chat_id one that is there, and watch it. since_seq: what the log has after it follows as ordinary events. want: events that are sent on request only. assistant: of a new chat. */
+export interface SessionInitRequest {
+  chat_id?: string;
+  since_seq?: number;
+  want?: Array<"patch" | "debug" | "reasoning">;
+  assistant?: string;
+}
+
+/** End the turn that runs. */
+export interface SignalStopRequest {
+  ref_id?: string;
+  chat_id?: string;
+}
+
 /** A line of the transcript, or a piece of one that is not final yet. */
 export interface TranscriptionUpdateRequest {
   call_id: string;
@@ -153,6 +232,18 @@ export interface TranscriptionUpdateRequest {
   timestamp?: string;
   segment_id?: string;
   is_final?: boolean;
+}
+
+/** A user's own change to the object tree. base_version: the version it was made on; if others changed what it needs meanwhile, 409. */
+export interface TreeEditRequest {
+  chat_id?: string;
+  delta: {
+    action: "add" | "update" | "remove" | "move";
+    path: string;
+    from?: string;
+    node?: Record<string, unknown>;
+  };
+  base_version?: number;
 }
 
 /** GET /api/v1/users: users by name, from after that name on. */
@@ -258,6 +349,92 @@ export interface CallSummary {
   seq: number;
 }
 
+/** The turn is over. is_complete: nothing is open any more. stopped: by signal.stop. by: a supervisor who answered. */
+export interface ChatDone {
+  final_text: string;
+  is_complete: boolean;
+  stopped?: boolean;
+  by?: string;
+  usage?: {
+    input_tokens?: number;
+    output_tokens?: number;
+  };
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** Something was said in the chat, by its user, or by a supervisor (by). attempt: above 1 after an edit. */
+export interface ChatMessage {
+  id: string;
+  content: string;
+  from?: string;
+  by?: string;
+  attempt?: number;
+  queued?: boolean;
+  timestamp?: string;
+  chat_id: string;
+  seq: number;
+}
+
+/** The model's reasoning as it comes; on request (want), only while it happens. seq: of the entry of the log before it. */
+export interface ChatReasoning {
+  content: string;
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** What the answer stands on. */
+export interface ChatSource {
+  doc_id: string;
+  title: string;
+  excerpt?: string;
+  ref_id?: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** A supervisor answers from now on, or does not any longer. */
+export interface ChatTakeover {
+  by: string;
+  release: boolean;
+  chat_id: string;
+  seq: number;
+}
+
+/** A step of the turn. */
+export interface ChatThinking {
+  step: string;
+  detail?: string;
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** Text that is appended to the answer. */
+export interface ChatToken {
+  content: string;
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** What the server does in a turn; on request (want), only while it happens. seq: of the entry of the log before it. */
+export interface Debug {
+  message: string;
+  level: "debug" | "info" | "warning" | "error";
+  ref_id?: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
 /** To supervisors who watch the call, what an agent thinks of a document; totals: of all calls. A state: the newest counts. */
 export interface DocFeedback {
   call_id: string;
@@ -271,13 +448,149 @@ export interface DocFeedback {
   };
 }
 
-/** An event without an ack was refused, or a right or a token ended. event: which event it is about, null if none. */
+/** A question is answered, or not asked any longer. */
+export interface ElicitationEnd {
+  id: string;
+  action: "accept" | "decline" | "cancel" | "expire";
+  ref_id?: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** A question to the user: a form by its schema, a link, or whether a tool may run. values: what is known. Whoever answers first wins. */
+export interface ElicitationStart {
+  id: string;
+  mode: "form" | "url" | "approval";
+  message: string;
+  schema?: Record<string, unknown>;
+  values?: Record<string, unknown>;
+  url?: string;
+  source?: {
+    kind?: "tool" | "mcp";
+    name?: string;
+  };
+  expires_at?: string;
+  ref_id?: string;
+  attempt?: number;
+  call_id?: string;
+  tool?: string;
+  args?: Record<string, unknown>;
+  chat_id: string;
+  seq: number;
+}
+
+/** An event without an ack was refused, or a right or a token ended; in a chat, with seq, a turn failed. event: which event it is about, null if none. */
 export interface ServerError {
   code: number;
   message: string;
   field?: string;
   retry_after_ms?: number;
   call_id?: string;
+  chat_id?: string;
+  ref_id?: string;
+  attempt?: number;
+  final_text?: string;
+  seq?: number;
+}
+
+/** A reminder is due. */
+export interface ReminderDue {
+  id: string;
+  text: string;
+  at: string;
+  chat_id: string;
+  seq: number;
+}
+
+/** The chat's session is over: it was closed, idle for too long, or its task is done. */
+export interface SessionClosed {
+  session_id: string;
+  reason: "closed" | "idle";
+  chat_id: string;
+  seq: number;
+}
+
+/** The chat is open and watched. seq: of the log's last entry. history_count: stored messages. running: the turn that runs, as far as it is; with since_seq its entries follow, too, and are not to be added to it. pending: open forms. Also in the ack of session.init. */
+export interface SessionReady {
+  session_id: string;
+  chat_id: string;
+  intent_id?: string;
+  title?: string;
+  assistant?: string;
+  is_owner?: boolean;
+  initial_tree?: Record<string, unknown>;
+  tree_version?: number;
+  history_count?: number;
+  seq: number;
+  running?: {
+    ref_id?: string;
+    attempt?: number;
+    text?: string;
+    thinking?: string[];
+    tools?: Array<{
+      call_id?: string;
+      tool?: string;
+      server?: string;
+    }>;
+  };
+  pending?: Array<{
+    id?: string;
+    mode?: "form" | "url" | "approval";
+    message?: string;
+    schema?: Record<string, unknown>;
+    values?: Record<string, unknown>;
+    url?: string;
+    source?: {
+      kind?: "tool" | "mcp";
+      name?: string;
+    };
+    expires_at?: string;
+    ref_id?: string;
+    attempt?: number;
+    call_id?: string;
+    tool?: string;
+    args?: Record<string, unknown>;
+  }>;
+  taken_by?: string;
+}
+
+/** A tool ended. */
+export interface ToolEnd {
+  call_id: string;
+  tool?: string;
+  ok: boolean;
+  result?: Record<string, unknown>;
+  text?: string;
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** How far a tool is. */
+export interface ToolProgress {
+  call_id: string;
+  progress: number;
+  total?: number;
+  message?: string;
+  ref_id?: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
+}
+
+/** A tool begins. args: with what forms added. */
+export interface ToolStart {
+  call_id: string;
+  tool: string;
+  title?: string;
+  server?: string;
+  args?: Record<string, unknown>;
+  ref_id: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
 }
 
 /** A line as its feed sent it, with call_id, timestamp and seq. An interim one (is_final false) stands until the next of its segment_id; replaces: seq of the final line that this one corrects. */
@@ -290,6 +603,22 @@ export interface TranscriptionUpdate {
   segment_id?: string;
   is_final?: boolean;
   replaces?: number;
+}
+
+/** The object tree changed. patch: the same as JSON Patch, on request (want). */
+export interface TreeUpdate {
+  delta: {
+    action: "add" | "update" | "remove" | "move";
+    path: string;
+    from?: string;
+    node?: Record<string, unknown>;
+  };
+  version: number;
+  patch?: Array<Record<string, unknown>>;
+  ref_id?: string;
+  attempt?: number;
+  chat_id: string;
+  seq: number;
 }
 
 export interface ClientEvents {
@@ -305,16 +634,29 @@ export interface ClientEvents {
   "call:subscribe": CallSubscribeRequest;
   "call:unsubscribe": CallUnsubscribeRequest;
   "call:wrapup": CallWrapupRequest;
+  "chat.delete": ChatDeleteRequest;
+  "chat.edit": ChatEditRequest;
+  "chat.feedback": ChatFeedbackRequest;
+  "chat.history": ChatHistoryRequest;
+  "chat.list": ChatListRequest;
+  "chat.message": ChatMessageRequest;
+  "chat.regenerate": ChatRegenerateRequest;
+  "chat.takeover": ChatTakeoverRequest;
   "doc:feedback": DocFeedbackRequest;
   "doc:list": DocListRequest;
   "doc:used": DocUsedRequest;
   "doc:write": DocWriteRequest;
+  "elicitation.submit": ElicitationSubmitRequest;
   "emit": EmitRequest;
   "kb:search": KbSearchRequest;
   "login": LoginRequest;
   "note:send": NoteSendRequest;
   "rule:write": RuleWriteRequest;
+  "session.close": SessionCloseRequest;
+  "session.init": SessionInitRequest;
+  "signal.stop": SignalStopRequest;
   "transcription:update": TranscriptionUpdateRequest;
+  "tree.edit": TreeEditRequest;
   "user:list": UserListRequest;
   "user:put": UserPutRequest;
 }
@@ -328,7 +670,24 @@ export interface ServerEvents {
   "call:stats": CallStats;
   "call:status": CallStatus;
   "call:summary": CallSummary;
+  "chat.done": ChatDone;
+  "chat.message": ChatMessage;
+  "chat.reasoning": ChatReasoning;
+  "chat.source": ChatSource;
+  "chat.takeover": ChatTakeover;
+  "chat.thinking": ChatThinking;
+  "chat.token": ChatToken;
+  "debug": Debug;
   "doc:feedback": DocFeedback;
+  "elicitation.end": ElicitationEnd;
+  "elicitation.start": ElicitationStart;
   "error": ServerError;
+  "reminder.due": ReminderDue;
+  "session.closed": SessionClosed;
+  "session.ready": SessionReady;
+  "tool.end": ToolEnd;
+  "tool.progress": ToolProgress;
+  "tool.start": ToolStart;
   "transcription:update": TranscriptionUpdate;
+  "tree.update": TreeUpdate;
 }

@@ -1,0 +1,93 @@
+/* The assistant's tables, by the steps in which they came to be (kit_module.h). */
+#include "chat_int.h"
+
+const char *const chat_migrations[] = {
+    /* 1 */
+    "CREATE TABLE chats ("
+    " id INTEGER PRIMARY KEY,"
+    " chat_id TEXT NOT NULL UNIQUE,"
+    " user_id TEXT NOT NULL,"
+    " tenant TEXT NOT NULL," /* '': none */
+    " assistant TEXT NOT NULL,"
+    " title TEXT NOT NULL DEFAULT '',"
+    " created_ms INTEGER NOT NULL,"
+    " updated_ms INTEGER NOT NULL,"
+    " seq INTEGER NOT NULL DEFAULT 0," /* of the last entry of its log */
+    " log_bytes INTEGER NOT NULL DEFAULT 0,"
+    " session_id TEXT NOT NULL DEFAULT '',"   /* '': closed */
+    " intent_id TEXT NOT NULL DEFAULT '',"    /* '': none is open */
+    " intent_state TEXT NOT NULL DEFAULT ''," /* active, abandoned */
+    " taken_by TEXT NOT NULL DEFAULT '',"     /* a supervisor who answers */
+    " tree TEXT NOT NULL DEFAULT '',"
+    " tree_version INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX chats_by_user ON chats(tenant, user_id, updated_ms, id);"
+    "CREATE INDEX chats_with_sessions ON chats(updated_ms) WHERE session_id <> '';"
+    "CREATE TABLE chat_log ("
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " seq INTEGER NOT NULL,"
+    " ref_id TEXT NOT NULL,"
+    " attempt INTEGER NOT NULL,"
+    " type TEXT NOT NULL,"
+    " payload TEXT NOT NULL," /* without chat_id, seq and the closing brace */
+    " PRIMARY KEY (chat, seq)) WITHOUT ROWID;"
+    /* A turn, from its message to its end; messages: what it adds to the conversation, as chat completions have it, up
+     * to the last step that is whole; pending: the calls of the step that is not. */
+    "CREATE TABLE chat_turns ("
+    " id INTEGER PRIMARY KEY,"
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " ref_id TEXT NOT NULL,"
+    " attempt INTEGER NOT NULL,"
+    " state TEXT NOT NULL," /* queued, running, waiting, ended */
+    " owner TEXT NOT NULL DEFAULT '',"
+    " lease_ms INTEGER NOT NULL DEFAULT 0,"
+    " is_replaced INTEGER NOT NULL DEFAULT 0,"
+    " is_asked INTEGER NOT NULL DEFAULT 0," /* somebody has answered one of its questions, and it does not know yet */
+    " content TEXT NOT NULL,"
+    " messages TEXT NOT NULL DEFAULT '[]',"
+    " pending TEXT NOT NULL DEFAULT '',"
+    " text TEXT NOT NULL DEFAULT '',"
+    " session_id TEXT NOT NULL, intent_id TEXT NOT NULL, connection_id TEXT NOT NULL,"
+    " started_ms INTEGER NOT NULL,"
+    " final TEXT NOT NULL DEFAULT ''," /* the payload of its last entry */
+    " UNIQUE(chat, ref_id, attempt));"
+    "CREATE INDEX chat_turns_by_chat ON chat_turns(chat, id);"
+    "CREATE INDEX chat_turns_open ON chat_turns(state, lease_ms) WHERE state <> 'ended';"
+    "CREATE TABLE chat_elicitations ("
+    " id INTEGER PRIMARY KEY,"
+    " elicitation_id TEXT NOT NULL UNIQUE,"
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " turn INTEGER NOT NULL REFERENCES chat_turns(id) ON DELETE CASCADE,"
+    " call_id TEXT NOT NULL,"
+    " state TEXT NOT NULL,"    /* open, accept, decline, cancel, expire */
+    " question TEXT NOT NULL," /* the payload of elicitation.start */
+    " answer TEXT NOT NULL DEFAULT '',"
+    " expires_ms INTEGER);"
+    "CREATE INDEX chat_elicitations_open ON chat_elicitations(chat) WHERE state = 'open';"
+    "CREATE INDEX chat_elicitations_by_turn ON chat_elicitations(turn);"
+    "CREATE INDEX chat_elicitations_by_chat ON chat_elicitations(chat);"
+    "CREATE INDEX chat_elicitations_by_end ON chat_elicitations(expires_ms) WHERE state = 'open';"
+    "CREATE TABLE chat_history ("
+    " id INTEGER PRIMARY KEY,"
+    " user_id TEXT NOT NULL,"
+    " user_chat_id TEXT NOT NULL,"
+    " socket_connection_id TEXT NOT NULL,"
+    " session_id TEXT NOT NULL,"
+    " user_intent_id TEXT NOT NULL,"
+    " message_type TEXT NOT NULL," /* user, ai, thinking, tool, component, error */
+    " content TEXT NOT NULL,"
+    " timestamp INTEGER NOT NULL," /* Unix milliseconds */
+    " is_complete INTEGER NOT NULL DEFAULT 0,"
+    " abandoned INTEGER NOT NULL DEFAULT 0,"
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " ref_id TEXT NOT NULL,"
+    " attempt INTEGER NOT NULL,"
+    " replaced INTEGER NOT NULL DEFAULT 0,"
+    " data TEXT NOT NULL DEFAULT '');" /* a JSON object; '': none */
+    "CREATE INDEX chat_history_by_chat ON chat_history(chat, id);"
+    "CREATE TABLE chat_feedback ("
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " ref_id TEXT NOT NULL, attempt INTEGER NOT NULL, user_id TEXT NOT NULL,"
+    " helpful INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
+    " PRIMARY KEY (chat, ref_id, attempt, user_id)) WITHOUT ROWID;",
+    NULL,
+};
