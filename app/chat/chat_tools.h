@@ -35,7 +35,7 @@ struct chat_tool {
 /* The functions follow with their code:
  *
  * Adds a tool, which must outlive the server. ctx: chat_tool_info.ctx of its calls. Returns 0, EIO_EINVAL (the schema
- * is no object, or the name is taken), EIO_ETOOBIG or EIO_ENOMEM.
+ * does not describe an object, or the name is taken), EIO_ETOOBIG or EIO_ENOMEM.
  * int chat_tools_add(struct chat *chat, const struct chat_tool *tool, void *ctx); */
 
 /* What a call is about; valid until it is over. */
