@@ -204,7 +204,7 @@ struct decision {
 
 static struct decision *decision_of(struct calls_turn *turn)
 {
-    return (struct decision *)(void *)((char *)turn - offsetof(struct decision, turn));
+    return KIT_OWNER(turn, struct decision, turn);
 }
 
 static int run_decision(struct kit_db *db, struct kit_store_op *op)

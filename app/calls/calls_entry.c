@@ -3,8 +3,8 @@
  * unchanged. Only fields that the server itself sets are left out and written again; of a line with parts that must not
  * be stored, only the fields named by the schema are passed on, with the redacted text. */
 #include "calls_entry.h"
+#include "kit_json.h"
 
-#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,10 +87,10 @@ static bool has_own(const json_t *object, enum calls_feed_kind kind)
     return false;
 }
 
-static bool is_own(struct base_str key, enum calls_feed_kind kind)
+static bool is_own(struct eio_str key, enum calls_feed_kind kind)
 {
     for (const char *const *own = own_of(kind); *own; own++)
-        if (base_json_text_is(key, (struct base_str){*own, strlen(*own)})) return true;
+        if (kit_json_text_is(key, *own)) return true;
     return false;
 }
 
@@ -131,16 +131,16 @@ static size_t put_plain(struct sio_builder *json, struct eio_str raw, const stru
 /* Puts the members but the server's own. Returns how many. */
 static size_t put_others(struct sio_builder *json, struct eio_str raw, enum calls_feed_kind kind)
 {
-    struct base_json_walk walk;
-    struct base_str key, value;
+    struct kit_json_walk walk;
+    struct eio_str key, value;
     size_t count = 0;
-    base_json_open(&walk, (struct base_str){raw.p, raw.n});
-    while (base_json_each(&walk, &key, &value)) {
+    kit_json_open(&walk, raw);
+    while (kit_json_each(&walk, &key, &value)) {
         if (is_own(key, kind)) continue;
         if (count++) sio_builder_put(json, ",");
-        sio_builder_put_slice(json, sio_args_none(), (struct eio_str){key.p, key.n});
+        sio_builder_put_slice(json, sio_args_none(), key);
         sio_builder_put(json, ":");
-        sio_builder_put_slice(json, sio_args_none(), (struct eio_str){value.p, value.n});
+        sio_builder_put_slice(json, sio_args_none(), value);
     }
     return count;
 }
@@ -203,7 +203,7 @@ static bool string_has_secret(const struct calls_redaction *redaction, struct ei
     char *text = malloc(quoted.n);
     bool found = !text;
     if (text) {
-        size_t size = base_json_decode((struct base_str){quoted.p, quoted.n}, text);
+        size_t size = kit_json_decode(quoted, text);
         found = text_has_secret(redaction, (struct eio_str){text, size});
     }
     free(text);
@@ -223,41 +223,40 @@ static bool number_has_secret(const struct calls_redaction *redaction, struct ei
  * limited. */
 static bool has_secret(const struct calls_redaction *redaction, struct eio_str value)
 {
-    struct base_json_walk walk;
-    struct base_str key, inner;
+    struct kit_json_walk walk;
+    struct eio_str key, inner;
     if (value.p[0] == '"') return string_has_secret(redaction, value);
     if (is_number(value)) return number_has_secret(redaction, value);
-    if (!base_json_open(&walk, (struct base_str){value.p, value.n})) return false;
-    while (base_json_each(&walk, &key, &inner)) {
-        if (walk.is_object && string_has_secret(redaction, (struct eio_str){key.p, key.n})) return true;
-        if (has_secret(redaction, (struct eio_str){inner.p, inner.n})) return true;
+    if (!kit_json_open(&walk, value)) return false;
+    while (kit_json_each(&walk, &key, &inner)) {
+        if (walk.is_object && string_has_secret(redaction, key)) return true;
+        if (has_secret(redaction, inner)) return true;
     }
     return false;
 }
 
 /* Which of the fields of a line this is; PLAIN_COUNT: its text; PLAIN_COUNT + 1: none. */
-static size_t plain_index(struct base_str key)
+static size_t plain_index(struct eio_str key)
 {
     for (size_t i = 0; i < PLAIN_COUNT; i++)
-        if (base_json_text_is(key, (struct base_str){plain_of_line[i].name, strlen(plain_of_line[i].name)})) return i;
-    return PLAIN_COUNT + !base_json_text_is(key, (struct base_str){"text", 4});
+        if (kit_json_text_is(key, plain_of_line[i].name)) return i;
+    return PLAIN_COUNT + !kit_json_text_is(key, "text");
 }
 
 /* Whether something besides the text, which was redacted already, and the fields that identify speaker, time and call
  * must not go on. What of these is said twice was only looked at the last time. */
 static bool others_have_secret(const struct calls_redaction *redaction, struct eio_str raw)
 {
-    struct base_json_walk walk;
-    struct base_str key, value;
+    struct kit_json_walk walk;
+    struct eio_str key, value;
     unsigned seen = 0;
-    base_json_open(&walk, (struct base_str){raw.p, raw.n});
-    while (base_json_each(&walk, &key, &value)) {
-        struct eio_str name = {key.p, key.n}, said = {value.p, value.n};
+    kit_json_open(&walk, raw);
+    while (kit_json_each(&walk, &key, &value)) {
         size_t i = plain_index(key);
         if (i <= PLAIN_COUNT && seen & 1u << i) return true;
         if (i <= PLAIN_COUNT) seen |= 1u << i;
-        bool is_plain = i == PLAIN_COUNT || (i < PLAIN_COUNT && (!plain_of_line[i].is_number || is_number(said)));
-        if (!is_plain && (string_has_secret(redaction, name) || has_secret(redaction, said))) return true;
+        bool is_plain = i == PLAIN_COUNT || (i < PLAIN_COUNT && (!plain_of_line[i].is_number || is_number(value)));
+        if (!is_plain && (string_has_secret(redaction, key) || has_secret(redaction, value))) return true;
     }
     return false;
 }

@@ -2,7 +2,7 @@
 #ifndef CALLS_EXTRACT_H
 #define CALLS_EXTRACT_H
 
-#include <engineio.h>
+#include "kit_str.h"
 
 struct calls_spoken {
     bool by_customer;

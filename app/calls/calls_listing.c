@@ -3,8 +3,8 @@
  * is sent to all rooms that lead to the call. So a new call reaches exactly those who may see it, without a lookup.
  * Supervisors are in a second family of such rooms, for raised hands. */
 #include "calls_listing.h"
+#include "kit_json.h"
 
-#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,12 +122,12 @@ static void add_room(struct rooms *rooms, const char *kind, const char *name, si
 
 static void add_agents(struct rooms *rooms, const char *agents)
 {
-    struct base_json_walk walk;
-    struct base_str value;
+    struct kit_json_walk walk;
+    struct eio_str value;
     char name[KIT_USER_SIZE];
-    if (!base_json_open(&walk, (struct base_str){agents, strlen(agents)})) return;
-    while (base_json_each(&walk, NULL, &value)) {
-        int n = sio_args_text((struct sio_args){{value.p, value.n}, NULL, 0}, 0, name, sizeof name);
+    if (!kit_json_open(&walk, (struct eio_str){agents, strlen(agents)})) return;
+    while (kit_json_each(&walk, NULL, &value)) {
+        int n = sio_args_text((struct sio_args){value, NULL, 0}, 0, name, sizeof name);
         if (n > 0) add_room(rooms, USER, name, (size_t)n);
     }
 }

@@ -3,7 +3,7 @@
 #ifndef CALLS_PATTERN_H
 #define CALLS_PATTERN_H
 
-#include <engineio.h>
+#include "kit_str.h"
 
 struct calls_pattern;
 

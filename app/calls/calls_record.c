@@ -2,8 +2,8 @@
  * sent in the order of their numbers. */
 #include "calls_listing.h"
 #include "calls_text.h"
+#include "kit_json.h"
 
-#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +11,13 @@
 
 static int insert_agents(struct kit_db *db, const struct calls_record *record, struct kit_failure *failure)
 {
-    struct base_json_walk walk;
-    struct base_str value;
+    struct kit_json_walk walk;
+    struct eio_str value;
     const char *agents = record->entry.agents;
     char name[KIT_USER_SIZE];
-    if (!base_json_open(&walk, (struct base_str){agents, strlen(agents)})) return 0;
-    while (base_json_each(&walk, NULL, &value)) {
-        if (sio_args_text((struct sio_args){{value.p, value.n}, NULL, 0}, 0, name, sizeof name) <= 0) continue;
+    if (!kit_json_open(&walk, (struct eio_str){agents, strlen(agents)})) return 0;
+    while (kit_json_each(&walk, NULL, &value)) {
+        if (sio_args_text((struct sio_args){value, NULL, 0}, 0, name, sizeof name) <= 0) continue;
         if (kit_db_run(db, "INSERT INTO call_agents(agent, call) VALUES (?,?) ON CONFLICT DO NOTHING", "ti", name,
                        record->call.id))
             return kit_db_fail(db, failure);

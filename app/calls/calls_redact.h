@@ -3,7 +3,7 @@
 #ifndef CALLS_REDACT_H
 #define CALLS_REDACT_H
 
-#include <engineio.h>
+#include "kit_str.h"
 
 struct calls_redaction;
 

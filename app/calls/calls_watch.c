@@ -8,7 +8,7 @@
 
 static struct calls_watch *watch_of(struct calls_turn *turn)
 {
-    return (struct calls_watch *)(void *)((char *)turn - offsetof(struct calls_watch, turn));
+    return KIT_OWNER(turn, struct calls_watch, turn);
 }
 
 static struct calls *calls_of(const struct calls_watch *watch)

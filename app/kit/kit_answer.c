@@ -3,7 +3,6 @@
 
 #include "kit_auth.h"
 
-#include <base_json.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,17 +109,6 @@ void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code,
     struct kit_answer answer = kit_answer_later(kit, event);
     kit_fail(&failure, code, field, "%s", message);
     kit_answer_failure(&answer, &failure);
-}
-
-int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *failure)
-{
-    struct base_json_fault fault;
-    ssize_t n = base_json_scan((const uint8_t *)text.p, text.n, max_depth, false, &fault);
-    if (n < 0)
-        return kit_fail(failure, n == BASE_JSON_DEPTH ? 413 : 400, NULL, "invalid JSON: %s at byte %zu", fault.why,
-                        fault.at);
-    if ((size_t)n == text.n) return 0;
-    return kit_fail(failure, 400, NULL, "invalid JSON: more text after the value at byte %zd", n);
 }
 
 struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event)

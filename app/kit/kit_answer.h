@@ -32,10 +32,6 @@ void kit_answer_put_failure(struct sio_builder *builder, const struct kit_failur
 json_t *kit_answer_payload(struct kit *kit, const struct sio_event *event);
 /* The same, its text unparsed and without a look at the schema; n 0: answered. */
 struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event);
-/* Checks JSON text that did not come over a socket by the rules for what does; afterwards socketio.h's functions may
- * look at it. Returns 0 or the code of failure: 400, or 413 if it is nested more deeply than max_depth. Over a socket,
- * the packet's array is one level of config->io.max_depth. Any thread. */
-int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *failure);
 /* Refuses an event at once. */
 void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code, const char *field,
                        const char *message);

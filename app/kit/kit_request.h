@@ -21,6 +21,7 @@
 
 #include "kit_answer.h"
 #include "kit_auth.h"
+#include "kit_json.h"
 
 /* Where the work runs (kit_store.h). */
 enum kit_way {
@@ -101,7 +102,7 @@ struct kit_request {
 };
 
 /* The module's struct that a request begins. */
-#define KIT_REQUEST(type, pointer) ((struct type *)(void *)((char *)(pointer)-offsetof(struct type, request)))
+#define KIT_REQUEST(type, pointer) KIT_OWNER(pointer, struct type, request)
 
 /* Runs event->run on the store; then event->step. A full queue is a failure of it like any other: 503. */
 void kit_request_submit(struct kit_request *request);

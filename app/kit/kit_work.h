@@ -9,6 +9,10 @@
 struct kit_work;
 struct kit_source;
 
+/* The struct of that type whose member the pointer points to. Does not compile with a pointer to anything else. */
+#define KIT_OWNER(pointer, type, member) \
+    ((type *)((uintptr_t)(1 ? (pointer) : &((type *)0)->member) - offsetof(type, member)))
+
 /* Embedded in the owner's struct, which must live until done() has run. */
 struct kit_job {
     struct kit_job *next;

@@ -2,7 +2,7 @@
 #ifndef KNOWLEDGE_LEARN_FILES_H
 #define KNOWLEDGE_LEARN_FILES_H
 
-#include <engineio.h>
+#include "kit_str.h"
 #include <jansson.h>
 
 /* A list of calls or of conversations ({"scenario": {"flow", "subflow"}, "original": [[speaker, text]]}), whose

@@ -2,7 +2,7 @@
 #ifndef KNOWLEDGE_WORDS_H
 #define KNOWLEDGE_WORDS_H
 
-#include "engineio.h"
+#include "kit_str.h"
 
 /* What a text is reduced to; used by one thread at a time. */
 struct knowledge_words;

@@ -2,8 +2,6 @@
 #include "kit_http.h"
 #include "users_int.h"
 
-#include <base_check.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,7 +104,7 @@ static int read_put(struct kit_request *request, const json_t *payload)
 
 static void on_hashed(struct users_hashing *hashing)
 {
-    struct put *put = container_of(hashing, struct put, hashing);
+    struct put *put = KIT_OWNER(hashing, struct put, hashing);
     memcpy(put->row.hash, hashing->hash, sizeof put->row.hash);
     if (!hashing->has_failed) {
         kit_request_submit(&put->request);

@@ -2,8 +2,6 @@
 #include "kit_http.h"
 #include "users_int.h"
 
-#include <base_check.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,7 +109,7 @@ static int run_login(struct kit_db *db, struct kit_request *request)
 
 static void on_checked(struct users_hashing *hashing)
 {
-    struct login *login = container_of(hashing, struct login, hashing);
+    struct login *login = KIT_OWNER(hashing, struct login, hashing);
     struct users *users = users_of(login);
     if (hashing->is_right) {
         return_attempt(login);

@@ -1,8 +1,6 @@
 /* Passwords as Argon2id hashes, made and checked on a thread, one at a time. */
 #include "users_int.h"
 
-#include <base_check.h>
-
 #include <string.h>
 
 int users_hash_now(const struct users_config *config, const char *password, char hash[crypto_pwhash_STRBYTES])
@@ -14,7 +12,7 @@ int users_hash_now(const struct users_config *config, const char *password, char
 
 static struct users_hashing *hashing_of(struct kit_job *job)
 {
-    return container_of(job, struct users_hashing, job);
+    return KIT_OWNER(job, struct users_hashing, job);
 }
 
 /* Whether there is such a user must not show in the time it takes. */

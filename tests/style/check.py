@@ -38,8 +38,6 @@ MAY_SEE = {
     "app/admin": ["app/kit", "app/web", "adminui.h"],
     "app": ["app/*", *LIBRARIES, "base"],
 }
-# What some see all the same; the list may only become shorter.
-STILL_SEEN = {("app/calls", "base_json.h"), ("app/calls", "engineio.h"), ("app/knowledge", "engineio.h"), ("app/users", "base_check.h")}
 TREES = {folder.partition("/")[0] for folder in MAY_SEE}
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
@@ -109,7 +107,6 @@ def part_of(path):
 def layering():
     """Includes never point upwards, and across folders only at what MAY_SEE names."""
     home = {path.name: path for path in c_files() if path.suffix == ".h" and path.parts[0] in TREES}
-    unused = set(STILL_SEEN)
     for path in c_files():
         folder = part_of(path)
         if path.parts[0] not in TREES:
@@ -124,15 +121,12 @@ def layering():
                 is_public = home[name].parent.name == "include"
                 of = name if is_public else part_of(home[name])
                 seen = {name, of, "app/*" if of.startswith("app/") else of} & {folder, *MAY_SEE[folder]}
-                unused.discard((folder, name))
-                if not seen and (folder, name) not in STILL_SEEN:
+                if not seen:
                     yield f"{path}:{number}: {folder}/ must not include {name} of {home[name].parent}/"
             if folder.startswith("app") and not path.name.startswith(ENGINES.get(name, "")):
                 yield f"{path}:{number}: {name} is for {ENGINES[name]}.c only"
             if folder == "base" and name not in home and not is_of_base(match[1] if match else None):
                 yield f"{path}:{number}: base/ must not include {match[1]}, only libc and libevent"
-    for folder, name in sorted(unused):
-        yield f"STILL_SEEN: {folder}/ no longer includes {name}"
 
 
 def calls(folder):
