@@ -90,9 +90,16 @@ static int start_server(struct app *app, char *error, size_t error_size)
     return failed ? failed : kit_health_start(kit);
 }
 
+/* The sockets are gone; answers that are still being sent get what is left of the time. */
 static void on_drained(void *ctx)
 {
     struct app *app = ctx;
+    struct eio_http_stats http;
+    eio_http_get_stats(sio_server_http(app->kit.io), &http);
+    if (http.streams + http.draining > 0 && eio_loop_now_ms(app->kit.loop) < app->drain_until_ms) {
+        eio_timer_start(&app->streams_timer, DRAIN_CHECK_MS);
+        return;
+    }
     kit_log(EIO_LOG_INFO, "drained", NULL);
     eio_loop_stop(app->kit.loop);
 }
@@ -139,6 +146,7 @@ struct app *app_new(const struct kit_config *config, struct node_worker *worker,
     }
     app->worker = worker;
     eio_timer_init(&app->drain_timer, loop, on_drain_timer, app);
+    eio_timer_init(&app->streams_timer, loop, on_drained, app);
     if (kit_init(&app->kit, config, loop, error, error_size) || start_server(app, error, error_size) ||
         start_modules(&app->kit, error, error_size)) {
         app_free(app);
@@ -152,6 +160,7 @@ void app_free(struct app *app)
     if (!app) return;
     pause_modules(&app->kit);
     eio_timer_stop(&app->drain_timer);
+    eio_timer_stop(&app->streams_timer);
     /* The queue first: what waits in it answers sockets that still exist. */
     if (app->kit.work) kit_work_wait(app->kit.work);
     if (app->worker) node_worker_stop(app->worker);

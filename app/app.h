@@ -13,6 +13,7 @@ struct app {
     struct node_worker *worker;   /* NULL: there is only one */
     struct node_cluster *cluster; /* NULL: the same, and no Redis */
     struct eio_timer drain_timer;
+    struct eio_timer streams_timer; /* after the sockets, for answers that are still being sent */
     uint64_t drain_until_ms;
 };
 

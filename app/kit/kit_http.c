@@ -8,14 +8,31 @@
 #include <string.h>
 #include <strings.h>
 
+#define FIELDS_OF_ALL                       \
+    {"Cache-Control", "no-store"},          \
+    {                                       \
+        "X-Content-Type-Options", "nosniff" \
+    }
+
 /* more: one more field; name NULL: none. */
 static void reply_with(struct kit *kit, struct eio_http_request *request, struct eio_http_reply *answer,
                        struct eio_http_reply_field more)
 {
-    struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}, more};
+    struct eio_http_reply_field fields[] = {FIELDS_OF_ALL, more};
     answer->fields = fields;
     answer->field_count = more.name ? 3 : 2;
     eio_server_reply(sio_server_engine(kit->io), request, answer);
+}
+
+struct eio_http_stream *kit_http_stream(struct kit *kit, struct eio_http_request *request, const char *type,
+                                        struct eio_http_reply_field more, const struct eio_http_stream_options *options)
+{
+    struct eio_http_reply_field fields[] = {FIELDS_OF_ALL, more};
+    struct eio_http_reply answer = {.status = 200, .content_type = type, .fields = fields};
+    answer.field_count = more.name ? 3 : 2;
+    struct eio_http_stream *stream = eio_server_stream(sio_server_engine(kit->io), request, &answer, options);
+    if (!stream) kit_http_reply_text(kit, request, 503, "{\"ok\":false}");
+    return stream;
 }
 
 void kit_http_reply(struct kit *kit, struct eio_http_request *request, int status, const char *type, const char *body,

@@ -12,6 +12,12 @@ struct kit_claims;
 void kit_http_reply(struct kit *kit, struct eio_http_request *request, int status, const char *type, const char *body,
                     size_t size);
 void kit_http_reply_text(struct kit *kit, struct eio_http_request *request, int status, const char *json);
+/* Answers in pieces (eio_http_stream_begin) with the same headers and `more` ones; 200. NULL: out of memory, answered
+ * so.
+ */
+struct eio_http_stream *kit_http_stream(struct kit *kit, struct eio_http_request *request, const char *type,
+                                        struct eio_http_reply_field more,
+                                        const struct eio_http_stream_options *options);
 /* Clears the builder; 503 if it failed. */
 void kit_http_reply_builder(struct kit *kit, struct eio_http_request *request, int status, struct sio_builder *json);
 /* {"ok":false,"error":{…}} with the failure's code as the status. */

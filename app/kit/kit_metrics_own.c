@@ -215,6 +215,7 @@ static const struct kit_metric http_rows[] = {
     KIT_COUNTER_ROW("http_sent_bytes_total", bytes_out, "Bytes sent."),
     KIT_GAUGE_ROW("http_connections", connections, "Open HTTP connections."),
     KIT_GAUGE_ROW("http_parked", parked, "Long polls waiting."),
+    KIT_GAUGE_ROW("http_streams", streams, "Responses being streamed."),
     KIT_GAUGE_ROW("http_pumps", pumps, "Open TLS connections relayed to another worker that owns their session."),
 };
 static const struct kit_metric_set http_set = KIT_METRIC_SET(http_rows, read_http);

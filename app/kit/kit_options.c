@@ -383,6 +383,8 @@ static const struct kit_option options[] = {
                 "time for a request body to arrive, outside `path`; above: 408"),
     KIT_U32_ROW("idle_timeout_ms", io.http.idle_timeout_ms, "60000", 10, KIT_DAY_MS, "HTTP",
                 "time between requests on a connection"),
+    KIT_SIZE_ROW("max_stream_queue_bytes", io.http.max_stream_queue_bytes, "1048576", 65536, "HTTP",
+                 "bytes of a streamed response that wait for the client to read; above: its connection is closed"),
     KIT_U32_ROW("linger_ms", io.http.linger_ms, "2000", 0, 60000, "HTTP",
                 "time for the client to read an error response"),
     KIT_COUNT_ROW("max_connections", io.http.max_connections, "4096", 0, 10000000, "HTTP",

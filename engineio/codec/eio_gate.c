@@ -320,6 +320,7 @@ static struct eio_http_head *make_head(const struct parse *parse)
     head->fields = fields;
     head->field_count = (uint16_t)count;
     head->method = parse->method;
+    head->minor_version = parse->out->minor_version;
     head->keep_alive = !parse->close && (parse->out->minor_version == 1 || parse->keep_alive);
     return head;
 }

@@ -24,6 +24,7 @@ void eio_http_options_init(struct eio_http_options *options)
         .max_half_open = 4096,
         .body_timeout_ms = 60000,
         .idle_timeout_ms = 60000,
+        .max_stream_queue_bytes = 1048576,
         .linger_ms = 2000,
         .max_addresses = 65536,
         .backlog = 1024,
@@ -153,6 +154,31 @@ static void on_accept_timer(void *ctx)
         evconnlistener_enable(http->evhtp->server);
     else
         pause_accepting(http, "only reserved file descriptors are left");
+}
+
+/* ------------------------------------------------------------------- pokes */
+
+void eio__conn_poke(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    if (conn->poked || conn->advancing) return;
+    conn->poked = true;
+    conn->poke_next = http->poke_first;
+    http->poke_first = conn;
+    event_active(http->poke_event, EV_TIMEOUT, 0);
+}
+
+void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct eio_http *http = ctx;
+    while (http->poke_first) {
+        struct eio__conn *conn = http->poke_first;
+        http->poke_first = conn->poke_next;
+        conn->poked = false;
+        eio__conn_advance(conn);
+    }
 }
 
 /* --------------------------------------------------------------- listening */
@@ -353,6 +379,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     if (options) http->options = *options;
     options = &http->options;
     loop->leases.end = on_lease_end;
+    http->flush_item.ops = &eio__streams_ops;
     eio__visitors_init(&http->visitors, loop, options->max_addresses);
     eio_timer_init(&http->accept_timer, loop, on_accept_timer, http);
     eio_deadlines_init(&http->head_deadlines, loop, options->head_timeout_ms, eio__conn_on_head_deadline, http);
@@ -379,6 +406,7 @@ void eio_http_free(struct eio_http *http)
     if (!http) return;
     if (http->evhtp) eio_http_stop_listening(http);
     while (http->first) eio__conn_drop(http->first);
+    if (http->flush_item.next) eio__loop_end_turn(http->loop); /* it is in a list of the loop's */
     eio__pumps_close(http);
     eio__tls_ios_forget(http);
     eio__leases_forget(&http->loop->leases, http);

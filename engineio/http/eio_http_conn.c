@@ -68,11 +68,24 @@ static bool has_own_timeout(const struct eio__conn *conn)
     return conn->route && conn->route->body_deadlines;
 }
 
+/* Of what was given, modulo 2^32. */
+static uint32_t with_kernel(struct eio__conn *conn)
+{
+    return conn->given - (uint32_t)output_size(conn);
+}
+
+static void leave_state(struct eio__conn *conn)
+{
+    if (conn->state == EIO__H_WAITING) conn->http->stats.parked--;
+    if (conn->state == EIO__H_STREAMING) conn->http->stats.streams--;
+    if (conn->state == EIO__H_DRAINING) conn->http->stats.draining--;
+}
+
 /* The one function that changes the state; each state has its deadline. */
 static void set_state(struct eio__conn *conn, enum eio__conn_state state)
 {
     struct eio_http *http = conn->http;
-    if (conn->state == EIO__H_WAITING) http->stats.parked--;
+    leave_state(conn);
     conn->state = (uint8_t)state;
     switch (state) {
     case EIO__H_HEAD:
@@ -86,8 +99,12 @@ static void set_state(struct eio__conn *conn, enum eio__conn_state state)
         http->stats.parked++;
         set_deadline(conn, NULL);
         break;
+    case EIO__H_STREAMING:
+        http->stats.streams++;
+        set_deadline(conn, NULL);
+        break;
     case EIO__H_DRAINING:
-        conn->drain_left = output_size(conn);
+        http->stats.draining++;
         set_deadline(conn, &http->drain_deadlines);
         break;
     case EIO__H_LINGERING:
@@ -174,7 +191,7 @@ static void unlink_conn(struct eio__conn *conn)
     struct eio_http *http = conn->http;
     set_deadline(conn, NULL);
     eio__tie(NULL, &conn->line);
-    if (conn->state == EIO__H_WAITING) http->stats.parked--;
+    leave_state(conn);
     if (conn->prev)
         conn->prev->next = conn->next;
     else
@@ -194,6 +211,7 @@ static void unlink_conn(struct eio__conn *conn)
 void eio__conn_drop(struct eio__conn *conn)
 {
     struct eio__request *request = conn->request;
+    struct eio_http_stream *stream = conn->stream;
     struct eio_http *http = conn->http;
     unlink_conn(conn);
     forget_message(conn);
@@ -202,6 +220,7 @@ void eio__conn_drop(struct eio__conn *conn)
     else
         bufferevent_free(conn->bev);
     free(conn);
+    eio__stream_lost(stream);
     if (!request) return;
     request->conn = NULL;
     http->stats.aborted++;
@@ -240,29 +259,6 @@ struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *t
     return wire;
 }
 
-void eio__conn_poke(struct eio__conn *conn)
-{
-    struct eio_http *http = conn->http;
-    if (conn->poked || conn->advancing) return;
-    conn->poked = true;
-    conn->poke_next = http->poke_first;
-    http->poke_first = conn;
-    event_active(http->poke_event, EV_TIMEOUT, 0);
-}
-
-void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx)
-{
-    (void)fd;
-    (void)what;
-    struct eio_http *http = ctx;
-    while (http->poke_first) {
-        struct eio__conn *conn = http->poke_first;
-        http->poke_first = conn->poke_next;
-        conn->poked = false;
-        eio__conn_advance(conn);
-    }
-}
-
 /* ----------------------------------------------------------------- writing */
 
 /* Tries at once: most replies fit into the socket, and an event would cost three more system calls. Under TLS the
@@ -277,7 +273,6 @@ static bool write_output(struct eio__conn *conn)
         evbuffer_freeze(output, 1);
     }
     if (evbuffer_get_length(output) == 0) return true;
-    conn->drain_left = evbuffer_get_length(output);
     if (direct && !conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports an error of the socket */
     conn->writing = true;
     return false;
@@ -288,7 +283,7 @@ static bool write_output(struct eio__conn *conn)
  * the reply only. */
 static void bound_input(struct eio__conn *conn)
 {
-    bool held = conn->state == EIO__H_WAITING || conn->state == EIO__H_DRAINING;
+    bool held = conn->state == EIO__H_WAITING || conn->state == EIO__H_STREAMING || conn->state == EIO__H_DRAINING;
     bool pause = held && input_size(conn) >= EIO__HTTP_INPUT_BYTES;
     if (pause == conn->read_paused || conn->eof) return;
     conn->read_paused = pause;
@@ -304,7 +299,7 @@ static void start_linger(struct eio__conn *conn)
         eio__tls_shutdown(conn->bev);
     else
         shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
-    conn->drain_left = unsent(conn);
+    conn->linger_left = unsent(conn);
     set_state(conn, EIO__H_LINGERING);
 }
 
@@ -328,13 +323,63 @@ static void on_drained(struct eio__conn *conn)
     if (conn->eof || input_size(conn)) eio__conn_poke(conn);
 }
 
+/* From now on the peer has to take something of what is left, time and again. */
+static void watch_drain(struct eio__conn *conn)
+{
+    conn->drain_mark = with_kernel(conn);
+    set_deadline(conn, &conn->http->drain_deadlines);
+}
+
+/* The answer is whole. */
+static void drain(struct eio__conn *conn)
+{
+    set_state(conn, EIO__H_DRAINING);
+    if (write_output(conn))
+        on_drained(conn);
+    else
+        watch_drain(conn);
+}
+
 void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
 {
+    size_t n = output_size(conn);
     conn->close = !keep_alive;
-    set_state(conn, EIO__H_DRAINING);
-    conn->given += (uint32_t)conn->drain_left;
-    conn->http->stats.bytes_out += conn->drain_left;
-    if (write_output(conn)) on_drained(conn);
+    conn->given += (uint32_t)n;
+    conn->http->stats.bytes_out += n;
+    drain(conn);
+}
+
+void eio__conn_stream(struct eio__conn *conn, struct eio_http_stream *stream)
+{
+    conn->stream = stream;
+    set_state(conn, EIO__H_STREAMING);
+}
+
+void eio__conn_streamed(struct eio__conn *conn, bool keep_alive)
+{
+    conn->stream = NULL;
+    conn->close = !keep_alive;
+    drain(conn);
+}
+
+/* All that was written to the stream is with the kernel. Its owner may say more, from the loop: a client that reads as
+ * fast as it is written to must not keep others waiting. */
+static void on_stream_drained(struct eio__conn *conn)
+{
+    stop_writing(conn);
+    set_deadline(conn, NULL);
+    if (!conn->stream || !conn->stream->options.on_drain) return;
+    conn->stream->drained = true;
+    eio__conn_poke(conn);
+}
+
+/* However much is still to come: the time of a reader that takes nothing runs on. */
+void eio__conn_flush(struct eio__conn *conn)
+{
+    if (write_output(conn))
+        on_stream_drained(conn);
+    else if (conn->deadlines != &conn->http->drain_deadlines)
+        watch_drain(conn);
 }
 
 void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit)
@@ -596,6 +641,24 @@ static enum step step_body(struct eio__conn *conn)
     return conn->body_size == conn->body_expected ? dispatch_request(conn, false) : STEP_WAIT;
 }
 
+static enum step step_stream(struct eio__conn *conn)
+{
+    struct eio_http_stream *stream = conn->stream;
+    if (!stream || stream->doomed) {
+        eio__conn_drop(conn);
+        return STEP_GONE;
+    }
+    if (!stream->drained) return STEP_WAIT;
+    bool gone = false;
+    stream->drained = false;
+    conn->gone = &gone;
+    stream->options.on_drain(stream->options.ctx);
+    if (gone) return STEP_GONE;
+    conn->gone = NULL;
+    bool is_over = conn->state != EIO__H_STREAMING || !conn->stream || conn->stream->doomed;
+    return is_over ? STEP_MORE : STEP_WAIT;
+}
+
 static enum step step_linger(struct eio__conn *conn)
 {
     evbuffer_drain(input_of(conn), input_size(conn));
@@ -609,6 +672,8 @@ static enum step step(struct eio__conn *conn)
         return step_head(conn);
     case EIO__H_BODY:
         return step_body(conn);
+    case EIO__H_STREAMING:
+        return step_stream(conn);
     case EIO__H_LINGERING:
         return step_linger(conn);
     default:
@@ -645,6 +710,8 @@ static void on_write(struct bufferevent *bev, void *ctx)
     struct eio__conn *conn = ctx;
     if (conn->state == EIO__H_DRAINING) {
         on_drained(conn);
+    } else if (conn->state == EIO__H_STREAMING) {
+        on_stream_drained(conn);
     } else if (conn->writing) { /* a 100 Continue that did not fit */
         stop_writing(conn);
     }
@@ -701,8 +768,8 @@ void eio__conn_on_linger_deadline(struct eio_deadline *due, void *ctx)
     struct eio_http *http = ctx;
     struct eio__conn *conn = conn_of(due);
     uint32_t left = unsent(conn);
-    if (left < conn->drain_left) {
-        conn->drain_left = left;
+    if (left < conn->linger_left) {
+        conn->linger_left = left;
         set_deadline(conn, &http->linger_deadlines);
         return;
     }
@@ -714,10 +781,9 @@ void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx)
 {
     struct eio_http *http = ctx;
     struct eio__conn *conn = conn_of(due);
-    size_t left = output_size(conn);
-    if (left < conn->drain_left) {
-        conn->drain_left = left;
-        set_deadline(conn, &http->drain_deadlines);
+    uint32_t taken = with_kernel(conn);
+    if (taken != conn->drain_mark) {
+        watch_drain(conn);
         return;
     }
     http->stats.timeouts++;

@@ -1,7 +1,7 @@
 /* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
- * eio_http_reply.c (answers), eio_tls.c (certificates), eio_tls_io.c (what is taken from TLS), eio_handover.c and
- * eio_pump.c (connections between nodes). Private to them: the rest of the library knows engineio.h and
- * eio_http_int.h. */
+ * eio_http_reply.c (answers), eio_http_stream.c (answers in pieces), eio_tls.c (certificates), eio_tls_io.c (what is
+ * taken from TLS), eio_handover.c and eio_pump.c (connections between nodes). Private to them: the rest of the library
+ * knows engineio.h and eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 
@@ -42,6 +42,8 @@ struct eio_http {
     struct eio__route *routes; /* longest path first */
     size_t route_count;
     struct eio__conn *first;
+    struct eio__turn_item flush_item; /* for the streams that were written to in this turn: */
+    struct eio_http_stream *flush_first;
     struct eio__conn *poke_first; /* answered from outside, with more to do; see eio__conn_poke() */
     struct event *poke_event;
     struct eio_timer accept_timer;
@@ -64,6 +66,7 @@ enum eio__conn_state {
     EIO__H_HEAD,      /* waits for, or collects, a request head */
     EIO__H_BODY,      /* the head is checked; collects the body */
     EIO__H_WAITING,   /* a handler has the request: parked until it answers */
+    EIO__H_STREAMING, /* the answer is being made, piece by piece */
     EIO__H_DRAINING,  /* answered; the reply is on its way to the kernel */
     EIO__H_LINGERING, /* the last reply is out; what still comes is read and thrown away, so that it arrives */
 };
@@ -76,14 +79,16 @@ struct eio__conn {
     struct bufferevent *bev;   /* owns the descriptor */
     struct eio__conn *next, *prev;
     struct eio__conn *poke_next;
-    struct eio__request *request; /* while WAITING */
+    struct eio__request *request;   /* while WAITING */
+    struct eio_http_stream *stream; /* while STREAMING; NULL: it was given up, the connection is to be closed */
     struct eio_deadline deadline;
     struct eio_deadlines *deadlines; /* the queue it stands in, NULL: none */
-    size_t drain_left;               /* output, and when lingering what the peer has not taken, at the last look */
+    size_t linger_left;              /* what the peer had not taken at the last look */
     struct eio__line line;
-    uint32_t given; /* bytes of answers, modulo 2^32 */
-    uint8_t state;  /* enum eio__conn_state, set by set_state() */
-    bool *gone;     /* set when it is freed: watched around calls of handlers */
+    uint32_t given;      /* bytes of answers, modulo 2^32 */
+    uint32_t drain_mark; /* of those: with the kernel at the last look */
+    uint8_t state;       /* enum eio__conn_state, set by set_state() */
+    bool *gone;          /* set when it is freed: watched around calls of handlers */
     bool poked : 1;
     bool advancing : 1; /* inside eio__conn_advance(): no poke is needed */
     bool served : 1;    /* had a request before: waiting for the next is idling */
@@ -115,7 +120,25 @@ struct eio__request {
     bool raw; /* evhtp knows nothing of it */
 };
 
+/* An answer in pieces. */
+struct eio_http_stream {
+    struct eio__conn *conn;                           /* NULL: in on_abort */
+    struct eio_http_stream *flush_next, **flush_link; /* link NULL: nothing was written in this turn */
+    struct eio_http_stream_options options;
+    bool chunked : 1;
+    bool bodiless : 1; /* pieces are dropped */
+    bool keep_alive : 1;
+    bool doomed : 1;  /* the client was too slow, or memory is out: closed from the loop */
+    bool drained : 1; /* on_drain is due */
+};
+
 extern const struct eio__request_ops eio__http_ops;
+extern const struct eio__turn_ops eio__streams_ops;
+
+struct eio_http_stream *eio__stream_begin(struct eio_http_request *request, const struct eio_http_reply *reply,
+                                          const struct eio_http_stream_options *options);
+/* Its connection is gone: calls on_abort and frees it. Accepts NULL. */
+void eio__stream_lost(struct eio_http_stream *stream);
 
 /* EIO_LIMIT_COUNT: one more connection from there is within the limits. */
 enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer);
@@ -146,6 +169,11 @@ void eio__conn_lease(struct eio__conn *conn);
 struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io);
 /* The request was answered (and is freed), its reply is in the output buffer. Never frees the connection. */
 void eio__conn_answered(struct eio__conn *conn, bool keep_alive);
+/* Writes what is in the output; the rest follows as the socket takes it, within the time for that. */
+void eio__conn_flush(struct eio__conn *conn);
+/* A stream begins, and ends: as eio__conn_answered(). */
+void eio__conn_stream(struct eio__conn *conn, struct eio_http_stream *stream);
+void eio__conn_streamed(struct eio__conn *conn, bool keep_alive);
 /* Writes an error reply past evhtp and lingers. */
 void eio__conn_refuse(struct eio__conn *conn, int status, const char *why);
 /* Goes on with it from the loop, not from inside somebody's reply. */
@@ -189,6 +217,14 @@ void eio__pump_on_linger_deadline(struct eio_deadline *due, void *ctx);
 /* The HTTP server goes. */
 void eio__pumps_close(struct eio_http *http);
 
+/* Puts the head of an answer into the output buffer, past evhtp; framing: how its body ends, "Content-Length: 3\r\n".
+ */
+void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *reply, const char *framing,
+                        bool keep_alive);
+/* A piece of a body. Returns 0 or EIO_ENOMEM. */
+int eio__http_put_body(struct eio__conn *conn, const void *body, size_t n);
+/* False for 204, 304 and 1xx. */
+bool eio__http_has_body(int status);
 /* Puts an error reply with a line of text into the output buffer, past evhtp. */
 void eio__http_put_error(struct eio__conn *conn, int status, const char *why);
 #endif

@@ -80,6 +80,9 @@ struct eio__request_ops {
     /* WebSocket upgrades only: takes the connection away; everything in *taken is the caller's, the request is gone.
      * Negative: it cannot be taken (the request lives on and wants a reply). */
     int (*take)(struct eio_http_request *request, struct eio__taken *taken);
+    /* As eio_http_stream_begin(); NULL: there is nothing to stream to. */
+    struct eio_http_stream *(*stream)(struct eio_http_request *request, const struct eio_http_reply *reply,
+                                      const struct eio_http_stream_options *options);
 };
 
 /* The public part of a request; eio_http.c embeds it in a larger struct. */

@@ -69,6 +69,8 @@ static const char *status_text(int status)
         const char *text;
     } texts[] = {
         {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
         {204, "No Content"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
@@ -76,6 +78,7 @@ static const char *status_text(int status)
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {411, "Length Required"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
@@ -85,7 +88,9 @@ static const char *status_text(int status)
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
         {501, "Not Implemented"},
+        {502, "Bad Gateway"},
         {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -106,25 +111,27 @@ static bool field_ok(const struct eio_http_reply_field *field)
            strcasecmp(field->name, "transfer-encoding") != 0;
 }
 
-static bool has_body(int status)
+bool eio__http_has_body(int status)
 {
     return status >= 200 && status != 204 && status != 304;
 }
 
 /* Under TLS in pieces: of a longer one libevent does not say how much was sent before all of it is, so that a client
  * that reads slowly would seem to read nothing. */
-static void put_body(struct eio__conn *conn, const void *body, size_t n)
+int eio__http_put_body(struct eio__conn *conn, const void *body, size_t n)
 {
     enum { PIECE_BYTES = 16384 };
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     size_t piece = conn->tls ? PIECE_BYTES : n;
     for (const uint8_t *p = body; n; p += piece, n -= piece) {
         if (piece > n) piece = n;
-        evbuffer_add(output, p, piece);
+        if (evbuffer_add(output, p, piece) != 0) return EIO_ENOMEM;
     }
+    return 0;
 }
 
-static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only, bool keep_alive)
+void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *reply, const char *framing,
+                        bool keep_alive)
 {
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     evbuffer_add_printf(output, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
@@ -132,9 +139,15 @@ static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, 
     for (size_t i = 0; i < reply->field_count; i++)
         if (field_ok(&reply->fields[i]))
             evbuffer_add_printf(output, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
-    evbuffer_add_printf(output, "Content-Length: %zu\r\nConnection: %s\r\n\r\n", reply->body_size,
-                        keep_alive ? "keep-alive" : "close");
-    if (!head_only && has_body(reply->status)) put_body(conn, reply->body, reply->body_size);
+    evbuffer_add_printf(output, "%sConnection: %s\r\n\r\n", framing, keep_alive ? "keep-alive" : "close");
+}
+
+static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only, bool keep_alive)
+{
+    char framing[48];
+    snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", reply->body_size);
+    eio__http_put_head(conn, reply, framing, keep_alive);
+    if (!head_only && eio__http_has_body(reply->status)) eio__http_put_body(conn, reply->body, reply->body_size);
 }
 
 /* The reference's 413 has no body, and its client's tests look. */
@@ -171,8 +184,8 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
     add_header(request, "Content-Length", size);
     add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
     evhtp_send_reply_start(request, (evhtp_res)reply->status);
-    bool wants_body = head->method != EIO_HTTP_HEAD && has_body(reply->status);
-    if (wants_body) put_body(conn, reply->body, reply->body_size);
+    bool wants_body = head->method != EIO_HTTP_HEAD && eio__http_has_body(reply->status);
+    if (wants_body) eio__http_put_body(conn, reply->body, reply->body_size);
     evhtp_send_reply_end(request);
 }
 
@@ -218,4 +231,4 @@ static int http_take(struct eio_http_request *base, struct eio__taken *taken)
     return 0;
 }
 
-const struct eio__request_ops eio__http_ops = {http_reply, http_take};
+const struct eio__request_ops eio__http_ops = {http_reply, http_take, eio__stream_begin};

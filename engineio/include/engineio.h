@@ -194,6 +194,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_REQUEST_BODY_TIMEOUT, "http_request_body_timeout_ms")                       \
     X(EIO_LIMIT_BUFFERED_CHUNKS, "max_buffered_chunks")                                     \
     X(EIO_LIMIT_DRAIN_TIMEOUT, "idle_timeout_ms")                                           \
+    X(EIO_LIMIT_STREAM_QUEUE_BYTES, "max_stream_queue_bytes")                               \
     X(EIO_LIMIT_SESSIONS, "max_sessions")                                                   \
     X(EIO_LIMIT_SESSIONS_PER_ADDRESS, "max_sessions_per_address")                           \
     X(EIO_LIMIT_HANDSHAKES_PER_SECOND, "max_handshakes_per_second")                         \
@@ -305,8 +306,9 @@ struct eio_http_head {
     uint8_t method;       /* enum eio_http_method */
     bool secure;          /* arrived over TLS, here or at a trusted proxy */
     bool keep_alive;
-    uint64_t issued_ms; /* Unix milliseconds */
-    char address[46];   /* the client's address as text, after the trusted-proxy rule */
+    uint8_t minor_version; /* of HTTP/1: 0 or 1 */
+    uint64_t issued_ms;    /* Unix milliseconds */
+    char address[46];      /* the client's address as text, after the trusted-proxy rule */
 };
 
 EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
@@ -356,6 +358,34 @@ EIO_API void eio_http_reply(struct eio_http_request *request, const struct eio_h
 /* Called once if the client goes away before the reply; the request is gone when it returns. */
 EIO_API void eio_http_request_on_abort(struct eio_http_request *request, eio_loop_fn fn, void *ctx);
 
+/* An answer in pieces, sent while it is being made: from eio_http_stream_begin() to the first of eio_http_stream_end(),
+ * eio_http_stream_abort() and on_abort. Callbacks may be NULL, and never come from within another call about it. */
+struct eio_http_stream;
+struct eio_http_stream_options {
+    size_t max_queue_bytes;      /* that wait for the client; above: it is closed; 0: the option's */
+    void (*on_drain)(void *ctx); /* all that was written is with the kernel: time for more, or for the end */
+    void (*on_abort)(void *ctx); /* once: the client went away or was too slow; afterwards the stream is gone */
+    void *ctx;
+};
+/* Answers with status and headers now and the body in pieces: chunked, or up to the end of the connection for HTTP/1.0.
+ * `reply` is copied; its body, if any, is the first piece. The request is gone afterwards. To HEAD, and with a status
+ * that has no body, pieces are accepted and dropped. NULL: out of memory, or the client is gone; the request is still
+ * there then and wants its reply. */
+EIO_API struct eio_http_stream *eio_http_stream_begin(struct eio_http_request *request,
+                                                      const struct eio_http_reply *reply,
+                                                      const struct eio_http_stream_options *options);
+/* Appends a copy of the piece; all pieces of a turn leave together at its end. A piece of any size is taken when
+ * nothing waits. EIO_EAGAIN: more than max_queue_bytes would wait, and on_abort follows from the loop; EIO_ECLOSED:
+ * since then. A source that can wait stops at some amount queued, until on_drain. Returns 0, those, or EIO_ENOMEM (as
+ * EIO_EAGAIN). */
+EIO_API int eio_http_stream_write(struct eio_http_stream *stream, const void *piece, size_t size);
+/* Bytes that were written and are not with the kernel yet. */
+EIO_API size_t eio_http_stream_queued(const struct eio_http_stream *stream);
+/* The body is whole. Once it is out, the connection goes on with its next request. */
+EIO_API void eio_http_stream_end(struct eio_http_stream *stream);
+/* It cannot be completed: closes the connection without the end of the body, so that the client notices. */
+EIO_API void eio_http_stream_abort(struct eio_http_stream *stream);
+
 struct eio_http;
 
 struct eio_http_options {
@@ -365,10 +395,11 @@ struct eio_http_options {
     size_t max_body_bytes;    /* 1000000: for routes that set no own limit; above: 413 */
     uint32_t head_timeout_ms; /* 60000, absolute, from the first byte (or the accept) to the last of the head; 408 */
     size_t max_half_open; /* 4096 connections whose head is not whole; above: the one that waits longest is closed */
-    uint32_t body_timeout_ms; /* 60000, absolute; 408 */
-    uint32_t idle_timeout_ms; /* 60000 between requests of a kept-alive connection */
-    uint32_t linger_ms;       /* 2000: an error reply is followed by reading this long, so that it arrives */
-    size_t max_connections;   /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
+    uint32_t body_timeout_ms;      /* 60000, absolute; 408 */
+    uint32_t idle_timeout_ms;      /* 60000 between requests of a kept-alive connection */
+    size_t max_stream_queue_bytes; /* 1048576 of an answer in pieces that wait for the client; above: it is closed */
+    uint32_t linger_ms;            /* 2000: an error reply is followed by reading this long, so that it arrives */
+    size_t max_connections;        /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
     size_t max_connections_per_address; /* the same from one peer (IPv6: from one /64), trusted proxies excepted; 0 = no
                                          * limit; above: 429 and close */
     size_t max_addresses;          /* 65536 peers are distinguished; new ones beyond that have no limit of their own */
@@ -417,6 +448,7 @@ struct eio_http_stats {
     uint64_t bytes_in, bytes_out;
     uint64_t limit_hits[EIO_LIMIT_COUNT];
     size_t connections, parked; /* now; without WebSockets */
+    size_t streams, draining;   /* now: answers in pieces; answers that are whole and not all with the kernel */
     size_t pumps;               /* now: handed over, but their TLS stays here */
 };
 EIO_API void eio_http_get_stats(const struct eio_http *http, struct eio_http_stats *stats);
@@ -690,6 +722,10 @@ EIO_API int eio_server_attach_websocket(struct eio_server *server, struct eio_ht
  * what is served beside options.path. */
 EIO_API void eio_server_reply(struct eio_server *server, struct eio_http_request *request,
                               const struct eio_http_reply *reply);
+/* The same for eio_http_stream_begin(), without an answer to OPTIONS. */
+EIO_API struct eio_http_stream *eio_server_stream(struct eio_server *server, struct eio_http_request *request,
+                                                  const struct eio_http_reply *reply,
+                                                  const struct eio_http_stream_options *options);
 /* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
 EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
 

@@ -141,23 +141,41 @@ void eio__server_preflight(struct eio_server *server, struct eio_http_request *r
     eio_http_reply(request, &reply);
 }
 
+/* full: the reply with the headers of options.cors too, all of them in `headers`. */
+static void add_cors(struct eio_server *server, const struct eio_http_request *request,
+                     const struct eio_http_reply *reply, struct eio_headers *headers, struct eio_http_reply *full)
+{
+    struct eio__cors_reply cors;
+    headers->count = headers->used = 0;
+    for (size_t i = 0; i < reply->field_count; i++)
+        eio_headers_add(headers, reply->fields[i].name, reply->fields[i].value);
+    eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
+    for (size_t i = 0; i < cors.count; i++) eio_headers_add(headers, cors.fields[i].name, cors.fields[i].value);
+    *full = *reply;
+    full->fields = headers->fields;
+    full->field_count = headers->count;
+}
+
 void eio_server_reply(struct eio_server *server, struct eio_http_request *request, const struct eio_http_reply *reply)
 {
     if (eio__cors_answers(&server->options.cors, request->head)) {
         eio__server_preflight(server, request);
         return;
     }
-    struct eio__cors_reply cors;
     struct eio_headers headers;
-    headers.count = headers.used = 0;
-    for (size_t i = 0; i < reply->field_count; i++)
-        eio_headers_add(&headers, reply->fields[i].name, reply->fields[i].value);
-    eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
-    for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
-    struct eio_http_reply full = *reply;
-    full.fields = headers.fields;
-    full.field_count = headers.count;
+    struct eio_http_reply full;
+    add_cors(server, request, reply, &headers, &full);
     eio_http_reply(request, &full);
+}
+
+struct eio_http_stream *eio_server_stream(struct eio_server *server, struct eio_http_request *request,
+                                          const struct eio_http_reply *reply,
+                                          const struct eio_http_stream_options *options)
+{
+    struct eio_headers headers;
+    struct eio_http_reply full;
+    add_cors(server, request, reply, &headers, &full);
+    return eio_http_stream_begin(request, &full, options);
 }
 
 /* A JSON text of the error; the message may be a hook's. */
