@@ -1,5 +1,6 @@
 /* libcurl's multi interface driven by the loop: libcurl says which descriptors to watch and when to call again. */
 #include "kit_fetch.h"
+#include "kit_address.h"
 
 #include <curl/curl.h>
 #include <event2/event.h>
@@ -16,6 +17,8 @@ struct kit_fetcher {
     struct eio_timer timer; /* when libcurl wants to be called */
     struct kit_fetch *first;
     struct kit_fetch_stats stats;
+    bool in_callback; /* of libcurl, which takes and gives back no request now */
+    bool has_waiting; /* requests to be taken or given back afterwards */
 };
 
 struct kit_fetch {
@@ -32,8 +35,9 @@ struct kit_fetch {
     void (*on_done)(void *ctx, const struct kit_fetch_result *result);
     void *ctx;
     const char *error; /* ours */
-    bool in_callback;  /* of libcurl: it must not be taken out of the multi handle now */
+    bool waits;        /* for libcurl to take it */
     bool cancelled;
+    bool was_refused; /* an address, for not being public */
 };
 
 /* A descriptor that libcurl wants watched. */
@@ -191,10 +195,11 @@ static size_t on_body(char *p, size_t size, size_t count, void *ctx)
     struct kit_fetch *fetch = ctx;
     size_t n = size * count;
     if (fetch->idle_timeout_ms) eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
+    if (fetch->cancelled) return CURL_WRITEFUNC_ERROR;
     if (fetch->on_data) {
-        fetch->in_callback = true;
+        fetch->fetcher->in_callback = true;
         bool go_on = fetch->on_data(fetch->ctx, status_of(fetch), (struct eio_str){p, n});
-        fetch->in_callback = false;
+        fetch->fetcher->in_callback = false;
         if (!go_on) fetch->error = "ended by its reader";
         return go_on && !fetch->cancelled ? n : CURL_WRITEFUNC_ERROR;
     }
@@ -212,6 +217,7 @@ static void finish_fetch(struct kit_fetch *fetch, CURLcode code)
     struct kit_fetch_result result = {.status = status_of(fetch), .type = "", .retry_after_s = -1};
     char *type = NULL;
     curl_off_t retry_after_s = 0;
+    if (code == CURLE_COULDNT_CONNECT && fetch->was_refused) fetch->error = "its address is not public";
     if (code != CURLE_OK || fetch->error) result.error = fetch->error ? fetch->error : curl_easy_strerror(code);
     result.is_timeout = code == CURLE_OPERATION_TIMEDOUT;
     if (!curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &type) && type) result.type = type;
@@ -222,6 +228,29 @@ static void finish_fetch(struct kit_fetch *fetch, CURLcode code)
     if (result.error || result.status / 100 != 2) fetch->fetcher->stats.failed++;
     if (!fetch->cancelled) fetch->on_done(fetch->ctx, &result);
     free_fetch(fetch);
+}
+
+/* The first of those that libcurl could not take or give back meanwhile; NULL if none is left. */
+static struct kit_fetch *find_waiting(const struct kit_fetcher *fetcher)
+{
+    struct kit_fetch *fetch = fetcher->first;
+    while (fetch && !fetch->cancelled && !fetch->waits) fetch = fetch->next;
+    return fetch;
+}
+
+static void settle_waiting(struct kit_fetcher *fetcher)
+{
+    struct kit_fetch *fetch;
+    while ((fetch = find_waiting(fetcher))) {
+        fetch->waits = false;
+        if (fetch->cancelled) {
+            fetcher->stats.running--;
+            free_fetch(fetch);
+        } else if (curl_multi_add_handle(fetcher->multi, fetch->easy)) {
+            finish_fetch(fetch, CURLE_OUT_OF_MEMORY);
+        }
+    }
+    fetcher->has_waiting = false;
 }
 
 static void finish_done(struct kit_fetcher *fetcher)
@@ -235,6 +264,7 @@ static void finish_done(struct kit_fetcher *fetcher)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
         finish_fetch((struct kit_fetch *)(void *)fetch, code);
     }
+    if (fetcher->has_waiting) settle_waiting(fetcher);
 }
 
 static void on_idle(void *ctx)
@@ -258,6 +288,16 @@ const char *kit_fetch_check_url(const char *url)
     curl_free(host);
     curl_url_cleanup(parsed);
     return is_good ? NULL : allowed;
+}
+
+/* As libcurl's function for opening sockets, which knows the address that the name has now. */
+static curl_socket_t open_public(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct kit_fetch *fetch = ctx;
+    (void)purpose;
+    fetch->was_refused = !kit_address_is_public(&address->addr);
+    if (fetch->was_refused) return CURL_SOCKET_BAD;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 static bool copy_headers(struct kit_fetch *fetch, const char *const *headers)
@@ -296,6 +336,9 @@ static void set_options(struct kit_fetch *fetch, const struct kit_fetch_options 
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     if (options->method) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, options->method);
+    if (!options->only_public) return;
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_public);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);
 }
 
 static void link_fetch(struct kit_fetch *fetch)
@@ -324,7 +367,9 @@ struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_
     if (is_ready) set_options(fetch, options);
     if (is_ready && fetch->idle_timeout_ms) is_ready = !eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
     /* libcurl begins when its timer fires, so that on_done never comes from in here. */
-    if (!is_ready || curl_multi_add_handle(fetcher->multi, fetch->easy)) {
+    fetch->waits = is_ready && fetcher->in_callback;
+    fetcher->has_waiting |= fetch->waits;
+    if (!is_ready || (!fetch->waits && curl_multi_add_handle(fetcher->multi, fetch->easy))) {
         free_fetch(fetch);
         return NULL;
     }
@@ -336,7 +381,8 @@ struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_
 void kit_fetch_cancel(struct kit_fetch *fetch)
 {
     fetch->cancelled = true;
-    if (fetch->in_callback) return; /* finish_fetch() comes when its reader has returned */
+    fetch->fetcher->has_waiting |= fetch->fetcher->in_callback;
+    if (fetch->fetcher->in_callback) return; /* its end comes when the reader has returned */
     fetch->fetcher->stats.running--;
     free_fetch(fetch);
 }

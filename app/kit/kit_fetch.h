@@ -24,7 +24,9 @@ struct kit_fetch_options {
     size_t max_bytes;           /* of the response; above, it ends early. 0: 1 MiB */
     uint32_t timeout_ms;        /* for all of it; 0: none */
     uint32_t idle_timeout_ms;   /* without a byte received; 0: none */
-    /* The response's body as it comes, after its status is known; false ends the request. NULL: it is collected. */
+    bool only_public;           /* connects to no address of this machine or of a private network */
+    /* The response's body as it comes, after its status is known; false ends the request. NULL: it is collected. Other
+     * requests may be started and cancelled in here. */
     bool (*on_data)(void *ctx, int status, struct eio_str data);
     /* Once, on the loop, never within kit_fetch_start(). The request is gone afterwards. */
     void (*on_done)(void *ctx, const struct kit_fetch_result *result);

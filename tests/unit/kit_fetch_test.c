@@ -9,7 +9,7 @@ static struct {
     struct eio_loop *loop;
     struct eio_http *http;
     struct kit_fetcher *fetcher;
-    struct kit_fetch *fetch;
+    struct kit_fetch *fetch, *other;
     char url[64], body[256], seen[512];
     int status, done, pieces;
     char error[128], header[64];
@@ -120,6 +120,20 @@ static bool on_data(void *ctx, int status, struct eio_str data)
     t.pieces++;
     t.size += data.n;
     if (t.cancels) kit_fetch_cancel(t.fetch);
+    return true;
+}
+
+/* Cancels one request and starts another, which libcurl cannot do while it calls. */
+static bool on_first_data(void *ctx, int status, struct eio_str data)
+{
+    struct kit_fetch_options options = {.url = t.url, .body = eio_str("from within"), .on_done = on_done};
+    (void)ctx, (void)status, (void)data;
+    if (!t.pieces++) {
+        kit_fetch_cancel(t.other);
+        t.fetch = kit_fetch_start(t.fetcher, &options);
+        assert_non_null(t.fetch);
+        kit_fetch_cancel(kit_fetch_start(t.fetcher, &options));
+    }
     return true;
 }
 
@@ -247,6 +261,36 @@ static void streams_and_can_be_cancelled_in_the_middle(void **state)
     assert_int_equal(t.done, 1);
 }
 
+static void others_are_started_and_cancelled_from_within(void **state)
+{
+    struct kit_fetch_options never = options_for("/never"), options = options_for("/echo");
+    struct kit_fetch_stats stats;
+    (void)state;
+    options_for("/never");
+    t.other = kit_fetch_start(t.fetcher, &never);
+    options_for("/echo");
+    options.body = eio_str("first");
+    options.on_data = on_first_data;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_string_equal(t.body, ""); /* went to its reader */
+    run_until_done(2);
+    assert_string_equal(t.body, "from within");
+    kit_fetcher_get_stats(t.fetcher, &stats);
+    assert_int_equal(stats.running, 0);
+}
+
+static void connects_to_public_addresses_only_if_asked(void **state)
+{
+    struct kit_fetch_options options = options_for("/echo");
+    (void)state;
+    options.only_public = true;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_int_equal(t.status, 0);
+    assert_string_equal(t.error, "its address is not public");
+}
+
 static void is_cancelled_from_outside(void **state)
 {
     struct kit_fetch_options options = options_for("/never");
@@ -282,6 +326,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(gives_up_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reports_that_nobody_listens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_and_can_be_cancelled_in_the_middle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_urls_that_are_none_of_http, set_up, tear_down),
     };
