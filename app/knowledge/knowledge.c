@@ -141,8 +141,8 @@ struct knowledge *knowledge_new(const struct kit_config *config, char *error, si
     const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_knowledge, "table-128.bin");
     snprintf(error, error_size, "out of memory");
     if (!knowledge) return NULL;
-    knowledge->searcher.words = knowledge_words_new();
-    knowledge->learner.words = knowledge_words_new();
+    knowledge->searcher.words = kit_words_new();
+    knowledge->learner.words = kit_words_new();
     if (file)
         knowledge->table = knowledge_table_new((struct eio_str){(const char *)file->data, kit_embedded_size(file)});
     if (!knowledge->searcher.words || !knowledge->learner.words || !knowledge->table ||
@@ -165,8 +165,8 @@ void knowledge_free(struct knowledge *knowledge)
     knowledge_embedder_free(knowledge->embedder);
     knowledge_embeddings_free(knowledge->embeddings);
     knowledge_index_free(knowledge->index);
-    knowledge_words_free(knowledge->searcher.words);
-    knowledge_words_free(knowledge->learner.words);
+    kit_words_free(knowledge->searcher.words);
+    kit_words_free(knowledge->learner.words);
     knowledge_glossary_free(knowledge->glossary);
     knowledge_table_free(knowledge->table);
     free(knowledge);

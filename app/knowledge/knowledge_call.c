@@ -93,14 +93,14 @@ static int add_feature(struct knowledge_call *call, struct seen **table, char *t
 static int add_features(struct knowledge_call *call, struct seen **table, const struct knowledge_reader *reader,
                         struct eio_str turn)
 {
-    const struct knowledge_word *words, *before = NULL;
+    const struct kit_word *words, *before = NULL;
     struct knowledge_token *tokens;
     int failed = 0;
     size_t count = knowledge_glossary_scan(reader->glossary, reader->words, turn, &tokens);
     for (size_t i = 0; i < count && !failed; i++)
         if (tokens[i].is_concept) failed = add_feature(call, table, name_of('c', tokens[i].term, NULL));
     free(tokens);
-    count = knowledge_words_read(reader->words, turn, &words);
+    count = kit_words_read(reader->words, turn, &words);
     for (size_t i = 0; i < count && !failed; i++) {
         if (words[i].is_number) continue;
         if (!words[i].is_stop) failed = add_feature(call, table, name_of('w', words[i].term, NULL));

@@ -1,5 +1,5 @@
 /* Phrases that mean the same. A phrase is found by the terms of its words, so that its endings do not matter. */
-#include "knowledge_words.h"
+#include "knowledge_glossary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ void knowledge_glossary_free(struct knowledge_glossary *glossary)
 }
 
 /* Terms of words [0, count) as a key; its size, 0: too long. */
-static size_t join_terms(const struct knowledge_word *words, size_t count, char key[PHRASE_BYTES_MAX])
+static size_t join_terms(const struct kit_word *words, size_t count, char key[PHRASE_BYTES_MAX])
 {
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
@@ -97,12 +97,12 @@ static struct phrase *make_phrase(struct knowledge_glossary *glossary, const cha
 }
 
 /* Returns 0, EIO_EINVAL for a phrase without words or with too many, or EIO_ENOMEM. */
-static int add_phrase(struct knowledge_glossary *glossary, struct knowledge_words *words, struct eio_str text,
+static int add_phrase(struct knowledge_glossary *glossary, struct kit_words *words, struct eio_str text,
                       const char *concept)
 {
     char key[PHRASE_BYTES_MAX];
-    const struct knowledge_word *list;
-    size_t count = knowledge_words_read(words, text, &list);
+    const struct kit_word *list;
+    size_t count = kit_words_read(words, text, &list);
     size_t size = count && count <= PHRASE_WORDS_MAX ? join_terms(list, count, key) : 0;
     if (!size) return EIO_EINVAL;
     struct phrase *phrase = make_phrase(glossary, key, size);
@@ -133,7 +133,7 @@ static struct eio_str cut(struct eio_str *rest, char separator)
 }
 
 /* Returns 0 or a negative code with what is wrong in *bad. */
-static int add_line(struct knowledge_glossary *glossary, struct knowledge_words *words, struct eio_str line,
+static int add_line(struct knowledge_glossary *glossary, struct kit_words *words, struct eio_str line,
                     struct eio_str *bad)
 {
     *bad = line;
@@ -150,7 +150,7 @@ static int add_line(struct knowledge_glossary *glossary, struct knowledge_words 
     return 0;
 }
 
-int knowledge_glossary_read(struct knowledge_glossary **glossary, struct knowledge_words *words, const char *name,
+int knowledge_glossary_read(struct knowledge_glossary **glossary, struct kit_words *words, const char *name,
                             struct eio_str text, char *error, size_t error_size)
 {
     int failed = 0;
@@ -172,7 +172,7 @@ int knowledge_glossary_read(struct knowledge_glossary **glossary, struct knowled
 /* -------------------------------------------------------------------- scan */
 
 /* The longest phrase that begins with the first word; *size is its number of words. */
-static const struct phrase *find_phrase(const struct knowledge_glossary *glossary, const struct knowledge_word *words,
+static const struct phrase *find_phrase(const struct knowledge_glossary *glossary, const struct kit_word *words,
                                         size_t count, size_t *size)
 {
     char key[PHRASE_BYTES_MAX];
@@ -201,15 +201,15 @@ static bool add_token(struct knowledge_token **list, size_t *count, size_t *capa
     return true;
 }
 
-size_t knowledge_glossary_scan(const struct knowledge_glossary *glossary, struct knowledge_words *words,
-                               struct eio_str text, struct knowledge_token **list)
+size_t knowledge_glossary_scan(const struct knowledge_glossary *glossary, struct kit_words *words, struct eio_str text,
+                               struct knowledge_token **list)
 {
-    const struct knowledge_word *found;
-    size_t count = knowledge_words_read(words, text, &found), n = 0, capacity = 0, size;
+    const struct kit_word *found;
+    size_t count = kit_words_read(words, text, &found), n = 0, capacity = 0, size;
     bool fits = true;
     *list = NULL;
     for (size_t i = 0; i < count && fits;) {
-        const struct knowledge_word *word = &found[i];
+        const struct kit_word *word = &found[i];
         const struct phrase *phrase = find_phrase(glossary, word, count - i, &size);
         if (!phrase) {
             bool is_plain = word->is_stop || word->is_number;

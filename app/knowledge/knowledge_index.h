@@ -2,7 +2,7 @@
 #ifndef KNOWLEDGE_INDEX_H
 #define KNOWLEDGE_INDEX_H
 
-#include "knowledge_words.h"
+#include "knowledge_glossary.h"
 
 #include <stdint.h>
 
@@ -39,7 +39,7 @@ struct knowledge_call {
 
 /* What knowledge_call_read() needs: one set for each thread. */
 struct knowledge_reader {
-    struct knowledge_words *words;
+    struct kit_words *words;
     const struct knowledge_glossary *glossary; /* or NULL */
     const struct knowledge_table *table;       /* or NULL */
 };

@@ -59,8 +59,8 @@ static void complain(struct run *run, const char *path, size_t number, const cha
 static char *bare_title(struct run *run, const char *title)
 {
     struct knowledge_text key = {NULL, 0, 0, false};
-    const struct knowledge_word *words;
-    size_t count = knowledge_words_read(run->knowledge->learner.words, eio_str(title), &words);
+    const struct kit_word *words;
+    size_t count = kit_words_read(run->knowledge->learner.words, eio_str(title), &words);
     knowledge_text_put(&key, "title ");
     for (size_t i = 0; i < count; i++) knowledge_text_put(&key, words[i].surface);
     return knowledge_text_take(&key);
@@ -90,11 +90,11 @@ static int add_name(struct run *run, char *take_key, const char *doc_id)
 static char *words_of(struct run *run, const char *text)
 {
     struct knowledge_text all = {NULL, 0, 0, false};
-    const struct knowledge_word *words;
+    const struct kit_word *words;
     char *plain = strdup(text);
     for (char *c = plain; c && *c; c++)
         if (*c == '_') *c = ' ';
-    size_t count = plain ? knowledge_words_read(run->knowledge->learner.words, eio_str(plain), &words) : 0;
+    size_t count = plain ? kit_words_read(run->knowledge->learner.words, eio_str(plain), &words) : 0;
     knowledge_text_put(&all, " ");
     for (size_t i = 0; i < count; i++) {
         if (words[i].is_number) continue;

@@ -36,7 +36,7 @@ static void check_vector(const struct knowledge_table *table, struct eio_str tex
     MUST(any ? fabs(square - 1) < 1e-3 : square < 1.001);
 }
 
-static void check_glossary(struct knowledge_words *words, struct eio_str text)
+static void check_glossary(struct kit_words *words, struct eio_str text)
 {
     char error[512];
     struct knowledge_glossary *glossary = NULL;
@@ -50,13 +50,13 @@ static void check_glossary(struct knowledge_words *words, struct eio_str text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct knowledge_words *words;
+    static struct kit_words *words;
     static struct knowledge_table *table;
-    const struct knowledge_word *list;
+    const struct kit_word *list;
     if (size > 4096) return 0;
     if (!words) {
         const struct kit_embedded_file *file = kit_embedded_find(kit_embedded_knowledge, "table-128.bin");
-        words = knowledge_words_new();
+        words = kit_words_new();
         table = knowledge_table_new((struct eio_str){(const char *)file->data, kit_embedded_size(file)});
         MUST(words && table);
     }
@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size) memcpy(copy, data, size);
     copy[size] = 0;
     struct eio_str text = {copy, size}, rest = text, passage;
-    size_t count = knowledge_words_read(words, text, &list);
+    size_t count = kit_words_read(words, text, &list);
     for (size_t i = 0; i < count; i++) {
         check_utf8(list[i].term);
         check_utf8(list[i].surface);

@@ -251,7 +251,7 @@ static void evaluate_questions(struct set *set, const char *name, unsigned learn
 
 /* -------------------------------------------------------------------- sets */
 
-static struct knowledge_words *words;
+static struct kit_words *words;
 static struct knowledge_table *table;
 
 static void clear(struct set *set)
@@ -344,7 +344,7 @@ int main(int argc, char **argv)
         return 2;
     }
     is_check = argc > 2 && !strcmp(argv[2], "--check");
-    words = knowledge_words_new();
+    words = kit_words_new();
     table = knowledge_table_new((struct eio_str){(const char *)file->data, kit_embedded_size(file)});
     if (!words || !table) return 2;
     if (argc > 2 && !is_check)
@@ -352,6 +352,6 @@ int main(int argc, char **argv)
     else
         evaluate_ours(argv[1]);
     knowledge_table_free(table);
-    knowledge_words_free(words);
+    kit_words_free(words);
     return is_check && below_floor;
 }

@@ -1,7 +1,7 @@
 /* Words by Unicode: NFKC case folding, accents off in scripts where they are often left out, Porter's stemmer for Latin
  * letters and Snowball's for other scripts. Chinese, Japanese, Korean, Thai and their like are read as overlapping
  * pairs of characters, since words in them are not separated or carry endings. */
-#include "knowledge_words.h"
+#include "kit_words.h"
 
 #include <libstemmer.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ struct utf16 {
     size_t n, capacity;
 };
 
-struct knowledge_words {
+struct kit_words {
     struct sb_stemmer *stemmers[STEMMERS];
     UChar32 *chars; /* of the text, folded */
     size_t count, capacity;
@@ -46,23 +46,23 @@ struct knowledge_words {
         bool is_number, is_stop;
     } * found;
     size_t found_count, found_capacity;
-    struct knowledge_word *list;
+    struct kit_word *list;
     size_t list_capacity;
 };
 
-struct knowledge_words *knowledge_words_new(void)
+struct kit_words *kit_words_new(void)
 {
-    struct knowledge_words *words = calloc(1, sizeof *words);
+    struct kit_words *words = calloc(1, sizeof *words);
     for (int i = 0; words && i < STEMMERS; i++) {
         words->stemmers[i] = sb_stemmer_new(stemmer_names[i], NULL);
         if (words->stemmers[i]) continue;
-        knowledge_words_free(words);
+        kit_words_free(words);
         return NULL;
     }
     return words;
 }
 
-void knowledge_words_free(struct knowledge_words *words)
+void kit_words_free(struct kit_words *words)
 {
     if (!words) return;
     for (int i = 0; i < STEMMERS; i++) sb_stemmer_delete(words->stemmers[i]);
@@ -92,7 +92,7 @@ static bool reserve(void *list, size_t *capacity, size_t count, size_t size)
 
 /* ----------------------------------------------------------------- folding */
 
-static bool fold_ascii(struct knowledge_words *words, struct eio_str text)
+static bool fold_ascii(struct kit_words *words, struct eio_str text)
 {
     for (size_t i = 0; i < text.n; i++)
         if ((unsigned char)text.p[i] >= 0x80) return false;
@@ -146,7 +146,7 @@ static bool normalize(const UNormalizer2 *form, const struct utf16 *in, struct u
     }
 }
 
-static bool fold(struct knowledge_words *words, struct eio_str text)
+static bool fold(struct kit_words *words, struct eio_str text)
 {
     UErrorCode status = U_ZERO_ERROR;
     int32_t n = 0;
@@ -185,7 +185,7 @@ static enum kind kind_of(UChar32 c)
     return is_written_without_blanks(c) ? KIND_PAIRS : KIND_WORD;
 }
 
-static struct sb_stemmer *stemmer_for(struct knowledge_words *words, UChar32 first)
+static struct sb_stemmer *stemmer_for(struct kit_words *words, UChar32 first)
 {
     UErrorCode status = U_ZERO_ERROR;
     if (first < 0x80) return words->stemmers[STEM_LATIN];
@@ -247,7 +247,7 @@ static bool is_stop_word(const char *word)
 /* ------------------------------------------------------------------- words */
 
 /* Appends characters as UTF-8 with a terminator; its place, or SIZE_MAX. */
-static size_t put_chars(struct knowledge_words *words, const UChar32 *chars, size_t count)
+static size_t put_chars(struct kit_words *words, const UChar32 *chars, size_t count)
 {
     size_t at = words->arena_size;
     if (!RESERVE(words->arena, words->arena_capacity, at + count * 4 + 1)) return SIZE_MAX;
@@ -256,7 +256,7 @@ static size_t put_chars(struct knowledge_words *words, const UChar32 *chars, siz
     return at;
 }
 
-static size_t put_stem(struct knowledge_words *words, size_t surface, UChar32 first)
+static size_t put_stem(struct kit_words *words, size_t surface, UChar32 first)
 {
     struct sb_stemmer *stemmer = stemmer_for(words, first);
     const char *word = words->arena + surface;
@@ -270,7 +270,7 @@ static size_t put_stem(struct knowledge_words *words, size_t surface, UChar32 fi
     return at;
 }
 
-static void add(struct knowledge_words *words, const UChar32 *chars, size_t count, bool is_pair)
+static void add(struct kit_words *words, const UChar32 *chars, size_t count, bool is_pair)
 {
     size_t digits = 0;
     if (!RESERVE(words->found, words->found_capacity, words->found_count + 1)) return;
@@ -284,7 +284,7 @@ static void add(struct knowledge_words *words, const UChar32 *chars, size_t coun
     words->found[i].term = is_pair ? surface : put_stem(words, surface, chars[0]);
 }
 
-static void add_run(struct knowledge_words *words, const UChar32 *chars, size_t count, enum kind kind)
+static void add_run(struct kit_words *words, const UChar32 *chars, size_t count, enum kind kind)
 {
     if (kind == KIND_WORD || count == 1) {
         add(words, chars, count, kind == KIND_PAIRS);
@@ -299,7 +299,7 @@ static bool is_of_address(UChar32 c)
 }
 
 /* Past "name@host.example" if it begins at i; else i. */
-static size_t skip_address(const struct knowledge_words *words, size_t i)
+static size_t skip_address(const struct kit_words *words, size_t i)
 {
     size_t end = i;
     bool has_at = false;
@@ -307,7 +307,7 @@ static size_t skip_address(const struct knowledge_words *words, size_t i)
     return has_at ? end : i;
 }
 
-static void split(struct knowledge_words *words)
+static void split(struct kit_words *words)
 {
     size_t plain_until = 0; /* no address begins before */
     for (size_t i = 0; i < words->count;) {
@@ -324,7 +324,7 @@ static void split(struct knowledge_words *words)
     }
 }
 
-size_t knowledge_words_read(struct knowledge_words *words, struct eio_str text, const struct knowledge_word **list)
+size_t kit_words_read(struct kit_words *words, struct eio_str text, const struct kit_word **list)
 {
     words->count = words->found_count = words->arena_size = 0;
     *list = NULL;
@@ -332,7 +332,7 @@ size_t knowledge_words_read(struct knowledge_words *words, struct eio_str text, 
     split(words);
     if (!RESERVE(words->list, words->list_capacity, words->found_count + 1)) return 0;
     for (size_t i = 0; i < words->found_count; i++) {
-        struct knowledge_word *word = &words->list[i];
+        struct kit_word *word = &words->list[i];
         word->term = words->arena + words->found[i].term;
         word->surface = words->arena + words->found[i].surface;
         word->is_number = words->found[i].is_number;
