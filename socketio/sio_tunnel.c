@@ -164,12 +164,19 @@ static void reset(struct tunnel *tunnel)
     tunnel_free(tunnel);
 }
 
-/* The owner is not there: this node answers, though it does not know the session. */
+/* The owner is not there, and knows of no tunnel: this node answers, though it does not know the session. */
 static void give_back(struct tunnel *tunnel)
 {
     tunnel->all->stats.given_back++;
     eio_http_adopt(tunnel->all->http, &tunnel->handover);
     tunnel_free(tunnel);
+}
+
+/* The owner may have accepted it meanwhile. */
+static void withdraw(struct tunnel *tunnel)
+{
+    tell_node(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
+    give_back(tunnel);
 }
 
 /* ------------------------------------------------------------ both ways */
@@ -307,8 +314,7 @@ static void on_timer(void *ctx)
 {
     struct tunnel *tunnel = ctx;
     if (!tunnel->open) {
-        tell_node(tunnel, (struct sio__tunnel_message){.type = SIO__TUNNEL_RESET});
-        give_back(tunnel);
+        withdraw(tunnel);
         return;
     }
     if (is_stalled(tunnel) && !is_gone(tunnel)) {
@@ -335,7 +341,11 @@ static bool may_open(struct sio_tunnels *all)
 static void on_heard(void *ctx, int listeners)
 {
     struct tunnel *tunnel = ctx;
-    if (listeners < 1 && !tunnel->open) give_back(tunnel);
+    if (tunnel->open || listeners > 0) return;
+    if (listeners == 0)
+        give_back(tunnel);
+    else
+        withdraw(tunnel);
 }
 
 static int tell_open(struct tunnel *tunnel)
@@ -447,7 +457,7 @@ static void on_numbered(struct tunnel *tunnel, const struct sio__tunnel_message 
         if (ok && message->type == SIO__TUNNEL_ACCEPT)
             on_accept(tunnel, message);
         else
-            give_back(tunnel);
+            withdraw(tunnel);
         return;
     }
     if (message->type == SIO__TUNNEL_DATA)
@@ -501,7 +511,7 @@ static void end_tunnels(struct sio_tunnels *all, const struct sio__tunnel_peer *
             if (tunnel->open)
                 reset(tunnel);
             else
-                give_back(tunnel);
+                withdraw(tunnel);
         }
     }
 }

@@ -273,7 +273,8 @@ ROOMS_API struct rooms_adapter *rooms_adapter_memory(void *ctx, const char *name
 /* ----------------------------------------------------------------- mailbox */
 
 /* The second seam between nodes, beside the adapter's: bytes to one node, by its name. Messages arrive in the order in
- * which they were sent, at most once; those sent while the carrier is disconnected, on either side, may be lost. */
+ * which they were sent, at most once; those sent while the carrier is disconnected, on either side, may be lost. While
+ * it is disconnected none arrive: who remembers nothing at on_down has missed nothing since. */
 struct rooms_mailbox_handlers {
     void (*on_message)(void *ctx, const uint8_t *bytes, size_t size); /* borrowed */
     void (*on_down)(void *ctx); /* the carrier was disconnected: messages may have been lost. May be NULL */

@@ -1,4 +1,5 @@
-/* Mailboxes on Redis: one channel for each name. */
+/* Mailboxes on Redis: one channel for each name. With one connection lost, messages go neither way: on_down came then,
+ * and would not come again for what the other one loses. */
 #include "rooms_redis_int.h"
 
 #include <stdio.h>
@@ -35,7 +36,7 @@ static void on_message(void *ctx, struct rooms_name channel, struct rooms_bytes 
 {
     struct mailbox *box = ctx;
     (void)channel;
-    box->handlers.on_message(box->ctx, payload.p, payload.n);
+    if (rooms__redis_is_up(box->redis)) box->handlers.on_message(box->ctx, payload.p, payload.n);
 }
 
 static void on_down(void *ctx)
@@ -81,6 +82,7 @@ static int mailbox_send_and_count(struct rooms_mailbox *mailbox, const char *nam
 {
     struct mailbox *box = mailbox_of(mailbox);
     char text[CHANNEL_MAX];
+    if (!rooms__redis_is_up(box->redis)) return ROOMS_EAWAY;
     struct rooms_name channel = channel_of(box, name, text);
     struct count *count = channel.n ? malloc(sizeof *count) : NULL;
     if (!count) return channel.n ? ROOMS_ENOMEM : ROOMS_EINVAL;

@@ -282,6 +282,51 @@ TEST(redis_faults, each_connection_killed_alone_comes_back)
     node_stop(&node);
 }
 
+static void mailbox_heard(void *ctx, const uint8_t *bytes, size_t size)
+{
+    (void)bytes;
+    *(size_t *)ctx += size;
+}
+
+static void mailbox_counted(void *ctx, int listeners)
+{
+    *(int *)ctx = listeners;
+}
+
+/* on_down came with the first connection that was lost, and would not come with the second. */
+TEST(redis_faults, a_mailbox_with_one_connection_of_two_takes_and_sends_nothing)
+{
+    static const char *const clients[] = {"name=parley-pub ", "name=parley-sub "};
+    static const struct rooms_mailbox_handlers handlers = {.on_message = mailbox_heard};
+    static const uint8_t byte = 1;
+    for (size_t i = 0; i < 2; i++) {
+        struct node node;
+        static struct listener listener;
+        size_t heard = 0;
+        int listeners = -2;
+        if (!server.pid) server_start(&server);
+        node_init(&node, &server);
+        node.options.reconnect_min_ms = node.options.reconnect_max_ms = 600000;
+        node_start(&node);
+        struct rooms_mailbox *box = rooms_mailbox_redis(node.redis, "me", &handlers, &heard);
+        assert_non_null(box);
+        listen_to(&node, &listener, ROOMS__REDIS_CHANNEL, "a");
+        RUN_UNTIL(&node, node_is_up(&node) && listener.active);
+        assert_int_equal(box->ops->send_and_count(box, "me", &byte, 1, mailbox_counted, &listeners), ROOMS_OK);
+        RUN_UNTIL(&node, listeners == 1 && heard == 1);
+        kill_client(clients[i]);
+        RUN_UNTIL(&node, !node_is_up(&node));
+        assert_int_equal(box->ops->send_and_count(box, "me", &byte, 1, mailbox_counted, &listeners), ROOMS_EAWAY);
+        server_tell(&server, "PUBLISH socket.io-inbox#me# 1");
+        server_tell(&server, "PUBLISH a 1");
+        if (i == 0) RUN_UNTIL(&node, listener.count == 1);
+        assert_int_equal(heard, 1);
+        box->ops->free(box);
+        unlisten(&node, &listener);
+        node_stop(&node);
+    }
+}
+
 /* A loop that is down long enough to see the end only after more was published. */
 TEST(redis_faults, what_is_published_while_the_end_is_not_noticed_yet_is_never_sent_twice)
 {

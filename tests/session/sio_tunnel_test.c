@@ -159,4 +159,45 @@ TEST(tunnel, does_not_end_for_want_of_signs_that_never_came)
     tunnel_nodes_stop(&nodes);
 }
 
+/* The second node answers by itself, and does not leave behind what the first one has accepted meanwhile. */
+static void assert_nothing_is_left(struct client *client, const char *sid)
+{
+    assert_comes(&nodes, client, "400 Bad Request");
+    settle(&nodes);
+    assert_int_equal(tunnels(), 0);
+    assert_non_null(session_of(sid));
+    client_close(client);
+    tunnel_nodes_stop(&nodes);
+}
+
+TEST(tunnel, ends_on_both_sides_when_the_acceptance_is_lost)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_session(&nodes, sid);
+    nodes.node[1].box->is_deaf = true; /* it has not subscribed yet */
+    connect_to(&client, &nodes, 1);
+    ask_upgrade(&client, sid);
+    for (int i = 0; i < 50 && stats_of(&nodes.node[0]).accepted == 0; i++) turn(&nodes);
+    turn(&nodes);
+    nodes.node[1].box->is_deaf = false;
+    assert_int_equal(tunnels(), 2);
+    assert_nothing_is_left(&client, sid);
+}
+
+TEST(tunnel, ends_on_both_sides_when_the_opener_leaves_redis_before_it_is_accepted)
+{
+    struct client client;
+    char sid[SID_CHARS + 1];
+    tunnel_nodes_start(&nodes);
+    open_session(&nodes, sid);
+    nodes.node[1].box->is_deaf = true;
+    connect_to(&client, &nodes, 1);
+    ask_upgrade(&client, sid);
+    for (int i = 0; i < 50 && stats_of(&nodes.node[0]).accepted == 0; i++) turn(&nodes);
+    nodes.node[1].box->handlers.on_down(nodes.node[1].box->ctx);
+    assert_nothing_is_left(&client, sid);
+}
+
 TEST_MAIN

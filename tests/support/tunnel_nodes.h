@@ -22,6 +22,7 @@ struct mailbox {
     void *ctx;
     bool is_gone;  /* nobody listens to it */
     bool is_stuck; /* it is counted, and neither hears nor says anything */
+    bool is_deaf;  /* it is counted, and hears nothing */
 };
 
 /* What was told, or the answer how many heard it. */
@@ -113,7 +114,8 @@ static inline void net_deliver(void)
         struct mailbox *to = box_of(parcel->to);
         bool is_heard = to && !to->is_gone, is_lost = !parcel->from || parcel->from->is_stuck;
         next = parcel->next;
-        if (is_heard && !is_lost && !to->is_stuck) to->handlers.on_message(to->ctx, parcel->bytes, parcel->size);
+        if (is_heard && !is_lost && !to->is_stuck && !to->is_deaf)
+            to->handlers.on_message(to->ctx, parcel->bytes, parcel->size);
         if (parcel->fn) parcel->fn(parcel->ctx, is_heard);
         free(parcel);
     }
@@ -170,12 +172,15 @@ static inline void tunnel_nodes_stop(struct tunnel_nodes *nodes)
     eio_loop_free(nodes->loop);
 }
 
+static inline void turn(struct tunnel_nodes *nodes)
+{
+    eio_loop_turn(nodes->loop, 1);
+    net_deliver();
+}
+
 static inline void settle(struct tunnel_nodes *nodes)
 {
-    for (int i = 0; i < 30; i++) {
-        eio_loop_turn(nodes->loop, 1);
-        net_deliver();
-    }
+    for (int i = 0; i < 30; i++) turn(nodes);
 }
 
 /* Time passes in steps in which all that is told arrives. */
