@@ -111,11 +111,12 @@ static void report_event(struct adminui *adminui, const char *event, struct sio_
                          struct sio_args args)
 {
     const struct sio_namespace *nsp = sio_socket_namespace(socket);
-    if (nsp == adminui->nsp || !adminui__may_report_event(adminui, args)) return;
+    if (nsp == adminui->nsp) return;
     if (!adminui__shown_find(adminui, socket)) {
         adminui->stats.events_left_out++;
         return;
     }
+    if (!adminui__may_report_event(adminui, args)) return;
     struct sio_builder out;
     sio_builder_init(&out);
     put_c(&out, sio_namespace_name(nsp));

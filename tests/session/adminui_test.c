@@ -272,6 +272,27 @@ static void events_above_the_bytes_are_left_out(void **state)
     close(admin);
 }
 
+/* The share is that of the sockets that pages know: others, however many, do not hide them. */
+static void events_of_sockets_left_out_take_no_share(void **state)
+{
+    (void)state;
+    options.max_sockets = 2; /* the page's own is one */
+    options.max_events_per_minute = 30;
+    options.max_event_bytes_per_second = 20;
+    start();
+    int known = client_join(&t, "", NULL), admin = page(), other = client_join(&t, "", NULL);
+    for (int i = 0; i < 20; i++) client_say(&t, other, "42[\"other\",\"01234\"]");
+    assert_int_equal(stats().events_left_out, 20);
+    client_say(&t, known, "42[\"known\",\"01234\"]");
+    const char *heard = client_hear(&t, admin);
+    assert_non_null(strstr(heard, "[\"known\""));
+    assert_null(strstr(heard, "[\"other\""));
+    assert_int_equal(stats().events_left_out, 20);
+    close(known);
+    close(other);
+    close(admin);
+}
+
 static void sockets_above_the_limit_are_left_out_until_there_is_room(void **state)
 {
     int fds[6];
@@ -435,6 +456,7 @@ int main(void)
         TEST(nothing_is_watched_while_no_page_is_there),
         TEST(events_above_the_rate_are_left_out_and_counted),
         TEST(events_above_the_bytes_are_left_out),
+        TEST(events_of_sockets_left_out_take_no_share),
         TEST(sockets_above_the_limit_are_left_out_until_there_is_room),
         TEST(after_too_many_changes_the_list_comes_anew),
         TEST(what_a_socket_leaves_is_told_to_no_page_that_is_gone),
