@@ -180,13 +180,18 @@ static void finish(struct list_op *list)
     free_list(list);
 }
 
-/* The piece was undone, and the store will not take the next one either. */
+/* The piece was undone, and the store will not take the next one either. Unread, the whole list fails: how many lines
+ * it has is unknown. */
 static void fail_rest(struct list_op *list, const struct kit_failure *failure)
 {
     struct calls_list_result *result = &list->result;
-    forget_errors(list);
-    add_error(list, list->piece_index, failure);
-    result->failed = list->count - result->stored - result->duplicates;
+    if (list->is_open) {
+        forget_errors(list);
+        add_error(list, list->piece_index, failure);
+        result->failed = list->count - result->stored - result->duplicates;
+    } else {
+        result->failure = *failure;
+    }
     finish(list);
 }
 

@@ -304,6 +304,17 @@ static void a_bad_line_of_a_list_costs_that_line(void **state)
 }
 
 /* As text of `count` lines; to be freed. */
+/* Nothing of it was read yet, and how many lines it has is unknown. */
+static void a_list_that_the_store_does_not_take_is_refused_whole(void **state)
+{
+    (void)state;
+    START("a");
+    kit_store_abandon(f.app->kit.store);
+    post_list("a", "[{\"speaker\":\"agent\",\"text\":\"1\"},{\"speaker\":\"agent\",\"text\":\"2\"}]");
+    assert_int_equal(listed.failure.code, 503);
+    assert_int_equal(listed.stored + listed.duplicates + listed.failed, 0);
+}
+
 static char *long_list(size_t count)
 {
     size_t n = 0, size = count * 64 + 8;
@@ -606,6 +617,7 @@ int main(void)
         TEST(values_that_cannot_be_written_again_go_on_byte_by_byte),
         TEST(the_call_is_named_whoever_wrote_the_line),
         TEST(a_bad_line_of_a_list_costs_that_line),
+        TEST(a_list_that_the_store_does_not_take_is_refused_whole),
         TEST(a_long_list_lets_others_pass),
         TEST(a_deleted_call_leaves_nothing),
         TEST(calls_that_ended_long_ago_are_deleted),
