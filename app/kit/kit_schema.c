@@ -74,11 +74,12 @@ void kit_schemas_free(struct kit_schemas *schemas)
 
 const json_t *kit_schema_find(const struct kit_schemas *schemas, const char *event)
 {
-    char name[128];
-    snprintf(name, sizeof name, "%s.json", event);
+    char name[128], file[sizeof name + sizeof ".json"];
+    snprintf(name, sizeof name, "%s", event);
     for (char *c = name; *c; c++)
         if (*c == ':' || *c == '.') *c = '_';
-    return json_object_get(schemas->by_name, name);
+    snprintf(file, sizeof file, "%s.json", name);
+    return json_object_get(schemas->by_name, file);
 }
 
 /* -------------------------------------------------------------- formats */
@@ -326,6 +327,7 @@ bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_sche
 {
     struct walk walk = {error, 0};
     error->pointer[0] = error->message[0] = 0;
+    if (!schema) return wrong(&walk, "this event has no schema");
     if (!value) return wrong(&walk, "must be one JSON object");
     return check_value(schema, value, &walk);
 }

@@ -37,10 +37,14 @@ static void every_event_has_a_schema(void **state)
 {
     static const char *const events[] = {"agent:connect", "call:subscribe", "call:unsubscribe",     "call:list",
                                          "doc:feedback",  "call:start",     "transcription:update", "call:status",
-                                         "call:end"};
+                                         "call:end",      "chat.message"};
+    struct kit_schema_error error;
+    json_t *value = json_object();
     (void)state;
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) assert_non_null(kit_schema_find(schemas, events[i]));
     assert_null(kit_schema_find(schemas, "call:dance"));
+    assert_false(kit_schema_check(NULL, value, &error));
+    json_decref(value);
 }
 
 static void payloads_that_fit_pass_with_unknown_fields(void **state)
