@@ -125,6 +125,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     struct calls *calls = *state;
     int failed = open_redaction(calls, error, error_size);
     calls->knowledge = kit_state(kit, &knowledge_module);
+    calls->hooks = kit_state(kit, &hooks_module);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
     if (!failed) failed = calls_alerts_open(calls, error, error_size);

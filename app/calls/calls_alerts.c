@@ -102,6 +102,8 @@ struct occasion {
     const struct calls_rule *rule;
     const char *speaker, *segment_id; /* NULL: no line */
     struct eio_str text;              /* of the line */
+    struct hooks *hooks;
+    const struct kit_claims *claims; /* of whose line it is about; NULL: none's */
 };
 
 static void put_text(struct sio_builder *json, const struct occasion *o)
@@ -153,7 +155,13 @@ static int fire(struct kit_db *db, const struct occasion *o, struct calls_alert 
     sio_builder_put(&alert->json, ",\"seq\":");
     kit_put_int(&alert->json, call.seq);
     sio_builder_put(&alert->json, "}");
-    return alert->json.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    if (alert->json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    struct hooks_event event = {.name = "call:alert",
+                                .call_id = o->call_id,
+                                .claims = o->claims,
+                                .json = {alert->json.json, alert->json.size},
+                                .at_ms = o->now_ms};
+    return hooks_put(o->hooks, db, &event, failure);
 }
 
 /* *is_first: nothing has settled the rule in this call yet. */
@@ -175,6 +183,8 @@ static int hold_against(struct calls_alerts *alerts, const struct calls_rule *ru
                          .rule = rule,
                          .speaker = entry->speaker,
                          .segment_id = entry->segment_id,
+                         .hooks = record->hooks,
+                         .claims = record->claims,
                          .text = {entry->text, entry->text_size}};
     size_t begin;
     bool is_over, is_first = true;
@@ -281,7 +291,12 @@ static int fire_due(struct kit_db *db, struct look *look, const struct due *due)
     }
     const struct calls_rule *rule = &alerts->rules[i];
     snprintf(text, sizeof text, "not said within %lld s", (long long)rule->not_within_ms / 1000);
-    struct occasion o = {due->call, look->now_ms, due->call_id, rule, NULL, NULL, eio_str(text)};
+    struct occasion o = {.call = due->call,
+                         .now_ms = look->now_ms,
+                         .call_id = due->call_id,
+                         .rule = rule,
+                         .text = eio_str(text),
+                         .hooks = alerts->calls->hooks};
     code = settle(db, due->call, due->rule, &is_first, failure);
     return code || !is_first ? code : fire(db, &o, &look->fired, failure);
 }

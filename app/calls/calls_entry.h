@@ -47,12 +47,14 @@ struct calls_record {
     struct calls_entry entry;
     int64_t now_ms;
     struct calls_call call;
-    struct calls_alerts *rules; /* what a final line is held against; NULL: nothing */
-    bool lowers_hands;          /* it ended the call, in which hands were up */
-    bool duplicate;             /* it was stored before: nothing is sent */
-    int64_t replaces;           /* seq of the final line that this one corrects; 0: none */
-    bool has_begun;             /* to be stored */
-    size_t read_size;           /* of the JSON, before */
+    struct hooks *hooks;             /* posts it to the company's service; NULL: nobody does */
+    const struct kit_claims *claims; /* whose it is; NULL: the server's */
+    struct calls_alerts *rules;      /* what a final line is held against; NULL: nothing */
+    bool lowers_hands;               /* it ended the call, in which hands were up */
+    bool duplicate;                  /* it was stored before: nothing is sent */
+    int64_t replaces;                /* seq of the final line that this one corrects; 0: none */
+    bool has_begun;                  /* to be stored */
+    size_t read_size;                /* of the JSON, before */
 };
 /* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
  * failure: from 500 on the operation must fail, too; else nothing was changed. */

@@ -13,6 +13,7 @@ struct feed_op {
     void *ctx;
     struct calls_reader reader;
     char call_id[KIT_ID_SIZE]; /* of the path */
+    struct kit_claims *claims;
     struct calls_record record;
     char text[];
 };
@@ -27,6 +28,7 @@ static int run(struct kit_db *db, struct kit_store_op *op)
 static void free_op(struct feed_op *feed)
 {
     calls_entry_clear(&feed->record.entry);
+    kit_claims_unref(feed->claims);
     free(feed);
 }
 
@@ -68,6 +70,8 @@ static struct feed_op *make_op(struct calls *calls, const struct calls_feed_even
                                          .now_ms = (int64_t)eio_loop_unix_ms(kit->loop)};
     feed->record.now_ms = feed->reader.now_ms;
     feed->record.rules = calls->alerts;
+    feed->record.hooks = calls->hooks;
+    feed->record.claims = feed->claims = kit_claims_ref((struct kit_claims *)(uintptr_t)event->claims);
     return feed;
 }
 

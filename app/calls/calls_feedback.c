@@ -64,6 +64,23 @@ static int learn(struct kit_db *db, struct kit_request *request, struct knowledg
     return code;
 }
 
+static int tell_vote(struct kit_db *db, struct feedback *f)
+{
+    struct sio_builder json;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put(&json, "{\"call_id\":");
+    kit_put_text(&json, f->call_id);
+    sio_builder_put(&json, ",\"doc_id\":");
+    kit_put_text(&json, f->doc_id);
+    sio_builder_put(&json, ",\"agent_id\":");
+    kit_put_text(&json, f->request.claims->sub);
+    sio_builder_put(&json, f->helpful ? ",\"helpful\":true}" : ",\"helpful\":false}");
+    int code = calls_tell_request(db, &f->request, f->call_id, &json);
+    sio_builder_clear(&json);
+    return code;
+}
+
 static int run_feedback(struct kit_db *db, struct kit_request *request)
 {
     struct feedback *f = KIT_REQUEST(feedback, request);
@@ -79,7 +96,7 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
                    " DO UPDATE SET helpful=excluded.helpful, at_ms=excluded.at_ms",
                    "tttii", f->call_id, f->doc_id, request->claims->sub, (int64_t)f->helpful, request->now_ms))
         return kit_db_fail(db, &request->op.failure);
-    return 0;
+    return was == f->helpful ? 0 : tell_vote(db, f);
 }
 
 static void reply_feedback(struct kit_request *request)

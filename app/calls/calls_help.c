@@ -98,7 +98,7 @@ static int run_help(struct kit_db *db, struct kit_request *request)
     code = put_hands(db, call.id, &help->event, failure);
     sio_builder_put(&help->event, "}");
     if (!code && help->event.error) code = kit_fail(failure, 503, NULL, "out of memory");
-    return code;
+    return code ? code : calls_tell_request(db, request, help->call_id, &help->event);
 }
 
 static void reply_help(struct kit_request *request)

@@ -9,6 +9,7 @@
 #define CALLS_INT_H
 
 #include "calls.h"
+#include "hooks.h"
 #include "kit_answer.h"
 #include "kit_auth.h"
 #include "kit_namespace.h"
@@ -46,6 +47,7 @@ struct calls {
     struct calls_suggest *suggest;
     struct calls_life *life;
     struct knowledge *knowledge;
+    struct hooks *hooks; /* what is posted to the company's service */
     struct calls_demo *demo;
     struct calls_alerts *alerts;
     struct calls_stats *stats;
@@ -180,6 +182,13 @@ void calls_summary_end(struct calls *calls, const char *call_id);
 int calls_help_end(struct kit_db *db, int64_t call, bool *lowered, struct kit_failure *failure);
 /* Says so to the supervisors. agents: the call's own list, as JSON. On the loop. */
 void calls_help_send_none(struct calls *calls, const char *call_id, const char *agents);
+
+/* ------------------------------------------------------------------- hooks */
+
+/* Within the write of a request: puts this object, under the event's name, into the outbox of the company's service.
+ * Returns 0 or the code of failure. */
+int calls_tell_request(struct kit_db *db, struct kit_request *request, const char *call_id,
+                       const struct sio_builder *json);
 
 /* -------------------------------------------------------------------- said */
 

@@ -234,6 +234,7 @@ static int find_old(struct kit_db *db, struct delete_op *delete)
 /* What hangs on the call by its text id, and the call itself. */
 static int delete_call(struct kit_db *db, struct delete_op *delete, int64_t call)
 {
+    if (hooks_forget(delete->calls->hooks, db, delete->call_id, &delete->op.failure)) return delete->op.failure.code;
     if (kit_db_run(db, "DELETE FROM feedback WHERE call_id=?", "t", delete->call_id) ||
         kit_db_run(db, "DELETE FROM calls WHERE id=?", "i", call))
         return kit_db_fail(db, &delete->op.failure);

@@ -97,7 +97,10 @@ static int take_line(struct kit_db *db, struct list_op *list, struct eio_str tex
 {
     struct calls_record *record = &list->records[list->record_count];
     struct kit_failure failure = {0, "", ""};
-    *record = (struct calls_record){.now_ms = list->reader.now_ms, .rules = list->calls->alerts};
+    *record = (struct calls_record){.now_ms = list->reader.now_ms,
+                                    .rules = list->calls->alerts,
+                                    .hooks = list->calls->hooks,
+                                    .claims = list->claims};
     int code = kit_json_check(text, list->reader.config->io.max_depth - 1, &failure);
     if (!code) code = calls_entry_read(&record->entry, &list->reader, text, &failure);
     if (!code) code = calls_record_store(db, record, list->reader.config, &failure);

@@ -71,7 +71,7 @@ static int run_note(struct kit_db *db, struct kit_request *request)
     if (code) return code;
     if (!kit_db_run(db, "INSERT INTO notes(call, note_id, recipient, json) VALUES (?,?,?,?)", "ittb", call.id, note->id,
                     note->to[0] ? note->to : NULL, note->event.json, note->event.size))
-        return 0;
+        return calls_tell_request(db, request, note->call_id, &note->event);
     return kit_db_fail(db, failure);
 }
 

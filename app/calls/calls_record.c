@@ -181,6 +181,33 @@ static void complete_json(struct calls_record *record)
     sio_builder_put(json, "}");
 }
 
+int calls_tell_request(struct kit_db *db, struct kit_request *request, const char *call_id,
+                       const struct sio_builder *json)
+{
+    const struct calls *calls = request->state;
+    struct hooks_event event = {.name = request->event->name,
+                                .call_id = call_id,
+                                .claims = request->claims,
+                                .json = {json->json, json->size},
+                                .at_ms = request->now_ms};
+    if (json->error) return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    return hooks_put(calls->hooks, db, &event, &request->op.failure);
+}
+
+/* Interim lines are guesses, and are not told. */
+static int tell_service(struct kit_db *db, const struct calls_record *record, struct kit_failure *failure)
+{
+    const struct calls_entry *entry = &record->entry;
+    enum calls_feed_kind kind = entry->kind == CALLS_FEED_END ? CALLS_FEED_STATUS : entry->kind;
+    struct hooks_event event = {.name = calls_feed_event_name(kind),
+                                .call_id = entry->call_id,
+                                .claims = record->claims,
+                                .json = {entry->json.json, entry->json.size},
+                                .at_ms = record->now_ms};
+    if (record->duplicate || (kind == CALLS_FEED_LINE && !entry->is_final)) return 0;
+    return hooks_put(record->hooks, db, &event, failure);
+}
+
 /* The operation may run more than once: what an earlier time added is void. */
 static void begin_again(struct calls_record *record)
 {
@@ -214,6 +241,8 @@ int calls_record_store(struct kit_db *db, struct calls_record *record, const str
     if (code) return code;
     complete_json(record);
     if (record->entry.json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    code = tell_service(db, record, failure);
+    if (code) return code;
     bool is_final_line = record->entry.kind == CALLS_FEED_LINE && record->entry.is_final && !record->duplicate;
     return is_final_line && record->rules ? calls_alerts_line(record->rules, db, record, failure) : 0;
 }

@@ -34,6 +34,7 @@ struct suggest_op {
     char top[KNOWLEDGE_RESULTS_MAX * KIT_ID_SIZE + 1];
     struct sio_builder json; /* without seq and the closing brace */
     int64_t seq;             /* 0: nothing new */
+    int64_t now_ms;
 };
 
 static void start(struct calls *calls, const char *call_id, struct knowledge_vector *take_vector);
@@ -86,6 +87,25 @@ static int run_search(struct kit_db *db, struct kit_store_op *op)
 
 /* ------------------------------------------------------------------- store */
 
+static int tell_service(struct kit_db *db, struct suggest_op *s)
+{
+    struct hooks *hooks = s->calls->hooks;
+    struct sio_builder json;
+    if (!hooks_wants(hooks, "ai:suggestion")) return 0;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put_slice(&json, sio_args_none(), (struct eio_str){s->json.json, s->json.size});
+    sio_builder_put(&json, ",\"seq\":");
+    kit_put_int(&json, s->seq);
+    sio_builder_put(&json, "}");
+    struct hooks_event event = {
+        .name = "ai:suggestion", .call_id = s->call_id, .json = {json.json, json.size}, .at_ms = s->now_ms};
+    int code = json.error ? kit_fail(&s->op.failure, 503, NULL, "out of memory")
+                          : hooks_put(hooks, db, &event, &s->op.failure);
+    sio_builder_clear(&json);
+    return code;
+}
+
 static int run_store(struct kit_db *db, struct kit_store_op *op)
 {
     struct suggest_op *s = (struct suggest_op *)(void *)op;
@@ -106,7 +126,8 @@ static int run_store(struct kit_db *db, struct kit_store_op *op)
                    call.seq, s->top, s->json.json, s->json.size))
         return kit_db_fail(db, &op->failure);
     s->seq = call.seq;
-    return knowledge_note_shown(db, s->results, s->count, &op->failure);
+    code = tell_service(db, s);
+    return code ? code : knowledge_note_shown(db, s->results, s->count, &op->failure);
 }
 
 static void free_op(struct suggest_op *s)
@@ -204,6 +225,7 @@ static void start(struct calls *calls, const char *call_id, struct knowledge_vec
     snprintf(s->call_id, sizeof s->call_id, "%s", call_id);
     s->calls = calls;
     s->vector = take_vector;
+    s->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
     s->op.run = run_search;
     s->op.done = on_searched;
     sio_builder_init(&s->json);

@@ -13,6 +13,7 @@ struct summary {
     char call_id[KIT_ID_SIZE];
     struct sio_builder json;
     char title[200];
+    struct hooks *hooks;
 };
 
 struct lines {
@@ -163,7 +164,12 @@ static int make_summary(struct kit_db *db, struct summary *summary, int64_t now_
     sio_builder_put(&summary->json, ",\"seq\":");
     kit_put_int(&summary->json, call.seq);
     sio_builder_put(&summary->json, "}");
-    return summary->json.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    if (summary->json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    struct hooks_event event = {.name = "call:summary",
+                                .call_id = summary->call_id,
+                                .json = {summary->json.json, summary->json.size},
+                                .at_ms = now_ms};
+    return hooks_put(summary->hooks, db, &event, failure);
 }
 
 static void send_summary(struct calls *calls, const struct summary *summary)
@@ -229,6 +235,7 @@ void calls_summary_end(struct calls *calls, const char *call_id)
     end->op.locks[0] = end->summary.call_id;
     end->calls = calls;
     end->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
+    end->summary.hooks = calls->hooks;
     snprintf(end->summary.call_id, sizeof end->summary.call_id, "%s", call_id);
     sio_builder_init(&end->summary.json);
     if (kit_store_submit(calls->kit->store, &end->op, sizeof *end)) free(end); /* it can be asked for later */
@@ -246,6 +253,7 @@ static int read_asked(struct kit_request *request, const json_t *payload)
     struct asked *asked = KIT_REQUEST(asked, request);
     (void)payload;
     sio_builder_init(&asked->summary.json);
+    asked->summary.hooks = ((struct calls *)request->state)->hooks;
     memcpy(asked->summary.call_id, request->about, sizeof asked->summary.call_id);
     return 0;
 }

@@ -21,6 +21,26 @@ static int read_wrapup(struct kit_request *request, const json_t *payload)
     return kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
+static int tell_service(struct kit_db *db, struct kit_request *request)
+{
+    const struct wrapup *w = KIT_REQUEST(wrapup, request);
+    struct sio_builder json;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put(&json, "{\"call_id\":");
+    kit_put_text(&json, w->call_id);
+    sio_builder_put(&json, ",\"agent_id\":");
+    kit_put_text(&json, request->claims->sub);
+    sio_builder_put(&json, ",\"outcome\":");
+    kit_put_text(&json, w->outcome.text);
+    if (w->notes.text) sio_builder_put(&json, ",\"notes\":");
+    if (w->notes.text) kit_put_text(&json, w->notes.text);
+    sio_builder_put(&json, "}");
+    int code = calls_tell_request(db, request, w->call_id, &json);
+    sio_builder_clear(&json);
+    return code;
+}
+
 static int run_wrapup(struct kit_db *db, struct kit_request *request)
 {
     struct wrapup *w = KIT_REQUEST(wrapup, request);
@@ -36,7 +56,7 @@ static int run_wrapup(struct kit_db *db, struct kit_request *request)
                             " ON CONFLICT(call, agent) DO UPDATE SET outcome=excluded.outcome, notes=excluded.notes,"
                             " at_ms=excluded.at_ms",
                             "ittti", call.id, request->claims->sub, w->outcome.text, w->notes.text, request->now_ms);
-    return failed ? kit_db_fail(db, failure) : 0;
+    return failed ? kit_db_fail(db, failure) : tell_service(db, request);
 }
 
 static void clear_wrapup(struct kit_request *request)

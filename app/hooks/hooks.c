@@ -1,242 +1,196 @@
-/* POST /api/v1/emit {room | user | session, event, data}: an event to sockets of every node, for services with a token
- * of the role `service`, and for those that sign by Standard Webhooks (webhook-id, webhook-timestamp,
- * webhook-signature). A signed request is taken once: its id is stored for as long as its time would be taken. */
-#include "hooks.h"
-
-#include "kit_http.h"
+/* The module: its options, its numbers, when it runs. */
+#include "hooks_outbox.h"
+#include "kit_metrics.h"
 #include "kit_options.h"
-#include "kit_request.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW_S 300
-#define SECRET_PREFIX "whsec_"
-#define SIGNED_BYTES_MAX 1048576
+/* ------------------------------------------------------------------ patterns */
 
-struct hooks_config {
-    const char *emit_secret;
-};
-
-#define KIT_VALUES struct hooks_config
-static const char *check_secret(const char *value);
-static const struct kit_option option_rows[] = {
-    KIT_SECRET_ROW("emit_secret", emit_secret, check_secret, "Hooks",
-                   "secret of services that sign POST /api/v1/emit by Standard Webhooks: `whsec_` and base64; empty: a "
-                   "token of the role service is required"),
-};
-static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
-
-static const char *const migrations[] = {
-    /* 1 */
-    "CREATE TABLE webhook_ids (id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE INDEX webhook_ids_by_time ON webhook_ids(at_ms);",
-    NULL,
-};
-
-struct emit {
-    struct kit_request request;
-    char id[257]; /* of a signed request; "": by a token */
-    char room[KIT_USER_SIZE + 16], event[129], nsp[129];
-    char *data; /* JSON */
-};
-
-/* --------------------------------------------------------------- signatures */
-
-/* The bytes of a secret; 0: it is malformed. */
-static size_t read_secret(const char *secret, unsigned char key[256])
+bool hooks_matches(const char *list, struct eio_str name)
 {
-    size_t n = 0, prefix = strlen(SECRET_PREFIX);
-    if (strncmp(secret, SECRET_PREFIX, prefix)) return 0;
-    secret += prefix;
-    return sodium_base642bin(key, 256, secret, strlen(secret), NULL, &n, NULL, sodium_base64_VARIANT_ORIGINAL) ? 0 : n;
-}
-
-static const char *check_secret(const char *value)
-{
-    unsigned char key[256];
-    return !*value || read_secret(value, key) >= 16 ? NULL : "`whsec_` and the base64 of at least 16 bytes";
-}
-
-static bool copy_field(const struct eio_http_head *head, const char *name, char *out, size_t size)
-{
-    struct eio_str value = eio_http_head_field(head, name);
-    if (!value.n || value.n >= size) return false;
-    memcpy(out, value.p, value.n);
-    out[value.n] = 0;
-    return true;
-}
-
-/* True if one of the signatures, which are separated by blanks, fits; compared in constant time. */
-static bool fits(const char *signatures, const unsigned char own[crypto_auth_hmacsha256_BYTES])
-{
-    char text[64] = "v1,";
-    bool found = false;
-    sodium_bin2base64(text + 3, sizeof text - 3, own, crypto_auth_hmacsha256_BYTES, sodium_base64_VARIANT_ORIGINAL);
-    while (*signatures) {
-        size_t n = strcspn(signatures, " ");
-        found |= n == strlen(text) && !sodium_memcmp(signatures, text, n);
-        signatures += n + strspn(signatures + n, " ");
+    while (*list) {
+        size_t n = strcspn(list, ",");
+        bool is_prefix = n && list[n - 1] == '*';
+        size_t own = n - is_prefix;
+        if ((is_prefix ? name.n >= own : name.n == own) && !memcmp(list, name.p, own)) return true;
+        list += n + (list[n] == ',');
     }
-    return found;
-}
-
-static int check_signature(struct kit_request *request, struct eio_str body, char id[257])
-{
-    const struct hooks_config *config = kit_config_values(request->kit->config, &options);
-    const struct eio_http_head *head = eio_http_request_head(request->http);
-    struct kit_failure *failure = &request->op.failure;
-    unsigned char key[256], own[crypto_auth_hmacsha256_BYTES];
-    char at[24], signatures[1024], *end;
-    crypto_auth_hmacsha256_state state;
-    size_t size = read_secret(config->emit_secret, key);
-    if (!size) return kit_fail(failure, 401, NULL, "a token of the role service is required");
-    if (!copy_field(head, "webhook-id", id, 257) || !copy_field(head, "webhook-timestamp", at, sizeof at) ||
-        !copy_field(head, "webhook-signature", signatures, sizeof signatures))
-        return kit_fail(failure, 401, NULL, "a token or the fields of Standard Webhooks are required");
-    crypto_auth_hmacsha256_init(&state, key, size);
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)id, strlen(id));
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)".", 1);
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)at, strlen(at));
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)".", 1);
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)body.p, body.n);
-    crypto_auth_hmacsha256_final(&state, own);
-    if (!fits(signatures, own)) return kit_fail(failure, 401, NULL, "the signature does not fit");
-    long long at_s = strtoll(at, &end, 10);
-    if (*end || llabs(request->now_ms / 1000 - at_s) > WINDOW_S)
-        return kit_fail(failure, 401, NULL, "webhook-timestamp is more than five minutes away");
-    return 0;
-}
-
-static int check_token(struct kit_request *request)
-{
-    struct kit_failure *failure = &request->op.failure;
-    struct kit_claims *claims = kit_http_authorize(request->kit, request->http, failure);
-    if (claims && !(claims->role & (KIT_ROLE_SERVICE | KIT_ROLE_ADMIN)))
-        kit_fail(failure, 403, NULL, "role %s may not do this", kit_role_text(claims->role));
-    kit_claims_unref(claims);
-    return failure->code;
-}
-
-/* ------------------------------------------------------------------ payload */
-
-static bool is_reserved(const char *event)
-{
-    static const char *const names[] = {"connect",       "connect_error", "disconnect",
-                                        "disconnecting", "newListener",   "removeListener"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (!strcmp(names[i], event)) return true;
     return false;
 }
 
-static struct sio_namespace *find_namespace(const struct kit *kit, const char *name)
+const char *hooks_check_patterns(const char *list)
 {
-    for (size_t i = 0; i < kit->namespace_count; i++)
-        if (!strcmp(sio_namespace_name(kit->namespaces[i].nsp), name)) return kit->namespaces[i].nsp;
+    static const char allowed[] = "names of events of at most 128 bytes, with commas between; * at the end of a name "
+                                  "stands for all that begin so";
+    if (kit_list_has_gap(list)) return allowed;
+    while (*list) {
+        size_t n = strcspn(list, ","), star = strcspn(list, "*");
+        if (n > 128 || star + 1 < n || (size_t)strcspn(list, " \t\"'") < n) return allowed;
+        list += n + (list[n] == ',');
+    }
     return NULL;
 }
 
-/* Exactly one of the three. */
-static int read_target(struct emit *emit, const json_t *payload)
+/* ------------------------------------------------------------------- options */
+
+#define KIT_VALUES struct hooks_config
+static const struct kit_option option_rows[] = {
+    KIT_SECRET_ROW("emit_secret", emit_secret, hooks_check_secrets, "Hooks",
+                   "secret of services that sign POST /api/v1/emit by Standard Webhooks: `whsec_` and base64; several, "
+                   "separated by commas, while one replaces another; empty: a token of the role service is required"),
+    KIT_CHECKED_ROW("hook_url", url, "", kit_fetch_check_url, "Hooks",
+                    "where events are posted to; redirects are not followed; empty: nowhere"),
+    KIT_SECRET_ROW("hook_secret", secret, hooks_check_secrets, "Hooks",
+                   "secret by which they are signed, as `emit_secret`; with several, each gives a signature"),
+    KIT_CHECKED_ROW("hook_events", events, "call:start,call:status,transcription:update", hooks_check_patterns, "Hooks",
+                    "events that are posted: what happens in calls, and clients' events that Parley does not know; "
+                    "names separated by commas, `call:*` for all that begin so"),
+    KIT_CHECKED_ROW(
+        "hook_asks", asks, "", hooks_check_patterns, "Hooks",
+        "clients' events, unknown to Parley, that the service answers: its answer is their acknowledgement"),
+    KIT_U32_ROW("hook_batch_ms", batch_ms, "200", 0, KIT_DAY_MS, "Hooks",
+                "how long an event waits for others to be posted with"),
+    KIT_U32_ROW("hook_batch_max", batch_max, "100", 1, 10000, "Hooks", "events posted at once"),
+    KIT_SIZE_ROW("hook_batch_bytes", batch_bytes, "1048576", 1024, "Hooks",
+                 "bytes posted at once; the event that reaches it is still in"),
+    KIT_U32_ROW("hook_timeout_ms", timeout_ms, "10000", 10, KIT_DAY_MS, "Hooks",
+                "time for the service to take a batch"),
+    KIT_U32_ROW("hook_ask_timeout_ms", ask_timeout_ms, "5000", 10, KIT_DAY_MS, "Hooks",
+                "time for the service to answer a client's event; above: error 504"),
+    KIT_U32_ROW("hook_retry_min_ms", retry_min_ms, "500", 1, KIT_DAY_MS, "Hooks",
+                "delay before a batch is posted again; doubles each time, with half of it random"),
+    KIT_U32_ROW("hook_retry_max_ms", retry_max_ms, "60000", 1, KIT_DAY_MS, "Hooks",
+                "longest delay, unless the service asks for more by Retry-After"),
+    KIT_U32_ROW("hook_retry_total_s", retry_total_s, "86400", 1, 31536000, "Hooks",
+                "an event as old as this is dropped if the service still cannot take it"),
+    KIT_U32_ROW("hook_refusals_max", refusals_max, "5", 1, 1000, "Hooks",
+                "how often the service may fail with status 500 at a batch before that is halved, and at a single "
+                "event before it is dropped; after a status such as 400 or 422, at once"),
+    KIT_U32_ROW("hook_queue_max", queue_max, "100000", 1, 100000000, "Hooks",
+                "events in the outbox, about; above: new ones are not posted"),
+    KIT_U32_ROW("hook_source_queue_max", source_queue_max, "25000", 1, 100000000, "Hooks",
+                "events in the outbox of one tenant, or of a user without a tenant; above: new ones are not posted"),
+    KIT_U32_ROW("hook_breaker_failures", breaker_failures, "5", 1, 1000, "Hooks",
+                "failures in a row after which the service is left alone; clients' events are refused with 503"),
+    KIT_U32_ROW("hook_breaker_ms", breaker_ms, "10000", 1, KIT_DAY_MS, "Hooks",
+                "for how long; half of it is random. Then a single request decides"),
+    KIT_U32_ROW("hook_asks_max", asks_max, "256", 1, 100000, "Hooks",
+                "clients' events that wait for the service; above: error 503"),
+    KIT_U32_ROW("hook_user_asks_max", user_asks_max, "8", 1, 100000, "Hooks", "of one user; above: error 503"),
+    KIT_SIZE_ROW("hook_answer_bytes", answer_bytes, "262144", 1, "Hooks",
+                 "size of the service's answer; above: a failure"),
+    KIT_U32_ROW("hook_emits_max", emits_max, "100", 0, 100000, "Hooks",
+                "events emitted for one answer; above: the others are not"),
+};
+static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
+#undef KIT_VALUES
+
+const struct hooks_config *hooks_config(const struct kit_config *config)
 {
-    static const char *const names[] = {"room", "user", "session"};
-    size_t count = 0;
-    for (size_t i = 0; i < 3; i++) {
-        const char *name = json_string_value(json_object_get(payload, names[i]));
-        if (!name) continue;
-        count++;
-        snprintf(emit->room, sizeof emit->room, "%s%s", i == 1 ? KIT_USER_ROOM : "", name);
-    }
-    return count == 1 ? 0 : kit_fail(&emit->request.op.failure, 400, "/room", "give one of room, user and session");
+    return kit_config_values(config, &options);
 }
 
-static int read_emit(struct emit *emit, const json_t *payload)
+/* ------------------------------------------------------------------- numbers */
+
+struct hooks_numbers {
+    struct hooks_counters counters;
+    struct hooks_outbox_stats outbox;
+    uint64_t dropped[4];
+    uint64_t is_open, asks_running;
+};
+#define KIT_NUMBERS struct hooks_numbers
+
+static void put_reason(unsigned i, char *out, size_t size)
 {
-    struct kit_request *request = &emit->request;
-    struct kit_failure *failure = &request->op.failure;
-    struct kit_schema_error wrong = {"", ""};
-    if (!kit_schema_check(kit_schema_find(request->kit->schemas, "emit"), payload, &wrong))
-        return kit_fail(failure, 400, wrong.pointer, "%s", wrong.message);
-    kit_copy_text(emit->event, sizeof emit->event, payload, "event");
-    kit_copy_text(emit->nsp, sizeof emit->nsp, payload, "namespace");
-    if (!emit->nsp[0]) strcpy(emit->nsp, "/");
-    if (is_reserved(emit->event)) return kit_fail(failure, 400, "/event", "is reserved");
-    if (!find_namespace(request->kit, emit->nsp)) return kit_fail(failure, 404, "/namespace", "no such namespace");
-    const json_t *data = json_object_get(payload, "data");
-    emit->data = data ? json_dumps(data, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    if (data && !emit->data) return kit_fail(failure, 503, NULL, "out of memory");
-    return read_target(emit, payload);
+    static const char *const names[] = {"hook_source_queue_max", "hook_queue_max", "hook_retry_total_s",
+                                        "hook_refusals_max"};
+    snprintf(out, size, "%s", names[i]);
 }
 
-static void take_emit(struct kit_request *request, struct eio_str body)
+static void read_numbers(void *ctx, void *numbers)
 {
-    struct emit *emit = KIT_REQUEST(emit, request);
-    const struct kit_config *config = request->kit->config;
-    struct kit_failure *failure = &request->op.failure;
-    bool has_token = eio_http_head_field(eio_http_request_head(request->http), "authorization").n > 0;
-    int code = body.n > config->event_max_bytes
-                   ? kit_fail(failure, 413, NULL, "the body must be at most %u bytes", config->event_max_bytes)
-                   : 0;
-    if (!code) code = has_token ? check_token(request) : check_signature(request, body, emit->id);
-    if (!code) code = kit_json_check(body, config->io.max_depth - 1, failure);
-    json_t *payload = code ? NULL : json_loadb(body.p, body.n, 0, NULL);
-    if (!code) code = read_emit(emit, payload);
-    json_decref(payload);
-    if (code || has_token)
-        kit_request_finish(request);
-    else
-        kit_request_submit(request);
+    const struct hooks *hooks = ctx;
+    struct hooks_numbers *out = numbers;
+    hooks_outbox_get_stats(hooks->outbox, &out->outbox);
+    out->counters = hooks->counters;
+    out->dropped[0] = out->outbox.over_share;
+    out->dropped[1] = out->outbox.over_queue;
+    out->dropped[2] = hooks->counters.gave_up;
+    out->dropped[3] = hooks->counters.refused;
+    out->is_open = hooks->breaker.is_open;
+    out->asks_running = hooks->ask_count;
 }
 
-/* A signed request is taken once, whichever node gets it. */
-static int run_emit(struct kit_db *db, struct kit_request *request)
-{
-    const struct emit *emit = KIT_REQUEST(emit, request);
-    struct kit_failure *failure = &request->op.failure;
-    if (kit_db_run(db, "DELETE FROM webhook_ids WHERE at_ms < ?", "i", request->now_ms - 2 * WINDOW_S * 1000))
-        return kit_db_fail(db, failure);
-    int64_t count = kit_db_change(db, "INSERT INTO webhook_ids(id, at_ms) VALUES (?,?) ON CONFLICT(id) DO NOTHING",
-                                  "ti", emit->id, request->now_ms);
-    if (count < 0) return kit_db_fail(db, failure);
-    return count ? 0 : kit_fail(failure, 409, NULL, "this webhook-id was taken before");
-}
+static const struct kit_metric metric_rows[] = {
+    KIT_COUNTER_ROW("hook_events_put_total", outbox.put, "Events put into the outbox."),
+    KIT_COUNTER_ROW("hook_events_sent_total", counters.sent, "Events that the service took."),
+    KIT_LABELLED_ROW("hook_events_dropped_total", KIT_COUNTER, dropped,
+                     "Events not posted, by the option that limits them.", 4, "limit", put_reason),
+    KIT_GAUGE_ROW("hook_events_waiting", outbox.waiting, "Events in the outbox, of all nodes, about."),
+    KIT_COUNTER_ROW("hook_requests_total", counters.requests, "Requests to the service."),
+    KIT_COUNTER_ROW("hook_failures_total", counters.failures, "Requests to the service without a 2xx response."),
+    KIT_COUNTER_ROW("hook_asks_total", counters.asks, "Clients' events for the service to answer."),
+    KIT_COUNTER_ROW("hook_asks_failed_total", counters.asks_failed, "Of these, those that it failed to answer."),
+    KIT_COUNTER_ROW("hook_asks_refused_total", counters.asks_refused,
+                    "Of these, those refused because of hook_asks_max, hook_user_asks_max or the breaker."),
+    KIT_GAUGE_ROW("hook_asks_running", asks_running, "Clients' events that wait for the service."),
+    KIT_COUNTER_ROW("hook_emits_total", counters.emits, "Events emitted for the service's answers."),
+    KIT_COUNTER_ROW("hook_emits_refused_total", counters.emits_refused,
+                    "Events of the service's answers that were malformed or above hook_emits_max."),
+    KIT_COUNTER_ROW("hook_breaker_opened_total", counters.breaker_opened,
+                    "Times the service was left alone because it failed."),
+    KIT_GAUGE_ROW("hook_breaker_open", is_open, "1 while the service is left alone."),
+};
+static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, read_numbers);
 
-static void reply_emit(struct kit_request *request)
-{
-    const struct emit *emit = KIT_REQUEST(emit, request);
-    struct sio_namespace *nsp = find_namespace(request->kit, emit->nsp);
-    struct sio_builder args;
-    sio_builder_init(&args);
-    sio_builder_open(&args);
-    if (emit->data) sio_builder_put(&args, emit->data);
-    sio_emit(sio_to(sio_all(nsp), emit->room), emit->event, emit->data ? sio_builder_args(&args) : sio_args_none());
-    sio_builder_clear(&args);
-}
+/* -------------------------------------------------------------------- module */
 
-static void clear_emit(struct kit_request *request)
+static int prepare(struct kit *kit, void **state)
 {
-    free(KIT_REQUEST(emit, request)->data);
+    struct hooks *hooks = *state = calloc(1, sizeof *hooks);
+    if (!hooks) return EIO_ENOMEM;
+    hooks->kit = kit;
+    hooks->config = hooks_config(kit->config);
+    hooks->breaker.failures_max = hooks->config->breaker_failures;
+    hooks->breaker.open_ms = hooks->config->breaker_ms;
+    if (!hooks->config->url[0]) return 0;
+    hooks->outbox = hooks_outbox_new(hooks);
+    return hooks->outbox ? 0 : EIO_ENOMEM;
 }
-
-/* ------------------------------------------------------------------- module */
 
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
-    static const struct kit_event events[] = {
-        {.size = sizeof(struct emit),
-         .way = KIT_WRITE,
-         .lock = "webhooks",
-         .is_open = true,
-         .take = take_emit,
-         .run = run_emit,
-         .reply = reply_emit,
-         .clear = clear_emit,
-         .method = EIO_HTTP_POST,
-         .path = "/api/v1/emit"},
-    };
-    (void)state, (void)error, (void)error_size;
-    return kit_open_paths(kit, events, 1, NULL);
+    struct hooks *hooks = *state;
+    int failed = hooks_emit_start(kit);
+    if (failed || !hooks->outbox) return failed;
+    if (!hooks->config->secret[0])
+        return kit_config_refuse(kit->config, "hook_secret", "a secret where there is hook_url", error, error_size);
+    failed = hooks_ask_start(hooks, error, error_size);
+    return failed ? failed : hooks_sender_start(hooks);
 }
 
-const struct kit_module hooks_module = {.name = "hooks", .options = &options, .migrations = migrations, .start = start};
+static void pause_hooks(void *state)
+{
+    if (state) hooks_sender_pause(state);
+}
+
+static void stop(void *state)
+{
+    struct hooks *hooks = state;
+    if (!hooks) return;
+    hooks_ask_stop(hooks);
+    hooks_sender_stop(hooks);
+    hooks_outbox_free(hooks->outbox);
+    free(hooks);
+}
+
+const struct kit_module hooks_module = {.name = "hooks",
+                                        .options = &options,
+                                        .metrics = &metrics,
+                                        .migrations = hooks_migrations,
+                                        .prepare = prepare,
+                                        .start = start,
+                                        .pause = pause_hooks,
+                                        .stop = stop};

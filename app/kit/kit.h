@@ -75,6 +75,9 @@ struct kit_namespace {
     bool admits_guests;  /* kit_admit_guests() */
     void (*on_claims)(struct sio_socket *socket, void *ctx); /* kit_on_claims() */
     void *on_claims_ctx;
+    bool (*on_unknown)(struct sio_socket *socket, const struct sio_event *event,
+                       void *ctx); /* kit_on_unknown_event() */
+    void *on_unknown_ctx;
 };
 
 /* An event of a namespace, or of a path, as its handler gets it. */

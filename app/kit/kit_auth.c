@@ -430,13 +430,15 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
         kit_answer_refuse(nsp->kit, event, 401, NULL, "send agent:connect first");
         return false;
     }
-    if (is_known && !sio_handles(nsp->nsp, event->name)) {
-        kit_answer_refuse(nsp->kit, event, 404, NULL, "unknown event");
-        return false;
-    }
     /* No tree is built of what is larger. */
     uint32_t limit = is_known ? config->event_max_bytes : config->auth_max_bytes;
-    if (event->args.json.n <= limit) return true;
+    bool fits = event->args.json.n <= limit;
+    if (is_known && !sio_handles(nsp->nsp, event->name)) {
+        bool is_taken = fits && nsp->on_unknown && nsp->on_unknown(socket, event, nsp->on_unknown_ctx);
+        if (!is_taken) kit_answer_refuse(nsp->kit, event, 404, NULL, "unknown event");
+        return false;
+    }
+    if (fits) return true;
     snprintf(why, sizeof why, "the event must be at most %u bytes", limit);
     kit_answer_refuse(nsp->kit, event, 413, NULL, why);
     return false;

@@ -75,14 +75,29 @@ bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp
     return false;
 }
 
+static struct kit_namespace *find_own(struct kit *kit, const struct sio_namespace *nsp)
+{
+    for (size_t i = 0; i < kit->namespace_count; i++)
+        if (kit->namespaces[i].nsp == nsp) return &kit->namespaces[i];
+    return NULL;
+}
+
 int kit_on_claims(struct kit *kit, const struct sio_namespace *nsp, void (*fn)(struct sio_socket *socket, void *ctx),
                   void *ctx)
 {
-    for (size_t i = 0; i < kit->namespace_count; i++) {
-        if (kit->namespaces[i].nsp != nsp) continue;
-        kit->namespaces[i].on_claims = fn;
-        kit->namespaces[i].on_claims_ctx = ctx;
-        return 0;
-    }
-    return EIO_EINVAL;
+    struct kit_namespace *own = find_own(kit, nsp);
+    if (!own) return EIO_EINVAL;
+    own->on_claims = fn;
+    own->on_claims_ctx = ctx;
+    return 0;
+}
+
+int kit_on_unknown_event(struct kit *kit, const struct sio_namespace *nsp,
+                         bool (*fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx), void *ctx)
+{
+    struct kit_namespace *own = find_own(kit, nsp);
+    if (!own) return EIO_EINVAL;
+    own->on_unknown = fn;
+    own->on_unknown_ctx = ctx;
+    return 0;
 }

@@ -18,4 +18,9 @@ bool kit_is_own_namespace(const struct kit *kit, const struct sio_namespace *nsp
 int kit_on_claims(struct kit *kit, const struct sio_namespace *nsp, void (*fn)(struct sio_socket *socket, void *ctx),
                   void *ctx);
 
+/* fn gets each event of a socket with claims for which there is no handler; false: it does not know it either, and it
+ * is answered with 404. One for a namespace. Returns 0, or EIO_EINVAL if the kit did not open it. */
+int kit_on_unknown_event(struct kit *kit, const struct sio_namespace *nsp,
+                         bool (*fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx), void *ctx);
+
 #endif

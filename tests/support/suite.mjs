@@ -15,6 +15,7 @@ const PROGRAMS = {
   nginx: "nginx-light",
   openssl: "openssl",
   psql: "postgresql",
+  python3: "python3",
   readlink: "coreutils",
   "redis-server": "redis-server",
   sleep: "coreutils",
