@@ -19,4 +19,4 @@ await cp(join(CLIENT, "LICENSE"), join(client, "LICENSE"));
 const { name, version, license } = JSON.parse(await readFile(join(CLIENT, "package.json"), "utf8"));
 await writeFile(join(client, "package.json"), `${JSON.stringify({ name, version, license }, null, 2)}\n`);
 await build({ root: join(HERE, "console"), logLevel: "warn", build: { outDir: join(out, "console"), emptyOutDir: true } });
-await writeRegistry(join(HERE, "console/src"), join(out, "console/r"));
+await writeRegistry(HERE, join(out, "console/r"));

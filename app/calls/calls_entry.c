@@ -154,6 +154,8 @@ static int begin_start(struct calls_entry *entry)
     kit_put_text(json, entry->call_id);
     sio_builder_put(json, ",\"metadata\":");
     sio_builder_put(json, entry->metadata);
+    sio_builder_put(json, ",\"agents\":");
+    sio_builder_put(json, entry->agents);
     return json->error;
 }
 

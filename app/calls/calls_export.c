@@ -176,7 +176,8 @@ static int put_call(struct kit_db *db, struct export *export, int64_t call, stru
 {
     struct sio_builder *out = &export->out;
     struct kit_rows row;
-    if (kit_db_query(db, &row, "SELECT id, status, started_ms, ended_ms, seq, call_id, metadata FROM calls WHERE id=?",
+    if (kit_db_query(db, &row,
+                     "SELECT id, status, started_ms, ended_ms, seq, call_id, metadata, agents FROM calls WHERE id=?",
                      "i", call) != KIT_ROW)
         return kit_db_fail(db, failure);
     sio_builder_put(out, "{\"call\":");

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define VOTES_MAX 200 /* of an agent in a call, in a snapshot */
+
 struct feedback {
     struct kit_request request;
     char call_id[KIT_ID_SIZE], doc_id[KIT_ID_SIZE];
@@ -115,6 +117,51 @@ static void reply_feedback(struct kit_request *request)
                   "call_id", f->call_id, "doc_id", f->doc_id, "agent_id", request->claims->sub, "helpful",
                   (int)f->helpful, "timestamp", at, "totals", "helpful", (json_int_t)f->helpful_total, "unhelpful",
                   (json_int_t)f->unhelpful_total);
+}
+
+/* ---------------------------------------------------------------- snapshot */
+
+static int find_voters(struct kit_db *db, struct calls_view *view, struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    enum kit_step step =
+        kit_db_query(db, &rows, "SELECT DISTINCT agent FROM feedback WHERE call_id=?", "t", view->call_id);
+    view->voters = json_object();
+    for (; step == KIT_ROW; step = kit_rows_next(&rows))
+        json_object_set_new(view->voters, kit_rows_text(&rows, 0), json_true());
+    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+}
+
+static void put_vote(struct sio_builder *out, const struct kit_rows *row)
+{
+    sio_builder_put(out, "{\"doc_id\":");
+    kit_put_text(out, kit_rows_text(row, 0));
+    sio_builder_put(out, kit_rows_int(row, 1) ? ",\"helpful\":true" : ",\"helpful\":false");
+    sio_builder_put(out, ",\"totals\":{\"helpful\":");
+    kit_put_int(out, kit_rows_int(row, 2));
+    sio_builder_put(out, ",\"unhelpful\":");
+    kit_put_int(out, kit_rows_int(row, 3));
+    sio_builder_put(out, "}}");
+}
+
+int calls_votes_put(struct kit_db *db, struct calls_view *view, struct sio_builder *out, struct kit_failure *failure)
+{
+    size_t count = 0;
+    int code = view->agent ? 0 : find_voters(db, view, failure);
+    if (code) return code;
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(db, &rows,
+                                      "SELECT f.doc_id, f.helpful, d.helpful, d.unhelpful FROM feedback f"
+                                      " JOIN documents d ON d.doc_id = f.doc_id"
+                                      " WHERE f.call_id=? AND f.agent=? ORDER BY f.at_ms DESC, f.doc_id LIMIT ?",
+                                      "tti", view->call_id, view->agent, (int64_t)VOTES_MAX);
+    sio_builder_put(out, ",\"votes\":[");
+    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
+        if (count++) sio_builder_put(out, ",");
+        put_vote(out, &rows);
+    }
+    sio_builder_put(out, "]");
+    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
 }
 
 /* ---------------------------------------------------------------- doc:used */

@@ -140,12 +140,14 @@ struct calls_view {
     const char *agent; /* the agent whose private notes are included; NULL: none */
     bool all_notes;    /* everybody's: a supervisor's view */
     bool lacks_notes;  /* set: there are private notes that are not in it */
+    json_t *voters;    /* set if agent is NULL: an object whose keys are those who voted; to be decref'ed */
 };
-/* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"notes":…,"help":…,"wrapups":…,"seq":… of an object. */
+/* Appends the fields ,"call":…,"transcript":…,"suggestions":…,"notes":…,"help":…,"wrapups":…,"votes":…,"seq":… of an
+ * object. */
 int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct calls_view *view, struct sio_builder *out,
                    struct kit_failure *failure);
-/* Appends an object, without its closing brace, of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata).
- */
+/* Appends an object, without its closing brace, of a row of (id, status, started_ms, ended_ms, seq, call_id, metadata,
+ * agents). */
 void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t now_ms);
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure);
 /* Whole seconds from the start to the end or now. */
@@ -173,6 +175,8 @@ int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls
                     struct kit_failure *failure);
 int calls_help_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
 int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
+/* Appends what the view's agent said of documents; without one, nothing, and view->voters says who did. */
+int calls_votes_put(struct kit_db *db, struct calls_view *view, struct sio_builder *out, struct kit_failure *failure);
 /* Appends the field summary, if there is one with a higher seq. */
 int calls_summary_put(struct kit_db *db, int64_t call, int64_t since_seq, struct sio_builder *out,
                       struct kit_failure *failure);

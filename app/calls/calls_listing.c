@@ -177,7 +177,7 @@ void calls_alert_send(struct calls *calls, const char *call_id, const char *agen
 /* ------------------------------------------------------------------- a page */
 
 #define NEXT_MARK '~' /* begins a `next`; no call's id has it */
-#define COLUMNS "id, status, started_ms, ended_ms, seq, call_id, metadata"
+#define COLUMNS "id, status, started_ms, ended_ms, seq, call_id, metadata, agents"
 
 /* The row below which the page begins. */
 static int find_before(struct kit_db *db, const struct kit_claims *claims, const char *before, int64_t *row,

@@ -71,8 +71,8 @@ static int put_call(struct page *page, int64_t call)
     struct sio_builder *out = &request->json;
     struct kit_rows rows;
     if (kit_db_query(page->db, &rows,
-                     "SELECT id, status, started_ms, ended_ms, seq, call_id, metadata FROM calls WHERE id=?", "i",
-                     call) != KIT_ROW)
+                     "SELECT id, status, started_ms, ended_ms, seq, call_id, metadata, agents FROM calls WHERE id=?",
+                     "i", call) != KIT_ROW)
         return kit_db_fail(page->db, page->failure);
     if (page->count++) sio_builder_put(out, ",");
     calls_put_row(out, &rows, request->now_ms);

@@ -23,6 +23,7 @@ struct calls_reading {
     struct kit_claims *claims; /* whose alone it is, to be checked with the call's list; NULL: many may share it */
     bool all_notes;            /* for supervisors */
     bool lacks_notes;          /* there are notes to one agent: agents read for themselves */
+    json_t *voters;            /* so do these, whose votes it lacks */
     struct kit_user *user;     /* who is charged for it */
     size_t charge;
     atomic_bool has_begun;
@@ -89,6 +90,7 @@ static void free_reading(struct calls_reading *reading)
     sio_shared_free(reading->shared);
     kit_user_unref(reading->user);
     kit_claims_unref(reading->claims);
+    json_decref(reading->voters);
     free(reading);
 }
 
@@ -109,9 +111,16 @@ static bool may_have(const struct calls_reading *reading, const struct calls_wat
     return has_room(reading->calls, user, own, reading->size);
 }
 
+/* Something of the call is this user's alone, and it was read for all. */
+static bool lacks_own(const struct calls_reading *reading, const struct calls_watch *watch)
+{
+    if (reading->claims || reading->op.failure.code) return false;
+    return reading->lacks_notes || json_object_get(reading->voters, watch->request.claims->sub);
+}
+
 static void give(const struct calls_reading *reading, struct calls_watch *watch)
 {
-    watch->reads_alone = reading->lacks_notes && !reading->claims && !reading->op.failure.code;
+    watch->reads_alone = lacks_own(reading, watch);
     if (watch->reads_alone)
         calls_snapshot_ask(watch);
     else
@@ -172,6 +181,8 @@ static int run(struct kit_db *db, struct kit_store_op *op)
                               .all_notes = reading->all_notes};
     code = calls_snapshot(db, reading->calls->kit->config, &view, &reading->json, &op->failure);
     reading->lacks_notes = view.lacks_notes;
+    json_decref(reading->voters); /* an operation may run more than once */
+    reading->voters = view.voters;
     return code;
 }
 

@@ -183,6 +183,7 @@ static int put_beside(struct kit_db *db, const struct kit_config *config, int64_
     int code = calls_notes_put(db, call, calls_config(config)->snapshot_notes_max, view, out, failure);
     if (!code) code = calls_help_put(db, call, out, failure);
     if (!code) code = calls_wrapup_put(db, call, out, failure);
+    if (!code) code = calls_votes_put(db, view, out, failure);
     return code ? code : calls_summary_put(db, call, view->since_seq, out, failure);
 }
 
@@ -237,6 +238,8 @@ void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t 
     kit_put_int(out, call.seq);
     sio_builder_put(out, ",\"metadata\":");
     sio_builder_put(out, kit_rows_text(row, 6));
+    sio_builder_put(out, ",\"agents\":");
+    sio_builder_put(out, kit_rows_text(row, 7));
 }
 
 int calls_count_live(struct kit_db *db, int64_t *count, struct kit_failure *failure)

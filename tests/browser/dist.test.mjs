@@ -1,9 +1,9 @@
 // What the server embeds is what the sources give: clients/dist is built anew and compared (docs/decisions/0014).
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { root } from "./command.mjs";
 
@@ -31,6 +31,25 @@ test("clients/dist is built from what stands beside it; otherwise: (cd clients &
     }
   } finally {
     await rm(fresh, { recursive: true, force: true });
+  }
+});
+
+test("an application that has all items of the registry, laid out as shadcn's tool does it, compiles", async () => {
+  const [app, registry] = [await mkdtemp(join(tmpdir(), "parley-app-")), join(clients, "dist/console/r")];
+  try {
+    for (const name of (await readdir(registry)).filter((each) => each !== "registry.json")) {
+      for (const { target, content } of JSON.parse(await readFile(join(registry, name), "utf8")).files) {
+        const file = join(app, "src", target);
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(file, content);
+      }
+    }
+    await symlink(join(clients, "node_modules"), join(app, "node_modules"));
+    const options = { target: "es2022", module: "esnext", moduleResolution: "bundler", jsx: "react-jsx", strict: true, noEmit: true, skipLibCheck: true, paths: { "@/*": ["./src/*"] } };
+    await writeFile(join(app, "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["src"] }));
+    run("node_modules/typescript/bin/tsc", "-p", app);
+  } finally {
+    await rm(app, { recursive: true, force: true });
   }
 });
 

@@ -184,3 +184,35 @@ test("documents that were opened or copied teach, less than a vote; a vote count
   const vote = await ann.ask("doc:feedback", { call_id: "u1", doc_id, helpful: true });
   assert.deepEqual([vote.helpful, vote.unhelpful], [1, 0], "use is no vote");
 });
+
+test("one's own votes are in the snapshot, the newest first, and nobody else's, also of readings that many share", async () => {
+  await desk.call("v1");
+  const [ann, ben] = [await subscribe("ann", "v1"), await subscribe("ben", "v1")];
+  assert.deepEqual(ann.snapshot.votes, []);
+  const vote = async (who, doc_id, helpful) => assert.equal((await who.ask("doc:feedback", { call_id: "v1", doc_id, helpful })).ok, true);
+  const [first, second] = ["account-access.recover-password", "account-access.recover-username"];
+  await vote(ann, first, true);
+  await vote(ann, second, true);
+  await vote(ann, second, false);
+  await vote(ben, first, false);
+  const votes = async (who) => (await subscribe(who, "v1")).snapshot.votes.map(({ doc_id, helpful, totals }) => [doc_id, helpful, totals]);
+  const [ofAnn, ofBen] = [[[second, false, { helpful: 0, unhelpful: 1 }], [first, true, { helpful: 1, unhelpful: 1 }]], [[first, false, { helpful: 1, unhelpful: 1 }]]];
+  const all = await Promise.all(["ann", "sue", "ben", "ann", "root", "ben"].map(votes));
+  assert.deepEqual(all, [ofAnn, [], ofBen, ofAnn, [], ofBen]);
+  const read = async (who) => (await desk.request(who, "GET", "/api/v1/calls/v1")).body.votes.map(({ doc_id }) => doc_id);
+  assert.deepEqual([await read("ann"), await read("sue")], [[second, first], []]);
+});
+
+test("lists of calls, searches and the event of a new call say whose call it is", async () => {
+  const watcher = await desk.connect("ben");
+  await watcher.ask("call:list", {});
+  const feed = await desk.call("a1", { agents: ["cat", "ann"] });
+  await desk.call("a2");
+  await feed.say("a word that nobody else says: quixotic");
+  await until(() => watcher.seen("call:status").some(({ call_id }) => call_id === "a2"), "the events");
+  assert.deepEqual(watcher.seen("call:status").find(({ call_id }) => call_id === "a1").agents, ["cat", "ann"]);
+  const { calls } = await (await desk.connect("cat")).ask("call:list", {});
+  assert.deepEqual(calls.map(({ call_id, agents }) => [call_id, agents]).filter(([id]) => id === "a1"), [["a1", ["cat", "ann"]]]);
+  const found = await watcher.ask("call:search", { query: "quixotic" });
+  assert.deepEqual(found.calls.map(({ call_id, agents }) => [call_id, agents]), [["a1", ["cat", "ann"]]]);
+});

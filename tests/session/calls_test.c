@@ -67,7 +67,9 @@ static int run_snapshot(struct kit_db *db, struct kit_store_op *op)
 {
     struct snapshot *s = (struct snapshot *)op;
     struct calls_view view = {.call_id = s->call_id, .since_seq = s->since, .now_ms = 5000};
-    return calls_snapshot(db, &f.config, &view, &s->json, &op->failure);
+    int code = calls_snapshot(db, &f.config, &view, &s->json, &op->failure);
+    json_decref(view.voters);
+    return code;
 }
 
 /* The snapshot's JSON, to be decref'ed. */

@@ -48,6 +48,7 @@ export class Call {
     this.state.patch({ isLoading: false, error: null });
     if (before > 0 && answer.seq > before) this.#link.onMissed(answer.seq - before);
     this.#show(this.#live.merge(answer));
+    if (answer.votes) this.#takeVotes(answer.votes);
     if (answer.more) void this.sync();
   }
 
@@ -77,6 +78,14 @@ export class Call {
       if (this.state.get().votes.get(docId) === mine) this.#setVote(docId, this.#confirmed.get(docId));
       throw error;
     }
+  }
+
+  /** The agent's own, as the server has them; a vote that is under way stays. */
+  #takeVotes(stored: ReadonlyArray<{ doc_id: string } & Vote>): void {
+    this.#confirmed.clear();
+    for (const { doc_id, helpful, totals } of stored) this.#confirmed.set(doc_id, { helpful, isPending: false, totals });
+    const pending = [...this.state.get().votes].filter(([, vote]) => vote.isPending);
+    this.state.patch({ votes: new Map([...this.#confirmed, ...pending]) });
   }
 
   #setVote(docId: string, vote: Vote | undefined): void {

@@ -6,7 +6,7 @@ import { CallList } from "./call-list.js";
 import { Outbox, RequestError, type Ack, type RequestOptions } from "./outbox.js";
 import { Store } from "./store.js";
 import { claimsOf, renewInMs } from "./token.js";
-import type { CallStatusName, Claims, ConnectionState, Hand } from "./types.js";
+import type { CallStatusName, Claims, ConnectionState, Hand, Stats } from "./types.js";
 
 export interface ParleyOptions {
   /** Where the server is; without it, where the page came from. */
@@ -26,6 +26,8 @@ export class ParleyClient {
     status: "connecting", transport: null, socketId: null, roundTripMs: null, reconnects: 0, missed: 0, waiting: 0, sinceMs: Date.now(), reason: null,
   });
   readonly claims = new Store<Claims>({});
+  /** The newest call:stats; null until one came: only some supervisors get them. */
+  readonly stats = new Store<Stats | null>(null);
   /** Events and paths ("GET /api/v1/documents/{doc_id}") that the server understands; null until it has said. */
   readonly features = new Store<ReadonlySet<string> | null>(null);
   readonly #options: ParleyOptions;
@@ -77,13 +79,24 @@ export class ParleyClient {
 
   /** A request to the server's HTTP API with the token; resolves with its JSON. Rejects with RequestError. */
   async fetch(path: string, init: RequestInit = {}): Promise<Record<string, any>> {
+    const answer = await (await this.#fetch(path, init)).json().catch(() => null);
+    if (!answer) throw new RequestError({ message: "the server's answer is not JSON" });
+    return answer;
+  }
+
+  /** The same for what is not JSON: the bytes, with their type. */
+  async download(path: string): Promise<Blob> {
+    return (await this.#fetch(path)).blob();
+  }
+
+  async #fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     const token = this.#token ?? (await this.#freshToken());
     if (token) headers.set("Authorization", `Bearer ${token}`);
     const response = await fetch((this.#options.url ?? "") + path, { ...init, headers }).catch(() => null);
     if (!response) throw new RequestError({ message: "the server cannot be reached" });
+    if (response.ok) return response;
     const answer = await response.json().catch(() => null);
-    if (response.ok && answer) return answer;
     throw new RequestError({ code: response.status, message: response.statusText, ...answer?.error });
   }
 
@@ -179,6 +192,7 @@ export class ParleyClient {
     if (typeof data !== "object" || data === null) return;
     const payload = data as Record<string, unknown>;
     this.#options.onEvent?.(event, payload);
+    if (event === "call:stats") return this.stats.set(data as Stats);
     const callId = payload.call_id;
     if (typeof callId !== "string") return;
     if (event === "call:help") for (const list of this.#lists.values()) list.applyHelp(callId, payload.agents as Hand[]);

@@ -326,7 +326,7 @@ export interface CallStats {
   timestamp?: string;
 }
 
-/** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
+/** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata, agents and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
 export interface CallStatus {
   call_id: string;
   status: "ringing" | "active" | "on_hold" | "ended";
@@ -334,6 +334,7 @@ export interface CallStatus {
   seq: number;
   started_at?: string;
   metadata?: Record<string, unknown>;
+  agents?: string[];
   reason?: string;
 }
 

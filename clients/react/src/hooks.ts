@@ -2,7 +2,7 @@ import { createContext, createElement, useCallback, useContext, useEffect, useMe
 import { ParleyClient, type ParleyOptions } from "./client.js";
 import type { Call } from "./call.js";
 import { Store } from "./store.js";
-import type { Article, CallListState, CallState, CallStatusName, Claims, ConnectionState, Failure, Line, SuggestedDocument, Vote } from "./types.js";
+import type { Article, CallListState, CallState, CallStatusName, Claims, ConnectionState, Failure, Line, Stats, SuggestedDocument, Vote } from "./types.js";
 import type { AiSuggestion } from "./events.js";
 
 const Context = createContext<ParleyClient | null>(null);
@@ -81,6 +81,11 @@ export function useCall(callId: string | null): CallState {
   const call = useWatched(callId);
   const state = useStore(call?.state ?? NOTHING);
   return useMemo(() => (call || !callId ? state : { ...state, callId, isLoading: true }), [call, callId, state]);
+}
+
+/** How many calls go on, lines a minute, agents: for supervisors whose token opens all calls; null for others. */
+export function useStats(): Stats | null {
+  return useStore(useParley().stats);
 }
 
 export function useTranscript(callId: string | null): readonly Line[] {

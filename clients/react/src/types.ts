@@ -1,5 +1,5 @@
 // What the hooks give to an application. The events themselves are in events.ts, made from the server's schemas.
-import type { AiSuggestion, CallAlert, CallHelp, CallNote, CallStatus, CallSummary } from "./events.js";
+import type { AiSuggestion, CallAlert, CallHelp, CallNote, CallStats, CallStatus, CallSummary } from "./events.js";
 
 export type CallStatusName = CallStatus["status"];
 
@@ -30,6 +30,8 @@ export interface CallEntry {
   duration: number;
   metadata?: Record<string, unknown>;
   seq?: number;
+  /** The users whose call it is, as its feed named them. */
+  agents?: readonly string[];
   /** For supervisors: whose hands are up. */
   help?: readonly Hand[];
 }
@@ -41,6 +43,9 @@ export interface WrapUp {
   notes?: string;
   timestamp: string;
 }
+
+/** How much is going on, of all nodes: for supervisors whose token opens all calls. */
+export type Stats = CallStats;
 
 /** Somebody's hand that is up. */
 export type Hand = CallHelp["agents"][number];

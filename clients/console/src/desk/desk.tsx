@@ -8,6 +8,7 @@ import { go } from "../lib/route.js";
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Alerts } from "./alerts.js";
 import { CallHead } from "./call-head.js";
+import { CallMenu } from "./call-menu.js";
 import { CallList } from "./call-list.js";
 import { RaiseHand } from "./hand.js";
 import { HelpPanel } from "./help-panel.js";
@@ -55,7 +56,7 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
       <h1 className="sr-only">Agent desk</h1>
       <CallList list={list} selected={callId} onSelect={open} className={cn("lg:flex", view !== "calls" && "max-lg:hidden")} />
       <section aria-label="The call" data-call={callId ?? ""} data-status={call.status ?? "none"} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "transcript" && "max-lg:hidden")}>
-        <CallHead call={call} entry={entry} actions={<><RaiseHand key={callId} call={call} /><FindButton isFinding={isFinding} onFinding={setFinding} /></>} />
+        <CallHead call={call} entry={entry} actions={<><RaiseHand key={callId} call={call} /><FindButton isFinding={isFinding} onFinding={setFinding} /><CallMenu key={`menu ${callId}`} call={call} /></>} />
         <Alerts key={callId} alerts={call.alerts} />
         <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
       </section>

@@ -15,10 +15,11 @@ export const customerOf = (call: Named): string => text(call.metadata?.customer)
 /** What a call is called: by its customer, else by its subject, else by its id. */
 export const titleOf = (call: Named): string => customerOf(call) || subjectOf(call) || call.call_id;
 
-/** The agents that the feed named. */
-export function agentsOf(call: Named): string[] {
+/** The agents that the feed named, each once: whose call it is, and who else the metadata has. */
+export function agentsOf(call: Named & { agents?: readonly string[] }): string[] {
   const { agent, agents } = call.metadata ?? {};
-  return [agent, ...(Array.isArray(agents) ? agents : [])].filter((name): name is string => typeof name === "string");
+  const named = [...(call.agents ?? []), agent, ...(Array.isArray(agents) ? agents : [])];
+  return [...new Set(named.filter((name): name is string => typeof name === "string"))];
 }
 
 const STATUS: Record<CallStatusName, string> = { ringing: "Ringing", active: "Active", on_hold: "On hold", ended: "Ended" };

@@ -6,6 +6,8 @@ export interface Sending<A extends unknown[]> {
   send: (...args: A) => Promise<boolean>;
   isSending: boolean;
   problem: string | null;
+  /** The problem was read. */
+  reset: () => void;
 }
 
 export function useSend<A extends unknown[]>(action: (...args: A) => Promise<unknown>): Sending<A> {
@@ -24,5 +26,6 @@ export function useSend<A extends unknown[]>(action: (...args: A) => Promise<unk
       setSending(false);
     }
   }, [action]);
-  return useMemo(() => ({ send, isSending, problem }), [send, isSending, problem]);
+  const reset = useCallback(() => setProblem(null), []);
+  return useMemo(() => ({ send, isSending, problem, reset }), [send, isSending, problem, reset]);
 }

@@ -1,5 +1,6 @@
 // Who is signed in: a token that was given or that the login returned, kept for this tab, or a visitor of a demo.
 import { ParleyClient, claimsOf } from "@parley/react";
+import { forget, keep, recall } from "./storage.js";
 
 const KEY = "parley-token";
 const DEMO_ROLE_KEY = "parley-demo-role";
@@ -16,7 +17,7 @@ export async function readIndex(): Promise<ServerIndex | null> {
   return response?.ok ? ((await response.json().catch(() => null)) as ServerIndex | null) : null;
 }
 
-export const storedToken = (): string | null => sessionStorage.getItem(KEY);
+export const storedToken = (): string | null => recall(KEY);
 
 function isOver(token: string): boolean {
   const { exp } = claimsOf(token);
@@ -68,20 +69,20 @@ export class Session {
   }
 
   give(token: string): void {
-    sessionStorage.setItem(KEY, token);
+    keep(KEY, token);
     this.#answer?.(token);
     this.#onAsk(null);
   }
 
   /** In a demo: the other side of the desk. */
   changeRole(role: "agent" | "supervisor"): void {
-    sessionStorage.setItem(DEMO_ROLE_KEY, role);
+    keep(DEMO_ROLE_KEY, role);
     window.location.hash = role === "supervisor" ? "#/supervisor" : "";
     window.location.reload();
   }
 
   signOut(): void {
-    sessionStorage.removeItem(KEY);
+    forget(KEY);
     window.location.hash = "";
     window.location.reload();
   }
@@ -89,14 +90,14 @@ export class Session {
   async #token(old: string | null): Promise<string | null> {
     const stored = storedToken();
     if (stored && stored !== old && !isOver(stored)) return stored;
-    const demo = stored ? null : await demoToken(sessionStorage.getItem(DEMO_ROLE_KEY));
+    const demo = stored ? null : await demoToken(recall(DEMO_ROLE_KEY));
     if (demo) {
       this.isDemo = true;
       return demo;
     }
     const newer = old && !isOver(old) ? await refreshed(old) : null;
     if (newer) {
-      sessionStorage.setItem(KEY, newer);
+      keep(KEY, newer);
       return newer;
     }
     this.#pending ??= this.#ask(old);

@@ -1,9 +1,10 @@
 // A value of this tab, kept while it is open.
 import { useCallback, useState } from "react";
+import { keep, recall } from "./storage.js";
 
 function read<T>(key: string, fallback: T): T {
   try {
-    const text = sessionStorage.getItem(key);
+    const text = recall(key);
     return text === null ? fallback : (JSON.parse(text) as T);
   } catch {
     return fallback;
@@ -15,11 +16,7 @@ export function useStored<T>(key: string, fallback: T): [T, (value: T) => void] 
   const value = state.key === key ? state.value : read(key, fallback);
   const set = useCallback((next: T) => {
     setState({ key, value: next });
-    try {
-      sessionStorage.setItem(key, JSON.stringify(next));
-    } catch {
-      // no storage: until the page is left
-    }
+    keep(key, JSON.stringify(next));
   }, [key]);
   return [value, set];
 }

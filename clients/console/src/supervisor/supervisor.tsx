@@ -1,8 +1,9 @@
 // All live calls at a glance; one of them looked into.
-import { formatDuration, useCall, useCalls, type CallEntry } from "@parley/react";
+import { formatDuration, useCall, useCalls, useStats, type CallEntry } from "@parley/react";
 import { ArrowLeft, Hand } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { CallHead } from "../desk/call-head.js";
+import { CallMenu } from "../desk/call-menu.js";
 import { HelpPanel } from "../desk/help-panel.js";
 import { FindButton, Transcript } from "../desk/transcript.js";
 import { cn } from "../lib/cn.js";
@@ -18,8 +19,13 @@ const byNeed = (a: CallEntry, b: CallEntry): number =>
   Number(hands(b) > 0) - Number(hands(a) > 0) || (a.help?.[0]?.since ?? "").localeCompare(b.help?.[0]?.since ?? "") || b.started_at.localeCompare(a.started_at);
 
 export function Supervisor({ callId }: { callId: string | null }) {
-  const { calls } = useCalls();
+  const { calls, hasMore, isLoading, error, loadMore } = useCalls();
   const live = useMemo(() => calls.filter(isRunning).sort(byNeed), [calls]);
+  // Live calls are among the newest: as long as the oldest that is known is live, there may be more.
+  const mayHaveMore = hasMore && !isLoading && !error && calls.length > 0 && isRunning(calls[calls.length - 1]!);
+  useEffect(() => {
+    if (mayHaveMore) loadMore();
+  }, [mayHaveMore, calls.length, loadMore]);
   useShortcuts(useMemo(() => ({ escape: () => (callId ? go("supervisor") : false) }), [callId]));
   return (
     <div className="flex min-h-0 flex-1">
@@ -30,25 +36,30 @@ export function Supervisor({ callId }: { callId: string | null }) {
         <ul className={cn("grid grid-cols-1 gap-3 sm:grid-cols-2", callId ? "2xl:grid-cols-2" : "lg:grid-cols-3 2xl:grid-cols-4")}>
           {live.map((call) => <Tile key={call.call_id} call={call} isOpen={call.call_id === callId} />)}
         </ul>
+        {hasMore && <Button variant="ghost" className="mt-3 w-full" onClick={loadMore} disabled={isLoading}>Look for live calls among older ones</Button>}
       </main>
       {callId && <LookIn callId={callId} entry={calls.find((call) => call.call_id === callId)} />}
     </div>
   );
 }
 
+/** The server's own numbers, of all calls; without them, those of the calls that are listed here. */
 function Figures({ live, calls }: { live: readonly CallEntry[]; calls: readonly CallEntry[] }) {
-  const count = (status: CallEntry["status"]) => live.filter((call) => call.status === status).length;
+  const stats = useStats();
+  const count = (status: "active" | "ringing" | "on_hold") => stats?.calls[status] ?? live.filter((call) => call.status === status).length;
   const raised = live.filter((call) => hands(call) > 0).length;
   const ended = calls.filter((call) => !isRunning(call));
   const mean = ended.length ? ended.reduce((sum, call) => sum + call.duration, 0) / ended.length : null;
   const figures: Array<[string, string, boolean?]> = [
     ["Active", String(count("active"))], ["Ringing", String(count("ringing"))], ["On hold", String(count("on_hold"))],
-    ["Hands raised", String(raised), raised > 0], ["Mean length of ended calls", formatDuration(mean)],
+    ["Hands raised", String(raised), raised > 0],
+    ...(stats ? [["Agents", String(stats.agents)], ["Lines a minute", String(stats.lines_per_minute)]] satisfies Array<[string, string]> : []),
+    ["Mean length of ended calls", formatDuration(mean)],
   ];
   return (
     <dl className="my-4 flex flex-wrap gap-x-8 gap-y-3 border-y border-line py-3">
       {figures.map(([name, value, isLoud]) => (
-        <div key={name} className="grid">
+        <div key={name} data-figure={name} className="grid">
           <dt className="text-[12.5px] text-faint">{name}</dt>
           <dd className={cn("text-xl font-semibold tabular-nums", isLoud && "text-warn")}>{value}</dd>
         </div>
@@ -108,7 +119,7 @@ function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {
   return (
     <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(0,3fr)_minmax(0,2fr)] border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
       <div className="flex min-h-0 flex-col">
-        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<><FindButton isFinding={isFinding} onFinding={setFinding} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
+        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<><FindButton isFinding={isFinding} onFinding={setFinding} /><CallMenu call={call} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
         <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
       </div>
       <HelpPanel key={callId} call={call} first="notes" className="border-t border-line" />

@@ -1,6 +1,6 @@
 import { X } from "lucide-react";
 import { Dialog as Radix } from "radix-ui";
-import type { ReactNode } from "react";
+import type { ReactNode, RefObject } from "react";
 import { cn } from "../lib/cn.js";
 import { Button } from "./button.js";
 
@@ -10,16 +10,23 @@ interface Props {
   title: string;
   description?: string;
   className?: string;
+  /** What has the focus afterwards, where the dialog was not opened by a button of its own. */
+  returnFocus?: RefObject<HTMLElement | null>;
   children: ReactNode;
 }
 
 /** Without onOpenChange it cannot be closed. */
-export function Dialog({ open, onOpenChange, title, description, className, children }: Props) {
+export function Dialog({ open, onOpenChange, title, description, className, returnFocus, children }: Props) {
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
         <Radix.Overlay className="fixed inset-0 z-40 bg-[rgb(0_0_0/0.45)]" />
         <Radix.Content
+          onCloseAutoFocus={(event) => {
+            if (!returnFocus?.current) return;
+            event.preventDefault();
+            returnFocus.current.focus();
+          }}
           {...(description ? {} : { "aria-describedby": undefined })}
           className={cn("fixed top-1/2 left-1/2 z-50 grid max-h-[calc(100dvh-32px)] w-[min(520px,calc(100vw-24px))] -translate-x-1/2 -translate-y-1/2 gap-4 overflow-y-auto rounded-2xl border border-line bg-surface p-6 shadow-float", className)}
         >

@@ -4,15 +4,14 @@ import { cn } from "../lib/cn.js";
 
 const surface = "z-50 rounded-xl border border-line bg-surface p-1.5 shadow-float";
 
-export const Menu = DropdownMenu.Root;
+// Both stand where they are written, in the page's landmark, and hide nothing of it from who listens to the page.
+export function Menu(props: ComponentProps<typeof DropdownMenu.Root>) {
+  return <DropdownMenu.Root modal={false} {...props} />;
+}
 export const MenuTrigger = DropdownMenu.Trigger;
 
 export function MenuContent({ className, ...props }: ComponentProps<typeof DropdownMenu.Content>) {
-  return (
-    <DropdownMenu.Portal>
-      <DropdownMenu.Content align="end" sideOffset={6} className={cn(surface, "min-w-52", className)} {...props} />
-    </DropdownMenu.Portal>
-  );
+  return <DropdownMenu.Content align="end" sideOffset={6} className={cn(surface, "min-w-52", className)} {...props} />;
 }
 
 export function MenuItem({ className, ...props }: ComponentProps<typeof DropdownMenu.Item>) {
@@ -23,9 +22,5 @@ export const Popover = RadixPopover.Root;
 export const PopoverTrigger = RadixPopover.Trigger;
 
 export function PopoverContent({ className, ...props }: ComponentProps<typeof RadixPopover.Content>) {
-  return (
-    <RadixPopover.Portal>
-      <RadixPopover.Content align="end" sideOffset={6} className={cn(surface, className)} {...props} />
-    </RadixPopover.Portal>
-  );
+  return <RadixPopover.Content align="end" sideOffset={6} className={cn(surface, className)} {...props} />;
 }
