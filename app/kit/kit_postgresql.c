@@ -60,7 +60,7 @@ struct pg {
     struct held *held;
     char sqlstate[6], message[160]; /* of the first failure since the transaction began */
     char node[NODE_SIZE];
-    int64_t commits;
+    int64_t commits; /* that were tried; none has another's number, whatever became of that */
     atomic_uint_fast64_t errors;
     atomic_bool abandoned;
 };
@@ -478,7 +478,7 @@ static int find_out(struct pg *pg, int64_t number)
 
 static int commit_write(struct pg *pg)
 {
-    int64_t number = pg->commits + 1;
+    int64_t number = ++pg->commits;
     /* What fails before the commit is sent was not done. */
     if (send_own(pg,
                  "INSERT INTO store_nodes(node, n, at) VALUES (?, ?, now())"
@@ -490,10 +490,7 @@ static int commit_write(struct pg *pg)
     if (failed && pg->conn) return KIT_FAILED;
     int done = failed ? find_out(pg, number) : 1;
     pg->is_broken = false;
-    if (done > 0)
-        pg->commits = number;
-    else
-        note_failure(pg, done ? UNKNOWN : LOST, "the connection broke");
+    if (done <= 0) note_failure(pg, done ? UNKNOWN : LOST, "the connection broke");
     return done > 0 ? 0 : KIT_FAILED;
 }
 

@@ -95,9 +95,7 @@ test("rules are listed by supervisors and written by administrators, and refused
 test("a pattern that takes too long fires nothing and stops nobody", async () => {
   await write({ name: "slow", pattern: "^(a|aa)+$" });
   const feed = await desk.call("a5");
-  const began = Date.now();
-  assert.equal((await feed.say(`${"a".repeat(60)}!`)).ok, true);
-  assert.ok(Date.now() - began < 3000);
+  assert.equal((await feed.say(`${"a".repeat(60)}!`)).ok, true); // unbounded, it would take years
   await until(async () => /^parley_alert_patterns_over_total [1-9]/m.test((await desk.request(null, "GET", "/metrics")).body), "the metric");
   await forget("slow");
 });

@@ -26,6 +26,8 @@ const codes = (answers) => answers.map(({ ok, error }) => (ok ? 200 : error.code
 const count = (list, code) => list.filter((one) => one === code).length;
 const hits = async (parley, limit) => Number(new RegExp(`^parley_limit_hits_total\\{limit="${limit}"\\} (\\d+)$`, "m")
   .exec(await (await fetch(`${parley.url}/metrics`)).text())[1]);
+// What a limit lets through while a busy machine takes its time.
+const during = (began, perSecond) => Math.ceil((Date.now() - began) / 1000 * perSecond);
 const flood = (socket, n, data = {}) => Promise.all(Array.from({ length: n }, () => socket.ask("call:list", data)));
 
 async function withParley(options, run) {
@@ -39,19 +41,22 @@ async function withParley(options, run) {
 
 test("a socket's events are limited, and it is told when to go on", () => withParley(["--socket-events-per-second", "20"], async (parley, token) => {
   const [ann, other] = [await connect(parley, await token("--sub", "ann")), await connect(parley, await token("--sub", "ann"))];
+  const began = Date.now();
   const answers = await flood(ann, 40);
   const refused = answers.filter(({ ok }) => !ok);
-  assert.ok(refused.length >= 15 && refused.length <= 20, `${refused.length} of 40 refused`);
+  assert.ok(refused.length >= 20 - during(began, 20) && refused.length <= 20, `${refused.length} of 40 refused`);
   for (const { error } of refused) {
     assert.deepEqual([error.code, error.message], [429, "too many requests from this socket"]);
     assert.ok(error.retry_after_ms >= 1 && error.retry_after_ms <= 50, error.retry_after_ms);
   }
   assert.equal((await other.ask("call:list", {})).ok, true, "another socket of the user has its own");
-  await sleep(Math.max(...refused.map(({ error }) => error.retry_after_ms)));
+  await sleep(Math.max(0, ...refused.map(({ error }) => error.retry_after_ms)));
   assert.equal((await ann.ask("call:list", {})).ok, true);
-  await flood(ann, 20);
-  ann.emit("call:list", {});
-  await until(() => ann.errors.length > 0, "an error event");
+  await until(async () => {
+    await flood(ann, 20);
+    ann.emit("call:list", {});
+    return ann.errors.length > 0;
+  }, "an error event");
   assert.deepEqual([ann.errors[0].code, ann.errors[0].event, typeof ann.errors[0].retry_after_ms], [429, "call:list", "number"]);
   assert.ok(ann.connected);
   assert.ok(await hits(parley, "socket_events_per_second") >= refused.length);
@@ -63,17 +68,23 @@ test("a socket's events are limited, and it is told when to go on", () => withPa
 
 test("so are its bytes, a user's events over all sockets and HTTP, and an address's", async () => {
   await withParley(["--socket-bytes-per-second", "20000"], async (parley, token) => {
-    const ann = await connect(parley, await token());
+    const ann = await connect(parley, await token()), began = Date.now();
     const answers = codes(await flood(ann, 8, { more: "x".repeat(5000) }));
-    assert.ok(count(answers, 200) >= 3 && count(answers, 429) >= 4, answers.join(" "));
+    assert.ok(count(answers, 200) >= 3 && count(answers, 429) >= 4 - during(began, 4), answers.join(" "));
     assert.ok(await hits(parley, "socket_bytes_per_second") > 0);
   });
   await withParley(["--user-events-per-second", "10"], async (parley, token) => {
     const [ann, bob] = [await token("--sub", "ann", "--role", "admin"), await token("--sub", "bob")];
     const sockets = await Promise.all([connect(parley, ann), connect(parley, ann), connect(parley, bob)]);
-    const answers = codes((await Promise.all(sockets.slice(0, 2).map((socket) => flood(socket, 10)))).flat());
-    assert.ok(count(answers, 429) >= 8, answers.join(" "));
-    const http = await fetch(`${parley.url}/api/v1/users`, { headers: { authorization: `Bearer ${ann}` } });
+    const floodBoth = async () => codes((await Promise.all(sockets.slice(0, 2).map((socket) => flood(socket, 10)))).flat());
+    const began = Date.now(), answers = await floodBoth();
+    assert.ok(count(answers, 429) >= 8 - during(began, 10), answers.join(" "));
+    let http;
+    await until(async () => {
+      await floodBoth();
+      http = await fetch(`${parley.url}/api/v1/users`, { headers: { authorization: `Bearer ${ann}` } });
+      return http.status !== 200;
+    }, "a refusal over HTTP");
     const { error } = await http.json();
     assert.deepEqual([http.status, error.code, error.retry_after_ms > 0, http.headers.get("retry-after")], [429, 429, true, "1"]);
     assert.equal((await sockets[2].ask("call:list", {})).ok, true, "another user is not concerned");
@@ -81,8 +92,9 @@ test("so are its bytes, a user's events over all sockets and HTTP, and an addres
   });
   await withParley(["--address-events-per-second", "10"], async (parley, token) => {
     const sockets = await Promise.all(["a", "b", "c"].map(async (sub) => connect(parley, await token("--sub", sub))));
+    const began = Date.now();
     const answers = codes((await Promise.all(sockets.map((socket) => flood(socket, 10)))).flat());
-    assert.ok(count(answers, 429) >= 15, answers.join(" "));
+    assert.ok(count(answers, 429) >= 15 - during(began, 10), answers.join(" "));
     assert.ok(await hits(parley, "address_events_per_second") > 0);
   });
 });
@@ -91,19 +103,22 @@ test("a feed has a limit of its own", () => withParley(["--socket-events-per-sec
   "--address-events-per-second", "5", "--feed-events-per-second", "30"], async (parley, token) => {
   const feed = await connect(parley, await token("--sub", "feed", "--role", "feed"), "/feed");
   assert.equal((await feed.ask("call:start", { call_id: "a" })).ok, true);
+  const began = Date.now();
   const answers = codes(await Promise.all(Array.from({ length: 60 }, (_, i) =>
     feed.ask("transcription:update", { call_id: "a", speaker: "agent", text: "x", segment_id: String(i) }))));
-  assert.ok(count(answers, 200) >= 29 && count(answers, 429) >= 20, answers.join(" "));
+  assert.ok(count(answers, 200) >= 29 && count(answers, 429) >= 20 - during(began, 30), answers.join(" "));
 }));
 
 test("a user's connects are limited, and the limit outlives the sockets", () => withParley(["--user-connects-per-second", "3"], async (parley, token) => {
   const [ann, bob] = [await token("--sub", "ann"), await token("--sub", "bob")];
+  const began = Date.now();
   const results = await Promise.allSettled(Array.from({ length: 10 }, () => connect(parley, ann)));
   const refused = results.filter(({ status }) => status === "rejected").map(({ reason }) => reason);
-  assert.ok(refused.length >= 4, `${refused.length} refused`);
+  assert.ok(refused.length >= 4 - during(began, 3), `${refused.length} refused`);
   for (const { data } of refused) assert.deepEqual([data.code, data.retry_after_ms > 0], [429, true]);
   for (const socket of open) socket.disconnect();
-  await assert.rejects(Promise.all(Array.from({ length: 5 }, () => connect(parley, ann))));
+  const again = () => Promise.allSettled(Array.from({ length: 5 }, () => connect(parley, ann)));
+  await until(async () => (await again()).some(({ status }) => status === "rejected"), "a refusal");
   await connect(parley, bob);
 }));
 
