@@ -36,7 +36,7 @@ struct chat_peer_ops {
 
 struct chat_peer_options {
     const struct chat_peer_ops *ops;
-    struct kit_claims *claims; /* borrowed, a reference is taken; NULL: kit_guest_claims() of the request */
+    struct kit_claims *claims; /* borrowed, a reference is taken; kit_guest_claims() where no token is needed */
     const char *address;       /* of the client, whose share counts while it has no claims */
     const char *connection_id; /* as stored with its messages; at most 128 bytes of an id */
     /* An unknown chat_id in session.init opens a chat of that id, instead of 404: for clients that make ids. */
@@ -44,20 +44,18 @@ struct chat_peer_options {
     void *ctx;
 };
 
-/* The functions follow with their code:
- *
- * NULL: out of memory.
- * struct chat_peer *chat_peer_new(struct chat *chat, const struct chat_peer_options *options);
- * Nothing is called any more; what was asked still happens. The turn that runs goes on. Accepts NULL.
- * void chat_peer_free(struct chat_peer *peer);
- * void *chat_peer_ctx(const struct chat_peer *peer);
- * The chat of its last session.init; "" before.
- * const char *chat_peer_chat(const struct chat_peer *peer);
- *
- * failure->code 0: json is the answer, an object that begins with "ok".
- * typedef void (*chat_reply_fn)(void *ctx, const struct kit_failure *failure, struct eio_str json);
- * Asks for an event by its name: "chat.message". fn (may be NULL) is called once, now or later, unless the peer is
- * freed before. The payload is checked against the event's schema.
- * void chat_peer_ask(struct chat_peer *peer, const char *event, const json_t *payload, chat_reply_fn fn, void *ctx); */
+/* NULL: out of memory. */
+struct chat_peer *chat_peer_new(struct chat *chat, const struct chat_peer_options *options);
+/* Nothing is called any more; what was asked still happens. The turn that runs goes on. Accepts NULL. */
+void chat_peer_free(struct chat_peer *peer);
+void *chat_peer_ctx(const struct chat_peer *peer);
+/* The chat of its last session.init; "" before. */
+const char *chat_peer_chat(const struct chat_peer *peer);
+
+/* failure->code 0: json is the answer, an object that begins with "ok". */
+typedef void (*chat_reply_fn)(void *ctx, const struct kit_failure *failure, struct eio_str json);
+/* Asks for an event by its name: "chat.message". fn (may be NULL) is called once, now or later, unless the peer is
+ * freed before. The payload is checked against the event's schema. */
+void chat_peer_ask(struct chat_peer *peer, const char *event, const json_t *payload, chat_reply_fn fn, void *ctx);
 
 #endif

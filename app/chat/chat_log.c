@@ -29,16 +29,6 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
     batch->attempt = attempt;
 }
 
-void chat_batch_mark(struct chat_batch *batch)
-{
-    batch->marked = batch->count;
-}
-
-void chat_batch_rewind(struct chat_batch *batch)
-{
-    drop_items(batch, batch->marked);
-}
-
 /* Takes the text, an object without its closing brace. */
 static void add_item(struct chat_batch *batch, const char *event, char *take_fields, size_t size)
 {
@@ -56,6 +46,33 @@ static void add_item(struct chat_batch *batch, const char *event, char *take_fie
     *item = (struct chat_item){.fields = take_fields, .size = size, .attempt = batch->attempt};
     snprintf(item->event, sizeof item->event, "%s", event);
     memcpy(item->ref_id, batch->ref_id, sizeof item->ref_id);
+}
+
+void chat_batch_append(struct chat_batch *batch, struct chat_batch *from)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        struct chat_item *item = &from->items[i];
+        struct chat_item *added;
+        size_t count = batch->count;
+        add_item(batch, item->event, item->fields, item->size);
+        if (batch->count == count) continue;
+        added = &batch->items[count];
+        memcpy(added->ref_id, item->ref_id, sizeof added->ref_id);
+        added->attempt = item->attempt;
+    }
+    batch->error = batch->error ? batch->error : from->error;
+    from->count = 0;
+    chat_batch_clear(from);
+}
+
+void chat_batch_mark(struct chat_batch *batch)
+{
+    batch->marked = batch->count;
+}
+
+void chat_batch_rewind(struct chat_batch *batch)
+{
+    drop_items(batch, batch->marked);
 }
 
 static void put_ref(const struct chat_batch *batch, struct sio_builder *json)

@@ -41,6 +41,8 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
 void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload);
 /* {"<name>":"<text>"} without a tree, for what is said often. */
 void chat_batch_add_text(struct chat_batch *batch, const char *event, const char *name, struct eio_str text);
+/* Moves the items of another to its end. */
+void chat_batch_append(struct chat_batch *batch, struct chat_batch *from);
 /* What was added is kept by chat_batch_rewind(). */
 void chat_batch_mark(struct chat_batch *batch);
 void chat_batch_rewind(struct chat_batch *batch);
@@ -48,7 +50,7 @@ void chat_batch_rewind(struct chat_batch *batch);
 /* In a write's run: gives the items their seq and stores them. chat_key: of the table chats. Without items: nothing.
  * Returns 0 or the code of failure. */
 int chat_batch_write(struct kit_db *db, int64_t chat_key, struct chat_batch *batch, struct kit_failure *failure);
-/* void chat_batch_send(struct chat *chat, const struct chat_batch *batch);
- * On the loop, once it is durable: to all that watch the chat, here and at other nodes; follows with its code. */
+/* On the loop, once it is durable: to all that watch the chat, here and at other nodes. */
+void chat_batch_send(struct chat *chat, const struct chat_batch *batch);
 
 #endif

@@ -37,18 +37,19 @@ const char *const chat_migrations[] = {
     " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
     " ref_id TEXT NOT NULL,"
     " attempt INTEGER NOT NULL,"
-    " state TEXT NOT NULL," /* queued, running, waiting, ended */
+    " state TEXT NOT NULL," /* queued, held (for a supervisor), running, waiting, ended */
     " owner TEXT NOT NULL DEFAULT '',"
     " lease_ms INTEGER NOT NULL DEFAULT 0,"
     " is_replaced INTEGER NOT NULL DEFAULT 0,"
-    " is_asked INTEGER NOT NULL DEFAULT 0," /* somebody has answered one of its questions, and it does not know yet */
     " content TEXT NOT NULL,"
     " messages TEXT NOT NULL DEFAULT '[]',"
     " pending TEXT NOT NULL DEFAULT '',"
     " text TEXT NOT NULL DEFAULT '',"
     " session_id TEXT NOT NULL, intent_id TEXT NOT NULL, connection_id TEXT NOT NULL,"
     " started_ms INTEGER NOT NULL,"
-    " final TEXT NOT NULL DEFAULT ''," /* the payload of its last entry */
+    " first_seq INTEGER NOT NULL DEFAULT 0," /* of its entries in the log */
+    " history INTEGER NOT NULL DEFAULT 0,"   /* the id of the user's message in chat_history */
+    " final TEXT NOT NULL DEFAULT '',"       /* the payload of its last entry */
     " UNIQUE(chat, ref_id, attempt));"
     "CREATE INDEX chat_turns_by_chat ON chat_turns(chat, id);"
     "CREATE INDEX chat_turns_open ON chat_turns(state, lease_ms) WHERE state <> 'ended';"
@@ -84,6 +85,12 @@ const char *const chat_migrations[] = {
     " replaced INTEGER NOT NULL DEFAULT 0,"
     " data TEXT NOT NULL DEFAULT '');" /* a JSON object; '': none */
     "CREATE INDEX chat_history_by_chat ON chat_history(chat, id);"
+    "CREATE INDEX chat_history_by_intent ON chat_history(chat, user_intent_id);"
+    /* What supervisors said: so that each is taken once. */
+    "CREATE TABLE chat_said ("
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " message_id TEXT NOT NULL,"
+    " PRIMARY KEY (chat, message_id)) WITHOUT ROWID;"
     "CREATE TABLE chat_feedback ("
     " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
     " ref_id TEXT NOT NULL, attempt INTEGER NOT NULL, user_id TEXT NOT NULL,"

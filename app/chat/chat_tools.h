@@ -32,11 +32,9 @@ struct chat_tool {
     void (*cancel)(struct chat_tool_call *call);
 };
 
-/* The functions follow with their code:
- *
- * Adds a tool, which must outlive the server. ctx: chat_tool_info.ctx of its calls. Returns 0, EIO_EINVAL (the schema
- * does not describe an object, or the name is taken), EIO_ETOOBIG or EIO_ENOMEM.
- * int chat_tools_add(struct chat *chat, const struct chat_tool *tool, void *ctx); */
+/* Adds a tool, which must outlive the server. ctx: chat_tool_info.ctx of its calls. Returns 0, EIO_EINVAL (the schema
+ * is not an object, or the name is taken), EIO_ETOOBIG or EIO_ENOMEM. */
+int chat_tools_add(struct chat *chat, const struct chat_tool *tool, void *ctx);
 
 /* What a call is about; valid until it is over. */
 struct chat_tool_info {
@@ -53,19 +51,17 @@ struct chat_tool_info {
     struct eio_str text;       /* what the user said in this turn */
     struct kit_source *source; /* the user's share of the store; NULL after a restart */
 };
-/* The functions follow with their code:
- *
- * const struct chat_tool_info *chat_tool_info(const struct chat_tool_call *call);
- * The tool's own; NULL at first.
- * void chat_tool_set_data(struct chat_tool_call *call, void *data);
- * void *chat_tool_data(const struct chat_tool_call *call);
- *
- * Says how far it is: tool.progress. total 0: unknown. message may be NULL.
- * void chat_tool_progress(struct chat_tool_call *call, double progress, double total, const char *message);
- *
- * An entry of the chat's log, with ref_id; for what a write of the tool's own does not already tell (chat_log.h).
- * Consumes the payload.
- * void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take_payload); */
+const struct chat_tool_info *chat_tool_info(const struct chat_tool_call *call);
+/* The tool's own; NULL at first. */
+void chat_tool_set_data(struct chat_tool_call *call, void *data);
+void *chat_tool_data(const struct chat_tool_call *call);
+
+/* Says how far it is: tool.progress. total 0: unknown. message may be NULL. */
+void chat_tool_progress(struct chat_tool_call *call, double progress, double total, const char *message);
+
+/* An entry of the chat's log, with ref_id; for what a write of the tool's own does not already tell (chat_log.h).
+ * Consumes the payload. */
+void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take_payload);
 
 struct chat_question {
     const char *mode; /* form, url, approval */
@@ -75,10 +71,8 @@ struct chat_question {
     const char *url;      /* url */
     int64_t expires_ms;   /* Unix time; 0: never */
 };
-/* The functions follow with their code:
- *
- * Asks the user; the call is over until it is answered. Consumes the state, an object.
- * void chat_tool_ask(struct chat_tool_call *call, const struct chat_question *question, json_t *take_state); */
+/* Asks the user; the call is over until it is answered. Consumes the state, an object. */
+void chat_tool_ask(struct chat_tool_call *call, const struct chat_question *question, json_t *take_state);
 
 struct chat_tool_result {
     bool ok;
@@ -89,10 +83,8 @@ struct chat_tool_result {
     /* The text is the answer, as it is; the model is not asked again. */
     bool is_answer;
 };
-/* The functions follow with their code:
- *
- * void chat_tool_end(struct chat_tool_call *call, const struct chat_tool_result *result);
- * ok:false with a text for the model.
- * void chat_tool_fail(struct chat_tool_call *call, const char *text); */
+void chat_tool_end(struct chat_tool_call *call, const struct chat_tool_result *result);
+/* ok:false with a text for the model. */
+void chat_tool_fail(struct chat_tool_call *call, const char *text);
 
 #endif

@@ -270,7 +270,7 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
         return NULL;
     }
     struct kit_user *user = kit_user_ref(kit, claims, eio_http_request_head(http)->address);
-    struct kit_caller caller = {&http_ops, claims, user};
+    struct kit_caller caller = {&http_ops, claims, user, NULL};
     struct kit_request *request = kit_request_new(route, &caller);
     kit_claims_unref(claims);
     kit_user_unref(user);

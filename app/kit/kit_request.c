@@ -62,6 +62,7 @@ struct kit_request *kit_request_new(const struct kit_route *route, const struct 
     request->state = route->state;
     request->event = route->event;
     request->ops = caller->ops;
+    request->origin = caller->origin;
     request->claims = kit_claims_ref(caller->claims);
     request->now_ms = (int64_t)eio_loop_unix_ms(route->kit->loop);
     request->status = 200;
@@ -148,7 +149,7 @@ static const struct kit_reply_ops socket_ops = {succeed_socket, fail_socket};
 static void on_event(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     const struct kit_route *route = ctx;
-    struct kit_caller caller = {&socket_ops, kit_auth_claims(socket), kit_auth_user(socket)};
+    struct kit_caller caller = {&socket_ops, kit_auth_claims(socket), kit_auth_user(socket), NULL};
     struct kit_failure failure = {0, "", ""};
     bool takes = route->event->take != NULL;
     if (kit_request_check_role(route->event, caller.claims, &failure)) {

@@ -97,6 +97,7 @@ struct kit_request {
     const struct kit_reply_ops *ops;
     struct kit_answer answer;      /* a socket's event; otherwise empty */
     struct eio_http_request *http; /* NULL: a socket's, or the client went away */
+    void *origin;                  /* of what brings requests of its own (struct kit_caller); NULL */
     int status;                    /* over HTTP, of success: 200 unless the module says otherwise */
     const char *type;              /* over HTTP: NULL is JSON, otherwise see kit_request_set_type() */
 };
@@ -130,6 +131,7 @@ struct kit_caller {
     const struct kit_reply_ops *ops;
     struct kit_claims *claims; /* borrowed; NULL */
     struct kit_user *user;     /* borrowed; NULL: out of memory */
+    void *origin;              /* what it is to the caller; NULL */
 };
 /* NULL: out of memory. Its other fields are the caller's to fill in before kit_request_begin(). */
 struct kit_request *kit_request_new(const struct kit_route *route, const struct kit_caller *caller);

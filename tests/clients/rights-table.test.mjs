@@ -18,6 +18,8 @@ const LEADS = ["supervisor", "admin"];
 const FEEDS = ["feed", "admin"];
 const ADMIN = ["admin"];
 const NAMESPACES = { "/": READERS, "/feed": FEEDS, "/chat": ["user", ...READERS] };
+const CHATTERS = ["user", ...READERS];
+let messages = 0;
 const DOC = "product-defect.initiate-refund";
 
 // event: { nsp, roles: who may; data: payload for a call; foreign: 403 for a call that is another's }
@@ -34,6 +36,14 @@ const EVENTS = {
   "note:send": { nsp: "/", roles: LEADS, data: (call_id) => ({ call_id, text: "x" }), foreign: true },
   "call:wrapup": { nsp: "/", roles: READERS, data: (call_id) => ({ call_id, outcome: "x" }), foreign: true },
   "auth:refresh": { nsp: "/", roles: READERS, data: (_, token) => ({ token }) },
+  "session.init": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
+  "chat.message": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id, id: `m${++messages}`, content: "x" }), foreign: 404, isChat: true },
+  "chat.edit": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id, id: "m0", content: "x" }), foreign: 404, isChat: true },
+  "chat.regenerate": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id, ref_id: "m0" }), foreign: 404, isChat: true },
+  "elicitation.submit": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id, reply_to: "unknown", content: {} }), foreign: 404, isChat: true, missing: 404 },
+  "signal.stop": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
+  "session.close": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
+  "chat.takeover": { nsp: "/chat", roles: LEADS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true, missing: 403 }, // without the claim
   "call:start": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id }), foreign: true },
   "transcription:update": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id, speaker: "a", text: "x" }), foreign: true },
   "call:status": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id, status: "active" }), foreign: true },
@@ -140,6 +150,16 @@ function connect(namespace, token) {
     socket.once("connect_error", (error) => resolve({ refused: error.data?.code ?? error.message, disconnect() {} }));
   });
 }
+/** A chat of ann's or bob's, with a message; its id. */
+async function chatOf(sub, socket) {
+  const own = socket ?? await connect("/chat", ed25519(claims("user", { sub })));
+  const { chat_id } = await own.timeout(PATIENCE_MS).emitWithAck("session.init", {});
+  await own.timeout(PATIENCE_MS).emitWithAck("chat.message", { chat_id, id: "m0", content: "x" });
+  const ended = new Promise((resolve) => { for (const event of ["chat.done", "error"]) own.once(event, resolve); });
+  await Promise.race([ended, own.timeout(PATIENCE_MS).emitWithAck("signal.stop", { chat_id, ref_id: "m0" })]);
+  if (!socket) own.disconnect();
+  return chat_id;
+}
 const ask = async (socket, event, data) => {
   const answer = await socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   return answer.ok ? 200 : answer.error.code;
@@ -151,7 +171,7 @@ test("the tables have every event and path of the server, and no others", async 
   assert.deepEqual([...index.paths].sort(), Object.keys(PATHS).sort());
 });
 
-for (const [event, { nsp, roles, data, foreign }] of Object.entries(EVENTS)) {
+for (const [event, { nsp, roles, data, foreign, isChat, missing }] of Object.entries(EVENTS)) {
   test(`${event}: each role, another's call, nobody`, async () => {
     await prepare();
     for (const role of ROLES) {
@@ -161,14 +181,15 @@ for (const [event, { nsp, roles, data, foreign }] of Object.entries(EVENTS)) {
         assert.equal(socket.refused, 403, `${role} at ${nsp}`);
         continue;
       }
-      if (foreign) assert.equal(await ask(socket, event, data("other", token)), 403, `${role}, another's call`);
-      const code = await ask(socket, event, data("own", token));
-      if (roles.includes(role)) assert.ok(code === 200 || code === 409, `${role}: ${code}`);
+      const own = isChat ? await chatOf("ann", socket) : "own", other = isChat ? await chatOf("bob") : "other";
+      if (foreign && roles.includes(role)) assert.equal(await ask(socket, event, data(other, token)), foreign === true ? 403 : foreign, `${role}, another's`);
+      const code = await ask(socket, event, data(own, token));
+      if (roles.includes(role)) assert.ok(code === 200 || code === 409 || code === missing, `${role}: ${code}`);
       else assert.equal(code, 403, role);
       socket.disconnect();
     }
     const nobody = await connect(nsp);
-    if (nsp === "/feed") assert.equal(nobody.refused, 401);
+    if (nsp !== "/") assert.equal(nobody.refused, 401);
     else if (event !== "agent:connect") assert.equal(await ask(nobody, event, data("own", ed25519(claims("admin")))), 401);
     nobody.disconnect();
   });
