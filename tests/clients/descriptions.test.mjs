@@ -17,7 +17,7 @@ test("every event of the schema files is a message of its namespaces, with its s
   const wanted = new Map();
   for (const [side, folder] of [["client", ""], ["server", "server/"]]) for (const schema of read(folder)) {
     const where = schema.description.split(": ")[0].split(", ")[1];
-    if (where) wanted.set(`${side}.${schema.title}`, { schema, channels: where === "every namespace" ? ["/", "/feed"] : [where] });
+    if (where) wanted.set(`${side}.${schema.title}`, { schema, channels: where === "every namespace" ? ["/", "/chat", "/feed"] : [where] });
   }
   assert.deepEqual(Object.keys(body.components.messages).sort(), [...wanted.keys()].sort());
   for (const [key, { schema, channels }] of wanted) {
