@@ -25,6 +25,7 @@ static const struct kit_metric metric_rows[] = {
                     "Messages refused because of turns_per_user_max."),
     KIT_COUNTER_ROW("chat_watchers_refused_total", counters.refused_listeners,
                     "session.init events refused because of chats_watched_max."),
+    KIT_COUNTER_ROW("chats_deleted_total", counters.deleted, "Chats deleted by their users."),
     KIT_COUNTER_ROW("chat_tool_calls_total", counters.tool_calls, "Calls of tools."),
     KIT_COUNTER_ROW("chat_questions_total", counters.questions, "Forms, approvals and links that users were asked."),
     KIT_GAUGE_ROW("chat_turns_running", turns_running, "Answers that are being made."),
@@ -35,8 +36,7 @@ static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, NULL);
 static int open_namespace(struct chat *chat)
 {
     struct kit *kit = chat->kit;
-    chat->nsp =
-        kit_open_namespace(kit, "/chat", KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN, NULL);
+    chat->nsp = kit_open_namespace(kit, "/chat", CHAT_ROLES, NULL);
     if (!chat->nsp || kit_admit_guests(kit)) return EIO_ENOMEM;
     kit_open_to_guests(kit, chat->nsp);
     if (kit->guest)
@@ -57,8 +57,9 @@ static void name_owner(struct chat *chat)
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct chat * chat) = {
-        open_namespace,    chat_rooms_start, chat_peers_start, chat_session_start,  chat_message_start,
-        chat_answer_start, chat_nodes_start, chat_stop_start,  chat_takeover_start, chat_sweep_start,
+        open_namespace,      chat_rooms_start,   chat_peers_start, chat_session_start,
+        chat_message_start,  chat_answer_start,  chat_nodes_start, chat_stop_start,
+        chat_takeover_start, chat_history_start, chat_post_start,  chat_sweep_start,
     };
     struct chat *chat = *state = calloc(1, sizeof *chat);
     if (!chat) return EIO_ENOMEM;

@@ -2,7 +2,7 @@
  * chat_schema.c, chat_log.c, chat_room.h, chat_room.c, chat_peer.c, chat_store.c, chat_session.c, chat_snapshot.c,
  * chat_turn_store.h, chat_turn_store.c, chat_pending.h, chat_message.c, chat_turn.h, chat_turn.c, chat_model.c,
  * chat_assistants.h, chat_toolbox.h, chat_form.h, chat_call.c, chat_ask.c, chat_nodes.h, chat_answer.c, chat_nodes.c,
- * chat_stop.c, chat_takeover.c, chat_sweep.c, chat_share.c. */
+ * chat_stop.c, chat_takeover.c, chat_history.c, chat_post.c, chat_sweep.c, chat_share.c. */
 #ifndef CHAT_INT_H
 #define CHAT_INT_H
 
@@ -20,6 +20,7 @@
 
 #define CHAT_ROOM "chat:"
 #define CHAT_ROOM_SIZE (sizeof CHAT_ROOM + KIT_USER_SIZE)
+#define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
 #define CHAT_ROWS_MAX 8 /* tables of events */
 
 struct chat_listener;
@@ -27,7 +28,7 @@ struct chat_listener;
 struct chat_counters {
     uint64_t entries, replays, sessions, messages, tool_calls, questions;
     uint64_t turns_done, turns_stopped, turns_failed, turns_interrupted, turn_limits;
-    uint64_t refused_turns, refused_listeners;
+    uint64_t refused_turns, refused_listeners, deleted;
 };
 
 struct chat {
@@ -68,7 +69,7 @@ struct chat_config {
     uint32_t chats_per_user_max, chats_watched_max;
     uint32_t session_idle_s, abandon_after_ms;
     uint32_t replay_entries_max;
-    size_t replay_bytes_max;
+    size_t replay_bytes_max, export_bytes_max;
 };
 extern const struct kit_option_set chat_options;
 extern const char *const chat_migrations[]; /* chat_schema.c */
@@ -140,6 +141,8 @@ int chat_message_start(struct chat *chat);
 int chat_answer_start(struct chat *chat);
 int chat_stop_start(struct chat *chat);
 int chat_takeover_start(struct chat *chat);
+int chat_history_start(struct chat *chat);
+int chat_post_start(struct chat *chat);
 int chat_sweep_start(struct chat *chat);
 void chat_sweep_pause(struct chat *chat);
 void chat_sweep_stop(struct chat *chat);

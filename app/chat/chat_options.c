@@ -42,6 +42,8 @@ static const struct kit_option options[] = {
                 "an intent that is open is abandoned when its user has been away for this time"),
     KIT_U32_ROW("replay_entries_max", replay_entries_max, "500", 1, 100000, "Assistant",
                 "entries of a chat's log that are read at a time for who comes back; the rest follows"),
+    KIT_SIZE_ROW("chat_export_bytes_max", export_bytes_max, "67108864", 1024, "Assistant",
+                 "size of an exported chat; above: error 413"),
     KIT_SIZE_ROW("replay_bytes_max", replay_bytes_max, "262144", 1024, "Assistant", "bytes of these; the same applies"),
 };
 const struct kit_option_set chat_options = KIT_OPTION_SET(options);

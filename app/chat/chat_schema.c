@@ -21,6 +21,7 @@ const char *const chat_migrations[] = {
     " tree TEXT NOT NULL DEFAULT '',"
     " tree_version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX chats_by_user ON chats(tenant, user_id, updated_ms, id);"
+    "CREATE INDEX chats_by_time ON chats(tenant, updated_ms, id);"
     "CREATE INDEX chats_with_sessions ON chats(updated_ms) WHERE session_id <> '';"
     "CREATE TABLE chat_log ("
     " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"

@@ -44,6 +44,10 @@ const EVENTS = {
   "signal.stop": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
   "session.close": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
   "chat.takeover": { nsp: "/chat", roles: LEADS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true, missing: 403 }, // without the claim
+  "chat.history": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
+  "chat.list": { nsp: "/chat", roles: CHATTERS, data: () => ({}) },
+  "chat.delete": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id }), foreign: 404, isChat: true },
+  "chat.feedback": { nsp: "/chat", roles: CHATTERS, data: (chat_id) => ({ chat_id, ref_id: "m0", helpful: true }), foreign: 404, isChat: true },
   "call:start": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id }), foreign: true },
   "transcription:update": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id, speaker: "a", text: "x" }), foreign: true },
   "call:status": { nsp: "/feed", roles: FEEDS, data: (call_id) => ({ call_id, status: "active" }), foreign: true },
@@ -67,6 +71,12 @@ const PATHS = {
   "GET /api/v1/calls/{call_id}/export": { roles: READERS, foreign: true },
   "POST /api/v1/calls/{call_id}/end": { roles: FEEDS, body: () => ({}), foreign: true },
   "DELETE /api/v1/calls/{call_id}": { roles: ADMIN, foreign: true },
+  "GET /api/v1/chats": { roles: CHATTERS },
+  "POST /api/v1/chats": { roles: CHATTERS, body: () => ({}) },
+  "GET /api/v1/chats/{chat_id}/messages": { roles: CHATTERS, isChat: true },
+  "POST /api/v1/chats/{chat_id}/messages": { roles: CHATTERS, isChat: true, body: () => ({ content: "x" }) },
+  "GET /api/v1/chats/{chat_id}/export": { roles: CHATTERS, isChat: true },
+  "DELETE /api/v1/chats/{chat_id}": { roles: CHATTERS, isChat: true },
   "GET /api/v1/rules": { roles: LEADS },
   "POST /api/v1/rules": { roles: ADMIN, body: () => ({ name: "r", phrase: "x" }) },
   "DELETE /api/v1/rules/{name}": { roles: ADMIN },
@@ -126,9 +136,9 @@ after(async () => {
 });
 
 const all = (role) => ed25519(claims(role, { sub: "root", calls: "*" }));
-async function http(path, { token, callId = "own", table = PATHS[path] ?? {}, body = table.body?.(callId) } = {}) {
+async function http(path, { token, callId = "own", chatId = "unknown", table = PATHS[path] ?? {}, body = table.body?.(callId) } = {}) {
   const [method, pattern] = path.split(" ");
-  const url = pattern.replace("{call_id}", callId).replace("{doc_id}", DOC).replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
+  const url = pattern.replace("{call_id}", callId).replace("{chat_id}", chatId).replace("{doc_id}", DOC).replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
   const response = await fetch(parley.url + url, { method, body: body && JSON.stringify(body),
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) } });
   await response.arrayBuffer();
@@ -195,7 +205,7 @@ for (const [event, { nsp, roles, data, foreign, isChat, missing }] of Object.ent
   });
 }
 
-for (const [path, { roles, foreign, refused, anonymous = 401 }] of Object.entries(PATHS)) {
+for (const [path, { roles, foreign, refused, isChat, anonymous = 401 }] of Object.entries(PATHS)) {
   test(`${path}: each role, another's call`, async () => {
     if (!roles) {
       assert.equal(await http(path, { body: { username: "nobody", password: "x" } }), anonymous);
@@ -205,7 +215,8 @@ for (const [path, { roles, foreign, refused, anonymous = 401 }] of Object.entrie
       await prepare();
       const token = ed25519(claims(role));
       if (foreign) assert.equal(await http(path, { token, callId: "other" }), 403, `${role}, another's call`);
-      const status = await http(path, { token });
+      if (isChat && roles.includes(role)) assert.equal(await http(path, { token, chatId: await chatOf("bob") }), 404, `${role}, another's chat`);
+      const status = await http(path, { token, chatId: isChat ? await chatOf("ann") : undefined });
       if (!roles.includes(role)) assert.equal(status, 403, role);
       else if (refused) assert.equal(status, refused, role);
       else assert.ok(status < 300 || status === 404 || status === 409, `${role}: ${status}`); // 404: a user that is not there

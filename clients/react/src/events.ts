@@ -87,6 +87,12 @@ export interface ChatEditRequest {
   chat_id?: string;
 }
 
+/** GET /api/v1/chats/{chat_id}/export: the whole chat, as JSON or as text. */
+export interface ChatExportRequest {
+  chat_id: string;
+  format?: "json" | "text";
+}
+
 /** Whether an answer helped; the last word counts. */
 export interface ChatFeedbackRequest {
   ref_id: string;
@@ -101,9 +107,10 @@ export interface ChatHistoryRequest {
   limit?: number;
 }
 
-/** The user's chats, newest first; before: `next` of the page before. */
+/** The user's chats, newest first; before: `next` of the page before. all: those of all users, for supervisors whose token has "chats": "*". */
 export interface ChatListRequest {
   before?: string;
+  all?: boolean;
   limit?: number;
 }
 
@@ -112,6 +119,14 @@ export interface ChatMessageRequest {
   id: string;
   content: string;
   chat_id?: string;
+  queue?: boolean;
+}
+
+/** POST /api/v1/chats/{chat_id}/messages: a message; answered with the final text when the turn is over, or with the open questions when it asks something. id: as in chat.message; made up if it is left out. */
+export interface ChatPostRequest {
+  chat_id: string;
+  id?: string;
+  content: string;
   queue?: boolean;
 }
 
@@ -637,10 +652,12 @@ export interface ClientEvents {
   "call:wrapup": CallWrapupRequest;
   "chat.delete": ChatDeleteRequest;
   "chat.edit": ChatEditRequest;
+  "chat.export": ChatExportRequest;
   "chat.feedback": ChatFeedbackRequest;
   "chat.history": ChatHistoryRequest;
   "chat.list": ChatListRequest;
   "chat.message": ChatMessageRequest;
+  "chat.post": ChatPostRequest;
   "chat.regenerate": ChatRegenerateRequest;
   "chat.takeover": ChatTakeoverRequest;
   "doc:feedback": DocFeedbackRequest;

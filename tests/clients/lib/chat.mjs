@@ -14,7 +14,7 @@ export class ChatClient {
     this.aside = [];
     this.socket.onAny((event, data) => {
       const isOfLog = data?.seq && data?.chat_id && !ASIDE.includes(event);
-      (isOfLog ? this.log : this.aside).push({ event, ...data });
+      (isOfLog ? this.log : this.aside).push({ ...data, event });
     });
     this.ready = new Promise((resolve, reject) => {
       this.socket.once("connect", () => resolve(this));

@@ -1,0 +1,157 @@
+/* POST /api/v1/chats/{chat_id}/messages: a message over HTTP, answered when the turn is over, or asks something. The
+ * request is a peer of the chat as a socket is. */
+#include "chat_int.h"
+
+#include <string.h>
+
+struct post {
+    struct kit_request request;
+    struct chat_peer *peer;
+    json_t *payload;        /* of chat.message */
+    struct eio_timer timer; /* answers outside of the peer's callbacks */
+    bool is_over;
+    char ref_id[KIT_ID_SIZE];
+    int64_t attempt;
+};
+
+static void finish_post(struct post *post)
+{
+    if (post->is_over) return;
+    post->is_over = true;
+    eio_timer_start(&post->timer, 0);
+}
+
+static void on_timer(void *ctx)
+{
+    struct post *post = ctx;
+    chat_peer_free(post->peer);
+    post->peer = NULL;
+    kit_request_finish(&post->request);
+}
+
+/* The members of an object, behind others. */
+static void put_members(struct sio_builder *out, struct eio_str object)
+{
+    if (object.n <= 2) return;
+    sio_builder_put(out, ",");
+    sio_builder_put_slice(out, sio_args_none(), (struct eio_str){object.p + 1, object.n - 2});
+}
+
+static bool is_own(const struct post *post, const json_t *payload)
+{
+    const char *ref_id = json_string_value(json_object_get(payload, "ref_id"));
+    const json_t *attempt = json_object_get(payload, "attempt");
+    return ref_id && !strcmp(ref_id, post->ref_id) && (attempt ? json_integer_value(attempt) : 1) == post->attempt;
+}
+
+static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
+{
+    struct post *post = chat_peer_ctx(peer);
+    bool is_done = !strcmp(entry->event, "chat.done"), is_error = !strcmp(entry->event, "error");
+    bool asks = !strcmp(entry->event, "elicitation.start");
+    if (post->is_over || !entry->seq || (!is_done && !is_error && !asks)) return;
+    json_t *payload = json_loadb(entry->payload.p, entry->payload.n, 0, NULL);
+    if (payload && is_own(post, payload)) {
+        const char *message = json_string_value(json_object_get(payload, "message"));
+        if (is_done) put_members(&post->request.json, entry->payload);
+        if (asks) sio_builder_put(&post->request.json, ",\"is_complete\":false,\"pending\":[");
+        if (asks) sio_builder_put_slice(&post->request.json, sio_args_none(), entry->payload);
+        if (asks) sio_builder_put(&post->request.json, "]");
+        if (is_error)
+            kit_fail(&post->request.op.failure, (int)json_integer_value(json_object_get(payload, "code")), NULL, "%s",
+                     message ? message : "");
+        finish_post(post);
+    }
+    json_decref(payload);
+}
+
+static void on_end(struct chat_peer *peer, const char *chat_id, const struct kit_failure *why)
+{
+    struct post *post = chat_peer_ctx(peer);
+    (void)chat_id;
+    if (!post->is_over) post->request.op.failure = *why;
+    finish_post(post);
+}
+
+/* ------------------------------------------------------------------- asking */
+
+static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str json)
+{
+    struct post *post = ctx;
+    json_t *answer = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
+    bool is_repeat = json_is_true(json_object_get(answer, "duplicate"));
+    json_decref(answer);
+    if (post->is_over) return;
+    if (failure->code)
+        post->request.op.failure = *failure;
+    else if (is_repeat)
+        put_members(&post->request.json, (struct eio_str){json.p, json.n});
+    if (failure->code || is_repeat) finish_post(post);
+}
+
+static void on_opened(void *ctx, const struct kit_failure *failure, struct eio_str json)
+{
+    struct post *post = ctx;
+    (void)json;
+    if (!failure->code) {
+        chat_peer_ask(post->peer, "chat.message", post->payload, on_said, post);
+        return;
+    }
+    post->request.op.failure = *failure;
+    finish_post(post);
+}
+
+static int read_post(struct kit_request *request, const json_t *payload)
+{
+    struct post *post = KIT_REQUEST(post, request);
+    post->attempt = 1;
+    post->payload = json_copy((json_t *)(uintptr_t)payload);
+    kit_copy_text(post->ref_id, sizeof post->ref_id, payload, "id");
+    if (!post->ref_id[0]) chat_make_id(post->ref_id, "msg_");
+    if (post->payload && !json_object_set_new(post->payload, "id", json_string(post->ref_id))) return 0;
+    return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+}
+
+static void start_post(struct kit_request *request)
+{
+    static const struct chat_peer_ops ops = {on_entry, on_end, NULL};
+    struct post *post = KIT_REQUEST(post, request);
+    struct chat *chat = request->state;
+    const char *address = request->http ? eio_http_request_head(request->http)->address : "";
+    const struct chat_peer_options options = {
+        .ops = &ops, .claims = request->claims, .address = address, .connection_id = "http", .ctx = post};
+    eio_timer_init(&post->timer, chat->kit->loop, on_timer, post);
+    post->peer = chat_peer_new(chat, &options);
+    json_t *payload = json_pack("{s:s}", "chat_id", request->about);
+    if (post->peer && payload) {
+        chat_peer_ask(post->peer, "session.init", payload, on_opened, post);
+    } else {
+        kit_fail(&request->op.failure, 503, NULL, "out of memory");
+        finish_post(post);
+    }
+    json_decref(payload);
+}
+
+static void clear_post(struct kit_request *request)
+{
+    struct post *post = KIT_REQUEST(post, request);
+    chat_peer_free(post->peer);
+    json_decref(post->payload);
+}
+
+int chat_post_start(struct chat *chat)
+{
+    static const struct kit_event events[] = {
+        {.name = "chat.post",
+         .size = sizeof(struct post),
+         .about = "chat_id",
+         .read = read_post,
+         .start = start_post,
+         .clear = clear_post,
+         .roles = CHAT_ROLES,
+         .admits_guests = true,
+         .method = EIO_HTTP_POST,
+         .path = "/api/v1/chats/{chat_id}/messages"},
+    };
+    return kit_open_paths(chat->kit, events, 1, chat);
+}
