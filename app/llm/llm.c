@@ -272,6 +272,8 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     if (!llm) return EIO_ENOMEM;
     llm->kit = kit;
     llm->config = kit_config_values(kit->config, &llm_options);
+    llm->words = kit_words_new();
+    if (!llm->words) return EIO_ENOMEM;
     llm->providers = llm__providers_read(llm, error, error_size);
     return llm->providers ? 0 : EIO_EINVAL;
 }
@@ -297,6 +299,7 @@ static void stop(void *state)
     while (llm->answers) free_answer(llm->answers);
     llm__openai_free_drains(llm);
     llm__providers_unref(llm->providers);
+    kit_words_free(llm->words);
     free(llm);
 }
 

@@ -4,6 +4,7 @@
 #define LLM_INT_H
 
 #include "kit_metrics.h"
+#include "kit_words.h"
 #include "llm.h"
 #include "llm_fault.h"
 #include "llm_reader.h"
@@ -74,6 +75,7 @@ struct llm {
     struct llm_providers *providers;
     struct llm_answer *answers; /* all that live */
     struct llm_openai *drains;  /* whose answers have ended; their connections are about to become free */
+    struct kit_words *words;    /* of `local` */
     struct llm_numbers numbers;
 };
 

@@ -69,28 +69,41 @@ static inline const char *server_tell(const struct redis_server *server, const c
     return answer;
 }
 
-static inline void server_start(struct redis_server *server)
+static inline void server_spawn(struct redis_server *server)
 {
     char port[16];
-    if (!server->port) server->port = free_port();
     snprintf(port, sizeof port, "%d", server->port);
     server->pid = fork();
-    if (server->pid == 0) {
-        const char *args[32] = {
-            "redis-server", "--port", port,    "--bind", "127.0.0.1",  "--save",  "",
-            "--appendonly", "no",     "--dir", "/tmp",   "--loglevel", "warning", "--enable-debug-command",
-            "yes"};
-        size_t count = 15;
-        for (size_t i = 0; server->extra[i]; i++) args[count++] = server->extra[i];
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        int null = open("/dev/null", O_RDWR);
-        dup2(null, 1);
-        char **argv = (char **)(uintptr_t)args;
-        execvp("redis-server", argv);
-        _exit(127);
-    }
+    if (server->pid) return;
+    const char *args[32] = {
+        "redis-server", "--port", port,    "--bind", "127.0.0.1",  "--save",  "",
+        "--appendonly", "no",     "--dir", "/tmp",   "--loglevel", "warning", "--enable-debug-command",
+        "yes"};
+    size_t count = 15;
+    for (size_t i = 0; server->extra[i]; i++) args[count++] = server->extra[i];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int null = open("/dev/null", O_RDWR);
+    dup2(null, 1);
+    char **argv = (char **)(uintptr_t)args;
+    execvp("redis-server", argv);
+    _exit(127);
+}
+
+/* Somebody else may have taken the port meanwhile, and may even be a Redis. */
+static inline void server_start(struct redis_server *server)
+{
+    char id[32];
+    bool is_chosen = !server->port;
+    if (is_chosen) server->port = free_port();
+    server_spawn(server);
     for (int i = 0; i < 6000; i++) {
-        if (strstr(server_tell(server, "PING"), "\r\n")) return;
+        const char *answer = server_tell(server, "INFO server");
+        snprintf(id, sizeof id, "process_id:%d\r\n", (int)server->pid);
+        if (*answer == '-' || strstr(answer, id)) return;
+        if (waitpid(server->pid, NULL, WNOHANG) == server->pid) {
+            if (is_chosen) server->port = free_port();
+            server_spawn(server);
+        }
         sleep_ms(10);
     }
     fail_msg("redis-server does not start");
