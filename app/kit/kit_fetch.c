@@ -31,6 +31,7 @@ struct kit_fetch {
     size_t received_size, received_capacity, max_bytes;
     struct eio_timer idle_timer;
     uint32_t idle_timeout_ms;
+    void (*on_head)(void *ctx, int status);
     bool (*on_data)(void *ctx, int status, struct eio_str data);
     void (*on_done)(void *ctx, const struct kit_fetch_result *result);
     void *ctx;
@@ -189,6 +190,20 @@ static bool keep(struct kit_fetch *fetch, const char *p, size_t n)
     return true;
 }
 
+/* As libcurl's header function, line by line; an empty one ends the head. */
+static size_t on_head_line(char *p, size_t size, size_t count, void *ctx)
+{
+    struct kit_fetch *fetch = ctx;
+    size_t n = size * count;
+    bool is_end = n && (p[0] == '\r' || p[0] == '\n');
+    if (fetch->cancelled) return 0;
+    if (!is_end || status_of(fetch) / 100 == 1) return n;
+    fetch->fetcher->in_callback = true;
+    fetch->on_head(fetch->ctx, status_of(fetch));
+    fetch->fetcher->in_callback = false;
+    return fetch->cancelled ? 0 : n;
+}
+
 /* As libcurl's write function: anything but n ends the request. */
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
 {
@@ -335,6 +350,10 @@ static void set_options(struct kit_fetch *fetch, const struct kit_fetch_options 
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    if (options->on_head) {
+        curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
+        curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
+    }
     if (options->method) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, options->method);
     if (!options->only_public) return;
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_public);
@@ -354,6 +373,7 @@ struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_
     struct kit_fetch *fetch = calloc(1, sizeof *fetch);
     if (!fetch) return NULL;
     fetch->fetcher = fetcher;
+    fetch->on_head = options->on_head;
     fetch->on_data = options->on_data;
     fetch->on_done = options->on_done;
     fetch->ctx = options->ctx;

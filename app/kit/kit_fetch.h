@@ -25,6 +25,9 @@ struct kit_fetch_options {
     uint32_t timeout_ms;        /* for all of it; 0: none */
     uint32_t idle_timeout_ms;   /* without a byte received; 0: none */
     bool only_public;           /* connects to no address of this machine or of a private network */
+    /* The response's head is there, with a status other than 1xx; NULL: who cares waits for on_data. As in on_data,
+     * other requests may be started and cancelled, and this one. */
+    void (*on_head)(void *ctx, int status);
     /* The response's body as it comes, after its status is known; false ends the request. NULL: it is collected. Other
      * requests may be started and cancelled in here. */
     bool (*on_data)(void *ctx, int status, struct eio_str data);

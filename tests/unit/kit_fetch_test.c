@@ -240,6 +240,33 @@ static void reports_that_nobody_listens(void **state)
     assert_true(t.error[0]);
 }
 
+static void on_head(void *ctx, int status)
+{
+    (void)ctx;
+    t.pieces = -status; /* before any data */
+    if (t.cancels) kit_fetch_cancel(t.fetch);
+}
+
+static void shows_the_head_before_the_body(void **state)
+{
+    struct kit_fetch_options options = options_for("/large");
+    struct kit_fetch_stats stats;
+    (void)state;
+    options.on_head = on_head;
+    options.on_data = on_data;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_true(t.pieces > -200 && t.pieces < 0);
+    t.cancels = true;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    do {
+        eio_loop_turn(t.loop, 50);
+        kit_fetcher_get_stats(t.fetcher, &stats);
+    } while (stats.running);
+    assert_int_equal(t.pieces, -200);
+    assert_int_equal(t.done, 1);
+}
+
 static void streams_and_can_be_cancelled_in_the_middle(void **state)
 {
     struct kit_fetch_options options = options_for("/large");
@@ -325,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follows_no_redirect, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gives_up_in_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reports_that_nobody_listens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(shows_the_head_before_the_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_and_can_be_cancelled_in_the_middle, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
