@@ -11,6 +11,7 @@
 #include "knowledge.h"
 #include "hooks.h"
 #include "llm.h"
+#include "mcp.h"
 #include "node_cluster.h"
 #include "users.h"
 #include "web.h"
@@ -20,9 +21,9 @@
 
 #define DRAIN_CHECK_MS 5
 
-const struct kit_module *const app_modules[] = {&knowledge_module, &llm_module,   &calls_module,
-                                                &chat_module,      &users_module, &hooks_module,
-                                                &web_module,       &admin_module, NULL};
+const struct kit_module *const app_modules[] = {&knowledge_module, &llm_module,   &mcp_module,   &calls_module,
+                                                &chat_module,      &users_module, &hooks_module, &web_module,
+                                                &admin_module,     NULL};
 _Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
 static int prepare_modules(struct kit *kit)

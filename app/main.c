@@ -1,8 +1,10 @@
-/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn, user. */
+/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn, user,
+ * mcp-client. */
 #include "app.h"
 
 #include "kit_auth.h"
 #include "knowledge.h"
+#include "mcp.h"
 #include "users.h"
 
 #include <errno.h>
@@ -24,6 +26,7 @@ static const char usage[] =
     "       parley learn [options] FILE…                learn from past calls which documents fit (JSON, one a line)\n"
     "       parley user add|passwd|remove NAME | list    users who can log in; the password comes from the standard "
     "input\n"
+    "       parley mcp-client [options] URL             list and call the tools of an MCP server\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
     "token: --sub ID  --role agent|supervisor|feed|admin|user|service  --calls '*'|ID,ID…  --ttl SECONDS\n"
@@ -234,7 +237,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 /* ------------------------------------------------------------------- main */
 
-enum command { SERVE, TOKEN, IMPORT, LEARN, USER };
+enum command { SERVE, TOKEN, IMPORT, LEARN, USER, MCP_CLIENT };
 
 #define OWN_FLAGS_MAX 4
 
@@ -256,7 +259,8 @@ static const struct {
                            4},
                 [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
                 [LEARN] = {.name = "learn"},
-                [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}}, 2}};
+                [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}}, 2},
+                [MCP_CLIENT] = {.name = "mcp-client"}};
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
 struct invocation {
@@ -277,19 +281,21 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     run->line.argv = argv + skip;
     run->line.flags = run->flags;
     run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
-    if (run->command == IMPORT || run->command == LEARN || run->command == USER) run->line.rest = rest;
+    if (run->command != SERVE && run->command != TOKEN) run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
 {
     const struct kit_flag *own = run->flags + COMMON_FLAGS;
-    bool needs_data = run->command != SERVE && !(run->command == TOKEN && config->jwt_key_file[0]);
+    bool needs_data =
+        run->command != SERVE && run->command != MCP_CLIENT && !(run->command == TOKEN && config->jwt_key_file[0]);
     int status = needs_data ? check_data(config) : EXIT_SUCCESS;
     if (status) return status;
     if (run->command == TOKEN) return print_token(config, own);
     if (run->command == IMPORT)
         return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);
     if (run->command == LEARN) return knowledge_learn_command(config, run->line.rest, run->line.rest_count);
+    if (run->command == MCP_CLIENT) return mcp_client_command(config, run->line.rest, run->line.rest_count);
     if (run->command == USER) {
         struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value};
         return users_run_command(config, &command);

@@ -73,25 +73,39 @@ struct mcp_caller {
     void *ctx;
 };
 
-/* The functions come with the client:
- *
- * void mcp_each_tool(struct mcp *mcp, bool (*fn)(void *ctx, const struct mcp_tool *tool), void *ctx);
- *     The tools known now, in a stable order, until fn returns false. Those of MCP_NEVER are left out. Borrowed until
- *     the loop goes on. Lists that have become too old are read again in the background.
- * const struct mcp_tool *mcp_find_tool(struct mcp *mcp, const char *id);
- *
- * struct mcp_call *mcp_call_start(struct mcp *mcp, const struct mcp_tool *tool, const json_t *arguments,
- *                                 const struct mcp_caller *caller);
- *     NULL: out of memory. Every other failure comes by on_done.
- * struct mcp_call *mcp_call_resume(struct mcp *mcp, const json_t *state, const json_t *answers,
- *                                  const struct mcp_caller *caller);
- *     answers: for each key {"action": "accept" | "decline" | "cancel", "content": {…} with accept of a form}.
- * int mcp_call_answer(struct mcp_call *call, const char *key, const json_t *answer, struct kit_failure *failure);
- *     0, or the code of failure: 400, the question is still open; 409, it is not.
- * void mcp_call_cancel(struct mcp_call *call);
- *     The server is informed; nothing is called any more.
- * json_t *mcp_form_check(const json_t *schema, const json_t *content, struct kit_failure *failure);
- *     A form's content, checked and with its defaults filled in; NULL with failure.
- */
+/* The tools known now, in a stable order, until fn returns false; those of MCP_NEVER are left out. Borrowed until the
+ * loop goes on. Lists that have become too old are read again in the background. */
+void mcp_each_tool(struct mcp *mcp, bool (*fn)(void *ctx, const struct mcp_tool *tool), void *ctx);
+/* By its id; NULL if it is not known, or MCP_NEVER. */
+const struct mcp_tool *mcp_find_tool(struct mcp *mcp, const char *id);
+
+/* NULL: out of memory. Every other failure comes by on_done. */
+struct mcp_call *mcp_call_start(struct mcp *mcp, const struct mcp_tool *tool, const json_t *arguments,
+                                const struct mcp_caller *caller);
+/* Goes on after on_ask gave a state. answers: for each key {"action": "accept" | "decline" | "cancel", "content": {…}
+ * with accept of a form}; what does not fit ends the call with 400, so check forms with mcp_form_fill() before. NULL:
+ * out of memory, or no server is configured. */
+struct mcp_call *mcp_call_resume(struct mcp *mcp, const json_t *state, const json_t *answers,
+                                 const struct mcp_caller *caller);
+/* Answers a question of a call without state. Returns 0, or the code of failure: 400, the question is still open; 409,
+ * it is not. */
+int mcp_call_answer(struct mcp_call *call, const char *key, const json_t *answer, struct kit_failure *failure);
+/* The server is informed; nothing is called any more. */
+void mcp_call_cancel(struct mcp_call *call);
+
+/* What a user gave for a form, checked, with the defaults of fields that are missing: a new object. content NULL:
+ * nothing was given. NULL with failure (400, the field that is wrong). Fields that the schema does not name are left
+ * out. */
+json_t *mcp_form_fill(const json_t *schema, const json_t *content, struct kit_failure *failure);
+
+/* ------------------------------------------------------------------ module */
+
+extern const struct kit_module mcp_module;
+struct mcp *mcp_of(const struct kit *kit);
+
+/* parley mcp-client URL: a client of one server, for the official conformance suite and for having a look at a server:
+ * lists its tools, calls them with arguments made up by their schemas, fills in forms by their defaults. words: the
+ * URL alone. Returns the exit status. */
+int mcp_client_command(const struct kit_config *config, const char *const *words, size_t count);
 
 #endif
