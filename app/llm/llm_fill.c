@@ -83,30 +83,48 @@ static bool put_moment(struct llm_fill *fill, const struct llm_property *propert
     return is_good;
 }
 
-/* A date and a time of the same moment are two values. */
+/* What has been filled in from which moment: a date and a time of the same one are two values. */
+struct shared {
+    struct llm_range at;
+    enum llm_property_kind kind;
+};
+
+static bool is_open_for(const struct llm_fill *fill, const struct llm_moment *moment,
+                        const struct llm_property *property, const struct shared *shared)
+{
+    bool is_pair = shared->kind != property->kind && shared->kind != LLM_PROPERTY_DATE_TIME &&
+                   property->kind != LLM_PROPERTY_DATE_TIME;
+    bool is_own = is_pair && moment->from >= shared->at.from && moment->to <= shared->at.to;
+    return !fill->is_quoted[moment->to - 1] && (is_own || !is_value(fill, moment->from, moment->to));
+}
+
+/* With a slot the moment that reaches into it: "at {time}" in "tomorrow at 7" is the whole of that. */
+static bool reaches(const struct llm_slot *slot, const struct llm_moment *moment)
+{
+    return !slot || (moment->to > slot->at.from && moment->from < slot->at.to);
+}
+
+static void fill_moment(struct llm_fill *fill, const struct llm_property *property, struct shared *shared)
+{
+    const struct llm_slot *slot = slot_of(fill, property);
+    struct llm_moment moment;
+    size_t from = fill->at.from;
+    while (llm_time_find(fill->lexed, from, fill->clock, &moment) && moment.to <= fill->at.to) {
+        from = moment.to;
+        if (!reaches(slot, &moment) || !is_open_for(fill, &moment, property, shared)) continue;
+        if (!put_moment(fill, property, &moment)) continue;
+        mark(fill, moment.from, moment.to);
+        *shared = (struct shared){{moment.from, moment.to}, property->kind};
+        return;
+    }
+}
+
 static void fill_moments(struct llm_fill *fill, struct llm_property *list, size_t count)
 {
-    struct llm_range last = {0, 0};
-    struct llm_moment moment;
-    enum llm_property_kind last_kind = LLM_PROPERTY_OTHER;
-    for (size_t k = 0; k < count; k++) {
-        struct llm_property *property = &list[k];
-        if (property->kind < LLM_PROPERTY_DATE_TIME || property->kind > LLM_PROPERTY_TIME) continue;
-        struct llm_range range = range_of(fill, property);
-        bool shares = last.to && property->kind != last_kind && property->kind != LLM_PROPERTY_DATE_TIME &&
-                      last_kind != LLM_PROPERTY_DATE_TIME;
-        size_t from = shares ? last.from : range.from;
-        while (llm_time_find(fill->lexed, from, fill->clock, &moment) && moment.to <= range.to) {
-            from = moment.to;
-            bool is_own = shares && moment.from >= last.from && moment.to <= last.to;
-            bool is_taken = fill->is_quoted[moment.to - 1] || (is_value(fill, moment.from, moment.to) && !is_own);
-            if (is_taken || !put_moment(fill, property, &moment)) continue;
-            mark(fill, moment.from, moment.to);
-            last = (struct llm_range){moment.from, moment.to};
-            last_kind = property->kind;
-            break;
-        }
-    }
+    struct shared shared = {{0, 0}, LLM_PROPERTY_DATE_TIME};
+    for (size_t k = 0; k < count; k++)
+        if (list[k].kind >= LLM_PROPERTY_DATE_TIME && list[k].kind <= LLM_PROPERTY_TIME)
+            fill_moment(fill, &list[k], &shared);
 }
 
 /* --------------------------------------------------------------- addresses */

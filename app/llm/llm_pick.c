@@ -149,11 +149,27 @@ static bool match(const struct llm_pick *pick, const struct llm_phrase *phrase, 
     return first != SIZE_MAX;
 }
 
+/* A tool without parameters is meant when the phrase is nearly all that was said. */
+static bool covers(const struct llm_pick *pick, const struct llm_intent *intent)
+{
+    const json_t *properties = json_object_get(intent->tool->parameters, "properties");
+    size_t named = 0, others = 0;
+    if (json_object_size(properties)) return true;
+    for (size_t i = intent->at.from; i < intent->at.to; i++) {
+        const struct llm_lex *lex = &pick->lexed->list[i];
+        if (lex->kind == LLM_LEX_MARK || lex->is_stop) continue;
+        named += intent->used[i] == LLM_OF_PHRASE;
+        others += intent->used[i] != LLM_OF_PHRASE;
+    }
+    return others <= named / 2;
+}
+
 static void try_phrase(struct llm_pick *pick, const struct llm_phrase *phrase, struct llm_intent *best)
 {
     struct llm_intent *intent = &pick->other;
     *intent = (struct llm_intent){.tool = phrase->tool, .at = best->at};
-    if (match(pick, phrase, intent) && intent->score >= SCORE_MIN && intent->score > best->score) *best = *intent;
+    bool is_better = match(pick, phrase, intent) && intent->score >= SCORE_MIN && intent->score > best->score;
+    if (is_better && covers(pick, intent)) *best = *intent;
 }
 
 /* The tool that fits a part of the message best; best->tool NULL: none. */

@@ -38,7 +38,7 @@ static const char *first_phrase(const struct llm_tools_entry *tool)
 /* "remind me to {text}" for people: “remind me to …”. */
 static void say_phrase(struct llm_text *out, const char *phrase)
 {
-    say(out, " (“");
+    say(out, "“");
     while (*phrase) {
         size_t n = strcspn(phrase, "{");
         llm_text_add(out, (struct eio_str){phrase, n}, SIZE_MAX / 4);
@@ -48,20 +48,26 @@ static void say_phrase(struct llm_text *out, const char *phrase)
         phrase += strcspn(phrase, "}");
         if (*phrase) phrase++;
     }
-    say(out, "”)");
+    say(out, "”");
 }
 
+/* By what people say; a tool without phrases, by its name. Of the description the first sentence. */
 static void say_tools(const struct llm_tools *tools, struct llm_text *out)
 {
     for (size_t i = 0; i < tools->count && i < TOOLS_SHOWN_MAX; i++) {
         const struct llm_tools_entry *tool = &tools->list[i];
-        const char *about = tool->description && tool->description[0] ? tool->description : tool->name;
+        const char *about = tool->description ? tool->description : "";
         char sentence[400];
         size_t n = strcspn(about, ".\n");
         snprintf(sentence, sizeof sentence, "%.*s", n < 399 ? (int)n : 399, about);
         say(out, "\n- ");
+        if (first_phrase(tool))
+            say_phrase(out, first_phrase(tool));
+        else
+            say(out, tool->name);
+        if (!sentence[0]) continue;
+        say(out, ": ");
         say_cut(out, sentence, 160);
-        if (first_phrase(tool)) say_phrase(out, first_phrase(tool));
     }
     if (tools->count > TOOLS_SHOWN_MAX) say(out, "\n- …");
 }
@@ -80,7 +86,7 @@ void llm_say_nothing(const struct llm_tools *tools, const json_t *topics, struct
     }
     if (json_array_size(topics)) say(out, ".");
     if (!tools->count) return;
-    say(out, "\n\nYou can ask me to:");
+    say(out, "\n\nYou can say:");
     say_tools(tools, out);
 }
 
@@ -158,7 +164,9 @@ bool llm_say_small_talk(const struct llm_lexed *lexed, struct llm_range at, cons
     if (talk == TALK_NONE) return false;
     say(out, texts[talk][language]);
     if (talk != TALK_HELP || !tools->count) return true;
-    say(out, language == GERMAN ? " Außerdem:" : language == FRENCH ? " Et aussi :" : " You can also ask me to:");
+    say(out, language == GERMAN   ? " Sagen Sie auch:"
+             : language == FRENCH ? " Vous pouvez dire aussi :"
+                                  : " You can also say:");
     say_tools(tools, out);
     return true;
 }
@@ -200,6 +208,11 @@ static void say_documents(const json_t *root, const json_t *documents, const str
         if (i < PASSAGES_MAX && relevance >= best * 0.7) say_passage(document, out);
     }
     if (out->n == start) llm_say_nothing(tools, json_object_get(root, "topics"), out);
+    /* What comes behind the answer: the lesson that it has interrupted. */
+    const char *then = json_string_value(json_object_get(root, "then"));
+    if (!then || !then[0]) return;
+    say(out, "\n\n");
+    say_cut(out, then, RESULT_BYTES_MAX);
 }
 
 static void say_value(const json_t *value, struct llm_text *out)
