@@ -89,9 +89,8 @@ static void put_list(struct sio_builder *json, const char *call_id, const struct
 }
 
 /* Some lines may have failed; only where all have does the whole. */
-static void on_list(void *ctx, const struct calls_list_result *result)
+void calls_http_finish_list(struct kit_request *request, const struct calls_list_result *result)
 {
-    struct kit_request *request = ctx;
     struct said *said = KIT_REQUEST(said, request);
     request->op.failure = result->failure;
     if (!result->failure.code) {
@@ -105,11 +104,16 @@ static void on_list(void *ctx, const struct calls_list_result *result)
     kit_request_finish(request);
 }
 
+static void on_list(void *ctx, const struct calls_list_result *result)
+{
+    calls_http_finish_list(ctx, result);
+}
+
 /* application/x-ndjson and what else it is called. */
-static bool says_lines(struct eio_http_request *request)
+static bool says_lines(const struct eio_http_head *head)
 {
     static const char *const types[] = {"ndjson", "jsonl", "jsonlines"};
-    struct eio_str type = eio_http_head_field(eio_http_request_head(request), "content-type");
+    struct eio_str type = eio_http_head_field(head, "content-type");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (type.n && memmem(type.p, type.n, types[i], strlen(types[i]))) return true;
     return false;
@@ -139,13 +143,12 @@ static void take_said(struct kit_request *request, struct eio_str text)
     const struct kit_config *config = request->kit->config;
     said->kind = kind_of(request);
     bool posts_line = request->http && said->kind == CALLS_FEED_LINE;
-    bool is_lines = posts_line && says_lines(request->http), is_list = is_lines || (posts_line && is_array(text));
+    bool is_list = posts_line && is_array(text);
     struct calls_feed_event event = {.kind = said->kind,
                                      .raw = text,
                                      .call_id = request->about[0] ? request->about : NULL,
                                      .claims = request->claims,
-                                     .source = request->op.source,
-                                     .is_lines = is_lines};
+                                     .source = request->op.source};
     if (is_list) {
         event.source = kit_user_source(request->user, true);
         calls_list_submit(request->state, &event, on_list, request);
@@ -193,7 +196,16 @@ int calls_http_start(struct calls *calls)
     }
     static const struct kit_event events[] = {
         SAID("call:start", CALLS_PATH),
-        SAID("transcription:update", CALLS_PATH "/{call_id}/transcription"),
+        {.name = "transcription:update",
+         .size = sizeof(struct said),
+         .roles = FEEDS,
+         .about = "call_id",
+         .take = take_said,
+         .reply = reply_said,
+         .method = EIO_HTTP_POST,
+         .path = CALLS_PATH "/{call_id}/transcription",
+         .is_streamed = says_lines,
+         .stream = calls_stream_begin},
         SAID("call:status", CALLS_PATH "/{call_id}/status"),
         SAID("call:end", CALLS_PATH "/{call_id}/end"),
         {.size = sizeof(struct kit_request),

@@ -4,7 +4,7 @@
  * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_extract.c,
  * calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_http.c, calls_export.c, calls_pattern.c,
  * calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c, calls_http.c,
- * calls_demo.c. */
+ * calls_stream.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -193,6 +193,13 @@ void calls_help_send_none(struct calls *calls, const char *call_id, const char *
  * Returns 0 or the code of failure. */
 int calls_tell_request(struct kit_db *db, struct kit_request *request, const char *call_id,
                        const struct sio_builder *json);
+
+/* ------------------------------------------------------------ lines over HTTP */
+
+/* Begins with a body of lines that is still coming: struct kit_event's stream. */
+void calls_stream_begin(struct kit_request *request);
+/* Answers with what became of many lines. For struct calls_http.c's requests alone. */
+void calls_http_finish_list(struct kit_request *request, const struct calls_list_result *result);
 
 /* -------------------------------------------------------------------- said */
 

@@ -236,15 +236,20 @@ static void on_abort(void *ctx)
 
 /* ----------------------------------------------------------------- request */
 
-static int spend_request(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims,
-                         struct kit_failure *failure)
+static int spend_bytes(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims, size_t size,
+                       struct kit_failure *failure)
 {
     struct kit_spender spender;
     kit_spender_init(&spender, kit, eio_http_request_head(http)->address);
     if (claims) kit_spender_set_user(&spender, claims);
-    int code = kit_spend_event(&spender, eio_http_request_body(http).n, failure);
+    int code = kit_spend_event(&spender, size, failure);
     kit_spender_clear(&spender);
     return code;
+}
+
+int kit_request_spend(struct kit_request *request, size_t size, struct kit_failure *failure)
+{
+    return spend_bytes(request->kit, request->http, request->claims, size, failure);
 }
 
 /* NULL: everybody may, or failure says why not. */
@@ -265,7 +270,8 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
     struct kit *kit = route->kit;
     const struct kit_event *event = route->event;
     struct kit_claims *claims = authorize(event, kit, http, failure);
-    if (failure->code || kit_request_check_role(event, claims, failure) || spend_request(kit, http, claims, failure)) {
+    if (failure->code || kit_request_check_role(event, claims, failure) ||
+        spend_bytes(kit, http, claims, eio_http_request_body(http).n, failure)) {
         kit_claims_unref(claims);
         return NULL;
     }
@@ -301,6 +307,10 @@ static void begin_request(const struct kit_route *route, struct eio_http_request
         return;
     }
     copy_about(request, parameters);
+    if (route->event->is_streamed && route->event->is_streamed(eio_http_request_head(http))) {
+        route->event->stream(request);
+        return;
+    }
     if (route->event->take) {
         route->event->take(request, eio_http_request_body(http));
         return;
@@ -328,6 +338,15 @@ static void on_request(struct eio_http_request *http, void *ctx)
         kit_http_reply_allowed(kit, http, allowed);
 }
 
+/* Whether a request is handled before its body has come. Its route's ctx is the kit. */
+static bool is_early(const struct eio_http_head *head, void *ctx)
+{
+    struct parameters parameters;
+    char allowed[64];
+    const struct kit_route *route = find_path(ctx, head, &parameters, allowed);
+    return route && route->event->is_streamed && route->event->is_streamed(head);
+}
+
 int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count, void *state)
 {
     for (size_t i = 0; i < count; i++) {
@@ -347,5 +366,6 @@ int kit_path_start(struct kit *kit)
 {
     struct eio_http *http = sio_server_http(kit->io);
     int error = eio_http_route(http, "/api", 0, on_request, kit);
-    return error ? error : eio_http_route(http, "/api/*", 0, on_request, kit);
+    if (!error) error = eio_http_route(http, "/api/*", 0, on_request, kit);
+    return error ? error : eio_http_route_early(http, "/api/*", is_early);
 }

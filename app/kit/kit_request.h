@@ -70,6 +70,11 @@ struct kit_event {
      * any text of a user's length; it is a field of the payload, as are those of a query. */
     enum eio_http_method method; /* GET answers HEAD, too */
     const char *path;
+    /* Over HTTP: a request for which this is true is given to `stream` before its body has come, which reads it by
+     * eio_http_request_read() and ends as `start` does; on_abort is its own then: it sets request->http to NULL. Both
+     * may be NULL. */
+    bool (*is_streamed)(const struct eio_http_head *head);
+    void (*stream)(struct kit_request *request);
     bool is_open;       /* without a token; its source is the client's address */
     bool admits_guests; /* a client without a token is the guest (kit_admit_guests()) */
 };
@@ -109,6 +114,9 @@ struct kit_request {
 void kit_request_submit(struct kit_request *request);
 /* Sends the answer, or the failure if request->op.failure has a code, and frees the request. */
 void kit_request_finish(struct kit_request *request);
+/* Takes one more event of so many bytes from what the user and the address of a request over HTTP may ask for. Returns
+ * 0 or 429 with failure->retry_after_ms. */
+int kit_request_spend(struct kit_request *request, size_t size, struct kit_failure *failure);
 /* In reply, over HTTP: the answer is not an object but the text that request->json gets from now on. type: a literal.
  */
 void kit_request_set_type(struct kit_request *request, const char *type);

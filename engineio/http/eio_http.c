@@ -328,6 +328,21 @@ int eio_http_route(struct eio_http *http, const char *path, size_t max_body_byte
     return eio__http_route_add(http, path, &spec);
 }
 
+int eio_http_route_early(struct eio_http *http, const char *path,
+                         bool (*is_early)(const struct eio_http_head *head, void *ctx))
+{
+    size_t size = strlen(path);
+    bool prefix = size > 0 && path[size - 1] == '*';
+    if (prefix) size--;
+    for (size_t i = 0; i < http->route_count; i++) {
+        struct eio__route *route = &http->routes[i];
+        if (route->prefix != prefix || route->path_size != size || memcmp(route->path, path, size)) continue;
+        route->spec.is_early = is_early;
+        return 0;
+    }
+    return EIO_EINVAL;
+}
+
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path)
 {
     for (size_t i = 0; i < http->route_count; i++) {

@@ -13,9 +13,6 @@ static void on_read(struct bufferevent *bev, void *ctx);
 static void on_write(struct bufferevent *bev, void *ctx);
 static void on_event(struct bufferevent *bev, short what, void *ctx);
 
-/* The result of a step: it needs more bytes, it did something, the connection is gone. */
-enum step { STEP_WAIT, STEP_MORE, STEP_GONE };
-
 static struct evbuffer *input_of(struct eio__conn *conn)
 {
     return bufferevent_get_input(conn->bev);
@@ -82,7 +79,7 @@ static void leave_state(struct eio__conn *conn)
 }
 
 /* The one function that changes the state; each state has its deadline. */
-static void set_state(struct eio__conn *conn, enum eio__conn_state state)
+void eio__conn_set_state(struct eio__conn *conn, enum eio__conn_state state)
 {
     struct eio_http *http = conn->http;
     leave_state(conn);
@@ -93,6 +90,10 @@ static void set_state(struct eio__conn *conn, enum eio__conn_state state)
         break;
     case EIO__H_BODY:
         set_deadline(conn, has_own_timeout(conn) ? conn->route->body_deadlines : &http->body_deadlines);
+        break;
+    case EIO__H_READING:
+        /* From one piece to the next. */
+        set_deadline(conn, conn->request->base.is_paused ? NULL : &http->body_deadlines);
         break;
     case EIO__H_WAITING:
         /* However long the handler takes: a parked poll is not idle. */
@@ -135,7 +136,7 @@ static void look_at_line(const struct eio__line *line, struct eio__traffic *out)
     *out = (struct eio__traffic){.given = conn->given,
                                  .taken = conn->given - unsent(conn),
                                  .received = (uint32_t)(conn->body_size + input_size(conn)),
-                                 .is_receiving = conn->state == EIO__H_BODY};
+                                 .is_receiving = conn->state == EIO__H_BODY || conn->state == EIO__H_READING};
 }
 
 static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
@@ -152,7 +153,7 @@ static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
     if (http->first) http->first->prev = conn;
     http->first = conn;
     http->stats.connections++;
-    set_state(conn, EIO__H_HEAD);
+    eio__conn_set_state(conn, EIO__H_HEAD);
 }
 
 struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp)
@@ -208,6 +209,15 @@ static void unlink_conn(struct eio__conn *conn)
     if (conn->gone) *conn->gone = true;
 }
 
+/* Its connection knows nothing of it any more. */
+static void abort_request(struct eio_http *http, struct eio__request *request)
+{
+    request->conn = NULL;
+    http->stats.aborted++;
+    if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
+    eio__request_free(request);
+}
+
 void eio__conn_drop(struct eio__conn *conn)
 {
     struct eio__request *request = conn->request;
@@ -221,11 +231,7 @@ void eio__conn_drop(struct eio__conn *conn)
         bufferevent_free(conn->bev);
     free(conn);
     eio__stream_lost(stream);
-    if (!request) return;
-    request->conn = NULL;
-    http->stats.aborted++;
-    if (request->base.on_abort) request->base.on_abort(request->base.abort_ctx);
-    eio__request_free(request);
+    if (request) abort_request(http, request);
 }
 
 void eio__conn_lease(struct eio__conn *conn)
@@ -284,6 +290,7 @@ static bool write_output(struct eio__conn *conn)
 static void bound_input(struct eio__conn *conn)
 {
     bool held = conn->state == EIO__H_WAITING || conn->state == EIO__H_STREAMING || conn->state == EIO__H_DRAINING;
+    held |= conn->state == EIO__H_READING && conn->request->base.is_paused;
     bool pause = held && input_size(conn) >= EIO__HTTP_INPUT_BYTES;
     if (pause == conn->read_paused || conn->eof) return;
     conn->read_paused = pause;
@@ -300,7 +307,7 @@ static void start_linger(struct eio__conn *conn)
     else
         shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
     conn->linger_left = unsent(conn);
-    set_state(conn, EIO__H_LINGERING);
+    eio__conn_set_state(conn, EIO__H_LINGERING);
 }
 
 static void stop_writing(struct eio__conn *conn)
@@ -319,7 +326,7 @@ static void on_drained(struct eio__conn *conn)
     if (conn->close)
         start_linger(conn);
     else
-        set_state(conn, EIO__H_HEAD);
+        eio__conn_set_state(conn, EIO__H_HEAD);
     if (conn->eof || input_size(conn)) eio__conn_poke(conn);
 }
 
@@ -333,7 +340,7 @@ static void watch_drain(struct eio__conn *conn)
 /* The answer is whole. */
 static void drain(struct eio__conn *conn)
 {
-    set_state(conn, EIO__H_DRAINING);
+    eio__conn_set_state(conn, EIO__H_DRAINING);
     if (write_output(conn))
         on_drained(conn);
     else
@@ -352,7 +359,7 @@ void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
 void eio__conn_stream(struct eio__conn *conn, struct eio_http_stream *stream)
 {
     conn->stream = stream;
-    set_state(conn, EIO__H_STREAMING);
+    eio__conn_set_state(conn, EIO__H_STREAMING);
 }
 
 void eio__conn_streamed(struct eio__conn *conn, bool keep_alive)
@@ -390,7 +397,7 @@ void eio__conn_hit(struct eio__conn *conn, enum eio_limit limit)
 }
 
 /* A fault of the gate or of a chunked body. */
-static void refuse_fault(struct eio__conn *conn, const struct eio__fault *fault)
+void eio__conn_refuse_fault(struct eio__conn *conn, const struct eio__fault *fault)
 {
     if (fault->code == EIO_ETOOBIG) eio__conn_hit(conn, (enum eio_limit)fault->limit);
     eio__conn_refuse(conn, fault->close_code, fault->why);
@@ -398,10 +405,14 @@ static void refuse_fault(struct eio__conn *conn, const struct eio__fault *fault)
 
 void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 {
-    conn->http->stats.refused++;
+    struct eio__request *request = conn->request; /* whose body is still coming */
+    struct eio_http *http = conn->http;
+    http->stats.refused++;
+    conn->request = NULL;
     forget_message(conn);
     eio__http_put_error(conn, status, why);
     eio__conn_answered(conn, false);
+    if (request) abort_request(http, request);
 }
 
 /* ---------------------------------------------------------------- requests */
@@ -427,14 +438,14 @@ static void feed_evhtp(struct eio__conn *conn)
     evbuffer_free(rest);
 }
 
-static enum step call_handler(struct eio__conn *conn, eio_http_fn fn, void *ctx)
+static enum eio__step call_handler(struct eio__conn *conn, eio_http_fn fn, void *ctx)
 {
     bool gone = false;
     conn->gone = &gone;
     fn(&conn->request->base, ctx);
-    if (gone) return STEP_GONE;
+    if (gone) return EIO__STEP_GONE;
     conn->gone = NULL;
-    return STEP_MORE;
+    return EIO__STEP_MORE;
 }
 
 static void not_found(struct eio_http_request *request, void *ctx)
@@ -447,7 +458,7 @@ static void not_found(struct eio_http_request *request, void *ctx)
 }
 
 /* Head and body are whole: makes the request of them and hands it over. */
-static enum step dispatch_request(struct eio__conn *conn, bool upgrade)
+enum eio__step eio__conn_dispatch(struct eio__conn *conn, bool upgrade)
 {
     const struct eio__route *route = conn->route;
     conn->request = eio__request_new(conn, conn->head, conn->body, conn->body_size);
@@ -456,10 +467,10 @@ static enum step dispatch_request(struct eio__conn *conn, bool upgrade)
     conn->body_size = conn->body_capacity = 0;
     if (!conn->request) {
         eio__conn_refuse(conn, 503, "out of memory");
-        return STEP_MORE;
+        return EIO__STEP_MORE;
     }
     conn->http->stats.requests++;
-    set_state(conn, EIO__H_WAITING);
+    eio__conn_set_state(conn, EIO__H_WAITING);
     conn->request->base.is_upgrade = upgrade;
     if (!upgrade) {
         feed_evhtp(conn);
@@ -468,46 +479,54 @@ static enum step dispatch_request(struct eio__conn *conn, bool upgrade)
     return call_handler(conn, route->spec.upgrade, route->spec.ctx);
 }
 
+/* The head is here, and the handler gets the body as it comes. evhtp is not asked: it could not answer before the end.
+ */
+static enum eio__step dispatch_early(struct eio__conn *conn)
+{
+    const struct eio__route *route = conn->route;
+    conn->request = eio__request_new(conn, conn->head, NULL, 0);
+    conn->head = NULL;
+    if (!conn->request) {
+        eio__conn_refuse(conn, 503, "out of memory");
+        return EIO__STEP_MORE;
+    }
+    conn->http->stats.requests++;
+    conn->request->raw = true;
+    conn->request->base.is_early = conn->request->base.is_paused = true;
+    eio__conn_set_state(conn, EIO__H_READING);
+    return call_handler(conn, route->spec.fn, route->spec.ctx);
+}
+
 /* The body is not taken: the route may have something to say, and to do, about that. */
-static enum step refuse_body(struct eio__conn *conn, int status, enum eio_limit limit, const char *why)
+enum eio__step eio__conn_refuse_body(struct eio__conn *conn, int status, enum eio_limit limit, const char *why)
 {
     const struct eio__route *route = conn->route;
     eio__conn_hit(conn, limit);
-    if (route && route->spec.refused) conn->request = eio__request_new(conn, conn->head, NULL, 0);
-    if (!conn->request) {
-        if (route && route->spec.refused) conn->head = NULL; /* it went with the request that could not be made */
+    bool is_read = conn->state == EIO__H_READING;
+    if (route && route->spec.refused && !is_read) conn->request = eio__request_new(conn, conn->head, NULL, 0);
+    if (!conn->request || is_read) {
+        if (route && route->spec.refused && !is_read)
+            conn->head = NULL; /* it went with the request that could not be made */
         eio__conn_refuse(conn, status, why);
-        return STEP_MORE;
+        return EIO__STEP_MORE;
     }
     conn->head = NULL;
     forget_message(conn);
     conn->http->stats.refused++;
     conn->request->raw = true;
     conn->request->base.head->keep_alive = false; /* the rest of the body is still to come */
-    set_state(conn, EIO__H_WAITING);
+    eio__conn_set_state(conn, EIO__H_WAITING);
     bool gone = false;
     conn->gone = &gone;
     route->spec.refused(&conn->request->base, status, why, route->spec.ctx);
-    if (gone) return STEP_GONE;
+    if (gone) return EIO__STEP_GONE;
     conn->gone = NULL;
-    return STEP_MORE;
+    return EIO__STEP_MORE;
 }
 
-static enum step refuse_size(struct eio__conn *conn)
+enum eio__step eio__conn_refuse_size(struct eio__conn *conn)
 {
-    return refuse_body(conn, 413, EIO_LIMIT_BODY_BYTES, "payload too large");
-}
-
-/* Each piece that is kept apart costs the reference memory; here it bounds how finely a body may be chopped. */
-static bool is_chopped(const struct eio__conn *conn)
-{
-    size_t max = conn->route ? conn->route->spec.max_body_pieces : 0;
-    return max && conn->body_pieces > max;
-}
-
-static enum step refuse_pieces(struct eio__conn *conn)
-{
-    return refuse_body(conn, 413, EIO_LIMIT_BUFFERED_CHUNKS, "too many chunks");
+    return eio__conn_refuse_body(conn, 413, EIO_LIMIT_BODY_BYTES, "payload too large");
 }
 
 /* A whole head is in conn->head and still in the input: another node may want it. True: the connection is gone. */
@@ -525,7 +544,7 @@ static bool offer_elsewhere(struct eio__conn *conn)
 /* ------------------------------------------------------------------- steps */
 
 /* The head's bytes are still in the input: the connection may be offered to another node, with all of them. */
-static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *parsed, size_t head_size)
+static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_head *parsed, size_t head_size)
 {
     struct eio_http *http = conn->http;
     struct eio_http_head *head = parsed->take_head;
@@ -535,161 +554,109 @@ static enum step begin_message(struct eio__conn *conn, struct eio__gate_head *pa
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
-    if (offer_elsewhere(conn)) return STEP_GONE;
+    if (offer_elsewhere(conn)) return EIO__STEP_GONE;
     http->stats.bytes_in += head_size;
     evbuffer_drain(input_of(conn), head_size);
-    if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return dispatch_request(conn, true);
+    if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return eio__conn_dispatch(conn, true);
     conn->body_limit = conn->route ? conn->route->spec.max_body_bytes : http->options.max_body_bytes;
     conn->body_pieces = 0;
     conn->chunked = parsed->content_length < 0;
     conn->chunks = (struct eio__chunked){0};
-    if (!conn->chunked && (uint64_t)parsed->content_length > conn->body_limit) return refuse_size(conn);
+    bool is_early =
+        conn->route && conn->route->spec.is_early && conn->route->spec.is_early(head, conn->route->spec.ctx);
+    if (!conn->chunked && !is_early && (uint64_t)parsed->content_length > conn->body_limit)
+        return eio__conn_refuse_size(conn);
     conn->body_expected = conn->chunked ? 0 : (size_t)parsed->content_length;
-    if (!conn->chunked && conn->body_expected == 0) return dispatch_request(conn, false);
-    set_state(conn, EIO__H_BODY);
-    if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
+    if (!conn->chunked && conn->body_expected == 0) return eio__conn_dispatch(conn, false);
+    if (is_early) {
+        if (dispatch_early(conn) == EIO__STEP_GONE) return EIO__STEP_GONE;
+        if (conn->state != EIO__H_READING) return EIO__STEP_MORE;
+    } else {
+        eio__conn_set_state(conn, EIO__H_BODY);
+        if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
+    }
     if (parsed->expect_continue && input_size(conn) == 0) {
         static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         bufferevent_write(conn->bev, text, sizeof text - 1);
         write_output(conn);
     }
-    return STEP_MORE;
+    return EIO__STEP_MORE;
 }
 
-static enum step step_head(struct eio__conn *conn)
+static enum eio__step step_head(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
     struct evbuffer *input = input_of(conn);
     size_t n = evbuffer_get_length(input);
-    if (n == 0) return STEP_WAIT;
+    if (n == 0) return EIO__STEP_WAIT;
     /* Absolute: from the first byte of a request, not from the last that arrived. */
     if (conn->deadlines != &http->head_deadlines) set_deadline(conn, &http->head_deadlines);
     if (n > http->limits.max_head_bytes) n = http->limits.max_head_bytes;
     const uint8_t *p = evbuffer_pullup(input, (ev_ssize_t)n);
-    if (!p) return STEP_WAIT;
-    if (!eio__gate_scan(&conn->scan, p, n, &http->limits)) return STEP_WAIT;
+    if (!p) return EIO__STEP_WAIT;
+    if (!eio__gate_scan(&conn->scan, p, n, &http->limits)) return EIO__STEP_WAIT;
     struct eio__gate_head parsed;
     struct eio__fault fault;
     ssize_t size = eio__gate_parse(p, n, &http->limits, &parsed, &fault);
-    if (size == 0) return STEP_WAIT;
+    if (size == 0) return EIO__STEP_WAIT;
     if (size < 0) {
-        refuse_fault(conn, &fault);
-        return STEP_MORE;
+        eio__conn_refuse_fault(conn, &fault);
+        return EIO__STEP_MORE;
     }
     return begin_message(conn, &parsed, (size_t)size);
 }
 
-/* Makes room for n more bytes of body. Grows with what arrives, never to what a length claims. */
-static bool reserve_body(struct eio__conn *conn, size_t n)
-{
-    size_t needed = conn->body_size + n;
-    if (needed <= conn->body_capacity) return true;
-    size_t capacity = conn->body_capacity ? 2 * conn->body_capacity : EIO__HTTP_BODY_START_BYTES;
-    if (!conn->chunked && capacity > conn->body_expected) capacity = conn->body_expected;
-    if (capacity < needed) capacity = needed;
-    uint8_t *grown = realloc(conn->body, capacity);
-    if (!grown) return false;
-    conn->body = grown;
-    conn->body_capacity = capacity;
-    return true;
-}
-
-static enum step no_memory(struct eio__conn *conn)
-{
-    eio__conn_refuse(conn, 503, "out of memory");
-    return STEP_MORE;
-}
-
-static enum step step_chunked(struct eio__conn *conn)
-{
-    struct evbuffer *input = input_of(conn);
-    struct evbuffer_iovec part;
-    struct eio__fault fault;
-    bool done = false;
-    while (!done) {
-        if (evbuffer_peek(input, -1, NULL, &part, 1) < 1 || part.iov_len == 0) return STEP_WAIT;
-        if (!reserve_body(conn, part.iov_len)) return no_memory(conn);
-        size_t decoded;
-        ssize_t used = eio__chunked_feed(&conn->chunks, part.iov_base, part.iov_len, conn->body + conn->body_size,
-                                         &decoded, &done, &fault);
-        if (used < 0) {
-            refuse_fault(conn, &fault);
-            return STEP_MORE;
-        }
-        conn->http->stats.bytes_in += (size_t)used;
-        evbuffer_drain(input, (size_t)used);
-        conn->body_size += decoded;
-        conn->body_pieces = conn->chunks.pieces;
-        if (conn->body_size > conn->body_limit) return refuse_size(conn);
-        if (is_chopped(conn)) return refuse_pieces(conn);
-    }
-    return dispatch_request(conn, false);
-}
-
-static enum step step_body(struct eio__conn *conn)
-{
-    if (conn->chunked) return step_chunked(conn);
-    size_t n = input_size(conn), wanted = conn->body_expected - conn->body_size;
-    if (n > wanted) n = wanted;
-    if (n == 0) return STEP_WAIT;
-    if (!reserve_body(conn, n)) return no_memory(conn);
-    evbuffer_remove(input_of(conn), conn->body + conn->body_size, n);
-    conn->http->stats.bytes_in += n;
-    conn->body_size += n;
-    conn->body_pieces++;
-    if (is_chopped(conn)) return refuse_pieces(conn);
-    return conn->body_size == conn->body_expected ? dispatch_request(conn, false) : STEP_WAIT;
-}
-
-static enum step step_stream(struct eio__conn *conn)
+static enum eio__step step_stream(struct eio__conn *conn)
 {
     struct eio_http_stream *stream = conn->stream;
     if (!stream || stream->doomed) {
         eio__conn_drop(conn);
-        return STEP_GONE;
+        return EIO__STEP_GONE;
     }
-    if (!stream->drained) return STEP_WAIT;
+    if (!stream->drained) return EIO__STEP_WAIT;
     bool gone = false;
     stream->drained = false;
     conn->gone = &gone;
     stream->options.on_drain(stream->options.ctx);
-    if (gone) return STEP_GONE;
+    if (gone) return EIO__STEP_GONE;
     conn->gone = NULL;
     bool is_over = conn->state != EIO__H_STREAMING || !conn->stream || conn->stream->doomed;
-    return is_over ? STEP_MORE : STEP_WAIT;
+    return is_over ? EIO__STEP_MORE : EIO__STEP_WAIT;
 }
 
-static enum step step_linger(struct eio__conn *conn)
+static enum eio__step step_linger(struct eio__conn *conn)
 {
     evbuffer_drain(input_of(conn), input_size(conn));
-    return STEP_WAIT;
+    return EIO__STEP_WAIT;
 }
 
-static enum step step(struct eio__conn *conn)
+static enum eio__step step(struct eio__conn *conn)
 {
     switch (conn->state) {
     case EIO__H_HEAD:
         return step_head(conn);
     case EIO__H_BODY:
-        return step_body(conn);
+        return eio__body_step(conn);
+    case EIO__H_READING:
+        return eio__reading_step(conn);
     case EIO__H_STREAMING:
         return step_stream(conn);
     case EIO__H_LINGERING:
         return step_linger(conn);
     default:
-        return STEP_WAIT;
+        return EIO__STEP_WAIT;
     }
 }
 
 void eio__conn_advance(struct eio__conn *conn)
 {
-    enum step next;
+    enum eio__step next;
     eio__loop_on_event(conn->http->loop);
     conn->advancing = true;
     do {
         next = step(conn);
-    } while (next == STEP_MORE);
-    if (next == STEP_GONE) return;
+    } while (next == EIO__STEP_MORE);
+    if (next == EIO__STEP_GONE) return;
     conn->advancing = false;
     bound_input(conn);
     /* The client is gone; only a reply that is on its way may still arrive. */
@@ -752,7 +719,7 @@ void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)
     struct eio__conn *conn = conn_of(due);
     http->stats.timeouts++;
     enum eio_limit limit = has_own_timeout(conn) ? EIO_LIMIT_REQUEST_BODY_TIMEOUT : EIO_LIMIT_BODY_TIMEOUT;
-    refuse_body(conn, 408, limit, "the request body took too long");
+    eio__conn_refuse_body(conn, 408, limit, "the request body took too long");
 }
 
 /* Of kept-alive connections. */

@@ -65,6 +65,7 @@ struct eio_http {
 enum eio__conn_state {
     EIO__H_HEAD,      /* waits for, or collects, a request head */
     EIO__H_BODY,      /* the head is checked; collects the body */
+    EIO__H_READING,   /* a handler has the request and gets the body as it comes */
     EIO__H_WAITING,   /* a handler has the request: parked until it answers */
     EIO__H_STREAMING, /* the answer is being made, piece by piece */
     EIO__H_DRAINING,  /* answered; the reply is on its way to the kernel */
@@ -79,7 +80,7 @@ struct eio__conn {
     struct bufferevent *bev;   /* owns the descriptor */
     struct eio__conn *next, *prev;
     struct eio__conn *poke_next;
-    struct eio__request *request;   /* while WAITING */
+    struct eio__request *request;   /* while READING and WAITING */
     struct eio_http_stream *stream; /* while STREAMING; NULL: it was given up, the connection is to be closed */
     struct eio_deadline deadline;
     struct eio_deadlines *deadlines; /* the queue it stands in, NULL: none */
@@ -107,8 +108,9 @@ struct eio__conn {
     const struct eio__route *route;
     struct eio__chunked chunks;
     uint8_t *body;
-    size_t body_size, body_capacity, body_limit, body_expected; /* expected: of a Content-Length */
-    size_t body_pieces;                                         /* in which it came */
+    size_t body_size, body_capacity, body_limit,
+        body_expected;  /* expected: of a Content-Length; READING: of what is left */
+    size_t body_pieces; /* in which it came */
     struct eio__address peer;
     uint8_t hops; /* machines that carry it */
 };
@@ -156,6 +158,20 @@ struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev
 struct eio_offer {
     struct eio__conn *conn; /* NULL: taken */
 };
+/* The result of a step: it needs more bytes, it did something, the connection is gone. */
+enum eio__step { EIO__STEP_WAIT, EIO__STEP_MORE, EIO__STEP_GONE };
+/* Collects the body (BODY); hands it on (READING). */
+enum eio__step eio__body_step(struct eio__conn *conn);
+enum eio__step eio__reading_step(struct eio__conn *conn);
+/* Head and body are whole: makes the request of them and hands it over. */
+enum eio__step eio__conn_dispatch(struct eio__conn *conn, bool upgrade);
+/* The body is not taken: the route may have something to say, and to do, about that. */
+enum eio__step eio__conn_refuse_body(struct eio__conn *conn, int status, enum eio_limit limit, const char *why);
+enum eio__step eio__conn_refuse_size(struct eio__conn *conn);
+/* A fault of the gate or of a chunked body. */
+void eio__conn_refuse_fault(struct eio__conn *conn, const struct eio__fault *fault);
+/* The one function that changes the state; each state has its deadline. */
+void eio__conn_set_state(struct eio__conn *conn, enum eio__conn_state state);
 /* Goes as far as the bytes that are there allow. May free it. */
 void eio__conn_advance(struct eio__conn *conn);
 /* Counts a hit of a limit and logs it. */
@@ -174,7 +190,7 @@ void eio__conn_flush(struct eio__conn *conn);
 /* A stream begins, and ends: as eio__conn_answered(). */
 void eio__conn_stream(struct eio__conn *conn, struct eio_http_stream *stream);
 void eio__conn_streamed(struct eio__conn *conn, bool keep_alive);
-/* Writes an error reply past evhtp and lingers. */
+/* Writes an error reply past evhtp and lingers; a request whose body is still coming is aborted. */
 void eio__conn_refuse(struct eio__conn *conn, int status, const char *why);
 /* Goes on with it from the loop, not from inside somebody's reply. */
 void eio__conn_poke(struct eio__conn *conn);

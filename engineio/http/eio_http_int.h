@@ -95,6 +95,11 @@ struct eio_http_request {
     void *abort_ctx;
     struct eio__line *line; /* its connection, which outlives it; NULL: none */
     bool is_upgrade;        /* asks for a WebSocket: may be taken */
+    bool is_early;          /* its body is still coming */
+    bool is_paused;         /* and is not read now */
+    eio_http_piece_fn on_piece;
+    eio_loop_fn on_end;
+    void *read_ctx;
 };
 
 /* A copy in one allocation; the caller frees it with free(). */
@@ -119,6 +124,8 @@ struct eio__route_spec {
     eio__refused_fn refused;
     eio__offer_fn offer;
     eio__body_fn body;
+    /* Whether the handler gets the request before its body (eio_http_route_early()). */
+    bool (*is_early)(const struct eio_http_head *head, void *ctx);
     void *ctx;
 };
 int eio__http_route_add(struct eio_http *http, const char *path, const struct eio__route_spec *spec);

@@ -194,7 +194,8 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     struct eio__request *request = container_of(base, struct eio__request, base);
     struct eio__conn *conn = request->conn;
     if (!conn) return; /* in on_abort: too late */
-    bool keep_alive = base->head->keep_alive && !reply->close && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
+    bool keep_alive =
+        base->head->keep_alive && !reply->close && !base->is_early && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
     /* evhtp would give what has no type one of its own: the reference's preflights, 304 and bare 400 have none. */
     bool raw = base->is_upgrade || request->raw || !conn->evhtp || !reply->content_type;
     if (raw)

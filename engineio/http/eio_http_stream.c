@@ -133,7 +133,8 @@ struct eio_http_stream *eio__stream_begin(struct eio_http_request *base, const s
     if (options) stream->options = *options;
     if (!stream->options.max_queue_bytes) stream->options.max_queue_bytes = conn->http->options.max_stream_queue_bytes;
     stream->bodiless = head->method == EIO_HTTP_HEAD || !eio__http_has_body(reply->status);
-    stream->keep_alive = head->keep_alive && !reply->close && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
+    stream->keep_alive =
+        head->keep_alive && !reply->close && !base->is_early && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
     begin_answer(stream, reply, head->minor_version);
     conn->request = NULL;
     eio__request_free(request);

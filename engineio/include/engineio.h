@@ -96,10 +96,8 @@ EIO_API struct eio_loop *eio_loop_new(void);
 EIO_API struct eio_loop *eio_loop_new_with_fake_clock(void);
 /* Frees the loop. Everything on it must be gone. Accepts NULL. */
 EIO_API void eio_loop_free(struct eio_loop *loop);
-
 /* The event_base, for other libraries on the same loop. */
 EIO_API struct event_base *eio_loop_base(struct eio_loop *loop);
-
 /* Runs turns until eio_loop_stop(). A turn: wait for events, run what is due, run the flush hooks,
  * flush all queues, free what was closed. */
 EIO_API int eio_loop_run(struct eio_loop *loop);
@@ -108,19 +106,15 @@ EIO_API int eio_loop_turn(struct eio_loop *loop, int wait_ms);
 EIO_API void eio_loop_stop(struct eio_loop *loop);
 /* Fake clock only: moves time on by ms, running what becomes due in order, each in a turn of its own. */
 EIO_API void eio_loop_advance(struct eio_loop *loop, uint64_t ms);
-
 /* Monotonic milliseconds, read once a turn. */
 EIO_API uint64_t eio_loop_now_ms(const struct eio_loop *loop);
 /* Wall clock: milliseconds since 1970-01-01 UTC. */
 EIO_API uint64_t eio_loop_unix_ms(const struct eio_loop *loop);
-
 /* Runs fn(ctx) on the loop, soon. The only call allowed from other threads. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
-
 /* Calls fn(ctx) at the end of every turn, before queues are flushed. At most 4 hooks; EIO_EINVAL above. */
 EIO_API int eio_loop_add_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 EIO_API void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
-
 /* How late what was timed ran: timers, and each deadline of a queue, by the clock at that moment. A loop that never
  * does too much in one turn is never late. */
 enum { EIO_LATE_SLOTS = 10 };
@@ -133,7 +127,6 @@ struct eio_loop_stats {
 EIO_API void eio_loop_get_stats(const struct eio_loop *loop, struct eio_loop_stats *stats);
 /* 1, 2, 5, 10, 20, 50, 100, 200, 500 ms; the last slot has none: UINT32_MAX. */
 EIO_API uint32_t eio_late_bound_ms(int slot);
-
 /* A one-shot timer, embedded in the owner's struct. Fields are private. O(log timers). */
 struct eio_timer {
     struct eio_loop *loop;
@@ -148,7 +141,6 @@ EIO_API int eio_timer_start(struct eio_timer *timer, uint64_t delay_ms);
 /* Stops it; harmless when it does not run. */
 EIO_API void eio_timer_stop(struct eio_timer *timer);
 EIO_API bool eio_timer_running(const struct eio_timer *timer);
-
 /* Many deadlines of the same length: a FIFO list with one timer, O(1) to add and remove. Fields are private. */
 struct eio_deadline {
     struct eio_deadline *prev, *next; /* NULL: not running */
@@ -254,7 +246,6 @@ EIO_API void eio_frame_unref(struct eio_frame *frame);
 /* Marks the next frame sent to the same peer as belonging to this one (a packet and its attachments):
  * a queue drops all of them or none. Before the first send only. */
 EIO_API void eio_frame_set_more(struct eio_frame *frame);
-
 /* Who wants to know how much memory its frames hold, in queues too. */
 struct eio_frame_account {
     /* bytes more, or less (negative) as they are freed: from within the library, so it may start a timer, no more. */
@@ -263,10 +254,8 @@ struct eio_frame_account {
 /* The frame, and the forms of it that peers need, count here; the account must outlive them. Once, before the first
  * send. */
 EIO_API void eio_frame_set_account(struct eio_frame *frame, struct eio_frame_account *account);
-
 /* false: never compressed, whatever was negotiated (the reference's compress flag). Before the first send only. */
 EIO_API void eio_frame_set_compress(struct eio_frame *frame, bool compress);
-
 /* Frames that go to the same receivers in one go. Not reference-counted; the caller's until free. */
 struct eio_batch;
 EIO_API struct eio_batch *eio_batch_new(void);
@@ -322,8 +311,7 @@ EIO_API bool eio_http_head_accepts(const struct eio_http_head *head, const char 
 EIO_API bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name,
                                     struct eio_str *value);
 
-/* Walks a query string or an urlencoded form: *rest is advanced; name and value are raw.
- * Returns false at the end. */
+/* Walks a query string or an urlencoded form: *rest is advanced; name and value are raw. Returns false at the end. */
 EIO_API bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct eio_str *value);
 /* Percent-decodes ('+' is a space) into out; at most out_size bytes, no terminator.
  * Returns the decoded size, or EIO_ETOOBIG. Never longer than the input. A bad escape is kept as it stands. */
@@ -331,13 +319,20 @@ EIO_API int eio_query_decode(struct eio_str raw, char *out, size_t out_size);
 /* The decoded, terminated value of a parameter (the last one of that name, as the reference).
  * Returns its size, EIO_EINVAL if absent, EIO_ETOOBIG. */
 EIO_API int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size);
-
 /* One request, from its route's handler until it is answered. */
 struct eio_http_request;
 
 EIO_API const struct eio_http_head *eio_http_request_head(const struct eio_http_request *request);
 /* The whole body, decoded from chunks; valid until the reply. */
 EIO_API struct eio_str eio_http_request_body(const struct eio_http_request *request);
+/* Of a request that came before its body (eio_http_route_early()): hands on what comes, decoded, from the loop. An
+ * answer before on_end closes the connection. After body_timeout_ms without a byte: 408, aborted. False: the body is
+ * whole. */
+typedef void (*eio_http_piece_fn)(void *ctx, struct eio_str piece);
+EIO_API bool eio_http_request_read(struct eio_http_request *request, eio_http_piece_fn on_piece, eio_loop_fn on_end,
+                                   void *ctx);
+/* Stops reading, so that what comes waits at the client; or goes on, from the next turn. */
+EIO_API void eio_http_request_pause(struct eio_http_request *request, bool pause);
 EIO_API struct eio_loop *eio_http_request_loop(const struct eio_http_request *request);
 
 struct eio_http_reply_field {
@@ -441,6 +436,10 @@ typedef void (*eio_http_fn)(struct eio_http_request *request, void *ctx);
 /* Sends requests whose path is `path` (or starts with it, if it ends in '*') to fn; the longest match wins.
  * Without a match: 404. max_body_bytes 0: the option's. Returns 0, EIO_EEXIST, EIO_ENOMEM. */
 EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_body_bytes, eio_http_fn fn, void *ctx);
+
+/* The route's handler gets requests for which is_early() is true before their body. EIO_EINVAL: no such route. */
+EIO_API int eio_http_route_early(struct eio_http *http, const char *path,
+                                 bool (*is_early)(const struct eio_http_head *head, void *ctx));
 
 struct eio_http_stats {
     uint64_t accepted, requests, refused, timeouts, aborted, tls_errors;
