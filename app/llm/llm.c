@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <utlist.h>
 
 /* ----------------------------------------------------------------- numbers */
@@ -149,11 +150,18 @@ static bool choose_named(struct llm_answer *answer, const char *id)
     return false;
 }
 
-/* It is passed over for a while, if it failed for a reason that lasts. */
+/* True if the next answer would fail as well, whatever it is about. */
+static bool lasts(const struct llm_answer *answer, enum llm_fault_kind kind)
+{
+    return kind == LLM_FAULT_UNREACHABLE || kind == LLM_FAULT_KEY || kind == LLM_FAULT_QUOTA ||
+           kind == LLM_FAULT_BUSY || (kind == LLM_FAULT_TIMEOUT && !answer->has_output);
+}
+
+/* It is passed over for a while. Answers that fail together are one reason to. */
 static void rest(struct llm_answer *answer, struct llm_provider *provider, enum llm_fault_kind kind)
 {
     const struct llm_config *config = answer->llm->config;
-    if (kind == LLM_FAULT_TOO_LONG || kind == LLM_FAULT_TOO_LARGE || kind == LLM_FAULT_MEMORY) return;
+    if (!lasts(answer, kind) || is_resting(answer, provider)) return;
     provider->rest_ms = provider->rest_ms ? provider->rest_ms * 2 : config->rest_ms;
     if (provider->rest_ms > config->rest_max_ms) provider->rest_ms = config->rest_max_ms;
     provider->rests_until_ms = eio_loop_now_ms(answer->llm->kit->loop) + provider->rest_ms;
@@ -212,13 +220,21 @@ static void make_id_prefix(struct llm_answer *answer)
     answer->id_prefix[n++] = '_';
 }
 
+/* The server's own. */
+static int own_zone_minutes(int64_t now_ms)
+{
+    time_t now = (time_t)(now_ms / 1000);
+    struct tm local;
+    return localtime_r(&now, &local) ? (int)(local.tm_gmtoff / 60) : 0;
+}
+
 static bool fill_in(struct llm_answer *answer, const struct llm_request *request)
 {
     struct llm *llm = answer->llm;
     answer->no_calls = request->no_calls;
     answer->max_tokens = request->max_tokens;
     answer->now_ms = request->now_ms ? request->now_ms : (int64_t)eio_loop_unix_ms(llm->kit->loop);
-    answer->zone_offset_minutes = request->zone_offset_minutes;
+    answer->zone_offset_minutes = request->has_zone ? request->zone_offset_minutes : own_zone_minutes(answer->now_ms);
     answer->started_ms = eio_loop_now_ms(llm->kit->loop);
     answer->deadline_ms = answer->started_ms + llm->config->timeout_ms;
     answer->messages = json_copy(request->messages);

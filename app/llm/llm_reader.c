@@ -260,8 +260,8 @@ int llm_reader_feed(struct llm_reader *reader, struct eio_str bytes)
 
 static int end_plain(struct llm_reader *reader)
 {
-    struct eio_str body = {reader->plain.p, reader->plain.n};
-    if (trim(body).p[0] == '{') return take_json(reader, body);
+    struct eio_str body = trim((struct eio_str){reader->plain.p, reader->plain.n});
+    if (body.p[0] == '{') return take_json(reader, body);
     return llm_fault_set(&reader->fault, LLM_FAULT_BROKEN, "the response is not an event stream: %.60s", body.p);
 }
 

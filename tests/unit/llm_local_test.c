@@ -14,7 +14,8 @@ static const struct {
      "Set a reminder. It fires at its time.",
      OBJECT("\"text\",\"time\"",
             "\"text\":{\"type\":\"string\"},\"time\":{\"type\":\"string\",\"format\":\"date-time\"}"),
-     {"remind me to {text}", "remind me about {text}", "set a reminder", "wake me", "create an alarm"}},
+     {"remind me to {text}", "remind me about {text}", "erinnere mich an {text}", "set a reminder", "wake me",
+      "create an alarm"}},
     {"weather",
      "Show the weather",
      OBJECT("\"city\"", "\"city\":{\"type\":\"string\"},\"date\":{\"type\":\"string\",\"format\":\"date\"},"
@@ -114,6 +115,7 @@ static void ask_messages(json_t *take_messages, size_t tool_count)
                                         .tools = list,
                                         .tool_count = tool_count,
                                         .now_ms = NOW_MS,
+                                        .has_zone = true,
                                         .zone_offset_minutes = 60,
                                         .search_tool = "search"};
     llm_forget(&seen);

@@ -255,6 +255,36 @@ static void a_provider_that_failed_rests(void **state)
     assert_int_equal(f.llm->providers->list[0].rest_ms, 0);
 }
 
+/* A request that is refused for what is in it says nothing about the next. */
+static void one_bad_request_does_not_make_it_rest(void **state)
+{
+    static const struct upstream_script bad[] = {
+        {"400 No\r\n" ERROR_FIELDS, "{\"error\":{\"message\":\"bad schema\"}}", UPSTREAM_CLOSES}, GOOD};
+    static const struct upstream_script good[] = {GOOD};
+    (void)state;
+    open_models(2, no_words);
+    check(bad, good, GOOD_LOG "p1\n");
+    check(bad, good, GOOD_LOG "p0\n");
+}
+
+/* Ten answers that fail together make one rest, not one that is doubled ten times. */
+static void answers_that_fail_together_are_one_failure(void **state)
+{
+    static struct llm_seen many[10];
+    json_t *messages = talk();
+    const struct llm_request request = {.messages = messages, .provider = "p0"};
+    static const char *const words[] = {"--models-retries", "0", NULL};
+    (void)state;
+    open_models(1, words);
+    evconnlistener_free(f.upstream[0].listener);
+    f.upstream[0].listener = NULL;
+    for (size_t i = 0; i < 10; i++) llm_ask(&many[i], &request);
+    for (size_t i = 0; i < 10; i++) llm_wait(&many[i]);
+    assert_int_equal(f.llm->providers->list[0].rest_ms, f.llm->config->rest_ms);
+    for (size_t i = 0; i < 10; i++) llm_forget(&many[i]);
+    json_decref(messages);
+}
+
 /* -------------------------------------------------------------- once said */
 
 static void after_the_first_token_there_is_no_other_try(void **state)
@@ -561,6 +591,8 @@ int main(void)
         TEST(a_wait_that_is_too_long_is_not_waited_for),
         TEST(an_empty_quota_and_a_bad_key_go_to_the_next_at_once),
         TEST(a_provider_that_failed_rests),
+        TEST(one_bad_request_does_not_make_it_rest),
+        TEST(answers_that_fail_together_are_one_failure),
         TEST(after_the_first_token_there_is_no_other_try),
         TEST(an_answer_that_is_whole_is_not_spoilt_by_its_connection),
         TEST(silence_has_an_end),
