@@ -284,7 +284,7 @@ static void empty_page(struct chat_reading *reading)
 
 static int run_reading(struct kit_db *db, struct kit_store_op *op)
 {
-    struct chat_reading *reading = container_of(op, struct chat_reading, op);
+    struct chat_reading *reading = KIT_OWNER(op, struct chat_reading, op);
     const struct chat_config *config = reading->chat->config;
     struct kit_rows rows;
     empty_page(reading);
@@ -345,7 +345,7 @@ static void on_retry(void *ctx)
 
 static void on_read(struct kit_store_op *op)
 {
-    struct chat_reading *reading = container_of(op, struct chat_reading, op);
+    struct chat_reading *reading = KIT_OWNER(op, struct chat_reading, op);
     struct chat_listener *listener = reading->listener;
     if (!listener) {
         free_reading(reading);
@@ -439,7 +439,7 @@ static void end_all(struct chat_room *room)
 static void take_message(void *ctx, struct rooms_member *member)
 {
     const struct rooms_message *message = ctx;
-    struct chat_room *room = container_of(member, struct chat_room, member);
+    struct chat_room *room = KIT_OWNER(member, struct chat_room, member);
     struct sio_args args = {{(const char *)message->json.p + 1, message->json.n - 2}, NULL, 0};
     char event[CHAT_EVENT_SIZE];
     struct chat_entry entry = {.chat_id = room->chat_id, .event = event, .payload = sio_args_at(args, 1)};
@@ -523,7 +523,7 @@ struct check {
 
 static int run_check(struct kit_db *db, struct kit_store_op *op)
 {
-    struct check *check = container_of(op, struct check, op);
+    struct check *check = KIT_OWNER(op, struct check, op);
     struct kit_rows row;
     enum kit_step step = kit_db_query(db, &row, "SELECT seq FROM chats WHERE chat_id=?", "t", check->room->chat_id);
     if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
@@ -534,7 +534,7 @@ static int run_check(struct kit_db *db, struct kit_store_op *op)
 
 static void on_checked(struct kit_store_op *op)
 {
-    struct check *check = container_of(op, struct check, op);
+    struct check *check = KIT_OWNER(op, struct check, op);
     struct chat_room *room = check->room;
     room->is_checking = false;
     if (!op->failure.code && check->seq < 0) {

@@ -39,7 +39,7 @@ struct renewal {
 
 static int run_renewal(struct kit_db *db, struct kit_store_op *op)
 {
-    const struct renewal *renewal = container_of(op, struct renewal, op);
+    const struct renewal *renewal = KIT_OWNER(op, struct renewal, op);
     const struct chat *chat = renewal->chat;
     size_t n = strlen(chat->place);
     if (renewal->is_first && n &&
@@ -57,7 +57,7 @@ static int run_renewal(struct kit_db *db, struct kit_store_op *op)
 
 static void on_renewed(struct kit_store_op *op)
 {
-    struct renewal *renewal = container_of(op, struct renewal, op);
+    struct renewal *renewal = KIT_OWNER(op, struct renewal, op);
     if (op->failure.code)
         kit_log(EIO_LOG_WARN, "the leases of turns are not renewed", "why", op->failure.message, NULL);
     renewal->chat->sweep->is_renewing = false;
@@ -182,7 +182,7 @@ static int run_task(struct kit_db *db, struct kit_store_op *op)
         [DUE_INTERRUPTED] = run_interrupted, [DUE_EXPIRED] = run_expired,     [DUE_IDLE] = run_idle,
         [DUE_QUEUED] = run_queued,           [DUE_ABANDONED] = run_abandoned,
     };
-    struct task *task = container_of(op, struct task, op);
+    struct task *task = KIT_OWNER(op, struct task, op);
     struct chat_row row;
     chat_batch_clear(&task->batch);
     chat_batch_init(&task->batch, task->chat_id);
@@ -194,7 +194,7 @@ static int run_task(struct kit_db *db, struct kit_store_op *op)
 
 static void on_task(struct kit_store_op *op)
 {
-    struct task *task = container_of(op, struct task, op);
+    struct task *task = KIT_OWNER(op, struct task, op);
     struct chat *chat = task->chat;
     bool is_news = op->failure.code == 404 || op->failure.code == 409;
     if (op->failure.code && !is_news)
@@ -252,7 +252,7 @@ static int take_rows(struct kit_db *db, struct look *look, enum due due, enum ki
 
 static int run_look(struct kit_db *db, struct kit_store_op *op)
 {
-    struct look *look = container_of(op, struct look, op);
+    struct look *look = KIT_OWNER(op, struct look, op);
     const struct chat_config *config = look->chat->config;
     struct kit_rows rows;
     look->count = 0;
@@ -297,7 +297,7 @@ static void begin_task(struct chat *chat, const struct found *found)
 
 static void on_looked(struct kit_store_op *op)
 {
-    struct look *look = container_of(op, struct look, op);
+    struct look *look = KIT_OWNER(op, struct look, op);
     struct chat *chat = look->chat;
     chat->sweep->is_looking = false;
     for (size_t i = 0; i < look->count && !op->failure.code && !chat->sweep->is_stopping; i++)
@@ -330,13 +330,13 @@ struct leaving {
 
 static int run_leaving(struct kit_db *db, struct kit_store_op *op)
 {
-    struct leaving *leaving = container_of(op, struct leaving, op);
+    struct leaving *leaving = KIT_OWNER(op, struct leaving, op);
     return chat_find_key(db, leaving->chat_id, &leaving->key, &op->failure);
 }
 
 static void on_leaving(struct kit_store_op *op)
 {
-    struct leaving *leaving = container_of(op, struct leaving, op);
+    struct leaving *leaving = KIT_OWNER(op, struct leaving, op);
     struct found found = {.due = DUE_ABANDONED, .chat_key = leaving->key};
     memcpy(found.chat_id, leaving->chat_id, sizeof found.chat_id);
     if (!op->failure.code && leaving->key && !leaving->chat->sweep->is_stopping) begin_task(leaving->chat, &found);

@@ -157,7 +157,7 @@ static int store_end(struct kit_db *db, struct chat_turn_write *write, struct ki
 
 static int run_write(struct kit_db *db, struct kit_store_op *op)
 {
-    struct chat_turn_write *write = container_of(op, struct chat_turn_write, op);
+    struct chat_turn_write *write = KIT_OWNER(op, struct chat_turn_write, op);
     struct kit_failure *failure = &op->failure;
     chat_batch_rewind(&write->batch);
     chat_turn_load_clear(&write->next);
@@ -231,7 +231,7 @@ static void take_back(struct chat_turn *turn, struct chat_turn_write *write);
 
 static void on_written(struct kit_store_op *op)
 {
-    struct chat_turn_write *write = container_of(op, struct chat_turn_write, op);
+    struct chat_turn_write *write = KIT_OWNER(op, struct chat_turn_write, op);
     struct chat_turn *turn = write->turn;
     struct chat *chat = write->chat;
     if (!op->failure.code) {

@@ -4,7 +4,6 @@
 #ifndef KIT_WORK_H
 #define KIT_WORK_H
 
-#include <base_check.h>
 #include <engineio.h>
 
 struct kit_work;

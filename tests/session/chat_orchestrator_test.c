@@ -1,0 +1,468 @@
+/* The orchestrator on a whole application without clients: tools of the test, which the embedded model finds by their
+ * phrases; what comes of it is read out of the log. */
+#include "kit_fixture.h"
+
+#include "chat_nodes.h"
+#include "chat_room.h"
+#include "chat_toolbox.h"
+#include "chat_turn.h"
+
+#include <time.h>
+
+static struct {
+    struct kit_config config;
+    char data[64];
+    struct app *app;
+    struct chat *chat;
+    struct kit_claims *claims;
+    struct chat_peer *peer;
+    json_t *log; /* [{event, …}] of the chat */
+    json_t *answer;
+    int code;
+    int started, resumed, cancelled;
+    struct chat_tool_call *call; /* of the tool that takes its time */
+} f;
+
+/* -------------------------------------------------------------------- tools */
+
+static void start_echo(struct chat_tool_call *call)
+{
+    const char *text = json_string_value(json_object_get(chat_tool_info(call)->args, "text"));
+    f.started++;
+    chat_tool_progress(call, 1, 2, "half");
+    chat_tool_emit(call, "chat.source", json_pack("{s:s, s:s}", "doc_id", "d1", "title", "t"));
+    chat_tool_end(call,
+                  &(struct chat_tool_result){
+                      .ok = true, .take_result = json_pack("{s:s}", "said", text), .text = text, .is_answer = true});
+}
+
+static void start_slow(struct chat_tool_call *call)
+{
+    f.started++;
+    f.call = call;
+}
+
+static void cancel_slow(struct chat_tool_call *call)
+{
+    assert_ptr_equal(call, f.call);
+    f.cancelled++;
+    f.call = NULL;
+}
+
+static void start_asking(struct chat_tool_call *call)
+{
+    json_t *schema = json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties", "seat", "type", "string",
+                               "required", "seat");
+    const struct chat_question question = {.mode = "form", .message = "Which seat?", .schema = schema};
+    f.started++;
+    chat_tool_ask(call, &question, json_pack("{s:s}", "kept", "yes"));
+    json_decref(schema);
+}
+
+static void resume_asking(struct chat_tool_call *call, const json_t *state, const char *action, const json_t *content)
+{
+    char text[128];
+    const char *seat = json_string_value(json_object_get(content, "seat"));
+    f.resumed++;
+    snprintf(text, sizeof text, "%s %s %s", json_string_value(json_object_get(state, "kept")), action,
+             seat ? seat : "-");
+    chat_tool_end(call, &(struct chat_tool_result){.ok = true, .text = text, .is_answer = true});
+}
+
+#define TEXT "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"}},\"required\":[\"text\"]}"
+#define TABLE                                                                                                 \
+    "{\"type\":\"object\",\"properties\":{\"place\":{\"type\":\"string\",\"enum\":[\"inside\",\"outside\"]}," \
+    "\"guests\":{\"type\":\"integer\",\"minimum\":1},\"note\":{\"type\":\"string\"},\"quiet\":{\"type\":"     \
+    "\"boolean\",\"default\":true}},\"required\":[\"place\",\"guests\"]}"
+#define NOTHING "{\"type\":\"object\",\"properties\":{}}"
+
+static const char *const echo_phrases[] = {"echo {text}", NULL}, *const table_phrases[] = {"reserve a table", NULL},
+                         *const drop_phrases[] = {"wipe everything", NULL}, *const slow_phrases[] = {"dawdle", NULL},
+                         *const asking_phrases[] = {"pick seating", NULL}, *const never_phrases[] = {"forbid", NULL};
+
+static void start_table(struct chat_tool_call *call)
+{
+    char *args = json_dumps(chat_tool_info(call)->args, JSON_COMPACT | JSON_SORT_KEYS);
+    f.started++;
+    chat_tool_end(call, &(struct chat_tool_result){.ok = true, .text = args, .is_answer = true});
+    free(args);
+}
+
+static const struct chat_tool tools[] = {
+    {.name = "test_echo", .description = "x", .parameters = TEXT, .phrases = echo_phrases, .start = start_echo},
+    {.name = "test_table", .description = "x", .parameters = TABLE, .phrases = table_phrases, .start = start_table},
+    {.name = "test_drop",
+     .description = "x",
+     .parameters = NOTHING,
+     .phrases = drop_phrases,
+     .is_destructive = true,
+     .start = start_table},
+    {.name = "test_slow",
+     .description = "x",
+     .parameters = NOTHING,
+     .phrases = slow_phrases,
+     .start = start_slow,
+     .cancel = cancel_slow},
+    {.name = "test_asking",
+     .description = "x",
+     .parameters = NOTHING,
+     .phrases = asking_phrases,
+     .start = start_asking,
+     .resume = resume_asking},
+    {.name = "test_never",
+     .description = "x",
+     .parameters = NOTHING,
+     .phrases = never_phrases,
+     .policy = CHAT_POLICY_NEVER,
+     .start = start_table},
+};
+
+/* --------------------------------------------------------------------- peer */
+
+static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
+{
+    json_t *payload = json_loadb(entry->payload.p, entry->payload.n, 0, NULL);
+    (void)peer;
+    assert_non_null(payload);
+    json_object_set_new(payload, "event", json_string(entry->event));
+    if (entry->seq) assert_int_equal(json_integer_value(json_object_get(payload, "seq")), entry->seq);
+    if (entry->seq) json_array_append(f.log, payload);
+    json_decref(payload);
+}
+
+static const struct chat_peer_ops peer_ops = {on_entry, NULL, NULL};
+
+static void on_reply(void *ctx, const struct kit_failure *failure, struct eio_str json)
+{
+    (void)ctx;
+    f.code = failure->code;
+    json_decref(f.answer);
+    f.answer = json.p ? json_loadb(json.p, json.n, 0, NULL) : NULL;
+}
+
+static void turn_until(bool (*holds)(const void *ctx), const void *ctx, const char *what)
+{
+    time_t deadline = time(NULL) + 60;
+    while (!holds(ctx)) {
+        if (time(NULL) > deadline) fail_msg("not in time: %s\n%s", what, json_dumps(f.log, JSON_INDENT(1)));
+        eio_loop_turn(f.app->kit.loop, 2);
+    }
+}
+
+static bool is_answered(const void *ctx)
+{
+    (void)ctx;
+    return f.code >= 0;
+}
+
+/* The code of the answer; 0: ok. */
+static int ask(const char *event, json_t *take_payload)
+{
+    assert_non_null(take_payload);
+    f.code = -1;
+    chat_peer_ask(f.peer, event, take_payload, on_reply, NULL);
+    json_decref(take_payload);
+    turn_until(is_answered, NULL, event);
+    return f.code;
+}
+
+/* The latest entry of an event; NULL. */
+static const json_t *find(const char *event)
+{
+    for (size_t i = json_array_size(f.log); i > 0; i--) {
+        const json_t *entry = json_array_get(f.log, i - 1);
+        if (!strcmp(json_string_value(json_object_get(entry, "event")), event)) return entry;
+    }
+    return NULL;
+}
+
+static const char *text_of(const json_t *entry, const char *name)
+{
+    return json_string_value(json_object_get(entry, name));
+}
+
+static bool is_there(const void *event)
+{
+    return find(event) != NULL;
+}
+
+static const json_t *wait_for(const char *event)
+{
+    turn_until(is_there, event, event);
+    return find(event);
+}
+
+static int say(const char *id, const char *text)
+{
+    json_array_clear(f.log);
+    return ask("chat.message", json_pack("{s:s, s:s}", "id", id, "content", text));
+}
+
+/* The answer to what is said. */
+static const char *reply_to(const char *id, const char *text)
+{
+    assert_int_equal(say(id, text), 0);
+    return text_of(wait_for("chat.done"), "final_text");
+}
+
+static int submit(const char *id, json_t *take_content)
+{
+    return ask("elicitation.submit", json_pack("{s:s, s:o}", "reply_to", id, "content", take_content));
+}
+
+static int answer(const char *id, const char *action)
+{
+    return ask("elicitation.submit", json_pack("{s:s, s:s}", "reply_to", id, "action", action));
+}
+
+/* ----------------------------------------------------------------- fixture */
+
+static void open_app(const char *chat_id)
+{
+    char error[512] = "";
+    f.app = app_new(&f.config, NULL, error, sizeof error);
+    if (!f.app) fail_msg("%s", error);
+    f.chat = kit_state(&f.app->kit, &chat_module);
+    for (size_t i = 0; i < sizeof tools / sizeof tools[0]; i++)
+        assert_int_equal(chat_tools_add(f.chat, &tools[i], NULL), 0);
+    json_t *token = json_pack("{s:s, s:s, s:I}", "sub", "ann", "role", "user", "exp", (json_int_t)9999999999);
+    f.claims = kit_claims_new(token);
+    json_decref(token);
+    const struct chat_peer_options options = {
+        .ops = &peer_ops, .claims = f.claims, .address = "::1", .connection_id = "test", .makes_chats = true};
+    f.peer = chat_peer_new(f.chat, &options);
+    assert_int_equal(ask("session.init", json_pack("{s:s}", "chat_id", chat_id)), 0);
+}
+
+static void close_app(void)
+{
+    chat_peer_free(f.peer);
+    kit_claims_unref(f.claims);
+    app_free(f.app);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&f, 0, sizeof f);
+    f.log = json_array();
+    fixture_directory(f.data);
+    fixture_config_data(&f.config, f.data);
+    open_app("c1");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close_app();
+    kit_config_clear(&f.config);
+    json_decref(f.log);
+    json_decref(f.answer);
+    fixture_remove(f.data);
+    return 0;
+}
+
+/* As after a crash or a restart: nothing is left but the store. */
+static void restart(void)
+{
+    close_app();
+    f.call = NULL;
+    json_array_clear(f.log);
+    open_app("c1");
+}
+
+/* ------------------------------------------------------------------- tests */
+
+static void a_tool_runs_with_what_was_said(void **state)
+{
+    (void)state;
+    assert_string_equal(reply_to("m1", "echo \"blue sky\""), "blue sky");
+    const json_t *start = find("tool.start"), *end = find("tool.end"), *progress = find("tool.progress");
+    assert_string_equal(text_of(start, "tool"), "test_echo");
+    assert_string_equal(text_of(json_object_get(start, "args"), "text"), "blue sky");
+    assert_string_equal(text_of(start, "call_id"), text_of(end, "call_id"));
+    assert_string_equal(text_of(progress, "call_id"), text_of(end, "call_id"));
+    assert_true(json_is_true(json_object_get(end, "ok")));
+    assert_string_equal(text_of(json_object_get(end, "result"), "said"), "blue sky");
+    assert_string_equal(text_of(find("chat.source"), "ref_id"), "m1");
+    assert_true(json_is_true(json_object_get(find("chat.done"), "is_complete")));
+}
+
+/* What is missing is asked for by a form with the tool's own schema; it is checked, answered once, and the turn goes on
+ * where it stopped. */
+static void missing_parameters_are_a_form(void **state)
+{
+    (void)state;
+    assert_int_equal(say("m1", "reserve a table"), 0);
+    const json_t *form = wait_for("elicitation.start");
+    char id[KIT_ID_SIZE];
+    snprintf(id, sizeof id, "%s", text_of(form, "id"));
+    assert_string_equal(text_of(form, "mode"), "form");
+    const json_t *fields = json_object_get(json_object_get(form, "schema"), "properties");
+    assert_non_null(json_object_get(fields, "place"));
+    assert_non_null(json_object_get(fields, "guests"));
+    assert_null(json_object_get(fields, "note"));
+    assert_null(find("tool.start"));
+    assert_int_equal(ask("chat.message", json_pack("{s:s, s:s}", "id", "m2", "content", "x")), 409);
+
+    assert_int_equal(submit("unknown", json_object()), 404);
+    assert_int_equal(submit(id, json_pack("{s:s}", "place", "inside")), 400);
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "roof", "guests", 2)), 400);
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "inside", "guests", 0)), 400);
+    assert_int_equal(f.started, 0);
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "inside", "guests", 2)), 0);
+    const json_t *done = wait_for("chat.done");
+    assert_string_equal(text_of(done, "final_text"), "{\"guests\":2,\"place\":\"inside\",\"quiet\":true}");
+    assert_string_equal(text_of(find("elicitation.end"), "action"), "accept");
+    assert_string_equal(text_of(find("elicitation.end"), "id"), id);
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "inside", "guests", 3)), 409);
+    assert_int_equal(f.started, 1);
+}
+
+static void a_form_that_is_declined_is_no_call(void **state)
+{
+    static const char *const actions[] = {"decline", "cancel"};
+    char id[KIT_ID_SIZE], message[16];
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(message, sizeof message, "m%zu", i);
+        assert_int_equal(say(message, "reserve a table"), 0);
+        snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+        assert_int_equal(answer(id, actions[i]), 0);
+        wait_for("chat.done");
+        assert_string_equal(text_of(find("elicitation.end"), "action"), actions[i]);
+        assert_null(find("tool.start"));
+        assert_null(find("tool.end"));
+    }
+    assert_int_equal(f.started, 0);
+}
+
+static void a_destructive_tool_asks_first(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "wipe everything"), 0);
+    const json_t *question = wait_for("elicitation.start");
+    assert_string_equal(text_of(question, "mode"), "approval");
+    assert_string_equal(text_of(question, "tool"), "test_drop");
+    snprintf(id, sizeof id, "%s", text_of(question, "id"));
+    assert_int_equal(f.started, 0);
+    assert_int_equal(answer(id, "accept"), 0);
+    wait_for("chat.done");
+    assert_int_equal(f.started, 1);
+}
+
+static void a_tool_that_may_never_run_is_not_shown_to_the_model(void **state)
+{
+    (void)state;
+    reply_to("m1", "forbid");
+    assert_int_equal(f.started, 0);
+    assert_null(find("tool.start"));
+}
+
+/* Its turn has no memory while it waits: it goes on in another life of the server, with what the tool kept. */
+static void a_question_is_answered_after_a_restart(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "pick seating"), 0);
+    snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+    restart();
+    const json_t *pending = json_object_get(f.answer, "pending");
+    assert_int_equal(json_array_size(pending), 1);
+    assert_string_equal(text_of(json_array_get(pending, 0), "id"), id);
+    assert_string_equal(text_of(json_array_get(pending, 0), "ref_id"), "m1");
+    assert_string_equal(text_of(json_object_get(f.answer, "running"), "ref_id"), "m1");
+    assert_int_equal(submit(id, json_pack("{s:s}", "seat", "12A")), 0);
+    assert_string_equal(text_of(wait_for("chat.done"), "final_text"), "yes accept 12A");
+    assert_int_equal(f.started, 1);
+    assert_int_equal(f.resumed, 1);
+}
+
+static void a_form_of_parameters_is_answered_after_a_restart(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "reserve a table"), 0);
+    snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+    restart();
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "outside", "guests", 5)), 0);
+    assert_string_equal(text_of(wait_for("chat.done"), "final_text"),
+                        "{\"guests\":5,\"place\":\"outside\",\"quiet\":true}");
+}
+
+static void a_stop_ends_the_tool_and_closes_the_form(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start");
+    assert_non_null(f.call);
+    assert_int_equal(ask("signal.stop", json_object()), 0);
+    const json_t *done = wait_for("chat.done");
+    assert_true(json_is_true(json_object_get(done, "stopped")));
+    assert_int_equal(f.cancelled, 1);
+
+    assert_int_equal(say("m2", "reserve a table"), 0);
+    snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+    assert_int_equal(ask("signal.stop", json_object()), 0);
+    done = wait_for("chat.done");
+    assert_true(json_is_true(json_object_get(done, "stopped")));
+    assert_string_equal(text_of(find("elicitation.end"), "action"), "cancel");
+    assert_string_equal(text_of(find("elicitation.end"), "id"), id);
+    assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "inside", "guests", 2)), 409);
+    assert_string_equal(reply_to("m3", "echo \"again\""), "again");
+}
+
+/* A strict model refuses a conversation in which a call has no result. */
+static void a_stopped_call_has_a_neutral_result_in_the_conversation(void **state)
+{
+    struct chat_turn_load load;
+    (void)state;
+    assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start");
+    assert_int_equal(ask("signal.stop", json_object()), 0);
+    wait_for("chat.done");
+    assert_int_equal(say("m2", "dawdle"), 0);
+    wait_for("tool.start");
+    const struct chat_turn *turn = chat_turn_find(f.chat, "c1");
+    assert_int_equal(json_array_size(turn->context), 3);
+    assert_string_equal(text_of(json_array_get(turn->context, 0), "role"), "user");
+    const json_t *asks = json_array_get(turn->context, 1), *result = json_array_get(turn->context, 2);
+    const json_t *call = json_array_get(json_object_get(asks, "tool_calls"), 0);
+    assert_string_equal(text_of(result, "role"), "tool");
+    assert_string_equal(text_of(result, "tool_call_id"), text_of(call, "id"));
+    assert_string_equal(text_of(result, "content"), "No result is available.");
+    assert_int_equal(ask("signal.stop", json_object()), 0);
+    (void)load;
+}
+
+static void a_turn_that_takes_too_long_ends(void **state)
+{
+    struct chat_config *config = (struct chat_config *)(uintptr_t)f.chat->config;
+    (void)state;
+    config->turn_time_max_ms = 20;
+    assert_int_equal(say("m1", "dawdle"), 0);
+    const json_t *error = wait_for("error");
+    assert_int_equal(json_integer_value(json_object_get(error, "code")), 504);
+    assert_int_equal(f.cancelled, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        TEST(a_tool_runs_with_what_was_said),
+        TEST(missing_parameters_are_a_form),
+        TEST(a_form_that_is_declined_is_no_call),
+        TEST(a_destructive_tool_asks_first),
+        TEST(a_tool_that_may_never_run_is_not_shown_to_the_model),
+        TEST(a_question_is_answered_after_a_restart),
+        TEST(a_form_of_parameters_is_answered_after_a_restart),
+        TEST(a_stop_ends_the_tool_and_closes_the_form),
+        TEST(a_stopped_call_has_a_neutral_result_in_the_conversation),
+        TEST(a_turn_that_takes_too_long_ends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
