@@ -100,7 +100,7 @@ static void begin_due(struct chat *chat, const struct due *found)
 struct look {
     struct kit_store_op op;
     struct chat *chat;
-    int64_t now_ms, next_ms; /* next_ms 0: none is known */
+    int64_t now_ms, next_ms; /* next_ms 0: none before the next look */
     size_t count;
     struct due list[DUE_MAX];
 };
@@ -117,11 +117,12 @@ static int run_look(struct kit_db *db, struct kit_store_op *op)
     struct kit_rows rows;
     look->count = 0;
     look->next_ms = 0;
-    enum kit_step step = kit_db_query(db, &rows,
-                                      "SELECT r.id, r.reminder_id, r.chat, c.chat_id, r.text, r.at_ms"
-                                      " FROM chat_reminders r CROSS JOIN chats c WHERE c.id = r.chat AND r.is_said=0"
-                                      " ORDER BY r.at_ms LIMIT ?",
-                                      "i", (int64_t)DUE_MAX);
+    enum kit_step step =
+        kit_db_query(db, &rows,
+                     "SELECT r.id, r.reminder_id, r.chat, c.chat_id, r.text, r.at_ms"
+                     " FROM chat_reminders r CROSS JOIN chats c WHERE c.id = r.chat AND r.is_said=0 AND r.at_ms<=?"
+                     " ORDER BY r.at_ms LIMIT ?",
+                     "ii", look->now_ms + LOOK_MS, (int64_t)DUE_MAX);
     for (; step == KIT_ROW && !look->next_ms; step = kit_rows_next(&rows)) {
         struct due *due = &look->list[look->count];
         due->at_ms = kit_rows_int(&rows, 5);

@@ -216,3 +216,30 @@ test("an alarm that was due while the server was away rings when it is back", as
   assert.equal((await back.until("reminder.due")).text, "later");
   assert.equal(back.of("reminder.due").length, 1);
 });
+
+// ---------------------------------------------------- without a model or network
+
+test("the embedded model uses all of it", async () => {
+  const alone = await startParleyWith(join(folder, "lesson.md"), "--token-interval-ms", "1");
+  const ann = new ChatClient(alone.url, sign(keyOf(alone), { sub: "ann", role: "user", exp: now() + 3600 }));
+  clients.push(ann);
+  try {
+    await ann.ready;
+    await ann.open();
+    await ann.say("m1", "Add a new node with value 'Task 1' under root");
+    assert.deepEqual(ann.of("tree.update").map(({ delta }) => [delta.path, delta.node.value]), [["/root/children", "Task 1"]]);
+    assert.match((await ann.say("m2", "When does the shop open?")).final_text, /opens at nine[^]*Source: The shop/);
+    assert.match((await ann.say("m3", "Teach me about India")).final_text, /brick towns/);
+    assert.match((await ann.say("m4", "continue")).final_text, /grid/);
+    assert.match((await ann.say("m5", "When does the shop open?")).final_text, /nine[^]*Back to our topic[^]*Vedic age/);
+    await ann.must("chat.message", { id: "m6", content: "Create alarm" });
+    const form = await ann.until("elicitation.start", { ref_id: "m6" });
+    assert.deepEqual(form.schema.required, ["time"]);
+    await ann.must("elicitation.submit", { reply_to: form.id, content: { time: "2099-01-01T07:00:00Z" } });
+    assert.match((await ann.end("m6")).final_text, /Alarm set/);
+    assert.match((await ann.say("m7", "Remind me to call Bob tomorrow at 7:30")).final_text, /call Bob/i);
+    assert.match(ann.of("tool.start", { ref_id: "m7" })[0].args.time, /T07:30/);
+  } finally {
+    await alone.stop();
+  }
+});
