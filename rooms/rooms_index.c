@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Most members are in one room besides their own, and one link fits into the allocator's smallest piece. */
-enum { MIN_MEMBERS = 2, MIN_LINKS = 1 };
+enum { MIN_MEMBERS = 2 };
 
 const char *rooms_strerror(int error)
 {
@@ -107,10 +107,13 @@ static int room_resize(struct rooms_room *room, uint32_t capacity)
     return ROOMS_OK;
 }
 
-static int member_resize(struct rooms_member *member, uint32_t capacity)
+/* To more than one. */
+static int member_grow(struct rooms_member *member, uint32_t capacity)
 {
-    struct rooms_link *links = realloc(member->links, capacity * sizeof *links);
+    bool is_inline = member->link_capacity == 1;
+    struct rooms_link *links = realloc(is_inline ? NULL : member->links, capacity * sizeof *links);
     if (!links) return ROOMS_ENOMEM;
+    if (is_inline) links[0] = member->link;
     member->links = links;
     member->link_capacity = capacity;
     return ROOMS_OK;
@@ -125,14 +128,14 @@ static int reserve_link(struct rooms_room *room, struct rooms_member *member)
         if (error) return error;
     }
     if (member->link_count < member->link_capacity) return ROOMS_OK;
-    return member_resize(member, member->link_capacity ? member->link_capacity * 2 : MIN_LINKS);
+    return member_grow(member, member->link_capacity * 2);
 }
 
 static void link_rooms(struct rooms_room *room, struct rooms_member *member)
 {
     room->members[room->count] = member;
     room->link_at[room->count] = member->link_count;
-    member->links[member->link_count] = (struct rooms_link){room, room->count};
+    rooms__links(member)[member->link_count] = (struct rooms_link){room, room->count};
     room->count++;
     member->link_count++;
 }
@@ -146,7 +149,7 @@ static void unlink_room(struct rooms_room *room, uint32_t position)
         uint32_t link_at = room->link_at[last];
         room->members[position] = moved;
         room->link_at[position] = link_at;
-        moved->links[link_at].position = position;
+        rooms__links(moved)[link_at].position = position;
     }
     if (room->count >= MIN_MEMBERS && room->count * 4 <= room->capacity)
         (void)room_resize(room, room->capacity / 2); /* without memory it stays as large as it is */
@@ -155,17 +158,17 @@ static void unlink_room(struct rooms_room *room, uint32_t position)
 /* The member's side: later links move up, since a member's rooms are listed in the order of joining. */
 static void unlink_member(struct rooms_member *member, uint32_t at)
 {
+    struct rooms_link *links = rooms__links(member);
     member->link_count--;
     for (uint32_t i = at; i < member->link_count; i++) {
-        member->links[i] = member->links[i + 1];
-        member->links[i].room->link_at[member->links[i].position] = i;
+        links[i] = links[i + 1];
+        links[i].room->link_at[links[i].position] = i;
     }
-    if (member->link_count == 0) {
-        free(member->links);
-        member->links = NULL;
-        member->link_capacity = 0;
-    } else if (member->link_count * 4 <= member->link_capacity) {
-        (void)member_resize(member, member->link_capacity / 2);
+    if (member->link_count == 0 && member->link_capacity > 1) {
+        free(links);
+        member->link_capacity = 1;
+    } else if (member->link_count && member->link_count * 4 <= member->link_capacity) {
+        (void)member_grow(member, member->link_capacity / 2);
     }
 }
 
@@ -214,7 +217,8 @@ static uint32_t link_find(const struct rooms_member *member, const struct rooms_
         while (i < room->count && room->members[i] != member) i++;
         return i < room->count ? room->link_at[i] : member->link_count;
     }
-    while (i < member->link_count && member->links[i].room != room) i++;
+    const struct rooms_link *links = rooms__links(member);
+    while (i < member->link_count && links[i].room != room) i++;
     return i;
 }
 
@@ -247,7 +251,7 @@ int rooms_add(struct rooms_index *index, struct rooms_member *member, const char
 {
     if (member->in_index || id_size == 0 || id_size > UINT8_MAX) return ROOMS_EINVAL;
     if (rooms__table_find(&index->members, (struct rooms_name){id, id_size})) return ROOMS_EEXIST;
-    *member = (struct rooms_member){.id = id, .id_size = (uint8_t)id_size};
+    *member = (struct rooms_member){.id = id, .id_size = (uint8_t)id_size, .link_capacity = 1};
     int error = rooms__table_insert(&index->members, member);
     if (error) return error;
     member->in_index = true;
@@ -270,15 +274,17 @@ void rooms_remove(struct rooms_index *index, struct rooms_member *member)
 {
     if (!member->in_index) return;
     own_room_leave(index, member);
-    struct rooms_link *links = member->links;
+    struct rooms_link link = member->link;
+    bool is_inline = member->link_capacity == 1;
+    struct rooms_link *links = is_inline ? &link : member->links;
     uint32_t link_count = member->link_count;
-    member->links = NULL;
-    member->link_count = member->link_capacity = 0;
+    member->link_count = 0;
+    member->link_capacity = 1;
     for (uint32_t i = 0; i < link_count; i++) {
         unlink_room(links[i].room, links[i].position);
         after_leaving(index, links[i].room, member);
     }
-    free(links);
+    if (!is_inline) free(links);
     rooms__table_remove(&index->members, member);
     walks_forget(index, member);
     member->in_index = false;
@@ -319,7 +325,7 @@ void rooms_leave(struct rooms_index *index, struct rooms_member *member, struct 
     struct rooms_room *room = rooms_find(index, name);
     uint32_t at = room ? link_find(member, room) : member->link_count;
     if (at == member->link_count) return;
-    unlink_room(room, member->links[at].position);
+    unlink_room(room, rooms__links(member)[at].position);
     unlink_member(member, at);
     after_leaving(index, room, member);
 }
@@ -350,7 +356,7 @@ bool rooms_member_room_at(const struct rooms_member *member, size_t i, struct ro
     }
     if (member->in_own_room) i--;
     if (i >= member->link_count) return false;
-    *room = rooms_room_name(member->links[i].room);
+    *room = rooms_room_name(rooms__links(member)[i].room);
     return true;
 }
 

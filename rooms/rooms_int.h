@@ -25,15 +25,15 @@ void rooms__table_remove(struct rooms_table *table, const void *item);
 
 /* ------------------------------------------------------------ rooms_index.c */
 
-/* One of a member's rooms: room->members[position] is the member. */
-struct rooms_link {
-    struct rooms_room *room;
-    uint32_t position;
-};
+/* A member's rooms: of each, room->members[position] is the member. */
+static inline struct rooms_link *rooms__links(const struct rooms_member *member)
+{
+    return member->link_capacity > 1 ? member->links : (struct rooms_link *)(uintptr_t)&member->link;
+}
 
 struct rooms_room {
     struct rooms_member **members;
-    uint32_t *link_at; /* members[i]->links[link_at[i]] is the link back to this room */
+    uint32_t *link_at; /* rooms__links(members[i])[link_at[i]] is the link back to this room */
     uint32_t count;    /* never 0: the last one's leaving frees the room */
     uint32_t capacity;
     uint32_t name_size;

@@ -47,10 +47,19 @@ struct rooms_name {
 struct rooms_index;
 struct rooms_room;
 
+/* One of a member's rooms. Fields are private. */
+struct rooms_link {
+    struct rooms_room *room;
+    uint32_t position;
+};
+
 /* Embedded in the owner's object. Fields are private. */
 struct rooms_member {
     const char *id; /* the owner's memory; constant while in the index */
-    struct rooms_link *links;
+    union {
+        struct rooms_link link;   /* link_capacity 1: most are in one room */
+        struct rooms_link *links; /* above */
+    };
     uint32_t link_count, link_capacity;
     uint32_t visit; /* the last walk that saw this member */
     uint8_t id_size;

@@ -108,8 +108,8 @@ static void check_room(void *ctx, struct rooms_room *room)
     for (uint32_t i = 0; i < room->count; i++) {
         const struct rooms_member *member = room->members[i];
         MODEL_CHECK(room->link_at[i] < member->link_count);
-        MODEL_CHECK(member->links[room->link_at[i]].room == room);
-        MODEL_CHECK(member->links[room->link_at[i]].position == i);
+        MODEL_CHECK(rooms__links(member)[room->link_at[i]].room == room);
+        MODEL_CHECK(rooms__links(member)[room->link_at[i]].position == i);
     }
     for (unsigned m = 0; m < MODEL_MEMBERS; m++) expected += m != name && model->in[m][name];
     MODEL_CHECK(room->count == expected);
@@ -124,7 +124,7 @@ static void check_member(struct model *model, unsigned m)
     MODEL_CHECK(rooms_member_find(model->index, model_name(m)) == (member->in_index ? member : NULL));
     MODEL_CHECK(member->link_count == model->order_count[m] && member->link_count <= member->link_capacity);
     for (uint32_t i = 0; i < member->link_count; i++)
-        MODEL_CHECK(member->links[i].room->members[member->links[i].position] == member);
+        MODEL_CHECK(rooms__links(member)[i].room->members[rooms__links(member)[i].position] == member);
     if (model->in[m][m]) MODEL_CHECK(rooms_member_room_at(member, at++, &room) && model_name_index(room) == m);
     for (unsigned i = 0; i < model->order_count[m]; i++)
         MODEL_CHECK(rooms_member_room_at(member, at++, &room) && model_name_index(room) == model->order[m][i]);
