@@ -17,6 +17,7 @@
 #include "eio_http_int.h"
 #include "eio_id.h"
 #include "eio_limits.h"
+#include "eio_poll.h"
 #include "eio_transport.h"
 #include "eio_ws.h"
 
@@ -34,6 +35,7 @@ enum {
     EIO__FLUSH_HOOKS_MAX = 4,
     EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
     EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
+    EIO__TURNS_TO_TRIM = 256,  /* after so many, memory that they did not need is freed */
     EIO__TURN_EVENTS = 4,      /* the clock is read after so many */
     EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events have been handled */
 };
@@ -46,6 +48,7 @@ struct eio__post {
 
 struct eio_loop {
     struct event_base *base;
+    struct eio__poller poller;
     bool fake_clock;
     bool stopping;
     bool unfinished; /* the last flush gave up before nothing was left: the next turn does not wait */
@@ -166,6 +169,8 @@ struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
 struct eio_frame *eio__frame_new_wire(size_t size);
 /* An empty chunk from the pool: a wire-only frame to append to while its queue is the only owner. */
 struct eio_frame *eio__frame_new_chunk(void);
+/* Frees those of the calling thread's pool that were not needed since the last call. */
+void eio__frame_pool_trim(void);
 /* Frees the calling thread's pool and compression streams. */
 void eio__frame_pool_clear(void);
 
@@ -184,21 +189,28 @@ struct eio_frame *eio__batch_wire(struct eio_batch *batch);
 /* A FIFO of frame references: a ring, inline while it is short. */
 enum { EIO__QUEUE_INLINE = 2 };
 struct eio__queue {
-    struct eio_frame **slots; /* inline_slots or heap */
     uint32_t head, count;
     uint32_t capacity : 31; /* a power of two */
     uint32_t in_group : 1;  /* what was sent last goes on in the next message: `more` */
     uint32_t head_written;  /* bytes of the first frame's wire that are sent */
     size_t bytes;           /* wire bytes not sent yet */
-    struct eio_frame *inline_slots[EIO__QUEUE_INLINE];
+    union {
+        struct eio_frame **slots; /* of a longer ring */
+        struct eio_frame *inline_slots[EIO__QUEUE_INLINE];
+    };
 };
 void eio__queue_init(struct eio__queue *queue);
 void eio__queue_clear(struct eio__queue *queue);
 /* Takes the reference, also on failure (EIO_ENOMEM). */
 int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame);
+static inline struct eio_frame **eio__queue_slot(const struct eio__queue *queue, uint32_t i)
+{
+    struct eio_frame *const *slots = queue->capacity == EIO__QUEUE_INLINE ? queue->inline_slots : queue->slots;
+    return (struct eio_frame **)(uintptr_t)&slots[(queue->head + i) & (queue->capacity - 1)];
+}
 static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, uint32_t i)
 {
-    return queue->slots[(queue->head + i) & (queue->capacity - 1)];
+    return *eio__queue_slot(queue, i);
 }
 /* Puts another frame in the place of the i-th, of which nothing was sent yet. Takes the reference. */
 void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame);
@@ -226,12 +238,12 @@ enum eio__state {
 struct eio__pulse {
     uint32_t target; /* what was given to its transport before the ping */
     uint32_t taken, received;
-    uint32_t looks; /* how often it was late and alive; after the session's end: how often bytes were left */
-    uint32_t rests; /* looks since it last moved */
-    uint64_t rest_max_ms;
-    bool moved;     /* once, since the heartbeat began */
-    bool is_behind; /* it had not taken all that stands before the ping */
-    bool is_new;    /* polling: on another connection since then */
+    uint32_t rest_max_ms;
+    uint32_t looks;         /* how often it was late and alive; after the session's end: how often bytes were left */
+    uint32_t rests : 29;    /* looks since it last moved */
+    uint32_t moved : 1;     /* once, since the heartbeat began */
+    uint32_t is_behind : 1; /* it had not taken all that stands before the ping */
+    uint32_t is_new : 1;    /* polling: on another connection since then */
 };
 
 struct eio_session {
@@ -246,6 +258,7 @@ struct eio_session {
     bool counted : 1;                 /* in the server's table of addresses */
     bool has_own_id : 1;              /* the id is the application's */
     bool has_long_id : 1;
+    bool room_taken : 1;  /* eio__transport_alloc() */
     uint8_t close_reason; /* enum eio_close_reason */
     uint32_t queued_messages;
     struct eio__queue queue;
@@ -258,18 +271,19 @@ struct eio_session {
     struct eio_http_head *head;
     struct eio_deadline deadline; /* heartbeat; close or linger timeout */
     struct eio__pulse pulse;
-    const char *close_detail;
     uint32_t slot;
+    const char *close_detail;
     union { /* eio_session_id() */
         char id[EIO__ID_CHARS + 1];
         struct eio__own_id *own_id; /* has_own_id */
         char *long_id;              /* has_long_id */
     };
+    uint64_t room[]; /* for a transport */
 };
 
-/* Makes a session in the table, without a transport. Takes the head, also on failure (NULL). */
+/* Makes a session in the table, without a transport, with a copy of the head. NULL: out of memory. */
 struct eio_session *eio__session_new(struct eio_server *server, const struct eio__opening *opening,
-                                     struct eio_http_head *take_head);
+                                     const struct eio_http_head *head);
 /* The one function that changes the transport. Takes it; the one before is the caller's to free. */
 void eio__session_set_transport(struct eio_session *session, struct eio__transport *take_transport, const char *why);
 /* The one function that changes the state. */
@@ -324,8 +338,9 @@ struct eio_session *eio__heartbeat_find(struct eio_server *server, const char *s
 
 /* ------------------------------------------------------------------ receiving */
 
-/* A packet has arrived: handles it, or keeps it behind those that wait. Returns non-zero if the session went away. */
-int eio__receive(struct eio_session *session, const struct eio__packet *packet);
+/* A packet has arrived, with the request of that head: handles it, or keeps it behind those that wait. Returns non-zero
+ * if the session went away. */
+int eio__receive(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head);
 /* Packets wait: what comes now is behind them. */
 bool eio__receive_is_waiting(const struct eio_session *session);
 

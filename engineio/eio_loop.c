@@ -82,7 +82,8 @@ static struct eio_loop *loop_new(bool fake_clock)
     loop->post_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     loop->base = base_new();
     loop->read_buffer = malloc(EIO__READ_BUFFER_BYTES);
-    if (loop->post_fd < 0 || !loop->base || !loop->read_buffer) goto fail;
+    loop->poller.fd = -1;
+    if (loop->post_fd < 0 || !loop->base || !loop->read_buffer || eio__poller_init(loop) != 0) goto fail;
     loop->timer_event = event_new(loop->base, -1, 0, on_timer, loop);
     loop->post_event = event_new(loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_post, loop);
     if (!loop->timer_event || !loop->post_event || event_add(loop->post_event, NULL) != 0) goto fail;
@@ -125,6 +126,7 @@ void eio_loop_free(struct eio_loop *loop)
     }
     if (loop->timer_event) event_free(loop->timer_event);
     if (loop->post_event) event_free(loop->post_event);
+    eio__poller_clear(loop);
     if (loop->base) {
         /* A bufferevent that was freed with a callback still due lives until that has run; event_base_free() would only
          * forget it. */
@@ -210,6 +212,7 @@ void eio__loop_end_turn(struct eio_loop *loop)
     flush_items(loop);
     free_closed(loop);
     arm_timer(loop);
+    if (loop->stats.turns % EIO__TURNS_TO_TRIM == 0) eio__frame_pool_trim();
 }
 
 void eio__loop_on_event(struct eio_loop *loop)

@@ -14,14 +14,18 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
 void sio__client_open(struct sio_server *io, struct eio_session *session)
 {
     struct sio_client *client = eio_session_protocol(session) ? calloc(1, sizeof *client) : NULL;
-    if (!client) {
+    struct sio__connecting *connecting = client ? calloc(1, sizeof *connecting) : NULL;
+    if (!connecting) {
+        free(client);
         eio_session_abort(session, EIO_CLOSE_FORCED, "out of memory for a client");
         return;
     }
     client->io = io;
     client->session = session;
     eio_session_set_data(session, client);
-    eio_deadlines_add(&io->connect, &client->connect);
+    connecting->client = client;
+    client->connecting = connecting;
+    eio_deadlines_add(&io->connect, &connecting->deadline);
     io->client_count++;
     if (sio__client_is_v2(client)) join(client, eio_str("/"), eio_str(""));
 }
@@ -76,7 +80,7 @@ void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const 
 void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
-    struct sio_client *client = container_of(due, struct sio_client, connect);
+    struct sio_client *client = container_of(due, struct sio__connecting, deadline)->client;
     hit(client, SIO_LIMIT_CONNECT_TIMEOUT);
     sio__client_close(client, "forced server close", EIO_CLOSE_FORCED, "no namespace joined in time");
 }

@@ -68,11 +68,11 @@ static void on_open(struct eio_session *session, void *ctx)
     sio__client_open(ctx, session);
 }
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     (void)ctx;
     struct sio_client *client = eio_session_data(session);
-    if (client) sio__client_message(client, kind, p, n);
+    if (client) sio__client_message(client, message->kind, message->bytes, message->size);
 }
 
 static void on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx)

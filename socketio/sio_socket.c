@@ -108,6 +108,15 @@ static void run_connection(const struct sio__hooks *hooks, struct sio_socket *so
         hook->fn.socket(socket, hook->ctx);
 }
 
+static void stop_connecting(struct sio_client *client)
+{
+    /* It has joined one, or is gone. */
+    if (!client->connecting) return;
+    eio_deadline_stop(&client->io->connect, &client->connecting->deadline);
+    free(client->connecting);
+    client->connecting = NULL;
+}
+
 void sio__socket_enter(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
@@ -123,7 +132,7 @@ void sio__socket_enter(struct sio_socket *socket)
     }
     sio__socket_set_state(socket, SIO__S_CONNECTED, "admitted");
     nsp->io->stats.connects++;
-    eio_deadline_stop(&nsp->io->connect, &client->connect);
+    stop_connecting(client);
     send_connect(socket);
     if (nsp->io->watched && nsp->io->watch.on_connection) nsp->io->watch.on_connection(socket, nsp->io->watch_ctx);
     if (nsp->parent) run_connection(&nsp->parent->behaviour.connection, socket);
@@ -213,7 +222,7 @@ static void end_sockets(struct sio_client *client, const char *reason)
 static void take_no_more(struct sio_client *client)
 {
     client->closing = true;
-    eio_deadline_stop(&client->io->connect, &client->connect);
+    stop_connecting(client);
     client->io->parser->forget(client);
 }
 

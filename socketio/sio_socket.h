@@ -102,6 +102,12 @@ extern const struct sio__parser sio__parser_default, sio__parser_msgpack, sio__p
 /* A binary packet that waits for its attachments. */
 struct sio__pending;
 
+/* A client has to join a namespace by then. */
+struct sio__connecting {
+    struct eio_deadline deadline;
+    struct sio_client *client;
+};
+
 /* One per Engine.IO session. */
 struct sio_client {
     struct sio_socket first; /* the place of its first socket */
@@ -113,8 +119,8 @@ struct sio_client {
         struct sio__pending *pending;
         void *parser_state;
     };
-    struct sio_admission *admissions; /* that will have to be answered, superseded ones too */
-    struct eio_deadline connect;
+    struct sio_admission *admissions;   /* that will have to be answered, superseded ones too */
+    struct sio__connecting *connecting; /* no socket was connected yet; else NULL */
     uint16_t socket_count;
     uint16_t admission_count; /* and questions */
     bool closing;             /* no more packets are taken from it */

@@ -173,6 +173,21 @@ bool eio__authority_valid(struct eio_str authority);
 struct eio__gate_limits {
     size_t max_head_bytes, max_line_bytes, max_fields;
 };
+/* Where a header stands in the text of a head; they follow its struct. */
+struct eio_http_field {
+    uint16_t name, name_size, value, value_size;
+};
+static inline struct eio_http_field *eio__http_head_fields(const struct eio_http_head *head)
+{
+    return (struct eio_http_field *)(uintptr_t)(head + 1);
+}
+enum { EIO__ADDRESS_CHARS = 46 }; /* with its end */
+/* Of a head that was just made: room for the address. */
+static inline char *eio__http_head_address(struct eio_http_head *head)
+{
+    return (char *)(uintptr_t)head->address;
+}
+
 /* Parses a request head. Accepts origin-form and absolute-form (whose authority replaces Host), HTTP/1.0 and 1.1, the
  * methods of enum eio_http_method, Host required on 1.1; refuses everything ambiguous: CL with TE, repeated or odd
  * CL, any TE but one "chunked", whitespace before a colon, obs-fold, control bytes, bare CR or LF, other versions.

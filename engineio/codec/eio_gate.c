@@ -271,7 +271,7 @@ static uint16_t put_text(char *text, size_t *at, const void *p, size_t n)
     return (uint16_t)start;
 }
 
-/* The block that lives as long as a session: exactly as large as its parts. */
+/* One block, with room for an address; what a session keeps is a copy, exactly as large as its parts. */
 static struct eio_http_head *make_head(const struct parse *parse)
 {
     /* "http://host" and "http://host?q" */
@@ -284,11 +284,11 @@ static struct eio_http_head *make_head(const struct parse *parse)
     if (parse->authority.p) text_size += parse->authority.n; /* at most: it replaces the host's value */
     if (text_size > UINT16_MAX) return NULL;
     size_t fields_size = count * sizeof(struct eio_http_field);
-    struct eio_http_head *head = malloc(sizeof *head + fields_size + text_size);
+    struct eio_http_head *head = malloc(sizeof *head + fields_size + text_size + EIO__ADDRESS_CHARS);
     if (!head) return NULL;
     memset(head, 0, sizeof *head);
-    struct eio_http_field *fields = (struct eio_http_field *)(head + 1);
-    char *text = (char *)(fields + count);
+    struct eio_http_field *fields = eio__http_head_fields(head);
+    char *text = (char *)(fields + count), *address = text + text_size;
     size_t at = 0;
     if (slash) put_text(text, &at, "/", 1);
     put_text(text, &at, parse->target.p, parse->target.n);
@@ -317,7 +317,8 @@ static struct eio_http_head *make_head(const struct parse *parse)
         host->value_size = (uint16_t)parse->authority.n;
     }
     head->text = text;
-    head->fields = fields;
+    head->address = address;
+    *address = '\0';
     head->field_count = (uint16_t)count;
     head->method = parse->method;
     head->minor_version = parse->out->minor_version;

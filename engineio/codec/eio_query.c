@@ -2,6 +2,7 @@
 #include "engineio.h"
 
 #include "base_str.h"
+#include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_text.h"
 
@@ -29,7 +30,7 @@ struct eio_str eio_http_head_field(const struct eio_http_head *head, const char 
 {
     size_t size = strlen(name);
     for (size_t i = 0; i < head->field_count; i++) {
-        const struct eio_http_field *field = &head->fields[i];
+        const struct eio_http_field *field = &eio__http_head_fields(head)[i];
         if (field->name_size == size && memcmp(head->text + field->name, name, size) == 0)
             return (struct eio_str){head->text + field->value, field->value_size};
     }
@@ -39,7 +40,7 @@ struct eio_str eio_http_head_field(const struct eio_http_head *head, const char 
 bool eio_http_head_field_at(const struct eio_http_head *head, size_t i, struct eio_str *name, struct eio_str *value)
 {
     if (i >= head->field_count) return false;
-    const struct eio_http_field *field = &head->fields[i];
+    const struct eio_http_field *field = &eio__http_head_fields(head)[i];
     *name = (struct eio_str){head->text + field->name, field->name_size};
     *value = (struct eio_str){head->text + field->value, field->value_size};
     return true;
@@ -79,7 +80,7 @@ static size_t text_size(const struct eio_http_head *head)
 {
     size_t size = head->target_size;
     for (size_t i = 0; i < head->field_count; i++) {
-        const struct eio_http_field *field = &head->fields[i];
+        const struct eio_http_field *field = &eio__http_head_fields(head)[i];
         size_t end = (size_t)field->value + field->value_size;
         size_t name_end = (size_t)field->name + field->name_size;
         if (end > size) size = end;
@@ -92,15 +93,15 @@ struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head)
 {
     size_t fields_size = head->field_count * sizeof(struct eio_http_field);
     size_t size = text_size(head);
-    struct eio_http_head *copy = malloc(sizeof *copy + fields_size + size);
+    size_t address_size = strlen(head->address) + 1;
+    struct eio_http_head *copy = malloc(sizeof *copy + fields_size + size + address_size);
     if (!copy) return NULL;
     *copy = *head;
-    struct eio_http_field *fields = (struct eio_http_field *)(copy + 1);
-    char *text = (char *)fields + fields_size;
-    if (fields_size) memcpy(fields, head->fields, fields_size);
+    char *text = (char *)(copy + 1) + fields_size;
+    if (fields_size) memcpy(copy + 1, head + 1, fields_size);
     if (size) memcpy(text, head->text, size);
-    copy->fields = fields;
     copy->text = text;
+    copy->address = memcpy(text + size, head->address, address_size);
     return copy;
 }
 

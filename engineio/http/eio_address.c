@@ -2,6 +2,7 @@
  * from its right end, where our own proxy writes, and a client can put what it likes only further left. */
 #include "eio_address.h"
 
+#include "eio_codec.h"
 #include "eio_text.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -198,5 +199,5 @@ void eio__address_resolve(const struct eio__proxies *proxies, const struct eio__
             }
         }
     }
-    eio__address_print(&client, head->address);
+    eio__address_print(&client, eio__http_head_address(head));
 }

@@ -280,15 +280,11 @@ enum eio_http_method {
     EIO_HTTP_OPTIONS
 };
 
-/* Where a header stands in eio_http_head.text. Names are lower case. */
-struct eio_http_field {
-    uint16_t name, name_size, value, value_size;
-};
-
 /* A checked request head, read-only. One allocation. */
 struct eio_http_head {
-    const char *text; /* request target, then header names and values */
-    const struct eio_http_field *fields;
+    const char *text;    /* request target, then header names, in lower case, and values */
+    const char *address; /* the client's as text, after the trusted-proxy rule */
+    uint64_t issued_ms;  /* Unix milliseconds */
     uint16_t field_count;
     uint16_t target_size; /* the target starts at text[0] */
     uint16_t path_size;   /* the part before '?' */
@@ -296,8 +292,6 @@ struct eio_http_head {
     bool secure;          /* arrived over TLS, here or at a trusted proxy */
     bool keep_alive;
     uint8_t minor_version; /* of HTTP/1: 0 or 1 */
-    uint64_t issued_ms;    /* Unix milliseconds */
-    char address[46];      /* the client's address as text, after the trusted-proxy rule */
 };
 
 EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
@@ -625,11 +619,18 @@ struct eio_options {
 };
 EIO_API void eio_options_init(struct eio_options *options);
 
+/* One message of a peer, valid during on_message. */
+struct eio_message {
+    enum eio_kind kind;
+    const uint8_t *bytes; /* text is valid UTF-8 */
+    size_t size;
+    const struct eio_http_head *head; /* of the POST that brought it just now; else the handshake's */
+};
+
 struct eio_handlers {
     /* A session is open. Returning does not send anything; eio_session_set_data() is usual here. */
     void (*on_open)(struct eio_session *session, void *ctx);
-    /* One message. `message` is valid during the call; text is valid UTF-8. */
-    void (*on_message)(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx);
+    void (*on_message)(struct eio_session *session, const struct eio_message *message, void *ctx);
     /* Once, last. detail: English, never NULL. */
     void (*on_close)(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx);
     /* The WebSocket took over from polling. */
@@ -750,8 +751,6 @@ EIO_API enum eio_transport eio_session_transport(const struct eio_session *sessi
 EIO_API int eio_session_protocol(const struct eio_session *session);
 /* The head of the request that opened it; lives as long as the session. */
 EIO_API const struct eio_http_head *eio_session_head(const struct eio_session *session);
-/* Within on_message: the head of the request that carried the message (a POST), or the handshake's. */
-EIO_API const struct eio_http_head *eio_session_request_head(const struct eio_session *session);
 EIO_API struct eio_server *eio_session_server(const struct eio_session *session);
 /* False from the moment that closing began. */
 EIO_API bool eio_session_is_open(const struct eio_session *session);

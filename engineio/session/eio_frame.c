@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static _Thread_local struct eio_frame *free_chunks; /* linked through their bytes */
-static _Thread_local size_t free_chunk_count;
+static _Thread_local struct eio_frame *free_chunks;        /* linked through their bytes */
+static _Thread_local size_t free_chunk_count, fewest_free; /* since the last look at it */
 
 static struct eio_frame *frame_alloc(size_t capacity)
 {
@@ -73,7 +73,7 @@ struct eio_frame *eio__frame_new_chunk(void)
     struct eio_frame *frame = free_chunks;
     if (frame) {
         memcpy(&free_chunks, frame->bytes, sizeof free_chunks);
-        free_chunk_count--;
+        if (--free_chunk_count < fewest_free) fewest_free = free_chunk_count;
         frame->refs = 1;
         frame->wire_size = 0;
         frame->messages = 0;
@@ -86,14 +86,25 @@ struct eio_frame *eio__frame_new_chunk(void)
     return frame;
 }
 
-void eio__frame_pool_clear(void)
+static void free_chunks_above(size_t kept)
 {
-    while (free_chunks) {
+    for (; free_chunk_count > kept; free_chunk_count--) {
         struct eio_frame *frame = free_chunks;
         memcpy(&free_chunks, frame->bytes, sizeof free_chunks);
         free(frame);
     }
-    free_chunk_count = 0;
+}
+
+void eio__frame_pool_trim(void)
+{
+    free_chunks_above(free_chunk_count - fewest_free);
+    fewest_free = free_chunk_count;
+}
+
+void eio__frame_pool_clear(void)
+{
+    free_chunks_above(0);
+    fewest_free = 0;
     eio__deflate_clear();
 }
 

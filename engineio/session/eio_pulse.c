@@ -62,13 +62,14 @@ bool eio__pulse_is_taking(struct eio_session *session)
 
 /* How long a peer that has moved may rest. What it reads now shows here in large steps only, when the window of its
  * system opens again, and its end not at all: the slower it is, the longer it takes between them. */
-static uint64_t rest_max_ms(const struct eio_session *session)
+static uint32_t rest_max_ms(const struct eio_session *session)
 {
     const struct eio_options *o = &session->server->options;
     uint64_t usual_ms = (uint64_t)o->ping_interval_ms + o->ping_timeout_ms;
     uint64_t slow_ms = (uint64_t)session->pulse.looks * o->ping_timeout_ms / SLOW_SHARE;
     uint64_t max_ms = usual_ms > slow_ms ? usual_ms : slow_ms;
-    return max_ms > REST_MIN_MS ? max_ms : REST_MIN_MS;
+    if (max_ms > UINT32_MAX) return UINT32_MAX;
+    return max_ms > REST_MIN_MS ? (uint32_t)max_ms : REST_MIN_MS;
 }
 
 bool eio__pulse_is_moving(struct eio_session *session)

@@ -6,14 +6,12 @@
 void eio__queue_init(struct eio__queue *queue)
 {
     memset(queue, 0, sizeof *queue);
-    queue->slots = queue->inline_slots;
     queue->capacity = EIO__QUEUE_INLINE;
 }
 
 static void drop_slots(struct eio__queue *queue)
 {
-    if (queue->slots != queue->inline_slots) free(queue->slots);
-    queue->slots = queue->inline_slots;
+    if (queue->capacity != EIO__QUEUE_INLINE) free(queue->slots);
     queue->capacity = EIO__QUEUE_INLINE;
     queue->head = 0;
 }
@@ -30,7 +28,7 @@ static int grow_ring(struct eio__queue *queue)
     struct eio_frame **slots = malloc(capacity * sizeof *slots);
     if (!slots) return EIO_ENOMEM;
     for (uint32_t i = 0; i < queue->count; i++) slots[i] = eio__queue_at(queue, i);
-    if (queue->slots != queue->inline_slots) free(queue->slots);
+    if (queue->capacity != EIO__QUEUE_INLINE) free(queue->slots);
     queue->slots = slots;
     queue->capacity = capacity & INT32_MAX;
     queue->head = 0;
@@ -43,14 +41,14 @@ int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
         eio_frame_unref(take_frame);
         return EIO_ENOMEM;
     }
-    queue->slots[(queue->head + queue->count++) & (queue->capacity - 1)] = take_frame;
+    *eio__queue_slot(queue, queue->count++) = take_frame;
     queue->bytes += take_frame->wire_size;
     return 0;
 }
 
 void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame)
 {
-    struct eio_frame **slot = &queue->slots[(queue->head + i) & (queue->capacity - 1)];
+    struct eio_frame **slot = eio__queue_slot(queue, i);
     queue->bytes = queue->bytes - (*slot)->wire_size + take_frame->wire_size;
     eio_frame_unref(*slot);
     *slot = take_frame;
@@ -126,7 +124,7 @@ size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t lim
         for (; from < end; from++) {
             struct eio_frame *frame = eio__queue_at(queue, from);
             if (frame->messages == 0) { /* the library's own: handshakes, heartbeats, closing */
-                queue->slots[(queue->head + kept++) & mask] = frame;
+                *eio__queue_slot(queue, kept++) = frame;
                 continue;
             }
             queue->bytes -= frame->wire_size;
@@ -138,8 +136,7 @@ size_t eio__queue_drop_oldest(struct eio__queue *queue, size_t bytes, size_t lim
     /* What was kept moves up to the rest, not the rest down: it is little, and the rest may be all of a slow reader's
      * queue, at each message. */
     uint32_t gap = from - kept;
-    for (uint32_t i = kept; i-- > 0;)
-        queue->slots[(queue->head + gap + i) & mask] = queue->slots[(queue->head + i) & mask];
+    for (uint32_t i = kept; i-- > 0;) *eio__queue_slot(queue, gap + i) = eio__queue_at(queue, i);
     queue->head = (queue->head + gap) & mask;
     queue->count -= gap;
     if (queue->count == 0 && queue->capacity > EIO__QUEUE_INLINE) drop_slots(queue);

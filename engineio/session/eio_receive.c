@@ -6,8 +6,16 @@
 #include "eio_inbox.h"
 #include "eio_int.h"
 
+static void on_message(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
+{
+    struct eio_server *server = session->server;
+    const struct eio_message message = {packet->kind, packet->p, packet->n, head};
+    server->stats.messages_in++;
+    if (server->handlers.on_message) server->handlers.on_message(session, &message, server->ctx);
+}
+
 /* Everything of a packet but its transport. Returns non-zero if the session went away. */
-static int on_packet(struct eio_session *session, const struct eio__packet *packet)
+static int on_packet(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
 {
     struct eio_server *server = session->server;
     if (session->state != EIO__S_OPEN) return session->state != EIO__S_CLOSING;
@@ -19,9 +27,7 @@ static int on_packet(struct eio_session *session, const struct eio__packet *pack
     if (session->awaiting_pong && packet->type != EIO__PONG) eio__heartbeat_on_other_packet(session);
     switch (packet->type) {
     case EIO__MESSAGE:
-        server->stats.messages_in++;
-        if (server->handlers.on_message)
-            server->handlers.on_message(session, packet->kind, packet->p, packet->n, server->ctx);
+        on_message(session, packet, head);
         break;
     case EIO__PONG:
         if (session->protocol == 3)
@@ -61,14 +67,14 @@ static struct eio__inbox *open_inbox(struct eio_session *session)
     return inbox;
 }
 
-int eio__receive(struct eio_session *session, const struct eio__packet *packet)
+int eio__receive(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
 {
     bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
     if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, EIO__SLICE_US)) {
         if (open_inbox(session)) eio__inbox_await_turn(session->inbox);
         session->server->stats.reads_sliced++;
     }
-    if (!session->inbox || !waits) return on_packet(session, packet);
+    if (!session->inbox || !waits) return on_packet(session, packet, head);
     if (eio__inbox_add(session->inbox, packet) == 0) return 0;
     eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
     return 1;
@@ -85,7 +91,7 @@ static void deliver_kept(struct eio__inbox *inbox, uint64_t until_us)
     while (inbox->first && !inbox->held) {
         /* Taken off first: what it leads to may end the session, or hold it again. */
         struct eio__kept_packet *kept = eio__inbox_take_first(inbox);
-        on_packet(session, &kept->packet);
+        on_packet(session, &kept->packet, session->head);
         free(kept);
         if (session->inbox != inbox) return; /* the session is over */
         if (inbox->first && !inbox->held && eio__loop_slice_clock_us(session->server->loop) >= until_us) {

@@ -34,19 +34,16 @@ static void flush_at_end(struct eio__turn_item *item);
 static const struct eio__turn_ops turn_ops = {flush_at_end, free_at_end};
 
 struct eio_session *eio__session_new(struct eio_server *server, const struct eio__opening *opening,
-                                     struct eio_http_head *take_head)
+                                     const struct eio_http_head *head)
 {
-    struct eio_session *session = calloc(1, sizeof *session);
-    if (!session) {
-        free(take_head);
-        return NULL;
-    }
+    struct eio_session *session = calloc(1, sizeof *session + eio__transport_room());
+    if (!session) return NULL;
     session->protocol = (uint8_t)opening->protocol;
     session->server = server;
-    session->head = take_head;
+    session->head = eio__http_head_copy(head);
     session->item.ops = &turn_ops;
     eio__queue_init(&session->queue);
-    if (eio__table_enter(server, session, opening->id) != 0) {
+    if (!session->head || eio__table_enter(server, session, opening->id) != 0) {
         free_at_end(&session->item);
         return NULL;
     }
@@ -351,12 +348,6 @@ int eio_session_protocol(const struct eio_session *session)
 const struct eio_http_head *eio_session_head(const struct eio_session *session)
 {
     return session->head;
-}
-
-const struct eio_http_head *eio_session_request_head(const struct eio_session *session)
-{
-    const struct eio_http_head *head = session->transport->request_head;
-    return head ? head : session->head;
 }
 
 struct eio_server *eio_session_server(const struct eio_session *session)

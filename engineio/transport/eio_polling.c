@@ -192,10 +192,20 @@ static bool has_type(struct eio_http_request *request, const char *type)
     return eio_str_is(eio_http_head_field(request->head, "content-type"), type);
 }
 
+struct post_body {
+    uint8_t *p;
+    size_t n;
+    bool is_binary;
+};
+
 /* Reads the packets of a body. Returns 0, or negative with fault. */
-static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool binary, struct eio__fault *fault)
+static int read_payload(struct eio_session *session, const struct eio_http_head *head, struct post_body body,
+                        struct eio__fault *fault)
 {
     struct eio__packet packet;
+    uint8_t *p = body.p;
+    size_t n = body.n;
+    bool binary = body.is_binary;
     const char *why = n == 0 ? "empty payload" : "the payload is not valid UTF-8";
     *fault = (struct eio__fault){.code = EIO_EPROTO, .why = why};
     if (n == 0 || (!binary && !base_utf8_valid(p, n))) return EIO_EPROTO;
@@ -203,7 +213,7 @@ static int read_payload(struct eio_session *session, uint8_t *p, size_t n, bool 
         int result = session->protocol == 3 ? eio__payload3_next(&p, &n, binary, &packet, fault)
                                             : eio__payload_next(&p, &n, &packet, fault);
         if (result <= 0) return result;
-        if (eio__receive(session, &packet) != 0) return 0;
+        if (eio__receive(session, &packet, head) != 0) return 0;
     }
     return 0;
 }
@@ -263,10 +273,9 @@ static void on_post(struct eio__polling *polling, struct eio_http_request *reque
     server->stats.bytes_in += n;
     /* A form without the field has no packets, as in the reference. */
     bool has_packets = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
-    polling->base.request_head = request->head;
     eio__loop_begin_slice(server->loop);
-    int result = has_packets ? read_payload(session, p, n, binary, &fault) : 0;
-    polling->base.request_head = NULL;
+    struct post_body body = {p, n, binary};
+    int result = has_packets ? read_payload(session, request->head, body, &fault) : 0;
     if (result < 0) {
         refuse_post(session, request, EIO_CLOSE_PARSE_ERROR, fault.why);
         return;
@@ -345,8 +354,7 @@ static void polling_look(const struct eio__transport *transport, struct eio__tra
 static void polling_open(struct eio_server *server, struct eio_http_request *request,
                          const struct eio__opening *opening)
 {
-    struct eio_http_head *head = eio__http_head_copy(request->head);
-    struct eio_session *session = head ? eio__session_new(server, opening, head) : NULL;
+    struct eio_session *session = eio__session_new(server, opening, request->head);
     struct eio__polling *polling = session ? calloc(1, sizeof *polling) : NULL;
     if (!polling) {
         if (session) eio__session_discard(session);

@@ -14,6 +14,30 @@ const struct eio__transport_ops *eio__transport_named(struct eio_str name)
     return NULL;
 }
 
+size_t eio__transport_room(void)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < TRANSPORT_COUNT; i++)
+        if (transports[i]->size > size) size = transports[i]->size;
+    return size;
+}
+
+void *eio__transport_alloc(struct eio_session *session, const struct eio__transport_ops *ops)
+{
+    if (session->room_taken) return calloc(1, ops->size);
+    session->room_taken = true;
+    memset(session->room, 0, ops->size);
+    return session->room;
+}
+
+void eio__transport_release(struct eio_session *session, void *take_memory)
+{
+    if (take_memory == session->room)
+        session->room_taken = false;
+    else
+        free(take_memory);
+}
+
 size_t eio__transport_upgrades(const struct eio__transport *transport, char *out, size_t size)
 {
     const struct eio_options *options = &transport->session->server->options;

@@ -21,8 +21,6 @@ struct eio__transport {
     bool blocked;      /* it took less than it was offered: write() has to wait */
     bool read_paused;  /* the peer does not read: nothing is read of it */
     bool is_busy;      /* what was read of it takes several turns: nothing more is read */
-    const struct eio_http_head
-        *request_head; /* of the request whose packets are being handled; NULL: the handshake's */
 };
 
 /* What a handshake asked for. */
@@ -36,6 +34,7 @@ struct eio__transport_ops {
     enum eio_transport kind; /* in options.transports */
     unsigned upgrades_to;    /* of enum eio_transport */
     bool is_polled;          /* what is sent waits until the client asks for it */
+    size_t size;             /* of its struct, if a session keeps to it: there is room for it in the session */
 
     /* Requests of a client. Each answers it, now or later. */
 
@@ -86,6 +85,11 @@ struct eio__transport_ops {
 
 /* The transport of that name, or NULL. */
 const struct eio__transport_ops *eio__transport_named(struct eio_str name);
+/* Of the largest that a session keeps to. */
+size_t eio__transport_room(void);
+/* Memory for a transport with ops->size, zeroed: the session's own, unless another one has it. NULL: none left. */
+void *eio__transport_alloc(struct eio_session *session, const struct eio__transport_ops *ops);
+void eio__transport_release(struct eio_session *session, void *take_memory);
 /* What a session may upgrade to, as JSON: "websocket" in quotes. Returns the size. */
 size_t eio__transport_upgrades(const struct eio__transport *transport, char *out, size_t size);
 

@@ -1,4 +1,4 @@
-/* The WebSocket transport: a bare non-blocking descriptor with one struct event, or a struct eio__io. Reads go through
+/* The WebSocket transport: a bare non-blocking descriptor in the loop's poller, or a struct eio__io. Reads go through
  * the loop's buffer and are decoded in place; writes gather the queue into one sendmsg. Framing itself is in
  * eio_ws_codec.c. */
 #include "eio_int.h"
@@ -17,7 +17,7 @@ enum {
     FREE_BYTES = 16384, /* of each read: small messages do not wait */
 };
 
-static void on_event(evutil_socket_t fd, short what, void *ctx);
+static void on_ready(struct eio__polled *polled, short what);
 static void end_slow(struct eio__ws *ws);
 static void end_pause(struct eio__ws *ws);
 
@@ -39,16 +39,14 @@ static void update_events(struct eio__ws *ws)
     short wanted = 0;
     if (!ws->base.read_paused && !session->inbox && !ws->inflating) wanted |= EV_READ;
     if (ws->base.blocked) wanted |= EV_WRITE;
-    if (ws->watched == wanted) return;
-    ws->watched = wanted;
+    short before = ws->watched;
+    if (before == wanted) return;
+    ws->watched = (uint8_t)wanted;
     if (ws->has_io) {
         ws->io->ops->watch(ws->io, wanted);
         return;
     }
-    event_del(&ws->event);
-    if (event_assign(&ws->event, server->loop->base, ws->base.fd, wanted | EV_PERSIST, on_event, ws) == 0 &&
-        event_add(&ws->event, NULL) == 0)
-        return;
+    if (eio__poll(server->loop, ws->base.fd, &ws->polled, before, wanted) == 0) return;
     /* Nothing of the peer would be noticed any more. One that lingers has its timeout. */
     eio_log(EIO_LOG_ERROR, "session %s: cannot register the descriptor with the event loop", eio_session_id(session));
     eio__session_fail(session, EIO_CLOSE_TRANSPORT_ERROR, "cannot register the descriptor with the event loop");
@@ -63,9 +61,11 @@ static void ws_detach(struct eio__transport *transport)
     if (ws->has_io) {
         ws->io->ops->close(ws->io);
     } else {
-        event_del(&ws->event);
-        eio__fd_close(ws->base.session->server->loop, ws->base.fd);
+        struct eio_loop *loop = ws->base.session->server->loop;
+        eio__poll(loop, ws->base.fd, &ws->polled, ws->watched, 0);
+        eio__fd_close(loop, ws->base.fd);
     }
+    ws->watched = 0;
     ws->has_io = false;
     ws->base.fd = -1;
     ws->base.blocked = ws->base.read_paused = false;
@@ -78,7 +78,7 @@ static void ws_free(struct eio__transport *transport)
     eio__ws_partial_free(ws->partial);
     end_pause(ws);
     end_slow(ws);
-    free(ws);
+    eio__transport_release(ws->base.session, ws);
 }
 
 void eio__ws_shutdown(struct eio__ws *ws)
@@ -409,7 +409,7 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
             return 0;
         }
     }
-    eio__receive(session, &packet);
+    eio__receive(session, &packet, session->head);
     return ws->base.fd < 0;
 }
 
@@ -578,10 +578,11 @@ static void on_io(short what, void *ctx)
     if (what & EV_READ) on_readable(ws);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *ctx)
+static void on_ready(struct eio__polled *polled, short what)
 {
-    (void)fd;
-    on_io(what, ctx);
+    struct eio__ws *ws = container_of(polled, struct eio__ws, polled);
+    what &= ws->watched;
+    if (what) on_io(what, ws);
 }
 
 static void ws_look(const struct eio__transport *transport, struct eio__traffic *out)
@@ -600,6 +601,7 @@ static void ws_look(const struct eio__transport *transport, struct eio__traffic 
 const struct eio__transport_ops eio__ws_ops = {
     .name = "websocket",
     .kind = EIO_WEBSOCKET,
+    .size = sizeof(struct eio__ws),
     .check_upgrade = eio__ws_check_upgrade,
     .open = eio__ws_open,
     .probe = eio__ws_probe,
@@ -619,7 +621,7 @@ const struct eio__transport_ops eio__ws_ops = {
 struct eio__ws *eio__ws_new(struct eio_session *session, struct eio__wire take_wire)
 {
     struct eio_loop *loop = session->server->loop;
-    struct eio__ws *ws = calloc(1, sizeof *ws);
+    struct eio__ws *ws = eio__transport_alloc(session, &eio__ws_ops);
     if (!ws) goto fail;
     ws->base = (struct eio__transport){.ops = &eio__ws_ops, .session = session, .fd = take_wire.fd};
     ws->watched = EV_READ;
@@ -631,12 +633,11 @@ struct eio__ws *eio__ws_new(struct eio_session *session, struct eio__wire take_w
         ws->io->ctx = ws;
         return ws;
     }
-    if (event_assign(&ws->event, loop->base, take_wire.fd, EV_READ | EV_PERSIST, on_event, ws) == 0 &&
-        event_add(&ws->event, NULL) == 0)
-        return ws;
+    ws->polled.fn = on_ready;
+    if (eio__poll(loop, take_wire.fd, &ws->polled, 0, EV_READ) == 0) return ws;
 fail:
     eio__wire_close(loop, take_wire);
-    free(ws);
+    if (ws) eio__transport_release(session, ws);
     return NULL;
 }
 

@@ -6,9 +6,7 @@
 
 #include "base_check.h"
 #include "eio_codec.h"
-
-#include <event2/event.h>
-#include <event2/event_struct.h>
+#include "eio_poll.h"
 
 /* A WebSocket's end, in this order; some are left out. From PEER_CLOSED on what comes is thrown away. */
 enum eio__closing {
@@ -50,15 +48,15 @@ struct eio__ws {
     bool has_io;                /* the descriptor is the io's */
     bool progressed;            /* a message was complete in the bytes just read */
     bool close_waits;           /* the peer's close frame, behind its packets */
-    uint16_t peer_code;         /* of that; 0: it has none */
-    short watched;              /* EV_READ, EV_WRITE */
+    uint8_t watched;            /* EV_READ, EV_WRITE */
+    uint16_t peer_code;         /* of the peer's close frame; 0: it has none */
     uint32_t written, received; /* bytes, modulo 2^32 */
     struct eio__ws_partial *partial;
     struct eio__slow_message *slow;   /* while a message is incomplete, or NULL */
     struct eio__inflating *inflating; /* the decoder was paused, and nothing is read; NULL: it is as usual */
     union {
-        struct event event; /* of fd */
-        struct eio__io *io; /* has_io */
+        struct eio__polled polled; /* of fd */
+        struct eio__io *io;        /* has_io */
     };
 };
 

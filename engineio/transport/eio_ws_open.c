@@ -45,6 +45,7 @@ struct eio_session *eio__ws_open_on(struct eio_server *server, const struct eio_
                                     struct eio__wire take_wire, struct eio_http_head *take_head, bool with_response)
 {
     struct eio_session *session = eio__session_new(server, opening, take_head);
+    free(take_head);
     if (!session) {
         eio__wire_close(server->loop, take_wire);
         return NULL;

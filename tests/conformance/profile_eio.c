@@ -7,11 +7,11 @@
 /* ws-echo: what is in flight at once. Suites send one message at a time; a few large ones may overlap. */
 #define ECHO_QUEUE_PAYLOADS 4
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     (void)ctx;
-    uint8_t *out = eio_session_reserve(session, kind, size);
-    if (out && size > 0) memcpy(out, message, size);
+    uint8_t *out = eio_session_reserve(session, message->kind, message->size);
+    if (out && message->size > 0) memcpy(out, message->bytes, message->size);
 }
 
 static int open_echo(struct conformance *conformance, struct eio_options *options)

@@ -15,9 +15,8 @@ static void send_text(struct eio_session *session, const char *text, size_t size
 }
 
 /* The headers of the POST that carried the message, as a JSON object. */
-static void send_headers(struct eio_session *session)
+static void send_headers(struct eio_session *session, const struct eio_http_head *head)
 {
-    const struct eio_http_head *head = eio_session_request_head(session);
     struct sio_builder builder;
     struct eio_str name, value;
     sio_builder_init(&builder);
@@ -40,27 +39,26 @@ static void on_open(struct eio_session *session, void *ctx)
     send_text(session, "hi", 2);
 }
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     (void)ctx;
     static const uint8_t bytes[] = {0, 1, 2, 3, 4};
     static const char utf8[] = "пойду спать всем спокойной ночи";
-    struct eio_str text = {(const char *)message, kind == EIO_TEXT ? size : 0};
+    struct eio_message answer = *message;
+    struct eio_str text = {(const char *)message->bytes, message->kind == EIO_TEXT ? message->size : 0};
     if (eio_str_is(text, "give utf8")) {
         send_text(session, utf8, sizeof utf8 - 1);
         return;
     }
     if (eio_str_is(text, "sendHeaders")) {
-        send_headers(session);
+        send_headers(session, message->head);
         return;
     }
     if (eio_str_is(text, "give binary")) {
-        kind = EIO_BINARY;
-        message = bytes;
-        size = sizeof bytes;
+        answer = (struct eio_message){EIO_BINARY, bytes, sizeof bytes, NULL};
     }
-    uint8_t *out = eio_session_reserve(session, kind, size);
-    if (out && size > 0) memcpy(out, message, size);
+    uint8_t *out = eio_session_reserve(session, answer.kind, answer.size);
+    if (out && answer.size > 0) memcpy(out, answer.bytes, answer.size);
 }
 
 /* ------------------------------------------------------------------- hooks */

@@ -209,12 +209,12 @@ static void on_open(struct eio_session *session, void *ctx)
     act(session);
 }
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     (void)ctx;
     struct record *record = eio_session_data(session);
     BASE_CHECK(record && record->opened == 1 && record->closed == 0);
-    BASE_CHECK(kind == EIO_BINARY || base_utf8_valid(p, n));
+    BASE_CHECK(message->kind == EIO_BINARY || base_utf8_valid(message->bytes, message->size));
     act(session);
 }
 

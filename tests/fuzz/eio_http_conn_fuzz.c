@@ -95,13 +95,15 @@ static void answer_one(void)
     }
 }
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     (void)ctx;
-    uint8_t *message;
-    struct eio_frame *frame = eio_frame_new(kind, n, &message);
+    const uint8_t *p = message->bytes;
+    size_t n = message->size;
+    uint8_t *copy;
+    struct eio_frame *frame = eio_frame_new(message->kind, n, &copy);
     BASE_CHECK(frame);
-    if (n) memcpy(message, p, n);
+    if (n) memcpy(copy, p, n);
     eio_session_send(session, frame);
     eio_frame_unref(frame);
     if (n > 0 && p[0] == 'c') eio_session_close(session, EIO_CLOSE_FORCED, NULL);

@@ -38,14 +38,13 @@ static inline void node_on_open(struct eio_session *session, void *ctx)
     node->opened++;
 }
 
-static inline void node_on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n,
-                                   void *ctx)
+static inline void node_on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     struct node *node = ctx;
     node->messages++;
-    node->secure = eio_session_request_head(session)->secure;
-    uint8_t *out = eio_session_reserve(session, kind, n);
-    if (out && n) memcpy(out, p, n);
+    node->secure = message->head->secure;
+    uint8_t *out = eio_session_reserve(session, message->kind, message->size);
+    if (out && message->size) memcpy(out, message->bytes, message->size);
 }
 
 static inline void node_on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail,

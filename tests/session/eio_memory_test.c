@@ -25,13 +25,15 @@ static void on_open(struct eio_session *session, void *ctx)
 }
 
 /* Answers in all ways there are: a frame, reserved bytes, and a batch from the hook. */
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
+    enum eio_kind kind = message->kind;
+    size_t n = message->size;
     (void)ctx;
     uint8_t *out;
     struct eio_frame *frame = eio_frame_new(kind, n, &out);
     if (frame) {
-        if (n) memcpy(out, p, n);
+        if (n) memcpy(out, message->bytes, n);
         eio_session_send(session, frame);
         if (batch) eio_batch_add(batch, frame);
         if (batch) eio_batch_add(batch, frame);
@@ -45,7 +47,7 @@ static void on_message(struct eio_session *session, enum eio_kind kind, const ui
         eio_session_send_batch(session, batch);
         eio_batch_clear(batch);
     }
-    if (n == 4 && memcmp(p, "quit", 4) == 0) eio_session_close(session, EIO_CLOSE_FORCED, NULL);
+    if (n == 4 && memcmp(message->bytes, "quit", 4) == 0) eio_session_close(session, EIO_CLOSE_FORCED, NULL);
 }
 
 static void on_close(struct eio_session *session, enum eio_close_reason reason, const char *detail, void *ctx)

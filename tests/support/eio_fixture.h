@@ -39,10 +39,12 @@ static inline void fixture_on_open(struct eio_session *session, void *ctx)
     fixture->opened++;
 }
 
-static inline void fixture_on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n,
-                                      void *ctx)
+static inline void fixture_on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     struct fixture *fixture = ctx;
+    enum eio_kind kind = message->kind;
+    const uint8_t *p = message->bytes;
+    size_t n = message->size;
     size_t used = strlen(fixture->log);
     if (kind == EIO_TEXT && n < 200)
         snprintf(fixture->log + used, sizeof fixture->log - used, "text:%.*s\n", (int)n, (const char *)p);

@@ -81,7 +81,7 @@ static struct test_request *test_request_new(struct eio_server *server, const ch
     BASE_CHECK(request);
     request->base =
         (struct eio_http_request){.ops = &ops, .head = head.take_head, .loop = server->loop, .line = test_line};
-    snprintf(head.take_head->address, sizeof head.take_head->address, "127.0.0.1");
+    snprintf(eio__http_head_address(head.take_head), EIO__ADDRESS_CHARS, "127.0.0.1");
     request->fd = -1;
     return request;
 }
