@@ -37,6 +37,10 @@ static const struct kit_metric metric_rows[] = {
                     "Snapshots delayed by snapshot_memory_bytes or snapshot_memory_per_user_bytes."),
     KIT_COUNTER_ROW("snapshots_refused_total", counters.snapshots_refused,
                     "Snapshots that waited for longer than snapshot_wait_ms."),
+    KIT_COUNTER_ROW("call_lists_cut_total", counters.lists_cut, "Pages of calls cut short by call_list_bytes_max."),
+    KIT_COUNTER_ROW("exports_total", counters.exports, "Exports of calls that were begun."),
+    KIT_COUNTER_ROW("exports_refused_total", counters.exports_refused,
+                    "Exports refused by snapshot_memory_bytes or snapshot_memory_per_user_bytes."),
     KIT_COUNTER_ROW("gates_lost_total", counters.gates_lost,
                     "Subscriptions ended because gate_messages_max or gate_bytes_max was reached."),
 };

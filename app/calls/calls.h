@@ -18,6 +18,8 @@ struct calls_counters {
     uint64_t lines, duplicates, suggestions, searches, feedback, snapshots, gates_lost, notes, uses, redacted, alerts,
         patterns_over, summaries;
     uint64_t snapshots_delayed, snapshots_refused; /* for want of room */
+    uint64_t lists_cut;                            /* by call_list_bytes_max */
+    uint64_t exports, exports_refused;             /* the same */
 };
 const struct calls_counters *calls_get_counters(const struct calls *calls);
 

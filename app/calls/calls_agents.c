@@ -54,6 +54,7 @@ struct list {
     char status[16];          /* "": all */
     char before[KIT_ID_SIZE]; /* "": the latest */
     int64_t limit;            /* 0: as many as there may be */
+    bool is_cut;
 };
 
 static int read_list(struct kit_request *request, const json_t *payload)
@@ -80,12 +81,20 @@ static void start_list(struct kit_request *request)
 
 static int run_list(struct kit_db *db, struct kit_request *request)
 {
-    const struct list *list = KIT_REQUEST(list, request);
-    const struct calls_page page = {.status = list->status[0] ? list->status : NULL,
-                                    .before = list->before,
-                                    .limit = list->limit,
-                                    .now_ms = request->now_ms};
-    return calls_listing_page(db, request->kit->config, request->claims, &page, &request->json, &request->op.failure);
+    struct list *list = KIT_REQUEST(list, request);
+    struct calls_page page = {.status = list->status[0] ? list->status : NULL,
+                              .before = list->before,
+                              .limit = list->limit,
+                              .now_ms = request->now_ms};
+    int code =
+        calls_listing_page(db, request->kit->config, request->claims, &page, &request->json, &request->op.failure);
+    list->is_cut = page.is_cut;
+    return code;
+}
+
+static void reply_list(struct kit_request *request)
+{
+    ((struct calls *)request->state)->counters.lists_cut += KIT_REQUEST(list, request)->is_cut;
 }
 
 /* ------------------------------------------- GET /api/v1/calls/{call_id} */
@@ -119,6 +128,7 @@ int calls_agents_start(struct calls *calls)
          .read = read_list,
          .start = start_list,
          .run = run_list,
+         .reply = reply_list,
          .method = EIO_HTTP_GET,
          .path = "/api/v1/calls"},
         {.size = sizeof(struct kit_request),

@@ -1,6 +1,8 @@
-/* GET /api/v1/calls/{call_id}/export: the final lines of a call as WebVTT, SubRip, JSON or text. A long call is read in
- * pieces, one export of a user at a time, so that others' reads come in between. */
+/* GET /api/v1/calls/{call_id}/export: the final lines of a call as WebVTT, SubRip, JSON or text. It is read
+ * and sent in pieces, the next when the client has taken the last, and one export of a user is read at a time, so that
+ * others' reads come in between. What the pieces take is charged to the user like snapshots. */
 #include "calls_int.h"
+#include "kit_http.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,8 @@
 #define LINE_MS 2000 /* how long a line is shown if it does not name its end */
 #define PIECE_LINES 200
 #define PIECE_BYTES 131072
+#define EXPORT_BYTES (2 * PIECE_BYTES) /* that an export takes: a piece being made or sent */
+#define RETRY_MS 1000
 
 enum format { VTT, SRT, JSON, TEXT };
 static const char *const format_names[] = {"vtt", "srt", "json", "text"};
@@ -30,6 +34,9 @@ struct export
     size_t count;
     int64_t started_ms;
     bool has_begun, is_whole;
+    struct eio_http_stream *stream; /* NULL: not begun, or gone */
+    bool is_reading, is_gone;       /* a piece is being read; the client went away */
+    size_t charge, sent;
     int64_t seq; /* of the last line that was read */
     struct cue cue;
 };
@@ -199,13 +206,13 @@ static int put_row(struct export *export, const struct kit_rows *row, struct kit
 static int put_rows(struct kit_db *db, struct export *export, int64_t call, struct kit_failure *failure)
 {
     struct kit_rows rows;
-    size_t end = export->out.size + PIECE_BYTES, count = 0;
+    size_t count = 0;
     enum kit_step step = kit_db_query(db, &rows,
                                       "SELECT seq, json, speaker, text FROM segments WHERE call=? AND is_final <> 0 "
                                       "AND seq > ? ORDER BY seq LIMIT ?",
                                       "iii", call, export->seq, (int64_t)PIECE_LINES);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
-    for (; step == KIT_ROW && export->out.size < end && !failure->code; step = kit_rows_next(&rows), count++)
+    for (; step == KIT_ROW && export->out.size < PIECE_BYTES && !failure->code; step = kit_rows_next(&rows), count++)
         put_row(export, &rows, failure);
     if (step == KIT_FAILED) kit_db_fail(db, failure);
     kit_rows_end(&rows);
@@ -235,39 +242,116 @@ static int run_export(struct kit_db *db, struct kit_request *request)
     if (export->is_whole) put_cue(export, &export->cue, -1);
     if (export->is_whole && export->format == JSON) sio_builder_put(&export->out, "]}");
     if (export->out.error) return kit_fail(failure, 503, NULL, "out of memory");
-    if (export->out.size > calls_config(request->kit->config)->export_bytes_max)
+    if (export->sent + export->out.size > calls_config(request->kit->config)->export_bytes_max)
         return kit_fail(failure, 413, NULL, "the call is longer than export_bytes_max");
     return 0;
 }
 
+/* -------------------------------------------------------------------- sending */
+
+static void charge_export(struct export *export, size_t bytes)
+{
+    ptrdiff_t more = (ptrdiff_t)bytes - (ptrdiff_t) export->charge;
+    export->charge = bytes;
+    if (more) kit_user_charge(export->request.user, more);
+}
+
+/* One always fits. */
+static bool has_room(const struct kit_request *request)
+{
+    const struct calls_config *config = calls_config(request->kit->config);
+    size_t of_user = kit_user_answer_bytes(request->user), of_all = request->kit->answer_bytes;
+    return (!of_user || of_user + EXPORT_BYTES <= config->snapshot_memory_per_user_bytes) &&
+           (!of_all || of_all + EXPORT_BYTES <= config->snapshot_memory_bytes);
+}
+
+static void read_piece(struct export *export)
+{
+    export->is_reading = true;
+    export->request.op.source = kit_user_source(export->request.user, true);
+    kit_request_submit(&export->request);
+}
+
 static void start_export(struct kit_request *request)
 {
-    request->op.source = kit_user_source(request->user, true);
-    kit_request_submit(request);
+    struct export *export = KIT_REQUEST(export, request);
+    struct calls *calls = request->state;
+    if (has_room(request)) {
+        charge_export(export, EXPORT_BYTES);
+        read_piece(export);
+        return;
+    }
+    calls->counters.exports_refused++;
+    kit_fail(&request->op.failure, 429, NULL, "too many exports are being sent; try again");
+    request->op.failure.retry_after_ms = RETRY_MS;
+    kit_request_finish(request);
+}
+
+static void on_drain(void *ctx)
+{
+    struct export *export = ctx;
+    if (export->is_reading) return;
+    if (!export->is_whole) {
+        read_piece(export);
+        return;
+    }
+    eio_http_stream_end(export->stream);
+    kit_request_finish(&export->request);
+}
+
+static void on_abort(void *ctx)
+{
+    struct export *export = ctx;
+    export->stream = NULL;
+    export->is_gone = true;
+    if (!export->is_reading) kit_request_finish(&export->request);
+}
+
+/* The rest of the request is the stream's. */
+static int begin_stream(struct export *export)
+{
+    static const char *const types[] = {"text/vtt; charset=utf-8", "application/x-subrip; charset=utf-8",
+                                        "application/json; charset=utf-8", "text/plain; charset=utf-8"};
+    struct kit_request *request = &export->request;
+    const struct eio_http_stream_options options = {.on_drain = on_drain, .on_abort = on_abort, .ctx = export};
+    if (eio_http_request_head(request->http)->method == EIO_HTTP_HEAD) export->is_whole = true;
+    eio_http_request_on_abort(request->http, NULL, NULL);
+    export->stream = kit_http_stream(request->kit, request->http, types[export->format],
+                                     (struct eio_http_reply_field){NULL, NULL}, &options);
+    request->http = NULL;
+    if (!export->stream) return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    ((struct calls *)request->state)->counters.exports++;
+    return 0;
+}
+
+/* If that fails the client is gone, and on_abort() follows. */
+static void send_piece(struct export *export)
+{
+    export->sent += export->out.size;
+    eio_http_stream_write(export->stream, export->out.json, export->out.size);
+    sio_builder_clear(&export->out);
+    sio_builder_init(&export->out);
+    sio_builder_open(&export->out);
 }
 
 static void step_export(struct kit_request *request)
 {
     struct export *export = KIT_REQUEST(export, request);
-    bool is_wanted = request->http && !request->op.failure.code;
-    if (is_wanted && !export->is_whole)
-        kit_store_again(&request->op);
-    else
-        kit_request_finish(request);
-}
-
-static void reply_export(struct kit_request *request)
-{
-    static const char *const types[] = {"text/vtt; charset=utf-8", "application/x-subrip; charset=utf-8",
-                                        "application/json; charset=utf-8", "text/plain; charset=utf-8"};
-    struct export *export = KIT_REQUEST(export, request);
-    kit_request_set_type(request, types[export->format]);
-    sio_builder_put_slice(&request->json, sio_args_none(), (struct eio_str){export->out.json, export->out.size});
+    export->is_reading = false;
+    bool is_wanted = !export->is_gone && (export->stream || request->http);
+    if (is_wanted && !request->op.failure.code && !export->stream) begin_stream(export);
+    if (is_wanted && !request->op.failure.code) {
+        send_piece(export);
+        return;
+    }
+    if (export->stream) eio_http_stream_abort(export->stream);
+    kit_request_finish(request);
 }
 
 static void clear_export(struct kit_request *request)
 {
     struct export *export = KIT_REQUEST(export, request);
+    charge_export(export, 0);
     sio_builder_clear(&export->out);
     free(export->cue.text);
 }
@@ -283,7 +367,6 @@ int calls_export_start(struct calls *calls)
          .allow = calls_allow,
          .read = read_export,
          .run = run_export,
-         .reply = reply_export,
          .clear = clear_export,
          .start = start_export,
          .step = step_export,

@@ -65,6 +65,7 @@ struct calls_config {
     uint32_t gate_messages_max;
     size_t gate_bytes_max;
     uint32_t call_list_max;
+    size_t call_list_bytes_max;
     uint32_t text_max_bytes;
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;

@@ -217,7 +217,8 @@ static int split_named(const struct kit_claims *claims, char **ids, char **begin
 struct listing {
     struct kit_db *db;
     const struct kit_claims *claims;
-    const struct calls_page *page;
+    struct calls_page *page;
+    size_t bytes_max;
     int64_t before, limit;
     struct sio_builder *out;
     struct kit_failure *failure;
@@ -228,8 +229,11 @@ static int put_rows(const struct listing *listing, struct kit_rows *rows, enum k
 {
     struct sio_builder *out = listing->out;
     int64_t last = 0, count = 0;
+    size_t begin = out->size;
     sio_builder_put(out, ",\"calls\":[");
     for (; step == KIT_ROW && count < listing->limit; step = kit_rows_next(rows)) {
+        listing->page->is_cut = count && out->size - begin >= listing->bytes_max;
+        if (listing->page->is_cut) break;
         if (count++) sio_builder_put(out, ",");
         last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
@@ -291,12 +295,13 @@ static int put_own(const struct listing *listing)
 }
 
 int calls_listing_page(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims,
-                       const struct calls_page *page, struct sio_builder *out, struct kit_failure *failure)
+                       struct calls_page *page, struct sio_builder *out, struct kit_failure *failure)
 {
     struct listing listing = {.db = db, .claims = claims, .page = page, .out = out, .failure = failure};
     listing.limit = page->limit && page->limit < calls_config(config)->call_list_max
                         ? page->limit
                         : calls_config(config)->call_list_max;
+    listing.bytes_max = calls_config(config)->call_list_bytes_max;
     int code = find_before(db, claims, page->before, &listing.before, failure);
     if (code) return code;
     return claims->all_calls ? put_all(&listing) : put_own(&listing);

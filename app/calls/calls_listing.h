@@ -31,9 +31,10 @@ struct calls_page {
     const char *before; /* a call's id, or the `next` of an answer; "": the latest */
     int64_t limit;      /* 0: call_list_max */
     int64_t now_ms;
+    bool is_cut; /* set: call_list_bytes_max was reached */
 };
 /* Appends ,"calls":[…] and, if there are more, ,"next":… to an object. On a thread, inside an operation. */
 int calls_listing_page(struct kit_db *db, const struct kit_config *config, const struct kit_claims *claims,
-                       const struct calls_page *page, struct sio_builder *out, struct kit_failure *failure);
+                       struct calls_page *page, struct sio_builder *out, struct kit_failure *failure);
 
 #endif

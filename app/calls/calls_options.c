@@ -18,7 +18,9 @@ static const struct kit_option options[] = {
     KIT_U32_ROW("snapshot_notes_max", snapshot_notes_max, "100", 1, 10000, "Calls",
                 "latest notes of supervisors in the response to call:subscribe"),
     KIT_SIZE_ROW("snapshot_memory_bytes", snapshot_memory_bytes, "134217728", 1024, "Calls",
-                 "bytes of responses to call:subscribe that are being read or sent; above: further ones wait"),
+                 "bytes of responses to call:subscribe and of exports that are being read or sent; above: further "
+                 "responses wait, "
+                 "and exports get error 429"),
     KIT_SIZE_ROW("snapshot_memory_per_user_bytes", snapshot_memory_per_user_bytes, "33554432", 1024, "Calls",
                  "the same for one user, over all the user's sockets"),
     KIT_U32_ROW("snapshot_wait_ms", snapshot_wait_ms, "30000", 10, KIT_DAY_MS, "Calls",
@@ -29,6 +31,8 @@ static const struct kit_option options[] = {
         "503, and it may subscribe again"),
     KIT_SIZE_ROW("gate_bytes_max", gate_bytes_max, "4194304", 1024, "Calls", "bytes of these events; the same applies"),
     KIT_U32_ROW("call_list_max", call_list_max, "200", 1, 10000, "Calls", "latest calls in the response to call:list"),
+    KIT_SIZE_ROW("call_list_bytes_max", call_list_bytes_max, "1048576", 1024, "Calls",
+                 "bytes of these calls, of which metadata may be large; above: the rest is the next page's"),
     KIT_U32_ROW("text_max_bytes", text_max_bytes, "65536", 1, 1000000, "Calls",
                 "text of a transcript line; above: error 413"),
     KIT_TEXT_ROW(
@@ -39,7 +43,7 @@ static const struct kit_option options[] = {
         "alert_rules", alert_rules, "", "Calls",
         "file of alert rules, a JSON list; reloaded on SIGHUP; administrators may write others over HTTP; empty: none"),
     KIT_SIZE_ROW("export_bytes_max", export_bytes_max, "67108864", 1024, "Calls",
-                 "size of an exported call; above: error 413"),
+                 "size of an exported call; above: error 413, or once it has begun the end of the connection"),
     KIT_TEXT_ROW("public_url", public_url, "", "Calls",
                  "how this server is called from outside, `https://host`, without a path: Twilio signs it"),
     KIT_SECRET_ROW("twilio_auth_token", twilio_auth_token, NULL, "Calls",

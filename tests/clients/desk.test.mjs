@@ -216,3 +216,16 @@ test("lists of calls, searches and the event of a new call say whose call it is"
   const found = await watcher.ask("call:search", { query: "quixotic" });
   assert.deepEqual(found.calls.map(({ call_id, agents }) => [call_id, agents]), [["a1", ["cat", "ann"]]]);
 });
+
+test("a page of calls is limited in bytes, whatever their metadata", async () => {
+  const other = await Desk.open({ feed: ["--role", "feed"], ann: ["--calls", "*"] }, "--call-list-bytes-max", "20000");
+  try {
+    for (let i = 0; i < 10; i++) await other.call(`large-${i}`, { metadata: { note: "x".repeat(5000) } });
+    const pages = [];
+    for (let before; !pages.length || before; before = pages.at(-1).next) pages.push((await other.request("ann", "GET", `/api/v1/calls${before ? `?before=${before}` : ""}`)).body);
+    assert.deepEqual(pages.map(({ calls }) => calls.length), [4, 4, 2]);
+    assert.deepEqual(pages.flatMap(({ calls }) => calls.map(({ call_id }) => call_id)), Array.from({ length: 10 }, (_, i) => `large-${9 - i}`));
+    assert.match((await other.request(null, "GET", "/metrics")).body, /^parley_call_lists_cut_total 2$/m);
+    other.leave();
+  } finally { await other.close(); }
+});
