@@ -52,6 +52,9 @@ struct kit_hook {
     void *ctx;
 };
 
+struct kit_claims;
+typedef int (*kit_token_fn)(void *ctx, const struct kit_claims *claims, struct kit_failure *failure);
+
 /* A number that /health shows. */
 struct kit_health_field {
     const char *name;
@@ -124,6 +127,8 @@ struct kit {
     struct kit_user *users; /* kit_user.c: a table */
     size_t answer_bytes;    /* kit_user.h: of all users */
     struct kit_hook answers_sent;
+    kit_token_fn token_fn; /* kit_on_token() */
+    void *token_ctx;
 };
 
 /* Opens what the modules stand on, but for the server. Returns 0 or a negative code with a line in error; kit_clear()

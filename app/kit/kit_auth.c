@@ -107,6 +107,7 @@ struct kit_claims *kit_claims_new(const json_t *token)
     claims->refs = 1;
     claims->role = role;
     claims->exp_s = exp_s;
+    kit_json_int64(json_object_get(token, "iat"), -KIT_JWT_TIME_MAX, KIT_JWT_TIME_MAX, &claims->iat_s);
     snprintf(claims->sub, sizeof claims->sub, "%s", sub);
     snprintf(claims->tenant, sizeof claims->tenant, "%s", of ? of : "");
     claims->calls = copy_ids(json_object_get(token, "calls"), &claims->all_calls);
@@ -133,7 +134,9 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     struct kit_claims *claims = kit_claims_new(json);
     json_decref(json);
     if (!claims) kit_fail(failure, 403, NULL, "the token's sub, role or tenant is missing or invalid");
-    return claims;
+    if (!claims || !kit->token_fn || !kit->token_fn(kit->token_ctx, claims, failure)) return claims;
+    kit_claims_unref(claims);
+    return NULL;
 }
 
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
@@ -157,6 +160,12 @@ char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char
     if (claims) token = kit_jwt_sign(jwt, claims);
     json_decref(claims);
     return token;
+}
+
+void kit_on_token(struct kit *kit, kit_token_fn fn, void *ctx)
+{
+    kit->token_fn = fn;
+    kit->token_ctx = ctx;
 }
 
 /* ---------------------------------------------------------------- sockets */
@@ -195,6 +204,7 @@ static void send_off(struct user *user, int code, const char *message, bool alto
 
 struct disconnection {
     const char *tenant, *sub, *message;
+    int64_t issued_before_s;
     size_t count;
 };
 
@@ -203,15 +213,16 @@ static void disconnect_one(struct sio_socket *socket, void *ctx)
     struct disconnection *disconnection = ctx;
     struct user *user = sio_socket_user(socket);
     if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub) ||
-        strcmp(user->claims->tenant, disconnection->tenant))
+        strcmp(user->claims->tenant, disconnection->tenant) || user->claims->iat_s >= disconnection->issued_before_s)
         return;
     disconnection->count++;
     send_off(user, 401, disconnection->message, false);
 }
 
-size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, const char *message)
+size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
+                           const char *message)
 {
-    struct disconnection disconnection = {tenant, sub, message, 0};
+    struct disconnection disconnection = {tenant, sub, message, issued_before_s, 0};
     for (size_t i = 0; i < kit->namespace_count; i++)
         sio_target_each_local(sio_local(sio_all(kit->namespaces[i].nsp)), disconnect_one, &disconnection);
     return disconnection.count;

@@ -23,7 +23,7 @@ const char *kit_role_text(enum kit_role role);
 struct kit_claims {
     unsigned refs;
     enum kit_role role;
-    int64_t exp_s;
+    int64_t exp_s, iat_s; /* iat: 0 if the token does not say */
     char sub[KIT_USER_SIZE];
     char tenant[KIT_USER_SIZE]; /* "": none; users of two tenants are never the same */
     json_t *calls;              /* array of ids; "demo-*" stands for all that begin so */
@@ -51,9 +51,12 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
 struct kit_user *kit_auth_user(const struct sio_socket *socket);
 /* Something that the socket asked waits: it is not read meanwhile. Once more with false when it does not any longer. */
 void kit_auth_wait(const struct sio_socket *socket, bool begins);
-/* Tells the sockets of this node that are the user's why, and disconnects them. tenant: "" for none. Returns how many.
- */
-size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, const char *message);
+/* Tells the sockets of this node that are the user's why, and disconnects them, if their token is older than that.
+ * tenant: "" for none. Returns how many. */
+size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
+                           const char *message);
+/* fn is asked about each token whose signature and times are right: 0, or the code of failure. */
+void kit_on_token(struct kit *kit, kit_token_fn fn, void *ctx);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
                           int64_t unix_s, int64_t ttl_s);

@@ -30,6 +30,11 @@ uint64_t kit_bucket_take(struct kit_bucket *bucket, const struct kit_rate *rate,
     return 0;
 }
 
+bool kit_bucket_is_full(const struct kit_bucket *bucket, uint64_t now_ms)
+{
+    return bucket->full_ns <= now_ms * NS_PER_MS;
+}
+
 void kit_bucket_return(struct kit_bucket *bucket, const struct kit_rate *rate, uint64_t units)
 {
     uint64_t cost_ns = units * rate->interval_ns;
@@ -85,6 +90,15 @@ struct kit_bucket *kit_buckets_find(struct kit_buckets *buckets, char kind, cons
     }
     HASH_ADD_STR(buckets->table, name, named);
     return &named->bucket;
+}
+
+const struct kit_bucket *kit_buckets_get(const struct kit_buckets *buckets, char kind, const char *name)
+{
+    struct named *named;
+    char key[KIT_USER_SIZE + 1];
+    snprintf(key, sizeof key, "%c%s", kind, name);
+    HASH_FIND_STR(buckets->table, key, named);
+    return named ? &named->bucket : NULL;
 }
 
 size_t kit_buckets_count(const struct kit_buckets *buckets)

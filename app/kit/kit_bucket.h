@@ -2,6 +2,7 @@
 #ifndef KIT_BUCKET_H
 #define KIT_BUCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct kit_bucket {
 /* Takes units at the time now_ms. Returns 0, or for how many milliseconds there are not enough; then nothing is taken.
  * What is more than the burst is taken from a full bucket. */
 uint64_t kit_bucket_take(struct kit_bucket *bucket, const struct kit_rate *rate, uint64_t units, uint64_t now_ms);
+bool kit_bucket_is_full(const struct kit_bucket *bucket, uint64_t now_ms);
 /* Gives them back. */
 void kit_bucket_return(struct kit_bucket *bucket, const struct kit_rate *rate, uint64_t units);
 
@@ -29,6 +31,8 @@ struct kit_buckets *kit_buckets_new(size_t max);
 void kit_buckets_free(struct kit_buckets *buckets); /* Accepts NULL. */
 /* The name's, full if it is new; until the next call. kind: a letter in front of the name. NULL: out of memory. */
 struct kit_bucket *kit_buckets_find(struct kit_buckets *buckets, char kind, const char *name);
+/* The same, NULL if there is none. */
+const struct kit_bucket *kit_buckets_get(const struct kit_buckets *buckets, char kind, const char *name);
 size_t kit_buckets_count(const struct kit_buckets *buckets);
 
 #endif

@@ -97,7 +97,11 @@ static int run_put(struct kit_db *db, struct kit_store_op *op)
 
 static int run_remove(struct kit_db *db, struct kit_store_op *op)
 {
-    return users_remove(db, run_of(op)->row.name, &op->failure);
+    struct run *run = run_of(op);
+    struct users_cut cut = {.tenant = ""};
+    memcpy(cut.name, run->row.name, sizeof cut.name);
+    int code = users_remove(db, run->row.name, &op->failure);
+    return code ? code : users_cut(db, &cut, (int64_t)time(NULL) * 1000, &op->failure);
 }
 
 static void print_user(void *ctx, const struct users_row *row)

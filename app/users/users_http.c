@@ -136,10 +136,12 @@ static int run_put(struct kit_db *db, struct kit_request *request)
 static void reply_put(struct kit_request *request)
 {
     struct put *put = KIT_REQUEST(put, request);
+    struct users_cut cut = {.not_before_s = 0};
+    memcpy(cut.name, put->row.name, sizeof cut.name);
     if (put->is_new)
         request->status = 201;
     else
-        users_disconnect(request->state, "", put->row.name);
+        users_cut_everywhere(request->state, &cut);
     sio_builder_put(&request->json, ",\"name\":");
     kit_put_text(&request->json, put->row.name);
 }
@@ -153,14 +155,35 @@ static void clear_put(struct kit_request *request)
 
 /* ------------------------------------------------------- remove, disconnect */
 
-static int run_remove(struct kit_db *db, struct kit_request *request)
+struct cut {
+    struct kit_request request;
+    struct users_cut cut;
+};
+
+static int read_cut(struct kit_request *request, const json_t *payload)
 {
-    return users_remove(db, request->about, &request->op.failure);
+    struct cut *cut = KIT_REQUEST(cut, request);
+    (void)payload;
+    request->op.locks[0] = USERS_LOCK;
+    memcpy(cut->cut.tenant, request->claims->tenant, sizeof cut->cut.tenant);
+    memcpy(cut->cut.name, request->about, sizeof cut->cut.name);
+    return 0;
 }
 
-static void reply_disconnect(struct kit_request *request)
+static int run_disconnect(struct kit_db *db, struct kit_request *request)
 {
-    users_disconnect(request->state, request->claims->tenant, request->about);
+    return users_cut(db, &KIT_REQUEST(cut, request)->cut, request->now_ms, &request->op.failure);
+}
+
+static int run_remove(struct kit_db *db, struct kit_request *request)
+{
+    int code = users_remove(db, request->about, &request->op.failure);
+    return code ? code : run_disconnect(db, request);
+}
+
+static void reply_cut(struct kit_request *request)
+{
+    users_cut_everywhere(request->state, &KIT_REQUEST(cut, request)->cut);
     sio_builder_put(&request->json, ",\"name\":");
     kit_put_text(&request->json, request->about);
 }
@@ -189,20 +212,23 @@ int users_http_start(struct users *users)
          .clear = clear_put,
          .method = EIO_HTTP_POST,
          .path = USERS_PATH},
-        {.size = sizeof(struct kit_request),
+        {.size = sizeof(struct cut),
          .way = KIT_WRITE,
          .roles = KIT_ROLE_ADMIN,
          .about = "name",
          .allow = allow_own,
+         .read = read_cut,
          .run = run_remove,
-         .reply = reply_disconnect,
+         .reply = reply_cut,
          .method = EIO_HTTP_DELETE,
          .path = USERS_PATH "/<name>"},
-        {.size = sizeof(struct kit_request),
+        {.size = sizeof(struct cut),
+         .way = KIT_WRITE,
          .roles = KIT_ROLE_ADMIN | KIT_ROLE_SERVICE,
          .about = "name",
-         .start = kit_request_finish,
-         .reply = reply_disconnect,
+         .read = read_cut,
+         .run = run_disconnect,
+         .reply = reply_cut,
          .method = EIO_HTTP_POST,
          .path = USERS_PATH "/<name>/disconnect"},
     };

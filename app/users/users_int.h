@@ -1,5 +1,5 @@
-/* Shared by the files of users/ only. Reading order: users.c, users_store.c, users_password.c, users_login.c,
- * users_http.c, users_command.c. */
+/* Shared by the files of users/ only. Reading order: users.c, users_store.c, users_cutoffs.c, users_password.c,
+ * users_login.c, users_http.c, users_command.c. */
 #ifndef USERS_INT_H
 #define USERS_INT_H
 
@@ -16,8 +16,9 @@ struct users_config {
     size_t password_memory_bytes;
     uint32_t password_passes, password_bytes_min;
     uint32_t token_ttl_s;
-    uint32_t login_burst, login_interval_ms, login_address_burst, login_address_interval_ms, login_tracked_max,
-        password_queue_max;
+    uint32_t login_burst, login_interval_ms, login_address_burst, login_address_interval_ms, login_user_burst,
+        login_user_interval_ms, login_tracked_max, password_queue_max;
+    uint32_t user_poll_ms;
 };
 extern const struct kit_option_set users_options;
 
@@ -26,6 +27,7 @@ struct users {
     const struct users_config *config;
     struct kit_strand strand; /* passwords, one at a time: each takes memory and a thread for a while */
     struct kit_buckets *attempts;
+    struct users_cutoffs *cutoffs;
     char dummy[crypto_pwhash_STRBYTES]; /* the strand's: what the password of an unknown user is checked against */
     uint64_t logins, login_failures, login_limited, disconnects;
     uint64_t queued, queue_full; /* passwords on the strand now; refused for want of room */
@@ -53,6 +55,24 @@ int users_remove(struct kit_db *db, const char *name, struct kit_failure *failur
 int users_each(struct kit_db *db, const char *after, int64_t limit, void (*fn)(void *ctx, const struct users_row *row),
                void *ctx, struct kit_failure *failure);
 
+/* ----------------------------------------------------------------- cutoffs */
+
+/* A user's tokens from before are void (users_cutoffs.c). tenant: "" for users of this server. */
+struct users_cut {
+    char tenant[KIT_USER_SIZE], name[KIT_USER_SIZE];
+    int64_t not_before_s; /* 0: only the sockets are disconnected */
+};
+/* Inside an operation that writes, with USERS_LOCK: stores it, from now on, and sets not_before_s. */
+int users_cut(struct kit_db *db, struct users_cut *cut, int64_t now_ms, struct kit_failure *failure);
+/* Inside an operation: from when on the user's tokens are valid, 0 if all are. */
+int users_read_cutoff(struct kit_db *db, const char *tenant, const char *name, int64_t *not_before_s,
+                      struct kit_failure *failure);
+/* At this node: disconnects the sockets that it concerns. False: out of memory. */
+bool users_cut_here(struct users *users, const struct users_cut *cut);
+int users_cutoffs_start(struct users *users);
+void users_cutoffs_pause(struct users *users);
+void users_cutoffs_stop(struct users *users);
+
 /* --------------------------------------------------------------- passwords */
 
 /* A password on its way through a thread. Embedded; what it is about stands in hash. */
@@ -75,7 +95,7 @@ int users_hash_now(const struct users_config *config, const char *password, char
 
 int users_login_start(struct users *users);
 int users_http_start(struct users *users);
-/* Disconnects the user's sockets, on every node. tenant: that of who asks; users of this server have "". */
-void users_disconnect(struct users *users, const char *tenant, const char *name);
+/* The same on every node. */
+void users_cut_everywhere(struct users *users, const struct users_cut *cut);
 
 #endif

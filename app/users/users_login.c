@@ -9,6 +9,8 @@ struct login {
     struct kit_request request;
     char name[KIT_USER_SIZE], address[46];
     struct users_row row;
+    int64_t not_before_s;
+    unsigned attempts; /* that were taken, as enum attempt counts them */
     struct users_hashing hashing;
     char *token;
 };
@@ -20,40 +22,83 @@ static struct users *users_of(const struct login *login)
 
 /* ---------------------------------------------------------------- attempts */
 
-static struct kit_rate user_rate(const struct users *users)
+#define KNOWN_MS (30 * UINT64_C(86400000)) /* for so long an address is remembered from which a user has logged in */
+
+/* What is counted: of the user from this address, of the address, of the user from all addresses. */
+enum attempt { OF_PAIR, OF_ADDRESS, OF_USER, ATTEMPTS };
+
+static struct kit_rate rate_of(const struct users *users, enum attempt attempt)
 {
-    return (struct kit_rate){users->config->login_interval_ms * UINT64_C(1000000), users->config->login_burst};
+    const struct users_config *config = users->config;
+    const struct kit_rate rates[ATTEMPTS] = {
+        {config->login_interval_ms * UINT64_C(1000000), config->login_burst},
+        {config->login_address_interval_ms * UINT64_C(1000000), config->login_address_burst},
+        {config->login_user_interval_ms * UINT64_C(1000000), config->login_user_burst},
+    };
+    return rates[attempt];
 }
 
-static struct kit_rate address_rate(const struct users *users)
+/* The name is hashed, since it may be as long as a key. */
+static void name_pair(const struct login *login, char out[KIT_USER_SIZE])
 {
-    return (struct kit_rate){users->config->login_address_interval_ms * UINT64_C(1000000),
-                             users->config->login_address_burst};
+    uint8_t digest[16];
+    crypto_generichash(digest, sizeof digest, (const uint8_t *)login->name, strlen(login->name), NULL, 0);
+    sodium_bin2hex(out, 2 * sizeof digest + 1, digest, sizeof digest);
+    snprintf(out + 2 * sizeof digest, KIT_USER_SIZE - 2 * sizeof digest, " %s", login->address);
 }
 
-/* Takes an attempt of the user and one of the address. Returns 0 or how long to wait. */
+static struct kit_bucket *bucket_of(const struct login *login, enum attempt attempt)
+{
+    char pair[KIT_USER_SIZE];
+    name_pair(login, pair);
+    return kit_buckets_find(users_of(login)->attempts, "pau"[attempt],
+                            attempt == OF_PAIR      ? pair
+                            : attempt == OF_ADDRESS ? login->address
+                                                    : login->name);
+}
+
+/* The user has logged in from there: somebody who guesses elsewhere does not keep the user out. */
+static bool is_known(const struct login *login)
+{
+    char pair[KIT_USER_SIZE];
+    name_pair(login, pair);
+    const struct kit_bucket *bucket = kit_buckets_get(users_of(login)->attempts, 'k', pair);
+    return bucket && !kit_bucket_is_full(bucket, eio_loop_now_ms(users_of(login)->kit->loop));
+}
+
+static void remember(const struct login *login)
+{
+    const struct kit_rate once = {KNOWN_MS * 1000000, 1};
+    char pair[KIT_USER_SIZE];
+    name_pair(login, pair);
+    struct kit_bucket *bucket = kit_buckets_find(users_of(login)->attempts, 'k', pair);
+    if (bucket) *bucket = (struct kit_bucket){0};
+    if (bucket) kit_bucket_take(bucket, &once, 1, eio_loop_now_ms(users_of(login)->kit->loop));
+}
+
+static void return_attempts(const struct login *login, enum attempt end)
+{
+    for (enum attempt attempt = 0; attempt < end; attempt++) {
+        struct kit_rate rate = rate_of(users_of(login), attempt);
+        struct kit_bucket *bucket = bucket_of(login, attempt);
+        if (bucket) kit_bucket_return(bucket, &rate, 1);
+    }
+}
+
+/* Takes one of each. Returns 0 or how long to wait. */
 static uint64_t take_attempt(struct login *login)
 {
-    struct users *users = users_of(login);
-    struct kit_rate user = user_rate(users), address = address_rate(users);
-    uint64_t now_ms = eio_loop_now_ms(users->kit->loop), wait_ms = 0;
-    struct kit_bucket *bucket = kit_buckets_find(users->attempts, 'a', login->address);
-    if (bucket) wait_ms = kit_bucket_take(bucket, &address, 1, now_ms);
-    if (wait_ms) return wait_ms;
-    bucket = kit_buckets_find(users->attempts, 'u', login->name);
-    if (bucket) wait_ms = kit_bucket_take(bucket, &user, 1, now_ms);
-    return wait_ms;
-}
-
-/* One that succeeded does not count. */
-static void return_attempt(struct login *login)
-{
-    struct users *users = users_of(login);
-    struct kit_rate user = user_rate(users), address = address_rate(users);
-    struct kit_bucket *bucket = kit_buckets_find(users->attempts, 'a', login->address);
-    if (bucket) kit_bucket_return(bucket, &address, 1);
-    bucket = kit_buckets_find(users->attempts, 'u', login->name);
-    if (bucket) kit_bucket_return(bucket, &user, 1);
+    uint64_t now_ms = eio_loop_now_ms(users_of(login)->kit->loop);
+    login->attempts = is_known(login) ? OF_USER : ATTEMPTS;
+    for (enum attempt attempt = 0; attempt < login->attempts; attempt++) {
+        struct kit_rate rate = rate_of(users_of(login), attempt);
+        struct kit_bucket *bucket = bucket_of(login, attempt);
+        uint64_t wait_ms = bucket ? kit_bucket_take(bucket, &rate, 1, now_ms) : 0;
+        if (!wait_ms) continue;
+        return_attempts(login, attempt);
+        return wait_ms;
+    }
+    return 0;
 }
 
 /* ------------------------------------------------------------------- login */
@@ -61,8 +106,9 @@ static void return_attempt(struct login *login)
 static int make_token(struct login *login)
 {
     const struct users *users = users_of(login);
-    login->token = kit_auth_make_token(&users->kit->jwt, login->row.name, login->row.role, login->row.calls,
-                                       login->request.now_ms / 1000, users->config->token_ttl_s);
+    int64_t now_s = login->request.now_ms / 1000, iat_s = now_s > login->not_before_s ? now_s : login->not_before_s;
+    login->token = kit_auth_make_token(&users->kit->jwt, login->row.name, login->row.role, login->row.calls, iat_s,
+                                       users->config->token_ttl_s);
     return login->token ? 0 : kit_fail(&login->request.op.failure, 503, NULL, "cannot make a token");
 }
 
@@ -102,6 +148,7 @@ static int run_login(struct kit_db *db, struct kit_request *request)
     struct login *login = KIT_REQUEST(login, request);
     users_row_clear(&login->row);
     int code = users_find(db, login->name, &login->row, &request->op.failure);
+    if (!code) return users_read_cutoff(db, "", login->name, &login->not_before_s, &request->op.failure);
     if (code != 404) return code;
     request->op.failure.code = 0; /* answered like a wrong password, and as late */
     return 0;
@@ -112,7 +159,8 @@ static void on_checked(struct users_hashing *hashing)
     struct login *login = KIT_OWNER(hashing, struct login, hashing);
     struct users *users = users_of(login);
     if (hashing->is_right) {
-        return_attempt(login);
+        return_attempts(login, login->attempts); /* one that succeeded does not count */
+        remember(login);
         users->logins++;
         make_token(login);
     } else {
@@ -164,7 +212,8 @@ static int run_refresh(struct kit_db *db, struct kit_request *request)
     users_row_clear(&login->row);
     int code =
         request->claims->tenant[0] ? 404 : users_find(db, request->claims->sub, &login->row, &request->op.failure);
-    return code == 404 ? kit_fail(&request->op.failure, 403, NULL, "not a user of this server") : code;
+    if (code == 404) return kit_fail(&request->op.failure, 403, NULL, "not a user of this server");
+    return code ? code : users_read_cutoff(db, "", request->claims->sub, &login->not_before_s, &request->op.failure);
 }
 
 static void step_refresh(struct kit_request *request)

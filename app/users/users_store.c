@@ -13,6 +13,15 @@ const char *const users_migrations[] = {
     " calls TEXT NOT NULL," /* '*' or ids, separated by commas */
     " created_ms INTEGER NOT NULL,"
     " changed_ms INTEGER NOT NULL) WITHOUT ROWID;",
+    /* 2 */
+    /* From when on a user's tokens are valid; the highest seq is the newest change. */
+    "CREATE TABLE user_cutoffs ("
+    " tenant TEXT NOT NULL,"
+    " name TEXT NOT NULL,"
+    " seq INTEGER NOT NULL,"
+    " not_before_s INTEGER NOT NULL,"
+    " PRIMARY KEY (tenant, name)) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX user_cutoffs_by_seq ON user_cutoffs(seq);",
     NULL,
 };
 

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
-import { PATIENCE_MS } from "../support/wait.mjs";
+import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -153,6 +153,62 @@ test("failed logins are limited by user and by address; those that succeed do no
   }
 });
 
+// The console's and a program's requests alike.
+const status = (token, url) => http("/api/v1/calls", { token, url }).then(({ status }) => status);
+
+test("the token of a user who was removed or disconnected is void, one of a later login is not", async () => {
+  const server = await startParley(...CHEAP, "--user-poll-ms", "100", "--workers", "2");
+  try {
+    user(["add", "kim"], PASSWORD, server.data);
+    const [{ access_token: token }, root] = [await login("kim", PASSWORD, server.url), await server.token("--sub", "root", "--role", "admin")];
+    const socket = await connect(token, { url: server.url });
+    const foreign = sign(keyOf(server), { sub: "kim", tenant: "acme", role: "agent", calls: "*", iat: now() - 5, exp: now() + 600 });
+    assert.equal(await status(token, server.url), 200);
+    assert.equal((await http("/api/v1/users/kim/disconnect", { method: "POST", token: root, url: server.url })).status, 200);
+    await within("the end", socket.gone);
+    const refused = () => Promise.all(Array.from({ length: 8 }, () => status(token, server.url))).then((all) => all.every((one) => one === 401));
+    await until(refused, "both workers to refuse the token");
+    await assert.rejects(connect(token, { url: server.url }), ({ data }) => data.code === 401);
+    assert.equal((await http("/api/v1/token/refresh", { method: "POST", token, url: server.url })).status, 401);
+    assert.equal(await status(sign(keyOf(server), { sub: "kim", role: "agent", calls: "*", exp: now() + 600 }), server.url), 401, "one without iat");
+    assert.equal(await status(foreign, server.url), 200, "another tenant's");
+
+    const { access_token: next } = await login("kim", PASSWORD, server.url);
+    const again = await connect(next, { url: server.url });
+    assert.equal(user(["remove", "kim"], "", server.data).status, 0);
+    await within("the end", again.gone);
+    assert.deepEqual(again.errors.map(({ code }) => code), [401]);
+    await until(async () => (await status(next, server.url)) === 401, "the command's change");
+    await server.end();
+    await server.start();
+    assert.deepEqual([await status(next, server.url), await status(token, server.url)], [401, 401]);
+    user(["add", "kim"], PASSWORD, server.data);
+    assert.equal(await status((await login("kim", PASSWORD, server.url)).access_token, server.url), 200);
+  } finally {
+    await server.stop();
+  }
+});
+
+test("who guesses a password does not keep its user out", async () => {
+  const server = await startParley(...CHEAP, "--trusted-proxies", "127.0.0.1", "--login-burst", "4", "--login-interval-ms", "60000",
+    "--login-user-burst", "12", "--login-user-interval-ms", "60000");
+  const from = (address, password) => fetch(`${server.url}/api/v1/login`, { method: "POST", body: JSON.stringify({ username: "pat", password }),
+    headers: { "content-type": "application/json", "x-forwarded-for": address } }).then(({ status }) => status);
+  try {
+    user(["add", "pat"], PASSWORD, server.data);
+    assert.equal(await from("192.0.2.1", PASSWORD), 200);
+    for (let i = 0; i < 4; i++) assert.equal(await from("198.51.100.1", `guess ${i}`), 401);
+    assert.equal(await from("198.51.100.1", PASSWORD), 429);
+    assert.equal(await from("192.0.2.2", PASSWORD), 200, "from another address");
+    for (let i = 0; i < 8; i++) assert.equal(await from(`198.51.100.${2 + i}`, "guess"), 401);
+    assert.equal(await from("198.51.100.20", "guess"), 429, "too many from all addresses");
+    for (const address of ["192.0.2.1", "192.0.2.2"]) assert.equal(await from(address, PASSWORD), 200, "where the user has logged in before");
+    assert.equal(await from("192.0.2.3", PASSWORD), 429);
+  } finally {
+    await server.stop();
+  }
+});
+
 test("a refreshed token has the rights that the user has now", async () => {
   user(["add", "rob", "--calls", "a"], PASSWORD);
   const { access_token: token } = await login("rob", PASSWORD);
@@ -161,7 +217,7 @@ test("a refreshed token has the rights that the user has now", async () => {
   const fresh = await refresh(token);
   assert.deepEqual([fresh.status, claims(fresh.access_token).role, claims(fresh.access_token).calls], [200, "supervisor", "*"]);
   user(["remove", "rob"]);
-  assert.equal((await refresh(token)).status, 403);
+  await until(async () => (await refresh(token)).status === 401, "the end of the token");
   assert.equal((await refresh(admin)).status, 403, "a token of somebody who is in no list of users");
   assert.equal((await refresh(undefined)).status, 401);
 });
