@@ -299,6 +299,8 @@ void eio__session_discard(struct eio_session *session);
 /* The session is over: leaves the table, fires on_close; then lingers (WebSocket, a close frame was sent) or is freed.
  */
 void eio__session_end(struct eio_session *session, enum eio_close_reason reason, const char *detail, bool linger);
+/* What waits for the peer is dropped: it takes nothing any more. */
+void eio__session_drop_queue(struct eio_session *session);
 /* Queues a frame; takes the reference. For the library's own packets: no limits apply. */
 int eio__session_push(struct eio_session *session, struct eio_frame *take_frame);
 /* What the peer gets from here on would make no sense: nothing more is sent, and the session ends at the flush, since
@@ -341,6 +343,8 @@ struct eio_session *eio__heartbeat_find(struct eio_server *server, const char *s
 /* A packet has arrived, with the request of that head: handles it, or keeps it behind those that wait. Returns non-zero
  * if the session went away. */
 int eio__receive(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head);
+/* What a peer has sent is malformed: the session ends, behind the packets that wait. detail: a literal. */
+void eio__receive_fault(struct eio_session *session, enum eio_close_reason reason, const char *detail);
 /* Packets wait: what comes now is behind them. */
 bool eio__receive_is_waiting(const struct eio_session *session);
 

@@ -114,7 +114,8 @@ static void on_flush(void *ctx)
 
 /* ------------------------------------------------------------------ making */
 
-static void on_drain_limit(void *ctx);
+enum { DRAIN_CHECK_MS = 10 };
+static void on_drain_timer(void *ctx);
 
 static int server_open(struct sio_server *io)
 {
@@ -143,7 +144,7 @@ struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_opt
     crypto_shorthash_keygen(io->names_key);
     take_options(io, options);
     eio_deadlines_init(&io->connect, loop, io->options.connect_timeout_ms, sio__client_on_connect_timeout, io);
-    eio_timer_init(&io->drain_limit, loop, on_drain_limit, io);
+    eio_timer_init(&io->drain_timer, loop, on_drain_timer, io);
     eio_timer_init(&io->recovery_expiry, loop, sio__recovery_on_expiry, io);
     if (server_open(io) == 0) return io;
     sio_server_free(io);
@@ -167,7 +168,7 @@ void sio_server_free(struct sio_server *io)
     if (!io) return;
     struct eio_loop *loop = io->own_loop ? io->loop : NULL;
     io->draining = true;
-    eio_timer_stop(&io->drain_limit);
+    eio_timer_stop(&io->drain_timer);
     eio_timer_stop(&io->recovery_expiry);
     io->drain_done = NULL;
     eio_server_free(io->engine); /* on_close of every session, so on_disconnect of every socket */
@@ -214,13 +215,30 @@ static void drained(struct sio_server *io)
 {
     eio_loop_fn done = io->drain_done;
     io->drain_done = NULL;
-    eio_timer_stop(&io->drain_limit);
+    eio_timer_stop(&io->drain_timer);
     if (done) done(io->drain_ctx);
 }
 
-static void on_drain_limit(void *ctx)
+/* Sessions that are over may linger for their last messages. */
+static bool has_unsent(const struct sio_server *io)
 {
-    drained(ctx);
+    struct eio_server_stats stats;
+    eio_server_get_stats(io->engine, &stats);
+    return stats.queued_bytes > 0;
+}
+
+static void on_drain_timer(void *ctx)
+{
+    struct sio_server *io = ctx;
+    uint64_t now_ms = eio_loop_now_ms(io->loop);
+    if (now_ms >= io->drain_until_ms)
+        drained(io);
+    else if (io->client_count)
+        eio_timer_start(&io->drain_timer, io->drain_until_ms - now_ms);
+    else if (has_unsent(io))
+        eio_timer_start(&io->drain_timer, DRAIN_CHECK_MS);
+    else
+        drained(io);
 }
 
 static void drain_session(struct eio_session *session, void *ctx)
@@ -235,10 +253,11 @@ void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void 
     io->draining = true;
     io->drain_done = done;
     io->drain_ctx = ctx;
+    io->drain_until_ms = eio_loop_now_ms(io->loop) + limit_ms;
     eio_http_stop_listening(io->http);
     eio_server_each(io->engine, drain_session, io);
     eio_server_close_all(io->engine, EIO_CLOSE_SHUTTING_DOWN);
-    if (done) eio_timer_start(&io->drain_limit, io->client_count ? limit_ms : 0);
+    if (done) eio_timer_start(&io->drain_timer, io->client_count ? limit_ms : 0);
 }
 
 /* -------------------------------------------------------------- properties */

@@ -62,7 +62,8 @@ struct sio_server {
 
     struct rooms_recovery recovery;
     struct eio_timer recovery_expiry;
-    struct eio_timer drain_limit;
+    struct eio_timer drain_timer;
+    uint64_t drain_until_ms;
     eio_loop_fn drain_done;
     void *drain_ctx;
 
@@ -81,7 +82,7 @@ void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct e
  * and * this is within a session's on_close. */
 static inline void sio__server_client_gone(struct sio_server *io)
 {
-    if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_limit, 0);
+    if (io->draining && io->drain_done && io->client_count == 0) eio_timer_start(&io->drain_timer, 0);
 }
 void sio__assets_free(struct sio_server *io);
 /* Writes a new id and its terminator. */

@@ -1,4 +1,4 @@
-/* From when on a user's tokens are valid: whoever is removed or disconnected loses those that were given out before, on
+/* From when on a user's tokens are valid: one who is removed or disconnected loses those that were given out before, on
  * every node. Stored with a number, so that each node reads what is new to it; this is how the changes of commands and
  * of nodes that it does not hear reach it. */
 #include "users_int.h"

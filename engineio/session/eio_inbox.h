@@ -24,6 +24,8 @@ struct eio__inbox {
     size_t size;                   /* bytes of all */
     unsigned held;                 /* how often by the application */
     bool waits;                    /* in the row */
+    uint8_t fault;                 /* enum eio_close_reason, for which the session ends behind what waits */
+    const char *fault_detail;      /* NULL: none */
     struct eio__inbox *next, **at; /* there; what points at it */
     eio__deliver_fn deliver;
 };

@@ -70,6 +70,7 @@ static struct eio__inbox *open_inbox(struct eio_session *session)
 int eio__receive(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
 {
     bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
+    if (session->inbox && session->inbox->fault_detail) return 1; /* nothing of this peer is understood any more */
     if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, EIO__SLICE_US)) {
         if (open_inbox(session)) eio__inbox_await_turn(session->inbox);
         session->server->stats.reads_sliced++;
@@ -78,6 +79,16 @@ int eio__receive(struct eio_session *session, const struct eio__packet *packet, 
     if (eio__inbox_add(session->inbox, packet) == 0) return 0;
     eio_session_abort(session, EIO_CLOSE_TRANSPORT_ERROR, "out of memory");
     return 1;
+}
+
+void eio__receive_fault(struct eio_session *session, enum eio_close_reason reason, const char *detail)
+{
+    if (session->state == EIO__S_OPEN && eio__receive_is_waiting(session)) {
+        session->inbox->fault = (uint8_t)reason;
+        session->inbox->fault_detail = detail;
+    } else {
+        eio_session_abort(session, reason, detail);
+    }
 }
 
 bool eio__receive_is_waiting(const struct eio_session *session)
@@ -100,6 +111,10 @@ static void deliver_kept(struct eio__inbox *inbox, uint64_t until_us)
         }
     }
     if (inbox->held) return;
+    if (inbox->fault_detail) {
+        eio_session_abort(session, (enum eio_close_reason)inbox->fault, inbox->fault_detail);
+        return;
+    }
     eio__inbox_clear(session);
     tell_transports(session);
 }

@@ -66,7 +66,7 @@ void eio__session_set_transport(struct eio_session *session, struct eio__transpo
     session->transport = take_transport;
 }
 
-static void drop_queue(struct eio_session *session)
+void eio__session_drop_queue(struct eio_session *session)
 {
     session->server->stats.queued_bytes -= session->queue.bytes;
     session->queued_messages = 0;
@@ -87,7 +87,7 @@ void eio__session_bury(struct eio_session *session, const char *why)
     eio__session_set_state(session, EIO__S_CLOSED, why);
     eio_deadline_stop(NULL, &session->deadline);
     if (session->transport) session->transport->ops->detach(session->transport);
-    drop_queue(session);
+    eio__session_drop_queue(session);
     /* One that waits for its flush is found closed there. */
     if (!session->item.next) eio__loop_want_free(session->server->loop, &session->item);
 }
@@ -108,7 +108,7 @@ void eio__session_end(struct eio_session *session, enum eio_close_reason reason,
     struct eio__transport *transport = session->transport;
     if (!linger) {
         transport->ops->detach(transport);
-        drop_queue(session);
+        eio__session_drop_queue(session);
     }
     eio__session_set_state(session, EIO__S_LINGERING, detail);
     eio__table_leave(server, session);
@@ -132,7 +132,7 @@ void eio__session_fail(struct eio_session *session, enum eio_close_reason reason
     if (reason == EIO_CLOSE_QUEUE_FULL)
         drop_unsent(session);
     else
-        drop_queue(session);
+        eio__session_drop_queue(session);
     session->failed = true;
     session->close_reason = (uint8_t)reason;
     session->close_detail = detail;

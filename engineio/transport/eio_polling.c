@@ -235,7 +235,10 @@ static void refuse_post(struct eio_session *session, struct eio_http_request *re
                 "session %s: refused a POST of %zu bytes from %s: %s (repeated %llu times since the last such line)",
                 eio_session_id(session), request->body.n, request->head->address, why, unsaid);
     eio__server_reply(server, request, &answer);
-    eio_session_abort(session, reason, why);
+    if (reason == EIO_CLOSE_PARSE_ERROR)
+        eio__receive_fault(session, reason, why);
+    else
+        eio_session_abort(session, reason, why);
 }
 
 static void on_post_aborted(void *ctx)

@@ -143,6 +143,7 @@ static int write_all(struct eio__ws *ws)
     struct eio_session *session = ws->base.session;
     struct eio_server *server = session->server;
     ws->base.blocked = false;
+    if (ws->deaf) eio__session_drop_queue(session);
     while (session->queue.count) {
         size_t offered = 0;
         ssize_t n = write_queue(ws, &offered);
@@ -168,7 +169,12 @@ static int ws_write(struct eio__transport *transport)
 {
     struct eio__ws *ws = eio__ws_of(transport);
     int result = ws->base.blocked ? EIO_EAGAIN : write_all(ws);
-    if (result != 0 && result != EIO_EAGAIN) {
+    bool is_over = result != 0 && result != EIO_EAGAIN;
+    if (is_over && ws->base.session->state == EIO__S_OPEN && (errno == EPIPE || errno == ECONNRESET)) {
+        /* The peer went away, perhaps behind much that it has sent: its end is found by reading. */
+        ws->deaf = true;
+        result = write_all(ws);
+    } else if (is_over) {
         eio__ws_close_on_broken(ws, EIO_CLOSE_TRANSPORT_ERROR, "the connection broke while writing");
         return result;
     }
@@ -399,13 +405,13 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
     if (session->protocol == 3) {
         struct eio__fault fault;
         if (eio__packet3_decode(p, n, kind, &packet, &fault) != 1) {
-            eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+            eio__receive_fault(session, EIO_CLOSE_PARSE_ERROR, fault.why);
             return 0;
         }
     } else if (session->protocol == 4 && kind == EIO_TEXT) {
         struct eio__fault fault;
         if (eio__packet_decode(p, n, &packet, &fault) != 1) {
-            eio_session_abort(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+            eio__receive_fault(session, EIO_CLOSE_PARSE_ERROR, fault.why);
             return 0;
         }
     }

@@ -18,6 +18,13 @@ enum eio__closing {
     EIO__WS_SHUT,         /* our end of the connection is closed for writing */
 };
 
+/* What comes last of a peer. */
+enum eio__ws_end {
+    EIO__WS_NO_END,
+    EIO__WS_END_CLOSE, /* its close frame */
+    EIO__WS_END_FAULT, /* what is no frame */
+};
+
 struct eio__ws;
 
 /* A message that has begun must end by then. */
@@ -47,8 +54,9 @@ struct eio__ws {
     uint8_t deflate_bits;       /* window for what is sent, if permessage-deflate was negotiated; else 0 */
     bool has_io;                /* the descriptor is the io's */
     bool progressed;            /* a message was complete in the bytes just read */
-    bool close_waits;           /* the peer's close frame, behind its packets */
+    uint8_t end_waits;          /* enum eio__ws_end, behind the peer's packets */
     uint8_t watched;            /* EV_READ, EV_WRITE */
+    bool deaf;                  /* the peer takes nothing any more; what it has sent is still read */
     uint16_t peer_code;         /* of the peer's close frame; 0: it has none */
     uint32_t written, received; /* bytes, modulo 2^32 */
     struct eio__ws_partial *partial;

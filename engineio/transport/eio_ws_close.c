@@ -64,21 +64,31 @@ void eio__ws_close_on_frame(struct eio__ws *ws, const uint8_t *p, size_t n)
 {
     struct eio_session *session = ws->base.session;
     ws->peer_code = n >= 2 ? (uint16_t)(p[0] << 8 | p[1]) : 0;
-    ws->close_waits = eio__receive_is_waiting(session);
+    ws->end_waits = eio__receive_is_waiting(session) ? EIO__WS_END_CLOSE : EIO__WS_NO_END;
     if (ws->closing < EIO__WS_CLOSE_HEARD) set_closing(ws, EIO__WS_CLOSE_HEARD, "close frame received");
     if (session->state >= EIO__S_LINGERING) {
         set_closing(ws, EIO__WS_PEER_CLOSED, "the peer answered our close frame");
         eio__session_want_flush(session);
-    } else if (!ws->close_waits) {
+    } else if (!ws->end_waits) {
         answer_close(ws);
     }
 }
 
+static void end_faulty(struct eio__ws *ws, uint16_t code, const char *why)
+{
+    struct eio_session *session = ws->base.session;
+    if (session->state < EIO__S_LINGERING) eio__ws_close_begin(ws, code);
+    if (ws->closing < EIO__WS_PEER_CLOSED) set_closing(ws, EIO__WS_PEER_CLOSED, why);
+    eio__session_end(session, EIO_CLOSE_TRANSPORT_ERROR, why, true);
+}
+
 void eio__ws_close_on_handled(struct eio__ws *ws)
 {
-    bool waits = ws->close_waits && ws->base.session->state < EIO__S_LINGERING;
-    ws->close_waits = false;
-    if (waits) answer_close(ws);
+    enum eio__ws_end end = (enum eio__ws_end)ws->end_waits;
+    ws->end_waits = EIO__WS_NO_END;
+    if (ws->base.session->state >= EIO__S_LINGERING) return;
+    if (end == EIO__WS_END_CLOSE) answer_close(ws);
+    if (end == EIO__WS_END_FAULT) end_faulty(ws, ws->peer_code, "a malformed frame, behind packets that waited");
 }
 
 void eio__ws_close_on_fault(struct eio__ws *ws, const struct eio__fault *fault)
@@ -90,9 +100,13 @@ void eio__ws_close_on_fault(struct eio__ws *ws, const struct eio__fault *fault)
         eio__candidate_drop(session);
         return;
     }
-    if (session->state < EIO__S_LINGERING) eio__ws_close_begin(ws, fault->close_code);
-    if (ws->closing < EIO__WS_PEER_CLOSED) set_closing(ws, EIO__WS_PEER_CLOSED, fault->why);
-    eio__session_end(session, EIO_CLOSE_TRANSPORT_ERROR, fault->why, true);
+    if (session->state != EIO__S_OPEN || !eio__receive_is_waiting(session)) {
+        end_faulty(ws, fault->close_code, fault->why);
+        return;
+    }
+    ws->peer_code = fault->close_code;
+    ws->end_waits = EIO__WS_END_FAULT;
+    if (ws->closing < EIO__WS_CLOSE_HEARD) set_closing(ws, EIO__WS_CLOSE_HEARD, fault->why);
 }
 
 void eio__ws_close_on_broken(struct eio__ws *ws, enum eio_close_reason reason, const char *detail)

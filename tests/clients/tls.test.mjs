@@ -12,7 +12,7 @@ import { io } from "socket.io-client";
 import { WebSocket } from "ws";
 import { start } from "./lib/server.mjs";
 import { Inbox } from "./lib/wire.mjs";
-import { sleep, within } from "../support/wait.mjs";
+import { sleep, until, within } from "../support/wait.mjs";
 
 const WAIT_MS = 5000;
 const folder = mkdtempSync(join(tmpdir(), "parley-tls-"));
@@ -416,6 +416,35 @@ describe("a certificate that is renewed", () => {
     for (const client of old) client.close();
     await sleep(10);
   });
+});
+
+// It reads no answer. (One that closed with answers unread would reset the connection, and lose what it had not sent.)
+describe("what a client has sent arrives, though it ends at once", () => {
+  const MANY = 20000;
+  for (const [how, started] of [["over TLS", () => startTls("bench")], ["without TLS", () => start("bench")]]) {
+    test(how, async () => {
+      const server = await started();
+      const url = `${server.wss ?? server.ws}/socket.io/?EIO=4&transport=websocket`;
+      const heard = [];
+      const listener = io(server.https ?? server.http, { transports: ["websocket"], ca, forceNew: true });
+      listener.on("transcription:update", ({ n }) => heard.push(n));
+      await listener.emitWithAck("call:subscribe", { call_id: "x" });
+      const ws = new WebSocket(url, { ca, perMessageDeflate: false });
+      ws.on("error", () => {});
+      await once(ws, "open");
+      ws.send("40");
+      await once(ws, "message");
+      ws.pause();
+      for (let n = 0; n < MANY - 1; n++) ws.send(`42${n % 50 ? "" : n}["${n % 50 ? "transcription:update" : "echo"}",{"call_id":"x","n":${n}}]`);
+      const wanted = Array.from({ length: MANY }, (_, n) => n).filter((n) => n % 50);
+      await new Promise((resolve) => { ws.send(`42["transcription:update",{"call_id":"x","n":${MANY - 1}}]`, resolve); });
+      ws._socket.end();
+      await until(() => heard.at(-1) === MANY - 1, "the last");
+      assert.deepEqual(heard, wanted);
+      listener.disconnect();
+      await server.stop();
+    });
+  }
 });
 
 test("a server without usable files does not start, and says why", async () => {

@@ -93,6 +93,76 @@ static void a_close_frame_waits_behind_the_messages(void **state)
     close(fd);
 }
 
+/* RFC 6455, section 7.1.7: what is no frame fails the connection; not what came before it. */
+static void a_malformed_frame_waits_behind_the_messages(void **state)
+{
+    static const uint8_t reserved_opcode[] = {0x83, 0x80, 0, 0, 0, 0};
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    peer_text(fd, "4a");
+    peer_text(fd, "4b");
+    assert_int_equal(write(fd, reserved_opcode, sizeof reserved_opcode), (ssize_t)sizeof reserved_opcode);
+    peer_text(fd, "4c");
+    turn(&f);
+    assert_int_equal(f.closed, 0);
+    release();
+    assert_string_equal(f.log, "text:a\ntext:b\n");
+    assert_int_equal(f.closed, 1);
+    assert_int_equal(f.reason, EIO_CLOSE_TRANSPORT_ERROR);
+    turn(&f);
+    assert_non_null(strstr(peer_read(fd), "8:1002\n"));
+    close(fd);
+}
+
+static void a_malformed_packet_waits_behind_the_messages(void **state)
+{
+    char sid[21];
+    struct eio__test_reply post;
+    (void)state;
+    int fd = peer_open(&f);
+    hold_after = 1;
+    for (int i = 0; i < 4; i++) peer_text(fd, (const char *[]){"4a", "4b", "x", "4c"}[i]);
+    turn(&f);
+    assert_int_equal(f.closed, 0);
+    release();
+    assert_string_equal(f.log, "text:a\ntext:b\n");
+    assert_int_equal(f.reason, EIO_CLOSE_PARSE_ERROR);
+    close(fd);
+    f.log[0] = '\0';
+    poll_open(&f, sid);
+    hold_after = 1;
+    poll_request(&f, EIO_HTTP_POST, sid,
+                 "4a\x1e"
+                 "4b\x1e"
+                 "x",
+                 &post);
+    assert_int_equal(post.status, 400);
+    free(post.body);
+    assert_int_equal(f.closed, 1);
+    release();
+    assert_string_equal(f.log, "text:a\ntext:b\n");
+    assert_int_equal(f.closed, 2);
+}
+
+/* It ended at once: our answers cannot be written any more, though most of what it said is still to be read. */
+static void what_a_peer_said_before_it_went_away_is_read(void **state)
+{
+    enum { MESSAGES = 90 };
+    char text[1000];
+    (void)state;
+    int fd = peer_open(&f);
+    memset(text, 'x', sizeof text);
+    text[0] = '4';
+    text[sizeof text - 1] = '\0';
+    messages = 0;
+    for (int i = 0; i < MESSAGES; i++) peer_text(fd, text);
+    close(fd);
+    for (int i = 0; i < 10 && !f.closed; i++) turn(&f);
+    assert_int_equal(messages, MESSAGES);
+    assert_int_equal(f.closed, 1);
+}
+
 static void a_held_session_is_alive_though_its_pong_is_not_read(void **state)
 {
     (void)state;
@@ -245,6 +315,9 @@ int main(void)
         TEST(a_held_websocket_gets_nothing_more_until_it_is_released),
         TEST(it_may_be_held_again_by_what_waited),
         TEST(a_close_frame_waits_behind_the_messages),
+        TEST(a_malformed_frame_waits_behind_the_messages),
+        TEST(a_malformed_packet_waits_behind_the_messages),
+        TEST(what_a_peer_said_before_it_went_away_is_read),
         TEST(a_held_session_is_alive_though_its_pong_is_not_read),
         TEST(a_held_session_whose_peer_takes_nothing_is_not),
         TEST(a_session_that_ends_while_held_leaves_nothing),

@@ -484,6 +484,42 @@ static void draining_tells_everybody_and_then_its_caller(void **state)
     end(fd);
 }
 
+static void abort_session(struct eio_session *session, void *ctx)
+{
+    (void)ctx;
+    eio_session_abort(session, EIO_CLOSE_POLICY, NULL);
+}
+
+/* The session is over, and its peer is still to get what was sent before. */
+static void draining_waits_for_what_is_queued_of_sessions_that_are_over(void **state)
+{
+    enum { LARGE = 1 << 20 };
+    static char text[LARGE], read_bytes[65536];
+    struct sio_builder args;
+    size_t got = 0;
+    (void)state;
+    int fd = client_join(&t, "", NULL);
+    memset(text, 'x', sizeof text);
+    sio_builder_init(&args);
+    sio_builder_text(&args, text, sizeof text);
+    sio_emit(sio_all(t.root), "large", sio_builder_args(&args));
+    sio_builder_clear(&args);
+    talk_turn(&t);
+    eio_server_each(sio_server_engine(t.io), abort_session, NULL);
+    t.log[0] = '\0';
+    sio_drain(t.io, 5000, on_drained, NULL);
+    eio_loop_advance(t.loop, 1000);
+    assert_noted(&t, "");
+    for (int i = 0; i < 1000 && !t.log[0]; i++) {
+        ssize_t n = recv(fd, read_bytes, sizeof read_bytes, MSG_DONTWAIT);
+        if (n > 0) got += (size_t)n;
+        eio_loop_advance(t.loop, 10);
+    }
+    assert_noted(&t, "drained\n");
+    assert_true(got > LARGE - (1 << 18)); /* the rest is with the kernel */
+    close(fd);
+}
+
 static void draining_an_empty_server_is_done_at_once(void **state)
 {
     (void)state;
@@ -516,6 +552,7 @@ int main(void)
         TEST(a_second_connect_during_middleware_supersedes_the_first),
         TEST(namespaces_are_made_when_clients_ask_and_share_their_parent_s_handlers),
         TEST(draining_tells_everybody_and_then_its_caller),
+        TEST(draining_waits_for_what_is_queued_of_sessions_that_are_over),
         TEST(draining_an_empty_server_is_done_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
