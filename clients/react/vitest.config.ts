@@ -6,7 +6,7 @@ export default defineConfig({
     environment: "happy-dom",
     environmentOptions: { happyDOM: { settings: { fetch: { disableSameOriginPolicy: true } } } },
     include: ["test/**/*.test.{ts,tsx}"],
-    server: { deps: { external: [/tests\/(browser|support)\//] } },
+    server: { deps: { external: [/tests\/(browser|clients|support)\//] } },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     fileParallelism: false,

@@ -14,10 +14,11 @@ export function ParleyProvider(props: ParleyProviderProps) {
   const given = props.client;
   const url = given ? undefined : props.url;
   const token = given ? undefined : props.token;
+  const hasCalls = given ? undefined : props.hasCalls;
   // A function that is written in place is a new one each time; the connection is for the first.
   const identity = typeof token === "string" ? token : undefined;
   // eslint-disable-next-line react-hooks/exhaustive-deps
-  const client = useMemo(() => given ?? new ParleyClient({ url, token: token ?? "" }), [given, url, identity]);
+  const client = useMemo(() => given ?? new ParleyClient({ url, token: token ?? "", hasCalls }), [given, url, identity, hasCalls]);
   useEffect(() => {
     if (given) return;
     client.open();
@@ -32,12 +33,14 @@ export function useParley(): ParleyClient {
   return client;
 }
 
-function useStore<T>(store: Store<T>): T {
+export function useStore<T>(store: Store<T>): T {
   return useSyncExternalStore(store.subscribe, store.get, store.get);
 }
 
-export function useConnectionStatus(): ConnectionState {
-  return useStore(useParley().connection);
+/** Of the connection for calls, or of the assistant's. */
+export function useConnectionStatus(of: "calls" | "assistant" = "calls"): ConnectionState {
+  const client = useParley();
+  return useStore(of === "assistant" ? client.assistant.connection : client.connection);
 }
 
 export function useClaims(): Claims {

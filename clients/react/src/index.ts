@@ -1,6 +1,11 @@
-// @parley/react: live calls in a React application.
+// @parley/react: live calls, and chats with the assistant, in a React application.
 export { ParleyClient, type ParleyOptions } from "./client.js";
 export { ParleyProvider, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useKnowledge, useParley, useStats, useSuggestions, useTranscript } from "./hooks.js";
+export { useAssistant, useChats, useElicitation, useTree } from "./chat-hooks.js";
+export type { AssistantChat, ChatTree, Elicitations } from "./chat-hooks.js";
+export { applyDelta, pathOf } from "./tree.js";
+export type { TreeDelta, TreeNode } from "./tree.js";
+export type { Answer, AnswerPart, ChatEntry, ChatItem, ChatListState, ChatState, Elicitation, Source, ToolCall } from "./chat-types.js";
 export type { Feedback, Knowledge, ParleyProviderProps } from "./hooks.js";
 export { RequestError } from "./outbox.js";
 export type { RequestOptions } from "./outbox.js";
