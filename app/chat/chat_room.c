@@ -350,9 +350,10 @@ static void on_read(struct kit_store_op *op)
     if (!listener) {
         free_reading(reading);
     } else if (op->failure.code) {
+        struct kit_failure why = op->failure;
         end_reading(listener);
         free_reading(reading);
-        chat_listener_end(listener, &op->failure);
+        chat_listener_end(listener, &why);
     } else {
         /* What was numbered and is not there was deleted with the chat. */
         if (!reading->count) listener->room->last_seq = listener->sent;
