@@ -1,4 +1,4 @@
-// Builds what the server embeds: the console, its components as a registry of shadcn, and the official client's builds as npm has them.
+// Builds what the server embeds: the console, the demo and the widget, the console's components as a registry of shadcn, and the official client's builds as npm has them.
 // usage: node build.mjs [FOLDER]      (without a folder: dist, which is in the repository)
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -19,4 +19,5 @@ await cp(join(CLIENT, "LICENSE"), join(client, "LICENSE"));
 const { name, version, license } = JSON.parse(await readFile(join(CLIENT, "package.json"), "utf8"));
 await writeFile(join(client, "package.json"), `${JSON.stringify({ name, version, license }, null, 2)}\n`);
 await build({ root: join(HERE, "console"), logLevel: "warn", build: { outDir: join(out, "console"), emptyOutDir: true } });
+await build({ root: join(HERE, "console"), configFile: join(HERE, "console/vite.widget.config.ts"), logLevel: "warn", build: { outDir: join(out, "console") } });
 await writeRegistry(HERE, join(out, "console/r"));

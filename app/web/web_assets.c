@@ -16,6 +16,11 @@
 
 /* Folders of the console that are served by their names. */
 static const char *const folders[] = {"/assets/", "/r/"};
+/* Pages, which have their own. */
+static const struct {
+    const char *path, *file;
+} pages[] = {{"/", "index.html"}, {"/demo", "demo.html"}};
+#define PAGE_COUNT (sizeof pages / sizeof pages[0])
 
 static struct web_files *files;
 static char policy[sizeof CONTENT_SECURITY_POLICY + WEB_FRAME_ANCESTORS_MAX];
@@ -93,6 +98,15 @@ static void reply_index(struct kit *kit, struct eio_http_request *request)
     kit_http_reply_builder(kit, request, 200, &json);
 }
 
+/* The name of the file that a path is for. */
+static struct eio_str name_of(struct eio_str path)
+{
+    for (size_t i = 0; i < PAGE_COUNT; i++)
+        if (path.n == strlen(pages[i].path) && memcmp(path.p, pages[i].path, path.n) == 0)
+            return eio_str(pages[i].file);
+    return (struct eio_str){path.p + 1, path.n - 1};
+}
+
 static void on_request(struct eio_http_request *request, void *ctx)
 {
     const struct eio_http_head *head = eio_http_request_head(request);
@@ -105,9 +119,7 @@ static void on_request(struct eio_http_request *request, void *ctx)
         reply_index(ctx, request);
         return;
     }
-    struct eio_str path = eio_http_head_path(head);
-    struct eio_str name = path.n > 1 ? (struct eio_str){path.p + 1, path.n - 1} : eio_str("index.html");
-    const struct web_file *file = web_files_find(files, name);
+    const struct web_file *file = web_files_find(files, name_of(eio_http_head_path(head)));
     if (file)
         web_file_reply(request, file, policy);
     else
@@ -122,7 +134,8 @@ int web_assets_start(struct kit *kit)
     memcpy(policy, CONTENT_SECURITY_POLICY, sizeof CONTENT_SECURITY_POLICY);
     web_put_frame_ancestors(kit->config, policy + strlen(policy), WEB_FRAME_ANCESTORS_MAX);
     struct eio_http *http = sio_server_http(kit->io);
-    int rc = eio_http_route(http, "/", 0, on_request, kit);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < PAGE_COUNT; i++) rc = eio_http_route(http, pages[i].path, 0, on_request, kit);
     for (size_t i = 0; rc == 0 && i < sizeof folders / sizeof folders[0]; i++) {
         char pattern[32];
         snprintf(pattern, sizeof pattern, "%s*", folders[i]);

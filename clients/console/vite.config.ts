@@ -21,7 +21,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      output: { entryFileNames: "assets/console.js", chunkFileNames: "assets/[name].js", assetFileNames: "assets/[name][extname]" },
+      input: { console: here("index.html"), demo: here("demo.html") },
+      output: { entryFileNames: "assets/[name].js", chunkFileNames: "assets/[name].js", assetFileNames: "assets/[name][extname]" },
     },
   },
   server: { proxy: { "/api": "http://127.0.0.1:3000", "/demo": "http://127.0.0.1:3000", "/socket.io": { target: "http://127.0.0.1:3000", ws: true } } },

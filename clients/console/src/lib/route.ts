@@ -1,7 +1,7 @@
 // Where the reader is: the part of the address after "#". "#/desk/CALL", "#/supervisor", …
 import { useSyncExternalStore } from "react";
 
-export type Page = "desk" | "supervisor" | "knowledge" | "rules" | "users";
+export type Page = "desk" | "chat" | "supervisor" | "knowledge" | "rules" | "users";
 
 function subscribe(listener: () => void): () => void {
   window.addEventListener("hashchange", listener);
@@ -10,10 +10,10 @@ function subscribe(listener: () => void): () => void {
 
 const read = (): string => window.location.hash.replace(/^#\/?/, "");
 
-export function useRoute(): { page: Page; item: string | null } {
+export function useRoute(): { page: Page | null; item: string | null } {
   const [page, item] = useSyncExternalStore(subscribe, read).split("/");
-  const pages: Page[] = ["desk", "supervisor", "knowledge", "rules", "users"];
-  return { page: pages.find((known) => known === page) ?? "desk", item: item ? decodeURIComponent(item) : null };
+  const pages: Page[] = ["desk", "chat", "supervisor", "knowledge", "rules", "users"];
+  return { page: pages.find((known) => known === page) ?? null, item: item ? decodeURIComponent(item) : null };
 }
 
 export function go(page: Page, item?: string | null, { replace = false } = {}): void {

@@ -24,6 +24,9 @@ function isOver(token: string): boolean {
   return exp !== undefined && exp * 1000 <= Date.now();
 }
 
+/** Has the assistant, and no calls. */
+const isUser = (token: string | null): boolean => token !== null && claimsOf(token).role === "user";
+
 /** A server started for a demo gives everybody a token; any other asks. */
 async function demoToken(role: string | null): Promise<string | null> {
   const response = await fetch(`/demo/token${role ? `?role=${role}` : ""}`).catch(() => null);
@@ -65,11 +68,14 @@ export class Session {
 
   constructor(onAsk: (asking: Asking | null) => void) {
     this.#onAsk = onAsk;
-    this.client = new ParleyClient({ token: (old) => this.#token(old) });
+    this.client = new ParleyClient({ token: (old) => this.#token(old), hasCalls: !isUser(storedToken()) });
   }
 
   give(token: string): void {
+    const isOther = isUser(token) !== isUser(storedToken());
     keep(KEY, token);
+    // Which connections there are hangs on it.
+    if (isOther) return window.location.reload();
     this.#answer?.(token);
     this.#onAsk(null);
   }

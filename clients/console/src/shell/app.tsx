@@ -1,5 +1,5 @@
 import { ParleyProvider, useClaims, useConnectionStatus, useFeature } from "@parley/react";
-import { useEffect, useMemo, useState } from "react";
+import { lazy, Suspense, useEffect, useMemo, useState } from "react";
 import { Desk } from "../desk/desk.js";
 import { KnowledgePage } from "../knowledge/knowledge.js";
 import { useIsSupervisor } from "../lib/roles.js";
@@ -14,6 +14,9 @@ import { ConnectionBanner } from "./connection.js";
 import { HelpSheet } from "./help-sheet.js";
 import { Login, LoginForm } from "./login.js";
 import { TopBar } from "./top-bar.js";
+
+// Loaded when it is opened: the desk does without it.
+const ChatPage = lazy(() => import("../chat/chat-page.js"));
 
 // One for the page's life: strict mode mounts twice, and a second connection would be another reader.
 let session: Session | null = null;
@@ -52,30 +55,34 @@ function usePages(): Page[] {
   const { role } = useClaims();
   const hasRules = useFeature("GET /api/v1/rules");
   const hasUsers = useFeature("GET /api/v1/users");
-  const hasKnowledge = useFeature("GET /api/v1/documents");
+  const hasKnowledge = useFeature("GET /api/v1/documents") && role !== "user";
+  const hasChat = useFeature("chat.message");
   return useMemo(() => {
-    const pages: Page[] = ["desk"];
+    const pages: Page[] = role === "user" ? [] : ["desk"];
+    if (hasChat || role === "user") pages.push("chat");
     if (isSupervisor) pages.push("supervisor");
     if (hasKnowledge) pages.push("knowledge");
     if (hasRules && isSupervisor) pages.push("rules");
     if (hasUsers && role === "admin") pages.push("users");
     return pages;
-  }, [isSupervisor, hasKnowledge, hasRules, hasUsers, role]);
+  }, [isSupervisor, hasKnowledge, hasChat, hasRules, hasUsers, role]);
 }
 
 function Signed({ session: own }: { session: Session }) {
   const pages = usePages();
   const route = useRoute();
-  const { status } = useConnectionStatus();
-  const page = pages.includes(route.page) ? route.page : "desk";
+  const page = route.page && pages.includes(route.page) ? route.page : pages[0]!;
+  const of = page === "chat" ? "assistant" : "calls";
+  const { status } = useConnectionStatus(of);
   const item = page === route.page ? route.item : null;
   const [isHelpOpen, setHelpOpen] = useState(false);
   useShortcuts(useMemo(() => ({ "?": () => setHelpOpen(true) }), []));
   return (
     <div data-offline={status === "online" ? undefined : ""} className="flex h-full flex-col">
       <TopBar pages={pages} page={page} session={own} onHelp={() => setHelpOpen(true)} />
-      <ConnectionBanner />
+      <ConnectionBanner of={of} />
       {page === "desk" && <Desk callId={item} />}
+      {page === "chat" && <Suspense fallback={<main className="flex-1" />}><ChatPage chatId={item} /></Suspense>}
       {page === "knowledge" && <KnowledgePage docId={item} />}
       {page === "rules" && <RulesPage />}
       {page === "users" && <UsersPage />}

@@ -12,8 +12,8 @@ const SAID: Record<ConnectionState["status"], { text: string; tone: Tone }> = {
   refused: { text: "Access denied", tone: "bad" },
 };
 
-export function ConnectionPill() {
-  const connection = useConnectionStatus();
+export function ConnectionPill({ of }: { of: "calls" | "assistant" }) {
+  const connection = useConnectionStatus(of);
   const { text, tone } = SAID[connection.status];
   const facts: Array<[string, string]> = [
     ["Transport", connection.transport ?? "–"],
@@ -48,15 +48,15 @@ export function ConnectionPill() {
 }
 
 /** Warns that what is shown may be old, and lists what waits to be sent. */
-export function ConnectionBanner() {
-  const { status, sinceMs, waiting, reason } = useConnectionStatus();
+export function ConnectionBanner({ of }: { of: "calls" | "assistant" }) {
+  const { status, sinceMs, waiting, reason } = useConnectionStatus(of);
   if (status === "online" || status === "connecting") return null;
   return (
     <div role="alert" className="flex shrink-0 items-center gap-2.5 border-b border-warn-line bg-warn-wash px-4 py-2 text-warn">
       <CloudOff aria-hidden className="size-4 shrink-0" />
       <p>
         <strong className="font-semibold">{status === "refused" ? "Access denied." : `Connection lost at ${clockTime(sinceMs)}.`}</strong>{" "}
-        {status === "refused" ? (reason ?? "The server does not accept your session.") : "You see the call as it was then. Reconnecting…"}
+        {status === "refused" ? (reason ?? "The server does not accept your session.") : `You see the ${of === "calls" ? "call" : "chat"} as it was then. Reconnecting…`}
         {waiting > 0 && ` ${plural(waiting, "change")} of yours will be sent afterwards.`}
       </p>
     </div>

@@ -9,7 +9,7 @@ import { Menu, MenuContent, MenuItem, MenuTrigger } from "../ui/menu.js";
 import { ConnectionPill } from "./connection.js";
 import { Logo } from "./logo.js";
 
-const TITLES: Record<Page, string> = { desk: "Desk", supervisor: "Supervisor", knowledge: "Knowledge", rules: "Rules", users: "Users" };
+const TITLES: Record<Page, string> = { desk: "Desk", chat: "Chat", supervisor: "Supervisor", knowledge: "Knowledge", rules: "Rules", users: "Users" };
 
 interface Props {
   pages: Page[];
@@ -41,7 +41,7 @@ export function TopBar({ pages, page, session, onHelp }: Props) {
         </nav>
       )}
       <div className="ml-auto flex items-center gap-1">
-        <ConnectionPill />
+        <ConnectionPill of={page === "chat" ? "assistant" : "calls"} />
         <UserMenu session={session} onHelp={onHelp} />
       </div>
     </header>

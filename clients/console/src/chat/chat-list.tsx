@@ -1,0 +1,58 @@
+import { useChats, type ChatEntry } from "@parley/react";
+import { MessageSquarePlus, Trash2 } from "lucide-react";
+import { useState } from "react";
+import { cn } from "../lib/cn.js";
+import { Button } from "../ui/button.js";
+import { Dialog } from "../ui/dialog.js";
+import { Problem } from "../ui/field.js";
+
+interface Props {
+  selected: string | null;
+  onSelect: (chatId: string | null) => void;
+  className?: string;
+}
+
+/** Today by the time, else by the day. */
+function whenOf(chat: ChatEntry): string {
+  const date = new Date(String(chat.updated_at ?? chat.created_at ?? ""));
+  if (Number.isNaN(date.getTime())) return "";
+  const isToday = date.toDateString() === new Date().toDateString();
+  return isToday ? date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }) : date.toLocaleDateString(undefined, { day: "numeric", month: "short" });
+}
+
+export function ChatList({ selected, onSelect, className }: Props) {
+  const { chats, isLoading, hasMore, error, loadMore, remove, problem } = useChats();
+  const [removing, setRemoving] = useState<ChatEntry | null>(null);
+  return (
+    <nav aria-labelledby="chats-title" className={cn("flex min-h-0 flex-col bg-bg", className)}>
+      <div className="flex h-14 shrink-0 items-center justify-between border-b border-line px-4">
+        <h2 id="chats-title" className="text-[15px] font-semibold">Chats</h2>
+        <Button variant="ghost" onClick={() => onSelect(null)}><MessageSquarePlus aria-hidden />New chat</Button>
+      </div>
+      <Problem>{problem && `Not deleted: ${problem.message}`}</Problem>
+      <ul className="grid min-h-0 flex-1 content-start gap-0.5 overflow-y-auto p-2 [scrollbar-width:thin]">
+        {chats.length === 0 && <li className="px-2.5 py-4 text-center text-faint">{error ? error.message : isLoading ? "Loading…" : "No chats yet."}</li>}
+        {chats.map((chat) => (
+          <li key={chat.chat_id} className="group flex min-h-11 items-center rounded-lg hover:bg-sunken has-aria-[current=true]:bg-surface has-aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]">
+            <button type="button" data-chat={chat.chat_id} aria-current={chat.chat_id === selected ? "true" : undefined} onClick={() => onSelect(chat.chat_id)} className="flex min-h-11 min-w-0 flex-1 items-center gap-2 rounded-lg px-2.5 text-left">
+              <span className="min-w-0 flex-1 truncate font-medium">{chat.title || "New chat"}</span>
+              <span className="shrink-0 text-[12.5px] text-faint tabular-nums">{whenOf(chat)}</span>
+            </button>
+            <Button variant="ghost" size="icon" aria-label={`Delete ${chat.title || "this chat"}`} className="pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => setRemoving(chat)}><Trash2 /></Button>
+          </li>
+        ))}
+        {hasMore && <li><Button variant="ghost" className="w-full" onClick={loadMore} disabled={isLoading}>Older chats</Button></li>}
+      </ul>
+      <Dialog open={removing !== null} onOpenChange={() => setRemoving(null)} title="Delete this chat?" description={`“${removing?.title || "New chat"}” goes with all that was said in it.`}>
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => setRemoving(null)}>Keep it</Button>
+          <Button variant="danger" onClick={() => {
+            const chat = removing!;
+            setRemoving(null);
+            void remove(chat.chat_id).then((isGone) => isGone && chat.chat_id === selected && onSelect(null));
+          }}>Delete</Button>
+        </div>
+      </Dialog>
+    </nav>
+  );
+}

@@ -1,0 +1,1 @@
+var e=new Map;function t(t){try{return sessionStorage.getItem(t)}catch{return e.get(t)??null}}function n(t,n){e.set(t,n);try{sessionStorage.setItem(t,n)}catch{}}function r(t){e.delete(t);try{sessionStorage.removeItem(t)}catch{}}export{n,t as r,r as t};
