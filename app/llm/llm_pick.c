@@ -95,7 +95,7 @@ static size_t find_term(const struct llm_pick *pick, const struct element *e, si
     return SIZE_MAX;
 }
 
-/* Small words are looked for right here, behind a moment, or, after a slot, as far as it goes. */
+/* Small words are looked for right here, or behind a moment. */
 static size_t find_small(const struct llm_pick *pick, const struct element *e, size_t from, size_t to)
 {
     while (from < to && pick->is_moment[from] && !is_term(pick, from, e)) from++;
@@ -118,6 +118,21 @@ static void close_slot(struct llm_intent *intent, size_t to)
     intent->score += 0.25;
 }
 
+/* The small words of the phrase before element k belong to it, not to the slot that ends there: in "add {value} to the
+ * tree" the value ends before "to". Returns where the slot ends. */
+static size_t skip_small(const struct llm_pick *pick, const struct llm_phrase *phrase, size_t k,
+                         struct llm_intent *intent, size_t to)
+{
+    size_t from = intent->slots[intent->slot_count].at.from;
+    while (to > from && pick->lexed->list[to - 1].kind == LLM_LEX_MARK) to--;
+    while (k-- > 0 && !phrase->list[k].slot.n) {
+        if (to <= from + 1 || !is_term(pick, to - 1, &phrase->list[k])) continue;
+        intent->used[--to] = LLM_OF_PHRASE;
+        intent->score += 0.4;
+    }
+    return to;
+}
+
 /* Lays a phrase over a part of the message; false: it does not fit. intent->at is the part. */
 static bool match(const struct llm_pick *pick, const struct llm_phrase *phrase, struct llm_intent *intent)
 {
@@ -132,20 +147,21 @@ static bool match(const struct llm_pick *pick, const struct llm_phrase *phrase, 
             in_slot = true;
             continue;
         }
+        if (in_slot && !e->is_required) continue; /* skip_small() */
         bool is_free = first == SIZE_MAX || in_slot;
         size_t found = e->is_required ? find_term(pick, e, at, to, is_free ? SIZE_MAX : phrase->gap_max)
                                       : find_small(pick, e, at, to);
         if (found == SIZE_MAX && e->is_required) return false;
         if (found == SIZE_MAX) continue;
         if (first == SIZE_MAX && e->is_required) first = found;
-        if (in_slot) close_slot(intent, found);
+        if (in_slot) close_slot(intent, skip_small(pick, phrase, k, intent, found));
         in_slot = false;
         intent->used[found] = LLM_OF_PHRASE;
         intent->score += e->is_required ? phrase->weight : 0.4;
         if (e->is_required && !is_free) intent->score -= 0.1 * (double)(found - at);
         at = found + 1;
     }
-    if (in_slot) close_slot(intent, to);
+    if (in_slot) close_slot(intent, skip_small(pick, phrase, phrase->count, intent, to));
     return first != SIZE_MAX;
 }
 

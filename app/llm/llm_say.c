@@ -10,7 +10,8 @@
 #define RESULT_BYTES_MAX 6000
 #define PASSAGES_MAX 3
 #define FIELDS_MAX 12
-#define TOOLS_SHOWN_MAX 12
+#define TOOLS_SHOWN_MAX 20
+#define EXAMPLES_MAX 3 /* tools that are shown where nothing was found */
 
 static void say(struct llm_text *out, const char *text)
 {
@@ -52,9 +53,9 @@ static void say_phrase(struct llm_text *out, const char *phrase)
 }
 
 /* By what people say; a tool without phrases, by its name. Of the description the first sentence. */
-static void say_tools(const struct llm_tools *tools, struct llm_text *out)
+static void say_tools(const struct llm_tools *tools, size_t max, struct llm_text *out)
 {
-    for (size_t i = 0; i < tools->count && i < TOOLS_SHOWN_MAX; i++) {
+    for (size_t i = 0; i < tools->count && i < max; i++) {
         const struct llm_tools_entry *tool = &tools->list[i];
         const char *about = tool->description ? tool->description : "";
         char sentence[400];
@@ -69,7 +70,7 @@ static void say_tools(const struct llm_tools *tools, struct llm_text *out)
         say(out, ": ");
         say_cut(out, sentence, 160);
     }
-    if (tools->count > TOOLS_SHOWN_MAX) say(out, "\n- …");
+    if (tools->count > max) say(out, "\n- …");
 }
 
 void llm_say_nothing(const struct llm_tools *tools, const json_t *topics, struct llm_text *out)
@@ -87,7 +88,8 @@ void llm_say_nothing(const struct llm_tools *tools, const json_t *topics, struct
     if (json_array_size(topics)) say(out, ".");
     if (!tools->count) return;
     say(out, "\n\nYou can say:");
-    say_tools(tools, out);
+    say_tools(tools, EXAMPLES_MAX, out);
+    if (tools->count > EXAMPLES_MAX) say(out, "\n\n“Help” shows all of it.");
 }
 
 /* --------------------------------------------------------------- small talk */
@@ -167,7 +169,7 @@ bool llm_say_small_talk(const struct llm_lexed *lexed, struct llm_range at, cons
     say(out, language == GERMAN   ? " Sagen Sie auch:"
              : language == FRENCH ? " Vous pouvez dire aussi :"
                                   : " You can also say:");
-    say_tools(tools, out);
+    say_tools(tools, TOOLS_SHOWN_MAX, out);
     return true;
 }
 
@@ -207,10 +209,12 @@ static void say_documents(const json_t *root, const json_t *documents, const str
         double relevance = json_number_value(json_object_get(document, "relevance"));
         if (i < PASSAGES_MAX && relevance >= best * 0.7) say_passage(document, out);
     }
-    if (out->n == start) llm_say_nothing(tools, json_object_get(root, "topics"), out);
     /* What comes behind the answer: the lesson that it has interrupted. */
     const char *then = json_string_value(json_object_get(root, "then"));
-    if (!then || !then[0]) return;
+    bool goes_on = then && then[0];
+    if (out->n == start && goes_on) say(out, "I found nothing about that.");
+    if (out->n == start) llm_say_nothing(tools, json_object_get(root, "topics"), out);
+    if (!goes_on) return;
     say(out, "\n\n");
     say_cut(out, then, RESULT_BYTES_MAX);
 }

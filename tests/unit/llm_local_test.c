@@ -74,6 +74,10 @@ static const struct {
      "Plan a meeting",
      OBJECT("\"start\"", "\"start\":{\"type\":\"string\",\"format\":\"date-time\"},\"minutes\":{\"type\":\"integer\"}"),
      {"plan a meeting at {start}", "meet at {start}"}},
+    {"basket",
+     "Fill the basket",
+     OBJECT("\"name\"", "\"name\":{\"type\":\"string\"}"),
+     {"drop {name} into the basket", "turn {name} on"}},
     {"server/get-sum",
      "Returns the sum of two numbers",
      OBJECT("\"a\",\"b\"", "\"a\":{\"type\":\"number\"},\"b\":{\"type\":\"number\"}"),
@@ -186,6 +190,7 @@ static const struct {
      "I found nothing about that. I know about: Refunds, Delivery.\n\nYou can say:\n- “remind me to …”: Set a "
      "reminder"},
     {"{\"documents\":[]}", "I found nothing about that.\n\nYou can say:\n- “remind me to …”: Set a reminder"},
+    {"{\"documents\":[],\"then\":\"Back to our topic.\"}", "I found nothing about that.\n\nBack to our topic."},
     {"{\"documents\":[{\"title\":\"Tea\",\"excerpt\":\"Boil water.\"}],\"then\":\"Back to our topic.\"}",
      "Boil water.\n\nSource: Tea\n\nBack to our topic."},
     {"The reminder is set.", "The reminder is set."},
