@@ -30,6 +30,21 @@ static const json_t *first_of(const json_t *schema, const char *name)
     return json_array_get(json_object_get(schema, name), 0);
 }
 
+static json_t *make_text(const json_t *schema)
+{
+    static const char *const known[][2] = {{"email", "ann@example.com"},
+                                           {"uri", "https://example.com/"},
+                                           {"date", "2026-01-31"},
+                                           {"date-time", "2026-01-31T12:00:00Z"}};
+    const char *format = json_string_value(json_object_get(schema, "format"));
+    const json_t *choice = first_of(schema, "oneOf");
+    if (!choice) choice = first_of(schema, "anyOf");
+    if (json_is_string(json_object_get(choice, "const"))) return json_incref(json_object_get(choice, "const"));
+    for (size_t i = 0; format && i < sizeof known / sizeof known[0]; i++)
+        if (!strcmp(format, known[i][0])) return json_string(known[i][1]);
+    return json_string("text");
+}
+
 /* Some value that fits a schema, as far as is easily seen; NULL: anything will do. */
 static json_t *make_value(const json_t *schema, unsigned depth)
 {
@@ -40,14 +55,17 @@ static json_t *make_value(const json_t *schema, unsigned depth)
     if (!given) given = first_of(schema, "enum");
     if (!given) given = first_of(schema, "examples");
     if (given) return json_deep_copy(given);
-    if (!name || depth > DEPTH_MAX) return json_string("text");
+    if (!name || depth > DEPTH_MAX) return make_text(schema);
     if (!strcmp(name, "integer") || !strcmp(name, "number"))
         return json_object_get(schema, "minimum") ? json_deep_copy(json_object_get(schema, "minimum"))
                                                   : json_integer(1);
     if (!strcmp(name, "boolean")) return json_true();
     if (!strcmp(name, "null")) return json_null();
-    if (!strcmp(name, "array")) return json_array();
-    if (strcmp(name, "object")) return json_string("text");
+    if (!strcmp(name, "array"))
+        return json_object_get(schema, "minItems")
+                   ? json_pack("[o]", make_value(json_object_get(schema, "items"), depth + 1))
+                   : json_array();
+    if (strcmp(name, "object")) return make_text(schema);
     json_t *object = json_object();
     json_object_foreach(json_object_get(schema, "properties"), key, one)
     {
@@ -63,7 +81,12 @@ static json_t *answer_question(const struct mcp_question *question)
 {
     struct kit_failure failure = {0};
     json_t *filled = question->schema ? mcp_form_fill(question->schema, NULL, &failure) : NULL;
-    if (question->schema && !filled) filled = make_value(question->schema, 0);
+    if (question->schema && !filled) {
+        json_t *made = make_value(question->schema, 0);
+        filled = mcp_form_fill(question->schema, made, &failure);
+        json_decref(made);
+    }
+    if (question->schema && !filled) return json_pack("{s:s}", "action", "decline");
     printf("  it asks: %s%s%s\n", question->message, question->url ? " " : "", question->url ? question->url : "");
     return filled ? json_pack("{s:s, s:o}", "action", "accept", "content", filled)
                   : json_pack("{s:s}", "action", "accept");
@@ -216,16 +239,18 @@ int mcp_client_command(const struct kit_config *config, const char *const *words
     struct kit kit = {.config = config, .loop = eio_loop_new()};
     struct client client = {.kit = &kit};
     int status = EXIT_FAILURE;
+    setvbuf(stdout, NULL, _IOLBF, 0);
     if (kit_fetch_check_url(url)) {
         fprintf(stderr, "parley: mcp-client: invalid URL '%s' (allowed: %s)\n", url, kit_fetch_check_url(url));
         status = 2;
-    } else if (kit.loop) {
+    } else if (kit.loop && !kit_log_open(config)) {
         kit.fetcher = kit_fetcher_new(kit.loop);
         if (kit.fetcher) status = run_client(&client, config, url);
     }
     mcp_free(client.mcp);
     kit_fetcher_free(kit.fetcher);
     eio_loop_free(kit.loop);
+    kit_log_close();
     while (client.count) free(client.tools[--client.count]);
     free(client.tools);
     json_decref(client.context);
