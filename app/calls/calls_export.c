@@ -57,21 +57,10 @@ static int read_export(struct kit_request *request, const json_t *payload)
 
 bool calls_read_time(struct eio_str json, int64_t *ms)
 {
-    struct tm tm = {0};
-    int n = 0, hours = 0, minutes = 0;
-    char text[48], sign = 'Z';
-    double seconds;
+    char text[48];
     if (json.n < 20 || json.n > sizeof text) return false;
     snprintf(text, sizeof text, "%.*s", (int)json.n - 2, json.p + 1);
-    if (sscanf(text, "%d-%d-%dT%d:%d:%lf%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &seconds,
-               &n) != 6)
-        return false;
-    if (sscanf(text + n, "%c%d:%d", &sign, &hours, &minutes) < 1) return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon--;
-    int64_t offset_s = (sign == '-' ? -1 : sign == '+' ? 1 : 0) * (hours * 3600 + minutes * 60);
-    *ms = ((int64_t)timegm(&tm) - offset_s) * 1000 + (int64_t)(seconds * 1000);
-    return true;
+    return kit_read_date_time(text, ms);
 }
 
 /* A number of milliseconds of the line's object; -1: it has none. */

@@ -1,5 +1,6 @@
 /* The module: opens its namespace and routes, shows its numbers. */
 #include "chat_nodes.h"
+#include "chat_reminders.h"
 #include "chat_room.h"
 #include "chat_toolbox.h"
 #include "chat_turn.h"
@@ -27,6 +28,7 @@ static const struct kit_metric metric_rows[] = {
                     "session.init events refused because of chats_watched_max."),
     KIT_COUNTER_ROW("chats_deleted_total", counters.deleted, "Chats deleted by their users."),
     KIT_COUNTER_ROW("chat_tool_calls_total", counters.tool_calls, "Calls of tools."),
+    KIT_COUNTER_ROW("chat_reminders_total", counters.reminders, "Reminders that were due."),
     KIT_COUNTER_ROW("chat_questions_total", counters.questions, "Forms, approvals and links that users were asked."),
     KIT_GAUGE_ROW("chat_turns_running", turns_running, "Answers that are being made."),
     KIT_GAUGE_ROW("chats_watched", rooms_open, "Chats that are watched."),
@@ -57,9 +59,11 @@ static void name_owner(struct chat *chat)
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct chat * chat) = {
-        open_namespace,      chat_rooms_start,   chat_peers_start, chat_session_start,
-        chat_message_start,  chat_answer_start,  chat_nodes_start, chat_stop_start,
-        chat_takeover_start, chat_history_start, chat_post_start,  chat_sweep_start,
+        open_namespace,         chat_rooms_start,      chat_peers_start,        chat_session_start,
+        chat_message_start,     chat_answer_start,     chat_nodes_start,        chat_stop_start,
+        chat_takeover_start,    chat_history_start,    chat_post_start,         chat_sweep_start,
+        chat_edit_start,        chat_tools_tree_start, chat_tools_search_start, chat_tools_alarm_start,
+        chat_tools_teach_start, chat_reminders_start,
     };
     struct chat *chat = *state = calloc(1, sizeof *chat);
     if (!chat) return EIO_ENOMEM;
@@ -84,6 +88,7 @@ static void pause_chat(void *state)
     if (!chat) return;
     chat_turns_drain(chat);
     chat_sweep_pause(chat);
+    chat_reminders_pause(chat);
     chat_rooms_pause(chat);
 }
 
@@ -94,6 +99,7 @@ static void stop(void *state)
     chat_turns_stop(chat);
     chat_rooms_stop(chat);
     chat_sweep_stop(chat);
+    chat_reminders_stop(chat);
     chat_tools_free(chat);
     chat_assistants_free(chat);
     free(chat);

@@ -28,7 +28,7 @@ struct chat_listener;
 struct chat_counters {
     uint64_t entries, replays, sessions, messages, tool_calls, questions;
     uint64_t turns_done, turns_stopped, turns_failed, turns_interrupted, turn_limits;
-    uint64_t refused_turns, refused_listeners, deleted;
+    uint64_t refused_turns, refused_listeners, deleted, reminders;
 };
 
 struct chat {
@@ -38,13 +38,14 @@ struct chat {
     struct sio_namespace *nsp; /* "/chat" */
     struct chat_counters counters;
     uint64_t rooms_open, turns_running;
-    char place[32];            /* of this process on its machine; "": the store is shared by several machines */
-    char owner[64];            /* of the turns that run here: place, and what no other life of it has */
-    struct chat_rooms *rooms;  /* chat_room.c */
-    struct chat_peer *sockets; /* chat_peer.c: a table of the peers that are sockets, by id */
-    struct chat_turn *turns;   /* chat_turn.c: a table of those that run here, by the chat's id */
-    struct chat_share *shares; /* chat_share.c: a table */
-    struct chat_sweep *sweep;  /* chat_sweep.c */
+    char place[32];                   /* of this process on its machine; "": the store is shared by several machines */
+    char owner[64];                   /* of the turns that run here: place, and what no other life of it has */
+    struct chat_rooms *rooms;         /* chat_room.c */
+    struct chat_peer *sockets;        /* chat_peer.c: a table of the peers that are sockets, by id */
+    struct chat_turn *turns;          /* chat_turn.c: a table of those that run here, by the chat's id */
+    struct chat_share *shares;        /* chat_share.c: a table */
+    struct chat_sweep *sweep;         /* chat_sweep.c */
+    struct chat_reminders *reminders; /* chat_reminders.c */
     struct chat_assistants *assistants;
     struct chat_tool_row *tools; /* chat_toolbox.c */
     size_t tool_count;
@@ -68,6 +69,9 @@ struct chat_config {
     size_t log_bytes_max;
     uint32_t chats_per_user_max, chats_watched_max;
     uint32_t session_idle_s, abandon_after_ms;
+    size_t tree_max_bytes;
+    uint32_t tree_nodes_max;
+    uint32_t reminders_max;
     uint32_t replay_entries_max;
     size_t replay_bytes_max, export_bytes_max;
 };
@@ -144,6 +148,11 @@ int chat_takeover_start(struct chat *chat);
 int chat_history_start(struct chat *chat);
 int chat_post_start(struct chat *chat);
 int chat_sweep_start(struct chat *chat);
+int chat_edit_start(struct chat *chat);
+int chat_tools_tree_start(struct chat *chat);
+int chat_tools_search_start(struct chat *chat);
+int chat_tools_alarm_start(struct chat *chat);
+int chat_tools_teach_start(struct chat *chat);
 void chat_sweep_pause(struct chat *chat);
 void chat_sweep_stop(struct chat *chat);
 /* The chat's own user has left it in this process. */

@@ -97,5 +97,20 @@ const char *const chat_migrations[] = {
     " ref_id TEXT NOT NULL, attempt INTEGER NOT NULL, user_id TEXT NOT NULL,"
     " helpful INTEGER NOT NULL, at_ms INTEGER NOT NULL,"
     " PRIMARY KEY (chat, ref_id, attempt, user_id)) WITHOUT ROWID;",
+    /* 2 */
+    "CREATE TABLE chat_reminders ("
+    " id INTEGER PRIMARY KEY,"
+    " reminder_id TEXT NOT NULL UNIQUE,"
+    " chat INTEGER NOT NULL REFERENCES chats(id) ON DELETE CASCADE,"
+    " text TEXT NOT NULL,"
+    " at_ms INTEGER NOT NULL,"
+    " is_said INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX chat_reminders_by_time ON chat_reminders(at_ms) WHERE is_said = 0;"
+    "CREATE INDEX chat_reminders_by_chat ON chat_reminders(chat);"
+    "CREATE TABLE chat_lessons ("
+    " chat INTEGER PRIMARY KEY REFERENCES chats(id) ON DELETE CASCADE,"
+    " doc_id TEXT NOT NULL,"      /* of the topic that is taught */
+    " document INTEGER NOT NULL," /* of that topic, from 0 */
+    " byte INTEGER NOT NULL);",   /* of its text */
     NULL,
 };

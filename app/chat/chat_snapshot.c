@@ -1,10 +1,9 @@
 /* What session.init says of a chat: the tree, the turn that runs as far as it is, the open questions. On a thread. */
+#include "chat_tree.h"
 #include "chat_turn_store.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#define EMPTY_TREE "{\"root\":{\"id\":\"root\",\"value\":\"\",\"children\":[]}}"
 
 static void put_field(struct sio_builder *out, const char *name, const char *text)
 {
@@ -29,7 +28,7 @@ static int put_tree(struct kit_db *db, const struct chat_row *row, struct sio_bu
         return kit_db_fail(db, failure);
     const char *tree = kit_rows_text(&rows, 0);
     sio_builder_put(out, ",\"initial_tree\":");
-    sio_builder_put(out, tree && *tree ? tree : EMPTY_TREE);
+    sio_builder_put(out, tree && *tree ? tree : CHAT_TREE_EMPTY);
     kit_rows_end(&rows);
     put_number(out, "tree_version", row->tree_version);
     return 0;

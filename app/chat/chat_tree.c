@@ -41,7 +41,7 @@ static int out_of_memory(struct change *change)
 
 json_t *chat_tree_new(void)
 {
-    return json_pack("{s:{s:s, s:s, s:[]}}", "root", "id", "root", "value", "root", "children");
+    return json_loads(CHAT_TREE_EMPTY, 0, NULL);
 }
 
 /* ------------------------------------------------------------------ pointers */

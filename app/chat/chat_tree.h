@@ -27,7 +27,9 @@ struct chat_tree_change {
     json_t *patch; /* the same as JSON Patch (RFC 6902), for the tree as it was */
 };
 
-/* A tree with nothing but its root, whose id is "root". NULL: out of memory. */
+/* A tree with nothing but its root. */
+#define CHAT_TREE_EMPTY "{\"root\":{\"id\":\"root\",\"value\":\"root\",\"children\":[]}}"
+/* NULL: out of memory. */
 json_t *chat_tree_new(void);
 /* Changes the tree. Returns 0, or the code of failure, and the tree is as it was: 400 malformed, 409 it does not fit
  * the tree (any more), 413 above the limits. take_change->delta and patch are the caller's on success. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 extern const struct kit_embedded_file kit_embedded_schemas[];
 
@@ -167,6 +168,23 @@ bool kit_is_date_time(const char *t)
         while (isdigit((unsigned char)*t)) t++;
     }
     return is_offset(t);
+}
+
+bool kit_read_date_time(const char *text, int64_t *unix_ms)
+{
+    struct tm tm = {0};
+    int n = 0, hours = 0, minutes = 0;
+    char sign = 'Z';
+    double seconds;
+    if (!kit_is_date_time(text) || sscanf(text, "%d-%d-%d%*c%d:%d:%lf%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
+                                          &tm.tm_hour, &tm.tm_min, &seconds, &n) != 6)
+        return false;
+    if (sscanf(text + n, "%c%d:%d", &sign, &hours, &minutes) < 1) return false;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    int64_t offset_s = (sign == '-' ? -1 : sign == '+' ? 1 : 0) * (hours * 3600 + minutes * 60);
+    *unix_ms = ((int64_t)timegm(&tm) - offset_s) * 1000 + (int64_t)(seconds * 1000);
+    return true;
 }
 
 /* -------------------------------------------------------------- checker */

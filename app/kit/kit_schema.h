@@ -37,6 +37,8 @@ bool kit_is_id(const char *text, size_t size);
 bool kit_is_user(const char *text, size_t size);
 /* RFC 3339 date-time. */
 bool kit_is_date_time(const char *text);
+/* The same as Unix time. Returns false if the text is not a date-time. */
+bool kit_read_date_time(const char *text, int64_t *unix_ms);
 
 /* A number from outside as an integer, a fraction rounded down. False, and *out untouched, if it is not a number or not
  * within low and high. What comes as a double is never cast unchecked. */

@@ -91,6 +91,18 @@ typedef void (*knowledge_embedded_fn)(void *ctx, struct knowledge_vector *take_v
 int knowledge_embed(struct knowledge *knowledge, const struct eio_str *turns, size_t turn_count,
                     knowledge_embedded_fn done, void *ctx);
 
+/* A document among those of its topic, which are those of one file with the same topic, in the order of the file. */
+struct knowledge_part {
+    char id[KIT_ID_SIZE], title[160], topic[160];
+    char *text; /* the caller's to free */
+    bool is_last;
+};
+/* The nth of the topic of a document. 404: there are not so many, or the document is gone. */
+int knowledge_read_part(struct kit_db *db, const char *doc_id, int64_t n, struct knowledge_part *part,
+                        struct kit_failure *failure);
+/* The first document of the topic, or else with the title, that is that text, in letters of either case. 404. */
+int knowledge_find_topic(struct kit_db *db, const char *name, char doc_id[KIT_ID_SIZE], struct kit_failure *failure);
+
 /* These documents were suggested: counted, in the operation that stores the suggestion. */
 int knowledge_note_shown(struct kit_db *db, const struct knowledge_result *results, size_t count,
                          struct kit_failure *failure);

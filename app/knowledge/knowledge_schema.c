@@ -89,5 +89,9 @@ const char *const knowledge_migrations[] = {
     "ALTER TABLE learned_votes ADD COLUMN text_hash TEXT;"
     "CREATE INDEX learned_votes_by_document ON learned_votes(doc_id);"
     "CREATE INDEX learned_votes_by_text ON learned_votes(text_hash);",
+    /* 8 */
+    /* What is taught is asked for by the name of a topic or document. */
+    "CREATE INDEX documents_by_topic ON documents(lower(topic));"
+    "CREATE INDEX documents_by_title ON documents(lower(title));",
     NULL,
 };

@@ -103,6 +103,20 @@ static ssize_t take_piece(struct eio__conn *conn, uint8_t piece[EIO__HTTP_INPUT_
     return used;
 }
 
+/* False: the connection is gone. */
+static bool hand_on(struct eio__conn *conn, const struct eio_http_request *base, struct eio_str piece)
+{
+    bool gone = false;
+    conn->gone = &gone;
+    if (piece.p)
+        base->on_piece(base->read_ctx, piece);
+    else
+        base->on_end(base->read_ctx);
+    if (gone) return false;
+    conn->gone = NULL;
+    return true;
+}
+
 enum eio__step eio__reading_step(struct eio__conn *conn)
 {
     uint8_t piece[EIO__HTTP_INPUT_BYTES];
@@ -110,8 +124,8 @@ enum eio__step eio__reading_step(struct eio__conn *conn)
     const struct eio_http_request base = request->base; /* which may be gone after a call */
     struct eio__fault fault;
     size_t decoded = 0;
-    bool done = false, gone = false;
-    if (request->base.is_paused) return EIO__STEP_WAIT;
+    bool done = false;
+    if (base.is_paused) return EIO__STEP_WAIT;
     ssize_t used = take_piece(conn, piece, &decoded, &done, &fault);
     if (used == 0) return EIO__STEP_WAIT;
     if (used < 0) {
@@ -120,12 +134,9 @@ enum eio__step eio__reading_step(struct eio__conn *conn)
     }
     if (done) request->base.is_early = false;
     eio__conn_set_state(conn, done ? EIO__H_WAITING : EIO__H_READING);
-    conn->gone = &gone;
-    if (decoded) base.on_piece(base.read_ctx, (struct eio_str){(const char *)piece, decoded});
+    if (decoded && !hand_on(conn, &base, (struct eio_str){(const char *)piece, decoded})) return EIO__STEP_GONE;
     /* The handler may have answered, and the request is gone then. */
-    if (!gone && done && conn->request == request) base.on_end(base.read_ctx);
-    if (gone) return EIO__STEP_GONE;
-    conn->gone = NULL;
+    if (done && conn->request == request && !hand_on(conn, &base, (struct eio_str){NULL, 0})) return EIO__STEP_GONE;
     return EIO__STEP_MORE;
 }
 

@@ -1,12 +1,31 @@
-// The streams by which the reader of models is tested, read by the official client of OpenAI: where it takes a stream, both
-// have read the same; where it does not, it is for a reason that stands here.
+// The streams by which the reader of models is tested. The official client of OpenAI reads them: where it takes a stream, both
+// have read the same; where it does not, it is for a reason that stands here. And the server's chat gets each as an answer.
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
 import OpenAI from "openai";
+import { ChatClient } from "./lib/chat.mjs";
 import { fixtureNames, readLog, startUpstream } from "../models/upstream.mjs";
 
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
 const upstream = await startUpstream();
-after(() => upstream.stop());
+const folder = await mkdtemp(join(tmpdir(), "parley-models-"));
+const file = join(folder, "models.json");
+let parley;
+before(async () => {
+  const provider = { id: "scripted", base_url: `${upstream.url}/asked?piece=11`, model: "m" };
+  await writeFile(file, JSON.stringify({ providers: [provider] }));
+  parley = await startParley("--models-file", file, "--models-retries", "0");
+});
+after(async () => {
+  await parley?.stop();
+  await upstream.stop();
+  await rm(folder, { recursive: true });
+});
 
 const clientFor = (name, piece) =>
   new OpenAI({ apiKey: "k", baseURL: `${upstream.url}/${name}`, maxRetries: 0, defaultQuery: piece ? { piece } : undefined });
@@ -71,4 +90,26 @@ test("also in pieces of a few bytes", async () => {
 test("an error within a stream is one for the client too", async () => {
   for (const name of ["error-first", "error-quota", "llamacpp-error-data", "openrouter-error"])
     await assert.rejects(read(name), OpenAI.APIError, name);
+});
+
+const CODES = { busy: 503 }; // others: 502
+
+test("each is an answer of the chat, or an error of its own, and the next one is not affected", async () => {
+  const ann = await new ChatClient(parley.url).ready;
+  await ann.open();
+  for (const name of await fixtureNames()) {
+    const ours = await readLog(name);
+    const end = await ann.say(`m-${name}`, name);
+    if (ours.fault) {
+      assert.deepEqual([end.event, end.code], ["error", CODES[/^fault (\S+):/.exec(ours.fault)[1]] ?? 502], name);
+      continue;
+    }
+    const called = ann.of("tool.start", { ref_id: `m-${name}` }).map(({ tool }) => tool);
+    const first = ours.message.content ?? "";
+    assert.equal(end.event, "chat.done", `${name}: ${JSON.stringify(end)}`);
+    assert.ok(end.final_text.startsWith(first), `${name}: ${end.final_text}`);
+    if (calls(ours.message).length) assert.ok(end.final_text.endsWith("Hi"), `${name}: ${end.final_text}; ${called}`);
+    else assert.equal(end.final_text, first, name);
+  }
+  ann.close();
 });

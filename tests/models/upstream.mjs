@@ -1,5 +1,6 @@
 // A server of models that says what a fixture says: POST /NAME/chat/completions, byte for byte, whole or in pieces.
 //   node upstream.mjs [PORT]     http://127.0.0.1:PORT/openai-text?piece=7
+// As `asked` it says the fixture that the user's message names, and after a tool's result "Hi".
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -31,10 +32,12 @@ export async function startUpstream(port = 0) {
   const upstream = { requests: [] };
   const server = createServer(async (request, response) => {
     const url = new URL(request.url, "http://upstream");
-    const name = url.pathname.split("/")[1];
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    upstream.requests.push({ name, headers: request.headers, body: JSON.parse(body || "{}") });
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    const body = JSON.parse(text || "{}"), last = body.messages?.at(-1);
+    let name = url.pathname.split("/")[1];
+    if (name === "asked") name = last?.role === "user" ? last.content : "without-done";
+    upstream.requests.push({ name, headers: request.headers, body });
     const bytes = await readFile(new URL(`${name}.sse`, folder)).catch(() => undefined);
     const type = name.startsWith("whole-json") ? "application/json" : "text/event-stream";
     response.writeHead(bytes ? 200 : 404, { "content-type": type });
