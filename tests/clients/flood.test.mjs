@@ -123,10 +123,13 @@ function pourPosts(parley, agent) {
 
 // Asks for exports, and reads no more than their beginning.
 function askExports(parley) {
-  const head = `GET /api/v1/calls/long/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token(parley, "eve")}\r\n\r\n`;
+  const head = `GET /api/v1/calls/large/export HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token(parley, "eve")}\r\n\r\n`;
   return Promise.all(Array.from({ length: EXPORTS }, () => new Promise((resolve, reject) => {
     const socket = net.connect({ port: parley.port, host: "127.0.0.1" }, () => { socket.write(head); });
-    socket.on("error", reject).once("data", () => resolve(socket.pause()));
+    socket.on("error", reject).once("data", (data) => {
+      if (data.toString("latin1").startsWith("HTTP/1.1 200 ")) resolve(socket.pause());
+      else reject(new Error(data.toString("latin1")));
+    });
   })));
 }
 
@@ -182,6 +185,9 @@ if (!isMainThread) {
 
     test(`${EXPORTS} exports that are not read`, async () => {
       let exports;
+      // More of each than kernels hold of a connection.
+      await post(parley, "/api/v1/calls", { call_id: "large" });
+      for (let i = 0; i < 40; i++) await post(parley, "/api/v1/calls/large/transcription", Array.from({ length: 4 }, () => ({ speaker: "agent", text: "word ".repeat(12000) })));
       await stands(async () => { exports = await askExports(parley); }, { event: "call:list", data: {}, most: EXPORTS_MB });
       for (const socket of exports) socket.destroy();
     });
