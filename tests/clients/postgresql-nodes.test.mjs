@@ -16,7 +16,8 @@ process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
 
 const SECRET = "a secret that all nodes have, of 32 bytes and more";
-const NODES = 3, AWAY_MS = 2000;
+// TEST_AWAY_MS=30000: how long PostgreSQL, then Redis, is away.
+const NODES = 3, AWAY_MS = Number(process.env.TEST_AWAY_MS ?? 2000);
 const store = process.env.TEST_STORE;
 assert.ok(store, "run it with tests/support/with-postgresql");
 
