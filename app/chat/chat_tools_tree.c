@@ -195,6 +195,8 @@ static void start_show(struct chat_tool_call *call)
 static const char *const add_phrases[] = {"add a new node with value {value} under {parent}",
                                           "add a node {value} under {parent}",
                                           "add {value} to the tree",
+                                          "add node {value} to the tree",
+                                          "add {value} under {parent}",
                                           "add node {value}",
                                           "create a node {value}",
                                           NULL};

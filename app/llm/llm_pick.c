@@ -123,12 +123,13 @@ static void close_slot(struct llm_intent *intent, size_t to)
 static size_t skip_small(const struct llm_pick *pick, const struct llm_phrase *phrase, size_t k,
                          struct llm_intent *intent, size_t to)
 {
-    size_t from = intent->slots[intent->slot_count].at.from;
-    while (to > from && pick->lexed->list[to - 1].kind == LLM_LEX_MARK) to--;
+    size_t from = intent->slots[intent->slot_count].at.from, end = to;
+    while (end > from && pick->lexed->list[end - 1].kind == LLM_LEX_MARK) end--;
     while (k-- > 0 && !phrase->list[k].slot.n) {
-        if (to <= from + 1 || !is_term(pick, to - 1, &phrase->list[k])) continue;
-        intent->used[--to] = LLM_OF_PHRASE;
+        if (end <= from + 1 || !is_term(pick, end - 1, &phrase->list[k])) continue;
+        intent->used[--end] = LLM_OF_PHRASE;
         intent->score += 0.4;
+        to = end; /* without one, a mark at the end is the value's: a closing quotation */
     }
     return to;
 }
