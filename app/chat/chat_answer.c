@@ -1,9 +1,9 @@
 /* elicitation.submit: the answer to a question, which is stored once, and with which the turn goes on: here if it
  * waited without an owner, else where it runs. */
-#include "chat_form.h"
 #include "chat_nodes.h"
 #include "chat_room.h"
 #include "chat_turn.h"
+#include "mcp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static int check_content(struct chat_answer *answer, struct kit_failure *failure
     json_decref(answer->read);
     answer->read = NULL;
     if (strcmp(answer->action, "accept") || !schema) return 0;
-    answer->read = chat_form_read(schema, answer->content, failure);
+    answer->read = mcp_form_fill(schema, answer->content, failure);
     if (!answer->read) {
         char field[sizeof failure->field];
         snprintf(field, sizeof field, "/content%.60s", failure->field);

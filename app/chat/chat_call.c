@@ -1,6 +1,7 @@
 /* The calls of a step: whether each may run, with which arguments, and what came out. They run side by side; the step
  * is whole when all are over. */
 #include "chat_form.h"
+#include "chat_mcp.h"
 #include "chat_pending.h"
 #include "chat_toolbox.h"
 #include "chat_turn.h"
@@ -37,13 +38,15 @@ struct chat_tool_call *chat_call_add(struct chat_turn *turn, const char *model_i
                                          .text = eio_str(turn->content),
                                          .source = kit_user_source(turn->user, false)};
     DL_APPEND(turn->calls, call);
-    if (call->model_id && call->name && call->args) return call;
+    bool is_whole = call->model_id && call->name && call->args;
+    if (is_whole && (call->tool || !chat_mcp_find(call))) return call;
     chat_calls_cancel(turn);
     return NULL;
 }
 
 static void free_call(struct chat_tool_call *call)
 {
+    chat_mcp_free(call);
     json_decref(call->args);
     json_decref(call->state);
     json_decref(call->questions);
@@ -58,6 +61,7 @@ static void free_call(struct chat_tool_call *call)
 static void cancel_tool(struct chat_tool_call *call)
 {
     if (call->stage == CHAT_CALL_RUNS && call->tool && call->tool->tool->cancel) call->tool->tool->cancel(call);
+    chat_mcp_cancel(call);
     if (call->stage == CHAT_CALL_RUNS) call->stage = CHAT_CALL_NEW;
 }
 
@@ -88,6 +92,7 @@ static json_t *describe_call(const struct chat_tool_call *call)
     if (call->result) json_object_set_new(json, "result", json_string(call->result));
     if (call->questions) json_object_set(json, "questions", call->questions);
     if (call->state) json_object_set(json, "state", call->state);
+    if (call->mcp) json_object_set_new(json, "mcp", json_true());
     return json;
 }
 
@@ -122,6 +127,8 @@ static void restore_call(struct chat_turn *turn, const json_t *json)
     call->questions = json_deep_copy(json_object_get(json, "questions"));
     call->state = json_incref(json_object_get(json, "state"));
     if (result) call->result = strdup(result);
+    /* Its server may not have listed its tools yet; to go on, its state is enough. */
+    if (flag_of(json, "mcp") && !call->mcp) chat_mcp_make(call);
 }
 
 /* ---------------------------------------------------------------- the step */
@@ -197,6 +204,40 @@ void chat_calls_settle(struct chat_turn *turn)
     turn->is_settling = false;
 }
 
+/* ----------------------------------------------------------------- the tool */
+
+/* What is known of a call's tool, built in or an MCP server's. */
+struct about_tool {
+    const char *title, *server; /* server NULL: built in */
+    const json_t *parameters;
+    enum chat_policy policy;
+};
+
+static enum chat_policy policy_of(const struct chat_assistant *assistant, const struct mcp_tool *tool)
+{
+    enum chat_policy policy = chat_assistant_policy(assistant, tool->server, tool->id);
+    return policy ? policy : tool->policy == MCP_ASK ? CHAT_POLICY_ASK : CHAT_POLICY_RUN;
+}
+
+/* False: there is no such tool, or not any more. */
+static bool describe_tool(const struct chat_tool_call *call, struct about_tool *about)
+{
+    const struct chat_assistant *assistant = call->turn->assistant;
+    const struct mcp_tool *tool = call->mcp ? chat_mcp_tool(call) : NULL;
+    *about = (struct about_tool){.title = call->name};
+    if (call->tool) {
+        about->parameters = call->tool->parameters;
+        about->policy = chat_tool_policy(assistant, call->tool->tool);
+        if (call->tool->tool->title) about->title = call->tool->tool->title;
+    } else if (tool) {
+        about->parameters = tool->input_schema;
+        about->policy = policy_of(assistant, tool);
+        about->server = tool->server;
+        about->title = tool->title[0] ? tool->title : tool->name;
+    }
+    return call->tool || tool;
+}
+
 /* ------------------------------------------------------------------ running */
 
 static void finish_with(struct chat_tool_call *call, const char *text)
@@ -205,18 +246,21 @@ static void finish_with(struct chat_tool_call *call, const char *text)
     chat_call_finish(call, &result);
 }
 
-static void begin_tool(struct chat_tool_call *call)
+static void begin_tool(struct chat_tool_call *call, const struct about_tool *about)
 {
     struct chat_turn *turn = call->turn;
-    const struct chat_tool *tool = call->tool->tool;
-    json_t *payload = json_pack("{s:s, s:s, s:O}", "call_id", call->call_id, "tool", call->name, "args", call->args);
-    if (tool->title) json_object_set_new(payload, "title", json_string(tool->title));
+    json_t *payload = json_pack("{s:s, s:s, s:s, s:O}", "call_id", call->call_id, "tool", call->name, "title",
+                                about->title, "args", call->args);
+    if (about->server) json_object_set_new(payload, "server", json_string(about->server));
     chat_turn_think(turn, "Executing your request...");
     chat_turn_add(turn, "tool.start", payload);
     call->has_started = true;
     call->stage = CHAT_CALL_RUNS;
     turn->chat->counters.tool_calls++;
-    tool->start(call);
+    if (call->tool)
+        call->tool->tool->start(call);
+    else
+        chat_mcp_start(call);
 }
 
 /* Arguments that the model made up may be of any type. */
@@ -224,6 +268,7 @@ static bool check_args(struct chat_tool_call *call)
 {
     struct kit_failure failure = {0, "", ""};
     char text[320];
+    if (!call->tool) return true; /* its server checks them */
     json_t *args = chat_form_read(call->tool->parameters, call->args, &failure);
     if (args) json_object_update(call->args, args);
     json_decref(args);
@@ -233,22 +278,20 @@ static bool check_args(struct chat_tool_call *call)
     return false;
 }
 
-static void ask_approval(struct chat_tool_call *call)
+static void ask_approval(struct chat_tool_call *call, const struct about_tool *about)
 {
     char message[256];
-    const struct chat_tool *tool = call->tool->tool;
-    snprintf(message, sizeof message, "May the assistant use \"%s\"?", tool->title ? tool->title : call->name);
+    snprintf(message, sizeof message, "May the assistant use \"%.200s\"?", about->title);
     const struct chat_question question = {.mode = "approval", .message = message, .values = call->args};
     call->stage = CHAT_CALL_APPROVAL;
     chat_ask(call, &question, "approval");
 }
 
-static void ask_parameters(struct chat_tool_call *call)
+static void ask_parameters(struct chat_tool_call *call, const struct about_tool *about)
 {
     char message[256];
-    const struct chat_tool *tool = call->tool->tool;
-    json_t *schema = chat_form_make(call->tool->parameters, call->args);
-    snprintf(message, sizeof message, "\"%s\" needs more information.", tool->title ? tool->title : call->name);
+    json_t *schema = chat_form_make(about->parameters, call->args);
+    snprintf(message, sizeof message, "\"%.200s\" needs more information.", about->title);
     const struct chat_question question = {.mode = "form", .message = message, .schema = schema, .values = call->args};
     if (!schema) {
         finish_with(call, "Required arguments are missing.");
@@ -263,22 +306,20 @@ static void ask_parameters(struct chat_tool_call *call)
 /* From where it is: what is missing, whether it may, then the tool itself. */
 static void advance_call(struct chat_tool_call *call, bool is_approved)
 {
-    const struct chat_assistant *assistant = call->turn->assistant;
-    if (call->fault || !call->tool) {
+    struct about_tool about;
+    bool is_known = describe_tool(call, &about);
+    if (call->fault || !is_known)
         finish_with(call, call->fault ? call->fault : "This tool does not exist.");
-        return;
-    }
-    enum chat_policy policy = chat_tool_policy(assistant, call->tool->tool);
-    if (policy == CHAT_POLICY_NEVER)
+    else if (about.policy == CHAT_POLICY_NEVER)
         finish_with(call, "This tool may not be used.");
-    else if (chat_form_is_needed(call->tool->parameters, call->args))
-        ask_parameters(call);
+    else if (chat_form_is_needed(about.parameters, call->args))
+        ask_parameters(call, &about);
     else if (!check_args(call))
         return;
-    else if (policy == CHAT_POLICY_ASK && !is_approved)
-        ask_approval(call);
+    else if (about.policy == CHAT_POLICY_ASK && !is_approved)
+        ask_approval(call, &about);
     else
-        begin_tool(call);
+        begin_tool(call, &about);
 }
 
 void chat_call_run(struct chat_tool_call *call)
@@ -324,13 +365,16 @@ static void take_answer(struct chat_tool_call *call)
         advance_call(call, false);
     } else if (stage == CHAT_CALL_APPROVAL) {
         advance_call(call, true);
-    } else if (!call->tool || !call->tool->tool->resume) {
+    } else if (!call->mcp && (!call->tool || !call->tool->tool->resume)) {
         finish_with(call, "This tool is not there any more.");
     } else {
         json_t *state = call->state;
         call->state = NULL;
         call->stage = CHAT_CALL_RUNS;
-        call->tool->tool->resume(call, state, action, content);
+        if (call->mcp)
+            chat_mcp_resume(call, state);
+        else
+            call->tool->tool->resume(call, state, action, content);
         json_decref(state);
     }
 }
@@ -338,10 +382,7 @@ static void take_answer(struct chat_tool_call *call)
 void chat_call_answered(struct chat_tool_call *call)
 {
     json_t *questions = json_incref(call->questions);
-    if (call->tool || call->stage != CHAT_CALL_ASKS)
-        take_answer(call);
-    else
-        finish_with(call, "This tool is not there any more.");
+    take_answer(call);
     /* Unless it asked again meanwhile. */
     if (call->questions == questions) {
         json_decref(call->questions);
@@ -368,7 +409,8 @@ static bool give_answer(struct chat_tool_call *call, const char *id, const char 
         if (!own || strcmp(own, id) || json_object_get(question, "action")) continue;
         json_object_set_new(question, "action", json_string(action));
         if (content) json_object_set(question, "content", (json_t *)(uintptr_t)content);
-        return true;
+        /* A call that waits in this process goes on by itself. */
+        return !chat_mcp_answer(call, question);
     }
     return false;
 }
@@ -379,7 +421,8 @@ static void go_on_with_answered(struct chat_turn *turn)
     turn->is_settling = true;
     DL_FOREACH_SAFE(turn->calls, call, next)
     {
-        if (!turn->ends && call->stage != CHAT_CALL_DONE && has_all_answers(call)) chat_call_answered(call);
+        bool asks = call->stage != CHAT_CALL_DONE && call->stage != CHAT_CALL_RUNS;
+        if (!turn->ends && asks && has_all_answers(call)) chat_call_answered(call);
     }
     turn->is_settling = false;
     chat_calls_settle(turn);

@@ -1,8 +1,8 @@
 /* What the parts of the module share. Reading order: chat.h, chat_log.h, chat_tools.h, chat.c, chat_options.c,
  * chat_schema.c, chat_log.c, chat_room.h, chat_room.c, chat_peer.c, chat_store.c, chat_session.c, chat_snapshot.c,
  * chat_turn_store.h, chat_turn_store.c, chat_pending.h, chat_message.c, chat_turn.h, chat_turn.c, chat_model.c,
- * chat_assistants.h, chat_toolbox.h, chat_form.h, chat_call.c, chat_ask.c, chat_nodes.h, chat_answer.c, chat_nodes.c,
- * chat_stop.c, chat_takeover.c, chat_history.c, chat_post.c, chat_sweep.c, chat_share.c. */
+ * chat_assistants.h, chat_toolbox.h, chat_form.h, chat_call.c, chat_mcp.h, chat_ask.c, chat_nodes.h, chat_answer.c,
+ * chat_nodes.c, chat_stop.c, chat_takeover.c, chat_history.c, chat_post.c, chat_sweep.c, chat_share.c. */
 #ifndef CHAT_INT_H
 #define CHAT_INT_H
 
@@ -155,6 +155,8 @@ int chat_tools_alarm_start(struct chat *chat);
 int chat_tools_teach_start(struct chat *chat);
 void chat_sweep_pause(struct chat *chat);
 void chat_sweep_stop(struct chat *chat);
+/* Nobody waits for the answer to this question any more. */
+void chat_sweep_expire(struct chat *chat, const struct chat_row *row, const char *elicitation_id);
 /* The chat's own user has left it in this process. */
 void chat_sweep_left(struct chat *chat, const char *chat_id);
 

@@ -319,6 +319,14 @@ static void look_around(struct chat_sweep *sweep)
         sweep->is_looking = true;
 }
 
+void chat_sweep_expire(struct chat *chat, const struct chat_row *row, const char *elicitation_id)
+{
+    struct found found = {.due = DUE_EXPIRED, .chat_key = row->key};
+    memcpy(found.chat_id, row->chat_id, sizeof found.chat_id);
+    snprintf(found.id, sizeof found.id, "%s", elicitation_id);
+    begin_task(chat, &found);
+}
+
 /* -------------------------------------------------------------------- left */
 
 struct leaving {

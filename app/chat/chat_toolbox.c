@@ -1,6 +1,7 @@
 #include "chat_toolbox.h"
 
 #include "chat_int.h"
+#include "mcp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,21 @@ static int add_tool(struct chat_toolbox *box, const struct llm_tool *tool)
     return 0;
 }
 
+struct adding {
+    struct chat_toolbox *box;
+    const struct chat_assistant *assistant;
+    int error;
+};
+
+static bool add_mcp_tool(void *ctx, const struct mcp_tool *tool)
+{
+    struct adding *adding = ctx;
+    const struct llm_tool shown = {tool->id, tool->description, (json_t *)(uintptr_t)tool->input_schema, NULL};
+    if (chat_assistant_policy(adding->assistant, tool->server, tool->id) != CHAT_POLICY_NEVER)
+        adding->error = add_tool(adding->box, &shown);
+    return !adding->error;
+}
+
 int chat_toolbox_open(struct chat_toolbox *box, struct chat *chat, const struct chat_assistant *assistant)
 {
     int error = 0;
@@ -66,7 +82,9 @@ int chat_toolbox_open(struct chat_toolbox *box, struct chat *chat, const struct 
         struct llm_tool shown = {tool->name, tool->description, chat->tools[i].parameters, tool->phrases};
         if (chat_tool_policy(assistant, tool) != CHAT_POLICY_NEVER) error = add_tool(box, &shown);
     }
-    return error;
+    struct adding adding = {box, assistant, error};
+    if (!error) mcp_each_tool(mcp_of(chat->kit), add_mcp_tool, &adding);
+    return adding.error;
 }
 
 void chat_toolbox_close(struct chat_toolbox *box)

@@ -1,7 +1,7 @@
 // Several people and several processes: supervisors watch and take over, workers share a chat, a stop reaches any of them.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
-import { until } from "../support/wait.mjs";
+import { sleep, until } from "../support/wait.mjs";
 import { ChatClient } from "./lib/chat.mjs";
 import { gate, startModel } from "./lib/model.mjs";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
@@ -41,6 +41,31 @@ test("tabs at all workers get the same log, each entry once", async () => {
   door.open();
   for (const tab of [ann, ...tabs]) await tab.end("m1");
   for (const tab of tabs) assert.deepEqual(tab.log, ann.log);
+  ann.checkOrder();
+});
+
+test("tabs that come in the middle of a stream get what was, then what is, without a gap or a repeat", async () => {
+  let pieces = 0;
+  const enough = gate();
+  script = () => (async function* () { for (let i = 0; i < 3000 && !enough.isOpen; i++) { yield `${i} `; pieces = i; await sleep(1); } yield "end"; })();
+  const ann = await connect("ann");
+  await ann.open();
+  await ann.must("chat.message", { id: "m1", content: "x" });
+  const tabs = [];
+  for (let i = 0; i < 24; i++) {
+    const before = pieces;
+    await until(() => pieces > before + 3, "more of the stream");
+    const tab = await connect("ann");
+    const since = i % 2 ? 0 : Math.floor(ann.log.length / 2);
+    await tab.open({ chat_id: ann.chatId, since_seq: since });
+    tabs.push([tab, since]);
+  }
+  enough.isOpen = true;
+  await ann.end("m1");
+  for (const [tab, since] of tabs) {
+    await tab.end("m1");
+    assert.deepEqual(tab.log, ann.log.filter(({ seq }) => seq > since));
+  }
   ann.checkOrder();
 });
 

@@ -19,7 +19,7 @@ export class ChatClient {
     this.ready = new Promise((resolve, reject) => {
       this.socket.once("connect", () => resolve(this));
       this.socket.once("connect_error", reject);
-      this.socket.io.once("close", () => reject(new Error("closed"))); // before the namespace answered
+      this.socket.io.once("close", () => setImmediate(() => reject(new Error("closed")))); // before the namespace answered
     });
   }
 
