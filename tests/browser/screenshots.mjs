@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { io } from "socket.io-client";
+import { ChatPeer, SCRIPTS, tokenOf } from "./chat-peer.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
 
@@ -73,8 +74,57 @@ const desk = (options) => open(options, "agent", "ann", `#/desk/${CALL}`).then(a
 });
 const part = (page, name) => page.viewportSize().width < 800 ? page.getByRole("button", { name, exact: true }).click() : undefined;
 
+/** A chat in which these were said, with an assistant that says what a script tells it. */
+async function chatting(options, ...messages) {
+  const peer = await new ChatPeer().start();
+  peer.script = (content) => SCRIPTS[content]?.() ?? [["chat.token", { content: "Gladly." }]];
+  const page = await browser.newPage(options);
+  page.context().on("close", () => void peer.stop());
+  await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), tokenOf({ sub: "uma", role: "user", exp: 4e9 }));
+  await page.goto(`${peer.url}/#/chat`);
+  await page.locator('[data-connection="online"]').waitFor();
+  for (const [i, text] of messages.entries()) {
+    await page.getByLabel("Message", { exact: true }).fill(text);
+    await page.keyboard.press("Enter");
+    await page.locator("[data-answer]").nth(i).waitFor();
+  }
+  if (messages.length > 0) {
+    let version = 0;
+    const add = (path, id, value) => peer.emit("tree.update", { delta: { action: "add", path, node: { id, value, children: [] } }, version: ++version });
+    add("/root/children", "returns", "Returns");
+    add("/root/children/returns/children", "label", "Print the label");
+    add("/root/children/returns/children", "refund", "Refund, 3 to 5 days");
+    add("/root/children", "task-1", "Task 1");
+    await page.locator('[data-node="task-1"]').waitFor({ state: "attached" });
+  }
+  return page;
+}
+
 /** Each state: how to get there. */
 const STATES = {
+  "chat-new": (options) => chatting(options),
+  "chat-answer": async (options) => {
+    const page = await chatting(options, "How do I return an order?");
+    await page.locator('[data-answer][data-state="done"]').waitFor();
+    return page;
+  },
+  "chat-form": (options) => chatting(options, "Plan it"),
+  "chat-link": (options) => chatting(options, "Connect my calendar"),
+  "chat-approval": (options) => chatting(options, "Remove Task 1"),
+  "chat-progress": (options) => chatting(options, "Import the documents"),
+  "chat-writing": (options) => chatting(options, "Write the whole story"),
+  "chat-failed": (options) => chatting(options, "What failed?"),
+  "chat-list": async (options) => {
+    const page = await chatting(options, "How do I return an order?");
+    await part(page, "Chats");
+    return page;
+  },
+  "chat-tree": async (options) => {
+    const page = await chatting(options, "How do I return an order?");
+    await part(page, "Tree");
+    await page.locator('[data-node="label"]').click();
+    return page;
+  },
   "sign-in": async (options) => {
     const page = await browser.newPage(options);
     await page.goto(parley.url);

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { startParley } from "../../../tests/browser/server.mjs";
 // @ts-expect-error: plain JavaScript
 import { gate, startModel } from "../../../tests/clients/lib/model.mjs";
-import { ParleyProvider, useAssistant, useChats, useConnectionStatus, type AssistantChat } from "../src/index.js";
+import { ParleyProvider, useAssistant, useChats, useConnectionStatus, useTree, type AssistantChat } from "../src/index.js";
 
 const PATIENCE = { timeout: 30_000 };
 let model: any;
@@ -119,6 +119,18 @@ test("while an answer is written another message waits for its end", async () =>
   await waitFor(() => expect(result.current.items.some((item) => item.kind === "message" && item.state === "queued")).toBe(true), PATIENCE);
   held.open();
   await waitFor(() => expect(seen(result.current)).toEqual(["> slow first", "You said: slow first", "> second", "You said: second"]), PATIENCE);
+});
+
+test("a tree is changed by its user, and other tabs see it", async () => {
+  const { chatId } = await chatWith("hello");
+  const [one, two] = [render(() => useTree(chatId)), render(() => useTree(chatId))];
+  for (const { result } of [one, two]) await waitFor(() => expect(result.current.root?.id).toBe("root"), PATIENCE);
+  if (!(await act(() => one.result.current.edit({ action: "add", path: "/root/children", node: { id: "a", value: "A", children: [] } })))) {
+    throw new Error(one.result.current.problem?.message);
+  }
+  for (const { result } of [one, two]) await waitFor(() => expect([result.current.version, result.current.root?.children?.[0]?.value]).toEqual([1, "A"]), PATIENCE);
+  expect(await act(() => two.result.current.edit({ action: "remove", path: "/root/children/none" }))).toBe(false);
+  expect(two.result.current.problem?.code).toBe(409);
 });
 
 test("the list has chats by their titles, and a deleted one is gone", async () => {

@@ -22,7 +22,7 @@ export const AnswerRow = memo(function AnswerRow({ answer, isLast, canAct, chat,
   const { parts, state, by, error, sources } = answer;
   const isWaiting = parts.some((part) => part.kind === "form" && part.elicitation.state === "open");
   return (
-    <article data-answer={answer.refId} data-state={state} aria-busy={state === "running"} aria-label={by ? `Answer of ${by}` : "Answer"} className="grid min-w-0 gap-3">
+    <article data-answer={answer.refId} data-state={state} aria-busy={state === "running"} aria-label={by ? `Answer of ${by}` : "Answer"} className="grid min-w-0 grid-cols-[minmax(0,1fr)] gap-3">
       {by && <p className="text-[13px] font-semibold text-accent">{by}</p>}
       <Thinking answer={answer} isWaiting={isWaiting} />
       {parts.map((part, i) => {

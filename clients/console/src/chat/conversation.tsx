@@ -72,16 +72,17 @@ function Said({ item, chat, isEditing, onEdit }: { item: Extract<ChatItem, { kin
   return (
     <article data-message={item.id} data-state={state} aria-label={by ? `Message of ${by}` : "Your message"} className="group grid justify-items-end gap-1">
       {by && <p className="flex items-center gap-1.5 text-[13px] text-faint"><UserRound aria-hidden className="size-4" />{by}</p>}
-      <p data-bubble className={`max-w-[85%] rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap wrap-anywhere ${state === "sending" ? "opacity-70" : ""}`}>{content}</p>
+      <div className="flex max-w-[92%] items-center gap-1">
+        {state === "sent" && chat.isOwner && !chat.isRunning && <Button variant="ghost" size="icon" aria-label="Edit" className="pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => onEdit(true)}><Pencil /></Button>}
+        <p data-bubble className={`min-w-0 rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap wrap-anywhere ${state === "sending" ? "opacity-70" : ""}`}>{content}</p>
+      </div>
       {state === "failed" ? (
         <p role="alert" className="flex flex-wrap items-center justify-end gap-x-1 text-[13px] text-bad">
           Not sent: {item.error?.message}
           <Button variant="ghost" onClick={() => void chat.retry(item.id)}>Send again</Button>
           <Button variant="ghost" onClick={() => chat.discard(item.id)}>Discard</Button>
         </p>
-      ) : state === "sent" ? (
-        chat.isOwner && !chat.isRunning && <Button variant="ghost" className="h-8 text-[13px] pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => onEdit(true)}><Pencil aria-hidden />Edit</Button>
-      ) : <p className="flex items-center gap-1 text-[12.5px] text-faint"><Clock aria-hidden className="size-3.5" />{state === "queued" ? "Waits for the answer before" : "Waiting"}</p>}
+      ) : state !== "sent" && <p className="flex items-center gap-1 text-[12.5px] text-faint"><Clock aria-hidden className="size-3.5" />{state === "queued" ? "Waits for the answer before" : "Waiting"}</p>}
     </article>
   );
 }
