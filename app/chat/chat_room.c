@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADAPTER_NAME "/chat#log"
-#define END_EVENT "chat:end" /* between nodes: the chat is deleted */
-#define RETRY_MS 10          /* a peer that cannot take more is asked again */
-#define CHECK_MS 1000        /* after who listens has changed, or who is reached */
+#define ADAPTER_NAME "/chat-log" /* like no namespace, and without the # of channels */
+#define END_EVENT "chat:end"     /* between nodes: the chat is deleted */
+#define RETRY_MS 10              /* a peer that cannot take more is asked again */
+#define CHECK_MS 1000            /* after who listens has changed, or who is reached */
 
 /* An entry that came while listeners of its chat were reading. */
 struct kept {
