@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+void kit_put_json(struct sio_builder *builder, struct eio_str json)
+{
+    sio_builder_put_slice(builder, (struct sio_args){json, NULL, 0}, json);
+}
+
 void kit_put_int(struct sio_builder *builder, int64_t value)
 {
     sio_builder_put(builder, kit_number(value).text);

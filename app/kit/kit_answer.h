@@ -39,6 +39,8 @@ void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code,
 void kit_count_failure(struct kit *kit, int code);
 
 /* Pieces for builders. */
+/* Text that is JSON already. */
+void kit_put_json(struct sio_builder *builder, struct eio_str json);
 void kit_put_int(struct sio_builder *builder, int64_t value);
 void kit_put_text(struct sio_builder *builder, const char *text);
 void kit_put_time(struct sio_builder *builder, int64_t unix_ms);

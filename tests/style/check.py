@@ -16,6 +16,7 @@ CODE = {".c", ".h", ".mjs", ".js", ".py", ".css", ".cmake", ".sh"}
 # What a folder may see besides its own files: all of a folder (without those in it), or one header. Arrows only point down.
 LIBRARIES = ["engineio.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"]
 CLUSTER = ["rooms", "rooms/msgpack", "rooms.h", "rooms_msgpack.h", "cluster.h", "base"]
+MODULE = ["app/kit", "app/web", "knowledge.h", "llm.h", "mcp.h", "hooks.h"]
 MAY_SEE = {
     "base": [],
     "engineio": ["engineio.h", "base"],
@@ -33,8 +34,12 @@ MAY_SEE = {
     "app/node": ["app/kit", "cluster.h"],
     **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks")},
     # Never each other.
-    **{f"app/{module}": ["app/kit", "app/web", "app/calls/vendors", "knowledge.h", "llm.h", "mcp.h", "hooks.h"] for module in ("calls", "chat")},
+    "app/calls": [*MODULE, "app/calls/vendors"],
+    "app/chat": [*MODULE, "app/chat/dialects", "app/chat/bridges"],
     "app/calls/vendors": ["socketio.h"],
+    # Pure: entries of a chat's log to text and back.
+    "app/chat/dialects": ["app/kit", "chat.h"],
+    "app/chat/bridges": ["app/kit", "chat.h", "chat_dialect.h"],
     "app/admin": ["app/kit", "app/web", "adminui.h"],
     "app": ["app/*", *LIBRARIES, "base"],
 }
