@@ -8,6 +8,7 @@
 #include "kit_http.h"
 #include "kit_metrics.h"
 #include "kit_namespace.h"
+#include "kit_ws.h"
 #include "knowledge.h"
 #include "hooks.h"
 #include "llm.h"
@@ -97,7 +98,8 @@ static void on_drained(void *ctx)
     struct app *app = ctx;
     struct eio_http_stats http;
     eio_http_get_stats(sio_server_http(app->kit.io), &http);
-    if (http.streams + http.draining > 0 && eio_loop_now_ms(app->kit.loop) < app->drain_until_ms) {
+    if (http.streams + http.draining + kit_ws_count(&app->kit) > 0 &&
+        eio_loop_now_ms(app->kit.loop) < app->drain_until_ms) {
         eio_timer_start(&app->streams_timer, DRAIN_CHECK_MS);
         return;
     }
@@ -122,6 +124,7 @@ static void on_drain_timer(void *ctx)
         kit_store_abandon(app->kit.store);
     }
     uint32_t left = now < app->drain_until_ms ? (uint32_t)(app->drain_until_ms - now) : 0;
+    kit_ws_drain(&app->kit);
     sio_drain(app->kit.io, left, on_drained, app);
 }
 
@@ -166,6 +169,7 @@ void app_free(struct app *app)
     if (app->kit.work) kit_work_wait(app->kit.work);
     if (app->worker) node_worker_stop(app->worker);
     node_cluster_disconnect(app->cluster);
+    kit_ws_stop(&app->kit);
     sio_server_free(app->kit.io);
     node_cluster_free(app->cluster);
     stop_modules(&app->kit);
@@ -177,8 +181,7 @@ void app_drain(struct app *app)
 {
     if (app->kit.draining) return;
     app->kit.draining = true;
-    kit_log(EIO_LOG_INFO, "draining", "sessions",
-            kit_number((long long)eio_server_session_count(sio_server_engine(app->kit.io))).text, NULL);
+    kit_log(EIO_LOG_INFO, "draining", "sessions", kit_number((long long)kit_session_count(&app->kit)).text, NULL);
     drain_modules(&app->kit);
     eio_http_stop_listening(sio_server_http(app->kit.io));
     app->drain_until_ms = eio_loop_now_ms(app->kit.loop) + app->kit.config->drain_timeout_ms;
@@ -237,7 +240,7 @@ void app_describe(struct app *app)
             kit_number((long long)work.bytes).text, "finished", kit_number((long long)work.finished).text, NULL);
     kit_log(EIO_LOG_INFO, "store", "writes", kit_number((long long)store.writes).text, "commits",
             kit_number((long long)store.commits).text, "errors", kit_number((long long)store.errors).text, NULL);
-    eio_server_each(sio_server_engine(app->kit.io), describe_session, NULL);
+    kit_each_session(&app->kit, describe_session, NULL);
     sio_each_namespace(app->kit.io, describe_namespace, &app->kit);
 }
 

@@ -1,5 +1,6 @@
 /* The module: opens its namespace and routes, shows its numbers. */
 #include "chat_nodes.h"
+#include "chat_plain.h"
 #include "chat_reminders.h"
 #include "chat_room.h"
 #include "chat_toolbox.h"
@@ -63,7 +64,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
         chat_message_start,     chat_answer_start,     chat_nodes_start,        chat_stop_start,
         chat_takeover_start,    chat_history_start,    chat_post_start,         chat_sweep_start,
         chat_edit_start,        chat_tools_tree_start, chat_tools_search_start, chat_tools_alarm_start,
-        chat_tools_teach_start, chat_reminders_start,
+        chat_tools_teach_start, chat_reminders_start,  chat_plain_start,
     };
     struct chat *chat = *state = calloc(1, sizeof *chat);
     if (!chat) return EIO_ENOMEM;

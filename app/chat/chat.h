@@ -55,7 +55,8 @@ const char *chat_peer_chat(const struct chat_peer *peer);
 /* failure->code 0: json is the answer, an object that begins with "ok". */
 typedef void (*chat_reply_fn)(void *ctx, const struct kit_failure *failure, struct eio_str json);
 /* Asks for an event by its name: "chat.message". fn (may be NULL) is called once, now or later, unless the peer is
- * freed before. The payload is checked against the event's schema. */
+ * freed before. The payload is checked against the event's schema; quotas are the
+ * caller's, which knows what one message of its client was. */
 void chat_peer_ask(struct chat_peer *peer, const char *event, const json_t *payload, chat_reply_fn fn, void *ctx);
 
 #endif

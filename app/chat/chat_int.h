@@ -18,6 +18,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+/* Who may use the assistant. */
+#define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
 #define CHAT_ROOM "chat:"
 #define CHAT_ROOM_SIZE (sizeof CHAT_ROOM + KIT_USER_SIZE)
 #define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
@@ -57,6 +59,9 @@ struct chat {
     atomic_bool is_stopping; /* no turn begins any more */
 };
 
+/* Of the connections at /ws/{session_id}. */
+enum chat_dialect_kind { CHAT_DIALECT_AUTO, CHAT_DIALECT_TYPED, CHAT_DIALECT_TEACHING };
+
 /* The values of its options: chat_options.c. */
 struct chat_config {
     const char *assistants_file;
@@ -72,6 +77,7 @@ struct chat_config {
     size_t tree_max_bytes;
     uint32_t tree_nodes_max;
     uint32_t reminders_max;
+    int ws_dialect; /* enum chat_dialect_kind */
     uint32_t replay_entries_max;
     size_t replay_bytes_max, export_bytes_max;
 };
@@ -85,7 +91,6 @@ struct chat_peer {
     const struct chat_peer_ops *ops;
     struct kit_claims *claims;
     struct kit_user *user;
-    struct kit_spender spender; /* of one that is not a socket */
     char connection_id[KIT_ID_SIZE];
     char chat_id[KIT_ID_SIZE]; /* of its last session.init; "" */
     bool makes_chats;

@@ -4,6 +4,9 @@
 
 #define KIT_VALUES struct chat_config
 
+static const struct kit_choice dialects[] = {
+    {"auto", CHAT_DIALECT_AUTO}, {"typed", CHAT_DIALECT_TYPED}, {"teaching", CHAT_DIALECT_TEACHING}, {NULL, 0}};
+
 static const struct kit_option options[] = {
     KIT_TEXT_ROW(
         "assistants_file", assistants_file, "", "Assistant",
@@ -51,5 +54,8 @@ static const struct kit_option options[] = {
     KIT_SIZE_ROW("chat_export_bytes_max", export_bytes_max, "67108864", 1024, "Assistant",
                  "size of an exported chat; above: error 413"),
     KIT_SIZE_ROW("replay_bytes_max", replay_bytes_max, "262144", 1024, "Assistant", "bytes of these; the same applies"),
+    KIT_CHOICE_ROW("ws_dialect", ws_dialect, "auto", dialects, "Assistant",
+                   "what plain WebSockets at `/ws/{session_id}` speak without `?dialect=`; auto: their first message "
+                   "decides"),
 };
 const struct kit_option_set chat_options = KIT_OPTION_SET(options);

@@ -50,16 +50,12 @@ struct chat_peer *chat_peer_new(struct chat *chat, const struct chat_peer_option
         return NULL;
     }
     peer->claims = kit_claims_ref(options->claims);
-    kit_spender_init(&peer->spender, chat->kit, options->address);
-    kit_spender_set_user(&peer->spender, peer->claims);
     return peer;
 }
 
 void chat_peer_free(struct chat_peer *peer)
 {
-    if (!peer) return;
-    kit_spender_clear(&peer->spender);
-    drop_peer(peer);
+    if (peer) drop_peer(peer);
 }
 
 /* ------------------------------------------------------------------ asking */
@@ -103,7 +99,6 @@ static int check_ask(struct chat_peer *peer, const struct kit_event *event, cons
     size_t size = json_dumpb(payload, NULL, 0, JSON_COMPACT);
     if (size > kit->config->event_max_bytes)
         return kit_fail(failure, 413, NULL, "the event must be at most %u bytes", kit->config->event_max_bytes);
-    if (kit_spend_event(&peer->spender, size, failure)) return failure->code;
     if (kit_request_check_role(event, peer->claims, failure)) return failure->code;
     const json_t *schema = kit_schema_find(kit->schemas, event->name);
     if (schema && kit_schema_check(schema, payload, &error)) return 0;

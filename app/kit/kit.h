@@ -23,6 +23,7 @@
 
 struct kit_event;
 struct kit_metric_set;
+struct kit_plain;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
@@ -101,7 +102,8 @@ struct kit {
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
     struct kit_quotas *quotas;
-    struct kit_jwks *jwks; /* NULL if absent */
+    struct kit_plain *plain; /* kit_ws.c; NULL: no plain WebSockets are served */
+    struct kit_jwks *jwks;   /* NULL if absent */
     bool development_key;
     struct kit_claims *guest; /* kit_admit_guests(); NULL: none are admitted */
     bool draining;            /* new events are refused with 503 */

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Long waits are cut to this, so that a clock that was set is noticed. */
-#define EXPIRY_CHECK_MS 3600000
-
 /* What belongs to a socket of ours, from its admission to its disconnect. */
 struct user {
     struct kit *kit;
@@ -228,17 +225,15 @@ size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub,
     return disconnection.count;
 }
 
-/* Of its claims, in milliseconds; not positive: they have expired. */
-static int64_t left_ms(const struct user *user)
+int64_t kit_claims_left_ms(const struct kit *kit, const struct kit_claims *claims)
 {
-    int64_t end_ms = (user->claims->exp_s + user->kit->jwt.leeway_s) * 1000;
-    return end_ms - (int64_t)eio_loop_unix_ms(user->kit->loop);
+    return (claims->exp_s + kit->jwt.leeway_s) * 1000 - (int64_t)eio_loop_unix_ms(kit->loop);
 }
 
 static void start_expiry(struct user *user)
 {
-    int64_t left = left_ms(user);
-    eio_timer_start(&user->timer, left <= 0 ? 0 : left < EXPIRY_CHECK_MS ? (uint64_t)left : EXPIRY_CHECK_MS);
+    int64_t left = kit_claims_left_ms(user->kit, user->claims);
+    eio_timer_start(&user->timer, left <= 0 ? 0 : left < KIT_EXPIRY_CHECK_MS ? (uint64_t)left : KIT_EXPIRY_CHECK_MS);
 }
 
 static void on_timer(void *ctx)
@@ -247,7 +242,7 @@ static void on_timer(void *ctx)
     if (!user->claims) {
         user->kit->counters.auth_timeouts++;
         send_off(user, 401, "agent:connect did not succeed in time", true);
-    } else if (left_ms(user) <= 0) {
+    } else if (kit_claims_left_ms(user->kit, user->claims) <= 0) {
         user->kit->counters.auth_expired++;
         send_off(user, 401, "the token has expired", false);
     } else {

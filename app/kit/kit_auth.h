@@ -41,6 +41,11 @@ bool kit_claims_allow(const struct kit_claims *claims, const char *call_id);
 /* The same of a chat, for a supervisor or administrator. */
 bool kit_claims_allow_chat(const struct kit_claims *claims, const char *chat_id);
 
+/* Until they expire, in milliseconds; not positive: they have. */
+int64_t kit_claims_left_ms(const struct kit *kit, const struct kit_claims *claims);
+/* Long waits for that are cut to this, so that a clock that was set is noticed. */
+#define KIT_EXPIRY_CHECK_MS 3600000
+
 /* Checks a token; NULL with failure (401, or 403 for claims that are not usable). */
 struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure);
 /* The claims of a socket, or NULL while it has not said who it is. Borrowed. */

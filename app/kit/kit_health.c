@@ -1,6 +1,7 @@
 /* GET /health and GET /ready, from figures that are at hand: neither waits for the store. */
 #include "kit_answer.h"
 #include "kit_http.h"
+#include "kit_ws.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static struct totals sum_workers(const struct kit *kit)
         struct sio_stats stats;
         sio_server_get_stats(kit->io, &stats);
         totals.uptime_ms = eio_loop_now_ms(kit->loop) - kit->started_ms;
-        totals.sessions = eio_server_session_count(sio_server_engine(kit->io));
+        totals.sessions = kit_session_count(kit);
         totals.sockets = stats.sockets;
         totals.is_alone = kit->peers.is_degraded && kit->peers.is_degraded(kit->peers.ctx, &why);
     }

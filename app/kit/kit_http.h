@@ -31,6 +31,16 @@ bool kit_http_is_get(struct kit *kit, struct eio_http_request *request);
 /* The claims of the request's bearer token; NULL with failure (401, 403). */
 struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, struct kit_failure *failure);
 
+/* What stands in a path for the names between braces. */
+struct kit_parameters {
+    size_t count;
+    struct {
+        struct eio_str name; /* in the pattern */
+        char value[KIT_USER_SIZE];
+    } list[4];
+};
+/* Whether a path is as the pattern says: kit_event.path. */
+bool kit_path_match(const char *pattern, struct eio_str path, struct kit_parameters *parameters);
 /* "GET" */
 const char *kit_method_name(enum eio_http_method method);
 /* Opens the paths of the API (kit_request.h); answers 404 for what else is below /api/. */

@@ -1,6 +1,7 @@
 /* GET /metrics in the Prometheus text format 0.0.4: rows of numbers as text, or in a worker's page of shared memory. A
  * number's place in the page is that of its row, the same in all workers. */
 #include "kit_metrics.h"
+#include "kit_ws.h"
 
 #include <base_check.h>
 
@@ -212,7 +213,7 @@ void kit_metrics_publish(struct kit *kit, struct kit_process_page *process)
     const char *why;
     sio_server_get_stats(kit->io, &stats);
     atomic_store(&process->degraded, kit->peers.is_degraded && kit->peers.is_degraded(kit->peers.ctx, &why));
-    atomic_store(&process->sessions, eio_server_session_count(sio_server_engine(kit->io)));
+    atomic_store(&process->sessions, kit_session_count(kit));
     atomic_store(&process->sockets, stats.sockets);
     for (size_t s = 0; s < kit->metrics_count; s++) {
         const struct kit_metric_set *set = kit->metrics[s].set;

@@ -1,5 +1,6 @@
 /* The numbers of the libraries and of the kit itself. */
 #include "kit_metrics.h"
+#include "kit_ws.h"
 
 #include <string.h>
 
@@ -88,7 +89,7 @@ static const struct kit_metric_set socketio_set = KIT_METRIC_SET(socketio_rows, 
 
 static void read_engine(void *ctx, void *numbers)
 {
-    eio_server_get_stats(sio_server_engine(((const struct kit *)ctx)->io), numbers);
+    kit_engine_stats(ctx, numbers);
 }
 
 static void put_reason(unsigned i, char *out, size_t size)
@@ -114,7 +115,7 @@ static const struct kit_metric engine_rows[] = {
     KIT_COUNTER_ROW("reads_sliced_total", reads_sliced, "Reads that deferred their remaining data to a later turn."),
     KIT_COUNTER_ROW("writes_total", writes, "Write system calls."),
     KIT_COUNTER_ROW("partial_writes_total", partial_writes, "Writes that filled the socket's buffer."),
-    KIT_GAUGE_ROW("sessions", sessions, "Open Engine.IO sessions."),
+    KIT_GAUGE_ROW("sessions", sessions, "Open Engine.IO sessions and plain WebSockets."),
     KIT_GAUGE_ROW("polling_sessions", polling_sessions, "Sessions using HTTP long-polling."),
     KIT_GAUGE_ROW("upgrading_sessions", upgrading, "Sessions being upgraded."),
     KIT_GAUGE_ROW("queued_bytes", queued_bytes, "Bytes queued for all sessions."),
@@ -172,7 +173,7 @@ static void read_limits(void *ctx, void *numbers)
     struct eio_server_stats engine;
     struct sio_stats io;
     eio_http_get_stats(sio_server_http(kit->io), &http);
-    eio_server_get_stats(sio_server_engine(kit->io), &engine);
+    kit_engine_stats(kit, &engine);
     sio_server_get_stats(kit->io, &io);
     for (int i = 0; i < EIO_LIMIT_COUNT; i++) out->hits[i] = http.limit_hits[i] + engine.limit_hits[i];
     for (int i = 0; i < SIO_LIMIT_COUNT; i++) out->hits[EIO_LIMIT_COUNT + i] = io.limit_hits[i];

@@ -8,17 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define PARAMETERS_MAX 4
 #define QUERY_VALUE_MAX 1024
-
-/* What stands in a path for the names between braces. */
-struct parameters {
-    size_t count;
-    struct {
-        struct eio_str name; /* in the pattern */
-        char value[KIT_USER_SIZE];
-    } list[PARAMETERS_MAX];
-};
 
 /* ------------------------------------------------------------------- paths */
 
@@ -50,7 +40,7 @@ static int decode_segment(struct eio_str raw, char *out, size_t size)
     return eio_query_decode((struct eio_str){plain, n}, out, size);
 }
 
-static bool match_parameter(struct eio_str pattern, struct eio_str segment, struct parameters *parameters)
+static bool match_parameter(struct eio_str pattern, struct eio_str segment, struct kit_parameters *parameters)
 {
     char *value = parameters->list[parameters->count].value;
     int n = decode_segment(segment, value, KIT_USER_SIZE - 1);
@@ -60,7 +50,7 @@ static bool match_parameter(struct eio_str pattern, struct eio_str segment, stru
     return pattern.p[0] == '{' ? kit_is_id(value, (size_t)n) : kit_is_user(value, (size_t)n);
 }
 
-static bool match_path(const char *pattern, struct eio_str path, struct parameters *parameters)
+bool kit_path_match(const char *pattern, struct eio_str path, struct kit_parameters *parameters)
 {
     struct eio_str rest = eio_str(pattern);
     parameters->count = 0;
@@ -84,14 +74,14 @@ const char *kit_method_name(enum eio_http_method method)
 
 /* The row for a request. NULL: none; allowed has the methods of those with its path, "" if absent. */
 static const struct kit_route *find_path(const struct kit *kit, const struct eio_http_head *head,
-                                         struct parameters *parameters, char allowed[64])
+                                         struct kit_parameters *parameters, char allowed[64])
 {
     enum eio_http_method method = head->method == EIO_HTTP_HEAD ? EIO_HTTP_GET : (enum eio_http_method)head->method;
     size_t n = 0;
     allowed[0] = 0;
     for (size_t i = 0; i < kit->path_count; i++) {
         const struct kit_event *event = kit->paths[i].event;
-        if (!match_path(event->path, eio_http_head_path(head), parameters)) continue;
+        if (!kit_path_match(event->path, eio_http_head_path(head), parameters)) continue;
         if (event->method == method) return &kit->paths[i];
         n += (size_t)snprintf(allowed + n, 64 - n, "%s%s%s", n ? ", " : "", kit_method_name(event->method),
                               event->method == EIO_HTTP_GET ? ", HEAD" : "");
@@ -169,7 +159,7 @@ static json_t *read_body(const struct kit_route *route, struct eio_http_request 
 }
 
 /* Parameters are fields like others; one that is there already must be the same. */
-static int add_parameters(json_t *payload, const struct parameters *parameters, struct kit_failure *failure)
+static int add_parameters(json_t *payload, const struct kit_parameters *parameters, struct kit_failure *failure)
 {
     for (size_t i = 0; i < parameters->count; i++) {
         char name[64], pointer[72];
@@ -187,7 +177,7 @@ static int add_parameters(json_t *payload, const struct parameters *parameters, 
 
 /* What a request says, checked; NULL with failure. */
 static json_t *read_payload(const struct kit_route *route, struct eio_http_request *http,
-                            const struct parameters *parameters, struct kit_failure *failure)
+                            const struct kit_parameters *parameters, struct kit_failure *failure)
 {
     const struct kit_event *event = route->event;
     const json_t *schema = event->name ? kit_schema_find(route->kit->schemas, event->name) : NULL;
@@ -289,7 +279,7 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
     return NULL;
 }
 
-static void copy_about(struct kit_request *request, const struct parameters *parameters)
+static void copy_about(struct kit_request *request, const struct kit_parameters *parameters)
 {
     for (size_t i = 0; request->event->about && i < parameters->count; i++)
         if (eio_str_is(parameters->list[i].name, request->event->about))
@@ -297,7 +287,7 @@ static void copy_about(struct kit_request *request, const struct parameters *par
 }
 
 static void begin_request(const struct kit_route *route, struct eio_http_request *http,
-                          const struct parameters *parameters)
+                          const struct kit_parameters *parameters)
 {
     struct kit_failure failure = {0, "", ""};
     if (route->kit->draining) kit_fail(&failure, 503, NULL, "the server is stopping");
@@ -327,7 +317,7 @@ static void on_request(struct eio_http_request *http, void *ctx)
 {
     struct kit *kit = ctx;
     const struct eio_http_head *head = eio_http_request_head(http);
-    struct parameters parameters;
+    struct kit_parameters parameters;
     char allowed[64];
     const struct kit_route *route = find_path(kit, head, &parameters, allowed);
     if (route)
@@ -341,7 +331,7 @@ static void on_request(struct eio_http_request *http, void *ctx)
 /* Whether a request is handled before its body has come. Its route's ctx is the kit. */
 static bool is_early(const struct eio_http_head *head, void *ctx)
 {
-    struct parameters parameters;
+    struct kit_parameters parameters;
     char allowed[64];
     const struct kit_route *route = find_path(ctx, head, &parameters, allowed);
     return route && route->event->is_streamed && route->event->is_streamed(head);

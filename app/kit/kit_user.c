@@ -27,11 +27,16 @@ struct kit_user {
 
 /* ------------------------------------------------------------------ sockets */
 
+static struct eio_session *session_of(const struct kit_user_socket *member)
+{
+    return member->plain ? member->plain : sio_socket_session(member->socket);
+}
+
 static void hold_as_needed(struct kit_user_socket *member)
 {
     bool wanted = member->in_row || member->waits;
     if (wanted == member->is_held) return;
-    struct eio_session *session = sio_socket_session(member->socket);
+    struct eio_session *session = session_of(member);
     member->is_held = wanted;
     if (session && eio_session_hold(session, wanted)) member->is_held = false; /* out of memory: it is read on */
 }
@@ -57,7 +62,7 @@ static void read_next(void *ctx)
     struct kit_user *user = ctx;
     while (user->row) {
         struct kit_user_socket *member = user->row;
-        struct eio_session *session = sio_socket_session(member->socket);
+        struct eio_session *session = session_of(member);
         DL_DELETE(user->row, member);
         DL_APPEND(user->heard, member);
         member->in_row = false;
@@ -79,7 +84,9 @@ static void on_full(void *ctx, bool full)
 
 int kit_user_join(struct kit *kit, struct kit_user_socket *member, const struct kit_claims *claims)
 {
-    struct kit_user *user = kit_user_ref(kit, claims, sio_socket_head(member->socket)->address);
+    const struct eio_http_head *head =
+        member->plain ? eio_session_head(member->plain) : sio_socket_head(member->socket);
+    struct kit_user *user = kit_user_ref(kit, claims, head->address);
     if (!user) return EIO_ENOMEM;
     if (member->user == user) {
         kit_user_unref(user);

@@ -23,7 +23,8 @@ struct kit_source *kit_user_source(const struct kit_user *user, bool is_list);
 struct kit_user_socket {
     struct kit_user *user; /* NULL: in none's row */
     struct sio_socket *socket;
-    bool in_row; /* of those that wait for their user */
+    struct eio_session *plain; /* of a plain WebSocket, which is no socket */
+    bool in_row;               /* of those that wait for their user */
     bool is_held;
     unsigned waits; /* how much of what it asked */
     struct kit_user_socket *prev, *next;

@@ -1,6 +1,7 @@
 /* From when on a user's tokens are valid: one who is removed or disconnected loses those that were given out before, on
  * every node. Stored with a number, so that each node reads what is new to it; this is how the changes of commands and
  * of nodes that it does not hear reach it. */
+#include "kit_ws.h"
 #include "users_int.h"
 
 #include <stdlib.h>
@@ -116,10 +117,11 @@ static bool set_cutoff(struct users_cutoffs *cutoffs, const struct users_cut *cu
 
 bool users_cut_here(struct users *users, const struct users_cut *cut)
 {
+    static const char why[] = "disconnected by an administrator";
     int64_t before_s = cut->not_before_s ? cut->not_before_s : INT64_MAX;
     if (cut->not_before_s && !set_cutoff(users->cutoffs, cut)) return false;
-    users->disconnects +=
-        kit_auth_disconnect(users->kit, cut->tenant, cut->name, before_s, "disconnected by an administrator");
+    users->disconnects += kit_auth_disconnect(users->kit, cut->tenant, cut->name, before_s, why);
+    users->disconnects += kit_ws_disconnect(users->kit, cut->tenant, cut->name, before_s, why);
     return true;
 }
 

@@ -11,6 +11,8 @@
 
 /* Close codes of WebSockets (RFC 6455, section 7.4) that are sent of this side's own accord. */
 enum {
+    EIO__CODE_NORMAL = 1000,
+    EIO__CODE_GOING_AWAY = 1001,
     EIO__CODE_PROTOCOL = 1002,
     EIO__CODE_INVALID_DATA = 1007,
     EIO__CODE_POLICY = 1008,

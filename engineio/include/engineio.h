@@ -715,8 +715,8 @@ EIO_API int eio_server_watch(struct eio_server *server, const struct eio_watch *
 
 /* Serves options.path on an HTTP server. */
 EIO_API int eio_server_attach(struct eio_server *server, struct eio_http *http);
-/* Serves bare WebSockets, without Engine.IO, at `path` (as eio_http_route): sessions with protocol 0, whose
- * messages are the WebSocket's, kept alive by WebSocket pings. */
+/* Serves bare WebSockets, without Engine.IO, at `path` (as eio_http_route): sessions with protocol 0, whose messages
+ * are the WebSocket's, kept alive by WebSocket pings; closed with 1000 (forced), 1001 (shutting down), 1008 or 1013. */
 EIO_API int eio_server_attach_websocket(struct eio_server *server, struct eio_http *http, const char *path);
 /* As eio_http_reply, with the headers of options.cors; OPTIONS is answered as a preflight instead, if CORS is on. For
  * what is served beside options.path. */

@@ -281,7 +281,11 @@ static int ws_close(struct eio__transport *transport)
 {
     struct eio__ws *ws = eio__ws_of(transport);
     if (ws->closing >= EIO__WS_CLOSE_QUEUED) return true;
-    eio__ws_close_begin(ws, 0);
+    const struct eio_session *session = ws->base.session;
+    if (session->protocol)
+        eio__ws_close_begin(ws, 0); /* as the reference */
+    else
+        eio__ws_close_for(ws, (enum eio_close_reason)session->close_reason);
     int result = write_all(ws);
     if (ws->base.session->queue.count == 0) eio__ws_close_on_flushed(ws);
     update_events(ws);

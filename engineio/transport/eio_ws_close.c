@@ -6,9 +6,12 @@
 static const struct {
     enum eio_close_reason reason;
     uint16_t code;
+    bool bare; /* without Engine.IO only, whose clients expect the reference's codes */
 } codes[] = {
-    {EIO_CLOSE_POLICY, EIO__CODE_POLICY},
-    {EIO_CLOSE_QUEUE_FULL, EIO__CODE_TRY_LATER},
+    {EIO_CLOSE_POLICY, EIO__CODE_POLICY, false},
+    {EIO_CLOSE_QUEUE_FULL, EIO__CODE_TRY_LATER, false},
+    {EIO_CLOSE_FORCED, EIO__CODE_NORMAL, true},
+    {EIO_CLOSE_SHUTTING_DOWN, EIO__CODE_GOING_AWAY, true},
 };
 
 /* The limits behind codes of our own. */
@@ -45,7 +48,7 @@ void eio__ws_close_for(struct eio__ws *ws, enum eio_close_reason reason)
 {
     uint16_t code = 0;
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (codes[i].reason == reason) code = codes[i].code;
+        if (codes[i].reason == reason && (!codes[i].bare || !ws->base.session->protocol)) code = codes[i].code;
     eio__ws_close_begin(ws, code);
 }
 

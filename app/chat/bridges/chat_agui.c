@@ -195,7 +195,7 @@ static void put_call(struct eio_str payload, struct chat_out *out)
     chat_out_end(out);
 }
 
-/* A call that was told of when it was asked about is not told of again. */
+/* Not again, if it was sent with the question about it. */
 static void tell_call(struct chat_teller *teller, struct eio_str payload, struct chat_out *out)
 {
     char id[KIT_ID_SIZE];

@@ -1,4 +1,4 @@
-/* What the bridges share: which entries a turn is told by, what is open, and what is to be closed. */
+/* What the bridges share: which entries belong to the turn, what is open, and what is to be closed. */
 #include "chat_bridge.h"
 
 #include "kit_answer.h"

@@ -23,13 +23,13 @@ void chat_wanted_clear(struct chat_wanted *wanted);
 struct chat_teller {
     const struct chat_bridge *bridge;
     char chat_id[KIT_ID_SIZE], run_id[KIT_ID_SIZE], ref_id[KIT_ID_SIZE];
-    int64_t attempt;                        /* 0: the first that is heard of */
+    int64_t attempt;                        /* 0: that of the first entry */
     bool has_text, has_step, has_reasoning; /* open */
     bool has_told;                          /* some of the answer's text */
     unsigned part;                          /* numbers texts and reasonings */
     char step[256];
     json_t *open;  /* questions that wait, by id */
-    json_t *calls; /* of which it was told, by id: true while they run */
+    json_t *calls; /* that were sent, by id: true while they run */
     bool is_over;
 };
 void chat_teller_init(struct chat_teller *teller, const struct chat_bridge *bridge);
@@ -40,7 +40,7 @@ void chat_teller_hear_ready(struct chat_teller *teller, struct eio_str ready);
 void chat_teller_hear(struct chat_teller *teller, const struct chat_entry *entry, struct chat_out *out);
 /* The turn cannot go on before a question is answered. */
 bool chat_teller_waits(const struct chat_teller *teller);
-/* Whether the call is told of for the first time. */
+/* True if the call was not sent before. */
 bool chat_teller_note_call(struct chat_teller *teller, const char *call_id);
 
 struct chat_bridge {

@@ -17,6 +17,7 @@
 
 /* What a client's message asks for. */
 enum chat_wish_kind {
+    CHAT_WISH_NONE,
     CHAT_WISH_ASK,   /* event and payload, as a Socket.IO client would send them */
     CHAT_WISH_SAY,   /* the same of chat.message; the text may answer an open question instead */
     CHAT_WISH_INIT,  /* payload of session.init */
@@ -89,7 +90,7 @@ json_t *chat_message_parse(struct eio_str text, size_t max_depth, struct kit_fai
 /* Keeps what the entry says of questions, for all dialects; before put_entry. */
 void chat_voice_hear(struct chat_voice *voice, const struct chat_entry *entry);
 /* A text as the answer to the question: content of elicitation.submit, or for a link or an approval its action. NULL:
- * it is none. */
+ * the text does not answer it. */
 json_t *chat_answer_of_text(const struct chat_question_open *question, const char *text);
 
 /* ------------------------------------------------------- for the dialects */
