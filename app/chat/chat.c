@@ -3,6 +3,7 @@
 #include "chat_plain.h"
 #include "chat_reminders.h"
 #include "chat_room.h"
+#include "chat_streams.h"
 #include "chat_toolbox.h"
 #include "chat_turn.h"
 #include "kit_metrics.h"
@@ -64,7 +65,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
         chat_message_start,     chat_answer_start,     chat_nodes_start,        chat_stop_start,
         chat_takeover_start,    chat_history_start,    chat_post_start,         chat_sweep_start,
         chat_edit_start,        chat_tools_tree_start, chat_tools_search_start, chat_tools_alarm_start,
-        chat_tools_teach_start, chat_reminders_start,  chat_plain_start,
+        chat_tools_teach_start, chat_reminders_start,  chat_plain_start,        chat_streams_start,
     };
     struct chat *chat = *state = calloc(1, sizeof *chat);
     if (!chat) return EIO_ENOMEM;

@@ -7,9 +7,10 @@
 struct post {
     struct kit_request request;
     struct chat_peer *peer;
-    json_t *payload;        /* of chat.message */
-    struct eio_timer timer; /* answers outside of the peer's callbacks */
-    bool is_over;
+    json_t *payload;           /* of chat.message */
+    struct eio_timer timer;    /* answers outside of the peer's callbacks */
+    bool is_over, is_streamed; /* streamed: the client asked for text/event-stream */
+    struct eio_http_stream *stream;
     char ref_id[KIT_ID_SIZE];
     int64_t attempt;
 };
@@ -24,8 +25,11 @@ static void finish_post(struct post *post)
 static void on_timer(void *ctx)
 {
     struct post *post = ctx;
+    struct eio_http_stream *stream = post->stream;
     chat_peer_free(post->peer);
     post->peer = NULL;
+    post->stream = NULL;
+    if (stream) eio_http_stream_end(stream);
     kit_request_finish(&post->request);
 }
 
@@ -44,14 +48,58 @@ static bool is_own(const struct post *post, const json_t *payload)
     return ref_id && !strcmp(ref_id, post->ref_id) && (attempt ? json_integer_value(attempt) : 1) == post->attempt;
 }
 
+/* ------------------------------------------------------------------ stream */
+
+/* The turn goes on without its reader. */
+static void on_abort(void *ctx)
+{
+    struct post *post = ctx;
+    post->stream = NULL;
+    finish_post(post);
+}
+
+static bool can_take(struct chat_peer *peer)
+{
+    const struct post *post = chat_peer_ctx(peer);
+    return !post->stream ||
+           eio_http_stream_queued(post->stream) < post->request.kit->config->io.engine.high_water_bytes;
+}
+
+static void begin_stream(struct post *post)
+{
+    const struct eio_http_stream_options options = {.on_abort = on_abort, .ctx = post};
+    post->stream =
+        kit_request_stream(&post->request, "text/event-stream", (struct eio_http_reply_field){NULL, NULL}, &options);
+    if (!post->stream) finish_post(post);
+}
+
+static void stream_entry(struct post *post, const struct chat_entry *entry)
+{
+    struct sio_builder text;
+    sio_builder_init(&text);
+    sio_builder_open(&text);
+    sio_builder_put(&text, "event: ");
+    sio_builder_put(&text, entry->event);
+    sio_builder_put(&text, "\ndata: ");
+    kit_put_json(&text, entry->payload);
+    if (entry->seq) sio_builder_put(&text, "\nid: ");
+    if (entry->seq) kit_put_int(&text, entry->seq);
+    sio_builder_put(&text, "\n\n");
+    if (!text.error) eio_http_stream_write(post->stream, text.json, text.size);
+    sio_builder_clear(&text);
+}
+
 static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
 {
     struct post *post = chat_peer_ctx(peer);
     bool is_done = !strcmp(entry->event, "chat.done"), is_error = !strcmp(entry->event, "error");
     bool asks = !strcmp(entry->event, "elicitation.start");
-    if (post->is_over || !entry->seq || (!is_done && !is_error && !asks)) return;
+    if (post->is_over || !entry->seq || (!post->stream && !is_done && !is_error && !asks)) return;
     json_t *payload = json_loadb(entry->payload.p, entry->payload.n, 0, NULL);
-    if (payload && is_own(post, payload)) {
+    if (payload && is_own(post, payload) && post->stream) {
+        stream_entry(post, entry);
+        if (is_done || is_error || asks) finish_post(post);
+    } else if (payload && is_own(post, payload) && !post->is_streamed) {
         const char *message = json_string_value(json_object_get(payload, "message"));
         if (is_done) put_members(&post->request.json, entry->payload);
         if (asks) sio_builder_put(&post->request.json, ",\"is_complete\":false,\"pending\":[");
@@ -86,7 +134,10 @@ static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str
         post->request.op.failure = *failure;
     else if (is_repeat)
         put_members(&post->request.json, (struct eio_str){json.p, json.n});
-    if (failure->code || is_repeat) finish_post(post);
+    if (failure->code || is_repeat)
+        finish_post(post);
+    else if (post->is_streamed)
+        begin_stream(post);
 }
 
 static void on_opened(void *ctx, const struct kit_failure *failure, struct eio_str json)
@@ -112,14 +163,22 @@ static int read_post(struct kit_request *request, const json_t *payload)
     return kit_fail(&request->op.failure, 503, NULL, "out of memory");
 }
 
+static bool wants_events(const struct eio_http_head *head)
+{
+    static const char type[] = "text/event-stream";
+    struct eio_str accept = eio_http_head_field(head, "accept");
+    return accept.n && memmem(accept.p, accept.n, type, sizeof type - 1) != NULL;
+}
+
 static void start_post(struct kit_request *request)
 {
-    static const struct chat_peer_ops ops = {on_entry, on_end, NULL};
+    static const struct chat_peer_ops ops = {on_entry, on_end, can_take};
     struct post *post = KIT_REQUEST(post, request);
     struct chat *chat = request->state;
     const char *address = request->http ? eio_http_request_head(request->http)->address : "";
     const struct chat_peer_options options = {
         .ops = &ops, .claims = request->claims, .address = address, .connection_id = "http", .ctx = post};
+    post->is_streamed = request->http && wants_events(eio_http_request_head(request->http));
     eio_timer_init(&post->timer, chat->kit->loop, on_timer, post);
     post->peer = chat_peer_new(chat, &options);
     json_t *payload = json_pack("{s:s}", "chat_id", request->about);

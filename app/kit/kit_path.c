@@ -224,6 +224,17 @@ static void on_abort(void *ctx)
     ((struct kit_request *)ctx)->http = NULL;
 }
 
+struct eio_http_stream *kit_request_stream(struct kit_request *request, const char *type,
+                                           struct eio_http_reply_field more,
+                                           const struct eio_http_stream_options *options)
+{
+    struct eio_http_request *http = request->http;
+    if (!http) return NULL;
+    eio_http_request_on_abort(http, NULL, NULL);
+    request->http = NULL;
+    return kit_http_stream(request->kit, http, type, more, options);
+}
+
 /* ----------------------------------------------------------------- request */
 
 static int spend_bytes(struct kit *kit, struct eio_http_request *http, const struct kit_claims *claims, size_t size,

@@ -132,6 +132,13 @@ int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count
 /* Copies a text of the payload; "" if absent. */
 void kit_copy_text(char *out, size_t size, const json_t *payload, const char *name);
 
+/* Answers with 200 now and the body in pieces (kit_http_stream()), instead of at the end: the request lives on until
+ * kit_request_finish(), which then sends nothing. more: a field; name NULL: none. NULL: the client is gone, or memory
+ * is out and that was answered. */
+struct eio_http_stream *kit_request_stream(struct kit_request *request, const char *type,
+                                           struct eio_http_reply_field more,
+                                           const struct eio_http_stream_options *options);
+
 /* --------------------------------------------------- for what brings requests */
 
 /* Who asks for an event's work. */

@@ -404,14 +404,14 @@ static int check_message(struct kit_ws *ws, enum eio_kind kind, size_t size, str
     return kit_fail(failure, 413, NULL, "the message must be at most %u bytes", kit->config->event_max_bytes);
 }
 
-static void on_message(struct eio_session *session, enum eio_kind kind, const uint8_t *message, size_t size, void *ctx)
+static void on_message(struct eio_session *session, const struct eio_message *message, void *ctx)
 {
     struct kit_ws *ws = eio_session_data(session);
     struct kit_failure failure = {0, "", ""};
     (void)ctx;
     if (!ws || !eio_session_is_open(session)) return;
-    if (!check_message(ws, kind, size, &failure)) {
-        ws->endpoint->ops->on_message(ws, (struct eio_str){(const char *)message, size});
+    if (!check_message(ws, message->kind, message->size, &failure)) {
+        ws->endpoint->ops->on_message(ws, (struct eio_str){(const char *)message->bytes, message->size});
     } else if (failure.code == 429 && kit_spender_is_abusive(&ws->spender)) {
         kit_fail(&failure, 429, NULL, "too many requests were refused");
         dismiss(ws, &failure, "too many requests were refused");

@@ -135,6 +135,34 @@ test("tree: a session, a prompt, its answer in chunks, ping, close", async () =>
   assert.deepEqual(await ann.closed, { code: 1000, reason: "" });
 });
 
+test("tree: a change of one connection reaches the others, /ws/tree too, which gets nothing else", async () => {
+  script = echo;
+  const ann = await plain("/ws/chat");
+  ann.send({ type: "init_session", data: {} });
+  const { data: { session_id } } = await ann.untilType("session_ready");
+  const tree = await plain("/ws/tree"), tab = await plain("/ws/session");
+  for (const one of [tree, tab]) {
+    one.send({ type: "init_session", data: {}, session_id });
+    assert.equal((await one.untilType("session_ready")).data.session_id, session_id);
+  }
+  const delta = { action: "add", path: "/root/children", node: { id: "node-1", value: "Task 1", children: [] } };
+  tree.send({ type: "tree_edit", data: { delta } });
+  for (const one of [ann, tree, tab]) {
+    const update = await one.untilType("tree_update");
+    assert.equal(update.data.delta.action, "add");
+    assert.deepEqual({ ...update.data.delta.node }, delta.node);
+  }
+  ann.send({ type: "user_prompt", data: { prompt: "Hello" } });
+  await tab.until("the answer", ({ type, data }) => type === "assistant_response" && !data.chunk);
+  assert.equal(tab.of("user_prompt")[0].data.prompt, "Hello");
+  assert.deepEqual(ann.of("user_prompt"), []);
+  tree.send({ type: "user_prompt", data: { prompt: "x" } });
+  assert.equal((await tree.untilType("error")).error.code, 400);
+  assert.deepEqual([...new Set(tree.log.map(({ type }) => type))].sort(), ["error", "session_ready", "tree_update"]);
+  tree.send({ type: "tree_edit", data: { delta: { action: "remove", path: "/root/children/nowhere" } } });
+  await tree.until("a refused change", ({ error }) => error?.code === 404 || error?.code === 409 || error?.code === 400, tree.log.findIndex(({ type }) => type === "error") + 1);
+});
+
 test("tree: a session that is not there is an error", async () => {
   const ann = await plain("/ws/session");
   ann.send({ type: "init_session", data: {}, session_id: "unknown" });
@@ -202,6 +230,24 @@ test("widget: an unused chat id opens a chat of that id, another user's is an er
   assert.equal((await bob.untilType("error")).code, 404);
   bob.send({ type: "message", message: "x", user_chat_id: "chat_of_bob" });
   assert.equal((await bob.untilType("response")).user_chat_id, "chat_of_bob");
+});
+
+test("widget: a form is a text and a component; what is said next fills it, and so does the component", async () => {
+  script = (messages) => (messages.at(-1).role === "tool" ? ["Done."] : [{ call: "create_alarm", args: { text: "Tea" } }]);
+  const ann = await plain("/api/v1/chat/ws/chat");
+  for (const way of ["text", "component"]) {
+    const from = ann.log.length;
+    ann.send({ type: "message", message: "Create alarm" });
+    const { props } = await ann.untilType("component", from);
+    assert.deepEqual([props.mode, props.schema.required, props.values?.text], ["form", ["time"], "Tea"], JSON.stringify(props));
+    assert.ok(ann.log.slice(from).some(({ type, is_complete }) => type === "response" && is_complete === false));
+    const steps = ann.log.slice(from).filter(({ type }) => type === "thinking").map(({ step }) => step);
+    for (const step of ["Intent recognized: create_alarm", "Generating follow-up question..."]) assert.ok(steps.includes(step), `${step}: ${steps}`);
+    ann.send(way === "text" ? { type: "message", message: "2099-01-01T07:00:00Z" } : { type: "component", id: props.id, content: { time: "2099-01-01T07:00:00Z", text: "Tea" } });
+    await ann.until("the answer", ({ type, message }) => type === "response" && message === "Done.", from);
+    assert.ok(ann.log.slice(from).some(({ step }) => step === "Extracting additional parameters..."));
+    assert.deepEqual(ann.of("error"), []);
+  }
 });
 
 /* ------------------------------------------------------------------ access */

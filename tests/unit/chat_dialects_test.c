@@ -414,11 +414,12 @@ TEST(widget, the_flow_of_the_design)
     step("Processing your message...");
     hear("chat.thinking", 2, "{\"step\":\"Analyzing your request...\",\"ref_id\":\"m1\",\"seq\":2}");
     exact("{\"type\":\"thinking\",\"step\":\"Analyzing your request...\"," WIDGET_IDS);
+    hear("chat.thinking", 3, "{\"step\":\"Intent recognized: create_alarm\",\"ref_id\":\"m1\",\"seq\":3}");
+    step("Intent recognized: create_alarm");
     hear(
         "elicitation.start", 3,
         "{\"id\":\"e1\",\"mode\":\"form\",\"message\":\"When?\",\"schema\":{\"type\":\"object\"},\"values\":{\"label\":"
         "\"Tea\"},\"source\":{\"kind\":\"tool\",\"name\":\"create_alarm\"},\"ref_id\":\"m1\",\"seq\":3}");
-    step("Intent recognized: create_alarm");
     step("Generating follow-up question...");
     exact("{\"type\":\"response\",\"message\":\"When?\",\"is_complete\":false," WIDGET_IDS);
     exact("{\"type\":\"component\",\"component\":\"form\",\"props\":{\"id\":\"e1\",\"mode\":\"form\",\"message\":"

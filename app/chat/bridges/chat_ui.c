@@ -134,7 +134,8 @@ static void ui_begin(struct chat_teller *teller, struct eio_str ready, struct ch
     chat_out_begin(out, "start");
     chat_out_text(out, "messageId", id);
     chat_out_end(out);
-    put_mark("start-step", out);
+    /* A call that was approved goes on in the step that it was made in. */
+    if (!json_object_size(teller->calls)) put_mark("start-step", out);
 }
 
 static void ui_token(struct chat_teller *teller, struct eio_str payload, struct chat_out *out)
@@ -184,8 +185,7 @@ static void ui_tool_start(struct chat_teller *teller, struct eio_str payload, st
     char id[KIT_ID_SIZE];
     chat_copy_field(id, sizeof id, payload, "call_id");
     close_parts(teller, out);
-    chat_teller_note_call(teller, id);
-    put_call(payload, out);
+    if (chat_teller_note_call(teller, id)) put_call(payload, out);
 }
 
 static void ui_tool_progress(struct chat_teller *teller, struct eio_str payload, struct chat_out *out)

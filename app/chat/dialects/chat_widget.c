@@ -105,23 +105,12 @@ static void put_said(struct chat_voice *voice, struct eio_str payload, struct ch
     put_step(voice, step, out);
 }
 
-static void put_intent(struct chat_voice *voice, struct eio_str payload, struct chat_out *out)
-{
-    char tool[65], step[96];
-    chat_copy_field(tool, sizeof tool, payload, "tool");
-    if (!tool[0]) chat_copy_field(tool, sizeof tool, chat_field(payload, "source"), "name");
-    if (!tool[0]) return;
-    snprintf(step, sizeof step, "Intent recognized: %s", tool);
-    put_step(voice, step, out);
-}
-
 /* The question as text and as a form: a window that shows no forms has the former. */
 static void put_question(struct chat_voice *voice, struct eio_str payload, struct chat_out *out)
 {
     static const char *const but[] = {"chat_id", "seq", "ref_id", "attempt", NULL};
     char mode[16];
     chat_copy_field(mode, sizeof mode, payload, "mode");
-    put_intent(voice, payload, out);
     put_step(voice, "Generating follow-up question...", out);
     put_response(voice, chat_field(payload, "message"), false, out);
     chat_out_begin(out, "component");
