@@ -190,7 +190,7 @@ export class Chat {
 
   #replaceOwn(item: ChatItem): void {
     const place = this.#own.findIndex((other) => other.key === item.key);
-    if (place >= 0) this.#own = this.#own.with(place, item);
+    if (place >= 0) this.#own = this.#own.map((other, i) => (i === place ? item : other));
     this.#show();
   }
 

@@ -15,6 +15,11 @@ export interface TreeDelta {
   from?: string;
 }
 
+/** The list with some of its members replaced. */
+function spliced<T>(list: readonly T[], place: number, count: number, ...members: T[]): T[] {
+  return [...list.slice(0, place), ...members, ...list.slice(place + count)];
+}
+
 const unescape = (segment: string): string => segment.replaceAll("~1", "/").replaceAll("~0", "~");
 const escape = (segment: string): string => segment.replaceAll("~", "~0").replaceAll("/", "~1");
 const childrenOf = (node: TreeNode): TreeNode[] => node.children ?? [];
@@ -44,7 +49,7 @@ function replaced(node: TreeNode, steps: string[], change: (node: TreeNode) => T
   const place = placeOf(node, steps[0]!);
   const child = childrenOf(node)[place];
   const next = child && replaced(child, steps.slice(1), change);
-  return next ? { ...node, children: childrenOf(node).with(place, next) } : null;
+  return next ? { ...node, children: spliced(childrenOf(node), place, 1, next) } : null;
 }
 
 function find(node: TreeNode, steps: string[]): TreeNode | null {
@@ -59,7 +64,7 @@ function inserted(root: TreeNode, path: string, node: TreeNode): TreeNode | null
   const before = parsed.isList ? null : parsed.steps.at(-1)!;
   return replaced(root, parsed.isList ? parsed.steps : parsed.steps.slice(0, -1), (parent) => {
     const place = before === null ? -1 : placeOf(parent, before);
-    return { ...parent, children: childrenOf(parent).toSpliced(place < 0 ? childrenOf(parent).length : place, 0, node) };
+    return { ...parent, children: spliced(childrenOf(parent), place < 0 ? childrenOf(parent).length : place, 0, node) };
   });
 }
 
@@ -67,7 +72,7 @@ function removed(root: TreeNode, path: string): TreeNode | null {
   const parsed = stepsOf(path);
   if (!parsed || parsed.isList || parsed.steps.length === 0) return null;
   const last = parsed.steps.at(-1)!;
-  return replaced(root, parsed.steps.slice(0, -1), (parent) => ({ ...parent, children: childrenOf(parent).toSpliced(placeOf(parent, last), 1) }));
+  return replaced(root, parsed.steps.slice(0, -1), (parent) => ({ ...parent, children: spliced(childrenOf(parent), placeOf(parent, last), 1) }));
 }
 
 function updated(root: TreeNode, path: string, members: Partial<TreeNode>): TreeNode | null {
