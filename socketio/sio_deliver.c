@@ -5,22 +5,44 @@
 #include "sio_server.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* ---------------------------------------------------------------- delivery */
 
 struct delivery {
     const struct sio__prepared *prepared;
-    struct sio_server *io;
-    bool is_volatile;
+    struct sio_namespace *nsp;
+    const struct rooms_flags *flags;
+    const struct rooms_message *logged; /* NULL: it has no offset */
+    /* With the offset of sockets from which something is held back, which is the same for many. */
+    struct sio__prepared held;
+    char held_offset[ROOMS_OFFSET_SIZE];
+    bool has_held;
 };
+
+/* The message as such a socket gets it, or NULL: out of memory. */
+static const struct sio__prepared *prepare_held(struct delivery *delivery, const char *offset)
+{
+    if (delivery->has_held && strcmp(delivery->held_offset, offset) == 0) return &delivery->held;
+    struct rooms_message message = *delivery->logged;
+    message.offset = (struct rooms_name){offset, strlen(offset)};
+    if (delivery->has_held) sio__prepared_clear(&delivery->held);
+    delivery->has_held = sio__prepare_foreign(&delivery->held, delivery->nsp, &message, NULL) == 0;
+    if (!delivery->has_held) return NULL;
+    sio__prepared_set_compress(&delivery->held, delivery->flags->compress);
+    memcpy(delivery->held_offset, offset, message.offset.n + 1);
+    return &delivery->held;
+}
 
 static void deliver_one(void *ctx, struct rooms_member *member)
 {
-    const struct delivery *delivery = ctx;
+    struct delivery *delivery = ctx;
     struct sio_socket *socket = sio__socket_of(member);
     if (socket->state != SIO__S_CONNECTED) return;
-    if (sio__prepared_send(delivery->prepared, socket->session, delivery->is_volatile) == 0)
-        delivery->io->stats.deliveries++;
+    const char *offset = delivery->logged ? sio__hold_offset(socket) : NULL;
+    const struct sio__prepared *prepared = offset ? prepare_held(delivery, offset) : delivery->prepared;
+    if (prepared && sio__prepared_send(prepared, socket->session, delivery->flags->is_volatile) == 0)
+        delivery->nsp->io->stats.deliveries++;
 }
 
 /* True if the selector has no exceptions, or exactly one socket by its id; *but is set to it. */
@@ -46,17 +68,18 @@ static bool is_one_room(const struct sio_namespace *nsp, const struct rooms_sele
     return (who->rooms[0].n != SIO__ID_SIZE && !nsp->has_long_ids) || !rooms_member_find(nsp->index, who->rooms[0]);
 }
 
-void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, bool is_volatile,
-                  const struct sio__prepared *prepared)
+static void deliver_message(const struct rooms_selector *who, struct delivery *delivery)
 {
+    struct sio_namespace *nsp = delivery->nsp;
     struct sio_socket *but;
     struct rooms_room *room;
-    if (!is_volatile && is_one_room(nsp, who, &room) && excepts_one(nsp, who, &but) &&
-        sio__batch_add(nsp, room, but, prepared) == 0)
+    if (!delivery->flags->is_volatile && is_one_room(nsp, who, &room) &&
+        !(delivery->logged && sio__holds_any(nsp, room)) && excepts_one(nsp, who, &but) &&
+        sio__batch_add(nsp, room, but, delivery->prepared) == 0)
         return;
-    struct delivery delivery = {prepared, nsp->io, is_volatile};
     sio__batch_settle(nsp->io);
-    rooms_each_unchanged(nsp->index, who, deliver_one, &delivery);
+    rooms_each_unchanged(nsp->index, who, deliver_one, delivery);
+    if (delivery->has_held) sio__prepared_clear(&delivery->held);
 }
 
 /* Volatile events are not logged; those that end with text carry the offset of the last event that was. */
@@ -76,15 +99,18 @@ static void local_deliver(void *ctx, const struct rooms_selector *who, const str
     struct sio_namespace *nsp = ctx;
     struct sio__prepared foreign;
     char offset[ROOMS_OFFSET_SIZE];
+    struct delivery delivery = {.prepared = &foreign, .nsp = nsp, .flags = flags};
     sio__outgoing_many(nsp, who, message);
     if (message->prepared) {
-        sio__deliver(nsp, who, flags->is_volatile, sio__prepared_of(message->prepared));
+        delivery.prepared = sio__prepared_of(message->prepared);
+        deliver_message(who, &delivery);
         return;
     }
     struct rooms_message full = with_offset(nsp, flags, message, offset);
     if (sio__prepare_foreign(&foreign, nsp, &full, NULL) != 0) return;
     sio__prepared_set_compress(&foreign, flags->compress);
-    sio__deliver(nsp, who, flags->is_volatile, &foreign);
+    if (full.offset.n) delivery.logged = &full;
+    deliver_message(who, &delivery);
     sio__prepared_clear(&foreign);
 }
 

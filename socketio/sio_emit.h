@@ -90,10 +90,6 @@ int sio__target_each_namespace(const struct sio_target *target,
 /* A rooms_error as an eio_error. */
 int sio__rooms_result(int error);
 
-/* Delivers to sockets here. */
-void sio__deliver(struct sio_namespace *nsp, const struct rooms_selector *who, bool is_volatile,
-                  const struct sio__prepared *prepared);
-
 /* ------------------------------------------------------------------- batch */
 
 /* A receiver that must not get the whole open batch: it has the frames before `taken`, or must not get them. */

@@ -77,6 +77,7 @@ struct sio_namespace {
     bool has_long_ids;                             /* Socket.IO 2 clients were here */
     bool recovers;                                 /* recovery is on and the adapter can */
     struct base_table pids;                        /* struct sio__recovery; only if it recovers */
+    struct sio__recovery *held;                    /* of sockets from which something is held back */
     bool (*match)(struct eio_str name, void *ctx); /* parents only; or decide */
     sio_question_fn decide;
     void *match_ctx;

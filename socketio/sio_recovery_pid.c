@@ -90,6 +90,7 @@ void sio__recovery_save(struct sio_socket *socket, const char *reason)
 {
     struct sio__recovery *recovery = socket->recovery;
     if (!recovery) return;
+    sio__holds_end(recovery);
     if (recovery->asked) recovery->asked->socket = NULL;
     recovery->asked = NULL;
     if (socket->state == SIO__S_ADMISSION) {

@@ -214,7 +214,9 @@ struct sio__recovery {
     struct sio_socket *socket;
     struct sio__asked *asked;
     bool recovered;
-    uint64_t connected_ms;
+    uint64_t connected_ms; /* or since when nothing is held back any more: how young what it was sent may be */
+    struct sio_hold *first_hold, *last_hold;
+    struct sio__recovery *prev_held, *next_held; /* of the namespace; only with holds */
     char pid[SIO__ID_SIZE + 1];
     char offset[ROOMS_OFFSET_SIZE]; /* of the log when it connected; recovered: from where on it is replayed */
 };
@@ -235,6 +237,12 @@ struct rooms_name sio__recovery_offset(const struct sio__recovery *recovery);
 /* Before it leaves its rooms: saves it if it may come back. */
 void sio__recovery_save(struct sio_socket *socket, const char *reason);
 void sio__recovery_free(struct sio_socket *socket);
+/* Before it is freed; and before it is saved. */
+void sio__holds_end(struct sio__recovery *recovery);
+/* What logged events reach the socket with instead of their own, or NULL: nothing is held back. "": none. */
+const char *sio__hold_offset(const struct sio_socket *socket);
+/* Whether something may be held back from a member of the room; NULL: from anybody. */
+bool sio__holds_any(const struct sio_namespace *nsp, const struct rooms_room *room);
 /* An interval for all namespaces. */
 void sio__recovery_on_expiry(void *ctx);
 

@@ -28,6 +28,7 @@ struct calls_gate {
     bool busy, due, advancing;
     bool is_behind; /* turns wait for others, and the socket is not read meanwhile */
     bool holds;     /* nothing of the call reaches the socket */
+    struct sio_hold hold;
     bool is_lost;
     struct kept *kept, **kept_last;
     size_t kept_count, kept_bytes;
@@ -75,6 +76,7 @@ static void free_gate(struct calls_gate *gate)
     HASH_DEL(call->gates, gate);
     drop_call_if_unused(gate->calls, call);
     eio_timer_stop(&gate->timer);
+    sio_hold_end(&gate->hold);
     forget(gate);
     free(gate);
 }
@@ -186,9 +188,17 @@ bool calls_gate_is_busy(const struct calls_gate *gate)
 
 /* --------------------------------------------------------------- holding */
 
+static struct sio_socket *socket_of(const struct calls_gate *gate)
+{
+    return sio_socket_find(gate->calls->agents, gate->sid, strlen(gate->sid));
+}
+
+/* Its client may have come back meanwhile, as another socket. */
 void calls_gate_hold(struct calls_gate *gate)
 {
+    struct sio_socket *socket = socket_of(gate);
     gate->holds = true;
+    if (socket) sio_hold_begin(&gate->hold, socket);
 }
 
 bool calls_gate_is_lost(const struct calls_gate *gate)
@@ -211,6 +221,7 @@ void calls_gate_open(struct calls_gate *gate, const struct sio_socket *socket, i
     for (const struct kept *kept = gate->kept; kept && socket; kept = kept->next) send_kept(gate, kept, socket, seq);
     forget(gate);
     gate->holds = false;
+    sio_hold_end(&gate->hold);
     if (seq < 0) return;
     gate->seq = seq;
     if (eio_timer_start(&gate->timer, LATE_MS)) gate->seq = -1;
@@ -220,6 +231,7 @@ void calls_gate_drop(struct calls_gate *gate)
 {
     forget(gate);
     gate->holds = false;
+    sio_hold_end(&gate->hold);
     gate->seq = -1;
     eio_timer_stop(&gate->timer);
 }
@@ -286,7 +298,7 @@ static unsigned audience_of(struct rooms_name room, const char *call_id)
 static void keep_if_meant(struct calls_gate *gate, const struct rooms_selector *who,
                           const struct rooms_message *message)
 {
-    const struct sio_socket *socket = sio_socket_find(gate->calls->agents, gate->sid, strlen(gate->sid));
+    const struct sio_socket *socket = socket_of(gate);
     unsigned audiences = 0;
     if (!socket || is_in_any(socket, who->except, who->except_count)) return;
     for (size_t i = 0; i < who->room_count; i++)

@@ -444,6 +444,17 @@ SIO_API struct eio_session *sio_socket_session(const struct sio_socket *socket);
 SIO_API bool sio_socket_is_connected(const struct sio_socket *socket);
 /* True if it came back (sio_recovery). Its user pointer is NULL again. */
 SIO_API bool sio_socket_recovered(const struct sio_socket *socket);
+/* For an adapter that keeps events back from a socket (sio_recovery): from begin to end the client's last offset stays
+ * where it is, so that a client that comes back also gets what had been kept back, and perhaps what came after that a
+ * second time. The holds of a socket are independent of each other; its end ends them. Nothing happens without
+ * recovery, and when a hold begins or ends twice. */
+struct sio_hold {
+    struct sio_socket *socket;    /* NULL: it has ended; zeroed before the first time */
+    struct sio_hold *prev, *next; /* of that socket, in the order in which they began */
+    char offset[ROOMS_OFFSET_SIZE];
+};
+SIO_API void sio_hold_begin(struct sio_hold *hold, struct sio_socket *socket);
+SIO_API void sio_hold_end(struct sio_hold *hold);
 /* The connected socket of that id, or NULL. */
 SIO_API struct sio_socket *sio_socket_find(struct sio_namespace *nsp, const char *id, size_t id_size);
 /* The head of the HTTP request: url, query, headers, address. */

@@ -14,6 +14,7 @@ static struct {
     struct calls calls;
     int fd;
     struct sio_socket *socket;
+    char pid[ROOMS_OFFSET_SIZE];
 } f;
 
 static struct calls_config *own_config(void)
@@ -21,7 +22,15 @@ static struct calls_config *own_config(void)
     return (struct calls_config *)(uintptr_t)calls_config(&f.config);
 }
 
-static int setup(void **state)
+static void quoted_after(const char *text, const char *what, char *out, size_t out_size)
+{
+    const char *at = strstr(text, what);
+    assert_non_null(at);
+    at += strlen(what);
+    snprintf(out, out_size, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+static int setup_with(void **state, bool recovers)
 {
     (void)state;
     memset(&f, 0, sizeof f);
@@ -32,12 +41,20 @@ static int setup(void **state)
     f.calls.kit = &f.kit;
     f.talk.options.adapter = calls_proxy_adapter;
     f.talk.options.adapter_ctx = &f.calls;
+    f.talk.options.recovery.enabled = recovers;
     talk_start(&f.talk);
     f.calls.agents = f.talk.root;
-    f.fd = client_join(&f.talk, "", NULL);
+    f.fd = client_open(&f.talk);
+    const char *said = client_say(&f.talk, f.fd, "40");
+    if (recovers) quoted_after(said, "\"pid\":\"", f.pid, sizeof f.pid);
     f.socket = only_socket(f.talk.root);
     sio_join(f.socket, eio_str(CALLS_ROOM CALL));
     return 0;
+}
+
+static int setup(void **state)
+{
+    return setup_with(state, false);
 }
 
 static int teardown(void **state)
@@ -227,7 +244,75 @@ static void what_is_too_much_to_be_kept_is_known(void **state)
     assert_string_equal(hear(), "");
 }
 
+/* --------------------------------------------------------------- recovery */
+
+static int setup_recovery(void **state)
+{
+    return setup_with(state, true);
+}
+
+/* The text that the last event ends with. */
+static void offset_in(const char *said, char *offset, size_t offset_size)
+{
+    const char *end = strrchr(said, '"'), *from = end;
+    while (from[-1] != '"') from--;
+    snprintf(offset, offset_size, "%.*s", (int)(end - from), from);
+}
+
+/* A client's offset promises that everything before it has arrived; what is kept back has not. */
+static void break_while_something_is_kept(bool opens)
+{
+    char offset[ROOMS_OFFSET_SIZE], connect[160];
+    sio_join(f.socket, eio_str(CALLS_ROOM "c2"));
+    enter(0, begin);
+    calls_gate_hold(gate());
+    say(CALLS_ROOM CALL, 1);
+    say(CALLS_ROOM "c2", 2);
+    offset_in(hear(), offset, sizeof offset);
+    if (opens) calls_gate_open(gate(), f.socket, -1); /* sent, but it does not arrive */
+    close(f.fd);
+    talk_turn(&f.talk);
+    f.fd = client_open(&f.talk);
+    snprintf(connect, sizeof connect, "40{\"pid\":\"%s\",\"offset\":\"%s\"}", f.pid, offset);
+    const char *said = client_say(&f.talk, f.fd, connect);
+    assert_non_null(strstr(said, "{\"seq\":1}"));
+    assert_non_null(strstr(said, f.pid));
+    calls_gate_next(calls_gate_end_turn(&turns[0]));
+}
+
+static void what_is_kept_when_the_connection_breaks_is_not_lost(void **state)
+{
+    (void)state;
+    break_while_something_is_kept(false);
+}
+
+static void what_was_kept_and_did_not_arrive_is_not_lost(void **state)
+{
+    (void)state;
+    break_while_something_is_kept(true);
+}
+
+static void after_a_gate_events_have_their_own_offset_again(void **state)
+{
+    char before[ROOMS_OFFSET_SIZE], kept[ROOMS_OFFSET_SIZE], after[ROOMS_OFFSET_SIZE];
+    (void)state;
+    say(CALLS_ROOM CALL, 1);
+    offset_in(hear(), before, sizeof before);
+    enter(0, begin);
+    calls_gate_hold(gate());
+    say(CALLS_ROOM CALL, 2);
+    calls_gate_open(gate(), f.socket, -1);
+    calls_gate_next(calls_gate_end_turn(&turns[0]));
+    offset_in(hear(), kept, sizeof kept);
+    assert_string_equal(kept, before);
+    say(CALLS_ROOM CALL, 3);
+    offset_in(hear(), after, sizeof after);
+    assert_string_not_equal(after, before);
+    assert_null(gate());
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RECOVERY_TEST(name) cmocka_unit_test_setup_teardown(name, setup_recovery, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +323,9 @@ int main(void)
         TEST(only_what_is_meant_for_a_socket_is_kept_for_it),
         TEST(a_message_to_several_calls_stops_at_each_gate),
         TEST(what_is_too_much_to_be_kept_is_known),
+        RECOVERY_TEST(what_is_kept_when_the_connection_breaks_is_not_lost),
+        RECOVERY_TEST(what_was_kept_and_did_not_arrive_is_not_lost),
+        RECOVERY_TEST(after_a_gate_events_have_their_own_offset_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

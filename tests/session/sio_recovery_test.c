@@ -543,6 +543,77 @@ static void a_broadcast_has_the_same_offset_for_all(void **state)
     end(&b);
 }
 
+static void assert_hears_with(const struct member *member, const char *event, const char *log, int number)
+{
+    char expected[128];
+    snprintf(expected, sizeof expected, "1:42[\"ev\",%s,\"%.9s%d\"]\n", event, log, number);
+    assert_hears(&t, member->fd, expected);
+}
+
+/* Its client's last offset stays before all that it may not have yet; others' do not. */
+static void a_socket_that_something_is_held_back_from_gets_the_offset_of_before(void **state)
+{
+    (void)state;
+    struct sio_hold first = {NULL}, second = {NULL};
+    char log[64];
+    start();
+    struct member held = join();
+    struct sio_socket *socket = last;
+    struct member other = join();
+    emit(sio_all(t.root), "1");
+    offset_in(client_hear(&t, held.fd), log);
+    client_hear(&t, other.fd);
+    sio_hold_begin(&first, socket);
+    sio_hold_begin(&first, socket); /* the same as once */
+    emit(sio_all(t.root), "2");
+    assert_hears_with(&held, "2", log, 1);
+    assert_hears_with(&other, "2", log, 2);
+    sio_hold_begin(&second, socket);
+    emit(sio_to(sio_all(t.root), sio_socket_id(socket)), "3");
+    assert_hears_with(&held, "3", log, 1);
+    sio_hold_end(&first); /* the second began after "2" */
+    emit(sio_all(t.root), "4");
+    assert_hears_with(&held, "4", log, 2);
+    assert_hears_with(&other, "4", log, 4);
+    sio_hold_end(&second);
+    sio_hold_end(&second);
+    emit(sio_all(t.root), "5");
+    assert_hears_with(&held, "5", log, 5);
+    sio_hold_begin(&first, socket);
+    leave(&held);
+    assert_null(first.socket); /* its end ends it */
+    end(&other);
+}
+
+/* That the connection answered pings proves nothing of what was not sent on it. */
+static void what_was_held_back_has_not_surely_arrived(void **state)
+{
+    (void)state;
+    char offset[64], before[1024];
+    start();
+    for (int ends_in_time = 0; ends_in_time < 2; ends_in_time++) {
+        struct sio_hold hold = {NULL};
+        struct member held = join();
+        emit(sio_only(last), "0");
+        offset_in(client_hear(&t, held.fd), offset);
+        sio_hold_begin(&hold, last);
+        emit(sio_except(sio_all(t.root), held.sid), "\"of somebody else\"");
+        emit(sio_all(t.root), "\"held back\"");
+        for (int i = 0; i < 2; i++) {
+            eio_loop_advance(t.loop, 25000);
+            peer_text(held.fd, "3");
+            talk_turn(&t);
+        }
+        if (ends_in_time) sio_hold_end(&hold);
+        leave(&held);
+        struct member now = come_back(&held, offset, before);
+        assert_recovered(&held, &now);
+        assert_non_null(strstr(before, "held back"));
+        assert_null(strstr(before, "of somebody else"));
+        end(&now);
+    }
+}
+
 /* Its client came back at another node: there is nobody here, and its session is there to be given. */
 static void another_node_evicts_the_old_connection(void **state)
 {
@@ -585,6 +656,8 @@ int main(void)
         TEST(a_quiet_client_is_recovered_however_old_its_offset),
         TEST(a_replay_that_did_not_arrive_is_repeated),
         TEST(a_broadcast_has_the_same_offset_for_all),
+        TEST(a_socket_that_something_is_held_back_from_gets_the_offset_of_before),
+        TEST(what_was_held_back_has_not_surely_arrived),
         TEST(another_node_evicts_the_old_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,11 @@ export class Agent {
       }
       // Whose call it is the server knows once it has begun; another server may have wished it before.
       const isWanted = this.room(data.call_id).isWanted && !world.names(this.claims, data.call_id);
+      if (data.code === 403 && this.isCut) { // it lost it before the cut, and is told after it
+        this.trail.push([data.call_id, "error 403, missed"]);
+        this.leave(data.call_id);
+        return;
+      }
       if (data.code !== 403 || (world.allows(this.claims, data.call_id) && !isWanted)) world.fault(`${this.sub} lost ${data.call_id}: ${JSON.stringify(data)} ${JSON.stringify(this.claims)}`);
       world.left++;
       this.trail.push([data.call_id, `error ${data.code}`]);
@@ -135,6 +140,9 @@ export class Agent {
     if (data.seq > room.seq + 1) world.faultOf(this, data.call_id, `${about()}: ${room.seq} was before`);
     if (data.seq <= room.seq && !this.hasRecovered) world.faultOf(this, data.call_id, `${about()} twice: ${room.seq} was before`);
     room.seq = Math.max(room.seq, data.seq);
+    // While the server reviews whether it stays in a call, what comes of that call is kept back, but not this: all of it
+    // must be there after a cut. What has arrived already is dispatched first.
+    if (this.cutsAmidReview && this.wrongs().length) setImmediate(() => this.cut());
   }
 
   ask(event, data, answered) {
@@ -188,6 +196,7 @@ export class Agent {
     const token = world.token(claims);
     const [event, data] = world.random() < 0.5 ? ["auth:refresh", { token }] : ["agent:connect", { agent_id: this.sub, auth_token: token }];
     this.ask(event, data, (answer) => {
+      this.cutsAmidReview = world.random() < 0.5;
       if (answer.ok && answer.role === claims.role) this.take(claims);
       else world.fault(`${this.sub}: ${event} ${JSON.stringify(answer)}`);
     });
@@ -213,6 +222,7 @@ export class Agent {
     const { engine } = this.socket.io;
     if (this.pending || this.isCut || !this.socket.connected || engine.transport.name !== "websocket") return;
     this.isCut = true;
+    this.cutsAmidReview = false;
     this.hasRecovered = true; // what it missed may hold what snapshots had, too
     this.trail.push(["", "cut"]);
     this.world.cuts++;
