@@ -22,8 +22,8 @@
 #define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
 #define CHAT_ROOM "chat:"
 #define CHAT_ROOM_SIZE (sizeof CHAT_ROOM + KIT_USER_SIZE)
-#define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
-#define CHAT_ROWS_MAX 8 /* tables of events */
+#define CHAT_SESSION_CLOSED "closed" /* the session_id of a chat that has no session */
+#define CHAT_ROWS_MAX 8              /* tables of events */
 
 struct chat_listener;
 

@@ -34,6 +34,7 @@ struct plain {
     struct chat_peer *peer; /* NULL: it has no session */
     struct asked *asked;
     struct chat_wish wish; /* waits for the session; while it does, nothing is read */
+    char chat_room[CHAT_ROOM_SIZE], session_room[sizeof KIT_SESSION_ROOM + KIT_ID_SIZE]; /* for emitters; "": none */
     bool is_opening, is_guess, comes_back;
 };
 
@@ -61,6 +62,41 @@ static void put_failure(struct plain *plain, const struct kit_failure *failure, 
     dialect_of(plain)->put_failure(&plain->voice, failure, ref_id, &plain->out);
 }
 
+/* ------------------------------------------------------------------- rooms */
+
+static void leave_room(const struct plain *plain, char *room)
+{
+    if (room[0]) kit_ws_leave(plain->ws, room);
+    room[0] = 0;
+}
+
+static void leave_rooms(struct plain *plain)
+{
+    leave_room(plain, plain->chat_room);
+    leave_room(plain, plain->session_room);
+}
+
+static void join_room(const struct plain *plain, char *room)
+{
+    if (!kit_ws_join(plain->ws, room)) return;
+    kit_log(EIO_LOG_ERROR, "a plain WebSocket does not get what is emitted to its chat: it could not join the room",
+            "room", room, NULL);
+    room[0] = 0;
+}
+
+/* Those of the chat, and of the session by the name that the client was given. The room of the path is another. */
+static void join_rooms(struct plain *plain)
+{
+    const struct chat_voice *voice = &plain->voice;
+    const char *session = dialect_of(plain) == &chat_tree_talk ? voice->chat_id : voice->session_id;
+    leave_rooms(plain);
+    snprintf(plain->chat_room, sizeof plain->chat_room, CHAT_ROOM "%s", voice->chat_id);
+    join_room(plain, plain->chat_room);
+    if (!strcmp(session, CHAT_SESSION_CLOSED) || !strcmp(session, kit_ws_parameter(plain->ws))) return;
+    snprintf(plain->session_room, sizeof plain->session_room, KIT_SESSION_ROOM "%s", session);
+    join_room(plain, plain->session_room);
+}
+
 /* ----------------------------------------------------------------- entries */
 
 static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
@@ -68,13 +104,15 @@ static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
     struct plain *plain = chat_peer_ctx(peer);
     read_clock(plain);
     chat_voice_hear(&plain->voice, entry);
+    if (!strcmp(entry->event, "session.ready")) join_rooms(plain);
     dialect_of(plain)->put_entry(&plain->voice, entry, &plain->out);
 }
 
 static void on_end(struct chat_peer *peer, const char *chat_id, const struct kit_failure *why)
 {
-    (void)chat_id;
-    put_failure(chat_peer_ctx(peer), why, "");
+    struct plain *plain = chat_peer_ctx(peer);
+    if (!strcmp(chat_id, plain->voice.chat_id)) leave_rooms(plain);
+    put_failure(plain, why, "");
 }
 
 static bool can_take(struct chat_peer *peer)
@@ -130,6 +168,7 @@ static void end_session(struct plain *plain)
 {
     chat_peer_free(plain->peer);
     plain->peer = NULL;
+    leave_rooms(plain);
     if (plain->is_opening) kit_ws_wait(plain->ws, false);
     plain->is_opening = plain->is_guess = false;
     while (plain->asked) forget_asked(plain, plain->asked);

@@ -1,16 +1,19 @@
-/* POST /api/v1/emit {room | user | session, event, data}: an event to sockets of every node, for services with a token
- * of the role `service`, and for those that sign by Standard Webhooks (webhook-id, webhook-timestamp,
- * webhook-signature). A signed request is taken once: its id is stored for as long as its time would be taken. */
+/* POST /api/v1/emit {room | user | session, event, data}: an event to sockets and plain WebSockets of every node, for
+ * services with a token of the role `service`, and for those that sign by Standard Webhooks (webhook-id,
+ * webhook-timestamp, webhook-signature). A signed request is taken once: its id is stored for as long as its time would
+ * be taken. */
 #include "hooks_int.h"
 #include "kit_http.h"
 #include "kit_request.h"
+#include "kit_ws.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* What is emitted to whom. */
 struct wish {
-    char room[KIT_USER_SIZE + 16], event[129], nsp[129];
+    char room[KIT_USER_SIZE + 16], plain_room[KIT_USER_SIZE + 16]; /* of sockets; of plain WebSockets */
+    char event[129], nsp[129];
     char *data; /* JSON; NULL: without an argument */
 };
 
@@ -51,13 +54,16 @@ struct sio_namespace *hooks_find_namespace(const struct kit *kit, const char *na
 /* Exactly one of the three. */
 static int read_target(struct wish *wish, const json_t *payload, struct kit_failure *failure)
 {
-    static const char *const names[] = {"room", "user", "session"};
+    static const struct {
+        const char *name, *prefix, *plain_prefix;
+    } targets[] = {{"room", "", ""}, {"user", KIT_USER_ROOM, KIT_USER_ROOM}, {"session", "", KIT_SESSION_ROOM}};
     size_t count = 0;
-    for (size_t i = 0; i < 3; i++) {
-        const char *name = json_string_value(json_object_get(payload, names[i]));
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        const char *name = json_string_value(json_object_get(payload, targets[i].name));
         if (!name) continue;
         count++;
-        snprintf(wish->room, sizeof wish->room, "%s%s", i == 1 ? KIT_USER_ROOM : "", name);
+        snprintf(wish->room, sizeof wish->room, "%s%s", targets[i].prefix, name);
+        snprintf(wish->plain_room, sizeof wish->plain_room, "%s%s", targets[i].plain_prefix, name);
     }
     return count == 1 ? 0 : kit_fail(failure, 400, "/room", "give one of room, user and session");
 }
@@ -78,7 +84,13 @@ static int read_wish(const struct kit *kit, struct wish *wish, const json_t *pay
     return read_target(wish, payload, failure);
 }
 
-static void fulfil(const struct kit *kit, const struct wish *wish)
+/* Plain WebSockets are in no namespace: they are of a chat, and get what is sent without one, too. */
+static bool is_for_plain(const struct wish *wish)
+{
+    return !strcmp(wish->nsp, "/") || !strcmp(wish->nsp, "/chat");
+}
+
+static void fulfil(struct kit *kit, const struct wish *wish)
 {
     struct sio_namespace *nsp = hooks_find_namespace(kit, wish->nsp);
     struct sio_builder args;
@@ -87,6 +99,7 @@ static void fulfil(const struct kit *kit, const struct wish *wish)
     if (wish->data) sio_builder_put(&args, wish->data);
     sio_emit(sio_to(sio_all(nsp), wish->room), wish->event, wish->data ? sio_builder_args(&args) : sio_args_none());
     sio_builder_clear(&args);
+    if (is_for_plain(wish)) kit_ws_emit(kit, wish->plain_room, wish->event, eio_str(wish->data ? wish->data : ""));
 }
 
 int hooks_emit(struct kit *kit, const json_t *payload, struct kit_failure *failure)

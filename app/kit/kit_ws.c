@@ -153,7 +153,7 @@ void kit_ws_emit(struct kit *kit, const char *room, const char *event, struct ei
 }
 
 struct delivery {
-    char event[129];
+    char event[6 * 128 + 3]; /* 128 bytes, of which each may be written as an escape, in quotes */
     struct eio_str data;
 };
 

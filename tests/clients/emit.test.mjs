@@ -1,9 +1,12 @@
-// POST /api/v1/emit: services speak to rooms, users and sockets of every process; tokens, signatures, replays.
+// POST /api/v1/emit: services speak to rooms, users, sockets and plain WebSockets of every process; tokens, signatures, replays.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { after, before, test } from "node:test";
 import { until } from "../support/wait.mjs";
+import { ChatClient } from "./lib/chat.mjs";
 import { Desk } from "./lib/desk.mjs";
+import { Plain } from "./lib/plain.mjs";
+import { startRedis } from "./lib/redis.mjs";
 
 const key = Buffer.alloc(24, 7), secret = `whsec_${key.toString("base64")}`;
 let desk;
@@ -78,4 +81,115 @@ test("other keys, bodies, ids, times and missing fields are refused", async () =
     { at: now - 301 }, { at: now + 360 }, { at: "soon" },
     { drop: "webhook-id" }, { drop: "webhook-timestamp" }, { drop: "webhook-signature" },
   ]) assert.equal((await post(body, bad)).status, 401, JSON.stringify(bad));
+});
+
+/* -------------------------------------------------------- plain WebSockets */
+
+const CHATTERS = { ann: ["--role", "user"], bob: ["--role", "user"], sue: ["--role", "supervisor"], crm: ["--role", "service"] };
+
+/** What a service says at `from` to plain WebSockets of all `servers`, one Desk each. */
+async function plainWebSocketsGet(servers, from) {
+  const open = [];
+  const connect = async (who, path, at = servers[0]) => {
+    const one = new Plain(at.parley.url, `${path}${path.includes("?") ? "&" : "?"}token=${servers[0].tokens[who]}`);
+    open.push(one);
+    return one.ready;
+  };
+  const say = async (body) => assert.deepEqual((await from.request("crm", "POST", "/api/v1/emit", body)).body, { ok: true });
+  const data = { id: 7, text: "ü" };
+  try {
+    // Enough that each process has some of them.
+    const anns = await Promise.all(Array.from({ length: 6 }, (_, i) => connect("ann", "/ws/room-1?dialect=typed", servers[i % servers.length])));
+    const other = await connect("bob", "/ws/room-2?dialect=typed"), teaching = await connect("bob", "/ws/room-1?dialect=teaching"), first = await connect("ann", "/ws/room-1");
+    const tree = await connect("bob", "/ws/session"), onlyTree = await connect("bob", "/ws/tree"), widget = await connect("bob", "/api/v1/chat/ws/chat");
+    const readies = await Promise.all([...anns, other].map((one) => one.untilType("session.ready")));
+    tree.send({ type: "init_session", data: {} });
+    const { data: { session_id: treeSession } } = await tree.untilType("session_ready");
+    onlyTree.send({ type: "init_session", data: {}, session_id: treeSession });
+    await onlyTree.untilType("session_ready");
+    widget.send({ type: "message", message: "Hello" });
+    const { session_id: widgetSession } = await widget.untilType("response");
+    const everybody = [...anns, first, teaching, tree, widget, onlyTree, other];
+    const of = (name) => everybody.map((one) => one.of(name).length);
+    const reach = async (name, target, whom) => {
+      await say({ ...target, event: name, data });
+      const wanted = everybody.map((one) => (whom.includes(one) ? 1 : 0));
+      await until(() => of(name).every((count, i) => count >= wanted[i]), () => `${name}: ${of(name)}`);
+      return () => assert.deepEqual(of(name), wanted, name);
+    };
+    const { session_id } = readies[0].content;
+    const checks = [
+      await reach("by:path", { session: "room-1" }, [...anns, first, teaching]),
+      await reach("by:session", { session: session_id }, [...anns, first]),
+      await reach("by:tree", { session: treeSession }, [tree]),
+      await reach("by:widget", { session: widgetSession }, [widget]),
+      await reach("by:user", { user: "ann" }, [...anns, first]),
+      await reach("by:chat", { room: `chat:${treeSession}`, namespace: "/chat" }, [tree]),
+      await reach("nobody's", { session: "room-3" }, []),
+      await reach("a feed's", { user: "ann", namespace: "/feed" }, []),
+      await reach("last", { user: "ann" }, [...anns, first]),
+      await reach("last of bob's", { user: "bob" }, [teaching, tree, widget, other]),
+    ];
+    for (const check of checks) check(); // what was said last has arrived, so all before it has
+    assert.deepEqual(anns[0].of("by:path"), [{ type: "by:path", content: data }]);
+    const [told] = teaching.of("by:path");
+    assert.deepEqual({ ...told, timestamp: 0 }, { type: "by:path", content: data, timestamp: 0 });
+    assert.deepEqual(tree.of("by:tree")[0].data, data);
+    const name = '"'.repeat(128);
+    await say({ session: "room-1", event: name });
+    assert.deepEqual(await anns[5].untilType(name), { type: name, content: null });
+  } finally {
+    for (const one of open) one.close();
+  }
+}
+
+for (const [name, options] of [["one process", []], ["two processes", ["--workers", "2"]]]) {
+  test(`plain WebSockets get what is emitted to their session, their user and their chat: ${name}`, async (t) => {
+    const chats = await Desk.open(CHATTERS, ...options);
+    t.after(() => chats.close());
+    await plainWebSocketsGet([chats], chats);
+  });
+}
+
+test("plain WebSockets of another server get it over Redis", async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const one = await Desk.open(CHATTERS, "--redis", redis.url);
+  t.after(() => one.close());
+  const two = await Desk.open({}, "--redis", redis.url, "--data", one.parley.data);
+  t.after(() => two.close());
+  two.tokens = one.tokens;
+  const health = async ({ parley }) => (await fetch(`${parley.url}/health`)).json();
+  await until(async () => (await Promise.all([one, two].map(health))).every(({ redis: state }) => state === "ok"), "Redis");
+  await plainWebSocketsGet([one, two], two);
+});
+
+test("a plain WebSocket gets nothing of a chat that it has left, or may not watch any more", async (t) => {
+  const chats = await Desk.open(CHATTERS);
+  t.after(() => chats.close());
+  const ann = new Plain(chats.parley.url, `/ws/chat?token=${chats.tokens.ann}`);
+  t.after(() => ann.close());
+  await ann.ready;
+  const begin = async () => {
+    const from = ann.log.length;
+    ann.send({ type: "init_session", data: {} });
+    return (await ann.untilType("session_ready", from)).data.session_id;
+  };
+  const first = await begin(), second = await begin();
+  assert.notEqual(first, second);
+  for (const session of [first, second]) for (const target of [{ session }, { room: `chat:${session}`, namespace: "/chat" }]) {
+    assert.equal((await chats.request("crm", "POST", "/api/v1/emit", { ...target, event: "note", data: { session } })).status, 200);
+  }
+  await until(() => ann.of("note").length >= 2, "both of the second");
+  assert.deepEqual(ann.of("note").map(({ data }) => data.session), [second, second]);
+  const watched = new ChatClient(chats.parley.url, chats.tokens.ann);
+  t.after(() => watched.close());
+  await watched.ready;
+  await watched.open({ chat_id: second });
+  await watched.must("chat.delete", { chat_id: second });
+  await ann.until("the end of the chat", ({ error }) => error?.code === 404);
+  assert.equal((await chats.request("crm", "POST", "/api/v1/emit", { session: second, event: "late" })).status, 200);
+  assert.equal((await chats.request("crm", "POST", "/api/v1/emit", { user: "ann", event: "last" })).status, 200);
+  await ann.untilType("last");
+  assert.deepEqual(ann.of("late"), []);
 });

@@ -249,6 +249,7 @@ static void put_pong(struct chat_voice *voice, struct chat_out *out)
 
 static void put_event(struct chat_voice *voice, const char *event, struct eio_str data, struct chat_out *out)
 {
+    if (voice->tree_only) return;
     chat_out_begin(out, event);
     chat_out_json(out, "data", data.n ? data : eio_str("{}"));
     end_message(voice, out);

@@ -178,7 +178,7 @@ export interface ElicitationSubmitRequest {
   chat_id?: string;
 }
 
-/** POST /api/v1/emit: an event to sockets of every node: those in a room, those of a user, or one (session: its id). data is the event's argument. For the role service, and for requests that are signed by Standard Webhooks. */
+/** POST /api/v1/emit: an event to sockets and plain WebSockets of every node: those in a room, those of a user, or those of a session (a socket's id, the id of /ws/{session_id}, or a chat's session_id). data is the event's argument. For the role service, and for requests that are signed by Standard Webhooks. */
 export interface EmitRequest {
   room?: string;
   user?: string;
