@@ -50,6 +50,7 @@ static void free_call(struct chat_tool_call *call)
     json_decref(call->args);
     json_decref(call->state);
     json_decref(call->questions);
+    json_decref(call->sources);
     free(call->model_id);
     free(call->name);
     free(call->fault);
@@ -479,9 +480,15 @@ static void add_end(struct chat_tool_call *call, const struct chat_tool_result *
 {
     json_t *payload = json_pack("{s:s, s:s, s:b}", "call_id", call->call_id, "tool", call->name, "ok", result->ok);
     json_t *data = json_pack("{s:s, s:O, s:b}", "call_id", call->call_id, "args", call->args, "ok", result->ok);
+    struct about_tool about;
+    describe_tool(call, &about);
+    json_object_set_new(data, "title", json_string(about.title));
+    if (about.server) json_object_set_new(data, "server", json_string(about.server));
+    if (call->sources) json_object_set(data, "sources", call->sources);
     if (result->take_result) json_object_set(payload, "result", result->take_result);
     if (!result->ok) json_object_set_new(payload, "text", json_string(result->text));
     if (result->take_result) json_object_set(data, "result", result->take_result);
+    if (!result->ok) json_object_set_new(data, "text", json_string(result->text));
     chat_turn_remember(call->turn, "tool", call->name, data);
     chat_turn_add(call->turn, "tool.end", payload);
 }
@@ -536,10 +543,15 @@ void chat_tool_progress(struct chat_tool_call *call, double progress, double tot
 
 void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take_payload)
 {
-    if (call->turn->ends)
+    if (call->turn->ends) {
         json_decref(take_payload);
-    else
-        chat_turn_add(call->turn, event, take_payload);
+        return;
+    }
+    if (!strcmp(event, "chat.source")) {
+        if (!call->sources) call->sources = json_array();
+        json_array_append_new(call->sources, json_copy(take_payload));
+    }
+    chat_turn_add(call->turn, event, take_payload);
 }
 
 void chat_tool_ask(struct chat_tool_call *call, const struct chat_question *question, json_t *take_state)

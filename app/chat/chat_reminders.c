@@ -46,7 +46,9 @@ static int add_history(struct kit_db *db, struct due *due)
 {
     struct chat_turn_row turn = {.attempt = 1};
     struct chat_row row;
-    json_t *data = json_pack("{s:s}", "reminder", due->id);
+    char at[25];
+    kit_time_text((uint64_t)due->at_ms, at);
+    json_t *data = json_pack("{s:s, s:s}", "reminder", due->id, "at", at);
     struct chat_history_row said = {"component", due->text, data};
     int code = chat_read_row(db, due->chat_key, &row, &due->op.failure);
     snprintf(turn.ref_id, sizeof turn.ref_id, "%s", due->id);

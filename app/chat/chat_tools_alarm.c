@@ -60,7 +60,7 @@ static const struct chat_tool tool = {
     .title = "Set an alarm",
     .description = "Reminds the user of something at a time, in this chat.",
     .parameters = "{\"type\":\"object\",\"required\":[\"time\"],\"properties\":{\"time\":{\"type\":\"string\","
-                  "\"format\":\"date-time\",\"title\":\"When\",\"description\":\"with the time zone, in the future\"},"
+                  "\"format\":\"date-time\",\"title\":\"When\",\"description\":\"A time in the future\"},"
                   "\"text\":{\"type\":\"string\",\"title\":\"What\",\"maxLength\":1000}}}",
     .phrases = phrases,
     .start = start_alarm,

@@ -32,6 +32,7 @@ struct chat_tool_call {
     json_t *args;                     /* an object */
     json_t *state;                    /* of a tool that asked */
     json_t *questions;                /* [{id, key, action?, content?}] that are asked; NULL */
+    json_t *sources;                  /* what it emitted as chat.source, for the history; NULL */
     char *result;                     /* what the model reads */
     bool ok, keeps_open, is_answer, has_started;
     void *data;           /* the tool's own */

@@ -1,5 +1,5 @@
 // What a reader sees of one chat, from its log and its history. No I/O. An item that changes becomes a new object.
-import type { Answer, AnswerPart, ChatItem, ChatMessage, Elicitation, HistoryRow, Ready, ToolCall } from "./chat-types.js";
+import type { Answer, AnswerPart, ChatItem, ChatMessage, Elicitation, HistoryRow, Ready, Source, ToolCall } from "./chat-types.js";
 import { applyDelta, type TreeDelta, type TreeNode } from "./tree.js";
 
 /** These are not of the log: they carry the `seq` of the entry before them. */
@@ -20,6 +20,8 @@ export class ChatModel {
   oldest: number | null = null;
   /** Answers that came from the history as a whole: the log tells them again from their begin. */
   readonly #stored = new Set<string>();
+  /** How questions of the history ended: a page may begin between a question and its answer. */
+  readonly #ended = new Map<string, Elicitation["state"]>();
   #waiting: Array<[string, Payload]> | null = null;
 
   get pending(): Elicitation[] {
@@ -50,6 +52,7 @@ export class ChatModel {
     this.seq = ready.seq;
     this.items = [];
     this.#stored.clear();
+    this.#ended.clear();
     this.tree = (ready.initial_tree?.root as TreeNode | undefined) ?? null;
     this.treeVersion = ready.tree_version ?? 0;
     this.takenBy = ready.taken_by ?? null;
@@ -67,8 +70,17 @@ export class ChatModel {
     this.#stored.clear();
     for (const row of rows) if (!row.replaced && (row.type === "user" || row.ref_id !== running)) this.#addRow(row);
     for (const { key, kind } of this.items) if (kind === "answer") this.#stored.add(key);
-    this.items.push(...known);
+    for (const item of known) this.#join(item);
     this.oldest = rows[0]?.id ?? this.oldest;
+  }
+
+  /** What is known goes on after an older page, which may have the begin of the same answer. */
+  #join(item: ChatItem): void {
+    const place = this.items.findIndex((older) => older.key === item.key);
+    const older = this.items[place];
+    if (!older) return void this.items.push(item);
+    if (item.kind !== "answer" || older.kind !== "answer" || older.attempt !== item.attempt) return void (this.items[place] = item);
+    this.items[place] = { ...item, parts: [...older.parts, ...item.parts], thinking: [...older.thinking, ...item.thinking], sources: merged(older.sources, item.sources) };
   }
 
   apply(event: string, payload: Payload): Applied {
@@ -93,7 +105,7 @@ export class ChatModel {
       case "chat.token": return this.#append(payload);
       case "chat.thinking": return this.#answer(payload, ({ thinking }) => ({ thinking: [...thinking, { step: payload.step, detail: payload.detail }] }));
       case "chat.reasoning": return this.#answer(payload, ({ reasoning }) => ({ reasoning: reasoning + payload.content }));
-      case "chat.source": return this.#answer(payload, ({ sources }) => ({ sources: [...sources.filter((other) => other.doc_id !== payload.doc_id), { doc_id: payload.doc_id, title: payload.title, excerpt: payload.excerpt }] }));
+      case "chat.source": return this.#answer(payload, ({ sources }) => ({ sources: merged(sources, [payload as Source]) }));
       case "tool.start": return this.#setTool(payload, { tool: payload.tool, title: payload.title, server: payload.server, args: payload.args, state: "running" });
       case "tool.progress": return this.#setTool(payload, { progress: { progress: payload.progress, total: payload.total, message: payload.message } });
       case "tool.end": return this.#setTool(payload, { ...(payload.tool && { tool: payload.tool }), state: payload.ok ? "done" : "failed", result: payload.result, text: payload.text });
@@ -101,11 +113,16 @@ export class ChatModel {
       case "elicitation.end": return this.#endQuestion(payload.id, payload.action);
       case "chat.done": return this.#end(payload, payload.stopped ? "stopped" : "done");
       case "error": return payload.ref_id ? this.#end(payload, "failed") : undefined;
-      case "reminder.due": return void this.items.push({ kind: "reminder", key: `reminder ${payload.seq}`, id: payload.id, text: payload.text, at: payload.at });
+      case "reminder.due": return this.#remind(payload.id, payload.text, payload.at);
       case "chat.takeover":
         this.takenBy = payload.release ? null : payload.by;
         return void this.items.push({ kind: "takeover", key: `takeover ${payload.seq}`, by: payload.by, release: payload.release });
     }
+  }
+
+  #remind(id: string, text: string, at: string): void {
+    const key = `reminder ${id}`;
+    if (!this.items.some((item) => item.key === key)) this.items.push({ kind: "reminder", key, id, text, at });
   }
 
   #grow(payload: Payload): boolean {
@@ -210,14 +227,25 @@ export class ChatModel {
     }
     if (row.type === "thinking") this.#answer(about, ({ thinking }) => ({ thinking: [...thinking, { step: row.content }] }));
     if (row.type === "tool") this.#setTool({ ...about, call_id: data.call_id ?? `row-${row.id}`, tool: data.tool ?? row.content }, { title: data.title, server: data.server, args: data.args, state: data.ok === false ? "failed" : "done", result: data.result, text: data.text });
-    if (row.type === "component" && data.id) {
-      this.#ask({ ...about, mode: "form", message: row.content, ...data });
-      this.#endQuestion(data.id, data.action ?? "accept");
-    }
+    if (row.type === "tool" && data.sources) this.#answer(about, ({ sources }) => ({ sources: merged(sources, data.sources) }));
+    if (row.type === "component" && data.reminder) this.#remind(data.reminder, row.content, data.at ?? row.timestamp);
+    if (row.type === "component" && data.id) this.#addQuestion(row, about);
     if (row.type === "ai") {
-      this.#answer(about, () => ({ state: data.stopped ? "stopped" : "done", ...(data.by && { by: data.by }), ...(data.sources && { sources: data.sources }), ...(data.helpful !== undefined && { helpful: data.helpful }) }));
+      this.#answer(about, () => ({ state: data.stopped ? "stopped" : "done", ...(data.by && { by: data.by }), ...(data.helpful !== undefined && { helpful: data.helpful }) }));
       if (row.content) this.#append({ ...about, content: row.content });
     }
     if (row.type === "error") this.#answer(about, () => ({ state: "failed", error: { code: Number(data.code ?? 0), message: row.content } }));
   }
+
+  /** A question and how it was answered are two rows; one whose answer is in no row ended with its turn. */
+  #addQuestion({ content, data = {} }: HistoryRow, about: object): void {
+    if (data.action) this.#ended.set(data.id, data.action);
+    else this.#ask({ ...about, mode: "form", message: content, ...data });
+    this.#endQuestion(data.id, this.#ended.get(data.id) ?? "cancel");
+  }
+}
+
+function merged(sources: readonly Source[], more: readonly Source[]): Source[] {
+  const ids = new Set(more.map(({ doc_id }) => doc_id));
+  return [...sources.filter(({ doc_id }) => !ids.has(doc_id)), ...more.map(({ doc_id, title, excerpt }) => ({ doc_id, title, excerpt }))];
 }

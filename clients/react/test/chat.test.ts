@@ -99,6 +99,42 @@ test("a history that is ahead of the log is not told twice", () => {
   expect(model.items).toHaveLength(2);
 });
 
+const row = (id: number, type: HistoryRow["type"], content: string, data?: object, ref_id = "m1"): HistoryRow => ({ id, type, content, ref_id, ...(data && { data }) });
+/** As the server stores a turn: a question and how it was answered are two rows, a reminder has one of its own. */
+const STORED = [
+  row(1, "user", "Create alarm"), row(2, "thinking", "Analyzing"),
+  row(3, "component", "When?", { id: "e1", mode: "form", message: "When?", schema: {} }), row(4, "component", "accept", { id: "e1", action: "accept", content: { time: "9" } }),
+  row(5, "tool", "create_alarm", { call_id: "c1", title: "Set an alarm", args: { time: "9" }, ok: true, sources: [{ doc_id: "d1", title: "Alarms", excerpt: "…" }] }),
+  row(6, "ai", "Set."), { ...row(7, "component", "Tea", { reminder: "r1", at: "2026-11-30T09:00:00Z" }, "r1") },
+];
+
+test("a stored turn reads as it was: its question, its tool, its sources, and the reminder after it", () => {
+  const model = begun({}, STORED);
+  expect(model.items.map(({ key }) => key)).toEqual(["message m1", "answer m1", "reminder r1"]);
+  expect(answer(model, "m1")).toMatchObject({
+    state: "done", sources: [{ doc_id: "d1", title: "Alarms" }],
+    parts: [{ kind: "form", elicitation: { message: "When?", state: "accept" } }, { kind: "tool", call: { title: "Set an alarm", tool: "create_alarm", state: "done" } }, { kind: "text", text: "Set." }],
+  });
+  expect(model.items[2]).toMatchObject({ text: "Tea", at: "2026-11-30T09:00:00Z" });
+  took([["reminder.due", { id: "r1", text: "Tea", at: "2026-11-30T09:00:00Z" }]], model);
+  expect(model.items).toHaveLength(3);
+});
+
+test("it reads the same wherever a page of the history begins", () => {
+  const whole = begun({}, STORED).items;
+  for (let cut = 1; cut < STORED.length; cut++) {
+    const model = begun({}, STORED.slice(cut));
+    model.addOlder(STORED.slice(0, cut));
+    expect(model.items, `page from row ${cut + 1}`).toEqual(whole);
+  }
+});
+
+test("a question that nobody answered is not one that is open", () => {
+  const model = begun({}, [...STORED.slice(0, 3), row(9, "error", "interrupted")]);
+  expect(model.pending).toEqual([]);
+  expect(answer(model, "m1").parts).toMatchObject([{ elicitation: { state: "cancel" } }]);
+});
+
 test("older messages stand before those that are known, without what was replaced", () => {
   const model = begun({}, [{ id: 9, type: "user", content: "new", ref_id: "m9" }]);
   model.addOlder([{ id: 1, type: "user", content: "old", ref_id: "m1" }, { id: 2, type: "ai", content: "no", ref_id: "m1", replaced: true }, { id: 3, type: "error", content: "failed", ref_id: "m1" }]);

@@ -68,6 +68,8 @@ function Form({ elicitation: { id, schema, values }, elicitations, canAnswer }: 
   );
 }
 
+/** In which a date with a time is filled in; what is sent has its zone. */
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const INPUT_TYPES = { text: "text", number: "number", date: "date", datetime: "datetime-local", time: "time", email: "email", url: "url" } as const;
 
 function FormControl({ field, problem }: { field: FormField; problem?: string }) {
@@ -97,7 +99,7 @@ function FormControl({ field, problem }: { field: FormField; problem?: string })
   }
   return (
     <div className="grid gap-1.5">
-      <Field label={full} hint={hint}>
+      <Field label={full} hint={kind === "datetime" ? [hint, `Your time zone: ${ZONE}`].filter(Boolean).join(". ") : hint}>
         {(id) => kind === "choice" ? (
           <select id={id} {...shared} defaultValue={options.findIndex((option) => option.value === initial) >= 0 ? options.findIndex((option) => option.value === initial) : ""} className={controlStyle}>
             <option value="">Choose…</option>

@@ -32,7 +32,7 @@ const membersOf = ({ id: _, value: __, children: ___, ...rest }: TreeNode): Arra
 
 export function TreePanel({ tree, canEdit, className }: { tree: ChatTree; canEdit: boolean; className?: string }) {
   const { root } = tree;
-  const isEmpty = !root || (childrenOf(root).length === 0 && !textOf(root));
+  const isEmpty = !root || childrenOf(root).length === 0;
   return (
     <aside aria-label="Object tree" className={cn("flex min-h-0 min-w-0 flex-col bg-bg", className)}>
       <header className="flex h-14 shrink-0 items-center gap-2 border-b border-line px-4">

@@ -1,6 +1,6 @@
 // The teaching demo: a page on a plain WebSocket, without any library. {type:"message", content} goes out; what comes is
-// {type:"response", response, mode, current_topic, timestamp}. Each tab is a client of its own, and keeps its lesson
-// over lost connections.
+// {type:"response", response, mode, current_topic, timestamp}. Each connection is a lesson of its own: one that comes
+// after a lost one begins with a welcome.
 import "../fonts.css";
 import "../styles.css";
 import { keep, recall } from "../lib/storage.js";
@@ -15,9 +15,9 @@ interface Said {
   content?: { message?: string };
 }
 
-const IDEAS = ["Teach me about refunds", "What do I need for it?", "Continue"];
+const IDEAS = ["Teach me about refunds", "How do I recover a password?", "Continue"];
 /** What the demo says by itself, one after the other's answer. */
-const SCRIPT = ["Teach me about refunds", "Continue", "Who may have one?", "Continue"];
+const SCRIPT = ["Teach me about refunds", "Continue", "How do I recover a password?", "Continue"];
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 10_000;
 
@@ -30,6 +30,8 @@ keep("parley-demo-client", clientId);
 let socket: WebSocket | null = null;
 let pauseMs = FIRST_PAUSE_MS;
 let script: string[] = [];
+/** A connection's first response is its welcome. */
+let isWelcomed = false;
 const waiting: string[] = [];
 
 function showConnection(text: string, tone: string): void {
@@ -39,14 +41,25 @@ function showConnection(text: string, tone: string): void {
   connection.dataset.state = text;
 }
 
+/** Of Markdown only **strong**; the rest reads well as it is. Nothing becomes HTML. */
+function strong(text: string): Array<string | HTMLElement> {
+  return text.split(/\*\*(.+?)\*\*/).map((part, i) => {
+    if (i % 2 === 0) return part;
+    const element = document.createElement("strong");
+    element.textContent = part;
+    return element;
+  });
+}
+
 function show(who: "you" | "teacher" | "problem", text: string): void {
   const row = document.createElement("li");
   row.dataset.who = who;
   row.className = who === "you" ? "max-w-[85%] justify-self-end rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap"
     : who === "problem" ? "rounded-lg bg-bad-wash px-3 py-2 text-bad" : "text-[15px] leading-6 whitespace-pre-wrap";
-  row.textContent = text;
+  row.append(...(who === "teacher" ? strong(text) : [text]));
   list.append(row);
-  log.scrollTo({ top: log.scrollHeight });
+  if (who === "you") log.scrollTo({ top: log.scrollHeight });
+  else row.scrollIntoView({ block: "nearest" });
 }
 
 function say(text: string): void {
@@ -60,7 +73,8 @@ function take(said: Said): void {
   if (said.type === "response") {
     show("teacher", said.response ?? "");
     lesson.textContent = [said.mode && `Mode: ${said.mode}`, said.current_topic && `Topic: ${said.current_topic}`].filter(Boolean).join(" · ");
-    const next = script.shift();
+    const next = isWelcomed && script.shift();
+    isWelcomed = true;
     if (next) say(next);
   }
   if (said.type === "error") show("problem", said.error?.message ?? said.content?.message ?? said.message ?? "The server could not answer.");
@@ -81,6 +95,7 @@ async function connect(): Promise<void> {
   if (token) url.searchParams.set("token", token);
   const own = (socket = new WebSocket(url));
   own.onopen = () => {
+    isWelcomed = false;
     pauseMs = FIRST_PAUSE_MS;
     showConnection("Connected", "bg-good");
     for (const message of waiting.splice(0)) own.send(message);

@@ -4,6 +4,8 @@ import { forget, keep, recall } from "./storage.js";
 
 const KEY = "parley-token";
 const DEMO_ROLE_KEY = "parley-demo-role";
+/** A demo's visitor stays who it is over a reload: chats belong to the user. */
+const DEMO_TOKEN_KEY = "parley-demo-token";
 
 export interface ServerIndex {
   version: string;
@@ -32,6 +34,7 @@ async function demoToken(role: string | null): Promise<string | null> {
   const response = await fetch(`/demo/token${role ? `?role=${role}` : ""}`).catch(() => null);
   if (!response?.ok) return null;
   const answer = (await response.json().catch(() => null)) as { token?: string } | null;
+  if (answer?.token) keep(DEMO_TOKEN_KEY, answer.token);
   return answer?.token ?? null;
 }
 
@@ -83,6 +86,7 @@ export class Session {
   /** In a demo: the other side of the desk. */
   changeRole(role: "agent" | "supervisor"): void {
     keep(DEMO_ROLE_KEY, role);
+    forget(DEMO_TOKEN_KEY);
     window.location.hash = role === "supervisor" ? "#/supervisor" : "";
     window.location.reload();
   }
@@ -96,7 +100,8 @@ export class Session {
   async #token(old: string | null): Promise<string | null> {
     const stored = storedToken();
     if (stored && stored !== old && !isOver(stored)) return stored;
-    const demo = stored ? null : await demoToken(recall(DEMO_ROLE_KEY));
+    const visitor = stored ? null : recall(DEMO_TOKEN_KEY);
+    const demo = visitor && visitor !== old && !isOver(visitor) ? visitor : stored ? null : await demoToken(recall(DEMO_ROLE_KEY));
     if (demo) {
       this.isDemo = true;
       return demo;
