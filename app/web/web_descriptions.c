@@ -103,7 +103,10 @@ static json_t *describe(const struct kit *kit, const struct kit_event *event, co
     if (schema && !has_query)
         json_object_set_new(operation, "requestBody",
                             json_pack("{s:{s:{s:O}}}", "content", "application/json", "schema", schema));
-    if (!event->is_open) json_object_set_new(operation, "security", json_pack("[{s:[]}]", "bearer"));
+    /* An empty alternative: a token is optional here (OpenAPI 3.1, Security Requirement Object). */
+    if (!event->is_open)
+        json_object_set_new(operation, "security",
+                            event->admits_guests ? json_pack("[{s:[]}, {}]", "bearer") : json_pack("[{s:[]}]", "bearer"));
     return operation;
 }
 

@@ -137,7 +137,7 @@ test("chat.list has a user's own chats, the latest first, by pages", async () =>
   const ids = [];
   for (let i = 0; i < 5; i++) {
     ids.push((await zoe.open()).chat_id);
-    await zoe.say("m1", `title ${i}\nmore`);
+    await zoe.say(`m${i}`, `title ${i}\nmore`); // an id of its own: what is waited for is this chat's end
   }
   await bob.open();
   const { chats } = await zoe.must("chat.list", {});

@@ -283,7 +283,7 @@ static void open_websocket(struct peer *peer)
         BASE_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
         struct eio_http_head *head = calloc(1, sizeof *head);
         BASE_CHECK(head);
-        head->text = "";
+        head->text = head->address = "";
         session = eio__ws_open_on(server, &(struct eio__opening){0}, (struct eio__wire){pair[0], NULL}, head, false);
         peer->fd = pair[1];
     } else {
