@@ -106,7 +106,8 @@ static json_t *describe(const struct kit *kit, const struct kit_event *event, co
     /* An empty alternative: a token is optional here (OpenAPI 3.1, Security Requirement Object). */
     if (!event->is_open)
         json_object_set_new(operation, "security",
-                            event->admits_guests ? json_pack("[{s:[]}, {}]", "bearer") : json_pack("[{s:[]}]", "bearer"));
+                            event->admits_guests ? json_pack("[{s:[]}, {}]", "bearer")
+                                                 : json_pack("[{s:[]}]", "bearer"));
     return operation;
 }
 
