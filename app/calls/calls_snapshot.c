@@ -263,10 +263,11 @@ static struct calls_reading *begin_reading(struct calls *calls, const struct cal
     return reading;
 }
 
-static void read_for(struct calls *calls, struct calls_watch *watch)
+/* reading: what find_reading() found, once: a second look may find that it has begun meanwhile, and then one more would
+ * be read without room for it. NULL: it gets one of its own. */
+static void read_for(struct calls *calls, struct calls_watch *watch, struct calls_reading *reading)
 {
     struct kit_failure failure = {0};
-    struct calls_reading *reading = find_reading(calls, watch);
     if (!reading) reading = begin_reading(calls, watch, &failure);
     if (!reading) {
         calls_watch_take_snapshot(watch, NULL, 0, &failure);
@@ -279,11 +280,10 @@ static void read_for(struct calls *calls, struct calls_watch *watch)
 
 /* --------------------------------------------------------- waiting for room */
 
-/* It gets one that others wait for, or one of its own for which there is room. */
-static bool has_place(const struct calls *calls, const struct calls_watch *watch)
+/* Whether there is room for one of its own. */
+static bool has_room_to_read(const struct calls *calls, const struct calls_watch *watch)
 {
-    return find_reading(calls, watch) ||
-           has_room(calls, watch->request.user, 0, calls_config(calls->kit->config)->snapshot_bytes_max);
+    return has_room(calls, watch->request.user, 0, calls_config(calls->kit->config)->snapshot_bytes_max);
 }
 
 /* While it waits its socket is not read: what it would ask for would wait, too. */
@@ -330,8 +330,9 @@ static void read_those_that_wait(struct calls *calls)
     struct calls_watch **at = &calls->unread;
     while (*at) {
         struct calls_watch *watch = *at;
+        struct calls_reading *reading = find_reading(calls, watch);
         bool is_gone = !socket_of(watch);
-        if (!is_gone && !has_place(calls, watch)) {
+        if (!is_gone && !reading && !has_room_to_read(calls, watch)) {
             at = &watch->next;
             continue;
         }
@@ -340,7 +341,7 @@ static void read_those_that_wait(struct calls *calls)
         if (is_gone)
             refuse(watch, "the socket is gone");
         else
-            read_for(calls, watch);
+            read_for(calls, watch, reading);
     }
 }
 
@@ -356,8 +357,9 @@ void calls_snapshot_ask(struct calls_watch *watch)
     struct calls *calls = watch->request.state;
     struct calls_watch **last = &calls->unread;
     watch->asked_ms = eio_loop_now_ms(calls->kit->loop);
-    if (!socket_of(watch) || has_place(calls, watch)) {
-        read_for(calls, watch);
+    struct calls_reading *reading = find_reading(calls, watch);
+    if (!socket_of(watch) || reading || has_room_to_read(calls, watch)) {
+        read_for(calls, watch, reading);
         return;
     }
     while (*last) last = &(*last)->next;
