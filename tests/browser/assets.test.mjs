@@ -107,7 +107,8 @@ test("the components are a registry: every item is there, and stands on items an
     const targets = [...reached].flatMap((each) => all.get(each).files.map(({ target }) => `@/${target.replace(/\.tsx?$/, "")}`));
     for (const { content } of item.files) {
       for (const [, from] of content.matchAll(/^import[^"]* from "([^"]+)"/gm)) {
-        const isThere = from.startsWith("@/") ? targets.includes(from) : from === "react" || item.dependencies.includes(from);
+        const beside = item.files.map(({ target }) => target.split("/").at(-1).replace(/\.tsx?$/, ""));
+        const isThere = from.startsWith("./") ? beside.includes(from.slice(2)) : from.startsWith("@/") ? targets.includes(from) || targets.includes(`${from}/index`) : from === "react" || item.dependencies.includes(from);
         assert.ok(isThere, `${name} imports ${from}`);
       }
     }
