@@ -1,6 +1,7 @@
 /* The module: opens its namespaces and routes, shows its numbers. */
 #include "calls_alerts.h"
 #include "calls_redact.h"
+#include "calls_redact_json.h"
 #include "kit_metrics.h"
 
 #include <stdlib.h>
@@ -118,6 +119,11 @@ static int open_redaction(struct calls *calls, char *error, size_t error_size)
     return kit_config_refuse(config, "redaction", allowed, error, error_size);
 }
 
+static int redact_json(void *ctx, struct eio_str json, struct sio_builder *out)
+{
+    return calls_json_redact(ctx, json, out);
+}
+
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct calls * calls) = {
@@ -130,6 +136,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     int failed = open_redaction(calls, error, error_size);
     calls->knowledge = kit_state(kit, &knowledge_module);
     calls->hooks = kit_state(kit, &hooks_module);
+    if (calls->redaction) hooks_redact_with(calls->hooks, redact_json, calls->redaction);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
     if (!failed) failed = calls_alerts_open(calls, error, error_size);

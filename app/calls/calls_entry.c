@@ -3,6 +3,7 @@
  * unchanged. Only fields that the server itself sets are left out and written again; of a line with parts that must not
  * be stored, only the fields named by the schema are passed on, with the redacted text. */
 #include "calls_entry.h"
+#include "calls_redact_json.h"
 #include "kit_json.h"
 
 #include <stdlib.h>
@@ -99,33 +100,40 @@ static struct eio_str inside(struct eio_str object)
     return (struct eio_str){object.p + 1, object.n - 2};
 }
 
-/* What a line says besides its text, and which of it are numbers. */
+/* What an event says besides a line's text, and which of it are numbers. */
 static const struct plain {
     const char *name;
-    bool is_number;
-} plain_of_line[] = {{"call_id", false},  {"speaker", false}, {"timestamp", false}, {"segment_id", false},
-                     {"is_final", false}, {"start_ms", true}, {"end_ms", true},     {"confidence", true}};
-#define PLAIN_COUNT (sizeof plain_of_line / sizeof plain_of_line[0])
+    bool is_number, is_of_line;
+} plain_fields[] = {{"call_id", false, false},   {"speaker", false, true},   {"timestamp", false, true},
+                    {"segment_id", false, true}, {"is_final", false, true},  {"start_ms", true, true},
+                    {"end_ms", true, true},      {"confidence", true, true}, {"status", false, false}};
+#define PLAIN_COUNT (sizeof plain_fields / sizeof plain_fields[0])
 
-static bool is_number(struct eio_str value)
+static bool is_plain_of(const struct plain *plain, enum calls_feed_kind kind)
 {
-    return value.n && (value.p[0] == '-' || (value.p[0] >= '0' && value.p[0] <= '9'));
+    if (!strcmp(plain->name, "status")) return kind == CALLS_FEED_STATUS;
+    return !plain->is_of_line || kind == CALLS_FEED_LINE;
 }
 
-/* Puts what of a line may be kept if something in it may not. */
+/* Puts what of an event may be kept if something in it may not. */
 static size_t put_plain(struct sio_builder *json, struct eio_str raw, const struct calls_entry *entry)
 {
-    sio_builder_put(json, "\"text\":");
-    sio_builder_put_text(json, entry->text, entry->text_size);
+    size_t count = 0;
+    if (entry->kind == CALLS_FEED_LINE) {
+        sio_builder_put(json, "\"text\":");
+        sio_builder_put_text(json, entry->text, entry->text_size);
+        count++;
+    }
     for (size_t i = 0; i < PLAIN_COUNT; i++) {
-        struct eio_str value = sio_json_member(raw, plain_of_line[i].name);
-        if (!value.n || (plain_of_line[i].is_number && !is_number(value))) continue;
-        sio_builder_put(json, ",\"");
-        sio_builder_put(json, plain_of_line[i].name);
+        struct eio_str value = sio_json_member(raw, plain_fields[i].name);
+        if (!value.n || !is_plain_of(&plain_fields[i], entry->kind)) continue;
+        if (plain_fields[i].is_number && !calls_json_is_number(value)) continue;
+        sio_builder_put(json, count++ ? ",\"" : "\"");
+        sio_builder_put(json, plain_fields[i].name);
         sio_builder_put(json, "\":");
         sio_builder_put_slice(json, sio_args_none(), value);
     }
-    return 1;
+    return count;
 }
 
 /* Puts the members but the server's own. Returns how many. */
@@ -187,96 +195,50 @@ static int begin_json(struct calls_entry *entry, const struct calls_reader *read
 
 /* ------------------------------------------------------------------ redaction */
 
-#define NUMBER_MIN 15 /* digits; shorter numbers are times more often than cards */
-
-/* True, too, if memory is short: what cannot be looked through does not go on. */
-static bool text_has_secret(const struct calls_redaction *redaction, struct eio_str text)
-{
-    char *out = NULL;
-    size_t size;
-    bool found = calls_redact(redaction, text, false, &out, &size) || out;
-    free(out);
-    return found;
-}
-
-static bool string_has_secret(const struct calls_redaction *redaction, struct eio_str quoted)
-{
-    if (!memchr(quoted.p, '\\', quoted.n)) return text_has_secret(redaction, inside(quoted));
-    char *text = malloc(quoted.n);
-    bool found = !text;
-    if (text) {
-        size_t size = kit_json_decode(quoted, text);
-        found = text_has_secret(redaction, (struct eio_str){text, size});
-    }
-    free(text);
-    return found;
-}
-
-/* Looks at the whole number in it: what follows a point is a measurement. */
-static bool number_has_secret(const struct calls_redaction *redaction, struct eio_str number)
-{
-    size_t begin = number.p[0] == '-', end = begin;
-    while (end < number.n && number.p[end] >= '0' && number.p[end] <= '9') end++;
-    struct eio_str digits = {number.p + begin, end - begin};
-    return digits.n >= NUMBER_MIN && text_has_secret(redaction, digits);
-}
-
-/* In the text and not in a tree, which lacks what an object says before it says it again. As deep as the text, which is
- * limited. */
-static bool has_secret(const struct calls_redaction *redaction, struct eio_str value)
-{
-    struct kit_json_walk walk;
-    struct eio_str key, inner;
-    if (value.p[0] == '"') return string_has_secret(redaction, value);
-    if (is_number(value)) return number_has_secret(redaction, value);
-    if (!kit_json_open(&walk, value)) return false;
-    while (kit_json_each(&walk, &key, &inner)) {
-        if (walk.is_object && string_has_secret(redaction, key)) return true;
-        if (has_secret(redaction, inner)) return true;
-    }
-    return false;
-}
-
-/* Which of the fields of a line this is; PLAIN_COUNT: its text; PLAIN_COUNT + 1: none. */
-static size_t plain_index(struct eio_str key)
+/* Which of the fields of an event this is; PLAIN_COUNT: a line's text; PLAIN_COUNT + 1: none. */
+static size_t plain_index(struct eio_str key, enum calls_feed_kind kind)
 {
     for (size_t i = 0; i < PLAIN_COUNT; i++)
-        if (kit_json_text_is(key, plain_of_line[i].name)) return i;
-    return PLAIN_COUNT + !kit_json_text_is(key, "text");
+        if (is_plain_of(&plain_fields[i], kind) && kit_json_text_is(key, plain_fields[i].name)) return i;
+    return PLAIN_COUNT + !(kind == CALLS_FEED_LINE && kit_json_text_is(key, "text"));
 }
 
 /* Whether something besides the text, which was redacted already, and the fields that identify speaker, time and call
  * must not go on. What of these is said twice was only looked at the last time. */
-static bool others_have_secret(const struct calls_redaction *redaction, struct eio_str raw)
+static bool others_have_secret(const struct calls_redaction *redaction, struct eio_str raw, enum calls_feed_kind kind)
 {
     struct kit_json_walk walk;
     struct eio_str key, value;
     unsigned seen = 0;
     kit_json_open(&walk, raw);
     while (kit_json_each(&walk, &key, &value)) {
-        size_t i = plain_index(key);
+        size_t i = plain_index(key, kind);
         if (i <= PLAIN_COUNT && seen & 1u << i) return true;
         if (i <= PLAIN_COUNT) seen |= 1u << i;
-        bool is_plain = i == PLAIN_COUNT || (i < PLAIN_COUNT && (!plain_of_line[i].is_number || is_number(value)));
-        if (!is_plain && (string_has_secret(redaction, key) || has_secret(redaction, value))) return true;
+        bool is_plain =
+            i == PLAIN_COUNT || (i < PLAIN_COUNT && (!plain_fields[i].is_number || calls_json_is_number(value)));
+        if (!is_plain && (calls_json_has_secret(redaction, key) || calls_json_has_secret(redaction, value)))
+            return true;
     }
     return false;
 }
 
-/* Takes out of a line what must not be stored, before anything else sees it. */
+/* Takes out of an event what must not be stored, before anything else sees it. What describes a call at its start is
+ * the feed's to choose: a caller's number belongs there. */
 static int redact(struct calls_entry *entry, const struct calls_reader *reader, struct eio_str raw)
 {
-    char *out;
+    char *out = NULL;
     size_t size;
     struct eio_str text = {entry->text, entry->text_size};
-    if (!reader->redaction || entry->kind != CALLS_FEED_LINE) return 0;
-    if (calls_redact(reader->redaction, text, !entry->is_final, &out, &size)) return EIO_ENOMEM;
+    if (!reader->redaction || entry->kind == CALLS_FEED_START) return 0;
+    if (entry->kind == CALLS_FEED_LINE && calls_redact(reader->redaction, text, !entry->is_final, &out, &size))
+        return EIO_ENOMEM;
     if (out) {
         free(entry->text);
         entry->text = out;
         entry->text_size = size;
     }
-    entry->is_redacted = out || others_have_secret(reader->redaction, raw);
+    entry->is_redacted = out || others_have_secret(reader->redaction, raw, entry->kind);
     return 0;
 }
 

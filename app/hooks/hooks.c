@@ -147,6 +147,12 @@ static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, read_nu
 
 /* -------------------------------------------------------------------- module */
 
+void hooks_redact_with(struct hooks *hooks, hooks_redact_fn redact, void *ctx)
+{
+    hooks->redact = redact;
+    hooks->redact_ctx = ctx;
+}
+
 static int prepare(struct kit *kit, void **state)
 {
     struct hooks *hooks = *state = calloc(1, sizeof *hooks);

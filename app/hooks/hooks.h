@@ -26,6 +26,11 @@ struct hooks_event {
 int hooks_put(struct hooks *hooks, struct kit_db *db, const struct hooks_event *event, struct kit_failure *failure);
 /* Whether hooks_put() would. Any thread. */
 bool hooks_wants(const struct hooks *hooks, const char *name);
+/* How text is taken out of what clients send under names that Parley does not know, before it is stored or posted:
+ * appends the JSON value to out without what must not go on. On a thread. Returns 0 or EIO_ENOMEM. */
+typedef int (*hooks_redact_fn)(void *ctx, struct eio_str json, struct sio_builder *out);
+/* ctx: until the modules stop. */
+void hooks_redact_with(struct hooks *hooks, hooks_redact_fn redact, void *ctx);
 /* Within a write: nothing more of this call leaves. Returns 0 or the code of failure. */
 int hooks_forget(struct hooks *hooks, struct kit_db *db, const char *call_id, struct kit_failure *failure);
 

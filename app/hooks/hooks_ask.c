@@ -5,13 +5,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NAME_MAX_BYTES 128 /* of an event */
+
 struct hooks_ask {
     struct hooks *hooks;
     struct hooks_ask *prev, *next;
     struct kit_answer answer;
     struct kit_claims *claims;
     struct kit_fetch *fetch;
+    struct kit_job job; /* on a thread: body is made out of the payload */
+    struct sio_builder body;
+    bool has_failed;
+    int64_t now_ms;
+    char name[NAME_MAX_BYTES + 1];
+    size_t size;
+    char payload[];
 };
+
+/* The payload without what must not go on, or as it is. Returns 0 or EIO_ENOMEM. On a thread. */
+static int put_payload(const struct hooks *hooks, struct sio_builder *json, struct eio_str payload)
+{
+    if (hooks->redact) return hooks->redact(hooks->redact_ctx, payload, json);
+    kit_put_json(json, payload);
+    return json->error;
+}
 
 /* -------------------------------------------------------------------- asking */
 
@@ -25,6 +42,7 @@ static void end_ask(struct hooks_ask *ask)
     if (ask->next) ask->next->prev = ask->prev;
     hooks->ask_count--;
     kit_claims_unref(ask->claims);
+    sio_builder_clear(&ask->body);
     free(ask);
 }
 
@@ -100,41 +118,59 @@ static void on_answer(void *ctx, const struct kit_fetch_result *result)
     end_ask(ask);
 }
 
-/* An event as the service gets it; its id in id. */
-static void put_event(struct sio_builder *json, const struct hooks_ask *ask, const struct sio_event *event,
-                      struct eio_str payload)
+/* An event as the service gets it. */
+static int put_event(struct sio_builder *json, const struct hooks_ask *ask)
 {
-    char name[129], call_id[KIT_ID_SIZE];
-    struct eio_str about = sio_json_member(payload, "call_id");
-    bool has_call = about.n && sio_args_text((struct sio_args){about, NULL, 0}, 0, call_id, sizeof call_id) > 0;
-    snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
-    hooks_put_head(json, name, has_call ? call_id : NULL, (int64_t)eio_loop_unix_ms(ask->hooks->kit->loop));
+    char call_id[KIT_ID_SIZE];
+    struct eio_str payload = {ask->payload, ask->size}, about = sio_json_member(payload, "call_id");
+    bool has_call = about.n && sio_args_text((struct sio_args){about, NULL, 0}, 0, call_id, sizeof call_id) > 0 &&
+                    kit_is_id(call_id, strlen(call_id));
+    hooks_put_head(json, ask->name, has_call ? call_id : NULL, ask->now_ms);
     sio_builder_put(json, ",\"namespace\":");
     kit_put_text(json, sio_namespace_name(ask->answer.nsp));
     sio_builder_put(json, ",\"session\":");
     kit_put_text(json, ask->answer.sid);
     hooks_put_from(json, ask->claims);
     sio_builder_put(json, ",\"data\":");
-    sio_builder_put_slice(json, event->args, payload);
+    int failed = put_payload(ask->hooks, json, payload);
     sio_builder_put(json, "}");
+    return failed;
 }
 
-static void post_ask(struct hooks_ask *ask, const struct sio_event *event, struct eio_str payload)
+static void run_ask(struct kit_job *job)
 {
-    struct hooks *hooks = ask->hooks;
-    struct kit_fetch_options with = {.timeout_ms = hooks->config->ask_timeout_ms, .on_done = on_answer, .ctx = ask};
-    struct sio_builder json;
+    struct hooks_ask *ask = KIT_OWNER(job, struct hooks_ask, job);
+    struct sio_builder *json = &ask->body;
+    sio_builder_open(json);
+    sio_builder_put(json, "{\"type\":\"ask\",\"data\":");
+    ask->has_failed = put_event(json, ask) != 0;
+    sio_builder_put(json, "}");
+    ask->has_failed |= json->error != 0;
+}
+
+static void fail_ask(struct hooks_ask *ask)
+{
+    struct kit_failure failure = {0, "", ""};
+    hooks_breaker_cancel(&ask->hooks->breaker);
+    kit_fail(&failure, 503, NULL, "out of memory");
+    kit_answer_failure(&ask->answer, &failure);
+    end_ask(ask);
+}
+
+static void post_ask(struct kit_job *job)
+{
+    struct hooks_ask *ask = KIT_OWNER(job, struct hooks_ask, job);
+    const struct sio_builder *body = &ask->body;
+    struct kit_fetch_options with = {
+        .timeout_ms = ask->hooks->config->ask_timeout_ms, .on_done = on_answer, .ctx = ask};
     char id[64];
-    sio_builder_init(&json);
-    sio_builder_open(&json);
-    sio_builder_put(&json, "{\"type\":\"ask\",\"data\":");
-    size_t begin = json.size;
-    put_event(&json, ask, event, payload);
-    sio_builder_put(&json, "}");
-    struct eio_str of_event = sio_json_member((struct eio_str){json.json + begin, json.size - begin - 1}, "id");
-    if (!json.error && sio_args_text((struct sio_args){of_event, NULL, 0}, 0, id, sizeof id) > 0)
-        ask->fetch = hooks_post(hooks, id, (struct eio_str){json.json, json.size}, &with);
-    sio_builder_clear(&json);
+    if (!ask->has_failed) {
+        struct eio_str event = sio_json_member((struct eio_str){body->json, body->size}, "data");
+        struct eio_str of_event = sio_json_member(event, "id");
+        if (sio_args_text((struct sio_args){of_event, NULL, 0}, 0, id, sizeof id) > 0)
+            ask->fetch = hooks_post(ask->hooks, id, (struct eio_str){body->json, body->size}, &with);
+    }
+    if (!ask->fetch) fail_ask(ask);
 }
 
 static bool is_same_user(const struct kit_claims *a, const struct kit_claims *b)
@@ -158,6 +194,21 @@ static int check_limits(struct hooks *hooks, const struct kit_claims *claims, st
     return 503;
 }
 
+static struct hooks_ask *make_ask(struct hooks *hooks, struct kit_claims *claims, const struct sio_event *event,
+                                  struct eio_str payload)
+{
+    struct hooks_ask *ask = calloc(1, sizeof *ask + payload.n);
+    if (!ask) return NULL;
+    begin_ask(ask, hooks);
+    ask->claims = kit_claims_ref(claims);
+    ask->now_ms = (int64_t)eio_loop_unix_ms(hooks->kit->loop);
+    ask->job = (struct kit_job){.run = run_ask, .done = post_ask, .bytes = sizeof *ask + 2 * payload.n};
+    sio_builder_init(&ask->body);
+    snprintf(ask->name, sizeof ask->name, "%.*s", (int)event->name.n, event->name.p);
+    memcpy(ask->payload, payload.p, ask->size = payload.n);
+    return ask;
+}
+
 static void ask_service(struct hooks *hooks, struct sio_socket *socket, const struct sio_event *event)
 {
     struct kit_claims *claims = kit_auth_claims(socket);
@@ -171,18 +222,14 @@ static void ask_service(struct hooks *hooks, struct sio_socket *socket, const st
         kit_answer_failure(&answer, &failure);
         return;
     }
-    struct hooks_ask *ask = calloc(1, sizeof *ask);
-    if (ask) {
-        begin_ask(ask, hooks);
-        ask->claims = kit_claims_ref(claims);
-        ask->answer = answer;
-        post_ask(ask, event, payload);
-        if (ask->fetch) return;
-        end_ask(ask);
-    }
+    struct hooks_ask *ask = make_ask(hooks, claims, event, payload);
+    struct kit_source *source = kit_user_source(kit_auth_user(socket), false);
+    if (ask) ask->answer = answer;
+    if (ask && !kit_strand_submit(&hooks->strand, source, &ask->job)) return;
     hooks_breaker_cancel(&hooks->breaker);
-    kit_fail(&failure, 503, NULL, "out of memory");
+    kit_fail(&failure, 503, NULL, ask ? "too many events wait for the server" : "out of memory");
     kit_answer_failure(&answer, &failure);
+    if (ask) end_ask(ask);
 }
 
 /* ------------------------------------------------------------------- telling */
@@ -194,7 +241,7 @@ struct tell {
     struct kit_claims *claims;
     struct kit_user *user;
     int64_t now_ms;
-    char name[129], call_id[KIT_ID_SIZE];
+    char name[NAME_MAX_BYTES + 1], call_id[KIT_ID_SIZE];
     size_t size;
     char json[];
 };
@@ -202,13 +249,20 @@ struct tell {
 static int run_tell(struct kit_db *db, struct kit_store_op *op)
 {
     struct tell *tell = (struct tell *)(void *)op;
+    struct sio_builder json;
     struct hooks_event event = {.name = tell->name,
                                 .call_id = tell->call_id[0] ? tell->call_id : NULL,
                                 .claims = tell->claims,
-                                .json = {tell->json, tell->size},
                                 .at_ms = tell->now_ms,
                                 .must = true};
-    return hooks_put(tell->hooks, db, &event, &op->failure);
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    bool failed = put_payload(tell->hooks, &json, (struct eio_str){tell->json, tell->size}) != 0;
+    event.json = (struct eio_str){json.json, json.size};
+    int code =
+        failed ? kit_fail(&op->failure, 503, NULL, "out of memory") : hooks_put(tell->hooks, db, &event, &op->failure);
+    sio_builder_clear(&json);
+    return code;
 }
 
 static void on_told(struct kit_store_op *op)
@@ -259,7 +313,7 @@ static void tell_service(struct hooks *hooks, struct sio_socket *socket, const s
 static bool on_unknown(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     struct hooks *hooks = ctx;
-    if (event->name.n > 128) return false;
+    if (event->name.n > NAME_MAX_BYTES) return false;
     if (hooks_matches(hooks->config->asks, event->name))
         ask_service(hooks, socket, event);
     else if (hooks_matches(hooks->config->events, event->name))
@@ -287,6 +341,7 @@ static int check_names(const struct hooks *hooks, const struct sio_namespace *ns
 int hooks_ask_start(struct hooks *hooks, char *error, size_t error_size)
 {
     static const char *const names[] = {"/", "/feed"};
+    kit_strand_init(&hooks->strand, hooks->kit->work, 1, NULL, NULL);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const struct sio_namespace *nsp = hooks_find_namespace(hooks->kit, names[i]);
         int failed = nsp ? check_names(hooks, nsp, error, error_size) : 0;
@@ -299,7 +354,7 @@ int hooks_ask_start(struct hooks *hooks, char *error, size_t error_size)
 void hooks_ask_stop(struct hooks *hooks)
 {
     while (hooks->asks) {
-        kit_fetch_cancel(hooks->asks->fetch);
+        if (hooks->asks->fetch) kit_fetch_cancel(hooks->asks->fetch);
         end_ask(hooks->asks);
     }
 }

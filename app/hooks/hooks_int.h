@@ -113,6 +113,9 @@ struct hooks {
     struct hooks_sender *sender;
     struct hooks_ask *asks; /* under way */
     size_t ask_count;
+    hooks_redact_fn redact; /* NULL: everything may go on */
+    void *redact_ctx;
+    struct kit_strand strand; /* of what is looked through before it is posted */
 };
 
 int hooks_sender_start(struct hooks *hooks);

@@ -2,7 +2,9 @@
 // HTTP server that checks every signature; docs/examples/fastapi-backend is run by examples.fastapi.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { sleep, until } from "../support/wait.mjs";
 import { Desk, assertError } from "./lib/desk.mjs";
@@ -92,6 +94,31 @@ test("many events are one request, up to hook_batch_max", async () => {
   assert.ok(service.requests.length <= 8, `${service.requests.length} requests`);
   assert.ok(service.requests.every(({ data }) => data.length <= 40));
   assert.deepEqual(service.told.slice(1).map(({ data }) => data.seq), lines.map((_, i) => i + 1));
+});
+
+test("what clients send under unknown names is redacted before it is stored or leaves: strings, keys, numbers, at any depth", async () => {
+  const card = "4111111111111111", iban = "DE89 3704 0044 0532 0130 00";
+  const payload = { a: `card ${card}`, list: [{ iban, order: 4711081512, ok: true, none: null }], [card]: 1, n: Number(card), quoted: `\u0022${iban}\u0022` };
+  const clean = { a: "card [card]", list: [{ iban: "[iban]", order: 4711081512, ok: true, none: null }], "[card]": 1, n: "[card]", quoted: '"[iban]"' };
+  let isDown = true;
+  await open(({ type }) => (type === "events" && isDown ? { status: 503 } : { body: {} }), "--hook-events", "crm:*,call:status", "--hook-asks", "order:*", "--hook-retry-min-ms", "20");
+  const feed = await desk.call("h9");
+  const ann = await desk.connect("ann", "/", webSocket);
+  await ann.ask("call:subscribe", { call_id: "h9" });
+  assert.deepEqual(await ann.ask("crm:opened", payload), { ok: true });
+  assert.deepEqual(await ann.ask("order:find", payload), { ok: true });
+  assert.equal((await feed.ask("call:status", { call_id: "h9", status: "on_hold", why: `to fetch ${card}` })).ok, true);
+  assert.equal((await feed.ask("call:end", { call_id: "h9", reason: { mail: "ann@mail.example.com" } })).ok, true);
+  await until(() => ann.seen("call:status").some(({ status }) => status === "ended"), "the end");
+  for (const secret of [card, iban, "ann@mail"]) {
+    for (const name of readdirSync(desk.parley.data)) assert.ok(!readFileSync(join(desk.parley.data, name), "latin1").includes(secret), `${secret} in ${name}`);
+    assert.ok(!JSON.stringify(ann.log).includes(secret), `${secret} in the room`);
+  }
+  isDown = false;
+  await until(() => service.names().filter((name) => name === "call:status").length >= 2 && service.told.some(({ data }) => data.status === "ended"), "the batch");
+  assert.deepEqual(service.requests.find(({ type }) => type === "ask").data.data, clean);
+  assert.deepEqual(service.told.find(({ event }) => event === "crm:opened").data, clean);
+  assert.ok(service.requests.every(({ text }) => !text.includes(card) && !text.includes(iban)), "nothing of it left");
 });
 
 test("a client's event that is asked gets the service's answer; what it emits arrives; others get 404", async () => {
