@@ -5,6 +5,7 @@
 #include "kit_auth.h"
 #include "knowledge.h"
 #include "mcp.h"
+#include "node_service.h"
 #include "users.h"
 
 #include <errno.h>
@@ -44,6 +45,19 @@ struct signals {
     struct event *events[4];
 };
 
+static void reload(struct app *app)
+{
+    if (!app->worker) node_service_send_reloading();
+    app_reload(app);
+    if (!app->worker) node_service_send("READY=1");
+}
+
+static void drain(struct app *app)
+{
+    if (!app->worker) node_service_send("STOPPING=1");
+    app_drain(app);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
     struct app *app = ctx;
@@ -51,9 +65,9 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
     if (number == SIGUSR1)
         app_describe(app);
     else if (number == SIGHUP)
-        app_reload(app);
+        reload(app);
     else if (!app->kit.draining)
-        app_drain(app);
+        drain(app);
     else if (!app->worker) /* a worker stops when its master does, since one signal may reach both */
         app_stop_now(app);
 }
@@ -78,6 +92,30 @@ static void remove_signals(struct signals *signals)
         if (signals->events[i]) event_free(signals->events[i]);
 }
 
+/* While the loop turns, the service manager's watchdog is fed. */
+struct watchdog {
+    struct eio_timer timer;
+    uint64_t interval_ms;
+};
+
+static void on_watchdog(void *ctx)
+{
+    struct watchdog *watchdog = ctx;
+    node_service_send("WATCHDOG=1");
+    eio_timer_start(&watchdog->timer, watchdog->interval_ms);
+}
+
+static int run_as_service(struct app *app)
+{
+    struct watchdog watchdog = {.interval_ms = node_service_watchdog_ms()};
+    eio_timer_init(&watchdog.timer, app->kit.loop, on_watchdog, &watchdog);
+    if (watchdog.interval_ms) eio_timer_start(&watchdog.timer, 0);
+    node_service_send("READY=1");
+    int failed = eio_loop_run(app->kit.loop);
+    eio_timer_stop(&watchdog.timer);
+    return failed;
+}
+
 static int listen_and_run(struct app *app)
 {
     const struct kit_config *config = app->kit.config;
@@ -99,7 +137,7 @@ static int listen_and_run(struct app *app)
             kit_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
         printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
         fflush(stdout);
-        failed = eio_loop_run(app->kit.loop);
+        failed = run_as_service(app);
     }
     remove_signals(&signals);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -2,6 +2,7 @@
  * waits for something else than poll(), and what workers do (node_worker.c). */
 #include "node_workers.h"
 #include "kit_log.h"
+#include "node_service.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -391,14 +392,17 @@ static void on_signal(struct master *master, uint32_t number)
         describe(master);
         tell_all(master, NODE_ORDER_DESCRIBE);
     } else if (number == SIGHUP) {
+        node_service_send_reloading();
         kit_log_reopen();
         tell_all(master, NODE_ORDER_RELOAD);
+        node_service_send("READY=1");
     } else if (number == SIGCHLD) {
         return; /* reaped after all signals are known: who ends because all end is not started again */
     } else if (master->state == ENDING) {
         tell_all(master, NODE_ORDER_STOP_NOW);
         master->kill_at_ms = kit_monotonic_ms() + END_GRACE_MS;
     } else {
+        node_service_send("STOPPING=1");
         kit_log(EIO_LOG_INFO, "terminating all workers", NULL);
         begin_end(master, EXIT_SUCCESS);
     }
@@ -427,6 +431,7 @@ static void on_ready(struct master *master, struct slot *slot)
             kit_number(master->count).text, NULL);
     printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
     fflush(stdout);
+    node_service_send("READY=1");
 }
 
 static void read_worker(struct master *master, struct slot *slot)
@@ -503,9 +508,14 @@ static bool is_anybody_left(const struct master *master)
 /* Returns in the master when all have ended, in a worker at once. */
 static void supervise(struct master *master, struct node_worker *worker)
 {
+    uint64_t watchdog_ms = node_service_watchdog_ms(), alive_at_ms = 0;
     while (master->state != ENDING || is_anybody_left(master)) {
         wait_for_something(master);
         uint64_t now_ms = kit_monotonic_ms();
+        if (watchdog_ms && now_ms >= alive_at_ms) {
+            node_service_send("WATCHDOG=1");
+            alive_at_ms = now_ms + watchdog_ms;
+        }
         if (master->state == ENDING && now_ms >= master->kill_at_ms) kill_all(master);
         for (unsigned i = 0; i < master->count; i++) {
             struct slot *slot = &master->slots[i];
