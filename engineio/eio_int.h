@@ -15,6 +15,7 @@
 #include "base_table.h"
 #include "eio_codec.h"
 #include "eio_http_int.h"
+#include "eio_form.h"
 #include "eio_id.h"
 #include "eio_limits.h"
 #include "eio_poll.h"
@@ -144,11 +145,14 @@ struct eio_frame {
     bool is_chunk;         /* from the pool, EIO__CHUNK_BYTES of capacity */
     bool is_packet;        /* a bare Engine.IO packet: message bytes include its type */
     bool is_plain;         /* the wire is one uncompressed data frame: it may be compressed */
-    uint8_t deflated_bits; /* window of `deflated`; 0: not tried yet */
+    uint8_t deflated_bits; /* window of `deflated` */
     uint8_t flat_bits;     /* the widest window known not to shrink it; 0: none */
     uint16_t messages;     /* how many messages the wire bytes are */
-    struct eio_frame
-        *deflated; /* the compressed form, made for the first who negotiated it; NULL: it does not shrink */
+    bool is_deflating;     /* it is being compressed: `deflating` */
+    union {
+        struct eio_frame *deflated; /* the compressed form, made for the first who negotiated it; NULL: there is none */
+        struct eio__deflating *deflating;
+    };
     struct eio_frame_account *account; /* NULL: it is not counted */
     uint8_t bytes[];
 };
@@ -165,6 +169,11 @@ static inline uint8_t *eio__frame_message(struct eio_frame *frame)
 struct eio_frame *eio__frame_new_control(enum eio__ws_opcode opcode, const uint8_t *p, size_t n);
 /* An Engine.IO packet other than a message ("2", "3probe"). */
 struct eio_frame *eio__frame_new_packet(const char *packet, size_t size);
+/* A data frame of n payload bytes for the wire, which are to be filled in; the rest is that of another frame. */
+struct eio_frame *eio__frame_new_like(const struct eio_frame *from, enum eio__ws_opcode opcode, size_t n,
+                                      uint8_t **payload);
+/* Of a frame whose wire is one data frame: the bytes before its payload. */
+size_t eio__frame_header_size(const struct eio_frame *frame);
 /* Bytes for a WebSocket's wire as they are. */
 struct eio_frame *eio__frame_new_wire(size_t size);
 /* An empty chunk from the pool: a wire-only frame to append to while its queue is the only owner. */
@@ -354,12 +363,6 @@ static inline bool eio__session_is_held(const struct eio_session *session)
     return session->inbox || session->transport->is_busy;
 }
 
-/* ------------------------------------------------------------------- forms */
-
-/* The common form of a frame is what an Engine.IO 4 WebSocket without compression is sent. Others take another: a new
- * reference, often to the frame itself. NULL: out of memory. deflate_bits: the peer's window, 0: none. */
-struct eio_frame *eio__form_for(const struct eio_session *session, int deflate_bits, struct eio_frame *frame);
-
 /* ------------------------------------------------------------------ server */
 
 /* cors.origin, if it is a list. */
@@ -442,6 +445,7 @@ struct eio_server {
     struct eio_frame *ping_frame;
     struct eio_deadlines ping, pong, silence, closing_wait, last_poll, linger, upgrade, noop, message;
     struct eio__inflations inflations;
+    struct eio__deflating_row deflating;
     struct eio__inboxes inboxes;
     struct eio_limit_counter limits[EIO_LIMIT_COUNT], refused_posts;
     struct eio__visitors visitors;

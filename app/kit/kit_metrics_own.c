@@ -113,6 +113,7 @@ static const struct kit_metric engine_rows[] = {
     KIT_COUNTER_ROW("queue_full_total", queue_full, "Times a session's send queue was full."),
     KIT_COUNTER_ROW("reads_paused_total", reads_paused, "Times reading was paused because a receiver was slow."),
     KIT_COUNTER_ROW("reads_sliced_total", reads_sliced, "Reads that deferred their remaining data to a later turn."),
+    KIT_COUNTER_ROW("deflates_sliced_total", deflates_sliced, "Messages whose compression took several turns."),
     KIT_COUNTER_ROW("writes_total", writes, "Write system calls."),
     KIT_COUNTER_ROW("partial_writes_total", partial_writes, "Writes that filled the socket's buffer."),
     KIT_GAUGE_ROW("sessions", sessions, "Open Engine.IO sessions and plain WebSockets."),

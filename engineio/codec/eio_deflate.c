@@ -99,43 +99,79 @@ int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RES
 static _Thread_local z_stream *deflaters[BITS_MAX + 1];
 static _Thread_local z_stream *inflater; /* at rest; each message that is being inflated has its own */
 
-static z_stream *deflater(int bits, int level)
+static void free_deflater(z_stream *stream)
+{
+    if (stream) deflateEnd(stream);
+    free(stream);
+}
+
+static z_stream *take_deflater(int bits, int level)
 {
     z_stream *stream = deflaters[bits];
+    deflaters[bits] = NULL;
     if (stream) {
         deflateReset(stream);
         deflateParams(stream, level, Z_DEFAULT_STRATEGY);
         return stream;
     }
     stream = calloc(1, sizeof *stream);
-    if (!stream) return NULL;
-    if (deflateInit2(stream, level, Z_DEFLATED, -bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK) {
-        free(stream);
-        return NULL;
-    }
-    return deflaters[bits] = stream;
+    if (stream && deflateInit2(stream, level, Z_DEFLATED, -bits, MEMORY_LEVEL, Z_DEFAULT_STRATEGY) == Z_OK)
+        return stream;
+    free(stream);
+    return NULL;
 }
 
-bool eio__deflate(const uint8_t *p, size_t n, int window_bits, int level, uint8_t **out, size_t *out_size)
+static void give_deflater_back(z_stream *stream, int bits)
 {
-    z_stream *stream = deflater(window_bits, level);
-    if (!stream || n > UINT32_MAX / 2) return false;
-    uint8_t *buffer = malloc(n + 16);
-    if (!buffer) return false;
-    stream->next_in = (z_const Bytef *)(uintptr_t)p;
-    stream->avail_in = (uInt)n;
-    stream->next_out = buffer;
-    stream->avail_out = (uInt)(n + 16);
-    int result = deflate(stream, Z_SYNC_FLUSH);
-    size_t size = n + 16 - stream->avail_out;
+    if (deflaters[bits])
+        free_deflater(stream);
+    else
+        deflaters[bits] = stream;
+}
+
+void eio__deflation_init(struct eio__deflation *deflation, const uint8_t *p, size_t n, int window_bits, int level)
+{
+    *deflation =
+        (struct eio__deflation){.window_bits = window_bits, .level = level, .p = p, .n = n, .capacity = n + 16};
+}
+
+void eio__deflation_clear(struct eio__deflation *deflation)
+{
+    if (deflation->stream) give_deflater_back(deflation->stream, deflation->window_bits);
+    free(deflation->bytes);
+    *deflation = (struct eio__deflation){0};
+}
+
+static bool begin_deflation(struct eio__deflation *deflation)
+{
+    if (deflation->capacity > UINT32_MAX / 2) return false;
+    deflation->bytes = malloc(deflation->capacity);
+    deflation->stream = deflation->bytes ? take_deflater(deflation->window_bits, deflation->level) : NULL;
+    return deflation->stream;
+}
+
+int eio__deflation_step(struct eio__deflation *deflation)
+{
+    if (!deflation->stream && !begin_deflation(deflation)) return EIO_ENOMEM;
+    z_stream *stream = deflation->stream;
+    size_t given = deflation->n < EIO__DEFLATION_STEP_BYTES ? deflation->n : EIO__DEFLATION_STEP_BYTES;
+    size_t room = deflation->capacity - deflation->size;
+    bool is_last = given == deflation->n;
+    stream->next_in = (z_const Bytef *)(uintptr_t)deflation->p;
+    stream->avail_in = (uInt)given;
+    stream->next_out = deflation->bytes + deflation->size;
+    stream->avail_out = (uInt)room;
+    int result = deflate(stream, is_last ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+    if (result != Z_OK || stream->avail_in > 0 || stream->avail_out == 0) return EIO_ETOOBIG;
+    deflation->size += room - stream->avail_out;
+    if (given) deflation->p += given;
+    deflation->n -= given;
+    if (!is_last) return 1;
     /* The four bytes 00 00 ff ff of the flush are left out (RFC 7692, section 7.2.1). */
-    if (result != Z_OK || stream->avail_in > 0 || stream->avail_out == 0 || size < 5 || size - 4 >= n) {
-        free(buffer);
-        return false;
-    }
-    *out = buffer;
-    *out_size = size - 4;
-    return true;
+    size_t before = deflation->capacity - 16;
+    if (deflation->size < 5 || deflation->size - 4 >= before) return EIO_ETOOBIG;
+    deflation->size -= 4;
+    return 0;
 }
 
 static int set_fault(struct eio__fault *fault, uint16_t close_code, int code, const char *why)
@@ -241,9 +277,7 @@ int eio__inflation_step(struct eio__inflation *inflation, struct eio__fault *fau
 void eio__deflate_clear(void)
 {
     for (int bits = 0; bits <= BITS_MAX; bits++) {
-        if (!deflaters[bits]) continue;
-        deflateEnd(deflaters[bits]);
-        free(deflaters[bits]);
+        free_deflater(deflaters[bits]);
         deflaters[bits] = NULL;
     }
     free_inflater(inflater);

@@ -11,9 +11,23 @@ enum { EIO__DEFLATE_RESPONSE_BYTES = 128 };
  * sends (9 to 15; 9 also for a peer of 8) and writes the response's value, or 0: none is acceptable. Pure. */
 int eio__deflate_negotiate(struct eio_str offers, char response[EIO__DEFLATE_RESPONSE_BYTES]);
 
-/* Compresses a message with the calling thread's stream of that window. On success *out is malloc'd and *out_size is
- * smaller than n; false: no memory, or it would not shrink. */
-bool eio__deflate(const uint8_t *p, size_t n, int window_bits, int level, uint8_t **out, size_t *out_size);
+/* A message that is being compressed, step by step: what is left of it (borrowed), and what came out. All zero: nothing
+ * is held. */
+struct eio__deflation {
+    struct z_stream_s *stream; /* its own while it lasts */
+    int window_bits, level;
+    const uint8_t *p;
+    size_t n;
+    uint8_t *bytes;
+    size_t size, capacity;
+};
+void eio__deflation_init(struct eio__deflation *deflation, const uint8_t *p, size_t n, int window_bits, int level);
+/* One step: reads at most EIO__DEFLATION_STEP_BYTES. 1: there is more to do, 0: the message is complete and has become
+ * smaller; negative: it does not shrink, or no memory. */
+enum { EIO__DEFLATION_STEP_BYTES = 16384 };
+int eio__deflation_step(struct eio__deflation *deflation);
+/* Frees what it holds, except what the caller took: bytes is NULL then. */
+void eio__deflation_clear(struct eio__deflation *deflation);
 
 /* A message that is being inflated, step by step: what is there of it so far, and what is left of its compressed form
  * (borrowed). All zero: nothing is held. */

@@ -738,7 +738,8 @@ EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_se
 struct eio_server_stats {
     uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, posts_refused, upgrades;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
-    uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, reads_sliced, writes, partial_writes;
+    uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, reads_sliced, deflates_sliced, writes,
+        partial_writes;
     uint64_t limit_hits[EIO_LIMIT_COUNT];
     size_t sessions, polling_sessions, upgrading, queued_bytes; /* now */
 };

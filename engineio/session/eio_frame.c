@@ -59,6 +59,27 @@ struct eio_frame *eio__frame_new_wire(size_t size)
     return frame;
 }
 
+struct eio_frame *eio__frame_new_like(const struct eio_frame *from, enum eio__ws_opcode opcode, size_t n,
+                                      uint8_t **payload)
+{
+    size_t header = eio__ws_header_size(n);
+    struct eio_frame *frame = eio__frame_new_wire(header + n);
+    if (!frame) return NULL;
+    eio__ws_put_header(frame->bytes, opcode, n);
+    frame->messages = from->messages;
+    frame->more = from->more;
+    frame->is_plain = from->is_plain;
+    eio_frame_set_account(frame, from->account);
+    *payload = frame->bytes + header;
+    return frame;
+}
+
+size_t eio__frame_header_size(const struct eio_frame *frame)
+{
+    const uint8_t *wire = eio__frame_wire(frame);
+    return wire[1] < 126 ? 2 : wire[1] == 126 ? 4 : 10;
+}
+
 struct eio_frame *eio__frame_new_control(enum eio__ws_opcode opcode, const uint8_t *p, size_t n)
 {
     struct eio_frame *frame = eio__frame_new_wire(2 + n);
@@ -117,7 +138,7 @@ struct eio_frame *eio_frame_ref(struct eio_frame *frame)
 void eio_frame_unref(struct eio_frame *frame)
 {
     if (!frame || --frame->refs > 0) return;
-    eio_frame_unref(frame->deflated);
+    if (!frame->is_deflating) eio_frame_unref(frame->deflated);
     if (frame->is_chunk && free_chunk_count < EIO__CHUNKS_KEPT) {
         memcpy(frame->bytes, &free_chunks, sizeof free_chunks);
         free_chunks = frame;

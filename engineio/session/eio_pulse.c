@@ -40,6 +40,10 @@ void eio__pulse_watch(struct eio_session *session)
 static bool has_moved(struct eio_session *session)
 {
     struct eio__pulse *pulse = &session->pulse;
+    if (session->transport->is_forming) { /* it waits for us */
+        pulse->is_behind = true;
+        return true;
+    }
     struct eio__traffic now = traffic_of(session);
     bool was_behind = pulse->is_behind;
     bool is_unread = session->transport->read_paused || eio__session_is_held(session);

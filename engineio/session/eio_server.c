@@ -217,6 +217,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
     ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
     eio__ws_pauses_init(server);
+    eio__deflating_init(server);
     eio__inboxes_init(server);
     eio__visitors_init(&server->visitors, loop, o->max_addresses);
     eio__own_ids_init(&server->own_ids);
@@ -276,6 +277,7 @@ void eio_server_free(struct eio_server *server)
     eio_deadlines_clear(&server->noop);
     eio_deadlines_clear(&server->message);
     eio__ws_pauses_clear(server);
+    eio__deflating_clear(server);
     eio__inboxes_clear(server);
     eio__visitors_clear(&server->visitors);
     eio__own_ids_clear(&server->own_ids);

@@ -80,10 +80,28 @@ static const char *accepted_encoding(struct eio_str accept)
     return gzip.order <= deflate.order ? "gzip" : "deflate";
 }
 
-/* Compresses into malloc'd memory; NULL: no memory, or it does not shrink. */
-static uint8_t *compress_body(const void *body, size_t n, bool gzip, size_t *size)
+/* Z_STREAM_END, or what came before it when the turn's share was over. */
+static int compress_in_share(struct eio_server *server, z_stream *stream, const uint8_t *p, size_t n)
+{
+    enum { STEP_BYTES = 16384 };
+    int result = Z_OK;
+    stream->next_in = (z_const Bytef *)(uintptr_t)p;
+    while (result == Z_OK && eio__deflating_begin_share(server) < server->deflating.until_us) {
+        size_t given = n < STEP_BYTES ? n : STEP_BYTES;
+        n -= given;
+        stream->avail_in = (uInt)given;
+        result = deflate(stream, n ? Z_NO_FLUSH : Z_FINISH);
+        if (stream->avail_in > 0) break;
+    }
+    return result;
+}
+
+/* Compresses into malloc'd memory; NULL: no memory, it does not shrink, or it would take too long: a poll does not wait
+ * for other turns. */
+static uint8_t *compress_body(struct eio_server *server, const struct eio__answer *answer, bool gzip, size_t *size)
 {
     enum { WINDOW = 15, GZIP = 16, MEMORY_LEVEL = 8 };
+    size_t n = answer->size;
     z_stream stream = {0};
     uint8_t *out = malloc(n);
     if (!out || deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, WINDOW + (gzip ? GZIP : 0), MEMORY_LEVEL,
@@ -91,11 +109,9 @@ static uint8_t *compress_body(const void *body, size_t n, bool gzip, size_t *siz
         free(out);
         return NULL;
     }
-    stream.next_in = (z_const Bytef *)(uintptr_t)body;
-    stream.avail_in = (uInt)n;
     stream.next_out = out;
     stream.avail_out = (uInt)n;
-    int result = deflate(&stream, Z_FINISH);
+    int result = compress_in_share(server, &stream, answer->body, n);
     *size = stream.total_out;
     deflateEnd(&stream);
     if (result == Z_STREAM_END) return out;
@@ -114,7 +130,7 @@ static void reply_compressed(struct eio_session *session, struct eio_http_reques
     size_t size;
     if (compress && options->http_compression && answer->size >= options->http_compression_threshold_bytes)
         encoding = accepted_encoding(eio_http_head_field(request->head, "accept-encoding"));
-    if (encoding) compressed = compress_body(answer->body, answer->size, encoding[0] == 'g', &size);
+    if (encoding) compressed = compress_body(session->server, answer, encoding[0] == 'g', &size);
     if (compressed) {
         answer->body = compressed;
         answer->size = size;

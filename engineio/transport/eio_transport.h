@@ -21,6 +21,7 @@ struct eio__transport {
     bool blocked;      /* it took less than it was offered: write() has to wait */
     bool read_paused;  /* the peer does not read: nothing is read of it */
     bool is_busy;      /* what was read of it takes several turns: nothing more is read */
+    bool is_forming;   /* what it is to be sent next is being compressed, over several turns */
 };
 
 /* What a handshake asked for. */

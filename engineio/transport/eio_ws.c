@@ -20,6 +20,7 @@ enum {
 static void on_ready(struct eio__polled *polled, short what);
 static void end_slow(struct eio__ws *ws);
 static void end_pause(struct eio__ws *ws);
+static void end_forming(struct eio__ws *ws);
 
 /* ------------------------------------------------------------------ events */
 
@@ -58,6 +59,7 @@ static void ws_detach(struct eio__transport *transport)
     if (ws->base.fd < 0) return;
     end_slow(ws);
     end_pause(ws);
+    end_forming(ws);
     if (ws->has_io) {
         ws->io->ops->close(ws->io);
     } else {
@@ -78,6 +80,7 @@ static void ws_free(struct eio__transport *transport)
     eio__ws_partial_free(ws->partial);
     end_pause(ws);
     end_slow(ws);
+    end_forming(ws);
     eio__transport_release(ws->base.session, ws);
 }
 
@@ -99,19 +102,43 @@ static inline ssize_t send_bytes(struct eio__ws *ws, const void *p, size_t n)
     return ws->io->ops->write(ws->io, &part, 1);
 }
 
-/* Puts what is next in the form this peer takes. Not before its turn: it may be dropped, or the transport change. */
-static int form_queue(struct eio__ws *ws, uint32_t count)
+static void end_forming(struct eio__ws *ws)
+{
+    if (!ws->forming) return;
+    eio__form_forget(ws->forming);
+    ws->forming = NULL;
+    ws->base.is_forming = false;
+}
+
+static int await_form(struct eio__ws *ws, const struct eio_frame *frame)
+{
+    struct eio__form_waiter *before = ws->forming; /* it may be the only one that wants the frame */
+    ws->forming = eio__form_await(ws->base.session, frame);
+    eio__form_forget(before);
+    ws->base.is_forming = ws->forming != NULL;
+    return ws->forming ? 0 : EIO_ENOMEM;
+}
+
+/* Puts what is next in the form this peer takes. Not before its turn: it may be dropped, or the transport change. At
+ * most *count; less if one is not compressed yet. */
+static int form_queue(struct eio__ws *ws, uint32_t *count)
 {
     struct eio_session *session = ws->base.session;
     struct eio_server *server = session->server;
     struct eio__queue *queue = &session->queue;
-    for (uint32_t i = queue->head_written > 0 ? 1 : 0; i < count; i++) {
-        struct eio_frame *form = eio__form_for(session, ws->deflate_bits, eio__queue_at(queue, i));
-        if (!form) return EIO_ENOMEM;
+    for (uint32_t i = queue->head_written > 0 ? 1 : 0; i < *count; i++) {
+        struct eio_frame *form;
+        int result = eio__form_for(session, ws->deflate_bits, eio__queue_at(queue, i), &form);
+        if (result == EIO_ENOMEM) return result;
         size_t before = queue->bytes;
         eio__queue_replace(queue, i, form);
         server->stats.queued_bytes = server->stats.queued_bytes - before + queue->bytes;
+        if (result == EIO_EAGAIN) {
+            *count = i;
+            return await_form(ws, form);
+        }
     }
+    end_forming(ws);
     return 0;
 }
 
@@ -120,10 +147,11 @@ static ssize_t write_queue(struct eio__ws *ws, size_t *offered)
     struct eio__queue *queue = &ws->base.session->queue;
     struct iovec iov[IOV_COUNT];
     uint32_t count = queue->count < IOV_COUNT ? queue->count : IOV_COUNT;
-    if (!ws->base.sends_common && form_queue(ws, count) != 0) {
+    if (!ws->base.sends_common && form_queue(ws, &count) != 0) {
         errno = ENOMEM;
         return -1;
     }
+    if (count == 0) return 0;
     for (uint32_t i = 0; i < count; i++) {
         struct eio_frame *frame = eio__queue_at(queue, i);
         size_t skip = i == 0 ? queue->head_written : 0;
@@ -143,12 +171,16 @@ static int write_all(struct eio__ws *ws)
     struct eio_session *session = ws->base.session;
     struct eio_server *server = session->server;
     ws->base.blocked = false;
-    if (ws->deaf) eio__session_drop_queue(session);
+    if (ws->deaf) {
+        eio__session_drop_queue(session);
+        end_forming(ws);
+    }
     while (session->queue.count) {
         size_t offered = 0;
         ssize_t n = write_queue(ws, &offered);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno != EAGAIN) return EIO_ESYS;
+        if (!offered) return EIO_EAGAIN; /* it is flushed again when the next message is compressed */
         server->stats.writes++;
         if (n > 0) {
             session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
@@ -251,7 +283,7 @@ static uint8_t *ws_reserve(struct eio__transport *transport, enum eio_kind kind,
 
 static bool ws_is_writable(const struct eio__transport *transport)
 {
-    return !transport->blocked;
+    return !transport->blocked && !transport->is_forming;
 }
 
 void eio__ws_push_control(struct eio__ws *ws, enum eio__ws_opcode opcode, const uint8_t *p, size_t n)

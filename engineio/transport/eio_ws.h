@@ -62,6 +62,7 @@ struct eio__ws {
     struct eio__ws_partial *partial;
     struct eio__slow_message *slow;   /* while a message is incomplete, or NULL */
     struct eio__inflating *inflating; /* the decoder was paused, and nothing is read; NULL: it is as usual */
+    struct eio__form_waiter *forming; /* base.is_forming: what is to be sent next is being compressed; else NULL */
     union {
         struct eio__polled polled; /* of fd */
         struct eio__io *io;        /* has_io */

@@ -446,7 +446,7 @@ static void add_frame(struct peer *peer)
         if ((first & 0x0f) == 2 && n > 0 && peer->received.protocol == 3) payload[0] = 4;
         uint8_t *deflated;
         if (n > 0 && first >= 0xc1) payload[0] = '4';
-        if (first >= 0xc1 && eio__deflate(payload, n, 15, 1, &deflated, &n)) {
+        if (first >= 0xc1 && deflate_whole(payload, n, 15, 1, &deflated, &n)) {
             memcpy(payload, deflated, n);
             free(deflated);
         }

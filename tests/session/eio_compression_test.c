@@ -1,8 +1,8 @@
 /* Compression: gzip and deflate of polls (HTTP), permessage-deflate of WebSocket messages (RFC 7692). */
 #include "eio_fixture.h"
 
-#include "eio_deflate.h"
 #include "eio_int.h"
+#include "packed.h"
 
 #include <zlib.h>
 
@@ -91,7 +91,7 @@ static const char *encoding_of(const struct eio__test_reply *reply)
 
 static void assert_encoding(size_t n, bool compress, const char *accept, const char *expected)
 {
-    static uint8_t plain[BIG + 1];
+    static uint8_t plain[1 << 18];
     struct eio__test_reply reply;
     poll_text(n, compress, accept, &reply);
     if (strcmp(encoding_of(&reply), expected) != 0) fail_msg("%s: %s", accept, encoding_of(&reply));
@@ -185,6 +185,18 @@ static void what_does_not_shrink_goes_plain(void **state)
         assert_string_equal(encoding_of(&reply), repeat ? "gzip" : "");
         free(reply.body);
     }
+}
+
+/* Nor are those of others, that wait for as long. */
+static void what_takes_long_goes_plain(void **state)
+{
+    (void)state;
+    start_polling();
+    f.loop->fake_step_us = 100; /* for each look at the clock, 16 KB apart */
+    assert_encoding(10 * 16384, true, "gzip", "gzip");
+    f.loop->fake_step_us = 1000;
+    assert_encoding(10 * 16384, true, "gzip", "");
+    assert_encoding(16384, true, "gzip", "gzip");
 }
 
 static void scripts_are_compressed_too(void **state)
@@ -418,12 +430,12 @@ static void what_did_not_shrink_is_not_tried_again(void **state)
     for (int shared = 0; shared < 2; shared++) {
         struct eio_frame *frame = noise_frame(BIG, shared), *form;
         if (shared) { /* there is a copy for the wide window */
-            form = eio__form_for(wide_session, 15, frame);
+            assert_int_equal(eio__form_for(wide_session, 15, frame, &form), 0);
             assert_ptr_equal(form, frame->deflated);
             eio_frame_unref(form);
         }
         for (int i = 0; i < 2; i++) {
-            form = eio__form_for(f.session, 9, frame);
+            assert_int_equal(eio__form_for(f.session, 9, frame, &form), 0);
             assert_ptr_equal(form, frame);
             eio_frame_unref(form);
             memset(eio__frame_message(frame), 'a', BIG);
@@ -478,7 +490,7 @@ static size_t packed_size;
 static void pack(const void *message, size_t n)
 {
     packed = NULL;
-    assert_true(eio__deflate(message, n, 15, 6, &packed, &packed_size));
+    assert_true(deflate_whole(message, n, 15, 6, &packed, &packed_size));
 }
 
 static void compressed_messages_are_read_in_any_fragments(void **state)
@@ -571,6 +583,7 @@ int main(void)
         TEST(small_payloads_and_unwilling_messages_stay_plain),
         TEST(http_compression_may_be_off),
         TEST(what_does_not_shrink_goes_plain),
+        TEST(what_takes_long_goes_plain),
         TEST(scripts_are_compressed_too),
         TEST(a_broadcast_is_compressed_once_for_all),
         TEST(the_threshold_counts_the_whole_message),

@@ -7,7 +7,7 @@
 #include "eio_codec.h"
 #include "eio_int.h"
 #include "eio_test.h"
-#include "inflate_whole.h"
+#include "packed.h"
 
 #include <sodium.h>
 #include <string.h>

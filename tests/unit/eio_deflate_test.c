@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "inflate_whole.h"
+#include "packed.h"
 
 #define BASE "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
@@ -62,7 +62,7 @@ static void messages_survive_the_way_there_and_back(void **state)
         struct eio__fault fault;
         for (size_t j = 0; j < sizes[i]; j++) text[j] = (uint8_t)("abcab"[j % 5] + j / 1000 % 7);
         for (int bits = 9; bits <= 15; bits++) {
-            assert_true(eio__deflate(text, sizes[i], bits, 6, &packed, &packed_size));
+            assert_true(deflate_whole(text, sizes[i], bits, 6, &packed, &packed_size));
             assert_true(packed_size < sizes[i]);
             assert_int_equal(inflate_whole(packed, packed_size, sizes[i], &unpacked, &unpacked_size, &fault), 0);
             assert_int_equal(unpacked_size, sizes[i]);
@@ -89,7 +89,7 @@ static void what_is_sent_for_8_bits_fits_a_window_of_256_bytes(void **state)
     for (unsigned period = 1; period < 600; period += period < 240 || period > 270 ? 13 : 1) {
         for (size_t i = 0; i < SIZE; i++) text[i] = (uint8_t)(i % period * 7 + i / 5000 + i % period / 256);
         size_t packed_size;
-        if (!eio__deflate(text, SIZE, bits, 9, &packed, &packed_size)) continue;
+        if (!deflate_whole(text, SIZE, bits, 9, &packed, &packed_size)) continue;
         z_stream stream = {0};
         assert_int_equal(inflateInit2(&stream, -8), Z_OK);
         stream.next_out = unpacked;
@@ -120,7 +120,7 @@ static void what_does_not_shrink_is_sent_as_it_is(void **state)
     size_t packed_size;
     uint32_t seed = 1;
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> 24);
-    assert_false(eio__deflate(noise, sizeof noise, 15, 6, &packed, &packed_size));
+    assert_false(deflate_whole(noise, sizeof noise, 15, 6, &packed, &packed_size));
     eio__deflate_clear();
 }
 
