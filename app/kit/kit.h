@@ -126,8 +126,10 @@ struct kit {
     size_t health_count;
     struct kit_metrics metrics[KIT_HOOKS_MAX];
     size_t metrics_count;
-    struct kit_user *users; /* kit_user.c: a table */
-    size_t answer_bytes;    /* kit_user.h: of all users */
+    struct kit_user *users;      /* kit_user.c: a table */
+    struct kit_user *idle_users; /* those of it without references */
+    size_t idle_user_count;
+    size_t answer_bytes; /* kit_user.h: of all users */
     struct kit_hook answers_sent;
     kit_token_fn token_fn; /* kit_on_token() */
     void *token_ctx;

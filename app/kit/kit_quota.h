@@ -5,6 +5,7 @@
 
 #include "kit_auth.h"
 #include "kit_bucket.h"
+#include "kit_user.h"
 
 /* What is limited, in events or bytes a second; in limit_hits_total as well. Bytes stand behind
  * their events. */
@@ -23,13 +24,13 @@ enum kit_quota_kind {
 };
 
 struct kit_quotas;
-struct kit_account;
 
 /* Who spends: a socket, or a request over HTTP. Zero: unlimited. */
 struct kit_spender {
     struct kit_quotas *quotas;
-    struct kit_bucket events, bytes, refusals; /* its own */
-    struct kit_account *user, *address;        /* NULL: not known */
+    struct kit_spent spent; /* its own */
+    struct kit_bucket refusals;
+    struct kit_user *user, *address; /* NULL: not known */
     bool feeds;
 };
 

@@ -1,28 +1,32 @@
-/* The table of users at work. Not its job: who is a user (kit_auth.c) and what a share is (kit_work.c). */
+/* The table of users: those at work, and those who have spent of their quotas. Not its job: who is a user (kit_auth.c),
+ * what a share is (kit_work.c) and what may be spent (kit_quota.c). */
 #include "kit_user.h"
 
 #include "kit_auth.h"
 
+#include <arpa/inet.h>
 #include <base_check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 #include <utlist.h>
 
-/* Feeds or not, tenant, sub; each text with its end, so that no two keys are the same by chance. */
+/* A letter for what it is, tenant, sub; each text with its end, so that no two keys are the same by chance. */
 #define KEY_BYTES (1 + 2 * KIT_USER_SIZE)
 
 struct kit_user {
     struct kit *kit;
-    char key[KEY_BYTES];
     unsigned refs; /* sockets and requests */
-    struct kit_source *lines, *lists;
+    struct kit_spent spent;
+    struct kit_user *prev, *next;        /* in kit->idle_users */
+    struct kit_source *lines, *lists;    /* NULL: it has not been asked for work yet */
     bool is_full;                        /* more of its work waits than is its share */
     struct kit_user_socket *heard, *row; /* all its sockets; of those in the row nothing is read */
     struct eio_timer timer;              /* the next of the row */
     struct eio_frame_account account;
     size_t answer_bytes;
     UT_hash_handle hh;
+    char key[];
 };
 
 /* ------------------------------------------------------------------ sockets */
@@ -128,9 +132,21 @@ void kit_user_wait(struct kit_user_socket *member, bool begins)
 
 /* -------------------------------------------------------------------- users */
 
+/* Who has one address of IPv6 has 2^64 of them. */
+static void read_network(const char *address, char out[INET6_ADDRSTRLEN])
+{
+    struct in6_addr v6;
+    snprintf(out, INET6_ADDRSTRLEN, "%s", address);
+    if (inet_pton(AF_INET6, address, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6)) return;
+    memset(v6.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &v6, out, INET6_ADDRSTRLEN);
+}
+
 static size_t make_key(char key[KEY_BYTES], const struct kit_claims *claims, const char *address)
 {
-    const char *names[] = {claims ? claims->tenant : "", claims ? claims->sub : address};
+    char network[INET6_ADDRSTRLEN];
+    if (!claims) read_network(address, network);
+    const char *names[] = {claims ? claims->tenant : "", claims ? claims->sub : network};
     size_t at = 1;
     key[0] = !claims ? 'a' : claims->role == KIT_ROLE_FEED ? 'f' : 'u';
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -144,17 +160,44 @@ static size_t make_key(char key[KEY_BYTES], const struct kit_claims *claims, con
 
 static void free_user(struct kit_user *user)
 {
+    HASH_DEL(user->kit->users, user);
     eio_timer_stop(&user->timer);
     kit_source_close(user->lines);
     kit_source_close(user->lists);
     free(user);
 }
 
+static void leave_idle(struct kit_user *user)
+{
+    DL_DELETE(user->kit->idle_users, user);
+    user->kit->idle_user_count--;
+}
+
+static bool owes_nothing(const struct kit_user *user)
+{
+    uint64_t now_ms = eio_loop_now_ms(user->kit->loop);
+    return kit_bucket_is_full(&user->spent.events, now_ms) && kit_bucket_is_full(&user->spent.bytes, now_ms) &&
+           kit_bucket_is_full(&user->spent.connects, now_ms);
+}
+
+/* Without quotas there is nothing to remember. */
+void kit_users_forget(struct kit *kit)
+{
+    while (kit->idle_users &&
+           (!kit->quotas || owes_nothing(kit->idle_users) || kit->idle_user_count > kit->config->quota_tracked_max)) {
+        struct kit_user *user = kit->idle_users;
+        leave_idle(user);
+        free_user(user);
+    }
+}
+
 static void drop_if_unused(struct kit_user *user)
 {
+    struct kit *kit = user->kit;
     if (user->refs || user->answer_bytes) return;
-    HASH_DEL(user->kit->users, user);
-    free_user(user);
+    DL_APPEND(kit->idle_users, user);
+    kit->idle_user_count++;
+    kit_users_forget(kit);
 }
 
 static void on_account(struct eio_frame_account *account, ptrdiff_t bytes)
@@ -162,43 +205,52 @@ static void on_account(struct eio_frame_account *account, ptrdiff_t bytes)
     kit_user_charge((struct kit_user *)(void *)((char *)account - offsetof(struct kit_user, account)), bytes);
 }
 
-static struct kit_user *make_user(struct kit *kit, bool feeds)
+/* It has asked for work. */
+static int add_sources(struct kit_user *user)
 {
-    const struct kit_config *config = kit->config;
-    struct kit_user *user = calloc(1, sizeof *user);
-    if (!user) return NULL;
+    if (user->lists) return 0;
+    const struct kit_config *config = user->kit->config;
+    bool feeds = user->key[0] == 'f';
     struct kit_source_options options = {.share = feeds ? config->feed_jobs_max : config->user_jobs_max,
                                          .max_jobs = config->source_queue_max,
                                          .max_bytes = config->source_queue_bytes,
                                          .reserve = feeds,
                                          .on_full = on_full,
                                          .ctx = user};
-    user->kit = kit;
-    user->account.on_change = on_account;
-    eio_timer_init(&user->timer, kit->loop, read_next, user);
-    user->lines = kit_source_new(&options);
+    if (!user->lines) user->lines = kit_source_new(&options);
     options.share = 1;
     options.on_full = NULL;
-    user->lists = kit_source_new(&options);
-    if (user->lines && user->lists) return user;
-    free_user(user);
-    return NULL;
+    user->lists = user->lines ? kit_source_new(&options) : NULL;
+    return user->lists ? 0 : EIO_ENOMEM;
 }
 
-struct kit_user *kit_user_ref(struct kit *kit, const struct kit_claims *claims, const char *address)
+struct kit_user *kit_user_ref_idle(struct kit *kit, const struct kit_claims *claims, const char *address)
 {
     struct kit_user *user;
     char key[KEY_BYTES];
     size_t size = make_key(key, claims, address);
     HASH_FIND(hh, kit->users, key, size, user);
     if (!user) {
-        user = make_user(kit, claims && claims->role == KIT_ROLE_FEED);
+        user = calloc(1, sizeof *user + size);
         if (!user) return NULL;
+        user->kit = kit;
+        user->account.on_change = on_account;
+        eio_timer_init(&user->timer, kit->loop, read_next, user);
         memcpy(user->key, key, size);
-        HASH_ADD(hh, kit->users, key, size, user);
+        HASH_ADD_KEYPTR(hh, kit->users, user->key, size, user);
+    } else if (!user->refs && !user->answer_bytes) {
+        leave_idle(user);
     }
     user->refs++;
     return user;
+}
+
+struct kit_user *kit_user_ref(struct kit *kit, const struct kit_claims *claims, const char *address)
+{
+    struct kit_user *user = kit_user_ref_idle(kit, claims, address);
+    if (!user || add_sources(user) == 0) return user;
+    kit_user_unref(user);
+    return NULL;
 }
 
 struct kit_user *kit_user_share(struct kit_user *user)
@@ -219,6 +271,11 @@ struct kit_source *kit_user_source(const struct kit_user *user, bool is_list)
 {
     if (!user) return NULL;
     return is_list ? user->lists : user->lines;
+}
+
+struct kit_spent *kit_user_spent(struct kit_user *user)
+{
+    return user ? &user->spent : NULL;
 }
 
 /* ------------------------------------------------------------------ answers */
