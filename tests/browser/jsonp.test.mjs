@@ -20,7 +20,7 @@ let page;
 
 before(async () => {
   const script = await readFile(CLIENT);
-  server = await start("eio-proto", { "allow-eio3": 1, "ping-interval": 300, "ping-timeout": 5000 });
+  server = await start("eio-proto", { "allow-eio3": 1, "ping-interval": 300, "ping-timeout": 60000 });
   site = createServer((request, response) => {
     const isScript = request.url === "/engine.io.js";
     response.writeHead(200, { "Content-Type": isScript ? "text/javascript" : "text/html; charset=utf-8" });

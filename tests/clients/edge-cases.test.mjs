@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { connectedWire, openWire } from "./lib/sio.mjs";
 import { isReference, start } from "./lib/server.mjs";
-import { Polling, RS, Raw, Socket, frame, openWebSocket, parseResponse, rawRequest, rawWebSocket, request, upgradeRequest } from "./lib/wire.mjs";
-import { PATIENCE_MS, sleep, within } from "../support/wait.mjs";
+import { Polling, RS, Raw, Socket, frame, hasRead, openWebSocket, parseResponse, rawRequest, rawWebSocket, request, upgradeRequest } from "./lib/wire.mjs";
+import { PATIENCE_MS, within } from "../support/wait.mjs";
 
 
 let eio;
@@ -107,7 +107,7 @@ describe("handshake and HTTP", () => {
     const polling = await new Polling(eio).open();
     const slow = await new Raw(eio.port).open();
     slow.write(`POST ${new URL(polling.url).pathname}${new URL(polling.url).search} HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n4sl`);
-    await sleep(50);
+    await hasRead(eio);
     const second = await polling.post("4second");
     if (second.status === 400) {
       await polling.assertGone(); // the reference: overlapping POSTs close the session
@@ -130,10 +130,9 @@ describe("handshake and HTTP", () => {
   // engine.io 6.6.13: the client would wait for the answer to what was lost.
   test("12: a POST above the limit gets 413, the waiting poll a close packet, and the session is gone", async () => {
     const polling = await new Polling(eio).open();
-    const poll = polling.get();
-    await sleep(30);
+    const poll = await polling.park();
     assert.equal((await polling.post("4".repeat(1000001))).status, 413);
-    assert.equal((await poll).body, "1");
+    assert.equal((await poll.answer).body, "1");
     assert.equal((await polling.post("4on")).body, UNKNOWN_SID);
   });
 
@@ -184,13 +183,12 @@ describe("handshake and HTTP", () => {
     const server = await start("eio-proto", { "ping-interval": 25000, "ping-timeout": 20000, "body-timeout": 200 });
     t.after(() => server.stop());
     const polling = await new Polling(server).open();
-    const poll = polling.get();
-    await sleep(30);
+    const poll = await polling.park();
     const url = new URL(polling.url);
     const raw = await new Raw(server.port).open();
     raw.write(`POST ${url.pathname}${url.search} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n4`);
     assert.equal(parseResponse(await raw.until("\r\n\r\n")).status, 408);
-    assert.equal((await poll).body, "1");
+    assert.equal((await poll.answer).body, "1");
     raw.destroy();
     await polling.assertGone();
   });
@@ -206,10 +204,9 @@ describe("handshake and HTTP", () => {
 
   test("14: POST 1 with a pending GET: a noop, then the sid is unknown", async () => {
     const polling = await new Polling(eio).open();
-    const poll = polling.get();
-    await sleep(30);
+    const poll = await polling.park();
     assert.equal((await polling.post("1")).body, "ok");
-    assert.equal((await poll).body, "6");
+    assert.equal((await poll.answer).body, "6");
     assert.equal((await polling.get()).body, UNKNOWN_SID);
   });
 
@@ -335,7 +332,7 @@ describe("upgrade", () => {
       for (let i = 0; i < 20; i++) {
         const raw = await new Raw(eio.port).open();
         raw.write(upgradeRequest(path));
-        if (i % 2) await sleep(1);
+        if (i % 2) await hasRead(eio);
         raw.reset();
       }
     }
@@ -401,7 +398,7 @@ describe("WebSocket and Socket.IO packets", () => {
   test("30: an event after DISCONNECT closes the connection", async () => {
     const wire = await connectedWire(sio);
     wire.send("1");
-    await sleep(50);
+    await wire.assertSilent();
     wire.send('2["message"]');
     await wire.closed();
   });
@@ -449,7 +446,7 @@ describe("WebSocket and Socket.IO packets", () => {
     const list = Array.from({ length: 10 }, (_, i) => placeholder(i)).join(",");
     const bytes = Array.from({ length: 10 }, (_, i) => Buffer.from([i]));
     wire.send(`510-["message",${list}]`);
-    await wire.assertSilent(50);
+    await wire.assertSilent();
     wire.send(...bytes);
     await wire.expect(`510-["message-back",${list}]`, ...bytes);
     await wire.close();
@@ -566,7 +563,7 @@ describe("rooms and namespaces", () => {
     await sender.call("broadcast", { to: ["r1", "r2"], except: ["r3"], ev: "hey", args: [1] });
     await both.wire.expect('2["hey",1]');
     await one.wire.expect('2["hey",1]');
-    for (const c of [sender, both, one, excepted]) await c.wire.assertSilent(30);
+    for (const c of [sender, both, one, excepted]) await c.wire.assertSilent();
     for (const c of [sender, both, one, excepted]) await c.close();
   });
 
@@ -575,7 +572,7 @@ describe("rooms and namespaces", () => {
     await sender.call("broadcast", { to: receiver.sid, ev: "hey" });
     await receiver.wire.expect('2["hey"]');
     await sender.call("broadcast", { to: [receiver.sid], except: receiver.sid, ev: "hey" });
-    await receiver.wire.assertSilent(30);
+    await receiver.wire.assertSilent();
     await Promise.all([sender.close(), receiver.close()]);
   });
 
@@ -607,7 +604,7 @@ describe("rooms and namespaces", () => {
     await master.call("op", { op: "emit", nsp, to: victim.sid, ev: "last", args: ["words"] });
     await master.call("op", { op: "disconnectSockets", nsp, to: victim.sid });
     await victim.wire.expect('2/custom,["last","words"]', "1/custom,");
-    await victim.wire.assertSilent(30);
+    await victim.wire.assertSilent();
     await Promise.all([master.close(), victim.close()]);
   });
 

@@ -9,7 +9,7 @@ import { sleep, until, within } from "../support/wait.mjs";
 const MAX_PAYLOAD_BYTES = 1000000;
 
 let server;
-before(async () => { server = await start("eio-proto", { "ping-interval": 200, "ping-timeout": 5000 }); });
+before(async () => { server = await start("eio-proto", { "ping-interval": 200, "ping-timeout": 60000 }); });
 after(() => server.stop());
 
 async function open(transports, options = {}) {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { start } from "./lib/server.mjs";
 import { Polling, Raw, RS, Socket, openWebSocket, request } from "./lib/wire.mjs";
-import { sleep, until, within } from "../support/wait.mjs";
+import { until, within } from "../support/wait.mjs";
 
 const PING_INTERVAL_MS = 25000;
 const PING_TIMEOUT_MS = 20000;
@@ -119,10 +119,9 @@ describe("messages over polling", () => {
 
   test("a pending poll gets the message at once", async () => {
     const polling = await open();
-    const poll = polling.get();
-    await sleep(20);
+    const poll = await polling.park();
     await polling.post("4now");
-    assert.equal((await poll).body, "4now");
+    assert.equal((await poll.answer).body, "4now");
   });
 
   test("messages of several posts come in order", async () => {
@@ -167,12 +166,11 @@ describe("messages over polling", () => {
 
   test("a post above the limit gets 413 and closes the session", async () => {
     const polling = await open();
-    const poll = polling.get();
-    await sleep(20);
+    const poll = await polling.park();
     const { status, body } = await polling.post("4" + "x".repeat(1000000));
     assert.equal(status, 413);
     assert.equal(body, "", "as from the reference");
-    assert.equal((await poll).body, "1");
+    assert.equal((await poll.answer).body, "1");
     await polling.assertGone();
   });
 
@@ -274,7 +272,7 @@ describe("heartbeat", () => {
 
   test("polling: the session lives long before the ping timeout", async () => {
     const polling = await new Polling(patient).open();
-    await sleep(2 * (INTERVAL_MS + TIMEOUT_MS));
+    await (await openWebSocket(strict)).assertClosed();
     assert.equal((await polling.post("3")).status, 200);
     assert.equal((await polling.get()).status, 200);
   });
@@ -308,7 +306,9 @@ describe("heartbeat", () => {
 describe("close", () => {
   test("polling: the client's close ends the pending poll with a noop", async () => {
     const polling = await open();
-    const [poll, post] = await Promise.all([polling.get(), sleep(30).then(() => polling.post("1"))]);
+    const parked = await polling.park();
+    const post = await polling.post("1");
+    const poll = await parked.answer;
     assert.equal(poll.status, 200);
     assert.equal(poll.body, "6");
     assert.equal(post.status, 200);

@@ -12,7 +12,7 @@ const { Socket: Client } = require("engine.io-client-v3");
 
 let server;
 before(async () => {
-  server = await start("eio-proto", { "allow-eio3": 1, deflate: 1, "ping-interval": 300, "ping-timeout": 5000 });
+  server = await start("eio-proto", { "allow-eio3": 1, deflate: 1, "ping-interval": 300, "ping-timeout": 60000 });
 });
 after(() => server.stop());
 

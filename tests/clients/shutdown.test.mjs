@@ -2,8 +2,7 @@
 // freed everything. start().stop() asserts it.
 import { after, describe, test } from "node:test";
 import { start } from "./lib/server.mjs";
-import { Polling, Raw, frame, rawWebSocket, upgradeRequest } from "./lib/wire.mjs";
-import { sleep } from "../support/wait.mjs";
+import { Polling, Raw, frame, hasRead, rawWebSocket, upgradeRequest } from "./lib/wire.mjs";
 
 const PEERS_OF_A_KIND = 20;
 const opened = [];
@@ -44,18 +43,20 @@ async function peers(server, path, i) {
 // A peer that reads nothing while much is queued for it, and calls that wait for answers.
 async function busy(server, profile, path) {
   const slow = await webSocket(server, path);
-  slow.tcp.pause();
   if (path === "/engine.io/") {
+    slow.tcp.pause();
     for (let i = 0; i < 40; i++) slow.write(frame("4".padEnd(200000, "y")));
     return;
   }
   slow.write(frame("40"));
-  await sleep(50);
-  const event = profile === "app" ? "echo" : profile === "bench" ? "echo" : "message";
+  await slow.until('40{"sid"');
+  slow.tcp.pause();
+  if (profile === "app") {
+    slow.write(frame('42["push",1000,"tick"]')).write(frame('425["ask","unanswered",1]'));
+    slow.write(frame('426["op",{"op":"emitWithAck","ev":"unanswered","timeout":60000}]'));
+  }
+  const event = profile === "sio-proto" ? "message" : "echo";
   for (let i = 0; i < 10; i++) slow.write(frame(`42${JSON.stringify([event, "z".repeat(800000)])}`));
-  if (profile !== "app") return;
-  slow.write(frame('42["push",1000,"tick"]')).write(frame('425["ask","unanswered",1]'));
-  slow.write(frame('426["op",{"op":"emitWithAck","ev":"unanswered","timeout":60000}]'));
 }
 
 describe("SIGTERM", () => {
@@ -68,7 +69,7 @@ describe("SIGTERM", () => {
       const server = await start(profile, { "ping-interval": 25000, "ping-timeout": 20000 });
       await Promise.all(Array.from({ length: PEERS_OF_A_KIND }, (_, i) => peers(server, path, i)));
       await busy(server, profile, path);
-      await sleep(100);
+      await hasRead(server);
       await server.stop();
     });
   }

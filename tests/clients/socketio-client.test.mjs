@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import { isReference, start } from "./lib/server.mjs";
 import { request } from "./lib/wire.mjs";
-import { PATIENCE_MS, sleep, within } from "../support/wait.mjs";
+import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
 const NAME = "node-7";
 let server;
@@ -41,6 +41,8 @@ async function connect(nsp, options) {
 // What the server sent before now has come: the answer comes after it.
 const arrived = (clients) => Promise.all(clients.map((client) => call(client, "rooms")));
 const call = (client, ...args) => client.timeout(PATIENCE_MS).emitWithAck(...args);
+const nobodyIn = (room, client, nsp = "/") =>
+  until(async () => (await call(client, "op", { op: "fetchSockets", nsp, to: room })).length === 0, `nobody in ${room}`);
 
 async function connectUpgraded(nsp) {
   const client = make(nsp, TRANSPORTS.upgrade);
@@ -216,7 +218,7 @@ describe("broadcast", () => {
     const got = received(b);
     await call(b, "leave", "leaving");
     c.disconnect();
-    await sleep(50);
+    await nobodyIn("leaving", a, "/custom");
     assert.equal(await call(a, "broadcast", { to: "leaving", ev: "x" }), "ok");
     assert.deepEqual(await call(b, "rooms"), [b.id]);
     assert.deepEqual(got, []);
@@ -375,7 +377,7 @@ describe("namespaces and auth", () => {
     b.onAny((...args) => got.push(["b", ...args]));
     c.onAny((...args) => got.push(["c", ...args]));
     await call(a, "broadcast", { ev: "x" });
-    await sleep(80);
+    await arrived([b, c]);
     assert.deepEqual(got, [["b", "x"]]);
     for (const client of [a, b, c]) client.disconnect();
   });
@@ -436,8 +438,7 @@ describe("ends and returns", () => {
     const watcher = await connect("/");
     await call(client, "join", "transient");
     client.disconnect();
-    await sleep(50);
-    assert.deepEqual(await call(watcher, "op", { op: "fetchSockets", to: "transient" }), []);
+    await nobodyIn("transient", watcher);
     client.connect();
     await event(client, "connect");
     assert.deepEqual(await call(client, "rooms"), [client.id]);

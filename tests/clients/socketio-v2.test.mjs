@@ -8,7 +8,7 @@ import { within } from "../support/wait.mjs";
 
 let server, strict;
 before(async () => {
-  server = await start("app", { "allow-eio3": 1, "ping-interval": 300, "ping-timeout": 300 });
+  server = await start("app", { "allow-eio3": 1, "ping-interval": 300, "ping-timeout": 60000 });
   strict = await start("app");
 });
 after(() => Promise.all([server.stop(), strict.stop()]));

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { PATIENCE_MS } from "../../support/wait.mjs";
+import { PATIENCE_MS, until } from "../../support/wait.mjs";
 
 export const isReference = process.env.CONFORMANCE_REFERENCE === "1";
 
@@ -57,6 +57,13 @@ export async function start(profile, { reference, prefix = [], ...options } = {}
     pid: child.pid,
     alive,
     output: () => output + errors,
+    // What it counts, if it was started with `stats: 1`: sessions, http_connections and more.
+    async stats() {
+      const lines = () => [...output.matchAll(/^STATS (.*)$/gm)];
+      const before = lines().length;
+      child.kill("SIGUSR1");
+      return JSON.parse((await until(() => lines()[before], "a line of figures"))[1]);
+    },
     async stop() {
       assert.ok(alive(), `the server died during the suite: ${child.exitCode ?? child.signalCode}\n${errors}`);
       child.kill("SIGTERM");

@@ -34,7 +34,7 @@ export class SioWire {
   }
 
   closed(what) { return this.socket.assertClosed(what); }
-  assertSilent(ms) { return this.socket.assertSilent(ms); }
+  assertSilent() { return this.socket.assertSilent(); }
   close() { return this.socket.close(); }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import net from "node:net";
 import { WebSocket } from "ws";
-import { PATIENCE_MS, sleep, within } from "../../support/wait.mjs";
+import { PATIENCE_MS, within } from "../../support/wait.mjs";
 
 export const RS = "\x1e";
 
@@ -55,6 +55,15 @@ export class Polling {
   // {status, body}
   async get() { return read(await fetch(this.url)); }
   async post(body, headers) { return read(await fetch(this.url, { method: "POST", body, headers })); }
+
+  // A poll that the server has by now: its answer is to come.
+  async park() {
+    const raw = await new Raw(this.server.port).open();
+    const { pathname, search } = new URL(this.url);
+    raw.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await hasRead(this.server);
+    return { answer: raw.all().then(parseResponse) };
+  }
 
   // Polls until there is something else than pings; answers those.
   async messages() {
@@ -121,9 +130,11 @@ export class Socket {
     return this;
   }
 
-  // Nothing but pings comes within `ms`.
-  async assertSilent(ms = 150) {
-    await sleep(ms);
+  // Nothing but pings came for all that was sent until now: the answer to a WebSocket's ping comes after it.
+  async assertSilent() {
+    const pong = new Promise((resolve) => this.ws.once("pong", resolve));
+    this.ws.ping();
+    await within("the pong", pong);
     while (this.inbox.size) {
       const data = await this.next();
       assert.equal(data, "2", "expected silence");
@@ -185,6 +196,11 @@ export async function rawRequest(port, text, ms) {
   const answer = await raw.all(ms);
   raw.destroy();
   return parseResponse(answer);
+}
+
+// What was sent before on other connections has been read by now: a request that was sent after it is answered.
+export async function hasRead(server) {
+  await rawRequest(server.port, "GET /nope HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 }
 
 export function parseResponse(text) {
