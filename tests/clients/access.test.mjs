@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
+import { until } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { runParley, startParley } = await import("../browser/server.mjs");
@@ -176,7 +177,7 @@ test("what is asked about one call is done in order; what is asked too often is 
     socket.emit(event, { call_id: OWN }, (answer) => answers.push([i, event, answer.ok ? "ok" : answer.error.code, answer.transcript !== undefined]));
   }
   socket.emit("call:subscribe", { call_id: OTHER }, (answer) => (last.answer = answer));
-  while (answers.length < count || !last.answer) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until(() => answers.length === count && last.answer, "all answers");
   const done = answers.filter(([, , result]) => result === "ok");
   assert.deepEqual(done.map(([i]) => i), done.map(([i]) => i).sort((a, b) => a - b));
   for (const [, event, result, hasSnapshot] of answers) assert.ok(result === 503 || (result === "ok" && hasSnapshot === (event === "call:subscribe")), `${event} ${result}`);

@@ -5,7 +5,7 @@ import { after, afterEach, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import { startRedis } from "./lib/redis.mjs";
 import { isReference, start } from "./lib/server.mjs";
-import { PATIENCE_MS, until, within } from "../support/wait.mjs";
+import { PATIENCE_MS, sleep, until, within } from "../support/wait.mjs";
 
 const LOGIN = { username: "admin", password: "s3cret" };
 const webSocket = { transports: ["websocket"] };
@@ -71,7 +71,7 @@ describe("profile admin", () => {
       const page = socketOf("/admin", LOGIN);
       page.once("session", (id) => { sessionId = id; });
       await within("config", new Promise((resolve) => page.once("config", resolve)));
-      return sessionId || !isReference || (await new Promise((resolve) => setTimeout(resolve, 100)), sessionId);
+      return sessionId || !isReference || (await sleep(100), sessionId);
     }, "session");
     assert.match(sessionId, /^[0-9a-f]{16}$/);
     const again = await connect("/admin", { sessionId });
@@ -159,7 +159,6 @@ describe("profile admin", () => {
     const page = await admin();
     const client = await connect("/custom", {}, { transports: ["polling"] });
     const [first] = await page.got("server_stats", ({ namespaces }) => namespaces.some(({ name, socketsCount }) => name === "/custom" && socketsCount > 0));
-    const at = Date.now();
     assert.deepEqual(Object.keys(first).sort(), ["aggregatedEvents", "clientsCount", "hostname", "namespaces", "pid", "pollingClientsCount", "serverId", "uptime"]);
     assert.equal(first.serverId, "node-7");
     assert.equal(typeof first.hostname, "string");
@@ -172,7 +171,6 @@ describe("profile admin", () => {
     client.io.engine.close();
     const count = page.all("server_stats").length;
     await until(() => page.all("server_stats").length > count + 1, "two more");
-    assert.ok(Date.now() - at < 30000);
     const events = () => page.all("server_stats").flatMap(([{ aggregatedEvents }]) => aggregatedEvents);
     await until(() => events().some(({ type }) => type === "rawDisconnection"), "rawDisconnection");
     for (const event of events()) {

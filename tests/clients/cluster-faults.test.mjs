@@ -5,7 +5,7 @@ import { afterEach, test } from "node:test";
 import { createClient } from "redis";
 import { startRedis } from "./lib/redis.mjs";
 import { Cluster } from "./lib/cluster.mjs";
-import { PATIENCE_MS, sleep, until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const PARLEYS = ["parley1", "parley2"];
 let cluster;
@@ -29,8 +29,11 @@ async function backTogether({ parley1, parley2 }) {
   await until(async () => await parley2.op({ op: "serverCount" }) === 2, "both are counted");
 }
 
+// That Redis has stopped is not noticed so soon; that it has ended is.
+const know = () => until(() => PARLEYS.every((name) => /redis \S+ \S+: .*; next attempt/.test(cluster.nodes[name].output())), "both know");
+
 for (const [what, fail, mend] of [
-  ["killed and started again", (redis) => redis.kill(), async (redis) => { cluster.redis = await startRedis({ port: redis.port }); }],
+  ["killed and started again", async (redis) => { await redis.kill(); await know(); }, async (redis) => { cluster.redis = await startRedis({ port: redis.port }); }],
   ["stopped for a while", async (redis) => redis.pause(), async (redis) => redis.resume()],
 ]) {
   test(`Redis is ${what}`, { timeout: 10 * PATIENCE_MS }, async () => {
@@ -40,7 +43,6 @@ for (const [what, fail, mend] of [
     await parley1.op({ op: "emit", to: "room", ev: "before", args: [0] });
     await until(() => heard(parley2, "before").length === 1, "the first");
     await fail(redis);
-    await sleep(300);
     for (let i = 0; i < 20; i++) {
       assert.equal(await parley1.op({ op: "emit", to: "room", ev: "meanwhile", args: [i] }), "ok"); // waits for Redis: never
     }

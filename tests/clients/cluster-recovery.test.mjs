@@ -4,15 +4,26 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { after, afterEach, before, test } from "node:test";
+import { createClient } from "redis";
 import { io } from "socket.io-client";
 import { Cluster } from "./lib/cluster.mjs";
-import { PATIENCE_MS, until } from "../support/wait.mjs";
+import { PATIENCE_MS, sleep, until } from "../support/wait.mjs";
 
 // Whoever waited for an answer that does not come would wait longer than the tests do.
 const cluster = new Cluster("streams", {}, { recovery: 1, "request-timeout": 10 * PATIENCE_MS });
-before(() => cluster.start(), { timeout: 10 * PATIENCE_MS });
+let redis;
+before(async () => {
+  await cluster.start();
+  redis = await createClient({ url: cluster.redis.url }).connect();
+}, { timeout: 10 * PATIENCE_MS });
 afterEach(() => cluster.drop());
-after(() => cluster.stop());
+after(async () => {
+  await redis.close();
+  await cluster.stop();
+});
+
+// Their node has noticed that they are gone, and has written down what they take up again.
+const saved = (...sockets) => until(async () => await redis.exists(sockets.map(({ _pid }) => `sio:session:${_pid}`)) === sockets.length, "saved sessions");
 
 // A way to one node after the other, as a load balancer is; cut() breaks what is connected, part() only for the client:
 // the node's end stays open and hears nothing any more.
@@ -80,7 +91,7 @@ for (const [from, to] of [["parley1", "parley2"], ["parley1", "node"], ["node", 
         await others[name].op({ op: "emit", ev: "tick", args: [++count, Buffer.from([7])], to: [room] });
         await others[name].op({ op: "emit", ev: "tick", args: ["not for it"], to: ["elsewhere"] });
       }
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await saved(socket);
       door.target = cluster.nodes[to];
       await once(socket, "connect");
       assert.equal(socket.recovered, true);
@@ -162,7 +173,7 @@ test("a client that has heard nothing yet is recovered (65)", async () => {
     door.cut();
     await once(socket, "disconnect");
     await emitFrom("node", others, "quiet", [1]);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await saved(socket);
     door.target = cluster.nodes.parley2;
     await once(socket, "connect");
     assert.equal(socket.recovered, true);
@@ -182,8 +193,8 @@ test("with a wrong offset or pid a client begins anew (61)", async () => {
       await until(() => heard("one").length === 1, "an offset");
       door.cut();
       await once(socket, "disconnect");
+      await saved(socket);
       socket[key] = value;
-      await new Promise((resolve) => setTimeout(resolve, 30));
       door.target = cluster.nodes.parley2;
       await once(socket, "connect");
       assert.equal(socket.recovered, false);
@@ -201,12 +212,12 @@ test("many come back to another node while events go on: none is missed, none co
     for (const { heard } of clients) await until(() => heard("n").length === 1, "the first");
     let at = 0, going = true;
     const emitting = (async () => {
-      while (going) { await emitFrom(cluster.names[at % 3], others, "n", [++at]); await new Promise((resolve) => setTimeout(resolve, 2)); }
+      while (going) { await emitFrom(cluster.names[at % 3], others, "n", [++at]); await sleep(2); }
     })();
     for (const node of ["parley2", "parley1", "parley2"]) {
       const back = clients.map(({ socket }) => once(socket, "connect"));
       door.cut();
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await saved(...clients.map(({ socket }) => socket));
       door.target = cluster.nodes[node];
       await Promise.all(back);
     }

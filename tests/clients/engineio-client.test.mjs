@@ -114,7 +114,8 @@ describe("upgrade under traffic", () => {
           }
         })();
         await upgraded(client);
-        await sleep(100);
+        const before = sent;
+        await until(() => sent > before + 50, "traffic after it");
         running = false;
         await feed;
         client.send("end");

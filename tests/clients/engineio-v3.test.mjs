@@ -117,9 +117,9 @@ test("clients of version 4 are served beside", async () => {
 test("a client that falls silent is given up after interval and timeout", async () => {
   const short = await start("eio-proto", { "allow-eio3": 1, "ping-interval": 100, "ping-timeout": 100 });
   try {
+    const begin = Date.now();
     const { body } = await request(`${short.http}/engine.io/?EIO=3&transport=polling`);
     const { sid } = JSON.parse(body.slice(body.indexOf("0{") + 1));
-    const begin = Date.now();
     const poll = `${short.http}/engine.io/?EIO=3&transport=polling&sid=${sid}`;
     assert.equal((await request(poll)).body, "1:1");
     const took = Date.now() - begin;

@@ -82,9 +82,8 @@ test("agents that come back together share one reading of the call, and miss not
   assert.ok((await metric("store_reads_total")) - before < 40, "fewer readings than agents");
   await from.ask("transcription:update", { call_id: "herd", speaker: "agent", text: "the last" });
   for (const [i, agent] of agents.entries()) {
-    const end = Date.now() + PATIENCE_MS;
     const live = () => agent.log.filter(([event]) => event === "transcription:update").map(([, data]) => data.seq);
-    while (live().at(-1) !== 36 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => live().at(-1) === 36, () => `the last line: ${live()}`);
     const seqs = [...snapshots[i].transcript.map((line) => line.seq), ...live()];
     assert.deepEqual(seqs, Array.from({ length: 36 }, (_, k) => k + 1), `agent ${i}`);
   }
@@ -117,9 +116,7 @@ test("a flood of one agent is held back at its socket: a feed's lines are all ta
     const answer = await from.ask("transcription:update", { call_id: "calm", speaker: "agent", text: `line ${i}` });
     assert.equal(answer.ok, true, JSON.stringify(answer));
   }
-  const end = Date.now() + PATIENCE_MS;
-  while (answered < 3000 && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.equal(answered, 3000, "all of it was answered in the end");
+  await until(() => answered === 3000, () => `all of it is answered in the end: ${answered}`);
   assert.ok((await metric("work_delayed_total")) > 0);
   assert.equal(await metric("work_refused_total"), 0);
 });

@@ -6,7 +6,7 @@ import { io } from "socket.io-client";
 import { insideNetns, BACK, Network } from "./lib/netns.mjs";
 import { startRedis } from "./lib/redis.mjs";
 import { start } from "./lib/server.mjs";
-import { PATIENCE_MS, sleep, until as untilTrue } from "../support/wait.mjs";
+import { PATIENCE_MS, until as untilTrue } from "../support/wait.mjs";
 
 const NAMES = ["a", "b", "c"];
 const ROOM = "call:1";
@@ -70,7 +70,7 @@ if (insideNetns(import.meta.url)) describe("a node is cut off from Redis", () =>
 
   test("what it says meanwhile is kept and arrives once, in order, when it is back", async () => {
     for (let n = 0; n < 100; n++) await say(1, `kept ${n}`);
-    await sleep(12000); // long enough that it has noticed
+    await until("b notices", () => /redis \S+ \S+: .*; next attempt/.test(nodes[1].output()));
     for (let n = 100; n < 200; n++) await say(1, `kept ${n}`);
     network.heal(hosts[1]);
     for (const i of [0, 2]) await heard(i, "kept 199");
@@ -90,7 +90,8 @@ if (insideNetns(import.meta.url)) describe("a node is cut off from Redis", () =>
     });
     for (let i = 0; i < 3; i++) await say(i, `again from ${NAMES[i]}`);
     for (let i = 0; i < 3; i++) for (const name of NAMES) await heard(i, `again from ${name}`);
-    await sleep(500);
+    for (let i = 0; i < 3; i++) await say(i, `the end from ${NAMES[i]}`);
+    for (let i = 0; i < 3; i++) for (const name of NAMES) await heard(i, `the end from ${name}`);
     for (const { got } of clients)
       for (const name of NAMES) assert.equal(got.filter((what) => what === `again from ${name}`).length, 1);
     assert.deepEqual((await op(1, { op: "fetchSockets", to: ROOM })).length, 3);

@@ -8,6 +8,7 @@ import { io } from "socket.io-client";
 import { startRedis } from "./lib/redis.mjs";
 import { Agent, generator, World } from "./lib/rights.mjs";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
+import { until as untilTrue } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -25,15 +26,8 @@ afterEach(async () => {
   servers = [];
 });
 
-const tick = () => new Promise((resolve) => setTimeout(resolve, 5));
-
-async function until(condition, what, withinMs = 20000) {
-  const deadline = Date.now() + withinMs;
-  while (!(await condition())) {
-    assert.ok(Date.now() < deadline, `seed ${seed}: not in time: ${typeof what === "function" ? what() : what}\n${servers.map(({ output }) => output.slice(-1500)).join("\n")}`);
-    await tick();
-  }
-}
+const until = (condition, what) => untilTrue(condition, () =>
+  `seed ${seed}: ${typeof what === "function" ? what() : what}\n${servers.map(({ output }) => output.slice(-1500)).join("\n")}`);
 
 function connect(url, token) {
   const socket = io(url, { auth: { token }, forceNew: true, transports: ["websocket"] });

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { after, before, test } from "node:test";
-import { sleep, until } from "../support/wait.mjs";
+import { until } from "../support/wait.mjs";
 import { Desk, assertError } from "./lib/desk.mjs";
+import { hasRead } from "./lib/wire.mjs";
 
 let desk, ann;
 before(async () => {
@@ -45,7 +46,8 @@ test("each line reaches who watches before the next is sent; the answer comes wi
   }
   const half = line("in two halves");
   stream.write(half.slice(0, 9));
-  await sleep(20);
+  await hasRead(desk.parley);
+  await ann.ask("call:list", {}); // what was sent before has come
   assert.equal(heard("s1").length, 5);
   stream.write(half.slice(9));
   await until(() => heard("s1").length === 6, "the line in halves");

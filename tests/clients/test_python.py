@@ -198,10 +198,12 @@ class Behaviour:
     def test_the_server_asks_in_vain(self):
         client = self.connect()
         begin = time.monotonic()
-        client.io.on("slow", lambda payload: threading.Event().wait(2.5))
+        is_over = threading.Event()
+        client.io.on("slow", lambda payload: is_over.wait(WAIT_S))
         answer = queue.Queue()
         client.io.emit("ask", ("slow", 1), callback=answer.put)
         self.assertEqual(answer.get(timeout=WAIT_S), {"error": "timeout"})
+        is_over.set()
         self.assertGreaterEqual(time.monotonic() - begin, 1.95)
 
     def test_rooms(self):
@@ -227,7 +229,7 @@ class Behaviour:
         one, two = (self.connect(namespaces=["/dyn-12"]) for _ in range(2))
         for client, value in ((one, 1), (two, b"two")):
             client.io.on("sum", lambda x, value=value: value, namespace="/dyn-12")
-        operation = {"op": "emitWithAck", "nsp": "/dyn-12", "ev": "sum", "args": [5], "timeout": 2000}
+        operation = {"op": "emitWithAck", "nsp": "/dyn-12", "ev": "sum", "args": [5], "timeout": 1000 * WAIT_S}
         (result,) = one.call("op", operation, namespace="/dyn-12")
         self.assertIsNone(result["err"])
         self.assertCountEqual(result["responses"], [1, b"two"])
@@ -259,20 +261,17 @@ class Behaviour:
         watcher, client = self.connect(), self.connect()
         room = f"leaving over {self.transports}"
         client.call("join", room)
-        time.sleep(0.3)  # while a POST of its own is under way the client leaves without a word
+        client.io.eio.queue.join()  # while a POST of its own is under way the client leaves without a word
         client.io.disconnect()
-        for _ in range(50):
-            (left,) = watcher.call("op", {"op": "fetchSockets", "to": room})
-            if not left:
-                return
-            time.sleep(0.02)
-        self.fail("the server still has the socket")
+        deadline = time.monotonic() + WAIT_S
+        while watcher.call("op", {"op": "fetchSockets", "to": room}) != [[]]:
+            self.assertLess(time.monotonic(), deadline, "the server still has the socket")
 
     def test_reconnect(self):
         client = self.connect()
         first = client.io.get_sid()
         client.io.disconnect()
-        time.sleep(0.3)  # its threads of the first connection are still ending
+        client.io.eio.wait()  # for its threads of the first connection
         client.io.connect(server.url, transports=self.transports, wait_timeout=WAIT_S)
         self.assertNotEqual(client.io.get_sid(), first)
         self.assertEqual(client.call("echo", 1), [1])

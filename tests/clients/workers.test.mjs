@@ -184,15 +184,17 @@ test("a worker that stands still holds up neither /health, nor new clients, nor 
   const [pid] = workersOf(parley);
   process.kill(pid, "SIGSTOP");
   await until(() => /worker unresponsive/.test(parley.output), "the master's notice");
-  const took = [];
   for (let i = 0; i < 10; i++) {
-    const began = Date.now();
     const { status, workers_up } = await health();
     assert.deepEqual({ status, workers_up }, { status: "degraded", workers_up: WORKERS - 1 });
     assert.equal(sum(await metric("worker_up")), WORKERS - 1);
-    took.push(Date.now() - began);
   }
-  assert.ok(Math.min(...took) < 1000, `${took}`); // the machine may be busy once, but not each time
+  // Who waits for it waits 300 ms each time; on a busy machine others may take as long, but not each time.
+  await until(async () => {
+    const began = Date.now();
+    await health();
+    return Date.now() - began < 280;
+  }, "an answer that does not wait for it");
   await Promise.all(Array.from({ length: 12 }, () => agent()));
   process.kill(pid, "SIGCONT");
   await until(isWell, "all workers");
@@ -256,9 +258,9 @@ test("a snapshot among lines that other workers take loses none and doubles none
     if (i % 10 === 0) await sleep(1);
   }
   await until(() => acked === count && snapshots.length === 18, "all acks");
-  await until(() => snapshots.every(([watcher, { transcript }]) => transcript.length + watcher.seen("transcription:update").length >= count), "all lines");
-  await sleep(100);
-  const all = Array.from({ length: count }, (_, i) => i + 1);
+  await from.ask("transcription:update", line("flow", "the last"));
+  await until(() => snapshots.every(([watcher]) => watcher.seen("transcription:update").at(-1)?.text === "the last"), "all lines");
+  const all = Array.from({ length: count + 1 }, (_, i) => i + 1);
   let among = 0;
   for (const [watcher, answer, early] of snapshots) {
     assert.equal(early, 0, "a line came before the snapshot");
