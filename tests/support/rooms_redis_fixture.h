@@ -52,12 +52,12 @@ static inline int server_connect(const struct redis_server *server)
     return -1;
 }
 
-/* Sends a line and gives what is answered, in a static buffer; "" if that takes more than a second. */
+/* Sends a line and gives what is answered, in a static buffer; "" if that takes more than a minute. */
 static inline const char *server_tell(const struct redis_server *server, const char *line)
 {
     static char answer[65536];
     size_t used = 0;
-    struct timeval wait = {1, 0};
+    struct timeval wait = {60, 0};
     int fd = server_connect(server);
     if (fd < 0) return "";
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -151,6 +150,15 @@ static void fake_time_moves_by_advance_only(void **state)
 
 enum { BUSY_EVENTS = 60, BUSY_US = 2000, DUE_AFTER_MS = 30, STOPPED_MS = 500 };
 static int busy_done, busy_when_due;
+static uint64_t frozen_us; /* the time, if it is not 0: nobody else makes these events long */
+
+uint64_t __real_base_clock_us(void);
+uint64_t __wrap_base_clock_us(void);
+
+uint64_t __wrap_base_clock_us(void)
+{
+    return frozen_us ? frozen_us : __real_base_clock_us();
+}
 
 /* As a connection does with what it reads. */
 static void on_busy(evutil_socket_t fd, short what, void *ctx)
@@ -159,7 +167,7 @@ static void on_busy(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     (void)ctx;
     eio__loop_on_event(loop);
-    usleep(BUSY_US);
+    frozen_us += BUSY_US;
     busy_done++;
 }
 
@@ -174,6 +182,7 @@ static void be_busy(unsigned stopped_ms)
 {
     struct event *events[BUSY_EVENTS];
     struct eio_timer timer;
+    frozen_us = __real_base_clock_us();
     loop = eio_loop_new();
     busy_done = busy_when_due = 0;
     for (int i = 0; i < BUSY_EVENTS; i++) {
@@ -182,9 +191,10 @@ static void be_busy(unsigned stopped_ms)
     }
     eio_timer_init(&timer, loop, on_due, NULL);
     eio_timer_start(&timer, DUE_AFTER_MS);
-    usleep(stopped_ms * 1000);
+    frozen_us += stopped_ms * 1000;
     while (busy_done < BUSY_EVENTS || !busy_when_due) eio_loop_turn(loop, -1);
     for (int i = 0; i < BUSY_EVENTS; i++) event_free(events[i]);
+    frozen_us = 0;
 }
 
 static void much_to_read_does_not_make_timers_late(void **state)
