@@ -4,7 +4,7 @@
 
 #include "sio_tunnel_wire.h"
 
-#include <engineio.h>
+#include <engineio_http.h>
 #include <rooms.h>
 
 struct sio__tunnel_peers;

@@ -2,7 +2,7 @@
 #ifndef SIO_TUNNEL_WIRE_H
 #define SIO_TUNNEL_WIRE_H
 
-#include <engineio.h>
+#include <engineio_http.h>
 
 enum sio__tunnel_type {
     SIO__TUNNEL_OPEN = 1, /* here is a connection: who sends, of whom, what was read of it */

@@ -5,7 +5,7 @@
 #define EIO_CODEC_H
 
 #include "base_utf8.h"
-#include "engineio.h"
+#include "engineio_http.h"
 
 #include <sys/types.h>
 
@@ -76,8 +76,6 @@ int eio__ws_decode(struct eio__ws_partial **partial, const struct eio__ws_limits
 int eio__ws_resume(struct eio__ws_partial **partial, const struct eio__ws_limits *limits,
                    const struct eio__ws_events *events, void *ctx, struct eio__fault *fault);
 void eio__ws_partial_free(struct eio__ws_partial *partial);
-/* Bytes held, for memory accounting. Accepts NULL. */
-size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial);
 
 /* Size of the header of a server's frame with n payload bytes: 2, 4 or 10. */
 static inline size_t eio__ws_header_size(size_t n)

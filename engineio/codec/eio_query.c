@@ -1,5 +1,5 @@
 /* Request heads and query strings: looking things up in text that the gate has checked. */
-#include "engineio.h"
+#include "engineio_http.h"
 
 #include "base_str.h"
 #include "eio_codec.h"

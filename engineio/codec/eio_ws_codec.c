@@ -17,9 +17,7 @@
  *  +-------------------------------+-------------------------------+
  *  |      Masking-key (continued)  |         Payload data          |
  *  +---------------------------------------------------------------+ */
-#include "eio_codec.h"
-
-#include "eio_deflate.h"
+#include "eio_ws_partial.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,36 +35,7 @@
 #define LENGTH_16 126
 #define LENGTH_64 127
 
-#define MAX_HEADER_BYTES 14
-#define MAX_CONTROL_BYTES 125
 #define MIN_CAPACITY_BYTES 256
-
-struct frame {
-    uint64_t left; /* payload bytes still to come */
-    uint8_t opcode;
-    bool fin, compressed;
-    uint8_t mask[4]; /* mask[0] belongs to the next payload byte */
-};
-
-struct eio__ws_partial {
-    struct frame frame;
-    bool in_frame;   /* its header is through */
-    bool in_message; /* a data frame has begun and its message has not ended */
-    bool compressed; /* that message is */
-    uint8_t header_size, control_size;
-    uint8_t header[MAX_HEADER_BYTES];
-    uint8_t control[MAX_CONTROL_BYTES];
-
-    enum eio_kind kind;
-    struct base_utf8 utf8;
-    size_t fragments;
-    uint8_t *data;
-    size_t size, capacity;
-
-    struct eio__inflation inflation; /* from the message's last frame on, if it is compressed */
-    uint8_t *rest;                   /* paused: the input that was not decoded; else NULL */
-    size_t rest_size, rest_at;       /* and where that stood in what was given */
-};
 
 /* One call of eio__ws_decode. */
 struct run {
@@ -166,11 +135,6 @@ void eio__ws_partial_free(struct eio__ws_partial *partial)
     free(partial->rest);
     free(partial->data);
     free(partial);
-}
-
-size_t eio__ws_partial_bytes(const struct eio__ws_partial *partial)
-{
-    return partial ? sizeof *partial + partial->capacity + partial->inflation.capacity + partial->rest_size : 0;
 }
 
 /* After a control frame: at rest, unless the frame came inside a message. */
@@ -273,7 +237,7 @@ static const char *bad_second_byte(uint8_t opcode, uint8_t byte)
 {
     uint8_t length = byte & LENGTH;
     if (!(byte & MASK)) return "client frame is not masked";
-    if (opcode & CONTROL && length > MAX_CONTROL_BYTES) return "control frame is too long";
+    if (opcode & CONTROL && length > EIO__WS_CONTROL_BYTES) return "control frame is too long";
     if (opcode == EIO__WS_CLOSE && length == 1) return "close frame with a one-byte code";
     return NULL;
 }
@@ -287,7 +251,7 @@ static uint64_t load_length(const uint8_t *p, size_t n)
 
 /* Reads a header of which n bytes are there; each rule is applied as soon as its bytes are. at: where h[0] lies in the
  * input, negative if an earlier call brought it. Returns its size, 0 = need more, negative = refused. */
-static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t at, struct frame *frame)
+static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t at, struct eio__ws_frame *frame)
 {
     const struct eio__ws_partial *partial = *run->partial;
     bool in_message = partial && partial->in_message;
@@ -310,14 +274,14 @@ static int parse_header(struct run *run, const uint8_t *h, size_t n, ptrdiff_t a
     if (!(opcode & CONTROL) && length > room)
         return refuse_frame(run, (size_t)(at + 1) + extended, EIO__CODE_TOO_BIG, "message is too big");
     if (n < 6 + extended) return 0;
-    *frame = (struct frame){.left = length, .opcode = opcode, .fin = h[0] & FIN, .compressed = h[0] & RSV1};
+    *frame = (struct eio__ws_frame){.left = length, .opcode = opcode, .fin = h[0] & FIN, .compressed = h[0] & RSV1};
     memcpy(frame->mask, h + 2 + extended, 4);
     return (int)(6 + extended);
 }
 
 /* ------------------------------------------------------------------------------------------------------ payloads */
 
-static int take_control(struct run *run, struct frame *frame)
+static int take_control(struct run *run, struct eio__ws_frame *frame)
 {
     size_t there = run->n - run->pos, size = frame->left;
     if (there >= size) {
@@ -335,7 +299,7 @@ static int take_control(struct run *run, struct frame *frame)
 }
 
 /* A message begins or goes on with this frame, whose payload may be here or not. */
-static int begin_data(struct run *run, const struct frame *frame)
+static int begin_data(struct run *run, const struct eio__ws_frame *frame)
 {
     struct eio__ws_partial *partial = need_partial(run);
     if (!partial) return out_of_memory(run);
@@ -353,7 +317,7 @@ static int begin_data(struct run *run, const struct frame *frame)
 static int end_control(struct run *run)
 {
     struct eio__ws_partial *partial = *run->partial;
-    uint8_t opcode = partial->frame.opcode, control[MAX_CONTROL_BYTES];
+    uint8_t opcode = partial->frame.opcode, control[EIO__WS_CONTROL_BYTES];
     size_t size = partial->control_size;
     memcpy(control, partial->control, size);
     partial->in_frame = false;
@@ -419,7 +383,7 @@ static int end_data(struct run *run)
 static int take_payload(struct run *run)
 {
     struct eio__ws_partial *partial = *run->partial;
-    struct frame *frame = &partial->frame;
+    struct eio__ws_frame *frame = &partial->frame;
     uint8_t *p = run->p + run->pos;
     size_t there = run->n - run->pos, n = frame->left < there ? (size_t)frame->left : there;
     bool ascii = unmask(p, n, frame->mask);
@@ -446,11 +410,11 @@ static int take_payload(struct run *run)
 /* --------------------------------------------------------------------------------------------------------- steps */
 
 /* A header that the last call did not get whole. */
-static int take_kept_header(struct run *run, struct frame *frame)
+static int take_kept_header(struct run *run, struct eio__ws_frame *frame)
 {
     struct eio__ws_partial *partial = *run->partial;
     size_t kept = partial->header_size, there = run->n - run->pos;
-    size_t n = there < MAX_HEADER_BYTES - kept ? there : MAX_HEADER_BYTES - kept;
+    size_t n = there < EIO__WS_HEADER_BYTES - kept ? there : EIO__WS_HEADER_BYTES - kept;
     memcpy(partial->header + kept, run->p + run->pos, n);
     int size = parse_header(run, partial->header, kept + n, (ptrdiff_t)run->pos - (ptrdiff_t)kept, frame);
     if (size < 0) return size;
@@ -459,7 +423,7 @@ static int take_kept_header(struct run *run, struct frame *frame)
     return size;
 }
 
-static int take_header(struct run *run, struct frame *frame)
+static int take_header(struct run *run, struct eio__ws_frame *frame)
 {
     if (*run->partial && (*run->partial)->header_size) return take_kept_header(run, frame);
     size_t there = run->n - run->pos;
@@ -480,7 +444,7 @@ static int take_header(struct run *run, struct frame *frame)
 /* One frame by the book, as far as it is here. */
 static int take_frame(struct run *run)
 {
-    struct frame frame;
+    struct eio__ws_frame frame;
     if (!*run->partial || !(*run->partial)->in_frame) {
         int size = take_header(run, &frame);
         if (size <= 0) return size;

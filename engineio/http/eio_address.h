@@ -2,7 +2,7 @@
 #ifndef EIO_ADDRESS_H
 #define EIO_ADDRESS_H
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 struct sockaddr;
 

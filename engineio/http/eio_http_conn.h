@@ -1,7 +1,7 @@
 /* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
  * eio_http_reply.c (answers), eio_http_stream.c (answers in pieces), eio_tls.c (certificates), eio_tls_io.c (what is
  * taken from TLS), eio_handover.c and eio_pump.c (connections between nodes). Private to them: the rest of the library
- * knows engineio.h and eio_http_int.h. */
+ * knows engineio_http.h and eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 

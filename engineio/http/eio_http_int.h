@@ -2,7 +2,7 @@
 #ifndef EIO_HTTP_INT_H
 #define EIO_HTTP_INT_H
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 #include <sys/types.h>
 #include <sys/uio.h>

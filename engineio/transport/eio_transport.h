@@ -5,7 +5,7 @@
 #ifndef EIO_TRANSPORT_H
 #define EIO_TRANSPORT_H
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 #include "eio_http_int.h"
 #include "eio_turn.h"

@@ -23,7 +23,7 @@
 #ifndef SOCKETIO_H
 #define SOCKETIO_H
 
-#include <engineio.h>
+#include <engineio_http.h>
 #include <rooms.h>
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
  * apart by what a trusted proxy says. */
 #include "http_client.h"
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 struct fixture {
     struct eio_loop *loop;

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -5,7 +5,7 @@ build=$1 source=$2
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 cmake --install "$build" --prefix "$prefix/usr" >/dev/null
-for name in engineio rooms rooms_msgpack cluster socketio adminui; do
+for name in engineio engineio_http rooms rooms_msgpack cluster socketio adminui; do
     [ -f "$prefix/usr/include/$name.h" ] || { echo "$name.h is not installed"; exit 1; }
 done
 # A build with sanitizers needs them in who links it.

@@ -14,12 +14,12 @@ MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 100
 CODE = {".c", ".h", ".mjs", ".js", ".py", ".css", ".cmake", ".sh"}
 # What a folder may see besides its own files: all of a folder (without those in it), or one header. Arrows only point down.
-LIBRARIES = ["engineio.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"]
+LIBRARIES = ["engineio.h", "engineio_http.h", "rooms.h", "cluster.h", "socketio.h", "adminui.h"]
 CLUSTER = ["rooms", "rooms/msgpack", "rooms.h", "rooms_msgpack.h", "cluster.h", "base"]
 MODULE = ["app/kit", "app/web", "knowledge.h", "llm.h", "mcp.h", "hooks.h"]
 MAY_SEE = {
     "base": [],
-    "engineio": ["engineio.h", "base"],
+    "engineio": ["engineio.h", "engineio_http.h", "base"],
     "rooms": ["rooms.h", "rooms_msgpack.h", "base"],
     "rooms/msgpack": ["rooms", "rooms.h", "rooms_msgpack.h", "base"],
     "rooms/cluster": CLUSTER,
@@ -28,7 +28,7 @@ MAY_SEE = {
     "rooms/classic": [*CLUSTER, "rooms/redis"],
     "rooms/sharded": [*CLUSTER, "rooms/cluster", "rooms/redis"],
     "rooms/streams": [*CLUSTER, "rooms/cluster", "rooms/redis", "rooms/sharded"],
-    "socketio": ["socketio.h", "engineio.h", "rooms.h", "rooms_msgpack.h", "base"],
+    "socketio": ["socketio.h", "engineio.h", "engineio_http.h", "rooms.h", "rooms_msgpack.h", "base"],
     "socketio/adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],
     "app/kit": [*LIBRARIES, "base"],
     "app/node": ["app/kit", "cluster.h"],
@@ -46,8 +46,8 @@ MAY_SEE = {
 TREES = {folder.partition("/")[0] for folder in MAY_SEE}
 # What base/ stands on, besides the C library and POSIX.
 BASE_MAY_USE = ("event2/", "emmintrin.h")
-PUBLIC_HEADERS = ["engineio/include/engineio.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h", "rooms/include/cluster.h",
-                  "socketio/include/socketio.h", "socketio/adminui/include/adminui.h"]
+PUBLIC_HEADERS = ["engineio/include/engineio.h", "engineio/include/engineio_http.h", "rooms/include/rooms.h", "rooms/include/rooms_msgpack.h",
+                  "rooms/include/cluster.h", "socketio/include/socketio.h", "socketio/adminui/include/adminui.h"]
 SKIPPED_FOLDERS = {".git", "build", "node_modules", "data"}
 BUILT = ("app/admin/page/dist/", "clients/dist/")  # the latter by clients/build.mjs; the test clients.dist compares it with what stands beside it
 

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "eio_test.h"
-#include "engineio.h"
+#include "engineio_http.h"
 
 struct fixture {
     struct eio_loop *loop;

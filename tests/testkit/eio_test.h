@@ -2,7 +2,7 @@
 #ifndef EIO_TEST_H
 #define EIO_TEST_H
 
-#include "engineio.h"
+#include "engineio_http.h"
 
 struct eio__line;
 
