@@ -110,6 +110,17 @@ static int set_number(struct kit_config *config, const struct kit_setting *setti
     return 0;
 }
 
+static int set_real(struct kit_config *config, const struct kit_setting *setting, const char *value)
+{
+    const struct kit_option *option = setting->option;
+    char *end;
+    if (!value[0] || value[strspn(value, "0123456789.")]) return EIO_EINVAL;
+    double number = strtod(value, &end);
+    if (*end || end == value || number < (double)option->min || number > (double)option->max) return EIO_EINVAL;
+    *(double *)field_of(config, setting) = number;
+    return 0;
+}
+
 static int set_bool(struct kit_config *config, const struct kit_setting *setting, const char *value)
 {
     bool *field = field_of(config, setting);
@@ -160,6 +171,9 @@ static int set_option(struct kit_config *config, const struct kit_setting *setti
     switch (option->type) {
     case KIT_BOOL:
         error = set_bool(config, setting, value);
+        break;
+    case KIT_REAL:
+        error = set_real(config, setting, value);
         break;
     case KIT_TEXT:
         error = set_text(config, setting, value);

@@ -19,6 +19,9 @@ static void value_text(const struct kit_config *config, const struct kit_setting
     case KIT_INT:
         snprintf(out, size, "%d", *(const int *)(const void *)field);
         return;
+    case KIT_REAL:
+        snprintf(out, size, "%g", *(const double *)(const void *)field);
+        return;
     case KIT_BOOL:
         snprintf(out, size, "%s", *(const bool *)field ? "true" : "false");
         return;
@@ -52,6 +55,7 @@ static const char *unit_of(const struct kit_option *option)
 {
     static const char *const units[] = {"ms", "s", "bytes", "days"};
     const char *end = strrchr(option->name, '_');
+    if (option->type == KIT_REAL) return "factor";
     if (option->type != KIT_U32 && option->type != KIT_SIZE && option->type != KIT_INT) return "";
     if (!end || strcmp(end, "_max")) end = option->name + strlen(option->name);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {

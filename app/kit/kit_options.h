@@ -16,7 +16,7 @@
 
 #include "kit_config.h"
 
-enum kit_option_type { KIT_U32, KIT_SIZE, KIT_INT, KIT_BOOL, KIT_TEXT, KIT_CHOICE };
+enum kit_option_type { KIT_U32, KIT_SIZE, KIT_INT, KIT_REAL, KIT_BOOL, KIT_TEXT, KIT_CHOICE };
 
 struct kit_choice {
     const char *name;
@@ -65,6 +65,9 @@ extern const struct kit_option_set kit_options; /* the kit's own; its struct is 
     KIT_NUMBER_ROW(name, KIT_SIZE, field, fallback, min, KIT_BYTES_MAX, group, help)
 #define KIT_COUNT_ROW(name, field, fallback, min, max, group, help) \
     KIT_NUMBER_ROW(name, KIT_SIZE, field, fallback, min, max, group, help)
+/* A double without a sign, in decimal notation; its limits are whole numbers. */
+#define KIT_REAL_ROW(name, field, fallback, min, max, group, help) \
+    KIT_NUMBER_ROW(name, KIT_REAL, field, fallback, min, max, group, help)
 #define KIT_BOOL_ROW(name, field, fallback, group, help)                                      \
     {                                                                                         \
         name, KIT_BOOL, offsetof(KIT_VALUES, field), fallback, 0, 1, NULL, group, help, false \

@@ -14,12 +14,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Weights of the score's parts (docs/knowledge.md). A glossary says what words would, better. */
-#define WORD_WEIGHT 0.6
-#define WORD_WEIGHT_WITH_GLOSSARY 0.3
-#define LEARNED_WEIGHT 0.3
-#define VECTOR_WEIGHT 16.0
-#define EMBEDDING_WEIGHT 36.0
 /* Building a large index may take a tenth of the time: while files are imported one by one, it is that much too old. */
 #define REST_FACTOR 9
 #define QUICK_BUILD_S 0.1
@@ -41,6 +35,18 @@ static const struct kit_option option_rows[] = {
                  "a file with the key that it wants; empty: none"),
     KIT_U32_ROW("embeddings_timeout_ms", embeddings_timeout_ms, "300", 1, 60000, "Knowledge",
                 "how long a better suggestion is waited for; the local one is sent at once in any case"),
+    KIT_REAL_ROW("weight_title", weight_title, "3", 0, 1000, "Knowledge",
+                 "how much more the glossary's concepts count in a document whose title's concepts were all said"),
+    KIT_REAL_ROW("weight_words", weight_words, "0.6", 0, 1000, "Knowledge",
+                 "weight of words in a document's score, where there is no glossary (docs/knowledge.md)"),
+    KIT_REAL_ROW("weight_words_beside_glossary", weight_words_beside_glossary, "0.3", 0, 1000, "Knowledge",
+                 "the same where there is one"),
+    KIT_REAL_ROW("weight_learned", weight_learned, "0.3", 0, 1000, "Knowledge",
+                 "weight of what was learned from calls; 0: nothing learned counts, but for the vectors"),
+    KIT_REAL_ROW("weight_table", weight_table, "16", 0, 1000, "Knowledge",
+                 "weight of the table of word pieces, which knows English alone"),
+    KIT_REAL_ROW("weight_embeddings", weight_embeddings, "36", 0, 1000, "Knowledge",
+                 "weight of vectors from `embeddings_url`, in place of the table's"),
 };
 static const struct kit_option_set options = KIT_OPTION_SET(option_rows);
 
@@ -154,8 +160,12 @@ struct knowledge *knowledge_new(const struct kit_config *config, char *error, si
     knowledge->model = own->embeddings_url[0] ? own->embeddings_model : NULL;
     knowledge->searcher.glossary = knowledge->learner.glossary = knowledge->glossary;
     knowledge->searcher.table = knowledge->learner.table = knowledge->table;
-    knowledge->weights = (struct knowledge_weights){knowledge->glossary ? WORD_WEIGHT_WITH_GLOSSARY : WORD_WEIGHT,
-                                                    LEARNED_WEIGHT, VECTOR_WEIGHT};
+    knowledge->weights =
+        (struct knowledge_weights){.title = own->weight_title,
+                                   .word = knowledge->glossary ? own->weight_words_beside_glossary : own->weight_words,
+                                   .learned = own->weight_learned,
+                                   .vector = own->weight_table};
+    knowledge->embedding_weight = own->weight_embeddings;
     return knowledge;
 }
 
@@ -393,7 +403,7 @@ static int read_results(const struct ask *ask, struct kit_db *db, struct knowled
     struct knowledge_hit hits[KNOWLEDGE_RESULTS_MAX];
     struct knowledge_weights weights = ask->knowledge->weights;
     size_t n = KNOWLEDGE_RESULTS_MAX;
-    if (ask->cosines) weights.vector = EMBEDDING_WEIGHT;
+    if (ask->cosines) weights.vector = ask->knowledge->embedding_weight;
     knowledge_index_search(ask->knowledge->index, &ask->call, &weights, ask->cosines, hits, &n);
     for (size_t i = 0; i < n; i++) {
         enum kit_step step = read_result(ask, db, &hits[i], &results[*count]);

@@ -17,7 +17,6 @@ static const float concept_weights[FIELDS] = {6, 1, 0.3f, 4, 0.1f};
 static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define CONCEPT_SATURATION 2.0
 #define WORD_SATURATION 1.2
-#define COVERAGE_FACTOR 3.0
 #define PAIR_FACTOR 0.5        /* of a learned pair of words */
 #define OWN_VECTOR_FACTOR 2.0f /* a document's own vector counts like this many calls */
 /* Less than this is noise among so many documents: a word that half of them have, a vector alone. */
@@ -713,7 +712,7 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
     for (size_t i = 0; i < index->count && max && call->term_count; i++) {
         const struct document *d = &index->documents[i];
         struct knowledge_hit hit = {.document = d->number, .words = index->words[i], .learned = index->learned[i]};
-        if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + COVERAGE_FACTOR * coverage(d, call));
+        if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + weights->title * coverage(d, call));
         hit.vector = cosines ? cosines[i] : d->has_vector ? cosine(d, call->vector) : 0;
         hit.score = hit_score(&hit, weights);
         sum += hit.score;

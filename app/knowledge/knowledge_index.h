@@ -54,6 +54,7 @@ void knowledge_call_clear(struct knowledge_call *call);
 struct knowledge_index;
 
 struct knowledge_weights {
+    double title; /* how much more concepts count if they are all of the title's */
     double word, learned, vector;
 };
 

@@ -93,6 +93,7 @@ struct knowledge {
     struct knowledge_glossary *glossary; /* or NULL */
     struct knowledge_table *table;
     struct knowledge_weights weights;
+    double embedding_weight;                   /* in place of weights.vector */
     struct knowledge_reader searcher, learner; /* of the read and of the write strand */
     struct knowledge_index *index;             /* NULL: not built yet */
     struct knowledge_embeddings *embeddings;   /* of the index; NULL: no service is configured */
@@ -109,6 +110,7 @@ struct knowledge_config {
     const char *glossary;
     const char *embeddings_url, *embeddings_model, *embeddings_key_file;
     uint32_t embeddings_timeout_ms;
+    double weight_title, weight_words, weight_words_beside_glossary, weight_learned, weight_table, weight_embeddings;
 };
 
 struct kit;

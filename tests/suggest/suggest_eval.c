@@ -286,7 +286,7 @@ static void evaluate_calls(struct set *set, const char *name, struct knowledge_g
     for (int i = 0; i < (glossary ? 4 : 2); i++) {
         char what[64];
         set->reader = (struct knowledge_reader){words, i & 2 ? glossary : NULL, table};
-        set->weights = (struct knowledge_weights){i & 2 ? 0.3 : 0.6, 0.3, i & 1 ? 16 : 0};
+        set->weights = (struct knowledge_weights){3, i & 2 ? 0.3 : 0.6, 0.3, i & 1 ? 16 : 0};
         snprintf(what, sizeof what, "%s, %s", name, with[i]);
         for (size_t turns = is_check ? 2 : 1; turns <= (is_check ? 2 : 3); turns++) evaluate_turns(set, what, turns);
     }
@@ -327,7 +327,7 @@ static void evaluate_ours(const char *root)
     snprintf(path, sizeof path, "%s/tests/suggest/data/banking77.csv", root);
     read_questions(&bank, path);
     for (int i = 0; i < 2; i++) {
-        bank.weights = (struct knowledge_weights){0.6, 0.3, i ? 16 : 0};
+        bank.weights = (struct knowledge_weights){3, 0.6, 0.3, i ? 16 : 0};
         for (size_t k = 0; k < 4; k++)
             evaluate_questions(&bank, i ? "banking77, table" : "banking77, words", learned[k]);
     }

@@ -415,6 +415,26 @@ static void every_option_has_a_name_of_its_own(void **state)
     kit_config_clear(&l.config);
 }
 
+static void a_factor_is_a_decimal_number_within_its_limits(void **state)
+{
+    static const char *const wrong[] = {"", "-1", "1e3", "nan", "inf", "0x1", "1,5", ".", "1.2.3", " 1", "1001"};
+    char *text;
+    size_t size;
+    struct load l = LOAD(NULL, "--weight-table", "12.5", "--weight-learned", "0");
+    (void)state;
+    assert_int_equal(l.failed, 0);
+    FILE *out = open_memstream(&text, &size);
+    kit_config_print(&l.config, out);
+    fclose(out);
+    assert_non_null(strstr(text, "weight_table = 12.5 ; command line --weight-table\n"));
+    assert_non_null(strstr(text, "weight_learned = 0 ; "));
+    assert_non_null(strstr(text, "weight_words = 0.6 ; default\n"));
+    free(text);
+    kit_config_clear(&l.config);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_refused(LOAD(NULL, "--weight-table", wrong[i]), "(allowed: 0 to 1000), from command line");
+}
+
 static void options_that_cannot_work_are_refused_at_the_start(void **state)
 {
     static const char *const wrong[][6] = {
@@ -493,6 +513,7 @@ int main(void)
         cmocka_unit_test(secrets_on_the_command_line_are_named),
         cmocka_unit_test(a_modules_options_are_like_the_kits_own),
         cmocka_unit_test(every_option_has_a_name_of_its_own),
+        cmocka_unit_test(a_factor_is_a_decimal_number_within_its_limits),
         cmocka_unit_test(options_that_cannot_work_are_refused_at_the_start),
         cmocka_unit_test(the_documentation_is_up_to_date),
     };

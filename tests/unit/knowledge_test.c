@@ -345,11 +345,25 @@ static void a_new_import_replaces_the_text(void **state)
     assert_int_equal(search("words").count, 1);
 }
 
+/* The first document has the word in a step, the second is near by its meaning alone. */
+static void weights_decide_what_counts(void **state)
+{
+    struct knowledge_weights weights = f.knowledge->weights;
+    (void)state;
+    assert_true(weights.title == 3 && weights.word == 0.6 && weights.learned == 0.3 && weights.vector == 16);
+    import("a.md", "# Parking\nWhere to leave a car.\n\n1. Give the guest a voucher\n");
+    import("b.md", "# Gift certificate\nA coupon that was bought.\n\n1. Look it up\n");
+    assert_best("voucher", "b.gift-certificate");
+    f.knowledge->weights.vector = 0;
+    assert_best("voucher", "a.parking");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_guidelines_become_a_document_per_subflow),
+        TEST(weights_decide_what_counts),
         cmocka_unit_test_prestate_setup_teardown(what_customers_say_finds_the_right_guideline, set_up, tear_down,
                                                  &with_glossary),
         TEST(small_talk_and_personal_data_find_nothing),
