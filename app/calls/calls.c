@@ -2,6 +2,7 @@
 #include "calls_alerts.h"
 #include "calls_redact.h"
 #include "calls_redact_json.h"
+#include "calls_summary_model.h"
 #include "kit_metrics.h"
 
 #include <stdlib.h>
@@ -15,6 +16,11 @@ const struct calls_counters *calls_get_counters(const struct calls *calls)
 }
 
 #define KIT_NUMBERS struct calls
+
+static void put_limit(unsigned i, char *out, size_t size)
+{
+    snprintf(out, size, "%s", i ? "source_summaries_max" : "summaries_max");
+}
 
 static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("transcript_lines_total", counters.lines, "Transcript lines stored."),
@@ -31,6 +37,11 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("alert_patterns_over_total", counters.patterns_over,
                     "Looks of an alert rule at a line that took too many steps."),
     KIT_COUNTER_ROW("summaries_total", counters.summaries, "Summaries of calls sent."),
+    KIT_COUNTER_ROW("summaries_by_model_total", counters.summaries_by_model, "Of these, those that a model wrote."),
+    KIT_COUNTER_ROW("summaries_model_failed_total", counters.summaries_failed,
+                    "Summaries that a model failed to write in time or in the form that was asked for."),
+    KIT_LABELLED_ROW("limit_hits_total", KIT_COUNTER, counters.summary_limits, "Times a limit was hit, by option.", 2,
+                     "limit", put_limit),
     KIT_COUNTER_ROW("document_uses_total", counters.uses, "doc:used events answered."),
     KIT_COUNTER_ROW("notes_total", counters.notes, "Notes of supervisors stored."),
     KIT_COUNTER_ROW("snapshots_total", counters.snapshots, "Snapshots sent to subscribers."),
@@ -136,6 +147,8 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     int failed = open_redaction(calls, error, error_size);
     calls->knowledge = kit_state(kit, &knowledge_module);
     calls->hooks = kit_state(kit, &hooks_module);
+    calls->llm = kit_state(kit, &llm_module);
+    if (!failed) failed = calls_writing_check(calls, error, error_size);
     if (calls->redaction) hooks_redact_with(calls->hooks, redact_json, calls->redaction);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0] && !failed; i++) failed = parts[i](calls);
     if (!failed) failed = kit_add_health(kit, "calls", read_live, calls);
@@ -151,6 +164,7 @@ static void drain(void *state)
     calls_life_drain(state);
     calls_alerts_drain(state);
     calls_stats_drain(state);
+    calls_summary_drain(state);
 }
 
 static void pause_calls(void *state)

@@ -16,7 +16,7 @@ int calls_demo_import(struct kit_store *store, char *error, size_t error_size);
 struct calls_counters {
     uint64_t abandoned, deleted; /* calls that ended for want of a feed; that are gone */
     uint64_t lines, duplicates, suggestions, searches, feedback, snapshots, gates_lost, notes, uses, redacted, alerts,
-        patterns_over, summaries;
+        patterns_over, summaries, summaries_by_model, summaries_failed, summary_limits[2];
     uint64_t snapshots_delayed, snapshots_refused; /* for want of room */
     uint64_t lists_cut;                            /* by call_list_bytes_max */
     uint64_t exports, exports_refused;             /* the same */

@@ -15,6 +15,7 @@
 #include "kit_namespace.h"
 #include "kit_request.h"
 #include "knowledge.h"
+#include "llm.h"
 
 #define CALLS_ROOM "call:"
 #define CALLS_SUPERVISOR_ROOM "supervisors:"
@@ -44,10 +45,13 @@ struct calls {
     struct calls_watch *unread;
     struct eio_timer room_timer, late_timer;
     bool is_stopping;
+    bool is_draining; /* models are not asked any more */
     struct calls_suggest *suggest;
     struct calls_life *life;
     struct knowledge *knowledge;
-    struct hooks *hooks; /* what is posted to the company's service */
+    struct hooks *hooks;            /* what is posted to the company's service */
+    struct llm *llm;                /* who writes summaries */
+    struct calls_writing *writings; /* calls_summary_model.c: summaries that models write */
     struct calls_demo *demo;
     struct calls_alerts *alerts;
     struct calls_stats *stats;
@@ -69,6 +73,9 @@ struct calls_config {
     uint32_t text_max_bytes;
     uint32_t late_final_s, call_idle_timeout_s, retention_days;
     uint32_t suggest_turns;
+    const char *summary_model;
+    uint32_t summary_timeout_ms, summaries_max, source_summaries_max;
+    size_t summary_text_bytes;
     const char *redaction, *alert_rules;
     const char *public_url, *twilio_auth_token;
     size_t export_bytes_max;
@@ -181,8 +188,10 @@ int calls_votes_put(struct kit_db *db, struct calls_view *view, struct sio_build
 /* Appends the field summary, if there is one with a higher seq. */
 int calls_summary_put(struct kit_db *db, int64_t call, int64_t since_seq, struct sio_builder *out,
                       struct kit_failure *failure);
-/* The call has ended: makes its summary. On the loop. */
-void calls_summary_end(struct calls *calls, const char *call_id);
+/* The call has ended: makes its summary. claims: whose share it counts against; NULL: the server's. On the loop. */
+void calls_summary_end(struct calls *calls, const char *call_id, const struct kit_claims *claims);
+/* Models are not waited for any longer. */
+void calls_summary_drain(struct calls *calls);
 /* The call has ended: all hands are down. *lowered: some were up. On a thread. */
 int calls_help_end(struct kit_db *db, int64_t call, bool *lowered, struct kit_failure *failure);
 /* Says so to the supervisors. agents: the call's own list, as JSON. On the loop. */

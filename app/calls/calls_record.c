@@ -272,7 +272,8 @@ void calls_record_send(struct calls *calls, struct calls_record *record)
     calls_alerts_send(calls, entry->alerts);
     if (entry->kind == CALLS_FEED_LINE) calls->counters.lines++;
     calls->counters.redacted += entry->is_redacted;
-    if (record->call.ended_ms && entry->kind != CALLS_FEED_LINE) calls_summary_end(calls, entry->call_id);
+    if (record->call.ended_ms && entry->kind != CALLS_FEED_LINE)
+        calls_summary_end(calls, entry->call_id, record->claims);
     if (entry->kind == CALLS_FEED_START || entry->kind == CALLS_FEED_END) calls_refresh_live(calls);
     if (entry->kind == CALLS_FEED_LINE && entry->is_final) calls_suggest_line(calls, entry->call_id, entry->speaker);
 }

@@ -1,7 +1,8 @@
-/* call:summary: what was needed, done and left open in a call. At its end, and on request; by this program alone, out
- * of the lines and the steps of the document that was suggested last. An event of the call's log. */
-#include "calls_extract.h"
-#include "calls_int.h"
+/* call:summary: what was needed, done and left open in a call. At its end, and on request; by a model if one is
+ * configured, else, or if that fails, by this program alone, out of the lines and the steps of the document that was
+ * suggested last. An event of the call's log. */
+#include "calls_redact.h"
+#include "calls_summary_model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,7 @@
 struct summary {
     char call_id[KIT_ID_SIZE];
     struct sio_builder json;
-    char title[200];
-    struct hooks *hooks;
+    char title[401]; /* 100 characters */
 };
 
 struct lines {
@@ -88,7 +88,8 @@ static int read_document(struct kit_db *db, int64_t call, struct summary *summar
     const char *top = kit_rows_text(&row, 0);
     snprintf(doc_id, sizeof doc_id, "%.*s", (int)strcspn(top, " "), top);
     kit_rows_end(&row);
-    step = kit_db_query(db, &row, "SELECT title, substr(text, 1, 16384) FROM documents WHERE doc_id=?", "t", doc_id);
+    step = kit_db_query(db, &row, "SELECT substr(title, 1, 100), substr(text, 1, 16384) FROM documents WHERE doc_id=?",
+                        "t", doc_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return 0;
     snprintf(summary->title, sizeof summary->title, "%s", kit_rows_text(&row, 0));
@@ -117,7 +118,7 @@ static void put_section(struct sio_builder *json, const char *title, const struc
     sio_builder_put(json, "}");
 }
 
-static void put_summary(struct summary *summary, const struct calls_extract *extract, int64_t now_ms)
+static void open_summary(struct summary *summary, const char *by)
 {
     struct sio_builder *json = &summary->json;
     sio_builder_clear(json); /* of a run that was undone */
@@ -125,51 +126,160 @@ static void put_summary(struct summary *summary, const struct calls_extract *ext
     sio_builder_open(json);
     sio_builder_put(json, "{\"call_id\":");
     kit_put_text(json, summary->call_id);
-    sio_builder_put(json, ",\"by\":\"local\",\"sections\":[");
+    sio_builder_put(json, ",\"by\":");
+    kit_put_text(json, by);
+    sio_builder_put(json, ",\"sections\":[");
+}
+
+static void close_summary(struct summary *summary, int64_t now_ms)
+{
+    sio_builder_put(&summary->json, "],\"timestamp\":");
+    kit_put_time(&summary->json, now_ms);
+}
+
+static void put_extract(struct summary *summary, const struct calls_extract *extract)
+{
+    struct sio_builder *json = &summary->json;
+    open_summary(summary, "local");
     put_section(json, "Need", &extract->need, summary->title);
     sio_builder_put(json, ",");
     put_section(json, "Done", &extract->done, "");
     sio_builder_put(json, ",");
     put_section(json, "Open", &extract->open, "");
-    sio_builder_put(json, "],\"timestamp\":");
-    kit_put_time(json, now_ms);
+}
+
+/* What a model wrote is looked through like what people write. Returns 0 or EIO_ENOMEM. */
+static int put_written(struct summary *summary, const struct calls_redaction *redaction,
+                       const struct calls_sections *sections)
+{
+    const struct {
+        const char *title, *text;
+    } list[] = {{"Need", sections->need}, {"Done", sections->done}, {"Open", sections->open}};
+    struct sio_builder *json = &summary->json;
+    open_summary(summary, "model");
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        char *out = NULL;
+        size_t size;
+        if (calls_redact(redaction, eio_str(list[i].text), false, &out, &size)) return EIO_ENOMEM;
+        sio_builder_put(json, i ? ",{\"title\":" : "{\"title\":");
+        kit_put_text(json, list[i].title);
+        sio_builder_put(json, ",\"text\":");
+        kit_put_text(json, out ? out : list[i].text);
+        sio_builder_put(json, "}");
+        free(out);
+    }
+    return 0;
 }
 
 /* ------------------------------------------------------------------- store */
 
-static int make_summary(struct kit_db *db, struct summary *summary, int64_t now_ms, struct kit_failure *failure)
+/* A summary on its way: the call is read for a model, which writes; then it is made and stored. */
+struct calls_summing {
+    struct kit_store_op op;
+    struct calls *calls;
+    struct kit_claims *claims; /* NULL: the server's own */
+    struct summary summary;
+    char *text; /* for a model; NULL: it is not asked */
+    bool is_written;
+    struct calls_sections sections; /* by a model */
+    int64_t now_ms;
+    /* On the loop, with op.failure; then it is freed. */
+    void (*fn)(void *ctx, struct calls_summing *summing);
+    void *ctx;
+};
+
+static struct calls_summing *summing_of(struct kit_store_op *op)
 {
+    return (struct calls_summing *)(void *)op;
+}
+
+/* What a call has to say, for one run. */
+struct material {
     struct calls_call call;
-    struct calls_extract extract;
-    char *steps = NULL;
-    int code = calls_find(db, summary->call_id, &call, failure);
-    if (code) return code;
-    struct lines *lines = malloc(sizeof *lines);
-    code = lines ? read_lines(db, call.id, lines, failure) : kit_fail(failure, 503, NULL, "out of memory");
-    if (!code) code = read_document(db, call.id, summary, &steps, failure);
-    if (!code && lines->count) {
-        calls_extract_make(&extract, lines->list, lines->count, steps ? eio_str(steps) : (struct eio_str){"", 0});
-        put_summary(summary, &extract, now_ms);
-        code = calls_next_seq(db, &call, failure);
+    struct lines lines;
+    char *steps; /* NULL: no document was suggested */
+};
+
+static int read_material(struct kit_db *db, struct summary *summary, struct material *material,
+                         struct kit_failure *failure)
+{
+    int code = calls_find(db, summary->call_id, &material->call, failure);
+    if (!code) code = read_lines(db, material->call.id, &material->lines, failure);
+    if (!code) code = read_document(db, material->call.id, summary, &material->steps, failure);
+    if (!code && !material->lines.count) code = kit_fail(failure, 404, "/call_id", "nothing was said in this call");
+    return code;
+}
+
+static void free_material(struct material *material)
+{
+    if (!material) return;
+    clear_lines(&material->lines);
+    free(material->steps);
+    free(material);
+}
+
+static int run_text(struct kit_db *db, struct kit_store_op *op)
+{
+    struct calls_summing *summing = summing_of(op);
+    struct material *material = calloc(1, sizeof *material);
+    int code = material ? read_material(db, &summing->summary, material, &op->failure)
+                        : kit_fail(&op->failure, 503, NULL, "out of memory");
+    if (!code) {
+        free(summing->text);
+        summing->text =
+            calls_summary_text(material->lines.list, material->lines.count, summing->summary.title, material->steps,
+                               calls_config(summing->calls->kit->config)->summary_text_bytes);
     }
-    bool is_empty = !code && !lines->count;
-    if (lines) clear_lines(lines);
-    free(lines);
-    free(steps);
-    if (is_empty) return kit_fail(failure, 404, "/call_id", "nothing was said in this call");
-    if (code) return code;
-    if (kit_db_run(db, "INSERT INTO summaries(call, seq, json) VALUES (?,?,? || '}')", "iib", call.id, call.seq,
-                   summary->json.json, summary->json.size))
+    free_material(material);
+    return code;
+}
+
+/* Puts the whole object but for its seq. */
+static int put_summary(struct calls_summing *summing, const struct material *material)
+{
+    struct calls_extract extract;
+    struct summary *summary = &summing->summary;
+    int failed = 0;
+    if (summing->is_written) {
+        failed = put_written(summary, summing->calls->redaction, &summing->sections);
+    } else {
+        calls_extract_make(&extract, material->lines.list, material->lines.count,
+                           material->steps ? eio_str(material->steps) : (struct eio_str){"", 0});
+        put_extract(summary, &extract);
+    }
+    close_summary(summary, summing->now_ms);
+    return failed ? failed : summary->json.error;
+}
+
+static int store_summary(struct kit_db *db, struct calls_summing *summing, struct material *material,
+                         struct kit_failure *failure)
+{
+    struct sio_builder *json = &summing->summary.json;
+    if (calls_next_seq(db, &material->call, failure)) return failure->code;
+    if (put_summary(summing, material)) return kit_fail(failure, 503, NULL, "out of memory");
+    if (kit_db_run(db, "INSERT INTO summaries(call, seq, json) VALUES (?,?,? || '}')", "iib", material->call.id,
+                   material->call.seq, json->json, json->size))
         return kit_db_fail(db, failure);
-    sio_builder_put(&summary->json, ",\"seq\":");
-    kit_put_int(&summary->json, call.seq);
-    sio_builder_put(&summary->json, "}");
-    if (summary->json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    sio_builder_put(json, ",\"seq\":");
+    kit_put_int(json, material->call.seq);
+    sio_builder_put(json, "}");
+    if (json->error) return kit_fail(failure, 503, NULL, "out of memory");
     struct hooks_event event = {.name = "call:summary",
-                                .call_id = summary->call_id,
-                                .json = {summary->json.json, summary->json.size},
-                                .at_ms = now_ms};
-    return hooks_put(summary->hooks, db, &event, failure);
+                                .call_id = summing->summary.call_id,
+                                .json = {json->json, json->size},
+                                .at_ms = summing->now_ms};
+    return hooks_put(summing->calls->hooks, db, &event, failure);
+}
+
+static int run_store(struct kit_db *db, struct kit_store_op *op)
+{
+    struct calls_summing *summing = summing_of(op);
+    struct material *material = calloc(1, sizeof *material);
+    int code = material ? read_material(db, &summing->summary, material, &op->failure)
+                        : kit_fail(&op->failure, 503, NULL, "out of memory");
+    if (!code) code = store_summary(db, summing, material, &op->failure);
+    free_material(material);
+    return code;
 }
 
 static void send_summary(struct calls *calls, const struct summary *summary)
@@ -199,96 +309,152 @@ int calls_summary_put(struct kit_db *db, int64_t call, int64_t since_seq, struct
     return 0;
 }
 
+/* ------------------------------------------------------------------- making */
+
+static void free_summing(struct calls_summing *summing)
+{
+    kit_claims_unref(summing->claims);
+    sio_builder_clear(&summing->summary.json);
+    calls_sections_clear(&summing->sections);
+    free(summing->text);
+    free(summing);
+}
+
+static void end_summing(struct calls_summing *summing)
+{
+    if (!summing->op.failure.code) {
+        send_summary(summing->calls, &summing->summary);
+        summing->calls->counters.summaries_by_model += summing->is_written;
+    }
+    summing->fn(summing->ctx, summing);
+    free_summing(summing);
+}
+
+static void on_stored(struct kit_store_op *op)
+{
+    end_summing(summing_of(op));
+}
+
+static void store(struct calls_summing *summing)
+{
+    summing->op.run = run_store;
+    summing->op.done = on_stored;
+    summing->op.writes = true;
+    summing->op.locks[0] = summing->summary.call_id;
+    summing->now_ms = (int64_t)eio_loop_unix_ms(summing->calls->kit->loop);
+    if (kit_store_submit(summing->calls->kit->store, &summing->op, sizeof *summing)) end_summing(summing);
+}
+
+static void on_written(void *ctx, struct calls_sections *take_sections)
+{
+    struct calls_summing *summing = ctx;
+    if (take_sections) {
+        summing->is_written = true;
+        summing->sections = *take_sections;
+        *take_sections = (struct calls_sections){NULL, NULL, NULL};
+    }
+    store(summing);
+}
+
+static void on_text(struct kit_store_op *op)
+{
+    struct calls_summing *summing = summing_of(op);
+    if (op->failure.code) {
+        end_summing(summing);
+        return;
+    }
+    bool is_asked = summing->text && !summing->calls->is_draining &&
+                    !calls_writing_start(summing->calls, summing->claims, summing->text, on_written, summing);
+    if (!is_asked) store(summing);
+}
+
+/* Returns 0 or EIO_ENOMEM; fn is not called then. */
+static int begin(struct calls *calls, const char *call_id, const struct kit_claims *claims,
+                 void (*fn)(void *ctx, struct calls_summing *summing), void *ctx)
+{
+    struct calls_summing *summing = calloc(1, sizeof *summing);
+    if (!summing) return EIO_ENOMEM;
+    summing->calls = calls;
+    summing->claims = claims ? kit_claims_ref((struct kit_claims *)(uintptr_t)claims) : NULL;
+    summing->fn = fn;
+    summing->ctx = ctx;
+    snprintf(summing->summary.call_id, sizeof summing->summary.call_id, "%s", call_id);
+    sio_builder_init(&summing->summary.json);
+    summing->op.run = run_text;
+    summing->op.done = on_text;
+    if (!calls_writing_is_wanted(calls, call_id, claims) ||
+        kit_store_submit_read(calls->kit->store, &summing->op, sizeof *summing))
+        store(summing);
+    return 0;
+}
+
+void calls_summary_drain(struct calls *calls)
+{
+    calls->is_draining = true;
+    calls_writing_stop(calls);
+}
+
 /* --------------------------------------------------------------- at the end */
 
-struct end_op {
-    struct kit_store_op op;
-    struct calls *calls;
-    struct summary summary;
-    int64_t now_ms;
-};
-
-static int run_end(struct kit_db *db, struct kit_store_op *op)
+static void on_end(void *ctx, struct calls_summing *summing)
 {
-    struct end_op *end = (struct end_op *)(void *)op;
-    return make_summary(db, &end->summary, end->now_ms, &op->failure);
-}
-
-static void on_end(struct kit_store_op *op)
-{
-    struct end_op *end = (struct end_op *)(void *)op;
-    if (!op->failure.code) send_summary(end->calls, &end->summary);
-    if (op->failure.code && op->failure.code != 404)
-        kit_log(EIO_LOG_WARN, "a call has no summary", "call_id", end->summary.call_id, "why", op->failure.message,
+    const struct kit_failure *failure = &summing->op.failure;
+    (void)ctx;
+    if (failure->code && failure->code != 404) /* it can be asked for later */
+        kit_log(EIO_LOG_WARN, "a call has no summary", "call_id", summing->summary.call_id, "why", failure->message,
                 NULL);
-    sio_builder_clear(&end->summary.json);
-    free(end);
 }
 
-void calls_summary_end(struct calls *calls, const char *call_id)
+void calls_summary_end(struct calls *calls, const char *call_id, const struct kit_claims *claims)
 {
-    struct end_op *end = calloc(1, sizeof *end);
-    if (!end) return;
-    end->op.run = run_end;
-    end->op.done = on_end;
-    end->op.writes = true;
-    end->op.locks[0] = end->summary.call_id;
-    end->calls = calls;
-    end->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
-    end->summary.hooks = calls->hooks;
-    snprintf(end->summary.call_id, sizeof end->summary.call_id, "%s", call_id);
-    sio_builder_init(&end->summary.json);
-    if (kit_store_submit(calls->kit->store, &end->op, sizeof *end)) free(end); /* it can be asked for later */
+    begin(calls, call_id, claims, on_end, NULL);
 }
 
 /* --------------------------------------------------------------- on request */
 
 struct asked {
     struct kit_request request;
-    struct summary summary;
 };
 
-static int read_asked(struct kit_request *request, const json_t *payload)
+/* It is allowed: that is all that is asked of the store before a summary is begun. */
+static int run_asked(struct kit_db *db, struct kit_request *request)
 {
-    struct asked *asked = KIT_REQUEST(asked, request);
-    (void)payload;
-    sio_builder_init(&asked->summary.json);
-    asked->summary.hooks = ((struct calls *)request->state)->hooks;
-    memcpy(asked->summary.call_id, request->about, sizeof asked->summary.call_id);
+    (void)db;
+    (void)request;
     return 0;
 }
 
-static int run_asked(struct kit_db *db, struct kit_request *request)
+static void on_asked(void *ctx, struct calls_summing *summing)
 {
-    return make_summary(db, &KIT_REQUEST(asked, request)->summary, request->now_ms, &request->op.failure);
+    struct kit_request *request = ctx;
+    const struct sio_builder *json = &summing->summary.json;
+    request->op.failure = summing->op.failure;
+    if (!request->op.failure.code) {
+        sio_builder_put(&request->json, ",\"summary\":");
+        kit_put_json(&request->json, (struct eio_str){json->json, json->size});
+    }
+    kit_request_finish(request);
 }
 
-static void reply_asked(struct kit_request *request)
+static void step_asked(struct kit_request *request)
 {
-    const struct asked *asked = KIT_REQUEST(asked, request);
-    const struct sio_builder *json = &asked->summary.json;
-    send_summary(request->state, &asked->summary);
-    sio_builder_put(&request->json, ",\"summary\":");
-    sio_builder_put_slice(&request->json, sio_args_none(), (struct eio_str){json->json, json->size});
-}
-
-static void clear_asked(struct kit_request *request)
-{
-    sio_builder_clear(&KIT_REQUEST(asked, request)->summary.json);
+    if (!request->op.failure.code) {
+        if (!begin(request->state, request->about, request->claims, on_asked, request)) return;
+        kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    }
+    kit_request_finish(request);
 }
 
 int calls_summary_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
         {.size = sizeof(struct asked),
-         .way = KIT_WRITE,
+         .way = KIT_READ,
          .roles = KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN,
          .about = "call_id",
          .allow = calls_allow,
-         .read = read_asked,
          .run = run_asked,
-         .reply = reply_asked,
-         .clear = clear_asked,
+         .step = step_asked,
          .method = EIO_HTTP_POST,
          .path = "/api/v1/calls/{call_id}/summary"},
     };

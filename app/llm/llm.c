@@ -135,6 +135,7 @@ static bool choose_next(struct llm_answer *answer)
     for (int resting = 0; resting < 2; resting++)
         for (size_t i = 0; i < providers->count; i++) {
             if (answer->tried >> i & 1 || is_resting(answer, &providers->list[i]) != (resting == 1)) continue;
+            if (answer->no_local && providers->list[i].ops == &llm__local_ops) continue;
             answer->at = i;
             return true;
         }
@@ -231,6 +232,7 @@ static int own_zone_minutes(int64_t now_ms)
 static bool fill_in(struct llm_answer *answer, const struct llm_request *request)
 {
     struct llm *llm = answer->llm;
+    answer->no_local = request->no_local;
     answer->no_calls = request->no_calls;
     answer->max_tokens = request->max_tokens;
     answer->now_ms = request->now_ms ? request->now_ms : (int64_t)eio_loop_unix_ms(llm->kit->loop);
@@ -264,6 +266,15 @@ struct llm_answer *llm_start(struct llm *llm, const struct llm_request *request,
         count_fault(answer, &answer->fault);
     }
     return answer;
+}
+
+bool llm_has_model(const struct llm *llm, const char *id)
+{
+    for (size_t i = 0; i < llm->providers->count; i++) {
+        const struct llm_provider *provider = &llm->providers->list[i];
+        if (provider->ops != &llm__local_ops && (!id || !strcmp(provider->id, id))) return true;
+    }
+    return false;
 }
 
 void llm_cancel(struct llm_answer *answer)

@@ -33,6 +33,7 @@ struct llm_request {
     json_t *messages;
     const struct llm_tool *tools; /* copied, but for parameters, which are shared as above */
     size_t tool_count;
+    bool no_local;       /* the embedded one is not asked: it quotes, it does not write */
     bool no_calls;       /* the tools are shown, but must not be called: the last step of a loop that is bounded */
     uint32_t max_tokens; /* of the answer; 0: the provider's */
     /* For `local`: what "tomorrow at 7" means. */
@@ -87,8 +88,11 @@ struct llm_event {
 typedef void (*llm_event_fn)(void *ctx, const struct llm_event *event);
 
 /* Begins an answer. Events come later, never within this call: any number of the others, then END or FAILURE, after
- * which the answer is gone. NULL: out of memory, or request->provider is unknown. */
+ * which the answer is gone. NULL: out of memory, or no such provider is
+ * configured. */
 struct llm_answer *llm_start(struct llm *llm, const struct llm_request *request, llm_event_fn on_event, void *ctx);
+/* Whether a model other than the embedded one is configured, of that id. NULL: any. */
+bool llm_has_model(const struct llm *llm, const char *id);
 /* Ends it without another event; the request to the provider ends too. Also within an event, but not after the last. */
 void llm_cancel(struct llm_answer *answer);
 

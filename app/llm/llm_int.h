@@ -86,9 +86,9 @@ struct llm_answer {
     void *ctx;
     json_t *messages;
     struct llm_tools tools;
-    char *search_tool;               /* NULL: none */
-    bool no_calls, is_bound;         /* is_bound: the request names its provider */
-    struct llm_providers *providers; /* a reference */
+    char *search_tool;                 /* NULL: none */
+    bool no_local, no_calls, is_bound; /* is_bound: the request names its provider */
+    struct llm_providers *providers;   /* a reference */
     uint32_t max_tokens;
     int64_t now_ms;
     int zone_offset_minutes;

@@ -353,7 +353,7 @@ export interface CallStatus {
   reason?: string;
 }
 
-/** What was needed, done and left open in a call, at its end and when somebody asks for it (POST /api/v1/calls/{call_id}/summary). by: local, sentences of the lines. */
+/** What was needed, done and left open in a call, at its end and when somebody asks for it (POST /api/v1/calls/{call_id}/summary). by: model, in the words of a configured one; local, sentences of the lines. */
 export interface CallSummary {
   call_id: string;
   by: "local" | "model";
