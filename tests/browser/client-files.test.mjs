@@ -45,7 +45,7 @@ async function connects(parley, ...scripts) {
   try {
     await page.goto(`${parley.url}/health`);
     for (const script of scripts) await page.addScriptTag(script);
-    await page.waitForFunction(() => globalThis.said !== undefined, null, { timeout: 20000 });
+    await page.waitForFunction(() => globalThis.said !== undefined, null, { timeout: 60000 });
     return await page.evaluate(() => globalThis.said);
   } finally {
     await page.close();

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { conversations, killAll, start } from "./command.mjs";
 import { startParley } from "./server.mjs";
+import { until } from "../support/wait.mjs";
 
 let parley;
 let feedToken;
@@ -65,14 +66,15 @@ async function flakyProxy() {
     for (const end of [inside, outside]) end.on("error", () => {}).on("close", () => (inside.destroy(), outside.destroy()));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const cut = async (deafMs = 400) => {
+  const cut = async (isTraffic = true) => {
     const broken = pairs;
+    let isLost = false;
     pairs = [];
-    for (const [inside, outside] of broken) outside.unpipe(inside).resume();
-    await new Promise((resolve) => setTimeout(resolve, deafMs));
+    for (const [inside, outside] of broken) outside.unpipe(inside).on("data", () => { isLost = true; }).resume();
+    if (isTraffic) await until(() => isLost || broken.every(([, outside]) => outside.destroyed), "something that is lost");
     for (const [inside] of broken) inside.resetAndDestroy();
   };
-  return { url: `http://127.0.0.1:${server.address().port}`, cut, close: () => cut(0).then(() => server.close()) };
+  return { url: `http://127.0.0.1:${server.address().port}`, cut, close: () => cut(false).then(() => server.close()) };
 }
 
 /**
@@ -97,7 +99,8 @@ test("cut off again and again, the feed doubles and the agent misses nothing", a
     const watching = agent("--call", call, "--url", proxy.url);
     await watching.sees(/Hi!/);
     for (let i = 0; i < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 700));
+      const before = linesOf(watching.output).length;
+      await until(() => linesOf(watching.output).length > before + 1 || /call ended/.test(feeding.output), "more of the call");
       await proxy.cut();
     }
     return { watching };

@@ -10,7 +10,7 @@ import { Server } from "socket.io";
 import { io } from "socket.io-client";
 import { killAll, start } from "./command.mjs";
 import { startParley } from "./server.mjs";
-import { PATIENCE_MS } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 const MANY_LINES = 40;
 let parley;
@@ -102,7 +102,7 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     const run = feed("--call-id", id, "--interim", await fileOf(`${id}.vtt`, "WEBVTT\n\n00:00.000 --> 00:20.000\n<v agent>one two three four five six seven\n"));
     await run.sees(new RegExp(id));
     const hasBegun = async () => (await callOf(id)).transcript?.length > 0;
-    while (!(await hasBegun())) await new Promise((resolve) => setTimeout(resolve, 50));
+    await until(hasBegun, "the first words");
     run.child.kill(name);
     assert.equal(await run.ended, 130, run.output);
     const { call, transcript } = await callOf(id);
@@ -261,11 +261,11 @@ test("an agent shows gaps and events that it has no form for, and asks for what 
   const server = await scripted((event, data, attempt, socket) => {
     if (event !== "call:subscribe") return undefined;
     if (data.since_seq === undefined) {
-      setTimeout(() => {
+      setImmediate(() => { // after the answer
         socket.emit("transcription:update", line(1, "one"));
         socket.emit("call:alert", { call_id: "c", rule: "cancel", text: "he wants to cancel", seq: 2 });
         socket.emit("transcription:update", line(5, "five"));
-      }, 50);
+      });
       return { ok: true, call: { call_id: "c", status: "active" }, transcript: [], suggestions: [], seq: 0 };
     }
     return { ok: true, call: { call_id: "c", status: "ended" }, transcript: [line(3, "three"), line(5, "five")], suggestions: [], seq: 6 };
@@ -284,7 +284,7 @@ test("an agent begins anew where the server has lost the call, and says so", asy
     if (event !== "call:subscribe") return undefined;
     const answer = { ok: true, call: { call_id: "c", status: "active" }, suggestions: [] };
     if (attempt === 1) {
-      setTimeout(() => socket.conn.close(), 50);
+      setImmediate(() => socket.conn.close()); // after the answer
       return { ...answer, transcript: [line(4, "before"), line(5, "the loss")], seq: 5 };
     }
     if (data.since_seq) return { ...answer, transcript: [], seq: 1 };

@@ -73,7 +73,7 @@ before(async () => {
   });
   browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
   page = await browser.newPage();
-  page.setDefaultTimeout(20000);
+  page.setDefaultTimeout(60000);
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   await page.goto(origin);
@@ -88,7 +88,7 @@ after(async () => {
 });
 
 async function say(event, data) {
-  const answer = await feed.timeout(20000).emitWithAck(event, { call_id: "react", ...data });
+  const answer = await feed.timeout(60000).emitWithAck(event, { call_id: "react", ...data });
   assert.equal(answer.ok, true, JSON.stringify(answer));
 }
 

@@ -10,12 +10,11 @@ import tls from "node:tls";
 import { after, before, describe, test } from "node:test";
 import { frame } from "./lib/peer.mjs";
 import { start } from "./lib/server.mjs";
-import { sleep, within } from "../support/wait.mjs";
+import { PATIENCE_MS, sleep, until, within } from "../support/wait.mjs";
 
-const PING_MS = 3000, PONG_MS = 500;
-const CUT_MS = PING_MS + 2 * PONG_MS + 6000; // by then who stopped is cut, though its system took something at first
-const BIG = 900_000, COUNT = 9, POSTS = 5; // the posts must be through before the ping is due
-const STEP_MS = 50, STEP_BYTES = 100_000;
+const PING_MS = 2000, PONG_MS = 8000; // time enough for a ping's answer also where the machine is busy
+const BIG = 900_000, COUNT = 9, POSTS = 5;
+const STEP_MS = 50, STEPS = Math.ceil((PING_MS + PONG_MS) * 1.2 / STEP_MS); // so many a scenario has
 const folder = mkdtempSync(join(tmpdir(), "parley-slow-"));
 after(() => rmSync(folder, { recursive: true }));
 const key = join(folder, "key.pem"), cert = join(folder, "cert.pem");
@@ -51,8 +50,8 @@ class Line {
   }
 
   // Takes what comes, so many bytes a step, until there is what is wanted, or the end.
-  async until(wanted, bytes = 1e6, ms = 60000) {
-    const end = Date.now() + ms;
+  async until(wanted, bytes = 1e6) {
+    const end = Date.now() + 2 * PATIENCE_MS;
     while (!wanted(this)) {
       assert.ok(Date.now() < end, `waits for ${wanted}, has ${this.bytes} bytes: ${this.text}`);
       if (!this.take(bytes) && this.ended && !this.socket.readableLength) return false;
@@ -119,18 +118,20 @@ async function postBig(server, secure, sid, count = POSTS) {
   line.close();
 }
 
+// Its only session is gone.
+const isCut = (server) => until(async () => (await server.stats()).sessions === 0, "the end of the session");
+
 for (const secure of [false, true]) {
   describe(secure ? "over TLS" : "plain", { concurrency: true }, () => {
+    const started = () => start("eio-proto", { "ping-interval": PING_MS, "ping-timeout": PONG_MS, stats: 1, ...(secure && { "tls-cert": cert, "tls-key": key }) });
     let server;
-    before(async () => {
-      server = await start("eio-proto", { "ping-interval": PING_MS, "ping-timeout": PONG_MS, ...(secure && { "tls-cert": cert, "tls-key": key }) });
-    });
+    before(async () => { server = await started(); });
     after(() => server.stop());
 
     test("a WebSocket that is read slowly and steadily gets everything, and goes on", async () => {
       const line = await openWebSocket(server, secure);
       sendBig(line);
-      assert.ok(await line.until(({ bytes }) => bytes > COUNT * BIG, STEP_BYTES), `ended after ${line.bytes}`);
+      assert.ok(await line.until(({ bytes }) => bytes > COUNT * BIG, COUNT * BIG / STEPS), `ended after ${line.bytes}`);
       line.write(text("4still there"));
       assert.ok(await line.until(({ tail }) => tail.includes("4still there")));
       line.close();
@@ -139,7 +140,7 @@ for (const secure of [false, true]) {
     test("a poll whose answer is read slowly and steadily is answered whole, and the session goes on", async () => {
       const { line, sid } = await openPolling(server, secure);
       await postBig(server, secure, sid);
-      const answer = await ask(line, get(sid), STEP_BYTES / 2);
+      const answer = await ask(line, get(sid), POSTS * BIG / STEPS);
       assert.ok(line.bytes > POSTS * BIG);
       await answersThePing(line, sid, answer);
       line.close();
@@ -148,8 +149,8 @@ for (const secure of [false, true]) {
     test("a message that takes long to send is taken, on a WebSocket", async () => {
       const line = await openWebSocket(server, secure);
       const whole = text("4" + "y".repeat(BIG));
-      for (let at = 0; at < whole.length; at += 9000) {
-        line.write(whole.subarray(at, at + 9000));
+      for (let at = 0; at < whole.length; at += BIG / STEPS) {
+        line.write(whole.subarray(at, at + BIG / STEPS));
         await sleep(STEP_MS);
         assert.ok(!line.ended, `ended after ${at} bytes`);
       }
@@ -161,8 +162,8 @@ for (const secure of [false, true]) {
       const { line, sid } = await openPolling(server, secure);
       const other = new Line(server, secure);
       const whole = Buffer.from(post(sid, "4" + "y".repeat(BIG)));
-      for (let at = 0; at < whole.length; at += 9000) {
-        other.write(whole.subarray(at, at + 9000));
+      for (let at = 0; at < whole.length; at += BIG / STEPS) {
+        other.write(whole.subarray(at, at + BIG / STEPS));
         await sleep(STEP_MS);
       }
       assert.ok(await other.until(({ tail }) => /ok$|^HTTP.1.1 4/.test(tail)));
@@ -172,21 +173,25 @@ for (const secure of [false, true]) {
       other.close();
     });
 
-    test("a WebSocket that stops reading is cut", async () => {
-      const line = await openWebSocket(server, secure);
+    test("a WebSocket that stops reading is cut", async (t) => {
+      const own = await started();
+      t.after(() => own.stop());
+      const line = await openWebSocket(own, secure);
       sendBig(line, 16);
-      await sleep(CUT_MS);
+      await isCut(own);
       await line.until(() => false);
       assert.ok(line.bytes < 16 * BIG, "everything came");
       line.close();
     });
 
-    test("a client that stops reading the answer of its poll is gone", async () => {
-      const { line, sid } = await openPolling(server, secure);
-      await postBig(server, secure, sid, 6);
+    test("a client that stops reading the answer of its poll is gone", async (t) => {
+      const own = await started();
+      t.after(() => own.stop());
+      const { line, sid } = await openPolling(own, secure);
+      await postBig(own, secure, sid, 6);
       line.write(get(sid));
-      await sleep(CUT_MS);
-      const other = new Line(server, secure);
+      await isCut(own);
+      const other = new Line(own, secure);
       assert.match(await within("an answer", ask(other, get(sid))), /400 Bad Request/);
       line.close();
       other.close();

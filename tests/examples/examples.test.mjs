@@ -10,9 +10,6 @@ import { after, before, describe, test } from "node:test";
 import { io } from "socket.io-client";
 import { until } from "../support/wait.mjs";
 
-const TRIES = 1200;
-const TRY_MS = 50;
-
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -23,16 +20,14 @@ async function freePort() {
 }
 
 async function reachable(port) {
-  for (let i = 0; i < TRIES; i++) {
+  await until(async () => {
     const socket = connect(port, "127.0.0.1");
     const open = await new Promise((done) => {
       socket.on("connect", () => done(true)).on("error", () => done(false));
     });
     socket.destroy();
-    if (open) return;
-    await new Promise((done) => setTimeout(done, TRY_MS));
-  }
-  throw new Error(`nothing listens on ${port}`);
+    return open;
+  }, `a listener on ${port}`);
 }
 
 // Starts an example for the tests of a block; `connect(path, options)` gives clients of it.

@@ -21,8 +21,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-START_LIMIT_S = 20
-STOP_LIMIT_S = 10
+START_LIMIT_S = 60
+STOP_LIMIT_S = 60
 NONE = "-"
 
 

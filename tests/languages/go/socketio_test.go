@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	patience   = 40 * time.Second
+	patience   = 60 * time.Second
 	count      = 300
 	largeBytes = 5_000_000
 )

@@ -11,7 +11,7 @@ import java.util.concurrent.TimeUnit;
 
 /** A socket whose events are waited for one by one. */
 final class Client implements AutoCloseable {
-    static final int WAIT_S = 20;
+    static final int WAIT_S = 60;
     final Socket socket;
     private final BlockingQueue<Object[]> events = new LinkedBlockingQueue<>();
 

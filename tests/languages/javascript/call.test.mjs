@@ -29,7 +29,7 @@ async function openFeed(t, parley) {
   t.after(() => feed.disconnect());
   await new Promise((resolve) => feed.on("connect", resolve));
   return async (event, data) => {
-    const answer = await feed.timeout(20000).emitWithAck(event, { call_id: "c1", ...data });
+    const answer = await feed.timeout(60000).emitWithAck(event, { call_id: "c1", ...data });
     assert.equal(answer.ok, true, JSON.stringify(answer));
   };
 }
@@ -37,7 +37,7 @@ async function openFeed(t, parley) {
 const line = (text) => ({ speaker: "customer", text });
 
 for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]]) {
-  test(`follows a call over a restart: ${transports.join(", ")}`, { timeout: 60000 }, async (t) => {
+  test(`follows a call over a restart: ${transports.join(", ")}`, { timeout: 600000 }, async (t) => {
     const parley = await startParley();
     t.after(() => parley.stop());
     let say = await openFeed(t, parley);
@@ -61,7 +61,7 @@ for (const transports of [["polling"], ["websocket"], ["polling", "websocket"]])
   });
 }
 
-test("is refused with a reason", { timeout: 60000 }, async (t) => {
+test("is refused with a reason", { timeout: 600000 }, async (t) => {
   const parley = await startParley();
   t.after(() => parley.stop());
   const refusals = new Queue();

@@ -8,7 +8,7 @@ import socketio
 from call_client import CallClient
 from fixture import Stage
 
-WAIT_S = 20
+WAIT_S = 60
 LARGE_BYTES = 5_000_000
 TRANSPORTS = (["polling"], ["websocket"], None)
 

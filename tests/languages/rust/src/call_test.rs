@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::timeout;
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 
 async fn next<T>(events: &mut UnboundedReceiver<T>) -> T {
     timeout(WAIT, events.recv()).await.expect("in time").expect("an event")

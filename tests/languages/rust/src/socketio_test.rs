@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver};
 use tokio::time::timeout;
 
-const WAIT: Duration = Duration::from_secs(20);
+const WAIT: Duration = Duration::from_secs(60);
 const COUNT: u64 = 300;
 const LARGE_BYTES: usize = 5_000_000;
 const TRANSPORTS: [(&str, TransportType); 3] = [
