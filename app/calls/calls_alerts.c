@@ -98,6 +98,7 @@ void calls_alerts_free(struct calls_alert *alerts)
 /* What an alert is about. */
 struct occasion {
     int64_t call, now_ms;
+    struct calls_call *numbers; /* whose seq is counted by who stores the line; NULL: it is counted in the store */
     const char *call_id;
     const struct calls_rule *rule;
     const char *speaker, *segment_id; /* NULL: no line */
@@ -146,7 +147,8 @@ static int fire(struct kit_db *db, const struct occasion *o, struct calls_alert 
     snprintf(alert->call_id, sizeof alert->call_id, "%s", o->call_id);
     sio_builder_init(&alert->json);
     put_alert(&alert->json, o);
-    int code = calls_next_seq(db, &call, failure);
+    int code = o->numbers ? 0 : calls_next_seq(db, &call, failure);
+    if (o->numbers) call.seq = ++o->numbers->seq;
     if (!code) code = calls_read_agents(db, o->call, &alert->agents, failure);
     if (code) return code;
     if (kit_db_run(db, "INSERT INTO alerts(call, seq, json) VALUES (?,?,? || '}')", "iib", call.id, call.seq,
@@ -178,6 +180,7 @@ static int hold_against(struct calls_alerts *alerts, const struct calls_rule *ru
 {
     const struct calls_entry *entry = &record->entry;
     struct occasion o = {.call = record->call.id,
+                         .numbers = record->numbers,
                          .now_ms = record->now_ms,
                          .call_id = entry->call_id,
                          .rule = rule,

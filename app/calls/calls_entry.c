@@ -25,8 +25,10 @@ static char *copy_slice(struct eio_str text, const char *otherwise)
 
 static void copy_text(char *out, size_t size, const json_t *object, const char *name)
 {
-    const char *text = json_string_value(json_object_get(object, name));
-    snprintf(out, size, "%s", text ? text : "");
+    const json_t *value = json_object_get(object, name);
+    size_t n = value ? strnlen(json_string_value(value), size - 1) : 0;
+    if (n) memcpy(out, json_string_value(value), n);
+    out[n] = 0;
 }
 
 /* Status words as literals. */

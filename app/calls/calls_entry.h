@@ -54,12 +54,27 @@ struct calls_record {
     bool duplicate;                  /* it was stored before: nothing is sent */
     int64_t replaces;                /* seq of the final line that this one corrects; 0: none */
     bool has_begun;                  /* to be stored */
-    size_t read_size;                /* of the JSON, before */
+    size_t read_size, stored_size;   /* of the JSON: before; of what is stored of it */
+    struct kit_failure failure;      /* of a line: why it was not stored; code 0: it was */
+    struct calls_call *numbers;      /* while it is stored with others: its call, whose seq counts on */
+    int64_t row;                     /* likewise: of the line that it overwrites; 0: it is a new one */
+    bool is_overwritten;             /* likewise: by a later one of the same segment_id */
 };
 /* Numbers and stores it, and completes its JSON. On a thread, inside an operation that writes. Returns 0 or the code of
  * failure: from 500 on the operation must fail, too; else nothing was changed. */
 int calls_record_store(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
                        struct kit_failure *failure);
+/* The same for many lines, of one call or several, in their order, for a few statements in all (calls_batch.c). What is
+ * wrong with a line is its own failure. Returns 0 or a code from 500 on: the operation must fail. */
+int calls_batch_store(struct kit_db *db, struct calls_record *const *records, size_t count,
+                      const struct kit_config *config, struct kit_failure *failure);
+
+/* For calls_batch.c. The record may be stored a second time: what the first added is void. */
+void calls_record_begin(struct calls_record *record);
+/* It is numbered: completes the JSON, tells the company's service, holds it against the rules. As
+ * calls_record_store(). */
+int calls_record_complete(struct kit_db *db, struct calls_record *record, struct kit_failure *failure);
+
 /* It is durable: sends it to those who watch. On the loop. */
 void calls_record_send(struct calls *calls, struct calls_record *record);
 

@@ -25,6 +25,26 @@ static int run(struct kit_db *db, struct kit_store_op *op)
     return code ? code : calls_record_store(db, &feed->record, feed->calls->kit->config, &op->failure);
 }
 
+/* Lines of several feeds. Other things that feeds say are rare. */
+static int run_together(struct kit_db *db, struct kit_store_op *const *ops, size_t count, struct kit_failure *why)
+{
+    struct calls_record **records = calloc(count, sizeof *records);
+    const struct kit_config *config = ((struct feed_op *)(void *)ops[0])->calls->kit->config;
+    size_t ready = 0;
+    if (!records) return kit_fail(why, 503, NULL, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        struct feed_op *feed = (struct feed_op *)(void *)ops[i];
+        if (!calls_entry_fill(&feed->record.entry, &feed->reader, &ops[i]->failure)) records[ready++] = &feed->record;
+    }
+    int code = calls_batch_store(db, records, ready, config, why);
+    free(records);
+    for (size_t i = 0; i < count && !code; i++) {
+        const struct kit_failure *own = &((struct feed_op *)(void *)ops[i])->record.failure;
+        if (own->code) ops[i]->failure = *own;
+    }
+    return code;
+}
+
 static void free_op(struct feed_op *feed)
 {
     calls_entry_clear(&feed->record.entry);
@@ -58,6 +78,7 @@ static struct feed_op *make_op(struct calls *calls, const struct calls_feed_even
     feed->op.run = run;
     feed->op.done = done;
     feed->op.writes = true;
+    if (event->kind == CALLS_FEED_LINE) feed->op.run_together = run_together;
     feed->op.source = event->source;
     feed->op.locks[0] = feed->record.entry.call_id;
     feed->calls = calls;

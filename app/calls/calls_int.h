@@ -1,10 +1,10 @@
 /* What the parts of the module share. Reading order: calls.c, calls_options.c, calls_schema.c, calls_store.c,
- * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_feed.c, calls_lines.c, calls_life.c,
- * calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c, calls_proxy.c,
- * calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c, calls_extract.c,
- * calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_http.c, calls_export.c, calls_pattern.c,
- * calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c, calls_http.c,
- * calls_stream.c, calls_demo.c. */
+ * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_batch.c, calls_feed.c, calls_lines.c,
+ * calls_life.c, calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c,
+ * calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c,
+ * calls_extract.c, calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_http.c, calls_export.c,
+ * calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c,
+ * calls_http.c, calls_stream.c, calls_demo.c. */
 #ifndef CALLS_INT_H
 #define CALLS_INT_H
 
@@ -133,6 +133,8 @@ struct calls_call {
 };
 /* All run on a thread, inside an operation; 0 or the code of failure. */
 int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, struct kit_failure *failure);
+/* Of a row of (id, status, started_ms, ended_ms, seq, …). */
+void calls_read_row(const struct kit_rows *row, struct calls_call *call);
 int calls_next_seq(struct kit_db *db, struct calls_call *call, struct kit_failure *failure);
 /* 403 unless the claims or the call's list of agents allow it; then 404 if there is no such call. */
 int calls_find_allowed(struct kit_db *db, const struct kit_claims *claims, const char *call_id, struct calls_call *call,

@@ -92,32 +92,52 @@ static int open_list(struct list_op *list)
     return 0;
 }
 
-/* Reads and stores one line into the next record. Returns a code from 500 on if the operation must fail. */
-static int take_line(struct kit_db *db, struct list_op *list, struct eio_str text)
+/* Reads one line into the next record; what is wrong with it is the record's failure. Returns a code from 500 on if the
+ * operation must fail. */
+static int read_line(struct list_op *list, struct eio_str text)
 {
-    struct calls_record *record = &list->records[list->record_count];
-    struct kit_failure failure = {0, "", ""};
+    struct calls_record *record = &list->records[list->record_count++];
     *record = (struct calls_record){.now_ms = list->reader.now_ms,
                                     .rules = list->calls->alerts,
                                     .hooks = list->calls->hooks,
                                     .claims = list->claims};
-    int code = kit_json_check(text, list->reader.config->io.max_depth - 1, &failure);
-    if (!code) code = calls_entry_read(&record->entry, &list->reader, text, &failure);
-    if (!code) code = calls_record_store(db, record, list->reader.config, &failure);
-    if (!code) {
+    int code = kit_json_check(text, list->reader.config->io.max_depth - 1, &record->failure);
+    if (!code) code = calls_entry_read(&record->entry, &list->reader, text, &record->failure);
+    if (code < 500) return 0;
+    list->op.failure = record->failure;
+    return code;
+}
+
+/* Stores those that could be read. Returns a code from 500 on if the operation must fail. */
+static int store_lines(struct kit_db *db, struct list_op *list)
+{
+    struct calls_record **good = malloc((list->record_count + 1) * sizeof *good);
+    size_t count = 0;
+    if (!good) return kit_fail(&list->op.failure, 503, NULL, "out of memory");
+    for (size_t i = 0; i < list->record_count; i++)
+        if (!list->records[i].failure.code) good[count++] = &list->records[i];
+    int code = calls_batch_store(db, good, count, list->reader.config, &list->op.failure);
+    free(good);
+    return code;
+}
+
+/* Takes out of the piece what failed. */
+static void count_piece(struct list_op *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->record_count; i++) {
+        struct calls_record *record = &list->records[i];
+        if (record->failure.code) {
+            add_error(list, list->piece_index + i, &record->failure);
+            calls_entry_clear(&record->entry);
+            list->piece_failed++;
+            continue;
+        }
         if (record->call.seq > list->piece_seq) list->piece_seq = record->call.seq;
         list->piece_duplicates += record->duplicate;
-        list->record_count++;
-        return 0;
+        list->records[kept++] = *record;
     }
-    calls_entry_clear(&record->entry);
-    if (code >= 500) {
-        list->op.failure = failure;
-        return code;
-    }
-    add_error(list, list->index, &failure);
-    list->piece_failed++;
-    return 0;
+    list->record_count = kept;
 }
 
 static void clear_records(struct list_op *list)
@@ -158,10 +178,12 @@ static int run(struct kit_db *db, struct kit_store_op *op)
         struct eio_str text = next_text(list, &list->rest);
         if (!text.n) break;
         bytes += text.n;
-        int code = take_line(db, list, text);
+        int code = read_line(list, text);
         if (code) return code;
     }
-    return 0;
+    int code = store_lines(db, list);
+    if (!code) count_piece(list);
+    return code;
 }
 
 /* ------------------------------------------------------------ on the loop */

@@ -1,7 +1,6 @@
 /* What feeds say, in the store: numbered, kept, and then sent to those who watch. Each call is one log; its events are
  * sent in the order of their numbers. */
 #include "calls_listing.h"
-#include "calls_text.h"
 #include "kit_json.h"
 
 #include <stdlib.h>
@@ -78,89 +77,6 @@ static int store_status(struct kit_db *db, struct calls_record *record, struct k
     return calls_read_agents(db, record->call.id, &record->entry.agents, failure);
 }
 
-/* -------------------------------------------------------------------- lines */
-
-static bool column_is(const struct kit_rows *row, int column, const char *text, size_t size)
-{
-    struct eio_str value = kit_rows_bytes(row, column);
-    return value.n == size && (!size || !memcmp(value.p, text, size));
-}
-
-/* The line that has this segment_id: its row in *id (0: none), and whether this one repeats it. */
-static int find_segment(struct kit_db *db, struct calls_record *record, int64_t *id, struct kit_failure *failure)
-{
-    const struct calls_entry *entry = &record->entry;
-    struct kit_rows row;
-    enum kit_step step =
-        kit_db_query(db, &row, "SELECT id, is_final, text, speaker, seq FROM segments WHERE call=? AND segment_id=?",
-                     "it", record->call.id, entry->segment_id);
-    if (step == KIT_DONE) return 0;
-    if (step == KIT_FAILED) return kit_db_fail(db, failure);
-    *id = kit_rows_int(&row, 0);
-    bool was_final = kit_rows_int(&row, 1);
-    bool same =
-        column_is(&row, 2, entry->text, entry->text_size) && column_is(&row, 3, entry->speaker, strlen(entry->speaker));
-    int64_t seq = kit_rows_int(&row, 4);
-    kit_rows_end(&row);
-    /* What a recogniser guessed before the final text arrives late; the same thing twice is a repeat. */
-    record->duplicate = was_final == entry->is_final ? same : was_final;
-    if (record->duplicate) record->call.seq = seq;
-    if (was_final && !record->duplicate) record->replaces = seq;
-    return 0;
-}
-
-static int put_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
-{
-    const struct calls_entry *entry = &record->entry;
-    const struct sio_builder *json = &entry->json;
-    const char *segment_id = entry->segment_id[0] ? entry->segment_id : NULL;
-    int failed =
-        id ? kit_db_run(db, "UPDATE segments SET seq=?, is_final=?, speaker=?, text=?, json=? || '}' WHERE id=?",
-                        "iitbbi", record->call.seq, (int64_t)entry->is_final, entry->speaker, entry->text,
-                        entry->text_size, json->json, json->size, id)
-           : kit_db_run(db,
-                        "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json)"
-                        " VALUES (?,?,?,?,?,?,? || '}')",
-                        "iititbb", record->call.id, record->call.seq, segment_id, (int64_t)entry->is_final,
-                        entry->speaker, entry->text, entry->text_size, json->json, json->size);
-    return failed ? kit_db_fail(db, failure) : 0;
-}
-
-static int store_segment(struct kit_db *db, const struct calls_record *record, int64_t id, struct kit_failure *failure)
-{
-    int64_t call = record->call.id, old = record->replaces;
-    int code = old ? calls_text_drop(db, call, old, old, failure) : 0;
-    if (!code) code = put_segment(db, record, id, failure);
-    return code || !record->entry.is_final ? code : calls_text_put(db, call, record->call.seq, failure);
-}
-
-/* The last words of a call come after its end, since who recognises them needs a moment. */
-static bool is_too_late(const struct calls_record *record, const struct kit_config *config)
-{
-    if (!record->call.ended_ms) return false;
-    uint32_t late_final_s = calls_config(config)->late_final_s;
-    return !record->entry.is_final || record->now_ms - record->call.ended_ms > (int64_t)late_final_s * 1000 ||
-           !late_final_s;
-}
-
-static int store_line(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
-                      struct kit_failure *failure)
-{
-    struct sio_builder *json = &record->entry.json;
-    int64_t id = 0;
-    int code = calls_find(db, record->entry.call_id, &record->call, failure);
-    if (!code && record->entry.segment_id[0]) code = find_segment(db, record, &id, failure);
-    if (code || record->duplicate) return code;
-    if (is_too_late(record, config)) return kit_fail(failure, 409, "/call_id", "the call has ended");
-    code = next_seq(db, record, failure);
-    if (code) return code;
-    if (record->replaces) {
-        sio_builder_put(json, ",\"replaces\":");
-        kit_put_int(json, record->replaces);
-    }
-    return store_segment(db, record, id, failure);
-}
-
 /* ---------------------------------------------------------------------- all */
 
 static void complete_json(struct calls_record *record)
@@ -208,16 +124,16 @@ static int tell_service(struct kit_db *db, const struct calls_record *record, st
     return hooks_put(record->hooks, db, &event, failure);
 }
 
-/* The operation may run more than once: what an earlier time added is void. */
-static void begin_again(struct calls_record *record)
+void calls_record_begin(struct calls_record *record)
 {
     struct calls_entry *entry = &record->entry;
     if (record->has_begun) {
         entry->json.size = record->read_size;
         calls_alerts_free(entry->alerts);
         entry->alerts = NULL;
-        record->duplicate = record->lowers_hands = false;
-        record->replaces = 0;
+        record->duplicate = record->lowers_hands = record->is_overwritten = false;
+        record->replaces = record->row = 0;
+        record->failure.code = 0;
         if (entry->kind != CALLS_FEED_START) {
             free(entry->agents);
             entry->agents = NULL;
@@ -227,24 +143,34 @@ static void begin_again(struct calls_record *record)
     record->read_size = entry->json.size;
 }
 
+int calls_record_complete(struct kit_db *db, struct calls_record *record, struct kit_failure *failure)
+{
+    const struct calls_entry *entry = &record->entry;
+    complete_json(record);
+    if (entry->json.error) return kit_fail(failure, 503, NULL, "out of memory");
+    int code = tell_service(db, record, failure);
+    bool is_final_line = entry->kind == CALLS_FEED_LINE && entry->is_final && !record->duplicate;
+    if (code || !is_final_line || !record->rules) return code;
+    return calls_alerts_line(record->rules, db, record, failure);
+}
+
+static int store_one_line(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
+                          struct kit_failure *failure)
+{
+    int code = calls_batch_store(db, &record, 1, config, failure);
+    if (code || !record->failure.code) return code;
+    *failure = record->failure;
+    return failure->code;
+}
+
 int calls_record_store(struct kit_db *db, struct calls_record *record, const struct kit_config *config,
                        struct kit_failure *failure)
 {
-    int code;
-    begin_again(record);
-    if (record->entry.kind == CALLS_FEED_START)
-        code = store_start(db, record, failure);
-    else if (record->entry.kind == CALLS_FEED_LINE)
-        code = store_line(db, record, config, failure);
-    else
-        code = store_status(db, record, failure);
-    if (code) return code;
-    complete_json(record);
-    if (record->entry.json.error) return kit_fail(failure, 503, NULL, "out of memory");
-    code = tell_service(db, record, failure);
-    if (code) return code;
-    bool is_final_line = record->entry.kind == CALLS_FEED_LINE && record->entry.is_final && !record->duplicate;
-    return is_final_line && record->rules ? calls_alerts_line(record->rules, db, record, failure) : 0;
+    if (record->entry.kind == CALLS_FEED_LINE) return store_one_line(db, record, config, failure);
+    calls_record_begin(record);
+    int code =
+        record->entry.kind == CALLS_FEED_START ? store_start(db, record, failure) : store_status(db, record, failure);
+    return code ? code : calls_record_complete(db, record, failure);
 }
 
 static void broadcast(struct calls *calls, const struct calls_record *record)

@@ -15,7 +15,7 @@ int64_t calls_duration_s(const struct calls_call *call, int64_t now_ms)
     return ms > 0 ? ms / 1000 : 0;
 }
 
-static void read_call(const struct kit_rows *row, struct calls_call *call)
+void calls_read_row(const struct kit_rows *row, struct calls_call *call)
 {
     call->id = kit_rows_int(row, 0);
     snprintf(call->status, sizeof call->status, "%s", kit_rows_text(row, 1));
@@ -31,7 +31,7 @@ int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, 
         kit_db_query(db, &row, "SELECT id, status, started_ms, ended_ms, seq FROM calls WHERE call_id=?", "t", call_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/call_id", "call not found");
-    read_call(&row, call);
+    calls_read_row(&row, call);
     kit_rows_end(&row);
     return 0;
 }
@@ -231,7 +231,7 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct ca
 void calls_put_row(struct sio_builder *out, const struct kit_rows *row, int64_t now_ms)
 {
     struct calls_call call;
-    read_call(row, &call);
+    calls_read_row(row, &call);
     sio_builder_put(out, "{");
     put_call(out, kit_rows_text(row, 5), &call, now_ms);
     sio_builder_put(out, ",\"seq\":");

@@ -6,15 +6,12 @@
 #include <ctype.h>
 #include <string.h>
 
-int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_failure *failure)
+int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_failure *failure)
 {
-    int failed = kit_db_run(db,
-                            "/*sqlite*/"
-                            "INSERT INTO segments_text(rowid, text, call)"
-                            " SELECT id, text, call FROM segments"
-                            " WHERE call=?1 AND seq=?2 AND is_final <> 0"
-                            "/*end*/",
-                            "ii", call, seq);
+    int failed = kit_db_run_many(db, lines,
+                                 "/*sqlite*/"
+                                 "INSERT INTO segments_text(rowid, text, call) VALUES (?,?,?)"
+                                 "/*end*/");
     return failed ? kit_db_fail(db, failure) : 0;
 }
 

@@ -6,8 +6,10 @@
 
 #include "calls_int.h"
 
-/* The final line of that number is stored. On a thread, in its operation; 0 or the code of failure. */
-int calls_text_put(struct kit_db *db, int64_t call, int64_t seq, struct kit_failure *failure);
+#define CALLS_TEXT_FORMAT "ibi"
+/* These final lines are stored: id, text, call. On a thread, in their operation; 0 or the code of failure. A statement
+ * for each row, and none that begins by reading: before those, FTS5 writes out what it has collected. */
+int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_failure *failure);
 /* The lines from first to last are about to be deleted or overwritten. */
 int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure);
 

@@ -31,11 +31,17 @@ int kit_db_fail(struct kit_db *db, struct kit_failure *failure);
 
 enum kit_step { KIT_FAILED = -1, KIT_DONE, KIT_ROW };
 
+struct kit_many;
+
 /* The rows of a statement. Fields are private. */
 struct kit_rows {
     struct kit_db *db;
     void *result; /* the engine's; NULL: over */
     int row;
+    /* Of kit_db_query_many(), where the engine asks once for each row of arguments. */
+    const struct kit_many *many;
+    const char *sql;
+    size_t asked;
 };
 
 /* Runs a statement up to its first row. After KIT_DONE or KIT_FAILED it is over; after KIT_ROW it is when
@@ -59,6 +65,31 @@ int64_t kit_db_change(struct kit_db *db, const char *sql, const char *format, ..
 int kit_db_lock(struct kit_db *db, const char *const *names, size_t count);
 /* In a write: false if another node has it now. */
 bool kit_db_try_lock(struct kit_db *db, const char *name);
+
+/* An argument of a statement. */
+struct kit_value {
+    char kind;         /* of the format */
+    int64_t number;    /* i */
+    const char *bytes; /* the others; NULL is NULL */
+    size_t size;
+};
+#define KIT_DB_ARGUMENTS_MAX 16
+
+/* One statement for many rows of arguments. SQLite runs it once for each row. PostgreSQL, where each statement costs,
+ * runs its own text of it once: a parameter is the list of that column's values there, for unnest() and ANY(). */
+struct kit_many {
+    const char *format;
+    struct kit_value *values; /* row by row */
+    size_t columns, count, capacity;
+    bool failed;
+};
+void kit_many_init(struct kit_many *many, const char *format);
+void kit_many_clear(struct kit_many *many);
+/* Adds a row, by the format. That memory is out shows when the statement is run. */
+void kit_many_add(struct kit_many *many, ...);
+/* As kit_db_run() and kit_db_query(). Without a row of arguments nothing is done. */
+int kit_db_run_many(struct kit_db *db, const struct kit_many *many, const char *sql);
+enum kit_step kit_db_query_many(struct kit_db *db, struct kit_rows *rows, const struct kit_many *many, const char *sql);
 
 /* The first value of the first row of any SQL, as text; "" if absent. Not prepared: for migrations and tests.
  * Returns 0 or KIT_FAILED. */

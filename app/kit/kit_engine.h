@@ -4,11 +4,12 @@
 
 #include "kit_store.h"
 
-#include <stdarg.h>
+#include <stdatomic.h>
 
 /* An engine's connection begins with it. */
 struct kit_db {
     const struct kit_engine *engine;
+    atomic_uint_fast64_t statements; /* that were run */
 };
 
 /* What became of an operation's part of a transaction. */
@@ -37,13 +38,17 @@ struct kit_engine {
     bool (*is_away)(const struct kit_home *home);
 
     /* kit_db.h */
-    enum kit_step (*query)(struct kit_db *db, struct kit_rows *rows, const char *sql, const char *format, va_list args);
+    enum kit_step (*query)(struct kit_db *db, struct kit_rows *rows, const char *sql, const struct kit_value *values,
+                           size_t count);
+    /* Once for all rows of arguments; NULL: once for each. There is at least one. */
+    enum kit_step (*query_many)(struct kit_db *db, struct kit_rows *rows, const char *sql, const struct kit_many *many);
+    int (*run_many)(struct kit_db *db, const char *sql, const struct kit_many *many);
     enum kit_step (*next)(struct kit_rows *rows);
     void (*end)(struct kit_rows *rows);
     int64_t (*get_int)(const struct kit_rows *rows, int column);
     struct eio_str (*get_bytes)(const struct kit_rows *rows, int column);
-    int (*run)(struct kit_db *db, const char *sql, const char *format, va_list args);
-    int64_t (*change)(struct kit_db *db, const char *sql, const char *format, va_list args);
+    int (*run)(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count);
+    int64_t (*change)(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count);
     int (*ask)(struct kit_db *db, const char *sql, char *text, size_t size);
     int (*fail)(struct kit_db *db, struct kit_failure *failure);
 

@@ -160,14 +160,24 @@ struct kit_number kit_number(long long value)
     return number;
 }
 
+static void put_digits(char *text, int count, int number)
+{
+    for (; count--; number /= 10) text[count] = (char)('0' + number % 10);
+}
+
 void kit_time_text(uint64_t unix_ms, char text[25])
 {
     time_t seconds = (time_t)(unix_ms / 1000);
     struct tm tm;
-    char date[20];
     gmtime_r(&seconds, &tm);
-    if (!strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm)) date[0] = 0;
-    snprintf(text, 25, "%s.%03uZ", date, (unsigned)(unix_ms % 1000));
+    memcpy(text, "0000-00-00T00:00:00.000Z", 25);
+    put_digits(text, 4, tm.tm_year + 1900);
+    put_digits(text + 5, 2, tm.tm_mon + 1);
+    put_digits(text + 8, 2, tm.tm_mday);
+    put_digits(text + 11, 2, tm.tm_hour);
+    put_digits(text + 14, 2, tm.tm_min);
+    put_digits(text + 17, 2, tm.tm_sec);
+    put_digits(text + 20, 3, (int)(unix_ms % 1000));
 }
 
 static int open_file(void)

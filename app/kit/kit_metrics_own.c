@@ -48,6 +48,7 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("store_writes_total", store.writes, "Write operations."),
     KIT_COUNTER_ROW("store_reads_total", store.reads, "Read operations."),
     KIT_COUNTER_ROW("store_commits_total", store.commits, "Transactions committed."),
+    KIT_COUNTER_ROW("store_statements_total", store.statements, "Statements of SQL that were run."),
     KIT_COUNTER_ROW("store_errors_total", store.errors, "Errors of the database."),
     KIT_COUNTER_ROW("store_retries_total", store.retries, "Operations run again because their transaction was undone."),
     KIT_COUNTER_ROW("store_refused_total", store.refused_away, "Operations refused while the database was away."),

@@ -248,39 +248,7 @@ static struct prepared *find_statement(struct pg *pg, const char *sql)
     return prepared;
 }
 
-struct arguments {
-    int count;
-    Oid types[KIT_PG_PARAMETERS_MAX];
-    const char *values[KIT_PG_PARAMETERS_MAX];
-    int sizes[KIT_PG_PARAMETERS_MAX], formats[KIT_PG_PARAMETERS_MAX];
-    uint64_t numbers[KIT_PG_PARAMETERS_MAX];
-};
-
-#define OID_BOOL 16
-#define OID_BYTEA 17
-#define OID_INT8 20
-#define OID_INT4 23
-#define OID_TEXT 25
-#define OID_NUMERIC 1700
-
-static void take_argument(struct arguments *a, char kind, va_list *args)
-{
-    int i = a->count++;
-    a->formats[i] = 1;
-    if (kind == 'i') {
-        a->numbers[i] = htobe64((uint64_t)va_arg(*args, int64_t));
-        a->types[i] = OID_INT8;
-        a->values[i] = (const char *)&a->numbers[i];
-        a->sizes[i] = sizeof a->numbers[i];
-        return;
-    }
-    a->types[i] = kind == 'x' ? OID_BYTEA : OID_TEXT;
-    a->values[i] = va_arg(*args, const char *);
-    size_t size = kind != 't' ? va_arg(*args, size_t) : a->values[i] ? strlen(a->values[i]) : 0;
-    a->sizes[i] = (int)size;
-}
-
-static int prepare(struct pg *pg, struct prepared *prepared, const char *name, const struct arguments *a)
+static int prepare(struct pg *pg, struct prepared *prepared, const char *name, const struct kit_pg_arguments *a)
 {
     if (note_sent(pg, KIND_OTHER, PQsendPrepare(pg->conn, name, prepared->own, a->count, a->types))) return KIT_FAILED;
     prepared->is_prepared = true;
@@ -289,31 +257,33 @@ static int prepare(struct pg *pg, struct prepared *prepared, const char *name, c
 }
 
 /* Puts it into the pipeline. */
-static int send(struct pg *pg, const char *sql, const char *format, va_list args)
+static int send_arguments(struct pg *pg, const char *sql, const struct kit_pg_arguments *a)
 {
-    struct arguments a = {.count = 0};
     char name[16];
-    va_list copy;
     if (!pg->conn || pg->is_broken) return KIT_FAILED;
     if (pg->pending_count > PENDING_MAX - 8 && take_answers(pg, NULL)) return KIT_FAILED;
     struct prepared *prepared = find_statement(pg, sql);
     if (!prepared || prepared->is_empty) return prepared ? 0 : KIT_FAILED;
-    BASE_CHECK(strlen(format) <= KIT_PG_PARAMETERS_MAX);
-    va_copy(copy, args);
-    for (const char *kind = format; *kind; kind++) take_argument(&a, *kind, &copy);
-    va_end(copy);
     snprintf(name, sizeof name, "s%u", prepared->number);
-    if (!prepared->is_prepared && prepare(pg, prepared, name, &a)) return KIT_FAILED;
-    int sent = PQsendQueryPrepared(pg->conn, name, a.count, a.values, a.sizes, a.formats, 1);
+    if (!prepared->is_prepared && prepare(pg, prepared, name, a)) return KIT_FAILED;
+    int sent = PQsendQueryPrepared(pg->conn, name, a->count, a->values, a->sizes, a->formats, 1);
     return note_sent(pg, prepared->reads ? KIND_OTHER : KIND_WRITE, sent);
 }
 
-static int send_own(struct pg *pg, const char *sql, const char *format, ...)
+static int send(struct pg *pg, const char *sql, const struct kit_value *values, size_t count)
 {
-    va_list args;
-    va_start(args, format);
-    int failed = send(pg, sql, format, args);
-    va_end(args);
+    struct kit_pg_arguments a = {.count = 0};
+    for (size_t i = 0; i < count; i++) kit_pg_bind(&a, &values[i]);
+    return send_arguments(pg, sql, &a);
+}
+
+static int send_many(struct pg *pg, const char *sql, const struct kit_many *many)
+{
+    struct kit_pg_arguments a = {.count = 0};
+    int failed = 0;
+    for (size_t i = 0; i < many->columns && !failed; i++) failed = kit_pg_bind_column(&a, many, i);
+    if (!failed) failed = send_arguments(pg, sql, &a);
+    for (int i = 0; i < a.count; i++) free((char *)(uintptr_t)a.values[i]);
     return failed;
 }
 
@@ -334,14 +304,27 @@ static enum kit_step hold(struct pg *pg, struct kit_rows *rows, PGresult *result
     return KIT_ROW;
 }
 
-static enum kit_step pg_query(struct kit_db *db, struct kit_rows *rows, const char *sql, const char *format,
-                              va_list args)
+/* What is nothing to this engine has no rows. */
+static enum kit_step take_rows(struct pg *pg, struct kit_rows *rows, const char *sql)
 {
-    struct pg *pg = pg_of(db);
+    const struct prepared *prepared = find_statement(pg, sql);
     PGresult *result;
-    *rows = (struct kit_rows){db, NULL, 0};
-    if (send(pg, sql, format, args) || take_answers(pg, &result)) return KIT_FAILED;
-    return hold(pg, rows, result);
+    if (prepared && prepared->is_empty) return KIT_DONE;
+    return take_answers(pg, &result) ? KIT_FAILED : hold(pg, rows, result);
+}
+
+static enum kit_step pg_query(struct kit_db *db, struct kit_rows *rows, const char *sql, const struct kit_value *values,
+                              size_t count)
+{
+    *rows = (struct kit_rows){.db = db};
+    return send(pg_of(db), sql, values, count) ? KIT_FAILED : take_rows(pg_of(db), rows, sql);
+}
+
+static enum kit_step pg_query_many(struct kit_db *db, struct kit_rows *rows, const char *sql,
+                                   const struct kit_many *many)
+{
+    *rows = (struct kit_rows){.db = db};
+    return send_many(pg_of(db), sql, many) ? KIT_FAILED : take_rows(pg_of(db), rows, sql);
 }
 
 static void pg_end(struct kit_rows *rows)
@@ -384,14 +367,14 @@ static int64_t pg_get_int(const struct kit_rows *rows, int column)
     const PGresult *result = ((const struct held *)rows->result)->result;
     const char *value = PQgetvalue(result, rows->row, column);
     if (PQgetisnull(result, rows->row, column)) return 0;
-    if (PQftype(result, column) == OID_BOOL) return value[0];
-    if (PQftype(result, column) == OID_INT4) {
+    if (PQftype(result, column) == KIT_PG_BOOL) return value[0];
+    if (PQftype(result, column) == KIT_PG_INT4) {
         uint32_t number;
         memcpy(&number, value, sizeof number);
         return (int32_t)be32toh(number);
     }
-    if (PQftype(result, column) == OID_NUMERIC) return read_numeric(value);
-    BASE_CHECK(PQftype(result, column) == OID_INT8);
+    if (PQftype(result, column) == KIT_PG_NUMERIC) return read_numeric(value);
+    BASE_CHECK(PQftype(result, column) == KIT_PG_INT8);
     uint64_t number;
     memcpy(&number, value, sizeof number);
     return (int64_t)be64toh(number);
@@ -404,18 +387,23 @@ static struct eio_str pg_get_bytes(const struct kit_rows *rows, int column)
     return (struct eio_str){PQgetvalue(result, rows->row, column), (size_t)PQgetlength(result, rows->row, column)};
 }
 
-static int pg_run(struct kit_db *db, const char *sql, const char *format, va_list args)
+static int pg_run(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count)
 {
-    return send(pg_of(db), sql, format, args);
+    return send(pg_of(db), sql, values, count);
 }
 
-static int64_t pg_change(struct kit_db *db, const char *sql, const char *format, va_list args)
+static int pg_run_many(struct kit_db *db, const char *sql, const struct kit_many *many)
+{
+    return send_many(pg_of(db), sql, many);
+}
+
+static int64_t pg_change(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count)
 {
     PGresult *result;
-    if (send(pg_of(db), sql, format, args) || take_answers(pg_of(db), &result)) return KIT_FAILED;
-    int64_t count = atoll(PQcmdTuples(result));
+    if (send(pg_of(db), sql, values, count) || take_answers(pg_of(db), &result)) return KIT_FAILED;
+    int64_t changed = atoll(PQcmdTuples(result));
     PQclear(result);
-    return count;
+    return changed;
 }
 
 /* ---------------------------------------------------------------- transactions */
@@ -480,10 +468,10 @@ static int commit_write(struct pg *pg)
 {
     int64_t number = ++pg->commits;
     /* What fails before the commit is sent was not done. */
-    if (send_own(pg,
-                 "INSERT INTO store_nodes(node, n, at) VALUES (?, ?, now())"
-                 " ON CONFLICT(node) DO UPDATE SET n = excluded.n, at = excluded.at",
-                 "ti", pg->node, number) ||
+    if (kit_db_run(&pg->db,
+                   "INSERT INTO store_nodes(node, n, at) VALUES (?, ?, now())"
+                   " ON CONFLICT(node) DO UPDATE SET n = excluded.n, at = excluded.at",
+                   "ti", pg->node, number) ||
         send_text(pg, "COMMIT"))
         return KIT_FAILED;
     bool failed = sync_pipeline(pg) != 0;
@@ -506,17 +494,16 @@ static int pg_commit(struct kit_db *db)
 
 static int pg_lock(struct kit_db *db, const int64_t *keys, size_t count)
 {
-    struct pg *pg = pg_of(db);
     char *list = malloc(count * 21 + 3);
     if (!list) return KIT_FAILED;
     size_t n = 0;
     for (size_t i = 0; i < count; i++) n += (size_t)sprintf(list + n, "%c%lld", i ? ',' : '{', (long long)keys[i]);
     strcpy(list + n, "}");
     /* In the order of the list. */
-    int failed = send_own(pg,
-                          "SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest(CAST(? AS bigint[]))"
-                          " WITH ORDINALITY AS list(key, place) ORDER BY place) AS sorted",
-                          "t", list);
+    int failed = kit_db_run(db,
+                            "SELECT pg_advisory_xact_lock(key) FROM (SELECT key FROM unnest(CAST(? AS bigint[]))"
+                            " WITH ORDINALITY AS list(key, place) ORDER BY place) AS sorted",
+                            "t", list);
     free(list);
     return failed;
 }
@@ -705,7 +692,7 @@ static void pg_close(struct kit_db *db)
     free_held(pg);
     if (pg->conn && pg->commits && !kit_pg_link_is_away(pg->link)) {
         pg->is_broken = false;
-        if (!send_own(pg, "DELETE FROM store_nodes WHERE node=?", "t", pg->node)) sync_pipeline(pg);
+        if (!kit_db_run(db, "DELETE FROM store_nodes WHERE node=?", "t", pg->node)) sync_pipeline(pg);
     }
     disconnect(pg);
     for (size_t i = 0; i < pg->statements.slot_count; i++) free_statement(pg->statements.items[i]);
@@ -751,11 +738,13 @@ const struct kit_engine kit_postgresql = {
     .close = pg_close,
     .is_away = pg_is_away,
     .query = pg_query,
+    .query_many = pg_query_many,
     .next = pg_next,
     .end = pg_end,
     .get_int = pg_get_int,
     .get_bytes = pg_get_bytes,
     .run = pg_run,
+    .run_many = pg_run_many,
     .change = pg_change,
     .ask = pg_ask,
     .fail = pg_fail,

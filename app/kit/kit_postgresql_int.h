@@ -9,11 +9,34 @@
 
 /* -------------------------------------------------------------------- SQL */
 
-#define KIT_PG_PARAMETERS_MAX 16
-
 /* A statement or a script, "" if it is for another engine, in PostgreSQL's words
  * (docs/decisions/0017-one-sql-for-two-engines.md); malloc. NULL: out of memory. */
 char *kit_pg_translate(const char *sql);
+
+/* -------------------------------------------------------------- arguments */
+
+/* Types by their numbers (src/include/catalog/pg_type.dat). */
+#define KIT_PG_BOOL 16
+#define KIT_PG_BYTEA 17
+#define KIT_PG_INT8 20
+#define KIT_PG_INT4 23
+#define KIT_PG_TEXT 25
+#define KIT_PG_NUMERIC 1700
+#define KIT_PG_BYTEA_LIST 1001
+#define KIT_PG_TEXT_LIST 1009
+#define KIT_PG_INT8_LIST 1016
+
+struct kit_pg_arguments {
+    int count;
+    Oid types[KIT_DB_ARGUMENTS_MAX];
+    const char *values[KIT_DB_ARGUMENTS_MAX];
+    int sizes[KIT_DB_ARGUMENTS_MAX], formats[KIT_DB_ARGUMENTS_MAX];
+    uint64_t numbers[KIT_DB_ARGUMENTS_MAX];
+};
+/* Adds one, whose bytes are borrowed. */
+void kit_pg_bind(struct kit_pg_arguments *arguments, const struct kit_value *value);
+/* Adds a column as an array, which the caller frees. Returns 0 or KIT_FAILED. */
+int kit_pg_bind_column(struct kit_pg_arguments *arguments, const struct kit_many *many, size_t column);
 
 /* -------------------------------------------------------------------- link */
 

@@ -96,14 +96,11 @@ static sqlite3_stmt *find_statement(struct lite *lite, const char *sql)
     return prepared->statement;
 }
 
-static int bind_one(sqlite3_stmt *statement, int at, char kind, va_list *args)
+static int bind_one(sqlite3_stmt *statement, int at, const struct kit_value *value)
 {
-    if (kind == 'i') return sqlite3_bind_int64(statement, at, va_arg(*args, int64_t));
-    if (kind == 't') return sqlite3_bind_text(statement, at, va_arg(*args, const char *), -1, SQLITE_STATIC);
-    const void *bytes = va_arg(*args, const void *);
-    size_t size = va_arg(*args, size_t);
-    if (kind == 'x') return sqlite3_bind_blob64(statement, at, bytes, size, SQLITE_STATIC);
-    return sqlite3_bind_text64(statement, at, bytes, size, SQLITE_STATIC, SQLITE_UTF8);
+    if (value->kind == 'i') return sqlite3_bind_int64(statement, at, value->number);
+    if (value->kind == 'x') return sqlite3_bind_blob64(statement, at, value->bytes, value->size, SQLITE_STATIC);
+    return sqlite3_bind_text64(statement, at, value->bytes, value->size, SQLITE_STATIC, SQLITE_UTF8);
 }
 
 static enum kit_step step_of(sqlite3_stmt *statement)
@@ -113,25 +110,22 @@ static enum kit_step step_of(sqlite3_stmt *statement)
     return error == SQLITE_DONE ? KIT_DONE : KIT_FAILED;
 }
 
-static enum kit_step run_statement(struct lite *lite, sqlite3_stmt **statement, const char *sql, const char *format,
-                                   va_list args)
+static enum kit_step run_statement(struct lite *lite, sqlite3_stmt **statement, const char *sql,
+                                   const struct kit_value *values, size_t count)
 {
-    va_list copy; /* since the address of a parameter may be that of a pointer */
     int error = SQLITE_OK;
     *statement = find_statement(lite, sql);
     if (!*statement) return KIT_FAILED;
-    va_copy(copy, args);
-    for (int i = 1; format[i - 1] && !error; i++) error = bind_one(*statement, i, format[i - 1], &copy);
-    va_end(copy);
+    for (size_t i = 0; i < count && !error; i++) error = bind_one(*statement, (int)i + 1, &values[i]);
     return error ? KIT_FAILED : step_of(*statement);
 }
 
-static enum kit_step lite_query(struct kit_db *db, struct kit_rows *rows, const char *sql, const char *format,
-                                va_list args)
+static enum kit_step lite_query(struct kit_db *db, struct kit_rows *rows, const char *sql,
+                                const struct kit_value *values, size_t count)
 {
     sqlite3_stmt *statement;
-    enum kit_step step = run_statement(lite_of(db), &statement, sql, format, args);
-    *rows = (struct kit_rows){db, step == KIT_ROW ? statement : NULL, 0};
+    enum kit_step step = run_statement(lite_of(db), &statement, sql, values, count);
+    *rows = (struct kit_rows){.db = db, .result = step == KIT_ROW ? statement : NULL};
     return step;
 }
 
@@ -161,19 +155,19 @@ static struct eio_str lite_get_bytes(const struct kit_rows *rows, int column)
     return (struct eio_str){bytes, (size_t)sqlite3_column_bytes(rows->result, column)};
 }
 
-static int64_t lite_change(struct kit_db *db, const char *sql, const char *format, va_list args)
+static int64_t lite_change(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count)
 {
     sqlite3_stmt *statement;
-    enum kit_step step = run_statement(lite_of(db), &statement, sql, format, args);
+    enum kit_step step = run_statement(lite_of(db), &statement, sql, values, count);
     if (step == KIT_FAILED) return KIT_FAILED;
-    int64_t count = sqlite3_changes64(lite_of(db)->sqlite);
+    int64_t changed = sqlite3_changes64(lite_of(db)->sqlite);
     sqlite3_reset(statement);
-    return count;
+    return changed;
 }
 
-static int lite_run(struct kit_db *db, const char *sql, const char *format, va_list args)
+static int lite_run(struct kit_db *db, const char *sql, const struct kit_value *values, size_t count)
 {
-    return lite_change(db, sql, format, args) < 0 ? KIT_FAILED : 0;
+    return lite_change(db, sql, values, count) < 0 ? KIT_FAILED : 0;
 }
 
 static int lite_ask(struct kit_db *db, const char *sql, char *text, size_t size)
@@ -351,6 +345,8 @@ static struct kit_home *lite_open_home(const struct kit_config *config, char *er
         return NULL;
     }
     home->home = (struct kit_home){&kit_sqlite, config};
+    /* Else each of its allocations takes a lock for statistics that nobody reads. Refused once SQLite runs. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (!make_path(config, home->path, sizeof home->path, error, error_size)) return &home->home;
     free(home);
     return NULL;

@@ -166,12 +166,63 @@ static enum kit_part run_part(struct kit_store *store, struct kit_store_op *op)
     return part;
 }
 
+/* Those from the first on that can be run at once. */
+static struct group take_alike(struct group group)
+{
+    struct kit_job *job = group.first->next;
+    const struct kit_store_op *first = op_of(group.first);
+    while (first->run_together && job != group.end && op_of(job)->run_together == first->run_together) job = job->next;
+    return (struct group){group.first, job};
+}
+
+/* One by one, after what they did at once was undone. */
+static enum kit_part run_parts(struct kit_store *store, struct group group, struct kit_job **last)
+{
+    enum kit_part part = KIT_PART_DONE;
+    for (struct kit_job *job = group.first; job != group.end && part == KIT_PART_DONE; job = job->next) {
+        op_of(job)->failure.code = 0;
+        part = run_part(store, op_of(*last = job));
+    }
+    return part;
+}
+
+/* Operations that are alike, as one part of the transaction. *last: up to where they were run. */
+static enum kit_part run_alike(struct kit_store *store, struct group group, struct kit_job **last)
+{
+    struct kit_db *db = store->writer;
+    struct kit_failure why = {0, "", ""};
+    size_t count = 0;
+    *last = group.first;
+    if (group.first->next == group.end) return run_part(store, op_of(group.first));
+    for (const struct kit_job *job = group.first; job != group.end; job = job->next) count++;
+    struct kit_store_op **ops = malloc(count * sizeof *ops);
+    if (!ops) return run_parts(store, group, last);
+    for (struct kit_job *job = group.first; job != group.end; job = job->next) {
+        *ops++ = op_of(job);
+        *last = job;
+    }
+    ops -= count;
+    if (db->engine->begin_part(db))
+        kit_db_fail(db, &why);
+    else
+        op_of(group.first)->run_together(db, ops, count, &why);
+    free(ops);
+    enum kit_part part = db->engine->end_part(db, why.code != 0);
+    if (part == KIT_PART_GONE) {
+        if (!why.code) kit_db_fail(db, &why);
+        op_of(*last)->failure = why;
+    }
+    if (part != KIT_PART_DONE || !why.code) return part;
+    atomic_fetch_add(&store->retries, count);
+    return run_parts(store, group, last);
+}
+
 /* Runs operations in one transaction, which is begun. Returns the first of those that need another. */
 static struct kit_job *run_together(struct kit_store *store, struct group group)
 {
     struct kit_failure why = {0, "", ""};
     for (struct kit_job *job = group.first; job != group.end; job = job->next) {
-        enum kit_part part = run_part(store, op_of(job));
+        enum kit_part part = run_alike(store, take_alike((struct group){job, group.end}), &job);
         if (part == KIT_PART_DONE) continue;
         if (part == KIT_PART_STUCK) {
             store->writer->engine->roll_back(store->writer);
@@ -355,5 +406,6 @@ void kit_store_get_stats(const struct kit_store *store, struct kit_store_stats *
     stats->retries = atomic_load(&store->retries);
     stats->refused_away = atomic_load(&store->refused_away);
     stats->is_away = kit_store_is_away(store);
+    stats->statements = atomic_load(&store->writer->statements) + atomic_load(&store->reader->statements);
     stats->errors = store->home->engine->error_count(store->writer) + store->home->engine->error_count(store->reader);
 }

@@ -27,6 +27,10 @@ struct kit_store_op {
      * reported with kit_db_fail(). Must not touch anything that the loop uses. May be called again, when its
      * transaction was undone for others' sake: what it did before is void then, here as in the database. */
     int (*run)(struct kit_db *db, struct kit_store_op *op);
+    /* A write: runs those that wait together and have the same run_together, in their order, for less than each alone
+     * would cost; NULL: each runs alone. What fails writes nothing and has its failure. Returns 0 or the code of why;
+     * then all of it is undone, and each is run by `run`. */
+    int (*run_together)(struct kit_db *db, struct kit_store_op *const *ops, size_t count, struct kit_failure *why);
     /* On the loop; failure.code is 0 if it is durable. May free the operation. */
     void (*done)(struct kit_store_op *op);
     struct kit_failure failure;
@@ -34,6 +38,7 @@ struct kit_store_op {
 
 struct kit_store_stats {
     uint64_t writes, reads, commits, errors;
+    uint64_t statements;   /* of SQL that were run */
     uint64_t retries;      /* operations that ran again because their transaction was undone */
     uint64_t refused_away; /* operations refused because the database was not reached */
     uint64_t is_away;      /* 0 or 1 */

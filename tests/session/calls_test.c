@@ -4,6 +4,8 @@
 #include "calls_alerts.h"
 #include "calls_life.h"
 
+#include <pthread.h>
+
 static struct {
     struct kit_config config;
     struct app *app;
@@ -255,6 +257,30 @@ static void the_call_is_named_whoever_wrote_the_line(void **state)
     assert_non_null(strstr(stored_json("a"), "\"call_id\":\"a\""));
 }
 
+/* A number out of the store. */
+static struct {
+    struct kit_store_op op;
+    const char *sql;
+    int64_t value;
+} number;
+
+static int run_number(struct kit_db *db, struct kit_store_op *op)
+{
+    char value[32];
+    if (kit_db_ask(db, number.sql, value, sizeof value)) return kit_db_fail(db, &op->failure);
+    number.value = value[0] ? atoll(value) : -1;
+    return 0;
+}
+
+static int64_t query(const char *sql)
+{
+    number.op = (struct kit_store_op){.run = run_number, .writes = true};
+    number.sql = sql;
+    kit_work_wait(f.app->kit.work); /* the connection is one thread's at a time */
+    assert_int_equal(kit_store_run_now(f.app->kit.store, &number.op), 0);
+    return number.value;
+}
+
 /* ------------------------------------------------------------------- lists */
 
 static struct calls_list_result listed;
@@ -317,20 +343,117 @@ static void a_list_that_the_store_does_not_take_is_refused_whole(void **state)
     assert_int_equal(listed.stored + listed.duplicates + listed.failed, 0);
 }
 
-static char *long_list(size_t count)
+static char *long_list(size_t count, const char *segments)
 {
-    size_t n = 0, size = count * 64 + 8;
+    size_t n = 0, size = count * 96 + 8;
     char *text = malloc(size);
     assert_non_null(text);
     for (size_t i = 0; i < count; i++)
-        n += (size_t)snprintf(text + n, size - n, "%c{\"speaker\":\"agent\",\"text\":\"%zu\"}", i ? ',' : '[', i);
+        n += (size_t)snprintf(text + n, size - n,
+                              segments ? "%c{\"speaker\":\"agent\",\"text\":\"%zu\",\"segment_id\":\"%s%zu\"}"
+                                       : "%c{\"speaker\":\"agent\",\"text\":\"%zu\"}",
+                              i ? ',' : '[', i, segments, i);
     snprintf(text + n, size - n, "]");
     return text;
 }
 
+/* A list costs what its rows cost: on PostgreSQL, where each statement is a way there and back, the same few statements
+ * whatever its length; on SQLite at most the search for what a line repeats, and its two rows, for each. */
+static void a_list_costs_few_statements(void **state)
+{
+    enum { COUNT = 400 };
+    char *text = long_list(COUNT, "x");
+    struct kit_store_stats before, after;
+    (void)state;
+    START("a");
+    kit_store_get_stats(f.app->kit.store, &before);
+    post_list("a", text);
+    kit_store_get_stats(f.app->kit.store, &after);
+    free(text);
+    assert_int_equal(listed.stored, COUNT);
+    assert_int_equal(listed.seq, COUNT);
+    if (!getenv("TEST_STORE_FAULTS"))
+        assert_in_range(after.statements - before.statements, 1, 12 + (getenv("TEST_STORE") ? 0 : 3 * COUNT));
+}
+
+/* Segments that are said more than once in one list: each has its number, the last is stored. */
+static void a_list_may_correct_itself(void **state)
+{
+    (void)state;
+    START("a");
+    post_list("a", "[{\"speaker\":\"agent\",\"text\":\"old\",\"segment_id\":\"s\"}]");
+    post_list("a", "[{\"speaker\":\"agent\",\"text\":\"gu\",\"segment_id\":\"t\",\"is_final\":false},"
+                   "{\"speaker\":\"agent\",\"text\":\"guess\",\"segment_id\":\"t\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"late\",\"segment_id\":\"t\",\"is_final\":false},"
+                   "{\"speaker\":\"agent\",\"text\":\"guess\",\"segment_id\":\"t\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"new\",\"segment_id\":\"s\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"right\",\"segment_id\":\"t\"},"
+                   "{\"speaker\":\"agent\",\"text\":\"newer\",\"segment_id\":\"s\"}]");
+    assert_int_equal(listed.failed, 0);
+    assert_int_equal(listed.stored, 5);
+    assert_int_equal(listed.duplicates, 2);
+    assert_int_equal(listed.seq, 6);
+    assert_string_equal(transcript("a", 0), "5:right 6:newer |6");
+    assert_non_null(strstr(stored_json("a"), "\"replaces\":3"));
+    if (!getenv("TEST_STORE")) {
+        assert_int_equal(query("SELECT count(*) FROM segments_text WHERE segments_text MATCH 'old OR new OR guess'"),
+                         0);
+        assert_int_equal(query("SELECT count(*) FROM segments_text WHERE segments_text MATCH 'right OR newer'"), 2);
+        assert_int_equal(query("SELECT count(*) FROM segments_text s JOIN segments l ON l.id = s.rowid WHERE "
+                               "segments_text MATCH 'right'"),
+                         1);
+    }
+}
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+
+static int run_gate(struct kit_db *db, struct kit_store_op *op)
+{
+    (void)db, (void)op;
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
+    return 0;
+}
+
+static void on_gate(struct kit_store_op *op)
+{
+    (void)op;
+}
+
+/* What feeds say one by one and waits together is stored together; what is wrong with one is its own. */
+static void a_bad_line_among_those_of_others_costs_that_line(void **state)
+{
+    struct kit_store_stats before, after;
+    (void)state;
+    START("a");
+    START("b");
+    kit_work_wait(f.app->kit.work);
+    kit_store_get_stats(f.app->kit.store, &before);
+    int answers = f.answers;
+    struct kit_store_op waits = {.run = run_gate, .done = on_gate};
+    pthread_mutex_lock(&gate);
+    assert_int_equal(kit_store_submit(f.app->kit.store, &waits, 0), 0);
+    for (int i = 0; i < 100; i++) {
+        char text[200];
+        const char *call = i == 50 ? "none" : i % 2 ? "a" : "b";
+        snprintf(text, sizeof text, "{\"call_id\":\"%s\",\"speaker\":\"agent\",\"text\":\"%d\",\"segment_id\":\"%d\"}",
+                 call, i, i == 70 ? 68 : i);
+        submit(CALLS_FEED_LINE, text);
+    }
+    pthread_mutex_unlock(&gate);
+    kit_work_wait(f.app->kit.work);
+    kit_store_get_stats(f.app->kit.store, &after);
+    assert_int_equal(f.answers, answers + 100);
+    assert_string_equal(transcript("a", 47), "48:95 49:97 50:99 |50");
+    assert_string_equal(transcript("b", 46), "47:94 48:96 49:98 |49");
+    if (getenv("TEST_STORE_FAULTS")) return;
+    assert_int_equal(after.retries, before.retries);
+    assert_in_range(after.statements - before.statements, 1, 20 + (getenv("TEST_STORE") ? 0 : 300));
+}
+
 static void a_long_list_lets_others_pass(void **state)
 {
-    char *text = long_list(3000);
+    char *text = long_list(3000, NULL);
     struct calls *calls = kit_state(&f.app->kit, &calls_module);
     struct calls_feed_event list = {.kind = CALLS_FEED_LINE, .raw = eio_str(text), .call_id = "a"};
     (void)state;
@@ -372,33 +495,9 @@ static int delete_call(const char *call_id)
     return deleted.code;
 }
 
-/* A number out of the store. */
-static struct {
-    struct kit_store_op op;
-    const char *sql;
-    int64_t value;
-} number;
-
-static int run_number(struct kit_db *db, struct kit_store_op *op)
-{
-    char value[32];
-    if (kit_db_ask(db, number.sql, value, sizeof value)) return kit_db_fail(db, &op->failure);
-    number.value = value[0] ? atoll(value) : -1;
-    return 0;
-}
-
-static int64_t query(const char *sql)
-{
-    number.op = (struct kit_store_op){.run = run_number, .writes = true};
-    number.sql = sql;
-    kit_work_wait(f.app->kit.work); /* the connection is one thread's at a time */
-    assert_int_equal(kit_store_run_now(f.app->kit.store, &number.op), 0);
-    return number.value;
-}
-
 static void a_deleted_call_leaves_nothing(void **state)
 {
-    char *text = long_list(2500);
+    char *text = long_list(2500, NULL);
     (void)state;
     START("a");
     START("b");
@@ -620,6 +719,9 @@ int main(void)
         TEST(the_call_is_named_whoever_wrote_the_line),
         TEST(a_bad_line_of_a_list_costs_that_line),
         TEST(a_list_that_the_store_does_not_take_is_refused_whole),
+        TEST(a_list_costs_few_statements),
+        TEST(a_list_may_correct_itself),
+        TEST(a_bad_line_among_those_of_others_costs_that_line),
         TEST(a_long_list_lets_others_pass),
         TEST(a_deleted_call_leaves_nothing),
         TEST(calls_that_ended_long_ago_are_deleted),
