@@ -69,6 +69,12 @@ const store = await (kind === "sqlite" ? openSqlite(where) : openPostgresql(wher
 const http = createServer();
 const io = new Server(http, { serveClient: false });
 const mayFeed = new Map();
+// A token's right is to all calls here.
+io.use((socket, next) => next(check(`Bearer ${socket.handshake.auth.token}`) ? undefined : new Error("unauthorized")));
+io.on("connection", (socket) => socket.on("call:subscribe", ({ call_id: id }, done) => {
+  socket.join(`call:${id}`);
+  done({ ok: true });
+}));
 
 function check(authorization = "") {
   const token = authorization.slice("Bearer ".length);
