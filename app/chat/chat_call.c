@@ -11,6 +11,7 @@
 
 #define DECLINED "The user declined to run this tool."
 #define CANCELLED "The user closed the question without an answer; the tool was not run."
+#define INTERRUPTED "The server stopped while this tool was running; whether it did what was asked is not known."
 
 /* ------------------------------------------------------------------- making */
 
@@ -172,6 +173,31 @@ static void end_step(struct chat_turn *turn)
     chat_turn_finish(turn, !turn->keeps_open);
 }
 
+static bool has_open_question(const struct chat_tool_call *call)
+{
+    size_t i;
+    json_t *question;
+    json_array_foreach(call->questions, i, question)
+    {
+        if (!json_object_get(question, "action")) return true;
+    }
+    return false;
+}
+
+/* Nothing happens until the user answers. */
+static bool waits_for_user(const struct chat_turn *turn)
+{
+    const struct chat_tool_call *call;
+    bool waits = false;
+    DL_FOREACH(turn->calls, call)
+    {
+        if (call->stage == CHAT_CALL_DONE) continue;
+        if (!has_open_question(call)) return false;
+        waits = true;
+    }
+    return waits;
+}
+
 static void look_at_calls(struct chat_turn *turn)
 {
     const struct chat_tool_call *call;
@@ -183,6 +209,7 @@ static void look_at_calls(struct chat_turn *turn)
         running += call->stage == CHAT_CALL_NEW || call->stage == CHAT_CALL_RUNS;
         asking += asks;
     }
+    chat_turn_hold(turn, waits_for_user(turn));
     if (running) {
         chat_turn_write(turn);
     } else if (asking) {
@@ -257,6 +284,7 @@ static void begin_tool(struct chat_tool_call *call, const struct about_tool *abo
     chat_turn_add(turn, "tool.start", payload);
     call->has_started = true;
     call->stage = CHAT_CALL_RUNS;
+    turn->checkpoint = true; /* who goes on with the turn elsewhere must not run it again */
     turn->chat->counters.tool_calls++;
     if (call->tool)
         call->tool->tool->start(call);
@@ -359,6 +387,7 @@ static void take_answer(struct chat_tool_call *call)
     enum chat_stage stage = call->stage;
     bool accepts = !strcmp(action, "accept");
     call->stage = CHAT_CALL_NEW;
+    call->turn->checkpoint = true;
     if (stage != CHAT_CALL_ASKS && !accepts) {
         finish_with(call, strcmp(action, "decline") ? CANCELLED : DECLINED);
     } else if (stage == CHAT_CALL_PARAMETERS) {
@@ -394,9 +423,7 @@ void chat_call_answered(struct chat_tool_call *call)
 
 static bool has_all_answers(const struct chat_tool_call *call)
 {
-    for (size_t i = 0; i < json_array_size(call->questions); i++)
-        if (!json_object_get(json_array_get(call->questions, i), "action")) return false;
-    return call->questions != NULL;
+    return call->questions && !has_open_question(call);
 }
 
 /* True if the answer is news. */
@@ -434,6 +461,7 @@ void chat_turn_answer(struct chat_turn *turn, const char *elicitation_id, const 
     struct chat_tool_call *call;
     bool is_news = false;
     DL_FOREACH(turn->calls, call) is_news |= give_answer(call, elicitation_id, action, content);
+    chat_turn_hold(turn, waits_for_user(turn));
     if (is_news && !turn->waits) go_on_with_answered(turn);
 }
 
@@ -450,6 +478,19 @@ void chat_calls_answers(struct chat_turn *turn, const json_t *answers)
     go_on_with_answered(turn);
 }
 
+/* What ran in a process that is gone. */
+static void fail_interrupted(struct chat_turn *turn)
+{
+    struct chat_tool_call *call;
+    DL_FOREACH(turn->calls, call)
+    {
+        if (call->stage != CHAT_CALL_RUNS && call->stage != CHAT_CALL_NEW) continue;
+        json_decref(call->questions);
+        call->questions = NULL;
+        finish_with(call, INTERRUPTED);
+    }
+}
+
 void chat_calls_resume(struct chat_turn *turn, const json_t *pending, const json_t *answers)
 {
     size_t i;
@@ -457,6 +498,8 @@ void chat_calls_resume(struct chat_turn *turn, const json_t *pending, const json
     turn->step_message = json_incref(json_object_get(pending, "message"));
     turn->has_thought = true;
     json_array_foreach(calls, i, call) restore_call(turn, call);
+    turn->is_settling = true; /* until the answers are taken */
+    fail_interrupted(turn);
     chat_calls_answers(turn, answers);
 }
 
@@ -507,6 +550,7 @@ void chat_call_finish(struct chat_tool_call *call, const struct chat_tool_result
     call->data = NULL;
     free(call->result);
     call->result = strdup(result->text && *result->text ? result->text : "Done.");
+    turn->checkpoint = true;
     if (call->has_started) add_end(call, result);
     json_decref(result->take_result);
     chat_calls_settle(turn);

@@ -96,7 +96,7 @@ struct task {
     struct chat_batch batch;
     struct chat_answer answer;
     struct chat_turn_load next;
-    bool begins;
+    bool begins, is_taken; /* is_taken: a turn that begins is another process's */
 };
 
 static int load_next(struct kit_db *db, struct task *task, int64_t next, struct kit_failure *failure)
@@ -105,28 +105,53 @@ static int load_next(struct kit_db *db, struct task *task, int64_t next, struct 
     return next ? chat_turn_load(db, task->chat->config, next, &task->next, failure) : 0;
 }
 
+/* The turn waited for an answer: it goes on here. */
+static int take_over(struct kit_db *db, struct task *task, const struct chat_turn_row *turn,
+                     struct kit_failure *failure)
+{
+    const struct chat *chat = task->chat;
+    if (kit_db_run(db, "UPDATE chat_turns SET owner=?, lease_ms=? WHERE id=?", "tii", chat->owner,
+                   task->now_ms + chat->config->turn_lease_ms, turn->id))
+        return kit_db_fail(db, failure);
+    chat_batch_set_ref(&task->batch, turn->ref_id, turn->attempt);
+    int code = load_next(db, task, turn->id, failure);
+    if (!code) code = chat_questions_withdraw(db, task->next.pending, &task->batch, failure);
+    return code ? code : chat_batch_write(db, turn->chat_key, &task->batch, failure);
+}
+
+static int end_interrupted(struct kit_db *db, struct task *task, const struct chat_row *row,
+                           const struct chat_turn_row *turn, struct kit_failure *failure)
+{
+    struct chat_turn_end end = {.chat = task->chat,
+                                .row = row,
+                                .turn = turn,
+                                .batch = &task->batch,
+                                .now_ms = task->now_ms,
+                                .code = 503,
+                                .message = "interrupted"};
+    int code = chat_turn_close(db, &end, failure);
+    if (!code) code = chat_batch_write(db, row->key, &task->batch, failure);
+    return code ? code : load_next(db, task, end.next, failure);
+}
+
 static int run_interrupted(struct kit_db *db, struct task *task, const struct chat_row *row,
                            struct kit_failure *failure)
 {
     struct chat_turn_row turn;
     struct kit_rows rows;
-    enum kit_step step =
-        kit_db_query(db, &rows, "SELECT id FROM chat_turns WHERE id=? AND state='running' AND lease_ms<?", "ii",
-                     task->turn, task->now_ms);
+    enum kit_step step = kit_db_query(
+        db, &rows,
+        "SELECT EXISTS (SELECT 1 FROM chat_elicitations e WHERE e.turn = t.id AND e.state='open') FROM chat_turns t"
+        " WHERE t.id=? AND t.state='running' AND t.lease_ms<?",
+        "ii", task->turn, task->now_ms);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    bool has_question = step == KIT_ROW && kit_rows_int(&rows, 0);
     kit_rows_end(&rows);
     if (step == KIT_DONE) return 0;
     int code = chat_turn_read_row(db, task->turn, &turn, failure);
-    struct chat_turn_end end = {.chat = task->chat,
-                                .row = row,
-                                .turn = &turn,
-                                .batch = &task->batch,
-                                .now_ms = task->now_ms,
-                                .code = 503,
-                                .message = "interrupted"};
-    if (!code) code = chat_turn_close(db, &end, failure);
-    if (!code) code = chat_batch_write(db, row->key, &task->batch, failure);
-    return code ? code : load_next(db, task, end.next, failure);
+    if (code) return code;
+    task->is_taken = has_question;
+    return has_question ? take_over(db, task, &turn, failure) : end_interrupted(db, task, row, &turn, failure);
 }
 
 static int run_expired(struct kit_db *db, struct task *task, const struct chat_row *row, struct kit_failure *failure)
@@ -187,7 +212,7 @@ static int run_task(struct kit_db *db, struct kit_store_op *op)
     chat_batch_clear(&task->batch);
     chat_batch_init(&task->batch, task->chat_id);
     chat_turn_load_clear(&task->next);
-    task->begins = false;
+    task->begins = task->is_taken = false;
     int code = chat_read_row(db, task->chat_key, &row, &op->failure);
     return code ? code : runs[task->due](db, task, &row, &op->failure);
 }
@@ -203,7 +228,7 @@ static void on_task(struct kit_store_op *op)
     if (!op->failure.code) {
         chat_batch_send(chat, &task->batch);
         if (task->due == DUE_EXPIRED) chat_answer_send(&task->answer, NULL);
-        if (task->due == DUE_INTERRUPTED && task->batch.count) chat->counters.turns_interrupted++;
+        if (task->due == DUE_INTERRUPTED && task->batch.count && !task->is_taken) chat->counters.turns_interrupted++;
         if (task->begins) chat_turn_begin(chat, &task->next, NULL);
     }
     chat_batch_clear(&task->batch);

@@ -510,6 +510,25 @@ static void on_limit(void *ctx)
     chat_turn_fail(turn, 504, "the turn took too long");
 }
 
+static void start_limit(struct chat_turn *turn)
+{
+    turn->limit_since_ms = eio_loop_now_ms(turn->chat->kit->loop);
+    eio_timer_start(&turn->limit, turn->limit_left_ms);
+}
+
+void chat_turn_hold(struct chat_turn *turn, bool waits_for_user)
+{
+    bool is_running = eio_timer_running(&turn->limit);
+    if (turn->ends || is_running != waits_for_user) return;
+    if (!waits_for_user) {
+        start_limit(turn);
+        return;
+    }
+    uint64_t passed = eio_loop_now_ms(turn->chat->kit->loop) - turn->limit_since_ms;
+    turn->limit_left_ms = passed < turn->limit_left_ms ? turn->limit_left_ms - passed : 0;
+    eio_timer_stop(&turn->limit);
+}
+
 /* ------------------------------------------------------------------ begins */
 
 struct chat_turn *chat_turn_find(const struct chat *chat, const char *chat_id)
@@ -546,7 +565,8 @@ static struct chat_turn *make_turn(struct chat *chat, struct chat_turn_load *loa
     turn->has_share = !chat_share_add(chat, turn->about.tenant, turn->about.user);
     eio_timer_init(&turn->limit, chat->kit->loop, on_limit, turn);
     eio_timer_init(&turn->write_timer, chat->kit->loop, on_write_timer, turn);
-    eio_timer_start(&turn->limit, chat->config->turn_time_max_ms);
+    turn->limit_left_ms = chat->config->turn_time_max_ms;
+    start_limit(turn);
     chat_batch_init(&turn->out, turn->about.chat_id);
     chat_batch_set_ref(&turn->out, turn->row.ref_id, turn->row.attempt);
     return turn;
@@ -574,13 +594,31 @@ void chat_turn_begin(struct chat *chat, struct chat_turn_load *load, const struc
     }
 }
 
+/* What else the turn was doing has ended with this process: whoever takes it over when its lease ends knows that. */
+static void leave_turn(struct chat_turn *turn)
+{
+    chat_turn_write(turn);
+    if (!turn->waits) chat_turn_drop(turn);
+}
+
+static bool waits_for_user(const struct chat_turn *turn)
+{
+    json_t *questions = chat_calls_waits_for(turn);
+    bool waits = json_array_size(questions) > 0;
+    json_decref(questions);
+    return waits;
+}
+
 void chat_turns_drain(struct chat *chat)
 {
     struct chat_turn *turn, *next;
     atomic_store(&chat->is_stopping, true);
     HASH_ITER(hh, chat->turns, turn, next)
     {
-        chat_turn_fail(turn, 503, "interrupted: the server is stopping");
+        if (!turn->ends && waits_for_user(turn))
+            leave_turn(turn);
+        else
+            chat_turn_fail(turn, 503, "interrupted: the server is stopping");
     }
 }
 

@@ -50,6 +50,7 @@ struct chat_turn {
     json_t *context, *messages;
     bool has_share, keeps_open;
     struct eio_timer limit; /* turn_time_max_ms */
+    uint64_t limit_since_ms, limit_left_ms;
 
     /* The model. */
     struct llm_answer *answer;
@@ -89,7 +90,7 @@ void chat_turn_fail(struct chat_turn *turn, int code, const char *message);
 void chat_turn_finish(struct chat_turn *turn, bool is_complete);
 /* It is not this process's any longer. */
 void chat_turn_drop(struct chat_turn *turn);
-/* All turns of this process end as interrupted: the server stops. */
+/* All turns of this process end as interrupted: the server stops. Those that wait for an answer go on elsewhere. */
 void chat_turns_drain(struct chat *chat);
 void chat_turns_stop(struct chat *chat);
 
@@ -102,6 +103,8 @@ void chat_turn_think(struct chat_turn *turn, const char *step);
 void chat_turn_say(struct chat_turn *turn, struct eio_str text);
 /* A message for the history. Consumes the data, which may be NULL. */
 void chat_turn_remember(struct chat_turn *turn, const char *type, const char *content, json_t *take_data);
+/* Time that a user takes for an answer does not count. */
+void chat_turn_hold(struct chat_turn *turn, bool waits_for_user);
 /* Writes what has gathered, now or as soon as it may. */
 void chat_turn_write(struct chat_turn *turn);
 /* For who wants it (chat.h): not stored. */
@@ -120,7 +123,7 @@ struct chat_tool_call *chat_call_add(struct chat_turn *turn, const char *model_i
 void chat_calls_cancel(struct chat_turn *turn);
 /* Nothing of them is called any more; what is known of them stays. */
 void chat_calls_cancel_running(struct chat_turn *turn);
-/* The ids of questions that are open. */
+/* The ids of questions that are open; may be empty. */
 json_t *chat_calls_waits_for(const struct chat_turn *turn);
 /* {id: {action, content}}: those that are news for the turn's calls are taken. */
 void chat_calls_answers(struct chat_turn *turn, const json_t *answers);

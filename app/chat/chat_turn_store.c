@@ -2,6 +2,7 @@
 #include "chat_turn_store.h"
 
 #include "chat_pending.h"
+#include "chat_turn.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +191,32 @@ static int close_questions(struct kit_db *db, struct chat_turn_end *end, struct 
         chat_batch_add(end->batch, "elicitation.end",
                        json_pack("{s:s, s:s}", "id", kit_rows_text(&rows, 0), "action", "cancel"));
     return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+}
+
+static int withdraw_question(struct kit_db *db, const char *id, struct chat_batch *batch, struct kit_failure *failure)
+{
+    int64_t changed = kit_db_change(
+        db, "UPDATE chat_elicitations SET state='cancel' WHERE elicitation_id=? AND state='open'", "t", id);
+    if (changed < 0) return kit_db_fail(db, failure);
+    if (changed) chat_batch_add(batch, "elicitation.end", json_pack("{s:s, s:s}", "id", id, "action", "cancel"));
+    return 0;
+}
+
+int chat_questions_withdraw(struct kit_db *db, const json_t *pending, struct chat_batch *batch,
+                            struct kit_failure *failure)
+{
+    size_t i, k;
+    json_t *call, *question;
+    json_array_foreach(json_object_get(pending, "calls"), i, call)
+    {
+        if (json_integer_value(json_object_get(call, "stage")) != CHAT_CALL_RUNS) continue;
+        json_array_foreach(json_object_get(call, "questions"), k, question)
+        {
+            int code = withdraw_question(db, json_string_value(json_object_get(question, "id")), batch, failure);
+            if (code) return code;
+        }
+    }
+    return 0;
 }
 
 /* What the conversation keeps of a turn that ended in the middle: whole steps, and what was said after them. */

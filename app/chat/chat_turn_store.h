@@ -67,6 +67,11 @@ struct chat_turn_end {
  * ended. */
 int chat_turn_close(struct kit_db *db, struct chat_turn_end *end, struct kit_failure *failure);
 
+/* Closes the questions that only the process which asked them could have taken answers to: their calls ran there.
+ * pending: chat_pending.h. */
+int chat_questions_withdraw(struct kit_db *db, const json_t *pending, struct chat_batch *batch,
+                            struct kit_failure *failure);
+
 /* Makes the message that has waited for longest run, in this process: *next, 0 if none waits. */
 int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64_t now_ms, int64_t *next,
                    struct kit_failure *failure);
