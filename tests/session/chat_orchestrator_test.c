@@ -9,6 +9,8 @@
 
 #include <time.h>
 
+enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
+
 static struct {
     struct kit_config config;
     char data[64];
@@ -59,6 +61,17 @@ static void start_asking(struct chat_tool_call *call)
     json_decref(schema);
 }
 
+/* For a day. */
+static void start_hurried(struct chat_tool_call *call)
+{
+    const struct chat_question question = {.mode = "approval",
+                                           .message = "Still?",
+                                           .expires_ms =
+                                               (int64_t)eio_loop_unix_ms(chat_tool_info(call)->kit->loop) + DAY_MS};
+    f.started++;
+    chat_tool_ask(call, &question, json_pack("{s:s}", "kept", "no"));
+}
+
 static void resume_asking(struct chat_tool_call *call, const json_t *state, const char *action, const json_t *content)
 {
     char text[128];
@@ -76,6 +89,7 @@ static void resume_asking(struct chat_tool_call *call, const json_t *state, cons
     "\"boolean\",\"default\":true}},\"required\":[\"place\",\"guests\"]}"
 #define NOTHING "{\"type\":\"object\",\"properties\":{}}"
 
+static const char *const hurried_phrases[] = {"hurry up", NULL};
 static const char *const echo_phrases[] = {"echo {text}", NULL}, *const table_phrases[] = {"reserve a table", NULL},
                          *const drop_phrases[] = {"wipe everything", NULL}, *const slow_phrases[] = {"dawdle", NULL},
                          *const asking_phrases[] = {"pick seating", NULL}, *const never_phrases[] = {"forbid", NULL};
@@ -108,6 +122,12 @@ static const struct chat_tool tools[] = {
      .parameters = NOTHING,
      .phrases = asking_phrases,
      .start = start_asking,
+     .resume = resume_asking},
+    {.name = "test_hurried",
+     .description = "x",
+     .parameters = NOTHING,
+     .phrases = hurried_phrases,
+     .start = start_hurried,
      .resume = resume_asking},
     {.name = "test_never",
      .description = "x",
@@ -217,6 +237,12 @@ static int answer(const char *id, const char *action)
 
 /* ----------------------------------------------------------------- fixture */
 
+/* To be changed before what reads it starts. */
+static struct chat_config *chat_config(void)
+{
+    return (struct chat_config *)(uintptr_t)kit_config_values(&f.config, &chat_options);
+}
+
 static void open_app(const char *chat_id)
 {
     char error[512] = "";
@@ -248,6 +274,7 @@ static int set_up(void **state)
     f.log = json_array();
     fixture_directory(f.data);
     fixture_config_data(&f.config, f.data);
+    chat_config()->turn_lease_ms = 300; /* what is due is looked for three times in this */
     open_app("c1");
     return 0;
 }
@@ -270,6 +297,53 @@ static void restart(void)
     f.call = NULL;
     json_array_clear(f.log);
     open_app("c1");
+}
+
+/* ----------------------------------------------------------------- the past */
+
+struct change {
+    struct kit_store_op op;
+    const char *sql;
+    int64_t ms;
+    bool is_done;
+};
+
+static int run_change(struct kit_db *db, struct kit_store_op *op)
+{
+    const struct change *change = KIT_OWNER(op, struct change, op);
+    return kit_db_run(db, change->sql, "i", change->ms) ? kit_db_fail(db, &op->failure) : 0;
+}
+
+static void on_changed(struct kit_store_op *op)
+{
+    KIT_OWNER(op, struct change, op)->is_done = true;
+}
+
+static bool is_changed(const void *ctx)
+{
+    return ((const struct change *)ctx)->is_done;
+}
+
+/* As if that time had passed for what the statement is about. */
+static void pass(const char *sql, int64_t ms)
+{
+    struct change change = {
+        .op = {.run = run_change, .done = on_changed, .writes = true, .locks = {"c1"}}, .sql = sql, .ms = ms};
+    assert_int_equal(kit_store_submit(f.app->kit.store, &change.op, 0), 0);
+    turn_until(is_changed, &change, sql);
+    assert_int_equal(change.op.failure.code, 0);
+}
+
+static void pass_idle(int64_t ms)
+{
+    pass("UPDATE chats SET updated_ms=updated_ms-?", ms);
+}
+
+/* Several looks at what is due. */
+static void look_around(void)
+{
+    uint64_t end = eio_loop_now_ms(f.app->kit.loop) + 2 * chat_config()->turn_lease_ms;
+    while (eio_loop_now_ms(f.app->kit.loop) < end) eio_loop_turn(f.app->kit.loop, 10);
 }
 
 /* ------------------------------------------------------------------- tests */
@@ -439,6 +513,81 @@ static void a_stopped_call_has_a_neutral_result_in_the_conversation(void **state
     (void)load;
 }
 
+/* The tool learns it as an answer, and the turn goes on; the user's answer comes too late. */
+static void a_question_expires(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "hurry up"), 0);
+    const json_t *question = wait_for("elicitation.start");
+    assert_non_null(text_of(question, "expires_at"));
+    snprintf(id, sizeof id, "%s", text_of(question, "id"));
+    pass("UPDATE chat_elicitations SET expires_ms=expires_ms-?", DAY_MS - HOUR_MS);
+    look_around();
+    assert_null(find("elicitation.end"));
+    pass("UPDATE chat_elicitations SET expires_ms=expires_ms-?", HOUR_MS);
+    assert_string_equal(text_of(wait_for("chat.done"), "final_text"), "no expire -");
+    assert_string_equal(text_of(find("elicitation.end"), "action"), "expire");
+    assert_string_equal(text_of(find("elicitation.end"), "id"), id);
+    assert_int_equal(f.resumed, 1);
+    assert_int_equal(answer(id, "accept"), 409);
+}
+
+/* In another life of the server than it was asked in. */
+static void a_question_expires_after_a_restart(void **state)
+{
+    (void)state;
+    assert_int_equal(say("m1", "hurry up"), 0);
+    wait_for("elicitation.start");
+    restart();
+    pass("UPDATE chat_elicitations SET expires_ms=expires_ms-?", DAY_MS);
+    assert_string_equal(text_of(wait_for("chat.done"), "final_text"), "no expire -");
+}
+
+static void a_session_is_closed_when_it_was_idle_for_an_hour(void **state)
+{
+    (void)state;
+    reply_to("m1", "echo one");
+    pass_idle(HOUR_MS - 60000);
+    look_around();
+    assert_null(find("session.closed"));
+    pass_idle(60000);
+    assert_string_equal(text_of(wait_for("session.closed"), "reason"), "idle");
+    char id[KIT_ID_SIZE];
+    snprintf(id, sizeof id, "%s", text_of(find("session.closed"), "session_id"));
+    assert_string_equal(reply_to("m2", "echo two"), "two"); /* in a session of its own */
+    assert_int_equal(ask("session.init", json_pack("{s:s}", "chat_id", "c1")), 0);
+    assert_string_not_equal(text_of(f.answer, "session_id"), id);
+    assert_string_not_equal(text_of(f.answer, "session_id"), "closed");
+}
+
+/* Its intent is abandoned, its form is not: it is resumed with the chat. */
+static void an_idle_session_leaves_its_form_open(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    assert_int_equal(say("m1", "pick seating"), 0);
+    snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+    pass_idle(HOUR_MS);
+    wait_for("session.closed");
+    assert_int_equal(ask("session.init", json_pack("{s:s}", "chat_id", "c1")), 0);
+    assert_int_equal(json_array_size(json_object_get(f.answer, "pending")), 1);
+    assert_int_equal(submit(id, json_pack("{s:s}", "seat", "3C")), 0);
+    assert_string_equal(text_of(wait_for("chat.done"), "final_text"), "yes accept 3C");
+}
+
+static void a_running_turn_is_not_idle(void **state)
+{
+    (void)state;
+    assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start");
+    pass_idle(2 * HOUR_MS);
+    look_around();
+    assert_null(find("session.closed"));
+    assert_int_equal(ask("signal.stop", json_object()), 0);
+    wait_for("chat.done");
+}
+
 static void a_turn_that_takes_too_long_ends(void **state)
 {
     struct chat_config *config = (struct chat_config *)(uintptr_t)f.chat->config;
@@ -464,6 +613,11 @@ int main(void)
         TEST(a_stop_ends_the_tool_and_closes_the_form),
         TEST(a_stopped_call_has_a_neutral_result_in_the_conversation),
         TEST(a_turn_that_takes_too_long_ends),
+        TEST(a_question_expires),
+        TEST(a_question_expires_after_a_restart),
+        TEST(a_session_is_closed_when_it_was_idle_for_an_hour),
+        TEST(an_idle_session_leaves_its_form_open),
+        TEST(a_running_turn_is_not_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,129 @@
+// What ends an answer that would not end by itself: steps, equal calls, tokens, time; and the calls of one step, which
+// run side by side. The model is scripted.
+import assert from "node:assert/strict";
+import { after, afterEach, before, test } from "node:test";
+import { until } from "../support/wait.mjs";
+import { ChatClient } from "./lib/chat.mjs";
+import { gate, startModel } from "./lib/model.mjs";
+import { keyOf, now, sign } from "./lib/tokens.mjs";
+
+process.env.TEST_PARLEY ??= process.env.PARLEY;
+const { startParley } = await import("../browser/server.mjs");
+
+let model, parley, script;
+const clients = [];
+
+before(async () => { model = await startModel((messages, body) => script(messages, body)); });
+after(() => model.stop());
+afterEach(async () => {
+  for (const client of clients.splice(0)) client.close();
+  await parley.stop();
+});
+
+async function begin(...options) {
+  parley = await startParley(...model.options, ...options);
+  model.requests.length = 0;
+  const ann = new ChatClient(parley.url, sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 }));
+  clients.push(ann);
+  await ann.ready;
+  await ann.open();
+  return ann;
+}
+
+const metric = async (name) => Number(new RegExp(`^parley_${name} (\\d+)$`, "m").exec(await (await fetch(`${parley.url}/metrics`)).text())?.[1]);
+const search = (query, id) => ({ call: "search_knowledge", args: { query }, id });
+
+test("a model that calls the same again and again has to answer", async () => {
+  const ann = await begin("--turn-equal-calls-max", "2", "--turn-steps-max", "50");
+  script = (messages, { tool_choice }) => (tool_choice === "none" ? ["enough"] : [search("refunds")]);
+  const done = await ann.say("m1", "x");
+  assert.deepEqual([done.event, done.final_text], ["chat.done", "enough"]);
+  assert.equal(ann.of("tool.start").length, 2);
+  assert.equal(model.requests.length, 3);
+  assert.equal(await metric("chat_turn_limits_total"), 1);
+});
+
+test("the order of arguments makes no other call, and another call begins to count anew", async () => {
+  const ann = await begin("--turn-equal-calls-max", "2", "--turn-steps-max", "50");
+  const steps = [["a", "{\"query\":\"a\"}"], ["b", "{ \"query\" : \"b\" }"], ["b", "{\"query\":\"b\"}"]];
+  script = (messages, { tool_choice }) => (tool_choice === "none" ? ["enough"] : [{ call: "search_knowledge", args: steps[model.requests.length - 1][1] }]);
+  assert.equal((await ann.say("m1", "x")).final_text, "enough");
+  assert.equal(ann.of("tool.start").length, 3);
+});
+
+test("a model that always wants another call may not in the last of its steps", async () => {
+  const ann = await begin("--turn-steps-max", "4");
+  script = (messages, { tool_choice }) => (tool_choice === "none" ? ["enough"] : [search(`q${messages.length}`)]);
+  assert.equal((await ann.say("m1", "x")).final_text, "enough");
+  assert.equal(model.requests.length, 4);
+  assert.equal(ann.of("tool.start").length, 3);
+  assert.equal(await metric("chat_turn_limits_total"), 1);
+});
+
+test("a model that calls although it may not has its text alone", async () => {
+  const ann = await begin("--turn-steps-max", "2");
+  script = () => ["so far", search(`q${model.requests.length}`)];
+  const done = await ann.say("m1", "x");
+  assert.deepEqual([done.event, done.final_text], ["chat.done", "so far\n\nso far"]);
+  assert.equal(ann.of("tool.start").length, 1);
+});
+
+test("tokens of all steps of an answer are bounded", async () => {
+  const ann = await begin("--turn-tokens-max", "1000");
+  script = (messages) => (messages.at(-1).role === "tool" && messages.length > 5 ? ["never said"] : [search(`q${messages.length}`), { usage: [500, 50] }]);
+  const end = await ann.say("m1", "x");
+  assert.deepEqual([end.event, end.code, end.message], ["error", 502, "the turn needed too many tokens"]);
+  assert.equal(model.requests.length, 2);
+  assert.equal(await metric("chat_turn_limits_total"), 1);
+  script = () => ["again", { usage: [500, 50] }];
+  const done = await ann.say("m2", "x"); // each answer has its own
+  assert.deepEqual([done.final_text, done.usage], ["again", { input_tokens: 500, output_tokens: 50 }]);
+});
+
+test("an answer that takes too long ends, and the request to the model with it", async () => {
+  const ann = await begin("--turn-time-max-ms", "1000");
+  script = () => ["hm", { wait: new Promise(() => {}) }];
+  const before = model.cancelled, end = await ann.say("m1", "x");
+  assert.deepEqual([end.event, end.code, end.final_text], ["error", 504, "hm"]);
+  await until(() => model.cancelled === before + 1, "the request's end");
+  assert.equal(await metric("chat_turn_limits_total"), 1);
+});
+
+test("the calls of a step run side by side, each with its own form, answered in any order; the model gets their results in its order", async () => {
+  const ann = await begin();
+  const open = gate();
+  script = async function* (messages) {
+    if (messages.at(-1).role === "tool") { yield "done"; return; }
+    yield { call: "create_alarm", args: { text: "one" }, id: "first" };
+    yield { call: "create_alarm", args: { text: "two" }, id: "second" };
+    yield search("refunds", "third");
+    await open.promise;
+  };
+  open.open();
+  await ann.must("chat.message", { id: "m1", content: "x" });
+  await until(() => ann.of("elicitation.start").length === 2 && ann.of("tool.end").length === 1, "two forms and what needs none");
+  const [first, second] = ann.of("elicitation.start"), [found] = ann.of("tool.end");
+  assert.deepEqual([first.values.text, second.values.text, found.tool], ["one", "two", "search_knowledge"]);
+  assert.equal(new Set([first.call_id, second.call_id, found.call_id]).size, 3);
+  await ann.must("elicitation.submit", { reply_to: second.id, content: { time: "2099-01-02T00:00:00Z" } });
+  const ended = await ann.until("tool.end", { call_id: second.call_id });
+  assert.equal(ended.result.text, "two");
+  assert.equal(ann.of("chat.done").length, 0);
+  await ann.must("elicitation.submit", { reply_to: first.id, action: "decline" });
+  assert.equal((await ann.end("m1")).final_text, "done");
+  const results = model.requests.at(-1).messages.filter(({ role }) => role === "tool");
+  assert.deepEqual(results.map(({ tool_call_id }) => tool_call_id), ["first", "second", "third"]);
+  assert.match(results[0].content, /declined/);
+  assert.match(results[1].content, /two/);
+  ann.checkOrder();
+});
+
+test("several calls of one step are one step, also when one of them cannot run", async () => {
+  const ann = await begin("--turn-steps-max", "2");
+  script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [search("a", "a"), { call: "no_such_tool", args: {}, id: "b" }, { call: "search_knowledge", args: "{\"query\":", id: "c" }]);
+  assert.equal((await ann.say("m1", "x")).final_text, "done");
+  const results = model.requests.at(-1).messages.filter(({ role }) => role === "tool").map(({ content }) => content);
+  assert.equal(results.length, 3);
+  assert.match(results[1], /there is no tool of that name/);
+  assert.match(results[2], /JSON|argument/i);
+});
