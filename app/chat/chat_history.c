@@ -320,7 +320,6 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
 
 int chat_history_start(struct chat *chat)
 {
-#define CHATS_PATH "/api/v1/chats"
     static const struct kit_event events[] = {
         {.name = "chat.history",
          .size = sizeof(struct history),
@@ -369,5 +368,5 @@ int chat_history_start(struct chat *chat)
          .path = CHATS_PATH "/{chat_id}/export"},
     };
     int error = chat_open_events(chat, events, sizeof events / sizeof events[0]);
-    return error ? error : kit_open_paths(chat->kit, paths, 1, chat);
+    return error ? error : chat_open_paths(chat, paths, 1);
 }

@@ -21,12 +21,15 @@
 
 /* Who may use the assistant. */
 #define CHAT_ROLES (KIT_ROLE_USER | KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
+#define CHATS_PATH "/api/v1/chats"
 #define CHAT_ROOM "chat:"
 #define CHAT_ROOM_SIZE (sizeof CHAT_ROOM + KIT_USER_SIZE)
 #define CHAT_SESSION_CLOSED "closed" /* the session_id of a chat that has no session */
 #define CHAT_ROWS_MAX 8              /* tables of events */
+#define CHAT_ALIASES_MAX 8           /* paths of the widget's vocabulary */
 
 struct chat_listener;
+struct chat_row;
 
 struct chat_counters {
     uint64_t entries, replays, sessions, messages, tool_calls, questions;
@@ -57,6 +60,11 @@ struct chat {
         size_t count;
     } rows[CHAT_ROWS_MAX];
     size_t row_count;
+    struct {
+        struct kit_event event;
+        char path[64];
+    } aliases[CHAT_ALIASES_MAX];
+    size_t alias_count;
     atomic_bool is_stopping; /* no turn begins any more */
 };
 
@@ -106,10 +114,15 @@ struct chat_peer {
 int chat_peers_start(struct chat *chat);
 /* Of an event's request; NULL: it is gone, or came over HTTP. */
 struct chat_peer *chat_peer_of(const struct kit_request *request);
+/* A peer that is a socket joins the rooms of a chat that it listens to, and of its session, for emitters. Returns 0, or
+ * a negative code: it does not listen then. */
+int chat_peer_join(struct chat_peer *peer, const struct chat_row *row);
 /* The peer has left a chat. */
-void chat_peer_left(struct chat_peer *peer, const char *chat_id, bool was_owner);
+void chat_peer_left(struct chat_peer *peer, const struct chat_listener *listener);
 /* Opens events in the namespace, over HTTP, and for peers. The table must be static. */
 int chat_open_events(struct chat *chat, const struct kit_event *events, size_t count);
+/* Opens paths; those below CHATS_PATH by the widget's name for it, too. The table must be static. */
+int chat_open_paths(struct chat *chat, const struct kit_event *events, size_t count);
 /* In read: request->about is the payload's chat_id, or the peer's chat. Returns 0, or 400. */
 int chat_read_about(struct kit_request *request, const json_t *payload);
 

@@ -1,8 +1,11 @@
 /* Peers: sockets of the namespace, and what others bring (chat.h). */
 #include "chat_room.h"
+#include "kit_ws.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define SESSIONS_PATH "/api/v1/chat/sessions"
 
 /* Something that a peer asked and that is not answered yet. */
 struct chat_ask {
@@ -152,13 +155,34 @@ int chat_read_about(struct kit_request *request, const json_t *payload)
     return kit_fail(&request->op.failure, 400, "/chat_id", "required before session.init");
 }
 
+/* What other designs call a chat, the widget's calls a session. */
+static int open_alias(struct chat *chat, const struct kit_event *event)
+{
+    const char *path = event->path;
+    size_t n = sizeof CHATS_PATH - 1;
+    if (!path || strncmp(path, CHATS_PATH, n)) return 0;
+    if (chat->alias_count == CHAT_ALIASES_MAX) return EIO_ETOOBIG;
+    struct kit_event *alias = &chat->aliases[chat->alias_count].event;
+    *alias = *event;
+    snprintf(chat->aliases[chat->alias_count].path, sizeof chat->aliases[0].path, SESSIONS_PATH "%s", path + n);
+    alias->path = chat->aliases[chat->alias_count++].path;
+    return kit_open_paths(chat->kit, alias, 1, chat);
+}
+
+int chat_open_paths(struct chat *chat, const struct kit_event *events, size_t count)
+{
+    int error = kit_open_paths(chat->kit, events, count, chat);
+    for (size_t i = 0; i < count && !error; i++) error = open_alias(chat, &events[i]);
+    return error;
+}
+
 int chat_open_events(struct chat *chat, const struct kit_event *events, size_t count)
 {
     if (chat->row_count == CHAT_ROWS_MAX) return EIO_ETOOBIG;
     chat->rows[chat->row_count].list = events;
     chat->rows[chat->row_count++].count = count;
     int error = kit_open_events(chat->kit, chat->nsp, events, count, chat);
-    return error ? error : kit_open_paths(chat->kit, events, count, chat);
+    return error ? error : chat_open_paths(chat, events, count);
 }
 
 /* ----------------------------------------------------------------- sockets */
@@ -191,14 +215,41 @@ static bool can_take(struct chat_peer *peer)
 
 static const struct chat_peer_ops socket_ops = {send_entry, send_end, can_take};
 
-void chat_peer_left(struct chat_peer *peer, const char *chat_id, bool was_owner)
+static int join(struct sio_socket *socket, const char *prefix, const char *name)
 {
     char room[CHAT_ROOM_SIZE];
+    snprintf(room, sizeof room, "%s%s", prefix, name);
+    return sio_join(socket, eio_str(room));
+}
+
+static void leave(struct sio_socket *socket, const char *prefix, const char *name)
+{
+    char room[CHAT_ROOM_SIZE];
+    snprintf(room, sizeof room, "%s%s", prefix, name);
+    if (*name) sio_leave(socket, eio_str(room));
+}
+
+int chat_peer_join(struct chat_peer *peer, const struct chat_row *row)
+{
     struct sio_socket *socket = peer->sid[0] ? socket_of(peer) : NULL;
-    snprintf(room, sizeof room, CHAT_ROOM "%s", chat_id);
-    if (socket) sio_leave(socket, eio_str(room));
+    struct chat_listener *listener = chat_listener_find(peer, row->chat_id);
+    if (!socket || !listener) return 0;
+    if (strcmp(listener->session_id, row->session_id)) leave(socket, KIT_SESSION_ROOM, listener->session_id);
+    memcpy(listener->session_id, row->session_id, sizeof listener->session_id);
+    int error = join(socket, CHAT_ROOM, row->chat_id);
+    if (!error && listener->session_id[0]) error = join(socket, KIT_SESSION_ROOM, listener->session_id);
+    if (error) chat_listener_end(listener, NULL);
+    return error;
+}
+
+void chat_peer_left(struct chat_peer *peer, const struct chat_listener *listener)
+{
+    const char *chat_id = chat_listener_chat(listener);
+    struct sio_socket *socket = peer->sid[0] ? socket_of(peer) : NULL;
+    if (socket) leave(socket, CHAT_ROOM, chat_id);
+    if (socket) leave(socket, KIT_SESSION_ROOM, listener->session_id);
     if (!strcmp(peer->chat_id, chat_id)) peer->chat_id[0] = 0;
-    if (was_owner && !chat_room_owner_count(peer->chat, chat_id)) chat_sweep_left(peer->chat, chat_id);
+    if (listener->is_owner && !chat_room_owner_count(peer->chat, chat_id)) chat_sweep_left(peer->chat, chat_id);
 }
 
 static void on_connection(struct sio_socket *socket, void *ctx)

@@ -210,7 +210,7 @@ int chat_post_start(struct chat *chat)
          .roles = CHAT_ROLES,
          .admits_guests = true,
          .method = EIO_HTTP_POST,
-         .path = "/api/v1/chats/{chat_id}/messages"},
+         .path = CHATS_PATH "/{chat_id}/messages"},
     };
-    return kit_open_paths(chat->kit, events, 1, chat);
+    return chat_open_paths(chat, events, 1);
 }

@@ -704,7 +704,7 @@ void chat_listener_end(struct chat_listener *listener, const struct kit_failure 
     DL_DELETE2(peer->listeners, listener, prev_own, next_own);
     peer->listener_count--;
     room->holds++;
-    chat_peer_left(peer, room->chat_id, listener->is_owner);
+    chat_peer_left(peer, listener);
     if (why && peer->ops->on_end) peer->ops->on_end(peer, room->chat_id, why);
     free(listener);
     chat_room_release(room);

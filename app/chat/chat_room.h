@@ -18,6 +18,7 @@ struct chat_listener {
     int64_t sent;                              /* the seq of the last entry that it got */
     unsigned want;                             /* enum chat_want, or'ed */
     bool is_owner;                             /* its user is the chat's */
+    char session_id[KIT_ID_SIZE];              /* of the room that its socket joined; "" */
     struct chat_reading *reading;              /* NULL: it is up to date, as far as this process knows */
     struct chat_listener *prev, *next;         /* of the room */
     struct chat_listener *prev_own, *next_own; /* of the peer */

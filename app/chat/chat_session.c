@@ -153,14 +153,6 @@ static void send_ready(struct chat_peer *peer, const struct kit_request *request
     sio_builder_clear(&json);
 }
 
-static int join_room(struct chat_peer *peer, const char *chat_id)
-{
-    char room[CHAT_ROOM_SIZE];
-    struct sio_socket *socket = peer->sid[0] ? sio_socket_find(peer->chat->nsp, peer->sid, strlen(peer->sid)) : NULL;
-    snprintf(room, sizeof room, CHAT_ROOM "%s", chat_id);
-    return socket ? sio_join(socket, eio_str(room)) : 0;
-}
-
 /* The token may have changed while the chat was read. */
 static bool may_still(const struct chat_peer *peer, const struct init *init)
 {
@@ -180,7 +172,7 @@ static void reply_init(struct kit_request *request)
         kit_fail(&request->op.failure, 404, "/chat_id", "chat not found");
         return;
     }
-    if (join_room(peer, request->about) || chat_listen(peer, init->room, &options)) {
+    if (chat_listen(peer, init->room, &options) || chat_peer_join(peer, &init->row)) {
         kit_fail(&request->op.failure, 503, NULL, "this connection is watching too many chats");
         return;
     }
@@ -252,7 +244,7 @@ int chat_session_start(struct chat *chat)
          .roles = CHAT_ROLES,
          .admits_guests = true,
          .method = EIO_HTTP_POST,
-         .path = "/api/v1/chats"},
+         .path = CHATS_PATH},
         {.name = "session.close",
          .size = sizeof(struct session_close),
          .way = KIT_WRITE,

@@ -12,9 +12,10 @@
 
 /* What is emitted to whom. */
 struct wish {
-    char room[KIT_USER_SIZE + 16], plain_room[KIT_USER_SIZE + 16]; /* of sockets; of plain WebSockets */
+    char room[KIT_USER_SIZE + 16], plain_room[KIT_USER_SIZE + 16]; /* of sockets; of plain WebSockets, and sessions */
     char event[129], nsp[129];
     char *data; /* JSON; NULL: without an argument */
+    bool is_session;
 };
 
 struct emit {
@@ -62,6 +63,7 @@ static int read_target(struct wish *wish, const json_t *payload, struct kit_fail
         const char *name = json_string_value(json_object_get(payload, targets[i].name));
         if (!name) continue;
         count++;
+        wish->is_session = !strcmp(targets[i].name, "session");
         snprintf(wish->room, sizeof wish->room, "%s%s", targets[i].prefix, name);
         snprintf(wish->plain_room, sizeof wish->plain_room, "%s%s", targets[i].plain_prefix, name);
     }
@@ -90,15 +92,22 @@ static bool is_for_plain(const struct wish *wish)
     return !strcmp(wish->nsp, "/") || !strcmp(wish->nsp, "/chat");
 }
 
-static void fulfil(struct kit *kit, const struct wish *wish)
+static void emit_in(struct sio_namespace *nsp, const struct wish *wish, const char *room)
 {
-    struct sio_namespace *nsp = hooks_find_namespace(kit, wish->nsp);
     struct sio_builder args;
     sio_builder_init(&args);
     sio_builder_open(&args);
     if (wish->data) sio_builder_put(&args, wish->data);
-    sio_emit(sio_to(sio_all(nsp), wish->room), wish->event, wish->data ? sio_builder_args(&args) : sio_args_none());
+    sio_emit(sio_to(sio_all(nsp), room), wish->event, wish->data ? sio_builder_args(&args) : sio_args_none());
     sio_builder_clear(&args);
+}
+
+/* A session is a socket's id, and in the assistant's namespace that of a chat, which needs not be named for it. */
+static void fulfil(struct kit *kit, const struct wish *wish)
+{
+    struct sio_namespace *chat = wish->is_session && is_for_plain(wish) ? hooks_find_namespace(kit, "/chat") : NULL;
+    emit_in(hooks_find_namespace(kit, wish->nsp), wish, wish->room);
+    if (chat) emit_in(chat, wish, wish->plain_room);
     if (is_for_plain(wish)) kit_ws_emit(kit, wish->plain_room, wish->event, eio_str(wish->data ? wish->data : ""));
 }
 

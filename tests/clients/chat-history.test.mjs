@@ -186,11 +186,11 @@ test("feedback is stored for an answer of one's own", async () => {
   await bob.fails(404, "chat.feedback", { ref_id: "m1", helpful: true, chat_id: ann.chatId });
 });
 
-test("over HTTP: a chat, a message with its answer, export, deletion; another's is 404", async () => {
+for (const root of ["/api/v1/chats", "/api/v1/chat/sessions"]) test(`over HTTP: a chat, a message with its answer, export, list, deletion; another's is 404: ${root}`, async () => {
   script = echo;
-  const made = await http("POST", "/api/v1/chats", "ann", {});
+  const made = await http("POST", root, "ann", {});
   assert.equal(made.status, 200);
-  const path = `/api/v1/chats/${made.json.chat_id}`;
+  const path = `${root}/${made.json.chat_id}`;
   const said = await http("POST", `${path}/messages`, "ann", { id: "m1", content: "hello" });
   assert.deepEqual([said.status, said.json.ok, said.json.final_text, said.json.is_complete, said.json.ref_id], [200, true, "You said: hello", true, "m1"]);
   assert.equal((await http("POST", `${path}/messages`, "ann", { id: "m1", content: "hello" })).json.duplicate, true);
@@ -201,6 +201,8 @@ test("over HTTP: a chat, a message with its answer, export, deletion; another's 
   script = () => [{ status: 500 }];
   const failed = await http("POST", `${path}/messages`, "ann", { content: "x" });
   assert.ok(failed.status >= 500 && failed.json.ok === false, failed.text);
+  assert.ok((await http("GET", root, "ann")).json.chats.some(({ chat_id }) => chat_id === made.json.chat_id));
+  assert.equal((await http("GET", `${path}/messages`, "ann")).json.messages[0].content, "hello");
   const exported = await http("GET", `${path}/export`, "ann");
   assert.equal(exported.json.messages[0].content, "hello");
   const text = await http("GET", `${path}/export?format=text`, "ann");

@@ -109,7 +109,17 @@ async function plainWebSocketsGet(servers, from) {
     await onlyTree.untilType("session_ready");
     widget.send({ type: "message", message: "Hello" });
     const { session_id: widgetSession } = await widget.untilType("response");
-    const everybody = [...anns, first, teaching, tree, widget, onlyTree, other];
+    const sockets = [];
+    for (let i = 0, chat_id; i < 4; i++) { // of Socket.IO, in one chat of ann's
+      const client = new ChatClient(servers[i % servers.length].parley.url, servers[0].tokens.ann);
+      sockets.push({ of: (name) => client.aside.filter(({ event }) => event === name), close: () => client.close() });
+      open.push(sockets.at(-1));
+      await client.ready;
+      const ready = await client.open(chat_id ? { chat_id } : {});
+      chat_id = ready.chat_id;
+      sockets.session = ready.session_id;
+    }
+    const everybody = [...anns, first, teaching, tree, widget, onlyTree, other, ...sockets];
     const of = (name) => everybody.map((one) => one.of(name).length);
     const reach = async (name, target, whom) => {
       await say({ ...target, event: name, data });
@@ -123,12 +133,15 @@ async function plainWebSocketsGet(servers, from) {
       await reach("by:session", { session: session_id }, [...anns, first]),
       await reach("by:tree", { session: treeSession }, [tree]),
       await reach("by:widget", { session: widgetSession }, [widget]),
+      await reach("by:sockets'", { session: sockets.session }, sockets),
+      await reach("by:sockets' in it", { session: sockets.session, namespace: "/chat" }, sockets),
       await reach("by:user", { user: "ann" }, [...anns, first]),
       await reach("by:chat", { room: `chat:${treeSession}`, namespace: "/chat" }, [tree]),
       await reach("nobody's", { session: "room-3" }, []),
       await reach("a feed's", { user: "ann", namespace: "/feed" }, []),
       await reach("last", { user: "ann" }, [...anns, first]),
       await reach("last of bob's", { user: "bob" }, [teaching, tree, widget, other]),
+      await reach("last of the sockets'", { session: sockets.session }, sockets),
     ];
     for (const check of checks) check(); // what was said last has arrived, so all before it has
     assert.deepEqual(anns[0].of("by:path"), [{ type: "by:path", content: data }]);
@@ -144,7 +157,7 @@ async function plainWebSocketsGet(servers, from) {
 }
 
 for (const [name, options] of [["one process", []], ["two processes", ["--workers", "2"]]]) {
-  test(`plain WebSockets get what is emitted to their session, their user and their chat: ${name}`, async (t) => {
+  test(`plain WebSockets and sockets of the assistant get what is emitted to their session, their user and their chat: ${name}`, async (t) => {
     const chats = await Desk.open(CHATTERS, ...options);
     t.after(() => chats.close());
     await plainWebSocketsGet([chats], chats);

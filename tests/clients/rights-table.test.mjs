@@ -78,6 +78,12 @@ const PATHS = {
   "POST /api/v1/chats/{chat_id}/messages": { roles: CHATTERS, isChat: true, body: () => ({ content: "x" }) },
   "GET /api/v1/chats/{chat_id}/export": { roles: CHATTERS, isChat: true },
   "DELETE /api/v1/chats/{chat_id}": { roles: CHATTERS, isChat: true },
+  "GET /api/v1/chat/sessions": { roles: CHATTERS },
+  "POST /api/v1/chat/sessions": { roles: CHATTERS, body: () => ({}) },
+  "GET /api/v1/chat/sessions/{chat_id}/messages": { roles: CHATTERS, isChat: true },
+  "POST /api/v1/chat/sessions/{chat_id}/messages": { roles: CHATTERS, isChat: true, body: () => ({ content: "x" }) },
+  "GET /api/v1/chat/sessions/{chat_id}/export": { roles: CHATTERS, isChat: true },
+  "DELETE /api/v1/chat/sessions/{chat_id}": { roles: CHATTERS, isChat: true },
   "POST /api/v1/chats/{chat_id}/ui": { roles: CHATTERS, isChat: true, body: () => ({ messages: [{ id: `u${++messages}`, role: "user", parts: [{ type: "text", text: "x" }] }], trigger: "submit-message" }) },
   "GET /api/v1/chats/{chat_id}/ui/stream": { roles: CHATTERS, isChat: true, hidden: 204 }, // as for an id that nobody uses
   "POST /api/v1/agui": { roles: CHATTERS, body: () => ({ threadId: `t${++messages}`, runId: "r", messages: [{ id: `a${messages}`, role: "user", content: "x" }], tools: [], context: [] }) },
