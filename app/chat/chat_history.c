@@ -43,7 +43,7 @@ static void put_flag(struct sio_builder *out, const char *name, bool value)
 }
 
 /* A row of (id, message_type, content, timestamp, ref_id, attempt, replaced, is_complete, abandoned, data, user_id,
- * user_chat_id, socket_connection_id, session_id, user_intent_id). */
+ * user_chat_id, socket_connection_id, session_id, user_intent_id, helpful: -1, 0 or 1). */
 static void put_message(struct sio_builder *out, const struct kit_rows *rows)
 {
     static const char *const ids[] = {"user_id", "user_chat_id", "socket_connection_id", "session_id",
@@ -66,6 +66,7 @@ static void put_message(struct sio_builder *out, const struct kit_rows *rows)
         sio_builder_put(out, data);
     }
     for (int i = 0; i < 5; i++) put_text(out, ids[i], kit_rows_text(rows, 10 + i));
+    if (kit_rows_int(rows, 15) >= 0) put_flag(out, "helpful", kit_rows_int(rows, 15) != 0);
     sio_builder_put(out, "}");
 }
 
@@ -73,10 +74,12 @@ static enum kit_step query_messages(struct kit_db *db, struct kit_rows *rows, in
                                     int64_t limit)
 {
     return kit_db_query(db, rows,
-                        "SELECT * FROM (SELECT id, message_type, content, timestamp, ref_id, attempt, replaced,"
+                        "SELECT latest.*, CASE WHEN message_type='ai' THEN coalesce(f.helpful, -1) ELSE -1 END FROM"
+                        " (SELECT id, message_type, content, timestamp, ref_id, attempt, replaced,"
                         " is_complete, abandoned, data, user_id, user_chat_id, socket_connection_id, session_id,"
-                        " user_intent_id FROM chat_history WHERE chat=? AND id<? ORDER BY id DESC LIMIT ?)"
-                        " AS latest ORDER BY id",
+                        " user_intent_id FROM chat_history WHERE chat=?1 AND id<?2 ORDER BY id DESC LIMIT ?3)"
+                        " AS latest LEFT JOIN chat_feedback f ON f.chat=?1 AND f.ref_id=latest.ref_id AND"
+                        " f.attempt=latest.attempt AND f.user_id=latest.user_id ORDER BY latest.id",
                         "iii", chat_key, before, limit);
 }
 
@@ -282,6 +285,7 @@ struct feedback {
     struct kit_request request;
     char ref_id[KIT_ID_SIZE];
     bool helpful;
+    struct chat_batch batch;
 };
 
 static int read_feedback(struct kit_request *request, const json_t *payload)
@@ -292,12 +296,32 @@ static int read_feedback(struct kit_request *request, const json_t *payload)
     return chat_read_about(request, payload);
 }
 
+/* *changed: it is another vote than before. */
+static int store_vote(struct kit_db *db, const struct feedback *feedback, const struct chat_row *row, int64_t attempt,
+                      bool *changed)
+{
+    const struct kit_request *request = &feedback->request;
+    int64_t count = kit_db_change(
+        db,
+        "INSERT INTO chat_feedback(chat, ref_id, attempt, user_id, helpful, at_ms) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (chat, ref_id, attempt, user_id) DO UPDATE SET helpful = excluded.helpful,"
+        " at_ms = excluded.at_ms WHERE chat_feedback.helpful <> excluded.helpful",
+        "ititii", row->key, feedback->ref_id, attempt, request->claims->sub, (int64_t)feedback->helpful,
+        request->now_ms);
+    *changed = count > 0;
+    return count < 0 ? -1 : 0;
+}
+
+/* In the log, for the other tabs and for who comes back. */
 static int run_feedback(struct kit_db *db, struct kit_request *request)
 {
     struct feedback *feedback = KIT_REQUEST(feedback, request);
     struct kit_failure *failure = &request->op.failure;
     struct chat_row row;
     struct kit_rows rows;
+    bool changed;
+    chat_batch_clear(&feedback->batch);
+    chat_batch_init(&feedback->batch, request->about);
     int code = chat_find(db, request->claims, request->about, CHAT_OWN, &row, failure);
     if (code) return code;
     enum kit_step step = kit_db_query(
@@ -307,15 +331,22 @@ static int run_feedback(struct kit_db *db, struct kit_request *request)
     if (step == KIT_DONE) return kit_fail(failure, 404, "/ref_id", "message not found");
     int64_t attempt = kit_rows_int(&rows, 0);
     kit_rows_end(&rows);
-    if (kit_db_run(db,
-                   "INSERT INTO chat_feedback(chat, ref_id, attempt, user_id, helpful, at_ms) VALUES (?, ?, ?, ?, ?, ?)"
-                   " ON CONFLICT (chat, ref_id, attempt, user_id) DO UPDATE SET helpful = excluded.helpful,"
-                   " at_ms = excluded.at_ms",
-                   "ititii", row.key, feedback->ref_id, attempt, request->claims->sub, (int64_t)feedback->helpful,
-                   request->now_ms))
-        return kit_db_fail(db, failure);
+    if (store_vote(db, feedback, &row, attempt, &changed)) return kit_db_fail(db, failure);
     put_flag(&request->json, "helpful", feedback->helpful);
-    return 0;
+    if (!changed) return 0;
+    chat_batch_set_ref(&feedback->batch, feedback->ref_id, attempt);
+    chat_batch_add(&feedback->batch, "chat.feedback", json_pack("{s:b}", "helpful", feedback->helpful));
+    return chat_batch_write(db, row.key, &feedback->batch, failure);
+}
+
+static void reply_feedback(struct kit_request *request)
+{
+    chat_batch_send(request->state, &KIT_REQUEST(feedback, request)->batch);
+}
+
+static void clear_feedback(struct kit_request *request)
+{
+    chat_batch_clear(&KIT_REQUEST(feedback, request)->batch);
 }
 
 int chat_history_start(struct chat *chat)
@@ -354,6 +385,8 @@ int chat_history_start(struct chat *chat)
          .way = KIT_WRITE,
          .read = read_feedback,
          .run = run_feedback,
+         .reply = reply_feedback,
+         .clear = clear_feedback,
          .roles = CHAT_ROLES},
     };
     static const struct kit_event paths[] = {

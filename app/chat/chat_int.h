@@ -14,6 +14,7 @@
 #include "kit_namespace.h"
 #include "kit_quota.h"
 #include "kit_request.h"
+#include "kit_zone.h"
 
 #include <stdatomic.h>
 #include <uthash.h>
@@ -134,6 +135,7 @@ struct chat_row {
     char chat_id[KIT_ID_SIZE];
     char user[KIT_USER_SIZE], tenant[KIT_USER_SIZE];
     char assistant[KIT_ID_SIZE], title[160];
+    char time_zone[KIT_ZONE_SIZE]; /* of its user; "": the server's */
     char session_id[KIT_ID_SIZE], intent_id[KIT_ID_SIZE], intent_state[16], taken_by[KIT_USER_SIZE];
     int64_t seq, log_bytes, created_ms, updated_ms, tree_version;
     bool is_owner; /* who asks is its user */
@@ -145,6 +147,10 @@ int chat_find(struct kit_db *db, const struct kit_claims *claims, const char *ch
 /* *key 0: no chat has this id. */
 int chat_find_key(struct kit_db *db, const char *chat_id, int64_t *key, struct kit_failure *failure);
 int chat_read_row(struct kit_db *db, int64_t key, struct chat_row *row, struct kit_failure *failure);
+/* The payload's time_zone; "": none, or not known here. */
+void chat_read_zone(const json_t *payload, char zone[KIT_ZONE_SIZE]);
+/* Where the chat's user is from now on; zone "": as before. */
+int chat_set_zone(struct kit_db *db, struct chat_row *row, const char *zone, struct kit_failure *failure);
 /* What session.init answers of it: fields of an object, each with a comma in front. */
 int chat_snapshot(struct kit_db *db, const struct chat_row *row, struct sio_builder *out, struct kit_failure *failure);
 /* Ends the chat's session, if it has one; appends to the batch and writes it. */

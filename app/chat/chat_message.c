@@ -8,7 +8,7 @@
 
 struct message {
     struct kit_request request;
-    char id[KIT_ID_SIZE], connection_id[KIT_ID_SIZE];
+    char id[KIT_ID_SIZE], connection_id[KIT_ID_SIZE], zone[KIT_ZONE_SIZE];
     char *content; /* NULL: chat.regenerate */
     bool is_edit, queues, has_share;
 
@@ -32,6 +32,7 @@ static int read_message(struct kit_request *request, const json_t *payload)
     message->queues = json_is_true(json_object_get(payload, "queue"));
     message->is_edit = !strcmp(request->event->name, "chat.edit");
     snprintf(message->connection_id, sizeof message->connection_id, "%s", peer ? peer->connection_id : "http");
+    chat_read_zone(payload, message->zone);
     if (content && !(message->content = strdup(content)))
         return kit_fail(&request->op.failure, 503, NULL, "out of memory");
     if (content && strlen(content) > chat->config->message_max_bytes)
@@ -164,7 +165,8 @@ static int add_attempt(struct kit_db *db, struct message *message, bool says)
 {
     struct chat *chat = message->request.state;
     struct kit_failure *failure = &message->request.op.failure;
-    int code = says ? add_message(db, message, failure) : 0;
+    int code = chat_set_zone(db, &message->row, message->zone, failure);
+    if (!code && says) code = add_message(db, message, failure);
     if (!code) code = add_turn(db, message, failure);
     if (!code && !message->is_queued) code = chat_intent_enter(db, &message->row, &message->turn, failure);
     if (says) add_entry(message);

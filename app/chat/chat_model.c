@@ -10,11 +10,25 @@
 
 /* ------------------------------------------------------------------ request */
 
+/* The assistant's words, and what "tomorrow at nine" is reckoned from: the time at which the turn began, so that its
+ * steps begin alike. */
+static json_t *make_prompt(const struct chat_turn *turn)
+{
+    static const char *const days[] = {"Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday"};
+    const char *zone = turn->about.time_zone;
+    char at[25];
+    int minutes = kit_zone_minutes(zone, turn->began_ms), offset = abs(minutes);
+    int64_t local_ms = turn->began_ms + (int64_t)minutes * 60000;
+    kit_time_text((uint64_t)local_ms, at);
+    return json_sprintf("%s%sThe user's local time is %s %.16s (UTC%c%02d:%02d%s%s).", turn->assistant->prompt,
+                        turn->assistant->prompt[0] ? "\n\n" : "", days[local_ms / 86400000 % 7], at,
+                        minutes < 0 ? '-' : '+', offset / 60, offset % 60, zone[0] ? ", " : "", zone);
+}
+
 static json_t *make_messages(const struct chat_turn *turn)
 {
     json_t *messages = json_array();
-    if (turn->assistant->prompt[0])
-        json_array_append_new(messages, json_pack("{s:s, s:s}", "role", "system", "content", turn->assistant->prompt));
+    json_array_append_new(messages, json_pack("{s:s, s:o}", "role", "system", "content", make_prompt(turn)));
     json_array_extend(messages, turn->context);
     json_array_extend(messages, turn->messages);
     return messages;
@@ -154,6 +168,7 @@ static void ask_again(struct chat_turn *turn)
     bool is_known = !chat_toolbox_open(&box, turn->chat, turn->assistant);
     turn->is_last = is_last_step(turn);
     struct llm_request request = {.provider = turn->assistant->provider,
+                                  .zone = turn->about.time_zone,
                                   .messages = messages,
                                   .tools = box.list,
                                   .tool_count = box.count,

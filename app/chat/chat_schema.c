@@ -112,5 +112,7 @@ const char *const chat_migrations[] = {
     " doc_id TEXT NOT NULL,"      /* of the topic that is taught */
     " document INTEGER NOT NULL," /* of that topic, from 0 */
     " byte INTEGER NOT NULL);",   /* of its text */
+    /* 3 */
+    "ALTER TABLE chats ADD COLUMN time_zone TEXT NOT NULL DEFAULT ''", /* of its user (kit_zone.h); '': the server's */
     NULL,
 };

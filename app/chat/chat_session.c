@@ -16,7 +16,7 @@ struct init {
     bool has_since;
     int64_t since_seq;
     unsigned want;
-    char assistant[KIT_ID_SIZE];
+    char assistant[KIT_ID_SIZE], zone[KIT_ZONE_SIZE];
 };
 
 static unsigned read_want(const json_t *payload)
@@ -44,6 +44,7 @@ static int read_init(struct kit_request *request, const json_t *payload)
     if (init->is_new) chat_make_id(request->about, "chat_");
     init->makes_chat = init->is_new || (peer && peer->makes_chats);
     init->want = read_want(payload);
+    chat_read_zone(payload, init->zone);
     init->has_since = since_seq && kit_json_int64(since_seq, 0, INT64_MAX, &init->since_seq);
     if (since_seq && !init->has_since)
         return kit_fail(&request->op.failure, 400, "/since_seq", "must be a non-negative integer");
@@ -130,6 +131,7 @@ static int run_init(struct kit_db *db, struct kit_request *request)
     struct init *init = KIT_REQUEST(init, request);
     int code = find_or_make(db, init);
     if (!code) code = resume_session(db, init);
+    if (!code) code = chat_set_zone(db, &init->row, init->zone, &request->op.failure);
     return code ? code : chat_snapshot(db, &init->row, &request->json, &request->op.failure);
 }
 

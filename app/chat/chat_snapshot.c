@@ -179,6 +179,7 @@ static int put_pending(struct kit_db *db, const struct chat_row *row, struct sio
 
 int chat_snapshot(struct kit_db *db, const struct chat_row *row, struct sio_builder *out, struct kit_failure *failure)
 {
+    if (row->time_zone[0]) put_field(out, "time_zone", row->time_zone);
     put_field(out, "session_id", row->session_id[0] ? row->session_id : CHAT_SESSION_CLOSED);
     put_field(out, "chat_id", row->chat_id);
     if (row->intent_id[0]) put_field(out, "intent_id", row->intent_id);

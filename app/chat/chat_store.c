@@ -37,6 +37,7 @@ static void take_row(const struct kit_rows *rows, struct chat_row *row)
     row->updated_ms = kit_rows_int(rows, 12);
     row->tree_version = kit_rows_int(rows, 13);
     copy_column(row->chat_id, sizeof row->chat_id, rows, 14);
+    copy_column(row->time_zone, sizeof row->time_zone, rows, 15);
 }
 
 int chat_read_row(struct kit_db *db, int64_t key, struct chat_row *row, struct kit_failure *failure)
@@ -46,12 +47,28 @@ int chat_read_row(struct kit_db *db, int64_t key, struct chat_row *row, struct k
     enum kit_step step = kit_db_query(db, &rows,
                                       "SELECT id, user_id, tenant, assistant, title, session_id, intent_id,"
                                       " intent_state, taken_by, seq, log_bytes, created_ms, updated_ms, tree_version,"
-                                      " chat_id FROM chats WHERE id=?",
+                                      " chat_id, time_zone FROM chats WHERE id=?",
                                       "i", key);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/chat_id", "chat not found");
     take_row(&rows, row);
     kit_rows_end(&rows);
+    return 0;
+}
+
+/* A client's database may be newer than this server's: nobody is kept out by that. */
+void chat_read_zone(const json_t *payload, char zone[KIT_ZONE_SIZE])
+{
+    const char *name = json_string_value(json_object_get(payload, "time_zone"));
+    snprintf(zone, KIT_ZONE_SIZE, "%s", name && kit_zone_is_known(name) ? name : "");
+}
+
+int chat_set_zone(struct kit_db *db, struct chat_row *row, const char *zone, struct kit_failure *failure)
+{
+    if (!row->is_owner || !*zone || !strcmp(row->time_zone, zone)) return 0;
+    snprintf(row->time_zone, sizeof row->time_zone, "%s", zone);
+    if (kit_db_run(db, "UPDATE chats SET time_zone=? WHERE id=?", "ti", zone, row->key))
+        return kit_db_fail(db, failure);
     return 0;
 }
 

@@ -556,6 +556,7 @@ static struct chat_turn *make_turn(struct chat *chat, struct chat_turn_load *loa
     struct chat_turn *turn = calloc(1, sizeof *turn);
     if (!turn) return NULL;
     turn->chat = chat;
+    turn->began_ms = (int64_t)eio_loop_unix_ms(chat->kit->loop);
     sio_builder_init(&turn->text);
     sio_builder_open(&turn->text);
     take_load(turn, load);

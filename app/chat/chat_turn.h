@@ -51,6 +51,7 @@ struct chat_turn {
     bool has_share, keeps_open;
     struct eio_timer limit; /* turn_time_max_ms */
     uint64_t limit_since_ms, limit_left_ms;
+    int64_t began_ms; /* Unix time; of the part of it that this process makes */
 
     /* The model. */
     struct llm_answer *answer;

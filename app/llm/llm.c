@@ -221,14 +221,6 @@ static void make_id_prefix(struct llm_answer *answer)
     answer->id_prefix[n++] = '_';
 }
 
-/* The server's own. */
-static int own_zone_minutes(int64_t now_ms)
-{
-    time_t now = (time_t)(now_ms / 1000);
-    struct tm local;
-    return localtime_r(&now, &local) ? (int)(local.tm_gmtoff / 60) : 0;
-}
-
 static bool fill_in(struct llm_answer *answer, const struct llm_request *request)
 {
     struct llm *llm = answer->llm;
@@ -236,7 +228,7 @@ static bool fill_in(struct llm_answer *answer, const struct llm_request *request
     answer->no_calls = request->no_calls;
     answer->max_tokens = request->max_tokens;
     answer->now_ms = request->now_ms ? request->now_ms : (int64_t)eio_loop_unix_ms(llm->kit->loop);
-    answer->zone_offset_minutes = request->has_zone ? request->zone_offset_minutes : own_zone_minutes(answer->now_ms);
+    snprintf(answer->zone, sizeof answer->zone, "%s", request->zone ? request->zone : "");
     answer->started_ms = eio_loop_now_ms(llm->kit->loop);
     answer->deadline_ms = answer->started_ms + llm->config->timeout_ms;
     answer->messages = json_copy(request->messages);

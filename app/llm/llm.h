@@ -38,8 +38,7 @@ struct llm_request {
     uint32_t max_tokens; /* of the answer; 0: the provider's */
     /* For `local`: what "tomorrow at 7" means. */
     int64_t now_ms;          /* Unix time; 0: the clock's */
-    bool has_zone;           /* false: the user is where the server is */
-    int zone_offset_minutes; /* the user's local time is UTC plus this */
+    const char *zone;        /* the user's (kit_zone.h); NULL or "": the server's */
     const char *search_tool; /* the tool that `local` calls when no phrase fits, with {"query": text}; NULL: none */
 };
 

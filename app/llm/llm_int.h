@@ -5,6 +5,7 @@
 
 #include "kit_metrics.h"
 #include "kit_words.h"
+#include "kit_zone.h"
 #include "llm.h"
 #include "llm_fault.h"
 #include "llm_reader.h"
@@ -91,7 +92,7 @@ struct llm_answer {
     struct llm_providers *providers;   /* a reference */
     uint32_t max_tokens;
     int64_t now_ms;
-    int zone_offset_minutes;
+    char zone[KIT_ZONE_SIZE];
     char id_prefix[24]; /* of calls that come without an id */
     size_t at;          /* the provider that is asked */
     uint32_t tried;     /* bits: which were */

@@ -244,7 +244,8 @@ static bool read_message(struct llm_local *local, struct reading *reading, const
 {
     struct llm_answer *answer = local->answer;
     bool is_good = true;
-    reading->clock = (struct llm_clock){answer->now_ms, answer->zone_offset_minutes};
+    reading->clock = (struct llm_clock){answer->now_ms, kit_zone_minutes(answer->zone, answer->now_ms),
+                                        kit_zone_minutes_local, answer->zone};
     llm_lex_read(&reading->lexed, answer->llm->words, eio_str(content));
     reading->pick = (struct llm_pick){.lexed = &reading->lexed,
                                       .words = answer->llm->words,

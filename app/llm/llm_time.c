@@ -292,7 +292,7 @@ static size_t relative_date(struct parser *p, size_t i)
 static void set_exact(struct parser *p, int64_t ms)
 {
     int64_t local = p->clock->now_ms + (int64_t)p->clock->offset_minutes * 60000 + ms;
-    p->moment->has_date = p->moment->has_time = true;
+    p->moment->has_date = p->moment->has_time = p->moment->has_offset = true;
     p->moment->day = local / DAY_MS;
     p->moment->minute = (int)(local % DAY_MS / 60000);
     p->moment->second = (int)(local % 60000 / 1000);
@@ -355,6 +355,7 @@ static size_t read_offset(struct parser *p, size_t i)
     int hours, minutes;
     p->is_bare = false;
     if (i < l->count && l->list[i].is_glued && llm_lex_is(l, i, "z")) {
+        p->moment->has_offset = true;
         p->moment->offset_minutes = 0;
         return i + 1;
     }
@@ -364,6 +365,7 @@ static size_t read_offset(struct parser *p, size_t i)
     char text[6];
     snprintf(text, sizeof text, "%.*s", (int)slice.n, slice.p);
     if (slice.n != 5 || sscanf(text, "%2d:%2d", &hours, &minutes) != 2 || hours > 14 || minutes > 59) return i;
+    p->moment->has_offset = true;
     p->moment->offset_minutes = (hours * 60 + minutes) * (llm_lex_is_mark(l, i, '-') ? -1 : 1);
     return i + 2;
 }
@@ -388,8 +390,10 @@ static size_t clock_time(struct parser *p, size_t i)
     if (!next) return 0;
     p->moment->second = second;
     if (is_iso) next = with_minus ? next : read_offset(p, next);
-    if (with_minus && sscanf(text + strlen(text) + 1, "%2d:%2d", &hour, &minute) == 2)
+    if (with_minus && sscanf(text + strlen(text) + 1, "%2d:%2d", &hour, &minute) == 2) {
+        p->moment->has_offset = true;
         p->moment->offset_minutes = -(hour * 60 + minute);
+    }
     p->is_bare = false; /* as written: 6:30 is not 18:30 */
     return llm_lex_is(l, next, "uhr") ? next + 1 : next;
 }
@@ -515,6 +519,14 @@ static bool parse_at(struct parser *p, size_t i)
     return true;
 }
 
+/* Summer time may begin or end until then. */
+static void set_offset(const struct llm_clock *clock, struct llm_moment *moment)
+{
+    int64_t local = moment->day * DAY_MS + (int64_t)moment->minute * 60000 + moment->second * INT64_C(1000);
+    if (!clock->offset_at || moment->has_offset || !moment->has_date || !moment->has_time) return;
+    moment->offset_minutes = clock->offset_at(clock->zone, local);
+}
+
 bool llm_time_find(const struct llm_lexed *lexed, size_t from, const struct llm_clock *clock, struct llm_moment *moment)
 {
     int64_t local = clock->now_ms + (int64_t)clock->offset_minutes * 60000;
@@ -527,6 +539,7 @@ bool llm_time_find(const struct llm_lexed *lexed, size_t from, const struct llm_
         p.is_bare = false;
         if (!parse_at(&p, i)) continue;
         if (moment->from < from) moment->from = from;
+        set_offset(clock, moment);
         return true;
     }
     return false;

@@ -11,7 +11,10 @@
 
 struct llm_clock {
     int64_t now_ms;     /* Unix time */
-    int offset_minutes; /* local time is UTC plus this */
+    int offset_minutes; /* local time is UTC plus this now */
+    /* And then, by the local time as if it was UTC; NULL: always the same. */
+    int (*offset_at)(const char *zone, int64_t local_ms);
+    const char *zone;
 };
 
 struct llm_moment {
@@ -21,6 +24,7 @@ struct llm_moment {
     int minute;  /* of the day, local */
     int second;
     int offset_minutes; /* the text's own, or the clock's */
+    bool has_offset;    /* the text's own, or it is so long from now */
 };
 
 /* The first one that begins at or after lexeme `from`; false: there is none. */

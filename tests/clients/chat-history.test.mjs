@@ -175,14 +175,31 @@ test("chats per user are limited", async () => {
   await max.fails(429, "session.init", {});
 });
 
-test("feedback is stored for an answer of one's own", async () => {
+test("feedback is stored for an answer of one's own, seen by all tabs, and there after a reload", async () => {
   script = echo;
-  const ann = await connect("ann"), bob = await connect("bob");
-  await ann.open();
+  const ann = await connect("ann"), bob = await connect("bob"), phone = await connect("ann");
+  const { chat_id } = await ann.open();
   await ann.say("m1", "x");
+  await ann.say("m2", "x");
+  await phone.open({ chat_id });
+  const stored = async () => (await ann.must("chat.history", {})).messages.filter(({ helpful }) => helpful !== undefined).map(({ ref_id, attempt, type, helpful }) => [ref_id, attempt, type, helpful]);
+  const votes = (client) => client.of("chat.feedback").map(({ ref_id, attempt, helpful }) => [ref_id, attempt, helpful]);
+  assert.deepEqual(await stored(), []);
   assert.equal((await ann.must("chat.feedback", { ref_id: "m1", helpful: true })).helpful, true);
+  assert.equal((await ann.must("chat.feedback", { ref_id: "m1", helpful: true })).helpful, true); // once more is no news
+  assert.deepEqual(await stored(), [["m1", 1, "ai", true]]);
   assert.equal((await ann.must("chat.feedback", { ref_id: "m1", helpful: false })).helpful, false);
-  await ann.fails(404, "chat.feedback", { ref_id: "m2", helpful: true });
+  await ann.must("chat.regenerate", { ref_id: "m2" });
+  await ann.end("m2", 2);
+  await ann.must("chat.feedback", { ref_id: "m2", helpful: true });
+  assert.deepEqual(await stored(), [["m1", 1, "ai", false], ["m2", 2, "ai", true]]);
+  await until(() => votes(phone).length === 3, "the votes");
+  const late = await connect("ann");
+  await late.open({ chat_id, since_seq: 0 });
+  await until(() => votes(late).length === 3, "the replay");
+  for (const client of [ann, phone, late]) assert.deepEqual(votes(client), [["m1", undefined, true], ["m1", undefined, false], ["m2", 2, true]]);
+  late.checkOrder();
+  await ann.fails(404, "chat.feedback", { ref_id: "m9", helpful: true });
   await bob.fails(404, "chat.feedback", { ref_id: "m1", helpful: true, chat_id: ann.chatId });
 });
 

@@ -219,6 +219,38 @@ test("an alarm that was due while the server was away rings when it is back", as
 
 // ---------------------------------------------------- without a model or network
 
+test("tomorrow at nine is nine where the user is; a client says where, and the chat keeps it", async () => {
+  const alone = await startParleyWith(join(folder, "lesson.md"), "--token-interval-ms", "1");
+  const connect = async () => {
+    const client = new ChatClient(alone.url, sign(keyOf(alone), { sub: "ann", role: "user", exp: now() + 3600 }));
+    clients.push(client);
+    return client.ready;
+  };
+  const said = async (client, id, more) => {
+    await client.say(id, "Remind me to call Bob on 2099-01-02 at 9:00", more);
+    return client.of("tool.start", { ref_id: id })[0].args.time;
+  };
+  try {
+    const ann = await connect();
+    assert.equal((await ann.open({ time_zone: "Mars/Olympus" })).time_zone, undefined); // nothing is known of it
+    await ann.open({ time_zone: "Asia/Kolkata" });
+    assert.equal((await ann.open({ chat_id: ann.chatId, time_zone: "Mars/Olympus" })).time_zone, "Asia/Kolkata");
+    assert.equal(await said(ann, "m1"), "2099-01-02T09:00:00+05:30");
+    assert.equal((await ann.fails(400, "chat.message", { id: "m2", content: "x", time_zone: "x".repeat(65) })).field, "/time_zone");
+    const phone = await connect();
+    await phone.open({ chat_id: ann.chatId });
+    assert.equal(await said(phone, "m3"), "2099-01-02T09:00:00+05:30");
+    assert.equal(await said(phone, "m4", { time_zone: "America/New_York" }), "2099-01-02T09:00:00-05:00"); // she has travelled
+    assert.equal(await said(ann, "m5"), "2099-01-02T09:00:00-05:00");
+    await alone.restart();
+    const back = await connect();
+    await back.open({ chat_id: ann.chatId });
+    assert.equal(await said(back, "m6"), "2099-01-02T09:00:00-05:00");
+  } finally {
+    await alone.stop();
+  }
+});
+
 test("the embedded model uses all of it", async () => {
   const alone = await startParleyWith(join(folder, "lesson.md"), "--token-interval-ms", "1");
   const ann = new ChatClient(alone.url, sign(keyOf(alone), { sub: "ann", role: "user", exp: now() + 3600 }));

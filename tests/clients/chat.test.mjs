@@ -55,6 +55,10 @@ test("the model is shown what was said before, and the assistant's words", async
   await ann.say("m1", "one");
   await ann.say("m2", "two");
   assert.equal(seen[0][0].role, "system");
+  assert.match(seen[0][0].content, /^You are [^]*\n\nThe user's local time is \w+day \d{4}-\d\d-\d\dT\d\d:\d\d \(UTC[+-]\d\d:\d\d\)\.$/);
+  await ann.say("m3", "three", { time_zone: "Asia/Kolkata" });
+  const [, local] = /time is \w+ (\S+) \(UTC\+05:30, Asia\/Kolkata\)/.exec(seen[2][0].content);
+  assert.ok(Math.abs(Date.now() - Date.parse(`${local}:00+05:30`)) < 180_000, local);
   assert.deepEqual(seen[1].slice(1).map(({ role, content }) => [role, content]), [["user", "one"], ["assistant", "yes"], ["user", "two"]]);
 });
 

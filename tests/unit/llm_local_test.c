@@ -113,14 +113,15 @@ static int tear_down(void **state)
     return llm_fixture_tear_down(state);
 }
 
+static const char *zone = "Europe/Berlin";
+
 static void ask_messages(json_t *take_messages, size_t tool_count)
 {
     const struct llm_request request = {.messages = take_messages,
                                         .tools = list,
                                         .tool_count = tool_count,
                                         .now_ms = NOW_MS,
-                                        .has_zone = true,
-                                        .zone_offset_minutes = 60,
+                                        .zone = zone,
                                         .search_tool = "search"};
     llm_forget(&seen);
     llm_ask(&seen, &request);
@@ -175,6 +176,34 @@ static void sentences_call_tools(void **state)
     }
     assert_int_equal(failed, 0);
     assert_true(sizeof rows / sizeof rows[0] >= 60);
+}
+
+/* What a day and an hour are is the user's zone's, summer time of that day included; what is so long from now is the
+ * same moment everywhere. */
+static void a_time_is_the_users(void **state)
+{
+    static const struct {
+        const char *zone, *sentence, *time;
+    } cases[] = {
+        {"Europe/Berlin", "Remind me to pay tomorrow at 9:00", "2026-12-01T09:00:00+01:00"},
+        {"Asia/Kolkata", "Remind me to pay tomorrow at 9:00", "2026-12-01T09:00:00+05:30"},
+        {"America/New_York", "Remind me to pay tomorrow at 9:00", "2026-12-01T09:00:00-05:00"},
+        {"Pacific/Auckland", "Remind me to pay tomorrow at 9:00", "2026-12-01T09:00:00+13:00"},
+        {"Europe/Berlin", "Remind me to pay on 2027-07-01 at 9:00", "2027-07-01T09:00:00+02:00"},
+        {"America/New_York", "Remind me to pay on 2027-07-01 at 9:00", "2027-07-01T09:00:00-04:00"},
+        {"America/New_York", "Remind me to pay in two hours", "2026-11-30T06:00:00-05:00"},
+        {"America/New_York", "Remind me to pay at 2026-12-24T18:30:00Z", "2026-12-24T18:30:00+00:00"},
+    };
+    char got[4096], wanted[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        zone = cases[i].zone;
+        ask(cases[i].sentence);
+        put_answer(got, sizeof got);
+        snprintf(wanted, sizeof wanted, "create_alarm {\"text\":\"pay\",\"time\":\"%s\"}", cases[i].time);
+        assert_string_equal(got, wanted);
+    }
+    zone = "Europe/Berlin";
 }
 
 /* ----------------------------------------------------------------- results */
@@ -395,9 +424,13 @@ static void a_long_message_is_read_in_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(sentences_call_tools),      TEST(results_are_told),
-        TEST(answers_come_word_by_word), TEST(a_cancelled_answer_says_nothing_more),
-        TEST(any_words_have_an_answer),  TEST(a_long_message_is_read_in_time),
+        TEST(sentences_call_tools),
+        TEST(a_time_is_the_users),
+        TEST(results_are_told),
+        TEST(answers_come_word_by_word),
+        TEST(a_cancelled_answer_says_nothing_more),
+        TEST(any_words_have_an_answer),
+        TEST(a_long_message_is_read_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

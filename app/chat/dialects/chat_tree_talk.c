@@ -27,7 +27,7 @@ static int read_init(const json_t *message, const json_t *data, struct chat_wish
 
 static int read_prompt(const json_t *data, struct chat_wish *wish, struct kit_failure *failure)
 {
-    static const char *const names[] = {"id", "queue", NULL};
+    static const char *const names[] = {"id", "queue", "time_zone", NULL};
     const json_t *prompt = json_object_get(data, "prompt");
     if (!json_string_length(prompt)) return kit_fail(failure, 400, "/data/prompt", "Invalid prompt format");
     wish->kind = CHAT_WISH_SAY;

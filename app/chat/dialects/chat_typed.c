@@ -14,7 +14,7 @@ static const struct {
     {"tree.edit", NULL},         {"session.close", NULL},      {"chat.takeover", NULL}, {"chat.delete", NULL},
 };
 
-static const char *const beside[] = {"id", "reply_to", "action", "queue", "ref_id", NULL};
+static const char *const beside[] = {"id", "reply_to", "action", "queue", "ref_id", "time_zone", NULL};
 
 static json_t *make_payload(const json_t *message, const char *event, const char *text, struct kit_failure *failure)
 {

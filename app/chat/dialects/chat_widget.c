@@ -10,7 +10,7 @@
 
 static int read_message(const json_t *message, struct chat_wish *wish, struct kit_failure *failure)
 {
-    static const char *const names[] = {"id", "queue", NULL};
+    static const char *const names[] = {"id", "queue", "time_zone", NULL};
     const json_t *text = json_object_get(message, "message"), *chat = json_object_get(message, "user_chat_id");
     if (!json_string_length(text)) return kit_fail(failure, 400, "/message", "must be a text that is not empty");
     if (chat && !json_is_null(chat) && !kit_is_id(json_string_value(chat), json_string_length(chat)))

@@ -7,6 +7,7 @@ import { RequestError } from "./outbox.js";
 import { Store } from "./store.js";
 import type { Tokens } from "./tokens.js";
 import type { Failure } from "./types.js";
+import { userZone } from "./zone.js";
 
 export interface AssistantOptions {
   fetch: Fetch;
@@ -57,7 +58,7 @@ export class Assistant {
 
   /** Opens a new chat and resolves with its id. Rejects with RequestError. */
   async create(options: { assistant?: string } = {}): Promise<string> {
-    const answer = await this.link.outbox.request("session.init", options);
+    const answer = await this.link.outbox.request("session.init", { ...userZone(), ...options });
     return answer.chat_id as string;
   }
 

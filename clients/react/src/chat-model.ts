@@ -113,11 +113,16 @@ export class ChatModel {
       case "elicitation.end": return this.#endQuestion(payload.id, payload.action);
       case "chat.done": return this.#end(payload, payload.stopped ? "stopped" : "done");
       case "error": return payload.ref_id ? this.#end(payload, "failed") : undefined;
+      case "chat.feedback": return this.#rate(payload.ref_id, payload.attempt ?? 1, payload.helpful);
       case "reminder.due": return this.#remind(payload.id, payload.text, payload.at);
       case "chat.takeover":
         this.takenBy = payload.release ? null : payload.by;
         return void this.items.push({ kind: "takeover", key: `takeover ${payload.seq}`, by: payload.by, release: payload.release });
     }
+  }
+
+  #rate(refId: string, attempt: number, helpful: boolean): void {
+    this.items = this.items.map((item) => (item.key === `answer ${refId}` && item.kind === "answer" && item.attempt === attempt ? { ...item, helpful } : item));
   }
 
   #remind(id: string, text: string, at: string): void {
@@ -231,7 +236,7 @@ export class ChatModel {
     if (row.type === "component" && data.reminder) this.#remind(data.reminder, row.content, data.at ?? row.timestamp);
     if (row.type === "component" && data.id) this.#addQuestion(row, about);
     if (row.type === "ai") {
-      this.#answer(about, () => ({ state: data.stopped ? "stopped" : "done", ...(data.by && { by: data.by }), ...(data.helpful !== undefined && { helpful: data.helpful }) }));
+      this.#answer(about, () => ({ state: data.stopped ? "stopped" : "done", ...(data.by && { by: data.by }), ...(row.helpful !== undefined && { helpful: row.helpful }) }));
       if (row.content) this.#append({ ...about, content: row.content });
     }
     if (row.type === "error") this.#answer(about, () => ({ state: "failed", error: { code: Number(data.code ?? 0), message: row.content } }));

@@ -96,6 +96,8 @@ export interface HistoryRow {
   ref_id?: string;
   attempt?: number;
   replaced?: boolean;
+  /** Of an answer: what its reader found. */
+  helpful?: boolean;
   data?: Record<string, any>;
 }
 

@@ -8,6 +8,7 @@ import { readEvents } from "./sse.js";
 import { Store } from "./store.js";
 import type { TreeDelta } from "./tree.js";
 import type { Failure } from "./types.js";
+import { userZone } from "./zone.js";
 
 const PAGE = 100;
 /** So long a message waits for the connection before it goes by HTTP alone. */
@@ -53,7 +54,7 @@ export class Chat {
     this.#isSyncing = true;
     const since = this.#hasBegun ? { since_seq: this.#model.seq } : {};
     if (!this.#hasBegun) this.#model.hold();
-    const ready = await this.#link.ask("session.init", { chat_id: this.chatId, want: ["reasoning"], ...since });
+    const ready = await this.#link.ask("session.init", { chat_id: this.chatId, want: ["reasoning"], ...userZone(), ...since });
     if (!ready?.ok) return this.#syncFailed(ready?.error);
     if (this.#hasBegun && ready.seq < this.#model.seq) {
       this.#hasBegun = this.#isSyncing = false;
@@ -202,7 +203,7 @@ export class Chat {
     const scratch = new ChatModel();
     try {
       const response = await this.#fetch(`/api/v1/chats/${encodeURIComponent(this.chatId)}/messages`, {
-        method: "POST", headers: { "Content-Type": "application/json", Accept: "text/event-stream" }, body: JSON.stringify({ id: message.id, content: message.content }),
+        method: "POST", headers: { "Content-Type": "application/json", Accept: "text/event-stream" }, body: JSON.stringify({ id: message.id, content: message.content, ...userZone() }),
       });
       this.#replaceOwn({ ...message, state: "sent" });
       this.#own = [...this.#own, answer];
