@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define TOO_MANY "The user has too many questions to answer already; this one was not asked."
+
 static json_t *describe_question(const struct chat_tool_call *call, const struct chat_question *question,
                                  const char *id)
 {
@@ -32,10 +34,20 @@ static json_t *describe_stored(const struct chat_turn *turn, const json_t *paylo
     return stored;
 }
 
+bool chat_may_ask(struct chat_tool_call *call, size_t count)
+{
+    struct chat *chat = call->turn->chat;
+    if (call->turn->open_questions + (int64_t)count <= chat->config->questions_per_user_max) return true;
+    chat->counters.refused_questions++;
+    chat_tool_fail(call, TOO_MANY);
+    return false;
+}
+
 void chat_ask(struct chat_tool_call *call, const struct chat_question *question, const char *key)
 {
     struct chat_turn *turn = call->turn;
     char id[KIT_ID_SIZE];
+    turn->open_questions++;
     chat_make_id(id, "ask_");
     json_t *payload = describe_question(call, question, id);
     json_t *stored = describe_stored(turn, payload);

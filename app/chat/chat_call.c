@@ -312,6 +312,7 @@ static void ask_approval(struct chat_tool_call *call, const struct about_tool *a
     char message[256];
     snprintf(message, sizeof message, "May the assistant use \"%.200s\"?", about->title);
     const struct chat_question question = {.mode = "approval", .message = message, .values = call->args};
+    if (!chat_may_ask(call, 1)) return;
     call->stage = CHAT_CALL_APPROVAL;
     chat_ask(call, &question, "approval");
 }
@@ -326,9 +327,11 @@ static void ask_parameters(struct chat_tool_call *call, const struct about_tool 
         finish_with(call, "Required arguments are missing.");
         return;
     }
-    chat_turn_think(call->turn, "Generating follow-up question...");
-    call->stage = CHAT_CALL_PARAMETERS;
-    chat_ask(call, &question, "parameters");
+    if (chat_may_ask(call, 1)) {
+        chat_turn_think(call->turn, "Generating follow-up question...");
+        call->stage = CHAT_CALL_PARAMETERS;
+        chat_ask(call, &question, "parameters");
+    }
     json_decref(schema);
 }
 
@@ -436,6 +439,7 @@ static bool give_answer(struct chat_tool_call *call, const char *id, const char 
         const char *own = json_string_value(json_object_get(question, "id"));
         if (!own || strcmp(own, id) || json_object_get(question, "action")) continue;
         json_object_set_new(question, "action", json_string(action));
+        call->turn->open_questions--;
         if (content) json_object_set(question, "content", (json_t *)(uintptr_t)content);
         /* A call that waits in this process goes on by itself. */
         return !chat_mcp_answer(call, question);
@@ -585,6 +589,19 @@ void chat_tool_progress(struct chat_tool_call *call, double progress, double tot
         chat_turn_add(call->turn, "tool.progress", payload);
 }
 
+/* Several searches of a turn find the same. */
+static bool is_told(struct chat_turn *turn, const json_t *source)
+{
+    const char *id = json_string_value(json_object_get(source, "doc_id"));
+    if (!id) return false;
+    if (!turn->sources) turn->sources = json_object();
+    const char *excerpt = json_string_value(json_object_get(source, "excerpt"));
+    const char *told = json_string_value(json_object_get(turn->sources, id));
+    if (told && !strcmp(told, excerpt ? excerpt : "")) return true;
+    json_object_set_new(turn->sources, id, json_string(excerpt ? excerpt : ""));
+    return false;
+}
+
 void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take_payload)
 {
     if (call->turn->ends) {
@@ -594,12 +611,20 @@ void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take
     if (!strcmp(event, "chat.source")) {
         if (!call->sources) call->sources = json_array();
         json_array_append_new(call->sources, json_copy(take_payload));
+        if (is_told(call->turn, take_payload)) {
+            json_decref(take_payload);
+            return;
+        }
     }
     chat_turn_add(call->turn, event, take_payload);
 }
 
 void chat_tool_ask(struct chat_tool_call *call, const struct chat_question *question, json_t *take_state)
 {
+    if (!chat_may_ask(call, 1)) {
+        json_decref(take_state);
+        return;
+    }
     json_decref(call->state);
     call->state = take_state;
     call->stage = CHAT_CALL_ASKS;

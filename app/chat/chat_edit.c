@@ -109,6 +109,8 @@ static void reply_edit(struct kit_request *request)
 static void clear_edit(struct kit_request *request)
 {
     struct edit *edit = KIT_REQUEST(edit, request);
+    struct chat *chat = request->state;
+    if (request->op.failure.code == 413) chat->counters.refused_changes++;
     chat_batch_clear(&edit->batch);
     json_decref(edit->delta);
 }

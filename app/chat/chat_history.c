@@ -115,6 +115,12 @@ struct export
     struct chat_row row;
 };
 
+static void clear_export(struct kit_request *request)
+{
+    struct chat *chat = request->state;
+    if (request->op.failure.code == 413) chat->counters.refused_exports++;
+}
+
 static int read_export(struct kit_request *request, const json_t *payload)
 {
     const char *format = json_string_value(json_object_get(payload, "format"));
@@ -395,6 +401,7 @@ int chat_history_start(struct chat *chat)
          .way = KIT_READ,
          .read = read_export,
          .run = run_export,
+         .clear = clear_export,
          .roles = CHAT_ROLES,
          .admits_guests = true,
          .method = EIO_HTTP_GET,

@@ -36,6 +36,8 @@ struct chat_counters {
     uint64_t entries, replays, sessions, messages, tool_calls, questions;
     uint64_t turns_done, turns_stopped, turns_failed, turns_interrupted, turn_limits;
     uint64_t refused_turns, refused_listeners, deleted, reminders;
+    uint64_t refused_questions, refused_queued, refused_full, refused_chats, refused_texts, refused_exports;
+    uint64_t refused_changes;
 };
 
 struct chat {
@@ -86,7 +88,7 @@ struct chat_config {
     uint32_t session_idle_s, abandon_after_ms;
     size_t tree_max_bytes;
     uint32_t tree_nodes_max;
-    uint32_t reminders_max;
+    uint32_t reminders_max, questions_per_user_max;
     int ws_dialect; /* enum chat_dialect_kind */
     uint32_t replay_entries_max;
     size_t replay_bytes_max, export_bytes_max;

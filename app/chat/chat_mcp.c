@@ -58,8 +58,12 @@ static void ask_one(struct chat_tool_call *call, const struct mcp_question *aske
 static void on_ask(void *ctx, const struct mcp_question *questions, size_t count, const json_t *state)
 {
     struct chat_tool_call *call = ctx;
+    if (state) call->mcp->call = NULL;
+    if (!chat_may_ask(call, count)) {
+        chat_mcp_cancel(call);
+        return;
+    }
     if (state) {
-        call->mcp->call = NULL;
         call->stage = CHAT_CALL_ASKS;
         json_decref(call->state);
         call->state = json_deep_copy(state);

@@ -18,6 +18,7 @@ struct message {
     struct chat_batch batch;
     struct chat_turn_load load; /* of the turn that runs now */
     bool is_repeat, is_queued, begins;
+    uint64_t *limit; /* the counter of what it was refused for; NULL */
 };
 
 static int read_message(struct kit_request *request, const json_t *payload)
@@ -35,10 +36,9 @@ static int read_message(struct kit_request *request, const json_t *payload)
     chat_read_zone(payload, message->zone);
     if (content && !(message->content = strdup(content)))
         return kit_fail(&request->op.failure, 503, NULL, "out of memory");
-    if (content && strlen(content) > chat->config->message_max_bytes)
-        return kit_fail(&request->op.failure, 413, "/content", "must be at most %u bytes",
-                        chat->config->message_max_bytes);
-    return chat_read_about(request, payload);
+    if (!content || strlen(content) <= chat->config->message_max_bytes) return chat_read_about(request, payload);
+    message->limit = &chat->counters.refused_texts;
+    return kit_fail(&request->op.failure, 413, "/content", "must be at most %u bytes", chat->config->message_max_bytes);
 }
 
 /* A user's turns have a share of this process. */
@@ -72,7 +72,7 @@ static int find_latest(struct kit_db *db, const struct message *message, struct 
 /* Whether another turn of the chat is not over. */
 static int check_free(struct kit_db *db, struct message *message, struct kit_failure *failure)
 {
-    const struct chat *chat = message->request.state;
+    struct chat *chat = message->request.state;
     struct kit_rows rows;
     if (kit_db_query(db, &rows,
                      "SELECT count(*) FROM chat_turns WHERE chat=? AND state IN ('running', 'waiting', 'queued')", "i",
@@ -84,13 +84,15 @@ static int check_free(struct kit_db *db, struct message *message, struct kit_fai
     if (!count) return 0;
     if (!message->queues) return kit_fail(failure, 409, NULL, "a turn is running in this chat");
     if (count <= chat->config->queued_messages_max) return 0;
+    message->limit = &chat->counters.refused_queued;
     return kit_fail(failure, 429, NULL, "%u messages are queued in this chat", chat->config->queued_messages_max);
 }
 
-static int check_log(const struct message *message, struct kit_failure *failure)
+static int check_log(struct message *message, struct kit_failure *failure)
 {
     struct chat *chat = message->request.state;
     if ((size_t)message->row.log_bytes < chat->config->log_bytes_max) return 0;
+    message->limit = &chat->counters.refused_full;
     return kit_fail(failure, 413, NULL, "this chat is full; begin another one");
 }
 
@@ -185,6 +187,7 @@ static void begin_run(struct message *message)
     chat_turn_load_clear(&message->load);
     memset(&message->turn, 0, sizeof message->turn);
     message->is_repeat = message->is_queued = message->begins = false;
+    message->limit = NULL;
 }
 
 static void put_repeat(struct message *message)
@@ -192,6 +195,8 @@ static void put_repeat(struct message *message)
     message->is_repeat = true;
     sio_builder_put(&message->request.json, ",\"duplicate\":true,\"state\":");
     kit_put_text(&message->request.json, message->turn.state);
+    sio_builder_put(&message->request.json, ",\"since_seq\":");
+    kit_put_int(&message->request.json, message->turn.first_seq);
 }
 
 static int run_message(struct kit_db *db, struct kit_request *request)
@@ -297,6 +302,7 @@ static void reply_message(struct kit_request *request)
 static void clear_message(struct kit_request *request)
 {
     struct message *message = KIT_REQUEST(message, request);
+    if (message->limit) ++*message->limit;
     if (message->has_share) chat_share_return(request->state, request->claims->tenant, request->claims->sub);
     chat_batch_clear(&message->batch);
     chat_turn_load_clear(&message->load);

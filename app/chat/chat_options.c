@@ -39,6 +39,8 @@ static const struct kit_option options[] = {
                 "chats of one user; above: no new ones, error 429"),
     KIT_U32_ROW("chats_watched_max", chats_watched_max, "64", 1, 100000, "Assistant",
                 "chats that one connection watches; above: error 429"),
+    KIT_U32_ROW("questions_per_user_max", questions_per_user_max, "100", 1, 100000, "Assistant",
+                "forms, approvals and links of one user that wait for an answer; above: the tool that asks fails"),
     KIT_U32_ROW("reminders_max", reminders_max, "100", 1, 100000, "Assistant",
                 "reminders of one chat that are not due yet; above: the tool fails with 429"),
     KIT_SIZE_ROW("tree_max_bytes", tree_max_bytes, "262144", 1024, "Assistant",

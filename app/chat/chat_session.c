@@ -16,6 +16,7 @@ struct init {
     bool has_since;
     int64_t since_seq;
     unsigned want;
+    bool has_too_many; /* chats */
     char assistant[KIT_ID_SIZE], zone[KIT_ZONE_SIZE];
 };
 
@@ -68,7 +69,7 @@ static void start_init(struct kit_request *request)
 
 /* -------------------------------------------------------------------- chat */
 
-static int check_share(struct kit_db *db, const struct init *init, struct kit_failure *failure)
+static int check_share(struct kit_db *db, struct init *init, struct kit_failure *failure)
 {
     const struct kit_claims *claims = init->request.claims;
     const struct chat *chat = init->request.state;
@@ -79,6 +80,7 @@ static int check_share(struct kit_db *db, const struct init *init, struct kit_fa
     int64_t count = kit_rows_int(&row, 0);
     kit_rows_end(&row);
     if (count < chat->config->chats_per_user_max) return 0;
+    init->has_too_many = true;
     return kit_fail(failure, 429, NULL, "you have %u chats; delete some", chat->config->chats_per_user_max);
 }
 
@@ -103,6 +105,7 @@ static int find_or_make(struct kit_db *db, struct init *init)
     struct kit_request *request = &init->request;
     struct kit_failure *failure = &request->op.failure;
     int64_t key = 0;
+    init->has_too_many = false;
     int code = init->makes_chat ? chat_find_key(db, request->about, &key, failure) : 0;
     if (!code && init->makes_chat && !key) code = make_chat(db, init, failure);
     return code ? code : chat_find(db, request->claims, request->about, CHAT_WATCH, &init->row, failure);
@@ -186,6 +189,8 @@ static void reply_init(struct kit_request *request)
 static void clear_init(struct kit_request *request)
 {
     struct init *init = KIT_REQUEST(init, request);
+    struct chat *chat = request->state;
+    if (init->has_too_many) chat->counters.refused_chats++;
     if (init->room) chat_room_release(init->room);
 }
 

@@ -148,6 +148,7 @@ static int put_running(struct kit_db *db, const struct chat_row *row, struct sio
     sio_builder_put(out, ",\"running\":{\"ref_id\":");
     kit_put_text(out, turn.ref_id);
     put_number(out, "attempt", turn.attempt);
+    put_number(out, "since_seq", turn.first_seq);
     sio_builder_put(out, ",\"text\":");
     sio_builder_put_text(out, so_far.text.json ? so_far.text.json : "", so_far.text.size);
     sio_builder_put(out, ",\"thinking\":");

@@ -138,10 +138,11 @@ static bool can_take(struct chat_peer *peer)
 
 /* ------------------------------------------------------------------- asking */
 
-static void open_chat(struct telling *telling, bool from_start, chat_reply_fn fn)
+/* since_seq: behind which it is told; n 0: from now on. */
+static void open_chat(struct telling *telling, struct eio_str since_seq, chat_reply_fn fn)
 {
     json_t *init = json_pack("{s:s, s:[s,s]}", "chat_id", telling->teller.chat_id, "want", "patch", "reasoning");
-    if (init && from_start) json_object_set_new(init, "since_seq", json_integer(0));
+    if (init && since_seq.n) json_object_set_new(init, "since_seq", json_integer(strtoll(since_seq.p, NULL, 10)));
     chat_peer_ask(telling->peer, "session.init", init, fn, telling);
     json_decref(init);
 }
@@ -152,10 +153,10 @@ static void on_replayed(void *ctx, const struct kit_failure *failure, struct eio
     if (failure->code) fail(ctx, failure);
 }
 
-/* All of the turn, from the log: what it says of other turns is left out. */
-static void replay(struct telling *telling)
+/* All of the turn, from the log behind since_seq: what it says of other turns is left out. */
+static void replay(struct telling *telling, struct eio_str since_seq)
 {
-    if (begin_stream(telling)) open_chat(telling, true, on_replayed);
+    if (begin_stream(telling)) open_chat(telling, since_seq.n ? since_seq : eio_str("0"), on_replayed);
 }
 
 static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str json)
@@ -169,7 +170,7 @@ static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str
     chat_copy_field(telling->teller.ref_id, sizeof telling->teller.ref_id, json, "ref_id");
     telling->teller.attempt = attempt.n ? strtoll(attempt.p, NULL, 10) : 1;
     if (chat_field_is_true(json, "duplicate"))
-        replay(telling);
+        replay(telling, chat_field(json, "since_seq"));
     else
         begin_stream(telling);
 }
@@ -224,7 +225,7 @@ static void resume(struct telling *telling)
         return;
     }
     telling->teller.attempt = attempt.n ? strtoll(attempt.p, NULL, 10) : 1;
-    replay(telling);
+    replay(telling, chat_field(running, "since_seq"));
 }
 
 static void on_opened(void *ctx, const struct kit_failure *failure, struct eio_str json)
@@ -277,7 +278,7 @@ static void begin(struct telling *telling)
     snprintf(telling->teller.run_id, sizeof telling->teller.run_id, "%s", telling->wanted.run_id);
     telling->peer = chat_peer_new(request->state, &options);
     if (telling->peer) {
-        open_chat(telling, false, on_opened);
+        open_chat(telling, (struct eio_str){NULL, 0}, on_opened);
         return;
     }
     struct kit_failure failure;

@@ -48,7 +48,13 @@ static json_t *make_documents(const struct search *search)
 
 static int run_resume(struct kit_db *db, struct chat_work *work, struct kit_failure *failure)
 {
-    return chat_lesson_next(db, work->chat_key, &KIT_OWNER(work, struct search, work)->passage, failure);
+    struct chat_passage *passage = &KIT_OWNER(work, struct search, work)->passage;
+    int code = chat_lesson_next(db, work->chat_key, passage, failure);
+    if (code != 404) return code;
+    /* It has ended meanwhile; what was found stands. */
+    *failure = (struct kit_failure){.code = 0};
+    memset(passage, 0, sizeof *passage);
+    return 0;
 }
 
 static void resume_lesson(struct search *search)

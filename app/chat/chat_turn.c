@@ -197,6 +197,7 @@ static void free_turn(struct chat_turn *turn)
     json_decref(turn->step_message);
     json_decref(turn->history);
     json_decref(turn->questions);
+    json_decref(turn->sources);
     kit_user_unref(turn->user);
     if (turn->has_share) chat_share_return(turn->chat, turn->about.tenant, turn->about.user);
     free(turn->content);
@@ -545,6 +546,7 @@ static void take_load(struct chat_turn *turn, struct chat_turn_load *load)
     turn->content = load->content;
     turn->context = load->context;
     turn->messages = load->messages;
+    turn->open_questions = load->questions;
     sio_builder_put(&turn->text, load->text);
     turn->text_out = turn->text_whole = turn->text.size;
     load->content = NULL;

@@ -51,7 +51,8 @@ struct chat_turn {
     bool has_share, keeps_open;
     struct eio_timer limit; /* turn_time_max_ms */
     uint64_t limit_since_ms, limit_left_ms;
-    int64_t began_ms; /* Unix time; of the part of it that this process makes */
+    int64_t open_questions; /* of its user, as far as this turn knows */
+    int64_t began_ms;       /* Unix time; of the part of it that this process makes */
 
     /* The model. */
     struct llm_answer *answer;
@@ -72,6 +73,7 @@ struct chat_turn {
     struct chat_batch out;
     json_t *history;   /* [{type, content, data}] */
     json_t *questions; /* [{id, call_id, question, expires_ms}] */
+    json_t *sources;   /* that were told: {doc_id: excerpt}; NULL: none */
     bool checkpoint, waits, ends, is_stopped, is_complete;
     int code; /* why it failed; 0 */
     char message[160];
@@ -133,6 +135,8 @@ json_t *chat_calls_pending(const struct chat_turn *turn);
 /* Something about a call has changed. */
 void chat_calls_settle(struct chat_turn *turn);
 
+/* Whether the user may be asked so many questions more; false: the call has failed for that. */
+bool chat_may_ask(struct chat_tool_call *call, size_t count);
 /* Asks the user something for a call; schema and values may be NULL. key: of the tool; "". */
 void chat_ask(struct chat_tool_call *call, const struct chat_question *question, const char *key);
 /* An answer came for a question of a turn that runs. content NULL: none. */

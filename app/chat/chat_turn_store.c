@@ -122,6 +122,20 @@ static int load_texts(struct kit_db *db, struct chat_turn_load *load, struct kit
     return kit_fail(failure, 503, NULL, "out of memory");
 }
 
+static int count_questions(struct kit_db *db, struct chat_turn_load *load, struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    if (kit_db_query(
+            db, &rows,
+            "SELECT count(*) FROM chats c CROSS JOIN chat_elicitations e WHERE e.chat = c.id AND c.tenant=? AND"
+            " c.user_id=? AND e.state='open'",
+            "tt", load->chat.tenant, load->chat.user) != KIT_ROW)
+        return kit_db_fail(db, failure);
+    load->questions = kit_rows_int(&rows, 0);
+    kit_rows_end(&rows);
+    return 0;
+}
+
 int chat_turn_load(struct kit_db *db, const struct chat_config *config, int64_t id, struct chat_turn_load *load,
                    struct kit_failure *failure)
 {
@@ -129,6 +143,7 @@ int chat_turn_load(struct kit_db *db, const struct chat_config *config, int64_t 
     if (!code) code = chat_read_row(db, load->row.chat_key, &load->chat, failure);
     if (!code) code = load_texts(db, load, failure);
     if (!code) code = load_context(db, config, load, failure);
+    if (!code) code = count_questions(db, load, failure);
     return code ? code : load_answers(db, load, failure);
 }
 

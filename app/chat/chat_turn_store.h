@@ -23,12 +23,13 @@ int chat_turn_read_text(struct kit_db *db, int64_t chat_key, const struct chat_t
 struct chat_turn_load {
     struct chat_row chat;
     struct chat_turn_row row;
-    char *content;    /* what the user said */
-    char *text;       /* what was streamed, up to the last step */
-    json_t *context;  /* of earlier turns: messages as chat completions have them */
-    json_t *messages; /* the turn's own, up to the last step */
-    json_t *pending;  /* chat_pending.h; NULL: nothing is */
-    json_t *answers;  /* {elicitation: {action, content}} of those that are answered */
+    char *content;     /* what the user said */
+    char *text;        /* what was streamed, up to the last step */
+    json_t *context;   /* of earlier turns: messages as chat completions have them */
+    json_t *messages;  /* the turn's own, up to the last step */
+    json_t *pending;   /* chat_pending.h; NULL: nothing is */
+    int64_t questions; /* of the chat's user that are open, in all chats */
+    json_t *answers;   /* {elicitation: {action, content}} of those that are answered */
 };
 int chat_turn_load(struct kit_db *db, const struct chat_config *config, int64_t id, struct chat_turn_load *load,
                    struct kit_failure *failure);

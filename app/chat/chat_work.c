@@ -24,6 +24,7 @@ static void work_done(struct kit_store_op *op)
 {
     struct chat_work *work = KIT_OWNER(op, struct chat_work, op);
     if (!op->failure.code && work->ops->writes) chat_batch_send(work->chat, &work->batch);
+    if (op->failure.code == 413 || op->failure.code == 429) work->chat->counters.refused_changes++;
     if (work->call) {
         chat_tool_set_data(work->call, NULL);
         if (op->failure.code)

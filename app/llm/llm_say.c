@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define RESULT_BYTES_MAX 6000
+#define REPEAT_BYTES_MIN 16 /* what is shorter may be said again */
 #define PASSAGES_MAX 3
 #define FIELDS_MAX 12
 #define TOOLS_SHOWN_MAX 20
@@ -184,39 +185,98 @@ static const char *text_in(const json_t *object, const char *const *names)
     return NULL;
 }
 
-static void say_passage(const json_t *document, struct llm_text *out)
+/* With what ends it. */
+static size_t sentence_size(const char *text)
+{
+    size_t n = 0;
+    while (text[n]) {
+        n += strcspn(text + n, ".?!\n");
+        n += strspn(text + n, ".?!");
+        if (!text[n] || text[n] == ' ' || text[n] == '\n') break;
+    }
+    return n + strspn(text + n, " \n");
+}
+
+static bool was_said(const struct llm_text *out, const char *sentence, size_t n)
+{
+    while (n && strchr(" \n", sentence[n - 1])) n--;
+    return n >= REPEAT_BYTES_MIN && out->n >= n && memmem(out->p, out->n, sentence, n);
+}
+
+/* An answer that grows by the results of several calls. */
+struct telling {
+    const struct llm_tools *tools;
+    const struct llm_text *said; /* of the results before */
+    struct llm_text part;        /* of this one */
+    const char *source;          /* of what was said last, named once its passages are over */
+    bool found;
+};
+
+static bool was_told(const struct telling *telling, const char *sentence, size_t n)
+{
+    return was_said(telling->said, sentence, n) || was_said(&telling->part, sentence, n);
+}
+
+/* But for sentences that were told before: passages overlap, and several searches find the same. */
+static void put_news(const struct telling *telling, const char *text, struct llm_text *news)
+{
+    size_t left = RESULT_BYTES_MAX / PASSAGES_MAX;
+    while (*text && left) {
+        size_t n = sentence_size(text);
+        char *sentence = was_told(telling, text, n) ? NULL : strndup(text, n);
+        if (sentence) say_cut(news, sentence, left);
+        left = n < left ? left - n : 0;
+        text += n;
+        free(sentence);
+    }
+    while (news->n && strchr(" \n", news->p[news->n - 1])) news->n--;
+}
+
+static void say_source(struct telling *telling)
+{
+    if (telling->source) say(&telling->part, "\n\nSource: ");
+    if (telling->source) say_cut(&telling->part, telling->source, 200);
+    telling->source = NULL;
+}
+
+static void say_passage(struct telling *telling, const json_t *document)
 {
     static const char *const texts[] = {"excerpt", "text", "passage", "content", NULL};
     static const char *const titles[] = {"title", "source", "id", NULL};
     const char *text = text_in(document, texts), *title = text_in(document, titles);
+    struct llm_text news = {.n = 0};
     if (!text) return;
-    if (out->n) say(out, "\n\n");
-    say_cut(out, text, RESULT_BYTES_MAX / PASSAGES_MAX);
-    if (!title) return;
-    say(out, "\n\nSource: ");
-    say_cut(out, title, 200);
+    telling->found = true;
+    put_news(telling, text, &news);
+    if (news.n) {
+        if (telling->source && (!title || strcmp(telling->source, title))) say_source(telling);
+        if (telling->part.n) say(&telling->part, "\n\n");
+        llm_text_add(&telling->part, (struct eio_str){news.p, news.n}, SIZE_MAX / 4);
+        telling->source = title;
+    }
+    free(news.p);
 }
 
 /* The best passages, as long as they are not much worse than the first. */
-static void say_documents(const json_t *root, const json_t *documents, const struct llm_tools *tools,
-                          struct llm_text *out)
+static void say_documents(struct telling *telling, const json_t *root, const json_t *documents)
 {
-    size_t i, start = out->n;
+    size_t i;
     json_t *document;
     double best = json_number_value(json_object_get(json_array_get(documents, 0), "relevance"));
     json_array_foreach(documents, i, document)
     {
         double relevance = json_number_value(json_object_get(document, "relevance"));
-        if (i < PASSAGES_MAX && relevance >= best * 0.7) say_passage(document, out);
+        if (i < PASSAGES_MAX && relevance >= best * 0.7) say_passage(telling, document);
     }
+    say_source(telling);
     /* What comes behind the answer: the lesson that it has interrupted. */
     const char *then = json_string_value(json_object_get(root, "then"));
     bool goes_on = then && then[0];
-    if (out->n == start && goes_on) say(out, "I found nothing about that.");
-    if (out->n == start) llm_say_nothing(tools, json_object_get(root, "topics"), out);
+    if (!telling->found && goes_on) say(&telling->part, "I found nothing about that.");
+    if (!telling->found && !goes_on) llm_say_nothing(telling->tools, json_object_get(root, "topics"), &telling->part);
     if (!goes_on) return;
-    say(out, "\n\n");
-    say_cut(out, then, RESULT_BYTES_MAX);
+    if (telling->part.n) say(&telling->part, "\n\n");
+    say_cut(&telling->part, then, RESULT_BYTES_MAX);
 }
 
 static void say_value(const json_t *value, struct llm_text *out)
@@ -245,7 +305,7 @@ static void say_fields(json_t *object, struct llm_text *out)
     }
 }
 
-static void say_json(json_t *root, const struct llm_tools *tools, struct llm_text *out)
+static void say_json(struct telling *telling, json_t *root)
 {
     static const char *const lists[] = {"documents", "passages", "results", NULL};
     static const char *const sentences[] = {"message", "text", "summary", "answer", "error", NULL};
@@ -253,27 +313,30 @@ static void say_json(json_t *root, const struct llm_tools *tools, struct llm_tex
         const json_t *list = json_object_get(root, *name);
         bool is_empty = json_is_array(list) && !json_array_size(list);
         if (!is_empty && !json_is_object(json_array_get(list, 0))) continue;
-        say_documents(root, list, tools, out);
+        say_documents(telling, root, list);
         return;
     }
     const char *sentence = text_in(root, sentences);
     if (sentence)
-        say_cut(out, sentence, RESULT_BYTES_MAX);
+        say_cut(&telling->part, sentence, RESULT_BYTES_MAX);
     else if (json_object_size(root))
-        say_fields(root, out);
+        say_fields(root, &telling->part);
     else
-        say(out, "Done.");
+        say(&telling->part, "Done.");
 }
 
 void llm_say_result(const char *content, const struct llm_tools *tools, struct llm_text *out)
 {
+    struct telling telling = {.tools = tools, .said = out};
     json_t *root = json_loads(content, 0, NULL);
-    if (out->n) say(out, "\n\n");
     if (json_is_object(root))
-        say_json(root, tools, out);
+        say_json(&telling, root);
     else if (content[strspn(content, " \t\r\n")])
-        say_cut(out, content, RESULT_BYTES_MAX);
+        say_cut(&telling.part, content, RESULT_BYTES_MAX);
     else
-        say(out, "Done.");
+        say(&telling.part, "Done.");
+    if (out->n && telling.part.n) say(out, "\n\n");
+    llm_text_add(out, (struct eio_str){telling.part.p, telling.part.n}, SIZE_MAX / 4);
+    free(telling.part.p);
     json_decref(root);
 }

@@ -118,6 +118,28 @@ test("the calls of a step run side by side, each with its own form, answered in 
   ann.checkOrder();
 });
 
+test("each refusal has a number", async () => {
+  const ann = await begin("--queued-messages-max", "1", "--chats-per-user-max", "2", "--log-bytes-max", "1024", "--message-max-bytes", "1500", "--tree-max-bytes", "1024", "--reminders-max", "1", "--chat-export-bytes-max", "1024");
+  const open = gate();
+  script = () => [{ wait: open.promise }, "x".repeat(900)];
+  await ann.must("chat.message", { id: "m1", content: "x" });
+  await ann.must("chat.message", { id: "m2", content: "x", queue: true });
+  await ann.fails(429, "chat.message", { id: "m3", content: "x", queue: true });
+  await ann.fails(413, "chat.message", { id: "m4", content: "x".repeat(1501) });
+  open.open();
+  await ann.end("m2");
+  await ann.fails(413, "chat.message", { id: "m5", content: "x" });
+  await ann.fails(413, "tree.edit", { delta: { action: "add", path: "/root/children", node: { value: "x".repeat(1500) } } });
+  const authorization = `Bearer ${sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 })}`;
+  assert.equal((await fetch(`${parley.url}/api/v1/chats/${ann.chatId}/export`, { headers: { authorization } })).status, 413);
+  await ann.open();
+  await ann.fails(429, "session.init", {});
+  script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [1, 2].map((n) => ({ call: "create_alarm", args: { time: `2099-01-0${n}T00:00:00Z` } })));
+  await ann.say("m6", "x");
+  for (const [name, count] of [["chat_queue_refused", 1], ["chat_texts_refused", 1], ["chat_logs_full", 1], ["chat_exports_refused", 1], ["chats_refused", 1], ["chat_changes_refused", 2]])
+    assert.equal(await metric(`${name}_total`), count, name);
+});
+
 test("several calls of one step are one step, also when one of them cannot run", async () => {
   const ann = await begin("--turn-steps-max", "2");
   script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [search("a", "a"), { call: "no_such_tool", args: {}, id: "b" }, { call: "search_knowledge", args: "{\"query\":", id: "c" }]);

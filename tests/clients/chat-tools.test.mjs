@@ -171,6 +171,30 @@ test("a lesson: passages in order, a question is answered in between, it goes on
   assert.match(nothing.final_text, /nothing about this topic/);
 });
 
+test("a search beside what ends the lesson has its answer all the same", async () => {
+  for (let i = 0; i < 8; i++) {
+    const ann = await fresh("ann");
+    await use(ann, "m1", "teach", { topic: "India" });
+    for (let k = 2; k < 4; k++) await use(ann, `m${k}`, "continue_lesson", {});
+    script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [{ call: "continue_lesson" }, { call: "search_knowledge", args: { query: "When does the shop open?" } }]);
+    await ann.say("m9", "both");
+    const search = ann.of("tool.end", { ref_id: "m9", tool: "search_knowledge" })[0];
+    assert.equal(search.ok, true, search.text);
+    assert.equal(search.result.documents[0].title, "The shop");
+  }
+});
+
+test("what several searches of a turn find is one source", async () => {
+  const ann = await fresh("ann");
+  script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [0, 1, 2].map(() => ({ call: "search_knowledge", args: { query: "When does the shop open?" } })));
+  await ann.say("m1", "x");
+  const ids = ann.of("chat.source").map(({ doc_id }) => doc_id);
+  assert.equal(new Set(ids).size, ids.length);
+  assert.equal(ann.of("tool.end").length, 3);
+  await ann.say("m2", "x"); // another answer has its own
+  assert.equal(ann.of("chat.source", { ref_id: "m2" }).length, ids.length);
+});
+
 // ------------------------------------------------------------------- alarms
 
 test("an alarm without a time asks for it by a form", async () => {

@@ -69,6 +69,9 @@ test("the same id twice is answered once", async () => {
   const [one, two] = await Promise.all([ann.must("chat.message", { id: "m1", content: "x" }), ann.must("chat.message", { id: "m1", content: "x" })]);
   assert.deepEqual([one.duplicate, two.duplicate], [undefined, true]);
   await ann.end("m1");
+  await ann.say("m2", "x");
+  const again = await ann.must("chat.message", { id: "m2", content: "x" });
+  assert.deepEqual([again.state, again.since_seq], ["ended", ann.of("chat.message", { id: "m2" })[0].seq - 1]);
   assert.equal((await ann.must("chat.message", { id: "m1", content: "x" })).state, "ended");
   await ann.say("m2", "y");
   assert.equal(ann.of("chat.message").length, 2);
@@ -105,6 +108,7 @@ test("since_seq gives exactly what is missing, then the live rest; without it no
     const opened = await tab.open({ chat_id: ann.chatId, since_seq });
     assert.equal(opened.running.ref_id, "m1");
     assert.equal(opened.running.text, ann.text("m1"));
+    assert.equal(opened.running.since_seq, ann.of("chat.message")[0].seq - 1);
     tabs.push([tab, since_seq === undefined ? last : Math.min(since_seq, last)]);
   }
   door.open();

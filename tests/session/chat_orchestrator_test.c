@@ -588,6 +588,32 @@ static void a_running_turn_is_not_idle(void **state)
     wait_for("chat.done");
 }
 
+/* A user has a share of open questions, in all chats; what is refused fails the tool, not the turn. */
+static void too_many_questions_are_not_asked(void **state)
+{
+    char id[KIT_ID_SIZE];
+    (void)state;
+    chat_config()->questions_per_user_max = 1;
+    assert_int_equal(say("m1", "pick seating"), 0);
+    snprintf(id, sizeof id, "%s", text_of(wait_for("elicitation.start"), "id"));
+    json_array_clear(f.log);
+    assert_int_equal(ask("session.init", json_pack("{s:s}", "chat_id", "c2")), 0);
+    static const char *const words[] = {"pick seating", "reserve a table", "wipe everything"};
+    for (size_t i = 0; i < 3; i++) {
+        char message[8];
+        snprintf(message, sizeof message, "n%zu", i);
+        assert_non_null(strstr(reply_to(message, words[i]), "too many questions"));
+        assert_null(find("elicitation.start"));
+    }
+    assert_int_equal(f.chat->counters.refused_questions, 3);
+    assert_int_equal(ask("elicitation.submit",
+                         json_pack("{s:s, s:s, s:{s:s}}", "chat_id", "c1", "reply_to", id, "content", "seat", "1A")),
+                     0);
+    wait_for("chat.done");
+    assert_int_equal(say("n9", "reserve a table"), 0);
+    wait_for("elicitation.start");
+}
+
 static void a_turn_that_takes_too_long_ends(void **state)
 {
     struct chat_config *config = (struct chat_config *)(uintptr_t)f.chat->config;
@@ -613,6 +639,7 @@ int main(void)
         TEST(a_stop_ends_the_tool_and_closes_the_form),
         TEST(a_stopped_call_has_a_neutral_result_in_the_conversation),
         TEST(a_turn_that_takes_too_long_ends),
+        TEST(too_many_questions_are_not_asked),
         TEST(a_question_expires),
         TEST(a_question_expires_after_a_restart),
         TEST(a_session_is_closed_when_it_was_idle_for_an_hour),

@@ -222,6 +222,11 @@ static const struct {
     {"{\"documents\":[],\"then\":\"Back to our topic.\"}", "I found nothing about that.\n\nBack to our topic."},
     {"{\"documents\":[{\"title\":\"Tea\",\"excerpt\":\"Boil water.\"}],\"then\":\"Back to our topic.\"}",
      "Boil water.\n\nSource: Tea\n\nBack to our topic."},
+    /* Passages of one source, and what they have in common. */
+    {"{\"documents\":[{\"title\":\"Tea\",\"excerpt\":\"Boil the water first. Then wait.\"},"
+     "{\"title\":\"Tea\",\"excerpt\":\"Boil the water first. Pour it on the leaves.\"},"
+     "{\"title\":\"Coffee\",\"excerpt\":\"Boil the water first.\"}]}",
+     "Boil the water first. Then wait.\n\nPour it on the leaves.\n\nSource: Tea"},
     {"The reminder is set.", "The reminder is set."},
     {"{\"ok\":true,\"message\":\"The reminder is set.\"}", "The reminder is set."},
     {"{\"temperature\":21.5,\"skyCover\":\"clear\",\"wind\":null,\"tags\":[1,2]}",
