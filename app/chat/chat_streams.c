@@ -138,7 +138,7 @@ static bool can_take(struct chat_peer *peer)
 
 /* ------------------------------------------------------------------- asking */
 
-/* since_seq: behind which it is told; n 0: from now on. */
+/* since_seq: what comes behind it is wanted; n 0: what comes from now on. */
 static void open_chat(struct telling *telling, struct eio_str since_seq, chat_reply_fn fn)
 {
     json_t *init = json_pack("{s:s, s:[s,s]}", "chat_id", telling->teller.chat_id, "want", "patch", "reasoning");

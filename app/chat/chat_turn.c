@@ -597,7 +597,8 @@ void chat_turn_begin(struct chat *chat, struct chat_turn_load *load, const struc
     }
 }
 
-/* What else the turn was doing has ended with this process: whoever takes it over when its lease ends knows that. */
+/* What else the turn was doing has ended with this process; the process that takes it over when its lease ends knows
+ * that. */
 static void leave_turn(struct chat_turn *turn)
 {
     chat_turn_write(turn);

@@ -73,7 +73,7 @@ struct chat_turn {
     struct chat_batch out;
     json_t *history;   /* [{type, content, data}] */
     json_t *questions; /* [{id, call_id, question, expires_ms}] */
-    json_t *sources;   /* that were told: {doc_id: excerpt}; NULL: none */
+    json_t *sources;   /* that the log has already: {doc_id: excerpt}; NULL: none */
     bool checkpoint, waits, ends, is_stopped, is_complete;
     int code; /* why it failed; 0 */
     char message[160];

@@ -217,7 +217,7 @@ static bool was_told(const struct telling *telling, const char *sentence, size_t
     return was_said(telling->said, sentence, n) || was_said(&telling->part, sentence, n);
 }
 
-/* But for sentences that were told before: passages overlap, and several searches find the same. */
+/* But for sentences that were said before: passages overlap, and several searches find the same. */
 static void put_news(const struct telling *telling, const char *text, struct llm_text *news)
 {
     size_t left = RESULT_BYTES_MAX / PASSAGES_MAX;

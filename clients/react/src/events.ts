@@ -114,20 +114,22 @@ export interface ChatListRequest {
   limit?: number;
 }
 
-/** Something the user says, which begins a turn; from a supervisor who took the chat over, an answer. id: made by the client; the same id twice is answered once. queue: while a turn runs, wait for its end instead of 409. Without chat_id: the chat of the socket's last session.init, as everywhere below. */
+/** Something the user says, which begins a turn; from a supervisor who took the chat over, an answer. id: made by the client; the same id twice is answered once. queue: while a turn runs, wait for its end instead of 409. time_zone: as in session.init, for who has moved. Without chat_id: the chat of the socket's last session.init, as everywhere below. */
 export interface ChatMessageRequest {
   id: string;
   content: string;
   chat_id?: string;
   queue?: boolean;
+  time_zone?: string;
 }
 
-/** POST /api/v1/chats/{chat_id}/messages: a message; answered with the final text when the turn is over, or with the open questions when it asks something. id: as in chat.message; made up if it is left out. */
+/** POST /api/v1/chats/{chat_id}/messages: a message; answered with the final text when the turn is over, or with the open questions when it asks something. id: as in chat.message; made up if it is left out. time_zone: as in session.init. */
 export interface ChatPostRequest {
   chat_id: string;
   id?: string;
   content: string;
   queue?: boolean;
+  time_zone?: string;
 }
 
 /** Another answer to a message, which replaces the former one. */
@@ -225,12 +227,13 @@ export interface SessionCloseRequest {
   chat_id?: string;
 }
 
-/** Open a chat, a new one or with chat_id one that is there, and watch it. since_seq: what the log has after it follows as ordinary events. want: events that are sent on request only. assistant: of a new chat. */
+/** Open a chat, a new one or with chat_id one that is there, and watch it. since_seq: what the log has after it follows as ordinary events. want: events that are sent on request only. assistant: of a new chat. time_zone: where the user is, by its name in the tz database (Europe/Berlin): what "tomorrow at 9" means there; kept with the chat. One that this server does not know changes nothing; session.ready has the one that counts. */
 export interface SessionInitRequest {
   chat_id?: string;
   since_seq?: number;
   want?: Array<"patch" | "debug" | "reasoning">;
   assistant?: string;
+  time_zone?: string;
 }
 
 /** End the turn that runs. */
@@ -381,6 +384,15 @@ export interface ChatDone {
   seq: number;
 }
 
+/** The chat's user found an answer helpful, or not; the latest counts. attempt: above 1 for another answer to the same message. */
+export interface ChatFeedback {
+  ref_id: string;
+  attempt?: number;
+  helpful: boolean;
+  chat_id: string;
+  seq: number;
+}
+
 /** Something was said in the chat, by its user, or by a supervisor (by). attempt: above 1 after an edit. */
 export interface ChatMessage {
   id: string;
@@ -527,7 +539,7 @@ export interface SessionClosed {
   seq: number;
 }
 
-/** The chat is open and watched. seq: of the log's last entry. history_count: stored messages. running: the turn that runs, as far as it is; with since_seq its entries follow, too, and are not to be added to it. pending: open forms. Also in the ack of session.init. */
+/** The chat is open and watched. seq: of the log's last entry. history_count: stored messages. running: the turn that runs, as far as it is, since_seq: its entries come after that; with since_seq its entries follow, too, and are not to be added to it. pending: open forms. Also in the ack of session.init. */
 export interface SessionReady {
   session_id: string;
   chat_id: string;
@@ -539,9 +551,11 @@ export interface SessionReady {
   tree_version?: number;
   history_count?: number;
   seq: number;
+  time_zone?: string;
   running?: {
     ref_id?: string;
     attempt?: number;
+    since_seq?: number;
     text?: string;
     thinking?: string[];
     tools?: Array<{
@@ -689,6 +703,7 @@ export interface ServerEvents {
   "call:status": CallStatus;
   "call:summary": CallSummary;
   "chat.done": ChatDone;
+  "chat.feedback": ChatFeedback;
   "chat.message": ChatMessage;
   "chat.reasoning": ChatReasoning;
   "chat.source": ChatSource;

@@ -179,3 +179,14 @@ test("a tree that the change does not fit is unfit, not forgotten", () => {
   expect(model.apply("tree.update", { delta: { action: "add", path: "/root/children", node: { id: "x" } }, version: 1, seq: 1 })).toBe("changed");
   expect([model.treeVersion, model.tree!.children!.length]).toEqual([1, 1]);
 });
+
+test("a vote comes from the history and from another tab; that on a former answer says nothing about the latest", () => {
+  const rows: HistoryRow[] = [{ id: 1, type: "user", content: "x", ref_id: "m1", attempt: 1 }, { id: 2, type: "ai", content: "a", ref_id: "m1", attempt: 2, helpful: false }];
+  const model = begun({ seq: 5 }, rows);
+  expect(answer(model, "m1").helpful).toBe(false);
+  took([of("m1", "chat.feedback", { attempt: 2, helpful: true })], model);
+  expect(answer(model, "m1").helpful).toBe(true);
+  took([of("m1", "chat.feedback", { attempt: 1, helpful: false })], model);
+  expect(answer(model, "m1").helpful).toBe(true);
+  expect(textOf(model, "m1")).toBe("a");
+});
