@@ -11,7 +11,7 @@ import { io } from "socket.io-client";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
 import { PATIENCE_MS, sleep, until, within } from "../support/wait.mjs";
 
-const SOCKETS = 200, LINES = 4000, ROUNDS = 20, PAUSE_MS = 50;
+const SOCKETS = 200, LINES = 4000, ROUNDS = 20, PAUSE_MS = 10;
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const ASK_MS = 500, LINE_MS = 2000, GROWTH_MB = 250, EXPORTS = 60, EXPORTS_MB = 60;
 // What is freed goes back at once, so that memory is what is held.
@@ -94,9 +94,9 @@ async function openSocket(parley, auth) {
 const event = (name, data) => (i) => `42${i}${JSON.stringify([name, data(i)])}`;
 const subscribe = event("call:subscribe", (i) => ({ call_id: "long", since_seq: i % LINES }));
 const floods = {
-  "call:subscribe from ever different lines": { say: () => subscribe, each: 20 },
-  "call:subscribe, without reading the answers": { say: () => subscribe, each: 20, isDeaf: true },
-  "call:subscribe, allowed by the call's own list": { say: () => subscribe, each: 20, more: { calls: [] } },
+  "call:subscribe from ever different lines": { say: () => subscribe, each: 10 },
+  "call:subscribe, without reading the answers": { say: () => subscribe, each: 10, isDeaf: true },
+  "call:subscribe, allowed by the call's own list": { say: () => subscribe, each: 10, more: { calls: [] } },
   "call:list": { say: () => event("call:list", () => ({})), each: 100 },
   "doc:feedback": { say: () => event("doc:feedback", (i) => ({ call_id: "long", doc_id: `d${i}`, helpful: true })), each: 100 },
   "auth:refresh": { say: (parley) => { const mine = token(parley, "eve"); return event("auth:refresh", () => ({ token: mine })); }, each: 100 },

@@ -107,7 +107,7 @@ test("over a restart of the server: a turn that ran ends once, what is said mean
   await waitFor(() => expect(seen(result.current).at(-1)).toBe("You said: after"), PATIENCE);
   expect(seen(result.current)).toEqual(["> slow before", expect.stringMatching(/^You said:! /), "> after", "You said: after"]);
   expect(asked.slice(before)).toEqual(["after"]);
-  expect(connection.result.current.status).toBe("online");
+  await waitFor(() => expect(connection.result.current.status).toBe("online"), PATIENCE); // another namespace than the chat's
   const late = render(() => useAssistant(chatId));
   await waitFor(() => expect(seen(late.result.current)).toEqual(seen(result.current)), PATIENCE);
 });
