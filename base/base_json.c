@@ -19,8 +19,6 @@ struct scan {
     uint64_t outer[BASE_JSON_DEPTH_MAX / 64]; /* a bit for each level: set if the level around it is an object */
 };
 
-enum expect { EXPECT_VALUE, EXPECT_FIRST_VALUE, EXPECT_KEY, EXPECT_FIRST_KEY, EXPECT_NEXT };
-
 static const uint8_t *set_fault(struct scan *s, const uint8_t *p, int code, const char *why)
 {
     *s->fault = (struct base_json_fault){.code = code, .at = (size_t)(p - s->begin), .why = why};
@@ -100,11 +98,10 @@ static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
     return p + 6;
 }
 
-/* p: after the opening quote. Returns what follows the closing one. */
-static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+/* The rest of a string, from a byte that is not plain, or the end. */
+static const uint8_t *scan_special(struct scan *s, const uint8_t *p)
 {
-    for (;;) {
-        p = plain_run(s->begin, p, s->end, !s->utf8_checked);
+    for (;; p = plain_run(s->begin, p, s->end, !s->utf8_checked)) {
         if (p == s->end) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside a string");
         if (*p == '"') return p + 1;
         if (*p == '\\') {
@@ -120,6 +117,13 @@ static const uint8_t *scan_string(struct scan *s, const uint8_t *p)
             p += size;
         }
     }
+}
+
+/* p: after the opening quote. Returns what follows the closing one. */
+static inline const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+{
+    p = plain_run(s->begin, p, s->end, !s->utf8_checked);
+    return p < s->end && *p == '"' ? p + 1 : scan_special(s, p);
 }
 
 /* ----------------------------------------------------------------------------------------------- other values */
@@ -169,24 +173,50 @@ static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
     return p + 1;
 }
 
-static const uint8_t *close_level(struct scan *s, const uint8_t *p)
+static inline const uint8_t *close_level(struct scan *s, const uint8_t *p)
 {
     s->depth--;
     s->in_object = (s->outer[s->depth / 64] >> (s->depth % 64)) & 1;
     return p + 1;
 }
 
-static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p, enum expect *expect)
+/* What comes next, behind whitespace. NULL: nothing. */
+static inline const uint8_t *next_token(struct scan *s, const uint8_t *p)
 {
-    *expect = EXPECT_NEXT;
+    p = base_json_skip_space(p, s->end);
+    return p < s->end ? p : set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
+}
+
+/* A key and its colon, at p or behind it. Returns where the value begins. */
+static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p)
+{
+    if (*p != '"') return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
+    p = scan_string(s, p + 1);
+    if (!p) return NULL;
+    p = base_json_skip_space(p, s->end);
+    if (p == s->end || *p != ':') return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
+    return next_token(s, p + 1);
+}
+
+/* After an opening bracket: goes to the first value, or, *is_value false, behind the closing bracket. */
+static inline const uint8_t *scan_first(struct scan *s, const uint8_t *p, bool *is_value)
+{
+    p = next_token(s, p);
+    if (!p) return NULL;
+    *is_value = *p != (s->in_object ? '}' : ']');
+    if (!*is_value) return close_level(s, p);
+    return s->in_object ? scan_key(s, p) : p;
+}
+
+/* A value, of an array or object its opening bracket only. */
+static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p)
+{
     switch (*p) {
     case '"':
         return scan_string(s, p + 1);
     case '{':
-        *expect = EXPECT_FIRST_KEY;
         return open_level(s, p, true);
     case '[':
-        *expect = EXPECT_FIRST_VALUE;
         return open_level(s, p, false);
     case 't':
         return scan_literal(s, p, "true", 4);
@@ -200,62 +230,40 @@ static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p, enum e
     }
 }
 
-static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p, enum expect *expect)
+/* After a value: closes what ends here. Returns where the next value begins, or, if s->depth is 0, the end. */
+static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p)
 {
-    if (*p != '"') return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
-    p = scan_string(s, p + 1);
-    if (!p) return NULL;
-    p = base_json_skip_space(p, s->end);
-    if (p == s->end || *p != ':') return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
-    *expect = EXPECT_VALUE;
-    return p + 1;
-}
-
-static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p, enum expect *expect)
-{
-    if (*p == ',') {
-        *expect = s->in_object ? EXPECT_KEY : EXPECT_VALUE;
-        return p + 1;
-    }
-    if (*p == (s->in_object ? '}' : ']')) return close_level(s, p);
-    return set_fault(s, p, BASE_JSON_SYNTAX,
-                     s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
-}
-
-static inline const uint8_t *scan_step(struct scan *s, const uint8_t *p, enum expect *expect)
-{
-    switch (*expect) {
-    case EXPECT_FIRST_VALUE:
-        if (*p != ']') return scan_value(s, p, expect);
-        *expect = EXPECT_NEXT;
-        return close_level(s, p);
-    case EXPECT_FIRST_KEY:
-        if (*p != '}') return scan_key(s, p, expect);
-        *expect = EXPECT_NEXT;
-        return close_level(s, p);
-    case EXPECT_VALUE:
-        return scan_value(s, p, expect);
-    case EXPECT_KEY:
-        return scan_key(s, p, expect);
-    case EXPECT_NEXT:
-    default:
-        return scan_next(s, p, expect);
-    }
-}
-
-static ssize_t scan(struct scan *s, enum expect expect)
-{
-    const uint8_t *p = s->begin;
-    do {
-        p = base_json_skip_space(p, s->end);
-        if (p == s->end) {
-            set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
-            return BASE_JSON_SYNTAX;
+    while (s->depth > 0) {
+        p = next_token(s, p);
+        if (!p) return NULL;
+        if (*p == ',') {
+            p = next_token(s, p + 1);
+            return p && s->in_object ? scan_key(s, p) : p;
         }
-        p = scan_step(s, p, &expect);
-        if (!p) return s->fault->code;
-    } while (s->depth > 0 || expect != EXPECT_NEXT);
-    return base_json_skip_space(p, s->end) - s->begin;
+        if (*p != (s->in_object ? '}' : ']'))
+            return set_fault(s, p, BASE_JSON_SYNTAX,
+                             s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
+        p = close_level(s, p);
+    }
+    return p;
+}
+
+/* p: where a value begins, or what follows one. */
+static ssize_t scan(struct scan *s, const uint8_t *p, bool is_value)
+{
+    while (p) {
+        if (is_value) {
+            size_t depth = s->depth;
+            is_value = false;
+            p = scan_value(s, p);
+            if (p && s->depth > depth) p = scan_first(s, p, &is_value);
+        } else {
+            p = scan_next(s, p);
+            if (p && s->depth == 0) return base_json_skip_space(p, s->end) - s->begin;
+            is_value = true;
+        }
+    }
+    return s->fault->code;
 }
 
 static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t max_depth,
@@ -274,7 +282,7 @@ ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_c
     struct scan s;
     scan_init(&s, p, n, max_depth, fault);
     s.utf8_checked = utf8_checked;
-    return scan(&s, EXPECT_VALUE);
+    return scan(&s, next_token(&s, s.begin), true);
 }
 
 ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
@@ -284,7 +292,7 @@ ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool u
     scan_init(&s, p, n, max_depth, fault);
     s.utf8_checked = utf8_checked;
     if (!open_level(&s, s.begin, false)) return fault->code;
-    return scan(&s, EXPECT_NEXT);
+    return scan(&s, s.begin, false);
 }
 
 size_t base_json_scan_text(const uint8_t *p, size_t n)
@@ -349,16 +357,6 @@ size_t base_json_skip(const uint8_t *p, size_t n)
     if (*p == '[' || *p == '{') return (size_t)(skip_container(p, end) - p);
     while (q < end && !base_json_is_space(*q) && *q != ',' && *q != ']' && *q != '}') q++;
     return (size_t)(q - p);
-}
-
-struct base_str base_json_trim(struct base_str text)
-{
-    while (text.n > 0 && base_json_is_space((uint8_t)text.p[0])) {
-        text.p++;
-        text.n--;
-    }
-    while (text.n > 0 && base_json_is_space((uint8_t)text.p[text.n - 1])) text.n--;
-    return text;
 }
 
 static void drop_front(struct base_str *text, size_t n)

@@ -38,7 +38,7 @@ size_t base_json_scan_number(const uint8_t *p, size_t n);
 
 static inline bool base_json_is_space(uint8_t c)
 {
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+    return c <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t'); /* most bytes need one comparison */
 }
 static inline const uint8_t *base_json_skip_space(const uint8_t *p, const uint8_t *end)
 {
@@ -48,7 +48,15 @@ static inline const uint8_t *base_json_skip_space(const uint8_t *p, const uint8_
 /* Skips one value at p, which must not begin with whitespace. Returns its size. */
 size_t base_json_skip(const uint8_t *p, size_t n);
 /* Without the whitespace at both ends. */
-struct base_str base_json_trim(struct base_str text);
+static inline struct base_str base_json_trim(struct base_str text)
+{
+    while (text.n > 0 && base_json_is_space((uint8_t)text.p[0])) {
+        text.p++;
+        text.n--;
+    }
+    while (text.n > 0 && base_json_is_space((uint8_t)text.p[text.n - 1])) text.n--;
+    return text;
+}
 /* Takes the first of several values separated by commas, together with its comma, off the list. Returns {NULL,0} if the
  * list is empty. */
 struct base_str base_json_take(const char **p, size_t *n);

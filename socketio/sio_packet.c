@@ -126,6 +126,12 @@ static int take_data(struct decoder *d)
     return d->p == d->end ? 0 : set_fault(d, d->p, EIO_EPROTO, "bytes after the data");
 }
 
+/* By its first character, which may be an escape. */
+static bool may_be_reserved(char first)
+{
+    return first == 'c' || first == 'd' || first == 'n' || first == 'r' || first == '\\';
+}
+
 /* Events that the reference keeps for itself (RESERVED_EVENTS of socket.io-parser). */
 static bool is_reserved(struct eio_str quoted)
 {
@@ -137,12 +143,23 @@ static bool is_reserved(struct eio_str quoted)
                                            NAME("disconnecting"), NAME("newListener"),   NAME("removeListener")};
 #undef NAME
     char text[14 * 6]; /* the longest, every character as \u00xx */
-    if (quoted.n > sizeof text + 2) return false;
+    if (quoted.n > sizeof text + 2 || !may_be_reserved(quoted.p[1])) return false;
     size_t n = sio__json_decode_text(quoted, text);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i].n == n && memcmp(names[i].p, text, n) == 0) return true;
     }
     return false;
+}
+
+/* A value that is text, as almost every name is. */
+static int take_text(struct decoder *d, struct eio_str *value)
+{
+    size_t n = base_json_scan_text(d->p, (size_t)(d->end - d->p));
+    if (n == 0) return take_value(d, value); /* which knows what is wrong */
+    *value = slice(d->p, d->p + n);
+    d->p += n;
+    skip_space(d);
+    return 0;
 }
 
 static int take_name(struct decoder *d)
@@ -152,7 +169,7 @@ static int take_name(struct decoder *d)
     if (!text && !is_digit(at, d->end) && !(at < d->end && *at == '-')) {
         return set_fault(d, at, EIO_EPROTO, "event name is neither text nor a number");
     }
-    int error = take_value(d, &d->packet->name);
+    int error = text ? take_text(d, &d->packet->name) : take_value(d, &d->packet->name);
     if (error) return error;
     if (text && is_reserved(d->packet->name)) return set_fault(d, at, EIO_EPROTO, "reserved event name");
     return 0;
@@ -268,11 +285,9 @@ int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limi
 
 static size_t count_digits(uint64_t value)
 {
+    enum { DIGITS_MAX = 20 }; /* of 64 bits: the next limit would not fit */
     size_t n = 1;
-    while (value >= 10) {
-        value /= 10;
-        n++;
-    }
+    for (uint64_t limit = 10; n < DIGITS_MAX && value >= limit; limit *= 10) n++;
     return n;
 }
 
@@ -296,20 +311,16 @@ static bool has_namespace(const struct sio__outgoing *packet)
     return packet->nsp.n > 1 || (packet->nsp.n == 1 && packet->nsp.p[0] != '/');
 }
 
-static bool is_list(const struct sio__outgoing *packet)
-{
-    return packet->type == SIO__EVENT || packet->type == SIO__ACK || packet->type == SIO__BINARY_EVENT ||
-           packet->type == SIO__BINARY_ACK;
-}
-
-static bool has_name(const struct sio__outgoing *packet)
-{
-    return packet->type == SIO__EVENT || packet->type == SIO__BINARY_EVENT;
-}
+/* What a packet consists of, by its type. */
+enum { LIST = 1, NAME = 2 };
+static const uint8_t parts_of[] = {
+    [SIO__EVENT] = LIST | NAME,        [SIO__ACK] = LIST,        [SIO__CONNECT_ERROR] = 0,
+    [SIO__BINARY_EVENT] = LIST | NAME, [SIO__BINARY_ACK] = LIST,
+};
 
 static bool is_binary(const struct sio__outgoing *packet)
 {
-    return is_list(packet) && packet->attachment_count > 0;
+    return packet->attachment_count > 0 && parts_of[packet->type] & LIST;
 }
 
 size_t sio__packet_size(const struct sio__outgoing *packet)
@@ -318,24 +329,26 @@ size_t sio__packet_size(const struct sio__outgoing *packet)
     if (is_binary(packet)) size += count_digits(packet->attachment_count) + 1;
     if (has_namespace(packet)) size += packet->nsp.n + 1;
     if (packet->has_id) size += count_digits(packet->id);
-    if (is_list(packet)) size += 2;
-    if (has_name(packet)) size += base_json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);
+    uint8_t parts = parts_of[packet->type];
+    if (parts & LIST) size += 2;
+    if (parts & NAME) size += base_json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);
     return size;
 }
 
-static char type_digit(const struct sio__outgoing *packet)
+static char type_digit(enum sio__packet_type type, bool binary)
 {
-    bool event = has_name(packet);
-    if (!is_list(packet)) return (char)('0' + packet->type);
-    if (is_binary(packet)) return event ? '5' : '6';
-    return event ? '2' : '3';
+    if (!(parts_of[type] & LIST)) return (char)('0' + type);
+    if (binary) return parts_of[type] & NAME ? '5' : '6';
+    return parts_of[type] & NAME ? '2' : '3';
 }
 
 void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
 {
     char *p = (char *)out;
-    *p++ = type_digit(packet);
-    if (is_binary(packet)) {
+    uint8_t parts = parts_of[packet->type];
+    bool binary = is_binary(packet);
+    *p++ = type_digit(packet->type, binary);
+    if (binary) {
         p = put_number(p, packet->attachment_count);
         *p++ = '-';
     }
@@ -344,11 +357,11 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
         *p++ = ',';
     }
     if (packet->has_id) p = put_number(p, packet->id);
-    if (is_list(packet)) *p++ = '[';
-    if (has_name(packet)) {
+    if (parts & LIST) *p++ = '[';
+    if (parts & NAME) {
         p = base_json_put_quoted(p, packet->name.p, packet->name.n);
         if (packet->json.n > 0) *p++ = ',';
     }
     p = put_str(p, packet->json);
-    if (is_list(packet)) *p++ = ']';
+    if (parts & LIST) *p = ']';
 }
