@@ -4,7 +4,6 @@
 #include "eio_codec.h"
 
 #include <openssl/sha.h>
-#include <sodium/utils.h>
 #include <string.h>
 
 static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -18,7 +17,7 @@ void eio__ws_accept(struct eio_str key, char out[29])
     SHA1_Update(&sha, key.p, key.n);
     SHA1_Update(&sha, guid, sizeof guid - 1);
     SHA1_Final(digest, &sha);
-    sodium_bin2base64(out, 29, digest, sizeof digest, sodium_base64_VARIANT_ORIGINAL);
+    *eio__base64_put((uint8_t *)out, digest, sizeof digest) = '\0';
 }
 
 bool eio__ws_key_valid(struct eio_str key)
