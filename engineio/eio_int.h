@@ -55,7 +55,8 @@ struct eio_loop {
     bool unfinished; /* the last flush gave up before nothing was left: the next turn does not wait */
     bool in_hooks;   /* a batch sent now may be written at once */
     bool now_valid;
-    uint64_t now_ms; /* read once a turn; the fake clock's time */
+    uint64_t now_ms;   /* read once a turn; the fake clock's time */
+    uint64_t began_us; /* when the turn's work began, by the coarse clock; 0: it waits */
 
     struct base_heap timers;
     struct event *timer_event; /* armed at the end of a turn for the heap's first */
@@ -76,7 +77,7 @@ struct eio_loop {
     unsigned events;           /* of connections, in this turn */
     size_t slice_units;        /* handled of one peer's packets since the clock was looked at */
     uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
-    uint64_t cut_at_us;        /* when the turn is to end, 0: not looked at the clock yet */
+    uint64_t cut_at_us;        /* when the turn is to end; 0: not looked at the clock yet */
     bool cut;                  /* it was ended so */
     bool is_crowded;  /* a turn took longer than half of what it may, and there are still many peers with something to
                          say */
@@ -99,6 +100,11 @@ static inline void eio__loop_want_free(struct eio_loop *loop, struct eio__turn_i
 void eio__loop_end_turn(struct eio_loop *loop);
 /* Runs the timers that are due. */
 void eio__timers_run(struct eio_loop *loop);
+/* The turn has waited, and what follows counts as its length. */
+static inline void eio__loop_begin_work(struct eio_loop *loop)
+{
+    if (!loop->began_us) loop->began_us = base_clock_coarse_us();
+}
 /* Called by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before
  * the rest. */
 void eio__loop_on_event(struct eio_loop *loop);

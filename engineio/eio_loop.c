@@ -12,6 +12,7 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     (void)fd;
     (void)what;
     struct eio_loop *loop = ctx;
+    eio__loop_begin_work(loop);
     loop->armed_ms = UINT64_MAX;
     eio__timers_run(loop);
 }
@@ -21,6 +22,7 @@ static void on_post(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     struct eio_loop *loop = ctx;
     uint64_t count;
+    eio__loop_begin_work(loop);
     if (read(fd, &count, sizeof count) < 0) return;
     pthread_mutex_lock(&loop->post_lock);
     struct eio__post *post = loop->post_first;
@@ -217,9 +219,10 @@ void eio__loop_end_turn(struct eio_loop *loop)
 
 void eio__loop_on_event(struct eio_loop *loop)
 {
+    eio__loop_begin_work(loop);
     if (++loop->events % EIO__TURN_EVENTS != 0) return;
     uint64_t now_us = eio__loop_slice_clock_us(loop);
-    if (!loop->cut_at_us) loop->cut_at_us = now_us + EIO__TURN_MS * 1000u;
+    if (!loop->cut_at_us) loop->cut_at_us = (loop->fake_clock ? now_us : loop->began_us) + EIO__TURN_MS * 1000u;
     if (now_us + EIO__TURN_MS * 500u >= loop->cut_at_us) loop->is_crowded = true;
     if (now_us < loop->cut_at_us || loop->cut || loop->fake_clock) return;
     loop->cut = true;
@@ -253,6 +256,14 @@ static void run_timers_early(struct eio_loop *loop)
     if (next <= now && now - next <= EIO__STOOD_STILL_MS) eio__timers_run(loop);
 }
 
+static void note_turn(struct eio_loop *loop)
+{
+    uint64_t took_us = base_clock_coarse_us() - loop->began_us;
+    loop->began_us = 0;
+    if (took_us > loop->stats.turn_max_us) loop->stats.turn_max_us = took_us;
+    if (took_us > EIO_LONG_TURN_MS * UINT64_C(1000)) loop->stats.long_turns++;
+}
+
 static bool has_to_flush(const struct eio_loop *loop)
 {
     return loop->to_flush.last != &loop->to_flush.head;
@@ -270,9 +281,11 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
     bool wait = wait_ms != 0 && !loop->fake_clock && !has_to_flush(loop) && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
     int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    eio__loop_begin_work(loop);
     if (loop->fake_clock) eio__timers_run(loop);
     if (loop->cut) run_timers_early(loop);
     eio__loop_end_turn(loop);
+    note_turn(loop);
     return result < 0 ? EIO_ESYS : 0;
 }
 

@@ -68,6 +68,7 @@ static void on_ready(evutil_socket_t fd, short what, void *ctx)
     struct eio__poller *poller = &loop->poller;
     (void)fd;
     (void)what;
+    eio__loop_begin_work(loop);
     if (poller->next == poller->count) fetch_ready(poller);
     while (poller->next < poller->count && !loop->cut && !loop->stopping) {
         const struct epoll_event *event = &poller->ready[poller->next++];

@@ -258,14 +258,15 @@ static void print_stats(const struct conformance *conformance)
         timers += loop.late[i];
         if (eio_late_bound_ms(i) > 50) over_50ms += loop.late[i];
     }
-    printf(
-        "STATS "
-        "{\"turns\":%lu,\"turns_cut\":%lu,\"timers\":%lu,\"late_over_50ms\":%lu,\"late_max_ms\":%.1f,\"sessions\":%zu,"
-        "\"polling_sessions\":%zu,\"http_connections\":%zu,\"queued_bytes\":%zu,\"opened\":%lu,\"upgrades\":%lu,"
-        "\"messages_in\":%lu,\"messages_out\":%lu}\n",
-        loop.turns, loop.turns_cut, timers, over_50ms, (double)loop.late_max_us / 1e3, engine.sessions,
-        engine.polling_sessions, http.connections, engine.queued_bytes, engine.opened, engine.upgrades,
-        engine.messages_in, engine.messages_out);
+    printf("STATS "
+           "{\"turns\":%lu,\"turns_cut\":%lu,\"timers\":%lu,\"late_over_50ms\":%lu,\"late_max_ms\":%.1f,\"long_turns\":"
+           "%lu,"
+           "\"turn_max_ms\":%.1f,\"sessions\":%zu,"
+           "\"polling_sessions\":%zu,\"http_connections\":%zu,\"queued_bytes\":%zu,\"opened\":%lu,\"upgrades\":%lu,"
+           "\"messages_in\":%lu,\"messages_out\":%lu}\n",
+           loop.turns, loop.turns_cut, timers, over_50ms, (double)loop.late_max_us / 1e3, loop.long_turns,
+           (double)loop.turn_max_us / 1e3, engine.sessions, engine.polling_sessions, http.connections,
+           engine.queued_bytes, engine.opened, engine.upgrades, engine.messages_in, engine.messages_out);
     if (conformance->tunnels) {
         struct sio_tunnel_stats tunnels;
         sio_tunnels_get_stats(conformance->tunnels, &tunnels);

@@ -160,6 +160,13 @@ uint64_t __wrap_base_clock_us(void)
     return frozen_us ? frozen_us : __real_base_clock_us();
 }
 
+uint64_t __wrap_base_clock_coarse_us(void);
+uint64_t __real_base_clock_coarse_us(void);
+uint64_t __wrap_base_clock_coarse_us(void)
+{
+    return frozen_us ? frozen_us : __real_base_clock_coarse_us();
+}
+
 /* As a connection does with what it reads. */
 static void on_busy(evutil_socket_t fd, short what, void *ctx)
 {
@@ -205,6 +212,7 @@ static void much_to_read_does_not_make_timers_late(void **state)
     eio_loop_get_stats(loop, &stats);
     assert_in_range(busy_when_due, 1, BUSY_EVENTS - 1);
     assert_true(stats.turns_cut >= 2);
+    assert_int_equal(stats.long_turns, 0);
     eio_loop_free(loop);
 }
 
@@ -217,6 +225,42 @@ static void after_standing_still_everything_is_heard_before_timers_run(void **st
     eio_loop_free(loop);
 }
 
+static void on_waited(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what, (void)ctx;
+    frozen_us += 100000;
+}
+
+static void work_for(void *ctx)
+{
+    frozen_us += *(const unsigned *)ctx;
+}
+
+static void turns_that_take_long_are_counted_without_their_wait(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned took_us;
+        uint64_t long_turns;
+    } cases[] = {{EIO_LONG_TURN_MS * 1000, 0}, {EIO_LONG_TURN_MS * 1000 + 1, 1}, {1000, 1}, {90000, 2}};
+    struct eio_loop_stats stats;
+    frozen_us = __real_base_clock_us();
+    loop = eio_loop_new();
+    struct event *wait = event_new(eio_loop_base(loop), -1, 0, on_waited, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsigned took_us = cases[i].took_us;
+        event_active(wait, EV_TIMEOUT, 0); /* before what was posted, as a wait is */
+        eio_loop_post(loop, work_for, &took_us);
+        eio_loop_turn(loop, -1);
+        eio_loop_get_stats(loop, &stats);
+        assert_int_equal(stats.long_turns, cases[i].long_turns);
+    }
+    assert_int_equal(stats.turn_max_us, 90000);
+    event_free(wait);
+    eio_loop_free(loop);
+    frozen_us = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +271,7 @@ int main(void)
         cmocka_unit_test(fake_time_moves_by_advance_only),
         cmocka_unit_test(much_to_read_does_not_make_timers_late),
         cmocka_unit_test(after_standing_still_everything_is_heard_before_timers_run),
+        cmocka_unit_test(turns_that_take_long_are_counted_without_their_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

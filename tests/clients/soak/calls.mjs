@@ -170,11 +170,13 @@ await until(() => missing() === 0, () => `${missing()} lines at agents`, 30000).
 delays.sort((a, b) => a - b);
 const at = (share) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))];
 const metrics = await (await fetch(`${url}/metrics`)).text();
+const metric = (name) => Number(new RegExp(`^parley_${name} (\\S+)$`, "m").exec(metrics)?.[1] ?? NaN);
 const late = (le) => Number(new RegExp(`timer_lateness_seconds_bucket\\{le="${le}"\\} (\\d+)`).exec(metrics)?.[1] ?? NaN);
 console.log(Object.entries(did).map(([name, count]) => `${name}: ${count}`).join(", "));
 console.log(Object.entries(wrong).map(([name, count]) => `${name}: ${count}`).join(", "));
 console.log(`feed to agent: median ${at(0.5)} ms, p99 ${at(0.99)} ms, longest ${at(1)} ms, of ${delays.length} deliveries; ${rate.toFixed(0)} deliveries a second, ${(100 * spent).toFixed(0)} % of a core`);
-console.log(`memory: ${memory.toFixed(0)} MB after a quarter, ${grown.toFixed(0)} MB at the end; timers late by more than 20 ms: ${late("[+]Inf") - late("0.02")} of ${late("[+]Inf")}`);
+console.log(`memory: ${memory.toFixed(0)} MB after a quarter, ${grown.toFixed(0)} MB at the end; timers late by more than 20 ms: ${late("[+]Inf") - late("0.02")} of ${late("[+]Inf")}; ` +
+  `turns longer than 20 ms: ${metric("long_turns_total")} of ${metric("turns_total")}, the longest ${Math.round(metric("turn_max_seconds") * 1000)} ms`);
 for (const socket of [...feeds, ...agents.map((agent) => agent.socket)]) socket.disconnect();
 server.kill("SIGTERM");
 const status = await within("the server's end", ended);
