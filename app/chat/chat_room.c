@@ -1,6 +1,8 @@
 /* Chats that are watched here (chat_room.h). */
 #include "chat_room.h"
 
+#include "kit_audience.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +38,7 @@ struct chat_room {
 struct chat_rooms {
     struct chat *chat;
     struct chat_room *by_id;
-    struct rooms_index *index;
-    struct rooms_adapter *adapter; /* NULL: not any longer */
+    struct kit_audience audience;
     bool is_stopping;
 };
 
@@ -73,15 +74,11 @@ static void broadcast(struct chat *chat, const char *chat_id, const struct sio_b
     char name[CHAT_ROOM_SIZE];
     struct chat_rooms *rooms = chat->rooms;
     snprintf(name, sizeof name, CHAT_ROOM "%s", chat_id);
-    const struct rooms_name room = {name, strlen(name)};
-    const struct rooms_selector who = {.rooms = &room, .room_count = 1};
-    const struct rooms_flags flags = {.compress = true};
-    const struct rooms_message message = {.json = {(const uint8_t *)json->json, json->size}};
     if (json->error)
         kit_log(EIO_LOG_ERROR, "out of memory: an entry of a chat is not sent, and will be read", "chat", chat_id,
                 NULL);
-    else if (rooms->adapter)
-        rooms->adapter->ops->broadcast(rooms->adapter, &who, &flags, &message);
+    else
+        kit_audience_send(&rooms->audience, name, json);
 }
 
 static void begin_message(struct sio_builder *json, const char *event)
@@ -456,62 +453,10 @@ static void take_message(void *ctx, struct rooms_member *member)
         take_entry(room, &entry);
 }
 
-/* ---------------------------------------------------------------- adapter */
-
-static void on_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                       const struct rooms_message *message)
-{
-    struct chat_rooms *rooms = ctx;
-    (void)flags;
-    rooms_each(rooms->index, who, take_message, (void *)(uintptr_t)message);
-}
-
-static void on_deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                                const struct rooms_message *message, const struct rooms_ack_sink *sink)
-{
-    (void)ctx, (void)who, (void)flags, (void)message;
-    sink->clients(sink->ctx, 0);
-}
-
-static void ignore_rooms(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t count)
-{
-    (void)ctx, (void)who, (void)rooms, (void)count;
-}
-
-static void ignore_disconnect(void *ctx, const struct rooms_selector *who, bool close)
-{
-    (void)ctx, (void)who, (void)close;
-}
-
-static void ignore_fetch(void *ctx, const struct rooms_selector *who,
-                         void (*each)(void *each_ctx, struct rooms_bytes json), void *each_ctx)
-{
-    (void)ctx, (void)who, (void)each, (void)each_ctx;
-}
-
-static bool ignore_event(void *ctx, const struct rooms_message *message,
-                         void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx)
-{
-    (void)ctx, (void)message, (void)answer, (void)answer_ctx;
-    return false;
-}
-
-static uint64_t now_ms(void *ctx)
+static void on_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_message *message)
 {
     const struct chat_rooms *rooms = ctx;
-    return eio_loop_now_ms(rooms->chat->kit->loop);
-}
-
-static void on_room_created(void *ctx, struct rooms_name room)
-{
-    const struct chat_rooms *rooms = ctx;
-    if (rooms->adapter && rooms->adapter->ops->room_created) rooms->adapter->ops->room_created(rooms->adapter, room);
-}
-
-static void on_room_deleted(void *ctx, struct rooms_name room)
-{
-    const struct chat_rooms *rooms = ctx;
-    if (rooms->adapter && rooms->adapter->ops->room_deleted) rooms->adapter->ops->room_deleted(rooms->adapter, room);
+    rooms_each(rooms->audience.index, who, take_message, (void *)(uintptr_t)message);
 }
 
 /* ------------------------------------------------------------------ check */
@@ -601,9 +546,9 @@ struct chat_room *chat_room_hold(struct chat *chat, const char *chat_id)
     snprintf(room->chat_id, sizeof room->chat_id, "%s", chat_id);
     eio_timer_init(&room->check, chat->kit->loop, check_room, room);
     snprintf(name, sizeof name, CHAT_ROOM "%s", chat_id);
-    if (rooms_add(rooms->index, &room->member, room->chat_id, strlen(room->chat_id)) ||
-        rooms_join(rooms->index, &room->member, (struct rooms_name){name, strlen(name)})) {
-        rooms_remove(rooms->index, &room->member);
+    if (rooms_add(rooms->audience.index, &room->member, room->chat_id, strlen(room->chat_id)) ||
+        rooms_join(rooms->audience.index, &room->member, (struct rooms_name){name, strlen(name)})) {
+        rooms_remove(rooms->audience.index, &room->member);
         free(room);
         return NULL;
     }
@@ -617,7 +562,7 @@ static void free_if_unused(struct chat_room *room)
     struct chat_rooms *rooms = room->chat->rooms;
     if (room->holds || room->listeners) return;
     HASH_DEL(rooms->by_id, room);
-    rooms_remove(rooms->index, &room->member);
+    rooms_remove(rooms->audience.index, &room->member);
     eio_timer_stop(&room->check);
     forget_kept(room);
     room->chat->rooms_open--;
@@ -714,24 +659,10 @@ void chat_listener_end(struct chat_listener *listener, const struct kit_failure 
 
 int chat_rooms_start(struct chat *chat)
 {
-    static const struct rooms_events events = {.room_created = on_room_created, .room_deleted = on_room_deleted};
     struct chat_rooms *rooms = chat->rooms = calloc(1, sizeof *rooms);
     if (!rooms) return EIO_ENOMEM;
     rooms->chat = chat;
-    rooms->index = rooms_index_new(NULL, &events, rooms);
-    if (!rooms->index) return EIO_ENOMEM;
-    const struct rooms_local local = {.deliver = on_deliver,
-                                      .deliver_with_ack = on_deliver_with_ack,
-                                      .join = ignore_rooms,
-                                      .leave = ignore_rooms,
-                                      .disconnect = ignore_disconnect,
-                                      .fetch = ignore_fetch,
-                                      .server_side_event = ignore_event,
-                                      .index = rooms->index,
-                                      .now_ms = now_ms,
-                                      .ctx = rooms};
-    rooms->adapter = kit_make_adapter(chat->kit, ADAPTER_NAME, &local);
-    if (!rooms->adapter) return EIO_ENOMEM;
+    if (kit_audience_start(&rooms->audience, chat->kit, ADAPTER_NAME, on_deliver, rooms)) return EIO_ENOMEM;
     return kit_on_peers_changed(chat->kit, on_peers_changed, rooms);
 }
 
@@ -742,15 +673,14 @@ void chat_rooms_pause(struct chat *chat)
     rooms->is_stopping = true;
     for (struct chat_room *room = rooms->by_id; room; room = room->hh.next) eio_timer_stop(&room->check);
     /* What it stands on ends before this module does. */
-    if (rooms->adapter) rooms->adapter->ops->free(rooms->adapter);
-    rooms->adapter = NULL;
+    kit_audience_stop(&rooms->audience);
 }
 
 void chat_rooms_stop(struct chat *chat)
 {
     struct chat_rooms *rooms = chat->rooms;
     if (!rooms) return;
-    rooms_index_free(rooms->index);
+    kit_audience_clear(&rooms->audience);
     free(rooms);
     chat->rooms = NULL;
 }

@@ -2,11 +2,11 @@
 #include "kit_ws.h"
 
 #include "kit_answer.h"
+#include "kit_audience.h"
 #include "kit_http.h"
 #include "kit_json.h"
 #include "kit_quota.h"
 
-#include <rooms.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -35,8 +35,7 @@ struct kit_plain {
     const struct kit_ws_endpoint *endpoints[ENDPOINTS_MAX];
     size_t endpoint_count;
     struct kit_ws *list;
-    struct rooms_index *index;
-    struct rooms_adapter *adapter;
+    struct kit_audience audience;
 };
 
 /* ------------------------------------------------------------------ access */
@@ -121,19 +120,19 @@ static void dismiss(struct kit_ws *ws, const struct kit_failure *failure, const 
 
 int kit_ws_join(struct kit_ws *ws, const char *room)
 {
-    return rooms_join(ws->plain->index, &ws->rooms, (struct rooms_name){room, strlen(room)});
+    return rooms_join(ws->plain->audience.index, &ws->rooms, (struct rooms_name){room, strlen(room)});
 }
 
 void kit_ws_leave(struct kit_ws *ws, const char *room)
 {
-    rooms_leave(ws->plain->index, &ws->rooms, (struct rooms_name){room, strlen(room)});
+    rooms_leave(ws->plain->audience.index, &ws->rooms, (struct rooms_name){room, strlen(room)});
 }
 
 void kit_ws_emit(struct kit *kit, const char *room, const char *event, struct eio_str data)
 {
     struct kit_plain *plain = kit->plain;
     struct sio_builder json;
-    if (!plain || !plain->adapter) return;
+    if (!plain) return;
     sio_builder_init(&json);
     sio_builder_open(&json);
     sio_builder_put(&json, "[");
@@ -141,14 +140,10 @@ void kit_ws_emit(struct kit *kit, const char *room, const char *event, struct ei
     if (data.n) sio_builder_put(&json, ",");
     if (data.n) kit_put_json(&json, data);
     sio_builder_put(&json, "]");
-    const struct rooms_name name = {room, strlen(room)};
-    const struct rooms_selector who = {.rooms = &name, .room_count = 1};
-    const struct rooms_flags flags = {.compress = true};
-    const struct rooms_message message = {.json = {(const uint8_t *)json.json, json.size}};
     if (json.error)
         kit_log(EIO_LOG_ERROR, "out of memory: an event does not reach plain WebSockets", "room", room, NULL);
     else
-        plain->adapter->ops->broadcast(plain->adapter, &who, &flags, &message);
+        kit_audience_send(&plain->audience, room, &json);
     sio_builder_clear(&json);
 }
 
@@ -165,85 +160,17 @@ static void deliver_to(void *ctx, struct rooms_member *member)
         ws->endpoint->ops->on_event(ws, delivery->event, delivery->data);
 }
 
-static void on_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                       const struct rooms_message *message)
+static void on_deliver(void *ctx, const struct rooms_selector *who, const struct rooms_message *message)
 {
     struct kit_plain *plain = ctx;
     struct delivery delivery = {"", {NULL, 0}};
     struct kit_json_walk walk;
     struct eio_str name;
-    (void)flags;
     if (!kit_json_open(&walk, (struct eio_str){(const char *)message->json.p, message->json.n})) return;
     if (!kit_json_each(&walk, NULL, &name) || name.n < 2 || name.p[0] != '"' || name.n > sizeof delivery.event) return;
     delivery.event[kit_json_decode(name, delivery.event)] = 0;
     kit_json_each(&walk, NULL, &delivery.data);
-    rooms_each(plain->index, who, deliver_to, &delivery);
-}
-
-static void on_deliver_with_ack(void *ctx, const struct rooms_selector *who, const struct rooms_flags *flags,
-                                const struct rooms_message *message, const struct rooms_ack_sink *sink)
-{
-    (void)ctx, (void)who, (void)flags, (void)message;
-    sink->clients(sink->ctx, 0);
-}
-
-static void ignore_rooms(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t room_count)
-{
-    (void)ctx, (void)who, (void)rooms, (void)room_count;
-}
-
-static void ignore_disconnect(void *ctx, const struct rooms_selector *who, bool close)
-{
-    (void)ctx, (void)who, (void)close;
-}
-
-static void ignore_fetch(void *ctx, const struct rooms_selector *who,
-                         void (*each)(void *each_ctx, struct rooms_bytes json), void *each_ctx)
-{
-    (void)ctx, (void)who, (void)each, (void)each_ctx;
-}
-
-static bool ignore_event(void *ctx, const struct rooms_message *message,
-                         void (*answer)(void *answer_ctx, const struct rooms_message *args), void *answer_ctx)
-{
-    (void)ctx, (void)message, (void)answer, (void)answer_ctx;
-    return false;
-}
-
-static uint64_t now_ms(void *ctx)
-{
-    return eio_loop_now_ms(((const struct kit_plain *)ctx)->kit->loop);
-}
-
-static void on_room_created(void *ctx, struct rooms_name room)
-{
-    struct rooms_adapter *adapter = ((const struct kit_plain *)ctx)->adapter;
-    if (adapter && adapter->ops->room_created) adapter->ops->room_created(adapter, room);
-}
-
-static void on_room_deleted(void *ctx, struct rooms_name room)
-{
-    struct rooms_adapter *adapter = ((const struct kit_plain *)ctx)->adapter;
-    if (adapter && adapter->ops->room_deleted) adapter->ops->room_deleted(adapter, room);
-}
-
-static int start_rooms(struct kit_plain *plain)
-{
-    static const struct rooms_events events = {.room_created = on_room_created, .room_deleted = on_room_deleted};
-    plain->index = rooms_index_new(NULL, &events, plain);
-    if (!plain->index) return EIO_ENOMEM;
-    const struct rooms_local local = {.deliver = on_deliver,
-                                      .deliver_with_ack = on_deliver_with_ack,
-                                      .join = ignore_rooms,
-                                      .leave = ignore_rooms,
-                                      .disconnect = ignore_disconnect,
-                                      .fetch = ignore_fetch,
-                                      .server_side_event = ignore_event,
-                                      .index = plain->index,
-                                      .now_ms = now_ms,
-                                      .ctx = plain};
-    plain->adapter = kit_make_adapter(plain->kit, ADAPTER_NAME, &local);
-    return plain->adapter ? 0 : EIO_ENOMEM;
+    rooms_each(plain->audience.index, who, deliver_to, &delivery);
 }
 
 /* ----------------------------------------------------------------- opening */
@@ -330,7 +257,7 @@ static void free_ws(struct kit_ws *ws)
 {
     eio_timer_stop(&ws->expiry);
     kit_user_leave(&ws->member);
-    rooms_remove(ws->plain->index, &ws->rooms);
+    rooms_remove(ws->plain->audience.index, &ws->rooms);
     kit_spender_clear(&ws->spender);
     kit_claims_unref(ws->claims);
     free(ws);
@@ -354,7 +281,7 @@ static struct kit_ws *make_ws(struct kit_plain *plain, struct eio_session *sessi
     snprintf(room, sizeof room, KIT_USER_ROOM "%s", claims->sub);
     if (kit_spend_connect(&ws->spender, failure) == 0 &&
         (kit_user_join(plain->kit, &ws->member, claims) ||
-         rooms_add(plain->index, &ws->rooms, eio_session_id(session), strlen(eio_session_id(session))) ||
+         rooms_add(plain->audience.index, &ws->rooms, eio_session_id(session), strlen(eio_session_id(session))) ||
          kit_ws_join(ws, room)))
         kit_fail(failure, 503, NULL, "out of memory");
     if (!failure->code) return ws;
@@ -468,7 +395,7 @@ static int start_plain(struct kit *kit)
     plain->engine = eio_server_new(kit->loop, &options, &handlers, plain);
     if (!plain->engine) return EIO_ENOMEM;
     eio_server_set_hooks(plain->engine, &hooks, plain);
-    return start_rooms(plain);
+    return kit_audience_start(&plain->audience, kit, ADAPTER_NAME, on_deliver, plain);
 }
 
 /* "/ws/{id}" is served below "/ws/". */
@@ -502,8 +429,8 @@ void kit_ws_stop(struct kit *kit)
     struct kit_plain *plain = kit->plain;
     if (!plain) return;
     eio_server_free(plain->engine);
-    if (plain->adapter) plain->adapter->ops->free(plain->adapter);
-    rooms_index_free(plain->index);
+    kit_audience_stop(&plain->audience);
+    kit_audience_clear(&plain->audience);
     free(plain);
     kit->plain = NULL;
 }
