@@ -133,7 +133,7 @@ struct eio_loop_stats {
     uint64_t turns_cut;            /* with so much to read that the rest waited for the next turn */
     uint64_t late[EIO_LATE_SLOTS]; /* how many were late by at most eio_late_bound_ms(slot), and more than the former */
     uint64_t late_sum_us, late_max_us;
-    /* From the first event of a turn that this library was told of to its end, give or take a tick of the kernel. */
+    /* From the first event of a turn to its end, give or take a tick of the kernel. */
     uint64_t long_turns; /* that took longer than EIO_LONG_TURN_MS */
     uint64_t turn_max_us;
 };
