@@ -104,6 +104,8 @@ void client_send_text(struct client *client, const char *p, size_t n); /* at mos
 void client_close(struct client *client); /* WebSocket close handshake; scenario->on_closed follows */
 /* Appends a masked text frame to `out` and returns its size; out has room for n + 8 bytes. */
 size_t frame_put(uint8_t *out, const char *p, size_t n);
+/* The size of the first of the frames that it has put there. */
+size_t frame_sent_size(const uint8_t *p, size_t n);
 void conn_send(struct conn *conn, const void *p, size_t n);
 void client_poll(struct client *client);
 void client_post(struct client *client, const char *body, size_t n);

@@ -37,6 +37,17 @@ size_t frame_put(uint8_t *out, const char *p, size_t n)
     return at + n;
 }
 
+size_t frame_sent_size(const uint8_t *p, size_t n)
+{
+    size_t size = p[1] & 0x7f, header = 6;
+    if (size == 126) {
+        size = (size_t)p[2] << 8 | p[3];
+        header = 8;
+    }
+    if (header + size > n) die("no frame of ours");
+    return header + size;
+}
+
 size_t frame_get(struct frame *frame, const uint8_t *p, size_t n)
 {
     if (n < 2) return 0;
