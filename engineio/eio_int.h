@@ -73,12 +73,13 @@ struct eio_loop {
 
     struct eio__turn_list to_flush, to_free; /* at the end of this turn */
     uint8_t *read_buffer;
-    struct eio__leases leases; /* only with limits on connections */
-    unsigned events;           /* of connections, in this turn */
-    size_t slice_units;        /* handled of one peer's packets since the clock was looked at */
-    uint64_t slice_us;         /* when that began; 0: not looked at the clock yet */
-    uint64_t cut_at_us;        /* when the turn is to end; 0: not looked at the clock yet */
-    bool cut;                  /* it was ended so */
+    struct eio__tls_bio *tls_bio; /* made for the first WebSocket over TLS */
+    struct eio__leases leases;    /* only with limits on connections */
+    unsigned events;              /* of connections, in this turn */
+    size_t slice_units;           /* handled of one peer's packets since the clock was looked at */
+    uint64_t slice_us;            /* when that began; 0: not looked at the clock yet */
+    uint64_t cut_at_us;           /* when the turn is to end; 0: not looked at the clock yet */
+    bool cut;                     /* it was ended so */
     bool is_crowded;  /* a turn took longer than half of what it may, and there are still many peers with something to
                          say */
     uint64_t fake_us; /* of the fake clock, for slices: what its looks made of it */

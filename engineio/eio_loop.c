@@ -1,5 +1,6 @@
 /* The loop: turns of a libevent base, posts from other threads, and the flush at the end of each turn. */
 #include "eio_int.h"
+#include "eio_tls_bio.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
@@ -138,6 +139,7 @@ void eio_loop_free(struct eio_loop *loop)
     if (loop->post_fd >= 0) close(loop->post_fd);
     pthread_mutex_destroy(&loop->post_lock);
     base_heap_clear(&loop->timers);
+    eio__tls_bio_free(loop->tls_bio);
     free(loop->read_buffer);
     free(loop->leases.by_fd);
     free(loop);

@@ -19,8 +19,7 @@ enum {
     EIO__HTTP_REFUSALS_MAX = 256,    /* connections above max_connections that get their 503 with a linger */
     EIO__HTTP_ACCEPT_PAUSE_MS = 100, /* after accept() failed for want of descriptors */
     EIO__HTTP_BODY_START_BYTES = 4096,
-    EIO__TLS_OUTPUT_BYTES = 65536, /* waiting to be encrypted for one WebSocket; above: as a full socket */
-    EIO__TLS_OUTPUT_LOW_BYTES = 16384,
+    EIO__TLS_OUTPUT_BYTES = 65536, /* encrypted for one WebSocket and then sent together */
 };
 
 struct eio__route {
@@ -214,6 +213,8 @@ void eio__tls_shutdown(struct bufferevent *bev);
 /* The handshake failed, or the connection later: counts and logs; a client that spoke plain HTTP gets an error in plain
  * HTTP. */
 void eio__tls_on_error(struct eio_http *http, struct bufferevent *bev);
+/* The same of a connection that is not libevent's any more. */
+void eio__tls_count_error(struct eio_http *http, unsigned long error);
 /* Makes an io of a TLS connection that is being taken; eio__tls_io_own() gives it the bufferevent. */
 struct eio__tls_io *eio__tls_io_new(struct eio_http *http);
 struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take_bev);

@@ -113,14 +113,18 @@ static void answer_plain_http(int fd)
     (void)!recv(fd, rest, sizeof rest, 0); /* closing with bytes unread would take the answer back */
 }
 
+void eio__tls_count_error(struct eio_http *http, unsigned long error)
+{
+    http->stats.tls_errors++;
+    if (!eio_log_wants(EIO_LOG_DEBUG)) return;
+    const char *text = ERR_reason_error_string(error);
+    eio_log(EIO_LOG_DEBUG, "tls: connection failed: %s", text ? text : "unknown error");
+}
+
 void eio__tls_on_error(struct eio_http *http, struct bufferevent *bev)
 {
     unsigned long error = bufferevent_get_openssl_error(bev);
     if (!error) return; /* the socket's */
-    http->stats.tls_errors++;
-    if (eio_log_wants(EIO_LOG_DEBUG)) {
-        const char *text = ERR_reason_error_string(error);
-        eio_log(EIO_LOG_DEBUG, "tls: connection failed: %s", text ? text : "unknown error");
-    }
+    eio__tls_count_error(http, error);
     if (ERR_GET_REASON(error) == SSL_R_HTTP_REQUEST) answer_plain_http(bufferevent_getfd(bev));
 }

@@ -1,9 +1,11 @@
-/* A TLS connection taken by a WebSocket: its bufferevent behind struct eio__io. What is written waits, bounded, to be
- * encrypted; what was read waits in the bufferevent until the owner has taken all of it.
+/* A TLS connection taken by a WebSocket, behind struct eio__io: a bare descriptor in the loop's poller, as a plain one
+ * is. Only the handshake and HTTP are libevent's. Everything that a socket has is read at once and decrypted before the
+ * owner gets it; what the owner writes at once leaves with one send(), in records as large as they may be.
  *
- * With nothing waiting, a write is encrypted and sent at once, past the bufferevent: that would wait for a turn of the
- * loop and ask epoll twice for each. */
+ * The records stand in the loop's memory (eio_tls_bio.h) in between. A connection has some of its own only while its
+ * socket is full, or while its owner has taken less than all. */
 #include "eio_http_conn.h"
+#include "eio_tls_bio.h"
 
 #include <errno.h>
 #include <event2/bufferevent_ssl.h>
@@ -11,23 +13,32 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { RECORD_BYTES = 16384 }; /* of plain text in one TLS record, at most */
+/* Records of this connection, between the loop's memory and its socket. */
+struct rest {
+    uint8_t *bytes; /* NULL: none */
+    size_t at, size;
+};
 
 struct eio__tls_io {
     struct eio__io base;
-    struct bufferevent *bev;
+    SSL *ssl;
     struct eio_loop *loop;
     struct eio_http *http;           /* NULL: it is gone */
     struct eio__tls_io *next, *prev; /* all of the server's */
-    struct eio_deadline deadline;    /* while closing */
-    struct eio_timer wake;           /* the owner wants again what waits here */
-    short wanted;
-    bool *gone;      /* set when it is freed: watched around calls of the owner */
-    bool ended : 1;  /* the peer sends no more */
-    bool told : 1;   /* and the owner knows */
-    bool broken : 1; /* no byte goes either way */
+    struct eio__polled polled;       /* of fd */
+    int fd;
+    uint8_t wanted, watched; /* EV_READ, EV_WRITE: by the owner; of the descriptor */
+    bool *gone;              /* set when it is freed: watched around calls of the owner */
+    struct rest unread, unsent;
+    struct eio_deadline deadline; /* while closing */
+    struct eio_timer wake;        /* the owner wants again what waits here */
+    bool more : 1;                /* OpenSSL or `unread` may have bytes for the owner */
+    bool ended : 1;               /* the peer sends no more */
+    bool broken : 1;              /* no byte goes either way */
+    bool told : 1;                /* and the owner knows, of either */
+    bool deaf : 1;                /* the peer takes no more */
+    bool shut : 1;                /* so do we send no more, once unsent is out */
     bool closing : 1;
-    bool shut_wanted : 1, shut : 1;
 };
 
 static struct eio__tls_io *io_of(struct eio__io *base)
@@ -35,14 +46,97 @@ static struct eio__tls_io *io_of(struct eio__io *base)
     return container_of(base, struct eio__tls_io, base);
 }
 
-static size_t input_size(struct eio__tls_io *io)
+static void count_error(struct eio__tls_io *io)
 {
-    return evbuffer_get_length(bufferevent_get_input(io->bev));
+    if (io->http) eio__tls_count_error(io->http, ERR_peek_error());
+    ERR_clear_error();
 }
 
-static size_t output_size(struct eio__tls_io *io)
+/* ----------------------------------------------------------------- records */
+
+static size_t rest_left(const struct rest *rest)
 {
-    return evbuffer_get_length(bufferevent_get_output(io->bev));
+    return rest->size - rest->at;
+}
+
+static void rest_clear(struct rest *rest)
+{
+    free(rest->bytes);
+    *rest = (struct rest){0};
+}
+
+static bool rest_add(struct rest *rest, const uint8_t *p, size_t n)
+{
+    size_t left = rest_left(rest);
+    if (n == 0) return true;
+    uint8_t *bytes = malloc(left + n);
+    if (!bytes) return false;
+    if (left) memcpy(bytes, rest->bytes + rest->at, left);
+    memcpy(bytes + left, p, n);
+    rest_clear(rest);
+    *rest = (struct rest){bytes, 0, left + n};
+    return true;
+}
+
+/* Returns how much the socket took. */
+static size_t send_some(struct eio__tls_io *io, const uint8_t *p, size_t n)
+{
+    ssize_t sent = 0;
+    if (n > 0) sent = send(io->fd, p, n, MSG_NOSIGNAL);
+    if (sent >= 0) return (size_t)sent;
+    if (errno != EAGAIN && errno != EINTR) io->deaf = true;
+    return 0;
+}
+
+static void send_unsent(struct eio__tls_io *io)
+{
+    io->unsent.at += send_some(io, io->unsent.bytes + io->unsent.at, rest_left(&io->unsent));
+    if (rest_left(&io->unsent) && !io->deaf) return;
+    rest_clear(&io->unsent);
+    if (io->shut) shutdown(io->fd, SHUT_WR);
+}
+
+/* What OpenSSL has written for it. */
+static void send_records(struct eio__tls_io *io)
+{
+    struct eio__tls_bio *memory = io->loop->tls_bio;
+    size_t n = memory->out_size, sent = 0;
+    memory->out_size = 0;
+    if (!rest_left(&io->unsent)) sent = send_some(io, memory->out, n);
+    if (io->deaf || rest_add(&io->unsent, memory->out + sent, n - sent)) return;
+    io->broken = true; /* out of memory: the peer would miss a record */
+}
+
+/* --------------------------------------------------------------- readiness */
+
+/* What was read, or the end, stands here because the owner did not want it; the socket does not tell again. */
+static bool has_news(const struct eio__tls_io *io)
+{
+    return io->more || ((io->ended || io->broken) && !io->told);
+}
+
+static short events_for(const struct eio__tls_io *io)
+{
+    size_t unsent = rest_left(&io->unsent);
+    short events = 0;
+    if (io->broken) return 0;
+    /* A peer that makes OpenSSL answer (with keys, with alerts) and does not read is not read either. */
+    if ((io->wanted & EV_READ) && !io->ended && unsent <= EIO__TLS_OUT_BYTES) events |= EV_READ;
+    if (unsent || (io->wanted & EV_WRITE)) events |= EV_WRITE;
+    return events;
+}
+
+static void update_events(struct eio__tls_io *io)
+{
+    short events = events_for(io);
+    if (events == io->watched) return;
+    if (eio__poll(io->loop, io->fd, &io->polled, io->watched, events) == 0) {
+        io->watched = (uint8_t)events;
+        return;
+    }
+    eio_log(EIO_LOG_ERROR, "tls: cannot register the descriptor with the event loop");
+    io->broken = true;
+    eio_timer_start(&io->wake, 0);
 }
 
 /* ----------------------------------------------------------------- closing */
@@ -64,59 +158,54 @@ static void io_free(struct eio__tls_io *io)
 {
     unlink_io(io);
     eio_timer_stop(&io->wake);
-    eio__fd_forget(io->loop, bufferevent_getfd(io->bev));
-    bufferevent_setcb(io->bev, NULL, NULL, NULL, NULL);
-    if (!io->broken && !io->shut && output_size(io) == 0) eio__tls_shutdown(io->bev);
-    bufferevent_free(io->bev); /* closes the descriptor, in the next turn */
+    eio__poll(io->loop, io->fd, &io->polled, io->watched, 0);
+    eio__fd_close(io->loop, io->fd);
+    SSL_free(io->ssl);
+    rest_clear(&io->unread);
+    rest_clear(&io->unsent);
     free(io);
 }
 
-static void shut_if_drained(struct eio__tls_io *io)
+/* The peer's system learns of it behind the last record. */
+static void shut_io(struct eio__tls_io *io)
 {
-    if (!io->shut_wanted || io->shut || io->broken || output_size(io)) return;
+    if (io->shut || io->broken) return;
     io->shut = true;
-    eio__tls_shutdown(io->bev);
+    SSL_shutdown(io->ssl);
+    ERR_clear_error();
+    send_records(io);
+    if (!rest_left(&io->unsent)) shutdown(io->fd, SHUT_WR);
 }
 
 static void io_shutdown(struct eio__io *base)
 {
-    io_of(base)->shut_wanted = true;
-    shut_if_drained(io_of(base));
+    struct eio__tls_io *io = io_of(base);
+    shut_io(io);
+    update_events(io);
 }
 
-/* bufferevent_free() would throw away what was written: it stays until that is out, or its time is. */
+/* What was written stays until it is out, or its time is. */
 static void io_close(struct eio__io *base)
 {
     struct eio__tls_io *io = io_of(base);
     if (io->gone) *io->gone = true;
     io->gone = NULL;
     io->base.fn = NULL;
-    if (io->broken || !io->http || output_size(io) == 0) {
+    io->wanted = 0;
+    shut_io(io);
+    if (io->broken || !io->http || !rest_left(&io->unsent)) {
         io_free(io);
         return;
     }
-    bufferevent_disable(io->bev, EV_READ);
     io->closing = true;
     eio_deadlines_add(&io->http->io_deadlines, &io->deadline);
+    update_events(io);
 }
 
 void eio__tls_io_on_deadline(struct eio_deadline *due, void *ctx)
 {
     (void)ctx;
     io_free(container_of(due, struct eio__tls_io, deadline));
-}
-
-/* No turn of the loop will write it. */
-static void write_rest(struct eio__tls_io *io)
-{
-    struct evbuffer *output = bufferevent_get_output(io->bev);
-    SSL *ssl = bufferevent_openssl_get_ssl(io->bev);
-    struct evbuffer_iovec part;
-    while (evbuffer_peek(output, -1, NULL, &part, 1) > 0 && part.iov_len) {
-        int n = SSL_write(ssl, part.iov_base, (int)part.iov_len);
-        if (n <= 0 || evbuffer_drain(output, (size_t)n) != 0) break;
-    }
-    ERR_clear_error();
 }
 
 void eio__tls_ios_forget(struct eio_http *http)
@@ -126,113 +215,163 @@ void eio__tls_ios_forget(struct eio_http *http)
         bool closing = io->closing;
         unlink_io(io);
         if (!closing) continue;
-        write_rest(io);
+        send_unsent(io); /* no turn of the loop will */
         io_free(io);
     }
 }
 
-/* --------------------------------------------------------- reading, writing */
+/* ----------------------------------------------------------------- writing */
 
-/* The next bytes of the parts, as many as a record holds; skips what they are. */
-static size_t fill_record(uint8_t record[RECORD_BYTES], const struct iovec *parts, size_t count, size_t skip)
+/* What of the parts stands behind the first `skip` bytes, as much as a record holds: where it is, or a copy of it if it
+ * is in several of them. */
+static const uint8_t *next_record(struct eio__tls_bio *memory, const struct iovec *parts, size_t count, size_t skip,
+                                  size_t *size)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < count && n < RECORD_BYTES; i++) {
-        size_t left = parts[i].iov_len;
-        if (skip >= left) {
-            skip -= left;
-            continue;
-        }
-        left -= skip;
-        if (left > RECORD_BYTES - n) left = RECORD_BYTES - n;
-        memcpy(record + n, (const uint8_t *)parts[i].iov_base + skip, left);
-        n += left;
-        skip = 0;
+    size_t n = 0, i = 0;
+    while (i < count && skip >= parts[i].iov_len) skip -= parts[i++].iov_len;
+    if (i < count) {
+        const uint8_t *first = (const uint8_t *)parts[i].iov_base + skip;
+        size_t left = parts[i].iov_len - skip;
+        *size = left < EIO__TLS_PLAIN_BYTES ? left : EIO__TLS_PLAIN_BYTES;
+        if (i + 1 == count || left >= EIO__TLS_PLAIN_BYTES) return first;
     }
-    return n;
+    for (; i < count && n < EIO__TLS_PLAIN_BYTES; i++, skip = 0) {
+        size_t left = parts[i].iov_len - skip;
+        if (left > EIO__TLS_PLAIN_BYTES - n) left = EIO__TLS_PLAIN_BYTES - n;
+        memcpy(memory->plain + n, (const uint8_t *)parts[i].iov_base + skip, left);
+        n += left;
+    }
+    *size = n;
+    return memory->plain;
 }
 
-/* Until the socket is full or all is written. Returns how much was taken; what OpenSSL must be given again, the same
- * bytes, is left to the bufferevent, whose first they then are. Negative: broken. */
-static ssize_t write_now(struct eio__tls_io *io, const struct iovec *parts, size_t count)
+/* Encrypts from the parts, behind the first `skip` bytes, what is sent together. Returns how much. */
+static size_t encrypt(struct eio__tls_io *io, const struct iovec *parts, size_t count, size_t skip)
 {
-    static uint8_t record[RECORD_BYTES]; /* the loops of a process do not write at the same time */
-    SSL *ssl = bufferevent_openssl_get_ssl(io->bev);
+    struct eio__tls_bio *memory = io->loop->tls_bio;
     size_t taken = 0, n;
-    while ((n = fill_record(record, parts, count, taken)) > 0) {
-        ERR_clear_error();
-        int sent = SSL_write(ssl, record, (int)n), error = SSL_get_error(ssl, sent);
-        if (sent == (int)n) {
-            taken += n;
-            continue;
+    while (taken < EIO__TLS_OUTPUT_BYTES) {
+        const uint8_t *record = next_record(memory, parts, count, skip + taken, &n);
+        if (n == 0) break;
+        if (SSL_write(io->ssl, record, (int)n) != (int)n) {
+            io->broken = true;
+            count_error(io);
+            break;
         }
-        bool full = error == SSL_ERROR_WANT_WRITE && bufferevent_write(io->bev, record, n) == 0;
-        ERR_clear_error();
-        if (full) return (ssize_t)(taken + n);
-        io->broken = true;
-        errno = EPIPE;
-        return -1;
+        taken += n;
     }
-    return (ssize_t)taken;
+    return taken;
 }
 
 static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t count)
 {
     struct eio__tls_io *io = io_of(base);
-    size_t used = output_size(io), room = used < EIO__TLS_OUTPUT_BYTES ? EIO__TLS_OUTPUT_BYTES - used : 0;
-    ssize_t taken = 0;
-    if (io->broken || io->shut) {
+    size_t taken = 0, n = 0;
+    if (rest_left(&io->unsent)) {
+        errno = EAGAIN;
+        return -1;
+    }
+    while (!io->deaf && !io->broken && !io->shut && !rest_left(&io->unsent)) {
+        n = encrypt(io, parts, count, taken);
+        if (n == 0) break;
+        send_records(io);
+        taken += n;
+    }
+    if (io->deaf || io->broken || io->shut) {
         errno = EPIPE;
         return -1;
     }
-    if (used == 0 && count > 0) return write_now(io, parts, count);
-    errno = EAGAIN;
-    for (size_t i = 0; i < count && room; i++) {
-        size_t n = parts[i].iov_len < room ? parts[i].iov_len : room;
-        if (bufferevent_write(io->bev, parts[i].iov_base, n) != 0) {
-            errno = ENOMEM;
-            break;
-        }
-        room -= n;
-        taken += (ssize_t)n;
+    if (rest_left(&io->unsent)) update_events(io);
+    return (ssize_t)taken;
+}
+
+static size_t io_pending(struct eio__io *base)
+{
+    return rest_left(&io_of(base)->unsent);
+}
+
+/* ----------------------------------------------------------------- reading */
+
+/* Puts into the loop's memory what is to be decrypted next, so little that it fits. False: nothing, errno says why. */
+static bool fetch_records(struct eio__tls_io *io, size_t size)
+{
+    struct eio__tls_bio *memory = io->loop->tls_bio;
+    memory->in = memory->in_bytes;
+    memory->in_size = 0;
+    if (io->more) {
+        memory->in_size = rest_left(&io->unread);
+        if (memory->in_size) memcpy(memory->in_bytes, io->unread.bytes + io->unread.at, memory->in_size);
+        rest_clear(&io->unread);
+        return true;
     }
-    return taken ? taken : -1;
+    size_t most = size > 2 * EIO__TLS_RECORD_BYTES ? size - EIO__TLS_RECORD_BYTES : EIO__TLS_RECORD_BYTES;
+    ssize_t n = recv(io->fd, memory->in_bytes, most < EIO__TLS_IN_BYTES ? most : EIO__TLS_IN_BYTES, 0);
+    if (n > 0) memory->in_size = (size_t)n;
+    if (n == 0) io->ended = true;
+    if (n < 0 && errno != EAGAIN && errno != EINTR) io->broken = true;
+    return n > 0;
+}
+
+/* Why SSL_read() gave nothing. */
+static void on_nothing_read(struct eio__tls_io *io, int result)
+{
+    int error = SSL_get_error(io->ssl, result);
+    if (error == SSL_ERROR_ZERO_RETURN) {
+        io->ended = true;
+    } else if (error != SSL_ERROR_WANT_READ) {
+        io->broken = true;
+        count_error(io);
+    }
+    ERR_clear_error();
+}
+
+static size_t decrypt(struct eio__tls_io *io, uint8_t *p, size_t size)
+{
+    struct eio__tls_bio *memory = io->loop->tls_bio;
+    size_t n = 0;
+    io->more = true;
+    while (n < size && io->more) {
+        int got = SSL_read(io->ssl, p + n, (int)(size - n));
+        if (got > 0) {
+            n += (size_t)got;
+            io->more = memory->in_size > 0 || SSL_has_pending(io->ssl);
+        } else {
+            io->more = false;
+            on_nothing_read(io, got);
+        }
+    }
+    if (io->more && !rest_add(&io->unread, memory->in, memory->in_size)) io->broken = true;
+    if (memory->out_size) send_records(io); /* keys that the peer wants renewed, alerts */
+    return n;
 }
 
 static ssize_t io_read(struct eio__io *base, uint8_t *p, size_t size)
 {
     struct eio__tls_io *io = io_of(base);
-    size_t n = bufferevent_read(io->bev, p, size);
+    size_t n = 0;
+    if (!io->ended && !io->broken && !fetch_records(io, size) && !io->ended && !io->broken) return -1;
+    if (!io->ended && !io->broken) {
+        n = decrypt(io, p, size);
+        update_events(io);
+    }
     if (n) return (ssize_t)n;
-    if (io->ended && !io->broken) return 0;
+    if (io->ended && !io->broken) {
+        io->told = true;
+        return 0;
+    }
+    io->told = io->broken;
     errno = io->broken ? ECONNRESET : EAGAIN;
     return -1;
-}
-
-/* What was read, or the end, stands here because the owner did not want it; the bufferevent does not tell again. */
-static bool has_news(struct eio__tls_io *io)
-{
-    return input_size(io) || ((io->ended || io->broken) && !io->told);
 }
 
 static void io_watch(struct eio__io *base, short wanted)
 {
     struct eio__tls_io *io = io_of(base);
     if (io->wanted == wanted) return;
-    short changed = (short)(io->wanted ^ wanted);
-    io->wanted = wanted;
-    if (!(changed & EV_READ)) return;
-    if ((wanted & EV_READ) && has_news(io)) eio_timer_start(&io->wake, 0);
-    if (io->ended || io->broken) return;
-    if (wanted & EV_READ)
-        bufferevent_enable(io->bev, EV_READ);
-    else
-        bufferevent_disable(io->bev, EV_READ);
-}
-
-static size_t io_pending(struct eio__io *base)
-{
-    return output_size(io_of(base));
+    bool reads_again = (wanted & EV_READ) && !(io->wanted & EV_READ);
+    io->wanted = (uint8_t)wanted;
+    if (reads_again && has_news(io)) eio_timer_start(&io->wake, 0);
+    update_events(io);
 }
 
 /* ------------------------------------------------------------------ events */
@@ -247,54 +386,40 @@ static bool call_owner(struct eio__tls_io *io, short what)
     return gone;
 }
 
-/* What came, then the end, for as long as the owner wants it. */
-static void pass_on(struct eio__tls_io *io)
+/* What came, then the end, for as long as the owner wants it. Returns true when the io is gone. */
+static bool pass_on(struct eio__tls_io *io)
 {
-    while ((io->wanted & EV_READ) && has_news(io)) {
-        if (!input_size(io)) io->told = true;
-        if (call_owner(io, EV_READ)) return;
-    }
+    do {
+        if (call_owner(io, EV_READ)) return true;
+    } while ((io->wanted & EV_READ) && has_news(io));
+    return false;
 }
 
 static void on_wake(void *ctx)
 {
     struct eio__tls_io *io = ctx;
-    if (!io->closing) pass_on(io);
+    if (!io->closing && (io->wanted & EV_READ) && has_news(io) && !pass_on(io)) update_events(io);
 }
 
-static void on_read(struct bufferevent *bev, void *ctx)
+/* Returns true when the io is gone. */
+static bool on_writable(struct eio__tls_io *io)
 {
-    (void)bev;
-    pass_on(ctx);
-}
-
-/* The output is below the low-water mark. */
-static void on_write(struct bufferevent *bev, void *ctx)
-{
-    (void)bev;
-    struct eio__tls_io *io = ctx;
+    if (rest_left(&io->unsent)) send_unsent(io);
+    if (rest_left(&io->unsent)) return false;
     if (io->closing) {
-        if (output_size(io) == 0) io_free(io);
-        return;
+        io_free(io);
+        return true;
     }
-    shut_if_drained(io);
-    if (io->wanted & EV_WRITE) call_owner(io, EV_WRITE);
+    return (io->wanted & EV_WRITE) && call_owner(io, EV_WRITE);
 }
 
-static void on_event(struct bufferevent *bev, short what, void *ctx)
+static void on_ready(struct eio__polled *polled, short what)
 {
-    struct eio__tls_io *io = ctx;
-    if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))) return;
-    if (what & BEV_EVENT_ERROR) {
-        io->broken = true;
-        if (io->http) eio__tls_on_error(io->http, bev);
-    }
-    io->ended = true;
-    if (io->closing) {
-        if (io->broken) io_free(io);
-        return;
-    }
-    pass_on(io);
+    struct eio__tls_io *io = container_of(polled, struct eio__tls_io, polled);
+    what &= io->watched;
+    if ((what & EV_WRITE) && on_writable(io)) return;
+    if ((what & io->watched & EV_READ) && pass_on(io)) return;
+    update_events(io);
 }
 
 /* ------------------------------------------------------------------ making */
@@ -302,26 +427,44 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 struct eio__tls_io *eio__tls_io_new(struct eio_http *http)
 {
     static const struct eio__io_ops ops = {io_write, io_read, io_watch, io_shutdown, io_pending, io_close};
-    struct eio__tls_io *io = calloc(1, sizeof *io);
+    if (!http->loop->tls_bio) http->loop->tls_bio = eio__tls_bio_new();
+    struct eio__tls_io *io = http->loop->tls_bio ? calloc(1, sizeof *io) : NULL;
     if (!io) return NULL;
     io->base.ops = &ops;
     io->http = http;
     io->loop = http->loop;
+    io->fd = -1;
     io->wanted = EV_READ;
+    io->polled.fn = on_ready;
     eio_timer_init(&io->wake, io->loop, on_wake, io);
     return io;
+}
+
+/* Its session with the peer goes on; libevent's way of reading and writing it ends here. Nothing is being written: a
+ * request is read when the reply before it is out. */
+static SSL *take_ssl(struct bufferevent *take_bev, BIO *bio)
+{
+    SSL *ssl = bufferevent_openssl_get_ssl(take_bev);
+    bufferevent_setcb(take_bev, NULL, NULL, NULL, NULL);
+    bufferevent_disable(take_bev, EV_READ | EV_WRITE);
+    SSL_up_ref(ssl);
+    BIO_up_ref(bio);
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_read_ahead(ssl, 1);
+    bufferevent_free(take_bev); /* it closes the descriptor of the SSL, which has none any more */
+    return ssl;
 }
 
 struct eio__io *eio__tls_io_own(struct eio__tls_io *io, struct bufferevent *take_bev)
 {
     struct eio_http *http = io->http;
-    io->bev = take_bev;
-    SSL_set_mode(bufferevent_openssl_get_ssl(take_bev), SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    io->fd = bufferevent_getfd(take_bev);
+    io->ssl = take_ssl(take_bev, io->loop->tls_bio->bio);
     io->next = http->ios;
     if (http->ios) http->ios->prev = io;
     http->ios = io;
-    bufferevent_setcb(io->bev, on_read, on_write, on_event, io);
-    bufferevent_setwatermark(io->bev, EV_WRITE, EIO__TLS_OUTPUT_LOW_BYTES, 0);
-    bufferevent_enable(io->bev, EV_READ | EV_WRITE);
+    io->more = SSL_has_pending(io->ssl);
+    if (io->more) eio_timer_start(&io->wake, 0);
+    update_events(io);
     return &io->base;
 }

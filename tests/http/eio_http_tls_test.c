@@ -1,31 +1,8 @@
 /* TLS at the HTTP layer: an OpenSSL client on the same thread as the server, and connections taken as an upgrade takes
  * them. The certificates are made by openssl(1) when the tests start. */
-#include "http_server.h"
+#include "http_owner.h"
 
-#include "http_peer.h"
-
-#include <event2/event.h>
 #include <signal.h>
-
-static void start(struct server *server, struct eio_http_options *options)
-{
-    struct eio_http_options defaults;
-    eio_http_options_init(&defaults);
-    if (!options) options = &defaults;
-    options->tls_cert_file = cert_file;
-    options->tls_key_file = key_file;
-    server_start(server, options);
-}
-
-static void peer_connect(struct peer *peer, struct server *server)
-{
-    peer_open(peer, server->loop, server->port);
-    peer_say(peer, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-    UNTIL(peer, peer_has(peer, "/hello|"));
-}
-
-static const char upgrade_text[] = "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /* -------------------------------------------------------------------- HTTP */
 
@@ -237,54 +214,6 @@ static void a_plain_server_has_nothing_to_reload(void **state)
 
 /* ------------------------------------------------------- taken connections */
 
-struct owner {
-    struct eio__io *io;
-    short happened; /* all that was reported */
-    size_t read;
-    char text[64]; /* the first bytes read */
-    ssize_t last;  /* of the last read */
-    bool close_on_read;
-    bool stops; /* wanting, at each read */
-};
-
-static void on_io(short what, void *ctx)
-{
-    struct owner *owner = ctx;
-    uint8_t bytes[1000];
-    owner->happened |= what;
-    if (!(what & EV_READ)) return;
-    owner->last = owner->io->ops->read(owner->io, bytes, sizeof bytes);
-    if (owner->last > 0) {
-        if (owner->read == 0) snprintf(owner->text, sizeof owner->text, "%.*s", (int)owner->last, (char *)bytes);
-        owner->read += (size_t)owner->last;
-    }
-    if (owner->stops) owner->io->ops->watch(owner->io, 0);
-    if (!owner->close_on_read) return;
-    owner->io->ops->close(owner->io);
-    owner->io = NULL;
-}
-
-static void take(struct owner *owner, struct peer *peer, struct server *server)
-{
-    peer_open(peer, server->loop, server->port);
-    peer_say(peer, upgrade_text);
-    UNTIL(peer, server->taken_fd >= 0);
-    assert_non_null(server->taken_io);
-    *owner = (struct owner){.io = server->taken_io};
-    owner->io->fn = on_io;
-    owner->io->ctx = owner;
-    server->taken_io = NULL;
-    server->taken_fd = -1;
-    assert_int_equal(server_stats(server).connections, 0);
-}
-
-static void finish(struct owner *owner, struct peer *peer, struct server *server)
-{
-    if (owner->io) owner->io->ops->close(owner->io);
-    peer_close(peer);
-    server_stop(server);
-}
-
 static void a_taken_connection_reads_and_writes(void **state)
 {
     (void)state;
@@ -305,21 +234,6 @@ static void a_taken_connection_reads_and_writes(void **state)
     UNTIL(&peer, owner.read == 100005);
     free(large);
     finish(&owner, &peer, &server);
-}
-
-static size_t fill(struct owner *owner)
-{
-    static char zeros[20000];
-    struct iovec part = {zeros, sizeof zeros};
-    size_t written = 0;
-    for (;;) {
-        ssize_t n = owner->io->ops->write(owner->io, &part, 1);
-        if (n < 0) {
-            assert_int_equal(errno, EAGAIN);
-            return written;
-        }
-        written += (size_t)n;
-    }
 }
 
 static void what_waits_to_be_written_is_bounded_and_room_is_reported(void **state)
