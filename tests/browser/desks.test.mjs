@@ -376,7 +376,27 @@ test("a past call is found by what was said in it", async () => {
   await checkWithAxe(ann, "calls found");
   await found.click();
   await ann.locator(`[data-call="${CALL}"]`).waitFor();
+  await ann.getByLabel("Filter the calls").fill("forgot my username");
+  await found.waitFor({ state: "detached" });
+  await ann.getByLabel("Filter the calls").press("Enter");
+  await found.waitFor();
   await ann.getByLabel("Filter the calls").fill("");
+});
+
+test("on a phone the page that is open is in sight among the pages, and the edge shows that there are others", async () => {
+  const phone = await signIn("admin", "root", { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true });
+  const pages = phone.getByRole("navigation", { name: "Pages" });
+  for (const name of ["Users", "Desk", "Knowledge"]) {
+    await phone.goto(`${parley.url}/#/${name.toLowerCase()}`);
+    const current = pages.getByRole("button", { name, exact: true });
+    await phone.locator('nav [aria-current="page"]', { hasText: name }).waitFor();
+    const [box, around] = await Promise.all([current.boundingBox(), pages.boundingBox()]);
+    assert.ok(box.x >= around.x - 1 && box.x + box.width <= around.x + around.width + 1, `${name} is cut`);
+    assert.equal(await pages.getAttribute("data-hidden"), { Users: "left", Desk: "right", Knowledge: "leftright" }[name]);
+  }
+  await phone.goto(`${parley.url}/#/desk/no-such-call`);
+  await phone.getByRole("alert").filter({ hasText: "This call does not exist" }).waitFor();
+  await phone.context().close();
 });
 
 test("with many calls the one on the desk stays in sight, whatever the filter", async () => {

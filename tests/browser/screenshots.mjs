@@ -50,6 +50,16 @@ async function fill() {
   await ask(feed, "call:start", { call_id: CALL, metadata: { customer: "crystal minh", subject: "return_size", agents: ["ann"] } });
   for (const [i, [speaker, text]] of LINES.entries()) await ask(feed, "transcription:update", { call_id: CALL, speaker, text, segment_id: `s${i}`, is_final: true });
   await ask(feed, "transcription:update", { call_id: CALL, speaker: "agent", text: "No, the label is free for gold", segment_id: "open", is_final: false });
+  await ask(feed, "call:start", { call_id: "call-20430", metadata: { customer: "ivo horvat", subject: "return_size", agents: ["ann"] } });
+  for (const [speaker, text] of [["customer", "I got the wrong size and want to return my jacket."], ["agent", "I've sent the return label. I will call you back tomorrow."]]) await ask(feed, "transcription:update", { call_id: "call-20430", speaker, text });
+  await ask(feed, "call:end", { call_id: "call-20430" });
+  const root = await token("admin", "root");
+  for (const [name, rule] of [["cancel", { phrase: "cancel my contract", level: "critical", speaker: "customer", message: "Offer the loyalty plan" }], ["greeting", { phrase: "thank you for calling", not_within_s: 15, speaker: "agent" }]]) {
+    const answer = await fetch(`${parley.url}/api/v1/rules`, { method: "POST", headers: { authorization: `Bearer ${root}`, "content-type": "application/json" }, body: JSON.stringify({ name, ...rule }) });
+    if (!answer.ok) throw new Error(await answer.text());
+  }
+  await ask(feed, "call:start", { call_id: "call-20431", metadata: { customer: "rosa lind", subject: "subscription", agents: ["ann"] } });
+  for (const [speaker, text] of [["agent", "Thank you for calling Acme."], ["customer", "I want to cancel my contract, today."]]) await ask(feed, "transcription:update", { call_id: "call-20431", speaker, text });
   const sue = io(parley.url, { auth: { token: await token("supervisor", "sue") } });
   await ask(sue, "note:send", { call_id: CALL, text: "Gold member: offer the free exchange before the refund." });
   const ben = io(parley.url, { auth: { token: await token("agent", "ben") } });
@@ -209,6 +219,53 @@ const STATES = {
   editor: async (options) => {
     const page = await open(options, "supervisor", "sue", "#/knowledge/account-access.recover-password");
     await page.getByRole("button", { name: "Edit", exact: true }).click();
+    return page;
+  },
+  "article-new": async (options) => {
+    const page = await open(options, "supervisor", "sue", "#/knowledge");
+    await page.getByRole("button", { name: "New article" }).click();
+    return page;
+  },
+  rules: async (options) => {
+    const page = await open(options, "admin", "root", "#/rules");
+    await page.locator("[data-rule]").first().waitFor();
+    return page;
+  },
+  "rule-editor": async (options) => {
+    const page = await open(options, "admin", "root", "#/rules");
+    await page.getByRole("button", { name: "Add a rule" }).click();
+    await page.getByRole("dialog").waitFor();
+    return page;
+  },
+  "user-editor": async (options) => {
+    const page = await open(options, "admin", "root", "#/users");
+    await page.getByRole("button", { name: "Add a user" }).click();
+    await page.getByRole("dialog").waitFor();
+    return page;
+  },
+  "wrap-up-draft": async (options) => {
+    const page = await open(options, "agent", "ann", "#/desk/call-20430");
+    await part(page, "Help");
+    await page.getByRole("tab", { name: "Wrap-up" }).click();
+    return page;
+  },
+  alerts: (options) => open(options, "agent", "ann", "#/desk/call-20431").then(async (page) => {
+    await page.locator("[data-alert]").first().waitFor();
+    return page;
+  }),
+  search: async (options) => {
+    const page = await desk(options);
+    await part(page, "Help");
+    await page.getByPlaceholder("Search the knowledge base").fill("password");
+    await page.keyboard.press("Enter");
+    await page.locator("[data-card]", { hasText: "Password" }).first().waitFor();
+    return page;
+  },
+  past: async (options) => {
+    const page = await desk(options);
+    await part(page, "Calls");
+    await page.getByPlaceholder("Customer, topic or call").fill("jacket");
+    await page.keyboard.press("Enter");
     return page;
   },
   users: async (options) => {

@@ -25,6 +25,7 @@ const matches = (call: CallEntry, words: string[]): boolean => {
 export function CallList({ list, selected, onSelect, className }: Props) {
   const { sub } = useClaims();
   const [filter, setFilter] = useState("");
+  const [asked, setAsked] = useState(0);
   const [isMine, setMine] = useState(false);
   const mine = useMemo(() => list.calls.filter((call) => sub && agentsOf(call).includes(sub)), [list.calls, sub]);
   const shown = useMemo(() => {
@@ -46,7 +47,7 @@ export function CallList({ list, selected, onSelect, className }: Props) {
         </div>
         <div className="relative">
           <Search aria-hidden className="pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-faint" />
-          <Input value={filter} onChange={(event) => setFilter(event.target.value)} type="search" aria-label="Filter the calls" placeholder="Customer, topic or call" className="h-9 border-line pl-8.5" />
+          <Input value={filter} onChange={(event) => setFilter(event.target.value)} onKeyDown={(event) => event.key === "Enter" && setAsked(asked + 1)} type="search" aria-label="Filter the calls" placeholder="Customer, topic or call" className="h-9 border-line pl-8.5" />
         </div>
       </div>
       <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
@@ -54,7 +55,7 @@ export function CallList({ list, selected, onSelect, className }: Props) {
         {running.length > 0 && <Group title={`Live · ${running.length}`}>{rows(running)}</Group>}
         {ended.length > 0 && <Group title="Ended">{rows(ended)}</Group>}
         {shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{emptyText(list, filter)}</p>}
-        <CallSearch query={filter} onSelect={onSelect} />
+        <CallSearch query={filter} asked={asked} onSelect={onSelect} />
         {list.hasMore && <Button variant="ghost" className="mt-1 w-full" onClick={list.loadMore} disabled={list.isLoading}>Older calls</Button>}
       </div>
     </nav>

@@ -1,6 +1,6 @@
 // Calls in which something was said: past ones, too.
 import { useFeature, useParley, type CallEntry } from "@parley/react";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { clockTime, speakerLabel, titleOf } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
@@ -10,13 +10,20 @@ type Found = CallEntry & { lines: Array<{ speaker: string; text: string; seq: nu
 
 const LEAST_LETTERS = 3;
 
-export function CallSearch({ query, onSelect }: { query: string; onSelect: (callId: string) => void }) {
+/** asked: grows when Enter is pressed in the field that holds the query. */
+export function CallSearch({ query, asked, onSelect }: { query: string; asked: number; onSelect: (callId: string) => void }) {
   const client = useParley();
   const canSearch = useFeature("call:search") && query.trim().length >= LEAST_LETTERS;
   const [found, setFound] = useState<readonly Found[] | null>(null);
   const action = useCallback(async () => setFound((await client.request("call:search", { query: query.trim() }, { isRepeatable: true, key: "call:search" })).calls as Found[]), [client, query]);
   const { send, isSending, problem } = useSend(action);
   useEffect(() => setFound(null), [query]);
+  const answered = useRef(asked);
+  useEffect(() => {
+    if (asked === answered.current) return;
+    answered.current = asked;
+    if (canSearch) void send();
+  }, [asked, canSearch, send]);
   if (!canSearch) return null;
   return (
     <section aria-label="What was said in calls" className="pb-2">

@@ -164,8 +164,14 @@ function Marked({ text, query }: { text: string; query: string }) {
   return [...pieces, text.slice(from)];
 }
 
+/** What is wrong with a call that cannot be watched, for whoever followed a link to it. */
+function refusalOf({ code, message }: { code: number; message: string }): string {
+  if (code === 403) return "Access denied: this call is not yours.";
+  return code === 404 ? "This call does not exist, or it was deleted." : message;
+}
+
 function Empty({ call }: { call: CallState }) {
-  const text = call.error ? (call.error.code === 403 ? "Access denied: this call is not yours." : call.error.message)
+  const text = call.error ? refusalOf(call.error)
     : call.callId ? "What is said appears here, line by line." : "As soon as a call begins, you read it here.";
   return (
     <div className="grid h-4/5 place-content-center justify-items-center gap-4 p-6 text-center text-soft">

@@ -1,5 +1,6 @@
 import { useClaims } from "@parley/react";
 import { ArrowLeftRight, CircleUserRound, Keyboard, LogOut, SunMoon } from "lucide-react";
+import { useCallback, useLayoutEffect, useRef, useState } from "react";
 import { cn } from "../lib/cn.js";
 import { go, type Page } from "../lib/route.js";
 import type { Session } from "../lib/session.js";
@@ -26,25 +27,50 @@ export function TopBar({ pages, page, session, onHelp }: Props) {
         <span className={cn("text-[17px] font-semibold tracking-tight", pages.length > 1 && "max-sm:sr-only")}>Parley</span>
       </div>
       {pages.length > 1 && (
-        <nav aria-label="Pages" className="ml-3 flex h-full min-w-0 gap-1 overflow-x-auto sm:ml-6">
-          {pages.map((each) => (
-            <button
-              key={each}
-              type="button"
-              aria-current={each === page ? "page" : undefined}
-              onClick={() => go(each)}
-              className="h-full border-b-2 border-transparent px-2.5 font-medium text-soft hover:text-ink aria-[current=page]:border-accent aria-[current=page]:text-ink"
-            >
-              {TITLES[each]}
-            </button>
-          ))}
-        </nav>
+        <Pages pages={pages} page={page} />
       )}
       <div className="ml-auto flex items-center gap-1">
         <ConnectionPill of={page === "chat" ? "assistant" : "calls"} />
         <UserMenu session={session} onHelp={onHelp} />
       </div>
     </header>
+  );
+}
+
+/** Where they do not fit, the page's own is in view and the edge behind which others are fades. */
+function Pages({ pages, page }: { pages: Page[]; page: Page }) {
+  const list = useRef<HTMLElement>(null);
+  const [hidden, setHidden] = useState({ left: false, right: false });
+  const look = useCallback(() => {
+    const { scrollLeft = 0, scrollWidth = 0, clientWidth = 0 } = list.current ?? {};
+    setHidden({ left: scrollLeft > 1, right: scrollLeft + clientWidth < scrollWidth - 1 });
+  }, []);
+  useLayoutEffect(() => {
+    list.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ inline: "center", block: "nearest" });
+    look();
+    window.addEventListener("resize", look);
+    return () => window.removeEventListener("resize", look);
+  }, [page, pages.length, look]);
+  return (
+    <nav
+      ref={list}
+      aria-label="Pages"
+      onScroll={look}
+      data-hidden={`${hidden.left ? "left" : ""}${hidden.right ? "right" : ""}` || undefined}
+      className="ml-3 flex h-full min-w-0 gap-1 overflow-x-auto [scrollbar-width:none] sm:ml-6"
+    >
+      {pages.map((each) => (
+        <button
+          key={each}
+          type="button"
+          aria-current={each === page ? "page" : undefined}
+          onClick={() => go(each)}
+          className="h-full shrink-0 border-b-2 border-transparent px-2.5 font-medium text-soft hover:text-ink aria-[current=page]:border-accent aria-[current=page]:text-ink"
+        >
+          {TITLES[each]}
+        </button>
+      ))}
+    </nav>
   );
 }
 
