@@ -73,7 +73,23 @@ static void clear_lines(struct lines *lines)
     lines->count = 0;
 }
 
-/* The document that was suggested last: its title, and its text in *steps, to be freed; NULL if absent. */
+#define LEAST_RELEVANCE 0.3 /* as the console has it: what is low, or hardly before the next, is a possible topic */
+#define LEAST_LEAD 1.35
+
+/* The id of a suggestion's first document if it is clearly the best; "" otherwise. */
+static void read_certain(const char *suggestion, char doc_id[KIT_ID_SIZE])
+{
+    json_t *object = json_loads(suggestion, 0, NULL);
+    const json_t *documents = json_object_get(object, "documents"), *first = json_array_get(documents, 0);
+    double relevance = json_number_value(json_object_get(first, "relevance"));
+    double next = json_number_value(json_object_get(json_array_get(documents, 1), "relevance"));
+    doc_id[0] = 0;
+    if (relevance >= LEAST_RELEVANCE && relevance >= next * LEAST_LEAD) kit_copy_text(doc_id, KIT_ID_SIZE, first, "id");
+    json_decref(object);
+}
+
+/* The document that was suggested last, if it is certain: its title, and its text in *steps, to be freed; NULL if
+ * absent. */
 static int read_document(struct kit_db *db, int64_t call, struct summary *summary, char **steps,
                          struct kit_failure *failure)
 {
@@ -82,12 +98,12 @@ static int read_document(struct kit_db *db, int64_t call, struct summary *summar
     *steps = NULL;
     summary->title[0] = 0;
     enum kit_step step =
-        kit_db_query(db, &row, "SELECT top FROM suggestions WHERE call=? ORDER BY seq DESC LIMIT 1", "i", call);
+        kit_db_query(db, &row, "SELECT json FROM suggestions WHERE call=? ORDER BY seq DESC LIMIT 1", "i", call);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return 0;
-    const char *top = kit_rows_text(&row, 0);
-    snprintf(doc_id, sizeof doc_id, "%.*s", (int)strcspn(top, " "), top);
+    read_certain(kit_rows_text(&row, 0), doc_id);
     kit_rows_end(&row);
+    if (!doc_id[0]) return 0;
     step = kit_db_query(db, &row, "SELECT substr(title, 1, 100), substr(text, 1, 16384) FROM documents WHERE doc_id=?",
                         "t", doc_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);

@@ -24,10 +24,21 @@ test("a call that ends is summed up, in its log and its snapshot", async () => {
   const [summary] = ann.seen("call:summary");
   assert.equal(summary.by, "local");
   const { Need, Done, Open } = texts(summary);
-  assert.match(Need, /^[A-Z].*\nI got the wrong size/);
+  assert.equal(Need, "I got the wrong size and want to return my jacket.", "no topic is certain");
   assert.deepEqual([Done, Open], ["I've sent the return label.", "I will call you back tomorrow."]);
   assert.ok(summary.seq > ann.seen("call:status").at(-1).seq);
   assert.deepEqual((await ann.ask("call:subscribe", { call_id: "s1" })).summary, summary);
+});
+
+test("the need names the topic that is certain", async () => {
+  const feed = await desk.call("s8");
+  const ann = await desk.connect("ann");
+  await ann.ask("call:subscribe", { call_id: "s8" });
+  await feed.say("The promo code is invalid.");
+  await until(() => ann.seen("ai:suggestion").length, "a suggestion");
+  await feed.ask("call:end", { call_id: "s8" });
+  await until(() => ann.seen("call:summary").length, "the summary");
+  assert.equal(texts(ann.seen("call:summary")[0]).Need, "Promo Code Invalid\nThe promo code is invalid.");
 });
 
 test("a summary is made on request, for whoever may see the call", async () => {
