@@ -10,6 +10,8 @@ static inline int inflate_whole(const uint8_t *p, size_t n, size_t limit, uint8_
 {
     struct eio__inflation inflation;
     int result;
+    *out = NULL;
+    *out_size = 0;
     eio__inflation_init(&inflation, p, n, limit);
     while ((result = eio__inflation_step(&inflation, fault)) > 0) continue;
     if (result == 0) {
@@ -27,6 +29,8 @@ static inline bool deflate_whole(const uint8_t *p, size_t n, int window_bits, in
 {
     struct eio__deflation deflation;
     int result;
+    *out = NULL;
+    *out_size = 0;
     eio__deflation_init(&deflation, p, n, window_bits, level);
     while ((result = eio__deflation_step(&deflation)) > 0) continue;
     if (result == 0) {
