@@ -16,12 +16,12 @@ struct eio__transport_ops;
 struct eio__transport {
     const struct eio__transport_ops *ops;
     struct eio_session *session;
-    int fd;            /* of its connection; -1: it has none of its own, or none any more */
-    bool sends_common; /* the common form of a frame is what it sends, and write_now() takes it */
-    bool blocked;      /* it took less than it was offered: write() has to wait */
-    bool read_paused;  /* the peer does not read: nothing is read of it */
-    bool is_busy;      /* what was read of it takes several turns: nothing more is read */
-    bool is_forming;   /* what it is to be sent next is being compressed, over several turns */
+    int fd;              /* of its connection; -1: it has none of its own, or none any more */
+    bool sends_common;   /* the common form of a frame is what it sends, and write_now() takes it */
+    bool blocked;        /* it took less than it was offered: write() has to wait */
+    bool read_paused;    /* the peer does not read: nothing is read of it */
+    bool is_busy : 1;    /* what was read of it takes several turns: nothing more is read */
+    bool is_forming : 1; /* what it is to be sent next is being compressed, over several turns */
 };
 
 /* What a handshake asked for. */

@@ -52,12 +52,12 @@ struct eio__ws {
     struct eio__transport base;
     uint8_t closing;            /* enum eio__closing; set in eio_ws_close.c */
     uint8_t deflate_bits;       /* window for what is sent, if permessage-deflate was negotiated; else 0 */
-    bool has_io;                /* the descriptor is the io's */
-    bool progressed;            /* a message was complete in the bytes just read */
     uint8_t end_waits;          /* enum eio__ws_end, behind the peer's packets */
     uint8_t watched;            /* EV_READ, EV_WRITE */
-    bool deaf;                  /* the peer takes nothing any more; what it has sent is still read */
     uint16_t peer_code;         /* of the peer's close frame; 0: it has none */
+    bool has_io : 1;            /* the descriptor is the io's */
+    bool progressed : 1;        /* a message was complete in the bytes just read */
+    bool deaf : 1;              /* the peer takes nothing any more; what it has sent is still read */
     uint32_t written, received; /* bytes, modulo 2^32 */
     struct eio__ws_partial *partial;
     struct eio__slow_message *slow;   /* while a message is incomplete, or NULL */
