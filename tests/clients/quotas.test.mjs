@@ -13,8 +13,8 @@ afterEach(() => {
   open.clear();
 });
 
-function connect(parley, token, namespace = "/") {
-  const socket = io(parley.url + namespace, { auth: { token }, forceNew: true, reconnection: false, transports: ["websocket"] });
+function connect(parley, token, namespace = "/", more = {}) {
+  const socket = io(parley.url + namespace, { auth: { token }, forceNew: true, reconnection: false, transports: ["websocket"], ...more });
   open.add(socket);
   socket.errors = [];
   socket.on("error", (error) => socket.errors.push(error));
@@ -96,6 +96,21 @@ test("so are its bytes, a user's events over all sockets and HTTP, and an addres
     const answers = codes((await Promise.all(sockets.map((socket) => flood(socket, 10)))).flat());
     assert.ok(count(answers, 429) >= 15 - during(began, 10), answers.join(" "));
     assert.ok(await hits(parley, "address_events_per_second") > 0);
+  });
+});
+
+test("an address of IPv6 is its network: who has one has 2^64", async () => {
+  await withParley(["--address-events-per-second", "2", "--trusted-proxies", "127.0.0.1"], async (parley, token) => {
+    const at = async (name, address) => connect(parley, await token("--sub", name), "/", { extraHeaders: { "x-forwarded-for": address } });
+    let round = 0, answers;
+    await until(async () => { // the neighbour's one question finds nothing left, unless a second has passed meanwhile
+      const [loud, neighbour, stranger] = await Promise.all([at(`loud-${++round}`, `2001:db8:${round}::1`),
+        at(`near-${round}`, `2001:db8:${round}::ffff:2`), at(`far-${round}`, `2001:db8:${round}:1::1`)]);
+      await flood(loud, 20);
+      answers = codes((await Promise.all([flood(neighbour, 1), flood(stranger, 1)])).flat());
+      assert.equal(answers[1], 200);
+      return answers[0] === 429;
+    }, "the neighbour is over the limit of the network");
   });
 });
 
