@@ -157,7 +157,7 @@ struct eio_frame {
     uint16_t messages;     /* how many messages the wire bytes are */
     bool is_deflating;     /* it is being compressed: `deflating` */
     union {
-        struct eio_frame *deflated; /* the compressed form, made for the first who negotiated it; NULL: there is none */
+        struct eio_frame *deflated; /* the compressed form, made for the first who negotiated it, or NULL */
         struct eio__deflating *deflating;
     };
     struct eio_frame_account *account; /* NULL: it is not counted */

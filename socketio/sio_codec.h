@@ -108,7 +108,7 @@ struct sio__packet {
  *    max_namespace_bytes is for the name alone. */
 int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limits *limits, struct sio__packet *packet,
                        struct sio__fault *fault);
-/* The same for the data alone ({NULL,0}: there is none) of a packet whose type is set: checks it and sets data, name
+/* The same for the data alone ({NULL,0}: no data) of a packet whose type is set: checks it and sets data, name
  * and args. */
 int sio__packet_decode_data(struct eio_str json, const struct sio__packet_limits *limits, struct sio__packet *packet,
                             struct sio__fault *fault);

@@ -12,7 +12,7 @@
 /* A call that lines of the batch are of. */
 struct batch_call {
     char call_id[KIT_ID_SIZE];
-    struct calls_call call; /* id 0: there is none */
+    struct calls_call call; /* id 0: unknown call_id */
     int64_t now_ms;         /* of its last line; 0: nothing of it was stored */
     UT_hash_handle hh;
 };
@@ -26,7 +26,7 @@ struct segment_key {
 struct batch_segment {
     struct segment_key key;
     int64_t row; /* where it is stored; 0: it will be a new one */
-    int64_t seq; /* 0: there is none */
+    int64_t seq; /* 0: not stored yet */
     bool is_final;
     bool is_indexed; /* its words are in the index of texts */
     char *text, *speaker;

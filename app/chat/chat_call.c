@@ -247,7 +247,7 @@ static enum chat_policy policy_of(const struct chat_assistant *assistant, const 
     return policy ? policy : tool->policy == MCP_ASK ? CHAT_POLICY_ASK : CHAT_POLICY_RUN;
 }
 
-/* False: there is no such tool, or not any more. */
+/* Returns false if the tool does not exist, or no longer does. */
 static bool describe_tool(const struct chat_tool_call *call, struct about_tool *about)
 {
     const struct chat_assistant *assistant = call->turn->assistant;
@@ -590,14 +590,14 @@ void chat_tool_progress(struct chat_tool_call *call, double progress, double tot
 }
 
 /* Several searches of a turn find the same. */
-static bool is_told(struct chat_turn *turn, const json_t *source)
+static bool was_sent(struct chat_turn *turn, const json_t *source)
 {
     const char *id = json_string_value(json_object_get(source, "doc_id"));
     if (!id) return false;
     if (!turn->sources) turn->sources = json_object();
     const char *excerpt = json_string_value(json_object_get(source, "excerpt"));
-    const char *told = json_string_value(json_object_get(turn->sources, id));
-    if (told && !strcmp(told, excerpt ? excerpt : "")) return true;
+    const char *sent = json_string_value(json_object_get(turn->sources, id));
+    if (sent && !strcmp(sent, excerpt ? excerpt : "")) return true;
     json_object_set_new(turn->sources, id, json_string(excerpt ? excerpt : ""));
     return false;
 }
@@ -611,7 +611,7 @@ void chat_tool_emit(struct chat_tool_call *call, const char *event, json_t *take
     if (!strcmp(event, "chat.source")) {
         if (!call->sources) call->sources = json_array();
         json_array_append_new(call->sources, json_copy(take_payload));
-        if (is_told(call->turn, take_payload)) {
+        if (was_sent(call->turn, take_payload)) {
             json_decref(take_payload);
             return;
         }

@@ -143,7 +143,7 @@ struct chat_row {
     bool is_owner; /* who asks is its user */
 };
 enum chat_right { CHAT_OWN, CHAT_WATCH };
-/* 404 if there is none of that id, or it is another user's; 403 if who asks may only watch it. */
+/* Fails with 404 if the chat does not exist or belongs to another user, with 403 if the caller may only watch it. */
 int chat_find(struct kit_db *db, const struct kit_claims *claims, const char *chat_id, enum chat_right right,
               struct chat_row *row, struct kit_failure *failure);
 /* *key 0: no chat has this id. */

@@ -39,24 +39,24 @@ static char *children_of(const json_t *tree, const char *name, struct kit_failur
 
 /* ------------------------------------------------------------------ changes */
 
+/* Consumes the path. NULL: it failed already, or out of memory. */
+static json_t *make_valued(const struct chat_work *work, const char *action, char *take_path)
+{
+    json_t *delta = take_path ? json_pack("{s:s, s:s, s:{s:s}}", "action", action, "path", take_path, "node", "value",
+                                          chat_work_text(work, "value"))
+                              : NULL;
+    free(take_path);
+    return delta;
+}
+
 static json_t *make_add(const struct chat_work *work, const json_t *tree, struct kit_failure *failure)
 {
-    char *path = children_of(tree, chat_work_text(work, "parent"), failure);
-    json_t *delta = path ? json_pack("{s:s, s:s, s:{s:s}}", "action", "add", "path", path, "node", "value",
-                                     chat_work_text(work, "value"))
-                         : NULL;
-    free(path);
-    return delta;
+    return make_valued(work, "add", children_of(tree, chat_work_text(work, "parent"), failure));
 }
 
 static json_t *make_update(const struct chat_work *work, const json_t *tree, struct kit_failure *failure)
 {
-    char *path = path_of(tree, chat_work_text(work, "node"), failure);
-    json_t *delta = path ? json_pack("{s:s, s:s, s:{s:s}}", "action", "update", "path", path, "node", "value",
-                                     chat_work_text(work, "value"))
-                         : NULL;
-    free(path);
-    return delta;
+    return make_valued(work, "update", path_of(tree, chat_work_text(work, "node"), failure));
 }
 
 static json_t *make_remove(const struct chat_work *work, const json_t *tree, struct kit_failure *failure)

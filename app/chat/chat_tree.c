@@ -62,7 +62,7 @@ static bool take_segment(const char **pointer, char out[ID_MAX + 1])
     return true;
 }
 
-/* The child of that id, or else at that position; the number of children if there is none. */
+/* The child of that id, or else at that position; the number of children if neither exists. */
 static size_t find_child(const json_t *children, const char *segment)
 {
     size_t count = json_array_size(children), position = 0;

@@ -27,7 +27,7 @@ struct chat_tool_call {
     enum chat_stage stage;
     char call_id[KIT_ID_SIZE];
     char *model_id, *name;
-    const struct chat_tool_row *tool; /* NULL: there is none of that name, or it is an MCP server's */
+    const struct chat_tool_row *tool; /* NULL: unknown, or an MCP server's */
     char *fault;                      /* why it cannot run, for the model; NULL */
     json_t *args;                     /* an object */
     json_t *state;                    /* of a tool that asked */

@@ -31,7 +31,7 @@ struct kit_buckets *kit_buckets_new(size_t max);
 void kit_buckets_free(struct kit_buckets *buckets); /* Accepts NULL. */
 /* The name's, full if it is new; until the next call. kind: a letter in front of the name. NULL: out of memory. */
 struct kit_bucket *kit_buckets_find(struct kit_buckets *buckets, char kind, const char *name);
-/* The same, NULL if there is none. */
+/* Returns NULL if the name has no bucket. */
 const struct kit_bucket *kit_buckets_get(const struct kit_buckets *buckets, char kind, const char *name);
 size_t kit_buckets_count(const struct kit_buckets *buckets);
 

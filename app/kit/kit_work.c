@@ -153,7 +153,7 @@ static void post_delivery(struct kit_work *work)
         work->posted = eio_loop_post(work->loop, deliver_results, work) == 0;
 }
 
-/* Runs done() of the first finished job. False: there is none. */
+/* Runs done() of the first finished job. Returns false if no job has finished. */
 static bool deliver_one(struct kit_work *work)
 {
     pthread_mutex_lock(&work->mutex);

@@ -182,7 +182,7 @@ static size_t parameter_count(const char *pattern)
     return count;
 }
 
-/* NULL: there is none at that path. */
+/* Returns NULL if no endpoint has that path. */
 static const struct kit_ws_endpoint *find_endpoint(const struct kit_plain *plain, const struct eio_http_head *head,
                                                    char value[KIT_USER_SIZE])
 {

@@ -475,7 +475,7 @@ static void settle(struct parser *p)
     m->day = p->today + (m->minute <= p->now_minute ? 1 : 0);
 }
 
-/* One more atom at i; 0: there is none. */
+/* Reads one more atom at i. Returns 0 if none begins there. */
 static size_t next_atom(struct parser *p, size_t i, bool after_at)
 {
     struct llm_moment *m = p->moment;

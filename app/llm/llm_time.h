@@ -27,7 +27,7 @@ struct llm_moment {
     bool has_offset;    /* the text's own, or it is so long from now */
 };
 
-/* The first one that begins at or after lexeme `from`; false: there is none. */
+/* Finds the first one that begins at or after lexeme `from`. Returns false if there is no more. */
 bool llm_time_find(const struct llm_lexed *lexed, size_t from, const struct llm_clock *clock,
                    struct llm_moment *moment);
 
@@ -36,8 +36,8 @@ bool llm_time_put_date_time(const struct llm_moment *moment, char out[LLM_TIME_S
 bool llm_time_put_date(const struct llm_moment *moment, char out[LLM_TIME_SIZE]);
 bool llm_time_put_time(const struct llm_moment *moment, char out[LLM_TIME_SIZE]);
 
-/* A length of time, "two hours and 30 minutes", "90s", "half an hour", at lexeme i; returns the lexeme behind it, or i:
- * there is none. */
+/* A length of time, "two hours and 30 minutes", "90s", "half an hour", at lexeme i. Returns the lexeme behind it,
+ * or i if no length of time begins there. */
 size_t llm_time_length(const struct llm_lexed *lexed, size_t i, int64_t *ms);
 
 #endif

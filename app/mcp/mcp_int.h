@@ -288,7 +288,7 @@ bool mcp_session_is_idle(const struct mcp_session *session);
 
 /* mcp_post.c */
 /* Sends a message that has no answer. take_text NULL: out of memory, it goes unsent. on_done, which may be NULL, gets
- * the status, 0 if there is none. */
+ * the status, or 0 if no response came. */
 void mcp_post_send(struct mcp_session *session, char *take_text, void (*on_done)(void *ctx, int status), void *ctx);
 /* DELETE, if the server gave the session an id. */
 void mcp_post_delete(struct mcp_session *session);

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The address in $NOTIFY_SOCKET: a path, or with @ in front an abstract name. Returns its length, 0 if there is none.
- */
+/* The address in $NOTIFY_SOCKET: a path, or with @ in front an abstract name. Returns its length, or 0 if the variable
+ * is missing or has no such address. */
 static socklen_t service_address(struct sockaddr_un *address)
 {
     const char *name = getenv("NOTIFY_SOCKET");

@@ -79,7 +79,8 @@ enum eio__step eio__body_step(struct eio__conn *conn)
 
 /* ----------------------------------------------------------------- in pieces */
 
-/* Takes a piece of the body off the input. Returns its size in the input, 0 if there is none, negative with a fault. */
+/* Takes a piece of the body off the input. Returns its size in the input, 0 if no whole piece is there, negative with a
+ * fault. */
 static ssize_t take_piece(struct eio__conn *conn, uint8_t piece[EIO__HTTP_INPUT_BYTES], size_t *decoded, bool *done,
                           struct eio__fault *fault)
 {

@@ -152,10 +152,11 @@ struct eio_http_options {
 EIO_API void eio_http_options_init(struct eio_http_options *options);
 
 /* Whether the options' texts are usable, for a clear message before the start: trusted_proxies; cors.origin (which also
- * logs what is wrong with an expression). NULL is. */
+ * logs what is wrong with an expression). NULL is usable. */
 EIO_API bool eio_trusted_proxies_are_valid(const char *list);
 EIO_API bool eio_cors_origin_is_valid(const char *origin);
-/* NULL: out of memory, or trusted_proxies or the TLS files are bad; what is wrong with those is logged as an error. */
+
+/* Returns NULL if out of memory, or if trusted_proxies or the TLS files are bad; what is wrong with them is logged. */
 EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options);
 /* Closes the listener and all HTTP connections (not WebSockets). Accepts NULL. */
 EIO_API void eio_http_free(struct eio_http *http);

@@ -35,7 +35,7 @@ struct eio__tls_io {
     bool more : 1;                /* OpenSSL or `unread` may have bytes for the owner */
     bool ended : 1;               /* the peer sends no more */
     bool broken : 1;              /* no byte goes either way */
-    bool told : 1;                /* and the owner knows, of either */
+    bool reported : 1;            /* the owner knows of the end or the break */
     bool deaf : 1;                /* the peer takes no more */
     bool shut : 1;                /* so do we send no more, once unsent is out */
     bool closing : 1;
@@ -109,10 +109,10 @@ static void send_records(struct eio__tls_io *io)
 
 /* --------------------------------------------------------------- readiness */
 
-/* What was read, or the end, stands here because the owner did not want it; the socket does not tell again. */
+/* What was read, or the end, stands here because the owner did not want it; the socket does not report it again. */
 static bool has_news(const struct eio__tls_io *io)
 {
-    return io->more || ((io->ended || io->broken) && !io->told);
+    return io->more || ((io->ended || io->broken) && !io->reported);
 }
 
 static short events_for(const struct eio__tls_io *io)
@@ -356,10 +356,10 @@ static ssize_t io_read(struct eio__io *base, uint8_t *p, size_t size)
     }
     if (n) return (ssize_t)n;
     if (io->ended && !io->broken) {
-        io->told = true;
+        io->reported = true;
         return 0;
     }
-    io->told = io->broken;
+    io->reported = io->broken;
     errno = io->broken ? ECONNRESET : EAGAIN;
     return -1;
 }

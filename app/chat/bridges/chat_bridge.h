@@ -76,7 +76,7 @@ extern const struct chat_bridge chat_ui, chat_agui;
 void chat_out_quoted(struct chat_out *out, const char *name, struct eio_str text);
 /* "answer_<ref>", and its attempt if that is not the first. */
 void chat_teller_message_id(const struct chat_teller *teller, char *out, size_t size);
-/* The text of a message's parts, {type:"text", text}, or of a text; NULL: there is none. malloc. */
+/* The text of a message's parts, {type:"text", text}, or of a text; malloc'ed. Returns NULL if they have no text. */
 char *chat_text_of_parts(const json_t *parts);
 
 #endif

@@ -72,7 +72,7 @@ static json_t *read_value(const json_t *schema, const char *text)
     return NULL;
 }
 
-/* The one required member that is not known; NULL: there is none, or more than one. */
+/* The required member that is not known. Returns NULL unless exactly one is unknown. */
 static const char *find_missing(const struct chat_question_open *question)
 {
     const json_t *required = json_object_get(question->schema, "required");

@@ -81,7 +81,7 @@ struct chat_dialect {
 
 extern const struct chat_dialect chat_typed, chat_tree_talk, chat_teaching, chat_widget;
 
-/* NULL: there is none of that name. */
+/* Returns NULL if no dialect has that name. */
 const struct chat_dialect *chat_dialect_named(const char *name);
 /* By a client's first message. */
 const struct chat_dialect *chat_dialect_guess(const json_t *message);
