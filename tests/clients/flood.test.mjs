@@ -76,40 +76,42 @@ async function post(parley, path, body) {
 async function openSocket(parley, auth) {
   const ws = new WebSocket(`${parley.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, { perMessageDeflate: false });
   ws.on("error", () => {});
-  ws.answers = 0;
   await within("connected", new Promise((resolve, reject) => {
     ws.on("message", (data) => {
       const head = data.toString("latin1", 0, 2);
       if (head[0] === "0") ws.send(`40${JSON.stringify({ token: auth })}`);
       if (head === "2") ws.send("3");
       if (head === "40") resolve();
-      if (head === "43") ws.answers++;
+      if (head === "43") ws.emit("answer");
     });
     ws.on("close", () => reject(new Error("closed")));
   }));
   return ws;
 }
 
-// Each sends on every socket, `each` times: more than is answered while the others look.
+// What is sent on every socket, with `each` unanswered at any time.
 const event = (name, data) => (i) => `42${i}${JSON.stringify([name, data(i)])}`;
 const subscribe = event("call:subscribe", (i) => ({ call_id: "long", since_seq: i % LINES }));
 const floods = {
   "call:subscribe from ever different lines": { say: () => subscribe, each: 10 },
   "call:subscribe, without reading the answers": { say: () => subscribe, each: 10, isDeaf: true },
   "call:subscribe, allowed by the call's own list": { say: () => subscribe, each: 10, more: { calls: [] } },
-  "call:list": { say: () => event("call:list", () => ({})), each: 100 },
-  "doc:feedback": { say: () => event("doc:feedback", (i) => ({ call_id: "long", doc_id: `d${i}`, helpful: true })), each: 100 },
-  "auth:refresh": { say: (parley) => { const mine = token(parley, "eve"); return event("auth:refresh", () => ({ token: mine })); }, each: 100 },
+  "call:list": { say: () => event("call:list", () => ({})), each: 20 },
+  "doc:feedback": { say: () => event("doc:feedback", (i) => ({ call_id: "long", doc_id: `d${i}`, helpful: true })), each: 20 },
+  "auth:refresh": { say: (parley) => { const mine = token(parley, "eve"); return event("auth:refresh", () => ({ token: mine })); }, each: 20 },
 };
 
 async function openSockets(parley, sub, more) {
   return Promise.all(Array.from({ length: SOCKETS }, (_, i) => openSocket(parley, token(parley, sub(i), more))));
 }
 
-const answered = (sockets) => sockets.reduce((sum, { answers }) => sum + answers, 0);
-
+// As long as it lasts; a socket that does not read its answers sends no more than `each`.
 function pour(sockets, say, each) {
-  for (let i = 0; i < each; i++) sockets.forEach((ws, k) => ws.send(say(i * SOCKETS + k)));
+  let count = 0, isOver = false;
+  const once = (ws) => { if (!isOver) ws.send(say(count++)); };
+  for (const ws of sockets) ws.on("answer", () => once(ws));
+  for (let i = 0; i < each; i++) sockets.forEach(once);
+  return () => { isOver = true; };
 }
 
 // POSTs over as many connections, as long as it lasts.
@@ -184,7 +186,6 @@ if (!isMainThread) {
         open = await openSockets(parley, () => "eve", more);
         if (isDeaf) for (const ws of open) ws.pause();
         await stands(() => pour(open, say(parley), each));
-        assert.ok(answered(open) < SOCKETS * each, "the flood was over before the others had looked");
       });
     }
 
@@ -209,7 +210,6 @@ if (!isMainThread) {
         open = await openSockets(parley, (i) => `user ${i}`, { tenant: "acme" });
         const { say, each } = floods[what];
         await stands(() => pour(open, say(parley), each));
-        assert.ok(answered(open) < SOCKETS * each, "the flood was over before the others had looked");
       });
     }
   });
