@@ -2,7 +2,7 @@
  * chat_schema.c, chat_log.c, chat_room.h, chat_room.c, chat_peer.c, chat_store.c, chat_session.c, chat_snapshot.c,
  * chat_turn_store.h, chat_turn_store.c, chat_pending.h, chat_message.c, chat_turn.h, chat_turn.c, chat_model.c,
  * chat_assistants.h, chat_toolbox.h, chat_form.h, chat_call.c, chat_mcp.h, chat_ask.c, chat_nodes.h, chat_answer.c,
- * chat_nodes.c, chat_stop.c, chat_takeover.c, chat_history.c, chat_post.c, chat_sweep.c, chat_share.c,
+ * chat_nodes.c, chat_stop.c, chat_takeover.c, chat_history.c, chat_document.c, chat_post.c, chat_sweep.c, chat_share.c,
  * chat_tree.h, chat_edit.h, chat_work.h, chat_lessons.h, chat_reminders.h, then the tools. */
 #ifndef CHAT_INT_H
 #define CHAT_INT_H
@@ -173,6 +173,7 @@ int chat_answer_start(struct chat *chat);
 int chat_stop_start(struct chat *chat);
 int chat_takeover_start(struct chat *chat);
 int chat_history_start(struct chat *chat);
+int chat_document_start(struct chat *chat);
 int chat_post_start(struct chat *chat);
 int chat_sweep_start(struct chat *chat);
 int chat_edit_start(struct chat *chat);

@@ -114,5 +114,7 @@ const char *const chat_migrations[] = {
     " byte INTEGER NOT NULL);",   /* of its text */
     /* 3 */
     "ALTER TABLE chats ADD COLUMN time_zone TEXT NOT NULL DEFAULT ''", /* of its user (kit_zone.h); '': the server's */
+    /* 4 */
+    "CREATE INDEX chat_log_sources ON chat_log(chat, seq) WHERE type = 'chat.source'", /* what its answers stand on */
     NULL,
 };

@@ -100,6 +100,9 @@ struct knowledge_part {
 /* The nth of the topic of a document. 404: there are not so many, or the document is gone. */
 int knowledge_read_part(struct kit_db *db, const char *doc_id, int64_t n, struct knowledge_part *part,
                         struct kit_failure *failure);
+/* A document as it stands now, by itself: is_last is false. 404: it is gone. */
+int knowledge_read_document(struct kit_db *db, const char *doc_id, struct knowledge_part *part,
+                            struct kit_failure *failure);
 /* The first document of the topic, or else with the title, that is that text, in letters of either case. 404. */
 int knowledge_find_topic(struct kit_db *db, const char *name, char doc_id[KIT_ID_SIZE], struct kit_failure *failure);
 

@@ -55,10 +55,40 @@ test("an answer is Markdown, with its steps, tools and sources", async () => {
   await last().locator("[data-tool]").getByText("The customer will print").or(last().locator("[data-tool] pre")).first().waitFor();
   await last().locator("[data-thinking] summary").click();
   await last().getByText("Searching the knowledge base").waitFor();
-  await last().locator('[data-source="d1"] summary').click();
-  await last().getByText("you need their full address").waitFor();
   await checkWithAxe(page, "answer");
   assert.match(page.url(), /#\/chat\/chat-1$/);
+});
+
+test("a source opens at the passage that was quoted, beside the chat; Escape leads back to it", async () => {
+  await page.getByLabel("Message", { exact: true }).fill("half a word");
+  await last().locator('[data-source="d1"]').click();
+  const reader = page.locator('[data-article="d1"]');
+  await reader.locator("mark", { hasText: "you need their full address." }).waitFor();
+  assert.equal(await reader.locator("mark").count(), 1);
+  await reader.getByText("0 of 3 steps done").waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Back to the chat");
+  assert.equal(await last().isVisible(), true, "the answer stands beside it");
+  await reader.getByLabel("Get their address").check();
+  await reader.getByText("1 of 3 steps done").waitFor();
+  await page.evaluate(() => Object.defineProperty(navigator, "clipboard", { value: { writeText: async (text) => (window.copied = text) } }));
+  await reader.getByRole("button", { name: "Copy" }).click();
+  await reader.getByRole("button", { name: "Copied" }).waitFor();
+  assert.match(await page.evaluate(() => window.copied), /^Return Due to Size\n\nFor returns/);
+  await checkWithAxe(page, "source");
+  await page.keyboard.press("Escape");
+  await reader.waitFor({ state: "detached" });
+  assert.equal(await page.evaluate(() => document.activeElement.dataset.source), "d1");
+  assert.equal(await page.getByLabel("Message", { exact: true }).inputValue(), "half a word");
+  await page.getByLabel("Message", { exact: true }).fill("");
+});
+
+test("a source whose article is gone shows what was quoted of it", async () => {
+  await last().locator('[data-source="d2"]').click();
+  const reader = page.locator('[data-article="d2"]');
+  await reader.getByRole("alert").filter({ hasText: "not in the knowledge base any more" }).waitFor();
+  await reader.getByText("Gold members get unlimited returns.").waitFor();
+  await checkWithAxe(page, "source that is gone");
+  await reader.getByRole("button", { name: "Back to the chat" }).click();
 });
 
 test("a form has a field of each kind, and goes back as its schema says", async () => {
@@ -189,6 +219,15 @@ test("on a phone: one part at a time, targets are large enough, nothing scrolls 
     assert.deepEqual(small, [], part);
     await checkWithAxe(phone, `phone: ${part}`);
   }
+  await phone.getByRole("button", { name: "Chat", exact: true }).click();
+  await phone.locator('[data-source="d1"]').click();
+  const reader = phone.locator('[data-article="d1"]');
+  await reader.locator("mark").waitFor();
+  assert.equal(await phone.locator("[data-answer]").first().isVisible(), false, "it stands over the chat");
+  assert.equal(await phone.evaluate(() => document.documentElement.scrollWidth > window.innerWidth), false);
+  await checkWithAxe(phone, "phone: source");
+  await reader.getByRole("button", { name: "Back to the chat" }).click();
+  await phone.locator("[data-answer]").first().waitFor();
   await phone.context().close();
 });
 

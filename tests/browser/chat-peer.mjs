@@ -84,6 +84,8 @@ export class ChatPeer {
   async #serve(request, response) {
     const { pathname } = new URL(request.url, "http://peer");
     if (pathname === "/" && !/html/.test(request.headers.accept ?? "")) return response.setHeader("Content-Type", "application/json").end(JSON.stringify({ ok: true, version: "0", events: EVENTS, paths: [] }));
+    const [, source] = /^\/api\/v1\/chats\/chat-1\/sources\/(.+)$/.exec(pathname) ?? [];
+    if (source) return response.writeHead(ARTICLES[source] ? 200 : 404, { "Content-Type": "application/json" }).end(JSON.stringify(ARTICLES[source] ? { ok: true, document: ARTICLES[source] } : { ok: false, error: { code: 404, message: "document not found" } }));
     const file = join(DIST, pathname === "/" ? "index.html" : pathname);
     const body = await readFile(file).catch(() => null);
     response.writeHead(body ? 200 : 404, { "Content-Type": TYPES[extname(file)] ?? "text/plain", "Content-Security-Policy": POLICY });
@@ -118,6 +120,10 @@ const TEXT = `You can return it **within 90 days**. In short:
 order: 3348917502
 \`\`\``;
 const MS = 3_600_000;
+/** Sources that are still there. */
+const ARTICLES = {
+  d1: { id: "d1", title: "Return Due to Size", topic: "Product Defect", text: "For returns, ask what is wrong with the item.\n1. Get their membership level\n2. Get their address\n  - Since the customer will print out a shipping label for the return, you need their full address.\n3. Start the return\n" },
+};
 
 /** What the assistant does for each of these messages: the states that a page has to show. */
 export const SCRIPTS = {

@@ -17,9 +17,10 @@ let page;
 let held = gate();
 const questions = [];
 
-/** Says the question back, word by word; "slow" waits in the middle. */
+/** Says the question back, word by word; "slow" waits in the middle, "search" searches first. */
 async function* answer(messages) {
   const question = messages.findLast(({ role }) => role === "user").content;
+  if (question.startsWith("search") && messages.at(-1).role !== "tool") return void (yield { call: "search_knowledge", args: { query: question } });
   questions.push(question);
   yield "You said: ";
   if (question.startsWith("slow")) yield { wait: held.promise };
@@ -206,12 +207,20 @@ test("one script tag puts the widget on another site, whose styles do not reach 
   await say(shop, "hello shop");
   await shows(shop, ["hello shop", "You said: hello shop"]);
   await checkWithAxe(shop, "widget");
+  await say(shop, "search refund for an order");
+  await shop.locator("[data-source]").first().click();
+  await shop.locator("[data-article] mark").first().waitFor();
+  assert.equal(await shop.locator("[data-answer]").first().isVisible(), false, "the article stands over the chat");
+  await checkWithAxe(shop, "widget: source");
+  await shop.keyboard.press("Escape");
+  await shows(shop, ["hello shop", "You said: hello shop"], ["search refund for an order", "You said: search refund for an order"]);
+  await until(() => shop.evaluate(() => document.querySelector("parley-chat").shadowRoot.activeElement?.dataset.source), "the focus on the source again");
   await shop.keyboard.press("Escape");
   await shop.getByRole("button", { name: "Ask us", exact: true }).waitFor();
   assert.equal(await shop.locator("[data-connection]").isVisible(), false);
   await shop.reload();
   await shop.getByRole("button", { name: "Ask us" }).click();
-  await shows(shop, ["hello shop", "You said: hello shop"]);
+  await shows(shop, ["hello shop", "You said: hello shop"], ["search refund for an order", "You said: search refund for an order"]);
   await shop.getByRole("button", { name: "New chat" }).click();
   await shows(shop);
   await shop.context().close();

@@ -122,10 +122,10 @@ test("a node appears in the tree beside the chat, and is removed after consent",
 test("a question is answered from the documents, and its sources open", async () => {
   await say(page, "How do I return an item?");
   await done(5);
-  const source = last().locator("[data-source]", { hasText: "Return Due to Size" });
-  await source.locator("summary").click();
-  await source.locator("p").waitFor();
-  await source.locator("summary").click();
+  await last().locator("[data-source]", { hasText: "Return Due to Size" }).click();
+  await page.locator("[data-article] mark").first().waitFor();
+  await checkWithAxe(page, "source");
+  await page.keyboard.press("Escape");
 });
 
 /** All that can be read, with what is folded. */

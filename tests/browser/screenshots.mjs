@@ -118,6 +118,12 @@ const STATES = {
     await page.locator('[data-answer][data-state="done"]').waitFor();
     return page;
   },
+  "chat-source": async (options) => {
+    const page = await chatting(options, "How do I return an order?");
+    await page.locator('[data-source="d1"]').click();
+    await page.locator("[data-article] mark").waitFor();
+    return page;
+  },
   "chat-form": (options) => chatting(options, "Plan it"),
   "chat-link": (options) => chatting(options, "Connect my calendar"),
   "chat-approval": (options) => chatting(options, "Remove Task 1"),

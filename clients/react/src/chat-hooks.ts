@@ -5,7 +5,7 @@ import type { ChatListState, ChatState, Elicitation } from "./chat-types.js";
 import { RequestError } from "./outbox.js";
 import { Store } from "./store.js";
 import type { TreeDelta, TreeNode } from "./tree.js";
-import type { ConnectionState, Failure } from "./types.js";
+import type { ArticleText, ConnectionState, Failure } from "./types.js";
 
 const NOTHING = new Store<ChatState>({
   chatId: "", isLoading: false, error: null, title: "", items: [], isRunning: false, pending: [], tree: null, treeVersion: 0,
@@ -56,6 +56,8 @@ export interface AssistantChat extends ChatState {
   retry: (id: string) => Promise<boolean>;
   discard: (id: string) => void;
   takeOver: (release?: boolean) => Promise<boolean>;
+  /** A document that an answer here names as its source. Rejects with RequestError. */
+  readSource: (docId: string) => Promise<ArticleText>;
   loadOlder: () => void;
   /** Why the last of these failed. */
   problem: Failure | null;
@@ -81,6 +83,7 @@ export function useAssistant(chatId: string | null, { onOpen, assistant: name }:
     // Whoever shows the chat watches it from then on.
     await sending.finally(() => assistant.unwatch(fresh));
   }), [assistant, attempt, chat, name]);
+  const readSource = useCallback((docId: string) => (chat ? chat.readSource(docId) : Promise.reject(new RequestError({ code: 404, message: "no chat is open" }))), [chat]);
   const on = useCallback((action: (own: Chat) => Promise<unknown>) => attempt(async () => (chat ? action(chat) : undefined)), [attempt, chat]);
 
   return useMemo(() => ({
@@ -96,9 +99,10 @@ export function useAssistant(chatId: string | null, { onOpen, assistant: name }:
     }),
     discard: (id) => chat?.discard(id),
     takeOver: (release) => on((own) => own.takeOver(release)),
+    readSource,
     loadOlder: () => void chat?.loadOlder(),
     problem, dismiss, connection,
-  }), [chat, chatId, state, send, on, problem, dismiss, connection]);
+  }), [chat, chatId, state, send, on, readSource, problem, dismiss, connection]);
 }
 
 export interface ChatTree {

@@ -7,7 +7,7 @@ import { RequestError, type Ack } from "./outbox.js";
 import { readEvents } from "./sse.js";
 import { Store } from "./store.js";
 import type { TreeDelta } from "./tree.js";
-import type { Failure } from "./types.js";
+import type { ArticleText, Failure } from "./types.js";
 import { userZone } from "./zone.js";
 
 const PAGE = 100;
@@ -146,6 +146,12 @@ export class Chat {
 
   takeOver(release = false): Promise<Ack> {
     return this.#request("chat.takeover", { release });
+  }
+
+  /** What an answer of this chat names as its source, as a whole. Rejects with RequestError. */
+  async readSource(docId: string): Promise<ArticleText> {
+    const response = await this.#fetch(`/api/v1/chats/${encodeURIComponent(this.chatId)}/sources/${encodeURIComponent(docId)}`);
+    return ((await response.json()) as { document: ArticleText }).document;
   }
 
   async loadOlder(): Promise<void> {

@@ -80,6 +80,12 @@ export interface ChatDeleteRequest {
   chat_id: string;
 }
 
+/** GET /api/v1/chats/{chat_id}/sources/{doc_id}: a document that an answer of the chat names as its source (chat.source), as it stands now. */
+export interface ChatDocumentRequest {
+  chat_id: string;
+  doc_id: string;
+}
+
 /** A message as it should have been; what followed it is replaced. */
 export interface ChatEditRequest {
   id: string;
@@ -665,6 +671,7 @@ export interface ClientEvents {
   "call:unsubscribe": CallUnsubscribeRequest;
   "call:wrapup": CallWrapupRequest;
   "chat.delete": ChatDeleteRequest;
+  "chat.document": ChatDocumentRequest;
   "chat.edit": ChatEditRequest;
   "chat.export": ChatExportRequest;
   "chat.feedback": ChatFeedbackRequest;

@@ -65,9 +65,13 @@ export interface DocumentEntry {
   learned_calls: number;
 }
 
-/** A document as a whole. */
-export interface Article extends DocumentEntry {
+/** A document to read. */
+export interface ArticleText extends Pick<DocumentEntry, "id" | "title" | "topic"> {
   text: string;
+}
+
+/** A document as a whole. */
+export interface Article extends DocumentEntry, ArticleText {
   /** What calls taught, the most frequent first. */
   learned: Array<{ kind: "word" | "pair" | "concept"; text: string; calls: number }>;
 }

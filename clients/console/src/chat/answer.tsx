@@ -1,5 +1,5 @@
 // An answer: what the assistant did for it, its text as it comes, its questions, what it stands on.
-import type { Answer, AssistantChat, Elicitations, ToolCall } from "@parley/react";
+import type { Answer, AssistantChat, Elicitations, Source, ToolCall } from "@parley/react";
 import { BookOpenText, Check, ChevronRight, CircleAlert, Copy, LoaderCircle, RotateCcw, ThumbsDown, ThumbsUp } from "lucide-react";
 import { memo, useState } from "react";
 import { cn } from "../lib/cn.js";
@@ -14,11 +14,15 @@ interface Props {
   canAct: boolean;
   chat: Pick<AssistantChat, "regenerate" | "rate">;
   elicitations: Elicitations;
+  onSource: OpenSource;
 }
+
+/** From: what is focused again when it is closed. */
+export type OpenSource = (source: Source, from: Element) => void;
 
 export const textOf = (answer: Answer): string => answer.parts.map((part) => (part.kind === "text" ? part.text : "")).join("\n\n").trim();
 
-export const AnswerRow = memo(function AnswerRow({ answer, isLast, canAct, chat, elicitations }: Props) {
+export const AnswerRow = memo(function AnswerRow({ answer, isLast, canAct, chat, elicitations, onSource }: Props) {
   const { parts, state, by, error, sources } = answer;
   const isWaiting = parts.some((part) => part.kind === "form" && part.elicitation.state === "open");
   return (
@@ -32,7 +36,7 @@ export const AnswerRow = memo(function AnswerRow({ answer, isLast, canAct, chat,
       })}
       {state === "stopped" && <p className="text-[13px] text-faint">You stopped this answer.</p>}
       {state === "failed" && <p role={isLast ? "alert" : undefined} className="flex items-start gap-2 rounded-lg bg-bad-wash px-3 py-2 text-bad"><CircleAlert aria-hidden className="mt-0.5 size-4 shrink-0" />{failureText(error)}</p>}
-      {sources.length > 0 && <Sources sources={sources} />}
+      {sources.length > 0 && <Sources sources={sources} onSource={onSource} />}
       {state !== "running" && canAct && <Actions answer={answer} isLast={isLast} chat={chat} />}
     </article>
   );
@@ -96,17 +100,16 @@ function Progress({ progress: { progress, total, message } }: { progress: NonNul
   );
 }
 
-function Sources({ sources }: { sources: Answer["sources"] }) {
+function Sources({ sources, onSource }: { sources: Answer["sources"]; onSource: OpenSource }) {
   return (
     <section aria-label="Sources" className="grid gap-1.5">
       <h3 className="text-[12.5px] font-medium text-faint">Sources</h3>
       <ul className="flex flex-wrap gap-2">
-        {sources.map(({ doc_id: id, title, excerpt }) => (
-          <li key={id} data-source={id} className="min-w-0">
-            <details className="group rounded-lg border border-line bg-surface text-[13px]">
-              <summary className="flex min-h-9 items-center gap-2 rounded-lg px-2.5 pointer-coarse:min-h-11 hover:bg-hover"><BookOpenText aria-hidden className="size-4 shrink-0 text-faint" /><span className="truncate font-medium">{title}</span></summary>
-              <p className="max-w-prose border-t border-line px-2.5 py-2 text-soft">{excerpt || "No passage was quoted."}</p>
-            </details>
+        {sources.map((source) => (
+          <li key={source.doc_id} className="max-w-full min-w-0">
+            <button type="button" data-source={source.doc_id} onClick={(event) => onSource(source, event.currentTarget)} className="flex min-h-9 max-w-full items-center gap-2 rounded-lg border border-line bg-surface px-2.5 text-[13px] pointer-coarse:min-h-11 hover:bg-hover">
+              <BookOpenText aria-hidden className="size-4 shrink-0 text-faint" /><span className="truncate font-medium">{source.title}</span>
+            </button>
           </li>
         ))}
       </ul>

@@ -7,6 +7,7 @@ import { go } from "../lib/route.js";
 import { Button } from "../ui/button.js";
 import { ChatList } from "./chat-list.js";
 import { Conversation } from "./conversation.js";
+import { SourceReader, useSource } from "./source-reader.js";
 import { TreePanel } from "./tree.js";
 import { useConversationKey } from "./use-key.js";
 
@@ -18,6 +19,7 @@ export default function ChatPage({ chatId }: { chatId: string | null }) {
   const elicitations = useElicitation(chatId);
   const tree = useTree(chatId);
   const [view, setView] = useState<View>("chat");
+  const { source, open, close } = useSource(chatId);
   const canEdit = chat.isOwner && chatId !== null && tree.root !== null;
   useEffect(() => {
     document.title = chat.title ? `${chat.title} · Parley` : "Chat · Parley";
@@ -30,12 +32,13 @@ export default function ChatPage({ chatId }: { chatId: string | null }) {
     <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)_auto] lg:grid-cols-[240px_minmax(0,1fr)_340px] lg:grid-rows-1 xl:grid-cols-[264px_minmax(0,1fr)_400px]">
       <h1 className="sr-only">Chat with the assistant</h1>
       <ChatList selected={chatId} onSelect={select} className={cn("lg:flex", view !== "chats" && "max-lg:hidden")} />
-      <section aria-label="The chat" data-open-chat={chatId ?? ""} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "chat" && "max-lg:hidden")}>
+      <section aria-label="The chat" data-open-chat={chatId ?? ""} className={cn("flex min-h-0 min-w-0 flex-col bg-surface max-lg:col-start-1 max-lg:row-start-1 lg:border-x lg:border-line", view !== "chat" && "max-lg:hidden", source && "max-lg:invisible")}>
         {chat.takenBy && <TakenBy chat={chat} />}
         {chat.error ? <Refused message={chat.error.code === 404 ? "There is no such chat. It may have been deleted." : chat.error.message} onNew={() => select(null)} />
-          : <Conversation key={key} chat={chat} elicitations={elicitations} empty={<Empty onAsk={(text) => void chat.send(text)} />} className="flex min-h-0 flex-1 flex-col" />}
+          : <Conversation key={key} chat={chat} elicitations={elicitations} onSource={open} empty={<Empty onAsk={(text) => void chat.send(text)} />} className="flex min-h-0 flex-1 flex-col" />}
       </section>
-      <TreePanel tree={tree} canEdit={canEdit} className={cn("lg:flex", view !== "tree" && "max-lg:hidden")} />
+      <TreePanel tree={tree} canEdit={canEdit} className={cn(source ? "lg:hidden" : "lg:flex", view !== "tree" && "max-lg:hidden")} />
+      {source && <SourceReader chat={chat} source={source} onClose={close} className={cn("max-lg:col-start-1 max-lg:row-start-1", view !== "chat" && "max-lg:hidden")} />}
       <Views view={view} onView={setView} />
     </main>
   );

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type Reac
 import { clockTime } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { Textarea } from "../ui/field.js";
-import { AnswerRow, textOf } from "./answer.js";
+import { AnswerRow, textOf, type OpenSource } from "./answer.js";
 
 interface Props {
   chat: AssistantChat;
@@ -13,6 +13,7 @@ interface Props {
   /** Shown while nothing was said. */
   empty: ReactNode;
   placeholder?: string;
+  onSource: OpenSource;
   className?: string;
 }
 
@@ -36,7 +37,7 @@ function useFollow(items: readonly ChatItem[]) {
   return { box, follows, jump, onScroll: () => setFollows(isNear()) };
 }
 
-export function Conversation({ chat, elicitations, empty, placeholder, className }: Props) {
+export function Conversation({ chat, elicitations, empty, placeholder, onSource, className }: Props) {
   const { items } = chat;
   const { box, follows, jump, onScroll } = useFollow(items);
   const [editing, setEditing] = useState<string | null>(null);
@@ -52,7 +53,7 @@ export function Conversation({ chat, elicitations, empty, placeholder, className
             {items.length === 0 && !chat.isLoading && empty}
             {chat.isLoading && <p className="text-center text-faint">Opening…</p>}
             {items.map((item) => {
-              if (item.kind === "answer") return <AnswerRow key={item.key} answer={item} isLast={item.key === lastAnswer} canAct={canAct} chat={chat} elicitations={elicitations} />;
+              if (item.kind === "answer") return <AnswerRow key={item.key} answer={item} isLast={item.key === lastAnswer} canAct={canAct} chat={chat} elicitations={elicitations} onSource={onSource} />;
               if (item.kind === "message") return <Said key={item.key} item={item} chat={chat} isEditing={editing === item.id} onEdit={(on) => setEditing(on ? item.id : null)} />;
               return <Note key={item.key} item={item} />;
             })}

@@ -10,6 +10,7 @@ import { MessageCircle, RotateCcw, X } from "lucide-react";
 import { StrictMode, useEffect, useRef, useState } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { Conversation } from "../chat/conversation.js";
+import { SourceReader, useSource } from "../chat/source-reader.js";
 import { useConversationKey } from "../chat/use-key.js";
 import { cn } from "../lib/cn.js";
 import { Button } from "../ui/button.js";
@@ -101,6 +102,7 @@ function Panel({ host, server, label, onClose }: PanelProps & { label: string; o
   const conversation = useConversationKey(chatId);
   const chat = useAssistant(chatId, { onOpen: (id) => (conversation.opened(id), open(id)), ...(assistant && { assistant }) });
   const elicitations = useElicitation(chatId);
+  const { source, open: openSource, close: closeSource } = useSource(chatId);
   const { status, reason } = useConnectionStatus("assistant");
   const [text, tone] = SAID[status];
   // It was deleted, or is another user's.
@@ -115,7 +117,13 @@ function Panel({ host, server, label, onClose }: PanelProps & { label: string; o
         {chatId && <Button variant="ghost" size="icon" aria-label="New chat" onClick={() => open(null)}><RotateCcw /></Button>}
         {onClose && <Button variant="ghost" size="icon" aria-label="Close" onClick={onClose}><X /></Button>}
       </header>
-      <Conversation key={conversation.key} chat={chat} elicitations={elicitations} placeholder={host.getAttribute("placeholder") ?? undefined} empty={<p className="pt-6 text-center text-soft">What can I help with?</p>} className="flex min-h-0 flex-1 flex-col" />
+      <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] grid-rows-[minmax(0,1fr)]">
+        <Conversation
+          key={conversation.key} chat={chat} elicitations={elicitations} onSource={openSource} placeholder={host.getAttribute("placeholder") ?? undefined}
+          empty={<p className="pt-6 text-center text-soft">What can I help with?</p>} className={cn("col-start-1 row-start-1 flex min-h-0 flex-col", source && "invisible")}
+        />
+        {source && <SourceReader chat={chat} source={source} onClose={closeSource} className="col-start-1 row-start-1" />}
+      </div>
     </>
   );
 }
