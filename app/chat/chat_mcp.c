@@ -99,14 +99,18 @@ static void on_done(void *ctx, const struct mcp_result *result)
     free(text);
 }
 
-static const struct mcp_call_ops ops = {on_progress, on_ask, on_withdrawn, on_done};
+static struct mcp_caller caller_of(struct chat_tool_call *call)
+{
+    static const struct mcp_call_ops ops = {on_progress, on_ask, on_withdrawn, on_done};
+    return (struct mcp_caller){.tenant = call->info.tenant, .user = call->info.user, .ops = &ops, .ctx = call};
+}
 
 /* -------------------------------------------------------------------- calls */
 
 void chat_mcp_start(struct chat_tool_call *call)
 {
     const struct mcp_tool *tool = chat_mcp_tool(call);
-    const struct mcp_caller caller = {call->info.user, &ops, call};
+    const struct mcp_caller caller = caller_of(call);
     call->mcp->call = tool ? mcp_call_start(mcp_of(call->info.kit), tool, call->args, &caller) : NULL;
     if (!call->mcp->call) chat_tool_fail(call, tool ? "Out of memory." : "This tool is not there any more.");
 }
@@ -128,7 +132,7 @@ static json_t *collect_answers(const struct chat_tool_call *call)
 
 void chat_mcp_resume(struct chat_tool_call *call, const json_t *state)
 {
-    const struct mcp_caller caller = {call->info.user, &ops, call};
+    const struct mcp_caller caller = caller_of(call);
     json_t *answers = collect_answers(call);
     call->mcp->call = mcp_call_resume(mcp_of(call->info.kit), state, answers, &caller);
     json_decref(answers);

@@ -282,6 +282,14 @@ static void finish_done(struct kit_fetcher *fetcher)
     if (fetcher->has_waiting) settle_waiting(fetcher);
 }
 
+void kit_fetch_pause(struct kit_fetch *fetch, bool pauses)
+{
+    if (fetch->waits || fetch->cancelled) return;
+    if (fetch->idle_timeout_ms && pauses) eio_timer_stop(&fetch->idle_timer);
+    if (fetch->idle_timeout_ms && !pauses) eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
+    curl_easy_pause(fetch->easy, pauses ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+}
+
 static void on_idle(void *ctx)
 {
     struct kit_fetch *fetch = ctx;

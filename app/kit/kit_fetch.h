@@ -50,6 +50,9 @@ void kit_fetcher_free(struct kit_fetcher *fetcher);
 struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_fetch_options *options);
 /* The first field of that name in the response, NULL without one. Only within on_data and on_done. Any case will do. */
 const char *kit_fetch_header(const struct kit_fetch *fetch, const char *name);
+/* Until it goes on, nothing more is received, or nearly nothing: what has arrived may still come. Also within on_data.
+ */
+void kit_fetch_pause(struct kit_fetch *fetch, bool pauses);
 /* Ends it without on_done. Also within on_data. */
 void kit_fetch_cancel(struct kit_fetch *fetch);
 void kit_fetcher_get_stats(const struct kit_fetcher *fetcher, struct kit_fetch_stats *stats);

@@ -30,6 +30,8 @@ static const struct kit_option option_rows[] = {
     KIT_SIZE_ROW("mcp_text_max_bytes", text_max_bytes, "65536", 256, "MCP",
                  "text of a tool's answer that the model gets; the rest is cut, with a note"),
     KIT_U32_ROW("mcp_tools_max", tools_max, "256", 1, 10000, "MCP", "tools of one server; the others are left out"),
+    KIT_SIZE_ROW("mcp_tools_max_bytes", tools_max_bytes, "1048576", 1024, "MCP",
+                 "JSON of all tools of one server; those beyond are left out"),
     KIT_U32_ROW("mcp_calls_max", calls_max, "256", 1, 100000, "MCP",
                 "calls of one server's tools at a time; above: they fail"),
     KIT_U32_ROW("mcp_user_calls_max", user_calls_max, "16", 1, 100000, "MCP",
@@ -57,7 +59,7 @@ static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("mcp_refused_total", refused,
                     "Calls and sessions beyond mcp_calls_max, mcp_user_calls_max or mcp_sessions_max."),
     KIT_COUNTER_ROW("mcp_tools_dropped_total", tools_dropped,
-                    "Tools of MCP servers that cannot be used, or exceed mcp_tools_max."),
+                    "Tools of MCP servers that cannot be used, or exceed mcp_tools_max or mcp_tools_max_bytes."),
     KIT_COUNTER_ROW("mcp_questions_total", asks, "Questions of MCP servers to users."),
     KIT_COUNTER_ROW("mcp_resumed_total", resumed, "Streams of MCP servers that broke off and were resumed."),
     KIT_COUNTER_ROW("mcp_sessions_opened_total", sessions_opened, "Sessions opened with MCP servers."),
@@ -83,6 +85,7 @@ struct mcp *mcp_new(struct kit *kit, const struct mcp_config *config)
     mcp->loop = kit->loop;
     mcp->fetcher = kit->fetcher;
     mcp->config = config;
+    if (kit->work) kit_strand_init(&mcp->strand, kit->work, 1, NULL, NULL);
     return mcp;
 }
 
@@ -131,6 +134,7 @@ void mcp_free(struct mcp *mcp)
     mcp_calls_cancel(mcp);
     for (size_t i = 0; i < mcp->server_count; i++) mcp_server_clear(&mcp->servers[i]);
     mcp_posts_cancel(mcp);
+    if (mcp->kit->work) kit_work_wait(mcp->kit->work); /* what is on a thread needs the strand */
     free(mcp->servers);
     free(mcp);
 }

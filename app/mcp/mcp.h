@@ -45,7 +45,8 @@ struct mcp_result {
      * arguments). NULL and 0: it has answered, if only with an error of its own (ok is false). */
     const char *error;
     int code;
-    const json_t *content; /* the server's result: content, structuredContent, isError; NULL: it has not answered */
+    /* The server's result: content, structuredContent, isError. NULL: it has not answered, or it is long (64 KiB). */
+    const json_t *content;
     /* What a model reads, never empty: text, or structured content where there is no text; pictures, sound and what was
      * cut are named in a few words. A failure is described here, too. */
     struct eio_str text;
@@ -68,7 +69,8 @@ struct mcp_call_ops {
 };
 
 struct mcp_caller {
-    const char *user; /* whose share of calls it takes; "" is a user, too */
+    const char *tenant,
+        *user; /* whose share of calls and, in the older era, whose session it takes; both "": nobody's */
     const struct mcp_call_ops *ops;
     void *ctx;
 };

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PROGRESS_MS 50 /* no more often; the last one is always passed on */
+#define PROGRESS_MS 50              /* no more often; the last one is always passed on */
+#define PROGRESS_MESSAGE_BYTES 1024 /* it goes into a log for good */
 
 static void on_answered(void *owner, const struct mcp_reply *reply);
 static bool on_message(void *owner, const struct mcp_message *message);
@@ -17,6 +18,14 @@ static void on_end_timer(void *ctx)
     mcp_call_fail(call, call->code, call->error);
 }
 
+/* A user of another tenant is another user. NULL: out of memory. */
+static char *name_caller(const struct mcp_caller *caller)
+{
+    char *name = NULL;
+    if (!*caller->tenant && !*caller->user) return strdup("");
+    return asprintf(&name, "%zu:%s%s", strlen(caller->tenant), caller->tenant, caller->user) < 0 ? NULL : name;
+}
+
 struct mcp_call *mcp_call_new(struct mcp_server *server, const char *tool, const json_t *arguments,
                               const struct mcp_caller *caller)
 {
@@ -25,7 +34,7 @@ struct mcp_call *mcp_call_new(struct mcp_server *server, const char *tool, const
     if (!call) return NULL;
     call->server = server;
     call->name = strdup(tool);
-    call->user = strdup(caller->user ? caller->user : "");
+    call->user = name_caller(caller);
     call->arguments = arguments ? json_deep_copy(arguments) : json_object();
     call->ops = caller->ops;
     call->ctx = caller->ctx;
@@ -99,13 +108,14 @@ void mcp_call_fail_later(struct mcp_call *call, int code, const char *error)
     eio_timer_start(&call->end_timer, 0);
 }
 
-static void finish_result(struct mcp_call *call, const json_t *result)
+/* words: of a result that was too long to keep; NULL: all of it is there. */
+static void finish_result(struct mcp_call *call, const json_t *result, const char *words)
 {
     json_t *kept = json_incref((json_t *)(uintptr_t)result);
-    char *text = mcp_result_text(result, call->server->mcp->config->text_max_bytes);
+    char *text = words ? strdup(words) : mcp_result_text(result, call->server->mcp->config->text_max_bytes);
     bool ok = !json_is_true(json_object_get(result, "isError"));
     if (text)
-        finish_call(call, &(struct mcp_result){ok, NULL, 0, kept, eio_str(text)});
+        finish_call(call, &(struct mcp_result){ok, NULL, 0, words ? NULL : kept, eio_str(text)});
     else
         mcp_call_fail(call, 503, "out of memory");
     free(text);
@@ -163,7 +173,7 @@ void mcp_call_send(struct mcp_call *call)
     struct mcp_server *server = call->server;
     if (server->era != MCP_LEGACY && !server->has_tools) {
         call->waits_for_list = true;
-        if (!server->listing.request) mcp_tools_refresh(server);
+        if (!server->listing.request && !server->listing.page) mcp_tools_refresh(server);
         return;
     }
     struct mcp_session *session = mcp_server_session(server, call->user);
@@ -225,22 +235,23 @@ static void undo_fall(struct mcp_call *call)
     call->refused = NULL;
     call->server->lacks_legacy = true;
     mcp_server_set_era(call->server, MCP_AUTO);
-    finish_result(call, result);
+    finish_result(call, result, NULL);
     json_decref(result);
 }
 
-static void take_result(struct mcp_call *call, const json_t *result)
+static void take_result(struct mcp_call *call, const struct mcp_message *message)
 {
+    const json_t *result = message->result;
     const char *type = json_string_value(json_object_get(result, "resultType"));
     bool is_modern = call->server->era == MCP_MODERN;
     if (is_modern && type && !strcmp(type, "input_required"))
         mcp_ask_inputs(call, result);
     else if (is_modern && json_object_get(result, "resultType") && (!type || strcmp(type, "complete")))
         mcp_call_fail(call, 502, "its result is of an unknown type");
-    else if (lacks_forms(call, result))
+    else if (!message->words && lacks_forms(call, result))
         fall_back(call, result);
     else
-        finish_result(call, result);
+        finish_result(call, result, message->words);
 }
 
 static void take_error(struct mcp_call *call, const struct mcp_message *message)
@@ -274,10 +285,20 @@ static void on_answered(void *owner, const struct mcp_reply *reply)
     else if (reply->message->kind == MCP_ERROR)
         take_error(call, reply->message);
     else
-        take_result(call, reply->message->result);
+        take_result(call, reply->message);
 }
 
 /* --------------------------------------------------------------- progress */
+
+/* Cuts between characters. */
+static void copy_message(char *out, size_t size, const char *text)
+{
+    size_t n = strnlen(text, size);
+    if (n == size) n--;
+    while (n && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+    memcpy(out, text, n);
+    out[n] = 0;
+}
 
 static void take_progress(struct mcp_call *call, const json_t *params)
 {
@@ -291,7 +312,9 @@ static void take_progress(struct mcp_call *call, const json_t *params)
     call->has_progress = true;
     if (!call->ops->on_progress || (!is_first && !is_last && now_ms - call->progress_ms < PROGRESS_MS)) return;
     call->progress_ms = now_ms;
-    call->ops->on_progress(call->ctx, value, whole > 0 ? whole : 0, message ? message : "");
+    char text[PROGRESS_MESSAGE_BYTES];
+    copy_message(text, sizeof text, message ? message : "");
+    call->ops->on_progress(call->ctx, value, whole > 0 ? whole : 0, text);
 }
 
 static bool on_message(void *owner, const struct mcp_message *message)

@@ -118,7 +118,7 @@ static const struct mcp_call_ops ops = {on_progress, on_ask, NULL, on_done};
 static void on_ask(void *ctx, const struct mcp_question *questions, size_t count, const json_t *state)
 {
     struct client *client = ctx;
-    const struct mcp_caller caller = {"", &ops, client};
+    const struct mcp_caller caller = {.tenant = "", .user = "", .ops = &ops, .ctx = client};
     struct kit_failure failure = {0};
     json_t *answers = json_object();
     for (size_t i = 0; i < count; i++) json_object_set_new(answers, questions[i].key, answer_question(&questions[i]));
@@ -148,7 +148,7 @@ static void end_client(struct client *client)
 /* What the suite wants called, {toolCalls: [{name, arguments}]}; otherwise each tool once. */
 static void call_next(struct client *client)
 {
-    const struct mcp_caller caller = {"", &ops, client};
+    const struct mcp_caller caller = {.tenant = "", .user = "", .ops = &ops, .ctx = client};
     const struct mcp_tool *tool = NULL;
     const json_t *wanted = json_object_get(client->context, "toolCalls");
     while (!tool && client->next < (wanted ? json_array_size(wanted) : client->count)) {

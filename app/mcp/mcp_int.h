@@ -8,6 +8,7 @@
 #define MCP_INT_H
 
 #include "kit_sse.h"
+#include "kit_work.h"
 #include "mcp.h"
 #include "mcp_result.h"
 #include "mcp_rpc.h"
@@ -22,7 +23,7 @@ enum mcp_era { MCP_AUTO, MCP_MODERN, MCP_LEGACY };
 struct mcp_config {
     const char *file;
     uint32_t probe_timeout_ms, idle_timeout_ms, call_timeout_ms, ask_timeout_ms, session_idle_ms, retry_max_ms;
-    size_t message_max_bytes, stream_max_bytes, text_max_bytes;
+    size_t message_max_bytes, stream_max_bytes, text_max_bytes, tools_max_bytes;
     uint32_t tools_max, calls_max, user_calls_max, rounds_max, sessions_max;
 };
 
@@ -61,11 +62,14 @@ struct mcp_entries {
 
 /* Reading the list of tools, page by page. */
 struct mcp_listing {
-    struct mcp_request *request; /* NULL: it is not being read */
+    struct mcp_request *request; /* NULL: none is under way */
+    json_t *page;                /* that is being read, from tool `at` on; NULL: none */
+    size_t at, bytes;            /* bytes: of what was found */
+    struct eio_timer timer;      /* goes on with it */
     struct mcp_entries found;
     json_t *cursors; /* seen, against loops: an object */
     int64_t ttl_ms;
-    unsigned pages;
+    unsigned pages, dropped;
     bool again; /* it has changed meanwhile */
 };
 
@@ -164,14 +168,31 @@ struct mcp_request {
     char *body;
     size_t body_size, body_capacity, received;
     bool is_typed, is_stream;
+    int status;        /* of HTTP, if is_typed */
     bool is_reading;   /* within its reader: it is freed afterwards */
     bool is_cancelled; /* meanwhile */
     bool is_flushing;  /* the stream has ended: what is not whole does not count */
     struct mcp_message answer;
+    struct mcp_reading *reading; /* a long message, on a thread (mcp_reading.c); NULL: none */
+    struct mcp_late *late;       /* what came behind it */
+    struct mcp_ending {
+        bool is_set; /* the response has ended, what it said is still being read */
+        int status;
+        bool is_timeout;
+        char error[96], type[48]; /* "": none */
+    } ending;
     char fault[128]; /* why reading ended early; "" */
     int fault_code;
     unsigned attempts; /* to resume, since the last event that had an id */
     char *session_id;  /* of the response; MCP_R_OPEN only */
+};
+
+/* A message that waits for a long one before it. */
+struct mcp_late {
+    struct mcp_late *next;
+    bool is_flushing;
+    size_t size;
+    char text[];
 };
 
 /* Something sent that has no answer: a notification, or the answer to a server's request. */
@@ -198,8 +219,8 @@ struct mcp_ask {
 struct mcp_call {
     struct mcp_call *next;
     struct mcp_server *server;
-    uint64_t number; /* grows */
-    char *name, *user;
+    uint64_t number;   /* grows */
+    char *name, *user; /* user: with the tenant */
     json_t *arguments;
     const struct mcp_call_ops *ops;
     void *ctx;
@@ -229,7 +250,8 @@ struct mcp {
     size_t server_count;
     struct mcp_call *calls;
     struct mcp_post *posts;
-    int64_t last_id; /* of requests */
+    struct kit_strand strand; /* for long messages; without kit->work they are read on the loop */
+    int64_t last_id;          /* of requests */
     bool is_draining;
     struct mcp_counters counters;
 };
@@ -274,6 +296,8 @@ void mcp_listener_close(struct mcp_session *session);
 struct mcp_session *mcp_session_new(struct mcp_server *server, const char *user);
 /* Ends its requests without on_done. is_polite: tells the server. */
 void mcp_session_free(struct mcp_session *session, bool is_polite);
+/* To the end of its server's list, which is in the order of their last calls. */
+void mcp_session_move_last(struct mcp_session *session);
 /* Sends what waits, or opens the session first. */
 void mcp_session_advance(struct mcp_session *session);
 /* Its stream stands, or will not. */
@@ -323,6 +347,19 @@ void mcp_request_fail_later(struct mcp_request *request, int code, const char *e
 void mcp_request_hold(struct mcp_request *request, bool is_held);
 /* Moves one that waits to another session. */
 void mcp_request_move(struct mcp_request *request, struct mcp_session *session);
+
+/* A message that was on a thread; the caller clears what is left of it. why: it cannot be read; NULL: it was, or,
+ * without a root, it is of no interest. */
+void mcp_request_read(struct mcp_request *request, struct mcp_message *message, const char *why, bool is_flushing);
+
+/* mcp_reading.c */
+bool mcp_reading_is_long(const struct mcp *mcp, size_t size);
+/* The text is copied. mcp_request_read() comes later, unless the request has forgotten it. Returns 0, EIO_ENOMEM, or
+ * EIO_EAGAIN: the threads have too much to do. */
+int mcp_reading_start(struct mcp_request *request, struct eio_str text, bool is_flushing);
+void mcp_reading_forget(struct mcp_request *request);
+/* On a thread, since it takes its time. */
+void mcp_free_tree(struct mcp *mcp, json_t *take_root);
 
 /* mcp_call.c */
 /* The calls that waited for a list: it has been read, or cannot be. */

@@ -11,6 +11,18 @@
 #define RESUME_MAX_MS 60000
 #define RESUME_ATTEMPTS 5 /* without an event that has an id */
 
+/* What was received and not read yet. */
+static void forget_unread(struct mcp_request *request)
+{
+    mcp_reading_forget(request);
+    request->ending.is_set = false;
+    while (request->late) {
+        struct mcp_late *late = request->late;
+        request->late = late->next;
+        free(late);
+    }
+}
+
 static void free_request(struct mcp_request *request)
 {
     struct mcp_request **link = &request->session->requests;
@@ -20,6 +32,7 @@ static void free_request(struct mcp_request *request)
     eio_timer_stop(&request->idle_timer);
     eio_timer_stop(&request->deadline_timer);
     eio_timer_stop(&request->resume_timer);
+    forget_unread(request);
     mcp_message_clear(&request->answer);
     mcp_strings_free(request->headers);
     json_decref(request->params);
@@ -189,25 +202,55 @@ static void answer_other(struct mcp_request *request, struct mcp_message *messag
     finish_answer(other, 200);
 }
 
-/* Takes a message. Returns 1 if it is the answer. */
-static int take_message(struct mcp_request *request, struct eio_str text)
+/* Takes a message, or why it cannot be read. Returns 1 if it is the answer. */
+static int take_message(struct mcp_request *request, struct mcp_message *message, const char *why, bool is_flushing)
 {
-    struct mcp_message message;
-    const char *why;
-    if (mcp_message_read(text, &message, &why)) {
-        if (request->is_flushing) return 0;
-        return fault_request(request, 502, "it sent a message that ", why);
-    }
-    if (mcp_message_answers(&message, request->id)) {
-        request->answer = message;
+    if (why) return is_flushing ? 0 : fault_request(request, 502, "it sent a message that ", why);
+    if (mcp_message_answers(message, request->id)) {
+        request->answer = *message;
+        memset(message, 0, sizeof *message);
         return 1;
     }
-    if (message.kind == MCP_REQUEST || message.kind == MCP_NOTIFICATION)
-        handle_message(request, &message);
+    if (message->kind == MCP_REQUEST || message->kind == MCP_NOTIFICATION)
+        handle_message(request, message);
     else
-        answer_other(request, &message);
-    mcp_message_clear(&message);
+        answer_other(request, message);
     return request->is_cancelled ? -1 : 0;
+}
+
+static int keep_late(struct mcp_request *request, struct eio_str text)
+{
+    struct mcp_late *late = malloc(sizeof *late + text.n), **tail = &request->late;
+    if (!late) return fault_request(request, 503, "out of memory", "");
+    *late = (struct mcp_late){.is_flushing = request->is_flushing, .size = text.n};
+    memcpy(late->text, text.p, text.n);
+    while (*tail) tail = &(*tail)->next;
+    *tail = late;
+    return 0;
+}
+
+/* Messages are taken in their order: behind a long one, they wait. */
+static int take_text(struct mcp_request *request, struct eio_str text, bool is_flushing)
+{
+    struct mcp_message message;
+    const char *why = NULL;
+    if (mcp_reading_is_long(request->session->server->mcp, text.n)) {
+        int failed = mcp_reading_start(request, text, is_flushing);
+        if (failed == EIO_EAGAIN) return fault_request(request, 503, "this server has too much to read", "");
+        return failed ? fault_request(request, 503, "out of memory", "") : 0;
+    }
+    if (!mcp_message_read(text, &message, &why)) why = NULL;
+    int result = take_message(request, &message, why, is_flushing);
+    mcp_message_clear(&message);
+    return result;
+}
+
+static int receive_text(struct mcp_request *request, struct eio_str text)
+{
+    if (request->reading) return keep_late(request, text);
+    int result = take_text(request, text, request->is_flushing);
+    if (request->reading && request->fetch) kit_fetch_pause(request->fetch, true);
+    return result;
 }
 
 /* An event without data only sets the place to resume from. */
@@ -216,7 +259,7 @@ static int on_event(void *ctx, const struct kit_sse_event *event)
     struct mcp_request *request = ctx;
     if (kit_sse_last_id(&request->sse).n) request->attempts = 0;
     if (!event->data.n || (event->name.n && !eio_str_is(event->name, "message"))) return 0;
-    return take_message(request, event->data);
+    return receive_text(request, event->data);
 }
 
 static int keep_body(struct mcp_request *request, struct eio_str data)
@@ -248,6 +291,7 @@ static void read_head(struct mcp_request *request, int status)
     const char *type = kit_fetch_header(request->fetch, "content-type");
     const char *id = kit_fetch_header(request->fetch, "mcp-session-id");
     request->is_typed = true;
+    request->status = status;
     request->is_stream = status / 100 == 2 && type && !strncasecmp(type, "text/event-stream", 17);
     if (request->kind == MCP_R_OPEN && id && status / 100 == 2 && !request->session_id)
         request->session_id = strdup(id);
@@ -321,14 +365,15 @@ static void finish_answer(struct mcp_request *request, int status)
 {
     if (request->fetch) kit_fetch_cancel(request->fetch);
     request->fetch = NULL;
+    forget_unread(request);
     if (renew_request(request, status)) return;
     mcp_request_finish(request, &(struct mcp_reply){&request->answer, status, 0, NULL, request->session_id});
 }
 
-static void fail_by_status(struct mcp_request *request, const struct kit_fetch_result *result)
+static void fail_by_status(struct mcp_request *request, const struct mcp_ending *ending)
 {
     char text[96];
-    int status = result->status, code = status == 429 || status == 503 ? 503 : 502;
+    int status = ending->status, code = status == 429 || status == 503 ? 503 : 502;
     if (status == 401 || status == 403)
         snprintf(text, sizeof text, "it refused the credentials (HTTP %d)", status);
     else if (status / 100 == 3)
@@ -341,16 +386,16 @@ static void fail_by_status(struct mcp_request *request, const struct kit_fetch_r
         snprintf(text, sizeof text, "its answer was empty (HTTP %d)", status);
     else
         snprintf(text, sizeof text, "it answered with %.40s instead of JSON",
-                 *result->type ? result->type : "something");
+                 *ending->type ? ending->type : "something");
     fail_request(request, code, text, status);
 }
 
-static void fail_fetch(struct mcp_request *request, const struct kit_fetch_result *result)
+static void fail_fetch(struct mcp_request *request, const struct mcp_ending *ending)
 {
-    bool was_reached = request->received || result->status;
+    bool was_reached = request->received || ending->status;
     char text[160];
-    snprintf(text, sizeof text, "%s: %s", was_reached ? "its answer broke off" : "it cannot be reached", result->error);
-    fail_request(request, result->is_timeout ? 504 : was_reached ? 502 : 503, text, result->status);
+    snprintf(text, sizeof text, "%s: %s", was_reached ? "its answer broke off" : "it cannot be reached", ending->error);
+    fail_request(request, ending->is_timeout ? 504 : was_reached ? 502 : 503, text, ending->status);
 }
 
 /* Takes what is left in the stream or the body. Returns 1 if it is the answer. */
@@ -362,19 +407,18 @@ static int take_rest(struct mcp_request *request)
     if (request->is_stream)
         found = kit_sse_end(&request->sse, on_event, request);
     else if (request->body_size)
-        found = take_message(request, (struct eio_str){request->body, request->body_size});
+        found = receive_text(request, (struct eio_str){request->body, request->body_size});
     request->is_reading = false;
     request->is_flushing = false;
     return found;
 }
 
-static void on_fetched(void *ctx, const struct kit_fetch_result *result)
+/* The response has ended, and all that it said is read. */
+static void end_response(struct mcp_request *request, int found)
 {
-    struct mcp_request *request = ctx;
-    int status = result->status;
-    if (!request->is_typed && status) read_head(request, status);
-    request->fetch = NULL;
-    int found = request->fault[0] ? 0 : take_rest(request);
+    const struct mcp_ending ending = request->ending;
+    int status = ending.status;
+    forget_unread(request);
     if (request->is_cancelled) {
         free_request(request);
     } else if (found == 1) {
@@ -383,12 +427,56 @@ static void on_fetched(void *ctx, const struct kit_fetch_result *result)
         fail_request(request, request->fault_code, request->fault, status);
     } else if (status / 100 != 2 && status && renew_request(request, status)) {
         return;
-    } else if (can_resume(request) && (result->error || request->is_stream || status >= 500)) {
+    } else if (can_resume(request) && (ending.error[0] || request->is_stream || status >= 500)) {
         pause_request(request);
-    } else if (result->error && !request->fault[0]) {
-        fail_fetch(request, result);
+    } else if (ending.error[0] && !request->fault[0]) {
+        fail_fetch(request, &ending);
     } else {
-        fail_by_status(request, result);
+        fail_by_status(request, &ending);
+    }
+}
+
+static void on_fetched(void *ctx, const struct kit_fetch_result *result)
+{
+    struct mcp_request *request = ctx;
+    if (!request->is_typed && result->status) read_head(request, result->status);
+    request->fetch = NULL;
+    request->ending = (struct mcp_ending){.is_set = true, .status = result->status, .is_timeout = result->is_timeout};
+    snprintf(request->ending.error, sizeof request->ending.error, "%s", result->error ? result->error : "");
+    snprintf(request->ending.type, sizeof request->ending.type, "%s", result->type);
+    int found = request->fault[0] ? 0 : take_rest(request);
+    if (request->is_cancelled || found || request->fault[0] || !request->reading) end_response(request, found);
+}
+
+/* Goes on with what came behind the long message, up to the next long one. */
+static int take_late(struct mcp_request *request)
+{
+    int result = 0;
+    while (!result && !request->reading && request->late) {
+        struct mcp_late *late = request->late;
+        request->late = late->next;
+        result = take_text(request, (struct eio_str){late->text, late->size}, late->is_flushing);
+        free(late);
+    }
+    return result;
+}
+
+void mcp_request_read(struct mcp_request *request, struct mcp_message *message, const char *why, bool is_flushing)
+{
+    request->is_reading = true;
+    int result = why || message->root ? take_message(request, message, why, is_flushing) : 0;
+    if (!result) result = take_late(request);
+    request->is_reading = false;
+    if (!result && request->reading) return;
+    if (result && request->fetch) {
+        kit_fetch_cancel(request->fetch);
+        request->fetch = NULL;
+    }
+    if (result || request->ending.is_set) {
+        if (!request->ending.is_set) request->ending = (struct mcp_ending){.status = request->status};
+        end_response(request, result);
+    } else if (request->fetch) {
+        kit_fetch_pause(request->fetch, false);
     }
 }
 
@@ -422,6 +510,7 @@ static char *write_body(const struct mcp_request *request)
 
 static void reset_reader(struct mcp_request *request)
 {
+    forget_unread(request);
     request->is_typed = request->is_stream = false;
     request->body_size = request->received = 0;
 }

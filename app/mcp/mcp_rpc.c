@@ -1,5 +1,7 @@
 #include "mcp_rpc.h"
 
+#include "mcp_result.h"
+
 #include "kit_json.h"
 
 #include <stdlib.h>
@@ -124,7 +126,23 @@ int mcp_message_read(struct eio_str text, struct mcp_message *message, const cha
 void mcp_message_clear(struct mcp_message *message)
 {
     json_decref(message->root);
+    free(message->words);
     memset(message, 0, sizeof *message);
+}
+
+int mcp_message_shorten(struct mcp_message *message, size_t text_max_bytes)
+{
+    const json_t *result = message->result, *type = json_object_get(result, "resultType");
+    json_t *root = json_pack("{s:O, s:{s:O*, s:O*}}", "id", message->id, "result", "resultType", type, "isError",
+                             json_object_get(result, "isError"));
+    char *words = mcp_result_text(result, text_max_bytes);
+    mcp_message_clear(message);
+    *message = (struct mcp_message){.kind = MCP_RESULT, .root = root, .words = words};
+    message->id = json_object_get(root, "id");
+    message->result = json_object_get(root, "result");
+    if (root && words) return 0;
+    mcp_message_clear(message);
+    return EIO_ENOMEM;
 }
 
 bool mcp_message_answers(const struct mcp_message *message, int64_t id)

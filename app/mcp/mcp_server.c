@@ -37,7 +37,7 @@ void mcp_server_log(const struct mcp_server *server, enum eio_log_level level, c
     kit_log(level, message, "server", server->config.id, "name", server->title ? server->title : "", "why", why, NULL);
 }
 
-/* Ends one that is not in use. */
+/* Ends the one that has not been in use for longest. */
 static bool evict_session(struct mcp_server *server)
 {
     struct mcp_session *session = server->sessions->next;
@@ -51,7 +51,10 @@ struct mcp_session *mcp_server_session(struct mcp_server *server, const char *us
     struct mcp_session *session = server->sessions->next;
     if (server->era != MCP_LEGACY || server->config.shares_session || !*user) return server->sessions;
     while (session && strcmp(session->user, user)) session = session->next;
-    if (session) return session;
+    if (session) {
+        mcp_session_move_last(session);
+        return session;
+    }
     if (server->session_count >= server->mcp->config->sessions_max && !evict_session(server)) {
         server->mcp->counters.refused++;
         return NULL;

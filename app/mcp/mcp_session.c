@@ -302,6 +302,16 @@ void mcp_session_answer(struct mcp_session *session, const struct mcp_message *m
     mcp_post_send(session, text, NULL, NULL);
 }
 
+void mcp_session_move_last(struct mcp_session *session)
+{
+    struct mcp_session **link = &session->server->sessions;
+    while (*link != session) link = &(*link)->next;
+    *link = session->next;
+    session->next = NULL;
+    while (*link) link = &(*link)->next;
+    *link = session;
+}
+
 struct mcp_session *mcp_session_new(struct mcp_server *server, const char *user)
 {
     struct mcp_session *session = calloc(1, sizeof *session), **tail = &server->sessions;

@@ -7,6 +7,9 @@
 #define PAGES_MAX 100
 #define NAME_MAX_BYTES 256
 #define FIRST_RETRY_MS 1000
+#define SLICE_BYTES 65536 /* of tools, read in one turn of the loop */
+#define SLICE_TOOLS 64
+#define DROPS_LOGGED 16 /* of one list */
 
 static void read_page(struct mcp_server *server, const char *cursor);
 
@@ -82,7 +85,6 @@ static const char *keep_entry(struct mcp_server *server, struct mcp_entry *entry
 {
     struct mcp_entries *entries = &server->listing.found;
     if (is_found(entries, entry)) return "another one has its name";
-    if (entries->count == server->mcp->config->tools_max) return "the server has more than mcp_tools_max";
     struct mcp_entry *list = realloc(entries->list, (entries->count + 1) * sizeof *list);
     if (!list) return "out of memory";
     entries->list = list;
@@ -90,25 +92,53 @@ static const char *keep_entry(struct mcp_server *server, struct mcp_entry *entry
     return NULL;
 }
 
-static void add_tool(struct mcp_server *server, json_t *root)
+static void drop_tool(struct mcp_server *server, const char *name, const char *why)
 {
-    struct mcp_entry entry;
-    const char *why = read_entry(server, root, &entry);
-    const char *dropped = why ? why : keep_entry(server, &entry);
-    if (!dropped) return;
-    if (!why) clear_entry(&entry);
     server->mcp->counters.tools_dropped++;
-    kit_log(EIO_LOG_WARN, "mcp tool left out", "server", server->config.id, "tool", text_of(root, "name"), "why",
-            dropped, NULL);
+    if (++server->listing.dropped > DROPS_LOGGED) return;
+    kit_log(EIO_LOG_WARN, "mcp tool left out", "server", server->config.id, "tool", name, "why", why, NULL);
+    if (server->listing.dropped < DROPS_LOGGED) return;
+    mcp_server_log(server, EIO_LOG_WARN, "mcp tools left out", "more of this list are not logged");
+}
+
+/* Returns its size. */
+static size_t add_tool(struct mcp_server *server, json_t *root)
+{
+    struct mcp_listing *listing = &server->listing;
+    const struct mcp_config *config = server->mcp->config;
+    struct mcp_entry entry;
+    size_t size = json_dumpb(root, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    const char *why = NULL;
+    bool is_read = false;
+    if (listing->found.count == config->tools_max) {
+        why = "the server has more than mcp_tools_max";
+    } else if (listing->bytes + size > config->tools_max_bytes) {
+        why = "the server's tools are larger than mcp_tools_max_bytes";
+    } else {
+        why = read_entry(server, root, &entry);
+        is_read = !why;
+        if (is_read) why = keep_entry(server, &entry);
+    }
+    if (!why) listing->bytes += size;
+    if (why && is_read) clear_entry(&entry);
+    if (why) drop_tool(server, text_of(root, "name"), why);
+    return size;
 }
 
 /* ----------------------------------------------------------------- listing */
 
 static void drop_listing(struct mcp_server *server)
 {
-    mcp_entries_clear(&server->listing.found);
-    json_decref(server->listing.cursors);
-    server->listing = (struct mcp_listing){.ttl_ms = -1};
+    struct mcp_listing *listing = &server->listing;
+    eio_timer_stop(&listing->timer);
+    mcp_entries_clear(&listing->found);
+    json_decref(listing->cursors);
+    if (listing->page) mcp_free_tree(server->mcp, listing->page);
+    listing->cursors = listing->page = NULL;
+    listing->ttl_ms = -1;
+    listing->pages = listing->dropped = 0;
+    listing->bytes = listing->at = 0;
+    listing->again = false;
 }
 
 static void schedule_retry(struct mcp_server *server)
@@ -154,13 +184,48 @@ static bool is_repeated(struct mcp_listing *listing, const char *cursor)
     return json_object_set_new(listing->cursors, cursor, json_true()) != 0;
 }
 
+/* All of the page is read. */
+static void end_page(struct mcp_server *server, const struct mcp_page *page)
+{
+    struct mcp_listing *listing = &server->listing;
+    if (page->ttl_ms >= 0 && (listing->ttl_ms < 0 || page->ttl_ms < listing->ttl_ms)) listing->ttl_ms = page->ttl_ms;
+    char *cursor = page->cursor ? strdup(page->cursor) : NULL;
+    bool is_loop = cursor && is_repeated(listing, cursor);
+    if (is_loop) mcp_server_log(server, EIO_LOG_WARN, "mcp server's list of tools does not end", cursor);
+    mcp_free_tree(server->mcp, listing->page);
+    listing->page = NULL;
+    if (cursor && !is_loop && listing->found.count < server->mcp->config->tools_max)
+        read_page(server, cursor);
+    else
+        take_listing(server);
+    free(cursor);
+}
+
+/* A long page takes several turns of the loop. */
+static void read_slice(void *ctx)
+{
+    struct mcp_server *server = ctx;
+    struct mcp_listing *listing = &server->listing;
+    struct mcp_page page;
+    size_t bytes = 0;
+    mcp_page_read(listing->page, &page);
+    for (unsigned i = 0; i < SLICE_TOOLS && bytes < SLICE_BYTES; i++) {
+        json_t *tool = json_array_get(page.tools, listing->at);
+        if (!tool) {
+            end_page(server, &page);
+            return;
+        }
+        bytes += add_tool(server, tool);
+        listing->at++;
+    }
+    eio_timer_start(&listing->timer, 0);
+}
+
 static void on_listed(void *owner, const struct mcp_reply *reply)
 {
     struct mcp_server *server = owner;
     const struct mcp_message *message = reply->message;
     struct mcp_page page;
-    size_t i;
-    json_t *tool;
     server->listing.request = NULL;
     if (!message || message->kind == MCP_ERROR) {
         fail_listing(server, message ? message->text : reply->error);
@@ -170,15 +235,9 @@ static void on_listed(void *owner, const struct mcp_reply *reply)
         fail_listing(server, "its answer is not a list of tools");
         return;
     }
-    json_array_foreach(page.tools, i, tool) add_tool(server, tool);
-    if (page.ttl_ms >= 0 && (server->listing.ttl_ms < 0 || page.ttl_ms < server->listing.ttl_ms))
-        server->listing.ttl_ms = page.ttl_ms;
-    bool is_loop = page.cursor && is_repeated(&server->listing, page.cursor);
-    if (is_loop) mcp_server_log(server, EIO_LOG_WARN, "mcp server's list of tools does not end", page.cursor);
-    if (page.cursor && !is_loop && server->listing.found.count < server->mcp->config->tools_max)
-        read_page(server, page.cursor);
-    else
-        take_listing(server);
+    server->listing.page = json_incref((json_t *)(uintptr_t)message->result);
+    server->listing.at = 0;
+    read_slice(server);
 }
 
 static void read_page(struct mcp_server *server, const char *cursor)
@@ -203,7 +262,7 @@ void mcp_tools_refresh(struct mcp_server *server)
     if (server->mcp->is_draining) return;
     eio_timer_stop(&server->retry_timer);
     server->stale_ms = UINT64_MAX; /* it is being read */
-    if (server->listing.request) {
+    if (server->listing.request || server->listing.page) {
         server->listing.again = true;
         return;
     }
@@ -221,6 +280,7 @@ void mcp_tools_init(struct mcp_server *server)
     server->retry_ms = FIRST_RETRY_MS;
     server->listing.ttl_ms = -1;
     eio_timer_init(&server->retry_timer, server->mcp->loop, on_retry, server);
+    eio_timer_init(&server->listing.timer, server->mcp->loop, read_slice, server);
 }
 
 void mcp_tools_clear(struct mcp_server *server)

@@ -187,6 +187,46 @@ static void the_session_of_an_idle_user_makes_room_and_that_of_a_busy_one_does_n
     mcp_calls_cancel(t.mcp);
 }
 
+static void of_idle_sessions_the_one_that_was_used_longest_ago_makes_room(void **state)
+{
+    static const char *const users[] = {"ann", "bob", "ann", "cid", "ann"};
+    (void)state;
+    t.era = MCP_LEGACY;
+    t.config.sessions_max = 3;
+    t.call_answer = SAID;
+    start_listed(serve_slow_calls);
+    for (size_t i = 0; i < 5; i++) {
+        t.user = users[i];
+        call_and_wait();
+        assert_true(t.ok);
+    }
+    assert_int_equal(fake_count("initialize"), 1 + 3); /* the server's own; ann's is still there for her last call */
+}
+
+static void a_user_of_another_tenant_is_another_user(void **state)
+{
+    static const char *const tenants[] = {"", "one", "two", "one"};
+    (void)state;
+    t.era = MCP_LEGACY;
+    t.call_answer = SAID;
+    start_listed(serve_slow_calls);
+    for (size_t i = 0; i < 4; i++) {
+        t.tenant = tenants[i];
+        call_and_wait();
+        assert_true(t.ok);
+    }
+    assert_int_equal(fake_count("initialize"), 1 + 3);
+    t.call_answer = NULL;
+    t.config.user_calls_max = 1;
+    call_tool();
+    t.tenant = "two"; /* whose share is its own */
+    size_t calls = fake_count("tools/call");
+    call_tool();
+    TURN_UNTIL(fake_count("tools/call") == calls + 2);
+    assert_int_equal(t.done, 4);
+    mcp_calls_cancel(t.mcp);
+}
+
 /* ------------------------------------------------------------------ reload */
 
 static void secrets_are_read_again(void **state)
@@ -227,6 +267,8 @@ int main(void)
         CASE(without_a_ttl_a_list_is_good_until_the_server_says_otherwise),
         CASE(a_users_session_ends_when_it_is_idle),
         CASE(the_session_of_an_idle_user_makes_room_and_that_of_a_busy_one_does_not),
+        CASE(of_idle_sessions_the_one_that_was_used_longest_ago_makes_room),
+        CASE(a_user_of_another_tenant_is_another_user),
         CASE(secrets_are_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,11 +27,11 @@ static struct {
     struct mcp *mcp;
     struct mcp_call *call;
     enum mcp_era era;
-    const char *user;
+    const char *tenant, *user;
     bool is_public;
     const char *call_answer; /* what tools/call answers with, if serve_basics() does */
     size_t asked, withdrawn, done, progressed;
-    char key[64], question[128], error[300], text[4096], url[128];
+    char key[64], question[128], error[300], text[4096], url[128], message[4096];
     double progress;
     int code;
     bool ok;
@@ -46,6 +46,7 @@ static inline int set_up(void **state)
 {
     (void)state;
     memset(&t, 0, sizeof t);
+    t.tenant = "";
     t.user = "ann";
     t.kit.loop = MCP_FIXTURE_LOOP;
     t.kit.fetcher = kit_fetcher_new(t.kit.loop);
@@ -59,6 +60,7 @@ static inline int set_up(void **state)
                                    .stream_max_bytes = 262144,
                                    .text_max_bytes = 4096,
                                    .tools_max = 8,
+                                   .tools_max_bytes = 65536,
                                    .calls_max = 8,
                                    .user_calls_max = 4,
                                    .rounds_max = 4,
@@ -142,7 +144,8 @@ static inline void serve_simply(struct fake_request *request)
 
 static inline void on_progress(void *ctx, double progress, double total, const char *message)
 {
-    (void)ctx, (void)total, (void)message;
+    (void)ctx, (void)total;
+    snprintf(t.message, sizeof t.message, "%s", message);
     t.progressed++;
     t.progress = progress;
 }
@@ -182,7 +185,7 @@ static inline void on_done(void *ctx, const struct mcp_result *result)
 static const struct mcp_call_ops ops = {on_progress, on_ask, on_withdrawn, on_done};
 static inline struct mcp_caller make_caller(void)
 {
-    return (struct mcp_caller){t.user, &ops, NULL};
+    return (struct mcp_caller){.tenant = t.tenant, .user = t.user, .ops = &ops};
 }
 
 static inline void call_tool(void)
