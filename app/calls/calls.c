@@ -30,6 +30,8 @@ static const struct kit_metric metric_rows[] = {
                     "Calls that ended because no feed spoke of them any more."),
     KIT_COUNTER_ROW("calls_deleted_total", counters.deleted, "Calls deleted, by age or by an administrator."),
     KIT_COUNTER_ROW("suggestions_total", counters.suggestions, "Suggestions sent."),
+    KIT_DELAYS_ROW("suggestion_seconds", counters.suggestion_delays,
+                   "From a line that asked for a search to its suggestion."),
     KIT_COUNTER_ROW("searches_total", counters.searches, "Document searches."),
     KIT_COUNTER_ROW("feedback_total", counters.feedback, "doc:feedback events answered."),
     KIT_COUNTER_ROW("redacted_lines_total", counters.redacted, "Transcript lines from which something was taken out."),

@@ -20,6 +20,7 @@ struct calls_counters {
     uint64_t snapshots_delayed, snapshots_refused; /* for want of room */
     uint64_t lists_cut;                            /* by call_list_bytes_max */
     uint64_t exports, exports_refused;             /* the same */
+    struct kit_delays suggestion_delays;           /* from a line that asks for a search */
 };
 const struct calls_counters *calls_get_counters(const struct calls *calls);
 

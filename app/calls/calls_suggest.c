@@ -35,6 +35,7 @@ struct suggest_op {
     struct sio_builder json; /* without seq and the closing brace */
     int64_t seq;             /* 0: nothing new */
     int64_t now_ms;
+    uint64_t since_ms; /* loop time */
 };
 
 static void start(struct calls *calls, const char *call_id, struct knowledge_vector *take_vector);
@@ -160,6 +161,8 @@ static void on_stored(struct kit_store_op *op)
     char room[CALLS_ROOM_SIZE];
     if (!op->failure.code && s->seq) {
         s->calls->counters.suggestions++;
+        kit_delays_count(&s->calls->counters.suggestion_delays,
+                         (eio_loop_now_ms(s->calls->kit->loop) - s->since_ms) * 1000);
         sio_builder_put(&s->json, ",\"seq\":");
         kit_put_int(&s->json, s->seq);
         sio_builder_put(&s->json, "}");
@@ -226,6 +229,7 @@ static void start(struct calls *calls, const char *call_id, struct knowledge_vec
     s->calls = calls;
     s->vector = take_vector;
     s->now_ms = (int64_t)eio_loop_unix_ms(calls->kit->loop);
+    s->since_ms = eio_loop_now_ms(calls->kit->loop);
     s->op.run = run_search;
     s->op.done = on_searched;
     sio_builder_init(&s->json);

@@ -5,6 +5,7 @@
 #include "kit_quota.h"
 
 #include <string.h>
+#include <time.h>
 
 int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *take_loop, char *error,
              size_t error_size)
@@ -15,6 +16,7 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
     *kit = (struct kit){.config = config, .loop = take_loop};
     if (take_loop) {
         kit->started_ms = eio_loop_now_ms(take_loop);
+        kit->started_at = time(NULL);
         kit->schemas = kit_schemas_new(error, error_size);
         if (!kit->schemas) return EIO_EINVAL;
         kit->fetcher = kit_fetcher_new(take_loop);

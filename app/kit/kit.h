@@ -108,6 +108,7 @@ struct kit {
     struct kit_claims *guest; /* kit_admit_guests(); NULL: none are admitted */
     bool draining;            /* new events are refused with 503 */
     uint64_t started_ms;      /* loop time */
+    time_t started_at;
     struct kit_counters counters;
     struct kit_processes processes; /* count 0: this process is the only one on this machine */
     struct kit_peers peers;

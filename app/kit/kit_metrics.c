@@ -79,6 +79,21 @@ static const void *read_numbers(const struct kit_metrics *metrics, uint64_t buff
 
 /* ------------------------------------------------------------------- text */
 
+/* Dashboards for programs of any kind know these names: https://prometheus.io/docs/instrumenting/writing_clientlibs/ */
+static const char *prefix_of(const char *name)
+{
+    return strncmp(name, "process_", sizeof "process_" - 1) ? "parley_" : "";
+}
+
+static void put_head(struct page *page, const struct kit_metric *row)
+{
+    static const char *const types[] = {
+        [KIT_COUNTER] = "counter", [KIT_GAUGE] = "gauge", [KIT_HISTOGRAM] = "histogram"};
+    const char *prefix = prefix_of(row->name);
+    put_text(page, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, row->name, row->help, prefix, row->name,
+             types[row->kind]);
+}
+
 /* One number of a row. */
 struct sample {
     const struct kit_metric *row;
@@ -91,8 +106,8 @@ struct sample {
 
 static void put_line(struct page *page, const struct sample *sample, const char *labels, uint64_t value)
 {
-    put_text(page, "parley_%s%s%s%s%s ", sample->row->name, sample->suffix, labels[0] ? "{" : "", labels,
-             labels[0] ? "}" : "");
+    put_text(page, "%s%s%s%s%s%s ", prefix_of(sample->row->name), sample->row->name, sample->suffix,
+             labels[0] ? "{" : "", labels, labels[0] ? "}" : "");
     if (sample->in_us)
         put_text(page, "%.6f\n", (double)value / 1e6);
     else
@@ -140,8 +155,6 @@ static void put_row(struct page *page, const struct kit_metric *row, const void 
 /* The rows of that name in the sets from `from` on, which make one family. */
 static void put_family(struct page *page, const struct kit *kit, size_t from, const char *name)
 {
-    static const char *const types[] = {
-        [KIT_COUNTER] = "counter", [KIT_GAUGE] = "gauge", [KIT_HISTOGRAM] = "histogram"};
     uint64_t buffer[KIT_NUMBERS_MAX / 8];
     bool is_first = true;
     for (size_t s = from; s < kit->metrics_count; s++) {
@@ -151,8 +164,7 @@ static void put_family(struct page *page, const struct kit *kit, size_t from, co
         for (size_t i = 0; i < metrics->set->count; place += places_of(&metrics->set->list[i++])) {
             const struct kit_metric *row = &metrics->set->list[i];
             if (strcmp(row->name, name)) continue;
-            if (is_first)
-                put_text(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", name, row->help, name, types[row->kind]);
+            if (is_first) put_head(page, row);
             is_first = false;
             if (!numbers) numbers = read_numbers(metrics, buffer);
             put_row(page, row, numbers, place);
@@ -179,8 +191,7 @@ static void put_set(struct page *page, const struct kit *kit, size_t s)
         const struct kit_metric *row = &metrics->set->list[i];
         if (row->label && !was_put(kit, s, row->name)) put_family(page, kit, s, row->name);
         if (row->label) continue;
-        put_text(page, "# HELP parley_%s %s\n# TYPE parley_%s %s\n", row->name, row->help, row->name,
-                 row->kind == KIT_COUNTER ? "counter" : "gauge");
+        put_head(page, row);
         put_row(page, row, numbers, place);
     }
 }

@@ -16,7 +16,8 @@
 enum kit_metric_kind { KIT_COUNTER, KIT_GAUGE, KIT_HISTOGRAM };
 
 struct kit_metric {
-    const char *name; /* without "parley_" */
+    const char
+        *name; /* without "parley_"; one that begins with "process_" is of any program's and gets no such prefix */
     enum kit_metric_kind kind;
     size_t offset, width; /* of the number, or of the first of several, in the struct of numbers; unsigned */
     const char *help;
@@ -46,6 +47,7 @@ struct kit_metric_set {
     }
 #define KIT_COUNTER_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, false)
 #define KIT_GAUGE_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, false)
+#define KIT_COUNTER_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, true)
 #define KIT_GAUGE_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, true)
 /* field: an array of at least count. */
 #define KIT_LABELLED_ROW(name, kind, field, help, count, label, value)                                             \

@@ -3,6 +3,10 @@
 #include "kit_ws.h"
 
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 /* ----------------------------------------------------------------- the kit */
 
@@ -52,12 +56,69 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("store_errors_total", store.errors, "Errors of the database."),
     KIT_COUNTER_ROW("store_retries_total", store.retries, "Operations run again because their transaction was undone."),
     KIT_COUNTER_ROW("store_refused_total", store.refused_away, "Operations refused while the database was away."),
+    KIT_DELAYS_ROW("store_write_seconds", store.write_delays, "From a write to its answer, durable."),
+    KIT_DELAYS_ROW("store_read_seconds", store.read_delays, "From a read to its answer."),
     KIT_GAUGE_ROW("store_away", store.is_away, "1 while the database cannot be reached."),
     KIT_COUNTER_ROW("fetches_total", fetch.started, "HTTP requests to other services."),
     KIT_COUNTER_ROW("fetches_failed_total", fetch.failed, "HTTP requests to other services without a 2xx response."),
     KIT_GAUGE_ROW("fetches_running", fetch.running, "HTTP requests to other services that are running."),
 };
 static const struct kit_metric_set kit_set = KIT_METRIC_SET(kit_rows, read_kit);
+#undef KIT_NUMBERS
+
+/* ------------------------------------------------------------- the process */
+
+struct process_numbers {
+    uint64_t start_s, cpu_us, resident_bytes, virtual_bytes, descriptors, descriptors_max;
+    uint64_t build[1];
+};
+#define KIT_NUMBERS struct process_numbers
+
+static void read_memory(struct process_numbers *out)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return;
+    if (fscanf(file, "%llu %llu", &size, &resident) != 2) size = resident = 0;
+    fclose(file);
+    out->virtual_bytes = size * (uint64_t)sysconf(_SC_PAGESIZE);
+    out->resident_bytes = resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void read_process(void *ctx, void *numbers)
+{
+    const struct kit *kit = ctx;
+    struct process_numbers *out = numbers;
+    struct rusage usage;
+    struct rlimit limit;
+    struct stat folder;
+    out->build[0] = 1;
+    out->start_s = (uint64_t)kit->started_at;
+    if (!getrusage(RUSAGE_SELF, &usage))
+        out->cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000u +
+                      (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    read_memory(out);
+    /* Counting the entries of a folder of ten thousand would hold the loop; newer kernels say how many there are. */
+    if (!stat("/proc/self/fd", &folder)) out->descriptors = (uint64_t)folder.st_size;
+    if (!getrlimit(RLIMIT_NOFILE, &limit)) out->descriptors_max = limit.rlim_cur;
+}
+
+static void put_version(unsigned i, char *out, size_t size)
+{
+    (void)i;
+    snprintf(out, size, "%s", PARLEY_VERSION);
+}
+
+static const struct kit_metric process_rows[] = {
+    KIT_GAUGE_ROW("process_start_time_seconds", start_s, "Start of the process, in seconds since 1970."),
+    KIT_COUNTER_US_ROW("process_cpu_seconds_total", cpu_us, "Processor time used, user and system."),
+    KIT_GAUGE_ROW("process_resident_memory_bytes", resident_bytes, "Resident memory."),
+    KIT_GAUGE_ROW("process_virtual_memory_bytes", virtual_bytes, "Virtual memory."),
+    KIT_GAUGE_ROW("process_open_fds", descriptors, "Open file descriptors; 0 before Linux 6.2, which does not tell."),
+    KIT_GAUGE_ROW("process_max_fds", descriptors_max, "Limit of open file descriptors."),
+    KIT_LABELLED_ROW("build_info", KIT_GAUGE, build, "1; the version is the label.", 1, "version", put_version),
+};
+static const struct kit_metric_set process_set = KIT_METRIC_SET(process_rows, read_process);
 #undef KIT_NUMBERS
 
 /* --------------------------------------------------------------- Socket.IO */
@@ -227,8 +288,8 @@ static const struct kit_metric_set http_set = KIT_METRIC_SET(http_rows, read_htt
 
 int kit_metrics_add_own(struct kit *kit)
 {
-    static const struct kit_metric_set *const sets[] = {&kit_set,  &socketio_set, &engine_set,
-                                                        &loop_set, &limit_set,    &http_set};
+    static const struct kit_metric_set *const sets[] = {&kit_set,  &process_set, &socketio_set, &engine_set,
+                                                        &loop_set, &limit_set,   &http_set};
     int failed = 0;
     for (size_t i = 0; i < sizeof sets / sizeof sets[0] && !failed; i++) failed = kit_metrics_add(kit, sets[i], kit);
     return failed;

@@ -406,6 +406,8 @@ void kit_store_get_stats(const struct kit_store *store, struct kit_store_stats *
     stats->retries = atomic_load(&store->retries);
     stats->refused_away = atomic_load(&store->refused_away);
     stats->is_away = kit_store_is_away(store);
+    stats->write_delays = store->write_strand.delays;
+    stats->read_delays = store->read_strand.delays;
     stats->statements = atomic_load(&store->writer->statements) + atomic_load(&store->reader->statements);
     stats->errors = store->home->engine->error_count(store->writer) + store->home->engine->error_count(store->reader);
 }

@@ -38,10 +38,11 @@ struct kit_store_op {
 
 struct kit_store_stats {
     uint64_t writes, reads, commits, errors;
-    uint64_t statements;   /* of SQL that were run */
-    uint64_t retries;      /* operations that ran again because their transaction was undone */
-    uint64_t refused_away; /* operations refused because the database was not reached */
-    uint64_t is_away;      /* 0 or 1 */
+    uint64_t statements;                         /* of SQL that were run */
+    uint64_t retries;                            /* operations that ran again because their transaction was undone */
+    uint64_t refused_away;                       /* operations refused because the database was not reached */
+    uint64_t is_away;                            /* 0 or 1 */
+    struct kit_delays write_delays, read_delays; /* from the request to its result on the loop */
 };
 
 /* Opens or makes the database in config->data. NULL with a line in error. Creates the directory (0700) if needed. */

@@ -163,10 +163,13 @@ static bool deliver_one(struct kit_work *work)
     pthread_mutex_unlock(&work->mutex);
     if (!job) return false;
     struct kit_source *source = job->source;
+    struct kit_strand *strand = job->strand;
     size_t bytes = job->bytes;
+    uint64_t since_us = job->since_us;
     work->again = false;
     job->done(job);
     if (work->again) return true;
+    kit_delays_count(&strand->delays, clock_us() - since_us);
     pthread_mutex_lock(&work->mutex);
     work->stats.jobs--;
     work->stats.bytes -= bytes;
@@ -371,6 +374,7 @@ int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, stru
     bool waits = source && source->running >= source->options.share;
     if (!take_room(strand->work, source, job, waits)) return EIO_EAGAIN;
     job->strand = strand;
+    job->since_us = clock_us();
     job->source = source_ref(source);
     job->next = NULL;
     if (!waits) {

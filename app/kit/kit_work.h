@@ -4,6 +4,8 @@
 #ifndef KIT_WORK_H
 #define KIT_WORK_H
 
+#include "kit_delays.h"
+
 #include <engineio.h>
 
 struct kit_work;
@@ -21,6 +23,7 @@ struct kit_job {
     size_t bytes;                      /* what it holds, for the limit */
 
     /* Private. */
+    uint64_t since_us; /* when it was submitted */
     struct kit_strand *strand;
     struct kit_source *source;
 };
@@ -34,6 +37,7 @@ struct kit_strand {
     void (*run_batch)(void *ctx, struct kit_job *list); /* NULL: run() of each */
     void *ctx;
     size_t batch_max;
+    struct kit_delays delays; /* from kit_strand_submit() to the end of done(); read on the loop's thread */
 };
 
 struct kit_work_options {

@@ -10,19 +10,10 @@
 
 /* ----------------------------------------------------------------- numbers */
 
-int llm__first_bound_ms(unsigned i)
-{
-    static const int bounds[LLM_FIRST_SLOTS - 1] = {10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 15000, 60000};
-    return bounds[i];
-}
-
 static void count_first(struct llm_answer *answer)
 {
     uint64_t ms = eio_loop_now_ms(answer->llm->kit->loop) - answer->started_ms;
-    uint64_t *slots = answer->llm->numbers.first;
-    for (unsigned i = 0; i < LLM_FIRST_SLOTS; i++)
-        if (i == LLM_FIRST_SLOTS - 1 || ms <= (uint64_t)llm__first_bound_ms(i)) slots[i]++;
-    slots[LLM_FIRST_SLOTS] += ms * 1000;
+    kit_delays_count(&answer->llm->numbers.first, ms * 1000);
 }
 
 static void count_event(struct llm_answer *answer, const struct llm_event *event)

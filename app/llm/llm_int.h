@@ -27,14 +27,12 @@ struct llm_config {
     uint32_t local_pace_ms;
 };
 
-#define LLM_FIRST_SLOTS 12
-
 struct llm_numbers {
     uint64_t answers, retries, fallbacks, calls, tokens_in, tokens_out;
     uint64_t faults[LLM_FAULT_COUNT];
     uint64_t hits[4]; /* enum llm_limit */
     uint64_t running;
-    uint64_t first[LLM_FIRST_SLOTS + 1]; /* from the request to the first piece, by bound; then their sum in us */
+    struct kit_delays first; /* from the request to the first piece */
 };
 
 enum llm_limit { LLM_LIMIT_ANSWERS, LLM_LIMIT_SIZE, LLM_LIMIT_WAIT, LLM_LIMIT_COUNT };
@@ -117,8 +115,6 @@ void llm__fail(struct llm_answer *answer, const struct llm_fault *fault);
 
 extern const struct kit_option_set llm_options;
 extern const struct kit_metric_set llm_metrics;
-/* Of slot i of llm_numbers.first; the last slot has none. */
-int llm__first_bound_ms(unsigned i);
 /* Reads the providers of the configuration. NULL with a line in error. */
 struct llm_providers *llm__providers_read(const struct llm *llm, char *error, size_t error_size);
 /* Accepts NULL. */

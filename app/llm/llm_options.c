@@ -55,14 +55,6 @@ static void put_limit(unsigned i, char *out, size_t size)
     snprintf(out, size, "%s", names[i]);
 }
 
-static void put_bound(unsigned i, char *out, size_t size)
-{
-    if (i < LLM_FIRST_SLOTS - 1)
-        snprintf(out, size, "%g", llm__first_bound_ms(i) / 1e3);
-    else
-        snprintf(out, size, "+Inf");
-}
-
 static void read_numbers(void *ctx, void *numbers)
 {
     *(struct llm_numbers *)numbers = ((const struct llm *)ctx)->numbers;
@@ -80,7 +72,6 @@ static const struct kit_metric rows[] = {
     KIT_LABELLED_ROW("limit_hits_total", KIT_COUNTER, hits, "Times a limit was hit, by option.", LLM_LIMIT_COUNT,
                      "limit", put_limit),
     KIT_GAUGE_ROW("model_answers_running", running, "Answers of models under way."),
-    KIT_HISTOGRAM_ROW("model_first_piece_seconds", first, "From the request to a model to its first piece.",
-                      LLM_FIRST_SLOTS, put_bound),
+    KIT_DELAYS_ROW("model_first_piece_seconds", first, "From the request to a model to its first piece."),
 };
 const struct kit_metric_set llm_metrics = KIT_METRIC_SET(rows, read_numbers);

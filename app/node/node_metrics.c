@@ -36,31 +36,38 @@ static const struct kit_metric_set bus_set = KIT_METRIC_SET(bus_rows, read_bus);
 
 /* ------------------------------------------------------------------- Redis */
 
-#define KIT_NUMBERS struct rooms_redis_stats
+struct redis_numbers {
+    struct rooms_redis_stats stats;
+    uint64_t degraded_us;
+};
+#define KIT_NUMBERS struct redis_numbers
 
 static void read_redis(void *ctx, void *numbers)
 {
-    if (ctx) rooms_redis_get_stats(ctx, numbers);
+    struct redis_numbers *out = numbers;
+    if (!ctx) return;
+    rooms_redis_get_stats(ctx, &out->stats);
+    out->degraded_us = out->stats.degraded_ms * 1000;
 }
 
 static const struct kit_metric redis_rows[] = {
-    KIT_GAUGE_ROW("redis_up", connected, "1 if Redis is connected and all subscriptions are active, else 0."),
-    KIT_GAUGE_ROW("redis_degraded_milliseconds", degraded_ms,
-                  "Time since Redis became unavailable; 0 while it is available."),
-    KIT_GAUGE_ROW("redis_subscriptions", subscriptions, "Channels and patterns subscribed to."),
-    KIT_GAUGE_ROW("redis_requests", requests, "Pending requests to Redis."),
-    KIT_GAUGE_ROW("redis_pending", pending, "Messages waiting to be published."),
-    KIT_GAUGE_ROW("redis_pending_bytes", pending_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_published_total", published, "Messages published."),
-    KIT_COUNTER_ROW("redis_published_bytes_total", published_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_received_total", received, "Messages received from subscriptions."),
-    KIT_COUNTER_ROW("redis_received_bytes_total", received_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_ignored_total", ignored, "Malformed messages, ignored."),
-    KIT_COUNTER_ROW("redis_dropped_total", dropped,
+    KIT_GAUGE_ROW("redis_up", stats.connected, "1 if Redis is connected and all subscriptions are active, else 0."),
+    KIT_GAUGE_US_ROW("redis_degraded_seconds", degraded_us,
+                     "Time since Redis became unavailable; 0 while it is available."),
+    KIT_GAUGE_ROW("redis_subscriptions", stats.subscriptions, "Channels and patterns subscribed to."),
+    KIT_GAUGE_ROW("redis_requests", stats.requests, "Pending requests to Redis."),
+    KIT_GAUGE_ROW("redis_pending", stats.pending, "Messages waiting to be published."),
+    KIT_GAUGE_ROW("redis_pending_bytes", stats.pending_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_published_total", stats.published, "Messages published."),
+    KIT_COUNTER_ROW("redis_published_bytes_total", stats.published_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_received_total", stats.received, "Messages received from subscriptions."),
+    KIT_COUNTER_ROW("redis_received_bytes_total", stats.received_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_ignored_total", stats.ignored, "Malformed messages, ignored."),
+    KIT_COUNTER_ROW("redis_dropped_total", stats.dropped,
                     "Messages dropped because of redis_max_pending_bytes or redis_max_message_bytes."),
-    KIT_COUNTER_ROW("redis_refused_total", refused, "Messages Redis refused."),
-    KIT_COUNTER_ROW("redis_lost_total", lost, "Connections lost, and failed attempts to connect."),
-    KIT_COUNTER_ROW("redis_request_timeouts_total", request_timeouts, "Requests to Redis not answered in time."),
+    KIT_COUNTER_ROW("redis_refused_total", stats.refused, "Messages Redis refused."),
+    KIT_COUNTER_ROW("redis_lost_total", stats.lost, "Connections lost, and failed attempts to connect."),
+    KIT_COUNTER_ROW("redis_request_timeouts_total", stats.request_timeouts, "Requests to Redis not answered in time."),
 };
 static const struct kit_metric_set redis_set = KIT_METRIC_SET(redis_rows, read_redis);
 #undef KIT_NUMBERS

@@ -15,6 +15,8 @@ const PROGRAMS = {
   nginx: "nginx-light",
   openssl: "openssl",
   psql: "postgresql",
+  prometheus: "prometheus",
+  promtool: "prometheus",
   python3: "python3",
   readlink: "coreutils",
   "redis-server": "redis-server",
