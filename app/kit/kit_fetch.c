@@ -10,6 +10,7 @@
 #define CONNECT_TIMEOUT_MS 10000L
 #define RESPONSE_BYTES 1048576
 #define CONNECTIONS_KEPT 16L
+#define PIECE_BYTES 4096L /* libcurl reads up to 100 of them in one turn of the loop */
 
 struct kit_fetcher {
     struct eio_loop *loop;
@@ -358,6 +359,7 @@ static void set_options(struct kit_fetch *fetch, const struct kit_fetch_options 
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, PIECE_BYTES);
     if (options->on_head) {
         curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
         curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);

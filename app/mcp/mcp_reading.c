@@ -1,19 +1,21 @@
-/* Long messages are read on a thread, so that the loop goes on: a tree of 8 MiB takes a quarter of a second to make,
- * and as long to free. What comes back to the loop is small: of a tool's long result the text that the model gets, of a
- * list of tools a tree that is handled in slices (mcp_tools.c). */
+/* Long messages are read on a thread, so that the loop goes on: of 8 MiB, checking alone takes 20 ms. What comes back
+ * to the loop is small: of a tool's long result the text that the model gets, of a list of tools what is within its
+ * limit, which is handled in slices (mcp_tools.c). */
 #include "mcp_int.h"
+#include "mcp_reduce.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LONG_BYTES 65536 /* takes the loop 2 ms, more or less */
+#define VALUE_BYTES 4096 /* of a member that is kept whatever it is */
 
 struct mcp_reading {
     struct kit_job job;
     struct mcp_request *request; /* NULL: it has ended meanwhile */
     int64_t request_id;
     bool is_list, is_flushing;
-    size_t text_max_bytes;
+    struct mcp_reducing limits;
     struct mcp_message message;
     int failed;
     const char *why;
@@ -43,7 +45,7 @@ static void shorten(struct mcp_reading *reading)
     if (message->kind == MCP_NOTIFICATION) {
         mcp_message_clear(message); /* nothing is lost but words for the log */
     } else if (message->kind == MCP_RESULT && !asks) {
-        reading->failed = mcp_message_shorten(message, reading->text_max_bytes);
+        reading->failed = mcp_message_shorten(message, reading->limits.structured, reading->limits.text_max_bytes);
         if (reading->failed) reading->why = "there is no memory for";
     } else {
         mcp_message_clear(message);
@@ -56,8 +58,13 @@ static void run_reading(struct kit_job *job)
 {
     struct mcp_reading *reading = KIT_OWNER(job, struct mcp_reading, job);
     struct eio_str text = {reading->text, reading->size};
+    struct kit_failure failure;
+    size_t size;
+    char *reduced = kit_json_check(text, MCP_DEPTH_MAX, &failure) ? NULL : mcp_reduce(text, &reading->limits, &size);
+    if (reduced) text = (struct eio_str){reduced, size};
     reading->failed = mcp_message_read(text, &reading->message, &reading->why);
     if (!reading->failed) shorten(reading);
+    free(reduced);
 }
 
 static void end_reading(struct kit_job *job)
@@ -88,7 +95,9 @@ int mcp_reading_start(struct mcp_request *request, struct eio_str text, bool is_
     reading->request_id = request->id;
     reading->is_list = request->kind == MCP_R_LIST;
     reading->is_flushing = is_flushing;
-    reading->text_max_bytes = mcp->config->text_max_bytes;
+    reading->limits = (struct mcp_reducing){.value_max_bytes = VALUE_BYTES,
+                                            .text_max_bytes = mcp->config->text_max_bytes,
+                                            .tools_max_bytes = mcp->config->tools_max_bytes};
     reading->size = text.n;
     memcpy(reading->text, text.p, text.n);
     int failed = kit_strand_submit(&mcp->strand, NULL, &reading->job);

@@ -84,16 +84,22 @@ static bool is_blank(const struct text *text)
     return i == text->n;
 }
 
-static void append_structured(struct text *text, const json_t *result)
+static void append_structured(struct text *text, const json_t *result, struct eio_str raw)
 {
     const json_t *structured = json_object_get(result, "structuredContent");
     char *json = structured ? json_dumps(structured, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     text->n = 0;
+    if (raw.n) append_bytes(text, raw.p, raw.n);
     if (json) append(text, json);
     free(json);
 }
 
 char *mcp_result_text(const json_t *result, size_t max_bytes)
+{
+    return mcp_result_text_of(result, (struct eio_str){NULL, 0}, max_bytes);
+}
+
+char *mcp_result_text_of(const json_t *result, struct eio_str structured, size_t max_bytes)
 {
     static const char cut[] = "\n[the rest was cut]";
     struct text text = {malloc(max_bytes + sizeof cut), 0, max_bytes, false};
@@ -104,7 +110,7 @@ char *mcp_result_text(const json_t *result, size_t max_bytes)
     {
         if (!text.is_cut) append_block(&text, block);
     }
-    if (is_blank(&text)) append_structured(&text, result);
+    if (is_blank(&text)) append_structured(&text, result, structured);
     if (is_blank(&text))
         append(&text, json_is_true(json_object_get(result, "isError")) ? "The tool failed and does not say why."
                                                                        : "The tool has finished without any output.");

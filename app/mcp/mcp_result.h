@@ -8,6 +8,8 @@
  * one after another; where they hold nothing, the structured content; links by name and address, media and unknown
  * blocks by a note in brackets. Cut at max_bytes, with a note. The caller frees it; NULL: out of memory. */
 char *mcp_result_text(const json_t *result, size_t max_bytes);
+/* The same of a result whose structured content is JSON text of its own; n 0: it is not. */
+char *mcp_result_text_of(const json_t *result, struct eio_str structured, size_t max_bytes);
 
 /* A page of tools/list. */
 struct mcp_page {

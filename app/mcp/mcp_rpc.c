@@ -130,12 +130,12 @@ void mcp_message_clear(struct mcp_message *message)
     memset(message, 0, sizeof *message);
 }
 
-int mcp_message_shorten(struct mcp_message *message, size_t text_max_bytes)
+int mcp_message_shorten(struct mcp_message *message, struct eio_str structured, size_t text_max_bytes)
 {
     const json_t *result = message->result, *type = json_object_get(result, "resultType");
     json_t *root = json_pack("{s:O, s:{s:O*, s:O*}}", "id", message->id, "result", "resultType", type, "isError",
                              json_object_get(result, "isError"));
-    char *words = mcp_result_text(result, text_max_bytes);
+    char *words = mcp_result_text_of(result, structured, text_max_bytes);
     mcp_message_clear(message);
     *message = (struct mcp_message){.kind = MCP_RESULT, .root = root, .words = words};
     message->id = json_object_get(root, "id");

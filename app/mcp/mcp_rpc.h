@@ -37,9 +37,9 @@ struct mcp_message {
  * clears it, or EIO_EPROTO or EIO_ENOMEM with *why, and there is nothing to clear. */
 int mcp_message_read(struct eio_str text, struct mcp_message *message, const char **why);
 void mcp_message_clear(struct mcp_message *message);
-/* Keeps of a tool's result its text, of that many bytes at most, and whether it is an error. Returns 0, or EIO_ENOMEM
- * and the message is cleared. */
-int mcp_message_shorten(struct mcp_message *message, size_t text_max_bytes);
+/* Keeps of a tool's result its text, of that many bytes at most, and whether it is an error. structured: as in
+ * mcp_result_text_of(). Returns 0, or EIO_ENOMEM and the message is cleared. */
+int mcp_message_shorten(struct mcp_message *message, struct eio_str structured, size_t text_max_bytes);
 /* True if it answers the request of that number. An error that names no request answers the only one. */
 bool mcp_message_answers(const struct mcp_message *message, int64_t id);
 

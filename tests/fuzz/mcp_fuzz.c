@@ -1,6 +1,7 @@
 /* Messages of MCP servers, and all that is read out of their results: whatever the bytes, nothing breaks, what is read
  * can be written, forms that can be shown can be filled in. */
 #include "mcp_form.h"
+#include "mcp_reduce.h"
 #include "mcp_result.h"
 #include "mcp_schema.h"
 
@@ -41,6 +42,26 @@ static void read_form(const json_t *schema, const json_t *content)
     json_decref(filled);
 }
 
+/* What is left of it is JSON, and its text is bounded. */
+static void reduce(struct eio_str text)
+{
+    struct mcp_reducing limits = {.value_max_bytes = 8, .text_max_bytes = 16, .tools_max_bytes = 16};
+    struct kit_failure failure;
+    struct mcp_message message;
+    const char *why;
+    size_t size;
+    char *reduced = kit_json_check(text, MCP_DEPTH_MAX, &failure) ? NULL : mcp_reduce(text, &limits, &size);
+    if (!reduced) return;
+    MUST(!kit_json_check((struct eio_str){reduced, size}, MCP_DEPTH_MAX, &failure));
+    if (!mcp_message_read((struct eio_str){reduced, size}, &message, &why)) {
+        bool is_result = message.kind == MCP_RESULT;
+        if (is_result) MUST(!mcp_message_shorten(&message, limits.structured, limits.text_max_bytes));
+        if (is_result) MUST(message.words && strlen(message.words) < 100);
+        mcp_message_clear(&message);
+    }
+    free(reduced);
+}
+
 static void read_result(const json_t *result)
 {
     struct mcp_page page;
@@ -64,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mcp_message message;
     const char *why = NULL;
+    reduce((struct eio_str){(const char *)data, size});
     if (mcp_message_read((struct eio_str){(const char *)data, size}, &message, &why)) {
         MUST(why);
         return 0;

@@ -7,11 +7,14 @@
 #define VALUES 100000
 
 static pthread_t loop_thread;
-static atomic_size_t loop_allocations; /* of jansson, on the loop's thread */
+static atomic_size_t loop_allocations, other_allocations; /* of jansson, on the loop's thread and on others */
 
 static void *count_allocation(size_t size)
 {
-    if (pthread_equal(pthread_self(), loop_thread)) loop_allocations++;
+    if (pthread_equal(pthread_self(), loop_thread))
+        loop_allocations++;
+    else
+        other_allocations++;
     return malloc(size);
 }
 
@@ -27,7 +30,7 @@ static int set_up_threads(void **state)
     assert_non_null(t.kit.work);
     loop_thread = pthread_self();
     json_set_alloc_funcs(count_allocation, free);
-    loop_allocations = 0;
+    loop_allocations = other_allocations = 0;
     return 0;
 }
 
@@ -96,7 +99,7 @@ static void a_long_result_is_read_on_a_thread(void **state)
     call_and_wait();
     assert_true(t.ok);
     assert_string_equal(t.text, "hello");
-    assert_true(loop_allocations < 1000);
+    assert_true(loop_allocations < 1000 && other_allocations < 1000);
 }
 
 static void serve_structured(struct fake_request *request)
@@ -116,7 +119,50 @@ static void what_the_model_gets_of_it_is_cut(void **state)
     assert_false(t.ok);
     assert_int_equal(t.code, 0);
     assert_memory_equal(t.text, "[1,1,1", 6);
-    assert_true(loop_allocations < 1000);
+    assert_true(loop_allocations < 1000 && other_allocations < 1000);
+}
+
+static void serve_blocks(struct fake_request *request)
+{
+    if (strcmp(request->method, "tools/call")) {
+        serve_basics(request);
+        return;
+    }
+    size_t size = 0;
+    char *front = NULL;
+    FILE *file = open_memstream(&front, &size);
+    fprintf(file, "{\"content\":[{\"type\":\"image\",\"mimeType\":\"image/png\",\"data\":\"%0*d\"},", 1000000, 0);
+    fprintf(file, "{\"type\":\"text\",\"text\":\"first\",\"extra\":[%0*d]},", 1, 0);
+    fprintf(file, "{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///a\",\"text\":\"%0*d\"}},", 3000, 7);
+    fprintf(file, "{\"type\":\"resource\",\"resource\":{\"uri\":\"file:///b\",\"blob\":\"%0*d\"}},", 1000000, 0);
+    fprintf(file, "{\"type\":\"text\",\"text\":\"last\"}],\"_meta\":[");
+    fclose(file);
+    char start[64], *text;
+    char *id = json_dumps(json_object_get(request->body, "id"), JSON_ENCODE_ANY);
+    snprintf(start, sizeof start, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":", id);
+    text = with_values(front, VALUES, "{}", "]}}");
+    fake_send(request, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n");
+    fake_send(request, start);
+    fake_send(request, text);
+    fake_end(request);
+    free(front);
+    free(text);
+    free(id);
+}
+
+static void of_a_long_result_texts_stay_and_media_are_named(void **state)
+{
+    (void)state;
+    start_listed(serve_blocks);
+    loop_allocations = other_allocations = 0;
+    call_and_wait();
+    assert_true(t.ok);
+    const char *first = strstr(t.text, "\nfirst\n"), *last = strstr(t.text, "\nlast");
+    assert_non_null(first);
+    assert_non_null(last);
+    assert_memory_equal(t.text, "[an image, which is not shown to the model, image/png]", 54);
+    assert_non_null(strstr(first, "0007\n[a file, which is not shown to the model, file:///b]"));
+    assert_true(loop_allocations < 1000 && other_allocations < 1000);
 }
 
 static void serve_stream(struct fake_request *request)
@@ -294,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LONG(a_long_result_is_read_on_a_thread),
         LONG(what_the_model_gets_of_it_is_cut),
+        LONG(of_a_long_result_texts_stay_and_media_are_named),
         LONG(messages_of_a_stream_keep_their_order_behind_a_long_one),
         LONG(a_long_message_of_progress_is_cut_between_characters),
         LONG(a_question_that_is_too_long_fails_the_call),

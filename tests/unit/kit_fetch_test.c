@@ -13,9 +13,9 @@ static struct {
     char url[64], body[256], seen[512];
     int status, done, pieces;
     char error[128], header[64];
-    bool is_timeout, cancels;
+    bool is_timeout, cancels, pauses;
     int64_t retry_after_s;
-    size_t size;
+    size_t size, largest, total;
 } t;
 
 static void answer(struct eio_http_request *request, void *ctx)
@@ -119,6 +119,9 @@ static bool on_data(void *ctx, int status, struct eio_str data)
     t.status = status;
     t.pieces++;
     t.size += data.n;
+    t.total += data.n;
+    if (data.n > t.largest) t.largest = data.n;
+    if (t.pauses) kit_fetch_pause(t.fetch, true);
     if (t.cancels) kit_fetch_cancel(t.fetch);
     return true;
 }
@@ -288,6 +291,37 @@ static void streams_and_can_be_cancelled_in_the_middle(void **state)
     assert_int_equal(t.done, 1);
 }
 
+/* libcurl reads up to 100 pieces at once. */
+static void what_comes_fast_comes_in_small_pieces(void **state)
+{
+    struct kit_fetch_options options = options_for("/large");
+    (void)state;
+    options.on_data = on_data;
+    kit_fetch_start(t.fetcher, &options);
+    run_until_done(1);
+    assert_true(t.largest > 0 && t.largest <= 4096);
+}
+
+static void a_paused_request_waits_and_goes_on(void **state)
+{
+    struct kit_fetch_options options = options_for("/large");
+    (void)state;
+    options.on_data = on_data;
+    options.idle_timeout_ms = 200;
+    t.pauses = true;
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    while (!t.pieces) eio_loop_turn(t.loop, 50);
+    uint64_t until_ms = eio_loop_now_ms(t.loop) + 400;
+    while (eio_loop_now_ms(t.loop) < until_ms) eio_loop_turn(t.loop, 50); /* no timeout either */
+    assert_int_equal(t.pieces, 1);
+    assert_int_equal(t.done, 0);
+    t.pauses = false;
+    kit_fetch_pause(t.fetch, false);
+    run_until_done(1);
+    assert_int_equal(t.total, 200000);
+    assert_string_equal(t.error, "");
+}
+
 static void others_are_started_and_cancelled_from_within(void **state)
 {
     struct kit_fetch_options never = options_for("/never"), options = options_for("/echo");
@@ -354,6 +388,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(reports_that_nobody_listens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(shows_the_head_before_the_body, set_up, tear_down),
         cmocka_unit_test_setup_teardown(streams_and_can_be_cancelled_in_the_middle, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_comes_fast_comes_in_small_pieces, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_paused_request_waits_and_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
