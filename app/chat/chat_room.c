@@ -8,7 +8,8 @@
 
 #define ADAPTER_NAME "/chat-log" /* like no namespace, and without the # of channels */
 #define END_EVENT "chat:end"     /* between nodes: the chat is deleted */
-#define RETRY_MS 10              /* a peer that cannot take more is asked again */
+#define RETRY_MS 10              /* a peer that cannot take more is asked again, */
+#define RETRY_MAX_MS 160         /* more and more rarely */
 #define CHECK_MS 1000            /* after who listens has changed, or who is reached */
 
 /* An entry that came while listeners of its chat were reading. */
@@ -58,6 +59,7 @@ struct chat_reading {
     size_t count, capacity, given;
     bool has_more;
     struct eio_timer retry;
+    uint32_t retry_ms;
 };
 
 /* ---------------------------------------------------------------- sending */
@@ -174,6 +176,13 @@ static void send_together(struct chat *chat, struct together *sockets, const str
     sockets->count = 0;
 }
 
+static bool can_take(const struct chat_listener *listener)
+{
+    const struct chat_peer_ops *ops = listener->peer->ops;
+    return !ops->can_take || ops->can_take(listener->peer);
+}
+
+/* But for those that read slowly: they read the log from where they are, as much as they can take. */
 static void give_to_all(struct chat_room *room, const struct chat_entry *entry)
 {
     struct together sockets = {.count = 0};
@@ -181,7 +190,7 @@ static void give_to_all(struct chat_room *room, const struct chat_entry *entry)
     bool is_same = strcmp(entry->event, "tree.update") != 0;
     DL_FOREACH_SAFE(room->listeners, listener, next)
     {
-        if (listener->reading || entry->seq != listener->sent + 1) continue;
+        if (listener->reading || entry->seq != listener->sent + 1 || !can_take(listener)) continue;
         if (!is_same || !listener->peer->sid[0]) {
             give_entry(listener, entry);
             continue;
@@ -306,12 +315,12 @@ static int run_reading(struct kit_db *db, struct kit_store_op *op)
 static bool give_page(struct chat_reading *reading)
 {
     struct chat_listener *listener = reading->listener;
-    const struct chat_peer_ops *ops = listener->peer->ops;
     while (reading->given < reading->count) {
         const struct page_entry *page = &reading->entries[reading->given];
         struct chat_entry entry = {
             reading->chat_id, page->event, page->seq, {reading->json.json + page->at, page->size}};
-        if (ops->can_take && !ops->can_take(listener->peer)) return false;
+        if (!can_take(listener)) return false;
+        reading->retry_ms = RETRY_MS;
         reading->given++;
         if (page->seq > listener->sent) give_entry(listener, &entry);
     }
@@ -323,7 +332,8 @@ static void go_on(struct chat_reading *reading)
 {
     struct chat_listener *listener = reading->listener;
     if (!give_page(reading)) {
-        eio_timer_start(&reading->retry, RETRY_MS);
+        eio_timer_start(&reading->retry, reading->retry_ms);
+        reading->retry_ms = reading->retry_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS : reading->retry_ms * 2;
         return;
     }
     if (!reading->has_more) give_kept(listener);
@@ -387,6 +397,7 @@ static void begin_reading(struct chat_listener *listener)
     reading->chat = room->chat;
     reading->listener = listener;
     memcpy(reading->chat_id, room->chat_id, sizeof reading->chat_id);
+    reading->retry_ms = RETRY_MS;
     sio_builder_init(&reading->json);
     eio_timer_init(&reading->retry, room->chat->kit->loop, on_retry, reading);
     listener->reading = reading;
@@ -422,7 +433,7 @@ static void take_aside(struct chat_room *room, struct chat_entry *entry, unsigne
     entry->seq = 0;
     DL_FOREACH_SAFE(room->listeners, listener, next)
     {
-        if ((listener->want & want) && !listener->reading) give_entry(listener, entry);
+        if ((listener->want & want) && !listener->reading && can_take(listener)) give_entry(listener, entry);
     }
 }
 
