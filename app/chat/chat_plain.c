@@ -243,8 +243,16 @@ static void on_init(void *ctx, const struct kit_failure *failure, struct eio_str
     do_wish(plain, &wish);
 }
 
+/* ?time_zone=, for clients whose messages have no place for it. */
+static void set_zone(const struct plain *plain, json_t *init)
+{
+    char zone[KIT_ZONE_SIZE];
+    int size = eio_query_get(eio_http_head_query(kit_ws_head(plain->ws)), "time_zone", zone, sizeof zone);
+    if (size > 0 && !json_object_get(init, "time_zone")) json_object_set_new(init, "time_zone", json_string(zone));
+}
+
 /* A new peer for it: one that had a session leaves that. wish: what is asked once it is there; consumed. */
-static void open_session(struct plain *plain, const json_t *init, bool makes_chats, struct chat_wish *take_wish)
+static void open_session(struct plain *plain, json_t *init, bool makes_chats, struct chat_wish *take_wish)
 {
     struct chat_peer_options options = {.ops = &peer_ops,
                                         .claims = kit_ws_claims(plain->ws),
@@ -265,6 +273,7 @@ static void open_session(struct plain *plain, const json_t *init, bool makes_cha
     }
     plain->is_opening = true;
     kit_ws_wait(plain->ws, true);
+    set_zone(plain, init);
     ask(plain, "session.init", init, on_init);
 }
 

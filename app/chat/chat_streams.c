@@ -45,8 +45,16 @@ static void end_soon(struct telling *telling)
     eio_timer_start(&telling->timer, 0);
 }
 
+/* Once the stream has begun, it says why it ends. */
 static void fail(struct telling *telling, const struct kit_failure *failure)
 {
+    if (!telling->is_ending && telling->stream) {
+        json_t *payload = json_pack("{s:i, s:s}", "code", failure->code, "message", failure->message);
+        char *text = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
+        if (text) telling->bridge->error(&telling->teller, eio_str(text), &telling->out);
+        free(text);
+        json_decref(payload);
+    }
     if (!telling->is_ending) telling->request.op.failure = *failure;
     end_soon(telling);
 }
@@ -292,7 +300,8 @@ static void take_body(struct kit_request *request, struct eio_str body, const st
     struct kit_failure *failure = &request->op.failure;
     char id[KIT_ID_SIZE];
     init_telling(telling, bridge);
-    json_t *json = chat_message_parse(body, request->kit->config->io.max_depth - 1, failure);
+    const struct kit_config *config = request->kit->config;
+    json_t *json = chat_body_parse(body, config->io.max_depth - 1, config->event_max_bytes, failure);
     int code = json ? bridge->read(json, &telling->wanted, failure) : failure->code;
     json_decref(json);
     if (!code && telling->wanted.message && !json_object_get(telling->wanted.message, "id")) {

@@ -124,6 +124,17 @@ test("useChat: a tool that asks first, and goes on when it is approved", async (
   assert.equal(chat.messages[1].parts.filter(({ type }) => type === "data-tree").length, 2);
 });
 
+test("both: the user's time zone comes with the request", async () => {
+  script = (messages) => [/time is \w+ \S+ \((UTC\S+),/.exec(messages[0].content)?.[1] ?? "none"];
+  const chat = new Chat(unique("ui"));
+  await chat.sendMessage({ text: "x" }, { body: { time_zone: "Asia/Kolkata" } });
+  assert.equal(textOf(chat.messages[1]), "UTC+05:30");
+  const one = agent();
+  one.addMessage({ id: unique("m"), role: "user", content: "x" });
+  await one.runAgent({ forwardedProps: { time_zone: "Asia/Kathmandu" } });
+  assert.equal(one.messages.at(-1).content, "UTC+05:45");
+});
+
 const form = (messages) => (messages.at(-1).role === "tool" ? ["Done."] : [{ call: "create_alarm", args: {} }]);
 
 /* ------------------------------------------------------------------- AG-UI */
@@ -156,6 +167,31 @@ test("AG-UI: a form is an interrupt, and the next run goes on with its answer; t
   const payload = Object.fromEntries(Object.entries(interrupt.responseSchema.properties).filter(([name]) => interrupt.responseSchema.required.includes(name)).map(([name, { format, type }]) => [name, format === "date-time" ? "2099-01-01T07:00:00Z" : type === "string" ? "2099-01-01 07:00" : 1]));
   await one.runAgent({ resume: [{ interruptId: interrupt.id, status: "resolved", payload }] }, listen);
   assert.equal(ended[1].outcome.type, "success", JSON.stringify(ended[1]));
+  assert.equal(one.messages.at(-1).content, "Done.");
+});
+
+test("both: an answer that does not fit is an error in the stream, and the form stays open", async () => {
+  script = form;
+  const chat = new Chat(unique("ui"));
+  await chat.sendMessage({ text: "Create alarm" });
+  const [asked] = chat.messages[1].parts.filter(({ type }) => type === "data-elicitation");
+  await chat.sendMessage(undefined, { body: { elicitation: { reply_to: asked.id, content: { time: 7 } } } });
+  assert.equal(chat.status, "error");
+  assert.match(chat.error.message, /time|text|string/);
+  await chat.sendMessage(undefined, { body: { elicitation: { reply_to: asked.id, content: { time: "2099-01-01T07:00:00Z" } } } });
+  assert.equal(chat.status, "ready", String(chat.error));
+  assert.equal(textOf(chat.messages.at(-1)), "Done.");
+  assert.deepEqual(chat.messages.at(-1).parts.filter(({ toolName }) => toolName).map(({ toolName, state }) => [toolName, state]), [["create_alarm", "output-available"]]);
+
+  const one = agent(), ended = [], failed = [];
+  const listen = { onRunFinishedEvent: ({ event }) => { ended.push(event); }, onRunErrorEvent: ({ event }) => { failed.push(event); } };
+  one.addMessage({ id: unique("m"), role: "user", content: "Create alarm" });
+  await one.runAgent({}, listen);
+  const [interrupt] = ended[0].outcome.interrupts;
+  await one.runAgent({ resume: [{ interruptId: interrupt.id, status: "resolved", payload: { time: 7 } }] }, listen).catch((error) => failed.push(error));
+  assert.ok(failed.length > 0);
+  assert.equal(failed[0].code, "400");
+  await one.runAgent({ resume: [{ interruptId: interrupt.id, status: "resolved", payload: { time: "2099-01-01T07:00:00Z" } }] }, listen);
   assert.equal(one.messages.at(-1).content, "Done.");
 });
 

@@ -199,6 +199,24 @@ test("teaching: by its first message, and each connection has a chat of its own"
   assert.equal((await one.untilType("error")).code, 400);
 });
 
+/* ------------------------------------------------------------------- zones */
+
+test("the user's time zone is a message's, or the address's for clients whose messages have no place for it", async () => {
+  script = (messages) => [/time is \w+ \S+ \(UTC(\S+?),? /.exec(`${messages[0].content} `.replace("\n", " "))?.[1] ?? "none"];
+  const said = { "/ws/zone1?dialect=typed": [{ type: "chat.message", id: "m1", content: "x" }, (log) => log.find(({ type }) => type === "chat.done")?.content.final_text],
+    "/ws/session?": [{ type: "user_prompt", data: { prompt: "x" } }, (log) => log.find(({ type, data }) => type === "assistant_response" && !data.chunk)?.data.text],
+    "/ws/zone2?dialect=teaching": [{ type: "message", content: "x" }, (log) => log.filter(({ type }) => type === "response")[1]?.response],
+    "/api/v1/chat/ws/chat?": [{ type: "message", message: "x" }, (log) => log.find(({ type }) => type === "response")?.message] };
+  for (const [path, [message, answer]] of Object.entries(said)) {
+    for (const [zone, more, offset] of [["Asia/Kolkata", {}, "+05:30"], ["Asia/Kolkata", { time_zone: "Asia/Kathmandu" }, "+05:45"], ["Nowhere/At_All", { time_zone: "Asia/Kathmandu" }, "+05:45"]]) {
+      const one = await plain(`${path}&time_zone=${encodeURIComponent(zone)}`, `zone${path.length}${zone.length}${Object.keys(more).length}`);
+      if (path.startsWith("/ws/session")) { one.send({ type: "init_session", data: {} }); await one.untilType("session_ready"); }
+      one.send(message.data ? { ...message, data: { ...message.data, ...more } } : { ...message, ...more });
+      assert.equal(await until(() => answer(one.log), () => `${path}: ${JSON.stringify(one.log)}`), offset, path);
+    }
+  }
+});
+
 /* ------------------------------------------------------------------ widget */
 
 test("widget: connection, thinking, response with all ids; the chat survives its connection", async () => {

@@ -170,8 +170,8 @@ static void read_bodies(const struct chat_bridge *bridge, const struct body *bod
     for (size_t i = 0; i < count; i++) {
         struct chat_wanted wanted = {0};
         struct kit_failure failure = {0, "", ""};
-        json_t *body = load(bodies[i].text);
-        int code = bridge->read(body, &wanted, &failure);
+        json_t *body = chat_body_parse(eio_str(bodies[i].text), 32, 200, &failure);
+        int code = body ? bridge->read(body, &wanted, &failure) : failure.code;
         if (code != bodies[i].code) fail_msg("%s: %d %s", bodies[i].text, code, failure.message);
         json_t *got = json_pack("{s:O*, s:O*, s:O*}", "message", wanted.message, "again", wanted.again, "answers",
                                 wanted.answers);
@@ -185,6 +185,35 @@ static void read_bodies(const struct chat_bridge *bridge, const struct body *bod
         json_decref(body);
         chat_wanted_clear(&wanted);
     }
+}
+
+#define FIFTY "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+#define LONG FIFTY FIFTY FIFTY FIFTY
+
+/* No tree is made of a conversation, nor of parts beyond a number. */
+TEST(ui, long_bodies)
+{
+    size_t size = 0;
+    char *text = NULL;
+    struct kit_failure failure = {0, "", ""};
+    FILE *file = open_memstream(&text, &size);
+    fprintf(file, "{\"messages\":[");
+    for (int i = 0; i < 5000; i++) fprintf(file, "{\"role\":\"assistant\",\"parts\":[1,2,3]},");
+    fprintf(file, "{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"text\":\"Hi\"}");
+    long end = ftell(file);
+    fprintf(file, "]}]}");
+    fflush(file);
+    json_t *body = chat_body_parse((struct eio_str){text, size}, 32, 200, &failure);
+    assert_int_equal(json_array_size(json_object_get(body, "messages")), 1);
+    json_decref(body);
+    fseek(file, end, SEEK_SET);
+    for (int i = 0; i < 5000; i++) fprintf(file, ",{\"type\":\"text\",\"text\":\"Hi\"}");
+    fprintf(file, "]}]}");
+    fflush(file);
+    assert_null(chat_body_parse((struct eio_str){text, size}, 32, 200, &failure));
+    assert_int_equal(failure.code, 413);
+    fclose(file);
+    free(text);
 }
 
 TEST(ui, bodies)
@@ -209,7 +238,14 @@ TEST(ui, bodies)
         {"{\"messages\":[" SAID "],\"elicitation\":{\"reply_to\":\"e1\",\"content\":{\"a\":1}}}", 0,
          "{\"answers\":[{\"id\":\"e1\",\"payload\":{\"a\":1}}]}"},
         {"{\"messages\":[" SAID ",{\"id\":\"m2\",\"role\":\"user\",\"parts\":[]}]}", 400, NULL},
+        {"{\"time_zone\":\"Asia/Kolkata\",\"messages\":[" SAID "]}", 0,
+         "{\"message\":{\"id\":\"m1\",\"content\":\"Hi\\nyou\",\"time_zone\":\"Asia/Kolkata\"}}"},
+        {"{\"messages\":[" SAID "],\"elicitation\":{\"reply_to\":\"e1\",\"content\":{\"a\":\"" LONG "\"}}}", 413, NULL},
+        {"{\"messages\":[{\"role\":\"user\",\"parts\":[{\"type\":\"file\",\"url\":\"" LONG
+         "\"},{\"type\":\"text\",\"text\":\"Hi\"}]}],\"more\":\"" LONG "\"}",
+         0, "{\"message\":{\"content\":\"Hi\"}}"},
         {"{\"messages\":[]}", 400, NULL},
+        {"{\"messages\":[7]}", 400, NULL},
         {"{\"messages\":7}", 400, NULL},
         {"{}", 400, NULL},
         {"[]", 400, NULL},
@@ -318,6 +354,12 @@ TEST(agui, bodies)
          "{\"chat\":\"c1\",\"run\":\"r1\",\"message\":{\"id\":\"m1\",\"content\":\"Hi\"}}"},
         {"{" RUN ",\"messages\":[{\"id\":\"m1\",\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"Hi\"}]}]}",
          0, "{\"chat\":\"c1\",\"run\":\"r1\",\"message\":{\"id\":\"m1\",\"content\":\"Hi\"}}"},
+        {"{" RUN
+         ",\"messages\":[{\"id\":\"m1\",\"role\":\"user\",\"content\":\"Hi\"}],\"forwardedProps\":{\"more\":\"" LONG
+         "\",\"time_zone\":\"Asia/Kathmandu\"}}",
+         0,
+         "{\"chat\":\"c1\",\"run\":\"r1\",\"message\":{\"id\":\"m1\",\"content\":\"Hi\",\"time_zone\":\"Asia/"
+         "Kathmandu\"}}"},
         {"{" RUN ",\"messages\":[],\"resume\":[{\"interruptId\":\"e1\",\"status\":\"resolved\",\"payload\":{\"a\":1}},"
          "{\"interruptId\":\"e2\",\"status\":\"cancelled\"}]}",
          0,

@@ -41,6 +41,7 @@ static int read_agui(const json_t *body, struct chat_wanted *wanted, struct kit_
 {
     const json_t *messages = json_object_get(body, "messages"), *resume = json_object_get(body, "resume");
     const json_t *last = json_array_get(messages, json_array_size(messages) - 1);
+    const json_t *zone = json_object_get(json_object_get(body, "forwardedProps"), "time_zone");
     const char *role = json_string_value(json_object_get(last, "role"));
     if (copy_id(wanted->chat_id, body, "threadId", failure) || copy_id(wanted->run_id, body, "runId", failure))
         return failure->code;
@@ -49,7 +50,8 @@ static int read_agui(const json_t *body, struct chat_wanted *wanted, struct kit_
         return kit_fail(failure, 400, "/messages", "the last message must be the user's");
     char *text = chat_text_of_parts(json_object_get(last, "content"));
     if (!text) return kit_fail(failure, 400, "/messages", "the last message has no text");
-    wanted->message = json_pack("{s:O*, s:s}", "id", json_object_get(last, "id"), "content", text);
+    wanted->message =
+        json_pack("{s:O*, s:s, s:O*}", "id", json_object_get(last, "id"), "content", text, "time_zone", zone);
     free(text);
     return wanted->message ? 0 : kit_fail(failure, 503, NULL, "out of memory");
 }

@@ -70,6 +70,11 @@ struct chat_bridge {
 
 extern const struct chat_bridge chat_ui, chat_agui;
 
+/* A request's body without what no bridge reads: of its messages the last one and the user's last one stay, of those
+ * what was said and approved. To be json_decref()ed; NULL with failure: 400, or 413 where a member has more than
+ * value_max_bytes. */
+json_t *chat_body_parse(struct eio_str text, size_t max_depth, size_t value_max_bytes, struct kit_failure *failure);
+
 /* ---------------------------------------------------------- for the bridges */
 
 /* A member that is a text which holds this text: JSON in JSON. */

@@ -24,12 +24,13 @@ static const json_t *last_of(const json_t *messages, const char *role)
     return NULL;
 }
 
-static int read_message(const json_t *message, struct chat_wanted *wanted, struct kit_failure *failure)
+static int read_message(const json_t *body, const json_t *message, struct chat_wanted *wanted,
+                        struct kit_failure *failure)
 {
-    const json_t *id = json_object_get(message, "id");
+    const json_t *id = json_object_get(message, "id"), *zone = json_object_get(body, "time_zone");
     char *text = chat_text_of_parts(json_object_get(message, "parts"));
     if (!text) return kit_fail(failure, 400, "/messages", "the last message has no text");
-    wanted->message = json_pack("{s:O*, s:s}", "id", id, "content", text);
+    wanted->message = json_pack("{s:O*, s:s, s:O*}", "id", id, "content", text, "time_zone", zone);
     free(text);
     return wanted->message ? 0 : fail_memory(failure);
 }
@@ -72,7 +73,7 @@ static int read_ui(const json_t *body, struct chat_wanted *wanted, struct kit_fa
     }
     bool answers = json_object_get(body, "elicitation") || (role && !strcmp(role, "assistant"));
     if (answers) return read_answers(body, last, wanted, failure);
-    return read_message(last, wanted, failure);
+    return read_message(body, last, wanted, failure);
 }
 
 static json_t *read_answer(const json_t *answer, struct eio_str question)

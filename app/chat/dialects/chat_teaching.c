@@ -17,7 +17,8 @@ static int read_teaching(const struct chat_voice *voice, const json_t *message, 
     if (!json_string_length(content)) return kit_fail(failure, 400, "/content", "must be a text that is not empty");
     wish->kind = CHAT_WISH_SAY;
     wish->event = "chat.message";
-    wish->payload = json_pack("{s:O, s:b}", "content", content, "queue", 1);
+    wish->payload = json_pack("{s:O, s:b, s:O*}", "content", content, "queue", 1, "time_zone",
+                              json_object_get(message, "time_zone"));
     return wish->payload ? 0 : kit_fail(failure, 503, NULL, "out of memory");
 }
 

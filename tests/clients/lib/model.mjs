@@ -15,7 +15,7 @@ export function gate() {
 
 /**
  * script(messages, body) gives the steps of an answer, an array or an (async) iterable: "text", { call: name, args, id? },
- * { wait: promise }, { reasoning }, { usage: [in, out] }, { status, body }, { cut: true }. `parley` takes the options in `options`.
+ * { wait: promise }, { reasoning }, { raw: text of the stream }, { usage: [in, out] }, { status, body, headers }, { cut: true }. `parley` takes the options in `options`.
  */
 export async function startModel(script) {
   const folder = mkdtempSync(join(tmpdir(), "parley-model-"));
@@ -30,9 +30,10 @@ export async function startModel(script) {
     let calls = 0;
     for await (const step of script(body.messages, body)) {
       if (response.destroyed) return;
-      if (step.status) { response.writeHead(step.status, { "content-type": "application/json" }).end(JSON.stringify(step.body ?? { error: { message: "scripted" } })); return; }
+      if (step.status) { response.writeHead(step.status, { "content-type": "application/json", ...step.headers }).end(JSON.stringify(step.body ?? { error: { message: "scripted" } })); return; }
       if (!response.headersSent) response.writeHead(200, { "content-type": "text/event-stream" });
       if (typeof step === "string") response.write(chunk({ content: step }));
+      if (step.raw) response.write(step.raw);
       if (step.reasoning) response.write(chunk({ reasoning_content: step.reasoning }));
       if (step.call) { response.write(chunk({ tool_calls: [{ index: calls, id: step.id ?? `c${calls}`, type: "function", function: { name: step.call, arguments: typeof step.args === "string" ? step.args : JSON.stringify(step.args ?? {}) } }] })); calls++; }
       if (step.usage) response.write(`data: ${JSON.stringify({ id: "x", object: "chat.completion.chunk", created: 1, model: "scripted", choices: [], usage: { prompt_tokens: step.usage[0], completion_tokens: step.usage[1], total_tokens: step.usage[0] + step.usage[1] } })}\n\n`);
