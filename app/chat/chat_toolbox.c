@@ -67,7 +67,10 @@ struct adding {
 static bool add_mcp_tool(void *ctx, const struct mcp_tool *tool)
 {
     struct adding *adding = ctx;
-    const struct llm_tool shown = {tool->id, tool->description, (json_t *)(uintptr_t)tool->input_schema, NULL};
+    const struct llm_tool shown = {.name = tool->id,
+                                   .description = tool->description,
+                                   .parameters = (json_t *)(uintptr_t)tool->input_schema,
+                                   .prefix_bytes = strlen(tool->server) + 1}; /* "server_" */
     if (chat_assistant_policy(adding->assistant, tool->server, tool->id) != CHAT_POLICY_NEVER)
         adding->error = add_tool(adding->box, &shown);
     return !adding->error;
@@ -79,7 +82,10 @@ int chat_toolbox_open(struct chat_toolbox *box, struct chat *chat, const struct 
     memset(box, 0, sizeof *box);
     for (size_t i = 0; i < chat->tool_count && !error; i++) {
         const struct chat_tool *tool = chat->tools[i].tool;
-        struct llm_tool shown = {tool->name, tool->description, chat->tools[i].parameters, tool->phrases};
+        const struct llm_tool shown = {.name = tool->name,
+                                       .description = tool->description,
+                                       .parameters = chat->tools[i].parameters,
+                                       .phrases = tool->phrases};
         if (chat_tool_policy(assistant, tool) != CHAT_POLICY_NEVER) error = add_tool(box, &shown);
     }
     struct adding adding = {box, assistant, error};

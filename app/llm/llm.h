@@ -23,6 +23,7 @@ struct llm_tool {
      * form ("reminds" fits "remind"), and {name} is where the parameter of that name is read. NULL: `local` goes by
      * the name and the description alone. */
     const char *const *phrases;
+    size_t prefix_bytes; /* of the name, which people do not say: its server's; 0: as far as the last "." or "/" */
 };
 
 struct llm_request {

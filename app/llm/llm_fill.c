@@ -460,6 +460,15 @@ static void fill_named_text(struct llm_fill *fill, const struct llm_property *pr
     if (is_filled(fill, property)) fill->used[from - 1] = LLM_OF_VALUE;
 }
 
+/* "in Berlin": a place's preposition is not part of it. */
+static bool is_place(const struct llm_property *property)
+{
+    static const char *const words[] = {"city", "place", "location", "country", "town", "region", "address", "where"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasestr(property->name, words[i])) return true;
+    return false;
+}
+
 /* What follows the words of the phrase and is not yet a value. */
 static void fill_rest(struct llm_fill *fill, const struct llm_property *property)
 {
@@ -467,6 +476,7 @@ static void fill_rest(struct llm_fill *fill, const struct llm_property *property
     for (size_t i = fill->at.from; i < fill->at.to; i++)
         if (fill->used[i] == LLM_OF_PHRASE) from = i + 1;
     while (from < fill->at.to && fill->used[from] == LLM_OF_VALUE) from++;
+    if (is_place(property) && from < fill->at.to && llm_lex_is_any(fill->lexed, from, "in at near")) from++;
     size_t to = from;
     while (to < fill->at.to && fill->used[to] == LLM_FREE) to++;
     struct llm_range range = trim(fill, (struct llm_range){from, to});

@@ -197,11 +197,12 @@ static void find_best(struct llm_pick *pick, struct llm_range at, struct llm_int
 }
 
 /* The words of "server" in "server.tool", which need not be named. */
-static size_t count_prefix(const struct llm_pick *pick, const char *name)
+static size_t count_prefix(const struct llm_pick *pick, const struct llm_tools_entry *tool)
 {
-    const char *slash = strrchr(name, '/'), *last = strrchr(name, '.');
+    const char *name = tool->name, *slash = strrchr(name, '/'), *last = strrchr(name, '.');
     char words[256], prefix[256];
     if (slash && (!last || slash > last)) last = slash;
+    if (tool->prefix_bytes && tool->prefix_bytes < strlen(name)) last = name + tool->prefix_bytes - 1;
     if (!last || !last[1]) return 0;
     snprintf(prefix, sizeof prefix, "%.*s", (int)(last - name < 255 ? last - name : 255), name);
     llm_schema_name(prefix, words, sizeof words);
@@ -219,7 +220,7 @@ static void add_name(struct llm_pick *pick, const struct llm_tools_entry *tool)
     llm_schema_name(tool->name, name, sizeof name);
     read_phrase(pick, name, phrase);
     for (size_t i = 0; i < phrase->count && tool->phrases; i++) phrase->list[i].is_required = true;
-    size_t prefix = count_prefix(pick, tool->name);
+    size_t prefix = count_prefix(pick, tool);
     for (size_t i = 0; i < prefix && i < phrase->count; i++) phrase->list[i].is_required = false;
 }
 

@@ -48,6 +48,7 @@ static int copy_phrases(struct llm_tools_entry *entry, const char *const *phrase
 static int copy_tool(struct llm_tools_entry *entry, const struct llm_tool *tool)
 {
     entry->name = strdup(tool->name);
+    entry->prefix_bytes = tool->prefix_bytes;
     entry->description = tool->description ? strdup(tool->description) : NULL;
     entry->parameters =
         tool->parameters ? json_incref(tool->parameters) : json_pack("{s:s, s:{}}", "type", "object", "properties");

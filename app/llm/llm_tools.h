@@ -11,6 +11,7 @@ struct llm_tools_entry {
     char wire_name[LLM_WIRE_NAME_SIZE];
     json_t *parameters;
     char **phrases; /* ended by NULL; NULL: none */
+    size_t prefix_bytes;
 };
 
 struct llm_tools {

@@ -57,7 +57,7 @@ async function replays() {
 }
 
 async function startSlow(request) {
-  const child = spawn("/usr/bin/python3", [helper], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn("python3", [helper], { stdio: ["pipe", "pipe", "inherit"] });
   children.push(child);
   const slow = { text: "", read: () => child.stdin.write("go\n"), ended: new Promise((resolve) => child.on("close", resolve)) };
   child.stdout.setEncoding("utf8").on("data", (piece) => { slow.text += piece; });

@@ -83,6 +83,8 @@ static const struct {
      OBJECT("\"a\",\"b\"", "\"a\":{\"type\":\"number\"},\"b\":{\"type\":\"number\"}"),
      {NULL}},
     {"server/echo", "Echoes back the input", OBJECT("\"message\"", "\"message\":{\"type\":\"string\"}"), {NULL}},
+    {"demo_traffic", "What the streets are like", OBJECT("\"city\"", "\"city\":{\"type\":\"string\"}"), {NULL}},
+    {"demo_horoscope", "What the stars say", OBJECT("\"sign\"", "\"sign\":{\"type\":\"string\"}"), {NULL}},
     {"search",
      "Search the knowledge base",
      OBJECT("\"query\"", "\"query\":{\"type\":\"string\"}"),
@@ -102,7 +104,8 @@ static int set_up(void **state)
         list[i] = (struct llm_tool){.name = tools[i].name,
                                     .description = tools[i].description,
                                     .parameters = json_loads(tools[i].schema, 0, NULL),
-                                    .phrases = tools[i].phrases[0] ? tools[i].phrases : NULL};
+                                    .phrases = tools[i].phrases[0] ? tools[i].phrases : NULL,
+                                    .prefix_bytes = strncmp(tools[i].name, "demo_", 5) ? 0 : 5};
     return 0;
 }
 
@@ -156,6 +159,9 @@ static void put_answer(char *out, size_t size)
 static const struct {
     const char *sentence, *wanted;
 } rows[] = {
+    {"What is the horoscope for Leo?", "demo_horoscope {\"sign\":\"Leo\"}"},
+    {"What is the traffic in Berlin?", "demo_traffic {\"city\":\"Berlin\"}"},
+    {"Show me the traffic near New York", "demo_traffic {\"city\":\"New York\"}"},
 #include "llm_local_rows.inc"
 };
 

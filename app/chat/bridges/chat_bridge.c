@@ -104,7 +104,7 @@ void chat_teller_hear_ready(struct chat_teller *teller, struct eio_str ready)
     while (kit_json_each(&walk, NULL, &one)) {
         open_question(teller, one);
         chat_copy_field(id, sizeof id, one, "call_id");
-        /* Sent with the question; other questions are about calls that nobody was told of. */
+        /* Sent with the question; the calls of other questions were not. */
         if (id[0] && kit_json_text_is(chat_field(one, "mode"), "approval")) chat_teller_note_call(teller, id);
         if (!teller->ref_id[0]) chat_copy_field(teller->ref_id, sizeof teller->ref_id, one, "ref_id");
     }
