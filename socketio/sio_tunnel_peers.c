@@ -14,8 +14,8 @@ static void lose_peer(struct sio__tunnel_peer *peer, const char *why)
     if (peer->lost) return;
     peer->lost = true;
     peers->lost++;
-    eio_log(EIO_LOG_WARN, "tunnels: node %s %s; the %zu connections carried to or from it end", peer->name, why,
-            peer->tunnels);
+    eio_log(EIO_LOG_WARN, "tunnels: node %s %s; ended what was carried to or from it (connections: %zu)", peer->name,
+            why, peer->tunnels);
     peers->on_lost(peer, peers->ctx);
 }
 

@@ -85,7 +85,8 @@ static int check_free(struct kit_db *db, struct message *message, struct kit_fai
     if (!message->queues) return kit_fail(failure, 409, NULL, "a turn is running in this chat");
     if (count <= chat->config->queued_messages_max) return 0;
     message->limit = &chat->counters.refused_queued;
-    return kit_fail(failure, 429, NULL, "%u messages are queued in this chat", chat->config->queued_messages_max);
+    return kit_fail(failure, 429, NULL, "too many messages are queued in this chat (limit: %u)",
+                    chat->config->queued_messages_max);
 }
 
 static int check_log(struct message *message, struct kit_failure *failure)

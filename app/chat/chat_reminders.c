@@ -25,7 +25,8 @@ int chat_reminder_add(struct kit_db *db, const struct chat *chat, int64_t chat_k
     int64_t count = kit_rows_int(&rows, 0);
     kit_rows_end(&rows);
     if (count >= (int64_t)chat->config->reminders_max)
-        return kit_fail(failure, 429, NULL, "this chat has %lld reminders already", (long long)count);
+        return kit_fail(failure, 429, NULL, "this chat has %lld reminder%s already", (long long)count,
+                        kit_s((unsigned long long)count));
     if (kit_db_run(db, "INSERT INTO chat_reminders(reminder_id, chat, text, at_ms) VALUES (?, ?, ?, ?)", "titi",
                    reminder->id, chat_key, reminder->text, reminder->at_ms))
         return kit_db_fail(db, failure);

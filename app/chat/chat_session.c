@@ -81,7 +81,8 @@ static int check_share(struct kit_db *db, struct init *init, struct kit_failure 
     kit_rows_end(&row);
     if (count < chat->config->chats_per_user_max) return 0;
     init->has_too_many = true;
-    return kit_fail(failure, 429, NULL, "you have %u chats; delete some", chat->config->chats_per_user_max);
+    return kit_fail(failure, 429, NULL, "you have too many chats (limit: %u); delete some",
+                    chat->config->chats_per_user_max);
 }
 
 static int make_chat(struct kit_db *db, struct init *init, struct kit_failure *failure)

@@ -46,7 +46,8 @@ int chat_share_take(struct chat *chat, const struct kit_claims *claims, struct k
     const struct chat_share *share = find_share(chat, claims->tenant, claims->sub, key, &size);
     if (share && share->count >= chat->config->turns_per_user_max) {
         chat->counters.refused_turns++;
-        kit_fail(failure, 429, NULL, "%u of your turns are running", share->count);
+        kit_fail(failure, 429, NULL, "too many of your turns are running (limit: %u)",
+                 chat->config->turns_per_user_max);
         failure->retry_after_ms = KIT_RETRY_AFTER_MS;
         return failure->code;
     }

@@ -241,7 +241,8 @@ static int complete_node(struct change *change, json_t *node, size_t depth)
     if (depth > change->limits->depth)
         return kit_fail(change->failure, 413, "/delta/node", "the tree is at most %zu deep", change->limits->depth);
     if (++change->nodes > change->limits->nodes)
-        return kit_fail(change->failure, 413, "/delta/node", "a tree has at most %zu nodes", change->limits->nodes);
+        return kit_fail(change->failure, 413, "/delta/node", "the tree would have too many nodes (limit: %zu)",
+                        change->limits->nodes);
     int failed = check_id(change, node);
     if (failed) return failed;
     if (json_object_set_new(change->ids, id_of(node), json_true())) return out_of_memory(change);

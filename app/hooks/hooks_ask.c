@@ -184,7 +184,8 @@ static int check_limits(struct hooks *hooks, const struct kit_claims *claims, st
     size_t own = 0;
     for (const struct hooks_ask *ask = hooks->asks; ask; ask = ask->next) own += is_same_user(ask->claims, claims);
     if (own >= hooks->config->user_asks_max)
-        return kit_fail(failure, 503, NULL, "%zu of this user's questions wait for the service", own);
+        return kit_fail(failure, 503, NULL, "too many of this user's questions wait for the service (limit: %u)",
+                        hooks->config->user_asks_max);
     if (hooks->ask_count >= hooks->config->asks_max)
         return kit_fail(failure, 503, NULL, "too many questions wait for the service");
     uint64_t wait_ms = 0;

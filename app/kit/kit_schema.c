@@ -1,6 +1,7 @@
 /* The validator. It walks schema and value together; depth is bounded by the schema's, not by the value's. */
 #include "kit_schema.h"
 #include "kit_embed.h"
+#include "kit_str.h"
 
 #include <ctype.h>
 #include <stdarg.h>
@@ -209,6 +210,11 @@ static long long limit_of(const json_t *limit)
     return (long long)json_integer_value(limit);
 }
 
+static const char *plural_of(const json_t *limit)
+{
+    return kit_s((unsigned long long)json_integer_value(limit));
+}
+
 static bool has_type(const json_t *value, const char *type)
 {
     switch (json_typeof(value)) {
@@ -236,8 +242,10 @@ static bool check_string(const json_t *schema, const json_t *value, struct walk 
     size_t size = json_string_length(value);
     const json_t *min = json_object_get(schema, "minLength"), *max = json_object_get(schema, "maxLength");
     const char *format = json_string_value(json_object_get(schema, "format"));
-    if (min && size < (size_t)json_integer_value(min)) return wrong(walk, "must be at least %lld bytes", limit_of(min));
-    if (max && size > (size_t)json_integer_value(max)) return wrong(walk, "must be at most %lld bytes", limit_of(max));
+    if (min && size < (size_t)json_integer_value(min))
+        return wrong(walk, "must be at least %lld byte%s", limit_of(min), plural_of(min));
+    if (max && size > (size_t)json_integer_value(max))
+        return wrong(walk, "must be at most %lld byte%s", limit_of(max), plural_of(max));
     if (format && !strcmp(format, "id") && !kit_is_id(text, size))
         return wrong(walk, "must be 1 to 128 characters from %s", "A-Z a-z 0-9 _ . : -");
     if (format && !strcmp(format, "date-time") && (strlen(text) != size || !kit_is_date_time(text)))
@@ -317,9 +325,9 @@ static bool check_array(const json_t *schema, const json_t *value, struct walk *
     const json_t *min = json_object_get(schema, "minItems"), *max = json_object_get(schema, "maxItems");
     size_t size = json_array_size(value);
     if (min && size < (size_t)json_integer_value(min))
-        return wrong(walk, "must have at least %lld elements", limit_of(min));
+        return wrong(walk, "must have at least %lld element%s", limit_of(min), plural_of(min));
     if (max && size > (size_t)json_integer_value(max))
-        return wrong(walk, "must have at most %lld elements", limit_of(max));
+        return wrong(walk, "must have at most %lld element%s", limit_of(max), plural_of(max));
     for (size_t i = 0; items && i < size; i++) {
         char position[24];
         snprintf(position, sizeof position, "%zu", i);

@@ -80,9 +80,9 @@ static void import_file(struct run *run, const char *path)
         fprintf(stderr, "parley: %s\n", error);
         run->failed = true;
     } else if (import.gone) {
-        printf("%s: %zu documents, %zu removed\n", path, import.count, import.gone);
+        printf("%s: %zu document%s, %zu removed\n", path, import.count, kit_s(import.count), import.gone);
     } else {
-        printf("%s: %zu documents\n", path, import.count);
+        printf("%s: %zu document%s\n", path, import.count, kit_s(import.count));
     }
     free(source);
     free(text);
@@ -137,7 +137,7 @@ static int run_gone(struct kit_db *db, struct kit_store_op *op)
         size_t count = 0;
         if (path && stat(path, &info) && (errno == ENOENT || errno == ENOTDIR)) {
             code = knowledge_remove(db, source, &count, &op->failure);
-            if (!code) printf("%s: no longer exists, %zu documents removed\n", path, count);
+            if (!code) printf("%s: no longer exists, %zu document%s removed\n", path, count, kit_s(count));
         }
         free(path);
     }

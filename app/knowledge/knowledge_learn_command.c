@@ -371,9 +371,10 @@ static void measure(struct run *run)
         }
     }
     printf("one call in %d left out in turn: the document is first for %.0f %% (±%.0f) and among the first three for"
-           " %.0f %% (±%.0f) of %u calls\n",
+           " %.0f %% (±%.0f) of %u call%s\n",
            FOLDS, 100.0 * score.first / score.asked, knowledge_score_interval(score.first, score.asked),
-           100.0 * score.three / score.asked, knowledge_score_interval(score.three, score.asked), score.asked);
+           100.0 * score.three / score.asked, knowledge_score_interval(score.three, score.asked), score.asked,
+           kit_s(score.asked));
 }
 
 static void clear(struct run *run)
@@ -412,7 +413,7 @@ static void learn(struct run *run, const char *const *paths, size_t path_count)
         complain(run, "learn", 0, op.op.failure.message);
         return;
     }
-    printf("%zu calls learned\n", run->line_count);
+    printf("%zu call%s learned\n", run->line_count, kit_s(run->line_count));
     measure(run);
 }
 

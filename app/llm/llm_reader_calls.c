@@ -94,7 +94,8 @@ static struct llm_call *find_call(const struct llm_reader *reader, const struct 
 static struct llm_call *add_call(struct llm_reader *reader)
 {
     if (reader->call_count >= reader->limits.calls) {
-        llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "the answer calls more than %u tools", reader->limits.calls);
+        llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "the answer calls too many tools (limit: %u)",
+                      reader->limits.calls);
         return NULL;
     }
     if (reader->call_count == reader->call_capacity) {

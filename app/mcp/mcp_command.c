@@ -3,6 +3,7 @@
 #include "mcp_int.h"
 
 #include "kit_options.h"
+#include "kit_str.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ static void on_timer(void *ctx)
             eio_timer_start(&client->timer, 10);
     } else if (client->mcp->servers->has_tools) {
         mcp_each_tool(client->mcp, note_tool, client);
-        printf("%zu tools\n", client->count);
+        printf("%zu tool%s\n", client->count, kit_s(client->count));
         call_next(client);
     } else if (is_late) {
         client->failed++;

@@ -2,7 +2,7 @@
 // Plays conversations into a Parley server as live calls. See --help.
 import { randomBytes } from "node:crypto";
 import { Connection, EXIT, Fatal, Refused, sleep } from "../lib/connection.mjs";
-import { endWithReader, palette, plain, speech } from "../lib/terminal.mjs";
+import { counted, endWithReader, palette, plain, speech } from "../lib/terminal.mjs";
 import { Call, CallTaken } from "./call.mjs";
 import { load } from "./input.mjs";
 import { HELP, readOptions } from "./options.mjs";
@@ -58,7 +58,7 @@ class Session {
       id: idsFor(conversation, index, options.callId), resume: options.resume, signal, agents: options.agents,
       metadata: metadataOf(conversation), report: (text) => warn(`${call.id}: ${text}`),
     });
-    const title = `${plain(conversation.title)}${Array.isArray(conversation.lines) ? `, ${conversation.lines.length} lines` : ""}`;
+    const title = `${plain(conversation.title)}${Array.isArray(conversation.lines) ? `, ${counted(conversation.lines.length, "line")}` : ""}`;
     this.log(colours.dim(title));
     try {
       await play(call, conversation.lines, {
@@ -86,7 +86,7 @@ class Session {
     if (!whole) this.complete = false;
     if (call.over) warn(`${call.id}: the rest is not played: ${call.over}`);
     const left = call.refused.length ? `, ${call.refused.length} not taken` : "";
-    if (call.started) this.log(this.colours.dim(`${this.signal.aborted ? "call cut short" : "call ended"} after ${call.taken} lines${left}`));
+    if (call.started) this.log(this.colours.dim(`${this.signal.aborted ? "call cut short" : "call ended"} after ${counted(call.taken, "line")}${left}`));
   }
 
   /** All calls, up to `parallel` at a time. */

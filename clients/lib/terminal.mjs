@@ -29,3 +29,6 @@ export function endWithReader(onGone = () => process.exit(0), stream = process.s
     onGone();
   });
 }
+
+/** @returns {string} "1 line", "2 lines" */
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;

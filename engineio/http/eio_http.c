@@ -99,8 +99,8 @@ static void pause_accepting(struct eio_http *http, const char *why)
 {
     unsigned long long unsaid;
     if (eio__counter_hit(&http->hits[EIO_LIMIT_RESERVED_DESCRIPTORS], http->loop, EIO_DESCRIPTORS_LOG_MS, &unsaid))
-        eio_log(EIO_LOG_WARN, "http: not accepting new connections: %s (repeated %llu times since the last such line)",
-                why, unsaid);
+        eio_log(EIO_LOG_WARN, "http: not accepting new connections: %s (%llu more since the last such line)", why,
+                unsaid);
     evconnlistener_disable(http->evhtp->server);
     eio_timer_start(&http->accept_timer, EIO__HTTP_ACCEPT_PAUSE_MS);
 }

@@ -45,8 +45,7 @@ void eio_limit_hit(struct eio_limit_counter *counter, const struct eio_loop *loo
 {
     unsigned long long unsaid;
     if (eio__counter_hit(counter, loop, EIO_LIMIT_LOG_MS, &unsaid))
-        eio_log(EIO_LOG_WARN, "limit %s hit by %s (repeated %llu times since the last such line)", name,
-                who ? who : "-", unsaid);
+        eio_log(EIO_LOG_WARN, "limit %s hit by %s (%llu more since the last such line)", name, who ? who : "-", unsaid);
 }
 
 /* The bucket as the time at which it will be full again. */

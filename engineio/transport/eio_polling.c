@@ -232,7 +232,7 @@ static void refuse_post(struct eio_session *session, struct eio_http_request *re
     unsigned long long unsaid;
     if (eio__counter_hit(&server->refused_posts, server->loop, EIO_LIMIT_LOG_MS, &unsaid))
         eio_log(EIO_LOG_WARN,
-                "session %s: refused a POST of %zu bytes from %s: %s (repeated %llu times since the last such line)",
+                "session %s: refused a POST of %zu bytes from %s: %s (%llu more since the last such line)",
                 eio_session_id(session), request->body.n, request->head->address, why, unsaid);
     eio__server_reply(server, request, &answer);
     if (reason == EIO_CLOSE_PARSE_ERROR)

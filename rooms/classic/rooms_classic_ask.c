@@ -98,7 +98,7 @@ static void check_complete(struct classic_question *question)
 static void give_up_on(struct classic_question *question, size_t gone)
 {
     rooms__redis_log(question->classic->redis, ROOMS_LOG_WARN,
-                     "%zu of %zu other servers disconnected before answering a request in %s", gone, question->others,
+                     "other servers: %zu of %zu disconnected before answering a request in %s", gone, question->others,
                      question->classic->nsp.p);
     question->others -= gone;
     if (question->answered < question->others) return;
@@ -143,7 +143,7 @@ static void end_late(struct classic_question *question)
         snprintf(classic->missing, sizeof classic->missing, "%s", classic->others);
     if (missing > 0)
         rooms__redis_log(classic->redis, ROOMS_LOG_WARN,
-                         "a request in %s timed out; %zu of %zu other servers did not answer: %s", classic->nsp.p,
+                         "a request in %s timed out; other servers that did not answer: %zu of %zu: %s", classic->nsp.p,
                          missing, others, classic->missing[0] ? classic->missing : "unknown");
     if (question->kind == KIND_ACKS)
         question->is_deaf = true;

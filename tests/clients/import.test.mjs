@@ -37,7 +37,7 @@ test("a folder is read with all that is below it; one bad file is named and cost
   const first = run(["kb"]);
   assert.equal(first.status, 1);
   assert.deepEqual(first.err, ["parley: kb/c.md: not UTF-8 (0xFC; save the file as UTF-8) at byte 1"]);
-  assert.deepEqual(first.out, ["kb/a/index.md: 1 documents", "kb/b/index.md: 1 documents", "kb/d.md: 1 documents"]);
+  assert.deepEqual(first.out, ["kb/a/index.md: 1 document", "kb/b/index.md: 1 document", "kb/d.md: 1 document"]);
 });
 
 test("files that are named: the others are imported although one is missing or of no known kind", () => {
@@ -46,7 +46,7 @@ test("files that are named: the others are imported although one is missing or o
   write("c.pdf", "x");
   const { status, out, err } = run(["a.md", "missing.md", "c.pdf", "b.md"]);
   assert.equal(status, 1);
-  assert.deepEqual(out, ["a.md: 1 documents", "b.md: 1 documents"]);
+  assert.deepEqual(out, ["a.md: 1 document", "b.md: 1 document"]);
   assert.deepEqual(err, ["parley: cannot read 'missing.md': No such file or directory",
     "parley: c.pdf: unsupported type of document (supported: .json, .md, .markdown, .txt)"]);
   assert.equal(run(["a.md", "b.md"]).status, 0);
@@ -59,7 +59,7 @@ test("a file is the same one however its path is written, and two files of one n
   assert.deepEqual(run(["index.md"], "a").out, ["index.md: 2 documents"]);
   assert.deepEqual(run(["index.md"], "b").out, ["index.md: 2 documents"]); // and nothing of the other's is removed
   write("a/index.md", "# Intro\n\n## Stays\n\none\n");
-  assert.deepEqual(run(["../b/.././a//index.md"], "b").out, ["../b/.././a//index.md: 1 documents, 1 removed"]);
+  assert.deepEqual(run(["../b/.././a//index.md"], "b").out, ["../b/.././a//index.md: 1 document, 1 removed"]);
   assert.deepEqual(run(["b/index.md", join(dir, "b/index.md")]).out,
     ["b/index.md: 2 documents", `${join(dir, "b/index.md")}: already imported in this run`]);
 });
@@ -69,9 +69,9 @@ test("'..' behind a link leads to where the link leads", () => {
   write("real/y.md", "# Y\n\ntwo\n");
   write("y.md", "# Y\n\n## Other\n\nthree\n");
   symlinkSync("real/deep", join(dir, "link"));
-  assert.deepEqual(run(["y.md"]).out, ["y.md: 1 documents"]);
-  assert.deepEqual(run(["link/../y.md"]).out, ["link/../y.md: 1 documents"]); // real/y.md: nothing of y.md is removed
-  assert.deepEqual(run(["real/y.md"]).out, ["real/y.md: 1 documents"]);
+  assert.deepEqual(run(["y.md"]).out, ["y.md: 1 document"]);
+  assert.deepEqual(run(["link/../y.md"]).out, ["link/../y.md: 1 document"]); // real/y.md: nothing of y.md is removed
+  assert.deepEqual(run(["real/y.md"]).out, ["real/y.md: 1 document"]);
 });
 
 test("a file that is gone from a folder goes with its documents; one that cannot be read stays", () => {
@@ -85,7 +85,7 @@ test("a file that is gone from a folder goes with its documents; one that cannot
   const { status, out } = run(["kb"]);
   assert.equal(status, 1);
   assert.deepEqual(out, ["kb/a.md: no longer exists, 2 documents removed"]);
-  assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: no longer exists, 1 documents removed"]);
+  assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: no longer exists, 1 document removed"]);
 });
 
 test("a folder may link to itself, and a link to a file is that file", () => {
@@ -95,7 +95,7 @@ test("a folder may link to itself, and a link to a file is that file", () => {
   symlinkSync("nowhere", join(dir, "kb/dangling"));
   const { status, out } = run(["kb"]);
   assert.equal(status, 0);
-  assert.deepEqual(out, ["kb/a.md: 1 documents", "kb/b.md: already imported in this run"]);
+  assert.deepEqual(out, ["kb/a.md: 1 document", "kb/b.md: already imported in this run"]);
 });
 
 test("with --as a folder keeps its name wherever it lies", () => {
@@ -104,7 +104,7 @@ test("with --as a folder keeps its name wherever it lies", () => {
   assert.equal(run(["--as", "handbook", "one"]).status, 0);
   rmSync(join(dir, "one/b.md"));
   renameSync(join(dir, "one"), join(dir, "two"));
-  assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 documents", "two/b.md: no longer exists, 1 documents removed"]);
+  assert.deepEqual(run(["--as", "handbook", "two/"]).out, ["two/a.md: 1 document", "two/b.md: no longer exists, 1 document removed"]);
   assert.equal(run(["--as", "handbook", "two", "two"]).status, 2);
   assert.equal(run(["--as", "a/b", "two"]).status, 2);
 });

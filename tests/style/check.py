@@ -462,12 +462,30 @@ def prose():
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 
 
+# A number, perhaps an adjective, and a plural (%d is left to constants, which are above one; limits in bytes are, too).
+COUNTED = re.compile(r"%(?:zu|llu|lld|lu|ld|u) (?:[a-z]+ )?(?!of |bytes|address|ms|is|was|has|passes|stays)[a-z]+s\b")
+
+
+def counts():
+    """One document is not `1 documents`: what is printed with a count has its plural from kit_s(), or is worded without one."""
+    for path in c_files():
+        if path.parts[0] not in TREES or path.suffix != ".c":
+            continue
+        body = text(path)
+        for found in LITERAL.finditer(body):
+            if found[0][0] != '"':
+                continue
+            words = COUNTED.search("".join(re.findall(r'"((?:\\.|[^"\\\n])*)"', found[0])))
+            if words:
+                yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
+
+
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
             "circles": {"ctags": "universal-ctags"}, "verbs": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "verbs": verbs, "sizes": sizes, "format": formatting,
          "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets, "prose": prose, "links": links, "walks": walks}
+         "snippets": snippets, "prose": prose, "counts": counts, "links": links, "walks": walks}
 
 
 def main(wanted):

@@ -121,8 +121,7 @@ TEST(limits, all_hits_are_counted_but_a_flood_is_one_line)
     eio_loop_advance(loop, EIO_LIMIT_LOG_MS);
     eio_limit_hit(&counter, loop, "max_sessions", "192.0.2.2");
     assert_int_equal(lines, 2);
-    assert_string_equal(last_line,
-                        "limit max_sessions hit by 192.0.2.2 (repeated 99999 times since the last such line)");
+    assert_string_equal(last_line, "limit max_sessions hit by 192.0.2.2 (99999 more since the last such line)");
     eio_log_set(NULL, NULL, EIO_LOG_WARN);
     eio_loop_free(loop);
 }

@@ -78,7 +78,7 @@ static void faults_are_named_by_json_pointer(void **state)
     assert_string_equal(check("doc:feedback", "{\"call_id\":\"a\",\"doc_id\":\"b\",\"helpful\":1}"),
                         "/helpful: must be of type boolean");
     assert_string_equal(check("agent:connect", "{\"agent_id\":\"a\",\"auth_token\":\"\"}"),
-                        "/auth_token: must be at least 1 bytes");
+                        "/auth_token: must be at least 1 byte");
     assert_string_equal(check("transcription:update",
                               "{\"call_id\":\"a\",\"speaker\":\"s\",\"text\":\"t\",\"timestamp\":\"yesterday\"}"),
                         "/timestamp: must be a time like 2026-01-31T12:00:00.000Z");

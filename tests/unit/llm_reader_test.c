@@ -234,7 +234,7 @@ static void an_answer_has_limits(void **state)
                  i);
         add(stream, sizeof stream, CHUNK, call);
     }
-    check_limit(stream, "fault too_large: the answer calls more than 8 tools");
+    check_limit(stream, "fault too_large: the answer calls too many tools (limit: 8)");
     memset(text, 'x', 4500);
     stream[0] = 0;
     add(stream, sizeof stream, "data: %s\n\n", text);

@@ -489,8 +489,8 @@ TEST(questions, time_out_with_what_came_and_name_who_may_be_missing)
     assert_said("");
     pass(20);
     /* An answer does not say whose it is. The second does not ask for the names once more, nor wait for them. */
-    assert_said("log: a request in / timed out; 1 of 2 other servers did not answer: unknown\ndone -5\n"
-                "log: a request in / timed out; 1 of 2 other servers did not answer: 1 of B, C\n"
+    assert_said("log: a request in / timed out; other servers that did not answer: 1 of 2: unknown\ndone -5\n"
+                "log: a request in / timed out; other servers that did not answer: 1 of 2: 1 of B, C\n"
                 "done -5 missing 1 of B, C\n");
     assert_int_equal(nodes[0].timed_out, 2);
     nodes[1].is_stuck = true;
@@ -525,7 +525,7 @@ TEST(questions, do_not_wait_for_a_server_that_went_away)
     said[0] = '\0';
     node_free(2);
     pass(1010);
-    assert_said("log: 1 of 2 other servers disconnected before answering a request in /\ndone -5\n");
+    assert_said("log: other servers: 1 of 2 disconnected before answering a request in /\ndone -5\n");
     teardown();
 }
 
@@ -652,7 +652,7 @@ TEST(acks, of_a_server_that_is_stuck_are_missing_until_the_timeout)
     assert_said("A ask 3000 [\"q\"]\nclients 0\nB ask 3000 [\"q\"]\nclients 1\nack [1]\n");
     node_free(2);
     pass(1010);
-    assert_said("log: 1 of 2 other servers disconnected before answering a request in /\ncounted\n");
+    assert_said("log: other servers: 1 of 2 disconnected before answering a request in /\ncounted\n");
     assert_int_equal(timers_running(), 0);
     teardown();
 }
