@@ -1,5 +1,6 @@
 /* The module: the namespace on adminui's library, the page, and their numbers. */
 #include "admin_int.h"
+#include "kit_dismiss.h"
 #include "kit_metrics.h"
 
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     kit_strand_init(&admin->strand, kit->work, 1, NULL, NULL);
     int failed = admin_login_load(admin, error, error_size);
     if (!failed) failed = open_namespace(admin);
+    if (!failed) failed = kit_on_dismiss(kit, admin_dismiss, admin);
     return failed ? failed : admin_page_start(admin);
 }
 

@@ -48,6 +48,8 @@ const char *admin_check_password_file(const char *path);
 int admin_login_load(struct admin *admin, char *error, size_t error_size);
 /* An adminui_login_fn; ctx: struct admin. */
 void admin_on_login(struct adminui_login *login, void *ctx);
+/* A kit_dismiss_fn; ctx: struct admin. */
+size_t admin_dismiss(void *ctx, const struct kit_dismissal *who);
 
 /* admin_page.c */
 int admin_page_start(struct admin *admin);

@@ -107,7 +107,7 @@ static void run_check(struct kit_job *job)
 static void finish(struct admin *admin, struct adminui_login *login, bool is_right)
 {
     if (is_right)
-        adminui_accept(login, admin->config->admin_user, 0);
+        adminui_accept(login, admin->config->admin_user, INT64_MAX, 0); /* nobody's token */
     else
         adminui_refuse(login, NULL);
 }
@@ -153,6 +153,29 @@ static void check_password(struct admin *admin, struct adminui_login *login, con
         finish(admin, login, (int)has_user & (int)is_same(own, password, own->digest));
 }
 
+/* How a user is called there: one of a tenant is another than the server's own. */
+static void put_user(char *out, size_t size, const char *tenant, const char *sub)
+{
+    snprintf(out, size, "%s%s%s", tenant, tenant[0] ? "/" : "", sub);
+}
+
+size_t admin_dismiss(void *ctx, const struct kit_dismissal *who)
+{
+    const struct admin *admin = ctx;
+    char user[2 * KIT_USER_SIZE];
+    put_user(user, sizeof user, who->tenant, who->sub);
+    uint64_t before_ms = who->issued_before_s < INT64_MAX / 1000 ? (uint64_t)who->issued_before_s * 1000 : INT64_MAX;
+    return adminui_dismiss(admin->adminui, user, before_ms);
+}
+
+static void accept_claims(struct adminui_login *login, const struct kit_claims *claims)
+{
+    char user[2 * KIT_USER_SIZE];
+    put_user(user, sizeof user, claims->tenant, claims->sub);
+    adminui_accept(login, user, claims->iat_s > 0 ? (uint64_t)claims->iat_s * 1000 : 0,
+                   claims->exp_s > 0 ? (uint64_t)claims->exp_s * 1000 : 1);
+}
+
 static void check_token(struct admin *admin, struct adminui_login *login, const char *token)
 {
     struct kit_failure failure = {0, "", ""};
@@ -162,7 +185,7 @@ static void check_token(struct admin *admin, struct adminui_login *login, const 
     if (failure.code)
         adminui_refuse(login, failure.message);
     else
-        adminui_accept(login, claims->sub, claims->exp_s > 0 ? (uint64_t)claims->exp_s * 1000 : 1);
+        accept_claims(login, claims);
     kit_claims_unref(claims);
 }
 

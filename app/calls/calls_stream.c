@@ -1,6 +1,7 @@
 /* Lines of a transcript that are posted while they are said: NDJSON, of which each line is stored when it is here and
  * not when the body ends. What has come while lines are being stored waits, up to a limit; then the client does. */
 #include "calls_int.h"
+#include "kit_dismiss.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,10 @@ struct calls_stream {
     char *text; /* that waits; what is behind the last line break is not whole yet */
     size_t size, capacity;
     bool is_storing, has_ended, is_lost /* the client is gone */;
-    struct eio_timer timer; /* when the user may ask for more */
-    size_t index;           /* of the next line */
+    struct kit_stay stay;
+    struct kit_failure dismissal; /* code 0: the user may still post */
+    struct eio_timer timer;       /* when the user may ask for more */
+    size_t index;                 /* of the next line */
     struct calls_list_result total;
     struct calls_list_error errors[CALLS_LIST_ERRORS_MAX];
 };
@@ -32,6 +35,7 @@ static void end_stream(struct calls_stream *stream, int status)
     if (!total.failure.code && !stream->index) kit_fail(&total.failure, 400, NULL, "the list is empty");
     total.errors = errors;
     eio_timer_stop(&stream->timer);
+    kit_stay_end(&stream->stay);
     if (request->http) eio_http_request_on_abort(request->http, NULL, NULL);
     calls_http_finish_list(request, &total);
     free(stream->text);
@@ -49,6 +53,21 @@ static void fail_stream(struct calls_stream *stream, int code, const char *why)
     }
     stream->index++;
     end_stream(stream, code);
+}
+
+/* What concerns all that is left: an answer of its own if nothing was stored. */
+static void refuse_stream(struct calls_stream *stream, const struct kit_failure *failure)
+{
+    if (!stream->index) stream->total.failure = *failure;
+    fail_stream(stream, failure->code, failure->message);
+}
+
+/* The user may not any longer: what is being stored is, what waits is not. */
+static void on_dismissed(struct kit_stay *stay, const struct kit_failure *failure)
+{
+    struct calls_stream *stream = KIT_OWNER(stay, struct calls_stream, stay);
+    stream->dismissal = *failure;
+    if (!stream->is_storing) refuse_stream(stream, failure);
 }
 
 /* ------------------------------------------------------------------- storing */
@@ -77,13 +96,14 @@ static void on_stored(void *ctx, const struct calls_list_result *result)
     struct calls_stream *stream = ctx;
     stream->is_storing = false;
     if (result->failure.code) {
-        if (!stream->index) stream->total.failure = result->failure;
-        fail_stream(stream, result->failure.code, result->failure.message);
+        refuse_stream(stream, &result->failure);
         return;
     }
     int code = add_result(stream, result);
     if (code)
         end_stream(stream, code);
+    else if (stream->dismissal.code)
+        refuse_stream(stream, &stream->dismissal);
     else
         store_lines(stream);
 }
@@ -215,6 +235,7 @@ void calls_stream_begin(struct kit_request *request)
     stream->calls = request->state;
     stream->request = request;
     eio_timer_init(&stream->timer, request->kit->loop, on_timer, stream);
+    kit_stay_begin(&stream->stay, request, on_dismissed);
     eio_http_request_on_abort(request->http, on_abort, stream);
     if (!eio_http_request_read(request->http, on_piece, on_end, stream)) on_end(stream); /* it has no body */
 }

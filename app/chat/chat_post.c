@@ -1,6 +1,7 @@
 /* POST /api/v1/chats/{chat_id}/messages: a message over HTTP, answered when the turn is over, or asks something. The
  * request is a peer of the chat as a socket is. */
 #include "chat_int.h"
+#include "kit_dismiss.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct post {
     struct eio_timer timer;    /* answers outside of the peer's callbacks */
     bool is_over, is_streamed; /* streamed: the client asked for text/event-stream */
     struct eio_http_stream *stream;
+    struct kit_stay stay;
     char ref_id[KIT_ID_SIZE];
     int64_t attempt;
 };
@@ -29,6 +31,7 @@ static void on_timer(void *ctx)
     chat_peer_free(post->peer);
     post->peer = NULL;
     post->stream = NULL;
+    kit_stay_end(&post->stay);
     if (stream) eio_http_stream_end(stream);
     kit_request_finish(&post->request);
 }
@@ -121,6 +124,13 @@ static void on_end(struct chat_peer *peer, const char *chat_id, const struct kit
     finish_post(post);
 }
 
+static void on_dismissed(struct kit_stay *stay, const struct kit_failure *failure)
+{
+    struct post *post = KIT_OWNER(stay, struct post, stay);
+    if (!post->is_over) post->request.op.failure = *failure;
+    finish_post(post);
+}
+
 /* ------------------------------------------------------------------- asking */
 
 static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str json)
@@ -180,6 +190,7 @@ static void start_post(struct kit_request *request)
         .ops = &ops, .claims = request->claims, .address = address, .connection_id = "http", .ctx = post};
     post->is_streamed = request->http && wants_events(eio_http_request_head(request->http));
     eio_timer_init(&post->timer, chat->kit->loop, on_timer, post);
+    kit_stay_begin(&post->stay, request, on_dismissed);
     post->peer = chat_peer_new(chat, &options);
     json_t *payload = json_pack("{s:s}", "chat_id", request->about);
     if (post->peer && payload) {

@@ -4,6 +4,7 @@
 
 #include "chat_bridge.h"
 #include "chat_int.h"
+#include "kit_dismiss.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,9 @@ struct telling {
     struct chat_out out;
     struct eio_http_stream *stream;
     struct eio_timer timer, beat; /* the timer ends it, outside of the peer's callbacks */
-    char *ready;                  /* session.init's answer */
-    size_t asked;                 /* and not answered */
+    struct kit_stay stay;
+    char *ready;  /* session.init's answer */
+    size_t asked; /* and not answered */
     bool is_ending, resumes;
 };
 
@@ -59,11 +61,17 @@ static void fail(struct telling *telling, const struct kit_failure *failure)
     end_soon(telling);
 }
 
+static void on_dismissed(struct kit_stay *stay, const struct kit_failure *failure)
+{
+    fail(KIT_OWNER(stay, struct telling, stay), failure);
+}
+
 static void finish(struct telling *telling)
 {
     struct eio_http_stream *stream = telling->stream;
     eio_timer_stop(&telling->timer);
     eio_timer_stop(&telling->beat);
+    kit_stay_end(&telling->stay);
     telling->stream = NULL;
     if (stream) eio_http_stream_end(stream);
     kit_request_finish(&telling->request);
@@ -284,6 +292,7 @@ static void begin(struct telling *telling)
     const char *chat_id = telling->wanted.chat_id[0] ? telling->wanted.chat_id : request->about;
     snprintf(telling->teller.chat_id, sizeof telling->teller.chat_id, "%.*s", KIT_ID_SIZE - 1, chat_id);
     snprintf(telling->teller.run_id, sizeof telling->teller.run_id, "%s", telling->wanted.run_id);
+    kit_stay_begin(&telling->stay, request, on_dismissed);
     telling->peer = chat_peer_new(request->state, &options);
     if (telling->peer) {
         open_chat(telling, (struct eio_str){NULL, 0}, on_opened);

@@ -24,6 +24,8 @@
 struct kit_event;
 struct kit_metric_set;
 struct kit_plain;
+struct kit_stay;
+struct kit_dismissal;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
@@ -55,6 +57,13 @@ struct kit_hook {
 
 struct kit_claims;
 typedef int (*kit_token_fn)(void *ctx, const struct kit_claims *claims, struct kit_failure *failure);
+
+/* kit_on_dismiss() */
+typedef size_t (*kit_dismiss_fn)(void *ctx, const struct kit_dismissal *who);
+struct kit_dismiss_hook {
+    kit_dismiss_fn fn;
+    void *ctx;
+};
 
 /* A number that /health shows. */
 struct kit_health_field {
@@ -134,6 +143,9 @@ struct kit {
     struct kit_hook answers_sent;
     kit_token_fn token_fn; /* kit_on_token() */
     void *token_ctx;
+    struct kit_stay *stays; /* kit_dismiss.c */
+    struct kit_dismiss_hook dismiss_hooks[KIT_HOOKS_MAX];
+    size_t dismiss_hook_count;
 };
 
 /* Opens what the modules stand on, but for the server. Returns 0 or a negative code with a line in error; kit_clear()

@@ -200,8 +200,7 @@ static void send_off(struct user *user, int code, const char *message, bool alto
 }
 
 struct disconnection {
-    const char *tenant, *sub, *message;
-    int64_t issued_before_s;
+    const struct kit_dismissal *who;
     size_t count;
 };
 
@@ -209,17 +208,14 @@ static void disconnect_one(struct sio_socket *socket, void *ctx)
 {
     struct disconnection *disconnection = ctx;
     struct user *user = sio_socket_user(socket);
-    if (!user || !user->claims || strcmp(user->claims->sub, disconnection->sub) ||
-        strcmp(user->claims->tenant, disconnection->tenant) || user->claims->iat_s >= disconnection->issued_before_s)
-        return;
+    if (!user || !user->claims || !kit_is_dismissed(disconnection->who, user->claims)) return;
     disconnection->count++;
-    send_off(user, 401, disconnection->message, false);
+    send_off(user, 401, disconnection->who->message, false);
 }
 
-size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
-                           const char *message)
+size_t kit_auth_dismiss(struct kit *kit, const struct kit_dismissal *who)
 {
-    struct disconnection disconnection = {tenant, sub, message, issued_before_s, 0};
+    struct disconnection disconnection = {who, 0};
     for (size_t i = 0; i < kit->namespace_count; i++)
         sio_target_each_local(sio_local(sio_all(kit->namespaces[i].nsp)), disconnect_one, &disconnection);
     return disconnection.count;

@@ -4,6 +4,8 @@
 
 #include "kit_user.h"
 
+#include <string.h>
+
 enum kit_role {
     KIT_ROLE_AGENT = 1,
     KIT_ROLE_SUPERVISOR = 2,
@@ -56,10 +58,20 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
 struct kit_user *kit_auth_user(const struct sio_socket *socket);
 /* Something that the socket asked waits: it is not read meanwhile. Once more with false when it does not any longer. */
 void kit_auth_wait(const struct sio_socket *socket, bool begins);
-/* Tells the sockets of this node that are the user's why, and disconnects them, if their token is older than that.
- * tenant: "" for none. Returns how many. */
-size_t kit_auth_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
-                           const char *message);
+
+/* A user whose tokens of before a moment are void (kit_dismiss.h). */
+struct kit_dismissal {
+    const char *tenant, *sub; /* tenant: "" for none */
+    int64_t issued_before_s;
+    const char *message; /* why, for the client */
+};
+static inline bool kit_is_dismissed(const struct kit_dismissal *who, const struct kit_claims *claims)
+{
+    return !strcmp(claims->sub, who->sub) && !strcmp(claims->tenant, who->tenant) &&
+           claims->iat_s < who->issued_before_s;
+}
+/* Tells the user's sockets of this node why, and disconnects them. Returns how many. */
+size_t kit_auth_dismiss(struct kit *kit, const struct kit_dismissal *who);
 /* fn is asked about each token whose signature and times are right: 0, or the code of failure. */
 void kit_on_token(struct kit *kit, kit_token_fn fn, void *ctx);
 /* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */

@@ -358,21 +358,13 @@ static void on_close(struct eio_session *session, enum eio_close_reason reason, 
     free_ws(ws);
 }
 
-static bool is_cut(const struct kit_ws *ws, const char *tenant, const char *sub, int64_t issued_before_s)
-{
-    const struct kit_claims *claims = ws->claims;
-    return !strcmp(claims->sub, sub) && !strcmp(claims->tenant, tenant) && claims->iat_s < issued_before_s &&
-           eio_session_is_open(ws->session);
-}
-
-size_t kit_ws_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
-                         const char *message)
+size_t kit_ws_dismiss(struct kit *kit, const struct kit_dismissal *who)
 {
     size_t count = 0;
     struct kit_failure failure;
-    kit_fail(&failure, 401, NULL, "%s", message);
+    kit_fail(&failure, 401, NULL, "%s", who->message);
     for (struct kit_ws *ws = kit->plain ? kit->plain->list : NULL; ws; ws = ws->next) {
-        if (!is_cut(ws, tenant, sub, issued_before_s)) continue;
+        if (!kit_is_dismissed(who, ws->claims) || !eio_session_is_open(ws->session)) continue;
         dismiss(ws, &failure, "disconnected");
         count++;
     }

@@ -69,9 +69,8 @@ void kit_ws_leave(struct kit_ws *ws, const char *room);
 /* To all in the room, here and at other nodes: endpoints get on_event. data: JSON, n 0: none. */
 void kit_ws_emit(struct kit *kit, const char *room, const char *event, struct eio_str data);
 
-/* As kit_auth_disconnect(), for the user's plain WebSockets. */
-size_t kit_ws_disconnect(struct kit *kit, const char *tenant, const char *sub, int64_t issued_before_s,
-                         const char *message);
+/* As kit_auth_dismiss(), for the user's plain WebSockets. */
+size_t kit_ws_dismiss(struct kit *kit, const struct kit_dismissal *who);
 size_t kit_ws_count(const struct kit *kit);
 
 /* For app.c: ends them all, with 1001; and once more, with their memory, before the server goes. */

@@ -49,7 +49,8 @@ static const struct kit_metric metric_rows[] = {
                     "Logins refused because of login_burst, login_address_burst or login_user_burst."),
     KIT_COUNTER_ROW("password_queue_full_total", queue_full, "Passwords refused because of password_queue_max."),
     KIT_GAUGE_ROW("password_queue", queued, "Passwords waiting to be hashed."),
-    KIT_COUNTER_ROW("user_disconnects_total", disconnects, "Sockets of users disconnected by an administrator."),
+    KIT_COUNTER_ROW("user_disconnects_total", disconnects,
+                    "Sockets and connections of users disconnected by an administrator."),
 };
 static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, NULL);
 
@@ -64,6 +65,7 @@ static void on_disconnect(struct sio_socket *socket, const struct sio_event *eve
     (void)socket;
     kit_json_int64(before, 0, KIT_JWT_TIME_MAX, &cut.not_before_s);
     if (is_named) users_cut_here(ctx, &cut);
+    if (is_named) users_keep_cut(ctx, &cut);
     json_decref(before);
 }
 

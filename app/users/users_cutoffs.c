@@ -1,7 +1,7 @@
 /* From when on a user's tokens are valid: one who is removed or disconnected loses those that were given out before, on
  * every node. Stored with a number, so that each node reads what is new to it; this is how the changes of commands and
  * of nodes that it does not hear reach it. */
-#include "kit_ws.h"
+#include "kit_dismiss.h"
 #include "users_int.h"
 
 #include <stdlib.h>
@@ -49,12 +49,8 @@ int users_read_cutoff(struct kit_db *db, const char *tenant, const char *name, i
     return 0;
 }
 
-int users_cut(struct kit_db *db, struct users_cut *cut, int64_t now_ms, struct kit_failure *failure)
+static int put_cutoff(struct kit_db *db, const struct users_cut *cut, struct kit_failure *failure)
 {
-    int code = users_read_cutoff(db, cut->tenant, cut->name, &cut->not_before_s, failure);
-    if (code) return code;
-    /* Those of this second too, and of a login after the last time, which may have been in this second. */
-    cut->not_before_s = 1 + (cut->not_before_s > now_ms / 1000 ? cut->not_before_s : now_ms / 1000);
     if (!kit_db_run(db,
                     "INSERT INTO user_cutoffs(tenant, name, seq, not_before_s) VALUES (?1, ?2,"
                     " (SELECT coalesce(max(seq), 0) + 1 FROM user_cutoffs), ?3)"
@@ -62,6 +58,15 @@ int users_cut(struct kit_db *db, struct users_cut *cut, int64_t now_ms, struct k
                     "tti", cut->tenant, cut->name, cut->not_before_s))
         return 0;
     return kit_db_fail(db, failure);
+}
+
+int users_cut(struct kit_db *db, struct users_cut *cut, int64_t now_ms, struct kit_failure *failure)
+{
+    int code = users_read_cutoff(db, cut->tenant, cut->name, &cut->not_before_s, failure);
+    if (code) return code;
+    /* Those of this second too, and of a login after the last time, which may have been in this second. */
+    cut->not_before_s = 1 + (cut->not_before_s > now_ms / 1000 ? cut->not_before_s : now_ms / 1000);
+    return put_cutoff(db, cut, failure);
 }
 
 static int read_new(struct kit_db *db, struct kit_store_op *op)
@@ -120,9 +125,41 @@ bool users_cut_here(struct users *users, const struct users_cut *cut)
     static const char why[] = "disconnected by an administrator";
     int64_t before_s = cut->not_before_s ? cut->not_before_s : INT64_MAX;
     if (cut->not_before_s && !set_cutoff(users->cutoffs, cut)) return false;
-    users->disconnects += kit_auth_disconnect(users->kit, cut->tenant, cut->name, before_s, why);
-    users->disconnects += kit_ws_disconnect(users->kit, cut->tenant, cut->name, before_s, why);
+    const struct kit_dismissal who = {
+        .tenant = cut->tenant, .sub = cut->name, .issued_before_s = before_s, .message = why};
+    users->disconnects += kit_dismiss(users->kit, &who);
     return true;
+}
+
+/* ------------------------------------------------------ told by other nodes */
+
+struct keep {
+    struct kit_store_op op;
+    struct users_cut cut;
+};
+
+static int run_keep(struct kit_db *db, struct kit_store_op *op)
+{
+    const struct users_cut *cut = &((struct keep *)(void *)op)->cut;
+    int64_t known_s;
+    int code = users_read_cutoff(db, cut->tenant, cut->name, &known_s, &op->failure);
+    if (code || known_s >= cut->not_before_s) return code;
+    return put_cutoff(db, cut, &op->failure);
+}
+
+static void on_kept(struct kit_store_op *op)
+{
+    free(op);
+}
+
+/* Where each node has a store of its own, nothing else would tell this one after a restart. */
+void users_keep_cut(const struct users *users, const struct users_cut *cut)
+{
+    struct keep *keep = cut->not_before_s ? calloc(1, sizeof *keep) : NULL;
+    if (!keep) return;
+    keep->op = (struct kit_store_op){.run = run_keep, .done = on_kept, .writes = true, .locks = {USERS_LOCK}};
+    keep->cut = *cut;
+    if (kit_store_submit(users->kit->store, &keep->op, 0)) free(keep);
 }
 
 /* The rest is read again. */

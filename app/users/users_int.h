@@ -69,6 +69,8 @@ int users_read_cutoff(struct kit_db *db, const char *tenant, const char *name, i
                       struct kit_failure *failure);
 /* At this node: disconnects the sockets that it concerns. False: out of memory. */
 bool users_cut_here(struct users *users, const struct users_cut *cut);
+/* Stores one that another node has told, if that is news. */
+void users_keep_cut(const struct users *users, const struct users_cut *cut);
 int users_cutoffs_start(struct users *users);
 void users_cutoffs_pause(struct users *users);
 void users_cutoffs_stop(struct users *users);

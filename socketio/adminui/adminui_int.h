@@ -35,6 +35,7 @@ struct adminui__page {
     struct sio_socket *socket;
     bool wants_list;
     uint64_t until_ms; /* loop time, as all times here */
+    uint64_t since_ms; /* Unix time; of its credentials */
     char user[ADMINUI__USER_SIZE];
     char new_session[ADMINUI__SESSION_SIZE]; /* goes to it once it is connected; "": it has one */
 };
@@ -43,6 +44,7 @@ struct adminui__session {
     char id[ADMINUI__SESSION_SIZE];
     char user[ADMINUI__USER_SIZE];
     uint64_t until_ms;
+    uint64_t since_ms; /* Unix time; of its credentials */
 };
 
 /* Failed logins of one address. */

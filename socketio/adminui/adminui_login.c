@@ -151,14 +151,33 @@ void adminui__login_expire(struct adminui *adminui)
     }
 }
 
+size_t adminui_dismiss(struct adminui *adminui, const char *user, uint64_t before_unix_ms)
+{
+    size_t count = 0;
+    char name[ADMINUI__USER_SIZE]; /* cut as those of sessions are */
+    snprintf(name, sizeof name, "%s", user);
+    for (size_t i = adminui->session_count; i > 0; i--) {
+        const struct adminui__session *session = &adminui->sessions[i - 1];
+        if (session->since_ms < before_unix_ms && !strcmp(session->user, name)) drop_session(adminui, i - 1);
+    }
+    for (struct adminui__page *page = adminui->pages, *next; page; page = next) {
+        next = page->next;
+        if (page->since_ms >= before_unix_ms || strcmp(page->user, name) != 0) continue;
+        sio_socket_disconnect(page->socket, false);
+        count++;
+    }
+    return count;
+}
+
 void adminui__login_asked(struct adminui *adminui, const struct sio_event *event)
 {
     char id[ADMINUI__SESSION_SIZE];
     const struct adminui__session *session = NULL;
     if (sio_args_text(event->args, 1, id, sizeof id) == ADMINUI__SESSION_SIZE - 1) session = find_session(adminui, id);
     if (session)
-        sio_ack_pack(event, "{s:s, s:I}", "user", session->user, "left_ms",
-                     (json_int_t)(session->until_ms - eio_loop_now_ms(adminui->loop)));
+        sio_ack_pack(event, "{s:s, s:I, s:I}", "user", session->user, "left_ms",
+                     (json_int_t)(session->until_ms - eio_loop_now_ms(adminui->loop)), "since_ms",
+                     (json_int_t)session->since_ms);
     else
         sio_ack_pack(event, "n");
 }
@@ -172,6 +191,7 @@ static bool set_page(struct adminui *adminui, struct sio_socket *socket, const s
     if (!page) return false;
     page->socket = socket;
     page->until_ms = session->until_ms;
+    page->since_ms = session->since_ms;
     memcpy(page->user, session->user, sizeof page->user);
     if (is_new) memcpy(page->new_session, session->id, sizeof page->new_session);
     sio_socket_set_user(socket, page);
@@ -204,11 +224,11 @@ static void refuse(struct adminui_login *login, const char *message)
     if (admission) sio_refuse(admission, message, NULL);
 }
 
-void adminui_accept(struct adminui_login *login, const char *user, uint64_t until_unix_ms)
+void adminui_accept(struct adminui_login *login, const char *user, uint64_t since_unix_ms, uint64_t until_unix_ms)
 {
     struct adminui *adminui = login->adminui;
     uint64_t left_ms = 1000ull * adminui->options.session_s, now_ms = adminui__unix_ms(adminui);
-    struct adminui__session session = {.until_ms = 0};
+    struct adminui__session session = {.since_ms = since_unix_ms};
     uint8_t bytes[(ADMINUI__SESSION_SIZE - 1) / 2];
     if (until_unix_ms && until_unix_ms < now_ms + left_ms)
         left_ms = until_unix_ms > now_ms ? until_unix_ms - now_ms : 0;
@@ -261,8 +281,10 @@ static void on_session_answers(void *ctx, int error, struct sio_args answers)
         json_t *answer = sio_args_parse(answers, i);
         const char *user = json_string_value(json_object_get(answer, "user"));
         json_int_t left_ms = json_integer_value(json_object_get(answer, "left_ms"));
+        json_int_t since_ms = json_integer_value(json_object_get(answer, "since_ms"));
         if (user && left_ms > 0) {
             session.until_ms = eio_loop_now_ms(login->adminui->loop) + (uint64_t)left_ms;
+            session.since_ms = since_ms > 0 ? (uint64_t)since_ms : 0;
             snprintf(session.user, sizeof session.user, "%s", user);
         }
         json_decref(answer);

@@ -25,7 +25,7 @@ static void on_login(struct adminui_login *login, void *ctx)
     bool has_password = adminui_login_text(login, "password", password, sizeof password) >= 0;
     bool is_right = is_same(has_user ? user : "", "admin") & is_same(has_password ? password : "", "s3cret");
     if (is_right)
-        adminui_accept(login, user, 0);
+        adminui_accept(login, user, 0, 0);
     else
         adminui_refuse(login, NULL);
 }

@@ -19,9 +19,11 @@ static void on_login(struct adminui_login *login, void *ctx)
     else if (strcmp(password, "later") == 0)
         waiting[waiting_count++] = login;
     else if (strcmp(password, "right") == 0)
-        adminui_accept(login, "ann", 0);
+        adminui_accept(login, "ann", INT64_MAX, 0);
+    else if (strcmp(password, "old") == 0)
+        adminui_accept(login, "ann", 5000, 0);
     else if (strcmp(password, "brief") == 0)
-        adminui_accept(login, "ann", eio_loop_unix_ms(t.loop) + 3000);
+        adminui_accept(login, "ann", 0, eio_loop_unix_ms(t.loop) + 3000);
     else
         adminui_refuse(login, NULL);
 }
@@ -146,7 +148,7 @@ static void many_at_once_are_no_way_around_the_limit(void **state)
     assert_int_equal(waiting_count, 3);
     close(fds[1]); /* whoever goes away meanwhile is not let in, and nothing breaks */
     talk_turn(&t);
-    for (size_t i = 0; i < 3; i++) adminui_accept(waiting[i], "ann", 0);
+    for (size_t i = 0; i < 3; i++) adminui_accept(waiting[i], "ann", 0, 0);
     assert_non_null(strstr(client_hear(&t, fds[0]), "40" NSP));
     assert_int_equal(stats().pages, 2);
     for (int i = 0; i < 4; i++)
@@ -173,7 +175,7 @@ static void a_login_may_be_answered_after_the_end(void **state)
     start();
     int fd = page_open("{\"password\":\"later\"}", &heard);
     adminui_stop(adminui);
-    adminui_accept(waiting[0], "ann", 0);
+    adminui_accept(waiting[0], "ann", 0, 0);
     assert_string_equal(client_hear(&t, fd), "");
     assert_int_equal(stats().pages, 0);
     close(fd);
@@ -200,6 +202,30 @@ static void a_session_ends_with_its_time(void **state)
     assert_non_null(strstr(refused_for(auth), "invalid credentials"));
     close(fd);
     close(again);
+}
+
+/* Credentials of before a moment are void: pages and sessions that came of them end, others' and newer ones stay. */
+static void a_dismissed_user_loses_pages_and_sessions(void **state)
+{
+    const char *heard;
+    char auth[64];
+    (void)state;
+    start();
+    int old = page_open("{\"password\":\"old\"}", &heard);
+    const char *session = strstr(heard, "[\"session\",\"");
+    assert_non_null(session);
+    snprintf(auth, sizeof auth, "{\"sessionId\":\"%.16s\"}", session + 12);
+    int other = page();
+    assert_int_equal(adminui_dismiss(adminui, "ann", 4000), 0);
+    assert_int_equal(adminui_dismiss(adminui, "bob", 5001), 0);
+    assert_int_equal(adminui_dismiss(adminui, "ann", 5001), 1);
+    talk_turn(&t);
+    assert_non_null(strstr(client_hear(&t, old), "1:41" NSP "\n"));
+    assert_null(strstr(client_hear(&t, other), "1:41" NSP));
+    assert_int_equal(stats().sessions, 1);
+    assert_non_null(strstr(refused_for(auth), "invalid credentials"));
+    close(old);
+    close(other);
 }
 
 static void sessions_are_limited_and_the_oldest_ends(void **state)
@@ -452,6 +478,7 @@ int main(void)
         TEST(logins_that_wait_are_limited),
         TEST(a_login_may_be_answered_after_the_end),
         TEST(a_session_ends_with_its_time),
+        TEST(a_dismissed_user_loses_pages_and_sessions),
         TEST(sessions_are_limited_and_the_oldest_ends),
         TEST(nothing_is_watched_while_no_page_is_there),
         TEST(events_above_the_rate_are_left_out_and_counted),

@@ -32,8 +32,10 @@ typedef void (*adminui_login_fn)(struct adminui_login *login, void *ctx);
  * EIO_EINVAL if it is not there or not a string, EIO_ETOOBIG. */
 EIO_API int adminui_login_text(const struct adminui_login *login, const char *member, char *out, size_t size);
 /* Lets the socket in, with a session by which it may come back without credentials. until_unix_ms: when both end, if
- * that is before session_s; 0: no earlier. user: for the log. */
-EIO_API void adminui_accept(struct adminui_login *login, const char *user, uint64_t until_unix_ms);
+ * that is before session_s; 0: no earlier. user and since_unix_ms, when the credentials were issued: for
+ * adminui_dismiss(). */
+EIO_API void adminui_accept(struct adminui_login *login, const char *user, uint64_t since_unix_ms,
+                            uint64_t until_unix_ms);
 /* message NULL: "invalid credentials", for which the page has words of its own. */
 EIO_API void adminui_refuse(struct adminui_login *login, const char *message);
 
@@ -70,6 +72,10 @@ EIO_API struct adminui *adminui_new(struct sio_server *io, const struct adminui_
 EIO_API void adminui_stop(struct adminui *adminui);
 /* After the server was freed, and after every login was answered. Accepts NULL. */
 EIO_API void adminui_free(struct adminui *adminui);
+
+/* Ends what this node has of the user with credentials issued earlier: sessions, and pages at once, which have to log
+ * in again. Returns how many pages. */
+EIO_API size_t adminui_dismiss(struct adminui *adminui, const char *user, uint64_t before_unix_ms);
 
 struct adminui_stats {
     uint64_t logins, logins_refused;
