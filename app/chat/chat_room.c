@@ -646,7 +646,8 @@ int chat_listen(struct chat_peer *peer, struct chat_room *room, const struct cha
     listener->want = options->want;
     listener->is_owner = options->is_owner;
     if (options->last_seq > room->last_seq) room->last_seq = options->last_seq;
-    if (listener->sent < room->last_seq) begin_reading(listener);
+    /* The others, too: what it has seen may never have been sent, as by a worker that died before it could. */
+    find_gaps(room);
     check_soon(room);
     return 0;
 }

@@ -17,8 +17,9 @@ static struct {
     struct app *app;
     struct chat *chat;
     struct kit_claims *claims;
-    struct chat_peer *peer;
+    struct chat_peer *peer, *newcomer;
     json_t *log; /* [{event, …}] of the chat */
+    json_t *newcomer_log;
     json_t *answer;
     int code;
     int started, resumed, cancelled;
@@ -142,11 +143,10 @@ static const struct chat_tool tools[] = {
 static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
 {
     json_t *payload = json_loadb(entry->payload.p, entry->payload.n, 0, NULL);
-    (void)peer;
     assert_non_null(payload);
     json_object_set_new(payload, "event", json_string(entry->event));
     if (entry->seq) assert_int_equal(json_integer_value(json_object_get(payload, "seq")), entry->seq);
-    if (entry->seq) json_array_append(f.log, payload);
+    if (entry->seq) json_array_append(peer == f.newcomer ? f.newcomer_log : f.log, payload);
     json_decref(payload);
 }
 
@@ -175,15 +175,20 @@ static bool is_answered(const void *ctx)
     return f.code >= 0;
 }
 
-/* The code of the answer; 0: ok. */
-static int ask(const char *event, json_t *take_payload)
+static int ask_as(struct chat_peer *peer, const char *event, json_t *take_payload)
 {
     assert_non_null(take_payload);
     f.code = -1;
-    chat_peer_ask(f.peer, event, take_payload, on_reply, NULL);
+    chat_peer_ask(peer, event, take_payload, on_reply, NULL);
     json_decref(take_payload);
     turn_until(is_answered, NULL, event);
     return f.code;
+}
+
+/* The code of the answer; 0: ok. */
+static int ask(const char *event, json_t *take_payload)
+{
+    return ask_as(f.peer, event, take_payload);
 }
 
 /* The latest entry of an event; NULL. */
@@ -243,6 +248,13 @@ static struct chat_config *chat_config(void)
     return (struct chat_config *)(uintptr_t)kit_config_values(&f.config, &chat_options);
 }
 
+static struct chat_peer *new_peer(const char *connection_id)
+{
+    const struct chat_peer_options options = {
+        .ops = &peer_ops, .claims = f.claims, .address = "::1", .connection_id = connection_id, .makes_chats = true};
+    return chat_peer_new(f.chat, &options);
+}
+
 static void open_app(const char *chat_id)
 {
     char error[512] = "";
@@ -254,9 +266,7 @@ static void open_app(const char *chat_id)
     json_t *token = json_pack("{s:s, s:s, s:I}", "sub", "ann", "role", "user", "exp", (json_int_t)9999999999);
     f.claims = kit_claims_new(token);
     json_decref(token);
-    const struct chat_peer_options options = {
-        .ops = &peer_ops, .claims = f.claims, .address = "::1", .connection_id = "test", .makes_chats = true};
-    f.peer = chat_peer_new(f.chat, &options);
+    f.peer = new_peer("test");
     assert_int_equal(ask("session.init", json_pack("{s:s}", "chat_id", chat_id)), 0);
 }
 
@@ -625,6 +635,36 @@ static void a_turn_that_takes_too_long_ends(void **state)
     assert_int_equal(f.cancelled, 1);
 }
 
+static bool has_both(const void *text)
+{
+    const json_t *entry;
+    size_t i, count = 0;
+    json_array_foreach(f.log, i, entry) count += !strcmp(text_of(entry, "event"), text);
+    json_array_foreach(f.newcomer_log, i, entry) count += !strcmp(text_of(entry, "event"), text);
+    return count == 2;
+}
+
+/* A worker that died after it had stored the entry, and before it had sent it. */
+static void an_entry_that_was_never_sent_reaches_all_when_one_learns_of_it(void **state)
+{
+    (void)state;
+    assert_string_equal(reply_to("m1", "echo blue sky"), "blue sky");
+    json_int_t seq = json_integer_value(json_object_get(find("chat.done"), "seq"));
+    json_array_clear(f.log);
+    pass("INSERT INTO chat_log(chat, seq, ref_id, attempt, type, payload)"
+         " SELECT id, seq + ?, 'm1', 1, 'test.lost', '{\"ref_id\":\"m1\"' FROM chats WHERE chat_id='c1'",
+         1);
+    pass("UPDATE chats SET seq=seq+? WHERE chat_id='c1'", 1);
+    f.newcomer = new_peer("newcomer");
+    f.newcomer_log = json_array();
+    assert_int_equal(ask_as(f.newcomer, "session.init", json_pack("{s:s, s:I}", "chat_id", "c1", "since_seq", seq)), 0);
+    turn_until(has_both, "test.lost", "the entry at both");
+    assert_int_equal(json_integer_value(json_object_get(find("test.lost"), "seq")), seq + 1);
+    assert_int_equal(json_array_size(f.log), 1);
+    chat_peer_free(f.newcomer);
+    json_decref(f.newcomer_log);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -645,6 +685,7 @@ int main(void)
         TEST(a_session_is_closed_when_it_was_idle_for_an_hour),
         TEST(an_idle_session_leaves_its_form_open),
         TEST(a_running_turn_is_not_idle),
+        TEST(an_entry_that_was_never_sent_reaches_all_when_one_learns_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
