@@ -428,6 +428,7 @@ static bool on_packet(struct sio_socket *socket, const struct sio_event *event, 
     bool is_known = user && user->claims;
     char why[64];
     if (!user || !spend_event(user, event)) return false;
+    kit_user_note_speaker(&user->member);
     if (!is_known && (!nsp->sign_in || !eio_str_is(event->name, nsp->sign_in))) {
         kit_answer_refuse(nsp->kit, event, 401, NULL, "send agent:connect first");
         return false;

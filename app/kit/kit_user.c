@@ -14,6 +14,9 @@
 /* A letter for what it is, tenant, sub; each text with its end, so that no two keys are the same by chance. */
 #define KEY_BYTES (1 + 2 * KIT_USER_SIZE)
 
+/* In the first, reading begins again; in the second, what has come is read before timers run. */
+#define TURNS_TO_HEAR 2
+
 struct kit_user {
     struct kit *kit;
     unsigned refs; /* sockets and requests */
@@ -23,6 +26,7 @@ struct kit_user {
     bool is_full;                        /* more of its work waits than is its share */
     struct kit_user_socket *heard, *row; /* all its sockets; of those in the row nothing is read */
     struct eio_timer timer;              /* the next of the row */
+    unsigned turns_to_hear;              /* of the loop, until those that just left the row are read */
     struct eio_frame_account account;
     size_t answer_bytes;
     UT_hash_handle hh;
@@ -45,33 +49,47 @@ static void hold_as_needed(struct kit_user_socket *member)
     if (session && eio_session_hold(session, wanted)) member->is_held = false; /* out of memory: it is read on */
 }
 
+/* Those that had no chance to speak keep their place in front of those that wait for longer since they spoke. */
 static void stop_reading(struct kit_user *user)
 {
-    struct kit_user_socket *member, *next;
+    struct kit_user_socket *member, *next, *unheard = NULL;
     eio_timer_stop(&user->timer);
+    user->turns_to_hear = 0;
     if (user->heard) user->kit->counters.users_held++;
     DL_FOREACH_SAFE(user->heard, member, next)
     {
         DL_DELETE(user->heard, member);
-        DL_APPEND(user->row, member);
+        if (member->has_spoken)
+            DL_APPEND(user->row, member);
+        else
+            DL_APPEND(unheard, member);
         member->in_row = true;
         hold_as_needed(member);
     }
+    DL_CONCAT(unheard, user->row);
+    user->row = unheard;
 }
 
 /* One that has much to say may fill the share again, and goes to the end of the row: until that is known, the others
- * stay where they are. */
+ * stay where they are. What it says lies here already, while what those before it say is still with the kernel: they
+ * get the time to be read. */
 static void read_next(void *ctx)
 {
     struct kit_user *user = ctx;
     while (user->row) {
         struct kit_user_socket *member = user->row;
         struct eio_session *session = session_of(member);
+        bool speaks = session && !member->waits && eio_session_has_waiting(session);
+        if (speaks && user->turns_to_hear) {
+            user->turns_to_hear--;
+            break;
+        }
         DL_DELETE(user->row, member);
         DL_APPEND(user->heard, member);
-        member->in_row = false;
+        member->in_row = member->has_spoken = false;
         hold_as_needed(member);
-        if (session && !member->is_held && eio_session_has_waiting(session)) break;
+        if (speaks) break;
+        user->turns_to_hear = TURNS_TO_HEAR;
     }
     if (user->row) eio_timer_start(&user->timer, 0);
 }
@@ -99,6 +117,7 @@ int kit_user_join(struct kit *kit, struct kit_user_socket *member, const struct 
     kit_user_leave(member);
     member->user = user;
     member->in_row = user->is_full;
+    member->has_spoken = false;
     if (member->in_row)
         DL_APPEND(user->row, member);
     else

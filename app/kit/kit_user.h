@@ -29,12 +29,13 @@ struct kit_spent *kit_user_spent(struct kit_user *user);
 
 /* A socket of a user, embedded in what its owner keeps of it. While its user has asked for more than its share, or what
  * it asked itself waits, nothing is read from it. Then those of one user go on one after another, those first that have
- * waited for longest. */
+ * waited for longest: one that had its turn goes behind those that had none. */
 struct kit_user_socket {
     struct kit_user *user; /* NULL: in none's row */
     struct sio_socket *socket;
     struct eio_session *plain; /* of a plain WebSocket, which is no socket */
     bool in_row;               /* of those that wait for their user */
+    bool has_spoken;           /* since it left the row */
     bool is_held;
     unsigned waits; /* how much of what it asked */
     struct kit_user_socket *prev, *next;
@@ -44,6 +45,11 @@ struct kit_user_socket {
 int kit_user_join(struct kit *kit, struct kit_user_socket *member, const struct kit_claims *claims);
 /* The socket goes. */
 void kit_user_leave(struct kit_user_socket *member);
+/* An event of it is being handled. */
+static inline void kit_user_note_speaker(struct kit_user_socket *member)
+{
+    member->has_spoken = true;
+}
 /* begins: something that it asked has to wait; once for each, and once more with false when it does not any longer. */
 void kit_user_wait(struct kit_user_socket *member, bool begins);
 

@@ -337,6 +337,7 @@ static void on_message(struct eio_session *session, const struct eio_message *me
     struct kit_failure failure = {0, "", ""};
     (void)ctx;
     if (!ws || !eio_session_is_open(session)) return;
+    kit_user_note_speaker(&ws->member);
     if (!check_message(ws, message->kind, message->size, &failure)) {
         ws->endpoint->ops->on_message(ws, (struct eio_str){(const char *)message->bytes, message->size});
     } else if (failure.code == 429 && kit_spender_is_abusive(&ws->spender)) {
