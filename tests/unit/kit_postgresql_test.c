@@ -51,9 +51,18 @@ static void end_backends(const char *where)
     wait_for(sql, "1");
 }
 
+/* Nothing ends by itself before the test has seen it. */
+static void open_patient_store(void)
+{
+    close_store();
+    f.config.store_busy_timeout_ms = f.config.store_statement_timeout_ms = 60000;
+    open_store();
+}
+
 static void a_connection_that_breaks_in_a_transaction_costs_that_transaction(void **state)
 {
     (void)state;
+    open_patient_store();
     put("kept");
     kit_work_wait(f.work);
     PGconn *conn = hold_calls();
@@ -71,6 +80,7 @@ static void a_connection_that_breaks_in_a_transaction_costs_that_transaction(voi
 static void a_commit_whose_answer_is_lost_is_acknowledged_if_it_was_done(void **state)
 {
     (void)state;
+    open_patient_store();
     put("kept");
     kit_work_wait(f.work);
     free(fixture_psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'"));
@@ -90,6 +100,7 @@ static void a_commit_whose_answer_is_lost_is_acknowledged_if_it_was_done(void **
 static void a_commit_that_was_not_done_is_not_acknowledged(void **state)
 {
     (void)state;
+    open_patient_store();
     put("kept");
     kit_work_wait(f.work);
     free(fixture_psql(
@@ -123,6 +134,7 @@ static void note_message(struct kit_store_op *op)
 static void a_commit_that_nobody_knows_of_is_not_said_to_be_undone(void **state)
 {
     (void)state;
+    open_patient_store();
     put("kept");
     kit_work_wait(f.work);
     free(fixture_psql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'"));
@@ -167,9 +179,7 @@ static int run_both(struct kit_db *db, struct kit_store_op *op)
 static struct kit_store *open_two(void)
 {
     char error[512] = "";
-    close_store();
-    f.config.store_busy_timeout_ms = 20000;
-    open_store();
+    open_patient_store();
     struct kit_store *other = kit_store_open(f.work, &f.config, error, sizeof error);
     if (!other) fail_msg("%s", error);
     return other;
