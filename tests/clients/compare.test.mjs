@@ -5,12 +5,13 @@ import { after, before, describe, test } from "node:test";
 import { assertAlike, essence, exchange } from "./lib/compare.mjs";
 import { start } from "./lib/server.mjs";
 import { Polling, frame, upgradeRequest } from "./lib/wire.mjs";
+import { PATIENCE_MS } from "../support/wait.mjs";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 
 let servers;
 before(async () => {
-  const options = { "ping-interval": 25000, "ping-timeout": 20000 };
+  const options = { "ping-interval": PATIENCE_MS * 10, "ping-timeout": PATIENCE_MS * 10 };
   servers = {};
   for (const profile of ["eio-proto", "sio-proto", "app"]) {
     servers[profile] = await Promise.all([start(profile, { ...options, reference: 1 }), start(profile, { ...options, name: "parley" })]);

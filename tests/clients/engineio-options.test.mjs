@@ -8,9 +8,12 @@ import { Server as Reference } from "engine.io";
 import { assertAlike, essence, exchange } from "./lib/compare.mjs";
 import { start } from "./lib/server.mjs";
 import { Socket, upgradeRequest } from "./lib/wire.mjs";
+import { PATIENCE_MS } from "../support/wait.mjs";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
-const TIMES = { "ping-interval": 25000, "ping-timeout": 20000 };
+// No ping comes while an answer is waited for.
+const PING_MS = PATIENCE_MS * 10;
+const TIMES = { "ping-interval": PING_MS, "ping-timeout": PING_MS };
 const OPTIONS = {
   "allow-eio3, cookie, cors": [
     { "allow-eio3": 1, cookie: "io", cors: "reflect" },
@@ -25,7 +28,7 @@ const OPTIONS = {
 
 async function startReference(options) {
   const http = createServer((request, response) => response.writeHead(404).end());
-  const engine = new Reference({ pingInterval: 25000, pingTimeout: 20000, ...options });
+  const engine = new Reference({ pingInterval: PING_MS, pingTimeout: PING_MS, ...options });
   engine.attach(http, { path: "/engine.io" });
   engine.on("connection", (socket) => socket.on("message", (data) => socket.send(data)));
   await new Promise((resolve) => http.listen(0, "127.0.0.1", resolve));

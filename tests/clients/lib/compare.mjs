@@ -4,8 +4,9 @@ import { sleep } from "../../support/wait.mjs";
 import { Raw, parseResponse } from "./wire.mjs";
 
 // An answer is whole when nothing came for so long; the greeting of sio-proto takes 40. On a busy machine there may be a
-// longer pause in the middle of one: what is not alike is asked for again, with more patience.
-const QUIET_MS = [90, 500, 4000];
+// longer pause in the middle of one: what is not alike is asked for again, with more patience. The servers are to ping
+// more rarely than that.
+const QUIET_MS = [90, 500, 4000, 20000];
 const TRANSPORT_HEADERS = ["date", "keep-alive", "connection", "transfer-encoding", "content-length"];
 
 // The answers of both, that `take(quietMs)` gives as [theirs, mine], are the same.
