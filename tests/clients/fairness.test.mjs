@@ -60,6 +60,19 @@ async function metric(name) {
   return Number(text.match(new RegExp(`^parley_${name} (\\d+)`, "m"))[1]);
 }
 
+// What `ask` says lies before the server all at once: it stands still until that has left this process.
+async function allAtOnce(sockets, ask) {
+  const isWritten = ({ io: { engine } }) => engine.writeBuffer.length === 0 && engine.transport.ws._socket.writableLength === 0;
+  parley.child.kill("SIGSTOP");
+  try {
+    const asked = ask();
+    await until(() => sockets.every(isWritten), "all is written");
+    return asked;
+  } finally {
+    parley.child.kill("SIGCONT");
+  }
+}
+
 async function callWithLines(id, count) {
   const from = await connect("/feed", { token: tokens.feed });
   await from.ask("call:start", { call_id: id });
@@ -74,7 +87,7 @@ test("agents that come back together share one reading of the call, and miss not
   const from = await callWithLines("herd", 30);
   const agents = await Promise.all(Array.from({ length: 60 }, () => connect("/", { token: tokens.ann })));
   const before = await metric("store_reads_total");
-  const asked = agents.map((agent) => agent.ask("call:subscribe", { call_id: "herd" }));
+  const asked = await allAtOnce(agents, () => agents.map((agent) => agent.ask("call:subscribe", { call_id: "herd" })));
   const said = [];
   for (let i = 31; i <= 35; i++)
     said.push(from.ask("transcription:update", { call_id: "herd", speaker: "agent", text: `line ${i}` }));
@@ -112,7 +125,7 @@ test("a flood of one agent is held back at its socket: a feed's lines are all ta
   const from = await callWithLines("calm", 1);
   const eve = await connect("/", { token: tokens.eve });
   let answered = 0;
-  for (let i = 0; i < 3000; i++) eve.emit("call:list", {}, () => answered++);
+  await allAtOnce([eve], () => { for (let i = 0; i < 3000; i++) eve.emit("call:list", {}, () => answered++); });
   for (let i = 0; i < 50; i++) {
     const answer = await from.ask("transcription:update", { call_id: "calm", speaker: "agent", text: `line ${i}` });
     assert.equal(answer.ok, true, JSON.stringify(answer));
@@ -134,7 +147,7 @@ test("a socket without a token is heard up to auth_max_bytes, and goes on afterw
   await assert.rejects(connect("/", { token: tokens.ann, more: "x".repeat(20000) }), (error) => error.data.code === 413);
 });
 
-// The server's order shows in notes that one agent hears; the server stands still until all that is asked lies before it.
+// The server's order shows in notes that one agent hears.
 test("connections of one user share what a user may take, and take turns", async () => {
   const each = 200;
   await callWithLines("turns", 1);
@@ -144,12 +157,9 @@ test("connections of one user share what a user may take, and take turns", async
   const quiet = await connect("/", { token: tokens.sue });
   const before = await metric("users_held_total");
   const note = (socket, text) => socket.ask("note:send", { call_id: "turns", text });
-  parley.child.kill("SIGSTOP");
-  const answers = loud.flatMap((socket) => Array.from({ length: each }, () => note(socket, "loud")));
-  answers.push(note(quiet, "quiet"));
-  const isWritten = ({ io: { engine } }) => engine.writeBuffer.length === 0 && engine.transport.ws._socket.writableLength === 0;
-  await until(() => [...loud, quiet].every(isWritten), "all is written");
-  parley.child.kill("SIGCONT");
+  const answers = await allAtOnce([...loud, quiet], () => [
+    ...loud.flatMap((socket) => Array.from({ length: each }, () => note(socket, "loud"))), note(quiet, "quiet"),
+  ]);
   for (const answer of await Promise.all(answers)) assert.equal(answer.ok, true, JSON.stringify(answer));
   const heard = () => watcher.log.filter(([event]) => event === "call:note").map(([, { text }]) => text);
   await until(() => heard().length === answers.length, () => `all notes: ${heard().length}`);
