@@ -247,6 +247,7 @@ test("who does not say who it is in time is disconnected, who said so stays", as
     const silent = await connect("/", {}, { server: strict });
     assert.equal(await silent.gone, "io server disconnect");
     assert.equal(silent.seen("error")[0].code, 401);
+    assert.match(await (await fetch(`${strict.url}/metrics`)).text(), /^parley_auth_timeouts_total [1-9]/m);
     assert.equal((await said.ask("call:list", {})).ok, true);
   } finally {
     await strict.stop();
@@ -260,6 +261,7 @@ test("a token that expires ends the connection, a new one in time keeps it", asy
   assert.equal((await ada.ask("agent:connect", { agent_id: "eve", auth_token: longer })).ok, true);
   assert.equal(await eve.gone, "io server disconnect");
   assert.equal(eve.seen("error")[0].code, 401);
+  assert.match(await (await fetch(`${parley.url}/metrics`)).text(), /^parley_auth_expired_total [1-9]/m);
   assert.equal(ada.connected, true);
 });
 

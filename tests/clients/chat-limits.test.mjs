@@ -140,6 +140,56 @@ test("each refusal has a number", async () => {
     assert.equal(await metric(`${name}_total`), count, name);
 });
 
+test("a user has so many answers at a time, in all chats, and the next when one has ended", async () => {
+  const ann = await begin("--turns-per-user-max", "2");
+  const open = gate();
+  script = () => [{ wait: open.promise }, "done"];
+  await ann.must("chat.message", { id: "m1", content: "x" });
+  await ann.open();
+  await ann.must("chat.message", { id: "m2", content: "x" });
+  await ann.open();
+  const { retry_after_ms } = await ann.fails(429, "chat.message", { id: "m3", content: "x" });
+  assert.ok(retry_after_ms > 0);
+  assert.deepEqual([await metric("chat_turns_refused_total"), await metric("chat_turns_running")], [1, 2]);
+  open.open();
+  await ann.end("m1");
+  await ann.end("m2");
+  assert.equal((await ann.say("m3", "x")).event, "chat.done");
+  await until(async () => (await metric("chat_turns_running")) === 0, "none runs");
+});
+
+test("a connection watches so many chats", async () => {
+  const ann = await begin("--chats-watched-max", "2");
+  const first = ann.chatId;
+  await ann.open();
+  await ann.fails(429, "session.init", {});
+  await ann.open({ chat_id: first }); // it does already
+  assert.deepEqual([await metric("chat_watchers_refused_total"), await metric("chats_watched")], [1, 2]);
+});
+
+test("what becomes of answers is counted", async () => {
+  const ann = await begin();
+  const names = ["messages", "entries", "sessions", "turns_done", "turns_stopped", "turns_failed", "tool_calls"];
+  const counted = async () => Object.fromEntries(await Promise.all(names.map(async (name) => [name, await metric(`chat_${name}_total`)])));
+  const before = await counted();
+  assert.equal(before.sessions, 1);
+  script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [search("refunds"), search("returns", "b")]);
+  assert.equal((await ann.say("m1", "x")).event, "chat.done");
+  const open = gate();
+  script = () => ["some", { wait: open.promise }];
+  await ann.must("chat.message", { id: "m2", content: "x" });
+  await ann.until("chat.token", { ref_id: "m2" });
+  await ann.must("signal.stop", {});
+  await ann.end("m2");
+  open.open();
+  script = () => [{ status: 400 }];
+  assert.equal((await ann.say("m3", "x")).event, "error");
+  assert.deepEqual(await counted(), { messages: 3, entries: ann.log.length, sessions: 1, turns_done: 1, turns_stopped: 1, turns_failed: 1, tool_calls: 2 });
+  const authorization = `Bearer ${sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 })}`;
+  assert.equal((await fetch(`${parley.url}/api/v1/chats/${ann.chatId}`, { method: "DELETE", headers: { authorization } })).status, 200);
+  assert.equal(await metric("chats_deleted_total"), 1);
+});
+
 test("several calls of one step are one step, also when one of them cannot run", async () => {
   const ann = await begin("--turn-steps-max", "2");
   script = (messages) => (messages.at(-1).role === "tool" ? ["done"] : [search("a", "a"), { call: "no_such_tool", args: {}, id: "b" }, { call: "search_knowledge", args: "{\"query\":", id: "c" }]);
