@@ -239,7 +239,10 @@ export class Agent {
     const claims = { ...this.claims, exp: now() + 2 };
     const { socket } = this;
     const gone = new Promise((resolve) => socket.once("disconnect", resolve));
-    this.ask("auth:refresh", { token: this.world.token(claims) }, (answer) => { if (answer.ok) this.take(claims); });
+    this.ask("auth:refresh", { token: this.world.token(claims) }, (answer) => {
+      if (answer.ok) this.take(claims);
+      else this.lastError = answer.error; // it had ended before it was read, and that is said here
+    });
     const reason = await gone;
     if (reason !== "io server disconnect") { this.isEnding = false; return; }
     if (this.lastError?.code !== 401) this.world.fault(`${this.sub} was disconnected without a reason`);
