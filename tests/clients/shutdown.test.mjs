@@ -67,10 +67,14 @@ describe("SIGTERM", () => {
 
     test(`${profile} with peers of every kind`, { skip }, async () => {
       const server = await start(profile, { "ping-interval": 25000, "ping-timeout": 20000 });
-      await Promise.all(Array.from({ length: PEERS_OF_A_KIND }, (_, i) => peers(server, path, i)));
-      await busy(server, profile, path);
-      await hasRead(server);
-      await server.stop();
+      try {
+        await Promise.all(Array.from({ length: PEERS_OF_A_KIND }, (_, i) => peers(server, path, i)));
+        await busy(server, profile, path);
+        await hasRead(server);
+        await server.stop();
+      } finally {
+        server.kill();
+      }
     });
   }
 });

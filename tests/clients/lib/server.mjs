@@ -23,12 +23,14 @@ export function conformanceCommand(reference = isReference) {
   return [found];
 }
 
-// A running server: { port, http, ws, pid, output(), alive(), stop() }. Options are those of the command line;
+// A running server: { port, http, ws, pid, output(), alive(), stop(), kill() }. Options are those of the command line;
 // `reference` says that it is to be the one on Node in any case, `prefix` is put before the command.
 export async function start(profile, { reference, prefix = [], ...options } = {}) {
   const [program, ...head] = [...prefix, ...conformanceCommand(reference ? true : undefined)];
   const host = options.host ?? "127.0.0.1";
   const args = [...head, "--profile", profile, "--port", "0"];
+  // sio-proto gives a client one second to connect to a namespace, as the official suite wants: on a busy machine it is late.
+  if (profile === "sio-proto") options["connect-timeout"] ??= PATIENCE_MS * 10;
   for (const [name, value] of Object.entries(options)) args.push(`--${name}`, String(value));
   const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
@@ -72,5 +74,7 @@ export async function start(profile, { reference, prefix = [], ...options } = {}
       clearTimeout(timer);
       assert.equal(code, 0, `status after SIGTERM: ${code ?? signal}\n${errors}`);
     },
+    // For a test that has failed: it would not end as long as the server runs.
+    kill() { child.kill("SIGKILL"); },
   };
 }
