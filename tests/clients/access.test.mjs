@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
-import { until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { runParley, startParley } = await import("../browser/server.mjs");
@@ -39,7 +39,7 @@ function connect(namespace, token) {
   });
 }
 
-const ask = (socket, event, data) => socket.timeout(10000).emitWithAck(event, data);
+const ask = (socket, event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
 
 /* ---------------------------------------------------------------- tokens */
 
@@ -153,6 +153,35 @@ test("a socket never becomes another user, and keeps what it had", async () => {
   assert.equal((await ask(socket, "agent:connect", { agent_id: "ann", auth_token: other })).error.code, 403);
   assert.equal((await ask(socket, "call:subscribe", { call_id: OTHER })).error.code, 403);
   assert.equal((await ask(socket, "call:subscribe", { call_id: OWN })).ok, true);
+});
+
+test("a connection that broke is taken up again by its own user alone", async () => {
+  const server = await startParley("--recovery", "--log-level", "warn");
+  try {
+    const [own, sign_] = [keyOf(server), (who) => sign(keyOf(server), { ...claims("agent"), ...who })];
+    const feed = io(`${server.url}/feed`, { auth: { token: sign(own, { sub: "feed", role: "feed", calls: "*", exp: now() + 3600 }) }, forceNew: true });
+    open.add(feed);
+    assert.equal((await ask(feed, "call:start", { call_id: OWN })).ok, true);
+    for (const [sub, recovers] of [["ann", true], ["bob", false]]) {
+      const socket = io(server.url, { auth: { token: sign_({}) }, forceNew: true, transports: ["websocket"], reconnectionDelay: 10, reconnectionDelayMax: 50 });
+      open.add(socket);
+      const seen = [];
+      socket.on("transcription:update", (line) => seen.push(line.text));
+      assert.equal((await ask(socket, "call:subscribe", { call_id: OWN })).ok, true);
+      assert.equal((await ask(feed, "transcription:update", { call_id: OWN, speaker: "agent", text: "before" })).ok, true);
+      await until(() => seen.length === 1, "an offset");
+      const back = new Promise((resolve) => {
+        socket.once("connect", () => resolve(socket.recovered));
+        socket.once("connect_error", (error) => resolve(error.data?.code));
+      });
+      socket.auth = { token: sign_({ sub }) };
+      socket.io.engine.transport.ws.terminate();
+      assert.equal(await back, recovers ? true : 403, sub);
+      socket.disconnect();
+    }
+  } finally {
+    await server.stop();
+  }
 });
 
 test("auth:refresh takes effect at once, in both directions, and says what holds now", async () => {

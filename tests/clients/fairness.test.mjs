@@ -1,5 +1,6 @@
 // Nobody starves others: shares of the queue of work, snapshots that many share, limits before authentication.
 import assert from "node:assert/strict";
+import { connect as connectTcp } from "node:net";
 import { after, afterEach, before, test } from "node:test";
 import { io } from "socket.io-client";
 import { WebSocket } from "ws";
@@ -219,6 +220,31 @@ test("a snapshot that waits for too long is refused, and its user is served agai
     for (const each of deaf) each.terminate();
     await until(async () => (await socket.timeout(PATIENCE_MS).emitWithAck("call:subscribe", { call_id: "long" })).ok, "its turn");
   } finally {
+    await small.stop();
+  }
+});
+
+test("who does not take an export gets no second one, others get theirs", async () => {
+  const small = await startParley("--snapshot-memory-per-user-bytes", "1024", "--log-level", "warn");
+  let unread;
+  try {
+    const [feed, eve, ann] = await Promise.all([small.token("--sub", "feed", "--role", "feed"), small.token("--sub", "eve", "--calls", "*"), small.token("--sub", "ann", "--calls", "*")]);
+    const post = (path, body) => fetch(small.url + path, { method: "POST", headers: { authorization: `Bearer ${feed}` }, body: JSON.stringify(body) });
+    await post("/api/v1/calls", { call_id: "long" });
+    // More than the kernel holds of a connection.
+    for (let i = 0; i < 20; i++) await post("/api/v1/calls/long/transcription", Array.from({ length: 10 }, () => ({ speaker: "agent", text: "x".repeat(60000) })));
+    const path = "/api/v1/calls/long/export";
+    unread = connectTcp({ port: small.port, host: "127.0.0.1" });
+    unread.write(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${eve}\r\n\r\n`);
+    const head = await within("its beginning", new Promise((resolve, reject) => unread.on("error", reject).once("data", (data) => { unread.pause(); resolve(data.toString("latin1", 0, 12)); })));
+    assert.equal(head, "HTTP/1.1 200");
+    const ask = async (token) => { const response = await fetch(small.url + path, { headers: { authorization: `Bearer ${token}` } }); await response.arrayBuffer(); return response.status; };
+    assert.deepEqual([await ask(eve), await ask(ann)], [429, 200]);
+    assert.match(await (await fetch(`${small.url}/metrics`)).text(), /^parley_exports_refused_total 1$/m);
+    unread.destroy();
+    await until(async () => (await ask(eve)) === 200, "its turn");
+  } finally {
+    unread?.destroy();
     await small.stop();
   }
 });

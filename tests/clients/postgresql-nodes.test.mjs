@@ -236,7 +236,7 @@ test("no line is lost, doubled or misdelivered, whatever node it reaches and wha
 
 test("status, list, and what feedback taught are the same at every node", async () => {
   const call = "third";
-  const ask = (socket, event, data) => socket.timeout(10000).emitWithAck(event, data);
+  const ask = (socket, event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   const connect = async (node, name = "ann") => {
     const socket = io(node.url, { auth: { token: token({ sub: name, role: "supervisor", calls: "*" }) }, transports: ["websocket"], forceNew: true });
     agents.push({ socket });

@@ -8,7 +8,7 @@ import { io } from "socket.io-client";
 import { startRedis } from "./lib/redis.mjs";
 import { Agent, generator, World } from "./lib/rights.mjs";
 import { keyOf, now, sign } from "./lib/tokens.mjs";
-import { until as untilTrue } from "../support/wait.mjs";
+import { PATIENCE_MS, until as untilTrue } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
@@ -32,7 +32,7 @@ const until = (condition, what) => untilTrue(condition, () =>
 function connect(url, token) {
   const socket = io(url, { auth: { token }, forceNew: true, transports: ["websocket"] });
   open.push(socket);
-  socket.ask = (event, data) => socket.timeout(15000).emitWithAck(event, data);
+  socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   return new Promise((resolve, reject) => { socket.once("connect", () => resolve(socket)); socket.once("connect_error", reject); });
 }
 
