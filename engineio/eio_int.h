@@ -36,8 +36,14 @@ enum {
     EIO__FLUSH_HOOKS_MAX = 4,
     EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
     EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
+    EIO__TURN_BEHIND_MS = 2,   /* the same while writes are left over from the turn before */
+    EIO__TURN_WRITES_MS = 15,  /* since the turn began: what is not written by then is the next turn's */
+    EIO__WRITES_MIN_MS = 2,    /* but for so long each turn writes, */
+    EIO__SHARE_MIN_MS = 1,     /* and so long it does each other thing that comes in slices */
     EIO__TURNS_TO_TRIM = 256,  /* after so many, memory that they did not need is freed */
-    EIO__TURN_EVENTS = 4,      /* the clock is read after so many */
+    EIO__TURN_EVENTS = 4,      /* the clock is read after so many, and after one that took long */
+    EIO__WRITE_UNIT_BYTES = 4096,
+    EIO__WRITE_UNITS = 32,     /* peers written to, and units of bytes, between two looks at the clock */
     EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events have been handled */
 };
 
@@ -80,6 +86,10 @@ struct eio_loop {
     uint64_t slice_us;            /* when that began; 0: not looked at the clock yet */
     uint64_t cut_at_us;           /* when the turn is to end; 0: not looked at the clock yet */
     bool cut;                     /* it was ended so */
+    bool was_long;                /* an event was: the clock is to be read before the next */
+    bool is_behind;               /* the turn began with writes that the one before had no time for */
+    size_t write_units;           /* written since the clock was looked at */
+    uint64_t writes_end_us;       /* when the turn is to stop writing; 0: not looked at the clock yet */
     bool is_crowded;  /* a turn took longer than half of what it may, and there are still many peers with something to
                          say */
     uint64_t fake_us; /* of the fake clock, for slices: what its looks made of it */
@@ -105,6 +115,20 @@ void eio__timers_run(struct eio_loop *loop);
 static inline void eio__loop_begin_work(struct eio_loop *loop)
 {
     if (!loop->began_us) loop->began_us = base_clock_coarse_us();
+}
+/* When something ends that may have share_us of a turn, and less of one that has lasted long already. */
+uint64_t eio__loop_share_end_us(const struct eio_loop *loop, uint64_t now_us, uint64_t share_us);
+/* What eio__loop_may_write() answers once enough was written to look at the clock. */
+bool eio__loop_has_time_to_write(struct eio_loop *loop);
+/* So much was written to a peer, or is about to be. */
+static inline void eio__loop_note_written(struct eio_loop *loop, size_t size)
+{
+    loop->write_units += size / EIO__WRITE_UNIT_BYTES;
+}
+/* Called before one more peer is written to at the end of the turn; false: what is left is the next turn's. */
+static inline bool eio__loop_may_write(struct eio_loop *loop)
+{
+    return ++loop->write_units < EIO__WRITE_UNITS || eio__loop_has_time_to_write(loop);
 }
 /* Called by each event of a connection: ends a turn that takes long, so that timers run and queues are flushed before
  * the rest. */

@@ -171,10 +171,42 @@ void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx
     }
 }
 
+uint64_t eio__loop_share_end_us(const struct eio_loop *loop, uint64_t now_us, uint64_t share_us)
+{
+    uint64_t end_us = now_us + share_us, least_us = now_us + EIO__SHARE_MIN_MS * 1000u;
+    uint64_t turn_us = loop->began_us + EIO__TURN_MS * 1000u;
+    if (loop->fake_clock || end_us <= turn_us) return end_us;
+    return turn_us > least_us ? turn_us : least_us;
+}
+
+/* A message to very many, or large ones to many, would keep everybody waiting until the last of them has it. */
+bool eio__loop_has_time_to_write(struct eio_loop *loop)
+{
+    uint64_t now_us = eio__loop_slice_clock_us(loop);
+    if (!loop->writes_end_us) {
+        uint64_t began_us = loop->fake_clock ? now_us : loop->began_us;
+        uint64_t end_us = began_us + EIO__TURN_WRITES_MS * 1000u, least_us = now_us + EIO__WRITES_MIN_MS * 1000u;
+        loop->writes_end_us = end_us > least_us ? end_us : least_us;
+    }
+    if (now_us >= loop->writes_end_us) return false; /* the units stay: each further question looks again */
+    loop->write_units = 0;
+    return true;
+}
+
+/* What the turn has no time for keeps its place, before what was added meanwhile. */
+static void put_back(struct eio__turn_list *list, struct eio__turn_item *first, struct eio__turn_item *last)
+{
+    last->next = list->head.next;
+    list->head.next = first;
+    if (list->last == &list->head) list->last = last;
+}
+
 /* Hooks, then queues. Callbacks of a flush (on_close) may queue more: a few rounds. */
 static void flush_items(struct eio_loop *loop)
 {
     loop->unfinished = false;
+    loop->write_units = 0;
+    loop->writes_end_us = 0;
     for (int round = 0; round < EIO__FLUSH_ROUNDS_MAX; round++) {
         loop->in_hooks = true;
         for (loop->hook_next = 0; loop->hook_next < loop->hook_count;) {
@@ -182,11 +214,16 @@ static void flush_items(struct eio_loop *loop)
             loop->hooks[i](loop->hook_ctx[i]);
         }
         loop->in_hooks = false;
-        struct eio__turn_item *item = loop->to_flush.head.next;
+        struct eio__turn_item *item = loop->to_flush.head.next, *last = loop->to_flush.last;
         if (item == &loop->to_flush.head) return;
         turn_list_init(&loop->to_flush);
         while (item != &loop->to_flush.head) {
             struct eio__turn_item *next = item->next;
+            if (!eio__loop_may_write(loop)) {
+                put_back(&loop->to_flush, item, last);
+                loop->stats.writes_cut++;
+                return;
+            }
             item->next = NULL;
             __builtin_prefetch(next);
             item->ops->flush(item);
@@ -222,8 +259,11 @@ void eio__loop_end_turn(struct eio_loop *loop)
 void eio__loop_on_event(struct eio_loop *loop)
 {
     eio__loop_begin_work(loop);
-    if (++loop->events % EIO__TURN_EVENTS != 0) return;
+    if (++loop->events % EIO__TURN_EVENTS != 0 && !loop->was_long) return;
     uint64_t now_us = eio__loop_slice_clock_us(loop);
+    loop->was_long = false;
+    /* Peers that are behind would get ever more to be behind with. */
+    if (!loop->cut_at_us && loop->is_behind) loop->cut_at_us = now_us + EIO__TURN_BEHIND_MS * 1000u;
     if (!loop->cut_at_us) loop->cut_at_us = (loop->fake_clock ? now_us : loop->began_us) + EIO__TURN_MS * 1000u;
     if (now_us + EIO__TURN_MS * 500u >= loop->cut_at_us) loop->is_crowded = true;
     if (now_us < loop->cut_at_us || loop->cut || loop->fake_clock) return;
@@ -243,6 +283,7 @@ bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_
     loop->slice_units += 1 + size / UNIT_BYTES;
     if (loop->slice_units < UNITS && !loop->is_crowded) return false;
     loop->slice_units = 0;
+    loop->was_long = true;
     uint64_t now_us = eio__loop_slice_clock_us(loop);
     if (!loop->slice_us) loop->slice_us = now_us;
     if (loop->is_crowded && limit_us > CROWDED_US) limit_us = CROWDED_US;
@@ -278,7 +319,8 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
     loop->is_crowded = loop->cut || (loop->is_crowded && loop->events > EIO__TURN_EVENTS);
     loop->events = 0;
     loop->cut_at_us = 0;
-    loop->cut = false;
+    loop->cut = loop->was_long = false;
+    loop->is_behind = has_to_flush(loop);
     arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !has_to_flush(loop) && !loop->unfinished;
     /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */

@@ -214,6 +214,7 @@ static void put_bound(unsigned i, char *out, size_t size)
 static const struct kit_metric loop_rows[] = {
     KIT_COUNTER_ROW("turns_total", loop.turns, "Event loop turns."),
     KIT_COUNTER_ROW("turns_cut_total", loop.turns_cut, "Turns that deferred reads to the next turn."),
+    KIT_COUNTER_ROW("writes_cut_total", loop.writes_cut, "Turns that deferred writes to the next turn."),
     KIT_COUNTER_ROW("long_turns_total", loop.long_turns, "Turns that took longer than 20 ms."),
     KIT_GAUGE_US_ROW("turn_max_seconds", loop.turn_max_us, "Longest turn."),
     KIT_HISTOGRAM_ROW("timer_lateness_seconds", lateness, "Delay of timers.", EIO_LATE_SLOTS, put_bound),

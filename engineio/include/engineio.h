@@ -131,6 +131,7 @@ enum { EIO_LATE_SLOTS = 10 };
 struct eio_loop_stats {
     uint64_t turns;
     uint64_t turns_cut;            /* with so much to read that the rest waited for the next turn */
+    uint64_t writes_cut;           /* with so much to write that the rest waited for the next turn */
     uint64_t late[EIO_LATE_SLOTS]; /* how many were late by at most eio_late_bound_ms(slot), and more than the former */
     uint64_t late_sum_us, late_max_us;
     /* From the first event of a turn to its end, give or take a tick of the kernel. */

@@ -70,7 +70,8 @@ static void run_slice(void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio__inboxes *all = &server->inboxes;
-    uint64_t now_us = eio__loop_slice_clock_us(server->loop), end_us = now_us + EIO__SLICE_US;
+    uint64_t now_us = eio__loop_slice_clock_us(server->loop);
+    uint64_t end_us = eio__loop_share_end_us(server->loop, now_us, EIO__SLICE_US);
     while (all->first && now_us < end_us) {
         struct eio__inbox *inbox = all->first;
         eio__inbox_stop_waiting(inbox);

@@ -213,7 +213,9 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
     int result = check_sendable(session, wire->wire_size);
     if (result != 0) return result;
     session->server->stats.messages_out += batch->count;
-    if (session->server->loop->in_hooks && session->queue.count == 0 && !transport->blocked) {
+    struct eio_loop *loop = session->server->loop;
+    if (loop->in_hooks && session->queue.count == 0 && !transport->blocked && eio__loop_may_write(loop)) {
+        eio__loop_note_written(loop, wire->wire_size);
         transport->ops->write_now(transport, wire);
         return 0;
     }

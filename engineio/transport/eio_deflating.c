@@ -88,7 +88,7 @@ uint64_t eio__deflating_begin_share(struct eio_server *server)
     uint64_t now_us = eio__loop_slice_clock_us(server->loop);
     if (row->turn != server->loop->stats.turns) {
         row->turn = server->loop->stats.turns;
-        row->until_us = now_us + SLICE_US;
+        row->until_us = eio__loop_share_end_us(server->loop, now_us, SLICE_US);
     }
     return now_us;
 }

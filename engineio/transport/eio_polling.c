@@ -96,6 +96,7 @@ static void answer(struct eio__polling *polling, struct payload *payload)
         .opened = polling->is_handshake ? session : NULL,
     };
     session->server->stats.bytes_out += reply.size;
+    eio__loop_note_written(session->server->loop, reply.size);
     eio__pulse_tie(session, &polling->answer, get->line);
     eio__polling_reply(session, get, &reply, payload->compress);
 }

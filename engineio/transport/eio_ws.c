@@ -186,6 +186,7 @@ static int write_all(struct eio__ws *ws)
             session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
             server->stats.bytes_out += (size_t)n;
             server->stats.queued_bytes -= (size_t)n;
+            eio__loop_note_written(server->loop, (size_t)n);
             ws->written += (uint32_t)n;
         }
         if (n < 0 || (size_t)n < offered) {
@@ -352,9 +353,10 @@ static bool may_inflate(void *ctx, size_t done)
     if (done < FREE_BYTES) return true;
     if (all->first && !all->running) return false;
     uint64_t now_us = eio__loop_slice_clock_us(loop);
+    loop->was_long = true;
     if (!all->running && all->turn != loop->stats.turns) {
         all->turn = loop->stats.turns;
-        all->until_us = now_us + SLICE_US;
+        all->until_us = eio__loop_share_end_us(loop, now_us, SLICE_US);
     }
     return now_us < all->until_us;
 }
@@ -565,7 +567,8 @@ static void run_slice(void *ctx)
 {
     struct eio_server *server = ctx;
     struct eio__inflations *all = &server->inflations;
-    uint64_t now_us = eio__loop_slice_clock_us(server->loop), end_us = now_us + SLICE_US;
+    uint64_t now_us = eio__loop_slice_clock_us(server->loop);
+    uint64_t end_us = eio__loop_share_end_us(server->loop, now_us, SLICE_US);
     all->running = true;
     while (all->first && now_us < end_us) {
         struct eio__ws *ws = take_first(all)->ws;

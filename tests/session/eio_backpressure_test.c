@@ -1,6 +1,8 @@
 /* Slow readers: what queues do at their limits, shared frames and batches under partial writes. */
 #include "eio_fixture.h"
 
+#include "eio_int.h"
+
 static struct fixture f;
 
 static void start(enum eio_queue_policy policy, size_t limit)
@@ -299,6 +301,59 @@ static void a_polling_session_gets_a_batch_as_one_payload(void **state)
     fixture_clear(&f);
 }
 
+enum { CROWD = 300 };
+static struct eio_session *crowd[CROWD];
+static char crowd_says; /* 0: nothing */
+
+static void tell_crowd(void *ctx)
+{
+    (void)ctx;
+    if (!crowd_says) return;
+    struct eio_batch *said = eio_batch_new();
+    struct eio_frame *frame = frame_of(crowd_says, 1);
+    eio_batch_add(said, frame);
+    eio_frame_unref(frame);
+    for (size_t i = 0; i < CROWD; i++) eio_session_send_batch(crowd[i], said);
+    eio_batch_free(said);
+    crowd_says = 0;
+}
+
+/* Nobody else waits until the last one has it, and each gets all of it in its order. */
+static void a_message_to_very_many_is_written_over_several_turns(void **state)
+{
+    (void)state;
+    start(EIO_QUEUE_CLOSE, 1 << 20);
+    static int fds[CROWD];
+    struct eio_loop_stats stats;
+    for (size_t i = 0; i < CROWD; i++) {
+        fds[i] = peer_open(&f);
+        crowd[i] = f.session;
+    }
+    assert_int_equal(eio_loop_add_flush_hook(f.loop, tell_crowd, NULL), 0);
+    f.loop->fake_step_us = 8000; /* each look at the clock */
+    crowd_says = 'a';
+    turn(&f);
+    size_t written = 0;
+    while (written < CROWD && crowd[written]->queue.count == 0) written++;
+    assert_in_range(written, CROWD / 10, CROWD - 1);
+    crowd_says = 'b';
+    turn(&f);
+    for (int turns = 0; crowd[CROWD - 1]->queue.count; turns++) {
+        assert_true(turns < 100);
+        turn(&f);
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        assert_string_equal(peer_read(fds[i]), "1:4a\n1:4b\n");
+        close(fds[i]);
+    }
+    eio_loop_get_stats(f.loop, &stats);
+    assert_true(stats.writes_cut >= 2);
+    assert_int_equal(f.closed, 0);
+    f.loop->fake_step_us = 0;
+    turn(&f);
+    fixture_clear(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +366,7 @@ int main(void)
         cmocka_unit_test(what_was_queued_before_a_batch_is_sent_before_it),
         cmocka_unit_test(a_receiver_that_vanished_does_not_disturb_the_others),
         cmocka_unit_test(a_polling_session_gets_a_batch_as_one_payload),
+        cmocka_unit_test(a_message_to_very_many_is_written_over_several_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

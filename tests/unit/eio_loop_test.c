@@ -150,6 +150,7 @@ static void fake_time_moves_by_advance_only(void **state)
 
 enum { BUSY_EVENTS = 60, BUSY_US = 2000, DUE_AFTER_MS = 30, STOPPED_MS = 500 };
 static int busy_done, busy_when_due;
+static unsigned busy_us = BUSY_US;
 static uint64_t frozen_us; /* the time, if it is not 0: nobody else makes these events long */
 
 uint64_t __real_base_clock_us(void);
@@ -174,7 +175,7 @@ static void on_busy(evutil_socket_t fd, short what, void *ctx)
     (void)what;
     (void)ctx;
     eio__loop_on_event(loop);
-    frozen_us += BUSY_US;
+    frozen_us += busy_us;
     busy_done++;
 }
 
@@ -225,6 +226,57 @@ static void after_standing_still_everything_is_heard_before_timers_run(void **st
     eio_loop_free(loop);
 }
 
+/* As a connection whose packets take long, each of them. */
+static void on_long(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what, (void)ctx;
+    enum { LONG_US = 6000, BYTES = 1 << 20 };
+    eio__loop_on_event(loop);
+    eio__loop_begin_slice(loop);
+    eio__loop_slice_is_over(loop, BYTES, LONG_US);
+    frozen_us += LONG_US;
+    busy_done++;
+}
+
+static void after_an_event_that_may_be_long_the_clock_is_read(void **state)
+{
+    (void)state;
+    struct event *events[EIO__TURN_EVENTS];
+    struct eio_loop_stats stats;
+    frozen_us = __real_base_clock_us();
+    loop = eio_loop_new();
+    busy_done = 0;
+    for (int i = 0; i < EIO__TURN_EVENTS; i++) {
+        events[i] = event_new(eio_loop_base(loop), -1, 0, on_long, NULL);
+        event_active(events[i], EV_READ, 0);
+    }
+    while (busy_done < EIO__TURN_EVENTS) eio_loop_turn(loop, -1);
+    for (int i = 0; i < EIO__TURN_EVENTS; i++) event_free(events[i]);
+    eio_loop_get_stats(loop, &stats);
+    assert_int_equal(stats.long_turns, 0);
+    assert_int_equal(stats.turns_cut, 1);
+    eio_loop_free(loop);
+    frozen_us = 0;
+}
+
+static void what_comes_in_slices_has_less_of_a_turn_that_is_long_already(void **state)
+{
+    (void)state;
+    enum { SHARE_US = 5000 };
+    static const struct {
+        unsigned lasted_us, share_us;
+    } cases[] = {{0, SHARE_US}, {5000, SHARE_US}, {7000, 3000}, {9500, 1000}, {30000, 1000}};
+    frozen_us = __real_base_clock_us();
+    loop = eio_loop_new();
+    loop->began_us = frozen_us;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t now_us = frozen_us + cases[i].lasted_us;
+        assert_int_equal(eio__loop_share_end_us(loop, now_us, SHARE_US), now_us + cases[i].share_us);
+    }
+    eio_loop_free(loop);
+    frozen_us = 0;
+}
+
 static void on_waited(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd, (void)what, (void)ctx;
@@ -261,6 +313,87 @@ static void turns_that_take_long_are_counted_without_their_wait(void **state)
     frozen_us = 0;
 }
 
+/* ------------------------------------------------------------------ writes */
+
+enum { PEERS = 500, WRITE_US = 100 };
+
+struct writer {
+    struct eio__turn_item item;
+    int written, first_at, last_at;
+};
+static struct writer writers[PEERS];
+static int writes;
+
+static void write_to_peer(struct eio__turn_item *item)
+{
+    struct writer *writer = container_of(item, struct writer, item);
+    if (!writer->written++) writer->first_at = writes;
+    writer->last_at = writes++;
+    frozen_us += WRITE_US;
+    if (writes == 1) eio__loop_want_flush(loop, item); /* it has more, which waits behind the others */
+}
+
+static void what_a_turn_has_no_time_to_write_waits_in_its_place(void **state)
+{
+    (void)state;
+    static const struct eio__turn_ops ops = {write_to_peer, NULL};
+    struct eio_loop_stats stats;
+    frozen_us = __real_base_clock_us();
+    loop = eio_loop_new();
+    writes = 0;
+    memset(writers, 0, sizeof writers);
+    for (int i = 0; i < PEERS; i++) {
+        writers[i].item.ops = &ops;
+        eio__loop_want_flush(loop, &writers[i].item);
+    }
+    event_active(loop->post_event, EV_READ, 0);
+    eio_loop_turn(loop, -1);
+    assert_in_range(writes, PEERS / 10, PEERS - 1);
+    int turns = 1;
+    for (; writes <= PEERS; turns++) eio_loop_turn(loop, -1); /* does not wait, or the test hangs */
+    assert_in_range(turns, 3, 10);
+    for (int i = 0; i < PEERS; i++) assert_int_equal(writers[i].first_at, i);
+    assert_int_equal(writers[0].last_at, PEERS);
+    eio_loop_get_stats(loop, &stats);
+    assert_int_equal(stats.long_turns, 0);
+    assert_int_equal(stats.writes_cut, turns - 1);
+    eio_loop_free(loop);
+    frozen_us = 0;
+}
+
+/* Who writes without end is not read from as if nobody waited. */
+static void while_writes_are_left_over_little_is_read(void **state)
+{
+    (void)state;
+    static const struct eio__turn_ops ops = {write_to_peer, NULL};
+    struct event *events[BUSY_EVENTS];
+    frozen_us = __real_base_clock_us();
+    loop = eio_loop_new();
+    memset(writers, 0, sizeof writers);
+    writes = 1;
+    for (int i = 0; i < PEERS; i++) {
+        writers[i].item.ops = &ops;
+        eio__loop_want_flush(loop, &writers[i].item);
+    }
+    busy_done = 0;
+    event_active(loop->post_event, EV_READ, 0);
+    eio_loop_turn(loop, -1);
+    for (int i = 0; i < BUSY_EVENTS; i++) {
+        events[i] = event_new(eio_loop_base(loop), -1, 0, on_busy, NULL);
+        event_active(events[i], EV_READ, 0);
+    }
+    busy_us = BUSY_US / 4;
+    eio_loop_turn(loop, -1);
+    busy_us = BUSY_US;
+    assert_in_range(busy_done, 1, 2 * EIO__TURN_EVENTS);
+    assert_true(writes < PEERS);
+    while (busy_done < BUSY_EVENTS) eio_loop_turn(loop, -1);
+    assert_int_equal(writes, PEERS + 1);
+    for (int i = 0; i < BUSY_EVENTS; i++) event_free(events[i]);
+    eio_loop_free(loop);
+    frozen_us = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +405,10 @@ int main(void)
         cmocka_unit_test(much_to_read_does_not_make_timers_late),
         cmocka_unit_test(after_standing_still_everything_is_heard_before_timers_run),
         cmocka_unit_test(turns_that_take_long_are_counted_without_their_wait),
+        cmocka_unit_test(after_an_event_that_may_be_long_the_clock_is_read),
+        cmocka_unit_test(what_comes_in_slices_has_less_of_a_turn_that_is_long_already),
+        cmocka_unit_test(what_a_turn_has_no_time_to_write_waits_in_its_place),
+        cmocka_unit_test(while_writes_are_left_over_little_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
