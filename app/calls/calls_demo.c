@@ -3,6 +3,7 @@
  * ?role=supervisor, as a supervisor. */
 #include "calls_int.h"
 #include "kit_embed.h"
+#include "kit_http.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -207,11 +208,11 @@ static void on_token(struct eio_http_request *request, void *ctx)
     struct calls_demo *demo = ctx;
     struct calls *calls = demo->calls;
     static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
-    char sub[32], role[16] = "", body[KIT_JWT_TOKEN_MAX + 128];
+    char sub[32], role[16], body[KIT_JWT_TOKEN_MAX + 128];
     unsigned index = calls->kit->processes.index, workers = calls->kit->processes.count;
     if (!workers) workers = 1;
-    eio_query_get(eio_http_head_query(eio_http_request_head(request)), "role", role, sizeof role);
-    bool is_supervisor = !strcmp(role, "supervisor");
+    int size_of_role = kit_http_query(eio_http_request_head(request), "role", role, sizeof role);
+    bool is_supervisor = size_of_role > 0 && !strcmp(role, "supervisor");
     snprintf(sub, sizeof sub, "%s-%u", is_supervisor ? "supervisor" : "guest", demo->visitors++ * workers + index + 1);
     char *token = kit_auth_make_token(&calls->kit->jwt, sub, is_supervisor ? "supervisor" : "agent", DEMO_PREFIX "*",
                                       (int64_t)(eio_loop_unix_ms(calls->kit->loop) / 1000), TOKEN_TTL_S);

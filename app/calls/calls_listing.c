@@ -184,12 +184,11 @@ static int find_before(struct kit_db *db, const struct kit_claims *claims, const
                        struct kit_failure *failure)
 {
     struct calls_call call;
-    char *end;
     *row = INT64_MAX;
     if (!before[0]) return 0;
     if (before[0] == NEXT_MARK) {
-        *row = strtoll(before + 1, &end, 10);
-        return before[1] && !*end ? 0 : kit_fail(failure, 400, "/before", "must be the `next` of an answer");
+        bool is_next = kit_text_int64(eio_str(before + 1), 0, INT64_MAX, row);
+        return is_next ? 0 : kit_fail(failure, 400, "/before", "must be the `next` of an answer");
     }
     int code = calls_find_allowed(db, claims, before, &call, failure);
     *row = call.id;

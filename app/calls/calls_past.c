@@ -37,13 +37,11 @@ static int read_past(struct kit_request *request, const json_t *payload)
     struct past *past = KIT_REQUEST(past, request);
     const char *before = json_string_value(json_object_get(payload, "before"));
     const json_t *limit = json_object_get(payload, "limit");
-    char *end = NULL;
     calls_text_query(json_string_value(json_object_get(payload, "query")), past->query);
     past->before = INT64_MAX;
     past->limit = CALLS_MAX;
     if (limit) kit_json_int64(limit, 1, CALLS_MAX, &past->limit);
-    if (before) past->before = strtoll(before, &end, 10);
-    if (!before || (*before && !*end)) return 0;
+    if (!before || kit_text_int64(eio_str(before), 0, INT64_MAX, &past->before)) return 0;
     return kit_fail(&request->op.failure, 400, "/before", "must be the `next` of an answer");
 }
 

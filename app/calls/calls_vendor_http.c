@@ -187,7 +187,7 @@ static json_t *read_form(struct eio_str body)
     while (!fails && eio_query_next(&body, &name, &value)) {
         char key[128];
         int n = eio_query_decode(name, key, sizeof key - 1), m = eio_query_decode(value, text, FIELD_MAX - 1);
-        fails = n < 0 || m < 0;
+        fails = n < 0 || m < 0 || memchr(key, 0, (size_t)n);
         if (fails) break;
         key[n] = 0;
         fails = json_object_get(form, key) || json_object_set_new(form, key, json_stringn(text, (size_t)m));

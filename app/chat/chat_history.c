@@ -181,18 +181,25 @@ struct list {
     bool all;
 };
 
+/* "ms.key", or "ms" alone. */
+static bool read_before(const char *text, struct list *list)
+{
+    const char *dot = strchr(text, '.');
+    struct eio_str ms = {text, dot ? (size_t)(dot - text) : strlen(text)};
+    return kit_text_int64(ms, 0, INT64_MAX, &list->before_ms) &&
+           (!dot || kit_text_int64(eio_str(dot + 1), 0, INT64_MAX, &list->before_key));
+}
+
 static int read_list(struct kit_request *request, const json_t *payload)
 {
     struct list *list = KIT_REQUEST(list, request);
     const char *before = json_string_value(json_object_get(payload, "before"));
-    char *end = NULL;
     list->before_ms = list->before_key = INT64_MAX;
     list->limit = PAGE_DEFAULT;
     list->all = json_is_true(json_object_get(payload, "all"));
     kit_json_int64(json_object_get(payload, "limit"), 1, PAGE_MAX, &list->limit);
-    if (before) list->before_ms = strtoll(before, &end, 10);
-    if (before && *end == '.') list->before_key = strtoll(end + 1, &end, 10);
-    if (before && *end) return kit_fail(&request->op.failure, 400, "/before", "must be `next` of the page before");
+    if (before && !read_before(before, list))
+        return kit_fail(&request->op.failure, 400, "/before", "must be `next` of the page before");
     if (!list->all || (kit_claims_allow_chat(request->claims, "") && request->claims->all_chats)) return 0;
     return kit_fail(&request->op.failure, 403, "/all", "this token may not watch all chats");
 }

@@ -4,7 +4,9 @@
 
 #include "chat_dialect.h"
 #include "chat_int.h"
+#include "kit_http.h"
 #include "kit_json.h"
+#include "kit_schema.h"
 #include "kit_ws.h"
 
 #include <sodium.h>
@@ -297,11 +299,15 @@ static void name_chat(const struct plain *plain, char chat_id[KIT_ID_SIZE])
 static void open_typed(struct plain *plain, bool is_guess, struct chat_wish *take_wish)
 {
     char chat_id[KIT_ID_SIZE], since[24];
+    int64_t since_seq;
     name_chat(plain, chat_id);
     json_t *init = json_pack("{s:s}", "chat_id", chat_id);
-    if (eio_query_get(eio_http_head_query(kit_ws_head(plain->ws)), "since_seq", since, sizeof since) > 0) {
+    int n = kit_http_query(kit_ws_head(plain->ws), "since_seq", since, sizeof since);
+    if (n != 0 && n != EIO_EINVAL) {
+        bool is_number = n > 0 && kit_text_int64(eio_str(since), 0, INT64_MAX, &since_seq);
         plain->voice.with_seq = true;
-        json_object_set_new(init, "since_seq", json_integer(strtoll(since, NULL, 10)));
+        /* Anything but a number is refused as it would be in session.init. */
+        json_object_set_new(init, "since_seq", is_number ? json_integer(since_seq) : json_string("?"));
     }
     open_session(plain, init, !is_guess, take_wish);
     plain->is_guess = is_guess && plain->peer;
@@ -410,8 +416,7 @@ static const struct chat_dialect *choose_dialect(const struct plain *plain, size
         [CHAT_DIALECT_AUTO] = NULL, [CHAT_DIALECT_TYPED] = &chat_typed, [CHAT_DIALECT_TEACHING] = &chat_teaching};
     char name[16];
     const struct chat_dialect *asked = NULL;
-    if (eio_query_get(eio_http_head_query(kit_ws_head(plain->ws)), "dialect", name, sizeof name) > 0)
-        asked = chat_dialect_named(name);
+    if (kit_http_query(kit_ws_head(plain->ws), "dialect", name, sizeof name) > 0) asked = chat_dialect_named(name);
     if (asked && place != AT_TREE && place != AT_WIDGET) return asked;
     return place == AT_ANY ? by_config[plain->chat->config->ws_dialect] : by_place[place];
 }

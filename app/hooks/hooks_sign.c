@@ -91,7 +91,7 @@ static bool is_among(const char *signatures, const char *own)
 int hooks_check_signature(const char *secrets, const struct eio_http_head *head, struct eio_str body, int64_t now_ms,
                           char id[HOOKS_ID_SIZE], struct kit_failure *failure)
 {
-    char at[24], signatures[1024], *end;
+    char at[24], signatures[1024];
     bool fits = false;
     if (!*secrets) return kit_fail(failure, 401, NULL, "a token of the role service is required");
     if (!copy_field(head, "webhook-id", id, HOOKS_ID_SIZE) || !copy_field(head, "webhook-timestamp", at, sizeof at) ||
@@ -105,8 +105,8 @@ int hooks_check_signature(const char *secrets, const struct eio_http_head *head,
         fits |= is_among(signatures, own);
     }
     if (!fits) return kit_fail(failure, 401, NULL, "the signature does not fit");
-    long long at_s = strtoll(at, &end, 10);
-    if (*end || llabs(now_ms / 1000 - at_s) > HOOKS_WINDOW_S)
+    int64_t now_s = now_ms / 1000, at_s;
+    if (!kit_text_int64(eio_str(at), now_s - HOOKS_WINDOW_S, now_s + HOOKS_WINDOW_S, &at_s))
         return kit_fail(failure, 401, NULL, "webhook-timestamp is more than five minutes away");
     return 0;
 }

@@ -125,3 +125,9 @@ struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *
     struct eio_str token = {field.p + sizeof scheme - 1, field.n - (sizeof scheme - 1)};
     return kit_auth_check(kit, token, failure);
 }
+
+int kit_http_query(const struct eio_http_head *head, const char *name, char *out, size_t size)
+{
+    int n = eio_query_get(eio_http_head_query(head), name, out, size);
+    return n > 0 && memchr(out, 0, (size_t)n) ? EIO_EPROTO : n;
+}

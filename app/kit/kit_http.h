@@ -31,6 +31,9 @@ bool kit_http_is_get(struct kit *kit, struct eio_http_request *request);
 /* The claims of the request's bearer token; NULL with failure (401, 403). */
 struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, struct kit_failure *failure);
 
+/* As eio_query_get(); EIO_EPROTO for a value with U+0000, which as a C string would look shorter than it is. */
+int kit_http_query(const struct eio_http_head *head, const char *name, char *out, size_t size);
+
 /* What stands in a path for the names between braces. */
 struct kit_parameters {
     size_t count;

@@ -94,14 +94,13 @@ static const struct kit_route *find_path(const struct kit *kit, const struct eio
 /* A field of a query or a form, as the type that the schema gives it. NULL: out of memory, or it is not UTF-8. */
 static json_t *read_field(const char *type, const char *text, size_t size)
 {
-    char *end;
+    int64_t number;
     if (!strcmp(type, "string")) return json_stringn(text, size);
     if (!strcmp(type, "boolean") && !strcmp(text, "true")) return json_true();
     if (!strcmp(type, "boolean") && !strcmp(text, "false")) return json_false();
-    if (strcmp(type, "integer")) return json_stringn(text, size); /* the schema says what it should be */
-    long long number = strtoll(text, &end, 10);
-    bool is_number = end != text && !*end && strspn(text, "-0123456789") == size && size < 19;
-    return is_number ? json_integer(number) : json_stringn(text, size);
+    bool is_integer =
+        !strcmp(type, "integer") && kit_text_int64((struct eio_str){text, size}, INT64_MIN, INT64_MAX, &number);
+    return is_integer ? json_integer(number) : json_stringn(text, size); /* the schema says what it should be */
 }
 
 static int read_fields(json_t *payload, const json_t *schema, struct eio_str text, struct kit_failure *failure)
@@ -111,7 +110,7 @@ static int read_fields(json_t *payload, const json_t *schema, struct eio_str tex
         char name[64], value[QUERY_VALUE_MAX + 1], pointer[72];
         int n = eio_query_decode(raw_name, name, sizeof name - 1);
         int size = eio_query_decode(raw_value, value, QUERY_VALUE_MAX);
-        if (n < 0) continue;
+        if (n < 0 || memchr(name, 0, (size_t)n)) continue;
         name[n] = 0;
         if (size < 0) return kit_fail(failure, 413, NULL, "a field must be at most %d bytes", QUERY_VALUE_MAX);
         value[size] = 0;
@@ -119,6 +118,7 @@ static int read_fields(json_t *payload, const json_t *schema, struct eio_str tex
         const char *type = json_string_value(json_object_get(wanted, "type"));
         if (!type) continue; /* what the schema does not name is left out */
         snprintf(pointer, sizeof pointer, "/%s", name);
+        if (memchr(value, 0, (size_t)size)) return kit_fail(failure, 400, pointer, "must not contain U+0000");
         if (json_object_set_new(payload, name, read_field(type, value, (size_t)size)))
             return kit_fail(failure, 400, pointer, "must be UTF-8");
     }

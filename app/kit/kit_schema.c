@@ -121,6 +121,24 @@ bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out
     return true;
 }
 
+bool kit_text_int64(struct eio_str text, int64_t low, int64_t high, int64_t *out)
+{
+    int64_t number = 0;
+    bool is_negative = text.n && text.p[0] == '-';
+    size_t i = is_negative ? 1 : 0;
+    if (i == text.n) return false;
+    for (; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9') return false;
+        int digit = text.p[i] - '0';
+        if (__builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, is_negative ? -digit : digit, &number))
+            return false;
+    }
+    if (number < low || number > high) return false;
+    *out = number;
+    return true;
+}
+
 /* Takes exactly n digits; returns the value or -1. */
 static int digits(const char **text, int n)
 {

@@ -4,6 +4,8 @@
 #ifndef KIT_SCHEMA_H
 #define KIT_SCHEMA_H
 
+#include "engineio.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,5 +45,7 @@ bool kit_read_date_time(const char *text, int64_t *unix_ms);
 /* A number from outside as an integer, a fraction rounded down. False, and *out untouched, if it is not a number or not
  * within low and high. What comes as a double is never cast unchecked. */
 bool kit_json_int64(const json_t *value, int64_t low, int64_t high, int64_t *out);
+/* The same of text: digits, before which a minus may stand, and nothing else. */
+bool kit_text_int64(struct eio_str text, int64_t low, int64_t high, int64_t *out);
 
 #endif

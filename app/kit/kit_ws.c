@@ -211,7 +211,7 @@ static int read_token(const struct eio_http_head *head, char *token, size_t size
 {
     static const char scheme[] = "Bearer ";
     struct eio_str field = eio_http_head_field(head, "authorization");
-    int n = eio_query_get(eio_http_head_query(head), "token", token, size);
+    int n = kit_http_query(head, "token", token, size);
     if (n != EIO_EINVAL || field.n <= sizeof scheme - 1 || strncasecmp(field.p, scheme, sizeof scheme - 1)) return n;
     return snprintf(token, size, "%.*s", (int)(field.n - (sizeof scheme - 1)), field.p + sizeof scheme - 1);
 }
@@ -226,7 +226,10 @@ static struct kit_claims *find_claims(struct kit *kit, const struct kit_ws_endpo
     if (n == EIO_EINVAL && endpoint->admits_guests) claims = kit_claims_ref(kit_guest_claims(kit, head));
     if (n >= 0 && (size_t)n < sizeof token) claims = kit_auth_check(kit, (struct eio_str){token, (size_t)n}, failure);
     if (!claims && !failure->code)
-        kit_fail(failure, 401, NULL, n == EIO_EINVAL ? "token required" : "the token is too long");
+        kit_fail(failure, 401, NULL, "%s",
+                 n == EIO_EINVAL   ? "token required"
+                 : n == EIO_EPROTO ? "malformed token"
+                                   : "the token is too long");
     if (!claims || claims->role & endpoint->roles) return claims;
     kit_fail(failure, 403, NULL, "role %s may not use this path", kit_role_text(claims->role));
     kit_claims_unref(claims);

@@ -69,12 +69,10 @@ static int read_list(struct kit_request *request, const json_t *payload)
     struct list *list = KIT_REQUEST(list, request);
     const char *before = json_string_value(json_object_get(payload, "before"));
     const json_t *limit = json_object_get(payload, "limit");
-    char *end = NULL;
     list->before = INT64_MAX;
     list->limit = LIST_MAX;
     if (limit) kit_json_int64(limit, 1, LIST_MAX, &list->limit);
-    if (before) list->before = strtoll(before, &end, 10);
-    if (!before || (*before && !*end)) return 0;
+    if (!before || kit_text_int64(eio_str(before), 0, INT64_MAX, &list->before)) return 0;
     return kit_fail(&request->op.failure, 400, "/before", "must be the `next` of an answer");
 }
 

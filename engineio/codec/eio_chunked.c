@@ -8,7 +8,15 @@
 enum state {
     SIZE_FIRST, /* the first digit of a chunk's size */
     SIZE,
-    EXTENSION,
+    EXT_START, /* behind ";": blanks, then a name */
+    EXT_NAME,
+    EXT_NAMED,       /* behind a name and blanks */
+    EXT_VALUE_START, /* behind "=" */
+    EXT_VALUE,
+    EXT_QUOTED,
+    EXT_ESCAPED,  /* behind a backslash in quotes */
+    EXT_UNQUOTED, /* behind the closing quote */
+    EXT_VALUED,   /* behind a value and blanks */
     SIZE_LF,
     DATA,
     DATA_CR,
@@ -22,7 +30,7 @@ enum state {
 };
 
 enum {
-    SIZE_DIGITS_MAX = 15,     /* below 2^60 */
+    SIZE_BITS_MAX = 60,
     LINE_BYTES_MAX = 256,     /* of a size and its extensions */
     TRAILER_BYTES_MAX = 8192, /* of all trailers */
 };
@@ -43,6 +51,42 @@ static bool is_control(uint8_t c)
     return (c < 0x20 && c != '\t') || c == 0x7f;
 }
 
+/* chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) (RFC 9112, section 7.1.1). Returns the
+ * next state, or -1: it is not that. The CR at its end is the caller's. */
+static int after_extension_byte(int state, uint8_t c)
+{
+    bool blank = c == ' ' || c == '\t';
+    switch (state) {
+    case EXT_START:
+        return blank ? EXT_START : eio__token[c] ? EXT_NAME : -1;
+    case EXT_NAME:
+    case EXT_NAMED:
+        if (c == '=') return EXT_VALUE_START;
+        if (blank) return EXT_NAMED;
+        if (state == EXT_NAME && eio__token[c]) return EXT_NAME;
+        return c == ';' ? EXT_START : -1;
+    case EXT_VALUE_START:
+        return blank ? EXT_VALUE_START : c == '"' ? EXT_QUOTED : eio__token[c] ? EXT_VALUE : -1;
+    case EXT_QUOTED:
+        return c == '"' ? EXT_UNQUOTED : c == '\\' ? EXT_ESCAPED : EXT_QUOTED;
+    case EXT_ESCAPED:
+        return EXT_QUOTED;
+    default: /* EXT_VALUE, EXT_UNQUOTED, EXT_VALUED */
+        if (state == EXT_VALUE && eio__token[c]) return EXT_VALUE;
+        return blank ? EXT_VALUED : c == ';' ? EXT_START : -1;
+    }
+}
+
+static int on_extension_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
+{
+    if (++chunked->line_bytes > LINE_BYTES_MAX) return set_fault(fault, 400, at, "chunk extension too long");
+    bool may_end = chunked->state == EXT_NAME || chunked->state == EXT_VALUE || chunked->state == EXT_UNQUOTED;
+    int next = c == '\r' ? (may_end ? SIZE_LF : -1) : is_control(c) ? -1 : after_extension_byte(chunked->state, c);
+    if (next < 0) return set_fault(fault, 400, at, "bad chunk extension");
+    chunked->state = (uint8_t)next;
+    return 0;
+}
+
 static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct eio__fault *fault)
 {
     int value = base_hex_value((char)c);
@@ -53,16 +97,14 @@ static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, stru
         chunked->state = SIZE;
         return 0;
     }
-    if (++chunked->line_bytes > LINE_BYTES_MAX) return set_fault(fault, 400, at, "chunk extension too long");
+    if (++chunked->line_bytes > LINE_BYTES_MAX) return set_fault(fault, 400, at, "chunk size too long");
     if (c == '\r') {
         chunked->state = SIZE_LF;
-    } else if (chunked->state == EXTENSION) {
-        if (is_control(c)) return set_fault(fault, 400, at, "bad chunk extension");
     } else if (value >= 0) {
-        if (chunked->line_bytes > SIZE_DIGITS_MAX) return set_fault(fault, 413, at, "chunk too large");
+        if (chunked->left >> (SIZE_BITS_MAX - 4)) return set_fault(fault, 413, at, "chunk too large");
         chunked->left = chunked->left * 16 + (uint64_t)value;
     } else if (c == ';') {
-        chunked->state = EXTENSION;
+        chunked->state = EXT_START;
     } else {
         return set_fault(fault, 400, at, "bad chunk size");
     }
@@ -118,8 +160,17 @@ static int on_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct ei
     switch (chunked->state) {
     case SIZE_FIRST:
     case SIZE:
-    case EXTENSION:
         return on_size_byte(chunked, c, at, fault);
+    case EXT_START:
+    case EXT_NAME:
+    case EXT_NAMED:
+    case EXT_VALUE_START:
+    case EXT_VALUE:
+    case EXT_QUOTED:
+    case EXT_ESCAPED:
+    case EXT_UNQUOTED:
+    case EXT_VALUED:
+        return on_extension_byte(chunked, c, at, fault);
     case DATA_CR:
         if (c != '\r') return set_fault(fault, 400, at, "chunk longer than its size");
         chunked->state = DATA_LF;

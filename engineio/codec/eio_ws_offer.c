@@ -47,15 +47,17 @@ static bool protocols_valid(const struct eio_http_head *head, struct eio_str *fi
 {
     struct eio_str names[PROTOCOLS_MAX], list, name;
     size_t count = 0, i = 0;
+    bool is_there = false;
     *first = (struct eio_str){NULL, 0};
     while (next_field(head, "sec-websocket-protocol", &i, &list)) {
+        is_there = true;
         while (eio__list_next(&list, &name)) {
             if (!is_token(name) || count == PROTOCOLS_MAX || is_among(name, names, count)) return false;
             names[count++] = name;
         }
     }
     if (count) *first = names[0];
-    return true;
+    return count || !is_there;
 }
 
 /* -------------------------------------------------------------- extensions */

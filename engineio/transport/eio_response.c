@@ -7,7 +7,7 @@
 #include <strings.h>
 #include <time.h>
 
-enum { SUBPROTOCOL_MAX_BYTES = 64 }; /* a longer one is not taken */
+enum { SUBPROTOCOL_MAX_BYTES = 2048 }; /* a longer one is not taken; some carry a token */
 
 static const char *const error_texts[] = {
     "Transport unknown", "Session ID unknown", "Bad handshake method",

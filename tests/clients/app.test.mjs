@@ -328,6 +328,25 @@ test("the same over HTTP", async () => {
   for (const one of (await alice.ask("call:subscribe", { call_id: "rest" })).transcript) assert.equal(one.call_id, "rest");
 });
 
+test("a query is read whole: a NUL ends neither a name nor a value, and a number is digits", async () => {
+  for (const id of ["query-1", "query-2"]) {
+    const made = await fetch(`${parley.url}/api/v1/calls`, { method: "POST", body: JSON.stringify({ call_id: id }),
+      headers: { "content-type": "application/json", authorization: `Bearer ${tokens.feed}` } });
+    assert.equal(made.status, 201);
+  }
+  const list = async (query) => {
+    const response = await fetch(`${parley.url}/api/v1/calls?${query}`, { headers: { authorization: `Bearer ${tokens.alice}` } });
+    return [response.status, await response.json()];
+  };
+  assert.equal((await list("limit=1"))[1].calls.length, 1);
+  assert.equal((await list("l%69mit=%31"))[1].calls.length, 1);
+  for (const name of ["limit%00", "limit%00x", "%00limit"]) assert.ok((await list(`${name}=1`))[1].calls.length > 1, name);
+  for (const value of ["1%00", "1%00x", "%00", "+1", "%2B1", "1+", "1e0", "1.0", "0x1", "-", "", "99999999999999999999", "18446744073709551617"])
+    assert.deepEqual([value, ...(await list(`limit=${value}`)).map((one) => one.error?.field ?? one)], [value, 400, "/limit"]);
+  for (const before of ["~", "~+5", "~%2B5", "~5+", "~5%00", "~5x", "~-5", "~99999999999999999999"])
+    assert.deepEqual([before, ...(await list(`before=${before}`)).map((one) => one.error?.field ?? one)], [before, 400, "/before"]);
+});
+
 test("a path answers to its methods, and to other origins as configured", async () => {
   const headers = { authorization: `Bearer ${tokens.feed}` };
   const url = `${parley.url}/api/v1/calls`;

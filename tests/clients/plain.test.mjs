@@ -66,6 +66,18 @@ test("typed: the same path id is the same chat, on any connection; another user'
   assert.deepEqual(back.of("chat.message").map(({ content, seq }) => [content, seq]), [["x", 1]]);
 });
 
+test("what a path's query says is taken whole", async () => {
+  script = echo;
+  const odd = await plain("/ws/odd?dialect=teaching%00x"); // as if it were not there: the first message decides
+  odd.send({ type: "chat.message", content: "x", id: "m1" });
+  assert.equal((await odd.untilType("chat.done")).content.final_text, "You said: x");
+  for (const since of ["x", "1x", "1%00", "+1", "%2B1", "-1", "1.5", "99999999999999999999", "9".repeat(40)]) {
+    const back = await plain(`/ws/odd?dialect=typed&since_seq=${since}`);
+    const { content } = await back.untilType("error");
+    assert.deepEqual([since, content.code, content.field], [since, 400, "/since_seq"]);
+  }
+});
+
 test("typed: signal.stop ends the turn", async () => {
   script = () => ["some ", { wait: new Promise(() => {}) }];
   const ann = await plain("/ws/stopped");

@@ -54,8 +54,8 @@ TEST(ws_offer, subprotocols_are_tokens_and_the_first_counts)
     assert_offer(KEY VERSION PROTOCOL "a\r\n" PROTOCOL "b\r\n", "13 a");
     assert_offer(KEY VERSION PROTOCOL ", ,b,\r\n", "13 b");
     assert_offer(KEY VERSION PROTOCOL "\r\n" PROTOCOL "c\r\n", "13 c");
-    static const char *const bad[] = {"a b",   "a, b c", "a, a",     "a/b",
-                                      "\"a\"", "a;b",    "\xc3\xa4", "a,b\r\n" PROTOCOL "b"};
+    static const char *const bad[] = {
+        "a b", "a, b c", "a, a", "a/b", "", "\"a\"", "a;b", "\xc3\xa4", "a,b\r\n" PROTOCOL "b", " , ,"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char fields[256];
         snprintf(fields, sizeof fields, KEY VERSION PROTOCOL "%s\r\n", bad[i]);

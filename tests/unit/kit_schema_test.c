@@ -179,6 +179,50 @@ static void numbers_from_outside_are_converted_only_if_they_fit(void **state)
     json_decref(text);
 }
 
+static void numbers_in_text_are_digits_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t value;
+    } good[] = {{"0", 0},
+                {"7", 7},
+                {"-7", -7},
+                {"007", 7},
+                {"-0", 0},
+                {"9223372036854775807", INT64_MAX},
+                {"-9223372036854775808", INT64_MIN}};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "1.0",
+                                      "1e3",
+                                      "0x1",
+                                      "--1",
+                                      "1-",
+                                      "nan",
+                                      "inf",
+                                      "1\n",
+                                      "\t1",
+                                      "9223372036854775808",
+                                      "-9223372036854775809",
+                                      "99999999999999999999999999"};
+    int64_t out;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(kit_text_int64(eio_str(good[i].text), INT64_MIN, INT64_MAX, &out));
+        assert_true(out == good[i].value);
+    }
+    out = 77;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (kit_text_int64(eio_str(bad[i]), INT64_MIN, INT64_MAX, &out)) fail_msg("%s", bad[i]);
+    assert_false(kit_text_int64((struct eio_str){"1\0", 2}, 0, 9, &out));
+    assert_false(kit_text_int64(eio_str("10"), 0, 9, &out));
+    assert_false(kit_text_int64(eio_str("-1"), 0, 9, &out));
+    assert_int_equal(out, 77);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +234,7 @@ int main(void)
         cmocka_unit_test(times_are_rfc_3339),
         cmocka_unit_test(a_schema_beyond_the_subset_is_found),
         cmocka_unit_test(numbers_from_outside_are_converted_only_if_they_fit),
+        cmocka_unit_test(numbers_in_text_are_digits_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
