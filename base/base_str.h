@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct base_str {
     const char *p;
@@ -21,6 +22,19 @@ static inline void base_str_trim(const char **p, size_t *n)
 {
     while (*n && base_is_blank(**p)) ++*p, --*n;
     while (*n && base_is_blank((*p)[*n - 1])) --*n;
+}
+
+/* Writes the number without a terminator, at most BASE_DECIMAL_CHARS. Returns the end. */
+enum { BASE_DECIMAL_CHARS = 20 };
+static inline char *base_put_decimal(char *out, uint64_t value)
+{
+    char digits[BASE_DECIMAL_CHARS];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+    } while (value /= 10);
+    while (n) *out++ = digits[--n];
+    return out;
 }
 
 /* The value of a hexadecimal digit, or -1. */

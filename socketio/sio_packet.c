@@ -4,6 +4,8 @@
  *     <type>[<attachments>-][<namespace>[?<query>],][<id>][<JSON>] */
 #include "sio_codec.h"
 
+#include "base_str.h"
+
 #include <string.h>
 
 struct decoder {
@@ -291,15 +293,6 @@ static size_t count_digits(uint64_t value)
     return n;
 }
 
-static char *put_number(char *out, uint64_t value)
-{
-    char *end = out + count_digits(value);
-    char *p = end;
-    do *--p = (char)('0' + value % 10);
-    while (value /= 10);
-    return end;
-}
-
 static char *put_str(char *out, struct eio_str text)
 {
     if (text.n > 0) memcpy(out, text.p, text.n);
@@ -349,14 +342,14 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
     bool binary = is_binary(packet);
     *p++ = type_digit(packet->type, binary);
     if (binary) {
-        p = put_number(p, packet->attachment_count);
+        p = base_put_decimal(p, packet->attachment_count);
         *p++ = '-';
     }
     if (has_namespace(packet)) {
         p = put_str(p, packet->nsp);
         *p++ = ',';
     }
-    if (packet->has_id) p = put_number(p, packet->id);
+    if (packet->has_id) p = base_put_decimal(p, packet->id);
     if (parts & LIST) *p++ = '[';
     if (parts & NAME) {
         p = base_json_put_quoted(p, packet->name.p, packet->name.n);

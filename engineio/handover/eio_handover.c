@@ -46,8 +46,7 @@ int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover)
     struct eio__conn *conn = offer->conn;
     if (!conn) return EIO_EINVAL;
     struct eio_http *http = conn->http;
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
-    size_t size = evbuffer_get_length(input);
+    size_t size = conn->in.size;
     if (size > EIO_HANDOVER_BYTES_MAX) return EIO_ETOOBIG;
     uint8_t *bytes = malloc(size);
     if (!bytes) return EIO_ENOMEM;
@@ -57,7 +56,7 @@ int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover)
         free(bytes);
         return EIO_ENOMEM;
     }
-    evbuffer_remove(input, bytes, size);
+    memcpy(bytes, conn->in.p, size);
     *handover = (struct eio_http_handover){.secure = conn->secure, .bytes = bytes, .size = size, .hops = conn->hops};
     eio__address_print(&conn->peer, handover->address);
     offer->conn = NULL;
@@ -91,17 +90,16 @@ int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handove
     }
     evutil_make_socket_nonblocking(handover.fd);
     evutil_make_socket_closeonexec(handover.fd);
-    struct bufferevent *bev = bufferevent_socket_new(eio_loop_base(http->loop), handover.fd, BEV_OPT_CLOSE_ON_FREE);
-    if (bev) handover.fd = -1;
-    bool filled = bev && evbuffer_prepend(bufferevent_get_input(bev), handover.bytes, handover.size) == 0;
-    struct eio__conn *conn = filled ? eio__conn_adopt(http, bev, &peer, handover.secure) : NULL;
-    uint8_t hops = handover.hops;
-    eio_http_handover_clear(&handover);
+    struct eio__bytes bytes = {.p = handover.bytes, handover.size, handover.bytes, handover.size};
+    struct eio__conn *conn = eio__conn_new(http, handover.fd, &peer);
     if (!conn) {
-        if (bev) bufferevent_free(bev);
+        eio_http_handover_clear(&handover);
         return EIO_ENOMEM;
     }
-    conn->hops = hops;
+    conn->in = bytes;
+    conn->secure = handover.secure;
+    conn->settled = true;
+    conn->hops = handover.hops;
     http->stats.adopted++;
     eio__http_enter(conn, limit);
     eio__conn_poke(conn);

@@ -1,5 +1,5 @@
-/* The HTTP server: listener, routes, options, the list of connections. evhtp accepts connections, owns their
- * bufferevents and writes replies; it never sees the network's bytes (see eio_http_conn.c). */
+/* The HTTP server: listener, routes, options, the list of connections. The listener is evhtp's, and over TLS so are the
+ * connections, their bufferevents and replies; it never sees the network's bytes (see eio_http_conn.c). */
 #include "eio_http_conn.h"
 
 #include <arpa/inet.h>
@@ -124,16 +124,41 @@ static bool has_descriptors(const struct eio_http *http)
     return has;
 }
 
-static evhtp_res on_accept(evhtp_connection_t *evhtp, void *ctx)
+/* What is to be done with one that was accepted. */
+static enum eio_limit count_accepted(struct eio_http *http, int fd, const struct sockaddr *from,
+                                     struct eio__address *peer)
+{
+    /* Asking costs two system calls. Far below the reserve it is not done: if all in between are taken, this connection
+     * is the last to get a low one, and the next sees it. */
+    if (is_reserved(http, 2 * fd) && !has_descriptors(http))
+        pause_accepting(http, "only reserved file descriptors are left");
+    eio__address_of(from, peer);
+    http->stats.accepted++;
+    return eio__http_limit(http, peer);
+}
+
+/* Plain: what evhtp would make of it is not needed. */
+static void on_plain(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from, int size, void *ctx)
+{
+    const evhtp_t *evhtp = ctx;
+    struct eio_http *http = evhtp->arg;
+    struct eio__address peer;
+    (void)listener;
+    (void)size;
+    enum eio_limit limit = count_accepted(http, fd, from, &peer);
+    struct eio__conn *conn = eio__http_is_flooded(http, limit) ? NULL : eio__conn_new(http, fd, &peer);
+    if (conn)
+        eio__http_enter(conn, limit);
+    else
+        close(fd);
+}
+
+static evhtp_res on_tls(evhtp_connection_t *evhtp, void *ctx)
 {
     struct eio_http *http = ctx;
-    if (!has_descriptors(http)) pause_accepting(http, "only reserved file descriptors are left");
     struct eio__address peer;
-    eio__address_of(evhtp->saddr, &peer);
-    enum eio_limit limit = eio__http_limit(http, &peer);
-    http->stats.accepted++;
-    if (eio__http_is_flooded(http, limit)) return EVHTP_RES_ERROR;
-    struct eio__conn *conn = eio__conn_new(http, evhtp);
+    enum eio_limit limit = count_accepted(http, evhtp->sock, evhtp->saddr, &peer);
+    struct eio__conn *conn = eio__http_is_flooded(http, limit) ? NULL : eio__conn_new_tls(http, evhtp, &peer);
     if (!conn) return EVHTP_RES_ERROR;
     eio__http_enter(conn, limit);
     return EVHTP_RES_OK;
@@ -224,6 +249,14 @@ static int fail_listening(struct eio_http *http, int take_fd)
     return EIO_ESYS;
 }
 
+int eio__http_accept_on(struct eio_http *http, int fd)
+{
+    if (evhtp_accept_socket(http->evhtp, fd, http->options.backlog) != 0 || !http->evhtp->server) return EIO_ESYS;
+    evconnlistener_set_error_cb(http->evhtp->server, on_accept_error);
+    if (!http->tls) evconnlistener_set_cb(http->evhtp->server, on_plain, http->evhtp);
+    return 0;
+}
+
 int eio_http_listen_fd(struct eio_http *http, int take_fd)
 {
     int on = 1;
@@ -240,10 +273,7 @@ int eio_http_listen_fd(struct eio_http *http, int take_fd)
     evutil_make_socket_closeonexec(take_fd);
     /* Accepted sockets inherit it. */
     setsockopt(take_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (evhtp_accept_socket(http->evhtp, take_fd, http->options.backlog) != 0 || !http->evhtp->server)
-        return fail_listening(http, take_fd);
-    evconnlistener_set_error_cb(http->evhtp->server, on_accept_error);
-    return 0;
+    return eio__http_accept_on(http, take_fd) == 0 ? 0 : fail_listening(http, take_fd);
 }
 
 int eio_http_listen(struct eio_http *http, const char *host, uint16_t port)
@@ -381,7 +411,7 @@ static int http_init(struct eio_http *http)
     if (!http->evhtp || !http->poke_event) return EIO_ENOMEM;
     http->evhtp->ssl_ctx = http->tls;
     evhtp_set_gencb(http->evhtp, on_evhtp_request, NULL);
-    evhtp_set_post_accept_cb(http->evhtp, on_accept, http);
+    evhtp_set_post_accept_cb(http->evhtp, on_tls, http);
     return 0;
 }
 

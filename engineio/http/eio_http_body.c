@@ -38,22 +38,20 @@ static enum eio__step no_memory(struct eio__conn *conn)
 
 static enum eio__step step_chunked(struct eio__conn *conn)
 {
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
-    struct evbuffer_iovec part;
     struct eio__fault fault;
     bool done = false;
     while (!done) {
-        if (evbuffer_peek(input, -1, NULL, &part, 1) < 1 || part.iov_len == 0) return EIO__STEP_WAIT;
-        if (!reserve_body(conn, part.iov_len)) return no_memory(conn);
+        if (conn->in.size == 0) return EIO__STEP_WAIT;
+        if (!reserve_body(conn, conn->in.size)) return no_memory(conn);
         size_t decoded;
-        ssize_t used = eio__chunked_feed(&conn->chunks, part.iov_base, part.iov_len, conn->body + conn->body_size,
+        ssize_t used = eio__chunked_feed(&conn->chunks, conn->in.p, conn->in.size, conn->body + conn->body_size,
                                          &decoded, &done, &fault);
         if (used < 0) {
             eio__conn_refuse_fault(conn, &fault);
             return EIO__STEP_MORE;
         }
         conn->http->stats.bytes_in += (size_t)used;
-        evbuffer_drain(input, (size_t)used);
+        eio__bytes_take(&conn->in, (size_t)used);
         conn->body_size += decoded;
         conn->body_pieces = conn->chunks.pieces;
         if (conn->body_size > conn->body_limit) return eio__conn_refuse_size(conn);
@@ -65,11 +63,12 @@ static enum eio__step step_chunked(struct eio__conn *conn)
 enum eio__step eio__body_step(struct eio__conn *conn)
 {
     if (conn->chunked) return step_chunked(conn);
-    size_t n = evbuffer_get_length(bufferevent_get_input(conn->bev)), wanted = conn->body_expected - conn->body_size;
+    size_t n = conn->in.size, wanted = conn->body_expected - conn->body_size;
     if (n > wanted) n = wanted;
     if (n == 0) return EIO__STEP_WAIT;
     if (!reserve_body(conn, n)) return no_memory(conn);
-    evbuffer_remove(bufferevent_get_input(conn->bev), conn->body + conn->body_size, n);
+    memcpy(conn->body + conn->body_size, conn->in.p, n);
+    eio__bytes_take(&conn->in, n);
     conn->http->stats.bytes_in += n;
     conn->body_size += n;
     conn->body_pieces++;
@@ -84,23 +83,21 @@ enum eio__step eio__body_step(struct eio__conn *conn)
 static ssize_t take_piece(struct eio__conn *conn, uint8_t piece[EIO__HTTP_INPUT_BYTES], size_t *decoded, bool *done,
                           struct eio__fault *fault)
 {
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
-    struct evbuffer_iovec part;
-    if (evbuffer_peek(input, -1, NULL, &part, 1) < 1 || part.iov_len == 0) return 0;
-    size_t n = part.iov_len < EIO__HTTP_INPUT_BYTES ? part.iov_len : EIO__HTTP_INPUT_BYTES;
+    size_t n = conn->in.size < EIO__HTTP_INPUT_BYTES ? conn->in.size : EIO__HTTP_INPUT_BYTES;
+    if (n == 0) return 0;
     ssize_t used;
     if (conn->chunked) {
-        used = eio__chunked_feed(&conn->chunks, part.iov_base, n, piece, decoded, done, fault);
+        used = eio__chunked_feed(&conn->chunks, conn->in.p, n, piece, decoded, done, fault);
         if (used < 0) return used;
     } else {
         if (n > conn->body_expected) n = conn->body_expected;
-        memcpy(piece, part.iov_base, n);
+        memcpy(piece, conn->in.p, n);
         conn->body_expected -= n;
         *done = conn->body_expected == 0;
         used = (ssize_t)(*decoded = n);
     }
     conn->http->stats.bytes_in += (size_t)used;
-    evbuffer_drain(input, (size_t)used);
+    eio__bytes_take(&conn->in, (size_t)used);
     return used;
 }
 

@@ -1,32 +1,13 @@
 /* One HTTP connection: drives the gate over its bytes, one request at a time, and keeps its deadlines.
  *
- * Our callbacks stand in front of evhtp's on the bufferevent that evhtp made. evhtp gets a request only when it * is
- * whole and checked, and then in one fixed form (see feed_evhtp), so that no input reaches its parser. The next request
- * of the connection waits in the input buffer until the former is answered and its reply is with the kernel. */
+ * What is plain is answered from here (eio_http_io.c moves the bytes). Over TLS the connection is evhtp's, and our
+ * callbacks stand in front of its own: it gets a request only when it is whole and checked, and then in one fixed form
+ * (see feed_evhtp), so that no input reaches its parser. The next request of a connection waits until the former is
+ * answered and its reply is with the kernel. */
 #include "eio_http_conn.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-
-static void on_read(struct bufferevent *bev, void *ctx);
-static void on_write(struct bufferevent *bev, void *ctx);
-static void on_event(struct bufferevent *bev, short what, void *ctx);
-
-static struct evbuffer *input_of(struct eio__conn *conn)
-{
-    return bufferevent_get_input(conn->bev);
-}
-
-static size_t input_size(struct eio__conn *conn)
-{
-    return evbuffer_get_length(input_of(conn));
-}
-
-static size_t output_size(struct eio__conn *conn)
-{
-    return evbuffer_get_length(bufferevent_get_output(conn->bev));
-}
+#include <unistd.h>
 
 /* ------------------------------------------------------------------- state */
 
@@ -68,7 +49,7 @@ static bool has_own_timeout(const struct eio__conn *conn)
 /* Of what was given, modulo 2^32. */
 static uint32_t with_kernel(struct eio__conn *conn)
 {
-    return conn->given - (uint32_t)output_size(conn);
+    return conn->given - (uint32_t)eio__conn_unwritten(conn);
 }
 
 static void leave_state(struct eio__conn *conn)
@@ -86,7 +67,7 @@ void eio__conn_set_state(struct eio__conn *conn, enum eio__conn_state state)
     conn->state = (uint8_t)state;
     switch (state) {
     case EIO__H_HEAD:
-        set_deadline(conn, conn->served && input_size(conn) == 0 ? &http->idle_deadlines : &http->head_deadlines);
+        set_deadline(conn, conn->served && conn->in.size == 0 ? &http->idle_deadlines : &http->head_deadlines);
         break;
     case EIO__H_BODY:
         set_deadline(conn, has_own_timeout(conn) ? conn->route->body_deadlines : &http->body_deadlines);
@@ -125,65 +106,55 @@ static void forget_message(struct eio__conn *conn)
 
 /* ---------------------------------------------------------------- lifetime */
 
-static uint32_t unsent(struct eio__conn *conn)
-{
-    return (uint32_t)output_size(conn) + eio__fd_unsent(bufferevent_getfd(conn->bev));
-}
-
 static void look_at_line(const struct eio__line *line, struct eio__traffic *out)
 {
     struct eio__conn *conn = container_of(line, struct eio__conn, line);
     *out = (struct eio__traffic){.given = conn->given,
-                                 .taken = conn->given - unsent(conn),
-                                 .received = (uint32_t)(conn->body_size + input_size(conn)),
+                                 .taken = conn->given - eio__conn_unsent(conn),
+                                 .received = (uint32_t)(conn->body_size + conn->in.size),
                                  .is_receiving = conn->state == EIO__H_BODY || conn->state == EIO__H_READING};
 }
 
-static void conn_begin(struct eio__conn *conn, struct bufferevent *bev)
+static int conn_begin(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
-    conn->bev = bev;
+    if (eio__conn_io_begin(conn) != 0) return EIO_ESYS;
     conn->line.look = look_at_line;
-    bufferevent_setcb(bev, on_read, on_write, on_event, conn);
-    if (conn->tls)
-        bufferevent_enable(bev, EV_READ | EV_WRITE);
-    else /* written directly; the event is for what the socket does not take */
-        bufferevent_disable(bev, EV_WRITE);
     conn->next = http->first;
     if (http->first) http->first->prev = conn;
     http->first = conn;
     http->stats.connections++;
     eio__conn_set_state(conn, EIO__H_HEAD);
+    return 0;
 }
 
-struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp)
+struct eio__conn *eio__conn_new_tls(struct eio_http *http, evhtp_connection_t *evhtp, const struct eio__address *peer)
 {
     struct eio__conn *conn = calloc(1, sizeof *conn);
     if (!conn) return NULL;
     conn->http = http;
     conn->evhtp = evhtp;
-    conn->secure = conn->tls = http->tls != NULL;
-    eio__address_of(evhtp->saddr, &conn->peer);
+    conn->peer = *peer;
+    conn->secure = conn->tls = true;
+    conn->bev = evhtp_connection_get_bev(evhtp);
+    conn->fd = bufferevent_getfd(conn->bev);
     bufferevent_event_cb evhtp_event;
     void *evhtp_ctx;
-    struct bufferevent *bev = evhtp_connection_get_bev(evhtp);
-    bufferevent_getcb(bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
-    conn_begin(conn, bev);
+    bufferevent_getcb(conn->bev, &http->evhtp_read, &http->evhtp_write, &evhtp_event, &evhtp_ctx);
+    conn_begin(conn);
     return conn;
 }
 
-struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev, const struct eio__address *peer,
-                                  bool secure)
+struct eio__conn *eio__conn_new(struct eio_http *http, int fd, const struct eio__address *peer)
 {
     struct eio__conn *conn = calloc(1, sizeof *conn);
     if (!conn) return NULL;
     conn->http = http;
+    conn->fd = fd;
     conn->peer = *peer;
-    conn->secure = secure;
-    conn->settled = true;
-    conn_begin(conn, bev);
-    bufferevent_enable(bev, EV_READ);
-    return conn;
+    if (conn_begin(conn) == 0) return conn;
+    free(conn);
+    return NULL;
 }
 
 /* Takes it off all lists. */
@@ -225,10 +196,11 @@ void eio__conn_drop(struct eio__conn *conn)
     struct eio_http *http = conn->http;
     unlink_conn(conn);
     forget_message(conn);
-    if (conn->evhtp)
+    eio__conn_io_end(conn);
+    if (conn->tls)
         evhtp_connection_free(conn->evhtp);
     else
-        bufferevent_free(conn->bev);
+        close(conn->fd);
     free(conn);
     eio__stream_lost(stream);
     if (request) abort_request(http, request);
@@ -237,28 +209,22 @@ void eio__conn_drop(struct eio__conn *conn)
 void eio__conn_lease(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
-    int fd = bufferevent_getfd(conn->bev);
     if (!http->options.max_connections && !http->options.max_connections_per_address) return;
     struct eio__lease lease = {http, conn->peer, conn->counted};
-    if (eio__lease_begin(&http->loop->leases, fd, &lease) != 0) return;
+    if (eio__lease_begin(&http->loop->leases, conn->fd, &lease) != 0) return;
     http->leased++;
     conn->counted = false;
 }
 
 struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *take_io)
 {
-    struct eio__wire wire = {bufferevent_getfd(conn->bev), NULL};
+    struct eio__wire wire = {conn->fd, NULL};
     unlink_conn(conn);
-    struct bufferevent *bev = conn->bev;
-    if (conn->evhtp) {
+    eio__conn_io_end(conn);
+    if (conn->tls) {
         evhtp_connection_take_ownership(conn->evhtp);
         evhtp_connection_free(conn->evhtp); /* of what is left: the bufferevent is ours now */
-    }
-    if (take_io) {
-        wire.io = eio__tls_io_own(take_io, bev);
-    } else {
-        bufferevent_setfd(bev, -1); /* else it would be closed */
-        bufferevent_free(bev);
+        wire.io = eio__tls_io_own(take_io, conn->bev);
     }
     forget_message(conn);
     free(conn);
@@ -267,67 +233,36 @@ struct eio__wire eio__conn_release(struct eio__conn *conn, struct eio__tls_io *t
 
 /* ----------------------------------------------------------------- writing */
 
-/* Tries at once: most replies fit into the socket, and an event would cost three more system calls. Under TLS the
- * bufferevent encrypts, in its own time. */
-static bool write_output(struct eio__conn *conn)
-{
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    bool direct = !conn->tls;
-    if (direct && !conn->writing) {
-        evbuffer_unfreeze(output, 1);
-        evbuffer_write(output, bufferevent_getfd(conn->bev));
-        evbuffer_freeze(output, 1);
-    }
-    if (evbuffer_get_length(output) == 0) return true;
-    if (direct && !conn->writing) bufferevent_enable(conn->bev, EV_WRITE); /* also reports an error of the socket */
-    conn->writing = true;
-    return false;
-}
-
-/* What a client sends behind an unanswered request is held, not handled, so it is bounded. Not by bufferevent's own
- * watermark: above it, libevent calls the read callback in a busy loop. The end of the client is then noticed with
- * the reply only. */
+/* What a client sends behind an unanswered request is held, not handled, so it is bounded. Not by a bufferevent's own
+ * watermark: above it, libevent calls the read callback in a busy loop. The end of the client is then noticed with the
+ * reply only. */
 static void bound_input(struct eio__conn *conn)
 {
     bool held = conn->state == EIO__H_WAITING || conn->state == EIO__H_STREAMING || conn->state == EIO__H_DRAINING;
     held |= conn->state == EIO__H_READING && conn->request->base.is_paused;
-    bool pause = held && input_size(conn) >= EIO__HTTP_INPUT_BYTES;
-    if (pause == conn->read_paused || conn->eof) return;
-    conn->read_paused = pause;
-    if (pause)
-        bufferevent_disable(conn->bev, EV_READ);
-    else
-        bufferevent_enable(conn->bev, EV_READ);
+    bool pause = held && conn->in.size >= EIO__HTTP_INPUT_BYTES;
+    if (pause != conn->read_paused && !conn->eof) eio__conn_pause_reading(conn, pause);
 }
 
 static void start_linger(struct eio__conn *conn)
 {
-    if (conn->tls)
-        eio__tls_shutdown(conn->bev);
-    else
-        shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
-    conn->linger_left = unsent(conn);
+    eio__conn_shut(conn);
+    conn->linger_left = eio__conn_unsent(conn);
     eio__conn_set_state(conn, EIO__H_LINGERING);
-}
-
-static void stop_writing(struct eio__conn *conn)
-{
-    if (conn->writing && !conn->tls) bufferevent_disable(conn->bev, EV_WRITE);
-    conn->writing = false;
 }
 
 /* The reply is with the kernel. */
 static void on_drained(struct eio__conn *conn)
 {
-    stop_writing(conn);
+    eio__conn_stop_writing(conn);
     /* It releases its request. Without one it would close the connection and log that to standard error. */
-    if (conn->evhtp && conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
+    if (conn->tls && conn->evhtp->request) conn->http->evhtp_write(conn->bev, conn->evhtp);
     conn->served = true;
     if (conn->close)
         start_linger(conn);
     else
         eio__conn_set_state(conn, EIO__H_HEAD);
-    if (conn->eof || input_size(conn)) eio__conn_poke(conn);
+    if (conn->eof || conn->in.size) eio__conn_poke(conn);
 }
 
 /* From now on the peer has to take something of what is left, time and again. */
@@ -341,7 +276,7 @@ static void watch_drain(struct eio__conn *conn)
 static void drain(struct eio__conn *conn)
 {
     eio__conn_set_state(conn, EIO__H_DRAINING);
-    if (write_output(conn))
+    if (eio__conn_write(conn))
         on_drained(conn);
     else
         watch_drain(conn);
@@ -349,10 +284,7 @@ static void drain(struct eio__conn *conn)
 
 void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
 {
-    size_t n = output_size(conn);
     conn->close = !keep_alive;
-    conn->given += (uint32_t)n;
-    conn->http->stats.bytes_out += n;
     drain(conn);
 }
 
@@ -373,7 +305,7 @@ void eio__conn_streamed(struct eio__conn *conn, bool keep_alive)
  * fast as it is written to must not keep others waiting. */
 static void on_stream_drained(struct eio__conn *conn)
 {
-    stop_writing(conn);
+    eio__conn_stop_writing(conn);
     set_deadline(conn, NULL);
     if (!conn->stream || !conn->stream->options.on_drain) return;
     conn->stream->drained = true;
@@ -383,7 +315,7 @@ static void on_stream_drained(struct eio__conn *conn)
 /* However much is still to come: the time of a reader that takes nothing runs on. */
 void eio__conn_flush(struct eio__conn *conn)
 {
-    if (write_output(conn))
+    if (eio__conn_write(conn))
         on_stream_drained(conn);
     else if (conn->deadlines != &conn->http->drain_deadlines)
         watch_drain(conn);
@@ -423,19 +355,11 @@ void eio__conn_refuse(struct eio__conn *conn, int status, const char *why)
 static void feed_evhtp(struct eio__conn *conn)
 {
     static const char canonical[] = "GET / HTTP/1.1\r\n\r\n";
-    if (!conn->evhtp) return; /* adopted: evhtp only makes connections of what it accepts */
-    struct evbuffer *input = input_of(conn), *rest = NULL;
-    if (evbuffer_get_length(input)) {
-        rest = evbuffer_new();
-        BASE_CHECK(rest && evbuffer_add_buffer(rest, input) == 0);
-    }
-    BASE_CHECK(evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
+    if (!conn->tls) return;
+    struct evbuffer *input = bufferevent_get_input(conn->bev);
+    BASE_CHECK(evbuffer_get_length(input) == 0 && evbuffer_prepend(input, canonical, sizeof canonical - 1) == 0);
     conn->http->evhtp_read(conn->bev, conn->evhtp);
-    if (!conn->tls) bufferevent_disable(conn->bev, EV_WRITE); /* evhtp has enabled it */
     BASE_CHECK(conn->evhtp->request != NULL);
-    if (!rest) return;
-    BASE_CHECK(evbuffer_prepend_buffer(input, rest) == 0);
-    evbuffer_free(rest);
 }
 
 static enum eio__step call_handler(struct eio__conn *conn, eio_http_fn fn, void *ctx)
@@ -556,7 +480,7 @@ static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_hea
     conn->route = eio__http_find_route(http, eio_http_head_path(head));
     if (offer_elsewhere(conn)) return EIO__STEP_GONE;
     http->stats.bytes_in += head_size;
-    evbuffer_drain(input_of(conn), head_size);
+    eio__bytes_take(&conn->in, head_size);
     if (parsed->upgrade_websocket && conn->route && conn->route->spec.upgrade) return eio__conn_dispatch(conn, true);
     conn->body_limit = conn->route ? conn->route->spec.max_body_bytes : http->options.max_body_bytes;
     conn->body_pieces = 0;
@@ -575,10 +499,10 @@ static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_hea
         eio__conn_set_state(conn, EIO__H_BODY);
         if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
     }
-    if (parsed->expect_continue && input_size(conn) == 0) {
+    if (parsed->expect_continue && conn->in.size == 0) {
         static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        bufferevent_write(conn->bev, text, sizeof text - 1);
-        write_output(conn);
+        eio__conn_put(conn, text, sizeof text - 1);
+        eio__conn_write(conn);
     }
     return EIO__STEP_MORE;
 }
@@ -586,14 +510,12 @@ static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_hea
 static enum eio__step step_head(struct eio__conn *conn)
 {
     struct eio_http *http = conn->http;
-    struct evbuffer *input = input_of(conn);
-    size_t n = evbuffer_get_length(input);
+    size_t n = conn->in.size;
     if (n == 0) return EIO__STEP_WAIT;
     /* Absolute: from the first byte of a request, not from the last that arrived. */
     if (conn->deadlines != &http->head_deadlines) set_deadline(conn, &http->head_deadlines);
     if (n > http->limits.max_head_bytes) n = http->limits.max_head_bytes;
-    const uint8_t *p = evbuffer_pullup(input, (ev_ssize_t)n);
-    if (!p) return EIO__STEP_WAIT;
+    const uint8_t *p = conn->in.p;
     if (!eio__gate_scan(&conn->scan, p, n, &http->limits)) return EIO__STEP_WAIT;
     struct eio__gate_head parsed;
     struct eio__fault fault;
@@ -626,7 +548,7 @@ static enum eio__step step_stream(struct eio__conn *conn)
 
 static enum eio__step step_linger(struct eio__conn *conn)
 {
-    evbuffer_drain(input_of(conn), input_size(conn));
+    eio__bytes_take(&conn->in, conn->in.size);
     return EIO__STEP_WAIT;
 }
 
@@ -658,45 +580,23 @@ void eio__conn_advance(struct eio__conn *conn)
     } while (next == EIO__STEP_MORE);
     if (next == EIO__STEP_GONE) return;
     conn->advancing = false;
+    if (!eio__bytes_keep(&conn->in)) conn->broken = true;
     bound_input(conn);
     /* The client is gone; only a reply that is on its way may still arrive. */
-    if (conn->eof && conn->state != EIO__H_DRAINING) eio__conn_drop(conn);
+    if (conn->broken || (conn->eof && conn->state != EIO__H_DRAINING)) eio__conn_drop(conn);
 }
 
 /* ------------------------------------------------------------------ events */
 
-static void on_read(struct bufferevent *bev, void *ctx)
+void eio__conn_on_written(struct eio__conn *conn)
 {
-    (void)bev;
-    eio__conn_advance(ctx);
-}
-
-static void on_write(struct bufferevent *bev, void *ctx)
-{
-    (void)bev;
-    struct eio__conn *conn = ctx;
     if (conn->state == EIO__H_DRAINING) {
         on_drained(conn);
     } else if (conn->state == EIO__H_STREAMING) {
         on_stream_drained(conn);
-    } else if (conn->writing) { /* a 100 Continue that did not fit */
-        stop_writing(conn);
+    } else { /* a 100 Continue that did not fit */
+        eio__conn_stop_writing(conn);
     }
-}
-
-static void on_event(struct bufferevent *bev, short what, void *ctx)
-{
-    struct eio__conn *conn = ctx;
-    if (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) {
-        if (conn->tls) eio__tls_on_error(conn->http, bev);
-        eio__conn_drop(conn);
-        return;
-    }
-    if (!(what & BEV_EVENT_EOF)) return;
-    conn->eof = true;
-    /* libevent stops both directions; the answer may still go out. */
-    if (conn->tls && conn->writing) bufferevent_enable(bev, EV_WRITE);
-    eio__conn_advance(conn);
 }
 
 /* --------------------------------------------------------------- deadlines */
@@ -707,7 +607,7 @@ void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
     struct eio__conn *conn = conn_of(due);
     http->stats.timeouts++;
     eio__conn_hit(conn, EIO_LIMIT_HEAD_TIMEOUT);
-    if (input_size(conn))
+    if (conn->in.size)
         eio__conn_refuse(conn, 408, "the request head took too long");
     else
         eio__conn_drop(conn);
@@ -734,7 +634,7 @@ void eio__conn_on_linger_deadline(struct eio_deadline *due, void *ctx)
 {
     struct eio_http *http = ctx;
     struct eio__conn *conn = conn_of(due);
-    uint32_t left = unsent(conn);
+    uint32_t left = eio__conn_unsent(conn);
     if (left < conn->linger_left) {
         conn->linger_left = left;
         set_deadline(conn, &http->linger_deadlines);

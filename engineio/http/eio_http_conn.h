@@ -1,11 +1,12 @@
 /* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
- * eio_http_reply.c (answers), eio_http_stream.c (answers in pieces), eio_tls.c (certificates), eio_tls_io.c (what is
- * taken from TLS), eio_handover.c and eio_pump.c (connections between nodes). Private to them: the rest of the library
- * knows engineio_http.h and eio_http_int.h. */
+ * eio_http_io.c (its bytes), eio_http_reply.c (answers), eio_http_stream.c (answers in pieces), eio_tls.c
+ * (certificates), eio_tls_io.c (what is taken from TLS), eio_handover.c and eio_pump.c (connections between nodes).
+ * Private to them: the rest of the library knows engineio_http.h and eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 
 #include "eio_address.h"
+#include "eio_bytes.h"
 #include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_int.h"
@@ -35,8 +36,8 @@ struct eio_http {
     struct eio_http_options options;
     struct eio__gate_limits limits;
     struct eio__proxies proxies;
-    evhtp_t *evhtp;
-    /* evhtp's own callbacks, the same for all its connections; ours stand in front. */
+    evhtp_t *evhtp; /* listens; over TLS its connections are evhtp's too: */
+    /* Its own callbacks, the same for all its connections; ours stand in front. */
     bufferevent_data_cb evhtp_read, evhtp_write;
     struct eio__route *routes; /* longest path first */
     size_t route_count;
@@ -75,8 +76,11 @@ struct eio__tls_io;
 
 struct eio__conn {
     struct eio_http *http;
-    evhtp_connection_t *evhtp; /* owns the bufferevent; NULL: adopted, the bufferevent is ours */
-    struct bufferevent *bev;   /* owns the descriptor */
+    int fd;
+    struct eio__polled polled; /* plain: the descriptor is ours */
+    evhtp_connection_t *evhtp; /* over TLS: owns the bufferevent, which owns the descriptor */
+    struct bufferevent *bev;
+    struct eio__bytes in, out; /* read and not handled yet; to be written. Under TLS more is in the bufferevent */
     struct eio__conn *next, *prev;
     struct eio__conn *poke_next;
     struct eio__request *request;   /* while READING and WAITING */
@@ -88,18 +92,20 @@ struct eio__conn {
     uint32_t given;      /* bytes of answers, modulo 2^32 */
     uint32_t drain_mark; /* of those: with the kernel at the last look */
     uint8_t state;       /* enum eio__conn_state, set by set_state() */
+    uint8_t watched;     /* plain: EV_READ, EV_WRITE */
     bool *gone;          /* set when it is freed: watched around calls of handlers */
     bool poked : 1;
     bool advancing : 1; /* inside eio__conn_advance(): no poke is needed */
     bool served : 1;    /* had a request before: waiting for the next is idling */
     bool read_paused : 1;
     bool eof : 1;     /* the peer sends no more */
+    bool broken : 1;  /* to be dropped: memory is out */
     bool close : 1;   /* close after the reply */
     bool refused : 1; /* counted in http->refusals */
     bool counted : 1; /* in http->visitors */
     bool chunked : 1;
-    bool writing : 1; /* EV_WRITE is on */
-    bool tls : 1;     /* the bufferevent encrypts */
+    bool writing : 1; /* something is left that the socket did not take */
+    bool tls : 1;
     bool secure : 1;  /* the client's side is TLS, here or at the node that handed it over */
     bool settled : 1; /* adopted: the first request is answered here */
     struct eio__gate_scan scan;
@@ -141,6 +147,8 @@ struct eio_http_stream *eio__stream_begin(struct eio_http_request *request, cons
 /* Its connection is gone: calls on_abort and frees it. Accepts NULL. */
 void eio__stream_lost(struct eio_http_stream *stream);
 
+/* Accepts on a socket that is bound. Returns 0; EIO_ESYS: it is still the caller's. */
+int eio__http_accept_on(struct eio_http *http, int fd);
 /* EIO_LIMIT_COUNT: one more connection from there is within the limits. */
 enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer);
 /* For one that is not: true if it gets no answer but the end. */
@@ -148,11 +156,10 @@ bool eio__http_is_flooded(struct eio_http *http, enum eio_limit limit);
 /* Counts a new connection, or refuses it because of a limit. */
 void eio__http_enter(struct eio__conn *conn, enum eio_limit limit);
 
+/* NULL: out of memory, the descriptor is still the caller's. */
+struct eio__conn *eio__conn_new(struct eio_http *http, int fd, const struct eio__address *peer);
 /* Puts our callbacks before evhtp's. NULL: out of memory, the connection is still evhtp's. */
-struct eio__conn *eio__conn_new(struct eio_http *http, evhtp_connection_t *evhtp);
-/* The same for one that comes from another node; on success it owns the bufferevent. */
-struct eio__conn *eio__conn_adopt(struct eio_http *http, struct bufferevent *bev, const struct eio__address *peer,
-                                  bool secure);
+struct eio__conn *eio__conn_new_tls(struct eio_http *http, evhtp_connection_t *evhtp, const struct eio__address *peer);
 /* A connection that another node may want; eio_handover.c takes it. */
 struct eio_offer {
     struct eio__conn *conn; /* NULL: taken */
@@ -234,12 +241,32 @@ void eio__pump_on_linger_deadline(struct eio_deadline *due, void *ctx);
 /* The HTTP server goes. */
 void eio__pumps_close(struct eio_http *http);
 
+/* ------------------------------------------------------------------- bytes */
+
+/* Begins to read. Returns 0 or EIO_ESYS. */
+int eio__conn_io_begin(struct eio__conn *conn);
+/* Nothing is read, written or kept any more; the descriptor stays. */
+void eio__conn_io_end(struct eio__conn *conn);
+void eio__conn_pause_reading(struct eio__conn *conn, bool pause);
+/* Appends to what is to be written, and counts it. Returns 0 or EIO_ENOMEM. */
+int eio__conn_put(struct eio__conn *conn, const void *p, size_t n);
+/* Counts bytes of an answer, which somebody else has put into the bufferevent. */
+void eio__conn_count(struct eio__conn *conn, size_t n);
+/* Writes as much as it can. True: all is with the kernel. Under TLS the bufferevent encrypts, in its own time. */
+bool eio__conn_write(struct eio__conn *conn);
+void eio__conn_stop_writing(struct eio__conn *conn);
+/* All that was put is with the kernel, later. Frees nothing. */
+void eio__conn_on_written(struct eio__conn *conn);
+/* We send no more. Everything was written. */
+void eio__conn_shut(struct eio__conn *conn);
+/* What was put and is not with the kernel; with what it has and the peer's has not acknowledged. */
+size_t eio__conn_unwritten(const struct eio__conn *conn);
+uint32_t eio__conn_unsent(const struct eio__conn *conn);
+
 /* Puts the head of an answer into the output buffer, past evhtp; framing: how its body ends, "Content-Length: 3\r\n".
  */
 void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *reply, const char *framing,
                         bool keep_alive);
-/* A piece of a body. Returns 0 or EIO_ENOMEM. */
-int eio__http_put_body(struct eio__conn *conn, const void *body, size_t n);
 /* False for 204, 304 and 1xx. */
 bool eio__http_has_body(int status);
 /* Puts an error reply with a line of text into the output buffer, past evhtp. */

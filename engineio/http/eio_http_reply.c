@@ -1,5 +1,6 @@
-/* Requests as their handlers see them, and their answers: through evhtp, or raw where evhtp knows of no request
- * (errors of the gate, refused upgrades, adopted connections). */
+/* Requests as their handlers see them, and their answers: ours, or evhtp's where it has the request (over TLS, but not
+ * for errors of the gate and refused upgrades). */
+#include "base_str.h"
 #include "eio_http_conn.h"
 
 #include <stdio.h>
@@ -116,38 +117,69 @@ bool eio__http_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-/* Under TLS in pieces: of a longer one libevent does not say how much was sent before all of it is, so that a client
- * that reads slowly would seem to read nothing. */
-int eio__http_put_body(struct eio__conn *conn, const void *body, size_t n)
+/* Appends texts to a head that is being made. */
+static uint8_t *append(uint8_t *to, const char *text)
 {
-    enum { PIECE_BYTES = 16384 };
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    size_t piece = conn->tls ? PIECE_BYTES : n;
-    for (const uint8_t *p = body; n; p += piece, n -= piece) {
-        if (piece > n) piece = n;
-        if (evbuffer_add(output, p, piece) != 0) return EIO_ENOMEM;
+    size_t n = strlen(text);
+    memcpy(to, text, n);
+    return to + n;
+}
+
+static uint8_t *append_field(uint8_t *to, const char *name, const char *value)
+{
+    to = append(to, name);
+    to = append(to, ": ");
+    to = append(to, value);
+    return append(to, "\r\n");
+}
+
+static size_t head_bound(const struct eio_http_reply *reply, const char *framing)
+{
+    enum { LINES = 160 }; /* the status, Content-Type's name, Connection */
+    size_t n = LINES + strlen(framing) + (reply->content_type ? strlen(reply->content_type) : 0);
+    for (size_t i = 0; i < reply->field_count; i++) {
+        const struct eio_http_reply_field *field = &reply->fields[i];
+        n += (field->name ? strlen(field->name) : 0) + (field->value ? strlen(field->value) : 0) + 4;
     }
-    return 0;
+    return n;
 }
 
 void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *reply, const char *framing,
                         bool keep_alive)
 {
-    struct evbuffer *output = bufferevent_get_output(conn->bev);
-    evbuffer_add_printf(output, "HTTP/1.1 %d %s\r\n", reply->status, status_text(reply->status));
-    if (reply->content_type) evbuffer_add_printf(output, "Content-Type: %s\r\n", reply->content_type);
+    uint8_t *start = eio__bytes_reserve(&conn->out, head_bound(reply, framing)), *to = start;
+    unsigned status = (unsigned)reply->status % 1000;
+    const char code[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' ', 0};
+    if (!start) {
+        conn->broken = true;
+        return;
+    }
+    to = append(to, "HTTP/1.1 ");
+    to = append(to, code);
+    to = append(to, status_text(reply->status));
+    to = append(to, "\r\n");
+    if (reply->content_type) to = append_field(to, "Content-Type", reply->content_type);
     for (size_t i = 0; i < reply->field_count; i++)
-        if (field_ok(&reply->fields[i]))
-            evbuffer_add_printf(output, "%s: %s\r\n", reply->fields[i].name, reply->fields[i].value);
-    evbuffer_add_printf(output, "%sConnection: %s\r\n\r\n", framing, keep_alive ? "keep-alive" : "close");
+        if (field_ok(&reply->fields[i])) to = append_field(to, reply->fields[i].name, reply->fields[i].value);
+    to = append(to, framing);
+    to = append(to, keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+    conn->out.size += (size_t)(to - start);
+    eio__conn_count(conn, (size_t)(to - start));
+}
+
+/* Without memory for an answer the connection ends, from the loop: a part of one would be misread. */
+static void put_body(struct eio__conn *conn, const void *body, size_t n)
+{
+    if (eio__conn_put(conn, body, n) != 0) conn->broken = true;
 }
 
 static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only, bool keep_alive)
 {
-    char framing[48];
-    snprintf(framing, sizeof framing, "Content-Length: %zu\r\n", reply->body_size);
+    enum { NAME_SIZE = sizeof "Content-Length: " - 1 };
+    char framing[NAME_SIZE + BASE_DECIMAL_CHARS + 3] = "Content-Length: ";
+    memcpy(base_put_decimal(framing + NAME_SIZE, reply->body_size), "\r\n", 3);
     eio__http_put_head(conn, reply, framing, keep_alive);
-    if (!head_only && eio__http_has_body(reply->status)) eio__http_put_body(conn, reply->body, reply->body_size);
+    if (!head_only && eio__http_has_body(reply->status)) put_body(conn, reply->body, reply->body_size);
 }
 
 /* The reference's 413 has no body, and its client's tests look. */
@@ -184,8 +216,9 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
     add_header(request, "Content-Length", size);
     add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
     evhtp_send_reply_start(request, (evhtp_res)reply->status);
+    eio__conn_count(conn, evbuffer_get_length(bufferevent_get_output(conn->bev)));
     bool wants_body = head->method != EIO_HTTP_HEAD && eio__http_has_body(reply->status);
-    if (wants_body) eio__http_put_body(conn, reply->body, reply->body_size);
+    if (wants_body) put_body(conn, reply->body, reply->body_size);
     evhtp_send_reply_end(request);
 }
 
@@ -197,12 +230,12 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     bool keep_alive =
         base->head->keep_alive && !reply->close && !base->is_early && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
     /* evhtp would give what has no type one of its own: the reference's preflights, 304 and bare 400 have none. */
-    bool raw = base->is_upgrade || request->raw || !conn->evhtp || !reply->content_type;
+    bool raw = base->is_upgrade || request->raw || !conn->tls || !reply->content_type;
     if (raw)
         put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD, keep_alive);
     else
         put_evhtp(conn, reply, base->head, keep_alive);
-    if (raw && !base->is_upgrade && !request->raw && conn->evhtp) evhtp_send_reply_end(conn->evhtp->request);
+    if (raw && !base->is_upgrade && !request->raw && conn->tls) evhtp_send_reply_end(conn->evhtp->request);
     conn->request = NULL;
     eio__request_free(request);
     eio__conn_answered(conn, keep_alive);
@@ -213,8 +246,7 @@ static int http_take(struct eio_http_request *base, struct eio__taken *taken)
     struct eio__request *request = container_of(base, struct eio__request, base);
     struct eio__conn *conn = request->conn;
     if (!conn || !base->is_upgrade) return EIO_EINVAL;
-    struct evbuffer *input = bufferevent_get_input(conn->bev);
-    size_t n = evbuffer_get_length(input);
+    size_t n = conn->in.size;
     uint8_t *rest = n ? malloc(n) : NULL;
     struct eio__tls_io *io = conn->tls ? eio__tls_io_new(conn->http) : NULL;
     if ((n && !rest) || (conn->tls && !io)) {
@@ -222,7 +254,7 @@ static int http_take(struct eio_http_request *base, struct eio__taken *taken)
         free(io);
         return EIO_ENOMEM;
     }
-    if (n) evbuffer_remove(input, rest, n);
+    if (n) memcpy(rest, conn->in.p, n);
     taken->head = base->head;
     taken->rest = rest;
     taken->rest_size = n;

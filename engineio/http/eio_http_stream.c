@@ -42,14 +42,9 @@ const struct eio__turn_ops eio__streams_ops = {.flush = flush_streams};
 
 /* ------------------------------------------------------------------ pieces */
 
-static struct evbuffer *output_of(const struct eio_http_stream *stream)
-{
-    return bufferevent_get_output(stream->conn->bev);
-}
-
 size_t eio_http_stream_queued(const struct eio_http_stream *stream)
 {
-    return stream->conn ? evbuffer_get_length(output_of(stream)) : 0;
+    return stream->conn ? eio__conn_unwritten(stream->conn) : 0;
 }
 
 /* It is closed from the loop: no callback comes from within a call. */
@@ -62,20 +57,11 @@ static void doom(struct eio_http_stream *stream)
 static int put_piece(struct eio_http_stream *stream, const void *piece, size_t size)
 {
     char line[24];
+    struct eio__conn *conn = stream->conn;
+    if (!stream->chunked) return eio__conn_put(conn, piece, size);
     int n = snprintf(line, sizeof line, "%zx\r\n", size);
-    if (!stream->chunked) return eio__http_put_body(stream->conn, piece, size);
-    struct evbuffer *output = output_of(stream);
-    if (evbuffer_add(output, line, (size_t)n) != 0 || eio__http_put_body(stream->conn, piece, size) != 0)
-        return EIO_ENOMEM;
-    return evbuffer_add(output, "\r\n", 2) == 0 ? 0 : EIO_ENOMEM;
-}
-
-/* What was put into the output since it had `before` bytes. */
-static void count_given(struct eio__conn *conn, size_t before)
-{
-    size_t n = evbuffer_get_length(bufferevent_get_output(conn->bev)) - before;
-    conn->given += (uint32_t)n;
-    conn->http->stats.bytes_out += n;
+    if (eio__conn_put(conn, line, (size_t)n) != 0 || eio__conn_put(conn, piece, size) != 0) return EIO_ENOMEM;
+    return eio__conn_put(conn, "\r\n", 2);
 }
 
 int eio_http_stream_write(struct eio_http_stream *stream, const void *piece, size_t size)
@@ -90,7 +76,6 @@ int eio_http_stream_write(struct eio_http_stream *stream, const void *piece, siz
         return EIO_EAGAIN;
     }
     int failed = put_piece(stream, piece, size);
-    count_given(conn, queued);
     if (failed)
         doom(stream);
     else
@@ -105,18 +90,16 @@ static void set_reset(const struct eio_http_stream *stream, bool on)
 {
     const struct linger at_once = {on, 0};
     if (stream->chunked || stream->bodiless || stream->conn->tls) return;
-    setsockopt(bufferevent_getfd(stream->conn->bev), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    setsockopt(stream->conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
 static void begin_answer(struct eio_http_stream *stream, const struct eio_http_reply *reply, int minor_version)
 {
     struct eio__conn *conn = stream->conn;
-    size_t before = evbuffer_get_length(output_of(stream));
     bool has_body = eio__http_has_body(reply->status);
     stream->chunked = has_body && minor_version > 0;
     if (has_body && !stream->chunked) stream->keep_alive = false; /* its end is the connection's */
     eio__http_put_head(conn, reply, stream->chunked ? "Transfer-Encoding: chunked\r\n" : "", stream->keep_alive);
-    count_given(conn, before);
     set_reset(stream, true);
     want_flush(stream);
 }
@@ -164,11 +147,9 @@ void eio_http_stream_end(struct eio_http_stream *stream)
         stream_free(stream);
         return;
     }
-    size_t before = evbuffer_get_length(output_of(stream));
-    if (stream->chunked && !stream->bodiless) evbuffer_add(output_of(stream), "0\r\n\r\n", 5);
-    count_given(conn, before);
+    if (stream->chunked && !stream->bodiless) eio__conn_put(conn, "0\r\n\r\n", 5);
     set_reset(stream, false);
-    if (conn->evhtp && conn->evhtp->request) evhtp_send_reply_end(conn->evhtp->request);
+    if (conn->tls && conn->evhtp->request) evhtp_send_reply_end(conn->evhtp->request);
     bool keep_alive = stream->keep_alive;
     stream_free(stream);
     eio__conn_streamed(conn, keep_alive);

@@ -13,12 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Records of this connection, between the loop's memory and its socket. */
-struct rest {
-    uint8_t *bytes; /* NULL: none */
-    size_t at, size;
-};
-
 struct eio__tls_io {
     struct eio__io base;
     SSL *ssl;
@@ -27,17 +21,17 @@ struct eio__tls_io {
     struct eio__tls_io *next, *prev; /* all of the server's */
     struct eio__polled polled;       /* of fd */
     int fd;
-    uint8_t wanted, watched; /* EV_READ, EV_WRITE: by the owner; of the descriptor */
-    bool *gone;              /* set when it is freed: watched around calls of the owner */
-    struct rest unread, unsent;
-    struct eio_deadline deadline; /* while closing */
-    struct eio_timer wake;        /* the owner wants again what waits here */
-    bool more : 1;                /* OpenSSL or `unread` may have bytes for the owner */
-    bool ended : 1;               /* the peer sends no more */
-    bool broken : 1;              /* no byte goes either way */
-    bool reported : 1;            /* the owner knows of the end or the break */
-    bool deaf : 1;                /* the peer takes no more */
-    bool shut : 1;                /* so do we send no more, once unsent is out */
+    uint8_t wanted, watched;          /* EV_READ, EV_WRITE: by the owner; of the descriptor */
+    bool *gone;                       /* set when it is freed: watched around calls of the owner */
+    struct eio__bytes unread, unsent; /* records of this connection, between the loop's memory and its socket */
+    struct eio_deadline deadline;     /* while closing */
+    struct eio_timer wake;            /* the owner wants again what waits here */
+    bool more : 1;                    /* OpenSSL or `unread` may have bytes for the owner */
+    bool ended : 1;                   /* the peer sends no more */
+    bool broken : 1;                  /* no byte goes either way */
+    bool reported : 1;                /* the owner knows of the end or the break */
+    bool deaf : 1;                    /* the peer takes no more */
+    bool shut : 1;                    /* so do we send no more, once unsent is out */
     bool closing : 1;
 };
 
@@ -54,30 +48,6 @@ static void count_error(struct eio__tls_io *io)
 
 /* ----------------------------------------------------------------- records */
 
-static size_t rest_left(const struct rest *rest)
-{
-    return rest->size - rest->at;
-}
-
-static void rest_clear(struct rest *rest)
-{
-    free(rest->bytes);
-    *rest = (struct rest){0};
-}
-
-static bool rest_add(struct rest *rest, const uint8_t *p, size_t n)
-{
-    size_t left = rest_left(rest);
-    if (n == 0) return true;
-    uint8_t *bytes = malloc(left + n);
-    if (!bytes) return false;
-    if (left) memcpy(bytes, rest->bytes + rest->at, left);
-    memcpy(bytes + left, p, n);
-    rest_clear(rest);
-    *rest = (struct rest){bytes, 0, left + n};
-    return true;
-}
-
 /* Returns how much the socket took. */
 static size_t send_some(struct eio__tls_io *io, const uint8_t *p, size_t n)
 {
@@ -90,9 +60,9 @@ static size_t send_some(struct eio__tls_io *io, const uint8_t *p, size_t n)
 
 static void send_unsent(struct eio__tls_io *io)
 {
-    io->unsent.at += send_some(io, io->unsent.bytes + io->unsent.at, rest_left(&io->unsent));
-    if (rest_left(&io->unsent) && !io->deaf) return;
-    rest_clear(&io->unsent);
+    eio__bytes_take(&io->unsent, send_some(io, io->unsent.p, io->unsent.size));
+    if (io->unsent.size && !io->deaf) return;
+    eio__bytes_clear(&io->unsent);
     if (io->shut) shutdown(io->fd, SHUT_WR);
 }
 
@@ -102,8 +72,8 @@ static void send_records(struct eio__tls_io *io)
     struct eio__tls_bio *memory = io->loop->tls_bio;
     size_t n = memory->out_size, sent = 0;
     memory->out_size = 0;
-    if (!rest_left(&io->unsent)) sent = send_some(io, memory->out, n);
-    if (io->deaf || rest_add(&io->unsent, memory->out + sent, n - sent)) return;
+    if (!io->unsent.size) sent = send_some(io, memory->out, n);
+    if (io->deaf || eio__bytes_add(&io->unsent, memory->out + sent, n - sent)) return;
     io->broken = true; /* out of memory: the peer would miss a record */
 }
 
@@ -117,7 +87,7 @@ static bool has_news(const struct eio__tls_io *io)
 
 static short events_for(const struct eio__tls_io *io)
 {
-    size_t unsent = rest_left(&io->unsent);
+    size_t unsent = io->unsent.size;
     short events = 0;
     if (io->broken) return 0;
     /* A peer that makes OpenSSL answer (with keys, with alerts) and does not read is not read either. */
@@ -161,8 +131,8 @@ static void io_free(struct eio__tls_io *io)
     eio__poll(io->loop, io->fd, &io->polled, io->watched, 0);
     eio__fd_close(io->loop, io->fd);
     SSL_free(io->ssl);
-    rest_clear(&io->unread);
-    rest_clear(&io->unsent);
+    eio__bytes_clear(&io->unread);
+    eio__bytes_clear(&io->unsent);
     free(io);
 }
 
@@ -174,7 +144,7 @@ static void shut_io(struct eio__tls_io *io)
     SSL_shutdown(io->ssl);
     ERR_clear_error();
     send_records(io);
-    if (!rest_left(&io->unsent)) shutdown(io->fd, SHUT_WR);
+    if (!io->unsent.size) shutdown(io->fd, SHUT_WR);
 }
 
 static void io_shutdown(struct eio__io *base)
@@ -193,7 +163,7 @@ static void io_close(struct eio__io *base)
     io->base.fn = NULL;
     io->wanted = 0;
     shut_io(io);
-    if (io->broken || !io->http || !rest_left(&io->unsent)) {
+    if (io->broken || !io->http || !io->unsent.size) {
         io_free(io);
         return;
     }
@@ -267,11 +237,11 @@ static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t 
 {
     struct eio__tls_io *io = io_of(base);
     size_t taken = 0, n = 0;
-    if (rest_left(&io->unsent)) {
+    if (io->unsent.size) {
         errno = EAGAIN;
         return -1;
     }
-    while (!io->deaf && !io->broken && !io->shut && !rest_left(&io->unsent)) {
+    while (!io->deaf && !io->broken && !io->shut && !io->unsent.size) {
         n = encrypt(io, parts, count, taken);
         if (n == 0) break;
         send_records(io);
@@ -281,13 +251,13 @@ static ssize_t io_write(struct eio__io *base, const struct iovec *parts, size_t 
         errno = EPIPE;
         return -1;
     }
-    if (rest_left(&io->unsent)) update_events(io);
+    if (io->unsent.size) update_events(io);
     return (ssize_t)taken;
 }
 
 static size_t io_pending(struct eio__io *base)
 {
-    return rest_left(&io_of(base)->unsent);
+    return io_of(base)->unsent.size;
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -299,9 +269,9 @@ static bool fetch_records(struct eio__tls_io *io, size_t size)
     memory->in = memory->in_bytes;
     memory->in_size = 0;
     if (io->more) {
-        memory->in_size = rest_left(&io->unread);
-        if (memory->in_size) memcpy(memory->in_bytes, io->unread.bytes + io->unread.at, memory->in_size);
-        rest_clear(&io->unread);
+        memory->in_size = io->unread.size;
+        if (memory->in_size) memcpy(memory->in_bytes, io->unread.p, memory->in_size);
+        eio__bytes_clear(&io->unread);
         return true;
     }
     size_t most = size > 2 * EIO__TLS_RECORD_BYTES ? size - EIO__TLS_RECORD_BYTES : EIO__TLS_RECORD_BYTES;
@@ -340,7 +310,7 @@ static size_t decrypt(struct eio__tls_io *io, uint8_t *p, size_t size)
             on_nothing_read(io, got);
         }
     }
-    if (io->more && !rest_add(&io->unread, memory->in, memory->in_size)) io->broken = true;
+    if (io->more && !eio__bytes_add(&io->unread, memory->in, memory->in_size)) io->broken = true;
     if (memory->out_size) send_records(io); /* keys that the peer wants renewed, alerts */
     return n;
 }
@@ -404,8 +374,8 @@ static void on_wake(void *ctx)
 /* Returns true when the io is gone. */
 static bool on_writable(struct eio__tls_io *io)
 {
-    if (rest_left(&io->unsent)) send_unsent(io);
-    if (rest_left(&io->unsent)) return false;
+    if (io->unsent.size) send_unsent(io);
+    if (io->unsent.size) return false;
     if (io->closing) {
         io_free(io);
         return true;

@@ -1,4 +1,4 @@
-/* Whole HTTP connections on a fake clock: real sockets into the listener, through evhtp's bufferevents, gate, routes,
+/* Whole HTTP connections on a fake clock: real sockets into the listener, through gate, routes,
  * Engine.IO and WebSockets. The input decides what clients write and where it is cut, what stands behind a request
  * before that is answered, when handlers answer, when time passes, and who goes away. Checked: every request is
  * answered or aborted once, what clients who send only good requests receive is a sequence of responses, as many as
@@ -381,7 +381,7 @@ static void listen_here(void)
     int n = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "parley-fuzz-%d-%u", (int)getpid(), number++);
     address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
     BASE_CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, address_size) == 0);
-    BASE_CHECK(evhtp_accept_socket(http->evhtp, fd, 64) == 0);
+    BASE_CHECK(eio__http_accept_on(http, fd) == 0);
 }
 
 /* Lines are made, and go nowhere. */
