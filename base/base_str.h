@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct base_str {
     const char *p;
@@ -22,6 +23,19 @@ static inline void base_str_trim(const char **p, size_t *n)
 {
     while (*n && base_is_blank(**p)) ++*p, --*n;
     while (*n && base_is_blank((*p)[*n - 1])) --*n;
+}
+
+/* Write a text without a terminator. Return the end. */
+static inline char *base_put_bytes(char *out, const char *p, size_t n)
+{
+    if (n) memcpy(out, p, n);
+    return out + n;
+}
+static inline char *base_put_text(char *out, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(out, text, n);
+    return out + n;
 }
 
 /* Writes the number without a terminator, at most BASE_DECIMAL_CHARS. Returns the end. */

@@ -1,4 +1,5 @@
 /* What is counted and made for all of a server: hits of its limits, random ids. */
+#include "base_base64.h"
 #include "sio_server.h"
 
 #include <sodium.h>
@@ -26,6 +27,5 @@ void sio__server_new_id(struct sio_server *io, char *id)
         io->random_left = sizeof io->random;
     }
     io->random_left -= SIO__ID_BYTES;
-    sodium_bin2base64(id, SIO__ID_SIZE + 1, io->random + io->random_left, SIO__ID_BYTES,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    *base_base64url_put(id, io->random + io->random_left, SIO__ID_BYTES) = '\0';
 }

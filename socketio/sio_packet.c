@@ -293,12 +293,6 @@ static size_t count_digits(uint64_t value)
     return n;
 }
 
-static char *put_str(char *out, struct eio_str text)
-{
-    if (text.n > 0) memcpy(out, text.p, text.n);
-    return out + text.n;
-}
-
 static bool has_namespace(const struct sio__outgoing *packet)
 {
     return packet->nsp.n > 1 || (packet->nsp.n == 1 && packet->nsp.p[0] != '/');
@@ -346,7 +340,7 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
         *p++ = '-';
     }
     if (has_namespace(packet)) {
-        p = put_str(p, packet->nsp);
+        p = base_put_bytes(p, packet->nsp.p, packet->nsp.n);
         *p++ = ',';
     }
     if (packet->has_id) p = base_put_decimal(p, packet->id);
@@ -355,6 +349,6 @@ void sio__packet_put(const struct sio__outgoing *packet, uint8_t *out)
         p = base_json_put_quoted(p, packet->name.p, packet->name.n);
         if (packet->json.n > 0) *p++ = ',';
     }
-    p = put_str(p, packet->json);
+    p = base_put_bytes(p, packet->json.p, packet->json.n);
     if (parts & LIST) *p = ']';
 }

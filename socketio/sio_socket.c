@@ -1,4 +1,5 @@
 /* A socket: a client in a namespace. From admission to on_disconnect; its rooms; its properties. */
+#include "base_str.h"
 #include "sio_emit.h"
 #include "sio_namespace.h"
 #include "sio_socket.h"
@@ -90,14 +91,13 @@ struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespa
 static int send_connect(struct sio_socket *socket)
 {
     char json[sizeof "{\"sid\":\"\",\"pid\":\"\"}" + 2 * SIO__ID_SIZE];
-    if (socket->recovery)
-        snprintf(json, sizeof json, "{\"sid\":\"%s\",\"pid\":\"%s\"}", socket->id, socket->recovery->pid);
-    else
-        snprintf(json, sizeof json, "{\"sid\":\"%s\"}", socket->id);
+    char *end = base_put_text(base_put_text(json, "{\"sid\":\""), socket->id);
+    if (socket->recovery) end = base_put_text(base_put_text(end, "\",\"pid\":\""), socket->recovery->pid);
+    end = base_put_text(end, "\"}");
     struct sio__outgoing packet = {
         .type = SIO__CONNECT,
         .nsp = {socket->nsp->name, socket->nsp->name_size},
-        .json = eio_str(sio__client_is_v2(socket->client) ? "" : json),
+        .json = {json, sio__client_is_v2(socket->client) ? 0 : (size_t)(end - json)},
     };
     return sio__client_send(socket->client, &packet);
 }

@@ -10,8 +10,8 @@ enum { PORT_MAX = 65535, IPV6_CHARS_MAX = 45 };
 /* unreserved / sub-delims */
 static bool is_name_char(char c)
 {
-    bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9');
-    return letter || (c && strchr("-._~!$&'()*+,;=", c));
+    bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    return letter || (c && strchr("_~!$&'()*+,;=", c));
 }
 
 static bool name_valid(struct eio_str name)

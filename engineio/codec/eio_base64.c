@@ -1,5 +1,6 @@
 /* Base64 (RFC 4648) as Node's Buffer reads and writes it: engine.io-parser hands it whatever a client sent. Pure. Our
  * own: libsodium's runs in constant time, which makes a large body hold up the loop. */
+#include "base_base64.h"
 #include "eio_codec.h"
 
 enum { NONE = 64 }; /* no digit */
@@ -55,19 +56,5 @@ size_t eio__base64_size(size_t n)
 
 uint8_t *eio__base64_put(uint8_t *out, const uint8_t *p, size_t n)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (; n >= 3; p += 3, n -= 3, out += 4) {
-        uint32_t group = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-        out[0] = (uint8_t)alphabet[group >> 18];
-        out[1] = (uint8_t)alphabet[group >> 12 & 63];
-        out[2] = (uint8_t)alphabet[group >> 6 & 63];
-        out[3] = (uint8_t)alphabet[group & 63];
-    }
-    if (n == 0) return out;
-    uint32_t group = (uint32_t)p[0] << 8 | (n == 2 ? p[1] : 0);
-    out[0] = (uint8_t)alphabet[group >> 10];
-    out[1] = (uint8_t)alphabet[group >> 4 & 63];
-    out[2] = (uint8_t)(n == 2 ? alphabet[group << 2 & 63] : '=');
-    out[3] = '=';
-    return out + 4;
+    return (uint8_t *)base_base64_put((char *)out, p, n);
 }

@@ -107,6 +107,10 @@ static int parse_target(struct parse *parse, struct eio_str target)
         if (at[i] <= ' ' || at[i] >= 0x7f || at[i] == '#')
             return FAIL(parse, 400, at + i, "bad byte in request target");
     size_t scheme = 0;
+    if (target.n && target.p[0] == '/') { /* as nearly all */
+        parse->target = target;
+        return 0;
+    }
     if (target.n > 7 && strncasecmp(target.p, "http://", 7) == 0) scheme = 7;
     if (target.n > 8 && strncasecmp(target.p, "https://", 8) == 0) scheme = 8;
     if (scheme) {
@@ -224,6 +228,28 @@ static int on_field(struct parse *parse, struct eio_str name, struct eio_str val
     }
 }
 
+static inline bool is_control(uint8_t c)
+{
+    return (c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* Eight bytes at once: a byte below 0x20, or 0x7f, leaves its highest bit set; a tab does too, and is looked at. */
+static bool has_control(const uint8_t *p, const uint8_t *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    for (; end - p >= 8; p += 8) {
+        uint64_t word;
+        memcpy(&word, p, 8);
+        uint64_t low = (word - ones * 0x20) & ~word, del = ((word ^ ones * 0x7f) - ones) & ~(word ^ ones * 0x7f);
+        if (!((low | del) & high)) continue;
+        for (size_t i = 0; i < 8; i++)
+            if (is_control(p[i])) return true;
+    }
+    for (; p < end; p++)
+        if (is_control(*p)) return true;
+    return false;
+}
+
 /* line: without its CRLF, not empty */
 static int parse_field(struct parse *parse, const uint8_t *line, size_t n)
 {
@@ -234,10 +260,7 @@ static int parse_field(struct parse *parse, const uint8_t *line, size_t n)
         return FAIL(parse, 400, line + name, folded ? "folded header" : "bad header name");
     }
     const uint8_t *value = line + name + 1, *end = line + n;
-    unsigned bad = 0;
-    for (const uint8_t *c = value; c < end; c++) bad |= (unsigned)(*c < 0x20) & (unsigned)(*c != '\t');
-    for (const uint8_t *c = value; c < end; c++) bad |= (unsigned)(*c == 0x7f);
-    if (bad) return FAIL(parse, 400, value, "control byte in header");
+    if (has_control(value, end)) return FAIL(parse, 400, value, "control byte in header");
     while (value < end && (*value == ' ' || *value == '\t')) value++;
     while (value < end && (end[-1] == ' ' || end[-1] == '\t')) end--;
     struct eio_http_field *field = &parse->fields[parse->field_count++];

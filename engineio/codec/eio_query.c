@@ -109,27 +109,28 @@ struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head)
 
 bool eio_query_next(struct eio_str *rest, struct eio_str *name, struct eio_str *value)
 {
-    while (rest->n) {
-        const char *start = rest->p;
-        const char *amp = memchr(start, '&', rest->n);
-        size_t size = amp ? (size_t)(amp - start) : rest->n;
-        size_t used = size + (amp ? 1 : 0);
-        rest->p += used;
-        rest->n -= used;
-        if (size == 0) continue;
-        const char *equals = memchr(start, '=', size);
-        size_t name_size = equals ? (size_t)(equals - start) : size;
-        *name = (struct eio_str){start, name_size};
-        *value = equals ? (struct eio_str){equals + 1, size - name_size - 1} : (struct eio_str){start + size, 0};
-        return true;
-    }
-    return false;
+    const char *p = rest->p, *end = p + rest->n;
+    while (p < end && *p == '&') p++;
+    const char *start = p;
+    while (p < end && *p != '=' && *p != '&') p++;
+    *name = (struct eio_str){start, (size_t)(p - start)};
+    bool has_value = p < end && *p == '=';
+    const char *amp = has_value ? memchr(p, '&', (size_t)(end - p)) : p;
+    if (!amp) amp = end;
+    *value = has_value ? (struct eio_str){p + 1, (size_t)(amp - p) - 1} : (struct eio_str){p, 0};
+    if (amp < end) amp++;
+    *rest = (struct eio_str){amp, (size_t)(end - amp)};
+    return amp > start;
 }
 
 int eio_query_decode(struct eio_str raw, char *out, size_t out_size)
 {
-    size_t size = 0;
-    for (size_t i = 0; i < raw.n; i++) {
+    size_t plain = 0;
+    while (plain < raw.n && raw.p[plain] != '%' && raw.p[plain] != '+') plain++;
+    if (plain > out_size) return EIO_ETOOBIG;
+    base_put_bytes(out, raw.p, plain);
+    size_t size = plain;
+    for (size_t i = plain; i < raw.n; i++) {
         char c = raw.p[i] == '+' ? ' ' : raw.p[i];
         if (c == '%' && raw.n - i > 2 && base_hex_value(raw.p[i + 1]) >= 0 && base_hex_value(raw.p[i + 2]) >= 0) {
             c = (char)(base_hex_value(raw.p[i + 1]) * 16 + base_hex_value(raw.p[i + 2]));
@@ -151,15 +152,26 @@ static bool name_is(struct eio_str raw, const char *name, size_t size)
            memcmp(decoded, name, size) == 0;
 }
 
-int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size)
+void eio__query_pick(struct eio_str query, struct eio__pick *picks, size_t count)
 {
-    struct eio_str raw_name, raw, found = {NULL, 0};
-    size_t size = strlen(name);
-    while (eio_query_next(&query, &raw_name, &raw))
-        if (name_is(raw_name, name, size)) found = raw;
-    if (!found.p) return EIO_EINVAL;
+    struct eio_str name, value;
+    while (eio_query_next(&query, &name, &value))
+        for (size_t i = 0; i < count; i++)
+            if (name_is(name, picks[i].name.p, picks[i].name.n)) picks[i].raw = value;
+}
+
+int eio__pick_decode(const struct eio__pick *pick, char *out, size_t out_size)
+{
+    if (!pick->raw.p) return EIO_EINVAL;
     if (out_size == 0) return EIO_ETOOBIG;
-    int n = eio_query_decode(found, out, out_size - 1);
+    int n = eio_query_decode(pick->raw, out, out_size - 1);
     if (n >= 0) out[n] = '\0';
     return n;
+}
+
+int eio_query_get(struct eio_str query, const char *name, char *out, size_t out_size)
+{
+    struct eio__pick pick = {.name = {name, strlen(name)}};
+    eio__query_pick(query, &pick, 1);
+    return eio__pick_decode(&pick, out, out_size);
 }

@@ -5,11 +5,20 @@
 #include "base_str.h"
 #include "engineio.h"
 
+#include <string.h>
+
 /* Without the blanks around it. */
 static inline struct eio_str eio__trim(struct eio_str text)
 {
     base_str_trim(&text.p, &text.n);
     return text;
+}
+
+/* As eio_str_is(), which cannot be inlined. */
+static inline bool eio__is(struct eio_str s, const char *text)
+{
+    size_t n = strlen(text);
+    return s.n == n && memcmp(s.p, text, n) == 0;
 }
 
 #endif

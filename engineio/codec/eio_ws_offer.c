@@ -13,17 +13,8 @@ static bool next_field(const struct eio_http_head *head, const char *name, size_
 {
     struct eio_str found;
     while (eio_http_head_field_at(head, (*i)++, &found, value))
-        if (eio_str_is(found, name)) return true;
+        if (eio__is(found, name)) return true;
     return false;
-}
-
-/* Of a field that must not be there twice; p NULL: it is not there once. */
-static struct eio_str only_field(const struct eio_http_head *head, const char *name)
-{
-    struct eio_str value, other;
-    size_t i = 0;
-    if (!next_field(head, name, &i, &value) || next_field(head, name, &i, &other)) return (struct eio_str){NULL, 0};
-    return value;
 }
 
 static bool is_token(struct eio_str s)
@@ -105,16 +96,37 @@ bool eio__ws_extensions_valid(struct eio_str list)
 
 /* ------------------------------------------------------------------ public */
 
+/* Of a field that must not be there twice: {NULL,0} then. */
+struct only {
+    struct eio_str value;
+    size_t count;
+};
+
+static void note(struct only *only, struct eio_str value)
+{
+    only->value = only->count++ ? (struct eio_str){NULL, 0} : value;
+}
+
 const char *eio__ws_offer_read(const struct eio_http_head *head, struct eio__ws_offer *offer)
 {
-    struct eio_str list;
-    offer->key = only_field(head, "sec-websocket-key");
-    offer->has_version = eio_str_is(only_field(head, "sec-websocket-version"), "13");
+    struct only key = {0}, version = {0};
+    bool has_protocols = false, extensions_valid = true;
+    struct eio_str name, value;
+    /* The size is compared first: of most headers that is all. */
+    for (size_t i = 0; eio_http_head_field_at(head, i, &name, &value); i++) {
+        if (name.n < sizeof "sec-websocket-key" - 1 || memcmp(name.p, "sec-websocket-", 14) != 0) continue;
+        name = (struct eio_str){name.p + 14, name.n - 14};
+        if (eio__is(name, "key")) note(&key, value);
+        if (eio__is(name, "version")) note(&version, value);
+        has_protocols |= eio__is(name, "protocol");
+        if (eio__is(name, "extensions")) extensions_valid = extensions_valid && eio__ws_extensions_valid(value);
+    }
+    offer->key = key.value;
+    offer->protocol = (struct eio_str){NULL, 0};
+    offer->has_version = eio__is(version.value, "13");
     if (!offer->key.p || !eio__ws_key_valid(offer->key)) return "Invalid Sec-WebSocket-Key";
-    if (!protocols_valid(head, &offer->protocol)) return "Invalid Sec-WebSocket-Protocol";
-    for (size_t i = 0; next_field(head, "sec-websocket-extensions", &i, &list);)
-        if (!eio__ws_extensions_valid(list)) return "Invalid Sec-WebSocket-Extensions";
-    return NULL;
+    if (has_protocols && !protocols_valid(head, &offer->protocol)) return "Invalid Sec-WebSocket-Protocol";
+    return extensions_valid ? NULL : "Invalid Sec-WebSocket-Extensions";
 }
 
 bool eio__ws_next_extensions(const struct eio_http_head *head, size_t *i, struct eio_str *list)

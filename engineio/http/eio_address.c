@@ -78,10 +78,14 @@ void eio__address_of(const struct sockaddr *from, struct eio__address *out)
 
 void eio__address_print(const struct eio__address *address, char out[46])
 {
-    if (is_v4(address))
-        inet_ntop(AF_INET, address->bytes + 12, out, 46);
-    else
+    if (!is_v4(address)) {
         inet_ntop(AF_INET6, address->bytes, out, 46);
+        return;
+    }
+    for (size_t i = 12; i < 16; i++) { /* with each request: inet_ntop() prints with sprintf() */
+        out = base_put_decimal(out, address->bytes[i]);
+        *out++ = i < 15 ? '.' : '\0';
+    }
 }
 
 /* ----------------------------------------------------------------- proxies */

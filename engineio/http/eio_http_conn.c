@@ -275,11 +275,12 @@ static void watch_drain(struct eio__conn *conn)
 /* The answer is whole. */
 static void drain(struct eio__conn *conn)
 {
-    eio__conn_set_state(conn, EIO__H_DRAINING);
-    if (eio__conn_write(conn))
+    if (eio__conn_write(conn)) {
         on_drained(conn);
-    else
-        watch_drain(conn);
+        return;
+    }
+    eio__conn_set_state(conn, EIO__H_DRAINING);
+    watch_drain(conn);
 }
 
 void eio__conn_answered(struct eio__conn *conn, bool keep_alive)
@@ -495,6 +496,8 @@ static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_hea
     if (is_early) {
         if (dispatch_early(conn) == EIO__STEP_GONE) return EIO__STEP_GONE;
         if (conn->state != EIO__H_READING) return EIO__STEP_MORE;
+    } else if (!conn->chunked && conn->in.size >= conn->body_expected) {
+        return eio__body_step(conn); /* it came with its head */
     } else {
         eio__conn_set_state(conn, EIO__H_BODY);
         if (conn->route && conn->route->spec.body) conn->route->spec.body(&conn->line, head, conn->route->spec.ctx);
@@ -516,10 +519,13 @@ static enum eio__step step_head(struct eio__conn *conn)
     if (conn->deadlines != &http->head_deadlines) set_deadline(conn, &http->head_deadlines);
     if (n > http->limits.max_head_bytes) n = http->limits.max_head_bytes;
     const uint8_t *p = conn->in.p;
-    if (!eio__gate_scan(&conn->scan, p, n, &http->limits)) return EIO__STEP_WAIT;
+    /* Most heads come whole. One that is cut is only scanned until it is whole, or something is wrong with it. */
+    bool is_cut = conn->scan.at > 0;
+    if (is_cut && !eio__gate_scan(&conn->scan, p, n, &http->limits)) return EIO__STEP_WAIT;
     struct eio__gate_head parsed;
     struct eio__fault fault;
     ssize_t size = eio__gate_parse(p, n, &http->limits, &parsed, &fault);
+    if (size == 0 && !is_cut) eio__gate_scan(&conn->scan, p, n, &http->limits);
     if (size == 0) return EIO__STEP_WAIT;
     if (size < 0) {
         eio__conn_refuse_fault(conn, &fault);

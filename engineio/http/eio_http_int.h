@@ -102,6 +102,14 @@ struct eio_http_request {
     void *read_ctx;
 };
 
+/* Some parameters of a query, found in one walk; of each the last one of that name. */
+struct eio__pick {
+    struct eio_str name, raw; /* raw.p NULL: absent */
+};
+void eio__query_pick(struct eio_str query, struct eio__pick *picks, size_t count);
+/* As eio_query_get(). */
+int eio__pick_decode(const struct eio__pick *pick, char *out, size_t out_size);
+
 /* A copy in one allocation; the caller frees it with free(). */
 struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
 

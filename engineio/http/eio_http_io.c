@@ -1,5 +1,5 @@
 /* How the bytes of an HTTP connection move. A plain one is a descriptor in the loop's poller, as a WebSocket is: what
- * comes is read into the loop's memory and handled there, what is said leaves at once, and only what is left over
+ * comes is read into the loop's memory and handled there, what is sent leaves at once, and only what is left over
  * either way is kept. One over TLS has the bufferevent that evhtp made for it. What the bytes mean is eio_http_conn.c's
  * business. */
 #include "eio_http_conn.h"

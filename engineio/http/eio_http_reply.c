@@ -99,17 +99,44 @@ static const char *status_text(int status)
     return "Error";
 }
 
+enum { BAD_NAME = 1, BAD_VALUE = 2 };
+static const uint8_t bad_chars[256] = {
+    ['\t'] = BAD_NAME,
+    [' '] = BAD_NAME,
+    [':'] = BAD_NAME,
+    [0x7f] = BAD_NAME | BAD_VALUE,
+    [1 ... 8] = BAD_NAME | BAD_VALUE,
+    [10 ... 31] = BAD_NAME | BAD_VALUE,
+};
+
+static bool is_ours(const char *name, size_t size)
+{
+    switch (size) {
+    case sizeof "connection" - 1:
+        return strcasecmp(name, "connection") == 0;
+    case sizeof "content-length" - 1:
+        return strcasecmp(name, "content-length") == 0;
+    case sizeof "transfer-encoding" - 1:
+        return strcasecmp(name, "transfer-encoding") == 0;
+    default:
+        return false;
+    }
+}
+
+/* Returns the size, or 0 for a text that has a bad character. */
+static size_t good_size(const char *text, uint8_t bad)
+{
+    const char *c = text;
+    while (*c && !(bad_chars[(uint8_t)*c] & bad)) c++;
+    return *c ? 0 : (size_t)(c - text);
+}
+
 /* A handler may pass on what a client sent: a line break in it must not become a header of ours. */
 static bool field_ok(const struct eio_http_reply_field *field)
 {
-    if (!field->name || !field->value || !*field->name) return false;
-    for (const char *c = field->name; *c; c++)
-        if ((unsigned char)*c <= ' ' || *c == ':' || *c == 0x7f) return false;
-    for (const char *c = field->value; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7f) return false;
-    /* These are ours. */
-    return strcasecmp(field->name, "content-length") != 0 && strcasecmp(field->name, "connection") != 0 &&
-           strcasecmp(field->name, "transfer-encoding") != 0;
+    if (!field->name || !field->value) return false;
+    size_t size = good_size(field->name, BAD_NAME);
+    return size && !is_ours(field->name, size) && (!*field->value || good_size(field->value, BAD_VALUE));
 }
 
 bool eio__http_has_body(int status)
@@ -117,20 +144,10 @@ bool eio__http_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
-/* Appends texts to a head that is being made. */
-static uint8_t *append(uint8_t *to, const char *text)
+static char *put_field(char *to, const char *name, const char *value)
 {
-    size_t n = strlen(text);
-    memcpy(to, text, n);
-    return to + n;
-}
-
-static uint8_t *append_field(uint8_t *to, const char *name, const char *value)
-{
-    to = append(to, name);
-    to = append(to, ": ");
-    to = append(to, value);
-    return append(to, "\r\n");
+    to = base_put_text(base_put_text(to, name), ": ");
+    return base_put_text(base_put_text(to, value), "\r\n");
 }
 
 static size_t head_bound(const struct eio_http_reply *reply, const char *framing)
@@ -147,22 +164,19 @@ static size_t head_bound(const struct eio_http_reply *reply, const char *framing
 void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *reply, const char *framing,
                         bool keep_alive)
 {
-    uint8_t *start = eio__bytes_reserve(&conn->out, head_bound(reply, framing)), *to = start;
-    unsigned status = (unsigned)reply->status % 1000;
-    const char code[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), ' ', 0};
+    char *start = (char *)eio__bytes_reserve(&conn->out, head_bound(reply, framing)), *to = start;
     if (!start) {
         conn->broken = true;
         return;
     }
-    to = append(to, "HTTP/1.1 ");
-    to = append(to, code);
-    to = append(to, status_text(reply->status));
-    to = append(to, "\r\n");
-    if (reply->content_type) to = append_field(to, "Content-Type", reply->content_type);
+    to = base_put_decimal(base_put_text(to, "HTTP/1.1 "), (unsigned)reply->status);
+    *to++ = ' ';
+    to = base_put_text(base_put_text(to, status_text(reply->status)), "\r\n");
+    if (reply->content_type) to = put_field(to, "Content-Type", reply->content_type);
     for (size_t i = 0; i < reply->field_count; i++)
-        if (field_ok(&reply->fields[i])) to = append_field(to, reply->fields[i].name, reply->fields[i].value);
-    to = append(to, framing);
-    to = append(to, keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
+        if (field_ok(&reply->fields[i])) to = put_field(to, reply->fields[i].name, reply->fields[i].value);
+    to = base_put_text(to, framing);
+    to = base_put_text(to, keep_alive ? "Connection: keep-alive\r\n\r\n" : "Connection: close\r\n\r\n");
     conn->out.size += (size_t)(to - start);
     eio__conn_count(conn, (size_t)(to - start));
 }

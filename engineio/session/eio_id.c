@@ -2,6 +2,7 @@
  * number is the session's slot; among several nodes also its owner. Among several machines 9 bytes follow, masked too:
  * the machine and again the owner, for those who cannot read the number. Not here: the table of slots (eio_server.c).
  */
+#include "base_base64.h"
 #include "eio_id.h"
 
 #include <sodium.h>
@@ -68,18 +69,14 @@ bool eio__id_make(struct eio__ids *ids, uint32_t slot, char out[EIO__LONG_ID_CHA
         id[EIO__ID_BYTES + EIO_MACHINE_BYTES] = (uint8_t)ids->owner;
         mask_tail(ids, id);
     }
-    sodium_bin2base64(out, EIO__LONG_ID_CHARS + 1, id, ids->is_long ? EIO__LONG_ID_BYTES : EIO__ID_BYTES,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    *base_base64url_put(out, id, ids->is_long ? EIO__LONG_ID_BYTES : EIO__ID_BYTES) = '\0';
     return true;
 }
 
 bool eio__id_read(const struct eio__ids *ids, const char *sid, size_t size, struct eio__place *out)
 {
     uint8_t id[EIO__LONG_ID_BYTES];
-    size_t decoded;
-    if (size != (ids->is_long ? EIO__LONG_ID_CHARS : EIO__ID_CHARS) ||
-        sodium_base642bin(id, sizeof id, sid, size, NULL, &decoded, NULL, sodium_base64_VARIANT_URLSAFE_NO_PADDING) !=
-            0)
+    if (size != (ids->is_long ? EIO__LONG_ID_CHARS : EIO__ID_CHARS) || !base_base64url_read(id, sid, size))
         return false;
     if (ids->is_long) {
         mask_tail(ids, id);

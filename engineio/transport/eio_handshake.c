@@ -15,10 +15,10 @@ struct ask {
 
 enum { ERROR_NONE = -1 };
 
-static int read_transport(struct eio_server *server, struct eio_str query, struct ask *ask)
+static int read_transport(struct eio_server *server, const struct eio__pick *transport, struct ask *ask)
 {
     char text[16];
-    int size = eio_query_get(query, "transport", text, sizeof text);
+    int size = eio__pick_decode(transport, text, sizeof text);
     if (size < 0) return EIO__ERROR_TRANSPORT;
     ask->transport = eio__transport_named((struct eio_str){text, (size_t)size}); /* what was decoded may hold a NUL */
     bool is_served = ask->transport && (server->options.transports & ask->transport->kind);
@@ -44,12 +44,14 @@ static int verify_session(struct eio_http_request *request, struct ask *ask)
 /* Server.verify and the beginning of handshake() of the reference. */
 static int verify(struct eio_server *server, struct eio_http_request *request, struct ask *ask)
 {
-    struct eio_str query = eio_http_head_query(request->head);
+    enum { TRANSPORT, PROTOCOL, SID, PARAMETERS };
+    struct eio__pick parameters[PARAMETERS] = {{.name = {"transport", 9}}, {.name = {"EIO", 3}}, {.name = {"sid", 3}}};
     char value[EIO_ID_BYTES_MAX + 1];
-    int error = read_transport(server, query, ask);
+    eio__query_pick(eio_http_head_query(request->head), parameters, PARAMETERS);
+    int error = read_transport(server, &parameters[TRANSPORT], ask);
     if (error != ERROR_NONE) return error;
-    ask->protocol = eio_query_get(query, "EIO", value, sizeof value) == 1 && value[0] == '4' ? 4 : 3;
-    int sid_size = eio_query_get(query, "sid", value, sizeof value);
+    ask->protocol = eio__pick_decode(&parameters[PROTOCOL], value, sizeof value) == 1 && value[0] == '4' ? 4 : 3;
+    int sid_size = eio__pick_decode(&parameters[SID], value, sizeof value);
     if (sid_size != EIO_EINVAL && sid_size != 0) {
         ask->session = sid_size > 0 ? eio__heartbeat_find(server, value, (size_t)sid_size) : NULL;
         return verify_session(request, ask);

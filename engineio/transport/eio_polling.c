@@ -98,7 +98,7 @@ static void answer(struct eio__polling *polling, struct payload *payload)
     session->server->stats.bytes_out += reply.size;
     eio__loop_note_written(session->server->loop, reply.size);
     eio__pulse_tie(session, &polling->answer, get->line);
-    eio__polling_reply(session, get, &reply, payload->compress);
+    eio__polling_reply(polling, get, &reply, payload->compress);
 }
 
 /* Answers the hanging GET, if any, with one packet. */
@@ -276,7 +276,7 @@ static void on_post(struct eio__polling *polling, struct eio_http_request *reque
     struct eio__fault fault;
     server->stats.bytes_in += n;
     /* A form without the field has no packets, as in the reference. */
-    bool has_packets = !eio__polling_is_jsonp(session) || eio__polling_form_value(p, &n);
+    bool has_packets = !polling->is_jsonp || eio__polling_form_value(p, &n);
     eio__loop_begin_slice(server->loop);
     struct post_body body = {p, n, binary};
     int result = has_packets ? read_payload(session, request->head, body, &fault) : 0;
@@ -366,6 +366,7 @@ static void polling_open(struct eio_server *server, struct eio_http_request *req
         return;
     }
     polling->base = (struct eio__transport){.ops = &eio__polling_ops, .session = session, .fd = -1};
+    polling->is_jsonp = eio__polling_asks_for_jsonp(session);
     eio__session_set_transport(session, &polling->base, "handshake");
     eio__opening_read(session, request->head);
     char packet[EIO__OPEN_PACKET_BYTES];

@@ -14,7 +14,7 @@ static int jsonp_index(const struct eio_session *session, char index[32])
     return eio_query_get(eio_http_head_query(session->head), "j", index, 32);
 }
 
-bool eio__polling_is_jsonp(const struct eio_session *session)
+bool eio__polling_asks_for_jsonp(const struct eio_session *session)
 {
     char index[32];
     return jsonp_index(session, index) != EIO_EINVAL;
@@ -140,11 +140,12 @@ static void reply_compressed(struct eio_session *session, struct eio_http_reques
     free(compressed);
 }
 
-void eio__polling_reply(struct eio_session *session, struct eio_http_request *request, struct eio__answer *answer,
+void eio__polling_reply(struct eio__polling *polling, struct eio_http_request *request, struct eio__answer *answer,
                         bool compress)
 {
+    struct eio_session *session = polling->base.session;
     char index[32];
-    int index_size = jsonp_index(session, index);
+    int index_size = polling->is_jsonp ? jsonp_index(session, index) : EIO_EINVAL;
     if (index_size == EIO_EINVAL) {
         reply_compressed(session, request, answer, compress);
         return;

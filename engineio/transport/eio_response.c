@@ -1,4 +1,5 @@
 /* What the Engine.IO path answers: headers of the reference, CORS, the cookie, what hooks add; refusals; the 101. */
+#include "base_str.h"
 #include "eio_deflate.h"
 #include "eio_int.h"
 
@@ -34,6 +35,13 @@ void eio_headers_add(struct eio_headers *headers, const char *name, const char *
     memcpy(copy + name_size, value, value_size);
     headers->used += name_size + value_size;
     headers->fields[headers->count++] = (struct eio_http_reply_field){copy, copy + name_size};
+}
+
+/* Of texts that live as long as the reply is being made. */
+static void add_lasting(struct eio_headers *headers, const char *name, const char *value)
+{
+    if (headers->count < EIO__HEADERS_MAX)
+        headers->fields[headers->count++] = (struct eio_http_reply_field){name, value};
 }
 
 /* As the reference writes it, however it was given. */
@@ -116,14 +124,14 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
     struct eio__cors_reply cors;
     struct eio_headers headers;
     headers.count = headers.used = 0;
-    if (answer->status == 200) eio_headers_add(&headers, "cache-control", "no-store");
+    if (answer->status == 200) add_lasting(&headers, "cache-control", "no-store");
     struct eio_str agent = eio_http_head_field(request->head, "user-agent");
     if (agent.n && (memmem(agent.p, agent.n, ";MSIE", 5) || memmem(agent.p, agent.n, "Trident/", 8)))
-        eio_headers_add(&headers, "X-XSS-Protection", "0");
-    if (answer->encoding) eio_headers_add(&headers, "Content-Encoding", answer->encoding);
-    if (answer->status == 429 || answer->status == 503) eio_headers_add(&headers, "Retry-After", "1");
+        add_lasting(&headers, "X-XSS-Protection", "0");
+    if (answer->encoding) add_lasting(&headers, "Content-Encoding", answer->encoding);
+    if (answer->status == 429 || answer->status == 503) add_lasting(&headers, "Retry-After", "1");
     eio__cors_fields(&server->options.cors, &server->origins, request->head, &cors);
-    for (size_t i = 0; i < cors.count; i++) eio_headers_add(&headers, cors.fields[i].name, cors.fields[i].value);
+    for (size_t i = 0; i < cors.count; i++) add_lasting(&headers, cors.fields[i].name, cors.fields[i].value);
     const struct eio_cookie *cookie = &server->options.cookie;
     if (answer->opened && cookie->name) add_cookie(&headers, cookie, eio_session_id(answer->opened));
     if (answer->status == 200) add_hooks(&headers, server, request->head, answer->opened);
@@ -266,17 +274,20 @@ struct eio_frame *eio__server_switching(struct eio_server *server, const struct 
     headers.count = headers.used = 0;
     eio__ws_offer_read(head, &offer);
     eio__ws_accept(offer.key, accept);
-    eio_headers_add(&headers, "Sec-WebSocket-Accept", accept);
+    add_lasting(&headers, "Sec-WebSocket-Accept", accept);
     add_subprotocol(&headers, offer.protocol);
     *deflate_bits = server->options.per_message_deflate ? add_extension(&headers, head) : 0;
     add_hooks(&headers, server, head, opened); /* no cookie: the reference's comes with polling only */
     static const char start[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
-    char text[sizeof start + sizeof headers.memory + 4 * EIO__HEADERS_MAX + 2];
-    size_t n = sizeof start - 1;
-    memcpy(text, start, n);
-    for (size_t i = 0; i < headers.count; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s: %s\r\n", headers.fields[i].name, headers.fields[i].value);
-    n += (size_t)snprintf(text + n, sizeof text - n, "\r\n");
+    enum { ACCEPT_BYTES = 64 }; /* does not stand in headers.memory */
+    char text[sizeof start + ACCEPT_BYTES + sizeof headers.memory + 4 * EIO__HEADERS_MAX + 2];
+    char *end = base_put_text(text, start);
+    for (size_t i = 0; i < headers.count; i++) {
+        end = base_put_text(base_put_text(end, headers.fields[i].name), ": ");
+        end = base_put_text(base_put_text(end, headers.fields[i].value), "\r\n");
+    }
+    end = base_put_text(end, "\r\n");
+    size_t n = (size_t)(end - text);
     struct eio_frame *frame = eio__frame_new_wire(n);
     if (frame) memcpy(frame->bytes, text, n);
     return frame;

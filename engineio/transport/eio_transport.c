@@ -1,5 +1,7 @@
 /* The table of transports. */
+#include "base_str.h"
 #include "eio_int.h"
+#include "eio_text.h"
 
 #include <string.h>
 
@@ -10,7 +12,7 @@ enum { TRANSPORT_COUNT = sizeof transports / sizeof *transports };
 const struct eio__transport_ops *eio__transport_named(struct eio_str name)
 {
     for (size_t i = 0; i < TRANSPORT_COUNT; i++)
-        if (eio_str_is(name, transports[i]->name)) return transports[i];
+        if (eio__is(name, transports[i]->name)) return transports[i];
     return NULL;
 }
 
@@ -38,15 +40,15 @@ void eio__transport_release(struct eio_session *session, void *take_memory)
         free(take_memory);
 }
 
-size_t eio__transport_upgrades(const struct eio__transport *transport, char *out, size_t size)
+char *eio__transport_put_upgrades(const struct eio__transport *transport, char *out)
 {
     const struct eio_options *options = &transport->session->server->options;
     unsigned may = options->allow_upgrades ? options->transports & transport->ops->upgrades_to : 0;
-    size_t n = 0;
+    const char *separator = "\"";
     for (size_t i = 0; i < TRANSPORT_COUNT; i++) {
         if (!(may & transports[i]->kind)) continue;
-        n += (size_t)snprintf(out + n, size - n, "%s\"%s\"", n ? "," : "", transports[i]->name);
-        BASE_CHECK(n < size);
+        out = base_put_text(base_put_text(base_put_text(out, separator), transports[i]->name), "\"");
+        separator = ",\"";
     }
-    return n;
+    return out;
 }

@@ -91,8 +91,8 @@ size_t eio__transport_room(void);
 /* Memory for a transport with ops->size, zeroed: the session's own, unless another one has it. NULL: none left. */
 void *eio__transport_alloc(struct eio_session *session, const struct eio__transport_ops *ops);
 void eio__transport_release(struct eio_session *session, void *take_memory);
-/* What a session may upgrade to, as JSON: "websocket" in quotes. Returns the size. */
-size_t eio__transport_upgrades(const struct eio__transport *transport, char *out, size_t size);
+/* Writes what a session may upgrade to, as JSON: "websocket" in quotes. Returns the end. */
+char *eio__transport_put_upgrades(const struct eio__transport *transport, char *out);
 
 extern const struct eio__transport_ops eio__polling_ops, eio__ws_ops;
 

@@ -1,5 +1,6 @@
 /* Base64 both ways. libsodium's judges what is well-formed; what Node makes of the rest is in the vectors here, and in
  * clients.decoders, which asks it. */
+#include "base_base64.h"
 #include "eio_codec.h"
 #include "guard.h"
 #include "test.h"
@@ -89,3 +90,58 @@ TEST(base64, what_is_written_is_what_libsodium_writes_and_reads_back)
 }
 
 TEST_MAIN
+
+/* ------------------------------------------------------------ the alphabet for URLs */
+
+enum { BYTES = 66 };
+
+TEST(base64, writes_as_libsodium)
+{
+    uint8_t bytes[BYTES];
+    char expected[BYTES * 2], out[BYTES * 2];
+    for (size_t n = 0; n <= sizeof bytes; n++) {
+        for (int round = 0; round < 50; round++) {
+            randombytes_buf(bytes, sizeof bytes);
+            sodium_bin2base64(expected, sizeof expected, bytes, n, sodium_base64_VARIANT_ORIGINAL);
+            *base_base64_put(out, bytes, n) = '\0';
+            assert_string_equal(out, expected);
+            sodium_bin2base64(expected, sizeof expected, bytes, n, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+            *base_base64url_put(out, bytes, n) = '\0';
+            assert_string_equal(out, expected);
+        }
+    }
+}
+
+static bool reads_as_libsodium(const char *text, size_t n)
+{
+    uint8_t expected[BYTES], out[BYTES];
+    size_t size;
+    memset(out, 0, sizeof out);
+    bool good = sodium_base642bin(expected, sizeof expected, text, n, NULL, &size, NULL,
+                                  sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0;
+    /* libsodium 1.0.18 takes some bytes above 127. */
+    for (size_t i = 0; i < n; i++) good = good && (uint8_t)text[i] < 0x80;
+    if (base_base64url_read(out, text, n) != good) return false;
+    return !good || (size == n * 3 / 4 && memcmp(out, expected, size) == 0);
+}
+
+TEST(base64, reads_and_refuses_as_libsodium)
+{
+    uint8_t bytes[BYTES];
+    char text[BYTES * 2];
+    for (size_t n = 0; n <= 24; n++) {
+        randombytes_buf(bytes, sizeof bytes);
+        size_t size = (size_t)(base_base64url_put(text, bytes, n) - text);
+        assert_true(reads_as_libsodium(text, size));
+        /* Every byte in every place, and every length. */
+        for (size_t at = 0; at < size; at++) {
+            char before = text[at];
+            assert_true(reads_as_libsodium(text, at));
+            for (int c = 0; c < 256; c++) {
+                text[at] = (char)c;
+                assert_true(reads_as_libsodium(text, size));
+            }
+            text[at] = before;
+        }
+    }
+}
