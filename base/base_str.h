@@ -42,13 +42,11 @@ static inline char *base_put_text(char *out, const char *text)
 enum { BASE_DECIMAL_CHARS = 20 };
 static inline char *base_put_decimal(char *out, uint64_t value)
 {
-    char digits[BASE_DECIMAL_CHARS];
-    size_t n = 0;
+    char digits[BASE_DECIMAL_CHARS], *p = digits + sizeof digits;
     do {
-        digits[n++] = (char)('0' + value % 10);
+        *--p = (char)('0' + value % 10);
     } while (value /= 10);
-    while (n) *out++ = digits[--n];
-    return out;
+    return base_put_bytes(out, p, (size_t)(digits + sizeof digits - p));
 }
 
 /* The value of a hexadecimal digit, or -1. */

@@ -1,6 +1,7 @@
 /* A client: one Engine.IO session and the sockets it has, one per namespace it joined. Checks that the packets which
  * the parser decoded fit the state the client is in, and gives them to the socket. A client that breaks the protocol *
  * is closed. */
+#include "base_memory.h"
 #include "sio_emit.h"
 #include "sio_namespace.h"
 #include "sio_socket.h"
@@ -13,8 +14,8 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
 
 void sio__client_open(struct sio_server *io, struct eio_session *session)
 {
-    struct sio_client *client = eio_session_protocol(session) ? calloc(1, sizeof *client) : NULL;
-    struct sio__connecting *connecting = client ? calloc(1, sizeof *connecting) : NULL;
+    struct sio_client *client = eio_session_protocol(session) ? base_zalloc(sizeof *client) : NULL;
+    struct sio__connecting *connecting = client ? base_zalloc(sizeof *connecting) : NULL;
     if (!connecting) {
         free(client);
         eio_session_abort(session, EIO_CLOSE_FORCED, "out of memory for a client");
@@ -87,11 +88,17 @@ void sio__client_on_connect_timeout(struct eio_deadline *due, void *ctx)
 
 /* ----------------------------------------------------------------- packets */
 
+/* The root's name is one byte. */
+static inline bool is_named(const struct sio_namespace *nsp, struct eio_str name)
+{
+    return nsp->name_size == name.n && nsp->name[0] == name.p[0] &&
+           (name.n == 1 || memcmp(nsp->name, name.p, name.n) == 0);
+}
+
 static struct sio_socket *socket_named(const struct sio_client *client, struct eio_str name)
 {
     struct sio_socket *socket = client->sockets;
-    while (socket && (socket->nsp->name_size != name.n || memcmp(socket->nsp->name, name.p, name.n) != 0))
-        socket = socket->next;
+    while (socket && !is_named(socket->nsp, name)) socket = socket->next;
     return socket;
 }
 

@@ -98,6 +98,8 @@ struct eio__ws_offer {
 /* Reads and checks it. Returns NULL, or what is wrong with it (English, constant). The version is the caller's to look
  * at first: its answer is another. */
 const char *eio__ws_offer_read(const struct eio_http_head *head, struct eio__ws_offer *offer);
+/* Reads one that was checked. */
+void eio__ws_offer_take(const struct eio_http_head *head, struct eio__ws_offer *offer);
 /* The grammar of one Sec-WebSocket-Extensions value; empty elements are passed over. */
 bool eio__ws_extensions_valid(struct eio_str list);
 /* The fields of that name, one after the other: *i is 0 at first. */

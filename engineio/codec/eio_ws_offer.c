@@ -129,6 +129,14 @@ const char *eio__ws_offer_read(const struct eio_http_head *head, struct eio__ws_
     return extensions_valid ? NULL : "Invalid Sec-WebSocket-Extensions";
 }
 
+void eio__ws_offer_take(const struct eio_http_head *head, struct eio__ws_offer *offer)
+{
+    struct eio_str list;
+    *offer = (struct eio__ws_offer){.key = eio_http_head_field(head, "sec-websocket-key"), .has_version = true};
+    for (size_t i = 0; !offer->protocol.p && next_field(head, "sec-websocket-protocol", &i, &list);)
+        eio__list_next(&list, &offer->protocol);
+}
+
 bool eio__ws_next_extensions(const struct eio_http_head *head, size_t *i, struct eio_str *list)
 {
     return next_field(head, "sec-websocket-extensions", i, list);

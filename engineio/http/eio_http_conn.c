@@ -4,6 +4,7 @@
  * callbacks stand in front of its own: it gets a request only when it is whole and checked, and then in one fixed form
  * (see feed_evhtp), so that no input reaches its parser. The next request of a connection waits until the former is
  * answered and its reply is with the kernel. */
+#include "base_memory.h"
 #include "eio_http_conn.h"
 
 #include <string.h>
@@ -130,7 +131,7 @@ static int conn_begin(struct eio__conn *conn)
 
 struct eio__conn *eio__conn_new_tls(struct eio_http *http, evhtp_connection_t *evhtp, const struct eio__address *peer)
 {
-    struct eio__conn *conn = calloc(1, sizeof *conn);
+    struct eio__conn *conn = base_zalloc(sizeof *conn);
     if (!conn) return NULL;
     conn->http = http;
     conn->evhtp = evhtp;
@@ -147,7 +148,7 @@ struct eio__conn *eio__conn_new_tls(struct eio_http *http, evhtp_connection_t *e
 
 struct eio__conn *eio__conn_new(struct eio_http *http, int fd, const struct eio__address *peer)
 {
-    struct eio__conn *conn = calloc(1, sizeof *conn);
+    struct eio__conn *conn = base_zalloc(sizeof *conn);
     if (!conn) return NULL;
     conn->http = http;
     conn->fd = fd;

@@ -1,5 +1,6 @@
 /* Requests as their handlers see them, and their answers: ours, or evhtp's where it has the request (over TLS, but not
  * for errors of the gate and refused upgrades). */
+#include "base_memory.h"
 #include "base_str.h"
 #include "eio_http_conn.h"
 
@@ -12,7 +13,7 @@
 struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_head *take_head, uint8_t *take_body,
                                       size_t body_size)
 {
-    struct eio__request *request = calloc(1, sizeof *request);
+    struct eio__request *request = base_zalloc(sizeof *request);
     if (!request) {
         free(take_head);
         free(take_body);

@@ -1,5 +1,6 @@
 /* A session: one peer, from its handshake to on_close. Owns the state machine and the queue with its limits. How
  * bytes travel is in eio_ws.c and eio_polling.c, whether the peer is alive in eio_heartbeat.c. */
+#include "base_memory.h"
 #include "eio_inbox.h"
 #include "eio_int.h"
 
@@ -36,7 +37,7 @@ static const struct eio__turn_ops turn_ops = {flush_at_end, free_at_end};
 struct eio_session *eio__session_new(struct eio_server *server, const struct eio__opening *opening,
                                      const struct eio_http_head *head)
 {
-    struct eio_session *session = calloc(1, sizeof *session + eio__transport_room());
+    struct eio_session *session = base_zalloc(sizeof *session + eio__transport_room());
     if (!session) return NULL;
     session->protocol = (uint8_t)opening->protocol;
     session->server = server;

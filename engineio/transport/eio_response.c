@@ -272,7 +272,7 @@ struct eio_frame *eio__server_switching(struct eio_server *server, const struct 
     struct eio_headers headers;
     struct eio__ws_offer offer;
     headers.count = headers.used = 0;
-    eio__ws_offer_read(head, &offer);
+    eio__ws_offer_take(head, &offer);
     eio__ws_accept(offer.key, accept);
     add_lasting(&headers, "Sec-WebSocket-Accept", accept);
     add_subprotocol(&headers, offer.protocol);

@@ -26,6 +26,11 @@ static void assert_offer(const char *fields, const char *expected)
     snprintf(got, sizeof got, "%s %.*s", offer.has_version ? "13" : "-", (int)offer.protocol.n,
              offer.protocol.p ? offer.protocol.p : "");
     if (strcmp(why ? why : got, expected) != 0) fail_msg("%s: %s", fields, why ? why : got);
+    struct eio__ws_offer taken;
+    eio__ws_offer_take(parsed.take_head, &taken);
+    if (!why &&
+        (taken.key.p != offer.key.p || taken.protocol.p != offer.protocol.p || taken.protocol.n != offer.protocol.n))
+        fail_msg("%s: taken otherwise than read", fields);
     free(parsed.take_head);
     free(text);
 }
