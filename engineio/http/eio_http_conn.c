@@ -579,12 +579,13 @@ static enum eio__step step(struct eio__conn *conn)
 
 void eio__conn_advance(struct eio__conn *conn)
 {
-    enum eio__step next;
+    enum eio__step next = conn->broken ? EIO__STEP_WAIT : EIO__STEP_MORE;
     eio__loop_on_event(conn->http->loop);
     conn->advancing = true;
-    do {
+    while (next == EIO__STEP_MORE) {
         next = step(conn);
-    } while (next == EIO__STEP_MORE);
+        if (next == EIO__STEP_MORE && conn->broken) break;
+    }
     if (next == EIO__STEP_GONE) return;
     conn->advancing = false;
     if (!eio__bytes_keep(&conn->in)) conn->broken = true;

@@ -99,7 +99,7 @@ struct eio__conn {
     bool served : 1;    /* had a request before: waiting for the next is idling */
     bool read_paused : 1;
     bool eof : 1;     /* the peer sends no more */
-    bool broken : 1;  /* to be dropped: memory is out */
+    bool broken : 1;  /* to be dropped: eio__conn_break() */
     bool close : 1;   /* close after the reply */
     bool refused : 1; /* counted in http->refusals */
     bool counted : 1; /* in http->visitors */
@@ -252,6 +252,8 @@ void eio__conn_pause_reading(struct eio__conn *conn, bool pause);
 int eio__conn_put(struct eio__conn *conn, const void *p, size_t n);
 /* Counts bytes of an answer, which somebody else has put into the bufferevent. */
 void eio__conn_count(struct eio__conn *conn, size_t n);
+/* Without memory it ends, from the loop: a part of an answer would be misread. */
+void eio__conn_break(struct eio__conn *conn);
 /* Writes as much as it can. True: all is with the kernel. Under TLS the bufferevent encrypts, in its own time. */
 bool eio__conn_write(struct eio__conn *conn);
 void eio__conn_stop_writing(struct eio__conn *conn);

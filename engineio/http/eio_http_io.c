@@ -17,6 +17,12 @@ uint32_t eio__conn_unsent(const struct eio__conn *conn)
     return (uint32_t)eio__conn_unwritten(conn) + eio__fd_unsent(conn->fd);
 }
 
+void eio__conn_break(struct eio__conn *conn)
+{
+    conn->broken = true;
+    eio__conn_poke(conn);
+}
+
 void eio__conn_count(struct eio__conn *conn, size_t n)
 {
     conn->given += (uint32_t)n;
@@ -41,8 +47,7 @@ static void update_events(struct eio__conn *conn)
         return;
     }
     eio_log(EIO_LOG_ERROR, "http: cannot register the descriptor with the event loop");
-    conn->broken = true;
-    eio__conn_poke(conn);
+    eio__conn_break(conn);
 }
 
 void eio__conn_pause_reading(struct eio__conn *conn, bool pause)
@@ -75,8 +80,7 @@ static void give_to_tls(struct eio__conn *conn)
     while (conn->out.size) {
         size_t n = conn->out.size < PIECE_BYTES ? conn->out.size : PIECE_BYTES;
         if (bufferevent_write(conn->bev, conn->out.p, n) != 0) {
-            conn->broken = true;
-            eio__conn_poke(conn);
+            eio__conn_break(conn);
             return;
         }
         eio__bytes_take(&conn->out, n);

@@ -167,7 +167,7 @@ void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *rep
 {
     char *start = (char *)eio__bytes_reserve(&conn->out, head_bound(reply, framing)), *to = start;
     if (!start) {
-        conn->broken = true;
+        eio__conn_break(conn);
         return;
     }
     to = base_put_decimal(base_put_text(to, "HTTP/1.1 "), (unsigned)reply->status);
@@ -182,10 +182,9 @@ void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *rep
     eio__conn_count(conn, (size_t)(to - start));
 }
 
-/* Without memory for an answer the connection ends, from the loop: a part of one would be misread. */
 static void put_body(struct eio__conn *conn, const void *body, size_t n)
 {
-    if (eio__conn_put(conn, body, n) != 0) conn->broken = true;
+    if (eio__conn_put(conn, body, n) != 0) eio__conn_break(conn);
 }
 
 static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, bool head_only, bool keep_alive)
