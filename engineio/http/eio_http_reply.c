@@ -221,6 +221,8 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
                       bool keep_alive)
 {
     evhtp_request_t *request = conn->evhtp->request;
+    struct evbuffer *output = bufferevent_get_output(conn->bev);
+    size_t before = evbuffer_get_length(output); /* of a 100 Continue */
     char size[24];
     if (reply->content_type) add_header(request, "Content-Type", reply->content_type);
     for (size_t i = 0; i < reply->field_count; i++)
@@ -230,7 +232,7 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
     add_header(request, "Content-Length", size);
     add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
     evhtp_send_reply_start(request, (evhtp_res)reply->status);
-    eio__conn_count(conn, evbuffer_get_length(bufferevent_get_output(conn->bev)));
+    eio__conn_count(conn, evbuffer_get_length(output) - before);
     bool wants_body = head->method != EIO_HTTP_HEAD && eio__http_has_body(reply->status);
     if (wants_body) put_body(conn, reply->body, reply->body_size);
     evhtp_send_reply_end(request);
