@@ -3,6 +3,7 @@
 #include "chat_plain.h"
 #include "chat_reminders.h"
 #include "chat_room.h"
+#include "chat_say.h"
 #include "chat_streams.h"
 #include "chat_toolbox.h"
 #include "chat_turn.h"
@@ -74,12 +75,12 @@ static void name_owner(struct chat *chat)
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
     static int (*const parts[])(struct chat * chat) = {
-        open_namespace,         chat_rooms_start,       chat_peers_start,      chat_session_start,
-        chat_message_start,     chat_answer_start,      chat_nodes_start,      chat_stop_start,
-        chat_takeover_start,    chat_history_start,     chat_document_start,   chat_post_start,
-        chat_sweep_start,       chat_edit_start,        chat_tools_tree_start, chat_tools_search_start,
-        chat_tools_alarm_start, chat_tools_teach_start, chat_reminders_start,  chat_plain_start,
-        chat_streams_start,
+        open_namespace,          chat_say_start,         chat_rooms_start,       chat_peers_start,
+        chat_session_start,      chat_message_start,     chat_answer_start,      chat_nodes_start,
+        chat_stop_start,         chat_takeover_start,    chat_history_start,     chat_document_start,
+        chat_post_start,         chat_sweep_start,       chat_edit_start,        chat_tools_tree_start,
+        chat_tools_search_start, chat_tools_alarm_start, chat_tools_teach_start, chat_reminders_start,
+        chat_plain_start,        chat_streams_start,
     };
     struct chat *chat = *state = calloc(1, sizeof *chat);
     if (!chat) return EIO_ENOMEM;
@@ -113,6 +114,7 @@ static void stop(void *state)
     struct chat *chat = state;
     if (!chat) return;
     chat_turns_stop(chat);
+    chat_say_stop(chat);
     chat_rooms_stop(chat);
     chat_sweep_stop(chat);
     chat_reminders_stop(chat);

@@ -168,7 +168,7 @@ static void end_step(struct chat_turn *turn)
         chat_model_ask(turn);
         return;
     }
-    chat_turn_say(turn, eio_str(text));
+    chat_turn_say(turn, eio_str(text), false);
     free(text);
     chat_turn_finish(turn, !turn->keeps_open);
 }

@@ -53,6 +53,7 @@ struct chat {
     struct chat_peer *sockets;        /* chat_peer.c: a table of the peers that are sockets, by id */
     struct chat_turn *turns;          /* chat_turn.c: a table of those that run here, by the chat's id */
     struct chat_share *shares;        /* chat_share.c: a table */
+    struct chat_say *say;             /* chat_say.c: what answers say, on its way into the store */
     struct chat_sweep *sweep;         /* chat_sweep.c */
     struct chat_reminders *reminders; /* chat_reminders.c */
     struct chat_assistants *assistants;
@@ -140,7 +141,8 @@ struct chat_row {
     char time_zone[KIT_ZONE_SIZE]; /* of its user; "": the server's */
     char session_id[KIT_ID_SIZE], intent_id[KIT_ID_SIZE], intent_state[16], taken_by[KIT_USER_SIZE];
     int64_t seq, log_bytes, created_ms, updated_ms, tree_version;
-    bool is_owner; /* who asks is its user */
+    char pieces[64]; /* the process that has entries which are not in the log yet; "": none. seq counts them */
+    bool is_owner;   /* who asks is its user */
 };
 enum chat_right { CHAT_OWN, CHAT_WATCH };
 /* Fails with 404 if the chat does not exist or belongs to another user, with 403 if the caller may only watch it. */

@@ -1,5 +1,6 @@
 /* The log: what is appended, and how it is numbered and stored. Sending is chat_room.c's. */
 #include "chat_int.h"
+#include "chat_pieces.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,28 @@ static void put_ref(const struct chat_batch *batch, struct sio_builder *json)
     kit_put_int(json, batch->attempt);
 }
 
+static void put_fields(const struct chat_batch *batch, struct sio_builder *json, const char *name, struct eio_str text)
+{
+    sio_builder_put(json, "{");
+    sio_builder_put_text(json, name, strlen(name));
+    sio_builder_put(json, ":");
+    sio_builder_put_text(json, text.p ? text.p : "", text.n);
+    put_ref(batch, json);
+}
+
+void chat_batch_put_said(const struct chat_batch *batch, struct sio_builder *json, struct eio_str text)
+{
+    put_fields(batch, json, "content", text);
+}
+
+void chat_batch_add_said(struct chat_batch *batch, struct eio_str fields)
+{
+    char *copy = malloc(fields.n + 1);
+    if (copy) memcpy(copy, fields.p, fields.n);
+    if (copy) copy[fields.n] = 0;
+    add_item(batch, CHAT_TOKEN, copy, fields.n);
+}
+
 /* Takes over what was built. */
 static void add_built(struct chat_batch *batch, const char *event, struct sio_builder *json)
 {
@@ -120,11 +143,7 @@ void chat_batch_add_text(struct chat_batch *batch, const char *event, const char
     struct sio_builder json;
     sio_builder_init(&json);
     sio_builder_open(&json);
-    sio_builder_put(&json, "{");
-    sio_builder_put_text(&json, name, strlen(name));
-    sio_builder_put(&json, ":");
-    sio_builder_put_text(&json, text.p ? text.p : "", text.n);
-    put_ref(batch, &json);
+    put_fields(batch, &json, name, text);
     add_built(batch, event, &json);
 }
 
@@ -136,14 +155,20 @@ static int take_numbers(struct kit_db *db, int64_t chat_key, const struct chat_b
     struct kit_rows row;
     int64_t bytes = 0;
     for (size_t i = 0; i < batch->count; i++) bytes += (int64_t)batch->items[i].size;
-    enum kit_step step =
-        kit_db_query(db, &row, "UPDATE chats SET seq = seq + ?, log_bytes = log_bytes + ? WHERE id=? RETURNING seq",
-                     "iii", (int64_t)batch->count, bytes, chat_key);
+    char owner[64] = "";
+    enum kit_step step = kit_db_query(
+        db, &row, "UPDATE chats SET seq = seq + ?, log_bytes = log_bytes + ? WHERE id=? RETURNING seq, pieces", "iii",
+        (int64_t)batch->count, bytes, chat_key);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/chat_id", "chat not found");
     *first = kit_rows_int(&row, 0) - (int64_t)batch->count + 1;
+    snprintf(owner, sizeof owner, "%s", kit_rows_text(&row, 1));
     kit_rows_end(&row);
-    return 0;
+    if (!owner[0]) return 0;
+    struct chat_settle settle = {.owner = owner, .chat_key = chat_key, .after_seq = *first - 1, .tells = true};
+    int code = chat_pieces_settle(db, &settle, failure);
+    *first += settle.count;
+    return code;
 }
 
 int chat_batch_write(struct kit_db *db, int64_t chat_key, struct chat_batch *batch, struct kit_failure *failure)

@@ -41,6 +41,9 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
 void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload);
 /* {"<name>":"<text>"} without a tree, for what is said often. */
 void chat_batch_add_text(struct chat_batch *batch, const char *event, const char *name, struct eio_str text);
+/* The fields of a piece of the answer: built, to be stored in another way, and added after all. */
+void chat_batch_put_said(const struct chat_batch *batch, struct sio_builder *json, struct eio_str text);
+void chat_batch_add_said(struct chat_batch *batch, struct eio_str fields);
 /* Moves the items of another to its end. */
 void chat_batch_append(struct chat_batch *batch, struct chat_batch *from);
 /* What was added is kept by chat_batch_rewind(). */
@@ -52,5 +55,7 @@ void chat_batch_rewind(struct chat_batch *batch);
 int chat_batch_write(struct kit_db *db, int64_t chat_key, struct chat_batch *batch, struct kit_failure *failure);
 /* On the loop, once it is durable: to all that watch the chat, here and at other nodes. */
 void chat_batch_send(struct chat *chat, const struct chat_batch *batch);
+/* The same of one entry that is durable. fields: as an item's. */
+void chat_entry_send(struct chat *chat, const char *chat_id, const char *event, struct eio_str fields, int64_t seq);
 
 #endif

@@ -104,12 +104,12 @@ static void take_reasoning(struct chat_turn *turn, struct eio_str text)
 }
 
 /* Text behind what an earlier step said begins a paragraph. */
-static void take_text(struct chat_turn *turn, struct eio_str text)
+static void take_text(struct chat_turn *turn, const struct llm_event *event)
 {
     bool is_first = turn->text.size == turn->text_whole;
     bool needs_break = is_first && turn->text_whole && turn->text.json[turn->text_whole - 1] != '\n';
-    if (needs_break) chat_turn_say(turn, eio_str("\n\n"));
-    chat_turn_say(turn, text);
+    if (needs_break) chat_turn_say(turn, eio_str("\n\n"), event->is_gathered);
+    chat_turn_say(turn, event->text, event->is_gathered);
 }
 
 static void take_usage(struct chat_turn *turn, const struct llm_event *event)
@@ -126,7 +126,7 @@ static void on_event(void *ctx, const struct llm_event *event)
         chat_turn_debug(turn, "info", "the model is busy; next try in %u ms", event->wait_ms);
         break;
     case LLM_TEXT:
-        take_text(turn, event->text);
+        take_text(turn, event);
         break;
     case LLM_REASONING:
         take_reasoning(turn, event->text);
@@ -173,6 +173,7 @@ static void ask_again(struct chat_turn *turn)
                                   .tools = box.list,
                                   .tool_count = box.count,
                                   .no_calls = turn->is_last,
+                                  .gather_ms = turn->chat->config->token_interval_ms,
                                   .search_tool = search_tool_of(turn)};
     if (turn->is_last && turn->step) turn->chat->counters.turn_limits++;
     turn->step++;

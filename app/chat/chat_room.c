@@ -1,6 +1,7 @@
 /* Chats that are watched here (chat_room.h). */
 #include "chat_room.h"
 
+#include "chat_pieces.h"
 #include "kit_audience.h"
 
 #include <stdlib.h>
@@ -99,21 +100,6 @@ static void put_item(struct sio_builder *json, const char *chat_id, int64_t seq)
     sio_builder_put(json, ",\"seq\":");
     kit_put_int(json, seq);
     sio_builder_put(json, "}");
-}
-
-void chat_batch_send(struct chat *chat, const struct chat_batch *batch)
-{
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct chat_item *item = &batch->items[i];
-        struct sio_builder json;
-        begin_message(&json, item->event);
-        sio_builder_put(&json, item->fields);
-        put_item(&json, batch->chat_id, batch->last_seq - (int64_t)(batch->count - 1 - i));
-        sio_builder_put(&json, "]");
-        broadcast(chat, batch->chat_id, &json);
-        sio_builder_clear(&json);
-        chat->counters.entries++;
-    }
 }
 
 void chat_send_aside(struct chat *chat, const char *chat_id, enum chat_want want, json_t *take_payload)
@@ -261,7 +247,7 @@ static void end_reading(struct chat_listener *listener)
     if (!--room->reading_count) forget_kept(room);
 }
 
-static bool add_entry(struct chat_reading *reading, const struct kit_rows *row)
+static bool add_entry(struct chat_reading *reading, const char *event, int64_t seq, struct eio_str fields)
 {
     if (reading->count == reading->capacity) {
         size_t capacity = reading->capacity ? reading->capacity * 2 : 16;
@@ -271,9 +257,9 @@ static bool add_entry(struct chat_reading *reading, const struct kit_rows *row)
         reading->capacity = capacity;
     }
     struct page_entry *entry = &reading->entries[reading->count++];
-    *entry = (struct page_entry){.seq = kit_rows_int(row, 0), .at = reading->json.size};
-    snprintf(entry->event, sizeof entry->event, "%s", kit_rows_text(row, 1));
-    sio_builder_put(&reading->json, kit_rows_text(row, 2));
+    *entry = (struct page_entry){.seq = seq, .at = reading->json.size};
+    snprintf(entry->event, sizeof entry->event, "%s", event);
+    sio_builder_put_slice(&reading->json, sio_args_none(), fields);
     put_item(&reading->json, reading->chat_id, entry->seq);
     entry->size = reading->json.size - entry->at;
     return true;
@@ -288,6 +274,52 @@ static void empty_page(struct chat_reading *reading)
     reading->has_more = false;
 }
 
+/* Returns false if the page is full, or memory is out. */
+static bool put_entry(struct chat_reading *reading, const char *event, int64_t seq, struct eio_str fields)
+{
+    const struct chat_config *config = reading->chat->config;
+    reading->has_more = reading->count == config->replay_entries_max ||
+                        (reading->count && reading->json.size + fields.n > config->replay_bytes_max);
+    if (reading->has_more) return false;
+    if (!add_entry(reading, event, seq, fields)) reading->json.error = EIO_ENOMEM;
+    return !reading->json.error;
+}
+
+/* The entries of a row that the peer does not have. */
+static bool put_row(struct chat_reading *reading, const struct kit_rows *row)
+{
+    struct chat_run_walk walk;
+    struct eio_str fields;
+    const char *type = kit_rows_text(row, 1), *event = strcmp(type, CHAT_RUN) ? type : CHAT_TOKEN;
+    chat_run_open(&walk, type, kit_rows_int(row, 0), kit_rows_bytes(row, 2));
+    while (chat_run_each(&walk, &fields))
+        if (walk.seq > reading->since_seq && !put_entry(reading, event, walk.seq, fields)) return false;
+    return true;
+}
+
+static bool put_piece(void *ctx, const struct chat_piece_line *line)
+{
+    return put_entry(ctx, CHAT_TOKEN, line->seq, line->fields);
+}
+
+/* Those that are not in the log yet. */
+static int put_pieces(struct kit_db *db, struct chat_reading *reading, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    char owner[64] = "";
+    int64_t key = 0, after_seq = 0;
+    enum kit_step step =
+        kit_db_query(db, &row, "SELECT id, seq, pieces FROM chats WHERE chat_id=?", "t", reading->chat_id);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    if (step == KIT_DONE) return 0;
+    key = kit_rows_int(&row, 0);
+    after_seq = kit_rows_int(&row, 1);
+    snprintf(owner, sizeof owner, "%s", kit_rows_text(&row, 2));
+    kit_rows_end(&row);
+    if (after_seq < reading->since_seq) after_seq = reading->since_seq;
+    return chat_pieces_each(db, owner, key, after_seq, put_piece, reading, failure);
+}
+
 static int run_reading(struct kit_db *db, struct kit_store_op *op)
 {
     struct chat_reading *reading = KIT_OWNER(op, struct chat_reading, op);
@@ -299,15 +331,12 @@ static int run_reading(struct kit_db *db, struct kit_store_op *op)
                      "SELECT l.seq, l.type, l.payload FROM chats c JOIN chat_log l ON l.chat = c.id"
                      " WHERE c.chat_id=? AND l.seq>? ORDER BY l.seq LIMIT ?",
                      "tii", reading->chat_id, reading->since_seq, (int64_t)config->replay_entries_max + 1);
-    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
-        size_t n = kit_rows_bytes(&rows, 2).n;
-        reading->has_more = reading->count == config->replay_entries_max ||
-                            (reading->count && reading->json.size + n > config->replay_bytes_max);
-        if (reading->has_more) break;
-        if (!add_entry(reading, &rows)) return kit_fail(&op->failure, 503, NULL, "out of memory");
-    }
+    for (; step == KIT_ROW; step = kit_rows_next(&rows))
+        if (!put_row(reading, &rows)) break;
     if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
     kit_rows_end(&rows);
+    int code = reading->has_more || reading->json.error ? 0 : put_pieces(db, reading, &op->failure);
+    if (code) return code;
     return reading->json.error ? kit_fail(&op->failure, 503, NULL, "out of memory") : 0;
 }
 
@@ -411,7 +440,7 @@ static void begin_reading(struct chat_listener *listener)
 static void find_gaps(struct chat_room *room)
 {
     struct chat_listener *listener, *next;
-    chat_room_hold(room->chat, room->chat_id);
+    room->holds++;
     DL_FOREACH_SAFE(room->listeners, listener, next)
     {
         if (!listener->reading && listener->sent < room->last_seq) begin_reading(listener);
@@ -470,6 +499,51 @@ static void on_deliver(void *ctx, const struct rooms_selector *who, const struct
     rooms_each(rooms->audience.index, who, take_message, (void *)(uintptr_t)message);
 }
 
+/* No other process listens: as if it had come back from there, without being written and read on the way. */
+static void send_here(struct chat *chat, const char *chat_id, const char *event, struct eio_str fields, int64_t seq)
+{
+    struct sio_builder json;
+    struct chat_room *room;
+    HASH_FIND_STR(chat->rooms->by_id, chat_id, room);
+    if (!room) return;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put_slice(&json, sio_args_none(), fields);
+    put_item(&json, chat_id, seq);
+    struct chat_entry entry = {room->chat_id, event, seq, {json.json, json.size}};
+    if (!json.error) take_entry(room, &entry);
+    sio_builder_clear(&json);
+}
+
+static void send_to_all(struct chat *chat, const char *chat_id, const char *event, struct eio_str fields, int64_t seq)
+{
+    struct sio_builder json;
+    begin_message(&json, event);
+    sio_builder_put_slice(&json, sio_args_none(), fields);
+    put_item(&json, chat_id, seq);
+    sio_builder_put(&json, "]");
+    broadcast(chat, chat_id, &json);
+    sio_builder_clear(&json);
+}
+
+void chat_entry_send(struct chat *chat, const char *chat_id, const char *event, struct eio_str fields, int64_t seq)
+{
+    if (kit_has_peers(chat->kit))
+        send_to_all(chat, chat_id, event, fields, seq);
+    else
+        send_here(chat, chat_id, event, fields, seq);
+    chat->counters.entries++;
+}
+
+void chat_batch_send(struct chat *chat, const struct chat_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct chat_item *item = &batch->items[i];
+        chat_entry_send(chat, batch->chat_id, item->event, (struct eio_str){item->fields, item->size},
+                        batch->last_seq - (int64_t)(batch->count - 1 - i));
+    }
+}
+
 /* ------------------------------------------------------------------ check */
 
 struct check {
@@ -482,11 +556,16 @@ static int run_check(struct kit_db *db, struct kit_store_op *op)
 {
     struct check *check = KIT_OWNER(op, struct check, op);
     struct kit_rows row;
-    enum kit_step step = kit_db_query(db, &row, "SELECT seq FROM chats WHERE chat_id=?", "t", check->room->chat_id);
+    enum kit_step step =
+        kit_db_query(db, &row, "SELECT seq, id, pieces FROM chats WHERE chat_id=?", "t", check->room->chat_id);
+    char owner[64] = "";
     if (step == KIT_FAILED) return kit_db_fail(db, &op->failure);
     check->seq = step == KIT_ROW ? kit_rows_int(&row, 0) : -1;
+    if (step == KIT_DONE) return 0;
+    int64_t key = kit_rows_int(&row, 1);
+    snprintf(owner, sizeof owner, "%s", kit_rows_text(&row, 2));
     kit_rows_end(&row);
-    return 0;
+    return chat_pieces_last(db, owner, key, &check->seq, &op->failure);
 }
 
 static void on_checked(struct kit_store_op *op)

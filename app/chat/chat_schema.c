@@ -116,5 +116,21 @@ const char *const chat_migrations[] = {
     "ALTER TABLE chats ADD COLUMN time_zone TEXT NOT NULL DEFAULT ''", /* of its user (kit_zone.h); '': the server's */
     /* 4 */
     "CREATE INDEX chat_log_sources ON chat_log(chat, seq) WHERE type = 'chat.source'", /* what its answers stand on */
+    /* 5: chat_pieces.h */
+    "ALTER TABLE chats ADD COLUMN pieces TEXT NOT NULL DEFAULT '';" /* the process that has entries which follow */
+    "ALTER TABLE chats ADD COLUMN pieces_row INTEGER NOT NULL DEFAULT 0;" /* they are in rows above this one */
+    "CREATE INDEX chats_with_pieces ON chats(pieces, pieces_row) WHERE pieces <> '';"
+    "CREATE TABLE chat_pieces ("
+    " id INTEGER PRIMARY KEY,"
+    " owner TEXT NOT NULL,"
+    " data TEXT NOT NULL);"
+    "CREATE INDEX chat_pieces_by_owner ON chat_pieces(owner, id);"
+    /* Chats whose pieces went into their own logs, for the owner of those to see. */
+    "CREATE TABLE chat_settled ("
+    " owner TEXT NOT NULL,"
+    " chat INTEGER NOT NULL,"
+    " at INTEGER NOT NULL," /* Unix time */
+    " PRIMARY KEY (owner, chat)) WITHOUT ROWID;"
+    "CREATE INDEX chat_settled_by_time ON chat_settled(at);",
     NULL,
 };

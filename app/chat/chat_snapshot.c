@@ -1,4 +1,5 @@
 /* What session.init says of a chat: the tree, the turn that runs as far as it is, the open questions. On a thread. */
+#include "chat_pieces.h"
 #include "chat_tree.h"
 #include "chat_turn_store.h"
 
@@ -48,9 +49,8 @@ static int put_history_count(struct kit_db *db, const struct chat_row *row, stru
 /* ------------------------------------------------------------ a turn so far */
 
 /* An entry's payload, which is stored without its closing brace. */
-static json_t *parse_fields(const struct kit_rows *rows, int column)
+static json_t *parse_fields(struct eio_str fields)
 {
-    struct eio_str fields = kit_rows_bytes(rows, column);
     char *text = fields.p ? malloc(fields.n + 1) : NULL;
     if (!text) return NULL;
     memcpy(text, fields.p, fields.n);
@@ -61,6 +61,7 @@ static json_t *parse_fields(const struct kit_rows *rows, int column)
 }
 
 struct so_far {
+    const struct chat_turn_row *turn;
     struct sio_builder text; /* what was streamed */
     json_t *thinking, *tools;
 };
@@ -91,25 +92,62 @@ static void add_entry(struct so_far *so_far, const char *type, json_t *payload)
     if (!strcmp(type, "tool.end")) end_tool(so_far->tools, json_string_value(json_object_get(payload, "call_id")));
 }
 
+static void add_row(struct so_far *so_far, const struct kit_rows *row)
+{
+    struct chat_run_walk walk;
+    struct eio_str fields;
+    const char *type = kit_rows_text(row, 0), *event = strcmp(type, CHAT_RUN) ? type : CHAT_TOKEN;
+    chat_run_open(&walk, type, 0, kit_rows_bytes(row, 1));
+    while (chat_run_each(&walk, &fields)) {
+        json_t *payload = parse_fields(fields);
+        add_entry(so_far, event, payload);
+        json_decref(payload);
+    }
+}
+
+static bool add_piece(void *ctx, const struct chat_piece_line *line)
+{
+    struct so_far *so_far = ctx;
+    const char *ref_id = so_far->turn->ref_id;
+    bool is_own = line->attempt == so_far->turn->attempt && line->ref_id.n == strlen(ref_id) &&
+                  !memcmp(line->ref_id.p, ref_id, line->ref_id.n);
+    json_t *payload = is_own ? parse_fields(line->fields) : NULL;
+    if (payload) add_entry(so_far, CHAT_TOKEN, payload);
+    json_decref(payload);
+    return true;
+}
+
+/* Those that are not in the log yet. */
+static int read_pieces(struct kit_db *db, int64_t chat_key, struct so_far *so_far, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    char owner[64] = "";
+    enum kit_step step = kit_db_query(db, &row, "SELECT seq, pieces FROM chats WHERE id=?", "i", chat_key);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    if (step == KIT_DONE) return 0;
+    int64_t after_seq = kit_rows_int(&row, 0);
+    snprintf(owner, sizeof owner, "%s", kit_rows_text(&row, 1));
+    kit_rows_end(&row);
+    return chat_pieces_each(db, owner, chat_key, after_seq, add_piece, so_far, failure);
+}
+
 static int read_so_far(struct kit_db *db, int64_t chat_key, const struct chat_turn_row *turn, struct so_far *so_far,
                        struct kit_failure *failure)
 {
     struct kit_rows rows;
     enum kit_step step = kit_db_query(db, &rows,
                                       "SELECT type, payload FROM chat_log WHERE chat=? AND seq>=? AND ref_id=? AND"
-                                      " attempt=? AND type IN ('chat.token','chat.thinking','tool.start','tool.end')"
+                                      " attempt=? AND type IN ('chat.token','chat.tokens','chat.thinking','tool.start',"
+                                      "'tool.end')"
                                       " ORDER BY seq",
                                       "iiti", chat_key, turn->first_seq, turn->ref_id, turn->attempt);
-    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
-        json_t *payload = parse_fields(&rows, 1);
-        add_entry(so_far, kit_rows_text(&rows, 0), payload);
-        json_decref(payload);
-    }
-    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+    for (; step == KIT_ROW; step = kit_rows_next(&rows)) add_row(so_far, &rows);
+    return step == KIT_FAILED ? kit_db_fail(db, failure) : read_pieces(db, chat_key, so_far, failure);
 }
 
-static void begin_so_far(struct so_far *so_far)
+static void begin_so_far(struct so_far *so_far, const struct chat_turn_row *turn)
 {
+    so_far->turn = turn;
     sio_builder_init(&so_far->text);
     sio_builder_open(&so_far->text);
     so_far->thinking = json_array();
@@ -127,7 +165,7 @@ int chat_turn_read_text(struct kit_db *db, int64_t chat_key, const struct chat_t
                         struct kit_failure *failure)
 {
     struct so_far so_far;
-    begin_so_far(&so_far);
+    begin_so_far(&so_far, turn);
     int code = read_so_far(db, chat_key, turn, &so_far, failure);
     *text = code ? NULL : strndup(so_far.text.json ? so_far.text.json : "", so_far.text.size);
     clear_so_far(&so_far);
@@ -142,7 +180,7 @@ static int put_running(struct kit_db *db, const struct chat_row *row, struct sio
     bool found;
     int code = chat_turn_find_open(db, row->key, &turn, &found, failure);
     if (code || !found) return code;
-    begin_so_far(&so_far);
+    begin_so_far(&so_far, &turn);
     code = read_so_far(db, row->key, &turn, &so_far, failure);
     char *thinking = json_dumps(so_far.thinking, JSON_COMPACT), *tools = json_dumps(so_far.tools, JSON_COMPACT);
     sio_builder_put(out, ",\"running\":{\"ref_id\":");

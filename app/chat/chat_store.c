@@ -1,5 +1,6 @@
 /* Chats in the store: looking them up, and who may. */
 #include "chat_int.h"
+#include "chat_pieces.h"
 
 #include <sodium.h>
 #include <string.h>
@@ -38,6 +39,7 @@ static void take_row(const struct kit_rows *rows, struct chat_row *row)
     row->tree_version = kit_rows_int(rows, 13);
     copy_column(row->chat_id, sizeof row->chat_id, rows, 14);
     copy_column(row->time_zone, sizeof row->time_zone, rows, 15);
+    copy_column(row->pieces, sizeof row->pieces, rows, 16);
 }
 
 int chat_read_row(struct kit_db *db, int64_t key, struct chat_row *row, struct kit_failure *failure)
@@ -47,13 +49,13 @@ int chat_read_row(struct kit_db *db, int64_t key, struct chat_row *row, struct k
     enum kit_step step = kit_db_query(db, &rows,
                                       "SELECT id, user_id, tenant, assistant, title, session_id, intent_id,"
                                       " intent_state, taken_by, seq, log_bytes, created_ms, updated_ms, tree_version,"
-                                      " chat_id, time_zone FROM chats WHERE id=?",
+                                      " chat_id, time_zone, pieces FROM chats WHERE id=?",
                                       "i", key);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/chat_id", "chat not found");
     take_row(&rows, row);
     kit_rows_end(&rows);
-    return 0;
+    return chat_pieces_last(db, row->pieces, key, &row->seq, failure);
 }
 
 /* A client's database may be newer than this server's: nobody is kept out by that. */

@@ -1,6 +1,7 @@
 /* What has to happen though nobody asks for it: leases are renewed; turns of processes that died are ended, questions
  * expire, sessions are closed that were idle for long, intents are abandoned whose user left. */
 #include "chat_nodes.h"
+#include "chat_pieces.h"
 #include "chat_room.h"
 #include "chat_turn.h"
 
@@ -52,7 +53,8 @@ static int run_renewal(struct kit_db *db, struct kit_store_op *op)
         if (kit_db_run(db, "UPDATE chat_turns SET lease_ms=? WHERE id=? AND state='running' AND owner=?", "iit",
                        renewal->until_ms, renewal->ids[i], chat->owner))
             return kit_db_fail(db, &op->failure);
-    return 0;
+    int code = chat_pieces_drop(db, chat->owner, &op->failure);
+    return code ? code : chat_pieces_drop_others(db, chat->owner, &op->failure);
 }
 
 static void on_renewed(struct kit_store_op *op)

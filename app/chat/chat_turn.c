@@ -3,12 +3,14 @@
 
 #include "chat_pending.h"
 #include "chat_room.h"
+#include "chat_say.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RETRY_MS 200 /* a write that the store did not take */
+#define PIECE_STEP_MS 5 /* pieces of many turns are written together */
+#define RETRY_MS 200    /* a write that the store did not take */
 
 /* One write of a turn. */
 struct chat_turn_write {
@@ -18,6 +20,7 @@ struct chat_turn_write {
     struct kit_user *user;
     struct chat_row about;
     struct chat_turn_row row;
+    struct chat_run run; /* what was said before */
     struct chat_batch batch;
     json_t *history, *questions, *waits_for;
     char *messages, *pending, *text; /* of a checkpoint; NULL: it is not one */
@@ -39,6 +42,7 @@ struct chat_turn_write {
 
 static void free_write(struct chat_turn_write *write)
 {
+    chat_run_clear(&write->run);
     chat_batch_clear(&write->batch);
     chat_turn_load_clear(&write->next);
     json_decref(write->history);
@@ -63,6 +67,15 @@ static int check_own(struct kit_db *db, const struct chat_turn_write *write, str
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     kit_rows_end(&row);
     return step == KIT_ROW ? 0 : kit_fail(failure, 409, NULL, "the turn is over");
+}
+
+static int store_run(struct kit_db *db, const struct chat_turn_write *write, struct kit_failure *failure)
+{
+    const struct chat_piece_line last = {.chat_key = write->about.key,
+                                         .seq = write->run.seq,
+                                         .attempt = write->row.attempt,
+                                         .ref_id = eio_str(write->row.ref_id)};
+    return chat_run_store(db, write->chat->owner, &last, &write->run, false, failure);
 }
 
 static int store_history(struct kit_db *db, const struct chat_turn_write *write, struct kit_failure *failure)
@@ -163,6 +176,7 @@ static int run_write(struct kit_db *db, struct kit_store_op *op)
     chat_turn_load_clear(&write->next);
     write->has_next = write->is_answered = false;
     int code = check_own(db, write, failure);
+    if (!code) code = store_run(db, write, failure);
     if (!code) code = store_history(db, write, failure);
     if (!code) code = store_questions(db, write, failure);
     if (!code) code = store_checkpoint(db, write, failure);
@@ -186,6 +200,8 @@ static void unlink_turn(struct chat_turn *turn)
 static void free_turn(struct chat_turn *turn)
 {
     unlink_turn(turn);
+    chat_say_forget(turn);
+    chat_run_clear(&turn->run);
     chat_model_cancel(turn);
     chat_calls_cancel(turn);
     eio_timer_stop(&turn->limit);
@@ -229,6 +245,7 @@ static void go_on(struct chat_turn *turn, struct chat_turn_write *write)
 }
 
 static void take_back(struct chat_turn *turn, struct chat_turn_write *write);
+static void wait_for_store(struct chat_turn *turn, const char *why);
 
 static void on_written(struct kit_store_op *op)
 {
@@ -261,14 +278,20 @@ static bool has_text(const struct chat_turn *turn)
     return turn->text.size > turn->text_out;
 }
 
+static void note_said(struct chat_turn *turn)
+{
+    uint64_t now = eio_loop_now_ms(turn->chat->kit->loop);
+    turn->text_out = turn->text.size;
+    turn->token_ms = now - now % PIECE_STEP_MS;
+}
+
 /* Moves what was said into the batch, in front of what is added next. */
 static void add_said(struct chat_turn *turn)
 {
     if (!has_text(turn)) return;
     struct eio_str text = {turn->text.json + turn->text_out, turn->text.size - turn->text_out};
     chat_batch_add_text(&turn->out, "chat.token", "content", text);
-    turn->text_out = turn->text.size;
-    turn->token_ms = eio_loop_now_ms(turn->chat->kit->loop);
+    note_said(turn);
 }
 
 void chat_turn_add(struct chat_turn *turn, const char *event, json_t *take_payload)
@@ -278,10 +301,18 @@ void chat_turn_add(struct chat_turn *turn, const char *event, json_t *take_paylo
     chat_turn_write(turn);
 }
 
-void chat_turn_say(struct chat_turn *turn, struct eio_str text)
+void chat_turn_say(struct chat_turn *turn, struct eio_str text, bool is_gathered)
 {
     sio_builder_put_slice(&turn->text, sio_args_none(), text);
+    if (is_gathered) turn->token_ms = 0;
     chat_turn_write(turn);
+}
+
+void chat_turn_put_said(struct chat_turn *turn, struct sio_builder *fields)
+{
+    struct eio_str text = {turn->text.json + turn->text_out, turn->text.size - turn->text_out};
+    chat_batch_put_said(&turn->out, fields, text);
+    note_said(turn);
 }
 
 void chat_turn_remember(struct chat_turn *turn, const char *type, const char *content, json_t *take_data)
@@ -377,7 +408,10 @@ static struct chat_turn_write *make_write(struct chat_turn *turn)
         free_write(write);
         return NULL;
     }
+    chat_say_forget(turn);
     add_said(turn);
+    write->run = turn->run;
+    memset(&turn->run, 0, sizeof turn->run);
     chat_batch_init(&write->batch, turn->about.chat_id);
     struct chat_batch empty = write->batch;
     chat_batch_set_ref(&empty, turn->row.ref_id, turn->row.attempt);
@@ -415,17 +449,39 @@ static void put_list_back(json_t **list, json_t *older)
     }
 }
 
-/* The store did not take it: it is put before what gathered meanwhile. */
+/* Before what gathered meanwhile. */
+static void put_back(struct chat_turn *turn, struct chat_batch *take_older)
+{
+    struct chat_batch newer = turn->out;
+    turn->out = *take_older;
+    memset(take_older, 0, sizeof *take_older);
+    chat_batch_set_ref(&turn->out, turn->row.ref_id, turn->row.attempt);
+    chat_batch_append(&turn->out, &newer);
+}
+
+void chat_turn_unsay(struct chat_turn *turn, struct eio_str fields, const struct kit_failure *why)
+{
+    struct chat_batch said;
+    chat_batch_init(&said, turn->about.chat_id);
+    chat_batch_set_ref(&said, turn->row.ref_id, turn->row.attempt);
+    chat_batch_add_said(&said, fields);
+    put_back(turn, &said);
+    if (why->code == 503) {
+        wait_for_store(turn, why->message);
+        return;
+    }
+    kit_log(EIO_LOG_ERROR, "a turn was ended from outside", "chat", turn->about.chat_id, "why", why->message, NULL);
+    chat_turn_drop(turn);
+}
+
+/* The store did not take it: it is put before what gathered meanwhile. What was said before is found in the store
+ * again, when more is said or the turn ends. */
 static void take_back(struct chat_turn *turn, struct chat_turn_write *write)
 {
     char why[160];
     snprintf(why, sizeof why, "%s", write->op.failure.message);
-    struct chat_batch newer = turn->out;
     chat_batch_rewind(&write->batch);
-    turn->out = write->batch;
-    chat_batch_set_ref(&turn->out, turn->row.ref_id, turn->row.attempt);
-    chat_batch_append(&turn->out, &newer);
-    memset(&write->batch, 0, sizeof write->batch);
+    put_back(turn, &write->batch);
     put_list_back(&turn->history, write->history);
     put_list_back(&turn->questions, write->questions);
     turn->checkpoint |= write->messages != NULL;
@@ -445,25 +501,37 @@ static void submit(struct chat_turn *turn)
     if (kit_store_submit(turn->chat->kit->store, &write->op, write->batch.count * 128)) take_back(turn, write);
 }
 
+/* Something besides text. */
+static bool is_due(const struct chat_turn *turn)
+{
+    return turn->out.count || turn->history || turn->checkpoint || turn->waits || turn->ends;
+}
+
 void chat_turn_write(struct chat_turn *turn)
 {
-    bool is_due = turn->out.count || turn->history || turn->checkpoint || turn->waits || turn->ends;
+    bool has_more = is_due(turn);
     uint64_t wait_ms = text_wait_ms(turn);
-    if (turn->writing || turn->retried_ms || (!is_due && !has_text(turn))) return;
+    if (turn->writing || turn->says == CHAT_SAYS_OUT || turn->retried_ms || (!has_more && !has_text(turn))) return;
     if (atomic_load(&turn->chat->is_stopping)) {
         submit(turn); /* the queue is waited for then, timers are not */
         return;
     }
-    if (!is_due && wait_ms)
+    if (has_more)
+        eio_timer_start(&turn->write_timer, 0); /* with what else comes in this turn of the loop */
+    else if (wait_ms)
         eio_timer_start(&turn->write_timer, wait_ms);
     else
-        eio_timer_start(&turn->write_timer, 0); /* with what else comes in this turn of the loop */
+        chat_say_add(turn);
 }
 
 static void on_write_timer(void *ctx)
 {
     struct chat_turn *turn = ctx;
-    if (!turn->writing) submit(turn);
+    if (turn->writing || turn->says == CHAT_SAYS_OUT) return;
+    if (turn->retried_ms || is_due(turn))
+        submit(turn);
+    else if (has_text(turn))
+        chat_say_add(turn);
 }
 
 /* ------------------------------------------------------------------- ends */

@@ -7,6 +7,7 @@
 #define CHAT_TURN_H
 
 #include "chat_assistants.h"
+#include "chat_pieces.h"
 #include "chat_turn_store.h"
 #include "llm.h"
 
@@ -37,6 +38,13 @@ struct chat_tool_call {
     bool ok, keeps_open, is_answer, has_started;
     void *data;           /* the tool's own */
     struct chat_mcp *mcp; /* chat_mcp.c: of an MCP server's tool */
+};
+
+/* Where what a turn has said is, that nobody has yet. */
+enum chat_says {
+    CHAT_SAYS_NOTHING, /* here, if there is something */
+    CHAT_SAYS_DUE,     /* here, and chat_say.c will take it */
+    CHAT_SAYS_OUT      /* a piece of it is on its way into the store */
 };
 
 struct chat_turn {
@@ -78,6 +86,9 @@ struct chat_turn {
     int code; /* why it failed; 0 */
     char message[160];
     struct chat_turn_write *writing;
+    enum chat_says says;
+    struct chat_turn *prev_due, *next_due; /* of chat_say.c */
+    struct chat_run run;
     struct eio_timer write_timer;
     uint64_t token_ms;   /* when text was written last */
     uint64_t retried_ms; /* since when nothing can be written; 0: it can */
@@ -102,8 +113,11 @@ void chat_turns_stop(struct chat *chat);
 /* Entries of the turn. Each consumes the payload. */
 void chat_turn_add(struct chat_turn *turn, const char *event, json_t *take_payload);
 void chat_turn_think(struct chat_turn *turn, const char *step);
-/* Appends to the answer. */
-void chat_turn_say(struct chat_turn *turn, struct eio_str text);
+/* Appends to the answer. is_gathered: more will not come soon. */
+void chat_turn_say(struct chat_turn *turn, struct eio_str text, bool is_gathered);
+/* For chat_say.c: puts the fields of what was said, which has then left the turn; and back, as it cannot be stored. */
+void chat_turn_put_said(struct chat_turn *turn, struct sio_builder *fields);
+void chat_turn_unsay(struct chat_turn *turn, struct eio_str fields, const struct kit_failure *why);
 /* A message for the history. Consumes the data, which may be NULL. */
 void chat_turn_remember(struct chat_turn *turn, const char *type, const char *content, json_t *take_data);
 /* Time that a user takes for an answer does not count. */

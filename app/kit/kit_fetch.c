@@ -11,6 +11,7 @@
 #define RESPONSE_BYTES 1048576
 #define CONNECTIONS_KEPT 16L
 #define PIECE_BYTES 4096L /* libcurl reads up to 100 of them in one turn of the loop */
+#define GATHER_STEP_MS 5  /* connections that gather are read together; 10 if the interval is a multiple of that */
 
 struct kit_fetcher {
     struct eio_loop *loop;
@@ -18,8 +19,9 @@ struct kit_fetcher {
     struct eio_timer timer; /* when libcurl wants to be called */
     struct kit_fetch *first;
     struct kit_fetch_stats stats;
-    bool in_callback; /* of libcurl, which takes and gives back no request now */
-    bool has_waiting; /* requests to be taken or given back afterwards */
+    struct watch *acting; /* whose descriptor libcurl reads or writes now; NULL: none, or it is gone */
+    bool in_callback;     /* of libcurl, which takes and gives back no request now */
+    bool has_waiting;     /* requests to be taken or given back afterwards */
 };
 
 struct kit_fetch {
@@ -31,7 +33,7 @@ struct kit_fetch {
     char *received;
     size_t received_size, received_capacity, max_bytes;
     struct eio_timer idle_timer;
-    uint32_t idle_timeout_ms;
+    uint32_t idle_timeout_ms, gather_ms;
     void (*on_head)(void *ctx, int status);
     bool (*on_data)(void *ctx, int status, struct eio_str data);
     void (*on_done)(void *ctx, const struct kit_fetch_result *result);
@@ -42,22 +44,66 @@ struct kit_fetch {
     bool was_refused; /* an address, for not being public */
 };
 
-/* A descriptor that libcurl wants watched. */
+/* A descriptor that libcurl wants watched. One that gathers is not: a timer has it read. */
 struct watch {
     struct kit_fetcher *fetcher;
     struct event *event;
+    evutil_socket_t fd;
+    struct eio_timer gather;
+    bool gathers;
+    uint32_t
+        gather_ms;    /* of the request whose data was read in this turn; 0: nothing was, or not of one that gathers */
+    uint64_t read_ms; /* when data was read last */
 };
 
 /* ---------------------------------------------------------------- the loop */
 
 static void finish_done(struct kit_fetcher *fetcher);
 
+static void stop_gathering(struct watch *watch)
+{
+    if (!watch->gathers) return;
+    watch->gathers = false;
+    eio_timer_stop(&watch->gather);
+    event_add(watch->event, NULL);
+}
+
+/* Data that comes quickly may gather. At the end of the interval it is read without asking whether there is any. */
+static void gather_or_watch(struct watch *watch)
+{
+    uint64_t now = eio_loop_now_ms(watch->fetcher->loop), step = watch->gather_ms % 10 ? GATHER_STEP_MS : 10;
+    uint64_t due = now - now % step + watch->gather_ms;
+    bool is_quick = watch->gather_ms >= GATHER_STEP_MS && (watch->gathers || now - watch->read_ms <= watch->gather_ms);
+    if (watch->gather_ms) watch->read_ms = now;
+    if (!is_quick || due <= now || eio_timer_start(&watch->gather, due - now)) {
+        stop_gathering(watch);
+        return;
+    }
+    if (!watch->gathers) event_del(watch->event);
+    watch->gathers = true;
+}
+
+static void act(struct watch *watch, int mask)
+{
+    struct kit_fetcher *fetcher = watch->fetcher;
+    int running;
+    fetcher->acting = watch;
+    watch->gather_ms = 0;
+    curl_multi_socket_action(fetcher->multi, watch->fd, mask, &running);
+    if (fetcher->acting) gather_or_watch(watch);
+    fetcher->acting = NULL;
+    finish_done(fetcher);
+}
+
 static void on_ready(evutil_socket_t fd, short what, void *ctx)
 {
-    struct kit_fetcher *fetcher = ((struct watch *)ctx)->fetcher;
-    int running, mask = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(fetcher->multi, fd, mask, &running);
-    finish_done(fetcher);
+    (void)fd;
+    act(ctx, (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0));
+}
+
+static void on_gathered(void *ctx)
+{
+    act(ctx, CURL_CSELECT_IN);
 }
 
 static void on_timer(void *ctx)
@@ -81,6 +127,8 @@ static int on_timeout_wanted(CURLM *multi, long ms, void *ctx)
 
 static void free_watch(struct watch *watch)
 {
+    if (watch->fetcher->acting == watch) watch->fetcher->acting = NULL;
+    eio_timer_stop(&watch->gather);
     if (watch->event) event_free(watch->event);
     free(watch);
 }
@@ -95,9 +143,15 @@ static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, vo
         if (watch) free_watch(watch);
         return 0;
     }
-    if (!watch) watch = calloc(1, sizeof *watch);
-    if (!watch) return -1;
-    watch->fetcher = fetcher;
+    if (!watch) {
+        watch = calloc(1, sizeof *watch);
+        if (!watch) return -1;
+        watch->fetcher = fetcher;
+        watch->fd = fd;
+        eio_timer_init(&watch->gather, fetcher->loop, on_gathered, watch);
+    }
+    watch->gathers = false;
+    eio_timer_stop(&watch->gather);
     if (watch->event) event_free(watch->event);
     watch->event = event_new(eio_loop_base(fetcher->loop), fd, events, on_ready, watch);
     curl_multi_assign(fetcher->multi, fd, watch);
@@ -176,6 +230,12 @@ const char *kit_fetch_header(const struct kit_fetch *fetch, const char *name)
     return curl_easy_header(fetch->easy, name, 0, CURLH_HEADER, -1, &header) ? NULL : header->value;
 }
 
+bool kit_fetch_gathers(const struct kit_fetch *fetch)
+{
+    const struct watch *watch = fetch->fetcher->acting;
+    return watch && watch->gathers && watch->gather_ms;
+}
+
 static bool keep(struct kit_fetch *fetch, const char *p, size_t n)
 {
     size_t wanted = fetch->received_size + n;
@@ -205,11 +265,22 @@ static size_t on_head_line(char *p, size_t size, size_t count, void *ctx)
     return fetch->cancelled ? 0 : n;
 }
 
+/* Others may share a connection of HTTP/2: none of them must wait for this one's sake. */
+static void note_data(const struct kit_fetch *fetch)
+{
+    long version = 0;
+    struct watch *watch = fetch->fetcher->acting;
+    if (!watch || !fetch->gather_ms || watch->gather_ms) return;
+    curl_easy_getinfo(fetch->easy, CURLINFO_HTTP_VERSION, &version);
+    if (version == CURL_HTTP_VERSION_1_1 || version == CURL_HTTP_VERSION_1_0) watch->gather_ms = fetch->gather_ms;
+}
+
 /* As libcurl's write function: anything but n ends the request. */
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
 {
     struct kit_fetch *fetch = ctx;
     size_t n = size * count;
+    note_data(fetch);
     if (fetch->idle_timeout_ms) eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
     if (fetch->cancelled) return CURL_WRITEFUNC_ERROR;
     if (fetch->on_data) {
@@ -389,6 +460,7 @@ struct kit_fetch *kit_fetch_start(struct kit_fetcher *fetcher, const struct kit_
     fetch->ctx = options->ctx;
     fetch->max_bytes = options->max_bytes ? options->max_bytes : RESPONSE_BYTES;
     fetch->idle_timeout_ms = options->idle_timeout_ms;
+    fetch->gather_ms = options->gather_ms;
     eio_timer_init(&fetch->idle_timer, fetcher->loop, on_idle, fetch);
     link_fetch(fetch);
     fetch->easy = kit_fetch_check_url(options->url) ? NULL : curl_easy_init();

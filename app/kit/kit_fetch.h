@@ -24,7 +24,11 @@ struct kit_fetch_options {
     size_t max_bytes;           /* of the response; above, it ends early. 0: 1 MiB */
     uint32_t timeout_ms;        /* for all of it; 0: none */
     uint32_t idle_timeout_ms;   /* without a byte received; 0: none */
-    bool only_public;           /* connects to no address of this machine or of a private network */
+    /* A response that comes in pieces closer together than this is read at intervals of this, so that several pieces
+     * come at once, for less than each alone would cost; 0: as soon as there is something. In steps
+     * of 10 ms or 5. */
+    uint32_t gather_ms;
+    bool only_public; /* connects to no address of this machine or of a private network */
     /* The response's head is there, with a status other than 1xx; NULL: who cares waits for on_data. As in on_data,
      * other requests may be started and cancelled, and this one. */
     void (*on_head)(void *ctx, int status);
@@ -53,6 +57,8 @@ const char *kit_fetch_header(const struct kit_fetch *fetch, const char *name);
 /* Until it goes on, nothing more is received, or nearly nothing: what has arrived may still come. Also within on_data.
  */
 void kit_fetch_pause(struct kit_fetch *fetch, bool pauses);
+/* Within on_data: the data has gathered (gather_ms), and more comes after that time. */
+bool kit_fetch_gathers(const struct kit_fetch *fetch);
 /* Ends it without on_done. Also within on_data. */
 void kit_fetch_cancel(struct kit_fetch *fetch);
 void kit_fetcher_get_stats(const struct kit_fetcher *fetcher, struct kit_fetch_stats *stats);

@@ -1,6 +1,7 @@
 #include "kit_json.h"
 
 #include <base_json.h>
+#include <base_utf8.h>
 #include <string.h>
 
 int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *failure)
@@ -36,6 +37,11 @@ bool kit_json_each(struct kit_json_walk *walk, struct eio_str *key, struct eio_s
 size_t kit_json_decode(struct eio_str quoted, char *out)
 {
     return base_json_decode((struct base_str){quoted.p, quoted.n}, out);
+}
+
+bool kit_json_is_utf8(struct eio_str text)
+{
+    return base_utf8_valid((const uint8_t *)text.p, text.n);
 }
 
 bool kit_json_text_is(struct eio_str quoted, const char *text)

@@ -23,6 +23,7 @@ bool kit_json_each(struct kit_json_walk *walk, struct eio_str *key, struct eio_s
 /* Decodes a string (quotes included) to UTF-8; lone surrogates become U+FFFD. Never longer than the input. Returns the
  * size. */
 size_t kit_json_decode(struct eio_str quoted, char *out);
+bool kit_json_is_utf8(struct eio_str text);
 /* True if the value is a string of exactly that text. */
 bool kit_json_text_is(struct eio_str quoted, const char *text);
 

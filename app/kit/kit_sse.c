@@ -156,10 +156,36 @@ static int take_bytes(struct kit_sse *sse, struct eio_str *bytes, kit_sse_fn fn,
     return code || !is_whole ? code : take_line(sse, fn, ctx);
 }
 
+/* Nothing of an event is here yet. */
+static bool is_between_events(const struct kit_sse *sse)
+{
+    return !sse->line.n && !sse->is_comment && !sse->skips_lf && !sse->has_data && !sse->has_error &&
+           !sse->has_next_id && !sse->name.n;
+}
+
+/* An event that is one line `data: …`, as nearly all of models' streams are, is handed on where it stands. False: it is
+ * another one, or not whole. */
+static bool report_in_place(struct kit_sse *sse, struct eio_str *bytes, kit_sse_fn fn, void *ctx)
+{
+    static const char field[] = "data:";
+    size_t skipped = sizeof field - 1;
+    if (bytes->n < skipped || memcmp(bytes->p, field, skipped) || !is_between_events(sse)) return false;
+    const char *lf = memchr(bytes->p, '\n', bytes->n);
+    size_t n = lf ? (size_t)(lf - bytes->p) : bytes->n;
+    if (n + 2 > bytes->n || lf[1] != '\n' || n > sse->max_bytes || memchr(bytes->p, '\r', n)) return false;
+    if (bytes->p[skipped] == ' ') skipped++;
+    struct kit_sse_event event = {.name = {"", 0}, .data = {bytes->p + skipped, n - skipped}};
+    bytes->p += n + 2;
+    bytes->n -= n + 2;
+    sse->failed = fn(ctx, &event);
+    return true;
+}
+
 int kit_sse_feed(struct kit_sse *sse, struct eio_str bytes, kit_sse_fn fn, void *ctx)
 {
     if (!sse->failed && sse->mark != MARK_DONE && bytes.n) sse->failed = skip_mark(sse, &bytes);
     while (!sse->failed && bytes.n) {
+        if (report_in_place(sse, &bytes, fn, ctx)) continue;
         if (sse->skips_lf && bytes.p[0] == '\n') {
             bytes.p++;
             bytes.n--;

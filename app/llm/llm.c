@@ -218,6 +218,7 @@ static bool fill_in(struct llm_answer *answer, const struct llm_request *request
     answer->no_local = request->no_local;
     answer->no_calls = request->no_calls;
     answer->max_tokens = request->max_tokens;
+    answer->gather_ms = request->gather_ms;
     answer->now_ms = request->now_ms ? request->now_ms : (int64_t)eio_loop_unix_ms(llm->kit->loop);
     snprintf(answer->zone, sizeof answer->zone, "%s", request->zone ? request->zone : "");
     answer->started_ms = eio_loop_now_ms(llm->kit->loop);

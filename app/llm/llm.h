@@ -37,6 +37,7 @@ struct llm_request {
     bool no_local;       /* the embedded one is not asked: it quotes, it does not write */
     bool no_calls;       /* the tools are shown, but must not be called: the last step of a loop that is bounded */
     uint32_t max_tokens; /* of the answer; 0: the provider's */
+    uint32_t gather_ms;  /* pieces that come faster than this may come together, at this interval; 0: at once */
     /* For `local`: what "tomorrow at 7" means. */
     int64_t now_ms;          /* Unix time; 0: the clock's */
     const char *zone;        /* the user's (kit_zone.h); NULL or "": the server's */
@@ -68,6 +69,7 @@ struct llm_event {
     enum llm_event_kind kind;
     const char *provider; /* id of who answers */
     struct eio_str text;
+    bool is_gathered;    /* of TEXT: the next pieces come in gather_ms */
     unsigned call;       /* from 0, in the order in which they were opened */
     const char *call_id; /* unique in this answer */
     const char *name;    /* of the tool, as declared; or what the model wrote if no tool is called that */

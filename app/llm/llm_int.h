@@ -88,7 +88,7 @@ struct llm_answer {
     char *search_tool;                 /* NULL: none */
     bool no_local, no_calls, is_bound; /* is_bound: the request names its provider */
     struct llm_providers *providers;   /* a reference */
-    uint32_t max_tokens;
+    uint32_t max_tokens, gather_ms;
     int64_t now_ms;
     char zone[KIT_ZONE_SIZE];
     char id_prefix[24]; /* of calls that come without an id */

@@ -188,7 +188,9 @@ static void finish_reading(struct llm_openai *o, bool done)
 static int on_event(void *ctx, const struct llm_event *event)
 {
     struct llm_openai *o = ctx;
-    return llm__emit(o->answer, event);
+    struct llm_event own = *event;
+    own.is_gathered = o->fetch && kit_fetch_gathers(o->fetch);
+    return llm__emit(o->answer, &own);
 }
 
 /* What is collected of a response that is not a stream. */
@@ -282,6 +284,7 @@ static void begin_try(struct llm_openai *o)
                                         .headers = (const char *const *)o->provider->headers,
                                         .body = eio_str(o->body),
                                         .timeout_ms = time_left_ms(o),
+                                        .gather_ms = o->answer->gather_ms,
                                         .on_data = on_data,
                                         .on_done = on_done,
                                         .ctx = o};

@@ -1,6 +1,8 @@
 /* The stream of /chat/completions: events of server-sent events to chunks, chunks to text, calls and an end. */
 #include "llm_reader.h"
 
+#include "llm_chunk.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,7 +173,19 @@ static int take_choice(struct llm_reader *reader, const json_t *choice)
     return code ? code : take_finish(reader, json_string_value(json_object_get(choice, "finish_reason")));
 }
 
-static int take_json(struct llm_reader *reader, struct eio_str text)
+/* A piece of text, quoted. */
+static int take_quoted(struct llm_reader *reader, struct eio_str quoted)
+{
+    struct eio_str plain = {quoted.p + 1, quoted.n - 2};
+    if (!memchr(plain.p, '\\', plain.n)) return take_content(reader, plain, false);
+    char *decoded = malloc(quoted.n);
+    if (!decoded) return out_of_memory(reader);
+    int code = take_content(reader, (struct eio_str){decoded, kit_json_decode(quoted, decoded)}, false);
+    free(decoded);
+    return code;
+}
+
+static int take_tree(struct llm_reader *reader, struct eio_str text)
 {
     json_error_t wrong;
     json_t *chunk = json_loadb(text.p, text.n, JSON_ALLOW_NUL, &wrong);
@@ -194,6 +208,13 @@ static int take_json(struct llm_reader *reader, struct eio_str text)
     }
     json_decref(chunk);
     return code;
+}
+
+static int take_json(struct llm_reader *reader, struct eio_str text)
+{
+    struct eio_str content;
+    if (!llm_chunk_scan(text, &content)) return take_tree(reader, text);
+    return content.n ? take_quoted(reader, content) : 0;
 }
 
 /* ------------------------------------------------------------------ stream */

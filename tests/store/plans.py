@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 SMALL = {  # tables that do not grow with history
-    "alert_changes", "alert_rules", "knowledge_changes", "migrations", "store_nodes",
+    "alert_changes", "alert_rules", "chat_pieces", "knowledge_changes", "migrations", "store_nodes",
 }
 OF_TESTS = re.compile(r"UPDATE calls SET started_ms = started_ms - \d+$")
 

@@ -3,7 +3,10 @@
 
 #include "kit_fetch.h"
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct {
     struct eio_loop *loop;
@@ -352,6 +355,83 @@ static void connects_to_public_addresses_only_if_asked(void **state)
     assert_string_equal(t.error, "its address is not public");
 }
 
+#define GATHER_MS 200
+
+static struct {
+    size_t size; /* what has come */
+    uint64_t at_ms;
+    bool gathers;
+} g;
+
+static bool on_gathered(void *ctx, int status, struct eio_str data)
+{
+    (void)ctx, (void)status;
+    g.size += data.n;
+    g.at_ms = eio_loop_now_ms(t.loop);
+    g.gathers = kit_fetch_gathers(t.fetch);
+    return true;
+}
+
+static void say(int fd, const char *piece)
+{
+    char chunk[64];
+    int n = snprintf(chunk, sizeof chunk, "%zx\r\n%s\r\n", strlen(piece), piece);
+    assert_int_equal(send(fd, chunk, (size_t)n, MSG_NOSIGNAL), n);
+}
+
+static void turn_until_size(size_t size)
+{
+    for (int i = 0; i < 4000 && g.size < size; i++) eio_loop_turn(t.loop, 5);
+    assert_int_equal(g.size, size);
+}
+
+/* Pieces that come quickly are read together, once an interval; after a silence the next is read at once again. */
+static void gathers_what_comes_quickly(void **state)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    char url[64], request[2048];
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
+    (void)state;
+    memset(&g, 0, sizeof g);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    struct kit_fetch_options options = {.url = url, .gather_ms = GATHER_MS, .on_data = on_gathered, .on_done = on_done};
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    for (int i = 0; i < 10; i++) eio_loop_turn(t.loop, 5);
+    fd = accept(listener, NULL, NULL);
+    assert_true(recv(fd, request, sizeof request, 0) > 0);
+    assert_int_equal(send(fd, head, sizeof head - 1, 0), sizeof head - 1);
+    say(fd, "a");
+    turn_until_size(1);
+    assert_false(g.gathers);
+    for (size_t had = 1; had < 8 && !g.gathers; had++) { /* the machine may be slower than the interval */
+        say(fd, "b");
+        turn_until_size(had + 1);
+    }
+    uint64_t last_ms = g.at_ms;
+    size_t had = g.size;
+    say(fd, "c");
+    eio_loop_turn(t.loop, 5);
+    say(fd, "d");
+    turn_until_size(had + 2);
+    assert_true(g.gathers);
+    assert_true(g.at_ms - last_ms >= GATHER_MS - 5);
+    for (uint64_t began = eio_loop_now_ms(t.loop); eio_loop_now_ms(t.loop) - began < 2 * GATHER_MS + 100;)
+        eio_loop_turn(t.loop, 20);
+    say(fd, "e");
+    turn_until_size(had + 3);
+    assert_false(g.gathers);
+    say(fd, "");
+    run_until_done(1);
+    assert_string_equal(t.error, "");
+    close(fd);
+    close(listener);
+}
+
 static void is_cancelled_from_outside(void **state)
 {
     struct kit_fetch_options options = options_for("/never");
@@ -392,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_paused_request_waits_and_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(gathers_what_comes_quickly, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_urls_that_are_none_of_http, set_up, tear_down),
     };
