@@ -2,8 +2,10 @@
  * does not know it leaves to a real parser. */
 #include "llm_chunk.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#define HEAD_BYTES_MAX 1024
 #define DEPTH_MAX 8   /* of values that are passed over */
 #define DIGITS_MAX 18 /* of a number */
 
@@ -177,16 +179,24 @@ static bool is(struct eio_str key, const char *name, size_t n)
 }
 #define IS(key, name) is(key, name, sizeof name - 1)
 
-static bool each_member(struct scan *scan, member_fn fn, struct found *found)
+static bool take_member(struct scan *scan, member_fn fn, struct found *found)
 {
     struct eio_str key;
-    if (!take(scan, '{')) return false;
-    if (take(scan, '}')) return true;
-    do {
-        if (!take_string(scan, &key) || memchr(key.p, '\\', key.n)) return false;
-        if (!take(scan, ':') || !fn(scan, key, found)) return false;
-    } while (take(scan, ','));
+    if (!take_string(scan, &key) || memchr(key.p, '\\', key.n)) return false;
+    return take(scan, ':') && fn(scan, key, found);
+}
+
+static bool rest_of_members(struct scan *scan, member_fn fn, struct found *found)
+{
+    while (take(scan, ','))
+        if (!take_member(scan, fn, found)) return false;
     return take(scan, '}');
+}
+
+static bool each_member(struct scan *scan, member_fn fn, struct found *found)
+{
+    if (!take(scan, '{')) return false;
+    return take(scan, '}') || (take_member(scan, fn, found) && rest_of_members(scan, fn, found));
 }
 
 static bool take_of_delta(struct scan *scan, struct eio_str key, struct found *found)
@@ -227,14 +237,50 @@ static bool take_of_chunk(struct scan *scan, struct eio_str key, struct found *f
     return skip_value(scan, 0);
 }
 
-bool llm_chunk_scan(struct eio_str text, struct eio_str *content)
+static bool is_over(struct scan *scan)
 {
-    struct scan scan = {text.p, text.p + text.n};
-    struct found found = {.has_content = false};
-    *content = found.content;
-    if (!each_member(&scan, take_of_chunk, &found)) return false;
-    skip_space(&scan);
-    if (scan.p != scan.end || !found.has_choices || !found.has_delta) return false;
-    if (found.content.n) *content = (struct eio_str){found.content.p - 1, found.content.n + 2};
+    skip_space(scan);
+    return scan->p == scan->end;
+}
+
+/* From the text on: the head was read when it came first. */
+static bool scan_tail(struct scan *scan, struct found *found)
+{
+    *found = (struct found){.has_content = true, .has_delta = true, .has_choices = true};
+    return take_string(scan, &found->content) && rest_of_members(scan, take_of_delta, found) &&
+           rest_of_members(scan, take_of_choice, found) && take(scan, ']') &&
+           rest_of_members(scan, take_of_chunk, found) && is_over(scan);
+}
+
+static bool scan_all(struct scan *scan, struct found *found)
+{
+    *found = (struct found){.has_content = false};
+    return each_member(scan, take_of_chunk, found) && is_over(scan) && found->has_choices && found->has_delta;
+}
+
+static void keep_head(struct llm_chunk_head *head, const char *p, size_t n)
+{
+    char *kept = n <= HEAD_BYTES_MAX ? realloc(head->p, n) : NULL;
+    if (!kept) return;
+    memcpy(kept, p, n);
+    *head = (struct llm_chunk_head){kept, n};
+}
+
+bool llm_chunk_scan(struct llm_chunk_head *head, struct eio_str text, struct eio_str *content)
+{
+    struct found found;
+    struct scan tail = {text.p + head->n, text.p + text.n}, all = {text.p, text.p + text.n};
+    bool has_head = head->n && text.n > head->n && !memcmp(text.p, head->p, head->n);
+    *content = (struct eio_str){NULL, 0};
+    if ((!has_head || !scan_tail(&tail, &found)) && !scan_all(&all, &found)) return false;
+    if (!found.content.n) return true;
+    *content = (struct eio_str){found.content.p - 1, found.content.n + 2};
+    if (!has_head) keep_head(head, text.p, (size_t)(content->p - text.p));
     return true;
+}
+
+void llm_chunk_head_clear(struct llm_chunk_head *head)
+{
+    free(head->p);
+    *head = (struct llm_chunk_head){NULL, 0};
 }

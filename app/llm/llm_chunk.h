@@ -5,9 +5,17 @@
 
 #include "kit_json.h"
 
+/* What stands before the text in the last chunk that was read: most servers repeat it. Zeroed: nothing yet. */
+struct llm_chunk_head {
+    char *p;
+    size_t n;
+};
+
 /* True if the chunk is such a one; *content is then the piece as a JSON string with its quotes, or {NULL, 0} if the
  * chunk has no text. False: whatever it is, it has to be read as a whole: an end, usage, calls, thoughts, an error, or
  * not JSON. */
-bool llm_chunk_scan(struct eio_str text, struct eio_str *content);
+bool llm_chunk_scan(struct llm_chunk_head *head, struct eio_str text, struct eio_str *content);
+/* Zeroes it, too. */
+void llm_chunk_head_clear(struct llm_chunk_head *head);
 
 #endif

@@ -32,6 +32,7 @@ struct llm_openai {
     struct llm_fault fault;
     unsigned tries;
     uint64_t try_ends_ms;           /* of the loop */
+    uint64_t data_ms;               /* when data came last; 0: none has in this try */
     bool in_reader, dead;           /* dead: to be freed when the reader has returned */
     struct llm_openai *prev, *next; /* of llm->drains */
 };
@@ -201,11 +202,25 @@ static bool keep_error(struct llm_openai *o, struct eio_str data)
     return !llm_text_add(&o->error_body, data, ERROR_BODY_BYTES) && o->error_body.n < ERROR_BODY_BYTES;
 }
 
+/* The timer is not started anew for each piece: when it fires, it goes on if there was one since. */
+static void note_data(struct llm_openai *o)
+{
+    if (!o->data_ms) eio_timer_start(&o->timer, o->provider->idle_timeout_ms);
+    o->data_ms = eio_loop_now_ms(o->llm->kit->loop);
+}
+
+static bool has_fresh_data(const struct llm_openai *o, uint64_t *left_ms)
+{
+    uint64_t passed = eio_loop_now_ms(o->llm->kit->loop) - o->data_ms;
+    *left_ms = passed < o->provider->idle_timeout_ms ? o->provider->idle_timeout_ms - passed : 0;
+    return o->data_ms && *left_ms;
+}
+
 static bool on_data(void *ctx, int status, struct eio_str data)
 {
     struct llm_openai *o = ctx;
     if (o->state == DRAINING) return true;
-    eio_timer_start(&o->timer, o->provider->idle_timeout_ms);
+    note_data(o);
     if (status / 100 != 2) return keep_error(o, data);
     o->in_reader = true;
     int code = llm_reader_feed(&o->reader, data);
@@ -289,6 +304,7 @@ static void begin_try(struct llm_openai *o)
                                         .on_done = on_done,
                                         .ctx = o};
     init_reader(o);
+    o->data_ms = 0;
     o->state = ASKING;
     o->try_ends_ms = eio_loop_now_ms(o->llm->kit->loop) + options.timeout_ms;
     o->tries++;
@@ -301,10 +317,13 @@ static void begin_try(struct llm_openai *o)
 static void on_timer(void *ctx)
 {
     struct llm_openai *o = ctx;
+    uint64_t left_ms;
     if (o->state == DRAINING) {
         free_openai(o);
     } else if (o->state == WAITING) {
         begin_try(o);
+    } else if (has_fresh_data(o, &left_ms)) {
+        eio_timer_start(&o->timer, left_ms);
     } else if (llm_reader_is_complete(&o->reader)) {
         finish_reading(o, false);
     } else {

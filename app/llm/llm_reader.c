@@ -1,8 +1,6 @@
 /* The stream of /chat/completions: events of server-sent events to chunks, chunks to text, calls and an end. */
 #include "llm_reader.h"
 
-#include "llm_chunk.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,7 +211,7 @@ static int take_tree(struct llm_reader *reader, struct eio_str text)
 static int take_json(struct llm_reader *reader, struct eio_str text)
 {
     struct eio_str content;
-    if (!llm_chunk_scan(text, &content)) return take_tree(reader, text);
+    if (!llm_chunk_scan(&reader->head, text, &content)) return take_tree(reader, text);
     return content.n ? take_quoted(reader, content) : 0;
 }
 
@@ -381,6 +379,7 @@ void llm_reader_clear(struct llm_reader *reader)
     free(reader->reasoning.p);
     free(reader->plain.p);
     kit_sse_clear(&reader->sse);
+    llm_chunk_head_clear(&reader->head);
     reader->calls = NULL;
     reader->call_count = reader->call_capacity = 0;
     reader->text = reader->reasoning = reader->plain = (struct llm_text){NULL, 0, 0};

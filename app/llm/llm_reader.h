@@ -5,6 +5,7 @@
 
 #include "kit_sse.h"
 #include "llm.h"
+#include "llm_chunk.h"
 #include "llm_fault.h"
 #include "llm_think.h"
 
@@ -52,6 +53,7 @@ struct llm_reader {
 
     /* Private. */
     struct kit_sse sse;
+    struct llm_chunk_head head;
     struct llm_think think;
     struct llm_text text, reasoning, plain;
     size_t bytes;

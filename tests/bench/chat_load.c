@@ -26,8 +26,7 @@ static const char chunk_begin[] =
     "{\"id\":\"chatcmpl-CgVv4bQ8mWzXh2cN5yTtRk7dLp1sF\",\"object\":\"chat.completion.chunk\",\"created\":1764499800,"
     "\"model\":\"gpt-bench-2026-11-01\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_560af6e559\","
     "\"choices\":[{\"index\":0,\"delta\":{\"content\":\"";
-static const char chunk_end[] =
-    "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"Zq3XyT1b\"}\n\n";
+static const char chunk_end[] = "\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,\"obfuscation\":\"";
 static const char last_chunk[] =
     "data: "
     "{\"id\":\"chatcmpl-CgVv4bQ8mWzXh2cN5yTtRk7dLp1sF\",\"object\":\"chat.completion.chunk\",\"created\":1764499800,"
@@ -123,7 +122,8 @@ static void say_part(const struct chat *chat, const char *text, size_t n)
 static void say_word(struct chat *chat, double now)
 {
     char text[1000];
-    int size = snprintf(text, sizeof text, "%sw%06u %s", chunk_begin, chat->said, chunk_end);
+    int size = snprintf(text, sizeof text, "%sw%06u %s%08x\"}\n\n", chunk_begin, chat->said, chunk_end,
+                        chat->said * 2654435761u);
     chat->said_at[chat->said++] = now;
     say_part(chat, text, (size_t)size);
 }
