@@ -72,6 +72,12 @@ struct rooms_bytes rooms__cut_bytes(struct rooms_arena *arena, struct rooms_byte
 void rooms__cut_names(struct rooms_arena *text, struct rooms_name *out, const struct rooms_name *names, size_t count);
 size_t rooms__names_size(const struct rooms_name *names, size_t count); /* slices and text */
 
+/* ---------------------------------------------------------- rooms_backoff.c */
+
+/* How long to wait before trying again: doubles from min to max with each round, less a random part of up to half, so
+ * that nodes do not all come at once. */
+uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uint32_t chance);
+
 /* --------------------------------------------------------- rooms_recovery.c */
 
 /* The memory adapter's log and sessions. Time is the caller's. Offsets are "<8 characters of this log>.<number>". */

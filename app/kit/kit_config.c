@@ -195,7 +195,8 @@ static int set_option(struct kit_config *config, const struct kit_setting *setti
 /* An address is a secret only with a password in it. */
 static bool hides(const struct kit_option *option, const char *value)
 {
-    bool is_address = !strcmp(option->name, "redis") || !strcmp(option->name, "store");
+    bool is_address =
+        !strcmp(option->name, "redis") || !strcmp(option->name, "store") || !strcmp(option->name, "cluster");
     return option->secret && (!is_address || strchr(value, '@') || strstr(value, "password"));
 }
 
@@ -242,6 +243,11 @@ static void derive_options(struct kit_config *config)
     config->redis_options.url = config->redis;
     config->redis_options.key_prefix = config->redis_key_prefix;
     config->redis_options.session_prefix = config->redis_session_prefix;
+    config->cluster_options.url = !config->cluster[0]                     ? NULL
+                                  : strcmp(config->cluster, "store") == 0 ? config->store
+                                                                          : config->cluster;
+    config->cluster_options.channel_prefix = config->cluster_channel_prefix;
+    config->cluster_options.table = config->cluster_table;
     config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
     config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
@@ -256,6 +262,7 @@ void kit_config_init(struct kit_config *config, const struct kit_module *const *
     config->modules = modules;
     sio_options_init(&config->io);
     rooms_redis_options_init(&config->redis_options);
+    rooms_postgresql_options_init(&config->cluster_options);
     struct kit_setting setting;
     size_t words = 0, i;
     for (const struct kit_module *const *module = modules; *module; module++)
@@ -611,6 +618,24 @@ static int check_redis_options(const struct kit_config *config, struct report *r
     return 0;
 }
 
+static int check_cluster_options(const struct kit_config *config, struct report *report)
+{
+    const char *source = source_of(config, "cluster");
+    if (!config->cluster[0]) return 0;
+    if (config->redis[0])
+        return report_fault(report, "option cluster: invalid beside option redis (allowed: one of them), from %s",
+                            source);
+    if (!config->cluster_options.url[0])
+        return report_fault(
+            report, "option cluster: 'store' needs a PostgreSQL (allowed with option store only), from %s", source);
+    if (config->io.recovery.enabled)
+        return report_fault(report,
+                            "option recovery: 'true' does not work with option cluster (allowed with redis: only with "
+                            "adapter redis-streams), from %s",
+                            source_of(config, "recovery"));
+    return 0;
+}
+
 static int check_sizes(const struct kit_config *config, struct report *report)
 {
     const struct eio_http_options *http = &config->io.http;
@@ -631,6 +656,7 @@ int kit_config_check_server(const struct kit_config *config, char *error, size_t
     struct report report = {error, error_size, false};
     int failed = check_host(config, &report);
     if (!failed) failed = check_redis_options(config, &report);
+    if (!failed) failed = check_cluster_options(config, &report);
     return failed ? failed : check_sizes(config, &report);
 }
 

@@ -40,6 +40,10 @@ struct kit_config {
     bool redis_sessions;
     const char *redis_sessions_key;
 
+    const char *cluster; /* "": none; "store": the URL of that option; a URL of PostgreSQL */
+    const char *cluster_channel_prefix, *cluster_table;
+    struct rooms_postgresql_options cluster_options; /* url: NULL without a cluster */
+
     const char *data;  /* directory, or ":memory:" */
     int store_sync;    /* enum kit_store_sync */
     const char *store; /* "": SQLite in data */

@@ -75,6 +75,8 @@ static void put_health(struct kit *kit, struct sio_builder *json)
         kit_put_int(json, totals.up);
     }
     if (kit->config->store[0]) sio_builder_put(json, is_away ? ",\"store\":\"away\"" : ",\"store\":\"ok\"");
+    if (kit->config->cluster[0])
+        sio_builder_put(json, totals.is_alone ? ",\"cluster\":\"away\"" : ",\"cluster\":\"ok\"");
     if (kit->config->redis[0]) sio_builder_put(json, totals.is_alone ? ",\"redis\":\"away\"" : ",\"redis\":\"ok\"");
     sio_builder_put(json, "}");
 }

@@ -56,6 +56,18 @@ static const char *check_store(const char *value)
                                          : "postgresql://[user[:password]@][host][:port][/database][?parameters]";
 }
 
+static const char *check_cluster(const char *value)
+{
+    return strcmp(value, "store") == 0 || rooms_postgresql_url_is_valid(value)
+               ? NULL
+               : "store, or postgresql://[user[:password]@][host][:port][/database][?parameters]";
+}
+
+static const char *check_table(const char *value)
+{
+    return rooms_postgresql_table_is_valid(value) ? NULL : "letters, digits and '_', a schema and '.' before them";
+}
+
 static const char *check_proxies(const char *value)
 {
     return eio_trusted_proxies_are_valid(value) && !kit_list_has_gap(value)
@@ -174,6 +186,44 @@ static const struct kit_option options[] = {
                 "entries read at a time"),
     KIT_U32_ROW("redis_stream_block_ms", redis_options.stream_block_ms, "5000", 10, KIT_DAY_MS, "Redis",
                 "longest time a read waits for entries"),
+
+    KIT_SECRET_ROW(
+        "cluster", cluster, check_cluster, "Cluster over PostgreSQL",
+        "`postgresql://…`, as for `store`: nodes share rooms through this PostgreSQL instead of Redis, in the "
+        "format of `@socket.io/postgres-adapter`; `store`: that of option `store`; empty: they do not"),
+    KIT_TEXT_ROW("cluster_channel_prefix", cluster_channel_prefix, "socket.io", "Cluster over PostgreSQL",
+                 "prefix of channels"),
+    KIT_CHECKED_ROW("cluster_table", cluster_table, "socket_io_attachments", check_table, "Cluster over PostgreSQL",
+                    "table of messages that are binary, or longer than a notification; made if it does not exist"),
+    KIT_U32_ROW("cluster_cleanup_interval_ms", cluster_options.cleanup_interval_ms, "30000", 100, KIT_DAY_MS,
+                "Cluster over PostgreSQL", "rows of that table are deleted when they are so old"),
+    KIT_U32_ROW("cluster_connect_timeout_ms", cluster_options.connect_timeout_ms, "5000", 10, KIT_DAY_MS,
+                "Cluster over PostgreSQL", "time for connecting to PostgreSQL"),
+    KIT_U32_ROW(
+        "cluster_liveness_ms", cluster_options.liveness_ms, "5000", 10, KIT_DAY_MS, "Cluster over PostgreSQL",
+        "after this silence PostgreSQL is asked; after the same again the connection is considered lost. Also the "
+        "longest time of a statement"),
+    KIT_U32_ROW("cluster_reconnect_min_ms", cluster_options.reconnect_min_ms, "100", 1, KIT_DAY_MS,
+                "Cluster over PostgreSQL",
+                "delay before the second attempt to connect; doubles each time, with half of it random"),
+    KIT_U32_ROW("cluster_reconnect_max_ms", cluster_options.reconnect_max_ms, "10000", 1, KIT_DAY_MS,
+                "Cluster over PostgreSQL", "longest delay between attempts"),
+    KIT_U32_ROW("cluster_request_timeout_ms", cluster_options.request_timeout_ms, "5000", 10, KIT_DAY_MS,
+                "Cluster over PostgreSQL",
+                "time for other nodes to respond, and for an attachment to be read; after it, the result is what has "
+                "arrived"),
+    KIT_U32_ROW("cluster_heartbeat_interval_ms", cluster_options.heartbeat_interval_ms, "5000", 10, KIT_DAY_MS,
+                "Cluster over PostgreSQL", "time between heartbeats"),
+    KIT_U32_ROW("cluster_heartbeat_timeout_ms", cluster_options.heartbeat_timeout_ms, "10000", 10, KIT_DAY_MS,
+                "Cluster over PostgreSQL", "a node without heartbeats for this time is considered gone"),
+    KIT_SIZE_ROW("cluster_max_pending_bytes", cluster_options.max_pending_bytes, "16777216", 1024,
+                 "Cluster over PostgreSQL",
+                 "messages queued while PostgreSQL is unreachable; above: the oldest are dropped"),
+    KIT_SIZE_ROW("cluster_max_message_bytes", cluster_options.max_message_bytes, "16777216", 1024,
+                 "Cluster over PostgreSQL", "size of a message; above: not published, or not read"),
+    KIT_SIZE_ROW("cluster_max_waiting_bytes", cluster_options.max_waiting_bytes, "16777216", 1024,
+                 "Cluster over PostgreSQL",
+                 "messages that arrived behind one whose attachment is being read; above: PostgreSQL keeps the rest"),
 
     KIT_TEXT_ROW(
         "data", data, "data", "Store",

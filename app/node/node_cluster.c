@@ -16,6 +16,7 @@ struct node_cluster {
     const struct node_worker *worker; /* NULL: there is only one */
     struct rooms_bus *bus;            /* one of these is there */
     struct rooms_redis *redis;
+    struct rooms_postgresql *postgresql;
     struct sio_tunnels *tunnels; /* NULL: sessions are not found across machines */
     uint8_t machine[EIO_MACHINE_BYTES], machine_key[EIO_OWNER_KEY_BYTES];
     struct eio_timer sweep; /* frees what is gone, outside of its callbacks */
@@ -133,6 +134,19 @@ static int make_redis(struct node_cluster *cluster, char *error, size_t error_si
     return EIO_EINVAL;
 }
 
+static int make_postgresql(struct node_cluster *cluster, char *error, size_t error_size)
+{
+    struct rooms_postgresql_options options = cluster->kit->config->cluster_options;
+    const char *why = "";
+    options.log = on_line;
+    cluster->postgresql = rooms_postgresql_new(eio_loop_base(cluster->kit->loop), &options, &why);
+    cluster->kit->peers.make_adapter = rooms_adapter_postgresql;
+    cluster->kit->peers.make_ctx = cluster->postgresql;
+    if (cluster->postgresql) return 0;
+    snprintf(error, error_size, "option cluster: %s", why);
+    return EIO_EINVAL;
+}
+
 /* Workers of one master have a key in common, and so a machine. */
 static void name_machine(struct node_cluster *cluster, struct eio_options *engine)
 {
@@ -166,11 +180,20 @@ static int open_tunnels(struct node_cluster *cluster)
     return cluster->tunnels ? 0 : EIO_ENOMEM;
 }
 
+static bool postgresql_is_degraded(const struct node_cluster *cluster, const char **why)
+{
+    struct rooms_postgresql_stats stats;
+    rooms_postgresql_get_stats(cluster->postgresql, &stats);
+    *why = stats.why;
+    return !stats.connected || stats.degraded_ms > 0;
+}
+
 static bool is_degraded(void *ctx, const char **why)
 {
     const struct node_cluster *cluster = ctx;
     struct rooms_redis_stats stats;
     *why = "";
+    if (cluster->postgresql) return postgresql_is_degraded(cluster, why);
     if (!cluster->redis) return false;
     rooms_redis_get_stats(cluster->redis, &stats);
     *why = stats.why;
@@ -181,7 +204,7 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
                      struct node_cluster **out, char *error, size_t error_size)
 {
     *out = NULL;
-    if (!worker && !kit->config->redis[0]) return 0;
+    if (!worker && !kit->config->redis[0] && !kit->config->cluster[0]) return 0;
     snprintf(error, error_size, "out of memory");
     struct node_cluster *cluster = *out = calloc(1, sizeof *cluster);
     if (!cluster) return EIO_ENOMEM;
@@ -195,6 +218,7 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
     name_machine(cluster, &io->engine);
     kit->peers.is_degraded = is_degraded;
     kit->peers.ctx = cluster;
+    if (kit->config->cluster[0]) return make_postgresql(cluster, error, error_size);
     return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);
 }
 
@@ -202,10 +226,12 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
 
 int node_cluster_start(struct node_cluster *cluster, struct kit *kit)
 {
-    if (!cluster) return node_metrics_add(kit, NULL, NULL, NULL);
+    struct node_sources none = {0};
+    if (!cluster) return node_metrics_add(kit, &none);
     eio_server_set_foreign(sio_server_engine(kit->io), on_foreign, cluster);
     int error = open_tunnels(cluster);
-    return error ? error : node_metrics_add(kit, cluster->bus, cluster->redis, cluster->tunnels);
+    struct node_sources sources = {cluster->bus, cluster->redis, cluster->postgresql, cluster->tunnels};
+    return error ? error : node_metrics_add(kit, &sources);
 }
 
 void node_cluster_disconnect(struct node_cluster *cluster)
@@ -228,5 +254,6 @@ void node_cluster_free(struct node_cluster *cluster)
         rooms_bus_free(cluster->bus);
     }
     rooms_redis_free(cluster->redis);
+    rooms_postgresql_free(cluster->postgresql);
     free(cluster);
 }

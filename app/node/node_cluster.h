@@ -22,7 +22,13 @@ void node_cluster_free(struct node_cluster *cluster);
 void node_cluster_add_peer(struct node_cluster *cluster, uint32_t number, int take_fds[2]);
 int node_cluster_listen(struct node_cluster *cluster, int *take_fd);
 
+struct node_sources {
+    struct rooms_bus *bus;
+    struct rooms_redis *redis;
+    struct rooms_postgresql *postgresql;
+    struct sio_tunnels *tunnels;
+};
 /* For node_cluster.c: adds the numbers of what is there, and zeros for what is NULL. Returns 0 or a negative code. */
-int node_metrics_add(struct kit *kit, struct rooms_bus *bus, struct rooms_redis *redis, struct sio_tunnels *tunnels);
+int node_metrics_add(struct kit *kit, const struct node_sources *sources);
 
 #endif

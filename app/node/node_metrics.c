@@ -72,6 +72,58 @@ static const struct kit_metric redis_rows[] = {
 static const struct kit_metric_set redis_set = KIT_METRIC_SET(redis_rows, read_redis);
 #undef KIT_NUMBERS
 
+/* -------------------------------------------------------------- PostgreSQL */
+
+struct postgresql_numbers {
+    struct rooms_postgresql_stats stats;
+    uint64_t degraded_us;
+};
+#define KIT_NUMBERS struct postgresql_numbers
+
+static void read_postgresql(void *ctx, void *numbers)
+{
+    struct postgresql_numbers *out = numbers;
+    if (!ctx) return;
+    rooms_postgresql_get_stats(ctx, &out->stats);
+    out->degraded_us = out->stats.degraded_ms * 1000;
+}
+
+static const struct kit_metric postgresql_rows[] = {
+    KIT_GAUGE_ROW("cluster_up", stats.connected,
+                  "1 if both connections to the cluster's PostgreSQL are ready, else 0."),
+    KIT_GAUGE_US_ROW("cluster_degraded_seconds", degraded_us,
+                     "Time since it became unavailable or refused commands; 0 while it is available."),
+    KIT_GAUGE_ROW("cluster_channels", stats.channels, "Channels listened to, one for each namespace."),
+    KIT_GAUGE_ROW("cluster_pending", stats.pending, "Messages waiting to be published."),
+    KIT_GAUGE_ROW("cluster_pending_bytes", stats.pending_bytes, "Bytes of them."),
+    KIT_GAUGE_ROW("cluster_waiting", stats.waiting, "Messages that arrived behind one whose attachment is being read."),
+    KIT_GAUGE_ROW("cluster_waiting_bytes", stats.waiting_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("cluster_published_total", stats.published, "Messages published."),
+    KIT_COUNTER_ROW("cluster_published_bytes_total", stats.published_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("cluster_transactions_total", stats.transactions, "Transactions that published them."),
+    KIT_COUNTER_ROW("cluster_received_total", stats.received, "Messages received from other nodes."),
+    KIT_COUNTER_ROW("cluster_received_bytes_total", stats.received_bytes, "Bytes of them, without attachments."),
+    KIT_COUNTER_ROW("cluster_attachments_sent_total", stats.attachments_sent, "Messages stored as attachments."),
+    KIT_COUNTER_ROW("cluster_attachments_read_total", stats.attachments_read, "Attachments of other nodes read."),
+    KIT_COUNTER_ROW("cluster_attachments_missed_total", stats.attachments_missed,
+                    "Attachments that were gone, too large, or not read in time."),
+    KIT_COUNTER_ROW("cluster_attachments_deleted_total", stats.attachments_deleted,
+                    "Attachments deleted by this node because of cluster_cleanup_interval_ms."),
+    KIT_COUNTER_ROW("cluster_ignored_total", stats.ignored, "Malformed messages, ignored."),
+    KIT_COUNTER_ROW(
+        "cluster_dropped_total", stats.dropped,
+        "Messages dropped because of cluster_max_pending_bytes, cluster_max_message_bytes, or a namespace's "
+        "long name."),
+    KIT_COUNTER_ROW("cluster_refused_total", stats.refused, "Messages PostgreSQL refused."),
+    KIT_COUNTER_ROW("cluster_lost_total", stats.lost, "Connections lost, and failed attempts to connect."),
+    KIT_COUNTER_ROW("cluster_request_timeouts_total", stats.request_timeouts,
+                    "Requests that not all other nodes answered in time."),
+    KIT_COUNTER_ROW("cluster_nodes_lost_total", stats.nodes_lost,
+                    "Other nodes considered gone because of their silence."),
+};
+static const struct kit_metric_set postgresql_set = KIT_METRIC_SET(postgresql_rows, read_postgresql);
+#undef KIT_NUMBERS
+
 /* ----------------------------------------------------------------- tunnels */
 
 struct tunnel_numbers {
@@ -102,9 +154,10 @@ static const struct kit_metric tunnel_rows[] = {
 };
 static const struct kit_metric_set tunnel_set = KIT_METRIC_SET(tunnel_rows, read_tunnels);
 
-int node_metrics_add(struct kit *kit, struct rooms_bus *bus, struct rooms_redis *redis, struct sio_tunnels *tunnels)
+int node_metrics_add(struct kit *kit, const struct node_sources *sources)
 {
-    int failed = kit_metrics_add(kit, &tunnel_set, tunnels);
-    if (!failed) failed = kit_metrics_add(kit, &bus_set, bus);
-    return failed ? failed : kit_metrics_add(kit, &redis_set, redis);
+    int failed = kit_metrics_add(kit, &tunnel_set, sources->tunnels);
+    if (!failed) failed = kit_metrics_add(kit, &bus_set, sources->bus);
+    if (!failed) failed = kit_metrics_add(kit, &postgresql_set, sources->postgresql);
+    return failed ? failed : kit_metrics_add(kit, &redis_set, sources->redis);
 }

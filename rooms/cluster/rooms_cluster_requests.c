@@ -335,7 +335,7 @@ void rooms__request_answered(struct rooms_cluster *cluster, const struct rooms_c
         if (!part && request->part_count < cluster->state->options.max_nodes) part = add_part(request, answer->uid);
     }
     if (!part)
-        cluster->state->stats->ignored++;
+        cluster->state->stats->ignored += request || !cluster->state->options.responses_reach_all;
     else if (answer->type == ROOMS_CLUSTER_BROADCAST_ACK)
         take_ack(cluster, request, part, answer);
     else

@@ -444,7 +444,8 @@ static bool take_type(struct rooms__cluster_reading *reading, uint64_t type)
     return type >= ROOMS_CLUSTER_INITIAL_HEARTBEAT && type <= ROOMS_CLUSTER_ADAPTER_CLOSE;
 }
 
-static int read_document(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp)
+static int read_document(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp,
+                         bool of_channel)
 {
     static const char *const names[] = {"type", "data", "uid", "nsp"};
     struct rooms_bytes json, found[4];
@@ -453,17 +454,29 @@ static int read_document(struct rooms__cluster_reading *reading, struct rooms_by
     if (error) return error;
     if (!rooms__json_find(json, names, 4, found)) return ROOMS_EINVAL;
     if (!rooms__json_uint(found[0], &type) || !take_type(reading, type)) return ROOMS_EINVAL;
-    if (!rooms__json_text_is(found[3], nsp)) return ROOMS_EINVAL;
+    if (!rooms__json_text_is(found[3], nsp) && !(of_channel && found[3].n == 0)) return ROOMS_EINVAL;
     if (!read_id(found[2], reading->uid, &reading->message.uid)) return ROOMS_EINVAL;
     return read_data(reading, found[1]);
 }
 
-int rooms__cluster_read(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp)
+static int read_payload(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp,
+                        bool of_channel)
 {
     *reading = (struct rooms__cluster_reading){0};
-    int error = read_document(reading, payload, nsp);
+    int error = read_document(reading, payload, nsp, of_channel);
     if (error) rooms__cluster_reading_clear(reading);
     return error;
+}
+
+int rooms__cluster_read(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp)
+{
+    return read_payload(reading, payload, nsp, false);
+}
+
+int rooms__cluster_read_of_channel(struct rooms__cluster_reading *reading, struct rooms_bytes payload,
+                                   struct rooms_name nsp)
+{
+    return read_payload(reading, payload, nsp, true);
 }
 
 /* As parseInt() reads it, of what was written. */
@@ -510,12 +523,22 @@ int rooms_cluster_encode(const struct rooms_cluster *cluster, const struct rooms
     return out->error;
 }
 
-int rooms_cluster_receive_encoded(struct rooms_cluster *cluster, struct rooms_bytes payload)
+static int receive_payload(struct rooms_cluster *cluster, struct rooms_bytes payload, bool of_channel)
 {
     struct rooms__cluster_reading reading;
-    int error = rooms__cluster_read(&reading, payload, rooms_cluster_nsp(cluster));
+    int error = read_payload(&reading, payload, rooms_cluster_nsp(cluster), of_channel);
     if (error != ROOMS_OK) return error;
     rooms_cluster_receive(cluster, &reading.message);
     rooms__cluster_reading_clear(&reading);
     return ROOMS_OK;
+}
+
+int rooms_cluster_receive_encoded(struct rooms_cluster *cluster, struct rooms_bytes payload)
+{
+    return receive_payload(cluster, payload, false);
+}
+
+int rooms_cluster_receive_of_channel(struct rooms_cluster *cluster, struct rooms_bytes payload)
+{
+    return receive_payload(cluster, payload, true);
 }

@@ -38,6 +38,9 @@ struct rooms__cluster_reading {
 /* Returns 0; ROOMS_EINVAL: malformed, of another namespace, or of an unknown type; ROOMS_ELIMIT, ROOMS_ENOMEM. After an
  * error there is nothing to clear. The message may point into the payload. */
 int rooms__cluster_read(struct rooms__cluster_reading *reading, struct rooms_bytes payload, struct rooms_name nsp);
+/* The same of a namespace's own channel: the message need not name the namespace. */
+int rooms__cluster_read_of_channel(struct rooms__cluster_reading *reading, struct rooms_bytes payload,
+                                   struct rooms_name nsp);
 /* From the fields of a stream's entry; the data field may be missing (n 0). */
 int rooms__cluster_read_fields(struct rooms__cluster_reading *reading, struct rooms_name uid, struct rooms_name type,
                                struct rooms_bytes data);

@@ -124,6 +124,7 @@ struct rooms_cluster_options {
     size_t max_log_wait_bytes;      /* 16 MiB: of deliveries that wait for it */
     size_t max_requests;            /* 10000 pending at once, own and others' each */
     size_t max_nodes;               /* 1024 */
+    bool responses_reach_all;       /* false; a response arrives at all nodes: those to others are not malformed */
 };
 ROOMS_API void rooms_cluster_options_init(struct rooms_cluster_options *options);
 
@@ -181,6 +182,9 @@ ROOMS_API int rooms_cluster_encode(const struct rooms_cluster *cluster, const st
                                    struct rooms_packer *out);
 /* Decodes that format and receives it. ROOMS_EINVAL: malformed, or of another namespace; ROOMS_ELIMIT, ROOMS_ENOMEM. */
 ROOMS_API int rooms_cluster_receive_encoded(struct rooms_cluster *cluster, struct rooms_bytes payload);
+/* The same for a carrier with a channel for each namespace: a message need not name its namespace, which programs that
+ * only emit may leave out. */
+ROOMS_API int rooms_cluster_receive_of_channel(struct rooms_cluster *cluster, struct rooms_bytes payload);
 
 /* The operations of struct rooms_adapter_ops. A carrier that has something of its own for one names it after
  * ROOMS_CLUSTER_OPS, or lists these without that one. */
@@ -294,6 +298,78 @@ ROOMS_API struct rooms_adapter *rooms_adapter_redis_streams(void *ctx, const cha
  * "<key_prefix>-inbox#x#". */
 ROOMS_API struct rooms_mailbox *rooms_mailbox_redis(void *ctx, const char *name,
                                                     const struct rooms_mailbox_handlers *handlers, void *handlers_ctx);
+
+/* -------------------------------------------------------------- postgresql */
+
+/* A node's connections to PostgreSQL, shared by the adapters of all its namespaces: one listens, one does everything
+ * else. They use the caller's event_base and never block it; connecting happens on threads. After a reconnect the node
+ * listens again; what is published meanwhile waits, up to a limit. Nothing is published twice: what a lost connection
+ * had already taken is not sent again. */
+struct rooms_postgresql;
+
+/* Strings are copied. */
+struct rooms_postgresql_options {
+    /* postgresql://[user[:password]@][host][:port][/database][?parameters], as libpq reads it: several hosts are tried
+     * in turn until one can be written to; TLS by sslmode and its like. Required. */
+    const char *url;
+    const char *client_name;        /* "parley"; the application_name, with -sender or -listener after it */
+    const char *channel_prefix;     /* "socket.io" */
+    const char *table;              /* "socket_io_attachments", made if it does not exist; may name a schema */
+    uint32_t cleanup_interval_ms;   /* 30000: attachments older than that are deleted, that often */
+    uint32_t connect_timeout_ms;    /* 5000 */
+    uint32_t liveness_ms;           /* 5000: a query after that long without a word; lost after that long again */
+    uint32_t reconnect_min_ms;      /* 100: before the second attempt; doubles, and half of it is random */
+    uint32_t reconnect_max_ms;      /* 10000 */
+    uint32_t request_timeout_ms;    /* 5000: of questions to other nodes; an attachment is not waited for any longer */
+    uint32_t heartbeat_interval_ms; /* 5000 */
+    uint32_t heartbeat_timeout_ms;  /* 10000: a node that was silent for so long is gone */
+    size_t max_pending_bytes;       /* 16 MiB, of what was published and not sent; the oldest are dropped */
+    size_t max_message_bytes;       /* 16 MiB: larger is not published, and not read */
+    size_t max_waiting_bytes;       /* 16 MiB have arrived and wait for an attachment: more is not read meanwhile */
+    rooms_log_fn log;               /* NULL: nothing is logged */
+    void *log_ctx;
+};
+ROOMS_API void rooms_postgresql_options_init(struct rooms_postgresql_options *options);
+
+/* True if url can be given as options.url. */
+ROOMS_API bool rooms_postgresql_url_is_valid(const char *url);
+/* True if table can be given as options.table: letters, digits and underscores, a schema and a dot before it. */
+ROOMS_API bool rooms_postgresql_table_is_valid(const char *table);
+/* Starts connecting; it need not succeed. Returns NULL if memory is short or the options are not valid; why (may be
+ * NULL) is then an English text. */
+ROOMS_API struct rooms_postgresql *rooms_postgresql_new(struct event_base *base,
+                                                        const struct rooms_postgresql_options *options,
+                                                        const char **why);
+/* After all its adapters, and never from one of its own callbacks. What waits is sent if it can be at once. Accepts
+ * NULL. */
+ROOMS_API void rooms_postgresql_free(struct rooms_postgresql *postgresql);
+
+struct rooms_postgresql_stats {
+    bool connected;       /* both connections are ready, and all namespaces are listened to */
+    uint64_t degraded_ms; /* for how long it has not been connected, or PostgreSQL has refused; 0: all is well */
+    const char *why;      /* the last failure, "" before the first; valid until the next call of any function */
+    size_t channels;      /* that are wanted */
+    size_t pending, pending_bytes;       /* published and not sent */
+    size_t waiting, waiting_bytes;       /* arrived, and an attachment comes first */
+    uint64_t published, published_bytes; /* committed */
+    uint64_t transactions;               /* that they took */
+    uint64_t received, received_bytes;   /* notifications of others */
+    uint64_t attachments_sent, attachments_read, attachments_missed;
+    uint64_t attachments_deleted; /* by this node, because of their age */
+    uint64_t ignored;             /* malformed messages */
+    uint64_t dropped; /* published, and gone: max_pending_bytes, max_message_bytes, a namespace's long name */
+    uint64_t refused; /* published, and answered with an error */
+    uint64_t lost;    /* connections that were lost, and attempts that failed */
+    uint64_t request_timeouts;
+    uint64_t nodes_lost; /* other nodes that fell silent */
+};
+ROOMS_API void rooms_postgresql_get_stats(const struct rooms_postgresql *postgresql,
+                                          struct rooms_postgresql_stats *stats);
+
+/* A rooms_adapter_factory; ctx is the struct rooms_postgresql, which must outlive it. In the format of
+ * @socket.io/postgres-adapter. */
+ROOMS_API struct rooms_adapter *rooms_adapter_postgresql(void *ctx, const char *namespace_name,
+                                                         const struct rooms_local *local);
 
 /* --------------------------------------------------------------------- bus */
 

@@ -1,6 +1,6 @@
 /* What the files of the connection layer share; the adapters see rooms_redis_int.h only. In reading order:
  *   rooms_resp.c            pure: bytes of RESP2, both ways
- *   rooms_redis_url.c       pure: addresses out of a URL; how long to wait before trying again
+ *   rooms_redis_url.c       pure: addresses out of a URL
  *   rooms_redis_queue.c     pure: what is to be written, and whose the answers will be
  *   rooms_redis_resolve.c   names of hosts, without blocking
  *   rooms_redis_conn.c      one connection: socket, introduction, bytes in and out, liveness, its end and the next try
@@ -66,9 +66,6 @@ struct rooms__redis_addresses {
 /* Returns 0, ROOMS_ENOMEM, or ROOMS_EINVAL; with why. Nothing is to be cleared then. */
 int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const char *url, const char **why);
 void rooms__redis_addresses_clear(struct rooms__redis_addresses *addresses);
-
-/* Doubles from min to max with each round, less a random part of up to half, so that nodes do not all come at once. */
-uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uint32_t chance);
 
 /* ------------------------------------------------------ rooms_redis_queue.c */
 

@@ -1,4 +1,4 @@
-/* Addresses out of URLs, and how long to wait before trying again. Pure. */
+/* Addresses out of URLs. Pure. */
 #include "base_str.h"
 #include "rooms_redis_conn.h"
 
@@ -163,14 +163,6 @@ void rooms__redis_addresses_clear(struct rooms__redis_addresses *addresses)
     }
     free(addresses->list);
     *addresses = (struct rooms__redis_addresses){NULL, 0};
-}
-
-uint32_t rooms__backoff_ms(unsigned round, uint32_t min_ms, uint32_t max_ms, uint32_t chance)
-{
-    uint64_t ms = min_ms;
-    for (; round > 0 && ms < max_ms; round--) ms *= 2;
-    if (ms > max_ms) ms = max_ms;
-    return (uint32_t)(ms - chance % (ms / 2 + 1));
 }
 
 bool rooms_redis_url_is_valid(const char *url, const char **why)

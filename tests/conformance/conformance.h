@@ -14,15 +14,17 @@ struct conformance_options {
     const char *cookie, *cors, *initial_packet; /* NULL: none */
     const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
     const char *redis, *adapter;                /* NULL: one node. URL; classic, sharded or streams */
+    const char *postgresql;                     /* URL, instead of Redis */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */
     uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, max_buffered_chunks, body_timeout_ms;
     uint32_t connect_timeout_ms, allow_eio3, deflate;
-    uint32_t request_timeout_ms; /* until other nodes have answered, 2 s if it is 0 */
-    uint32_t across;             /* sessions across nodes, through Redis */
-    uint32_t recovery;           /* connection state recovery, with its defaults */
-    uint32_t stats;              /* SIGUSR1 and the end print a line of figures */
+    uint32_t request_timeout_ms;  /* until other nodes have answered, 2 s if it is 0 */
+    uint32_t cleanup_interval_ms; /* of attachments in PostgreSQL */
+    uint32_t across;              /* sessions across nodes, through Redis */
+    uint32_t recovery;            /* connection state recovery, with its defaults */
+    uint32_t stats;               /* SIGUSR1 and the end print a line of figures */
 };
 
 struct app_received;
@@ -33,7 +35,8 @@ struct conformance {
     const struct conformance_options *options;
     struct eio_loop *loop;
     struct sio_server *io;
-    struct rooms_redis *redis;   /* NULL: one node */
+    struct rooms_redis *redis; /* NULL: one node */
+    struct rooms_postgresql *postgresql;
     struct sio_tunnels *tunnels; /* --across */
     uint8_t machine[EIO_MACHINE_BYTES];
     struct app_received *received; /* profiles app and cluster */
@@ -64,10 +67,10 @@ int conformance_open_app(struct conformance *conformance);
 
 /* nodes.c: what makes the adapter the command line asks for; NULL: there is none of that name. */
 rooms_adapter_factory conformance_adapter(const struct conformance_options *options);
-/* With --redis: connects, and puts the adapter into the options. Returns 0 or EIO_EINVAL. */
-int conformance_open_redis(struct conformance *conformance, struct sio_options *options);
-/* Nobody is told READY before the node hears the others; but a Redis that is away is not waited for long. */
-void conformance_await_redis(struct conformance *conformance);
+/* With --redis or --postgresql: connects, and puts the adapter into the options. Returns 0 or EIO_EINVAL. */
+int conformance_open_nodes(struct conformance *conformance, struct sio_options *options);
+/* Nobody is told READY before the node hears the others; but a server that is away is not waited for long. */
+void conformance_await_nodes(struct conformance *conformance);
 /* With --across, when the server is there: takes and sends connections for sessions of other nodes. */
 int conformance_open_tunnels(struct conformance *conformance);
 

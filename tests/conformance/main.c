@@ -66,6 +66,8 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->tls_key = value;
     else if (strcmp(name, "--redis") == 0)
         options->redis = value;
+    else if (strcmp(name, "--postgresql") == 0)
+        options->postgresql = value;
     else if (strcmp(name, "--adapter") == 0)
         options->adapter = value;
     else
@@ -106,6 +108,7 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--allow-eio3", &options->allow_eio3},
         {"--deflate", &options->deflate},
         {"--stats", &options->stats},
+        {"--cleanup-interval", &options->cleanup_interval_ms},
         {"--across", &options->across},
         {"--recovery", &options->recovery},
     };
@@ -131,8 +134,8 @@ static int parse(int argc, char **argv, struct conformance_options *options)
     if (!options->profile) return usage("missing option", "--profile");
     if (!has_port) return usage("missing option", "--port");
     bool is_cluster = strcmp(options->profile, conformance_cluster.name) == 0;
-    if ((is_cluster || options->adapter || options->across) && !options->redis)
-        return usage("missing option", "--redis");
+    bool is_node = options->redis || (options->postgresql && !options->adapter && !options->across);
+    if ((is_cluster || options->adapter || options->across) && !is_node) return usage("missing option", "--redis");
     if (options->redis && !conformance_adapter(options)) return usage("not an adapter", options->adapter);
     return 0;
 }
@@ -175,7 +178,7 @@ int conformance_open_socketio(struct conformance *conformance, struct sio_option
         options->connect_timeout_ms = conformance->options->connect_timeout_ms;
     options->parser = conformance->options->parser;
     if (conformance->options->recovery) options->recovery.enabled = true;
-    int error = conformance_open_redis(conformance, options);
+    int error = conformance_open_nodes(conformance, options);
     if (error != 0) return error;
     conformance->io = sio_server_new_on(conformance->loop, options);
     if (!conformance->io) return EIO_ENOMEM;
@@ -225,6 +228,7 @@ static void conformance_close(struct conformance *conformance)
         sio_server_free(conformance->io);
         adminui_free(conformance->adminui);
         rooms_redis_free(conformance->redis);
+        rooms_postgresql_free(conformance->postgresql);
         app_received_free(conformance->received);
         return;
     }
@@ -291,7 +295,7 @@ static void on_user_signal(evutil_socket_t number, short what, void *ctx)
 static int serve(struct conformance *conformance)
 {
     const struct conformance_options *options = conformance->options;
-    conformance_await_redis(conformance);
+    conformance_await_nodes(conformance);
     int error = eio_http_listen(conformance->http, options->host, options->port);
     if (error != 0) {
         fprintf(stderr, "parley-conformance: %s:%u: %s\n", options->host, options->port, eio_strerror(error));

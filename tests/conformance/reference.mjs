@@ -154,14 +154,14 @@ const profiles = {
     });
   },
 
-  async app() { await appProfile({ redis: args.redis }); },
-  async cluster() { await appProfile({ redis: args.redis || "redis://127.0.0.1:6379" }); },
+  async app() { await appProfile({ redis: args.redis, postgresql: args.postgresql }); },
+  async cluster() { await appProfile({ redis: args.postgresql ? undefined : args.redis || "redis://127.0.0.1:6379", postgresql: args.postgresql }); },
   async admin() { await appProfile({ admin: "dev" }); },
   async "admin-ro"() { await appProfile({ admin: "ro" }); },
 };
 
 // The "app" behaviours (python client, cluster control, admin)
-async function appProfile({ redis, admin }) {
+async function appProfile({ redis, postgresql, admin }) {
   const opts = {
     pingInterval: num("ping-interval", 25000), pingTimeout: num("ping-timeout", 20000),
     maxHttpBufferSize: num("max-payload", 1e6), serveClient: false, cors: { origin: (o, cb) => cb(null, true), credentials: true },
@@ -178,6 +178,16 @@ async function appProfile({ redis, admin }) {
       const pub = await mk(), sub = await mk();
       opts.adapter = args.adapter === "sharded" ? createShardedAdapter(pub, sub) : createAdapter(pub, sub, { requestsTimeout: num("request-timeout", 2000) });
     }
+  }
+  if (postgresql) {
+    const { createAdapter } = await import("@socket.io/postgres-adapter");
+    const { default: pg } = await import("pg");
+    // One connection listens; with more than one for the rest, its events lose their order.
+    const pool = new pg.Pool({ connectionString: postgresql, max: 2 });
+    pool.on("error", () => {});
+    // Another server may be making it at this moment.
+    await pool.query("CREATE TABLE IF NOT EXISTS socket_io_attachments (id bigserial UNIQUE, created_at timestamptz DEFAULT NOW(), payload bytea)").catch(() => {});
+    opts.adapter = createAdapter(pool);
   }
   if (args.parser === "msgpack") opts.parser = (await import("socket.io-msgpack-parser")).default;
   const io = new IOServer(httpServer, opts);

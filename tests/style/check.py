@@ -27,6 +27,7 @@ MAY_SEE = {
     "rooms/redis": CLUSTER,
     "rooms/classic": [*CLUSTER, "rooms/redis"],
     "rooms/sharded": [*CLUSTER, "rooms/cluster", "rooms/redis"],
+    "rooms/postgresql": CLUSTER,
     "rooms/streams": [*CLUSTER, "rooms/cluster", "rooms/redis", "rooms/sharded"],
     "socketio": ["socketio.h", "engineio.h", "engineio_http.h", "rooms.h", "rooms_msgpack.h", "base"],
     "socketio/adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],

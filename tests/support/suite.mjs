@@ -11,6 +11,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 // Programs that tests start, and the Debian packages that they are in.
 const PROGRAMS = {
   chromium: "chromium",
+  id: "coreutils",
   ip: "iproute2",
   nginx: "nginx-light",
   openssl: "openssl",

@@ -109,6 +109,9 @@ static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
                    "10.0.0.0/8, separated by commas), from command line --trusted-proxies");
     assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: invalid value 'http://x' (allowed: redis://");
     assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: invalid value '…'");
+    assert_refused(LOAD(NULL, "--cluster", "http://x"), "option cluster: invalid value 'http://x' (allowed: store, or");
+    assert_refused(LOAD(NULL, "--cluster", "http://user:password@x"), "option cluster: invalid value '…'");
+    assert_refused(LOAD(NULL, "--cluster-table", "a;b"), "option cluster_table: invalid value 'a;b' (allowed: letters");
     assert_refused(LOAD(NULL, "--cors-origin", "/(/"), "option cors_origin: invalid value '/(/'");
     assert_refused(LOAD(NULL, "--tls-cert", "/none", "--tls-key", "/none"), "option tls_cert: invalid value '/none'");
     assert_refused(LOAD(NULL, "--tls-cert", "/proc/self/stat"), "option tls_key: invalid value ''");
@@ -443,6 +446,10 @@ static void options_that_cannot_work_are_refused_at_the_start(void **state)
         {"--recovery", "--redis", "redis://localhost"},
         {"--recovery", "--redis", "redis://localhost", "--adapter", "redis-sharded"},
         {"--max-line-bytes", "20000"},
+        {"--cluster", "store"},
+        {"--cluster", "postgresql://h", "--redis", "redis://localhost"},
+        {"--cluster", "postgresql://h", "--recovery"},
+        {"--cluster", "postgresql://h", "--redis-sessions"},
     };
     static const char *const right[][6] = {
         {"--redis-sessions", "--redis", "redis://localhost"},
@@ -450,6 +457,8 @@ static void options_that_cannot_work_are_refused_at_the_start(void **state)
         {"--recovery", "--workers", "2"},
         {"--max-line-bytes", "20000", "--max-head-bytes", "20000"},
         {"--max-head-bytes", "4096"},
+        {"--cluster", "postgresql://h/d?sslmode=require", "--workers", "2"},
+        {"--cluster", "store", "--store", "postgresql://h/d"},
     };
     char error[512];
     (void)state;

@@ -203,6 +203,29 @@ TEST(wire, messages_without_data_have_none)
     }
 }
 
+/* @socket.io/postgres-emitter 0.1 names no namespace: the channel does. */
+TEST(wire, a_channel_may_name_the_namespace_instead_of_the_message)
+{
+    static const struct {
+        const char *json;
+        int of_channel, strict;
+    } rows[] = {
+        {"{\"type\":2,\"uid\":\"x\"}", ROOMS_OK, ROOMS_EINVAL},
+        {"{\"type\":2,\"uid\":\"x\",\"nsp\":\"/\"}", ROOMS_OK, ROOMS_OK},
+        {"{\"type\":2,\"uid\":\"x\",\"nsp\":\"/other\"}", ROOMS_EINVAL, ROOMS_EINVAL},
+        {"{\"type\":2,\"uid\":\"x\",\"nsp\":null}", ROOMS_EINVAL, ROOMS_EINVAL},
+    };
+    const struct rooms_name nsp = {"/", 1};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct rooms__cluster_reading reading;
+        const struct rooms_bytes payload = {(const uint8_t *)rows[i].json, strlen(rows[i].json)};
+        assert_int_equal(rooms__cluster_read_of_channel(&reading, payload, nsp), rows[i].of_channel);
+        if (rows[i].of_channel == ROOMS_OK) rooms__cluster_reading_clear(&reading);
+        assert_int_equal(rooms__cluster_read(&reading, payload, nsp), rows[i].strict);
+        if (rows[i].strict == ROOMS_OK) rooms__cluster_reading_clear(&reading);
+    }
+}
+
 TEST(wire, garbage_is_refused)
 {
     static const char *const garbage[] = {
