@@ -195,8 +195,8 @@ static int set_option(struct kit_config *config, const struct kit_setting *setti
 /* An address is a secret only with a password in it. */
 static bool hides(const struct kit_option *option, const char *value)
 {
-    bool is_address =
-        !strcmp(option->name, "redis") || !strcmp(option->name, "store") || !strcmp(option->name, "cluster");
+    bool is_address = !strcmp(option->name, "redis") || !strcmp(option->name, "redis_sentinels") ||
+                      !strcmp(option->name, "store") || !strcmp(option->name, "cluster");
     return option->secret && (!is_address || strchr(value, '@') || strstr(value, "password"));
 }
 
@@ -241,6 +241,11 @@ static void derive_options(struct kit_config *config)
 {
     config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
     config->redis_options.url = config->redis;
+    config->redis_options.sentinels = config->redis_sentinels;
+    config->redis_options.tls_ca = config->redis_tls_ca;
+    config->redis_options.tls_cert = config->redis_tls_cert;
+    config->redis_options.tls_key = config->redis_tls_key;
+    config->redis_options.tls_name = config->redis_tls_name;
     config->redis_options.key_prefix = config->redis_key_prefix;
     config->redis_options.session_prefix = config->redis_session_prefix;
     config->cluster_options.url = !config->cluster[0]                     ? NULL

@@ -36,6 +36,7 @@ struct kit_config {
     const char *redis; /* "": none */
     int adapter;       /* enum kit_adapter */
     const char *redis_key_prefix, *redis_session_prefix;
+    const char *redis_sentinels, *redis_tls_ca, *redis_tls_cert, *redis_tls_key, *redis_tls_name;
     struct rooms_redis_options redis_options;
     bool redis_sessions;
     const char *redis_sessions_key;

@@ -47,7 +47,7 @@ bool kit_list_has_gap(const char *list)
 static const char *check_redis(const char *value)
 {
     const char *why;
-    return rooms_redis_url_is_valid(value, &why) ? NULL : "redis://[[user]:password@]host[:port][/database]";
+    return rooms_redis_url_is_valid(value, &why) ? NULL : "redis[s]://[[user]:password@]host[:port][/database]";
 }
 
 static const char *check_store(const char *value)
@@ -136,10 +136,24 @@ static const struct kit_option options[] = {
     KIT_SIZE_ROW("bus_max_message_bytes", bus_max_message_bytes, "16777216", 1024, "Server",
                  "size of a message between workers; above: not sent"),
 
-    KIT_SECRET_ROW("redis", redis, check_redis, "Redis",
-                   "`redis://[[user]:password@]host[:port][/database]`, the Redis shared by all nodes; several, "
-                   "separated by commas, "
-                   "are tried in turn; empty: a single node"),
+    KIT_SECRET_ROW(
+        "redis", redis, check_redis, "Redis",
+        "`redis://[[user]:password@]host[:port][/database]`, the Redis shared by all nodes, `rediss://` with "
+        "TLS; several, separated by commas, are tried in turn; empty: a single node"),
+    KIT_SECRET_ROW(
+        "redis_sentinels", redis_sentinels, check_redis, "Redis",
+        "`redis://[[user]:password@]host[:port]` of Sentinels, separated by commas; then the host in `redis` "
+        "is the name of the master that they watch. Their port is 26379 by custom, not by default"),
+    KIT_CHECKED_ROW("redis_tls_ca", redis_tls_ca, "", check_file, "Redis",
+                    "TLS: file of the authorities that sign Redis' certificate; empty: the system's"),
+    KIT_CHECKED_ROW("redis_tls_cert", redis_tls_cert, "", check_file, "Redis",
+                    "TLS: file of this client's certificate, if Redis asks for one"),
+    KIT_CHECKED_ROW("redis_tls_key", redis_tls_key, "", check_file, "Redis",
+                    "TLS: file of its key; empty: in the same file"),
+    KIT_TEXT_ROW("redis_tls_name", redis_tls_name, "", "Redis",
+                 "TLS: name or address that Redis' certificate must have; empty: the host of the address"),
+    KIT_BOOL_ROW("redis_tls_verify", redis_options.tls_verify, "true", "Redis",
+                 "TLS: check Redis' certificate; `false` protects from nobody who can answer in its place"),
     KIT_CHOICE_ROW(
         "adapter", adapter, "redis", adapters, "Redis",
         "adapter protocol, the same on all nodes: `@socket.io/redis-adapter`, its sharded adapter (Redis 7), or "

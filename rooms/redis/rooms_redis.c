@@ -11,6 +11,12 @@
 void rooms_redis_options_init(struct rooms_redis_options *options)
 {
     *options = (struct rooms_redis_options){.url = "redis://127.0.0.1:6379",
+                                            .sentinels = "",
+                                            .tls_ca = "",
+                                            .tls_cert = "",
+                                            .tls_key = "",
+                                            .tls_name = "",
+                                            .tls_verify = true,
                                             .client_name = "parley",
                                             .connect_timeout_ms = 5000,
                                             .liveness_ms = 5000,
@@ -230,6 +236,31 @@ void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis
     }
 }
 
+/* What it was before is not left to time: a master that was replaced may still answer. */
+void rooms__redis_moved_to(struct rooms_redis *redis, const char *host, uint16_t port)
+{
+    struct rooms__redis_address *address = &redis->addresses.list[0];
+    size_t size = strlen(host) + sizeof "[]:65535";
+    bool is_new = address->port != port || strcmp(address->host, host) != 0;
+    if (!is_new) return;
+    char *copy = strdup(host), *text = malloc(size);
+    if (!copy || !text) {
+        free(copy);
+        free(text);
+        return; /* it is asked for again */
+    }
+    snprintf(text, size, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis: the master is %s", text);
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++)
+        rooms__conn_lose(&redis->conns[i], "the Sentinels name another master", false);
+    free(address->host);
+    free(address->text);
+    address->host = copy;
+    address->text = text;
+    address->port = port;
+    for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_hurry(&redis->conns[i]);
+}
+
 /* -------------------------------------------------------------- publishing */
 
 static void on_flush(evutil_socket_t fd, short what, void *ctx)
@@ -309,6 +340,8 @@ static const char *options_fault(const struct rooms_redis_options *options)
 {
     if (!options->url || !options->client_name || !options->key_prefix || !options->session_prefix)
         return "url, client_name, key_prefix and session_prefix are required";
+    if (!options->sentinels || !options->tls_ca || !options->tls_cert || !options->tls_key || !options->tls_name)
+        return "sentinels, tls_ca, tls_cert, tls_key and tls_name may be empty, not NULL";
     if (strlen(options->client_name) > 64) return "client_name is longer than 64 characters";
     for (const char *c = options->client_name; *c; c++)
         if (*c < '!' || *c > '~') return "client_name contains spaces or special characters";
@@ -321,20 +354,57 @@ static const char *options_fault(const struct rooms_redis_options *options)
     return NULL;
 }
 
+enum { STRINGS = 8 };
+
+/* Those of the options that are kept. */
+static void strings_of(struct rooms_redis_options *options, const char **strings[STRINGS])
+{
+    const char **all[STRINGS] = {&options->client_name, &options->key_prefix, &options->session_prefix,
+                                 &options->sentinels,   &options->tls_ca,     &options->tls_cert,
+                                 &options->tls_key,     &options->tls_name};
+    memcpy(strings, all, sizeof all);
+}
+
 static bool copy_strings(struct rooms_redis_options *options)
 {
+    const char **strings[STRINGS];
+    bool all = true;
     options->url = NULL; /* has a password in it, perhaps */
-    options->client_name = strdup(options->client_name);
-    options->key_prefix = strdup(options->key_prefix);
-    options->session_prefix = strdup(options->session_prefix);
-    return options->client_name && options->key_prefix && options->session_prefix;
+    strings_of(options, strings);
+    for (size_t i = 0; i < STRINGS; i++) {
+        *strings[i] = strdup(*strings[i]);
+        all = all && *strings[i];
+    }
+    return all;
 }
 
 static void free_strings(struct rooms_redis_options *options)
 {
-    free((char *)(uintptr_t)options->client_name);
-    free((char *)(uintptr_t)options->key_prefix);
-    free((char *)(uintptr_t)options->session_prefix);
+    const char **strings[STRINGS];
+    strings_of(options, strings);
+    for (size_t i = 0; i < STRINGS; i++) free((char *)(uintptr_t)*strings[i]);
+}
+
+/* With Sentinels the host is the name of the master, whose address they know. */
+static bool ask_sentinels(struct rooms_redis *redis, const char **why)
+{
+    struct rooms__redis_address *address = &redis->addresses.list[0];
+    if (!*redis->options.sentinels) return true;
+    if (redis->addresses.count > 1) {
+        *why = "with Sentinels there is one address, that of the master's name";
+        return false;
+    }
+    address->port = 0;
+    memcpy(address->text, address->host, strlen(address->host) + 1); /* it has room for more */
+    redis->sentinel = rooms__sentinel_new(redis, address->host, why);
+    return redis->sentinel != NULL;
+}
+
+static bool prepare_tls(struct rooms_redis *redis, const char **why)
+{
+    if (!redis->addresses.list[0].tls) return true;
+    redis->tls = rooms__tls_context_new(&redis->options, why);
+    return redis->tls != NULL;
 }
 
 static void clear_parts(struct rooms_redis *redis)
@@ -359,6 +429,14 @@ static int init_parts(struct rooms_redis *redis)
     return error;
 }
 
+static void free_rest(struct rooms_redis *redis)
+{
+    rooms__redis_addresses_clear(&redis->addresses);
+    SSL_CTX_free(redis->tls);
+    free_strings(&redis->options);
+    free(redis);
+}
+
 struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
                                     const char **why)
 {
@@ -377,11 +455,13 @@ struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_
     redis->base = base;
     redis->options = *options;
     if (!copy_strings(&redis->options) ||
-        rooms__redis_addresses_parse(&redis->addresses, options->url, why) != ROOMS_OK ||
+        rooms__redis_addresses_parse(&redis->addresses, options->url, why) != ROOMS_OK || !prepare_tls(redis, why) ||
         init_parts(redis) != ROOMS_OK) {
-        rooms__redis_addresses_clear(&redis->addresses);
-        free_strings(&redis->options);
-        free(redis);
+        free_rest(redis);
+        return NULL;
+    }
+    if (!ask_sentinels(redis, why)) {
+        rooms_redis_free(redis);
         return NULL;
     }
     *why = NULL;
@@ -396,9 +476,9 @@ void rooms_redis_free(struct rooms_redis *redis)
     if (!redis) return;
     redis->freeing = true;
     rooms__conn_flush(&redis->conns[ROOMS__CONN_PUB]);
+    rooms__sentinel_free(redis->sentinel);
+    redis->sentinel = NULL;
     clear_parts(redis);
     event_del(&redis->flush_event);
-    rooms__redis_addresses_clear(&redis->addresses);
-    free_strings(&redis->options);
-    free(redis);
+    free_rest(redis);
 }

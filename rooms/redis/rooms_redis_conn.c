@@ -11,6 +11,8 @@
 #define IN_BYTES ((size_t)65536)
 #define IN_BYTES_KEPT ((size_t)1 << 20)
 #define RESP_VALUES_MAX ((size_t)1 << 20)
+#define TLS_WRITE_BYTES ((size_t)262144) /* encrypted at once */
+#define TLS_READ_BYTES ((size_t)16384)
 #define WHOLE_FACTOR 4 /* of liveness_ms, in which a reply that has begun must end */
 
 static void try_next(struct rooms__redis_conn *conn, const char *why);
@@ -24,7 +26,8 @@ const char *rooms__conn_name(const struct rooms__redis_conn *conn)
 /* The only place that assigns it. */
 static void set_state(struct rooms__redis_conn *conn, enum rooms__redis_state state)
 {
-    static const char *const names[] = {"idle", "away", "resolving", "connecting", "greeting", "standing", "ready"};
+    static const char *const names[] = {"idle",     "away",     "resolving", "connecting",
+                                        "securing", "greeting", "standing",  "ready"};
     bool back = state <= ROOMS__CONN_AWAY || (state == ROOMS__CONN_RESOLVING && conn->state == ROOMS__CONN_AWAY);
     BASE_CHECK(back || state > conn->state);
     rooms__redis_log(conn->redis, ROOMS_LOG_DEBUG, "redis %s: %s -> %s", rooms__conn_name(conn), names[conn->state],
@@ -62,6 +65,8 @@ static void close_all(struct rooms__redis_conn *conn)
         close(conn->fd);
         conn->fd = -1;
     }
+    rooms__tls_free(conn->tls);
+    conn->tls = NULL;
     free(conn->hello);
     free(conn->in);
     conn->hello = conn->in = NULL;
@@ -111,12 +116,13 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     base_timer_start(&conn->timer, delay_ms);
     rooms__asks_tell_failed(redis);
     rooms__redis_changed(redis);
+    rooms__sentinel_ask(redis->sentinel);
 }
 
 /* ----------------------------------------------------------------- writing */
 
 /* Returns bytes written, or negative with the connection lost. */
-static ssize_t write_some(struct rooms__redis_conn *conn, struct rooms_bytes bytes)
+static ssize_t send_some(struct rooms__redis_conn *conn, struct rooms_bytes bytes)
 {
     ssize_t n;
     do n = send(conn->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
@@ -130,6 +136,36 @@ static ssize_t write_some(struct rooms__redis_conn *conn, struct rooms_bytes byt
         return -1;
     }
     return n < 0 ? 0 : n;
+}
+
+/* What TLS has for the socket. Returns false while some of it is left, or with the connection lost. */
+static bool send_encrypted(struct rooms__redis_conn *conn)
+{
+    struct rooms_bytes bytes = rooms__tls_unsent(conn->tls);
+    if (bytes.n == 0) return true;
+    ssize_t n = send_some(conn, bytes);
+    if (n > 0) rooms__tls_sent(conn->tls, (size_t)n);
+    return n >= 0 && (size_t)n == bytes.n;
+}
+
+/* As send_some(); what is encrypted counts as written. */
+static ssize_t write_some(struct rooms__redis_conn *conn, struct rooms_bytes bytes)
+{
+    if (!conn->tls) return send_some(conn, bytes);
+    if (!send_encrypted(conn)) return conn->tls ? 0 : -1;
+    bool is_part = bytes.n > TLS_WRITE_BYTES;
+    if (is_part) bytes.n = TLS_WRITE_BYTES;
+    if (!rooms__tls_encrypt(conn->tls, bytes)) {
+        rooms__conn_lose(conn, "out of memory", false);
+        return -1;
+    }
+    bool is_sent = send_encrypted(conn);
+    if (!conn->tls) return -1;
+    if (is_sent && is_part && event_add(&conn->write_event, NULL) != 0) {
+        rooms__conn_lose(conn, "out of memory", false);
+        return -1;
+    }
+    return (ssize_t)bytes.n;
 }
 
 static void write_queue(struct rooms__redis_conn *conn)
@@ -176,6 +212,11 @@ static bool ping(struct rooms__redis_conn *conn)
 
 /* ------------------------------------------------------------ introduction */
 
+static bool may_be_replica(const struct rooms_redis *redis)
+{
+    return redis->addresses.count > 1 || redis->sentinel;
+}
+
 static size_t greeting_args(const struct rooms__redis_conn *conn, unsigned greeting, struct rooms_bytes *args,
                             char *text, size_t text_size)
 {
@@ -199,7 +240,7 @@ static size_t greeting_args(const struct rooms__redis_conn *conn, unsigned greet
         args[0] = rooms__text("CLIENT"), args[1] = rooms__text("SETNAME"), args[2] = rooms__text(text);
         return 3;
     case ROOMS__GREET_ROLE: /* a replica would accept what is published and deliver it nowhere */
-        if (conn->redis->addresses.count < 2) return 0;
+        if (!may_be_replica(conn->redis)) return 0;
         args[0] = rooms__text("ROLE");
         return 1;
     default:
@@ -272,6 +313,7 @@ static const char *greeting_answered(struct rooms__redis_conn *conn, const redis
     unsigned rest = conn->greetings & ~(conn->greeted - 1), greeting = rest & -rest;
     conn->greeted = greeting * 2;
     if (greeting == ROOMS__GREET_ROLE && is_replica(reply)) {
+        rooms__sentinel_doubt(conn->redis->sentinel);
         *another_address = true;
         return "the server is a replica";
     }
@@ -446,47 +488,130 @@ void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n
 }
 
 /* The buffer grows with what has arrived, not with the size that a reply announces. */
-static void on_read(evutil_socket_t fd, short what, void *ctx)
+static bool in_grow(struct rooms__redis_conn *conn)
 {
-    (void)what;
-    struct rooms__redis_conn *conn = ctx;
     size_t want = conn->in_capacity - conn->in_size < IN_BYTES / 4 ? 2 * conn->in_capacity : conn->in_capacity;
-    if (!in_reserve(conn, want < IN_BYTES ? IN_BYTES : want)) {
-        rooms__conn_lose(conn, "out of memory", false);
-        return;
-    }
-    ssize_t n = recv(fd, conn->in + conn->in_size, conn->in_capacity - conn->in_size, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n < 0) {
-        rooms__conn_lose(conn, strerror(errno), false);
-    } else if (n == 0) {
-        rooms__conn_lose(conn, "Redis closed the connection", false);
-    } else {
+    if (in_reserve(conn, want < IN_BYTES ? IN_BYTES : want)) return true;
+    rooms__conn_lose(conn, "out of memory", false);
+    return false;
+}
+
+/* Returns bytes received, 0 if there are none, or negative with the connection lost. */
+static ssize_t receive_some(struct rooms__redis_conn *conn, uint8_t *p, size_t size)
+{
+    ssize_t n = recv(conn->fd, p, size, 0);
+    if (n > 0) return n;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    rooms__conn_lose(conn, n < 0 ? strerror(errno) : "Redis closed the connection", false);
+    return -1;
+}
+
+/* All that was decrypted. */
+static void take_decrypted(struct rooms__redis_conn *conn)
+{
+    const char *why = NULL;
+    long n = 1;
+    while (n > 0 && conn->tls) {
+        if (!in_grow(conn)) return;
+        n = rooms__tls_decrypt(conn->tls, conn->in + conn->in_size, conn->in_capacity - conn->in_size, &why);
+        if (n <= 0) break;
         conn->in_size += (size_t)n;
         take_in(conn);
     }
+    if (n < 0) rooms__conn_lose(conn, why, false);
+}
+
+static void say_hello(struct rooms__redis_conn *conn);
+
+static void go_on_securing(struct rooms__redis_conn *conn)
+{
+    const char *why = NULL;
+    int done = rooms__tls_handshake(conn->tls, &why);
+    send_encrypted(conn); /* an alert, too */
+    if (!conn->tls) return;
+    if (done < 0)
+        rooms__conn_lose(conn, why, true);
+    else if (done > 0)
+        say_hello(conn);
+}
+
+static void read_encrypted(struct rooms__redis_conn *conn)
+{
+    uint8_t bytes[TLS_READ_BYTES];
+    ssize_t n = receive_some(conn, bytes, sizeof bytes);
+    if (n <= 0) return;
+    if (!rooms__tls_received(conn->tls, bytes, (size_t)n)) {
+        rooms__conn_lose(conn, "out of memory", false);
+        return;
+    }
+    conn->heard_us = base_clock_us();
+    if (conn->state == ROOMS__CONN_SECURING) go_on_securing(conn);
+    if (conn->state >= ROOMS__CONN_GREETING) take_decrypted(conn);
+    if (conn->tls) send_encrypted(conn); /* TLS may have something to say itself */
+}
+
+static void on_read(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd, (void)what;
+    struct rooms__redis_conn *conn = ctx;
+    if (conn->tls) {
+        read_encrypted(conn);
+        return;
+    }
+    if (!in_grow(conn)) return;
+    ssize_t n = receive_some(conn, conn->in + conn->in_size, conn->in_capacity - conn->in_size);
+    if (n <= 0) return;
+    conn->in_size += (size_t)n;
+    take_in(conn);
 }
 
 /* -------------------------------------------------------------- connecting */
 
-static void connected(struct rooms__redis_conn *conn)
+static void say_hello(struct rooms__redis_conn *conn)
 {
     set_state(conn, ROOMS__CONN_GREETING);
     conn->greeted = 1;
-    if (!hello_make(conn) || event_add(&conn->read_event, NULL) != 0)
+    if (!hello_make(conn))
         rooms__conn_lose(conn, "out of memory", false);
     else
         write_hello(conn);
+}
+
+static void secure(struct rooms__redis_conn *conn)
+{
+    const struct rooms_redis *redis = conn->redis;
+    const char *name = *redis->options.tls_name ? redis->options.tls_name : address_of(conn)->host;
+    conn->tls = rooms__tls_new(redis->tls, name, redis->options.tls_verify);
+    set_state(conn, ROOMS__CONN_SECURING);
+    if (conn->tls)
+        go_on_securing(conn);
+    else
+        rooms__conn_lose(conn, "out of memory", false);
+}
+
+static void connected(struct rooms__redis_conn *conn)
+{
+    if (event_add(&conn->read_event, NULL) != 0)
+        rooms__conn_lose(conn, "out of memory", false);
+    else if (conn->redis->tls)
+        secure(conn);
+    else
+        say_hello(conn);
 }
 
 static void on_write(evutil_socket_t fd, short what, void *ctx)
 {
     (void)what;
     struct rooms__redis_conn *conn = ctx;
-    if (conn->state == ROOMS__CONN_GREETING) {
-        if (conn->hello_at < conn->hello_size) write_hello(conn);
+    if (conn->state == ROOMS__CONN_SECURING) {
+        send_encrypted(conn);
+    } else if (conn->state == ROOMS__CONN_GREETING) {
+        if (conn->hello_at < conn->hello_size)
+            write_hello(conn);
+        else if (conn->tls)
+            send_encrypted(conn);
     } else if (rooms__conn_is_ready(conn)) {
-        write_queue(conn);
+        if (!conn->tls || send_encrypted(conn)) write_queue(conn);
     } else {
         int error = 0;
         socklen_t size = sizeof error;
@@ -567,8 +692,7 @@ static void check_liveness(struct rooms__redis_conn *conn)
     if (conn->state == ROOMS__CONN_READY) {
         conn->attempts = 0;
         memset(conn->said, 0, sizeof conn->said);
-        if (conn->role == ROOMS__CONN_PUB && conn->redis->addresses.count > 1)
-            send_word(conn, "ROLE", ROOMS__RECORD_ROLE);
+        if (conn->role == ROOMS__CONN_PUB && may_be_replica(conn->redis)) send_word(conn, "ROLE", ROOMS__RECORD_ROLE);
     }
     if (conn->in_size > 0 && base_clock_us() - conn->whole_us > WHOLE_FACTOR * liveness_us) {
         rooms__conn_lose(conn, "a reply took too long to arrive", true);
@@ -591,7 +715,10 @@ static void check_liveness(struct rooms__redis_conn *conn)
 static void on_timer(void *ctx)
 {
     struct rooms__redis_conn *conn = ctx;
-    if (conn->state == ROOMS__CONN_AWAY)
+    if (conn->state == ROOMS__CONN_AWAY && conn->redis->addresses.list[conn->redis->address].port == 0) {
+        base_timer_start(&conn->timer, conn->redis->options.reconnect_max_ms); /* until it is named */
+        rooms__sentinel_ask(conn->redis->sentinel);
+    } else if (conn->state == ROOMS__CONN_AWAY)
         attempt(conn);
     else if (rooms__conn_is_ready(conn))
         check_liveness(conn);
@@ -613,6 +740,12 @@ void rooms__conn_start(struct rooms__redis_conn *conn, uint32_t delay_ms)
     if (conn->state != ROOMS__CONN_IDLE) return;
     set_state(conn, ROOMS__CONN_AWAY);
     base_timer_start(&conn->timer, delay_ms);
+}
+
+void rooms__conn_hurry(struct rooms__redis_conn *conn)
+{
+    conn->attempts = 0;
+    if (conn->state == ROOMS__CONN_AWAY) base_timer_start(&conn->timer, 0);
 }
 
 void rooms__conn_clear(struct rooms__redis_conn *conn)

@@ -3,10 +3,12 @@
  *   rooms_redis_url.c       pure: addresses out of a URL
  *   rooms_redis_queue.c     pure: what is to be written, and whose the answers will be
  *   rooms_redis_resolve.c   names of hosts, without blocking
+ *   rooms_redis_tls.c       TLS between bytes and a socket
  *   rooms_redis_conn.c      one connection: socket, introduction, bytes in and out, liveness, its end and the next try
  *   rooms_redis_listen.c     subscriptions
  *   rooms_redis_ask.c       questions and their deadlines
- *   rooms_redis.c           the node: its connections together, publishing, watchers, statistics */
+ *   rooms_redis.c           the node: its connections together, publishing, watchers, statistics
+ *   rooms_redis_sentinel.c  which server is the master, as Sentinels say */
 #ifndef ROOMS_REDIS_CONN_H
 #define ROOMS_REDIS_CONN_H
 
@@ -14,6 +16,7 @@
 #include "rooms_redis_int.h"
 
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 /* ------------------------------------------------------------- rooms_resp.c */
@@ -56,8 +59,9 @@ struct rooms__redis_address {
     char *host;
     char *user, *password; /* NULL: none */
     char *text;            /* host:port, for people */
-    uint16_t port;
+    uint16_t port;         /* 0: not known yet */
     uint32_t database;
+    bool tls;
 };
 struct rooms__redis_addresses {
     struct rooms__redis_address *list;
@@ -134,6 +138,27 @@ struct rooms__resolve_job *rooms__resolve(struct event_base *base, const struct 
                                           void (*fn)(void *ctx, const struct rooms__resolved *resolved), void *ctx);
 void rooms__resolve_cancel(struct rooms__resolve_job *job); /* accepts NULL */
 
+/* ------------------------------------------------------- rooms_redis_tls.c */
+
+/* NULL with why: a file cannot be read, or memory is short. */
+SSL_CTX *rooms__tls_context_new(const struct rooms_redis_options *options, const char **why);
+
+struct rooms__tls;
+/* name: that the certificate must have, a host's or an address. NULL: out of memory. */
+struct rooms__tls *rooms__tls_new(SSL_CTX *context, const char *name, bool verify);
+void rooms__tls_free(struct rooms__tls *tls); /* accepts NULL */
+/* Goes on with what has arrived. Returns 1: done, 0: more is needed; -1 with why. There may be bytes to send in any
+ * case. */
+int rooms__tls_handshake(struct rooms__tls *tls, const char **why);
+/* What is encrypted waits to be sent. False: out of memory. */
+bool rooms__tls_encrypt(struct rooms__tls *tls, struct rooms_bytes bytes);
+struct rooms_bytes rooms__tls_unsent(struct rooms__tls *tls);
+void rooms__tls_sent(struct rooms__tls *tls, size_t n);
+/* What the socket has given. False: out of memory. */
+bool rooms__tls_received(struct rooms__tls *tls, const uint8_t *p, size_t n);
+/* Returns the bytes that were decrypted, 0: more must arrive; -1 with why. */
+long rooms__tls_decrypt(struct rooms__tls *tls, uint8_t *out, size_t size, const char **why);
+
 /* ------------------------------------------------------- rooms_redis_conn.c */
 
 enum rooms__redis_role { ROOMS__CONN_PUB, ROOMS__CONN_SUB, ROOMS__CONN_BLOCK, ROOMS__CONN_COUNT };
@@ -142,6 +167,7 @@ enum rooms__redis_state {
     ROOMS__CONN_AWAY, /* a timer runs until the next attempt */
     ROOMS__CONN_RESOLVING,
     ROOMS__CONN_CONNECTING,
+    ROOMS__CONN_SECURING, /* TLS is negotiated */
     ROOMS__CONN_GREETING, /* the greeting is under way */
     ROOMS__CONN_SETTLING, /* commands may be written; the subscribing one waits for its subscriptions */
     ROOMS__CONN_READY,
@@ -160,6 +186,7 @@ struct rooms__redis_conn {
     enum rooms__redis_role role;
     enum rooms__redis_state state; /* assigned by set_state() only */
     int fd;                        /* -1: none */
+    struct rooms__tls *tls;        /* NULL: plain */
     struct event read_event, write_event;
     struct base_timer timer; /* by state: next attempt, end of the attempt, liveness */
     size_t address;          /* that it uses or tries */
@@ -185,6 +212,8 @@ int rooms__conn_init(struct rooms__redis_conn *conn, struct rooms_redis *redis, 
 void rooms__conn_clear(struct rooms__redis_conn *conn);
 /* Tries after that long. */
 void rooms__conn_start(struct rooms__redis_conn *conn, uint32_t delay_ms);
+/* If it is away: tries now. */
+void rooms__conn_hurry(struct rooms__redis_conn *conn);
 bool rooms__conn_is_ready(const struct rooms__redis_conn *conn);
 /* Writes what waits. May lose the connection. */
 void rooms__conn_flush(struct rooms__redis_conn *conn);
@@ -258,7 +287,9 @@ struct rooms_redis {
     struct base_timers timers;
     struct rooms_redis_options options; /* strings are copies */
     struct rooms__redis_addresses addresses;
-    size_t address; /* where all connections are to be */
+    size_t address;                         /* where all connections are to be */
+    SSL_CTX *tls;                           /* NULL: without */
+    struct rooms__redis_sentinel *sentinel; /* NULL: the address is known */
     struct rooms__redis_conn conns[ROOMS__CONN_COUNT];
     struct rooms__redis_names names;
     struct rooms__redis_requests requests;
@@ -276,6 +307,8 @@ struct rooms_redis {
 };
 /* Everything is written at the end of this pass. */
 void rooms__redis_schedule(struct rooms_redis *redis);
+/* The master is there: all connections go to it. */
+void rooms__redis_moved_to(struct rooms_redis *redis, const char *host, uint16_t port);
 /* The state of a connection changed: notifies watchers, and moves all connections to one address. */
 void rooms__redis_changed(struct rooms_redis *redis);
 void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis_conn *conn);
@@ -291,5 +324,16 @@ void rooms__redis_accepted(struct rooms_redis *redis);
 void rooms__redis_update_health(struct rooms_redis *redis);
 /* "pub", "sub", "block" */
 const char *rooms__conn_name(const struct rooms__redis_conn *conn);
+
+/* --------------------------------------------------- rooms_redis_sentinel.c */
+
+struct rooms__redis_sentinel;
+/* Connects to options.sentinels, and calls rooms__redis_moved_to(). NULL with why. */
+struct rooms__redis_sentinel *rooms__sentinel_new(struct rooms_redis *redis, const char *master, const char **why);
+void rooms__sentinel_free(struct rooms__redis_sentinel *sentinel); /* accepts NULL, as the following */
+/* The master may be another one: it does not answer. */
+void rooms__sentinel_ask(struct rooms__redis_sentinel *sentinel);
+/* What was named is a replica: another Sentinel may know better. */
+void rooms__sentinel_doubt(struct rooms__redis_sentinel *sentinel);
 
 #endif

@@ -111,15 +111,13 @@ static int address_parse(struct rooms__redis_address *address, struct part url, 
 {
     static const char scheme[] = "redis://", tls[] = "rediss://";
     struct part rest, database = {NULL, 0};
-    if (url.n >= sizeof tls - 1 && memcmp(url.p, tls, sizeof tls - 1) == 0) {
-        *why = "TLS to Redis is not supported";
+    address->tls = url.n >= sizeof tls - 1 && memcmp(url.p, tls, sizeof tls - 1) == 0;
+    size_t size = address->tls ? sizeof tls - 1 : sizeof scheme - 1;
+    if (!address->tls && (url.n < size || memcmp(url.p, scheme, size) != 0)) {
+        *why = "it starts with neither redis:// nor rediss://";
         return ROOMS_EINVAL;
     }
-    if (url.n < sizeof scheme - 1 || memcmp(url.p, scheme, sizeof scheme - 1) != 0) {
-        *why = "it does not start with redis://";
-        return ROOMS_EINVAL;
-    }
-    url.p += sizeof scheme - 1, url.n -= sizeof scheme - 1;
+    url.p += size, url.n -= size;
     cut(&url, '/', &database);
     if (database.n && !read_number(database, UINT32_MAX, &address->database)) {
         *why = "the database is not a number";
@@ -146,6 +144,10 @@ int rooms__redis_addresses_parse(struct rooms__redis_addresses *addresses, const
             error = ROOMS_EINVAL;
         } else {
             error = address_parse(&addresses->list[addresses->count++], one, why);
+            if (!error && addresses->list[addresses->count - 1].tls != addresses->list[0].tls) {
+                *why = "redis:// and rediss:// are mixed";
+                error = ROOMS_EINVAL;
+            }
         }
     }
     if (error == ROOMS_ENOMEM) *why = "out of memory";

@@ -15,6 +15,7 @@ struct conformance_options {
     const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
     const char *redis, *adapter;                /* NULL: one node. URL; classic, sharded or streams */
     const char *postgresql;                     /* URL, instead of Redis */
+    const char *redis_sentinels, *redis_ca, *redis_cert, *redis_key; /* as rooms_redis_options has them */
     uint16_t port;
     enum sio_parser parser;
     /* Instead of the profile's own; 0: the profile's. */

@@ -66,6 +66,14 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->tls_key = value;
     else if (strcmp(name, "--redis") == 0)
         options->redis = value;
+    else if (strcmp(name, "--redis-sentinels") == 0)
+        options->redis_sentinels = value;
+    else if (strcmp(name, "--redis-ca") == 0)
+        options->redis_ca = value;
+    else if (strcmp(name, "--redis-cert") == 0)
+        options->redis_cert = value;
+    else if (strcmp(name, "--redis-key") == 0)
+        options->redis_key = value;
     else if (strcmp(name, "--postgresql") == 0)
         options->postgresql = value;
     else if (strcmp(name, "--adapter") == 0)

@@ -69,6 +69,10 @@ int conformance_open_nodes(struct conformance *conformance, struct sio_options *
     rooms_redis_options_init(&redis);
     redis.url = conformance->options->redis;
     redis.request_timeout_ms = request_timeout_ms(conformance);
+    if (conformance->options->redis_sentinels) redis.sentinels = conformance->options->redis_sentinels;
+    if (conformance->options->redis_ca) redis.tls_ca = conformance->options->redis_ca;
+    if (conformance->options->redis_cert) redis.tls_cert = conformance->options->redis_cert;
+    if (conformance->options->redis_key) redis.tls_key = conformance->options->redis_key;
     redis.log = on_log;
     conformance->redis = rooms_redis_new(eio_loop_base(conformance->loop), &redis, &why);
     if (!conformance->redis) {

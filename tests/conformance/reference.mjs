@@ -1,6 +1,7 @@
 // The conformance server on Node's socket.io: the reference that the suites in tests/clients are validated against.
 // usage: node reference.mjs --profile NAME --port N [--host 127.0.0.1] [overrides]
 // Prints "READY <port>" on stdout once it accepts connections; ends on SIGTERM/SIGINT with status 0.
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import { Server as IOServer } from "socket.io";
 import { Server as EngineServer } from "engine.io";
@@ -169,7 +170,9 @@ async function appProfile({ redis, postgresql, admin }) {
   if (args["recovery"] === "1") opts.connectionStateRecovery = {};
   if (redis) {
     const { createClient } = await import("redis");
-    const mk = async () => { const c = createClient({ url: redis }); c.on("error", () => {}); await c.connect(); return c; };
+    const file = (name) => args[name] && readFileSync(args[name]);
+    const tls = redis.startsWith("rediss:") ? { socket: { tls: true, ca: file("redis-ca"), cert: file("redis-cert"), key: file("redis-key") } } : {};
+    const mk = async () => { const c = createClient({ url: redis, ...tls }); c.on("error", () => {}); await c.connect(); return c; };
     if ((args.adapter || "classic") === "streams") {
       const { createAdapter } = await import("@socket.io/redis-streams-adapter");
       opts.adapter = createAdapter(await mk(), { readCount: 100, heartbeatInterval: 5000 });

@@ -450,7 +450,7 @@ TEST(redis, options_that_make_no_sense_are_refused_with_a_text)
     struct rooms_redis_options options;
     rooms_redis_options_init(&options);
     options.url = "cache";
-    is_refused(&options, "it does not start with redis://");
+    is_refused(&options, "it starts with neither redis:// nor rediss://");
     rooms_redis_options_init(&options);
     options.client_name = "two words";
     is_refused(&options, "client_name contains spaces or special characters");

@@ -107,7 +107,7 @@ static void texts_that_cannot_be_used_end_the_start_like_any_other(void **state)
     assert_refused(LOAD(NULL, "--trusted-proxies", "10.0.0.0/99"),
                    "option trusted_proxies: invalid value '10.0.0.0/99' (allowed: addresses and networks such as "
                    "10.0.0.0/8, separated by commas), from command line --trusted-proxies");
-    assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: invalid value 'http://x' (allowed: redis://");
+    assert_refused(LOAD(NULL, "--redis", "http://x"), "option redis: invalid value 'http://x' (allowed: redis[s]://");
     assert_refused(LOAD(NULL, "--redis", "http://user:password@x"), "option redis: invalid value '…'");
     assert_refused(LOAD(NULL, "--cluster", "http://x"), "option cluster: invalid value 'http://x' (allowed: store, or");
     assert_refused(LOAD(NULL, "--cluster", "http://user:password@x"), "option cluster: invalid value '…'");

@@ -60,20 +60,33 @@ TEST(redis_url, users_and_passwords_are_percent_decoded)
 TEST(redis_url, several_with_commas)
 {
     is("redis://a,redis://:x@b:2/1", "a 6379 - - 0 (a:6379); b 2 - x 1 (b:2)");
-    is_refused("redis://a,b", "it does not start with redis://");
-    is_refused("redis://a,", "it does not start with redis://");
-    is_refused(",redis://a", "it does not start with redis://");
+    is_refused("redis://a,b", "it starts with neither redis:// nor rediss://");
+    is_refused("redis://a,", "it starts with neither redis:// nor rediss://");
+    is_refused(",redis://a", "it starts with neither redis:// nor rediss://");
     is_refused("redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,"
                "redis://a,redis://a,redis://a,redis://a,redis://a,redis://a,redis://a",
                "more than 16 addresses");
 }
 
+TEST(redis_url, rediss_is_tls)
+{
+    struct rooms__redis_addresses addresses = parsed("rediss://ann:secret@a:1/2,rediss://b");
+    assert_int_equal(addresses.count, 2);
+    assert_true(addresses.list[0].tls && addresses.list[1].tls);
+    assert_string_equal(addresses.list[0].text, "a:1");
+    rooms__redis_addresses_clear(&addresses);
+    addresses = parsed("redis://a");
+    assert_false(addresses.list[0].tls);
+    rooms__redis_addresses_clear(&addresses);
+}
+
 TEST(redis_url, what_is_not_one)
 {
-    is_refused("", "it does not start with redis://");
-    is_refused("http://a", "it does not start with redis://");
-    is_refused("redis:/", "it does not start with redis://");
-    is_refused("rediss://a", "TLS to Redis is not supported");
+    is_refused("", "it starts with neither redis:// nor rediss://");
+    is_refused("http://a", "it starts with neither redis:// nor rediss://");
+    is_refused("redis:/", "it starts with neither redis:// nor rediss://");
+    is_refused("redis://a,rediss://b", "redis:// and rediss:// are mixed");
+    is_refused("rediss:a", "it starts with neither redis:// nor rediss://");
     is_refused("redis://", "the host is missing");
     is_refused("redis://:6379", "the host is missing");
     is_refused("redis://a:0", "the port is not a number from 1 to 65535");

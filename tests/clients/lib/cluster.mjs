@@ -46,6 +46,9 @@ export class Cluster {
     }));
   }
 
+  // What a client of the test's own needs to connect to Redis.
+  get redisClient() { return { url: this.redis.url, ...this.redisClientOptions }; }
+
   // Until every server counts them all.
   async whole(nsp) {
     const clients = await this.clients(nsp);
@@ -97,7 +100,7 @@ export class Cluster {
       }
     }
     if (nodes.size === 0) return;
-    const redis = await createClient({ url: this.redis.url }).connect();
+    const redis = await createClient(this.redisClient).connect();
     try {
       await until(async () => {
         const counts = await redis.sendCommand(["PUBSUB", "SHARDNUMSUB", ...nodes.keys()]);

@@ -17,7 +17,7 @@ export async function freePort() {
 }
 
 // A running server: { url, host, port, pid, pause(), resume(), kill(), stop() }. On the same port again: start it with
-// that port. `prefix` is put before the command.
+// that port. `prefix` is put before the command, `args` after it.
 export async function startRedis(options = {}) {
   for (let tries = 1; ; tries++) {
     try {
@@ -28,11 +28,12 @@ export async function startRedis(options = {}) {
   }
 }
 
-async function startRedisAt({ host = "127.0.0.1", port, prefix = [], args = [] }) {
+// tls: { ca, cert, key }, files; clients must have a certificate of that authority. file: of a Sentinel's configuration.
+async function startRedisAt({ host = "127.0.0.1", port, prefix = [], args = [], tls, file }) {
   const folder = mkdtempSync(join(tmpdir(), "parley-redis-"));
   const [program, ...head] = [...prefix, "redis-server"];
-  const child = spawn(program, [...head, "--port", port, "--bind", host, "--protected-mode", "no", "--save", "",
-    "--appendonly", "no", "--dir", folder, ...args].map(String), { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, [...head, ...(file ? [file, "--sentinel"] : []), "--port", port, "--bind", host, "--protected-mode", "no", ...(file ? [] : ["--save", "", "--appendonly", "no"]), "--dir", folder,
+    ...(tls ? ["--port", 0, "--tls-port", port, "--tls-ca-cert-file", tls.ca, "--tls-cert-file", tls.cert, "--tls-key-file", tls.key] : []), ...args].map(String), { stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(child, "exit");
   let output = "";
   await new Promise((resolve, reject) => {
@@ -41,7 +42,7 @@ async function startRedisAt({ host = "127.0.0.1", port, prefix = [], args = [] }
     ended.then(() => { clearTimeout(timer); reject(new Error(`redis-server ended:\n${output}`)); });
     child.stdout.on("data", (text) => {
       output += text;
-      if (output.includes("Ready to accept connections")) { clearTimeout(timer); resolve(); }
+      if (output.includes(file ? "+monitor master" : "Ready to accept connections")) { clearTimeout(timer); resolve(); }
     });
   });
   const end = async (signal) => {
@@ -54,7 +55,7 @@ async function startRedisAt({ host = "127.0.0.1", port, prefix = [], args = [] }
     host,
     port,
     pid: child.pid,
-    url: `redis://${host}:${port}`,
+    url: `redis${tls ? "s" : ""}://${host}:${port}`,
     pause() { child.kill("SIGSTOP"); },
     resume() { child.kill("SIGCONT"); },
     kill: () => end("SIGKILL"),
