@@ -18,7 +18,7 @@ const ITEMS = {
   "parley-shortcuts": ["registry:lib", ["lib/shortcuts.ts"], [], []],
   "parley-transcript": ["registry:block", ["desk/transcript.tsx"], ["lucide-react"], [HOOKS, "button", "field", "utils", "parley-format", "parley-shortcuts"]],
   "parley-votes": ["registry:block", ["desk/votes.tsx"], ["lucide-react"], [HOOKS, "utils"]],
-  "parley-article": ["registry:block", ["desk/article-reader.tsx", "desk/article-view.tsx", "lib/article.ts", "lib/storage.ts", "lib/stored.ts"], ["lucide-react"], [HOOKS, "button", "field", "parley-votes"]],
+  "parley-article": ["registry:block", ["desk/article-reader.tsx", "desk/article-view.tsx", "desk/article-text.tsx", "lib/article.ts", "lib/copy.ts", "lib/storage.ts", "lib/stored.ts"], ["lucide-react"], [HOOKS, "button", "field", "utils", "parley-votes"]],
   "parley-suggestions": ["registry:block", ["desk/suggestions.tsx", "lib/suggestion.ts"], ["lucide-react"], [HOOKS, "button", "field", "utils", "parley-shortcuts", "parley-article", "parley-votes"]],
 };
 

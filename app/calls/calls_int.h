@@ -184,6 +184,9 @@ int calls_written_redact(struct calls_written *written, const struct kit_request
 int calls_notes_put(struct kit_db *db, int64_t call, uint32_t most, struct calls_view *view, struct sio_builder *out,
                     struct kit_failure *failure);
 int calls_help_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
+/* Its latest alerts with a higher seq, the latest last. */
+int calls_alerts_put(struct kit_db *db, int64_t call, int64_t since_seq, uint32_t most, struct sio_builder *out,
+                     struct kit_failure *failure);
 int calls_wrapup_put(struct kit_db *db, int64_t call, struct sio_builder *out, struct kit_failure *failure);
 /* Appends what the view's agent said of documents; without one, nothing, and view->voters says who did. */
 int calls_votes_put(struct kit_db *db, struct calls_view *view, struct sio_builder *out, struct kit_failure *failure);

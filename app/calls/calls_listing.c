@@ -223,6 +223,20 @@ struct listing {
     struct kit_failure *failure;
 };
 
+#define ALERTS_MAX 3 /* shown of a call in a list */
+
+/* For supervisors who connect later and missed call:help and call:alert: raised hands, and what rules fired in a call
+ * that goes on. */
+static int put_needs(const struct listing *listing, const struct kit_rows *row)
+{
+    int64_t call = kit_rows_int(row, 0);
+    bool is_live = strcmp(kit_rows_text(row, 1), "ended") != 0;
+    if (!calls_access_is_supervisor(listing->claims)) return 0;
+    int code = calls_help_put(listing->db, call, listing->out, listing->failure);
+    if (code || !is_live) return code;
+    return calls_alerts_put(listing->db, call, 0, ALERTS_MAX, listing->out, listing->failure);
+}
+
 /* One more than the limit, which shows whether there is a next page. */
 static int put_rows(const struct listing *listing, struct kit_rows *rows, enum kit_step step)
 {
@@ -236,9 +250,7 @@ static int put_rows(const struct listing *listing, struct kit_rows *rows, enum k
         if (count++) sio_builder_put(out, ",");
         last = kit_rows_int(rows, 0);
         calls_put_row(out, rows, listing->page->now_ms);
-        /* Raised hands, for supervisors who connect later and missed call:help. */
-        if (calls_access_is_supervisor(listing->claims) && calls_help_put(listing->db, last, out, listing->failure))
-            return listing->failure->code;
+        if (put_needs(listing, rows)) return listing->failure->code;
         sio_builder_put(out, "}");
     }
     sio_builder_put(out, "]");

@@ -176,6 +176,18 @@ static int put_transcript(struct kit_db *db, const struct calls_call *call, cons
     return put_events(&rows, step, out);
 }
 
+int calls_alerts_put(struct kit_db *db, int64_t call, int64_t since_seq, uint32_t most, struct sio_builder *out,
+                     struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    sio_builder_put(out, ",\"alerts\":");
+    enum kit_step step = kit_db_query(db, &rows,
+                                      "SELECT seq, json FROM (SELECT seq, json FROM alerts WHERE call=? AND seq>?"
+                                      " ORDER BY seq DESC LIMIT ?) AS latest ORDER BY seq",
+                                      "iii", call, since_seq, (int64_t)most);
+    return put_events(&rows, step, out) ? kit_db_fail(db, failure) : 0;
+}
+
 /* What is not part of the call's log. */
 static int put_beside(struct kit_db *db, const struct kit_config *config, int64_t call, struct calls_view *view,
                       struct sio_builder *out, struct kit_failure *failure)
@@ -215,12 +227,8 @@ int calls_snapshot(struct kit_db *db, const struct kit_config *config, struct ca
         " AS latest ORDER BY seq",
         "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_suggestions_max);
     if (put_events(&rows, step, out)) return kit_db_fail(db, failure);
-    sio_builder_put(out, ",\"alerts\":");
-    step = kit_db_query(db, &rows,
-                        "SELECT seq, json FROM (SELECT seq, json FROM alerts WHERE call=? AND seq>? ORDER BY seq DESC"
-                        " LIMIT ?) AS latest ORDER BY seq",
-                        "iii", call.id, since_seq, (int64_t)calls_config(config)->snapshot_alerts_max);
-    if (put_events(&rows, step, out)) return kit_db_fail(db, failure);
+    code = calls_alerts_put(db, call.id, since_seq, calls_config(config)->snapshot_alerts_max, out, failure);
+    if (code) return code;
     code = put_beside(db, config, call.id, view, out, failure);
     if (code) return code;
     sio_builder_put(out, ",\"seq\":");

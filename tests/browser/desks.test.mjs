@@ -334,6 +334,7 @@ test("an administrator writes a rule, and the agent sees the alert in the call i
   await ann.locator("[data-alert]").waitFor({ state: "detached" });
   await say("call:end", { call_id });
   await root.getByRole("button", { name: "Delete cancels" }).click();
+  await root.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await root.getByText("No rules yet.").waitFor();
   await root.context().close();
 });
@@ -360,7 +361,7 @@ test("an administrator adds a user, who logs in, changes the role and removes th
   await row.getByRole("button", { name: "Change" }).click();
   await root.getByLabel("Role").selectOption("supervisor");
   await root.getByRole("button", { name: "Save" }).click();
-  await row.getByText("supervisor").waitFor();
+  await row.getByText("Supervisor").waitFor();
   await row.getByRole("button", { name: "Remove finn" }).click();
   await root.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
   await row.waitFor({ state: "detached" });

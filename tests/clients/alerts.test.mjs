@@ -62,6 +62,23 @@ test("a pattern may fire in every line; a message stands for the line; lists of 
   assert.equal(ann.seen("call:alert").length, 2);
 });
 
+test("call:list has the latest alerts of live calls, for supervisors alone", async () => {
+  await write({ name: "order", level: "info", pattern: "ORD-\\d+", repeat: true });
+  const [feed, quiet] = [await desk.call("l1"), await desk.call("l2")];
+  for (let i = 1; i <= 4; i++) await feed.say(`ORD-${i}`, { speaker: "customer" });
+  await quiet.say("hello");
+  const listed = async (who, id) => (await (await desk.connect(who)).ask("call:list", {})).calls.find((call) => call.call_id === id);
+  const { alerts } = await listed("sue", "l1");
+  const watched = (await watch("sue", "l1")).snapshot.alerts;
+  assert.equal(watched.length, 4);
+  assert.deepEqual(alerts, watched.slice(1));
+  assert.deepEqual((await listed("sue", "l2")).alerts, []);
+  assert.equal((await listed("ann", "l1")).alerts, undefined);
+  await feed.ask("call:end", { call_id: "l1" });
+  assert.equal((await listed("sue", "l1")).alerts, undefined);
+  await forget("order");
+});
+
 test("what was not said in time fires, what was said does not", async () => {
   await write({ name: "greeting", phrase: "good morning", speaker: "agent", not_within_s: 1 });
   const [silent, polite] = [await desk.call("a3"), await desk.call("a4")];

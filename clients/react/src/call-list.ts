@@ -1,9 +1,11 @@
 // A list of calls, the latest first. The server tells of new and changed ones once it was asked for a list.
 import { Store } from "./store.js";
+import type { CallAlert } from "./events.js";
 import type { CallEntry, CallListState, CallStatusName } from "./types.js";
 import { RequestError } from "./outbox.js";
 
 const PAGE = 50;
+const ALERTS = 3; // as many as the server lists
 
 /** Asks once; null if there was no answer. */
 type Ask = (event: string, data: unknown) => Promise<Record<string, any> | null>;
@@ -54,6 +56,13 @@ export class CallList {
   applyHelp(callId: string, help: CallEntry["help"]): void {
     const { calls } = this.state.get();
     if (calls.some((call) => call.call_id === callId)) this.#show(calls.map((call) => (call.call_id === callId ? { ...call, help } : call)));
+  }
+
+  /** call:alert, of any call. */
+  applyAlert(alert: CallAlert): void {
+    const { calls } = this.state.get();
+    const isNew = ({ call_id: id, alerts = [] }: CallEntry) => id === alert.call_id && !alerts.some(({ seq }) => seq === alert.seq);
+    if (calls.some(isNew)) this.#show(calls.map((call) => (isNew(call) ? { ...call, alerts: [...(call.alerts ?? []), alert].slice(-ALERTS) } : call)));
   }
 
   async #page(before?: string): Promise<{ calls: CallEntry[]; next?: string } | null> {

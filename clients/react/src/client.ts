@@ -4,6 +4,7 @@ import { io, type Manager } from "socket.io-client";
 import { Assistant } from "./assistant.js";
 import { Call } from "./call.js";
 import { CallList } from "./call-list.js";
+import type { CallAlert } from "./events.js";
 import { Link } from "./link.js";
 import { RequestError, type Ack, type RequestOptions } from "./outbox.js";
 import { Store } from "./store.js";
@@ -157,6 +158,7 @@ export class ParleyClient {
     const callId = payload.call_id;
     if (typeof callId !== "string") return;
     if (event === "call:help") for (const list of this.#lists.values()) list.applyHelp(callId, payload.agents as Hand[]);
+    if (event === "call:alert") for (const list of this.#lists.values()) list.applyAlert(payload as unknown as CallAlert);
     if (event === "call:status") for (const list of this.#lists.values()) list.apply(payload as { call_id: string });
     if (event !== "error") this.#calls.get(callId)?.apply(event, payload);
   }

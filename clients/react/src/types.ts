@@ -34,6 +34,8 @@ export interface CallEntry {
   agents?: readonly string[];
   /** For supervisors: whose hands are up. */
   help?: readonly Hand[];
+  /** For supervisors: the latest alerts of a call that goes on, the newest last. */
+  alerts?: readonly CallAlert[];
 }
 
 /** How a call went, by one of its agents. */

@@ -3,6 +3,7 @@ import type { Answer, AssistantChat, Elicitations, Source, ToolCall } from "@par
 import { BookOpenText, Check, ChevronRight, CircleAlert, Copy, LoaderCircle, RotateCcw, ThumbsDown, ThumbsUp } from "lucide-react";
 import { memo, useState } from "react";
 import { cn } from "../lib/cn.js";
+import { copyText } from "../lib/copy.js";
 import { Button } from "../ui/button.js";
 import { ElicitationCard } from "./elicitation.js";
 import { Prose } from "./markdown.js";
@@ -43,8 +44,8 @@ export const AnswerRow = memo(function AnswerRow({ answer, isLast, canAct, chat,
 });
 
 function failureText(error: Answer["error"]): string {
-  if (error?.message === "interrupted") return "The server was interrupted while it answered. Ask once more.";
-  return error?.code === 503 ? `No answer is to be had now: ${error.message}` : `The answer failed: ${error?.message ?? "no reason was given"}`;
+  if (error?.message === "interrupted") return "The server was interrupted while it answered. Ask again.";
+  return error?.code === 503 ? `The assistant cannot answer now: ${error.message}` : `The answer failed: ${error?.message ?? "no reason was given"}`;
 }
 
 /** What it is doing while there is nothing else to see; afterwards the steps, to be opened. */
@@ -122,7 +123,7 @@ function Actions({ answer, isLast, chat }: Pick<Props, "answer" | "isLast" | "ch
   const { helpful } = answer;
   return (
     <footer className="-ml-2.5 flex flex-wrap items-center gap-0.5">
-      <Button variant="ghost" size="icon" aria-label={isCopied ? "Copied" : "Copy the answer"} onClick={() => void navigator.clipboard?.writeText(textOf(answer)).then(() => setCopied(true))}>{isCopied ? <Check /> : <Copy />}</Button>
+      <Button variant="ghost" size="icon" aria-label={isCopied ? "Copied" : "Copy the answer"} onClick={() => void copyText(textOf(answer)).then(() => setCopied(true))}>{isCopied ? <Check /> : <Copy />}</Button>
       <Button variant="ghost" size="icon" aria-label="Helpful" aria-pressed={helpful === true} className="aria-pressed:text-accent" onClick={() => void chat.rate(answer.refId, true)}><ThumbsUp /></Button>
       <Button variant="ghost" size="icon" aria-label="Not helpful" aria-pressed={helpful === false} className="aria-pressed:text-bad" onClick={() => void chat.rate(answer.refId, false)}><ThumbsDown /></Button>
       {isLast && <Button variant="ghost" onClick={() => void chat.regenerate(answer.refId)}><RotateCcw aria-hidden />Answer again</Button>}

@@ -33,12 +33,12 @@ export function ChatList({ selected, onSelect, className }: Props) {
       <ul className="grid min-h-0 flex-1 content-start gap-0.5 overflow-y-auto p-2 [scrollbar-width:thin]">
         {chats.length === 0 && <li className="px-2.5 py-4 text-center text-faint">{error ? error.message : isLoading ? "Loading…" : "No chats yet."}</li>}
         {chats.map((chat) => (
-          <li key={chat.chat_id} className="group flex min-h-11 items-center rounded-lg hover:bg-sunken has-aria-[current=true]:bg-surface has-aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]">
+          <li key={chat.chat_id} className="group relative flex min-h-11 items-center rounded-lg hover:bg-sunken has-aria-[current=true]:bg-surface has-aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]">
             <button type="button" data-chat={chat.chat_id} aria-current={chat.chat_id === selected ? "true" : undefined} onClick={() => onSelect(chat.chat_id)} className="flex min-h-11 min-w-0 flex-1 items-center gap-2 rounded-lg px-2.5 text-left">
-              <span className="min-w-0 flex-1 truncate font-medium">{chat.title || "New chat"}</span>
-              <span className="shrink-0 text-[12.5px] text-faint tabular-nums">{whenOf(chat)}</span>
+              <span dir="auto" className="min-w-0 flex-1 truncate text-left font-medium">{chat.title || "New chat"}</span>
+              <span className="shrink-0 text-[12.5px] text-faint tabular-nums pointer-coarse:mr-11 pointer-fine:group-hover:invisible pointer-fine:group-has-[[aria-label^=Delete]:focus-visible]:invisible">{whenOf(chat)}</span>
             </button>
-            <Button variant="ghost" size="icon" aria-label={`Delete ${chat.title || "this chat"}`} className="pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => setRemoving(chat)}><Trash2 /></Button>
+            <Button variant="ghost" size="icon" aria-label={`Delete ${chat.title || "this chat"}`} className="absolute right-0 pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => setRemoving(chat)}><Trash2 /></Button>
           </li>
         ))}
         {hasMore && <li><Button variant="ghost" className="w-full" onClick={loadMore} disabled={isLoading}>Older chats</Button></li>}

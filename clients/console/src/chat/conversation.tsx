@@ -75,7 +75,7 @@ function Said({ item, chat, isEditing, onEdit }: { item: Extract<ChatItem, { kin
       {by && <p className="flex items-center gap-1.5 text-[13px] text-faint"><UserRound aria-hidden className="size-4" />{by}</p>}
       <div className="flex max-w-[92%] items-center gap-1">
         {state === "sent" && chat.isOwner && !chat.isRunning && <Button variant="ghost" size="icon" aria-label="Edit" className="pointer-fine:opacity-0 pointer-fine:group-hover:opacity-100 pointer-fine:focus-visible:opacity-100" onClick={() => onEdit(true)}><Pencil /></Button>}
-        <p data-bubble className={`min-w-0 rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap wrap-anywhere ${state === "sending" ? "opacity-70" : ""}`}>{content}</p>
+        <p data-bubble dir="auto" className={`min-w-0 rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap wrap-anywhere ${state === "sending" ? "opacity-70" : ""}`}>{content}</p>
       </div>
       {state === "failed" ? (
         <p role="alert" className="flex flex-wrap items-center justify-end gap-x-1 text-[13px] text-bad">
@@ -96,7 +96,7 @@ function Edit({ content, onCancel, onSave }: { content: string; onCancel: () => 
   };
   return (
     <form onSubmit={submit} className="grid gap-2 rounded-2xl border border-line bg-surface p-3" onKeyDown={(event) => event.key === "Escape" && (event.preventDefault(), onCancel())}>
-      <Textarea aria-label="Edit the message" autoFocus value={text} onChange={(event) => setText(event.target.value)} />
+      <Textarea dir="auto" aria-label="Edit the message" autoFocus value={text} onChange={(event) => setText(event.target.value)} />
       <div className="flex flex-wrap items-center justify-between gap-2"><span className="text-[12.5px] text-faint">What followed is replaced.</span><span className="flex gap-2"><Button onClick={onCancel}>Cancel</Button><Button variant="primary" type="submit">Ask again</Button></span></div>
     </form>
   );
@@ -135,6 +135,7 @@ function Composer({ chat, placeholder = "Ask something", onSent }: { chat: Assis
           <Textarea
             ref={box}
             rows={1}
+            dir="auto"
             aria-label="Message"
             placeholder={canWrite ? placeholder : "You watch this chat"}
             disabled={!canWrite}

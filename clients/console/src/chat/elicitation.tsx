@@ -25,7 +25,7 @@ export function ElicitationCard({ elicitation, elicitations, canAnswer }: Props)
       <header>
         <p className="font-medium text-pretty">{message}</p>
         {(source?.kind === "mcp" || expires) && (
-          <p className="mt-0.5 text-[12.5px] text-faint">{[source?.kind === "mcp" && `Asked by ${source.name}`, expires && `until ${new Date(expires).toLocaleString()}`].filter(Boolean).join(", ")}</p>
+          <p className="mt-0.5 text-[12.5px] text-faint">{[source?.kind === "mcp" && `Asked by ${source.name}`, expires && `until ${new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}`].filter(Boolean).join(", ")}</p>
         )}
       </header>
       {elicitation.mode === "form" && <Form elicitation={elicitation} elicitations={elicitations} canAnswer={canAnswer} />}

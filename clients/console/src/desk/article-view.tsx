@@ -2,10 +2,13 @@
 import type { ArticleText, Failure } from "@parley/react";
 import { ArrowLeft, Check, Copy } from "lucide-react";
 import { useEffect, useMemo, useRef, useState, type ReactNode } from "react";
-import { markPassage, partsOf } from "../lib/article.js";
+import { partsOf } from "../lib/article.js";
+import { cn } from "../lib/cn.js";
+import { copyText } from "../lib/copy.js";
 import { useStored } from "../lib/stored.js";
 import { Button } from "../ui/button.js";
 import { Problem } from "../ui/field.js";
+import { Blocks, Inline, Points } from "./article-text.js";
 
 /** What read(id) gives. */
 export function useArticle<T extends ArticleText>(id: string, read: (id: string) => Promise<T>) {
@@ -51,8 +54,8 @@ export function ArticleView({ id, title, excerpt, article, error, of, back, onCl
         {article && <CopyButton text={`${article.title}\n\n${article.text.trim()}\n`} onCopied={onCopied} />}
       </header>
       <div tabIndex={0} role="group" aria-label="Article" className="min-h-0 flex-1 overflow-y-auto px-4 pb-4 outline-offset-[-2px] [scrollbar-width:thin]">
-        <p className="text-[12.5px] text-faint">{article?.topic}</p>
-        <h2 className="text-lg leading-6 font-semibold tracking-tight wrap-anywhere">{title}</h2>
+        <p dir="auto" className="text-left text-[12.5px] text-faint">{article?.topic}</p>
+        <h2 dir="auto" className="text-left text-lg leading-6 font-semibold tracking-tight wrap-anywhere">{title}</h2>
         {error && <Missing error={error} excerpt={excerpt} />}
         {!article && !error && <p className="mt-3 text-faint">Opening…</p>}
         {article && <Body of={of} article={article} excerpt={excerpt} />}
@@ -67,7 +70,7 @@ function Missing({ error, excerpt }: { error: Failure; excerpt: string }) {
   return (
     <div className="mt-2 grid gap-3">
       <Problem>{error.code === 404 ? "This article is not in the knowledge base any more." : `The article could not be opened: ${error.message}`}</Problem>
-      {excerpt && <figure className="grid gap-1"><figcaption className="text-[12.5px] text-faint">What was quoted of it</figcaption><blockquote className="border-l-3 border-line-strong pl-3 text-soft wrap-anywhere">{excerpt}</blockquote></figure>}
+      {excerpt && <figure className="grid gap-1"><figcaption className="text-[12.5px] text-faint">What was quoted of it</figcaption><blockquote dir="auto" className="border-l-3 border-line-strong pl-3 text-soft wrap-anywhere">{excerpt}</blockquote></figure>}
     </div>
   );
 }
@@ -78,25 +81,21 @@ function Body({ of, article, excerpt }: { of: string; article: ArticleText; exce
   const toggle = (step: number) => setDone(done.includes(step) ? done.filter((each) => each !== step) : [...done, step]);
   const body = useRef<HTMLDivElement>(null);
   useEffect(() => {
-    body.current?.querySelector("mark")?.scrollIntoView({ block: "nearest" });
+    body.current?.querySelector("mark")?.scrollIntoView({ block: "center" });
   }, [article.id]);
   return (
-    <div ref={body} className="mt-2 grid gap-3">
-      {lead.map((text) => <p key={text} className="text-soft"><Passage text={text} excerpt={excerpt} /></p>)}
+    <div ref={body} className="mt-2 grid grid-cols-[minmax(0,1fr)] gap-3">
+      <Blocks blocks={lead} excerpt={excerpt} className="text-soft" />
       {steps.length > 0 && <p className="text-[12.5px] font-medium text-faint tabular-nums" role="status">{done.length} of {steps.length} steps done</p>}
-      <ol className="grid gap-0.5">
+      <ol className="grid grid-cols-[minmax(0,1fr)] gap-0.5 empty:hidden">
         {steps.map((step, i) => (
-          <li key={step.text}>
+          <li key={i}>
             <label className="flex min-h-11 cursor-pointer items-start gap-3 rounded-lg px-2 py-2 hover:bg-sunken">
               <input type="checkbox" checked={done.includes(i)} onChange={() => toggle(i)} className="mt-0.5 size-5 shrink-0 accent-accent" />
-              <span className={done.includes(i) ? "text-faint" : undefined}>
+              <span className={cn("min-w-0 flex-1", done.includes(i) && "text-faint")}>
                 <span className="mr-1.5 font-semibold tabular-nums">{i + 1}.</span>
-                <Passage text={step.text} excerpt={excerpt} />
-                {step.points.length > 0 && (
-                  <ul className="mt-1 grid list-disc gap-1 pl-4 text-[13px] text-soft">
-                    {step.points.map((point) => <li key={point}><Passage text={point} excerpt={excerpt} /></li>)}
-                  </ul>
-                )}
+                <Inline text={step.text} excerpt={excerpt} />
+                <Points blocks={step.points} excerpt={excerpt} className="text-[13px] text-soft" />
               </span>
             </label>
           </li>
@@ -106,15 +105,10 @@ function Body({ of, article, excerpt }: { of: string; article: ArticleText; exce
   );
 }
 
-function Passage({ text, excerpt }: { text: string; excerpt: string }) {
-  const marked = markPassage(text, excerpt);
-  return marked ? <>{marked[0]}<mark>{marked[1]}</mark>{marked[2]}</> : text;
-}
-
 function CopyButton({ text, onCopied }: { text: string; onCopied?: () => void }) {
   const [isCopied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text).catch(() => copyBySelection(text));
+    await copyText(text);
     setCopied(true);
     onCopied?.();
   };
@@ -124,14 +118,4 @@ function CopyButton({ text, onCopied }: { text: string; onCopied?: () => void })
       <span role="status" className="sr-only">{isCopied && "The article is copied."}</span>
     </>
   );
-}
-
-/** Where the clipboard is closed to pages: not over plain HTTP from another machine. */
-function copyBySelection(text: string): void {
-  const area = document.createElement("textarea");
-  area.value = text;
-  document.body.append(area);
-  area.select();
-  document.execCommand("copy");
-  area.remove();
 }

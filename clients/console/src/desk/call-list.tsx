@@ -13,6 +13,8 @@ const TONES: Record<CallStatusName, Tone> = { active: "good", ringing: "warn", o
 interface Props {
   list: CallListState & { loadMore: () => void };
   selected: string | null;
+  /** The call on the desk, which the list may not have. */
+  viewed: CallEntry | null;
   onSelect: (callId: string) => void;
   className?: string;
 }
@@ -22,7 +24,7 @@ const matches = (call: CallEntry, words: string[]): boolean => {
   return words.every((word) => text.includes(word));
 };
 
-export function CallList({ list, selected, onSelect, className }: Props) {
+export function CallList({ list, selected, viewed: onDesk, onSelect, className }: Props) {
   const { sub } = useClaims();
   const [filter, setFilter] = useState("");
   const [asked, setAsked] = useState(0);
@@ -32,7 +34,7 @@ export function CallList({ list, selected, onSelect, className }: Props) {
     const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
     return (isMine ? mine : list.calls).filter((call) => matches(call, words));
   }, [list.calls, mine, isMine, filter]);
-  const viewed = list.calls.find((call) => call.call_id === selected);
+  const viewed = list.calls.find((call) => call.call_id === selected) ?? (onDesk?.call_id === selected ? onDesk : undefined);
   const running = shown.filter(isRunning);
   const ended = shown.filter((call) => !isRunning(call));
   const isHidden = viewed && !shown.includes(viewed);
@@ -52,7 +54,7 @@ export function CallList({ list, selected, onSelect, className }: Props) {
       </div>
       <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
         {isHidden && <Group title="On the desk">{rows([viewed])}</Group>}
-        {running.length > 0 && <Group title={`Live · ${running.length}`}>{rows(running)}</Group>}
+        {running.length > 0 && <Group title={`Live · ${running.length}${list.hasMore && !filter ? "+" : ""}`}>{rows(running)}</Group>}
         {ended.length > 0 && <Group title="Ended">{rows(ended)}</Group>}
         {shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{emptyText(list, filter)}</p>}
         <CallSearch query={filter} asked={asked} onSelect={onSelect} />

@@ -2,6 +2,7 @@
 import { useFeature, useParley, type CallState, type CallSummary } from "@parley/react";
 import { Download, EllipsisVertical, ScrollText } from "lucide-react";
 import { useCallback, useRef, useState } from "react";
+import { copyText } from "../lib/copy.js";
 import { clockTime } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
@@ -79,7 +80,7 @@ function Summary({ call }: { call: CallState }) {
       <footer className="flex flex-wrap items-center justify-between gap-3">
         <span role="status" className="text-[12.5px] text-faint">{isCopied ? "Copied" : summary?.timestamp && `${summary.by === "local" ? "From sentences of the call" : "By the model"}, ${clockTime(summary.timestamp, false)}`}</span>
         <span className="flex gap-2">
-          {summary && <Button onClick={() => void navigator.clipboard?.writeText(textOf(summary)).then(() => setCopied(true))}>Copy</Button>}
+          {summary && <Button onClick={() => void copyText(textOf(summary)).then(() => setCopied(true))}>Copy</Button>}
           <Button variant={summary ? "outline" : "primary"} onClick={() => void making.send()} disabled={making.isSending}>{making.isSending ? "Summarising…" : summary ? "Summarise again" : "Summarise now"}</Button>
         </span>
       </footer>

@@ -36,6 +36,10 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
   const [isFinding, setFinding] = useState(false);
   const entry = useMemo(() => ({ call_id: callId ?? "", metadata: call.metadata, ...list.calls.find((known) => known.call_id === callId) }), [callId, call.metadata, list.calls]);
 
+  // Opened by a link, it may be older than all that is listed.
+  const viewed = useMemo((): CallEntry | null => (call.callId && call.status && call.startedAt
+    ? { call_id: call.callId, status: call.status, started_at: call.startedAt, duration: call.duration?.seconds ?? 0, metadata: call.metadata } : null), [call]);
+
   useEffect(() => {
     document.title = callId ? `${titleOf(entry)} · Parley` : "Parley";
   }, [callId, entry]);
@@ -54,9 +58,9 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
   return (
     <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)_auto] lg:grid-cols-[272px_minmax(0,1fr)_380px] lg:grid-rows-1 xl:grid-cols-[288px_minmax(0,1fr)_416px]">
       <h1 className="sr-only">Agent desk</h1>
-      <CallList list={list} selected={callId} onSelect={open} className={cn("lg:flex", view !== "calls" && "max-lg:hidden")} />
+      <CallList list={list} selected={callId} viewed={viewed} onSelect={open} className={cn("lg:flex", view !== "calls" && "max-lg:hidden")} />
       <section aria-label="The call" data-call={callId ?? ""} data-status={call.status ?? "none"} className={cn("flex min-h-0 min-w-0 flex-col bg-surface lg:border-x lg:border-line", view !== "transcript" && "max-lg:hidden")}>
-        <CallHead call={call} entry={entry} actions={<><RaiseHand key={callId} call={call} /><FindButton isFinding={isFinding} onFinding={setFinding} /><CallMenu key={`menu ${callId}`} call={call} /></>} />
+        <CallHead call={call} entry={entry} actions={<><RaiseHand key={callId} call={call} />{call.status && <FindButton isFinding={isFinding} onFinding={setFinding} />}<CallMenu key={`menu ${callId}`} call={call} /></>} />
         <Alerts key={callId} alerts={call.alerts} />
         <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
       </section>

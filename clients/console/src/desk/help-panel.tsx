@@ -22,7 +22,7 @@ export function HelpPanel({ call, className, first = "articles" }: { call: CallS
   const unread = Math.max(0, call.notes.length - (seen ?? call.notes.length));
   return (
     <aside aria-label="Help for this call" className={cn("flex min-h-0 min-w-0 flex-col bg-bg", className)}>
-      {hasNotes || hasWrapUp ? (
+      {call.callId && (hasNotes || hasWrapUp) ? (
         <Tabs value={tab} onValueChange={(next) => setTab(next as Tab)} className="flex min-h-0 flex-1 flex-col">
           <TabsList className="px-2" aria-label="Help for this call">
             <TabsTrigger value="articles">Articles</TabsTrigger>

@@ -23,7 +23,7 @@ export function Notes({ call }: { call: CallState }) {
               <span className="truncate"><strong className="font-semibold text-ink">{note.from}</strong>{note.to && ` to ${note.to}`}</span>
               <time dateTime={note.timestamp} className="tabular-nums">{clockTime(note.timestamp, false)}</time>
             </p>
-            <p className="mt-0.5 wrap-anywhere whitespace-pre-line">{note.text}</p>
+            <p dir="auto" className="mt-0.5 wrap-anywhere whitespace-pre-line">{note.text}</p>
           </li>
         ))}
       </ol>
@@ -45,6 +45,7 @@ function Composer({ call }: { call: CallState }) {
     <form onSubmit={submit} className="grid gap-2 border-t border-line p-3">
       <Problem>{note.problem && `Not sent: ${note.problem}`}</Problem>
       <Textarea
+        dir="auto"
         aria-label="Note to the agent"
         placeholder="Note to the agent…"
         value={text}

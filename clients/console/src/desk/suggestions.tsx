@@ -116,10 +116,10 @@ function Card({ document, isBest, vote, onVote, onOpen }: CardProps) {
         <span className="truncate" title={document.topic}>{document.topic?.split(":")[0]}</span>
         {isBest && <span className="shrink-0 font-medium text-accent">{strengthOf(document.relevance)}</span>}
       </p>
-      <h3 className="font-semibold">
+      <h3 dir="auto" className="text-left font-semibold wrap-anywhere">
         {onOpen ? <button type="button" onClick={onOpen} className="text-left after:absolute after:inset-0 after:rounded-xl">{document.title}</button> : document.title}
       </h3>
-      {document.excerpt && <p className="mt-1 line-clamp-2 text-[13px] leading-5 text-soft">{document.excerpt}</p>}
+      {document.excerpt && <p dir="auto" className="mt-1 line-clamp-2 text-[13px] leading-5 text-soft">{document.excerpt}</p>}
       {onVote && <div className="relative w-fit min-w-full"><Votes vote={vote} onVote={onVote} /></div>}
     </article>
   );

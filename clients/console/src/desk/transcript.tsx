@@ -127,7 +127,7 @@ const NAMES: Record<string, string> = { customer: "text-ink", agent: "text-accen
 
 const Row = memo(function Row({ line, isSame, query, isCurrent }: { line: Line; isSame: boolean; query: string; isCurrent: boolean }) {
   if (line.speaker === "system") {
-    return <li data-key={line.key} data-line data-speaker="system" className="py-1 pl-16 text-[13px] text-faint"><p data-said><Marked text={line.text} query={query} /></p></li>;
+    return <li data-key={line.key} data-line data-speaker="system" className="py-1 pl-16 text-[13px] text-faint"><p data-said dir="auto"><Marked text={line.text} query={query} /></p></li>;
   }
   return (
     <li
@@ -141,7 +141,7 @@ const Row = memo(function Row({ line, isSame, query, isCurrent }: { line: Line; 
       {!isSame && <time dateTime={line.timestamp} className="pt-px text-right text-[12px] leading-5 text-faint tabular-nums">{clockTime(line.timestamp)}</time>}
       <div className="col-start-2 min-w-0">
         {!isSame && <p className={cn("text-[13px] leading-5 font-semibold", NAMES[line.speaker] ?? "text-ink")}>{speakerLabel(line.speaker)}</p>}
-        <p data-said className={cn("leading-6 wrap-anywhere", !line.final && "text-faint")}>
+        <p data-said dir="auto" className={cn("leading-6 wrap-anywhere", !line.final && "text-faint")}>
           <Marked text={line.text} query={query} />
           {!line.final && <span aria-hidden className="ml-0.5 inline-block h-[1em] w-0.5 animate-blink bg-accent align-[-0.14em]" />}
           {line.corrected && <span className="ml-2 text-[12px] text-faint">corrected</span>}
@@ -167,7 +167,7 @@ function Marked({ text, query }: { text: string; query: string }) {
 /** What is wrong with a call that cannot be watched, for whoever followed a link to it. */
 function refusalOf({ code, message }: { code: number; message: string }): string {
   if (code === 403) return "Access denied: this call is not yours.";
-  return code === 404 ? "This call does not exist, or it was deleted." : message;
+  return code === 404 || code === 400 ? "This call does not exist, or it was deleted." : message;
 }
 
 function Empty({ call }: { call: CallState }) {

@@ -38,7 +38,7 @@ export function WrapUp({ call }: { call: CallState }) {
         )}
       </Field>
       <Field label="Notes" hint={draft && notes === null ? `Drafted ${call.summary?.by === "model" ? "by the model" : "from the call"}. Change what is wrong.` : undefined}>
-        {(id) => <Textarea id={id} value={text} maxLength={4000} onChange={(event) => setNotes(event.target.value)} className="min-h-48" />}
+        {(id) => <Textarea id={id} dir="auto" value={text} maxLength={4000} onChange={(event) => setNotes(event.target.value)} className="min-h-48" />}
       </Field>
       <Problem>{wrapup.problem && `Not saved: ${wrapup.problem}`}</Problem>
       <div className="flex items-center gap-3">

@@ -1,7 +1,8 @@
 // The knowledge base: what agents are suggested, how it did, and, for those who may, its texts.
-import { useFeature, useKnowledge, useParley, type Article, type DocumentEntry } from "@parley/react";
+import { useFeature, useKnowledge, useParley, type Article, type DocumentEntry, type Failure } from "@parley/react";
 import { ArrowLeft, Pencil, Plus, Search, Trash2 } from "lucide-react";
 import { useCallback, useEffect, useMemo, useState, type FormEvent } from "react";
+import { Blocks, Inline, Points } from "../desk/article-text.js";
 import { partsOf } from "../lib/article.js";
 import { cn } from "../lib/cn.js";
 import { plural } from "../lib/format.js";
@@ -51,20 +52,22 @@ export function KnowledgePage({ docId }: { docId: string | null }) {
 
   return (
     <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)] lg:grid-cols-[380px_minmax(0,1fr)]">
+      <h1 className="sr-only">Knowledge base</h1>
       <section aria-labelledby="knowledge-title" className={cn("flex min-h-0 flex-col border-r border-line", docId && "max-lg:hidden")}>
         <div className="grid gap-2.5 p-3 pb-2">
           <div className="flex h-9 items-center justify-between">
-            <h1 id="knowledge-title" className="text-[15px] font-semibold">Knowledge base</h1>
+            <h2 id="knowledge-title" className="text-[15px] font-semibold">Knowledge base</h2>
             {canWrite && <Button onClick={() => go("knowledge", NEW)}><Plus aria-hidden />New article</Button>}
           </div>
           <div className="relative">
             <Search aria-hidden className="pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-faint" />
             <Input type="search" value={filter} onChange={(event) => setFilter(event.target.value)} aria-label="Filter the articles" placeholder="Title or topic" className="h-9 border-line pl-8.5" />
           </div>
-          <p className="text-[12.5px] text-faint" role="status">{documents ? plural(shown.length, "article") : "Loading…"}</p>
+          <p className="text-[12.5px] text-faint" role="status">{documents ? plural(shown.length, "article") : problem ? "" : "Loading…"}</p>
         </div>
         <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
-          <Problem>{problem}</Problem>
+          <Problem>{problem && `The articles could not be listed: ${problem}`}</Problem>
+          {documents && shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{documents.length > 0 ? "No article matches." : "No articles yet. Import some, or write one."}</p>}
           <ul className="grid gap-0.5">
             {shown.slice(0, SHOWN).map((each) => <Row key={each.id} document={each} isOpen={each.id === docId} />)}
           </ul>
@@ -91,7 +94,7 @@ function Row({ document, isOpen }: { document: DocumentEntry; isOpen: boolean })
         onClick={() => go("knowledge", document.id)}
         className="grid min-h-13 w-full grid-cols-[minmax(0,1fr)_auto] items-center gap-x-3 rounded-lg px-2.5 py-1.5 text-left hover:bg-sunken aria-[current=true]:bg-surface aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]"
       >
-        <span className="truncate font-medium">{document.title}</span>
+        <span dir="auto" className="truncate text-left font-medium">{document.title}</span>
         <span className="row-span-2 text-right text-[12.5px] text-faint tabular-nums">{votes > 0 ? `${Math.round((100 * document.helpful) / votes)} % of ${votes}` : ""}</span>
         <span className="truncate text-[12.5px] text-faint">{document.topic.split(":")[0]}</span>
       </button>
@@ -102,22 +105,23 @@ function Row({ document, isOpen }: { document: DocumentEntry; isOpen: boolean })
 function Reader({ docId, canWrite, onChanged }: { docId: string; canWrite: boolean; onChanged: () => Promise<void> }) {
   const { read } = useKnowledge();
   const [article, setArticle] = useState<Article | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
+  const [problem, setProblem] = useState<Failure | null>(null);
   const [isEditing, setEditing] = useState(false);
-  const load = useCallback(() => read(docId).then(setArticle, (error: Error) => setProblem(error.message)), [read, docId]);
+  const load = useCallback(() => read(docId).then(setArticle, setProblem), [read, docId]);
   useEffect(() => void load(), [load]);
 
-  if (problem) return <div className="p-6"><Problem>The article could not be opened: {problem}</Problem></div>;
+  const back = <Button variant="ghost" className="-ml-3 w-fit lg:hidden" onClick={() => go("knowledge")}><ArrowLeft aria-hidden />All articles</Button>;
+  if (problem) return <div className="grid gap-4 p-5 lg:p-8">{back}<Problem>{problem.code === 404 ? "This article is not in the knowledge base any more." : `The article could not be opened: ${problem.message}`}</Problem></div>;
   if (!article) return <p className="p-6 text-faint">Opening…</p>;
   if (isEditing) return <Editor article={article} onDone={() => (setEditing(false), void load(), void onChanged())} onCancel={() => setEditing(false)} />;
   const { lead, steps } = partsOf(article.text);
   return (
-    <article data-article={article.id} className="mx-auto grid max-w-3xl gap-4 p-5 lg:p-8">
-      <Button variant="ghost" className="-ml-3 w-fit lg:hidden" onClick={() => go("knowledge")}><ArrowLeft aria-hidden />All articles</Button>
+    <article data-article={article.id} className="mx-auto grid max-w-3xl grid-cols-[minmax(0,1fr)] gap-4 p-5 lg:p-8">
+      {back}
       <header className="flex flex-wrap items-start justify-between gap-3">
-        <div className="min-w-0">
-          <p className="text-[13px] text-faint">{article.topic}</p>
-          <h2 className="text-2xl leading-8 font-semibold tracking-tight">{article.title}</h2>
+        <div className="max-w-full min-w-0 wrap-anywhere">
+          <p dir="auto" className="text-left text-[13px] text-faint">{article.topic}</p>
+          <h2 dir="auto" className="text-left text-2xl leading-8 font-semibold tracking-tight">{article.title}</h2>
         </div>
         {canWrite && (
           <div className="flex gap-2">
@@ -131,15 +135,17 @@ function Reader({ docId, canWrite, onChanged }: { docId: string; canWrite: boole
           <div key={name}><dt className="text-[12.5px] text-faint">{name}</dt><dd className="font-semibold tabular-nums">{value}</dd></div>
         ))}
       </dl>
-      {lead.map((text) => <p key={text}>{text}</p>)}
-      <ol className="grid list-decimal gap-2.5 pl-5 marker:font-semibold">
-        {steps.map((step) => (
-          <li key={step.text} className="pl-1">
-            {step.text}
-            {step.points.length > 0 && <ul className="mt-1 grid list-disc gap-1 pl-5 text-soft">{step.points.map((point) => <li key={point}>{point}</li>)}</ul>}
-          </li>
-        ))}
-      </ol>
+      <Blocks blocks={lead} />
+      {steps.length > 0 && (
+        <ol className="grid list-decimal gap-2.5 pl-5 marker:font-semibold">
+          {steps.map((step, i) => (
+            <li key={i} className="pl-1">
+              <Inline text={step.text} />
+              <Points blocks={step.points} className="text-soft" />
+            </li>
+          ))}
+        </ol>
+      )}
       {article.learned.length > 0 && (
         <section aria-label="Learned words" className="grid gap-2 border-t border-line pt-4">
           <h3 className="font-semibold">What customers said when it helped</h3>
@@ -196,9 +202,9 @@ function Editor({ article, onDone, onCancel }: { article?: Article; onDone: (id:
     <form onSubmit={submit} className="mx-auto grid max-w-3xl gap-4 p-5 lg:p-8">
       <h2 className="text-xl font-semibold tracking-tight">{article ? "Edit the article" : "New article"}</h2>
       {article && article.source !== WRITTEN_HERE && <p className="rounded-lg bg-warn-wash px-3 py-2 text-warn">It came from a file. The next import of that file replaces what you write here.</p>}
-      <Field label="Title">{(field) => <Input id={field} name="title" required maxLength={160} defaultValue={article?.title} />}</Field>
+      <Field label="Title">{(field) => <Input id={field} name="title" dir="auto" required maxLength={160} defaultValue={article?.title} />}</Field>
       <Field label="Topic" hint="A short name, and after a colon what it is about.">{(field) => <Input id={field} name="topic" maxLength={160} defaultValue={article?.topic} />}</Field>
-      <Field label="Text" hint="A numbered list becomes steps that agents tick off.">{(field) => <Textarea id={field} name="text" required defaultValue={article?.text} className="min-h-80" />}</Field>
+      <Field label="Text" hint="A numbered list becomes steps that agents tick off.">{(field) => <Textarea id={field} name="text" dir="auto" required defaultValue={article?.text} className="min-h-80" />}</Field>
       <Problem>{problem && `Not saved: ${problem}`}</Problem>
       <div className="flex justify-end gap-2">
         <Button onClick={onCancel}>Cancel</Button>

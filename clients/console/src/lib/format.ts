@@ -4,7 +4,7 @@ import type { CallEntry, CallStatusName } from "@parley/react";
 type Named = { call_id: string; metadata?: Record<string, unknown> };
 
 const text = (value: unknown): string => (typeof value === "string" ? value.replaceAll("_", " ").trim() : "");
-const capital = (words: string): string => words.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
+export const capital = (words: string): string => words.replace(/^\p{Ll}/u, (letter) => letter.toUpperCase());
 
 /** "return_size" → "Return size"; empty if nobody said. */
 export const subjectOf = (call: Named): string => capital(text(call.metadata?.subject));

@@ -10,10 +10,19 @@ function subscribe(listener: () => void): () => void {
 
 const read = (): string => window.location.hash.replace(/^#\/?/, "");
 
+/** What somebody typed into the address may be no encoding at all. */
+function decoded(item: string): string {
+  try {
+    return decodeURIComponent(item);
+  } catch {
+    return item;
+  }
+}
+
 export function useRoute(): { page: Page | null; item: string | null } {
   const [page, item] = useSyncExternalStore(subscribe, read).split("/");
   const pages: Page[] = ["desk", "chat", "supervisor", "knowledge", "rules", "users"];
-  return { page: pages.find((known) => known === page) ?? null, item: item ? decodeURIComponent(item) : null };
+  return { page: pages.find((known) => known === page) ?? null, item: item ? decoded(item) : null };
 }
 
 export function go(page: Page, item?: string | null, { replace = false } = {}): void {

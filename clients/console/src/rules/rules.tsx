@@ -2,6 +2,7 @@
 import { useClaims, useParley } from "@parley/react";
 import { Pencil, Plus, Trash2 } from "lucide-react";
 import { useCallback, useEffect, useState, type FormEvent } from "react";
+import { capital } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
 import { Chip, type Tone } from "../ui/chip.js";
@@ -26,7 +27,7 @@ const TONES: Record<NonNullable<Rule["level"]>, Tone> = { info: "neutral", warni
 function inWords(rule: Rule): string {
   const who = rule.speaker ? `the ${rule.speaker}` : "anybody";
   const what = rule.phrase ? `“${rule.phrase}”` : `what fits ${rule.pattern ?? ""}`;
-  if (rule.not_within_s) return `If nobody said ${what} in the first ${rule.not_within_s} s${rule.speaker ? ` (${who})` : ""}`;
+  if (rule.not_within_s) return `If ${rule.speaker ? `${who} has not` : "nobody has"} said ${what} in the first ${rule.not_within_s} s`;
   return `${rule.repeat ? "Whenever" : "The first time"} ${who} says ${what}`;
 }
 
@@ -68,20 +69,27 @@ export function RulesPage() {
 function Row({ rule, canEdit, onEdit, onChanged }: { rule: Rule; canEdit: boolean; onEdit: () => void; onChanged: () => Promise<void> }) {
   const client = useParley();
   const level = rule.level ?? "warning";
+  const [isAsking, setAsking] = useState(false);
   const remove = useSend(useCallback(() => client.fetch(`${PATH}/${encodeURIComponent(rule.name)}`, { method: "DELETE" }), [client, rule.name]));
   return (
     <li data-rule={rule.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-60">
-        <p className="flex items-center gap-2.5"><span className="truncate font-semibold">{rule.name}</span><Chip tone={TONES[level]}>{level}</Chip></p>
-        <p className="text-soft">{inWords(rule)}{rule.message && <> → {rule.message}</>}</p>
+        <p className="flex items-center gap-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{rule.name}</span><Chip tone={TONES[level]}>{capital(level)}</Chip></p>
+        <p className="text-soft wrap-anywhere">{inWords(rule)}{rule.message && <> → {rule.message}</>}</p>
         <Problem>{remove.problem && `Not deleted: ${remove.problem}`}</Problem>
       </div>
       {canEdit && (
         <div className="flex gap-1">
           <Button variant="ghost" onClick={onEdit}><Pencil aria-hidden />Change</Button>
-          {rule.source !== "file" && <Button variant="ghost" size="icon" aria-label={`Delete ${rule.name}`} disabled={remove.isSending} onClick={async () => (await remove.send()) && void onChanged()}><Trash2 /></Button>}
+          {rule.source !== "file" && <Button variant="ghost" size="icon" aria-label={`Delete ${rule.name}`} onClick={() => setAsking(true)}><Trash2 /></Button>}
         </div>
       )}
+      <Dialog open={isAsking} onOpenChange={setAsking} title={`Delete ${rule.name}?`} description="It raises no more alerts. Those that it raised stay in their calls.">
+        <div className="flex justify-end gap-2">
+          <Button onClick={() => setAsking(false)}>Keep it</Button>
+          <Button variant="danger" disabled={remove.isSending} onClick={async () => (setAsking(false), (await remove.send()) && void onChanged())}>Delete</Button>
+        </div>
+      </Dialog>
     </li>
   );
 }
@@ -106,7 +114,7 @@ function Editor({ rule, onDone }: { rule: Rule | null; onDone: () => void }) {
     <form onSubmit={submit} className="grid gap-4">
       {!rule && <Field label="Name" hint="Letters, digits and . _ - : without spaces.">{(id) => <Input id={id} name="name" required maxLength={128} autoComplete="off" autoFocus />}</Field>}
       <div className="grid gap-4 sm:grid-cols-2">
-        <Field label="Level">{(id) => <select id={id} name="level" defaultValue={rule?.level ?? "warning"} className={controlStyle}><option>info</option><option>warning</option><option>critical</option></select>}</Field>
+        <Field label="Level">{(id) => <select id={id} name="level" defaultValue={rule?.level ?? "warning"} className={controlStyle}>{(["info", "warning", "critical"] as const).map((each) => <option key={each} value={each}>{capital(each)}</option>)}</select>}</Field>
         <Field label="Who says it">{(id) => <select id={id} name="speaker" defaultValue={rule?.speaker ?? ""} className={controlStyle}><option value="">Anybody</option><option value="customer">The customer</option><option value="agent">The agent</option></select>}</Field>
       </div>
       <Field label="What is looked for">{(id) => <select id={id} name="kind" defaultValue={rule?.pattern ? "pattern" : "phrase"} className={controlStyle}><option value="phrase">A phrase: these words in this order</option><option value="pattern">A pattern (PCRE2)</option></select>}</Field>

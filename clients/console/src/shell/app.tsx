@@ -11,6 +11,7 @@ import { RulesPage } from "../rules/rules.js";
 import { Supervisor } from "../supervisor/supervisor.js";
 import { UsersPage } from "../users/users.js";
 import { ConnectionBanner } from "./connection.js";
+import { Failure } from "./failure.js";
 import { HelpSheet } from "./help-sheet.js";
 import { Login, LoginForm } from "./login.js";
 import { TopBar } from "./top-bar.js";
@@ -81,12 +82,14 @@ function Signed({ session: own }: { session: Session }) {
     <div data-offline={status === "online" ? undefined : ""} className="flex h-full flex-col">
       <TopBar pages={pages} page={page} session={own} onHelp={() => setHelpOpen(true)} />
       <ConnectionBanner of={of} />
-      {page === "desk" && <Desk callId={item} />}
-      {page === "chat" && <Suspense fallback={<main className="flex-1" />}><ChatPage chatId={item} /></Suspense>}
-      {page === "knowledge" && <KnowledgePage docId={item} />}
-      {page === "rules" && <RulesPage />}
-      {page === "users" && <UsersPage />}
-      {page === "supervisor" && <Supervisor callId={item} />}
+      <Failure of={`${page} ${item ?? ""}`}>
+        {page === "desk" && <Desk callId={item} />}
+        {page === "chat" && <Suspense fallback={<main className="grid flex-1 place-content-center text-faint">Loading…</main>}><ChatPage chatId={item} /></Suspense>}
+        {page === "knowledge" && <KnowledgePage docId={item} />}
+        {page === "rules" && <RulesPage />}
+        {page === "users" && <UsersPage />}
+        {page === "supervisor" && <Supervisor callId={item} />}
+      </Failure>
       <HelpSheet open={isHelpOpen} onOpenChange={setHelpOpen} />
     </div>
   );

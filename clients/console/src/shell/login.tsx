@@ -73,7 +73,7 @@ function TokenForm({ problem, onToken }: Props) {
   };
   return (
     <form className="grid gap-4" onSubmit={submit}>
-      <Field label="Token" hint={<>A token with the role <code>agent</code>, <code>supervisor</code> or <code>admin</code>.</>}>
+      <Field label="Token" hint={"Of an agent, a supervisor, an administrator or a user of the assistant."}>
         {(id) => <Input id={id} name="token" type="password" autoComplete="off" spellCheck={false} required autoFocus />}
       </Field>
       {problem && <Problem>Access denied: {problem}</Problem>}

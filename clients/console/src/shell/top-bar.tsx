@@ -48,8 +48,10 @@ function Pages({ pages, page }: { pages: Page[]; page: Page }) {
   useLayoutEffect(() => {
     list.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ inline: "center", block: "nearest" });
     look();
-    window.addEventListener("resize", look);
-    return () => window.removeEventListener("resize", look);
+    // Also when what stands beside it grows: "Offline" is wider than a dot.
+    const observer = new ResizeObserver(look);
+    if (list.current) observer.observe(list.current);
+    return () => observer.disconnect();
   }, [page, pages.length, look]);
   return (
     <nav

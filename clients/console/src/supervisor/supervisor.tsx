@@ -1,7 +1,8 @@
 // All live calls at a glance; one of them looked into.
-import { formatDuration, useCall, useCalls, useStats, type CallEntry } from "@parley/react";
-import { ArrowLeft, Hand } from "lucide-react";
+import { formatDuration, useCall, useCalls, useConnectionStatus, useStats, type CallEntry } from "@parley/react";
+import { ArrowLeft, Hand, TriangleAlert } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
+import { isUrgent, ruleLabel } from "../desk/alerts.js";
 import { CallHead } from "../desk/call-head.js";
 import { CallMenu } from "../desk/call-menu.js";
 import { HelpPanel } from "../desk/help-panel.js";
@@ -14,9 +15,10 @@ import { Button } from "../ui/button.js";
 import { Chip, Dot, type Tone } from "../ui/chip.js";
 
 const hands = (call: CallEntry): number => call.help?.length ?? 0;
-/** Raised hands first, the longest at first; then the newest call. */
+const alertsOf = (call: CallEntry): number => call.alerts?.length ?? 0;
+/** Raised hands first, the longest at first; then calls with alerts; then the newest call. */
 const byNeed = (a: CallEntry, b: CallEntry): number =>
-  Number(hands(b) > 0) - Number(hands(a) > 0) || (a.help?.[0]?.since ?? "").localeCompare(b.help?.[0]?.since ?? "") || b.started_at.localeCompare(a.started_at);
+  Number(hands(b) > 0) - Number(hands(a) > 0) || (a.help?.[0]?.since ?? "").localeCompare(b.help?.[0]?.since ?? "") || Number(alertsOf(b) > 0) - Number(alertsOf(a) > 0) || b.started_at.localeCompare(a.started_at);
 
 export function Supervisor({ callId }: { callId: string | null }) {
   const { calls, hasMore, isLoading, error, loadMore } = useCalls();
@@ -48,11 +50,12 @@ function Figures({ live, calls }: { live: readonly CallEntry[]; calls: readonly 
   const stats = useStats();
   const count = (status: "active" | "ringing" | "on_hold") => stats?.calls[status] ?? live.filter((call) => call.status === status).length;
   const raised = live.filter((call) => hands(call) > 0).length;
+  const alerted = live.filter((call) => alertsOf(call) > 0).length;
   const ended = calls.filter((call) => !isRunning(call));
   const mean = ended.length ? ended.reduce((sum, call) => sum + call.duration, 0) / ended.length : null;
   const figures: Array<[string, string, boolean?]> = [
     ["Active", String(count("active"))], ["Ringing", String(count("ringing"))], ["On hold", String(count("on_hold"))],
-    ["Hands raised", String(raised), raised > 0],
+    ["Hands raised", String(raised), raised > 0], ["With alerts", String(alerted), alerted > 0],
     ...(stats ? [["Agents", String(stats.agents)], ["Lines a minute", String(stats.lines_per_minute)]] satisfies Array<[string, string]> : []),
     ["Mean length of ended calls", formatDuration(mean)],
   ];
@@ -72,15 +75,16 @@ const TONES: Record<CallEntry["status"], Tone> = { active: "good", ringing: "war
 
 function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
   const hand = call.help?.[0];
+  const alert = call.alerts?.at(-1);
   const agents = agentsOf(call);
   return (
-    <li>
+    <li className="min-w-0">
       <button
         type="button"
         data-tile={call.call_id}
         aria-current={isOpen ? "true" : undefined}
         onClick={() => go("supervisor", call.call_id)}
-        className={cn("grid h-full w-full content-start gap-2 rounded-xl border border-line bg-surface p-4 text-left hover:border-line-strong aria-[current=true]:border-accent", hand && "border-warn-line bg-warn-wash")}
+        className={cn("grid h-full w-full grid-cols-[minmax(0,1fr)] content-start gap-2 rounded-xl border border-line bg-surface p-4 text-left hover:border-line-strong aria-[current=true]:border-accent", hand && "border-warn-line bg-warn-wash")}
       >
         <span className="flex items-start justify-between gap-3">
           <span className="min-w-0">
@@ -91,12 +95,18 @@ function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
         </span>
         <span className="flex flex-wrap items-center gap-2">
           <Chip tone={TONES[call.status]}><Dot tone={TONES[call.status]} />{statusLabel(call.status)}</Chip>
-          {agents.map((agent) => <Chip key={agent}>{agent}</Chip>)}
+          {agents.map((agent) => <Chip key={agent} className="max-w-full shrink"><span className="truncate">{agent}</span></Chip>)}
         </span>
+        {alert && (
+          <span data-tile-alert={alert.rule} className={cn("flex items-start gap-2", isUrgent(alert) ? "text-bad" : "text-warn")}>
+            <TriangleAlert aria-hidden className="mt-0.5 size-4 shrink-0" />
+            <span className="line-clamp-3 min-w-0 wrap-anywhere"><span className="sr-only">Alert: </span><strong className="font-semibold">{ruleLabel(alert)}</strong>{alert.text && `: ${alert.text}`}{alertsOf(call) > 1 && ` (and ${alertsOf(call) - 1} more)`}</span>
+          </span>
+        )}
         {hand && (
           <span data-hand className="flex items-start gap-2 text-warn">
             <Hand aria-hidden className="mt-0.5 size-4 shrink-0" />
-            <span className="min-w-0"><strong className="font-semibold">{hand.agent_id}</strong> asks for help since {clockTime(hand.since, false)}{hand.reason && `: ${hand.reason}`}</span>
+            <span className="min-w-0 wrap-anywhere"><strong className="font-semibold">{hand.agent_id}</strong> asks for help since {clockTime(hand.since, false)}{hand.reason && `: ${hand.reason}`}</span>
           </span>
         )}
       </button>
@@ -104,13 +114,18 @@ function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
   );
 }
 
+/** Stands still without a connection, as the clock of a call on the desk. */
 function Age({ since }: { since: string }) {
   const [nowMs, setNowMs] = useState(Date.now);
+  const { status } = useConnectionStatus();
+  const isOnline = status === "online";
   useEffect(() => {
+    if (!isOnline) return;
+    setNowMs(Date.now());
     const timer = setInterval(() => setNowMs(Date.now()), 1000);
     return () => clearInterval(timer);
-  }, []);
-  return <span className="shrink-0 font-semibold tabular-nums">{formatDuration(Math.max(0, (nowMs - Date.parse(since)) / 1000))}</span>;
+  }, [isOnline]);
+  return <span data-age className="shrink-0 font-semibold tabular-nums">{formatDuration(Math.max(0, (nowMs - Date.parse(since)) / 1000))}</span>;
 }
 
 function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {

@@ -2,6 +2,7 @@
 import { useParley } from "@parley/react";
 import { KeyRound, LogOut, Plus, Trash2 } from "lucide-react";
 import { useCallback, useEffect, useState, type FormEvent } from "react";
+import { capital } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
 import { Chip } from "../ui/chip.js";
@@ -72,7 +73,7 @@ function Row({ user, onEdit, onChanged }: { user: User; onEdit: () => void; onCh
   return (
     <li data-user={user.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-48">
-        <p className="flex items-center gap-2.5"><span className="truncate font-semibold">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{user.role}</Chip></p>
+        <p className="flex items-center gap-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{capital(user.role)}</Chip></p>
         <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "The calls that name this user"}</p>
         <Problem>{remove.problem ?? disconnect.problem}</Problem>
       </div>
@@ -108,7 +109,7 @@ function Editor({ user, onDone }: { user: User | null; onDone: () => void }) {
       {!user && <Field label="User name">{(id) => <Input id={id} name="name" required maxLength={256} autoComplete="off" autoFocus />}</Field>}
       <Field label={user ? "New password" : "Password"} hint={user && "Empty: it stays as it is."}>{(id) => <Input id={id} name="password" type="password" autoComplete="new-password" required={!user} />}</Field>
       <Field label="Role">
-        {(id) => <select id={id} name="role" defaultValue={user?.role ?? "agent"} className={controlStyle}>{ROLES.map((role) => <option key={role}>{role}</option>)}</select>}
+        {(id) => <select id={id} name="role" defaultValue={user?.role ?? "agent"} className={controlStyle}>{ROLES.map((role) => <option key={role} value={role}>{capital(role)}</option>)}</select>}
       </Field>
       <Field label="Calls" hint="* for all, or ids with commas between them. Calls that name the user are theirs in any case.">{(id) => <Input id={id} name="calls" defaultValue={user?.calls ?? "*"} />}</Field>
       <Problem>{problem && `Not saved: ${problem}`}</Problem>

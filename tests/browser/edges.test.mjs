@@ -1,0 +1,223 @@
+// What is rare or odd: many calls, names and words that are long or of other scripts, broken addresses, pieces that do
+// not load, clipboards that are closed, alerts on the wall, and the wall without a connection.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { io } from "socket.io-client";
+import { until } from "../support/wait.mjs";
+import { checkWithAxe } from "./axe.mjs";
+import { openBrowser } from "./chromium.mjs";
+import { startParley } from "./server.mjs";
+
+const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+const LONG = "Wolfeschlegelsteinhausenbergerdorff-Donaudampfschifffahrtselektrizitätenhauptbetriebswerk";
+const CALL = "odd";
+const ARTICLE = { title: "Sizes", topic: "Returns", text: "See **all** sizes.\n\n1. Ask for the `size`, see https://help.example/" + "long/".repeat(40) + "\n\n| EU | US |\n|---|---|\n| 42 | 9 |\n" };
+
+let parley, browser, feed;
+const token = (role, sub) => parley.token("--role", role, "--sub", sub, "--calls", "*");
+const say = async (event, data) => {
+  const answer = await feed.timeout(60000).emitWithAck(event, data);
+  assert.ok(answer.ok, `${event}: ${JSON.stringify(answer.error)}`);
+};
+const line = (call_id, speaker, text) => say("transcription:update", { call_id, speaker, text, is_final: true });
+async function write(path, body) {
+  const response = await fetch(parley.url + path, { method: "POST", body: JSON.stringify(body), headers: { authorization: `Bearer ${await token("admin", "root")}`, "content-type": "application/json" } });
+  assert.ok(response.ok, await response.clone().text());
+  return response.json();
+}
+async function open(role, sub, hash, options) {
+  const page = await browser.newPage(options);
+  const value = await token(role, sub);
+  await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), value);
+  await page.goto(`${parley.url}/${hash}`);
+  await page.locator('[data-connection="online"]').waitFor();
+  return page;
+}
+const isSideways = (page) => page.evaluate(() => [document.documentElement, ...document.querySelectorAll("main, main section, main article, main ul, [data-tile]")].filter((each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== "auto").map((each) => each.dataset.tile ?? each.ariaLabel ?? each.tagName));
+async function loseConnection(page) {
+  await page.context().setOffline(true);
+  await page.evaluate(() => window.dispatchEvent(new Event("offline")));
+  await page.locator('[data-connection="offline"]').waitFor();
+}
+
+before(async () => {
+  parley = await startParley("--drain-timeout-ms", "500");
+  browser = await openBrowser();
+  feed = io(`${parley.url}/feed`, { auth: { token: await token("feed", "pbx") }, transports: ["websocket"] });
+  await say("call:start", { call_id: CALL, metadata: { customer: LONG, subject: LONG, agents: [`${LONG}@example.com`] } });
+  for (const text of ["أريد إرجاع الحذاء رقم 42 (أسود)!", "I want to return it.", "返品したいです。", LONG]) await line(CALL, "customer", text);
+});
+after(async () => {
+  feed?.close();
+  await browser?.close();
+  await parley?.stop();
+});
+
+test("lines and titles run in the direction of their own script", async () => {
+  const page = await open("agent", "ann", `#/desk/${CALL}`);
+  await page.locator("[data-said]").nth(3).waitFor();
+  assert.deepEqual(await page.locator("[data-said]").evaluateAll((all) => all.map((each) => getComputedStyle(each).direction)), ["rtl", "ltr", "ltr", "ltr"]);
+  await page.context().close();
+});
+
+test("long names stay within their places, at a desk and on a phone", async () => {
+  for (const options of [{}, PHONE]) {
+    const desk = await open("agent", "ann", `#/desk/${CALL}`, options);
+    await desk.locator("[data-said]").nth(3).waitFor();
+    assert.deepEqual(await isSideways(desk), []);
+    const title = desk.locator("[data-call-title]");
+    const box = await title.boundingBox();
+    assert.ok(box.x + box.width <= desk.viewportSize().width);
+    assert.ok(options.isMobile ? await title.evaluate((each) => each.scrollWidth <= each.clientWidth) : true, "the title is whole on a phone");
+    await desk.context().close();
+    const wall = await open("supervisor", "sue", "#/supervisor", options);
+    await wall.locator(`[data-tile="${CALL}"]`).waitFor();
+    assert.deepEqual(await isSideways(wall), []);
+    await wall.context().close();
+  }
+});
+
+test("an article's Markdown is read as such, within the width of a phone, and one that is gone leads back", async () => {
+  const { doc_id } = await write("/api/v1/documents", ARTICLE);
+  const phone = await open("supervisor", "sue", `#/knowledge/${doc_id}`, PHONE);
+  const article = phone.locator(`[data-article="${doc_id}"]`);
+  await article.locator("td", { hasText: "42" }).waitFor();
+  assert.doesNotMatch(await article.textContent(), /[*`|]/);
+  assert.deepEqual(await isSideways(phone), []);
+  await checkWithAxe(phone, "article in Markdown");
+  await phone.goto(`${parley.url}/#/knowledge/gone`);
+  await phone.getByRole("alert").filter({ hasText: "not in the knowledge base any more" }).waitFor();
+  await phone.getByRole("button", { name: "All articles" }).click();
+  await phone.getByLabel("Filter the articles").fill("qqqq");
+  await phone.getByText("No article matches.").waitFor();
+  await phone.context().close();
+});
+
+test("an alert is on the supervisor's wall, when it fires and for who comes later, before calls without one", async () => {
+  await write("/api/v1/rules", { name: "legal-threat", phrase: "my lawyer", level: "critical" });
+  for (const call_id of ["calm", "angry", "later"]) await say("call:start", { call_id });
+  const wall = await open("supervisor", "sue", "#/supervisor");
+  await wall.locator('[data-tile="later"]').waitFor();
+  assert.equal(await wall.locator("[data-tile-alert]").count(), 0);
+  await line("angry", "customer", "I will call my lawyer about this");
+  for (const page of [wall, await open("supervisor", "tim", "#/supervisor")]) {
+    const tile = page.locator('[data-tile="angry"]');
+    await tile.locator('[data-tile-alert="legal-threat"]', { hasText: "legal threat: I will call my lawyer about this" }).waitFor();
+    assert.equal(await page.locator("[data-tile]").first().getAttribute("data-tile"), "angry");
+    await page.locator('[data-figure="With alerts"]', { hasText: "1" }).waitFor();
+    await checkWithAxe(page, "alert on the wall");
+    await page.context().close();
+  }
+});
+
+test("without a connection the wall's clocks stand still", async () => {
+  const wall = await open("supervisor", "sue", "#/supervisor");
+  await wall.locator("[data-age]").first().waitFor();
+  await wall.clock.install();
+  await wall.reload();
+  await wall.locator("[data-age]").first().waitFor();
+  await wall.clock.runFor(3000);
+  const ages = () => wall.locator("[data-age]").allTextContents();
+  const before = await ages();
+  await wall.clock.runFor(3000);
+  assert.notDeepEqual(await ages(), before, "they run with one");
+  await loseConnection(wall);
+  const lost = await ages();
+  await wall.clock.runFor(5000);
+  assert.deepEqual(await ages(), lost);
+  await wall.context().close();
+});
+
+test("on a phone what does not fit beside a longer state of the connection fades at its edge", async () => {
+  const phone = await open("agent", "ann", "#/desk", PHONE);
+  const pages = phone.getByRole("navigation", { name: "Pages" });
+  assert.equal(await pages.getAttribute("data-hidden"), null);
+  await loseConnection(phone);
+  await until(async () => (await pages.getAttribute("data-hidden")) === "right", "the edge to fade");
+  await phone.context().close();
+});
+
+test("a call that is older than all that are listed stands in the list while it is on the desk; a count that is not whole says so", async () => {
+  for (let i = 0; i < 60; i++) await say("call:start", { call_id: `bulk-${i}` });
+  const page = await open("agent", "ann", `#/desk/${CALL}`);
+  await page.locator(`[data-call-row="${CALL}"][aria-current="true"]`).waitFor();
+  await page.getByText("On the desk").waitFor();
+  await page.getByText(/^Live · 50\+$/).waitFor();
+  await page.getByRole("button", { name: "Older calls" }).click();
+  await page.getByText("On the desk").waitFor({ state: "detached" });
+  await page.getByText(/^Live · 64$/).waitFor();
+  await page.context().close();
+});
+
+test("without a call there is nothing to find, note or wrap up", async () => {
+  const page = await open("agent", "ann", "#/desk/no-such-call");
+  await page.getByRole("alert").filter({ hasText: "This call does not exist" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Find in the transcript" }).count(), 0);
+  await page.context().close();
+});
+
+test("an address that is no encoding is an unknown call, not a blank page", async () => {
+  const page = await open("agent", "ann", "#/desk/%E0%A4%A");
+  await page.getByRole("alert").filter({ hasText: "does not exist" }).waitFor();
+  await page.context().close();
+});
+
+test("a page of which a piece does not load says so, and the others go on", async () => {
+  const page = await open("agent", "ann", "#/desk");
+  await page.route(/chat-page\.js/, (route) => route.abort());
+  await page.getByRole("button", { name: "Chat", exact: true }).click();
+  await page.getByRole("alert").filter({ hasText: "This page could not be shown." }).waitFor();
+  await checkWithAxe(page, "a page that failed");
+  await page.getByRole("button", { name: "Desk", exact: true }).click();
+  await page.locator("[data-call-row]").first().waitFor();
+  await page.unroute(/chat-page\.js/);
+  await page.getByRole("button", { name: "Chat", exact: true }).click();
+  await page.getByRole("button", { name: "Load it again" }).click();
+  await page.getByText("What can I help with?").waitFor();
+  await page.context().close();
+});
+
+test("where pages have no clipboard, as over plain HTTP from another machine, a selection is copied", async () => {
+  const page = await browser.newPage();
+  await page.addInitScript(() => {
+    Object.defineProperty(navigator, "clipboard", { value: undefined });
+    document.addEventListener("copy", () => (window.copied = document.activeElement.value));
+  });
+  await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), await token("agent", "ann"));
+  await page.goto(`${parley.url}/#/chat`);
+  await page.locator('[data-connection="online"]').waitFor();
+  await page.getByLabel("Message", { exact: true }).fill("How do I recover a password?");
+  await page.keyboard.press("Enter");
+  await page.locator('[data-answer][data-state="done"]').waitFor();
+  await page.getByRole("button", { name: "Copy the answer" }).click();
+  await page.getByRole("button", { name: "Copied" }).waitFor();
+  assert.match(await page.evaluate(() => window.copied), /password/i);
+  await page.locator("[data-source]").first().click();
+  await page.locator("[data-article]").getByRole("button", { name: "Copy" }).click();
+  await page.locator("[data-article]").getByRole("button", { name: "Copied" }).waitFor();
+  assert.match(await page.evaluate(() => window.copied), /^Recover Password\n\n/);
+  await page.goto(`${parley.url}/#/desk/${CALL}`);
+  await page.getByRole("button", { name: "More about this call" }).click();
+  await page.getByRole("menuitem", { name: "Summary" }).click();
+  await page.getByRole("button", { name: "Summarise now" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Copy" }).click();
+  await page.getByRole("dialog").getByText("Copied").waitFor();
+  assert.match(await page.evaluate(() => window.copied), /^Need: /, "also in a dialog, which keeps the focus");
+  await page.context().close();
+});
+
+test("a rule is deleted only after a question", async () => {
+  const page = await open("admin", "root", "#/rules");
+  await page.getByRole("button", { name: "Delete legal-threat" }).click();
+  await checkWithAxe(page, "delete a rule");
+  await page.getByRole("button", { name: "Keep it" }).click();
+  await page.getByRole("button", { name: "Delete legal-threat" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("No rules yet.").waitFor();
+  await page.context().close();
+});
+
+test("nothing was logged as an error", () => {
+  const expected = /ERR_INTERNET_DISCONNECTED|ERR_FAILED|chat-page\.js|WebSocket connection|40[0134] .*(\/demo\/token|\/api\/v1\/documents\/gone|sid=)/;
+  assert.deepEqual(browser.problems.filter((text) => !expected.test(text)), []);
+});
