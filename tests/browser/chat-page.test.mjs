@@ -151,6 +151,20 @@ test("what Markdown a model makes up fetches nothing and runs nothing", async ()
   peer.script = (content) => SCRIPTS[content]?.() ?? [["chat.token", { content: `You said ${content}` }]];
 });
 
+test("what is wide scrolls within itself: tables, code, titles of sources and of chats", async () => {
+  const columns = Array.from({ length: 14 }, (_, i) => `column ${i}`).join(" | ");
+  const former = peer.script;
+  peer.script = () => [["chat.token", { content: `| ${columns} |\n|${"---|".repeat(14)}\n| ${columns} |\n\n\`\`\`\n${"code ".repeat(80)}\n\`\`\`\n\n${"word".repeat(80)}` }], ["chat.source", { doc_id: "long", title: "A title that is long ".repeat(12), excerpt: "x" }]];
+  peer.chats[0].title = "A chat with a title that is too long for its row";
+  await page.reload();
+  await say("wide");
+  await page.locator('[data-source="long"]').waitFor();
+  assert.deepEqual(await page.evaluate(() => [...document.querySelectorAll('[role="log"], nav ul, nav li')].filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent.slice(0, 40))), []);
+  const cell = last().locator("td").first();
+  assert.ok((await cell.boundingBox()).height < 60, "a cell is read in its row, not letter by letter");
+  peer.script = former;
+});
+
 test("a tool that needs consent shows what it would do; progress is shown as it comes", async () => {
   await say("Remove Task 1");
   const card = page.locator('[data-elicitation="e-ask"]');

@@ -226,6 +226,29 @@ test("one script tag puts the widget on another site, whose styles do not reach 
   await shop.context().close();
 });
 
+test("the widget says in words that it is refused, or offline; then nothing in it is green; its controls are of its own theme", async () => {
+  const html = (token) => `<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,"><main><h1>Shop</h1></main><parley-chat token="${token}" label="Ask us" open></parley-chat><script src="${parley.url}/assets/parley-chat.js" async></script>`;
+  site.html = html("eyJx");
+  const shop = await browser.newPage({ colorScheme: "dark" });
+  await shop.goto(site.url);
+  await shop.getByRole("alert").filter({ hasText: "Access denied." }).waitFor();
+  assert.equal(await shop.getByText("What can I help with?").count(), 0);
+  assert.equal(await shop.locator("section[aria-label='Ask us']").evaluate((each) => getComputedStyle(each).colorScheme), "dark");
+  await checkWithAxe(shop, "widget refused");
+  site.html = html(await parley.token("--role", "user", "--sub", "visitor2"));
+  await shop.reload();
+  await say(shop, "search refund for an order");
+  await shop.locator('[data-tool][data-state="done"] svg').first().waitFor();
+  const colour = () => shop.locator('[data-tool][data-state="done"] svg').first().evaluate((each) => getComputedStyle(each).color);
+  const online = await colour();
+  await shop.context().setOffline(true);
+  await shop.evaluate(() => window.dispatchEvent(new Event("offline")));
+  await shop.getByRole("alert").filter({ hasText: "Connection lost." }).waitFor();
+  assert.notEqual(await colour(), online);
+  await checkWithAxe(shop, "widget offline");
+  await shop.context().close();
+});
+
 test("nothing was logged as an error", () => {
   const expected = /ERR_INTERNET_DISCONNECTED|ERR_CONNECTION|ERR_FAILED|ERR_EMPTY|WebSocket connection|40[034] .*(\/socket\.io\/\?.*sid=|\/demo\/token|token\/refresh)|503 /;
   assert.deepEqual(browser.problems.filter((text) => !expected.test(text)), []);

@@ -110,6 +110,48 @@ test("an alert is on the supervisor's wall, when it fires and for who comes late
   }
 });
 
+test("a call that waits says so in words, not by the colour of a dot alone", async () => {
+  await say("call:start", { call_id: "waits", metadata: { customer: "noah", subject: "subscription" }, status: "ringing" });
+  const page = await open("agent", "ann", "#/desk/calm");
+  await page.locator('[data-call-row="waits"]', { hasText: "Ringing · Subscription" }).waitFor();
+  await page.context().close();
+});
+
+test("who looks into a call sees its alerts, and the newest note", async () => {
+  const sue = await open("supervisor", "sue", "#/supervisor/angry");
+  await sue.locator('[data-alert="legal-threat"]').waitFor();
+  for (let i = 0; i < 12; i++) {
+    await sue.getByLabel("Note to the agent").fill(`Note ${i}`);
+    await sue.getByRole("button", { name: "Send note" }).click();
+    await sue.locator("[data-note]", { hasText: `Note ${i}` }).waitFor();
+  }
+  const [note, list] = await Promise.all([sue.locator("[data-note]").last().boundingBox(), sue.getByRole("list", { name: "Notes" }).boundingBox()]);
+  assert.ok(note.y >= list.y && note.y + note.height <= list.y + list.height + 1, "the newest note is in sight");
+  await checkWithAxe(sue, "alert and notes");
+  await sue.context().close();
+});
+
+test("in imposed colours the open page, dots of a status and the open tab can be told", async () => {
+  const page = await open("agent", "ann", "#/desk/calm", { forcedColors: "active" });
+  await page.locator('[data-call-row="calm"]').waitFor();
+  assert.notEqual(await page.locator('nav [aria-current="page"]').evaluate((each) => getComputedStyle(each).outlineStyle), "none");
+  assert.notEqual(await page.locator('[data-call-row="calm"] > span').first().evaluate((each) => getComputedStyle(each).borderTopStyle), "none");
+  assert.notEqual(await page.getByRole("tab", { name: "Articles" }).evaluate((each) => getComputedStyle(each).outlineStyle), "none");
+  assert.equal(await page.getByRole("tabpanel").evaluate((each) => getComputedStyle(each).outlineStyle), "none");
+  await page.context().close();
+});
+
+test("the head of a long call stays one row at a desk", async () => {
+  const page = await open("agent", "ann", "#/desk/calm");
+  await page.clock.install({ time: Date.now() + 3 * 3_600_000 });
+  await page.getByRole("button", { name: "Raise hand" }).click();
+  await page.locator("form").getByRole("button", { name: "Raise hand" }).click();
+  await page.getByRole("button", { name: "Lower hand" }).waitFor();
+  const [hand, title] = await Promise.all([page.getByRole("button", { name: "Lower hand" }).boundingBox(), page.locator("[data-call-title]").boundingBox()]);
+  assert.ok(Math.abs(hand.y + hand.height / 2 - title.y - title.height / 2) < 20, "beside the title");
+  await page.context().close();
+});
+
 test("without a connection the wall's clocks stand still", async () => {
   const wall = await open("supervisor", "sue", "#/supervisor");
   await wall.locator("[data-age]").first().waitFor();
@@ -145,7 +187,7 @@ test("a call that is older than all that are listed stands in the list while it 
   await page.getByText(/^Live · 50\+$/).waitFor();
   await page.getByRole("button", { name: "Older calls" }).click();
   await page.getByText("On the desk").waitFor({ state: "detached" });
-  await page.getByText(/^Live · 64$/).waitFor();
+  await page.getByText(/^Live · 65$/).waitFor();
   await page.context().close();
 });
 
@@ -206,6 +248,16 @@ test("where pages have no clipboard, as over plain HTTP from another machine, a 
   await page.context().close();
 });
 
+test("a refusal names the field that it is about", async () => {
+  const page = await open("admin", "root", "#/users");
+  await page.getByRole("button", { name: "Add a user" }).click();
+  await page.getByLabel("User name").fill("x");
+  await page.getByLabel("Password").fill("short");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alert").filter({ hasText: "Not saved: password must have 10 to 1024 bytes" }).waitFor();
+  await page.context().close();
+});
+
 test("a rule is deleted only after a question", async () => {
   const page = await open("admin", "root", "#/rules");
   await page.getByRole("button", { name: "Delete legal-threat" }).click();
@@ -218,6 +270,6 @@ test("a rule is deleted only after a question", async () => {
 });
 
 test("nothing was logged as an error", () => {
-  const expected = /ERR_INTERNET_DISCONNECTED|ERR_FAILED|chat-page\.js|WebSocket connection|40[0134] .*(\/demo\/token|\/api\/v1\/documents\/gone|sid=)/;
+  const expected = /ERR_INTERNET_DISCONNECTED|ERR_FAILED|chat-page\.js|WebSocket connection|400 .*\/api\/v1\/users|40[0134] .*(\/demo\/token|\/api\/v1\/documents\/gone|sid=)/;
   assert.deepEqual(browser.problems.filter((text) => !expected.test(text)), []);
 });

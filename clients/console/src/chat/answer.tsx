@@ -103,18 +103,18 @@ function Progress({ progress: { progress, total, message } }: { progress: NonNul
 
 function Sources({ sources, onSource }: { sources: Answer["sources"]; onSource: OpenSource }) {
   return (
-    <section aria-label="Sources" className="grid gap-1.5">
+    <div role="group" aria-label="Sources" className="grid grid-cols-[minmax(0,1fr)] gap-1.5">
       <h3 className="text-[12.5px] font-medium text-faint">Sources</h3>
       <ul className="flex flex-wrap gap-2">
         {sources.map((source) => (
           <li key={source.doc_id} className="max-w-full min-w-0">
             <button type="button" data-source={source.doc_id} onClick={(event) => onSource(source, event.currentTarget)} className="flex min-h-9 max-w-full items-center gap-2 rounded-lg border border-line bg-surface px-2.5 text-[13px] pointer-coarse:min-h-11 hover:bg-hover">
-              <BookOpenText aria-hidden className="size-4 shrink-0 text-faint" /><span className="truncate font-medium">{source.title}</span>
+              <BookOpenText aria-hidden className="size-4 shrink-0 text-faint" /><span dir="auto" className="truncate font-medium">{source.title}</span>
             </button>
           </li>
         ))}
       </ul>
-    </section>
+    </div>
   );
 }
 

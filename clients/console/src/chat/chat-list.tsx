@@ -30,7 +30,7 @@ export function ChatList({ selected, onSelect, className }: Props) {
         <Button variant="ghost" onClick={() => onSelect(null)}><MessageSquarePlus aria-hidden />New chat</Button>
       </div>
       <Problem>{problem && `Not deleted: ${problem.message}`}</Problem>
-      <ul className="grid min-h-0 flex-1 content-start gap-0.5 overflow-y-auto p-2 [scrollbar-width:thin]">
+      <ul className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] content-start gap-0.5 overflow-y-auto p-2 [scrollbar-width:thin]">
         {chats.length === 0 && <li className="px-2.5 py-4 text-center text-faint">{error ? error.message : isLoading ? "Loading…" : "No chats yet."}</li>}
         {chats.map((chat) => (
           <li key={chat.chat_id} className="group relative flex min-h-11 items-center rounded-lg hover:bg-sunken has-aria-[current=true]:bg-surface has-aria-[current=true]:shadow-[inset_3px_0_0_var(--accent),0_0_0_1px_var(--line)]">

@@ -17,7 +17,7 @@ export function CallHead({ call, entry, actions }: Props) {
   const detail = [customerOf(entry) ? subjectOf(entry) : "", title === entry.call_id ? "" : entry.call_id].filter(Boolean);
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-2.5 lg:min-h-[69px] lg:px-6">
-      <div className="min-w-0 flex-1 basis-44 max-sm:basis-full">
+      <div className="min-w-0 flex-1 basis-32 max-sm:basis-full">
         <h2 data-call-title dir="auto" title={title} className="text-left text-[17px] leading-6 font-semibold tracking-tight text-pretty wrap-anywhere sm:truncate">{title}</h2>
         {detail.length > 0 && <p className="truncate text-[13px] text-faint">{detail.join(" · ")}</p>}
       </div>

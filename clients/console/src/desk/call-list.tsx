@@ -94,6 +94,9 @@ function Group({ title, children }: { title: string; children: React.ReactNode }
 function Row({ call, isSelected, onSelect }: { call: CallEntry; isSelected: boolean; onSelect: (callId: string) => void }) {
   const title = titleOf(call);
   const subject = subjectOf(call);
+  const about = subject !== title ? subject : "";
+  // Whether it waits is not left to the colour of a dot.
+  const isSaid = call.status === "ringing" || call.status === "on_hold";
   const time = isRunning(call) ? `since ${clockTime(call.started_at, false)}` : `${clockTime(call.started_at, false)} · ${formatDuration(call.duration)}`;
   return (
     <li>
@@ -108,7 +111,7 @@ function Row({ call, isSelected, onSelect }: { call: CallEntry; isSelected: bool
         <Dot tone={TONES[call.status]} />
         <span className={cn("truncate font-medium", !isRunning(call) && "text-soft")}>{title}</span>
         <span className="col-start-2 flex min-w-0 gap-1.5 text-[12.5px] text-faint">
-          <span className="truncate">{subject && subject !== title ? subject : statusLabel(call.status)}</span>
+          <span className="truncate">{isSaid ? [statusLabel(call.status), about].filter(Boolean).join(" · ") : about || statusLabel(call.status)}</span>
           <span className="ml-auto shrink-0 tabular-nums">{time}</span>
         </span>
       </button>

@@ -1,7 +1,7 @@
 // Notes of supervisors to the agents of a call: private, and never part of the transcript.
 import { useFeature, useParley, type CallState } from "@parley/react";
 import { Send } from "lucide-react";
-import { useCallback, useState, type FormEvent } from "react";
+import { useCallback, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 import { clockTime } from "../lib/format.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { useSend } from "../lib/send.js";
@@ -10,10 +10,14 @@ import { Problem, Textarea } from "../ui/field.js";
 
 export function Notes({ call }: { call: CallState }) {
   const isSupervisor = useIsSupervisor();
+  const list = useRef<HTMLOListElement>(null);
+  useLayoutEffect(() => {
+    list.current?.scrollTo({ top: list.current.scrollHeight });
+  }, [call.notes.length]);
   const canSend = useFeature("note:send") && isSupervisor && Boolean(call.callId);
   return (
     <div className="flex h-full min-h-0 flex-col">
-      <ol className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] content-start gap-2 overflow-y-auto px-3 py-3 [scrollbar-width:thin]">
+      <ol ref={list} tabIndex={0} aria-label="Notes" className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] content-start gap-2 overflow-y-auto px-3 py-3 [scrollbar-width:thin]">
         {call.notes.length === 0 && (
           <li className="px-1 py-4 text-faint">{isSupervisor ? "No notes in this call yet. The agent alone sees them." : "No notes. What your supervisor writes to you appears here; the customer never sees it."}</li>
         )}

@@ -1,4 +1,5 @@
 // Something that the user sends: whether it is under way, and why it failed.
+import { RequestError } from "@parley/react";
 import { useCallback, useMemo, useState } from "react";
 
 export interface Sending<A extends unknown[]> {
@@ -8,6 +9,13 @@ export interface Sending<A extends unknown[]> {
   problem: string | null;
   /** The problem was read. */
   reset: () => void;
+}
+
+/** "must have 10 to 1024 bytes" says little without the field that it is about. */
+function problemOf(error: unknown): string {
+  if (!(error instanceof RequestError)) return error instanceof Error ? error.message : String(error);
+  const field = error.field?.split("/")[1]?.replaceAll("_", " ");
+  return field && /^(?:must|is|has) /.test(error.message) ? `${field} ${error.message}` : error.message;
 }
 
 export function useSend<A extends unknown[]>(action: (...args: A) => Promise<unknown>): Sending<A> {
@@ -20,7 +28,7 @@ export function useSend<A extends unknown[]>(action: (...args: A) => Promise<unk
       await action(...args);
       return true;
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      setProblem(problemOf(error));
       return false;
     } finally {
       setSending(false);

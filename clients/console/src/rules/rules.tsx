@@ -48,14 +48,14 @@ export function RulesPage() {
   useEffect(() => void load(), [load]);
   return (
     <main className="min-h-0 flex-1 overflow-y-auto p-4 lg:p-6">
-      <div className="mx-auto grid max-w-4xl gap-4">
+      <div className="mx-auto grid max-w-4xl grid-cols-[minmax(0,1fr)] gap-4">
         <header className="flex items-center justify-between gap-3">
           <h1 className="text-xl font-semibold tracking-tight">Alert rules</h1>
           {isAdmin && <Button variant="primary" onClick={() => setEdited("new")}><Plus aria-hidden />Add a rule</Button>}
         </header>
         <Problem>{problem}</Problem>
         {rules?.length === 0 && <p className="py-8 text-center text-faint">No rules yet. A rule raises an alert in the call in which it fires.</p>}
-        <ul className="grid gap-2">
+        <ul className="grid grid-cols-[minmax(0,1fr)] gap-2">
           {rules?.map((rule) => <Row key={rule.name} rule={rule} canEdit={isAdmin} onEdit={() => setEdited(rule)} onChanged={load} />)}
         </ul>
       </div>
@@ -74,7 +74,7 @@ function Row({ rule, canEdit, onEdit, onChanged }: { rule: Rule; canEdit: boolea
   return (
     <li data-rule={rule.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-60">
-        <p className="flex items-center gap-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{rule.name}</span><Chip tone={TONES[level]}>{capital(level)}</Chip></p>
+        <p className="flex flex-wrap items-center gap-x-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{rule.name}</span><Chip tone={TONES[level]}>{capital(level)}</Chip></p>
         <p className="text-soft wrap-anywhere">{inWords(rule)}{rule.message && <> → {rule.message}</>}</p>
         <Problem>{remove.problem && `Not deleted: ${remove.problem}`}</Problem>
       </div>

@@ -69,6 +69,9 @@ function usePages(): Page[] {
   }, [isSupervisor, hasKnowledge, hasChat, hasRules, hasUsers, role]);
 }
 
+/** What may be old when the connection is lost. */
+const SHOWN: Partial<Record<Page, string>> = { desk: "the call", chat: "the chat", supervisor: "this page" };
+
 function Signed({ session: own }: { session: Session }) {
   const pages = usePages();
   const route = useRoute();
@@ -81,7 +84,7 @@ function Signed({ session: own }: { session: Session }) {
   return (
     <div data-offline={status === "online" ? undefined : ""} className="flex h-full flex-col">
       <TopBar pages={pages} page={page} session={own} onHelp={() => setHelpOpen(true)} />
-      <ConnectionBanner of={of} />
+      <ConnectionBanner of={of} shown={SHOWN[page]} />
       <Failure of={`${page} ${item ?? ""}`}>
         {page === "desk" && <Desk callId={item} />}
         {page === "chat" && <Suspense fallback={<main className="grid flex-1 place-content-center text-faint">Loading…</main>}><ChatPage chatId={item} /></Suspense>}

@@ -48,7 +48,7 @@ export function ConnectionPill({ of }: { of: "calls" | "assistant" }) {
 }
 
 /** Warns that what is shown may be old, and lists what waits to be sent. */
-export function ConnectionBanner({ of }: { of: "calls" | "assistant" }) {
+export function ConnectionBanner({ of, shown }: { of: "calls" | "assistant"; shown?: string }) {
   const { status, sinceMs, waiting, reason } = useConnectionStatus(of);
   if (status === "online" || status === "connecting") return null;
   return (
@@ -56,7 +56,7 @@ export function ConnectionBanner({ of }: { of: "calls" | "assistant" }) {
       <CloudOff aria-hidden className="size-4 shrink-0" />
       <p>
         <strong className="font-semibold">{status === "refused" ? "Access denied." : `Connection lost at ${clockTime(sinceMs)}.`}</strong>{" "}
-        {status === "refused" ? (reason ?? "The server does not accept your session.") : `You see the ${of === "calls" ? "call" : "chat"} as it was then. Reconnecting…`}
+        {status === "refused" ? (reason ?? "The server does not accept your session.") : `${shown ? `You see ${shown} as it was then. ` : ""}Reconnecting…`}
         {waiting > 0 && ` ${plural(waiting, "change")} of yours will be sent afterwards.`}
       </p>
     </div>

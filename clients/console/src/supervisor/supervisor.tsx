@@ -2,7 +2,7 @@
 import { formatDuration, useCall, useCalls, useConnectionStatus, useStats, type CallEntry } from "@parley/react";
 import { ArrowLeft, Hand, TriangleAlert } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
-import { isUrgent, ruleLabel } from "../desk/alerts.js";
+import { Alerts, isUrgent, ruleLabel } from "../desk/alerts.js";
 import { CallHead } from "../desk/call-head.js";
 import { CallMenu } from "../desk/call-menu.js";
 import { HelpPanel } from "../desk/help-panel.js";
@@ -134,7 +134,8 @@ function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {
   return (
     <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(0,3fr)_minmax(0,2fr)] border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
       <div className="flex min-h-0 flex-col">
-        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<><FindButton isFinding={isFinding} onFinding={setFinding} /><CallMenu call={call} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
+        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<>{call.status && <FindButton isFinding={isFinding} onFinding={setFinding} />}<CallMenu call={call} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
+        <Alerts key={`alerts ${callId}`} alerts={call.alerts} />
         <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
       </div>
       <HelpPanel key={callId} call={call} first="notes" className="border-t border-line" />

@@ -24,5 +24,5 @@ export function Chip({ className, tone, ...props }: ComponentProps<"span"> & Var
 const DOTS: Record<Tone, string> = { neutral: "border-[1.5px] border-line-strong", accent: "bg-accent", good: "bg-good", warn: "bg-warn", bad: "bg-bad" };
 
 export function Dot({ tone = "neutral", className }: { tone?: Tone; className?: string }) {
-  return <span aria-hidden className={cn("size-2 shrink-0 rounded-full", DOTS[tone], className)} />;
+  return <span aria-hidden className={cn("size-2 shrink-0 rounded-full forced-colors:border-[1.5px] forced-colors:border-current", DOTS[tone], className)} />;
 }

@@ -46,14 +46,14 @@ export function UsersPage() {
   const [edited, setEdited] = useState<User | "new" | null>(null);
   return (
     <main className="min-h-0 flex-1 overflow-y-auto p-4 lg:p-6">
-      <div className="mx-auto grid max-w-4xl gap-4">
+      <div className="mx-auto grid max-w-4xl grid-cols-[minmax(0,1fr)] gap-4">
         <header className="flex items-center justify-between gap-3">
           <h1 className="text-xl font-semibold tracking-tight">Users</h1>
           <Button variant="primary" onClick={() => setEdited("new")}><Plus aria-hidden />Add a user</Button>
         </header>
         <Problem>{problem}</Problem>
         {users?.length === 0 && <p className="py-8 text-center text-faint">Nobody can log in with a password yet.</p>}
-        <ul className="grid gap-2">
+        <ul className="grid grid-cols-[minmax(0,1fr)] gap-2">
           {users?.map((user) => <Row key={user.name} user={user} onEdit={() => setEdited(user)} onChanged={load} />)}
         </ul>
       </div>
@@ -73,7 +73,7 @@ function Row({ user, onEdit, onChanged }: { user: User; onEdit: () => void; onCh
   return (
     <li data-user={user.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-48">
-        <p className="flex items-center gap-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{capital(user.role)}</Chip></p>
+        <p className="flex flex-wrap items-center gap-x-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{capital(user.role)}</Chip></p>
         <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "The calls that name this user"}</p>
         <Problem>{remove.problem ?? disconnect.problem}</Problem>
       </div>

@@ -13,6 +13,7 @@ import { Conversation } from "../chat/conversation.js";
 import { SourceReader, useSource } from "../chat/source-reader.js";
 import { useConversationKey } from "../chat/use-key.js";
 import { cn } from "../lib/cn.js";
+import { capital } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { Dot } from "../ui/chip.js";
 import styles from "../styles.css?inline";
@@ -105,6 +106,7 @@ function Panel({ host, server, label, onClose }: PanelProps & { label: string; o
   const { source, open: openSource, close: closeSource } = useSource(chatId);
   const { status, reason } = useConnectionStatus("assistant");
   const [text, tone] = SAID[status];
+  const isRefused = status === "refused";
   // It was deleted, or is another user's.
   useEffect(() => {
     if (chat.error?.code === 404) open(null);
@@ -117,10 +119,13 @@ function Panel({ host, server, label, onClose }: PanelProps & { label: string; o
         {chatId && <Button variant="ghost" size="icon" aria-label="New chat" onClick={() => open(null)}><RotateCcw /></Button>}
         {onClose && <Button variant="ghost" size="icon" aria-label="Close" onClick={onClose}><X /></Button>}
       </header>
-      <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] grid-rows-[minmax(0,1fr)]">
+      {(isRefused || status === "offline") && (
+        <p role="alert" className="border-b border-warn-line bg-warn-wash px-4 py-2 text-[13px] text-warn">{isRefused ? `Access denied. ${reason ? capital(reason) : "The server does not accept this page's token"}.` : "Connection lost. What you write is sent afterwards."}</p>
+      )}
+      <div data-offline={status === "online" ? undefined : ""} className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] grid-rows-[minmax(0,1fr)]">
         <Conversation
           key={conversation.key} chat={chat} elicitations={elicitations} onSource={openSource} placeholder={host.getAttribute("placeholder") ?? undefined}
-          empty={<p className="pt-6 text-center text-soft">What can I help with?</p>} className={cn("col-start-1 row-start-1 flex min-h-0 flex-col", source && "invisible")}
+          empty={isRefused ? null : <p className="pt-6 text-center text-soft">What can I help with?</p>} className={cn("col-start-1 row-start-1 flex min-h-0 flex-col", source && "invisible")}
         />
         {source && <SourceReader chat={chat} source={source} onClose={closeSource} className="col-start-1 row-start-1" />}
       </div>
