@@ -78,7 +78,7 @@ async def main():
     query = {"dialect": "teaching", **({"token": options.token} if options.token else {})}
     path = f"/ws/{urllib.parse.quote(options.client, safe='')}?{urllib.parse.urlencode(query)}"
     try:
-        async with websockets.connect(f"ws{options.url.rstrip('/').removeprefix('http')}{path}", max_size=None) as socket:
+        async with websockets.connect(f"ws{options.url.rstrip('/').removeprefix('http').removeprefix('ws')}{path}", max_size=None) as socket:
             teacher = Teacher(socket)
             show(await teacher.hear())  # the welcome
             complete = await (show_demo(teacher, options.topic, options.question) if options.demo else talk(teacher))

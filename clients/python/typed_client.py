@@ -28,7 +28,7 @@ class Chat:
     """One chat, named by the id in its path. `on_event` gets each event of the server's, those of the log once."""
 
     def __init__(self, url, session_id, token, on_event):
-        self.url = f"ws{url.rstrip('/').removeprefix('http')}/ws/{urllib.parse.quote(session_id, safe='')}"
+        self.url = f"ws{url.rstrip('/').removeprefix('http').removeprefix('ws')}/ws/{urllib.parse.quote(session_id, safe='')}"
         self.token, self.on_event = token, on_event
         self.seq = 0  # of the last event seen
         self.socket = None

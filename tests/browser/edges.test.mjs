@@ -141,6 +141,24 @@ test("in imposed colours the open page, dots of a status and the open tab can be
   await page.context().close();
 });
 
+test("whatever the Tab key reaches is in sight and shows that it has the focus", async () => {
+  for (const [role, sub, hash] of [["agent", "ann", `#/desk/${CALL}`], ["agent", "ann", "#/chat"], ["supervisor", "sue", "#/supervisor/angry"], ["supervisor", "sue", "#/knowledge"], ["admin", "root", "#/rules"]]) {
+    const page = await open(role, sub, hash);
+    await page.locator("main").first().waitFor();
+    const hidden = [];
+    for (let i = 0; i < 25; i++) {
+      await page.keyboard.press("Tab");
+      const stop = await page.evaluate(() => {
+        const element = document.activeElement, style = getComputedStyle(element), { top, bottom, width } = element.getBoundingClientRect();
+        return { name: (element.ariaLabel ?? element.textContent).slice(0, 40), isSeen: element === document.body || (style.outlineStyle !== "none" && style.opacity !== "0" && width > 0 && top < innerHeight && bottom > 0) };
+      });
+      if (!stop.isSeen) hidden.push(stop.name);
+    }
+    assert.deepEqual(hidden, [], hash);
+    await page.context().close();
+  }
+});
+
 test("the head of a long call stays one row at a desk", async () => {
   const page = await open("agent", "ann", "#/desk/calm");
   await page.clock.install({ time: Date.now() + 3 * 3_600_000 });

@@ -74,6 +74,16 @@ class Clients(unittest.TestCase):
         ann.sees(rf"Alarm set: .* {LATER[:-1]}")
         self.assertEqual(ann.end(), 0, ann.output)
 
+    def test_the_address_may_be_that_of_the_websocket(self):
+        url = f"ws://127.0.0.1:{parley.port}"
+        ann = self.begin("typed_client", url=url)
+        ann.say("when does the shop open?")
+        ann.sees("The shop opens at nine")
+        self.assertEqual(ann.end(), 0, ann.output)
+        lesson = self.begin("teaching_client", url=url)
+        lesson.sees("Welcome!")
+        self.assertEqual(lesson.end(), 0, lesson.output)
+
     def test_typed_events_decline_a_form(self):
         ann = self.begin("typed_client")
         ann.say("create an alarm")

@@ -18,5 +18,5 @@ export function TabsTrigger({ className, ...props }: ComponentProps<typeof Radix
 }
 
 export function TabsContent({ className, ...props }: ComponentProps<typeof Radix.Content>) {
-  return <Radix.Content className={cn("min-h-0 flex-1 outline-none", className)} {...props} />;
+  return <Radix.Content className={cn("min-h-0 flex-1 outline-offset-[-2px]", className)} {...props} />;
 }
