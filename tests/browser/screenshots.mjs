@@ -166,6 +166,7 @@ const STATES = {
     if ((await page.locator("[data-card] h3 button").count()) === 0) return null;
     await page.locator("[data-card] h3 button").first().click();
     await page.locator("[data-article] input").first().check();
+    await page.locator("[data-article] mark").first().evaluate((mark) => mark.scrollIntoView({ block: "center" }));
     return page;
   },
   find: async (options) => {
