@@ -145,6 +145,10 @@ static void add_entry(struct message *message)
                                 message->row.user, "timestamp", at);
     if (message->turn.attempt > 1) json_object_set_new(payload, "attempt", json_integer(message->turn.attempt));
     if (message->is_queued) json_object_set_new(payload, "queued", json_true());
+    if (message->turn.intent_id[0]) {
+        json_object_set_new(payload, "session_id", json_string(message->turn.session_id));
+        json_object_set_new(payload, "intent_id", json_string(message->turn.intent_id));
+    }
     chat_batch_add(&message->batch, "chat.message", payload);
 }
 

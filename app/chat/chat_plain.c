@@ -8,6 +8,7 @@
 #include "kit_json.h"
 #include "kit_schema.h"
 #include "kit_ws.h"
+#include "llm.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -188,12 +189,27 @@ static void say(struct plain *plain, json_t *payload)
     ask(plain, "chat.message", payload, on_answer);
 }
 
+/* "tomorrow at 7" is a time, as it is in a message that begins a turn. */
+static json_t *read_answer(struct plain *plain, const json_t *payload, const char *text)
+{
+    const struct chat_question_open *question = &plain->voice.question;
+    const char *zone = json_string_value(json_object_get(payload, "time_zone"));
+    json_t *answer = chat_answer_of_text(question, text);
+    if (answer || !question->schema) return answer;
+    read_clock(plain);
+    json_t *values = llm_read_values(plain->chat->llm, question->schema, text, plain->voice.now_ms,
+                                     zone && kit_zone_is_known(zone) ? zone : plain->voice.zone);
+    answer = chat_answer_of_values(question, values);
+    json_decref(values);
+    return answer;
+}
+
 /* A text that does not answer the open question takes its place. */
 static void say_or_answer(struct plain *plain, json_t *payload)
 {
     const struct chat_question_open *question = &plain->voice.question;
     const char *text = json_string_value(json_object_get(payload, "content"));
-    json_t *answer = chat_answer_of_text(question, text);
+    json_t *answer = read_answer(plain, payload, text);
     bool is_answer = answer != NULL;
     if (!answer && question->id[0]) answer = json_pack("{s:s}", "action", "cancel");
     if (answer) {

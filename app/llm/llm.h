@@ -98,6 +98,10 @@ bool llm_has_model(const struct llm *llm, const char *id);
 /* Ends it without another event; the request to the provider ends too. Also within an event, but not after the last. */
 void llm_cancel(struct llm_answer *answer);
 
+/* What a text says of the properties of an object's schema, as the embedded model reads it: an object without what the
+ * text does not say. zone: as in llm_request. NULL: out of memory. */
+json_t *llm_read_values(struct llm *llm, json_t *schema, const char *text, int64_t now_ms, const char *zone);
+
 /* The conversation's message for a tool's result; NULL: out of memory. */
 json_t *llm_tool_message(const char *call_id, const char *content);
 

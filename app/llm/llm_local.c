@@ -206,6 +206,23 @@ static bool has_meaning(const struct llm_lexed *lexed, struct llm_range at)
     return false;
 }
 
+json_t *llm_read_values(struct llm *llm, json_t *schema, const char *text, int64_t now_ms, const char *zone)
+{
+    struct reading *reading = calloc(1, sizeof *reading);
+    if (!reading) return NULL;
+    reading->clock = (struct llm_clock){now_ms, kit_zone_minutes(zone, now_ms), kit_zone_minutes_local, zone};
+    llm_lex_read(&reading->lexed, llm->words, eio_str(text));
+    struct llm_fill fill = {.lexed = &reading->lexed,
+                            .words = llm->words,
+                            .scratch = &reading->scratch,
+                            .clock = &reading->clock,
+                            .schema = schema,
+                            .at = {0, reading->lexed.count}};
+    json_t *values = llm_fill(&fill);
+    free(reading);
+    return values;
+}
+
 static bool call_tool(struct llm_local *local, struct reading *reading, const struct llm_intent *intent)
 {
     struct llm_fill fill = {.lexed = &reading->lexed,

@@ -175,6 +175,18 @@ test("tree: a change of one connection reaches the others, /ws/tree too, which g
   await tree.until("a refused change", ({ error }) => error?.code === 404 || error?.code === 409 || error?.code === 400, tree.log.findIndex(({ type }) => type === "error") + 1);
 });
 
+test("tree: a client that comes back gets what was said", async () => {
+  script = echo;
+  const ann = await plain("/ws/session");
+  ann.send({ type: "user_prompt", data: { prompt: "Hello" } });
+  const { session_id } = await ann.until("the answer", ({ type, data }) => type === "assistant_response" && !data.chunk);
+  ann.close();
+  const back = await plain("/ws/chat");
+  back.send({ type: "init_session", data: {}, session_id });
+  const history = await back.untilType("chat_history");
+  assert.deepEqual(history, { type: "chat_history", data: { messages: [{ role: "user", content: "Hello" }, { role: "assistant", content: "You said: Hello" }] }, session_id, timestamp: history.timestamp });
+});
+
 test("tree: a session that is not there is an error", async () => {
   const ann = await plain("/ws/session");
   ann.send({ type: "init_session", data: {}, session_id: "unknown" });
@@ -240,7 +252,8 @@ test("widget: connection, thinking, response with all ids; the chat survives its
   const response = await ann.untilType("response");
   assert.equal(response.message, "You said: Create alarm");
   assert.equal(response.is_complete, true);
-  for (const id of ["user_chat_id", "session_id", "socket_connection_id"]) assert.equal(typeof response[id], "string", id);
+  for (const message of ann.log.slice(ann.log.findIndex(({ step }) => step === "Processing your message...")))
+    for (const id of ["user_chat_id", "session_id", "user_intent_id", "socket_connection_id"]) assert.equal(typeof message[id], "string", `${id}: ${JSON.stringify(message)}`);
   const steps = ann.of("thinking").map(({ step }) => step);
   assert.deepEqual(steps.slice(0, 3), ["Initializing session...", "Processing your message...", "Analyzing your request..."]);
   ann.close();
@@ -278,6 +291,32 @@ test("widget: a form is a text and a component; what is said next fills it, and 
     assert.ok(ann.log.slice(from).some(({ step }) => step === "Extracting additional parameters..."));
     assert.deepEqual(ann.of("error"), []);
   }
+});
+
+test("widget: a time is said as people say it, and what does not answer the form is the next message", async () => {
+  script = (messages) => (messages.at(-1).role === "tool" ? [messages.at(-1).content] : [{ call: "create_alarm", args: { text: "Tea" } }]);
+  const ann = await plain("/api/v1/chat/ws/chat?time_zone=Asia/Kolkata&");
+  ann.send({ type: "message", message: "Create alarm" });
+  const first = await ann.untilType("component");
+  ann.send({ type: "message", message: "tomorrow at 7" });
+  const set = await ann.until("the alarm", ({ type, is_complete }) => type === "response" && is_complete);
+  assert.match(set.message, /^Alarm set/);
+  const chat = await (await fetch(`${parley.url}/api/v1/chats/${set.user_chat_id}/messages`, { headers: { authorization: `Bearer ${token("ann")}` } })).json();
+  const { data: { args } } = chat.messages.find(({ type }) => type === "tool");
+  assert.match(args.time, /T07:00:00\+05:30$/);
+  const steps = ann.of("thinking").map(({ step }) => step);
+  assert.deepEqual(steps.filter((step, i) => steps.indexOf(step) !== i), ["Extracting parameters from your request..."].slice(1), "each step once");
+
+  const from = ann.log.length;
+  ann.send({ type: "message", message: "Create alarm" });
+  const second = await ann.untilType("component", from);
+  assert.notEqual(second.props.id, first.props.id);
+  ann.send({ type: "message", message: "Create another alarm" });
+  const third = await ann.until("another form", ({ type, props }) => type === "component" && props.id !== second.props.id, from);
+  assert.deepEqual(ann.of("component_end").filter(({ id }) => id === second.props.id).map(({ action }) => action), ["cancel"]);
+  assert.deepEqual(ann.of("error"), []);
+  ann.send({ type: "message", message: "in two hours" });
+  await ann.until("the other alarm", ({ type, is_complete, message }) => type === "response" && is_complete && /^Alarm set/.test(message), ann.log.indexOf(third));
 });
 
 /* ------------------------------------------------------------------ access */

@@ -295,9 +295,9 @@ TEST(tree, server_messages_of_the_design)
           "}");
     scene.dialect->put_answer(
         &scene.voice, "chat.history",
-        eio_str("{\"ok\":true,\"messages\":[{\"id\":1,\"message_type\":\"user\",\"content\":\"Hi\"},"
-                "{\"id\":2,\"message_type\":\"thinking\",\"content\":\"Hm\"},"
-                "{\"id\":3,\"message_type\":\"ai\",\"content\":\"Hello\"}]}"),
+        eio_str("{\"ok\":true,\"messages\":[{\"id\":1,\"type\":\"user\",\"content\":\"Hi\"},"
+                "{\"id\":2,\"type\":\"thinking\",\"content\":\"Hm\"},"
+                "{\"id\":3,\"type\":\"ai\",\"content\":\"Hello\"}]}"),
         &scene.out);
     quote("{\"type\": \"chat_history\", \"data\": {\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"},"
           " {\"role\": \"assistant\", \"content\": \"Hello\"}]}}");
@@ -491,6 +491,9 @@ TEST(question, a_text_answers_the_one_thing_that_is_missing)
 #define ONE(type) \
     "{\"type\":\"object\",\"properties\":{\"a\":{" type "},\"b\":{\"type\":\"string\"}},\"required\":[\"a\"]}"
         {"form", ONE("\"type\":\"string\""), NULL, "7 in the morning", "{\"content\":{\"a\":\"7 in the morning\"}}"},
+        {"form", ONE("\"type\":\"string\",\"format\":\"date-time\""), NULL, "2099-01-01T07:00:00Z",
+         "{\"content\":{\"a\":\"2099-01-01T07:00:00Z\"}}"},
+        {"form", ONE("\"type\":\"string\",\"format\":\"date-time\""), NULL, "Create another alarm", NULL},
         {"form", ONE("\"type\":\"integer\""), NULL, " 7. ", "{\"content\":{\"a\":7}}"},
         {"form", ONE("\"type\":\"integer\""), NULL, "seven", NULL},
         {"form", ONE("\"type\":\"integer\""), NULL, "99999999999999999999", NULL},

@@ -1,6 +1,8 @@
 /* A text as the answer to an open question, for those who have no forms: the value of the one thing that is missing. */
 #include "chat_dialect.h"
 
+#include "kit_schema.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -57,6 +59,16 @@ static json_t *read_choice(const json_t *schema, const char *text)
     return NULL;
 }
 
+/* A day or an address is not any text. */
+static json_t *read_text(const json_t *schema, const char *text)
+{
+    struct kit_schema_error error;
+    json_t *value = json_string(text);
+    if (kit_schema_check(schema, value, &error)) return value;
+    json_decref(value);
+    return NULL;
+}
+
 /* NULL: the text is no value of that kind. */
 static json_t *read_value(const json_t *schema, const char *text)
 {
@@ -65,7 +77,7 @@ static json_t *read_value(const json_t *schema, const char *text)
     trim(word, sizeof word, text);
     if (json_object_get(schema, "enum") || json_object_get(schema, "oneOf")) return read_choice(schema, word);
     if (!type) return NULL;
-    if (!strcmp(type, "string")) return json_string(text);
+    if (!strcmp(type, "string")) return read_text(schema, text);
     if (!strcmp(type, "integer") || !strcmp(type, "number")) return read_number(word, type[0] == 'i');
     if (!strcmp(type, "boolean") && is_word(word, yes)) return json_true();
     if (!strcmp(type, "boolean") && is_word(word, no)) return json_false();
@@ -84,6 +96,23 @@ static const char *find_missing(const struct chat_question_open *question)
         missing = name;
     }
     return missing;
+}
+
+json_t *chat_answer_of_values(const struct chat_question_open *question, const json_t *values)
+{
+    size_t i;
+    json_t *name;
+    if (strcmp(question->mode, "form") || !json_object_size(values)) return NULL;
+    json_t *content = question->values ? json_copy(question->values) : json_object();
+    json_object_update(content, (json_t *)(uintptr_t)values);
+    json_array_foreach(json_object_get(question->schema, "required"), i, name)
+    {
+        const char *key = json_string_value(name);
+        if (key && json_object_get(content, key)) continue;
+        json_decref(content);
+        return NULL;
+    }
+    return json_pack("{s:o}", "content", content);
 }
 
 json_t *chat_answer_of_text(const struct chat_question_open *question, const char *text)

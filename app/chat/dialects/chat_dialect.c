@@ -217,14 +217,25 @@ static void hear_ready(struct chat_voice *voice, struct eio_str payload)
     chat_copy_field(voice->chat_id, sizeof voice->chat_id, payload, "chat_id");
     chat_copy_field(voice->session_id, sizeof voice->session_id, payload, "session_id");
     chat_copy_field(voice->intent_id, sizeof voice->intent_id, payload, "intent_id");
+    chat_copy_field(voice->zone, sizeof voice->zone, payload, "time_zone");
     if (!kit_json_open(&walk, chat_field(payload, "pending"))) return;
     while (kit_json_each(&walk, NULL, &one)) hear_question(&voice->question, one);
+}
+
+/* The first message of an intent makes it, and perhaps its session. */
+static void hear_message(struct chat_voice *voice, struct eio_str payload)
+{
+    if (!chat_field(payload, "intent_id").n) return;
+    chat_copy_field(voice->intent_id, sizeof voice->intent_id, payload, "intent_id");
+    if (chat_field(payload, "session_id").n)
+        chat_copy_field(voice->session_id, sizeof voice->session_id, payload, "session_id");
 }
 
 void chat_voice_hear(struct chat_voice *voice, const struct chat_entry *entry)
 {
     char id[KIT_ID_SIZE];
     if (!strcmp(entry->event, "session.ready")) hear_ready(voice, entry->payload);
+    if (!strcmp(entry->event, "chat.message")) hear_message(voice, entry->payload);
     if (!strcmp(entry->event, "elicitation.start")) hear_question(&voice->question, entry->payload);
     if (strcmp(entry->event, "elicitation.end")) return;
     chat_copy_field(id, sizeof id, entry->payload, "id");

@@ -12,6 +12,7 @@
 #define CHAT_DIALECT_H
 
 #include "chat.h"
+#include "kit_zone.h"
 
 #include <jansson.h>
 
@@ -44,6 +45,8 @@ struct chat_question_open {
 struct chat_voice {
     char session_id[KIT_ID_SIZE]; /* of the orchestrator; in `tree` the chat's id, by which a client comes back */
     char chat_id[KIT_ID_SIZE], intent_id[KIT_ID_SIZE], connection_id[KIT_ID_SIZE];
+    char zone[KIT_ZONE_SIZE];  /* the user's; "": the server's */
+    bool has_followed_up;      /* widget: the step before a question was there */
     char own_id[KIT_ID_SIZE];  /* of the message that this client sent last */
     bool with_seq;             /* typed: the client counts */
     bool tree_only;            /* tree: nothing but the tree */
@@ -92,6 +95,8 @@ void chat_voice_hear(struct chat_voice *voice, const struct chat_entry *entry);
 /* A text as the answer to the question: content of elicitation.submit, or for a link or an approval its action. NULL:
  * the text does not answer it. */
 json_t *chat_answer_of_text(const struct chat_question_open *question, const char *text);
+/* The same of what a text was found to say of the form's fields. NULL: something is still missing. */
+json_t *chat_answer_of_values(const struct chat_question_open *question, const json_t *values);
 
 /* ------------------------------------------------------- for the dialects */
 

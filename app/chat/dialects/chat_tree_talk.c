@@ -214,7 +214,7 @@ static void put_failure(struct chat_voice *voice, const struct kit_failure *fail
 /* A row of the history as a message of a conversation; rows of other kinds are left out. */
 static void put_row(struct chat_out *out, struct eio_str row, bool *first)
 {
-    struct eio_str kind = chat_field(row, "message_type");
+    struct eio_str kind = chat_field(row, "type");
     bool is_user = kit_json_text_is(kind, "user");
     if (!is_user && !kit_json_text_is(kind, "ai")) return;
     sio_builder_put(&out->json, *first ? "{" : ",{");

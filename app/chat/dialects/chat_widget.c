@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define FOLLOW_UP "Generating follow-up question..."
+
 /* ----------------------------------------------------------------- reading */
 
 static int read_message(const json_t *message, struct chat_wish *wish, struct kit_failure *failure)
@@ -111,7 +113,8 @@ static void put_question(struct chat_voice *voice, struct eio_str payload, struc
     static const char *const but[] = {"chat_id", "seq", "ref_id", "attempt", NULL};
     char mode[16];
     chat_copy_field(mode, sizeof mode, payload, "mode");
-    put_step(voice, "Generating follow-up question...", out);
+    if (!voice->has_followed_up) put_step(voice, FOLLOW_UP, out); /* an MCP server's own question */
+    voice->has_followed_up = false;
     put_response(voice, chat_field(payload, "message"), false, out);
     chat_out_begin(out, "component");
     chat_out_text(out, "component", mode);
@@ -150,6 +153,7 @@ static void put_entry(struct chat_voice *voice, const struct chat_entry *entry, 
         put_said(voice, payload, out);
     } else if (!strcmp(event, "chat.thinking")) {
         chat_copy_field(step, sizeof step, payload, "step");
+        voice->has_followed_up = !strcmp(step, FOLLOW_UP);
         put_step(voice, step, out);
     } else if (!strcmp(event, "elicitation.start")) {
         put_question(voice, payload, out);

@@ -399,7 +399,7 @@ export interface ChatFeedback {
   seq: number;
 }
 
-/** Something was said in the chat, by its user, or by a supervisor (by). attempt: above 1 after an edit. */
+/** Something was said in the chat, by its user, or by a supervisor (by). attempt: above 1 after an edit. session_id, intent_id: the orchestrator's session and the intent that it belongs to, if it is not queued. */
 export interface ChatMessage {
   id: string;
   content: string;
@@ -408,6 +408,8 @@ export interface ChatMessage {
   attempt?: number;
   queued?: boolean;
   timestamp?: string;
+  session_id?: string;
+  intent_id?: string;
   chat_id: string;
   seq: number;
 }
