@@ -118,9 +118,18 @@ static void take_usage(struct chat_turn *turn, const struct llm_event *event)
     turn->tokens_out += event->tokens_out;
 }
 
+/* How long the model took to say anything. */
+static void report_latency(struct chat_turn *turn)
+{
+    uint64_t ms = eio_loop_now_ms(turn->chat->kit->loop) - turn->asked_ms;
+    chat_turn_debug(turn, "info", "LLM API latency: %llums", (unsigned long long)ms);
+    turn->has_waited = true;
+}
+
 static void on_event(void *ctx, const struct llm_event *event)
 {
     struct chat_turn *turn = ctx;
+    if (!turn->has_waited && event->kind != LLM_WAIT && event->kind != LLM_FAILURE) report_latency(turn);
     switch (event->kind) {
     case LLM_WAIT:
         chat_turn_debug(turn, "info", "the model is busy; next try in %u ms", event->wait_ms);
@@ -177,6 +186,8 @@ static void ask_again(struct chat_turn *turn)
                                   .search_tool = search_tool_of(turn)};
     if (turn->is_last && turn->step) turn->chat->counters.turn_limits++;
     turn->step++;
+    turn->asked_ms = eio_loop_now_ms(turn->chat->kit->loop);
+    turn->has_waited = false;
     turn->answer = is_known && messages ? llm_start(turn->chat->llm, &request, on_event, turn) : NULL;
     chat_toolbox_close(&box);
     json_decref(messages);

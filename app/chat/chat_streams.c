@@ -5,10 +5,12 @@
 #include "chat_bridge.h"
 #include "chat_int.h"
 #include "kit_dismiss.h"
+#include "kit_json.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define LOOK_ROWS 100 /* of the history, for the question that is answered once more */
 #define SETTLE_MS 50  /* questions that are asked together end it together */
 #define BEAT_MS 15000 /* between comments that keep the connection */
 
@@ -204,14 +206,50 @@ static void on_answered(void *ctx, const struct kit_failure *failure, struct eio
     look_at_end(telling);
 }
 
+static bool has_answer_to(const struct telling *telling, const char *question_id)
+{
+    const json_t *answer;
+    size_t i;
+    json_array_foreach(telling->wanted.answers, i, answer)
+    {
+        const char *id = json_string_value(json_object_get(answer, "id"));
+        if (id && question_id[0] && !strcmp(id, question_id)) return true;
+    }
+    return false;
+}
+
+/* The turn whose question was answered: it is told again, as for a message that comes twice. */
+static void on_looked(void *ctx, const struct kit_failure *failure, struct eio_str json)
+{
+    struct telling *telling = ctx;
+    struct kit_failure closed;
+    struct kit_json_walk walk;
+    struct eio_str row;
+    char id[KIT_ID_SIZE], ref_id[KIT_ID_SIZE] = "";
+    if (!failure->code && kit_json_open(&walk, chat_field(json, "messages")))
+        while (kit_json_each(&walk, NULL, &row)) {
+            if (!kit_json_text_is(chat_field(row, "type"), "component")) continue;
+            chat_copy_field(id, sizeof id, chat_field(row, "data"), "id");
+            if (has_answer_to(telling, id)) chat_copy_field(ref_id, sizeof ref_id, row, "ref_id");
+        }
+    if (!ref_id[0]) {
+        kit_fail(&closed, 409, NULL, "no question is open");
+        fail(telling, &closed);
+        return;
+    }
+    json_t *again = json_pack("{s:s, s:s}", "id", ref_id, "content", "-");
+    chat_peer_ask(telling->peer, "chat.message", again, on_said, telling);
+    json_decref(again);
+}
+
 static void ask_answers(struct telling *telling)
 {
     const json_t *answer;
     size_t i;
     if (!telling->teller.ref_id[0]) {
-        struct kit_failure failure;
-        kit_fail(&failure, 409, NULL, "no question is open");
-        fail(telling, &failure);
+        json_t *page = json_pack("{s:i}", "limit", LOOK_ROWS);
+        chat_peer_ask(telling->peer, "chat.history", page, on_looked, telling);
+        json_decref(page);
         return;
     }
     telling->asked = json_array_size(telling->wanted.answers);

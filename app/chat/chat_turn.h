@@ -64,6 +64,8 @@ struct chat_turn {
 
     /* The model. */
     struct llm_answer *answer;
+    uint64_t asked_ms; /* when the model was asked; loop time */
+    bool has_waited;   /* until it said something */
     unsigned step;
     int64_t tokens_in, tokens_out;
     bool has_thought;     /* said that it analyses */

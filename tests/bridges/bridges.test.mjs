@@ -154,7 +154,7 @@ test("AG-UI: a run, held to the order of events by the official client", async (
 });
 
 test("AG-UI: a form is an interrupt, and the next run goes on with its answer; the same answer again changes nothing", async () => {
-  script = form;
+  script = (messages) => (messages.at(-1).role === "tool" ? ["Done."] : ["Let me see.", ...form(messages)]);
   const one = agent();
   const ended = [];
   const listen = { onRunFinishedEvent: ({ event }) => { ended.push(event); } };
@@ -165,9 +165,20 @@ test("AG-UI: a form is an interrupt, and the next run goes on with its answer; t
   assert.equal(interrupt.reason, "input_required");
   assert.equal(interrupt.responseSchema.type, "object");
   const payload = Object.fromEntries(Object.entries(interrupt.responseSchema.properties).filter(([name]) => interrupt.responseSchema.required.includes(name)).map(([name, { format, type }]) => [name, format === "date-time" ? "2099-01-01T07:00:00Z" : type === "string" ? "2099-01-01 07:00" : 1]));
-  await one.runAgent({ resume: [{ interruptId: interrupt.id, status: "resolved", payload }] }, listen);
+  const resume = [{ interruptId: interrupt.id, status: "resolved", payload }];
+  await one.runAgent({ resume }, listen);
   assert.equal(ended[1].outcome.type, "success", JSON.stringify(ended[1]));
-  assert.equal(one.messages.at(-1).content, "Done.");
+  assert.deepEqual(one.messages.map(({ role }) => role), ["user", "assistant", "assistant", "tool", "assistant"]);
+  assert.deepEqual(one.messages.filter(({ content, role }) => content && role === "assistant").map(({ content }) => content), ["Let me see.", "Done."]);
+  assert.equal(new Set(one.messages.map(({ id }) => id)).size, one.messages.length);
+  const asked = model.requests.length, again = agent(one.threadId);
+  await again.runAgent({ resume: [{ ...resume[0], payload: { time: "2100-01-01T00:00:00Z" } }] }, listen);
+  assert.equal(ended[2].outcome.type, "success", JSON.stringify(ended[2]));
+  assert.equal(again.messages.at(-1).content, "Done.");
+  assert.equal(model.requests.length, asked, "nothing was done again");
+  assert.ok(one.messages.some(({ id }) => id === again.messages.at(-1).id), "its messages have the ids that they had");
+  const unknown = await fetch(`${parley.url}/api/v1/agui`, { method: "POST", headers: headers(), body: JSON.stringify({ threadId: one.threadId, runId: "r", messages: [], resume: [{ interruptId: "unknown", status: "resolved" }] }) });
+  assert.equal(unknown.status, 409);
 });
 
 test("both: an answer that does not fit is an error in the stream, and the form stays open", async () => {

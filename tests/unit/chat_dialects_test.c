@@ -293,12 +293,11 @@ TEST(tree, server_messages_of_the_design)
     quote("{ \"type\": \"tree_update\", \"data\": { \"delta\": { \"action\": \"add\", \"path\": \"/root/children\","
           " \"node\": { \"id\": \"node-1\", \"value\": \"Task 1\", \"children\": [] } } }, \"session_id\": \"abc-123\" "
           "}");
-    scene.dialect->put_answer(
-        &scene.voice, "chat.history",
-        eio_str("{\"ok\":true,\"messages\":[{\"id\":1,\"type\":\"user\",\"content\":\"Hi\"},"
-                "{\"id\":2,\"type\":\"thinking\",\"content\":\"Hm\"},"
-                "{\"id\":3,\"type\":\"ai\",\"content\":\"Hello\"}]}"),
-        &scene.out);
+    scene.dialect->put_answer(&scene.voice, "chat.history",
+                              eio_str("{\"ok\":true,\"messages\":[{\"id\":1,\"type\":\"user\",\"content\":\"Hi\"},"
+                                      "{\"id\":2,\"type\":\"thinking\",\"content\":\"Hm\"},"
+                                      "{\"id\":3,\"type\":\"ai\",\"content\":\"Hello\"}]}"),
+                              &scene.out);
     quote("{\"type\": \"chat_history\", \"data\": {\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"},"
           " {\"role\": \"assistant\", \"content\": \"Hello\"}]}}");
     end();

@@ -74,7 +74,7 @@ static void put_message_id(const struct chat_teller *teller, struct chat_out *ou
 {
     char id[KIT_ID_SIZE + 48], part[KIT_ID_SIZE + 64];
     chat_teller_message_id(teller, id, sizeof id);
-    snprintf(part, sizeof part, "%s.%u", id, teller->part);
+    snprintf(part, sizeof part, "%s.%lld", id, (long long)teller->part);
     chat_out_text(out, "messageId", part);
 }
 
@@ -124,6 +124,13 @@ static void agui_begin(struct chat_teller *teller, struct eio_str ready, struct 
     chat_out_end(out);
 }
 
+/* Messages of a turn have ids of their own in all its runs, and the same ones when it is told again. */
+static void begin_message(struct chat_teller *teller, struct chat_out *out)
+{
+    close_message(teller, out);
+    teller->part = teller->seq > teller->part ? teller->seq : teller->part + 1;
+}
+
 /* Deltas are not empty. */
 static void put_delta(struct chat_teller *teller, const char *type, struct eio_str delta, struct chat_out *out)
 {
@@ -137,8 +144,7 @@ static void put_text(struct chat_teller *teller, struct eio_str text, struct cha
 {
     if (text.n <= 2) return;
     if (!teller->has_text) {
-        close_message(teller, out);
-        teller->part++;
+        begin_message(teller, out);
         teller->has_text = true;
         chat_out_begin(out, "TEXT_MESSAGE_START");
         put_message_id(teller, out);
@@ -159,8 +165,7 @@ static void agui_reasoning(struct chat_teller *teller, struct eio_str payload, s
     struct eio_str text = chat_field(payload, "content");
     if (text.n <= 2) return;
     if (!teller->has_reasoning) {
-        close_message(teller, out);
-        teller->part++;
+        begin_message(teller, out);
         teller->has_reasoning = true;
         put_part(teller, "REASONING_START", out);
         chat_out_begin(out, "REASONING_MESSAGE_START");

@@ -173,6 +173,7 @@ void chat_teller_hear(struct chat_teller *teller, const struct chat_entry *entry
                 {"chat.source", bridge->source},
                 {"tree.update", bridge->tree}};
     if (teller->is_over || !is_told(teller, entry)) return;
+    if (entry->seq) teller->seq = entry->seq;
     if (!strcmp(entry->event, "elicitation.start")) open_question(teller, entry->payload);
     if (!strcmp(entry->event, "elicitation.end")) end_question(teller, entry->payload, out);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -88,7 +88,7 @@ static json_t *read_answer(const json_t *answer, struct eio_str question)
 static void put_id(struct chat_teller *teller, const char *prefix, struct chat_out *out)
 {
     char id[32];
-    snprintf(id, sizeof id, "%s%u", prefix, teller->part);
+    snprintf(id, sizeof id, "%s%lld", prefix, (long long)teller->part);
     chat_out_text(out, "id", id);
 }
 

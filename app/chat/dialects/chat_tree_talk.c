@@ -11,6 +11,7 @@
 
 static int read_init(const json_t *message, const json_t *data, struct chat_wish *wish, struct kit_failure *failure)
 {
+    static const char *const names[] = {"assistant", "time_zone", "want", NULL};
     const json_t *id = json_object_get(message, "session_id");
     wish->kind = CHAT_WISH_INIT;
     if (!id) id = json_object_get(data, "session_id");
@@ -18,8 +19,7 @@ static int read_init(const json_t *message, const json_t *data, struct chat_wish
         return kit_fail(failure, 400, "/session_id", "must be an id");
     wish->payload = json_object();
     if (id && !json_is_null(id)) json_object_set(wish->payload, "chat_id", (json_t *)(uintptr_t)id);
-    if (json_object_get(data, "assistant"))
-        json_object_set(wish->payload, "assistant", json_object_get(data, "assistant"));
+    chat_take_members(wish->payload, data, names);
     if (json_is_true(json_object_get(data, "debug")))
         json_object_set_new(wish->payload, "want", json_pack("[s]", "debug"));
     return wish->payload ? 0 : kit_fail(failure, 503, NULL, "out of memory");
