@@ -1,8 +1,19 @@
 /* The calls' options. */
 #include "calls_int.h"
+#include "kit_fetch.h"
 #include "kit_options.h"
 
+#include <string.h>
+
 #define KIT_VALUES struct calls_config
+
+/* What is signed is this and the path of the request. */
+static const char *check_public_url(const char *url)
+{
+    static const char allowed[] = "https://host or http://host, without a path";
+    const char *host = strstr(url, "://");
+    return !kit_fetch_check_url(url) && host && !strpbrk(host + 3, "/?#") ? NULL : allowed;
+}
 
 static const struct kit_option options[] = {
     KIT_U32_ROW(
@@ -44,8 +55,8 @@ static const struct kit_option options[] = {
         "file of alert rules, a JSON list; reloaded on SIGHUP; administrators may write others over HTTP; empty: none"),
     KIT_SIZE_ROW("export_bytes_max", export_bytes_max, "67108864", 1024, "Calls",
                  "size of an exported call; above: error 413, or once it has begun the end of the connection"),
-    KIT_TEXT_ROW("public_url", public_url, "", "Calls",
-                 "how this server is called from outside, `https://host`, without a path: Twilio signs it"),
+    KIT_CHECKED_ROW("public_url", public_url, "", check_public_url, "Calls",
+                    "how this server is called from outside, `https://host`, without a path: Twilio signs it"),
     KIT_SECRET_ROW("twilio_auth_token", twilio_auth_token, NULL, "Calls",
                    "the account's auth token, by which Twilio signs its webhooks; empty: they are not taken"),
     KIT_TEXT_ROW("summary_model", summary_model, "auto", "Calls",

@@ -188,6 +188,9 @@ static int load_named_keys(struct kit_jwt *jwt, const struct kit_config *config,
     while (!allowed && (one = strsep(&rest, ","))) {
         if (!*one) continue;
         allowed = load_named_key(&jwt->keys[jwt->key_count], one);
+        for (size_t i = 0; i < jwt->key_count && !allowed; i++)
+            if (!strcmp(jwt->keys[i].kid, jwt->keys[jwt->key_count].kid))
+                allowed = "name=file, separated by commas, each name once";
         if (!allowed) jwt->key_count++;
     }
     free(list);

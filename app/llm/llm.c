@@ -285,8 +285,12 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     llm->config = kit_config_values(kit->config, &llm_options);
     llm->words = kit_words_new();
     if (!llm->words) return EIO_ENOMEM;
-    llm->providers = llm__providers_read(llm, error, error_size);
-    return llm->providers ? 0 : EIO_EINVAL;
+    char why[400];
+    llm->providers = llm__providers_read(llm, why, sizeof why);
+    if (llm->providers) return 0;
+    char allowed[sizeof why + 32];
+    snprintf(allowed, sizeof allowed, "a JSON file of models; %s", why);
+    return kit_config_refuse(kit->config, "models_file", allowed, error, error_size);
 }
 
 /* Keys may have changed. Answers under way keep what they began with. */

@@ -102,7 +102,7 @@ int mcp_add_servers(struct mcp *mcp, struct mcp_server_config *take_list, size_t
         char reason[256];
         server->headers = mcp_config_headers(&server->config, reason, sizeof reason);
         if (server->headers) continue;
-        snprintf(error, error_size, "mcp_file: server '%s': %s", server->config.id, reason);
+        snprintf(error, error_size, "server '%s': %s", server->config.id, reason);
         failed = EIO_EINVAL;
     }
     for (size_t i = 0; i < count; i++) mcp_config_clear(&take_list[i]);
@@ -149,8 +149,12 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     struct mcp *mcp = mcp_new(kit, config);
     *state = mcp;
     if (!mcp) return EIO_ENOMEM;
-    int failed = config->file[0] ? mcp_config_load(config->file, &list, &count, error, error_size) : 0;
-    return failed ? failed : mcp_add_servers(mcp, list, count, error, error_size);
+    char why[400] = "", allowed[sizeof why + 32];
+    int failed = config->file[0] ? mcp_config_load(config->file, &list, &count, why, sizeof why) : 0;
+    if (!failed) failed = mcp_add_servers(mcp, list, count, why, sizeof why);
+    if (!failed || !why[0]) return failed;
+    snprintf(allowed, sizeof allowed, "a JSON file of MCP servers; %s", why);
+    return kit_config_refuse(kit->config, "mcp_file", allowed, error, error_size);
 }
 
 /* Tokens and other secrets, from now on. */

@@ -25,7 +25,7 @@ struct place {
 
 static bool refuse(const struct place *place, const char *field, const char *why)
 {
-    snprintf(place->error, place->error_size, "mcp_file: server '%s': %s %s", place->server, field, why);
+    snprintf(place->error, place->error_size, "server '%s': %s %s", place->server, field, why);
     return false;
 }
 
@@ -161,9 +161,9 @@ int mcp_config_load(const char *path, struct mcp_server_config **list, size_t *c
     char *text = read_file(path, FILE_MAX, error, error_size);
     json_t *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : NULL;
     json_t *servers = json_object_get(root, "servers");
-    if (text && !root) snprintf(error, error_size, "mcp_file: %s, line %d: %s", path, where.line, where.text);
+    if (text && !root) snprintf(error, error_size, "%s, line %d: %s", path, where.line, where.text);
     if (root && !json_is_array(servers))
-        snprintf(error, error_size, "mcp_file: %s: must be {\"servers\": [...]}", path);
+        snprintf(error, error_size, "%s: must be {\"servers\": [...]}", path);
     free(text);
     int failed = json_is_array(servers) ? 0 : EIO_EINVAL;
     if (!failed) *list = calloc(json_array_size(servers) + 1, sizeof **list);
