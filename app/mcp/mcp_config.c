@@ -162,8 +162,7 @@ int mcp_config_load(const char *path, struct mcp_server_config **list, size_t *c
     json_t *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : NULL;
     json_t *servers = json_object_get(root, "servers");
     if (text && !root) snprintf(error, error_size, "%s, line %d: %s", path, where.line, where.text);
-    if (root && !json_is_array(servers))
-        snprintf(error, error_size, "%s: must be {\"servers\": [...]}", path);
+    if (root && !json_is_array(servers)) snprintf(error, error_size, "%s: must be {\"servers\": [...]}", path);
     free(text);
     int failed = json_is_array(servers) ? 0 : EIO_EINVAL;
     if (!failed) *list = calloc(json_array_size(servers) + 1, sizeof **list);
