@@ -27,7 +27,7 @@
 #define CHAT_ROOM_SIZE (sizeof CHAT_ROOM + KIT_USER_SIZE)
 #define CHAT_SESSION_CLOSED "closed" /* the session_id of a chat that has no session */
 #define CHAT_ROWS_MAX 8              /* tables of events */
-#define CHAT_ALIASES_MAX 8           /* paths of the widget's vocabulary */
+#define CHAT_ALIASES_MAX 12          /* paths of the widget's vocabulary */
 
 struct chat_listener;
 struct chat_row;

@@ -1,14 +1,17 @@
-/* POST /api/v1/chats/{chat_id}/messages: a message over HTTP, answered when the turn is over, or asks something. The
- * request is a peer of the chat as a socket is. */
+/* POST /api/v1/chats/{chat_id}/messages and …/elicitations/{reply_to}: a message, or the answer to a question, over
+ * HTTP; answered when the turn is over, or asks something. The request is a peer of the chat as a socket is. */
 #include "chat_int.h"
 #include "kit_dismiss.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct post {
     struct kit_request request;
     struct chat_peer *peer;
-    json_t *payload;           /* of chat.message */
+    const char *event;         /* chat.message or elicitation.submit */
+    json_t *payload;           /* of that */
+    json_t *others;            /* what is asked besides, by session.ready; NULL: it was not looked for */
     struct eio_timer timer;    /* answers outside of the peer's callbacks */
     bool is_over, is_streamed; /* streamed: the client asked for text/event-stream */
     struct eio_http_stream *stream;
@@ -133,29 +136,60 @@ static void on_dismissed(struct kit_stay *stay, const struct kit_failure *failur
 
 /* ------------------------------------------------------------------- asking */
 
+/* The turn does not go on before these are answered, too. */
+static void put_others(struct post *post)
+{
+    char *text = json_dumps(post->others, JSON_COMPACT);
+    sio_builder_put(&post->request.json, ",\"is_complete\":false,\"pending\":");
+    sio_builder_put(&post->request.json, text ? text : "[]");
+    free(text);
+}
+
 static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str json)
 {
     struct post *post = ctx;
     json_t *answer = json_loadb(json.p ? json.p : "", json.n, 0, NULL);
-    bool is_repeat = json_is_true(json_object_get(answer, "duplicate"));
+    bool is_repeat = json_is_true(json_object_get(answer, "duplicate")), waits = json_array_size(post->others) > 0;
     json_decref(answer);
     if (post->is_over) return;
     if (failure->code)
         post->request.op.failure = *failure;
     else if (is_repeat)
         put_members(&post->request.json, (struct eio_str){json.p, json.n});
-    if (failure->code || is_repeat)
+    if (!failure->code && waits) put_others(post);
+    if (failure->code || is_repeat || waits)
         finish_post(post);
     else if (post->is_streamed)
         begin_stream(post);
 }
 
+/* Which turn goes on with the answer, and what else it waits for. */
+static void read_pending(struct post *post, struct eio_str json)
+{
+    const char *reply_to = json_string_value(json_object_get(post->payload, "reply_to"));
+    json_t *ready = json_loadb(json.p, json.n, 0, NULL), *one;
+    size_t i;
+    post->others = json_array();
+    json_array_foreach(json_object_get(ready, "pending"), i, one)
+    {
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (!id || strcmp(id, reply_to)) {
+            json_array_append(post->others, one);
+            continue;
+        }
+        const json_t *attempt = json_object_get(one, "attempt");
+        kit_copy_text(post->ref_id, sizeof post->ref_id, one, "ref_id");
+        post->attempt = attempt ? json_integer_value(attempt) : 1;
+    }
+    json_decref(ready);
+}
+
 static void on_opened(void *ctx, const struct kit_failure *failure, struct eio_str json)
 {
     struct post *post = ctx;
-    (void)json;
     if (!failure->code) {
-        chat_peer_ask(post->peer, "chat.message", post->payload, on_said, post);
+        if (!strcmp(post->event, "elicitation.submit")) read_pending(post, json);
+        chat_peer_ask(post->peer, post->event, post->payload, on_said, post);
         return;
     }
     post->request.op.failure = *failure;
@@ -166,11 +200,20 @@ static int read_post(struct kit_request *request, const json_t *payload)
 {
     struct post *post = KIT_REQUEST(post, request);
     post->attempt = 1;
+    post->event = "chat.message";
     post->payload = json_copy((json_t *)(uintptr_t)payload);
     kit_copy_text(post->ref_id, sizeof post->ref_id, payload, "id");
     if (!post->ref_id[0]) chat_make_id(post->ref_id, "msg_");
     if (post->payload && !json_object_set_new(post->payload, "id", json_string(post->ref_id))) return 0;
     return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+}
+
+static int read_answer(struct kit_request *request, const json_t *payload)
+{
+    struct post *post = KIT_REQUEST(post, request);
+    post->event = "elicitation.submit";
+    post->payload = json_incref((json_t *)(uintptr_t)payload);
+    return 0;
 }
 
 static bool wants_events(const struct eio_http_head *head)
@@ -188,7 +231,8 @@ static void start_post(struct kit_request *request)
     const char *address = request->http ? eio_http_request_head(request->http)->address : "";
     const struct chat_peer_options options = {
         .ops = &ops, .claims = request->claims, .address = address, .connection_id = "http", .ctx = post};
-    post->is_streamed = request->http && wants_events(eio_http_request_head(request->http));
+    bool is_message = !strcmp(post->event, "chat.message");
+    post->is_streamed = is_message && request->http && wants_events(eio_http_request_head(request->http));
     eio_timer_init(&post->timer, chat->kit->loop, on_timer, post);
     kit_stay_begin(&post->stay, request, on_dismissed);
     post->peer = chat_peer_new(chat, &options);
@@ -207,6 +251,7 @@ static void clear_post(struct kit_request *request)
     struct post *post = KIT_REQUEST(post, request);
     chat_peer_free(post->peer);
     json_decref(post->payload);
+    json_decref(post->others);
 }
 
 int chat_post_start(struct chat *chat)
@@ -222,6 +267,16 @@ int chat_post_start(struct chat *chat)
          .admits_guests = true,
          .method = EIO_HTTP_POST,
          .path = CHATS_PATH "/{chat_id}/messages"},
+        {.name = "chat.answer",
+         .size = sizeof(struct post),
+         .about = "chat_id",
+         .read = read_answer,
+         .start = start_post,
+         .clear = clear_post,
+         .roles = CHAT_ROLES,
+         .admits_guests = true,
+         .method = EIO_HTTP_POST,
+         .path = CHATS_PATH "/{chat_id}/elicitations/{reply_to}"},
     };
-    return chat_open_paths(chat, events, 1);
+    return chat_open_paths(chat, events, sizeof events / sizeof events[0]);
 }

@@ -124,7 +124,11 @@ int chat_stop_start(struct chat *chat)
          .start = start_stop,
          .run = run_stop,
          .reply = reply_stop,
-         .clear = clear_stop},
+         .clear = clear_stop,
+         .roles = CHAT_ROLES,
+         .admits_guests = true,
+         .method = EIO_HTTP_POST,
+         .path = CHATS_PATH "/{chat_id}/stop"},
     };
     return chat_open_events(chat, events, sizeof events / sizeof events[0]);
 }

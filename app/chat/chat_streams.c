@@ -218,7 +218,7 @@ static bool has_answer_to(const struct telling *telling, const char *question_id
     return false;
 }
 
-/* The turn whose question was answered: it is told again, as for a message that comes twice. */
+/* The turn whose question was answered: it is replayed, as for a message that comes twice. */
 static void on_looked(void *ctx, const struct kit_failure *failure, struct eio_str json)
 {
     struct telling *telling = ctx;

@@ -76,6 +76,8 @@ const PATHS = {
   "POST /api/v1/chats": { roles: CHATTERS, body: () => ({}) },
   "GET /api/v1/chats/{chat_id}/messages": { roles: CHATTERS, isChat: true },
   "POST /api/v1/chats/{chat_id}/messages": { roles: CHATTERS, isChat: true, body: () => ({ content: "x" }) },
+  "POST /api/v1/chats/{chat_id}/elicitations/{reply_to}": { roles: CHATTERS, isChat: true, body: () => ({ action: "cancel" }) },
+  "POST /api/v1/chats/{chat_id}/stop": { roles: CHATTERS, isChat: true, body: () => ({}) },
   "GET /api/v1/chats/{chat_id}/export": { roles: CHATTERS, isChat: true },
   "GET /api/v1/chats/{chat_id}/sources/{doc_id}": { roles: CHATTERS, isChat: true },
   "DELETE /api/v1/chats/{chat_id}": { roles: CHATTERS, isChat: true },
@@ -83,6 +85,8 @@ const PATHS = {
   "POST /api/v1/chat/sessions": { roles: CHATTERS, body: () => ({}) },
   "GET /api/v1/chat/sessions/{chat_id}/messages": { roles: CHATTERS, isChat: true },
   "POST /api/v1/chat/sessions/{chat_id}/messages": { roles: CHATTERS, isChat: true, body: () => ({ content: "x" }) },
+  "POST /api/v1/chat/sessions/{chat_id}/elicitations/{reply_to}": { roles: CHATTERS, isChat: true, body: () => ({ action: "cancel" }) },
+  "POST /api/v1/chat/sessions/{chat_id}/stop": { roles: CHATTERS, isChat: true, body: () => ({}) },
   "GET /api/v1/chat/sessions/{chat_id}/export": { roles: CHATTERS, isChat: true },
   "GET /api/v1/chat/sessions/{chat_id}/sources/{doc_id}": { roles: CHATTERS, isChat: true },
   "DELETE /api/v1/chat/sessions/{chat_id}": { roles: CHATTERS, isChat: true },
@@ -151,7 +155,7 @@ after(async () => {
 const all = (role) => ed25519(claims(role, { sub: "root", calls: "*" }));
 async function http(path, { token, callId = "own", chatId = "unknown", table = PATHS[path] ?? {}, body = table.body?.(callId) } = {}) {
   const [method, pattern] = path.split(" ");
-  const url = pattern.replace("{call_id}", callId).replace("{chat_id}", chatId).replace("{doc_id}", DOC).replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
+  const url = pattern.replace("{call_id}", callId).replace("{chat_id}", chatId).replace("{doc_id}", DOC).replace("{reply_to}", "ask_x").replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
   const response = await fetch(parley.url + url, { method, body: body && JSON.stringify(body),
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) } });
   await response.arrayBuffer();

@@ -124,7 +124,7 @@ static void agui_begin(struct chat_teller *teller, struct eio_str ready, struct 
     chat_out_end(out);
 }
 
-/* Messages of a turn have ids of their own in all its runs, and the same ones when it is told again. */
+/* Messages of a turn have ids of their own in all its runs, and the same ones when the turn is replayed. */
 static void begin_message(struct chat_teller *teller, struct chat_out *out)
 {
     close_message(teller, out);

@@ -26,7 +26,7 @@ struct chat_teller {
     int64_t attempt;                        /* 0: that of the first entry */
     bool has_text, has_step, has_reasoning; /* open */
     bool has_told;                          /* some of the answer's text */
-    int64_t seq;                            /* of the entry that is told */
+    int64_t seq;                            /* of the last entry */
     int64_t part;                           /* numbers texts and reasonings */
     char step[256];
     json_t *open;  /* questions that wait, by id */

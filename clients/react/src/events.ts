@@ -75,6 +75,14 @@ export interface CallWrapupRequest {
   notes?: string;
 }
 
+/** POST /api/v1/chats/{chat_id}/elicitations/{reply_to}: the answer to a form, an approval or a link, as in elicitation.submit; answered as a message is: with the final text when the turn is over, or with what is still asked. */
+export interface ChatAnswerRequest {
+  chat_id: string;
+  reply_to: string;
+  content?: Record<string, unknown>;
+  action?: "accept" | "decline" | "cancel";
+}
+
 /** Delete a chat with all that was said in it. */
 export interface ChatDeleteRequest {
   chat_id: string;
@@ -672,6 +680,7 @@ export interface ClientEvents {
   "call:subscribe": CallSubscribeRequest;
   "call:unsubscribe": CallUnsubscribeRequest;
   "call:wrapup": CallWrapupRequest;
+  "chat.answer": ChatAnswerRequest;
   "chat.delete": ChatDeleteRequest;
   "chat.document": ChatDocumentRequest;
   "chat.edit": ChatEditRequest;
