@@ -55,8 +55,8 @@ before(async () => {
   const file = join(folder, "mcp.json");
   writeFileSync(file, JSON.stringify({ servers: [{ id: "bad", url: `${await listen(serveMcp)}/mcp`, private: true, era: "2026" }] }));
   serveMcp.stranger = stranger;
-  parley = await startParley(...model.options, "--mcp-file", file, "--models-retries", "0", "--models-start-timeout-ms", "700", "--models-idle-timeout-ms", "700",
-    "--models-stream-max-bytes", String(4 * MIB), "--mcp-idle-timeout-ms", "700", "--mcp-stream-max-bytes", String(16 * MIB), "--log-level", "warn");
+  parley = await startParley(...model.options, "--mcp-file", file, "--models-retries", "0", "--models-start-timeout-ms", "3000", "--models-idle-timeout-ms", "3000",
+    "--models-stream-max-bytes", String(4 * MIB), "--mcp-idle-timeout-ms", "3000", "--mcp-stream-max-bytes", String(16 * MIB), "--log-level", "warn");
 });
 after(async () => {
   await parley?.stop();
