@@ -33,7 +33,7 @@
 
 enum {
     EIO__READ_BUFFER_BYTES = 65536,
-    EIO__FLUSH_HOOKS_MAX = 4,
+    EIO__FLUSH_HOOKS_MAX = 8,
     EIO__FLUSH_ROUNDS_MAX = 8, /* callbacks of a flush may queue more; what is left waits for the next turn */
     EIO__TURN_MS = 10,         /* of events; when there are more, they are the next turn's */
     EIO__TURN_BEHIND_MS = 2,   /* the same while writes are left over from the turn before */

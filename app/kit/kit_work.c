@@ -1,4 +1,6 @@
-/* The thread pool. One mutex guards all queues: it is taken twice a batch by a thread and once a job by the loop. */
+/* The thread pool. One mutex guards the queues that threads see. The loop takes it at the end of a turn, for all that
+ * the turn gave, and once for all results that are there: what arrives together is one batch, which is one transaction
+ * of the store and one answer to each who waits, and costs one waking of a thread. */
 #include "kit_work.h"
 
 #include <pthread.h>
@@ -6,6 +8,7 @@
 #include <time.h>
 
 #define MAX_THREADS 64
+#define GIVEN_MAX 64 /* jobs of a turn; more are not kept from the threads until its end */
 
 struct kit_work {
     struct eio_loop *loop;
@@ -16,9 +19,17 @@ struct kit_work {
     struct kit_job *done, **done_tail;
     unsigned running; /* threads inside a batch */
     bool posted;      /* deliver_results() is on its way to the loop */
-    bool again;       /* the job whose done() runs is not over; the loop's thread only */
     bool stopping;
+    uint64_t batches;
+
+    /* The loop's thread only. */
+    struct kit_job *given, **given_tail; /* of this turn */
+    size_t given_count;
+    struct eio_timer timer;  /* hands over what was given behind the turn's end */
+    struct kit_job *results; /* taken from `done` */
+    bool again;              /* the job whose done() runs is not over */
     struct kit_work_stats stats;
+
     unsigned strand_count, thread_count;
     pthread_t threads[MAX_THREADS];
 };
@@ -149,19 +160,26 @@ static void deliver_results(void *ctx);
 /* With the mutex held. Out of memory here only delays: the next batch tries again. */
 static void post_delivery(struct kit_work *work)
 {
-    if (work->loop && work->done && !work->posted && !work->stopping)
+    if (work->loop && !work->posted && !work->stopping)
         work->posted = eio_loop_post(work->loop, deliver_results, work) == 0;
+}
+
+static void take_results(struct kit_work *work)
+{
+    pthread_mutex_lock(&work->mutex);
+    work->results = work->done;
+    work->done = NULL;
+    work->done_tail = &work->done;
+    pthread_mutex_unlock(&work->mutex);
 }
 
 /* Runs done() of the first finished job. Returns false if no job has finished. */
 static bool deliver_one(struct kit_work *work)
 {
-    pthread_mutex_lock(&work->mutex);
-    struct kit_job *job = work->done;
-    if (job) work->done = job->next;
-    if (job && !work->done) work->done_tail = &work->done;
-    pthread_mutex_unlock(&work->mutex);
+    if (!work->results) take_results(work);
+    struct kit_job *job = work->results;
     if (!job) return false;
+    work->results = job->next;
     struct kit_source *source = job->source;
     struct kit_strand *strand = job->strand;
     size_t bytes = job->bytes;
@@ -170,11 +188,9 @@ static bool deliver_one(struct kit_work *work)
     job->done(job);
     if (work->again) return true;
     kit_delays_count(&strand->delays, clock_us() - since_us);
-    pthread_mutex_lock(&work->mutex);
     work->stats.jobs--;
     work->stats.bytes -= bytes;
     work->stats.finished++;
-    pthread_mutex_unlock(&work->mutex);
     on_source_done(source);
     return true;
 }
@@ -190,7 +206,7 @@ static void deliver_results(void *ctx)
     while (deliver_one(work) && clock_us() < end_us) {
     }
     pthread_mutex_lock(&work->mutex);
-    post_delivery(work);
+    if (work->results || work->done) post_delivery(work);
     pthread_mutex_unlock(&work->mutex);
 }
 
@@ -200,7 +216,7 @@ static void finish_batch(struct kit_work *work, struct kit_strand *strand, struc
     *work->done_tail = list;
     while (list->next) list = list->next;
     work->done_tail = &list->next;
-    work->stats.batches++;
+    work->batches++;
     work->running--;
     if (strand->head)
         make_ready(work, strand);
@@ -237,6 +253,57 @@ static bool add_thread(struct kit_work *work)
     return true;
 }
 
+/* ----------------------------------------------------------------- handing over */
+
+/* With the mutex held. True: a thread has to wake for it. */
+static bool append_to_strand(struct kit_job *job)
+{
+    struct kit_strand *strand = job->strand;
+    job->next = NULL;
+    *strand->tail = job;
+    strand->tail = &job->next;
+    if (strand->scheduled) return false;
+    strand->scheduled = true;
+    make_ready(strand->work, strand);
+    return true;
+}
+
+static void hand_over(struct kit_work *work)
+{
+    size_t wakes = 0;
+    struct kit_job *job = work->given, *next;
+    if (!job) return;
+    work->given = NULL;
+    work->given_tail = &work->given;
+    work->given_count = 0;
+    if (work->loop) eio_timer_stop(&work->timer);
+    pthread_mutex_lock(&work->mutex);
+    for (; job; job = next) {
+        next = job->next;
+        wakes += append_to_strand(job);
+    }
+    pthread_mutex_unlock(&work->mutex);
+    while (wakes--) pthread_cond_signal(&work->ready_cond);
+}
+
+static void on_turn_end(void *ctx)
+{
+    hand_over(ctx);
+}
+
+static void put_on_strand(struct kit_job *job)
+{
+    struct kit_work *work = job->strand->work;
+    job->next = NULL;
+    *work->given_tail = job;
+    work->given_tail = &job->next;
+    bool is_now = !work->loop || ++work->given_count == GIVEN_MAX;
+    /* Whatever gives something behind the turn's end has no end of a turn to wait for. */
+    if (is_now || (work->given == job && eio_timer_start(&work->timer, 0))) hand_over(work);
+}
+
+/* -------------------------------------------------------------------- life */
+
 struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_options *options)
 {
     struct kit_work *work = calloc(1, sizeof *work);
@@ -245,6 +312,12 @@ struct kit_work *kit_work_new(struct eio_loop *loop, const struct kit_work_optio
     work->options = *options;
     work->ready_tail = &work->ready;
     work->done_tail = &work->done;
+    work->given_tail = &work->given;
+    if (loop) eio_timer_init(&work->timer, loop, on_turn_end, work);
+    if (loop && eio_loop_add_flush_hook(loop, on_turn_end, work)) {
+        free(work);
+        return NULL;
+    }
     pthread_mutex_init(&work->mutex, NULL);
     pthread_cond_init(&work->ready_cond, NULL);
     pthread_cond_init(&work->idle_cond, NULL);
@@ -259,13 +332,14 @@ void kit_work_wait(struct kit_work *work)
 {
     bool idle;
     do {
+        hand_over(work);
         pthread_mutex_lock(&work->mutex);
         while (work->ready || work->running) pthread_cond_wait(&work->idle_cond, &work->mutex);
         pthread_mutex_unlock(&work->mutex);
         while (deliver_one(work)) {
         } /* may submit more */
         pthread_mutex_lock(&work->mutex);
-        idle = !work->ready && !work->running && !work->done;
+        idle = !work->ready && !work->running && !work->done && !work->given;
         pthread_mutex_unlock(&work->mutex);
     } while (!idle);
 }
@@ -285,6 +359,8 @@ void kit_work_free(struct kit_work *work)
 {
     if (!work) return;
     if (work->thread_count) kit_work_wait(work);
+    if (work->loop) eio_loop_remove_flush_hook(work->loop, on_turn_end, work);
+    if (work->loop) eio_timer_stop(&work->timer);
     pthread_mutex_lock(&work->mutex);
     work->stopping = true;
     bool posted = work->posted;
@@ -302,6 +378,7 @@ void kit_work_get_stats(struct kit_work *work, struct kit_work_stats *stats)
 {
     pthread_mutex_lock(&work->mutex);
     *stats = work->stats;
+    stats->batches = work->batches;
     pthread_mutex_unlock(&work->mutex);
 }
 
@@ -315,22 +392,6 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
     if (++work->strand_count > work->thread_count) add_thread(work);
 }
 
-static void put_on_strand(struct kit_job *job)
-{
-    struct kit_strand *strand = job->strand;
-    struct kit_work *work = strand->work;
-    pthread_mutex_lock(&work->mutex);
-    job->next = NULL;
-    *strand->tail = job;
-    strand->tail = &job->next;
-    if (!strand->scheduled) {
-        strand->scheduled = true;
-        make_ready(work, strand);
-        pthread_cond_signal(&work->ready_cond);
-    }
-    pthread_mutex_unlock(&work->mutex);
-}
-
 void kit_strand_again(struct kit_job *job)
 {
     job->strand->work->again = true;
@@ -341,11 +402,8 @@ void kit_job_put_off(struct kit_job *job)
 {
     struct kit_work *work = job->strand->work;
     work->again = true;
-    pthread_mutex_lock(&work->mutex);
-    job->next = work->done;
-    if (!work->done) work->done_tail = &job->next;
-    work->done = job;
-    pthread_mutex_unlock(&work->mutex);
+    job->next = work->results;
+    work->results = job;
 }
 
 /* Counts the job against the pool's limits. False: they are reached. */
@@ -355,7 +413,6 @@ static bool take_room(struct kit_work *work, const struct kit_source *source, co
     bool reserve = !source || source->options.reserve;
     size_t max_jobs = reserve ? options->max_jobs : options->max_jobs - options->max_jobs / 4;
     size_t max_bytes = reserve ? options->max_bytes : options->max_bytes - options->max_bytes / 4;
-    pthread_mutex_lock(&work->mutex);
     bool fits = has_room(source, job) && work->stats.jobs < max_jobs && work->stats.bytes + job->bytes <= max_bytes;
     if (fits) {
         work->stats.submitted++;
@@ -365,7 +422,6 @@ static bool take_room(struct kit_work *work, const struct kit_source *source, co
     } else {
         work->stats.refused++;
     }
-    pthread_mutex_unlock(&work->mutex);
     return fits;
 }
 

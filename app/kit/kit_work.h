@@ -73,7 +73,7 @@ void kit_strand_init(struct kit_strand *strand, struct kit_work *work, size_t ba
                      void (*run_batch)(void *ctx, struct kit_job *list), void *ctx);
 /* Puts a job at the end of the strand, or of the source's queue in front of it. source NULL: the server itself. Returns
  * 0, or EIO_EAGAIN when limits are reached: then the job was not taken and done() will not run. From the loop's
- * thread. */
+ * thread; threads get it at the end of the turn, with all else that came in it. */
 int kit_strand_submit(struct kit_strand *strand, struct kit_source *source, struct kit_job *job);
 
 /* Within the job's own done(): it goes to the end of its strand once more, and keeps its place in the limits and in its

@@ -122,7 +122,7 @@ EIO_API uint64_t eio_loop_now_ms(const struct eio_loop *loop);
 EIO_API uint64_t eio_loop_unix_ms(const struct eio_loop *loop);
 /* Runs fn(ctx) on the loop, soon. The only call allowed from other threads. Returns 0 or EIO_ENOMEM. */
 EIO_API int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
-/* Calls fn(ctx) at the end of every turn, before queues are flushed. At most 4 hooks; EIO_EINVAL above. */
+/* Calls fn(ctx) at the end of every turn, before queues are flushed. At most 8 hooks; EIO_EINVAL above. */
 EIO_API int eio_loop_add_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 EIO_API void eio_loop_remove_flush_hook(struct eio_loop *loop, eio_loop_fn fn, void *ctx);
 /* How late what was timed ran: timers, and each deadline of a queue, by the clock at that moment. A loop that never

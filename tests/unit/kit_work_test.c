@@ -166,6 +166,72 @@ static void results_come_back_on_the_loop(void **state)
     assert_false(seen.wrong_thread);
 }
 
+static int batches, in_last_batch;
+
+static void count_batch(void *ctx, struct kit_job *list)
+{
+    (void)ctx;
+    batches++;
+    for (in_last_batch = 0; list; list = list->next) {
+        in_last_batch++;
+        run(list);
+    }
+}
+
+static struct kit_strand late_strand;
+static bool is_late_given;
+
+static void give_late(void *ctx)
+{
+    (void)ctx;
+    if (is_late_given || seen.done_count < 16) return;
+    assert_int_equal(submit(&late_strand, 16, 1), 0);
+    is_late_given = true;
+}
+
+/* 16 lines that one read brought are one transaction. And what comes behind the turn's end does not wait for another
+ * one. */
+static void what_a_turn_gives_is_one_batch(void **state)
+{
+    struct kit_work_options options = {2, MANY, 1 << 20};
+    struct eio_loop *loop = eio_loop_new();
+    struct kit_work *work = kit_work_new(loop, &options);
+    struct timespec nap = {0, 20000000};
+    (void)state;
+    batches = 0;
+    is_late_given = false;
+    eio_loop_add_flush_hook(loop, give_late, NULL);
+    kit_strand_init(&late_strand, work, 100, count_batch, NULL);
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(submit(&late_strand, i, 1), 0);
+        if (i == 0) nanosleep(&nap, NULL); /* a thread that got the first would have begun */
+    }
+    while (seen.done_count < 17) eio_loop_turn(loop, -1);
+    assert_int_equal(batches, 2);
+    assert_int_equal(in_last_batch, 1);
+    kit_work_free(work);
+    eio_loop_free(loop);
+}
+
+/* Many do not wait for a long turn to end. */
+static void a_turn_that_gives_much_is_several_batches(void **state)
+{
+    struct kit_work_options options = {1, MANY, 1 << 20};
+    struct eio_loop *loop = eio_loop_new();
+    struct kit_work *work = kit_work_new(loop, &options);
+    struct kit_strand strand;
+    struct timespec nap = {0, 1000000};
+    (void)state;
+    kit_strand_init(&strand, work, 10, NULL, NULL);
+    for (int i = 0; i < 1000; i++) assert_int_equal(submit(&strand, i, 1), 0);
+    for (int i = 0; i < 60000 && atomic_load(&seen.run_count) < 900; i++) nanosleep(&nap, NULL);
+    assert_true(atomic_load(&seen.run_count) >= 900);
+    kit_work_free(work);
+    assert_int_equal(seen.done_count, 1000);
+    for (int i = 0; i < 1000; i++) assert_int_equal(seen.done_order[i], i);
+    eio_loop_free(loop);
+}
+
 struct fullness {
     int calls;
     bool full;
@@ -371,6 +437,8 @@ int main(void)
         cmocka_unit_test_setup(a_strand_goes_on_while_all_others_wait, set_up),
         cmocka_unit_test_setup(the_queue_is_bounded_in_jobs_and_bytes, set_up),
         cmocka_unit_test_setup(results_come_back_on_the_loop, set_up),
+        cmocka_unit_test_setup(what_a_turn_gives_is_one_batch, set_up),
+        cmocka_unit_test_setup(a_turn_that_gives_much_is_several_batches, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
