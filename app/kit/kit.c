@@ -1,6 +1,7 @@
 /* Opens and closes what the modules stand on. */
 #include "kit_auth.h"
 #include "kit_jwks.h"
+#include "kit_tokens.h"
 #include "kit_metrics.h"
 #include "kit_quota.h"
 
@@ -23,6 +24,7 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
         snprintf(error, kit->fetcher ? 0 : error_size, "out of memory");
         if (!kit->fetcher) return EIO_ENOMEM;
     }
+    if (take_loop) kit->tokens = kit_tokens_new(config->token_cache_max);
     kit->work = kit_work_new(take_loop, &options);
     if (!kit->work) {
         snprintf(error, error_size, "cannot start threads");
@@ -56,6 +58,7 @@ void kit_clear(struct kit *kit)
     kit_schemas_free(kit->schemas);
     kit_jwks_stop(kit);
     kit_quotas_stop(kit);
+    kit_tokens_free(kit->tokens);
     kit_claims_unref(kit->guest);
     kit_jwt_clear(&kit->jwt);
     kit_fetcher_free(kit->fetcher);

@@ -26,6 +26,7 @@ struct kit_metric_set;
 struct kit_plain;
 struct kit_stay;
 struct kit_dismissal;
+struct kit_tokens;
 
 /* Counters of the kit's own; the loop's thread only. */
 struct kit_counters {
@@ -110,6 +111,7 @@ struct kit {
     struct kit_fetcher *fetcher;   /* NULL where there is no loop */
     void *states[KIT_MODULES_MAX]; /* of config->modules, in their order */
     struct kit_jwt jwt;
+    struct kit_tokens *tokens; /* NULL: each is checked each time */
     struct kit_quotas *quotas;
     struct kit_plain *plain; /* kit_ws.c; NULL: no plain WebSockets are served */
     struct kit_jwks *jwks;   /* NULL if absent */

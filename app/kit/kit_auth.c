@@ -3,6 +3,7 @@
 
 #include "kit_answer.h"
 #include "kit_jwks.h"
+#include "kit_tokens.h"
 #include "kit_quota.h"
 
 #include <stdlib.h>
@@ -117,7 +118,18 @@ static int64_t unix_s(const struct kit *kit)
     return (int64_t)(eio_loop_unix_ms(kit->loop) / 1000);
 }
 
-struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure)
+/* The claims of a token that was checked before, while its time lasts; else NULL with its digest. */
+static struct kit_claims *find_known(struct kit *kit, struct eio_str token, uint8_t digest[KIT_TOKEN_DIGEST])
+{
+    int64_t now_s = unix_s(kit);
+    if (token.n > KIT_JWT_TOKEN_MAX) return NULL;
+    struct kit_claims *claims = kit_tokens_find(kit->tokens, token, kit->jwt.keys_changed, now_s, digest);
+    if (!claims || now_s < claims->exp_s + kit->jwt.leeway_s) return claims;
+    kit_claims_unref(claims);
+    return NULL;
+}
+
+static struct kit_claims *verify(struct kit *kit, struct eio_str token, struct kit_failure *failure)
 {
     const char *why;
     json_t *json = kit_jwt_verify(&kit->jwt, token, unix_s(kit), &why);
@@ -131,6 +143,15 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     struct kit_claims *claims = kit_claims_new(json);
     json_decref(json);
     if (!claims) kit_fail(failure, 403, NULL, "the token's sub, role or tenant is missing or invalid");
+    return claims;
+}
+
+struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct kit_failure *failure)
+{
+    uint8_t digest[KIT_TOKEN_DIGEST];
+    struct kit_claims *claims = find_known(kit, token, digest);
+    if (!claims && (claims = verify(kit, token, failure)))
+        kit_tokens_keep(kit->tokens, digest, kit->jwt.keys_changed, unix_s(kit), claims);
     if (!claims || !kit->token_fn || !kit->token_fn(kit->token_ctx, claims, failure)) return claims;
     kit_claims_unref(claims);
     return NULL;

@@ -70,6 +70,7 @@ struct kit_config {
     const char *jwt_issuer;
     const char *jwt_audience;
     uint32_t jwt_leeway_s;
+    size_t token_cache_max;
     uint32_t auth_timeout_ms;
     uint32_t auth_max_bytes, event_max_bytes;
     uint32_t quotas[KIT_CONFIG_QUOTAS]; /* by enum kit_quota_kind, a second; 0: no limit */

@@ -62,6 +62,7 @@ static const char *read_set(struct kit_jwks *jwks, struct eio_str body)
     free(jwks->keys);
     jwks->keys = keys;
     jwks->key_count = count;
+    jwks->kit->jwt.keys_changed++;
     return NULL;
 }
 

@@ -34,6 +34,7 @@ struct kit_jwt {
     /* More keys by their kid; NULL if absent. */
     const struct kit_jwt_key *(*find_key)(void *ctx, const char *kid);
     void *find_ctx;
+    uint64_t keys_changed; /* how often those have: what was checked with the former ones is to be checked again */
     const char *issuer, *audience; /* NULL: any; borrowed from the configuration */
     uint32_t leeway_s;
 };

@@ -1,5 +1,6 @@
 /* The numbers of the libraries and of the kit itself. */
 #include "kit_metrics.h"
+#include "kit_tokens.h"
 #include "kit_ws.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ struct kit_numbers {
     struct kit_work_stats work;
     struct kit_store_stats store;
     struct kit_fetch_stats fetch;
+    struct kit_tokens_stats tokens;
 };
 #define KIT_NUMBERS struct kit_numbers
 
@@ -30,6 +32,7 @@ static void read_kit(void *ctx, void *numbers)
     kit_work_get_stats(kit->work, &out->work);
     kit_store_get_stats(kit->store, &out->store);
     kit_fetcher_get_stats(kit->fetcher, &out->fetch);
+    out->tokens = kit_tokens_get_stats(kit->tokens);
 }
 
 static const struct kit_metric kit_rows[] = {
@@ -37,6 +40,8 @@ static const struct kit_metric kit_rows[] = {
     KIT_COUNTER_ROW("auth_failures_total", counters.auth_failures, "Tokens refused, and events without a token."),
     KIT_COUNTER_ROW("auth_timeouts_total", counters.auth_timeouts, "Sockets that did not authenticate in time."),
     KIT_COUNTER_ROW("auth_expired_total", counters.auth_expired, "Sockets whose token expired."),
+    KIT_COUNTER_ROW("tokens_known_total", tokens.hits, "Tokens that were checked before (token_cache_max)."),
+    KIT_COUNTER_ROW("tokens_checked_total", tokens.misses, "Tokens that were not."),
     KIT_COUNTER_ROW("forbidden_total", counters.forbidden, "Requests refused because the user lacks permission."),
     KIT_COUNTER_ROW("invalid_total", counters.invalid, "Payloads that did not match their schema."),
     KIT_COUNTER_ROW("limited_total", counters.limited, "Requests refused with 429 because of a limit by second."),

@@ -304,6 +304,8 @@ static const struct kit_option options[] = {
     KIT_TEXT_ROW("jwt_issuer", jwt_issuer, "", "Access", "required `iss`; empty: any"),
     KIT_TEXT_ROW("jwt_audience", jwt_audience, "", "Access", "required `aud`; empty: any"),
     KIT_U32_ROW("jwt_leeway_s", jwt_leeway_s, "0", 0, 3600, "Access", "clock skew tolerated in `exp` and `nbf`"),
+    KIT_SIZE_ROW("token_cache_max", token_cache_max, "4096", 0, "Access",
+                 "tokens whose signature is not checked again each time; their times are. 0: none"),
     KIT_U32_ROW("auth_timeout_ms", auth_timeout_ms, "10000", 1, KIT_DAY_MS, "Access",
                 "a socket without a token must send agent:connect within this time"),
 

@@ -50,18 +50,34 @@ static bool match_parameter(struct eio_str pattern, struct eio_str segment, stru
     return pattern.p[0] == '{' ? kit_is_id(value, (size_t)n) : kit_is_user(value, (size_t)n);
 }
 
+static bool is_parameter(struct eio_str segment)
+{
+    return segment.n && (segment.p[0] == '{' || segment.p[0] == '<');
+}
+
+/* What is written out in the pattern is the same in the path, and there are as many segments. */
+static bool has_shape(struct eio_str pattern, struct eio_str path)
+{
+    while (pattern.n && path.n) {
+        struct eio_str wanted = next_segment(&pattern), segment = next_segment(&path);
+        if (is_parameter(wanted)) continue;
+        if (wanted.n != segment.n || memcmp(wanted.p, segment.p, segment.n)) return false;
+    }
+    return !pattern.n && !path.n;
+}
+
 bool kit_path_match(const char *pattern, struct eio_str path, struct kit_parameters *parameters)
 {
-    struct eio_str rest = eio_str(pattern);
+    struct eio_str rest = {pattern, strcspn(pattern, "{<")};
     parameters->count = 0;
-    while (rest.n && path.n) {
+    if (path.n < rest.n || memcmp(path.p, pattern, rest.n)) return false;
+    rest.n += strlen(pattern + rest.n);
+    if (!has_shape(rest, path)) return false;
+    while (rest.n) {
         struct eio_str wanted = next_segment(&rest), segment = next_segment(&path);
-        bool is_parameter = wanted.n && (wanted.p[0] == '{' || wanted.p[0] == '<');
-        if (is_parameter ? !match_parameter(wanted, segment, parameters)
-                         : wanted.n != segment.n || memcmp(wanted.p, segment.p, segment.n))
-            return false;
+        if (is_parameter(wanted) && !match_parameter(wanted, segment, parameters)) return false;
     }
-    return !rest.n && !path.n;
+    return true;
 }
 
 const char *kit_method_name(enum eio_http_method method)
@@ -342,10 +358,15 @@ static void on_request(struct eio_http_request *http, void *ctx)
 /* Whether a request is handled before its body has come. Its route's ctx is the kit. */
 static bool is_early(const struct eio_http_head *head, void *ctx)
 {
+    const struct kit *kit = ctx;
     struct kit_parameters parameters;
-    char allowed[64];
-    const struct kit_route *route = find_path(ctx, head, &parameters, allowed);
-    return route && route->event->is_streamed && route->event->is_streamed(head);
+    for (size_t i = 0; i < kit->path_count; i++) {
+        const struct kit_event *event = kit->paths[i].event;
+        if (event->is_streamed && event->method == (enum eio_http_method)head->method && event->is_streamed(head) &&
+            kit_path_match(event->path, eio_http_head_path(head), &parameters))
+            return true;
+    }
+    return false;
 }
 
 int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count, void *state)
