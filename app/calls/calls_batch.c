@@ -251,7 +251,7 @@ static int number(struct batch *batch, struct calls_record *record)
 /* What is written, with the arguments of the statements. */
 struct writing {
     struct kit_many fresh, changed, texts, calls;
-    int64_t last_row;
+    int64_t last_row, indexed; /* ids: of the last line, and up to where the index of texts is */
 };
 
 static bool is_written(const struct calls_record *record)
@@ -272,7 +272,8 @@ static void add_line(struct writing *writing, struct calls_record *record)
         kit_many_add(&writing->fresh, call, seq, segment_id, is_final, entry->speaker, entry->text, entry->text_size,
                      entry->json.json, record->stored_size, record->row);
     }
-    if (is_final) kit_many_add(&writing->texts, record->row, entry->text, entry->text_size, call);
+    if (is_final && record->row <= writing->indexed)
+        kit_many_add(&writing->texts, record->row, entry->text, entry->text_size, call);
 }
 
 static int write_all(struct kit_db *db, const struct writing *writing, struct kit_failure *failure)
@@ -300,12 +301,17 @@ static int write_all(struct kit_db *db, const struct writing *writing, struct ki
 }
 
 /* An engine that numbers its rows by itself has no answer. */
-static int find_last_row(struct batch *batch, int64_t *last)
+static int find_last_row(struct batch *batch, struct writing *writing)
 {
     struct kit_rows row;
     enum kit_step step =
-        kit_db_query(batch->db, &row, "/*sqlite*/SELECT coalesce(max(id), 0) FROM segments/*end*/", "");
-    *last = step == KIT_ROW ? kit_rows_int(&row, 0) : 0;
+        kit_db_query(batch->db, &row,
+                     "/*sqlite*/"
+                     "SELECT coalesce(max(id), 0), (SELECT indexed FROM segments_text_state WHERE id = 1) FROM segments"
+                     "/*end*/",
+                     "");
+    writing->last_row = step == KIT_ROW ? kit_rows_int(&row, 0) : 0;
+    writing->indexed = step == KIT_ROW ? kit_rows_int(&row, 1) : 0;
     kit_rows_end(&row);
     return step == KIT_FAILED ? kit_db_fail(batch->db, batch->failure) : 0;
 }
@@ -317,7 +323,7 @@ static int write_lines(struct batch *batch)
     kit_many_init(&writing.changed, "iitbbi");
     kit_many_init(&writing.texts, CALLS_TEXT_FORMAT);
     kit_many_init(&writing.calls, "iii");
-    int code = find_last_row(batch, &writing.last_row);
+    int code = find_last_row(batch, &writing);
     for (size_t i = 0; i < batch->count; i++)
         if (is_written(batch->records[i])) add_line(&writing, batch->records[i]);
     for (const struct batch_call *call = batch->calls; call; call = call->hh.next)

@@ -48,6 +48,7 @@ struct calls {
     bool is_draining; /* models are not asked any more */
     struct calls_suggest *suggest;
     struct calls_life *life;
+    struct calls_index *index;   /* NULL: the engine has its own */
     struct knowledge *knowledge;
     struct hooks *hooks;            /* what is posted to the company's service */
     struct llm *llm;                /* who writes summaries */
@@ -105,6 +106,9 @@ int calls_vendor_start(struct calls *calls);
 void calls_vendor_stop(struct calls *calls);
 /* Unix time of RFC 3339 text in quotes; false if it is something else. */
 bool calls_read_time(struct eio_str json, int64_t *ms);
+int calls_index_start(struct calls *calls);
+void calls_index_drain(struct calls *calls);
+void calls_index_stop(struct calls *calls);
 int calls_stats_start(struct calls *calls);
 void calls_stats_drain(struct calls *calls);
 void calls_stats_stop(struct calls *calls);

@@ -182,6 +182,11 @@ static int run_past(struct kit_db *db, struct kit_request *request)
     return code;
 }
 
+static void start_past(struct kit_request *request)
+{
+    calls_index_wait(request->state, request);
+}
+
 int calls_past_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
@@ -190,6 +195,7 @@ int calls_past_start(struct calls *calls)
          .way = KIT_READ,
          .roles = KIT_ROLE_AGENT | KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN,
          .read = read_past,
+         .start = start_past,
          .run = run_past},
     };
     return kit_open_events(calls->kit, calls->agents, events, 1, calls);

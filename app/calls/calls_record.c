@@ -1,6 +1,7 @@
 /* What feeds say, in the store: numbered, kept, and then sent to those who watch. Each call is one log; its events are
  * sent in the order of their numbers. */
 #include "calls_listing.h"
+#include "calls_text.h"
 #include "kit_json.h"
 
 #include <stdlib.h>
@@ -197,6 +198,7 @@ void calls_record_send(struct calls *calls, struct calls_record *record)
     broadcast(calls, record);
     calls_alerts_send(calls, entry->alerts);
     if (entry->kind == CALLS_FEED_LINE) calls->counters.lines++;
+    if (entry->kind == CALLS_FEED_LINE && entry->is_final) calls_index_note(calls);
     calls->counters.redacted += entry->is_redacted;
     if (record->call.ended_ms && entry->kind != CALLS_FEED_LINE)
         calls_summary_end(calls, entry->call_id, record->claims);

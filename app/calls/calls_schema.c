@@ -108,5 +108,9 @@ const char *const calls_migrations[] = {
     /* How many agents are connected to each process, for the sum. */
     "CREATE TABLE node_agents (node TEXT PRIMARY KEY, agents INTEGER NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX node_agents_by_time ON node_agents(at_ms);",
+    /* 8 */
+    /* Up to which line's id the words are in the index; those behind it follow soon (calls_index.c). */
+    KIT_SQLITE_ONLY("CREATE TABLE segments_text_state (id INTEGER PRIMARY KEY, indexed INTEGER NOT NULL);"
+                    "INSERT INTO segments_text_state SELECT 1, coalesce(max(id), 0) FROM segments;"),
     NULL,
 };

@@ -22,8 +22,33 @@ int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last
                             "INSERT INTO segments_text(segments_text, rowid, text, call)"
                             " SELECT 'delete', id, text, call FROM segments"
                             " WHERE call=?1 AND seq BETWEEN ?2 AND ?3 AND is_final <> 0"
+                            " AND id <= (SELECT indexed FROM segments_text_state WHERE id = 1)"
                             "/*end*/",
                             "iii", call, first, last);
+    return failed ? kit_db_fail(db, failure) : 0;
+}
+
+int calls_text_catch_up(struct kit_db *db, int64_t most, bool *is_behind, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row,
+                     "/*sqlite*/"
+                     "SELECT indexed, (SELECT coalesce(max(id), 0) FROM segments) FROM segments_text_state WHERE id = 1"
+                     "/*end*//*postgresql: SELECT 0, 0*/",
+                     "") != KIT_ROW)
+        return kit_db_fail(db, failure);
+    int64_t indexed = kit_rows_int(&row, 0), last = kit_rows_int(&row, 1);
+    kit_rows_end(&row);
+    *is_behind = last - indexed > most;
+    if (last <= indexed) return 0;
+    if (*is_behind) last = indexed + most;
+    bool failed = kit_db_run(db,
+                             "/*sqlite*/"
+                             "INSERT INTO segments_text(rowid, text, call)"
+                             " SELECT id, text, call FROM segments WHERE id > ? AND id <= ? AND is_final <> 0"
+                             "/*end*/",
+                             "ii", indexed, last) ||
+                  kit_db_run(db, "/*sqlite*/UPDATE segments_text_state SET indexed = ? WHERE id = 1/*end*/", "i", last);
     return failed ? kit_db_fail(db, failure) : 0;
 }
 

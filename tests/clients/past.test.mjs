@@ -1,6 +1,7 @@
 // Looking for calls in which something was said, and reading calls over HTTP.
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
+import { until } from "../support/wait.mjs";
 import { assertError, Desk } from "./lib/desk.mjs";
 
 let desk;
@@ -49,6 +50,32 @@ test("only final lines are found, as they are now", async () => {
   assert.deepEqual(found(await search("ann", "okapi")), ["s3"]);
   assert.equal((await desk.request("root", "DELETE", "/api/v1/calls/s3")).status, 200);
   assert.deepEqual(found(await search("ann", "okapi")), []);
+});
+
+// The words of lines come into the index a moment later, by the lines' ids.
+test("a line that changes before its words are indexed is found as it is; so are lines that have the ids of deleted ones", async () => {
+  const feed = await desk.call("s4");
+  await feed.say("tapir", { segment_id: "x", is_final: true });
+  await feed.say("peccary", { segment_id: "x", is_final: true });
+  assert.deepEqual([found(await search("ann", "tapir")), found(await search("ann", "peccary"))], [[], ["s4"]]);
+  await (await desk.call("s5")).say("an agouti");
+  assert.deepEqual(found(await search("ann", "agouti")), ["s5"]);
+  assert.equal((await desk.request("root", "DELETE", "/api/v1/calls/s5")).status, 200);
+  await (await desk.call("s6")).say("a paca");
+  assert.deepEqual([found(await search("ann", "agouti")), found(await search("ann", "paca"))], [[], ["s6"]]);
+  await (await desk.call("s7")).say("a capybara");
+  assert.equal((await desk.request("root", "DELETE", "/api/v1/calls/s7")).status, 200);
+  assert.deepEqual(found(await search("ann", "capybara")), [], "deleted before it was indexed");
+});
+
+test("what was acknowledged is found though the server was killed before it was indexed", async () => {
+  const feed = await desk.call("s8");
+  for (let i = 0; i < 50; i++) await feed.say(`a quagga ${i}`);
+  desk.parley.child.kill("SIGKILL");
+  await desk.parley.ended;
+  await desk.parley.start();
+  await until(async () => found(await search("ann", "quagga 49")).length, "the line");
+  assert.deepEqual(found(await search("ann", "quagga 0")), ["s8"]);
 });
 
 test("nobody finds calls that are not theirs; a call's own agents find it", async () => {

@@ -148,6 +148,23 @@ def read_store(store, folder):
     return found
 
 
+def index_problems(folder, rows):
+    """Every line is found by its words, once the index has caught up."""
+    deadline = time.monotonic() + 60
+    with sqlite3.connect(f"{folder}/0/parley.db") as database:
+        while time.monotonic() < deadline:
+            indexed, last = database.execute("SELECT indexed, (SELECT max(id) FROM segments) FROM segments_text_state").fetchone()
+            if indexed >= last:
+                break
+            time.sleep(0.1)
+        else:
+            yield f"the index of texts is at {indexed} of {last}"
+        found = database.execute("SELECT s.text FROM segments_text t JOIN segments s ON s.id = t.rowid WHERE segments_text MATCH 'text : line'")
+        found = sorted(text for (text,) in found)
+        if found != sorted(text for _, _, text in rows):
+            yield f"{len(found)} lines are found by their words, and {len(rows)} are there"
+
+
 def problems(feeds, rows, calls):
     for feed in feeds:
         own = {}
@@ -213,7 +230,7 @@ def main():
         for feed in feeds:
             feed.join()
         rows, calls = read_store(store, folder)
-        found = list(problems(feeds, rows, calls))
+        found = list(problems(feeds, rows, calls)) + ([] if store else list(index_problems(folder, rows)))
         acked = sum(len(feed.acked) for feed in feeds)
         for problem in found[:20]:
             print(problem)
