@@ -143,7 +143,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
         open_namespaces,      calls_presence_start, calls_access_start, calls_agents_start, calls_watch_start,
         calls_feedback_start, calls_suggest_start,  calls_life_start,   calls_http_start,   calls_notes_start,
         calls_help_start,     calls_wrapup_start,   calls_search_start, calls_past_start,   calls_export_start,
-        calls_summary_start,  calls_stats_start,    calls_vendor_start, calls_index_start, 
+        calls_summary_start,  calls_stats_start,    calls_vendor_start, calls_index_start,  calls_outage_start,
     };
     struct calls *calls = *state;
     int failed = open_redaction(calls, error, error_size);
@@ -168,6 +168,7 @@ static void drain(void *state)
     calls_stats_drain(state);
     calls_summary_drain(state);
     calls_index_drain(state);
+    calls_outage_drain(state);
 }
 
 static void pause_calls(void *state)
@@ -189,6 +190,7 @@ static void stop(void *state)
     calls_suggest_stop(calls);
     calls_stats_stop(calls);
     calls_index_stop(calls);
+    calls_outage_stop(calls);
     calls_vendor_stop(calls);
     calls_alerts_close(calls);
     calls_redaction_free(calls->redaction);

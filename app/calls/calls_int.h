@@ -48,6 +48,7 @@ struct calls {
     bool is_draining; /* models are not asked any more */
     struct calls_suggest *suggest;
     struct calls_life *life;
+    struct calls_outage *outage; /* NULL: there is no Redis */
     struct calls_index *index;   /* NULL: the engine has its own */
     struct knowledge *knowledge;
     struct hooks *hooks;            /* what is posted to the company's service */
@@ -106,6 +107,9 @@ int calls_vendor_start(struct calls *calls);
 void calls_vendor_stop(struct calls *calls);
 /* Unix time of RFC 3339 text in quotes; false if it is something else. */
 bool calls_read_time(struct eio_str json, int64_t *ms);
+int calls_outage_start(struct calls *calls);
+void calls_outage_drain(struct calls *calls);
+void calls_outage_stop(struct calls *calls);
 int calls_index_start(struct calls *calls);
 void calls_index_drain(struct calls *calls);
 void calls_index_stop(struct calls *calls);
@@ -249,6 +253,8 @@ void calls_access_empty(struct calls *calls, const char *call_id);
 /* Who watches this call may have changed. joined: a socket is new, even if under a name that is there already, and gets
  * the list in any case. */
 void calls_presence_touch(struct calls *calls, const char *call_id, bool joined);
+/* The ids of the calls that are watched at this process; malloc, *ids NULL: out of memory. */
+size_t calls_presence_watched(const struct calls *calls, char (**ids)[KIT_ID_SIZE]);
 
 /* ------------------------------------------------------------------ proxy */
 

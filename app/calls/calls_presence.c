@@ -188,6 +188,15 @@ static void touch_all(void *ctx)
     }
 }
 
+size_t calls_presence_watched(const struct calls *calls, char (**ids)[KIT_ID_SIZE])
+{
+    const struct presence_call *watched = calls->presence->watched;
+    size_t count = 0;
+    *ids = malloc((HASH_COUNT(watched) + 1) * sizeof **ids);
+    for (; *ids && watched; watched = watched->hh.next) memcpy((*ids)[count++], watched->call_id, KIT_ID_SIZE);
+    return count;
+}
+
 int calls_presence_start(struct calls *calls)
 {
     calls->presence = calloc(1, sizeof *calls->presence);

@@ -40,6 +40,8 @@ struct kit_peers {
     void *make_ctx;
     /* True if other nodes are not reached now, or not all. why: what is known of it, "" if nothing. */
     bool (*is_degraded)(void *ctx, const char **why);
+    /* How often the way to them broke, however short: what they said then may be lost. NULL: it does not. */
+    uint64_t (*count_breaks)(void *ctx);
     void *ctx;
 };
 

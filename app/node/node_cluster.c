@@ -200,6 +200,14 @@ static bool is_degraded(void *ctx, const char **why)
     return !stats.connected || stats.degraded_ms > 0;
 }
 
+static uint64_t count_breaks(void *ctx)
+{
+    const struct node_cluster *cluster = ctx;
+    struct rooms_redis_stats stats;
+    rooms_redis_get_stats(cluster->redis, &stats);
+    return stats.lost;
+}
+
 int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct sio_options *io,
                      struct node_cluster **out, char *error, size_t error_size)
 {
@@ -217,6 +225,7 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
     }
     name_machine(cluster, &io->engine);
     kit->peers.is_degraded = is_degraded;
+    if (kit->config->redis[0]) kit->peers.count_breaks = count_breaks;
     kit->peers.ctx = cluster;
     if (kit->config->cluster[0]) return make_postgresql(cluster, error, error_size);
     return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);

@@ -1,6 +1,8 @@
 // `parley --redis`: two servers and several workers, one store, rooms over a real redis-server; Redis goes and comes.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
@@ -110,6 +112,56 @@ test("without Redis the server serves its own, says so with status 200, and is w
   redis = await startRedis({ port });
   await until(isConnected, "Redis again");
   assert.equal((await health(server)).status, "ok");
+});
+
+// A way to Redis that can be cut: what is published meanwhile is lost for who is behind it.
+async function startCut(port) {
+  const sockets = new Set();
+  const cut = { isCut: false };
+  const server = net.createServer((client) => {
+    if (cut.isCut) { client.destroy(); return; }
+    const upstream = net.connect({ port, host: "127.0.0.1" });
+    for (const [one, other] of [[client, upstream], [upstream, client]]) {
+      sockets.add(one);
+      one.pipe(other);
+      one.on("error", () => {}).on("close", () => { other.destroy(); sockets.delete(one); });
+    }
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  cut.url = `redis://127.0.0.1:${server.address().port}`;
+  cut.set = (isCut) => { cut.isCut = isCut; if (isCut) for (const one of sockets) one.destroy(); };
+  cut.stop = () => { cut.set(true); server.close(); };
+  return cut;
+}
+
+test("who watches a call in which nothing is said any more sees that lines were missed while Redis was away", async () => {
+  const cut = await startCut(redis.port);
+  try {
+    servers.push(await startParley("--redis", redis.url));
+    servers.push(await startParley("--redis", cut.url, "--redis-reconnect-max-ms", "200", "--data", servers[0].data));
+    tokens = { feed: await servers[0].token("--sub", "feed", "--role", "feed"), alice: await servers[0].token("--sub", "alice") };
+    await until(isConnected, "Redis");
+    const from = await connect(servers[0], "/feed", tokens.feed), agent = await connect(servers[1], "/", tokens.alice);
+    await from.ask("call:start", { call_id: "quiet" });
+    assert.equal((await agent.ask("call:subscribe", { call_id: "quiet" })).ok, true);
+    await until(async () => {
+      await from.ask("transcription:update", { call_id: "quiet", speaker: "agent", text: "is everybody there?" });
+      return agent.log.some(([event]) => event === "transcription:update");
+    }, "a line");
+    cut.set(true);
+    await until(async () => (await health(servers[1])).redis !== "ok", "the outage");
+    let seq;
+    for (let i = 0; i < 3; i++) ({ seq } = await from.ask("transcription:update", { call_id: "quiet", speaker: "agent", text: `line ${i}` }));
+    const before = agent.log.length;
+    cut.set(false);
+    await until(isConnected, "Redis again");
+    const isStatus = ([event, data]) => event === "call:status" && data.call_id === "quiet";
+    await until(() => agent.log.slice(before).some(isStatus), "the number that the call has reached");
+    assert.equal(agent.log.slice(before).find(isStatus)[1].seq, seq);
+    assert.equal(agent.log.slice(before).find(isStatus)[1].status, "active");
+  } finally {
+    cut.stop();
+  }
 });
 
 test("a URL that is none ends the start with a line that names the option", async () => {
