@@ -1,6 +1,7 @@
-/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn, user,
- * mcp-client. */
+/* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn,
+ * expand-documents, user, mcp-client. */
 #include "app.h"
+#include "app_expand.h"
 
 #include "kit_auth.h"
 #include "knowledge.h"
@@ -25,6 +26,7 @@ static const char usage[] =
     "       parley token [options]                      print a token signed with the server's key\n"
     "       parley import-documents [options] PATH…     add documents (.json guidelines, .md) to the knowledge base\n"
     "       parley learn [options] FILE…                learn from past calls which documents fit (JSON, one a line)\n"
+    "       parley expand-documents [options]           ask a model how customers would ask for each document\n"
     "       parley user add|passwd|remove NAME | list    users who can log in; the password comes from the standard "
     "input\n"
     "       parley mcp-client [options] URL             list and call the tools of an MCP server\n"
@@ -33,6 +35,7 @@ static const char usage[] =
     "token: --sub ID  --role agent|supervisor|feed|admin|user|service  --calls '*'|ID,ID…  --ttl SECONDS\n"
     "       (defaults: agent, agent, *, 86400)\n"
     "user add, passwd: --role ROLE  --calls '*'|ID,ID…  (defaults: agent, *; passwd changes what is given)\n"
+    "expand-documents: --model ID  of models_file (default: the first that answers)  --again  for all documents\n"
     "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
     "Options are given on the command line, in the environment (PARLEY_PORT for --port) or in the file named by\n"
@@ -275,7 +278,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 /* ------------------------------------------------------------------- main */
 
-enum command { SERVE, TOKEN, IMPORT, LEARN, USER, MCP_CLIENT };
+enum command { SERVE, TOKEN, IMPORT, LEARN, EXPAND, USER, MCP_CLIENT };
 
 #define OWN_FLAGS_MAX 4
 
@@ -297,6 +300,7 @@ static const struct {
                            4},
                 [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
                 [LEARN] = {.name = "learn"},
+                [EXPAND] = {"expand-documents", {{"model", NULL, false, NULL}, {"again", NULL, true, NULL}}, 2},
                 [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}}, 2},
                 [MCP_CLIENT] = {.name = "mcp-client"}};
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
@@ -319,7 +323,7 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     run->line.argv = argv + skip;
     run->line.flags = run->flags;
     run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
-    if (run->command != SERVE && run->command != TOKEN) run->line.rest = rest;
+    if (run->command != SERVE && run->command != TOKEN && run->command != EXPAND) run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
@@ -333,6 +337,7 @@ static int run_command(struct invocation *run, struct kit_config *config)
     if (run->command == IMPORT)
         return knowledge_import_command(config, own[0].value, run->line.rest, run->line.rest_count);
     if (run->command == LEARN) return knowledge_learn_command(config, run->line.rest, run->line.rest_count);
+    if (run->command == EXPAND) return app_expand_command(config, own[0].value, own[1].value != NULL);
     if (run->command == MCP_CLIENT) return mcp_client_command(config, run->line.rest, run->line.rest_count);
     if (run->command == USER) {
         struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value};

@@ -240,6 +240,7 @@ static int build(struct knowledge *knowledge, struct kit_db *db, struct kit_fail
     bool has_memory = index && (embeddings || !knowledge->model);
     int code =
         has_memory ? add_documents(knowledge, index, db, failure) : kit_fail(failure, 503, NULL, "out of memory");
+    if (!code) code = knowledge_load_phrases(index, &knowledge->searcher, db, failure);
     if (!code && knowledge_index_finish(index)) code = kit_fail(failure, 503, NULL, "out of memory");
     if (!code && embeddings) code = add_embeddings(knowledge, index, embeddings, db, failure);
     if (!code) code = knowledge_load_learned(index, embeddings, db, 0, failure);
@@ -506,6 +507,7 @@ static int start(struct kit *kit, void **state, char *error, size_t error_size)
     const struct knowledge_config *own = kit_config_values(kit->config, &options);
     struct knowledge *knowledge = *state = knowledge_new(kit->config, error, error_size);
     int failed = knowledge ? knowledge_http_start(kit) : EIO_EINVAL;
+    if (!failed) failed = knowledge_phrases_start(kit);
     if (!failed && knowledge->model)
         failed = knowledge_embedder_new(kit, knowledge, own, &knowledge->embedder, error, error_size);
     return failed;

@@ -27,7 +27,7 @@ int knowledge_examples_learn(struct knowledge_index *index, const struct knowled
     for (size_t i = 0; i < examples->count && !failed; i++) {
         const struct knowledge_example *example = &examples->list[i];
         if (is_learned(example, parameter))
-            failed = knowledge_lesson_add(&lessons[example->document], reader, example->turns, example->turn_count);
+            failed = knowledge_lesson_add(&lessons[example->document], reader, example->turns, example->turn_count, 1);
     }
     for (size_t i = 0; i < documents && !failed; i++) failed = teach(index, (uint32_t)i, &lessons[i]);
     for (size_t i = 0; i < documents && lessons; i++) knowledge_lesson_clear(&lessons[i]);

@@ -138,6 +138,7 @@ static int run_read(struct kit_db *db, struct kit_request *request)
     put_field(json, "text", kit_rows_text(&row, 9));
     kit_rows_end(&row);
     int code = put_learned(db, request->about, json, failure);
+    if (!code) code = knowledge_put_phrases(db, request->about, json, failure);
     sio_builder_put(json, "}");
     return code;
 }

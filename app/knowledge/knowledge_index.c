@@ -25,7 +25,7 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_LEARNED 0.5
 #define CLEAR_VECTOR 0.35
 #define VECTOR_ONE 16384.0f
-#define PHRASES_MAX 200     /* of an author; as many calls can teach */
+#define PHRASES_MAX 400     /* of an author and beside the document; as many calls can teach */
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
 
 struct occurrence {
@@ -72,7 +72,7 @@ struct document {
     double calls;                     /* learned */
     struct feature **learned;
     size_t learned_count;
-    struct knowledge_lesson *says; /* what its author wrote that customers say; NULL: nothing */
+    struct knowledge_lesson *says; /* phrases that customers say, as somebody wrote them; NULL: none */
     UT_hash_handle hh;
 };
 
@@ -376,16 +376,25 @@ static struct eio_str beginning(const char *text, size_t max)
     return (struct eio_str){text, n};
 }
 
+static int add_phrase(struct document *d, const struct knowledge_reader *reader, struct eio_str phrase, double weight)
+{
+    if (!d->says) d->says = calloc(1, sizeof *d->says);
+    if (!d->says) return EIO_ENOMEM;
+    if (d->says->count == PHRASES_MAX) return 0;
+    return knowledge_lesson_add(d->says, reader, &phrase, 1, weight);
+}
+
+int knowledge_index_add_phrase(struct knowledge_index *index, const struct knowledge_reader *reader, uint32_t document,
+                               struct eio_str phrase, double weight)
+{
+    return add_phrase(&index->documents[document], reader, phrase, weight);
+}
+
 static int read_phrases(struct document *d, const struct knowledge_reader *reader, struct eio_str phrases)
 {
     struct eio_str phrase;
     int failed = 0;
-    while (!failed && knowledge_next_phrase(&phrases, &phrase)) {
-        if (!d->says) d->says = calloc(1, sizeof *d->says);
-        if (!d->says) return EIO_ENOMEM;
-        if (d->says->calls == PHRASES_MAX) break;
-        failed = knowledge_lesson_add(d->says, reader, &phrase, 1);
-    }
+    while (!failed && knowledge_next_phrase(&phrases, &phrase)) failed = add_phrase(d, reader, phrase, 1);
     return failed;
 }
 

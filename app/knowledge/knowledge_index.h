@@ -77,6 +77,10 @@ struct knowledge_indexed {
 /* Documents have numbers in the order in which they are added. Returns 0 or EIO_ENOMEM. */
 int knowledge_index_add(struct knowledge_index *index, const struct knowledge_reader *reader,
                         const struct knowledge_indexed *document);
+/* A phrase that customers say, beside those of its text, for a document that was added: it teaches as that part of a
+ * call. Returns 0 or EIO_ENOMEM. */
+int knowledge_index_add_phrase(struct knowledge_index *index, const struct knowledge_reader *reader, uint32_t document,
+                               struct eio_str phrase, double weight);
 /* Nothing is added any more. Returns 0 or EIO_ENOMEM. */
 int knowledge_index_finish(struct knowledge_index *index);
 size_t knowledge_index_count(const struct knowledge_index *index);

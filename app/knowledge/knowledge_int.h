@@ -114,8 +114,18 @@ struct knowledge_config {
 };
 
 struct kit;
-/* Opens DELETE /api/v1/documents/{id}. Returns 0 or a negative code. */
+/* Open what stands below /api/v1/documents. Return 0 or a negative code. */
 int knowledge_http_start(struct kit *kit);
+int knowledge_phrases_start(struct kit *kit);
+
+/* ----------------------------------------------------------------- phrases */
+
+#define KNOWLEDGE_PHRASES_MAX 200 /* beside a document */
+/* Appends the field `phrases` to a document's JSON. */
+int knowledge_put_phrases(struct kit_db *db, const char *doc_id, struct sio_builder *json, struct kit_failure *failure);
+/* Adds all of them to an index that has the documents and is not finished. */
+int knowledge_load_phrases(struct knowledge_index *index, const struct knowledge_reader *reader, struct kit_db *db,
+                           struct kit_failure *failure);
 
 /* ---------------------------------------------------------------- learning */
 

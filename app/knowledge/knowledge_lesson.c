@@ -7,16 +7,16 @@
 
 struct knowledge_lesson_count {
     char *feature;
-    uint32_t n;
+    double n;
     UT_hash_handle hh;
 };
 
-static int add_feature(struct knowledge_lesson *lesson, const char *feature)
+static int add_feature(struct knowledge_lesson *lesson, const char *feature, double weight)
 {
     struct knowledge_lesson_count *count;
     HASH_FIND_STR(lesson->table, feature, count);
     if (count) {
-        count->n++;
+        count->n += weight;
         return 0;
     }
     count = calloc(1, sizeof *count);
@@ -25,19 +25,22 @@ static int add_feature(struct knowledge_lesson *lesson, const char *feature)
         free(count);
         return EIO_ENOMEM;
     }
-    count->n = 1;
+    count->n = weight;
     HASH_ADD_KEYPTR(hh, lesson->table, count->feature, strlen(count->feature), count);
     return 0;
 }
 
 int knowledge_lesson_add(struct knowledge_lesson *lesson, const struct knowledge_reader *reader,
-                         const struct eio_str *turns, size_t turn_count)
+                         const struct eio_str *turns, size_t turn_count, double weight)
 {
     struct knowledge_call call;
     int failed = knowledge_call_read(&call, reader, turns, turn_count);
-    for (size_t i = 0; i < call.feature_count && !failed; i++) failed = add_feature(lesson, call.features[i]);
-    for (int i = 0; i < KNOWLEDGE_VECTOR && !failed; i++) lesson->sum[i] += call.first_vector[i];
-    lesson->calls += !failed && call.feature_count;
+    for (size_t i = 0; i < call.feature_count && !failed; i++) failed = add_feature(lesson, call.features[i], weight);
+    for (int i = 0; i < KNOWLEDGE_VECTOR && !failed; i++) lesson->sum[i] += (float)weight * call.first_vector[i];
+    if (!failed && call.feature_count) {
+        lesson->calls += weight;
+        lesson->count++;
+    }
     knowledge_call_clear(&call);
     return failed;
 }

@@ -93,5 +93,12 @@ const char *const knowledge_migrations[] = {
     /* What is taught is asked for by the name of a topic or document. */
     "CREATE INDEX documents_by_topic ON documents(lower(topic));"
     "CREATE INDEX documents_by_title ON documents(lower(title));",
+    /* 9 */
+    /* How customers would ask for a document: written by a model, or written or changed by a person. And the text that
+     * a model last wrote them for. */
+    "CREATE TABLE document_phrases ("
+    " id INTEGER PRIMARY KEY, doc_id TEXT NOT NULL, phrase TEXT NOT NULL, by_model INTEGER NOT NULL,"
+    " UNIQUE (doc_id, phrase));"
+    "CREATE TABLE document_expansions (doc_id TEXT PRIMARY KEY, text_hash TEXT NOT NULL) WITHOUT ROWID;",
     NULL,
 };

@@ -62,6 +62,9 @@ const PATHS = {
   "POST /api/v1/documents": { roles: LEADS, body: () => ({ doc_id: "new", title: "t", text: "x" }) },
   "POST /api/v1/documents/{doc_id}": { roles: LEADS, body: () => ({ title: "t", text: "x" }) },
   "DELETE /api/v1/documents/{doc_id}": { roles: LEADS },
+  "POST /api/v1/documents/{doc_id}/phrases": { roles: LEADS, body: () => ({ text: `x${++messages}` }) },
+  "POST /api/v1/documents/{doc_id}/phrases/{phrase_id}": { roles: LEADS, body: () => ({ text: "x" }) },
+  "DELETE /api/v1/documents/{doc_id}/phrases/{phrase_id}": { roles: LEADS },
   "GET /api/v1/search": { roles: READERS, query: "?q=refund" },
   "GET /api/v1/calls": { roles: READERS },
   "GET /api/v1/calls/{call_id}": { roles: READERS, foreign: true },
@@ -155,7 +158,7 @@ after(async () => {
 const all = (role) => ed25519(claims(role, { sub: "root", calls: "*" }));
 async function http(path, { token, callId = "own", chatId = "unknown", table = PATHS[path] ?? {}, body = table.body?.(callId) } = {}) {
   const [method, pattern] = path.split(" ");
-  const url = pattern.replace("{call_id}", callId).replace("{chat_id}", chatId).replace("{doc_id}", DOC).replace("{reply_to}", "ask_x").replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
+  const url = pattern.replace("{call_id}", callId).replace("{chat_id}", chatId).replace("{doc_id}", DOC).replace("{phrase_id}", "1").replace("{reply_to}", "ask_x").replace("{vendor}", "deepgram").replace(/[{<]name[}>]/, "nobody") + (table.query ?? "").replace("own", callId);
   const response = await fetch(parley.url + url, { method, body: body && JSON.stringify(body),
     headers: { ...(token && { authorization: `Bearer ${token}` }), ...(body && { "content-type": "application/json" }) } });
   await response.arrayBuffer();

@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {
     "SELECT count(*) FROM documents": "once, when a server with the demo starts",
     "FROM documents ORDER BY id": "builds the index, when documents changed",
+    "FROM documents d JOIN document_phrases": "the same",
+    "FROM documents d LEFT JOIN document_expansions": "by parley expand-documents",
     "SELECT source, count(*) FROM hook_outbox GROUP BY": "at most every five seconds, of at most hook_queue_max",
     "DELETE FROM chat_pieces WHERE owner<>": "they are of the last second or two",
     "FROM alert_rules": "there are at most CALLS_RULES_MAX",

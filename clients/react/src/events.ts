@@ -171,6 +171,13 @@ export interface DocListRequest {
   limit?: number;
 }
 
+/** POST /api/v1/documents/{doc_id}/phrases and …/phrases/{phrase_id}: a phrase by which customers ask for the document, or another text for one that is there. */
+export interface DocPhraseRequest {
+  doc_id: string;
+  phrase_id?: string;
+  text: string;
+}
+
 /** The agent opened or copied a document. It teaches like a vote that weighs less, and only while the agent has not voted. */
 export interface DocUsedRequest {
   doc_id: string;
@@ -694,6 +701,7 @@ export interface ClientEvents {
   "chat.takeover": ChatTakeoverRequest;
   "doc:feedback": DocFeedbackRequest;
   "doc:list": DocListRequest;
+  "doc:phrase": DocPhraseRequest;
   "doc:used": DocUsedRequest;
   "doc:write": DocWriteRequest;
   "elicitation.submit": ElicitationSubmitRequest;
