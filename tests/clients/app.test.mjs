@@ -226,12 +226,14 @@ test("without a token agent:connect comes first", async () => {
   const hasty = await connect("/", {}, webSocket);
   assertError(await hasty.ask("call:list", {}), 401, undefined);
   assert.equal(await hasty.gone, "io server disconnect");
+  assert.deepEqual(hasty.seen("error"), [], "at once, not when its time is over");
 
   const wrong = await connect("/", {}, webSocket);
   assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: tokens.alice }), 403, "/agent_id");
   assert.equal(wrong.connected, true);
   assertError(await wrong.ask("agent:connect", { agent_id: "bob", auth_token: "no" }), 401, undefined);
   assert.equal(await wrong.gone, "io server disconnect");
+  assert.deepEqual(wrong.seen("error"), []);
   assertError(await good.ask("agent:connect", { agent_id: "bob", auth_token: tokens.bob }), 403, undefined);
 });
 

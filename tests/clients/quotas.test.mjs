@@ -61,7 +61,7 @@ test("a socket's events are limited, and it is told when to go on", () => withPa
   assert.ok(ann.connected);
   assert.ok(await hits(parley, "socket_events_per_second") >= refused.length);
   const names = (await (await fetch(`${parley.url}/metrics`)).text()).split("\n").filter(Boolean)
-    .map((row) => /^(?:# \w+ )?parley_(\w+?)(?:_bucket|_sum|_count)?[ {]/.exec(row)[1]);
+    .map((row) => /^(?:# \w+ )?(\w+?)(?:_bucket|_sum|_count)?[ {]/.exec(row)[1]);
   const families = names.filter((name, i) => name !== names[i - 1]);
   assert.equal(new Set(families).size, families.length, "each family of metrics stands together, whoever adds to it");
 }));
