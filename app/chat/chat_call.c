@@ -62,7 +62,9 @@ static void free_call(struct chat_tool_call *call)
 /* The tool itself is not asked for anything any more. */
 static void cancel_tool(struct chat_tool_call *call)
 {
-    if (call->stage == CHAT_CALL_RUNS && call->tool && call->tool->tool->cancel) call->tool->tool->cancel(call);
+    bool has_begun = call->stage == CHAT_CALL_RUNS && call->tool && !call->waits_for_log;
+    if (has_begun && call->tool->tool->cancel) call->tool->tool->cancel(call);
+    call->waits_for_log = false;
     chat_mcp_cancel(call);
     if (call->stage == CHAT_CALL_RUNS) call->stage = CHAT_CALL_NEW;
 }
@@ -286,10 +288,24 @@ static void begin_tool(struct chat_tool_call *call, const struct about_tool *abo
     call->stage = CHAT_CALL_RUNS;
     turn->checkpoint = true; /* who goes on with the turn elsewhere must not run it again */
     turn->chat->counters.tool_calls++;
-    if (call->tool)
+    call->waits_for_log = call->tool != NULL; /* what it writes by itself comes behind its beginning */
+    if (!call->tool) chat_mcp_start(call);
+}
+
+void chat_calls_logged(struct chat_turn *turn)
+{
+    struct chat_tool_call *call, *next;
+    bool has_begun = false;
+    turn->is_settling = true;
+    DL_FOREACH_SAFE(turn->calls, call, next)
+    {
+        if (!call->waits_for_log || turn->ends) continue;
+        call->waits_for_log = false;
+        has_begun = true;
         call->tool->tool->start(call);
-    else
-        chat_mcp_start(call);
+    }
+    turn->is_settling = false;
+    if (has_begun) chat_calls_settle(turn);
 }
 
 /* Arguments that the model made up may be of any type. */
@@ -466,7 +482,9 @@ void chat_turn_answer(struct chat_turn *turn, const char *elicitation_id, const 
     bool is_news = false;
     DL_FOREACH(turn->calls, call) is_news |= give_answer(call, elicitation_id, action, content);
     chat_turn_hold(turn, waits_for_user(turn));
-    if (is_news && !turn->waits) go_on_with_answered(turn);
+    if (!is_news || chat_turn_is_leaving(turn)) return; /* which looks for answers itself */
+    turn->waits = false;
+    go_on_with_answered(turn);
 }
 
 void chat_calls_answers(struct chat_turn *turn, const json_t *answers)

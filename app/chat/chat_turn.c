@@ -227,6 +227,11 @@ void chat_turn_drop(struct chat_turn *turn)
     free_turn(turn);
 }
 
+bool chat_turn_is_leaving(const struct chat_turn *turn)
+{
+    return turn->writing && turn->writing->waits;
+}
+
 /* What it may do next. */
 static void go_on(struct chat_turn *turn, struct chat_turn_write *write)
 {
@@ -241,6 +246,7 @@ static void go_on(struct chat_turn *turn, struct chat_turn_write *write)
         turn->waits = false;
         chat_calls_answers(turn, write->next.answers);
     }
+    if (!turn->out.count && !turn->ends) chat_calls_logged(turn);
     chat_turn_write(turn);
 }
 

@@ -36,6 +36,7 @@ struct chat_tool_call {
     json_t *sources;                  /* what it emitted as chat.source, for the history; NULL */
     char *result;                     /* what the model reads */
     bool ok, keeps_open, is_answer, has_started;
+    bool waits_for_log;   /* it runs when tool.start is durable */
     void *data;           /* the tool's own */
     struct chat_mcp *mcp; /* chat_mcp.c: of an MCP server's tool */
 };
@@ -146,6 +147,10 @@ void chat_calls_cancel_running(struct chat_turn *turn);
 json_t *chat_calls_waits_for(const struct chat_turn *turn);
 /* {id: {action, content}}: those that are news for the turn's calls are taken. */
 void chat_calls_answers(struct chat_turn *turn, const json_t *answers);
+/* It is being written that the turn waits, and without an answer it leaves memory then. */
+bool chat_turn_is_leaving(const struct chat_turn *turn);
+/* All entries so far are durable. */
+void chat_calls_logged(struct chat_turn *turn);
 /* What is stored of them; NULL: no step is under way. */
 json_t *chat_calls_pending(const struct chat_turn *turn);
 /* Something about a call has changed. */

@@ -77,6 +77,8 @@ test("a tool changes the tree, and all tabs see it in order with the turn", asyn
   const [update] = ann.of("tree.update");
   assert.deepEqual([update.version, update.delta.action, update.delta.path, update.delta.node.value, update.ref_id], [1, "add", "/root/children", "Task 1", "m1"]);
   assert.equal(update.patch, undefined, "only for who asks for it");
+  const order = ann.log.filter(({ event }) => ["tool.start", "tree.update", "tool.end", "chat.done"].includes(event)).map(({ event }) => event);
+  assert.deepEqual(order, ["tool.start", "tree.update", "tool.end", "chat.done"]);
   await tab.until("tree.update", { version: 1 });
   assert.deepEqual(tab.of("tree.update")[0].delta, update.delta);
   ann.checkOrder();
