@@ -118,24 +118,26 @@ static void add_built(struct chat_batch *batch, const char *event, struct sio_bu
     sio_builder_clear(json);
 }
 
-void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload)
+void chat_batch_add_fields(struct chat_batch *batch, const char *event, struct eio_str fields)
 {
     struct sio_builder json;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    sio_builder_put_slice(&json, sio_args_none(), fields);
+    put_ref(batch, &json);
+    add_built(batch, event, &json);
+}
+
+void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload)
+{
     char *text = take_payload ? json_dumps(take_payload, JSON_COMPACT) : NULL;
     size_t size = text ? strlen(text) : 0;
     json_decref(take_payload);
-    if (size < 3) {
-        free(text);
+    if (size < 3)
         batch->error = EIO_ENOMEM;
-        return;
-    }
-    text[size - 1] = 0;
-    sio_builder_init(&json);
-    sio_builder_open(&json);
-    sio_builder_put(&json, text);
+    else
+        chat_batch_add_fields(batch, event, (struct eio_str){text, size - 1});
     free(text);
-    put_ref(batch, &json);
-    add_built(batch, event, &json);
 }
 
 void chat_batch_add_text(struct chat_batch *batch, const char *event, const char *name, struct eio_str text)

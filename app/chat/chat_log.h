@@ -41,6 +41,8 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
 void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload);
 /* {"<name>":"<text>"} without a tree, for what is said often. */
 void chat_batch_add_text(struct chat_batch *batch, const char *event, const char *name, struct eio_str text);
+/* The payload's JSON without its closing brace and what chat_batch_set_ref() adds. */
+void chat_batch_add_fields(struct chat_batch *batch, const char *event, struct eio_str fields);
 /* The fields of a piece of the answer: built, to be stored in another way, and added after all. */
 void chat_batch_put_said(const struct chat_batch *batch, struct sio_builder *json, struct eio_str text);
 void chat_batch_add_said(struct chat_batch *batch, struct eio_str fields);

@@ -1,6 +1,6 @@
 /* Pieces of text that are durable and not in their chats' own logs yet (docs/decisions/0023). Many answers are written
  * at once, so what a process has of all of them goes into one row of chat_pieces, and a chat's own rows are touched
- * once a second: its pieces since then become one row of chat_log, a run. Until then the chat's row names the process.
+ * every two seconds: its pieces since then become one row of chat_log, a run. Until then the row names the process.
  * Everything here runs inside store operations.
  *
  * A line of a row, its fields separated by tabs: the chat's key, seq, attempt, ref_id, and the payload as in chat_log.

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define PIECES_MAX 256 /* in one operation; the others are the next one's */
-#define RUN_MS 1000    /* after this time pieces go into the chat's own log */
+#define RUN_MS 2000    /* after this time pieces go into the chat's own log */
 #define DROP_MS 500    /* how often rows that nobody needs are deleted */
 
 /* A piece of a turn. */

@@ -264,22 +264,49 @@ static int store_messages(struct kit_db *db, const struct chat_turn_end *end, co
     return code;
 }
 
+static void put_member(struct sio_builder *json, const char *name, const char *text)
+{
+    sio_builder_put(json, json->size > 1 ? "," : "");
+    kit_put_text(json, name);
+    sio_builder_put(json, ":");
+    sio_builder_put_text(json, text, strlen(text));
+}
+
+/* Written by hand, since a tree of a long text costs as much as all that was done to stream it. */
+static void put_last(struct sio_builder *json, const struct chat_turn_end *end, const char *text)
+{
+    char *usage = end->usage ? json_dumps(end->usage, JSON_COMPACT) : NULL;
+    sio_builder_put(json, "{");
+    if (end->code) {
+        sio_builder_put(json, "\"code\":");
+        kit_put_int(json, end->code);
+        put_member(json, "message", end->message);
+    }
+    put_member(json, "final_text", text);
+    if (!end->code) sio_builder_put(json, end->is_complete ? ",\"is_complete\":true" : ",\"is_complete\":false");
+    if (end->is_stopped) sio_builder_put(json, ",\"stopped\":true");
+    if (end->by) put_member(json, "by", end->by);
+    if (usage) sio_builder_put(json, ",\"usage\":");
+    if (usage) sio_builder_put(json, usage);
+    free(usage);
+}
+
 /* The last entry; also kept with the turn, for who asks with the same id again. */
 static int add_last(struct kit_db *db, const struct chat_turn_end *end, const char *text, struct kit_failure *failure)
 {
-    json_t *payload;
-    if (end->code)
-        payload = json_pack("{s:i, s:s, s:s}", "code", end->code, "message", end->message, "final_text", text);
-    else
-        payload = json_pack("{s:s, s:b}", "final_text", text, "is_complete", end->is_complete);
-    if (end->is_stopped) json_object_set_new(payload, "stopped", json_true());
-    if (end->by) json_object_set_new(payload, "by", json_string(end->by));
-    if (end->usage) json_object_set(payload, "usage", (json_t *)(uintptr_t)end->usage);
-    char *final = payload ? json_dumps(payload, JSON_COMPACT) : NULL;
-    int failed = final ? kit_db_run(db, "UPDATE chat_turns SET final=? WHERE id=?", "ti", final, end->turn->id) : 0;
-    free(final);
-    chat_batch_add(end->batch, end->code ? "error" : "chat.done", payload);
-    return failed ? kit_db_fail(db, failure) : 0;
+    struct sio_builder json;
+    sio_builder_init(&json);
+    sio_builder_open(&json);
+    put_last(&json, end, text);
+    size_t fields = json.size;
+    sio_builder_put(&json, "}");
+    int code = json.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    if (!code && kit_db_run(db, "UPDATE chat_turns SET final=? WHERE id=?", "bi", json.json, json.size, end->turn->id))
+        code = kit_db_fail(db, failure);
+    if (!code)
+        chat_batch_add_fields(end->batch, end->code ? "error" : "chat.done", (struct eio_str){json.json, fields});
+    sio_builder_clear(&json);
+    return code;
 }
 
 static int add_history(struct kit_db *db, const struct chat_turn_end *end, const char *text,

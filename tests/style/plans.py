@@ -17,7 +17,7 @@ ALLOWED = {
     "FROM documents d JOIN document_phrases": "the same",
     "FROM documents d LEFT JOIN document_expansions": "by parley expand-documents",
     "SELECT source, count(*) FROM hook_outbox GROUP BY": "at most every five seconds, of at most hook_queue_max",
-    "DELETE FROM chat_pieces WHERE owner<>": "they are of the last second or two",
+    "DELETE FROM chat_pieces WHERE owner<>": "they are of the last two or three seconds",
     "FROM alert_rules": "there are at most CALLS_RULES_MAX",
 }
 # In a plan: a table of the statement's own (a subquery is called latest), or an index that is asked for one row.
