@@ -54,6 +54,7 @@ struct watch {
     uint32_t
         gather_ms;    /* of the request whose data was read in this turn; 0: nothing was, or not of one that gathers */
     uint64_t read_ms; /* when data was read last */
+    uint64_t due_ms;  /* when it is read next, if it gathers */
 };
 
 /* ---------------------------------------------------------------- the loop */
@@ -68,14 +69,24 @@ static void stop_gathering(struct watch *watch)
     event_add(watch->event, NULL);
 }
 
+/* When to read next: at common steps, so that many are read in one turn of the loop. One that gathers keeps its phase,
+ * also if it was read late: else what held up all of them once would have all of them read at the same time from then
+ * on. */
+static uint64_t next_read_ms(const struct watch *watch, uint64_t now)
+{
+    uint64_t interval = watch->gather_ms, step = interval % 10 ? GATHER_STEP_MS : 10;
+    uint64_t due = watch->gathers ? watch->due_ms + interval : now - now % step + interval;
+    return due > now ? due : due + ((now - due) / interval + 1) * interval;
+}
+
 /* Data that comes quickly may gather. At the end of the interval it is read without asking whether there is any. */
 static void gather_or_watch(struct watch *watch)
 {
-    uint64_t now = eio_loop_now_ms(watch->fetcher->loop), step = watch->gather_ms % 10 ? GATHER_STEP_MS : 10;
-    uint64_t due = now - now % step + watch->gather_ms;
+    uint64_t now = eio_loop_now_ms(watch->fetcher->loop);
     bool is_quick = watch->gather_ms >= GATHER_STEP_MS && (watch->gathers || now - watch->read_ms <= watch->gather_ms);
     if (watch->gather_ms) watch->read_ms = now;
-    if (!is_quick || due <= now || eio_timer_start(&watch->gather, due - now)) {
+    if (is_quick) watch->due_ms = next_read_ms(watch, now);
+    if (!is_quick || eio_timer_start(&watch->gather, watch->due_ms - now)) {
         stop_gathering(watch);
         return;
     }

@@ -427,7 +427,7 @@ def events():
         if path.parts[0] == "app" and path.suffix == ".c":
             found |= set(re.findall(r'sio_emit(?:_pack)?\([^;]*?, "([a-z]+:[a-z]+|error)"', text(path)))
             # Of chats: by the functions that add to the log, or that send beside it.
-            found |= set(re.findall(r'chat_(?:batch_add(?:_text)?|turn_add|tool_emit)\([^;]*?"([a-z]+\.[a-z]+)"', text(path)))
+            found |= set(re.findall(r'chat_(?:batch_add(?:_text|_fields)?|turn_add|tool_emit)\([^;]*?"([a-z]+\.[a-z]+)"', text(path)))
             found |= set(re.findall(r'"(session\.ready|chat\.reasoning|debug)"', text(path))) if path.parts[1] == "chat" else set()
     for event in sorted(found ^ sent):
         yield f"app/schemas/server: {event} is {'sent without a schema' if event in found else 'never sent'}"
