@@ -614,6 +614,12 @@ static int check_redis_options(const struct kit_config *config, struct report *r
         return report_fault(report,
                             "option adapter needs an address of Redis (allowed with option redis only), from %s",
                             source_of(config, "adapter"));
+    if (config->redis_options.cluster && (is_streams || config->redis_sentinels[0]))
+        return report_fault(
+            report,
+            "option redis_cluster: 'true' does not work with this (allowed: neither adapter redis-streams "
+            "nor redis_sentinels), from %s",
+            source_of(config, "redis_cluster"));
     if (config->redis[0] && config->io.recovery.enabled && !is_streams)
         return report_fault(
             report,

@@ -144,6 +144,10 @@ static const struct kit_option options[] = {
         "redis_sentinels", redis_sentinels, check_redis, "Redis",
         "`redis://[[user]:password@]host[:port]` of Sentinels, separated by commas; then the host in `redis` "
         "is the name of the master that they watch. Their port is 26379 by custom, not by default"),
+    KIT_BOOL_ROW(
+        "redis_cluster", redis_options.cluster, "false", "Redis",
+        "`redis` names members of a Redis Cluster: sharded channels go to the masters of their slots, wherever "
+        "these move"),
     KIT_CHECKED_ROW("redis_tls_ca", redis_tls_ca, "", check_file, "Redis",
                     "TLS: file of the authorities that sign Redis' certificate; empty: the system's"),
     KIT_CHECKED_ROW("redis_tls_cert", redis_tls_cert, "", check_file, "Redis",

@@ -253,7 +253,7 @@ static int ask_count(struct classic_question *question)
     const struct rooms_bytes args[] = {rooms__text("PUBSUB"), rooms__text("NUMSUB"), rooms__bytes(classic->requests)};
     struct rooms__redis_command command = {
         .via = ROOMS__REDIS_PUBLISHER, .args = args, .arg_count = 3, .fn = on_count, .ctx = question};
-    int error = rooms__redis_ask(classic->redis, &command);
+    int error = rooms__redis_ask_number(classic->redis, &command);
     question->is_counting = error == 0;
     question->was_active = classic->is_active;
     return error;

@@ -233,11 +233,12 @@ struct rooms_redis_options {
     /* "": none. URLs of Sentinels, as above, with their own users and TLS; then the host of `url` is the name of the
      * master that they watch. */
     const char *sentinels;
-    const char *tls_ca;             /* "": the system's authorities; else a file of certificates */
-    const char *tls_cert;           /* "": none; the client's certificate, a file; */
-    const char *tls_key;            /* and its key, "" if that is in the same file */
-    const char *tls_name;           /* "": the host of the URL; what the server's certificate must name, and SNI says */
-    bool tls_verify;                /* true: only a certificate that an authority has signed, with that name */
+    bool cluster;         /* false; a Redis Cluster, of which `url` names members: sharded channels go to their slots */
+    const char *tls_ca;   /* "": the system's authorities; else a file of certificates */
+    const char *tls_cert; /* "": none; the client's certificate, a file; */
+    const char *tls_key;  /* and its key, "" if that is in the same file */
+    const char *tls_name; /* "": the host of the URL; what the server's certificate must name, and SNI says */
+    bool tls_verify;      /* true: only a certificate that an authority has signed, with that name */
     const char *client_name;        /* "parley"; what CLIENT LIST shows, with pub, sub or block after it. "": none */
     uint32_t connect_timeout_ms;    /* 5000: until a connection has introduced itself */
     uint32_t liveness_ms;           /* 5000: a PING after that long without a word; lost after that long again */

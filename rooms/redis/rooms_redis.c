@@ -136,6 +136,7 @@ void rooms__redis_refused(struct rooms_redis *redis, const char *error)
     static const char *const prefixes[] = {"OOM ",        "MISCONF ",     "NOPERM ", "BUSY ",
                                            "NOREPLICAS ", "CLUSTERDOWN ", "MOVED "};
     bool refusing = false;
+    if (redis->shards && strncmp(error, "MOVED ", 6) == 0) return; /* followed */
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !refusing; i++)
         refusing = strncmp(error, prefixes[i], strlen(prefixes[i])) == 0;
     if (!refusing) return;
@@ -180,7 +181,8 @@ static bool all_ready(const struct rooms_redis *redis)
     const struct rooms__redis_conn *block = &redis->conns[ROOMS__CONN_BLOCK];
     return redis->conns[ROOMS__CONN_PUB].state == ROOMS__CONN_READY &&
            redis->conns[ROOMS__CONN_SUB].state == ROOMS__CONN_READY &&
-           (block->state == ROOMS__CONN_IDLE || block->state == ROOMS__CONN_READY);
+           (block->state == ROOMS__CONN_IDLE || block->state == ROOMS__CONN_READY) &&
+           rooms__shards_are_ready(redis->shards);
 }
 
 void rooms__redis_changed(struct rooms_redis *redis)
@@ -234,6 +236,7 @@ void rooms__redis_connected(struct rooms_redis *redis, const struct rooms__redis
         if (other->state > ROOMS__CONN_AWAY && other->address != conn->address)
             rooms__conn_lose(other, "moving to the address of the other connections", false);
     }
+    rooms__shards_refresh(redis->shards);
 }
 
 /* What it was before is not left to time: a master that was replaced may still answer. */
@@ -270,6 +273,7 @@ static void on_flush(evutil_socket_t fd, short what, void *ctx)
     struct rooms_redis *redis = ctx;
     redis->flush_due = false;
     rooms__listen_flush(redis);
+    rooms__shards_flush(redis->shards);
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_flush(&redis->conns[i]);
     rooms__redis_changed(redis); /* a third connection may have become wanted */
 }
@@ -324,8 +328,16 @@ int rooms__redis_post(struct rooms_redis *redis, const struct rooms_bytes *args,
 
 int rooms__redis_publish(struct rooms_redis *redis, bool sharded, struct rooms_name channel, struct rooms_bytes payload)
 {
+    if (sharded && redis->shards) return rooms__shards_publish(redis->shards, channel, payload);
     const struct rooms_bytes args[] = {rooms__text(sharded ? "SPUBLISH" : "PUBLISH"), rooms__bytes(channel), payload};
     return rooms__redis_post(redis, args, 3);
+}
+
+struct rooms__redis_conn *rooms__redis_conn_of(struct rooms_redis *redis, struct rooms_name channel, bool *away)
+{
+    struct rooms__redis_shard *shard = redis->shards ? rooms__shards_owner(redis->shards, channel) : NULL;
+    *away = redis->shards && !shard;
+    return shard ? &shard->pub : NULL;
 }
 
 void rooms__redis_need_blocking(struct rooms_redis *redis)
@@ -460,7 +472,8 @@ struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_
         free_rest(redis);
         return NULL;
     }
-    if (!ask_sentinels(redis, why)) {
+    if (options->cluster) redis->shards = rooms__shards_new(redis);
+    if ((options->cluster && !redis->shards) || !ask_sentinels(redis, why)) {
         rooms_redis_free(redis);
         return NULL;
     }
@@ -478,6 +491,9 @@ void rooms_redis_free(struct rooms_redis *redis)
     rooms__conn_flush(&redis->conns[ROOMS__CONN_PUB]);
     rooms__sentinel_free(redis->sentinel);
     redis->sentinel = NULL;
+    rooms__shards_flush(redis->shards);
+    rooms__shards_free(redis->shards);
+    redis->shards = NULL;
     clear_parts(redis);
     event_del(&redis->flush_event);
     free_rest(redis);

@@ -61,7 +61,8 @@ static int refused(struct rooms_redis *redis)
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command)
 {
     struct rooms__redis_conn *conn =
-        &redis->conns[command->via == ROOMS__REDIS_BLOCKING ? ROOMS__CONN_BLOCK : ROOMS__CONN_PUB];
+        command->conn ? command->conn
+                      : &redis->conns[command->via == ROOMS__REDIS_BLOCKING ? ROOMS__CONN_BLOCK : ROOMS__CONN_PUB];
     size_t size = rooms__resp_command_size(command->args, command->arg_count);
     if (!rooms__conn_is_ready(conn)) return ROOMS_EAWAY;
     if (size > redis->options.max_message_bytes || redis->requests.count >= redis->options.max_requests ||
@@ -87,6 +88,11 @@ int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_comman
     arm(redis, request->deadline_us, now_us);
     rooms__redis_schedule(redis);
     return ROOMS_OK;
+}
+
+int rooms__redis_ask_number(struct rooms_redis *redis, const struct rooms__redis_command *command)
+{
+    return redis->shards ? rooms__shards_sum(redis->shards, command) : rooms__redis_ask(redis, command);
 }
 
 /* ----------------------------------------------------------------- endings */
@@ -136,6 +142,7 @@ void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx)
     }
     for (struct rooms__redis_request *request = requests->failed; request; request = request->next)
         if (request->ctx == ctx) request->fn = NULL;
+    rooms__shards_cancel(redis->shards, ctx);
 }
 
 static void on_deadline(void *ctx)

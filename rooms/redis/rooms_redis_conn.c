@@ -42,7 +42,7 @@ bool rooms__conn_is_ready(const struct rooms__redis_conn *conn)
 
 static const struct rooms__redis_address *address_of(const struct rooms__redis_conn *conn)
 {
-    return &conn->redis->addresses.list[conn->address];
+    return conn->shard ? &conn->shard->address : &conn->redis->addresses.list[conn->address];
 }
 
 /* ------------------------------------------------------------------ ending */
@@ -51,6 +51,7 @@ static void record_lost(void *ctx, const struct rooms__redis_record *record)
 {
     struct rooms__redis_conn *conn = ctx;
     if (record->kind == ROOMS__RECORD_ASK) rooms__asks_fail(conn->redis, record->request);
+    rooms__listen_unanswered(record);
 }
 
 /* Keeps only the queue of what is to be published. */
@@ -110,13 +111,15 @@ void rooms__conn_lose(struct rooms__redis_conn *conn, const char *why, bool anot
     close_all(conn);
     set_state(conn, ROOMS__CONN_AWAY);
     /* The first of several connections to fail chooses the next address for all. */
-    if ((another_address || !stood) && conn->address == redis->address) redis->address = (conn->address + 1) % count;
+    if (!conn->shard && (another_address || !stood) && conn->address == redis->address)
+        redis->address = (conn->address + 1) % count;
     rooms__redis_queue_lost(&conn->queue, record_lost, conn);
-    if (conn->role == ROOMS__CONN_SUB) rooms__listen_lost(redis);
+    if (conn->role == ROOMS__CONN_SUB) rooms__listen_lost(conn);
     base_timer_start(&conn->timer, delay_ms);
     rooms__asks_tell_failed(redis);
     rooms__redis_changed(redis);
     rooms__sentinel_ask(redis->sentinel);
+    rooms__shards_refresh(redis->shards);
 }
 
 /* ----------------------------------------------------------------- writing */
@@ -273,9 +276,9 @@ static void on_greeted(struct rooms__redis_conn *conn)
     free(conn->hello);
     conn->hello = NULL;
     set_state(conn, ROOMS__CONN_SETTLING);
-    rooms__redis_connected(conn->redis, conn);
+    if (!conn->shard) rooms__redis_connected(conn->redis, conn);
     if (conn->role == ROOMS__CONN_SUB) {
-        rooms__listen_connected(conn->redis);
+        rooms__listen_connected(conn);
         rooms__listen_flush(conn->redis);
         conn->settling = ping(conn);
         if (!conn->settling) rooms__conn_lose(conn, "out of memory", false);
@@ -715,7 +718,8 @@ static void check_liveness(struct rooms__redis_conn *conn)
 static void on_timer(void *ctx)
 {
     struct rooms__redis_conn *conn = ctx;
-    if (conn->state == ROOMS__CONN_AWAY && conn->redis->addresses.list[conn->redis->address].port == 0) {
+    if (conn->state == ROOMS__CONN_AWAY && !conn->shard &&
+        conn->redis->addresses.list[conn->redis->address].port == 0) {
         base_timer_start(&conn->timer, conn->redis->options.reconnect_max_ms); /* until it is named */
         rooms__sentinel_ask(conn->redis->sentinel);
     } else if (conn->state == ROOMS__CONN_AWAY)

@@ -8,7 +8,9 @@
  *   rooms_redis_listen.c     subscriptions
  *   rooms_redis_ask.c       questions and their deadlines
  *   rooms_redis.c           the node: its connections together, publishing, watchers, statistics
- *   rooms_redis_sentinel.c  which server is the master, as Sentinels say */
+ *   rooms_redis_sentinel.c  which server is the master, as Sentinels say
+ *   rooms_redis_slots.c     pure: the slot of a name in a Redis Cluster
+ *   rooms_redis_shards.c    a Redis Cluster: masters, slots, what is published while they move */
 #ifndef ROOMS_REDIS_CONN_H
 #define ROOMS_REDIS_CONN_H
 
@@ -183,6 +185,7 @@ enum rooms__redis_greeting {
 };
 struct rooms__redis_conn {
     struct rooms_redis *redis;
+    struct rooms__redis_shard *shard; /* of a Redis Cluster; NULL: not of one shard */
     enum rooms__redis_role role;
     enum rooms__redis_state state; /* assigned by set_state() only */
     int fd;                        /* -1: none */
@@ -227,6 +230,7 @@ void rooms__conn_take(struct rooms__redis_conn *conn, const uint8_t *p, size_t n
 
 struct rooms__redis_entry {
     struct rooms__redis_subscription *first, *last;
+    struct rooms__redis_conn *on; /* where it was asked for */
     struct rooms__redis_entry *dirty_next;
     uint32_t unconfirmed; /* commands about it that are not answered */
     uint32_t name_size;
@@ -249,8 +253,12 @@ void rooms__listen_clear(struct rooms_redis *redis);
 void rooms__listen_flush(struct rooms_redis *redis);
 /* The subscribing connection is ready: everything is to be subscribed to. It is lost: nothing is subscribed any more.
  */
-void rooms__listen_connected(struct rooms_redis *redis);
-void rooms__listen_lost(struct rooms_redis *redis);
+void rooms__listen_connected(struct rooms__redis_conn *conn);
+void rooms__listen_lost(struct rooms__redis_conn *conn);
+/* A command of it is gone without an answer. */
+void rooms__listen_unanswered(const struct rooms__redis_record *record);
+/* Slots may have moved. */
+void rooms__listen_moved(struct rooms_redis *redis);
 void rooms__listen_deliver(struct rooms_redis *redis, const struct rooms__resp_push *push);
 /* Redis sent [word, name, count]. Returns NULL, or what is wrong with it. */
 const char *rooms__listen_confirm(struct rooms__redis_conn *conn, const redisReply *reply);
@@ -290,6 +298,7 @@ struct rooms_redis {
     size_t address;                         /* where all connections are to be */
     SSL_CTX *tls;                           /* NULL: without */
     struct rooms__redis_sentinel *sentinel; /* NULL: the address is known */
+    struct rooms__redis_shards *shards;     /* NULL: not a Redis Cluster */
     struct rooms__redis_conn conns[ROOMS__CONN_COUNT];
     struct rooms__redis_names names;
     struct rooms__redis_requests requests;
@@ -335,5 +344,33 @@ void rooms__sentinel_free(struct rooms__redis_sentinel *sentinel); /* accepts NU
 void rooms__sentinel_ask(struct rooms__redis_sentinel *sentinel);
 /* What was named is a replica: another Sentinel may know better. */
 void rooms__sentinel_doubt(struct rooms__redis_sentinel *sentinel);
+
+/* ------------------------------------- rooms_redis_slots.c, rooms_redis_shards.c */
+
+#define ROOMS__REDIS_SLOTS 16384
+unsigned rooms__redis_slot(struct rooms_name name);
+
+/* A master of a Redis Cluster. */
+struct rooms__redis_shard {
+    struct rooms__redis_shard *next;
+    struct rooms__redis_address address;
+    struct rooms__redis_conn pub, sub;
+    bool is_wanted;
+};
+struct rooms__redis_shards;
+struct rooms__redis_shards *rooms__shards_new(struct rooms_redis *redis);
+void rooms__shards_free(struct rooms__redis_shards *shards); /* accepts NULL, as the following */
+/* Asks for the map of slots, soon. */
+void rooms__shards_refresh(struct rooms__redis_shards *shards);
+bool rooms__shards_are_ready(const struct rooms__redis_shards *shards);
+void rooms__shards_flush(struct rooms__redis_shards *shards);
+void rooms__shards_send_held(struct rooms__redis_shards *shards);
+/* NULL: no member has the slot, as far as is known. */
+struct rooms__redis_shard *rooms__shards_owner(struct rooms__redis_shards *shards, struct rooms_name name);
+/* For rooms__redis_ask_number(), in a cluster. */
+int rooms__shards_sum(struct rooms__redis_shards *shards, const struct rooms__redis_command *command);
+void rooms__shards_cancel(struct rooms__redis_shards *shards, const void *ctx);
+/* As rooms__redis_publish(). */
+int rooms__shards_publish(struct rooms__redis_shards *shards, struct rooms_name channel, struct rooms_bytes payload);
 
 #endif

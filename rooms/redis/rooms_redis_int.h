@@ -58,6 +58,7 @@ enum rooms__redis_via { ROOMS__REDIS_PUBLISHER, ROOMS__REDIS_BLOCKING };
 /* reply: borrowed; errors are given as REDIS_REPLY_ERROR. NULL: it was late, or the connection was lost; then it is
  * unknown whether the command was executed. */
 typedef void (*rooms__redis_reply_fn)(void *ctx, const struct redisReply *reply);
+struct rooms__redis_conn;
 struct rooms__redis_command {
     enum rooms__redis_via via;
     const struct rooms_bytes *args; /* copied */
@@ -65,11 +66,18 @@ struct rooms__redis_command {
     uint32_t timeout_ms; /* 0: request_timeout_ms */
     rooms__redis_reply_fn fn;
     void *ctx;
+    struct rooms__redis_conn *conn; /* NULL: that of `via`; else one of a shard */
 };
 /* Sends a command; fn is called once, later, unless it is cancelled or redis is freed. Commands are never sent again,
  * and never kept while Redis is away. Returns 0, or an error after which fn is not called: ROOMS_EAWAY (that connection
  * is not ready), ROOMS_ELIMIT, ROOMS_ENOMEM. */
 int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_command *command);
+/* The same for PUBSUB NUMSUB of one channel: in a Redis Cluster each member counts its own, and the answer is the sum.
+ */
+int rooms__redis_ask_number(struct rooms_redis *redis, const struct rooms__redis_command *command);
+/* Where a sharded channel is, for such a command. NULL: it is a single Redis, or *away is set: no member has its slot
+ * now. */
+struct rooms__redis_conn *rooms__redis_conn_of(struct rooms_redis *redis, struct rooms_name channel, bool *away);
 /* No fn with that ctx is called any more. O(what waits). */
 void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx);
 /* Opens the third connection, for commands that block; from now on Redis is up only with it. */

@@ -165,6 +165,7 @@ static bool command(struct rooms__redis_conn *conn, struct rooms__redis_entry *e
     if (!bytes) return false;
     rooms__resp_command_write(bytes, args, 2);
     entry->asked = subscribe;
+    entry->on = conn;
     entry->confirmed = false;
     entry->unconfirmed++;
     return true;
@@ -185,12 +186,32 @@ static void retry_later(struct rooms_redis *redis)
                                                       redis->options.reconnect_max_ms, 0));
 }
 
+/* NULL: no member has its slot at the moment. */
+static struct rooms__redis_conn *conn_of(struct rooms_redis *redis, const struct rooms__redis_entry *entry)
+{
+    if (entry->kind != ROOMS__REDIS_SHARD || !redis->shards) return &redis->conns[ROOMS__CONN_SUB];
+    struct rooms__redis_shard *shard = rooms__shards_owner(redis->shards, entry_name(entry));
+    return shard ? &shard->sub : NULL;
+}
+
+/* Its slot has moved, and the former owner has not revoked it yet. */
+static bool leave_former(struct rooms_redis *redis, struct rooms__redis_entry *entry,
+                         const struct rooms__redis_conn *conn)
+{
+    if (!entry->asked || entry->on == conn) return true;
+    if (command(entry->on, entry, false)) return true;
+    dirty_add(&redis->names, entry); /* want of memory */
+    retry_later(redis);
+    return false;
+}
+
 /* Commands are not bounded by max_pending_bytes: they are as many as there are names. */
 void rooms__listen_flush(struct rooms_redis *redis)
 {
-    struct rooms__redis_conn *conn = &redis->conns[ROOMS__CONN_SUB];
-    bool is_ready = rooms__conn_is_ready(conn);
     for (struct rooms__redis_entry *entry; (entry = dirty_take(&redis->names)) != NULL;) {
+        struct rooms__redis_conn *conn = conn_of(redis, entry);
+        bool is_ready = conn && rooms__conn_is_ready(conn);
+        if (!leave_former(redis, entry, conn)) return;
         bool wanted = entry->first != NULL;
         bool waits = wanted && entry->refused && base_timer_is_running(&redis->names.retry);
         if (is_ready && wanted != entry->asked && !waits && !command(conn, entry, wanted)) {
@@ -215,11 +236,11 @@ static void each_entry(struct rooms_redis *redis,
     }
 }
 
-static void forget_all(struct rooms_redis *redis, struct rooms__redis_entry *entry)
+static void forget_entry(struct rooms_redis *redis, struct rooms__redis_entry *entry)
 {
     set_refused(redis, entry, false);
     entry->asked = entry->confirmed = false;
-    entry->unconfirmed = 0;
+    entry->on = NULL;
     for (struct rooms__redis_subscription *subscription = entry->first; subscription; subscription = subscription->next)
         subscription->told = false;
     mark(redis, entry);
@@ -227,16 +248,35 @@ static void forget_all(struct rooms_redis *redis, struct rooms__redis_entry *ent
 
 /* ------------------------------------------------------------ confirmations */
 
-void rooms__listen_connected(struct rooms_redis *redis)
+void rooms__listen_connected(struct rooms__redis_conn *conn)
 {
-    redis->names.refusals = 0;
-    each_entry(redis, mark);
+    conn->redis->names.refusals = 0;
+    each_entry(conn->redis, mark);
 }
 
-void rooms__listen_lost(struct rooms_redis *redis)
+void rooms__listen_lost(struct rooms__redis_conn *conn)
+{
+    struct rooms_redis *redis = conn->redis;
+    base_timer_stop(&redis->names.retry);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        const struct rooms_table *table = &redis->names.tables[kind];
+        for (size_t i = 0; i < table->table.slot_count; i++) {
+            struct rooms__redis_entry *entry = table->table.items[i];
+            if (entry && (entry->on == conn || !entry->on)) forget_entry(redis, entry);
+        }
+    }
+}
+
+void rooms__listen_unanswered(const struct rooms__redis_record *record)
+{
+    if (record->kind == ROOMS__RECORD_SUBSCRIBE || record->kind == ROOMS__RECORD_UNSUBSCRIBE)
+        record->entry->unconfirmed--;
+}
+
+void rooms__listen_moved(struct rooms_redis *redis)
 {
     base_timer_stop(&redis->names.retry);
-    each_entry(redis, forget_all);
+    each_entry(redis, mark);
 }
 
 static bool says(const redisReply *reply, const char *word)
@@ -250,11 +290,15 @@ static const char *taken_away(struct rooms_redis *redis, const redisReply *reply
     struct rooms_name name = {reply->element[1]->str, reply->element[1]->len};
     struct rooms__redis_entry *entry = rooms__table_find(&redis->names.tables[kind], name);
     if (!entry || !entry->asked) return NULL;
-    rooms__redis_log(redis, ROOMS_LOG_INFO, "redis sub: the subscription to %.*s was revoked", (int)name.n, name.p);
+    rooms__redis_log(redis, redis->shards ? ROOMS_LOG_DEBUG : ROOMS_LOG_INFO,
+                     "redis sub: the subscription to %.*s was revoked", (int)name.n, name.p);
     entry->asked = entry->confirmed = false;
     for (struct rooms__redis_subscription *subscription = entry->first; subscription; subscription = subscription->next)
         subscription->told = false;
-    mark(redis, entry);
+    if (redis->shards)
+        rooms__shards_refresh(redis->shards); /* then it is asked for where the slot is */
+    else
+        mark(redis, entry);
     return NULL;
 }
 
@@ -296,10 +340,12 @@ void rooms__listen_refused(struct rooms_redis *redis, const struct rooms__redis_
 {
     struct rooms__redis_entry *entry = record->entry;
     entry->unconfirmed--;
-    rooms__redis_log(redis, ROOMS_LOG_WARN, "redis sub: %s %.*s: %s",
+    bool is_moved = redis->shards && strncmp(text, "MOVED ", 6) == 0;
+    rooms__redis_log(redis, is_moved ? ROOMS_LOG_DEBUG : ROOMS_LOG_WARN, "redis sub: %s %.*s: %s",
                      record->kind == ROOMS__RECORD_SUBSCRIBE ? words[entry->kind].subscribe
                                                              : words[entry->kind].unsubscribe,
                      (int)(entry->name_size < 200 ? entry->name_size : 200), entry->name, text);
+    rooms__shards_refresh(redis->shards);
     if (record->kind == ROOMS__RECORD_SUBSCRIBE && entry->unconfirmed == 0) {
         entry->asked = false;
         set_refused(redis, entry, true);

@@ -94,6 +94,7 @@ struct rooms__redis_sentinel *rooms__sentinel_new(struct rooms_redis *redis, con
     struct rooms_redis_options options = redis->options;
     options.url = redis->options.sentinels;
     options.sentinels = "";
+    options.cluster = false;
     options.log = on_line;
     options.log_ctx = sentinel;
     sentinel->sentinels = rooms_redis_new(redis->base, &options, why);

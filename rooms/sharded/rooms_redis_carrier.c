@@ -91,9 +91,100 @@ static int keep_ticket(struct rooms__redis_carrier *carrier, uint64_t ticket)
     return ROOMS_OK;
 }
 
+/* In a Redis Cluster each channel is counted where its slot is. */
+struct rooms__redis_carrier_count {
+    struct rooms__redis_carrier_count *next;
+    struct rooms__redis_carrier *carrier;
+    uint64_t ticket;
+    size_t pending, lost_count;
+    bool failed;
+    struct count_part {
+        struct rooms__redis_carrier_count *count;
+        uint64_t subscribers;
+    } parts[2 + LOST_MAX]; /* of all, of this node, of those that fell silent */
+    uint8_t uid_sizes[LOST_MAX];
+    char uids[LOST_MAX][ROOMS_UID_MAX];
+};
+
+static void count_free(struct rooms__redis_carrier_count *count)
+{
+    struct rooms__redis_carrier_count **link = &count->carrier->counts;
+    while (*link != count) link = &(*link)->next;
+    *link = count->next;
+    for (size_t i = 0; i < count->lost_count + 2; i++) rooms__redis_cancel(count->carrier->redis, &count->parts[i]);
+    free(count);
+}
+
+static void count_done(struct rooms__redis_carrier_count *count)
+{
+    struct rooms__redis_carrier *carrier = count->carrier;
+    uint64_t ticket = count->ticket, all = count->parts[0].subscribers;
+    int error = count->failed ? ROOMS_EINVAL : ROOMS_OK;
+    for (size_t i = 1; !error && i < count->lost_count + 2; i++) {
+        struct rooms_name uid = {i < 2 ? "" : count->uids[i - 2], i < 2 ? 0 : count->uid_sizes[i - 2]};
+        if (count->parts[i].subscribers > 0 && all > 0)
+            all--;
+        else if (uid.n)
+            rooms_cluster_node_gone(&carrier->cluster, uid);
+    }
+    count_free(count);
+    rooms_cluster_counted(&carrier->cluster, ticket, error, (size_t)all);
+}
+
+static void on_part(void *ctx, const struct redisReply *reply)
+{
+    struct count_part *part = ctx;
+    struct rooms__redis_carrier_count *count = part->count;
+    bool is_count = reply && reply->type == REDIS_REPLY_ARRAY && read_count(reply, 0, &part->subscribers);
+    count->failed = count->failed || !is_count;
+    if (--count->pending == 0) count_done(count);
+}
+
+static int ask_part(struct rooms__redis_carrier_count *count, size_t i, struct rooms_name what)
+{
+    struct rooms__redis_carrier *carrier = count->carrier;
+    struct rooms_name channel = rooms__redis_carrier_channel(carrier, what);
+    bool away;
+    if (!channel.p) return ROOMS_ENOMEM;
+    const struct rooms_bytes args[] = {rooms__text("PUBSUB"), rooms__text("SHARDNUMSUB"), rooms__bytes(channel)};
+    const struct rooms__redis_command command = {.conn = rooms__redis_conn_of(carrier->redis, channel, &away),
+                                                 .args = args,
+                                                 .arg_count = 3,
+                                                 .fn = on_part,
+                                                 .ctx = &count->parts[i]};
+    count->parts[i].count = count;
+    int error = away ? ROOMS_EAWAY : rooms__redis_ask(carrier->redis, &command);
+    if (!error) count->pending++;
+    return error;
+}
+
+static int count_in_shards(struct rooms__redis_carrier *carrier, uint64_t ticket)
+{
+    struct rooms_name lost[LOST_MAX], none = {NULL, 0};
+    struct rooms__redis_carrier_count *count = calloc(1, sizeof *count);
+    if (!count) return ROOMS_ENOMEM;
+    count->carrier = carrier;
+    count->ticket = ticket;
+    count->next = carrier->counts;
+    carrier->counts = count;
+    count->lost_count = rooms_cluster_lost(&carrier->cluster, lost, LOST_MAX);
+    for (size_t i = 0; i < count->lost_count; i++) {
+        count->uid_sizes[i] = (uint8_t)lost[i].n;
+        memcpy(count->uids[i], lost[i].p, lost[i].n);
+    }
+    int error = ask_part(count, 0, none);
+    if (!error) error = ask_part(count, 1, rooms_cluster_uid(&carrier->cluster));
+    for (size_t i = 0; !error && i < count->lost_count; i++)
+        error = ask_part(count, i + 2, (struct rooms_name){count->uids[i], count->uid_sizes[i]});
+    if (error) count_free(count);
+    return error;
+}
+
 int rooms__redis_carrier_count(struct rooms_cluster *cluster, uint64_t ticket)
 {
     struct rooms__redis_carrier *carrier = rooms__redis_carrier_of(cluster);
+    if (carrier->kind == ROOMS__REDIS_SHARD && rooms__redis_options(carrier->redis)->cluster)
+        return count_in_shards(carrier, ticket);
     struct rooms_name lost[LOST_MAX], none = {NULL, 0};
     struct rooms_bytes args[4 + LOST_MAX] = {
         rooms__text("PUBSUB"), rooms__text(carrier->kind == ROOMS__REDIS_SHARD ? "SHARDNUMSUB" : "NUMSUB")};
@@ -158,6 +249,7 @@ void rooms__redis_carrier_clear(struct rooms__redis_carrier *carrier)
     rooms__redis_unsubscribe(carrier->redis, &carrier->all);
     rooms_cluster_clear(&carrier->cluster);
     rooms__redis_cancel(carrier->redis, carrier);
+    while (carrier->counts) count_free(carrier->counts);
     rooms__cluster_ends_clear(&carrier->own);
     rooms_packer_clear(&carrier->channel);
     rooms_packer_clear(&carrier->payload);

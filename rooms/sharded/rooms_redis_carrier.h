@@ -18,6 +18,7 @@ struct rooms__redis_carrier {
     struct rooms__redis_subscription all, answers;
     uint64_t *tickets; /* of the counts that were asked for; Redis answers in their order */
     size_t ticket_count, ticket_capacity;
+    struct rooms__redis_carrier_count *counts; /* in a Redis Cluster */
 };
 
 struct rooms__redis_carrier_setup {

@@ -22,6 +22,7 @@ struct conformance_options {
     uint32_t ping_interval_ms, ping_timeout_ms, max_payload_bytes, max_buffered_chunks, body_timeout_ms;
     uint32_t connect_timeout_ms, allow_eio3, deflate;
     uint32_t request_timeout_ms;  /* until other nodes have answered, 2 s if it is 0 */
+    uint32_t redis_cluster;       /* Redis is a cluster */
     uint32_t cleanup_interval_ms; /* of attachments in PostgreSQL */
     uint32_t across;              /* sessions across nodes, through Redis */
     uint32_t recovery;            /* connection state recovery, with its defaults */

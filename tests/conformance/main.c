@@ -116,6 +116,7 @@ static const char *take_checked(struct conformance_options *options, const char 
         {"--allow-eio3", &options->allow_eio3},
         {"--deflate", &options->deflate},
         {"--stats", &options->stats},
+        {"--redis-cluster", &options->redis_cluster},
         {"--cleanup-interval", &options->cleanup_interval_ms},
         {"--across", &options->across},
         {"--recovery", &options->recovery},

@@ -69,6 +69,7 @@ int conformance_open_nodes(struct conformance *conformance, struct sio_options *
     rooms_redis_options_init(&redis);
     redis.url = conformance->options->redis;
     redis.request_timeout_ms = request_timeout_ms(conformance);
+    redis.cluster = conformance->options->redis_cluster != 0;
     if (conformance->options->redis_sentinels) redis.sentinels = conformance->options->redis_sentinels;
     if (conformance->options->redis_ca) redis.tls_ca = conformance->options->redis_ca;
     if (conformance->options->redis_cert) redis.tls_cert = conformance->options->redis_cert;

@@ -169,10 +169,10 @@ async function appProfile({ redis, postgresql, admin }) {
   };
   if (args["recovery"] === "1") opts.connectionStateRecovery = {};
   if (redis) {
-    const { createClient } = await import("redis");
+    const { createClient, createCluster } = await import("redis");
     const file = (name) => args[name] && readFileSync(args[name]);
     const tls = redis.startsWith("rediss:") ? { socket: { tls: true, ca: file("redis-ca"), cert: file("redis-cert"), key: file("redis-key") } } : {};
-    const mk = async () => { const c = createClient({ url: redis, ...tls }); c.on("error", () => {}); await c.connect(); return c; };
+    const mk = async () => { const c = args["redis-cluster"] ? createCluster({ rootNodes: redis.split(",").map((url) => ({ url })) }) : createClient({ url: redis, ...tls }); c.on("error", () => {}); await c.connect(); return c; };
     if ((args.adapter || "classic") === "streams") {
       const { createAdapter } = await import("@socket.io/redis-streams-adapter");
       opts.adapter = createAdapter(await mk(), { readCount: 100, heartbeatInterval: 5000 });

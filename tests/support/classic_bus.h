@@ -141,6 +141,11 @@ int rooms__redis_ask(struct rooms_redis *redis, const struct rooms__redis_comman
     return ROOMS_OK;
 }
 
+int rooms__redis_ask_number(struct rooms_redis *redis, const struct rooms__redis_command *command)
+{
+    return rooms__redis_ask(redis, command);
+}
+
 void rooms__redis_cancel(struct rooms_redis *redis, const void *ctx)
 {
     (void)redis;

@@ -446,6 +446,8 @@ static void options_that_cannot_work_are_refused_at_the_start(void **state)
         {"--recovery", "--redis", "redis://localhost"},
         {"--recovery", "--redis", "redis://localhost", "--adapter", "redis-sharded"},
         {"--max-line-bytes", "20000"},
+        {"--redis-cluster", "--redis", "redis://localhost", "--adapter", "redis-streams"},
+        {"--redis-cluster", "--redis", "redis://a", "--redis-sentinels", "redis://b"},
         {"--cluster", "store"},
         {"--cluster", "postgresql://h", "--redis", "redis://localhost"},
         {"--cluster", "postgresql://h", "--recovery"},
@@ -459,6 +461,7 @@ static void options_that_cannot_work_are_refused_at_the_start(void **state)
         {"--max-head-bytes", "4096"},
         {"--cluster", "postgresql://h/d?sslmode=require", "--workers", "2"},
         {"--cluster", "store", "--store", "postgresql://h/d"},
+        {"--redis-cluster", "--redis", "redis://localhost", "--adapter", "redis-sharded"},
     };
     char error[512];
     (void)state;
