@@ -230,11 +230,25 @@ test("a supervisor writes an article, and an agent finds it in the knowledge bas
   await checkWithAxe(sue, "editor");
   await sue.getByRole("button", { name: "Save" }).click();
   await sue.locator('[data-article="kb.gift-cards"]').waitFor();
+  const phrases = sue.getByRole("region", { name: "Phrases" });
+  for (const text of ["the voucher does not work", "a second phrase"]) {
+    await phrases.getByLabel("Another phrase").fill(text);
+    await phrases.getByRole("button", { name: "Add" }).click();
+    await phrases.getByRole("listitem").filter({ hasText: text }).waitFor();
+  }
+  await phrases.getByRole("button", { name: "Change “the voucher does not work”" }).click();
+  await phrases.getByLabel("Change the phrase").fill("my voucher is refused");
+  await phrases.getByRole("button", { name: "Save" }).click();
+  await phrases.getByRole("listitem").filter({ hasText: "my voucher is refused" }).waitFor();
+  await phrases.getByRole("button", { name: "Delete “a second phrase”" }).click();
+  await until(async () => (await phrases.getByRole("listitem").count()) === 1, "one phrase is left");
   await checkWithAxe(sue, "document");
   await ann.getByRole("button", { name: "Knowledge", exact: true }).click();
   await ann.getByLabel("Filter the articles").fill("gift cards");
   await ann.locator('[data-row="kb.gift-cards"]').click();
   await ann.getByText("Ask for the number of the card").waitFor();
+  await ann.getByText("my voucher is refused").waitFor();
+  assert.equal(await ann.getByRole("button", { name: /phrase|voucher/ }).count(), 0);
   assert.equal(await ann.getByRole("button", { name: "Edit", exact: true }).count(), 0);
   await ann.getByRole("button", { name: "Desk", exact: true }).click();
   await ann.locator(`[data-call="${CALL}"]`).waitFor();

@@ -13,6 +13,7 @@ import { Button } from "../ui/button.js";
 import { Chip } from "../ui/chip.js";
 import { Dialog } from "../ui/dialog.js";
 import { Field, Input, Problem, Textarea } from "../ui/field.js";
+import { Phrases } from "./phrases.js";
 
 const NEW = "new";
 const WRITTEN_HERE = "written here"; // the source of what no file has
@@ -146,6 +147,7 @@ function Reader({ docId, canWrite, onChanged }: { docId: string; canWrite: boole
           ))}
         </ol>
       )}
+      <Phrases article={article} canWrite={canWrite} onChanged={load} />
       {article.learned.length > 0 && (
         <section aria-label="Learned words" className="grid gap-2 border-t border-line pt-4">
           <h3 className="font-semibold">What customers said when it helped</h3>
