@@ -1,6 +1,6 @@
-/* After an outage of Redis: what other nodes said of a call meanwhile may be lost, and a call in which nothing is said
- * any more would not show it. So the number that each call has reached is sent once more, with its status, to who
- * watches it here: who lacks something sees the gap and asks for it. */
+/* After an outage of Redis, or of the PostgreSQL that joins nodes: what other nodes said of a call meanwhile may be
+ * lost, and a call in which nothing is said any more would not show it. So the number that each call has reached is
+ * sent once more, with its status, to who watches it here: who lacks something sees the gap and asks for it. */
 #include "calls_entry.h"
 
 #include <stdlib.h>

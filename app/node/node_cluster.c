@@ -203,9 +203,11 @@ static bool is_degraded(void *ctx, const char **why)
 static uint64_t count_breaks(void *ctx)
 {
     const struct node_cluster *cluster = ctx;
-    struct rooms_redis_stats stats;
-    rooms_redis_get_stats(cluster->redis, &stats);
-    return stats.lost;
+    struct rooms_redis_stats redis = {.lost = 0};
+    struct rooms_postgresql_stats postgresql = {.lost = 0};
+    if (cluster->redis) rooms_redis_get_stats(cluster->redis, &redis);
+    if (cluster->postgresql) rooms_postgresql_get_stats(cluster->postgresql, &postgresql);
+    return redis.lost + postgresql.lost;
 }
 
 int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct sio_options *io,
@@ -225,7 +227,7 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
     }
     name_machine(cluster, &io->engine);
     kit->peers.is_degraded = is_degraded;
-    if (kit->config->redis[0]) kit->peers.count_breaks = count_breaks;
+    if (kit->config->redis[0] || kit->config->cluster[0]) kit->peers.count_breaks = count_breaks;
     kit->peers.ctx = cluster;
     if (kit->config->cluster[0]) return make_postgresql(cluster, error, error_size);
     return kit->config->redis[0] ? make_redis(cluster, error, error_size) : make_bus(cluster);

@@ -31,7 +31,11 @@ function connect(server, namespace, token) {
   const socket = io(server.url + namespace, { auth: { token }, forceNew: true, reconnection: false, transports: ["websocket"] });
   open.add(socket);
   socket.log = [];
-  socket.onAny((event, data) => { if (event === "transcription:update") socket.log.push(data.text); });
+  socket.statuses = [];
+  socket.onAny((event, data) => {
+    if (event === "transcription:update") socket.log.push(data.text);
+    if (event === "call:status") socket.statuses.push(data);
+  });
   socket.ask = (event, data) => socket.timeout(PATIENCE_MS).emitWithAck(event, data);
   return new Promise((resolve, reject) => socket.once("connect", () => resolve(socket)).once("connect_error", reject));
 }
@@ -62,12 +66,15 @@ for (const workers of [1, 2]) {
     assert.equal(await metric(servers[1], "cluster_up"), workers);
     await postgresql.kill();
     await until(() => all("away"), "both know");
+    for (const agent of agents) agent.statuses.length = 0;
     assert.equal((await health(servers[0])).status, "degraded");
     await postgresql.start();
     await until(() => all("ok"), "both are back");
     await until(async () => (await from.ask("transcription:update", { call_id: id, speaker: "agent", text: "back" })).ok, "the store is back");
     await until(() => agents.every(({ log }) => log.includes("back")), "a line at everybody");
     await exchange(100);
+    // In a call in which nothing is said any more this is all that shows what was missed.
+    await until(() => agents.every(({ statuses }) => statuses.some(({ call_id, seq }) => call_id === id && seq > 0)), "the number that the call has reached, at everybody");
   });
 }
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { appendFileSync, chownSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PATIENCE_MS } from "../../support/wait.mjs";
+import { PATIENCE_MS, until } from "../../support/wait.mjs";
 import { freePort } from "./redis.mjs";
 
 const bin = () => {
@@ -25,6 +25,11 @@ function family(pid) {
   let children = [];
   try { children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean); } catch { /* it has ended */ }
   return [pid, ...children.map(Number)];
+}
+
+// It is gone, or nobody has asked for its status yet.
+function hasEnded(pid) {
+  try { return /^Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)); } catch { return true; }
 }
 
 // A running server: { url, port, pid, start(), pause(), resume(), kill(), stop() }. After kill(), start() starts it again.
@@ -60,9 +65,12 @@ export async function startPostgresql({ settings = "" } = {}) {
     signal(name) { for (const pid of family(child.pid)) try { process.kill(pid, name); } catch { /* it has ended */ } },
     pause() { this.signal("SIGSTOP"); },
     resume() { this.signal("SIGCONT"); },
+    // Its memory is free for the next one when all of its processes are gone, not the first alone.
     async kill() {
+      const all = family(child.pid);
       this.signal("SIGKILL");
       await ended;
+      await until(() => all.every(hasEnded), "the end of PostgreSQL's processes");
     },
     async stop() {
       this.resume();
