@@ -197,3 +197,13 @@ test("what a request has open ends with its token", async () => {
   assert.deepEqual([ok, stored, errors.map(({ index, code }) => [index, code])], [false, 1, [[1, 401]]]);
   assert.ok(now() >= exp);
 });
+
+test("a token that was taken again and again is refused when its time is over", async () => {
+  const node = await start();
+  const soon = sign(SECRET, { sub: "eve", role: "agent", calls: "*", exp: now() + 2 });
+  const ask = async () => (await fetch(`${node.url}/api/v1/calls`, { headers: { authorization: `Bearer ${soon}` } })).status;
+  assert.deepEqual([await ask(), await ask()], [200, 200]);
+  const metrics = await (await fetch(`${node.url}/metrics`)).text();
+  assert.match(metrics, /^parley_tokens_known_total [1-9]/m);
+  await until(async () => (await ask()) === 401, "the end");
+});
