@@ -75,6 +75,15 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         app_stop_now(app);
 }
 
+/* Takes them when the loop does not yet, and when it does not any longer: one more SIGTERM, or a SIGHUP of logrotate,
+ * would otherwise end the process amid what it has to finish. */
+static volatile sig_atomic_t has_come[NSIG];
+
+static void note_signal(int number)
+{
+    has_come[number] = 1;
+}
+
 static int add_signals(struct signals *signals)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
@@ -83,8 +92,10 @@ static int add_signals(struct signals *signals)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (signals->app->worker && numbers[i] == SIGINT) continue;
         struct event_base *base = eio_loop_base(signals->app->kit.loop);
+        signal(numbers[i], note_signal); /* which libevent puts back */
         signals->events[i] = evsignal_new(base, numbers[i], on_signal, signals->app);
         if (!signals->events[i] || evsignal_add(signals->events[i], NULL)) return EIO_ENOMEM;
+        if (has_come[numbers[i]]) event_active(signals->events[i], EV_SIGNAL, 1);
     }
     return 0;
 }

@@ -564,8 +564,7 @@ static void clear(struct master *master)
         close_fd(&master->answer_fds[i]);
     }
     close_fd(&master->reserved_fd);
-    close_fd(&master->signal_fd);
-    sigprocmask(SIG_SETMASK, &master->old_mask, NULL);
+    close_fd(&master->signal_fd); /* signals stay blocked: one that comes now has nothing to end any more */
     if (master->page) munmap(master->page, sizeof *master->page);
 }
 

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -39,8 +40,10 @@ class Service:
                 before.append(message)
 
     def end(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        while self.process.poll() is None:  # as an impatient manager, and logrotate: it ends in order all the same
+            for number in (signal.SIGTERM, signal.SIGUSR1):
+                self.process.send_signal(number)
+            time.sleep(0.0005)
         status = self.process.wait(WAIT_S)
         self.manager.close()
         self.folder.cleanup()
