@@ -130,6 +130,11 @@ static int make_redis(struct node_cluster *cluster, char *error, size_t error_si
     cluster->kit->peers.make_adapter = factories[config->adapter];
     cluster->kit->peers.make_ctx = cluster->redis;
     if (cluster->redis) return 0;
+    if (!strncmp(why, "tls_ca ", sizeof "tls_ca " - 1))
+        return kit_config_refuse(config, "redis_tls_ca", "a file of certificates in PEM", error, error_size);
+    if (!strncmp(why, "tls_cert ", sizeof "tls_cert " - 1))
+        return kit_config_refuse(config, "redis_tls_cert", "a file with a certificate in PEM, and its key", error,
+                                 error_size);
     snprintf(error, error_size, "option redis: %s", why);
     return EIO_EINVAL;
 }

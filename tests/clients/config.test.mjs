@@ -15,12 +15,16 @@ const file = (name, text) => { const path = join(folder, name); writeFileSync(pa
 mkdirSync(join(folder, "folder"));
 const GONE = join(folder, "gone"), FOLDER = join(folder, "folder");
 const EMPTY = file("empty", ""), HALF = file("half.json", '{"a":'), OTHER = file("other.json", '{"a": 1}'), KEY = file("key", "x".repeat(40));
+const REDISS = "--redis=rediss://127.0.0.1:1";
 const EMBEDDINGS = ["--embeddings-url", "http://127.0.0.1:1/v1/embeddings"];
 
 // Texts that are impossible, and what has to be given besides. Secrets are not shown.
 const IMPOSSIBLE = {
   config: [GONE, FOLDER], host: ["localhost.", "1.2.3", "", "::g"],
   redis: ["http://x", "redis://", "redis://x:99999", "redis://x:abc", "x", "redis://x/abc", "redis://a,,redis://b"],
+  redis_sentinels: ["a:x", "redis://a,,redis://b", ":1"].map((value) => [value, "--redis=redis://master"]),
+  redis_tls_ca: [GONE, FOLDER, [OTHER, REDISS], [EMPTY, REDISS]], redis_tls_cert: [GONE, FOLDER, [OTHER, REDISS]], redis_tls_key: [GONE, FOLDER],
+  cluster: ["http://x", "postgresql://x?foo=bar", "postgresql://[::1", "x"], cluster_table: ["", "a;b", "a.b.c"],
   store: ["mysql://x", "postgresql://x?foo=bar", "postgresql://[::1"], data: ["", "/proc/gone"], log_file: ["/gone/x", FOLDER],
   jwt_secret: ["short"], jwt_key_file: [GONE, EMPTY, FOLDER], jwt_keys: ["a", `a=${GONE}`, `=${KEY}`, `a=${EMPTY}`, `a=${KEY},a=${KEY}`],
   jwks_url: ["x", "ftp://x", "http://"], path: ["x", "", "/", "/a b/", "/a?b/"], cors_origin: ["x", "/(/", "http://a/", ","],
@@ -32,7 +36,7 @@ const IMPOSSIBLE = {
   frame_ancestors: ["x y", "http://a;b"], admin_password: ["short", "$argon2id$x"], admin_password_file: [GONE, EMPTY], admin_user: [""],
 };
 // Any text will do.
-const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token"];
+const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "redis_tls_name", "cluster_channel_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token"];
 const WITH_ANOTHER = { tls_key: "tls_cert" };
 const SECRETS = ["jwt_secret", "emit_secret", "hook_secret", "admin_password"];
 
