@@ -7,6 +7,7 @@ import { CallHead } from "../desk/call-head.js";
 import { CallMenu } from "../desk/call-menu.js";
 import { HelpPanel } from "../desk/help-panel.js";
 import { FindButton, Transcript } from "../desk/transcript.js";
+import { useNow } from "../lib/clock.js";
 import { cn } from "../lib/cn.js";
 import { agentsOf, clockTime, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
 import { go } from "../lib/route.js";
@@ -116,15 +117,7 @@ function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
 
 /** Stands still without a connection, as the clock of a call on the desk. */
 function Age({ since }: { since: string }) {
-  const [nowMs, setNowMs] = useState(Date.now);
-  const { status } = useConnectionStatus();
-  const isOnline = status === "online";
-  useEffect(() => {
-    if (!isOnline) return;
-    setNowMs(Date.now());
-    const timer = setInterval(() => setNowMs(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, [isOnline]);
+  const nowMs = useNow(useConnectionStatus().status === "online");
   return <span data-age className="shrink-0 font-semibold tabular-nums">{formatDuration(Math.max(0, (nowMs - Date.parse(since)) / 1000))}</span>;
 }
 
