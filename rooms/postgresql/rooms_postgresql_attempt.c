@@ -3,11 +3,11 @@
  * thread, the last to let go frees the attempt. */
 #include "rooms_postgresql_int.h"
 
+#include <base_thread.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,22 +211,6 @@ static void on_answer(evutil_socket_t fd, short what, void *ctx)
     fn(fn_ctx, conn, why);
 }
 
-/* Signals are handled by the other threads. */
-static bool thread_start(struct rooms__pg_attempt *attempt)
-{
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    if (pthread_attr_init(&attributes) != 0) return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&thread, &attributes, thread_main, attempt) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return started;
-}
-
 static bool copy_options(struct rooms__pg_attempt *attempt, const struct rooms_postgresql_options *options)
 {
     static const char *const roles[] = {"sender", "listener"};
@@ -255,7 +239,7 @@ struct rooms__pg_attempt *rooms__pg_attempt_start(struct event_base *base, enum 
     if (event_assign(&attempt->event, base, attempt->pipe[0], EV_READ, on_answer, attempt) != 0) goto fail;
     if (event_add(&attempt->event, NULL) != 0) goto fail;
     atomic_store(&attempt->owners, 2);
-    if (thread_start(attempt)) return attempt;
+    if (base_thread_start(thread_main, attempt)) return attempt;
     atomic_store(&attempt->owners, 1);
     event_del(&attempt->event);
 fail:

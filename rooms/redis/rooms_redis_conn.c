@@ -499,7 +499,7 @@ static bool in_grow(struct rooms__redis_conn *conn)
     return false;
 }
 
-/* Returns bytes received, 0 if there are none, or negative with the connection lost. */
+/* Returns the number of bytes received, 0 if nothing has arrived, or a negative code if the connection is lost. */
 static ssize_t receive_some(struct rooms__redis_conn *conn, uint8_t *p, size_t size)
 {
     ssize_t n = recv(conn->fd, p, size, 0);

@@ -2,12 +2,12 @@
  * pipe. Of loop and thread, the last to let go frees the job. Numeric addresses need no thread. */
 #include "rooms_redis_conn.h"
 
+#include <base_thread.h>
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,22 +72,6 @@ static void on_answer(evutil_socket_t fd, short what, void *ctx)
     fn(fn_ctx, &resolved);
 }
 
-/* Signals are handled by the other threads. */
-static bool thread_start(struct rooms__resolve_job *job)
-{
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    if (pthread_attr_init(&attributes) != 0) return false;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&thread, &attributes, thread_main, job) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return started;
-}
-
 static bool numeric(const struct rooms__redis_address *address, struct rooms__resolved *out)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(address->port)};
@@ -124,7 +108,7 @@ struct rooms__resolve_job *rooms__resolve(struct event_base *base, const struct 
     if (event_assign(&job->event, base, job->pipe[0], EV_READ, on_answer, job) != 0) goto fail;
     if (event_add(&job->event, NULL) != 0) goto fail;
     atomic_store(&job->owners, 2);
-    if (thread_start(job)) return job;
+    if (base_thread_start(thread_main, job)) return job;
     atomic_store(&job->owners, 1);
     out->why = "cannot start a thread to resolve the host name";
     event_del(&job->event);
