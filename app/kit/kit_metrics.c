@@ -99,7 +99,7 @@ struct sample {
     const struct kit_metric *row;
     const char *suffix; /* of the name */
     char labels[128];
-    bool in_us;
+    uint32_t per_second;
     const void *numbers;
     size_t i, place; /* among the row's; in the page */
 };
@@ -108,8 +108,8 @@ static void put_line(struct page *page, const struct sample *sample, const char 
 {
     put_text(page, "%s%s%s%s%s%s ", prefix_of(sample->row->name), sample->row->name, sample->suffix,
              labels[0] ? "{" : "", labels, labels[0] ? "}" : "");
-    if (sample->in_us)
-        put_text(page, "%.6f\n", (double)value / 1e6);
+    if (sample->per_second)
+        put_text(page, "%.6f\n", (double)value / sample->per_second);
     else
         put_text(page, "%llu\n", (unsigned long long)value);
 }
@@ -129,7 +129,8 @@ static void put_sample(struct page *page, const struct sample *sample)
 /* A row's numbers; the first of them stands at `place` of the page. */
 static void put_row(struct page *page, const struct kit_metric *row, const void *numbers, size_t place)
 {
-    struct sample sample = {.row = row, .suffix = "", .in_us = row->in_us, .numbers = numbers, .place = place};
+    struct sample sample = {
+        .row = row, .suffix = "", .per_second = row->per_second, .numbers = numbers, .place = place};
     if (row->kind == KIT_HISTOGRAM) sample.suffix = "_bucket";
     for (; sample.i < row->count; sample.i++, sample.place++) {
         char value[96];
@@ -141,12 +142,12 @@ static void put_row(struct page *page, const struct kit_metric *row, const void 
     sample.labels[0] = 0;
     if (row->count) {
         sample.suffix = "_sum";
-        sample.in_us = true;
+        sample.per_second = 1000000;
     }
     put_sample(page, &sample);
     if (!row->count) return;
     sample.suffix = "_count";
-    sample.in_us = false;
+    sample.per_second = 0;
     sample.i--;
     sample.place--;
     put_sample(page, &sample);

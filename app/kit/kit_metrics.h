@@ -21,7 +21,7 @@ struct kit_metric {
     enum kit_metric_kind kind;
     size_t offset, width; /* of the number, or of the first of several, in the struct of numbers; unsigned */
     const char *help;
-    bool in_us; /* shown as seconds */
+    uint32_t per_second; /* a duration: its units in a second, in which it is shown; 0: the number itself */
     /* Several of them, one for each value of a label. Rows of one name in several sets are one family. A histogram's
      * label is "le": how many were at most so large, the largest bound last, then their sum. */
     unsigned count; /* 0: one number without a label */
@@ -41,19 +41,19 @@ struct kit_metric_set {
         rows, sizeof(rows) / sizeof(rows)[0], sizeof(KIT_NUMBERS), read \
     }
 
-#define KIT_METRIC_ROW(name, kind, field, help, in_us)                                           \
-    {                                                                                            \
-        name, kind, offsetof(KIT_NUMBERS, field), sizeof(((KIT_NUMBERS *)0)->field), help, in_us \
+#define KIT_METRIC_ROW(name, kind, field, help, per_second)                                           \
+    {                                                                                                 \
+        name, kind, offsetof(KIT_NUMBERS, field), sizeof(((KIT_NUMBERS *)0)->field), help, per_second \
     }
-#define KIT_COUNTER_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, false)
-#define KIT_GAUGE_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, false)
-#define KIT_COUNTER_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, true)
-#define KIT_GAUGE_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, true)
+#define KIT_COUNTER_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, 0)
+#define KIT_GAUGE_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, 0)
+#define KIT_COUNTER_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_COUNTER, field, help, 1000000)
+#define KIT_GAUGE_US_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, 1000000)
+#define KIT_GAUGE_MS_ROW(name, field, help) KIT_METRIC_ROW(name, KIT_GAUGE, field, help, 1000)
 /* field: an array of at least count. */
-#define KIT_LABELLED_ROW(name, kind, field, help, count, label, value)                                             \
-    {                                                                                                              \
-        name, kind, offsetof(KIT_NUMBERS, field), sizeof(((KIT_NUMBERS *)0)->field[0]), help, false, count, label, \
-            value                                                                                                  \
+#define KIT_LABELLED_ROW(name, kind, field, help, count, label, value)                                               \
+    {                                                                                                                \
+        name, kind, offsetof(KIT_NUMBERS, field), sizeof(((KIT_NUMBERS *)0)->field[0]), help, 0, count, label, value \
     }
 /* field: an array of count + 1 in which the sum, in microseconds, comes last. */
 #define KIT_HISTOGRAM_ROW(name, field, help, count, value) \

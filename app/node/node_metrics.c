@@ -36,90 +36,74 @@ static const struct kit_metric_set bus_set = KIT_METRIC_SET(bus_rows, read_bus);
 
 /* ------------------------------------------------------------------- Redis */
 
-struct redis_numbers {
-    struct rooms_redis_stats stats;
-    uint64_t degraded_us;
-};
-#define KIT_NUMBERS struct redis_numbers
+#define KIT_NUMBERS struct rooms_redis_stats
 
 static void read_redis(void *ctx, void *numbers)
 {
-    struct redis_numbers *out = numbers;
-    if (!ctx) return;
-    rooms_redis_get_stats(ctx, &out->stats);
-    out->degraded_us = out->stats.degraded_ms * 1000;
+    if (ctx) rooms_redis_get_stats(ctx, numbers);
 }
 
 static const struct kit_metric redis_rows[] = {
-    KIT_GAUGE_ROW("redis_up", stats.connected, "1 if Redis is connected and all subscriptions are active, else 0."),
-    KIT_GAUGE_US_ROW("redis_degraded_seconds", degraded_us,
+    KIT_GAUGE_ROW("redis_up", connected, "1 if Redis is connected and all subscriptions are active, else 0."),
+    KIT_GAUGE_MS_ROW("redis_degraded_seconds", degraded_ms,
                      "Time since Redis became unavailable; 0 while it is available."),
-    KIT_GAUGE_ROW("redis_subscriptions", stats.subscriptions, "Channels and patterns subscribed to."),
-    KIT_GAUGE_ROW("redis_requests", stats.requests, "Pending requests to Redis."),
-    KIT_GAUGE_ROW("redis_pending", stats.pending, "Messages waiting to be published."),
-    KIT_GAUGE_ROW("redis_pending_bytes", stats.pending_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_published_total", stats.published, "Messages published."),
-    KIT_COUNTER_ROW("redis_published_bytes_total", stats.published_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_received_total", stats.received, "Messages received from subscriptions."),
-    KIT_COUNTER_ROW("redis_received_bytes_total", stats.received_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("redis_ignored_total", stats.ignored, "Malformed messages, ignored."),
-    KIT_COUNTER_ROW("redis_dropped_total", stats.dropped,
+    KIT_GAUGE_ROW("redis_subscriptions", subscriptions, "Channels and patterns subscribed to."),
+    KIT_GAUGE_ROW("redis_requests", requests, "Pending requests to Redis."),
+    KIT_GAUGE_ROW("redis_pending", pending, "Messages waiting to be published."),
+    KIT_GAUGE_ROW("redis_pending_bytes", pending_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_published_total", published, "Messages published."),
+    KIT_COUNTER_ROW("redis_published_bytes_total", published_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_received_total", received, "Messages received from subscriptions."),
+    KIT_COUNTER_ROW("redis_received_bytes_total", received_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("redis_ignored_total", ignored, "Malformed messages, ignored."),
+    KIT_COUNTER_ROW("redis_dropped_total", dropped,
                     "Messages dropped because of redis_max_pending_bytes or redis_max_message_bytes."),
-    KIT_COUNTER_ROW("redis_refused_total", stats.refused, "Messages Redis refused."),
-    KIT_COUNTER_ROW("redis_lost_total", stats.lost, "Connections lost, and failed attempts to connect."),
-    KIT_COUNTER_ROW("redis_request_timeouts_total", stats.request_timeouts, "Requests to Redis not answered in time."),
+    KIT_COUNTER_ROW("redis_refused_total", refused, "Messages Redis refused."),
+    KIT_COUNTER_ROW("redis_lost_total", lost, "Connections lost, and failed attempts to connect."),
+    KIT_COUNTER_ROW("redis_request_timeouts_total", request_timeouts, "Requests to Redis not answered in time."),
 };
 static const struct kit_metric_set redis_set = KIT_METRIC_SET(redis_rows, read_redis);
 #undef KIT_NUMBERS
 
 /* -------------------------------------------------------------- PostgreSQL */
 
-struct postgresql_numbers {
-    struct rooms_postgresql_stats stats;
-    uint64_t degraded_us;
-};
-#define KIT_NUMBERS struct postgresql_numbers
+#define KIT_NUMBERS struct rooms_postgresql_stats
 
 static void read_postgresql(void *ctx, void *numbers)
 {
-    struct postgresql_numbers *out = numbers;
-    if (!ctx) return;
-    rooms_postgresql_get_stats(ctx, &out->stats);
-    out->degraded_us = out->stats.degraded_ms * 1000;
+    if (ctx) rooms_postgresql_get_stats(ctx, numbers);
 }
 
 static const struct kit_metric postgresql_rows[] = {
-    KIT_GAUGE_ROW("cluster_up", stats.connected,
-                  "1 if both connections to the cluster's PostgreSQL are ready, else 0."),
-    KIT_GAUGE_US_ROW("cluster_degraded_seconds", degraded_us,
+    KIT_GAUGE_ROW("cluster_up", connected, "1 if both connections to the cluster's PostgreSQL are ready, else 0."),
+    KIT_GAUGE_MS_ROW("cluster_degraded_seconds", degraded_ms,
                      "Time since it became unavailable or refused commands; 0 while it is available."),
-    KIT_GAUGE_ROW("cluster_channels", stats.channels, "Channels listened to, one for each namespace."),
-    KIT_GAUGE_ROW("cluster_pending", stats.pending, "Messages waiting to be published."),
-    KIT_GAUGE_ROW("cluster_pending_bytes", stats.pending_bytes, "Bytes of them."),
-    KIT_GAUGE_ROW("cluster_waiting", stats.waiting, "Messages that arrived behind one whose attachment is being read."),
-    KIT_GAUGE_ROW("cluster_waiting_bytes", stats.waiting_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("cluster_published_total", stats.published, "Messages published."),
-    KIT_COUNTER_ROW("cluster_published_bytes_total", stats.published_bytes, "Bytes of them."),
-    KIT_COUNTER_ROW("cluster_transactions_total", stats.transactions, "Transactions that published them."),
-    KIT_COUNTER_ROW("cluster_received_total", stats.received, "Messages received from other nodes."),
-    KIT_COUNTER_ROW("cluster_received_bytes_total", stats.received_bytes, "Bytes of them, without attachments."),
-    KIT_COUNTER_ROW("cluster_attachments_sent_total", stats.attachments_sent, "Messages stored as attachments."),
-    KIT_COUNTER_ROW("cluster_attachments_read_total", stats.attachments_read, "Attachments of other nodes read."),
-    KIT_COUNTER_ROW("cluster_attachments_missed_total", stats.attachments_missed,
+    KIT_GAUGE_ROW("cluster_channels", channels, "Channels listened to, one for each namespace."),
+    KIT_GAUGE_ROW("cluster_pending", pending, "Messages waiting to be published."),
+    KIT_GAUGE_ROW("cluster_pending_bytes", pending_bytes, "Bytes of them."),
+    KIT_GAUGE_ROW("cluster_waiting", waiting, "Messages that arrived behind one whose attachment is being read."),
+    KIT_GAUGE_ROW("cluster_waiting_bytes", waiting_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("cluster_published_total", published, "Messages published."),
+    KIT_COUNTER_ROW("cluster_published_bytes_total", published_bytes, "Bytes of them."),
+    KIT_COUNTER_ROW("cluster_transactions_total", transactions, "Transactions that published them."),
+    KIT_COUNTER_ROW("cluster_received_total", received, "Messages received from other nodes."),
+    KIT_COUNTER_ROW("cluster_received_bytes_total", received_bytes, "Bytes of them, without attachments."),
+    KIT_COUNTER_ROW("cluster_attachments_sent_total", attachments_sent, "Messages stored as attachments."),
+    KIT_COUNTER_ROW("cluster_attachments_read_total", attachments_read, "Attachments of other nodes read."),
+    KIT_COUNTER_ROW("cluster_attachments_missed_total", attachments_missed,
                     "Attachments that were gone, too large, or not read in time."),
-    KIT_COUNTER_ROW("cluster_attachments_deleted_total", stats.attachments_deleted,
+    KIT_COUNTER_ROW("cluster_attachments_deleted_total", attachments_deleted,
                     "Attachments deleted by this node because of cluster_cleanup_interval_ms."),
-    KIT_COUNTER_ROW("cluster_ignored_total", stats.ignored, "Malformed messages, ignored."),
+    KIT_COUNTER_ROW("cluster_ignored_total", ignored, "Malformed messages, ignored."),
     KIT_COUNTER_ROW(
-        "cluster_dropped_total", stats.dropped,
+        "cluster_dropped_total", dropped,
         "Messages dropped because of cluster_max_pending_bytes, cluster_max_message_bytes, or a namespace's "
         "long name."),
-    KIT_COUNTER_ROW("cluster_refused_total", stats.refused, "Messages PostgreSQL refused."),
-    KIT_COUNTER_ROW("cluster_lost_total", stats.lost, "Connections lost, and failed attempts to connect."),
-    KIT_COUNTER_ROW("cluster_request_timeouts_total", stats.request_timeouts,
+    KIT_COUNTER_ROW("cluster_refused_total", refused, "Messages PostgreSQL refused."),
+    KIT_COUNTER_ROW("cluster_lost_total", lost, "Connections lost, and failed attempts to connect."),
+    KIT_COUNTER_ROW("cluster_request_timeouts_total", request_timeouts,
                     "Requests that not all other nodes answered in time."),
-    KIT_COUNTER_ROW("cluster_nodes_lost_total", stats.nodes_lost,
-                    "Other nodes considered gone because of their silence."),
+    KIT_COUNTER_ROW("cluster_nodes_lost_total", nodes_lost, "Other nodes considered gone because of their silence."),
 };
 static const struct kit_metric_set postgresql_set = KIT_METRIC_SET(postgresql_rows, read_postgresql);
 #undef KIT_NUMBERS
