@@ -20,15 +20,12 @@ static int read_document(struct kit_request *request, const json_t *payload)
     return chat_read_about(request, payload);
 }
 
-/* Of an entry's fields: an object without its closing brace. */
 static bool names_document(const char *fields, const char *doc_id)
 {
-    json_t *entry = json_sprintf("%s}", fields);
-    json_t *source = entry ? json_loads(json_string_value(entry), 0, NULL) : NULL;
+    json_t *source = chat_parse_fields(eio_str(fields));
     const char *id = json_string_value(json_object_get(source, "doc_id"));
     bool is_it = id && !strcmp(id, doc_id);
     json_decref(source);
-    json_decref(entry);
     return is_it;
 }
 

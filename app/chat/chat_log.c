@@ -30,6 +30,17 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
     batch->attempt = attempt;
 }
 
+json_t *chat_parse_fields(struct eio_str fields)
+{
+    char *text = fields.p ? malloc(fields.n + 1) : NULL;
+    if (!text) return NULL;
+    memcpy(text, fields.p, fields.n);
+    text[fields.n] = '}';
+    json_t *payload = json_loadb(text, fields.n + 1, 0, NULL);
+    free(text);
+    return payload;
+}
+
 /* Takes the text, an object without its closing brace. */
 static void add_item(struct chat_batch *batch, const char *event, char *take_fields, size_t size)
 {

@@ -41,6 +41,8 @@ void chat_batch_set_ref(struct chat_batch *batch, const char *ref_id, int64_t at
 void chat_batch_add(struct chat_batch *batch, const char *event, json_t *take_payload);
 /* {"<name>":"<text>"} without a tree, for what is said often. */
 void chat_batch_add_text(struct chat_batch *batch, const char *event, const char *name, struct eio_str text);
+/* An entry's payload as it is stored, without its closing brace. NULL: it is not JSON, or memory is short. */
+json_t *chat_parse_fields(struct eio_str fields);
 /* The payload's JSON without its closing brace and what chat_batch_set_ref() adds. */
 void chat_batch_add_fields(struct chat_batch *batch, const char *event, struct eio_str fields);
 /* The fields of a piece of the answer: built, to be stored in another way, and added after all. */

@@ -29,7 +29,7 @@ void chat_run_open(struct chat_run_walk *walk, const char *type, int64_t seq, st
 bool chat_run_each(struct chat_run_walk *walk, struct eio_str *fields);
 
 /* Gives the chat's pieces after this seq in their order until fn returns false. owner: the process that the chat's row
- * names; "": there are none. Returns 0 or the code of failure. */
+ * names; "" if the chat has no pieces. Returns 0 or the code of failure. */
 typedef bool (*chat_piece_fn)(void *ctx, const struct chat_piece_line *line);
 int chat_pieces_each(struct kit_db *db, const char *owner, int64_t chat_key, int64_t after_seq, chat_piece_fn fn,
                      void *ctx, struct kit_failure *failure);

@@ -48,18 +48,6 @@ static int put_history_count(struct kit_db *db, const struct chat_row *row, stru
 
 /* ------------------------------------------------------------ a turn so far */
 
-/* An entry's payload, which is stored without its closing brace. */
-static json_t *parse_fields(struct eio_str fields)
-{
-    char *text = fields.p ? malloc(fields.n + 1) : NULL;
-    if (!text) return NULL;
-    memcpy(text, fields.p, fields.n);
-    text[fields.n] = '}';
-    json_t *payload = json_loadb(text, fields.n + 1, 0, NULL);
-    free(text);
-    return payload;
-}
-
 struct so_far {
     const struct chat_turn_row *turn;
     struct sio_builder text; /* what was streamed */
@@ -99,7 +87,7 @@ static void add_row(struct so_far *so_far, const struct kit_rows *row)
     const char *type = kit_rows_text(row, 0), *event = strcmp(type, CHAT_RUN) ? type : CHAT_TOKEN;
     chat_run_open(&walk, type, 0, kit_rows_bytes(row, 1));
     while (chat_run_each(&walk, &fields)) {
-        json_t *payload = parse_fields(fields);
+        json_t *payload = chat_parse_fields(fields);
         add_entry(so_far, event, payload);
         json_decref(payload);
     }
@@ -111,7 +99,7 @@ static bool add_piece(void *ctx, const struct chat_piece_line *line)
     const char *ref_id = so_far->turn->ref_id;
     bool is_own = line->attempt == so_far->turn->attempt && line->ref_id.n == strlen(ref_id) &&
                   !memcmp(line->ref_id.p, ref_id, line->ref_id.n);
-    json_t *payload = is_own ? parse_fields(line->fields) : NULL;
+    json_t *payload = is_own ? chat_parse_fields(line->fields) : NULL;
     if (payload) add_entry(so_far, CHAT_TOKEN, payload);
     json_decref(payload);
     return true;
