@@ -9,7 +9,7 @@
 struct eio__bytes {
     uint8_t *p; /* the first */
     size_t size;
-    uint8_t *memory; /* NULL: there are none, or they are lent: somebody else's until eio__bytes_keep() */
+    uint8_t *memory; /* NULL if empty, or if the bytes are lent: the caller's until eio__bytes_keep() */
     size_t capacity;
 };
 
@@ -17,9 +17,9 @@ struct eio__bytes {
 uint8_t *eio__bytes_reserve(struct eio__bytes *bytes, size_t n);
 /* Appends a copy. False: out of memory. */
 bool eio__bytes_add(struct eio__bytes *bytes, const void *p, size_t n);
-/* The bytes, of which there were none, are those, until they are kept or taken. */
+/* Fills an empty buffer with the caller's bytes, which must stay valid until they are kept or taken. */
 void eio__bytes_lend(struct eio__bytes *bytes, uint8_t *p, size_t n);
-/* What is still lent becomes a copy. False: out of memory. */
+/* Copies the bytes that are still lent. False: out of memory. */
 bool eio__bytes_keep(struct eio__bytes *bytes);
 void eio__bytes_clear(struct eio__bytes *bytes);
 /* The first n are done with. Without any left there is no memory either. */

@@ -110,7 +110,7 @@ test("an alert is on the supervisor's wall, when it fires and for who comes late
   }
 });
 
-test("a call that waits says so in words, not by the colour of a dot alone", async () => {
+test("a waiting call is labelled in words, not only by the colour of a dot", async () => {
   await say("call:start", { call_id: "waits", metadata: { customer: "noah", subject: "subscription" }, status: "ringing" });
   const page = await open("agent", "ann", "#/desk/calm");
   await page.locator('[data-call-row="waits"]', { hasText: "Ringing · Subscription" }).waitFor();
@@ -197,7 +197,7 @@ test("on a phone what does not fit beside a longer state of the connection fades
   await phone.context().close();
 });
 
-test("a call that is older than all that are listed stands in the list while it is on the desk; a count that is not whole says so", async () => {
+test("an open call is listed even if it is older than the page of calls, and an incomplete count ends with +", async () => {
   for (let i = 0; i < 60; i++) await say("call:start", { call_id: `bulk-${i}` });
   const page = await open("agent", "ann", `#/desk/${CALL}`);
   await page.locator(`[data-call-row="${CALL}"][aria-current="true"]`).waitFor();
@@ -222,7 +222,7 @@ test("an address that is no encoding is an unknown call, not a blank page", asyn
   await page.context().close();
 });
 
-test("a page of which a piece does not load says so, and the others go on", async () => {
+test("a page whose script does not load shows an error, and the other pages work", async () => {
   const page = await open("agent", "ann", "#/desk");
   await page.route(/chat-page\.js/, (route) => route.abort());
   await page.getByRole("button", { name: "Chat", exact: true }).click();

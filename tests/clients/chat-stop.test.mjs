@@ -119,7 +119,7 @@ for (const [what, [steps, reach, ended]] of Object.entries(places))
     assert.equal((await ann.say("m2", "go on")).final_text, "You said: go on");
   });
 
-test("in the pause of a lesson nothing runs: a stop says so, and the lesson goes on", async () => {
+test("a stop in the pause of a lesson answers stopped: false, and the lesson goes on", async () => {
   const calling = (name, args) => (messages) => (messages.at(-1).role === "tool" ? [messages.at(-1).content] : [{ call: name, args }]);
   const ann = await open();
   script = calling("teach", { topic: "Account Access" });

@@ -139,7 +139,7 @@ test_("old attachments are deleted, young ones are not", async () => {
   assert.equal(String((await pool.query("SELECT payload FROM socket_io_attachments")).rows[0].payload), "young");
 });
 
-test_("a role that may not make the table says so; with the table it works", async () => {
+test_("a role that cannot create the table logs why, and works once the table exists", async () => {
   const postgresql = await startPostgresql();
   cluster = new Cluster("postgresql");
   cluster.postgresql = postgresql;
@@ -169,7 +169,7 @@ test_("a node that was killed is not waited for any longer than its heartbeats",
   assert.equal((await node.op({ op: "fetchSockets" })).length, 2);
 });
 
-test_("a node that ends says so", async () => {
+test_("a node that ends tells the others", async () => {
   const { parley1 } = await start([...PARLEYS, "node"]);
   const { parley2 } = cluster.nodes;
   delete cluster.nodes.parley2;

@@ -76,7 +76,7 @@ export interface ArticleText extends Pick<DocumentEntry, "id" | "title" | "topic
 export interface Article extends DocumentEntry, ArticleText {
   /** What calls taught, the most frequent first. */
   learned: Array<{ kind: "word" | "pair" | "concept"; text: string; calls: number }>;
-  /** How customers ask for it, as a model or a person wrote it. Servers of before 2026-12 say nothing. */
+  /** How customers ask for it, written by a model or a person. Missing from servers older than 2026-12. */
   phrases?: Array<{ id: string; text: string; by: "model" | "person" }>;
 }
 

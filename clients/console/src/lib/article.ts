@@ -72,7 +72,7 @@ export interface Piece {
 
 const INLINE = /`([^`]+)`|\*\*(\S(?:.*?\S)?)\*\*|(?<![\w*])[*_](\S(?:[^*_]*\S)?)[*_](?![\w*])|\[([^\]]+)\]\((https?:\/\/[^\s)]+|mailto:[^\s)]+)\)/g;
 
-/** Markdown within a paragraph; what is none stays as it is. */
+/** Markdown within a paragraph; everything else stays plain text. */
 export function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = [];
   let from = 0;
