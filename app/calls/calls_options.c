@@ -59,9 +59,11 @@ static const struct kit_option options[] = {
                     "how this server is called from outside, `https://host`, without a path: Twilio signs it"),
     KIT_SECRET_ROW("twilio_auth_token", twilio_auth_token, NULL, "Calls",
                    "the account's auth token, by which Twilio signs its webhooks; empty: they are not taken"),
-    KIT_TEXT_ROW("summary_model", summary_model, "auto", "Calls",
-                 "who writes summaries of calls: `auto` (the models of `models_file` in their order), the id of one of "
-                 "them, or `local` (sentences of the call, chosen by rules), which also stands in when a model fails"),
+    KIT_TEXT_ROW(
+        "summary_model", summary_model, "local", "Calls",
+        "who writes summaries of calls: `local` (sentences of the call, chosen by rules; nothing leaves the "
+        "server); `auto` (the models of `models_file` in their order) or the id of one of them gets the redacted "
+        "transcript, and `local` stands in when it fails"),
     KIT_U32_ROW("summary_timeout_ms", summary_timeout_ms, "15000", 100, KIT_DAY_MS, "Calls",
                 "for a model to write a summary; above: `local`"),
     KIT_SIZE_ROW("summary_text_bytes", summary_text_bytes, "32768", 1024, "Calls",

@@ -12,10 +12,11 @@ const written = { need: "A return of the jacket.", done: ["Label sent."], open: 
 let desk, model;
 afterEach(async () => { desk?.leave(); await desk?.close(); model?.stop(); desk = model = undefined; });
 
-const open = async (script, ...options) => {
+const openWith = async (script, ...options) => {
   model = await startModel(script);
   desk = await Desk.open(people, ...model.options, "--models-retries", "0", ...options);
 };
+const open = (script, ...options) => openWith(script, "--summary-model", "auto", ...options);
 const texts = ({ sections }) => Object.fromEntries(sections.map(({ title, text }) => [title, text]));
 const metric = async (name) => Number(new RegExp(`^parley_${name.replace(/[{}"]/g, "\\$&")} (\\d+)`, "m").exec(await (await fetch(`${desk.parley.url}/metrics`)).text())?.[1]);
 const ask = (who, id) => desk.request(who, "POST", `/api/v1/calls/${id}/summary`);
@@ -105,9 +106,9 @@ test("a server that stops does not wait for a model, and the call has its summar
 });
 
 test("by `summary_model` a model is named, or none; an unknown one is refused at the start", async () => {
-  await assert.rejects(open(() => [], "--summary-model", "other"), /option summary_model: .*`auto`, `local` or the id/);
+  await assert.rejects(openWith(() => [], "--summary-model", "other"), /option summary_model: .*`auto`, `local` or the id/);
   model.stop();
-  await open(() => [JSON.stringify(written)], "--summary-model", "local");
+  await openWith(() => [JSON.stringify(written)], "--summary-model", "local");
   await say("o1", ...talk);
   assert.equal((await ask("ann", "o1")).body.summary.by, "local");
   assert.equal(model.requests.length, 0);
@@ -116,4 +117,16 @@ test("by `summary_model` a model is named, or none; an unknown one is refused at
   desk = await Desk.open(people, ...model.options, "--summary-model", "scripted");
   await say("o2", ...talk);
   assert.equal((await ask("ann", "o2")).body.summary.by, "model");
+});
+
+test("a model that is there for chats gets nothing of a call unless `summary_model` says so", async () => {
+  await openWith(() => [JSON.stringify(written)]);
+  const feed = await say("n1", ...talk);
+  const ann = await desk.connect("ann");
+  await ann.ask("call:subscribe", { call_id: "n1" });
+  await feed.ask("call:end", { call_id: "n1" });
+  await until(() => ann.seen("call:summary").length, "the summary");
+  assert.equal(ann.seen("call:summary")[0].by, "local");
+  assert.equal((await ask("ann", "n1")).body.summary.by, "local");
+  assert.equal(model.requests.length, 0);
 });
