@@ -481,12 +481,33 @@ def counts():
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 
 
+# The packages of npm that are Parley's own, and those of them that name another.
+PACKAGES = ["clients/package.json", "clients/react/package.json", "clients/console/package.json"]
+
+
+def version():
+    """CMakeLists.txt has the version; packages follow it, and it is the newest in the changelog, with notes for an upgrade."""
+    wanted = re.search(r"^project\(parley VERSION (\S+)", text("CMakeLists.txt"), re.M)[1]
+    lock = json.loads(text("clients/package-lock.json"))
+    said = {name: json.loads(text(name)) for name in PACKAGES}
+    said |= {f"clients/package-lock.json ({name or '.'})": lock["packages"][name] for name in ("", "react", "console")}
+    for name, package in said.items():
+        for what in (package["version"], package.get("dependencies", {}).get("@parley/react", wanted)):
+            if what != wanted:
+                yield f"{name} has {what}, not {wanted}"
+    sections = re.findall(r"^## (\d[^ \n]*)[^\n]*\n(.*?)(?=^## |\Z)", text("CHANGELOG.md"), re.M | re.S)
+    if not sections or sections[0][0] != wanted:
+        yield f"CHANGELOG.md: the newest version is not {wanted}"
+    elif "\n### Upgrade notes\n" not in sections[0][1]:
+        yield f"CHANGELOG.md: {wanted} has no upgrade notes"
+
+
 # Programs that a rule runs, and the Debian packages that they are in.
 PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "universal-ctags"},
             "circles": {"ctags": "universal-ctags"}, "verbs": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "verbs": verbs, "sizes": sizes, "format": formatting,
          "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets, "prose": prose, "counts": counts, "links": links, "walks": walks}
+         "snippets": snippets, "version": version, "prose": prose, "counts": counts, "links": links, "walks": walks}
 
 
 def main(wanted):
