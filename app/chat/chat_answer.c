@@ -77,7 +77,7 @@ static int take_turn(struct kit_db *db, struct chat_answer *answer, struct kit_f
     const struct chat *chat = answer->chat;
     int64_t changed =
         kit_db_change(db, "UPDATE chat_turns SET state='running', owner=?, lease_ms=? WHERE id=? AND state='waiting'",
-                      "tii", chat->owner, answer->now_ms + chat->config->turn_lease_ms, answer->turn);
+                      "tii", chat->owner, chat_lease_until(chat->config), answer->turn);
     if (changed < 0) return kit_db_fail(db, failure);
     answer->begins = changed > 0;
     return answer->begins ? chat_turn_load(db, chat->config, answer->turn, &answer->load, failure) : 0;

@@ -129,8 +129,8 @@ static int add_turn(struct kit_db *db, struct message *message, struct kit_failu
             "ititt"
             "ittiii",
             message->row.key, message->id, turn->attempt, state, message->begins ? chat->owner : "",
-            message->request.now_ms + chat->config->turn_lease_ms, message->content, message->connection_id,
-            message->request.now_ms, message->row.seq, turn->history) != KIT_ROW)
+            chat_lease_until(chat->config), message->content, message->connection_id, message->request.now_ms,
+            message->row.seq, turn->history) != KIT_ROW)
         return kit_db_fail(db, failure);
     turn->id = kit_rows_int(&rows, 0);
     kit_rows_end(&rows);

@@ -20,9 +20,18 @@ struct chat_left {
     UT_hash_handle hh;
 };
 
+/* A turn whose lease has run out. Its process may only be late, as all that waits for a busy store is: it is believed
+ * dead when it has had time to renew the lease since it was seen to be late, and has not. */
+struct late {
+    int64_t turn, lease_ms;
+    uint64_t since_ms;
+};
+
 struct chat_sweep {
     struct chat *chat;
     struct eio_timer timer;
+    struct late late[FOUND_MAX];
+    size_t late_count;
     struct chat_left *left;
     bool is_looking, is_renewing, is_stopping;
 };
@@ -32,7 +41,6 @@ struct chat_sweep {
 struct renewal {
     struct kit_store_op op;
     struct chat *chat;
-    int64_t until_ms, now_ms;
     bool is_first; /* what ran in a former life of this process has ended with it */
     size_t count;
     int64_t ids[];
@@ -49,9 +57,10 @@ static int run_renewal(struct kit_db *db, struct kit_store_op *op)
                    "?)=? AND owner<>?",
                    "itt", (int64_t)n, chat->place, chat->owner))
         return kit_db_fail(db, &op->failure);
+    int64_t until_ms = chat_lease_until(chat->config);
     for (size_t i = 0; i < renewal->count; i++)
         if (kit_db_run(db, "UPDATE chat_turns SET lease_ms=? WHERE id=? AND state='running' AND owner=?", "iit",
-                       renewal->until_ms, renewal->ids[i], chat->owner))
+                       until_ms, renewal->ids[i], chat->owner))
             return kit_db_fail(db, &op->failure);
     int code = chat_pieces_drop(db, chat->owner, &op->failure);
     return code ? code : chat_pieces_drop_others(db, chat->owner, &op->failure);
@@ -73,11 +82,9 @@ static void renew_leases(struct chat_sweep *sweep, bool is_first)
     struct renewal *renewal =
         (count || is_first) && !sweep->is_renewing ? calloc(1, sizeof *renewal + count * sizeof renewal->ids[0]) : NULL;
     if (!renewal) return;
-    renewal->op = (struct kit_store_op){.run = run_renewal, .done = on_renewed, .writes = true};
+    renewal->op = (struct kit_store_op){.run = run_renewal, .done = on_renewed, .writes = true, .is_urgent = true};
     renewal->chat = chat;
     renewal->is_first = is_first;
-    renewal->now_ms = (int64_t)eio_loop_unix_ms(chat->kit->loop);
-    renewal->until_ms = renewal->now_ms + chat->config->turn_lease_ms;
     for (const struct chat_turn *turn = chat->turns; turn; turn = turn->hh.next)
         renewal->ids[renewal->count++] = turn->row.id;
     if (kit_store_submit(chat->kit->store, &renewal->op, count * sizeof renewal->ids[0]))
@@ -113,7 +120,7 @@ static int take_over(struct kit_db *db, struct task *task, const struct chat_tur
 {
     const struct chat *chat = task->chat;
     if (kit_db_run(db, "UPDATE chat_turns SET owner=?, lease_ms=? WHERE id=?", "tii", chat->owner,
-                   task->now_ms + chat->config->turn_lease_ms, turn->id))
+                   chat_lease_until(chat->config), turn->id))
         return kit_db_fail(db, failure);
     chat_batch_set_ref(&task->batch, turn->ref_id, turn->attempt);
     int code = load_next(db, task, turn->id, failure);
@@ -186,7 +193,7 @@ static int run_idle(struct kit_db *db, struct task *task, const struct chat_row 
 static int run_queued(struct kit_db *db, struct task *task, const struct chat_row *row, struct kit_failure *failure)
 {
     int64_t next = 0;
-    int code = chat_turn_next(db, task->chat, row->key, task->now_ms, &next, failure);
+    int code = chat_turn_next(db, task->chat, row->key, &next, failure);
     return code ? code : load_next(db, task, next, failure);
 }
 
@@ -254,10 +261,11 @@ struct look {
     struct kit_store_op op;
     struct chat *chat;
     int64_t now_ms;
+    uint64_t since_ms; /* the loop's time when it was asked for */
     struct found {
         enum due due;
-        int64_t chat_key, turn;
-        char chat_id[KIT_ID_SIZE], id[KIT_ID_SIZE];
+        int64_t chat_key, turn, lease_ms;
+        char chat_id[KIT_ID_SIZE], id[KIT_ID_SIZE]; /* id: of a question; of a turn, its owner */
     } list[4 * FOUND_MAX];
     size_t count;
 };
@@ -267,7 +275,10 @@ static int take_rows(struct kit_db *db, struct look *look, enum due due, enum ki
     for (; step == KIT_ROW; step = kit_rows_next(rows)) {
         struct found *found = &look->list[look->count];
         if (look->count == sizeof look->list / sizeof look->list[0]) break;
-        *found = (struct found){.due = due, .chat_key = kit_rows_int(rows, 0), .turn = kit_rows_int(rows, 2)};
+        *found = (struct found){.due = due,
+                                .chat_key = kit_rows_int(rows, 0),
+                                .turn = kit_rows_int(rows, 2),
+                                .lease_ms = kit_rows_int(rows, 4)};
         snprintf(found->chat_id, sizeof found->chat_id, "%s", kit_rows_text(rows, 1));
         snprintf(found->id, sizeof found->id, "%s", kit_rows_text(rows, 3));
         look->count++;
@@ -285,27 +296,29 @@ static int run_look(struct kit_db *db, struct kit_store_op *op)
     look->count = 0;
     enum kit_step step =
         kit_db_query(db, &rows,
-                     "SELECT c.id, c.chat_id, t.id, '' FROM chat_turns t CROSS JOIN chats c WHERE c.id ="
-                     " t.chat AND t.state='running' AND t.state<>'ended' AND t.lease_ms<? LIMIT ?",
+                     "SELECT c.id, c.chat_id, t.id, t.owner, t.lease_ms FROM chat_turns t CROSS JOIN chats c WHERE"
+                     " c.id = t.chat AND t.state='running' AND t.state<>'ended' AND t.lease_ms<? LIMIT ?",
                      "ii", look->now_ms, (int64_t)FOUND_MAX);
     int code = take_rows(db, look, DUE_INTERRUPTED, step, &rows);
     if (code) return code;
     step =
         kit_db_query(db, &rows,
-                     "SELECT c.id, c.chat_id, t.id, '' FROM chat_turns t CROSS JOIN chats c WHERE c.id = t.chat AND"
+                     "SELECT c.id, c.chat_id, t.id, '', 0 FROM chat_turns t CROSS JOIN chats c WHERE c.id = t.chat AND"
                      " t.state='queued' AND t.state<>'ended' AND NOT EXISTS (SELECT 1 FROM chat_turns o WHERE o.chat ="
                      " t.chat AND o.state IN ('running', 'waiting')) LIMIT ?",
                      "i", (int64_t)FOUND_MAX);
     code = take_rows(db, look, DUE_QUEUED, step, &rows);
     if (code) return code;
-    step = kit_db_query(db, &rows,
-                        "SELECT c.id, c.chat_id, e.turn, e.elicitation_id FROM chat_elicitations e CROSS JOIN chats c"
-                        " WHERE c.id = e.chat AND e.state='open' AND e.expires_ms<=? LIMIT ?",
-                        "ii", look->now_ms, (int64_t)FOUND_MAX);
+    step =
+        kit_db_query(db, &rows,
+                     "SELECT c.id, c.chat_id, e.turn, e.elicitation_id, 0 FROM chat_elicitations e CROSS JOIN chats c"
+                     " WHERE c.id = e.chat AND e.state='open' AND e.expires_ms<=? LIMIT ?",
+                     "ii", look->now_ms, (int64_t)FOUND_MAX);
     code = take_rows(db, look, DUE_EXPIRED, step, &rows);
     if (code) return code;
-    step = kit_db_query(db, &rows, "SELECT id, chat_id, 0, '' FROM chats WHERE session_id<>'' AND updated_ms<? LIMIT ?",
-                        "ii", look->now_ms - (int64_t)config->session_idle_s * 1000, (int64_t)FOUND_MAX);
+    step =
+        kit_db_query(db, &rows, "SELECT id, chat_id, 0, '', 0 FROM chats WHERE session_id<>'' AND updated_ms<? LIMIT ?",
+                     "ii", look->now_ms - (int64_t)config->session_idle_s * 1000, (int64_t)FOUND_MAX);
     return take_rows(db, look, DUE_IDLE, step, &rows);
 }
 
@@ -322,13 +335,50 @@ static void begin_task(struct chat *chat, const struct found *found)
     submit_task(task);
 }
 
+/* A turn that runs in this process, which is not dead: what waits behind the look is its next sign of life. */
+static bool is_own(const struct chat *chat, const struct found *found)
+{
+    const struct chat_turn *turn = chat_turn_find(chat, found->chat_id);
+    return turn && turn->row.id == found->turn && !strcmp(found->id, chat->owner);
+}
+
+static const struct late *find_late(const struct late *late, size_t count, const struct found *found)
+{
+    for (size_t i = 0; i < count; i++)
+        if (late[i].turn == found->turn && late[i].lease_ms == found->lease_ms) return &late[i];
+    return NULL;
+}
+
+/* Those of the look whose process is dead, or gave them up; notes the others, which are looked at again. */
+static void sort_late(struct chat_sweep *sweep, const struct look *look)
+{
+    struct late before[FOUND_MAX];
+    size_t count = sweep->late_count;
+    uint64_t now = eio_loop_now_ms(sweep->chat->kit->loop);
+    memcpy(before, sweep->late, sizeof before);
+    sweep->late_count = 0;
+    for (size_t i = 0; i < look->count; i++) {
+        const struct found *found = &look->list[i];
+        if (found->due != DUE_INTERRUPTED || is_own(sweep->chat, found)) continue;
+        const struct late *late = find_late(before, count, found);
+        if (!found->lease_ms || (late && look->since_ms >= late->since_ms + sweep->chat->config->turn_lease_ms / 4))
+            begin_task(sweep->chat, found);
+        else
+            sweep->late[sweep->late_count++] =
+                late ? *late : (struct late){.turn = found->turn, .lease_ms = found->lease_ms, .since_ms = now};
+    }
+}
+
 static void on_looked(struct kit_store_op *op)
 {
     struct look *look = KIT_OWNER(op, struct look, op);
     struct chat *chat = look->chat;
     chat->sweep->is_looking = false;
-    for (size_t i = 0; i < look->count && !op->failure.code && !chat->sweep->is_stopping; i++)
-        begin_task(chat, &look->list[i]);
+    if (!op->failure.code && !chat->sweep->is_stopping) {
+        sort_late(chat->sweep, look);
+        for (size_t i = 0; i < look->count; i++)
+            if (look->list[i].due != DUE_INTERRUPTED) begin_task(chat, &look->list[i]);
+    }
     free(look);
 }
 
@@ -339,6 +389,7 @@ static void look_around(struct chat_sweep *sweep)
     look->op = (struct kit_store_op){.run = run_look, .done = on_looked};
     look->chat = sweep->chat;
     look->now_ms = (int64_t)eio_loop_unix_ms(sweep->chat->kit->loop);
+    look->since_ms = eio_loop_now_ms(sweep->chat->kit->loop);
     /* Behind the writes, so that leases that are being renewed have not ended. */
     if (kit_store_submit(sweep->chat->kit->store, &look->op, sizeof *look))
         free(look);

@@ -70,7 +70,7 @@ static int begin_held(struct kit_db *db, struct takeover *takeover, struct kit_f
     struct chat *chat = takeover->request.state;
     int64_t next;
     if (!takeover->releases) return 0;
-    int code = chat_turn_next(db, chat, takeover->row.key, takeover->request.now_ms, &next, failure);
+    int code = chat_turn_next(db, chat, takeover->row.key, &next, failure);
     takeover->begins = !code && next;
     return takeover->begins ? chat_turn_load(db, chat->config, next, &takeover->next, failure) : code;
 }

@@ -7,6 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t chat_lease_until(const struct chat_config *config)
+{
+    return kit_unix_ms() + config->turn_lease_ms;
+}
+
 /* -------------------------------------------------------------------- rows */
 
 static void copy_column(char *out, size_t size, const struct kit_rows *rows, int column)
@@ -340,8 +345,7 @@ static int complete_intent(struct kit_db *db, const struct chat_turn_end *end, s
     return 0;
 }
 
-int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64_t now_ms, int64_t *next,
-                   struct kit_failure *failure)
+int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64_t *next, struct kit_failure *failure)
 {
     struct chat_turn_row turn;
     struct chat_row row;
@@ -361,7 +365,7 @@ int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64
     if (!code) code = chat_turn_read_row(db, *next, &turn, failure);
     if (!code) code = chat_intent_enter(db, &row, &turn, failure);
     if (!code && kit_db_run(db, "UPDATE chat_turns SET state='running', owner=?, lease_ms=?, first_seq=? WHERE id=?",
-                            "tiii", chat->owner, now_ms + chat->config->turn_lease_ms, row.seq, *next))
+                            "tiii", chat->owner, chat_lease_until(chat->config), row.seq, *next))
         code = kit_db_fail(db, failure);
     return code;
 }
@@ -377,7 +381,7 @@ int chat_turn_close(struct kit_db *db, struct chat_turn_end *end, struct kit_fai
     if (!code) code = add_last(db, end, text, failure);
     if (!code) code = add_history(db, end, text, failure);
     if (!code) code = complete_intent(db, end, failure);
-    if (!code) code = chat_turn_next(db, end->chat, end->row->key, end->now_ms, &end->next, failure);
+    if (!code) code = chat_turn_next(db, end->chat, end->row->key, &end->next, failure);
     free(read);
     return code;
 }

@@ -11,6 +11,10 @@ struct chat_turn_row {
     char session_id[KIT_ID_SIZE], intent_id[KIT_ID_SIZE], connection_id[KIT_ID_SIZE];
 };
 
+/* How long a lease holds that is written now, Unix time. To be asked where it is written: what waited in the store's
+ * queue would have lost a part of it, or all. */
+int64_t chat_lease_until(const struct chat_config *config);
+
 /* The turn of a chat that runs or waits. */
 int chat_turn_find_open(struct kit_db *db, int64_t chat_key, struct chat_turn_row *turn, bool *found,
                         struct kit_failure *failure);
@@ -74,7 +78,6 @@ int chat_questions_withdraw(struct kit_db *db, const json_t *pending, struct cha
                             struct kit_failure *failure);
 
 /* Makes the message that has waited for longest run, in this process: *next, 0 if none waits. */
-int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64_t now_ms, int64_t *next,
-                   struct kit_failure *failure);
+int chat_turn_next(struct kit_db *db, struct chat *chat, int64_t chat_key, int64_t *next, struct kit_failure *failure);
 
 #endif

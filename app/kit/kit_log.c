@@ -2,6 +2,8 @@
  * do not mix. */
 #include "kit_log.h"
 
+#include "base_clock.h"
+
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -105,13 +107,6 @@ size_t kit_log_format(enum kit_log_format format, uint64_t unix_ms, enum eio_log
     return line.n;
 }
 
-static uint64_t unix_ms_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* words: at most 1 + 2 * MAX_PAIRS, and NULL. */
 static void write_line(enum eio_log_level level, const char *const *words)
 {
@@ -121,7 +116,8 @@ static void write_line(enum eio_log_level level, const char *const *words)
         for (size_t i = 1; (with_worker[i + 2] = words[i]) != NULL;) i++;
         words = with_worker;
     }
-    size_t n = kit_log_format((enum kit_log_format)out.format, unix_ms_now(), level, words, text, sizeof text - 1);
+    size_t n =
+        kit_log_format((enum kit_log_format)out.format, base_clock_unix_ms(), level, words, text, sizeof text - 1);
     text[n++] = '\n';
     /* A full disk must not stop the server: what cannot be written is lost. */
     if (write(atomic_load(&out.fd), text, n) < 0) return;
@@ -163,6 +159,11 @@ struct kit_number kit_number(long long value)
 static void put_digits(char *text, int count, int number)
 {
     for (; count--; number /= 10) text[count] = (char)('0' + number % 10);
+}
+
+int64_t kit_unix_ms(void)
+{
+    return (int64_t)base_clock_unix_ms();
 }
 
 void kit_time_text(uint64_t unix_ms, char text[25])

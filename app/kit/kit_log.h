@@ -22,6 +22,8 @@ struct kit_number {
 };
 struct kit_number kit_number(long long value);
 
+/* Unix milliseconds, on any thread; on the loop's, eio_loop_unix_ms() is the same for all that one turn does. */
+int64_t kit_unix_ms(void);
 /* Unix milliseconds as RFC 3339 in UTC with milliseconds, 24 characters and a terminator. */
 void kit_time_text(uint64_t unix_ms, char out[25]);
 

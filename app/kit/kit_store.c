@@ -362,6 +362,7 @@ static int submit(struct kit_store *store, struct kit_strand *strand, struct kit
     }
     op->job.done = on_done;
     op->job.bytes = bytes + sizeof *op;
+    op->job.is_urgent = op->is_urgent;
     if (!kit_strand_submit(strand, op->source, &op->job)) return 0;
     return kit_fail(&op->failure, 503, NULL, "too many requests are queued; try again");
 }

@@ -21,6 +21,8 @@ struct kit_store_op {
     bool writes;
     /* A write: it shares its transaction with no other. For those that lock by kit_db_lock(). */
     bool is_alone;
+    /* Goes in front of all that waits. For a sign of life, which must not be late because others have much to do. */
+    bool is_urgent;
     /* A write: what it changes, by name; NULL: nothing. Other nodes that change it wait. */
     const char *locks[KIT_STORE_LOCKS];
     /* On a thread. Returns 0 or the code of `failure`; a write that fails is undone alone. Errors of the database are

@@ -259,9 +259,9 @@ static bool add_thread(struct kit_work *work)
 static bool append_to_strand(struct kit_job *job)
 {
     struct kit_strand *strand = job->strand;
-    job->next = NULL;
-    *strand->tail = job;
-    strand->tail = &job->next;
+    job->next = job->is_urgent ? strand->head : NULL;
+    *(job->is_urgent ? &strand->head : strand->tail) = job;
+    if (!job->next) strand->tail = &job->next;
     if (strand->scheduled) return false;
     strand->scheduled = true;
     make_ready(strand->work, strand);
@@ -414,6 +414,7 @@ static bool take_room(struct kit_work *work, const struct kit_source *source, co
     size_t max_jobs = reserve ? options->max_jobs : options->max_jobs - options->max_jobs / 4;
     size_t max_bytes = reserve ? options->max_bytes : options->max_bytes - options->max_bytes / 4;
     bool fits = has_room(source, job) && work->stats.jobs < max_jobs && work->stats.bytes + job->bytes <= max_bytes;
+    if (job->is_urgent) fits = true; /* they are few */
     if (fits) {
         work->stats.submitted++;
         work->stats.jobs++;

@@ -1,6 +1,6 @@
 /* A small pool of threads for what would block the loop. Jobs are put on strands: jobs of one strand run one batch
- * after another, in order, never at the same time; different strands run side by side. A job's `done` runs on the
- * loop, in the order of the strand. */
+ * after another, in order (urgent ones in front), never at the same time; different strands run side by side. A job's
+ * `done` runs on the loop, in the order of the strand. */
 #ifndef KIT_WORK_H
 #define KIT_WORK_H
 
@@ -21,6 +21,7 @@ struct kit_job {
     void (*run)(struct kit_job *job);  /* on a thread; unused if the strand has a run_batch */
     void (*done)(struct kit_job *job); /* on the loop; may free the job */
     size_t bytes;                      /* what it holds, for the limit */
+    bool is_urgent;                    /* goes in front of those that wait on its strand */
 
     /* Private. */
     uint64_t since_us; /* when it was submitted */

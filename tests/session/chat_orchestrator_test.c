@@ -7,6 +7,7 @@
 #include "chat_toolbox.h"
 #include "chat_turn.h"
 
+#include <pthread.h>
 #include <time.h>
 
 enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
@@ -22,7 +23,7 @@ static struct {
     json_t *newcomer_log;
     json_t *answer;
     int code;
-    int started, resumed, cancelled;
+    int started, resumed, cancelled, changing;
     struct chat_tool_call *call; /* of the tool that takes its time */
 } f;
 
@@ -628,11 +629,115 @@ static void a_turn_that_takes_too_long_ends(void **state)
 {
     struct chat_config *config = (struct chat_config *)(uintptr_t)f.chat->config;
     (void)state;
-    config->turn_time_max_ms = 1000; /* the tool begins when its beginning is durable */
+    config->turn_time_max_ms = 12345;
     assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start"); /* however long that takes */
+    struct chat_turn *turn = chat_turn_find(f.chat, "c1");
+    assert_int_equal(turn->limit_left_ms, 12345);
+    assert_int_equal(eio_timer_start(&turn->limit, 0), 0);
     const json_t *error = wait_for("error");
     assert_int_equal(json_integer_value(json_object_get(error, "code")), 504);
     assert_int_equal(f.cancelled, 1);
+}
+
+/* ------------------------------------------------------------------- leases */
+
+static pthread_mutex_t gates[2] = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_MUTEX_INITIALIZER};
+
+static int run_gate(struct kit_db *db, struct kit_store_op *op)
+{
+    pthread_mutex_t *gate = &gates[KIT_OWNER(op, struct change, op)->ms];
+    (void)db;
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return 0;
+}
+
+static void free_change(struct kit_store_op *op)
+{
+    assert_int_equal(op->failure.code, 0);
+    f.changing--;
+    free(KIT_OWNER(op, struct change, op));
+}
+
+/* sql NULL: the store does nothing else until the gate of that number is open. */
+static void submit_change(const char *sql, int64_t ms)
+{
+    struct change *change = calloc(1, sizeof *change);
+    change->op = (struct kit_store_op){.run = sql ? run_change : run_gate, .done = free_change, .writes = true};
+    change->op.is_alone = !sql;
+    change->sql = sql;
+    change->ms = ms;
+    f.changing++;
+    assert_int_equal(kit_store_submit(f.app->kit.store, &change->op, 0), 0);
+}
+
+static void close_gate(int number)
+{
+    pthread_mutex_lock(&gates[number]);
+    submit_change(NULL, number);
+}
+
+/* What waits for the store does not end together. */
+static void restart_one_by_one(void)
+{
+    f.config.work_batch_max = 1;
+    restart();
+}
+
+/* A message that has waited for the store for longer than a lease is no turn of a dead process. */
+static void a_turn_that_was_stored_late_goes_on(void **state)
+{
+    (void)state;
+    restart_one_by_one();
+    close_gate(0);
+    look_around(); /* one look waits at the first gate */
+    close_gate(1);
+    f.code = -1;
+    json_t *message = json_pack("{s:s, s:s}", "id", "m1", "content", "dawdle");
+    chat_peer_ask(f.peer, "chat.message", message, on_reply, NULL);
+    json_decref(message);
+    look_around();
+    pthread_mutex_unlock(&gates[0]);
+    look_around(); /* the next waits behind the message */
+    pthread_mutex_unlock(&gates[1]);
+    wait_for("tool.start");
+    look_around();
+    assert_null(find("error"));
+}
+
+/* Whatever the store has about its lease. */
+static void a_process_does_not_take_itself_for_dead(void **state)
+{
+    (void)state;
+    restart_one_by_one();
+    assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start");
+    for (int i = 0; i < 4; i++) {
+        close_gate(0);
+        submit_change("UPDATE chat_turns SET lease_ms=? WHERE state='running'", 1); /* in front of the look */
+        look_around();
+        pthread_mutex_unlock(&gates[0]);
+    }
+    look_around();
+    assert_null(find("error"));
+}
+
+/* Its lease is renewed, though always too late: the process lives. */
+static void a_turn_of_a_process_that_is_late_is_ended_when_its_lease_stands_still(void **state)
+{
+    (void)state;
+    assert_int_equal(say("m1", "dawdle"), 0);
+    wait_for("tool.start");
+    pass("UPDATE chat_turns SET owner='other', lease_ms=?", 1);
+    uint64_t end = eio_loop_now_ms(f.app->kit.loop) + 4 * chat_config()->turn_lease_ms;
+    while (eio_loop_now_ms(f.app->kit.loop) < end) {
+        if (!f.changing) submit_change("UPDATE chat_turns SET lease_ms=lease_ms+?", 1);
+        eio_loop_turn(f.app->kit.loop, 10);
+    }
+    assert_null(find("error"));
+    assert_string_equal(text_of(wait_for("error"), "message"), "interrupted");
+    assert_int_equal(f.chat->counters.turns_interrupted, 1);
 }
 
 static bool has_both(const void *text)
@@ -685,6 +790,9 @@ int main(void)
         TEST(a_session_is_closed_when_it_was_idle_for_an_hour),
         TEST(an_idle_session_leaves_its_form_open),
         TEST(a_running_turn_is_not_idle),
+        TEST(a_turn_that_was_stored_late_goes_on),
+        TEST(a_process_does_not_take_itself_for_dead),
+        TEST(a_turn_of_a_process_that_is_late_is_ended_when_its_lease_stands_still),
         TEST(an_entry_that_was_never_sent_reaches_all_when_one_learns_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,6 +120,31 @@ static void a_strand_goes_on_while_all_others_wait(void **state)
     assert_int_equal(seen.done_count, 49);
 }
 
+/* And in spite of the limits. */
+static void what_is_urgent_goes_in_front(void **state)
+{
+    struct kit_work_options options = {1, 4, 1 << 20};
+    struct kit_work *work = kit_work_new(NULL, &options);
+    struct kit_strand strand;
+    struct kit_job blocker = {.run = wait_at_gate, .done = nothing};
+    (void)state;
+    kit_strand_init(&strand, work, 1, NULL, NULL);
+    pthread_mutex_lock(&gate);
+    assert_int_equal(kit_strand_submit(&strand, NULL, &blocker), 0);
+    for (int i = 1; i < 4; i++) assert_int_equal(submit(&strand, i, 1), 0);
+    assert_int_equal(submit(&strand, 9, 1), EIO_EAGAIN);
+    struct job *urgent = calloc(1, sizeof *urgent);
+    *urgent = (struct job){.job = {.run = run, .done = done, .is_urgent = true}, .number = 0};
+    assert_int_equal(kit_strand_submit(&strand, NULL, &urgent->job), 0);
+    pthread_mutex_unlock(&gate);
+    kit_work_wait(work);
+    assert_int_equal(seen.done_count, 4);
+    for (int i = 0; i < 4; i++) assert_int_equal(seen.run_order[i], i);
+    assert_int_equal(submit(&strand, 4, 1), 0); /* the end of the queue is where it was */
+    kit_work_free(work);
+    assert_int_equal(seen.run_order[4], 4);
+}
+
 static void the_queue_is_bounded_in_jobs_and_bytes(void **state)
 {
     struct kit_work_options options = {1, 3, 100};
@@ -435,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup(results_are_handled_in_slices, set_up),
         cmocka_unit_test_setup(jobs_of_a_strand_run_and_end_in_order_one_at_a_time, set_up),
         cmocka_unit_test_setup(a_strand_goes_on_while_all_others_wait, set_up),
+        cmocka_unit_test_setup(what_is_urgent_goes_in_front, set_up),
         cmocka_unit_test_setup(the_queue_is_bounded_in_jobs_and_bytes, set_up),
         cmocka_unit_test_setup(results_come_back_on_the_loop, set_up),
         cmocka_unit_test_setup(what_a_turn_gives_is_one_batch, set_up),
