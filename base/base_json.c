@@ -13,10 +13,10 @@
 struct scan {
     const uint8_t *begin, *end;
     struct base_json_fault *fault;
-    bool utf8_checked;
-    bool in_object; /* the innermost open level */
+    bool has_escapes; /* a string had, since this was cleared */
+    uint8_t closer;   /* of the innermost open level: the bracket that ends it; 0: none is open */
     size_t depth, max_depth;
-    uint64_t outer[BASE_JSON_DEPTH_MAX / 64]; /* a bit for each level: set if the level around it is an object */
+    uint8_t outer[BASE_JSON_DEPTH_MAX]; /* the closers around it, the outermost first */
 };
 
 static const uint8_t *set_fault(struct scan *s, const uint8_t *p, int code, const char *why)
@@ -39,14 +39,14 @@ static inline bool is_plain(uint8_t c, bool stop_at_high)
 
 #ifdef __SSE2__
 /* One bit for each of 16 bytes that is a quote, a backslash, a control character or, if wanted, not ASCII. */
-static inline unsigned special_mask(const uint8_t *p, unsigned high)
+static inline unsigned special_mask(const uint8_t *p, bool stop_at_high)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
     __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
     __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
     __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
     __m128i any = _mm_or_si128(_mm_or_si128(quote, backslash), control);
-    return (unsigned)_mm_movemask_epi8(any) | ((unsigned)_mm_movemask_epi8(x) & high);
+    return (unsigned)_mm_movemask_epi8(stop_at_high ? _mm_or_si128(any, x) : any);
 }
 #endif
 
@@ -55,14 +55,13 @@ static inline unsigned special_mask(const uint8_t *p, unsigned high)
 static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, const uint8_t *end, bool stop_at_high)
 {
 #ifdef __SSE2__
-    unsigned high = stop_at_high ? 0xffffu : 0;
     for (; end - p >= 16; p += 16) {
-        unsigned mask = special_mask(p, high);
+        unsigned mask = special_mask(p, stop_at_high);
         if (mask) return p + __builtin_ctz(mask);
     }
     if (end - begin >= 16 && p < end) {
         /* The last 16 bytes overlap what was seen: shift that out. */
-        unsigned mask = special_mask(end - 16, high) >> (16 - (end - p));
+        unsigned mask = special_mask(end - 16, stop_at_high) >> (16 - (end - p));
         return mask ? p + __builtin_ctz(mask) : end;
     }
 #else
@@ -74,6 +73,7 @@ static inline const uint8_t *plain_run(const uint8_t *begin, const uint8_t *p, c
 
 static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
 {
+    s->has_escapes = true;
     if (s->end - p < 2) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside an escape");
     switch (p[1]) {
     case '"':
@@ -101,28 +101,19 @@ static const uint8_t *scan_escape(struct scan *s, const uint8_t *p)
 /* The rest of a string, from a byte that is not plain, or the end. */
 static const uint8_t *scan_special(struct scan *s, const uint8_t *p)
 {
-    for (;; p = plain_run(s->begin, p, s->end, !s->utf8_checked)) {
+    for (;; p = plain_run(s->begin, p, s->end, false)) {
         if (p == s->end) return set_fault(s, p, BASE_JSON_SYNTAX, "text ends inside a string");
         if (*p == '"') return p + 1;
-        if (*p == '\\') {
-            p = scan_escape(s, p);
-            if (!p) return NULL;
-        } else if (*p < 0x20) {
-            return set_fault(s, p, BASE_JSON_SYNTAX, "control character inside a string");
-        }
-        while (p < s->end && *p >= 0x80) {
-            bool valid = true;
-            size_t size = s->utf8_checked ? 1 : base_utf8_sequence(p, s->end, &valid);
-            if (!valid) return set_fault(s, p, BASE_JSON_UTF8, "invalid UTF-8");
-            p += size;
-        }
+        if (*p < 0x20) return set_fault(s, p, BASE_JSON_SYNTAX, "control character inside a string");
+        p = scan_escape(s, p);
+        if (!p) return NULL;
     }
 }
 
 /* p: after the opening quote. Returns what follows the closing one. */
 static inline const uint8_t *scan_string(struct scan *s, const uint8_t *p)
 {
-    p = plain_run(s->begin, p, s->end, !s->utf8_checked);
+    p = plain_run(s->begin, p, s->end, false);
     return p < s->end && *p == '"' ? p + 1 : scan_special(s, p);
 }
 
@@ -162,27 +153,24 @@ static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char 
     return p + size;
 }
 
-static const uint8_t *open_level(struct scan *s, const uint8_t *p, bool object)
+static inline const uint8_t *open_level(struct scan *s, const uint8_t *p, uint8_t closer)
 {
     if (s->depth >= s->max_depth) return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
-    uint64_t bit = 1ull << (s->depth % 64), *word = &s->outer[s->depth / 64];
-    if (bit == 1) *word = 0;
-    *word = s->in_object ? *word | bit : *word & ~bit;
-    s->depth++;
-    s->in_object = object;
+    s->outer[s->depth++] = s->closer;
+    s->closer = closer;
     return p + 1;
 }
 
 static inline const uint8_t *close_level(struct scan *s, const uint8_t *p)
 {
-    s->depth--;
-    s->in_object = (s->outer[s->depth / 64] >> (s->depth % 64)) & 1;
+    s->closer = s->outer[--s->depth];
     return p + 1;
 }
 
 /* What comes next, behind whitespace. NULL: nothing. */
 static inline const uint8_t *next_token(struct scan *s, const uint8_t *p)
 {
+    if (p<s->end && * p> ' ') return p;
     p = base_json_skip_space(p, s->end);
     return p < s->end ? p : set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
 }
@@ -193,7 +181,7 @@ static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p)
     if (*p != '"') return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
     p = scan_string(s, p + 1);
     if (!p) return NULL;
-    p = base_json_skip_space(p, s->end);
+    if (p < s->end && *p <= ' ') p = base_json_skip_space(p, s->end);
     if (p == s->end || *p != ':') return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
     return next_token(s, p + 1);
 }
@@ -203,21 +191,20 @@ static inline const uint8_t *scan_first(struct scan *s, const uint8_t *p, bool *
 {
     p = next_token(s, p);
     if (!p) return NULL;
-    *is_value = *p != (s->in_object ? '}' : ']');
+    *is_value = *p != s->closer;
     if (!*is_value) return close_level(s, p);
-    return s->in_object ? scan_key(s, p) : p;
+    return s->closer == '}' ? scan_key(s, p) : p;
 }
 
 /* A value, of an array or object its opening bracket only. */
 static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p)
 {
+    if (*p == '"') return scan_string(s, p + 1);
     switch (*p) {
-    case '"':
-        return scan_string(s, p + 1);
     case '{':
-        return open_level(s, p, true);
+        return open_level(s, p, '}');
     case '[':
-        return open_level(s, p, false);
+        return open_level(s, p, ']');
     case 't':
         return scan_literal(s, p, "true", 4);
     case 'f':
@@ -230,40 +217,66 @@ static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p)
     }
 }
 
-/* After a value: closes what ends here. Returns where the next value begins, or, if s->depth is 0, the end. */
+/* After a value: closes what ends here. Returns where the next value begins, or, if nothing is open any more, the end.
+ */
 static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p)
 {
-    while (s->depth > 0) {
+    while (s->closer) {
         p = next_token(s, p);
         if (!p) return NULL;
         if (*p == ',') {
             p = next_token(s, p + 1);
-            return p && s->in_object ? scan_key(s, p) : p;
+            return p && s->closer == '}' ? scan_key(s, p) : p;
         }
-        if (*p != (s->in_object ? '}' : ']'))
+        if (*p != s->closer)
             return set_fault(s, p, BASE_JSON_SYNTAX,
-                             s->in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
+                             s->closer == '}' ? "expected a comma or } in an object"
+                                              : "expected a comma or ] in an array");
         p = close_level(s, p);
     }
     return p;
 }
 
-/* p: where a value begins, or what follows one. */
-static ssize_t scan(struct scan *s, const uint8_t *p, bool is_value)
+/* p: where a value begins, or what follows one. Returns what follows the outermost. */
+static const uint8_t *scan(struct scan *s, const uint8_t *p, bool is_value)
 {
     while (p) {
         if (is_value) {
-            size_t depth = s->depth;
+            bool opens = *p == '{' || *p == '[';
             is_value = false;
             p = scan_value(s, p);
-            if (p && s->depth > depth) p = scan_first(s, p, &is_value);
+            if (p && opens) p = scan_first(s, p, &is_value);
         } else {
             p = scan_next(s, p);
-            if (p && s->depth == 0) return base_json_skip_space(p, s->end) - s->begin;
+            if (!s->closer) break;
             is_value = true;
         }
     }
-    return s->fault->code;
+    return p;
+}
+
+/* Where the first character of the text is not valid, or end. */
+static const uint8_t *find_bad_utf8(const uint8_t *p, const uint8_t *end)
+{
+    if (base_utf8_valid(p, (size_t)(end - p))) return end;
+    while (p < end) {
+        bool valid = true;
+        size_t size = *p < 0x80 ? 1 : base_utf8_sequence(p, end, &valid);
+        if (!valid) break;
+        p += size;
+    }
+    return p;
+}
+
+/* end: of what was scanned, or NULL. What is not valid UTF-8 before a fault is the first fault. */
+static ssize_t scan_result(struct scan *s, const uint8_t *end, bool utf8_checked)
+{
+    if (end) end = base_json_skip_space(end, s->end);
+    if (!utf8_checked) {
+        const uint8_t *seen = end ? end : s->begin + s->fault->at, *bad = find_bad_utf8(s->begin, seen);
+        if (bad < seen) end = set_fault(s, bad, BASE_JSON_UTF8, "invalid UTF-8");
+    }
+    return end ? end - s->begin : s->fault->code;
 }
 
 static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t max_depth,
@@ -273,7 +286,7 @@ static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t 
     s->end = s->begin + n;
     s->fault = fault;
     s->depth = 0;
-    s->in_object = false;
+    s->closer = 0;
     s->max_depth = max_depth < BASE_JSON_DEPTH_MAX ? max_depth : BASE_JSON_DEPTH_MAX;
 }
 
@@ -281,40 +294,50 @@ ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_c
 {
     struct scan s;
     scan_init(&s, p, n, max_depth, fault);
-    s.utf8_checked = utf8_checked;
-    return scan(&s, next_token(&s, s.begin), true);
+    return scan_result(&s, scan(&s, next_token(&s, s.begin), true), utf8_checked);
 }
 
-ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
-                            struct base_json_fault *fault)
+ssize_t base_json_scan_named(const uint8_t *p, size_t n, size_t max_depth, struct base_json_named *named,
+                             struct base_json_fault *fault)
 {
     struct scan s;
     scan_init(&s, p, n, max_depth, fault);
-    s.utf8_checked = utf8_checked;
-    if (!open_level(&s, s.begin, false)) return fault->code;
-    return scan(&s, s.begin, false);
+    p = open_level(&s, s.begin, ']');
+    if (p) p = next_token(&s, p);
+    if (!p) return fault->code;
+    s.has_escapes = false;
+    named->at = (size_t)(p - s.begin);
+    p = scan_value(&s, p);
+    if (!p) return fault->code;
+    named->end = (size_t)(p - s.begin);
+    named->has_escapes = s.has_escapes;
+    p = scan(&s, p, false);
+    if (p) named->closed = (size_t)(p - s.begin);
+    return scan_result(&s, p, true);
+}
+
+/* For callers that want the size only. */
+static inline void scan_init_small(struct scan *s, const uint8_t *p, size_t n, struct base_json_fault *fault)
+{
+    s->begin = p;
+    s->end = p + n;
+    s->fault = fault;
 }
 
 size_t base_json_scan_text(const uint8_t *p, size_t n)
 {
     struct base_json_fault fault;
     struct scan s;
-    s.begin = p;
-    s.end = p + n;
-    s.fault = &fault;
-    s.utf8_checked = false;
+    scan_init_small(&s, p, n, &fault);
     const uint8_t *end = n > 0 && *p == '"' ? scan_string(&s, p + 1) : NULL;
-    return end ? (size_t)(end - p) : 0;
+    return end && base_utf8_valid(p, (size_t)(end - p)) ? (size_t)(end - p) : 0;
 }
 
 size_t base_json_scan_number(const uint8_t *p, size_t n)
 {
     struct base_json_fault fault;
     struct scan s;
-    s.begin = p;
-    s.end = p + n;
-    s.fault = &fault;
-    s.utf8_checked = false;
+    scan_init_small(&s, p, n, &fault);
     const uint8_t *end = n > 0 ? scan_number(&s, p) : NULL;
     return end ? (size_t)(end - p) : 0;
 }

@@ -25,10 +25,15 @@ struct base_json_fault {
  * other; 0: none at all. utf8_checked: the text is known to be UTF-8. Returns the bytes consumed, or an enum
  * base_json_error with fault. Never reads past n. */
 ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked, struct base_json_fault *fault);
-/* The same, beginning inside an array after one of its elements: the other elements, the closing bracket and the
- * whitespace after it. The array counts as the first level of depth. */
-ssize_t base_json_scan_rest(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked,
-                            struct base_json_fault *fault);
+/* The same for an array that begins at p with its bracket, of text known to be UTF-8, whose first element, its name, is
+ * a string or a number, as its first character shows the caller. Says where they are. */
+struct base_json_named {
+    size_t at, end; /* the name */
+    bool has_escapes;
+    size_t closed; /* behind the array's closing bracket */
+};
+ssize_t base_json_scan_named(const uint8_t *p, size_t n, size_t max_depth, struct base_json_named *named,
+                             struct base_json_fault *fault);
 /* Checks one string or number at p, for callers that check the rest themselves. Returns its size, or 0 if there is
  * none. */
 size_t base_json_scan_text(const uint8_t *p, size_t n);

@@ -38,16 +38,10 @@ static inline char *base_put_text(char *out, const char *text)
     return out + n;
 }
 
-/* Writes the number without a terminator, at most BASE_DECIMAL_CHARS. Returns the end. */
+/* The digits of a number; writes them without a terminator, at most BASE_DECIMAL_CHARS, and returns the end. */
 enum { BASE_DECIMAL_CHARS = 20 };
-static inline char *base_put_decimal(char *out, uint64_t value)
-{
-    char digits[BASE_DECIMAL_CHARS], *p = digits + sizeof digits;
-    do {
-        *--p = (char)('0' + value % 10);
-    } while (value /= 10);
-    return base_put_bytes(out, p, (size_t)(digits + sizeof digits - p));
-}
+size_t base_decimal_size(uint64_t value);
+char *base_put_decimal(char *out, uint64_t value);
 
 /* The value of a hexadecimal digit, or -1. */
 static inline int base_hex_value(char c)

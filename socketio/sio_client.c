@@ -173,11 +173,12 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
 }
 
 /* The name as text: without quotes, escapes decoded. *decoded is to be freed. */
-static struct eio_str event_name(struct eio_str raw, char *inline_name, char **decoded)
+static struct eio_str event_name(const struct sio__payload *payload, char *inline_name, char **decoded)
 {
+    struct eio_str raw = payload->name;
     if (raw.n < 2 || raw.p[0] != '"') return raw;
     struct eio_str name = {raw.p + 1, raw.n - 2};
-    if (!memchr(name.p, '\\', name.n)) return name;
+    if (payload->name_is_plain || !memchr(name.p, '\\', name.n)) return name;
     char *out = raw.n <= SIO__NAME_INLINE ? inline_name : (*decoded = malloc(raw.n));
     if (!out) return name;
     return (struct eio_str){out, sio__json_decode_text(raw, out)};
@@ -189,7 +190,7 @@ static void on_event(struct sio_socket *socket, const struct sio__packet *packet
     char *decoded = NULL;
     struct sio__answer_to answer_to = {.answered = false};
     struct sio_event event = {
-        .name = event_name(payload->name, inline_name, &decoded),
+        .name = event_name(payload, inline_name, &decoded),
         .args = payload->args,
         .wants_ack = packet->has_id,
         .ack_id = packet->id,

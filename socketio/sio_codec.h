@@ -31,11 +31,11 @@ static inline ssize_t sio__json_scan(const uint8_t *p, size_t n, const struct si
     ssize_t size = base_json_scan(p, n, limits->max_depth, utf8_checked, &found);
     return size < 0 ? sio__json_fail(&found, fault) : size;
 }
-static inline ssize_t sio__json_scan_rest(const uint8_t *p, size_t n, const struct sio__json_limits *limits,
-                                          bool utf8_checked, struct sio__fault *fault)
+static inline ssize_t sio__json_scan_named(const uint8_t *p, size_t n, const struct sio__json_limits *limits,
+                                           struct base_json_named *named, struct sio__fault *fault)
 {
     struct base_json_fault found;
-    ssize_t size = base_json_scan_rest(p, n, limits->max_depth, utf8_checked, &found);
+    ssize_t size = base_json_scan_named(p, n, limits->max_depth, named, &found);
     return size < 0 ? sio__json_fail(&found, fault) : size;
 }
 static inline struct base_str sio__base_str(struct eio_str text)
@@ -84,6 +84,7 @@ struct sio__packet_limits {
 struct sio__packet {
     enum sio__packet_type type;
     bool has_id;
+    bool name_is_plain;         /* events: it is a string without escapes */
     bool placeholders_in_order; /* binary: the placeholders are 0,1,2,… each once, in order of their appearance */
     uint16_t attachment_count;  /* announced; 0 for the other types */
     uint64_t id;

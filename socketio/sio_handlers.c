@@ -83,7 +83,24 @@ void sio__hooks_clear(struct sio__hooks *hooks)
     *hooks = (struct sio__hooks){0};
 }
 
-static struct entry *find_entry(const struct sio__events *events, struct eio_str name, uint32_t hash)
+/* Peers choose the names that are looked up, but not those that are registered: collisions cannot be made, and it is
+ * enough to look at both ends. */
+static uint32_t hash_of_name(struct eio_str name)
+{
+    const char *p = name.p, *end = name.p + name.n;
+    uint32_t head = 0, tail = 0;
+    if (name.n >= 4) {
+        memcpy(&head, p, 4);
+        memcpy(&tail, end - 4, 4);
+    } else if (name.n > 0) {
+        head = (uint8_t)p[0];
+        tail = (uint32_t)(uint8_t)p[name.n / 2] << 8 | (uint8_t)end[-1];
+    }
+    uint64_t mixed = ((uint64_t)head << 32 | tail) * UINT64_C(0x9e3779b97f4a7c15) + name.n;
+    return (uint32_t)(mixed >> 32);
+}
+
+static inline struct entry *find_entry(const struct sio__events *events, struct eio_str name, uint32_t hash)
 {
     size_t at;
     struct entry *entry = base_table_first(&events->by_name, hash, &at);
@@ -95,7 +112,7 @@ static struct entry *find_entry(const struct sio__events *events, struct eio_str
 struct sio__hooks *sio__events_hooks(const struct sio__events *events, struct eio_str name)
 {
     if (events->by_name.count == 0) return NULL;
-    struct entry *entry = find_entry(events, name, sio__hash(name.p, name.n));
+    struct entry *entry = find_entry(events, name, hash_of_name(name));
     return entry ? &entry->hooks : NULL;
 }
 
@@ -118,7 +135,7 @@ static struct entry *entry_new(struct sio__events *events, struct eio_str name, 
 
 struct sio__hook *sio__events_add(struct sio__events *events, struct eio_str name, void *ctx)
 {
-    uint32_t hash = sio__hash(name.p, name.n);
+    uint32_t hash = hash_of_name(name);
     struct entry *entry = find_entry(events, name, hash);
     if (!entry) entry = entry_new(events, name, hash);
     return entry ? sio__hooks_add(&entry->hooks, ctx) : NULL;

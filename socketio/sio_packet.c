@@ -43,14 +43,18 @@ static void skip_space(struct decoder *d)
     d->p = base_json_skip_space(d->p, d->end);
 }
 
-/* Digits up to max; -1: there are none, or they mean more. */
+/* Digits up to max, which is far below 2^64; -1: there are none, or they mean more. */
 static int take_digits(struct decoder *d, uint64_t max, uint64_t *value)
 {
-    if (!is_digit(d->p, d->end)) return -1;
-    for (*value = 0; is_digit(d->p, d->end); d->p++) {
-        *value = *value * 10 + (uint64_t)(*d->p - '0');
-        if (*value > max) return -1;
+    const uint8_t *p = d->p;
+    uint64_t sum = 0;
+    for (unsigned digit; p < d->end && (digit = *p - (unsigned)'0') <= 9; p++) {
+        sum = sum * 10 + digit;
+        if (sum > max) return -1;
     }
+    if (p == d->p) return -1;
+    d->p = p;
+    *value = sum;
     return 0;
 }
 
@@ -145,7 +149,7 @@ static bool is_reserved(struct eio_str quoted)
                                            NAME("disconnecting"), NAME("newListener"),   NAME("removeListener")};
 #undef NAME
     char text[14 * 6]; /* the longest, every character as \u00xx */
-    if (quoted.n > sizeof text + 2 || !may_be_reserved(quoted.p[1])) return false;
+    if (quoted.n > sizeof text + 2) return false;
     size_t n = sio__json_decode_text(quoted, text);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (names[i].n == n && memcmp(names[i].p, text, n) == 0) return true;
@@ -153,54 +157,30 @@ static bool is_reserved(struct eio_str quoted)
     return false;
 }
 
-/* A value that is text, as almost every name is. */
-static int take_text(struct decoder *d, struct eio_str *value)
-{
-    size_t n = base_json_scan_text(d->p, (size_t)(d->end - d->p));
-    if (n == 0) return take_value(d, value); /* which knows what is wrong */
-    *value = slice(d->p, d->p + n);
-    d->p += n;
-    skip_space(d);
-    return 0;
-}
-
-static int take_name(struct decoder *d)
-{
-    const uint8_t *at = d->p;
-    bool text = at < d->end && *at == '"';
-    if (!text && !is_digit(at, d->end) && !(at < d->end && *at == '-')) {
-        return set_fault(d, at, EIO_EPROTO, "event name is neither text nor a number");
-    }
-    int error = text ? take_text(d, &d->packet->name) : take_value(d, &d->packet->name);
-    if (error) return error;
-    if (text && is_reserved(d->packet->name)) return set_fault(d, at, EIO_EPROTO, "reserved event name");
-    return 0;
-}
-
-/* d->p: after the event name, if any, within the array. One scan checks the rest; what is before the closing bracket
- * are the arguments. */
-static int take_rest(struct decoder *d, const uint8_t *array)
-{
-    const uint8_t *at = d->p;
-    ssize_t n = sio__json_scan_rest(at, (size_t)(d->end - at), &d->limits->json, true, d->fault);
-    if (n < 0) return fail_scanned(d);
-    d->p += n;
-    if (d->p != d->end) return set_fault(d, d->p, EIO_EPROTO, "bytes after the data");
-    d->packet->data = sio__json_trim(slice(array, d->end));
-    const uint8_t *bracket = array + d->packet->data.n - 1;
-    if (at < bracket && *at == ',') at++;
-    d->packet->args = sio__json_trim(slice(at, bracket));
-    return 0;
-}
-
+/* An array whose first element is the event's name: one scan checks all of it, and the arguments are what is left
+ * before its closing bracket. */
 static int take_event(struct decoder *d)
 {
-    const uint8_t *array = d->p;
+    struct sio__packet *packet = d->packet;
+    struct base_json_named named;
+    const uint8_t *array = d->p, *name = array + 1;
     if (*array != '[') return set_fault(d, array, EIO_EPROTO, "data is not an array");
-    d->p++;
-    skip_space(d);
-    int error = take_name(d);
-    return error ? error : take_rest(d, array);
+    name = base_json_skip_space(name, d->end);
+    bool text = name < d->end && *name == '"';
+    if (!text && !is_digit(name, d->end) && !(name < d->end && *name == '-'))
+        return set_fault(d, name, EIO_EPROTO, "event name is neither text nor a number");
+    ssize_t n = sio__json_scan_named(array, (size_t)(d->end - array), &d->limits->json, &named, d->fault);
+    if (n < 0) return fail_scanned(d);
+    if (array + n != d->end) return set_fault(d, array + n, EIO_EPROTO, "bytes after the data");
+    packet->name = slice(name, array + named.end);
+    packet->name_is_plain = text && !named.has_escapes;
+    if (text && may_be_reserved(name[1]) && is_reserved(packet->name))
+        return set_fault(d, name, EIO_EPROTO, "reserved event name");
+    packet->data = slice(array, array + named.closed);
+    const uint8_t *args = base_json_skip_space(array + named.end, d->end);
+    if (*args == ',') args++;
+    packet->args = sio__json_trim(slice(args, array + named.closed - 1));
+    return 0;
 }
 
 static int take_ack(struct decoder *d)
@@ -285,14 +265,6 @@ int sio__packet_decode(const uint8_t *p, size_t n, const struct sio__packet_limi
 
 /* -------------------------------------------------------------------------------------------------- encoding */
 
-static size_t count_digits(uint64_t value)
-{
-    enum { DIGITS_MAX = 20 }; /* of 64 bits: the next limit would not fit */
-    size_t n = 1;
-    for (uint64_t limit = 10; n < DIGITS_MAX && value >= limit; limit *= 10) n++;
-    return n;
-}
-
 static bool has_namespace(const struct sio__outgoing *packet)
 {
     return packet->nsp.n > 1 || (packet->nsp.n == 1 && packet->nsp.p[0] != '/');
@@ -313,9 +285,9 @@ static bool is_binary(const struct sio__outgoing *packet)
 size_t sio__packet_size(const struct sio__outgoing *packet)
 {
     size_t size = 1 + packet->json.n;
-    if (is_binary(packet)) size += count_digits(packet->attachment_count) + 1;
+    if (is_binary(packet)) size += base_decimal_size(packet->attachment_count) + 1;
     if (has_namespace(packet)) size += packet->nsp.n + 1;
-    if (packet->has_id) size += count_digits(packet->id);
+    if (packet->has_id) size += base_decimal_size(packet->id);
     uint8_t parts = parts_of[packet->type];
     if (parts & LIST) size += 2;
     if (parts & NAME) size += base_json_quoted_size(packet->name.p, packet->name.n) + (packet->json.n > 0);

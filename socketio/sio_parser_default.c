@@ -29,7 +29,7 @@ static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
         if (sio__pending_begin(client, &packet, p, n) != 0) sio__client_parse_error(client, "out of memory");
         return;
     }
-    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}};
+    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}, packet.name_is_plain};
     sio__client_packet(client, &packet, &payload);
 }
 

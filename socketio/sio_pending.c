@@ -89,6 +89,7 @@ int sio__pending_finish(struct sio__pending *pending, struct sio__payload *paylo
 {
     const struct sio__packet *packet = &pending->packet;
     payload->name = packet->name;
+    payload->name_is_plain = packet->name_is_plain;
     payload->args = (struct sio_args){packet->args, pending->attachments, packet->attachment_count};
     return packet->placeholders_in_order ? 0 : renumber(pending, &payload->args);
 }

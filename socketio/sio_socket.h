@@ -161,6 +161,7 @@ bool sio__v2_error_is_data(const char *data_json);
 struct sio__payload {
     struct eio_str name; /* as it stands */
     struct sio_args args;
+    bool name_is_plain; /* known to be a string without escapes */
 };
 /* The parser's results: checked packets, and malformed ones, for which the client is closed. */
 void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,

@@ -276,23 +276,30 @@ static void brackets_match_at_every_level(void **state)
     }
 }
 
-static void rest_of_an_array(void **state)
+static void arrays_with_a_name(void **state)
 {
     (void)state;
     struct sio__fault fault;
     struct sio__json_limits one = {1};
-#define REST(text, limit) sio__json_scan_rest((const uint8_t *)(text), strlen(text), limit, true, &fault)
-    assert_int_equal(REST("]", &one), 1);
-    assert_int_equal(REST(" , 1 , \"x\" ] x", &one), 13);
-    assert_int_equal(REST(",[]]", &one), EIO_ETOOBIG);
-    assert_int_equal(REST(",[{}]]", &limits), 6);
-    assert_int_equal(REST("", &limits), EIO_EPROTO);
-    assert_int_equal(REST(",]", &limits), EIO_EPROTO);
-    assert_int_equal(REST("1]", &limits), EIO_EPROTO);
-    assert_int_equal(REST(",1", &limits), EIO_EPROTO);
-    assert_int_equal(REST("}", &limits), EIO_EPROTO);
-#undef REST
-    assert_int_equal(sio__json_scan_rest(NULL, 0, &limits, true, &fault), EIO_EPROTO);
+    struct base_json_named named;
+#define NAMED(text, limit) sio__json_scan_named((const uint8_t *)(text), strlen(text), limit, &named, &fault)
+    assert_int_equal(NAMED("[\"a\"]", &one), 5);
+    assert_int_equal(NAMED("[ 12 , 1 , \"x\" ] x", &one), 17);
+    assert_int_equal(named.at, 2);
+    assert_int_equal(named.end, 4);
+    assert_int_equal(named.closed, 16);
+    assert_false(named.has_escapes);
+    assert_int_equal(NAMED("[\"\\u0061\",\"b\"]", &one), 14);
+    assert_true(named.has_escapes);
+    assert_int_equal(NAMED("[\"a\",\"\\n\"]", &one), 10);
+    assert_false(named.has_escapes);
+    assert_int_equal(NAMED("[1,[]]", &one), EIO_ETOOBIG);
+    assert_int_equal(NAMED("[1]", &(struct sio__json_limits){0}), EIO_ETOOBIG);
+    assert_int_equal(NAMED("[\"a\",[{}]]", &limits), 10);
+    static const char *const wrong[] = {"[",     "[ ",  "[\"a",     "[1",   "[1,", "[1,]",
+                                        "[1 2]", "[1}", "[\"a\"1]", "[01]", "[-]"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_int_equal(NAMED(wrong[i], &limits), EIO_EPROTO);
+#undef NAMED
     assert_int_equal(sio__json_scan(NULL, 0, &limits, true, &fault), EIO_EPROTO);
 }
 
@@ -450,7 +457,7 @@ int main(void)
         cmocka_unit_test(invalid_utf8_is_refused),
         cmocka_unit_test(depth_is_limited),
         cmocka_unit_test(brackets_match_at_every_level),
-        cmocka_unit_test(rest_of_an_array),
+        cmocka_unit_test(arrays_with_a_name),
         cmocka_unit_test(values_are_skipped),
         cmocka_unit_test(text_is_decoded),
         cmocka_unit_test(text_is_quoted),
