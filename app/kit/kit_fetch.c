@@ -19,9 +19,10 @@ struct kit_fetcher {
     struct eio_timer timer; /* when libcurl wants to be called */
     struct kit_fetch *first;
     struct kit_fetch_stats stats;
-    struct watch *acting; /* whose descriptor libcurl reads or writes now; NULL: none, or it is gone */
-    bool in_callback;     /* of libcurl, which takes and gives back no request now */
-    bool has_waiting;     /* requests to be taken or given back afterwards */
+    uint64_t gather_count; /* of those that began to gather */
+    struct watch *acting;  /* whose descriptor libcurl reads or writes now; NULL: none, or it is gone */
+    bool in_callback;      /* of libcurl, which takes and gives back no request now */
+    bool has_waiting;      /* requests to be taken or given back afterwards */
 };
 
 struct kit_fetch {
@@ -69,13 +70,21 @@ static void stop_gathering(struct watch *watch)
     event_add(watch->event, NULL);
 }
 
-/* When to read next: at common steps, so that many are read in one turn of the loop. One that gathers keeps its phase,
- * also if it was read late: else what held up all of them once would have all of them read at the same time from then
- * on. */
-static uint64_t next_read_ms(const struct watch *watch, uint64_t now)
+/* When one that begins to gather is read first: at common steps, so that many are read in one turn of the loop, and at
+ * each of the interval's steps as many as at the others, so that no turn becomes long when many begin together. */
+static uint64_t first_read_ms(const struct watch *watch, uint64_t now)
 {
     uint64_t interval = watch->gather_ms, step = interval % 10 ? GATHER_STEP_MS : 10;
-    uint64_t due = watch->gathers ? watch->due_ms + interval : now - now % step + interval;
+    uint64_t due = now - now % interval + watch->fetcher->gather_count++ % (interval / step) * step;
+    return due > now ? due : due + interval;
+}
+
+/* One that gathers keeps its phase, also if it was read late: else what held up all of them once would have all of them
+ * read at the same time from then on. */
+static uint64_t next_read_ms(const struct watch *watch, uint64_t now)
+{
+    uint64_t interval = watch->gather_ms, due = watch->due_ms + interval;
+    if (!watch->gathers) return first_read_ms(watch, now);
     return due > now ? due : due + ((now - due) / interval + 1) * interval;
 }
 

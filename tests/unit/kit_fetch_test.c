@@ -451,6 +451,76 @@ static void gathers_what_comes_quickly(void **state)
     close(listener);
 }
 
+/* Of two streams that began together. */
+struct stream {
+    struct kit_fetch *fetch;
+    int fd;
+    bool gathers;
+    unsigned turn; /* in which it was read last */
+};
+static unsigned turns;
+
+static bool on_stream(void *ctx, int status, struct eio_str data)
+{
+    struct stream *stream = ctx;
+    (void)status, (void)data;
+    stream->gathers = kit_fetch_gathers(stream->fetch);
+    stream->turn = turns;
+    return true;
+}
+
+static void open_stream(struct stream *stream, int listener, const char *url)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    struct kit_fetch_options options = {
+        .url = url, .gather_ms = GATHER_MS, .on_data = on_stream, .on_done = on_done, .ctx = stream};
+    char request[2048];
+    stream->fetch = kit_fetch_start(t.fetcher, &options);
+    turn_until_readable(listener);
+    stream->fd = accept(listener, NULL, NULL);
+    turn_until_readable(stream->fd);
+    assert_true(recv(stream->fd, request, sizeof request, 0) > 0);
+    assert_int_equal(send(stream->fd, head, sizeof head - 1, 0), sizeof head - 1);
+}
+
+static void read_both(struct stream *streams)
+{
+    unsigned before = turns;
+    for (size_t i = 0; i < 2; i++) say(streams[i].fd, "x");
+    for (unsigned i = 0; i < 10000 && (streams[0].turn <= before || streams[1].turn <= before); i++) {
+        turns++;
+        turn_soon();
+    }
+    assert_true(streams[0].turn > before && streams[1].turn > before);
+}
+
+/* Else many that begin in one moment would be read in one turn of the loop from then on, which would be a long one. */
+static void those_that_begin_together_gather_one_after_the_other(void **state)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    struct stream streams[2] = {{NULL, -1, false, 0}, {NULL, -1, false, 0}};
+    char url[64];
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    bool is_apart = false;
+    (void)state;
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 2), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    for (size_t i = 0; i < 2; i++) open_stream(&streams[i], listener, url);
+    /* A slow machine may be late for both at once: then it is tried again. */
+    for (int i = 0; i < 50 && !is_apart; i++) {
+        read_both(streams);
+        is_apart = streams[0].gathers && streams[1].gathers && streams[0].turn != streams[1].turn;
+    }
+    assert_true(is_apart);
+    for (size_t i = 0; i < 2; i++) say(streams[i].fd, "");
+    run_until_done(2);
+    for (size_t i = 0; i < 2; i++) close(streams[i].fd);
+    close(listener);
+}
+
 static void is_cancelled_from_outside(void **state)
 {
     struct kit_fetch_options options = options_for("/never");
@@ -492,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gathers_what_comes_quickly, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(those_that_begin_together_gather_one_after_the_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_urls_that_are_none_of_http, set_up, tear_down),
     };
