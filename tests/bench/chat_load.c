@@ -1,6 +1,8 @@
 /* The load of scripts/bench-chat, in one process of one thread: a model's server that says a number of words a second
  * in each answer, and a Socket.IO client of /chat for each answer, which measures how long each word took from the one
  * to the other. Every word must arrive, in its place, once, and every answer must end; otherwise there is no figure.
+ * The model says its first word when all chats have asked, so that a server that is too slow can be measured, too; the
+ * answers end one after the other within a second, whose words count for the processor time alone.
  *
  * usage: parley-bench-chat-load UPSTREAM_PORT SERVER_PORT SERVER_PID CHATS RATE WARMUP_S SECONDS < tokens, one a line
  */
@@ -54,12 +56,13 @@ struct chat {
     struct peer *upstream; /* NULL: not asked yet */
     enum chat_state state;
     unsigned number, said, heard;
-    double next_at; /* when the next word is due */
+    double phase;   /* 0 to 1: where in an interval its words are due, and when its answer ends */
+    double next_at; /* when the next word is due; 0: not asked yet, or the answer has ended */
     double *said_at;
 };
 
 struct bench {
-    unsigned chat_count, opening, opened, talking, ended;
+    unsigned chat_count, opening, opened, asked, talking, ended;
     struct chat *chats;
     char (*tokens)[512];
     unsigned words_max, server_port;
@@ -68,7 +71,7 @@ struct bench {
     int epoll_fd, listen_fd;
     double words_from, words_until;    /* when words are measured; 0: not known yet */
     double cpu_before_s, own_before_s; /* at words_from */
-    uint64_t pieces, words;            /* that arrived, of those said since then */
+    uint64_t pieces, words;            /* that arrived, of those said since words_from */
     struct histogram took;
     char *buffer;
 };
@@ -135,16 +138,20 @@ static void end_answer(struct chat *chat)
     chat->next_at = 0;
 }
 
-/* Words of different chats are due at different times, spread evenly and not in the chats' order. */
 static void begin_answer(struct chat *chat, struct peer *upstream)
 {
-    struct bench *bench = chat->client.bench;
-    double now = now_s(), phase = (double)(chat->number * 2654435761u % 65536) / 65536;
     if (chat->upstream) die("chat %u: the model was asked twice", chat->number);
     chat->upstream = upstream;
     upstream->chat = chat;
     send_all(upstream, answer_head, sizeof answer_head - 1);
-    chat->next_at = now + bench->interval_s * (1 + phase);
+    chat->client.bench->asked++;
+}
+
+/* Words of different chats are due at different times, spread evenly and not in the chats' order. */
+static void begin_words(struct bench *bench, double now)
+{
+    for (unsigned i = 0; i < bench->chat_count; i++)
+        bench->chats[i].next_at = now + bench->interval_s * (1 + bench->chats[i].phase);
 }
 
 static void read_request(struct peer *upstream, const char *p, size_t n)
@@ -235,7 +242,7 @@ static void hear_words(struct chat *chat, struct frame frame)
         if (chat->heard >= chat->said) die("chat %u: a word nobody said", chat->number);
         double said_at = chat->said_at[chat->heard++];
         if (!bench->words_from || said_at < bench->words_from) continue;
-        histogram_add(&bench->took, now - said_at);
+        if (said_at < bench->words_until) histogram_add(&bench->took, now - said_at);
         bench->words++;
         is_measured = true;
     }
@@ -368,7 +375,7 @@ static void say_what_is_due(struct bench *bench)
     for (unsigned i = 0; i < bench->opened; i++) {
         struct chat *chat = &bench->chats[i];
         if (!chat->next_at || chat->next_at > now) continue;
-        if (bench->words_until && now >= bench->words_until) {
+        if (bench->words_until && now >= bench->words_until + chat->phase) {
             end_answer(chat);
             continue;
         }
@@ -395,7 +402,10 @@ static void run(struct bench *bench)
         double now = now_s();
         turn(bench);
         if (now > give_up_at) die("%u of %u answers have ended", bench->ended, bench->chat_count);
-        if (!all_talk_at && bench->talking == bench->chat_count) all_talk_at = now;
+        if (!all_talk_at && bench->talking == bench->chat_count && bench->asked == bench->chat_count) {
+            all_talk_at = now;
+            begin_words(bench, now);
+        }
         if (!all_talk_at || bench->words_from || now < all_talk_at + bench->warmup_s) continue;
         bench->words_from = now;
         bench->words_until = now + bench->seconds;
@@ -438,7 +448,9 @@ static void make_chats(struct bench *bench)
 {
     for (unsigned i = 0; i < bench->chat_count; i++) {
         struct chat *chat = &bench->chats[i];
-        *chat = (struct chat){.number = i, .client = {.bench = bench, .chat = chat, .fd = -1}};
+        *chat = (struct chat){.number = i,
+                              .phase = (double)(i * 2654435761u % 65536) / 65536,
+                              .client = {.bench = bench, .chat = chat, .fd = -1}};
         chat->said_at = calloc(bench->words_max, sizeof *chat->said_at);
         if (!chat->said_at) die("out of memory");
     }
@@ -454,7 +466,7 @@ int main(int argc, char **argv)
                           .warmup_s = number_of(argv[6]),
                           .seconds = number_of(argv[7])};
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    bench.words_max = (unsigned)((bench.warmup_s + bench.seconds + 60) / bench.interval_s);
+    bench.words_max = (unsigned)((bench.warmup_s + bench.seconds + 10) / bench.interval_s);
     bench.chats = calloc(bench.chat_count, sizeof *bench.chats);
     bench.tokens = calloc(bench.chat_count, sizeof *bench.tokens);
     bench.buffer = malloc(READ_BYTES);
