@@ -13,7 +13,7 @@ import { keyOf, now, sign } from "./lib/tokens.mjs";
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { startParley } = await import("../browser/server.mjs");
 
-const WITHIN_MS = 100, TRIES = 10; // a machine that is busy with other things may need some
+const WITHIN_MS = 100, TRIES = 50; // a machine that is busy with other things may need some
 const tools = [{ name: "rest", description: "Never ends", inputSchema: { type: "object", properties: {} } }];
 const clients = [], servers = [], mcp = { running: 0, cancelled: 0 };
 let model, parley, script, folder;

@@ -5,7 +5,7 @@ import { afterEach, test } from "node:test";
 import { createClient } from "redis";
 import { startRedis } from "./lib/redis.mjs";
 import { Cluster } from "./lib/cluster.mjs";
-import { PATIENCE_MS, until } from "../support/wait.mjs";
+import { PATIENCE_MS, until, withTimeEnough } from "../support/wait.mjs";
 
 const PARLEYS = ["parley1", "parley2"];
 let cluster;
@@ -37,7 +37,7 @@ for (const [what, fail, mend] of [
   ["stopped for a while", async (redis) => redis.pause(), async (redis) => redis.resume()],
 ]) {
   test(`Redis is ${what}`, { timeout: 10 * PATIENCE_MS }, async () => {
-    const clients = await inARoom(PARLEYS);
+    const clients = await inARoom(PARLEYS, { "request-timeout": 2000 });
     const { parley1, parley2 } = clients;
     const { redis } = cluster;
     await parley1.op({ op: "emit", to: "room", ev: "before", args: [0] });
@@ -61,7 +61,7 @@ for (const [what, fail, mend] of [
     await parley2.op({ op: "emit", to: "joined meanwhile", ev: "own", args: [2] });
     await until(() => heard(parley1, "own").length === 2, "a room that began meanwhile is heard");
     assert.deepEqual(heard(parley1, "own"), [1, 2]);
-    assert.deepEqual((await parley1.op({ op: "fetchSockets" })).length, 2);
+    await until(async () => (await parley1.op({ op: "fetchSockets" })).length === 2, "the other is asked again");
   });
 }
 
@@ -109,19 +109,30 @@ test("a node that was killed is not waited for", { timeout: 10 * PATIENCE_MS }, 
 });
 
 test("a node that hangs is missing from the answers, and hears what was said when it wakes up", { timeout: 10 * PATIENCE_MS }, async () => {
-  const { parley1, parley2, node } = await inARoom([...PARLEYS, "node"]);
+  const { parley1, parley2, node } = await inARoom([...PARLEYS, "node"], { "request-timeout": 2000 });
   process.kill(cluster.nodes.parley2.pid, "SIGSTOP");
   for (const one of [parley1, node]) one.on("question", (answer) => answer(one.name));
-  const begin = Date.now();
-  assert.deepEqual((await parley1.op({ op: "fetchSockets" })).map(({ id }) => id).sort(), [parley1.id, node.id].sort());
-  assert.ok(Date.now() - begin > 1900, "the timeout of 2 s");
+  await until(async () => { // on a busy machine the other one may be late, too
+    const begin = Date.now();
+    const ids = (await parley1.op({ op: "fetchSockets" })).map(({ id }) => id);
+    assert.ok(Date.now() - begin > 1900, "the timeout of 2 s");
+    assert.ok(ids.includes(parley1.id) && !ids.includes(parley2.id));
+    return ids.includes(node.id);
+  }, "the sockets of those that answer");
   assert.match(cluster.nodes.parley1.output(), /timed out; other servers that did not answer: 1 of 2: 1 of [\w-]{6}, [\w-]{6}/);
-  assert.deepEqual(await parley1.op({ op: "serverSideEmitWithAck", args: [] }), { err: "timeout", responses: ["node"] });
-  const { err, responses } = await parley1.op({ op: "emitWithAck", to: "room", ev: "question", timeout: 5000 });
-  assert.equal(err, "timeout");
-  assert.deepEqual(responses.sort(), ["node", "parley1"]);
+  await until(async () => {
+    const { err, responses } = await parley1.op({ op: "serverSideEmitWithAck", args: [] });
+    assert.equal(err, "timeout");
+    assert.ok(!responses.includes("parley2"));
+    return responses.includes("node");
+  }, "an answer of the other server");
+  await withTimeEnough([2000, 5000, PATIENCE_MS / 2], async (timeout) => {
+    const { err, responses } = await parley1.op({ op: "emitWithAck", to: "room", ev: "question", timeout });
+    assert.equal(err, "timeout");
+    assert.deepEqual(responses.sort(), ["node", "parley1"]);
+  });
   await parley1.op({ op: "emit", to: "room", ev: "wake up", args: [1] });
   process.kill(cluster.nodes.parley2.pid, "SIGCONT");
   await until(() => heard(parley2, "wake up").length === 1, "it hears again");
-  assert.equal((await parley1.op({ op: "fetchSockets" })).length, 3);
+  await until(async () => (await parley1.op({ op: "fetchSockets" })).length === 3, "its sockets");
 });

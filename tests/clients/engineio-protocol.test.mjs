@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { start } from "./lib/server.mjs";
 import { Polling, Raw, RS, Socket, openWebSocket, request } from "./lib/wire.mjs";
-import { until, within } from "../support/wait.mjs";
+import { until, withTimeEnough, within } from "../support/wait.mjs";
 
 const PING_INTERVAL_MS = 25000;
 const PING_TIMEOUT_MS = 20000;
@@ -278,13 +278,16 @@ describe("heartbeat", () => {
   });
 
   test("polling: a pending poll of a session that times out is ended", async () => {
-    const slow = await start("eio-proto", { "ping-interval": INTERVAL_MS, "ping-timeout": 2000 });
-    const polling = await new Polling(slow).open();
-    assert.equal((await polling.get()).body, "2");
-    const { status } = await within("the poll's end", polling.get());
-    assert.ok(status === 200 || status === 400, `status ${status}`);
-    await polling.assertGone();
-    await slow.stop();
+    await withTimeEnough([1000, 5000, 30000], async (timeout) => {
+      const slow = await start("eio-proto", { "ping-interval": INTERVAL_MS, "ping-timeout": timeout });
+      try {
+        const polling = await new Polling(slow).open();
+        assert.equal((await polling.get()).body, "2");
+        const { status } = await within("the poll's end", polling.get());
+        assert.ok(status === 200 || status === 400, `status ${status}`);
+        await polling.assertGone();
+      } finally { await slow.stop(); }
+    });
   });
 
   test("websocket: the server pings and a pong keeps the session", async () => {
@@ -421,14 +424,17 @@ describe("upgrade", () => {
   });
 
   test("an upgraded session has heartbeats over WebSocket", async () => {
-    const beating = await start("eio-proto", { "ping-interval": 300, "ping-timeout": 2000 });
-    const { socket } = await upgraded(beating);
-    for (let i = 0; i < 2; i++) {
-      assert.equal(await socket.next(), "2");
-      socket.send("3");
-    }
-    await socket.assertClosed();
-    await beating.stop();
+    await withTimeEnough([1000, 5000, 30000], async (timeout) => {
+      const beating = await start("eio-proto", { "ping-interval": 300, "ping-timeout": timeout });
+      try {
+        const { socket } = await upgraded(beating);
+        for (let i = 0; i < 2; i++) {
+          assert.equal(await socket.next(), "2");
+          socket.send("3");
+        }
+        await socket.assertClosed();
+      } finally { await beating.stop(); }
+    });
   });
 
   test("a probing WebSocket that goes away leaves the session on polling", async () => {

@@ -12,6 +12,17 @@ export function within(what, promise, ms = PATIENCE_MS) {
   return Promise.race([promise, limit]).finally(() => clearTimeout(timer));
 }
 
+// For a time that has to be over for one thing and not yet for another: runs attempt(ms) with longer ones until it does not throw.
+export async function withTimeEnough(times, attempt) {
+  for (const [i, ms] of times.entries()) {
+    try {
+      return await attempt(ms);
+    } catch (error) {
+      if (i === times.length - 1) throw error;
+    }
+  }
+}
+
 // Asks until the condition holds, and returns what it returned. `what` may be a function: it is called if it never did.
 export async function until(condition, what, ms = PATIENCE_MS) {
   const deadline = Date.now() + ms;
