@@ -53,6 +53,7 @@ struct eio_offer;
     X(EIO_ESYS, -8, "system call failed, see errno") \
     X(EIO_EEXIST, -9, "exists already")
 
+/* What functions return; eio_strerror() has the texts. */
 enum eio_error {
     EIO_OK = 0,
 #define X(name, value, text) name = value,
@@ -82,6 +83,7 @@ EIO_API bool eio_str_is(struct eio_str s, const char *text);
 
 /* --------------------------------------------------------------------- log */
 
+/* How urgent a line is. */
 enum eio_log_level { EIO_LOG_ERROR, EIO_LOG_WARN, EIO_LOG_INFO, EIO_LOG_DEBUG };
 
 /* Receives finished lines without a newline. */
@@ -98,6 +100,7 @@ EIO_API void eio_log(enum eio_log_level level, const char *format, ...) __attrib
 
 struct eio_loop;
 
+/* Called on the loop's thread. */
 typedef void (*eio_loop_fn)(void *ctx);
 
 /* A loop on a new event_base and the real monotonic clock. */
@@ -217,6 +220,7 @@ EIO_API void eio_deadline_stop(struct eio_deadlines *queue, struct eio_deadline 
     X(EIO_LIMIT_QUEUE_BYTES, "max_queue_bytes")                                             \
     X(EIO_LIMIT_QUEUE_MESSAGES, "max_queue_messages")
 
+/* What a limit is called: an index of limit_hits in the stats. */
 enum eio_limit {
 #define X(name, text) name,
     EIO_LIMITS(X)
@@ -247,6 +251,7 @@ EIO_API bool eio_rate_take(struct eio_rate *rate, uint64_t now_ms, uint32_t per_
 
 /* ------------------------------------------------------------------ frames */
 
+/* What a message is: UTF-8 text, or bytes. */
 enum eio_kind { EIO_TEXT, EIO_BINARY };
 
 /* One message, encoded once, immutable after the first send, shared by all its receivers by reference. */
@@ -285,6 +290,7 @@ EIO_API struct eio_frame *eio_batch_frame(const struct eio_batch *batch, size_t 
 
 /* --------------------------------------------------------------- Engine.IO */
 
+/* Transports; a set of them is their sum. */
 enum eio_transport { EIO_POLLING = 1, EIO_WEBSOCKET = 2 };
 
 #define EIO_CLOSE_REASONS(X)                           \
@@ -297,6 +303,7 @@ enum eio_transport { EIO_POLLING = 1, EIO_WEBSOCKET = 2 };
     X(EIO_CLOSE_SHUTTING_DOWN, "server shutting down") \
     X(EIO_CLOSE_POLICY, "policy violation") /* a limit was hit; a WebSocket is closed with 1008 */
 
+/* Why a session ended; eio_close_reason_text() has the reference's words. */
 enum eio_close_reason {
 #define X(name, text) name,
     EIO_CLOSE_REASONS(X)
@@ -310,6 +317,7 @@ struct eio_session;
 /* What happens above max_queue_bytes and max_queue_messages. */
 enum eio_queue_policy { EIO_QUEUE_CLOSE, EIO_QUEUE_DROP_OLDEST };
 
+/* The headers of CORS; `origin` NULL: none are sent. */
 struct eio_cors {
     const char *origin;          /* NULL: CORS off; "*": any, sent as "*" ; "reflect": any, echoed;
                                   * else a comma-separated list of allowed origins; an entry in slashes is a POSIX
@@ -345,6 +353,7 @@ struct eio_cookie {
 #define EIO_MACHINE_BYTES 8
 #define EIO_OWNERS_MAX 256
 
+/* A server's options; eio_options_init() has the defaults that stand beside the fields. */
 struct eio_options {
     const char *path;           /* "/engine.io", a prefix as in the reference; trailing slash added */
     bool add_trailing_slash;    /* true; false: the prefix is `path` itself */
@@ -401,6 +410,7 @@ struct eio_message {
     const struct eio_http_head *head; /* of the POST that brought it just now; else the handshake's */
 };
 
+/* What the application is called for. Any may be NULL. */
 struct eio_handlers {
     /* A session is open. Returning does not send anything; eio_session_set_data() is usual here. */
     void (*on_open)(struct eio_session *session, void *ctx);
@@ -503,12 +513,14 @@ EIO_API struct eio_http_stream *eio_server_stream(struct eio_server *server, str
 /* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
 EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
 
+/* How many sessions are open. */
 EIO_API size_t eio_server_session_count(const struct eio_server *server);
 /* The open session of that id, or NULL. */
 EIO_API struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size);
 /* Calls fn for each session; fn may close it. */
 EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx);
 
+/* Counters since the server was made; eio_server_get_stats() fills them in. */
 struct eio_server_stats {
     uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, posts_refused, upgrades;
     uint64_t messages_in, messages_out, bytes_in, bytes_out;

@@ -13,6 +13,7 @@ extern "C" {
 
 /* ---------------------------------------------------------------- requests */
 
+/* Methods that handlers see. */
 enum eio_http_method {
     EIO_HTTP_GET,
     EIO_HTTP_HEAD,
@@ -59,6 +60,7 @@ EIO_API int eio_query_get(struct eio_str query, const char *name, char *out, siz
 /* One request, from its route's handler until it is answered. */
 struct eio_http_request;
 
+/* The request line and headers; valid until the reply. */
 EIO_API const struct eio_http_head *eio_http_request_head(const struct eio_http_request *request);
 /* The whole body, decoded from chunks; valid until the reply. */
 EIO_API struct eio_str eio_http_request_body(const struct eio_http_request *request);
@@ -74,9 +76,11 @@ EIO_API struct eio_loop *eio_http_request_loop(const struct eio_http_request *re
 
 /* ----------------------------------------------------------------- replies */
 
+/* A header of a reply. */
 struct eio_http_reply_field {
     const char *name, *value;
 };
+/* A whole reply; what it points to is copied. */
 struct eio_http_reply {
     int status;               /* 200, 404, … */
     const char *content_type; /* NULL: none */
@@ -124,6 +128,7 @@ EIO_API void eio_http_stream_abort(struct eio_http_stream *stream);
 
 struct eio_http;
 
+/* Options of the HTTP server, with the defaults beside the fields. */
 struct eio_http_options {
     size_t max_head_bytes;    /* 16384: request line and headers; above: 431 */
     size_t max_line_bytes;    /* 8192: the request line (414) or one header (431) */
@@ -174,6 +179,7 @@ EIO_API uint16_t eio_http_port(const struct eio_http *http);
 EIO_API void eio_http_stop_listening(struct eio_http *http);
 EIO_API struct eio_loop *eio_http_loop(struct eio_http *http);
 
+/* Handles a request: it replies now, or keeps the request and replies later. */
 typedef void (*eio_http_fn)(struct eio_http_request *request, void *ctx);
 /* Sends requests whose path is `path` (or starts with it, if it ends in '*') to fn; the longest match wins.
  * Without a match: 404. max_body_bytes 0: the option's. Returns 0, EIO_EEXIST, EIO_ENOMEM. */
@@ -183,6 +189,7 @@ EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_b
 EIO_API int eio_http_route_early(struct eio_http *http, const char *path,
                                  bool (*is_early)(const struct eio_http_head *head, void *ctx));
 
+/* Counters since the server was made; eio_http_get_stats() fills them in. */
 struct eio_http_stats {
     uint64_t accepted, requests, refused, timeouts, aborted, tls_errors;
     uint64_t adopted, handed_over; /* connections that came from another node, or went there */
@@ -229,6 +236,7 @@ EIO_API int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take
  * socketpair(AF_UNIX, SOCK_SEQPACKET): descriptors as SCM_RIGHTS. What arrives is adopted. */
 struct eio_handoff;
 
+/* Options of a handover, with the defaults beside the fields. */
 struct eio_handoff_options {
     size_t max_queue;       /* 256 handovers that the socket did not take yet; above: EIO_EAGAIN */
     size_t max_queue_bytes; /* 4194304: the same */
@@ -248,6 +256,7 @@ EIO_API int eio_handoff_offer(struct eio_handoff *handoff, struct eio_offer *off
 /* The same for one that is in hand. On failure it stays the caller's. */
 EIO_API int eio_handoff_send(struct eio_handoff *handoff, struct eio_http_handover *handover);
 
+/* Counters since the handover was made; eio_handoff_get_stats() fills them in. */
 struct eio_handoff_stats {
     uint64_t sent, received;
     uint64_t declined;  /* queue full or peer gone */

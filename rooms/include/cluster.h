@@ -39,12 +39,14 @@ extern "C" {
 
 struct event_base;
 
+/* How urgent a line is. */
 enum rooms_log_level { ROOMS_LOG_ERROR, ROOMS_LOG_WARN, ROOMS_LOG_INFO, ROOMS_LOG_DEBUG };
 /* One line without its end, borrowed; never has a password in it. */
 typedef void (*rooms_log_fn)(void *ctx, enum rooms_log_level level, const char *line);
 
 /* ----------------------------------------------------------------- messages */
 
+/* Sizes of uids. */
 enum {
     ROOMS_UID_SIZE = 16, /* characters of this node's uid; those of others may have up to ROOMS_UID_MAX */
     ROOMS_UID_MAX = 63,
@@ -96,6 +98,7 @@ struct rooms_cluster {
     struct rooms_cluster_state *state;
 };
 
+/* What a carrier does for its cluster. */
 struct rooms_carrier_ops {
     /* Sends to all other nodes. Returns 0 if the message was sent or queued. The message is only valid during the call.
      * Must not call rooms_cluster_receive() or another function of this header that delivers before it returns. */
@@ -116,6 +119,7 @@ struct rooms_carrier_ops {
     void (*incomplete)(struct rooms_cluster *cluster, const char *missing);
 };
 
+/* Options of a cluster; rooms_cluster_options_init() has the defaults that stand beside the fields. */
 struct rooms_cluster_options {
     uint32_t request_timeout_ms;    /* 5000; a caller may name another for its request */
     uint32_t heartbeat_interval_ms; /* 5000; 0: no heartbeats, the carrier itself knows which nodes are there */
@@ -139,6 +143,7 @@ struct rooms_cluster_stats {
     uint64_t log_late; /* times that deliveries stopped waiting for the log */
 };
 
+/* What a cluster is made of. */
 struct rooms_cluster_setup {
     const struct rooms_carrier_ops *carrier;     /* kept; usually static */
     const struct rooms_cluster_options *options; /* copied; NULL: the defaults */
@@ -273,6 +278,7 @@ ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const str
  * NULL. */
 ROOMS_API void rooms_redis_free(struct rooms_redis *redis);
 
+/* How the connections are, and counters since they were made; rooms_redis_get_stats() fills them in. */
 struct rooms_redis_stats {
     bool connected;       /* all connections are ready and all subscriptions confirmed */
     uint64_t degraded_ms; /* for how long it has not been connected, or Redis has refused commands; 0: all is well */
@@ -353,6 +359,7 @@ ROOMS_API struct rooms_postgresql *rooms_postgresql_new(struct event_base *base,
  * NULL. */
 ROOMS_API void rooms_postgresql_free(struct rooms_postgresql *postgresql);
 
+/* How the connections are, and counters since they were made; rooms_postgresql_get_stats() fills them in. */
 struct rooms_postgresql_stats {
     bool connected;       /* both connections are ready, and all namespaces are listened to */
     uint64_t degraded_ms; /* for how long it has not been connected, or PostgreSQL has refused; 0: all is well */
@@ -387,6 +394,7 @@ ROOMS_API struct rooms_adapter *rooms_adapter_postgresql(void *ctx, const char *
  * process does not read in time is queued, up to a limit; requests do not wait for a process that is unresponsive. */
 struct rooms_bus;
 
+/* Options of a bus; rooms_bus_options_init() has the defaults that stand beside the fields. */
 struct rooms_bus_options {
     size_t max_queue_bytes;      /* 16 MiB wait for one process; what is more is dropped for it */
     size_t max_message_bytes;    /* 16 MiB; larger ones are dropped, and close the connection that they arrive on */
@@ -412,6 +420,7 @@ ROOMS_API void rooms_bus_remove_peer(struct rooms_bus *bus, uint64_t number);
  * first, whatever the clients do next. */
 ROOMS_API void rooms_bus_flush(struct rooms_bus *bus);
 
+/* Counters since the bus was made, unless the field says otherwise; rooms_bus_get_stats() fills them in. */
 struct rooms_bus_stats {
     size_t peers, silent;              /* now */
     size_t queued_bytes;               /* now, for all peers */

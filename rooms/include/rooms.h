@@ -25,6 +25,7 @@ extern "C" {
 #define ROOMS_API
 #endif
 
+/* What functions return; rooms_strerror() has the texts. */
 enum rooms_error {
     ROOMS_OK = 0,
     ROOMS_EINVAL = -1,
@@ -75,6 +76,7 @@ struct rooms_events {
     void (*left)(void *ctx, struct rooms_name room, struct rooms_member *member);
 };
 
+/* Options of an index, with the defaults beside the fields. */
 struct rooms_options {
     size_t max_name_bytes;       /* 1024 */
     size_t max_rooms_per_member; /* 65536 */
@@ -97,6 +99,7 @@ ROOMS_API int rooms_join(struct rooms_index *index, struct rooms_member *member,
 /* Leaves; harmless if it is not in. The last member's leaving deletes the room. O(its rooms). */
 ROOMS_API void rooms_leave(struct rooms_index *index, struct rooms_member *member, struct rooms_name room);
 
+/* The member with that id, or NULL; how many members there are; whether one is in a room. */
 ROOMS_API struct rooms_member *rooms_member_find(struct rooms_index *index, struct rooms_name id);
 ROOMS_API size_t rooms_member_count(const struct rooms_index *index);
 ROOMS_API bool rooms_is_in(struct rooms_index *index, const struct rooms_member *member, struct rooms_name room);
@@ -135,6 +138,7 @@ ROOMS_API long rooms_each_unchanged(struct rooms_index *index, const struct room
  * the adapter calls back through struct rooms_local for what concerns members here: at once for the caller's own
  * part, later for what other nodes ask. `memory` is the adapter of a single node. */
 
+/* Borrowed bytes. */
 struct rooms_bytes {
     const uint8_t *p;
     size_t n;
@@ -225,6 +229,7 @@ typedef void (*rooms_done_fn)(void *ctx, int error);
 typedef void (*rooms_fetch_fn)(void *ctx, struct rooms_bytes json);           /* one socket; before done */
 typedef void (*rooms_answer_fn)(void *ctx, const struct rooms_message *args); /* one server; before done */
 
+/* What an adapter does. */
 struct rooms_adapter_ops {
     const char *name; /* "memory", "redis" */
     void (*free)(struct rooms_adapter *adapter);
@@ -293,6 +298,7 @@ typedef void (*rooms_mailbox_count_fn)(void *ctx, int listeners);
 
 struct rooms_mailbox;
 
+/* What a mailbox does. */
 struct rooms_mailbox_ops {
     void (*free)(struct rooms_mailbox *mailbox);
     /* The bytes are copied, and leave at the end of this turn of the loop. Returns 0, ROOMS_EINVAL (the name cannot be

@@ -12,10 +12,12 @@ extern "C" {
 
 #define ROOMS_MSGPACK_DEPTH_MAX 1024 /* arrays and maps within each other; a larger max_depth counts as this */
 
+/* What is refused. */
 struct rooms_msgpack_limits {
     size_t max_depth;       /* arrays and maps within each other; 0: none at all */
     size_t max_attachments; /* at most 65536: what placeholders can number */
 };
+/* Why something was refused. */
 struct rooms_msgpack_fault {
     size_t at;       /* byte offset, of the value that was refused or near it */
     const char *why; /* English, constant */

@@ -127,6 +127,7 @@ struct sio_event {
     void *private_state;
 };
 
+/* Handles an event of a socket, or any of them. Both are valid until it returns. */
 typedef void (*sio_event_fn)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
 typedef void (*sio_socket_fn)(struct sio_socket *socket, void *ctx);
 /* reason: the reference's word, "transport close". */
@@ -229,6 +230,7 @@ struct sio_parser_ops {
     X(SIO_LIMIT_NAME_BYTES, "max_name_bytes")                       \
     X(SIO_LIMIT_ROOMS, "max_rooms_per_member")
 
+/* What a limit is called: an index of sio_stats.limit_hits. */
 enum sio_limit {
 #define X(name, text) name,
     SIO_LIMITS(X)
@@ -238,6 +240,7 @@ enum sio_limit {
 /* The option's name. */
 SIO_API const char *sio_limit_name(enum sio_limit limit);
 
+/* A server's options; sio_options_init() has the defaults that stand beside the fields. */
 struct sio_options {
     struct eio_options engine; /* path "/socket.io" */
     struct eio_http_options http;
@@ -278,6 +281,7 @@ SIO_API void sio_stop(struct sio_server *io);
  * all that was queued is sent, or after limit_ms. */
 SIO_API void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void *ctx);
 
+/* What the server runs on: its loop, its HTTP server, its Engine.IO. They live as long as it does. */
 SIO_API struct eio_loop *sio_server_loop(struct sio_server *io);
 SIO_API struct eio_http *sio_server_http(struct sio_server *io);
 SIO_API struct eio_server *sio_server_engine(struct sio_server *io);
@@ -304,6 +308,7 @@ SIO_API struct sio_tunnels *sio_tunnels_new(struct sio_server *io, const struct 
 /* Ends what is carried. Accepts NULL. */
 SIO_API void sio_tunnels_free(struct sio_tunnels *tunnels);
 
+/* Counters since the tunnels were made; sio_tunnels_get_stats() fills them in. */
 struct sio_tunnel_stats {
     uint64_t opened, accepted;  /* here for another machine; for another machine here */
     uint64_t declined, refused; /* a limit, or no memory, on this side; for the other side */
@@ -349,6 +354,7 @@ struct sio_watch {
 /* One at a time; watch NULL: ends watching. Allowed within any handler. */
 SIO_API void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
 
+/* Counters since the server was made; sio_server_get_stats() fills them in. */
 struct sio_stats {
     uint64_t recoveries, recoveries_failed; /* of clients that asked for it */
     uint64_t connects, connects_refused, disconnects, events_in, acks_in, emits, deliveries, parse_errors;
@@ -436,6 +442,7 @@ SIO_API int sio_on_server_event(struct sio_namespace *nsp, const char *event, si
 
 /* ---------------------------------------------------------------- sockets */
 
+/* Who a socket is, and where. Valid as long as the socket. */
 SIO_API const char *sio_socket_id(const struct sio_socket *socket); /* 20 characters; a Socket.IO 2 client's:
                                                                      * its session's id, after "/name#" */
 SIO_API struct sio_namespace *sio_socket_namespace(const struct sio_socket *socket);
@@ -490,6 +497,7 @@ SIO_API int sio_socket_describe(const struct sio_socket *socket, char *out, size
  * Errors stick and are what the final call returns (EIO_EINVAL: more than SIO_TARGET_NAMES names; use the _all forms).
  */
 #define SIO_TARGET_NAMES 8
+/* Who an emit is meant for. A value: it is copied, and nothing has to be freed. Fields are private. */
 struct sio_target {
     struct sio_namespace *nsp;
     struct sio_socket *only;                   /* this socket alone */
@@ -506,6 +514,7 @@ SIO_API struct sio_target sio_only(struct sio_socket *socket);            /* thi
 SIO_API struct sio_target sio_broadcast(const struct sio_socket *socket); /* everybody but this socket */
 SIO_API struct sio_target sio_to(struct sio_target target,
                                  const char *room); /* adds a room; `in` of the reference too */
+/* The same for names of any bytes, for several rooms, and for rooms that are left out. */
 SIO_API struct sio_target sio_to_name(struct sio_target target, struct eio_str room);
 SIO_API struct sio_target sio_to_all(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API struct sio_target sio_except(struct sio_target target, const char *room);

@@ -39,11 +39,13 @@ EIO_API void adminui_accept(struct adminui_login *login, const char *user, uint6
 /* message NULL: "invalid credentials", for which the page has words of its own. */
 EIO_API void adminui_refuse(struct adminui_login *login, const char *message);
 
+/* How much pages are shown. */
 enum adminui_mode {
     ADMINUI_DEVELOPMENT, /* sockets, rooms and events, one by one */
     ADMINUI_PRODUCTION   /* numbers only */
 };
 
+/* Options; adminui_options_init() has the defaults that stand beside the fields. */
 struct adminui_options {
     const char *namespace_name; /* "/admin"; copied */
     const char *server_id;      /* NULL: the host's name; must differ from node to node; copied */
@@ -77,6 +79,7 @@ EIO_API void adminui_free(struct adminui *adminui);
  * in again. Returns how many pages. */
 EIO_API size_t adminui_dismiss(struct adminui *adminui, const char *user, uint64_t before_unix_ms);
 
+/* Counters since adminui_new(); adminui_get_stats() fills them in. */
 struct adminui_stats {
     uint64_t logins, logins_refused;
     uint64_t logins_throttled;       /* max_failed_logins, max_pending_logins */
