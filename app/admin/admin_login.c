@@ -2,12 +2,14 @@
  * empty user name), or the configured user. Passwords are never compared as text. */
 #include "admin_int.h"
 #include "kit_auth.h"
+#include "kit_file.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define PASSWORD_MIN 8
 #define PASSWORD_SIZE 1024
+#define PASSWORD_FILE_MAX 65536
 #define ARGON2_PREFIX "$argon2"
 
 /* ------------------------------------------------------------------ loading */
@@ -36,17 +38,18 @@ const char *admin_check_password(const char *text)
 /* The first line; false if it cannot be read. */
 static bool read_line(const char *path, char line[PASSWORD_SIZE])
 {
-    FILE *file = fopen(path, "re");
-    bool has_line = file && fgets(line, PASSWORD_SIZE, file);
-    if (file) fclose(file);
-    line[has_line ? strcspn(line, "\r\n") : 0] = 0;
-    return has_line;
+    size_t n;
+    char *text = kit_file_read(path, KIT_FILE_REGULAR, PASSWORD_FILE_MAX, &n);
+    if (text) snprintf(line, PASSWORD_SIZE, "%.*s", (int)strcspn(text, "\r\n"), text);
+    if (text) sodium_memzero(text, n);
+    free(text);
+    return text != NULL;
 }
 
 const char *admin_check_password_file(const char *path)
 {
     char line[PASSWORD_SIZE];
-    if (!read_line(path, line)) return "a readable file";
+    if (!read_line(path, line)) return "a readable regular file";
     const char *allowed = admin_check_password(line);
     sodium_memzero(line, sizeof line);
     return allowed ? "a file with a password of 8 to 1023 bytes, or its Argon2 hash, in the first line" : NULL;

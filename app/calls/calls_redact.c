@@ -2,6 +2,7 @@
 #include "calls_redact.h"
 
 #include "calls_pattern.h"
+#include "kit_file.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -98,17 +99,15 @@ struct calls_redaction *calls_redaction_open(const char *which, char *error, siz
     error[0] = 0;
     if (!strcmp(which, "off")) return NULL;
     if (!strcmp(which, "default")) return calls_redaction_new(eio_str(default_rules), error, error_size);
-    FILE *file = fopen(which, "rb");
-    char *text = file ? malloc(FILE_BYTES_MAX) : NULL;
-    size_t size = text ? fread(text, 1, FILE_BYTES_MAX, file) : 0;
+    size_t size;
+    char *text = kit_file_read(which, KIT_FILE_ANY, FILE_BYTES_MAX, &size);
     struct calls_redaction *redaction = NULL;
-    if (!text || ferror(file))
-        snprintf(why, sizeof why, "%s", strerror(errno));
-    else if (size < FILE_BYTES_MAX)
+    if (text)
         redaction = calls_redaction_new((struct eio_str){text, size}, why, sizeof why);
+    else if (errno != EFBIG)
+        snprintf(why, sizeof why, "%s", kit_file_error());
     if (!redaction) snprintf(error, error_size, "%s: %s", which, why);
     free(text);
-    if (file) fclose(file);
     return redaction;
 }
 

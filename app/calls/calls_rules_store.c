@@ -2,6 +2,7 @@
  * file's. Every change moves a counter, by which each process sees that its rules are old. */
 #include "calls_alerts.h"
 #include "calls_rules.h"
+#include "kit_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,12 @@ static int note_change(struct kit_db *db, struct kit_failure *failure)
 /* A list of rules that are all right; NULL with a line in error. */
 static json_t *read_file(const struct kit *kit, const char *path, char *error, size_t error_size)
 {
-    json_error_t why;
+    char why[256];
     struct kit_schema_error wrong = {"", ""};
     struct kit_failure failure = {0, "", ""};
     size_t i;
-    json_t *rule, *list = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
-    if (!list) snprintf(error, error_size, "%s: %s (line %d)", path, why.text, why.line);
+    json_t *rule, *list = kit_file_read_json(path, KIT_FILE_REGULAR, why, sizeof why);
+    if (!list) snprintf(error, error_size, "%s: %s", path, why);
     if (!list) return NULL;
     error[0] = 0;
     if (!json_is_array(list) || json_array_size(list) > CALLS_RULES_MAX)

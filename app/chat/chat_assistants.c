@@ -2,6 +2,7 @@
 #include "chat_assistants.h"
 
 #include "chat_int.h"
+#include "kit_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +80,10 @@ static int read_assistant(const struct chat *chat, json_t *tree, struct chat_ass
 static json_t *read_document(const struct chat *chat, char *error, size_t error_size)
 {
     const char *path = chat->config->assistants_file;
-    json_error_t where;
+    char why[256];
     if (!path[0]) return json_loads(embedded, 0, NULL);
-    json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &where);
-    if (!document) refuse(chat, error, error_size, "a readable JSON file: ", where.text);
+    json_t *document = kit_file_read_json(path, KIT_FILE_ANY, why, sizeof why);
+    if (!document) refuse(chat, error, error_size, "a readable JSON file: ", why);
     return document;
 }
 

@@ -2,6 +2,7 @@
  * (kit_options.c), how they are shown (kit_config_print.c), whether a file or address they name is usable. */
 #include "kit_module.h"
 #include "kit_options.h"
+#include "kit_file.h"
 
 #include <base_check.h>
 
@@ -333,37 +334,16 @@ static int load_line(struct kit_config *config, char *line, const char *source, 
     return set_option(config, &setting, value, source, report);
 }
 
-/* The whole file, with a NUL behind it; NULL if it cannot be read, with errno. */
-static char *read_file(const char *path, size_t *size)
-{
-    char *text = malloc(FILE_MAX + 1);
-    FILE *file = text ? fopen(path, "re") : NULL;
-    size_t n = file ? fread(text, 1, FILE_MAX, file) : 0;
-    bool too_long = file && n == FILE_MAX && fgetc(file) != EOF;
-    if (too_long) errno = EFBIG;
-    bool good = file && !ferror(file) && !too_long;
-    int why = errno;
-    if (file) fclose(file);
-    errno = why;
-    if (good) {
-        text[n] = 0;
-        *size = n;
-        return text;
-    }
-    free(text);
-    return NULL;
-}
-
 static int load_file(struct kit_config *config, const char *path, struct report *report)
 {
     static const char mark[] = "\xef\xbb\xbf"; /* U+FEFF, which some editors put first */
     char source[320];
     size_t size = 0;
     unsigned number = 0;
-    char *text = read_file(path, &size);
+    char *text = kit_file_read(path, KIT_FILE_ANY, FILE_MAX, &size);
     if (!text)
         return report_fault(report, "option config: invalid value '%s' (allowed: a readable file: %s), from %s", path,
-                            strerror(errno), source_of(config, "config"));
+                            kit_file_error(), source_of(config, "config"));
     if (strlen(text) < size) report_fault(report, "configuration file %s: byte %zu is a NUL", path, strlen(text));
     char *rest = text + (strncmp(text, mark, 3) ? 0 : 3), *line;
     while (!report->failed && (line = strsep(&rest, "\n"))) {

@@ -399,6 +399,8 @@ const char *kit_fetch_check_url(const char *url)
     bool is_good =
         parsed && !curl_url_set(parsed, CURLUPART_URL, url, 0) && !curl_url_get(parsed, CURLUPART_SCHEME, &scheme, 0) &&
         !curl_url_get(parsed, CURLUPART_HOST, &host, 0) && (!strcmp(scheme, "http") || !strcmp(scheme, "https"));
+    /* libcurl leaves what is encoded in a name to the resolver; of an IPv6 address it is the zone. */
+    if (is_good && host[0] != '[' && strchr(host, '%')) is_good = false;
     curl_free(scheme);
     curl_free(host);
     curl_url_cleanup(parsed);

@@ -2,6 +2,7 @@
 #include "kit_jwt.h"
 
 #include "kit_schema.h"
+#include "kit_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -104,13 +105,13 @@ int kit_jwt_read_jwk(struct kit_jwt_key *key, const json_t *jwk)
 /* Reads at most max bytes; returns the size or -1. */
 static ssize_t read_file(const char *path, uint8_t *out, size_t max)
 {
-    size_t n = 0;
-    ssize_t got = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    while (n < max && (got = read(fd, out + n, max - n)) > 0) n += (size_t)got;
-    close(fd);
-    return got < 0 ? -1 : (ssize_t)n;
+    size_t n;
+    char *text = kit_file_read(path, KIT_FILE_ANY, max, &n);
+    if (!text) return errno == EFBIG ? (ssize_t)max : -1;
+    memcpy(out, text, n);
+    sodium_memzero(text, n);
+    free(text);
+    return (ssize_t)n;
 }
 
 /* path: jwt_key_file, or the development key in data. */
@@ -122,7 +123,7 @@ static int load_key_file(struct kit_jwt *jwt, const struct kit_config *config, c
     uint8_t text[KIT_JWT_KEY_MAX];
     ssize_t n = read_file(path, text, sizeof text);
     if (n < 0) {
-        snprintf(allowed, sizeof allowed, "a readable key: %s", strerror(errno));
+        snprintf(allowed, sizeof allowed, "a readable key: %s", kit_file_error());
         return kit_config_refuse(config, option, allowed, error, error_size);
     }
     if (n == sizeof text) {

@@ -181,9 +181,10 @@ void kit_time_text(uint64_t unix_ms, char text[25])
     put_digits(text + 20, 3, (int)(unix_ms % 1000));
 }
 
+/* Never waits for the reader of a pipe: lines that it has no room for are lost, as on a full disk. */
 static int open_file(void)
 {
-    return open(out.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+    return open(out.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
 }
 
 void kit_log_set_worker(int number)

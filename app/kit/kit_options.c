@@ -116,6 +116,13 @@ static const char *check_file(const char *value)
     return S_ISREG(info.st_mode) || S_ISFIFO(info.st_mode) ? NULL : "a readable file, not a directory or device";
 }
 
+/* Read again on SIGHUP, or by OpenSSL, which would wait for a pipe. */
+static const char *check_regular_file(const char *value)
+{
+    struct stat info;
+    return !access(value, R_OK) && !stat(value, &info) && S_ISREG(info.st_mode) ? NULL : "a readable regular file";
+}
+
 static const struct kit_option options[] = {
     KIT_TEXT_ROW("config", config_file, "", "Server", "configuration file, `name = value` lines"),
     KIT_CHECKED_ROW("host", host, "127.0.0.1", check_host, "Server",
@@ -148,11 +155,11 @@ static const struct kit_option options[] = {
         "redis_cluster", redis_options.cluster, "false", "Redis",
         "`redis` names members of a Redis Cluster: sharded channels go to the masters of their slots, wherever "
         "these move"),
-    KIT_CHECKED_ROW("redis_tls_ca", redis_tls_ca, "", check_file, "Redis",
+    KIT_CHECKED_ROW("redis_tls_ca", redis_tls_ca, "", check_regular_file, "Redis",
                     "TLS: file of the authorities that sign Redis' certificate; empty: the system's"),
-    KIT_CHECKED_ROW("redis_tls_cert", redis_tls_cert, "", check_file, "Redis",
+    KIT_CHECKED_ROW("redis_tls_cert", redis_tls_cert, "", check_regular_file, "Redis",
                     "TLS: file of this client's certificate, if Redis asks for one"),
-    KIT_CHECKED_ROW("redis_tls_key", redis_tls_key, "", check_file, "Redis",
+    KIT_CHECKED_ROW("redis_tls_key", redis_tls_key, "", check_regular_file, "Redis",
                     "TLS: file of its key; empty: in the same file"),
     KIT_TEXT_ROW("redis_tls_name", redis_tls_name, "", "Redis",
                  "TLS: name or address that Redis' certificate must have; empty: the host of the address"),
@@ -467,9 +474,9 @@ static const struct kit_option options[] = {
                     "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"),
     KIT_CHECKED_ROW(
         "tls_cert",
-        tls_cert, "", check_file, "HTTP",
+        tls_cert, "", check_regular_file, "HTTP",
         "PEM file of the certificate chain; serves HTTPS and WSS only; reloaded on SIGHUP; empty: plain HTTP"),
-    KIT_CHECKED_ROW("tls_key", tls_key, "", check_file, "HTTP",
+    KIT_CHECKED_ROW("tls_key", tls_key, "", check_regular_file, "HTTP",
                     "PEM file of the certificate's key, without a passphrase"),
     KIT_NUMBER_ROW("backlog", KIT_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
     KIT_BOOL_ROW("reuse_port", io.http.reuse_port, "false", "HTTP",

@@ -4,6 +4,7 @@
 #include "kit_postgresql_int.h"
 
 #include "kit_log.h"
+#include "cluster.h"
 
 #include <base_clock.h>
 #include <errno.h>
@@ -33,10 +34,7 @@ struct kit_pg_link {
 
 bool kit_store_url_is_valid(const char *url)
 {
-    if (strncmp(url, "postgresql://", 13) && strncmp(url, "postgres://", 11)) return false;
-    PQconninfoOption *options = PQconninfoParse(url, NULL);
-    PQconninfoFree(options);
-    return options != NULL;
+    return rooms_postgresql_url_is_valid(url);
 }
 
 /* ----------------------------------------------------------------- connect */

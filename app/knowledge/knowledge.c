@@ -6,6 +6,7 @@
 #include "kit_embed.h"
 #include "kit_metrics.h"
 #include "kit_options.h"
+#include "kit_file.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -100,9 +101,9 @@ int knowledge_import(struct kit_store *store, struct knowledge_import *import, c
 static int read_glossary(struct knowledge *knowledge, const char *path, char *error, size_t error_size)
 {
     size_t size;
-    char *text = knowledge_read_file(path, &size);
+    char *text = kit_file_read(path, KIT_FILE_ANY, KNOWLEDGE_FILE_BYTES_MAX, &size);
     if (!text) {
-        snprintf(error, error_size, "%s: %s", path, strerror(errno));
+        snprintf(error, error_size, "%s: %s", path, kit_file_error());
         return EIO_ESYS;
     }
     struct knowledge_text decoded = {NULL, 0, 0, false};

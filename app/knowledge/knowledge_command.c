@@ -1,5 +1,6 @@
 /* `parley import-documents`: files and folders into the store. One that cannot be read costs itself, not the others. */
 #include "knowledge_int.h"
+#include "kit_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -66,9 +67,9 @@ static void import_file(struct run *run, const char *path)
 {
     char error[512];
     struct knowledge_import import = {.name = path};
-    char *text = knowledge_read_file(path, &import.text.n);
+    char *text = kit_file_read(path, KIT_FILE_REGULAR, KNOWLEDGE_FILE_BYTES_MAX, &import.text.n);
     if (!text) {
-        complain(run, path, strerror(errno));
+        complain(run, path, kit_file_error());
         return;
     }
     char *source = source_of(run, path);

@@ -3,6 +3,7 @@
 #include "knowledge_embedder.h"
 
 #include "knowledge_int.h"
+#include "kit_file.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -316,7 +317,7 @@ static int read_key(struct knowledge_embedder *e, char *error, size_t error_size
 {
     size_t size;
     const char *path = e->config->embeddings_key_file;
-    char *text = path[0] ? knowledge_read_file(path, &size) : NULL;
+    char *text = path[0] ? kit_file_read(path, KIT_FILE_ANY, KNOWLEDGE_FILE_BYTES_MAX, &size) : NULL;
     if (!path[0]) return 0;
     struct eio_str key = text ? knowledge_trim((struct eio_str){text, size}) : (struct eio_str){NULL, 0};
     bool is_good = key.n > 0 && key.n < 4096 && !memchr(key.p, '\n', key.n) && !memchr(key.p, '\r', key.n);

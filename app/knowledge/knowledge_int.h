@@ -24,8 +24,6 @@ char *knowledge_text_take(struct knowledge_text *text);
 struct eio_str knowledge_trim(struct eio_str s);
 
 #define KNOWLEDGE_FILE_BYTES_MAX (64u * 1024 * 1024)
-/* The whole of a file; malloc, NULL with errno. */
-char *knowledge_read_file(const char *path, size_t *size);
 
 /* A file's bytes as UTF-8 with LF line ends and without a byte order mark. UTF-16 and UTF-32 are known by their mark.
  * Returns 0, or EIO_EINVAL with a line in error that names the first byte that fits no encoding. */

@@ -2,6 +2,7 @@
 #include "knowledge_examples.h"
 #include "knowledge_int.h"
 #include "knowledge_learn_files.h"
+#include "kit_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -286,11 +287,11 @@ static void read_list(struct run *run, const char *path, const char *text)
 static void read_vtt(struct run *run, const char *path, struct eio_str text)
 {
     char beside_path[4096];
-    json_error_t error;
+    char why[256];
     snprintf(beside_path, sizeof beside_path, "%.*s.json", (int)(strrchr(path, '.') - path), path);
-    json_t *beside = json_load_file(beside_path, 0, &error);
+    json_t *beside = kit_file_read_json(beside_path, KIT_FILE_ANY, why, sizeof why);
     if (!beside || !json_is_string(json_object_get(beside, "document")))
-        complain(run, beside_path, 0, beside ? "it does not name the \"document\" of the call" : error.text);
+        complain(run, beside_path, 0, beside ? "it does not name the \"document\" of the call" : why);
     else
         read_call(run, path, 0, knowledge_vtt_read(text, beside));
     json_decref(beside);
@@ -316,10 +317,10 @@ static void read_file(struct run *run, const char *path)
 {
     char error[512];
     size_t size;
-    char *bytes = knowledge_read_file(path, &size);
+    char *bytes = kit_file_read(path, KIT_FILE_ANY, KNOWLEDGE_FILE_BYTES_MAX, &size);
     struct knowledge_text text = {NULL, 0, 0, false};
     if (!bytes) {
-        complain(run, path, 0, strerror(errno));
+        complain(run, path, 0, kit_file_error());
         return;
     }
     if (knowledge_decode(path, (struct eio_str){bytes, size}, &text, error, sizeof error)) {

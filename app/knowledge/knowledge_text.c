@@ -55,31 +55,6 @@ struct eio_str knowledge_trim(struct eio_str s)
     return s;
 }
 
-/* -------------------------------------------------------------------- file */
-
-char *knowledge_read_file(const char *path, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = NULL;
-    size_t capacity = 0, n = 0, got = 1;
-    while (file && got && n < KNOWLEDGE_FILE_BYTES_MAX) {
-        if (n == capacity) {
-            char *grown = realloc(text, capacity = capacity ? capacity * 2 : 65536);
-            if (!grown) break;
-            text = grown;
-        }
-        got = fread(text + n, 1, capacity - n, file);
-        n += got;
-    }
-    bool complete = file && !got && !ferror(file);
-    if (file && !complete && !ferror(file)) errno = n < KNOWLEDGE_FILE_BYTES_MAX ? ENOMEM : EFBIG;
-    if (file) fclose(file);
-    *size = n;
-    if (complete) return text;
-    free(text);
-    return NULL;
-}
-
 /* ---------------------------------------------------------------- encoding */
 
 /* Appends with every CR LF and CR as LF. */
@@ -109,7 +84,7 @@ static int check_utf8(const char *name, struct eio_str bytes, size_t start, char
         UChar32 c;
         U8_NEXT(p, i, bytes.n, c);
         if (c > 0) continue;
-        char why[128] = "a NUL byte (UTF-16 needs a byte order mark)";
+        char why[128] = "a NUL byte (UTF-16 and UTF-32 need a byte order mark)";
         if (c < 0) snprintf(why, sizeof why, "not UTF-8 (0x%02X; save the file as UTF-8)", p[at]);
         return refuse(name, at, why, error, error_size);
     }

@@ -1,5 +1,6 @@
 /* The file of models: which providers there are, checked field by field, with their keys out of files of their own. */
 #include "llm_int.h"
+#include "kit_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,25 +22,6 @@ static bool refuse(const struct place *place, const char *field, const char *all
     snprintf(place->error, place->error_size, "%s: providers[%zu]: %s must be %s", place->llm->config->models_file,
              place->index, field, allowed);
     return false;
-}
-
-/* The whole file, terminated, to be freed; NULL with errno. */
-static char *read_file(const char *path, size_t max, size_t *size)
-{
-    FILE *file = fopen(path, "rb");
-    char *text = file ? malloc(max + 2) : NULL;
-    *size = text ? fread(text, 1, max + 1, file) : 0;
-    bool failed = !text || ferror(file) || *size > max;
-    if (text && *size > max) errno = EFBIG;
-    int why = errno;
-    if (file) fclose(file);
-    errno = why;
-    if (!failed) {
-        text[*size] = 0;
-        return text;
-    }
-    free(text);
-    return NULL;
 }
 
 /* ----------------------------------------------------------------- fields */
@@ -142,10 +124,10 @@ static bool take_headers(const struct place *place, struct llm_provider *provide
 static bool read_key(const struct place *place, struct llm_provider *provider, const char *path)
 {
     size_t size, start = 0;
-    char *text = read_file(path, KEY_BYTES_MAX, &size);
+    char *text = kit_file_read(path, KIT_FILE_ANY, KEY_BYTES_MAX, &size);
     if (!text) {
         snprintf(place->error, place->error_size, "%s: providers[%zu]: %s: %s", place->llm->config->models_file,
-                 place->index, path, strerror(errno));
+                 place->index, path, kit_file_error());
         return false;
     }
     while (size && strchr(" \t\r\n", text[size - 1])) text[--size] = 0;
@@ -272,9 +254,9 @@ static bool take_file(struct place *place, struct llm_providers *providers)
     const char *path = place->llm->config->models_file;
     size_t size;
     json_error_t wrong;
-    char *text = read_file(path, FILE_BYTES_MAX, &size);
+    char *text = kit_file_read(path, KIT_FILE_ANY, FILE_BYTES_MAX, &size);
     if (!text) {
-        snprintf(place->error, place->error_size, "%s: %s", path, strerror(errno));
+        snprintf(place->error, place->error_size, "%s: %s", path, kit_file_error());
         return false;
     }
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &wrong);

@@ -2,6 +2,7 @@
 #include "mcp_int.h"
 
 #include "kit_options.h"
+#include "kit_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -134,17 +135,14 @@ static bool is_twice(const struct mcp_server_config *list, size_t count)
 /* Returns a file's bytes with a zero behind them; NULL with error. */
 static char *read_file(const char *path, size_t max_bytes, char *error, size_t error_size)
 {
-    FILE *file = fopen(path, "re");
-    char *text = file ? malloc(max_bytes + 2) : NULL;
-    size_t n = text ? fread(text, 1, max_bytes + 1, file) : 0;
-    bool is_good = text && !ferror(file) && n <= max_bytes && !memchr(text, 0, n);
+    size_t n;
+    char *text = kit_file_read(path, KIT_FILE_ANY, max_bytes, &n);
+    bool is_good = text && !memchr(text, 0, n);
     if (!is_good)
         snprintf(error, error_size, "cannot read %s: %s", path,
-                 !file || ferror(file) ? strerror(errno)
-                 : n > max_bytes       ? "it is too large"
-                                       : "it is not a text");
-    if (text) text[n] = 0;
-    if (file) fclose(file);
+                 text             ? "it is not a text"
+                 : errno == EFBIG ? "it is too large"
+                                  : kit_file_error());
     if (is_good) return text;
     free(text);
     return NULL;

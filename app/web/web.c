@@ -7,13 +7,14 @@
 
 #define KIT_VALUES struct web_config
 
-static const char source_letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-*:";
-
 /* An origin with a scheme, a host that may begin with a star, and perhaps a port. */
 static bool is_origin(const char *text, size_t n)
 {
-    size_t scheme = n > 8 && !memcmp(text, "https://", 8) ? 8 : n > 7 && !memcmp(text, "http://", 7) ? 7 : 0;
-    return scheme && strspn(text + scheme, source_letters) >= n - scheme;
+    char origin[WEB_FRAME_ANCESTORS_MAX];
+    size_t scheme = !strncmp(text, "https://", 8) ? 8 : !strncmp(text, "http://", 7) ? 7 : 0;
+    size_t star = scheme && n > scheme + 2 && !memcmp(text + scheme, "*.", 2) ? 2 : 0;
+    snprintf(origin, sizeof origin, "%.*s%.*s", (int)scheme, text, (int)(n - scheme - star), text + scheme + star);
+    return scheme && n > scheme && !strchr(origin, ',') && eio_cors_origin_is_valid(origin);
 }
 
 static const char *check_frame_ancestors(const char *value)

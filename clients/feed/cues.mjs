@@ -3,9 +3,14 @@
 //
 // One reader serves all three, because the files mix them: SubRip's commas in WebVTT, WebVTT's voices in SubRip.
 
-const TIME = String.raw`(?:(\d{1,6}):)?([0-5]\d):([0-5]\d)(?:[.,](\d{1,9}))?`;
+const FRACTION = String.raw`(?:[.,](\d{1,9}))?`;
+const TIME = String.raw`(?:(\d{1,6}):)?([0-5]\d):([0-5]\d)${FRACTION}`;
+// Programs that write SubRip leave zeros in front out, and hours with them: 0:7:3,5 and 75:10,0. WebVTT drops such a cue.
+const LOOSE_TIME = String.raw`(?:(\d{1,6}):(?=\d+:))?([0-5]?\d|(?<!:)\d{2,3}):([0-5]?\d)${FRACTION}`;
 const ARROW = "(?:-+>|[–—]>|→)";
-const TIMING = new RegExp(String.raw`^\s*${TIME}\s*${ARROW}\s*${TIME}(?!\d|[:.,]\d)`);
+const timing = (time) => new RegExp(String.raw`^\s*${time}\s*${ARROW}\s*${time}(?!\d|[:.,]\d)`);
+const TIMING = timing(TIME);
+const LOOSE_TIMING = timing(LOOSE_TIME);
 const SBV_TIMING = new RegExp(String.raw`^\s*${TIME}\s*,\s*${TIME}\s*$`);
 const LIKE_A_TIME = /(?:^|-->)\s*\d+\s*[:.,]\s*\d/;
 const NUMBER = /^\s*\d+\s*$/;
@@ -34,7 +39,7 @@ export function subtitleFormat(text) {
   if (/^\ufeff?\s*WEBVTT(?:\s|$)/.test(text)) return "vtt";
   for (const row of rowsOf(text)) {
     if (row.includes(">") || row.includes("→")) {
-      if (parseTiming(row)) return "srt";
+      if (parseTiming(row, LOOSE_TIMING)) return "srt";
     } else if (parseTiming(row, SBV_TIMING)) return "sbv";
   }
   return null;
@@ -73,7 +78,7 @@ class CueReader {
   }
 
   #timing(row) {
-    if (row.includes(">") || row.includes("→")) return parseTiming(row);
+    if (row.includes(">") || row.includes("→")) return parseTiming(row, this.format === "srt" ? LOOSE_TIMING : TIMING);
     return this.format === "sbv" ? parseTiming(row, SBV_TIMING) : null;
   }
 

@@ -1,5 +1,5 @@
 // Where the conversations come from: a file, or standard input, whose JSON rows are passed on as they come.
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { EXIT, Fatal } from "../lib/connection.mjs";
 import { parseConversations, renameSpeakers } from "./conversation.mjs";
 import { isJsonLine, lineOfUpdate } from "./samples.mjs";
@@ -54,11 +54,19 @@ async function readStdin(stdin, report) {
   for (let next = await rows.next(); !next.done; next = await rows.next()) {
     seen.push(next.value);
     if (isBlank(next.value)) continue;
-    if (isJsonLine(decodeText(next.value).text)) return { stream: linesOf(chain(seen, rows), report) };
+    const { text, encoding } = decodeText(next.value);
+    // The rows of wide characters are not apart yet: byte 10 is half of their end.
+    if (isJsonLine(text) && !/^utf-(?:16|32)/.test(encoding)) return { stream: linesOf(chain(seen, rows), report) };
     break;
   }
   for await (const row of rows) seen.push(row);
   return { bytes: Buffer.concat(seen.flatMap((row, i) => (i ? [Buffer.from("\n"), row] : [row]))) };
+}
+
+/** A pipe into which nobody writes would be waited for, for ever: what comes by one is standard input. */
+async function readWhole(path) {
+  if (!(await stat(path)).isFile()) throw new Error('not a regular file; "-" reads standard input');
+  return readFile(path);
 }
 
 function reporter(options, warn) {
@@ -93,7 +101,7 @@ async function* renamed(lines, speakers) {
 export async function load(options, { stdin, signal, warn }) {
   const report = reporter(options, warn);
   try {
-    if (options.file !== "-") return parse(await readFile(options.file), options, report, warn);
+    if (options.file !== "-") return parse(await readWhole(options.file), options, report, warn);
     signal.addEventListener("abort", () => stdin.destroy(), { once: true });
     const { bytes, stream } = await readStdin(stdin, report);
     if (!stream) return parse(bytes, options, report, warn);

@@ -53,7 +53,7 @@ for (const [what, text] of Object.entries(TWO_CUES)) {
 
 test("an odd cue costs that cue and is named by its row", () => {
   const good = "00:01.000 --> 00:02.000\n<v A>One\n";
-  for (const odd of ["0:03.000 --> 0:04.000", "00:99.000 --> 00:99.500", "00:03.000 -->", "--> 00:03.000", "xx --> yy",
+  for (const odd of ["0:03.000 --> 0:04.000", "00:3.000 --> 00:4.000", "75:03.000 --> 75:04.000", "0:60:03.000 --> 0:60:04.000", "00:99.000 --> 00:99.500", "00:03.000 -->", "--> 00:03.000", "xx --> yy",
     "00:00:01:12 --> 00:00:02:00", "99999999999999999999:00:00.000 --> 00:00:01.000"]) {
     const text = `${HEAD}${good}\nid\n${odd}\n<v B>Lost\n\n00:05.000 --> 00:06.000\n<v A>Bye\n`;
     assert.deepEqual(read(text), { said: ["A: One", "A: Bye"], times: [[1000, 2000], [5000, 6000]], odd: [7] }, odd);
@@ -71,6 +71,12 @@ test("cues without order are put in order before captions are joined and speaker
   const cue = (from, text) => `00:0${from}.000 --> 00:0${from + 1}.000\n${text}\n\n`;
   assert.deepEqual(read(`${HEAD}${cue(3, "two\nthree")}${cue(2, "one\ntwo")}${cue(1, "Ann: one")}`, { speakerPrefix: true }).said,
     ["Ann: one", "Ann: two", "Ann: three"]);
+});
+
+test("SubRip without zeros in front, and minutes beyond an hour", () => {
+  const srt = "1\n0:0:1,0 --> 0:0:2,5\nOne\n\n2\n0:7:3,000 --> 0:07:4,000\nTwo\n\n3\n75:10,000 --> 120:1,000\nThree\n";
+  assert.deepEqual(read(srt), { said: ["customer: One", "customer: Two", "customer: Three"],
+    times: [[1000, 2500], [423000, 424000], [4510000, 7201000]], odd: [] });
 });
 
 test("hours beyond 99, an end before the beginning", () => {
@@ -167,6 +173,13 @@ test("encodings: UTF-8, UTF-16 either way, Windows-1252", () => {
   const le = Buffer.from(`\ufeff${text}`, "utf16le");
   const windows = Buffer.from(text.replace("“", "\x93").replace("”", "\x94"), "latin1");
   const bytes = { "utf-8": Buffer.from(`\ufeff${text}`), "utf-16le": le, "utf-16be": Buffer.from(le).swap16(), "windows-1252": windows };
+  const wide = Buffer.from(Uint32Array.from(["\ufeff", ...text, "😀"], (character) => character.codePointAt(0)).buffer);
+  assert.deepEqual(decodeText(wide), { text: `${text}😀`, encoding: "utf-32le" });
+  assert.deepEqual(decodeText(wide.subarray(4)), { text: `${text}😀`, encoding: "utf-32le" }, "without its mark");
+  const reversed = Buffer.from(wide).swap32();
+  assert.deepEqual(decodeText(reversed), { text: `${text}😀`, encoding: "utf-32be" });
+  assert.deepEqual(decodeText(reversed.subarray(4)), { text: `${text}😀`, encoding: "utf-32be" }, "without its mark");
+  assert.equal(decodeText(Buffer.from([65, 0, 0, 0, 0, 0xd8, 0, 0, 0, 0, 0x11, 0])).text, "A\ufffd\ufffd");
   for (const [encoding, content] of Object.entries(bytes)) assert.deepEqual(decodeText(content), { text, encoding });
   assert.deepEqual(decodeText(le.subarray(2)), { text, encoding: "utf-16le" }, "without its mark");
   assert.deepEqual(decodeText(Buffer.alloc(0)), { text: "", encoding: "utf-8" });

@@ -169,8 +169,6 @@ size_t eio__jsonp_unescape(char *text, size_t n);
 extern const uint8_t eio__token[256];
 /* Walks a comma-separated list; elements are trimmed, empty ones skipped (RFC 9110 section 5.6.1). */
 bool eio__list_next(struct eio_str *list, struct eio_str *element);
-/* uri-host [ ":" port ] of RFC 3986 section 3.2, without userinfo. */
-bool eio__authority_valid(struct eio_str authority);
 
 struct eio__gate_limits {
     size_t max_head_bytes, max_line_bytes, max_fields;

@@ -1,6 +1,7 @@
 /* The request gate: parses and checks one HTTP/1.x request head (RFC 9112), strictly: what two parsers could read
  * differently is refused, so that nothing behind the gate, and no proxy before it, can be fooled.
  * Not here: bodies (eio_chunked.c), connections (eio_http_conn.c). */
+#include "base_authority.h"
 #include "eio_codec.h"
 
 #include <stdlib.h>
@@ -13,6 +14,11 @@ enum {
     METHOD_BYTES_MAX = 24,
     LENGTH_DIGITS_MAX = 18,
 };
+
+static bool authority_valid(struct eio_str text)
+{
+    return base_authority_is_valid((struct base_str){text.p, text.n});
+}
 
 const uint8_t eio__token[256] = {
     ['!'] = '!', ['#'] = '#', ['$'] = '$', ['%'] = '%', ['&'] = '&', ['\''] = '\'', ['*'] = '*', ['+'] = '+',
@@ -117,7 +123,7 @@ static int parse_target(struct parse *parse, struct eio_str target)
         size_t end = scheme;
         while (end < target.n && target.p[end] != '/' && target.p[end] != '?') end++;
         parse->authority = (struct eio_str){target.p + scheme, end - scheme};
-        if (end == scheme || !eio__authority_valid(parse->authority)) return FAIL(parse, 400, at, "bad authority");
+        if (end == scheme || !authority_valid(parse->authority)) return FAIL(parse, 400, at, "bad authority");
         target.p += end;
         target.n -= end;
     } else if (parse->method == EIO_HTTP_OPTIONS && target.n == 1 && target.p[0] == '*') {
@@ -208,7 +214,7 @@ static int on_field(struct parse *parse, struct eio_str name, struct eio_str val
     case 4:
         if (!is_same_text(name, "host")) return 0;
         if (parse->hosts++) return FAIL(parse, 400, (const uint8_t *)name.p, "repeated host");
-        if (!eio__authority_valid(value)) return FAIL(parse, 400, (const uint8_t *)value.p, "bad host");
+        if (!authority_valid(value)) return FAIL(parse, 400, (const uint8_t *)value.p, "bad host");
         return 0;
     case 6:
         return is_same_text(name, "expect") ? on_expect(parse, value) : 0;

@@ -1,4 +1,5 @@
 /* CORS response headers, as the `cors` package of the reference writes them. */
+#include "base_authority.h"
 #include "eio_int.h"
 
 #include <string.h>
@@ -87,7 +88,7 @@ static bool is_origin(struct eio_str text)
     if (scheme == 0 || strncmp(copy + scheme, marks, 3) != 0) return false;
     size_t host = text.n - scheme - 3;
     if (host == 0) return strcmp(copy, "file://") == 0;
-    return strcspn(copy + scheme + 3, "/?#*@\\ \t\r\n") == host;
+    return base_authority_is_endpoint((struct base_str){copy + scheme + 3, host});
 }
 
 static bool are_origins(const struct eio__cors_origins *origins)

@@ -1,8 +1,11 @@
 /* Notifications that name an attachment, as @socket.io/postgres-adapter writes them, and names of tables. Pure. */
+#include "base_authority.h"
 #include "rooms_postgresql_int.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { PORT_MAX = 65535 };
 
 /* Programs write the number as text, since it has 64 bits in PostgreSQL; a number is taken, too. */
 static bool read_id(struct rooms_bytes value, uint64_t *id)
@@ -62,10 +65,41 @@ bool rooms_postgresql_table_is_valid(const char *table)
     return size > 0;
 }
 
+static bool is_host(struct base_str host)
+{
+    if (host.n && (host.p[0] == '/' || host.p[0] == '@')) return true; /* the directory of a local socket */
+    return host.n == 0 || base_host_is_name_or_address(host);
+}
+
+static bool is_port(struct base_str port)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < port.n; i++) {
+        if (port.p[i] < '0' || port.p[i] > '9' || number > PORT_MAX) return false;
+        number = number * 10 + (unsigned)(port.p[i] - '0');
+    }
+    return port.n == 0 || (number > 0 && number <= PORT_MAX);
+}
+
+/* libpq notices these only when it connects. Both are lists; where nothing is between commas, the default is meant. */
+static bool is_parameter_valid(const PQconninfoOption *parameter)
+{
+    bool hosts = strcmp(parameter->keyword, "host") == 0 || strcmp(parameter->keyword, "hostaddr") == 0;
+    if (!parameter->val || (!hosts && strcmp(parameter->keyword, "port") != 0)) return true;
+    for (const char *p = parameter->val;; p++) {
+        struct base_str one = {p, strcspn(p, ",")};
+        if (!(hosts ? is_host(one) : is_port(one))) return false;
+        p += one.n;
+        if (!*p) return true;
+    }
+}
+
 bool rooms_postgresql_url_is_valid(const char *url)
 {
     if (strncmp(url, "postgresql://", 13) != 0 && strncmp(url, "postgres://", 11) != 0) return false;
     PQconninfoOption *options = PQconninfoParse(url, NULL);
+    bool is_valid = options != NULL;
+    for (PQconninfoOption *each = options; is_valid && each->keyword; each++) is_valid = is_parameter_valid(each);
     PQconninfoFree(options);
-    return options != NULL;
+    return is_valid;
 }

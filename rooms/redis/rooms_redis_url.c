@@ -1,5 +1,5 @@
 /* Addresses out of URLs. Pure. */
-#include "base_str.h"
+#include "base_authority.h"
 #include "rooms_redis_conn.h"
 
 #include <stdio.h>
@@ -95,6 +95,11 @@ static int host_and_port(struct rooms__redis_address *address, struct part part,
     }
     if (part.n == 0 || part.n > 255) {
         *why = "the host is missing";
+        return ROOMS_EINVAL;
+    }
+    struct base_str host = {part.p, part.n};
+    if (!base_host_is_name_or_address(host) || brackets != (memchr(part.p, ':', part.n) != NULL)) {
+        *why = "the host is not a name or an address, or an IPv6 address without brackets";
         return ROOMS_EINVAL;
     }
     address->port = (uint16_t)value;

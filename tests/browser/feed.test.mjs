@@ -1,6 +1,7 @@
 // How the feed and agent commands take it when something goes wrong: every call is ended, no call is shared by accident,
 // and what was not taken is named. Against the built server, and against one that answers as a test says.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -125,6 +126,19 @@ test("standard input: a file is played, and called what it is", async () => {
   run.child.stdin.end(Buffer.from(`\ufeff${vtt(["from a pipe"])}`, "utf16le"));
   assert.equal(await run.ended, 0, run.output);
   assert.deepEqual((await callOf("piped")).transcript.map(({ text }) => text), ["from a pipe"]);
+});
+
+test("standard input: JSON rows in UTF-16 are read as a whole; a pipe among the files is refused at once", async () => {
+  const run = feed("--call-id", "wide", "--speed", "10", "-");
+  run.child.stdin.end(Buffer.from('\ufeff{"speaker":"Bob","text":"Grüße"}\n{"speaker":"agent","text":"Ja"}\n', "utf16le"));
+  assert.equal(await run.ended, 0, run.output);
+  assert.deepEqual((await callOf("wide")).transcript.map(({ text }) => text), ["Grüße", "Ja"]);
+  const pipe = await fileOf("pipe", "");
+  await rm(pipe);
+  execFileSync("mkfifo", [pipe]);
+  const refused = feed(pipe);
+  assert.equal(await refused.ended, 2);
+  assert.match(refused.output, /pipe: not a regular file; "-" reads standard input/);
 });
 
 test("standard input: JSON rows are sent as they come, a bad one costs itself, the end of the input ends the call", async () => {

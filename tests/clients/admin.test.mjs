@@ -191,7 +191,7 @@ describe("what cannot be configured", () => {
     const data = ["--data", join(folder, "data"), "--port", "0", "--admin-ui", "development"];
     for (const [options, expected] of [
       [["--admin-ui", "yes"], /option admin_ui: invalid value 'yes'/],
-      [["--admin-password-file", join(folder, "nothing")], /option admin_password_file.*a readable file/],
+      [["--admin-password-file", join(folder, "nothing")], /option admin_password_file.*a readable regular file/],
       [["--admin-password-file", await file("short")], /option admin_password_file.*8 to 1023 bytes/],
       [["--admin-password", "short", "--workers", "2"], /option admin_password:.*8 to 1023 bytes/],
       [["--admin-password-file", await file("short"), "--workers", "2"], /option admin_password_file/],

@@ -1,5 +1,6 @@
 // What cannot be used ends the start with status 2, whichever option it is: its name, the value, what is allowed, where it was given.
 import assert from "node:assert/strict";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,6 +16,8 @@ const file = (name, text) => { const path = join(folder, name); writeFileSync(pa
 mkdirSync(join(folder, "folder"));
 const GONE = join(folder, "gone"), FOLDER = join(folder, "folder");
 const EMPTY = file("empty", ""), HALF = file("half.json", '{"a":'), OTHER = file("other.json", '{"a": 1}'), KEY = file("key", "x".repeat(40));
+const PIPE = join(folder, "pipe"), UNREAD = join(folder, "unread");
+execFileSync("mkfifo", [PIPE, UNREAD]);
 const REDISS = "--redis=rediss://127.0.0.1:1";
 const EMBEDDINGS = ["--embeddings-url", "http://127.0.0.1:1/v1/embeddings"];
 
@@ -34,6 +37,14 @@ const IMPOSSIBLE = {
   redaction: [GONE, FOLDER], alert_rules: [GONE, FOLDER, HALF, OTHER], public_url: ["x", "ftp://x", "https://x/y", "https://x/", "https://x?y"],
   summary_model: ["nobody"], emit_secret: ["x", "whsec_!!"], hook_url: ["x", "http://"], hook_secret: ["whsec_x"], hook_events: [",,", "a b"], hook_asks: [",,"],
   frame_ancestors: ["x y", "http://a;b"], admin_password: ["short", "$argon2id$x"], admin_password_file: [GONE, EMPTY], admin_user: [""],
+};
+// Files that may come by a pipe, from <(command) of a shell, and what has to be given besides; the others refuse one at once.
+const FROM_PIPES = {
+  config: [], jwt_key_file: [], glossary: [], models_file: [], mcp_file: [], assistants_file: [], redaction: [], embeddings_key_file: EMBEDDINGS,
+};
+const NOT_FROM_PIPES = {
+  redis_tls_ca: [REDISS], redis_tls_cert: [REDISS], redis_tls_key: [REDISS], tls_cert: ["--tls-key", KEY], tls_key: ["--tls-cert", KEY],
+  alert_rules: [], admin_password_file: [],
 };
 // Any text will do.
 const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "redis_tls_name", "cluster_channel_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token"];
@@ -61,6 +72,21 @@ test("every option of text is here", () => {
 test("texts that cannot be used", { timeout: 10 * PATIENCE_MS }, async () => {
   for (const [name, values] of Object.entries(IMPOSSIBLE))
     await Promise.all(values.flatMap((value) => Array.isArray(value) ? [[name, value[0], value.slice(1)]] : [[name, value]]).map((one) => refused(...one)));
+});
+
+test("a pipe into which nobody writes is refused, and not waited for without end", { timeout: PATIENCE_MS }, async () => {
+  await Promise.all(Object.entries({ ...FROM_PIPES, ...NOT_FROM_PIPES }).map(([name, besides]) => refused(name, PIPE, besides)));
+  await refused("log_file", UNREAD);
+});
+
+test("what comes by a pipe is read", { timeout: PATIENCE_MS }, async () => {
+  const { stdout: shown } = await runParley("--print-config", "--config", file("pipe.conf", "port = 4321\n"));
+  assert.match(shown, /4321/);
+  const { code, output } = await new Promise((done) => {
+    execFile("bash", ["-c", `"$0" --print-config --config <(sleep 0.2; echo port = 4322)`, process.env.PARLEY], (error, out, err) => done({ code: error?.code ?? 0, output: out + err }));
+  });
+  assert.equal(code, 0, output);
+  assert.match(output, /4322/);
 });
 
 test("numbers, words and switches that are none", { timeout: 10 * PATIENCE_MS }, async () => {

@@ -153,6 +153,6 @@ test("conversations are learned by their outcome, and WebVTT by the file beside 
   assert.equal(out[0], "5 calls learned");
   assert.deepEqual(err.map((line) => line.slice(0, 70)), [
     "parley: past.json: call 4: no document of this topic has such a title",
-    "parley: alone.json: unable to open alone.json: No such file or directo",
+    "parley: alone.json: No such file or directory",
   ]);
 });

@@ -4,6 +4,7 @@
 #include "kit_embed.h"
 #include "knowledge_examples.h"
 #include "knowledge_int.h"
+#include "kit_file.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -34,7 +35,7 @@ static char *keep(char *text)
 static char *read_file(const char *path)
 {
     size_t size;
-    char *bytes = knowledge_read_file(path, &size);
+    char *bytes = kit_file_read(path, KIT_FILE_ANY, KNOWLEDGE_FILE_BYTES_MAX, &size);
     if (!bytes) {
         perror(path);
         exit(2);

@@ -10,9 +10,11 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 // Programs that tests start, and the Debian packages that they are in.
 const PROGRAMS = {
+  bash: "bash",
   chromium: "chromium",
   id: "coreutils",
   ip: "iproute2",
+  mkfifo: "coreutils",
   nginx: "nginx-light",
   openssl: "openssl",
   psql: "postgresql",

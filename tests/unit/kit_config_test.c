@@ -478,7 +478,7 @@ static void options_that_cannot_work_are_refused_at_the_start(void **state)
         kit_config_clear(&l.config);
     }
     assert_refused(LOAD(NULL, "--jwt-key-file", "/dev/zero"), "not a directory or device");
-    assert_refused(LOAD(NULL, "--tls-cert", "/"), "not a directory or device");
+    assert_refused(LOAD(NULL, "--tls-cert", "/"), "a readable regular file");
     assert_refused(LOAD(NULL, "--trusted-proxies", "10.0.0.0/8,,"), "separated by commas");
     assert_refused(LOAD(NULL, "--trusted-proxies", ",10.0.0.0/8"), "separated by commas");
 }
@@ -505,6 +505,86 @@ static void the_documentation_is_up_to_date(void **state)
     free(page);
 }
 
+/* Each option with an address in it; %s is the host and the port. */
+static const struct address_option {
+    const char *name, *form;
+    const char *taken; /* what it takes of what the others refuse, between blanks */
+} address_options[] = {
+    {"cors_origin", "https://%s", ""},
+    {"cors_origin", "https://ok.example,https://%s", ""},
+    {"frame_ancestors", "self https://%s", ""},
+    {"redis", "redis://%s", ""},
+    {"redis", "rediss://ok:1,rediss://u:p@%s/0", ""},
+    {"redis_sentinels", "redis://%s", ""},
+    {"hook_url", "https://%s/x", " h:0 "},
+    {"jwks_url", "https://u:p@%s", " h:0 "},
+    {"embeddings_url", "http://%s/v1", " h:0 "},
+    {"public_url", "https://%s", " h:0 "},
+    {"store", "postgresql://u:p@%s/db", " :80 [1.2.3.4] "},
+    {"store", "postgresql://ok:1,%s/db", " :80 [1.2.3.4] "},
+    {"cluster", "postgresql://%s/db", " :80 [1.2.3.4] "},
+};
+
+static struct load load_address(const struct address_option *option, const char *at)
+{
+    char word[256], *dash;
+    int n = snprintf(word, sizeof word, "--%s=", option->name);
+    while ((dash = strchr(word, '_'))) *dash = '-';
+    const char *mark = strstr(option->form, "%s");
+    snprintf(word + n, sizeof word - (size_t)n, "%.*s%s%s", (int)(mark - option->form), option->form, at, mark + 2);
+    return LOAD(NULL, word);
+}
+
+static void hosts_and_ports_are_checked_wherever_an_address_stands(void **state)
+{
+    static const char *const nowhere[] = {"h:65536",   "h:99999999999999999999",
+                                          "h:0",       "h:abc",
+                                          "h:-1",      "h:+1",
+                                          "h: 1",      "h:1:2",
+                                          "[::1",      "[]",
+                                          "[::g]",     "[::1]x",
+                                          "[1.2.3.4]", "x%zz",
+                                          "a b",       ":80",
+                                          "::1"};
+    static const char *const somewhere[] = {"h",         "h.example:1",      "h-1_x.example:65535",  "127.0.0.1:8080",
+                                            "[::1]:443", "[2001:db8::1]:80", "xn--bcher-kva.example"};
+    (void)state;
+    for (size_t i = 0; i < sizeof address_options / sizeof address_options[0]; i++) {
+        const struct address_option *option = &address_options[i];
+        for (size_t j = 0; j < sizeof nowhere / sizeof nowhere[0]; j++) {
+            char word[32], wanted[64];
+            snprintf(word, sizeof word, " %s ", nowhere[j]);
+            snprintf(wanted, sizeof wanted, "option %s: ", option->name);
+            struct load l = load_address(option, nowhere[j]);
+            bool is_refused = l.failed == EIO_EINVAL && strstr(l.error, wanted);
+            if (is_refused == (strstr(option->taken, word) != NULL))
+                fail_msg("%s with '%s': %d %s", option->form, nowhere[j], l.failed, l.error);
+            kit_config_clear(&l.config);
+        }
+        for (size_t j = 0; j < sizeof somewhere / sizeof somewhere[0]; j++) {
+            struct load l = load_address(option, somewhere[j]);
+            if (l.failed) fail_msg("%s with '%s': %s", option->form, somewhere[j], l.error);
+            kit_config_clear(&l.config);
+        }
+    }
+}
+
+static void postgresql_has_lists_sockets_and_defaults(void **state)
+{
+    static const char *const good[] = {"postgresql:///db", "postgresql://%2Frun%2Fpostgresql/db",
+                                       "postgresql://a,b:1,[::1]:2/db", "postgresql:///db?host=a,/run/x&port=1,"};
+    static const char *const bad[] = {"postgresql:///db?port=65536", "postgresql:///db?host=a%20b",
+                                      "postgresql:///db?port=1,x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct load l = LOAD(NULL, "--store", good[i]);
+        if (l.failed) fail_msg("%s", l.error);
+        kit_config_clear(&l.config);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_refused(LOAD(NULL, "--store", bad[i]), "option store");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +608,8 @@ int main(void)
         cmocka_unit_test(a_factor_is_a_decimal_number_within_its_limits),
         cmocka_unit_test(options_that_cannot_work_are_refused_at_the_start),
         cmocka_unit_test(the_documentation_is_up_to_date),
+        cmocka_unit_test(hosts_and_ports_are_checked_wherever_an_address_stands),
+        cmocka_unit_test(postgresql_has_lists_sockets_and_defaults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,7 +212,7 @@ static void encodings_are_recognised_or_refused_with_the_byte(void **state)
     assert_refused("a.md", "R\xfc", 2, "0xFC; save the file as UTF-8) at byte 1");
     assert_refused("a.md", "\xef\xbb\xbfr\xc3", 5, "at byte 4");
     assert_refused("a.md", "ab\xed\xa0\x80", 5, "at byte 2"); /* half of a surrogate pair */
-    assert_refused("a.md", "ab\0c", 4, "a NUL byte (UTF-16 needs a byte order mark) at byte 2");
+    assert_refused("a.md", "ab\0c", 4, "a NUL byte (UTF-16 and UTF-32 need a byte order mark) at byte 2");
     assert_refused("a.md",
                    "\xff\xfe"
                    "a\0\0\xd8"

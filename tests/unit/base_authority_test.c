@@ -1,5 +1,5 @@
 /* Authorities (RFC 3986, section 3.2): what follows "Host:", and what stands in an absolute target. */
-#include "eio_codec.h"
+#include "base_authority.h"
 #include "guard.h"
 #include "test.h"
 
@@ -8,7 +8,7 @@ static bool valid(const char *text)
     struct guard guard = {0};
     size_t n = strlen(text);
     const char *p = (const char *)guard_put(&guard, (const uint8_t *)text, n);
-    bool result = eio__authority_valid((struct eio_str){p, n});
+    bool result = base_authority_is_valid((struct base_str){p, n});
     guard_free(&guard);
     return result;
 }
@@ -78,8 +78,21 @@ TEST(authority, what_is_none_is_refused)
                                       "[1:2:3:4:5:6:7:8:9:10:11:12:13:14:15:16:17:18:19:20:21]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (valid(bad[i])) fail_msg("taken: %s", bad[i]);
-    assert_false(eio__authority_valid((struct eio_str){"a\0b", 3}));
-    assert_false(eio__authority_valid((struct eio_str){"[::1\0]", 6}));
+    assert_false(base_authority_is_valid((struct base_str){"a\0b", 3}));
+    assert_false(base_authority_is_valid((struct base_str){"[::1\0]", 6}));
+}
+
+TEST(authority, a_host_that_can_be_connected_to)
+{
+    static const char *const good[] = {"a",     "a.example:1", "a_b-c.d~:65535",  "127.0.0.1:08080",
+                                       "[::1]", "[::1]:80",    "[fe80::1%eth0]:1"};
+    static const char *const bad[] = {
+        "",   "a:",     "a:0",     "a:00",   "a:65536",  "a,b", "a%41", "*.a",   "[1.2.3.4]", "[v1.a:b]", "[]",
+        "[:", "[::1%]", "[::1]:0", "user@a", "\xc3\xa4", ":1",  "::1",  "[::g]", "a b",       "a/b",      "[::1]:"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!base_authority_is_endpoint((struct base_str){good[i], strlen(good[i])})) fail_msg("refused: %s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (base_authority_is_endpoint((struct base_str){bad[i], strlen(bad[i])})) fail_msg("taken: %s", bad[i]);
 }
 
 TEST_MAIN
