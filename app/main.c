@@ -6,6 +6,7 @@
 #include "kit_auth.h"
 #include "knowledge.h"
 #include "mcp.h"
+#include "node_listen.h"
 #include "node_service.h"
 #include "users.h"
 
@@ -130,31 +131,50 @@ static int run_as_service(struct app *app)
     return failed;
 }
 
-static int listen_and_run(struct app *app)
+/* Prints why. A fault of the configuration has a status of its own. */
+static int fail_start(const char *error)
 {
-    const struct kit_config *config = app->kit.config;
-    struct signals signals = {app, {NULL}};
-    char url[128];
-    int failed = sio_listen(app->kit.io, config->host, (uint16_t)config->port);
-    if (failed) {
-        fprintf(stderr, "parley: cannot listen on %s port %u: %s\n", config->host, config->port,
-                failed == EIO_ESYS ? strerror(errno) : eio_strerror(failed));
-        return EXIT_FAILURE;
+    fprintf(stderr, "parley: %s\n", error);
+    return strncmp(error, "option", 6) ? EXIT_FAILURE : EXIT_USAGE;
+}
+
+/* The sockets are the HTTP server's from here on. */
+static int start_listening(const struct app *app, struct node_listeners *listeners)
+{
+    char error[256];
+    int failed = node_listeners_open(listeners, app->kit.config, error, sizeof error);
+    for (size_t i = 0; i < listeners->count && !failed; i++) {
+        struct node_listener *listener = &listeners->list[i];
+        struct eio_http_listener kind = node_listener_kind(listener, listener->fd);
+        listener->fd = -1;
+        failed = eio_http_listen_on(sio_server_http(app->kit.io), &kind);
+        if (failed) snprintf(error, sizeof error, "cannot listen: %s", eio_strerror(failed));
     }
-    bool is_ipv6 = strchr(config->host, ':') != NULL;
-    snprintf(url, sizeof url, "%s://%s%s%s:%u/", config->tls_cert[0] ? "https" : "http", is_ipv6 ? "[" : "",
-             config->host, is_ipv6 ? "]" : "", eio_http_port(sio_server_http(app->kit.io)));
-    failed = add_signals(&signals);
+    return failed ? fail_start(error) : EXIT_SUCCESS;
+}
+
+static int announce_and_run(struct app *app, const struct node_listeners *listeners)
+{
+    struct signals signals = {app, {NULL}};
+    int failed = add_signals(&signals);
     if (!failed) {
-        kit_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, NULL);
         if (app->kit.development_key)
             kit_log(EIO_LOG_WARN, "tokens are signed with a development key; set jwt_key_file in production", NULL);
-        printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
-        fflush(stdout);
+        node_listeners_announce(listeners, app->kit.config);
         failed = run_as_service(app);
     }
     remove_signals(&signals);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int listen_and_run(struct app *app)
+{
+    struct node_listeners listeners;
+    int status = start_listening(app, &listeners);
+    if (status == EXIT_SUCCESS) status = announce_and_run(app, &listeners);
+    node_listeners_close(&listeners);
+    node_listeners_remove_files(&listeners);
+    return status;
 }
 
 /* One of several: it listens at its master's command. */
@@ -166,13 +186,6 @@ static int run_worker(struct app *app)
     if (!failed) failed = eio_loop_run(app->kit.loop);
     remove_signals(&signals);
     return failed || app->worker->failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* Prints why. A fault of the configuration has a status of its own. */
-static int fail_start(const char *error)
-{
-    fprintf(stderr, "parley: %s\n", error);
-    return strncmp(error, "option", 6) ? EXIT_FAILURE : EXIT_USAGE;
 }
 
 static int serve_one(const struct kit_config *config, struct node_worker *worker)

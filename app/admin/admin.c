@@ -1,5 +1,6 @@
 /* The module: the namespace on adminui's library, the page, and their numbers. */
 #include "admin_int.h"
+#include "kit_listen.h"
 #include "kit_dismiss.h"
 #include "kit_metrics.h"
 
@@ -33,6 +34,16 @@ static void read_numbers(void *ctx, void *numbers)
 
 static const struct kit_metric_set metrics = KIT_METRIC_SET(metric_rows, read_numbers);
 
+/* Before a session of a former login would let it in. */
+static void on_door(struct sio_socket *socket, struct sio_admission *admission, void *ctx)
+{
+    (void)ctx;
+    if (eio_session_head(sio_socket_session(socket))->door == KIT_DOOR_OPERATOR)
+        sio_next(admission);
+    else
+        sio_refuse(admission, "only at the operators' address", NULL);
+}
+
 static int open_namespace(struct admin *admin)
 {
     const struct admin_config *config = admin->config;
@@ -40,6 +51,8 @@ static int open_namespace(struct admin *admin)
     char host[256] = "localhost", id[300];
     gethostname(host, sizeof host - 1);
     snprintf(id, sizeof id, "%s#%d", host, (int)getpid());
+    struct sio_namespace *nsp = sio_of(admin->kit->io, "/admin");
+    if (admin->kit->config->has_operators && (!nsp || sio_use(nsp, on_door, NULL))) return EIO_ENOMEM;
     adminui_options_init(&options);
     options.server_id = id;
     options.mode = config->admin_ui == ADMIN_DEVELOPMENT ? ADMINUI_DEVELOPMENT : ADMINUI_PRODUCTION;

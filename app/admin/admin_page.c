@@ -2,6 +2,7 @@
  * where the server is. */
 #include "admin_int.h"
 #include "kit_embed.h"
+#include "kit_http.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,5 +51,9 @@ int admin_page_start(struct admin *admin)
     if (!admin->preset) return EIO_ENOMEM;
     admin->page = web_folder_open(admin->kit, &options);
     if (!admin->page) return EIO_ENOMEM;
-    return eio_http_route(sio_server_http(admin->kit->io), "/admin/preset.js", 0, on_preset, admin);
+    int failed = eio_http_route(sio_server_http(admin->kit->io), "/admin/preset.js", 0, on_preset, admin);
+    static const char *const paths[] = {"/admin/preset.js", "/admin/*", "/admin"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0] && !failed; i++)
+        failed = kit_http_for_operators(admin->kit, paths[i], false);
+    return failed;
 }

@@ -1,5 +1,6 @@
 /* Opens and closes what the modules stand on. */
 #include "kit_auth.h"
+#include "kit_http.h"
 #include "kit_jwks.h"
 #include "kit_tokens.h"
 #include "kit_metrics.h"
@@ -35,11 +36,23 @@ int kit_init(struct kit *kit, const struct kit_config *config, struct eio_loop *
     return kit_jwt_load(&kit->jwt, config, &kit->development_key, error, error_size);
 }
 
+/* The Admin UI is a client, too. */
+static int open_to_operators(struct kit *kit)
+{
+    char path[300];
+    const struct eio_options *engine = &kit->config->io.engine;
+    size_t n = strlen(engine->path);
+    while (n && engine->path[n - 1] == '/') n--;
+    snprintf(path, sizeof path, "%.*s%s*", (int)n, engine->path, engine->add_trailing_slash ? "/" : "");
+    return kit_http_for_operators(kit, path, true);
+}
+
 int kit_init_server(struct kit *kit, const struct sio_options *options, char *error, size_t error_size)
 {
     kit->io = sio_server_new_on(kit->loop, options);
     if (kit->io) {
-        int failed = kit_metrics_start(kit);
+        int failed = open_to_operators(kit);
+        if (!failed) failed = kit_metrics_start(kit);
         if (!failed) failed = kit_quotas_start(kit);
         return failed ? failed : kit_jwks_start(kit);
     }

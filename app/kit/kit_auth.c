@@ -1,5 +1,6 @@
 /* Who a socket is: the handshake's token, agent:connect's token, rights, expiry. */
 #include "kit_auth.h"
+#include "kit_listen.h"
 
 #include "kit_answer.h"
 #include "kit_jwks.h"
@@ -373,14 +374,18 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
     struct kit_failure failure = {0, "", ""};
     struct kit_claims *claims = NULL;
     json_t *auth = NULL;
+    const struct eio_http_head *head = eio_session_head(sio_socket_session(socket));
     bool is_large = sio_socket_auth(socket).n > kit->config->auth_max_bytes;
+    bool is_inside = head->door == KIT_DOOR_OPERATOR;
     struct eio_str token = is_large ? (struct eio_str){NULL, 0} : handshake_token(socket, &auth);
-    if (is_large)
+    if (is_inside)
+        kit_fail(&failure, 403, NULL, "this namespace is not at the operators' address");
+    else if (is_large)
         kit_fail(&failure, 413, NULL, "the handshake's auth must be at most %u bytes", kit->config->auth_max_bytes);
     else if (token.p)
         claims = kit_auth_check(kit, token, &failure);
     else if (nsp->admits_guests)
-        claims = kit_claims_ref(kit_guest_claims(kit, eio_session_head(sio_socket_session(socket))));
+        claims = kit_claims_ref(kit_guest_claims(kit, head));
     if (!failure.code && !claims && !token.p && !nsp->sign_in) kit_fail(&failure, 401, NULL, "token required");
     json_decref(auth);
     if (claims) check_role(nsp, claims, &failure);

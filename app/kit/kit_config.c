@@ -1,5 +1,6 @@
 /* Reads the configuration from its three sources into struct kit_config. Not its job: what options exist
  * (kit_options.c), how they are shown (kit_config_print.c), whether a file or address they name is usable. */
+#include "kit_listen.h"
 #include "kit_module.h"
 #include "kit_options.h"
 #include "kit_file.h"
@@ -240,6 +241,7 @@ static struct kit_setting find_setting(const struct kit_config *config, const ch
 
 static void derive_options(struct kit_config *config)
 {
+    config->has_operators = kit_listen_has_operators(config);
     config->io.engine.max_addresses = config->io.http.max_addresses = config->max_addresses;
     config->redis_options.url = config->redis;
     config->redis_options.sentinels = config->redis_sentinels;
@@ -563,23 +565,31 @@ int kit_config_load(struct kit_config *config, struct kit_command_line *line, ch
 }
 
 /* 127.0.0.0/8, ::1, the same as an IPv4-mapped address, or the name. */
-static bool is_loopback(const char *host)
+static int refuse_host(const struct kit_config *config, const char *option, const char *host, struct report *report)
 {
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (inet_pton(AF_INET, host, &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
-    if (inet_pton(AF_INET6, host, &v6) != 1) return !strcmp(host, "localhost");
-    return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
+    return report_fault(
+        report,
+        "option %s: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
+        "allowed; `openssl rand -hex 32` makes a key), from %s",
+        option, host, source_of(config, option));
+}
+
+static int check_listen(const struct kit_config *config, const char *option, const char *list, struct report *report)
+{
+    struct kit_listen listen;
+    while (kit_listen_next(&list, &listen) > 0)
+        if (!listen.path[0] && !kit_listen_is_loopback(listen.host))
+            return refuse_host(config, option, listen.host, report);
+    return 0;
 }
 
 static int check_host(const struct kit_config *config, struct report *report)
 {
-    if (config->jwt_secret[0] || config->jwt_key_file[0] || is_loopback(config->host)) return 0;
-    return report_fault(
-        report,
-        "option host: '%s' needs a key for tokens (without jwt_key_file, only 127.0.0.0/8, ::1 or localhost is "
-        "allowed; `openssl rand -hex 32` makes a key), from %s",
-        config->host, source_of(config, "host"));
+    if (config->jwt_secret[0] || config->jwt_key_file[0]) return 0;
+    bool is_used = !config->listen[0];
+    if (is_used && !kit_listen_is_loopback(config->host)) return refuse_host(config, "host", config->host, report);
+    int failed = check_listen(config, "listen", config->listen, report);
+    return failed ? failed : check_listen(config, "operator_listen", config->operator_listen, report);
 }
 
 /* Alone they would do nothing, and a server that is meant to be one of several would be on its own. */

@@ -25,6 +25,9 @@ struct kit_config {
 
     const char *host;
     uint32_t port;
+    const char *listen, *operator_listen; /* kit_listen.h; "": host and port, none */
+    const char *unix_socket_mode, *unix_socket_owner;
+    bool has_operators; /* they have listeners of their own */
     uint32_t drain_timeout_ms;
     bool serve_client;
     uint32_t workers;

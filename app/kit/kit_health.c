@@ -50,12 +50,16 @@ static struct totals sum_workers(const struct kit *kit)
     return totals;
 }
 
-static void put_health(struct kit *kit, struct sio_builder *json)
+static void put_health(struct kit *kit, bool is_short, struct sio_builder *json)
 {
     struct totals totals = sum_workers(kit);
     bool is_away = kit_store_is_away(kit->store);
     bool degraded = totals.is_alone || totals.up < kit->processes.count || is_away;
     sio_builder_put(json, degraded ? "{\"status\":\"degraded\"" : "{\"status\":\"ok\"");
+    if (is_short) {
+        sio_builder_put(json, "}");
+        return;
+    }
     sio_builder_put(json, ",\"version\":\"" PARLEY_VERSION "\",\"uptime_s\":");
     kit_put_int(json, (int64_t)totals.uptime_ms / 1000);
     sio_builder_put(json, ",\"connections\":");
@@ -88,7 +92,7 @@ static void answer_health(void *ctx)
     if (health->request) {
         sio_builder_init(&json);
         sio_builder_open(&json);
-        put_health(health->kit, &json);
+        put_health(health->kit, kit_http_is_outside(health->kit, health->request), &json);
         kit_http_reply_builder(health->kit, health->request, 200, &json);
     }
     free(health);
@@ -125,5 +129,8 @@ int kit_health_start(struct kit *kit)
 {
     struct eio_http *http = sio_server_http(kit->io);
     int error = eio_http_route(http, "/health", 0, on_health, kit);
-    return error ? error : eio_http_route(http, "/ready", 0, on_ready, kit);
+    if (!error) error = eio_http_route(http, "/ready", 0, on_ready, kit);
+    /* Balancers ask at the public door whether it works; the figures are for operators. */
+    if (!error) error = kit_http_for_operators(kit, "/health", true);
+    return error ? error : kit_http_for_operators(kit, "/ready", true);
 }

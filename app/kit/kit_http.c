@@ -1,5 +1,6 @@
 /* Replies of the HTTP API and its bearer tokens. */
 #include "kit_http.h"
+#include "kit_listen.h"
 
 #include "kit_answer.h"
 #include "kit_auth.h"
@@ -130,4 +131,17 @@ int kit_http_query(const struct eio_http_head *head, const char *name, char *out
 {
     int n = eio_query_get(eio_http_head_query(head), name, out, size);
     return n > 0 && memchr(out, 0, (size_t)n) ? EIO_EPROTO : n;
+}
+
+/* --------------------------------------------------------------- operators */
+
+int kit_http_for_operators(struct kit *kit, const char *path, bool also_public)
+{
+    unsigned doors = EIO_HTTP_DOOR(KIT_DOOR_OPERATOR) | (also_public ? EIO_HTTP_DOOR(KIT_DOOR_PUBLIC) : 0);
+    return kit->config->has_operators ? eio_http_route_doors(sio_server_http(kit->io), path, doors) : 0;
+}
+
+bool kit_http_is_outside(const struct kit *kit, const struct eio_http_request *request)
+{
+    return kit->config->has_operators && eio_http_request_head(request)->door == KIT_DOOR_PUBLIC;
 }

@@ -28,6 +28,11 @@ void kit_http_reply_nothing(struct kit *kit, struct eio_http_request *request);
 void kit_http_reply_allowed(struct kit *kit, struct eio_http_request *request, const char *allowed);
 /* False: answered 405. HEAD is as good as GET. */
 bool kit_http_is_get(struct kit *kit, struct eio_http_request *request);
+/* Of routes that are opened already: if operators have listeners of their own, the path is open there, and to the
+ * public only if also_public. Returns 0 or a negative code. */
+int kit_http_for_operators(struct kit *kit, const char *path, bool also_public);
+/* True if it came by a listener of the public's while operators have their own. */
+bool kit_http_is_outside(const struct kit *kit, const struct eio_http_request *request);
 /* The claims of the request's bearer token; NULL with failure (401, 403). */
 struct kit_claims *kit_http_authorize(struct kit *kit, struct eio_http_request *request, struct kit_failure *failure);
 

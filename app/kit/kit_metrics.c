@@ -1,5 +1,6 @@
 /* GET /metrics in the Prometheus text format 0.0.4: rows of numbers as text, or in a worker's page of shared memory. A
  * number's place in the page is that of its row, the same in all workers. */
+#include "kit_http.h"
 #include "kit_metrics.h"
 #include "kit_ws.h"
 
@@ -304,5 +305,6 @@ int kit_metrics_add(struct kit *kit, const struct kit_metric_set *set, void *ctx
 int kit_metrics_start(struct kit *kit)
 {
     int failed = kit_metrics_add_own(kit);
-    return failed ? failed : eio_http_route(sio_server_http(kit->io), "/metrics", 0, on_metrics, kit);
+    if (!failed) failed = eio_http_route(sio_server_http(kit->io), "/metrics", 0, on_metrics, kit);
+    return failed ? failed : kit_http_for_operators(kit, "/metrics", false);
 }

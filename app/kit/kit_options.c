@@ -1,5 +1,6 @@
 /* The kit's own options: names, defaults, ranges, help. Adding one is adding a row here and a field in struct
  * kit_config; the command line, the environment, the file and the documentation follow. */
+#include "kit_listen.h"
 #include "kit_options.h"
 #include "kit_store.h"
 
@@ -108,6 +109,21 @@ static const char *check_path(const char *value)
                : "/ and a name of at most 256 bytes, not below /api, /admin, /health, /ready, /metrics or /demo";
 }
 
+static const char *check_mode(const char *value)
+{
+    size_t n = strlen(value);
+    if (n == 4 && value[0] == '0') value++, n--;
+    return n == 3 && strspn(value, "01234567") == n ? NULL : "three octal digits, such as 660";
+}
+
+static const char *check_owner(const char *value)
+{
+    size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:");
+    const char *colon = strchr(value, ':');
+    bool is_owner = !value[n] && n < 128 && (!colon || (colon[1] && !strchr(colon + 1, ':')));
+    return is_owner ? NULL : "USER, USER:GROUP or :GROUP, names or numbers";
+}
+
 static const char *check_file(const char *value)
 {
     struct stat info;
@@ -128,6 +144,15 @@ static const struct kit_option options[] = {
     KIT_CHECKED_ROW("host", host, "127.0.0.1", check_host, "Server",
                     "numeric address to listen on; other than loopback, it requires your own key (`jwt_key_file`)"),
     KIT_U32_ROW("port", port, "3000", 0, 65535, "Server", "port to listen on; 0: any free port"),
+    KIT_CHECKED_ROW("listen", listen, "", kit_listen_check, "Server",
+                    "where to listen instead of `host` and `port`, with commas between: `127.0.0.1:3000`, `[::]:3000`, "
+                    "`unix:/run/parley.sock`; the word `plain` behind one: without TLS"),
+    KIT_CHECKED_ROW("operator_listen", operator_listen, "", kit_listen_check, "Server",
+                    "the same for operators: /metrics and the Admin UI are there alone, and /health with its figures"),
+    KIT_CHECKED_ROW("unix_socket_mode", unix_socket_mode, "660", check_mode, "Server",
+                    "permissions of UNIX sockets, octal"),
+    KIT_CHECKED_ROW("unix_socket_owner", unix_socket_owner, "", check_owner, "Server",
+                    "`USER`, `USER:GROUP` or `:GROUP` of UNIX sockets; empty: the server's own"),
     KIT_BOOL_ROW("demo", demo, "false", "Server",
                  "play an embedded conversation in a loop and issue tokens at /demo/token"),
     KIT_U32_ROW("drain_timeout_ms", drain_timeout_ms, "10000", 0, KIT_DAY_MS, "Server",
@@ -468,6 +493,8 @@ static const struct kit_option options[] = {
                   "open connections, WebSockets included; above: 503; 0: as many as file descriptors allow"),
     KIT_COUNT_ROW("max_connections_per_address", io.http.max_connections_per_address, "4096", 0, 10000000, "HTTP",
                   "the same from one peer (IPv6: /64), trusted proxies excepted; above: 429; 0: no limit"),
+    KIT_COUNT_ROW("max_private_connections", io.http.max_private_connections, "64", 0, 10000000, "HTTP",
+                  "connections at `operator_listen`, which do not count for the limits above; above: 503; 0: no limit"),
     KIT_COUNT_ROW("max_addresses", max_addresses, "65536", 1, 10000000, "HTTP",
                   "addresses tracked for limits per address; above: new addresses are not limited individually"),
     KIT_CHECKED_ROW("trusted_proxies", trusted_proxies, "", check_proxies, "HTTP",

@@ -73,13 +73,6 @@ void node_cluster_add_peer(struct node_cluster *cluster, uint32_t number, int ta
         kit_log(EIO_LOG_ERROR, "cannot hand over connections to a worker", "number", kit_number(number).text, NULL);
 }
 
-int node_cluster_listen(struct node_cluster *cluster, int *take_fd)
-{
-    int fd = *take_fd;
-    *take_fd = -1;
-    return eio_http_listen_fd(sio_server_http(cluster->kit->io), fd);
-}
-
 /* ---------------------------------------------------------------- lifetime */
 
 static void on_line(void *ctx, enum rooms_log_level level, const char *line)

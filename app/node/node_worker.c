@@ -38,6 +38,17 @@ static void drain(int fd)
 
 /* ------------------------------------------------------------------ orders */
 
+static int start_listening(struct node_worker *worker)
+{
+    int failed = 0;
+    for (size_t i = 0; i < worker->listener_count && !failed; i++) {
+        struct eio_http_listener listener = worker->listeners[i];
+        worker->listeners[i].take_fd = -1;
+        failed = eio_http_listen_on(sio_server_http(worker->kit->io), &listener);
+    }
+    return failed;
+}
+
 static void obey(struct node_worker *worker, const struct node_order *order, int take_fds[2])
 {
     const struct node_orders *orders = &worker->orders;
@@ -46,7 +57,7 @@ static void obey(struct node_worker *worker, const struct node_order *order, int
         if (take_fds[0] >= 0) node_cluster_add_peer(worker->cluster, order->peer, take_fds);
         return;
     case NODE_ORDER_LISTEN:
-        if (node_cluster_listen(worker->cluster, &worker->listen_fd)) {
+        if (start_listening(worker)) {
             kit_log(EIO_LOG_ERROR, "cannot listen", "why", strerror(errno), NULL);
             worker->failed = true;
             eio_loop_stop(worker->kit->loop);
@@ -252,7 +263,8 @@ void node_worker_stop(struct node_worker *worker)
 void node_worker_clear(struct node_worker *worker)
 {
     close(worker->control_fd);
-    if (worker->listen_fd >= 0) close(worker->listen_fd);
+    for (size_t i = 0; i < worker->listener_count; i++)
+        if (worker->listeners[i].take_fd >= 0) close(worker->listeners[i].take_fd);
     for (unsigned i = 0; i < worker->count; i++) {
         close(worker->ask_fds[i]);
         close(worker->answer_fds[i]);

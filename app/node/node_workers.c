@@ -2,12 +2,10 @@
  * waits for something else than poll(), and what workers do (node_worker.c). */
 #include "node_workers.h"
 #include "kit_log.h"
+#include "node_listen.h"
 #include "node_service.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -34,8 +32,8 @@ struct queued {
 };
 
 struct slot {
-    pid_t pid;     /* 0: none */
-    int listen_fd; /* the worker's; a copy, to take a silent worker off the port */
+    pid_t pid;                         /* 0: none */
+    int listen_fds[KIT_LISTENERS_MAX]; /* the worker's; copies, to take a silent worker off the port */
     int control_fd;
     uint64_t started_ms;
     uint64_t restart_at_ms; /* 0: not due */
@@ -53,10 +51,7 @@ struct master {
     struct slot slots[NODE_WORKERS_MAX];
     unsigned count;
     int ask_fds[NODE_WORKERS_MAX], answer_fds[NODE_WORKERS_MAX];
-    struct sockaddr_storage address;
-    socklen_t address_size;
-    int reserved_fd; /* bound, not listening: the port stays ours while no worker listens */
-    uint16_t port;
+    struct node_listeners listeners;
     int signal_fd;
     sigset_t old_mask;
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
@@ -74,63 +69,34 @@ static void close_fd(int *fd)
 
 /* --------------------------------------------------------------- listening */
 
-static int read_address(struct master *master)
+static void close_sockets(struct slot *slot)
 {
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found;
-    const char *host = strcmp(master->config->host, "localhost") == 0 ? "127.0.0.1" : master->config->host;
-    if (getaddrinfo(host, "0", &hints, &found) != 0) {
-        errno = EINVAL;
-        return EIO_EINVAL;
+    for (size_t i = 0; i < KIT_LISTENERS_MAX; i++) close_fd(&slot->listen_fds[i]);
+}
+
+/* A worker's sockets, as far as it has none from the worker before. */
+static int open_sockets(const struct master *master, struct slot *slot)
+{
+    for (size_t i = 0; i < master->listeners.count; i++) {
+        const struct node_listener *listener = &master->listeners.list[i];
+        int *fd = &slot->listen_fds[i];
+        if (*fd < 0) *fd = node_listener_for_worker(listener);
+        if (*fd < 0 || listen(*fd, master->config->io.http.backlog)) return EIO_ESYS;
     }
-    memcpy(&master->address, found->ai_addr, found->ai_addrlen);
-    master->address_size = found->ai_addrlen;
-    freeaddrinfo(found);
     return 0;
 }
 
-static void set_port(struct master *master, uint16_t port)
+/* Takes a worker's own sockets off their ports, or puts them back; what it shares the others accept from anyway. True:
+ * it is off. */
+static bool set_off_port(const struct master *master, struct slot *slot, bool off)
 {
-    if (master->address.ss_family == AF_INET)
-        ((struct sockaddr_in *)(void *)&master->address)->sin_port = htons(port);
-    else
-        ((struct sockaddr_in6 *)(void *)&master->address)->sin6_port = htons(port);
-    master->port = port;
-}
-
-static int bound_socket(const struct master *master, bool shared)
-{
-    int on = 1, fd = socket(master->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (shared) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
-    /* Accepted sockets inherit it. */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (const struct sockaddr *)&master->address, master->address_size) == 0) return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-/* Sharing the port must not hide that somebody else has it: so it is asked for without sharing first. */
-static int reserve_port(struct master *master)
-{
-    struct sockaddr_storage bound;
-    socklen_t size = sizeof bound;
-    if (read_address(master)) return EIO_EINVAL;
-    set_port(master, (uint16_t)master->config->port);
-    if (!master->config->io.http.reuse_port) {
-        int alone = bound_socket(master, false);
-        if (alone < 0) return EIO_ESYS;
-        int failed = listen(alone, 1);
-        close(alone);
-        if (failed) return EIO_ESYS;
+    bool is_off = false;
+    for (size_t i = 0; i < master->listeners.count; i++) {
+        if (master->listeners.list[i].is_shared) continue;
+        int fd = slot->listen_fds[i];
+        is_off |= off ? shutdown(fd, SHUT_RD) == 0 : listen(fd, master->config->io.http.backlog) != 0;
     }
-    master->reserved_fd = bound_socket(master, true);
-    if (master->reserved_fd < 0 || getsockname(master->reserved_fd, (struct sockaddr *)&bound, &size)) return EIO_ESYS;
-    set_port(master, ntohs(bound.ss_family == AF_INET ? ((struct sockaddr_in *)(void *)&bound)->sin_port
-                                                      : ((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
-    return 0;
+    return is_off;
 }
 
 /* ------------------------------------------------------------------ orders */
@@ -246,18 +212,21 @@ static void become_worker(struct master *master, unsigned index, int control_fd,
         .count = master->count,
         .page = master->page,
         .control_fd = control_fd,
-        .listen_fd = own->listen_fd,
+        .listener_count = master->listeners.count,
     };
+    for (size_t i = 0; i < worker->listener_count; i++) {
+        worker->listeners[i] = node_listener_kind(&master->listeners.list[i], own->listen_fds[i]);
+        own->listen_fds[i] = -1;
+    }
     memcpy(worker->owner_key, master->owner_key, sizeof worker->owner_key);
     memcpy(worker->ask_fds, master->ask_fds, sizeof worker->ask_fds);
     memcpy(worker->answer_fds, master->answer_fds, sizeof worker->answer_fds);
-    own->listen_fd = -1;
     for (unsigned i = 0; i < master->count; i++) {
         drop_orders(&master->slots[i]);
-        close_fd(&master->slots[i].listen_fd);
+        close_sockets(&master->slots[i]);
         close_fd(&master->slots[i].control_fd);
     }
-    close_fd(&master->reserved_fd);
+    node_listeners_close(&master->listeners);
     close_fd(&master->signal_fd);
     sigprocmask(SIG_SETMASK, &master->old_mask, NULL);
     kit_log_set_worker((int)index);
@@ -273,8 +242,7 @@ static int start_worker(struct master *master, unsigned index, struct node_worke
     slot->restart_at_ms = 0;
     slot->started_ms = kit_monotonic_ms();
     slot->ready = slot->off_port = false;
-    if (slot->listen_fd < 0) slot->listen_fd = bound_socket(master, true);
-    if (slot->listen_fd < 0 || listen(slot->listen_fd, master->config->io.http.backlog)) goto fail;
+    if (open_sockets(master, slot)) goto fail;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, control)) goto fail;
     atomic_store(&page->alive_ms, 0);
     atomic_store(&page->sessions, 0);
@@ -301,7 +269,7 @@ static int start_worker(struct master *master, unsigned index, struct node_worke
     return 0;
 fail:
     kit_log(EIO_LOG_ERROR, "cannot start a worker", "number", kit_number(index).text, "why", strerror(errno), NULL);
-    close_fd(&slot->listen_fd);
+    close_sockets(slot);
     return EIO_ESYS;
 }
 
@@ -357,7 +325,7 @@ static void on_ended(struct master *master, unsigned index, int status)
         plan_restart(master, slot, kit_monotonic_ms());
     }
     /* Who waits to be accepted is accepted by the next worker if that comes at once, and else not kept waiting. */
-    if (master->state == ENDING || slot->delay_ms || slot->off_port) close_fd(&slot->listen_fd);
+    if (master->state == ENDING || slot->delay_ms || slot->off_port) close_sockets(slot);
 }
 
 static void reap(struct master *master)
@@ -417,20 +385,12 @@ static void read_signals(struct master *master)
 
 static void on_ready(struct master *master, struct slot *slot)
 {
-    const struct kit_config *config = master->config;
-    char url[128];
-    bool is_ipv6 = strchr(config->host, ':') != NULL;
     slot->ready = slot->was_ready = true;
     for (unsigned i = 0; i < master->count; i++)
         if (!master->slots[i].was_ready) return;
     if (master->state != STARTING) return;
     master->state = RUNNING;
-    snprintf(url, sizeof url, "%s://%s%s%s:%u/", config->tls_cert[0] ? "https" : "http", is_ipv6 ? "[" : "",
-             config->host, is_ipv6 ? "]" : "", master->port);
-    kit_log(EIO_LOG_INFO, "listening", "url", url, "version", PARLEY_VERSION, "data", config->data, "workers",
-            kit_number(master->count).text, NULL);
-    printf("Parley %s listens on %s\n", PARLEY_VERSION, url);
-    fflush(stdout);
+    node_listeners_announce(&master->listeners, master->config);
     node_service_send("READY=1");
 }
 
@@ -473,10 +433,10 @@ static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
     if (silent && !slot->off_port && master->state == RUNNING) {
         kit_log(EIO_LOG_WARN, "worker unresponsive; sending it no new connections", "number", kit_number(index).text,
                 "pid", kit_number(slot->pid).text, NULL);
-        slot->off_port = shutdown(slot->listen_fd, SHUT_RD) == 0;
+        slot->off_port = set_off_port(master, slot, true);
     } else if (!silent && slot->off_port && master->state == RUNNING) {
         kit_log(EIO_LOG_INFO, "worker responds again", "number", kit_number(index).text, NULL);
-        slot->off_port = listen(slot->listen_fd, master->config->io.http.backlog) != 0;
+        slot->off_port = set_off_port(master, slot, false);
     }
     if (limit_ms && alive_ms + limit_ms < now_ms && master->state == RUNNING) {
         kit_log(EIO_LOG_ERROR, "worker killed: unresponsive for worker_timeout_ms", "number", kit_number(index).text,
@@ -563,21 +523,24 @@ static void clear(struct master *master)
         close_fd(&master->ask_fds[i]);
         close_fd(&master->answer_fds[i]);
     }
-    close_fd(&master->reserved_fd);
+    node_listeners_close(&master->listeners);
+    node_listeners_remove_files(&master->listeners);
     close_fd(&master->signal_fd); /* signals stay blocked: one that comes now has nothing to end any more */
     if (master->page) munmap(master->page, sizeof *master->page);
 }
 
 int node_workers_run(const struct kit_config *config, struct node_worker *worker)
 {
-    struct master master = {.config = config, .count = config->workers, .reserved_fd = -1, .signal_fd = -1};
+    struct master master = {.config = config, .count = config->workers, .signal_fd = -1};
+    char error[256];
     sigprocmask(SIG_SETMASK, NULL, &master.old_mask);
     for (unsigned i = 0; i < NODE_WORKERS_MAX; i++) {
         master.ask_fds[i] = master.answer_fds[i] = -1;
-        master.slots[i].listen_fd = master.slots[i].control_fd = -1;
+        master.slots[i].control_fd = -1;
+        memset(master.slots[i].listen_fds, -1, sizeof master.slots[i].listen_fds);
     }
-    if (reserve_port(&master)) {
-        fprintf(stderr, "parley: cannot listen on %s port %u: %s\n", config->host, config->port, strerror(errno));
+    if (node_listeners_open(&master.listeners, config, error, sizeof error)) {
+        fprintf(stderr, "parley: %s\n", error);
         clear(&master);
         return EXIT_FAILURE;
     }

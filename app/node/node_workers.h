@@ -6,6 +6,7 @@
 #define NODE_WORKERS_H
 
 #include "kit_config.h"
+#include "kit_listen.h"
 #include "kit_processes.h"
 
 #include <sys/types.h>
@@ -51,7 +52,9 @@ struct node_worker {
     unsigned index, count;
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
     struct kit_processes_page *page;
-    int control_fd, listen_fd;
+    int control_fd;
+    struct eio_http_listener listeners[KIT_LISTENERS_MAX]; /* take_fd -1: given away */
+    size_t listener_count;
     int ask_fds[NODE_WORKERS_MAX], answer_fds[NODE_WORKERS_MAX]; /* eventfds: "publish your numbers", "it is done" */
 
     /* Private to node_worker.c. */

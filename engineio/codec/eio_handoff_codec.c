@@ -6,12 +6,13 @@
 
 #include <string.h>
 
-/*   0 "EIOH"   4 version   5 flags   6 hops   7 zero   8 size of the bytes, little-endian (4)
+/*   0 "EIOH"   4 version   5 flags   6 hops   7 door   8 size of the bytes, little-endian (4)
  *  12 the peer's address, text, padded with zeros (46)   58 zero (6) */
 enum {
     AT_VERSION = 4,
     AT_FLAGS = 5,
     AT_HOPS = 6,
+    AT_DOOR = 7,
     AT_SIZE = 8,
     AT_ADDRESS = 12,
     ADDRESS_BYTES = 46,
@@ -26,6 +27,7 @@ void eio__handover_encode(const struct eio_http_handover *handover, uint8_t out[
     out[AT_VERSION] = VERSION;
     out[AT_FLAGS] = handover->secure ? FLAG_SECURE : 0;
     out[AT_HOPS] = handover->hops;
+    out[AT_DOOR] = handover->door;
     for (size_t i = 0; i < 4; i++) out[AT_SIZE + i] = (uint8_t)(handover->size >> 8 * i);
     memcpy(out + AT_ADDRESS, handover->address, strnlen(handover->address, ADDRESS_BYTES - 1));
 }
@@ -44,12 +46,12 @@ bool eio__handover_decode(const uint8_t head[EIO__HANDOVER_HEAD_BYTES], size_t s
     struct eio__address parsed;
     size_t n = strnlen((const char *)address, ADDRESS_BYTES);
     bool sound = memcmp(head, "EIOH", 4) == 0 && head[AT_VERSION] == VERSION && !(head[AT_FLAGS] & ~FLAG_SECURE) &&
-                 head[7] == 0 && said == size && size <= EIO_HANDOVER_BYTES_MAX &&
+                 head[AT_DOOR] < EIO_HTTP_DOORS && said == size && size <= EIO_HANDOVER_BYTES_MAX &&
                  all_zero(address + n, EIO__HANDOVER_HEAD_BYTES - AT_ADDRESS - n) &&
                  eio__address_parse((struct eio_str){(const char *)address, n}, &parsed);
     if (!sound) return false;
     *out = (struct eio_http_handover){
-        .fd = -1, .secure = head[AT_FLAGS] & FLAG_SECURE, .size = size, .hops = head[AT_HOPS]};
+        .fd = -1, .secure = head[AT_FLAGS] & FLAG_SECURE, .size = size, .hops = head[AT_HOPS], .door = head[AT_DOOR]};
     eio__address_print(&parsed, out->address);
     return true;
 }

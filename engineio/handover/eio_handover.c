@@ -57,7 +57,8 @@ int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover)
         return EIO_ENOMEM;
     }
     memcpy(bytes, conn->in.p, size);
-    *handover = (struct eio_http_handover){.secure = conn->secure, .bytes = bytes, .size = size, .hops = conn->hops};
+    *handover = (struct eio_http_handover){
+        .secure = conn->secure, .bytes = bytes, .size = size, .hops = conn->hops, .door = conn->door};
     eio__address_print(&conn->peer, handover->address);
     offer->conn = NULL;
     http->stats.handed_over++;
@@ -73,8 +74,9 @@ int eio_offer_take(struct eio_offer *offer, struct eio_http_handover *handover)
 static bool is_sound(const struct eio_http_handover *handover, struct eio__address *peer)
 {
     size_t n = strnlen(handover->address, sizeof handover->address);
-    return handover->fd >= 0 && handover->size <= EIO_HANDOVER_BYTES_MAX && (handover->bytes || !handover->size) &&
-           n < sizeof handover->address && eio__address_parse((struct eio_str){handover->address, n}, peer);
+    return handover->fd >= 0 && handover->door < EIO_HTTP_DOORS && handover->size <= EIO_HANDOVER_BYTES_MAX &&
+           (handover->bytes || !handover->size) && n < sizeof handover->address &&
+           eio__address_parse((struct eio_str){handover->address, n}, peer);
 }
 
 int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handover)
@@ -100,6 +102,8 @@ int eio_http_adopt(struct eio_http *http, struct eio_http_handover *take_handove
     conn->secure = handover.secure;
     conn->settled = true;
     conn->hops = handover.hops;
+    conn->door = handover.door;
+    http->private_connections += conn->door > 0;
     http->stats.adopted++;
     eio__http_enter(conn, limit);
     eio__conn_poke(conn);

@@ -174,6 +174,7 @@ static void unlink_conn(struct eio__conn *conn)
         http->refusals--;
     else
         http->stats.connections--;
+    http->private_connections -= conn->door > 0;
     if (conn->counted) eio__visitor_leave(&http->visitors, &conn->peer);
     struct eio__conn **link = &http->poke_first;
     while (conn->poked && *link != conn) link = &(*link)->poke_next;
@@ -477,9 +478,10 @@ static enum eio__step begin_message(struct eio__conn *conn, struct eio__gate_hea
     head->issued_ms = eio_loop_unix_ms(http->loop);
     eio__address_resolve(&http->proxies, &conn->peer, head);
     if (conn->secure) head->secure = true;
+    head->door = conn->door;
     conn->scan = (struct eio__gate_scan){0};
     conn->head = head;
-    conn->route = eio__http_find_route(http, eio_http_head_path(head));
+    conn->route = eio__http_find_route(http, eio_http_head_path(head), conn->door);
     if (offer_elsewhere(conn)) return EIO__STEP_GONE;
     http->stats.bytes_in += head_size;
     eio__bytes_take(&conn->in, head_size);

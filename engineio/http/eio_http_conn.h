@@ -1,7 +1,7 @@
-/* What the files of the HTTP layer share: eio_http.c (listener, routes), eio_http_conn.c (a connection's life),
- * eio_http_io.c (its bytes), eio_http_reply.c (answers), eio_http_stream.c (answers in pieces), eio_tls.c
- * (certificates), eio_tls_io.c (what is taken from TLS), eio_handover.c and eio_pump.c (connections between nodes).
- * Private to them: the rest of the library knows engineio_http.h and eio_http_int.h. */
+/* What the files of the HTTP layer share: eio_http.c (routes), eio_http_listen.c (accepting), eio_http_conn.c (a
+ * connection's life), eio_http_io.c (its bytes), eio_http_reply.c (answers), eio_http_stream.c (answers in pieces),
+ * eio_tls.c (certificates), eio_tls_io.c (what is taken from TLS), eio_handover.c and eio_pump.c (connections between
+ * nodes). Private to them: the rest of the library knows engineio_http.h and eio_http_int.h. */
 #ifndef EIO_HTTP_CONN_H
 #define EIO_HTTP_CONN_H
 
@@ -29,6 +29,7 @@ struct eio__route {
     bool prefix;
     struct eio__route_spec spec;          /* with max_body_bytes filled in */
     struct eio_deadlines *body_deadlines; /* of spec.body_timeout_ms, or NULL: the server's */
+    unsigned doors;                       /* EIO_HTTP_DOOR() of each at which it is open */
 };
 
 struct eio_http {
@@ -36,8 +37,9 @@ struct eio_http {
     struct eio_http_options options;
     struct eio__gate_limits limits;
     struct eio__proxies proxies;
-    evhtp_t *evhtp; /* listens; over TLS its connections are evhtp's too: */
-    /* Its own callbacks, the same for all its connections; ours stand in front. */
+    struct eio__listener *listeners; /* in the order in which they were opened */
+    struct eio__listener *stopped;   /* whose connections are evhtp's */
+    /* evhtp's own callbacks, the same for all its connections; ours stand in front. */
     bufferevent_data_cb evhtp_read, evhtp_write;
     struct eio__route *routes; /* longest path first */
     size_t route_count;
@@ -48,13 +50,14 @@ struct eio_http {
     struct event *poke_event;
     struct eio_timer accept_timer;
     struct eio_deadlines head_deadlines, body_deadlines, idle_deadlines, drain_deadlines, linger_deadlines;
-    size_t half_open; /* connections in head_deadlines */
-    size_t refusals;  /* connections above the limit that still linger */
-    size_t leased;    /* descriptors that left as WebSockets and are open yet; only with limits on connections */
+    size_t half_open;           /* connections in head_deadlines */
+    size_t refusals;            /* connections above the limit that still linger */
+    size_t private_connections; /* of doors other than 0 */
+    size_t leased; /* descriptors that left as WebSockets and are open yet; only with limits on connections */
     struct eio__visitors visitors; /* peers, only with a limit by address */
     struct eio_limit_counter hits[EIO_LIMIT_COUNT];
     uint16_t port;
-    SSL_CTX *tls;            /* NULL: plain. evhtp's ssl_ctx is the same, borrowed */
+    SSL_CTX *tls;            /* NULL: plain. The listeners' ssl_ctx is the same, borrowed */
     struct eio__tls_io *ios; /* taken by WebSockets, and closed ones with bytes still to send */
     struct eio_deadlines io_deadlines;
     struct eio__pump *pumps;
@@ -118,6 +121,7 @@ struct eio__conn {
     size_t body_pieces; /* in which it came */
     struct eio__address peer;
     uint8_t hops; /* machines that carry it */
+    uint8_t door; /* at which it came in */
 };
 
 struct eio__request {
@@ -147,8 +151,14 @@ struct eio_http_stream *eio__stream_begin(struct eio_http_request *request, cons
 /* Its connection is gone: calls on_abort and frees it. Accepts NULL. */
 void eio__stream_lost(struct eio_http_stream *stream);
 
-/* Accepts on a socket that is bound. Returns 0; EIO_ESYS: it is still the caller's. */
-int eio__http_accept_on(struct eio_http *http, int fd);
+/* Accepts on a socket that is bound. Returns 0; negative: it is still the caller's. */
+int eio__http_accept_on(struct eio_http *http, const struct eio_http_listener *kind);
+void eio__http_on_accept_timer(void *ctx);
+void eio__http_on_lease_end(const struct eio__lease *lease);
+/* No connection is left. */
+void eio__http_listeners_clear(struct eio_http *http);
+/* For connections made from now on. */
+void eio__http_use_tls(struct eio_http *http, SSL_CTX *take_tls);
 /* EIO_LIMIT_COUNT: one more connection from there is within the limits. */
 enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer);
 /* For one that is not: true if it gets no answer but the end. */
@@ -211,8 +221,8 @@ void eio__conn_on_linger_deadline(struct eio_deadline *due, void *ctx);
 struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_head *take_head, uint8_t *take_body,
                                       size_t body_size);
 void eio__request_free(struct eio__request *request);
-/* The route of a path, or NULL. */
-const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path);
+/* The route of a path at a door, or NULL. */
+const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path, uint8_t door);
 /* A context of the two files, or NULL; what is wrong with them is logged. */
 SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file);
 /* Closes our side of the connection. The output must be empty. */

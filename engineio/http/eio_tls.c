@@ -90,8 +90,7 @@ int eio_http_reload_tls(struct eio_http *http)
     if (!http->tls) return EIO_EINVAL;
     SSL_CTX *tls = eio__tls_load(http->options.tls_cert_file, http->options.tls_key_file);
     if (!tls) return EIO_EINVAL;
-    SSL_CTX_free(http->tls); /* connections hold references of their own */
-    http->tls = http->evhtp->ssl_ctx = tls;
+    eio__http_use_tls(http, tls);
     eio_log(EIO_LOG_INFO, "tls: certificate reloaded");
     return 0;
 }

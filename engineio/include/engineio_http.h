@@ -36,6 +36,7 @@ struct eio_http_head {
     bool secure;          /* arrived over TLS, here or at a trusted proxy */
     bool keep_alive;
     uint8_t minor_version; /* of HTTP/1: 0 or 1 */
+    uint8_t door;          /* of the listener at which it came: struct eio_http_listener */
 };
 
 EIO_API struct eio_str eio_http_head_target(const struct eio_http_head *head); /* "/socket.io/?EIO=4" */
@@ -143,15 +144,17 @@ struct eio_http_options {
     size_t max_connections;        /* WebSockets included; 0 = no limit besides descriptors; above: 503 and close */
     size_t max_connections_per_address; /* the same from one peer (IPv6: from one /64), trusted proxies excepted; 0 = no
                                          * limit; above: 429 and close */
-    size_t max_addresses;          /* 65536 peers are distinguished; new ones beyond that have no limit of their own */
-    const char *trusted_proxies;   /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
-                                    * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
-    int backlog;                   /* 1024 */
-    uint32_t reserved_descriptors; /* 32 of the process's limit are not given to connections, but stay for files, logs
-                                    * and connections of the process itself; those beyond wait to be accepted */
-    bool reuse_port;               /* false */
-    const char *tls_cert_file;     /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
-    const char *tls_key_file;      /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
+    size_t max_addresses;           /* 65536 peers are distinguished; new ones beyond that have no limit of their own */
+    const char *trusted_proxies;    /* NULL, or a list of CIDRs, "127.0.0.1/32,10.0.0.0/8": whose X-Forwarded-For
+                                     * and X-Forwarded-Proto count; the rightmost untrusted address is the client */
+    int backlog;                    /* 1024 */
+    size_t max_private_connections; /* 64 at doors other than 0, for which the two limits above do not count; above: 503
+                                     * and close; 0 = no limit */
+    uint32_t reserved_descriptors;  /* 32 of the process's limit are not given to connections, but stay for files, logs
+                                     * and connections of the process itself; those beyond wait to be accepted */
+    bool reuse_port;                /* false */
+    const char *tls_cert_file;      /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
+    const char *tls_key_file;       /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
@@ -168,14 +171,26 @@ EIO_API void eio_http_free(struct eio_http *http);
 /* Listens on a numeric address or "localhost"; port 0 takes a free one. Returns 0, EIO_EINVAL, EIO_ESYS. */
 EIO_API int eio_http_listen(struct eio_http *http, const char *host, uint16_t port);
 /* The same on a socket that is bound already, or listens: a parent's, made before it forked. Consumed, also on failure.
- * EIO_EINVAL: it listens already; EIO_ESYS. */
+ * EIO_ESYS. */
 EIO_API int eio_http_listen_fd(struct eio_http *http, int take_fd);
+
+/* One of several sockets to listen on, TCP or UNIX. Its door says which routes are open to those who come by it
+ * (eio_http_route_doors()); 0 is the public's. */
+#define EIO_HTTP_DOORS 8
+#define EIO_HTTP_DOOR(number) (1u << (number))
+struct eio_http_listener {
+    int take_fd; /* as that of eio_http_listen_fd() */
+    uint8_t door;
+    bool plain; /* does not speak TLS, even if there is a certificate */
+};
+/* Returns 0, EIO_EINVAL (no such door), EIO_ENOMEM, EIO_ESYS. */
+EIO_API int eio_http_listen_on(struct eio_http *http, const struct eio_http_listener *listener);
 /* Reads the certificate and the key anew, for connections made from now on. EIO_EINVAL: it does not speak TLS, or they
  * cannot be used (the reason is logged) and the former ones stay. */
 EIO_API int eio_http_reload_tls(struct eio_http *http);
-/* The port listened on, 0 before. */
+/* The port of the first socket that has one and is listened on; 0: there is none. */
 EIO_API uint16_t eio_http_port(const struct eio_http *http);
-/* Stops accepting; open connections go on. */
+/* Stops accepting, at all sockets; open connections go on. */
 EIO_API void eio_http_stop_listening(struct eio_http *http);
 EIO_API struct eio_loop *eio_http_loop(struct eio_http *http);
 
@@ -188,6 +203,10 @@ EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_b
 /* The route's handler gets requests for which is_early() is true before their body. EIO_EINVAL: no such route. */
 EIO_API int eio_http_route_early(struct eio_http *http, const char *path,
                                  bool (*is_early)(const struct eio_http_head *head, void *ctx));
+
+/* At which doors the route is open; a request that comes by another does not see it. At first: EIO_HTTP_DOOR(0).
+ * EIO_EINVAL: no such route. */
+EIO_API int eio_http_route_doors(struct eio_http *http, const char *path, unsigned doors);
 
 /* Counters since the server was made; eio_http_get_stats() fills them in. */
 struct eio_http_stats {
@@ -215,6 +234,7 @@ struct eio_http_handover {
     size_t size;      /* of bytes; at most EIO_HANDOVER_BYTES_MAX */
     uint8_t hops;     /* machines that carry it. From EIO_HOPS_MAX on it is closed after the first answer: a connection
                        * that many clients share (a proxy's) would wander from machine to machine for ever */
+    uint8_t door;     /* struct eio_http_listener */
 };
 #define EIO_HOPS_MAX 2
 #define EIO_HANDOVER_BYTES_MAX 131072

@@ -381,7 +381,7 @@ static void listen_here(void)
     int n = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "parley-fuzz-%d-%u", (int)getpid(), number++);
     address_size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
     BASE_CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&address, address_size) == 0);
-    BASE_CHECK(eio__http_accept_on(http, fd) == 0);
+    BASE_CHECK(eio__http_accept_on(http, &(struct eio_http_listener){.take_fd = fd}) == 0);
 }
 
 /* Lines are made, and go nowhere. */

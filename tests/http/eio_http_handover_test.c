@@ -28,7 +28,8 @@ TEST(listen_fd, closes_what_it_cannot_use)
     struct server server;
     server_start(&server, NULL);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(eio_http_listen_fd(server.http, fd), EIO_EINVAL); /* it listens already */
+    const struct eio_http_listener nowhere = {.take_fd = fd, .door = EIO_HTTP_DOORS};
+    assert_int_equal(eio_http_listen_on(server.http, &nowhere), EIO_EINVAL);
     assert_int_equal(fcntl(fd, F_GETFD), -1);
     eio_http_stop_listening(server.http);
     int pair[2];

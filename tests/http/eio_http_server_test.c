@@ -56,13 +56,53 @@ static void listening_reports_what_is_wrong(void **state)
     assert_int_equal(eio_http_listen(other, NULL, 0), EIO_EINVAL);
     assert_int_equal(eio_http_listen(other, "127.0.0.1", server.port), EIO_ESYS);
     assert_int_equal(eio_http_listen(other, "::1", 0), 0);
-    assert_int_equal(eio_http_listen(other, "::1", 0), EIO_EINVAL);
+    assert_int_equal(eio_http_listen(other, "::1", eio_http_port(other)), EIO_ESYS);
     assert_true(eio_http_port(other) != 0);
     eio_http_free(other);
     struct eio_http_options options;
     eio_http_options_init(&options);
     options.trusted_proxies = "10.0.0.0/99";
     assert_null(eio_http_new(server.loop, &options));
+    server_stop(&server);
+}
+
+static void expect_at(struct server *server, uint16_t port, const char *path, const char *wanted)
+{
+    uint16_t first = server->port;
+    server->port = port;
+    expect_route(server, path, wanted);
+    server->port = first;
+}
+
+static uint16_t open_door(struct server *server, uint8_t door)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof any;
+    struct eio_http_listener listener = {.take_fd = socket(AF_INET, SOCK_STREAM, 0), .door = door};
+    assert_int_equal(bind(listener.take_fd, (struct sockaddr *)&any, size), 0);
+    assert_int_equal(getsockname(listener.take_fd, (struct sockaddr *)&any, &size), 0);
+    assert_int_equal(eio_http_listen_on(server->http, &listener), 0);
+    return ntohs(any.sin_port);
+}
+
+static void routes_are_open_at_their_doors(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, NULL);
+    uint16_t second = open_door(&server, 0), apart = open_door(&server, 3);
+    assert_int_equal(eio_http_route(server.http, "/d", 0, on_name, exact), 0);
+    assert_int_equal(eio_http_route(server.http, "/d*", 0, on_name, prefix), 0);
+    assert_int_equal(eio_http_route_doors(server.http, "/none", 1), EIO_EINVAL);
+    expect_at(&server, second, "/d", "exact");
+    expect_at(&server, apart, "/d", "not found\n");
+    /* The longest that is open. */
+    assert_int_equal(eio_http_route_doors(server.http, "/d*", EIO_HTTP_DOOR(0) | EIO_HTTP_DOOR(3)), 0);
+    expect_at(&server, apart, "/d", "prefix");
+    assert_int_equal(eio_http_route_doors(server.http, "/d", EIO_HTTP_DOOR(3)), 0);
+    expect_at(&server, apart, "/d", "exact");
+    expect_route(&server, "/d", "prefix");
+    assert_int_equal(eio_http_port(server.http), server.port);
     server_stop(&server);
 }
 
@@ -280,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(longest_route_wins),
         cmocka_unit_test(listening_reports_what_is_wrong),
+        cmocka_unit_test(routes_are_open_at_their_doors),
         cmocka_unit_test(open_connections_go_on_after_listening_stopped),
         cmocka_unit_test(accepting_goes_on_after_descriptors_ran_out),
         cmocka_unit_test(a_few_descriptors_are_never_given_to_connections),

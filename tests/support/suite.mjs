@@ -23,6 +23,7 @@ const PROGRAMS = {
   python3: "python3",
   readlink: "coreutils",
   "redis-server": "redis-server",
+  sh: "dash",
   sleep: "coreutils",
   unshare: "util-linux",
 };

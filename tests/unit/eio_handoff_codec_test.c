@@ -56,7 +56,7 @@ TEST(handoff_codec, refuses_what_it_does_not_know)
             memcpy(bad, good, sizeof good);
             bad[i] ^= (uint8_t)(1 << bit);
             if (!eio__handover_decode(bad, 7, &out)) continue;
-            bool is_flag = (i == 5 && bit == 0) || i == 6 /* hops */,
+            bool is_flag = (i == 5 && bit == 0) || i == 6 /* hops */ || (i == 7 && bit < 3) /* door */,
                  is_address = i >= 12 && i <= 12 + 9; /* blanks around it do not count */
             assert_true(is_flag || is_address);
             uint8_t again[EIO__HANDOVER_HEAD_BYTES];
