@@ -16,6 +16,7 @@
 #include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_form.h"
+#include "eio_guest.h"
 #include "eio_id.h"
 #include "eio_limits.h"
 #include "eio_poll.h"
@@ -43,8 +44,9 @@ enum {
     EIO__TURNS_TO_TRIM = 256,  /* after so many, memory that they did not need is freed */
     EIO__TURN_EVENTS = 4,      /* the clock is read after so many, and after one that took long */
     EIO__WRITE_UNIT_BYTES = 4096,
-    EIO__WRITE_UNITS = 32,     /* peers written to, and units of bytes, between two looks at the clock */
-    EIO__STOOD_STILL_MS = 200, /* timers that are later than that wait until all events have been handled */
+    EIO__WRITE_UNITS = 32,      /* peers written to, and units of bytes, between two looks at the clock */
+    EIO__CLOCK_STEP_US = 10000, /* the coarse clock may be behind by that */
+    EIO__STOOD_STILL_MS = 200,  /* timers that are later than that wait until all events have been handled */
 };
 
 struct eio__post {
@@ -56,6 +58,7 @@ struct eio__post {
 struct eio_loop {
     struct event_base *base;
     struct eio__poller poller;
+    struct eio__guest guest;
     bool fake_clock;
     bool stopping;
     bool unfinished; /* the last flush gave up before nothing was left: the next turn does not wait */
@@ -65,12 +68,13 @@ struct eio_loop {
     uint64_t began_us; /* when the turn's work began, by the coarse clock; 0: it waits */
 
     struct base_heap timers;
-    struct event *timer_event; /* armed at the end of a turn for the heap's first */
+    struct event *timer_event; /* armed at the end of a turn for the heap's first; libevent a guest: not in use */
     uint64_t armed_ms;         /* UINT64_MAX: not armed */
 
     pthread_mutex_t post_lock; /* guards post_first, post_last */
     struct eio__post *post_first, *post_last;
-    struct event *post_event;
+    struct event *post_event; /* or NULL: post_polled */
+    struct eio__polled post_polled;
     int post_fd;
 
     eio_loop_fn hooks[EIO__FLUSH_HOOKS_MAX];

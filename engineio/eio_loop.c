@@ -1,4 +1,4 @@
-/* The loop: turns of a libevent base, posts from other threads, and the flush at the end of each turn. */
+/* The loop: turns of waiting and handling, posts from other threads, and the flush at the end of each turn. */
 #include "eio_int.h"
 #include "eio_tls_bio.h"
 
@@ -18,13 +18,10 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
     eio__timers_run(loop);
 }
 
-static void on_post(evutil_socket_t fd, short what, void *ctx)
+static void run_posts(struct eio_loop *loop)
 {
-    (void)what;
-    struct eio_loop *loop = ctx;
     uint64_t count;
-    eio__loop_begin_work(loop);
-    if (read(fd, &count, sizeof count) < 0) return;
+    if (read(loop->post_fd, &count, sizeof count) < 0) return;
     pthread_mutex_lock(&loop->post_lock);
     struct eio__post *post = loop->post_first;
     loop->post_first = loop->post_last = NULL;
@@ -35,6 +32,20 @@ static void on_post(evutil_socket_t fd, short what, void *ctx)
         free(post);
         post = next;
     }
+}
+
+static void on_post(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    eio__loop_begin_work(ctx);
+    run_posts(ctx);
+}
+
+static void on_post_polled(struct eio__polled *polled, short what)
+{
+    (void)what;
+    run_posts(container_of(polled, struct eio_loop, post_polled));
 }
 
 int eio_loop_post(struct eio_loop *loop, eio_loop_fn fn, void *ctx)
@@ -71,6 +82,16 @@ static void turn_list_init(struct eio__turn_list *list)
     list->head.next = list->last = &list->head;
 }
 
+/* With time standing still the loop never waits, and libevent's order of things is as good as any. */
+static int choose_host(struct eio_loop *loop)
+{
+    if (loop->fake_clock || !eio__guest_init(loop, loop->post_fd)) return eio__poller_join_base(loop);
+    event_free(loop->post_event);
+    loop->post_event = NULL;
+    loop->post_polled.fn = on_post_polled;
+    return eio__poll(loop, loop->post_fd, &loop->post_polled, 0, EV_READ);
+}
+
 static struct eio_loop *loop_new(bool fake_clock)
 {
     struct eio_loop *loop = calloc(1, sizeof *loop);
@@ -90,6 +111,7 @@ static struct eio_loop *loop_new(bool fake_clock)
     loop->timer_event = event_new(loop->base, -1, 0, on_timer, loop);
     loop->post_event = event_new(loop->base, loop->post_fd, EV_READ | EV_PERSIST, on_post, loop);
     if (!loop->timer_event || !loop->post_event || event_add(loop->post_event, NULL) != 0) goto fail;
+    if (choose_host(loop) != 0) goto fail;
     return loop;
 fail:
     eio_loop_free(loop);
@@ -236,7 +258,7 @@ static void flush_items(struct eio_loop *loop)
 static void arm_timer(struct eio_loop *loop)
 {
     uint64_t next = eio__timers_next_ms(loop);
-    if (loop->fake_clock || next == loop->armed_ms) return;
+    if (loop->fake_clock || loop->guest.is_guest || next == loop->armed_ms) return;
     loop->armed_ms = next;
     if (next == UINT64_MAX) {
         event_del(loop->timer_event);
@@ -312,6 +334,43 @@ static bool has_to_flush(const struct eio_loop *loop)
     return loop->to_flush.last != &loop->to_flush.head;
 }
 
+/* Timers after what was ready: a pong may have been. What they activate in libevent belongs to this turn, too. */
+static void run_due(struct eio_loop *loop)
+{
+    eio__guest_run_due(loop);
+    uint64_t next_ms = eio__timers_next_ms(loop);
+    if (loop->cut || next_ms == UINT64_MAX || next_ms * 1000u > loop->began_us + EIO__CLOCK_STEP_US) return;
+    loop->guest.is_stale = true;
+    eio__timers_run(loop);
+    eio__guest_run_due(loop);
+}
+
+/* What is left of libevent's events when a turn was cut comes first in the next, unless it was they who took long. */
+static void run_as_host(struct eio_loop *loop, bool wait)
+{
+    bool is_active = eio__guest_has_active(loop), is_first = is_active && !loop->guest.was_cut;
+    loop->guest.was_cut = false;
+    eio__poller_wait(loop, wait && !is_active ? eio__guest_wait_ms(loop) : 0);
+    eio__loop_begin_work(loop);
+    if (!wait || loop->poller.count > 0) loop->guest.is_stale = true;
+    if (is_first) eio__guest_run(loop);
+    eio__poller_run(loop);
+    if (!loop->cut) run_due(loop);
+}
+
+static int run_events(struct eio_loop *loop, bool wait)
+{
+    if (loop->guest.is_guest) {
+        run_as_host(loop, wait);
+        return 0;
+    }
+    /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
+    int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    eio__loop_begin_work(loop);
+    if (loop->fake_clock) eio__timers_run(loop);
+    return result;
+}
+
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
@@ -323,10 +382,7 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
     loop->is_behind = has_to_flush(loop);
     arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !has_to_flush(loop) && !loop->unfinished;
-    /* ONCE in both cases: NONBLOCK alone goes on as long as a descriptor stays ready, and ours do until the flush. */
-    int result = event_base_loop(loop->base, wait ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK);
-    eio__loop_begin_work(loop);
-    if (loop->fake_clock) eio__timers_run(loop);
+    int result = run_events(loop, wait);
     if (loop->cut) run_timers_early(loop);
     eio__loop_end_turn(loop);
     note_turn(loop);

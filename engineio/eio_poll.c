@@ -1,5 +1,6 @@
-/* Descriptors in an epoll of the loop's own, behind one event of libevent: what a connection costs there, a struct
- * event and its entry in a map, would be more than all that a WebSocket keeps. */
+/* Descriptors in an epoll of the loop's own: what a connection costs in libevent, a struct event and its entry in a
+ * map, would be more than all that a WebSocket keeps. The loop waits in it, with libevent as one of the descriptors
+ * (eio_guest.c), or, where that cannot be had, it is one event of libevent's. */
 #include "eio_int.h"
 
 #include <errno.h>
@@ -53,28 +54,35 @@ static void grow_ready(struct eio__poller *poller)
     poller->next = poller->count = 0;
 }
 
-static void fetch_ready(struct eio__poller *poller)
+void eio__poller_wait(struct eio_loop *loop, int timeout_ms)
 {
+    struct eio__poller *poller = &loop->poller;
+    if (poller->next < poller->count) return;
     grow_ready(poller);
-    int n = epoll_wait(poller->fd, poller->ready, (int)poller->capacity, 0);
+    int n = epoll_wait(poller->fd, poller->ready, (int)poller->capacity, timeout_ms);
     poller->next = 0;
     poller->count = n > 0 ? (size_t)n : 0;
 }
 
-/* A turn that is cut leaves the rest to the next, which begins with it: what is ready again stands behind. */
-static void on_ready(evutil_socket_t fd, short what, void *ctx)
+void eio__poller_run(struct eio_loop *loop)
 {
-    struct eio_loop *loop = ctx;
     struct eio__poller *poller = &loop->poller;
-    (void)fd;
-    (void)what;
-    eio__loop_begin_work(loop);
-    if (poller->next == poller->count) fetch_ready(poller);
     while (poller->next < poller->count && !loop->cut && !loop->stopping) {
         const struct epoll_event *event = &poller->ready[poller->next++];
         struct eio__polled *polled = event->data.ptr;
         if (polled) polled->fn(polled, what_of(event->events));
     }
+}
+
+/* Within libevent: what is ready again stands behind its other events. */
+static void on_ready(evutil_socket_t fd, short what, void *ctx)
+{
+    struct eio_loop *loop = ctx;
+    (void)fd;
+    (void)what;
+    eio__loop_begin_work(loop);
+    eio__poller_wait(loop, 0);
+    eio__poller_run(loop);
 }
 
 int eio__poller_init(struct eio_loop *loop)
@@ -83,7 +91,12 @@ int eio__poller_init(struct eio_loop *loop)
     poller->fd = epoll_create1(EPOLL_CLOEXEC);
     poller->capacity = READY_MIN;
     poller->ready = malloc(poller->capacity * sizeof *poller->ready);
-    if (poller->fd < 0 || !poller->ready) return EIO_ENOMEM;
+    return poller->fd >= 0 && poller->ready ? 0 : EIO_ENOMEM;
+}
+
+int eio__poller_join_base(struct eio_loop *loop)
+{
+    struct eio__poller *poller = &loop->poller;
     poller->event = event_new(loop->base, poller->fd, EV_READ | EV_PERSIST, on_ready, loop);
     return poller->event && event_add(poller->event, NULL) == 0 ? 0 : EIO_ENOMEM;
 }
