@@ -75,12 +75,15 @@ static bool is_named_before(const struct kit *kit, size_t i)
     return false;
 }
 
+/* With the time: tokens end by this clock, and a page knows only its reader's. */
 static void reply_index(struct kit *kit, struct eio_http_request *request)
 {
     struct sio_builder json;
     sio_builder_init(&json);
     sio_builder_open(&json);
-    sio_builder_put(&json, "{\"ok\":true,\"name\":\"parley\",\"version\":\"" PARLEY_VERSION "\",\"events\":[");
+    sio_builder_put(&json, "{\"ok\":true,\"name\":\"parley\",\"version\":\"" PARLEY_VERSION "\",\"time\":");
+    kit_put_time(&json, (int64_t)eio_loop_unix_ms(kit->loop));
+    sio_builder_put(&json, ",\"events\":[");
     for (size_t i = 0; i < kit->route_count; i++) {
         if (is_named_before(kit, i)) continue;
         if (i) sio_builder_put(&json, ",");

@@ -76,6 +76,7 @@ test("who asks for JSON alone gets what the server understands", async () => {
   const index = await (await get("/", { headers: { accept: "application/json" } })).json();
   assert.equal(index.name, "parley");
   assert.match(index.version, /^\d+\.\d+\.\d+/);
+  assert.ok(Math.abs(Date.parse(index.time) - Date.now()) < 60000, `the server's clock: ${index.time}`);
   for (const event of ["call:subscribe", "call:list", "doc:feedback", "auth:refresh"]) assert.ok(index.events.includes(event), event);
   for (const route of ["GET /api/v1/documents/{doc_id}", "POST /api/v1/calls"]) assert.ok(index.paths.includes(route), route);
   assert.equal(new Set(index.events).size, index.events.length);

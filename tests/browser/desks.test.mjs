@@ -180,7 +180,7 @@ test("an agent raises a hand; the supervisor sees it, looks in and writes a note
   await ann.getByLabel("What do you need help with?").fill("the refund");
   await ann.getByRole("button", { name: "Raise hand" }).last().click();
   await ann.getByRole("button", { name: "Lower hand" }).waitFor();
-  await tile.locator("[data-hand]", { hasText: "ann asks for help" }).waitFor();
+  await tile.locator("[data-hand]", { hasText: "ann asked for help" }).waitFor();
   assert.match(await tile.textContent(), /the refund/);
   await checkWithAxe(sue, "wall of calls");
   await tile.click();

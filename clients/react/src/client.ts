@@ -4,6 +4,7 @@ import { io, type Manager } from "socket.io-client";
 import { Assistant } from "./assistant.js";
 import { Call } from "./call.js";
 import { CallList } from "./call-list.js";
+import { ServerClock } from "./clock.js";
 import type { CallAlert } from "./events.js";
 import { Link } from "./link.js";
 import { RequestError, type Ack, type RequestOptions } from "./outbox.js";
@@ -26,6 +27,7 @@ export class ParleyClient {
   readonly stats = new Store<Stats | null>(null);
   /** Events and paths ("GET /api/v1/documents/{doc_id}") that the server understands; null until it has said. */
   readonly features = new Store<ReadonlySet<string> | null>(null);
+  readonly clock = new ServerClock();
   readonly #options: ParleyOptions;
   readonly #tokens: Tokens;
   readonly #manager: Manager;
@@ -38,7 +40,7 @@ export class ParleyClient {
 
   constructor(options: ParleyOptions) {
     this.#options = options;
-    this.#tokens = new Tokens(options.token);
+    this.#tokens = new Tokens(options.token, this.clock);
     this.#tokens.onRenewed = (token) => this.#bring(token);
     this.#auth = (give) => void this.#tokens.get().then((token) => give(token ? { token } : {}));
     const socket = io(options.url ?? "", { auth: this.#auth, autoConnect: false, forceNew: true, reconnectionDelay: 500, reconnectionDelayMax: 5000 });
@@ -176,8 +178,10 @@ export class ParleyClient {
 
   async #readFeatures(): Promise<void> {
     // Without a token: everybody may ask, and from another origin it needs no preflight.
+    const askedMs = Date.now();
     const response = await fetch(`${this.#options.url ?? ""}/`, { headers: { Accept: "application/json" } }).catch(() => null);
     const answer = response?.ok ? await response.json().catch(() => null) : null;
+    this.clock.learn(answer?.time, askedMs);
     if (Array.isArray(answer?.events)) this.features.set(new Set([...answer.events, ...(answer.paths ?? [])]));
   }
 }

@@ -86,6 +86,11 @@ export function useCall(callId: string | null): CallState {
   return useMemo(() => (call || !callId ? state : { ...state, callId, isLoading: true }), [call, callId, state]);
 }
 
+/** What to add to the browser's clock to have the server's, in milliseconds. */
+export function useServerAheadMs(): number {
+  return useStore(useParley().clock.aheadMs);
+}
+
 /** How many calls go on, lines a minute, agents: for supervisors whose token opens all calls; null for others. */
 export function useStats(): Stats | null {
   return useStore(useParley().stats);

@@ -1,6 +1,6 @@
 // @parley/react: live calls, and chats with the assistant, in a React application.
 export { ParleyClient, type ParleyOptions } from "./client.js";
-export { ParleyProvider, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useKnowledge, useParley, useStats, useSuggestions, useTranscript } from "./hooks.js";
+export { ParleyProvider, useCall, useCalls, useClaims, useConnectionStatus, useFeature, useFeedback, useKnowledge, useParley, useServerAheadMs, useStats, useSuggestions, useTranscript } from "./hooks.js";
 export { useAssistant, useChats, useElicitation, useTree } from "./chat-hooks.js";
 export type { AssistantChat, ChatTree, Elicitations } from "./chat-hooks.js";
 export { applyDelta, pathOf } from "./tree.js";

@@ -1,4 +1,5 @@
 // The token: fetched, kept, and renewed before it ends, for every connection of a client.
+import type { ServerClock } from "./clock.js";
 import { Store } from "./store.js";
 import { claimsOf, renewInMs } from "./token.js";
 import type { Claims } from "./types.js";
@@ -13,12 +14,15 @@ export class Tokens {
   /** Brings a newer token to the server. */
   onRenewed: (token: string) => Promise<void> = async () => {};
   readonly #source: TokenSource;
+  readonly #clock: ServerClock;
   #current: string | null = null;
   #fetching: Promise<string | null> | null = null;
   #renewal: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(source: TokenSource) {
+  constructor(source: TokenSource, clock: ServerClock) {
     this.#source = source;
+    this.#clock = clock;
+    clock.aheadMs.subscribe(() => this.#plan());
   }
 
   get current(): string | null {
@@ -39,15 +43,21 @@ export class Tokens {
   take(token: string): void {
     this.#current = token;
     this.claims.set(claimsOf(token));
-    clearTimeout(this.#renewal);
-    const waitMs = renewInMs(token, Date.now());
-    if (waitMs !== null && typeof this.#source === "function") {
-      this.#renewal = setTimeout(() => void this.#renew(token), Math.min(waitMs, MAX_TIMER_MS));
-    }
+    this.#plan();
   }
 
   stop(): void {
     clearTimeout(this.#renewal);
+  }
+
+  #plan(): void {
+    clearTimeout(this.#renewal);
+    const token = this.#current;
+    const waitMs = token && renewInMs(token, this.#clock.now());
+    if (typeof waitMs !== "number" || typeof this.#source !== "function") return;
+    // By a clock that is not the server's it may seem over when it is not.
+    if (waitMs === 0 && !this.#clock.isKnown) return;
+    this.#renewal = setTimeout(() => void this.#renew(token!), Math.min(waitMs, MAX_TIMER_MS));
   }
 
   async #ask(old: string | null): Promise<string | null> {

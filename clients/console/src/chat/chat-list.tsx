@@ -2,6 +2,7 @@ import { useChats, type ChatEntry } from "@parley/react";
 import { MessageSquarePlus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { cn } from "../lib/cn.js";
+import { clockTime, dayOf } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { Dialog } from "../ui/dialog.js";
 import { Problem } from "../ui/field.js";
@@ -14,10 +15,8 @@ interface Props {
 
 /** Today by the time, else by the day. */
 function whenOf(chat: ChatEntry): string {
-  const date = new Date(String(chat.updated_at ?? chat.created_at ?? ""));
-  if (Number.isNaN(date.getTime())) return "";
-  const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }) : date.toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  const time = String(chat.updated_at ?? chat.created_at ?? "");
+  return dayOf(time) || clockTime(time, false);
 }
 
 export function ChatList({ selected, onSelect, className }: Props) {

@@ -2,7 +2,7 @@
 import { type AssistantChat, type ChatItem, type Elicitations } from "@parley/react";
 import { ArrowDown, BellRing, Clock, Pencil, SendHorizontal, Square, UserRound } from "lucide-react";
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
-import { clockTime } from "../lib/format.js";
+import { dayAndTime } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { Textarea } from "../ui/field.js";
 import { AnswerRow, textOf, type OpenSource } from "./answer.js";
@@ -104,7 +104,7 @@ function Edit({ content, onCancel, onSave }: { content: string; onCancel: () => 
 
 function Note({ item }: { item: Exclude<ChatItem, { kind: "message" } | { kind: "answer" }> }) {
   if (item.kind === "reminder") {
-    return <p data-reminder={item.id} className="flex items-start gap-2.5 rounded-xl border border-warn-line bg-warn-wash px-4 py-3 text-warn"><BellRing aria-hidden className="mt-0.5 size-4 shrink-0" /><span><strong className="font-semibold">Reminder</strong>, {clockTime(item.at, false)}: {item.text}</span></p>;
+    return <p data-reminder={item.id} className="flex items-start gap-2.5 rounded-xl border border-warn-line bg-warn-wash px-4 py-3 text-warn"><BellRing aria-hidden className="mt-0.5 size-4 shrink-0" /><span><strong className="font-semibold">Reminder</strong>, {dayAndTime(item.at)}: {item.text}</span></p>;
   }
   return <p className="text-center text-[13px] text-faint">{item.release ? `${item.by} handed back to the assistant.` : `${item.by} answers from here on.`}</p>;
 }

@@ -2,6 +2,7 @@
 import { type Elicitation, type Elicitations } from "@parley/react";
 import { Check, ExternalLink, ShieldQuestion, X } from "lucide-react";
 import { useId, useMemo, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { dayAndTime } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { controlStyle, Field, Input, Problem, Textarea } from "../ui/field.js";
 import { contentOf, fieldsOf, localDateTime, wordsOf, type FormField } from "./schema.js";
@@ -25,7 +26,7 @@ export function ElicitationCard({ elicitation, elicitations, canAnswer }: Props)
       <header>
         <p className="font-medium text-pretty">{message}</p>
         {(source?.kind === "mcp" || expires) && (
-          <p className="mt-0.5 text-[12.5px] text-faint">{[source?.kind === "mcp" && `Asked by ${source.name}`, expires && `until ${new Date(expires).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" })}`].filter(Boolean).join(", ")}</p>
+          <p className="mt-0.5 text-[12.5px] text-faint">{[source?.kind === "mcp" && `Asked by ${source.name}`, expires && `until ${dayAndTime(expires)}`].filter(Boolean).join(", ")}</p>
         )}
       </header>
       {elicitation.mode === "form" && <Form elicitation={elicitation} elicitations={elicitations} canAnswer={canAnswer} />}

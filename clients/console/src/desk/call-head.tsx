@@ -1,6 +1,6 @@
 import { formatDuration, useConnectionStatus, type CallState, type CallStatusName } from "@parley/react";
 import { useEffect, useState } from "react";
-import { customerOf, initials, plural, statusLabel, subjectOf, titleOf } from "../lib/format.js";
+import { customerOf, dayAndTime, dayOf, initials, plural, statusLabel, subjectOf, titleOf } from "../lib/format.js";
 import { Chip, Dot, type Tone } from "../ui/chip.js";
 
 const TONES: Record<CallStatusName, Tone> = { active: "good", ringing: "warn", on_hold: "warn", ended: "neutral" };
@@ -14,7 +14,7 @@ interface Props {
 /** The title has a line of its own on a phone: chips come after it. */
 export function CallHead({ call, entry, actions }: Props) {
   const title = entry.call_id ? titleOf(entry) : "Waiting for a call";
-  const detail = [customerOf(entry) ? subjectOf(entry) : "", title === entry.call_id ? "" : entry.call_id].filter(Boolean);
+  const detail = [customerOf(entry) ? subjectOf(entry) : "", title === entry.call_id ? "" : entry.call_id, call.startedAt && dayOf(call.startedAt) && dayAndTime(call.startedAt)].filter(Boolean);
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-2 border-b border-line px-4 py-2.5 lg:min-h-[69px] lg:px-6">
       <div className="min-w-0 flex-1 basis-32 max-sm:basis-full">
@@ -31,7 +31,7 @@ export function CallHead({ call, entry, actions }: Props) {
           <Clock call={call} />
         </div>
       )}
-      <div className="flex items-center gap-2">{actions}</div>
+      {actions && <div className="flex items-center gap-2">{actions}</div>}
     </header>
   );
 }

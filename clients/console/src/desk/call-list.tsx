@@ -1,8 +1,8 @@
 import { formatDuration, useClaims, type CallEntry, type CallListState, type CallStatusName } from "@parley/react";
 import { Search } from "lucide-react";
-import { useMemo, useState } from "react";
+import { memo, useMemo, useState } from "react";
 import { cn } from "../lib/cn.js";
-import { agentsOf, clockTime, customerOf, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
+import { agentsOf, clockTime, customerOf, dayAndTime, dayOf, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
 import { Button } from "../ui/button.js";
 import { Dot, type Tone } from "../ui/chip.js";
 import { Input } from "../ui/field.js";
@@ -24,7 +24,8 @@ const matches = (call: CallEntry, words: string[]): boolean => {
   return words.every((word) => text.includes(word));
 };
 
-export function CallList({ list, selected, viewed: onDesk, onSelect, className }: Props) {
+/** Rendered anew when the list changes, not with each line of the call beside it. */
+export const CallList = memo(function CallList({ list, selected, viewed: onDesk, onSelect, className }: Props) {
   const { sub } = useClaims();
   const [filter, setFilter] = useState("");
   const [asked, setAsked] = useState(0);
@@ -62,7 +63,7 @@ export function CallList({ list, selected, viewed: onDesk, onSelect, className }
       </div>
     </nav>
   );
-}
+});
 
 function emptyText(list: CallListState, filter: string): string {
   if (list.error) return list.error.message;
@@ -91,13 +92,14 @@ function Group({ title, children }: { title: string; children: React.ReactNode }
   );
 }
 
-function Row({ call, isSelected, onSelect }: { call: CallEntry; isSelected: boolean; onSelect: (callId: string) => void }) {
+const Row = memo(function Row({ call, isSelected, onSelect }: { call: CallEntry; isSelected: boolean; onSelect: (callId: string) => void }) {
   const title = titleOf(call);
   const subject = subjectOf(call);
   const about = subject !== title ? subject : "";
   // Whether it waits is not left to the colour of a dot.
   const isSaid = call.status === "ringing" || call.status === "on_hold";
-  const time = isRunning(call) ? `since ${clockTime(call.started_at, false)}` : `${clockTime(call.started_at, false)} · ${formatDuration(call.duration)}`;
+  // Of another day the day says more than how long it took.
+  const time = isRunning(call) ? `since ${dayAndTime(call.started_at)}` : dayOf(call.started_at) ? dayAndTime(call.started_at) : `${clockTime(call.started_at, false)} · ${formatDuration(call.duration)}`;
   return (
     <li>
       <button
@@ -117,4 +119,4 @@ function Row({ call, isSelected, onSelect }: { call: CallEntry; isSelected: bool
       </button>
     </li>
   );
-}
+});

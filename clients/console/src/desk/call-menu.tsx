@@ -3,7 +3,7 @@ import { useFeature, useParley, type CallState, type CallSummary } from "@parley
 import { Download, EllipsisVertical, ScrollText } from "lucide-react";
 import { useCallback, useRef, useState } from "react";
 import { copyText } from "../lib/copy.js";
-import { clockTime } from "../lib/format.js";
+import { dayAndTime } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
 import { Dialog } from "../ui/dialog.js";
@@ -65,7 +65,7 @@ function Summary({ call }: { call: CallState }) {
   const making = useSend(action);
   return (
     <div className="grid gap-4">
-      {!summary && <p className="text-faint">{call.status === "ended" ? "This call has no summary." : "There is none yet. One is made when the call ends, or now if you ask for it."}</p>}
+      {!summary && <p className="text-faint">{call.status === "ended" ? "This call has no summary." : "No summary yet. One is written when the call ends, or now if you ask for it."}</p>}
       {summary && (
         <dl data-summary={summary.seq} className="grid gap-3">
           {summary.sections.map(({ title, text }) => (
@@ -78,7 +78,7 @@ function Summary({ call }: { call: CallState }) {
       )}
       <Problem>{making.problem && `Not summarised: ${making.problem}`}</Problem>
       <footer className="flex flex-wrap items-center justify-between gap-3">
-        <span role="status" className="text-[12.5px] text-faint">{isCopied ? "Copied" : summary?.timestamp && `${summary.by === "local" ? "From sentences of the call" : "By the model"}, ${clockTime(summary.timestamp, false)}`}</span>
+        <span role="status" className="text-[12.5px] text-faint">{isCopied ? "Copied" : summary?.timestamp && `${summary.by === "local" ? "From sentences of the call" : "By the model"}, ${dayAndTime(summary.timestamp)}`}</span>
         <span className="flex gap-2">
           {summary && <Button onClick={() => void copyText(textOf(summary)).then(() => setCopied(true))}>Copy</Button>}
           <Button variant={summary ? "outline" : "primary"} onClick={() => void making.send()} disabled={making.isSending}>{making.isSending ? "Summarising…" : summary ? "Summarise again" : "Summarise now"}</Button>

@@ -1,7 +1,7 @@
 // Calls in which something was said: past ones, too.
 import { useFeature, useParley, type CallEntry } from "@parley/react";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { clockTime, speakerLabel, titleOf } from "../lib/format.js";
+import { dayAndTime, speakerLabel, titleOf } from "../lib/format.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
 import { Problem } from "../ui/field.js";
@@ -34,7 +34,7 @@ export function CallSearch({ query, asked, onSelect }: { query: string; asked: n
         {found?.map((call) => (
           <li key={call.call_id}>
             <button type="button" data-found={call.call_id} onClick={() => onSelect(call.call_id)} className="grid min-h-13 w-full gap-0.5 rounded-lg px-2.5 py-1.5 text-left hover:bg-sunken">
-              <span className="flex justify-between gap-2"><span className="truncate font-medium">{titleOf(call)}</span><span className="shrink-0 text-[12.5px] text-faint tabular-nums">{clockTime(call.started_at, false)}</span></span>
+              <span className="flex justify-between gap-2"><span className="truncate font-medium">{titleOf(call)}</span><span className="shrink-0 text-[12.5px] text-faint tabular-nums">{dayAndTime(call.started_at)}</span></span>
               {call.lines.slice(0, 2).map((line) => <span key={line.seq} className="line-clamp-2 text-[12.5px] text-faint">{speakerLabel(line.speaker)}: {line.text}</span>)}
             </button>
           </li>

@@ -40,7 +40,7 @@ export function RaiseHand({ call }: { call: CallState }) {
       </PopoverTrigger>
       <PopoverContent className="w-80 p-4">
         <form onSubmit={raise} className="grid gap-3">
-          <Field label="What do you need help with?" hint="Your supervisors see it at once.">
+          <Field label="What do you need help with?" hint="Your supervisors see it right away.">
             {(id) => <Input id={id} name="reason" maxLength={500} placeholder="Optional" autoComplete="off" />}
           </Field>
           <Problem>{help.problem && `Not sent: ${help.problem}`}</Problem>

@@ -1,6 +1,6 @@
 // What helps with the call: articles, notes of supervisors, and the work after it.
 import { useFeature, type CallState } from "@parley/react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { cn } from "../lib/cn.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { Tabs, TabsContent, TabsList, TabsTrigger } from "../ui/tabs.js";
@@ -10,23 +10,39 @@ import { WrapUp } from "./wrap-up.js";
 
 type Tab = "articles" | "notes" | "wrap-up";
 
-export function HelpPanel({ call, className, first = "articles" }: { call: CallState; className?: string; first?: Tab }) {
+interface Props {
+  call: CallState;
+  className?: string;
+  first?: Tab;
+  /** Which part of the desk is shown on a small screen. */
+  view?: string;
+  /** How many notes have come that were not looked at. */
+  onUnread?: (unread: number) => void;
+}
+
+export function HelpPanel({ call, className, first = "articles", view, onUnread }: Props) {
   const isSupervisor = useIsSupervisor();
   const hasNotes = useFeature("note:send");
   const hasWrapUp = useFeature("call:wrapup") && !isSupervisor;
   const [tab, setTab] = useState<Tab>(first);
   const [seen, setSeen] = useState<number | null>(null);
+  const panel = useRef<HTMLElement>(null);
   useEffect(() => {
-    if (!call.isLoading && (tab === "notes" || seen === null)) setSeen(call.notes.length);
-  }, [call.isLoading, call.notes.length, tab, seen]);
+    const isLooking = tab === "notes" && panel.current?.offsetParent !== null;
+    if (!call.isLoading && (isLooking || seen === null)) setSeen(call.notes.length);
+  }, [call.isLoading, call.notes.length, tab, view, seen]);
   const unread = Math.max(0, call.notes.length - (seen ?? call.notes.length));
+  useEffect(() => {
+    onUnread?.(unread);
+    return () => onUnread?.(0);
+  }, [unread, onUnread]);
   return (
-    <aside aria-label="Help for this call" className={cn("flex min-h-0 min-w-0 flex-col bg-bg", className)}>
+    <aside ref={panel} aria-label="Help for this call" className={cn("flex min-h-0 min-w-0 flex-col bg-bg", className)}>
       {call.callId && (hasNotes || hasWrapUp) ? (
         <Tabs value={tab} onValueChange={(next) => setTab(next as Tab)} className="flex min-h-0 flex-1 flex-col">
           <TabsList className="px-2" aria-label="Help for this call">
             <TabsTrigger value="articles">Articles</TabsTrigger>
-            {hasNotes && <TabsTrigger value="notes">Notes<Count unread={unread} /></TabsTrigger>}
+            {hasNotes && <TabsTrigger value="notes">Notes{unread > 0 && <Count unread={unread} />}</TabsTrigger>}
             {hasWrapUp && <TabsTrigger value="wrap-up">Wrap-up</TabsTrigger>}
           </TabsList>
           <TabsContent value="articles"><Suggestions call={call} /></TabsContent>
@@ -38,7 +54,6 @@ export function HelpPanel({ call, className, first = "articles" }: { call: CallS
   );
 }
 
-function Count({ unread }: { unread: number }) {
-  if (unread === 0) return null;
-  return <span data-unread={unread} className="grid h-5 min-w-5 place-items-center rounded-full bg-accent px-1.5 text-[11.5px] font-semibold text-accent-ink tabular-nums">{unread}<span className="sr-only"> new</span></span>;
+export function Count({ unread, className }: { unread: number; className?: string }) {
+  return <span data-unread={unread} className={cn("grid h-5 min-w-5 place-items-center rounded-full bg-accent px-1.5 text-[11.5px] font-semibold text-accent-ink tabular-nums", className)}>{unread}<span className="sr-only"> new</span></span>;
 }

@@ -2,7 +2,7 @@
 import { useFeature, useParley, type CallState } from "@parley/react";
 import { Send } from "lucide-react";
 import { useCallback, useLayoutEffect, useRef, useState, type FormEvent } from "react";
-import { clockTime } from "../lib/format.js";
+import { dayAndTime } from "../lib/format.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
@@ -19,13 +19,13 @@ export function Notes({ call }: { call: CallState }) {
     <div className="flex h-full min-h-0 flex-col">
       <ol ref={list} tabIndex={0} aria-label="Notes" className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)] content-start gap-2 overflow-y-auto px-3 py-3 [scrollbar-width:thin]">
         {call.notes.length === 0 && (
-          <li className="px-1 py-4 text-faint">{isSupervisor ? "No notes in this call yet. The agent alone sees them." : "No notes. What your supervisor writes to you appears here; the customer never sees it."}</li>
+          <li className="px-1 py-4 text-faint">{isSupervisor ? "No notes in this call yet. Only its agents see them." : "No notes yet. Notes from your supervisors appear here; the customer never sees them."}</li>
         )}
         {call.notes.map((note) => (
           <li key={note.id} data-note={note.id} className="rounded-xl border border-line bg-surface px-3.5 py-2.5">
             <p className="flex justify-between gap-3 text-[12.5px] text-faint">
               <span className="truncate"><strong className="font-semibold text-ink">{note.from}</strong>{note.to && ` to ${note.to}`}</span>
-              <time dateTime={note.timestamp} className="tabular-nums">{clockTime(note.timestamp, false)}</time>
+              <time dateTime={note.timestamp} className="tabular-nums">{dayAndTime(note.timestamp)}</time>
             </p>
             <p dir="auto" className="mt-0.5 wrap-anywhere whitespace-pre-line">{note.text}</p>
           </li>
@@ -61,7 +61,7 @@ function Composer({ call }: { call: CallState }) {
         className="min-h-18"
       />
       <div className="flex items-center justify-between gap-3">
-        <span className="text-[12.5px] text-faint">Only the agent sees it.</span>
+        <span className="text-[12.5px] text-faint">Only the call's agents see it.</span>
         <Button variant="primary" type="submit" disabled={note.isSending || !text.trim()}><Send aria-hidden />{note.isSending ? "Sending…" : "Send note"}</Button>
       </div>
     </form>

@@ -67,8 +67,8 @@ export function Suggestions({ call }: { call: CallState }) {
 }
 
 function hint(documents: readonly SuggestedDocument[], certain: boolean): string {
-  if (documents.length === 0) return "They appear as the customer says what it is about.";
-  return certain ? "For what the customer said so far." : "Not clear yet what it is about. One of these may fit.";
+  if (documents.length === 0) return "They appear once the customer says what the call is about.";
+  return certain ? "Based on what the customer has said so far." : "It is not clear yet what the call is about. One of these may fit.";
 }
 
 const PAUSE_MS = 250; // after the last key

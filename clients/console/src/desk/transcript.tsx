@@ -172,7 +172,7 @@ function refusalOf({ code, message }: { code: number; message: string }): string
 
 function Empty({ call }: { call: CallState }) {
   const text = call.error ? refusalOf(call.error)
-    : call.callId ? "What is said appears here, line by line." : "As soon as a call begins, you read it here.";
+    : call.callId ? "Nothing has been said yet. The transcript appears here line by line." : "When a call begins, its transcript appears here.";
   return (
     <div className="grid h-4/5 place-content-center justify-items-center gap-4 p-6 text-center text-soft">
       <div aria-hidden className="flex h-10 items-center gap-1.5">

@@ -28,7 +28,7 @@ export function WrapUp({ call }: { call: CallState }) {
   };
   return (
     <form onSubmit={submit} onChange={() => setSaved(false)} className="grid h-full min-h-0 content-start gap-4 overflow-y-auto p-4">
-      {!hasEnded && <p className="text-soft">You can write while the call goes on. It can be saved once the call has ended.</p>}
+      {!hasEnded && <p className="text-soft">You can start writing now, and save once the call has ended.</p>}
       <Field label="Outcome">
         {(id) => (
           <select id={id} required value={outcome} onChange={(event) => setOutcome(event.target.value)} className={controlStyle}>
@@ -37,7 +37,7 @@ export function WrapUp({ call }: { call: CallState }) {
           </select>
         )}
       </Field>
-      <Field label="Notes" hint={draft && notes === null ? `Drafted ${call.summary?.by === "model" ? "by the model" : "from the call"}. Change what is wrong.` : undefined}>
+      <Field label="Notes" hint={draft && notes === null ? `Drafted ${call.summary?.by === "model" ? "by the model" : "from the call"}. Correct it where needed.` : undefined}>
         {(id) => <Textarea id={id} dir="auto" value={text} maxLength={4000} onChange={(event) => setNotes(event.target.value)} className="min-h-48" />}
       </Field>
       <Problem>{wrapup.problem && `Not saved: ${wrapup.problem}`}</Problem>

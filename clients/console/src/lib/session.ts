@@ -1,6 +1,6 @@
 // Who is signed in: a token that was given or that the login returned, kept for this tab, or a visitor of a demo.
 import { ParleyClient, claimsOf } from "@parley/react";
-import { forget, keep, recall } from "./storage.js";
+import { forget, forgetAll, keep, recall } from "./storage.js";
 
 const KEY = "parley-token";
 const DEMO_ROLE_KEY = "parley-demo-role";
@@ -9,22 +9,19 @@ const DEMO_TOKEN_KEY = "parley-demo-token";
 
 export interface ServerIndex {
   version: string;
+  /** The server's clock. */
+  time?: string;
   events: string[];
   paths?: string[];
 }
 
-/** What the server says of itself; null if it cannot be reached. */
-export async function readIndex(): Promise<ServerIndex | null> {
+/** Null if it cannot be reached. */
+async function readIndex(): Promise<ServerIndex | null> {
   const response = await fetch("/", { headers: { Accept: "application/json" } }).catch(() => null);
   return response?.ok ? ((await response.json().catch(() => null)) as ServerIndex | null) : null;
 }
 
 export const storedToken = (): string | null => recall(KEY);
-
-function isOver(token: string): boolean {
-  const { exp } = claimsOf(token);
-  return exp !== undefined && exp * 1000 <= Date.now();
-}
 
 /** Has the assistant, and no calls. */
 const isUser = (token: string | null): boolean => token !== null && claimsOf(token).role === "user";
@@ -66,16 +63,22 @@ export class Session {
   readonly #onAsk: (asking: Asking | null) => void;
   /** Whoever opens the page is let in, as an agent or a supervisor. */
   isDemo = false;
+  /** What the server says of itself, its time included, by which a token ends. */
+  readonly index: Promise<ServerIndex | null>;
   #answer: ((token: string | null) => void) | null = null;
   #pending: Promise<string | null> | null = null;
 
   constructor(onAsk: (asking: Asking | null) => void) {
     this.#onAsk = onAsk;
     this.client = new ParleyClient({ token: (old) => this.#token(old), hasCalls: !isUser(storedToken()) });
+    const askedMs = Date.now();
+    this.index = readIndex().then((index) => (this.client.clock.learn(index?.time, askedMs), index));
   }
 
   give(token: string): void {
-    const isOther = isUser(token) !== isUser(storedToken());
+    const old = storedToken();
+    const isOther = isUser(token) !== isUser(old);
+    if (old && claimsOf(old).sub !== claimsOf(token).sub) forgetAll();
     keep(KEY, token);
     // Which connections there are hangs on it.
     if (isOther) return window.location.reload();
@@ -91,22 +94,29 @@ export class Session {
     window.location.reload();
   }
 
+  /** Leaves nothing to whoever signs in next: drafts of notes, ticked steps. */
   signOut(): void {
-    forget(KEY);
+    forgetAll();
     window.location.hash = "";
     window.location.reload();
   }
 
+  #isOver(token: string): boolean {
+    const { exp } = claimsOf(token);
+    return exp !== undefined && exp * 1000 <= this.client.clock.now();
+  }
+
   async #token(old: string | null): Promise<string | null> {
+    await this.index;
     const stored = storedToken();
-    if (stored && stored !== old && !isOver(stored)) return stored;
+    if (stored && stored !== old && !this.#isOver(stored)) return stored;
     const visitor = stored ? null : recall(DEMO_TOKEN_KEY);
-    const demo = visitor && visitor !== old && !isOver(visitor) ? visitor : stored ? null : await demoToken(recall(DEMO_ROLE_KEY));
+    const demo = visitor && visitor !== old && !this.#isOver(visitor) ? visitor : stored ? null : await demoToken(recall(DEMO_ROLE_KEY));
     if (demo) {
       this.isDemo = true;
       return demo;
     }
-    const newer = old && !isOver(old) ? await refreshed(old) : null;
+    const newer = old && !this.#isOver(old) ? await refreshed(old) : null;
     if (newer) {
       keep(KEY, newer);
       return newer;

@@ -7,9 +7,9 @@ export const SHORTCUTS: ReadonlyArray<{ keys: string; does: string }> = [
   { keys: "L", does: "Jump to the latest line" },
   { keys: "/", does: "Search the knowledge base" },
   { keys: "1 – 5", does: "Open that suggested article" },
-  { keys: "Y / N", does: "The open or first article helped, or did not" },
+  { keys: "Y / N", does: "Mark the open or first article as helpful or not" },
   { keys: "Esc", does: "Close what is open" },
-  { keys: "?", does: "This list" },
+  { keys: "?", does: "Show this list" },
 ];
 
 const isTyping = (target: EventTarget | null): boolean =>

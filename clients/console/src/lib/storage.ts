@@ -18,6 +18,15 @@ export function keep(key: string, value: string): void {
   }
 }
 
+export function forgetAll(): void {
+  kept.clear();
+  try {
+    sessionStorage.clear();
+  } catch {
+    // refused
+  }
+}
+
 export function forget(key: string): void {
   kept.delete(key);
   try {

@@ -54,7 +54,7 @@ export function RulesPage() {
           {isAdmin && <Button variant="primary" onClick={() => setEdited("new")}><Plus aria-hidden />Add a rule</Button>}
         </header>
         <Problem>{problem}</Problem>
-        {rules?.length === 0 && <p className="py-8 text-center text-faint">No rules yet. A rule raises an alert in the call in which it fires.</p>}
+        {rules?.length === 0 && <p className="py-8 text-center text-faint">No rules yet. A rule raises an alert in a call when its words are said, or not said in time.</p>}
         <ul className="grid grid-cols-[minmax(0,1fr)] gap-2">
           {rules?.map((rule) => <Row key={rule.name} rule={rule} canEdit={isAdmin} onEdit={() => setEdited(rule)} onChanged={load} />)}
         </ul>
@@ -119,9 +119,9 @@ function Editor({ rule, onDone }: { rule: Rule | null; onDone: () => void }) {
       </div>
       <Field label="What is looked for">{(id) => <select id={id} name="kind" defaultValue={rule?.pattern ? "pattern" : "phrase"} className={controlStyle}><option value="phrase">A phrase: these words in this order</option><option value="pattern">A pattern (PCRE2)</option></select>}</Field>
       <Field label="Words or pattern">{(id) => <Input id={id} name="text" required maxLength={1000} defaultValue={rule?.phrase ?? rule?.pattern} />}</Field>
-      <Field label="Not said within" hint="Seconds from the call's beginning. Empty: the alert is for what is said.">{(id) => <Input id={id} name="not_within_s" type="number" min={1} max={86400} defaultValue={rule?.not_within_s} />}</Field>
-      <Field label="Message" hint="In place of the line in which it fires.">{(id) => <Input id={id} name="message" maxLength={240} defaultValue={rule?.message} />}</Field>
-      <label className="flex min-h-11 items-center gap-3"><input type="checkbox" name="repeat" defaultChecked={rule?.repeat} className="size-5 accent-accent" />In every line that fits, not only the first</label>
+      <Field label="Not said within" hint="Seconds from the start of the call. Leave it empty to alert when the words are said.">{(id) => <Input id={id} name="not_within_s" type="number" min={1} max={86400} defaultValue={rule?.not_within_s} />}</Field>
+      <Field label="Message" hint="Shown instead of the line that raised the alert.">{(id) => <Input id={id} name="message" maxLength={240} defaultValue={rule?.message} />}</Field>
+      <label className="flex min-h-11 items-center gap-3"><input type="checkbox" name="repeat" defaultChecked={rule?.repeat} className="size-5 accent-accent" />Alert on every matching line, not only the first</label>
       <Problem>{problem && `Not saved: ${problem}`}</Problem>
       <Button variant="primary" type="submit" disabled={isSending} className="h-11">{isSending ? "Saving…" : "Save"}</Button>
     </form>

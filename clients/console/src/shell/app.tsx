@@ -4,7 +4,7 @@ import { Desk } from "../desk/desk.js";
 import { KnowledgePage } from "../knowledge/knowledge.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { useRoute, type Page } from "../lib/route.js";
-import { readIndex, Session, type Asking, type ServerIndex } from "../lib/session.js";
+import { Session, type Asking, type ServerIndex } from "../lib/session.js";
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Dialog } from "../ui/dialog.js";
 import { RulesPage } from "../rules/rules.js";
@@ -31,9 +31,9 @@ export function App() {
 
   useEffect(() => {
     listener = setAsking;
-    void readIndex().then((read) => setIndex(read ?? { version: "", events: [] }));
+    void own.index.then((read) => setIndex(read ?? { version: "", events: [] }));
     client.open();
-  }, [client]);
+  }, [client, own]);
 
   const hasLogin = index?.paths?.includes("POST /api/v1/login") ?? false;
   if (asking?.why === "first" && index === null) return null;

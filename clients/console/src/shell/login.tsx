@@ -73,7 +73,7 @@ function TokenForm({ problem, onToken }: Props) {
   };
   return (
     <form className="grid gap-4" onSubmit={submit}>
-      <Field label="Token" hint={"Of an agent, a supervisor, an administrator or a user of the assistant."}>
+      <Field label="Token" hint={"Of an agent, a supervisor, an administrator or a user of the chat."}>
         {(id) => <Input id={id} name="token" type="password" autoComplete="off" spellCheck={false} required autoFocus />}
       </Field>
       {problem && <Problem>Access denied: {problem}</Problem>}

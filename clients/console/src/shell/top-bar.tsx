@@ -92,7 +92,7 @@ function UserMenu({ session, onHelp }: { session: Session; onHelp: () => void })
           <MenuItem onSelect={toggleTheme}><SunMoon />Light or dark</MenuItem>
           <MenuItem onSelect={onHelp}><Keyboard />Keyboard shortcuts</MenuItem>
           {session.isDemo ? (
-            <MenuItem onSelect={() => session.changeRole(role === "agent" ? "supervisor" : "agent")}><ArrowLeftRight />{role === "agent" ? "See it as a supervisor" : "See it as an agent"}</MenuItem>
+            <MenuItem onSelect={() => session.changeRole(role === "agent" ? "supervisor" : "agent")}><ArrowLeftRight />{role === "agent" ? "Switch to supervisor" : "Switch to agent"}</MenuItem>
           ) : <MenuItem onSelect={() => session.signOut()}><LogOut />Sign out</MenuItem>}
         </div>
       </MenuContent>

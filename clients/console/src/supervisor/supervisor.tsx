@@ -1,5 +1,5 @@
 // All live calls at a glance; one of them looked into.
-import { formatDuration, useCall, useCalls, useConnectionStatus, useStats, type CallEntry } from "@parley/react";
+import { formatDuration, useCall, useCalls, useConnectionStatus, useServerAheadMs, useStats, type CallEntry } from "@parley/react";
 import { ArrowLeft, Hand, TriangleAlert } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { Alerts, isUrgent, ruleLabel } from "../desk/alerts.js";
@@ -9,7 +9,7 @@ import { HelpPanel } from "../desk/help-panel.js";
 import { FindButton, Transcript } from "../desk/transcript.js";
 import { useNow } from "../lib/clock.js";
 import { cn } from "../lib/cn.js";
-import { agentsOf, clockTime, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
+import { agentsOf, dayAndTime, isRunning, statusLabel, subjectOf, titleOf } from "../lib/format.js";
 import { go } from "../lib/route.js";
 import { useShortcuts } from "../lib/shortcuts.js";
 import { Button } from "../ui/button.js";
@@ -107,7 +107,7 @@ function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
         {hand && (
           <span data-hand className="flex items-start gap-2 text-warn">
             <Hand aria-hidden className="mt-0.5 size-4 shrink-0" />
-            <span className="min-w-0 wrap-anywhere"><strong className="font-semibold">{hand.agent_id}</strong> asks for help since {clockTime(hand.since, false)}{hand.reason && `: ${hand.reason}`}</span>
+            <span className="min-w-0 wrap-anywhere"><strong className="font-semibold">{hand.agent_id}</strong> asked for help at {dayAndTime(hand.since)}{hand.reason && `: ${hand.reason}`}</span>
           </span>
         )}
       </button>
@@ -117,7 +117,7 @@ function Tile({ call, isOpen }: { call: CallEntry; isOpen: boolean }) {
 
 /** Stands still without a connection, as the clock of a call on the desk. */
 function Age({ since }: { since: string }) {
-  const nowMs = useNow(useConnectionStatus().status === "online");
+  const nowMs = useNow(useConnectionStatus().status === "online") + useServerAheadMs();
   return <span data-age className="shrink-0 font-semibold tabular-nums">{formatDuration(Math.max(0, (nowMs - Date.parse(since)) / 1000))}</span>;
 }
 
@@ -127,7 +127,11 @@ function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {
   return (
     <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(0,3fr)_minmax(0,2fr)] border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
       <div className="flex min-h-0 flex-col">
-        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} actions={<>{call.status && <FindButton isFinding={isFinding} onFinding={setFinding} />}<CallMenu call={call} /><Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button></>} />
+        <div className="flex items-center justify-between gap-2 px-2 pt-1.5">
+          <Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button>
+          <span className="flex gap-1">{call.status && <FindButton isFinding={isFinding} onFinding={setFinding} />}<CallMenu call={call} /></span>
+        </div>
+        <CallHead call={call} entry={{ call_id: callId, metadata: entry?.metadata ?? call.metadata }} />
         <Alerts key={`alerts ${callId}`} alerts={call.alerts} />
         <Transcript key={callId} call={call} isFinding={isFinding} onFinding={setFinding} />
       </div>

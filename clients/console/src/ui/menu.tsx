@@ -11,7 +11,7 @@ export function Menu(props: ComponentProps<typeof DropdownMenu.Root>) {
 export const MenuTrigger = DropdownMenu.Trigger;
 
 export function MenuContent({ className, ...props }: ComponentProps<typeof DropdownMenu.Content>) {
-  return <DropdownMenu.Content align="end" sideOffset={6} className={cn(surface, "min-w-52", className)} {...props} />;
+  return <DropdownMenu.Content align="end" sideOffset={6} collisionPadding={8} className={cn(surface, "min-w-52", className)} {...props} />;
 }
 
 export function MenuItem({ className, ...props }: ComponentProps<typeof DropdownMenu.Item>) {
@@ -22,5 +22,5 @@ export const Popover = RadixPopover.Root;
 export const PopoverTrigger = RadixPopover.Trigger;
 
 export function PopoverContent({ className, ...props }: ComponentProps<typeof RadixPopover.Content>) {
-  return <RadixPopover.Content align="end" sideOffset={6} className={cn(surface, className)} {...props} />;
+  return <RadixPopover.Content align="end" sideOffset={6} collisionPadding={8} className={cn(surface, className)} {...props} />;
 }

@@ -3,7 +3,7 @@ import { useParley } from "@parley/react";
 import { KeyRound, LogOut, Plus, Trash2 } from "lucide-react";
 import { useCallback, useEffect, useState, type FormEvent } from "react";
 import { capital } from "../lib/format.js";
-import { useSend } from "../lib/send.js";
+import { useSend, type Sending } from "../lib/send.js";
 import { Button } from "../ui/button.js";
 import { Chip } from "../ui/chip.js";
 import { Dialog } from "../ui/dialog.js";
@@ -52,7 +52,7 @@ export function UsersPage() {
           <Button variant="primary" onClick={() => setEdited("new")}><Plus aria-hidden />Add a user</Button>
         </header>
         <Problem>{problem}</Problem>
-        {users?.length === 0 && <p className="py-8 text-center text-faint">Nobody can log in with a password yet.</p>}
+        {users?.length === 0 && <p className="py-8 text-center text-faint">No users yet. Add one to let people sign in with a password.</p>}
         <ul className="grid grid-cols-[minmax(0,1fr)] gap-2">
           {users?.map((user) => <Row key={user.name} user={user} onEdit={() => setEdited(user)} onChanged={load} />)}
         </ul>
@@ -66,7 +66,7 @@ export function UsersPage() {
 
 function Row({ user, onEdit, onChanged }: { user: User; onEdit: () => void; onChanged: () => Promise<void> }) {
   const client = useParley();
-  const [isAsking, setAsking] = useState(false);
+  const [asking, setAsking] = useState<"remove" | "disconnect" | null>(null);
   const path = `${PATH}/${encodeURIComponent(user.name)}`;
   const remove = useSend(useCallback(() => client.fetch(path, { method: "DELETE" }), [client, path]));
   const disconnect = useSend(useCallback(() => client.fetch(`${path}/disconnect`, { method: "POST" }), [client, path]));
@@ -74,21 +74,40 @@ function Row({ user, onEdit, onChanged }: { user: User; onEdit: () => void; onCh
     <li data-user={user.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-48">
         <p className="flex flex-wrap items-center gap-x-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{capital(user.role)}</Chip></p>
-        <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "The calls that name this user"}</p>
-        <Problem>{remove.problem ?? disconnect.problem}</Problem>
+        <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "Only the calls assigned to this user"}</p>
       </div>
       <div className="flex gap-1">
         <Button variant="ghost" onClick={onEdit}><KeyRound aria-hidden />Change</Button>
-        <Button variant="ghost" size="icon" aria-label={`End the connections of ${user.name}`} title="End their connections" onClick={() => void disconnect.send()} disabled={disconnect.isSending}><LogOut /></Button>
-        <Button variant="ghost" size="icon" aria-label={`Remove ${user.name}`} title="Remove" onClick={() => setAsking(true)}><Trash2 /></Button>
+        <Button variant="ghost" size="icon" aria-label={`Sign ${user.name} out everywhere`} title="Sign out everywhere" onClick={() => setAsking("disconnect")}><LogOut /></Button>
+        <Button variant="ghost" size="icon" aria-label={`Remove ${user.name}`} title="Remove" onClick={() => setAsking("remove")}><Trash2 /></Button>
       </div>
-      <Dialog open={isAsking} onOpenChange={setAsking} title={`Remove ${user.name}?`} description="They cannot log in any more, and their connections end.">
-        <div className="flex justify-end gap-2">
-          <Button onClick={() => setAsking(false)}>Keep</Button>
-          <Button variant="danger" disabled={remove.isSending} onClick={async () => (await remove.send()) && void onChanged()}>Remove</Button>
-        </div>
-      </Dialog>
+      <Question open={asking === "remove"} onClose={() => setAsking(null)} title={`Remove ${user.name}?`} description="They can no longer sign in, and their connections end." action="Remove" sending={remove} onDone={() => void onChanged()} />
+      <Question open={asking === "disconnect"} onClose={() => setAsking(null)} title={`Sign ${user.name} out everywhere?`} description="Their connections end now. They have to sign in again." action="Sign out" sending={disconnect} />
     </li>
+  );
+}
+
+interface QuestionProps {
+  open: boolean;
+  onClose: () => void;
+  title: string;
+  description: string;
+  action: string;
+  sending: Sending<[]>;
+  onDone?: () => void;
+}
+
+/** Before something that cannot be taken back; says why it failed where it was asked. */
+function Question({ open, onClose, title, description, action, sending, onDone }: QuestionProps) {
+  const close = () => (sending.reset(), onClose());
+  return (
+    <Dialog open={open} onOpenChange={close} title={title} description={description}>
+      <Problem>{sending.problem}</Problem>
+      <div className="flex justify-end gap-2">
+        <Button onClick={close}>Cancel</Button>
+        <Button variant="danger" disabled={sending.isSending} onClick={async () => (await sending.send()) && (close(), onDone?.())}>{action}</Button>
+      </div>
+    </Dialog>
   );
 }
 
@@ -107,11 +126,11 @@ function Editor({ user, onDone }: { user: User | null; onDone: () => void }) {
   return (
     <form onSubmit={submit} className="grid gap-4">
       {!user && <Field label="User name">{(id) => <Input id={id} name="name" required maxLength={256} autoComplete="off" autoFocus />}</Field>}
-      <Field label={user ? "New password" : "Password"} hint={user && "Empty: it stays as it is."}>{(id) => <Input id={id} name="password" type="password" autoComplete="new-password" required={!user} />}</Field>
+      <Field label={user ? "New password" : "Password"} hint={user && "Leave it empty to keep the current one."}>{(id) => <Input id={id} name="password" type="password" autoComplete="new-password" required={!user} />}</Field>
       <Field label="Role">
         {(id) => <select id={id} name="role" defaultValue={user?.role ?? "agent"} className={controlStyle}>{ROLES.map((role) => <option key={role} value={role}>{capital(role)}</option>)}</select>}
       </Field>
-      <Field label="Calls" hint="* for all, or ids with commas between them. Calls that name the user are theirs in any case.">{(id) => <Input id={id} name="calls" defaultValue={user?.calls ?? "*"} />}</Field>
+      <Field label="Calls" hint="* for all calls, or call ids separated by commas. Calls assigned to this user are always included.">{(id) => <Input id={id} name="calls" defaultValue={user?.calls ?? "*"} />}</Field>
       <Problem>{problem && `Not saved: ${problem}`}</Problem>
       <Button variant="primary" type="submit" disabled={isSending} className="h-11">{isSending ? "Saving…" : "Save"}</Button>
     </form>

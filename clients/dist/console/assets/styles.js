@@ -1,1 +1,1 @@
-var e=new Map;function t(t){try{return sessionStorage.getItem(t)}catch{return e.get(t)??null}}function n(t,n){e.set(t,n);try{sessionStorage.setItem(t,n)}catch{}}function r(t){e.delete(t);try{sessionStorage.removeItem(t)}catch{}}export{n,t as r,r as t};
+var e=new Map;function t(t){try{return sessionStorage.getItem(t)}catch{return e.get(t)??null}}function n(t,n){e.set(t,n);try{sessionStorage.setItem(t,n)}catch{}}function r(){e.clear();try{sessionStorage.clear()}catch{}}function i(t){e.delete(t);try{sessionStorage.removeItem(t)}catch{}}export{t as i,r as n,n as r,i as t};
