@@ -189,7 +189,7 @@ test("an agent raises a hand; the supervisor sees it, looks in and writes a note
   await sue.getByRole("button", { name: "Send note" }).click();
   await sue.locator("[data-note]", { hasText: "Offer the gift card." }).waitFor();
   await checkWithAxe(sue, "look in");
-  await ann.locator('[data-unread="1"]').waitFor();
+  await ann.locator('[role="tab"] [data-unread="1"]').waitFor();
   await ann.getByRole("tab", { name: /Notes/ }).click();
   await ann.locator("[data-note]", { hasText: "Offer the gift card." }).waitFor();
   assert.match(await ann.locator("[data-note]").textContent(), /^sue/);
