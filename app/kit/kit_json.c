@@ -15,6 +15,30 @@ int kit_json_check(struct eio_str text, size_t max_depth, struct kit_failure *fa
     return kit_fail(failure, 400, NULL, "invalid JSON: more text after the value at byte %zd", n);
 }
 
+/* Behind a string's end, or at the text's. */
+static const char *skip_string(const char *p, const char *end)
+{
+    for (p++; p < end && *p != '"'; p++)
+        if (*p == '\\') p++;
+    return p < end ? p + 1 : end;
+}
+
+size_t kit_json_count(struct eio_str text, size_t most)
+{
+    const char *p = text.p, *end = text.p + text.n;
+    size_t count = 1;
+    if (text.n / 2 <= most) return text.n / 2; /* a value takes two bytes at least, its bracket or comma included */
+    while (p < end && count <= most) {
+        if (*p == '"') {
+            p = skip_string(p, end);
+            continue;
+        }
+        count += *p == ',' || *p == '{' || *p == '[';
+        p++;
+    }
+    return count;
+}
+
 bool kit_json_open(struct kit_json_walk *walk, struct eio_str value)
 {
     struct base_json_walk inner;

@@ -24,6 +24,9 @@ bool kit_json_each(struct kit_json_walk *walk, struct eio_str *key, struct eio_s
  * size. */
 size_t kit_json_decode(struct eio_str quoted, char *out);
 bool kit_json_is_utf8(struct eio_str text);
+/* How many values a tree of the text would have, about: what a tree costs goes by them, not by bytes. Stops counting
+ * above most. */
+size_t kit_json_count(struct eio_str text, size_t most);
 /* True if the value is a string of exactly that text. */
 bool kit_json_text_is(struct eio_str quoted, const char *text);
 

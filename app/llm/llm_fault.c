@@ -8,6 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define REPORT_BYTES_MAX 65536
+
 /* One line of printable text, whatever came. */
 static void clean(char *text)
 {
@@ -100,7 +102,9 @@ static void read_fields(struct report *report, const json_t *object)
 
 static void read_report(struct report *report, struct eio_str body)
 {
-    json_t *root = body.n ? json_loadb(body.p, body.n, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
+    /* What is longer is no report, and its tree would take long. */
+    json_t *root =
+        body.n && body.n <= REPORT_BYTES_MAX ? json_loadb(body.p, body.n, JSON_DISABLE_EOF_CHECK, NULL) : NULL;
     const json_t *first = json_is_array(root) ? json_array_get(root, 0) : root;
     const json_t *error = json_object_get(first, "error");
     *report = (struct report){"", "", 0};

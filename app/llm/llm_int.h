@@ -23,7 +23,7 @@ struct llm_config {
     uint32_t timeout_ms, start_timeout_ms, idle_timeout_ms;
     uint32_t retries, retry_wait_max_ms, rest_ms, rest_max_ms;
     uint32_t answers_max, calls_max;
-    size_t answer_max_bytes, args_max_bytes, event_max_bytes, stream_max_bytes;
+    size_t answer_max_bytes, args_max_bytes, event_max_bytes, stream_max_bytes, values_max;
     uint32_t local_pace_ms;
 };
 

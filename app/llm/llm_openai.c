@@ -276,6 +276,7 @@ static void init_reader(struct llm_openai *o)
                    .args_bytes = config->args_max_bytes,
                    .event_bytes = config->event_max_bytes,
                    .stream_bytes = config->stream_max_bytes,
+                   .values = config->values_max,
                    .calls = config->calls_max},
         .id_prefix = o->answer->id_prefix,
         .splits_thoughts = o->provider->splits_thoughts,

@@ -33,6 +33,8 @@ static const struct kit_option option_rows[] = {
                  "arguments of one call of a tool; above: error 502"),
     KIT_SIZE_ROW("models_event_max_bytes", event_max_bytes, "1048576", 1024, "Models",
                  "one event of a model's stream; above: error 502"),
+    KIT_COUNT_ROW("models_values_max", values_max, "50000", 100, 10000000, "Models",
+                  "JSON values in one event of a model's stream, and in the arguments of one call; above: error 502"),
     KIT_SIZE_ROW("models_stream_max_bytes", stream_max_bytes, "134217728", 1024, "Models",
                  "all of a model's stream, comments and repeated fields included; above: error 502"),
     KIT_U32_ROW("models_local_pace_ms", local_pace_ms, "15", 0, 10000, "Models",

@@ -14,6 +14,7 @@ struct llm_limits {
     size_t args_bytes;  /* of one call */
     size_t event_bytes; /* of one event of the stream */
     size_t stream_bytes;
+    size_t values; /* of the JSON of an event, and of a call's arguments: a tree costs memory and time for each */
     unsigned calls;
 };
 

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
     } while (0)
 
 static const struct llm_limits limits = {
-    .text_bytes = 512, .args_bytes = 256, .event_bytes = 2048, .stream_bytes = 1 << 20, .calls = 4};
+    .text_bytes = 512, .args_bytes = 256, .event_bytes = 2048, .stream_bytes = 1 << 20, .values = 100, .calls = 4};
 
 struct run {
     struct llm_reader reader;

@@ -26,7 +26,7 @@ struct run {
 };
 
 static const struct llm_limits limits = {
-    .text_bytes = 4096, .args_bytes = 1024, .event_bytes = 4096, .stream_bytes = 65536, .calls = 8};
+    .text_bytes = 4096, .args_bytes = 1024, .event_bytes = 4096, .stream_bytes = 65536, .values = 400, .calls = 8};
 
 __attribute__((format(printf, 2, 3))) static void note(struct run *run, const char *format, ...)
 {
@@ -242,6 +242,18 @@ static void an_answer_has_limits(void **state)
     stream[0] = 0;
     add(stream, sizeof stream, "{%s", text);
     check_limit(stream, "fault too_large: an event of the stream passes 4096 bytes");
+    char list[2 * 402] = "";
+    for (int i = 0; i < 400; i++) memcpy(list + 2 * i, ",1", 3);
+    stream[0] = 0;
+    add(stream, sizeof stream, "data: {\"choices\":[],\"usage\":{},\"list\":[1%s]}\n\n", list);
+    check_limit(stream, "fault too_large: an event of the stream has more than 400 values");
+    stream[0] = 0;
+    add(stream, sizeof stream,
+        "data: "
+        "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"t\","
+        "\"arguments\":\"{\\\"list\\\":[1%s]}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n",
+        list);
+    check_limit(stream, "fault too_large: the arguments of a call have more than 400 values");
     stream[0] = 0;
     for (int i = 0; i < 15; i++) add(stream, sizeof stream, ": %s\n\n", text);
     check_limit(stream, "fault too_large: the stream passes 65536 bytes");
