@@ -181,6 +181,32 @@ test("a call of another day has the day, in the list, in its head and where it w
   await page.context().close();
 });
 
+test("a long call of one's own is there though many newer ones have ended; what ended without the page is not live afterwards", async () => {
+  await begin("doras-1", "dora", "emma larsen");
+  await begin("doras-2", "dora", "ivo horvat");
+  for (let i = 0; i < 60; i++) {
+    await begin(`short-${i}`, "ben", `customer ${i}`);
+    await end(`short-${i}`);
+  }
+  const page = await open("agent", "dora");
+  await page.locator('[data-call="doras-2"]').waitFor();
+  await page.getByRole("button", { name: "Mine" }).click();
+  await page.locator('[data-call-row="doras-1"]').waitFor();
+  const wall = await open("supervisor", "sue", { hash: "#/supervisor" });
+  await wall.locator('[data-tile="doras-1"]').waitFor();
+  await wall.context().setOffline(true);
+  await wall.evaluate(() => window.dispatchEvent(new Event("offline")));
+  await wall.locator('[data-connection="offline"]').waitFor();
+  await end("doras-1");
+  await wall.context().setOffline(false);
+  await online(wall);
+  await wall.locator('[data-tile="doras-1"]').waitFor({ state: "detached" });
+  await wall.locator('[data-tile="doras-2"]').waitFor();
+  await wall.context().close();
+  await page.context().close();
+  await end("doras-2");
+});
+
 test("who signs out leaves nothing to the next one at the same desk", async () => {
   const page = await browser.newPage();
   await page.goto(`${parley.url}/#/desk/own-4`);

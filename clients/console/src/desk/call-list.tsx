@@ -55,7 +55,7 @@ export const CallList = memo(function CallList({ list, selected, viewed: onDesk,
       </div>
       <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
         {isHidden && <Group title="On the desk">{rows([viewed])}</Group>}
-        {running.length > 0 && <Group title={`Live · ${running.length}${list.hasMore && !filter ? "+" : ""}`}>{rows(running)}</Group>}
+        {running.length > 0 && <Group title={`Live · ${running.length}`}>{rows(running)}</Group>}
         {ended.length > 0 && <Group title="Ended">{rows(ended)}</Group>}
         {shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{emptyText(list, filter)}</p>}
         <CallSearch query={filter} asked={asked} onSelect={onSelect} />

@@ -38,6 +38,9 @@ export function Desk({ callId: chosen }: { callId: string | null }) {
     document.title = incoming ? `New call: ${titleOf(incoming)} · Parley` : callId ? `${titleOf(entry)} · Parley` : "Parley";
   }, [callId, entry, incoming]);
 
+  // The field would take the keys that are meant for the call.
+  useEffect(() => setFinding(false), [callId]);
+
   const open = useCallback((id: string) => {
     go("desk", id);
     setView("transcript");

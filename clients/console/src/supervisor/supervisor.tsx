@@ -1,7 +1,7 @@
 // All live calls at a glance; one of them looked into.
 import { formatDuration, useCall, useCalls, useConnectionStatus, useServerAheadMs, useStats, type CallEntry } from "@parley/react";
 import { ArrowLeft, Hand, TriangleAlert } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { Alerts, isUrgent, ruleLabel } from "../desk/alerts.js";
 import { CallHead } from "../desk/call-head.js";
 import { CallMenu } from "../desk/call-menu.js";
@@ -22,13 +22,8 @@ const byNeed = (a: CallEntry, b: CallEntry): number =>
   Number(hands(b) > 0) - Number(hands(a) > 0) || (a.help?.[0]?.since ?? "").localeCompare(b.help?.[0]?.since ?? "") || Number(alertsOf(b) > 0) - Number(alertsOf(a) > 0) || b.started_at.localeCompare(a.started_at);
 
 export function Supervisor({ callId }: { callId: string | null }) {
-  const { calls, hasMore, isLoading, error, loadMore } = useCalls();
+  const { calls } = useCalls();
   const live = useMemo(() => calls.filter(isRunning).sort(byNeed), [calls]);
-  // Live calls are among the newest: as long as the oldest that is known is live, there may be more.
-  const mayHaveMore = hasMore && !isLoading && !error && calls.length > 0 && isRunning(calls[calls.length - 1]!);
-  useEffect(() => {
-    if (mayHaveMore) loadMore();
-  }, [mayHaveMore, calls.length, loadMore]);
   useShortcuts(useMemo(() => ({ escape: () => (callId ? go("supervisor") : false) }), [callId]));
   return (
     <div className="flex min-h-0 flex-1">
@@ -39,7 +34,6 @@ export function Supervisor({ callId }: { callId: string | null }) {
         <ul className={cn("grid grid-cols-1 gap-3 sm:grid-cols-2", callId ? "2xl:grid-cols-2" : "lg:grid-cols-3 2xl:grid-cols-4")}>
           {live.map((call) => <Tile key={call.call_id} call={call} isOpen={call.call_id === callId} />)}
         </ul>
-        {hasMore && <Button variant="ghost" className="mt-3 w-full" onClick={loadMore} disabled={isLoading}>Look for live calls among older ones</Button>}
       </main>
       {callId && <LookIn callId={callId} entry={calls.find((call) => call.call_id === callId)} />}
     </div>
