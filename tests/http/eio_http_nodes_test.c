@@ -207,7 +207,7 @@ TEST(nodes, pass_on_the_end_of_a_client_while_its_poll_waits_elsewhere)
     client_settle(&client);
     assert_int_equal(node_stats(&nodes.node[0]).parked, 1);
     client_reset(&client);
-    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     assert_int_equal(node_stats(&nodes.node[0]).parked, 0);
     assert_int_equal(node_stats(&nodes.node[0]).aborted, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
@@ -267,7 +267,7 @@ TEST(nodes, upgrade_a_session_wherever_its_websocket_comes)
     assert_int_equal(nodes.node[0].messages, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
     client_close(&client);
-    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     assert_int_equal(nodes.node[0].closed, 1);
     stop();
 }
@@ -408,7 +408,7 @@ TEST(nodes, count_a_connection_by_its_peers_address_where_it_is)
     client_close(&clients[1]);
     client_close(&client);
     eio_loop_advance(nodes.loop, 3000);
-    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     node_open(&client, &nodes, 1);
     client_ask(&client, sid, "4x");
     stop();
@@ -524,7 +524,7 @@ TEST(nodes, adopt_nothing_that_is_unsound)
         assert_null(handover.bytes);
         close(pair[1]);
     }
-    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     assert_int_equal(node_stats(&nodes.node[0]).adopted, 1);
     assert_int_equal(node_stats(&nodes.node[0]).connections, 0);
     node_open(&client, &nodes, 0);
@@ -562,7 +562,7 @@ TEST(nodes, decline_when_the_queue_to_the_owner_is_full)
     assert_string_equal(answer.body, UNKNOWN_SESSION);
     /* Now somebody reads: what waited goes as well. Only one poll can wait, the others end the session. */
     nodes.node[0].to[1] = eio_handoff_new(nodes.node[0].http, pair[1], NULL);
-    for (int i = 0; i < 50; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     assert_int_equal(link_stats(&nodes, 0, 1).received, count - 1);
     assert_int_equal(link_stats(&nodes, 1, 0).queued, 0);
     for (size_t i = 0; i < count; i++) client_close(&clients[i]);
@@ -612,7 +612,7 @@ TEST(nodes, leave_no_descriptor_behind)
         client_ask(&client, i & 1 ? other_sid : sid, "4x");
         client_close(&client);
     }
-    for (int i = 0; i < 20; i++) eio_loop_turn(nodes.loop, 1);
+    nodes_settle(nodes.loop);
     assert_int_equal(open_descriptors(), before);
     assert_int_equal(node_stats(&nodes.node[0]).adopted + node_stats(&nodes.node[1]).adopted, 1000);
     assert_int_equal(node_stats(&nodes.node[0]).connections + node_stats(&nodes.node[1]).connections, 0);

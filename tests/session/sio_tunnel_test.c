@@ -2,7 +2,9 @@
  */
 #include "tunnel_nodes.h"
 
-enum { BIG = 60000 };
+#include <sys/ioctl.h>
+
+enum { BIG = 60000, PING_S = 25 };
 
 static struct tunnel_nodes nodes;
 
@@ -22,7 +24,8 @@ static void send_big(const char *sid, int count)
 
 struct reader {
     struct client *client;
-    size_t matched; /* bytes of a ping, which may come in pieces */
+    size_t matched;    /* bytes of a ping, which may come in pieces */
+    unsigned silent_s; /* since the last ping, on the servers' clock */
 };
 
 /* So many bytes, and an answer to each ping among them. */
@@ -35,7 +38,7 @@ static size_t take(struct reader *reader, size_t limit)
         reader->matched = bytes[i] == ping[reader->matched] ? reader->matched + 1 : bytes[i] == ping[0];
         if (!ping[reader->matched]) {
             say(reader->client, "3");
-            reader->matched = 0;
+            reader->matched = reader->silent_s = 0;
         }
     }
     return n > 0 ? (size_t)n : 0;
@@ -50,6 +53,17 @@ static size_t take_some(struct reader *reader, size_t limit)
     return n;
 }
 
+/* A second, and at its end so many bytes. A ping that is due has come, and its answer has arrived, before the next. */
+static void pass_second(struct reader *reader, size_t limit)
+{
+    int under_way = 0;
+    pass(&nodes, 1000);
+    reader->silent_s++;
+    take(reader, limit);
+    TURN_UNTIL(&nodes, reader->silent_s <= PING_S || (take(reader, limit), reader->silent_s == 0));
+    TURN_UNTIL(&nodes, !ioctl(reader->client->fd, TIOCOUTQ, &under_way) && !under_way);
+}
+
 static size_t tunnels(void)
 {
     return stats_of(&nodes.node[0]).tunnels + stats_of(&nodes.node[1]).tunnels;
@@ -57,10 +71,7 @@ static size_t tunnels(void)
 
 static bool is_cut(struct client *client)
 {
-    for (int i = 0; i < 50 && !client->eof && !client->reset; i++) {
-        settle(&nodes);
-        client_take(client);
-    }
+    TURN_UNTIL(&nodes, (client_take(client), client->eof || client->reset));
     return client->eof || client->reset;
 }
 
@@ -70,16 +81,15 @@ TEST(tunnel, carries_a_websocket_for_long)
     char sid[SID_CHARS + 1];
     tunnel_nodes_start(&nodes);
     open_carried(&client, &nodes, sid);
-    struct reader reader = {&client, 0};
+    struct reader reader = {.client = &client};
     for (int i = 0; i < 200; i++) {
-        pass(&nodes, 1000);
-        take(&reader, 100);
+        pass_second(&reader, 100);
     }
     assert_int_equal(tunnels(), 2);
     assert_non_null(session_of(sid));
     assert_int_equal(stats_of(&nodes.node[1]).peers_lost + stats_of(&nodes.node[0]).peers_lost, 0);
     client_close(&client);
-    settle(&nodes);
+    TURN_UNTIL(&nodes, tunnels() == 0);
     assert_int_equal(tunnels(), 0);
     tunnel_nodes_stop(&nodes);
 }
@@ -95,16 +105,14 @@ TEST(tunnel, a_reader_that_stalls_is_bounded_and_let_go_and_others_are_served)
     settle(&nodes);
     settle(&nodes);
     assert_true(eio_session_queued_bytes(session_of(sid)) > 0); /* not all of it lies in between */
-    struct reader reader = {&other, 0};
+    struct reader reader = {.client = &other};
     for (int i = 0; i < 46; i++) {
-        pass(&nodes, 1000);
-        take(&reader, 1000);
+        pass_second(&reader, 1000);
     }
     assert_null(session_of(sid));
     assert_non_null(session_of(sid_of_other));
     for (int i = 0; i < 130; i++) {
-        pass(&nodes, 1000);
-        take(&reader, 1000);
+        pass_second(&reader, 1000);
     }
     assert_int_equal(tunnels(), 2); /* the other's */
     assert_non_null(session_of(sid_of_other));
@@ -121,7 +129,7 @@ TEST(tunnel, a_reader_that_is_slow_and_steady_gets_everything)
     tunnel_nodes_start(&nodes);
     open_carried(&client, &nodes, sid);
     send_big(sid, 150);
-    struct reader reader = {&client, 0};
+    struct reader reader = {.client = &client};
     for (int s = 0; s < 200 && got < 150 * (BIG + 5); s++) {
         got += take_some(&reader, 65536);
         pass(&nodes, 1000);
@@ -203,7 +211,7 @@ TEST(tunnel, ends_on_both_sides_when_the_acceptance_is_lost)
     nodes.node[1].box->is_deaf = true; /* it has not subscribed yet */
     connect_to(&client, &nodes, 1);
     ask_upgrade(&client, sid);
-    for (int i = 0; i < 50 && stats_of(&nodes.node[0]).accepted == 0; i++) turn(&nodes);
+    TURN_UNTIL(&nodes, stats_of(&nodes.node[0]).accepted > 0);
     turn(&nodes);
     nodes.node[1].box->is_deaf = false;
     assert_int_equal(tunnels(), 2);
@@ -219,7 +227,7 @@ TEST(tunnel, ends_on_both_sides_when_the_opener_leaves_redis_before_it_is_accept
     nodes.node[1].box->is_deaf = true;
     connect_to(&client, &nodes, 1);
     ask_upgrade(&client, sid);
-    for (int i = 0; i < 50 && stats_of(&nodes.node[0]).accepted == 0; i++) turn(&nodes);
+    TURN_UNTIL(&nodes, stats_of(&nodes.node[0]).accepted > 0);
     nodes.node[1].box->handlers.on_down(nodes.node[1].box->ctx);
     assert_nothing_is_left(&client, sid);
 }
