@@ -157,8 +157,6 @@ void eio__http_on_accept_timer(void *ctx);
 void eio__http_on_lease_end(const struct eio__lease *lease);
 /* No connection is left. */
 void eio__http_listeners_clear(struct eio_http *http);
-/* For connections made from now on. */
-void eio__http_use_tls(struct eio_http *http, SSL_CTX *take_tls);
 /* EIO_LIMIT_COUNT: one more connection from there is within the limits. */
 enum eio_limit eio__http_limit(struct eio_http *http, const struct eio__address *peer);
 /* For one that is not: true if it gets no answer but the end. */

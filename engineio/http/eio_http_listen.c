@@ -366,10 +366,15 @@ void eio__http_listeners_clear(struct eio_http *http)
     }
 }
 
-void eio__http_use_tls(struct eio_http *http, SSL_CTX *take_tls)
+int eio_http_reload_tls(struct eio_http *http)
 {
+    if (!http->tls) return EIO_EINVAL;
+    SSL_CTX *tls = eio__tls_load(http->options.tls_cert_file, http->options.tls_key_file);
+    if (!tls) return EIO_EINVAL;
     SSL_CTX_free(http->tls); /* connections hold references of their own */
-    http->tls = take_tls;
+    http->tls = tls;
     for (struct eio__listener *one = http->listeners; one; one = one->next)
-        if (one->evhtp) one->evhtp->ssl_ctx = take_tls;
+        if (one->evhtp) one->evhtp->ssl_ctx = tls;
+    eio_log(EIO_LOG_INFO, "tls: certificate reloaded");
+    return 0;
 }

@@ -85,16 +85,6 @@ SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file)
     return NULL;
 }
 
-int eio_http_reload_tls(struct eio_http *http)
-{
-    if (!http->tls) return EIO_EINVAL;
-    SSL_CTX *tls = eio__tls_load(http->options.tls_cert_file, http->options.tls_key_file);
-    if (!tls) return EIO_EINVAL;
-    eio__http_use_tls(http, tls);
-    eio_log(EIO_LOG_INFO, "tls: certificate reloaded");
-    return 0;
-}
-
 void eio__tls_shutdown(struct bufferevent *bev)
 {
     SSL_shutdown(bufferevent_openssl_get_ssl(bev));
