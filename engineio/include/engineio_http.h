@@ -174,10 +174,10 @@ EIO_API int eio_http_listen(struct eio_http *http, const char *host, uint16_t po
  * EIO_ESYS. */
 EIO_API int eio_http_listen_fd(struct eio_http *http, int take_fd);
 
-/* One of several sockets to listen on, TCP or UNIX. Its door says which routes are open to those who come by it
- * (eio_http_route_doors()); 0 is the public's. */
+/* A door says which routes are open to those who come by it (eio_http_route_doors()); 0 is the public's. */
 #define EIO_HTTP_DOORS 8
 #define EIO_HTTP_DOOR(number) (1u << (number))
+/* One of several sockets to listen on, TCP or UNIX. */
 struct eio_http_listener {
     int take_fd; /* as that of eio_http_listen_fd() */
     uint8_t door;

@@ -11,7 +11,7 @@ import { PATIENCE_MS, until } from "../support/wait.mjs";
 const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", import.meta.url));
 
 // PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
-const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+export const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
 
 function binary() {
   const path = process.env.TEST_PARLEY;

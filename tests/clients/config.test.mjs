@@ -8,7 +8,7 @@ import { after, test } from "node:test";
 import { PATIENCE_MS } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
-const { runParley } = await import("../browser/server.mjs");
+const { environment, runParley } = await import("../browser/server.mjs");
 
 const folder = mkdtempSync(join(tmpdir(), "parley-config-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -85,7 +85,7 @@ test("what comes by a pipe is read", { timeout: PATIENCE_MS }, async () => {
   const { stdout: shown } = await runParley("--print-config", "--config", file("pipe.conf", "port = 4321\n"));
   assert.match(shown, /4321/);
   const { code, output } = await new Promise((done) => {
-    execFile("bash", ["-c", `"$0" --print-config --config <(sleep 0.2; echo port = 4322)`, process.env.PARLEY], (error, out, err) => done({ code: error?.code ?? 0, output: out + err }));
+    execFile("bash", ["-c", `"$0" --print-config --config <(sleep 0.2; echo port = 4322)`, process.env.PARLEY], { env: environment }, (error, out, err) => done({ code: error?.code ?? 0, output: out + err }));
   });
   assert.equal(code, 0, output);
   assert.match(output, /4322/);

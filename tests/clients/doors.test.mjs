@@ -11,7 +11,7 @@ import { io } from "socket.io-client";
 import { PATIENCE_MS, until, within } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
-const { runParley, startParley } = await import("../browser/server.mjs");
+const { environment, runParley, startParley } = await import("../browser/server.mjs");
 
 const folder = mkdtempSync(join(tmpdir(), "parley-doors-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -141,7 +141,7 @@ async function startActivated(names, ...options) {
     server.listen(name === "file" ? SOCKET : { port: 0, host: "127.0.0.1" }, () => resolve(server));
   })));
   const child = spawn("sh", ["-c", 'LISTEN_PID=$$ exec "$0" "$@"', process.env.TEST_PARLEY, "--data", data, ...options],
-    { stdio: ["ignore", "pipe", "pipe", ...servers.map((server) => server._handle.fd)], env: { ...process.env, LISTEN_FDS: String(names.length), LISTEN_FDNAMES: names.join(":") } });
+    { stdio: ["ignore", "pipe", "pipe", ...servers.map((server) => server._handle.fd)], env: { ...environment, LISTEN_FDS: String(names.length), LISTEN_FDNAMES: names.join(":") } });
   const started = { child, output: "", ports: servers.map((server) => server.address().port), ended: new Promise((resolve) => child.on("exit", (code) => resolve(code))) };
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (started.output += chunk));
   started.stop = async () => { child.kill("SIGTERM"); assert.equal(await within("its end", started.ended, PATIENCE_MS), 0, started.output); };
@@ -178,7 +178,7 @@ test("the service manager's UNIX socket stays when the server ends", async () =>
 
 test("a descriptor that does not listen is refused", async () => {
   const child = spawn("sh", ["-c", 'LISTEN_PID=$$ exec "$0" "$@"', process.env.TEST_PARLEY, "--data", ":memory:"],
-    { stdio: ["ignore", "ignore", "pipe", "pipe"], env: { ...process.env, LISTEN_FDS: "1" } });
+    { stdio: ["ignore", "ignore", "pipe", "pipe"], env: { ...environment, LISTEN_FDS: "1" } });
   let output = "";
   child.stderr.on("data", (chunk) => (output += chunk));
   assert.equal(await within("its end", new Promise((resolve) => child.on("exit", resolve))), 1);
