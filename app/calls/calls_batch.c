@@ -14,6 +14,7 @@ struct batch_call {
     char call_id[KIT_ID_SIZE];
     struct calls_call call; /* id 0: unknown call_id */
     int64_t now_ms;         /* of its last line; 0: nothing of it was stored */
+    int64_t last_ms;        /* when the store heard of it last */
     UT_hash_handle hh;
 };
 
@@ -79,11 +80,13 @@ static int ask_calls(struct batch *batch, const struct kit_many *asked)
     struct kit_rows rows;
     enum kit_step step =
         kit_db_query_many(batch->db, &rows, asked,
-                          "SELECT id, status, started_ms, ended_ms, seq, call_id FROM calls WHERE call_id = "
+                          "SELECT id, status, started_ms, ended_ms, seq, call_id, last_ms FROM calls WHERE call_id = "
                           "/*sqlite*/?1/*end*//*postgresql: ANY($1)*/");
     for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
         struct batch_call *call = find_call(batch, kit_rows_text(&rows, 5));
-        if (call) calls_read_row(&rows, &call->call);
+        if (!call) continue;
+        calls_read_row(&rows, &call->call);
+        call->last_ms = kit_rows_int(&rows, 6);
     }
     return step == KIT_FAILED ? kit_db_fail(batch->db, batch->failure) : 0;
 }
@@ -250,8 +253,10 @@ static int number(struct batch *batch, struct calls_record *record)
 
 /* What is written, with the arguments of the statements. */
 struct writing {
-    struct kit_many fresh, changed, texts, calls;
+    struct kit_many fresh, changed, texts, calls, heard;
     int64_t last_row, indexed; /* ids: of the last line, and up to where the index of texts is */
+    char *words;               /* of all lines, where the engine gets them as such; else NULL */
+    size_t words_size;
 };
 
 static bool is_written(const struct calls_record *record)
@@ -259,18 +264,31 @@ static bool is_written(const struct calls_record *record)
     return !record->failure.code && !record->duplicate && !record->is_overwritten;
 }
 
+/* Guesses are not searched. */
+static struct eio_str put_words(struct writing *writing, const struct calls_entry *entry)
+{
+    struct eio_str words = {NULL, 0};
+    if (!writing->words || !entry->is_final) return words;
+    words.p = writing->words + writing->words_size;
+    words.n =
+        calls_text_words((struct eio_str){entry->text, entry->text_size}, " ", writing->words + writing->words_size);
+    writing->words_size += words.n + 1;
+    return words;
+}
+
 static void add_line(struct writing *writing, struct calls_record *record)
 {
     const struct calls_entry *entry = &record->entry;
     const char *segment_id = entry->segment_id[0] ? entry->segment_id : NULL;
     int64_t call = record->call.id, seq = record->call.seq, is_final = entry->is_final;
+    struct eio_str words = put_words(writing, entry);
     if (record->row) {
         kit_many_add(&writing->changed, seq, is_final, entry->speaker, entry->text, entry->text_size, entry->json.json,
-                     record->stored_size, record->row);
+                     record->stored_size, record->row, words.p, words.n);
     } else {
         record->row = ++writing->last_row;
         kit_many_add(&writing->fresh, call, seq, segment_id, is_final, entry->speaker, entry->text, entry->text_size,
-                     entry->json.json, record->stored_size, record->row);
+                     entry->json.json, record->stored_size, record->row, words.p, words.n);
     }
     if (is_final && record->row <= writing->indexed)
         kit_many_add(&writing->texts, record->row, entry->text, entry->text_size, call);
@@ -280,19 +298,24 @@ static int write_all(struct kit_db *db, const struct writing *writing, struct ki
 {
     if (kit_db_run_many(
             db, &writing->fresh,
-            "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json/*sqlite*/, id/*end*/)"
+            "INSERT INTO segments(call, seq, segment_id, is_final, speaker, text, json"
+            "/*sqlite*/, id/*end*//*postgresql: , words*/)"
             "/*sqlite*/ VALUES (?,?,?,?,?,?,? || '}',?)/*end*/"
-            "/*postgresql: SELECT call, seq, segment_id, is_final, speaker, text, json || '}'"
-            " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-            " AS g(call, seq, segment_id, is_final, speaker, text, json, row)*/") ||
+            "/*postgresql: SELECT call, seq, segment_id, is_final, speaker, text, json || '}', CAST(words AS tsvector)"
+            " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+            " AS g(call, seq, segment_id, is_final, speaker, text, json, row, words)*/") ||
         kit_db_run_many(db, &writing->changed,
                         "/*sqlite*/UPDATE segments SET seq=?, is_final=?, speaker=?, text=?, json=? || '}' WHERE id=?"
                         "/*end*/"
                         "/*postgresql: UPDATE segments SET seq = g.seq, is_final = g.is_final, speaker = g.speaker,"
-                        " text = g.text, json = g.json || '}'"
-                        " FROM unnest($1, $2, $3, $4, $5, $6) AS g(seq, is_final, speaker, text, json, row)"
+                        " text = g.text, json = g.json || '}', words = CAST(g.words AS tsvector)"
+                        " FROM unnest($1, $2, $3, $4, $5, $6, $7) AS g(seq, is_final, speaker, text, json, row, words)"
                         " WHERE segments.id = g.row*/") ||
         kit_db_run_many(db, &writing->calls,
+                        "/*sqlite*/UPDATE calls SET seq=? WHERE id=?/*end*/"
+                        "/*postgresql: UPDATE calls SET seq = g.seq"
+                        " FROM unnest($1, $2) AS g(seq, id) WHERE calls.id = g.id*/") ||
+        kit_db_run_many(db, &writing->heard,
                         "/*sqlite*/UPDATE calls SET seq=?, last_ms=? WHERE id=?/*end*/"
                         "/*postgresql: UPDATE calls SET seq = g.seq, last_ms = g.last_ms"
                         " FROM unnest($1, $2, $3) AS g(seq, last_ms, id) WHERE calls.id = g.id*/"))
@@ -316,23 +339,49 @@ static int find_last_row(struct batch *batch, struct writing *writing)
     return step == KIT_FAILED ? kit_db_fail(batch->db, batch->failure) : 0;
 }
 
+/* That a call was heard of a moment later changes an index, so it is written once in a while: calls_heard_step_ms(). */
+static void add_call_changes(const struct batch *batch, struct writing *writing)
+{
+    int64_t step_ms = calls_heard_step_ms(batch->config);
+    for (const struct batch_call *call = batch->calls; call; call = call->hh.next) {
+        if (!call->now_ms) continue;
+        if (call->now_ms - call->last_ms < step_ms)
+            kit_many_add(&writing->calls, call->call.seq, call->call.id);
+        else
+            kit_many_add(&writing->heard, call->call.seq, call->now_ms, call->call.id);
+    }
+}
+
+static int make_room_for_words(const struct batch *batch, struct writing *writing)
+{
+    size_t size = 1;
+    if (!batch->config->store[0]) return 0; /* calls_text_put() */
+    for (size_t i = 0; i < batch->count; i++) size += CALLS_TEXT_WORDS_SIZE(batch->records[i]->entry.text_size);
+    writing->words = malloc(size);
+    return writing->words ? 0 : fail_memory(batch);
+}
+
 static int write_lines(struct batch *batch)
 {
-    struct writing writing;
-    kit_many_init(&writing.fresh, "iititbbi");
-    kit_many_init(&writing.changed, "iitbbi");
+    struct writing writing = {.words = NULL};
+    bool has_words = batch->config->store[0] != 0;
+    kit_many_init(&writing.fresh, has_words ? "iititbbib" : "iititbbi");
+    kit_many_init(&writing.changed, has_words ? "iitbbib" : "iitbbi");
     kit_many_init(&writing.texts, CALLS_TEXT_FORMAT);
-    kit_many_init(&writing.calls, "iii");
+    kit_many_init(&writing.calls, "ii");
+    kit_many_init(&writing.heard, "iii");
     int code = find_last_row(batch, &writing);
-    for (size_t i = 0; i < batch->count; i++)
+    if (!code) code = make_room_for_words(batch, &writing);
+    for (size_t i = 0; i < batch->count && !code; i++)
         if (is_written(batch->records[i])) add_line(&writing, batch->records[i]);
-    for (const struct batch_call *call = batch->calls; call; call = call->hh.next)
-        if (call->now_ms) kit_many_add(&writing.calls, call->call.seq, call->now_ms, call->call.id);
+    add_call_changes(batch, &writing);
     if (!code) code = write_all(batch->db, &writing, batch->failure);
     kit_many_clear(&writing.fresh);
     kit_many_clear(&writing.changed);
     kit_many_clear(&writing.texts);
     kit_many_clear(&writing.calls);
+    kit_many_clear(&writing.heard);
+    free(writing.words);
     return code;
 }
 

@@ -139,6 +139,9 @@ struct calls_call {
     int64_t id, started_ms, ended_ms /* 0: goes on */, seq;
     char status[16];
 };
+/* calls_life.c. When the store last heard of a call (`last_ms`) is written once in this time, and not with each line:
+ * by so much it may be behind. */
+int64_t calls_heard_step_ms(const struct kit_config *config);
 /* All run on a thread, inside an operation; 0 or the code of failure. */
 int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, struct kit_failure *failure);
 /* Of a row of (id, status, started_ms, ended_ms, seq, …). */

@@ -11,6 +11,7 @@
 #define FEED_ROOM "fed:"
 #define LOOKS 4                   /* at calls, within call_idle_timeout_s */
 #define LOOK_MAX_MS 60000         /* between two looks */
+#define HEARD_STEPS 64            /* of call_idle_timeout_s, by which last_ms is written */
 #define ENDS_MAX 100              /* calls ended in one operation */
 #define RETENTION_LOOK_MS 3600000 /* between two looks at what is old */
 #define PIECE_LINES 1000          /* deleted in one operation */
@@ -109,13 +110,19 @@ static void clear_records(struct end_op *end)
     end->count = 0;
 }
 
+int64_t calls_heard_step_ms(const struct kit_config *config)
+{
+    return (int64_t)calls_config(config)->call_idle_timeout_s * 1000 / HEARD_STEPS;
+}
+
 static int find_idle(struct kit_db *db, struct end_op *end, char (*ids)[KIT_ID_SIZE], size_t *count)
 {
     const struct calls_config *config = calls_config(end->calls->kit->config);
     struct kit_rows rows;
     enum kit_step step = kit_db_query(
         db, &rows, "SELECT call_id FROM calls WHERE ended_ms IS NULL AND last_ms < ? ORDER BY last_ms LIMIT ?", "ii",
-        end->now_ms - (int64_t)config->call_idle_timeout_s * 1000, (int64_t)ENDS_MAX);
+        end->now_ms - (int64_t)config->call_idle_timeout_s * 1000 - calls_heard_step_ms(end->calls->kit->config),
+        (int64_t)ENDS_MAX);
     for (*count = 0; step == KIT_ROW && *count < ENDS_MAX; step = kit_rows_next(&rows))
         snprintf(ids[(*count)++], KIT_ID_SIZE, "%s", kit_rows_text(&rows, 0));
     if (step == KIT_FAILED) return kit_db_fail(db, &end->op.failure);

@@ -112,5 +112,15 @@ const char *const calls_migrations[] = {
     /* Up to which line's id the words are in the index; those behind it follow soon (calls_index.c). */
     KIT_SQLITE_ONLY("CREATE TABLE segments_text_state (id INTEGER PRIMARY KEY, indexed INTEGER NOT NULL);"
                     "INSERT INTO segments_text_state SELECT 1, coalesce(max(id), 0) FROM segments;"),
+    /* 9 */
+    /* What a line costs PostgreSQL: its words are found here (calls_text.c); its call was looked up in the same
+     * transaction, under a lock, and is deleted after its lines (calls_life.c), so no key has to say so for each; and
+     * with room in its page a call's number changes without its indexes. */
+    "/*postgresql: ALTER TABLE segments DROP CONSTRAINT segments_call_fkey;"
+    "ALTER TABLE segments ADD COLUMN words tsvector;"
+    "UPDATE segments SET words = to_tsvector('simple', text) WHERE is_final <> 0;"
+    "DROP INDEX segments_text;"
+    "CREATE INDEX segments_words ON segments USING GIN (words) WHERE is_final <> 0;"
+    "ALTER TABLE calls SET (fillfactor = 50); */",
     NULL,
 };

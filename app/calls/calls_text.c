@@ -5,6 +5,11 @@
 
 #include <ctype.h>
 #include <string.h>
+#include <unicode/uchar.h>
+#include <unicode/utf8.h>
+
+#define WORD_BYTES_MAX 255
+#define WORDS_BYTES_MAX 524288 /* of a line; PostgreSQL takes a MiB */
 
 int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_failure *failure)
 {
@@ -52,6 +57,41 @@ int calls_text_catch_up(struct kit_db *db, int64_t most, bool *is_behind, struct
     return failed ? kit_db_fail(db, failure) : 0;
 }
 
+/* Marks belong to the letter before them. */
+static bool is_of_word(UChar32 code)
+{
+    if (code < 0x80) return isalnum((int)code);
+    return u_isalnum(code) || (U_GET_GC_MASK(code) & U_GC_M_MASK);
+}
+
+size_t calls_text_words(struct eio_str text, const char *between, char *out)
+{
+    size_t n = 0, begin = 0, gap = strlen(between); /* where the word that is read begins */
+    for (size_t i = 0; i < text.n && n < WORDS_BYTES_MAX;) {
+        UChar32 code = (unsigned char)text.p[i];
+        if (code < 0x80)
+            i++;
+        else
+            U8_NEXT(text.p, i, text.n, code);
+        if (code > 0 && is_of_word(code)) {
+            if (n == begin && n) {
+                memcpy(out + n, between, gap);
+                n = begin += gap;
+            }
+            if (code < 0x80)
+                out[n++] = (char)tolower(code);
+            else
+                U8_APPEND_UNSAFE(out, n, u_tolower(code));
+        } else if (n > begin) {
+            if (n - begin > WORD_BYTES_MAX) n = begin > gap ? begin - gap : 0;
+            begin = n;
+        }
+    }
+    if (n - begin > WORD_BYTES_MAX) n = begin > gap ? begin - gap : 0;
+    out[n] = 0;
+    return n;
+}
+
 static bool is_blank(char c)
 {
     return isspace((unsigned char)c) || c == '"';
@@ -76,9 +116,10 @@ void calls_text_query(const char *text, char query[CALLS_TEXT_QUERY_SIZE])
 
 enum kit_step calls_text_find(struct kit_db *db, struct kit_rows *rows, const struct calls_text_range *range)
 {
-    char match[CALLS_TEXT_QUERY_SIZE + 64], call[48] = "";
+    char match[CALLS_TEXT_QUERY_SIZE + 64], words[CALLS_TEXT_WORDS_SIZE(CALLS_TEXT_QUERY_SIZE)], call[48] = "";
     if (range->call) snprintf(call, sizeof call, " AND call : \"%lld\"", (long long)range->call);
     snprintf(match, sizeof match, "text : (%s)%s", range->query, call);
+    calls_text_words(eio_str(range->query), " & ", words);
     return kit_db_query(db, rows,
                         "/*sqlite*/"
                         "SELECT s.id, s.call, s.seq, s.json FROM segments_text t JOIN segments s ON s.id = t.rowid"
@@ -87,10 +128,9 @@ enum kit_step calls_text_find(struct kit_db *db, struct kit_rows *rows, const st
                         "/*end*/"
                         "/*postgresql: SELECT id, call, seq, json FROM "
                         "segments WHERE $1::text IS NOT NULL AND is_final <> 0"
-                        " AND to_tsvector('simple', text) @@ "
-                        "plainto_tsquery('simple', $2) AND ($3::bigint = 0 OR "
+                        " AND words @@ CAST($2 AS tsquery) AND ($3::bigint = 0 OR "
                         "call = $3::bigint)"
                         " AND id >= $4 AND id < $5 ORDER BY id DESC LIMIT $6 "
                         "*/",
-                        "ttiiii", match, range->query, range->call, range->low, range->below, range->limit);
+                        "ttiiii", match, words, range->call, range->low, range->below, range->limit);
 }

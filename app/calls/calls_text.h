@@ -1,6 +1,7 @@
 /* Full text of final lines. This is the only place that depends on how an engine of the store searches texts: SQLite
- * uses an FTS5 table beside the lines (the last step of calls_schema.c), which is updated here. For an engine that
- * maintains such an index by itself, put and drop do nothing. */
+ * uses an FTS5 table beside the lines, which is updated here. PostgreSQL keeps the words in a column of the line, and
+ * an index of it by itself: put and drop do nothing. It is given them as words, since finding them in a text
+ * (to_tsvector()) would be half of what a line costs it. */
 #ifndef CALLS_TEXT_H
 #define CALLS_TEXT_H
 
@@ -23,6 +24,11 @@ int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last
 /* calls_index.c. Lines were stored; a request that searches, submitted once they are in the index. */
 void calls_index_note(const struct calls *calls);
 void calls_index_wait(const struct calls *calls, struct kit_request *request);
+
+/* For an engine that is given a line's words: in small letters, with `between` (at most 3 bytes) between them, and a
+ * terminator; returns how long that is. Words of more than 255 bytes are none. Pure. */
+#define CALLS_TEXT_WORDS_SIZE(text_size) ((text_size)*4 + 1)
+size_t calls_text_words(struct eio_str text, const char *between, char *out);
 
 #define CALLS_TEXT_QUERY_SIZE 2048
 /* All words of what somebody asks for, as the engine wants it; "" if it has none. */

@@ -573,6 +573,24 @@ static void a_call_that_nobody_speaks_of_ends(void **state)
     assert_int_equal(calls_get_counters(kit_state(&f.app->kit, &calls_module))->abandoned, 150);
 }
 
+/* It would change an index with each line. What is behind by so much is no reason to end a call: the next look is
+ * later. */
+static void when_a_call_was_heard_of_is_written_once_in_a_while(void **state)
+{
+    (void)state;
+    fixture_calls_config(&f.config)->call_idle_timeout_s = 64000; /* a step is 1000 s */
+    restart();
+    START("a");
+    LINE("a", "\"text\":\"1\"");
+    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE seq=1"), 0);
+    query("UPDATE calls SET last_ms = last_ms - 900000, started_ms = last_ms - 900000 RETURNING 1");
+    LINE("a", "\"text\":\"2\"");
+    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE seq=2"), 0);
+    query("UPDATE calls SET last_ms = last_ms - 100001 RETURNING 1");
+    LINE("a", "\"text\":\"3\"");
+    assert_in_range(query("SELECT last_ms - started_ms FROM calls WHERE seq=3"), 900000, 1500000);
+}
+
 static void unknown_fields_are_kept_as_they_came(void **state)
 {
     (void)state;
@@ -728,6 +746,7 @@ int main(void)
         TEST(a_deleted_call_leaves_nothing),
         TEST(calls_that_ended_long_ago_are_deleted),
         TEST(a_call_that_nobody_speaks_of_ends),
+        TEST(when_a_call_was_heard_of_is_written_once_in_a_while),
         TEST(unknown_fields_are_kept_as_they_came),
         TEST(a_text_above_the_limit_is_413),
         TEST(a_snapshot_is_bounded_and_says_so),
