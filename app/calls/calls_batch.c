@@ -68,7 +68,7 @@ static int add_call(struct batch *batch, const char *call_id, struct kit_many *a
     if (find_call(batch, call_id)) return 0;
     struct batch_call *call = calloc(1, sizeof *call);
     if (!call) return fail_memory(batch);
-    snprintf(call->call_id, sizeof call->call_id, "%s", call_id);
+    calls_copy_id(call->call_id, call_id);
     HASH_ADD_STR(batch->calls, call_id, call);
     batch->last_call = call;
     kit_many_add(asked, call->call_id);
@@ -339,7 +339,7 @@ static int find_last_row(struct batch *batch, struct writing *writing)
     return step == KIT_FAILED ? kit_db_fail(batch->db, batch->failure) : 0;
 }
 
-/* That a call was heard of a moment later changes an index, so it is written once in a while: calls_heard_step_ms(). */
+/* The time of the last line changes an index, so it is written once in a while: calls_heard_step_ms(). */
 static void add_call_changes(const struct batch *batch, struct writing *writing)
 {
     int64_t step_ms = calls_heard_step_ms(batch->config);

@@ -116,10 +116,6 @@ struct prune_op {
 
 /* Begins with "demo-": '.' is the character after '-'. */
 #define IS_DEMO "call_id >= 'demo-' AND call_id < 'demo.'"
-/* Ended, and not among the latest so many of these. */
-#define IS_OLD                               \
-    IS_DEMO " AND status='ended' AND id NOT" \
-            " IN (SELECT id FROM calls WHERE " IS_DEMO " AND status='ended' ORDER BY id DESC LIMIT ?)"
 
 static int run_prune(struct kit_db *db, struct kit_store_op *op)
 {
@@ -131,9 +127,15 @@ static int run_prune(struct kit_db *db, struct kit_store_op *op)
                        "i", prune->now_ms))
             return kit_db_fail(db, &op->failure);
     }
-    if (kit_db_run(db, "DELETE FROM segments WHERE call IN (SELECT id FROM calls WHERE " IS_OLD ")", "i",
-                   prune->keep) ||
-        kit_db_run(db, "DELETE FROM calls WHERE " IS_OLD, "i", prune->keep))
+    if (kit_db_run(db,
+                   "DELETE FROM segments WHERE call IN (SELECT id FROM calls WHERE " IS_DEMO " AND status='ended'"
+                   " AND id NOT IN"
+                   " (SELECT id FROM calls WHERE " IS_DEMO " AND status='ended' ORDER BY id DESC LIMIT ?))",
+                   "i", prune->keep) ||
+        kit_db_run(db,
+                   "DELETE FROM calls WHERE " IS_DEMO " AND status='ended' AND id NOT IN"
+                   " (SELECT id FROM calls WHERE " IS_DEMO " AND status='ended' ORDER BY id DESC LIMIT ?)",
+                   "i", prune->keep))
         return kit_db_fail(db, &op->failure);
     return 0;
 }

@@ -103,12 +103,17 @@ static struct eio_str inside(struct eio_str object)
 }
 
 /* What an event says besides a line's text, and which of it are numbers. */
+#define PLAIN(name, is_number, is_of_line)                           \
+    {                                                                \
+        name, "\"" name "\"", sizeof name + 1, is_number, is_of_line \
+    }
 static const struct plain {
-    const char *name;
+    const char *name, *quoted;
+    size_t quoted_size;
     bool is_number, is_of_line;
-} plain_fields[] = {{"call_id", false, false},   {"speaker", false, true},   {"timestamp", false, true},
-                    {"segment_id", false, true}, {"is_final", false, true},  {"start_ms", true, true},
-                    {"end_ms", true, true},      {"confidence", true, true}, {"status", false, false}};
+} plain_fields[] = {PLAIN("call_id", false, false),   PLAIN("speaker", false, true),   PLAIN("timestamp", false, true),
+                    PLAIN("segment_id", false, true), PLAIN("is_final", false, true),  PLAIN("start_ms", true, true),
+                    PLAIN("end_ms", true, true),      PLAIN("confidence", true, true), PLAIN("status", false, false)};
 #define PLAIN_COUNT (sizeof plain_fields / sizeof plain_fields[0])
 
 static bool is_plain_of(const struct plain *plain, enum calls_feed_kind kind)
@@ -200,8 +205,13 @@ static int begin_json(struct calls_entry *entry, const struct calls_reader *read
 /* Which of the fields of an event this is; PLAIN_COUNT: a line's text; PLAIN_COUNT + 1: none. */
 static size_t plain_index(struct eio_str key, enum calls_feed_kind kind)
 {
-    for (size_t i = 0; i < PLAIN_COUNT; i++)
-        if (is_plain_of(&plain_fields[i], kind) && kit_json_text_is(key, plain_fields[i].name)) return i;
+    bool has_escape = memchr(key.p, '\\', key.n) != NULL;
+    for (size_t i = 0; i < PLAIN_COUNT; i++) {
+        const struct plain *plain = &plain_fields[i];
+        bool is_it = has_escape ? kit_json_text_is(key, plain->name)
+                                : key.n == plain->quoted_size && !memcmp(key.p, plain->quoted, key.n);
+        if (is_it && is_plain_of(plain, kind)) return i;
+    }
     return PLAIN_COUNT + !(kind == CALLS_FEED_LINE && kit_json_text_is(key, "text"));
 }
 
@@ -276,14 +286,11 @@ int calls_written_redact(struct calls_written *written, const struct kit_request
 /* -------------------------------------------------------------------- checks */
 
 /* Whether it is a payload of this event, but for a call_id that the path has. */
-static int check_schema(const struct calls_reader *reader, json_t *object, struct kit_failure *failure)
+static int check_schema(const struct calls_reader *reader, const json_t *object, struct kit_failure *failure)
 {
     struct kit_schema_error error;
-    bool lacks_id = reader->call_id[0] && json_is_object(object) && !json_object_get(object, "call_id");
-    if (lacks_id && json_object_set_new(object, "call_id", json_string(reader->call_id)))
-        return kit_fail(failure, 503, NULL, "out of memory");
-    bool fits = kit_schema_check(kit_schema_find(reader->schemas, names[reader->kind]), object, &error);
-    if (lacks_id) json_object_del(object, "call_id");
+    const json_t *schema = kit_schema_find(reader->schemas, names[reader->kind]);
+    bool fits = kit_schema_check_but(schema, object, reader->call_id[0] ? "call_id" : NULL, &error);
     return fits ? 0 : kit_fail(failure, 400, error.pointer, "%s", error.message);
 }
 
@@ -303,7 +310,7 @@ static int check_object(struct calls_entry *entry, const struct calls_reader *re
     int code = check_schema(reader, object, failure);
     if (code) return code;
     copy_text(entry->call_id, sizeof entry->call_id, object, "call_id");
-    if (!entry->call_id[0]) snprintf(entry->call_id, sizeof entry->call_id, "%s", reader->call_id);
+    if (!entry->call_id[0]) calls_copy_id(entry->call_id, reader->call_id);
     code = check_call(reader, entry, failure);
     if (code) return code;
     if (entry->kind == CALLS_FEED_LINE &&

@@ -56,7 +56,7 @@ static void tell(const struct feed_op *feed, const struct kit_failure *failure)
 {
     const struct calls_record *record = &feed->record;
     struct calls_feed_result result = {.failure = *failure, .seq = record->call.seq, .duplicate = record->duplicate};
-    snprintf(result.call_id, sizeof result.call_id, "%s", record->entry.call_id);
+    calls_copy_id(result.call_id, record->entry.call_id);
     if (feed->fn) feed->fn(feed->ctx, &result);
 }
 
@@ -74,7 +74,7 @@ static struct feed_op *make_op(struct calls *calls, const struct calls_feed_even
     struct feed_op *feed = calloc(1, sizeof *feed + event->raw.n + 1);
     if (!feed) return NULL;
     if (event->raw.n) memcpy(feed->text, event->raw.p, event->raw.n);
-    if (event->call_id) snprintf(feed->call_id, sizeof feed->call_id, "%s", event->call_id);
+    if (event->call_id) calls_copy_id(feed->call_id, event->call_id);
     feed->op.run = run;
     feed->op.done = done;
     feed->op.writes = true;

@@ -17,6 +17,8 @@
 #include "knowledge.h"
 #include "llm.h"
 
+#include <string.h>
+
 #define CALLS_ROOM "call:"
 #define CALLS_SUPERVISOR_ROOM "supervisors:"
 /* One agent of one call: the prefix, the call's id, '@', the user. */
@@ -142,6 +144,13 @@ struct calls_call {
 /* calls_life.c. When the store last heard of a call (`last_ms`) is written once in this time, and not with each line:
  * by so much it may be behind. */
 int64_t calls_heard_step_ms(const struct kit_config *config);
+/* What is too long for one is cut. */
+static inline void calls_copy_id(char out[KIT_ID_SIZE], const char *id)
+{
+    size_t n = strnlen(id, KIT_ID_SIZE - 1);
+    memcpy(out, id, n);
+    out[n] = 0;
+}
 /* All run on a thread, inside an operation; 0 or the code of failure. */
 int calls_find(struct kit_db *db, const char *call_id, struct calls_call *call, struct kit_failure *failure);
 /* Of a row of (id, status, started_ms, ended_ms, seq, …). */

@@ -198,15 +198,20 @@ int calls_redact(const struct calls_redaction *redaction, struct eio_str text, b
 {
     struct output current = {NULL, 0, 0, false};
     bool found = false;
-    if (redaction) fold_text(text, &current);
+    struct calls_glance glance = calls_glance_at(text);
+    if (redaction && glance.has_high) fold_text(text, &current);
+    if (current.p) glance = calls_glance_at((struct eio_str){current.p, current.n});
     for (size_t i = 0; redaction && i < redaction->count && !current.failed; i++) {
+        const struct rule *rule = &redaction->rules[i];
         struct output next = {NULL, 0, 0, false};
         struct eio_str from = current.p ? (struct eio_str){current.p, current.n} : text;
-        apply(&redaction->rules[i], from, is_partial, &next);
+        if (rule->find && !calls_may_find(rule->find, &glance, is_partial)) continue;
+        apply(rule, from, is_partial, &next);
         found |= next.p || next.failed;
         if (!next.p && !next.failed) continue;
         free(current.p);
         current = next;
+        glance = calls_glance_at((struct eio_str){current.p, current.n});
     }
     if (current.failed || !found) {
         free(current.p);

@@ -35,4 +35,12 @@ struct calls_span calls_find_iban(struct eio_str text, size_t from, bool is_part
 struct calls_span calls_find_email(struct eio_str text, size_t from, bool is_partial);
 struct calls_span calls_find_phone(struct eio_str text, size_t from, bool is_partial);
 
+/* What one look at each byte of a text shows, and whether a finder may find something then: most texts have nothing. */
+struct calls_glance {
+    size_t digits;
+    bool has_at, has_high; /* an @; bytes beyond ASCII */
+};
+struct calls_glance calls_glance_at(struct eio_str text);
+bool calls_may_find(calls_find_fn find, const struct calls_glance *glance, bool is_partial);
+
 #endif

@@ -30,6 +30,11 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || (unsigned char)c >= 0x80;
 }
 
+static bool is_letter(char c)
+{
+    return (unsigned char)((c | 0x20) - 'a') < 26;
+}
+
 /* What stands before or behind a number, and makes it part of a name. Not letters beyond ASCII: quotes and dashes are
  * no others to a byte, and where words are written without blanks a number follows a letter. */
 static bool is_name(char c)
@@ -233,7 +238,9 @@ struct calls_span calls_find_iban(struct eio_str text, size_t from, bool is_part
 {
     (void)is_partial; /* the digits of one that goes on are hidden by calls_find_card() */
     for (size_t i = from; i + IBAN_MIN <= text.n; i++) {
-        if (!isascii(text.p[i]) || !isalpha((unsigned char)text.p[i]) || (i && is_name(text.p[i - 1]))) continue;
+        /* The third character is a digit: most words fail at a glance. */
+        if (!is_letter(text.p[i]) || (is_letter(text.p[i + 1]) && is_letter(text.p[i + 2]))) continue;
+        if (i && is_name(text.p[i - 1])) continue;
         struct calls_span iban = iban_at(text, i);
         if (iban.end > iban.begin) return iban;
     }
@@ -352,4 +359,26 @@ struct calls_span calls_find_phone(struct eio_str text, size_t from, bool is_par
             return (struct calls_span){begin, text.n};
     }
     return nowhere;
+}
+
+/* ----------------------------------------------------------------- at a glance */
+
+struct calls_glance calls_glance_at(struct eio_str text)
+{
+    size_t digits = 0, ats = 0;
+    unsigned char all = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        digits += is_digit(text.p[i]);
+        ats += text.p[i] == '@';
+        all |= (unsigned char)text.p[i];
+    }
+    return (struct calls_glance){digits, ats > 0, all >= 0x80};
+}
+
+bool calls_may_find(calls_find_fn find, const struct calls_glance *glance, bool is_partial)
+{
+    if (find == calls_find_card) return glance->digits >= (is_partial ? PARTIAL_MIN : CARD_MIN);
+    if (find == calls_find_iban) return glance->digits >= 2;
+    if (find == calls_find_email) return glance->has_at;
+    return glance->digits >= (is_partial ? 1 : PHONE_MIN);
 }

@@ -114,8 +114,8 @@ const char *const calls_migrations[] = {
                     "INSERT INTO segments_text_state SELECT 1, coalesce(max(id), 0) FROM segments;"),
     /* 9 */
     /* What a line costs PostgreSQL: its words are found here (calls_text.c); its call was looked up in the same
-     * transaction, under a lock, and is deleted after its lines (calls_life.c), so no key has to say so for each; and
-     * with room in its page a call's number changes without its indexes. */
+     * transaction, under a lock, and is deleted after its lines (calls_life.c), which a foreign key would
+     * check for each line; and with room in its page a call's number changes without its indexes. */
     "/*postgresql: ALTER TABLE segments DROP CONSTRAINT segments_call_fkey;"
     "ALTER TABLE segments ADD COLUMN words tsvector;"
     "UPDATE segments SET words = to_tsvector('simple', text) WHERE is_final <> 0;"

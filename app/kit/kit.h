@@ -101,6 +101,7 @@ struct kit_route {
     struct kit *kit;
     const struct kit_event *event;
     void *state;
+    struct eio_str last; /* segment of its path, if that is written out; else n 0 */
 };
 
 struct kit {

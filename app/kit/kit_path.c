@@ -88,16 +88,26 @@ const char *kit_method_name(enum eio_http_method method)
     return names[method];
 }
 
+static struct eio_str last_segment(struct eio_str path)
+{
+    const char *slash = memrchr(path.p, '/', path.n);
+    if (!slash) return (struct eio_str){path.p, 0};
+    return (struct eio_str){slash + 1, (size_t)(path.p + path.n - slash - 1)};
+}
+
 /* The row for a request. NULL: none; allowed has the methods of those with its path, "" if absent. */
 static const struct kit_route *find_path(const struct kit *kit, const struct eio_http_head *head,
                                          struct kit_parameters *parameters, char allowed[64])
 {
     enum eio_http_method method = head->method == EIO_HTTP_HEAD ? EIO_HTTP_GET : (enum eio_http_method)head->method;
     size_t n = 0;
+    struct eio_str path = eio_http_head_path(head), last = last_segment(path);
     allowed[0] = 0;
     for (size_t i = 0; i < kit->path_count; i++) {
         const struct kit_event *event = kit->paths[i].event;
-        if (!kit_path_match(event->path, eio_http_head_path(head), parameters)) continue;
+        struct eio_str wanted = kit->paths[i].last; /* most paths differ in it */
+        if (wanted.n && (wanted.n != last.n || memcmp(wanted.p, last.p, last.n))) continue;
+        if (!kit_path_match(event->path, path, parameters)) continue;
         if (event->method == method) return &kit->paths[i];
         n += (size_t)snprintf(allowed + n, 64 - n, "%s%s%s", n ? ", " : "", kit_method_name(event->method),
                               event->method == EIO_HTTP_GET ? ", HEAD" : "");
@@ -376,7 +386,9 @@ int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count
         if (!path) continue;
         if (kit->path_count == KIT_ROUTES_MAX) return EIO_ETOOBIG;
         if (!events[i].roles && !events[i].is_open) return EIO_EINVAL;
-        kit->paths[kit->path_count++] = (struct kit_route){kit, &events[i], state};
+        struct eio_str last = last_segment(eio_str(path));
+        if (is_parameter(last)) last.n = 0;
+        kit->paths[kit->path_count++] = (struct kit_route){kit, &events[i], state, last};
         /* What is not below /api/ has to be plain, and several methods may share it. */
         int error = strncmp(path, "/api/", 5) ? eio_http_route(sio_server_http(kit->io), path, 0, on_request, kit) : 0;
         if (error && error != EIO_EEXIST) return error;

@@ -76,11 +76,10 @@ void kit_schemas_free(struct kit_schemas *schemas)
 
 const json_t *kit_schema_find(const struct kit_schemas *schemas, const char *event)
 {
-    char name[128], file[sizeof name + sizeof ".json"];
-    snprintf(name, sizeof name, "%s", event);
-    for (char *c = name; *c; c++)
-        if (*c == ':' || *c == '.') *c = '_';
-    snprintf(file, sizeof file, "%s.json", name);
+    char file[128 + sizeof ".json"];
+    size_t n = strnlen(event, 128);
+    for (size_t i = 0; i < n; i++) file[i] = event[i] == ':' || event[i] == '.' ? '_' : event[i];
+    memcpy(file + n, ".json", sizeof ".json");
     return json_object_get(schemas->by_name, file);
 }
 
@@ -208,19 +207,81 @@ bool kit_read_date_time(const char *text, int64_t *unix_ms)
 
 /* -------------------------------------------------------------- checker */
 
-/* The path to the value being looked at, as text. */
-struct walk {
-    struct kit_schema_error *error;
-    size_t size; /* of error->pointer that is in use */
+/* The way to the value being looked at. It is written down only for what is wrong. */
+struct step {
+    const struct step *before;
+    const char *token; /* NULL: the element of an array */
+    size_t index;
 };
 
-__attribute__((format(printf, 2, 3))) static bool wrong(struct walk *walk, const char *format, ...)
+struct walk {
+    struct kit_schema_error *error;
+    const char *given; /* a field of the whole that is there for sure; NULL */
+};
+
+/* RFC 6901: '~' is ~0 and '/' is ~1. Returns how long it is. */
+static size_t put_pointer(char *pointer, const struct step *step)
+{
+    const size_t limit = sizeof((struct kit_schema_error *)NULL)->pointer - 3;
+    char number[24];
+    if (!step) return 0;
+    size_t n = put_pointer(pointer, step->before);
+    const char *token = step->token;
+    if (!token) snprintf(number, sizeof number, "%zu", step->index);
+    if (n < limit) pointer[n++] = '/';
+    for (token = token ? token : number; *token && n < limit; token++) {
+        if (*token == '~' || *token == '/') {
+            pointer[n++] = '~';
+            pointer[n++] = *token == '~' ? '0' : '1';
+        } else {
+            pointer[n++] = *token;
+        }
+    }
+    return n;
+}
+
+__attribute__((format(printf, 3, 4))) static bool wrong(const struct walk *walk, const struct step *at,
+                                                        const char *format, ...)
 {
     va_list args;
+    walk->error->pointer[put_pointer(walk->error->pointer, at)] = 0;
     va_start(args, format);
     vsnprintf(walk->error->message, sizeof walk->error->message, format, args);
     va_end(args);
     return false;
+}
+
+/* What a schema says: its keywords, each looked at once. */
+struct rules {
+    const char *type, *format;
+    const json_t *list, *required, *properties, *items;
+    const json_t *min_length, *max_length, *minimum, *maximum, *min_items, *max_items;
+};
+
+static void read_rules(const json_t *schema, struct rules *rules)
+{
+    const struct {
+        const char *name;
+        const json_t **value;
+    } known[] = {{"minLength", &rules->min_length}, {"maxLength", &rules->max_length},
+                 {"minimum", &rules->minimum},      {"maximum", &rules->maximum},
+                 {"items", &rules->items},          {"minItems", &rules->min_items},
+                 {"maxItems", &rules->max_items},   {"enum", &rules->list},
+                 {"required", &rules->required},    {"properties", &rules->properties}};
+    const char *key;
+    json_t *value;
+    memset(rules, 0, sizeof *rules);
+    json_object_foreach((json_t *)(uintptr_t)schema, key, value)
+    {
+        if (key[0] == 't' && !strcmp(key, "type")) {
+            rules->type = json_string_value(value);
+        } else if (key[0] == 'f' && !strcmp(key, "format")) {
+            rules->format = json_string_value(value);
+        } else if (strchr("mierp", key[0])) {
+            for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+                if (!strcmp(known[i].name, key)) *known[i].value = value;
+        }
+    }
 }
 
 static long long limit_of(const json_t *limit)
@@ -254,33 +315,32 @@ static bool has_type(const json_t *value, const char *type)
     }
 }
 
-static bool check_string(const json_t *schema, const json_t *value, struct walk *walk)
+static bool check_string(const struct rules *rules, const json_t *value, const struct walk *walk, const struct step *at)
 {
-    const char *text = json_string_value(value);
+    const char *text = json_string_value(value), *format = rules->format;
     size_t size = json_string_length(value);
-    const json_t *min = json_object_get(schema, "minLength"), *max = json_object_get(schema, "maxLength");
-    const char *format = json_string_value(json_object_get(schema, "format"));
+    const json_t *min = rules->min_length, *max = rules->max_length;
     if (min && size < (size_t)json_integer_value(min))
-        return wrong(walk, "must be at least %lld byte%s", limit_of(min), plural_of(min));
+        return wrong(walk, at, "must be at least %lld byte%s", limit_of(min), plural_of(min));
     if (max && size > (size_t)json_integer_value(max))
-        return wrong(walk, "must be at most %lld byte%s", limit_of(max), plural_of(max));
+        return wrong(walk, at, "must be at most %lld byte%s", limit_of(max), plural_of(max));
     if (format && !strcmp(format, "id") && !kit_is_id(text, size))
-        return wrong(walk, "must be 1 to 128 characters from %s", "A-Z a-z 0-9 _ . : -");
+        return wrong(walk, at, "must be 1 to 128 characters from %s", "A-Z a-z 0-9 _ . : -");
     if (format && !strcmp(format, "date-time") && (strlen(text) != size || !kit_is_date_time(text)))
-        return wrong(walk, "must be a time like %s", "2026-01-31T12:00:00.000Z");
+        return wrong(walk, at, "must be a time like %s", "2026-01-31T12:00:00.000Z");
     return true;
 }
 
-static bool check_number(const json_t *schema, const json_t *value, struct walk *walk)
+static bool check_number(const struct rules *rules, const json_t *value, const struct walk *walk, const struct step *at)
 {
-    const json_t *min = json_object_get(schema, "minimum"), *max = json_object_get(schema, "maximum");
+    const json_t *min = rules->minimum, *max = rules->maximum;
     double number = json_number_value(value);
-    if (min && number < json_number_value(min)) return wrong(walk, "must be at least %lld", limit_of(min));
-    if (max && number > json_number_value(max)) return wrong(walk, "must be at most %lld", limit_of(max));
+    if (min && number < json_number_value(min)) return wrong(walk, at, "must be at least %lld", limit_of(min));
+    if (max && number > json_number_value(max)) return wrong(walk, at, "must be at most %lld", limit_of(max));
     return true;
 }
 
-static bool check_enum(const json_t *list, const json_t *value, struct walk *walk)
+static bool check_enum(const json_t *list, const json_t *value, const struct walk *walk, const struct step *at)
 {
     char names[96] = "";
     size_t i, n = 0;
@@ -291,87 +351,69 @@ static bool check_enum(const json_t *list, const json_t *value, struct walk *wal
         if (json_is_string(one) && n < sizeof names)
             n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", i ? ", " : "", json_string_value(one));
     }
-    return wrong(walk, "must be one of %s", names);
+    return wrong(walk, at, "must be one of %s", names);
 }
 
-static bool check_value(const json_t *schema, const json_t *value, struct walk *walk);
+static bool check_value(const json_t *schema, const json_t *value, const struct walk *walk, const struct step *at);
 
-/* RFC 6901: '~' is ~0 and '/' is ~1. */
-static bool check_at(const json_t *schema, const json_t *value, struct walk *walk, const char *token)
-{
-    char *pointer = walk->error->pointer;
-    size_t before = walk->size, limit = sizeof walk->error->pointer - 3;
-    if (walk->size < limit) pointer[walk->size++] = '/';
-    for (; *token && walk->size < limit; token++) {
-        if (*token == '~' || *token == '/') {
-            pointer[walk->size++] = '~';
-            pointer[walk->size++] = *token == '~' ? '0' : '1';
-        } else {
-            pointer[walk->size++] = *token;
-        }
-    }
-    pointer[walk->size] = 0;
-    if (!value) return wrong(walk, "is missing");
-    if (!check_value(schema, value, walk)) return false;
-    walk->size = before;
-    pointer[before] = 0;
-    return true;
-}
-
-static bool check_object(const json_t *schema, const json_t *value, struct walk *walk)
+static bool check_object(const struct rules *rules, const json_t *value, const struct walk *walk, const struct step *at)
 {
     const char *name;
     size_t i;
-    json_t *one, *required = json_object_get(schema, "required");
-    json_t *properties = json_object_get(schema, "properties");
-    json_array_foreach(required, i, one)
+    json_t *one;
+    json_array_foreach(rules->required, i, one)
     {
-        const char *wanted = json_string_value(one);
-        if (!json_object_get(value, wanted)) return check_at(NULL, NULL, walk, wanted);
+        const struct step missing = {at, json_string_value(one), 0};
+        bool is_given = !at && walk->given && !strcmp(walk->given, missing.token);
+        if (!is_given && !json_object_get(value, missing.token)) return wrong(walk, &missing, "is missing");
     }
-    json_object_foreach(properties, name, one)
+    json_object_foreach((json_t *)(uintptr_t)rules->properties, name, one)
     {
+        const struct step inner = {at, name, 0};
         const json_t *field = json_object_get(value, name);
-        if (field && !check_at(one, field, walk, name)) return false;
+        if (field && !check_value(one, field, walk, &inner)) return false;
     }
     return true;
 }
 
-static bool check_array(const json_t *schema, const json_t *value, struct walk *walk)
+static bool check_array(const struct rules *rules, const json_t *value, const struct walk *walk, const struct step *at)
 {
-    const json_t *items = json_object_get(schema, "items");
-    const json_t *min = json_object_get(schema, "minItems"), *max = json_object_get(schema, "maxItems");
+    const json_t *min = rules->min_items, *max = rules->max_items;
     size_t size = json_array_size(value);
     if (min && size < (size_t)json_integer_value(min))
-        return wrong(walk, "must have at least %lld element%s", limit_of(min), plural_of(min));
+        return wrong(walk, at, "must have at least %lld element%s", limit_of(min), plural_of(min));
     if (max && size > (size_t)json_integer_value(max))
-        return wrong(walk, "must have at most %lld element%s", limit_of(max), plural_of(max));
-    for (size_t i = 0; items && i < size; i++) {
-        char position[24];
-        snprintf(position, sizeof position, "%zu", i);
-        if (!check_at(items, json_array_get(value, i), walk, position)) return false;
+        return wrong(walk, at, "must have at most %lld element%s", limit_of(max), plural_of(max));
+    for (size_t i = 0; rules->items && i < size; i++) {
+        const struct step inner = {at, NULL, i};
+        if (!check_value(rules->items, json_array_get(value, i), walk, &inner)) return false;
     }
     return true;
 }
 
-static bool check_value(const json_t *schema, const json_t *value, struct walk *walk)
+static bool check_value(const json_t *schema, const json_t *value, const struct walk *walk, const struct step *at)
 {
-    const char *type = json_string_value(json_object_get(schema, "type"));
-    const json_t *list = json_object_get(schema, "enum");
-    if (type && !has_type(value, type)) return wrong(walk, "must be of type %s", type);
-    if (list && !check_enum(list, value, walk)) return false;
-    if (json_is_string(value)) return check_string(schema, value, walk);
-    if (json_is_number(value)) return check_number(schema, value, walk);
-    if (json_is_object(value)) return check_object(schema, value, walk);
-    if (json_is_array(value)) return check_array(schema, value, walk);
+    struct rules rules;
+    read_rules(schema, &rules);
+    if (rules.type && !has_type(value, rules.type)) return wrong(walk, at, "must be of type %s", rules.type);
+    if (rules.list && !check_enum(rules.list, value, walk, at)) return false;
+    if (json_is_string(value)) return check_string(&rules, value, walk, at);
+    if (json_is_number(value)) return check_number(&rules, value, walk, at);
+    if (json_is_object(value)) return check_object(&rules, value, walk, at);
+    if (json_is_array(value)) return check_array(&rules, value, walk, at);
     return true;
+}
+
+bool kit_schema_check_but(const json_t *schema, const json_t *value, const char *given, struct kit_schema_error *error)
+{
+    struct walk walk = {error, given};
+    error->pointer[0] = error->message[0] = 0;
+    if (!schema) return wrong(&walk, NULL, "this event has no schema");
+    if (!value) return wrong(&walk, NULL, "must be one JSON object");
+    return check_value(schema, value, &walk, NULL);
 }
 
 bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_schema_error *error)
 {
-    struct walk walk = {error, 0};
-    error->pointer[0] = error->message[0] = 0;
-    if (!schema) return wrong(&walk, "this event has no schema");
-    if (!value) return wrong(&walk, "must be one JSON object");
-    return check_value(schema, value, &walk);
+    return kit_schema_check_but(schema, value, NULL, error);
 }

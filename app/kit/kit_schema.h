@@ -30,6 +30,8 @@ struct kit_schema_error {
 };
 /* Returns true if the value fits. value NULL fits nothing. */
 bool kit_schema_check(const json_t *schema, const json_t *value, struct kit_schema_error *error);
+/* The same of an object that lacks a required field which is known otherwise, and checked. */
+bool kit_schema_check_but(const json_t *schema, const json_t *value, const char *given, struct kit_schema_error *error);
 
 #define KIT_ID_SIZE 129   /* an id with its terminator */
 #define KIT_USER_SIZE 257 /* a user's name, which may be any text, with its terminator */

@@ -229,6 +229,51 @@ static void finders_stay_within_the_text(void **state)
     }
 }
 
+/* Texts of what numbers and addresses are made of: where a glance says that a finder has nothing to find, it has not.
+ */
+static void a_glance_rules_out_nothing_that_is_there(void **state)
+{
+    static const calls_find_fn finders[] = {calls_find_card, calls_find_iban, calls_find_email, calls_find_phone};
+    static const char *const pieces[] = {"4111 1111 1111 1111",
+                                         "DE89370400440532013000",
+                                         "ann@example.org",
+                                         "+4",
+                                         "030 123456",
+                                         "123456",
+                                         "12",
+                                         "7",
+                                         "@",
+                                         "a",
+                                         ".",
+                                         " ",
+                                         "-",
+                                         "+",
+                                         "(0)",
+                                         "GB",
+                                         "é"};
+    enum { PIECES = sizeof pieces / sizeof pieces[0], FINDERS = sizeof finders / sizeof finders[0] };
+    uint32_t seed = 1;
+    size_t ruled_out = 0, found = 0;
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        char text[160] = "";
+        for (int i = 0; i < 1 + round % 5; i++)
+            strcat(text, pieces[(seed = seed * 1664525 + 1013904223) / 65536 % PIECES]);
+        struct eio_str all = eio_str(text);
+        struct calls_glance glance = calls_glance_at(all);
+        for (size_t i = 0; i < FINDERS; i++) {
+            for (int is_partial = 0; is_partial < 2; is_partial++) {
+                struct calls_span span = finders[i](all, 0, is_partial);
+                bool may = calls_may_find(finders[i], &glance, is_partial);
+                if (span.end > span.begin && !may) fail_msg("finder %zu, partial %d: %s", i, is_partial, text);
+                ruled_out += !may;
+                found += span.end > span.begin;
+            }
+        }
+    }
+    assert_true(ruled_out > 10000 && found > 10000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_takes_too_long_hides_the_whole_text),
         cmocka_unit_test(mistakes_in_a_file_name_their_line),
         cmocka_unit_test(finders_stay_within_the_text),
+        cmocka_unit_test(a_glance_rules_out_nothing_that_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
