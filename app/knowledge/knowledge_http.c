@@ -10,6 +10,9 @@
 #define WRITERS (KIT_ROLE_SUPERVISOR | KIT_ROLE_ADMIN)
 #define SOURCE "written here" /* of documents that no file has; files have whole paths */
 #define LIST_MAX 200
+#define LOOK_MAX 20000 /* documents that a page is chosen from: it may be short, and `next` goes on */
+#define LOOK_STEP 1000 /* read at a time */
+#define QUERY_MAX 200
 #define LEARNED_MAX 50
 
 static void put_field(struct sio_builder *json, const char *name, const char *text)
@@ -42,7 +45,7 @@ static void put_calls(struct sio_builder *json, const char *name, int64_t weight
 /* -------------------------------------------------------------------- list */
 
 #define COLUMNS "d.doc_id, d.title, d.topic, d.source, d.helpful, d.unhelpful"
-#define BESIDE ", coalesce(s.n, 0), coalesce(l.n, 0), d.id, d.text FROM documents d"
+#define BESIDE ", coalesce(s.n, 0), coalesce(l.n, 0), d.id"
 #define JOINS " LEFT JOIN document_shown s ON s.doc_id = d.doc_id LEFT JOIN learned_calls l ON l.doc_id = d.doc_id"
 
 /* An object without its closing brace, of a row of COLUMNS and BESIDE. */
@@ -62,41 +65,112 @@ static void put_document(struct sio_builder *json, const struct kit_rows *row)
 struct list {
     struct kit_request request;
     int64_t before, limit;
+    int64_t at;  /* the id of the last document that was looked at */
+    char *query; /* folded words with a blank before each; NULL: all documents */
 };
 
 static int read_list(struct kit_request *request, const json_t *payload)
 {
     struct list *list = KIT_REQUEST(list, request);
     const char *before = json_string_value(json_object_get(payload, "before"));
-    const json_t *limit = json_object_get(payload, "limit");
+    const json_t *limit = json_object_get(payload, "limit"), *query = json_object_get(payload, "query");
     list->before = INT64_MAX;
     list->limit = LIST_MAX;
     if (limit) kit_json_int64(limit, 1, LIST_MAX, &list->limit);
+    if (query) {
+        list->query = knowledge_fold_words(json_string_value(query));
+        if (!list->query) return kit_fail(&request->op.failure, 503, NULL, "out of memory");
+    }
     if (!before || kit_text_int64(eio_str(before), 0, INT64_MAX, &list->before)) return 0;
     return kit_fail(&request->op.failure, 400, "/before", "must be the `next` of an answer");
 }
 
-static int run_list(struct kit_db *db, struct kit_request *request)
+static void clear_list(struct kit_request *request)
 {
     const struct list *list = KIT_REQUEST(list, request);
-    struct sio_builder *json = &request->json;
+    free(list->query);
+}
+
+/* Each word of the query begins one of the text's; both are as knowledge_fold_words() makes them. */
+static bool has_words(const char *text, const char *query)
+{
+    char word[QUERY_MAX + 2];
+    while (*query) {
+        size_t n = 1 + strcspn(query + 1, " ");
+        if (n >= sizeof word) return false; /* longer when folded, which no title is */
+        memcpy(word, query, n);
+        word[n] = 0;
+        if (!strstr(text, word)) return false;
+        query += n;
+    }
+    return true;
+}
+
+/* Whether the row is asked for: 1 or 0; -1: out of memory. */
+static int fits(const struct list *list, const struct kit_rows *row)
+{
+    struct knowledge_text text = {NULL, 0, 0, false};
+    if (!list->query) return 1;
+    for (int column = 0; column < 3; column++) { /* of COLUMNS: id, title, topic */
+        knowledge_text_put(&text, kit_rows_text(row, column));
+        knowledge_text_put(&text, " ");
+    }
+    char *folded = text.failed ? NULL : knowledge_fold_words(text.p);
+    int is_wanted = folded ? has_words(folded, list->query) : -1;
+    free(folded);
+    knowledge_text_clear(&text);
+    return is_wanted;
+}
+
+/* Puts those of the next rows that are asked for, up to the page's end; *looked: how many rows there were. */
+static int add_rows(struct kit_db *db, struct list *list, int64_t most, int64_t *count, int64_t *looked)
+{
+    struct sio_builder *json = &list->request.json;
+    struct kit_failure *failure = &list->request.op.failure;
     struct kit_rows rows;
-    int64_t count = 0, last = 0;
-    enum kit_step step =
-        kit_db_query(db, &rows, "SELECT " COLUMNS BESIDE JOINS " WHERE d.id < ? ORDER BY d.id DESC LIMIT ?", "ii",
-                     list->before, list->limit + 1);
-    sio_builder_put(json, ",\"documents\":[");
-    for (; step == KIT_ROW && count < list->limit; step = kit_rows_next(&rows)) {
-        if (count++) sio_builder_put(json, ",");
+    int is_wanted = 0;
+    enum kit_step step = kit_db_query(
+        db, &rows, "SELECT " COLUMNS BESIDE " FROM documents d" JOINS " WHERE d.id < ? ORDER BY d.id DESC LIMIT ?",
+        "ii", list->at, most);
+    *looked = 0;
+    for (; step == KIT_ROW && *count < list->limit && is_wanted >= 0; step = kit_rows_next(&rows)) {
+        is_wanted = fits(list, &rows);
+        list->at = kit_rows_int(&rows, 8);
+        ++*looked;
+        if (is_wanted <= 0) continue;
+        if ((*count)++) sio_builder_put(json, ",");
         put_document(json, &rows);
         sio_builder_put(json, "}");
-        last = kit_rows_int(&rows, 8);
     }
-    sio_builder_put(json, "]");
-    if (step == KIT_FAILED) return kit_db_fail(db, &request->op.failure);
-    if (step == KIT_ROW) put_field(json, "next", kit_number(last).text);
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
     kit_rows_end(&rows);
-    return 0;
+    return is_wanted < 0 ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+}
+
+static int has_more(struct kit_db *db, const struct list *list, bool *has)
+{
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(db, &row, "SELECT id FROM documents WHERE id < ? LIMIT 1", "i", list->at);
+    *has = step == KIT_ROW;
+    kit_rows_end(&row);
+    return step == KIT_FAILED ? KIT_FAILED : 0;
+}
+
+static int run_list(struct kit_db *db, struct kit_request *request)
+{
+    struct list *list = KIT_REQUEST(list, request);
+    struct sio_builder *json = &request->json;
+    int64_t count = 0, looked = 1;
+    bool more = true;
+    int code = 0;
+    list->at = list->before;
+    sio_builder_put(json, ",\"documents\":[");
+    for (int64_t all = 0; !code && looked && count < list->limit && all < LOOK_MAX; all += looked)
+        code = add_rows(db, list, list->query ? LOOK_STEP : list->limit, &count, &looked);
+    sio_builder_put(json, "]");
+    if (!code && has_more(db, list, &more)) code = kit_db_fail(db, &request->op.failure);
+    if (!code && more) put_field(json, "next", kit_number(list->at).text);
+    return code;
 }
 
 /* -------------------------------------------------------------------- read */
@@ -129,8 +203,8 @@ static int run_read(struct kit_db *db, struct kit_request *request)
     struct sio_builder *json = &request->json;
     struct kit_failure *failure = &request->op.failure;
     struct kit_rows row;
-    enum kit_step step =
-        kit_db_query(db, &row, "SELECT " COLUMNS BESIDE JOINS " WHERE d.doc_id=?", "t", request->about);
+    enum kit_step step = kit_db_query(
+        db, &row, "SELECT " COLUMNS BESIDE ", d.text FROM documents d" JOINS " WHERE d.doc_id=?", "t", request->about);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/doc_id", "document not found");
     sio_builder_put(json, ",\"document\":");
@@ -277,6 +351,7 @@ int knowledge_http_start(struct kit *kit)
          .roles = READERS,
          .read = read_list,
          .run = run_list,
+         .clear = clear_list,
          .method = EIO_HTTP_GET,
          .path = DOCUMENTS_PATH},
         {.size = sizeof(struct kit_request),

@@ -22,6 +22,8 @@ void knowledge_text_clear(struct knowledge_text *text);
 /* Gives the text away, malloc, "" if nothing was appended; NULL: out of memory. */
 char *knowledge_text_take(struct knowledge_text *text);
 struct eio_str knowledge_trim(struct eio_str s);
+/* Its words in small letters, a blank before each; malloc, NULL: out of memory. */
+char *knowledge_fold_words(const char *text);
 
 #define KNOWLEDGE_FILE_BYTES_MAX (64u * 1024 * 1024)
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unicode/uchar.h>
 #include <unicode/ucnv.h>
 #include <unicode/utf8.h>
 
@@ -53,6 +54,25 @@ struct eio_str knowledge_trim(struct eio_str s)
     while (s.n && isspace((unsigned char)s.p[0])) s.p++, s.n--;
     while (s.n && isspace((unsigned char)s.p[s.n - 1])) s.n--;
     return s;
+}
+
+char *knowledge_fold_words(const char *text)
+{
+    struct knowledge_text out = {NULL, 0, 0, false};
+    bool is_inside = false;
+    for (size_t i = 0; text[i];) {
+        char bytes[U8_MAX_LENGTH];
+        size_t n = 0;
+        UChar32 c;
+        U8_NEXT_OR_FFFD((const uint8_t *)text, i, -1, c);
+        bool is_word = u_isalnum(c) || (U_GET_GC_MASK(c) & U_GC_M_MASK);
+        if (is_word && !is_inside) knowledge_text_append(&out, " ", 1);
+        is_inside = is_word;
+        if (!is_word) continue;
+        U8_APPEND_UNSAFE(bytes, n, u_foldCase(c, U_FOLD_CASE_DEFAULT));
+        knowledge_text_append(&out, bytes, n);
+    }
+    return knowledge_text_take(&out);
 }
 
 /* ---------------------------------------------------------------- encoding */

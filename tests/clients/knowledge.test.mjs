@@ -1,8 +1,11 @@
 // The knowledge base as people use it: searching by hand, reading, writing, and what was learned.
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { until } from "../support/wait.mjs";
 import { assertError, Desk } from "./lib/desk.mjs";
+const { runParley } = await import("../browser/server.mjs");
 
 let desk;
 before(async () => {
@@ -63,6 +66,45 @@ test("documents are listed in pages and read with what was learned", async () =>
   assert.deepEqual([now.helpful, now.unhelpful, now.learned_calls], [before.helpful + 1, 0, 1]);
   assert.ok(learned.some(({ kind, text, calls }) => kind === "word" && text === "size" && calls === 1), JSON.stringify(learned));
   assert.equal((await document("ann", "none")).status, 404);
+});
+
+test("ten thousand documents are listed in pages, each once, and chosen by words; no answer is large, and none stalls the loop", async () => {
+  const own = await Desk.open({ sue: ["--role", "supervisor"] });
+  try {
+    const file = join(own.parley.data, "many.md");
+    writeFileSync(file, Array.from({ length: 10000 }, (_, i) => `# Artikel Überprüfung ${i}\n\nText ${i}.\n`).join("\n"));
+    await runParley("import-documents", "--data", own.parley.data, file);
+    const list = async (query) => (await own.request("sue", "GET", `/api/v1/documents?${new URLSearchParams(query)}`)).body;
+    const seen = new Set();
+    let count = 0;
+    for (let before; ;) {
+      const page = await list({ ...(before && { before }) });
+      assert.ok(page.documents.length <= 200 && JSON.stringify(page).length < 100000);
+      page.documents.forEach(({ id }) => seen.add(id));
+      count += page.documents.length;
+      before = page.next;
+      if (!before) break;
+    }
+    assert.ok(count >= 10000);
+    assert.equal(seen.size, count);
+    const titles = ({ documents }) => documents.map(({ title }) => title);
+    assert.deepEqual(titles(await list({ query: "überprüfung 7777" })), ["Artikel Überprüfung 7777"]);
+    assert.deepEqual(titles(await list({ query: "ÜBERPR 0" })), ["Artikel Überprüfung 0"]);
+    assert.deepEqual(await list({ query: "zyzzyva" }).then(({ documents, next }) => [documents, next]), [[], undefined]);
+    // "1", and what begins so, in pages of their own; what stands within a word does not count.
+    const ones = [];
+    for (let before; ;) {
+      const page = await list({ query: "artikel 1", limit: 150, ...(before && { before }) });
+      ones.push(...titles(page));
+      before = page.next;
+      if (!before) break;
+    }
+    assert.deepEqual([ones.length, new Set(ones).size], [1111, 1111]);
+    assert.deepEqual(titles(await list({ query: "rtikel 7777" })), []);
+    assert.equal((await own.request("sue", "GET", `/api/v1/documents?query=${"x".repeat(201)}`)).body.error.field, "/query");
+  } finally {
+    await own.close();
+  }
 });
 
 test("a supervisor writes, changes and deletes a document; the search follows", async () => {

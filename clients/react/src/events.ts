@@ -165,10 +165,11 @@ export interface DocFeedbackRequest {
   call_id: string;
 }
 
-/** GET /api/v1/documents: the documents, those that came last first. before: the `next` of the answer before. */
+/** GET /api/v1/documents: the documents, those that came last first. before: the `next` of the answer before. query: only those with all of its words, or what begins so, in title, topic or id. */
 export interface DocListRequest {
   before?: string;
   limit?: number;
+  query?: string;
 }
 
 /** POST /api/v1/documents/{doc_id}/phrases and …/phrases/{phrase_id}: a phrase by which customers ask for the document, or another text for one that is there. */

@@ -1,7 +1,7 @@
 // The knowledge base: what agents are suggested, how it did, and, for those who may, its texts.
 import { useFeature, useKnowledge, useParley, type Article, type DocumentEntry, type Failure } from "@parley/react";
 import { ArrowLeft, Pencil, Plus, Search, Trash2 } from "lucide-react";
-import { useCallback, useEffect, useMemo, useState, type FormEvent } from "react";
+import { useCallback, useEffect, useRef, useState, type FormEvent } from "react";
 import { Blocks, Inline, Points } from "../desk/article-text.js";
 import { partsOf } from "../lib/article.js";
 import { cn } from "../lib/cn.js";
@@ -17,39 +17,51 @@ import { Phrases } from "./phrases.js";
 
 const NEW = "new";
 const WRITTEN_HERE = "written here"; // the source of what no file has
-const SHOWN = 200;
+const PAGE = 100;
+const QUERY_MAX = 50; // 200 bytes
 
-/** All documents, in pages of the server's. */
-function useDocuments() {
+/** The documents with these words, a page of the server's at a time: there may be ten thousand. */
+function useDocuments(query: string) {
   const client = useParley();
   const [documents, setDocuments] = useState<readonly DocumentEntry[] | null>(null);
+  const [next, setNext] = useState<string | undefined>();
   const [problem, setProblem] = useState<string | null>(null);
-  const load = useCallback(async () => {
-    const all: DocumentEntry[] = [];
+  const newest = useRef(0);
+  const fetchPage = useCallback(async (before: string | undefined) => {
+    const number = ++newest.current;
+    const search = new URLSearchParams({ limit: String(PAGE), ...(query && { query }), ...(before && { before }) });
     try {
-      for (let before: string | undefined, isFirst = true; isFirst || before; isFirst = false) {
-        const answer = await client.fetch(`/api/v1/documents?limit=200${before ? `&before=${before}` : ""}`);
-        all.push(...(answer.documents as DocumentEntry[]));
-        before = answer.next as string | undefined;
-      }
-      setDocuments(all.sort((a, b) => a.topic.localeCompare(b.topic) || a.title.localeCompare(b.title)));
+      const answer = await client.fetch(`/api/v1/documents?${search}`);
+      if (number !== newest.current) return; // other words were typed meanwhile
+      const page = answer.documents as DocumentEntry[];
+      setDocuments((known) => before && known ? [...known, ...page] : page);
+      setNext(answer.next as string | undefined);
       setProblem(null);
     } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
+      if (number === newest.current) setProblem(error instanceof Error ? error.message : String(error));
     }
-  }, [client]);
+  }, [client, query]);
+  const load = useCallback(() => fetchPage(undefined), [fetchPage]);
+  const more = useCallback(() => fetchPage(next), [fetchPage, next]);
   useEffect(() => void load(), [load]);
-  return { documents, problem, load };
+  return { documents, hasMore: next !== undefined, problem, load, more };
+}
+
+/** The value once it has not changed for a moment. */
+function useSettled(value: string) {
+  const [settled, setSettled] = useState(value);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(value), 200);
+    return () => clearTimeout(timer);
+  }, [value]);
+  return settled;
 }
 
 export function KnowledgePage({ docId }: { docId: string | null }) {
-  const { documents, problem, load } = useDocuments();
-  const canWrite = useFeature("POST /api/v1/documents") && useIsSupervisor();
   const [filter, setFilter] = useState("");
-  const shown = useMemo(() => {
-    const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-    return (documents ?? []).filter((each) => words.every((word) => `${each.title} ${each.topic} ${each.id}`.toLowerCase().includes(word)));
-  }, [documents, filter]);
+  const query = useSettled(filter.trim());
+  const { documents, hasMore, problem, load, more } = useDocuments(query);
+  const canWrite = useFeature("POST /api/v1/documents") && useIsSupervisor();
 
   return (
     <main className="grid min-h-0 flex-1 grid-cols-1 grid-rows-[minmax(0,1fr)] lg:grid-cols-[380px_minmax(0,1fr)]">
@@ -62,17 +74,17 @@ export function KnowledgePage({ docId }: { docId: string | null }) {
           </div>
           <div className="relative">
             <Search aria-hidden className="pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-faint" />
-            <Input type="search" value={filter} onChange={(event) => setFilter(event.target.value)} aria-label="Filter the articles" placeholder="Title or topic" className="h-9 border-line pl-8.5" />
+            <Input type="search" value={filter} onChange={(event) => setFilter(event.target.value)} aria-label="Filter the articles" placeholder="Title or topic" maxLength={QUERY_MAX} className="h-9 border-line pl-8.5" />
           </div>
-          <p className="text-[12.5px] text-faint" role="status">{documents ? plural(shown.length, "article") : problem ? "" : "Loading…"}</p>
+          <p className="text-[12.5px] text-faint" role="status">{documents ? `${hasMore ? "The first " : ""}${plural(documents.length, "article")}` : problem ? "" : "Loading…"}</p>
         </div>
         <div className="min-h-0 flex-1 overflow-y-auto px-2 pb-3 [scrollbar-width:thin]">
           <Problem>{problem && `The articles could not be listed: ${problem}`}</Problem>
-          {documents && shown.length === 0 && <p className="px-3 py-6 text-center text-faint">{documents.length > 0 ? "No article matches." : "No articles yet. Import some, or write one."}</p>}
+          {documents?.length === 0 && !hasMore && <p className="px-3 py-6 text-center text-faint">{query ? "No article matches." : "No articles yet. Import some, or write one."}</p>}
           <ul className="grid gap-0.5">
-            {shown.slice(0, SHOWN).map((each) => <Row key={each.id} document={each} isOpen={each.id === docId} />)}
+            {documents?.map((each) => <Row key={each.id} document={each} isOpen={each.id === docId} />)}
           </ul>
-          {shown.length > SHOWN && <p className="px-3 py-3 text-faint">{shown.length - SHOWN} more: filter to see them.</p>}
+          {hasMore && <Button className="mt-2 w-full" onClick={() => void more()}>Show more</Button>}
         </div>
       </section>
       <section aria-label="The article" className={cn("min-h-0 overflow-y-auto bg-surface", !docId && "max-lg:hidden")}>
