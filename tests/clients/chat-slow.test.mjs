@@ -23,8 +23,9 @@ async function* drip() {
   for (const piece of pieces) { yield piece; await new Promise((resolve) => setTimeout(resolve, 1)); }
 }
 
+const answers = { short: ["at once"], long: [whole], end: ["the end"] };
 before(async () => {
-  model = await startModel((messages) => (messages.at(-1).content === "short" ? ["at once"] : drip()));
+  model = await startModel((messages) => answers[messages.at(-1).content] ?? drip());
   parley = await startParley(...model.options, "--token-interval-ms", "1", "--high-water-bytes", "8192");
 });
 const children = [];
@@ -34,7 +35,7 @@ after(async () => {
   model?.stop();
 });
 
-const token = () => sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 });
+const token = (sub = "ann") => sign(keyOf(parley), { sub, role: "user", exp: now() + 3600 });
 const post = (path, body, more = "") => ({ until: "0\r\n\r\n", messages: [], send: `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token()}\r\nContent-Type: application/json\r\n${more}Content-Length: ${JSON.stringify(body).length}\r\n\r\n${JSON.stringify(body)}` });
 const upgrade = (path, end, ...messages) => ({ until: end, messages: messages.map((message) => JSON.stringify(message)), send: `GET ${path}token=${token()} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n` });
 
@@ -67,6 +68,12 @@ async function startSlow(request) {
   return slow;
 }
 
+/** A busy machine may take minutes for so many pieces: they are waited for as long as they come. */
+async function endOf(client) {
+  for (let seen = 0; !client.of("chat.done").length; seen = client.log.length) await until(() => client.log.length > seen, () => `more than ${seen} entries`);
+  return client.of("chat.done")[0];
+}
+
 for (const [what, [request, read]] of Object.entries(ways))
   test(`${what}: a reader that pauses holds up nobody, and reads all of it later`, async () => {
     const fast = await new ChatClient(parley.url, token()).ready, other = await new ChatClient(parley.url, token()).ready;
@@ -78,7 +85,7 @@ for (const [what, [request, read]] of Object.entries(ways))
       await until(() => model.requests.length > asked, "the turn");
       await fast.open({ chat_id: (await other.must("chat.list", {})).chats[0].chat_id, since_seq: 0 });
     }
-    const done = await fast.until("chat.done");
+    const done = await endOf(fast);
     assert.ok(fast.of("chat.token").length > 3, "the answer came in many pieces");
     assert.ok(await replays() > before, "what the reader did not take waits in the log, not in memory");
     assert.equal(done.final_text, whole);
@@ -87,5 +94,32 @@ for (const [what, [request, read]] of Object.entries(ways))
     await slow.ended;
     assert.ok(read(slow.text) === whole, `${read(slow.text).length} of ${whole.length}: ${slow.text.slice(-300)}`);
     fast.close();
+    other.close();
+  });
+
+/** Dialects that have an answer as one message: what waits are whole answers, of turns that another tab begins. */
+const whole_ways = {
+  widget: ["/api/v1/chat/ws/chat?", { type: "message", message: "short" }, ({ type, message }) => type === "response" && message],
+  teaching: ["/ws/slow?dialect=teaching&", { type: "message", content: "short" }, ({ type, response }) => type === "response" && response],
+};
+for (const [what, [path, first, said]] of Object.entries(whole_ways))
+  test(`${what}: a reader that pauses holds up nobody, and reads every answer later, each once`, async () => {
+    const tab = await new ChatClient(parley.url, token()).ready, other = await new ChatClient(parley.url, token("bob")).ready;
+    await other.open();
+    const asked = model.requests.length, before = await replays();
+    const slow = await startSlow(upgrade(path, "the end", first));
+    await until(() => model.requests.length > asked, "the turn");
+    await tab.open({ chat_id: (await tab.must("chat.list", {})).chats[0].chat_id, since_seq: 0 });
+    await tab.until("chat.done");
+    for (let i = 0; i < 6; i++) assert.equal((await tab.say(`l${i}`, "long")).final_text, whole);
+    assert.equal((await tab.say("e", "end")).final_text, "the end");
+    assert.ok(await replays() > before, "what the reader did not take waits in the log, not in memory");
+    assert.equal((await other.say("s1", "short")).final_text, "at once");
+    slow.read();
+    await slow.ended;
+    const read = lines(slow.text).map(said).filter(Boolean);
+    assert.deepEqual(read.slice(-8).map((text) => text.length), ["at once", ...Array(6).fill(whole), "the end"].map((text) => text.length));
+    assert.ok(read.slice(-7, -1).every((text) => text === whole));
+    tab.close();
     other.close();
   });
