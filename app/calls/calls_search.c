@@ -81,7 +81,9 @@ static int run_search(struct kit_db *db, struct kit_request *request)
     struct search *search = KIT_REQUEST(search, request);
     struct calls *calls = request->state;
     struct eio_str turn = eio_str(search->query);
-    return knowledge_search(calls->knowledge, db, &turn, 1, search->results, &search->count, &request->op.failure);
+    const struct knowledge_question question = {.turns = &turn, .turn_count = 1, .is_typed = true};
+    return knowledge_search_question(calls->knowledge, db, &question, search->results, &search->count,
+                                     &request->op.failure);
 }
 
 static void reply_search(struct kit_request *request)

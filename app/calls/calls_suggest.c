@@ -78,7 +78,7 @@ static int run_search(struct kit_db *db, struct kit_store_op *op)
     size_t latest = calls_config(s->calls->kit->config)->suggest_turns;
     int code = calls_said_read(db, s->call_id, KNOWLEDGE_LEARN_TURNS, latest, &s->said, &op->failure);
     if (!code && s->said.count) {
-        const struct knowledge_question question = {s->said.turns, s->said.count, s->vector};
+        const struct knowledge_question question = {s->said.turns, s->said.count, s->vector, false};
         snprintf(s->last, sizeof s->last, "%s", s->said.texts[s->said.count - 1]);
         code = knowledge_search_question(s->calls->knowledge, db, &question, s->results, &s->count, &op->failure);
     }

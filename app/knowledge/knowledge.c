@@ -292,6 +292,7 @@ struct ask {
     struct knowledge *knowledge;
     struct knowledge_call call;
     float *cosines; /* of an embeddings service's vectors; NULL: those of the table are used */
+    bool is_typed;
 };
 
 /* Copies as one line, cut between characters; a cut is marked. */
@@ -367,6 +368,9 @@ static void say_why(struct knowledge *knowledge, const struct knowledge_call *ca
 #define ODDS_WIDTH_OF_EMBEDDINGS 3.1
 #define RIVALS_MAX 100.0 /* of more documents most are about other things altogether */
 
+/* As in a short text that has nothing else: what somebody typed is found, however deep in a long one it stands. */
+#define TYPED_WEIGHT 0.6
+
 /* The chance that this is the document, comparable between calls: one of all, and by its score more likely than that.
  */
 static double relevance_of(const struct ask *ask, const struct knowledge_hit *hit)
@@ -404,6 +408,7 @@ static int read_results(const struct ask *ask, struct kit_db *db, struct knowled
 {
     struct knowledge_hit hits[KNOWLEDGE_RESULTS_MAX];
     struct knowledge_weights weights = ask->knowledge->weights;
+    if (ask->is_typed) weights.typed = TYPED_WEIGHT;
     size_t n = KNOWLEDGE_RESULTS_MAX;
     if (ask->cosines) weights.vector = ask->knowledge->embedding_weight;
     knowledge_index_search(ask->knowledge->index, &ask->call, &weights, ask->cosines, hits, &n);
@@ -434,7 +439,7 @@ int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, co
                               struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,
                               struct kit_failure *failure)
 {
-    struct ask ask = {.knowledge = knowledge};
+    struct ask ask = {.knowledge = knowledge, .is_typed = question->is_typed};
     *count = 0;
     int code = refresh(knowledge, db, failure);
     if (code) return code;
@@ -452,7 +457,7 @@ int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, co
 int knowledge_search(struct knowledge *knowledge, struct kit_db *db, const struct eio_str *turns, size_t turn_count,
                      struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count, struct kit_failure *failure)
 {
-    const struct knowledge_question question = {turns, turn_count, NULL};
+    const struct knowledge_question question = {.turns = turns, .turn_count = turn_count};
     return knowledge_search_question(knowledge, db, &question, results, count, failure);
 }
 

@@ -79,6 +79,7 @@ struct knowledge_question {
     const struct eio_str *turns;
     size_t turn_count;
     const struct knowledge_vector *vector; /* NULL: none */
+    bool is_typed; /* by somebody who looks for these words: documents that have them come first */
 };
 int knowledge_search_question(struct knowledge *knowledge, struct kit_db *db, const struct knowledge_question *question,
                               struct knowledge_result results[KNOWLEDGE_RESULTS_MAX], size_t *count,

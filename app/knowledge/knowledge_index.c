@@ -24,6 +24,7 @@ static const float word_weights[FIELDS] = {4, 1, 1, 3, 0.3f};
 #define NOISE_SCORE 0.5
 #define NOISE_LEARNED 0.5
 #define CLEAR_VECTOR 0.35
+#define TYPED_EVIDENT 0.99 /* of the words that somebody typed: all, but for rounding */
 #define VECTOR_ONE 16384.0f
 #define PHRASES_MAX 400     /* of an author and beside the document; as many calls can teach */
 #define BOILERPLATE_PART 10 /* a passage in more than one of so many documents */
@@ -93,7 +94,7 @@ struct knowledge_index {
     struct posting *postings; /* of all terms: one block, so that what the build needed can be given back */
     double learned_calls;
     double averages[FIELDS];
-    double *concepts, *words, *learned; /* of the search, one for each document */
+    double *concepts, *words, *learned, *found; /* of the search, one for each document */
 };
 
 struct knowledge_index *knowledge_index_new(void)
@@ -155,6 +156,7 @@ void knowledge_index_free(struct knowledge_index *index)
     free(index->concepts);
     free(index->words);
     free(index->learned);
+    free(index->found);
     free(index);
 }
 
@@ -481,7 +483,8 @@ int knowledge_index_finish(struct knowledge_index *index)
     index->concepts = calloc(index->count + 1, sizeof *index->concepts);
     index->words = calloc(index->count + 1, sizeof *index->words);
     index->learned = calloc(index->count + 1, sizeof *index->learned);
-    return failed || !index->concepts || !index->words || !index->learned ? EIO_ENOMEM : 0;
+    index->found = calloc(index->count + 1, sizeof *index->found);
+    return failed || !index->concepts || !index->words || !index->learned || !index->found ? EIO_ENOMEM : 0;
 }
 
 size_t knowledge_index_count(const struct knowledge_index *index)
@@ -627,8 +630,10 @@ int knowledge_index_learn(struct knowledge_index *index, uint32_t document, doub
 
 /* ------------------------------------------------------------------ search */
 
-static void score_terms(struct knowledge_index *index, const struct knowledge_call *call)
+/* Returns the weight of all terms that are in any document; index->found has that of each document's. */
+static double score_terms(struct knowledge_index *index, const struct knowledge_call *call)
 {
+    double all = 0;
     for (size_t i = 0; i < call->term_count; i++) {
         struct term *term;
         HASH_FIND_STR(index->terms, call->terms[i].name, term);
@@ -636,11 +641,14 @@ static void score_terms(struct knowledge_index *index, const struct knowledge_ca
         bool is_concept = term->name[0] == 'c';
         double *scores = is_concept ? index->concepts : index->words;
         double saturation = is_concept ? CONCEPT_SATURATION : WORD_SATURATION;
+        all += term->idf;
         for (size_t k = 0; k < term->count; k++) {
             const struct posting *p = &term->postings[k];
             scores[p->document] += term->idf * p->tf / (saturation + p->tf);
+            index->found[p->document] += term->idf;
         }
     }
+    return all;
 }
 
 /* The part of the title's concepts that were said. */
@@ -694,13 +702,16 @@ static void insert(struct knowledge_hit *hits, size_t *count, size_t max, const 
 
 static double hit_score(const struct knowledge_hit *hit, const struct knowledge_weights *weights)
 {
-    return hit->concepts + weights->word * hit->words + weights->learned * hit->learned + weights->vector * hit->vector;
+    return hit->concepts + weights->word * hit->words + weights->learned * hit->learned +
+           weights->vector * hit->vector + weights->typed * hit->typed;
 }
 
 /* True if anything but chance speaks for the document. */
-static bool is_evident(const struct knowledge_index *index, const struct knowledge_hit *hit)
+static bool is_evident(const struct knowledge_index *index, const struct knowledge_weights *weights,
+                       const struct knowledge_hit *hit)
 {
     double said = hit->concepts + hit->words;
+    if (weights->typed > 0 && hit->found >= TYPED_EVIDENT) return true;
     if (index->count < NOISE_DOCUMENTS && (said > 0 || hit->learned > 0)) return true;
     return said >= NOISE_SCORE || hit->learned >= NOISE_LEARNED || hit->vector >= CLEAR_VECTOR;
 }
@@ -714,7 +725,8 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
     memset(index->concepts, 0, index->count * sizeof *index->concepts);
     memset(index->words, 0, index->count * sizeof *index->words);
     memset(index->learned, 0, index->count * sizeof *index->learned);
-    score_terms(index, call);
+    memset(index->found, 0, index->count * sizeof *index->found);
+    double all = score_terms(index, call);
     score_learned(index, call);
     bool any = false;
     double sum = 0;
@@ -722,10 +734,12 @@ int knowledge_index_search(struct knowledge_index *index, const struct knowledge
         const struct document *d = &index->documents[i];
         struct knowledge_hit hit = {.document = d->number, .words = index->words[i], .learned = index->learned[i]};
         if (index->concepts[i] > 0) hit.concepts = index->concepts[i] * (1 + weights->title * coverage(d, call));
+        if (all > 0) hit.found = index->found[i] / all;
+        hit.typed = index->found[i] * hit.found * hit.found;
         hit.vector = cosines ? cosines[i] : d->has_vector ? cosine(d, call->vector) : 0;
         hit.score = hit_score(&hit, weights);
         sum += hit.score;
-        any = any || is_evident(index, &hit);
+        any = any || is_evident(index, weights, &hit);
         insert(hits, count, max, &hit);
     }
     if (!any) *count = 0;

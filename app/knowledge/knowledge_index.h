@@ -56,12 +56,15 @@ struct knowledge_index;
 struct knowledge_weights {
     double title; /* how much more concepts count if they are all of the title's */
     double word, learned, vector;
+    double typed; /* of words that somebody typed to look for them, wherever they stand; 0: it was said in a call */
 };
 
 /* A document with its score and the parts of it. */
 struct knowledge_hit {
     uint32_t document;
     double score, concepts, words, learned, vector;
+    double found;  /* the part of the words that the document has, by their idf; 1: all that any document has */
+    double typed;  /* the idf of these, less if they are a part */
     double excess; /* of the score over the mean of the other documents: what all have in common does not distinguish
                       them */
 };
