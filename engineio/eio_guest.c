@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 
 enum {
-    LOOK_US = 20000,     /* between two looks at its timers: one that was started just now may be late by that */
+    LOOK_US = 50000,     /* between two looks at its timers: one that was started just now may be late by that */
     LOOK_EVENTS_US = 10, /* more for each of its events: a look goes through all of them */
     FDS_BEYOND = 64,     /* so many above those that were opened with it are tried */
 };

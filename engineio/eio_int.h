@@ -43,6 +43,8 @@ enum {
     EIO__SHARE_MIN_MS = 1,     /* and so long it does each other thing that comes in slices */
     EIO__TURNS_TO_TRIM = 256,  /* after so many, memory that they did not need is freed */
     EIO__TURN_EVENTS = 4,      /* the clock is read after so many, and after one that took long */
+    EIO__SLICE_UNIT_BYTES = 1024,
+    EIO__SLICE_UNITS = 16, /* packets of one peer, and units of bytes, between two looks at the clock */
     EIO__WRITE_UNIT_BYTES = 4096,
     EIO__WRITE_UNITS = 32,      /* peers written to, and units of bytes, between two looks at the clock */
     EIO__CLOCK_STEP_US = 10000, /* the coarse clock may be behind by that */
@@ -145,9 +147,16 @@ static inline void eio__loop_begin_slice(struct eio_loop *loop)
     loop->slice_units = 0;
     loop->slice_us = 0;
 }
+/* What eio__loop_slice_is_over() answers once enough was handled to look at the clock. */
+bool eio__loop_slice_has_ended(struct eio_loop *loop, uint64_t limit_us);
 /* Called before each packet, with its size: true once the stretch has lasted longer than limit_us, or a shorter time if
  * many peers wait to be read. Otherwise small packets share a look at the clock. */
-bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us);
+static inline bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us)
+{
+    loop->slice_units += 1 + size / EIO__SLICE_UNIT_BYTES;
+    if (loop->slice_units < EIO__SLICE_UNITS && !loop->is_crowded) return false;
+    return eio__loop_slice_has_ended(loop, limit_us);
+}
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */

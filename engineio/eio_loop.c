@@ -257,8 +257,9 @@ static void flush_items(struct eio_loop *loop)
 
 static void arm_timer(struct eio_loop *loop)
 {
+    if (loop->fake_clock || loop->guest.is_guest) return;
     uint64_t next = eio__timers_next_ms(loop);
-    if (loop->fake_clock || loop->guest.is_guest || next == loop->armed_ms) return;
+    if (next == loop->armed_ms) return;
     loop->armed_ms = next;
     if (next == UINT64_MAX) {
         event_del(loop->timer_event);
@@ -299,11 +300,9 @@ uint64_t eio__loop_slice_clock_us(struct eio_loop *loop)
     return loop->fake_clock ? loop->fake_us += loop->fake_step_us : base_clock_us();
 }
 
-bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, uint64_t limit_us)
+bool eio__loop_slice_has_ended(struct eio_loop *loop, uint64_t limit_us)
 {
-    enum { UNIT_BYTES = 1024, UNITS = 16, CROWDED_US = 200 };
-    loop->slice_units += 1 + size / UNIT_BYTES;
-    if (loop->slice_units < UNITS && !loop->is_crowded) return false;
+    enum { CROWDED_US = 200 };
     loop->slice_units = 0;
     loop->was_long = true;
     uint64_t now_us = eio__loop_slice_clock_us(loop);

@@ -23,6 +23,7 @@ static uint32_t hash_of(const struct sio_server *io, struct eio_str name)
 
 struct sio_namespace *sio__namespace_find(const struct sio_server *io, struct eio_str name)
 {
+    if (io->root && name.n == 1 && name.p[0] == '/') return io->root; /* as nearly always */
     uint32_t hash = hash_of(io, name);
     size_t at;
     struct sio_namespace *nsp = base_table_first(&io->namespaces, hash, &at);
@@ -104,7 +105,9 @@ static int namespace_open(struct sio_namespace *nsp)
     if (!nsp->adapter) return EIO_ENOMEM;
     nsp->recovers = io->options.recovery.enabled && nsp->adapter->ops->session_restore;
     uint32_t hash = hash_of(io, (struct eio_str){nsp->name, nsp->name_size});
-    return base_table_add(&io->namespaces, hash, nsp) == BASE_OK ? 0 : EIO_ENOMEM;
+    if (base_table_add(&io->namespaces, hash, nsp) != BASE_OK) return EIO_ENOMEM;
+    if (nsp->name_size == 1) io->root = nsp;
+    return 0;
 }
 
 static struct sio_namespace *namespace_new(struct sio_server *io, struct eio_str name, struct sio_namespace *parent)
@@ -218,6 +221,7 @@ void sio__namespaces_free(struct sio_server *io)
         namespace_free(nsp);
     }
     base_table_clear(&io->namespaces);
+    io->root = NULL;
 }
 
 /* ----------------------------------------------------------------- cleanup */
@@ -233,6 +237,7 @@ static void unlink_namespace(struct sio_namespace *nsp)
     struct sio_server *io = nsp->io;
     *(nsp->prev ? &nsp->prev->next : &io->first_namespace) = nsp->next;
     *(nsp->next ? &nsp->next->prev : &io->last_namespace) = nsp->prev;
+    if (io->root == nsp) io->root = NULL;
     base_table_remove(&io->namespaces, hash_of(io, (struct eio_str){nsp->name, nsp->name_size}), nsp);
     io->matched_count--;
     io->stats.namespaces--;

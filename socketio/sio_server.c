@@ -106,8 +106,8 @@ void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void
 static void on_flush(void *ctx)
 {
     struct sio_server *io = ctx;
-    sio__batch_settle(io);
-    sio__graveyard_sweep(io);
+    if (io->batch.nsp) sio__batch_settle(io);
+    if (io->dead_sockets || io->dead_clients) sio__graveyard_sweep(io);
     if (io->dead_hooks) sio__hooks_sweep(&io->dead_hooks);
     if (io->cleanup_due) sio__namespaces_cleanup(io);
 }

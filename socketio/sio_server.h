@@ -38,6 +38,7 @@ struct sio_server {
 
     struct sio__assets *assets;
     struct base_table namespaces; /* by name; parents are not in it */
+    struct sio_namespace *root;   /* the one that is called "/", or NULL */
     uint8_t names_key[16];        /* of its hash: clients choose names */
     struct sio_namespace *first_namespace, *last_namespace, *parents, *last_parent, *empty_namespaces;
     bool cleanup_due;

@@ -109,7 +109,7 @@ EIO_API struct eio_loop *eio_loop_new(void);
 EIO_API struct eio_loop *eio_loop_new_with_fake_clock(void);
 /* Frees the loop. Everything on it must be gone. Accepts NULL. */
 EIO_API void eio_loop_free(struct eio_loop *loop);
-/* The event_base, for other libraries on the same loop, which runs it. Its timers may be late by 20 ms; eio_timer's are
+/* The event_base, for other libraries on the same loop, which runs it. Its timers may be late by 50 ms; eio_timer's are
  * not. */
 EIO_API struct event_base *eio_loop_base(struct eio_loop *loop);
 /* Runs turns until eio_loop_stop(). A turn: wait for events, run what is due, run the flush hooks,

@@ -151,14 +151,10 @@ static void drop_oldest(struct eio_session *session, size_t bytes, bool many)
     server->stats.queued_bytes -= before - session->queue.bytes;
 }
 
-/* Of a session that has something queued. */
-static bool limit_reached(struct eio_session *session, size_t bytes)
+/* Returns false if the message has room after all. */
+static bool limit_reached(struct eio_session *session, size_t bytes, bool many)
 {
     struct eio_server *server = session->server;
-    struct eio__queue *queue = &session->queue;
-    size_t limit = server->options.max_queue_bytes;
-    bool many = session->queued_messages >= server->max_queue_messages;
-    if (queue->bytes + bytes <= limit && !many) return false;
     eio__server_hit(server, many ? EIO_LIMIT_QUEUE_MESSAGES : EIO_LIMIT_QUEUE_BYTES, session->head);
     if (server->options.queue_policy == EIO_QUEUE_DROP_OLDEST) {
         drop_oldest(session, bytes, many);
@@ -186,7 +182,11 @@ int eio__session_push(struct eio_session *session, struct eio_frame *take_frame)
 static inline int check_sendable(struct eio_session *session, size_t bytes)
 {
     if (session->state != EIO__S_OPEN || session->failed) return EIO_ECLOSED;
-    return session->queue.bytes && limit_reached(session, bytes) ? EIO_EAGAIN : 0;
+    if (session->queue.bytes == 0) return 0; /* whatever its size */
+    const struct eio_server *server = session->server;
+    bool many = session->queued_messages >= server->max_queue_messages;
+    if (!many && session->queue.bytes + bytes <= server->options.max_queue_bytes) return 0;
+    return limit_reached(session, bytes, many) ? EIO_EAGAIN : 0;
 }
 
 int eio_session_send(struct eio_session *session, struct eio_frame *frame)

@@ -142,7 +142,8 @@ static int form_queue(struct eio__ws *ws, uint32_t *count)
     return 0;
 }
 
-static ssize_t write_queue(struct eio__ws *ws, size_t *offered)
+/* What is queued, up to a number of frames, with one call. */
+static ssize_t gather_queue(struct eio__ws *ws, size_t *offered)
 {
     struct eio__queue *queue = &ws->base.session->queue;
     struct iovec iov[IOV_COUNT];
@@ -160,9 +161,17 @@ static ssize_t write_queue(struct eio__ws *ws, size_t *offered)
         *offered += iov[i].iov_len;
     }
     if (ws->has_io) return ws->io->ops->write(ws->io, iov, count);
-    if (count == 1) return send(ws->base.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL);
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
     return sendmsg(ws->base.fd, &message, MSG_NOSIGNAL);
+}
+
+static inline ssize_t write_queue(struct eio__ws *ws, size_t *offered)
+{
+    const struct eio__queue *queue = &ws->base.session->queue;
+    if (queue->count != 1 || !ws->base.sends_common) return gather_queue(ws, offered);
+    const struct eio_frame *frame = eio__queue_at(queue, 0);
+    *offered = frame->wire_size - queue->head_written;
+    return send_bytes(ws, eio__frame_wire(frame) + queue->head_written, *offered);
 }
 
 /* 0: all of it. */
@@ -439,19 +448,18 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
     ws->progressed = true;
     if (session->state >= EIO__S_LINGERING) return 0;
     if (is_candidate(ws)) return eio__upgrade_on_message(session, kind, p, n);
-    struct eio__packet packet = {EIO__MESSAGE, kind, p, n};
-    if (session->protocol == 3) {
-        struct eio__fault fault;
-        if (eio__packet3_decode(p, n, kind, &packet, &fault) != 1) {
-            eio__receive_fault(session, EIO_CLOSE_PARSE_ERROR, fault.why);
-            return 0;
-        }
-    } else if (session->protocol == 4 && kind == EIO_TEXT) {
-        struct eio__fault fault;
-        if (eio__packet_decode(p, n, &packet, &fault) != 1) {
-            eio__receive_fault(session, EIO_CLOSE_PARSE_ERROR, fault.why);
-            return 0;
-        }
+    struct eio__packet packet;
+    struct eio__fault fault;
+    int decoded = 1;
+    if (session->protocol == 3)
+        decoded = eio__packet3_decode(p, n, kind, &packet, &fault);
+    else if (session->protocol == 4 && kind == EIO_TEXT)
+        decoded = eio__packet_decode(p, n, &packet, &fault);
+    else
+        packet = (struct eio__packet){EIO__MESSAGE, kind, p, n};
+    if (decoded != 1) {
+        eio__receive_fault(session, EIO_CLOSE_PARSE_ERROR, fault.why);
+        return 0;
     }
     eio__receive(session, &packet, session->head);
     return ws->base.fd < 0;
