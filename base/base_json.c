@@ -14,9 +14,13 @@ struct scan {
     const uint8_t *begin, *end;
     struct base_json_fault *fault;
     bool has_escapes; /* a string had, since this was cleared */
-    uint8_t closer;   /* of the innermost open level: the bracket that ends it; 0: none is open */
+};
+
+/* The open arrays and objects. Apart from the text, so that the compiler can keep it in registers. */
+struct levels {
+    uint8_t closer; /* of the innermost: the bracket that ends it; 0: none is open */
     size_t depth, max_depth;
-    uint8_t outer[BASE_JSON_DEPTH_MAX]; /* the closers around it, the outermost first */
+    uint8_t *outer; /* BASE_JSON_DEPTH_MAX: the closers around it, the outermost first */
 };
 
 static const uint8_t *set_fault(struct scan *s, const uint8_t *p, int code, const char *why)
@@ -153,24 +157,24 @@ static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char 
     return p + size;
 }
 
-static inline const uint8_t *open_level(struct scan *s, const uint8_t *p, uint8_t closer)
+static inline const uint8_t *open_level(struct scan *s, struct levels *levels, const uint8_t *p, uint8_t closer)
 {
-    if (s->depth >= s->max_depth) return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
-    s->outer[s->depth++] = s->closer;
-    s->closer = closer;
+    if (levels->depth >= levels->max_depth) return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
+    levels->outer[levels->depth++] = levels->closer;
+    levels->closer = closer;
     return p + 1;
 }
 
-static inline const uint8_t *close_level(struct scan *s, const uint8_t *p)
+static inline const uint8_t *close_level(struct levels *levels, const uint8_t *p)
 {
-    s->closer = s->outer[--s->depth];
+    levels->closer = levels->outer[--levels->depth];
     return p + 1;
 }
 
 /* What comes next, behind whitespace. NULL: nothing. */
 static inline const uint8_t *next_token(struct scan *s, const uint8_t *p)
 {
-    if (p<s->end && * p> ' ') return p;
+    if (p < s->end && !base_json_is_space(*p)) return p;
     p = base_json_skip_space(p, s->end);
     return p < s->end ? p : set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
 }
@@ -187,24 +191,20 @@ static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p)
 }
 
 /* After an opening bracket: goes to the first value, or, *is_value false, behind the closing bracket. */
-static inline const uint8_t *scan_first(struct scan *s, const uint8_t *p, bool *is_value)
+static inline const uint8_t *scan_first(struct scan *s, struct levels *levels, const uint8_t *p, bool *is_value)
 {
     p = next_token(s, p);
     if (!p) return NULL;
-    *is_value = *p != s->closer;
-    if (!*is_value) return close_level(s, p);
-    return s->closer == '}' ? scan_key(s, p) : p;
+    *is_value = *p != levels->closer;
+    if (!*is_value) return close_level(levels, p);
+    return levels->closer == '}' ? scan_key(s, p) : p;
 }
 
-/* A value, of an array or object its opening bracket only. */
-static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p)
+/* A value other than an array or object. */
+static inline const uint8_t *scan_scalar(struct scan *s, const uint8_t *p)
 {
     if (*p == '"') return scan_string(s, p + 1);
     switch (*p) {
-    case '{':
-        return open_level(s, p, '}');
-    case '[':
-        return open_level(s, p, ']');
     case 't':
         return scan_literal(s, p, "true", 4);
     case 'f':
@@ -217,38 +217,47 @@ static inline const uint8_t *scan_value(struct scan *s, const uint8_t *p)
     }
 }
 
+/* A value, of an array or object its opening bracket and what scan_first() does. */
+static inline const uint8_t *scan_value(struct scan *s, struct levels *levels, const uint8_t *p, bool *is_value)
+{
+    *is_value = false;
+    if (*p != '{' && *p != '[') return scan_scalar(s, p);
+    p = open_level(s, levels, p, *p == '{' ? '}' : ']');
+    return p ? scan_first(s, levels, p, is_value) : NULL;
+}
+
+static const uint8_t *not_separated(struct scan *s, const uint8_t *p, bool in_object)
+{
+    return set_fault(s, p, BASE_JSON_SYNTAX,
+                     in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
+}
+
 /* After a value: closes what ends here. Returns where the next value begins, or, if nothing is open any more, the end.
  */
-static inline const uint8_t *scan_next(struct scan *s, const uint8_t *p)
+static inline const uint8_t *scan_next(struct scan *s, struct levels *levels, const uint8_t *p)
 {
-    while (s->closer) {
+    while (levels->closer) {
         p = next_token(s, p);
         if (!p) return NULL;
         if (*p == ',') {
             p = next_token(s, p + 1);
-            return p && s->closer == '}' ? scan_key(s, p) : p;
+            return p && levels->closer == '}' ? scan_key(s, p) : p;
         }
-        if (*p != s->closer)
-            return set_fault(s, p, BASE_JSON_SYNTAX,
-                             s->closer == '}' ? "expected a comma or } in an object"
-                                              : "expected a comma or ] in an array");
-        p = close_level(s, p);
+        if (*p != levels->closer) return not_separated(s, p, levels->closer == '}');
+        p = close_level(levels, p);
     }
     return p;
 }
 
 /* p: where a value begins, or what follows one. Returns what follows the outermost. */
-static const uint8_t *scan(struct scan *s, const uint8_t *p, bool is_value)
+static inline const uint8_t *scan(struct scan *s, struct levels *levels, const uint8_t *p, bool is_value)
 {
     while (p) {
         if (is_value) {
-            bool opens = *p == '{' || *p == '[';
-            is_value = false;
-            p = scan_value(s, p);
-            if (p && opens) p = scan_first(s, p, &is_value);
+            p = scan_value(s, levels, p, &is_value);
         } else {
-            p = scan_next(s, p);
-            if (!s->closer) break;
+            p = scan_next(s, levels, p);
+            if (!levels->closer) break;
             is_value = true;
         }
     }
@@ -279,56 +288,54 @@ static ssize_t scan_result(struct scan *s, const uint8_t *end, bool utf8_checked
     return end ? end - s->begin : s->fault->code;
 }
 
-static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, size_t max_depth,
-                             struct base_json_fault *fault)
+static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, struct base_json_fault *fault)
 {
     s->begin = n ? p : (const uint8_t *)"";
     s->end = s->begin + n;
     s->fault = fault;
-    s->depth = 0;
-    s->closer = 0;
-    s->max_depth = max_depth < BASE_JSON_DEPTH_MAX ? max_depth : BASE_JSON_DEPTH_MAX;
+}
+
+static inline struct levels no_levels(uint8_t outer[BASE_JSON_DEPTH_MAX], size_t max_depth)
+{
+    return (struct levels){.outer = outer,
+                           .max_depth = max_depth < BASE_JSON_DEPTH_MAX ? max_depth : BASE_JSON_DEPTH_MAX};
 }
 
 ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked, struct base_json_fault *fault)
 {
     struct scan s;
-    scan_init(&s, p, n, max_depth, fault);
-    return scan_result(&s, scan(&s, next_token(&s, s.begin), true), utf8_checked);
+    uint8_t outer[BASE_JSON_DEPTH_MAX];
+    struct levels levels = no_levels(outer, max_depth);
+    scan_init(&s, p, n, fault);
+    return scan_result(&s, scan(&s, &levels, next_token(&s, s.begin), true), utf8_checked);
 }
 
 ssize_t base_json_scan_named(const uint8_t *p, size_t n, size_t max_depth, struct base_json_named *named,
                              struct base_json_fault *fault)
 {
     struct scan s;
-    scan_init(&s, p, n, max_depth, fault);
-    p = open_level(&s, s.begin, ']');
+    uint8_t outer[BASE_JSON_DEPTH_MAX];
+    struct levels levels = no_levels(outer, max_depth);
+    scan_init(&s, p, n, fault);
+    p = open_level(&s, &levels, s.begin, ']');
     if (p) p = next_token(&s, p);
     if (!p) return fault->code;
     s.has_escapes = false;
     named->at = (size_t)(p - s.begin);
-    p = scan_value(&s, p);
+    p = scan_scalar(&s, p);
     if (!p) return fault->code;
     named->end = (size_t)(p - s.begin);
     named->has_escapes = s.has_escapes;
-    p = scan(&s, p, false);
+    p = scan(&s, &levels, p, false);
     if (p) named->closed = (size_t)(p - s.begin);
     return scan_result(&s, p, true);
-}
-
-/* For callers that want the size only. */
-static inline void scan_init_small(struct scan *s, const uint8_t *p, size_t n, struct base_json_fault *fault)
-{
-    s->begin = p;
-    s->end = p + n;
-    s->fault = fault;
 }
 
 size_t base_json_scan_text(const uint8_t *p, size_t n)
 {
     struct base_json_fault fault;
     struct scan s;
-    scan_init_small(&s, p, n, &fault);
+    scan_init(&s, p, n, &fault);
     const uint8_t *end = n > 0 && *p == '"' ? scan_string(&s, p + 1) : NULL;
     return end && base_utf8_valid(p, (size_t)(end - p)) ? (size_t)(end - p) : 0;
 }
@@ -337,7 +344,7 @@ size_t base_json_scan_number(const uint8_t *p, size_t n)
 {
     struct base_json_fault fault;
     struct scan s;
-    scan_init_small(&s, p, n, &fault);
+    scan_init(&s, p, n, &fault);
     const uint8_t *end = n > 0 ? scan_number(&s, p) : NULL;
     return end ? (size_t)(end - p) : 0;
 }
