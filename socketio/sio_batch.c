@@ -14,6 +14,7 @@
 /* A send takes thousands of cycles in the kernel, which uses the cache for itself: what is fetched much earlier is gone
  * again when it is needed. */
 enum { PREFETCH_SOCKETS = 2, PREFETCH_SESSIONS = 1, CACHE_LINE_BYTES = 64 };
+enum { SESSION_LINES = 4 }; /* with what its transport looks at when it writes */
 
 int sio__batch_init(struct sio__batch *batch)
 {
@@ -113,8 +114,7 @@ static inline void prefetch(const struct receivers *receivers, size_t i)
     if (i + PREFETCH_SOCKETS < receivers->count) __builtin_prefetch(receiver_at(receivers, i + PREFETCH_SOCKETS));
     if (i + PREFETCH_SESSIONS < receivers->count) {
         const char *session = (const char *)receiver_at(receivers, i + PREFETCH_SESSIONS)->session;
-        __builtin_prefetch(session);
-        __builtin_prefetch(session + CACHE_LINE_BYTES);
+        for (size_t line = 0; line < SESSION_LINES; line++) __builtin_prefetch(session + line * CACHE_LINE_BYTES);
     }
 }
 

@@ -300,6 +300,21 @@ static uint16_t put_text(char *text, size_t *at, const void *p, size_t n)
     return (uint16_t)start;
 }
 
+/* A header's name, whose bytes are ASCII: eight at once, the last eight of a longer one overlapping what was done. */
+static void put_lower(char *out, const uint8_t *p, size_t n)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones * 0x80;
+    for (size_t i = 0; n >= 8 && i < n; i += 8) {
+        uint64_t word;
+        if (i > n - 8) i = n - 8;
+        memcpy(&word, p + i, 8);
+        uint64_t from_a = word + ones * (0x80 - 'A'), after_z = word + ones * (0x7f - 'Z');
+        word |= (from_a & ~after_z & high) >> 2; /* 0x20 */
+        memcpy(out + i, &word, 8);
+    }
+    for (size_t i = 0; n < 8 && i < n; i++) out[i] = (char)eio__token[p[i]];
+}
+
 /* One block, with room for an address; what a session keeps is a copy, exactly as large as its parts. */
 static struct eio_http_head *make_head(const struct parse *parse)
 {
@@ -330,7 +345,8 @@ static struct eio_http_head *make_head(const struct parse *parse)
         size_t value_size = from->value_size;
         fields[i].name = (uint16_t)at;
         fields[i].name_size = from->name_size;
-        for (size_t c = 0; c < from->name_size; c++) text[at++] = (char)eio__token[parse->p[from->name + c]];
+        put_lower(text + at, parse->p + from->name, from->name_size);
+        at += from->name_size;
         if (parse->authority.p && from->name_size == 4 && memcmp(text + fields[i].name, "host", 4) == 0) {
             value = (const uint8_t *)parse->authority.p;
             value_size = parse->authority.n;

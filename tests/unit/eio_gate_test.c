@@ -208,6 +208,24 @@ static void ambiguous_lengths_are_refused(void **state)
     check("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400");
 }
 
+static void names_of_any_length_are_lower_case(void **state)
+{
+    (void)state;
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    char request[256], wanted[256], lower[sizeof token];
+    for (size_t i = 0; i < sizeof token; i++) {
+        bool is_upper = token[i] >= 'A' && token[i] <= 'Z';
+        lower[i] = (char)(is_upper ? token[i] - 'A' + 'a' : token[i]);
+    }
+    for (size_t n = 1; n < 20; n++) {
+        for (size_t from = 0; from + n < sizeof token; from++) {
+            snprintf(request, sizeof request, "GET / HTTP/1.1\r\n%.*s: V\r\n" END, (int)n, token + from);
+            snprintf(wanted, sizeof wanted, "GET / 1.1 length=0 keep|%.*s=V|host=a", (int)n, lower + from);
+            check(request, wanted);
+        }
+    }
+}
+
 static void malformed_heads_are_refused(void **state)
 {
     (void)state;
@@ -331,6 +349,7 @@ int main(void)
         cmocka_unit_test(absolute_form_replaces_the_host),
         cmocka_unit_test(upgrades_are_recognised),
         cmocka_unit_test(ambiguous_lengths_are_refused),
+        cmocka_unit_test(names_of_any_length_are_lower_case),
         cmocka_unit_test(malformed_heads_are_refused),
         cmocka_unit_test(non_http_is_refused_at_its_first_byte),
         cmocka_unit_test(limits_hold),
