@@ -373,6 +373,7 @@ static int run_events(struct eio_loop *loop, bool wait)
 int eio_loop_turn(struct eio_loop *loop, int wait_ms)
 {
     if (!loop->fake_clock) loop->now_valid = false;
+    loop->stopping = false; /* a stop ends the turn in which it was called, and those who run the loop */
     loop->stats.turns++;
     loop->is_crowded = loop->cut || (loop->is_crowded && loop->events > EIO__TURN_EVENTS);
     loop->events = 0;

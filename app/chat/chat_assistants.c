@@ -39,7 +39,7 @@ static enum chat_policy policy_of(const json_t *value)
 
 static int refuse(const struct chat *chat, char *error, size_t error_size, const char *wanted, const char *what)
 {
-    char why[200];
+    char why[300];
     snprintf(why, sizeof why, "%s%s", wanted, what);
     return kit_config_refuse(chat->kit->config, "assistants_file", why, error, error_size);
 }

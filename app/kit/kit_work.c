@@ -19,7 +19,7 @@ struct kit_work {
     struct kit_job *done, **done_tail;
     unsigned running; /* threads inside a batch */
     bool posted;      /* deliver_results() is on its way to the loop */
-    bool stopping;
+    bool stopping, *is_gone;
     uint64_t batches;
 
     /* The loop's thread only. */
@@ -352,6 +352,7 @@ static void destroy(void *ctx)
     pthread_mutex_destroy(&work->mutex);
     pthread_cond_destroy(&work->ready_cond);
     pthread_cond_destroy(&work->idle_cond);
+    if (work->is_gone) *work->is_gone = true;
     free(work);
 }
 
@@ -368,7 +369,10 @@ void kit_work_free(struct kit_work *work)
     pthread_mutex_unlock(&work->mutex);
     for (unsigned i = 0; i < work->thread_count; i++) pthread_join(work->threads[i], NULL);
     if (posted && work->loop) {
-        if (!eio_loop_post(work->loop, destroy, work)) eio_loop_turn(work->loop, 0);
+        bool is_gone = false;
+        work->is_gone = &is_gone;
+        int error = eio_loop_post(work->loop, destroy, work);
+        while (!error && !is_gone) eio_loop_turn(work->loop, 0);
         return;
     }
     destroy(work);

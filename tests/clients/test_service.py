@@ -5,6 +5,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -24,10 +25,12 @@ class Service:
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(address)
         self.manager.settimeout(WAIT_S)
-        self.process = subprocess.Popen(
-            [PARLEY, "--port", "0", "--data", os.path.join(self.folder.name, "data"), *options],
-            env={**ENVIRONMENT, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.log = os.path.join(self.folder.name, "log")
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                [PARLEY, "--port", "0", "--data", os.path.join(self.folder.name, "data"), *options],
+                env={**ENVIRONMENT, "NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000000"},
+                stdout=log, stderr=log)
 
     def wait_for(self, text):
         """Everything that came before the message that begins with text; watchdog messages left out."""
@@ -45,6 +48,8 @@ class Service:
                 self.process.send_signal(number)
             time.sleep(0.0005)
         status = self.process.wait(WAIT_S)
+        if status:
+            print(pathlib.Path(self.log).read_text(), file=sys.stderr)
         self.manager.close()
         self.folder.cleanup()
         return status

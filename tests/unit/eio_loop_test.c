@@ -82,6 +82,25 @@ static void posts_keep_their_order_and_may_post(void **state)
     eio_loop_free(loop);
 }
 
+static void stop_loop(void *ctx)
+{
+    (void)ctx;
+    eio_loop_stop(loop);
+}
+
+static void single_turns_go_on_after_a_stop(void **state)
+{
+    (void)state;
+    order[0] = '\0';
+    loop = eio_loop_new();
+    eio_loop_post(loop, stop_loop, NULL);
+    assert_int_equal(eio_loop_run(loop), 0);
+    eio_loop_post(loop, note, TEXT("a"));
+    eio_loop_turn(loop, 0);
+    assert_string_equal(order, "a");
+    eio_loop_free(loop);
+}
+
 /* ------------------------------------------------------------------- turns */
 
 static void a_turn_is_events_then_timers_then_hooks(void **state)
@@ -402,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_posted_from_threads_is_lost),
         cmocka_unit_test(posts_keep_their_order_and_may_post),
+        cmocka_unit_test(single_turns_go_on_after_a_stop),
         cmocka_unit_test(a_turn_is_events_then_timers_then_hooks),
         cmocka_unit_test(hooks_are_eight_and_may_go_while_they_run),
         cmocka_unit_test(fake_time_moves_by_advance_only),
