@@ -143,6 +143,66 @@ static void amazon_names_its_results(void **ctx)
                  "agent aws-u final 10-20: Hello\n");
 }
 
+/* Amazon Connect: a guess has the id of the transcript that follows; categories bring no line. */
+static void guesses_of_contact_lens_name_their_transcript(void **ctx)
+{
+    (void)ctx;
+    send("amazon-connect", "{\"Version\":\"1.0.0\",\"ContactId\":\"c\",\"EventType\":\"SEGMENTS\",\"Segments\":["
+                           "{\"Utterance\":{\"Id\":\"u1\",\"TranscriptId\":\"t1\",\"ParticipantId\":\"CUSTOMER\","
+                           "\"ParticipantRole\":\"CUSTOMER\","
+                           "\"PartialContent\":\"my order\",\"BeginOffsetMillis\":100,\"EndOffsetMillis\":900}}]}");
+    send("amazon-connect",
+         "{\"ContactId\":\"c\",\"EventType\":\"SEGMENTS\",\"Segments\":["
+         "{\"Transcript\":{\"Id\":\"t1\",\"ParticipantRole\":\"CUSTOMER\",\"Content\":\"My order is "
+         "late.\",\"BeginOffsetMillis\":100,"
+         "\"EndOffsetMillis\":1500,\"Sentiment\":\"NEGATIVE\"}},{\"Categories\":{\"MatchedCategories\":[\"late\"]}},"
+         "{\"Transcript\":{\"Id\":\"t2\",\"ParticipantRole\":\"AGENT\",\"Content\":\"I "
+         "see.\",\"BeginOffsetMillis\":1600,"
+         "\"EndOffsetMillis\":2000}}]}");
+    send("amazon-connect", "{\"ContactId\":\"c\",\"EventType\":\"COMPLETED\"}");
+    assert_lines("customer con-t1 open 100-900: my order\n"
+                 "customer con-t1 final 100-1500: My order is late.\n"
+                 "agent con-t2 final 1600-2000: I see.\n");
+}
+
+/* Google Agent Assist over Pub/Sub, which may bring a message twice: it has the same id again. */
+static void agent_assist_sends_messages(void **ctx)
+{
+    static const char message[] =
+        "{\"conversation\":\"projects/p/locations/global/conversations/"
+        "c1\",\"type\":\"NEW_MESSAGE\",\"newMessagePayload\":{"
+        "\"name\":\"projects/p/locations/global/conversations/c1/messages/m-1\",\"content\":\"Where is it?\","
+        "\"participantRole\":\"END_USER\",\"createTime\":\"2026-10-01T10:00:00.123Z\"}}";
+    (void)ctx;
+    send("google-agent-assist", message);
+    send("google-agent-assist", message);
+    send("google-agent-assist", "{\"type\":\"NEW_RECOGNITION_RESULT\",\"newRecognitionResultPayload\":{"
+                                "\"transcript\":\"one mo\",\"isFinal\":false}}");
+    send("google-agent-assist", "{\"type\":\"NEW_MESSAGE\",\"newMessagePayload\":{\"name\":\"x/messages/m 2\","
+                                "\"content\":\"One moment.\",\"participantRole\":\"HUMAN_AGENT\"}}");
+    send("google-agent-assist", "{\"type\":\"CONVERSATION_FINISHED\"}");
+    assert_lines("customer ga-m-1 final -1--1: Where is it?\n"
+                 "customer ga-m-1 final -1--1: Where is it?\n"
+                 "agent ga-m-2 final -1--1: One moment.\n");
+}
+
+/* Whisper makes sentences out of silence, and says so by two numbers, neither of which does alone. */
+static void segments_of_whisper_are_final(void **ctx)
+{
+    (void)ctx;
+    send("whisper",
+         "{\"task\":\"transcribe\",\"language\":\"english\",\"duration\":9.5,\"text\":\"Hello. Thanks for watching!\","
+         "\"segments\":[{\"id\":0,\"start\":0.0,\"end\":1.25,\"text\":\" "
+         "Hello.\",\"avg_logprob\":-0.2,\"no_speech_prob\":0.7},"
+         "{\"id\":1,\"start\":1.25,\"end\":9.5,\"text\":\" Thanks for "
+         "watching!\",\"avg_logprob\":-1.3,\"no_speech_prob\":0.9},"
+         "{\"id\":2,\"start\":9.5,\"end\":9.9,\"text\":\" Hm.\",\"avg_logprob\":-1.3,\"no_speech_prob\":0.1}]}");
+    send("whisper", "{\"segments\":[{\"id\":0,\"start\":10,\"end\":11,\"text\":\"Bye.\",\"speaker\":\"agent\"}]}");
+    assert_lines("customer wh-0-0 final 0-1250: Hello.\n"
+                 "customer wh-9500-2 final 9500-9900: Hm.\n"
+                 "agent wh-10000-0 final 10000-11000: Bye.\n");
+}
+
 static void deltas_of_openai_append_until_they_are_completed(void **ctx)
 {
     static const char prefix[] = "conversation.item.input_audio_transcription";
@@ -206,7 +266,9 @@ static void twilio_names_the_open_segment_of_a_track_by_its_first_message(void *
 /* Members of any type, missing members, more open segments than are remembered. */
 static void what_is_no_message_brings_no_line_and_no_crash(void **ctx)
 {
-    static const char *const vendors[] = {"deepgram", "assemblyai", "google", "amazon", "openai", "livekit", "twilio"};
+    static const char *const vendors[] = {
+        "deepgram",       "assemblyai",          "google", "amazon", "openai", "livekit", "twilio",
+        "amazon-connect", "google-agent-assist", "whisper"};
     static const char *const odd[] = {
         "{}",
         "[]",
@@ -216,6 +278,9 @@ static void what_is_no_message_brings_no_line_and_no_crash(void **ctx)
         "{\"Transcript\":{\"Results\":[null,{}]},\"UtteranceEvent\":[]}",
         "{\"type\":\"input_audio_transcription.delta\",\"delta\":1}",
         "{\"attributes\":{\"lk.segment_id\":5}}",
+        "{\"Segments\":[1,null,{},{\"Transcript\":[]},{\"Utterance\":{\"PartialContent\":7}}]}",
+        "{\"type\":\"NEW_MESSAGE\",\"newMessagePayload\":[]}",
+        "{\"segments\":[1,{\"start\":\"x\",\"text\":7},{\"no_speech_prob\":\"x\"}]}",
         "{\"type\":\"Results\",\"start\":1e300,\"duration\":-1,\"channel\":{\"alternatives\":[{\"transcript\":7}]}}",
     };
     char message[128];
@@ -241,6 +306,9 @@ int main(void)
         VENDOR_TEST(a_turn_of_assemblyai_may_end_twice),
         VENDOR_TEST(parts_of_google_are_one_open_segment),
         VENDOR_TEST(amazon_names_its_results),
+        VENDOR_TEST(guesses_of_contact_lens_name_their_transcript),
+        VENDOR_TEST(agent_assist_sends_messages),
+        VENDOR_TEST(segments_of_whisper_are_final),
         VENDOR_TEST(deltas_of_openai_append_until_they_are_completed),
         VENDOR_TEST(livekit_replaces_or_appends),
         VENDOR_TEST(twilio_names_the_open_segment_of_a_track_by_its_first_message),

@@ -273,6 +273,70 @@ static void map_amazon(const json_t *message, struct calls_vendor_state *state, 
                                  ms_at(utterance, "EndOffsetMillis"), NULL, NULL});
 }
 
+/* Contact Lens of Amazon Connect, as its stream has it: what was said, and before that guesses, which name the same
+ * transcript. */
+static void map_connect(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *segment;
+    char id[CALLS_VENDOR_ID_SIZE];
+    size_t i;
+    (void)state;
+    json_array_foreach(json_object_get(message, "Segments"), i, segment)
+    {
+        const json_t *said = json_object_get(segment, "Transcript"), *guess = json_object_get(segment, "Utterance");
+        const json_t *any = said ? said : guess;
+        if (!any) continue;
+        make_id(id, "con-", said ? text_at(said, "Id") : text_at(guess, "TranscriptId"));
+        put_line(out, &(struct line){id, role_of(text_at(any, "ParticipantRole")),
+                                     said ? text_at(said, "Content") : text_at(guess, "PartialContent"), said != NULL,
+                                     ms_at(any, "BeginOffsetMillis"), ms_at(any, "EndOffsetMillis"), NULL, NULL});
+    }
+}
+
+/* ------------------------------------------------------- Google Agent Assist */
+
+/* A ConversationEvent. Its messages alone: what was recognised names neither its speaker nor the message that follows,
+ * so a guess would stand beside it for ever. Pub/Sub may bring one twice, so the message's own name is the id. */
+static void map_agent_assist(const json_t *event, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *message = json_object_get(event, "newMessagePayload");
+    const char *name = text_at(message, "name"), *slash = strrchr(name, '/'), *at_time = text_at(message, "createTime");
+    char id[CALLS_VENDOR_ID_SIZE];
+    (void)state;
+    if (strcmp(text_at(event, "type"), "NEW_MESSAGE")) return;
+    make_id(id, "ga-", slash ? slash + 1 : name);
+    bool is_customer = !strcmp(text_at(message, "participantRole"), "END_USER");
+    put_line(out, &(struct line){id, is_customer ? "customer" : "agent", text_at(message, "content"), true, -1, -1,
+                                 NULL, at_time[0] ? at_time : NULL});
+}
+
+/* ------------------------------------------------------------------ Whisper */
+
+#define SILENCE_MIN 0.6    /* no_speech_prob above which, with an avg_logprob below the next, nothing was said: */
+#define LIKELIHOOD_MIN -1. /* whisper's own rule, since it makes sentences out of silence */
+
+/* verbose_json of whisper's servers: all of it final; diarized, with a speaker. Pieces of a call count their segments
+ * from 0 again, so where one begins is part of its id. */
+static void map_whisper(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *segment;
+    char id[64];
+    size_t i;
+    (void)state;
+    json_array_foreach(json_object_get(message, "segments"), i, segment)
+    {
+        int64_t begin_ms = ms_of_seconds(json_object_get(segment, "start"));
+        const char *text = text_at(segment, "text");
+        bool is_silence = json_number_value(json_object_get(segment, "no_speech_prob")) > SILENCE_MIN &&
+                          json_number_value(json_object_get(segment, "avg_logprob")) < LIKELIHOOD_MIN;
+        if (is_silence) continue;
+        snprintf(id, sizeof id, "wh-%lld-%lld", (long long)begin_ms,
+                 (long long)json_integer_value(json_object_get(segment, "id")));
+        put_line(out, &(struct line){id, text_at(segment, "speaker"), text + strspn(text, " "), true, begin_ms,
+                                     ms_of_seconds(json_object_get(segment, "end")), NULL, NULL});
+    }
+}
+
 /* ---------------------------------------------------------- OpenAI Realtime */
 
 static bool ends_with(const char *text, const char *end)
@@ -349,8 +413,10 @@ static void map_twilio(const json_t *form, struct calls_vendor_state *state, str
 /* --------------------------------------------------------------------- all */
 
 static const struct calls_vendor vendors[] = {
-    {"deepgram", map_deepgram}, {"assemblyai", map_assemblyai}, {"google", map_google}, {"amazon", map_amazon},
-    {"openai", map_openai},     {"livekit", map_livekit},       {"twilio", map_twilio},
+    {"deepgram", map_deepgram}, {"assemblyai", map_assemblyai},  {"google", map_google},
+    {"amazon", map_amazon},     {"openai", map_openai},          {"livekit", map_livekit},
+    {"twilio", map_twilio},     {"amazon-connect", map_connect}, {"google-agent-assist", map_agent_assist},
+    {"whisper", map_whisper},
 };
 
 const struct calls_vendor *calls_vendor_find(const char *name)
