@@ -66,7 +66,7 @@ async function openPostgresql(url) {
 }
 
 const store = await (kind === "sqlite" ? openSqlite(where) : openPostgresql(where));
-const http = createServer();
+const http = createServer({ keepAliveTimeout: 0 }); // on a busy machine a feed may be silent for longer than the five seconds that are the default
 const io = new Server(http, { serveClient: false });
 const mayFeed = new Map();
 // A token's right is to all calls here.
