@@ -83,20 +83,36 @@ static enum kit_step query_messages(struct kit_db *db, struct kit_rows *rows, in
                         "iii", chat_key, before, limit);
 }
 
+/* Whether rows stand before that one. */
+static int find_older(struct kit_db *db, const struct history *history, int64_t first, bool *found,
+                      struct kit_failure *failure)
+{
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(db, &rows, "SELECT 1 FROM chat_history WHERE chat=? AND id<? LIMIT 1", "ii",
+                                      history->row.key, first);
+    *found = step == KIT_ROW;
+    if (*found) kit_rows_end(&rows);
+    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+}
+
 static int put_messages(struct kit_db *db, const struct history *history, struct sio_builder *out,
                         struct kit_failure *failure)
 {
     struct kit_rows rows;
-    size_t count = 0;
+    int64_t count = 0, first = 0;
+    bool has_older = false;
     enum kit_step step = query_messages(db, &rows, history->row.key, history->before, history->limit);
     sio_builder_put(out, ",\"messages\":[");
     for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
-        if (count++) sio_builder_put(out, ",");
+        if (count) sio_builder_put(out, ",");
+        if (!count++) first = kit_rows_int(&rows, 0);
         put_message(out, &rows);
     }
     sio_builder_put(out, "]");
-    put_flag(out, "more", (int64_t)count == history->limit);
-    return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    int code = count == history->limit ? find_older(db, history, first, &has_older, failure) : 0;
+    put_flag(out, "more", has_older);
+    return code;
 }
 
 static int run_history(struct kit_db *db, struct kit_request *request)
@@ -224,6 +240,7 @@ static void put_chat(struct sio_builder *out, const struct kit_rows *rows)
     sio_builder_put(out, "}");
 }
 
+/* One more than the page has, which shows whether there is another. */
 static enum kit_step query_chats(struct kit_db *db, struct kit_rows *rows, const struct list *list)
 {
     const struct kit_claims *claims = list->request.claims;
@@ -232,12 +249,12 @@ static enum kit_step query_chats(struct kit_db *db, struct kit_rows *rows, const
                             "SELECT id, chat_id, user_id, title, assistant, created_ms, updated_ms, seq, intent_state,"
                             " taken_by FROM chats WHERE tenant=?1 AND (updated_ms<?2 OR (updated_ms=?2 AND id<?3))"
                             " ORDER BY updated_ms DESC, id DESC LIMIT ?4",
-                            "tiii", claims->tenant, list->before_ms, list->before_key, list->limit);
+                            "tiii", claims->tenant, list->before_ms, list->before_key, list->limit + 1);
     return kit_db_query(db, rows,
                         "SELECT id, chat_id, user_id, title, assistant, created_ms, updated_ms, seq, intent_state,"
                         " taken_by FROM chats WHERE tenant=?1 AND user_id=?2 AND (updated_ms<?3 OR (updated_ms=?3 AND"
                         " id<?4)) ORDER BY updated_ms DESC, id DESC LIMIT ?5",
-                        "ttiii", claims->tenant, claims->sub, list->before_ms, list->before_key, list->limit);
+                        "ttiii", claims->tenant, claims->sub, list->before_ms, list->before_key, list->limit + 1);
 }
 
 static int run_list(struct kit_db *db, struct kit_request *request)
@@ -249,13 +266,16 @@ static int run_list(struct kit_db *db, struct kit_request *request)
     int64_t count = 0;
     enum kit_step step = query_chats(db, &rows, list);
     sio_builder_put(out, ",\"chats\":[");
-    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
+    for (; step == KIT_ROW && count < list->limit; step = kit_rows_next(&rows)) {
         if (count++) sio_builder_put(out, ",");
         put_chat(out, &rows);
         snprintf(next, sizeof next, "%lld.%lld", (long long)kit_rows_int(&rows, 6), (long long)kit_rows_int(&rows, 0));
     }
     sio_builder_put(out, "]");
-    if (count == list->limit) put_text(out, "next", next);
+    if (step == KIT_ROW) {
+        put_text(out, "next", next);
+        kit_rows_end(&rows);
+    }
     return step == KIT_FAILED ? kit_db_fail(db, &request->op.failure) : 0;
 }
 
