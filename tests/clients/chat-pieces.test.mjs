@@ -65,7 +65,8 @@ for (const [name, options] of [["one process", []], ["two workers", ["--workers"
   }
   for (let i = 0; !chats.every(([first], n) => first.text(`m${n}`).includes("249\n")); i++) {
     const tabs = chats[random(3)], chatId = tabs[0].chatId;
-    if (random(2)) tabs.push(await comeLate(chatId, tabs[0].log.at(-1)?.seq ?? 0));
+    // On a busy machine this goes on for minutes, and an address has only so many connections.
+    if (random(2) && tabs.length < 30) tabs.push(await comeLate(chatId, tabs[0].log.at(-1)?.seq ?? 0));
     else await tabs[random(tabs.length)].must("tree.edit", { chat_id: chatId, delta: { action: "add", path: "/root/children", node: { id: `n${i}`, value: String(i) } } });
     await sleep(random(150));
   }
