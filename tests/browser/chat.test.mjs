@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { gate, startModel } from "../clients/lib/model.mjs";
+import { keyOf, now, sign } from "../clients/lib/tokens.mjs";
 import { until } from "../support/wait.mjs";
 import { checkWithAxe } from "./axe.mjs";
 import { openBrowser } from "./chromium.mjs";
@@ -176,6 +177,36 @@ test("a chat is deleted, and gone from the list and the page", async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.locator(`[data-chat="${id}"]`).waitFor({ state: "detached" });
   await page.getByText("What can I help with?").waitFor();
+});
+
+test("a supervisor watches a chat, answers in place of the assistant, and hands back", async () => {
+  const uma = await open("ulla");
+  await say(uma, "may I speak to somebody?");
+  await shows(uma, ["may I speak to somebody?", "You said: may I speak to somebody?"]);
+  const id = await chatOf(uma);
+  const watch = async (sub) => {
+    const watching = await browser.newPage();
+    const token = sign(keyOf(parley), { sub, role: "supervisor", calls: "*", chats: "*", exp: now() + 3600 });
+    await watching.addInitScript((each) => sessionStorage.setItem("parley-token", each), token);
+    await watching.goto(`${parley.url}/#/chat/${id}`);
+    await watching.locator('[data-watching=""]', { hasText: "You are watching this chat." }).waitFor();
+    return watching;
+  };
+  const [sue, sam] = [await watch("sue"), await watch("sam")];
+  assert.equal(await sue.getByLabel("Message", { exact: true }).isDisabled(), true);
+  await sue.getByRole("button", { name: "Take over" }).click();
+  await sue.locator('[data-watching="sue"]', { hasText: "You answer in place of the assistant." }).waitFor();
+  await checkWithAxe(sue, "taken over");
+  await uma.locator('[data-watching="sue"]', { hasText: "sue answers in place of the assistant." }).waitFor();
+  await say(sue, "This is Sue.");
+  await uma.locator(`[aria-label="Message of sue"]`, { hasText: "This is Sue." }).waitFor();
+  await sam.locator('[data-watching="sue"]').waitFor();
+  assert.equal(await sam.getByLabel("Message", { exact: true }).isDisabled(), true, "one person answers at a time");
+  assert.equal(await uma.getByRole("button", { name: "Hand back" }).count(), 0);
+  await sue.getByRole("button", { name: "Hand back" }).click();
+  await uma.locator("[data-watching]").waitFor({ state: "detached" });
+  await sue.locator('[data-watching=""]').waitFor();
+  for (const each of [uma, sue, sam]) await each.context().close();
 });
 
 test("an agent has the chat beside the desk, over one connection", async () => {

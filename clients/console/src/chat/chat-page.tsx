@@ -1,5 +1,5 @@
 // The assistant: the user's chats, the one that is open, and its object tree.
-import { useAssistant, useElicitation, useTree } from "@parley/react";
+import { useAssistant, useClaims, useElicitation, useTree } from "@parley/react";
 import { FolderTree, List, MessagesSquare } from "lucide-react";
 import { useEffect, useState } from "react";
 import { cn } from "../lib/cn.js";
@@ -33,7 +33,7 @@ export default function ChatPage({ chatId }: { chatId: string | null }) {
       <h1 className="sr-only">Chat with the assistant</h1>
       <ChatList selected={chatId} onSelect={select} className={cn("lg:flex", view !== "chats" && "max-lg:hidden")} />
       <section aria-label="The chat" data-open-chat={chatId ?? ""} className={cn("flex min-h-0 min-w-0 flex-col bg-surface max-lg:col-start-1 max-lg:row-start-1 lg:border-x lg:border-line", view !== "chat" && "max-lg:hidden", source && "max-lg:invisible")}>
-        {chat.takenBy && <TakenBy chat={chat} />}
+        {(chat.takenBy || !chat.isOwner) && !chat.error && <Watching chat={chat} />}
         {chat.error ? <Refused message={chat.error.code === 404 ? "There is no such chat. It may have been deleted." : chat.error.message} onNew={() => select(null)} />
           : <Conversation key={key} chat={chat} elicitations={elicitations} onSource={open} empty={<Empty onAsk={(text) => void chat.send(text)} />} className="flex min-h-0 flex-1 flex-col" />}
       </section>
@@ -44,11 +44,15 @@ export default function ChatPage({ chatId }: { chatId: string | null }) {
   );
 }
 
-function TakenBy({ chat }: { chat: ReturnType<typeof useAssistant> }) {
+/** Somebody answers in place of the assistant, or this is another's chat, and the reader may. */
+function Watching({ chat }: { chat: ReturnType<typeof useAssistant> }) {
+  const { sub } = useClaims();
+  const isMine = chat.takenBy === sub;
   return (
-    <div className="flex items-center justify-between gap-3 border-b border-warn-line bg-warn-wash px-4 py-1.5 text-warn">
-      <span><strong className="font-semibold">{chat.takenBy}</strong> answers in place of the assistant.</span>
-      {!chat.isOwner && <Button variant="ghost" className="text-current" onClick={() => void chat.takeOver(true)}>Hand back</Button>}
+    <div role="status" data-watching={chat.takenBy ?? ""} className={cn("flex min-h-11 items-center justify-between gap-3 border-b px-4 py-1", chat.takenBy ? "border-warn-line bg-warn-wash text-warn" : "border-line bg-sunken text-soft")}>
+      <span className="min-w-0 wrap-anywhere">{!chat.takenBy ? "You are watching this chat." : isMine ? "You answer in place of the assistant." : <><strong className="font-semibold">{chat.takenBy}</strong> answers in place of the assistant.</>}</span>
+      {!chat.isOwner && !chat.takenBy && <Button onClick={() => void chat.takeOver()}>Take over</Button>}
+      {!chat.isOwner && isMine && <Button variant="ghost" className="text-current hover:text-current" onClick={() => void chat.takeOver(true)}>Hand back</Button>}
     </div>
   );
 }

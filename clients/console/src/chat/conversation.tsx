@@ -1,5 +1,5 @@
 // What was said in a chat, from its first message to the word that is being written, and where the user writes.
-import { type AssistantChat, type ChatItem, type Elicitations } from "@parley/react";
+import { useClaims, type AssistantChat, type ChatItem, type Elicitations } from "@parley/react";
 import { ArrowDown, BellRing, Clock, Pencil, SendHorizontal, Square, UserRound } from "lucide-react";
 import { useEffect, useLayoutEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
 import { dayAndTime } from "../lib/format.js";
@@ -112,7 +112,8 @@ function Note({ item }: { item: Exclude<ChatItem, { kind: "message" } | { kind: 
 function Composer({ chat, placeholder = "Ask something", onSent }: { chat: AssistantChat; placeholder?: string; onSent: () => void }) {
   const [text, setText] = useState("");
   const box = useRef<HTMLTextAreaElement>(null);
-  const canWrite = chat.isOwner || chat.takenBy !== null;
+  const { sub } = useClaims();
+  const canWrite = chat.isOwner || (sub !== undefined && chat.takenBy === sub);
   const submit = (event?: FormEvent) => {
     event?.preventDefault();
     const content = text.trim();
@@ -137,7 +138,7 @@ function Composer({ chat, placeholder = "Ask something", onSent }: { chat: Assis
             rows={1}
             dir="auto"
             aria-label="Message"
-            placeholder={canWrite ? placeholder : "You watch this chat"}
+            placeholder={canWrite ? placeholder : "You are watching this chat"}
             disabled={!canWrite}
             value={text}
             onChange={(event) => setText(event.target.value)}

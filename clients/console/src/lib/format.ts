@@ -9,8 +9,11 @@ export const capital = (words: string): string => words.replace(/^\p{Ll}/u, (let
 /** "return_size" → "Return size"; empty if nobody said. */
 export const subjectOf = (call: Named): string => capital(text(call.metadata?.subject));
 
-/** "crystal minh" → "Crystal Minh"; empty if nobody said. */
-export const customerOf = (call: Named): string => text(call.metadata?.customer).replace(/(^|[\s-])\p{Ll}/gu, (start) => start.toUpperCase());
+/** "crystal minh" → "Crystal Minh", but "Ludwig van Beethoven" as it is written; empty if nobody said. */
+export function customerOf(call: Named): string {
+  const name = text(call.metadata?.customer);
+  return name === name.toLowerCase() ? name.replace(/(^|[\s-])\p{Ll}/gu, (start) => start.toUpperCase()) : name;
+}
 
 /** What a call is called: by its customer, else by its subject, else by its id. */
 export const titleOf = (call: Named): string => customerOf(call) || subjectOf(call) || call.call_id;
