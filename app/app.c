@@ -17,10 +17,12 @@
 #include "users.h"
 #include "web.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define DRAIN_CHECK_MS 5
+#define WAVE_MS 100
 
 const struct kit_module *const app_modules[] = {&knowledge_module, &llm_module,   &mcp_module,   &calls_module,
                                                 &chat_module,      &users_module, &hooks_module, &web_module,
@@ -128,6 +130,53 @@ static void on_drain_timer(void *ctx)
     sio_drain(app->kit.io, left, on_drained, app);
 }
 
+/* ------------------------------------------------------------------ waves */
+
+/* How many of those that are left are still to be taken in this wave. */
+struct wave {
+    size_t left, wanted;
+};
+
+/* Any of them is as likely as any other, so that those who came together do not go together. */
+static void choose_session(struct eio_session *session, void *ctx)
+{
+    struct wave *wave = ctx;
+    bool is_chosen = wave->left && randombytes_uniform((uint32_t)wave->left) < wave->wanted;
+    if (wave->left) wave->left--;
+    if (!is_chosen) return;
+    wave->wanted--;
+    /* Clients take it for a lost connection, and come back, to another node. */
+    eio_session_close(session, EIO_CLOSE_SHUTTING_DOWN, NULL);
+}
+
+/* What the option allows, or more if a quarter of the time would not be left for the rest. */
+static size_t wave_size(const struct app *app, size_t sessions)
+{
+    const struct kit_config *config = app->kit.config;
+    uint64_t now = eio_loop_now_ms(app->kit.loop), end = app->drain_until_ms - config->drain_timeout_ms / 4;
+    size_t waves = now < end ? (size_t)(end - now) / WAVE_MS : 0;
+    size_t wanted = config->drain_clients_per_second / (1000 / WAVE_MS) / (config->workers ? config->workers : 1);
+    size_t needed = waves ? (sessions + waves - 1) / waves : sessions;
+    if (wanted == 0) wanted = 1;
+    return wanted > needed ? wanted : needed;
+}
+
+/* The last go as the server does: when all that was accepted is acknowledged. */
+static void on_wave(void *ctx)
+{
+    struct app *app = ctx;
+    struct wave wave = {.left = kit_session_count(&app->kit)};
+    wave.wanted = wave_size(app, wave.left);
+    if (wave.left > wave.wanted) {
+        kit_each_session(&app->kit, choose_session, &wave);
+        eio_timer_start(&app->wave_timer, WAVE_MS);
+        return;
+    }
+    app->kit.draining = true;
+    drain_modules(&app->kit);
+    eio_timer_start(&app->drain_timer, 0);
+}
+
 int app_prepare(const struct kit_config *config, char *error, size_t error_size)
 {
     struct kit kit;
@@ -149,6 +198,7 @@ struct app *app_new(const struct kit_config *config, struct node_worker *worker,
         return NULL;
     }
     app->worker = worker;
+    eio_timer_init(&app->wave_timer, loop, on_wave, app);
     eio_timer_init(&app->drain_timer, loop, on_drain_timer, app);
     eio_timer_init(&app->streams_timer, loop, on_drained, app);
     if (kit_init(&app->kit, config, loop, error, error_size) || start_server(app, error, error_size) ||
@@ -163,6 +213,7 @@ void app_free(struct app *app)
 {
     if (!app) return;
     pause_modules(&app->kit);
+    eio_timer_stop(&app->wave_timer);
     eio_timer_stop(&app->drain_timer);
     eio_timer_stop(&app->streams_timer);
     /* The queue first: what waits in it answers sockets that still exist. */
@@ -179,13 +230,13 @@ void app_free(struct app *app)
 
 void app_drain(struct app *app)
 {
-    if (app->kit.draining) return;
-    app->kit.draining = true;
+    if (app->kit.leaving) return;
+    app->kit.leaving = true;
     kit_log(EIO_LOG_INFO, "draining", "sessions", kit_number((long long)kit_session_count(&app->kit)).text, NULL);
-    drain_modules(&app->kit);
     eio_http_stop_listening(sio_server_http(app->kit.io));
+    kit_ws_stop_opening(&app->kit);
     app->drain_until_ms = eio_loop_now_ms(app->kit.loop) + app->kit.config->drain_timeout_ms;
-    eio_timer_start(&app->drain_timer, 0);
+    on_wave(app);
 }
 
 void app_stop_now(struct app *app)
@@ -200,6 +251,7 @@ void app_reload(struct app *app)
     kit_log_reopen();
     kit_log(EIO_LOG_INFO, "log file reopened", NULL);
     if (app->kit.config->tls_cert[0]) eio_http_reload_tls(sio_server_http(app->kit.io)); /* logs how it went */
+    node_cluster_reload(app->cluster);
     reload_modules(&app->kit);
 }
 

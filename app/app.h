@@ -12,6 +12,7 @@ struct app {
     struct kit kit;
     struct node_worker *worker;   /* NULL: there is only one */
     struct node_cluster *cluster; /* NULL: the same, and no Redis */
+    struct eio_timer wave_timer;  /* while clients go */
     struct eio_timer drain_timer;
     struct eio_timer streams_timer; /* after the sockets, for answers that are still being sent */
     uint64_t drain_until_ms;
@@ -25,8 +26,8 @@ int app_prepare(const struct kit_config *config, char *error, size_t error_size)
 struct app *app_new(const struct kit_config *config, struct node_worker *worker, char *error, size_t error_size);
 /* Accepts NULL. */
 void app_free(struct app *app);
-/* Stops accepting, lets the store's queue run empty so that what was accepted is acknowledged, tells the sockets, then
- * stops the loop; all of that within drain_timeout_ms. */
+/* Stops accepting, sends clients away in waves until few are left, lets the store's queue run empty so that what was
+ * accepted is acknowledged, tells the sockets, then stops the loop; all of that within drain_timeout_ms. */
 void app_drain(struct app *app);
 /* Stops without waiting any longer. */
 void app_stop_now(struct app *app);

@@ -70,7 +70,7 @@ static void on_signal(evutil_socket_t number, short what, void *ctx)
         app_describe(app);
     else if (number == SIGHUP)
         reload(app);
-    else if (!app->kit.draining)
+    else if (!app->kit.leaving)
         drain(app);
     else if (!app->worker) /* a worker stops when its master does, since one signal may reach both */
         app_stop_now(app);

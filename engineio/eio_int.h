@@ -422,6 +422,10 @@ struct eio__cors_origins {
 /* Returns 0, EIO_ENOMEM, or EIO_EINVAL for a malformed regular expression, which is logged. */
 int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text);
 void eio__cors_origins_clear(struct eio__cors_origins *origins);
+/* The same for options.allowed_origins, where one origin is a list of one. NULL: all are. */
+int eio__allowed_origins_init(struct eio__cors_origins *origins, const char *text);
+/* Whether the request has no Origin, or one of these. */
+bool eio__origin_is_allowed(const struct eio__cors_origins *origins, const struct eio_http_head *head);
 
 /* Ids that an application gave: found by their text, since they do not contain the slot. */
 struct eio__own_id {
@@ -471,8 +475,9 @@ struct eio_server {
     void *ctx;
     struct eio_hooks hooks;
     void *hooks_ctx;
-    struct eio__watch *watch;         /* NULL: there is no watcher */
-    struct eio__cors_origins origins; /* of options.cors */
+    struct eio__watch *watch;                 /* NULL: there is no watcher */
+    struct eio__cors_origins origins;         /* of options.cors */
+    struct eio__cors_origins allowed_origins; /* of that option; none: all */
     eio_foreign_fn foreign;
     void *foreign_ctx;
     eio_remote_fn remote;
@@ -480,6 +485,7 @@ struct eio_server {
     struct eio_admission *admissions; /* handshakes that wait for a decision */
     struct eio_server_stats stats;
     bool closing;
+    bool leaving; /* no session opens any more */
 
     struct eio_session **slots; /* by the slot number in the session id */
     uint32_t *free_slots;
@@ -542,6 +548,8 @@ void eio__server_reply(struct eio_server *server, struct eio_http_request *reque
 void eio__server_refuse(struct eio_server *server, struct eio_http_request *request, int error, const char *context,
                         const char *message);
 /* Refuses a request because of a limit: 429 if it is one by address, else 503. Counts and logs it. */
+/* allowed_origins: 403. */
+void eio__server_refuse_origin(struct eio_server *server, struct eio_http_request *request);
 void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request *request, enum eio_limit limit);
 bool eio__cookie_is_good(const struct eio_cookie *cookie);
 void eio__server_preflight(struct eio_server *server, struct eio_http_request *request);

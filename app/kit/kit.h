@@ -120,6 +120,7 @@ struct kit {
     struct kit_jwks *jwks;   /* NULL if absent */
     bool development_key;
     struct kit_claims *guest; /* kit_admit_guests(); NULL: none are admitted */
+    bool leaving;             /* it will end: no more clients come, and those here go in waves */
     bool draining;            /* new events are refused with 503 */
     uint64_t started_ms;      /* loop time */
     time_t started_at;

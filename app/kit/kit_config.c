@@ -257,7 +257,9 @@ static void derive_options(struct kit_config *config)
     config->cluster_options.channel_prefix = config->cluster_channel_prefix;
     config->cluster_options.table = config->cluster_table;
     config->io.engine.cors.origin = config->cors_origin[0] ? config->cors_origin : NULL;
+    config->io.engine.allowed_origins = config->allowed_origins[0] ? config->allowed_origins : NULL;
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
+    config->io.http.proxy_networks = config->proxy_networks[0] ? config->proxy_networks : NULL;
     config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
     config->io.http.tls_key_file = config->tls_key[0] ? config->tls_key : NULL;
 }

@@ -28,7 +28,7 @@ struct kit_config {
     const char *listen, *operator_listen; /* kit_listen.h; "": host and port, none */
     const char *unix_socket_mode, *unix_socket_owner;
     bool has_operators; /* they have listeners of their own */
-    uint32_t drain_timeout_ms;
+    uint32_t drain_timeout_ms, drain_clients_per_second;
     bool serve_client;
     uint32_t workers;
     uint32_t worker_restart_max_ms;
@@ -81,9 +81,9 @@ struct kit_config {
 
     bool demo;
 
-    const char *cors_origin;
+    const char *cors_origin, *allowed_origins;
     size_t max_addresses; /* both of HTTP and of Engine.IO */
-    const char *trusted_proxies;
+    const char *trusted_proxies, *proxy_networks;
     const char *tls_cert, *tls_key; /* "": plain HTTP */
     struct sio_options io;          /* limits of the libraries, set through the same table */
 

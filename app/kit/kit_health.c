@@ -117,7 +117,7 @@ static void on_ready(struct eio_http_request *request, void *ctx)
 {
     struct kit *kit = ctx;
     if (!kit_http_is_get(kit, request)) return;
-    if (kit->draining)
+    if (kit->leaving)
         kit_http_reply_text(kit, request, 503, "{\"ready\":false,\"reason\":\"draining\"}");
     else if (kit_store_is_away(kit->store))
         kit_http_reply_text(kit, request, 503, "{\"ready\":false,\"reason\":\"store\"}");

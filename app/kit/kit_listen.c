@@ -57,6 +57,8 @@ static int read_words(const char *text, const char *end, struct kit_listen *out)
         while (text + n < end && text[n] != ' ') n++;
         if (is_word(text, n, "plain"))
             out->is_plain = true;
+        else if (is_word(text, n, "proxy"))
+            out->is_proxied = true;
         else if (n)
             return EIO_EINVAL;
         text += n + 1;
@@ -89,8 +91,8 @@ const char *kit_listen_check(const char *list)
     while ((got = kit_listen_next(&list, &one)) > 0) count++;
     return got == 0 && count > 0 && count <= KIT_LISTENERS_MAX / 2
                ? NULL
-               : "up to 8 of ADDRESS:PORT, [IPV6]:PORT and unix:/PATH with commas between, each perhaps with the word "
-                 "plain behind";
+               : "up to 8 of ADDRESS:PORT, [IPV6]:PORT and unix:/PATH with commas between, each perhaps with the "
+                 "words plain and proxy behind";
 }
 
 bool kit_listen_is_loopback(const char *host)
@@ -113,11 +115,21 @@ size_t kit_listen_inherited(void)
     return *end || end == count || n > KIT_LISTENERS_MAX ? 0 : n;
 }
 
-enum kit_door kit_listen_inherited_door(size_t i)
+static bool is_named(size_t i, const char *wanted)
 {
     const char *name = getenv("LISTEN_FDNAMES");
     while (name && i--) name = (name = strchr(name, ':')) ? name + 1 : NULL;
-    return name && is_word(name, strcspn(name, ":"), "operator") ? KIT_DOOR_OPERATOR : KIT_DOOR_PUBLIC;
+    return name && is_word(name, strcspn(name, ":"), wanted);
+}
+
+enum kit_door kit_listen_inherited_door(size_t i)
+{
+    return is_named(i, "operator") ? KIT_DOOR_OPERATOR : KIT_DOOR_PUBLIC;
+}
+
+bool kit_listen_inherited_is_proxied(size_t i)
+{
+    return is_named(i, "proxy");
 }
 
 bool kit_listen_has_operators(const struct kit_config *config)

@@ -169,6 +169,8 @@ static const struct kit_metric engine_rows[] = {
     KIT_LABELLED_ROW("sessions_closed_total", KIT_COUNTER, closed, "Engine.IO sessions closed, by reason.",
                      EIO_CLOSE_POLICY + 1, "reason", put_reason),
     KIT_COUNTER_ROW("handshakes_refused_total", handshakes_refused, "Handshakes refused."),
+    KIT_COUNTER_ROW("origins_refused_total", origins_refused,
+                    "Of those: pages whose origin is not in allowed_origins."),
     KIT_COUNTER_ROW("posts_refused_total", posts_refused, "Polling payloads rejected with status 400."),
     KIT_COUNTER_ROW("upgrades_total", upgrades, "Sessions upgraded to WebSocket."),
     KIT_COUNTER_ROW("messages_received_total", messages_in, "Engine.IO messages received."),
@@ -279,6 +281,9 @@ static const struct kit_metric http_rows[] = {
     KIT_COUNTER_ROW("http_refused_total", refused, "Requests refused as malformed or too large."),
     KIT_COUNTER_ROW("http_timeouts_total", timeouts, "Requests that took too long to arrive."),
     KIT_COUNTER_ROW("http_aborted_total", aborted, "Requests whose client disconnected."),
+    KIT_COUNTER_ROW(
+        "http_proxy_errors_total", proxy_errors,
+        "Connections closed: no sound header of the PROXY protocol, not in time, or not from proxy_networks."),
     KIT_COUNTER_ROW("http_tls_errors_total", tls_errors, "Failed TLS handshakes and connections."),
     KIT_COUNTER_ROW("http_adopted_total", adopted,
                     "Connections received from another node because this one owns their session."),

@@ -83,6 +83,13 @@ static const char *check_cors(const char *value)
                                              "expressions/, with commas between";
 }
 
+static const char *check_origins(const char *value)
+{
+    return eio_allowed_origins_are_valid(value)
+               ? NULL
+               : "origins such as https://a.example and /extended regular expressions/, with commas between";
+}
+
 static const char *check_host(const char *value)
 {
     unsigned char address[sizeof(struct in6_addr)];
@@ -144,9 +151,11 @@ static const struct kit_option options[] = {
     KIT_CHECKED_ROW("host", host, "127.0.0.1", check_host, "Server",
                     "numeric address to listen on; other than loopback, it requires your own key (`jwt_key_file`)"),
     KIT_U32_ROW("port", port, "3000", 0, 65535, "Server", "port to listen on; 0: any free port"),
-    KIT_CHECKED_ROW("listen", listen, "", kit_listen_check, "Server",
-                    "where to listen instead of `host` and `port`, with commas between: `127.0.0.1:3000`, `[::]:3000`, "
-                    "`unix:/run/parley.sock`; the word `plain` behind one: without TLS"),
+    KIT_CHECKED_ROW(
+        "listen", listen, "", kit_listen_check, "Server",
+        "where to listen instead of `host` and `port`, with commas between: `127.0.0.1:3000`, `[::]:3000`, "
+        "`unix:/run/parley.sock`; words behind one: `plain`, without TLS; `proxy`, each connection begins with a "
+        "PROXY protocol header"),
     KIT_CHECKED_ROW("operator_listen", operator_listen, "", kit_listen_check, "Server",
                     "the same for operators: /metrics and the Admin UI are there alone, and /health with its figures"),
     KIT_CHECKED_ROW("unix_socket_mode", unix_socket_mode, "660", check_mode, "Server",
@@ -156,7 +165,11 @@ static const struct kit_option options[] = {
     KIT_BOOL_ROW("demo", demo, "false", "Server",
                  "play an embedded conversation in a loop and issue tokens at /demo/token"),
     KIT_U32_ROW("drain_timeout_ms", drain_timeout_ms, "10000", 0, KIT_DAY_MS, "Server",
-                "after SIGTERM, time for sockets to receive their last messages"),
+                "after SIGTERM, time for clients to go and to receive their last messages"),
+    KIT_U32_ROW(
+        "drain_clients_per_second", drain_clients_per_second, "2000", 1, 10000000, "Server",
+        "after SIGTERM, clients that are disconnected a second, in waves of a tenth of that, so that they do not "
+        "come to the other nodes at once; more if `drain_timeout_ms` would not do"),
     KIT_U32_ROW("workers", workers, "1", 1, 64, "Server",
                 "processes that share the port; each is a node with its own limits"),
     KIT_U32_ROW("worker_restart_max_ms", worker_restart_max_ms, "10000", 0, KIT_DAY_MS, "Server",
@@ -417,6 +430,10 @@ static const struct kit_option options[] = {
                 1000000, "Engine", "the same from one client address (IPv6: /64); above: 429; 0: no limit"),
     KIT_COUNT_ROW("max_upgrades", io.engine.max_upgrades, "0", 0, 100000000, "Engine",
                   "upgrades in progress; above: 503, and the session stays on polling; 0: no limit"),
+    KIT_CHECKED_ROW("allowed_origins", allowed_origins, "", check_origins, "Engine",
+                    "pages whose browsers may open sessions, over any transport, as `cors_origin` lists them: "
+                    "`https://a.example, /\\.b\\.example$/`; programs, which send no Origin, always may; others: 403; "
+                    "empty: all"),
     KIT_CHECKED_ROW(
         "cors_origin", cors_origin, "", check_cors, "Engine",
         "empty: no CORS; `*`; `reflect`; or a comma-separated list of origins or extended regular expressions "
@@ -498,7 +515,12 @@ static const struct kit_option options[] = {
     KIT_COUNT_ROW("max_addresses", max_addresses, "65536", 1, 10000000, "HTTP",
                   "addresses tracked for limits per address; above: new addresses are not limited individually"),
     KIT_CHECKED_ROW("trusted_proxies", trusted_proxies, "", check_proxies, "HTTP",
-                    "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"),
+                    "CIDR list of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; `unix`: those that "
+                    "come by a UNIX socket"),
+    KIT_CHECKED_ROW("proxy_networks", proxy_networks, "127.0.0.0/8,::1", check_proxies, "HTTP",
+                    "CIDR list of who may connect where `listen` says `proxy`"),
+    KIT_U32_ROW("proxy_header_timeout_ms", io.http.proxy_header_timeout_ms, "3000", 10, KIT_DAY_MS, "HTTP",
+                "time for the PROXY protocol header to arrive; above: the connection is closed"),
     KIT_CHECKED_ROW(
         "tls_cert",
         tls_cert, "", check_regular_file, "HTTP",

@@ -415,6 +415,12 @@ int kit_ws_open(struct kit *kit, const struct kit_ws_endpoint *endpoints, size_t
     return error;
 }
 
+void kit_ws_stop_opening(struct kit *kit)
+{
+    eio_server_stop_opening(sio_server_engine(kit->io));
+    if (kit->plain) eio_server_stop_opening(kit->plain->engine);
+}
+
 void kit_ws_drain(struct kit *kit)
 {
     if (kit->plain) eio_server_close_all(kit->plain->engine, EIO_CLOSE_SHUTTING_DOWN);

@@ -73,6 +73,8 @@ void kit_ws_emit(struct kit *kit, const char *room, const char *event, struct ei
 size_t kit_ws_dismiss(struct kit *kit, const struct kit_dismissal *who);
 size_t kit_ws_count(const struct kit *kit);
 
+/* Neither these nor Socket.IO's sessions open any more. */
+void kit_ws_stop_opening(struct kit *kit);
 /* For app.c: ends them all, with 1001; and once more, with their memory, before the server goes. */
 void kit_ws_drain(struct kit *kit);
 void kit_ws_stop(struct kit *kit);

@@ -132,6 +132,16 @@ static int make_redis(struct node_cluster *cluster, char *error, size_t error_si
     return EIO_EINVAL;
 }
 
+void node_cluster_reload(struct node_cluster *cluster)
+{
+    const char *why;
+    if (!cluster || !cluster->redis || strncmp(cluster->kit->config->redis, "rediss:", 7)) return;
+    if (rooms_redis_reload_tls(cluster->redis, &why) == 0)
+        kit_log(EIO_LOG_INFO, "redis: certificates reloaded", NULL);
+    else
+        kit_log(EIO_LOG_ERROR, "redis: cannot reload certificates; the former ones stay", "why", why, NULL);
+}
+
 static int make_postgresql(struct node_cluster *cluster, char *error, size_t error_size)
 {
     struct rooms_postgresql_options options = cluster->kit->config->cluster_options;

@@ -18,9 +18,11 @@ int node_cluster_start(struct node_cluster *cluster, struct kit *kit);
 void node_cluster_disconnect(struct node_cluster *cluster);
 void node_cluster_free(struct node_cluster *cluster);
 
+/* SIGHUP: reads the certificates for Redis anew, and logs how it went. */
+void node_cluster_reload(struct node_cluster *cluster);
+
 /* A sibling runs: takes the descriptors for adapter messages and for connections. */
 void node_cluster_add_peer(struct node_cluster *cluster, uint32_t number, int take_fds[2]);
-int node_cluster_listen(struct node_cluster *cluster, int *take_fd);
 
 struct node_sources {
     struct rooms_bus *bus;

@@ -220,6 +220,7 @@ static int take_inherited(const struct opening *opening, enum kit_door door)
             snprintf(opening->error, opening->error_size, "descriptor %d of LISTEN_FDS is not a listening socket", fd);
             return EIO_EINVAL;
         }
+        listener->listen.is_proxied = kit_listen_inherited_is_proxied(i);
         fcntl(fd, F_SETFD, FD_CLOEXEC);
         listeners->count++;
         taken++;
@@ -279,8 +280,10 @@ int node_listener_for_worker(const struct node_listener *listener)
 
 struct eio_http_listener node_listener_kind(const struct node_listener *listener, int fd)
 {
-    return (struct eio_http_listener){
-        .take_fd = fd, .door = (uint8_t)listener->door, .plain = listener->listen.is_plain};
+    return (struct eio_http_listener){.take_fd = fd,
+                                      .door = (uint8_t)listener->door,
+                                      .plain = listener->listen.is_plain,
+                                      .proxied = listener->listen.is_proxied};
 }
 
 static void announce(const struct node_listener *listener, const struct kit_config *config)

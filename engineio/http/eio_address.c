@@ -11,6 +11,9 @@
 #include <strings.h>
 #include <sys/socket.h>
 
+/* Who comes by a UNIX socket has no address; as one stands the unspecified, from which nothing comes. */
+static const char unix_name[] = "unix";
+
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 static void set_v4(struct eio__address *out, const void *v4)
@@ -56,6 +59,10 @@ bool eio__address_parse(struct eio_str text, struct eio__address *out)
     text = eio__trim(text);
     char copy[INET6_ADDRSTRLEN];
     uint8_t v4[4];
+    if (eio_str_is(text, unix_name)) {
+        memset(out, 0, sizeof *out);
+        return true;
+    }
     if (text.n == 0 || !strip_port(&text) || text.n >= sizeof copy) return false;
     memcpy(copy, text.p, text.n);
     copy[text.n] = '\0';
@@ -76,8 +83,18 @@ void eio__address_of(const struct sockaddr *from, struct eio__address *out)
         memcpy(out->bytes, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, sizeof out->bytes);
 }
 
+bool eio__address_is_unix(const struct eio__address *address)
+{
+    static const struct eio__address zero;
+    return memcmp(address, &zero, sizeof zero) == 0;
+}
+
 void eio__address_print(const struct eio__address *address, char out[46])
 {
+    if (eio__address_is_unix(address)) {
+        memcpy(out, unix_name, sizeof unix_name);
+        return;
+    }
     if (!is_v4(address)) {
         inet_ntop(AF_INET6, address->bytes, out, 46);
         return;

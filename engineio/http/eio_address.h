@@ -26,6 +26,8 @@ bool eio__proxies_trust(const struct eio__proxies *proxies, const struct eio__ad
 
 /* "192.0.2.1", "192.0.2.1:80", "2001:db8::1", "[2001:db8::1]:80" */
 bool eio__address_parse(struct eio_str text, struct eio__address *out);
+/* Of a UNIX socket's peer: all zero, printed and parsed as "unix". */
+bool eio__address_is_unix(const struct eio__address *address);
 void eio__address_of(const struct sockaddr *from, struct eio__address *out);
 /* At most 45 characters and a terminator. */
 void eio__address_print(const struct eio__address *address, char out[46]);

@@ -58,9 +58,14 @@ static bool is_list(const char *origin)
 
 int eio__cors_origins_init(struct eio__cors_origins *origins, const char *text)
 {
+    return eio__allowed_origins_init(origins, text && is_list(text) ? text : NULL);
+}
+
+int eio__allowed_origins_init(struct eio__cors_origins *origins, const char *text)
+{
     struct eio_str entry;
     *origins = (struct eio__cors_origins){0};
-    if (!text || !is_list(text)) return 0;
+    if (!text) return 0;
     while ((text = next_entry(text, &entry)) != NULL) {
         struct eio__cors_origin *grown = realloc(origins->list, (origins->count + 1) * sizeof *grown);
         if (!grown) return EIO_ENOMEM;
@@ -108,6 +113,15 @@ bool eio_cors_origin_is_valid(const char *origin)
     return valid;
 }
 
+bool eio_allowed_origins_are_valid(const char *text)
+{
+    struct eio__cors_origins origins;
+    if (!text) return true;
+    bool valid = eio__allowed_origins_init(&origins, text) == 0 && are_origins(&origins);
+    eio__cors_origins_clear(&origins);
+    return valid;
+}
+
 void eio__cors_origins_clear(struct eio__cors_origins *origins)
 {
     for (size_t i = 0; i < origins->count; i++)
@@ -125,6 +139,17 @@ static bool is_listed(const struct eio__cors_origins *origins, struct eio_str or
             return true;
     }
     return false;
+}
+
+bool eio__origin_is_allowed(const struct eio__cors_origins *origins, const struct eio_http_head *head)
+{
+    char copy[ORIGIN_BYTES + 1];
+    struct eio_str origin = eio_http_head_field(head, "origin");
+    if (!origins->count || !origin.p) return true;
+    if (origin.n > ORIGIN_BYTES) return false;
+    memcpy(copy, origin.p, origin.n);
+    copy[origin.n] = 0;
+    return is_listed(origins, (struct eio_str){copy, origin.n});
 }
 
 /* ----------------------------------------------------------------- headers */

@@ -22,6 +22,8 @@ void eio_http_options_init(struct eio_http_options *options)
         .backlog = 1024,
         .reserved_descriptors = 32,
         .max_private_connections = 64,
+        .proxy_networks = "127.0.0.0/8,::1",
+        .proxy_header_timeout_ms = 3000,
     };
 }
 
@@ -158,6 +160,7 @@ static int http_init(struct eio_http *http)
     if (!copy_tls_files(&http->options)) return EIO_ENOMEM;
     const struct eio_http_options *options = &http->options;
     int rc = eio__proxies_init(&http->proxies, options->trusted_proxies);
+    if (!rc) rc = eio__proxies_init(&http->greeters, options->proxy_networks);
     if (rc) return rc;
     if (options->tls_cert_file || options->tls_key_file) {
         http->tls = eio__tls_load(options->tls_cert_file, options->tls_key_file);
@@ -181,6 +184,8 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
     http->flush_item.ops = &eio__streams_ops;
     eio__visitors_init(&http->visitors, loop, options->max_addresses);
     eio_timer_init(&http->accept_timer, loop, eio__http_on_accept_timer, http);
+    eio_deadlines_init(&http->greeting_deadlines, loop, options->proxy_header_timeout_ms,
+                       eio__conn_on_greeting_deadline, http);
     eio_deadlines_init(&http->head_deadlines, loop, options->head_timeout_ms, eio__conn_on_head_deadline, http);
     eio_deadlines_init(&http->body_deadlines, loop, options->body_timeout_ms, eio__conn_on_body_deadline, http);
     eio_deadlines_init(&http->idle_deadlines, loop, options->idle_timeout_ms, eio__conn_on_idle_deadline, http);
@@ -196,7 +201,7 @@ struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_optio
         eio_http_free(http);
         return NULL;
     }
-    http->options.trusted_proxies = NULL; /* the caller's memory; it is parsed */
+    http->options.trusted_proxies = http->options.proxy_networks = NULL; /* the caller's memory; it is parsed */
     return http;
 }
 
@@ -211,6 +216,7 @@ void eio_http_free(struct eio_http *http)
     eio__leases_forget(&http->loop->leases, http);
     eio__visitors_clear(&http->visitors);
     if (http->poke_event) event_free(http->poke_event);
+    eio_deadlines_clear(&http->greeting_deadlines);
     eio_deadlines_clear(&http->head_deadlines);
     eio_deadlines_clear(&http->body_deadlines);
     eio_deadlines_clear(&http->idle_deadlines);
@@ -227,6 +233,8 @@ void eio_http_free(struct eio_http *http)
     for (size_t i = 0; i < http->route_count; i++) route_clear(&http->routes[i]);
     free(http->routes);
     eio__proxies_clear(&http->proxies);
+    eio__proxies_clear(&http->greeters);
+    BIO_meth_free(http->greeting_method);
     free(http);
 }
 

@@ -68,7 +68,10 @@ void eio__conn_set_state(struct eio__conn *conn, enum eio__conn_state state)
     conn->state = (uint8_t)state;
     switch (state) {
     case EIO__H_HEAD:
-        set_deadline(conn, conn->served && conn->in.size == 0 ? &http->idle_deadlines : &http->head_deadlines);
+        if (conn->greeting)
+            set_deadline(conn, &http->greeting_deadlines);
+        else
+            set_deadline(conn, conn->served && conn->in.size == 0 ? &http->idle_deadlines : &http->head_deadlines);
         break;
     case EIO__H_BODY:
         set_deadline(conn, has_own_timeout(conn) ? conn->route->body_deadlines : &http->body_deadlines);
@@ -203,6 +206,7 @@ void eio__conn_drop(struct eio__conn *conn)
         evhtp_connection_free(conn->evhtp);
     else
         close(conn->fd);
+    free(conn->greeting);
     free(conn);
     eio__stream_lost(stream);
     if (request) abort_request(http, request);
@@ -621,6 +625,15 @@ void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx)
         eio__conn_refuse(conn, 408, "the request head took too long");
     else
         eio__conn_drop(conn);
+}
+
+void eio__conn_on_greeting_deadline(struct eio_deadline *due, void *ctx)
+{
+    struct eio_http *http = ctx;
+    struct eio__conn *conn = conn_of(due);
+    http->stats.timeouts++;
+    eio__greeting_refuse(http, &conn->peer, "the header took too long");
+    eio__conn_drop(conn);
 }
 
 void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx)

@@ -49,6 +49,10 @@ struct eio_http {
     struct eio__conn *poke_first; /* answered from outside, with more to do; see eio__conn_poke() */
     struct event *poke_event;
     struct eio_timer accept_timer;
+    struct eio__proxies greeters; /* who may say for whom it speaks */
+    struct eio_limit_counter greeting_faults;
+    BIO_METHOD *greeting_method; /* NULL until it is needed */
+    struct eio_deadlines greeting_deadlines;
     struct eio_deadlines head_deadlines, body_deadlines, idle_deadlines, drain_deadlines, linger_deadlines;
     size_t half_open;           /* connections in head_deadlines */
     size_t refusals;            /* connections above the limit that still linger */
@@ -86,6 +90,7 @@ struct eio__conn {
     struct eio__bytes in, out; /* read and not handled yet; to be written. Under TLS more is in the bufferevent */
     struct eio__conn *next, *prev;
     struct eio__conn *poke_next;
+    struct eio__greeting *greeting; /* that is still to come; NULL: none is */
     struct eio__request *request;   /* while READING and WAITING */
     struct eio_http_stream *stream; /* while STREAMING; NULL: it was given up, the connection is to be closed */
     struct eio_deadline deadline;
@@ -172,8 +177,16 @@ struct eio__conn *eio__conn_new_tls(struct eio_http *http, evhtp_connection_t *e
 struct eio_offer {
     struct eio__conn *conn; /* NULL: taken */
 };
+/* A header of the PROXY protocol is to come first. 0 or EIO_ENOMEM. */
+int eio__greeting_expect(struct eio__conn *conn);
+int eio__greeting_expect_tls(struct eio__conn *conn, SSL *ssl);
+void eio__greeting_refuse(struct eio_http *http, const struct eio__address *peer, const char *why);
+/* It was read, and says who the peer is: only now it is counted, and may be refused. */
+void eio__http_greeted(struct eio__conn *conn);
 /* The result of a step: it needs more bytes, it did something, the connection is gone. */
 enum eio__step { EIO__STEP_WAIT, EIO__STEP_MORE, EIO__STEP_GONE };
+/* Takes what has come of the header. MORE: it is whole; GONE: the connection is to be dropped, the reason is logged. */
+enum eio__step eio__greeting_read(struct eio__conn *conn);
 /* Collects the body (BODY); hands it on (READING). */
 enum eio__step eio__body_step(struct eio__conn *conn);
 enum eio__step eio__reading_step(struct eio__conn *conn);
@@ -211,6 +224,7 @@ void eio__conn_poke(struct eio__conn *conn);
 void eio__http_run_pokes(evutil_socket_t fd, short what, void *ctx);
 /* A deadline of a connection is due; ctx: the struct eio_http. */
 void eio__conn_on_head_deadline(struct eio_deadline *due, void *ctx);
+void eio__conn_on_greeting_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_body_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_idle_deadline(struct eio_deadline *due, void *ctx);
 void eio__conn_on_drain_deadline(struct eio_deadline *due, void *ctx);

@@ -136,6 +136,16 @@ static void on_readable(struct eio__conn *conn)
         eio__conn_advance(conn);
 }
 
+/* What stands behind the header is still in the socket. */
+static void on_greeting(struct eio__conn *conn)
+{
+    enum eio__step step = eio__greeting_read(conn);
+    if (step == EIO__STEP_GONE)
+        eio__conn_drop(conn);
+    else if (step == EIO__STEP_MORE)
+        eio__http_greeted(conn);
+}
+
 static void on_ready(struct eio__polled *polled, short what)
 {
     struct eio__conn *conn = container_of(polled, struct eio__conn, polled);
@@ -147,7 +157,11 @@ static void on_ready(struct eio__polled *polled, short what)
         }
         if (conn->out.size == 0) eio__conn_on_written(conn);
     }
-    if (what & conn->watched & EV_READ) on_readable(conn);
+    if (!(what & conn->watched & EV_READ)) return;
+    if (conn->greeting)
+        on_greeting(conn);
+    else
+        on_readable(conn);
 }
 
 /* -------------------------------------------------------------- TLS events */

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/listener.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -126,10 +127,37 @@ static enum eio_limit limit_of(struct eio_http *http, const struct eio__listener
     return max && http->private_connections >= max ? EIO_LIMIT_CONNECTIONS : EIO_LIMIT_COUNT;
 }
 
-static void enter(const struct eio__listener *listener, struct eio__conn *conn, enum eio_limit limit)
+/* Negative: out of memory, nothing has happened. */
+static int enter(const struct eio__listener *listener, struct eio__conn *conn, enum eio_limit limit)
 {
+    bool is_proxied = listener->kind.proxied;
+    SSL *ssl = conn->tls ? bufferevent_openssl_get_ssl(conn->bev) : NULL;
+    int failed = !is_proxied ? 0 : ssl ? eio__greeting_expect_tls(conn, ssl) : eio__greeting_expect(conn);
     conn->door = listener->kind.door;
     if (conn->door) conn->http->private_connections++;
+    if (failed) return failed;
+    if (is_proxied)
+        eio__conn_set_state(conn, EIO__H_HEAD);
+    else
+        eio__http_enter(conn, limit);
+    return 0;
+}
+
+/* A proxy speaks for others, so only those are believed that may; who can open a UNIX socket's file may. */
+static bool may_greet(struct eio_http *http, const struct eio__address *peer)
+{
+    if (eio__address_is_unix(peer) || eio__proxies_trust(&http->greeters, peer)) return true;
+    eio__greeting_refuse(http, peer, "the peer is not in proxy_networks");
+    return false;
+}
+
+void eio__http_greeted(struct eio__conn *conn)
+{
+    struct eio_http *http = conn->http;
+    http->stats.connections--; /* it is not one more */
+    enum eio_limit limit = conn->door ? EIO_LIMIT_COUNT : eio__http_limit(http, &conn->peer);
+    http->stats.connections++;
+    eio__conn_set_state(conn, EIO__H_HEAD);
     eio__http_enter(conn, limit);
 }
 
@@ -143,11 +171,12 @@ static void on_plain(struct evconnlistener *socket, evutil_socket_t fd, struct s
     (void)size;
     count_accepted(http, fd, from, &peer);
     enum eio_limit limit = limit_of(http, listener, &peer);
-    struct eio__conn *conn = eio__http_is_flooded(http, limit) ? NULL : eio__conn_new(http, fd, &peer);
-    if (conn)
-        enter(listener, conn, limit);
-    else
+    bool is_refused = eio__http_is_flooded(http, limit) || (listener->kind.proxied && !may_greet(http, &peer));
+    struct eio__conn *conn = is_refused ? NULL : eio__conn_new(http, fd, &peer);
+    if (!conn)
         close(fd);
+    else if (enter(listener, conn, limit))
+        eio__conn_drop(conn);
 }
 
 static evhtp_res on_tls(evhtp_connection_t *evhtp, void *ctx)
@@ -157,9 +186,10 @@ static evhtp_res on_tls(evhtp_connection_t *evhtp, void *ctx)
     struct eio__address peer;
     count_accepted(http, evhtp->sock, evhtp->saddr, &peer);
     enum eio_limit limit = limit_of(http, listener, &peer);
-    struct eio__conn *conn = eio__http_is_flooded(http, limit) ? NULL : eio__conn_new_tls(http, evhtp, &peer);
+    bool is_refused = eio__http_is_flooded(http, limit) || (listener->kind.proxied && !may_greet(http, &peer));
+    struct eio__conn *conn = is_refused ? NULL : eio__conn_new_tls(http, evhtp, &peer);
     if (!conn) return EVHTP_RES_ERROR;
-    enter(listener, conn, limit);
+    if (enter(listener, conn, limit)) eio__conn_break(conn);
     return EVHTP_RES_OK;
 }
 

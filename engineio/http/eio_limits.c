@@ -120,6 +120,7 @@ struct eio__visitor *eio__visitors_get(struct eio__visitors *visitors, const str
 {
     struct eio__address network = network_of(address);
     uint32_t hash = hash_of(visitors, &network);
+    if (eio__address_is_unix(address)) return NULL; /* all of them have the same */
     struct eio__visitor *visitor = find_network(visitors, &network, hash);
     if (visitor) {
         if (visitor->count == 0) eio_deadlines_add(&visitors->idle, &visitor->idle);

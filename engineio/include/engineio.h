@@ -400,6 +400,11 @@ struct eio_options {
                                * not name it. Else ids have 32 characters */
     const uint8_t *machine_key; /* EIO_OWNER_KEY_BYTES, the same on all machines: hides the names; copied */
     struct eio_cors cors;
+    /* NULL: all. Else a session opens only without an Origin, as programs ask, or with one of these:
+     * "https://a.example,
+     * /\\.b\\.example$/", as cors.origin. Cookies or an address that a browser has must not open one for a strange
+     * page, and a WebSocket is not protected by CORS. 403 */
+    const char *allowed_origins;
 };
 EIO_API void eio_options_init(struct eio_options *options);
 
@@ -511,6 +516,8 @@ EIO_API void eio_server_reply(struct eio_server *server, struct eio_http_request
 EIO_API struct eio_http_stream *eio_server_stream(struct eio_server *server, struct eio_http_request *request,
                                                   const struct eio_http_reply *reply,
                                                   const struct eio_http_stream_options *options);
+/* No more sessions open: 503, and the connection is closed, so that the next attempt reaches another node. */
+EIO_API void eio_server_stop_opening(struct eio_server *server);
 /* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
 EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
 
@@ -524,6 +531,7 @@ EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_se
 /* Counters since the server was made; eio_server_get_stats() fills them in. */
 struct eio_server_stats {
     uint64_t opened, closed[8 /* by enum eio_close_reason */], handshakes_refused, posts_refused, upgrades;
+    uint64_t origins_refused; /* of those handshakes: allowed_origins */
     uint64_t messages_in, messages_out, bytes_in, bytes_out;
     uint64_t dropped_volatile, dropped_oldest, queue_full, reads_paused, reads_sliced, deflates_sliced, writes,
         partial_writes;

@@ -150,11 +150,14 @@ struct eio_http_options {
     int backlog;                    /* 1024 */
     size_t max_private_connections; /* 64 at doors other than 0, for which the two limits above do not count; above: 503
                                      * and close; 0 = no limit */
-    uint32_t reserved_descriptors;  /* 32 of the process's limit are not given to connections, but stay for files, logs
-                                     * and connections of the process itself; those beyond wait to be accepted */
-    bool reuse_port;                /* false */
-    const char *tls_cert_file;      /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
-    const char *tls_key_file;       /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
+    const char *proxy_networks; /* "127.0.0.0/8,::1", as trusted_proxies: who may connect to a listener that is proxied;
+                                 * who can open a UNIX socket's file always may */
+    uint32_t proxy_header_timeout_ms; /* 3000: for the header of the PROXY protocol to arrive */
+    uint32_t reserved_descriptors; /* 32 of the process's limit are not given to connections, but stay for files, logs
+                                    * and connections of the process itself; those beyond wait to be accepted */
+    bool reuse_port;               /* false */
+    const char *tls_cert_file;     /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
+    const char *tls_key_file;      /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
@@ -163,6 +166,8 @@ EIO_API void eio_http_options_init(struct eio_http_options *options);
  * logs what is wrong with an expression). NULL is usable. */
 EIO_API bool eio_trusted_proxies_are_valid(const char *list);
 EIO_API bool eio_cors_origin_is_valid(const char *origin);
+/* The same of allowed_origins. */
+EIO_API bool eio_allowed_origins_are_valid(const char *origins);
 
 /* Returns NULL if out of memory, or if trusted_proxies or the TLS files are bad; what is wrong with them is logged. */
 EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options);
@@ -182,6 +187,9 @@ struct eio_http_listener {
     int take_fd; /* as that of eio_http_listen_fd() */
     uint8_t door;
     bool plain; /* does not speak TLS, even if there is a certificate */
+    /* Each connection begins with a header of the PROXY protocol, version 1 or 2, before TLS: its peer is who that
+     * says. Without one it is closed; nothing is guessed. */
+    bool proxied;
 };
 /* Returns 0, EIO_EINVAL (no such door), EIO_ENOMEM, EIO_ESYS. */
 EIO_API int eio_http_listen_on(struct eio_http *http, const struct eio_http_listener *listener);
@@ -211,6 +219,7 @@ EIO_API int eio_http_route_doors(struct eio_http *http, const char *path, unsign
 /* Counters since the server was made; eio_http_get_stats() fills them in. */
 struct eio_http_stats {
     uint64_t accepted, requests, refused, timeouts, aborted, tls_errors;
+    uint64_t proxy_errors;         /* connections closed for want of a sound header of the PROXY protocol */
     uint64_t adopted, handed_over; /* connections that came from another node, or went there */
     uint64_t bytes_in, bytes_out;
     uint64_t limit_hits[EIO_LIMIT_COUNT];

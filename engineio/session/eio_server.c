@@ -59,6 +59,7 @@ static bool copy_options(struct eio_options *options)
 {
     struct eio_cors *cors = &options->cors;
     bool ok = copy_string(&options->path);
+    ok = copy_string(&options->allowed_origins) && ok;
     ok = copy_string(&options->initial_packet) && ok;
     ok = copy_string(&options->cookie.name) && ok;
     ok = copy_string(&options->cookie.path) && ok;
@@ -78,6 +79,7 @@ static void free_string(const char *string)
 static void free_options(struct eio_options *options)
 {
     free_string(options->path);
+    free_string(options->allowed_origins);
     free_string(options->initial_packet);
     free_string(options->cookie.name);
     free_string(options->cookie.path);
@@ -216,6 +218,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
         server->ws_limits[deflate] = (struct eio__ws_limits){o->max_payload_bytes, o->max_fragments, deflate};
     bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
     ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
+    ok = ok && eio__allowed_origins_init(&server->allowed_origins, o->allowed_origins) == 0;
     eio__ws_pauses_init(server);
     eio__deflating_init(server);
     eio__inboxes_init(server);
@@ -244,6 +247,11 @@ void eio_server_set_foreign(struct eio_server *server, eio_foreign_fn fn, void *
 {
     server->foreign = fn;
     server->foreign_ctx = ctx;
+}
+
+void eio_server_stop_opening(struct eio_server *server)
+{
+    server->leaving = true;
 }
 
 void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason)
@@ -282,6 +290,7 @@ void eio_server_free(struct eio_server *server)
     eio__visitors_clear(&server->visitors);
     eio__own_ids_clear(&server->own_ids);
     eio__cors_origins_clear(&server->origins);
+    eio__cors_origins_clear(&server->allowed_origins);
     eio__watch_free(server->watch);
     eio_frame_unref(server->ping_frame);
     free_options(&server->options);

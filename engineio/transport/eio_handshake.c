@@ -111,7 +111,7 @@ static enum eio_limit session_limit(const struct eio_server *server, const struc
 /* Whether one more may open; if not, that was answered. */
 static bool may_open(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
-    if (server->closing) {
+    if (server->closing || server->leaving) {
         struct eio_http_reply reply = {503, "text/plain", "The server is shutting down", 27, NULL, 0, true};
         eio_http_reply(request, &reply);
         return false;
@@ -284,6 +284,10 @@ void eio_deny(struct eio_admission *admission, const char *message)
 
 static void handshake(struct eio_server *server, struct eio_http_request *request, const struct ask *asked)
 {
+    if (!eio__origin_is_allowed(&server->allowed_origins, request->head)) {
+        eio__server_refuse_origin(server, request);
+        return;
+    }
     enum eio_limit limit = server->closing ? EIO_LIMIT_COUNT : handshake_limit(server, request->head);
     if (limit != EIO_LIMIT_COUNT) {
         eio__server_refuse_limit(server, request, limit);

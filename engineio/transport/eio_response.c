@@ -222,6 +222,25 @@ void eio__server_refuse(struct eio_server *server, struct eio_http_request *requ
             .status = error == EIO__ERROR_FORBIDDEN ? 403 : 400, .type = "application/json", .body = body, .size = n});
 }
 
+void eio__server_refuse_origin(struct eio_server *server, struct eio_http_request *request)
+{
+    static const char text[] = "Origin not allowed";
+    server->stats.handshakes_refused++;
+    server->stats.origins_refused++;
+    if (server->hooks.on_connection_error)
+        server->hooks.on_connection_error(request->head, EIO__ERROR_FORBIDDEN, error_texts[EIO__ERROR_FORBIDDEN],
+                                          "ORIGIN", server->hooks_ctx);
+    if (request->is_upgrade) {
+        struct eio_http_reply reply = {403, "text/plain", text, sizeof text - 1, NULL, 0, true};
+        eio_http_reply(request, &reply);
+        return;
+    }
+    char body[128];
+    size_t n = put_error(body, sizeof body, EIO__ERROR_FORBIDDEN, text);
+    eio__server_reply(server, request,
+                      &(struct eio__answer){.status = 403, .type = "application/json", .body = body, .size = n});
+}
+
 void eio__server_refuse_limit(struct eio_server *server, struct eio_http_request *request, enum eio_limit limit)
 {
     static const struct eio_http_reply_field again = {"Retry-After", "1"};

@@ -274,6 +274,9 @@ ROOMS_API bool rooms_redis_url_is_valid(const char *url, const char **why);
  * memory is short or the options are not valid; why (may be NULL) is then an English text. */
 ROOMS_API struct rooms_redis *rooms_redis_new(struct event_base *base, const struct rooms_redis_options *options,
                                               const char **why);
+/* Reads the certificates and the authority of the options anew, for connections from now on. ROOMS_EINVAL, with an
+ * English text in why: they cannot be used, the former ones stay. Without TLS nothing happens. */
+ROOMS_API int rooms_redis_reload_tls(struct rooms_redis *redis, const char **why);
 /* After all its adapters, and never from one of its own callbacks. What waits is written if it can be at once. Accepts
  * NULL. */
 ROOMS_API void rooms_redis_free(struct rooms_redis *redis);

@@ -419,6 +419,16 @@ static bool prepare_tls(struct rooms_redis *redis, const char **why)
     return redis->tls != NULL;
 }
 
+int rooms_redis_reload_tls(struct rooms_redis *redis, const char **why)
+{
+    if (!redis->tls) return 0;
+    SSL_CTX *context = rooms__tls_context_new(&redis->options, why);
+    if (!context) return ROOMS_EINVAL;
+    SSL_CTX_free(redis->tls); /* connections hold references of their own */
+    redis->tls = context;
+    return 0;
+}
+
 static void clear_parts(struct rooms_redis *redis)
 {
     for (size_t i = 0; i < ROOMS__CONN_COUNT; i++) rooms__conn_clear(&redis->conns[i]);

@@ -1,6 +1,8 @@
 // Redis by TLS, with a certificate for each side, and users with no more rights than an adapter needs.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { createClient } from "redis";
 import { Authority } from "./lib/certificates.mjs";
@@ -118,3 +120,34 @@ for (const [adapter, rules] of Object.entries(rights)) {
   });
 }
 
+// Redis has got certificates of another authority, and so has the node: at SIGHUP it reads them, and comes back.
+test_("new certificates are read at SIGHUP", async () => {
+  process.env.TEST_PARLEY ??= process.env.PARLEY;
+  const { startParley } = await import("../browser/server.mjs");
+  const folder = mkdtempSync(join(tmpdir(), "parley-redis-certificates-"));
+  const paths = Object.fromEntries(["ca", "cert", "key"].map((name) => [name, join(folder, `${name}.pem`)]));
+  const use = (from) => { for (const [name, path] of Object.entries(paths)) copyFileSync(from[name], path); };
+  use(client);
+  let redis = await startRedis({ tls: server });
+  const parley = await startParley("--redis", redis.url, "--redis-tls-ca", paths.ca, "--redis-tls-cert", paths.cert, "--redis-tls-key", paths.key);
+  try {
+    const state = async () => (await (await fetch(`${parley.url}/health`)).json()).redis;
+    await until(async () => (await state()) === "ok", () => parley.output);
+    await redis.kill();
+    redis = await startRedis({ port: redis.port, tls: other.issue("redis", "DNS:localhost", "IP:127.0.0.1") });
+    await until(() => /certificate|self.signed/i.test(parley.output.slice(-4000)), () => parley.output);
+    assert.equal(await state(), "away");
+    use(other.issue("client"));
+    parley.child.kill("SIGHUP");
+    await until(() => parley.output.includes("redis: certificates reloaded"), () => parley.output);
+    await until(async () => (await state()) === "ok", () => parley.output.slice(-4000));
+    writeFileSync(paths.cert, "nothing");
+    parley.child.kill("SIGHUP");
+    await until(() => parley.output.includes("redis: cannot reload certificates"), () => parley.output);
+    assert.equal(await state(), "ok");
+  } finally {
+    await parley.stop();
+    await redis.stop();
+    rmSync(folder, { recursive: true });
+  }
+});

@@ -36,6 +36,7 @@ const IMPOSSIBLE = {
   models_file: [GONE, FOLDER, EMPTY, HALF, OTHER], mcp_file: [GONE, FOLDER, EMPTY, HALF, OTHER], assistants_file: [GONE, FOLDER, EMPTY, HALF, OTHER],
   redaction: [GONE, FOLDER], alert_rules: [GONE, FOLDER, HALF, OTHER], public_url: ["x", "ftp://x", "https://x/y", "https://x/", "https://x?y"],
   summary_model: ["nobody"], emit_secret: ["x", "whsec_!!"], hook_url: ["x", "http://"], hook_secret: ["whsec_x"], hook_events: [",,", "a b"], hook_asks: [",,"],
+  allowed_origins: ["*", "x", "/(/", "http://a/", ","], proxy_networks: ["10.0.0.0/99", "x"],
   listen: ["x", "127.0.0.1", "::1:80", "127.0.0.1:70000", "unix:", "unix:x", "127.0.0.1:0,", "127.0.0.1:0 fast"], operator_listen: ["localhost"],
   unix_socket_mode: ["", "rw", "888", "1777"], unix_socket_owner: [":", "a:b:c", "a b"],
   frame_ancestors: ["x y", "http://a;b"], admin_password: ["short", "$argon2id$x"], admin_password_file: [GONE, EMPTY], admin_user: [""],

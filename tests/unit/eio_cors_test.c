@@ -210,6 +210,56 @@ static void a_preflight_may_be_passed_on(void **state)
     assert_false(answers);
 }
 
+static bool allows(const char *list, const char *fields)
+{
+    char request[2048];
+    struct eio__gate_limits limits = {16384, 8192, 100};
+    struct eio__gate_head head;
+    struct eio__fault fault;
+    struct eio__cors_origins origins;
+    snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: localhost\r\n%s\r\n", fields);
+    assert_true(eio__gate_parse((uint8_t *)request, strlen(request), &limits, &head, &fault) > 0);
+    assert_int_equal(eio__allowed_origins_init(&origins, list), 0);
+    bool allowed = eio__origin_is_allowed(&origins, head.take_head);
+    eio__cors_origins_clear(&origins);
+    free(head.take_head);
+    return allowed;
+}
+
+/* RFC 6455, section 10.2: who wants only its own pages compares the Origin. */
+static void only_listed_origins_are_allowed(void **state)
+{
+    static const char list[] = "https://a.example, /^https:\\/\\/[a-z]+\\.b\\.example$/i";
+    (void)state;
+    assert_true(allows(NULL, "Origin: https://evil.example\r\n"));
+    assert_true(allows(list, ""));
+    assert_true(allows(list, "Origin: https://a.example\r\n"));
+    assert_true(allows(list, "Origin: https://X.b.example\r\n"));
+    assert_true(allows("https://a.example", "Origin: https://a.example\r\n"));
+    static const char *const strange[] = {"https://evil.example",
+                                          "http://a.example",
+                                          "https://a.example:8443",
+                                          "https://a.example.evil.example",
+                                          "https://x.b.example.evil.example",
+                                          "null",
+                                          "",
+                                          "https://a.exampl"};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        char field[128];
+        snprintf(field, sizeof field, "Origin: %s\r\n", strange[i]);
+        assert_false(allows(list, field));
+        assert_false(allows("https://a.example", field));
+    }
+    char endless[1100] = "Origin: https://";
+    memset(endless + 16, 'a', 1000);
+    memcpy(endless + 1016, "\r\n", 3);
+    assert_false(allows("/a/", endless)); /* longer than any is compared */
+    assert_true(allows("/a/", "Origin: https://a\r\n"));
+    assert_true(eio_allowed_origins_are_valid(list));
+    assert_false(eio_allowed_origins_are_valid("*"));
+    assert_false(eio_allowed_origins_are_valid(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +274,7 @@ int main(void)
         cmocka_unit_test(an_expression_that_is_none_is_refused),
         cmocka_unit_test(a_function_decides_on_origins),
         cmocka_unit_test(a_preflight_may_be_passed_on),
+        cmocka_unit_test(only_listed_origins_are_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
