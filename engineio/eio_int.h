@@ -93,6 +93,8 @@ struct eio_loop {
     uint64_t cut_at_us;           /* when the turn is to end; 0: not looked at the clock yet */
     bool cut;                     /* it was ended so */
     bool was_long;                /* an event was: the clock is to be read before the next */
+    uint64_t large_us;            /* when the turn began, for messages that take long; 0: none came yet */
+    bool large_waits;             /* a message that takes long had no room in a turn, and gets it in the next */
     bool is_behind;               /* the turn began with writes that the one before had no time for */
     size_t write_units;           /* written since the clock was looked at */
     uint64_t writes_end_us;       /* when the turn is to stop writing; 0: not looked at the clock yet */
@@ -124,6 +126,9 @@ static inline void eio__loop_begin_work(struct eio_loop *loop)
 }
 /* When something ends that may have share_us of a turn, and less of one that has lasted long already. */
 uint64_t eio__loop_share_end_us(const struct eio_loop *loop, uint64_t now_us, uint64_t share_us);
+/* Whether the turn has room for a message of n bytes, which is scanned and handled in one piece. Large ones that come
+ * when it has lasted long already wait for the next, which reads less before them. */
+bool eio__loop_has_time_for(struct eio_loop *loop, size_t n);
 /* What eio__loop_may_write() answers once enough was written to look at the clock. */
 bool eio__loop_has_time_to_write(struct eio_loop *loop);
 /* So much was written to a peer, or is about to be. */

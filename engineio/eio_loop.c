@@ -201,6 +201,17 @@ uint64_t eio__loop_share_end_us(const struct eio_loop *loop, uint64_t now_us, ui
     return turn_us > least_us ? turn_us : least_us;
 }
 
+bool eio__loop_has_time_for(struct eio_loop *loop, size_t n)
+{
+    enum { LARGE_BYTES = 256 * 1024, BYTES_PER_US = 800 }; /* scanned and handled: as text that is slow to scan */
+    if (n < LARGE_BYTES) return true;
+    uint64_t now_us = eio__loop_slice_clock_us(loop);
+    if (!loop->large_us) loop->large_us = loop->fake_clock ? now_us : loop->began_us;
+    bool has_time = now_us - loop->large_us + n / BYTES_PER_US <= EIO__TURN_MS * 1000u;
+    if (!has_time) loop->large_waits = true;
+    return has_time;
+}
+
 /* A message to very many, or large ones to many, would keep everybody waiting until the last of them has it. */
 bool eio__loop_has_time_to_write(struct eio_loop *loop)
 {
@@ -379,7 +390,9 @@ int eio_loop_turn(struct eio_loop *loop, int wait_ms)
     loop->events = 0;
     loop->cut_at_us = 0;
     loop->cut = loop->was_long = false;
-    loop->is_behind = has_to_flush(loop);
+    loop->is_behind = has_to_flush(loop) || loop->large_waits;
+    loop->large_waits = false;
+    loop->large_us = 0;
     arm_timer(loop); /* what was started between turns */
     bool wait = wait_ms != 0 && !loop->fake_clock && !has_to_flush(loop) && !loop->unfinished;
     int result = run_events(loop, wait);

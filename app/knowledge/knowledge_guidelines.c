@@ -91,7 +91,10 @@ int knowledge_guidelines_parse(struct knowledge_documents *documents, const char
     size_t before = documents->count;
     int failed = 0;
     if (!json_is_object(root)) {
-        snprintf(error, error_size, "%s: %s (line %d)", name, root ? "not a JSON object" : where.text, where.line);
+        if (root)
+            snprintf(error, error_size, "%s: not a JSON object", name);
+        else
+            snprintf(error, error_size, "%s: %s (line %d)", name, where.text, where.line);
         json_decref(root);
         return EIO_EINVAL;
     }

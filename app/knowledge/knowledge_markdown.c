@@ -17,6 +17,7 @@ struct markdown {
     char *titles[LEVELS];       /* the headings above the section, by level; NULL if absent */
     size_t level;               /* of the section's heading, 0: before the first */
     struct knowledge_text text; /* of the section */
+    bool says_something;        /* the text is more than lines across the page */
 };
 
 /* ------------------------------------------------------------------- lines */
@@ -171,6 +172,9 @@ static int end_section(struct markdown *md)
 {
     cut_blanks(&md->text);
     if (md->text.failed) return EIO_ENOMEM;
+    bool says_something = md->says_something;
+    md->says_something = false;
+    if (!says_something) md->text.n = 0;
     if (!md->text.n) return 0;
     const char *title = md->level ? md->titles[md->level - 1] : NULL;
     return title && knowledge_is_says(eio_str(title)) ? end_phrases(md) : add_section(md);
@@ -208,10 +212,14 @@ static void append_block(struct markdown *md, cmark_node *block)
     cmark_node *next = cmark_node_next(block);
     const char *start = md->lines[cmark_node_get_start_line(block) - 1];
     const char *end = next ? md->lines[cmark_node_get_start_line(next) - 1] : start + strlen(start);
+    size_t before = md->text.n;
     if (cmark_node_get_type(block) == CMARK_NODE_HTML_BLOCK)
         append_html(&md->text, cmark_node_get_literal(block));
     else
         knowledge_text_append(&md->text, start, (size_t)(end - start));
+    if (md->text.failed || cmark_node_get_type(block) == CMARK_NODE_THEMATIC_BREAK) return;
+    if (md->text.n > before && knowledge_trim((struct eio_str){md->text.p + before, md->text.n - before}).n)
+        md->says_something = true;
 }
 
 static int read_blocks(struct markdown *md, cmark_node *root)

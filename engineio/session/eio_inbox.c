@@ -65,15 +65,24 @@ int eio__inbox_await_turn(struct eio__inbox *inbox)
     return eio_timer_start(&all->timer, 0);
 }
 
+/* Whether the turn can have another large packet; the first of a turn always finds room, or it would never. */
+static bool may_go_on(struct eio_loop *loop, const struct eio__inbox *inbox, bool is_first)
+{
+    bool has_time = eio__loop_has_time_for(loop, inbox->first ? inbox->first->packet.n : 0);
+    return inbox->turn != loop->stats.turns && (is_first || has_time);
+}
+
 /* All that wait get theirs in one turn, which must not be longer because they are many: the row has one slice. */
 static void run_slice(void *ctx)
 {
     struct eio_server *server = ctx;
+    bool is_first = true;
     struct eio__inboxes *all = &server->inboxes;
     uint64_t now_us = eio__loop_slice_clock_us(server->loop);
     uint64_t end_us = eio__loop_share_end_us(server->loop, now_us, EIO__SLICE_US);
-    while (all->first && now_us < end_us) {
+    while (all->first && now_us < end_us && may_go_on(server->loop, all->first, is_first)) {
         struct eio__inbox *inbox = all->first;
+        is_first = false;
         eio__inbox_stop_waiting(inbox);
         inbox->deliver(inbox, now_us + SHARE_US < end_us ? now_us + SHARE_US : end_us);
         now_us = eio__loop_slice_clock_us(server->loop);

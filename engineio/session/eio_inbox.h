@@ -27,6 +27,7 @@ struct eio__inbox {
     uint8_t fault;                 /* enum eio_close_reason, for which the session ends behind what waits */
     const char *fault_detail;      /* NULL: none */
     struct eio__inbox *next, **at; /* there; what points at it */
+    uint64_t turn;                 /* of the loop, which had no time for its first packet; 0: another reason */
     eio__deliver_fn deliver;
 };
 

@@ -71,8 +71,12 @@ int eio__receive(struct eio_session *session, const struct eio__packet *packet, 
 {
     bool waits = packet->type == EIO__MESSAGE || packet->type == EIO__CLOSE;
     if (session->inbox && session->inbox->fault_detail) return 1; /* nothing of this peer is understood any more */
-    if (!session->inbox && eio__loop_slice_is_over(session->server->loop, packet->n, EIO__SLICE_US)) {
+    struct eio_loop *loop = session->server->loop;
+    bool is_over = !session->inbox && eio__loop_slice_is_over(loop, packet->n, EIO__SLICE_US);
+    bool has_time = session->inbox || eio__loop_has_time_for(loop, packet->n);
+    if (is_over || !has_time) {
         if (open_inbox(session)) eio__inbox_await_turn(session->inbox);
+        if (session->inbox && !has_time) session->inbox->turn = loop->stats.turns;
         session->server->stats.reads_sliced++;
     }
     if (!session->inbox || !waits) return on_packet(session, packet, head);

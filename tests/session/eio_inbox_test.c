@@ -19,6 +19,7 @@ static int setup(void **state)
 {
     (void)state;
     fixture_init(&f);
+    f.options.max_payload_bytes = 5000000;
     f.options.ping_interval_ms = 300;
     f.options.ping_timeout_ms = 200;
     f.on_message = count_and_hold;
@@ -308,6 +309,38 @@ static void many_peers_whose_packets_take_long_do_not_make_a_turn_longer(void **
     for (int i = 0; i < PEERS; i++) close(fds[i]);
 }
 
+/* The last bytes of large messages arrive together: each is one piece of work. */
+static void large_messages_of_several_peers_have_turns_of_their_own(void **state)
+{
+    enum { PEERS = 3, BYTES = 5000000, LAST = 100 };
+    static uint8_t bytes[14 + BYTES];
+    int fds[PEERS];
+    (void)state;
+    f.echo = false;
+    memcpy(bytes, "\x81\xff\0\0\0\0\0\x4c\x4b\x40\0\0\0\0004", 15);
+    memset(bytes + 15, 'x', BYTES - 1);
+    for (int i = 0; i < PEERS; i++) {
+        fds[i] = peer_open(&f);
+        for (size_t at = 0; at < sizeof bytes - LAST;) {
+            ssize_t n = send(fds[i], bytes + at, sizeof bytes - LAST - at, MSG_DONTWAIT);
+            if (n > 0) at += (size_t)n;
+            turn(&f);
+        }
+        turn(&f);
+    }
+    messages = 0;
+    f.loop->fake_step_us = 1;
+    message_us = 4900; /* the first leaves room for another by the clock alone */
+    for (int i = 0; i < PEERS; i++) assert_int_equal(write(fds[i], bytes + sizeof bytes - LAST, LAST), LAST);
+    for (int done = 1; done <= PEERS; done++) {
+        f.log[0] = '\0';
+        turn(&f);
+        assert_int_equal(messages, done);
+    }
+    message_us = 0;
+    for (int i = 0; i < PEERS; i++) close(fds[i]);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -325,6 +358,7 @@ int main(void)
         TEST(a_post_while_another_waits_closes_the_session),
         TEST(many_peers_with_much_to_say_do_not_make_a_turn_longer),
         TEST(many_peers_whose_packets_take_long_do_not_make_a_turn_longer),
+        TEST(large_messages_of_several_peers_have_turns_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

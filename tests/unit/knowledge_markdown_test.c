@@ -197,6 +197,17 @@ static void assert_refused(const char *name, const void *bytes, size_t n, const 
     if (!strstr(error, name) || !strstr(error, why)) fail_msg("\"%s\" does not say \"%s\"", error, why);
 }
 
+static void a_line_across_the_page_is_no_text_of_its_own(void **state)
+{
+    (void)state;
+    parse("---\n\n# One\n\nText.\n\n---\n\n# Two\n\n***\n\n<!-- later -->\n\n## Three\n\n---\n\nMore.\n");
+    assert_int_equal(documents.count, 2);
+    assert_string_equal(documents.list[0].title, "One");
+    assert_string_equal(documents.list[0].text, "Text.\n\n---\n");
+    assert_string_equal(documents.list[1].title, "Three");
+    assert_string_equal(documents.list[1].text, "---\n\nMore.\n");
+}
+
 static void encodings_are_recognised_or_refused_with_the_byte(void **state)
 {
     static const char le[] = "\xff\xfe#\0 \0\xfc\0\n\0a\0\n\0", be[] = "\xfe\xff\0#\0 \0\xfc\0\n\0a\0\n";
@@ -260,6 +271,7 @@ int main(void)
         TEST(line_ends_and_marks_do_not_matter),
         TEST(long_headings_have_ids_of_their_own),
         TEST(names_beyond_ascii_are_told_apart),
+        TEST(a_line_across_the_page_is_no_text_of_its_own),
         TEST(encodings_are_recognised_or_refused_with_the_byte),
         TEST(files_that_hold_no_documents_are_refused_with_their_name),
     };

@@ -44,6 +44,7 @@ static size_t import(const char *name, const char *text)
     struct knowledge_import file = {.source = name, .text = eio_str(text)};
     char error[512] = "";
     if (knowledge_import(f.store, &file, error, sizeof error)) fail_msg("%s", error);
+    f.knowledge->build_s = 0; /* an index that took long to build rests for a while: on a busy machine any does */
     return file.count;
 }
 
