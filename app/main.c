@@ -265,7 +265,13 @@ static int check_data(const struct kit_config *config)
     return EXIT_USAGE;
 }
 
-/* The directory of the key is made by the store at the server's first start; the command may come first. */
+/* A key of the user's, for which no directory is needed. */
+static bool has_own_key(const struct kit_config *config)
+{
+    return config->jwt_key_file[0] || config->jwt_secret[0];
+}
+
+/* The directory of the development key is made by the store at the server's first start; the command may come first. */
 static int print_token(const struct kit_config *config, const struct kit_flag *flags)
 {
     char error[512], *end;
@@ -278,7 +284,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
         fprintf(stderr, "parley: option --ttl: invalid value '%s' (allowed: 1 to 315360000 seconds)\n", ttl_text);
         return EXIT_USAGE;
     }
-    if (kit_store_make_directory(config, error, sizeof error) ||
+    if ((!has_own_key(config) && kit_store_make_directory(config, error, sizeof error)) ||
         kit_jwt_load(&jwt, config, &is_development, error, sizeof error)) {
         kit_jwt_clear(&jwt);
         return fail_start(error);
@@ -354,7 +360,7 @@ static int run_command(struct invocation *run, struct kit_config *config)
 {
     const struct kit_flag *own = run->flags + COMMON_FLAGS;
     bool needs_data =
-        run->command != SERVE && run->command != MCP_CLIENT && !(run->command == TOKEN && config->jwt_key_file[0]);
+        run->command != SERVE && run->command != MCP_CLIENT && !(run->command == TOKEN && has_own_key(config));
     int status = needs_data ? check_data(config) : EXIT_SUCCESS;
     if (status) return status;
     if (run->command == TOKEN) return print_token(config, own);

@@ -311,6 +311,10 @@ test("the same over HTTP", async () => {
   assert.equal((await request("/rest/transcription", { speaker: "agent", text: "c", odd: 1 }, tokens.feed))[1].seq, 3);
   assert.equal((await request("/rest/transcription", { call_id: "other", speaker: "agent", text: "c" }, tokens.feed))[0], 400);
   assert.equal((await request("/rest/status", { status: "ended" }, tokens.feed))[1].seq, 4);
+  const isOfCall = ({ call_id: id }) => id === "rest";
+  await until(() => alice.seen("call:status").some(({ status: now }) => now === "ended"), "the status that was posted alone");
+  const stored = (await alice.ask("call:subscribe", { call_id: "rest" })).transcript;
+  assert.ok([...alice.seen("call:status"), ...alice.seen("transcription:update"), ...stored].every(isOfCall), "what is posted alone has its call");
   assert.equal((await request("/rest/nothing", {}, tokens.feed))[0], 404);
   assert.equal((await request("/none/status", { status: "ended" }, tokens.feed))[0], 404);
   for (const [path, method, allow] of [["", "PUT", "GET, HEAD, POST"], ["/rest/status", "GET", "POST"]]) {

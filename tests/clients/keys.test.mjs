@@ -1,8 +1,9 @@
 // Keys for tokens: several by name, out of files and out of a set that is fetched, and those that Parley signs with.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { createHmac, generateKeyPairSync, sign } from "node:crypto";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -74,6 +75,27 @@ test("with a private Ed25519 key Parley signs what others can check", async () =
   });
   const { code } = await runParley("token", "--data", folder, "--jwt-algorithm", "EdDSA", "--jwt-key-file", file("public.pem", pem(own.publicKey)));
   assert.equal(code, 1, "a public key cannot sign");
+});
+
+test("commands make no data directory by accident, and none to sign with a key that they are given", async () => {
+  const empty = join(folder, "empty"), key = "k".repeat(40);
+  mkdirSync(empty);
+  const run = (...words) => new Promise((resolve) => {
+    const child = execFile(process.env.TEST_PARLEY, words, { cwd: empty }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+    child.stdin.end("a long password\n");
+  });
+  const config = file("token.conf", `jwt_key_file = ${file("token.key", key)}\n`), documents = file("document.md", "# A\n\nb\n");
+  for (const words of [["token"], ["user", "list"], ["user", "add", "ann"], ["import-documents", documents], ["learn", documents], ["expand-documents"]]) {
+    const { code, stderr } = await run(...words);
+    assert.deepEqual([code, /no directory 'data' here/.test(stderr)], [2, true], `${words}: ${stderr}`);
+  }
+  for (const words of [["--config", config], ["--jwt-key-file", join(folder, "token.key")], ["--jwt-secret", key]]) {
+    const { code, stdout, stderr } = await run("token", ...words, "--role", "admin");
+    assert.equal(code, 0, stderr);
+    const [head, claims, signature] = stdout.trim().split(".");
+    assert.equal(createHmac("sha256", key).update(`${head}.${claims}`).digest("base64url"), signature);
+  }
+  assert.deepEqual(readdirSync(empty), []);
 });
 
 test("a set of keys is fetched, kept while it cannot be, and fetched again for a key that is new", async () => {
