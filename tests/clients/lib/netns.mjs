@@ -49,7 +49,7 @@ export class Network {
   // A host: { address, prefix }; prefix is put before a command to run it there.
   async add() {
     const number = 10 + this.hosts.length;
-    const holder = spawn("unshare", ["--net", "sleep", "600"], { stdio: "ignore" });
+    const holder = spawn("unshare", ["--net", "setpriv", "--pdeathsig", "KILL", "sleep", "infinity"], { stdio: "ignore" });
     await once(holder, "spawn");
     const prefix = ["nsenter", `--net=/proc/${holder.pid}/ns/net`, "--"];
     const own = spawnSync("readlink", ["/proc/self/ns/net"], { encoding: "utf8" }).stdout;
