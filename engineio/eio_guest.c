@@ -10,6 +10,7 @@
 
 enum {
     LOOK_US = 50000,     /* between two looks at its timers: one that was started just now may be late by that */
+    QUIET_US = 1000000,  /* the same if it has no timers and nothing shows that it has got one */
     LOOK_EVENTS_US = 10, /* more for each of its events: a look goes through all of them */
     FDS_BEYOND = 64,     /* so many above those that were opened with it are tried */
 };
@@ -64,8 +65,12 @@ void eio__guest_run(struct eio_loop *loop)
 
 void eio__guest_run_due(struct eio_loop *loop)
 {
-    const struct eio__guest *guest = &loop->guest;
+    struct eio__guest *guest = &loop->guest;
     bool is_due = guest->due_us != UINT64_MAX && guest->due_us <= base_clock_coarse_us();
+    if (is_due) { /* the next one is looked for before the loop waits */
+        guest->due_us = UINT64_MAX;
+        guest->look_us = 0;
+    }
     if (is_due || eio__guest_has_active(loop)) eio__guest_run(loop);
 }
 
@@ -90,13 +95,28 @@ static int look_at_event(const struct event_base *base, const struct event *even
     return 0;
 }
 
+static int count_events(const struct eio_loop *loop)
+{
+    return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
+}
+
+/* Without timers and with as many events as at the last look, it hardly has one now: only if as many others went. */
+static uint64_t next_look_us(const struct eio_loop *loop)
+{
+    const struct eio__guest *guest = &loop->guest;
+    bool is_quiet = guest->quiet_us > guest->look_us && guest->event_count == count_events(loop);
+    return is_quiet ? guest->quiet_us : guest->look_us;
+}
+
 static void look_at_timers(struct eio_loop *loop, uint64_t now_us)
 {
     struct eio__guest *guest = &loop->guest;
     struct look look = {.due_us = UINT64_MAX};
     event_base_foreach_event(loop->base, look_at_event, &look);
     guest->due_us = look.due_us;
+    guest->event_count = count_events(loop);
     guest->look_us = now_us + LOOK_US + look.events * LOOK_EVENTS_US;
+    guest->quiet_us = now_us + (look.due_us == UINT64_MAX ? QUIET_US : 0);
     guest->is_stale = false;
 }
 
@@ -109,9 +129,13 @@ int eio__guest_wait_ms(struct eio_loop *loop)
 {
     struct eio__guest *guest = &loop->guest;
     uint64_t now_us = base_clock_coarse_us(), timer_ms = eio__timers_next_ms(loop), wait_us = UINT64_MAX;
-    if (guest->is_stale && now_us >= guest->look_us) look_at_timers(loop, now_us);
+    uint64_t look_us = guest->is_stale ? next_look_us(loop) : UINT64_MAX;
+    if (now_us >= look_us) {
+        look_at_timers(loop, now_us);
+        look_us = UINT64_MAX;
+    }
     if (guest->due_us != UINT64_MAX) wait_us = time_until(guest->due_us, now_us);
-    if (guest->is_stale && time_until(guest->look_us, now_us) < wait_us) wait_us = time_until(guest->look_us, now_us);
+    if (look_us != UINT64_MAX && time_until(look_us, now_us) < wait_us) wait_us = time_until(look_us, now_us);
     if (timer_ms != UINT64_MAX && time_until(timer_ms * 1000u, now_us + EIO__CLOCK_STEP_US) < wait_us) {
         uint64_t timer_us = time_until(timer_ms * 1000u, base_clock_us()); /* ours are not to be late */
         if (timer_us < wait_us) wait_us = timer_us;

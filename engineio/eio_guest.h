@@ -14,8 +14,10 @@ struct eio__guest {
     bool is_stale; /* something ran since its timers were looked at */
     bool was_cut;  /* its events ended the last turn: in the next the others come first */
     struct eio__polled polled;
-    uint64_t due_us;  /* when its first timer is, by the coarse clock; UINT64_MAX: it has none */
-    uint64_t look_us; /* not before then are its timers looked at again */
+    uint64_t due_us;   /* when its first timer is, by the coarse clock; UINT64_MAX: it has none */
+    uint64_t look_us;  /* not before then are its timers looked at again, */
+    uint64_t quiet_us; /* nor before then if it had none, and has as many events as it had: event_count */
+    int event_count;
 };
 
 /* Makes libevent the guest, whose only descriptors are those of its own and `known`. False: it has no epoll. */

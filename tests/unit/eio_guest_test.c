@@ -81,6 +81,43 @@ static void bring_forward(void *ctx)
     event_add(ctx, &at_once);
 }
 
+static int turns_in(uint64_t ms)
+{
+    int turns = 0;
+    for (uint64_t until_us = base_clock_us() + ms * 1000u; base_clock_us() < until_us; turns++) {
+        struct eio_timer timer;
+        eio_timer_init(&timer, loop, note, TEXT(""));
+        eio_timer_start(&timer, 5);
+        eio_loop_turn(loop, -1);
+        eio_timer_stop(&timer);
+    }
+    return turns;
+}
+
+static void nothing_spins_after_a_timer_of_libevent_either(void **state)
+{
+    (void)state;
+    const struct timeval soon = {0, 20000};
+    struct event *event = event_on(-1, "t");
+    event_add(event, &soon);
+    turns_until_noted();
+    assert_in_range(turns_in(40), 1, 30); /* it has 40 ms of 5 ms each */
+    event_free(event);
+}
+
+static void timers_that_come_after_a_look_are_found(void **state)
+{
+    (void)state;
+    struct event *event = event_on(-1, "t");
+    eio_loop_post(loop, note, TEXT("p"));
+    turns_until_noted(); /* its timers were looked at: there was none */
+    eio_loop_post(loop, bring_forward, event);
+    eio_loop_turn(loop, -1);
+    assert_in_range(eio__guest_wait_ms(loop), 0, 60); /* it is not thought to have none for a second */
+    while (strcmp(order, "pt") != 0) eio_loop_turn(loop, -1);
+    event_free(event);
+}
+
 static void timers_that_are_brought_forward_by_others_run(void **state)
 {
     (void)state;
@@ -180,7 +217,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_LOOP(descriptors_of_libevent_end_the_wait),
         WITH_LOOP(timers_of_libevent_run_and_nothing_spins_until_then),
+        WITH_LOOP(nothing_spins_after_a_timer_of_libevent_either),
         WITH_LOOP(timers_that_are_brought_forward_by_others_run),
+        WITH_LOOP(timers_that_come_after_a_look_are_found),
         WITH_LOOP(what_is_activated_runs_before_the_turn_is_flushed),
         WITH_LOOP(what_a_flush_activates_is_the_next_turns),
         WITH_LOOP(neither_side_keeps_the_other_waiting),
