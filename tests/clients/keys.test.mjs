@@ -12,7 +12,7 @@ import { io } from "socket.io-client";
 import { until } from "../support/wait.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
-const { startParley, runParley } = await import("../browser/server.mjs");
+const { environment, startParley, runParley } = await import("../browser/server.mjs");
 
 const folder = mkdtempSync(join(tmpdir(), "parley-keys-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -81,7 +81,7 @@ test("commands make no data directory by accident, and none to sign with a key t
   const empty = join(folder, "empty"), key = "k".repeat(40);
   mkdirSync(empty);
   const run = (...words) => new Promise((resolve) => {
-    const child = execFile(process.env.TEST_PARLEY, words, { cwd: empty }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+    const child = execFile(process.env.TEST_PARLEY, words, { cwd: empty, env: environment }, (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
     child.stdin.end("a long password\n");
   });
   const config = file("token.conf", `jwt_key_file = ${file("token.key", key)}\n`), documents = file("document.md", "# A\n\nb\n");
