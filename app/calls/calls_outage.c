@@ -57,7 +57,8 @@ static void send_reached(const struct calls *calls, const struct reached *reache
     kit_put_int(&json, calls_duration_s(&reached->call, (int64_t)eio_loop_unix_ms(calls->kit->loop)));
     sio_builder_put(&json, ",\"seq\":");
     kit_put_int(&json, reached->call.seq);
-    sio_builder_put(&json, "}");
+    /* Its number is that of the last entry, which may be the one that is missing. */
+    sio_builder_put(&json, ",\"reached\":true}");
     calls_room(room, CALLS_ROOM, reached->call_id);
     sio_emit(sio_local(sio_to(sio_all(calls->agents), room)), "call:status", sio_builder_args(&json));
     sio_builder_clear(&json);

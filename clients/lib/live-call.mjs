@@ -93,7 +93,9 @@ export class LiveCall {
     const { seq } = data;
     if (Number.isFinite(seq)) {
       if (seq <= this.seq) return [];
-      if (seq > this.seq + 1) return [{ kind: "gap", from: this.seq, to: seq }];
+      // After an outage the server says how far the call is, which is not an entry: even the next number is missing then.
+      const next = data.reached ? seq + 1 : seq;
+      if (next > this.seq + 1) return [{ kind: "gap", from: this.seq, to: next }];
       this.seq = seq;
     }
     if (event === "transcription:update") return this.#addLine(data);

@@ -95,6 +95,14 @@ test("presence has no seq and still counts", () => {
   assert.equal(call.seq, 3);
 });
 
+test("the number that a call has reached is not an entry: who has one less asks, who has it goes on", () => {
+  const call = subscribed(3);
+  assert.deepEqual(call.apply("call:status", { call_id: "c", status: "active", duration: 5, seq: 4, reached: true }), [{ kind: "gap", from: 3, to: 5 }]);
+  assert.equal(call.seq, 3);
+  assert.equal(call.apply("transcription:update", { call_id: "c", speaker: "agent", text: "late", is_final: true, seq: 4 })[0].kind, "line");
+  assert.deepEqual(call.apply("call:status", { call_id: "c", status: "active", duration: 5, seq: 4, reached: true }), []);
+});
+
 test("the clock runs while the call does and stops with it", () => {
   const call = subscribed();
   assert.equal(call.durationSeconds(5000), 15);

@@ -37,8 +37,10 @@ class Call:
         seq = data.get("seq")
         if data.get("call_id") != self.call_id or (seq is not None and seq <= self.seq):
             return
-        if seq is not None and seq > self.seq + 1:
-            print(f"· events {self.seq + 1} to {seq - 1} are missing, asking for them", flush=True)
+        # How far the call is after an outage is not an entry: even the next number is missing then.
+        following = seq + 1 if seq is not None and data.get("reached") else seq
+        if following is not None and following > self.seq + 1:
+            print(f"· events {self.seq + 1} to {following - 1} are missing, asking for them", flush=True)
             self.subscribe()
             return
         self.seq = seq or self.seq

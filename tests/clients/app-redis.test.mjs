@@ -159,6 +159,7 @@ test("who watches a call in which nothing is said any more sees that lines were 
     await until(() => agent.log.slice(before).some(isStatus), "the number that the call has reached");
     assert.equal(agent.log.slice(before).find(isStatus)[1].seq, seq);
     assert.equal(agent.log.slice(before).find(isStatus)[1].status, "active");
+    assert.equal(agent.log.slice(before).find(isStatus)[1].reached, true, "it is not an entry: who lacks only the last one must see it as well");
   } finally {
     cut.stop();
   }

@@ -366,12 +366,13 @@ export interface CallStats {
   timestamp?: string;
 }
 
-/** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata, agents and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. */
+/** A call changed its status, to those who watch it and to those who list calls and may see it; a new call, with metadata, agents and started_at, to the latter. duration: seconds. reason: "no feed" if the server ended it. reached: true after an outage between nodes: not an entry, seq is the number that the call has reached, and who has less asks for the rest. */
 export interface CallStatus {
   call_id: string;
   status: "ringing" | "active" | "on_hold" | "ended";
   duration: number;
   seq: number;
+  reached?: boolean;
   started_at?: string;
   metadata?: Record<string, unknown>;
   agents?: string[];

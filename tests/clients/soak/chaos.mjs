@@ -57,10 +57,11 @@ class Agent {
 
   take(event, data, live) {
     if (data.call_id !== this.id) { complain(`${this.name} was sent ${event} of ${data.call_id}`); return; }
+    // The number that the call has reached, after an outage: not an entry.
+    if (live && data.reached) { if (data.seq > this.seq) this.wants = true; return; }
     if (live) {
-      // State of the whole call comes with the number that it has reached: not an entry of its own.
       const said = `${new Date().toISOString()} ${event} ${JSON.stringify(data)}`, before = this.live.get(data.seq);
-      if (before !== undefined && event !== "call:status") complain(`${this.name} was sent ${data.seq} twice on one connection: ${before}; ${said}; read at ${this.readAt}`);
+      if (before !== undefined) complain(`${this.name} was sent ${data.seq} twice on one connection: ${before}; ${said}; read at ${this.readAt}`);
       this.live.set(data.seq, said);
     }
     if (event === "transcription:update") {
