@@ -199,3 +199,42 @@ test("several calls of one step are one step, also when one of them cannot run",
   assert.match(results[1], /there is no tool of that name/);
   assert.match(results[2], /JSON|argument/i);
 });
+
+const shown = () => model.requests.at(-1).messages.filter(({ role }) => role !== "system").map(({ content }) => content);
+test("the model is shown so many earlier messages, the latest", async () => {
+  script = (messages) => [`re ${messages.at(-1).content}`];
+  const ann = await begin("--context-turns-max", "2");
+  for (let i = 1; i <= 4; i++) await ann.say(`m${i}`, `text ${i}`);
+  assert.deepEqual(shown(), ["text 2", "re text 2", "text 3", "re text 3", "text 4"]);
+});
+
+test("the model is shown so many bytes of them", async () => {
+  script = () => ["re"];
+  const ann = await begin("--context-bytes-max", "3000"), long = "x".repeat(1000);
+  for (let i = 1; i <= 5; i++) await ann.say(`m${i}`, `${i} ${long}`);
+  assert.deepEqual(shown().filter((content) => content !== "re").map((content) => content[0]), ["3", "4", "5"]);
+});
+
+for (const [option, value] of [["--replay-entries-max", "2"], ["--replay-bytes-max", "1024"]])
+  test(`who comes back gets a long log in parts, and all of it: ${option}`, async () => {
+    script = () => ["y".repeat(400)];
+    const ann = await begin(option, value);
+    for (let i = 0; i < 8; i++) await ann.say(`m${i}`, `text ${i}`);
+    const before = await metric("store_reads_total");
+    const back = new ChatClient(parley.url, sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 }));
+    clients.push(back);
+    await back.ready;
+    const { seq } = await back.open({ chat_id: ann.chatId, since_seq: 0 });
+    await until(() => back.log.at(-1)?.seq === seq, "the log");
+    assert.deepEqual(back.log, ann.log);
+    assert.ok(await metric("store_reads_total") - before >= 8, "it was read in parts");
+  });
+
+test("a session ends when nobody has said anything for so long; the next message has another", async () => {
+  script = () => ["re"];
+  const ann = await begin("--session-idle-s", "1");
+  await ann.say("m1", "one");
+  const { session_id } = await ann.until("session.closed", { reason: "idle" });
+  await ann.say("m2", "two");
+  assert.ok((await ann.must("chat.history", {})).messages.every((message) => message.session_id !== session_id));
+});
