@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
+import { PATIENCE_MS } from "../support/wait.mjs";
 import { startParley } from "./server.mjs";
 
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
@@ -45,7 +46,7 @@ async function connects(parley, ...scripts) {
   try {
     await page.goto(`${parley.url}/health`);
     for (const script of scripts) await page.addScriptTag(script);
-    await page.waitForFunction(() => globalThis.said !== undefined, null, { timeout: 60000 });
+    await page.waitForFunction(() => globalThis.said !== undefined, null, { timeout: PATIENCE_MS });
     return await page.evaluate(() => globalThis.said);
   } finally {
     await page.close();
@@ -56,7 +57,7 @@ const talk = `const socket = io();
   socket.on("connect_error", (error) => { globalThis.said = String(error); });
   socket.on("connect", async () => {
     while (socket.io.engine.transport.name !== "websocket") await new Promise((resolve) => setTimeout(resolve, 10));
-    socket.timeout(60000).emit("agent:connect", { token: "none" }, (error, answer) => {
+    socket.timeout(${PATIENCE_MS}).emit("agent:connect", { token: "none" }, (error, answer) => {
       globalThis.said = error ? String(error) : ["answered", answer.ok];
     });
   });`;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 import { checkWithAxe } from "./axe.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
@@ -17,7 +17,7 @@ let sue;
 const said = [];
 
 async function say(event, data) {
-  const answer = await feed.timeout(60000).emitWithAck(event, { call_id: CALL, ...data });
+  const answer = await feed.timeout(PATIENCE_MS).emitWithAck(event, { call_id: CALL, ...data });
   assert.equal(answer.ok, true, JSON.stringify(answer));
 }
 
@@ -290,7 +290,7 @@ test("over a restart of the server no line is lost or doubled", async () => {
   await ann.getByRole("alert").filter({ hasText: "Connection lost" }).waitFor({ state: "detached" });
   await ann.locator("[data-totals]", { hasText: "Waiting" }).waitFor({ state: "detached" });
   const other = io(parley.url, { auth: { token: await token("agent", "cy") }, forceNew: true });
-  const totals = await other.timeout(60000).emitWithAck("doc:feedback", { call_id: CALL, doc_id, helpful: true });
+  const totals = await other.timeout(PATIENCE_MS).emitWithAck("doc:feedback", { call_id: CALL, doc_id, helpful: true });
   other.disconnect();
   assert.equal(totals.unhelpful, 1, "what waited was counted once");
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 import { checkWithAxe } from "./axe.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
@@ -16,7 +16,7 @@ const ARTICLE = { title: "Sizes", topic: "Returns", text: "See **all** sizes.\n\
 let parley, browser, feed;
 const token = (role, sub) => parley.token("--role", role, "--sub", sub, "--calls", "*");
 const say = async (event, data) => {
-  const answer = await feed.timeout(60000).emitWithAck(event, data);
+  const answer = await feed.timeout(PATIENCE_MS).emitWithAck(event, data);
   assert.ok(answer.ok, `${event}: ${JSON.stringify(answer.error)}`);
 };
 const line = (call_id, speaker, text) => say("transcription:update", { call_id, speaker, text, is_final: true });

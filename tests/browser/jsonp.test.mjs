@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 import { start } from "../clients/lib/server.mjs";
+import { PATIENCE_MS } from "../support/wait.mjs";
 
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -29,7 +30,7 @@ before(async () => {
   await new Promise((resolve) => site.listen(0, "127.0.0.1", resolve));
   browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
   page = await browser.newPage();
-  page.setDefaultTimeout(60000);
+  page.setDefaultTimeout(PATIENCE_MS);
   await page.goto(`http://127.0.0.1:${site.address().port}/`);
 });
 

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 import { io } from "socket.io-client";
+import { PATIENCE_MS } from "../support/wait.mjs";
 import { startParley } from "./server.mjs";
 
 const CHROMIUM = process.env.TEST_CHROMIUM ?? "/usr/bin/chromium";
@@ -73,7 +74,7 @@ before(async () => {
   });
   browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
   page = await browser.newPage();
-  page.setDefaultTimeout(60000);
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on("pageerror", (error) => problems.push(error.message));
   page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
   await page.goto(origin);
@@ -88,7 +89,7 @@ after(async () => {
 });
 
 async function say(event, data) {
-  const answer = await feed.timeout(60000).emitWithAck(event, { call_id: "react", ...data });
+  const answer = await feed.timeout(PATIENCE_MS).emitWithAck(event, { call_id: "react", ...data });
   assert.equal(answer.ok, true, JSON.stringify(answer));
 }
 

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { io } from "socket.io-client";
-import { until } from "../support/wait.mjs";
+import { PATIENCE_MS, until } from "../support/wait.mjs";
 import { checkWithAxe } from "./axe.mjs";
 import { openBrowser } from "./chromium.mjs";
 import { startParley } from "./server.mjs";
@@ -20,7 +20,7 @@ let framing; // its origin
 const token = (role, sub, ...more) => parley.token("--role", role, "--sub", sub, "--calls", "*", ...more);
 
 async function say(event, data) {
-  const answer = await feed.timeout(60000).emitWithAck(event, { call_id: CALL, ...data });
+  const answer = await feed.timeout(PATIENCE_MS).emitWithAck(event, { call_id: CALL, ...data });
   assert.equal(answer.ok, true, JSON.stringify(answer));
 }
 let lines = 0;

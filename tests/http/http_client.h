@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLIENT_WAIT_MS = 60000, CLIENT_QUIET_MS = 30 };
+enum { CLIENT_WAIT_MS = 300000, CLIENT_QUIET_MS = 30 };
 
 struct client {
     struct eio_loop *loop;

@@ -8,7 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-enum { WAIT_MS = 60000 };
+enum { WAIT_MS = 300000 };
 
 static char folder[] = "/tmp/parley-tls-XXXXXX";
 static char cert_file[64], key_file[64], other_cert_file[64], other_key_file[64];

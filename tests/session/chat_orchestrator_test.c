@@ -163,7 +163,7 @@ static void on_reply(void *ctx, const struct kit_failure *failure, struct eio_st
 
 static void turn_until(bool (*holds)(const void *ctx), const void *ctx, const char *what)
 {
-    time_t deadline = time(NULL) + 60;
+    time_t deadline = time(NULL) + 300;
     while (!holds(ctx)) {
         if (time(NULL) > deadline) fail_msg("not in time: %s\n%s", what, json_dumps(f.log, JSON_INDENT(1)));
         eio_loop_turn(f.app->kit.loop, 2);

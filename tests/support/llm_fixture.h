@@ -145,7 +145,7 @@ static inline void llm_ask(struct llm_seen *seen, const struct llm_request *requ
 
 static inline void llm_wait(const struct llm_seen *seen)
 {
-    time_t end = time(NULL) + 60;
+    time_t end = time(NULL) + 300;
     while (!seen->is_over && time(NULL) < end) eio_loop_turn(f.loop, 50);
     assert_true(seen->is_over);
 }

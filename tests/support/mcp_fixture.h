@@ -96,7 +96,7 @@ static inline struct mcp *make_client(void)
 
 #define TURN_UNTIL(condition)                                                   \
     do {                                                                        \
-        time_t end_ = time(NULL) + 60;                                          \
+        time_t end_ = time(NULL) + 300;                                         \
         while (!(condition) && time(NULL) < end_) MCP_FIXTURE_TURN(t.kit.loop); \
         assert_true(condition);                                                 \
     } while (0)

@@ -181,7 +181,7 @@ static inline void node_run(struct node *node, uint32_t ms)
 /* Runs the loop until it is so, a minute at most. */
 #define RUN_UNTIL(node, condition)                                                                       \
     do {                                                                                                 \
-        uint64_t run_end_us = base_clock_us() + 60000000;                                                \
+        uint64_t run_end_us = base_clock_us() + 300000000;                                               \
         while (!(condition) && base_clock_us() < run_end_us) node_run(node, 2);                          \
         if (!(condition)) fail_msg("%s:%d: never: %s\n%s", __FILE__, __LINE__, #condition, (node)->log); \
     } while (0)
