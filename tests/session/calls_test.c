@@ -582,13 +582,13 @@ static void when_a_call_was_heard_of_is_written_once_in_a_while(void **state)
     restart();
     START("a");
     LINE("a", "\"text\":\"1\"");
-    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE seq=1"), 0);
-    query("UPDATE calls SET last_ms = last_ms - 900000, started_ms = last_ms - 900000 RETURNING 1");
+    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE call_id='a' AND seq=1"), 0);
+    query("UPDATE calls SET last_ms = last_ms - 900000, started_ms = last_ms - 900000 WHERE call_id='a' RETURNING 1");
     LINE("a", "\"text\":\"2\"");
-    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE seq=2"), 0);
-    query("UPDATE calls SET last_ms = last_ms - 100001 RETURNING 1");
+    assert_int_equal(query("SELECT last_ms - started_ms FROM calls WHERE call_id='a' AND seq=2"), 0);
+    query("UPDATE calls SET last_ms = last_ms - 100001 WHERE call_id='a' RETURNING 1");
     LINE("a", "\"text\":\"3\"");
-    assert_in_range(query("SELECT last_ms - started_ms FROM calls WHERE seq=3"), 900000, 1500000);
+    assert_in_range(query("SELECT last_ms - started_ms FROM calls WHERE call_id='a' AND seq=3"), 900000, 1500000);
 }
 
 static void unknown_fields_are_kept_as_they_came(void **state)
