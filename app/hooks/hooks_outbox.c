@@ -216,13 +216,14 @@ static int end_batch(struct hooks_outbox *outbox, struct kit_db *db, const struc
     return 0;
 }
 
-/* One node sends at a time, so that events leave in their order. */
+/* One node sends at a time, so that events leave in their order. Its turn counts from now: what waited in the store's
+ * queue would have lost a part of it, or all. */
 static int take_turn(struct hooks_outbox *outbox, struct kit_db *db, struct hooks_take *take)
 {
-    int64_t until_ms = take->now_ms + HOOKS_LEASE_MS + outbox->hooks->config->timeout_ms;
+    int64_t now_ms = kit_unix_ms(), until_ms = now_ms + HOOKS_LEASE_MS + outbox->hooks->config->timeout_ms;
     int64_t count =
         kit_db_change(db, "UPDATE hook_sender SET owner=?1, until_ms=?2 WHERE one=1 AND (owner=?1 OR until_ms<?3)",
-                      "tii", outbox->node, until_ms, take->is_alone ? INT64_MAX : take->now_ms);
+                      "tii", outbox->node, until_ms, take->is_alone ? INT64_MAX : now_ms);
     take->is_ours = count > 0;
     return count < 0 ? kit_db_fail(db, &take->op.failure) : 0;
 }
@@ -285,7 +286,7 @@ int hooks_take(struct kit_db *db, struct kit_store_op *op)
     memset(&take->batch, 0, sizeof take->batch);
     sio_builder_init(&take->batch.body);
     sio_builder_open(&take->batch.body);
-    int code = count_all(outbox, db, take->now_ms, &op->failure);
+    int code = count_all(outbox, db, kit_unix_ms(), &op->failure);
     if (!code && take->ended[0]) code = end_batch(outbox, db, take, &op->failure);
     if (!code) code = take_turn(outbox, db, take);
     if (code || !take->is_ours) return code;

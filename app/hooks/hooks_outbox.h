@@ -18,7 +18,6 @@ enum hooks_result { HOOKS_DONE, HOOKS_SPLIT };
 struct hooks_take {
     struct kit_store_op op;
     struct hooks *hooks;
-    int64_t now_ms;
     char ended[32];           /* the id of the batch that is over; "": none */
     enum hooks_result result; /* HOOKS_SPLIT: its events are taken anew, in smaller batches */
     uint32_t count_max;

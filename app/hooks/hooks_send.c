@@ -285,7 +285,6 @@ static void begin_take(struct hooks_sender *sender)
         take->op.writes = true;
         take->op.locks[0] = "hooks";
         take->hooks = hooks;
-        take->now_ms = (int64_t)eio_loop_unix_ms(hooks->kit->loop);
         take->count_max = sender->count_max;
         take->is_alone = !kit_has_peers(hooks->kit);
         take->result = sender->result;
