@@ -30,6 +30,7 @@ struct page {
     struct kit_failure *failure;
     struct met *met; /* a table */
     int64_t count;
+    bool has_more; /* a call that did not fit */
 };
 
 static int read_past(struct kit_request *request, const json_t *payload)
@@ -114,7 +115,8 @@ static int may_see(struct page *page, int64_t call, bool *may)
     return code >= 500 ? code : 0;
 }
 
-/* A line of the call fits: the call's turn, if it is met for the first time. */
+/* A line of the call fits: the call's turn, if it is met for the first time. Behind a page that is full it is only
+ * noted that another would follow. */
 static int meet(struct page *page, int64_t call)
 {
     struct met *met;
@@ -128,7 +130,9 @@ static int meet(struct page *page, int64_t call)
     int code = may_see(page, call, &may);
     if (code || !may) return code;
     code = look_ahead(page, call, &was_shown);
-    return code || was_shown ? code : put_call(page, call);
+    if (code || was_shown) return code;
+    page->has_more = page->count == page->past->limit;
+    return page->has_more ? 0 : put_call(page, call);
 }
 
 /* ------------------------------------------------------------------- a page */
@@ -154,7 +158,10 @@ static int fill_page(struct page *page, struct line *lines)
     struct sio_builder *out = &page->past->request.json;
     size_t count, i = 0;
     int code = read_lines(page, lines, &count);
-    for (; i < count && !code && page->count < page->past->limit; i++) code = meet(page, lines[i].call);
+    for (; i < count && !code; i++) {
+        code = meet(page, lines[i].call);
+        if (page->has_more) break; /* the next page begins with this line */
+    }
     sio_builder_put(out, "]");
     if (code || !i || (i == count && count < LOOK_MAX)) return code;
     sio_builder_put(out, ",\"next\":");

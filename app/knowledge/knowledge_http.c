@@ -67,6 +67,8 @@ struct list {
     int64_t before, limit;
     int64_t at;  /* the id of the last document that was looked at */
     char *query; /* folded words with a blank before each; NULL: all documents */
+    int64_t count;
+    bool has_more; /* one that did not fit onto the page */
 };
 
 static int read_list(struct kit_request *request, const json_t *payload)
@@ -122,8 +124,9 @@ static int fits(const struct list *list, const struct kit_rows *row)
     return is_wanted;
 }
 
-/* Puts those of the next rows that are asked for, up to the page's end; *looked: how many rows there were. */
-static int add_rows(struct kit_db *db, struct list *list, int64_t most, int64_t *count, int64_t *looked)
+/* Puts those of the next rows that are asked for, up to the page's end and the first behind it; *looked: how many rows
+ * there were. */
+static int add_rows(struct kit_db *db, struct list *list, int64_t most, int64_t *looked)
 {
     struct sio_builder *json = &list->request.json;
     struct kit_failure *failure = &list->request.op.failure;
@@ -133,12 +136,14 @@ static int add_rows(struct kit_db *db, struct list *list, int64_t most, int64_t 
         db, &rows, "SELECT " COLUMNS BESIDE " FROM documents d" JOINS " WHERE d.id < ? ORDER BY d.id DESC LIMIT ?",
         "ii", list->at, most);
     *looked = 0;
-    for (; step == KIT_ROW && *count < list->limit && is_wanted >= 0; step = kit_rows_next(&rows)) {
+    for (; step == KIT_ROW && is_wanted >= 0; step = kit_rows_next(&rows)) {
         is_wanted = fits(list, &rows);
+        list->has_more = is_wanted > 0 && list->count == list->limit;
+        if (list->has_more) break; /* the next page begins with it */
         list->at = kit_rows_int(&rows, 8);
         ++*looked;
         if (is_wanted <= 0) continue;
-        if ((*count)++) sio_builder_put(json, ",");
+        if (list->count++) sio_builder_put(json, ",");
         put_document(json, &rows);
         sio_builder_put(json, "}");
     }
@@ -160,16 +165,16 @@ static int run_list(struct kit_db *db, struct kit_request *request)
 {
     struct list *list = KIT_REQUEST(list, request);
     struct sio_builder *json = &request->json;
-    int64_t count = 0, looked = 1;
-    bool more = true;
+    int64_t looked = 1;
+    bool more = false;
     int code = 0;
     list->at = list->before;
     sio_builder_put(json, ",\"documents\":[");
-    for (int64_t all = 0; !code && looked && count < list->limit && all < LOOK_MAX; all += looked)
-        code = add_rows(db, list, list->query ? LOOK_STEP : list->limit, &count, &looked);
+    for (int64_t all = 0; !code && looked && !list->has_more && all < LOOK_MAX; all += looked)
+        code = add_rows(db, list, list->query ? LOOK_STEP : list->limit + 1, &looked);
     sio_builder_put(json, "]");
-    if (!code && has_more(db, list, &more)) code = kit_db_fail(db, &request->op.failure);
-    if (!code && more) put_field(json, "next", kit_number(list->at).text);
+    if (!code && looked && !list->has_more && has_more(db, list, &more)) code = kit_db_fail(db, &request->op.failure);
+    if (!code && (more || list->has_more)) put_field(json, "next", kit_number(list->at).text);
     return code;
 }
 

@@ -22,6 +22,7 @@ struct list {
     struct kit_request request;
     char after[KIT_USER_SIZE], last[KIT_USER_SIZE];
     int64_t limit, count;
+    bool has_more;
 };
 
 static int read_list(struct kit_request *request, const json_t *payload)
@@ -37,6 +38,8 @@ static void put_user(void *ctx, const struct users_row *row)
 {
     struct list *list = ctx;
     struct sio_builder *json = &list->request.json;
+    list->has_more = list->count == list->limit;
+    if (list->has_more) return;
     sio_builder_put(json, list->count++ ? ",{\"name\":" : "{\"name\":");
     kit_put_text(json, row->name);
     sio_builder_put(json, ",\"role\":");
@@ -53,9 +56,10 @@ static int run_list(struct kit_db *db, struct kit_request *request)
 {
     struct list *list = KIT_REQUEST(list, request);
     sio_builder_put(&request->json, ",\"users\":[");
-    int code = users_each(db, list->after, list->limit, put_user, list, &request->op.failure);
+    /* One more than the page has, which shows whether there is another. */
+    int code = users_each(db, list->after, list->limit + 1, put_user, list, &request->op.failure);
     sio_builder_put(&request->json, "]");
-    if (list->count < list->limit) return code;
+    if (!list->has_more) return code;
     sio_builder_put(&request->json, ",\"next\":");
     kit_put_text(&request->json, list->last);
     return code;

@@ -89,6 +89,11 @@ test("ten thousand documents are listed in pages, each once, and chosen by words
     assert.equal(seen.size, count);
     const titles = ({ documents }) => documents.map(({ title }) => title);
     assert.deepEqual(titles(await list({ query: "überprüfung 7777" })), ["Artikel Überprüfung 7777"]);
+    assert.equal((await list({ query: "überprüfung 7777", limit: 1 })).next, undefined, "a page that is full is the last if nothing fits behind it");
+    // The page is full with the last of the thousand documents that are read at a time, and the next one begins with the first behind them.
+    const before = String(Number((await list({ limit: 1 })).next) - 7000), edge = await list({ query: "artikel 1", limit: 1, before });
+    assert.deepEqual(titles(await list({ limit: 1, before })), ["Artikel Überprüfung 2998"]);
+    assert.deepEqual([titles(edge), titles(await list({ query: "artikel 1", limit: 1, before: edge.next }))], [["Artikel Überprüfung 1999"], ["Artikel Überprüfung 1998"]]);
     assert.deepEqual(titles(await list({ query: "ÜBERPR 0" })), ["Artikel Überprüfung 0"]);
     assert.deepEqual(await list({ query: "zyzzyva" }).then(({ documents, next }) => [documents, next]), [[], undefined]);
     // "1", and what begins so, in pages of their own; what stands within a word does not count.

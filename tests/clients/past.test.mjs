@@ -104,6 +104,21 @@ test("pages have each call once, however its lines lie between those of others",
   assert.deepEqual(seen, ["p8", "p7", "p6", "p5", "p4", "p3", "p2", "p1", "p0"]);
 });
 
+test("a page that is full is the last if no other call comes behind it that the user may see", async () => {
+  for (const id of ["secret-1", "cat-1", "cat-2"]) {
+    const feed = await desk.call(id);
+    for (const text of ["an okapi", "that okapi"]) await feed.say(text);
+  }
+  const full = await search("cat", "okapi", { limit: 2 });
+  assert.deepEqual([found(full), full.next], [["cat-2", "cat-1"], undefined]);
+  const first = await search("cat", "okapi", { limit: 1 });
+  assert.deepEqual(found(first), ["cat-2"]);
+  const second = await search("cat", "okapi", { limit: 1, before: first.next });
+  assert.deepEqual([found(second), second.next], [["cat-1"], undefined]);
+  const all = await search("ann", "okapi", { limit: 2 });
+  assert.deepEqual(found(await search("ann", "okapi", { limit: 2, before: all.next })), ["secret-1"]);
+});
+
 test("calls are listed and read over HTTP, by whom they are open to", async () => {
   await (await desk.call("cats")).say("a lynx");
   const list = await desk.request("cat", "GET", "/api/v1/calls?limit=1");

@@ -257,6 +257,9 @@ test("administrators manage users over HTTP", async () => {
   const page = await list("?limit=1");
   assert.deepEqual([page.users.length, page.next], [1, page.users[0].name]);
   assert.ok((await list(`?after=${encodeURIComponent(page.next)}`)).users.every(({ name }) => name > page.next));
+  const { users } = await list();
+  assert.equal((await list(`?limit=${users.length}`)).next, undefined, "a page that is full is the last if nobody comes behind it");
+  assert.equal((await list(`?limit=${users.length - 1}`)).next, users.at(-2).name);
   assert.equal((await list("?limit=x")).error.field, "/limit");
   const { access_token: token } = await login("zoe|7", PASSWORD);
   const socket = await connect(token);
