@@ -131,6 +131,21 @@ test("who looks into a call sees its alerts, and the newest note", async () => {
   await sue.context().close();
 });
 
+test("at twice the size a supervisor reaches what is below: it scrolls", async () => {
+  const page = await open("supervisor", "sue", `#/supervisor/${CALL}`, { viewport: { width: 680, height: 410 } });
+  const send = page.getByRole("button", { name: "Send note" });
+  await send.waitFor();
+  const isInSight = async () => {
+    const box = await send.boundingBox();
+    return box.y >= 0 && box.y + box.height <= 410;
+  };
+  const title = await page.locator("[data-call-title]").boundingBox();
+  await page.mouse.move(title.x + 5, title.y + 5);
+  await page.mouse.wheel(0, 1000);
+  await until(isInSight, "the button in sight");
+  await page.context().close();
+});
+
 test("in imposed colours the open page, dots of a status and the open tab can be told", async () => {
   const page = await open("agent", "ann", "#/desk/calm", { forcedColors: "active" });
   await page.locator('[data-call-row="calm"]').waitFor();

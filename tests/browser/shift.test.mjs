@@ -160,7 +160,7 @@ for (const [name, aheadMs] of [["two days fast", 2 * DAY_MS], ["two days slow", 
     await page.context().close();
     const wall = await open("supervisor", "sue", { hash: "#/supervisor", aheadMs });
     const age = wall.locator('[data-tile="own-4"] [data-age]');
-    await until(async () => /^[0-9]?[0-9]:[0-9]{2}$/.test(await age.textContent()), async () => `an age of minutes: ${await age.textContent()}`);
+    await until(async () => /^[0-9]?[0-9]:[0-9]{2}$/.test(await age.textContent()), "an age of minutes");
     assert.notEqual(await age.textContent(), "0:00");
     await wall.context().close();
   });

@@ -119,7 +119,7 @@ function LookIn({ callId, entry }: { callId: string; entry?: CallEntry }) {
   const call = useCall(callId);
   const [isFinding, setFinding] = useState(false);
   return (
-    <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(0,3fr)_minmax(0,2fr)] border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
+    <section aria-label="The call you look into" className="grid min-h-0 w-full min-w-0 grid-cols-1 grid-rows-[minmax(240px,3fr)_minmax(280px,2fr)] overflow-y-auto border-l border-line bg-surface xl:w-[520px] xl:shrink-0 2xl:w-[600px]">
       <div className="flex min-h-0 flex-col">
         <div className="flex items-center justify-between gap-2 px-2 pt-1.5">
           <Button variant="ghost" onClick={() => go("supervisor")}><ArrowLeft aria-hidden />All calls</Button>
