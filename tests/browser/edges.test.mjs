@@ -131,6 +131,34 @@ test("who looks into a call sees its alerts, and the newest note", async () => {
   await sue.context().close();
 });
 
+test("what a supervisor writes while the note before is on its way stays", async () => {
+  const page = await browser.newPage();
+  const held = [];
+  let isHeld = false, release = () => {};
+  await page.routeWebSocket(/socket\.io/, (route) => {
+    const server = route.connectToServer();
+    server.onMessage((message) => (isHeld && /^43/.test(message) ? held : { push: (each) => route.send(each) }).push(message)); // 43: acknowledgements
+    release = () => held.forEach((each) => route.send(each));
+  });
+  const value = await token("supervisor", "sue");
+  await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), value);
+  await page.goto(`${parley.url}/#/supervisor/calm`);
+  await page.locator('[data-connection="online"]').waitFor();
+  const box = page.getByLabel("Note to the agent");
+  await box.fill("The first.");
+  isHeld = true;
+  await page.getByRole("button", { name: "Send note" }).click();
+  await page.locator("[data-note]", { hasText: "The first." }).waitFor();
+  await box.fill("The second.");
+  await until(() => held.length, "the acknowledgement");
+  isHeld = false;
+  release();
+  await page.getByRole("button", { name: "Send note" }).click();
+  await page.locator("[data-note]", { hasText: "The second." }).waitFor();
+  await until(async () => (await box.inputValue()) === "", "an empty box");
+  await page.context().close();
+});
+
 test("at twice the size a supervisor reaches what is below: it scrolls", async () => {
   const page = await open("supervisor", "sue", `#/supervisor/${CALL}`, { viewport: { width: 680, height: 410 } });
   const send = page.getByRole("button", { name: "Send note" });

@@ -43,7 +43,8 @@ function Composer({ call }: { call: CallState }) {
   const note = useSend(action);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
-    if (text.trim() && (await note.send(text.trim()))) setText("");
+    // What was written while it was on its way is the next note.
+    if (text.trim() && (await note.send(text.trim()))) setText((now) => (now === text ? "" : now));
   };
   return (
     <form onSubmit={submit} className="grid gap-2 border-t border-line p-3">

@@ -29,9 +29,12 @@ export function Phrases({ article, canWrite, onChanged }: { article: Article; ca
   const save = (id?: string) => async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = event.currentTarget;
-    const text = String(new FormData(form).get("text")).trim();
+    const read = () => String(new FormData(form).get("text")).trim();
+    const text = read();
     if (!text || !(await send({ ...(id && { id }), text }))) return;
-    setEditing(null);
+    // What was written or begun while it was on its way stays.
+    if (read() !== text) return;
+    setEditing((now) => (now === id ? null : now));
     form.reset();
   };
   return (
