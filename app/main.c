@@ -33,9 +33,10 @@ static const char usage[] =
     "       parley mcp-client [options] URL             list and call the tools of an MCP server\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
-    "token: --sub ID  --role agent|supervisor|feed|admin|user|service  --calls '*'|ID,ID…  --ttl SECONDS\n"
-    "       (defaults: agent, agent, *, 86400)\n"
-    "user add, passwd: --role ROLE  --calls '*'|ID,ID…  (defaults: agent, *; passwd changes what is given)\n"
+    "token: --sub ID  --role agent|supervisor|feed|admin|user|service  --calls '*'|ID,ID…  --chats '*'|ID,ID…\n"
+    "       --ttl SECONDS  (defaults: agent, agent, *, none, 86400)\n"
+    "user add, passwd: --role ROLE  --calls '*'|ID,ID…  --chats '*'|ID,ID…\n"
+    "       (defaults: agent, *, none; passwd changes what is given)\n"
     "expand-documents: --model ID  of models_file (default: the first that answers)  --again  for all documents\n"
     "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
@@ -247,7 +248,7 @@ static int serve(const struct kit_config *config)
 
 /* ------------------------------------------------------------------ token */
 
-enum { FLAG_SUB, FLAG_ROLE, FLAG_CALLS, FLAG_TTL };
+enum { FLAG_SUB, FLAG_ROLE, FLAG_CALLS, FLAG_CHATS, FLAG_TTL };
 
 static const char *or_else(const struct kit_flag *flag, const char *otherwise)
 {
@@ -278,7 +279,8 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
     struct kit_jwt jwt = {.keys = NULL};
     bool is_development;
     const char *sub = or_else(&flags[FLAG_SUB], "agent"), *role = or_else(&flags[FLAG_ROLE], "agent");
-    const char *calls = or_else(&flags[FLAG_CALLS], "*"), *ttl_text = or_else(&flags[FLAG_TTL], "86400");
+    const char *calls = or_else(&flags[FLAG_CALLS], "*"), *chats = or_else(&flags[FLAG_CHATS], "");
+    const char *ttl_text = or_else(&flags[FLAG_TTL], "86400");
     long ttl_s = strtol(ttl_text, &end, 10);
     if (*end || end == ttl_text || ttl_s < 1 || ttl_s > 315360000) {
         fprintf(stderr, "parley: option --ttl: invalid value '%s' (allowed: 1 to 315360000 seconds)\n", ttl_text);
@@ -290,7 +292,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
         return fail_start(error);
     }
     bool can_sign = kit_jwt_can_sign(&jwt);
-    char *token = can_sign ? kit_auth_make_token(&jwt, sub, role, calls, (int64_t)time(NULL), ttl_s) : NULL;
+    char *token = can_sign ? kit_auth_make_token(&jwt, sub, role, calls, chats, (int64_t)time(NULL), ttl_s) : NULL;
     kit_jwt_clear(&jwt);
     if (!can_sign) {
         fprintf(stderr, "parley: option jwt_key_file: a public key cannot sign tokens (allowed: a private one)\n");
@@ -310,7 +312,7 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 enum command { SERVE, TOKEN, IMPORT, LEARN, EXPAND, USER, MCP_CLIENT };
 
-#define OWN_FLAGS_MAX 4
+#define OWN_FLAGS_MAX 5
 
 /* What every command understands. */
 enum { FLAG_HELP, FLAG_VERSION, FLAG_PRINT_CONFIG, COMMON_FLAGS };
@@ -321,18 +323,20 @@ static const struct {
     const char *name;
     struct kit_flag flags[OWN_FLAGS_MAX];
     size_t flag_count;
-} commands[] = {[SERVE] = {.name = "serve"},
-                [TOKEN] = {"token",
-                           {{"sub", NULL, false, NULL},
-                            {"role", NULL, false, NULL},
-                            {"calls", NULL, false, NULL},
-                            {"ttl", NULL, false, NULL}},
-                           4},
-                [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
-                [LEARN] = {.name = "learn"},
-                [EXPAND] = {"expand-documents", {{"model", NULL, false, NULL}, {"again", NULL, true, NULL}}, 2},
-                [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}}, 2},
-                [MCP_CLIENT] = {.name = "mcp-client"}};
+} commands[] = {
+    [SERVE] = {.name = "serve"},
+    [TOKEN] = {"token",
+               {{"sub", NULL, false, NULL},
+                {"role", NULL, false, NULL},
+                {"calls", NULL, false, NULL},
+                {"chats", NULL, false, NULL},
+                {"ttl", NULL, false, NULL}},
+               5},
+    [IMPORT] = {"import-documents", {{"as", NULL, false, NULL}}, 1},
+    [LEARN] = {.name = "learn"},
+    [EXPAND] = {"expand-documents", {{"model", NULL, false, NULL}, {"again", NULL, true, NULL}}, 2},
+    [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}, {"chats", NULL, false, NULL}}, 3},
+    [MCP_CLIENT] = {.name = "mcp-client"}};
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
 struct invocation {
@@ -370,7 +374,7 @@ static int run_command(struct invocation *run, struct kit_config *config)
     if (run->command == EXPAND) return app_expand_command(config, own[0].value, own[1].value != NULL);
     if (run->command == MCP_CLIENT) return mcp_client_command(config, run->line.rest, run->line.rest_count);
     if (run->command == USER) {
-        struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value};
+        struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value, own[2].value};
         return users_run_command(config, &command);
     }
     return serve(config);

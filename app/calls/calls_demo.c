@@ -220,7 +220,7 @@ static void on_token(struct eio_http_request *request, void *ctx)
     bool is_supervisor = size_of_role > 0 && !strcmp(role, "supervisor");
     snprintf(sub, sizeof sub, "%s-%u", is_supervisor ? "supervisor" : "guest", demo->visitors++ * workers + index + 1);
     char *token = kit_auth_make_token(&calls->kit->jwt, sub, is_supervisor ? "supervisor" : "agent", DEMO_PREFIX "*",
-                                      (int64_t)(eio_loop_unix_ms(calls->kit->loop) / 1000), TOKEN_TTL_S);
+                                      "", (int64_t)(eio_loop_unix_ms(calls->kit->loop) / 1000), TOKEN_TTL_S);
     int size = snprintf(body, sizeof body, "{\"token\":\"%s\",\"expires_in\":%d}", token ? token : "", TOKEN_TTL_S);
     struct eio_http_reply reply = {.status = token ? 200 : 503,
                                    .content_type = "application/json; charset=utf-8",

@@ -158,22 +158,26 @@ struct kit_claims *kit_auth_check(struct kit *kit, struct eio_str token, struct 
     return NULL;
 }
 
+/* "*", or an array of what commas separate. */
+static json_t *read_ids(const char *ids)
+{
+    json_t *list = !strcmp(ids, "*") ? json_string("*") : json_array();
+    while (json_is_array(list) && *ids) {
+        size_t n = strcspn(ids, ",");
+        if (n) json_array_append_new(list, json_stringn(ids, n));
+        ids += n + (ids[n] == ',');
+    }
+    return list;
+}
+
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
-                          int64_t now_s, int64_t ttl_s)
+                          const char *chats, int64_t now_s, int64_t ttl_s)
 {
     char *token = NULL;
-    json_t *list = !strcmp(calls, "*") ? json_string("*") : json_array();
-    while (json_is_array(list) && *calls) {
-        size_t n = strcspn(calls, ",");
-        if (n) json_array_append_new(list, json_stringn(calls, n));
-        calls += n + (calls[n] == ',');
-    }
-    if (!kit_role_of(role) || !kit_is_user(sub, strlen(sub))) {
-        json_decref(list);
-        return NULL;
-    }
-    json_t *claims = json_pack("{s:s, s:s, s:o, s:I, s:I}", "sub", sub, "role", role, "calls", list, "iat",
+    if (!kit_role_of(role) || !kit_is_user(sub, strlen(sub))) return NULL;
+    json_t *claims = json_pack("{s:s, s:s, s:o, s:I, s:I}", "sub", sub, "role", role, "calls", read_ids(calls), "iat",
                                (json_int_t)now_s, "exp", (json_int_t)(now_s + ttl_s));
+    if (claims && *chats) json_object_set_new(claims, "chats", read_ids(chats));
     if (claims && jwt->issuer) json_object_set_new(claims, "iss", json_string(jwt->issuer));
     if (claims && jwt->audience) json_object_set_new(claims, "aud", json_string(jwt->audience));
     if (claims) token = kit_jwt_sign(jwt, claims);

@@ -74,9 +74,10 @@ static inline bool kit_is_dismissed(const struct kit_dismissal *who, const struc
 size_t kit_auth_dismiss(struct kit *kit, const struct kit_dismissal *who);
 /* fn is asked about each token whose signature and times are right: 0, or the code of failure. */
 void kit_on_token(struct kit *kit, kit_token_fn fn, void *ctx);
-/* A token for the demo page and the token command; malloc, or NULL. calls: "*" or a comma-separated list. */
+/* A token for the demo page, the token command and users; malloc, or NULL. calls, chats: "*" or a comma-separated list;
+ * chats may be empty. */
 char *kit_auth_make_token(const struct kit_jwt *jwt, const char *sub, const char *role, const char *calls,
-                          int64_t unix_s, int64_t ttl_s);
+                          const char *chats, int64_t unix_s, int64_t ttl_s);
 
 /* A server with a development key, which listens on loopback only, admits those without a token as one user of the role
  * `user`, where a namespace or a path admits guests. Returns 0 or EIO_ENOMEM. */

@@ -107,7 +107,7 @@ static int run_remove(struct kit_db *db, struct kit_store_op *op)
 static void print_user(void *ctx, const struct users_row *row)
 {
     struct run *run = ctx;
-    printf("%s\t%s\t%s\n", row->name, row->role, row->calls);
+    printf("%s\t%s\t%s\t%s\n", row->name, row->role, row->calls, row->chats);
     memcpy(run->after, row->name, sizeof run->after);
     run->count++;
 }
@@ -151,7 +151,7 @@ static int run_in_store(const struct kit_config *config, struct run *run)
 static int read_row(const struct users_command *command, struct users_row *row)
 {
     const char *name = command->words[1];
-    const char *calls = command->calls, *role = command->role;
+    const char *calls = command->calls, *chats = command->chats, *role = command->role;
     bool adds = !strcmp(command->words[0], "add");
     if (!kit_is_user(name, strlen(name))) {
         fprintf(stderr, "parley: a user's name must have 1 to %d bytes\n", KIT_USER_SIZE - 1);
@@ -165,11 +165,16 @@ static int read_row(const struct users_command *command, struct users_row *row)
         fprintf(stderr, "parley: --calls must have at most %d bytes\n", USERS_CALLS_SIZE - 1);
         return EXIT_USAGE;
     }
+    if (chats && strlen(chats) >= USERS_CHATS_SIZE) {
+        fprintf(stderr, "parley: --chats must have at most %d bytes\n", USERS_CHATS_SIZE - 1);
+        return EXIT_USAGE;
+    }
     if (!calls && adds) calls = "*";
     if (!role && adds) role = "agent";
     snprintf(row->name, sizeof row->name, "%s", name);
     snprintf(row->role, sizeof row->role, "%s", role ? role : "");
     if (calls) row->calls = strdup(calls);
+    if (chats) row->chats = strdup(chats);
     return EXIT_SUCCESS;
 }
 

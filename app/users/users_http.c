@@ -46,6 +46,8 @@ static void put_user(void *ctx, const struct users_row *row)
     kit_put_text(json, row->role);
     sio_builder_put(json, ",\"calls\":");
     kit_put_text(json, row->calls);
+    sio_builder_put(json, ",\"chats\":");
+    kit_put_text(json, row->chats);
     sio_builder_put(json, ",\"created_at\":");
     kit_put_time(json, row->created_ms);
     sio_builder_put(json, "}");
@@ -74,20 +76,26 @@ struct put {
     bool is_new;
 };
 
-/* Joined by commas. Returns 0 or the code of failure. */
-static int read_calls(struct users_row *row, const json_t *calls, struct kit_failure *failure)
+/* Joined by commas; NULL if they are left out. Returns 0 or the code of failure. */
+static int read_ids(char **text, size_t size, const json_t *ids, const char *field, struct kit_failure *failure)
 {
-    char *text = row->calls = calls ? calloc(1, USERS_CALLS_SIZE) : NULL;
+    *text = ids ? calloc(1, size) : NULL;
     size_t n = 0;
-    if (calls && !text) return kit_fail(failure, 503, NULL, "out of memory");
-    for (size_t i = 0; i < json_array_size(calls); i++) {
-        const char *one = json_string_value(json_array_get(calls, i));
-        if (strchr(one, ',')) return kit_fail(failure, 400, "/calls", "must not contain commas");
-        n += (size_t)snprintf(text + n, USERS_CALLS_SIZE - n, "%s%s", n ? "," : "", one);
-        if (n >= USERS_CALLS_SIZE)
-            return kit_fail(failure, 400, "/calls", "must have at most %d bytes together", USERS_CALLS_SIZE - 1);
+    if (ids && !*text) return kit_fail(failure, 503, NULL, "out of memory");
+    for (size_t i = 0; i < json_array_size(ids); i++) {
+        const char *one = json_string_value(json_array_get(ids, i));
+        if (strchr(one, ',')) return kit_fail(failure, 400, field, "must not contain commas");
+        n += (size_t)snprintf(*text + n, size - n, "%s%s", n ? "," : "", one);
+        if (n >= size) return kit_fail(failure, 400, field, "must have at most %zu bytes together", size - 1);
     }
     return 0;
+}
+
+static int read_rights(struct users_row *row, const json_t *payload, struct kit_failure *failure)
+{
+    int code = read_ids(&row->calls, USERS_CALLS_SIZE, json_object_get(payload, "calls"), "/calls", failure);
+    if (code) return code;
+    return read_ids(&row->chats, USERS_CHATS_SIZE, json_object_get(payload, "chats"), "/chats", failure);
 }
 
 static int read_put(struct kit_request *request, const json_t *payload)
@@ -103,7 +111,7 @@ static int read_put(struct kit_request *request, const json_t *payload)
     if (password && (size < users->config->password_bytes_min || strlen(put->hashing.password) != size))
         return kit_fail(&request->op.failure, 400, "/password", "must have %u to %d bytes",
                         users->config->password_bytes_min, USERS_PASSWORD_SIZE - 1);
-    return read_calls(&put->row, json_object_get(payload, "calls"), &request->op.failure);
+    return read_rights(&put->row, payload, &request->op.failure);
 }
 
 static void on_hashed(struct users_hashing *hashing)

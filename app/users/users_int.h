@@ -11,6 +11,7 @@
 
 #define USERS_PASSWORD_SIZE 1025 /* with its terminator */
 #define USERS_CALLS_SIZE 4097    /* a comma-separated list, or "*"; it has to fit into a token */
+#define USERS_CHATS_SIZE 1025    /* the same, beside it */
 
 struct users_config {
     size_t password_memory_bytes;
@@ -40,14 +41,14 @@ extern const char *const users_migrations[]; /* users_store.c */
 struct users_row {
     char name[KIT_USER_SIZE], role[16];
     char hash[crypto_pwhash_STRBYTES];
-    char *calls; /* malloc; NULL before it is read */
+    char *calls, *chats; /* malloc; NULL before they are read */
     int64_t created_ms;
 };
 void users_row_clear(struct users_row *row);
 #define USERS_LOCK "users" /* of operations that add */
 /* All run inside an operation. 0 or the code of failure; 404 without such a user. */
 int users_find(struct kit_db *db, const char *name, struct users_row *row, struct kit_failure *failure);
-/* Adds a user or changes one; an empty hash, or calls NULL, leaves what is there. *is_new may be NULL. */
+/* Adds a user or changes one; an empty hash, or calls or chats NULL, leaves what is there. *is_new may be NULL. */
 int users_put(struct kit_db *db, const struct users_row *row, int64_t now_ms, bool *is_new,
               struct kit_failure *failure);
 int users_remove(struct kit_db *db, const char *name, struct kit_failure *failure);

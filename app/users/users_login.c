@@ -107,8 +107,8 @@ static int make_token(struct login *login)
 {
     const struct users *users = users_of(login);
     int64_t now_s = login->request.now_ms / 1000, iat_s = now_s > login->not_before_s ? now_s : login->not_before_s;
-    login->token = kit_auth_make_token(&users->kit->jwt, login->row.name, login->row.role, login->row.calls, iat_s,
-                                       users->config->token_ttl_s);
+    login->token = kit_auth_make_token(&users->kit->jwt, login->row.name, login->row.role, login->row.calls,
+                                       login->row.chats, iat_s, users->config->token_ttl_s);
     return login->token ? 0 : kit_fail(&login->request.op.failure, 503, NULL, "cannot make a token");
 }
 

@@ -360,10 +360,11 @@ test("an administrator adds a user, who logs in, changes the role and removes th
   await root.getByRole("button", { name: "Add a user" }).click();
   await root.getByLabel("User name").fill("finn");
   await root.getByLabel("Password").fill("staple battery");
+  await root.getByLabel("Chats").fill("one, two");
   await checkWithAxe(root, "add a user");
   await root.getByRole("button", { name: "Save" }).click();
   const row = root.locator('[data-user="finn"]');
-  await row.waitFor();
+  await row.filter({ hasText: "All calls · Chats: one,two" }).waitFor();
   await checkWithAxe(root, "users");
   const finn = await browser.newPage();
   await finn.goto(parley.url);

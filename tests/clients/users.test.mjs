@@ -48,17 +48,18 @@ function connect(token, { url = parley.url, ...options } = {}) {
 }
 
 test("the command adds, changes, lists and removes users; passwords come from the standard input", () => {
-  assert.equal(user(["add", "cli@acme.com", "--role", "supervisor", "--calls", "a,b"], `${PASSWORD}\n`).status, 0);
+  assert.equal(user(["add", "cli@acme.com", "--role", "supervisor", "--calls", "a,b", "--chats", "c,d"], `${PASSWORD}\n`).status, 0);
   const twice = user(["add", "cli@acme.com"], `${PASSWORD}\n`);
   assert.deepEqual([twice.status, twice.stderr], [1, "parley: the user exists; use passwd\n"]);
-  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\ta,b\n");
+  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\ta,b\tc,d\n");
   assert.equal(user(["passwd", "cli@acme.com", "--calls", "*"], `another ${PASSWORD}`).status, 0);
-  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\t*\n");
+  assert.equal(user(["list"]).stdout, "cli@acme.com\tsupervisor\t*\tc,d\n");
   assert.equal(user(["passwd", "nobody"], `${PASSWORD}\n`).status, 1);
   assert.match(user(["add", "short"], "123\n").stderr, /at least 10 bytes/);
   assert.equal(user(["add", "none"], "").status, 1);
   assert.equal(user(["add", "ann", PASSWORD], "").status, 2, "a password on the command line is an error");
   assert.equal(user(["add", "ann", "--role", "king"], PASSWORD).status, 2);
+  assert.equal(user(["add", "ann", "--chats", "x".repeat(1025)], PASSWORD).status, 2);
   for (const words of [[], ["add"], ["list", "x"], ["rename", "a"]]) assert.equal(user(words, "").status, 2, words.join(" "));
   assert.equal(user(["remove", "cli@acme.com"]).status, 0);
   assert.equal(user(["remove", "cli@acme.com"]).status, 1);
@@ -224,6 +225,35 @@ test("a refreshed token has the rights that the user has now", async () => {
   await until(async () => (await refresh(token)).status === 401, "the end of the token");
   assert.equal((await refresh(admin)).status, 403, "a token of somebody who is in no list of users");
   assert.equal((await refresh(undefined)).status, 401);
+});
+
+test("supervisors who log in watch the chats that they were given, and no others", async () => {
+  const server = await startParley(...CHEAP, "--login-burst", "0");
+  try {
+    const root = await server.token("--sub", "root", "--role", "admin");
+    const put = (body) => http("/api/v1/users", { method: "POST", body: { name: "lea", ...body }, token: root, url: server.url });
+    const all = async (token) => (await http("/api/v1/chats?all=true", { token, url: server.url })).status;
+    const enter = async () => (await login("lea", PASSWORD, server.url)).access_token;
+    user(["add", "lea", "--role", "supervisor"], PASSWORD, server.data);
+    const none = await enter();
+    assert.deepEqual(["chats" in claims(none), await all(none)], [false, 403]);
+    assert.equal((await put({ chats: ["*"] })).status, 200);
+    const every = await enter();
+    assert.deepEqual([claims(every).chats, await all(every)], ["*", 200]);
+    assert.equal((await put({ role: "supervisor" })).status, 200);
+    assert.equal(claims(await enter()).chats, "*", "what is left out stays");
+    assert.equal(user(["passwd", "lea", "--chats", "one,shop-*"], PASSWORD, server.data).status, 0);
+    const fresh = (await http("/api/v1/token/refresh", { method: "POST", token: every, url: server.url })).access_token;
+    assert.deepEqual([claims(fresh).chats, await all(fresh)], [["one", "shop-*"], 403]);
+    assert.equal((await http("/api/v1/users", { token: root, url: server.url })).users.find(({ name }) => name === "lea").chats, "one,shop-*");
+    assert.equal((await put({ chats: [] })).status, 200);
+    assert.equal("chats" in claims(await enter()), false);
+    for (const chats of [["a,b"], Array(9).fill("x".repeat(128)), "*"]) assert.equal((await put({ chats })).error.field, "/chats");
+    const token = await server.token("--sub", "max", "--role", "supervisor", "--chats", "*");
+    assert.deepEqual([claims(token).chats, await all(token)], ["*", 200]);
+  } finally {
+    await server.stop();
+  }
 });
 
 test("a user of a tenant is not the user of this server by the same name", async () => {

@@ -276,17 +276,17 @@ static void what_is_signed_here_holds_here(void **state)
 {
     struct kit_jwt jwt = hs256_jwt(), other = hs256_jwt();
     (void)state;
-    char *token = kit_auth_make_token(&jwt, "alice", "agent", "c1,demo-*", NOW, 60);
+    char *token = kit_auth_make_token(&jwt, "alice", "agent", "c1,demo-*", "", NOW, 60);
     assert_non_null(token);
     assert_true(holds(&jwt, token));
     other.key[0] ^= 1;
     assert_false(holds(&other, token));
     free(token);
-    token = kit_auth_make_token(&jwt, "auth0|5f7c ann@acme.com", "agent", "*", NOW, 60);
+    token = kit_auth_make_token(&jwt, "auth0|5f7c ann@acme.com", "agent", "*", "", NOW, 60);
     assert_true(holds(&jwt, token));
     free(token);
-    assert_null(kit_auth_make_token(&jwt, "", "agent", "*", NOW, 60));
-    assert_null(kit_auth_make_token(&jwt, "a", "king", "*", NOW, 60));
+    assert_null(kit_auth_make_token(&jwt, "", "agent", "*", "", NOW, 60));
+    assert_null(kit_auth_make_token(&jwt, "a", "king", "*", "", NOW, 60));
 }
 
 static void a_development_key_is_made_once_and_private(void **state)

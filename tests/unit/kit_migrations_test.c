@@ -137,6 +137,7 @@ static const struct {
     {KNOWLEDGE, 6, "SELECT n FROM document_shown", "7"},
     {KNOWLEDGE, 7, "SELECT count(*) FROM embeddings", "1"},
     {KNOWLEDGE, 7, "SELECT text FROM embeddings_wanted", "my invoice"},
+    {USERS, 1, "SELECT '(' || calls || ')(' || chats || ')' FROM users WHERE name='ann'", "(*)()"},
     {KNOWLEDGE, 9, "SELECT phrase FROM document_phrases", "money back"},
     {USERS, 1, "SELECT hash FROM users WHERE name='ann' AND role='agent'", "$argon2id$"},
     {USERS, 2, "SELECT not_before_s FROM user_cutoffs WHERE name='bob'", "9"},

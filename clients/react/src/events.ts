@@ -292,12 +292,13 @@ export interface UserListRequest {
   limit?: number;
 }
 
-/** POST /api/v1/users: adds a user or changes one; what is left out stays. A new user needs a password. calls: ["*"] is all. */
+/** POST /api/v1/users: adds a user or changes one; what is left out stays. A new user needs a password. calls: ["*"] is all. chats: those of others that a supervisor or administrator may watch, as calls. */
 export interface UserPutRequest {
   name: string;
   password?: string;
   role?: "agent" | "supervisor" | "feed" | "admin" | "user" | "service";
   calls?: string[];
+  chats?: string[];
 }
 
 /** Who watches a call, whenever that changes. A state: the newest counts. agents: at most 200 names; count: all of them. */

@@ -14,6 +14,8 @@ interface User {
   role: string;
   /** "*", or ids with commas between them. */
   calls: string;
+  /** Of other users, as calls; a server of before has none. */
+  chats?: string;
   created_at: string;
 }
 
@@ -74,7 +76,7 @@ function Row({ user, onEdit, onChanged }: { user: User; onEdit: () => void; onCh
     <li data-user={user.name} className="flex flex-wrap items-center gap-x-4 gap-y-2 rounded-xl border border-line bg-surface px-4 py-3">
       <div className="min-w-0 flex-1 basis-48">
         <p className="flex flex-wrap items-center gap-x-2.5"><span className="min-w-0 font-semibold wrap-anywhere">{user.name}</span><Chip tone={user.role === "admin" ? "accent" : "neutral"}>{capital(user.role)}</Chip></p>
-        <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "Only the calls assigned to this user"}</p>
+        <p className="truncate text-[13px] text-faint">{user.calls === "*" ? "All calls" : user.calls ? `Calls: ${user.calls}` : "Only the calls assigned to this user"}{user.chats && ` · ${user.chats === "*" ? "All chats" : `Chats: ${user.chats}`}`}</p>
       </div>
       <div className="flex gap-1">
         <Button variant="ghost" onClick={onEdit}><KeyRound aria-hidden />Change</Button>
@@ -120,8 +122,8 @@ function Editor({ user, onDone }: { user: User | null; onDone: () => void }) {
     const form = new FormData(event.currentTarget);
     const value = (name: string) => String(form.get(name) ?? "").trim();
     const password = String(form.get("password"));
-    const calls = value("calls").split(/[\s,]+/).filter(Boolean);
-    if (await send({ name: user?.name ?? value("name"), role: value("role"), calls, ...(password && { password }) })) onDone();
+    const ids = (name: string) => value(name).split(/[\s,]+/).filter(Boolean);
+    if (await send({ name: user?.name ?? value("name"), role: value("role"), calls: ids("calls"), chats: ids("chats"), ...(password && { password }) })) onDone();
   };
   return (
     <form onSubmit={submit} className="grid gap-4">
@@ -131,6 +133,7 @@ function Editor({ user, onDone }: { user: User | null; onDone: () => void }) {
         {(id) => <select id={id} name="role" defaultValue={user?.role ?? "agent"} className={controlStyle}>{ROLES.map((role) => <option key={role} value={role}>{capital(role)}</option>)}</select>}
       </Field>
       <Field label="Calls" hint="* for all calls, or call ids separated by commas. Calls assigned to this user are always included.">{(id) => <Input id={id} name="calls" defaultValue={user?.calls ?? "*"} />}</Field>
+      <Field label="Chats" hint="Of other users, for supervisors to watch: * for all, or chat ids separated by commas.">{(id) => <Input id={id} name="chats" defaultValue={user?.chats ?? ""} />}</Field>
       <Problem>{problem && `Not saved: ${problem}`}</Problem>
       <Button variant="primary" type="submit" disabled={isSending} className="h-11">{isSending ? "Saving…" : "Save"}</Button>
     </form>
