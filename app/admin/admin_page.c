@@ -33,14 +33,11 @@ static char *make_preset(const struct kit *kit)
 static void on_preset(struct eio_http_request *request, void *ctx)
 {
     const struct admin *admin = ctx;
-    const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}};
     struct eio_http_reply reply = {.status = 200,
                                    .content_type = "text/javascript; charset=utf-8",
                                    .body = admin->preset,
-                                   .body_size = strlen(admin->preset),
-                                   .fields = fields,
-                                   .field_count = sizeof fields / sizeof fields[0]};
-    eio_http_reply(request, &reply);
+                                   .body_size = strlen(admin->preset)};
+    kit_http_send(admin->kit, request, &reply);
 }
 
 int admin_page_start(struct admin *admin)

@@ -212,7 +212,6 @@ static void on_token(struct eio_http_request *request, void *ctx)
 {
     struct calls_demo *demo = ctx;
     struct calls *calls = demo->calls;
-    static const struct eio_http_reply_field fields[] = {{"Cache-Control", "no-store"}};
     char sub[32], role[16], body[KIT_JWT_TOKEN_MAX + 128];
     unsigned index = calls->kit->processes.index, workers = calls->kit->processes.count;
     if (!workers) workers = 1;
@@ -225,10 +224,8 @@ static void on_token(struct eio_http_request *request, void *ctx)
     struct eio_http_reply reply = {.status = token ? 200 : 503,
                                    .content_type = "application/json; charset=utf-8",
                                    .body = body,
-                                   .body_size = (size_t)size,
-                                   .fields = fields,
-                                   .field_count = 1};
-    eio_http_reply(request, &reply);
+                                   .body_size = (size_t)size};
+    kit_http_send(calls->kit, request, &reply);
     free(token);
 }
 

@@ -84,6 +84,7 @@ struct kit_config {
     const char *cors_origin, *allowed_origins;
     size_t max_addresses; /* both of HTTP and of Engine.IO */
     const char *trusted_proxies, *proxy_networks;
+    uint32_t hsts_max_age_s;        /* 0: none */
     const char *tls_cert, *tls_key; /* "": plain HTTP */
     struct sio_options io;          /* limits of the libraries, set through the same table */
 

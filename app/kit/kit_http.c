@@ -5,32 +5,74 @@
 #include "kit_answer.h"
 #include "kit_auth.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define FIELDS_OF_ALL                       \
-    {"Cache-Control", "no-store"},          \
-    {                                       \
-        "X-Content-Type-Options", "nosniff" \
+/* The fields of an answer, those of all answers with them. */
+struct fields {
+    size_t count;
+    char hsts[sizeof "max-age=" + 10];
+    struct eio_http_reply_field list[16];
+};
+
+static void add_field(struct fields *fields, struct eio_http_reply_field field)
+{
+    for (size_t i = 0; i < fields->count; i++)
+        if (strcasecmp(fields->list[i].name, field.name) == 0) return;
+    if (fields->count < sizeof fields->list / sizeof fields->list[0]) fields->list[fields->count++] = field;
+}
+
+/* What every answer tells a browser, unless it says otherwise by itself. No Cross-Origin-Opener-Policy: a site that
+ * opens the console in a window of its own would lose hold of it. */
+static void add_fields_of_all(const struct kit *kit, const struct eio_http_request *request,
+                              struct eio_http_reply *answer, struct fields *fields)
+{
+    static const struct eio_http_reply_field of_all[] = {
+        {"Cache-Control", "no-store"},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Referrer-Policy", "no-referrer"},
+        {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+        {"Cross-Origin-Resource-Policy", "same-origin"},
+    };
+    fields->count = 0;
+    for (size_t i = 0; i < answer->field_count; i++) add_field(fields, answer->fields[i]);
+    for (size_t i = 0; i < sizeof of_all / sizeof of_all[0]; i++) add_field(fields, of_all[i]);
+    if (kit->config->hsts_max_age_s && eio_http_request_head(request)->secure) {
+        snprintf(fields->hsts, sizeof fields->hsts, "max-age=%" PRIu32, kit->config->hsts_max_age_s);
+        add_field(fields, (struct eio_http_reply_field){"Strict-Transport-Security", fields->hsts});
     }
+    answer->fields = fields->list;
+    answer->field_count = fields->count;
+}
+
+void kit_http_send(const struct kit *kit, struct eio_http_request *request, const struct eio_http_reply *answer)
+{
+    struct fields fields;
+    struct eio_http_reply full = *answer;
+    add_fields_of_all(kit, request, &full, &fields);
+    eio_http_reply(request, &full);
+}
 
 /* more: one more field; name NULL: none. */
 static void reply_with(struct kit *kit, struct eio_http_request *request, struct eio_http_reply *answer,
                        struct eio_http_reply_field more)
 {
-    struct eio_http_reply_field fields[] = {FIELDS_OF_ALL, more};
-    answer->fields = fields;
-    answer->field_count = more.name ? 3 : 2;
+    struct fields fields;
+    answer->fields = &more;
+    answer->field_count = more.name ? 1 : 0;
+    add_fields_of_all(kit, request, answer, &fields);
     eio_server_reply(sio_server_engine(kit->io), request, answer);
 }
 
 struct eio_http_stream *kit_http_stream(struct kit *kit, struct eio_http_request *request, const char *type,
                                         struct eio_http_reply_field more, const struct eio_http_stream_options *options)
 {
-    struct eio_http_reply_field fields[] = {FIELDS_OF_ALL, more};
-    struct eio_http_reply answer = {.status = 200, .content_type = type, .fields = fields};
-    answer.field_count = more.name ? 3 : 2;
+    struct fields fields;
+    struct eio_http_reply answer = {.status = 200, .content_type = type, .fields = &more};
+    answer.field_count = more.name ? 1 : 0;
+    add_fields_of_all(kit, request, &answer, &fields);
     struct eio_http_stream *stream = eio_server_stream(sio_server_engine(kit->io), request, &answer, options);
     if (!stream) kit_http_reply_text(kit, request, 503, "{\"ok\":false}");
     return stream;

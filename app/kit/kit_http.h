@@ -8,6 +8,9 @@ struct kit_claims;
 
 #define KIT_HTTP_JSON "application/json; charset=utf-8"
 
+/* Answers as eio_http_reply(), with the headers that every answer of the product has: those of `answer` take
+ * precedence. All answers but Engine.IO's go through here or through what follows. */
+void kit_http_send(const struct kit *kit, struct eio_http_request *request, const struct eio_http_reply *answer);
 /* Nothing of the API is kept by caches; CORS as configured. */
 void kit_http_reply(struct kit *kit, struct eio_http_request *request, int status, const char *type, const char *body,
                     size_t size);

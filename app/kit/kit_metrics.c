@@ -253,7 +253,7 @@ static void answer_metrics(const struct kit *kit, struct eio_http_request *reque
                                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
                                    .body = page.text,
                                    .body_size = page.failed ? 0 : page.n};
-    eio_http_reply(request, &reply);
+    kit_http_send(kit, request, &reply);
     free(page.text);
 }
 

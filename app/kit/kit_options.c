@@ -527,6 +527,10 @@ static const struct kit_option options[] = {
         "PEM file of the certificate chain; serves HTTPS and WSS only; reloaded on SIGHUP; empty: plain HTTP"),
     KIT_CHECKED_ROW("tls_key", tls_key, "", check_regular_file, "HTTP",
                     "PEM file of the certificate's key, without a passphrase"),
+    KIT_U32_ROW(
+        "hsts_max_age_s", hsts_max_age_s, "0", 0, 63072000, "HTTP",
+        "time for which browsers come by TLS only, sent (Strict-Transport-Security) with what they ask for over "
+        "TLS, here or at a trusted proxy; 0: not sent, as browsers cannot be told to forget it"),
     KIT_NUMBER_ROW("backlog", KIT_INT, io.http.backlog, "1024", 1, 65535, "HTTP", "connections waiting to be accepted"),
     KIT_BOOL_ROW("reuse_port", io.http.reuse_port, "false", "HTTP",
                  "share the port with other processes (SO_REUSEPORT)"),

@@ -40,7 +40,8 @@ void web_files_free(struct web_files *files);
 const struct web_file *web_files_find(const struct web_files *files, struct eio_str name);
 /* Answers a GET or HEAD with the file, compressed as the client accepts, or 304. security_policy:
  * Content-Security-Policy. */
-void web_file_reply(struct eio_http_request *request, const struct web_file *file, const char *security_policy);
+void web_file_reply(const struct kit *kit, struct eio_http_request *request, const struct web_file *file,
+                    const char *security_policy);
 
 /* Serves such a set below a path. */
 struct web_folder;

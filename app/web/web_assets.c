@@ -44,7 +44,7 @@ bool web_assets_etag_matches(struct eio_str if_none_match, const char *etag)
     return false;
 }
 
-static void reply_plain(struct eio_http_request *request, int status, const char *text,
+static void reply_plain(const struct kit *kit, struct eio_http_request *request, int status, const char *text,
                         const struct eio_http_reply_field *field)
 {
     struct eio_http_reply reply = {.status = status,
@@ -53,7 +53,7 @@ static void reply_plain(struct eio_http_request *request, int status, const char
                                    .body_size = strlen(text),
                                    .fields = field,
                                    .field_count = field ? 1 : 0};
-    eio_http_reply(request, &reply);
+    kit_http_send(kit, request, &reply);
 }
 
 static bool names(struct eio_str list, const char *type)
@@ -115,7 +115,7 @@ static void on_request(struct eio_http_request *request, void *ctx)
     const struct eio_http_head *head = eio_http_request_head(request);
     if (head->method != EIO_HTTP_GET && head->method != EIO_HTTP_HEAD) {
         struct eio_http_reply_field allow = {"Allow", "GET, HEAD"};
-        reply_plain(request, 405, "only GET and HEAD\n", &allow);
+        reply_plain(ctx, request, 405, "only GET and HEAD\n", &allow);
         return;
     }
     if (wants_json(head)) {
@@ -124,9 +124,9 @@ static void on_request(struct eio_http_request *request, void *ctx)
     }
     const struct web_file *file = web_files_find(files, name_of(eio_http_head_path(head)));
     if (file)
-        web_file_reply(request, file, policy);
+        web_file_reply(ctx, request, file, policy);
     else
-        reply_plain(request, 404, "not found\n", NULL);
+        reply_plain(ctx, request, 404, "not found\n", NULL);
 }
 
 int web_assets_start(struct kit *kit)

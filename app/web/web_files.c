@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "kit_embed.h"
+#include "kit_http.h"
 
 #include <sodium.h>
 
@@ -94,7 +95,8 @@ const struct web_file *web_files_find(const struct web_files *files, struct eio_
     return NULL;
 }
 
-void web_file_reply(struct eio_http_request *request, const struct web_file *file, const char *security_policy)
+void web_file_reply(const struct kit *kit, struct eio_http_request *request, const struct web_file *file,
+                    const char *security_policy)
 {
     const struct eio_http_head *head = eio_http_request_head(request);
     const struct kit_embedded_file *body = file->plain;
@@ -103,14 +105,13 @@ void web_file_reply(struct eio_http_request *request, const struct web_file *fil
         {"Cache-Control", "no-cache"},
         {"Vary", "Accept, Accept-Encoding"},
         {"Content-Security-Policy", security_policy},
-        {"X-Content-Type-Options", "nosniff"},
-        {"Referrer-Policy", "no-referrer"},
+        {"Cross-Origin-Resource-Policy", "cross-origin"}, /* sites that isolate themselves load them too */
         {"Content-Encoding", NULL},
     };
     enum { FIELDS = sizeof fields / sizeof fields[0] };
     struct eio_http_reply reply = {.status = 304, .fields = fields, .field_count = FIELDS - 1};
     if (web_assets_etag_matches(eio_http_head_field(head, "if-none-match"), file->etag)) {
-        eio_http_reply(request, &reply);
+        kit_http_send(kit, request, &reply);
         return;
     }
     if (file->brotli && eio_http_head_accepts(head, "br"))
@@ -122,5 +123,5 @@ void web_file_reply(struct eio_http_request *request, const struct web_file *fil
     reply.content_type = file->content_type;
     reply.body = body->data;
     reply.body_size = kit_embedded_size(body);
-    eio_http_reply(request, &reply);
+    kit_http_send(kit, request, &reply);
 }

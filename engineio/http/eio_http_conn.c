@@ -383,8 +383,12 @@ static void not_found(struct eio_http_request *request, void *ctx)
 {
     (void)ctx;
     static const char text[] = "not found\n";
-    struct eio_http_reply reply = {
-        .status = 404, .content_type = "text/plain", .body = text, .body_size = sizeof text - 1};
+    struct eio_http_reply reply = {.status = 404,
+                                   .content_type = "text/plain",
+                                   .body = text,
+                                   .body_size = sizeof text - 1,
+                                   .fields = &eio__http_nosniff,
+                                   .field_count = 1};
     eio_http_reply(request, &reply);
 }
 

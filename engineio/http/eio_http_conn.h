@@ -293,6 +293,8 @@ void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *rep
                         bool keep_alive);
 /* False for 204, 304 and 1xx. */
 bool eio__http_has_body(int status);
+/* Of answers of its own: no browser makes more of a text. */
+extern const struct eio_http_reply_field eio__http_nosniff;
 /* Puts an error reply with a line of text into the output buffer, past evhtp. */
 void eio__http_put_error(struct eio__conn *conn, int status, const char *why);
 #endif

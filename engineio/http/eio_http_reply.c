@@ -196,6 +196,8 @@ static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, 
     if (!head_only && eio__http_has_body(reply->status)) put_body(conn, reply->body, reply->body_size);
 }
 
+const struct eio_http_reply_field eio__http_nosniff = {"X-Content-Type-Options", "nosniff"};
+
 /* The reference's 413 has no body, and its client's tests look. */
 enum { CONTENT_TOO_LARGE = 413 };
 
@@ -205,6 +207,8 @@ void eio__http_put_error(struct eio__conn *conn, int status, const char *why)
     int n = snprintf(text, sizeof text, "%s\n", why);
     struct eio_http_reply reply = {.status = status};
     if (status != CONTENT_TOO_LARGE) {
+        reply.fields = &eio__http_nosniff;
+        reply.field_count = 1;
         reply.content_type = "text/plain";
         reply.body = text;
         reply.body_size = (size_t)n;

@@ -40,11 +40,12 @@ after(async () => {
   if (profile) await rm(profile, { recursive: true, force: true });
 });
 
-/** A page of the server's (one without a policy for scripts) with these scripts in it: what it says of its connection. */
+/** An empty page at the server's origin, as a site behind one proxy with it has, with these scripts in it: what it says of its connection. The server's own pages run their own scripts alone. */
 async function connects(parley, ...scripts) {
   const page = await context.newPage();
   try {
-    await page.goto(`${parley.url}/health`);
+    await page.route(`${parley.url}/site`, (route) => route.fulfill({ contentType: "text/html", body: "<!doctype html>" }));
+    await page.goto(`${parley.url}/site`);
     for (const script of scripts) await page.addScriptTag(script);
     await page.waitForFunction(() => globalThis.said !== undefined, null, { timeout: PATIENCE_MS });
     return await page.evaluate(() => globalThis.said);
