@@ -1,5 +1,6 @@
 /* GET /metrics in the Prometheus text format 0.0.4: rows of numbers as text, or in a worker's page of shared memory. A
  * number's place in the page is that of its row, the same in all workers. */
+#include "kit_auth.h"
 #include "kit_http.h"
 #include "kit_metrics.h"
 #include "kit_ws.h"
@@ -275,9 +276,32 @@ static void on_fresh(void *ctx)
     free(waiting);
 }
 
+/* From this machine. What a proxy has passed on is not, whatever the proxy's own address. */
+static bool is_local(const struct eio_http_head *head)
+{
+    static const char *const passed_on[] = {"x-forwarded-for", "forwarded", "x-real-ip"};
+    for (size_t i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++)
+        if (eio_http_head_field(head, passed_on[i]).p) return false;
+    return !strncmp(head->address, "127.", 4) || !strcmp(head->address, "::1") || !strcmp(head->address, "unix");
+}
+
+/* Those who come by the operators' own address, from this machine, or with a token. False: answered. */
+static bool may_read(struct kit *kit, struct eio_http_request *request)
+{
+    struct kit_failure failure;
+    if (kit->config->has_operators || is_local(eio_http_request_head(request))) return true;
+    struct kit_claims *claims = kit_http_authorize(kit, request, &failure);
+    bool allowed = claims && (claims->role == KIT_ROLE_ADMIN || claims->role == KIT_ROLE_SERVICE);
+    if (claims && !allowed) kit_fail(&failure, 403, NULL, "a token of the role admin or service is needed");
+    kit_claims_unref(claims);
+    if (!allowed) kit_http_reply_failure(kit, request, &failure);
+    return allowed;
+}
+
 static void on_metrics(struct eio_http_request *request, void *ctx)
 {
-    const struct kit *kit = ctx;
+    struct kit *kit = ctx;
+    if (!may_read(kit, request)) return;
     struct waiting *waiting = kit->processes.count ? malloc(sizeof *waiting) : NULL;
     if (waiting) {
         *waiting = (struct waiting){kit, request};

@@ -184,3 +184,23 @@ test("a descriptor that does not listen is refused", async () => {
   assert.equal(await within("its end", new Promise((resolve) => child.on("exit", resolve))), 1);
   assert.match(output, /descriptor 3 of LISTEN_FDS is not a listening socket/);
 });
+
+test("without the operators' own address, the numbers are for this machine and for tokens", async () => {
+  parley = await startParley("--listen", `127.0.0.1:0, unix:${SOCKET}`, "--trusted-proxies", "127.0.0.1");
+  const { url } = parley, from = (name, value, more) => get(url, "/metrics", { [name]: value, ...more });
+  for (const where of [url, SOCKET]) assert.match((await get(where, "/metrics")).text, /^parley_/m, where);
+  // By a proxy, named in trusted_proxies or not: a UNIX socket is none of them here.
+  for (const header of ["X-Forwarded-For", "Forwarded", "X-Real-IP"]) {
+    for (const [where, value] of [[url, "203.0.113.1"], [url, "127.0.0.1"], [url, ""], [SOCKET, "203.0.113.1"]]) {
+      const { status, headers, text } = await get(where, "/metrics", { [header]: value });
+      assert.deepEqual([status, headers["www-authenticate"]], [401, "Bearer"], `${header}: ${value} at ${where}`);
+      assert.doesNotMatch(text, /parley_/);
+    }
+  }
+  for (const [role, status] of [["admin", 200], ["service", 200], ["supervisor", 403], ["agent", 403], ["feed", 403], ["user", 403]]) {
+    const answer = await from("X-Forwarded-For", "203.0.113.1", { Authorization: `Bearer ${await parley.token("--sub", "prometheus", "--role", role)}` });
+    assert.equal(answer.status, status, role);
+    assert.equal(/^parley_/m.test(answer.text), status === 200, role);
+  }
+  assert.equal((await from("X-Forwarded-For", "203.0.113.1", { Authorization: "Bearer x" })).status, 401);
+});
