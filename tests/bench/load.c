@@ -124,6 +124,7 @@ int main(int argc, char **argv)
                                   .conn = {{.client = client, .fd = -1}, {.client = client, .fd = -1}}};
     }
     load.scenario->run(&load);
+    for (unsigned i = 0; i < load.client_count; i++) client_drop(&load.clients[i]);
     free(load.clients);
     return 0;
 }

@@ -101,6 +101,7 @@ _Noreturn void die(const char *format, ...) __attribute__((format(printf, 1, 2))
 void load_open_all(struct load *load, bool join);
 void client_open(struct client *client);
 void client_send_text(struct client *client, const char *p, size_t n); /* at most 1000 bytes */
+void client_drop(struct client *client);                               /* closes its connections without a word */
 void client_close(struct client *client); /* WebSocket close handshake; scenario->on_closed follows */
 /* Appends a masked text frame to `out` and returns its size; out has room for n + 8 bytes. */
 size_t frame_put(uint8_t *out, const char *p, size_t n);

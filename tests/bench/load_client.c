@@ -53,6 +53,12 @@ static void conn_close(struct conn *conn)
     conn->rest_size = 0;
 }
 
+void client_drop(struct client *client)
+{
+    for (size_t i = 0; i < sizeof client->conn / sizeof client->conn[0]; i++)
+        if (client->conn[i].fd >= 0) conn_close(&client->conn[i]);
+}
+
 /* What is sent at a time is small beside the socket's buffer, so a full one is a fault of the server. */
 void conn_send(struct conn *conn, const void *p, size_t n)
 {
