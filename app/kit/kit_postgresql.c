@@ -91,6 +91,21 @@ static void note_failure(struct pg *pg, const char *sqlstate, const char *messag
     pg->message[strcspn(pg->message, "\n")] = 0;
 }
 
+/* What libpq finds itself has a text alone. */
+static void note_result(struct pg *pg, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (!state && PQstatus(pg->conn) == CONNECTION_BAD) state = LOST;
+    note_failure(pg, state, message ? message : PQresultErrorMessage(result));
+}
+
+static int note_no_memory(struct pg *pg)
+{
+    note_failure(pg, NULL, "out of memory");
+    return KIT_FAILED;
+}
+
 static void disconnect(struct pg *pg)
 {
     PQfinish(pg->conn);
@@ -170,9 +185,7 @@ static PGresult *take_answer(struct pg *pg, uint64_t until_ms)
     if (kind != KIND_SYNC && PQresultStatus(result) != PGRES_PIPELINE_SYNC) PQclear(read_result(pg, until_ms));
     pg->first_pending = (pg->first_pending + 1) % PENDING_MAX;
     pg->pending_count--;
-    if (!is_good(result))
-        note_failure(pg, PQresultErrorField(result, PG_DIAG_SQLSTATE),
-                     PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    if (!is_good(result)) note_result(pg, result);
     if (prepared) prepared->is_prepared = is_good(result); /* behind a failure it was passed over */
     if (kind == KIND_WRITE && is_own) pg->changed += atoll(PQcmdTuples(result));
     if (PQstatus(pg->conn) != CONNECTION_BAD) return result;
@@ -263,7 +276,7 @@ static int send_arguments(struct pg *pg, const char *sql, const struct kit_pg_ar
     if (!pg->conn || pg->is_broken) return KIT_FAILED;
     if (pg->pending_count > PENDING_MAX - 8 && take_answers(pg, NULL)) return KIT_FAILED;
     struct prepared *prepared = find_statement(pg, sql);
-    if (!prepared || prepared->is_empty) return prepared ? 0 : KIT_FAILED;
+    if (!prepared || prepared->is_empty) return prepared ? 0 : note_no_memory(pg);
     snprintf(name, sizeof name, "s%u", prepared->number);
     if (!prepared->is_prepared && prepare(pg, prepared, name, a)) return KIT_FAILED;
     int sent = PQsendQueryPrepared(pg->conn, name, a->count, a->values, a->sizes, a->formats, 1);
@@ -282,6 +295,7 @@ static int send_many(struct pg *pg, const char *sql, const struct kit_many *many
     struct kit_pg_arguments a = {.count = 0};
     int failed = 0;
     for (size_t i = 0; i < many->columns && !failed; i++) failed = kit_pg_bind_column(&a, many, i);
+    if (failed) note_no_memory(pg);
     if (!failed) failed = send_arguments(pg, sql, &a);
     for (int i = 0; i < a.count; i++) free((char *)(uintptr_t)a.values[i]);
     return failed;
@@ -295,7 +309,9 @@ static enum kit_step hold(struct pg *pg, struct kit_rows *rows, PGresult *result
     bool is_empty = !PQntuples(result);
     if (!held) {
         PQclear(result);
-        return is_empty ? KIT_DONE : KIT_FAILED;
+        if (is_empty) return KIT_DONE;
+        note_no_memory(pg);
+        return KIT_FAILED;
     }
     *held = (struct held){result, pg->held, &pg->held};
     if (pg->held) pg->held->link = &held->next;
@@ -580,7 +596,8 @@ static int pg_fail(struct kit_db *db, struct kit_failure *failure)
         if (strncmp(pg->sqlstate, state, strlen(state)) != 0) continue;
         return kit_fail(failure, failures[i].code, NULL, "%s", failures[i].message);
     }
-    return kit_fail(failure, 500, NULL, "the store failed (%s); nothing was stored", pg->message);
+    const char *why = pg->is_broken ? pg->message : KIT_ROW_MISSING;
+    return kit_fail(failure, 500, NULL, "the store failed (%s); nothing was stored", why);
 }
 
 /* ------------------------------------------------------------------- schema */
@@ -591,9 +608,7 @@ static int run_plain(struct pg *pg, const char *sql, char *text, size_t size)
     if (sync_pipeline(pg) || !PQexitPipelineMode(pg->conn)) return KIT_FAILED;
     PGresult *result = PQexec(pg->conn, sql);
     bool is_fine = is_good(result);
-    if (!is_fine)
-        note_failure(pg, PQresultErrorField(result, PG_DIAG_SQLSTATE),
-                     PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    if (!is_fine) note_result(pg, result);
     bool has_value = is_fine && PQntuples(result) && PQnfields(result);
     if (text) snprintf(text, size, "%s", has_value ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);
@@ -604,6 +619,7 @@ static int run_plain(struct pg *pg, const char *sql, char *text, size_t size)
 static int run_translated(struct pg *pg, const char *sql, char *text, size_t size)
 {
     char *translated = kit_pg_translate(sql);
+    if (!translated) note_no_memory(pg);
     int failed = translated && pg->conn ? run_plain(pg, translated, text, size) : KIT_FAILED;
     free(translated);
     return failed;

@@ -296,7 +296,8 @@ static int lite_fail(struct kit_db *db, struct kit_failure *failure)
 {
     struct lite *lite = lite_of(db);
     int error = sqlite3_errcode(lite->sqlite);
-    const char *text = sqlite3_errmsg(lite->sqlite);
+    bool has_failed = error != SQLITE_OK && error != SQLITE_ROW && error != SQLITE_DONE;
+    const char *text = has_failed ? sqlite3_errmsg(lite->sqlite) : KIT_ROW_MISSING;
     atomic_fetch_add(&lite->errors, 1);
     if (is_full(lite, error)) return kit_fail(failure, 507, NULL, "the store is full; nothing was stored");
     if (error == SQLITE_BUSY || error == SQLITE_LOCKED)

@@ -12,6 +12,7 @@
 struct kit_store;
 
 #define KIT_STORE_LOCKS 2
+#define KIT_ROW_MISSING "a row is missing" /* the database did all that was asked: what must be there is not */
 #define KIT_STORE_AWAY "the store cannot be reached; nothing was stored"
 
 /* Embedded in the owner's struct. */

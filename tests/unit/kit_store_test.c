@@ -50,6 +50,24 @@ static void a_write_that_fails_is_undone_alone(void **state)
     assert_string_equal(f.log, "first0 a0 b409 a500 c0 n0=3 ");
 }
 
+static int run_missing(struct kit_db *db, struct kit_store_op *op)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT id FROM calls WHERE call_id='nobody'", "") != KIT_ROW)
+        return kit_db_fail(db, &op->failure);
+    kit_rows_end(&row);
+    return 0;
+}
+
+/* Nothing failed in the database: it has no reason of its own. */
+static void a_row_that_must_be_there_and_is_not_is_said_to_be_missing(void **state)
+{
+    struct kit_store_op op = {.run = run_missing};
+    (void)state;
+    assert_int_equal(kit_store_run_now(f.store, &op), 500);
+    assert_string_equal(op.failure.message, "the store failed (a row is missing); nothing was stored");
+}
+
 static int64_t asked;
 
 static int run_number(struct kit_db *db, struct kit_store_op *op)
@@ -202,6 +220,7 @@ int main(void)
         TEST(what_was_stored_is_there_after_a_restart),
         TEST(writes_that_wait_together_share_a_transaction_and_keep_their_order),
         TEST(a_write_that_fails_is_undone_alone),
+        TEST(a_row_that_must_be_there_and_is_not_is_said_to_be_missing),
         TEST(writes_that_are_alike_are_run_at_once),
         TEST(writes_that_fail_at_once_are_run_one_by_one),
         TEST(a_read_sees_the_writes_before_it_and_none_after),
