@@ -66,7 +66,7 @@ test("a source opens at the passage that was quoted, beside the chat; Escape lea
   await reader.locator("mark", { hasText: "you need their full address." }).waitFor();
   assert.equal(await reader.locator("mark").count(), 1);
   await reader.getByText("0 of 3 steps done").waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Back to the chat");
+  await until(() => page.evaluate((wanted) => document.activeElement.textContent === wanted, "Back to the chat"), "the focus at Back to the chat");
   assert.equal(await last().isVisible(), true, "the answer stands beside it");
   await reader.getByLabel("Get their address").check();
   await reader.getByText("1 of 3 steps done").waitFor();
@@ -77,7 +77,7 @@ test("a source opens at the passage that was quoted, beside the chat; Escape lea
   await checkWithAxe(page, "source");
   await page.keyboard.press("Escape");
   await reader.waitFor({ state: "detached" });
-  assert.equal(await page.evaluate(() => document.activeElement.dataset.source), "d1");
+  await until(() => page.evaluate((wanted) => document.activeElement.dataset.source === wanted, "d1"), "the focus at d1");
   assert.equal(await page.getByLabel("Message", { exact: true }).inputValue(), "half a word");
   await page.getByLabel("Message", { exact: true }).fill("");
 });
@@ -209,13 +209,13 @@ test("the tree is used by keyboard alone", async () => {
   await page.locator('[data-node="s1"]').waitFor({ state: "detached" });
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("End");
-  assert.equal(await page.evaluate(() => document.activeElement.dataset.node), "t2");
+  await until(() => page.evaluate((wanted) => document.activeElement.dataset.node === wanted, "t2"), "the focus at t2");
   await page.keyboard.press("F2");
   assert.equal(await page.getByLabel("Value").inputValue(), "Task 2");
   await checkWithAxe(page, "rename");
   await page.keyboard.press("Escape");
   await page.keyboard.press("Home");
-  assert.equal(await page.evaluate(() => document.activeElement.dataset.node), "root");
+  await until(() => page.evaluate((wanted) => document.activeElement.dataset.node === wanted, "root"), "the focus at root");
   assert.deepEqual(await page.locator('[role="treeitem"]').evaluateAll((all) => all.map((each) => [each.dataset.node, each.ariaLevel, each.ariaPosInSet, each.ariaSetSize])), [["root", "1", "1", "1"], ["t1", "2", "1", "2"], ["s1", "3", "1", "1"], ["t2", "2", "2", "2"]]);
   await checkWithAxe(page, "tree");
 });

@@ -170,7 +170,7 @@ test("a call's lines are taken away as a file, and a summary is made when somebo
   await checkWithAxe(page, "summary");
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
-  assert.equal(await menu.evaluate((button) => button === document.activeElement), true);
+  await until(() => menu.evaluate((button) => button === document.activeElement), "the focus on the menu again");
   await page.context().close();
 });
 
