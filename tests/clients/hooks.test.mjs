@@ -35,7 +35,6 @@ class Service {
       response.end(said.body === undefined ? "" : typeof said.body === "string" ? said.body : JSON.stringify(said.body));
     });
     await new Promise((resolve) => service.server.listen(0, "127.0.0.1", resolve));
-    service.server.unref(); // one that a failed test leaves behind keeps no process alive
     service.url = `http://127.0.0.1:${service.server.address().port}/hook`;
     return service;
   }

@@ -8,6 +8,7 @@ import { delimiter, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ENDS = new URL("ends.mjs", import.meta.url).href;
 // Programs that tests start, and the Debian packages that they are in.
 const PROGRAMS = {
   bash: "bash",
@@ -76,7 +77,7 @@ function run(files) {
     console.log(`${relative(ROOT, file)} needs ${[...needs].join(", ")}: run scripts/install-deps --for test.`);
     return 1;
   }
-  return spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1;
+  return spawnSync(process.execPath, ["--import", ENDS, "--test", ...files], { stdio: "inherit" }).status ?? 1;
 }
 
 process.exitCode = run(process.argv.slice(2).map((file) => resolve(file)));

@@ -23,7 +23,7 @@ export function insideNetns(url) {
   const permitted = spawnSync("unshare", [...wrapper, "ip", "link", "add", "b0", "type", "bridge"]);
   const skip = permitted.status === 0 ? false : `network namespaces are not permitted here: ${permitted.stderr}`;
   test("in a network namespace", { skip }, async () => {
-    const child = spawn("unshare", [...wrapper, process.execPath, "--test", fileURLToPath(url)], {
+    const child = spawn("unshare", [...wrapper, process.execPath, ...process.execArgv, "--test", fileURLToPath(url)], {
       stdio: "inherit",
       env: { ...process.env, PARLEY_NETNS: "1", NODE_TEST_CONTEXT: undefined },
     });
