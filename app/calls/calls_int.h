@@ -2,7 +2,8 @@
  * calls_redact.h, calls_entry.h, calls_entry.c, calls_record.c, calls_batch.c, calls_feed.c, calls_lines.c,
  * calls_life.c, calls_listing.c, calls_agents.c, calls_watch.c, calls_gate.h, calls_access.c, calls_gate.c,
  * calls_proxy.c, calls_presence.c, calls_suggest.c, calls_feedback.c, calls_notes.c, calls_help.c, calls_wrapup.c,
- * calls_extract.c, calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_http.c, calls_export.c,
+ * calls_extract.c, calls_summary.c, calls_stats.c, vendors/calls_vendors.c, calls_vendor_sign.c,
+ * calls_vendor_http.c, calls_export.c,
  * calls_pattern.c, calls_rules.c, calls_rules_store.c, calls_alerts.c, calls_search.c, calls_text.c, calls_past.c,
  * calls_http.c, calls_stream.c, calls_demo.c. */
 #ifndef CALLS_INT_H
@@ -81,7 +82,7 @@ struct calls_config {
     uint32_t summary_timeout_ms, summaries_max, source_summaries_max;
     size_t summary_text_bytes;
     const char *redaction, *alert_rules;
-    const char *public_url, *twilio_auth_token;
+    const char *public_url, *twilio_auth_token, *vonage_secrets, *sinch_secrets;
     size_t export_bytes_max;
     uint32_t demo_line_ms;
     uint32_t demo_pause_ms;

@@ -1,5 +1,6 @@
 /* The calls' options. */
 #include "calls_int.h"
+#include "calls_vendor_sign.h"
 #include "kit_fetch.h"
 #include "kit_options.h"
 
@@ -59,6 +60,12 @@ static const struct kit_option options[] = {
                     "how this server is called from outside, `https://host`, without a path: Twilio signs it"),
     KIT_SECRET_ROW("twilio_auth_token", twilio_auth_token, NULL, "Calls",
                    "the account's auth token, by which Twilio signs its webhooks; empty: they are not taken"),
+    KIT_SECRET_ROW("vonage_secrets", vonage_secrets, calls_vendor_check_secrets, "Calls",
+                   "`API_KEY:SECRET` of the accounts of which Vonage's signed webhooks are taken, with commas between; "
+                   "empty: none are"),
+    KIT_SECRET_ROW(
+        "sinch_secrets", sinch_secrets, calls_vendor_check_base64_secrets, "Calls",
+        "`KEY:SECRET` of the applications of which Sinch's callbacks are taken, with commas between; empty: none are"),
     KIT_TEXT_ROW(
         "summary_model", summary_model, "local", "Calls",
         "who writes summaries of calls: `local` (sentences of the call, chosen by rules; nothing leaves the "

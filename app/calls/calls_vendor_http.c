@@ -1,20 +1,17 @@
 /* POST /api/v1/feeds/{vendor}: messages of speech vendors, one or a list of them, in the vendor's own shape. Who sends
- * them has a feed's token and names the call; Twilio signs its webhooks instead, and names the call by its CallSid.
+ * them has a feed's token, and names the call where the vendor does not; Twilio, Vonage and Sinch sign instead.
  *
  * What is remembered of a call between two messages (vendors/calls_vendors.h) stands in the process that got them. */
 #include "calls_int.h"
+#include "calls_vendor_sign.h"
 #include "calls_vendors.h"
 #include "kit_http.h"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
 
-#define WINDOW_MS 300000 /* a webhook older than this is not taken: it may be a replay */
-#define CALLS_MAX 10000  /* of which something is remembered; above, the one that began first is forgotten */
+#define CALLS_MAX 10000 /* of which something is remembered; above, the one that began first is forgotten */
 #define FIELD_MAX 65536
 #define URL_SIZE 4096
 
@@ -26,7 +23,8 @@ struct calls_vendor_call {
 
 struct message {
     struct kit_request request;
-    char call_id[KIT_ID_SIZE];
+    const struct calls_vendor *vendor;
+    char call_id[KIT_ID_SIZE], customer[CALLS_VENDOR_CHANNEL_SIZE]; /* of the query, or "" */
     struct calls_list_result result;
     struct calls_list_error first;
 };
@@ -105,22 +103,19 @@ static void reply_message(struct kit_request *request)
 
 /* ------------------------------------------------------------------- lines */
 
-/* One message or a list of them; then the lines are those of a list of lines. */
-static void submit_lines(struct kit_request *request, const struct calls_vendor *vendor, const json_t *messages)
+static void submit_lines(struct kit_request *request, const json_t *messages, struct calls_vendor_state *state)
 {
     struct message *message = KIT_REQUEST(message, request);
-    struct calls *calls = request->state;
-    struct calls_vendor_call *call = remember(calls, request->about, message->call_id);
     struct sio_builder lines;
     size_t i;
     const json_t *one;
-    int failed = call ? 0 : EIO_ENOMEM;
+    int failed = 0;
     sio_builder_init(&lines);
     sio_builder_open(&lines);
-    if (!failed && json_is_object(messages)) failed = calls_vendor_map(vendor, messages, &call->state, &lines);
+    if (json_is_object(messages)) failed = calls_vendor_map(message->vendor, messages, state, &lines);
     json_array_foreach(messages, i, one)
     {
-        if (!failed) failed = calls_vendor_map(vendor, one, &call->state, &lines);
+        if (!failed) failed = calls_vendor_map(message->vendor, one, state, &lines);
     }
     struct calls_feed_event event = {.kind = CALLS_FEED_LINE,
                                      .raw = {lines.json, lines.size},
@@ -133,46 +128,126 @@ static void submit_lines(struct kit_request *request, const struct calls_vendor 
     else if (!lines.size)
         kit_request_finish(request); /* a message without lines is no mistake */
     else
-        calls_list_submit(calls, &event, on_list, message);
+        calls_list_submit(request->state, &event, on_list, message);
     sio_builder_clear(&lines);
 }
 
-/* The call that the query names; false if it names none, or something that cannot be an id. */
-static bool read_call_id(struct kit_request *request, char call_id[KIT_ID_SIZE])
+static void submit_event(struct kit_request *request, enum calls_feed_kind kind, const char *more)
 {
+    struct message *message = KIT_REQUEST(message, request);
+    char json[KIT_ID_SIZE + 64];
+    snprintf(json, sizeof json, "{\"call_id\":\"%s\"%s}", message->call_id, more);
+    struct calls_feed_event event = {
+        .kind = kind, .raw = eio_str(json), .claims = request->claims, .source = kit_user_source(request->user, true)};
+    calls_feed_submit(request->state, &event, on_event, message);
+}
+
+/* One message or a list of them. One alone may say that its call begins, is answered, or ends. */
+static void submit(struct kit_request *request, const json_t *messages)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    struct calls_vendor_call *call = remember(request->state, request->about, message->call_id);
+    if (!call) {
+        fail(request, 503, NULL, "out of memory");
+        return;
+    }
+    if (message->customer[0]) memcpy(call->state.customer, message->customer, sizeof call->state.customer);
+    switch (calls_vendor_kind(message->vendor, messages, &call->state)) {
+    case CALLS_VENDOR_BEGINS:
+        submit_event(request, CALLS_FEED_START, "");
+        break;
+    case CALLS_VENDOR_IS_ACTIVE:
+        submit_event(request, CALLS_FEED_STATUS, ",\"status\":\"active\"");
+        break;
+    case CALLS_VENDOR_ENDS:
+        submit_event(request, CALLS_FEED_END, "");
+        break;
+    default:
+        submit_lines(request, messages, &call->state);
+    }
+}
+
+/* The call and the customer's channel that the query names; false: one of them cannot be that. */
+static bool read_query(struct kit_request *request)
+{
+    struct message *message = KIT_REQUEST(message, request);
     struct eio_str query = eio_http_head_query(eio_http_request_head(request->http)), name, value;
     while (eio_query_next(&query, &name, &value)) {
-        if (!eio_str_is(name, "call_id")) continue;
-        int n = eio_query_decode(value, call_id, KIT_ID_SIZE - 1);
-        if (n < 0 || !kit_is_id(call_id, (size_t)n)) return false;
-        call_id[n] = 0;
-        return true;
+        bool is_call = eio_str_is(name, "call_id");
+        if (!is_call && !eio_str_is(name, "customer")) continue;
+        char *out = is_call ? message->call_id : message->customer;
+        int n = eio_query_decode(value, out, (is_call ? sizeof message->call_id : sizeof message->customer) - 1);
+        if (n < 0 || memchr(out, 0, (size_t)n) || (is_call && !kit_is_id(out, (size_t)n)))
+            return fail(request, 400, is_call ? "/call_id" : "/customer", is_call ? "must be an id" : "is too long"),
+                   false;
+        out[n] = 0;
     }
-    return false;
+    return true;
+}
+
+/* The call that the messages name, if the query names none; false: none, or not all the same. */
+static bool read_own_call(struct kit_request *request, const json_t *messages)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    char id[CALLS_VENDOR_ID_SIZE];
+    size_t i, count = json_is_array(messages) ? json_array_size(messages) : 1;
+    if (message->call_id[0]) return true;
+    for (i = 0; i < count; i++) {
+        calls_vendor_call(message->vendor, json_is_array(messages) ? json_array_get(messages, i) : messages, id);
+        if (!i) memcpy(message->call_id, id, sizeof id);
+        if (strcmp(message->call_id, id))
+            return fail(request, 400, "/call_id", "the messages are of several calls; the query may name one"), false;
+    }
+    if (message->call_id[0]) return true;
+    return fail(request, 400, "/call_id", "the query must have the call's id"), false;
+}
+
+/* Of who is known: reads the call and submits. */
+static void take_messages(struct kit_request *request, const json_t *messages)
+{
+    if (read_query(request) && read_own_call(request, messages)) submit(request, messages);
+}
+
+/* A JSON body of at most event_max_bytes as a tree; NULL: it was answered. */
+static json_t *read_json(struct kit_request *request, struct eio_str body)
+{
+    const struct kit_config *config = request->kit->config;
+    if (body.n > config->event_max_bytes) {
+        fail(request, 413, NULL, "the messages are larger than event_max_bytes");
+        return NULL;
+    }
+    if (kit_json_check(body, config->io.max_depth - 1, &request->op.failure)) {
+        kit_request_finish(request);
+        return NULL;
+    }
+    json_t *messages = json_loadb(body.p, body.n, 0, NULL);
+    if (json_is_object(messages) || json_is_array(messages)) return messages;
+    json_decref(messages);
+    fail(request, 400, NULL, "must be a message or a list of messages");
+    return NULL;
 }
 
 static void take_message(struct kit_request *request, struct eio_str body)
 {
     struct message *message = KIT_REQUEST(message, request);
-    const struct kit_config *config = request->kit->config;
-    const struct calls_vendor *vendor = calls_vendor_find(request->about);
-    struct kit_failure *failure = &request->op.failure;
-    if (!vendor || !strcmp(request->about, "twilio")) {
+    message->vendor = calls_vendor_find(request->about);
+    if (!message->vendor || calls_vendor_signs(message->vendor)) {
         fail(request, 404, "/vendor", "no such vendor");
-    } else if (!read_call_id(request, message->call_id)) {
-        fail(request, 400, "/call_id", "the query must have the call's id");
-    } else if (body.n > config->event_max_bytes) {
-        fail(request, 413, NULL, "the messages are larger than event_max_bytes");
-    } else if (kit_json_check(body, config->io.max_depth - 1, failure)) {
-        kit_request_finish(request);
-    } else {
-        json_t *messages = json_loadb(body.p, body.n, 0, NULL);
-        if (json_is_object(messages) || json_is_array(messages))
-            submit_lines(request, vendor, messages);
-        else
-            fail(request, 400, NULL, "must be a message or a list of messages");
-        json_decref(messages);
+        return;
     }
+    json_t *messages = read_json(request, body);
+    if (messages) take_messages(request, messages);
+    json_decref(messages);
+}
+
+/* The request is one of a vendor that signs, which is configured. */
+static bool begin_signed(struct kit_request *request, const char *name, const char *secrets, const char *missing)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    message->vendor = calls_vendor_find(name);
+    snprintf(request->about, sizeof request->about, "%s", name);
+    if (!secrets[0]) fail(request, 404, "/vendor", missing);
+    return secrets[0] != 0;
 }
 
 /* ------------------------------------------------------------------- Twilio */
@@ -198,122 +273,94 @@ static json_t *read_form(struct eio_str body)
     return NULL;
 }
 
-static int compare_keys(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The URL that Twilio called, then the fields by name: name and value of each (Twilio, "Security"). */
-static bool sign(const char *secret, const char *url, const json_t *form, char signature[64])
-{
-    size_t count = 0, size = 0;
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned digest_size = 0;
-    const char *key;
-    const json_t *value;
-    const char **keys = malloc((json_object_size(form) + 1) * sizeof *keys);
-    char *text = NULL;
-    FILE *out = open_memstream(&text, &size);
-    if (!keys || !out) goto fail;
-    json_object_foreach((json_t *)(uintptr_t)form, key, value) keys[count++] = key;
-    qsort(keys, count, sizeof *keys, compare_keys);
-    fputs(url, out);
-    for (size_t i = 0; i < count; i++) {
-        value = json_object_get(form, keys[i]);
-        fputs(keys[i], out);
-        fwrite(json_string_value(value), 1, json_string_length(value), out);
-    }
-    if (fclose(out)) out = NULL;
-    if (out) HMAC(EVP_sha1(), secret, (int)strlen(secret), (const unsigned char *)text, size, digest, &digest_size);
-    out = NULL;
-    if (digest_size) sodium_bin2base64(signature, 64, digest, digest_size, sodium_base64_VARIANT_ORIGINAL);
-fail:
-    if (out) fclose(out);
-    free(text);
-    free(keys);
-    return digest_size > 0;
-}
-
-static bool is_signed(const struct kit_request *request, const json_t *form)
+/* `form` NULL: JSON. */
+static bool is_twilios(const struct kit_request *request, const json_t *form, struct eio_str body)
 {
     const struct calls_config *config = calls_config(request->kit->config);
     const struct eio_http_head *head = eio_http_request_head(request->http);
     struct eio_str given = eio_http_head_field(head, "x-twilio-signature");
     struct eio_str path = eio_http_head_path(head), query = eio_http_head_query(head);
-    char url[URL_SIZE], own[64];
+    char url[URL_SIZE];
     int n = snprintf(url, sizeof url, "%s%.*s%s%.*s", config->public_url, (int)path.n, path.p, query.n ? "?" : "",
                      (int)query.n, query.p);
-    if (n < 0 || (size_t)n >= sizeof url || !sign(config->twilio_auth_token, url, form, own)) return false;
-    return given.n == strlen(own) && !sodium_memcmp(given.p, own, given.n);
+    if (n < 0 || (size_t)n >= sizeof url) return false;
+    return calls_vendor_signed_by_twilio(config->twilio_auth_token, url, form, body, given);
 }
 
 static bool is_fresh(const struct kit_request *request, const json_t *form)
 {
-    char quoted[64];
     int64_t at_ms;
     const char *text = json_string_value(json_object_get(form, "Timestamp"));
-    int n = snprintf(quoted, sizeof quoted, "\"%s\"", text ? text : "");
-    if (!text || n < 0 || (size_t)n >= sizeof quoted) return false;
-    if (!calls_read_time((struct eio_str){quoted, (size_t)n}, &at_ms)) return false;
-    return llabs(request->now_ms - at_ms) <= WINDOW_MS;
+    return text && kit_read_date_time(text, &at_ms) && llabs(request->now_ms - at_ms) <= CALLS_VENDOR_WINDOW_MS;
 }
 
-static void submit_event(struct kit_request *request, enum calls_feed_kind kind)
+static bool is_form(const struct kit_request *request)
 {
-    struct message *message = KIT_REQUEST(message, request);
-    char json[KIT_ID_SIZE + 32];
-    snprintf(json, sizeof json, "{\"call_id\":\"%s\"}", message->call_id);
-    struct calls_feed_event event = {.kind = kind, .raw = eio_str(json), .source = request->op.source};
-    calls_feed_submit(request->state, &event, on_event, message);
-}
-
-static void take_form(struct kit_request *request, const json_t *form)
-{
-    struct message *message = KIT_REQUEST(message, request);
-    const char *sid = json_string_value(json_object_get(form, "CallSid"));
-    bool has_id = read_call_id(request, message->call_id);
-    if (!has_id && sid && kit_is_id(sid, strlen(sid))) snprintf(message->call_id, KIT_ID_SIZE, "%s", sid);
-    snprintf(request->about, sizeof request->about, "twilio");
-    if (!is_signed(request, form))
-        fail(request, 403, NULL, "the signature does not fit");
-    else if (!is_fresh(request, form))
-        fail(request, 403, "/Timestamp", "is older than five minutes");
-    else if (!message->call_id[0])
-        fail(request, 400, "/CallSid", "must be an id");
-    else if (calls_twilio_kind(form) == CALLS_TWILIO_STARTED)
-        submit_event(request, CALLS_FEED_START);
-    else if (calls_twilio_kind(form) == CALLS_TWILIO_STOPPED)
-        submit_event(request, CALLS_FEED_END);
-    else
-        submit_lines(request, calls_vendor_find("twilio"), form);
+    struct eio_str type = eio_http_head_field(eio_http_request_head(request->http), "content-type");
+    return type.n < 16 || strncasecmp(type.p, "application/json", 16) != 0;
 }
 
 static void take_twilio(struct kit_request *request, struct eio_str body)
 {
     const struct calls_config *config = calls_config(request->kit->config);
-    if (!config->twilio_auth_token[0] || !config->public_url[0]) {
-        fail(request, 404, "/vendor", "twilio_auth_token and public_url are not set");
-    } else if (body.n > request->kit->config->event_max_bytes) {
+    bool has_form = is_form(request), is_set = config->twilio_auth_token[0] && config->public_url[0];
+    if (!begin_signed(request, "twilio", is_set ? config->twilio_auth_token : "",
+                      "twilio_auth_token and public_url are not set"))
+        return;
+    if (has_form && body.n > request->kit->config->event_max_bytes) {
         fail(request, 413, NULL, "the form is larger than event_max_bytes");
-    } else {
-        json_t *form = read_form(body);
-        if (form)
-            take_form(request, form);
-        else
-            fail(request, 400, NULL, "must be a form");
-        json_decref(form);
+        return;
     }
+    json_t *form = has_form ? read_form(body) : read_json(request, body);
+    if (!form && has_form)
+        fail(request, 400, NULL, "must be a form");
+    else if (form && !is_twilios(request, has_form ? form : NULL, body))
+        fail(request, 403, NULL, "the signature does not fit");
+    else if (form && !is_fresh(request, form))
+        fail(request, 403, "/Timestamp", "is older than five minutes");
+    else if (form)
+        take_messages(request, form);
+    json_decref(form);
 }
+
+/* --------------------------------------------------------- Vonage and Sinch */
+
+static void take_checked(struct kit_request *request, struct eio_str body, const char *why)
+{
+    json_t *messages = why ? NULL : read_json(request, body);
+    if (why) fail(request, 403, NULL, why);
+    if (messages) take_messages(request, messages);
+    json_decref(messages);
+}
+
+static void take_vonage(struct kit_request *request, struct eio_str body)
+{
+    const char *secrets = calls_config(request->kit->config)->vonage_secrets;
+    if (!begin_signed(request, "vonage", secrets, "vonage_secrets is not set")) return;
+    take_checked(request, body,
+                 calls_vendor_check_vonage(secrets, eio_http_request_head(request->http), body, request->now_ms));
+}
+
+static void take_sinch(struct kit_request *request, struct eio_str body)
+{
+    const char *secrets = calls_config(request->kit->config)->sinch_secrets;
+    if (!begin_signed(request, "sinch", secrets, "sinch_secrets is not set")) return;
+    take_checked(request, body,
+                 calls_vendor_check_sinch(secrets, eio_http_request_head(request->http), body, request->now_ms));
+}
+
+#define SIGNED_PATH(vendor, fn)                                                                                       \
+    {                                                                                                                 \
+        .size = sizeof(struct message), .is_open = true, .take = fn, .reply = reply_message, .method = EIO_HTTP_POST, \
+        .path = "/api/v1/feeds/" vendor                                                                               \
+    }
 
 int calls_vendor_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        {.size = sizeof(struct message),
-         .is_open = true,
-         .take = take_twilio,
-         .reply = reply_message,
-         .method = EIO_HTTP_POST,
-         .path = "/api/v1/feeds/twilio"},
+        SIGNED_PATH("twilio", take_twilio),
+        SIGNED_PATH("vonage", take_vonage),
+        SIGNED_PATH("sinch", take_sinch),
         {.size = sizeof(struct message),
          .roles = KIT_ROLE_FEED | KIT_ROLE_ADMIN,
          .about = "vendor",
@@ -322,5 +369,5 @@ int calls_vendor_start(struct calls *calls)
          .method = EIO_HTTP_POST,
          .path = "/api/v1/feeds/{vendor}"},
     };
-    return kit_open_paths(calls->kit, events, 2, calls);
+    return kit_open_paths(calls->kit, events, sizeof events / sizeof events[0], calls);
 }

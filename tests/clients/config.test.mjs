@@ -39,6 +39,7 @@ const IMPOSSIBLE = {
   allowed_origins: ["*", "x", "/(/", "http://a/", ","], proxy_networks: ["10.0.0.0/99", "x"],
   listen: ["x", "127.0.0.1", "::1:80", "127.0.0.1:70000", "unix:", "unix:x", "127.0.0.1:0,", "127.0.0.1:0 fast"], operator_listen: ["localhost"],
   unix_socket_mode: ["", "rw", "888", "1777"], unix_socket_owner: [":", "a:b:c", "a b"],
+  vonage_secrets: ["x", "x:", ":x", "a:b,", "a:b,,c:d"], sinch_secrets: ["x:?", "x:AA==,"],
   frame_ancestors: ["x y", "http://a;b"], admin_password: ["short", "$argon2id$x"], admin_password_file: [GONE, EMPTY], admin_user: [""],
 };
 // Files that may come by a pipe, from <(command) of a shell, and what has to be given besides; the others refuse one at once.
@@ -52,7 +53,7 @@ const NOT_FROM_PIPES = {
 // Any text will do.
 const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "redis_tls_name", "cluster_channel_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token"];
 const WITH_ANOTHER = { tls_key: "tls_cert" };
-const SECRETS = ["jwt_secret", "emit_secret", "hook_secret", "admin_password"];
+const SECRETS = ["jwt_secret", "emit_secret", "hook_secret", "admin_password", "vonage_secrets", "sinch_secrets"];
 
 const { stdout } = await runParley("--print-options-markdown");
 const options = [...stdout.matchAll(/^\| `([a-z0-9_]+)` \|[^|]*\|[^|]*\| ([^|]*) \|/gm)].map(([, name, allowed]) => ({ name, allowed }));

@@ -102,6 +102,8 @@ const PATHS = {
   "POST /api/v1/feeds/{vendor}": { roles: FEEDS, query: "?call_id=own", foreign: true,
     body: () => ({ type: "Results", is_final: true, start: 0, duration: 1, channel_index: [0, 1], channel: { alternatives: [{ transcript: "x", confidence: 1 }] } }) },
   "POST /api/v1/feeds/twilio": { roles: null, anonymous: 404 }, // by its signature, if it is configured
+  "POST /api/v1/feeds/vonage": { roles: null, anonymous: 404 },
+  "POST /api/v1/feeds/sinch": { roles: null, anonymous: 404 },
   "POST /api/v1/emit": { roles: ["admin", "service"], body: () => ({ user: "zoe", event: "x" }) }, // or by a signature
   "POST /api/v1/login": { roles: null },
   "POST /login": { roles: null },

@@ -34,10 +34,13 @@ static void check_lines(struct eio_str out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const names[] = {"deepgram", "assemblyai", "google", "amazon", "openai", "livekit", "twilio"};
+    static const char *const names[] = {
+        "deepgram",       "assemblyai",          "google",  "amazon", "openai", "livekit", "twilio",
+        "amazon-connect", "google-agent-assist", "whisper", "vonage", "sinch"};
     if (!size) return 0;
     const struct calls_vendor *vendor = calls_vendor_find(names[data[0] % (sizeof names / sizeof names[0])]);
     struct calls_vendor_state state = {.count = 0};
+    if (data[0] & 128) memcpy(state.customer, "speaker-1", 10);
     const char *p = (const char *)data + 1, *end = (const char *)data + size;
     while (vendor && p < end) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
@@ -47,7 +50,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sio_builder_init(&out);
         if (json_is_object(message)) {
             MUST(calls_vendor_map(vendor, message, &state, &out) == 0);
-            (void)calls_twilio_kind(message);
+            char id[CALLS_VENDOR_ID_SIZE];
+            (void)calls_vendor_kind(vendor, message, &state);
+            calls_vendor_call(vendor, message, id);
+            MUST(strlen(id) < sizeof id);
             check_lines(sio_builder_args(&out).json);
         }
         MUST(state.count <= CALLS_VENDOR_OPEN_MAX);

@@ -60,6 +60,7 @@ static int end(void **ctx)
 {
     (void)ctx;
     calls_vendor_clear(&state);
+    memset(&state, 0, sizeof state);
     lines[0] = 0;
     return 0;
 }
@@ -80,7 +81,7 @@ static void deepgram_keeps_the_start_of_an_open_span(void **ctx)
     send("deepgram", "{\"type\":\"UtteranceEnd\",\"channel\":[0,2],\"last_word_end\":5.25}");
     assert_lines("customer dg-0-3250 open 3250-4750: hello\n"
                  "customer dg-0-3250 final 3250-5250: hello there\n"
-                 "speaker-2 dg-1-5000 final 5000-6000: hi\n");
+                 "agent dg-1-5000 final 5000-6000: hi\n");
 }
 
 static void a_turn_of_flux_ends_when_it_ends(void **ctx)
@@ -230,6 +231,174 @@ static void deltas_of_openai_append_until_they_are_completed(void **ctx)
     assert_int_equal(state.count, 0);
 }
 
+/* Realtime with a model that tells speakers apart: each segment is a line. The whole is not said again, and what was
+ * appended before the first does not stay open. */
+static void segments_of_openai_have_speakers(void **ctx)
+{
+    static const char *const messages[] = {
+        "segment\",\"item_id\":\"i1\",\"content_index\":0,\"id\":\"seg_1\",\"speaker\":\"A\",\"start\":0.5,\"end\":1,"
+        "\"text\":\"Hello.\"",
+        "segment\",\"item_id\":\"i1\",\"content_index\":0,\"id\":\"seg_2\",\"speaker\":\"B\",\"start\":1,\"end\":2,"
+        "\"text\":\"Hi.\"",
+        "completed\",\"item_id\":\"i1\",\"content_index\":0,\"transcript\":\"Hello. Hi.\"",
+        "delta\",\"item_id\":\"i2\",\"content_index\":0,\"delta\":\"So\"",
+        "segment\",\"item_id\":\"i2\",\"content_index\":0,\"id\":\"seg_3\",\"speaker\":\"A\",\"text\":\"So?\"",
+        "delta\",\"item_id\":\"i2\",\"content_index\":0,\"delta\":\" that\"",
+        "segment\",\"item_id\":\"i2\",\"content_index\":0,\"id\":\"seg_3\",\"speaker\":\"A\",\"text\":\"So?\"",
+        "segment\",\"item_id\":\"i2\",\"content_index\":0,\"id\":\"seg_4\",\"speaker\":\"B\",\"text\":\"That.\"",
+        "failed\",\"item_id\":\"i2\",\"content_index\":0",
+    };
+    char message[512];
+    (void)ctx;
+    for (size_t i = 0; i < sizeof messages / sizeof messages[0]; i++) {
+        snprintf(message, sizeof message, "{\"type\":\"conversation.item.input_audio_transcription.%s}", messages[i]);
+        send("openai", message);
+    }
+    assert_lines("A oai-seg_1 final 500-1000: Hello.\nB oai-seg_2 final 1000-2000: Hi.\n"
+                 "customer oai-i2-0 open -1--1: So\nA oai-i2-0 final -1--1: So?\nA oai-i2-0 final -1--1: So?\n"
+                 "B oai-seg_4 final -1--1: That.\n");
+    assert_int_equal(state.count, 0);
+}
+
+/* A streamed transcription counts its segments from the beginning in each piece of a call. */
+static void a_diarized_stream_of_openai_is_lines(void **ctx)
+{
+    (void)ctx;
+    send("openai", "{\"type\":\"transcript.text.delta\",\"delta\":\"Hi\",\"segment_id\":\"seg_0\"}");
+    send("openai", "{\"type\":\"transcript.text.segment\",\"id\":\"seg_0\",\"start\":5.2,\"end\":12.8,"
+                   "\"text\":\"Hi, I need help.\",\"speaker\":\"A\"}");
+    send("openai", "{\"type\":\"transcript.text.done\",\"text\":\"Hi, I need help.\"}");
+    assert_lines("A oai-5200-seg_0 final 5200-12800: Hi, I need help.\n");
+    send("whisper", "{\"segments\":[{\"id\":\"seg_0\",\"start\":1,\"end\":2,\"text\":\"a\",\"speaker\":\"A\"},"
+                    "{\"id\":\"seg_1\",\"start\":1,\"end\":2,\"text\":\"b\",\"speaker\":\"B\"}]}");
+    assert_lines("A wh-1000-seg_0 final 1000-2000: a\nB wh-1000-seg_1 final 1000-2000: b\n");
+}
+
+/* Outbound calls have the customer on the other track, and no vendor knows whose voice is whose. */
+static void the_feed_may_say_who_the_customer_is(void **ctx)
+{
+    static const struct {
+        const char *vendor, *customer, *message, *wanted;
+    } rows[] = {
+        {"deepgram", "1",
+         "{\"type\":\"Results\",\"channel_index\":[0,2],\"start\":1,\"duration\":1,\"is_final\":true,\"channel\":{"
+         "\"alternatives\":[{\"transcript\":\"x\",\"words\":[{\"speaker\":0}]}]}}",
+         "agent dg-0-1000 final 1000-2000: x\n"},
+        {"deepgram", "speaker-0",
+         "{\"type\":\"Results\",\"channel_index\":[0,1],\"start\":1,\"duration\":1,\"is_final\":true,\"channel\":{"
+         "\"alternatives\":[{\"transcript\":\"x\",\"words\":[{\"speaker\":0}]}]}}",
+         "customer dg-0-1000 final 1000-2000: x\n"},
+        {"google", "2",
+         "{\"results\":[{\"alternatives\":[{\"transcript\":\"x\"}],\"isFinal\":true,\"channelTag\":2,"
+         "\"resultEndOffset\":\"1s\"}]}",
+         "customer g-2-1000 final -1-1000: x\n"},
+        {"amazon", "ch_1",
+         "{\"Transcript\":{\"Results\":[{\"ResultId\":\"r\",\"ChannelId\":\"ch_0\",\"StartTime\":0,\"EndTime\":1,"
+         "\"Alternatives\":[{\"Transcript\":\"x\"}]}]}}",
+         "agent aws-r final 0-1000: x\n"},
+        {"twilio", "outbound_track",
+         "{\"TranscriptionEvent\":\"transcription-content\",\"Track\":\"outbound_track\",\"SequenceId\":\"2\","
+         "\"Final\":\"true\",\"TranscriptionData\":\"{\\\"transcript\\\":\\\"x\\\"}\"}",
+         "customer tw-outbound_track-2 final -1--1: x\n"},
+        {"livekit", "ann",
+         "{\"participant\":\"bob\",\"text\":\"x\",\"attributes\":{\"lk.segment_id\":\"s\","
+         "\"lk.transcription_final\":true}}",
+         "agent lk-s final -1--1: x\n"},
+        {"whisper", "A", "{\"segments\":[{\"id\":1,\"start\":0,\"end\":1,\"text\":\"x\",\"speaker\":\"A\"}]}",
+         "customer wh-0-1 final 0-1000: x\n"},
+    };
+    (void)ctx;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(state.customer, sizeof state.customer, "%s", rows[i].customer);
+        send(rows[i].vendor, rows[i].message);
+        assert_lines(rows[i].wanted);
+    }
+}
+
+static enum calls_vendor_kind kind_of(const char *vendor, const char *message)
+{
+    json_t *object = json_loads(message, 0, NULL);
+    if (!object) fail_msg("not JSON: %s", message);
+    enum calls_vendor_kind kind = calls_vendor_kind(calls_vendor_find(vendor), object, &state);
+    json_decref(object);
+    return kind;
+}
+
+static void messages_begin_and_end_their_calls(void **ctx)
+{
+    static const struct {
+        const char *vendor, *message;
+        enum calls_vendor_kind kind;
+    } rows[] = {
+        {"twilio", "{\"TranscriptionEvent\":\"transcription-started\"}", CALLS_VENDOR_BEGINS},
+        {"twilio", "{\"TranscriptionEvent\":\"transcription-content\"}", CALLS_VENDOR_LINES},
+        {"twilio", "{\"TranscriptionEvent\":\"transcription-stopped\"}", CALLS_VENDOR_ENDS},
+        {"twilio", "{\"TranscriptionEvent\":\"transcription-error\"}", CALLS_VENDOR_LINES},
+        {"amazon-connect", "{\"EventType\":\"STARTED\"}", CALLS_VENDOR_BEGINS},
+        {"amazon-connect", "{\"EventType\":\"SEGMENTS\"}", CALLS_VENDOR_LINES},
+        {"amazon-connect", "{\"EventType\":\"COMPLETED\"}", CALLS_VENDOR_ENDS},
+        {"amazon-connect", "{\"EventType\":\"FAILED\"}", CALLS_VENDOR_ENDS},
+        {"google-agent-assist", "{\"type\":\"CONVERSATION_STARTED\"}", CALLS_VENDOR_BEGINS},
+        {"google-agent-assist", "{\"type\":\"CONVERSATION_FINISHED\"}", CALLS_VENDOR_ENDS},
+        {"vonage", "{\"status\":\"started\",\"direction\":\"inbound\"}", CALLS_VENDOR_BEGINS},
+        {"vonage", "{\"status\":\"answered\",\"direction\":\"outbound\"}", CALLS_VENDOR_IS_ACTIVE},
+        {"vonage", "{\"status\":\"completed\",\"direction\":\"outbound\"}", CALLS_VENDOR_LINES},
+        {"vonage", "{\"status\":\"completed\",\"direction\":\"inbound\"}", CALLS_VENDOR_ENDS},
+        {"vonage", "{\"status\":\"machine\",\"direction\":\"inbound\"}", CALLS_VENDOR_LINES},
+        {"sinch", "{\"event\":\"ice\"}", CALLS_VENDOR_BEGINS},
+        {"sinch", "{\"event\":\"ace\"}", CALLS_VENDOR_IS_ACTIVE},
+        {"sinch", "{\"event\":\"notify\"}", CALLS_VENDOR_LINES},
+        {"sinch", "{\"event\":\"dice\"}", CALLS_VENDOR_ENDS},
+        {"deepgram", "{\"type\":\"Metadata\"}", CALLS_VENDOR_LINES},
+    };
+    (void)ctx;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        assert_int_equal(kind_of(rows[i].vendor, rows[i].message), rows[i].kind);
+    snprintf(state.customer, sizeof state.customer, "outbound");
+    assert_int_equal(kind_of("vonage", "{\"status\":\"completed\",\"direction\":\"outbound\"}"), CALLS_VENDOR_ENDS);
+    assert_int_equal(kind_of("vonage", "{\"status\":\"completed\",\"direction\":\"inbound\"}"), CALLS_VENDOR_LINES);
+}
+
+static void messages_name_their_call(void **ctx)
+{
+    static const struct {
+        const char *vendor, *message, *wanted;
+    } rows[] = {
+        {"deepgram", "{\"metadata\":{\"request_id\":\"r-1\"}}", "r-1"},
+        {"deepgram", "{\"type\":\"TurnInfo\",\"request_id\":\"r 2\"}", "r-2"},
+        {"deepgram", "{\"metadata\":{}}", ""},
+        {"twilio", "{\"CallSid\":\"CA1\"}", "CA1"},
+        {"amazon-connect", "{\"ContactId\":\"c-1\"}", "c-1"},
+        {"google-agent-assist", "{\"conversation\":\"projects/p/conversations/c1\"}", "c1"},
+        {"livekit", "{\"room\":\"r\"}", "r"},
+        {"vonage", "{\"conversation_uuid\":\"CON-1\",\"uuid\":\"u\"}", "CON-1"},
+        {"sinch", "{\"callid\":\"1_2\"}", "1_2"},
+        {"sinch", "{\"callid\":7}", ""},
+        {"google", "{\"call\":\"x\"}", ""},
+        {"twilio", "[]", ""},
+    };
+    char id[CALLS_VENDOR_ID_SIZE];
+    (void)ctx;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *message = json_loads(rows[i].message, 0, NULL);
+        calls_vendor_call(calls_vendor_find(rows[i].vendor), message, id);
+        assert_string_equal(id, rows[i].wanted);
+        json_decref(message);
+    }
+}
+
+/* An `input` of Vonage's: what the caller answered, with a confidence that is a text. */
+static void vonage_understands_answers(void **ctx)
+{
+    (void)ctx;
+    send("vonage", "{\"speech\":{\"timeout_reason\":\"end_on_silence_timeout\",\"results\":[{\"confidence\":\"0.94\","
+                   "\"text\":\"my order is late\"},{\"confidence\":\"0.7\",\"text\":\"my older\"}]},\"uuid\":\"u-1\","
+                   "\"conversation_uuid\":\"CON-1\",\"timestamp\":\"2026-01-31T12:00:00.000Z\"}");
+    send("vonage", "{\"status\":\"answered\",\"uuid\":\"u-1\",\"conversation_uuid\":\"CON-1\"}");
+    send("sinch", "{\"event\":\"dice\",\"callid\":\"1\"}");
+    assert_lines("customer vg-u-1-2026-01-31T12:00:00.000Z final -1--1: my order is late\n");
+}
+
 static void livekit_replaces_or_appends(void **ctx)
 {
     (void)ctx;
@@ -267,8 +436,8 @@ static void twilio_names_the_open_segment_of_a_track_by_its_first_message(void *
 static void what_is_no_message_brings_no_line_and_no_crash(void **ctx)
 {
     static const char *const vendors[] = {
-        "deepgram",       "assemblyai",          "google", "amazon", "openai", "livekit", "twilio",
-        "amazon-connect", "google-agent-assist", "whisper"};
+        "deepgram",       "assemblyai",          "google",  "amazon", "openai", "livekit", "twilio",
+        "amazon-connect", "google-agent-assist", "whisper", "vonage", "sinch"};
     static const char *const odd[] = {
         "{}",
         "[]",
@@ -277,6 +446,9 @@ static void what_is_no_message_brings_no_line_and_no_crash(void **ctx)
         "{\"results\":[1,null,{\"alternatives\":[{}]}]}",
         "{\"Transcript\":{\"Results\":[null,{}]},\"UtteranceEvent\":[]}",
         "{\"type\":\"input_audio_transcription.delta\",\"delta\":1}",
+        "{\"type\":\"input_audio_transcription.segment\",\"text\":[],\"start\":\"x\"}",
+        "{\"type\":\"transcript.text.segment\",\"id\":{}}",
+        "{\"speech\":{\"results\":{\"text\":\"x\"}},\"timestamp\":7}",
         "{\"attributes\":{\"lk.segment_id\":5}}",
         "{\"Segments\":[1,null,{},{\"Transcript\":[]},{\"Utterance\":{\"PartialContent\":7}}]}",
         "{\"type\":\"NEW_MESSAGE\",\"newMessagePayload\":[]}",
@@ -310,6 +482,12 @@ int main(void)
         VENDOR_TEST(agent_assist_sends_messages),
         VENDOR_TEST(segments_of_whisper_are_final),
         VENDOR_TEST(deltas_of_openai_append_until_they_are_completed),
+        VENDOR_TEST(segments_of_openai_have_speakers),
+        VENDOR_TEST(a_diarized_stream_of_openai_is_lines),
+        VENDOR_TEST(the_feed_may_say_who_the_customer_is),
+        VENDOR_TEST(messages_begin_and_end_their_calls),
+        VENDOR_TEST(messages_name_their_call),
+        VENDOR_TEST(vonage_understands_answers),
         VENDOR_TEST(livekit_replaces_or_appends),
         VENDOR_TEST(twilio_names_the_open_segment_of_a_track_by_its_first_message),
         VENDOR_TEST(what_is_no_message_brings_no_line_and_no_crash),

@@ -9,6 +9,9 @@
 struct calls_vendor {
     const char *name;
     void (*map)(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out);
+    const char *call; /* where the call's name is: fields, of which the last may stand behind slashes; NULL: nowhere */
+    enum calls_vendor_kind (*kind)(const json_t *message, const struct calls_vendor_state *state); /* NULL: lines */
+    bool signs;
 };
 
 /* ------------------------------------------------------------------- fields */
@@ -35,6 +38,18 @@ static int64_t ms_at(const json_t *object, const char *name)
     const json_t *value = json_object_get(object, name);
     double number = json_number_value(value);
     return json_is_number(value) && number >= 0 && number < 1e12 ? (int64_t)number : -1;
+}
+
+/* The speaker of a channel; `usual` is the customer's unless the feed names another. */
+static const char *role_of_channel(const struct calls_vendor_state *state, const char *channel, const char *usual)
+{
+    return strcmp(channel, state->customer[0] ? state->customer : usual) ? "agent" : "customer";
+}
+
+/* The speaker of one of several voices in a channel: its own name, unless the feed says whose it is. */
+static const char *role_of_voice(const struct calls_vendor_state *state, const char *voice)
+{
+    return voice[0] && state->customer[0] ? role_of_channel(state, voice, "") : voice;
 }
 
 /* -------------------------------------------------------------------- lines */
@@ -129,21 +144,25 @@ static void append_text(struct calls_vendor_state *state, size_t i, const char *
 
 /* ----------------------------------------------------------------- Deepgram */
 
-/* Results of v1: no id, but the open span of a channel keeps its start until it is final. */
-static void map_results(const json_t *message, struct sio_builder *out)
+/* Results of v1: no id, but the open span of a channel keeps its start until it is final. Voices are numbered in each
+ * channel anew, so among several the channel says who it is. */
+static void map_results(const json_t *message, const struct calls_vendor_state *state, struct sio_builder *out)
 {
     const json_t *best = json_array_get(json_object_get(json_object_get(message, "channel"), "alternatives"), 0);
-    const json_t *speaker = json_object_get(json_array_get(json_object_get(best, "words"), 0), "speaker");
-    long long channel = json_integer_value(json_array_get(json_object_get(message, "channel_index"), 0));
+    const json_t *voice = json_object_get(json_array_get(json_object_get(best, "words"), 0), "speaker");
+    const json_t *channels = json_object_get(message, "channel_index");
+    long long channel = json_integer_value(json_array_get(channels, 0));
     int64_t begin_ms = ms_of_seconds(json_object_get(message, "start"));
     int64_t long_ms = ms_of_seconds(json_object_get(message, "duration"));
     char id[64], who[48];
     snprintf(id, sizeof id, "dg-%lld-%lld", channel, (long long)begin_ms);
-    if (speaker)
-        snprintf(who, sizeof who, "speaker-%lld", (long long)json_integer_value(speaker));
+    bool is_voice = voice && json_integer_value(json_array_get(channels, 1)) < 2;
+    if (is_voice)
+        snprintf(who, sizeof who, "speaker-%lld", (long long)json_integer_value(voice));
     else
-        snprintf(who, sizeof who, "%s", channel ? "agent" : "customer");
-    put_line(out, &(struct line){id, who, text_at(best, "transcript"), is_true(message, "is_final"), begin_ms,
+        snprintf(who, sizeof who, "%lld", channel);
+    put_line(out, &(struct line){id, is_voice ? role_of_voice(state, who) : role_of_channel(state, who, "0"),
+                                 text_at(best, "transcript"), is_true(message, "is_final"), begin_ms,
                                  begin_ms >= 0 && long_ms >= 0 ? begin_ms + long_ms : -1,
                                  json_object_get(best, "confidence"), NULL});
 }
@@ -161,8 +180,7 @@ static void map_turn_info(const json_t *message, struct sio_builder *out)
 
 static void map_deepgram(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
 {
-    (void)state;
-    if (!strcmp(text_at(message, "type"), "Results")) map_results(message, out);
+    if (!strcmp(text_at(message, "type"), "Results")) map_results(message, state, out);
     if (!strcmp(text_at(message, "type"), "TurnInfo")) map_turn_info(message, out);
 }
 
@@ -204,6 +222,14 @@ static int64_t read_offset(const char *text)
     return *text && !strcmp(end, "s") && seconds >= 0 && seconds < 1e9 ? (int64_t)llround(seconds * 1000) : -1;
 }
 
+/* Channels count from 1; a recording of one has no tag. */
+static const char *role_of_tag(const struct calls_vendor_state *state, long long tag)
+{
+    char channel[32];
+    snprintf(channel, sizeof channel, "%lld", tag > 0 ? tag : 1);
+    return role_of_channel(state, channel, "1");
+}
+
 /* Results in the order of time: interim ones are the stable part and the rest of one open segment. */
 static void map_google(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
 {
@@ -218,10 +244,9 @@ static void map_google(const json_t *message, struct calls_vendor_state *state, 
         snprintf(key, sizeof key, "%lld", channel);
         snprintf(id, sizeof id, "g-%lld-%lld", channel, (long long)end_ms);
         at = open_segment(state, key, id);
-        const char *who = channel > 1 ? "agent" : "customer";
         if (is_true(result, "isFinal")) {
-            put_line(out, &(struct line){state->open[at].id, who, text_at(best, "transcript"), true, -1, end_ms,
-                                         json_object_get(best, "confidence"), NULL});
+            put_line(out, &(struct line){state->open[at].id, role_of_tag(state, channel), text_at(best, "transcript"),
+                                         true, -1, end_ms, json_object_get(best, "confidence"), NULL});
             forget_at(state, at);
             key[0] = joined[0] = 0;
         } else if (strlen(joined) + strlen(text_at(best, "transcript")) + 1 < sizeof joined) {
@@ -230,24 +255,21 @@ static void map_google(const json_t *message, struct calls_vendor_state *state, 
     }
     if (!joined[0] || !key[0]) return;
     at = open_segment(state, key, key);
-    put_line(out, &(struct line){state->open[at].id, atoi(key) > 1 ? "agent" : "customer", joined, false, -1, -1, NULL,
-                                 NULL});
+    put_line(out, &(struct line){state->open[at].id, role_of_tag(state, atoi(key)), joined, false, -1, -1, NULL, NULL});
 }
 
 /* ------------------------------------------------------------------- Amazon */
 
-static void map_transcribe(const json_t *result, struct sio_builder *out)
+static void map_transcribe(const json_t *result, const struct calls_vendor_state *state, struct sio_builder *out)
 {
     const json_t *best = json_array_get(json_object_get(result, "Alternatives"), 0);
     const char *channel = text_at(result, "ChannelId");
     const char *speaker = text_at(json_array_get(json_object_get(best, "Items"), 0), "Speaker");
     char id[CALLS_VENDOR_ID_SIZE], who[48];
     make_id(id, "aws-", text_at(result, "ResultId"));
-    if (channel[0])
-        snprintf(who, sizeof who, "%s", strcmp(channel, "ch_0") ? "agent" : "customer");
-    else
-        snprintf(who, sizeof who, "%s%.30s", speaker[0] ? "speaker-" : "", speaker);
-    put_line(out, &(struct line){id, who, text_at(best, "Transcript"), !is_true(result, "IsPartial"),
+    snprintf(who, sizeof who, "%s%.30s", speaker[0] ? "speaker-" : "", speaker);
+    put_line(out, &(struct line){id, channel[0] ? role_of_channel(state, channel, "ch_0") : role_of_voice(state, who),
+                                 text_at(best, "Transcript"), !is_true(result, "IsPartial"),
                                  ms_of_seconds(json_object_get(result, "StartTime")),
                                  ms_of_seconds(json_object_get(result, "EndTime")), NULL, NULL});
 }
@@ -264,8 +286,7 @@ static void map_amazon(const json_t *message, struct calls_vendor_state *state, 
     const json_t *utterance = json_object_get(message, "UtteranceEvent");
     char id[CALLS_VENDOR_ID_SIZE];
     size_t i;
-    (void)state;
-    json_array_foreach(results, i, result) map_transcribe(result, out);
+    json_array_foreach(results, i, result) map_transcribe(result, state, out);
     if (!utterance) return;
     make_id(id, "aws-", text_at(utterance, "UtteranceId"));
     put_line(out, &(struct line){id, role_of(text_at(utterance, "ParticipantRole")), text_at(utterance, "Transcript"),
@@ -293,7 +314,23 @@ static void map_connect(const json_t *message, struct calls_vendor_state *state,
     }
 }
 
+static enum calls_vendor_kind kind_of_connect(const json_t *message, const struct calls_vendor_state *state)
+{
+    const char *type = text_at(message, "EventType");
+    (void)state;
+    if (!strcmp(type, "STARTED")) return CALLS_VENDOR_BEGINS;
+    return !strcmp(type, "COMPLETED") || !strcmp(type, "FAILED") ? CALLS_VENDOR_ENDS : CALLS_VENDOR_LINES;
+}
+
 /* ------------------------------------------------------- Google Agent Assist */
+
+static enum calls_vendor_kind kind_of_agent_assist(const json_t *event, const struct calls_vendor_state *state)
+{
+    const char *type = text_at(event, "type");
+    (void)state;
+    if (!strcmp(type, "CONVERSATION_STARTED")) return CALLS_VENDOR_BEGINS;
+    return !strcmp(type, "CONVERSATION_FINISHED") ? CALLS_VENDOR_ENDS : CALLS_VENDOR_LINES;
+}
 
 /* A ConversationEvent. Its messages alone: what was recognised names neither its speaker nor the message that follows,
  * so a guess would stand beside it for ever. Pub/Sub may bring one twice, so the message's own name is the id. */
@@ -315,14 +352,22 @@ static void map_agent_assist(const json_t *event, struct calls_vendor_state *sta
 #define SILENCE_MIN 0.6    /* no_speech_prob above which, with an avg_logprob below the next, nothing was said: */
 #define LIKELIHOOD_MIN -1. /* whisper's own rule, since it makes sentences out of silence */
 
+/* By where it begins, and its number or, if it is diarized, its name. */
+static void name_segment(const json_t *segment, int64_t begin_ms, char name[80])
+{
+    const json_t *id = json_object_get(segment, "id");
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(id));
+    snprintf(name, 80, "%lld-%.40s", (long long)begin_ms, json_is_string(id) ? json_string_value(id) : number);
+}
+
 /* verbose_json of whisper's servers: all of it final; diarized, with a speaker. Pieces of a call count their segments
  * from 0 again, so where one begins is part of its id. */
 static void map_whisper(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
 {
     const json_t *segment;
-    char id[64];
+    char id[CALLS_VENDOR_ID_SIZE], name[80];
     size_t i;
-    (void)state;
     json_array_foreach(json_object_get(message, "segments"), i, segment)
     {
         int64_t begin_ms = ms_of_seconds(json_object_get(segment, "start"));
@@ -330,10 +375,10 @@ static void map_whisper(const json_t *message, struct calls_vendor_state *state,
         bool is_silence = json_number_value(json_object_get(segment, "no_speech_prob")) > SILENCE_MIN &&
                           json_number_value(json_object_get(segment, "avg_logprob")) < LIKELIHOOD_MIN;
         if (is_silence) continue;
-        snprintf(id, sizeof id, "wh-%lld-%lld", (long long)begin_ms,
-                 (long long)json_integer_value(json_object_get(segment, "id")));
-        put_line(out, &(struct line){id, text_at(segment, "speaker"), text + strspn(text, " "), true, begin_ms,
-                                     ms_of_seconds(json_object_get(segment, "end")), NULL, NULL});
+        name_segment(segment, begin_ms, name);
+        make_id(id, "wh-", name);
+        put_line(out, &(struct line){id, role_of_voice(state, text_at(segment, "speaker")), text + strspn(text, " "),
+                                     true, begin_ms, ms_of_seconds(json_object_get(segment, "end")), NULL, NULL});
     }
 }
 
@@ -345,22 +390,53 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-/* Deltas append; what is completed replaces them. A failure closes the segment with what there was. */
-static void map_openai(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+/* A part of an item, by one of several speakers: final, and a line of its own. The first one takes the place of what
+ * was appended until then, which would stay open for ever otherwise. */
+static void put_part(const json_t *message, struct calls_vendor_state *state, size_t at, struct sio_builder *out)
+{
+    char id[CALLS_VENDOR_ID_SIZE];
+    make_id(id, "oai-", text_at(message, "id"));
+    if (state->open[at].text && !state->open[at].has_parts)
+        snprintf(state->open[at].first, sizeof state->open[at].first, "%s", id);
+    state->open[at].has_parts = true;
+    bool is_first = !strcmp(state->open[at].first, id);
+    put_line(out, &(struct line){is_first ? state->open[at].id : id, role_of_voice(state, text_at(message, "speaker")),
+                                 text_at(message, "text"), true, ms_of_seconds(json_object_get(message, "start")),
+                                 ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
+}
+
+/* Deltas append; what is completed replaces them. A failure closes the item with what there was. */
+static void map_item(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
 {
     const char *type = text_at(message, "type");
     char key[CALLS_VENDOR_ID_SIZE], name[CALLS_VENDOR_ID_SIZE];
-    if (!strstr(type, "input_audio_transcription.")) return;
     snprintf(name, sizeof name, "%.100s-%lld", text_at(message, "item_id"),
              (long long)json_integer_value(json_object_get(message, "content_index")));
     make_id(key, "oai-", name);
     size_t at = open_segment(state, key, key);
     bool fails = ends_with(type, ".failed"), ends = ends_with(type, ".completed") || fails;
+    if (ends_with(type, ".segment")) put_part(message, state, at, out);
     if (ends_with(type, ".delta")) append_text(state, at, text_at(message, "delta"));
     const char *text = ends && !fails ? text_at(message, "transcript") : state->open[at].text;
-    if (ends || ends_with(type, ".delta"))
+    if ((ends || ends_with(type, ".delta")) && !state->open[at].has_parts)
         put_line(out, &(struct line){state->open[at].id, "customer", text ? text : "", ends, -1, -1, NULL, NULL});
     if (ends) forget_at(state, at);
+}
+
+/* Realtime's, and segments of a diarized transcription that is streamed. */
+static void map_openai(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const char *type = text_at(message, "type");
+    char id[CALLS_VENDOR_ID_SIZE], name[80];
+    if (strstr(type, "input_audio_transcription.")) {
+        map_item(message, state, out);
+    } else if (!strcmp(type, "transcript.text.segment")) {
+        int64_t begin_ms = ms_of_seconds(json_object_get(message, "start"));
+        name_segment(message, begin_ms, name);
+        make_id(id, "oai-", name);
+        put_line(out, &(struct line){id, role_of_voice(state, text_at(message, "speaker")), text_at(message, "text"),
+                                     true, begin_ms, ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
+    }
 }
 
 /* ------------------------------------------------------------------ LiveKit */
@@ -372,25 +448,33 @@ static void map_livekit(const json_t *message, struct calls_vendor_state *state,
     const char *segment = text_at(attributes, "lk.segment_id"), *text = text_at(message, "text");
     char key[CALLS_VENDOR_ID_SIZE];
     if (!segment[0]) return;
-    bool is_final = !strcmp(text_at(attributes, "lk.transcription_final"), "true");
+    bool is_final =
+        is_true(attributes, "lk.transcription_final") || !strcmp(text_at(attributes, "lk.transcription_final"), "true");
     make_id(key, "lk-", segment);
     size_t at = open_segment(state, key, key);
     if (is_true(message, "append")) {
         append_text(state, at, text);
         text = state->open[at].text ? state->open[at].text : "";
     }
-    put_line(out, &(struct line){key, text_at(message, "participant"), text, is_final, -1, -1, NULL, NULL});
+    put_line(out, &(struct line){key, role_of_voice(state, text_at(message, "participant")), text, is_final, -1, -1,
+                                 NULL, NULL});
     if (is_final) forget_at(state, at);
 }
 
 /* ------------------------------------------------------------------- Twilio */
 
-enum calls_twilio calls_twilio_kind(const json_t *form)
+static enum calls_vendor_kind kind_of_twilio(const json_t *form, const struct calls_vendor_state *state)
 {
     const char *event = text_at(form, "TranscriptionEvent");
-    if (!strcmp(event, "transcription-started")) return CALLS_TWILIO_STARTED;
-    if (!strcmp(event, "transcription-content")) return CALLS_TWILIO_CONTENT;
-    return !strcmp(event, "transcription-stopped") ? CALLS_TWILIO_STOPPED : CALLS_TWILIO_OTHER;
+    (void)state;
+    if (!strcmp(event, "transcription-started")) return CALLS_VENDOR_BEGINS;
+    return !strcmp(event, "transcription-stopped") ? CALLS_VENDOR_ENDS : CALLS_VENDOR_LINES;
+}
+
+/* Twilio hears the caller on its inbound track. Without a track it is the customer. */
+static const char *role_of_track(const struct calls_vendor_state *state, const char *track)
+{
+    return track[0] ? role_of_channel(state, track, "inbound_track") : "customer";
 }
 
 /* The open segment of a track has the number of the message that began it. */
@@ -398,25 +482,81 @@ static void map_twilio(const json_t *form, struct calls_vendor_state *state, str
 {
     const char *track = text_at(form, "Track"), *at_time = text_at(form, "Timestamp");
     char id[CALLS_VENDOR_ID_SIZE];
-    if (calls_twilio_kind(form) != CALLS_TWILIO_CONTENT) return;
+    if (strcmp(text_at(form, "TranscriptionEvent"), "transcription-content")) return;
     json_t *data = json_loads(text_at(form, "TranscriptionData"), 0, NULL);
     snprintf(id, sizeof id, "tw-%.20s-%.40s", track, text_at(form, "SequenceId"));
     size_t at = open_segment(state, track, id);
     bool is_final = !strcmp(text_at(form, "Final"), "true");
-    put_line(out, &(struct line){state->open[at].id, strcmp(track, "outbound_track") ? "customer" : "agent",
-                                 text_at(data, "transcript"), is_final, -1, -1, json_object_get(data, "confidence"),
-                                 at_time[0] ? at_time : NULL});
+    put_line(out, &(struct line){state->open[at].id, role_of_track(state, track), text_at(data, "transcript"), is_final,
+                                 -1, -1, json_object_get(data, "confidence"), at_time[0] ? at_time : NULL});
     if (is_final) forget_at(state, at);
     json_decref(data);
+}
+
+/* ------------------------------------------------------------------- Vonage */
+
+/* Webhooks of a call's legs: what becomes of them, and what was understood when the caller was asked to speak
+ * (`input`). A call is over with the customer's leg: the others are agents it was connected to. */
+static enum calls_vendor_kind kind_of_vonage(const json_t *message, const struct calls_vendor_state *state)
+{
+    static const char *const ends[] = {"completed", "busy", "cancelled", "rejected", "failed", "timeout", "unanswered"};
+    const char *status = text_at(message, "status"), *direction = text_at(message, "direction");
+    if (!strcmp(status, "started") || !strcmp(status, "ringing")) return CALLS_VENDOR_BEGINS;
+    if (!strcmp(status, "answered")) return CALLS_VENDOR_IS_ACTIVE;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (!strcmp(status, ends[i]) && strcmp(role_of_channel(state, direction, "inbound"), "agent"))
+            return CALLS_VENDOR_ENDS;
+    return CALLS_VENDOR_LINES;
+}
+
+static void map_vonage(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    const json_t *best = json_array_get(json_object_get(json_object_get(message, "speech"), "results"), 0);
+    const char *at_time = text_at(message, "timestamp"), *confidence = text_at(best, "confidence");
+    char id[CALLS_VENDOR_ID_SIZE], name[CALLS_VENDOR_ID_SIZE];
+    (void)state;
+    snprintf(name, sizeof name, "%.50s-%.40s", text_at(message, "uuid"), at_time);
+    make_id(id, "vg-", name);
+    json_t *number = json_real(strtod(confidence, NULL)); /* it comes as a text */
+    put_line(out,
+             &(struct line){id, "customer", text_at(best, "text"), true, -1, -1, number, at_time[0] ? at_time : NULL});
+    json_decref(number);
+}
+
+/* -------------------------------------------------------------------- Sinch */
+
+static enum calls_vendor_kind kind_of_sinch(const json_t *message, const struct calls_vendor_state *state)
+{
+    const char *event = text_at(message, "event");
+    (void)state;
+    if (!strcmp(event, "ice")) return CALLS_VENDOR_BEGINS;
+    if (!strcmp(event, "ace")) return CALLS_VENDOR_IS_ACTIVE;
+    return !strcmp(event, "dice") ? CALLS_VENDOR_ENDS : CALLS_VENDOR_LINES;
+}
+
+/* Its callbacks say what becomes of the call, and nothing of what is said in it. */
+static void map_sinch(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
+{
+    (void)message;
+    (void)state;
+    (void)out;
 }
 
 /* --------------------------------------------------------------------- all */
 
 static const struct calls_vendor vendors[] = {
-    {"deepgram", map_deepgram}, {"assemblyai", map_assemblyai},  {"google", map_google},
-    {"amazon", map_amazon},     {"openai", map_openai},          {"livekit", map_livekit},
-    {"twilio", map_twilio},     {"amazon-connect", map_connect}, {"google-agent-assist", map_agent_assist},
-    {"whisper", map_whisper},
+    {"deepgram", map_deepgram, "metadata.request_id", NULL, false},
+    {"assemblyai", map_assemblyai, NULL, NULL, false},
+    {"google", map_google, NULL, NULL, false},
+    {"amazon", map_amazon, NULL, NULL, false},
+    {"openai", map_openai, NULL, NULL, false},
+    {"livekit", map_livekit, "room", NULL, false},
+    {"twilio", map_twilio, "CallSid", kind_of_twilio, true},
+    {"amazon-connect", map_connect, "ContactId", kind_of_connect, false},
+    {"google-agent-assist", map_agent_assist, "conversation", kind_of_agent_assist, false},
+    {"whisper", map_whisper, NULL, NULL, false},
+    {"vonage", map_vonage, "conversation_uuid", kind_of_vonage, true},
+    {"sinch", map_sinch, "callid", kind_of_sinch, true},
 };
 
 const struct calls_vendor *calls_vendor_find(const char *name)
@@ -426,9 +566,37 @@ const struct calls_vendor *calls_vendor_find(const char *name)
     return NULL;
 }
 
+bool calls_vendor_signs(const struct calls_vendor *vendor)
+{
+    return vendor->signs;
+}
+
 int calls_vendor_map(const struct calls_vendor *vendor, const json_t *message, struct calls_vendor_state *state,
                      struct sio_builder *out)
 {
     vendor->map(message, state, out);
     return out->error;
+}
+
+enum calls_vendor_kind calls_vendor_kind(const struct calls_vendor *vendor, const json_t *message,
+                                         const struct calls_vendor_state *state)
+{
+    return vendor->kind ? vendor->kind(message, state) : CALLS_VENDOR_LINES;
+}
+
+void calls_vendor_call(const struct calls_vendor *vendor, const json_t *message, char id[CALLS_VENDOR_ID_SIZE])
+{
+    const char *field = vendor->call, *dot = field ? strchr(field, '.') : NULL;
+    char outer[32];
+    id[0] = 0;
+    if (!field) return;
+    if (dot) {
+        snprintf(outer, sizeof outer, "%.*s", (int)(dot - field), field);
+        const json_t *inner = json_object_get(message, outer);
+        /* Deepgram's Flux has it without the object around it. */
+        message = inner ? inner : message;
+        field = dot + 1;
+    }
+    const char *name = text_at(message, field), *slash = strrchr(name, '/');
+    make_id(id, "", slash ? slash + 1 : name);
 }

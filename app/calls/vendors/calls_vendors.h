@@ -12,16 +12,24 @@
 struct calls_vendor;
 /* NULL: no such vendor. */
 const struct calls_vendor *calls_vendor_find(const char *name);
+/* It signs its webhooks: nobody else brings its messages. */
+bool calls_vendor_signs(const struct calls_vendor *vendor);
 
 #define CALLS_VENDOR_OPEN_MAX 8 /* segments of a call that are open at a time; above, the oldest is forgotten */
 #define CALLS_VENDOR_ID_SIZE 129
 #define CALLS_VENDOR_TEXT_MAX 65536
+#define CALLS_VENDOR_CHANNEL_SIZE 64
 /* What is remembered of a call between two messages. Zeroed at first; calls_vendor_clear() at the end. */
 struct calls_vendor_state {
+    /* The channel, track or voice of the customer; all others are the agent's. "": the vendor's usual one, and voices
+     * keep the names that the vendor gives them. */
+    char customer[CALLS_VENDOR_CHANNEL_SIZE];
     struct {
-        char key[CALLS_VENDOR_ID_SIZE]; /* the channel, or the vendor's id */
-        char id[CALLS_VENDOR_ID_SIZE];  /* the segment's */
-        char *text;                     /* what was appended so far, or NULL */
+        char key[CALLS_VENDOR_ID_SIZE];   /* the channel, or the vendor's id */
+        char id[CALLS_VENDOR_ID_SIZE];    /* the segment's */
+        char *text;                       /* what was appended so far, or NULL */
+        bool has_parts;                   /* it came in parts with speakers of their own: its whole is not said again */
+        char first[CALLS_VENDOR_ID_SIZE]; /* of these the one that took the place of what was appended; "" */
     } open[CALLS_VENDOR_OPEN_MAX];
     size_t count;
 };
@@ -32,8 +40,11 @@ void calls_vendor_clear(struct calls_vendor_state *state);
 int calls_vendor_map(const struct calls_vendor *vendor, const json_t *message, struct calls_vendor_state *state,
                      struct sio_builder *out);
 
-/* Twilio's messages are forms: the fields as an object of texts. */
-enum calls_twilio { CALLS_TWILIO_OTHER, CALLS_TWILIO_STARTED, CALLS_TWILIO_CONTENT, CALLS_TWILIO_STOPPED };
-enum calls_twilio calls_twilio_kind(const json_t *form);
+/* What a message says of its call besides lines. Twilio's messages are forms: the fields as an object of texts. */
+enum calls_vendor_kind { CALLS_VENDOR_LINES, CALLS_VENDOR_BEGINS, CALLS_VENDOR_IS_ACTIVE, CALLS_VENDOR_ENDS };
+enum calls_vendor_kind calls_vendor_kind(const struct calls_vendor *vendor, const json_t *message,
+                                         const struct calls_vendor_state *state);
+/* The vendor's own name of the message's call, as an id; "" if it has none. */
+void calls_vendor_call(const struct calls_vendor *vendor, const json_t *message, char id[CALLS_VENDOR_ID_SIZE]);
 
 #endif
