@@ -65,7 +65,10 @@ class Postgres:
             time.sleep(0.005)
 
     def start(self):
+        end = time.monotonic() + 300
         while subprocess.run(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", check=False).returncode:
+            if time.monotonic() > end:
+                raise TimeoutError("PostgreSQL does not start: " + (self.folder / "log").read_text(encoding="utf-8")[-2000:])
             time.sleep(0.05)
 
 
