@@ -1,6 +1,7 @@
 // Plays calls into a running server and looks at what it suggests: how often the right document is first and among the
 // first three, and how long after the customer's words it comes.
-// usage: PARLEY=build/release/bin/parley node tests/suggest/play.mjs calls|bank [--learn N] [--every N] [option of parley]…
+// usage: TEST_PARLEY=build/release/bin/parley node tests/suggest/play.mjs calls|bank [--learn N] [--every N] [--documents N] [option of parley]…
+// --documents: beside others, made of the sentences of guidelines and questions, until there are so many; it is about time then.
 // The demo's documents, with --demo its glossary too. With --embeddings-url the last suggestion counts, which the service's vector may have improved.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -36,6 +37,7 @@ const take = (name, fallback) => {
 };
 const learned = take("--learn", 0);
 const every = take("--every", 1);
+const documents = take("--documents", 0);
 const embeds = rest.includes("--embeddings-url");
 const calls = set === "bank" ? readQuestions() : readCalls();
 const seen = new Map();
@@ -59,6 +61,23 @@ if (learned) {
     JSON.stringify({ document: call.title.replaceAll("_", " "), lines: call.turns.map((text) => ({ speaker: "customer", text })) }));
   writeFileSync(join(folder, "calls.jsonl"), lines.join("\n"));
   console.log(execFileSync(process.env.TEST_PARLEY, ["learn", ...options, join(folder, "calls.jsonl")]).toString().trim());
+}
+
+// Documents of 40 to 160 words that share the words of all calls, so that every question finds thousands.
+function makeDocuments(count) {
+  let seed = 1;
+  const random = (n) => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 8) % n;
+  const guidelines = readFileSync(here("../../app/demo/guidelines.json"), "utf8");
+  const sentences = [...[...guidelines.matchAll(/"((?:[^"\\]|\\.){30,})"/g)].map(([, text]) => text), ...readQuestions().flatMap(({ turns }) => turns), ...readCalls().flatMap(({ turns }) => turns)];
+  const words = sentences.join(" ").toLowerCase().match(/[a-z]{4,}/g);
+  const title = (i) => `${words[random(words.length)]} ${words[random(words.length)]} ${words[random(words.length)]} ${i}`;
+  const text = () => Array.from({ length: 3 + random(6) }, () => sentences[random(sentences.length)]);
+  const subflows = Array.from({ length: count }, (_, i) => [title(i), { instructions: text(), actions: [] }]);
+  return JSON.stringify({ Others: { description: "", subflows: Object.fromEntries(subflows) } });
+}
+if (documents) {
+  writeFileSync(join(folder, "others.json"), makeDocuments(documents - new Set(calls.map(({ title }) => title)).size));
+  console.log(execFileSync(process.env.TEST_PARLEY, ["import-documents", ...options, join(folder, "others.json")]).toString().trim());
 }
 rmSync(folder, { recursive: true });
 
