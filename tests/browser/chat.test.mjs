@@ -179,6 +179,34 @@ test("a chat is deleted, and gone from the list and the page", async () => {
   await page.getByText("What can I help with?").waitFor();
 });
 
+test("a supervisor who may watch all chats finds them in the list, by whose they are; another has no such list", async () => {
+  const vera = await open("vera");
+  await say(vera, "where is my parcel?");
+  await shows(vera, ["where is my parcel?", "You said: where is my parcel?"]);
+  const id = await chatOf(vera);
+  const supervisor = async (chats) => {
+    const page = await browser.newPage();
+    const token = sign(keyOf(parley), { sub: "sue", role: "supervisor", calls: "*", ...(chats && { chats }), exp: now() + 3600 });
+    await page.addInitScript((each) => sessionStorage.setItem("parley-token", each), token);
+    await page.goto(`${parley.url}/#/chat`);
+    await page.getByText("What can I help with?").waitFor();
+    return page;
+  };
+  const [sue, sam] = [await supervisor("*"), await supervisor([id])];
+  assert.equal(await sam.getByRole("button", { name: "Everybody’s" }).count(), 0, "of some chats there is no list");
+  assert.equal(await sue.locator(`[data-chat="${id}"]`).count(), 0);
+  await sue.getByRole("button", { name: "Everybody’s" }).click();
+  const row = sue.locator("li", { has: sue.locator(`[data-chat="${id}"]`) });
+  await row.locator("[data-chat-user]", { hasText: "vera" }).waitFor();
+  assert.equal(await row.getByRole("button", { name: /^Delete/ }).count(), 0, "it is not hers to delete");
+  await checkWithAxe(sue, "everybody's chats");
+  await row.locator("[data-chat]").click();
+  await sue.locator('[data-watching=""]', { hasText: "You are watching this chat." }).waitFor();
+  await sue.getByRole("button", { name: "Mine" }).click();
+  await sue.locator(`[data-chat="${id}"]`).waitFor({ state: "detached" });
+  for (const each of [vera, sue, sam]) await each.context().close();
+});
+
 test("a supervisor watches a chat, answers in place of the assistant, and hands back", async () => {
   const uma = await open("ulla");
   await say(uma, "may I speak to somebody?");

@@ -198,6 +198,23 @@ test("an agent raises a hand; the supervisor sees it, looks in and writes a note
   await tile.locator("[data-hand]").waitFor({ state: "detached" });
 });
 
+test("with several agents in a call, a note may be for one of them: the others do not see it", async () => {
+  const to = sue.getByLabel("Who sees the note");
+  await to.selectOption({ label: "Only ann" });
+  await checkWithAxe(sue, "whose note");
+  await sue.getByLabel("Note to the agent").fill("For ann alone.");
+  await sue.getByRole("button", { name: "Send note" }).click();
+  await sue.locator("[data-note]", { hasText: "For ann alone." }).getByText("sue to ann").waitFor();
+  await ann.locator("[data-note]", { hasText: "For ann alone." }).waitFor();
+  await to.selectOption({ label: "All agents of the call" });
+  await sue.getByLabel("Note to the agent").fill("For both.");
+  await sue.getByRole("button", { name: "Send note" }).click();
+  await bob.getByRole("tab", { name: /Notes/ }).click();
+  await bob.locator("[data-note]", { hasText: "For both." }).waitFor();
+  await ann.locator("[data-note]", { hasText: "For both." }).waitFor();
+  assert.equal(await bob.locator("[data-note]", { hasText: "For ann alone." }).count(), 0);
+});
+
 test("an article is opened: its steps are ticked off and stay so, the passage is marked, Escape closes it", async () => {
   await ann.getByRole("tab", { name: "Articles" }).click();
   const title = await ann.locator("[data-card] h3").first().textContent();

@@ -26,6 +26,7 @@ export class Assistant {
   readonly #fetch: Fetch;
   #next: string | undefined;
   #hasList = false;
+  #all = false;
 
   constructor(socket: Socket, tokens: Tokens, { fetch, onConnect, onEvent }: AssistantOptions) {
     this.#fetch = fetch;
@@ -83,18 +84,40 @@ export class Assistant {
     chat.watchers -= 1;
   }
 
-  /** The newest chats, anew. */
+  /** The list is of all users' chats, for who may watch them, or of one's own. */
+  showAll(all: boolean): void {
+    if (this.#all === all) return;
+    this.#all = all;
+    this.#next = undefined;
+    this.list.set({ chats: [], isLoading: true, hasMore: false, error: null });
+  }
+
+  /** The newest chats, anew; older ones that were loaded stay. */
   async refresh(): Promise<void> {
     this.#hasList = true;
-    const answer = await this.link.ask("chat.list", { limit: PAGE });
-    if (answer) this.#takePage(answer, []);
+    const all = this.#all;
+    const answer = await this.link.ask("chat.list", { limit: PAGE, ...(all && { all }) });
+    if (!answer || all !== this.#all) return;
+    const [older, next] = [this.#olderThan(answer), this.#next];
+    this.#takePage(answer, []);
+    if (!older.length || !answer.ok) return;
+    this.#next = next;
+    this.list.patch({ chats: [...this.list.get().chats, ...older], hasMore: Boolean(next) });
   }
 
   async loadMore(): Promise<void> {
     if (!this.#next || this.list.get().isLoading) return;
     this.list.patch({ isLoading: true });
-    const answer = await this.link.ask("chat.list", { limit: PAGE, before: this.#next });
-    this.#takePage(answer ?? {}, this.list.get().chats);
+    const all = this.#all;
+    const answer = await this.link.ask("chat.list", { limit: PAGE, before: this.#next, ...(all && { all }) });
+    if (all === this.#all) this.#takePage(answer ?? {}, this.list.get().chats);
+  }
+
+  #olderThan({ chats = [], next }: Record<string, any>): ChatEntry[] {
+    const last = chats.at(-1) as ChatEntry | undefined;
+    if (!next || !last) return [];
+    const has = new Set(chats.map((chat: ChatEntry) => chat.chat_id));
+    return this.list.get().chats.filter((chat) => !has.has(chat.chat_id) && (chat.updated_at ?? "") <= (last.updated_at ?? ""));
   }
 
   #takePage(answer: Record<string, any>, before: readonly ChatEntry[]): void {

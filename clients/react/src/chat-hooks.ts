@@ -142,14 +142,21 @@ export function useElicitation(chatId: string | null): Elicitations {
   return useMemo(() => ({ pending, submit, act, problem }), [pending, submit, act, problem]);
 }
 
-/** The user's chats, the newest first. */
-export function useChats(): ChatListState & { loadMore: () => void; remove: (chatId: string) => Promise<boolean>; problem: Failure | null } {
+/** How often the chats of others are asked for: nobody says when they change. */
+const OTHERS_MS = 10_000;
+
+/** The user's chats, the newest first; `all`: those of all users, for supervisors with the claim `chats: "*"`. */
+export function useChats({ all = false }: { all?: boolean } = {}): ChatListState & { loadMore: () => void; remove: (chatId: string) => Promise<boolean>; problem: Failure | null } {
   const { assistant } = useParley();
   const state = useStore(assistant.list);
   const { status } = useStore(assistant.connection);
   const [attempt, problem] = useAttempt();
   useEffect(() => {
-    if (status === "online") void assistant.refresh();
-  }, [assistant, status]);
+    assistant.showAll(all);
+    if (status !== "online") return undefined;
+    void assistant.refresh();
+    const timer = all ? setInterval(() => void assistant.refresh(), OTHERS_MS) : undefined;
+    return () => clearInterval(timer);
+  }, [assistant, status, all]);
   return useMemo(() => ({ ...state, loadMore: () => void assistant.loadMore(), remove: (chatId) => attempt(() => assistant.remove(chatId)), problem }), [assistant, state, attempt, problem]);
 }

@@ -104,6 +104,8 @@ export interface HistoryRow {
 /** A chat as lists have it. */
 export interface ChatEntry {
   chat_id: string;
+  /** Whose it is. */
+  user?: string;
   title?: string;
   created_at?: string;
   updated_at?: string;

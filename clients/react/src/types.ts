@@ -147,5 +147,7 @@ export interface Claims {
   sub?: string;
   role?: string;
   calls?: string[] | "*";
+  /** Chats of others that a supervisor may watch. */
+  chats?: string[] | "*";
   exp?: number;
 }

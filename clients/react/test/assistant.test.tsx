@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { startParley } from "../../../tests/browser/server.mjs";
 // @ts-expect-error: plain JavaScript
 import { gate, startModel } from "../../../tests/clients/lib/model.mjs";
-import { ParleyProvider, useAssistant, useChats, useConnectionStatus, useTree, type AssistantChat } from "../src/index.js";
+import { ParleyProvider, useAssistant, useChats, useConnectionStatus, useParley, useTree, type AssistantChat } from "../src/index.js";
 
 const PATIENCE = { timeout: 30_000 };
 let model: any;
@@ -141,4 +141,19 @@ test("the list has chats by their titles, and a deleted one is gone", async () =
   await waitFor(() => expect(list.result.current.chats.some((chat) => chat.chat_id === chatId)).toBe(false), PATIENCE);
   const gone = render(() => useAssistant(chatId));
   await waitFor(() => expect(gone.result.current.error?.code).toBe(404), PATIENCE);
+});
+
+test("older chats that were loaded stay when the list changes", async () => {
+  const zoe = await parley.token("--role", "user", "--sub", "zoe");
+  const wrapper = ({ children }: { children: ReactNode }) => <ParleyProvider url={parley.url} token={zoe} hasCalls={false}>{children}</ParleyProvider>;
+  const { result } = renderHook(() => ({ list: useChats(), assistant: useParley().assistant }), { wrapper });
+  for (let i = 0; i < 53; i++) await act(() => result.current.assistant.create());
+  await act(() => result.current.assistant.refresh());
+  expect([result.current.list.chats.length, result.current.list.hasMore]).toEqual([50, true]);
+  await act(async () => result.current.list.loadMore());
+  await waitFor(() => expect([result.current.list.chats.length, result.current.list.hasMore]).toEqual([53, false]), PATIENCE);
+  const newest = await act(() => result.current.assistant.create());
+  await act(() => result.current.assistant.refresh());
+  const ids = result.current.list.chats.map((chat) => chat.chat_id);
+  expect([ids[0], ids.length, new Set(ids).size, result.current.list.hasMore]).toEqual([newest, 54, 54, false]);
 });

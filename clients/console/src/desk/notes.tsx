@@ -1,12 +1,13 @@
 // Notes of supervisors to the agents of a call: private, and never part of the transcript.
-import { useFeature, useParley, type CallState } from "@parley/react";
+import { useClaims, useFeature, useParley, type CallState } from "@parley/react";
 import { Send } from "lucide-react";
 import { useCallback, useLayoutEffect, useRef, useState, type FormEvent } from "react";
 import { dayAndTime } from "../lib/format.js";
+import { cn } from "../lib/cn.js";
 import { useIsSupervisor } from "../lib/roles.js";
 import { useSend } from "../lib/send.js";
 import { Button } from "../ui/button.js";
-import { Problem, Textarea } from "../ui/field.js";
+import { controlStyle, Problem, Textarea } from "../ui/field.js";
 
 export function Notes({ call }: { call: CallState }) {
   const isSupervisor = useIsSupervisor();
@@ -39,7 +40,11 @@ export function Notes({ call }: { call: CallState }) {
 function Composer({ call }: { call: CallState }) {
   const client = useParley();
   const [text, setText] = useState("");
-  const action = useCallback((body: string) => client.request("note:send", { call_id: call.callId, text: body }), [client, call.callId]);
+  const [to, setTo] = useState("");
+  const { sub } = useClaims();
+  // Of those who are there; who was chosen stays, also when that agent leaves.
+  const agents = [...new Set([...call.agents.filter((agent) => agent !== sub), ...(to ? [to] : [])])];
+  const action = useCallback((body: string) => client.request("note:send", { call_id: call.callId, text: body, ...(to && { to }) }), [client, call.callId, to]);
   const note = useSend(action);
   const submit = async (event: FormEvent) => {
     event.preventDefault();
@@ -62,7 +67,12 @@ function Composer({ call }: { call: CallState }) {
         className="min-h-18"
       />
       <div className="flex items-center justify-between gap-3">
-        <span className="text-[12.5px] text-faint">Only the call's agents see it.</span>
+        {agents.length > 1 || to ? (
+          <select aria-label="Who sees the note" value={to} onChange={(event) => setTo(event.target.value)} className={cn(controlStyle, "min-w-0 shrink")}>
+            <option value="">All agents of the call</option>
+            {agents.map((agent) => <option key={agent} value={agent}>Only {agent}</option>)}
+          </select>
+        ) : <span className="text-[12.5px] text-faint">Only the call's agents see it.</span>}
         <Button variant="primary" type="submit" disabled={note.isSending || !text.trim()}><Send aria-hidden />{note.isSending ? "Sending…" : "Send note"}</Button>
       </div>
     </form>
