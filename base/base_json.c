@@ -10,17 +10,22 @@
 #include <emmintrin.h>
 #endif
 
+enum { VECTOR_BYTES = 16 };
+
 struct scan {
     const uint8_t *begin, *end;
+    const uint8_t *vectors_end; /* before it begins whatever can be read as a whole vector */
     struct base_json_fault *fault;
     bool has_escapes; /* a string had, since this was cleared */
 };
 
-/* The open arrays and objects. Apart from the text, so that the compiler can keep it in registers. */
+/* The open arrays and objects, a bit each: 1 for an object. Apart from the text, so that the compiler can keep it in
+ * registers. */
+enum { LEVELS_IN_WORD = 64 };
 struct levels {
-    uint8_t closer; /* of the innermost: the bracket that ends it; 0: none is open */
+    uint64_t kinds; /* of the innermost up to 64, the last one lowest */
     size_t depth, max_depth;
-    uint8_t *outer; /* BASE_JSON_DEPTH_MAX: the closers around it, the outermost first */
+    uint64_t *outer; /* the kinds of each full word, the outermost first; NULL: max_depth is at most one word */
 };
 
 static const uint8_t *set_fault(struct scan *s, const uint8_t *p, int code, const char *why)
@@ -42,14 +47,14 @@ static inline bool is_plain(uint8_t c, bool stop_at_high)
 }
 
 #ifdef __SSE2__
-/* One bit for each of 16 bytes that is a quote, a backslash, a control character or, if wanted, not ASCII. */
+/* One bit for each of 16 bytes that is a quote, a backslash, a control character or, if wanted, not ASCII. With its
+ * second bit turned over, the quote comes next to the control characters, which stay among themselves. */
 static inline unsigned special_mask(const uint8_t *p, bool stop_at_high)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
-    __m128i backslash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
-    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-    __m128i any = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+    __m128i turned = _mm_xor_si128(x, _mm_set1_epi8('"' ^ 0x20));
+    __m128i quote_or_control = _mm_cmpeq_epi8(_mm_min_epu8(turned, _mm_set1_epi8(0x20)), turned);
+    __m128i any = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')), quote_or_control);
     return (unsigned)_mm_movemask_epi8(stop_at_high ? _mm_or_si128(any, x) : any);
 }
 #endif
@@ -114,11 +119,24 @@ static const uint8_t *scan_special(struct scan *s, const uint8_t *p)
     }
 }
 
-/* p: after the opening quote. Returns what follows the closing one. */
-static inline const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+static __attribute__((noinline)) const uint8_t *scan_last_bytes(struct scan *s, const uint8_t *p)
 {
     p = plain_run(s->begin, p, s->end, false);
     return p < s->end && *p == '"' ? p + 1 : scan_special(s, p);
+}
+
+/* p: after the opening quote. Returns what follows the closing one. */
+static inline const uint8_t *scan_string(struct scan *s, const uint8_t *p)
+{
+#ifdef __SSE2__
+    for (; p < s->vectors_end; p += VECTOR_BYTES) {
+        unsigned mask = special_mask(p, false);
+        if (!mask) continue;
+        p += (unsigned)__builtin_ctz(mask);
+        return *p == '"' ? p + 1 : scan_special(s, p);
+    }
+#endif
+    return scan_last_bytes(s, p);
 }
 
 /* ----------------------------------------------------------------------------------------------- other values */
@@ -157,53 +175,79 @@ static const uint8_t *scan_literal(struct scan *s, const uint8_t *p, const char 
     return p + size;
 }
 
-static inline const uint8_t *open_level(struct scan *s, struct levels *levels, const uint8_t *p, uint8_t closer)
+static inline bool in_object(const struct levels *levels)
 {
-    if (levels->depth >= levels->max_depth) return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
-    levels->outer[levels->depth++] = levels->closer;
-    levels->closer = closer;
-    return p + 1;
+    return levels->kinds & 1;
 }
 
-static inline const uint8_t *close_level(struct levels *levels, const uint8_t *p)
+static inline uint8_t closer_of(bool is_object)
 {
-    levels->closer = levels->outer[--levels->depth];
-    return p + 1;
+    return (uint8_t)(']' | is_object << 5); /* '}' is ']' with that bit */
 }
 
-/* What comes next, behind whitespace. NULL: nothing. */
-static inline const uint8_t *next_token(struct scan *s, const uint8_t *p)
+static inline bool open_level(struct levels *levels, bool is_object)
 {
-    if (p < s->end && !base_json_is_space(*p)) return p;
+    if (levels->depth >= levels->max_depth) return false;
+    if (levels->outer && levels->depth > 0 && levels->depth % LEVELS_IN_WORD == 0)
+        levels->outer[levels->depth / LEVELS_IN_WORD - 1] = levels->kinds;
+    levels->kinds = levels->kinds << 1 | is_object;
+    levels->depth++;
+    return true;
+}
+
+static inline void close_level(struct levels *levels)
+{
+    levels->kinds >>= 1;
+    levels->depth--;
+    if (levels->outer && levels->depth > 0 && levels->depth % LEVELS_IN_WORD == 0)
+        levels->kinds = levels->outer[levels->depth / LEVELS_IN_WORD - 1];
+}
+
+static const uint8_t *too_deep(struct scan *s, const uint8_t *p)
+{
+    return set_fault(s, p, BASE_JSON_DEPTH, "nested too deeply");
+}
+
+static const uint8_t *next_behind_space(struct scan *s, const uint8_t *p)
+{
     p = base_json_skip_space(p, s->end);
     return p < s->end ? p : set_fault(s, p, BASE_JSON_SYNTAX, "JSON ends too early");
+}
+
+/* What comes next, behind whitespace, and what it probably is. NULL: nothing. */
+static inline const uint8_t *next_token(struct scan *s, const uint8_t *p, uint8_t expected)
+{
+    return p < s->end && *p == expected ? p : next_behind_space(s, p);
+}
+
+static const uint8_t *bad_key(struct scan *s, const uint8_t *p)
+{
+    return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
+}
+
+static const uint8_t *colon_behind_space(struct scan *s, const uint8_t *p)
+{
+    p = base_json_skip_space(p, s->end);
+    if (p < s->end && *p == ':') return p;
+    return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
 }
 
 /* A key and its colon, at p or behind it. Returns where the value begins. */
 static inline const uint8_t *scan_key(struct scan *s, const uint8_t *p)
 {
-    if (*p != '"') return set_fault(s, p, BASE_JSON_SYNTAX, "object key is not a string");
+    if (*p != '"') return bad_key(s, p);
     p = scan_string(s, p + 1);
     if (!p) return NULL;
-    if (p < s->end && *p <= ' ') p = base_json_skip_space(p, s->end);
-    if (p == s->end || *p != ':') return set_fault(s, p, BASE_JSON_SYNTAX, "colon missing after an object key");
-    return next_token(s, p + 1);
+    if (p == s->end || *p != ':') {
+        p = colon_behind_space(s, p);
+        if (!p) return NULL;
+    }
+    return next_token(s, p + 1, '"');
 }
 
-/* After an opening bracket: goes to the first value, or, *is_value false, behind the closing bracket. */
-static inline const uint8_t *scan_first(struct scan *s, struct levels *levels, const uint8_t *p, bool *is_value)
+/* A number or a literal. */
+static const uint8_t *scan_plain(struct scan *s, const uint8_t *p)
 {
-    p = next_token(s, p);
-    if (!p) return NULL;
-    *is_value = *p != levels->closer;
-    if (!*is_value) return close_level(levels, p);
-    return levels->closer == '}' ? scan_key(s, p) : p;
-}
-
-/* A value other than an array or object. */
-static inline const uint8_t *scan_scalar(struct scan *s, const uint8_t *p)
-{
-    if (*p == '"') return scan_string(s, p + 1);
     switch (*p) {
     case 't':
         return scan_literal(s, p, "true", 4);
@@ -217,49 +261,61 @@ static inline const uint8_t *scan_scalar(struct scan *s, const uint8_t *p)
     }
 }
 
-/* A value, of an array or object its opening bracket and what scan_first() does. */
-static inline const uint8_t *scan_value(struct scan *s, struct levels *levels, const uint8_t *p, bool *is_value)
-{
-    *is_value = false;
-    if (*p != '{' && *p != '[') return scan_scalar(s, p);
-    p = open_level(s, levels, p, *p == '{' ? '}' : ']');
-    return p ? scan_first(s, levels, p, is_value) : NULL;
-}
-
-static const uint8_t *not_separated(struct scan *s, const uint8_t *p, bool in_object)
+static const uint8_t *not_separated(struct scan *s, const uint8_t *p, bool is_in_object)
 {
     return set_fault(s, p, BASE_JSON_SYNTAX,
-                     in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
+                     is_in_object ? "expected a comma or } in an object" : "expected a comma or ] in an array");
 }
 
-/* After a value: closes what ends here. Returns where the next value begins, or, if nothing is open any more, the end.
- */
+/* Behind a value: closes what ends there. Returns where the next value begins or, if nothing is open any more, what
+ * follows the outermost. */
 static inline const uint8_t *scan_next(struct scan *s, struct levels *levels, const uint8_t *p)
 {
-    while (levels->closer) {
-        p = next_token(s, p);
-        if (!p) return NULL;
-        if (*p == ',') {
-            p = next_token(s, p + 1);
-            return p && levels->closer == '}' ? scan_key(s, p) : p;
+    while (levels->depth > 0) {
+        if (p == s->end || *p != ',') {
+            p = next_token(s, p, closer_of(in_object(levels)));
+            if (!p) return NULL;
         }
-        if (*p != levels->closer) return not_separated(s, p, levels->closer == '}');
-        p = close_level(levels, p);
+        if (*p == ',') {
+            p = next_token(s, p + 1, '"');
+            return p && in_object(levels) ? scan_key(s, p) : p;
+        }
+        if (*p != closer_of(in_object(levels))) return not_separated(s, p, in_object(levels));
+        close_level(levels);
+        p++;
     }
     return p;
 }
 
-/* p: where a value begins, or what follows one. Returns what follows the outermost. */
-static inline const uint8_t *scan(struct scan *s, struct levels *levels, const uint8_t *p, bool is_value)
+/* At an opening bracket. Returns where the first value begins or, *is_empty, what follows the closing bracket. */
+static inline const uint8_t *scan_first(struct scan *s, struct levels *levels, const uint8_t *p, bool *is_empty)
+{
+    bool is_object = *p == '{';
+    if (!open_level(levels, is_object)) return too_deep(s, p);
+    p = next_token(s, p + 1, '"');
+    if (!p) return NULL;
+    *is_empty = *p == closer_of(is_object);
+    if (!*is_empty) return is_object ? scan_key(s, p) : p;
+    close_level(levels);
+    return p + 1;
+}
+
+/* A value at p, and, if more is open, all up to the end of that. Returns what follows it. */
+static inline __attribute__((always_inline)) const uint8_t *scan(struct scan *s, struct levels *levels,
+                                                                 const uint8_t *p)
 {
     while (p) {
-        if (is_value) {
-            p = scan_value(s, levels, p, &is_value);
+        if (*p == '"') {
+            p = scan_string(s, p + 1);
+        } else if (*p == '{' || *p == '[') {
+            bool is_empty;
+            p = scan_first(s, levels, p, &is_empty);
+            if (p && !is_empty) continue;
         } else {
-            p = scan_next(s, levels, p);
-            if (!levels->closer) break;
-            is_value = true;
+            p = scan_plain(s, p);
         }
+        if (p) p = scan_next(s, levels, p);
+        if (levels->depth == 0) break;
     }
     return p;
 }
@@ -292,43 +348,74 @@ static inline void scan_init(struct scan *s, const uint8_t *p, size_t n, struct 
 {
     s->begin = n ? p : (const uint8_t *)"";
     s->end = s->begin + n;
+    s->vectors_end = n >= VECTOR_BYTES ? s->end - VECTOR_BYTES + 1 : s->begin;
     s->fault = fault;
 }
 
-static inline struct levels no_levels(uint8_t outer[BASE_JSON_DEPTH_MAX], size_t max_depth)
+/* Nearly all texts have so few levels that they are one word; for others it is begun anew with room for all. */
+static inline bool is_too_deep_for_word(const struct base_json_fault *fault, size_t max_depth)
 {
-    return (struct levels){.outer = outer,
-                           .max_depth = max_depth < BASE_JSON_DEPTH_MAX ? max_depth : BASE_JSON_DEPTH_MAX};
+    return fault->code == BASE_JSON_DEPTH && max_depth > LEVELS_IN_WORD;
+}
+
+static inline size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline __attribute__((always_inline)) ssize_t scan_value(struct scan *s, struct levels levels, bool utf8_checked)
+{
+    return scan_result(s, scan(s, &levels, next_token(s, s->begin, '{')), utf8_checked);
+}
+
+static __attribute__((noinline)) ssize_t scan_deep_value(struct scan *s, size_t max_depth, bool utf8_checked)
+{
+    uint64_t outer[BASE_JSON_DEPTH_MAX / LEVELS_IN_WORD];
+    struct levels levels = {.outer = outer, .max_depth = least(max_depth, BASE_JSON_DEPTH_MAX)};
+    return scan_value(s, levels, utf8_checked);
 }
 
 ssize_t base_json_scan(const uint8_t *p, size_t n, size_t max_depth, bool utf8_checked, struct base_json_fault *fault)
 {
     struct scan s;
-    uint8_t outer[BASE_JSON_DEPTH_MAX];
-    struct levels levels = no_levels(outer, max_depth);
     scan_init(&s, p, n, fault);
-    return scan_result(&s, scan(&s, &levels, next_token(&s, s.begin), true), utf8_checked);
+    ssize_t size = scan_value(&s, (struct levels){.max_depth = least(max_depth, LEVELS_IN_WORD)}, utf8_checked);
+    if (size >= 0 || !is_too_deep_for_word(fault, max_depth)) return size;
+    return scan_deep_value(&s, max_depth, utf8_checked);
+}
+
+static inline __attribute__((always_inline)) ssize_t scan_named(struct scan *s, struct levels levels,
+                                                                struct base_json_named *named)
+{
+    const uint8_t *p = open_level(&levels, false) ? next_token(s, s->begin + 1, '"') : too_deep(s, s->begin);
+    if (!p) return s->fault->code;
+    s->has_escapes = false;
+    named->at = (size_t)(p - s->begin);
+    p = *p == '"' ? scan_string(s, p + 1) : scan_plain(s, p);
+    if (!p) return s->fault->code;
+    named->end = (size_t)(p - s->begin);
+    named->has_escapes = s->has_escapes;
+    p = scan_next(s, &levels, p);
+    if (p && levels.depth > 0) p = scan(s, &levels, p);
+    if (!p) return s->fault->code;
+    named->closed = (size_t)(p - s->begin);
+    return base_json_skip_space(p, s->end) - s->begin;
+}
+
+static __attribute__((noinline)) ssize_t scan_deep_named(struct scan *s, size_t max_depth,
+                                                         struct base_json_named *named)
+{
+    uint64_t outer[BASE_JSON_DEPTH_MAX / LEVELS_IN_WORD];
+    return scan_named(s, (struct levels){.outer = outer, .max_depth = least(max_depth, BASE_JSON_DEPTH_MAX)}, named);
 }
 
 ssize_t base_json_scan_named(const uint8_t *p, size_t n, size_t max_depth, struct base_json_named *named,
                              struct base_json_fault *fault)
 {
     struct scan s;
-    uint8_t outer[BASE_JSON_DEPTH_MAX];
-    struct levels levels = no_levels(outer, max_depth);
     scan_init(&s, p, n, fault);
-    p = open_level(&s, &levels, s.begin, ']');
-    if (p) p = next_token(&s, p);
-    if (!p) return fault->code;
-    s.has_escapes = false;
-    named->at = (size_t)(p - s.begin);
-    p = scan_scalar(&s, p);
-    if (!p) return fault->code;
-    named->end = (size_t)(p - s.begin);
-    named->has_escapes = s.has_escapes;
-    p = scan(&s, &levels, p, false);
-    if (p) named->closed = (size_t)(p - s.begin);
-    return scan_result(&s, p, true);
+    ssize_t size = scan_named(&s, (struct levels){.max_depth = least(max_depth, LEVELS_IN_WORD)}, named);
+    return size >= 0 || !is_too_deep_for_word(fault, max_depth) ? size : scan_deep_named(&s, max_depth, named);
 }
 
 size_t base_json_scan_text(const uint8_t *p, size_t n)

@@ -162,6 +162,14 @@ static inline bool eio__loop_slice_is_over(struct eio_loop *loop, size_t size, u
     if (loop->slice_units < EIO__SLICE_UNITS && !loop->is_crowded) return false;
     return eio__loop_slice_has_ended(loop, limit_us);
 }
+/* The same for one that is small, if the clock need not be looked at for it; else it is not counted yet. */
+static inline bool eio__loop_slice_takes(struct eio_loop *loop, size_t size)
+{
+    size_t units = loop->slice_units + 1 + size / EIO__SLICE_UNIT_BYTES;
+    if (units >= EIO__SLICE_UNITS || loop->is_crowded) return false;
+    loop->slice_units = units;
+    return true;
+}
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */
@@ -509,6 +517,22 @@ struct eio_server {
     size_t max_queue_messages;          /* SIZE_MAX: no limit */
 };
 
+/* A message goes to the application, with the request of that head. */
+static inline void eio__receive_message(struct eio_session *session, enum eio_kind kind, const uint8_t *p, size_t n,
+                                        const struct eio_http_head *head)
+{
+    struct eio_server *server = session->server;
+    const struct eio_message message = {kind, p, n, head};
+    server->stats.messages_in++;
+    if (server->handlers.on_message) server->handlers.on_message(session, &message, server->ctx);
+}
+/* Whether a message of n bytes can be given to eio__receive_message() at once, without eio__receive(): nothing waits
+ * before it, there is no watcher, and the stretch has room for it. If so, it is counted there. */
+static inline bool eio__receive_is_simple(const struct eio_session *session, size_t n)
+{
+    return session->state == EIO__S_OPEN && !session->inbox && !session->awaiting_pong && !session->server->watch &&
+           eio__loop_slice_takes(session->server->loop, n);
+}
 /* Counts a hit of a limit and logs it; head: of the request or session that hit it, or NULL. */
 static inline void eio__server_hit(struct eio_server *server, enum eio_limit limit, const struct eio_http_head *head)
 {

@@ -32,7 +32,11 @@ static int send_ack(struct sio_socket *socket, uint64_t id, struct sio_args args
 {
     struct sio__outgoing packet = {.type = SIO__ACK, .has_id = true, .id = id};
     if (socket->state != SIO__S_CONNECTED) return 0;
-    return sio__socket_send(socket, &packet, args, &(struct rooms_flags){.compress = true});
+    if (args.attachment_count > 0)
+        return sio__socket_send(socket, &packet, args, &(struct rooms_flags){.compress = true});
+    packet.nsp = (struct eio_str){socket->nsp->name, socket->nsp->name_size};
+    packet.json = args.json;
+    return sio__client_send(socket->client, &packet);
 }
 
 int sio_ack(const struct sio_event *event, struct sio_args args)

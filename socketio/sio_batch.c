@@ -187,10 +187,9 @@ static void catch_up(struct sio_server *io, struct sio_socket *socket)
     set_taken(io, socket);
 }
 
-void sio__batch_before_send(struct sio_client *client)
+void sio__batch_catch_up(struct sio_client *client)
 {
     struct sio_server *io = client->io;
-    if (!io->batch.nsp) return;
     struct sio_socket *socket = sio__client_socket(client, io->batch.nsp);
     if (socket && is_receiver(&io->batch, socket)) catch_up(io, socket);
 }

@@ -172,26 +172,13 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
     sio_builder_clear(&auth);
 }
 
-/* The name as text: without quotes, escapes decoded. *decoded is to be freed. */
-static struct eio_str event_name(const struct sio__payload *payload, char *inline_name, char **decoded)
+static void pass_on(struct sio_socket *socket, const struct sio__packet *packet, const struct sio_args *args,
+                    struct eio_str name)
 {
-    struct eio_str raw = payload->name;
-    if (raw.n < 2 || raw.p[0] != '"') return raw;
-    struct eio_str name = {raw.p + 1, raw.n - 2};
-    if (payload->name_is_plain || !memchr(name.p, '\\', name.n)) return name;
-    char *out = raw.n <= SIO__NAME_INLINE ? inline_name : (*decoded = malloc(raw.n));
-    if (!out) return name;
-    return (struct eio_str){out, sio__json_decode_text(raw, out)};
-}
-
-static void on_event(struct sio_socket *socket, const struct sio__packet *packet, const struct sio__payload *payload)
-{
-    char inline_name[SIO__NAME_INLINE];
-    char *decoded = NULL;
     struct sio__answer_to answer_to = {.answered = false};
-    struct sio_event event = {
-        .name = event_name(payload, inline_name, &decoded),
-        .args = payload->args,
+    const struct sio_event event = {
+        .name = name,
+        .args = *args,
         .wants_ack = packet->has_id,
         .ack_id = packet->id,
         .socket = socket,
@@ -199,7 +186,29 @@ static void on_event(struct sio_socket *socket, const struct sio__packet *packet
     };
     socket->nsp->io->stats.events_in++;
     sio__namespace_dispatch(socket->nsp, &event);
-    free(decoded);
+}
+
+/* A name with escapes in it, or a number. */
+static __attribute__((noinline)) void pass_on_decoded(struct sio_socket *socket, const struct sio__packet *packet,
+                                                      const struct sio_args *args)
+{
+    char inline_name[SIO__NAME_INLINE], *heap = NULL;
+    struct eio_str name = packet->name;
+    if (name.p[0] == '"') {
+        char *out = name.n <= sizeof inline_name ? inline_name : (heap = malloc(name.n));
+        name = out ? (struct eio_str){out, sio__json_decode_text(name, out)} : (struct eio_str){name.p + 1, name.n - 2};
+    }
+    pass_on(socket, packet, args, name);
+    free(heap);
+}
+
+/* Handlers get the name as text: without quotes, escapes decoded. */
+static inline void on_event(struct sio_socket *socket, const struct sio__packet *packet, const struct sio_args *args)
+{
+    if (packet->name_is_plain)
+        pass_on(socket, packet, args, (struct eio_str){packet->name.p + 1, packet->name.n - 2});
+    else
+        pass_on_decoded(socket, packet, args);
 }
 
 /* Events of packets that are ignored count too. */
@@ -214,19 +223,19 @@ static bool too_many_events(struct sio_socket *socket)
 }
 
 /* A whole packet for a connected socket. */
-static void dispatch_packet(struct sio_socket *socket, const struct sio__packet *packet,
-                            const struct sio__payload *payload)
+static inline void dispatch_packet(struct sio_socket *socket, const struct sio__packet *packet,
+                                   const struct sio_args *args)
 {
     switch (packet->type) {
     case SIO__EVENT:
     case SIO__BINARY_EVENT:
         if (too_many_events(socket)) break;
-        if (payload->name.p) on_event(socket, packet, payload); /* "2" alone is ignored, as the reference does */
+        if (packet->name.p) on_event(socket, packet, args); /* "2" alone is ignored, as the reference does */
         break;
     case SIO__ACK:
     case SIO__BINARY_ACK:
         socket->nsp->io->stats.acks_in++;
-        if (packet->has_id) sio__ack_arrived(socket, packet->id, payload->args);
+        if (packet->has_id) sio__ack_arrived(socket, packet->id, *args);
         break;
     case SIO__DISCONNECT:
         sio__socket_end(socket, "client namespace disconnect");
@@ -237,7 +246,7 @@ static void dispatch_packet(struct sio_socket *socket, const struct sio__packet 
     }
 }
 
-void sio__client_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio__payload *payload)
+void sio__client_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio_args *args)
 {
     struct sio_socket *socket = socket_named(client, full_name(client, packet));
     if (packet->type == SIO__CONNECT)
@@ -247,10 +256,5 @@ void sio__client_packet(struct sio_client *client, const struct sio__packet *pac
     else if (packet->type == SIO__CONNECT_ERROR)
         invalid_state(client, "CONNECT_ERROR from a client");
     else
-        dispatch_packet(socket, packet, payload);
-}
-
-void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
-{
-    if (!client->closing) client->io->parser->receive(client, kind, p, n);
+        dispatch_packet(socket, packet, args);
 }

@@ -115,8 +115,8 @@ int sio__batch_add(struct sio_namespace *nsp, struct rooms_room *room, struct si
                    const struct sio__prepared *prepared);
 /* Hands what is open to the sessions. From the flush hook they write it at once. */
 void sio__batch_settle(struct sio_server *io);
-/* Something else is about to be sent to the client. */
-void sio__batch_before_send(struct sio_client *client);
+/* Something else is about to be sent to the client, and the batch is open: sio__batch_before_send() asks first. */
+void sio__batch_catch_up(struct sio_client *client);
 /* The socket is about to become a member of the room ({NULL,0}: of the namespace, with all its rooms). */
 void sio__batch_joining(struct sio_socket *socket, struct eio_str room);
 /* The socket is about to leave the room ({NULL,0}: the namespace, with all its rooms). */

@@ -104,7 +104,7 @@ static inline struct entry *find_entry(const struct sio__events *events, struct 
 {
     size_t at;
     struct entry *entry = base_table_first(&events->by_name, hash, &at);
-    while (entry && (entry->name_size != name.n || memcmp(entry->name, name.p, name.n) != 0))
+    while (entry && (entry->name_size != name.n || !base_same_bytes(entry->name, name.p, name.n)))
         entry = base_table_next(&events->by_name, hash, &at);
     return entry;
 }

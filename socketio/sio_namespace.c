@@ -427,7 +427,8 @@ static bool run_packet_middleware(struct sio__hook *hook, const struct sio_event
     return true;
 }
 
-void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_event *event)
+/* What is registered for any event, and what a parent has. */
+static void dispatch_to_all(const struct sio_namespace *nsp, const struct sio_event *event)
 {
     const struct sio__behaviour *first = nsp->parent ? &nsp->parent->behaviour : &nsp->behaviour;
     const struct sio__behaviour *second = nsp->parent ? &nsp->behaviour : NULL;
@@ -438,4 +439,13 @@ void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_e
     if (second && !run_packet_middleware(second->packet.first, event)) return;
     run_events(sio__events_find(&first->events, event->name), event);
     if (second) run_events(sio__events_find(&second->events, event->name), event);
+}
+
+void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_event *event)
+{
+    const struct sio__behaviour *behaviour = &nsp->behaviour;
+    if (nsp->parent || nsp->io->watched || behaviour->any.first || behaviour->packet.first)
+        dispatch_to_all(nsp, event);
+    else
+        run_events(sio__events_find(&behaviour->events, event->name), event);
 }

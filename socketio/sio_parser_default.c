@@ -29,8 +29,8 @@ static void on_text(struct sio_client *client, const uint8_t *p, size_t n)
         if (sio__pending_begin(client, &packet, p, n) != 0) sio__client_parse_error(client, "out of memory");
         return;
     }
-    struct sio__payload payload = {packet.name, {packet.args, NULL, 0}, packet.name_is_plain};
-    sio__client_packet(client, &packet, &payload);
+    const struct sio_args args = {packet.args, NULL, 0};
+    sio__client_packet(client, &packet, &args);
 }
 
 static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
@@ -47,12 +47,12 @@ static void on_attachment(struct sio_client *client, const uint8_t *p, size_t n)
     if (result <= 0) return;
     /* Taken off first: handlers may close the client, or the next packet may come. */
     struct sio__pending *pending = client->pending;
-    struct sio__payload payload;
+    struct sio_args args;
     client->pending = NULL;
-    if (sio__pending_finish(pending, &payload) != 0)
+    if (sio__pending_finish(pending, &args) != 0)
         sio__client_parse_error(client, "out of memory");
     else
-        sio__client_packet(client, sio__pending_packet(pending), &payload);
+        sio__client_packet(client, sio__pending_packet(pending), &args);
     sio__pending_free(pending);
 }
 

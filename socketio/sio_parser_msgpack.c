@@ -117,7 +117,7 @@ static void msgpack_receive(struct sio_client *client, enum eio_kind kind, const
         sio__client_parse_error(client, why);
     } else {
         struct sio_args args = {packet.args, message.attachments, message.attachment_count};
-        sio__client_packet(client, &packet, &(struct sio__payload){packet.name, args});
+        sio__client_packet(client, &packet, &args);
     }
     free(decoded);
     rooms_decoded_clear(&message);

@@ -64,7 +64,7 @@ void sio_parser_packet(struct sio_parser_in *in, const struct sio_parser_packet 
         sio__client_parse_error(client, why);
     } else {
         struct sio_args args = {packet.args, from->attachments, from->attachment_count};
-        sio__client_packet(client, &packet, &(struct sio__payload){packet.name, args});
+        sio__client_packet(client, &packet, &args);
     }
 }
 

@@ -85,13 +85,11 @@ static int renumber(struct sio__pending *pending, struct sio_args *args)
     return 0;
 }
 
-int sio__pending_finish(struct sio__pending *pending, struct sio__payload *payload)
+int sio__pending_finish(struct sio__pending *pending, struct sio_args *args)
 {
     const struct sio__packet *packet = &pending->packet;
-    payload->name = packet->name;
-    payload->name_is_plain = packet->name_is_plain;
-    payload->args = (struct sio_args){packet->args, pending->attachments, packet->attachment_count};
-    return packet->placeholders_in_order ? 0 : renumber(pending, &payload->args);
+    *args = (struct sio_args){packet->args, pending->attachments, packet->attachment_count};
+    return packet->placeholders_in_order ? 0 : renumber(pending, args);
 }
 
 void sio__pending_free(struct sio__pending *pending)

@@ -21,8 +21,8 @@ static int send_text(struct sio_socket *socket, const struct sio__outgoing *pack
 }
 
 /* In frames of its own: with attachments, or with flags that belong to frames. */
-static int send_frames(struct sio_socket *socket, const struct sio__outgoing *packet, struct sio_args args,
-                       const struct rooms_flags *flags)
+static __attribute__((noinline)) int send_frames(struct sio_socket *socket, const struct sio__outgoing *packet,
+                                                 struct sio_args args, const struct rooms_flags *flags)
 {
     struct sio__prepared prepared;
     int result = sio__prepare(&prepared, socket->nsp->io->parser, packet, args);

@@ -77,6 +77,15 @@ struct sio_server {
     size_t random_left;
     uint8_t random[SIO__RANDOM_POOL_BYTES];
 };
+static inline void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
+{
+    if (!client->closing) client->io->parser->receive(client, kind, p, n);
+}
+/* Something other than what the open batch holds is about to be sent to the client. */
+static inline void sio__batch_before_send(struct sio_client *client)
+{
+    if (client->io->batch.nsp) sio__batch_catch_up(client);
+}
 /* Counts a hit of a limit and logs it; session: that hit it, or NULL. */
 void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session);
 /* A client is gone: perhaps the last that a drain waits for. `done` is not called from here: it may free the server,

@@ -126,7 +126,6 @@ struct sio_client {
     bool closing;             /* no more packets are taken from it */
 };
 void sio__client_open(struct sio_server *io, struct eio_session *session);
-void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n);
 void sio__client_closed(struct sio_client *client, enum eio_close_reason reason);
 /* Ends its sockets and closes the session once what is queued is sent. */
 void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
@@ -157,15 +156,9 @@ void sio__v2_put_auth(struct eio_str query, struct sio_builder *auth);
 /* As JavaScript's `data || message`. */
 bool sio__v2_error_is_data(const char *data_json);
 
-/* A whole packet: of `packet` only type, id and nsp hold for it. */
-struct sio__payload {
-    struct eio_str name; /* as it stands */
-    struct sio_args args;
-    bool name_is_plain; /* known to be a string without escapes */
-};
-/* The parser's results: checked packets, and malformed ones, for which the client is closed. */
-void sio__client_packet(struct sio_client *client, const struct sio__packet *packet,
-                        const struct sio__payload *payload);
+/* The parser's results: whole packets with their arguments, of which `packet` only knows the text; and malformed ones,
+ * for which the client is closed. */
+void sio__client_packet(struct sio_client *client, const struct sio__packet *packet, const struct sio_args *args);
 void sio__client_parse_error(struct sio_client *client, const char *why);
 /* The same, and counts the limit that was hit. */
 void sio__client_too_big(struct sio_client *client, enum sio_limit limit, const char *why);
@@ -175,8 +168,8 @@ int sio__pending_begin(struct sio_client *client, const struct sio__packet *pack
 /* Takes an attachment. 1: it was the last; 0; negative: too much. */
 int sio__pending_add(struct sio_client *client, const uint8_t *p, size_t n);
 const struct sio__packet *sio__pending_packet(const struct sio__pending *pending);
-/* The whole packet, its placeholders in order of appearance. 0 or negative. */
-int sio__pending_finish(struct sio__pending *pending, struct sio__payload *payload);
+/* The arguments of the whole packet, its placeholders in order of appearance. 0 or negative. */
+int sio__pending_finish(struct sio__pending *pending, struct sio_args *args);
 void sio__pending_free(struct sio__pending *pending);
 
 /* -------------------------------------------------------------- middleware */

@@ -83,7 +83,15 @@ static inline size_t eio__ws_header_size(size_t n)
     return n < 126 ? 2 : n < 65536 ? 4 : 10;
 }
 /* Writes an unmasked FIN header; returns its size. */
-size_t eio__ws_put_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n);
+enum { EIO__WS_FIN = 0x80 };
+size_t eio__ws_put_long_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n);
+static inline size_t eio__ws_put_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n)
+{
+    if (n >= 126) return eio__ws_put_long_header(out, opcode, n);
+    out[0] = (uint8_t)(EIO__WS_FIN | opcode);
+    out[1] = (uint8_t)n;
+    return 2;
+}
 /* Sec-WebSocket-Accept for a key (28 characters and a terminator). */
 void eio__ws_accept(struct eio_str key, char out[29]);
 /* True if it is base64 of 16 bytes. */

@@ -25,7 +25,7 @@
 #include <emmintrin.h>
 #endif
 
-#define FIN 0x80
+#define FIN EIO__WS_FIN
 #define RSV 0x70
 #define RSV1 0x40 /* permessage-deflate: this message is compressed (RFC 7692, section 6) */
 #define OPCODE 0x0F
@@ -548,14 +548,10 @@ int eio__ws_resume(struct eio__ws_partial **partial, const struct eio__ws_limits
 
 /* ------------------------------------------------------------------------------------------------------- sending */
 
-size_t eio__ws_put_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n)
+size_t eio__ws_put_long_header(uint8_t *out, enum eio__ws_opcode opcode, size_t n)
 {
+    size_t size = eio__ws_header_size(n);
     out[0] = (uint8_t)(FIN | opcode);
-    if (n < LENGTH_16) {
-        out[1] = (uint8_t)n;
-        return 2;
-    }
-    size_t size = n < 65536 ? 4 : 10;
     out[1] = size == 4 ? LENGTH_16 : LENGTH_64;
     uint64_t length = n;
     for (size_t i = size; i-- > 2; length >>= 8) out[i] = (uint8_t)length;

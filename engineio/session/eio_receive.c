@@ -6,14 +6,6 @@
 #include "eio_inbox.h"
 #include "eio_int.h"
 
-static void on_message(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
-{
-    struct eio_server *server = session->server;
-    const struct eio_message message = {packet->kind, packet->p, packet->n, head};
-    server->stats.messages_in++;
-    if (server->handlers.on_message) server->handlers.on_message(session, &message, server->ctx);
-}
-
 /* Everything of a packet but its transport. Returns non-zero if the session went away. */
 static int on_packet(struct eio_session *session, const struct eio__packet *packet, const struct eio_http_head *head)
 {
@@ -27,7 +19,7 @@ static int on_packet(struct eio_session *session, const struct eio__packet *pack
     if (session->awaiting_pong && packet->type != EIO__PONG) eio__heartbeat_on_other_packet(session);
     switch (packet->type) {
     case EIO__MESSAGE:
-        on_message(session, packet, head);
+        eio__receive_message(session, packet->kind, packet->p, packet->n, head);
         break;
     case EIO__PONG:
         if (session->protocol == 3)

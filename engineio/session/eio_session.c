@@ -223,7 +223,8 @@ int eio_session_send_batch(struct eio_session *session, struct eio_batch *batch)
     return eio__session_push(session, eio_frame_ref(wire));
 }
 
-uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind, size_t size)
+__attribute__((noinline)) uint8_t *eio__session_reserve_frame(struct eio_session *session, enum eio_kind kind,
+                                                              size_t size)
 {
     uint8_t *message;
     struct eio_frame *frame = eio_frame_new(kind, size, &message);

@@ -249,26 +249,38 @@ static void ws_write_now(struct eio__transport *transport, struct eio_frame *fra
     server->stats.queued_bytes -= (size_t)n;
 }
 
+/* The chunk that the last bytes of the queue are in, or NULL if it has no room for so many more. */
+static inline struct eio_frame *open_chunk(const struct eio__queue *queue, size_t wire)
+{
+    struct eio_frame *frame = queue->count ? eio__queue_at(queue, queue->count - 1) : NULL;
+    return frame && frame->is_chunk && frame->wire_size + wire <= EIO__CHUNK_BYTES ? frame : NULL;
+}
+
+/* One for a message that stands alone, because it is large or to be compressed, or the next chunk. */
+static __attribute__((noinline)) struct eio_frame *next_frame(struct eio_session *session, size_t wire, bool alone)
+{
+    struct eio_frame *frame = alone ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
+    if (!frame) return NULL;
+    frame->is_plain = alone;
+    frame->wire_size = 0;
+    return eio__session_push(session, frame) == 0 ? frame : NULL;
+}
+
 /* Encodes a message, or a pong, as this connection's next bytes. */
-static uint8_t *reserve_frame(struct eio__ws *ws, enum eio__ws_opcode opcode, bool with_type, size_t size)
+static inline uint8_t *reserve_frame(struct eio__ws *ws, enum eio__ws_opcode opcode, bool with_type, size_t size)
 {
     struct eio_session *session = ws->base.session;
     struct eio__queue *queue = &session->queue;
     size_t payload = size + (with_type ? 1 : 0);
     size_t wire = eio__ws_header_size(payload) + payload;
-    struct eio_frame *frame = queue->count ? eio__queue_at(queue, queue->count - 1) : NULL;
     bool control = opcode >= EIO__WS_CLOSE;
     bool alone = wire > EIO__CHUNK_BYTES / 2 ||
                  (!control && ws->deflate_bits && payload >= session->server->options.deflate_threshold_bytes);
-    if (alone || !frame || !frame->is_chunk || frame->wire_size + wire > EIO__CHUNK_BYTES) {
-        frame = alone ? eio__frame_new_wire(wire) : eio__frame_new_chunk();
-        if (!frame) return NULL;
-        frame->is_plain = alone;
-        frame->wire_size = 0;
-        if (eio__session_push(session, frame) != 0) return NULL;
-    } else {
-        eio__session_want_flush(session);
-    }
+    struct eio_frame *frame = alone ? NULL : open_chunk(queue, wire);
+    if (frame)
+        eio__loop_want_flush(session->server->loop, &session->item);
+    else if (!(frame = next_frame(session, wire, alone)))
+        return NULL;
     uint8_t *out = frame->bytes + frame->wire_size;
     frame->wire_size += (uint32_t)wire;
     if (!control) {
@@ -441,11 +453,9 @@ static void ws_on_held(struct eio__transport *transport)
 
 /* ----------------------------------------------------------------- reading */
 
-static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
+static __attribute__((noinline)) int on_any_message(struct eio__ws *ws, enum eio_kind kind, uint8_t *p, size_t n)
 {
-    struct eio__ws *ws = ctx;
     struct eio_session *session = ws->base.session;
-    ws->progressed = true;
     if (session->state >= EIO__S_LINGERING) return 0;
     if (is_candidate(ws)) return eio__upgrade_on_message(session, kind, p, n);
     struct eio__packet packet;
@@ -462,6 +472,18 @@ static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
         return 0;
     }
     eio__receive(session, &packet, session->head);
+    return ws->base.fd < 0;
+}
+
+/* Nearly all are messages of Engine.IO 4 as text, which go straight on. */
+static int on_message(void *ctx, enum eio_kind kind, uint8_t *p, size_t n)
+{
+    struct eio__ws *ws = ctx;
+    struct eio_session *session = ws->base.session;
+    ws->progressed = true;
+    bool is_usual = kind == EIO_TEXT && n > 0 && p[0] == EIO__MESSAGE && session->protocol == 4 && !is_candidate(ws);
+    if (!is_usual || !eio__receive_is_simple(session, n - 1)) return on_any_message(ws, kind, p, n);
+    eio__receive_message(session, EIO_TEXT, p + 1, n - 1, session->head);
     return ws->base.fd < 0;
 }
 

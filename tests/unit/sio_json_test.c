@@ -296,6 +296,15 @@ static void arrays_with_a_name(void **state)
     assert_int_equal(NAMED("[1,[]]", &one), EIO_ETOOBIG);
     assert_int_equal(NAMED("[1]", &(struct sio__json_limits){0}), EIO_ETOOBIG);
     assert_int_equal(NAMED("[\"a\",[{}]]", &limits), 10);
+    static const struct sio__json_limits deep = {151};
+    char text[400] = "[\"a\",";
+    memset(text + 5, '[', 150);
+    memset(text + 155, ']', 151);
+    assert_int_equal(NAMED(text, &deep), 306);
+    assert_int_equal(named.end, 4);
+    text[300] = '}';
+    assert_int_equal(NAMED(text, &deep), EIO_EPROTO);
+    assert_int_equal(fault.at, 300);
     static const char *const wrong[] = {"[",     "[ ",  "[\"a",     "[1",   "[1,", "[1,]",
                                         "[1 2]", "[1}", "[\"a\"1]", "[01]", "[-]"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_int_equal(NAMED(wrong[i], &limits), EIO_EPROTO);
