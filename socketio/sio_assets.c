@@ -55,10 +55,16 @@ static void reply_file(struct eio_http_request *request, const struct sio__asset
     const struct eio_http_head *head = eio_http_request_head(request);
     struct eio_http_reply_field fields[4] = {
         {"Cache-Control", "public, max-age=0"}, {"ETag", assets->etag}, {"Vary", "Accept-Encoding"}};
-    struct eio_http_reply reply = {
-        .status = 200, .content_type = content_type(asset->name), .fields = fields, .field_count = 3};
+    struct eio_http_reply reply = {.status = 304, .fields = fields, .field_count = 3};
     struct eio_str body = asset->body;
     const char *coding = NULL;
+    /* Fields for caches are in it too (RFC 9110, section 15.4.5). */
+    if (matches(eio_http_head_field(head, "if-none-match"), assets->etag)) {
+        eio_server_reply(assets->io->engine, request, &reply);
+        return;
+    }
+    reply.status = 200;
+    reply.content_type = content_type(asset->name);
     if (asset->brotli.n && eio_http_head_accepts(head, "br")) {
         body = asset->brotli;
         coding = "br";
@@ -76,17 +82,12 @@ static void on_request(struct eio_http_request *request, void *ctx)
 {
     const struct sio__assets *assets = ctx;
     const struct eio_http_head *head = eio_http_request_head(request);
-    struct eio_http_reply_field allow = {"Allow", "GET, HEAD"}, etag = {"ETag", assets->etag};
+    struct eio_http_reply_field allow = {"Allow", "GET, HEAD"};
     struct eio_http_reply reply = {.status = 405, .fields = &allow, .field_count = 1};
-    if (head->method == EIO_HTTP_GET || head->method == EIO_HTTP_HEAD) {
-        if (!matches(eio_http_head_field(head, "if-none-match"), assets->etag)) {
-            reply_file(request, assets);
-            return;
-        }
-        reply.status = 304;
-        reply.fields = &etag;
-    }
-    eio_server_reply(assets->io->engine, request, &reply);
+    if (head->method == EIO_HTTP_GET || head->method == EIO_HTTP_HEAD)
+        reply_file(request, assets);
+    else
+        eio_server_reply(assets->io->engine, request, &reply);
 }
 
 static int serve(struct sio_server *io, const struct sio_asset *asset, const char *version)

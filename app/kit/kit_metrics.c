@@ -301,7 +301,7 @@ static bool may_read(struct kit *kit, struct eio_http_request *request)
 static void on_metrics(struct eio_http_request *request, void *ctx)
 {
     struct kit *kit = ctx;
-    if (!may_read(kit, request)) return;
+    if (!kit_http_is_get(kit, request) || !may_read(kit, request)) return;
     struct waiting *waiting = kit->processes.count ? malloc(sizeof *waiting) : NULL;
     if (waiting) {
         *waiting = (struct waiting){kit, request};

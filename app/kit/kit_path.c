@@ -101,6 +101,7 @@ static const struct kit_route *find_path(const struct kit *kit, const struct eio
 {
     enum eio_http_method method = head->method == EIO_HTTP_HEAD ? EIO_HTTP_GET : (enum eio_http_method)head->method;
     size_t n = 0;
+    unsigned listed = 0; /* methods, as bits: a path may fit two rows, with a name in it and with a parameter */
     struct eio_str path = eio_http_head_path(head), last = last_segment(path);
     allowed[0] = 0;
     for (size_t i = 0; i < kit->path_count; i++) {
@@ -109,6 +110,8 @@ static const struct kit_route *find_path(const struct kit *kit, const struct eio
         if (wanted.n && (wanted.n != last.n || memcmp(wanted.p, last.p, last.n))) continue;
         if (!kit_path_match(event->path, path, parameters)) continue;
         if (event->method == method) return &kit->paths[i];
+        if (listed & 1u << event->method) continue;
+        listed |= 1u << event->method;
         n += (size_t)snprintf(allowed + n, 64 - n, "%s%s%s", n ? ", " : "", kit_method_name(event->method),
                               event->method == EIO_HTTP_GET ? ", HEAD" : "");
     }

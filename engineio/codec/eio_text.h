@@ -21,4 +21,8 @@ static inline bool eio__is(struct eio_str s, const char *text)
     return s.n == n && memcmp(s.p, text, n) == 0;
 }
 
+/* As HTTP writes a point in time: "Sun, 06 Nov 1994 08:49:37 GMT", terminated. False: its year has not four digits. */
+enum { EIO__DATE_CHARS = 30 };
+bool eio__date_put(char out[EIO__DATE_CHARS], int64_t unix_s);
+
 #endif

@@ -1,5 +1,6 @@
 /* CORS response headers, as the `cors` package of the reference writes them. */
 #include "base_authority.h"
+#include "base_str.h"
 #include "eio_int.h"
 
 #include <string.h>
@@ -194,13 +195,27 @@ static const char *vary(const struct eio_cors *cors, bool reflects_headers)
     return reflects_headers ? "Origin, Access-Control-Request-Headers" : "Origin";
 }
 
+/* The headers that are asked for, of all lines. NULL: none, or more than fit. */
+static const char *join_asked(const struct eio_http_head *head, char *out, size_t size)
+{
+    struct eio_str name, value;
+    size_t n = 0;
+    for (size_t i = 0; eio_http_head_field_at(head, i, &name, &value); i++) {
+        if (value.n == 0 || !eio_str_is(name, "access-control-request-headers")) continue;
+        if (n + value.n + 3 > size) return NULL;
+        char *to = base_put_bytes(base_put_text(out + n, n ? ", " : ""), value.p, value.n);
+        *to = '\0';
+        n = (size_t)(to - out);
+    }
+    return n ? out : NULL;
+}
+
 static void add_preflight(const struct eio_cors *cors, const struct eio_http_head *head, struct eio__cors_reply *out)
 {
     add_field(out, "Access-Control-Allow-Methods", cors->methods);
     const char *allowed = is_empty(cors->allowed_headers) ? NULL : cors->allowed_headers;
     if (!allowed) {
-        struct eio_str asked = eio_http_head_field(head, "access-control-request-headers");
-        if (asked.n) allowed = copy_value(out->headers, sizeof out->headers, asked);
+        allowed = join_asked(head, out->headers, sizeof out->headers);
     }
     if (allowed) add_field(out, "Access-Control-Allow-Headers", allowed);
     if (cors->max_age_s < 0) return;

@@ -10,6 +10,7 @@
 #include "eio_codec.h"
 #include "eio_http_int.h"
 #include "eio_int.h"
+#include "eio_text.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -67,6 +68,8 @@ struct eio_http {
     struct eio__pump *pumps;
     struct eio_deadlines pump_drain_deadlines, pump_linger_deadlines;
     struct eio_http_stats stats;
+    int64_t date_s; /* that date says */
+    char date[EIO__DATE_CHARS];
 };
 
 enum eio__conn_state {

@@ -74,17 +74,27 @@ static const char *status_text(int status)
         {201, "Created"},
         {202, "Accepted"},
         {204, "No Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
         {408, "Request Timeout"},
         {409, "Conflict"},
+        {410, "Gone"},
         {411, "Length Required"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
         {426, "Upgrade Required"},
         {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
@@ -94,6 +104,7 @@ static const char *status_text(int status)
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
+        {507, "Insufficient Storage"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (texts[i].status == status) return texts[i].text;
@@ -145,6 +156,14 @@ bool eio__http_has_body(int status)
     return status >= 200 && status != 204 && status != 304;
 }
 
+/* RFC 9110, section 6.6.1: the time of the answer. The text is made once a second. */
+static const char *date_text(struct eio_http *http)
+{
+    int64_t now_s = (int64_t)(eio_loop_unix_ms(http->loop) / 1000);
+    if (now_s != http->date_s && eio__date_put(http->date, now_s)) http->date_s = now_s;
+    return http->date;
+}
+
 static char *put_field(char *to, const char *name, const char *value)
 {
     to = base_put_text(base_put_text(to, name), ": ");
@@ -153,7 +172,7 @@ static char *put_field(char *to, const char *name, const char *value)
 
 static size_t head_bound(const struct eio_http_reply *reply, const char *framing)
 {
-    enum { LINES = 160 }; /* the status, Content-Type's name, Connection */
+    enum { LINES = 200 }; /* the status, Date, Content-Type's name, Connection */
     size_t n = LINES + strlen(framing) + (reply->content_type ? strlen(reply->content_type) : 0);
     for (size_t i = 0; i < reply->field_count; i++) {
         const struct eio_http_reply_field *field = &reply->fields[i];
@@ -173,6 +192,7 @@ void eio__http_put_head(struct eio__conn *conn, const struct eio_http_reply *rep
     to = base_put_decimal(base_put_text(to, "HTTP/1.1 "), (unsigned)reply->status);
     *to++ = ' ';
     to = base_put_text(base_put_text(to, status_text(reply->status)), "\r\n");
+    to = put_field(to, "Date", date_text(conn->http));
     if (reply->content_type) to = put_field(to, "Content-Type", reply->content_type);
     for (size_t i = 0; i < reply->field_count; i++)
         if (field_ok(&reply->fields[i])) to = put_field(to, reply->fields[i].name, reply->fields[i].value);
@@ -192,8 +212,10 @@ static void put_raw(struct eio__conn *conn, const struct eio_http_reply *reply, 
     enum { NAME_SIZE = sizeof "Content-Length: " - 1 };
     char framing[NAME_SIZE + BASE_DECIMAL_CHARS + 3] = "Content-Length: ";
     memcpy(base_put_decimal(framing + NAME_SIZE, reply->body_size), "\r\n", 3);
-    eio__http_put_head(conn, reply, framing, keep_alive);
-    if (!head_only && eio__http_has_body(reply->status)) put_body(conn, reply->body, reply->body_size);
+    bool has_body = eio__http_has_body(reply->status);
+    /* Without one not even 0: of a 304 it would be the length of the 200 (RFC 9110, section 8.6). */
+    eio__http_put_head(conn, reply, has_body ? framing : "", keep_alive);
+    if (!head_only && has_body) put_body(conn, reply->body, reply->body_size);
 }
 
 const struct eio_http_reply_field eio__http_nosniff = {"X-Content-Type-Options", "nosniff"};
@@ -228,11 +250,11 @@ static void put_evhtp(struct eio__conn *conn, const struct eio_http_reply *reply
     struct evbuffer *output = bufferevent_get_output(conn->bev);
     size_t before = evbuffer_get_length(output); /* of a 100 Continue */
     char size[24];
+    add_header(request, "Date", date_text(conn->http));
     if (reply->content_type) add_header(request, "Content-Type", reply->content_type);
     for (size_t i = 0; i < reply->field_count; i++)
         if (field_ok(&reply->fields[i])) add_header(request, reply->fields[i].name, reply->fields[i].value);
     snprintf(size, sizeof size, "%zu", reply->body_size);
-    /* evhtp adds a zero if it is missing: this is also right for a 304 of an empty resource only, so it is set. */
     add_header(request, "Content-Length", size);
     add_header(request, "Connection", keep_alive ? "keep-alive" : "close");
     evhtp_send_reply_start(request, (evhtp_res)reply->status);
@@ -249,8 +271,10 @@ static void http_reply(struct eio_http_request *base, const struct eio_http_repl
     if (!conn) return; /* in on_abort: too late */
     bool keep_alive =
         base->head->keep_alive && !reply->close && !base->is_early && !base->is_upgrade && conn->hops < EIO_HOPS_MAX;
-    /* evhtp would give what has no type one of its own: the reference's preflights, 304 and bare 400 have none. */
-    bool raw = base->is_upgrade || request->raw || !conn->tls || !reply->content_type;
+    /* evhtp would give what has no type one of its own: the reference's preflights, 304 and bare 400 have none; and
+     * what has no body a length. */
+    bool raw =
+        base->is_upgrade || request->raw || !conn->tls || !reply->content_type || !eio__http_has_body(reply->status);
     if (raw)
         put_raw(conn, reply, base->head->method == EIO_HTTP_HEAD, keep_alive);
     else

@@ -2,11 +2,11 @@
 #include "base_str.h"
 #include "eio_deflate.h"
 #include "eio_int.h"
+#include "eio_text.h"
 
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 enum { SUBPROTOCOL_MAX_BYTES = 2048 }; /* a longer one is not taken; some carry a token */
 
@@ -82,19 +82,11 @@ static void encode_component(const char *text, char *out)
     *out = '\0';
 }
 
-static const char *expires_text(int64_t unix_s, char *out, size_t size)
-{
-    struct tm tm;
-    time_t time = (time_t)unix_s;
-    if (!gmtime_r(&time, &tm)) return NULL;
-    return strftime(out, size, "%a, %d %b %Y %H:%M:%S GMT", &tm) ? out : NULL;
-}
-
 static void add_cookie(struct eio_headers *headers, const struct eio_cookie *cookie, const char *id)
 {
-    char value[1024], encoded[3 * EIO_ID_BYTES_MAX + 1], time[64];
+    char value[1024], encoded[3 * EIO_ID_BYTES_MAX + 1], time[EIO__DATE_CHARS];
     encode_component(id, encoded);
-    const char *expires = cookie->expires_s >= 0 ? expires_text(cookie->expires_s, time, sizeof time) : NULL;
+    const char *expires = cookie->expires_s >= 0 && eio__date_put(time, cookie->expires_s) ? time : NULL;
     int n = snprintf(value, sizeof value, "%s=%s", cookie->name, encoded);
 #define ADD(condition, ...)                               \
     if ((condition) && n > 0 && (size_t)n < sizeof value) \

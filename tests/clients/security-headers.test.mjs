@@ -77,6 +77,11 @@ test("pages, files, numbers, descriptions and refusals", async () => {
     }
   }
   for (const status of [200, 204, 308, 404, 405]) assert.ok(seen.has(status), `no answer was ${status}: ${[...seen]}`);
+  for (const path of ["/metrics", "/health", "/ready"]) {
+    const answer = await ask("POST", path);
+    assert.deepEqual([answer.status, answer.headers.allow], [405, "GET, HEAD"], path);
+  }
+  assert.equal((await ask("GET", "/api/v1/feeds/twilio")).headers.allow, "POST", "a method that two rows have is listed once");
   for (const path of ["/", ...assets, "/r/registry.json", "/admin/"]) {
     const { headers } = await ask("GET", path);
     const again = await ask("GET", path, { headers: { "If-None-Match": headers.etag } });

@@ -85,8 +85,8 @@ static void smuggling_by_lengths(void **state)
         refused(f, text, 400);
     }
     refused(f, "POST /s HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501);
-    refused(f, "POST /s HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", 501);
-    refused(f, "POST /s HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 501);
+    refused(f, "POST /s HTTP/1.1\r\n" HOST "Transfer-Encoding: identity\r\n\r\n", 400);
+    refused(f, "POST /s HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400);
     refused(f, "POST /s HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
 }
 

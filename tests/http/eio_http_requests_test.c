@@ -383,9 +383,11 @@ static void what_has_no_type_is_given_none(void **state)
         snprintf(request, sizeof request, "GET %s HTTP/1.1\r\n" END, path);
         assert_int_equal(eio_http_route(f->server.http, path, 0, on_typeless, &statuses[i]), 0);
         client_send(&f->client, request);
-        client_expect_times(&f->client, "Content-Length: 0\r\n", i + 1);
         client_expect_times(&f->client, "Connection: keep-alive\r\n\r\n", i + 1);
     }
+    /* A 204 and a 304 have no length either, not even 0 (RFC 9110, section 8.6). */
+    assert_int_equal(client_count(&f->client, "Content-Length: 0\r\n"), 2);
+    assert_non_null(strstr(f->client.text, "HTTP/1.1 304 Not Modified\r\n"));
     assert_null(strcasestr(f->client.text, "content-type"));
     /* Alone or one behind the other, the connection goes on, and what has a type has it. */
     client_send(&f->client, "GET /bare1 HTTP/1.1\r\n" END "GET /x HTTP/1.1\r\n" END "GET /bare1 HTTP/1.1\r\n" END
@@ -399,10 +401,27 @@ static void what_has_no_type_is_given_none(void **state)
     assert_int_equal(stats.requests, 9);
 }
 
+/* RFC 9110, section 6.6.1: what an origin server with a clock answers has the time, errors of the gate too. */
+static void every_answer_has_a_date(void **state)
+{
+    struct fixture *f = *state;
+    time_t before = time(NULL);
+    client_send(&f->client, "GET /a HTTP/1.1\r\n" END "HEAD /b HTTP/1.1\r\n" END "GET nowhere HTTP/1.1\r\n" END);
+    client_expect_eof(&f->client);
+    assert_int_equal(client_count(&f->client, "HTTP/1.1 "), 3);
+    assert_int_equal(client_count(&f->client, "\r\nDate: "), 3);
+    struct tm tm = {0};
+    const char *date = strstr(f->client.text, "\r\nDate: ") + 8;
+    const char *end = strptime(date, "%a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+    assert_non_null(end);
+    assert_in_range(timegm(&tm), before, time(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(get_is_answered),
+        T(every_answer_has_a_date),
         T(body_arrives_with_the_request),
         T(unknown_path_is_404),
         T(head_gets_no_body),

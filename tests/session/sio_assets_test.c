@@ -92,6 +92,11 @@ static void not_again_if_the_client_has_it(void **state)
     assert_memory_equal(request("GET", path, "If-None-Match: \"4.8.4\"\r\n"), "HTTP/1.1 304 ", 13);
     assert_memory_equal(request("GET", path, "If-None-Match: \"4.8.3\", W/\"4.8.4\"\r\n"), "HTTP/1.1 304 ", 13);
     assert_memory_equal(request("GET", path, "If-None-Match: \"4.8.3\"\r\n"), "HTTP/1.1 200 ", 13);
+    /* What the 200 says to caches (RFC 9110, section 15.4.5). */
+    const char *again = request("GET", path, "If-None-Match: \"4.8.4\"\r\n");
+    assert_has(again, "\r\nCache-Control: public, max-age=0\r\n");
+    assert_has(again, "\r\nVary: Accept-Encoding\r\n");
+    assert_has(again, "\r\nETag: \"4.8.4\"\r\n");
 }
 
 static void the_engine_has_the_rest(void **state)

@@ -124,6 +124,9 @@ static void every_option_has_its_header(void **state)
     cors.exposed_headers = cors.allowed_headers = ""; /* as if not given */
     assert_null(strstr(answer(true, ORIGIN ASKED), "Expose"));
     assert_non_null(strstr(answer(true, ORIGIN ASKED), "Access-Control-Allow-Headers: x-one,x-two\n"));
+    /* Several lines are one list (RFC 9110, section 5.3). */
+    assert_non_null(strstr(answer(true, ORIGIN ASKED "Access-Control-Request-Headers: x-three\r\n"),
+                           "Access-Control-Allow-Headers: x-one,x-two, x-three\n"));
 }
 
 static void an_origin_that_is_too_long_is_not_reflected(void **state)

@@ -192,6 +192,17 @@ static void ambiguous_lengths_are_refused(void **state)
         "Transfer-Encoding : chunked",
         "Transfer-Encoding:",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip", /* RFC 9112, section 6.3: without chunked at its end, not 501 */
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: gzip, chunked, chunked",
+        "Transfer-Encoding: chunked;a=b",
+        "Transfer-Encoding: chunked chunked",
+        "Transfer-Encoding: ,chunked",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: ,",
         "Content-Length: 0x1",
         "Content-Length: 1\x0b",
         "Content_Length : 1",
@@ -203,7 +214,6 @@ static void ambiguous_lengths_are_refused(void **state)
         check(text, "400");
     }
     check("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "501");
-    check("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", "501");
     check("POST / HTTP/1.1\r\n" HOST "Content-Length: 9999999999999999999\r\n\r\n", "413");
     check("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400");
 }
