@@ -14,6 +14,7 @@
 #include "llm.h"
 #include "mcp.h"
 #include "node_cluster.h"
+#include "trace.h"
 #include "users.h"
 #include "web.h"
 
@@ -26,7 +27,7 @@
 
 const struct kit_module *const app_modules[] = {&knowledge_module, &llm_module,   &mcp_module,   &calls_module,
                                                 &chat_module,      &users_module, &hooks_module, &web_module,
-                                                &admin_module,     NULL};
+                                                &admin_module,     &trace_module, NULL};
 _Static_assert(sizeof app_modules / sizeof app_modules[0] <= KIT_MODULES_MAX + 1, "raise KIT_MODULES_MAX");
 
 static int prepare_modules(struct kit *kit)

@@ -1,5 +1,5 @@
 /* parley: reads the configuration and runs a command: serve (the default), token, import-documents, learn,
- * expand-documents, user, mcp-client. */
+ * expand-documents, user, trace, mcp-client. */
 #include "app.h"
 #include "app_expand.h"
 
@@ -8,6 +8,7 @@
 #include "mcp.h"
 #include "node_listen.h"
 #include "node_service.h"
+#include "trace.h"
 #include "users.h"
 
 #include <errno.h>
@@ -30,6 +31,7 @@ static const char usage[] =
     "       parley expand-documents [options]           ask a model how customers would ask for each document\n"
     "       parley user add|passwd|remove NAME | list    users who can log in; the password comes from the standard "
     "input\n"
+    "       parley trace --user ID | --call ID          what happens to a user or in a call, live, at all nodes\n"
     "       parley mcp-client [options] URL             list and call the tools of an MCP server\n"
     "       parley --help | --version | --print-config [options] | --print-options-markdown\n"
     "\n"
@@ -37,6 +39,7 @@ static const char usage[] =
     "       --ttl SECONDS  (defaults: agent, agent, *, none, 86400)\n"
     "user add, passwd: --role ROLE  --calls '*'|ID,ID…  --chats '*'|ID,ID…\n"
     "       (defaults: agent, *, none; passwd changes what is given)\n"
+    "trace: --tenant NAME of the user  --for SECONDS, then it ends  --json  --url URL of another server\n"
     "expand-documents: --model ID  of models_file (default: the first that answers)  --again  for all documents\n"
     "import-documents: --as NAME  what the one PATH is called, wherever it lies (default: its whole path)\n"
     "\n"
@@ -310,9 +313,9 @@ static int print_token(const struct kit_config *config, const struct kit_flag *f
 
 /* ------------------------------------------------------------------- main */
 
-enum command { SERVE, TOKEN, IMPORT, LEARN, EXPAND, USER, MCP_CLIENT };
+enum command { SERVE, TOKEN, IMPORT, LEARN, EXPAND, USER, TRACE, MCP_CLIENT };
 
-#define OWN_FLAGS_MAX 5
+#define OWN_FLAGS_MAX 6
 
 /* What every command understands. */
 enum { FLAG_HELP, FLAG_VERSION, FLAG_PRINT_CONFIG, COMMON_FLAGS };
@@ -336,6 +339,14 @@ static const struct {
     [LEARN] = {.name = "learn"},
     [EXPAND] = {"expand-documents", {{"model", NULL, false, NULL}, {"again", NULL, true, NULL}}, 2},
     [USER] = {"user", {{"role", NULL, false, NULL}, {"calls", NULL, false, NULL}, {"chats", NULL, false, NULL}}, 3},
+    [TRACE] = {"trace",
+               {{"user", NULL, false, NULL},
+                {"call", NULL, false, NULL},
+                {"tenant", NULL, false, NULL},
+                {"for", NULL, false, NULL},
+                {"url", NULL, false, NULL},
+                {"json", NULL, true, NULL}},
+               6},
     [MCP_CLIENT] = {.name = "mcp-client"}};
 #define COMMANDS ((int)(sizeof commands / sizeof commands[0]))
 
@@ -357,14 +368,16 @@ static void read_command(struct invocation *run, int argc, char **argv, const ch
     run->line.argv = argv + skip;
     run->line.flags = run->flags;
     run->line.flag_count = COMMON_FLAGS + commands[run->command].flag_count;
-    if (run->command != SERVE && run->command != TOKEN && run->command != EXPAND) run->line.rest = rest;
+    if (run->command != SERVE && run->command != TOKEN && run->command != EXPAND && run->command != TRACE)
+        run->line.rest = rest;
 }
 
 static int run_command(struct invocation *run, struct kit_config *config)
 {
     const struct kit_flag *own = run->flags + COMMON_FLAGS;
-    bool needs_data =
-        run->command != SERVE && run->command != MCP_CLIENT && !(run->command == TOKEN && has_own_key(config));
+    bool needs_data = run->command != SERVE && run->command != MCP_CLIENT &&
+                      !(run->command == TOKEN && has_own_key(config)) &&
+                      !(run->command == TRACE && (has_own_key(config) || config->operator_listen[0]));
     int status = needs_data ? check_data(config) : EXIT_SUCCESS;
     if (status) return status;
     if (run->command == TOKEN) return print_token(config, own);
@@ -373,6 +386,11 @@ static int run_command(struct invocation *run, struct kit_config *config)
     if (run->command == LEARN) return knowledge_learn_command(config, run->line.rest, run->line.rest_count);
     if (run->command == EXPAND) return app_expand_command(config, own[0].value, own[1].value != NULL);
     if (run->command == MCP_CLIENT) return mcp_client_command(config, run->line.rest, run->line.rest_count);
+    if (run->command == TRACE) {
+        struct trace_command command = {own[0].value, own[1].value, own[2].value,
+                                        own[4].value, own[3].value, own[5].value != NULL};
+        return trace_run_command(config, &command);
+    }
     if (run->command == USER) {
         struct users_command command = {run->line.rest, run->line.rest_count, own[0].value, own[1].value, own[2].value};
         return users_run_command(config, &command);

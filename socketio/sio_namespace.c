@@ -63,7 +63,9 @@ static void tell_room(struct sio_namespace *nsp, enum sio_room_event what, struc
     struct sio_socket *socket = member ? sio__socket_of(member) : NULL;
     const struct sio_server *io = nsp->io;
     const struct sio__hook *hook = nsp->parent ? nsp->parent->behaviour.room.first : NULL;
-    if (io->watched && io->watch.on_room) io->watch.on_room(what, name, socket, nsp, io->watch_ctx);
+    const struct sio__watcher *watcher;
+    for (unsigned i = 0; (watcher = sio__next_watcher(io, &i));)
+        if (watcher->watch.on_room) watcher->watch.on_room(what, name, socket, nsp, watcher->ctx);
     for (; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
     for (hook = nsp->behaviour.room.first; hook; hook = hook->next) hook->fn.room(what, name, socket, nsp, hook->ctx);
 }
@@ -432,7 +434,9 @@ static void dispatch_to_all(const struct sio_namespace *nsp, const struct sio_ev
 {
     const struct sio__behaviour *first = nsp->parent ? &nsp->parent->behaviour : &nsp->behaviour;
     const struct sio__behaviour *second = nsp->parent ? &nsp->behaviour : NULL;
-    if (nsp->io->watched && nsp->io->watch.on_event) nsp->io->watch.on_event(event->socket, event, nsp->io->watch_ctx);
+    const struct sio__watcher *watcher;
+    for (unsigned i = 0; (watcher = sio__next_watcher(nsp->io, &i));)
+        if (watcher->watch.on_event) watcher->watch.on_event(event->socket, event, watcher->ctx);
     run_events(first->any.first, event);
     if (second) run_events(second->any.first, event);
     if (!is_listening(event) || !run_packet_middleware(first->packet.first, event)) return;
@@ -444,7 +448,7 @@ static void dispatch_to_all(const struct sio_namespace *nsp, const struct sio_ev
 void sio__namespace_dispatch(const struct sio_namespace *nsp, const struct sio_event *event)
 {
     const struct sio__behaviour *behaviour = &nsp->behaviour;
-    if (nsp->parent || nsp->io->watched || behaviour->any.first || behaviour->packet.first)
+    if (nsp->parent || nsp->io->watcher_count || behaviour->any.first || behaviour->packet.first)
         dispatch_to_all(nsp, event);
     else
         run_events(sio__events_find(&behaviour->events, event->name), event);

@@ -89,17 +89,37 @@ static void on_upgrade(struct eio_session *session, void *ctx)
     const struct sio_server *io = ctx;
     const struct sio_client *client = eio_session_data(session);
     struct sio_socket *socket = client ? client->sockets : NULL;
-    for (struct sio_socket *next; socket && io->watched && io->watch.on_upgrade; socket = next) {
+    for (struct sio_socket *next; socket && io->watcher_count; socket = next) {
+        const struct sio__watcher *watcher;
         next = socket->next;
-        if (socket->state == SIO__S_CONNECTED) io->watch.on_upgrade(socket, io->watch_ctx);
+        for (unsigned i = 0; socket->state == SIO__S_CONNECTED && (watcher = sio__next_watcher(io, &i));)
+            if (watcher->watch.on_upgrade) watcher->watch.on_upgrade(socket, watcher->ctx);
     }
 }
 
-void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx)
+/* The watcher with that ctx; else a free one, NULL if there is none. */
+static struct sio__watcher *watcher_of(struct sio_server *io, const void *ctx)
 {
-    io->watched = watch != NULL;
-    io->watch = watch ? *watch : (struct sio_watch){0};
-    io->watch_ctx = ctx;
+    struct sio__watcher *unused = NULL;
+    for (unsigned i = SIO_WATCHERS_MAX; i--;) {
+        struct sio__watcher *watcher = &io->watchers[i];
+        if (watcher->watches && watcher->ctx == ctx) return watcher;
+        if (!watcher->watches) unused = watcher;
+    }
+    return unused;
+}
+
+int sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx)
+{
+    struct sio__watcher *watcher = watcher_of(io, ctx);
+    if (!watcher) return watch ? EIO_ETOOBIG : 0;
+    if (watcher->watches) io->watcher_count--, io->outgoing_watcher_count -= watcher->watch.on_outgoing != NULL;
+    *watcher = (struct sio__watcher){.watches = false};
+    if (!watch) return 0;
+    *watcher = (struct sio__watcher){true, *watch, ctx};
+    io->watcher_count++;
+    io->outgoing_watcher_count += watch->on_outgoing != NULL;
+    return 0;
 }
 
 /* The end of a turn: no handler is running, so what is gone can be freed. */

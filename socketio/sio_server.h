@@ -24,6 +24,13 @@ enum {
 
 /* ------------------------------------------------------------------ server */
 
+/* Who watches (sio_server_watch). */
+struct sio__watcher {
+    bool watches;
+    struct sio_watch watch;
+    void *ctx;
+};
+
 struct sio_server {
     struct eio_loop *loop;
     bool own_loop;
@@ -68,9 +75,8 @@ struct sio_server {
     eio_loop_fn drain_done;
     void *drain_ctx;
 
-    bool watched;
-    struct sio_watch watch;
-    void *watch_ctx;
+    struct sio__watcher watchers[SIO_WATCHERS_MAX]; /* free ones have no watch */
+    unsigned watcher_count, outgoing_watcher_count;
 
     struct sio_stats stats;
     struct eio_limit_counter limit_counters[SIO_LIMIT_COUNT];
@@ -85,6 +91,16 @@ static inline void sio__client_message(struct sio_client *client, enum eio_kind 
 static inline void sio__batch_before_send(struct sio_client *client)
 {
     if (client->io->batch.nsp) sio__batch_catch_up(client);
+}
+
+/* The next of those who watch, from the place *i on; NULL: that was the last. They may end and begin meanwhile. */
+static inline const struct sio__watcher *sio__next_watcher(const struct sio_server *io, unsigned *i)
+{
+    while (io->watcher_count && *i < SIO_WATCHERS_MAX) {
+        const struct sio__watcher *watcher = &io->watchers[(*i)++];
+        if (watcher->watches) return watcher;
+    }
+    return NULL;
 }
 /* Counts a hit of a limit and logs it; session: that hit it, or NULL. */
 void sio__server_hit(struct sio_server *io, enum sio_limit limit, const struct eio_session *session);

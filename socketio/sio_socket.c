@@ -134,7 +134,9 @@ void sio__socket_enter(struct sio_socket *socket)
     nsp->io->stats.connects++;
     stop_connecting(client);
     send_connect(socket);
-    if (nsp->io->watched && nsp->io->watch.on_connection) nsp->io->watch.on_connection(socket, nsp->io->watch_ctx);
+    const struct sio__watcher *watcher;
+    for (unsigned i = 0; (watcher = sio__next_watcher(nsp->io, &i));)
+        if (watcher->watch.on_connection) watcher->watch.on_connection(socket, watcher->ctx);
     if (nsp->parent) run_connection(&nsp->parent->behaviour.connection, socket);
     run_connection(&nsp->behaviour.connection, socket);
 }
@@ -183,8 +185,9 @@ static void end_connected(struct sio_socket *socket, const char *reason)
     sio__namespace_leave(nsp, socket);
     sio__socket_set_state(socket, SIO__S_GONE, reason);
     nsp->io->stats.disconnects++;
-    if (nsp->io->watched && nsp->io->watch.on_disconnect)
-        nsp->io->watch.on_disconnect(socket, reason, nsp->io->watch_ctx);
+    const struct sio__watcher *watcher;
+    for (unsigned i = 0; (watcher = sio__next_watcher(nsp->io, &i));)
+        if (watcher->watch.on_disconnect) watcher->watch.on_disconnect(socket, reason, watcher->ctx);
     if (parent) run_disconnect(&parent->disconnect, socket, reason);
     run_disconnect(&nsp->behaviour.disconnect, socket, reason);
     bury(socket);
@@ -385,7 +388,9 @@ json_t *sio_socket_data(struct sio_socket *socket)
 {
     const struct sio_server *io = socket->nsp->io;
     if (!socket->data) socket->data = json_object();
-    if (io->watched && io->watch.on_data) io->watch.on_data(socket, io->watch_ctx);
+    const struct sio__watcher *watcher;
+    for (unsigned i = 0; (watcher = sio__next_watcher(io, &i));)
+        if (watcher->watch.on_data) watcher->watch.on_data(socket, watcher->ctx);
     return socket->data;
 }
 

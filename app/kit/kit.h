@@ -68,6 +68,17 @@ struct kit_dismiss_hook {
     void *ctx;
 };
 
+/* How a request of a user ended, for who looks at users live; without what was asked or answered. */
+struct kit_answered {
+    const char *name;                /* of the event, or of the path as a pattern */
+    const struct kit_claims *claims; /* NULL: unknown */
+    const char *sid;                 /* of its socket; NULL */
+    const char *call_id;             /* NULL: about none */
+    int code;                        /* of the failure; 0 */
+    int64_t took_ms;
+};
+typedef void (*kit_answered_fn)(void *ctx, const struct kit_answered *answered);
+
 /* A number that /health shows. */
 struct kit_health_field {
     const char *name;
@@ -149,6 +160,8 @@ struct kit {
     struct kit_hook answers_sent;
     kit_token_fn token_fn; /* kit_on_token() */
     void *token_ctx;
+    kit_answered_fn answered_fn; /* kit_on_answered() */
+    void *answered_ctx;
     struct kit_stay *stays; /* kit_dismiss.c */
     struct kit_dismiss_hook dismiss_hooks[KIT_HOOKS_MAX];
     size_t dismiss_hook_count;

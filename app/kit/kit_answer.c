@@ -113,7 +113,27 @@ void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code,
     struct kit_failure failure;
     struct kit_answer answer = kit_answer_later(kit, event);
     kit_fail(&failure, code, field, "%s", message);
+    kit_note_refused(kit, event, code);
     kit_answer_failure(&answer, &failure);
+}
+
+void kit_on_answered(struct kit *kit, kit_answered_fn fn, void *ctx)
+{
+    kit->answered_fn = fn;
+    kit->answered_ctx = ctx;
+}
+
+/* What is no event of the server's has a name of the client's making. */
+void kit_note_refused(const struct kit *kit, const struct sio_event *event, int code)
+{
+    char name[32] = "unknown event";
+    if (!kit->answered_fn) return;
+    if (sio_handles(sio_socket_namespace(event->socket), event->name))
+        snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
+    kit_note_answered(kit, &(struct kit_answered){.name = name,
+                                                  .claims = kit_auth_claims(event->socket),
+                                                  .sid = sio_socket_id(event->socket),
+                                                  .code = code});
 }
 
 struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event)

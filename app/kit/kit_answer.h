@@ -35,6 +35,14 @@ struct eio_str kit_answer_text(struct kit *kit, const struct sio_event *event);
 /* Refuses an event at once. */
 void kit_answer_refuse(struct kit *kit, const struct sio_event *event, int code, const char *field,
                        const char *message);
+/* fn is called for each answer until it is NULL. One at a time. */
+void kit_on_answered(struct kit *kit, kit_answered_fn fn, void *ctx);
+static inline void kit_note_answered(const struct kit *kit, const struct kit_answered *answered)
+{
+    if (kit->answered_fn) kit->answered_fn(kit->answered_ctx, answered);
+}
+/* The same for an event that is refused without a request. */
+void kit_note_refused(const struct kit *kit, const struct sio_event *event, int code);
 /* Counts a refusal for /metrics. */
 void kit_count_failure(struct kit *kit, int code);
 

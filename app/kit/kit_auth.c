@@ -314,8 +314,10 @@ int kit_auth_set(struct sio_socket *socket, struct kit_claims *take_claims, stru
     return 0;
 }
 
-static void refuse_admission(struct kit *kit, struct sio_admission *admission, const struct kit_failure *failure)
+static void refuse_admission(struct kit *kit, struct sio_admission *admission, const struct kit_claims *claims,
+                             const struct kit_failure *failure)
 {
+    kit_note_answered(kit, &(struct kit_answered){.name = "connect", .claims = claims, .code = failure->code});
     uint32_t retry_after_ms = kit_retry_after_ms(failure);
     char data[64];
     kit_count_failure(kit, failure->code);
@@ -398,14 +400,14 @@ static void on_admission(struct sio_socket *socket, struct sio_admission *admiss
                  "this session belongs to another user"); /* and is lost: the next attempt is a new one */
     struct user *user = failure.code ? NULL : make_user(nsp, socket, claims);
     if (user && kit_spend_connect(&user->spender, &failure)) {
+        kit_claims_ref(claims);
         free_user(user);
-        claims = NULL;
         user = NULL;
     }
     if (!user) {
         if (!failure.code) kit_fail(&failure, 503, NULL, "out of memory");
+        refuse_admission(kit, admission, claims, &failure);
         kit_claims_unref(claims);
-        refuse_admission(kit, admission, &failure);
         return;
     }
     sio_socket_set_user(socket, user);
@@ -445,6 +447,7 @@ static bool spend_event(struct user *user, const struct sio_event *event)
         return false;
     }
     struct kit_answer answer = kit_answer_later(user->kit, event);
+    kit_note_refused(user->kit, event, failure.code);
     kit_answer_failure(&answer, &failure);
     return false;
 }

@@ -302,6 +302,9 @@ static struct kit_request *make_request(const struct kit_route *route, struct ei
     struct kit_claims *claims = authorize(event, kit, http, failure);
     if (failure->code || kit_request_check_role(event, claims, failure) ||
         spend_bytes(kit, http, claims, eio_http_request_body(http).n, failure)) {
+        kit_note_answered(kit, &(struct kit_answered){.name = event->name ? event->name : event->path,
+                                                      .claims = claims,
+                                                      .code = failure->code});
         kit_claims_unref(claims);
         return NULL;
     }

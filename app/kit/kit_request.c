@@ -111,6 +111,20 @@ void kit_request_set_type(struct kit_request *request, const char *type)
     sio_builder_open(&request->json);
 }
 
+static void note_answered(const struct kit_request *request)
+{
+    const struct kit_event *event = request->event;
+    if (!request->kit->answered_fn) return;
+    const struct sio_socket *socket = kit_answer_socket(&request->answer);
+    bool is_of_call = request->about[0] && event->about && !strcmp(event->about, "call_id");
+    kit_note_answered(request->kit, &(struct kit_answered){.name = event->name ? event->name : event->path,
+                                                           .claims = socket ? kit_auth_claims(socket) : request->claims,
+                                                           .sid = socket ? request->answer.sid : NULL,
+                                                           .call_id = is_of_call ? request->about : NULL,
+                                                           .code = request->op.failure.code,
+                                                           .took_ms = kit_unix_ms() - request->now_ms});
+}
+
 void kit_request_finish(struct kit_request *request)
 {
     struct kit_failure *failure = &request->op.failure;
@@ -122,6 +136,7 @@ void kit_request_finish(struct kit_request *request)
     if (has_own) sio_builder_put(&request->json, "}");
     if (!failure->code && !request->shared && request->json.error)
         kit_fail(failure, 503, NULL, "out of memory for the response");
+    note_answered(request);
     if (failure->code)
         request->ops->fail(request);
     else

@@ -160,6 +160,6 @@ void adminui__watch_begin(struct adminui *adminui)
 
 void adminui__watch_end(struct adminui *adminui)
 {
-    sio_server_watch(adminui->io, NULL, NULL);
+    sio_server_watch(adminui->io, NULL, adminui);
     adminui__shown_clear(adminui);
 }

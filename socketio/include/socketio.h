@@ -343,6 +343,8 @@ struct sio_watch {
     /* It has left its rooms, which on_room reported; it is freed at the end of the turn. */
     void (*on_disconnect)(struct sio_socket *socket, const char *reason, void *ctx);
     void (*on_event)(struct sio_socket *socket, const struct sio_event *event, void *ctx);
+    /* Before the on_outgoing of one event, once, however many get it. Without on_outgoing it is not called. */
+    void (*on_sending)(struct sio_namespace *nsp, struct eio_str name, struct sio_args args, void *ctx);
     /* As sio_on_any_outgoing(). */
     void (*on_outgoing)(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx);
     /* As sio_on_room(). */
@@ -351,8 +353,10 @@ struct sio_watch {
     /* sio_socket_data() is about to be handed out: the data may be different at the end of this turn. */
     void (*on_data)(struct sio_socket *socket, void *ctx);
 };
-/* One at a time; watch NULL: ends watching. Allowed within any handler. */
-SIO_API void sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
+/* One for each ctx, which is replaced; watch NULL: ends it. Allowed within any handler. Returns 0, or EIO_ETOOBIG if
+ * SIO_WATCHERS_MAX watch already. */
+#define SIO_WATCHERS_MAX 4
+SIO_API int sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
 
 /* Counters since the server was made; sio_server_get_stats() fills them in. */
 struct sio_stats {

@@ -39,6 +39,12 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, v
     note(&t, "%s:event(%.*s) ", (const char *)ctx, (int)event->name.n, event->name.p);
 }
 
+static void on_sending(struct sio_namespace *nsp, struct eio_str name, struct sio_args args, void *ctx)
+{
+    (void)nsp, (void)args;
+    note(&t, "%s:sending(%.*s) ", (const char *)ctx, (int)name.n, name.p);
+}
+
 static void on_outgoing(struct sio_socket *socket, struct eio_str name, struct sio_args args, void *ctx)
 {
     (void)socket;
@@ -127,7 +133,7 @@ static void nobody_watches_any_more(void **state)
 {
     (void)state;
     sio_server_watch(t.io, &watch, w);
-    sio_server_watch(t.io, NULL, NULL);
+    sio_server_watch(t.io, NULL, w);
     int fd = client_join(&t, "", NULL);
     client_say(&t, fd, "42[\"x\"]");
     sio_emit(sio_all(t.root), "y", sio_args_none());
@@ -136,10 +142,49 @@ static void nobody_watches_any_more(void **state)
     assert_noted(&t, "");
 }
 
+/* Each sees all, in the order of their places; one that ends leaves the others; a ctx that watches already is replaced.
+ */
+static void several_may_watch(void **state)
+{
+    static const struct sio_watch less = {.on_event = on_event};
+    static char names[][2] = {"a", "b", "c", "d"};
+    (void)state;
+    sio_server_watch(t.io, &watch, w);
+    for (int i = 0; i < SIO_WATCHERS_MAX - 1; i++) assert_int_equal(sio_server_watch(t.io, &less, names[i]), 0);
+    assert_int_equal(sio_server_watch(t.io, &less, names[SIO_WATCHERS_MAX - 1]), EIO_ETOOBIG);
+    assert_int_equal(sio_server_watch(t.io, &less, names[0]), 0);
+    int fd = client_join(&t, "", NULL);
+    client_say(&t, fd, "42[\"x\"]");
+    assert_noted(&t, "w:connection/ w:event(x) a:event(x) b:event(x) c:event(x) ");
+    sio_server_watch(t.io, NULL, w);
+    sio_server_watch(t.io, NULL, names[1]);
+    assert_int_equal(sio_server_watch(t.io, &less, names[3]), 0);
+    client_say(&t, fd, "42[\"y\"]");
+    sio_emit(sio_all(t.root), "out", sio_args_none());
+    assert_noted(&t, "d:event(y) a:event(y) c:event(y) ");
+    close(fd);
+}
+
+/* Once, however many get it. */
+static void an_event_is_seen_before_its_receivers(void **state)
+{
+    static const struct sio_watch outgoing = {.on_sending = on_sending, .on_outgoing = on_outgoing};
+    (void)state;
+    int first = client_join(&t, "", NULL), second = client_join(&t, "", NULL);
+    sio_server_watch(t.io, &outgoing, w);
+    sio_emit(sio_all(t.root), "all", sio_args_json("1"));
+    assert_noted(&t, "w:sending(all) w:outgoing(all,1) w:outgoing(all,1) ");
+    close(second);
+    talk_turn(&t);
+    sio_emit(sio_only(only_socket(t.root)), "one", sio_args_json("2"));
+    assert_noted(&t, "w:sending(one) w:outgoing(one,2) ");
+    close(first);
+}
+
 static void stop_and_leave(struct sio_socket *socket, const struct sio_event *event, void *ctx)
 {
     (void)event, (void)ctx;
-    sio_server_watch(t.io, NULL, NULL);
+    sio_server_watch(t.io, NULL, w);
     sio_socket_disconnect(socket, true);
 }
 
@@ -148,7 +193,7 @@ static void it_may_end_and_disconnect_within(void **state)
     (void)state;
     static const struct sio_watch ending = {.on_event = stop_and_leave};
     sio_on(t.root, "ev", own, NULL);
-    sio_server_watch(t.io, &ending, NULL);
+    sio_server_watch(t.io, &ending, w);
     int fd = client_join(&t, "", NULL);
     assert_says(&t, fd, "42[\"ev\"]", "1:41\n" CLOSED);
     assert_noted(&t, "");
@@ -186,6 +231,8 @@ int main(void)
         TEST(what_sockets_do_is_seen_before_their_handlers),
         TEST(namespaces_that_come_later_are_seen),
         TEST(nobody_watches_any_more),
+        TEST(several_may_watch),
+        TEST(an_event_is_seen_before_its_receivers),
         TEST(it_may_end_and_disconnect_within),
         TEST(what_is_shown_of_a_request_has_no_secrets),
     };

@@ -33,7 +33,7 @@ MAY_SEE = {
     "socketio/adminui": ["adminui.h", "engineio.h", "rooms.h", "socketio.h", "base"],
     "app/kit": [*LIBRARIES, "base"],
     "app/node": ["app/kit", "cluster.h"],
-    **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks")},
+    **{f"app/{module}": ["app/kit"] for module in ("web", "knowledge", "users", "llm", "mcp", "hooks", "trace")},
     # Never each other.
     "app/calls": [*MODULE, "app/calls/vendors"],
     "app/chat": [*MODULE, "app/chat/dialects", "app/chat/bridges"],
