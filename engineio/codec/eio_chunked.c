@@ -8,6 +8,7 @@
 enum state {
     SIZE_FIRST, /* the first digit of a chunk's size */
     SIZE,
+    SIZED,     /* behind a size and blanks: an extension must follow */
     EXT_START, /* behind ";": blanks, then a name */
     EXT_NAME,
     EXT_NAMED,       /* behind a name and blanks */
@@ -98,13 +99,16 @@ static int on_size_byte(struct eio__chunked *chunked, uint8_t c, size_t at, stru
         return 0;
     }
     if (++chunked->line_bytes > LINE_BYTES_MAX) return set_fault(fault, 400, at, "chunk size too long");
-    if (c == '\r') {
+    bool in_size = chunked->state == SIZE;
+    if (c == '\r' && in_size) {
         chunked->state = SIZE_LF;
-    } else if (value >= 0) {
+    } else if (value >= 0 && in_size) {
         if (chunked->left >> (SIZE_BITS_MAX - 4)) return set_fault(fault, 413, at, "chunk too large");
         chunked->left = chunked->left * 16 + (uint64_t)value;
     } else if (c == ';') {
         chunked->state = EXT_START;
+    } else if (c == ' ' || c == '\t') {
+        chunked->state = SIZED;
     } else {
         return set_fault(fault, 400, at, "bad chunk size");
     }
@@ -160,6 +164,7 @@ static int on_byte(struct eio__chunked *chunked, uint8_t c, size_t at, struct ei
     switch (chunked->state) {
     case SIZE_FIRST:
     case SIZE:
+    case SIZED:
         return on_size_byte(chunked, c, at, fault);
     case EXT_START:
     case EXT_NAME:

@@ -137,6 +137,18 @@ static void extensions_are_by_their_grammar(void **state)
     }
 }
 
+/* RFC 9112, section 7.1.1: blanks may come before the ";" of an extension, and nowhere else behind a size. Node's
+ * llhttp 9 refuses those too. */
+static void blanks_behind_a_size_belong_to_an_extension(void **state)
+{
+    (void)state;
+    check("1 ;x=1\r\na\r\n0\r\n\r\n", "a+");
+    check("1\t ;x\r\na\r\n0 ; y = \"z\"\r\n\r\n", "a+");
+    static const char *const bad[] = {"1 \r\n",  "1\t\r\n",  "1  \r\n", "1 1\r\n",
+                                      "1 x\r\n", "1 =x\r\n", "1 \n",    "1 \v;x\r\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) check(bad[i], "400");
+}
+
 static void bad_chunks_are_refused(void **state)
 {
     (void)state;
@@ -185,6 +197,8 @@ static void lines_are_bounded(void **state)
     check(text, "400");
     memset(text, '0', 400);
     check(text, "400");
+    memset(text + 1, ' ', 399);
+    check(text, "400");
     memset(text, 'x', 9000);
     memcpy(text, "0\r\nT: ", 6);
     struct run run = {0};
@@ -203,6 +217,7 @@ int main(void)
         cmocka_unit_test(trailers_are_dropped),
         cmocka_unit_test(trailers_that_are_no_fields_are_refused),
         cmocka_unit_test(extensions_are_by_their_grammar),
+        cmocka_unit_test(blanks_behind_a_size_belong_to_an_extension),
         cmocka_unit_test(bad_chunks_are_refused),
         cmocka_unit_test(sizes_do_not_wrap),
         cmocka_unit_test(lines_are_bounded),
