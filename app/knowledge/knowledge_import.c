@@ -334,6 +334,13 @@ static int put_document(struct matching *m, size_t index)
     return 0;
 }
 
+/* A file without text has lost its documents. One that never had any is another file than was meant. */
+static int check_text(const struct matching *m)
+{
+    if (m->documents->count || m->stored_count) return 0;
+    return kit_fail(m->failure, 400, NULL, "no text found");
+}
+
 static int store(struct matching *m)
 {
     int code = remove_old(m);
@@ -365,6 +372,7 @@ int knowledge_store(struct kit_db *db, const struct knowledge_documents *documen
     m.match = calloc(documents->count + 1, sizeof *m.match);
     m.hashes = calloc(documents->count + 1, sizeof *m.hashes);
     int code = m.match && m.hashes ? load(&m) : fail_memory(&m);
+    if (!code) code = check_text(&m);
     if (!code) code = match(&m);
     if (!code) code = store(&m);
     clear(&m);

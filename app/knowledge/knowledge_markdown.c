@@ -263,7 +263,6 @@ int knowledge_markdown_parse(struct knowledge_documents *documents, const char *
     knowledge_text_clear(&md.text);
     knowledge_text_clear(&front.title);
     knowledge_text_clear(&front.says);
-    if (!failed && documents->count > before) return 0;
-    snprintf(error, error_size, "%s: %s", name, failed ? "out of memory" : "no text found");
-    return failed ? failed : EIO_EINVAL;
+    if (failed) snprintf(error, error_size, "%s: out of memory", name);
+    return failed;
 }

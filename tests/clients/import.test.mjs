@@ -88,6 +88,18 @@ test("a file that is gone from a folder goes with its documents; one that cannot
   assert.deepEqual(run(["kb2"]).out, ["kb2/c.md: no longer exists, 1 document removed"]);
 });
 
+test("a file that has been emptied loses its documents; one that never had any is named", () => {
+  write("kb/a.md", "# A\n\n## One\n\nx\n\n## Two\n\ny\n");
+  assert.equal(run(["kb"]).status, 0);
+  write("kb/a.md", "");
+  assert.deepEqual(run(["kb"]), { status: 0, out: ["kb/a.md: 0 documents, 2 removed"], err: [] });
+  assert.deepEqual(run(["kb"]), { status: 0, out: ["kb/a.md: 0 documents"], err: [] });
+  write("kb/b.md", "# Only a heading\n");
+  const { status, err } = run(["kb"]);
+  assert.equal(status, 1);
+  assert.deepEqual(err, ["parley: kb/b.md: no text found"]);
+});
+
 test("a folder may link to itself, and a link to a file is that file", () => {
   write("kb/a.md", "# A\n\na\n");
   symlinkSync("../kb", join(dir, "kb/loop"));

@@ -56,7 +56,6 @@ static void parse(const char *name, const uint8_t *data, size_t size)
     struct eio_str text = {(const char *)data, size};
     char error[256];
     if (!knowledge_documents_parse(&documents, name, text, error, sizeof error)) {
-        MUST(documents.count > 0);
         for (size_t i = 0; i < documents.count; i++)
             MUST(kit_is_id(documents.list[i].slug, strlen(documents.list[i].slug)) && documents.list[i].text);
     }

@@ -241,6 +241,36 @@ static void a_bad_file_changes_nothing(void **state)
     assert_titles("R");
 }
 
+static void an_emptied_file_loses_its_documents_and_gets_them_back(void **state)
+{
+    static const char *const empty[] = {"", " \n", "\xef\xbb\xbf", "---\ntitle: R\n---\n", "# R\n\n## Refund\n"};
+    (void)state;
+    import("/other.md", "# Other\n\nstays\n");
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        import("/r.md", "# R\n\na\n\n## Refund\n\nto the card\n");
+        assert_count(3);
+        assert_string_equal(id_of("card"), "r.refund");
+        if (i == 0) vote("r.refund", "ann", 1);
+        import("/r.md", empty[i]);
+        assert_titles("Other");
+        assert_int_equal(f.last.gone, 2);
+        assert_int_equal(f.last.count, 0);
+        import("/r.md", empty[i]); /* and again: nothing is wrong with it */
+        assert_int_equal(f.last.gone, 0);
+    }
+    import("/r.md", "# R\n\n## Refund\n\nto the card\n");
+    assert_string_equal(totals("card"), "1/0");
+}
+
+static void a_file_that_never_had_text_is_refused(void **state)
+{
+    char error[256] = "";
+    struct knowledge_import file = {.source = "/r.md", .text = {"# R\n", 4}};
+    (void)state;
+    assert_int_equal(knowledge_import(f.store, &file, error, sizeof error), EIO_EINVAL);
+    assert_string_equal(error, "/r.md: no text found");
+}
+
 /* With a cube, as it was, 2 000 took half a minute. */
 static void many_sections_of_one_name_take_a_time_that_grows_with_them(void **state)
 {
@@ -357,6 +387,8 @@ int main(void)
         TEST(a_slug_that_looks_like_a_number_takes_no_ones_place),
         TEST(documents_of_before_are_taken_over),
         TEST(a_bad_file_changes_nothing),
+        TEST(an_emptied_file_loses_its_documents_and_gets_them_back),
+        TEST(a_file_that_never_had_text_is_refused),
         TEST(random_edits_keep_every_id_where_it_belongs),
         TEST(many_sections_of_one_name_take_a_time_that_grows_with_them),
     };
