@@ -157,6 +157,8 @@ static void on_connect(struct sio_client *client, struct sio_socket *socket, con
      * (connect, disconnect, connect); here the later one counts. */
     if (socket && socket->state == SIO__S_ADMISSION)
         sio__socket_end(socket, "superseded");
+    else if (socket && socket->state == SIO__S_ENDING)
+        sio__socket_disconnect(socket);
     else if (socket) {
         invalid_state(client, "CONNECT to a namespace already joined");
         return;

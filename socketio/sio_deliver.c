@@ -137,12 +137,6 @@ static void leave_one(void *ctx, struct rooms_member *member)
         sio_leave(socket, (struct eio_str){change->rooms[i].p, change->rooms[i].n});
 }
 
-static void disconnect_one(void *ctx, struct rooms_member *member)
-{
-    const bool *close = ctx;
-    sio_socket_disconnect(sio__socket_of(member), *close);
-}
-
 static void local_join(void *ctx, const struct rooms_selector *who, const struct rooms_name *rooms, size_t room_count)
 {
     struct sio_namespace *nsp = ctx;
@@ -153,12 +147,6 @@ static void local_leave(void *ctx, const struct rooms_selector *who, const struc
 {
     struct sio_namespace *nsp = ctx;
     rooms_each(nsp->index, who, leave_one, &(struct room_change){rooms, room_count});
-}
-
-static void local_disconnect(void *ctx, const struct rooms_selector *who, bool close)
-{
-    struct sio_namespace *nsp = ctx;
-    rooms_each(nsp->index, who, disconnect_one, &close);
 }
 
 /* ------------------------------------------------------------------- fetch */
@@ -256,7 +244,7 @@ void sio__namespace_fill_local(struct sio_namespace *nsp, struct rooms_local *lo
         .deliver_with_ack = sio__deliver_with_ack,
         .join = local_join,
         .leave = local_leave,
-        .disconnect = local_disconnect,
+        .disconnect = sio__local_disconnect,
         .fetch = local_fetch,
         .server_side_event = local_server_side_event,
         .evict = sio__recovery_evict,

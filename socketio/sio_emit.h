@@ -122,6 +122,23 @@ void sio__batch_joining(struct sio_socket *socket, struct eio_str room);
 /* The socket is about to leave the room ({NULL,0}: the namespace, with all its rooms). */
 void sio__batch_leaving(struct sio_socket *socket, struct eio_str room);
 
+/* ----------------------------------------------------------------- endings */
+
+/* Sockets that were disconnected by target, many at once, and are still to be ended, in their order. */
+struct sio__endings {
+    struct sio__ending *list;
+    size_t next, count, capacity;
+    struct eio_timer timer;
+};
+void sio__endings_init(struct sio__endings *endings, struct eio_loop *loop);
+void sio__endings_clear(struct sio__endings *endings);
+/* Ends those of a client now. */
+void sio__endings_finish(struct sio_client *client);
+/* The socket, in SIO__S_ENDING, is being ended. */
+void sio__ending_forget(struct sio_socket *socket);
+/* rooms_local.disconnect */
+void sio__local_disconnect(void *ctx, const struct rooms_selector *who, bool close);
+
 /* -------------------------------------------------------------------- acks */
 
 /* An answer that a socket owes, a member of its owner's struct. */

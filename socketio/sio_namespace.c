@@ -277,10 +277,10 @@ struct sio_server *sio_namespace_server(const struct sio_namespace *nsp)
 
 size_t sio_namespace_socket_count(const struct sio_namespace *nsp)
 {
-    if (nsp->index) return nsp->socket_count;
+    if (nsp->index) return nsp->socket_count - nsp->ending_count;
     size_t count = 0;
     for (const struct sio_namespace *child = nsp->io->first_namespace; child; child = child->next)
-        if (child->parent == nsp) count += child->socket_count;
+        if (child->parent == nsp) count += child->socket_count - child->ending_count;
     return count;
 }
 

@@ -73,6 +73,7 @@ struct sio_namespace {
     struct rooms_adapter *adapter; /* NULL: this is a parent */
     struct sio_socket **sockets;   /* the connected ones, dense; sockets[i]->slot == i */
     uint32_t socket_count, socket_capacity;
+    uint32_t ending_count; /* of them in SIO__S_ENDING */
     uint64_t next_ack_id;
     bool has_long_ids;                             /* Socket.IO 2 clients were here */
     bool recovers;                                 /* recovery is on and the adapter can */

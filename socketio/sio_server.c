@@ -165,6 +165,7 @@ struct sio_server *sio_server_new_on(struct eio_loop *loop, const struct sio_opt
     take_options(io, options);
     eio_deadlines_init(&io->connect, loop, io->options.connect_timeout_ms, sio__client_on_connect_timeout, io);
     eio_timer_init(&io->drain_timer, loop, on_drain_timer, io);
+    sio__endings_init(&io->endings, loop);
     eio_timer_init(&io->recovery_expiry, loop, sio__recovery_on_expiry, io);
     if (server_open(io) == 0) return io;
     sio_server_free(io);
@@ -192,7 +193,8 @@ void sio_server_free(struct sio_server *io)
     eio_timer_stop(&io->recovery_expiry);
     io->drain_done = NULL;
     eio_server_free(io->engine); /* on_close of every session, so on_disconnect of every socket */
-    io->engine = NULL;           /* a handler whose question is settled below may reply to a socket */
+    sio__endings_clear(&io->endings);
+    io->engine = NULL; /* a handler whose question is settled below may reply to a socket */
     eio_http_free(io->http);
     eio_loop_remove_flush_hook(io->loop, on_flush, io);
     sio__admissions_free(io);

@@ -7,7 +7,7 @@
  * namespace), sio_v2.c (what is different for those of Socket.IO 2), sio_target.c, sio_emit.c, sio_send.c and
  * sio_outgoing.c (what is sent to whom), sio_deliver.c and sio_batch.c (how it gets there), sio_recovery.c and
  * sio_recovery_pid.c (clients that come back), sio_ack.c, sio_gather.c and sio_survey.c (answers), sio_target_ops.c
- * (the rest that is done by target), sio_assets.c (the client's files). */
+ * and sio_socket_ending.c (the rest that is done by target), sio_assets.c (the client's files). */
 #ifndef SIO_SERVER_H
 #define SIO_SERVER_H
 
@@ -64,6 +64,7 @@ struct sio_server {
     struct sio__gather *gathers;
     struct sio_admission *admissions;
 
+    struct sio__endings endings;
     struct sio_socket *dead_sockets;
     struct sio_client *dead_clients;
     size_t client_count;
@@ -85,7 +86,7 @@ struct sio_server {
 };
 static inline void sio__client_message(struct sio_client *client, enum eio_kind kind, const uint8_t *p, size_t n)
 {
-    if (!client->closing) client->io->parser->receive(client, kind, p, n);
+    if (!client->closing && !client->ending) client->io->parser->receive(client, kind, p, n);
 }
 /* Something other than what the open batch holds is about to be sent to the client. */
 static inline void sio__batch_before_send(struct sio_client *client)

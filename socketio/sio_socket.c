@@ -12,10 +12,13 @@
 
 void sio__socket_set_state(struct sio_socket *socket, enum sio__state state, const char *why)
 {
-    static const char *const names[] = {"free", "admission", "connected", "leaving", "gone"};
+    static const char *const names[] = {"free", "admission", "connected", "ending", "leaving", "gone"};
     static const uint8_t allowed[] = {
-        [SIO__S_FREE] = 1 << SIO__S_ADMISSION,    [SIO__S_ADMISSION] = 1 << SIO__S_CONNECTED | 1 << SIO__S_GONE,
-        [SIO__S_CONNECTED] = 1 << SIO__S_LEAVING, [SIO__S_LEAVING] = 1 << SIO__S_GONE,
+        [SIO__S_FREE] = 1 << SIO__S_ADMISSION,
+        [SIO__S_ADMISSION] = 1 << SIO__S_CONNECTED | 1 << SIO__S_GONE,
+        [SIO__S_CONNECTED] = 1 << SIO__S_LEAVING | 1 << SIO__S_ENDING,
+        [SIO__S_ENDING] = 1 << SIO__S_LEAVING,
+        [SIO__S_LEAVING] = 1 << SIO__S_GONE,
         [SIO__S_GONE] = 1 << SIO__S_FREE,
     };
     BASE_CHECK(allowed[socket->state] & 1u << state);
@@ -121,7 +124,7 @@ void sio__socket_enter(struct sio_socket *socket)
 {
     struct sio_namespace *nsp = socket->nsp;
     struct sio_client *client = socket->client;
-    if (client->closing || !eio_session_is_open(client->session)) {
+    if (client->closing || client->ending || !eio_session_is_open(client->session)) {
         sio__socket_end(socket, "the client has disconnected");
         return;
     }
@@ -196,7 +199,8 @@ static void end_connected(struct sio_socket *socket, const char *reason)
 void sio__socket_end(struct sio_socket *socket, const char *reason)
 {
     const struct sio_namespace *nsp = socket->nsp;
-    if (socket->state == SIO__S_CONNECTED) {
+    if (socket->state == SIO__S_ENDING) sio__ending_forget(socket);
+    if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ENDING) {
         end_connected(socket, reason);
     } else if (socket->state == SIO__S_ADMISSION) {
         sio__admission_forget_socket(socket);
@@ -213,7 +217,7 @@ void sio__socket_end(struct sio_socket *socket, const char *reason)
 static void end_sockets(struct sio_client *client, const char *reason)
 {
     for (struct sio_socket *socket = client->sockets; socket;) {
-        if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ADMISSION) {
+        if (socket->state == SIO__S_CONNECTED || socket->state == SIO__S_ENDING || socket->state == SIO__S_ADMISSION) {
             sio__socket_end(socket, reason);
             socket = client->sockets;
         } else {
@@ -231,6 +235,7 @@ static void take_no_more(struct sio_client *client)
 
 void sio__client_stop(struct sio_client *client, const char *socket_reason)
 {
+    sio__endings_finish(client);
     take_no_more(client);
     end_sockets(client, socket_reason);
 }
@@ -238,6 +243,7 @@ void sio__client_stop(struct sio_client *client, const char *socket_reason)
 void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,
                        const char *detail)
 {
+    sio__endings_finish(client);
     if (client->closing) return;
     sio__batch_before_send(client);
     take_no_more(client);
@@ -254,7 +260,7 @@ static void send_disconnect(struct sio_socket *socket)
     sio__client_send(socket->client, &packet);
 }
 
-static void disconnect_one(struct sio_socket *socket)
+void sio__socket_disconnect(struct sio_socket *socket)
 {
     send_disconnect(socket);
     sio__socket_end(socket, "server namespace disconnect");
@@ -265,12 +271,12 @@ void sio_socket_disconnect(struct sio_socket *socket, bool close)
     struct sio_client *client = socket->client;
     if (socket->state != SIO__S_CONNECTED) return;
     if (!close) {
-        disconnect_one(socket);
+        sio__socket_disconnect(socket);
         return;
     }
     for (struct sio_socket *each = client->sockets; each;) {
         bool connected = each->state == SIO__S_CONNECTED;
-        if (connected) disconnect_one(each);
+        if (connected) sio__socket_disconnect(each);
         each = connected ? client->sockets : each->next;
     }
     if (client->session)
@@ -324,7 +330,7 @@ void sio_leave(struct sio_socket *socket, struct eio_str room)
 
 bool sio_socket_is_in(const struct sio_socket *socket, struct eio_str room)
 {
-    return socket->member.in_index &&
+    return socket->member.in_index && socket->state != SIO__S_ENDING &&
            rooms_is_in(socket->nsp->index, &socket->member, (struct rooms_name){room.p, room.n});
 }
 
@@ -396,7 +402,7 @@ json_t *sio_socket_data(struct sio_socket *socket)
 
 int sio_socket_describe(const struct sio_socket *socket, char *out, size_t size)
 {
-    static const char *const states[] = {"free", "admission", "connected", "leaving", "gone"};
+    static const char *const states[] = {"free", "admission", "connected", "ending", "leaving", "gone"};
     return snprintf(out, size, "socket id=%s nsp=%s state=%s session=%s rooms=%u acks_awaited=%u",
                     sio_socket_id(socket), socket->nsp->name, states[socket->state], eio_session_id(socket->session),
                     socket->member.link_count + socket->member.in_own_room, socket->waiting_count);

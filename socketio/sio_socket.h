@@ -11,6 +11,8 @@
 struct sio__hook;
 struct sio__waiting;
 
+#define SIO__NO_ENDING UINT32_MAX /* it ends with another socket of its client */
+
 enum {
     SIO__ID_BYTES = 15,              /* random bytes of a socket's id */
     SIO__ID_SIZE = 20,               /* their base64url */
@@ -27,6 +29,7 @@ enum sio__state {
     SIO__S_FREE,      /* the place in a client is not in use */
     SIO__S_ADMISSION, /* in middleware */
     SIO__S_CONNECTED,
+    SIO__S_ENDING,  /* as good as gone: it ends in a slice of a disconnect of many (sio_socket_ending.c) */
     SIO__S_LEAVING, /* on_disconnecting and what follows is running */
     SIO__S_GONE,    /* to be freed at the end of the turn */
 };
@@ -55,6 +58,7 @@ struct sio_socket {
     void *user;
     char *long_id; /* a Socket.IO 2 client's "/name#id", or NULL: id is it */
     uint32_t waiting_count;
+    uint32_t ending; /* in the server's list, in SIO__S_ENDING; SIO__NO_ENDING */
     struct eio_rate event_rate;
     char id[SIO__ID_SIZE + 1];
 };
@@ -74,6 +78,8 @@ struct sio_socket *sio__socket_new(struct sio_client *client, struct sio_namespa
 void sio__socket_enter(struct sio_socket *socket);
 /* Takes it out of everything and tells the handlers, if it was connected. Nothing is sent. */
 void sio__socket_end(struct sio_socket *socket, const char *reason);
+/* Tells the client first. */
+void sio__socket_disconnect(struct sio_socket *socket);
 /* Frees what is in the graveyard. */
 void sio__graveyard_sweep(struct sio_server *io);
 
@@ -124,6 +130,7 @@ struct sio_client {
     uint16_t socket_count;
     uint16_t admission_count; /* and questions */
     bool closing;             /* no more packets are taken from it */
+    bool ending;              /* nor from this one: it will be closed, in a slice of a disconnect of many */
 };
 void sio__client_open(struct sio_server *io, struct eio_session *session);
 void sio__client_closed(struct sio_client *client, enum eio_close_reason reason);

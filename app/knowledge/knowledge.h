@@ -33,8 +33,8 @@ struct knowledge_import {
     size_t gone;         /* documents that it had before and has no more */
 };
 /* Imports a file now, blocking: for the start and the command. A document keeps its id as long as its heading or its
- * text stays; what is not in the file any more is removed, and its id is kept for its return: all of it, if the file has
- * no text any more. Returns 0 or EIO_EINVAL with a line in error: also for one without text that never had any. */
+ * text stays; what is not in the file any more is removed, and its id is kept for its return: all of it, if the file
+ * has no text any more. Returns 0 or EIO_EINVAL with a line in error: also for one without text that never had any. */
 int knowledge_import(struct kit_store *store, struct knowledge_import *import, char *error, size_t error_size);
 /* `parley import-documents`: files, and folders with all that is below them. Sources are called by their whole path, or
  * with alias by that name for the only path. Returns the exit status. */

@@ -553,6 +553,8 @@ SIO_API int sio_emit_to_all_with_ack(struct sio_target target, const char *event
 /* By target, on all nodes (unless sio_local): */
 SIO_API int sio_target_join(struct sio_target target, const struct rooms_name *rooms, size_t count);
 SIO_API int sio_target_leave(struct sio_target target, const struct rooms_name *rooms, size_t count);
+/* As sio_socket_disconnect(). More than 64 sockets of this node end in slices, in this turn and the next ones: from now
+ * on they receive nothing, nothing is taken from them, and on_disconnecting and on_disconnect run when each ends. */
 SIO_API int sio_target_disconnect(struct sio_target target, bool close);
 /* done(ctx, error, sockets): JSON list of {id,handshake,rooms,data}. May be called at once. Not for parents. */
 SIO_API int sio_target_fetch(struct sio_target target, sio_answers_fn done, void *ctx);
