@@ -1,6 +1,7 @@
 /* Pieces of text that wait for their chats' own logs (chat_pieces.h). */
 #include "chat_pieces.h"
 
+#include "kit_answer.h"
 #include "kit_str.h"
 
 #include <stdlib.h>
@@ -9,12 +10,17 @@
 
 /* ------------------------------------------------------------------- lines */
 
+static void put_number(struct sio_builder *data, int64_t number)
+{
+    kit_put_int(data, number);
+    sio_builder_put(data, "\t");
+}
+
 void chat_piece_put(struct sio_builder *data, const struct chat_piece_line *line)
 {
-    char numbers[72];
-    int n = snprintf(numbers, sizeof numbers, "%lld\t%lld\t%lld\t", (long long)line->chat_key, (long long)line->seq,
-                     (long long)line->attempt);
-    sio_builder_put_slice(data, sio_args_none(), (struct eio_str){numbers, (size_t)n});
+    put_number(data, line->chat_key);
+    put_number(data, line->seq);
+    put_number(data, line->attempt);
     sio_builder_put_slice(data, sio_args_none(), line->ref_id);
     sio_builder_put(data, "\t");
     sio_builder_put_slice(data, sio_args_none(), line->fields);

@@ -39,11 +39,9 @@ struct chat_say {
     struct chat *chat;
     struct chat_turn *first; /* those that are due */
     struct say_op *out;      /* what is on its way; NULL: nothing */
-    struct eio_timer timer;
+    struct eio_timer timer;  /* for another try */
     uint64_t dropped_ms;
 };
-
-static void go_on(struct chat_say *say);
 
 /* ------------------------------------------------------------------- store */
 
@@ -219,7 +217,6 @@ static void on_said(struct kit_store_op *store_op)
     }
     say->out = NULL;
     free_op(op);
-    go_on(say);
 }
 
 /* ------------------------------------------------------------- what is due */
@@ -290,7 +287,9 @@ static struct say_op *make_op(struct chat_say *say)
     return op;
 }
 
-static void on_timer(void *ctx)
+/* At the end of a turn of the loop, when all that is due in it is there: a row, and its way to the disk, for all of it.
+ */
+static void on_turn_end(void *ctx)
 {
     struct chat_say *say = ctx;
     uint64_t now = eio_loop_now_ms(say->chat->kit->loop);
@@ -305,18 +304,12 @@ static void on_timer(void *ctx)
     if (kit_store_submit(say->chat->kit->store, &op->op, op->text.size)) on_said(&op->op);
 }
 
-static void go_on(struct chat_say *say)
-{
-    if (say->first && !say->out) eio_timer_start(&say->timer, 0);
-}
-
 void chat_say_add(struct chat_turn *turn)
 {
     struct chat_say *say = turn->chat->say;
     if (turn->says) return;
     DL_APPEND2(say->first, turn, prev_due, next_due);
     turn->says = CHAT_SAYS_DUE;
-    go_on(say);
 }
 
 void chat_say_forget(struct chat_turn *turn)
@@ -333,13 +326,15 @@ int chat_say_start(struct chat *chat)
     struct chat_say *say = chat->say = calloc(1, sizeof *say);
     if (!say) return EIO_ENOMEM;
     say->chat = chat;
-    eio_timer_init(&say->timer, chat->kit->loop, on_timer, say);
-    return 0;
+    eio_timer_init(&say->timer, chat->kit->loop, on_turn_end, say);
+    return eio_loop_add_flush_hook(chat->kit->loop, on_turn_end, say);
 }
 
 void chat_say_stop(struct chat *chat)
 {
-    if (chat->say) eio_timer_stop(&chat->say->timer);
+    if (!chat->say) return;
+    eio_loop_remove_flush_hook(chat->kit->loop, on_turn_end, chat->say);
+    eio_timer_stop(&chat->say->timer);
     free(chat->say);
     chat->say = NULL;
 }

@@ -12,6 +12,10 @@
 #define CONNECTIONS_KEPT 16L
 #define PIECE_BYTES 4096L /* libcurl reads up to 100 of them in one turn of the loop */
 #define GATHER_STEP_MS 5  /* connections that gather are read together; 10 if the interval is a multiple of that */
+#define GATHER_STEPS_MAX 64
+/* Of them, before others are read at another step: each step costs a turn of the loop, and a transaction of those who
+ * store what comes; with so many a turn takes milliseconds. */
+#define GATHER_TOGETHER 200
 
 struct kit_fetcher {
     struct eio_loop *loop;
@@ -19,10 +23,10 @@ struct kit_fetcher {
     struct eio_timer timer; /* when libcurl wants to be called */
     struct kit_fetch *first;
     struct kit_fetch_stats stats;
-    uint64_t gather_count; /* of those that began to gather */
-    struct watch *acting;  /* whose descriptor libcurl reads or writes now; NULL: none, or it is gone */
-    bool in_callback;      /* of libcurl, which takes and gives back no request now */
-    bool has_waiting;      /* requests to be taken or given back afterwards */
+    uint32_t gathering[GATHER_STEPS_MAX]; /* at each step of the interval, how many are read then */
+    struct watch *acting;                 /* whose descriptor libcurl reads or writes now; NULL: none, or it is gone */
+    bool in_callback;                     /* of libcurl, which takes and gives back no request now */
+    bool has_waiting;                     /* requests to be taken or given back afterwards */
 };
 
 struct kit_fetch {
@@ -35,6 +39,7 @@ struct kit_fetch {
     size_t received_size, received_capacity, max_bytes;
     struct eio_timer idle_timer;
     uint32_t idle_timeout_ms, gather_ms;
+    uint64_t data_ms; /* when data came last */
     void (*on_head)(void *ctx, int status);
     bool (*on_data)(void *ctx, int status, struct eio_str data);
     void (*on_done)(void *ctx, const struct kit_fetch_result *result);
@@ -52,6 +57,7 @@ struct watch {
     evutil_socket_t fd;
     struct eio_timer gather;
     bool gathers;
+    uint32_t step; /* at which it is read, if it gathers */
     uint32_t
         gather_ms;    /* of the request whose data was read in this turn; 0: nothing was, or not of one that gathers */
     uint64_t read_ms; /* when data was read last */
@@ -62,20 +68,41 @@ struct watch {
 
 static void finish_done(struct kit_fetcher *fetcher);
 
+static void leave_step(struct watch *watch)
+{
+    if (watch->gathers) watch->fetcher->gathering[watch->step]--;
+    watch->gathers = false;
+    eio_timer_stop(&watch->gather);
+}
+
 static void stop_gathering(struct watch *watch)
 {
     if (!watch->gathers) return;
-    watch->gathers = false;
-    eio_timer_stop(&watch->gather);
+    leave_step(watch);
     event_add(watch->event, NULL);
 }
 
-/* When one that begins to gather is read first: at common steps, so that many are read in one turn of the loop, and at
- * each of the interval's steps as many as at the others, so that no turn becomes long when many begin together. */
+static uint64_t step_ms(const struct watch *watch)
+{
+    uint64_t ms = watch->gather_ms % 10 ? GATHER_STEP_MS : 10;
+    while (watch->gather_ms / ms > GATHER_STEPS_MAX) ms *= 2;
+    return ms;
+}
+
+/* The first step that has room, or that at which the fewest are read: no turn becomes long when many begin together. */
+static uint32_t choose_step(const struct watch *watch)
+{
+    const uint32_t *gathering = watch->fetcher->gathering;
+    uint32_t count = (uint32_t)(watch->gather_ms / step_ms(watch)), fewest = 0;
+    for (uint32_t i = 0; i < count && gathering[fewest] >= GATHER_TOGETHER; i++)
+        if (gathering[i] < gathering[fewest]) fewest = i;
+    return fewest;
+}
+
+/* When one that begins to gather is read first. */
 static uint64_t first_read_ms(const struct watch *watch, uint64_t now)
 {
-    uint64_t interval = watch->gather_ms, step = interval % 10 ? GATHER_STEP_MS : 10;
-    uint64_t due = now - now % interval + watch->fetcher->gather_count++ % (interval / step) * step;
+    uint64_t interval = watch->gather_ms, due = now - now % interval + watch->step * step_ms(watch);
     return due > now ? due : due + interval;
 }
 
@@ -94,13 +121,16 @@ static void gather_or_watch(struct watch *watch)
     uint64_t now = eio_loop_now_ms(watch->fetcher->loop);
     bool is_quick = watch->gather_ms >= GATHER_STEP_MS && (watch->gathers || now - watch->read_ms <= watch->gather_ms);
     if (watch->gather_ms) watch->read_ms = now;
+    if (is_quick && !watch->gathers) watch->step = choose_step(watch);
     if (is_quick) watch->due_ms = next_read_ms(watch, now);
     if (!is_quick || eio_timer_start(&watch->gather, watch->due_ms - now)) {
         stop_gathering(watch);
         return;
     }
-    if (!watch->gathers) event_del(watch->event);
+    if (watch->gathers) return;
+    event_del(watch->event);
     watch->gathers = true;
+    watch->fetcher->gathering[watch->step]++;
 }
 
 static void act(struct watch *watch, int mask)
@@ -148,7 +178,7 @@ static int on_timeout_wanted(CURLM *multi, long ms, void *ctx)
 static void free_watch(struct watch *watch)
 {
     if (watch->fetcher->acting == watch) watch->fetcher->acting = NULL;
-    eio_timer_stop(&watch->gather);
+    leave_step(watch);
     if (watch->event) event_free(watch->event);
     free(watch);
 }
@@ -170,8 +200,7 @@ static int on_watch_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, vo
         watch->fd = fd;
         eio_timer_init(&watch->gather, fetcher->loop, on_gathered, watch);
     }
-    watch->gathers = false;
-    eio_timer_stop(&watch->gather);
+    leave_step(watch);
     if (watch->event) event_free(watch->event);
     watch->event = event_new(eio_loop_base(fetcher->loop), fd, events, on_ready, watch);
     curl_multi_assign(fetcher->multi, fd, watch);
@@ -301,7 +330,7 @@ static size_t on_body(char *p, size_t size, size_t count, void *ctx)
     struct kit_fetch *fetch = ctx;
     size_t n = size * count;
     note_data(fetch);
-    if (fetch->idle_timeout_ms) eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms);
+    fetch->data_ms = eio_loop_now_ms(fetch->fetcher->loop);
     if (fetch->cancelled) return CURL_WRITEFUNC_ERROR;
     if (fetch->on_data) {
         fetch->fetcher->in_callback = true;
@@ -385,6 +414,10 @@ void kit_fetch_pause(struct kit_fetch *fetch, bool pauses)
 static void on_idle(void *ctx)
 {
     struct kit_fetch *fetch = ctx;
+    uint64_t passed = eio_loop_now_ms(fetch->fetcher->loop) - fetch->data_ms;
+    /* Data comes so often that the timer is not moved each time. */
+    if (passed < fetch->idle_timeout_ms && !eio_timer_start(&fetch->idle_timer, fetch->idle_timeout_ms - passed))
+        return;
     fetch->error = "no data received in time";
     finish_fetch(fetch, CURLE_OPERATION_TIMEDOUT);
 }

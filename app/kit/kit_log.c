@@ -152,7 +152,14 @@ static void on_library_line(enum eio_log_level level, const char *text, void *ct
 struct kit_number kit_number(long long value)
 {
     struct kit_number number;
-    snprintf(number.text, sizeof number.text, "%lld", value);
+    char digits[24];
+    size_t at = sizeof digits, n = 0;
+    unsigned long long left = value < 0 ? 0 - (unsigned long long)value : (unsigned long long)value;
+    do digits[--at] = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0) number.text[n++] = '-';
+    memcpy(number.text + n, digits + at, sizeof digits - at);
+    number.text[n + sizeof digits - at] = 0;
     return number;
 }
 

@@ -399,27 +399,42 @@ static void turn_until_readable(int fd)
     assert_int_equal(readable.revents, POLLIN);
 }
 
-/* Pieces that come quickly are read together, once an interval; after a silence the next is read at once again. */
-static void gathers_what_comes_quickly(void **state)
+/* A server of the test's own, which says what the test says. Returns its listening socket. */
+static int listen_here(char url[64])
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    char url[64], request[2048];
-    int listener = socket(AF_INET, SOCK_STREAM, 0), fd;
-    (void)state;
-    memset(&g, 0, sizeof g);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(listen(listener, 8), 0);
     assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
-    struct kit_fetch_options options = {.url = url, .gather_ms = GATHER_MS, .on_data = on_gathered, .on_done = on_done};
-    t.fetch = kit_fetch_start(t.fetcher, &options);
+    snprintf(url, 64, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    return listener;
+}
+
+/* Takes the request that was just started and answers with a head. */
+static int take_request(int listener)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    char request[2048];
     turn_until_readable(listener);
-    fd = accept(listener, NULL, NULL);
+    int fd = accept(listener, NULL, NULL);
     turn_until_readable(fd);
     assert_true(recv(fd, request, sizeof request, 0) > 0);
     assert_int_equal(send(fd, head, sizeof head - 1, 0), sizeof head - 1);
+    return fd;
+}
+
+/* Pieces that come quickly are read together, once an interval; after a silence the next is read at once again. */
+static void gathers_what_comes_quickly(void **state)
+{
+    char url[64];
+    int listener = listen_here(url);
+    (void)state;
+    memset(&g, 0, sizeof g);
+    struct kit_fetch_options options = {.url = url, .gather_ms = GATHER_MS, .on_data = on_gathered, .on_done = on_done};
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    int fd = take_request(listener);
     say(fd, "a");
     turn_until_size(1);
     assert_false(g.gathers);
@@ -452,13 +467,14 @@ static void gathers_what_comes_quickly(void **state)
     close(listener);
 }
 
-/* Of two streams that began together. */
-struct stream {
+/* Streams that began together. */
+enum { STREAMS_MAX = 220, TOGETHER = 200 };
+static struct stream {
     struct kit_fetch *fetch;
     int fd;
     bool gathers;
     unsigned turn; /* in which it was read last */
-};
+} streams[STREAMS_MAX];
 static unsigned turns;
 
 static bool on_stream(void *ctx, int status, struct eio_str data)
@@ -472,53 +488,97 @@ static bool on_stream(void *ctx, int status, struct eio_str data)
 
 static void open_stream(struct stream *stream, int listener, const char *url)
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     struct kit_fetch_options options = {
         .url = url, .gather_ms = GATHER_MS, .on_data = on_stream, .on_done = on_done, .ctx = stream};
-    char request[2048];
-    stream->fetch = kit_fetch_start(t.fetcher, &options);
-    turn_until_readable(listener);
-    stream->fd = accept(listener, NULL, NULL);
-    turn_until_readable(stream->fd);
-    assert_true(recv(stream->fd, request, sizeof request, 0) > 0);
-    assert_int_equal(send(stream->fd, head, sizeof head - 1, 0), sizeof head - 1);
+    *stream = (struct stream){.fetch = kit_fetch_start(t.fetcher, &options)};
+    stream->fd = take_request(listener);
 }
 
-static void read_both(struct stream *streams)
+static size_t count_read_after(size_t count, unsigned turn)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < count; i++) found += streams[i].turn > turn;
+    return found;
+}
+
+static void read_all(size_t count)
 {
     unsigned before = turns;
-    for (size_t i = 0; i < 2; i++) say(streams[i].fd, "x");
-    for (unsigned i = 0; i < 10000 && (streams[0].turn <= before || streams[1].turn <= before); i++) {
+    for (unsigned i = 0; i < 10000 && count_read_after(count, before) < count; i++) {
+        for (size_t k = 0; k < count && i % 16 == 0; k++) say(streams[k].fd, "x"); /* quicker than the interval */
         turns++;
         turn_soon();
     }
-    assert_true(streams[0].turn > before && streams[1].turn > before);
+    assert_int_equal(count_read_after(count, before), count);
+}
+
+/* How many were read in the turn in which the first was; 0: one does not gather. */
+static size_t count_beside_first(size_t count)
+{
+    size_t beside = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!streams[i].gathers) return 0;
+        beside += streams[i].turn == streams[0].turn;
+    }
+    return beside;
+}
+
+/* Until as many as wanted are read together, or it is clear that they are not. */
+static void run_streams(size_t count, size_t wanted)
+{
+    char url[64];
+    int listener = listen_here(url);
+    size_t beside = 0;
+    for (size_t i = 0; i < count; i++) open_stream(&streams[i], listener, url);
+    /* A slow machine may be late for several steps at once: then it is tried again. */
+    for (int i = 0; i < 50 && beside != wanted; i++) {
+        read_all(count);
+        beside = count_beside_first(count);
+    }
+    assert_int_equal(beside, wanted);
+    for (size_t i = 0; i < count; i++) say(streams[i].fd, "");
+    run_until_done(t.done + (int)count);
+    for (size_t i = 0; i < count; i++) close(streams[i].fd);
+    close(listener);
+}
+
+/* A turn of the loop and a transaction for all of them. */
+static void a_few_streams_are_read_in_one_turn(void **state)
+{
+    (void)state;
+    run_streams(3, 3);
 }
 
 /* Else many that begin in one moment would be read in one turn of the loop from then on, which would be a long one. */
-static void those_that_begin_together_gather_one_after_the_other(void **state)
+static void many_streams_are_read_in_several_turns(void **state)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    struct stream streams[2] = {{NULL, -1, false, 0}, {NULL, -1, false, 0}};
-    char url[64];
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    bool is_apart = false;
     (void)state;
-    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(listener, 2), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
-    for (size_t i = 0; i < 2; i++) open_stream(&streams[i], listener, url);
-    /* A slow machine may be late for both at once: then it is tried again. */
-    for (int i = 0; i < 50 && !is_apart; i++) {
-        read_both(streams);
-        is_apart = streams[0].gathers && streams[1].gathers && streams[0].turn != streams[1].turn;
+    run_streams(STREAMS_MAX, TOGETHER);
+    run_streams(STREAMS_MAX, TOGETHER); /* those that have ended leave their places */
+}
+
+/* Data moves the end on, and none of it does so for ever. */
+static void the_idle_time_begins_with_the_last_data(void **state)
+{
+    char url[64];
+    int listener = listen_here(url);
+    (void)state;
+    memset(&g, 0, sizeof g);
+    struct kit_fetch_options options = {
+        .url = url, .idle_timeout_ms = 1000, .on_data = on_gathered, .on_done = on_done};
+    t.fetch = kit_fetch_start(t.fetcher, &options);
+    int fd = take_request(listener);
+    uint64_t began = eio_loop_now_ms(t.loop), last = began;
+    for (size_t n = 1; last - began < 1500; n++) {
+        say(fd, "a");
+        turn_until_size(n);
+        last = eio_loop_now_ms(t.loop);
+        assert_int_equal(t.done, 0);
     }
-    assert_true(is_apart);
-    for (size_t i = 0; i < 2; i++) say(streams[i].fd, "");
-    run_until_done(2);
-    for (size_t i = 0; i < 2; i++) close(streams[i].fd);
+    run_until_done(1);
+    assert_string_equal(t.error, "no data received in time");
+    assert_true(eio_loop_now_ms(t.loop) - last >= 1000);
+    close(fd);
     close(listener);
 }
 
@@ -563,7 +623,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_are_started_and_cancelled_from_within, set_up, tear_down),
         cmocka_unit_test_setup_teardown(connects_to_public_addresses_only_if_asked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gathers_what_comes_quickly, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(those_that_begin_together_gather_one_after_the_other, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_few_streams_are_read_in_one_turn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(many_streams_are_read_in_several_turns, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_idle_time_begins_with_the_last_data, set_up, tear_down),
         cmocka_unit_test_setup_teardown(is_cancelled_from_outside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_urls_that_are_none_of_http, set_up, tear_down),
     };
