@@ -100,12 +100,16 @@ static int count_events(const struct eio_loop *loop)
     return event_base_get_num_events(loop->base, EVENT_BASE_COUNT_ADDED);
 }
 
-/* Without timers and with as many events as at the last look, it hardly has one now: only if as many others went. */
-static uint64_t next_look_us(const struct eio_loop *loop)
+/* Without timers and with as many events as at the last look, it hardly has one now: only if as many others went. Their
+ * number is asked for as seldom as they are looked at, whatever a busy loop does meanwhile. */
+static uint64_t next_look_us(struct eio_loop *loop, uint64_t now_us)
 {
-    const struct eio__guest *guest = &loop->guest;
+    struct eio__guest *guest = &loop->guest;
+    if (now_us < guest->look_us) return guest->look_us;
     bool is_quiet = guest->quiet_us > guest->look_us && guest->event_count == count_events(loop);
-    return is_quiet ? guest->quiet_us : guest->look_us;
+    if (!is_quiet) return guest->look_us;
+    guest->look_us = now_us + LOOK_US;
+    return guest->quiet_us;
 }
 
 static void look_at_timers(struct eio_loop *loop, uint64_t now_us)
@@ -128,8 +132,9 @@ static uint64_t time_until(uint64_t at_us, uint64_t now_us)
 int eio__guest_wait_ms(struct eio_loop *loop)
 {
     struct eio__guest *guest = &loop->guest;
-    uint64_t now_us = base_clock_coarse_us(), timer_ms = eio__timers_next_ms(loop), wait_us = UINT64_MAX;
-    uint64_t look_us = guest->is_stale ? next_look_us(loop) : UINT64_MAX;
+    uint64_t now_us = loop->ended_us ? loop->ended_us : base_clock_coarse_us();
+    uint64_t timer_ms = eio__timers_next_ms(loop), wait_us = UINT64_MAX;
+    uint64_t look_us = guest->is_stale ? next_look_us(loop, now_us) : UINT64_MAX;
     if (now_us >= look_us) {
         look_at_timers(loop, now_us);
         look_us = UINT64_MAX;

@@ -68,6 +68,7 @@ struct eio_loop {
     bool now_valid;
     uint64_t now_ms;   /* read once a turn; the fake clock's time */
     uint64_t began_us; /* when the turn's work began, by the coarse clock; 0: it waits */
+    uint64_t ended_us; /* when the turn before ended, by the same; 0: not just now */
 
     struct base_heap timers;
     struct event *timer_event; /* armed at the end of a turn for the heap's first; libevent a guest: not in use */
@@ -173,7 +174,10 @@ static inline bool eio__loop_slice_takes(struct eio_loop *loop, size_t size)
 /* Counts something that was due at at_ms and runs now. */
 void eio__loop_note_due(struct eio_loop *loop, uint64_t at_ms);
 /* When the first timer is due, UINT64_MAX if none runs. */
-uint64_t eio__timers_next_ms(const struct eio_loop *loop);
+static inline uint64_t eio__timers_next_ms(const struct eio_loop *loop)
+{
+    return loop->timers.count ? loop->timers.entries[0].at : UINT64_MAX;
+}
 /* Closes a descriptor that was taken from HTTP, and ends its lease there if it has one. */
 void eio__fd_close(struct eio_loop *loop, int fd);
 /* The same where somebody else closes it. */
@@ -267,8 +271,8 @@ struct eio__queue {
 };
 void eio__queue_init(struct eio__queue *queue);
 void eio__queue_clear(struct eio__queue *queue);
-/* Takes the reference, also on failure (EIO_ENOMEM). */
-int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame);
+/* Makes room for more than the ring has. 0 or EIO_ENOMEM. */
+int eio__queue_grow(struct eio__queue *queue);
 static inline struct eio_frame **eio__queue_slot(const struct eio__queue *queue, uint32_t i)
 {
     struct eio_frame *const *slots = queue->capacity == EIO__QUEUE_INLINE ? queue->inline_slots : queue->slots;
@@ -277,6 +281,17 @@ static inline struct eio_frame **eio__queue_slot(const struct eio__queue *queue,
 static inline struct eio_frame *eio__queue_at(const struct eio__queue *queue, uint32_t i)
 {
     return *eio__queue_slot(queue, i);
+}
+/* Takes the reference, also on failure (EIO_ENOMEM). */
+static inline int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
+{
+    if (queue->count == queue->capacity && eio__queue_grow(queue) != 0) {
+        eio_frame_unref(take_frame);
+        return EIO_ENOMEM;
+    }
+    *eio__queue_slot(queue, queue->count++) = take_frame;
+    queue->bytes += take_frame->wire_size;
+    return 0;
 }
 /* Puts another frame in the place of the i-th, of which nothing was sent yet. Takes the reference. */
 void eio__queue_replace(struct eio__queue *queue, uint32_t i, struct eio_frame *take_frame);

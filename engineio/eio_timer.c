@@ -50,11 +50,6 @@ bool eio_timer_running(const struct eio_timer *timer)
     return timer->slot != 0;
 }
 
-uint64_t eio__timers_next_ms(const struct eio_loop *loop)
-{
-    return loop->timers.count ? loop->timers.entries[0].at : UINT64_MAX;
-}
-
 void eio__timers_run(struct eio_loop *loop)
 {
     uint64_t now = eio_loop_now_ms(loop);

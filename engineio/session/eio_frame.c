@@ -138,7 +138,7 @@ struct eio_frame *eio_frame_ref(struct eio_frame *frame)
 void eio_frame_unref(struct eio_frame *frame)
 {
     if (!frame || --frame->refs > 0) return;
-    if (!frame->is_deflating) eio_frame_unref(frame->deflated);
+    if (!frame->is_deflating && frame->deflated) eio_frame_unref(frame->deflated);
     if (frame->is_chunk && free_chunk_count < EIO__CHUNKS_KEPT) {
         memcpy(frame->bytes, &free_chunks, sizeof free_chunks);
         free_chunks = frame;

@@ -22,7 +22,7 @@ void eio__queue_clear(struct eio__queue *queue)
     drop_slots(queue);
 }
 
-static int grow_ring(struct eio__queue *queue)
+int eio__queue_grow(struct eio__queue *queue)
 {
     uint32_t capacity = queue->capacity * 4;
     struct eio_frame **slots = malloc(capacity * sizeof *slots);
@@ -32,17 +32,6 @@ static int grow_ring(struct eio__queue *queue)
     queue->slots = slots;
     queue->capacity = capacity & INT32_MAX;
     queue->head = 0;
-    return 0;
-}
-
-int eio__queue_push(struct eio__queue *queue, struct eio_frame *take_frame)
-{
-    if (queue->count == queue->capacity && grow_ring(queue) != 0) {
-        eio_frame_unref(take_frame);
-        return EIO_ENOMEM;
-    }
-    *eio__queue_slot(queue, queue->count++) = take_frame;
-    queue->bytes += take_frame->wire_size;
     return 0;
 }
 
@@ -82,7 +71,7 @@ size_t eio__queue_advance(struct eio__queue *queue, size_t n)
 {
     size_t messages = 0;
     while (n > 0) {
-        struct eio_frame *frame = eio__queue_at(queue, 0);
+        const struct eio_frame *frame = eio__queue_at(queue, 0);
         size_t left = frame->wire_size - queue->head_written;
         if (n < left) {
             queue->head_written += (uint32_t)n;

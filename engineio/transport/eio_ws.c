@@ -165,46 +165,66 @@ static ssize_t gather_queue(struct eio__ws *ws, size_t *offered)
     return sendmsg(ws->base.fd, &message, MSG_NOSIGNAL);
 }
 
-static inline ssize_t write_queue(struct eio__ws *ws, size_t *offered)
-{
-    const struct eio__queue *queue = &ws->base.session->queue;
-    if (queue->count != 1 || !ws->base.sends_common) return gather_queue(ws, offered);
-    const struct eio_frame *frame = eio__queue_at(queue, 0);
-    *offered = frame->wire_size - queue->head_written;
-    return send_bytes(ws, eio__frame_wire(frame) + queue->head_written, *offered);
-}
-
-/* 0: all of it. */
-static int write_all(struct eio__ws *ws)
+/* What the kernel, or the TLS beneath, took of what it was offered; n > 0. Returns false if there was more. */
+static inline bool note_sent(struct eio__ws *ws, size_t n, size_t offered)
 {
     struct eio_session *session = ws->base.session;
     struct eio_server *server = session->server;
-    ws->base.blocked = false;
+    session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, n);
+    server->stats.writes++;
+    server->stats.bytes_out += n;
+    server->stats.queued_bytes -= n;
+    eio__loop_note_written(server->loop, n);
+    ws->written += (uint32_t)n;
+    return n == offered;
+}
+
+static int is_blocked(struct eio__ws *ws)
+{
+    ws->base.session->server->stats.partial_writes++;
+    ws->base.blocked = true;
+    return EIO_EAGAIN;
+}
+
+/* Nothing was; errno says why. */
+static int nothing_sent(struct eio__ws *ws, ssize_t n)
+{
+    if (n < 0 && errno != EAGAIN) return EIO_ESYS;
+    ws->base.session->server->stats.writes++;
+    return is_blocked(ws);
+}
+
+/* 0: all of it. */
+static __attribute__((noinline)) int write_many(struct eio__ws *ws)
+{
+    struct eio_session *session = ws->base.session;
     if (ws->deaf) {
         eio__session_drop_queue(session);
         end_forming(ws);
     }
     while (session->queue.count) {
         size_t offered = 0;
-        ssize_t n = write_queue(ws, &offered);
+        ssize_t n = gather_queue(ws, &offered);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0 && errno != EAGAIN) return EIO_ESYS;
-        if (!offered) return EIO_EAGAIN; /* it is flushed again when the next message is compressed */
-        server->stats.writes++;
-        if (n > 0) {
-            session->queued_messages -= (uint32_t)eio__queue_advance(&session->queue, (size_t)n);
-            server->stats.bytes_out += (size_t)n;
-            server->stats.queued_bytes -= (size_t)n;
-            eio__loop_note_written(server->loop, (size_t)n);
-            ws->written += (uint32_t)n;
-        }
-        if (n < 0 || (size_t)n < offered) {
-            server->stats.partial_writes++;
-            ws->base.blocked = true;
-            return EIO_EAGAIN;
-        }
+        if (n >= 0 && !offered) return EIO_EAGAIN; /* it is flushed again when the next message is compressed */
+        if (n <= 0) return nothing_sent(ws, n);
+        if (!note_sent(ws, (size_t)n, offered)) return is_blocked(ws);
     }
     return 0;
+}
+
+/* The same; usually there is one frame, and it leaves as a whole. */
+static int write_all(struct eio__ws *ws)
+{
+    const struct eio__queue *queue = &ws->base.session->queue;
+    ws->base.blocked = false;
+    if (queue->count != 1 || !ws->base.sends_common || ws->deaf) return write_many(ws);
+    const struct eio_frame *frame = eio__queue_at(queue, 0);
+    size_t offered = frame->wire_size - queue->head_written;
+    ssize_t n = send_bytes(ws, eio__frame_wire(frame) + queue->head_written, offered);
+    if (n < 0 && errno == EINTR) return write_many(ws);
+    if (n <= 0) return nothing_sent(ws, n);
+    return note_sent(ws, (size_t)n, offered) ? 0 : is_blocked(ws);
 }
 
 static int ws_write(struct eio__transport *transport)
