@@ -80,8 +80,11 @@ static int ask_calls(struct batch *batch, const struct kit_many *asked)
     struct kit_rows rows;
     enum kit_step step =
         kit_db_query_many(batch->db, &rows, asked,
-                          "SELECT id, status, started_ms, ended_ms, seq, call_id, last_ms FROM calls WHERE call_id = "
-                          "/*sqlite*/?1/*end*//*postgresql: ANY($1)*/");
+                          "SELECT c.id, c.status, c.started_ms, c.ended_ms, c.seq, c.call_id, c.last_ms FROM "
+                          "/*sqlite*/calls AS c WHERE c.call_id = ?1/*end*/"
+                          /* As in ask_segments(). */
+                          "/*postgresql: unnest($1) AS g(call_id) CROSS JOIN LATERAL"
+                          " (SELECT * FROM calls WHERE call_id = g.call_id LIMIT 1) AS c*/");
     for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
         struct batch_call *call = find_call(batch, kit_rows_text(&rows, 5));
         if (!call) continue;
