@@ -353,9 +353,10 @@ struct sio_watch {
     /* sio_socket_data() is about to be handed out: the data may be different at the end of this turn. */
     void (*on_data)(struct sio_socket *socket, void *ctx);
 };
+/* So many may watch a server at a time. */
+#define SIO_WATCHERS_MAX 4
 /* One for each ctx, which is replaced; watch NULL: ends it. Allowed within any handler. Returns 0, or EIO_ETOOBIG if
  * SIO_WATCHERS_MAX watch already. */
-#define SIO_WATCHERS_MAX 4
 SIO_API int sio_server_watch(struct sio_server *io, const struct sio_watch *watch, void *ctx);
 
 /* Counters since the server was made; sio_server_get_stats() fills them in. */

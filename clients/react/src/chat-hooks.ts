@@ -142,8 +142,8 @@ export function useElicitation(chatId: string | null): Elicitations {
   return useMemo(() => ({ pending, submit, act, problem }), [pending, submit, act, problem]);
 }
 
-/** How often the chats of others are asked for: nobody says when they change. */
-const OTHERS_MS = 10_000;
+/** How often lists are asked for again: nobody says when the chats of others change, or one's own that another tab has open. */
+const OTHERS_MS = 10_000, OWN_MS = 30_000;
 
 /** The user's chats, the newest first; `all`: those of all users, for supervisors with the claim `chats: "*"`. */
 export function useChats({ all = false }: { all?: boolean } = {}): ChatListState & { loadMore: () => void; remove: (chatId: string) => Promise<boolean>; problem: Failure | null } {
@@ -155,7 +155,7 @@ export function useChats({ all = false }: { all?: boolean } = {}): ChatListState
     assistant.showAll(all);
     if (status !== "online") return undefined;
     void assistant.refresh();
-    const timer = all ? setInterval(() => void assistant.refresh(), OTHERS_MS) : undefined;
+    const timer = setInterval(() => void assistant.refresh(), all ? OTHERS_MS : OWN_MS);
     return () => clearInterval(timer);
   }, [assistant, status, all]);
   return useMemo(() => ({ ...state, loadMore: () => void assistant.loadMore(), remove: (chatId) => attempt(() => assistant.remove(chatId)), problem }), [assistant, state, attempt, problem]);

@@ -134,7 +134,9 @@ test("a tree is changed by its user, and other tabs see it", async () => {
 });
 
 test("the list has chats by their titles, and a deleted one is gone", async () => {
-  const { chatId } = await chatWith("a question for the list");
+  const asked = await chatWith("a question for the list");
+  const { chatId } = asked;
+  await waitFor(() => expect(seen(asked.result.current).length).toBe(2), PATIENCE); // the question is stored
   const list = render(() => useChats());
   await waitFor(() => expect(list.result.current.chats.find((chat) => chat.chat_id === chatId)?.title).toMatch(/a question/), PATIENCE);
   expect(await act(() => list.result.current.remove(chatId))).toBe(true);
