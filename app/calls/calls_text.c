@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 #include <unicode/uchar.h>
+#include <unicode/unorm2.h>
 #include <unicode/utf8.h>
 
 #define WORD_BYTES_MAX 255
@@ -64,9 +65,23 @@ static bool is_of_word(UChar32 code)
     return u_isalnum(code) || (U_GET_GC_MASK(code) & U_GC_M_MASK);
 }
 
-size_t calls_text_words(struct eio_str text, const char *between, char *out)
+/* A small letter; of Latin ones without its accent, as FTS5 has them. 0: nothing, it is the accent itself. */
+static UChar32 fold(UChar32 code, UChar32 before, bool keeps_accents)
+{
+    UChar decomposed[8];
+    UErrorCode status = U_ZERO_ERROR;
+    if (code < 0x80) return tolower((int)code);
+    code = u_tolower(code);
+    if (keeps_accents) return code;
+    if (code >= 0x300 && code < 0x370 && before >= 'a' && before <= 'z') return 0;
+    int32_t n = unorm2_getDecomposition(unorm2_getNFDInstance(&status), code, decomposed, 8, &status);
+    return n > 1 && decomposed[0] >= 'a' && decomposed[0] <= 'z' ? decomposed[0] : code;
+}
+
+static size_t put_words(struct eio_str text, const char *between, bool keeps_accents, char *out)
 {
     size_t n = 0, begin = 0, gap = strlen(between); /* where the word that is read begins */
+    UChar32 before = 0;
     for (size_t i = 0; i < text.n && n < WORDS_BYTES_MAX;) {
         UChar32 code = (unsigned char)text.p[i];
         if (code < 0x80)
@@ -78,11 +93,16 @@ size_t calls_text_words(struct eio_str text, const char *between, char *out)
                 memcpy(out + n, between, gap);
                 n = begin += gap;
             }
+            code = fold(code, before, keeps_accents);
+            if (!code) continue;
+            before = code;
             if (code < 0x80)
-                out[n++] = (char)tolower(code);
+                out[n++] = (char)code;
             else
-                U8_APPEND_UNSAFE(out, n, u_tolower(code));
-        } else if (n > begin) {
+                U8_APPEND_UNSAFE(out, n, code);
+        } else {
+            before = 0;
+            if (n <= begin) continue;
             if (n - begin > WORD_BYTES_MAX) n = begin > gap ? begin - gap : 0;
             begin = n;
         }
@@ -90,6 +110,20 @@ size_t calls_text_words(struct eio_str text, const char *between, char *out)
     if (n - begin > WORD_BYTES_MAX) n = begin > gap ? begin - gap : 0;
     out[n] = 0;
     return n;
+}
+
+size_t calls_text_words(struct eio_str text, const char *between, char *out)
+{
+    return put_words(text, between, false, out);
+}
+
+/* Lines that were stored before accents were left out have them. */
+static void put_query(const char *text, char *out)
+{
+    size_t n = put_words(eio_str(text), " & ", false, out);
+    size_t m = put_words(eio_str(text), " & ", true, out + n + 3);
+    if (n == m && !memcmp(out, out + n + 3, n)) return;
+    memcpy(out + n, " | ", 3);
 }
 
 static bool is_blank(char c)
@@ -116,10 +150,11 @@ void calls_text_query(const char *text, char query[CALLS_TEXT_QUERY_SIZE])
 
 enum kit_step calls_text_find(struct kit_db *db, struct kit_rows *rows, const struct calls_text_range *range)
 {
-    char match[CALLS_TEXT_QUERY_SIZE + 64], words[CALLS_TEXT_WORDS_SIZE(CALLS_TEXT_QUERY_SIZE)], call[48] = "";
+    char match[CALLS_TEXT_QUERY_SIZE + 64], call[48] = "";
+    char words[2 * CALLS_TEXT_WORDS_SIZE(CALLS_TEXT_QUERY_SIZE) + 3];
     if (range->call) snprintf(call, sizeof call, " AND call : \"%lld\"", (long long)range->call);
     snprintf(match, sizeof match, "text : (%s)%s", range->query, call);
-    calls_text_words(eio_str(range->query), " & ", words);
+    put_query(range->query, words);
     return kit_db_query(db, rows,
                         "/*sqlite*/"
                         "SELECT s.id, s.call, s.seq, s.json FROM segments_text t JOIN segments s ON s.id = t.rowid"

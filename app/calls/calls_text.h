@@ -25,8 +25,8 @@ int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last
 void calls_index_note(const struct calls *calls);
 void calls_index_wait(const struct calls *calls, struct kit_request *request);
 
-/* For an engine that is given a line's words: in small letters, with `between` (at most 3 bytes) between them, and a
- * terminator; returns how long that is. Words of more than 255 bytes are left out. Pure. */
+/* For an engine that is given a line's words: in small letters without accents of Latin ones, with `between` (at most 3
+ * bytes) between them, and a terminator; returns how long that is. Words of more than 255 bytes are left out. Pure. */
 #define CALLS_TEXT_WORDS_SIZE(text_size) ((text_size)*4 + 1)
 size_t calls_text_words(struct eio_str text, const char *between, char *out);
 
