@@ -10,6 +10,7 @@
 #define DELAY_MS 250     /* from a line to the index */
 #define RETRY_MS 1000    /* after a failure */
 #define STEP 1024        /* ids at a time: other writes come in between */
+#define FORGET_MS 2000   /* from a deletion to the merge; more of them meanwhile share it */
 #define STEP_ASKED 16384 /* where somebody waits */
 
 /* Who searches. */
@@ -26,6 +27,11 @@ struct calls_index {
     int64_t step;
     bool has_lines; /* that no operation has seen */
     bool is_running, is_behind, is_stopping;
+    struct kit_store_op forget_op;
+    struct eio_timer forget_timer;
+    bool must_forget,
+        is_forgetting;      /* calls were deleted since the merge that runs, or the last one, began; one runs */
+    bool is_first, is_over; /* of the piece that runs */
 };
 
 static void release(struct waiting **list)
@@ -99,6 +105,49 @@ void calls_index_wait(const struct calls *calls, struct kit_request *request)
     begin(index);
 }
 
+/* ----------------------------------------------------------------- deleted */
+
+static int run_forget(struct kit_db *db, struct kit_store_op *op)
+{
+    struct calls_index *index = KIT_OWNER(op, struct calls_index, forget_op);
+    return calls_text_forget(db, index->is_first, &index->is_over, &op->failure);
+}
+
+static void begin_forgetting(void *ctx)
+{
+    struct calls_index *index = ctx;
+    if (index->is_forgetting) return;
+    index->is_first = true;
+    index->must_forget = false;
+    index->is_forgetting = !kit_store_submit(index->calls->kit->store, &index->forget_op, 0);
+    if (index->is_forgetting) return;
+    index->must_forget = true;
+    eio_timer_start(&index->forget_timer, RETRY_MS);
+}
+
+/* In pieces, so that others come in between. */
+static void on_forgotten(struct kit_store_op *op)
+{
+    struct calls_index *index = KIT_OWNER(op, struct calls_index, forget_op);
+    bool has_failed = op->failure.code != 0;
+    index->is_first = false;
+    if (!index->is_stopping && !has_failed && !index->is_over) {
+        kit_store_again(op);
+        return;
+    }
+    index->is_forgetting = false;
+    index->must_forget |= has_failed;
+    if (index->must_forget && !index->is_stopping) eio_timer_start(&index->forget_timer, FORGET_MS);
+}
+
+void calls_index_forget(const struct calls *calls)
+{
+    struct calls_index *index = calls->index;
+    if (!index || index->must_forget || index->is_stopping) return;
+    index->must_forget = true;
+    if (!index->is_forgetting) eio_timer_start(&index->forget_timer, FORGET_MS);
+}
+
 int calls_index_start(struct calls *calls)
 {
     if (calls->kit->config->store[0]) return 0;
@@ -106,7 +155,9 @@ int calls_index_start(struct calls *calls)
     if (!index) return EIO_ENOMEM;
     index->calls = calls;
     index->op = (struct kit_store_op){.run = run_catch_up, .done = on_done, .writes = true};
+    index->forget_op = (struct kit_store_op){.run = run_forget, .done = on_forgotten, .writes = true, .is_alone = true};
     eio_timer_init(&index->timer, calls->kit->loop, begin, index);
+    eio_timer_init(&index->forget_timer, calls->kit->loop, begin_forgetting, index);
     begin(index); /* what a process left that was killed */
     return 0;
 }
@@ -116,12 +167,14 @@ void calls_index_drain(struct calls *calls)
     if (!calls->index) return;
     calls->index->is_stopping = true;
     eio_timer_stop(&calls->index->timer);
+    eio_timer_stop(&calls->index->forget_timer);
 }
 
 void calls_index_stop(struct calls *calls)
 {
     if (!calls->index) return;
     eio_timer_stop(&calls->index->timer);
+    eio_timer_stop(&calls->index->forget_timer);
     free(calls->index);
     calls->index = NULL;
 }

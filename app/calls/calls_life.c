@@ -305,6 +305,7 @@ static void on_deleted(struct kit_store_op *op)
     if (!op->failure.code && delete->is_gone) {
         calls->counters.deleted++;
         kit_log(EIO_LOG_INFO, "call deleted", "call_id", delete->call_id, NULL);
+        calls_index_forget(calls);
         calls_access_empty(calls, delete->call_id);
         calls_refresh_live(calls);
     }

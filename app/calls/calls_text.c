@@ -10,6 +10,7 @@
 #include <unicode/utf8.h>
 
 #define WORD_BYTES_MAX 255
+#define MERGE_PAGES 32         /* of 4 KB, in one operation */
 #define WORDS_BYTES_MAX 524288 /* of a line; PostgreSQL takes a MiB */
 
 int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_failure *failure)
@@ -56,6 +57,31 @@ int calls_text_catch_up(struct kit_db *db, int64_t most, bool *is_behind, struct
                              "ii", indexed, last) ||
                   kit_db_run(db, "/*sqlite*/UPDATE segments_text_state SET indexed = ? WHERE id = 1/*end*/", "i", last);
     return failed ? kit_db_fail(db, failure) : 0;
+}
+
+/* Of this connection, in tables of the index too. */
+static int64_t count_changes(struct kit_db *db)
+{
+    struct kit_rows row;
+    if (kit_db_query(db, &row, "SELECT /*sqlite*/total_changes()/*end*//*postgresql: 0*/", "") != KIT_ROW) return -1;
+    int64_t changes = kit_rows_int(&row, 0);
+    kit_rows_end(&row);
+    return changes;
+}
+
+int calls_text_forget(struct kit_db *db, bool is_first, bool *is_over, struct kit_failure *failure)
+{
+    /* Negative: all parts of the index become one; then that goes on. Fewer than two changes: it is over (SQLite's
+     * documentation of FTS5, "The 'merge' Command"). */
+    int64_t before = count_changes(db);
+    bool failed = before < 0 || kit_db_run(db,
+                                           "/*sqlite*/"
+                                           "INSERT INTO segments_text(segments_text, rank) VALUES ('merge', ?)"
+                                           "/*end*/",
+                                           "i", is_first ? -(int64_t)MERGE_PAGES : (int64_t)MERGE_PAGES);
+    int64_t after = failed ? -1 : count_changes(db);
+    *is_over = after - before < 2;
+    return after < 0 ? kit_db_fail(db, failure) : 0;
 }
 
 /* Marks belong to the letter before them. */

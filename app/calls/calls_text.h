@@ -21,9 +21,16 @@ int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_f
 /* The lines from first to last are about to be deleted or overwritten. */
 int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure);
 
+/* FTS5 keeps the words of lines that were dropped, with their places, until it merges them with those that take them
+ * out. A piece of that merge; is_first: it begins. *is_over: they are gone, as far as lines that were dropped before
+ * the first piece are concerned. Inside a write. */
+int calls_text_forget(struct kit_db *db, bool is_first, bool *is_over, struct kit_failure *failure);
+
 /* calls_index.c. Lines were stored; a request that searches, submitted once they are in the index. */
 void calls_index_note(const struct calls *calls);
 void calls_index_wait(const struct calls *calls, struct kit_request *request);
+/* A call was deleted: its words leave the index's file a moment later. */
+void calls_index_forget(const struct calls *calls);
 
 /* For an engine that is given a line's words: in small letters without accents of Latin ones, with `between` (at most 3
  * bytes) between them, and a terminator; returns how long that is. Words of more than 255 bytes are left out. Pure. */

@@ -520,6 +520,32 @@ static void a_deleted_call_leaves_nothing(void **state)
     assert_string_equal(transcript("a", 0), "|0");
 }
 
+static void turn_until(const char *sql, int64_t wanted)
+{
+    for (int i = 0; i < 6000 && query(sql) != wanted; i++) eio_loop_turn(f.app->kit.loop, 10);
+    assert_int_equal(query(sql), wanted);
+}
+
+/* A word that the index takes out stays in its tables, with its places, beside the note that it is out. */
+static void a_deleted_call_leaves_no_word_in_the_index(void **state)
+{
+    static const char pieces[] = "SELECT count(*) FROM segments_text_data WHERE instr(block, CAST('lophone' AS BLOB))";
+    (void)state;
+    if (getenv("TEST_STORE")) return; /* PostgreSQL's own index */
+    START("a");
+    START("b");
+    for (int i = 0; i < 3; i++) { /* parts of the index, which is of lines that stay as well */
+        LINE("a", "\"text\":\"a xylophone\"");
+        LINE("b", "\"text\":\"other words\"");
+        turn_until("SELECT indexed < (SELECT max(id) FROM segments) FROM segments_text_state", 0);
+    }
+    assert_true(query(pieces) > 0);
+    assert_int_equal(delete_call("a"), 0);
+    assert_true(query(pieces) > 0);
+    turn_until(pieces, 0);
+    assert_int_equal(query("SELECT count(*) FROM segments_text WHERE segments_text MATCH 'other'"), 3);
+}
+
 /* The application again on the same data, with other options. */
 static void restart(void)
 {
@@ -527,12 +553,6 @@ static void restart(void)
     app_free(f.app);
     f.app = app_new(&f.config, NULL, error, sizeof error);
     if (!f.app) fail_msg("%s", error);
-}
-
-static void turn_until(const char *sql, int64_t wanted)
-{
-    for (int i = 0; i < 6000 && query(sql) != wanted; i++) eio_loop_turn(f.app->kit.loop, 10);
-    assert_int_equal(query(sql), wanted);
 }
 
 static void calls_that_ended_long_ago_are_deleted(void **state)
@@ -744,6 +764,7 @@ int main(void)
         TEST(a_bad_line_among_those_of_others_costs_that_line),
         TEST(a_long_list_lets_others_pass),
         TEST(a_deleted_call_leaves_nothing),
+        TEST(a_deleted_call_leaves_no_word_in_the_index),
         TEST(calls_that_ended_long_ago_are_deleted),
         TEST(a_call_that_nobody_speaks_of_ends),
         TEST(when_a_call_was_heard_of_is_written_once_in_a_while),
