@@ -21,7 +21,8 @@ static const char default_rules[] = "card: card\n"
 
 struct rule {
     char name[NAME_SIZE];
-    calls_find_fn find; /* NULL: the pattern does */
+    calls_find_fn find;     /* NULL: the pattern does */
+    calls_find_fn find_too; /* afterwards; NULL: nothing does */
     struct calls_pattern *pattern;
 };
 
@@ -68,6 +69,7 @@ static int read_rule(struct calls_redaction *redaction, struct eio_str line, cha
     if (!rule->find && kind.n > 2 && kind.p[0] == '/' && kind.p[kind.n - 1] == '/')
         rule->pattern = calls_pattern_new((struct eio_str){kind.p + 1, kind.n - 2}, false, why, why_size);
     if (!rule->find && !rule->pattern) return EIO_EINVAL;
+    rule->find_too = rule->find == calls_find_card ? calls_find_spoken_card : NULL;
     redaction->count++;
     return 0;
 }
@@ -151,11 +153,11 @@ static struct calls_span match(const struct rule *rule, struct eio_str text, siz
 }
 
 /* One rule's turn. Nothing is put if it finds nothing. */
-static void apply(const struct rule *rule, struct eio_str text, bool is_partial, struct output *out)
+static void apply(const struct rule *rule, calls_find_fn find, struct eio_str text, bool is_partial, struct output *out)
 {
     size_t from = 0;
     for (;;) {
-        struct calls_span span = rule->find ? rule->find(text, from, is_partial) : match(rule, text, from);
+        struct calls_span span = find ? find(text, from, is_partial) : match(rule, text, from);
         if (span.end <= from || span.end <= span.begin) break;
         size_t begin = span.begin > from ? span.begin : from;
         put(out, text.p + from, begin - from);
@@ -193,31 +195,44 @@ static void fold_text(struct eio_str text, struct output *out)
     if (out->p) put(out, text.p + put_up_to, text.n - put_up_to);
 }
 
+/* A text while rules go over it. */
+struct work {
+    struct eio_str text;
+    struct output current; /* p NULL: it is `text` still */
+    struct calls_glance glance;
+    bool is_partial, found;
+};
+
+static void run_rule(struct work *work, const struct rule *rule, calls_find_fn find)
+{
+    struct output next = {NULL, 0, 0, false};
+    struct eio_str from = work->current.p ? (struct eio_str){work->current.p, work->current.n} : work->text;
+    if (work->current.failed || (find && !calls_may_find(find, &work->glance, work->is_partial))) return;
+    apply(rule, find, from, work->is_partial, &next);
+    if (!next.p && !next.failed) return;
+    work->found = true;
+    free(work->current.p);
+    work->current = next;
+    work->glance = calls_glance_at((struct eio_str){next.p, next.n});
+}
+
 int calls_redact(const struct calls_redaction *redaction, struct eio_str text, bool is_partial, char **out,
                  size_t *size)
 {
-    struct output current = {NULL, 0, 0, false};
-    bool found = false;
-    struct calls_glance glance = calls_glance_at(text);
-    if (redaction && glance.has_high) fold_text(text, &current);
-    if (current.p) glance = calls_glance_at((struct eio_str){current.p, current.n});
-    for (size_t i = 0; redaction && i < redaction->count && !current.failed; i++) {
+    struct work work = {.text = text, .glance = calls_glance_at(text), .is_partial = is_partial};
+    if (redaction && work.glance.has_high) fold_text(text, &work.current);
+    if (work.current.p) work.glance = calls_glance_at((struct eio_str){work.current.p, work.current.n});
+    for (size_t i = 0; redaction && i < redaction->count; i++) {
         const struct rule *rule = &redaction->rules[i];
-        struct output next = {NULL, 0, 0, false};
-        struct eio_str from = current.p ? (struct eio_str){current.p, current.n} : text;
-        if (rule->find && !calls_may_find(rule->find, &glance, is_partial)) continue;
-        apply(rule, from, is_partial, &next);
-        found |= next.p || next.failed;
-        if (!next.p && !next.failed) continue;
-        free(current.p);
-        current = next;
-        glance = calls_glance_at((struct eio_str){current.p, current.n});
+        run_rule(&work, rule, rule->find);
+        if (rule->find_too) run_rule(&work, rule, rule->find_too);
     }
-    if (current.failed || !found) {
-        free(current.p);
-        current.p = NULL;
+    struct output *result = &work.current;
+    if (result->failed || !work.found) {
+        free(result->p);
+        result->p = NULL;
     }
-    *out = current.p;
-    *size = current.p ? current.n : 0;
-    return current.failed ? EIO_ENOMEM : 0;
+    *out = result->p;
+    *size = result->p ? result->n : 0;
+    return result->failed ? EIO_ENOMEM : 0;
 }

@@ -24,6 +24,10 @@ int calls_redact(const struct calls_redaction *redaction, struct eio_str text, b
 
 /* ------------------------------------------------------------------ finders */
 
+enum { CALLS_CARD_MIN = 13, CALLS_CARD_MAX = 19 }; /* digits */
+/* ISO/IEC 7812-1, annex B, of the digits in a text. */
+bool calls_fits_luhn(struct eio_str text);
+
 /* A place in a text; end == begin: none. */
 struct calls_span {
     size_t begin, end;
@@ -31,13 +35,14 @@ struct calls_span {
 /* The first from `from` on. */
 typedef struct calls_span (*calls_find_fn)(struct eio_str text, size_t from, bool is_partial);
 struct calls_span calls_find_card(struct eio_str text, size_t from, bool is_partial);
+struct calls_span calls_find_spoken_card(struct eio_str text, size_t from, bool is_partial); /* in words */
 struct calls_span calls_find_iban(struct eio_str text, size_t from, bool is_partial);
 struct calls_span calls_find_email(struct eio_str text, size_t from, bool is_partial);
 struct calls_span calls_find_phone(struct eio_str text, size_t from, bool is_partial);
 
 /* What one look at each byte of a text shows, and whether a finder may find something then: most texts have nothing. */
 struct calls_glance {
-    size_t digits;
+    size_t digits, size;
     bool has_at, has_high; /* an @; bytes beyond ASCII */
 };
 struct calls_glance calls_glance_at(struct eio_str text);

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #define GROUPS_MAX 24
-#define CARD_MIN 13
-#define CARD_MAX 19
+#define SPOKEN_MIN 20         /* bytes: 3 digits are "triple one", the others may be digits */
+#define SPOKEN_PARTIAL_MIN 10 /* "quadruple o 12" */
 #define IBAN_MIN 15
 #define IBAN_MAX 34
 #define PHONE_MIN 7
@@ -159,11 +159,11 @@ static bool may_go_on(struct eio_str text, const struct groups *groups, size_t d
 /* -------------------------------------------------------------------- cards */
 
 /* ISO/IEC 7812-1, annex B. */
-static bool fits_luhn(struct eio_str text, struct calls_span span)
+bool calls_fits_luhn(struct eio_str text)
 {
     unsigned sum = 0;
     bool doubles = false;
-    for (size_t i = span.end; i-- > span.begin;) {
+    for (size_t i = text.n; i-- > 0;) {
         if (!is_digit(text.p[i])) continue;
         unsigned digit = (unsigned)(text.p[i] - '0') << doubles;
         sum += digit > 9 ? digit - 9 : digit;
@@ -176,10 +176,11 @@ static bool fits_luhn(struct eio_str text, struct calls_span span)
 static struct calls_span card_of(struct eio_str text, const struct groups *groups)
 {
     size_t count = 0, digits = 0;
-    while (count < groups->count && digits < CARD_MAX) digits += size_of(groups, count++);
-    for (; count > 0 && digits >= CARD_MIN; digits -= size_of(groups, --count)) {
+    while (count < groups->count && digits < CALLS_CARD_MAX) digits += size_of(groups, count++);
+    for (; count > 0 && digits >= CALLS_CARD_MIN; digits -= size_of(groups, --count)) {
         struct calls_span span = span_of(groups, 0, count - 1);
-        if (digits <= CARD_MAX && fits_luhn(text, span)) return span;
+        struct eio_str number = {text.p + span.begin, span.end - span.begin};
+        if (digits <= CALLS_CARD_MAX && calls_fits_luhn(number)) return span;
     }
     return nowhere;
 }
@@ -194,7 +195,8 @@ struct calls_span calls_find_card(struct eio_str text, size_t from, bool is_part
         struct calls_span card = card_of(text, &groups);
         if (card.end > card.begin) return card;
         size_t digits = digits_of(&groups, 0, groups.count - 1);
-        if (is_partial && digits < CARD_MAX && may_go_on(text, &groups, digits)) return (struct calls_span){i, text.n};
+        if (is_partial && digits < CALLS_CARD_MAX && may_go_on(text, &groups, digits))
+            return (struct calls_span){i, text.n};
     }
     return nowhere;
 }
@@ -372,12 +374,13 @@ struct calls_glance calls_glance_at(struct eio_str text)
         ats += text.p[i] == '@';
         all |= (unsigned char)text.p[i];
     }
-    return (struct calls_glance){digits, ats > 0, all >= 0x80};
+    return (struct calls_glance){digits, text.n, ats > 0, all >= 0x80};
 }
 
 bool calls_may_find(calls_find_fn find, const struct calls_glance *glance, bool is_partial)
 {
-    if (find == calls_find_card) return glance->digits >= (is_partial ? PARTIAL_MIN : CARD_MIN);
+    if (find == calls_find_card) return glance->digits >= (is_partial ? PARTIAL_MIN : CALLS_CARD_MIN);
+    if (find == calls_find_spoken_card) return glance->size >= (is_partial ? SPOKEN_PARTIAL_MIN : SPOKEN_MIN);
     if (find == calls_find_iban) return glance->digits >= 2;
     if (find == calls_find_email) return glance->has_at;
     return glance->digits >= (is_partial ? 1 : PHONE_MIN);

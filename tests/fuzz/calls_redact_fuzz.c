@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_finders(struct eio_str text, bool is_partial)
 {
-    static const calls_find_fn finders[] = {calls_find_card, calls_find_iban, calls_find_email, calls_find_phone};
+    static const calls_find_fn finders[] = {calls_find_card, calls_find_spoken_card, calls_find_iban, calls_find_email,
+                                            calls_find_phone};
     for (size_t i = 0; i < sizeof finders / sizeof finders[0]; i++) {
         for (size_t from = 0; from < text.n;) {
             struct calls_span span = finders[i](text, from, is_partial);

@@ -47,6 +47,49 @@ static void assert_stays(const char *text)
     assert_becomes(text, text);
 }
 
+/* The card 4111 1111 1111 1111, as people say it and recognisers write it. */
+static void card_numbers_in_words_are_hidden(void **state)
+{
+    (void)state;
+    assert_becomes("it is four one one one one one one one one one one one one one one one, yes", "it is [card], yes");
+    assert_becomes("Four one one one, one one one one. double one double one, ONE one one one", "[card]");
+    assert_becomes("forty-one eleven eleven eleven eleven eleven eleven eleven", "[card]");
+    assert_becomes("forty one triple one one one 1111 double one and one one then one", "[card]");
+    assert_becomes("4111 1111 one one one one one one one one expires", "[card] expires");
+    assert_becomes("five five oh oh zero o zero zero zero zero zero zero zero zero zero four",
+                   "[card]"); /* 5500 … 0004 */
+    assert_becomes("vier eins eins eins eins eins eins eins doppel eins einmal",
+                   "vier eins eins eins eins eins eins eins "
+                   "doppel eins einmal");
+    assert_becomes("Vier eins eins eins, elf elf elf elf, eins eins eins eins", "[card]");
+    assert_becomes("einundvierzig elf elf elf elf elf elf elf", "[card]");
+    assert_becomes("f\u00fcnf F\u00dcNF null null null null null null null null null null null null null vier",
+                   "[card]");
+    assert_becomes("quatre un un un un un un un un un un un un un un un", "[card]");
+    assert_becomes("cuatro uno uno uno uno uno uno uno uno uno uno uno uno uno uno uno", "[card]");
+    assert_stays("four one one one one one one one one one one one one one one two"); /* does not fit */
+    assert_becomes("order 12345 four one one one one one one one one one one one one one one one",
+                   "order 12345 [card]");
+    assert_becomes("is two, four one one one one one one one one one one one one one one one two",
+                   "is two, [card] two");
+    assert_stays("one of the four things we sell, and two or three more");
+    assert_stays("one two three four five six seven eight nine ten, here I come");
+    assert_stays("und und und einund undeins und dann die die die die die die die");
+    assert_stays("twenty twenty-one and nineteen ninety-nine");
+}
+
+static void a_number_in_words_that_may_go_on_is_hidden(void **state)
+{
+    struct calls_redaction *redaction = rules(NULL);
+    (void)state;
+    char *out = redact(redaction, "it is four one one one one one", true);
+    assert_string_equal(out, "it is [card]");
+    free(out);
+    assert_null(redact(redaction, "it is four one one one one one", false));
+    assert_null(redact(redaction, "one of the four things", true));
+    calls_redaction_free(redaction);
+}
+
 static void card_numbers_that_fit_luhn_are_hidden(void **state)
 {
     (void)state;
@@ -278,6 +321,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(card_numbers_that_fit_luhn_are_hidden),
+        cmocka_unit_test(card_numbers_in_words_are_hidden),
+        cmocka_unit_test(a_number_in_words_that_may_go_on_is_hidden),
         cmocka_unit_test(ibans_that_fit_their_check_are_hidden),
         cmocka_unit_test(addresses_are_hidden),
         cmocka_unit_test(phone_numbers_need_plus_brackets_or_separators),
