@@ -8,9 +8,11 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct set {
     struct knowledge_documents documents;
@@ -293,6 +295,63 @@ static void evaluate_calls(struct set *set, const char *name, struct knowledge_g
     }
 }
 
+/* -------------------------------------------------------------------- cost */
+
+static double cpu_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+/* Documents of 20 to 100 words of the guidelines, so that a question finds thousands. */
+static void add_documents(struct knowledge_index *index, const struct set *from, unsigned count)
+{
+    unsigned seed = 1;
+    for (unsigned i = 0; i < count; i++) {
+        char id[32], text[4096];
+        const struct knowledge_document *title = &from->documents.list[i % from->documents.count];
+        size_t n = 0, words_left = 20 + rand_r(&seed) % 81;
+        snprintf(id, sizeof id, "%u", i);
+        while (words_left--) {
+            const char *all = from->documents.list[(unsigned)rand_r(&seed) % from->documents.count].text;
+            const char *word = all + (unsigned)rand_r(&seed) % (strlen(all) + 1);
+            word += strcspn(word, " ");
+            word += strspn(word, " ");
+            n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", (int)(strcspn(word, " ") % 30), word);
+        }
+        struct knowledge_indexed one = {id, title->title, title->topic, text};
+        knowledge_index_add(index, &from->reader, &one);
+    }
+    knowledge_index_finish(index);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void evaluate_cost(struct set *set, unsigned count)
+{
+    size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    struct knowledge_index *index = knowledge_index_new();
+    add_documents(index, set, count);
+    size_t size = mallinfo2().uordblks + mallinfo2().hblkhd - before;
+    double *took = malloc(set->calls.count * sizeof *took);
+    struct knowledge_score score = {0, 0, 0};
+    for (size_t i = 0; i < set->calls.count; i++) {
+        double begin = cpu_ms();
+        knowledge_examples_ask(index, &set->reader, &set->weights, &set->calls.list[i], 3, &score);
+        took[i] = cpu_ms() - begin;
+    }
+    qsort(took, set->calls.count, sizeof *took, compare_doubles);
+    printf("%u documents: %.1f MB; a search takes %.2f ms of a processor, the longest %.2f\n", count,
+           (double)size / 1e6, took[set->calls.count / 2], took[set->calls.count - 1]);
+    knowledge_index_free(index);
+    free(took);
+}
+
 static void evaluate_own(char **paths)
 {
     struct set set = {.index = NULL};
@@ -323,6 +382,8 @@ static void evaluate_ours(const char *root)
     snprintf(path, sizeof path, "%s/tests/suggest/data/calls.txt", root);
     read_calls(&calls, path);
     evaluate_calls(&calls, "calls", glossary);
+    if (!is_check) evaluate_cost(&calls, 55);
+    if (!is_check) evaluate_cost(&calls, 10000);
     snprintf(path, sizeof path, "%s/tests/suggest/data/banking77-topics.txt", root);
     read_topics(&bank, path);
     snprintf(path, sizeof path, "%s/tests/suggest/data/banking77.csv", root);
