@@ -13,6 +13,7 @@
 
 #define CALLS_MAX 10000 /* of which something is remembered; above, the one that began first is forgotten */
 #define FIELD_MAX 65536
+#define OFFSET_MAX_MS 86400000
 #define URL_SIZE 4096
 
 struct calls_vendor_call {
@@ -24,7 +25,8 @@ struct calls_vendor_call {
 struct message {
     struct kit_request request;
     const struct calls_vendor *vendor;
-    char call_id[KIT_ID_SIZE], customer[CALLS_VENDOR_CHANNEL_SIZE]; /* of the query, or "" */
+    /* Of the query, or "". */
+    char call_id[KIT_ID_SIZE], customer[CALLS_VENDOR_CHANNEL_SIZE], connection[CALLS_VENDOR_CHANNEL_SIZE], offset[16];
     struct calls_list_result result;
     struct calls_list_error first;
 };
@@ -142,6 +144,18 @@ static void submit_event(struct kit_request *request, enum calls_feed_kind kind,
     calls_feed_submit(request->state, &event, on_event, message);
 }
 
+/* What the query says of the messages. */
+static void set_state(const struct message *message, struct calls_vendor_state *state)
+{
+    const struct kit_config *config = message->request.kit->config;
+    state->sees_all = config->workers <= 1 && !config->store[0];
+    if (message->customer[0]) memcpy(state->customer, message->customer, sizeof state->customer);
+    state->is_named = message->connection[0] != 0;
+    if (state->is_named) memcpy(state->connection, message->connection, sizeof state->connection);
+    state->offset_ms = 0;
+    kit_text_int64(eio_str(message->offset), 0, OFFSET_MAX_MS, &state->offset_ms);
+}
+
 /* One message or a list of them. One alone may say that its call begins, is answered, or ends. */
 static void submit(struct kit_request *request, const json_t *messages)
 {
@@ -151,7 +165,7 @@ static void submit(struct kit_request *request, const json_t *messages)
         fail(request, 503, NULL, "out of memory");
         return;
     }
-    if (message->customer[0]) memcpy(call->state.customer, message->customer, sizeof call->state.customer);
+    set_state(message, &call->state);
     switch (calls_vendor_kind(message->vendor, messages, &call->state)) {
     case CALLS_VENDOR_BEGINS:
         submit_event(request, CALLS_FEED_START, "");
@@ -167,21 +181,39 @@ static void submit(struct kit_request *request, const json_t *messages)
     }
 }
 
-/* The call and the customer's channel that the query names; false: one of them cannot be that. */
+/* A parameter of the query of a size; false: it does not fit, which was answered. */
+static bool read_parameter(struct kit_request *request, struct eio_str value, const char *field, char *out, size_t size)
+{
+    int64_t offset_ms;
+    int n = eio_query_decode(value, out, size - 1);
+    bool fits = n >= 0 && !memchr(out, 0, (size_t)n);
+    if (fits) out[n] = 0;
+    if (!strcmp(field, "/offset_ms"))
+        fits = fits && kit_text_int64(eio_str(out), 0, OFFSET_MAX_MS, &offset_ms);
+    else if (strcmp(field, "/customer") != 0)
+        fits = fits && kit_is_id(out, (size_t)n);
+    if (!fits) fail(request, 400, field, "does not fit");
+    return fits;
+}
+
+/* What the query says; false: something in it does not fit. */
 static bool read_query(struct kit_request *request)
 {
     struct message *message = KIT_REQUEST(message, request);
+    const struct {
+        const char *field;
+        char *out;
+        size_t size;
+    } parameters[] = {{"/call_id", message->call_id, sizeof message->call_id},
+                      {"/customer", message->customer, sizeof message->customer},
+                      {"/connection", message->connection, sizeof message->connection},
+                      {"/offset_ms", message->offset, sizeof message->offset}};
     struct eio_str query = eio_http_head_query(eio_http_request_head(request->http)), name, value;
-    while (eio_query_next(&query, &name, &value)) {
-        bool is_call = eio_str_is(name, "call_id");
-        if (!is_call && !eio_str_is(name, "customer")) continue;
-        char *out = is_call ? message->call_id : message->customer;
-        int n = eio_query_decode(value, out, (is_call ? sizeof message->call_id : sizeof message->customer) - 1);
-        if (n < 0 || memchr(out, 0, (size_t)n) || (is_call && !kit_is_id(out, (size_t)n)))
-            return fail(request, 400, is_call ? "/call_id" : "/customer", is_call ? "must be an id" : "is too long"),
-                   false;
-        out[n] = 0;
-    }
+    while (eio_query_next(&query, &name, &value))
+        for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++)
+            if (eio_str_is(name, parameters[i].field + 1) &&
+                !read_parameter(request, value, parameters[i].field, parameters[i].out, parameters[i].size))
+                return false;
     return true;
 }
 

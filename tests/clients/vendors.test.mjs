@@ -63,6 +63,19 @@ test("the query may say which channel the customer is on", async () => {
   assert.equal((await send3("x".repeat(100))).body.error.field, "/customer");
 });
 
+test("after a feed was cut off its lines are lines, not corrections of those before, and stand where the call was by then", async () => {
+  await desk.call("v4");
+  const ann = await watch("v4");
+  const send4 = (text, query = "") => desk.request("feed", "POST", `/api/v1/feeds/whisper?call_id=v4${query}`, { segments: [{ id: 0, start: 0, end: 1, text }] });
+  assert.equal((await send4("before")).body.stored, 1);
+  assert.equal((await send4("afterwards", "&connection=2&offset_ms=18000")).body.stored, 1);
+  assert.equal((await send4("afterwards", "&connection=2&offset_ms=18000")).body.duplicates, 1);
+  await until(() => ann.seen("transcription:update").length === 2, "the lines");
+  assert.deepEqual(ann.seen("transcription:update").map(({ text, start_ms, replaces }) => [text, start_ms, replaces]), [["before", 0, undefined], ["afterwards", 18000, undefined]]);
+  for (const [query, field] of [["&connection=a b", "/connection"], ["&offset_ms=x", "/offset_ms"], ["&offset_ms=-1", "/offset_ms"], ["&offset_ms=86400001", "/offset_ms"]])
+    assert.equal((await send4("x", query)).body.error.field, field, query);
+});
+
 test("messages are refused without a feed's token, for other calls, unknown vendors, no call and bad bodies", async () => {
   await desk.call("v2");
   for (const [who, status] of [[null, 401], ["ann", 403], ["few", 403]]) assert.equal((await send(who, "deepgram", results("x", true), "v2")).status, status);
@@ -88,7 +101,7 @@ test("Twilio's signed webhooks begin a call, fill it and end it", async () => {
   assert.equal((await post(content("I want a refund & more + ü", true, "3"))).body.stored, 1);
   await until(() => ann.seen("transcription:update").length === 2, "the lines");
   const [, { text, segment_id, speaker, confidence }] = ann.seen("transcription:update");
-  assert.deepEqual([text, segment_id, speaker, confidence], ["I want a refund & more + ü", "tw-inbound_track-2", "customer", 0.9]);
+  assert.deepEqual([text, segment_id, speaker, confidence], ["I want a refund & more + ü", "GT1.tw-inbound_track-2", "customer", 0.9]);
   assert.equal((await post(event("stopped"))).status, 200);
   await until(() => ann.seen("call:status").some(({ status }) => status === "ended"), "the end");
 });

@@ -79,9 +79,9 @@ static void deepgram_keeps_the_start_of_an_open_span(void **ctx)
     send("deepgram", "{\"type\":\"Results\",\"channel_index\":[0,2],\"duration\":1,\"start\":7,\"is_final\":true,"
                      "\"channel\":{\"alternatives\":[{\"transcript\":\"\"}]}}");
     send("deepgram", "{\"type\":\"UtteranceEnd\",\"channel\":[0,2],\"last_word_end\":5.25}");
-    assert_lines("customer dg-0-3250 open 3250-4750: hello\n"
-                 "customer dg-0-3250 final 3250-5250: hello there\n"
-                 "agent dg-1-5000 final 5000-6000: hi\n");
+    assert_lines("customer r.dg-0-3250 open 3250-4750: hello\n"
+                 "customer r.dg-0-3250 final 3250-5250: hello there\n"
+                 "agent r.dg-1-5000 final 5000-6000: hi\n");
 }
 
 static void a_turn_of_flux_ends_when_it_ends(void **ctx)
@@ -315,6 +315,55 @@ static void the_feed_may_say_who_the_customer_is(void **ctx)
     }
 }
 
+/* A feed that was cut off connects again: turns and times begin at 0 once more, and are other lines. */
+static void another_connection_names_other_lines(void **ctx)
+{
+    static const char flux[] = "{\"type\":\"TurnInfo\",\"request_id\":\"%s\",\"event\":\"EndOfTurn\",\"turn_index\":0,"
+                               "\"audio_window_start\":0,\"audio_window_end\":1,\"transcript\":\"%s\"}";
+    char message[512];
+    (void)ctx;
+    for (int i = 0; i < 2; i++) {
+        snprintf(message, sizeof message, flux, i ? "7c1f0f52-b" : "0a9e3b44-a", i ? "again" : "hello");
+        send("deepgram", message);
+    }
+    assert_lines("customer 0a9e3b44.dg-turn-0 final 0-1000: hello\n"
+                 "customer 7c1f0f52.dg-turn-0 final 0-1000: again\n");
+    state.sees_all = true;
+    state.connection[0] = 0;
+    for (int i = 0; i < 2; i++) {
+        send("assemblyai", i ? "{\"type\":\"Begin\",\"id\":\"b\"}" : "{\"type\":\"Begin\",\"id\":\"a\"}");
+        send("assemblyai",
+             "{\"type\":\"Turn\",\"turn_order\":0,\"end_of_turn\":true,\"transcript\":\"hi\",\"words\":[]}");
+    }
+    assert_lines("customer a.aai-0 final -1--1: hi\ncustomer b.aai-0 final -1--1: hi\n");
+    for (int i = 0; i < 2; i++) {
+        snprintf(message, sizeof message,
+                 "{\"TranscriptionEvent\":\"transcription-content\",\"TranscriptionSid\":\"GT%d\",\"Track\":\"inbound_"
+                 "track\","
+                 "\"SequenceId\":\"2\",\"Final\":\"true\",\"TranscriptionData\":\"{\\\"transcript\\\":\\\"x\\\"}\"}",
+                 i);
+        send("twilio", message);
+    }
+    assert_lines("customer GT0.tw-inbound_track-2 final -1--1: x\ncustomer GT1.tw-inbound_track-2 final -1--1: x\n");
+}
+
+/* What the feed says of its connection counts more than the vendor's name of it, and moves the times. */
+static void a_feed_names_its_connection(void **ctx)
+{
+    (void)ctx;
+    snprintf(state.connection, sizeof state.connection, "second");
+    state.is_named = true;
+    state.offset_ms = 18000;
+    send("deepgram",
+         "{\"type\":\"Results\",\"channel_index\":[0,1],\"start\":0,\"duration\":2,\"is_final\":true,"
+         "\"channel\":{\"alternatives\":[{\"transcript\":\"hello\"}]},\"metadata\":{\"request_id\":\"r\"}}");
+    send("whisper", "{\"segments\":[{\"id\":0,\"start\":0,\"end\":1,\"text\":\"Hi.\"}]}");
+    send("assemblyai", "{\"type\":\"Begin\",\"id\":\"x\"}");
+    send("assemblyai", "{\"type\":\"Turn\",\"turn_order\":0,\"end_of_turn\":true,\"transcript\":\"ho\",\"words\":[]}");
+    assert_lines("customer second.dg-0-0 final 18000-20000: hello\ncustomer second.wh-0-0 final 18000-19000: Hi.\n"
+                 "customer second.aai-0 final -1--1: ho\n");
+}
+
 static enum calls_vendor_kind kind_of(const char *vendor, const char *message)
 {
     json_t *object = json_loads(message, 0, NULL);
@@ -485,6 +534,8 @@ int main(void)
         VENDOR_TEST(segments_of_openai_have_speakers),
         VENDOR_TEST(a_diarized_stream_of_openai_is_lines),
         VENDOR_TEST(the_feed_may_say_who_the_customer_is),
+        VENDOR_TEST(another_connection_names_other_lines),
+        VENDOR_TEST(a_feed_names_its_connection),
         VENDOR_TEST(messages_begin_and_end_their_calls),
         VENDOR_TEST(messages_name_their_call),
         VENDOR_TEST(vonage_understands_answers),

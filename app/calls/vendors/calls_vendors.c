@@ -88,16 +88,18 @@ static void make_id(char id[CALLS_VENDOR_ID_SIZE], const char *prefix, const cha
 }
 
 /* Nothing was said in an empty line. */
-static void put_line(struct sio_builder *out, const struct line *line)
+static void put_line(const struct calls_vendor_state *state, struct sio_builder *out, const struct line *line)
 {
-    char text[32];
+    char text[32], prefix[CALLS_VENDOR_CHANNEL_SIZE + 1], id[CALLS_VENDOR_ID_SIZE];
     if (!line->text[strspn(line->text, " \t\r\n")]) return;
     put_member(out, "{\"speaker\":", line->speaker[0] ? line->speaker : "customer");
     put_member(out, ",\"text\":", line->text);
-    if (line->id) put_member(out, ",\"segment_id\":", line->id);
+    snprintf(prefix, sizeof prefix, state->connection[0] ? "%s." : "%s", state->connection);
+    if (line->id) make_id(id, prefix, line->id);
+    if (line->id) put_member(out, ",\"segment_id\":", id);
     sio_builder_put(out, line->is_final ? ",\"is_final\":true" : ",\"is_final\":false");
-    put_number(out, ",\"start_ms\":", line->begin_ms);
-    put_number(out, ",\"end_ms\":", line->end_ms);
+    put_number(out, ",\"start_ms\":", line->begin_ms < 0 ? -1 : line->begin_ms + state->offset_ms);
+    put_number(out, ",\"end_ms\":", line->end_ms < 0 ? -1 : line->end_ms + state->offset_ms);
     if (line->confidence && json_is_number(line->confidence) && json_number_value(line->confidence) > 0) {
         snprintf(text, sizeof text, ",\"confidence\":%.4g", json_number_value(line->confidence));
         sio_builder_put(out, text);
@@ -161,27 +163,38 @@ static void map_results(const json_t *message, const struct calls_vendor_state *
         snprintf(who, sizeof who, "speaker-%lld", (long long)json_integer_value(voice));
     else
         snprintf(who, sizeof who, "%lld", channel);
-    put_line(out, &(struct line){id, is_voice ? role_of_voice(state, who) : role_of_channel(state, who, "0"),
-                                 text_at(best, "transcript"), is_true(message, "is_final"), begin_ms,
-                                 begin_ms >= 0 && long_ms >= 0 ? begin_ms + long_ms : -1,
-                                 json_object_get(best, "confidence"), NULL});
+    put_line(state, out,
+             &(struct line){id, is_voice ? role_of_voice(state, who) : role_of_channel(state, who, "0"),
+                            text_at(best, "transcript"), is_true(message, "is_final"), begin_ms,
+                            begin_ms >= 0 && long_ms >= 0 ? begin_ms + long_ms : -1,
+                            json_object_get(best, "confidence"), NULL});
 }
 
 /* TurnInfo of v2: an eager end may be withdrawn, so only EndOfTurn is final. */
-static void map_turn_info(const json_t *message, struct sio_builder *out)
+static void map_turn_info(const json_t *message, const struct calls_vendor_state *state, struct sio_builder *out)
 {
     char id[64];
     snprintf(id, sizeof id, "dg-turn-%lld", (long long)json_integer_value(json_object_get(message, "turn_index")));
-    put_line(out, &(struct line){id, "customer", text_at(message, "transcript"),
-                                 !strcmp(text_at(message, "event"), "EndOfTurn"),
-                                 ms_of_seconds(json_object_get(message, "audio_window_start")),
-                                 ms_of_seconds(json_object_get(message, "audio_window_end")), NULL, NULL});
+    put_line(state, out,
+             &(struct line){id, "customer", text_at(message, "transcript"),
+                            !strcmp(text_at(message, "event"), "EndOfTurn"),
+                            ms_of_seconds(json_object_get(message, "audio_window_start")),
+                            ms_of_seconds(json_object_get(message, "audio_window_end")), NULL, NULL});
+}
+
+/* Each connection counts its turns and times from 0 again, and has a name. */
+static void name_connection(const json_t *message, struct calls_vendor_state *state)
+{
+    const json_t *metadata = json_object_get(message, "metadata");
+    const char *name = text_at(metadata ? metadata : message, "request_id");
+    if (!state->is_named && name[0]) snprintf(state->connection, sizeof state->connection, "%.8s", name);
 }
 
 static void map_deepgram(const json_t *message, struct calls_vendor_state *state, struct sio_builder *out)
 {
+    name_connection(message, state);
     if (!strcmp(text_at(message, "type"), "Results")) map_results(message, state, out);
-    if (!strcmp(text_at(message, "type"), "TurnInfo")) map_turn_info(message, out);
+    if (!strcmp(text_at(message, "type"), "TurnInfo")) map_turn_info(message, state, out);
 }
 
 /* --------------------------------------------------------------- AssemblyAI */
@@ -193,7 +206,8 @@ static void map_assemblyai(const json_t *message, struct calls_vendor_state *sta
     const json_t *words = json_object_get(message, "words"), *word;
     char id[64], *text = NULL;
     size_t i, n = 0;
-    (void)state;
+    if (!strcmp(text_at(message, "type"), "Begin") && state->sees_all && !state->is_named)
+        snprintf(state->connection, sizeof state->connection, "%.8s", text_at(message, "id"));
     if (strcmp(text_at(message, "type"), "Turn")) return;
     bool ends = is_true(message, "end_of_turn");
     snprintf(id, sizeof id, "aai-%lld", (long long)json_integer_value(json_object_get(message, "turn_order")));
@@ -206,9 +220,10 @@ static void map_assemblyai(const json_t *message, struct calls_vendor_state *sta
             if (text) n += (size_t)sprintf(text + n, n ? " %s" : "%s", text_at(word, "text"));
         }
     }
-    put_line(out, &(struct line){id, "customer", text ? text : text_at(message, "transcript"), ends,
-                                 ms_at(json_array_get(words, 0), "start"),
-                                 ms_at(json_array_get(words, json_array_size(words) - 1), "end"), NULL, NULL});
+    put_line(state, out,
+             &(struct line){id, "customer", text ? text : text_at(message, "transcript"), ends,
+                            ms_at(json_array_get(words, 0), "start"),
+                            ms_at(json_array_get(words, json_array_size(words) - 1), "end"), NULL, NULL});
     free(text);
 }
 
@@ -245,8 +260,9 @@ static void map_google(const json_t *message, struct calls_vendor_state *state, 
         snprintf(id, sizeof id, "g-%lld-%lld", channel, (long long)end_ms);
         at = open_segment(state, key, id);
         if (is_true(result, "isFinal")) {
-            put_line(out, &(struct line){state->open[at].id, role_of_tag(state, channel), text_at(best, "transcript"),
-                                         true, -1, end_ms, json_object_get(best, "confidence"), NULL});
+            put_line(state, out,
+                     &(struct line){state->open[at].id, role_of_tag(state, channel), text_at(best, "transcript"), true,
+                                    -1, end_ms, json_object_get(best, "confidence"), NULL});
             forget_at(state, at);
             key[0] = joined[0] = 0;
         } else if (strlen(joined) + strlen(text_at(best, "transcript")) + 1 < sizeof joined) {
@@ -255,7 +271,8 @@ static void map_google(const json_t *message, struct calls_vendor_state *state, 
     }
     if (!joined[0] || !key[0]) return;
     at = open_segment(state, key, key);
-    put_line(out, &(struct line){state->open[at].id, role_of_tag(state, atoi(key)), joined, false, -1, -1, NULL, NULL});
+    put_line(state, out,
+             &(struct line){state->open[at].id, role_of_tag(state, atoi(key)), joined, false, -1, -1, NULL, NULL});
 }
 
 /* ------------------------------------------------------------------- Amazon */
@@ -268,10 +285,11 @@ static void map_transcribe(const json_t *result, const struct calls_vendor_state
     char id[CALLS_VENDOR_ID_SIZE], who[48];
     make_id(id, "aws-", text_at(result, "ResultId"));
     snprintf(who, sizeof who, "%s%.30s", speaker[0] ? "speaker-" : "", speaker);
-    put_line(out, &(struct line){id, channel[0] ? role_of_channel(state, channel, "ch_0") : role_of_voice(state, who),
-                                 text_at(best, "Transcript"), !is_true(result, "IsPartial"),
-                                 ms_of_seconds(json_object_get(result, "StartTime")),
-                                 ms_of_seconds(json_object_get(result, "EndTime")), NULL, NULL});
+    put_line(state, out,
+             &(struct line){id, channel[0] ? role_of_channel(state, channel, "ch_0") : role_of_voice(state, who),
+                            text_at(best, "Transcript"), !is_true(result, "IsPartial"),
+                            ms_of_seconds(json_object_get(result, "StartTime")),
+                            ms_of_seconds(json_object_get(result, "EndTime")), NULL, NULL});
 }
 
 static const char *role_of(const char *role)
@@ -289,9 +307,10 @@ static void map_amazon(const json_t *message, struct calls_vendor_state *state, 
     json_array_foreach(results, i, result) map_transcribe(result, state, out);
     if (!utterance) return;
     make_id(id, "aws-", text_at(utterance, "UtteranceId"));
-    put_line(out, &(struct line){id, role_of(text_at(utterance, "ParticipantRole")), text_at(utterance, "Transcript"),
-                                 !is_true(utterance, "IsPartial"), ms_at(utterance, "BeginOffsetMillis"),
-                                 ms_at(utterance, "EndOffsetMillis"), NULL, NULL});
+    put_line(state, out,
+             &(struct line){id, role_of(text_at(utterance, "ParticipantRole")), text_at(utterance, "Transcript"),
+                            !is_true(utterance, "IsPartial"), ms_at(utterance, "BeginOffsetMillis"),
+                            ms_at(utterance, "EndOffsetMillis"), NULL, NULL});
 }
 
 /* Contact Lens of Amazon Connect, as its stream has it: what was said, and before that guesses, which name the same
@@ -301,16 +320,16 @@ static void map_connect(const json_t *message, struct calls_vendor_state *state,
     const json_t *segment;
     char id[CALLS_VENDOR_ID_SIZE];
     size_t i;
-    (void)state;
     json_array_foreach(json_object_get(message, "Segments"), i, segment)
     {
         const json_t *said = json_object_get(segment, "Transcript"), *guess = json_object_get(segment, "Utterance");
         const json_t *any = said ? said : guess;
         if (!any) continue;
         make_id(id, "con-", said ? text_at(said, "Id") : text_at(guess, "TranscriptId"));
-        put_line(out, &(struct line){id, role_of(text_at(any, "ParticipantRole")),
-                                     said ? text_at(said, "Content") : text_at(guess, "PartialContent"), said != NULL,
-                                     ms_at(any, "BeginOffsetMillis"), ms_at(any, "EndOffsetMillis"), NULL, NULL});
+        put_line(state, out,
+                 &(struct line){id, role_of(text_at(any, "ParticipantRole")),
+                                said ? text_at(said, "Content") : text_at(guess, "PartialContent"), said != NULL,
+                                ms_at(any, "BeginOffsetMillis"), ms_at(any, "EndOffsetMillis"), NULL, NULL});
     }
 }
 
@@ -339,12 +358,12 @@ static void map_agent_assist(const json_t *event, struct calls_vendor_state *sta
     const json_t *message = json_object_get(event, "newMessagePayload");
     const char *name = text_at(message, "name"), *slash = strrchr(name, '/'), *at_time = text_at(message, "createTime");
     char id[CALLS_VENDOR_ID_SIZE];
-    (void)state;
     if (strcmp(text_at(event, "type"), "NEW_MESSAGE")) return;
     make_id(id, "ga-", slash ? slash + 1 : name);
     bool is_customer = !strcmp(text_at(message, "participantRole"), "END_USER");
-    put_line(out, &(struct line){id, is_customer ? "customer" : "agent", text_at(message, "content"), true, -1, -1,
-                                 NULL, at_time[0] ? at_time : NULL});
+    put_line(state, out,
+             &(struct line){id, is_customer ? "customer" : "agent", text_at(message, "content"), true, -1, -1, NULL,
+                            at_time[0] ? at_time : NULL});
 }
 
 /* ------------------------------------------------------------------ Whisper */
@@ -377,8 +396,9 @@ static void map_whisper(const json_t *message, struct calls_vendor_state *state,
         if (is_silence) continue;
         name_segment(segment, begin_ms, name);
         make_id(id, "wh-", name);
-        put_line(out, &(struct line){id, role_of_voice(state, text_at(segment, "speaker")), text + strspn(text, " "),
-                                     true, begin_ms, ms_of_seconds(json_object_get(segment, "end")), NULL, NULL});
+        put_line(state, out,
+                 &(struct line){id, role_of_voice(state, text_at(segment, "speaker")), text + strspn(text, " "), true,
+                                begin_ms, ms_of_seconds(json_object_get(segment, "end")), NULL, NULL});
     }
 }
 
@@ -400,9 +420,10 @@ static void put_part(const json_t *message, struct calls_vendor_state *state, si
         snprintf(state->open[at].first, sizeof state->open[at].first, "%s", id);
     state->open[at].has_parts = true;
     bool is_first = !strcmp(state->open[at].first, id);
-    put_line(out, &(struct line){is_first ? state->open[at].id : id, role_of_voice(state, text_at(message, "speaker")),
-                                 text_at(message, "text"), true, ms_of_seconds(json_object_get(message, "start")),
-                                 ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
+    put_line(state, out,
+             &(struct line){is_first ? state->open[at].id : id, role_of_voice(state, text_at(message, "speaker")),
+                            text_at(message, "text"), true, ms_of_seconds(json_object_get(message, "start")),
+                            ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
 }
 
 /* Deltas append; what is completed replaces them. A failure closes the item with what there was. */
@@ -419,7 +440,8 @@ static void map_item(const json_t *message, struct calls_vendor_state *state, st
     if (ends_with(type, ".delta")) append_text(state, at, text_at(message, "delta"));
     const char *text = ends && !fails ? text_at(message, "transcript") : state->open[at].text;
     if ((ends || ends_with(type, ".delta")) && !state->open[at].has_parts)
-        put_line(out, &(struct line){state->open[at].id, "customer", text ? text : "", ends, -1, -1, NULL, NULL});
+        put_line(state, out,
+                 &(struct line){state->open[at].id, "customer", text ? text : "", ends, -1, -1, NULL, NULL});
     if (ends) forget_at(state, at);
 }
 
@@ -434,8 +456,9 @@ static void map_openai(const json_t *message, struct calls_vendor_state *state, 
         int64_t begin_ms = ms_of_seconds(json_object_get(message, "start"));
         name_segment(message, begin_ms, name);
         make_id(id, "oai-", name);
-        put_line(out, &(struct line){id, role_of_voice(state, text_at(message, "speaker")), text_at(message, "text"),
-                                     true, begin_ms, ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
+        put_line(state, out,
+                 &(struct line){id, role_of_voice(state, text_at(message, "speaker")), text_at(message, "text"), true,
+                                begin_ms, ms_of_seconds(json_object_get(message, "end")), NULL, NULL});
     }
 }
 
@@ -456,8 +479,9 @@ static void map_livekit(const json_t *message, struct calls_vendor_state *state,
         append_text(state, at, text);
         text = state->open[at].text ? state->open[at].text : "";
     }
-    put_line(out, &(struct line){key, role_of_voice(state, text_at(message, "participant")), text, is_final, -1, -1,
-                                 NULL, NULL});
+    put_line(
+        state, out,
+        &(struct line){key, role_of_voice(state, text_at(message, "participant")), text, is_final, -1, -1, NULL, NULL});
     if (is_final) forget_at(state, at);
 }
 
@@ -484,11 +508,14 @@ static void map_twilio(const json_t *form, struct calls_vendor_state *state, str
     char id[CALLS_VENDOR_ID_SIZE];
     if (strcmp(text_at(form, "TranscriptionEvent"), "transcription-content")) return;
     json_t *data = json_loads(text_at(form, "TranscriptionData"), 0, NULL);
+    if (!state->is_named)
+        snprintf(state->connection, sizeof state->connection, "%.34s", text_at(form, "TranscriptionSid"));
     snprintf(id, sizeof id, "tw-%.20s-%.40s", track, text_at(form, "SequenceId"));
     size_t at = open_segment(state, track, id);
     bool is_final = !strcmp(text_at(form, "Final"), "true");
-    put_line(out, &(struct line){state->open[at].id, role_of_track(state, track), text_at(data, "transcript"), is_final,
-                                 -1, -1, json_object_get(data, "confidence"), at_time[0] ? at_time : NULL});
+    put_line(state, out,
+             &(struct line){state->open[at].id, role_of_track(state, track), text_at(data, "transcript"), is_final, -1,
+                            -1, json_object_get(data, "confidence"), at_time[0] ? at_time : NULL});
     if (is_final) forget_at(state, at);
     json_decref(data);
 }
@@ -514,11 +541,10 @@ static void map_vonage(const json_t *message, struct calls_vendor_state *state, 
     const json_t *best = json_array_get(json_object_get(json_object_get(message, "speech"), "results"), 0);
     const char *at_time = text_at(message, "timestamp"), *confidence = text_at(best, "confidence");
     char id[CALLS_VENDOR_ID_SIZE], name[CALLS_VENDOR_ID_SIZE];
-    (void)state;
     snprintf(name, sizeof name, "%.50s-%.40s", text_at(message, "uuid"), at_time);
     make_id(id, "vg-", name);
     json_t *number = json_real(strtod(confidence, NULL)); /* it comes as a text */
-    put_line(out,
+    put_line(state, out,
              &(struct line){id, "customer", text_at(best, "text"), true, -1, -1, number, at_time[0] ? at_time : NULL});
     json_decref(number);
 }

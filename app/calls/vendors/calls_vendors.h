@@ -24,6 +24,12 @@ struct calls_vendor_state {
     /* The channel, track or voice of the customer; all others are the agent's. "": the vendor's usual one, and voices
      * keep the names that the vendor gives them. */
     char customer[CALLS_VENDOR_CHANNEL_SIZE];
+    /* Of vendors that begin to count anew with each connection: the connection's name, which stands before the names of
+     * its segments, or "". And when in the call it began, which is added to its times. */
+    char connection[CALLS_VENDOR_CHANNEL_SIZE];
+    bool is_named; /* by who sends: the vendor's own name does not count */
+    bool sees_all; /* no other process gets messages of the call: what one says counts for those that follow */
+    int64_t offset_ms;
     struct {
         char key[CALLS_VENDOR_ID_SIZE];   /* the channel, or the vendor's id */
         char id[CALLS_VENDOR_ID_SIZE];    /* the segment's */
