@@ -28,7 +28,8 @@ struct prepared {
 };
 
 #define UNKNOWN "08007" /* whether a transaction was done */
-#define LOST "08006"    /* the SQLSTATE of a broken connection, of which the server cannot tell */
+#define READ_ONLY "25006"
+#define LOST "08006" /* the SQLSTATE of a broken connection, of which the server cannot tell */
 
 /* A result that rows are read from. */
 struct held {
@@ -440,7 +441,9 @@ static void pg_roll_back(struct kit_db *db)
     sync_pipeline(pg);
     if (pg->conn && !send_text(pg, "ROLLBACK")) sync_pipeline(pg);
     pg->is_open = false;
-    if (pg->conn && PQtransactionStatus(pg->conn) != PQTRANS_IDLE) disconnect(pg);
+    /* A server that takes no writes any more stays so: another connection may lead to the one that does. */
+    bool is_read_only = pg->writes && !strcmp(pg->sqlstate, READ_ONLY);
+    if (pg->conn && (is_read_only || PQtransactionStatus(pg->conn) != PQTRANS_IDLE)) disconnect(pg);
 }
 
 static int pg_begin(struct kit_db *db, enum kit_access access)
@@ -581,7 +584,7 @@ static const struct {
     {"40", 503, "the store is busy with the same data; nothing was stored"},
     {"55P03", 503, "the store is locked by another program; nothing was stored"},
     {"57014", 503, "the store took too long; nothing was stored"},
-    {"25006", 503, "the store does not take writes now; nothing was stored"}, /* but a reader that writes is wrong */
+    {READ_ONLY, 503, "the store does not take writes now; nothing was stored"}, /* but a reader that writes is wrong */
 };
 
 static int pg_fail(struct kit_db *db, struct kit_failure *failure)
@@ -592,7 +595,7 @@ static int pg_fail(struct kit_db *db, struct kit_failure *failure)
     if (!pg->is_broken && pg->conn) take_answers(pg, NULL);
     for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
         const char *state = failures[i].state;
-        if (!pg->writes && !strcmp(state, "25006")) continue;
+        if (!pg->writes && !strcmp(state, READ_ONLY)) continue;
         if (strncmp(pg->sqlstate, state, strlen(state)) != 0) continue;
         return kit_fail(failure, failures[i].code, NULL, "%s", failures[i].message);
     }

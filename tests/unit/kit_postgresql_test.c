@@ -164,6 +164,26 @@ static void a_statement_that_takes_too_long_is_503(void **state)
     assert_string_equal(f.log, "a503 a0 ");
 }
 
+static int run_read_only(struct kit_db *db, struct kit_store_op *op)
+{
+    return kit_db_run(db, "SET default_transaction_read_only = on", "") ? kit_db_fail(db, &op->failure) : 0;
+}
+
+/* A connection whose server takes no writes any more, as behind a proxy after a failover: the next attempt is made on a
+ * new one. */
+static void a_connection_that_became_read_only_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(kit_store_submit(f.store, &make("z", true, run_read_only)->op, 0), 0);
+    kit_work_wait(f.work);
+    put("a");
+    kit_work_wait(f.work);
+    put("b");
+    kit_work_wait(f.work);
+    assert_string_equal(f.log, "z0 a503 b0 ");
+    assert_count("1");
+}
+
 static int run_both(struct kit_db *db, struct kit_store_op *op)
 {
     struct op *o = (struct op *)op;
@@ -295,6 +315,7 @@ int main(void)
         TEST(a_commit_that_was_not_done_is_not_acknowledged),
         TEST(a_commit_that_nobody_knows_of_is_not_said_to_be_undone),
         TEST(a_statement_that_takes_too_long_is_503),
+        TEST(a_connection_that_became_read_only_is_left),
         TEST(a_deadlock_between_nodes_is_run_again),
         TEST(nodes_that_write_to_one_call_number_it_without_a_hole),
         TEST(a_database_that_will_not_do_is_a_clear_error),
