@@ -10,7 +10,7 @@ const nameOf = (path) => (path ?? "call").replace(/.*[\\/]/, "").replace(/(.)\.[
 
 function parseJson(content, id) {
   try {
-    return parseSamples(JSON.parse(content));
+    return parseSamples(JSON.parse(content), id);
   } catch (error) {
     return parseJsonRows(content, id) ?? { error };
   }

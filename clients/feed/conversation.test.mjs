@@ -44,6 +44,15 @@ test("JSON: a snapshot of Parley's, and one line per row", () => {
   assert.deepEqual(problems.map(({ where }) => where), ["row 4"]);
 });
 
+test("JSON: the lines of one call as a list, and a single one", () => {
+  const { conversations: [call], problems } = parseConversations('[{"speaker": "agent", "text": "Hi"}, {"text": 5}, {"text": "hm"}]', "a/b.json");
+  assert.deepEqual([call.id, call.lines], ["b", [{ speaker: "agent", text: "Hi" }, { speaker: "customer", text: "hm" }]]);
+  assert.deepEqual(problems, [{ where: "line 2", reason: 'is not {"speaker", "text"}' }]);
+  for (const one of ['{"speaker": "agent", "text": "Hi"}\n', '{\n  "speaker": "agent",\n  "text": "Hi"\n}']) {
+    assert.deepEqual(parseConversations(one, "c.ndjson").conversations.map(({ id, lines }) => [id, lines]), [["c", [{ speaker: "agent", text: "Hi" }]]]);
+  }
+});
+
 test("the content decides, not the name", () => {
   const texts = ["WEBVTT\n\n00:01.000 --> 00:02.000\n<v agent>x", "1\n00:00:01,000 --> 00:00:02,000\n<v agent>x", '[{"original":[["agent","x"]]}]',
     "0:00:01.000,0:00:02.000\n<v agent>x", "[Music]\n\n00:00:01,000 --> 00:00:02,000\n<v agent>x"];

@@ -7,7 +7,7 @@ export const HELP = `Usage: scripts/node clients/feed/feed.mjs [options] FILE
 Plays the conversations of FILE ("-": standard input) into the namespace /feed of a Parley server, each as a call of
 its own. What FILE is, its content says:
   JSON              a list of {"original": [["speaker", "text"], …]}, as ABCD's samples, or {"transcript": [{"speaker",
-                    "text"}, …]}, as Parley's snapshots
+                    "text"}, …]}, as Parley's snapshots; or a list of {"speaker", "text"}, one call
   WebVTT, SubRip, SBV
   JSON rows         {"speaker", "text", "is_final"?, "segment_id"?, …} in each row; from standard input they are sent
                     as they come, as one call that ends with the input

@@ -51,11 +51,15 @@ function readConversation(sample, index, problems) {
   };
 }
 
-/** A parsed JSON document: one conversation or a list of them. */
-export function parseSamples(document) {
+const hasText = (value) => typeof value?.text === "string";
+
+/** A parsed JSON document: one conversation or a list of them; or lines of one as the HTTP API takes them, a list or a single one. */
+export function parseSamples(document, id) {
   const problems = [];
   const conversations = [];
-  (Array.isArray(document) ? document : [document]).forEach((sample, i) => {
+  const list = Array.isArray(document) ? document : [document];
+  if (list.some(hasText)) return { conversations: [{ id, title: id, lines: readLines(list, lineOfUpdate, "", problems) }], problems };
+  list.forEach((sample, i) => {
     if (Array.isArray(sample?.original) || Array.isArray(sample?.transcript)) {
       conversations.push(readConversation(sample, i, problems));
     } else {
@@ -85,7 +89,7 @@ export function parseJsonRows(text, id) {
 /** True for a row that is a whole JSON object with a text. */
 export function isJsonLine(row) {
   try {
-    return typeof JSON.parse(row)?.text === "string";
+    return hasText(JSON.parse(row));
   } catch {
     return false;
   }
