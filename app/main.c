@@ -356,6 +356,18 @@ struct invocation {
     struct kit_command_line line;
 };
 
+/* The first word is a command, where it is no option. */
+static bool is_unknown_command(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-') return false;
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i].name)) return false;
+    fprintf(stderr, "parley: unknown command '%s' (allowed:", argv[1]);
+    for (int i = 0; i < COMMANDS; i++) fprintf(stderr, "%s %s", i ? "," : "", commands[i].name);
+    fputs("), from the command line\n", stderr);
+    return true;
+}
+
 static void read_command(struct invocation *run, int argc, char **argv, const char **rest)
 {
     memset(run, 0, sizeof *run);
@@ -411,6 +423,7 @@ int main(int argc, char **argv)
         kit_config_clear(&config);
         return EXIT_SUCCESS;
     }
+    if (is_unknown_command(argc, argv)) return EXIT_USAGE;
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of its write, not the end of the process */
     const char **rest = calloc((size_t)argc + 1, sizeof *rest);
     read_command(&run, argc, argv, rest);

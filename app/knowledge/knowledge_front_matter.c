@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <strings.h>
 #include <yaml.h>
 
 /* The line at the beginning of `rest` without its end; rest goes behind it. */
@@ -67,14 +68,20 @@ static void take_phrases(yaml_document_t *document, const yaml_node_t *value, st
         add_phrase(says, scalar(yaml_document_get_node(document, *item)));
 }
 
+/* Names of fields have small letters or, where a person wrote them, a capital one. */
+static bool is_name(struct eio_str text, const char *name)
+{
+    return text.n == strlen(name) && !strncasecmp(text.p, name, text.n);
+}
+
 static void take_values(yaml_document_t *document, const yaml_node_t *root, struct knowledge_front_matter *front)
 {
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
         struct eio_str name = scalar(yaml_document_get_node(document, pair->key)), text = scalar(value);
-        if (eio_str_is(name, "title") && text.n && !front->title.n)
+        if (is_name(name, "title") && text.n && !front->title.n)
             knowledge_text_append(&front->title, text.p, text.n);
-        if (eio_str_is(name, "says")) take_phrases(document, value, &front->says);
+        if (is_name(name, "says")) take_phrases(document, value, &front->says);
     }
 }
 
@@ -84,7 +91,7 @@ static void take_title_line(struct eio_str block, struct knowledge_text *title)
     static const char key[] = "title:";
     while (block.n) {
         struct eio_str line = next_line(&block);
-        if (line.n < sizeof key - 1 || memcmp(line.p, key, sizeof key - 1)) continue;
+        if (line.n < sizeof key - 1 || strncasecmp(line.p, key, sizeof key - 1)) continue;
         line.p += sizeof key - 1;
         line.n -= sizeof key - 1;
         line = knowledge_trim(line);
@@ -134,7 +141,7 @@ static void read_toml(struct eio_str block, struct knowledge_text *title)
     while (block.n) {
         struct eio_str line = knowledge_trim(next_line(&block));
         if (line.n && line.p[0] == '[') return;
-        if (line.n < 5 || memcmp(line.p, "title", 5)) continue;
+        if (line.n < 5 || strncasecmp(line.p, "title", 5)) continue;
         struct eio_str value = knowledge_trim((struct eio_str){line.p + 5, line.n - 5});
         if (!value.n || value.p[0] != '=') continue;
         value = knowledge_trim((struct eio_str){value.p + 1, value.n - 1});

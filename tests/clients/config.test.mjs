@@ -78,6 +78,13 @@ test("texts that cannot be used", { timeout: 10 * PATIENCE_MS }, async () => {
     await Promise.all(values.flatMap((value) => Array.isArray(value) ? [[name, value[0], value.slice(1)]] : [[name, value]]).map((one) => refused(...one)));
 });
 
+test("a word that is no command", { timeout: PATIENCE_MS }, async () => {
+  const { code, output } = await new Promise((done) => {
+    execFile(process.env.PARLEY, ["tokn", "--role", "feed"], { env: environment }, (error, out, err) => done({ code: error?.code ?? 0, output: out + err }));
+  });
+  assert.equal(code, 2, output);
+  assert.match(output, /^parley: unknown command 'tokn' \(allowed: serve, token, import-documents, .*mcp-client\), from the command line\n$/);
+});
 test("a pipe into which nobody writes is refused, and not waited for without end", { timeout: PATIENCE_MS }, async () => {
   await Promise.all(Object.entries({ ...FROM_PIPES, ...NOT_FROM_PIPES }).map(([name, besides]) => refused(name, PIPE, besides)));
   await refused("log_file", UNREAD);

@@ -124,6 +124,8 @@ static void front_matter_gives_the_title_and_no_text(void **state)
         "\xef\xbb\xbf---\r\ntags:\r\n  - a\r\ntitle: 'Returning an item' # really\r\n---\r\n",
         "+++\ntags = [\"a\"]\ntitle = \"Returning \\u0061n item\"\n[extra]\ntitle = \"other\"\n+++\n",
         "+++\ntitle = 'Returning an item'\n+++\n",
+        "---\nTitle: Returning an item\nAuthor: x\n---\n",
+        "+++\nTitle = 'Returning an item'\n+++\n",
         "---  \ntitle: >\n  Returning\n  an item\ndescription: |\n  # no heading\n---\n",
     };
     char text[512];
@@ -137,6 +139,7 @@ static void front_matter_gives_the_title_and_no_text(void **state)
     }
     /* A plain value with a colon is no YAML, but written everywhere. */
     assert_titles("---\ntitle: Billing: an overview\n---\na\n", "Billing: an overview");
+    assert_titles("---\nTitle: Billing: an overview\n---\na\n", "Billing: an overview");
     assert_titles("---\n---\na\n", "guide");
     assert_titles("---\n# only a comment\n---\na\n", "guide");
 }
