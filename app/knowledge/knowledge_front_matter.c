@@ -79,8 +79,7 @@ static void take_values(yaml_document_t *document, const yaml_node_t *root, stru
     for (yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top; pair++) {
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
         struct eio_str name = scalar(yaml_document_get_node(document, pair->key)), text = scalar(value);
-        if (is_name(name, "title") && text.n && !front->title.n)
-            knowledge_text_append(&front->title, text.p, text.n);
+        if (is_name(name, "title") && text.n && !front->title.n) knowledge_text_append(&front->title, text.p, text.n);
         if (is_name(name, "says")) take_phrases(document, value, &front->says);
     }
 }
