@@ -227,6 +227,56 @@ static void a_page_to_visit_first_is_shown_and_the_call_made_again(void **state)
     assert_int_equal(fake_count("tools/call"), 2);
 }
 
+static void serve_pages(struct fake_request *request)
+{
+    t.step = 0;
+    serve_page(request);
+}
+
+static void pages_are_shown_again_but_not_for_ever(void **state)
+{
+    (void)state;
+    t.era = MCP_LEGACY;
+    start_listed(serve_pages);
+    call_tool();
+    for (size_t round = 1; round <= t.config.rounds_max; round++) {
+        TURN_UNTIL(t.asked == round);
+        resume_with("{\"page-1\":{\"action\":\"accept\"}}");
+    }
+    TURN_UNTIL(t.done);
+    assert_non_null(strstr(t.error, "again and again"));
+    assert_int_equal(t.asked, t.config.rounds_max);
+}
+
+static void serve_many_questions(struct fake_request *request)
+{
+    char text[4096];
+    size_t n = 0;
+    if (strcmp(request->method, "tools/call")) {
+        serve_basics(request);
+        return;
+    }
+    for (int id = 0; id < 5; id++)
+        n += (size_t)snprintf(
+            text + n, sizeof text - n,
+            "data: {\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"elicitation/create\",\"params\":{" FORM "}}\n\n", id);
+    t.stream = request;
+    fake_stream(request, text);
+}
+
+static void a_call_of_the_older_era_asks_only_so_much(void **state)
+{
+    (void)state;
+    t.era = MCP_LEGACY;
+    start_listed(serve_many_questions);
+    call_tool();
+    TURN_UNTIL(fake_count("answer"));
+    assert_int_equal(t.asked, t.config.rounds_max);
+    const json_t *error = json_object_get(fake_last("answer")->body, "error");
+    assert_string_equal(json_string_value(json_object_get(error, "message")), "too many questions");
+    mcp_calls_cancel(t.mcp);
+}
+
 static void serve_bad_question(struct fake_request *request)
 {
     static const char *const bad[] = {
@@ -283,6 +333,8 @@ int main(void)
         CASE(answers_that_do_not_fit_are_refused),
         CASE(a_state_without_questions_is_sent_back_at_once_but_not_for_ever),
         CASE(a_page_to_visit_first_is_shown_and_the_call_made_again),
+        CASE(pages_are_shown_again_but_not_for_ever),
+        CASE(a_call_of_the_older_era_asks_only_so_much),
         CASE(questions_that_cannot_be_shown_fail_the_call),
         CASE(a_cancelled_call_of_the_older_era_is_reported),
     };

@@ -91,6 +91,24 @@ static void a_stream_that_broke_off_stands_again_and_the_list_is_read_again(void
     TURN_UNTIL(is_known("peer_later"));
 }
 
+/* A wait is doubled each time, up to a limit. */
+static void waits_for_a_server_have_a_limit(void **state)
+{
+    (void)state;
+    t.era = MCP_LEGACY;
+    t.config.retry_max_ms = 1500;
+    start_listed(serve_changing);
+    TURN_UNTIL(fake_count("GET") == 1);
+    fake_end(t.stream);
+    TURN_UNTIL(eio_timer_running(&t.mcp->servers->sessions->listener.timer));
+    assert_int_equal(t.mcp->servers->sessions->listener.delay_ms, 1500);
+    mcp_free(t.mcp);
+    t.is_public = true; /* it cannot be reached */
+    t.mcp = make_client();
+    TURN_UNTIL(eio_timer_running(&t.mcp->servers->retry_timer));
+    assert_int_equal(t.mcp->servers->retry_ms, 1500);
+}
+
 static void serve_with_ttl(struct fake_request *request)
 {
     bool is_first = fake_count("tools/list") < 2;
@@ -263,6 +281,7 @@ int main(void)
         CASE(a_list_that_has_changed_is_read_again_in_the_older_era),
         CASE(a_list_that_has_changed_is_read_again_in_the_newer_era),
         CASE(a_stream_that_broke_off_stands_again_and_the_list_is_read_again),
+        CASE(waits_for_a_server_have_a_limit),
         CASE(a_list_is_good_for_its_ttl),
         CASE(without_a_ttl_a_list_is_good_until_the_server_says_otherwise),
         CASE(a_users_session_ends_when_it_is_idle),

@@ -91,6 +91,7 @@ static void silence_leads_to_the_older_era_too(void **state)
 {
     (void)state;
     t.config.probe_timeout_ms = 50;
+    t.config.idle_timeout_ms = t.config.call_timeout_ms = 3600000;
     start_listed(serve_silence);
     assert_int_equal(t.mcp->servers->era, MCP_LEGACY);
 }
@@ -544,6 +545,34 @@ static void one_user_has_a_share_of_the_calls(void **state)
     mcp_calls_cancel(t.mcp);
 }
 
+static void the_calls_of_a_server_have_a_limit(void **state)
+{
+    (void)state;
+    t.config.calls_max = 2;
+    start_listed(serve_simply);
+    call_tool();
+    call_tool();
+    call_and_wait();
+    assert_int_equal(t.code, 503);
+    assert_non_null(strstr(t.error, "too many calls of it are under way"));
+    assert_int_equal(t.mcp->counters.refused, 1);
+    mcp_calls_cancel(t.mcp);
+}
+
+static void a_long_text_is_cut(void **state)
+{
+    static char answer[900] = "{\"content\":[{\"type\":\"text\",\"text\":\"";
+    (void)state;
+    memset(answer + strlen(answer), 'x', 800);
+    strcat(answer, "\"}]}");
+    t.config.text_max_bytes = 300;
+    t.call_answer = answer;
+    start_listed(serve_simply);
+    call_and_wait();
+    assert_true(t.ok);
+    assert_true(strlen(t.text) > 200 && strlen(t.text) < 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +598,8 @@ int main(void)
         CASE(what_is_too_large_or_leads_elsewhere_fails_the_call),
         CASE(a_private_address_must_be_configured),
         CASE(one_user_has_a_share_of_the_calls),
+        CASE(the_calls_of_a_server_have_a_limit),
+        CASE(a_long_text_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -217,6 +217,37 @@ static void a_wait_that_is_too_long_is_not_waited_for(void **state)
     assert_int_equal(f.llm->numbers.hits[LLM_LIMIT_WAIT], 1);
 }
 
+/* An hour is more than the limit allows, a moment is not. */
+static void the_longest_wait_is_an_option(void **state)
+{
+    static const char *const words[] = {"--models-retry-wait-max-ms", "30", NULL};
+    static const struct upstream_script script[] = {
+        {"503 Busy\r\nRetry-After-Ms: 20\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES},
+        {"503 Busy\r\nRetry-After-Ms: 40\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES},
+        GOOD};
+    (void)state;
+    open_models(1, words);
+    check(script, NULL, "wait\nfailure 503 the model is overloaded; try again later\n");
+    assert_int_equal(f.llm->numbers.hits[LLM_LIMIT_WAIT], 1);
+}
+
+/* Each failure doubles the rest, up to a limit. */
+static void a_rest_has_a_limit(void **state)
+{
+    static const char *const words[] = {"--models-rest-ms", "1000", "--models-rest-max-ms", "3000", NULL};
+    static const struct upstream_script bad[] = {{"401 No\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES},
+                                                 {"401 No\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES},
+                                                 {"401 No\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES}};
+    static const uint64_t rests[] = {1000, 2000, 3000};
+    (void)state;
+    open_models(1, words);
+    for (size_t i = 0; i < 3; i++) {
+        f.llm->providers->list[0].rests_until_ms = 0;
+        check(bad, NULL, "failure 502 the model is not available\n");
+        assert_int_equal(f.llm->providers->list[0].rest_ms, rests[i]);
+    }
+}
+
 static void an_empty_quota_and_a_bad_key_go_to_the_next_at_once(void **state)
 {
     static const struct upstream_script quota[] = {{"429 No\r\n" ERROR_FIELDS,
@@ -362,6 +393,61 @@ static void a_flood_is_cut_off(void **state)
     llm_wait(&seen);
     assert_string_equal(seen.log, "failure 502 the model's answer is too large\n");
     assert_int_equal(f.llm->numbers.hits[LLM_LIMIT_SIZE], 2);
+}
+
+#define CALL(arguments)                                                                                        \
+    CHUNK("{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"" arguments \
+          "\"}}]}",                                                                                            \
+          "null")
+#define ITEMS10 "1,1,1,1,1,1,1,1,1,1,"
+#define ITEMS60 ITEMS10 ITEMS10 ITEMS10 ITEMS10 ITEMS10 ITEMS10
+#define BYTES60 "012345678901234567890123456789012345678901234567890123456789"
+#define BYTES300 BYTES60 BYTES60 BYTES60 BYTES60 BYTES60
+
+/* What one answer may hold: above each of these options it is too large, just below it is not. */
+static void each_limit_of_an_answer_is_an_option(void **state)
+{
+    static const struct {
+        const char *option, *value, *reason;
+        struct upstream_script script;
+    } rows[] = {
+        {"--models-calls-max",
+         "1",
+         "calls too many tools (limit: 1)",
+         {NULL,
+          CALL("{}") CHUNK(
+              "{\"tool_calls\":[{\"index\":1,\"id\":\"b\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}", "null"),
+          UPSTREAM_CLOSES}},
+        {"--models-args-max-bytes",
+         "256",
+         "the arguments of a call pass 256 bytes",
+         {NULL, CALL("{\\\"x\\\":\\\"" BYTES300), UPSTREAM_CLOSES}},
+        {"--models-event-max-bytes",
+         "1024",
+         "an event of the stream passes 1024 bytes",
+         {NULL, "data: {\"x\":\"" BYTES300 BYTES300 BYTES300 BYTES300 "\"}\n\n", UPSTREAM_CLOSES}},
+        {"--models-values-max",
+         "100",
+         "an event of the stream has more than 100 values",
+         {NULL, "data: {\"x\":[" ITEMS60 ITEMS60 "1]}\n\n", UPSTREAM_CLOSES}},
+        {"--models-values-max",
+         "100",
+         "the arguments of a call have more than 100 values",
+         {NULL, CALL("{\\\"x\\\":[" ITEMS60 ITEMS60 "1]}") CHUNK("{}", "\"tool_calls\"") DONE, UPSTREAM_CLOSES}},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *const words[] = {"--models-retries", "0", rows[i].option, rows[i].value, NULL};
+        if (i) llm_fixture_tear_down(state), llm_fixture_set_up(state);
+        open_models(1, words);
+        f.upstream[0].scripts = &rows[i].script;
+        ask();
+        llm_wait(&seen);
+        assert_non_null(strstr(seen.log, "failure 502 the model's answer is too large\n"));
+        char *log = fixture_read(f.log_path);
+        if (!strstr(log, rows[i].reason)) fail_msg("%s: %s", rows[i].option, log);
+        free(log);
+    }
 }
 
 static void other_nonsense_is_an_error_of_its_own(void **state)
@@ -589,8 +675,10 @@ int main(void)
         TEST(what_may_pass_is_tried_again),
         TEST(the_server_decides_whether_to_try_again),
         TEST(a_wait_that_is_too_long_is_not_waited_for),
+        TEST(the_longest_wait_is_an_option),
         TEST(an_empty_quota_and_a_bad_key_go_to_the_next_at_once),
         TEST(a_provider_that_failed_rests),
+        TEST(a_rest_has_a_limit),
         TEST(one_bad_request_does_not_make_it_rest),
         TEST(answers_that_fail_together_are_one_failure),
         TEST(after_the_first_token_there_is_no_other_try),
@@ -598,6 +686,7 @@ int main(void)
         TEST(silence_has_an_end),
         TEST(comments_do_not_keep_it_alive_for_ever),
         TEST(a_flood_is_cut_off),
+        TEST(each_limit_of_an_answer_is_an_option),
         TEST(other_nonsense_is_an_error_of_its_own),
         TEST(who_does_not_listen_is_unreachable),
         TEST(a_cancelled_answer_ends_the_request),
