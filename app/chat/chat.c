@@ -16,6 +16,9 @@
 static const struct kit_metric metric_rows[] = {
     KIT_COUNTER_ROW("chat_entries_total", counters.entries, "Entries of chats' logs sent."),
     KIT_COUNTER_ROW("chat_replays_total", counters.replays, "Reads of chats' logs for who came back, or missed some."),
+    KIT_COUNTER_ROW("chat_replays_full_total", counters.replays_full,
+                    "Entries that came while somebody read the log and passed replay_entries_max or replay_bytes_max; "
+                    "they were read again."),
     KIT_COUNTER_ROW("chat_sessions_total", counters.sessions, "session.init events answered."),
     KIT_COUNTER_ROW("chat_messages_total", counters.messages, "Messages of users stored."),
     KIT_COUNTER_ROW("chat_turns_done_total", counters.turns_done, "Answers that were completed."),

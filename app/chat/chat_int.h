@@ -33,7 +33,7 @@ struct chat_listener;
 struct chat_row;
 
 struct chat_counters {
-    uint64_t entries, replays, sessions, messages, tool_calls, questions;
+    uint64_t entries, replays, replays_full, sessions, messages, tool_calls, questions;
     uint64_t turns_done, turns_stopped, turns_failed, turns_interrupted, turn_limits;
     uint64_t refused_turns, refused_listeners, deleted, reminders;
     uint64_t refused_questions, refused_queued, refused_full, refused_chats, refused_texts, refused_exports;

@@ -208,6 +208,7 @@ static void keep_entry(struct chat_room *room, const struct chat_entry *entry)
     bool fits = room->kept_count < config->replay_entries_max &&
                 room->kept_bytes + entry->payload.n <= config->replay_bytes_max;
     struct kept *kept = fits ? malloc(sizeof *kept + entry->payload.n + 1) : NULL;
+    if (!fits) room->chat->counters.replays_full++;
     if (!kept) return;
     *kept = (struct kept){.seq = entry->seq, .size = entry->payload.n};
     snprintf(kept->event, sizeof kept->event, "%s", entry->event);

@@ -230,6 +230,37 @@ for (const [option, value] of [["--replay-entries-max", "2"], ["--replay-bytes-m
     assert.ok(await metric("store_reads_total") - before >= 8, "it was read in parts");
   });
 
+for (const [option, value] of [["--replay-entries-max", "2"], ["--replay-bytes-max", "1024"]])
+  test(`what comes while somebody reads a log is kept for them up to a limit, and read again above: ${option}`, async () => {
+    script = () => ["y".repeat(400)];
+    const ann = await begin(option, value);
+    for (let i = 0; i < 8; i++) await ann.say(`m${i}`, `text ${i}`);
+    assert.equal(await metric("chat_replays_full_total"), 0);
+    const stop = gate();
+    script = () => (async function* () {
+      for (let ended = false; !ended;) {
+        yield "z".repeat(400);
+        ended = await Promise.race([stop.promise.then(() => true), new Promise((resolve) => { setTimeout(resolve, 10); })]);
+      }
+    })();
+    await ann.must("chat.message", { id: "long", content: "x" });
+    const tabs = [];
+    await until(async () => { // side by side, until an entry comes meanwhile that does not fit
+      const more = Array.from({ length: 8 }, () => new ChatClient(parley.url, sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 })));
+      clients.push(...more);
+      tabs.push(...more);
+      for (const tab of more) await tab.ready;
+      await Promise.all(more.map((tab) => tab.open({ chat_id: ann.chatId, since_seq: 0 })));
+      return await metric("chat_replays_full_total") > 0;
+    }, "an entry that does not fit");
+    stop.open();
+    const { seq } = await ann.end("long");
+    for (const tab of tabs) {
+      await until(() => tab.log.at(-1)?.seq === seq, "the log");
+      assert.deepEqual(tab.log, ann.log);
+    }
+  });
+
 test("a session ends when nobody has said anything for so long; the next message has another", async () => {
   script = () => ["re"];
   const ann = await begin("--session-idle-s", "1");

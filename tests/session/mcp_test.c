@@ -559,6 +559,44 @@ static void the_calls_of_a_server_have_a_limit(void **state)
     mcp_calls_cancel(t.mcp);
 }
 
+/* Pages of four tools each, for ever. */
+static void serve_pages_of_tools(struct fake_request *request)
+{
+    char text[1024];
+    size_t n = 0, page = t.step;
+    if (strcmp(request->method, "tools/list")) {
+        serve_basics(request);
+        return;
+    }
+    t.step++;
+    for (size_t i = 0; i < 4; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s{\"name\":\"t%zu\",\"inputSchema\":{\"type\":\"object\"}}",
+                              i ? "," : "{\"tools\":[", page * 4 + i);
+    snprintf(text + n, sizeof text - n, "],\"nextCursor\":\"%zu\"}", page);
+    fake_json(request, fake_result(request, text));
+}
+
+static void the_tools_of_a_server_have_a_limit(void **state)
+{
+    (void)state;
+    t.config.tools_max = 6;
+    start_listed(serve_pages_of_tools);
+    assert_int_equal(t.mcp->servers->tools.count, 6);
+    assert_int_equal(t.mcp->counters.tools_dropped, 2);
+    assert_int_equal(fake_count("tools/list"), 2);
+}
+
+static void the_tools_of_a_server_have_a_limit_of_bytes(void **state)
+{
+    static const char tool[] = "{\"name\":\"t0\",\"inputSchema\":{\"type\":\"object\"}}";
+    (void)state;
+    t.config.tools_max = 10;
+    t.config.tools_max_bytes = 3 * (sizeof tool - 1);
+    start_client(serve_pages_of_tools);
+    TURN_UNTIL(t.mcp->counters.tools_dropped >= 5);
+    assert_true(t.mcp->servers->listing.found.count <= 3);
+}
+
 static void a_long_text_is_cut(void **state)
 {
     static char answer[900] = "{\"content\":[{\"type\":\"text\",\"text\":\"";
@@ -599,6 +637,8 @@ int main(void)
         CASE(a_private_address_must_be_configured),
         CASE(one_user_has_a_share_of_the_calls),
         CASE(the_calls_of_a_server_have_a_limit),
+        CASE(the_tools_of_a_server_have_a_limit),
+        CASE(the_tools_of_a_server_have_a_limit_of_bytes),
         CASE(a_long_text_is_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,17 @@ static void the_longest_wait_is_an_option(void **state)
     assert_int_equal(f.llm->numbers.hits[LLM_LIMIT_WAIT], 1);
 }
 
+/* The time for an answer has room for its tries, and for the waits between them. */
+static void a_wait_beyond_the_answers_time_is_not_begun(void **state)
+{
+    static const char *const words[] = {"--models-timeout-ms", "1000", NULL};
+    static const struct upstream_script script[] = {
+        {"503 Busy\r\nRetry-After-Ms: 2000\r\n" ERROR_FIELDS, "{}", UPSTREAM_CLOSES}, GOOD};
+    (void)state;
+    open_models(1, words);
+    check(script, NULL, "failure 503 the model is overloaded; try again later\n");
+}
+
 /* Each failure doubles the rest, up to a limit. */
 static void a_rest_has_a_limit(void **state)
 {
@@ -373,6 +384,49 @@ static void comments_do_not_keep_it_alive_for_ever(void **state)
     (void)state;
     open_models(1, quick);
     check(script, NULL, "failure 504 the model did not answer in time\n");
+}
+
+/* Each time alone: the others are too long to help. */
+static void each_time_is_a_limit_of_its_own(void **state)
+{
+    static const struct {
+        const char *option, *value, *wanted;
+        struct upstream_script script;
+    } rows[] = {
+        {"--models-start-timeout-ms",
+         "150",
+         "failure 504 the model did not answer in time\n",
+         {NULL, "", UPSTREAM_STAYS}},
+        {"--models-idle-timeout-ms",
+         "100",
+         "text Hello\nfailure 504 the model did not answer in time\n",
+         {NULL, HELLO, UPSTREAM_STAYS}},
+        {"--models-timeout-ms", "1000", "failure 504 the model did not answer in time\n", {NULL, "", UPSTREAM_DRIPS}},
+    };
+    static const char *const times[] = {"--models-start-timeout-ms", "--models-idle-timeout-ms", "--models-timeout-ms"};
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        const char *words[] = {times[0], "3600000", times[1], "3600000", times[2], "3600000", NULL};
+        words[2 * i + 1] = rows[i].value;
+        if (i) llm_fixture_tear_down(state), llm_fixture_set_up(state);
+        open_models(1, words);
+        check(&rows[i].script, NULL, rows[i].wanted);
+    }
+}
+
+/* The time for one try may be shorter than that for the answer. */
+static void a_provider_may_have_its_own_time(void **state)
+{
+    static const struct upstream_script drips[] = {{NULL, "", UPSTREAM_DRIPS}}, good[] = {GOOD};
+    char text[512];
+    (void)state;
+    snprintf(
+        text, sizeof text,
+        "{\"providers\":[{\"id\":\"p0\",\"base_url\":\"http://127.0.0.1:%u/v1\",\"model\":\"m\",\"timeout_ms\":1000},"
+        "{\"id\":\"p1\",\"base_url\":\"http://127.0.0.1:%u/v1\",\"model\":\"m\"}]}",
+        f.upstream[0].port, f.upstream[1].port);
+    llm_fixture_open(text, no_words);
+    check(drips, good, GOOD_LOG "p1\n");
 }
 
 static void a_flood_is_cut_off(void **state)
@@ -677,6 +731,7 @@ int main(void)
         TEST(a_wait_that_is_too_long_is_not_waited_for),
         TEST(the_longest_wait_is_an_option),
         TEST(an_empty_quota_and_a_bad_key_go_to_the_next_at_once),
+        TEST(a_wait_beyond_the_answers_time_is_not_begun),
         TEST(a_provider_that_failed_rests),
         TEST(a_rest_has_a_limit),
         TEST(one_bad_request_does_not_make_it_rest),
@@ -685,6 +740,8 @@ int main(void)
         TEST(an_answer_that_is_whole_is_not_spoilt_by_its_connection),
         TEST(silence_has_an_end),
         TEST(comments_do_not_keep_it_alive_for_ever),
+        TEST(each_time_is_a_limit_of_its_own),
+        TEST(a_provider_may_have_its_own_time),
         TEST(a_flood_is_cut_off),
         TEST(each_limit_of_an_answer_is_an_option),
         TEST(other_nonsense_is_an_error_of_its_own),
