@@ -55,6 +55,10 @@ test("the teaching page welcomes, teaches a topic piece by piece, and goes on wi
   assert.notEqual(second, first);
   assert.match(await teach("How do I recover a password?"), /Source: Recover Password[^]*Back to our topic/);
   await lesson.locator("#lesson", { hasText: "Mode: answering · Topic: Product Defect" }).waitFor();
+  const source = taught(lesson).last().locator("details").filter({ hasText: "Recover Password" }).first();
+  await source.locator("summary").press("Enter");
+  await source.locator("blockquote").filter({ hasText: /\S/ }).waitFor();
+  await source.locator("summary").press("Enter");
   assert.match(await teach("continue"), /Refund Status/);
   await checkWithAxe(lesson, "lesson");
 });

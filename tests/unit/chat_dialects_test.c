@@ -372,6 +372,26 @@ TEST(teaching, messages_of_the_design)
     end();
 }
 
+/* Beyond the design: a client that knows it can open the passages; the response without any is the design's. */
+TEST(teaching, a_response_has_its_sources)
+{
+    begin(&chat_teaching);
+    for (int i = 0; i < 2; i++)
+        hear("chat.source", 3 + i,
+             "{\"doc_id\":\"d1\",\"title\":\"India\",\"excerpt\":\"In 1947\",\"ref_id\":\"m\",\"seq\":3}");
+    hear("chat.done", 5, "{\"final_text\":\"1947.\",\"is_complete\":true,\"ref_id\":\"m\",\"seq\":5}");
+    exact("{\"type\":\"response\",\"response\":\"1947.\",\"mode\":\"chat\",\"current_topic\":null,\"sources\":[{\"doc_"
+          "id\":"
+          "\"d1\",\"title\":\"India\",\"excerpt\":\"In 1947\"},{\"doc_id\":\"d1\",\"title\":\"India\",\"excerpt\":\"In "
+          "1947\"}],"
+          "\"timestamp\":\"2025-11-21T10:30:00.000Z\"}");
+    hear("chat.done", 6, "{\"final_text\":\"More.\",\"is_complete\":true,\"ref_id\":\"m\",\"seq\":6}");
+    exact("{\"type\":\"response\",\"response\":\"More.\",\"mode\":\"chat\",\"current_topic\":null,"
+          "\"timestamp\":\"2025-11-21T10:30:00.000Z\"}");
+    hear("chat.source", 7, "{\"doc_id\":\"d1\",\"title\":\"India\",\"excerpt\":\"In 1947\",\"seq\":7}");
+    end();
+}
+
 TEST(teaching, errors_and_questions)
 {
     begin(&chat_teaching);

@@ -245,5 +245,6 @@ void chat_voice_hear(struct chat_voice *voice, const struct chat_entry *entry)
 void chat_voice_clear(struct chat_voice *voice)
 {
     forget_question(&voice->question);
+    if (voice->source_count) sio_builder_clear(&voice->sources);
     memset(voice, 0, sizeof *voice);
 }

@@ -45,12 +45,14 @@ struct chat_question_open {
 struct chat_voice {
     char session_id[KIT_ID_SIZE]; /* of the orchestrator; in `tree` the chat's id, by which a client comes back */
     char chat_id[KIT_ID_SIZE], intent_id[KIT_ID_SIZE], connection_id[KIT_ID_SIZE];
-    char zone[KIT_ZONE_SIZE];  /* the user's; "": the server's */
-    bool has_followed_up;      /* widget: the step before a question was there */
-    char own_id[KIT_ID_SIZE];  /* of the message that this client sent last */
-    bool with_seq;             /* typed: the client counts */
-    bool tree_only;            /* tree: nothing but the tree */
-    char mode[32], topic[128]; /* teaching */
+    char zone[KIT_ZONE_SIZE];   /* the user's; "": the server's */
+    bool has_followed_up;       /* widget: the step before a question was there */
+    char own_id[KIT_ID_SIZE];   /* of the message that this client sent last */
+    bool with_seq;              /* typed: the client counts */
+    bool tree_only;             /* tree: nothing but the tree */
+    char mode[32], topic[128];  /* teaching */
+    struct sio_builder sources; /* teaching: what the next response stands on, as JSON; if there are any */
+    unsigned source_count;
     struct chat_question_open question;
     int64_t now_ms; /* Unix time, set by the caller before each call */
 };

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define SOURCES_MAX 8 /* of one response */
+
 static int read_teaching(const struct chat_voice *voice, const json_t *message, struct chat_wish *wish,
                          struct kit_failure *failure)
 {
@@ -22,6 +24,34 @@ static int read_teaching(const struct chat_voice *voice, const json_t *message, 
     return wish->payload ? 0 : kit_fail(failure, 503, NULL, "out of memory");
 }
 
+/* What the response stands on: each document with the passage, so that a client can open it. */
+static void hear_source(struct chat_voice *voice, struct eio_str payload)
+{
+    static const char *const names[] = {"doc_id", "title", "excerpt"};
+    struct sio_builder *json = &voice->sources;
+    if (voice->source_count == SOURCES_MAX) return;
+    if (!voice->source_count) sio_builder_init(json), sio_builder_open(json);
+    sio_builder_put(json, voice->source_count++ ? ",{" : "[{");
+    for (size_t i = 0; i < 3; i++) {
+        struct eio_str value = chat_field(payload, names[i]);
+        sio_builder_put(json, i ? ",\"" : "\"");
+        sio_builder_put(json, names[i]);
+        sio_builder_put(json, "\":");
+        sio_builder_put_slice(json, sio_args_none(), value.n ? value : eio_str("\"\""));
+    }
+    sio_builder_put(json, "}");
+}
+
+static void put_sources(struct chat_voice *voice, struct chat_out *out)
+{
+    if (!voice->source_count) return;
+    sio_builder_put(&voice->sources, "]");
+    if (!voice->sources.error)
+        chat_out_json(out, "sources", (struct eio_str){voice->sources.json, voice->sources.size});
+    sio_builder_clear(&voice->sources);
+    voice->source_count = 0;
+}
+
 static void put_response(struct chat_voice *voice, struct eio_str text, struct chat_out *out)
 {
     chat_out_begin(out, "response");
@@ -31,6 +61,7 @@ static void put_response(struct chat_voice *voice, struct eio_str text, struct c
         chat_out_text(out, "current_topic", voice->topic);
     else
         chat_out_json(out, "current_topic", eio_str("null"));
+    put_sources(voice, out);
     chat_out_time(out, "timestamp", voice->now_ms);
     chat_out_end(out);
 }
@@ -63,6 +94,7 @@ static void put_entry(struct chat_voice *voice, const struct chat_entry *entry, 
 {
     struct eio_str payload = entry->payload;
     if (!strcmp(entry->event, "tool.end")) hear_lesson(voice, chat_field(payload, "result"));
+    if (!strcmp(entry->event, "chat.source")) hear_source(voice, payload);
     if (!strcmp(entry->event, "chat.done")) put_response(voice, chat_field(payload, "final_text"), out);
     if (!strcmp(entry->event, "elicitation.start")) put_response(voice, chat_field(payload, "message"), out);
     if (!strcmp(entry->event, "reminder.due")) put_response(voice, chat_field(payload, "text"), out);

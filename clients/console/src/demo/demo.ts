@@ -1,13 +1,19 @@
 // The teaching demo: a page on a plain WebSocket, without any library. {type:"message", content} goes out; what comes is
-// {type:"response", response, mode, current_topic, timestamp}. Each connection is a lesson of its own: one that comes
+// {type:"response", response, mode, current_topic, timestamp, sources?}. Each connection is a lesson of its own: one that comes
 // after a lost one begins with a welcome.
 import "../fonts.css";
 import "../styles.css";
 import { keep, recall } from "../lib/storage.js";
 
+interface Source {
+  doc_id: string;
+  title: string;
+  excerpt: string;
+}
 interface Said {
   type: string;
   response?: string;
+  sources?: Source[];
   mode?: string;
   current_topic?: string;
   error?: { message?: string };
@@ -51,12 +57,24 @@ function strong(text: string): Array<string | HTMLElement> {
   });
 }
 
-function show(who: "you" | "teacher" | "problem", text: string): void {
+/** A title that opens the passage. */
+function passage(source: Source): HTMLElement {
+  const [details, summary, quote] = [document.createElement("details"), document.createElement("summary"), document.createElement("blockquote")];
+  details.className = "mt-2 rounded-lg border border-line bg-surface text-[13.5px]";
+  summary.className = "flex min-h-9 cursor-pointer items-center px-3 font-medium text-soft hover:text-ink pointer-coarse:min-h-11";
+  quote.className = "border-t border-line px-3 py-2 whitespace-pre-wrap";
+  summary.textContent = `Passage of “${source.title}”`;
+  quote.append(...strong(source.excerpt));
+  details.append(summary, quote);
+  return details;
+}
+
+function show(who: "you" | "teacher" | "problem", text: string, sources: Source[] = []): void {
   const row = document.createElement("li");
   row.dataset.who = who;
   row.className = who === "you" ? "max-w-[85%] justify-self-end rounded-2xl rounded-br-md bg-accent-wash px-4 py-2.5 whitespace-pre-wrap"
     : who === "problem" ? "rounded-lg bg-bad-wash px-3 py-2 text-bad" : "text-[15px] leading-6 whitespace-pre-wrap";
-  row.append(...(who === "teacher" ? strong(text) : [text]));
+  row.append(...(who === "teacher" ? strong(text) : [text]), ...sources.map(passage));
   list.append(row);
   if (who === "you") log.scrollTo({ top: log.scrollHeight });
   else row.scrollIntoView({ block: "nearest" });
@@ -71,7 +89,7 @@ function say(text: string): void {
 
 function take(said: Said): void {
   if (said.type === "response") {
-    show("teacher", said.response ?? "");
+    show("teacher", said.response ?? "", said.sources);
     lesson.textContent = [said.mode && `Mode: ${said.mode}`, said.current_topic && `Topic: ${said.current_topic}`].filter(Boolean).join(" · ");
     const next = isWelcomed && script.shift();
     isWelcomed = true;
