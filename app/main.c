@@ -4,6 +4,7 @@
 #include "app_expand.h"
 
 #include "kit_auth.h"
+#include "kit_sandbox.h"
 #include "knowledge.h"
 #include "mcp.h"
 #include "node_listen.h"
@@ -243,6 +244,7 @@ static int serve(const struct kit_config *config)
     }
     kit_config_each_exposed(config, warn_exposed);
     kit_store_each_open_file(config, warn_open_file);
+    if (kit_sandbox_enter(config, error, sizeof error)) return fail_start(error);
     int status = config->workers > 1 ? serve_many(config) : serve_one(config, NULL);
     kit_log(EIO_LOG_INFO, "stopped", NULL);
     kit_log_close();

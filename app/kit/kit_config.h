@@ -29,6 +29,8 @@ struct kit_config {
     const char *unix_socket_mode, *unix_socket_owner;
     bool has_operators; /* they have listeners of their own */
     uint32_t drain_timeout_ms, drain_clients_per_second;
+    int sandbox; /* enum kit_sandbox */
+    const char *sandbox_paths;
     bool serve_client;
     uint32_t workers;
     uint32_t worker_restart_max_ms;

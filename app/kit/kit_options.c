@@ -1,6 +1,7 @@
 /* The kit's own options: names, defaults, ranges, help. Adding one is adding a row here and a field in struct
  * kit_config; the command line, the environment, the file and the documentation follow. */
 #include "kit_listen.h"
+#include "kit_sandbox.h"
 #include "kit_options.h"
 #include "kit_store.h"
 
@@ -15,6 +16,8 @@
 static const struct kit_choice levels[] = {
     {"error", EIO_LOG_ERROR}, {"warn", EIO_LOG_WARN}, {"info", EIO_LOG_INFO}, {"debug", EIO_LOG_DEBUG}, {NULL, 0}};
 static const struct kit_choice formats[] = {{"text", KIT_LOG_TEXT}, {"json", KIT_LOG_JSON}, {NULL, 0}};
+static const struct kit_choice sandboxes[] = {
+    {"off", KIT_SANDBOX_OFF}, {"try", KIT_SANDBOX_TRY}, {"on", KIT_SANDBOX_ON}, {NULL, 0}};
 static const struct kit_choice syncs[] = {{"full", KIT_SYNC_FULL}, {"normal", KIT_SYNC_NORMAL}, {NULL, 0}};
 static const struct kit_choice algorithms[] = {{"HS256", KIT_JWT_HS256}, {"EdDSA", KIT_JWT_EDDSA}, {NULL, 0}};
 static const struct kit_choice parsers[] = {
@@ -162,6 +165,11 @@ static const struct kit_option options[] = {
                     "permissions of UNIX sockets, octal"),
     KIT_CHECKED_ROW("unix_socket_owner", unix_socket_owner, "", check_owner, "Server",
                     "`USER`, `USER:GROUP` or `:GROUP` of UNIX sockets; empty: the server's own"),
+    KIT_CHOICE_ROW("sandbox", sandbox, "off", sandboxes, "Server",
+                   "let the server open its data, files that the configuration names and what libraries need, and "
+                   "run no programs (Landlock, seccomp); on: the start fails where the kernel cannot; try: it warns"),
+    KIT_TEXT_ROW("sandbox_paths", sandbox_paths, "", "Server",
+                 "more files and folders that it may read there, with commas between"),
     KIT_BOOL_ROW("demo", demo, "false", "Server",
                  "play an embedded conversation in a loop and issue tokens at /demo/token"),
     KIT_U32_ROW("drain_timeout_ms", drain_timeout_ms, "10000", 0, KIT_DAY_MS, "Server",

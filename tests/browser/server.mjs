@@ -12,6 +12,8 @@ const guidelines = fileURLToPath(new URL("../../app/demo/guidelines.json", impor
 
 // PARLEY_* in the environment configures the server; a test's server is nobody's but the test's.
 export const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PARLEY_")));
+// All servers of a suite in their sandbox.
+if (process.env.TEST_SANDBOX) environment.PARLEY_SANDBOX = process.env.TEST_SANDBOX;
 
 function binary() {
   const path = process.env.TEST_PARLEY;

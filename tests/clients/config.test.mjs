@@ -51,7 +51,7 @@ const NOT_FROM_PIPES = {
   alert_rules: [], admin_password_file: [],
 };
 // Any text will do.
-const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "redis_tls_name", "cluster_channel_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token"];
+const FREE = ["redis_key_prefix", "redis_sessions_key", "redis_session_prefix", "redis_tls_name", "cluster_channel_prefix", "jwt_issuer", "jwt_audience", "embeddings_model", "twilio_auth_token", "sandbox_paths"];
 const WITH_ANOTHER = { tls_key: "tls_cert" };
 const SECRETS = ["jwt_secret", "emit_secret", "hook_secret", "admin_password", "vonage_secrets", "sinch_secrets"];
 
