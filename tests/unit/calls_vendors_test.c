@@ -160,10 +160,14 @@ static void guesses_of_contact_lens_name_their_transcript(void **ctx)
          "{\"Transcript\":{\"Id\":\"t2\",\"ParticipantRole\":\"AGENT\",\"Content\":\"I "
          "see.\",\"BeginOffsetMillis\":1600,"
          "\"EndOffsetMillis\":2000}}]}");
+    send("amazon-connect",
+         "{\"Segments\":[{\"Transcript\":{\"Id\":\"t3\",\"ParticipantRole\":\"SYSTEM\",\"Content\":\"You are "
+         "being recorded.\"}}]}");
     send("amazon-connect", "{\"ContactId\":\"c\",\"EventType\":\"COMPLETED\"}");
     assert_lines("customer con-t1 open 100-900: my order\n"
                  "customer con-t1 final 100-1500: My order is late.\n"
-                 "agent con-t2 final 1600-2000: I see.\n");
+                 "agent con-t2 final 1600-2000: I see.\n"
+                 "system con-t3 final -1--1: You are being recorded.\n");
 }
 
 /* Google Agent Assist over Pub/Sub, which may bring a message twice: it has the same id again. */

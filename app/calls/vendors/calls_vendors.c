@@ -294,6 +294,7 @@ static void map_transcribe(const json_t *result, const struct calls_vendor_state
 
 static const char *role_of(const char *role)
 {
+    if (!strcmp(role, "SYSTEM")) return "system";
     return strcmp(role, "AGENT") ? "customer" : "agent";
 }
 
