@@ -1,7 +1,8 @@
 /* POST /api/v1/feeds/{vendor}: messages of speech vendors, one or a list of them, in the vendor's own shape. Who sends
  * them has a feed's token, and names the call where the vendor does not; Twilio, Vonage and Sinch sign instead.
  *
- * What is remembered of a call between two messages (vendors/calls_vendors.h) stands in the process that got them. */
+ * What is remembered of a call between two messages (vendors/calls_vendors.h) stands in the process that got them.
+ * Which segments are open, where they have no names, is looked up in the store if other processes get messages, too. */
 #include "calls_int.h"
 #include "calls_vendor_sign.h"
 #include "calls_vendors.h"
@@ -27,6 +28,10 @@ struct message {
     const struct calls_vendor *vendor;
     /* Of the query, or "". */
     char call_id[KIT_ID_SIZE], customer[CALLS_VENDOR_CHANNEL_SIZE], connection[CALLS_VENDOR_CHANNEL_SIZE], offset[16];
+    /* Of a vendor whose segments have no name, where others get messages of the call, too. */
+    json_t *messages;
+    char open[CALLS_VENDOR_OPEN_MAX][KIT_ID_SIZE];
+    size_t open_count;
     struct calls_list_result result;
     struct calls_list_error first;
 };
@@ -144,11 +149,16 @@ static void submit_event(struct kit_request *request, enum calls_feed_kind kind,
     calls_feed_submit(request->state, &event, on_event, message);
 }
 
+/* No other process gets messages. */
+static bool sees_all(const struct kit_config *config)
+{
+    return config->workers <= 1 && !config->store[0];
+}
+
 /* What the query says of the messages. */
 static void set_state(const struct message *message, struct calls_vendor_state *state)
 {
-    const struct kit_config *config = message->request.kit->config;
-    state->sees_all = config->workers <= 1 && !config->store[0];
+    state->sees_all = sees_all(message->request.kit->config);
     if (message->customer[0]) memcpy(state->customer, message->customer, sizeof state->customer);
     state->is_named = message->connection[0] != 0;
     if (state->is_named) memcpy(state->connection, message->connection, sizeof state->connection);
@@ -166,6 +176,9 @@ static void submit(struct kit_request *request, const json_t *messages)
         return;
     }
     set_state(message, &call->state);
+    if (message->messages) calls_vendor_clear(&call->state);
+    for (size_t i = message->open_count; i > 0; i--)
+        calls_vendor_adopt(message->vendor, &call->state, message->open[i - 1]);
     switch (calls_vendor_kind(message->vendor, messages, &call->state)) {
     case CALLS_VENDOR_BEGINS:
         submit_event(request, CALLS_FEED_START, "");
@@ -234,10 +247,54 @@ static bool read_own_call(struct kit_request *request, const json_t *messages)
     return fail(request, 400, "/call_id", "the query must have the call's id"), false;
 }
 
-/* Of who is known: reads the call and submits. */
-static void take_messages(struct kit_request *request, const json_t *messages)
+#define RECENT_LINES 64 /* among which an open segment is looked for */
+
+/* Which segments are open, the latest first. */
+static int run_open(struct kit_db *db, struct kit_request *request)
 {
-    if (read_query(request) && read_own_call(request, messages)) submit(request, messages);
+    struct message *message = KIT_REQUEST(message, request);
+    const char *prefix = calls_vendor_unnamed(message->vendor);
+    struct kit_rows rows;
+    enum kit_step step = kit_db_query(db, &rows,
+                                      "SELECT segment_id, is_final FROM segments WHERE call = (SELECT id FROM calls"
+                                      " WHERE call_id=?) ORDER BY seq DESC LIMIT ?",
+                                      "ti", message->call_id, (int64_t)RECENT_LINES);
+    message->open_count = 0;
+    for (; step == KIT_ROW; step = kit_rows_next(&rows)) {
+        const char *id = kit_rows_text(&rows, 0);
+        if (!id || kit_rows_int(&rows, 1) || !strstr(id, prefix) || message->open_count == CALLS_VENDOR_OPEN_MAX)
+            continue;
+        snprintf(message->open[message->open_count++], KIT_ID_SIZE, "%s", id);
+    }
+    return step == KIT_FAILED ? kit_db_fail(db, &request->op.failure) : 0;
+}
+
+static void step_open(struct kit_request *request)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    if (request->op.failure.code)
+        kit_request_finish(request);
+    else
+        submit(request, message->messages);
+}
+
+static void clear_message(struct kit_request *request)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    json_decref(message->messages);
+}
+
+/* Of who is known: reads the call and submits. */
+static void take_messages(struct kit_request *request, json_t *messages)
+{
+    struct message *message = KIT_REQUEST(message, request);
+    if (!read_query(request) || !read_own_call(request, messages)) return;
+    if (!calls_vendor_unnamed(message->vendor)[0] || sees_all(request->kit->config)) {
+        submit(request, messages);
+        return;
+    }
+    message->messages = json_incref(messages);
+    kit_request_submit(request);
 }
 
 /* A JSON body of at most event_max_bytes as a tree; NULL: it was answered. */
@@ -381,24 +438,17 @@ static void take_sinch(struct kit_request *request, struct eio_str body)
                  calls_vendor_check_sinch(secrets, eio_http_request_head(request->http), body, request->now_ms));
 }
 
-#define SIGNED_PATH(vendor, fn)                                                                                       \
-    {                                                                                                                 \
-        .size = sizeof(struct message), .is_open = true, .take = fn, .reply = reply_message, .method = EIO_HTTP_POST, \
-        .path = "/api/v1/feeds/" vendor                                                                               \
-    }
+#define MESSAGES                                                                                                 \
+    .size = sizeof(struct message), .way = KIT_READ, .run = run_open, .step = step_open, .clear = clear_message, \
+    .reply = reply_message, .method = EIO_HTTP_POST
 
 int calls_vendor_start(struct calls *calls)
 {
     static const struct kit_event events[] = {
-        SIGNED_PATH("twilio", take_twilio),
-        SIGNED_PATH("vonage", take_vonage),
-        SIGNED_PATH("sinch", take_sinch),
-        {.size = sizeof(struct message),
-         .roles = KIT_ROLE_FEED | KIT_ROLE_ADMIN,
-         .about = "vendor",
-         .take = take_message,
-         .reply = reply_message,
-         .method = EIO_HTTP_POST,
+        {MESSAGES, .is_open = true, .take = take_twilio, .path = "/api/v1/feeds/twilio"},
+        {MESSAGES, .is_open = true, .take = take_vonage, .path = "/api/v1/feeds/vonage"},
+        {MESSAGES, .is_open = true, .take = take_sinch, .path = "/api/v1/feeds/sinch"},
+        {MESSAGES, .roles = KIT_ROLE_FEED | KIT_ROLE_ADMIN, .about = "vendor", .take = take_message,
          .path = "/api/v1/feeds/{vendor}"},
     };
     return kit_open_paths(calls->kit, events, sizeof events / sizeof events[0], calls);

@@ -206,3 +206,25 @@ test("Sinch's callbacks are refused with another secret, key, path, type, body, 
   assert.equal((await postSigned("sinch", body, good)).status, 200, "and with all in order it is taken");
   assert.equal((await send("feed", "vonage%20", {}, "v1")).status, 404);
 });
+
+// Each request on a connection of its own, so that it reaches any of the workers.
+test("at several workers what Twilio guesses becomes final in its place, whichever worker gets what", async () => {
+  const several = await Desk.open({ ann: ["--calls", "*"] }, "--workers", "3", "--public-url", outside, "--twilio-auth-token", secret);
+  try {
+    const send = async (form) => {
+      const headers = { "x-twilio-signature": sign(form), connection: "close" };
+      const response = await fetch(several.parley.url + path, { method: "POST", headers, body: new URLSearchParams(form) });
+      assert.equal(response.status, 200, await response.text());
+    };
+    await send(event("started", { CallSid: "CA-9" }));
+    for (let i = 0; i < 20; i++) {
+      await send({ ...content(`guess ${i}`, false, String(2 * i + 2)), CallSid: "CA-9" });
+      await send({ ...content(`line ${i}`, true, String(2 * i + 3)), CallSid: "CA-9" });
+    }
+    const { transcript } = await (await several.connect("ann")).ask("call:subscribe", { call_id: "CA-9" });
+    assert.deepEqual(transcript.map(({ text, is_final }) => [text, is_final]), Array.from({ length: 20 }, (_, i) => [`line ${i}`, true]));
+  } finally {
+    several.leave();
+    await several.close();
+  }
+});

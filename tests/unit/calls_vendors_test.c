@@ -351,6 +351,26 @@ static void another_connection_names_other_lines(void **ctx)
     assert_lines("customer GT0.tw-inbound_track-2 final -1--1: x\ncustomer GT1.tw-inbound_track-2 final -1--1: x\n");
 }
 
+/* Other processes got the messages before: what they left open is gone on with, and nothing else. */
+static void what_others_left_open_is_taken_over(void **ctx)
+{
+    (void)ctx;
+    static const char *const ids[] = {"c1.g-2-900", "g-0-1200", "tw-inbound_track-2", "x", "g-", ""};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        calls_vendor_adopt(calls_vendor_find("google"), &state, ids[i]);
+    for (int channel = 0; channel < 3; channel += 2) {
+        char message[256];
+        snprintf(message, sizeof message,
+                 "{\"results\":[{\"alternatives\":[{\"transcript\":\"x\"}],\"isFinal\":true,\"channelTag\":%d,"
+                 "\"resultEndOffset\":\"2s\"}]}",
+                 channel);
+        send("google", message);
+    }
+    assert_lines("customer g-0-1200 final -1-2000: x\nagent g-2-900 final -1-2000: x\n");
+    assert_string_equal(calls_vendor_unnamed(calls_vendor_find("deepgram")), "");
+    calls_vendor_adopt(calls_vendor_find("deepgram"), &state, "g-0-1200");
+}
+
 /* What the feed says of its connection counts more than the vendor's name of it, and moves the times. */
 static void a_feed_names_its_connection(void **ctx)
 {
@@ -539,6 +559,7 @@ int main(void)
         VENDOR_TEST(a_diarized_stream_of_openai_is_lines),
         VENDOR_TEST(the_feed_may_say_who_the_customer_is),
         VENDOR_TEST(another_connection_names_other_lines),
+        VENDOR_TEST(what_others_left_open_is_taken_over),
         VENDOR_TEST(a_feed_names_its_connection),
         VENDOR_TEST(messages_begin_and_end_their_calls),
         VENDOR_TEST(messages_name_their_call),

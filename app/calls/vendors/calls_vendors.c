@@ -12,6 +12,7 @@ struct calls_vendor {
     const char *call; /* where the call's name is: fields, of which the last may stand behind slashes; NULL: nowhere */
     enum calls_vendor_kind (*kind)(const json_t *message, const struct calls_vendor_state *state); /* NULL: lines */
     bool signs;
+    const char *unnamed; /* what the names made here begin with; NULL: the vendor names its segments */
 };
 
 /* ------------------------------------------------------------------- fields */
@@ -572,18 +573,18 @@ static void map_sinch(const json_t *message, struct calls_vendor_state *state, s
 /* --------------------------------------------------------------------- all */
 
 static const struct calls_vendor vendors[] = {
-    {"deepgram", map_deepgram, "metadata.request_id", NULL, false},
-    {"assemblyai", map_assemblyai, NULL, NULL, false},
-    {"google", map_google, NULL, NULL, false},
-    {"amazon", map_amazon, NULL, NULL, false},
-    {"openai", map_openai, NULL, NULL, false},
-    {"livekit", map_livekit, "room", NULL, false},
-    {"twilio", map_twilio, "CallSid", kind_of_twilio, true},
-    {"amazon-connect", map_connect, "ContactId", kind_of_connect, false},
-    {"google-agent-assist", map_agent_assist, "conversation", kind_of_agent_assist, false},
-    {"whisper", map_whisper, NULL, NULL, false},
-    {"vonage", map_vonage, "conversation_uuid", kind_of_vonage, true},
-    {"sinch", map_sinch, "callid", kind_of_sinch, true},
+    {"deepgram", map_deepgram, "metadata.request_id", NULL, false, NULL},
+    {"assemblyai", map_assemblyai, NULL, NULL, false, NULL},
+    {"google", map_google, NULL, NULL, false, "g-"},
+    {"amazon", map_amazon, NULL, NULL, false, NULL},
+    {"openai", map_openai, NULL, NULL, false, NULL},
+    {"livekit", map_livekit, "room", NULL, false, NULL},
+    {"twilio", map_twilio, "CallSid", kind_of_twilio, true, "tw-"},
+    {"amazon-connect", map_connect, "ContactId", kind_of_connect, false, NULL},
+    {"google-agent-assist", map_agent_assist, "conversation", kind_of_agent_assist, false, NULL},
+    {"whisper", map_whisper, NULL, NULL, false, NULL},
+    {"vonage", map_vonage, "conversation_uuid", kind_of_vonage, true, NULL},
+    {"sinch", map_sinch, "callid", kind_of_sinch, true, NULL},
 };
 
 const struct calls_vendor *calls_vendor_find(const char *name)
@@ -591,6 +592,21 @@ const struct calls_vendor *calls_vendor_find(const char *name)
     for (size_t i = 0; i < sizeof vendors / sizeof vendors[0]; i++)
         if (!strcmp(vendors[i].name, name)) return &vendors[i];
     return NULL;
+}
+
+const char *calls_vendor_unnamed(const struct calls_vendor *vendor)
+{
+    return vendor->unnamed ? vendor->unnamed : "";
+}
+
+void calls_vendor_adopt(const struct calls_vendor *vendor, struct calls_vendor_state *state, const char *segment_id)
+{
+    const char *dot = strrchr(segment_id, '.'), *name = dot ? dot + 1 : segment_id;
+    size_t n = strlen(calls_vendor_unnamed(vendor));
+    char key[CALLS_VENDOR_ID_SIZE];
+    if (!n || strncmp(name, vendor->unnamed, n) != 0) return;
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(name + n, "-"), name + n);
+    open_segment(state, key, name);
 }
 
 bool calls_vendor_signs(const struct calls_vendor *vendor)

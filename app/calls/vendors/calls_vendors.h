@@ -41,6 +41,12 @@ struct calls_vendor_state {
 };
 void calls_vendor_clear(struct calls_vendor_state *state);
 
+/* "", or how the names begin that segments without one of the vendor's get here. Where several processes get messages
+ * of a call, each needs to know which of them is open: calls_vendor_adopt() for each that is, after
+ * calls_vendor_clear(). */
+const char *calls_vendor_unnamed(const struct calls_vendor *vendor);
+void calls_vendor_adopt(const struct calls_vendor *vendor, struct calls_vendor_state *state, const char *segment_id);
+
 /* Appends a line of NDJSON to `out` for each line that the message brings, as payloads of transcription:update without
  * call_id. Messages that bring none are ignored. Returns 0 or EIO_ENOMEM. */
 int calls_vendor_map(const struct calls_vendor *vendor, const json_t *message, struct calls_vendor_state *state,
