@@ -55,15 +55,15 @@ void web_put_frame_ancestors(const struct kit_config *config, char *out, size_t 
 
 static int start(struct kit *kit, void **state, char *error, size_t error_size)
 {
-    (void)state, (void)error, (void)error_size;
+    (void)error, (void)error_size;
     int failed = web_assets_start(kit);
-    if (!failed) failed = web_descriptions_start(kit);
+    if (!failed && !(*state = web_descriptions_open(kit))) failed = EIO_ENOMEM;
     return failed ? failed : web_client_files_start(kit);
 }
 
 static void stop(void *state)
 {
-    (void)state;
+    web_descriptions_free(state);
     web_assets_stop();
 }
 

@@ -24,8 +24,11 @@ void web_assets_stop(void);
 /* Serves the official client beside the Socket.IO endpoint, as the reference's serveClient does. Returns 0 or a
  * negative code. */
 int web_client_files_start(struct kit *kit);
-/* Opens /asyncapi.json and /openapi.json. Likewise. */
-int web_descriptions_start(struct kit *kit);
+/* Opens /asyncapi.json and /openapi.json. NULL: out of memory. */
+struct web_descriptions;
+struct web_descriptions *web_descriptions_open(struct kit *kit);
+/* When the server is gone. Accepts NULL. */
+void web_descriptions_free(struct web_descriptions *descriptions);
 
 struct kit_embedded_file;
 /* A set of embedded files, with types and entity tags; one with ".gz" or ".br" behind its name is another compressed.

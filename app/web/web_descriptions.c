@@ -11,17 +11,6 @@
 
 extern const struct kit_embedded_file kit_embedded_schemas[], kit_embedded_server_schemas[];
 
-static void reply(struct eio_http_request *request, struct kit *kit, json_t *take_document)
-{
-    char *text = take_document ? json_dumps(take_document, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
-    if (text)
-        kit_http_reply(kit, request, 200, KIT_HTTP_JSON, text, strlen(text));
-    else
-        kit_http_reply(kit, request, 503, KIT_HTTP_JSON, "{\"ok\":false}", strlen("{\"ok\":false}"));
-    free(text);
-    json_decref(take_document);
-}
-
 /* ----------------------------------------------------------------- AsyncAPI */
 
 /* A message of each namespace that its description names: "Client to server, /feed: …", "…, every namespace: …". */
@@ -49,10 +38,9 @@ static void add_message(json_t *document, const char *side, const struct kit_emb
     json_decref(schema);
 }
 
-static void on_asyncapi(struct eio_http_request *request, void *ctx)
+static json_t *make_asyncapi(const struct kit *kit)
 {
-    struct kit *kit = ctx;
-    if (!kit_http_is_get(kit, request)) return;
+    (void)kit;
     json_t *document = json_pack("{s:s, s:{s:s, s:s}, s:{s:{s:s, s:{}}, s:{s:s, s:{}}, s:{s:s, s:{}}}, s:{s:{}}}",
                                  "asyncapi", "3.0.0", "info", "title", "Parley", "version", PARLEY_VERSION, "channels",
                                  "/", "address", "/", "messages", "/chat", "address", "/chat", "messages", "/feed",
@@ -61,7 +49,7 @@ static void on_asyncapi(struct eio_http_request *request, void *ctx)
         add_message(document, "client", file);
     for (const struct kit_embedded_file *file = kit_embedded_server_schemas; document && file->name; file++)
         add_message(document, "server", file);
-    reply(request, kit, document);
+    return document;
 }
 
 /* ------------------------------------------------------------------ OpenAPI */
@@ -111,13 +99,11 @@ static json_t *describe(const struct kit *kit, const struct kit_event *event, co
     return operation;
 }
 
-static void on_openapi(struct eio_http_request *request, void *ctx)
+static json_t *make_openapi(const struct kit *kit)
 {
     static const char *const methods[] = {
         [EIO_HTTP_GET] = "get",     [EIO_HTTP_HEAD] = "head",     [EIO_HTTP_POST] = "post",      [EIO_HTTP_PUT] = "put",
         [EIO_HTTP_PATCH] = "patch", [EIO_HTTP_DELETE] = "delete", [EIO_HTTP_OPTIONS] = "options"};
-    struct kit *kit = ctx;
-    if (!kit_http_is_get(kit, request)) return;
     json_t *paths = json_object();
     for (size_t i = 0; i < kit->path_count; i++) {
         const struct kit_event *event = kit->paths[i].event;
@@ -126,15 +112,58 @@ static void on_openapi(struct eio_http_request *request, void *ctx)
         if (!json_object_get(paths, path)) json_object_set_new(paths, path, json_object());
         json_object_set_new(json_object_get(paths, path), methods[event->method], describe(kit, event, path));
     }
-    reply(request, kit,
-          json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}}}}", "openapi", "3.1.0", "info", "title",
-                    "Parley", "version", PARLEY_VERSION, "paths", paths, "components", "securitySchemes", "bearer",
-                    "type", "http", "scheme", "bearer", "bearerFormat", "JWT"));
+    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:{s:{s:s, s:s, s:s}}}}", "openapi", "3.1.0", "info", "title",
+                     "Parley", "version", PARLEY_VERSION, "paths", paths, "components", "securitySchemes", "bearer",
+                     "type", "http", "scheme", "bearer", "bearerFormat", "JWT");
 }
 
-int web_descriptions_start(struct kit *kit)
+/* ------------------------------------------------------------------- routes */
+
+/* Made when it is first asked for: by then all modules have opened their paths. Kept, since anybody may ask for it, and
+ * to make it takes the loop a millisecond. */
+struct description {
+    struct kit *kit;
+    json_t *(*make)(const struct kit *kit);
+    char *text;
+};
+
+struct web_descriptions {
+    struct description asyncapi, openapi;
+};
+
+static void on_request(struct eio_http_request *request, void *ctx)
+{
+    struct description *description = ctx;
+    struct kit *kit = description->kit;
+    if (!kit_http_is_get(kit, request)) return;
+    if (!description->text) {
+        json_t *document = description->make(kit);
+        description->text = document ? json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+        json_decref(document);
+    }
+    static const char failure[] = "{\"ok\":false}";
+    const char *text = description->text ? description->text : failure;
+    kit_http_reply(kit, request, description->text ? 200 : 503, KIT_HTTP_JSON, text, strlen(text));
+}
+
+struct web_descriptions *web_descriptions_open(struct kit *kit)
 {
     struct eio_http *http = sio_server_http(kit->io);
-    int error = eio_http_route(http, "/asyncapi.json", 0, on_asyncapi, kit);
-    return error ? error : eio_http_route(http, "/openapi.json", 0, on_openapi, kit);
+    struct web_descriptions *descriptions = calloc(1, sizeof *descriptions);
+    if (!descriptions) return NULL;
+    descriptions->asyncapi = (struct description){kit, make_asyncapi, NULL};
+    descriptions->openapi = (struct description){kit, make_openapi, NULL};
+    if (!eio_http_route(http, "/asyncapi.json", 0, on_request, &descriptions->asyncapi) &&
+        !eio_http_route(http, "/openapi.json", 0, on_request, &descriptions->openapi))
+        return descriptions;
+    web_descriptions_free(descriptions);
+    return NULL;
+}
+
+void web_descriptions_free(struct web_descriptions *descriptions)
+{
+    if (!descriptions) return;
+    free(descriptions->asyncapi.text);
+    free(descriptions->openapi.text);
+    free(descriptions);
 }

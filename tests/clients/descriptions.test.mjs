@@ -27,6 +27,22 @@ test("every event of the schema files is a message of its namespaces, with its s
   }
 });
 
+test("a description is made once: who asks for it again and again takes no time of others", async () => {
+  const times = 40;
+  const computed = async (path) => {
+    const read = () => Number(readFileSync(`/proc/${desk.parley.child.pid}/task/${desk.parley.child.pid}/schedstat`, "utf8").split(" ")[0]);
+    await desk.request(null, "GET", path);
+    const before = read();
+    for (let i = 0; i < times; i++) await (await fetch(desk.parley.url + path)).arrayBuffer();
+    return (read() - before) / times;
+  };
+  const file = await computed("/r/registry.json");
+  for (const path of ["/asyncapi.json", "/openapi.json"]) {
+    const own = await computed(path);
+    assert.ok(own < 8 * file, `${path}: ${(own / 1000).toFixed()} microseconds of the loop, a file ${(file / 1000).toFixed()}`);
+  }
+});
+
 test("every route is described, and answers as described to who has no token", async () => {
   const { status, body } = await desk.request(null, "GET", "/openapi.json");
   assert.deepEqual([status, body.openapi], [200, "3.1.0"]);
