@@ -61,6 +61,19 @@ describe("handshake and HTTP", () => {
     });
   }
 
+  test("3: so is that of a session which was closed while a request was on its way", async () => {
+    for (const late of [(polling) => polling.get(), (polling) => polling.post("4late")]) {
+      const polling = await new Polling(eio).open();
+      const held = polling.get();
+      await hasRead(eio);
+      assert.equal((await polling.post("1")).status, 200);
+      await held;
+      const { status, body } = await late(polling);
+      assert.equal(status, 400);
+      assert.equal(body, UNKNOWN_SID);
+    }
+  });
+
   test("4: POST without a sid is a bad handshake method", async () => {
     const { status, body } = await request(`${eio.http}/engine.io/?EIO=4&transport=polling`, { method: "POST", body: "4a" });
     assert.equal(status, 400);
