@@ -22,7 +22,8 @@
 #define RESTART_MIN_MS 100 /* after a worker that died young */
 #define YOUNG_MS 1000
 #define CHECK_MS 250
-#define END_GRACE_MS 2000 /* beyond what a worker may take to drain */
+#define STOOD_STILL_MS 1000 /* who looks so late has stood still, perhaps with all others */
+#define END_GRACE_MS 2000   /* beyond what a worker may take to drain */
 
 /* An order that its worker has not taken yet; of a kind and peer there is one at most. */
 struct queued {
@@ -57,6 +58,7 @@ struct master {
     uint8_t owner_key[EIO_OWNER_KEY_BYTES];
     enum state state;
     uint64_t kill_at_ms;
+    uint64_t looked_ms, watching_ms; /* at the workers: the last time, and without a break */
     int status;
     bool is_child;
 };
@@ -421,16 +423,42 @@ static void wait_for_something(struct master *master)
     if (polls[n].revents) read_signals(master);
 }
 
-/* A worker that hangs delays neither new connections nor, for ever, its sessions. */
+/* A paused container, a machine that was suspended: the workers' signs are as old as what this process last did. */
+static void note_look(struct master *master, uint64_t now_ms)
+{
+    if (now_ms > master->looked_ms + STOOD_STILL_MS) master->watching_ms = now_ms;
+    master->looked_ms = now_ms;
+}
+
+/* When it last gave a sign, as far as it could have been seen. */
+static uint64_t sign_ms(const struct master *master, unsigned index)
+{
+    uint64_t alive_ms = atomic_load(&master->page->workers[index].alive_ms);
+    return alive_ms > master->watching_ms ? alive_ms : master->watching_ms;
+}
+
+/* True if one of the others accepts connections. */
+static bool has_another(const struct master *master, unsigned index, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < master->count; i++) {
+        const struct slot *slot = &master->slots[i];
+        if (i == index || !slot->pid || !slot->ready || slot->off_port) continue;
+        if (sign_ms(master, i) + KIT_PROCESS_SILENT_MS >= now_ms) return true;
+    }
+    return false;
+}
+
+/* A worker that hangs delays neither new connections nor, for ever, its sessions. If all of them do, taking the last
+ * off its port would have them refused. */
 static void check_signs(struct master *master, unsigned index, uint64_t now_ms)
 {
     struct slot *slot = &master->slots[index];
     struct kit_process_page *page = &master->page->workers[index];
     uint64_t limit_ms = master->config->worker_timeout_ms;
-    uint64_t alive_ms = atomic_load(&page->alive_ms);
+    uint64_t alive_ms = sign_ms(master, index);
     if (!slot->pid || !slot->ready) return;
     bool silent = alive_ms + KIT_PROCESS_SILENT_MS < now_ms;
-    if (silent && !slot->off_port && master->state == RUNNING) {
+    if (silent && !slot->off_port && master->state == RUNNING && has_another(master, index, now_ms)) {
         kit_log(EIO_LOG_WARN, "worker unresponsive; sending it no new connections", "number", kit_number(index).text,
                 "pid", kit_number(slot->pid).text, NULL);
         slot->off_port = set_off_port(master, slot, true);
@@ -454,8 +482,7 @@ static void kill_all(struct master *master)
         kit_log(EIO_LOG_ERROR, "worker did not exit in time; killed", "number", kit_number(i).text, NULL);
         kill(master->slots[i].pid, SIGKILL);
     }
-    master->status = EXIT_FAILURE;
-    master->kill_at_ms = UINT64_MAX;
+    master->kill_at_ms = UINT64_MAX; /* one that exits just now has not failed (on_ended) */
 }
 
 static bool is_anybody_left(const struct master *master)
@@ -477,6 +504,7 @@ static void supervise(struct master *master, struct node_worker *worker)
             alive_at_ms = now_ms + watchdog_ms;
         }
         if (master->state == ENDING && now_ms >= master->kill_at_ms) kill_all(master);
+        note_look(master, now_ms);
         for (unsigned i = 0; i < master->count; i++) {
             struct slot *slot = &master->slots[i];
             check_signs(master, i, now_ms);
