@@ -187,7 +187,7 @@ static int take_tree(struct llm_reader *reader, struct eio_str text)
 {
     json_error_t wrong;
     if (kit_json_count(text, reader->limits.values) > reader->limits.values)
-        return llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "an event of the stream has more than %zu values",
+        return llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "an event of the stream has more values than %zu",
                              reader->limits.values);
     json_t *chunk = json_loadb(text.p, text.n, JSON_ALLOW_NUL, &wrong);
     size_t i;

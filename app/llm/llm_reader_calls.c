@@ -241,7 +241,7 @@ static int finish_call(struct llm_reader *reader, struct llm_call *call)
         if (!call->parsed) return out_of_memory(reader);
     } else if (kit_json_count((struct eio_str){call->args.p, call->args.n}, reader->limits.values) >
                reader->limits.values) {
-        return llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "the arguments of a call have more than %zu values",
+        return llm_fault_set(&reader->fault, LLM_FAULT_TOO_LARGE, "the arguments of a call have more values than %zu",
                              reader->limits.values);
     } else {
         call->parsed = json_loadb(call->args.p, call->args.n, 0, NULL);

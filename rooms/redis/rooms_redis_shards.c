@@ -162,7 +162,7 @@ static void on_map(void *ctx, const struct redisReply *reply)
         learn(&shards->redis->addresses, &shard->address);
     shards->is_known = true;
     shards->known_us = base_clock_us();
-    rooms__redis_log(shards->redis, ROOMS_LOG_DEBUG, "redis: map of slots with %zu ranges", reply->elements);
+    rooms__redis_log(shards->redis, ROOMS_LOG_DEBUG, "redis: map of slots read; ranges: %zu", reply->elements);
     rooms__listen_moved(shards->redis);
     rooms__redis_changed(shards->redis);
     rooms__redis_schedule(shards->redis);

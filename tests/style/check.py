@@ -481,6 +481,77 @@ def counts():
                 yield f"{path}:{body.count(chr(10), 0, found.start()) + 1}: {words[0]}"
 
 
+# What answers an HTTP request; of the product's, one file adds the headers that every answer has.
+REPLY = re.compile(r"\b(?:eio_http_reply|eio_server_reply|eio_http_stream_begin|eio_server_stream)\(")
+
+
+def replies():
+    """Every answer of the product goes through kit_http.c, which adds what browsers are to know of it."""
+    for path in c_files():
+        if path.parts[0] != "app" or path == Path("app/kit/kit_http.c"):
+            continue
+        for number, line in enumerate(text(path).splitlines(), 1):
+            if REPLY.search(line) and not line.lstrip().startswith(("*", "/*")):
+                yield f"{path}:{number}: {line.strip()[:100]}"
+
+
+# Names that a reader is to choose, or that changes described step by step would have.
+NOT_THERE_YET = {"app/schemas/call_count.json", "app/calls/calls_count.c", "rooms/NAME/rooms_NAME.c", "tests/clients/cluster-NAME.test.mjs",
+                 "engineio/transport/eio_NAME.c", "app/chat/chat_tools_weather.c", "weather.py"}
+
+
+def names():
+    """Files of the project that a document names in its text are there."""
+    known = {str(path) for path in files()}
+    known |= {str(parent) for name in known for parent in Path(name).parents}
+    lone = {Path(name).name for name in known}
+    folder = "|".join(sorted({name.partition("/")[0] for name in known if "/" in name and not name.startswith(".")}))
+    for path in (path for path in files() if path.suffix == ".md" and path != Path("CHANGELOG.md")):
+        for name in re.findall(r"`([^`\n]+)`", re.sub(r"^( *)```.*?^\1```$", "", text(path), flags=re.M | re.S)):
+            is_path = re.fullmatch(rf"(?:{folder})/[\w./-]*", name)
+            is_file = re.fullmatch(r"[\w-]+\.(?:c|h|mjs|py|cmake)", name)
+            if name in NOT_THERE_YET or not (is_path or is_file):
+                continue
+            if name.rstrip("/") not in known and not (is_file and name in lone) and not (ROOT / name).exists():
+                yield f"{path}: there is no {name}"
+
+
+# A block of commands, and what stands above it: which test runs it, or why none does.
+COMMANDS = re.compile(r"(?:^<!-- (run by|not run): (.*?) -->\n)?^```sh\n(.*?)^```", re.M | re.S)
+# Commands of the project, in a shell block: from the document's folder or from the root.
+OWN_COMMAND = re.compile(r"(?:^|[\s($|&;])(\$?parley|(?:\./)?(?:scripts|clients|tests)/[\w./-]+)((?:[^\n|;&<>#]|\\\n)*)")
+
+
+def known_options():
+    """Options and flags of `parley`, as its tables write them."""
+    sources = [path for path in c_files() if path.parts[0] == "app"]
+    rows = {name.replace("_", "-") for path in sources for name in re.findall(r'KIT_\w+_ROW\(\s*"(\w+)"', text(path))}
+    return rows | set(re.findall(r'\{"([a-z-]+)", NULL, (?:true|false), NULL\}', text("app/main.c")))
+
+
+def commands():
+    """Each block of shell commands in a document is run by a test, or says above it why not; its files and options are there."""
+    options = known_options()
+    documents = [path for path in files() if path.suffix == ".md" and (len(path.parts) == 1 or path.parts[0] in ("docs", "clients")) and "decisions" not in path.parts]
+    for path in documents:
+        for kind, reason, block in COMMANDS.findall(text(path)):
+            first = block.strip().splitlines()[0][:60]
+            if not kind:
+                yield f"{path}: no test runs the block `{first}`, and nothing says why (<!-- run by: FILE --> or <!-- not run: WHY -->)"
+            for name in reason.split(", ") if kind == "run by" else []:
+                if not (ROOT / name).is_file():
+                    yield f"{path}: `{first}` is run by {name}, which is not there"
+                elif name.startswith("tests/") and path.name not in text(Path(name)):
+                    yield f"{path}: `{first}` is run by {name}, which does not name {path.name}"
+            for command, rest in OWN_COMMAND.findall(block):
+                is_server = command in ("parley", "$parley", "scripts/serve")
+                if "/" in command and not (ROOT / command).exists():
+                    yield f"{path}: there is no {command}"
+                for option in re.findall(r"(?<=\s)--([a-z][a-z-]*)", rest) if is_server else []:
+                    if option not in options and option.removeprefix("no-") not in options:
+                        yield f"{path}: parley has no --{option}"
+
+
 # The packages of npm that are Parley's own, and those of them that name another.
 PACKAGES = ["clients/package.json", "clients/react/package.json", "clients/console/package.json"]
 
@@ -507,7 +578,7 @@ PROGRAMS = {"headers": {"gcc": "gcc", "g++": "g++"}, "sizes": {"ctags": "univers
             "circles": {"ctags": "universal-ctags"}, "verbs": {"ctags": "universal-ctags"}, "format": {"clang-format": "clang-format"}}
 RULES = {"headers": headers, "layering": layering, "circles": circles, "verbs": verbs, "sizes": sizes, "format": formatting,
          "events": events, "locks": locks, "paths": paths, "compatibility": compatibility,
-         "snippets": snippets, "version": version, "prose": prose, "counts": counts, "links": links, "walks": walks}
+         "snippets": snippets, "replies": replies, "names": names, "commands": commands, "version": version, "prose": prose, "counts": counts, "links": links, "walks": walks}
 
 
 def main(wanted):

@@ -246,14 +246,14 @@ static void an_answer_has_limits(void **state)
     for (int i = 0; i < 400; i++) memcpy(list + 2 * i, ",1", 3);
     stream[0] = 0;
     add(stream, sizeof stream, "data: {\"choices\":[],\"usage\":{},\"list\":[1%s]}\n\n", list);
-    check_limit(stream, "fault too_large: an event of the stream has more than 400 values");
+    check_limit(stream, "fault too_large: an event of the stream has more values than 400");
     stream[0] = 0;
     add(stream, sizeof stream,
         "data: "
         "{\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"t\","
         "\"arguments\":\"{\\\"list\\\":[1%s]}\"}}]},\"finish_reason\":\"tool_calls\"}]}\n\n",
         list);
-    check_limit(stream, "fault too_large: the arguments of a call have more than 400 values");
+    check_limit(stream, "fault too_large: the arguments of a call have more values than 400");
     stream[0] = 0;
     for (int i = 0; i < 15; i++) add(stream, sizeof stream, ": %s\n\n", text);
     check_limit(stream, "fault too_large: the stream passes 65536 bytes");
