@@ -6,6 +6,7 @@ answer. After a lost connection it asks for what it missed. Ends with 1 if an an
 import argparse
 import asyncio
 import contextlib
+import datetime
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ import websockets
 from lines import Lines
 
 PAUSE_S, MAX_PAUSE_S = 0.25, 5
+EXAMPLES = {"date-time": " (2026-01-31 12:00)", "date": " (2026-01-31)"}  # of formats that are not plain
 
 
 class Refused(Exception):
@@ -39,13 +41,18 @@ class Chat:
         """Until the server refuses the client; a connection that is lost is made again."""
         pause_s = PAUSE_S
         while True:
-            with contextlib.suppress(OSError, websockets.InvalidHandshake, websockets.ConnectionClosed):
+            why = None
+            try:
                 async with websockets.connect(self._address(), max_size=None) as self.socket:
                     async for text in self.socket:
                         pause_s = PAUSE_S
                         await self._take(json.loads(text))
+            except (OSError, websockets.InvalidHandshake, websockets.ConnectionClosed) as error:
+                why = error
             if self.socket and self.socket.close_code == 1008:
                 raise Refused(self.socket.close_reason or "the token is not valid here")
+            if why and pause_s == PAUSE_S:  # once, until there is a connection again
+                print(f"typed_client: not connected, trying again: {why}", file=sys.stderr, flush=True)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
 
@@ -91,8 +98,12 @@ class Chat:
 
 
 def value_of(text, schema):
-    """What was typed, of the field's type; as it is where it does not fit: the server says why."""
+    """What was typed, of the field's type; as it is where it does not fit: the server says why. A time without a zone is
+    this machine's."""
     with contextlib.suppress(ValueError):
+        if schema.get("format") == "date-time":
+            time = datetime.datetime.fromisoformat(text.strip())
+            return text if time.tzinfo else time.astimezone().isoformat(timespec="seconds")
         if schema.get("type") in ("number", "integer", "boolean"):
             return json.loads(text)
     return text
@@ -171,10 +182,11 @@ class Talk:
         schema, content = form["schema"], dict(form.get("values") or {})
         for name in schema.get("required", []):
             if name not in content:
-                print(f"{name}?", flush=True)
+                field = schema["properties"].get(name, {})
+                print(f"{name}?{EXAMPLES.get(field.get('format'), '')}", flush=True)
                 if not (line := await self.lines.next()):
                     return None
-                content[name] = value_of(line, schema["properties"].get(name, {}))
+                content[name] = value_of(line, field)
         return content
 
     def interrupt(self, task):

@@ -78,10 +78,11 @@ def tearDownModule():
 class Command:
     """One of the two, started as a person would; output grows."""
 
-    def __init__(self, name, *arguments, url=None, token=None):
+    def __init__(self, name, *arguments, url=None, token=None, environment=None):
         command = [sys.executable, str(CLIENTS / f"{name}.py"), "--url", url or f"http://127.0.0.1:{parley.port}",
                    "--token", token or tokens[name], *arguments]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                        env={**os.environ, **(environment or {})})
         self.output = ""
         self.grown = threading.Condition()
         self.reader = threading.Thread(target=self.read)

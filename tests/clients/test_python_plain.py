@@ -57,8 +57,8 @@ def tearDownModule():
 
 
 class Clients(unittest.TestCase):
-    def begin(self, name, *arguments, url=None, token_=None):
-        command = commands.Command(name, *arguments, url=url, token=token_ or token)
+    def begin(self, name, *arguments, url=None, token_=None, environment=None):
+        command = commands.Command(name, *arguments, url=url, token=token_ or token, environment=environment)
         self.addCleanup(lambda: command.process.poll() is None and command.process.kill())
         return command
 
@@ -73,6 +73,21 @@ class Clients(unittest.TestCase):
         ann.say(LATER)
         ann.sees(rf"Alarm set: .* {LATER[:-1]}")
         self.assertEqual(ann.end(), 0, ann.output)
+
+    def test_a_time_is_typed_as_people_do_in_the_zone_of_this_machine(self):
+        ann = self.begin("typed_client", environment={"TZ": "Asia/Kolkata"})
+        ann.say("create an alarm")
+        ann.sees(r"time\? \(2026-01-31 12:00\)")
+        ann.say("2099-01-01 12:30")
+        ann.sees(rf"Alarm set: .* {LATER[:-1]}|Alarm set: .* 2099-01-01T12:30:00\+05:30")
+        self.assertEqual(ann.end(), 0, ann.output)
+
+    def test_who_cannot_connect_says_so_once_and_goes_on(self):
+        ann = self.begin("typed_client", url="http://127.0.0.1:1")
+        ann.sees("typed_client: not connected, trying again: .*")
+        ann.process.kill()
+        ann.end()
+        self.assertEqual(ann.output.count("not connected"), 1)
 
     def test_the_address_may_be_that_of_the_websocket(self):
         url = f"ws://127.0.0.1:{parley.port}"
