@@ -61,7 +61,7 @@ function strong(text: string): Array<string | HTMLElement> {
 function passage(source: Source): HTMLElement {
   const [details, summary, quote] = [document.createElement("details"), document.createElement("summary"), document.createElement("blockquote")];
   details.className = "mt-2 rounded-lg border border-line bg-surface text-[13.5px]";
-  summary.className = "flex min-h-9 cursor-pointer items-center px-3 font-medium text-soft hover:text-ink pointer-coarse:min-h-11";
+  summary.className = "cursor-pointer px-3 py-2 font-medium text-soft hover:text-ink pointer-coarse:py-3";
   quote.className = "border-t border-line px-3 py-2 whitespace-pre-wrap";
   summary.textContent = `Passage of “${source.title}”`;
   quote.append(...strong(source.excerpt));
