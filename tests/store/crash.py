@@ -85,7 +85,7 @@ class Feed(threading.Thread):
     posted once."""
 
     def __init__(self, number, ports, token, until, seed):
-        super().__init__()
+        super().__init__(daemon=True)  # it insists as long as the test goes on
         self.call, self.ports, self.until = f"crash-{number}", ports, until
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self.random = random.Random(seed)
@@ -136,6 +136,12 @@ class Feed(threading.Thread):
                 answer = found[1] if found and found[0] < 300 else None
             if answer:
                 self.acked[line["text"]] = answer["seq"]
+
+
+def revive(nodes):
+    for node in nodes:
+        if node.process.poll() is not None:
+            node.start()  # the database was away when it started
 
 
 def acked_by(feeds):
@@ -222,9 +228,7 @@ def main():
         # On a busy machine the seconds may be over before there is anything to lose.
         while sum(kills.values()) < args.kills if args.kills else time.monotonic() - begin < args.seconds or acked_by(feeds) < ACKED_MIN:
             time.sleep(chance.uniform(0.05, 1.2))
-            for node in nodes:
-                if node.process.poll() is not None:
-                    node.start()  # the database was away when it started
+            revive(nodes)
             if postgres and chance.random() < 0.5:
                 kills["database"] += 1
                 postgres.kill()
@@ -237,7 +241,9 @@ def main():
                 node.start()
         over.set()
         for feed in feeds:
-            feed.join()
+            while feed.is_alive():
+                revive(nodes)
+                feed.join(0.1)
         rows, calls = read_store(store, folder)
         found = list(problems(feeds, rows, calls)) + ([] if store else list(index_problems(folder, rows)))
         acked = acked_by(feeds)
