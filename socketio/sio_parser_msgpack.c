@@ -46,7 +46,7 @@ static const char *take_id(struct eio_str id, struct sio__packet *packet)
 /* *decoded is to be freed. */
 static const char *take_namespace(struct eio_str nsp, size_t max_bytes, struct sio__packet *packet, char **decoded)
 {
-    if (nsp.n < 2 || nsp.p[0] != '"') return "the namespace is no text";
+    if (nsp.n < 2 || nsp.p[0] != '"') return "the namespace is not a string";
     packet->nsp = (struct eio_str){nsp.p + 1, nsp.n - 2};
     if (memchr(nsp.p, '\\', nsp.n)) {
         *decoded = malloc(nsp.n);

@@ -128,7 +128,7 @@ struct output {
     bool failed;
 };
 
-static void put(struct output *out, const char *p, size_t n)
+static void put_bytes(struct output *out, const char *p, size_t n)
 {
     if (out->failed) return;
     if (out->n + n + 1 > out->capacity) {
@@ -160,13 +160,13 @@ static void apply(const struct rule *rule, calls_find_fn find, struct eio_str te
         struct calls_span span = find ? find(text, from, is_partial) : match(rule, text, from);
         if (span.end <= from || span.end <= span.begin) break;
         size_t begin = span.begin > from ? span.begin : from;
-        put(out, text.p + from, begin - from);
-        put(out, "[", 1);
-        put(out, rule->name, strlen(rule->name));
-        put(out, "]", 1);
+        put_bytes(out, text.p + from, begin - from);
+        put_bytes(out, "[", 1);
+        put_bytes(out, rule->name, strlen(rule->name));
+        put_bytes(out, "]", 1);
         from = span.end;
     }
-    if (from) put(out, text.p + from, text.n - from);
+    if (from) put_bytes(out, text.p + from, text.n - from);
 }
 
 /* The character that says the same in ASCII: of other scripts' digits, and of what East Asian text writes in full
@@ -188,11 +188,11 @@ static void fold_text(struct eio_str text, struct output *out)
         U8_NEXT(text.p, i, text.n, code);
         char plain = fold(code);
         if (!plain) continue;
-        put(out, text.p + put_up_to, begin - put_up_to);
-        put(out, &plain, 1);
+        put_bytes(out, text.p + put_up_to, begin - put_up_to);
+        put_bytes(out, &plain, 1);
         put_up_to = i;
     }
-    if (out->p) put(out, text.p + put_up_to, text.n - put_up_to);
+    if (out->p) put_bytes(out, text.p + put_up_to, text.n - put_up_to);
 }
 
 /* A text while rules go over it. */

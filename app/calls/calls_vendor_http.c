@@ -70,7 +70,7 @@ void calls_vendor_stop(struct calls *calls)
 
 /* ------------------------------------------------------------------ answers */
 
-static void fail(struct kit_request *request, int code, const char *field, const char *text)
+static void fail_request(struct kit_request *request, int code, const char *field, const char *text)
 {
     kit_fail(&request->op.failure, code, field, "%s", text);
     kit_request_finish(request);
@@ -131,7 +131,7 @@ static void submit_lines(struct kit_request *request, const json_t *messages, st
                                      .source = kit_user_source(request->user, true),
                                      .is_lines = true};
     if (failed)
-        fail(request, 503, NULL, "out of memory");
+        fail_request(request, 503, NULL, "out of memory");
     else if (!lines.size)
         kit_request_finish(request); /* a message without lines is no mistake */
     else
@@ -172,7 +172,7 @@ static void submit(struct kit_request *request, const json_t *messages)
     struct message *message = KIT_REQUEST(message, request);
     struct calls_vendor_call *call = remember(request->state, request->about, message->call_id);
     if (!call) {
-        fail(request, 503, NULL, "out of memory");
+        fail_request(request, 503, NULL, "out of memory");
         return;
     }
     set_state(message, &call->state);
@@ -205,7 +205,7 @@ static bool read_parameter(struct kit_request *request, struct eio_str value, co
         fits = fits && kit_text_int64(eio_str(out), 0, OFFSET_MAX_MS, &offset_ms);
     else if (strcmp(field, "/customer") != 0)
         fits = fits && kit_is_id(out, (size_t)n);
-    if (!fits) fail(request, 400, field, "does not fit");
+    if (!fits) fail_request(request, 400, field, "does not fit");
     return fits;
 }
 
@@ -241,10 +241,11 @@ static bool read_own_call(struct kit_request *request, const json_t *messages)
         calls_vendor_call(message->vendor, json_is_array(messages) ? json_array_get(messages, i) : messages, id);
         if (!i) memcpy(message->call_id, id, sizeof id);
         if (strcmp(message->call_id, id))
-            return fail(request, 400, "/call_id", "the messages are of several calls; the query may name one"), false;
+            return fail_request(request, 400, "/call_id", "the messages are of several calls; the query may name one"),
+                   false;
     }
     if (message->call_id[0]) return true;
-    return fail(request, 400, "/call_id", "the query must have the call's id"), false;
+    return fail_request(request, 400, "/call_id", "the query must have the call's id"), false;
 }
 
 #define RECENT_LINES 64 /* among which an open segment is looked for */
@@ -302,7 +303,7 @@ static json_t *read_json(struct kit_request *request, struct eio_str body)
 {
     const struct kit_config *config = request->kit->config;
     if (body.n > config->event_max_bytes) {
-        fail(request, 413, NULL, "the messages are larger than event_max_bytes");
+        fail_request(request, 413, NULL, "the messages are larger than event_max_bytes");
         return NULL;
     }
     if (kit_json_check(body, config->io.max_depth - 1, &request->op.failure)) {
@@ -312,7 +313,7 @@ static json_t *read_json(struct kit_request *request, struct eio_str body)
     json_t *messages = json_loadb(body.p, body.n, 0, NULL);
     if (json_is_object(messages) || json_is_array(messages)) return messages;
     json_decref(messages);
-    fail(request, 400, NULL, "must be a message or a list of messages");
+    fail_request(request, 400, NULL, "must be a message or a list of messages");
     return NULL;
 }
 
@@ -321,7 +322,7 @@ static void take_message(struct kit_request *request, struct eio_str body)
     struct message *message = KIT_REQUEST(message, request);
     message->vendor = calls_vendor_find(request->about);
     if (!message->vendor || calls_vendor_signs(message->vendor)) {
-        fail(request, 404, "/vendor", "no such vendor");
+        fail_request(request, 404, "/vendor", "no such vendor");
         return;
     }
     json_t *messages = read_json(request, body);
@@ -335,7 +336,7 @@ static bool begin_signed(struct kit_request *request, const char *name, const ch
     struct message *message = KIT_REQUEST(message, request);
     message->vendor = calls_vendor_find(name);
     snprintf(request->about, sizeof request->about, "%s", name);
-    if (!secrets[0]) fail(request, 404, "/vendor", missing);
+    if (!secrets[0]) fail_request(request, 404, "/vendor", missing);
     return secrets[0] != 0;
 }
 
@@ -397,16 +398,16 @@ static void take_twilio(struct kit_request *request, struct eio_str body)
                       "twilio_auth_token and public_url are not set"))
         return;
     if (has_form && body.n > request->kit->config->event_max_bytes) {
-        fail(request, 413, NULL, "the form is larger than event_max_bytes");
+        fail_request(request, 413, NULL, "the form is larger than event_max_bytes");
         return;
     }
     json_t *form = has_form ? read_form(body) : read_json(request, body);
     if (!form && has_form)
-        fail(request, 400, NULL, "must be a form");
+        fail_request(request, 400, NULL, "must be a form");
     else if (form && !is_twilios(request, has_form ? form : NULL, body))
-        fail(request, 403, NULL, "the signature does not fit");
+        fail_request(request, 403, NULL, "the signature does not fit");
     else if (form && !is_fresh(request, form))
-        fail(request, 403, "/Timestamp", "is older than five minutes");
+        fail_request(request, 403, "/Timestamp", "is older than five minutes");
     else if (form)
         take_messages(request, form);
     json_decref(form);
@@ -417,7 +418,7 @@ static void take_twilio(struct kit_request *request, struct eio_str body)
 static void take_checked(struct kit_request *request, struct eio_str body, const char *why)
 {
     json_t *messages = why ? NULL : read_json(request, body);
-    if (why) fail(request, 403, NULL, why);
+    if (why) fail_request(request, 403, NULL, why);
     if (messages) take_messages(request, messages);
     json_decref(messages);
 }

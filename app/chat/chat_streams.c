@@ -50,7 +50,7 @@ static void end_soon(struct telling *telling)
 }
 
 /* Once the stream has begun, it says why it ends. */
-static void fail(struct telling *telling, const struct kit_failure *failure)
+static void fail_telling(struct telling *telling, const struct kit_failure *failure)
 {
     if (!telling->is_ending && telling->stream) {
         json_t *payload = json_pack("{s:i, s:s}", "code", failure->code, "message", failure->message);
@@ -65,7 +65,7 @@ static void fail(struct telling *telling, const struct kit_failure *failure)
 
 static void on_dismissed(struct kit_stay *stay, const struct kit_failure *failure)
 {
-    fail(KIT_OWNER(stay, struct telling, stay), failure);
+    fail_telling(KIT_OWNER(stay, struct telling, stay), failure);
 }
 
 static void finish(struct telling *telling)
@@ -144,7 +144,7 @@ static void on_entry(struct chat_peer *peer, const struct chat_entry *entry)
 static void on_end(struct chat_peer *peer, const char *chat_id, const struct kit_failure *why)
 {
     (void)chat_id;
-    fail(chat_peer_ctx(peer), why);
+    fail_telling(chat_peer_ctx(peer), why);
 }
 
 static bool can_take(struct chat_peer *peer)
@@ -168,7 +168,7 @@ static void open_chat(struct telling *telling, struct eio_str since_seq, chat_re
 static void on_replayed(void *ctx, const struct kit_failure *failure, struct eio_str json)
 {
     (void)json;
-    if (failure->code) fail(ctx, failure);
+    if (failure->code) fail_telling(ctx, failure);
 }
 
 /* All of the turn, from the log behind since_seq: what it says of other turns is left out. */
@@ -182,7 +182,7 @@ static void on_said(void *ctx, const struct kit_failure *failure, struct eio_str
     struct telling *telling = ctx;
     struct eio_str attempt = chat_field(json, "attempt");
     if (failure->code) {
-        fail(telling, failure);
+        fail_telling(telling, failure);
         return;
     }
     chat_copy_field(telling->teller.ref_id, sizeof telling->teller.ref_id, json, "ref_id");
@@ -200,7 +200,7 @@ static void on_answered(void *ctx, const struct kit_failure *failure, struct eio
     (void)json;
     telling->asked--;
     if (failure->code && failure->code != 409) {
-        fail(telling, failure);
+        fail_telling(telling, failure);
         return;
     }
     look_at_end(telling);
@@ -234,7 +234,7 @@ static void on_looked(void *ctx, const struct kit_failure *failure, struct eio_s
         }
     if (!ref_id[0]) {
         kit_fail(&closed, 409, NULL, "no question is open");
-        fail(telling, &closed);
+        fail_telling(telling, &closed);
         return;
     }
     json_t *again = json_pack("{s:s, s:s}", "id", ref_id, "content", "-");
@@ -290,7 +290,7 @@ static void on_opened(void *ctx, const struct kit_failure *failure, struct eio_s
         telling->request.status = 204;
         end_soon(telling);
     } else if (failure->code) {
-        fail(telling, failure);
+        fail_telling(telling, failure);
     } else if (!telling->ready) {
         end_soon(telling);
     } else if (telling->resumes) {
@@ -338,7 +338,7 @@ static void begin(struct telling *telling)
     }
     struct kit_failure failure;
     kit_fail(&failure, 503, NULL, "out of memory");
-    fail(telling, &failure);
+    fail_telling(telling, &failure);
 }
 
 static void take_body(struct kit_request *request, struct eio_str body, const struct chat_bridge *bridge)

@@ -112,7 +112,7 @@ struct text {
     bool is_full;
 };
 
-static void put(struct text *out, const char *text)
+static void put_text(struct text *out, const char *text)
 {
     size_t n = strlen(text);
     if (out->is_full || out->n + n >= PATH_MAX_BYTES) {
@@ -133,8 +133,8 @@ static bool put_path(struct text *out, const json_t *from, const json_t *node, b
     json_array_foreach(children_of(from), i, child)
     {
         snprintf(position, sizeof position, "%zu", i);
-        put(out, "/children/");
-        put(out, by_position ? position : id_of(child));
+        put_text(out, "/children/");
+        put_text(out, by_position ? position : id_of(child));
         if (put_path(out, child, node, by_position)) return true;
         out->n = before;
         out->p[before] = 0;
@@ -148,7 +148,7 @@ static json_t *path_to(const json_t *root, const json_t *node, bool by_position,
     char space[PATH_MAX_BYTES] = "/root";
     struct text text = {space, strlen(space), false};
     if (!put_path(&text, root, node, by_position)) return NULL;
-    put(&text, suffix);
+    put_text(&text, suffix);
     return text.is_full ? NULL : json_string(space);
 }
 
@@ -306,8 +306,8 @@ static json_t *patch_members(const json_t *root, const json_t *node, const json_
         struct text text = {path, 0, false};
         bool is_there = json_object_get(node, name) != NULL;
         if (json_is_null(value) && !is_there) continue;
-        put(&text, json_string_value(place) ? json_string_value(place) : "");
-        for (const char *c = name; *c; c++) put(&text, *c == '~' ? "~0" : *c == '/' ? "~1" : (char[2]){*c, 0});
+        put_text(&text, json_string_value(place) ? json_string_value(place) : "");
+        for (const char *c = name; *c; c++) put_text(&text, *c == '~' ? "~0" : *c == '/' ? "~1" : (char[2]){*c, 0});
         json_t *operation = text.is_full          ? NULL
                             : json_is_null(value) ? json_pack("{s:s, s:s}", "op", "remove", "path", path)
                                                   : json_pack("{s:s, s:s, s:O}", "op", is_there ? "replace" : "add",

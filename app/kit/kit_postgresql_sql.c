@@ -12,7 +12,7 @@ struct text {
     bool failed;
 };
 
-static void put(struct text *text, const char *p, size_t n)
+static void put_bytes(struct text *text, const char *p, size_t n)
 {
     if (!text->failed && text->n + n >= text->size) {
         size_t size = (text->n + n + 64) * 2;
@@ -29,7 +29,7 @@ static void put(struct text *text, const char *p, size_t n)
 
 static void put_word(struct text *text, const char *word)
 {
-    put(text, word, strlen(word));
+    put_bytes(text, word, strlen(word));
 }
 
 static bool begins(const char *p, const char *with)
@@ -77,7 +77,7 @@ static void take_quoted(struct text *out, const char **at)
     const char *end = *at + 1;
     while (*end && *end != **at) end++;
     end += *end != 0;
-    put(out, *at, (size_t)(end - *at));
+    put_bytes(out, *at, (size_t)(end - *at));
     *at = end;
 }
 
@@ -92,7 +92,7 @@ static void take_comment(struct text *out, const char **at)
     if (!end) end = *at + strlen(*at);
     if (begins(*at, ONLY_POSTGRESQL)) {
         const char *begin = *at + strlen(ONLY_POSTGRESQL);
-        put(out, begin, (size_t)(end - begin));
+        put_bytes(out, begin, (size_t)(end - begin));
     }
     *at = end;
     if (begins(end, END_ONLY))
@@ -109,7 +109,7 @@ static void take_parameter(struct text *out, const char **at, unsigned *count)
     size_t n = strspn(*at, "0123456789");
     put_word(out, "$");
     if (n) {
-        put(out, *at, n);
+        put_bytes(out, *at, n);
         *at += n;
         return;
     }
@@ -128,7 +128,7 @@ static void take_json_each(struct text *out, const char **at, unsigned *count)
         if (**at == '?')
             take_parameter(out, at, count);
         else
-            put(out, (*at)++, 1);
+            put_bytes(out, (*at)++, 1);
     }
     *at += **at == ')';
     put_word(out, ")::json) AS json_each(value)");
@@ -149,7 +149,7 @@ char *kit_pg_translate(const char *sql)
         else if (begins(at, JSON_EACH))
             take_json_each(&out, &at, &count);
         else if (!take_word(&out, sql, &at))
-            put(&out, at++, 1);
+            put_bytes(&out, at++, 1);
     }
     if (!out.failed) return out.p;
     free(out.p);

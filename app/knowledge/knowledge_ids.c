@@ -27,7 +27,7 @@ struct part {
     bool is_lossy; /* letters were left out */
 };
 
-static void put(struct part *part, char c)
+static void put_char(struct part *part, char c)
 {
     if (part->n < part->max)
         part->out[part->n++] = c;
@@ -48,7 +48,7 @@ static void put_letter(struct part *part, UChar32 c)
     UChar apart[32];
     part->is_lossy = true;
     if (U_FAILURE(status) || unorm2_getDecomposition(nfd, c, apart, 32, &status) < 1 || U_FAILURE(status)) return;
-    if (apart[0] < 0x80 && isalnum(apart[0])) put(part, (char)tolower(apart[0]));
+    if (apart[0] < 0x80 && isalnum(apart[0])) put_char(part, (char)tolower(apart[0]));
 }
 
 static bool is_between_digits(struct eio_str name, size_t at)
@@ -64,9 +64,9 @@ static void put_part(struct part *part, struct eio_str name)
         UChar32 c;
         U8_NEXT_OR_FFFD((const uint8_t *)name.p, i, name.n, c);
         if (c < 0x80 && isalnum(c))
-            put(part, (char)tolower(c));
+            put_char(part, (char)tolower(c));
         else if (c == '.' && is_between_digits(name, at))
-            put(part, '.');
+            put_char(part, '.');
         else if (c >= 0x80 && (U_GET_GC_MASK(c) & (U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK | U_GC_S_MASK)))
             put_letter(part, c);
         else

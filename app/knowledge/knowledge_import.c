@@ -170,7 +170,7 @@ static int load(struct matching *m)
 
 /* ------------------------------------------------------------------- match */
 
-static void take(struct matching *m, size_t document, size_t stored)
+static void take_stored(struct matching *m, size_t document, size_t stored)
 {
     m->match[document] = stored;
     m->stored[stored].is_used = true;
@@ -195,7 +195,7 @@ static int match_by_key(struct matching *m, struct bucket *table, bool is_title,
         if (!key) return fail_memory(m);
         size_t index = next_free(m, find_bucket(table, key), take_away);
         free(key);
-        if (index != NOBODY) take(m, i, index);
+        if (index != NOBODY) take_stored(m, i, index);
     }
     return 0;
 }
@@ -217,7 +217,7 @@ static int match_neighbours(struct matching *m)
             size_t place = m->stored[m->match[i]].place;
             if (place >= k) group->next = place + 1;
         } else if (k < group->count && !m->stored[group->items[k]].is_used && !m->stored[group->items[k]].is_away) {
-            take(m, i, group->items[k]);
+            take_stored(m, i, group->items[k]);
             group->next = k + 1;
         }
     }
@@ -230,7 +230,7 @@ static void match_returned(struct matching *m)
         struct bucket *group = find_bucket(m->groups, m->documents->list[i].heading);
         if (m->match[i] == NOBODY && group && group->fresh == 1 && group->count == 1 &&
             !m->stored[group->items[0]].is_used)
-            take(m, i, group->items[0]);
+            take_stored(m, i, group->items[0]);
     }
 }
 

@@ -31,7 +31,7 @@ static void skip_space(struct scan *scan)
 }
 
 /* True if the next is that character, which is taken. */
-static bool take(struct scan *scan, char c)
+static bool take_char(struct scan *scan, char c)
 {
     skip_space(scan);
     if (scan->p == scan->end || *scan->p != c) return false;
@@ -110,7 +110,7 @@ static bool take_rest_of_string(struct scan *scan, struct eio_str *string)
 
 static bool take_string(struct scan *scan, struct eio_str *string)
 {
-    return take(scan, '"') && take_rest_of_string(scan, string);
+    return take_char(scan, '"') && take_rest_of_string(scan, string);
 }
 
 /* Fractions and large numbers are left to others. */
@@ -137,30 +137,30 @@ static bool skip_value(struct scan *scan, unsigned depth);
 static bool skip_members(struct scan *scan, unsigned depth)
 {
     struct eio_str key;
-    if (take(scan, '}')) return true;
+    if (take_char(scan, '}')) return true;
     do {
-        if (!take_string(scan, &key) || !take(scan, ':') || !skip_value(scan, depth)) return false;
-    } while (take(scan, ','));
-    return take(scan, '}');
+        if (!take_string(scan, &key) || !take_char(scan, ':') || !skip_value(scan, depth)) return false;
+    } while (take_char(scan, ','));
+    return take_char(scan, '}');
 }
 
 static bool skip_elements(struct scan *scan, unsigned depth)
 {
-    if (take(scan, ']')) return true;
+    if (take_char(scan, ']')) return true;
     do {
         if (!skip_value(scan, depth)) return false;
-    } while (take(scan, ','));
-    return take(scan, ']');
+    } while (take_char(scan, ','));
+    return take_char(scan, ']');
 }
 
 static bool skip_value(struct scan *scan, unsigned depth)
 {
     struct eio_str string;
-    if (take(scan, '"')) return take_rest_of_string(scan, &string);
+    if (take_char(scan, '"')) return take_rest_of_string(scan, &string);
     if (take_word(scan, "null") || take_word(scan, "true") || take_word(scan, "false")) return true;
     if (depth == DEPTH_MAX) return false;
-    if (take(scan, '{')) return skip_members(scan, depth + 1);
-    if (take(scan, '[')) return skip_elements(scan, depth + 1);
+    if (take_char(scan, '{')) return skip_members(scan, depth + 1);
+    if (take_char(scan, '[')) return skip_elements(scan, depth + 1);
     return take_number(scan);
 }
 
@@ -183,20 +183,20 @@ static bool take_member(struct scan *scan, member_fn fn, struct found *found)
 {
     struct eio_str key;
     if (!take_string(scan, &key) || memchr(key.p, '\\', key.n)) return false;
-    return take(scan, ':') && fn(scan, key, found);
+    return take_char(scan, ':') && fn(scan, key, found);
 }
 
 static bool rest_of_members(struct scan *scan, member_fn fn, struct found *found)
 {
-    while (take(scan, ','))
+    while (take_char(scan, ','))
         if (!take_member(scan, fn, found)) return false;
-    return take(scan, '}');
+    return take_char(scan, '}');
 }
 
 static bool each_member(struct scan *scan, member_fn fn, struct found *found)
 {
-    if (!take(scan, '{')) return false;
-    return take(scan, '}') || (take_member(scan, fn, found) && rest_of_members(scan, fn, found));
+    if (!take_char(scan, '{')) return false;
+    return take_char(scan, '}') || (take_member(scan, fn, found) && rest_of_members(scan, fn, found));
 }
 
 static bool take_of_delta(struct scan *scan, struct eio_str key, struct found *found)
@@ -230,7 +230,7 @@ static bool take_of_chunk(struct scan *scan, struct eio_str key, struct found *f
     if (IS(key, "choices")) {
         if (found->has_choices) return false;
         found->has_choices = true;
-        return take(scan, '[') && each_member(scan, take_of_choice, found) && take(scan, ']');
+        return take_char(scan, '[') && each_member(scan, take_of_choice, found) && take_char(scan, ']');
     }
     if (IS(key, "usage") || IS(key, "error")) return take_word(scan, "null");
     if (IS(key, "object")) return take_string(scan, &object) && IS(object, "chat.completion.chunk");
@@ -248,7 +248,7 @@ static bool scan_tail(struct scan *scan, struct found *found)
 {
     *found = (struct found){.has_content = true, .has_delta = true, .has_choices = true};
     return take_string(scan, &found->content) && rest_of_members(scan, take_of_delta, found) &&
-           rest_of_members(scan, take_of_choice, found) && take(scan, ']') &&
+           rest_of_members(scan, take_of_choice, found) && take_char(scan, ']') &&
            rest_of_members(scan, take_of_chunk, found) && is_over(scan);
 }
 

@@ -31,7 +31,7 @@ static bool is_filled(const struct llm_fill *fill, const struct llm_property *pr
     return json_object_get(fill->args, property->name) != NULL;
 }
 
-static void put(struct llm_fill *fill, const struct llm_property *property, json_t *take_value)
+static void put_value(struct llm_fill *fill, const struct llm_property *property, json_t *take_value)
 {
     if (take_value) json_object_set_new(fill->args, property->name, take_value);
 }
@@ -41,7 +41,7 @@ static bool put_text(struct llm_fill *fill, const struct llm_property *property,
 {
     const json_t *max = json_object_get(property->schema, "maxLength");
     if (!text.n || (json_is_integer(max) && (json_int_t)text.n > json_integer_value(max) * 4)) return false;
-    put(fill, property, json_stringn(text.p, text.n));
+    put_value(fill, property, json_stringn(text.p, text.n));
     return true;
 }
 
@@ -53,7 +53,7 @@ static bool put_number(struct llm_fill *fill, const struct llm_property *propert
     if (json_is_number(max) && value > json_number_value(max)) return false;
     bool is_whole = floor(value) == value && fabs(value) < 9e15;
     if (property->is_integer && !is_whole) return false;
-    put(fill, property, is_whole ? json_integer((json_int_t)value) : json_real(value));
+    put_value(fill, property, is_whole ? json_integer((json_int_t)value) : json_real(value));
     return true;
 }
 
@@ -79,7 +79,7 @@ static bool put_moment(struct llm_fill *fill, const struct llm_property *propert
     bool is_good = property->kind == LLM_PROPERTY_DATE   ? llm_time_put_date(moment, text)
                    : property->kind == LLM_PROPERTY_TIME ? llm_time_put_time(moment, text)
                                                          : llm_time_put_date_time(moment, text);
-    if (is_good) put(fill, property, json_string(text));
+    if (is_good) put_value(fill, property, json_string(text));
     return is_good;
 }
 
@@ -212,7 +212,7 @@ static void fill_choice(struct llm_fill *fill, const struct llm_property *proper
     struct llm_range at;
     json_t *value = find_choice(fill, property->schema, range_of(fill, property), &at);
     if (!value) return;
-    put(fill, property, json_incref(value));
+    put_value(fill, property, json_incref(value));
     mark(fill, at.from, at.to);
 }
 
@@ -229,7 +229,7 @@ static void fill_choices(struct llm_fill *fill, const struct llm_property *prope
         mark(fill, at.from, at.to);
     }
     if (json_array_size(list))
-        put(fill, property, list);
+        put_value(fill, property, list);
     else
         json_decref(list);
 }
@@ -252,14 +252,15 @@ static void fill_boolean(struct llm_fill *fill, const struct llm_property *prope
     struct llm_range at;
     if (slot) {
         bool is_no = has_any(fill->lexed, slot->at.from, slot->at.to, no);
-        if (is_no || has_any(fill->lexed, slot->at.from, slot->at.to, yes)) put(fill, property, json_boolean(!is_no));
+        if (is_no || has_any(fill->lexed, slot->at.from, slot->at.to, yes))
+            put_value(fill, property, json_boolean(!is_no));
         return;
     }
     if (!find_name(fill, property->name, fill->at, &at)) return;
     size_t before = at.from > fill->at.from + 2 ? at.from - 2 : fill->at.from;
     size_t after = at.to + 3 < fill->at.to ? at.to + 3 : fill->at.to;
     bool is_no = has_any(fill->lexed, before, at.from, no) || has_any(fill->lexed, at.to, after, "no false off");
-    put(fill, property, json_boolean(!is_no));
+    put_value(fill, property, json_boolean(!is_no));
     mark(fill, at.from, at.to);
 }
 
@@ -413,7 +414,7 @@ static void fill_list(struct llm_fill *fill, const struct llm_property *property
     }
     if (slot) mark(fill, slot->at.from, slot->at.to);
     if (json_array_size(list))
-        put(fill, property, list);
+        put_value(fill, property, list);
     else
         json_decref(list);
 }

@@ -80,7 +80,7 @@ static void hide_key(struct llm_openai *o)
     while ((at = strstr(o->fault.detail, key))) memset(at, '*', n);
 }
 
-static void fail(struct llm_openai *o)
+static void fail_request(struct llm_openai *o)
 {
     struct llm_answer *answer = o->answer;
     struct llm_fault fault = o->fault;
@@ -130,7 +130,7 @@ static void end_try(struct llm_openai *o, bool done)
     if (done) o->fetch = NULL;
     forget_try(o);
     if (!again) {
-        fail(o);
+        fail_request(o);
         return;
     }
     o->state = WAITING;
@@ -138,7 +138,7 @@ static void end_try(struct llm_openai *o, bool done)
     kit_log(EIO_LOG_INFO, "models: trying again", "provider", o->provider->id, "why", o->fault.detail, "wait_ms",
             kit_number((long long)wait_ms).text, NULL);
     if (eio_timer_start(&o->timer, wait_ms)) {
-        fail(o);
+        fail_request(o);
         return;
     }
     const struct llm_event event = {.kind = LLM_WAIT, .wait_ms = (uint32_t)wait_ms};
@@ -155,7 +155,7 @@ static void end_answer(struct llm_openai *o)
     json_t *message = llm_reader_message(&o->reader);
     if (!message) {
         llm_fault_set(&o->fault, LLM_FAULT_MEMORY, "out of memory");
-        fail(o);
+        fail_request(o);
         return;
     }
     if (o->fetch && !eio_timer_start(&o->timer, DRAIN_MS)) {

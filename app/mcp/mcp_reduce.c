@@ -13,7 +13,7 @@ struct writer {
 };
 
 /* What is written is never longer than what is read, but for a few placeholders. */
-static void put(struct writer *out, struct eio_str text)
+static void put_text(struct writer *out, struct eio_str text)
 {
     if (!text.n || text.n > out->capacity - out->n) return;
     memcpy(out->p + out->n, text.p, text.n);
@@ -24,9 +24,9 @@ static void put(struct writer *out, struct eio_str text)
 static void put_name(struct writer *out, struct eio_str key)
 {
     char last = out->n ? out->p[out->n - 1] : '{';
-    if (last != '{' && last != '[') put(out, eio_str(","));
-    put(out, key);
-    if (key.n) put(out, eio_str(":"));
+    if (last != '{' && last != '[') put_text(out, eio_str(","));
+    put_text(out, key);
+    if (key.n) put_text(out, eio_str(":"));
 }
 
 static bool is_text(struct eio_str value)
@@ -37,7 +37,7 @@ static bool is_text(struct eio_str value)
 static void put_member(struct writer *out, struct eio_str key, struct eio_str value)
 {
     put_name(out, key);
-    put(out, value.n <= out->limits->value_max_bytes || is_text(value) ? value : eio_str("null"));
+    put_text(out, value.n <= out->limits->value_max_bytes || is_text(value) ? value : eio_str("null"));
 }
 
 /* Pictures and sound are never shown to a model. */
@@ -51,10 +51,10 @@ static void put_block(struct writer *out, struct eio_str block, bool has_resourc
     struct kit_json_walk walk;
     struct eio_str key, value;
     if (block.n <= out->limits->value_max_bytes || block.p[0] != '{' || !kit_json_open(&walk, block)) {
-        put(out, block.n <= out->limits->value_max_bytes ? block : eio_str("null"));
+        put_text(out, block.n <= out->limits->value_max_bytes ? block : eio_str("null"));
         return;
     }
-    put(out, eio_str("{"));
+    put_text(out, eio_str("{"));
     while (kit_json_each(&walk, &key, &value)) {
         if (is_media(key)) continue;
         if (has_resource && kit_json_text_is(key, "resource") && value.n > out->limits->value_max_bytes) {
@@ -64,7 +64,7 @@ static void put_block(struct writer *out, struct eio_str block, bool has_resourc
             put_member(out, key, value);
         }
     }
-    put(out, eio_str("}"));
+    put_text(out, eio_str("}"));
 }
 
 static void put_blocks(struct writer *out, struct eio_str blocks)
@@ -72,7 +72,7 @@ static void put_blocks(struct writer *out, struct eio_str blocks)
     struct kit_json_walk walk;
     struct eio_str block;
     size_t kept = 0, count = 0;
-    put(out, eio_str("["));
+    put_text(out, eio_str("["));
     if (blocks.p[0] == '[' && kit_json_open(&walk, blocks))
         while (kept <= 4 * out->limits->text_max_bytes && count++ < BLOCKS_MAX && kit_json_each(&walk, NULL, &block)) {
             size_t before = out->n;
@@ -80,7 +80,7 @@ static void put_blocks(struct writer *out, struct eio_str blocks)
             put_block(out, block, true);
             kept += out->n - before;
         }
-    put(out, eio_str("]"));
+    put_text(out, eio_str("]"));
 }
 
 /* Those beyond the limit are counted, and no more. */
@@ -89,16 +89,16 @@ static void put_tools(struct writer *out, struct eio_str tools)
     struct kit_json_walk walk;
     struct eio_str tool;
     size_t kept = 0, placeholders = 0;
-    put(out, eio_str("["));
+    put_text(out, eio_str("["));
     if (tools.p[0] == '[' && kit_json_open(&walk, tools))
         while (placeholders < PLACEHOLDERS_MAX && kit_json_each(&walk, NULL, &tool)) {
             bool fits = tool.n <= out->limits->tools_max_bytes - kept;
             if (fits) kept += tool.n;
             placeholders += !fits;
             put_name(out, (struct eio_str){NULL, 0});
-            put(out, fits ? tool : eio_str("0"));
+            put_text(out, fits ? tool : eio_str("0"));
         }
-    put(out, eio_str("]"));
+    put_text(out, eio_str("]"));
 }
 
 static void put_result(struct writer *out, struct eio_str result)
@@ -106,10 +106,10 @@ static void put_result(struct writer *out, struct eio_str result)
     struct kit_json_walk walk;
     struct eio_str key, value;
     if (result.p[0] != '{' || !kit_json_open(&walk, result)) {
-        put(out, eio_str("null"));
+        put_text(out, eio_str("null"));
         return;
     }
-    put(out, eio_str("{"));
+    put_text(out, eio_str("{"));
     while (kit_json_each(&walk, &key, &value)) {
         bool is_long = value.n > out->limits->value_max_bytes;
         if (is_long && kit_json_text_is(key, "structuredContent")) {
@@ -124,7 +124,7 @@ static void put_result(struct writer *out, struct eio_str result)
             put_member(out, key, value);
         }
     }
-    put(out, eio_str("}"));
+    put_text(out, eio_str("}"));
 }
 
 char *mcp_reduce(struct eio_str message, struct mcp_reducing *options, size_t *size)
@@ -136,7 +136,7 @@ char *mcp_reduce(struct eio_str message, struct mcp_reducing *options, size_t *s
     if (!kit_json_open(&walk, message) || !walk.is_object) return NULL;
     out.p = malloc(out.capacity);
     if (!out.p) return NULL;
-    put(&out, eio_str("{"));
+    put_text(&out, eio_str("{"));
     while (kit_json_each(&walk, &key, &value)) {
         if (kit_json_text_is(key, "result")) {
             put_name(&out, key);
@@ -145,7 +145,7 @@ char *mcp_reduce(struct eio_str message, struct mcp_reducing *options, size_t *s
             put_member(&out, key, value);
         }
     }
-    put(&out, eio_str("}"));
+    put_text(&out, eio_str("}"));
     *size = out.n;
     return out.p;
 }

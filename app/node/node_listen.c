@@ -22,7 +22,7 @@ struct opening {
     size_t error_size;
 };
 
-static int fail(const struct opening *opening, const struct kit_listen *listen, const char *why)
+static int fail_listen(const struct opening *opening, const struct kit_listen *listen, const char *why)
 {
     if (listen->path[0])
         snprintf(opening->error, opening->error_size, "cannot listen on unix:%s: %s", listen->path, why);
@@ -239,10 +239,10 @@ static int open_one(const struct opening *opening, const struct kit_listen *list
 {
     struct node_listeners *listeners = opening->listeners;
     struct node_listener *listener = &listeners->list[listeners->count];
-    if (listeners->count == KIT_LISTENERS_MAX) return fail(opening, listen, "too many listeners");
+    if (listeners->count == KIT_LISTENERS_MAX) return fail_listen(opening, listen, "too many listeners");
     *listener = (struct node_listener){.listen = *listen, .door = door, .fd = -1};
     int failed = listen->path[0] ? open_path(listener, opening->config) : open_port(listener, opening->config);
-    if (failed) fail(opening, listen, strerror(errno));
+    if (failed) fail_listen(opening, listen, strerror(errno));
     listeners->count++; /* so that it is closed */
     return failed;
 }

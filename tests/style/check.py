@@ -180,17 +180,18 @@ def circles():
 
 # Folders whose static functions say in their names what they do it to, so that a backtrace can be read. A word is bare if one of these, or if several files have a function of that name.
 NAMED = ("base/", "engineio/", "rooms/", "socketio/")
+EVERYWHERE = {"fail", "put", "take"}  # bare in app/ too
 BARE = {"add", "ask", "call", "do", "fail", "find", "finish", "get", "handle", "put", "run", "take", "tell"}
 
 
 def verbs():
     """Static functions have more of a name than one bare verb."""
-    paths = [str(path) for path in c_files() if path.suffix == ".c" and path.as_posix().startswith(NAMED)]
+    paths = [str(path) for path in c_files() if path.suffix == ".c" and path.as_posix().startswith((*NAMED, "app/"))]
     command = ["ctags", "--languages=C", "--kinds-C=f", "--fields=+fn", "-f", "-", *paths]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     places = {}
     for name, path, *rest in (line.split("\t") for line in run.stdout.splitlines()):
-        if "file:" in rest and "_" not in name:
+        if "file:" in rest and "_" not in name and (name in EVERYWHERE or path.startswith(NAMED)):
             line = next(part.split(":")[1] for part in rest if part.startswith("line:"))
             places.setdefault(name, []).append(f"{path}:{line}")
     for name, found in places.items():
