@@ -10,6 +10,8 @@
 #define PRESENCE_DELAY_MS 50
 /* Names in one agent:presence; above it only the number grows. */
 #define PRESENCE_NAMES_MAX 200
+/* Calls about which the other processes are asked together; when one of them is gone, it is all that are watched. */
+#define PRESENCE_ASKS_MAX 16
 
 struct presence_call {
     char call_id[KIT_ID_SIZE];
@@ -153,9 +155,15 @@ static void on_presence_timer(void *ctx)
 {
     struct calls_presence *presence = ctx;
     struct presence_call *call, *next;
+    size_t left = kit_has_peers(presence->calls->kit) ? PRESENCE_ASKS_MAX : SIZE_MAX;
     HASH_ITER(hh, presence->watched, call, next)
     {
-        if (call->dirty) tell_presence(presence, call);
+        if (!call->dirty) continue;
+        if (!left--) {
+            eio_timer_start(&presence->timer, PRESENCE_DELAY_MS);
+            return;
+        }
+        tell_presence(presence, call);
     }
 }
 

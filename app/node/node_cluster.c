@@ -1,4 +1,5 @@
 #include "node_cluster.h"
+#include "node_pulse.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@ struct node_cluster {
     struct rooms_postgresql *postgresql;
     struct sio_tunnels *tunnels; /* NULL: sessions are not found across machines */
     uint8_t machine[EIO_MACHINE_BYTES], machine_key[EIO_OWNER_KEY_BYTES];
-    struct eio_timer sweep; /* frees what is gone, outside of its callbacks */
+    struct node_pulse *pulse; /* NULL: the other processes are the master's, which knows who is there */
+    struct eio_timer sweep;   /* frees what is gone, outside of its callbacks */
     struct node_peer peers[NODE_WORKERS_MAX];
 };
 
@@ -243,12 +245,27 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
 
 /* ------------------------------------------------------------ start, stop */
 
+static int start_pulse(struct node_cluster *cluster)
+{
+    const struct kit_config *config = cluster->kit->config;
+    uint32_t interval_ms = config->redis_options.heartbeat_interval_ms;
+    uint32_t timeout_ms = config->redis_options.heartbeat_timeout_ms;
+    if (cluster->bus) return 0;
+    if (cluster->postgresql) {
+        interval_ms = config->cluster_options.heartbeat_interval_ms;
+        timeout_ms = config->cluster_options.heartbeat_timeout_ms;
+    }
+    cluster->pulse = node_pulse_new(cluster->kit, interval_ms, timeout_ms);
+    return cluster->pulse ? 0 : EIO_ENOMEM;
+}
+
 int node_cluster_start(struct node_cluster *cluster, struct kit *kit)
 {
     struct node_sources none = {0};
     if (!cluster) return node_metrics_add(kit, &none);
     eio_server_set_foreign(sio_server_engine(kit->io), on_foreign, cluster);
     int error = open_tunnels(cluster);
+    if (!error) error = start_pulse(cluster);
     struct node_sources sources = {cluster->bus, cluster->redis, cluster->postgresql, cluster->tunnels};
     return error ? error : node_metrics_add(kit, &sources);
 }
@@ -256,6 +273,7 @@ int node_cluster_start(struct node_cluster *cluster, struct kit *kit)
 void node_cluster_disconnect(struct node_cluster *cluster)
 {
     if (!cluster) return;
+    node_pulse_stop(cluster->pulse);
     sio_tunnels_free(cluster->tunnels);
     cluster->tunnels = NULL;
     eio_timer_stop(&cluster->sweep);
@@ -274,5 +292,6 @@ void node_cluster_free(struct node_cluster *cluster)
     }
     rooms_redis_free(cluster->redis);
     rooms_postgresql_free(cluster->postgresql);
+    node_pulse_free(cluster->pulse);
     free(cluster);
 }
