@@ -261,6 +261,7 @@ static void derive_options(struct kit_config *config)
     config->io.http.trusted_proxies = config->trusted_proxies[0] ? config->trusted_proxies : NULL;
     config->io.http.proxy_networks = config->proxy_networks[0] ? config->proxy_networks : NULL;
     config->io.http.tls_cert_file = config->tls_cert[0] ? config->tls_cert : NULL;
+    config->io.http.tls_ticket_key_file = config->tls_ticket_keys[0] ? config->tls_ticket_keys : NULL;
     config->io.http.tls_key_file = config->tls_key[0] ? config->tls_key : NULL;
 }
 

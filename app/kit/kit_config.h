@@ -88,7 +88,8 @@ struct kit_config {
     const char *trusted_proxies, *proxy_networks;
     uint32_t hsts_max_age_s;        /* 0: none */
     const char *tls_cert, *tls_key; /* "": plain HTTP */
-    struct sio_options io;          /* limits of the libraries, set through the same table */
+    const char *tls_ticket_keys;
+    struct sio_options io; /* limits of the libraries, set through the same table */
 
     uint64_t values[KIT_CONFIG_VALUES_MAX]; /* the modules' structs: kit_config_values() */
 

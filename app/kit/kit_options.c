@@ -149,6 +149,12 @@ static const char *check_regular_file(const char *value)
     return !access(value, R_OK) && !stat(value, &info) && S_ISREG(info.st_mode) ? NULL : "a readable regular file";
 }
 
+static const char *check_ticket_keys(const char *value)
+{
+    bool is_usable = !check_regular_file(value) && eio_tls_ticket_keys_are_valid(value);
+    return is_usable ? NULL : "a readable regular file, with 160 hexadecimal digits a line";
+}
+
 static const struct kit_option options[] = {
     KIT_TEXT_ROW("config", config_file, "", "Server", "configuration file, `name = value` lines"),
     KIT_CHECKED_ROW("host", host, "127.0.0.1", check_host, "Server",
@@ -535,6 +541,10 @@ static const struct kit_option options[] = {
         "PEM file of the certificate chain; serves HTTPS and WSS only; reloaded on SIGHUP; empty: plain HTTP"),
     KIT_CHECKED_ROW("tls_key", tls_key, "", check_regular_file, "HTTP",
                     "PEM file of the certificate's key, without a passphrase"),
+    KIT_CHECKED_ROW("tls_ticket_keys", tls_ticket_keys, "", check_ticket_keys, "HTTP",
+                    "file with the keys of TLS session tickets, the same on all nodes, so that a client resumes its "
+                    "TLS session at any of them: a key a line (`openssl rand -hex 80`), the first for "
+                    "new tickets; read again on SIGHUP; empty: keys of this process, or of its workers together"),
     KIT_U32_ROW(
         "hsts_max_age_s", hsts_max_age_s, "0", 0, 63072000, "HTTP",
         "time for which browsers come by TLS only, sent (Strict-Transport-Security) with what they ask for over "

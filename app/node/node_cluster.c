@@ -234,6 +234,7 @@ int node_cluster_new(struct kit *kit, const struct node_worker *worker, struct s
     if (worker) {
         io->engine.owner = worker->index;
         io->engine.owner_key = worker->owner_key;
+        io->http.tls_ticket_secret = worker->owner_key;
     }
     name_machine(cluster, &io->engine);
     kit->peers.is_degraded = is_degraded;

@@ -3,6 +3,7 @@
 #include "eio_http_conn.h"
 
 #include <signal.h>
+#include <sodium.h>
 #include <string.h>
 
 void eio_http_options_init(struct eio_http_options *options)
@@ -146,24 +147,46 @@ const struct eio__route *eio__http_find_route(const struct eio_http *http, struc
 
 /* ---------------------------------------------------------------- lifetime */
 
-/* Both are read again by eio_http_reload_tls(). */
-static bool copy_tls_files(struct eio_http_options *options)
+static bool copy_text(const char **text)
 {
-    const char *cert = options->tls_cert_file, *key = options->tls_key_file;
-    options->tls_cert_file = cert ? strdup(cert) : NULL;
-    options->tls_key_file = key ? strdup(key) : NULL;
-    return !cert == !options->tls_cert_file && !key == !options->tls_key_file;
+    if (!*text) return true;
+    *text = strdup(*text);
+    return *text != NULL;
+}
+
+/* They are read again by eio_http_reload_tls(). */
+static bool copy_tls_options(struct eio_http_options *options)
+{
+    bool ok = copy_text(&options->tls_cert_file);
+    ok = copy_text(&options->tls_key_file) && ok;
+    ok = copy_text(&options->tls_ticket_key_file) && ok;
+    const uint8_t *secret = options->tls_ticket_secret;
+    if (!secret) return ok;
+    uint8_t *copy = malloc(EIO_TLS_TICKET_SECRET_BYTES);
+    if (copy) memcpy(copy, secret, EIO_TLS_TICKET_SECRET_BYTES);
+    options->tls_ticket_secret = copy;
+    return ok && copy;
+}
+
+static void free_tls_options(struct eio_http_options *options)
+{
+    uint8_t *secret = (uint8_t *)(uintptr_t)options->tls_ticket_secret;
+    if (secret) sodium_memzero(secret, EIO_TLS_TICKET_SECRET_BYTES);
+    free(secret);
+    free((char *)(uintptr_t)options->tls_cert_file);
+    free((char *)(uintptr_t)options->tls_key_file);
+    free((char *)(uintptr_t)options->tls_ticket_key_file);
 }
 
 static int http_init(struct eio_http *http)
 {
-    if (!copy_tls_files(&http->options)) return EIO_ENOMEM;
+    if (!copy_tls_options(&http->options)) return EIO_ENOMEM;
     const struct eio_http_options *options = &http->options;
     int rc = eio__proxies_init(&http->proxies, options->trusted_proxies);
     if (!rc) rc = eio__proxies_init(&http->greeters, options->proxy_networks);
     if (rc) return rc;
     if (options->tls_cert_file || options->tls_key_file) {
-        http->tls = eio__tls_load(options->tls_cert_file, options->tls_key_file);
+        http->tls = eio__tls_load(options);
         if (!http->tls) return EIO_EINVAL;
     }
     http->limits = (struct eio__gate_limits){options->max_head_bytes, options->max_line_bytes, options->max_fields};
@@ -228,8 +251,7 @@ void eio_http_free(struct eio_http *http)
     eio_timer_stop(&http->accept_timer);
     eio__http_listeners_clear(http);
     SSL_CTX_free(http->tls);
-    free((char *)(uintptr_t)http->options.tls_cert_file);
-    free((char *)(uintptr_t)http->options.tls_key_file);
+    free_tls_options(&http->options);
     for (size_t i = 0; i < http->route_count; i++) route_clear(&http->routes[i]);
     free(http->routes);
     eio__proxies_clear(&http->proxies);

@@ -238,8 +238,11 @@ struct eio__request *eio__request_new(struct eio__conn *conn, struct eio_http_he
 void eio__request_free(struct eio__request *request);
 /* The route of a path at a door, or NULL. */
 const struct eio__route *eio__http_find_route(const struct eio_http *http, struct eio_str path, uint8_t door);
-/* A context of the two files, or NULL; what is wrong with them is logged. */
-SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file);
+/* A context of the options' files, or NULL; what is wrong with them is logged. */
+SSL_CTX *eio__tls_load(const struct eio_http_options *options);
+/* Gives it the keys of session tickets: those of the file, else of the secret; NULL, both: OpenSSL's own stay. 0 or
+ * negative; what is wrong with the file is logged. */
+int eio__tls_set_tickets(SSL_CTX *tls, const char *path, const uint8_t *secret);
 /* Closes our side of the connection. The output must be empty. */
 void eio__tls_shutdown(struct bufferevent *bev);
 /* The handshake failed, or the connection later: counts and logs; a client that spoke plain HTTP gets an error in plain

@@ -399,7 +399,7 @@ void eio__http_listeners_clear(struct eio_http *http)
 int eio_http_reload_tls(struct eio_http *http)
 {
     if (!http->tls) return EIO_EINVAL;
-    SSL_CTX *tls = eio__tls_load(http->options.tls_cert_file, http->options.tls_key_file);
+    SSL_CTX *tls = eio__tls_load(&http->options);
     if (!tls) return EIO_EINVAL;
     SSL_CTX_free(http->tls); /* connections hold references of their own */
     http->tls = tls;

@@ -61,8 +61,9 @@ static SSL_CTX *context_new(void)
     return tls;
 }
 
-SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file)
+SSL_CTX *eio__tls_load(const struct eio_http_options *options)
 {
+    const char *cert_file = options->tls_cert_file, *key_file = options->tls_key_file;
     if (!cert_file || !key_file) {
         eio_log(EIO_LOG_ERROR, "tls: both a certificate and a key are required; only one is set");
         return NULL;
@@ -77,7 +78,7 @@ SSL_CTX *eio__tls_load(const char *cert_file, const char *key_file)
         eio_log(EIO_LOG_ERROR, "tls: cannot use the key %s: %s", key_file, reason());
     } else if (SSL_CTX_check_private_key(tls) != 1) {
         eio_log(EIO_LOG_ERROR, "tls: the key %s does not match the certificate %s", key_file, cert_file);
-    } else {
+    } else if (eio__tls_set_tickets(tls, options->tls_ticket_key_file, options->tls_ticket_secret) == 0) {
         return tls;
     }
     ERR_clear_error(); /* else the next connection's error would be this one */

@@ -129,6 +129,7 @@ EIO_API void eio_http_stream_abort(struct eio_http_stream *stream);
 
 struct eio_http;
 
+enum { EIO_TLS_TICKET_KEY_BYTES = 80, EIO_TLS_TICKET_SECRET_BYTES = 16 };
 /* Options of the HTTP server, with the defaults beside the fields. */
 struct eio_http_options {
     size_t max_head_bytes;    /* 16384: request line and headers; above: 431 */
@@ -153,11 +154,15 @@ struct eio_http_options {
     const char *proxy_networks; /* "127.0.0.0/8,::1", as trusted_proxies: who may connect to a listener that is proxied;
                                  * who can open a UNIX socket's file always may */
     uint32_t proxy_header_timeout_ms; /* 3000: for the header of the PROXY protocol to arrive */
-    uint32_t reserved_descriptors; /* 32 of the process's limit are not given to connections, but stay for files, logs
-                                    * and connections of the process itself; those beyond wait to be accepted */
-    bool reuse_port;               /* false */
-    const char *tls_cert_file;     /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
-    const char *tls_key_file;      /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
+    uint32_t reserved_descriptors;   /* 32 of the process's limit are not given to connections, but stay for files, logs
+                                      * and connections of the process itself; those beyond wait to be accepted */
+    bool reuse_port;                 /* false */
+    const char *tls_cert_file;       /* NULL: plain HTTP. PEM: the certificate, then its chain; copied */
+    const char *tls_key_file;        /* PEM, without a passphrase; copied. TLS 1.2 and 1.3 */
+    const char *tls_ticket_key_file; /* NULL, or keys of session tickets for several servers: lines of 160 hexadecimal
+                                      * digits, the first one for new tickets, the others for former ones; copied */
+    const uint8_t *tls_ticket_secret; /* without that file, NULL, or EIO_TLS_TICKET_SECRET_BYTES that other processes
+                                       * have as well, from which the key is derived; copied */
 };
 /* Fills in the defaults above. */
 EIO_API void eio_http_options_init(struct eio_http_options *options);
@@ -168,6 +173,9 @@ EIO_API bool eio_trusted_proxies_are_valid(const char *list);
 EIO_API bool eio_cors_origin_is_valid(const char *origin);
 /* The same of allowed_origins. */
 EIO_API bool eio_allowed_origins_are_valid(const char *origins);
+
+/* The same of a file with keys of session tickets. */
+EIO_API bool eio_tls_ticket_keys_are_valid(const char *path);
 
 /* Returns NULL if out of memory, or if trusted_proxies or the TLS files are bad; what is wrong with them is logged. */
 EIO_API struct eio_http *eio_http_new(struct eio_loop *loop, const struct eio_http_options *options);
@@ -193,8 +201,8 @@ struct eio_http_listener {
 };
 /* Returns 0, EIO_EINVAL (no such door), EIO_ENOMEM, EIO_ESYS. */
 EIO_API int eio_http_listen_on(struct eio_http *http, const struct eio_http_listener *listener);
-/* Reads the certificate and the key anew, for connections made from now on. EIO_EINVAL: it does not speak TLS, or they
- * cannot be used (the reason is logged) and the former ones stay. */
+/* Reads the certificate, the key and the keys of tickets anew, for connections made from now on. EIO_EINVAL: it does
+ * not speak TLS, or they cannot be used (the reason is logged) and the former ones stay. */
 EIO_API int eio_http_reload_tls(struct eio_http *http);
 /* The port of the first socket that has one and is listened on; 0: there is none. */
 EIO_API uint16_t eio_http_port(const struct eio_http *http);

@@ -31,7 +31,7 @@ const IMPOSSIBLE = {
   store: ["mysql://x", "postgresql://x?foo=bar", "postgresql://[::1"], data: ["", "/proc/gone"], log_file: ["/gone/x", FOLDER],
   jwt_secret: ["short"], jwt_key_file: [GONE, EMPTY, FOLDER], jwt_keys: ["a", `a=${GONE}`, `=${KEY}`, `a=${EMPTY}`, `a=${KEY},a=${KEY}`],
   jwks_url: ["x", "ftp://x", "http://"], path: ["x", "", "/", "/a b/", "/a?b/"], cors_origin: ["x", "/(/", "http://a/", ","],
-  trusted_proxies: ["10.0.0.0/99", "x", "10.0.0.0/-1", "::/129", "10.0.0.0/8,"], tls_cert: [[GONE, "--tls-key", KEY]],
+  trusted_proxies: ["10.0.0.0/99", "x", "10.0.0.0/-1", "::/129", "10.0.0.0/8,"], tls_cert: [[GONE, "--tls-key", KEY]], tls_ticket_keys: [GONE, EMPTY, FOLDER, KEY],
   glossary: [GONE, FOLDER], embeddings_url: ["x", "ftp://x"], embeddings_key_file: [[GONE, ...EMBEDDINGS], [EMPTY, ...EMBEDDINGS]],
   models_file: [GONE, FOLDER, EMPTY, HALF, OTHER], mcp_file: [GONE, FOLDER, EMPTY, HALF, OTHER], assistants_file: [GONE, FOLDER, EMPTY, HALF, OTHER],
   redaction: [GONE, FOLDER], alert_rules: [GONE, FOLDER, HALF, OTHER], public_url: ["x", "ftp://x", "https://x/y", "https://x/", "https://x?y"],
@@ -47,7 +47,7 @@ const FROM_PIPES = {
   config: [], jwt_key_file: [], glossary: [], models_file: [], mcp_file: [], assistants_file: [], redaction: [], embeddings_key_file: EMBEDDINGS,
 };
 const NOT_FROM_PIPES = {
-  redis_tls_ca: [REDISS], redis_tls_cert: [REDISS], redis_tls_key: [REDISS], tls_cert: ["--tls-key", KEY], tls_key: ["--tls-cert", KEY],
+  redis_tls_ca: [REDISS], redis_tls_cert: [REDISS], redis_tls_key: [REDISS], tls_cert: ["--tls-key", KEY], tls_key: ["--tls-cert", KEY], tls_ticket_keys: [],
   alert_rules: [], admin_password_file: [],
 };
 // Any text will do.

@@ -447,6 +447,64 @@ describe("what a client has sent arrives, though it ends at once", () => {
   }
 });
 
+describe("keys of session tickets that several servers share", () => {
+  const key = (byte) => byte.repeat(80);
+  async function ticket(server, options) {
+    const socket = tls.connect({ port: server.port, host: "127.0.0.1", ca, ...options });
+    let session;
+    socket.on("session", (one) => { session = one; });
+    await once(socket, "secureConnect");
+    socket.write("GET /nope HTTP/1.1\r\nHost: x\r\n\r\n");
+    await once(socket, "data");
+    await until(() => session, "a ticket");
+    socket.destroy();
+    return session;
+  }
+  async function isResumed(server, session, options) {
+    const socket = await secure(server, { session, ...options });
+    const resumed = socket.isSessionReused();
+    socket.destroy();
+    return resumed;
+  }
+
+  for (const version of ["TLSv1.2", "TLSv1.3"]) {
+    test(`${version}: a session is resumed at another server, and after the keys have changed as long as the old one is there`, async () => {
+      const options = { minVersion: version, maxVersion: version };
+      const keys = file(`${version}.keys`);
+      writeFileSync(keys, `# ours\n${key("a1")}\n`);
+      const started = () => startTls("eio-proto", { "tls-ticket-keys": keys });
+      const [first, second, other] = [await started(), await started(), await startTls("eio-proto")];
+      const old = await ticket(first, options);
+      assert.equal(await isResumed(second, old, options), true);
+      assert.equal(await isResumed(other, old, options), false);
+      const reload = async (text) => {
+        const count = () => second.output().split("RELOAD").length, before = count();
+        writeFileSync(keys, text);
+        process.kill(second.pid, "SIGHUP");
+        await until(() => count() > before, "the reload");
+      };
+      await reload(`${key("b2")}\n\n${key("a1")}\n`);
+      assert.equal(await isResumed(second, old, options), true);
+      const renewed = await ticket(second, options);
+      await reload("nonsense\n");
+      assert.match(second.output(), /cannot use the ticket keys in .*: a key is 160 hexadecimal digits/);
+      assert.equal(await isResumed(second, renewed, options), true);
+      await reload(`${key("b2")}\n`);
+      assert.equal(await isResumed(second, old, options), false);
+      assert.equal(await isResumed(second, renewed, options), true);
+      await Promise.all([first, second, other].map((server) => server.stop()));
+    });
+  }
+
+  test("a file without usable keys refuses the start", async () => {
+    for (const text of ["", "# none\n", "a1\n", `${"x".repeat(160)}\n`, `${key("a1")}\n`.repeat(9)]) {
+      writeFileSync(file("bad.keys"), text);
+      await assert.rejects(startTls("eio-proto", { "tls-ticket-keys": file("bad.keys") }), /cannot use the ticket keys/);
+    }
+    await assert.rejects(startTls("eio-proto", { "tls-ticket-keys": file("none.keys") }), /No such file/);
+  });
+});
+
 test("a server without usable files does not start, and says why", async () => {
   await assert.rejects(start("eio-proto", { "tls-cert": file("none.pem"), "tls-key": file("one.key") }), /none\.pem/);
   await assert.rejects(start("eio-proto", { "tls-cert": file("one.pem"), "tls-key": file("two.key") }), /key/);

@@ -412,6 +412,16 @@ for (const transports of [["polling"], ["polling", "websocket"]]) {
       socket.on("error", reject);
     }))));
     assert.deepEqual(await names(), new Set(["one"]));
+    const connected = (session) => new Promise((resolve, reject) => {
+      const socket = tls.connect({ port: parley.port, host: "127.0.0.1", rejectUnauthorized: false, maxVersion: "TLSv1.2", session }, () => {
+        resolve({ resumed: socket.isSessionReused(), session: socket.getSession() });
+        socket.destroy();
+      });
+      socket.on("error", reject);
+    });
+    const { session } = await connected();
+    const again = await Promise.all(Array.from({ length: 24 }, () => connected(session)));
+    assert.ok(again.every(({ resumed }) => resumed), "a worker does not resume a session of another one");
     install("two");
     parley.child.kill("SIGHUP");
     await until(async () => (await names()).size === 1 && (await names()).has("two"), "the new certificate at all workers");

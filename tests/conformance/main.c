@@ -30,7 +30,7 @@ static int usage(const char *problem, const char *what)
                     "       [--max-buffered-chunks N] [--body-timeout MS]\n"
                     "       [--allow-eio3 1] [--parser default|msgpack] [--deflate 1]\n"
                     "       [--cookie NAME] [--cors ORIGIN|reflect|*] [--initial-packet TEXT]\n"
-                    "       [--tls-cert FILE --tls-key FILE] [--stats 1] [--recovery 1]\n"
+                    "       [--tls-cert FILE --tls-key FILE [--tls-ticket-keys FILE]] [--stats 1] [--recovery 1]\n"
                     "profiles:");
     for (size_t i = 0; i < PROFILE_COUNT; i++) fprintf(stderr, " %s", profiles[i]->name);
     fprintf(stderr, "\n");
@@ -64,6 +64,8 @@ static bool take_text(struct conformance_options *options, const char *name, con
         options->tls_cert = value;
     else if (strcmp(name, "--tls-key") == 0)
         options->tls_key = value;
+    else if (strcmp(name, "--tls-ticket-keys") == 0)
+        options->tls_ticket_keys = value;
     else if (strcmp(name, "--redis") == 0)
         options->redis = value;
     else if (strcmp(name, "--redis-sentinels") == 0)
@@ -177,6 +179,7 @@ void conformance_set_tls(const struct conformance_options *options, struct eio_h
 {
     http->tls_cert_file = options->tls_cert;
     http->tls_key_file = options->tls_key;
+    http->tls_ticket_key_file = options->tls_ticket_keys;
 }
 
 int conformance_open_socketio(struct conformance *conformance, struct sio_options *options)
