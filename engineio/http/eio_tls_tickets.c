@@ -1,4 +1,4 @@
-/* The keys of TLS session tickets. Whoever has them resumes what another process with the same keys began: workers
+/* The keys of TLS session tickets. Who has them resumes what another process with the same keys began: workers
  * share theirs by the secret that they have in common, nodes by a file. Without either, OpenSSL makes keys for one
  * context. */
 #include "eio_http_conn.h"

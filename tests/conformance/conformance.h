@@ -14,8 +14,8 @@ struct conformance_options {
     const char *cookie, *cors, *initial_packet; /* NULL: none */
     const char *tls_cert, *tls_key;             /* NULL: plain; SIGHUP reads them anew */
     const char *tls_ticket_keys;
-    const char *redis, *adapter;                /* NULL: one node. URL; classic, sharded or streams */
-    const char *postgresql;                     /* URL, instead of Redis */
+    const char *redis, *adapter; /* NULL: one node. URL; classic, sharded or streams */
+    const char *postgresql;      /* URL, instead of Redis */
     const char *redis_sentinels, *redis_ca, *redis_cert, *redis_key; /* as rooms_redis_options has them */
     uint16_t port;
     enum sio_parser parser;
