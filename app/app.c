@@ -158,7 +158,6 @@ static size_t wave_size(const struct app *app, size_t sessions)
     size_t waves = now < end ? (size_t)(end - now) / WAVE_MS : 0;
     size_t wanted = config->drain_clients_per_second / (1000 / WAVE_MS) / (config->workers ? config->workers : 1);
     size_t needed = waves ? (sessions + waves - 1) / waves : sessions;
-    if (wanted == 0) wanted = 1;
     return wanted > needed ? wanted : needed;
 }
 

@@ -105,12 +105,16 @@ test("who comes back on a connection that is kept alive is sent elsewhere", asyn
 });
 
 test("if time is short, the waves are larger", { timeout: 4 * PATIENCE_MS }, async () => {
+  const CROWD = 400; // one a wave would take ten times as long as there is
   const node = await start("--drain-clients-per-second", "1", "--drain-timeout-ms", "4000", "--ping-interval-ms", "600000");
   let gone = 0;
-  await fill(node, 200, () => gone++);
+  await fill(node, CROWD, () => gone++);
   nodes.delete(node);
+  const began = Date.now();
   await node.stop(); // with status 0
-  await until(() => gone === 200, () => `${gone} gone`);
+  const took = Date.now() - began;
+  assert.ok(took < (CROWD * WAVE_MS) / 2, `${took} ms`);
+  await until(() => gone === CROWD, () => `${gone} gone`);
 });
 
 test("nothing that was acknowledged while clients went is lost", { timeout: 4 * PATIENCE_MS }, async () => {
