@@ -371,6 +371,21 @@ static void on_request(struct eio_http_request *http, void *ctx)
         kit_http_reply_allowed(kit, http, allowed);
 }
 
+/* The body is too large, or too slow. */
+static void on_refused(struct eio_http_request *http, int status, const char *why, void *ctx)
+{
+    struct kit_failure failure;
+    kit_fail(&failure, status, NULL, "%s", why);
+    kit_http_reply_failure(ctx, http, &failure);
+}
+
+static int open_path(struct kit *kit, const char *path)
+{
+    struct eio_http *http = sio_server_http(kit->io);
+    int error = eio_http_route(http, path, 0, on_request, kit);
+    return error ? error : eio_http_route_refused(http, path, on_refused);
+}
+
 /* Whether a request is handled before its body has come. Its route's ctx is the kit. */
 static bool is_early(const struct eio_http_head *head, void *ctx)
 {
@@ -396,7 +411,7 @@ int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count
         if (is_parameter(last)) last.n = 0;
         kit->paths[kit->path_count++] = (struct kit_route){kit, &events[i], state, last};
         /* What is not below /api/ has to be plain, and several methods may share it. */
-        int error = strncmp(path, "/api/", 5) ? eio_http_route(sio_server_http(kit->io), path, 0, on_request, kit) : 0;
+        int error = strncmp(path, "/api/", 5) ? open_path(kit, path) : 0;
         if (error && error != EIO_EEXIST) return error;
     }
     return 0;
@@ -404,8 +419,7 @@ int kit_open_paths(struct kit *kit, const struct kit_event *events, size_t count
 
 int kit_path_start(struct kit *kit)
 {
-    struct eio_http *http = sio_server_http(kit->io);
-    int error = eio_http_route(http, "/api", 0, on_request, kit);
-    if (!error) error = eio_http_route(http, "/api/*", 0, on_request, kit);
-    return error ? error : eio_http_route_early(http, "/api/*", is_early);
+    int error = open_path(kit, "/api");
+    if (!error) error = open_path(kit, "/api/*");
+    return error ? error : eio_http_route_early(sio_server_http(kit->io), "/api/*", is_early);
 }

@@ -126,6 +126,14 @@ int eio_http_route_early(struct eio_http *http, const char *path,
     return 0;
 }
 
+int eio_http_route_refused(struct eio_http *http, const char *path, eio_http_refused_fn fn)
+{
+    struct eio__route *route = named_route(http, path);
+    if (!route) return EIO_EINVAL;
+    route->spec.refused = fn;
+    return 0;
+}
+
 int eio_http_route_doors(struct eio_http *http, const char *path, unsigned doors)
 {
     struct eio__route *route = named_route(http, path);

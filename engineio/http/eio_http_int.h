@@ -117,9 +117,6 @@ struct eio_http_head *eio__http_head_copy(const struct eio_http_head *head);
 typedef void (*eio__offer_fn)(struct eio_offer *offer, const struct eio_http_head *head, void *ctx);
 /* The head of a request has come and its body is still to: before any other call about it. */
 typedef void (*eio__body_fn)(struct eio__line *line, const struct eio_http_head *head, void *ctx);
-/* A request whose body is not taken: replies, with that status. The connection is closed afterwards. */
-typedef void (*eio__refused_fn)(struct eio_http_request *request, int status, const char *why, void *ctx);
-
 /* A route with everything that eio_http_route() does not offer. What is zero or NULL is as there. */
 struct eio__route_spec {
     size_t max_body_bytes;    /* above: 413 */
@@ -129,7 +126,7 @@ struct eio__route_spec {
     /* Gets requests that ask for a WebSocket, and replies or takes, now or later. Without it they are plain requests.
      */
     eio_http_fn upgrade;
-    eio__refused_fn refused;
+    eio_http_refused_fn refused; /* as eio_http_route_refused() */
     eio__offer_fn offer;
     eio__body_fn body;
     /* Whether the handler gets the request before its body (eio_http_route_early()). */

@@ -129,6 +129,7 @@ EIO_API void eio_http_stream_abort(struct eio_http_stream *stream);
 
 struct eio_http;
 
+/* Sizes of a key of session tickets, and of what one is derived from. */
 enum { EIO_TLS_TICKET_KEY_BYTES = 80, EIO_TLS_TICKET_SECRET_BYTES = 16 };
 /* Options of the HTTP server, with the defaults beside the fields. */
 struct eio_http_options {
@@ -219,6 +220,12 @@ EIO_API int eio_http_route(struct eio_http *http, const char *path, size_t max_b
 /* The route's handler gets requests for which is_early() is true before their body. EIO_EINVAL: no such route. */
 EIO_API int eio_http_route_early(struct eio_http *http, const char *path,
                                  bool (*is_early)(const struct eio_http_head *head, void *ctx));
+
+/* What the route answers to a request whose body is not taken, with that status: 408, 413. The connection is closed
+ * afterwards. Without it the answer says why, as plain text, and a page of another origin may not read it. EIO_EINVAL:
+ * no such route. */
+typedef void (*eio_http_refused_fn)(struct eio_http_request *request, int status, const char *why, void *ctx);
+EIO_API int eio_http_route_refused(struct eio_http *http, const char *path, eio_http_refused_fn fn);
 
 /* At which doors the route is open; a request that comes by another does not see it. At first: EIO_HTTP_DOOR(0).
  * EIO_EINVAL: no such route. */

@@ -372,6 +372,12 @@ test("a path answers to its methods, and to other origins as configured", async 
     assert.deepEqual([preflight.status, preflight.headers.get("access-control-allow-headers")], [204, "authorization"]);
     for (const path of ["/api/v1/calls", "/api/v1/nothing", "/health"])
       assert.equal((await fetch(open.url + path, { headers: origin })).headers.get("access-control-allow-origin"), "https://desk.example", path);
+    // Before its body is read, so that a page of another origin hears why too.
+    for (const path of ["/api/v1/calls", "/api/v1/calls/a/transcriptions", "/api/v1/nothing"]) {
+      const large = await fetch(open.url + path, { method: "POST", headers: origin, body: "x".repeat(1100000) });
+      const seen = [large.status, large.headers.get("access-control-allow-origin"), large.headers.get("x-content-type-options"), (await large.json()).error.code];
+      assert.deepEqual(seen, [413, "https://desk.example", "nosniff", 413], path);
+    }
   } finally {
     await open.stop();
   }

@@ -311,11 +311,11 @@ static void a_paused_request_waits_and_goes_on(void **state)
     struct kit_fetch_options options = options_for("/large");
     (void)state;
     options.on_data = on_data;
-    options.idle_timeout_ms = 200;
+    options.idle_timeout_ms = 3000;
     t.pauses = true;
     t.fetch = kit_fetch_start(t.fetcher, &options);
-    while (!t.pieces) eio_loop_turn(t.loop, 50);
-    uint64_t until_ms = eio_loop_now_ms(t.loop) + 400;
+    for (time_t end = time(NULL) + 300; !t.pieces && time(NULL) < end;) eio_loop_turn(t.loop, 50);
+    uint64_t until_ms = eio_loop_now_ms(t.loop) + options.idle_timeout_ms + 200;
     while (eio_loop_now_ms(t.loop) < until_ms) eio_loop_turn(t.loop, 50); /* no timeout either */
     assert_int_equal(t.pieces, 1);
     assert_int_equal(t.done, 0);

@@ -16,6 +16,10 @@ static void wait_for(const char *sql, const char *value)
     fail_msg("never %s: %s", value, sql);
 }
 
+/* Of clients: what PostgreSQL does by itself (autovacuum) may wait as well. */
+#define WAITING_COMMITS \
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND backend_type = 'client backend'"
+
 /* With the test's own tables. */
 static const char *in_schema(const char *sql)
 {
@@ -87,7 +91,7 @@ static void a_commit_whose_answer_is_lost_is_acknowledged_if_it_was_done(void **
     free(fixture_psql("SELECT pg_reload_conf()"));
     wait_for("SHOW synchronous_standby_names", "nobody");
     put("a");
-    wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1");
+    wait_for(WAITING_COMMITS, "1");
     free(fixture_psql("ALTER SYSTEM RESET synchronous_standby_names"));
     end_backends("wait_event = 'SyncRep'");
     free(fixture_psql("SELECT pg_reload_conf()"));
@@ -143,7 +147,7 @@ static void a_commit_that_nobody_knows_of_is_not_said_to_be_undone(void **state)
     struct op *o = make("a", true, run_insert);
     o->op.done = note_message;
     assert_int_equal(kit_store_submit(f.store, &o->op, 0), 0);
-    wait_for("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'", "1");
+    wait_for(WAITING_COMMITS, "1");
     kit_store_abandon(f.store);
     kit_work_wait(f.work);
     free(fixture_psql("ALTER SYSTEM RESET synchronous_standby_names"));
