@@ -482,11 +482,11 @@ static void each_limit_of_an_answer_is_an_option(void **state)
          {NULL, "data: {\"x\":\"" BYTES300 BYTES300 BYTES300 BYTES300 "\"}\n\n", UPSTREAM_CLOSES}},
         {"--models-values-max",
          "100",
-         "an event of the stream has more than 100 values",
+         "an event of the stream has more values than 100",
          {NULL, "data: {\"x\":[" ITEMS60 ITEMS60 "1]}\n\n", UPSTREAM_CLOSES}},
         {"--models-values-max",
          "100",
-         "the arguments of a call have more than 100 values",
+         "the arguments of a call have more values than 100",
          {NULL, CALL("{\\\"x\\\":[" ITEMS60 ITEMS60 "1]}") CHUNK("{}", "\"tool_calls\"") DONE, UPSTREAM_CLOSES}},
     };
     (void)state;
