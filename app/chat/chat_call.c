@@ -35,6 +35,7 @@ struct chat_tool_call *chat_call_add(struct chat_turn *turn, const char *model_i
                                          .call_id = call->call_id,
                                          .user = turn->about.user,
                                          .tenant = turn->about.tenant,
+                                         .time_zone = turn->about.time_zone,
                                          .args = call->args,
                                          .text = eio_str(turn->content),
                                          .source = kit_user_source(turn->user, false)};

@@ -47,6 +47,7 @@ struct chat_tool_info {
     int64_t attempt;
     const char *call_id;
     const char *user, *tenant; /* whose chat it is */
+    const char *time_zone;     /* of that user (kit_zone.h); "": not known */
     const json_t *args;        /* an object that fits the tool's parameters */
     struct eio_str text;       /* what the user said in this turn */
     struct kit_source *source; /* the user's share of the store; NULL after a restart */

@@ -18,13 +18,24 @@ static int run_alarm(struct kit_db *db, struct chat_work *work, struct kit_failu
     return chat_reminder_add(db, work->chat, work->chat_key, &alarm->reminder, failure);
 }
 
+/* Of "2099-01-01T09:30:00+05:30" 330: how far ahead the clock is by which it was written. */
+static int offset_of(const char *time)
+{
+    size_t n = strlen(time);
+    int hours, minutes;
+    char sign;
+    if (n < 6 || sscanf(time + n - 6, "%c%2d:%2d", &sign, &hours, &minutes) != 3) return 0;
+    return sign == '+' ? hours * 60 + minutes : sign == '-' ? -(hours * 60 + minutes) : 0;
+}
+
 static void end_alarm(struct chat_work *work)
 {
     const struct alarm_work *alarm = KIT_OWNER(work, struct alarm_work, work);
     const struct chat_reminder *reminder = &alarm->reminder;
     const char *time = chat_work_text(work, "time");
-    char text[DEFAULT_TEXT_SIZE + 128];
-    snprintf(text, sizeof text, "Alarm set: \"%.*s\" at %.40s.", DEFAULT_TEXT_SIZE, reminder->text, time);
+    char when[KIT_ZONE_TIME_SIZE], text[DEFAULT_TEXT_SIZE + sizeof when + 32];
+    kit_zone_say(chat_tool_info(work->call)->time_zone, offset_of(time), reminder->at_ms, when);
+    snprintf(text, sizeof text, "Alarm set: \"%.*s\" on %s.", DEFAULT_TEXT_SIZE, reminder->text, when);
     chat_reminders_look_at(work->chat, reminder->at_ms);
     chat_tool_end(work->call, &(struct chat_tool_result){.ok = true,
                                                          .take_result = json_pack("{s:s, s:s, s:s, s:s}", "id",

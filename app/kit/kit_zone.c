@@ -1,6 +1,8 @@
 /* Time zones, by ICU (kit_zone.h). */
 #include "kit_zone.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unicode/ucal.h>
@@ -55,4 +57,24 @@ int kit_zone_minutes_local(const char *name, int64_t local_ms)
     int at = kit_zone_minutes(name, local_ms - (int64_t)before * 60000);
     if (at == before) return before;
     return kit_zone_minutes(name, local_ms - (int64_t)at * 60000) == at ? at : before;
+}
+
+void kit_zone_say(const char *name, int other_minutes, int64_t unix_ms, char out[KIT_ZONE_TIME_SIZE])
+{
+    static const char *const days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
+    static const char *const months[] = {"January", "February", "March",     "April",   "May",      "June",
+                                         "July",    "August",   "September", "October", "November", "December"};
+    int minutes = *name ? kit_zone_minutes(name, unix_ms) : other_minutes, away = abs(minutes);
+    time_t local = (time_t)(unix_ms / 1000 + (int64_t)minutes * 60);
+    char seconds[8] = "", zone[KIT_ZONE_SIZE];
+    struct tm at;
+    *out = 0;
+    if (!gmtime_r(&local, &at)) return;
+    if (at.tm_sec) snprintf(seconds, sizeof seconds, ":%02d", at.tm_sec % 100);
+    if (*name || !minutes)
+        snprintf(zone, sizeof zone, "%s", *name ? name : "UTC");
+    else
+        snprintf(zone, sizeof zone, "UTC%c%02d:%02d", minutes < 0 ? '-' : '+', away / 60, away % 60);
+    snprintf(out, KIT_ZONE_TIME_SIZE, "%s, %d %s %lld, %02d:%02d%s (%s)", days[at.tm_wday], at.tm_mday,
+             months[at.tm_mon], at.tm_year + 1900LL, at.tm_hour, at.tm_min, seconds, zone);
 }

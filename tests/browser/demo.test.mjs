@@ -85,6 +85,11 @@ test("the demo plays by itself, one message after another's answer", async () =>
 
 const last = () => page.locator("[data-answer]").last();
 const done = (count) => until(async () => (await page.locator('[data-answer][data-state="done"]').count()) === count, () => `${count} answers`);
+/** "Thursday, 1 January 2099, 09:30 (Asia/Tokyo)" */
+const inWords = (ms) => {
+  const part = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: ZONE, ...options }).format(ms);
+  return `${part({ weekday: "long" })}, ${part({ day: "numeric", month: "long", year: "numeric" })}, ${part({ hour: "2-digit", minute: "2-digit" })} (${ZONE})`;
+};
 const localMinute = (ms) => new Date(ms + ZONE_MS).toISOString().slice(0, 16);
 
 test("an alarm without a time asks for it; what is filled in is of the reader's zone, and goes out with one", async () => {
@@ -100,7 +105,7 @@ test("an alarm without a time asks for it; what is filled in is of the reader's 
   await form.getByLabel("When").fill(localMinute(at));
   await form.getByRole("button", { name: "Send" }).click();
   await done(1);
-  await last().getByText(`Alarm set: "Alarm" at ${new Date(at).toISOString()}.`).waitFor();
+  await last().getByText(`Alarm set: "Alarm" on ${inWords(at)}.`).waitFor();
 });
 
 test("an alarm that rings stands in the chat", async () => {

@@ -253,7 +253,8 @@ test("tomorrow at nine is nine where the user is; a client says where, and the c
     return client.ready;
   };
   const said = async (client, id, more) => {
-    await client.say(id, "Remind me to call Bob on 2099-01-02 at 9:00", more);
+    const { final_text } = await client.say(id, "Remind me to call Bob on 2099-01-02 at 9:00", more);
+    assert.match(final_text, /^Alarm set: "call Bob" on Friday, 2 January 2099, 09:00 \(A[a-z]+\/[A-Z]\w+\)\.$/i);
     return client.of("tool.start", { ref_id: id })[0].args.time;
   };
   try {

@@ -31,6 +31,7 @@ Hymns were handed down by heart for centuries before anybody wrote them down.
 The shop opens at nine and closes at six, except on Sundays.
 """.format(passage="The Indus Valley had brick towns with drains. " * 20)
 LATER = "2099-01-01T07:00:00Z"
+LATER_SAID = r"Alarm set: .* on Thursday, 1 January 2099, 07:00 \(UTC\)\."
 
 
 class Taught(commands.Parley):
@@ -71,7 +72,7 @@ class Clients(unittest.TestCase):
         ann.say("some day or other")  # refused: it is asked again
         ann.sees(r"(?s)typed_client: .*\[400\]\n.*time\?")
         ann.say(LATER)
-        ann.sees(rf"Alarm set: .* {LATER[:-1]}")
+        ann.sees(LATER_SAID)
         self.assertEqual(ann.end(), 0, ann.output)
 
     def test_a_time_is_typed_as_people_do_in_the_zone_of_this_machine(self):
@@ -79,7 +80,7 @@ class Clients(unittest.TestCase):
         ann.say("create an alarm")
         ann.sees(r"time\? \(2026-01-31 12:00\)")
         ann.say("2099-01-01 12:30")
-        ann.sees(rf"Alarm set: .* {LATER[:-1]}|Alarm set: .* 2099-01-01T12:30:00\+05:30")
+        ann.sees(r"Alarm set: .* on Thursday, 1 January 2099, 12:30 \(UTC\+05:30\)\.")
         self.assertEqual(ann.end(), 0, ann.output)
 
     def test_who_cannot_connect_says_so_once_and_goes_on(self):

@@ -50,12 +50,37 @@ static void what_the_clocks_show_is_a_moment(void **state)
     assert_int_equal(kit_zone_minutes_local("Pacific/Pago_Pago", ms_of(2026, 3, 29, 9, 0)), -660);
 }
 
+static void a_moment_is_said_by_the_clocks_there(void **state)
+{
+    static const struct {
+        const char *zone;
+        int other_minutes;
+        const char *text;
+    } rows[] = {
+        {"Asia/Tokyo", 0, "Thursday, 1 January 2099, 09:30 (Asia/Tokyo)"},
+        {"America/New_York", 330, "Wednesday, 31 December 2098, 19:30 (America/New_York)"},
+        {"", 0, "Thursday, 1 January 2099, 00:30 (UTC)"},
+        {"", 330, "Thursday, 1 January 2099, 06:00 (UTC+05:30)"},
+        {"", -210, "Wednesday, 31 December 2098, 21:00 (UTC-03:30)"},
+    };
+    char text[KIT_ZONE_TIME_SIZE];
+    int64_t at_ms = ms_of(2099, 1, 1, 0, 30);
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        kit_zone_say(rows[i].zone, rows[i].other_minutes, at_ms, text);
+        assert_string_equal(text, rows[i].text);
+    }
+    kit_zone_say("Europe/Berlin", 0, ms_of(2026, 7, 15, 12, 0) + 5999, text);
+    assert_string_equal(text, "Wednesday, 15 July 2026, 14:00:05 (Europe/Berlin)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_those_of_the_tz_database),
         cmocka_unit_test(a_zone_has_its_offset_at_each_moment),
         cmocka_unit_test(what_the_clocks_show_is_a_moment),
+        cmocka_unit_test(a_moment_is_said_by_the_clocks_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
