@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#define LINE_MS 2000 /* how long a line is shown if it does not name its end */
+#define LINE_MS 2000                                       /* how long a line is shown if it does not name its end */
+#define CLOCK_MAX_MS (999999 * INT64_C(3600000) + 3599999) /* above: hours that readers of subtitles do not take */
 #define PIECE_LINES 200
 #define PIECE_BYTES 131072
 #define EXPORT_BYTES (2 * PIECE_BYTES) /* that an export takes: a piece being made or sent */
@@ -146,6 +147,8 @@ static int read_cue(const struct export *export, const struct kit_rows *row, str
     if (cue->begin_ms < 0 && calls_read_time(sio_json_member(json, "timestamp"), &at_ms))
         cue->begin_ms = at_ms - export->started_ms;
     if (cue->begin_ms < 0) cue->begin_ms = 0;
+    if (cue->begin_ms > CLOCK_MAX_MS - LINE_MS) cue->begin_ms = CLOCK_MAX_MS - LINE_MS;
+    if (cue->end_ms > CLOCK_MAX_MS) cue->end_ms = CLOCK_MAX_MS;
     snprintf(cue->speaker, sizeof cue->speaker, "%s", kit_rows_text(row, 2));
     cue->text = malloc(text.n + 1);
     if (!cue->text) return EIO_ENOMEM;

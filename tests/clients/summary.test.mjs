@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, test } from "node:test";
 import { until } from "../support/wait.mjs";
+import { parseSubtitles } from "../../clients/feed/subtitles.mjs";
 import { Desk } from "./lib/desk.mjs";
 
 let desk;
@@ -105,6 +106,21 @@ test("lines without times stand where their timestamps are", async () => {
   await feed.say("one", { timestamp: at(2) });
   await feed.say("two", { timestamp: at(5.5).replace("Z", "+00:00") });
   assert.match((await get("ann", "s4", "vtt")).body, /00:00:02\.000 --> 00:00:05\.500\n<v customer>one\n\n2\n00:00:05\.500 --> 00:00:07\.500/);
+});
+
+test("lines of a clock that is centuries off have times that the feed's reader takes", async () => {
+  const feed = await desk.call("clocks");
+  await feed.say("one", { start_ms: 1000, end_ms: 2000 });
+  await feed.say("two", { timestamp: "9999-12-31T23:59:59.999Z" });
+  await feed.say("three", { start_ms: 4000, end_ms: 999999999999999 });
+  await feed.say("four", { start_ms: 999999999999998, end_ms: 999999999999999 });
+  for (const format of ["vtt", "srt"]) {
+    const { lines, problems } = parseSubtitles((await get("ann", "clocks", format)).body, format, { join: false, speakerPrefix: true });
+    assert.deepEqual(problems, []);
+    assert.deepEqual(lines.map(({ text }) => text), ["one", "three", "two", "four"]);
+    for (const { startMs, endMs } of lines) assert.ok(endMs > startMs, `${startMs} to ${endMs}`);
+  }
+  assert.match((await get("ann", "clocks", "text")).body, /^\[999999:59:57\.999\] customer: two$/m);
 });
 
 test("an export is refused to others, for other formats, and above its limit", async () => {
