@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, afterEach, test } from "node:test";
 import { until, within } from "../support/wait.mjs";
+import { ChatClient } from "./lib/chat.mjs";
 
 process.env.TEST_PARLEY ??= process.env.PARLEY;
 const { environment, startParley } = await import("../browser/server.mjs");
@@ -79,6 +80,30 @@ test("docs/access.md: a key of one's own, users, a login", async () => {
   await parley.addUser("ann@acme.com", "a long password");
   const login = block("docs/access.md", "curl -d").replaceAll("http://127.0.0.1:3000", parley.url).replace("password=…", "password=a long password");
   assert.match(await run(login, folder), /"access_token":"/);
+});
+
+test("docs/access.md: the chats of a user who was removed", async () => {
+  parley = await startParley();
+  const folder = workplace(parley.data);
+  await parley.addUser("bob@acme.com", "a long password");
+  await parley.addUser("cat@acme.com", "a long password");
+  const chatsOf = async (sub) => {
+    const authorization = `Bearer ${await parley.token("--sub", sub, "--role", "user")}`, client = new ChatClient(parley.url, authorization.slice(7));
+    await client.ready;
+    const count = (await client.must("chat.list", {})).chats.length;
+    return { client, count };
+  };
+  for (const sub of ["bob@acme.com", "cat@acme.com"]) {
+    const { client } = await chatsOf(sub);
+    for (let i = 0; i < 3; i++) await client.open();
+    client.close();
+  }
+  await run(block("docs/access.md", "parley user remove bob").replace("http://127.0.0.1:3000", parley.url), folder);
+  for (const [sub, left] of [["bob@acme.com", 0], ["cat@acme.com", 3]]) {
+    const { client, count } = await chatsOf(sub);
+    client.close();
+    assert.equal(count, left, sub);
+  }
 });
 
 test("docs/admin-ui.md: a password in a file", async () => {
