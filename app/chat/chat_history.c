@@ -296,7 +296,7 @@ static int run_delete(struct kit_db *db, struct kit_request *request)
     if (!code) code = chat_turn_find_open(db, deletion->row.key, &deletion->turn, &deletion->runs, failure);
     if (!code && kit_db_run(db, "DELETE FROM chats WHERE id=?", "i", deletion->row.key))
         code = kit_db_fail(db, failure);
-    return code;
+    return code ? code : chat_pieces_forget(db, deletion->row.pieces, deletion->row.key, failure);
 }
 
 static void reply_delete(struct kit_request *request)

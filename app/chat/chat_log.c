@@ -162,6 +162,7 @@ void chat_batch_add_text(struct chat_batch *batch, const char *event, const char
 
 /* ------------------------------------------------------------------- store */
 
+/* By both: on SQLite the key of a chat that was deleted meanwhile may be another's. */
 static int take_numbers(struct kit_db *db, int64_t chat_key, const struct chat_batch *batch, int64_t *first,
                         struct kit_failure *failure)
 {
@@ -170,8 +171,9 @@ static int take_numbers(struct kit_db *db, int64_t chat_key, const struct chat_b
     for (size_t i = 0; i < batch->count; i++) bytes += (int64_t)batch->items[i].size;
     char owner[64] = "";
     enum kit_step step = kit_db_query(
-        db, &row, "UPDATE chats SET seq = seq + ?, log_bytes = log_bytes + ? WHERE id=? RETURNING seq, pieces", "iii",
-        (int64_t)batch->count, bytes, chat_key);
+        db, &row,
+        "UPDATE chats SET seq = seq + ?, log_bytes = log_bytes + ? WHERE id=? AND chat_id=? RETURNING seq, pieces",
+        "iiit", (int64_t)batch->count, bytes, chat_key, batch->chat_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) return kit_fail(failure, 404, "/chat_id", "chat not found");
     *first = kit_rows_int(&row, 0) - (int64_t)batch->count + 1;

@@ -136,6 +136,14 @@ static bool add_line(void *ctx, const struct chat_piece_line *line)
     return true;
 }
 
+static int tell_owner(struct kit_db *db, const char *owner, int64_t chat_key, struct kit_failure *failure)
+{
+    if (kit_db_run(db, "INSERT INTO chat_settled(owner, chat, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", "tii",
+                   owner, chat_key, (int64_t)time(NULL)))
+        return kit_db_fail(db, failure);
+    return 0;
+}
+
 static int store_settled(struct kit_db *db, const struct chat_settle *settle, struct settling *settling,
                          struct kit_failure *failure)
 {
@@ -148,11 +156,7 @@ static int store_settled(struct kit_db *db, const struct chat_settle *settle, st
     if (kit_db_run(db, "UPDATE chats SET seq = seq + ?, log_bytes = log_bytes + ?, pieces='' WHERE id=?", "iii",
                    settling->count, (int64_t)settling->lines.size, settle->chat_key))
         return kit_db_fail(db, failure);
-    if (settle->tells &&
-        kit_db_run(db, "INSERT INTO chat_settled(owner, chat, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", "tii",
-                   settle->owner, settle->chat_key, (int64_t)time(NULL)))
-        return kit_db_fail(db, failure);
-    return 0;
+    return settle->tells ? tell_owner(db, settle->owner, settle->chat_key, failure) : 0;
 }
 
 int chat_pieces_settle(struct kit_db *db, struct chat_settle *settle, struct kit_failure *failure)
@@ -216,6 +220,69 @@ int chat_pieces_drop_others(struct kit_db *db, const char *owner, struct kit_fai
         kit_db_run(db, "DELETE FROM chat_settled WHERE at<?", "i", (int64_t)time(NULL) - 3600))
         return kit_db_fail(db, failure);
     return 0;
+}
+
+/* The lines of other chats. */
+static void put_others(struct sio_builder *out, struct eio_str data, int64_t chat_key)
+{
+    while (data.n) {
+        struct eio_str line = take_field(&data, '\n');
+        if (read_line(line).chat_key == chat_key) continue;
+        sio_builder_put_slice(out, sio_args_none(), line);
+        sio_builder_put(out, "\n");
+    }
+}
+
+/* On PostgreSQL another deletion may have changed the row since it was read: *from stays, and it is read again. */
+static int replace_data(struct kit_db *db, int64_t *from, struct eio_str data, const struct sio_builder *others,
+                        struct kit_failure *failure)
+{
+    if (others->error) return kit_fail(failure, 503, NULL, "out of memory");
+    int64_t changed =
+        others->size ? kit_db_change(db, "UPDATE chat_pieces SET data=? WHERE id=? AND data=?", "bib", others->json,
+                                     others->size, *from, data.p, data.n)
+                     : kit_db_change(db, "DELETE FROM chat_pieces WHERE id=? AND data=?", "ib", *from, data.p, data.n);
+    if (changed > 0) (*from)++;
+    return changed < 0 ? kit_db_fail(db, failure) : 0;
+}
+
+/* The first row from this one on that has lines of the chat. */
+static int forget_in_row(struct kit_db *db, int64_t chat_key, int64_t *from, bool *found, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    char first[32], later[32];
+    snprintf(first, sizeof first, "%lld\t%%", (long long)chat_key);
+    snprintf(later, sizeof later, "%%\n%lld\t%%", (long long)chat_key);
+    enum kit_step step = kit_db_query(
+        db, &row, "SELECT id, data FROM chat_pieces WHERE id>=? AND (data LIKE ? OR data LIKE ?) ORDER BY id LIMIT 1",
+        "itt", *from, first, later);
+    *found = step == KIT_ROW;
+    if (!*found) return step == KIT_FAILED ? kit_db_fail(db, failure) : 0;
+    *from = kit_rows_int(&row, 0);
+    struct sio_builder data, others;
+    sio_builder_init(&data);
+    sio_builder_open(&data);
+    sio_builder_init(&others);
+    sio_builder_open(&others);
+    sio_builder_put_slice(&data, sio_args_none(), kit_rows_bytes(&row, 1));
+    kit_rows_end(&row);
+    struct eio_str text = {data.json, data.size};
+    put_others(&others, text, chat_key);
+    int code = data.error ? kit_fail(failure, 503, NULL, "out of memory") : 0;
+    if (!code) code = replace_data(db, from, text, &others, failure);
+    sio_builder_clear(&data);
+    sio_builder_clear(&others);
+    return code;
+}
+
+int chat_pieces_forget(struct kit_db *db, const char *owner, int64_t chat_key, struct kit_failure *failure)
+{
+    int64_t from = 0;
+    bool found = true;
+    int code = owner[0] ? tell_owner(db, owner, chat_key, failure) : 0;
+    if (!code) code = chat_pieces_drop_others(db, "", failure);
+    while (!code && found) code = forget_in_row(db, chat_key, &from, &found, failure);
+    return code;
 }
 
 void chat_run_clear(struct chat_run *run)

@@ -62,6 +62,9 @@ int chat_run_begin(struct kit_db *db, const char *owner, int64_t chat_key, struc
 /* In a write: the process's rows that no chat needs any more, and others' that nobody will. */
 int chat_pieces_drop(struct kit_db *db, const char *owner, struct kit_failure *failure);
 int chat_pieces_drop_others(struct kit_db *db, const char *owner, struct kit_failure *failure);
+/* In the write that deleted the chat, whose row named this owner: its text leaves the rows of all chats. A process that
+ * still answers in it sees that, as of a chat that was settled, and finds its turn gone. */
+int chat_pieces_forget(struct kit_db *db, const char *owner, int64_t chat_key, struct kit_failure *failure);
 /* Zeroes it, too. */
 void chat_run_clear(struct chat_run *run);
 

@@ -84,15 +84,17 @@ static int read_settled(struct kit_db *db, struct say_op *op, struct kit_failure
 }
 
 /* The first piece after something else: the chat's row says from now on that more of its entries are with this process.
- * A piece whose turn was ended from outside fails alone. */
+ * A piece whose turn was ended from outside, or whose chat was deleted, fails alone: the keys of both may be others'
+ * now.
+ */
 static int open_run(struct kit_db *db, const struct say_op *op, struct piece *piece, struct kit_failure *failure)
 {
     struct kit_rows row;
     char owner[64] = "";
     enum kit_step step = kit_db_query(db, &row,
                                       "SELECT c.seq, c.pieces FROM chat_turns t CROSS JOIN chats c WHERE t.id=? AND"
-                                      " t.state='running' AND t.owner=? AND c.id = t.chat",
-                                      "it", piece->turn_id, op->chat->owner);
+                                      " t.state='running' AND t.owner=? AND c.id = t.chat AND c.chat_id=?",
+                                      "itt", piece->turn_id, op->chat->owner, piece->chat_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     if (step == KIT_DONE) {
         piece->code = 409;

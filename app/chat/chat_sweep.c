@@ -223,6 +223,7 @@ static int run_task(struct kit_db *db, struct kit_store_op *op)
     chat_turn_load_clear(&task->next);
     task->begins = task->is_taken = false;
     int code = chat_read_row(db, task->chat_key, &row, &op->failure);
+    if (!code && strcmp(row.chat_id, task->chat_id)) code = kit_fail(&op->failure, 404, NULL, "chat not found");
     return code ? code : runs[task->due](db, task, &row, &op->failure);
 }
 

@@ -58,12 +58,15 @@ static void free_write(struct chat_turn_write *write)
     free(write);
 }
 
-/* The turn may have been ended meanwhile, by a stop elsewhere or because this process was believed dead. */
+/* The turn may have been ended meanwhile, by a stop elsewhere or because this process was believed dead; or its chat
+ * was deleted, and the numbers of both are others' on SQLite. */
 static int check_own(struct kit_db *db, const struct chat_turn_write *write, struct kit_failure *failure)
 {
     struct kit_rows row;
-    enum kit_step step = kit_db_query(db, &row, "SELECT id FROM chat_turns WHERE id=? AND state='running' AND owner=?",
-                                      "it", write->row.id, write->chat->owner);
+    enum kit_step step = kit_db_query(db, &row,
+                                      "SELECT t.id FROM chat_turns t CROSS JOIN chats c WHERE t.id=? AND"
+                                      " t.state='running' AND t.owner=? AND c.id = t.chat AND c.chat_id=?",
+                                      "itt", write->row.id, write->chat->owner, write->about.chat_id);
     if (step == KIT_FAILED) return kit_db_fail(db, failure);
     kit_rows_end(&row);
     return step == KIT_ROW ? 0 : kit_fail(failure, 409, NULL, "the turn is over");

@@ -365,6 +365,8 @@ static int set_up(struct lite *lite, const struct kit_config *config, enum kit_a
                              config->store_sync == KIT_SYNC_FULL ? "PRAGMA synchronous=FULL"
                                                                  : "PRAGMA synchronous=NORMAL",
                              "PRAGMA foreign_keys=ON", "PRAGMA temp_store=MEMORY",
+                             /* What is deleted is overwritten. Debian's library does so by itself, others do not. */
+                             "PRAGMA secure_delete=ON",
                              /* Not SQLITE_OPEN_READONLY: a reader of a WAL database must be able to make its shared
                               * memory. */
                              access == KIT_ACCESS_READ ? "PRAGMA query_only=ON" : "PRAGMA query_only=OFF"};

@@ -1,6 +1,9 @@
 // What answers say is stored together and moved into each chat's own log later (docs/decisions/0023): whoever reads meanwhile, or adds
 // something at another worker, sees one log without a gap. PIECES_SEED=n repeats a run.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { after, afterEach, test } from "node:test";
 import { sleep, until } from "../support/wait.mjs";
 import { ChatClient } from "./lib/chat.mjs";
@@ -23,12 +26,20 @@ afterEach(async () => {
   model?.stop();
 });
 
-async function connect() {
-  const client = new ChatClient(parley.url, sign(keyOf(parley), { sub: "ann", role: "user", exp: now() + 3600 }));
+async function connect(sub = "ann") {
+  const client = new ChatClient(parley.url, sign(keyOf(parley), { sub, role: "user", exp: now() + 3600 }));
   clients.push(client);
   return client.ready;
 }
 const words = (entries) => entries.filter(({ event }) => event === "chat.token").map(({ content }) => content).join("");
+
+const READ = "import sqlite3, sys; print('\\n'.join(str(row[0]) for row in sqlite3.connect(sys.argv[1], timeout=60).execute(sys.argv[2])))";
+/** The first column of a query, as text. */
+function stored(sql) {
+  const options = { encoding: "utf8", maxBuffer: 1 << 28 };
+  if (!process.env.TEST_STORE) return execFileSync("python3", ["-c", READ, join(parley.data, "parley.db"), sql], options);
+  return execFileSync("psql", [process.env.TEST_STORE, "-Atqc", `SET search_path = "${basename(parley.data).toLowerCase().replaceAll("-", "_")}"; ${sql}`], options);
+}
 
 /** Someone who comes while it goes on: with what it has until then, or with nothing but the snapshot. */
 async function comeLate(chatId, seq) {
@@ -129,4 +140,86 @@ test("what many answers say in one moment is one transaction", async () => {
   end.open();
   for (const tab of tabs) await tab.end("m");
   assert.ok((after[0] - before[0]) / (after[1] - before[1]) > 10, `${after[0] - before[0]} pieces in ${after[1] - before[1]} transactions`);
+});
+
+test("what a deleted chat said is gone from the store when its deletion is answered, and others' words are not", async () => {
+  const end = gate();
+  model = await startModel((messages) => (async function* () {
+    for (let i = 0; i < 40; i++) { yield `${messages.at(-1).content}-${i} `; await sleep(8); }
+    yield { wait: end.promise };
+    yield "end";
+  })());
+  parley = await startParley(...model.options, "--token-interval-ms", "10");
+  const bob = await connect("bob"), tabs = [await connect(), await connect()], said = (word) => Array.from({ length: 40 }, (_, i) => `${word}-${i} `).join("");
+  for (const [client, word] of [[tabs[0], "first"], [tabs[1], "second"], [bob, "bobs"]]) {
+    await client.open();
+    await client.must("chat.message", { id: "m", content: word });
+  }
+  // Their words are in the same rows, which bob's chat needs until more is said, and nothing is: the model waits.
+  for (const [client, word] of [[tabs[0], "first"], [tabs[1], "second"], [bob, "bobs"]]) await until(() => client.text("m") === said(word), "all words");
+  assert.match(stored("SELECT data FROM chat_pieces"), /first-39 [^]*second-39 |second-39 [^]*first-39 /);
+  for (const [tab, word] of [[tabs[0], "first"], [tabs[1], "second"]]) {
+    await tab.must("chat.delete", { chat_id: tab.chatId });
+    assert.ok(!stored("SELECT data FROM chat_pieces").includes(word), "the rows of all");
+    assert.ok(!stored("SELECT payload FROM chat_log").includes(word), "its own log");
+  }
+  const late = await connect("bob");
+  const { running } = await late.open({ chat_id: bob.chatId });
+  assert.equal(running.text, said("bobs"));
+  end.open();
+  assert.equal((await bob.end("m")).final_text, `${said("bobs")}end`);
+  assert.equal((await late.end("m")).final_text, `${said("bobs")}end`);
+  // Nobody says anything any more: what was said last is in a row that no chat needs.
+  await bob.must("chat.delete", { chat_id: bob.chatId });
+  assert.ok(!stored("SELECT data FROM chat_pieces").includes("bobs"));
+  if (process.env.TEST_STORE) return;
+  await parley.end();
+  const file = readFileSync(join(parley.data, "parley.db"), "latin1");
+  for (const word of ["first", "second", "bobs"]) assert.ok(!file.includes(`${word}-`), `${word} in the pages of the file`);
+});
+
+test("a chat that gets the number of a deleted one has none of its words", async () => {
+  const end = gate();
+  model = await startModel((messages) => (async function* () {
+    for (let i = 0; i < 40; i++) { yield `${messages.at(-1).content}-${i} `; await sleep(8); }
+    yield { wait: end.promise };
+  })());
+  parley = await startParley(...model.options, "--token-interval-ms", "10");
+  const said = (word) => Array.from({ length: 40 }, (_, i) => `${word}-${i} `).join("");
+  const say = async (client, word) => {
+    await client.open();
+    await client.must("chat.message", { id: "m", content: word });
+    await until(() => client.text("m") === said(word), "all words");
+  };
+  const [ann, bob, cat] = [await connect("ann"), await connect("bob"), await connect("cat")];
+  await say(cat, "cats"); // whose words keep the row of all
+  await say(ann, "anns");
+  await ann.must("chat.delete", { chat_id: ann.chatId });
+  await say(bob, "bobs");
+  const late = await connect("bob");
+  assert.equal((await late.open({ chat_id: bob.chatId })).running.text, said("bobs"));
+  end.open();
+  assert.equal((await bob.end("m")).final_text, said("bobs"));
+});
+
+test("a turn whose chat is deleted at another worker writes nothing more of it", async () => {
+  model = await startModel((messages) => (async function* () { for (let i = 0; ; i++) { yield `${messages.at(-1).content}-${i} `; await sleep(4); } })());
+  parley = await startParley(...model.options, "--token-interval-ms", "5", "--workers", "2", "--turns-per-user-max", "100", "--user-jobs-max", "100");
+  const tabs = [], names = Array.from({ length: 12 }, (_, i) => `w${i}x`);
+  for (const name of names) {
+    const tab = await connect();
+    await tab.open();
+    await tab.must("chat.message", { id: "m", content: name });
+    tabs.push(tab);
+  }
+  for (const tab of tabs) await until(() => tab.text("m").length > 200, "words");
+  // Half of these are connected to another worker than the chat's.
+  const stays = tabs.pop(), kept = names.pop();
+  for (const [i, tab] of tabs.entries()) await tabs[(i + 1) % tabs.length].must("chat.delete", { chat_id: tab.chatId });
+  await until(() => model.open === 1, "the turns to end");
+  const before = stays.text("m").length;
+  await until(() => stays.text("m").length > before + 200, "words after the last of theirs");
+  const pieces = stored("SELECT data FROM chat_pieces") + stored("SELECT payload FROM chat_log");
+  assert.ok(pieces.includes(`${kept}-`));
+  assert.deepEqual(names.filter((name) => pieces.includes(`${name}-`)), []);
 });
