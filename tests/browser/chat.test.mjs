@@ -36,7 +36,7 @@ before(async () => {
   await new Promise((resolve) => site.listen(0, "127.0.0.1", resolve));
   site.url = `http://localhost:${site.address().port}`;
   model = await startModel(answer);
-  parley = await startParley("--drain-timeout-ms", "500", "--cors-origin", site.url, ...model.options);
+  parley = await startParley("--drain-timeout-ms", "500", "--abandon-after-ms", "0", "--cors-origin", site.url, ...model.options);
   browser = await openBrowser();
 });
 
@@ -177,6 +177,29 @@ test("a chat is deleted, and gone from the list and the page", async () => {
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.locator(`[data-chat="${id}"]`).waitFor({ state: "detached" });
   await page.getByText("What can I help with?").waitFor();
+});
+
+test("the list shows where a chat is: active, abandoned when its user left, resumed on return, completed", async () => {
+  const wes = await open("wes");
+  await say(wes, "slow hello");
+  const id = await chatOf(wes);
+  const stateIn = (on) => on.locator(`[data-chat="${id}"] [data-state]`);
+  await stateIn(wes).getByText("Active", { exact: true }).waitFor();
+  await wes.getByRole("button", { name: "Stop" }).click();
+  await wes.locator('[data-answer][data-state="stopped"]').waitFor();
+  await wes.context().close();
+  holdAgain();
+  const token = await parley.token("--role", "user", "--sub", "wes");
+  const stored = async () => (await (await fetch(`${parley.url}/api/v1/chats`, { headers: { authorization: `Bearer ${token}` } })).json()).chats[0].state;
+  await until(async () => (await stored()) === "abandoned", "the chat to be abandoned");
+  const back = await open("wes");
+  await stateIn(back).getByText("Abandoned", { exact: true }).waitFor();
+  await checkWithAxe(back, "an abandoned chat in the list");
+  await back.locator(`[data-chat="${id}"]`).click();
+  await stateIn(back).getByText("Resumed", { exact: true }).waitFor();
+  await say(back, "hello");
+  await stateIn(back).getByText("Completed", { exact: true }).waitFor();
+  await back.context().close();
 });
 
 test("a supervisor who may watch all chats finds them in the list, by whose they are; another has no such list", async () => {

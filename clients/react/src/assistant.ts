@@ -23,6 +23,8 @@ export class Assistant {
   readonly link: Link;
   readonly list = new Store<ChatListState>({ chats: [], isLoading: true, hasMore: false, error: null });
   readonly #chats = new Map<string, Chat>();
+  /** Chats that were abandoned when the list was last read, or have been resumed since. */
+  readonly #left = new Set<string>();
   readonly #fetch: Fetch;
   #next: string | undefined;
   #hasList = false;
@@ -33,7 +35,7 @@ export class Assistant {
     this.link = new Link(socket, tokens, {
       onConnect: () => {
         onConnect();
-        for (const chat of this.#chats.values()) void chat.sync();
+        for (const chat of this.#chats.values()) void this.#sync(chat);
         if (this.#hasList) void this.refresh();
       },
       onDisconnect: () => this.#chats.forEach((chat) => chat.lose()),
@@ -75,13 +77,26 @@ export class Assistant {
       chat = new Chat(chatId, this.link, this.#fetch);
       this.#chats.set(chatId, chat);
     }
-    if (chat.watchers++ === 0) void chat.sync();
+    if (chat.watchers++ === 0) void this.#sync(chat);
     return chat;
   }
 
   /** It stays in step for as long as the connection: the namespace has no event to leave a chat. */
   unwatch(chat: Chat): void {
     chat.watchers -= 1;
+  }
+
+  /** To open an abandoned chat resumes it, which nothing tells but the list. */
+  async #sync(chat: Chat): Promise<void> {
+    await chat.sync();
+    if (this.#hasList && this.list.get().chats.some((entry) => entry.chat_id === chat.chatId && entry.state === "abandoned")) await this.refresh();
+  }
+
+  /** The server has three states: what is active after it was abandoned is resumed. */
+  #told(entry: ChatEntry): ChatEntry {
+    if (entry.state === "abandoned") this.#left.add(entry.chat_id);
+    else if (entry.state !== "active") this.#left.delete(entry.chat_id);
+    return entry.state === "active" && this.#left.has(entry.chat_id) ? { ...entry, state: "resumed" } : entry;
   }
 
   /** The list is of all users' chats, for who may watch them, or of one's own. */
@@ -123,6 +138,6 @@ export class Assistant {
   #takePage(answer: Record<string, any>, before: readonly ChatEntry[]): void {
     if (!answer.ok) return this.list.patch({ isLoading: false, error: answer.error ? new RequestError(answer.error as Failure) : null });
     this.#next = answer.next as string | undefined;
-    this.list.set({ chats: [...before, ...(answer.chats as ChatEntry[])], isLoading: false, hasMore: Boolean(this.#next), error: null });
+    this.list.set({ chats: [...before, ...(answer.chats as ChatEntry[]).map((entry) => this.#told(entry))], isLoading: false, hasMore: Boolean(this.#next), error: null });
   }
 }

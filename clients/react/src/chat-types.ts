@@ -102,6 +102,9 @@ export interface HistoryRow {
 }
 
 /** A chat as lists have it. */
+/** active: what the user wants is being done, or waits for an answer. abandoned: the user left before. resumed: active again after that. completed: nothing is open. */
+export type ChatProgress = "active" | "abandoned" | "resumed" | "completed";
+
 export interface ChatEntry {
   chat_id: string;
   /** Whose it is. */
@@ -109,6 +112,7 @@ export interface ChatEntry {
   title?: string;
   created_at?: string;
   updated_at?: string;
+  state?: ChatProgress;
   [field: string]: unknown;
 }
 

@@ -5,7 +5,7 @@ export { useAssistant, useChats, useElicitation, useTree } from "./chat-hooks.js
 export type { AssistantChat, ChatTree, Elicitations } from "./chat-hooks.js";
 export { applyDelta, pathOf } from "./tree.js";
 export type { TreeDelta, TreeNode } from "./tree.js";
-export type { Answer, AnswerPart, ChatEntry, ChatItem, ChatListState, ChatState, Elicitation, Source, ToolCall } from "./chat-types.js";
+export type { Answer, AnswerPart, ChatEntry, ChatItem, ChatListState, ChatProgress, ChatState, Elicitation, Source, ToolCall } from "./chat-types.js";
 export type { Feedback, Knowledge, ParleyProviderProps } from "./hooks.js";
 export { RequestError } from "./outbox.js";
 export type { RequestOptions } from "./outbox.js";

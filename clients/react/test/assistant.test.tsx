@@ -26,7 +26,7 @@ async function* answer(messages: Array<{ role: string; content: string }>) {
 
 beforeAll(async () => {
   model = await startModel(answer);
-  parley = await startParley("--drain-timeout-ms", "500", ...model.options);
+  parley = await startParley("--drain-timeout-ms", "500", "--abandon-after-ms", "0", ...model.options);
   token = await parley.token("--role", "user", "--sub", "uma");
 });
 afterEach(() => {
@@ -158,4 +158,29 @@ test("older chats that were loaded stay when the list changes", async () => {
   await act(() => result.current.assistant.refresh());
   const ids = result.current.list.chats.map((chat) => chat.chat_id);
   expect([ids[0], ids.length, new Set(ids).size, result.current.list.hasMore]).toEqual([newest, 54, 54, false]);
+});
+
+test("the list tells where a chat is: abandoned when its user left, resumed when it is opened again, completed", async () => {
+  const lea = await parley.token("--role", "user", "--sub", "lea");
+  const wrapper = ({ children }: { children: ReactNode }) => <ParleyProvider url={parley.url} token={lea} hasCalls={false}>{children}</ParleyProvider>;
+  const use = (chatId: string | null) => renderHook((id: string | null) => ({ list: useChats(), chat: useAssistant(id) }), { wrapper, initialProps: chatId });
+  const stateOf = (view: ReturnType<typeof use>) => view.result.current.list.chats[0]?.state;
+  const first = use(null);
+  const { result: { current: { chat: fresh } } } = first;
+  await act(async () => void fresh.send("slow lea"));
+  await waitFor(() => expect(stateOf(first)).toBe("active"), PATIENCE);
+  const id = first.result.current.list.chats[0]!.chat_id;
+  first.rerender(id);
+  await waitFor(() => expect(seen(first.result.current.chat)).toEqual(["> slow lea", "You said:…"]), PATIENCE);
+  await act(() => first.result.current.chat.stop());
+  await waitFor(() => expect(seen(first.result.current.chat)).toEqual(["> slow lea", "You said:|"]), PATIENCE);
+  first.unmount();
+  const stored = async () => (await (await fetch(`${parley.url}/api/v1/chats`, { headers: { authorization: `Bearer ${lea}` } })).json()).chats[0].state;
+  await waitFor(async () => expect(await stored()).toBe("abandoned"), PATIENCE);
+  const second = use(null);
+  await waitFor(() => expect(stateOf(second)).toBe("abandoned"), PATIENCE);
+  second.rerender(id);
+  await waitFor(() => expect(stateOf(second)).toBe("resumed"), PATIENCE);
+  await act(() => second.result.current.chat.send("hello lea"));
+  await waitFor(() => expect(stateOf(second)).toBe("completed"), PATIENCE);
 });

@@ -1,4 +1,4 @@
-import { useChats, useClaims, type ChatEntry } from "@parley/react";
+import { useChats, useClaims, type ChatEntry, type ChatProgress } from "@parley/react";
 import { MessageSquarePlus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { cn } from "../lib/cn.js";
@@ -17,6 +17,19 @@ interface Props {
 function whenOf(chat: ChatEntry): string {
   const time = String(chat.updated_at ?? chat.created_at ?? "");
   return dayOf(time) || clockTime(time, false);
+}
+
+const STATES: Record<ChatProgress, [label: string, look: string]> = {
+  active: ["Active", "text-accent"],
+  resumed: ["Resumed", "text-accent"],
+  abandoned: ["Abandoned", "text-warn"],
+  completed: ["Completed", "text-faint"],
+};
+
+/** Where the chat is; none of one in which nothing was said. */
+function State({ chat }: { chat: ChatEntry }) {
+  const [label, look] = (chat.title && chat.state && STATES[chat.state]) || [];
+  return label ? <span data-state={chat.state} className={cn("truncate text-[12.5px]", look)}>{label}</span> : null;
 }
 
 export function ChatList({ selected, onSelect, className }: Props) {
@@ -46,6 +59,7 @@ export function ChatList({ selected, onSelect, className }: Props) {
             <button type="button" data-chat={chat.chat_id} aria-current={chat.chat_id === selected ? "true" : undefined} onClick={() => onSelect(chat.chat_id)} className="flex min-h-11 min-w-0 flex-1 items-center gap-2 rounded-lg px-2.5 text-left">
               <span className="grid min-w-0 flex-1 py-1.5">
                 <span dir="auto" className="truncate text-left font-medium">{chat.title || "New chat"}</span>
+                <State chat={chat} />
                 {all && <span data-chat-user className="truncate text-[12.5px] text-faint">{chat.user === sub ? "You" : chat.user || "A guest"}</span>}
               </span>
               <span className={cn("shrink-0 text-[12.5px] text-faint tabular-nums", isOwn(chat) && "pointer-coarse:mr-11 pointer-fine:group-hover:invisible pointer-fine:group-has-[[aria-label^=Delete]:focus-visible]:invisible")}>{whenOf(chat)}</span>
