@@ -1,9 +1,10 @@
 /* The structs and functions that the files of engineio share. Private to this library.
  *
- * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c and eio_table.c (a
- * peer's life), eio_receive.c (its packets), eio_heartbeat.c and eio_pulse.c (is it alive), eio_transport.h and behind
- * it eio_ws.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ), eio_handshake.c, eio_opening.c,
- * eio_candidate.c, eio_upgrade.c and eio_response.c (handshakes), eio_server.c. Each calls only what is below it. */
+ * Reading order: eio_loop.c (turns), eio_frame.c and eio_queue.c (what is sent), eio_session.c, eio_table.c and
+ * eio_sweep.c (a peer's life), eio_receive.c (its packets), eio_heartbeat.c and eio_pulse.c (is it alive),
+ * eio_transport.h and behind it eio_ws.c and eio_polling.c (how bytes travel), eio_form.c (peers that differ),
+ * eio_handshake.c, eio_opening.c, eio_candidate.c, eio_upgrade.c and eio_response.c (handshakes), eio_server.c. Each
+ * calls only what is below it. */
 #ifndef EIO_INT_H
 #define EIO_INT_H
 
@@ -496,6 +497,14 @@ struct eio__inboxes {
     struct eio_timer timer; /* the next turn's slice */
 };
 
+/* What is being done to all sessions, slice by slice. */
+struct eio__sweep {
+    void (*fn)(struct eio_session *session, void *ctx); /* NULL: nothing */
+    void *ctx;
+    uint32_t next; /* slot */
+    struct eio_timer timer;
+};
+
 struct eio_server {
     struct eio_loop *loop;
     struct eio_options options; /* strings are copies */
@@ -512,8 +521,9 @@ struct eio_server {
     void *remote_ctx;
     struct eio_admission *admissions; /* handshakes that wait for a decision */
     struct eio_server_stats stats;
-    bool closing;
-    bool leaving; /* no session opens any more */
+    bool leaving;                         /* no session opens any more */
+    enum eio_close_reason closing_reason; /* of eio_server_close_all() */
+    struct eio__sweep sweep;
 
     struct eio_session **slots; /* by the slot number in the session id */
     uint32_t *free_slots;
@@ -556,6 +566,8 @@ static inline void eio__server_hit(struct eio_server *server, enum eio_limit lim
 /* Enters the session in the table, under an id of the application's or (NULL) one of ours. */
 int eio__table_enter(struct eio_server *server, struct eio_session *session, const char *id);
 void eio__table_leave(struct eio_server *server, struct eio_session *session);
+void eio__sweep_init(struct eio_server *server);
+void eio__sweep_stop(struct eio_server *server);
 /* Requests to the Engine.IO path, plain and asking for a WebSocket. ctx is the server. */
 void eio__server_on_request(struct eio_http_request *request, void *ctx);
 void eio__server_on_upgrade(struct eio_http_request *request, void *ctx);

@@ -55,6 +55,11 @@ void sio__client_closed(struct sio_client *client, enum eio_close_reason reason)
     sio__server_client_gone(io);
 }
 
+void sio__client_drain(struct sio_client *client)
+{
+    sio__client_close(client, "server shutting down", EIO_CLOSE_SHUTTING_DOWN, NULL);
+}
+
 /* As the reference: client.close() for what does not fit the state. */
 static void invalid_state(struct sio_client *client, const char *why)
 {
@@ -134,6 +139,11 @@ static void join(struct sio_client *client, struct eio_str name, struct eio_str 
 
 void sio__client_join(struct sio_client *client, struct sio_namespace *nsp, struct eio_str name, struct eio_str auth)
 {
+    /* Refused, it would not try again; gone with the others, it comes back to the next server. */
+    if (client->io->draining) {
+        sio__client_drain(client);
+        return;
+    }
     if (!nsp) {
         refuse_namespace(client, name, "{\"message\":\"Invalid namespace\"}");
         return;

@@ -253,21 +253,26 @@ static void on_drain_timer(void *ctx)
 {
     struct sio_server *io = ctx;
     uint64_t now_ms = eio_loop_now_ms(io->loop);
-    if (now_ms >= io->drain_until_ms)
+    if (now_ms >= io->drain_until_ms) {
+        eio_server_sweep_finish(io->engine);
         drained(io);
-    else if (io->client_count)
+    } else if (io->client_count) {
         eio_timer_start(&io->drain_timer, io->drain_until_ms - now_ms);
-    else if (has_unsent(io))
+    } else if (has_unsent(io)) {
         eio_timer_start(&io->drain_timer, DRAIN_CHECK_MS);
-    else
+    } else {
         drained(io);
+    }
 }
 
 static void drain_session(struct eio_session *session, void *ctx)
 {
     (void)ctx;
     struct sio_client *client = eio_session_data(session);
-    if (client) sio__client_close(client, "server shutting down", EIO_CLOSE_SHUTTING_DOWN, NULL);
+    if (client)
+        sio__client_drain(client);
+    else
+        eio_session_close(session, EIO_CLOSE_SHUTTING_DOWN, NULL);
 }
 
 void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void *ctx)
@@ -277,8 +282,8 @@ void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void 
     io->drain_ctx = ctx;
     io->drain_until_ms = eio_loop_now_ms(io->loop) + limit_ms;
     eio_http_stop_listening(io->http);
-    eio_server_each(io->engine, drain_session, io);
-    eio_server_close_all(io->engine, EIO_CLOSE_SHUTTING_DOWN);
+    eio_server_stop_opening(io->engine);
+    eio_server_sweep(io->engine, drain_session, io);
     if (done) eio_timer_start(&io->drain_timer, io->client_count ? limit_ms : 0);
 }
 

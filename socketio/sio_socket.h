@@ -133,6 +133,8 @@ struct sio_client {
     bool ending;              /* nor from this one: it will be closed, in a slice of a disconnect of many */
 };
 void sio__client_open(struct sio_server *io, struct eio_session *session);
+/* The server shuts down. */
+void sio__client_drain(struct sio_client *client);
 void sio__client_closed(struct sio_client *client, enum eio_close_reason reason);
 /* Ends its sockets and closes the session once what is queued is sent. */
 void sio__client_close(struct sio_client *client, const char *socket_reason, enum eio_close_reason reason,

@@ -518,7 +518,7 @@ EIO_API struct eio_http_stream *eio_server_stream(struct eio_server *server, str
                                                   const struct eio_http_stream_options *options);
 /* No more sessions open: 503, and the connection is closed, so that the next attempt reaches another node. */
 EIO_API void eio_server_stop_opening(struct eio_server *server);
-/* Closes all sessions gracefully with this reason; new handshakes get 503 from then on. */
+/* Closes all sessions gracefully with this reason, by eio_server_sweep(); new handshakes get 503 from then on. */
 EIO_API void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason);
 
 /* How many sessions are open. */
@@ -527,6 +527,11 @@ EIO_API size_t eio_server_session_count(const struct eio_server *server);
 EIO_API struct eio_session *eio_server_find(struct eio_server *server, const char *sid, size_t size);
 /* Calls fn for each session; fn may close it. */
 EIO_API void eio_server_each(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx);
+/* The same for what takes a while, such as closing them: a few are reached in place; of more than 64, slices in the
+ * turns to come, with those that are there then. One at a time: another begins from the first and takes its place. */
+EIO_API void eio_server_sweep(struct eio_server *server, void (*fn)(struct eio_session *session, void *ctx), void *ctx);
+/* The rest of it, in place. */
+EIO_API void eio_server_sweep_finish(struct eio_server *server);
 
 /* Counters since the server was made; eio_server_get_stats() fills them in. */
 struct eio_server_stats {

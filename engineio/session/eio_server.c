@@ -219,6 +219,7 @@ struct eio_server *eio_server_new(struct eio_loop *loop, const struct eio_option
     bool ok = init_deadlines(server) == 0 && server->ping_frame && copied && options_are_good(o);
     ok = ok && eio__cors_origins_init(&server->origins, o->cors.origin) == 0;
     ok = ok && eio__allowed_origins_init(&server->allowed_origins, o->allowed_origins) == 0;
+    eio__sweep_init(server);
     eio__ws_pauses_init(server);
     eio__deflating_init(server);
     eio__inboxes_init(server);
@@ -254,17 +255,24 @@ void eio_server_stop_opening(struct eio_server *server)
     server->leaving = true;
 }
 
+static void close_one(struct eio_session *session, void *ctx)
+{
+    const struct eio_server *server = ctx;
+    eio_session_close(session, server->closing_reason, NULL);
+}
+
 void eio_server_close_all(struct eio_server *server, enum eio_close_reason reason)
 {
-    server->closing = true;
-    for (uint32_t i = 0; i < server->slot_capacity; i++)
-        if (server->slots[i]) eio_session_close(server->slots[i], reason, NULL);
+    server->leaving = true;
+    server->closing_reason = reason;
+    eio_server_sweep(server, close_one, server);
 }
 
 void eio_server_free(struct eio_server *server)
 {
     if (!server) return;
-    server->closing = true;
+    server->leaving = true;
+    eio__sweep_stop(server);
     eio__server_forget_admissions(server);
     for (uint32_t i = 0; i < server->slot_capacity; i++)
         if (server->slots[i]) eio_session_abort(server->slots[i], EIO_CLOSE_SHUTTING_DOWN, NULL);

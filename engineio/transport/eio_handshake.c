@@ -111,7 +111,7 @@ static enum eio_limit session_limit(const struct eio_server *server, const struc
 /* Whether one more may open; if not, that was answered. */
 static bool may_open(struct eio_server *server, struct eio_http_request *request, const struct ask *ask)
 {
-    if (server->closing || server->leaving) {
+    if (server->leaving) {
         struct eio_http_reply reply = {503, "text/plain", "The server is shutting down", 27, NULL, 0, true};
         eio_http_reply(request, &reply);
         return false;
@@ -288,12 +288,12 @@ static void handshake(struct eio_server *server, struct eio_http_request *reques
         eio__server_refuse_origin(server, request);
         return;
     }
-    enum eio_limit limit = server->closing ? EIO_LIMIT_COUNT : handshake_limit(server, request->head);
+    enum eio_limit limit = server->leaving ? EIO_LIMIT_COUNT : handshake_limit(server, request->head);
     if (limit != EIO_LIMIT_COUNT) {
         eio__server_refuse_limit(server, request, limit);
         return;
     }
-    if (server->closing || (!server->hooks.allow_request && !server->hooks.generate_id)) {
+    if (server->leaving || (!server->hooks.allow_request && !server->hooks.generate_id)) {
         open_session(server, request, asked, NULL);
         return;
     }

@@ -277,8 +277,8 @@ SIO_API int sio_listen(struct sio_server *io, const char *host, uint16_t port);
 /* Runs the loop until sio_stop(). */
 SIO_API int sio_run(struct sio_server *io);
 SIO_API void sio_stop(struct sio_server *io);
-/* Stops accepting, disconnects every socket ("server shutting down"), flushes; `done` runs when no session is left and
- * all that was queued is sent, or after limit_ms. */
+/* Stops accepting, disconnects every socket ("server shutting down"; by eio_server_sweep(), and at limit_ms the rest at
+ * once), flushes; `done` runs when no session is left and all that was queued is sent, or after limit_ms. */
 SIO_API void sio_drain(struct sio_server *io, uint32_t limit_ms, eio_loop_fn done, void *ctx);
 
 /* What the server runs on: its loop, its HTTP server, its Engine.IO. They live as long as it does. */

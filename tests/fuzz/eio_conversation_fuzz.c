@@ -274,7 +274,7 @@ static void peer_clear(struct peer *peer)
 static void open_websocket(struct peer *peer)
 {
     static const int protocols[] = {4, 4, 3, 0};
-    if (record_count == RECORDS || server->closing) return;
+    if (record_count == RECORDS || server->leaving) return;
     peer_clear(peer);
     int protocol = protocols[byte() % 4];
     struct eio_session *session;
@@ -322,7 +322,7 @@ static void open_polling(struct peer *peer)
     peer->received.base64 = (form & 5) == 5;
     struct eio__test_reply reply;
     eio__test_request(server, EIO_HTTP_GET, target(peer, "polling"), NULL, &reply);
-    BASE_CHECK(reply.answered && (reply.status == 200 || server->closing));
+    BASE_CHECK(reply.answered && (reply.status == 200 || server->leaving));
     if (reply.status == 200) read_sid(peer, reply.body);
     if (reply.status == 200) received_payload(&peer->received, &reply);
     free(reply.body);
