@@ -98,8 +98,10 @@ test("what the library refuses before there is a route is not guessed either", a
     if (status === 404) assert.equal(answer.status, 404, path);
     assert.equal(answer.headers["x-content-type-options"], "nosniff", `${method} ${path}: ${answer.status}`);
   }
-  const large = await ask("POST", "/api/v1/calls", { body: "x".repeat(70001) });
+  const large = await ask("POST", "/gone", { body: "x".repeat(1000001) });
   assert.deepEqual([large.status, large.text], [413, ""], "as the reference's it has no body: there is nothing to guess");
+  const known = await ask("POST", "/api/v1/calls", { body: "x".repeat(1000001) });
+  assert.deepEqual([known.status, JSON.parse(known.text).error.code, known.headers["x-content-type-options"]], [413, 413, "nosniff"]);
 });
 
 test("the option says who may frame the console; the Admin UI is framed by nobody", async () => {
