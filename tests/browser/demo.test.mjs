@@ -55,11 +55,14 @@ test("the teaching page welcomes, teaches a topic piece by piece, and goes on wi
   assert.notEqual(second, first);
   assert.match(await teach("How do I recover a password?"), /Source: Recover Password[^]*Back to our topic/);
   await lesson.locator("#lesson", { hasText: "Mode: answering · Topic: Product Defect" }).waitFor();
+  const named = [...(await taught(lesson).last().innerText()).matchAll(/^Source: (.+)$/gm)].map(([, title]) => `Passage of “${title}”`);
+  assert.deepEqual([...new Set(await taught(lesson).last().locator("summary").allTextContents())], [...new Set(named)], "what the answer quotes, and no other passage");
   const source = taught(lesson).last().locator("details").filter({ hasText: "Recover Password" }).first();
   await source.locator("summary").press("Enter");
   await source.locator("blockquote").filter({ hasText: /\S/ }).waitFor();
   await source.locator("summary").press("Enter");
   assert.match(await teach("continue"), /Refund Status/);
+  assert.match(await teach("Create an alarm for 2099-01-01T00:30:00Z"), /on Thursday, 1 January 2099, 09:30 \(Asia\/Tokyo\)/);
   await checkWithAxe(lesson, "lesson");
 });
 

@@ -4,6 +4,7 @@
 import "../fonts.css";
 import "../styles.css";
 import { keep, recall } from "../lib/storage.js";
+import { quotedIn } from "./quoted.js";
 
 interface Source {
   doc_id: string;
@@ -82,14 +83,14 @@ function show(who: "you" | "teacher" | "problem", text: string, sources: Source[
 
 function say(text: string): void {
   show("you", text);
-  const message = JSON.stringify({ type: "message", content: text });
+  const message = JSON.stringify({ type: "message", content: text, time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone });
   if (socket?.readyState === WebSocket.OPEN) socket.send(message);
   else waiting.push(message);
 }
 
 function take(said: Said): void {
   if (said.type === "response") {
-    show("teacher", said.response ?? "", said.sources);
+    show("teacher", said.response ?? "", quotedIn(said.response ?? "", said.sources ?? []));
     lesson.textContent = [said.mode && `Mode: ${said.mode}`, said.current_topic && `Topic: ${said.current_topic}`].filter(Boolean).join(" · ");
     const next = isWelcomed && script.shift();
     isWelcomed = true;
