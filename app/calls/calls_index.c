@@ -32,6 +32,7 @@ struct calls_index {
     bool must_forget,
         is_forgetting;      /* calls were deleted since the merge that runs, or the last one, began; one runs */
     bool is_first, is_over; /* of the piece that runs */
+    int64_t deletions;      /* that were counted before the merge began */
 };
 
 static void release(struct waiting **list)
@@ -110,7 +111,7 @@ void calls_index_wait(const struct calls *calls, struct kit_request *request)
 static int run_forget(struct kit_db *db, struct kit_store_op *op)
 {
     struct calls_index *index = KIT_OWNER(op, struct calls_index, forget_op);
-    return calls_text_forget(db, index->is_first, &index->is_over, &op->failure);
+    return calls_text_forget(db, index->is_first, &index->deletions, &index->is_over, &op->failure);
 }
 
 static void begin_forgetting(void *ctx)
@@ -158,7 +159,8 @@ int calls_index_start(struct calls *calls)
     index->forget_op = (struct kit_store_op){.run = run_forget, .done = on_forgotten, .writes = true, .is_alone = true};
     eio_timer_init(&index->timer, calls->kit->loop, begin, index);
     eio_timer_init(&index->forget_timer, calls->kit->loop, begin_forgetting, index);
-    begin(index); /* what a process left that was killed */
+    begin(index); /* what a process left that was killed, or that stopped before it merged */
+    calls_index_forget(calls);
     return 0;
 }
 

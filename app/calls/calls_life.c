@@ -246,6 +246,7 @@ static int delete_call(struct kit_db *db, struct delete_op *delete, int64_t call
         kit_db_run(db, "DELETE FROM calls WHERE id=?", "i", call))
         return kit_db_fail(db, &delete->op.failure);
     int code = knowledge_forget_call(db, delete->call_id, &delete->op.failure);
+    if (!code) code = calls_text_must_forget(db, &delete->op.failure);
     if (code) return code;
     delete->is_gone = true;
     return 0;

@@ -69,7 +69,29 @@ static int64_t count_changes(struct kit_db *db)
     return changes;
 }
 
-int calls_text_forget(struct kit_db *db, bool is_first, bool *is_over, struct kit_failure *failure)
+/* In row 2 of the state, so that a process which ends before the merge leaves it to the next. */
+int calls_text_must_forget(struct kit_db *db, struct kit_failure *failure)
+{
+    if (kit_db_run(db,
+                   "/*sqlite*/INSERT INTO segments_text_state(id, indexed) VALUES (2, 1)"
+                   " ON CONFLICT (id) DO UPDATE SET indexed = segments_text_state.indexed + 1/*end*/",
+                   ""))
+        return kit_db_fail(db, failure);
+    return 0;
+}
+
+static int read_deletions(struct kit_db *db, int64_t *count, struct kit_failure *failure)
+{
+    struct kit_rows row;
+    enum kit_step step = kit_db_query(
+        db, &row, "/*sqlite*/SELECT indexed FROM segments_text_state WHERE id = 2/*end*//*postgresql: SELECT 0*/", "");
+    if (step == KIT_FAILED) return kit_db_fail(db, failure);
+    *count = step == KIT_ROW ? kit_rows_int(&row, 0) : 0;
+    kit_rows_end(&row);
+    return 0;
+}
+
+static int merge_piece(struct kit_db *db, bool is_first, bool *is_over, struct kit_failure *failure)
 {
     /* Negative: all parts of the index become one; then that goes on. Fewer than two changes: it is over (SQLite's
      * documentation of FTS5, "The 'merge' Command"). */
@@ -82,6 +104,19 @@ int calls_text_forget(struct kit_db *db, bool is_first, bool *is_over, struct ki
     int64_t after = failed ? -1 : count_changes(db);
     *is_over = after - before < 2;
     return after < 0 ? kit_db_fail(db, failure) : 0;
+}
+
+int calls_text_forget(struct kit_db *db, bool is_first, int64_t *deletions, bool *is_over, struct kit_failure *failure)
+{
+    int code = is_first ? read_deletions(db, deletions, failure) : 0;
+    *is_over = !*deletions; /* another process has merged them, or there were none */
+    if (code || *is_over) return code;
+    code = merge_piece(db, is_first, is_over, failure);
+    if (!code && *is_over &&
+        kit_db_run(db, "/*sqlite*/DELETE FROM segments_text_state WHERE id = 2 AND indexed = ?/*end*/", "i",
+                   *deletions))
+        return kit_db_fail(db, failure);
+    return code;
 }
 
 /* Marks belong to the letter before them. */

@@ -22,9 +22,12 @@ int calls_text_put(struct kit_db *db, const struct kit_many *lines, struct kit_f
 int calls_text_drop(struct kit_db *db, int64_t call, int64_t first, int64_t last, struct kit_failure *failure);
 
 /* FTS5 keeps the words of lines that were dropped, with their places, until it merges them with those that take them
- * out. A piece of that merge; is_first: it begins. *is_over: they are gone, as far as lines that were dropped before
- * the first piece are concerned. Inside a write. */
-int calls_text_forget(struct kit_db *db, bool is_first, bool *is_over, struct kit_failure *failure);
+ * out. In the write that deletes a call: that is to be done, by the next process if this one ends. */
+int calls_text_must_forget(struct kit_db *db, struct kit_failure *failure);
+/* A piece of that merge, if it is to be done; is_first: it begins, and *deletions is set, for the other pieces.
+ * *is_over: the words are gone, as far as lines that were dropped before the first piece are concerned. Inside a write.
+ */
+int calls_text_forget(struct kit_db *db, bool is_first, int64_t *deletions, bool *is_over, struct kit_failure *failure);
 
 /* calls_index.c. Lines were stored; a request that searches, submitted once they are in the index. */
 void calls_index_note(const struct calls *calls);
