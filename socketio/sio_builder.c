@@ -6,6 +6,7 @@
 
 #define FIRST_CAPACITY 128
 #define FIRST_ATTACHMENTS 4
+#define QUOTED_GROWTH 6       /* bytes at most of one that is quoted */
 #define PLACEHOLDER_GROWTH 20 /* sio__placeholder_renumber: bytes more, each */
 #define ATTACHMENTS_MAX 65535 /* as many as a placeholder can name */
 
@@ -70,7 +71,7 @@ static struct rooms_bytes *reserve_attachments(struct sio_builder *builder, size
     return builder->attachments + builder->attachment_count;
 }
 
-static void append_text(struct sio_builder *builder, const char *text, size_t n)
+void sio__builder_append(struct sio_builder *builder, const char *text, size_t n)
 {
     char *out = n > 0 ? make_room(builder, n) : NULL;
     if (!out) return;
@@ -78,20 +79,31 @@ static void append_text(struct sio_builder *builder, const char *text, size_t n)
     builder->size += n;
 }
 
+void sio__builder_reserve(struct sio_builder *builder, size_t n)
+{
+    make_room(builder, n);
+}
+
 void sio_builder_open(struct sio_builder *builder)
 {
-    if (builder->size > 0) append_text(builder, ",", 1);
+    if (builder->size > 0) sio__builder_append(builder, ",", 1);
 }
 
 void sio_builder_put(struct sio_builder *builder, const char *json)
 {
-    append_text(builder, json, strlen(json));
+    sio__builder_append(builder, json, strlen(json));
 }
 
 void sio_builder_put_text(struct sio_builder *builder, const char *text, size_t size)
 {
     if (size > SIZE_MAX / 8) {
         if (!builder->error) builder->error = EIO_ETOOBIG;
+        return;
+    }
+    /* Measured first only if there might be no room. */
+    if (!builder->error && QUOTED_GROWTH * size + 2 <= builder->capacity - builder->size) {
+        char *end = base_json_put_quoted(builder->json + builder->size, text, size);
+        builder->size = (size_t)(end - builder->json);
         return;
     }
     size_t quoted = base_json_quoted_size(text, size);
@@ -107,20 +119,20 @@ void sio_builder_text(struct sio_builder *builder, const char *text, size_t size
     sio_builder_put_text(builder, text, size);
 }
 
-static void put_unsigned(struct sio_builder *builder, uint64_t value)
+void sio__builder_put_unsigned(struct sio_builder *builder, uint64_t value)
 {
     char digits[20];
     size_t at = sizeof digits;
     do digits[--at] = (char)('0' + value % 10);
     while (value /= 10);
-    append_text(builder, digits + at, sizeof digits - at);
+    sio__builder_append(builder, digits + at, sizeof digits - at);
 }
 
 void sio_builder_int(struct sio_builder *builder, int64_t value)
 {
     sio_builder_open(builder);
-    if (value < 0) append_text(builder, "-", 1);
-    put_unsigned(builder, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+    if (value < 0) sio__builder_append(builder, "-", 1);
+    sio__builder_put_unsigned(builder, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
 }
 
 void sio_builder_bool(struct sio_builder *builder, bool value)
@@ -132,7 +144,7 @@ void sio_builder_bool(struct sio_builder *builder, bool value)
 void sio_builder_null(struct sio_builder *builder)
 {
     sio_builder_open(builder);
-    append_text(builder, "null", 4);
+    sio__builder_append(builder, "null", 4);
 }
 
 void sio_builder_raw(struct sio_builder *builder, struct eio_str json)
@@ -140,13 +152,13 @@ void sio_builder_raw(struct sio_builder *builder, struct eio_str json)
     struct eio_str text = sio__json_trim(json);
     if (text.n == 0) return;
     sio_builder_open(builder);
-    append_text(builder, text.p, text.n);
+    sio__builder_append(builder, text.p, text.n);
 }
 
 static int append_dumped(const char *text, size_t n, void *ctx)
 {
     struct sio_builder *builder = ctx;
-    append_text(builder, text, n);
+    sio__builder_append(builder, text, n);
     return builder->error ? -1 : 0;
 }
 
@@ -164,8 +176,8 @@ void sio_builder_binary(struct sio_builder *builder, const uint8_t *bytes, size_
     if (!attachment) return;
     sio_builder_open(builder);
     sio_builder_put(builder, "{\"_placeholder\":true,\"num\":");
-    put_unsigned(builder, builder->attachment_count);
-    append_text(builder, "}", 1);
+    sio__builder_put_unsigned(builder, builder->attachment_count);
+    sio__builder_append(builder, "}", 1);
     *attachment = (struct rooms_bytes){bytes, size};
     builder->attachment_count++;
 }
@@ -201,7 +213,7 @@ void sio_builder_put_slice(struct sio_builder *builder, struct sio_args from, st
     /* Without attachments there is nothing to number: what looks like a placeholder is data. */
     size_t count = from.attachment_count > 0 ? sio__placeholder_count(json) : 0;
     if (count == 0) {
-        append_text(builder, json.p, json.n);
+        sio__builder_append(builder, json.p, json.n);
     } else {
         put_renumbered(builder, from, json, count);
     }

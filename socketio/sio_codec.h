@@ -6,6 +6,7 @@
 #include "base_json.h"
 #include "socketio.h"
 
+#include <string.h>
 #include <sys/types.h>
 
 struct sio__fault {
@@ -38,6 +39,22 @@ static inline ssize_t sio__json_scan_named(const uint8_t *p, size_t n, const str
     ssize_t size = base_json_scan_named(p, n, limits->max_depth, named, &found);
     return size < 0 ? sio__json_fail(&found, fault) : size;
 }
+/* Pieces of an argument, for what is built often. */
+void sio__builder_append(struct sio_builder *builder, const char *text, size_t n);
+void sio__builder_put_unsigned(struct sio_builder *builder, uint64_t value);
+/* Makes room for n more bytes, so that less is measured. */
+void sio__builder_reserve(struct sio_builder *builder, size_t n);
+static inline void sio__put_bytes(struct sio_builder *builder, const char *p, size_t n)
+{
+    if (builder->error || n > builder->capacity - builder->size) {
+        sio__builder_append(builder, p, n);
+        return;
+    }
+    memcpy(builder->json + builder->size, p, n);
+    builder->size += n;
+}
+#define sio__put_literal(builder, text) sio__put_bytes(builder, "" text, sizeof text - 1)
+
 static inline struct base_str sio__base_str(struct eio_str text)
 {
     return (struct base_str){text.p, text.n};

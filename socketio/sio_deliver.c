@@ -151,16 +151,19 @@ static void local_leave(void *ctx, const struct rooms_selector *who, const struc
 
 /* ------------------------------------------------------------------- fetch */
 
+enum { FETCH_BYTES = 4096 }; /* more than most sockets need */
+
 struct fetch {
     void (*each)(void *ctx, struct rooms_bytes json);
     void *ctx;
+    struct sio_builder builder; /* the same for all sockets */
 };
 
 static void put_rooms(struct sio_socket *socket, struct sio_builder *builder)
 {
     struct eio_str room;
     for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
-        sio_builder_put(builder, i ? "," : "");
+        if (i) sio__put_literal(builder, ",");
         sio_builder_put_text(builder, room.p, room.n);
     }
 }
@@ -174,30 +177,34 @@ static void put_data(struct sio_socket *socket, struct sio_builder *builder)
 
 static void fetch_one(void *ctx, struct rooms_member *member)
 {
-    const struct fetch *fetch = ctx;
+    struct fetch *fetch = ctx;
+    struct sio_builder *builder = &fetch->builder;
     struct sio_socket *socket = sio__socket_of(member);
     if (!sio_socket_is_connected(socket)) return;
-    struct sio_builder builder;
-    sio_builder_init(&builder);
-    sio_builder_put(&builder, "{\"id\":");
-    sio_builder_put_text(&builder, sio__socket_name(socket).p, sio__socket_name(socket).n);
-    sio_builder_put(&builder, ",\"handshake\":");
-    sio_socket_put_handshake(socket, &builder);
-    sio_builder_put(&builder, ",\"rooms\":[");
-    put_rooms(socket, &builder);
-    sio_builder_put(&builder, "],\"data\":");
-    put_data(socket, &builder);
-    sio_builder_put(&builder, "}");
-    struct eio_str json = sio_builder_args(&builder).json;
-    if (!builder.error) fetch->each(fetch->ctx, (struct rooms_bytes){(const uint8_t *)json.p, json.n});
-    sio_builder_clear(&builder);
+    builder->error = 0;
+    builder->size = 0;
+    sio__builder_reserve(builder, FETCH_BYTES);
+    sio__put_literal(builder, "{\"id\":");
+    sio_builder_put_text(builder, sio__socket_name(socket).p, sio__socket_name(socket).n);
+    sio__put_literal(builder, ",\"handshake\":");
+    sio_socket_put_handshake(socket, builder);
+    sio__put_literal(builder, ",\"rooms\":[");
+    put_rooms(socket, builder);
+    sio__put_literal(builder, "],\"data\":");
+    put_data(socket, builder);
+    sio__put_literal(builder, "}");
+    struct eio_str json = sio_builder_args(builder).json;
+    if (!builder->error) fetch->each(fetch->ctx, (struct rooms_bytes){(const uint8_t *)json.p, json.n});
 }
 
 static void local_fetch(void *ctx, const struct rooms_selector *who,
                         void (*each)(void *each_ctx, struct rooms_bytes json), void *each_ctx)
 {
     struct sio_namespace *nsp = ctx;
-    rooms_each(nsp->index, who, fetch_one, &(struct fetch){each, each_ctx});
+    struct fetch fetch = {.each = each, .ctx = each_ctx};
+    sio_builder_init(&fetch.builder);
+    rooms_each(nsp->index, who, fetch_one, &fetch);
+    sio_builder_clear(&fetch.builder);
 }
 
 /* ------------------------------------------------------- server-side events */

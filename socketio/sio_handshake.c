@@ -1,22 +1,17 @@
 /* The handshake object of a socket, as the reference's socket.handshake. */
+#include "base_str.h"
 #include "sio_codec.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static void put_key(struct sio_builder *builder, const char *key)
+static void put_bool(struct sio_builder *builder, bool value)
 {
-    sio_builder_put(builder, ",\"");
-    sio_builder_put(builder, key);
-    sio_builder_put(builder, "\":");
-}
-
-static void put_bool(struct sio_builder *builder, const char *key, bool value)
-{
-    put_key(builder, key);
-    sio_builder_put(builder, value ? "true" : "false");
+    if (value)
+        sio__put_literal(builder, "true");
+    else
+        sio__put_literal(builder, "false");
 }
 
 static void put_str(struct sio_builder *builder, struct eio_str text)
@@ -33,25 +28,42 @@ static bool is_secret(struct eio_str header)
 static void put_headers(const struct eio_http_head *head, bool with_secrets, struct sio_builder *builder)
 {
     struct eio_str name, value;
-    sio_builder_put(builder, "{");
+    sio__put_literal(builder, "{");
     for (size_t i = 0; eio_http_head_field_at(head, i, &name, &value); i++) {
-        sio_builder_put(builder, i ? "," : "");
+        if (i) sio__put_literal(builder, ",");
         put_str(builder, name);
-        sio_builder_put(builder, ":");
+        sio__put_literal(builder, ":");
         put_str(builder, with_secrets || !is_secret(name) ? value : eio_str("(not shown)"));
     }
-    sio_builder_put(builder, "}");
+    sio__put_literal(builder, "}");
 }
 
-/* As JavaScript's Date.prototype.toString() in UTC. */
+static char *put_two(char *out, int value)
+{
+    *out++ = (char)('0' + value / 10 % 10);
+    *out++ = (char)('0' + value % 10);
+    return out;
+}
+
+/* As JavaScript's Date.prototype.toString() in UTC. Not by strftime(): its names are those of the program's language,
+ * and it takes long. */
 static void put_time(const struct eio_http_head *head, struct sio_builder *builder)
 {
-    char text[96];
-    struct tm tm;
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    char text[sizeof "\"Sun Jan 01 1970 00:00:00"], *out = text;
+    struct tm tm = {0};
     time_t seconds = (time_t)(head->issued_ms / 1000);
     gmtime_r(&seconds, &tm);
-    strftime(text, sizeof text, "%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)", &tm);
-    sio_builder_put_text(builder, text, strlen(text));
+    *out++ = '"';
+    *(out = base_put_bytes(out, days + (ptrdiff_t)3 * tm.tm_wday, 3)) = ' ';
+    *(out = base_put_bytes(out + 1, months + (ptrdiff_t)3 * tm.tm_mon, 3)) = ' ';
+    *(out = put_two(out + 1, tm.tm_mday)) = ' ';
+    *(out = put_two(put_two(out + 1, (tm.tm_year + 1900) / 100), tm.tm_year % 100)) = ' ';
+    *(out = put_two(out + 1, tm.tm_hour)) = ':';
+    *(out = put_two(out + 1, tm.tm_min)) = ':';
+    out = put_two(out + 1, tm.tm_sec);
+    sio__put_bytes(builder, text, (size_t)(out - text));
+    sio__put_literal(builder, " GMT+0000 (Coordinated Universal Time)\"");
 }
 
 static void put_decoded(struct eio_str raw, char *scratch, size_t size, struct sio_builder *builder)
@@ -66,37 +78,35 @@ static void put_query(const struct eio_http_head *head, struct sio_builder *buil
     struct eio_str rest = eio_http_head_query(head), name, value;
     size_t size = rest.n + 1; /* decoding never makes longer */
     char *scratch = malloc(size);
-    const char *comma = "";
-    sio_builder_put(builder, "{");
-    while (scratch && eio_query_next(&rest, &name, &value)) {
-        sio_builder_put(builder, comma);
+    sio__put_literal(builder, "{");
+    for (bool is_first = true; scratch && eio_query_next(&rest, &name, &value); is_first = false) {
+        if (!is_first) sio__put_literal(builder, ",");
         put_decoded(name, scratch, size, builder);
-        sio_builder_put(builder, ":");
+        sio__put_literal(builder, ":");
         put_decoded(value, scratch, size, builder);
-        comma = ",";
     }
-    sio_builder_put(builder, "}");
+    sio__put_literal(builder, "}");
     free(scratch);
 }
 
 /* All but the closing brace. */
 static void put_request(const struct eio_http_head *head, bool with_secrets, struct sio_builder *builder)
 {
-    char issued[24];
-    sio_builder_put(builder, "{\"headers\":");
+    sio__put_literal(builder, "{\"headers\":");
     put_headers(head, with_secrets, builder);
-    put_key(builder, "time");
+    sio__put_literal(builder, ",\"time\":");
     put_time(head, builder);
-    put_key(builder, "address");
+    sio__put_literal(builder, ",\"address\":");
     sio_builder_put_text(builder, head->address, strlen(head->address));
-    put_bool(builder, "xdomain", eio_http_head_field(head, "origin").p != NULL);
-    put_bool(builder, "secure", head->secure);
-    snprintf(issued, sizeof issued, "%llu", (unsigned long long)head->issued_ms);
-    put_key(builder, "issued");
-    sio_builder_put(builder, issued);
-    put_key(builder, "url");
+    sio__put_literal(builder, ",\"xdomain\":");
+    put_bool(builder, eio_http_head_field(head, "origin").p != NULL);
+    sio__put_literal(builder, ",\"secure\":");
+    put_bool(builder, head->secure);
+    sio__put_literal(builder, ",\"issued\":");
+    sio__builder_put_unsigned(builder, head->issued_ms);
+    sio__put_literal(builder, ",\"url\":");
     put_str(builder, eio_http_head_target(head));
-    put_key(builder, "query");
+    sio__put_literal(builder, ",\"query\":");
     put_query(head, builder);
 }
 
@@ -106,19 +116,19 @@ void sio_socket_put_request(const struct sio_socket *socket, struct sio_builder 
     if (head)
         put_request(head, false, builder);
     else
-        sio_builder_put(builder, "{");
-    sio_builder_put(builder, "}");
+        sio__put_literal(builder, "{");
+    sio__put_literal(builder, "}");
 }
 
 void sio_socket_put_handshake(const struct sio_socket *socket, struct sio_builder *builder)
 {
     const struct eio_http_head *head = sio_socket_head(socket);
     if (!head) {
-        sio_builder_put(builder, "{}");
+        sio__put_literal(builder, "{}");
         return;
     }
     put_request(head, true, builder);
-    put_key(builder, "auth");
+    sio__put_literal(builder, ",\"auth\":");
     sio_builder_put_slice(builder, sio_args_none(), sio_socket_auth(socket));
-    sio_builder_put(builder, "}");
+    sio__put_literal(builder, "}");
 }

@@ -187,6 +187,28 @@ static void large_text_grows_the_buffer(void **state)
     sio_builder_clear(&builder);
 }
 
+/* Six bytes for each: written as measured, whether there is room for so much already or not. */
+static void text_that_grows_most_fits_any_room(void **state)
+{
+    (void)state;
+    char text[64], expected[2 + 6 * sizeof text + 6] = "\"";
+    memset(text, 1, sizeof text);
+    for (size_t n = 0; n <= sizeof text; n++) {
+        size_t size = 2 + 6 * n;
+        memcpy(expected + size - 1, "\"", 2);
+        for (size_t room = 1; room <= size + 2; room++) {
+            struct sio_builder builder;
+            sio_builder_init(&builder);
+            builder.json = malloc(room);
+            builder.capacity = room;
+            sio_builder_put_text(&builder, text, n);
+            assert_built(&builder, expected);
+            sio_builder_clear(&builder);
+        }
+        memcpy(expected + size - 1, "\\u0001", 6);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +221,7 @@ int main(void)
         cmocka_unit_test(placeholders_of_a_plain_event_stay),
         cmocka_unit_test(errors_stick),
         cmocka_unit_test(large_text_grows_the_buffer),
+        cmocka_unit_test(text_that_grows_most_fits_any_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
