@@ -132,6 +132,28 @@ static void the_server_may_be_freed_meanwhile(void **state)
     assert_in_range(disconnects, 1, PER_TURN);
 }
 
+static void count_open(struct eio_session *session, void *ctx)
+{
+    *(unsigned *)ctx += eio_session_is_open(session);
+}
+
+static void sessions_alone_are_closed_in_slices_too(void **state)
+{
+    (void)state;
+    struct eio_server *engine = sio_server_engine(t.io);
+    unsigned open = 0;
+    eio_server_close_all(engine, EIO_CLOSE_SHUTTING_DOWN);
+    eio_server_each(engine, count_open, &open);
+    assert_in_range(open, CLIENTS - IN_PLACE, CLIENTS);
+    for (unsigned before = open, turns = 0; open && turns < TURNS; turns++, before = open) {
+        talk_turn(&t);
+        open = 0;
+        eio_server_each(engine, count_open, &open);
+        assert_in_range(before - open, 1, PER_TURN);
+    }
+    for (int i = 0; i < CLIENTS; i++) assert_string_equal(peer_read(fds[i]), CLOSED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -142,6 +164,7 @@ int main(void)
         TEST(nobody_comes_meanwhile),
         TEST(handlers_may_drain_again),
         TEST(the_server_may_be_freed_meanwhile),
+        TEST(sessions_alone_are_closed_in_slices_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
