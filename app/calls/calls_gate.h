@@ -61,6 +61,9 @@ int64_t calls_event_seq(struct eio_str json);
 void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket, struct eio_str json,
                       const char *offset);
 
+/* What other nodes say of the call reaches the socket, which is in its rooms, or nothing can be waited for. */
+bool calls_proxy_hears(const struct calls *calls, const struct sio_socket *socket, const char *call_id);
+
 /* ----------------------------------------------------------------- access */
 
 /* The call's id if the room is one of a call's; false otherwise. */

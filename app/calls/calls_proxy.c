@@ -11,6 +11,7 @@
 struct calls_proxy {
     struct calls *calls;
     struct rooms_local local; /* the namespace's own */
+    struct rooms_adapter *adapter;
 };
 
 /* --------------------------------------------------------------- messages */
@@ -112,6 +113,19 @@ void calls_proxy_send(const struct calls *calls, const struct sio_socket *socket
     proxy->local.deliver(proxy->local.ctx, &who, &flags, &message);
 }
 
+bool calls_proxy_hears(const struct calls *calls, const struct sio_socket *socket, const char *call_id)
+{
+    struct rooms_adapter *adapter = calls->proxy->adapter;
+    char own[KIT_ID_SIZE];
+    struct eio_str room;
+    if (!adapter->ops->hears) return true;
+    for (size_t i = 0; sio_socket_room_at(socket, i, &room); i++) {
+        bool is_of_call = calls_room_call(room, own) && !strcmp(own, call_id);
+        if (is_of_call && !adapter->ops->hears(adapter, (struct rooms_name){room.p, room.n})) return false;
+    }
+    return true;
+}
+
 /* ------------------------------------------------------------------- rooms */
 
 /* Joins of a call's rooms are checked; the rooms of listings are reserved; others are passed on. */
@@ -190,5 +204,5 @@ struct rooms_adapter *calls_proxy_adapter(void *ctx, const char *namespace_name,
     mine.evict = local->evict ? on_evict : NULL;
     mine.now_ms = on_now_ms;
     mine.ctx = proxy;
-    return kit_make_adapter(calls->kit, namespace_name, &mine);
+    return proxy->adapter = kit_make_adapter(calls->kit, namespace_name, &mine);
 }

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define HEARD_MAX_MS 1000 /* how long Redis may take to subscribe; after that, numbers show what is missing */
+#define HEARD_LOOK_MS 1
+
 static struct calls_watch *watch_of(struct calls_turn *turn)
 {
     return KIT_OWNER(turn, struct calls_watch, turn);
@@ -102,18 +105,43 @@ static void ask_all(struct calls_watch **list)
     }
 }
 
+/* A SUBSCRIBE that has left may be read after what others published later, on another connection: only its answer says
+ * that nothing is missed from now on. */
+static bool is_heard(const struct calls_watch *watch)
+{
+    const struct calls *calls = calls_of(watch);
+    const struct sio_socket *socket = socket_of(watch);
+    return !socket || calls_proxy_hears(calls, socket, watch->call_id) ||
+           eio_loop_now_ms(calls->kit->loop) - watch->asked_ms >= HEARD_MAX_MS;
+}
+
 static void on_told(void *ctx)
 {
     struct calls *calls = ctx;
-    ask_all(&calls->told);
+    struct calls_watch **at = &calls->told, *heard = NULL, **last = &heard;
+    while (*at) {
+        struct calls_watch *watch = *at;
+        if (!is_heard(watch)) {
+            at = &watch->next;
+            continue;
+        }
+        *at = watch->next;
+        watch->next = NULL;
+        *last = watch;
+        last = &watch->next;
+    }
+    ask_all(&heard);
+    if (calls->told) eio_timer_start(&calls->told_timer, HEARD_LOOK_MS);
 }
 
 /* After the hook that informs the other processes: they know of these members when the next turn begins. */
 static void on_turn_end(void *ctx)
 {
     struct calls *calls = ctx;
-    if (!calls->joined || calls->told) return;
-    calls->told = calls->joined;
+    struct calls_watch **last = &calls->told;
+    if (!calls->joined) return;
+    while (*last) last = &(*last)->next;
+    *last = calls->joined;
     calls->joined = NULL;
     eio_timer_start(&calls->told_timer, 0);
 }
@@ -124,6 +152,7 @@ static void ask_after_join(struct calls_watch *watch)
     struct calls *calls = calls_of(watch);
     struct calls_watch **last = &calls->joined;
     watch->next = NULL;
+    watch->asked_ms = eio_loop_now_ms(calls->kit->loop);
     if (calls->is_stopping || !kit_has_peers(calls->kit)) {
         calls_snapshot_ask(watch);
         return;

@@ -8,7 +8,7 @@ struct calls_watch {
     struct kit_request request;
     struct calls_turn turn;
     struct calls_watch *next; /* of those that wait for the end of the loop's turn, or for a snapshot */
-    uint64_t asked_ms;        /* for the snapshot; loop time */
+    uint64_t asked_ms;        /* loop time: since when it is a member; then, when it asked for the snapshot */
     char call_id[KIT_ID_SIZE];
     int64_t since_seq, seq; /* of the snapshot */
     bool has_begun;

@@ -242,6 +242,13 @@ static void classic_room_deleted(struct rooms_adapter *adapter, struct rooms_nam
     free(listening);
 }
 
+static bool classic_hears(struct rooms_adapter *adapter, struct rooms_name room)
+{
+    struct classic *classic = classic_of(adapter);
+    const struct listening *listening = rooms__table_find(&classic->rooms, room);
+    return !listening || rooms__redis_is_heard(classic->redis, &listening->subscription);
+}
+
 /* Also when Redis is up again: only the connection that publishes may have been away. */
 static void on_active(void *ctx)
 {
@@ -380,6 +387,7 @@ static const struct rooms_adapter_ops classic_ops = {
     .missing = rooms__classic_missing,
     .room_created = classic_room_created,
     .room_deleted = classic_room_deleted,
+    .hears = classic_hears,
 };
 
 struct rooms_adapter *rooms_adapter_redis(void *ctx, const char *namespace_name, const struct rooms_local *local)

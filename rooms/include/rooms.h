@@ -255,6 +255,9 @@ struct rooms_adapter_ops {
     /* Called by the namespace, so that an adapter can subscribe to what it needs. May be NULL. */
     void (*room_created)(struct rooms_adapter *adapter, struct rooms_name room);
     void (*room_deleted)(struct rooms_adapter *adapter, struct rooms_name room);
+    /* Of a room with members here: false while what other nodes send to it may not reach this one yet. True also if
+     * nothing can be waited for: the way to the others is broken, or refuses. NULL: always true. */
+    bool (*hears)(struct rooms_adapter *adapter, struct rooms_name room);
 
     /* Connection state recovery; all NULL: this adapter has none. */
     int (*session_save)(struct rooms_adapter *adapter, const struct rooms_session *session);

@@ -110,6 +110,8 @@ int rooms__redis_subscribe(struct rooms_redis *redis, struct rooms__redis_subscr
                            struct rooms_name name);
 /* Not called any more from now on. Harmless if it is not subscribed. */
 void rooms__redis_unsubscribe(struct rooms_redis *redis, struct rooms__redis_subscription *subscription);
+/* Redis has confirmed it; or there is nothing to wait for: Redis is away, or has refused it. */
+bool rooms__redis_is_heard(const struct rooms_redis *redis, const struct rooms__redis_subscription *subscription);
 /* The name it subscribed to. */
 struct rooms_name rooms__redis_subscribed_name(const struct rooms__redis_subscription *subscription);
 

@@ -116,6 +116,12 @@ void rooms__redis_unsubscribe(struct rooms_redis *redis, struct rooms__redis_sub
     if (!entry->first) mark(redis, entry);
 }
 
+bool rooms__redis_is_heard(const struct rooms_redis *redis, const struct rooms__redis_subscription *subscription)
+{
+    const struct rooms__redis_entry *entry = subscription->entry;
+    return !entry || entry->confirmed || entry->refused || !redis->up;
+}
+
 struct rooms_name rooms__redis_subscribed_name(const struct rooms__redis_subscription *subscription)
 {
     return subscription->entry ? entry_name(subscription->entry) : (struct rooms_name){"", 0};

@@ -114,6 +114,13 @@ static void sharded_room_deleted(struct rooms_adapter *adapter, struct rooms_nam
     room_free(sharded, room);
 }
 
+static bool sharded_hears(struct rooms_adapter *adapter, struct rooms_name name)
+{
+    struct sharded *sharded = sharded_of(rooms__cluster_of(adapter));
+    const struct room *room = rooms__table_find(&sharded->rooms, name);
+    return !room || rooms__redis_is_heard(sharded->carrier.redis, &room->subscription);
+}
+
 /* --------------------------------------------------------------------- life */
 
 static void sharded_free(struct rooms_adapter *adapter)
@@ -132,6 +139,7 @@ static const struct rooms_adapter_ops sharded_ops = {
     ROOMS_CLUSTER_OPS,
     .room_created = sharded_room_created,
     .room_deleted = sharded_room_deleted,
+    .hears = sharded_hears,
 };
 
 static const struct rooms_carrier_ops carrier_ops = {

@@ -6,6 +6,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { io } from "socket.io-client";
 import { Proxy } from "./lib/proxy.mjs";
 import { startRedis } from "./lib/redis.mjs";
@@ -72,6 +73,36 @@ for (const adapter of ["redis", "redis-sharded", "redis-streams"]) {
       for (const agent of agents) assert.deepEqual(agent.texts(), expected);
     });
   }
+}
+
+// Redis reads its connections in an order of its own: what is published after the SUBSCRIBE has left may be read before it.
+for (const adapter of ["redis", "redis-sharded"]) {
+  test(`what another node says while Redis has not yet subscribed is in the snapshot: ${adapter}`, async () => {
+    const options = ["--redis", redis.url, "--adapter", adapter];
+    servers.push(await startParley(...options));
+    servers.push(await startParley(...options, "--data", servers[0].data));
+    await until(isConnected, "Redis");
+    const from = await connect(servers[0], "/feed", await servers[0].token("--sub", "feed", "--role", "feed"));
+    const say = (id, text) => from.ask("transcription:update", { call_id: id, speaker: "agent", text });
+    const id = `late-${adapter}`;
+    for (const call of [id, "other"]) assert.equal((await from.ask("call:start", { call_id: call })).ok, true);
+    await say(id, "line 0");
+    const alice = await connect(servers[1], "/", await servers[0].token("--sub", "alice"));
+    redis.pause();
+    try {
+      await say("other", "the connection that publishes has something for Redis first");
+      const subscribed = alice.ask("call:subscribe", { call_id: id });
+      await Promise.race([subscribed, sleep(100)]); // what must not happen: that it is answered now
+      await say(id, "line 1");
+      redis.resume();
+      const { transcript } = await subscribed;
+      await say(id, "line 2");
+      await until(() => alice.texts().includes("line 2"), "the line after it");
+      assert.deepEqual([...transcript.map(({ text }) => text), ...alice.texts()], ["line 0", "line 1", "line 2"]);
+    } finally {
+      redis.resume();
+    }
+  });
 }
 
 // docs/clustering.md, "What nodes share, and what not".

@@ -151,8 +151,8 @@ static inline void node_init(struct node *node, const struct redis_server *serve
     node->options.log_ctx = node;
     node->options.reconnect_min_ms = 10;
     node->options.reconnect_max_ms = 100;
-    node->options.connect_timeout_ms = 30000;
-    node->options.liveness_ms = 30000;
+    node->options.connect_timeout_ms = 2000;
+    node->options.liveness_ms = 2000;
 }
 
 static inline void node_start(struct node *node)
