@@ -40,7 +40,7 @@ static inline bool is_digit(const uint8_t *p, const uint8_t *end)
     return p < end && *p >= '0' && *p <= '9';
 }
 
-/* Digits up to max, which is far below 2^64. NULL: there are none, or they mean more. */
+/* Reads digits; max is far below 2^64. NULL if p is at no digit, or if the number is above max. */
 static inline const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, uint64_t max, uint64_t *value)
 {
     const uint8_t *first = p;

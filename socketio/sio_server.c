@@ -97,7 +97,7 @@ static void on_upgrade(struct eio_session *session, void *ctx)
     }
 }
 
-/* The watcher with that ctx; else a free one, NULL if there is none. */
+/* The watcher with that ctx, or else a free one. NULL if all are in use. */
 static struct sio__watcher *watcher_of(struct sio_server *io, const void *ctx)
 {
     struct sio__watcher *unused = NULL;

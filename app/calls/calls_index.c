@@ -29,8 +29,8 @@ struct calls_index {
     bool is_running, is_behind, is_stopping;
     struct kit_store_op forget_op;
     struct eio_timer forget_timer;
-    bool must_forget,
-        is_forgetting;      /* calls were deleted since the merge that runs, or the last one, began; one runs */
+    bool must_forget;       /* calls were deleted since the last merge began */
+    bool is_forgetting;     /* a merge runs */
     bool is_first, is_over; /* of the piece that runs */
     int64_t deletions;      /* that were counted before the merge began */
 };

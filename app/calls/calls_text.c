@@ -109,7 +109,7 @@ static int merge_piece(struct kit_db *db, bool is_first, bool *is_over, struct k
 int calls_text_forget(struct kit_db *db, bool is_first, int64_t *deletions, bool *is_over, struct kit_failure *failure)
 {
     int code = is_first ? read_deletions(db, deletions, failure) : 0;
-    *is_over = !*deletions; /* another process has merged them, or there were none */
+    *is_over = !*deletions; /* nothing was deleted, or another process has merged since */
     if (code || *is_over) return code;
     code = merge_piece(db, is_first, is_over, failure);
     if (!code && *is_over &&

@@ -285,11 +285,20 @@ static void clear_message(struct kit_request *request)
     json_decref(message->messages);
 }
 
+/* What a feed may not say is not remembered either. Webhooks that are signed have no claims. */
+static bool may_feed(struct kit_request *request)
+{
+    const struct message *message = KIT_REQUEST(message, request);
+    if (!request->claims || kit_claims_allow(request->claims, message->call_id)) return true;
+    fail_request(request, 403, "/call_id", "this call is not yours");
+    return false;
+}
+
 /* Of who is known: reads the call and submits. */
 static void take_messages(struct kit_request *request, json_t *messages)
 {
     struct message *message = KIT_REQUEST(message, request);
-    if (!read_query(request) || !read_own_call(request, messages)) return;
+    if (!read_query(request) || !read_own_call(request, messages) || !may_feed(request)) return;
     if (!calls_vendor_unnamed(message->vendor)[0] || sees_all(request->kit->config)) {
         submit(request, messages);
         return;

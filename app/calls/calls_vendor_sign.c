@@ -64,7 +64,7 @@ const char *calls_vendor_check_base64_secrets(const char *secrets)
     return are_secrets(secrets, true) ? NULL : "`KEY:SECRET`, the secret in Base64; several with commas between";
 }
 
-/* False: there is none of that key. */
+/* False: the list has no such key. */
 static bool find_secret(const char *list, struct eio_str wanted, struct eio_str *secret)
 {
     struct eio_str key;

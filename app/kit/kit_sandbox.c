@@ -38,7 +38,7 @@ struct sandbox {
     const struct kit_config *config;
     int ruleset, abi;
     uint64_t handled;
-    int failed; /* errno of the first rule that failed */
+    int failed; /* errno of what failed first */
 };
 
 /* ------------------------------------------------------------------- rules */
@@ -214,9 +214,10 @@ static const char *restrict_files(const struct kit_config *config)
     sandbox.ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
     if (sandbox.ruleset < 0) return "a ruleset of Landlock";
     allow_all(&sandbox);
-    bool failed = sandbox.failed || syscall(SYS_landlock_restrict_self, sandbox.ruleset, 0);
+    if (!sandbox.failed && syscall(SYS_landlock_restrict_self, sandbox.ruleset, 0)) sandbox.failed = errno;
     close(sandbox.ruleset);
-    return failed ? "rules of Landlock" : NULL;
+    errno = sandbox.failed; /* as the caller reports it */
+    return sandbox.failed ? "rules of Landlock" : NULL;
 }
 
 static const char *enter(const struct kit_config *config)

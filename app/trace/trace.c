@@ -4,7 +4,6 @@
 #include "kit_options.h"
 #include "trace_int.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -215,17 +214,10 @@ static void end_all(void *state)
     while (trace && trace->watches) trace_watch_end(trace->watches, "the server is stopping");
 }
 
-static void stop(void *state)
-{
-    struct trace *trace = state;
-    if (!trace) return;
-    free(trace);
-}
-
 const struct kit_module trace_module = {.name = "trace",
                                         .options = &options,
                                         .metrics = &metrics,
                                         .start = start,
                                         .drain = end_all,
                                         .pause = end_all,
-                                        .stop = stop};
+                                        .stop = free};

@@ -60,7 +60,7 @@ static void make_id(char id[TRACE_WATCH_ID_SIZE])
     sodium_bin2hex(id, TRACE_WATCH_ID_SIZE, bytes, sizeof bytes);
 }
 
-/* Returns 0, or the code of failure; answered in either case if not. */
+/* Returns 0 if the request has been answered, or the code of failure, with which it is still to be. */
 static int begin(struct trace *trace, struct eio_http_request *request, struct kit_claims *claims,
                  const struct trace_filter *filter, struct kit_failure *failure)
 {

@@ -78,6 +78,18 @@ static void put_socket(struct sio_builder *line, const struct sio_socket *socket
     put_field(line, "socket", sio_socket_id(socket));
 }
 
+/* Begins a line about a socket, if somebody wants it. */
+static bool begin_socket_line(struct trace *trace, struct sio_builder *line, const char *what,
+                              const struct subject *subject, const struct sio_socket *socket)
+{
+    if (!is_wanted(trace, subject)) return false;
+    trace_lines_settle(trace);
+    begin_line(trace, line, what);
+    put_subject(line, subject);
+    put_socket(line, socket);
+    return true;
+}
+
 /* Clears the line. */
 static void add_line(const struct trace *trace, struct sio_builder *line, const struct subject *subject)
 {
@@ -113,11 +125,7 @@ static void on_connection(struct sio_socket *socket, void *ctx)
     struct trace *trace = ctx;
     struct subject subject = {claims_of(trace, socket), ""};
     struct sio_builder line;
-    if (!is_wanted(trace, &subject)) return;
-    trace_lines_settle(trace);
-    begin_line(trace, &line, "connected");
-    put_subject(&line, &subject);
-    put_socket(&line, socket);
+    if (!begin_socket_line(trace, &line, "connected", &subject, socket)) return;
     put_field(&line, "address", sio_socket_head(socket)->address);
     put_field(&line, "session", eio_session_id(sio_socket_session(socket)));
     add_line(trace, &line, &subject);
@@ -128,11 +136,7 @@ static void on_upgrade(struct sio_socket *socket, void *ctx)
     struct trace *trace = ctx;
     struct subject subject = {claims_of(trace, socket), ""};
     struct sio_builder line;
-    if (!is_wanted(trace, &subject)) return;
-    trace_lines_settle(trace);
-    begin_line(trace, &line, "upgraded");
-    put_subject(&line, &subject);
-    put_socket(&line, socket);
+    if (!begin_socket_line(trace, &line, "upgraded", &subject, socket)) return;
     add_line(trace, &line, &subject);
 }
 
@@ -141,11 +145,7 @@ static void on_disconnect(struct sio_socket *socket, const char *reason, void *c
     struct trace *trace = ctx;
     struct subject subject = {claims_of(trace, socket), ""};
     struct sio_builder line;
-    if (!is_wanted(trace, &subject)) return;
-    trace_lines_settle(trace);
-    begin_line(trace, &line, "disconnected");
-    put_subject(&line, &subject);
-    put_socket(&line, socket);
+    if (!begin_socket_line(trace, &line, "disconnected", &subject, socket)) return;
     put_field(&line, "reason", reason);
     add_line(trace, &line, &subject);
 }
@@ -191,15 +191,11 @@ static void on_event(struct sio_socket *socket, const struct sio_event *event, v
     struct subject subject = {claims_of(trace, socket), call};
     struct sio_builder line;
     read_call(event->args, call);
-    if (!is_wanted(trace, &subject)) return;
+    if (!begin_socket_line(trace, &line, "received", &subject, socket)) return;
     bool is_known = sio_handles(sio_socket_namespace(socket), event->name);
     snprintf(name, sizeof name, "unknown event");
     if (is_known) snprintf(name, sizeof name, "%.*s", (int)event->name.n, event->name.p);
     note_asked(trace, socket, name, call);
-    trace_lines_settle(trace);
-    begin_line(trace, &line, "received");
-    put_subject(&line, &subject);
-    put_socket(&line, socket);
     put_field(&line, "event", name);
     put_number(&line, "bytes", (int64_t)event->args.json.n);
     add_line(trace, &line, &subject);

@@ -216,7 +216,7 @@ test("a supervisor who may watch all chats finds them in the list, by whose they
     return page;
   };
   const [sue, sam] = [await supervisor("*"), await supervisor([id])];
-  assert.equal(await sam.getByRole("button", { name: "Everybody’s" }).count(), 0, "of some chats there is no list");
+  assert.equal(await sam.getByRole("button", { name: "Everybody’s" }).count(), 0, "a supervisor of some chats has no list of them");
   assert.equal(await sue.locator(`[data-chat="${id}"]`).count(), 0);
   await sue.getByRole("button", { name: "Everybody’s" }).click();
   const row = sue.locator("li", { has: sue.locator(`[data-chat="${id}"]`) });

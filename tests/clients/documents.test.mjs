@@ -57,7 +57,7 @@ async function run(script, folder, options) {
   return running.output;
 }
 
-/** A block whose last command is a server: it must come up, and end when it is told to. */
+/** Runs a block whose last command is a server, waits until it answers, and stops it. */
 async function serve(script, folder, options) {
   const running = start(script, folder, options);
   try {

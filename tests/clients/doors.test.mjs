@@ -189,7 +189,7 @@ test("without the operators' own address, the numbers are for this machine and f
   parley = await startParley("--listen", `127.0.0.1:0, unix:${SOCKET}`, "--trusted-proxies", "127.0.0.1");
   const { url } = parley, from = (name, value, more) => get(url, "/metrics", { [name]: value, ...more });
   for (const where of [url, SOCKET]) assert.match((await get(where, "/metrics")).text, /^parley_/m, where);
-  // By a proxy, named in trusted_proxies or not: a UNIX socket is none of them here.
+  // A request that a proxy passed on is not from this machine, whoever the proxy is; no UNIX socket is in trusted_proxies.
   for (const header of ["X-Forwarded-For", "Forwarded", "X-Real-IP"]) {
     for (const [where, value] of [[url, "203.0.113.1"], [url, "127.0.0.1"], [url, ""], [SOCKET, "203.0.113.1"]]) {
       const { status, headers, text } = await get(where, "/metrics", { [header]: value });

@@ -126,7 +126,7 @@ test("files that other sites load are open to them, and the client library's are
   for (const name of ["content-security-policy", "x-content-type-options", "referrer-policy", "cross-origin-resource-policy"]) assert.equal(poll.headers[name], undefined, name);
 });
 
-test("over TLS at a trusted proxy browsers are told to come by TLS only, and not otherwise", async () => {
+test("HSTS is sent if a trusted proxy says that the client used TLS, and not otherwise", async () => {
   const secure = { headers: { "X-Forwarded-For": "203.0.113.1", "X-Forwarded-Proto": "https" } };
   for (const path of ["/", "/health", "/metrics", "/admin/", "/assets/console.js", "/demo/token", "/api/v1/calls"]) {
     assert.equal((await ask("GET", path, secure)).headers["strict-transport-security"], "max-age=600", path);

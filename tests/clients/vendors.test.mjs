@@ -61,6 +61,11 @@ test("the query may say which channel the customer is on", async () => {
   await until(() => ann.seen("transcription:update").length === 2, "the lines");
   assert.deepEqual(ann.seen("transcription:update").map(({ speaker }) => speaker), ["agent", "customer"]);
   assert.equal((await send3("x".repeat(100))).body.error.field, "/customer");
+  // Whoever may not feed the call changes nothing of what is remembered of it.
+  assert.equal((await desk.request("few", "POST", "/api/v1/feeds/deepgram?call_id=v3&customer=1", { type: "Metadata" })).status, 403);
+  assert.equal((await send("feed", "deepgram", results("as before", true, 40), "v3")).status, 200);
+  await until(() => ann.seen("transcription:update").length === 3, "the third line");
+  assert.equal(ann.seen("transcription:update")[2].speaker, "customer");
 });
 
 test("after a feed was cut off its lines are lines, not corrections of those before, and stand where the call was by then", async () => {
